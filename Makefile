@@ -1,0 +1,63 @@
+# `make` alone lists what there is. Everything starts with the bootstrap, which costs nothing when all is ready.
+PYTHON ?= python3
+VENV := .venv/bin/python
+UV := .venv-lock/bin/uv
+
+.DEFAULT_GOAL := help
+.PHONY: help bootstrap demo demo-down demo-clean test lint format bench lock clean
+.NOTPARALLEL:
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+bootstrap: ## make everything ready: packages, the Pulumi engine, the local services
+	@command -v $(PYTHON) >/dev/null || { \
+		echo "$(PYTHON) is missing: install Python 3.11 or newer (Debian, Ubuntu: apt install python3 python3-venv)" >&2; \
+		exit 1; }
+	@echo "== getting ready"
+	@$(PYTHON) tools/bootstrap.py
+
+demo: bootstrap ## start the local services, run `pulumi up` on them, show the result
+	@$(VENV) -m tools.demo up
+
+demo-down: ## stop what `make demo` started; its data stays
+	@$(PYTHON) tools/bootstrap.py --only venv
+	@$(VENV) -m tools.demo down
+
+demo-clean: ## stop what `make demo` started and forget its data
+	@$(PYTHON) tools/bootstrap.py --only venv
+	@$(VENV) -m tools.demo clean
+
+test: bootstrap lint ## check the code and run all tests
+	@echo "== pytest"
+	@$(VENV) -m pytest
+
+lint: bootstrap ## ruff and mypy
+	@echo "== ruff check"
+	@$(VENV) -m ruff check .
+	@echo "== ruff format"
+	@$(VENV) -m ruff format --check .
+	@echo "== mypy"
+	@$(VENV) -m mypy
+
+format: bootstrap ## let ruff format the code, and fix what it can
+	@$(VENV) -m ruff check --fix .
+	@$(VENV) -m ruff format .
+
+bench: bootstrap ## run the benchmarks
+	@$(VENV) -m benchmarks
+
+# uv resolves for all platforms at once, which pip cannot; it is needed only here, so it gets a virtualenv of its own.
+lock: ## pin the newest versions that requirements*.in allow, with hashes
+	@$(PYTHON) -m venv --clear .venv-lock
+	@.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check uv
+	@for name in requirements requirements-dev tools/emulator/requirements tools/go/requirements; do \
+		echo "== $$name.txt"; \
+		(cd $$(dirname $$name) && "$(CURDIR)/$(UV)" pip compile --quiet --upgrade --universal --python-version 3.11 \
+			--generate-hashes --no-header $$(basename $$name).in -o $$(basename $$name).txt) || exit 1; \
+	done
+	@rm -rf .venv-lock
+
+clean: ## delete what was made in the checkout; the cache directory and the demo stay
+	rm -rf .venv .venv-lock .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './.demo/*' -prune -exec rm -rf {} +

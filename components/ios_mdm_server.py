@@ -1,0 +1,94 @@
+"""The component of one iOS MDM server: its pair, and the profile that brings the pair's certificates to devices."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pulumi
+
+from provider.resources.certificate_pair import CertificatePair
+from provider.resources.profile_distribution import ProfileDistribution
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from provider.settings import AwsSettings, ServerSettings
+
+__all__ = ["IosMdmServer"]
+
+_Block = dict[str, object]
+
+
+class IosMdmServer(pulumi.ComponentResource):
+    """One iOS MDM server with its pair of certificates.
+
+    Args:
+        server: its settings.
+        aws: where its secret is.
+        opts: of the component.
+
+    Attributes:
+        summary: what R14 shows, public: phase, main, reserve, applyAt, secretArn, and the profile's figures.
+    """
+
+    summary: pulumi.Output[Mapping[str, object]]
+
+    def __init__(self, server: ServerSettings, aws: AwsSettings, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("ios-mdm:index:IosMdmServer", server.name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        kept = aws.model_dump(mode="json", by_alias=True, exclude_none=True)
+        pair = CertificatePair(
+            server.name,
+            {
+                "server": server.name,
+                "secret": f"{aws.secret_prefix}/{server.name}",
+                "owner": "/".join([pulumi.get_organization(), pulumi.get_project(), pulumi.get_stack()]),
+                "aws": kept,
+                # What the user wrote and nothing else: a preview shows it back.
+                "definition": server.model_dump(
+                    mode="json", by_alias=True, exclude_unset=True, exclude={"distribution", "protect"}
+                ),
+            },
+            pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(protect=server.protect)),
+        )
+        summary: dict[str, pulumi.Input[object]] = {
+            "address": server.address,
+            "phase": pair.desired.apply(lambda desired: desired["phase"]),
+            "reason": pair.desired.apply(lambda desired: desired["reason"]),
+            "main": pulumi.Output.all(pair.desired, pair.certificates).apply(lambda both: _slot("main", *both)),
+            "reserve": pulumi.Output.all(pair.desired, pair.certificates).apply(lambda both: _slot("reserve", *both)),
+            "applyAt": pair.applyAt,
+            "secretArn": pair.secretArn,
+        }
+        if server.distribution is not None:
+            distribution = ProfileDistribution(
+                server.name,
+                {
+                    "server": server.name,
+                    "host": server.host,
+                    "aws": kept,
+                    "distribution": server.distribution.model_dump(mode="json", by_alias=True, exclude_unset=True),
+                    # Known in previews; the PEMs, which only an update of the pair can change, are not.
+                    "trusted": pair.desired.apply(lambda desired: desired["trusted"]),
+                    "pems": pair.certificates.apply(_pems),
+                },
+                child,
+            )
+            summary["profile"] = {
+                "identifier": server.distribution.profile.identifier,
+                "sha256": distribution.profileSha256,
+                "deviceCount": distribution.deviceCount,
+                "revision": distribution.revision,
+            }
+        self.summary = pulumi.Output.from_input(summary)
+        self.register_outputs({"summary": self.summary})
+
+
+def _slot(slot: str, desired: _Block, certificates: Mapping[str, _Block]) -> _Block | None:
+    """Return the public details of the certificate in a slot, None for an empty slot."""
+    name = str(desired[slot])
+    return {"certificate": name, **certificates[name]} if name in certificates else None
+
+
+def _pems(certificates: Mapping[str, _Block]) -> Mapping[str, object]:
+    return {name: certificate["pem"] for name, certificate in certificates.items()}

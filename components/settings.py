@@ -1,0 +1,29 @@
+"""Reads the stack's configuration as settings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from provider.errors import DefinitionError
+from provider.settings import parse_stack
+
+if TYPE_CHECKING:
+    import pulumi
+
+    from provider.settings import StackSettings
+
+__all__ = ["load_settings"]
+
+
+def load_settings(config: pulumi.Config) -> StackSettings:
+    """Return the settings in the stack's configuration.
+
+    Raises:
+        DefinitionError: with every violated rule, one a line.
+    """
+    servers = config.get_object("servers")
+    if servers is None:
+        raise DefinitionError(
+            "ios-mdm:servers is missing: declare a server in Pulumi.<stack>.yaml (README.md has a definition to copy)"
+        )
+    return parse_stack({"aws": config.get_object("aws") or {}, "servers": servers})

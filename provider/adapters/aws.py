@@ -1,0 +1,313 @@
+"""The one way to AWS: cached clients, and every failure told as one line that says what to do next."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import threading
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlsplit
+
+from provider.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    from botocore.exceptions import BotoCoreError
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+__all__ = [
+    "answer",
+    "answer_unless",
+    "endpoint",
+    "forget",
+    "is_emulator",
+    "last_date",
+    "scheduled_for_deletion",
+    "secrets_manager",
+]
+
+T = TypeVar("T")
+
+_MAX_ATTEMPTS = 5
+"""Standard mode waits at most 1 + 2 + 4 + 8 seconds between them: a throttle is outlasted, a dead network told soon."""
+_MAX_ATTEMPTS_EMULATOR = 2
+_CONNECT_TIMEOUT = 3.0
+_READ_TIMEOUT = 15.0
+_HEARD_FOR = 60.0
+"""Seconds for which AWS's time is carried forward; a suspended machine stops the clock that carries it."""
+_CARRIES_VALUE = frozenset({"PutSecretValue"})
+"""Operations whose refusal may quote a part of the value that was sent."""
+
+_ACCESS_DENIED = frozenset({"AccessDeniedException", "AccessDenied"})
+_LOG_IN = "the AWS login has expired. Log in again (aws sso login), and run again"
+_BAD_CREDENTIALS = "AWS does not know these credentials. Check AWS_PROFILE or AWS_ACCESS_KEY_ID, and run again"
+_BAD_SIGNATURE = "AWS rejects the signature. Check the secret access key and this machine's clock, and run again"
+_THROTTLED = "AWS throttles these calls, after several attempts. Wait a minute, and run again"
+_BAD_KEY = "its KMS key cannot be used. Check ios-mdm:aws: {kmsKey: …} and that the key is enabled, and run again"
+_MALFORMED = "the request is malformed (the details could quote a value, so they are withheld). Report this as a bug"
+_REFUSALS = {
+    "ExpiredTokenException": _LOG_IN,
+    "ExpiredToken": _LOG_IN,
+    "UnrecognizedClientException": _BAD_CREDENTIALS,
+    "InvalidClientTokenId": _BAD_CREDENTIALS,
+    "InvalidSignatureException": _BAD_SIGNATURE,
+    "SignatureDoesNotMatch": _BAD_SIGNATURE,
+    "IncompleteSignature": _BAD_SIGNATURE,
+    "RequestExpired": _BAD_SIGNATURE,
+    "ThrottlingException": _THROTTLED,
+    "Throttling": _THROTTLED,
+    "TooManyRequestsException": _THROTTLED,
+    "RequestLimitExceeded": _THROTTLED,
+    "ResourceNotFoundException": "there is no such secret, or no such version. Run again to observe anew",
+    "EncryptionFailure": _BAD_KEY,
+    "DecryptionFailure": _BAD_KEY,
+    "LimitExceededException": "a quota of Secrets Manager is reached. Raise it, or wait a day for old versions to go",
+}
+"""What AWS's error codes mean for the person who runs this."""
+
+
+def endpoint(environ: Mapping[str, str] | None = None) -> str | None:
+    """Return the endpoint of Secrets Manager that the environment asks for, None for AWS's own."""
+    variables = os.environ if environ is None else environ
+    if variables.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() == "true":
+        return None
+    return variables.get("AWS_ENDPOINT_URL_SECRETS_MANAGER") or variables.get("AWS_ENDPOINT_URL") or None
+
+
+def is_emulator(environ: Mapping[str, str] | None = None) -> bool:
+    """Tell whether AWS is an emulator on this machine's loopback interface."""
+    url = endpoint(environ)
+    if url is None:
+        return False
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:
+        return False
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """What makes a client another one. The credentials' names are in it, so that changed ones are not ignored."""
+
+    region: str | None
+    endpoint: str | None
+    profile: str | None
+    access_key_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """A Date that AWS sent, and this process's monotonic clock when it came."""
+
+    date: datetime
+    at: float
+
+
+_lock = threading.Lock()
+_clients: dict[_Key, SecretsManagerClient] = {}
+_heard: dict[_Key, _Heard] = {}
+
+
+def _key(region: str | None) -> _Key:
+    # boto3 reads AWS_DEFAULT_REGION only; every other SDK, and Pulumi's users, set AWS_REGION.
+    return _Key(
+        region or os.environ.get("AWS_REGION") or None,
+        endpoint(),
+        os.environ.get("AWS_PROFILE"),
+        os.environ.get("AWS_ACCESS_KEY_ID"),
+    )
+
+
+def secrets_manager(region: str | None) -> SecretsManagerClient:
+    """Return the client for Secrets Manager in *region* (None: what the environment says), the same one every time.
+
+    Clients may be shared by threads, sessions may not: so the lock. Call it inside ``answer``, which explains what it
+    raises (no region, no such profile, an endpoint that is no URL).
+    """
+    key = _key(region)
+    with _lock:
+        if key not in _clients:
+            _clients[key] = _connect(key)
+        return _clients[key]
+
+
+def _connect(key: _Key) -> SecretsManagerClient:
+    import boto3  # noqa: PLC0415 - 0.4 seconds that no command without AWS should pay
+    from botocore.config import Config  # noqa: PLC0415 - the same
+
+    # At DEBUG, botocore logs the bodies of requests and answers: keys (R29). Whoever turns all logs on gets the rest.
+    logging.getLogger("botocore").setLevel(logging.INFO)
+    attempts = _MAX_ATTEMPTS_EMULATOR if is_emulator() else _MAX_ATTEMPTS
+    client: SecretsManagerClient = boto3.session.Session().client(
+        "secretsmanager",
+        region_name=key.region,
+        endpoint_url=key.endpoint,
+        config=Config(
+            retries={"mode": "standard", "max_attempts": attempts},
+            connect_timeout=_CONNECT_TIMEOUT,
+            read_timeout=_READ_TIMEOUT,
+            max_pool_connections=20,
+        ),
+    )
+    client.meta.events.register("after-call", functools.partial(_hear, key))
+    return client
+
+
+def _hear(key: _Key, *, parsed: Mapping[str, Mapping[str, Mapping[str, str]]], **_rest: object) -> None:
+    """Remember the Date of an answer; refusals have one too."""
+    text = parsed.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+    if text is None:
+        return
+    try:
+        date = parsedate_to_datetime(text).astimezone(UTC)
+    except ValueError:
+        return
+    _heard[key] = _Heard(date, time.monotonic())
+
+
+def last_date(region: str | None) -> datetime | None:
+    """Return AWS's time, carried forward from its last answer; None where that is more than a minute ago."""
+    heard = _heard.get(_key(region))
+    if heard is None or (elapsed := time.monotonic() - heard.at) > _HEARD_FOR:
+        return None
+    return (heard.date + timedelta(seconds=elapsed)).replace(microsecond=0)
+
+
+def forget() -> None:
+    """Close all clients; the next call connects anew, with the credentials that it finds then."""
+    with _lock:
+        for client in _clients.values():
+            client.close()
+        _clients.clear()
+        _heard.clear()
+
+
+def answer(operation: str, secret: str, call: Callable[[], T]) -> T:
+    """Return what *call* returns.
+
+    Args:
+        operation: the API's name of what is called, as IAM policies have it: ``DescribeSecret``.
+        secret: name of the secret, for the message.
+        call: makes the client and the call.
+
+    Raises:
+        StoreError: AWS could not be asked, or refused. It has no cause or context: botocore's errors quote parameters.
+    """
+    result = _attempt(operation, secret, call, frozenset())
+    if isinstance(result, _Tolerated):
+        raise result.error
+    return result
+
+
+def answer_unless(codes: Collection[str], operation: str, secret: str, call: Callable[[], T]) -> T | None:
+    """Return what *call* returns, or None where AWS refuses with one of these error *codes*; else as ``answer``."""
+    result = _attempt(operation, secret, call, codes)
+    if isinstance(result, _Tolerated):
+        return None
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class _Tolerated:
+    """A refusal that the caller knows how to read."""
+
+    error: StoreError
+
+
+def _attempt(operation: str, secret: str, call: Callable[[], T], codes: Collection[str]) -> T | _Tolerated:
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - see _connect
+
+    code = ""
+    try:
+        return call()
+    except ClientError as refusal:
+        code = str(refusal.response.get("Error", {}).get("Code", ""))
+        reason = _refused(operation, secret, code, str(refusal.response.get("Error", {}).get("Message", "")))
+    except BotoCoreError as obstacle:
+        reason = _obstructed(obstacle)
+    except UnicodeError:  # it would quote the value that it could not encode
+        reason = _MALFORMED
+    except ValueError:  # botocore's word for an endpoint that is no URL
+        reason = f"{endpoint()!r} is not a URL. Correct AWS_ENDPOINT_URL"
+    error = StoreError(f'{operation} on secret "{secret}" failed: {reason}.')
+    if code in codes:
+        return _Tolerated(error)
+    # Raised here, not in a handler: there it would carry botocore's error, and with it what was sent, as its context.
+    raise error
+
+
+def scheduled_for_deletion(operation: str, secret: str) -> StoreError:
+    """Return the error for a call that AWS refuses while the secret waits in its recovery window."""
+    return StoreError(f'{operation} on secret "{secret}" failed: {_restore(secret)}.')
+
+
+def _restore(secret: str) -> str:
+    return (
+        "it is scheduled for deletion. "
+        f"Restore it (aws secretsmanager restore-secret --secret-id {secret}), and run again"
+    )
+
+
+def _refused(operation: str, secret: str, code: str, message: str) -> str:
+    """Say why AWS refused, and what to do."""
+    if code in _ACCESS_DENIED and "kms" in message.lower():
+        return "access to its KMS key is denied. Allow kms:Decrypt and kms:GenerateDataKey on that key, and run again"
+    if code in _ACCESS_DENIED:
+        return f"access denied. Allow secretsmanager:{operation} on this secret to these credentials, and run again"
+    if code == "InvalidRequestException" and "delet" in message.lower():
+        return _restore(secret)
+    if code in _REFUSALS:
+        return _REFUSALS[code]
+    told = "" if operation in _CARRIES_VALUE or not message else f" ({_one_line(message)})"
+    return f"AWS says {code or 'nothing more'}{told}. Look that up in the AWS documentation, and run again"
+
+
+def _obstructed(error: BotoCoreError) -> str:
+    """Say why AWS could not be asked, and what to do; in botocore's own words only where they cannot quote a value."""
+    from botocore import exceptions as known  # noqa: PLC0415 - see _connect
+
+    where = error.kwargs.get("endpoint_url") or endpoint() or "AWS"
+    reasons: tuple[tuple[tuple[type[BotoCoreError], ...], str], ...] = (
+        (
+            (known.NoCredentialsError, known.PartialCredentialsError),
+            "there are no AWS credentials. Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+        ),
+        ((known.NoRegionError,), "no AWS region is set. Set ios-mdm:aws: {region: …} for this stack, or AWS_REGION"),
+        (
+            (known.InvalidRegionError,),
+            f"{error.kwargs.get('region_name')!r} is not an AWS region. Correct ios-mdm:aws: {{region: …}}",
+        ),
+        ((known.ProfileNotFound,), f"there is no AWS profile {error.kwargs.get('profile')!r}. Correct AWS_PROFILE"),
+        ((known.SSOError, known.TokenRetrievalError, known.LoginError), _LOG_IN),
+        (
+            (known.CredentialRetrievalError, known.MetadataRetrievalError),
+            "the AWS credentials could not be fetched. Check the source that the profile names, and run again",
+        ),
+        ((known.SSLError,), f"the TLS connection to {where} failed. Check AWS_CA_BUNDLE and any proxy, and run again"),
+        (
+            (known.ConnectionError, known.HTTPClientError),
+            f"no answer from {where}. Check the network, the region and AWS_ENDPOINT_URL, and run again",
+        ),
+        ((known.ParamValidationError,), _MALFORMED),
+    )
+    for kinds, reason in reasons:
+        if isinstance(error, kinds):
+            return reason
+    return f"{type(error).__name__} ({_one_line(str(error))}). Check the AWS configuration, and run again"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:300].rstrip(".")

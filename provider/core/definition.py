@@ -1,0 +1,139 @@
+"""What the user asks for: the definition of one server's pair, as values (the YAML side is ``provider.settings``)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+__all__ = [
+    "AfterCurrentExpires",
+    "AfterDays",
+    "ApplyMoment",
+    "At",
+    "IssueMain",
+    "IssueReserve",
+    "KeyType",
+    "NoReserve",
+    "PairDefinition",
+    "Promotion",
+    "When",
+]
+
+
+class KeyType(StrEnum):
+    """The key of an issued certificate."""
+
+    RSA_2048 = "rsa-2048"
+    RSA_3072 = "rsa-3072"
+    RSA_4096 = "rsa-4096"
+    EC_P256 = "ec-p256"
+
+
+class When(StrEnum):
+    """When a reserve is issued (R2, R3)."""
+
+    AUTO = "auto"
+    NOW = "now"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueMain:
+    """How an issued main certificate is made (R1).
+
+    Args:
+        validity_days: notAfter - notBefore, in days; 824 at most (Apple 103769).
+        key: type and size of the key.
+        generation: the user's request counter; raising it asks for a new main (R13).
+    """
+
+    validity_days: int = 397
+    key: KeyType = KeyType.RSA_4096
+    generation: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AfterCurrentExpires:
+    """The reserve is applied when main expires, less the lead (R6)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AfterDays:
+    """The reserve is applied this many days after it was issued or installed (R7)."""
+
+    days: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class At:
+    """The reserve is applied at this moment."""
+
+    moment: datetime
+
+
+ApplyMoment = AfterCurrentExpires | AfterDays | At
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueReserve:
+    """How an issued reserve is made, and when it is applied (R2, R3, R6-R10).
+
+    Args:
+        when: ``auto``: *before_days* before main expires; ``now``: a reserve is held at all times.
+        before_days: days before main's expiry at which an automatic reserve is issued.
+        apply: when the reserve becomes main.
+        validity_days: in days; None takes main's.
+        key: None takes main's.
+        generation: the user's request counter; raising it deletes and issues again (R10).
+    """
+
+    when: When = When.AUTO
+    before_days: int = 60
+    apply: ApplyMoment = field(default_factory=AfterCurrentExpires)
+    validity_days: int | None = None
+    key: KeyType | None = None
+    generation: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoReserve:
+    """No reserve, on purpose; one that exists is deleted (R10)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promotion:
+    """How the switch is made (R6, R11).
+
+    Args:
+        lead_minutes: how long before main's expiry the reserve is applied.
+        hold: True promotes nothing.
+    """
+
+    lead_minutes: int = 1440
+    hold: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairDefinition:
+    """One server's pair as the user wants it.
+
+    Args:
+        name: of the server, unique in the stack.
+        host: the connection address without its port: an A-label DNS name (RFC 5890).
+        main: how main is issued.
+        reserve: None where the definition is silent: automatic where main is issued, and never a deletion (R10).
+        confirm: SHA-256 fingerprint (hex) of a reserve whose deletion R10 wants confirmed.
+        warn_days: days before main's expiry from which a missing reserve is critical (R5).
+        promotion: how the switch is made.
+    """
+
+    name: str
+    host: str
+    main: IssueMain = field(default_factory=IssueMain)
+    reserve: IssueReserve | NoReserve | None = None
+    confirm: str | None = None
+    warn_days: int = 30
+    promotion: Promotion = field(default_factory=Promotion)

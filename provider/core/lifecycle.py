@@ -1,0 +1,513 @@
+"""What a pair should be: pure decisions from a definition, what was observed, and the moment.
+
+:func:`desired` says *what should be* and *why*; ``core.steps`` turns it into effects, one at a time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from provider.core.definition import AfterCurrentExpires, AfterDays, At, IssueReserve, NoReserve, When
+from provider.core.model import Label, ObservedPair, Role, Source
+from provider.errors import DefinitionError
+
+if TYPE_CHECKING:
+    from provider.core.definition import ApplyMoment, KeyType, PairDefinition
+    from provider.core.model import CertificateFacts, StoredVersion
+
+__all__ = [
+    "Desired",
+    "IssueRequest",
+    "Notice",
+    "Phase",
+    "Severity",
+    "apply_moment",
+    "desired",
+    "expires",
+    "issued_at",
+    "valid_at",
+]
+
+BACKDATED = timedelta(minutes=5)
+"""notBefore lies this much before the moment of issue, for devices whose clock is a little behind."""
+
+
+class Phase(StrEnum):
+    """Where a pair is in its life."""
+
+    STEADY = "steady"
+    OVERLAP = "overlap"
+    OVERDUE = "overdue"
+    EXPIRING = "expiring"
+    CONNECTION_LOST = "connection-lost"
+
+
+class Severity(StrEnum):
+    """How much a notice should worry."""
+
+    NOTICE = "notice"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """Something that a person should know.
+
+    Args:
+        severity: how much it should worry.
+        message: what it is, and what to do next.
+    """
+
+    severity: Severity
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueRequest:
+    """A certificate that should be and is not yet.
+
+    Args:
+        ordinal: its number.
+        role: the slot that it is for.
+        key: type and size.
+        validity_days: for how many days.
+        generation: of the request that it answers.
+    """
+
+    ordinal: int
+    role: Role
+    key: KeyType
+    validity_days: int
+    generation: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desired:
+    """What a pair should be.
+
+    Args:
+        phase: where in its life the pair then is.
+        main: ordinal of the main certificate.
+        reserve: ordinal of the reserve, None for none.
+        formers: ordinals of former mains that devices must still trust (R17), ascending.
+        requests: certificates among these that are still to be issued.
+        reason: why, in words that stay the same while the decision does.
+        apply_at: when the reserve becomes main; None without a reserve, or before it exists.
+        notices: what a person should know now.
+    """
+
+    phase: Phase
+    main: int
+    reserve: int | None
+    formers: tuple[int, ...]
+    requests: tuple[IssueRequest, ...]
+    reason: str
+    apply_at: datetime | None
+    notices: tuple[Notice, ...] = ()
+
+    @property
+    def trusted(self) -> tuple[int, ...]:
+        """Ordinals of the certificates that belong on the devices (R15, R17), ascending."""
+        return tuple(sorted({self.main, *self.formers, *([] if self.reserve is None else [self.reserve])}))
+
+
+def expires(facts: CertificateFacts) -> datetime:
+    """Return the first moment at which the certificate is not valid any more: notAfter is inclusive (RFC 5280)."""
+    return facts.not_after + timedelta(seconds=1)
+
+
+def valid_at(facts: CertificateFacts, now: datetime) -> bool:
+    """Return whether the certificate is within its validity at *now*."""
+    return facts.not_before <= now < expires(facts)
+
+
+def issued_at(facts: CertificateFacts) -> datetime:
+    """Return the moment at which the certificate was issued."""
+    return facts.not_before + BACKDATED
+
+
+def apply_moment(apply: ApplyMoment, lead: timedelta, main: CertificateFacts, reserve: CertificateFacts) -> datetime:
+    """Return when *reserve* becomes main (R6, R7).
+
+    A lead never takes more than half of the time that was left when the reserve came: a reserve that comes late must
+    reach the devices before it is applied.
+    """
+    came, end = issued_at(reserve), expires(main)
+    latest = end - min(lead, max(end - came, timedelta()) / 2)
+    latest = latest.replace(microsecond=0)
+    match apply:
+        case AfterDays(days=days):
+            return min(came + timedelta(days=days), latest)
+        case At(moment=moment) if moment > came:
+            return min(moment, latest)
+        case _:
+            return latest
+
+
+def desired(definition: PairDefinition, observed: ObservedPair | None, now: datetime) -> Desired:
+    """Return what the pair should be at *now*.
+
+    Args:
+        definition: what the user wants.
+        observed: the pair as it is, None where there is none yet.
+        now: aware UTC, whole seconds.
+
+    Raises:
+        DefinitionError: The definition asks for what must not be done to this pair; the message says what is allowed.
+    """
+    observed = observed or ObservedPair()
+    if observed.main is None:
+        return _first(definition, observed)
+    return _Decision(definition, observed, now).made()
+
+
+def _first(definition: PairDefinition, observed: ObservedPair) -> Desired:
+    """Decide for a pair without a main: everything is yet to be issued, or was begun by a run that crashed."""
+    main = _begun(observed, Role.MAIN) or observed.highest_ordinal + 1
+    requests = [_main_request(definition, main)]
+    reserve = None
+    wanted = definition.reserve
+    if isinstance(wanted, IssueReserve) and wanted.when is When.NOW:
+        reserve = main + 1
+        requests.append(_reserve_request(definition, wanted, reserve, definition.main.validity_days))
+    phase = Phase.STEADY if reserve is None else Phase.OVERLAP
+    return Desired(
+        phase=phase,
+        main=main,
+        reserve=reserve,
+        formers=(),
+        requests=tuple(requests),
+        reason=_reason(definition, phase, Source.ISSUED),
+        apply_at=None,
+    )
+
+
+def _reason(definition: PairDefinition, phase: Phase, main: Source) -> str:
+    """Return why the pair should be in this phase, without a date or a number: equal as long as the phase is right.
+
+    It is stored and compared at every run, so what it says must not change by being carried out.
+    """
+    wanted = definition.reserve or IssueReserve()
+    if phase is Phase.CONNECTION_LOST:
+        return "main has expired and there is no reserve"
+    if isinstance(wanted, NoReserve):
+        return "the definition wants no reserve"
+    if phase in {Phase.STEADY, Phase.EXPIRING}:
+        if main is Source.INSTALLED:
+            return "main is a custom certificate and no reserve is installed"
+        return f"a reserve is issued {wanted.before_days} days before main expires"
+    return _apply_reason(wanted.apply, definition.promotion.lead_minutes) + (
+        "; promotion is on hold" if definition.promotion.hold else ""
+    )
+
+
+def _apply_reason(apply: ApplyMoment, lead_minutes: int) -> str:
+    match apply:
+        case AfterDays(days=days):
+            return f"the reserve becomes main {days} days after it was issued"
+        case At(moment=moment):
+            return f"the reserve becomes main at {moment:%Y-%m-%d %H:%M} UTC"
+        case _:
+            lead = f"{lead_minutes} minutes before" if lead_minutes else "when"
+            return f"the reserve becomes main {lead} main expires"
+
+
+def _begun(observed: ObservedPair, role: Role) -> int | None:
+    """Return the ordinal of a certificate that an interrupted run has stored but not put into its slot."""
+    staged = observed.holder(Label.STAGED)
+    if staged is None or staged.labels != {Label.STAGED} or staged.role not in {None, role}:
+        return None
+    return staged.ordinal
+
+
+def _main_request(definition: PairDefinition, ordinal: int) -> IssueRequest:
+    return IssueRequest(
+        ordinal=ordinal,
+        role=Role.MAIN,
+        key=definition.main.key,
+        validity_days=definition.main.validity_days,
+        generation=definition.main.generation,
+    )
+
+
+def _reserve_request(definition: PairDefinition, wanted: IssueReserve, ordinal: int, bound: int) -> IssueRequest:
+    """Return the request for a reserve that is valid for at most *bound* days, main's own validity (R8)."""
+    days = bound if wanted.validity_days is None else wanted.validity_days
+    if days > bound:
+        raise DefinitionError(
+            f"reserve.issue.validityDays is {days}, but the validity of a reserve must not exceed main's, which is "
+            f"{bound} days: set it to {bound} or less, or leave it out (R8)"
+        )
+    return IssueRequest(
+        ordinal=ordinal,
+        role=Role.RESERVE,
+        key=wanted.key or definition.main.key,
+        validity_days=days,
+        generation=wanted.generation,
+    )
+
+
+class _Decision:
+    """One decision about a pair that has a main: its parts share what was observed."""
+
+    def __init__(self, definition: PairDefinition, observed: ObservedPair, now: datetime) -> None:
+        self.definition = definition
+        self.observed = observed
+        self.now = now
+        self.notices: list[Notice] = []
+        self.lead = timedelta(minutes=definition.promotion.lead_minutes)
+        self.requested = definition.reserve or IssueReserve()
+
+    def made(self) -> Desired:
+        main = self.observed.main
+        assert main is not None  # noqa: S101 - `desired` asks this of pairs that have a main
+        if main.ordinal is None:
+            raise DefinitionError(
+                f"AWSCURRENT is on version {main.version_id}, which is no certificate of this pair: move it back onto "
+                "one with `aws secretsmanager update-secret-version-stage`, then run again"
+            )
+        if main.facts is None:
+            return self._unknown(main.ordinal)
+        waiting = self._waiting(main)
+        reserve = self._kept(main.facts, waiting)
+        if reserve is not None and reserve.facts is not None and self._due(main.facts, reserve.facts):
+            return self._promoted(main, reserve)
+        if not valid_at(main.facts, self.now) and self.now >= expires(main.facts):
+            return self._lost(main, reserve)
+        self._refuse_main_generation()
+        return self._steady(main, main.facts, reserve)
+
+    def _unknown(self, main: int) -> Desired:
+        """Keep everything as it is while main's facts are lost: they are written again first, then decided on."""
+        reserve = self.observed.reserve
+        return Desired(
+            phase=Phase.STEADY if reserve is None else Phase.OVERLAP,
+            main=main,
+            reserve=None if reserve is None else reserve.ordinal,
+            formers=self._formers(main),
+            requests=(),
+            reason=_reason(self.definition, Phase.STEADY if reserve is None else Phase.OVERLAP, Source.ISSUED),
+            apply_at=None,
+        )
+
+    def _waiting(self, main: StoredVersion) -> StoredVersion | None:
+        """Return the reserve: the version labelled so, or the one that lost its label out of band."""
+        reserve = self.observed.reserve
+        if reserve is not None and reserve.ordinal is not None and reserve.role is not Role.DELETED:
+            return reserve
+        lost = [
+            version
+            for version in self.observed.versions
+            if version.role is Role.RESERVE
+            and _later(version, main)
+            and not version.labels & {Label.MAIN, Label.FORMER}
+        ]
+        return lost[-1] if lost else None
+
+    def _kept(self, main: CertificateFacts, waiting: StoredVersion | None) -> StoredVersion | None:
+        """Return the waiting reserve unless the definition wants it gone (R10), or it is of no use any more."""
+        if waiting is None or waiting.facts is None:
+            return waiting
+        wanted = self.definition.reserve
+        if self.now >= expires(waiting.facts):
+            self._notice(Severity.WARNING, f"the reserve, certificate {waiting.ordinal}, has expired and is replaced")
+            return None
+        if isinstance(wanted, NoReserve):
+            self._confirm(main, waiting.facts, "reserve.none deletes it")
+            return None
+        if isinstance(wanted, IssueReserve) and wanted.generation != waiting.facts.generation:
+            if wanted.generation < waiting.facts.generation:
+                raise DefinitionError(
+                    f"reserve.issue.generation is {wanted.generation}, but the reserve is of generation "
+                    f"{waiting.facts.generation}: a generation is only raised, so set it to "
+                    f"{waiting.facts.generation}, or to {waiting.facts.generation + 1} for another reserve"
+                )
+            self._confirm(main, waiting.facts, "a raised reserve.issue.generation replaces it")
+            return None
+        return waiting
+
+    def _confirm(self, main: CertificateFacts, reserve: CertificateFacts, why: str) -> None:
+        """Ask twice before a reserve goes inside the warning window (R10, R32)."""
+        window = expires(main) - timedelta(days=self.definition.warn_days)
+        if self.now >= window and (self.definition.confirm or "").replace(":", "").lower() != reserve.sha256:
+            raise DefinitionError(
+                f"main expires on {expires(main):%Y-%m-%d} and certificate {reserve.ordinal} is its reserve; {why}. "
+                f"If that is meant, add to the definition `reserve.confirm: {reserve.sha256}` (R10)"
+            )
+
+    def _due(self, main: CertificateFacts, reserve: CertificateFacts) -> bool:
+        """Return whether the reserve should be main by now (R6, R7, R11); never one that is not valid now (R32)."""
+        due = self.now >= apply_moment(self._apply(), self.lead, main, reserve) and valid_at(reserve, self.now)
+        if due and self.definition.promotion.hold:
+            self._notice(
+                Severity.CRITICAL if self.now >= expires(main) else Severity.WARNING,
+                f"certificate {reserve.ordinal} should have been applied, but promotion.hold is set: set it to false",
+            )
+        return due and not self.definition.promotion.hold
+
+    def _apply(self) -> ApplyMoment:
+        return self.requested.apply if isinstance(self.requested, IssueReserve) else AfterCurrentExpires()
+
+    def _promoted(self, former: StoredVersion, promoted: StoredVersion) -> Desired:
+        """Decide for the pair in which the waiting reserve is main: the cycle starts again (R12)."""
+        assert promoted.facts is not None  # noqa: S101 - a version without facts is never due
+        self._notice(
+            Severity.NOTICE,
+            f"certificate {promoted.ordinal} becomes main: its apply moment, "
+            f"{apply_moment(self._apply(), self.lead, _known(former), promoted.facts):%Y-%m-%d %H:%M} UTC, has come",
+        )
+        return self._steady(promoted, promoted.facts, None)
+
+    def _lost(self, main: StoredVersion, reserve: StoredVersion | None) -> Desired:
+        """Decide for a pair whose main has expired and that has no reserve to promote (R13)."""
+        answered = self.observed.main_generation or self.definition.main.generation
+        staged = self.observed.holder(Label.STAGED)
+        begun = staged is not None and staged.labels == {Label.STAGED} and staged.role is Role.MAIN
+        if self.definition.main.generation > answered or begun:
+            request = _main_request(self.definition, self._next(Role.MAIN))
+            return Desired(
+                phase=Phase.STEADY,
+                main=request.ordinal,
+                reserve=None,
+                formers=self._formers(request.ordinal),
+                requests=(request,),
+                reason=_reason(self.definition, Phase.STEADY, Source.ISSUED),
+                apply_at=None,
+                notices=(*self.notices, _reinstall()),
+            )
+        held = reserve is not None and self.definition.promotion.hold
+        message = (
+            f"main expired on {_known(main).not_after:%Y-%m-%d %H:%M} UTC and "
+            + ("its reserve is on hold: set promotion.hold to false" if held else "there is no reserve to promote")
+            + ("" if held else f": raise main.issue.generation to {answered + 1} to get a new main")
+        )
+        self._notice(Severity.CRITICAL, message)
+        if not held:
+            self.notices.append(_reinstall())
+        phase = Phase.OVERDUE if held else Phase.CONNECTION_LOST
+        return Desired(
+            phase=phase,
+            main=_known(main).ordinal,
+            reserve=None if reserve is None else reserve.ordinal,
+            formers=self._formers(_known(main).ordinal),
+            requests=(),
+            reason=_reason(self.definition, phase, _known(main).source),
+            apply_at=None,
+            notices=tuple(self.notices),
+        )
+
+    def _refuse_main_generation(self) -> None:
+        answered = self.observed.main_generation or self.definition.main.generation
+        if self.definition.main.generation != answered:
+            raise DefinitionError(
+                f"main.issue.generation is {self.definition.main.generation}, but main is valid and answers "
+                f"generation {answered}: set it back to {answered}. A working main is only followed by its reserve; "
+                "to get there sooner, issue a reserve now and apply it after few days"
+            )
+
+    def _steady(self, main: StoredVersion, facts: CertificateFacts, reserve: StoredVersion | None) -> Desired:
+        """Decide about the reserve of a main that stays."""
+        requests: tuple[IssueRequest, ...] = ()
+        apply_at = None
+        ordinal = None
+        if reserve is not None:
+            ordinal = reserve.ordinal
+            if reserve.facts is not None:
+                apply_at = apply_moment(self._apply(), self.lead, facts, reserve.facts)
+        elif self._wants_reserve(facts) and isinstance(self.requested, IssueReserve):
+            ordinal = self._next(Role.RESERVE)
+            bound = max(1, (expires(facts) - facts.not_before).days)
+            requests = (_reserve_request(self.definition, self.requested, ordinal, bound),)
+        phase = self._phase(facts, ordinal, apply_at)
+        if ordinal is None:
+            self._warn_of_no_reserve(facts)
+        self._tell_of_rollback(main)
+        assert main.ordinal is not None  # noqa: S101 - a version with facts has an ordinal
+        return Desired(
+            phase=phase,
+            main=main.ordinal,
+            reserve=ordinal,
+            formers=self._formers(main.ordinal),
+            requests=requests,
+            reason=_reason(self.definition, phase, facts.source),
+            apply_at=apply_at,
+            notices=tuple(self.notices),
+        )
+
+    def _phase(self, main: CertificateFacts, reserve: int | None, apply_at: datetime | None) -> Phase:
+        if reserve is None:
+            window = expires(main) - timedelta(days=self.definition.warn_days)
+            return Phase.EXPIRING if self.now >= window else Phase.STEADY
+        return Phase.OVERDUE if apply_at is not None and self.now >= apply_at else Phase.OVERLAP
+
+    def _wants_reserve(self, main: CertificateFacts) -> bool:
+        """Return whether a reserve is to be issued: only where main is issued itself (R3, R4)."""
+        if main.source is not Source.ISSUED or not isinstance(self.requested, IssueReserve):
+            return False
+        return self.requested.when is When.NOW or self.now >= self._auto_from(main)
+
+    def _auto_from(self, main: CertificateFacts) -> datetime:
+        days = self.requested.before_days if isinstance(self.requested, IssueReserve) else 0
+        return expires(main) - timedelta(days=days)
+
+    def _warn_of_no_reserve(self, main: CertificateFacts) -> None:
+        """Warn where no reserve will come by itself (R5)."""
+        if main.source is Source.ISSUED and not isinstance(self.requested, NoReserve):
+            return
+        left = (expires(main) - self.now).days
+        critical = self.now >= expires(main) - timedelta(days=self.definition.warn_days)
+        remedy = "install one" if main.source is Source.INSTALLED else "remove `reserve.none` to get one automatically"
+        self._notice(
+            Severity.CRITICAL if critical else Severity.WARNING,
+            f"main expires on {expires(main):%Y-%m-%d %H:%M} UTC, in {left} days, and there is no reserve: {remedy}",
+        )
+
+    def _tell_of_rollback(self, main: StoredVersion) -> None:
+        """Tell that an operator's own move of AWSCURRENT is respected (R32)."""
+        later = [version.ordinal for version in self.observed.versions if version.former and _later(version, main)]
+        if later:
+            self._notice(
+                Severity.WARNING,
+                f"certificate {main.ordinal} is main again, after certificate {later[-1]}: AWSCURRENT was moved back "
+                "by hand, which is respected",
+            )
+
+    def _next(self, role: Role) -> int:
+        """Return the ordinal of the next certificate: one that was begun for this slot, else a new one."""
+        return _begun(self.observed, role) or self.observed.highest_ordinal + 1
+
+    def _formers(self, main: int) -> tuple[int, ...]:
+        """Return former mains that are still valid: devices keep them until then (R17)."""
+        return tuple(
+            version.ordinal
+            for version in self.observed.versions
+            if version.ordinal is not None
+            and version.ordinal != main
+            and version.facts is not None
+            and (version.former or Label.MAIN in version.labels)
+            and self.now < expires(version.facts)
+        )
+
+    def _notice(self, severity: Severity, message: str) -> None:
+        self.notices.append(Notice(severity=severity, message=message))
+
+
+def _known(version: StoredVersion) -> CertificateFacts:
+    assert version.facts is not None  # noqa: S101 - decided before: a version without facts is not judged
+    return version.facts
+
+
+def _later(version: StoredVersion, than: StoredVersion) -> bool:
+    return version.ordinal is not None and than.ordinal is not None and version.ordinal > than.ordinal
+
+
+def _reinstall() -> Notice:
+    return Notice(
+        severity=Severity.CRITICAL,
+        message="no device trusts a certificate that it has never seen: every device must get its management profile "
+        "reinstalled (R13)",
+    )

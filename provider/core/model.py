@@ -1,0 +1,207 @@
+"""What exists: certificates, and a pair as it was observed in its secret."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+__all__ = [
+    "CertificateDetails",
+    "CertificateFacts",
+    "Credential",
+    "Label",
+    "ObservedPair",
+    "Role",
+    "SecretDescription",
+    "Source",
+    "StoredVersion",
+]
+
+
+class Source(StrEnum):
+    """Where a certificate comes from (R1)."""
+
+    ISSUED = "issued"
+    INSTALLED = "installed"
+
+
+class Label(StrEnum):
+    """Staging labels of a pair's secret. AWSPENDING is not among them: rotation owns it."""
+
+    MAIN = "AWSCURRENT"
+    FORMER = "AWSPREVIOUS"
+    RESERVE = "RESERVE"
+    STAGED = "STAGED"
+
+
+class Role(StrEnum):
+    """The last slot that a certificate was seen in. A version with role *main* that is not main is a former main."""
+
+    MAIN = "main"
+    RESERVE = "reserve"
+    DELETED = "deleted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateFacts:
+    """The public facts of one certificate of a pair, small enough for a tag.
+
+    Args:
+        ordinal: the certificate's number in its pair, from 1, never used again.
+        source: issued or installed.
+        generation: of the request that it answers.
+        not_before: start of validity, aware UTC.
+        not_after: end of validity, inclusive (RFC 5280, 4.1.2.5), aware UTC.
+        sha256: fingerprint of the leaf's DER, 64 hex digits.
+        root: SHA-256 over the root's subject and public key, 64 hex digits: equal for a renewed root (R24).
+    """
+
+    ordinal: int
+    source: Source
+    generation: int
+    not_before: datetime
+    not_after: datetime
+    sha256: str
+    root: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateDetails:
+    """What R14 shows of a certificate. Public; times are aware UTC.
+
+    Args:
+        subject: RFC 4514 name.
+        issuer: RFC 4514 name.
+        sans: DNS names of the subjectAltName.
+        serial_number: lower-case hex without leading zeros, as openssl's ``-serial`` has it.
+        sha256: fingerprint of the leaf, 64 hex digits.
+        key: for example ``RSA 4096`` or ``EC P-256``.
+        not_before: start of validity.
+        not_after: end of validity, inclusive.
+    """
+
+    subject: str
+    issuer: str
+    sans: tuple[str, ...]
+    serial_number: str
+    sha256: str
+    key: str
+    not_before: datetime
+    not_after: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Credential:
+    """A certificate with its private key: what one version of a pair's secret holds.
+
+    Args:
+        certificate: leaf, then its issuers without the root unless the leaf is the root, PEM.
+        private_key: PKCS#8 PEM, unencrypted. Lives in memory and in Secrets Manager only (R29).
+        root: the chain's root, PEM.
+        sha256: fingerprint of the leaf, 64 hex digits.
+    """
+
+    certificate: str
+    private_key: str
+    root: str
+    sha256: str
+
+    def __repr__(self) -> str:
+        """Show the fingerprint, never the key."""
+        return f"Credential(sha256={self.sha256})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretDescription:
+    """A secret as DescribeSecret tells it: everything but its values.
+
+    Args:
+        arn: of the secret.
+        tags: key to value.
+        labels: version id to the labels on it; versions without a label are absent.
+        deleted_at: when it was scheduled for deletion, None while it lives.
+        kms_key: id or ARN of the key it is encrypted with, None for the account's default.
+    """
+
+    arn: str
+    tags: Mapping[str, str]
+    labels: Mapping[str, frozenset[str]]
+    deleted_at: datetime | None = None
+    kms_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredVersion:
+    """One version of a pair's secret.
+
+    Args:
+        version_id: of the secret's version.
+        ordinal: of the certificate; None for a version that is not of our making.
+        labels: the staging labels on it.
+        facts: None where its tag is missing or unreadable.
+        role: the last slot it was seen in; None without facts.
+    """
+
+    version_id: str
+    ordinal: int | None
+    labels: frozenset[str]
+    facts: CertificateFacts | None
+    role: Role | None = None
+
+    @property
+    def former(self) -> bool:
+        """Whether it has been main and is not any more."""
+        return Label.MAIN not in self.labels and (Label.FORMER in self.labels or self.role is Role.MAIN)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObservedPair:
+    """A pair's secret, read as what it means.
+
+    Args:
+        owner: organization/project/stack that the secret says it belongs to.
+        host: connection address that the pair was made for.
+        highest_ordinal: highest certificate number ever recorded or seen; 0 for none.
+        recorded_ordinal: what the tag says of it; lower than *highest_ordinal* where the tag lags or is lost.
+        main_generation: the last request for a main certificate that was answered; None where the tag is lost.
+        versions: every labelled version, and every version with a facts tag, by ordinal.
+        tags: all tags as they are.
+        deleted: True while the secret waits in its recovery window.
+        arn: of the secret.
+        kms_key: as in :class:`SecretDescription`.
+    """
+
+    owner: str | None = None
+    host: str | None = None
+    highest_ordinal: int = 0
+    recorded_ordinal: int = 0
+    main_generation: int | None = None
+    versions: tuple[StoredVersion, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+    deleted: bool = False
+    arn: str = ""
+    kms_key: str | None = None
+
+    def holder(self, label: Label) -> StoredVersion | None:
+        """Return the version that *label* is on, or None."""
+        return next((version for version in self.versions if label in version.labels), None)
+
+    @property
+    def main(self) -> StoredVersion | None:
+        """The version labelled AWSCURRENT."""
+        return self.holder(Label.MAIN)
+
+    @property
+    def reserve(self) -> StoredVersion | None:
+        """The version labelled RESERVE, unless it is main already, or was and an operator rolled it back (R32)."""
+        holder = self.holder(Label.RESERVE)
+        return None if holder is None or Label.MAIN in holder.labels or holder.former else holder
+
+    def numbered(self, ordinal: int) -> StoredVersion | None:
+        """Return the version of the certificate with this *ordinal*, or None."""
+        return next((version for version in self.versions if version.ordinal == ordinal), None)

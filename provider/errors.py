@@ -1,0 +1,25 @@
+"""What can go wrong, in the words of the person who has to act on it."""
+
+from __future__ import annotations
+
+__all__ = ["DefinitionError", "DeliveryError", "IosMdmError", "OwnershipError", "StoreError"]
+
+
+class IosMdmError(Exception):
+    """The root of every error that the project raises on purpose: one message, what is wrong and what to do next."""
+
+
+class DefinitionError(IosMdmError):
+    """The definition asks for what cannot or must not be done."""
+
+
+class OwnershipError(IosMdmError):
+    """A secret of the wanted name belongs to another stack, or to nobody we know."""
+
+
+class StoreError(IosMdmError):
+    """AWS did not answer, refused, or holds something that we must not touch."""
+
+
+class DeliveryError(IosMdmError):
+    """The MDM server did not take the profile, or took it for some devices only."""

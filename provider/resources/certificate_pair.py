@@ -1,0 +1,221 @@
+"""The resource ``CertificatePair``: one server's main and reserve certificate in Secrets Manager."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, cast
+
+from pulumi.dynamic import (
+    CheckFailure,
+    CheckResult,
+    CreateResult,
+    DiffResult,
+    ReadResult,
+    Resource,
+    ResourceProvider,
+    UpdateResult,
+)
+
+from provider.core.lifecycle import Severity
+from provider.errors import DefinitionError, IosMdmError
+from provider.resources.engine import progress, tell
+from provider.resources.wire import certificate_block, desired_block, name_of, plain, text
+from provider.settings import AwsSettings, parse_server
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pulumi
+    from pulumi.dynamic import ConfigureRequest
+
+    from provider.core.model import ObservedPair
+    from provider.resources.wire import Wire
+    from provider.service import PairRequest, PairResult, PairService, PairView
+
+__all__ = ["CertificatePair", "CertificatePairProvider"]
+
+_INPUTS = ("server", "secret", "owner", "aws", "definition", "desired", "repairs")
+
+
+class CertificatePairProvider(ResourceProvider):
+    """Translates between the engine and :class:`provider.service.PairService`."""
+
+    def configure(self, req: ConfigureRequest) -> None:
+        """Make an exception one line: its text says what to do, and a traceback hides it."""
+        del req
+        sys.tracebacklimit = 0
+
+    def check(self, _olds: Mapping[str, object], news: Mapping[str, object]) -> CheckResult:
+        """Compute what the pair should be, so that the engine can show it; look, but write nothing."""
+        olds, inputs = cast("Wire", plain(_olds)), cast("Wire", plain(news))
+        failures = _unchangeable(olds, inputs)
+        if not failures:
+            try:
+                view = _service(inputs).look(_request(inputs, known=bool(olds)))
+                if view.observed is None and olds:
+                    raise _gone(inputs)
+            except IosMdmError as error:
+                failures = [CheckFailure(_property(error), str(error))]
+            else:
+                for notice in view.desired.notices:
+                    tell(str(inputs["server"]), notice.severity, notice.message)
+                inputs |= _desired(olds, inputs, view)
+        return CheckResult(inputs, failures)
+
+    def diff(self, _id: str, _olds: Mapping[str, object], _news: Mapping[str, object]) -> DiffResult:
+        """Compare inputs with the inputs that the last outputs echo; pure. Nothing ever replaces a pair (R32)."""
+        olds, news = cast("Wire", plain(_olds)), cast("Wire", plain(_news))
+        changed = any(olds.get(key) != news.get(key) for key in _INPUTS)
+        # A class that moved must heal in state while its old path still imports.
+        changed = changed or _olds.get("__provider") != _news.get("__provider")
+        return DiffResult(changes=changed, replaces=[], delete_before_replace=False)
+
+    def create(self, props: Mapping[str, object]) -> CreateResult:
+        """Issue what is missing, or adopt what an interrupted or destroyed stack left."""
+        inputs = cast("Wire", plain(props))
+        return CreateResult(str(inputs["secret"]), self._applied(inputs, known=False))
+
+    def update(self, _id: str, _olds: Mapping[str, object], _news: Mapping[str, object]) -> UpdateResult:
+        """Bring the pair to what it should be by now."""
+        return UpdateResult(self._applied(cast("Wire", plain(_news)), known=True))
+
+    def read(self, id_: str, props: Mapping[str, object]) -> ReadResult:
+        """Tell what is there, from public facts alone: a refresh needs no GetSecretValue."""
+        outputs = cast("Wire", plain(props))
+        observed = _service(outputs).observe(id_)
+        if observed is None:
+            return ReadResult(None, {})
+        block = _observed_block(outputs, observed)
+        if block is not None:
+            outputs["desired"] = block
+        return ReadResult(id_, dict(outputs), {key: outputs[key] for key in _INPUTS})
+
+    def delete(self, _id: str, _props: Mapping[str, object]) -> None:
+        """Schedule the deletion of the secret; until the recovery window ends, ``up`` brings the same pair back."""
+        outputs = cast("Wire", plain(_props))
+        aws = AwsSettings.model_validate(outputs["aws"])
+        server = str(outputs["server"])
+        deleted = _service(outputs).delete(_id, str(outputs["owner"]), recovery_window_days=aws.recovery_window_days)
+        if deleted:
+            message = (
+                f"secret {_id} is scheduled for deletion in {aws.recovery_window_days} days; until then `pulumi up` "
+                "restores the same pair"
+            )
+        else:
+            message = f"secret {_id} is left alone: it is gone, scheduled for deletion, or another stack's"
+        tell(server, Severity.NOTICE, message)
+
+    def _applied(self, inputs: Wire, *, known: bool) -> Wire:
+        result = _service(inputs).apply(_request(inputs, known=known))
+        # The block is what check promised; what is there now may be further, if the clock passed a moment since.
+        return {**inputs, "desired": desired_block(result.view.desired), **_outputs(result)}
+
+
+class CertificatePair(Resource):
+    """One server's pair of certificates.
+
+    Args:
+        name: of the resource: the server's.
+        inputs: ``server``, ``secret``, ``owner``, ``aws`` and ``definition``, as ``provider.settings`` describes them.
+
+    Attributes:
+        desired: the state the pair is in, known in previews: phase, main, reserve, trusted, reason.
+        certificates: public details and PEM by ``certificate N``.
+        applyAt: when the reserve becomes main, RFC 3339, UTC.
+        secretArn: of the pair's secret.
+    """
+
+    desired: pulumi.Output[dict[str, object]]
+    certificates: pulumi.Output[dict[str, dict[str, object]]]
+    applyAt: pulumi.Output[str | None]  # noqa: N815 - outputs are camelCase, as Pulumi's are
+    secretArn: pulumi.Output[str]  # noqa: N815 - the same
+
+    def __init__(self, name: str, inputs: Mapping[str, object], opts: pulumi.ResourceOptions | None = None) -> None:
+        outputs = {"desired": None, "certificates": None, "applyAt": None, "secretArn": None}
+        super().__init__(CertificatePairProvider(), name, {**inputs, **outputs}, opts)
+
+
+def _service(inputs: Wire) -> PairService:
+    from provider.adapters.clock import VARIABLE, clock_from_environment  # noqa: PLC0415 - not in the program's process
+    from provider.adapters.secrets_manager import SecretsManager  # noqa: PLC0415 - the same
+    from provider.service import PairService  # noqa: PLC0415 - the same
+
+    return PairService(
+        SecretsManager(region=AwsSettings.model_validate(inputs["aws"]).region),
+        clock_from_environment(os.environ),
+        report=progress(str(inputs["server"])),
+        rehearsal=bool(os.environ.get(VARIABLE)),
+    )
+
+
+def _request(inputs: Wire, *, known: bool) -> PairRequest:
+    from provider.service import PairRequest  # noqa: PLC0415 - not in the program's process
+
+    server = parse_server(inputs["definition"], str(inputs["server"]))
+    aws = AwsSettings.model_validate(inputs["aws"])
+    return PairRequest(
+        definition=server.definition(),
+        secret=str(inputs["secret"]),
+        owner=str(inputs["owner"]),
+        take_over=server.take_over,
+        known=known,
+        tags=aws.tags,
+        kms_key=aws.kms_key,
+    )
+
+
+def _unchangeable(olds: Wire, news: Wire) -> list[CheckFailure]:
+    """Refuse what would need another secret: the pair stays where its consumers read it."""
+    if not olds or olds.get("secret") == news.get("secret"):
+        return []
+    reason = (
+        f"the pair of {news['server']} is in the secret {olds['secret']}, and its consumers read it there: set "
+        "aws.secretPrefix back. To move it, declare a server of another name and let devices trust both first"
+    )
+    return [CheckFailure("secret", reason)]
+
+
+def _gone(inputs: Wire) -> IosMdmError:
+    return DefinitionError(
+        f"secret {inputs['secret']} is gone, not just scheduled for deletion, and with it the private keys of main and "
+        "reserve. If they can be restored, restore them. If not, `pulumi refresh` and `pulumi up` make a new pair, "
+        "which no device trusts yet: every device must then get its management profile reinstalled (R13)"
+    )
+
+
+def _property(error: IosMdmError) -> str:
+    return "definition" if isinstance(error, DefinitionError) else "secret"
+
+
+def _desired(olds: Wire, inputs: Wire, view: PairView) -> Wire:
+    """Return the computed inputs: the desired state, and the counter that makes a repair a change."""
+    repairs = olds.get("repairs", 0)
+    block: Wire = {"desired": desired_block(view.desired), "repairs": repairs}
+    same = all(olds.get(key) == {**inputs, **block}.get(key) for key in _INPUTS)
+    if olds and same and not view.settled:
+        block["repairs"] = int(cast("int", repairs)) + 1
+    return block
+
+
+def _outputs(result: PairResult) -> Wire:
+    observed = result.view.observed
+    return {
+        "certificates": {name_of(number): certificate_block(one) for number, one in result.certificates.items()},
+        "applyAt": text(result.view.desired.apply_at),
+        "secretArn": "" if observed is None else observed.arn,
+    }
+
+
+def _observed_block(outputs: Wire, observed: ObservedPair) -> Wire | None:
+    """Return the state block as observed, for a refresh to show drift; None where it is as the state has it."""
+    before = cast("Wire", outputs["desired"])
+    main, reserve = observed.main, observed.reserve
+    slots = {
+        "main": "secret scheduled for deletion" if observed.deleted else name_of(main.ordinal if main else None),
+        "reserve": name_of(reserve.ordinal if reserve else None),
+    }
+    known: Sequence[object] = [*cast("Wire", outputs["certificates"]), "none", "secret scheduled for deletion"]
+    if all(before[key] == value for key, value in slots.items()) or any(value not in known for value in slots.values()):
+        return None  # a certificate that the state has never seen: the next `up` reads it
+    return {**before, **slots, "reason": "observed by refresh; the next up decides"}

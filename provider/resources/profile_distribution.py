@@ -1,0 +1,191 @@
+"""The resource ``ProfileDistribution``: a pair's public certificates on every device, in a configuration profile."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from pulumi.dynamic import (
+    CheckFailure,
+    CheckResult,
+    CreateResult,
+    DiffResult,
+    ReadResult,
+    Resource,
+    ResourceProvider,
+    UpdateResult,
+)
+
+from provider.core.lifecycle import Severity
+from provider.errors import DefinitionError, IosMdmError, StoreError
+from provider.resources.engine import progress, tell
+from provider.resources.wire import known, plain
+from provider.settings import AwsSettings, DistributionSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pulumi
+    from pulumi.dynamic import ConfigureRequest
+
+    from provider.ports import Ledger, MdmChannel
+    from provider.resources.wire import Wire
+
+__all__ = ["ProfileDistribution", "ProfileDistributionProvider"]
+
+_INPUTS = ("server", "host", "aws", "distribution", "trusted", "pems", "deviceCount", "devicesSha256", "revision")
+
+
+class ProfileDistributionProvider(ResourceProvider):
+    """Translates between the engine and :class:`provider.distribution.Distributor`."""
+
+    def configure(self, req: ConfigureRequest) -> None:
+        """Make an exception one line: its text says what to do, and a traceback hides it."""
+        del req
+        sys.tracebacklimit = 0
+
+    def check(self, _olds: Mapping[str, object], news: Mapping[str, object]) -> CheckResult:
+        """Read the list of devices, and tell whether there is another profile to send; send nothing."""
+        olds, inputs = cast("Wire", plain(_olds)), cast("Wire", plain(news))
+        if not known(inputs["pems"]) and olds and olds["trusted"] == inputs["trusted"]:
+            # While the pair is updated its PEMs are unknown, but certificates of the same numbers are the same.
+            inputs["pems"] = olds["pems"]
+        try:
+            inputs |= _devices(inputs)
+            inputs["revision"] = _revision(olds, inputs)
+            if known(inputs["pems"]):
+                _profile(inputs)
+        except IosMdmError as error:
+            return CheckResult(inputs, [CheckFailure("distribution", str(error))])
+        return CheckResult(inputs, [])
+
+    def diff(self, _id: str, _olds: Mapping[str, object], _news: Mapping[str, object]) -> DiffResult:
+        """Compare inputs with the inputs that the last outputs echo; pure."""
+        olds, news = cast("Wire", plain(_olds)), cast("Wire", plain(_news))
+        changed = any(olds.get(key) != news.get(key) for key in _INPUTS)
+        changed = changed or _olds.get("__provider") != _news.get("__provider")
+        return DiffResult(changes=changed, replaces=[], delete_before_replace=False)
+
+    def create(self, props: Mapping[str, object]) -> CreateResult:
+        """Queue the profile for every device."""
+        inputs = cast("Wire", plain(props))
+        return CreateResult(f"{inputs['server']}-profile", _distributed(inputs))
+
+    def update(self, _id: str, _olds: Mapping[str, object], _news: Mapping[str, object]) -> UpdateResult:
+        """Queue another profile for every device, or the same one for those that it was not queued for."""
+        return UpdateResult(_distributed(cast("Wire", plain(_news))))
+
+    def read(self, id_: str, props: Mapping[str, object]) -> ReadResult:
+        """Tell what was sent. What devices have changes daily and is in the ledger, not in state."""
+        return ReadResult(id_, dict(cast("Wire", plain(props))))
+
+    def delete(self, _id: str, _props: Mapping[str, object]) -> None:
+        """Leave the profile on the devices: a certificate that a server still serves must stay trusted (R32)."""
+        server, distribution = str(_props["server"]), _settings(cast("Wire", plain(_props)))
+        tell(server, Severity.NOTICE, f"the profile {distribution.profile.identifier} stays on the devices")
+
+
+class ProfileDistribution(Resource):
+    """The configuration profile with a pair's public certificates, on the devices of one server.
+
+    Args:
+        name: of the resource: the server's.
+        inputs: ``server``, ``host``, ``aws``, ``distribution``, ``trusted`` (names of certificates) and ``pems``
+            (name to PEM chain).
+
+    Attributes:
+        profile: the .mobileconfig, as text.
+        profileSha256: its SHA-256, 64 hex digits.
+        deviceCount: how many devices it is for.
+        revision: counts the profiles of this server.
+    """
+
+    profile: pulumi.Output[str]
+    profileSha256: pulumi.Output[str]  # noqa: N815 - outputs are camelCase, as Pulumi's are
+    deviceCount: pulumi.Output[int]  # noqa: N815 - the same
+    revision: pulumi.Output[int]
+
+    def __init__(self, name: str, inputs: Mapping[str, object], opts: pulumi.ResourceOptions | None = None) -> None:
+        outputs = {"profile": None, "profileSha256": None, "deviceCount": None, "revision": None}
+        super().__init__(ProfileDistributionProvider(), name, {**inputs, **outputs}, opts)
+
+
+def _settings(inputs: Wire) -> DistributionSettings:
+    return DistributionSettings.model_validate(inputs["distribution"])
+
+
+def _ledger(settings: DistributionSettings) -> Ledger | None:
+    from provider.adapters.ledger import open_ledger  # noqa: PLC0415 - not in the program's process
+
+    return None if settings.ledger is None else open_ledger(settings.ledger, base=Path.cwd())
+
+
+def _devices(inputs: Wire) -> Wire:
+    from provider.distribution import devices_digest, read_devices  # noqa: PLC0415 - not in the program's process
+
+    settings = _settings(inputs)
+    devices = read_devices(settings, _ledger(settings), base=Path.cwd())
+    return {"deviceCount": len(devices), "devicesSha256": devices_digest(devices)}
+
+
+def _revision(olds: Wire, news: Wire) -> int:
+    """Return the number of the profile: another set of certificates, or another presentation of it, is another."""
+    if not olds:
+        return 1
+    before, after = (cast("Wire", wire["distribution"])["profile"] for wire in (olds, news))
+    same = olds["trusted"] == news["trusted"] and before == after and olds["host"] == news["host"]
+    return int(cast("int", olds["revision"])) + (0 if same else 1)
+
+
+def _profile(inputs: Wire) -> bytes:
+    from provider.core.profile import trust_profile  # noqa: PLC0415 - not in the program's process
+
+    settings = _settings(inputs)
+    pems = cast("Wire", inputs["pems"])
+    return trust_profile(
+        [str(pem) for pem in pems.values()],
+        identifier=settings.profile.identifier,
+        server=str(inputs["server"]),
+        host=str(inputs["host"]),
+        organization=settings.profile.organization,
+    )
+
+
+def _distributed(inputs: Wire) -> Wire:
+    from provider.adapters.clock import clock_from_environment  # noqa: PLC0415 - not in the program's process
+    from provider.distribution import Delivery, Distributor, read_devices  # noqa: PLC0415 - the same
+
+    settings = _settings(inputs)
+    ledger = _ledger(settings)
+    delivery = Delivery(
+        server=str(inputs["server"]),
+        profile=_profile(inputs),
+        revision=int(cast("int", inputs["revision"])),
+        enrollment_ids=read_devices(settings, ledger, base=Path.cwd()),
+    )
+    distributor = Distributor(
+        _channel(inputs, settings), ledger, clock_from_environment(os.environ), report=progress(delivery.server)
+    )
+    distributor.distribute(delivery)
+    return {**inputs, "profile": delivery.profile.decode(), "profileSha256": delivery.digest}
+
+
+def _channel(inputs: Wire, settings: DistributionSettings) -> MdmChannel:
+    """Return the channel that the definition names, with its API key, which lives in memory only (R29)."""
+    from provider.adapters.nanomdm import NanoMdm  # noqa: PLC0415 - not in the program's process
+    from provider.adapters.secrets_manager import SecretsManager  # noqa: PLC0415 - the same
+
+    nanomdm = settings.channel.nanomdm
+    store = SecretsManager(region=AwsSettings.model_validate(inputs["aws"]).region)
+    api_key = store.current_value(nanomdm.api_key_secret)
+    if api_key is None:
+        raise StoreError(
+            f"distribution.channel.nanomdm.apiKeySecret: there is no secret {nanomdm.api_key_secret}: create it with "
+            "the MDM server's API key as its value"
+        )
+    if not api_key.strip():
+        raise DefinitionError(f"the secret {nanomdm.api_key_secret} of apiKeySecret is empty")
+    ca_file = None if nanomdm.ca_file is None else str(Path.cwd() / nanomdm.ca_file)
+    return NanoMdm(url=nanomdm.url, api_key=api_key.strip(), ca_file=ca_file, push=nanomdm.push)

@@ -1,0 +1,356 @@
+"""Where the core meets the ports: brings a pair to what it should be, one verified effect after the other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_exponential
+
+from provider.core.definition import IssueReserve
+from provider.core.layout import (
+    HIGHEST_TAG,
+    MAIN_GENERATION_TAG,
+    OWNER_TAG,
+    facts_tag,
+    facts_value,
+    observed_pair,
+    version_id,
+)
+from provider.core.lifecycle import desired
+from provider.core.model import Label, Role, Source
+from provider.core.steps import Create, Issue, MoveLabel, RecordFacts, Restore, Setting, Tag, Untag, next_step
+from provider.errors import DefinitionError, OwnershipError, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from provider.core.definition import PairDefinition
+    from provider.core.lifecycle import Desired
+    from provider.core.model import CertificateDetails, CertificateFacts, Credential, ObservedPair, StoredVersion
+    from provider.core.steps import Step
+    from provider.ports import Clock, SecretStore
+
+__all__ = ["PairRequest", "PairResult", "PairService", "PairView", "PublicCertificate"]
+
+MAX_STEPS = 60
+"""A pair is at most some twenty effects away from what it should be; more means that somebody undoes them."""
+MAX_SKEW = timedelta(minutes=5)
+SETTLE_SECONDS = 20.0
+"""How long AWS may take to show what was just written."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairRequest:
+    """One server's pair, and where it is kept.
+
+    Args:
+        definition: what the user wants.
+        secret: name of the pair's secret.
+        owner: organization/project/stack.
+        take_over: adopt a secret that another stack owns.
+        known: True where Pulumi's state knows the pair already: its secret is then ours even without an owner tag.
+        tags: the user's own, for the secret.
+        kms_key: that the secret is created with; None for the account's default.
+    """
+
+    definition: PairDefinition
+    secret: str
+    owner: str
+    take_over: bool = False
+    known: bool = False
+    tags: Mapping[str, str]
+    kms_key: str | None = None
+
+    @property
+    def setting(self) -> Setting:
+        """What the secret is to carry beside its certificates."""
+        reserve = self.definition.reserve
+        return Setting(
+            owner=self.owner,
+            host=self.definition.host,
+            tags=self.tags,
+            main_generation=self.definition.main.generation,
+            reserve_generation=reserve.generation if isinstance(reserve, IssueReserve) else 1,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairView:
+    """A pair as it is and as it should be.
+
+    Args:
+        observed: as it is, None where its secret does not exist.
+        desired: as it should be.
+        settled: True where nothing is to be done.
+    """
+
+    observed: ObservedPair | None
+    desired: Desired
+    settled: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublicCertificate:
+    """The public part of a certificate of a pair.
+
+    Args:
+        facts: its tag's content.
+        details: what R14 shows.
+        pem: leaf, issuers and root.
+    """
+
+    facts: CertificateFacts
+    details: CertificateDetails
+    pem: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairResult:
+    """A pair that is what it should be.
+
+    Args:
+        view: of it.
+        certificates: main, reserve and the former mains that devices still trust, by ordinal.
+    """
+
+    view: PairView
+    certificates: Mapping[int, PublicCertificate]
+
+
+class PairService:
+    """Looks at pairs and brings them to what they should be.
+
+    Args:
+        store: where pairs are kept.
+        clock: tells the moment; read once for each call, so that one call has one ``now``.
+        report: takes a line of progress.
+        rehearsal: True where the clock is set by hand and cannot be held against AWS's.
+    """
+
+    def __init__(
+        self,
+        store: SecretStore,
+        clock: Clock,
+        *,
+        report: Callable[[str], None] = lambda _line: None,
+        rehearsal: bool = False,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._report = report
+        self._rehearsal = rehearsal
+
+    def observe(self, secret: str) -> ObservedPair | None:
+        """Return the pair in *secret*, None where AWS says that there is no such secret. Needs no GetSecretValue."""
+        description = self._store.describe(secret)
+        if description is None:
+            return None
+        # Only where the tag is lost: a caller without ListSecretVersionIds can preview an intact pair.
+        lost = HIGHEST_TAG not in description.tags and bool(description.labels)
+        return observed_pair(secret, description, self._store.version_ids(secret) if lost else ())
+
+    def look(self, request: PairRequest) -> PairView:
+        """Return the pair as it is and as it should be; writes nothing.
+
+        Raises:
+            OwnershipError: The secret belongs to somebody else.
+            DefinitionError: The definition asks for what must not be done to this pair.
+            StoreError: AWS did not answer.
+        """
+        observed = self.observe(request.secret)
+        _check_ours(request, observed)
+        now = self._clock.now()
+        wanted = desired(request.definition, observed, now)
+        settled = next_step(wanted, observed, request.setting, now) is None
+        return PairView(observed=observed, desired=wanted, settled=settled)
+
+    def apply(self, request: PairRequest) -> PairResult:
+        """Bring the pair to what it should be, and return it.
+
+        A call that dies between two effects is continued by the next one. Raises as :meth:`look`, and:
+
+        Raises:
+            StoreError: A version does not hold what its facts say, or AWS and this machine disagree about the time.
+        """
+        now = self._clock.now()
+        checked = False
+        for _ in range(MAX_STEPS):
+            observed = self.observe(request.secret)
+            _check_ours(request, observed)
+            wanted = desired(request.definition, observed, now)
+            step = next_step(wanted, observed, request.setting, now)
+            if step is None:
+                view = PairView(observed=observed, desired=wanted, settled=True)
+                return PairResult(view=view, certificates=self._certificates(request.secret, view))
+            if not checked:
+                self._check_clock()
+                checked = True
+            self._perform(request, observed, step)
+            self._settle(request.secret, observed, step)
+        raise StoreError(
+            f"secret {request.secret}: after {MAX_STEPS} effects the pair is not what it should be: something else "
+            "changes it at the same time. Look for another run or a rotation of this secret, then run again"
+        )
+
+    def delete(self, secret: str, owner: str, *, recovery_window_days: int) -> bool:
+        """Schedule the secret's deletion; False where it is left alone because it is gone, or another stack's now."""
+        observed = self.observe(secret)
+        if observed is None or observed.deleted or observed.owner not in {None, owner}:
+            return False
+        self._store.delete(secret, recovery_window_days=recovery_window_days)
+        return True
+
+    def _check_clock(self) -> None:
+        """Hold the clock against AWS's before an effect: a certificate with wrong dates is no use to anybody."""
+        if self._rehearsal:
+            return
+        skew = self._clock.now() - self._store.time()
+        if abs(skew) > MAX_SKEW:
+            raise StoreError(
+                f"this machine's clock is {abs(skew)} {'ahead of' if skew > timedelta() else 'behind'} AWS's: "
+                "set it right (NTP), then run again"
+            )
+
+    def _settle(self, secret: str, before: ObservedPair | None, step: Step) -> None:
+        """Wait until AWS shows the effect: reads after writes may be stale, and the next step is decided from one."""
+        try:
+            Retrying(
+                retry=retry_if_result(lambda after: after == before),
+                wait=wait_exponential(multiplier=0.1, max=2),
+                stop=stop_after_delay(SETTLE_SECONDS),
+            )(self.observe, secret)
+        except RetryError:
+            raise StoreError(
+                f"secret {secret}: AWS does not show the effect of {type(step).__name__} after {SETTLE_SECONDS:.0f} "
+                "seconds: run again"
+            ) from None
+
+    def _perform(self, request: PairRequest, observed: ObservedPair | None, step: Step) -> None:
+        store, secret = self._store, request.secret
+        match step:
+            case Create():
+                description = f"TLS certificate pair of the iOS MDM server {request.definition.name}"
+                store.create(secret, tags=step.tags, description=description, kms_key=request.kms_key)
+            case Restore():
+                self._report(f"{secret} was scheduled for deletion and is restored")
+                store.restore(secret)
+            case Issue():
+                self._issue(request, observed, step)
+            case RecordFacts():
+                self._record(request, step)
+            case MoveLabel():
+                self._move(secret, step)
+            case Tag():
+                store.tag(secret, step.tags)
+            case Untag():
+                store.untag(secret, step.keys)
+
+    def _issue(self, request: PairRequest, observed: ObservedPair | None, step: Issue) -> None:
+        from provider.core.certificates import credential_to_json  # noqa: PLC0415 - cryptography only where needed
+        from provider.core.issuing import issue  # noqa: PLC0415 - the same
+
+        wanted = step.request
+        version = version_id(request.secret, wanted.ordinal)
+        if self._store.read(request.secret, version) is not None:
+            holder = None if observed is None else observed.holder(Label.STAGED)
+            current = None if holder is None else holder.version_id
+            self._store.move_label(request.secret, Label.STAGED, to=version, current=current)
+            return
+        self._report(f"issuing certificate {wanted.ordinal} ({wanted.role}, {wanted.key}, {wanted.validity_days} days)")
+        credential = issue(
+            request.definition.host, key=wanted.key, validity_days=wanted.validity_days, now=self._clock.now()
+        )
+        self._store.put(request.secret, version, credential_to_json(credential))
+
+    def _record(self, request: PairRequest, step: RecordFacts) -> None:
+        from provider.core.certificates import facts  # noqa: PLC0415 - cryptography only where needed
+
+        credential = self._credential(request.secret, step.version_id)
+        source = Source.ISSUED if credential.certificate == credential.root else Source.INSTALLED
+        found = facts(credential, ordinal=step.ordinal, source=source, generation=step.generation)
+        role = step.role
+        tags = {HIGHEST_TAG: str(max(step.highest, step.ordinal))}
+        if step.request is not None:
+            if not _fulfils(credential, request):
+                role = Role.DELETED
+            elif role is Role.MAIN:
+                tags[MAIN_GENERATION_TAG] = str(step.generation)
+        self._store.tag(request.secret, {facts_tag(step.version_id): facts_value(found, role), **tags})
+
+    def _move(self, secret: str, step: MoveLabel) -> None:
+        if step.to is not None and step.label in {Label.MAIN, Label.RESERVE}:
+            self._verify(secret, step.to)
+        if step.label is Label.MAIN and step.current is not None and step.to is not None:
+            self._report(f"certificate {step.to.ordinal} becomes main, after certificate {step.current.ordinal}")
+        self._store.move_label(
+            secret,
+            step.label,
+            to=None if step.to is None else step.to.version_id,
+            current=None if step.current is None else step.current.version_id,
+        )
+
+    def _verify(self, secret: str, version: StoredVersion) -> PublicCertificate:
+        """Derive the facts from the version itself and stop where the tag tells something else."""
+        from provider.core.certificates import details, facts  # noqa: PLC0415 - cryptography only where needed
+
+        assert version.facts is not None  # noqa: S101 - a step moves labels to recorded versions only
+        known = version.facts
+        credential = self._credential(secret, version.version_id)
+        found = facts(credential, ordinal=known.ordinal, source=known.source, generation=known.generation)
+        if found != known:
+            raise StoreError(
+                f"secret {secret}: the tag {facts_tag(version.version_id)} does not tell what version "
+                f"{version.version_id} holds, a certificate with the fingerprint {found.sha256}. Somebody changed "
+                "the tag: remove it, and the next run writes it again from the certificate"
+            )
+        issuers = "" if credential.root in credential.certificate else credential.root
+        return PublicCertificate(
+            facts=found, details=details(credential.certificate), pem=credential.certificate + issuers
+        )
+
+    def _credential(self, secret: str, version: str) -> Credential:
+        from provider.core.certificates import credential_from_json  # noqa: PLC0415 - cryptography only where needed
+
+        value = self._store.read(secret, version)
+        if value is None:
+            raise StoreError(f"secret {secret}: version {version} is gone: run again")
+        return credential_from_json(value, where=f"secret {secret}, version {version}")
+
+    def _certificates(self, secret: str, view: PairView) -> Mapping[int, PublicCertificate]:
+        assert view.observed is not None  # noqa: S101 - a pair that is what it should be exists
+        versions = [view.observed.numbered(ordinal) for ordinal in view.desired.trusted]
+        return {
+            version.facts.ordinal: self._verify(secret, version)
+            for version in versions
+            if version is not None and version.facts is not None
+        }
+
+
+def _fulfils(credential: Credential, request: PairRequest) -> bool:
+    """Tell whether a certificate that an interrupted run stored is still for the address it is wanted for."""
+    from provider.core.certificates import details  # noqa: PLC0415 - cryptography only where needed
+
+    return details(credential.certificate).sans == (request.definition.host,)
+
+
+def _check_ours(request: PairRequest, observed: ObservedPair | None) -> None:
+    """Refuse to touch a secret of somebody else, and to change the address of a pair."""
+    if observed is None:
+        return
+    ours = observed.owner == request.owner or request.take_over
+    if not ours and observed.owner is None:
+        # The owner tag was lost; that the pair is ours, Pulumi's state tells.
+        ours = request.known and (observed.main is None or observed.main.ordinal is not None)
+    if not ours:
+        holder = f"belongs to the stack {observed.owner}" if observed.owner else f"exists and has no tag {OWNER_TAG}"
+        raise OwnershipError(
+            f"secret {request.secret} {holder}, and this is {request.owner}: give the server another name or the stack "
+            "another aws.secretPrefix, or set takeOver: true to adopt the pair"
+        )
+    if observed.host is not None and observed.host != request.definition.host:
+        raise DefinitionError(
+            f"address: the pair is for {observed.host}, and its certificates name it; a changed address "
+            f"({request.definition.host}) needs a new server of another name. Set it back to {observed.host}"
+        )

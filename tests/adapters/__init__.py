@@ -1,0 +1,1 @@
+"""Adapters, tested against what they adapt: real processes wherever there are any."""

@@ -1,0 +1,107 @@
+"""The clock is the machine's, unless a rehearsal on an emulator sets it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from provider.adapters import aws
+from provider.adapters.clock import FixedClock, SystemClock, clock_from_environment
+from provider.errors import DefinitionError
+
+EMULATOR = {"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"}
+
+
+def test_the_machines_clock_shows_whole_seconds_of_utc() -> None:
+    """Times are aware UTC, whole seconds, everywhere."""
+    before = datetime.now(UTC)
+    now = SystemClock().now()
+    assert now.tzinfo is UTC
+    assert now.microsecond == 0
+    assert before - timedelta(seconds=1) < now <= datetime.now(UTC)
+
+
+def test_a_fixed_clock_stands_still_in_utc() -> None:
+    """Whatever zone it was set in."""
+    clock = FixedClock(moment=datetime(2040, 1, 1, 1, 0, 0, 999, tzinfo=timezone(timedelta(hours=1))))
+    assert clock.now() == datetime(2040, 1, 1, tzinfo=UTC)
+    assert clock.now().tzinfo is UTC
+
+
+@pytest.mark.parametrize("environ", [{}, {"IOS_MDM_CLOCK": ""}, EMULATOR])
+def test_the_clock_is_the_machines_unless_it_is_set(environ: dict[str, str]) -> None:
+    """An empty variable counts as none."""
+    assert clock_from_environment(environ) == SystemClock()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2040-02-29T12:00:00Z",
+        "2040-02-29t12:00:00z",
+        "2040-02-29 12:00:00Z",
+        "2040-02-29T13:30:00+01:30",
+        "2040-02-29T12:00:00.75Z",
+        "2040-02-29T12:00:00.123456789Z",
+    ],
+)
+def test_a_rehearsal_sets_the_clock(text: str) -> None:
+    """In every form that RFC 3339 has; fractions of a second are cut off."""
+    clock = clock_from_environment({**EMULATOR, "IOS_MDM_CLOCK": text})
+    assert clock.now() == datetime(2040, 2, 29, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "tomorrow",
+        "2040-01-01",
+        "2040-01-01T00:00:00",
+        "2040-W01-1T00:00:00Z",
+        "20400101T000000Z",
+        "2039-02-29T00:00:00Z",
+        "2040-01-01T24:00:01Z",
+        "2040-01-01T00:00:00+0100",
+        "2040-01-01T00:00:00+25:00",
+        "0001-01-01T00:00:00+01:00",
+    ],
+)
+def test_a_moment_that_is_none_is_refused(text: str) -> None:
+    """The message shows how to write one."""
+    with pytest.raises(DefinitionError, match="Write it like 2040-01-01T00:00:00Z"):
+        clock_from_environment({**EMULATOR, "IOS_MDM_CLOCK": text})
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {},
+        {"AWS_ENDPOINT_URL": "https://secretsmanager.eu-west-1.amazonaws.com"},
+        {"AWS_ENDPOINT_URL": "http://127.0.0.1@example.com"},
+        {"AWS_ENDPOINT_URL": "http://127.0.0.1.example.com"},
+        {"AWS_ENDPOINT_URL": "http://[::1"},
+        {**EMULATOR, "AWS_ENDPOINT_URL_SECRETS_MANAGER": "https://secretsmanager.eu-west-1.amazonaws.com"},
+        {**EMULATOR, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"},
+    ],
+)
+def test_the_clock_is_not_set_where_aws_is_real(environ: dict[str, str]) -> None:
+    """No certificate with made-up dates reaches an account."""
+    assert not aws.is_emulator(environ)
+    with pytest.raises(DefinitionError, match="rehearsals only"):
+        clock_from_environment({**environ, "IOS_MDM_CLOCK": "2040-01-01T00:00:00Z"})
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        EMULATOR,
+        {"AWS_ENDPOINT_URL": "http://localhost:4566"},
+        {"AWS_ENDPOINT_URL": "http://[::1]:4566"},
+        {"AWS_ENDPOINT_URL_SECRETS_MANAGER": "http://127.0.0.2:4566"},
+        {"AWS_ENDPOINT_URL": "https://example.com", "AWS_ENDPOINT_URL_SECRETS_MANAGER": "http://127.0.0.1:4566"},
+    ],
+)
+def test_an_emulator_is_recognized_by_its_address(environ: dict[str, str]) -> None:
+    """Loopback in every spelling; the endpoint of Secrets Manager itself goes before the common one."""
+    assert aws.is_emulator(environ)

@@ -1,0 +1,366 @@
+"""NanoMDM as a channel: against the real server, and against the answers that only a broken one gives."""
+
+from __future__ import annotations
+
+import base64
+import http.server
+import json
+import logging
+import plistlib
+import re
+import socket
+import ssl
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, ClassVar
+
+import pytest
+import trustme
+
+from provider.adapters import nanomdm
+from provider.adapters.nanomdm import NanoMdm, checked_enrollment_ids
+from provider.errors import DefinitionError, DeliveryError, IosMdmError
+from tests.adapters.nanomdm_server import NanoMdmServer, free_port, nanomdm_server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from provider.ports import MdmChannel
+
+DEVICE = "8b3b8ba3783e9ade1dae4fbb944ab3afc0ce5b69"
+
+
+def command(uuid: str) -> bytes:
+    """Return an InstallProfile command."""
+    return plistlib.dumps({"CommandUUID": uuid, "Command": {"RequestType": "InstallProfile", "Payload": b"a profile"}})
+
+
+@pytest.fixture(scope="module", params=["inmem", "filekv"])
+def server(request: pytest.FixtureRequest) -> Iterator[NanoMdmServer]:
+    """A real NanoMDM, once on each storage that needs no database."""
+    with nanomdm_server(storage=request.param) as running:
+        yield running
+
+
+@pytest.fixture
+def channel(server: NanoMdmServer) -> NanoMdm:
+    """The server as a channel that wakes nobody."""
+    return NanoMdm(url=server.url, api_key=server.api_key, push=False)
+
+
+class _Broken(http.server.BaseHTTPRequestHandler):
+    """Gives prepared answers; an empty one breaks the connection."""
+
+    answers: ClassVar[list[tuple[int, bytes] | None]] = []
+    requests: ClassVar[list[str]] = []
+
+    def do_PUT(self) -> None:
+        """Give the next answer, the last one for ever."""
+        self.requests.append(self.path)
+        self.rfile.read(int(self.headers["Content-Length"]))
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if answer is None:
+            self.close_connection = True
+            return
+        self.send_response(answer[0])
+        self.send_header("Location", "https://elsewhere.example/")
+        self.send_header("Content-Length", str(len(answer[1])))
+        self.end_headers()
+        self.wfile.write(answer[1].replace(b"{AUTH}", self.headers["Authorization"].encode()))
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+        """Say nothing."""
+
+
+@contextmanager
+def broken_server(
+    *answers: tuple[int, bytes] | None, tls: ssl.SSLContext | None = None
+) -> Iterator[tuple[str, list[str]]]:
+    """Serve *answers* on loopback; yield the URL and the list of paths that were asked for."""
+
+    class Handler(_Broken):
+        requests: ClassVar[list[str]] = []
+
+    Handler.answers = list(answers)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as serving:
+        serving.handle_error = lambda *_: None  # type: ignore[method-assign]
+        if tls is not None:
+            serving.socket = tls.wrap_socket(serving.socket, server_side=True)
+        thread = threading.Thread(target=serving.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"{'https' if tls else 'http'}://127.0.0.1:{serving.server_port}", Handler.requests
+        finally:
+            serving.shutdown()
+            thread.join()
+
+
+def queued(answer: dict[str, object]) -> tuple[int, bytes]:
+    """Return an answer of NanoMDM's own shape."""
+    return 500, json.dumps({"command_uuid": "u", "request_type": "InstallProfile", **answer}).encode()
+
+
+def test_a_command_reaches_every_device_of_a_batch(server: NanoMdmServer, channel: NanoMdm) -> None:
+    """What is enqueued in batches is what devices fetch, once each."""  # R15
+    devices = [server.device(f"batch-{number}") for number in range(7)]
+    ids = [device.udid for device in devices]
+    for start in range(0, len(ids), 3):
+        assert channel.enqueue(ids[start : start + 3], command(f"batch-command-{start}")) == ()
+    assert [device.queued() for device in devices] == [[f"batch-command-{start}"] for start in (0, 0, 0, 3, 3, 3, 6)]
+
+
+def test_a_thousand_devices_are_one_request(channel: NanoMdm) -> None:
+    """The largest sensible batch fits into a URL; ids that nobody enrolled are taken as well."""
+    ids = [f"{number:040x}" for number in range(1000)]
+    big = NanoMdm(url=channel.url, api_key=channel.api_key, push=False, batch_size=1000)
+    assert big.enqueue(ids, command("a-thousand")) == ()
+
+
+def test_the_same_command_again_is_a_repetition(server: NanoMdmServer, channel: NanoMdm) -> None:
+    """A CommandUUID that the server knows is no error, and no device gets it twice, not even after it answered."""
+    device = server.device("repetition")
+    for _ in range(2):
+        assert channel.enqueue([device.udid], command("same")) == ()
+    assert device.queued() == ["same"]
+    assert channel.enqueue([device.udid], command("same")) == ()
+    assert device.queued() == []
+
+
+def test_without_a_push_certificate_a_notice_says_who_sleeps(server: NanoMdmServer) -> None:
+    """NanoMDM answers 500 and yet has queued the command."""
+    device = server.device("asleep")
+    waking = NanoMdm(url=server.url, api_key=server.api_key)
+    (notice,) = waking.enqueue([device.udid, "nobody"], command("push"))
+    assert "queued for 2 devices" in notice
+    assert "push cert" in notice
+    assert device.queued() == ["push"]
+
+
+def test_an_id_that_nobody_enrolled_is_a_notice_where_push_is_wanted(server: NanoMdmServer) -> None:
+    """The key-value storages queue for unknown ids; only the push tells that there is no such device."""
+    (notice,) = NanoMdm(url=server.url, api_key=server.api_key).enqueue(["stranger"], command("unknown"))
+    assert "queued for 1 device," in notice
+    assert "push data missing for id" in notice
+
+
+def test_a_duplicate_id_counts_once(server: NanoMdmServer, channel: NanoMdm) -> None:
+    """Sent twice in one URL it would corrupt the device's queue."""
+    device = server.device("twice")
+    channel.enqueue([device.udid, device.udid], command("twice-1"))
+    channel.enqueue([device.udid], command("twice-2"))
+    assert device.queued() == ["twice-1", "twice-2"]
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    ["", ".", "..", "a,b", "a/b", "../a", "a b", "a\nb", "a\x00b", "a%2Cb", "a?nopush=1", "a#b", "é", "x" * 256],
+)
+def test_a_hostile_id_is_refused_before_anything_is_sent(hostile: str) -> None:
+    """An id that could name other devices, or another part of the API, never becomes part of a URL."""
+    with broken_server((200, b"{}")) as (url, requests):
+        with pytest.raises(DefinitionError, match="not an enrollment id"):
+            NanoMdm(url=url, api_key="a-key").enqueue([DEVICE, hostile], command("u"))
+        assert requests == []
+
+
+def test_ids_of_every_kind_of_enrolment_are_taken(server: NanoMdmServer, channel: NanoMdm) -> None:
+    """UDIDs old and new, User Enrollment ids and user channels (NanoMDM's operations guide)."""
+    ids = [DEVICE, "00008030-001A2B3C4D5E6F70", f"{DEVICE}:F151140B-3988-45A9", f"{DEVICE}:a+b@example.com"]
+    assert checked_enrollment_ids(ids) == tuple(ids)
+    assert channel.enqueue(ids, command("kinds")) == ()
+    assert server.device(DEVICE).queued() == []  # an Authenticate clears the queue
+
+
+@pytest.mark.parametrize("count", [0, 3])
+def test_a_batch_of_the_wrong_size_is_a_mistake_of_the_caller(count: int) -> None:
+    """The caller splits; the channel does not."""
+    small = NanoMdm(url="http://127.0.0.1:1", api_key="a-key", batch_size=2)
+    with pytest.raises(ValueError, match="1 to 2 devices"):
+        small.enqueue([f"d{number}" for number in range(count)], command("u"))
+
+
+def test_a_wrong_api_key_is_told_by_the_name_of_its_setting(server: NanoMdmServer) -> None:
+    """401 names what to check, and not the key."""
+    wrong = NanoMdm(url=server.url, api_key="wr0ng-k3y", push=False)
+    with pytest.raises(DeliveryError, match="refuses the API key: check the secret named by apiKeySecret") as caught:
+        wrong.enqueue([DEVICE], command("u"))
+    assert "wr0ng-k3y" not in str(caught.value)
+
+
+def test_a_command_that_is_none_is_rejected(channel: NanoMdm) -> None:
+    """NanoMDM's own words are passed on."""
+    with pytest.raises(DeliveryError, match="rejects the command: decoding command"):
+        channel.enqueue([DEVICE], b"no plist")
+
+
+def test_a_server_that_is_down_is_told_with_its_url() -> None:
+    """Connection refused is said in words."""
+    url = f"http://127.0.0.1:{free_port()}"
+    with pytest.raises(DeliveryError, match=re.escape(f"{url} is down: connection refused")):
+        NanoMdm(url=url, api_key="a-key").enqueue([DEVICE], command("u"))
+
+
+def test_a_proxy_of_the_environment_is_for_the_world_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server on loopback is reached directly, so that no proxy sees its API key."""
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    with broken_server((200, b'{"command_uuid": "u"}')) as (url, _):
+        assert NanoMdm(url=url, api_key="a-key").enqueue([DEVICE], command("u")) == ()
+    with pytest.raises(DeliveryError, match="is down"):
+        NanoMdm(url="http://mdm.invalid", api_key="a-key").enqueue([DEVICE], command("u"))
+
+
+def test_a_host_that_does_not_resolve_is_told() -> None:
+    """The reserved TLD `invalid` never resolves (RFC 6761)."""
+    with pytest.raises(DeliveryError, match="does not resolve"):
+        NanoMdm(url="http://mdm.invalid", api_key="a-key").enqueue([DEVICE], command("u"))
+
+
+def test_a_server_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that is taken but never answered ends with a timeout."""
+    monkeypatch.setattr(nanomdm, "READ_TIMEOUT", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(DeliveryError, match="does not answer within"):
+            NanoMdm(url=url, api_key="a-key").enqueue([DEVICE], command("u"))
+
+
+def test_tls_is_verified_with_ca_file_or_the_usual_roots(tmp_path: Path) -> None:
+    """With the root in caFile the server is believed; without it the message names caFile."""
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    root = tmp_path / "root.pem"
+    authority.cert_pem.write_to_path(str(root))
+    with broken_server((200, b'{"command_uuid": "u"}'), tls=context) as (url, _):
+        assert NanoMdm(url=url, api_key="a-key", ca_file=str(root)).enqueue([DEVICE], command("u")) == ()
+        with pytest.raises(DeliveryError, match=r"TLS certificate that is not trusted .*set caFile"):
+            NanoMdm(url=url, api_key="a-key").enqueue([DEVICE], command("u"))
+        with pytest.raises(DeliveryError, match=r"talked to|does not speak TLS"):
+            NanoMdm(url=url.replace("https", "http"), api_key="a-key").enqueue([DEVICE], command("u"))
+    with broken_server((200, b"{}")) as (url, _), pytest.raises(DeliveryError, match="does not speak TLS"):
+        NanoMdm(url=url.replace("http", "https"), api_key="a-key").enqueue([DEVICE], command("u"))
+
+
+def test_a_broken_connection_is_tried_again() -> None:
+    """A reset and a proxy's 502 pass; the repetition is then found queued."""
+    repeated = queued({"command_error": "command already exists: u"})
+    with broken_server(None, (502, b"<html>bad gateway"), repeated) as (url, requests):
+        assert NanoMdm(url=url, api_key="a-key").enqueue([DEVICE], command("u")) == ()
+        assert len(requests) == 3
+
+
+@pytest.mark.parametrize("answer", [None, (503, b"<html>")])
+def test_tries_are_bounded(answer: tuple[int, bytes] | None) -> None:
+    """A server that stays broken is an error after three tries."""
+    with broken_server(answer) as (url, requests):
+        with pytest.raises(DeliveryError, match=re.escape(f"the MDM server at {url} ")):
+            NanoMdm(url=url, api_key="a-key").enqueue([DEVICE], command("u"))
+        assert len(requests) == 3
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        'pq: duplicate key value violates unique constraint "commands_pkey"',
+        "Error 1062 (23000): Duplicate entry 'u' for key 'commands.PRIMARY'",
+    ],
+)
+def test_a_repetition_is_known_in_the_words_of_databases(error: str) -> None:
+    """A commands row that exists is a repetition on pgsql and mysql as well."""
+    with broken_server(queued({"command_error": error})) as (url, _):
+        assert NanoMdm(url=url, api_key="a-key").enqueue([DEVICE], command("u")) == ()
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (queued({"command_error": "command already exists: another"}), "rejects the command"),
+        (queued({"command_error": 'unique constraint "enrollment_queue_pkey"'}), "rejects the command"),
+        (queued({"status": {DEVICE: {"command_error": "disk full"}}}), f"{DEVICE}: disk full"),
+        ((207, queued({"status": {DEVICE: {"command_error": "full"}}})[1]), f"{DEVICE}: full"),
+        ((404, b"404 page not found"), "no NanoMDM API there"),
+        ((414, b""), "no URL of this length"),
+        ((301, b""), "redirects elsewhere"),
+        ((200, b'{"hello": "world"}'), "not NanoMDM's"),
+        ((200, b"[" * 100_000), "not NanoMDM's"),
+        ((200, b"\xff\xfe\x00"), "not NanoMDM's"),
+        ((200, b'{"command_uuid": "u", "status": [1], "command_error": {"a": 1}}'), "rejects the command"),
+    ],
+)
+def test_what_a_server_refuses_is_said(answer: tuple[int, bytes], words: str) -> None:
+    """Every answer but "queued" is an error in words."""
+    with broken_server(answer) as (url, _), pytest.raises(DeliveryError, match="the MDM server at") as caught:
+        NanoMdm(url=url, api_key="a-key").enqueue([DEVICE], command("u"))
+    assert words in str(caught.value)
+
+
+def test_devices_that_could_not_be_woken_are_counted() -> None:
+    """A push that failed for some is a notice with their number."""
+    answer = (207, queued({"status": {"a": {"push_error": "gone"}, "b": {"push_result": "x"}}})[1])
+    with broken_server(answer) as (url, _):
+        (notice,) = NanoMdm(url=url, api_key="a-key").enqueue(["a", "b"], command("u"))
+        assert "queued for 2 devices, but 1 of them not woken through APNs (a: gone)" in notice
+        assert NanoMdm(url=url, api_key="a-key", push=False).enqueue(["a", "b"], command("u")) == ()
+
+
+def test_the_api_key_shows_nowhere(caplog: pytest.LogCaptureFixture) -> None:
+    """Not in a repr, not in an error or its chain, not in a log at debug level."""  # R29
+    key = "k3y-that-shows-nowhere"
+    basic = base64.b64encode(f"nanomdm:{key}".encode())
+    caplog.set_level(logging.DEBUG)
+    shown = []
+    echo = queued({"command_error": "{AUTH} " + key})
+    for answer in (echo, (502, b"{AUTH}"), (401, b"{AUTH}"), None):
+        with broken_server(answer) as (url, _):
+            channel = NanoMdm(url=url, api_key=key)
+            with pytest.raises(DeliveryError) as caught:
+                channel.enqueue([DEVICE], command("u"))
+            shown += [repr(channel), str(channel), str(caught.getrepr(style="short")), repr(caught.value.__cause__)]
+    everything = "\n".join([*shown, caplog.text])
+    assert key not in everything
+    assert basic.decode() not in everything
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("", "mdm.example.com", "ftp://mdm", "https://", "https://mdm:0", "https://mdm:99999"),
+        *("https://mdm/?a=b", "https://mdm/#x", "https://m dm", "https://mdm\n", "http://[::1"),
+    ],
+)
+def test_a_url_that_is_none_is_refused(url: str) -> None:
+    """A typing mistake shows before anything is sent."""
+    with pytest.raises(DefinitionError, match="is not the URL of an MDM server"):
+        NanoMdm(url=url, api_key="a-key")
+
+
+def test_a_password_in_the_url_is_refused_and_not_shown() -> None:
+    """The key has one place, which is not the URL."""
+    with pytest.raises(DefinitionError, match="must not carry") as caught:
+        NanoMdm(url="https://nanomdm:hunter2@mdm.example.com", api_key="a-key")
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [None, "no PEM", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
+def test_a_ca_file_that_cannot_be_used_is_refused(tmp_path: Path, content: str | None) -> None:
+    """A missing or broken caFile is named before anything is sent."""
+    file = tmp_path / "root.pem"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(DefinitionError, match=r"caFile .*root\.pem cannot be used"):
+        NanoMdm(url="https://mdm.example.com", api_key="a-key", ca_file=str(file))
+
+
+def test_an_empty_key_is_refused() -> None:
+    """A secret that was never filled is told apart from a wrong one."""
+    with pytest.raises(DefinitionError, match="apiKeySecret"):
+        NanoMdm(url="https://mdm.example.com", api_key=" \n")
+
+
+def test_it_is_a_channel(channel: NanoMdm) -> None:
+    """The class fits the port, and its errors have one root."""
+    port: MdmChannel = channel
+    assert port.batch_size == 500
+    assert issubclass(DeliveryError, IosMdmError)

@@ -1,0 +1,375 @@
+"""What every secret store does alike: the one in memory, both emulators and, opt-in, a real account.
+
+``IOS_MDM_TEST_REAL_AWS=1`` adds the account of the environment's credentials; the secrets made there are scheduled for
+deletion. Where an emulator falls short of AWS in a way that no adapter can make up for, the test says so.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from provider.adapters.memory import MemorySecretStore
+from provider.core.model import Label, SecretDescription
+from provider.errors import StoreError
+
+if TYPE_CHECKING:
+    from tests.adapters.conftest import Backend
+
+KEY = "the private key of certificate"
+"""Stands for what must never be shown."""
+
+
+def value(ordinal: int) -> str:
+    """Return what a version holds."""
+    return f'{{"tls.key": "{KEY} {ordinal}"}}'
+
+
+def created(backend: Backend, tags: dict[str, str] | None = None) -> None:
+    """Create the secret."""
+    backend.store.create(backend.secret, tags=tags or {}, description="a pair", kms_key=None)
+
+
+def described(backend: Backend) -> SecretDescription:
+    """Describe the secret, which is there."""
+    found = backend.store.describe(backend.secret)
+    assert found is not None
+    return found
+
+
+def holders(backend: Backend) -> dict[str, str]:
+    """Return the version of every label; each label is on exactly one."""
+    labels = described(backend).labels
+    counts = Counter(label for on_version in labels.values() for label in on_version)
+    assert set(counts.values()) <= {1}, f"a label is on several versions: {labels}"
+    return {label: version for version, on_version in labels.items() for label in on_version}
+
+
+def moved(backend: Backend, label: Label, to: str | None) -> None:
+    """Move a label from where it is now, as the write protocol does."""
+    backend.store.move_label(backend.secret, label, to=to, current=holders(backend).get(label))
+
+
+def stored(backend: Backend, ordinal: int, slot: Label) -> None:
+    """Run the write protocol for one certificate."""
+    version = backend.version(ordinal)
+    backend.store.put(backend.secret, version, value(ordinal))
+    moved(backend, slot, version)
+    moved(backend, Label.STAGED, None)
+
+
+def pair(backend: Backend) -> None:
+    """Make a pair: certificate 1 is main, certificate 2 its reserve."""
+    created(backend)
+    stored(backend, 1, Label.MAIN)
+    stored(backend, 2, Label.RESERVE)
+
+
+def test_nothing_is_described_where_there_is_no_secret(backend: Backend) -> None:
+    """A secret that does not exist is None, not an error."""
+    assert backend.store.describe(backend.secret) is None
+
+
+def test_nothing_is_read_where_there_is_no_version(backend: Backend) -> None:
+    """A version that does not exist is None, with and without its secret, with and without other versions."""
+    assert backend.store.read(backend.secret, backend.version(1)) is None
+    created(backend)
+    assert backend.store.read(backend.secret, backend.version(1)) is None
+    stored(backend, 1, Label.MAIN)
+    assert backend.store.read(backend.secret, backend.version(2)) is None
+
+
+def test_a_new_secret_has_its_tags_and_no_labels(backend: Backend) -> None:
+    """A secret without a value is all that creation leaves behind."""
+    created(backend, {"ios-mdm:owner": "org/project/stack"})
+    found = described(backend)
+    assert found.tags == {"ios-mdm:owner": "org/project/stack"}
+    assert found.labels == {}
+    assert found.deleted_at is None
+    assert backend.secret in found.arn
+
+
+def test_creating_again_changes_nothing(backend: Backend) -> None:
+    """A secret that exists keeps its tags and its versions."""
+    created(backend, {"ios-mdm:owner": "org/project/stack"})
+    stored(backend, 1, Label.MAIN)
+    before = described(backend)
+    created(backend, {"ios-mdm:owner": "somebody/else"})
+    assert described(backend) == before
+
+
+def test_the_first_certificate_becomes_main(backend: Backend) -> None:
+    """The write protocol ends with AWSCURRENT on the version, and nothing else on any."""
+    created(backend)
+    backend.store.put(backend.secret, backend.version(1), value(1))
+    assert holders(backend)[Label.STAGED] == backend.version(1)
+    moved(backend, Label.MAIN, backend.version(1))
+    moved(backend, Label.STAGED, None)
+    assert holders(backend) == {Label.MAIN: backend.version(1)}
+    assert backend.store.read(backend.secret, backend.version(1)) == value(1)
+
+
+def test_a_second_certificate_becomes_the_reserve(backend: Backend) -> None:
+    """Main stays where it is while the reserve is written."""
+    pair(backend)
+    assert holders(backend) == {Label.MAIN: backend.version(1), Label.RESERVE: backend.version(2)}
+    assert backend.store.read(backend.secret, backend.version(1)) == value(1)
+    assert backend.store.read(backend.secret, backend.version(2)) == value(2)
+
+
+def test_a_promotion_moves_one_label_and_the_former_main_is_previous(backend: Backend) -> None:
+    """The new main holds RESERVE too until that is tidied; AWSPREVIOUS follows AWSCURRENT."""
+    pair(backend)
+    backend.store.move_label(backend.secret, Label.MAIN, to=backend.version(2), current=backend.version(1))
+    assert holders(backend) == {
+        Label.MAIN: backend.version(2),
+        Label.RESERVE: backend.version(2),
+        Label.FORMER: backend.version(1),
+    }
+    moved(backend, Label.RESERVE, None)
+    assert holders(backend) == {Label.MAIN: backend.version(2), Label.FORMER: backend.version(1)}
+
+
+def test_the_cycle_after_a_promotion_ends_with_one_holder_of_every_label(backend: Backend) -> None:
+    """A third certificate, promoted in its turn, leaves the first without a label, but readable."""
+    pair(backend)
+    moved(backend, Label.MAIN, backend.version(2))
+    moved(backend, Label.RESERVE, None)
+    stored(backend, 3, Label.RESERVE)
+    moved(backend, Label.MAIN, backend.version(3))
+    moved(backend, Label.RESERVE, None)
+    assert holders(backend) == {Label.MAIN: backend.version(3), Label.FORMER: backend.version(2)}
+    assert backend.store.read(backend.secret, backend.version(1)) == value(1)
+
+
+def test_an_operators_rollback_swaps_main_and_the_former_main(backend: Backend) -> None:
+    """AWSPREVIOUS follows AWSCURRENT in the other direction as well."""
+    pair(backend)
+    moved(backend, Label.MAIN, backend.version(2))
+    moved(backend, Label.MAIN, backend.version(1))
+    found = holders(backend)
+    assert (found[Label.MAIN], found[Label.FORMER]) == (backend.version(1), backend.version(2))
+
+
+def test_a_stale_promotion_fails_and_nothing_moves(backend: Backend) -> None:
+    """Main is not taken from a version that the caller does not know of."""
+    pair(backend)
+    stored(backend, 3, Label.RESERVE)
+    moved(backend, Label.MAIN, backend.version(2))
+    before = described(backend).labels
+    with pytest.raises(StoreError, match=r"AWSCURRENT.*Run again"):
+        backend.store.move_label(backend.secret, Label.MAIN, to=backend.version(3), current=backend.version(1))
+    assert described(backend).labels == before
+
+
+def test_a_label_that_was_expected_nowhere_stays_where_it_is(backend: Backend) -> None:
+    """No label is ever on two versions because somebody did not look."""
+    pair(backend)
+    before = described(backend).labels
+    with pytest.raises(StoreError, match="RESERVE"):
+        backend.store.move_label(backend.secret, Label.RESERVE, to=backend.version(1), current=None)
+    assert described(backend).labels == before
+
+
+def test_a_label_does_not_go_to_a_version_that_is_not_there(backend: Backend) -> None:
+    """A label without a version would mean a certificate that nobody has."""
+    created(backend)
+    stored(backend, 1, Label.MAIN)
+    with pytest.raises(StoreError):
+        backend.store.move_label(backend.secret, Label.RESERVE, to=backend.version(2), current=None)
+    assert holders(backend) == {Label.MAIN: backend.version(1)}
+
+
+def test_a_move_that_has_taken_place_may_be_repeated(backend: Backend) -> None:
+    """The answer to the first attempt may have been lost, so a label at its goal is a success."""
+    pair(backend)
+    for _ in range(2):
+        backend.store.move_label(backend.secret, Label.MAIN, to=backend.version(2), current=backend.version(1))
+    for _ in range(2):
+        backend.store.move_label(backend.secret, Label.RESERVE, to=None, current=backend.version(2))
+    assert holders(backend) == {Label.MAIN: backend.version(2), Label.FORMER: backend.version(1)}
+
+
+def test_main_is_never_taken_off(backend: Backend) -> None:
+    """AWS moves AWSCURRENT but does not remove it; nor does any store."""
+    pair(backend)
+    with pytest.raises(StoreError, match="moved, not removed"):
+        backend.store.move_label(backend.secret, Label.MAIN, to=None, current=backend.version(1))
+    assert holders(backend)[Label.MAIN] == backend.version(1)
+
+
+@pytest.mark.parametrize("ordinal", [1, 2, 3])
+def test_a_version_keeps_its_first_value(backend: Backend, ordinal: int) -> None:
+    """Main, the reserve and a version without a label are left alone by a put with their id, labels and all."""
+    pair(backend)
+    stored(backend, 3, Label.STAGED)
+    before = described(backend).labels
+    backend.store.put(backend.secret, backend.version(ordinal), value(99))
+    assert backend.store.read(backend.secret, backend.version(ordinal)) == value(ordinal)
+    assert described(backend).labels == before
+
+
+def test_an_abandoned_version_loses_staged_to_the_next(backend: Backend) -> None:
+    """After a crash between put and tidying, STAGED is on the newest version alone."""
+    pair(backend)
+    backend.store.put(backend.secret, backend.version(3), value(3))
+    backend.store.put(backend.secret, backend.version(4), value(4))
+    assert holders(backend)[Label.STAGED] == backend.version(4)
+
+
+def test_nothing_is_put_where_there_is_no_secret(backend: Backend) -> None:
+    """The error names the secret and the operation, and quotes no value, however deep one looks."""
+    with pytest.raises(StoreError, match=f'PutSecretValue on secret "{backend.secret}"') as caught:
+        backend.store.put(backend.secret, backend.version(1), value(1))
+    assert KEY not in f"{caught.value!r} {caught.value}"
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+
+
+def test_values_are_not_in_the_repr_of_a_store(backend: Backend) -> None:
+    """A store may end up in a log; the keys in it may not."""
+    pair(backend)
+    assert KEY not in repr(backend.store)
+
+
+def test_deletion_and_restoration_keep_everything(backend: Backend) -> None:
+    """In its recovery window a secret is described, not read; after it, labels, tags and values are the same."""
+    pair(backend)
+    before = described(backend)
+    backend.store.delete(backend.secret, recovery_window_days=7)
+    deleted = described(backend)
+    assert deleted.deleted_at is not None
+    assert deleted.labels == before.labels
+    with pytest.raises(StoreError, match="scheduled for deletion"):
+        backend.store.read(backend.secret, backend.version(1))
+    backend.store.restore(backend.secret)
+    assert described(backend) == before
+    assert backend.store.read(backend.secret, backend.version(1)) == value(1)
+
+
+def test_nothing_is_put_into_a_deleted_secret(backend: Backend) -> None:
+    """The error says what to do about it."""
+    pair(backend)
+    backend.store.delete(backend.secret, recovery_window_days=7)
+    with pytest.raises(StoreError, match="scheduled for deletion"):
+        backend.store.put(backend.secret, backend.version(3), value(3))
+
+
+def test_a_deleted_secret_takes_no_tags_and_moves_no_labels(backend: Backend) -> None:
+    """AWS refuses all of it until the secret is restored."""
+    if backend.name == "moto":
+        pytest.skip("moto takes tags and moves in the recovery window")
+    pair(backend)
+    backend.store.delete(backend.secret, recovery_window_days=7)
+    with pytest.raises(StoreError, match=r"TagResource .* scheduled for deletion"):
+        backend.store.tag(backend.secret, {"colour": "blue"})
+    with pytest.raises(StoreError, match=r"UntagResource .* scheduled for deletion"):
+        backend.store.untag(backend.secret, ["colour"])
+    with pytest.raises(StoreError, match=r"UpdateSecretVersionStage .* scheduled for deletion"):
+        moved(backend, Label.MAIN, backend.version(2))
+
+
+def test_deletion_may_be_repeated(backend: Backend) -> None:
+    """A secret that is gone, or going, is left alone."""
+    backend.store.delete(backend.secret, recovery_window_days=7)
+    created(backend)
+    backend.store.delete(backend.secret, recovery_window_days=7)
+    backend.store.delete(backend.secret, recovery_window_days=7)
+    assert described(backend).deleted_at is not None
+
+
+def test_restoration_may_be_repeated(backend: Backend) -> None:
+    """A secret that lives is left alone; one that does not exist cannot be restored."""
+    with pytest.raises(StoreError, match="RestoreSecret"):
+        backend.store.restore(backend.secret)
+    created(backend)
+    backend.store.restore(backend.secret)
+    assert described(backend).deleted_at is None
+
+
+def test_tags_are_set_and_removed_one_by_one(backend: Backend) -> None:
+    """Tags that are not named stay; removing one that is not there is no error."""
+    created(backend, {"a": "1", "b": "2"})
+    backend.store.tag(backend.secret, {"b": "3", "c": "letters 0-9 +-=._:/@"})
+    assert described(backend).tags == {"a": "1", "b": "3", "c": "letters 0-9 +-=._:/@"}
+    backend.store.untag(backend.secret, ["a", "never"])
+    assert described(backend).tags == {"b": "3", "c": "letters 0-9 +-=._:/@"}
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("", "x"),
+        ("k" * 129, "x"),
+        ("schlüssel", "x"),
+        ("aws:key", "x"),
+        ("key", "v" * 257),
+        ("key", "a,b"),
+        ("key", "größe"),
+        ("key", "two\nlines"),
+    ],
+)
+def test_tags_beyond_the_limits_of_aws_are_refused(backend: Backend, key: str, text: str) -> None:
+    """The emulators take them, so a test on them alone would not notice."""
+    with pytest.raises(StoreError, match="Tag"):
+        created(backend, {key: text})
+    assert backend.store.describe(backend.secret) is None
+    created(backend)
+    with pytest.raises(StoreError, match="Tag"):
+        backend.store.tag(backend.secret, {key: text})
+    assert described(backend).tags == {}
+
+
+def test_a_secret_takes_fifty_tags(backend: Backend) -> None:
+    """Those that are there already count; one that is set again does not count twice."""
+    created(backend, {f"tag-{number}": "k" * 256 for number in range(49)})
+    backend.store.tag(backend.secret, {"k" * 128: "", "tag-0": "again"})
+    assert len(described(backend).tags) == 50
+    with pytest.raises(StoreError, match="51 tags"):
+        backend.store.tag(backend.secret, {"one-more": ""})
+    assert len(described(backend).tags) == 50
+
+
+def test_all_versions_are_listed(backend: Backend) -> None:
+    """Those without a label too: their numbers must not be used again."""
+    pair(backend)
+    moved(backend, Label.RESERVE, None)
+    assert backend.version(2) not in described(backend).labels
+    assert {backend.version(1), backend.version(2)} <= set(backend.store.version_ids(backend.secret))
+
+
+def test_the_time_is_aware_and_in_whole_seconds(backend: Backend) -> None:
+    """It comes from an answer, without there being any secret."""
+    first = backend.store.time()
+    created(backend)
+    second = backend.store.time()
+    assert first.tzinfo is UTC
+    assert first.microsecond == 0
+    assert first - timedelta(seconds=1) <= second
+    assert abs(first - datetime.now(UTC)) < timedelta(minutes=5)
+
+
+def test_the_memory_records_writes_and_crashes_on_demand() -> None:
+    """A crash before a write leaves nothing behind, one after it all; values are never recorded."""
+    moments: list[str] = []
+
+    def fail(operation: str, moment: str) -> None:
+        moments.append(f"{moment} {operation}")
+        if moments[-1] == crash:
+            raise ConnectionError(crash)
+
+    store = MemorySecretStore(fail=fail)
+    crash = "before create"
+    with pytest.raises(ConnectionError):
+        store.create("pair", tags={}, description="", kms_key=None)
+    assert (store.describe("pair"), store.calls) == (None, [])
+    crash = "after put"
+    store.create("pair", tags={}, description="", kms_key=None)
+    with pytest.raises(ConnectionError):
+        store.put("pair", "v" * 32, value(1))
+    assert store.calls == [("create", "pair"), ("put", "pair", "v" * 32)]
+    assert store.read("pair", "v" * 32) == value(1)
+    assert moments == ["before create", "before create", "after create", "before put", "after put"]

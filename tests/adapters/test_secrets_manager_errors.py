@@ -1,0 +1,215 @@
+"""What is told where AWS cannot be asked, or refuses: one line with the secret and what to do next, and no value."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+from botocore.exceptions import BotoCoreError, ClientError, ProxyConnectionError, SSOTokenLoadError
+
+from provider.adapters import aws
+from provider.adapters.secrets_manager import SecretsManager
+from provider.errors import StoreError
+from tools.services import ministack
+from tools.services.ports import LOOPBACK, free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SECRET = "ios-mdm/berlin"  # noqa: S105 - a name
+VERSION = "5f6b4b3e-9a3e-5a39-8a55-3d6d2b7d1f2c"
+VALUE = "the private key"
+
+
+def told(call: Callable[[], object]) -> str:
+    """Return the message of the error that *call* ends with: one line, with nothing of the cause attached."""
+    with pytest.raises(StoreError) as caught:
+        call()
+    message = str(caught.value)
+    assert "\n" not in message
+    assert VALUE not in message
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+    return message
+
+
+def described(region: str | None = "eu-west-1") -> str:
+    """Return what is told when the secret is described."""
+    return told(lambda: SecretsManager(region=region).describe(SECRET))
+
+
+def with_credentials(environment: pytest.MonkeyPatch) -> None:
+    """Give credentials that an emulator takes, and a region."""
+    for variable, value in ministack.CREDENTIALS.items():
+        environment.setenv(variable, value)
+
+
+def test_missing_credentials_are_told(no_aws: pytest.MonkeyPatch) -> None:
+    """The variables to set are named."""
+    no_aws.setenv("AWS_ENDPOINT_URL", f"http://{LOOPBACK}:{free_port()}")
+    message = described()
+    assert message.startswith(f'DescribeSecret on secret "{SECRET}" failed: there are no AWS credentials.')
+    assert "AWS_PROFILE" in message
+
+
+def test_half_of_the_credentials_is_told_as_none(no_aws: pytest.MonkeyPatch) -> None:
+    """An access key id without its secret does not sign anything."""
+    no_aws.setenv("AWS_ACCESS_KEY_ID", "test")
+    assert "there are no AWS credentials" in described()
+
+
+def test_a_missing_region_is_told_with_the_setting(no_aws: pytest.MonkeyPatch) -> None:
+    """The stack's setting comes first, since that is what a colleague sees too."""
+    with_credentials(no_aws)
+    no_aws.delenv("AWS_REGION")
+    assert "no AWS region is set. Set ios-mdm:aws: {region: …}" in described(region=None)
+
+
+def test_the_regions_variable_of_the_other_sdks_counts(no_aws: pytest.MonkeyPatch, moto_url: str) -> None:
+    """boto3 by itself reads AWS_DEFAULT_REGION only."""
+    with_credentials(no_aws)
+    no_aws.setenv("AWS_ENDPOINT_URL", moto_url)
+    assert SecretsManager().describe(SECRET) is None
+
+
+def test_a_region_that_is_none_is_told(no_aws: pytest.MonkeyPatch) -> None:
+    """A typing error does not reach the network."""
+    with_credentials(no_aws)
+    assert "'eu west' is not an AWS region" in described(region="eu west")
+
+
+def test_an_unknown_profile_is_told(no_aws: pytest.MonkeyPatch) -> None:
+    """So that nobody looks for the error in the stack."""
+    no_aws.setenv("AWS_PROFILE", "nobody")
+    assert "there is no AWS profile 'nobody'" in described()
+
+
+def test_an_endpoint_that_is_down_is_told_within_seconds(no_aws: pytest.MonkeyPatch) -> None:
+    """It is named, and so are the places where it may be wrong."""
+    with_credentials(no_aws)
+    url = f"http://{LOOPBACK}:{free_port()}"
+    no_aws.setenv("AWS_ENDPOINT_URL", url)
+    started = time.monotonic()
+    message = described()
+    assert time.monotonic() - started < 10
+    assert f"no answer from {url}" in message
+    assert "AWS_ENDPOINT_URL" in message
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:4566", "http://[::1", "http://bad host"])
+def test_an_endpoint_that_is_no_url_is_told(no_aws: pytest.MonkeyPatch, url: str) -> None:
+    """Botocore's own error for it is a bare ValueError."""
+    with_credentials(no_aws)
+    no_aws.setenv("AWS_ENDPOINT_URL", url)
+    assert f"{url!r} is not a URL" in described()
+
+
+def test_a_malformed_request_is_told_without_its_content(no_aws: pytest.MonkeyPatch, moto_url: str) -> None:
+    """Botocore quotes parameters of a wrong type or length."""
+    with_credentials(no_aws)
+    no_aws.setenv("AWS_ENDPOINT_URL", moto_url)
+    store = SecretsManager()
+    store.create(SECRET, tags={}, description="", kms_key=None)
+    message = told(lambda: store.put(SECRET, "short", VALUE))
+    assert "Report this as a bug" in message
+    message = told(lambda: store.put(SECRET, VERSION, [VALUE]))  # type: ignore[arg-type]
+    assert message.startswith("PutSecretValue")
+
+
+def test_a_value_that_cannot_be_encoded_is_not_quoted() -> None:
+    """Python's own error for it holds all of it."""
+    message = told(lambda: aws.answer("PutSecretValue", SECRET, f"{VALUE}\udcff".encode))
+    assert "Report this as a bug" in message
+
+
+def test_values_are_in_no_log(no_aws: pytest.MonkeyPatch, moto_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Botocore logs the bodies of requests and answers where somebody turns all logs on."""
+    with_credentials(no_aws)
+    no_aws.setenv("AWS_ENDPOINT_URL", moto_url)
+    store = SecretsManager()
+    secret = f"{SECRET}/logged"
+    with caplog.at_level(logging.DEBUG):
+        store.create(secret, tags={}, description="", kms_key=None)
+        store.put(secret, VERSION, VALUE)
+        assert store.read(secret, VERSION) == VALUE
+    assert caplog.text
+    assert VALUE not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "expected"),
+    [
+        ("AccessDeniedException", "User x may not", "Allow secretsmanager:PutSecretValue on this secret"),
+        ("AccessDeniedException", "Access to KMS is not allowed", "kms:GenerateDataKey"),
+        ("ExpiredTokenException", "", "Log in again"),
+        ("UnrecognizedClientException", "", "does not know these credentials"),
+        ("InvalidSignatureException", "Signature expired: …", "this machine's clock"),
+        ("ThrottlingException", "Rate exceeded", "Wait a minute"),
+        ("ResourceNotFoundException", "", "there is no such secret"),
+        ("InvalidRequestException", "it was marked for deletion", f"restore-secret --secret-id {SECRET}"),
+        ("InvalidRequestException", f"The value {VALUE}", "AWS says InvalidRequestException."),
+        ("EncryptionFailure", "", "KMS key cannot be used"),
+        ("LimitExceededException", "", "quota"),
+        ("ValidationException", f"Value '{VALUE}' at 'secretString' is …", "AWS says ValidationException."),
+        ("", "", "AWS says nothing more."),
+    ],
+)
+def test_a_refusal_is_told_with_what_to_do(code: str, text: str, expected: str) -> None:
+    """AWS's own words are withheld where they could quote the value that was sent."""
+
+    def refused() -> None:
+        raise ClientError({"Error": {"Code": code, "Message": text}}, "PutSecretValue")
+
+    message = told(lambda: aws.answer("PutSecretValue", SECRET, refused))
+    assert message.startswith(f'PutSecretValue on secret "{SECRET}" failed: ')
+    assert expected in message
+
+
+def test_an_unknown_refusal_is_told_in_the_words_of_aws_on_one_line() -> None:
+    """Where no value was sent, they can only help."""
+
+    def refused() -> None:
+        raise ClientError({"Error": {"Code": "Odd", "Message": "first line\n second line."}}, "TagResource")
+
+    assert "AWS says Odd (first line second line)." in told(lambda: aws.answer("TagResource", SECRET, refused))
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (SSOTokenLoadError(error_msg="no token"), "Log in again"),
+        (ProxyConnectionError(proxy_url="http://proxy.example.com"), "no answer from AWS"),
+        (BotoCoreError(), "BotoCoreError"),
+    ],
+)
+def test_an_obstacle_is_told_with_what_to_do(no_aws: pytest.MonkeyPatch, error: BotoCoreError, expected: str) -> None:
+    """Whatever keeps AWS from being asked."""
+    del no_aws
+
+    def obstructed() -> None:
+        raise error
+
+    assert expected in told(lambda: aws.answer("DescribeSecret", SECRET, obstructed))
+
+
+def test_threads_share_one_client(no_aws: pytest.MonkeyPatch, moto_url: str) -> None:
+    """Sessions are not thread-safe, and a second client would cost 0.1 seconds."""
+    with_credentials(no_aws)
+    no_aws.setenv("AWS_ENDPOINT_URL", moto_url)
+    with ThreadPoolExecutor(8) as pool:
+        clients = set(pool.map(lambda _: aws.secrets_manager("eu-west-1"), range(32)))
+    assert len(clients) == 1
+    assert aws.secrets_manager("eu-central-1") not in clients
+
+
+def test_boto3_is_not_imported_before_it_is_needed() -> None:
+    """Commands that never ask AWS start 0.4 seconds sooner."""
+    code = (
+        "import sys, provider.adapters.memory, provider.adapters.secrets_manager; sys.exit('botocore' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,471 @@
+"""What the bootstrap decides, without the network and without building anything."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from tools import bootstrap, builds, steps, toolchain
+from tools.bootstrap import Virtualenv
+from tools.builds import Go, GoModule
+from tools.steps import BootstrapError
+from tools.toolchain import Toolchain, ToolchainMissingError, cache_dir, parsed_version
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache directory of the test's own."""
+    monkeypatch.setenv("IOS_MDM_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def script(path: Path, text: str = "") -> Path:
+    """An executable shell script at *path*."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return path
+
+
+class TestCacheDirectory:
+    """Where what is dear to make is kept."""
+
+    def test_the_users_own_choice_comes_first(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        """`IOS_MDM_CACHE` wins over everything, and need not exist yet."""
+        monkeypatch.setenv("XDG_CACHE_HOME", "/elsewhere")
+        assert cache_dir() == tmp_path / "cache"
+
+    def test_then_the_desktops(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """`XDG_CACHE_HOME` is honoured, unless it is relative, which its specification calls invalid."""
+        monkeypatch.delenv("IOS_MDM_CACHE")
+        monkeypatch.setenv("XDG_CACHE_HOME", "/elsewhere")
+        assert cache_dir() == Path("/elsewhere/ios-mdm")
+        monkeypatch.setenv("XDG_CACHE_HOME", "relative")
+        assert cache_dir() == Path.home() / ".cache" / "ios-mdm"
+
+    def test_then_the_home_directory(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Without any choice it is below `~/.cache`."""
+        monkeypatch.delenv("IOS_MDM_CACHE")
+        monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+        assert cache_dir() == Path.home() / ".cache" / "ios-mdm"
+
+
+class TestVersions:
+    """What is new enough."""
+
+    @pytest.mark.parametrize(
+        ("text", "version"),
+        [
+            ("v3.259.0", (3, 259, 0)),
+            ("go1.26.8", (1, 26, 8)),
+            ("go1.27rc1", (1, 27, 0)),
+            ("go version go1.24 linux/amd64", (1, 24, 0)),
+            ("v3.300.1-alpha.x8664", (3, 300, 1)),
+        ],
+    )
+    def test_a_version_is_read_as_numbers(self, text: str, version: tuple[int, int, int]) -> None:
+        """Numbers compare as numbers: 3.99 is older than 3.259."""
+        assert parsed_version(text) == version
+
+    def test_words_are_no_version(self) -> None:
+        """A program that answers something else has no version."""
+        with pytest.raises(ValueError, match="no version number in 'devel'"):
+            parsed_version("devel")
+
+
+class TestPrerequisites:
+    """What only the user can install."""
+
+    def test_each_missing_tool_is_one_line_that_says_what_to_install(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    ) -> None:
+        """All of them are told at once, before anything is done."""
+        monkeypatch.setenv("PATH", str(tmp_path))
+        monkeypatch.setattr(bootstrap, "find_spec", lambda _name: None)
+        assert bootstrap.main([]) == 1
+        shown = capsys.readouterr()
+        lines = shown.err.splitlines()
+        assert [line.split(" is missing")[0] for line in lines] == ["Python's venv module", "git", "make"]
+        assert "apt install python3-venv" in lines[0]
+        assert "apt install git" in lines[1]
+        assert shown.out == ""
+        assert not cache_dir().exists()
+
+    def test_nothing_is_missing_where_all_is_there(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        """With git, make and venv there is nothing to say."""
+        for tool in ("git", "make"):
+            script(tmp_path / "bin" / tool)
+        monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+        monkeypatch.setattr(bootstrap, "find_spec", lambda name: name)
+        assert bootstrap.missing_prerequisites() == []
+
+    def test_an_old_python_is_told_so_in_one_line(self) -> None:
+        """Not by a syntax error or a traceback."""
+        old = "import runpy, sys; sys.version_info = (3, 9); runpy.run_path(sys.argv[1], run_name='__main__')"
+        run = subprocess.run(
+            [sys.executable, "-c", old, bootstrap.__file__], capture_output=True, text=True, check=False
+        )
+        assert run.returncode == 1
+        assert run.stderr.startswith("Python 3.11 or newer is needed; this is ")
+        assert len(run.stderr.splitlines()) == 1
+
+
+@pytest.fixture
+def venv(tmp_path: Path) -> Virtualenv:
+    """A virtualenv that is complete, as far as its files tell."""
+    requirements = tmp_path / "requirements.txt"
+    requirements.write_text("package==1\n")
+    made = Virtualenv(subject="packages", directory=tmp_path / "venv", requirements=requirements)
+    script(made.python)
+    (made.directory / "lib" / f"python{made.wanted()['python']}" / "site-packages" / "pip").mkdir(parents=True)
+    stamp(made, made.wanted())
+    return made
+
+
+def stamp(venv: Virtualenv, content: dict[str, str] | None) -> None:
+    """Make *content* the stamp of *venv*."""
+    path = venv.directory / "ios-mdm-stamp.json"
+    if content is None:
+        path.unlink(missing_ok=True)
+    else:
+        path.write_text(json.dumps(content))
+
+
+class TestVirtualenvStamp:
+    """When a virtualenv is left alone, completed, or made anew."""
+
+    def test_a_complete_one_is_left_alone(self, venv: Virtualenv, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The second run starts no process."""
+        monkeypatch.setattr(bootstrap, "run", lambda *_, **__: pytest.fail("something was run"))
+        venv.ensure()
+        assert venv.state() == "ready"
+
+    def test_other_requirements_are_installed_into_it(self, venv: Virtualenv) -> None:
+        """A changed pin does not cost a new virtualenv."""
+        venv.requirements.write_text("package==2\n")
+        assert venv.state() == "outdated"
+
+    def test_an_interrupted_installation_is_completed(self, venv: Virtualenv) -> None:
+        """Without a stamp the packages are installed again, into what is there."""
+        stamp(venv, None)
+        assert venv.state() == "outdated"
+
+    @pytest.mark.parametrize("change", [{"python": "3.9"}, {"directory": "/moved"}])
+    def test_another_python_or_place_makes_it_anew(self, venv: Virtualenv, change: dict[str, str]) -> None:
+        """Neither packages nor scripts of a virtualenv survive these."""
+        stamp(venv, {**venv.wanted(), **change})
+        assert venv.state() == "absent"
+
+    def test_a_python_that_was_removed_makes_it_anew(self, venv: Virtualenv, tmp_path: Path) -> None:
+        """A link to an interpreter that is gone is not an interpreter."""
+        venv.python.unlink()
+        venv.python.symlink_to(tmp_path / "gone")
+        assert venv.state() == "absent"
+
+    def test_a_broken_stamp_is_no_stamp(self, venv: Virtualenv) -> None:
+        """A file that was cut short does not stop the bootstrap."""
+        (venv.directory / "ios-mdm-stamp.json").write_text('{"python": ')
+        assert venv.state() == "outdated"
+
+    def test_the_stamp_is_written_only_after_success(self, venv: Virtualenv, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A failed installation is tried again the next time."""
+        venv.requirements.write_text("package==2\n")
+        monkeypatch.setattr(bootstrap, "ROOT", venv.requirements.parent)
+
+        def failing(*_: object, **__: object) -> str:
+            raise BootstrapError("no network")
+
+        monkeypatch.setattr(bootstrap, "run", failing)
+        with pytest.raises(BootstrapError):
+            venv.ensure()
+        assert venv.stamped() is None
+        monkeypatch.setattr(bootstrap, "run", lambda *_, **__: "")
+        venv.ensure()
+        assert venv.state() == "ready"
+
+
+class TestGoModules:
+    """What is built from a go.mod."""
+
+    def test_every_tool_directive_is_read(self, tmp_path: Path) -> None:
+        """On a line of its own, in a block, with comments."""
+        (tmp_path / "go.mod").write_text(
+            "module m\n\ngo 1.25.11\n\ntool example.com/a/cmd/one\n\ntool (\n"
+            "\texample.com/b/v2/cmd/two // why\n\texample.com/three/v3\n)\n\nrequire example.com/a v1.0.0\n"
+        )
+        (tmp_path / "go.sum").touch()
+        module = GoModule.read(tmp_path)
+        assert module.go == (1, 25, 11)
+        assert [builds.executable(tool) for tool in module.tools] == ["one", "two", "three"]
+
+    def test_the_key_follows_what_is_pinned(self, tmp_path: Path) -> None:
+        """A checksum that changes means another build."""
+        (tmp_path / "go.mod").write_text("module m\n")
+        (tmp_path / "go.sum").write_text("a")
+        before = GoModule.read(tmp_path).key
+        assert GoModule.read(tmp_path).key == before
+        (tmp_path / "go.sum").write_text("b")
+        assert GoModule.read(tmp_path).key != before
+
+    def test_the_services_of_this_checkout_are_found(self) -> None:
+        """The engine is not among them: it is built in its own way."""
+        names = {builds.executable(tool) for module in builds.go_modules() for tool in module.tools}
+        assert {"nanomdm", "mdmb", "scepserver"} <= names
+        assert "pulumi" not in names
+
+    def test_a_build_that_is_there_is_not_repeated(self, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The name of its directory says that it is the same."""
+        (module, *_) = builds.go_modules()
+        monkeypatch.setattr(Go, "find", lambda _needed: pytest.fail("a Go was looked for"))
+        target = cache / "tools" / f"{module.directory.name}-{steps.digest(module.key, '-ldflags', '-s -w')}"
+        for tool in module.tools:
+            script(target / builds.executable(tool))
+        assert {path.parent for path in builds.ensure_tools(module).values()} == {target}
+
+
+class TestGoChoice:
+    """Which Go builds."""
+
+    @pytest.mark.parametrize(
+        ("shown", "used"), [("go1.25.11", True), ("go1.30.0", True), ("go1.19.8", False), ("nothing", False)]
+    )
+    def test_the_one_on_path_if_it_is_new_enough(
+        self, shown: str, *, used: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        """Else the packaged one."""
+        found = script(tmp_path / "bin" / "go", f"echo {shown}")
+        monkeypatch.setenv("PATH", str(found.parent))
+        monkeypatch.setattr(builds, "_packaged_go", lambda: Path("/packaged/go"))
+        assert Go.find((1, 25, 11)).command == (found if used else Path("/packaged/go"))
+
+    def test_the_users_settings_do_not_leak_into_the_build(self, monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+        """The caches are ours, and another target or vendor mode is not taken over; the proxy is."""
+        for name, value in {"GOOS": "plan9", "GOFLAGS": "-mod=vendor", "GOPROXY": "https://proxy.example"}.items():
+            monkeypatch.setenv(name, value)
+        found = Go(command=Path("go")).environment()
+        assert "GOOS" not in found
+        assert "-mod=readonly" in found["GOFLAGS"].split()
+        assert found["GOPROXY"] == "https://proxy.example"
+        assert found["GOTOOLCHAIN"] == "local"
+        assert found["GOMODCACHE"] == str(cache / "go" / "mod")
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere Go asks the system for these directories")
+    def test_what_go_counts_stays_in_the_cache(self, monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+        """And what the user has set with `go env -w` still holds."""
+        monkeypatch.setenv("XDG_CONFIG_HOME", "/home/user/settings")
+        monkeypatch.delenv("GOENV", raising=False)
+        found = Go(command=Path("go")).environment()
+        assert found["XDG_CONFIG_HOME"] == str(cache / "config")
+        assert found["GOENV"] == "/home/user/settings/go/env"
+
+
+class TestInstalledEngine:
+    """When the user's own Pulumi is used."""
+
+    @staticmethod
+    def install(directory: Path, version: str, *, host: bool = True) -> Path:
+        """A `pulumi` that tells *version*."""
+        if host:
+            script(directory / "pulumi-language-python")
+        return script(directory / "pulumi", f"echo {version}")
+
+    def test_a_new_enough_one_with_its_language_host_is_used(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        """The pinned version is the oldest that will do."""
+        monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+        engine = self.install(tmp_path / "bin", f"v{builds.engine_version()}")
+        assert builds.installed_engine() == engine
+
+    def test_a_link_is_followed_to_what_lies_beside_the_engine(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        """As package managers install it."""
+        engine = self.install(tmp_path / "cellar", "v3.999.0")
+        (tmp_path / "bin").mkdir()
+        (tmp_path / "bin" / "pulumi").symlink_to(engine)
+        monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+        assert builds.installed_engine() == engine
+
+    @pytest.mark.parametrize(
+        ("version", "host", "reason"),
+        [
+            ("v3.99.0", True, "or newer is needed"),
+            ("v4.0.0", True, "or newer is needed"),
+            ("v3.999.0", False, "comes without pulumi-language-python"),
+            ("hello", True, "does not tell its version"),
+        ],
+    )
+    def test_any_other_is_refused_with_a_reason(
+        self,
+        version: str,
+        *,
+        host: bool,
+        reason: str,
+        monkeypatch: pytest.MonkeyPatch,
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        """Too old, of another major version, incomplete, or not Pulumi at all."""
+        monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+        self.install(tmp_path / "bin", version, host=host)
+        assert builds.installed_engine() is None
+        assert reason in capsys.readouterr().out
+
+    def test_what_we_built_is_not_the_users(self, monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+        """The shell of the demo has our engine on PATH; a later pin must still replace it."""
+        self.install(cache / "engine" / "old", "v3.999.0")
+        monkeypatch.setenv("PATH", str(cache / "engine" / "old"))
+        assert builds.installed_engine() is None
+
+
+class TestToolchain:
+    """What tests and demo are told."""
+
+    @pytest.fixture
+    def complete(self, tmp_path: Path) -> dict[str, Path]:
+        """Every tool, by name."""
+        return {name: script(tmp_path / name / name) for name in Toolchain.__slots__}
+
+    def test_what_the_bootstrap_recorded_is_loaded(self, complete: dict[str, Path], tmp_path: Path) -> None:
+        """Runs for single steps add up."""
+        manifest = tmp_path / "manifest.json"
+        python = {"python": complete.pop("python")}
+        bootstrap.record(complete, manifest)
+        bootstrap.record(python, manifest)
+        found = Toolchain.load(manifest)
+        assert found.python == python["python"]
+        assert found.mdmb == complete["mdmb"]
+
+    def test_what_is_missing_is_named_with_what_to_run(self, complete: dict[str, Path], tmp_path: Path) -> None:
+        """Never recorded, or deleted since."""
+        manifest = tmp_path / "manifest.json"
+        del complete["mdmb"]
+        bootstrap.record(complete, manifest)
+        complete["pulumi"].unlink()
+        with pytest.raises(ToolchainMissingError, match="not ready: pulumi, mdmb; run `make bootstrap`"):
+            Toolchain.load(manifest)
+
+    def test_before_the_first_bootstrap_all_is_missing(self, tmp_path: Path) -> None:
+        """A missing manifest is the same error, not another one."""
+        with pytest.raises(ToolchainMissingError, match="run `make bootstrap`"):
+            Toolchain.load(tmp_path / "none.json")
+
+    def test_the_engine_and_the_virtualenv_come_first_on_path(
+        self, complete: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """So that the language host is the one beside the engine."""
+        monkeypatch.setenv("PATH", "/usr/bin")
+        found = Toolchain(**complete).environment()
+        assert found["PATH"].split(os.pathsep) == [
+            str(complete["pulumi"].parent),
+            str(complete["python"].parent),
+            "/usr/bin",
+        ]
+        assert found["VIRTUAL_ENV"] == str(complete["python"].parent.parent)
+
+
+class TestSteps:
+    """How a step runs."""
+
+    def test_a_failure_is_one_line_with_the_log(self, cache: Path) -> None:
+        """The last line that was printed says why, where nothing better is known."""
+        with pytest.raises(BootstrapError) as error:
+            steps.run("some step", ["sh", "-c", "echo first; echo 'it broke.' >&2; exit 3"])
+        log = cache / "log" / "some-step.log"
+        assert str(error.value) == f"some step failed: it broke. The log is {log}"
+        assert log.read_text() == "first\nit broke.\n"
+
+    @pytest.mark.parametrize(
+        ("printed", "meaning"),
+        [
+            ("write /x: No space left on device", "the disk is full"),
+            ("dial tcp: lookup proxy: no such host", "check the network and GOPROXY"),
+            ("verifying module: checksum mismatch", "is not the pinned one"),
+        ],
+    )
+    def test_a_known_failure_says_what_to_do(self, printed: str, meaning: str) -> None:
+        """The words of the tool are in the log, ours are for the user."""
+        with pytest.raises(BootstrapError, match=meaning):
+            steps.run("build", ["sh", "-c", f"echo '{printed}'; echo noise; exit 1"])
+
+    def test_a_long_step_says_how_far_it_is(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    ) -> None:
+        """From its output so far, in the words of its kind."""
+        monkeypatch.setattr(steps, "REPORT_EVERY", 0.01)
+        (tmp_path / "gate").touch()
+
+        def progress(text: str) -> str:
+            if "one" in text:
+                (tmp_path / "gate").unlink(missing_ok=True)
+            return f"{text.count('one')} things"
+
+        steps.run(
+            "build", ["sh", "-c", 'echo one; while [ -e "$0" ]; do :; done', tmp_path / "gate"], progress=progress
+        )
+        assert "build            … 1 things, 0." in capsys.readouterr().out
+
+    def test_two_at_a_time_take_turns(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The second one says that it waits, and goes on when the first one has ended."""
+        waiting = threading.Event()
+        monkeypatch.setattr(steps, "say", lambda *_: waiting.set())
+        order = []
+
+        def second() -> None:
+            with steps.exclusive():
+                order.append("second")
+
+        thread = threading.Thread(target=second)
+        with steps.exclusive():
+            thread.start()
+            assert waiting.wait(60)
+            order.append("first")
+        thread.join()
+        assert order == ["first", "second"]
+
+    def test_no_traceback_reaches_the_user(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """A step that fails ends the bootstrap with its line and exit code 1."""
+        monkeypatch.setattr(bootstrap, "missing_prerequisites", list)
+
+        def failing(_steps: tuple[str, ...]) -> dict[str, Path]:
+            raise BootstrapError("engine failed: the disk is full")
+
+        monkeypatch.setattr(bootstrap, "ensure", failing)
+        assert bootstrap.main([]) == 1
+        assert capsys.readouterr().err == "engine failed: the disk is full\n"
+
+    @pytest.mark.parametrize(("seconds", "shown"), [(0.42, "0.4s"), (38, "38s"), (125, "2m05s"), (59.7, "1m00s")])
+    def test_durations_are_short(self, seconds: float, shown: str) -> None:
+        """As a person would say them."""
+        assert steps.duration(seconds) == shown
+
+
+def test_the_stand_in_is_replaced_when_it_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine's directory outlives this checkout's version of the language host."""
+    source = tmp_path / "source"
+    source.mkdir()
+    monkeypatch.setattr(builds, "_STAND_IN", source)
+    target = tmp_path / "engine"
+    target.mkdir()
+    for version in ("one", "two"):
+        for name in ("pulumi-language-python", "host.py"):
+            (source / name).write_text(version)
+        builds._install_stand_in(target)
+        assert (target / "pulumi-language-python").read_text() == version
+        assert (target / "libexec" / "host.py").read_text() == version
+    assert os.access(target / "pulumi-language-python", os.X_OK)
+    assert sorted(path.name for path in target.iterdir()) == ["libexec", "pulumi-language-python"]
+
+
+def test_the_real_cache_is_not_touched_by_these_tests() -> None:
+    """Everything above works in a directory of its own."""
+    assert toolchain.cache_dir() != Path.home() / ".cache" / "ios-mdm"

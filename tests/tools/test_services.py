@@ -1,0 +1,272 @@
+"""The local services: real processes on loopback, devices that enrol and install profiles, and nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import plistlib
+import socket
+import stat
+import sys
+import uuid
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tools.services import local, nanomdm, ports, process, procfs, records
+from tools.services.fleet import Fleet, FleetError
+from tools.services.process import Command, Service, ServiceError
+from tools.services.testing import MdmServices, executables, mdm_services
+from tools.services.webhook import Recorder
+
+__all__ = ["executables", "mdm_services"]
+
+ROOT_DER = b"stands for the DER of a root certificate"
+
+
+def profile(identifier: str, root: bytes = ROOT_DER) -> bytes:
+    """Return a configuration profile that makes one certificate a trusted root."""
+    payload = {
+        "PayloadType": "com.apple.security.root",
+        "PayloadVersion": 1,
+        "PayloadIdentifier": f"{identifier}.root",
+        "PayloadUUID": str(uuid.uuid5(uuid.NAMESPACE_DNS, identifier)),
+        "PayloadContent": root,
+    }
+    return plistlib.dumps(
+        {
+            "PayloadType": "Configuration",
+            "PayloadVersion": 1,
+            "PayloadIdentifier": identifier,
+            "PayloadUUID": str(uuid.uuid4()),
+            "PayloadContent": [payload],
+        }
+    )
+
+
+def install(
+    services: local.LocalServices, ids: tuple[str, ...], content: bytes, command: str | None = None
+) -> tuple[httpx.Response, str]:
+    """Enqueue InstallProfile without a push; return NanoMDM's response and the command's UUID."""
+    chosen = command or str(uuid.uuid4())
+    body = plistlib.dumps({"CommandUUID": chosen, "Command": {"RequestType": "InstallProfile", "Payload": content}})
+    response = httpx.put(
+        f"{services.mdm_url}/v1/enqueue/{','.join(ids)}?nopush=1",
+        auth=(nanomdm.API_USER, services.api_key.read_text(encoding="ascii")),
+        content=body,
+    )
+    return response, chosen
+
+
+def held(fleet: Fleet, udid: str, identifier: str) -> bytes | None:
+    """Return the exact content of a profile on a device."""
+    return next((kept.content for kept in fleet.profiles(udid) if kept.identifier == identifier), None)
+
+
+class TestDevices:
+    """What simulated devices do with a real NanoMDM."""
+
+    def test_all_devices_acknowledge_and_hold_a_profile(self, mdm_services: MdmServices) -> None:
+        """Every device that connects installs the profile, keeps its content, and says so to the webhook."""
+        fleet, content = mdm_services.fleet, profile("com.example.all")
+        response, command = install(mdm_services.services, fleet.ids(), content)
+        assert response.status_code == 200
+        assert fleet.poll().connected == set(fleet.ids())
+        answers = mdm_services.webhook.answers(command, count=5)
+        assert {udid: event.status for udid, event in answers.items()} == dict.fromkeys(fleet.ids(), "Acknowledged")
+        assert all(event.genuine for event in answers.values())
+        assert [held(fleet, udid, "com.example.all") for udid in fleet.ids()] == [content] * 5
+
+    def test_a_device_that_does_not_connect_does_not_get_the_profile(self, mdm_services: MdmServices) -> None:
+        """A command waits for the devices that are away, and reaches them later."""
+        fleet, content = mdm_services.fleet, profile("com.example.later")
+        away, *present = fleet.ids()
+        _, command = install(mdm_services.services, fleet.ids(), content)
+        assert fleet.poll(present).connected == set(present)
+        assert set(mdm_services.webhook.answers(command, count=4)) == set(present)
+        assert held(fleet, away, "com.example.later") is None
+        fleet.poll([away])
+        assert held(fleet, away, "com.example.later") == content
+
+    def test_the_trusted_roots_can_be_read_from_the_device(self, mdm_services: MdmServices) -> None:
+        """A profile with the same identifier replaces the installed one, roots and all."""
+        fleet = mdm_services.fleet
+        one = fleet.ids()[:1]
+        for root in (b"old", b"new"):
+            install(mdm_services.services, one, profile("com.example.roots", root))
+            fleet.poll(one)
+        roots = [kept.roots() for kept in fleet.profiles(one[0]) if kept.identifier == "com.example.roots"]
+        assert roots == [(b"new",)]
+
+    def test_a_profile_that_a_device_cannot_read_is_answered_with_an_error(self, mdm_services: MdmServices) -> None:
+        """The webhook carries the device's ErrorChain."""
+        one = mdm_services.fleet.ids()[:1]
+        _, command = install(mdm_services.services, one, b"no property list")
+        mdm_services.fleet.poll(one)
+        event = mdm_services.webhook.answers(command, count=1)[one[0]]
+        assert event.status == "Error"
+        assert event.answer()["ErrorChain"]
+
+    def test_devices_that_do_not_exist_are_refused(self, mdm_services: MdmServices) -> None:
+        """A typing error in a test must not look like a device that is away."""
+        with pytest.raises(FleetError, match="not enrolled: NOBODY"):
+            mdm_services.fleet.poll(["NOBODY"])
+
+
+class TestNanoMdm:
+    """Behaviour of NanoMDM v0.9.0 that the product builds on (facts of the MDM server)."""
+
+    def test_an_unknown_device_is_not_reported(self, mdm_services: MdmServices) -> None:
+        """The response is a success, so an id that is wrong shows only in the coverage."""
+        response, command = install(mdm_services.services, ("NOBODY",), profile("com.example.nobody"))
+        assert (response.status_code, response.json()["command_uuid"]) == (200, command)
+
+    def test_a_command_uuid_is_an_idempotency_key(self, mdm_services: MdmServices) -> None:
+        """The same UUID a second time is refused, also for other devices."""
+        first, *others = mdm_services.fleet.ids()
+        content = profile("com.example.once")
+        _, command = install(mdm_services.services, (first,), content)
+        again, _ = install(mdm_services.services, tuple(others), content, command)
+        assert again.status_code == 500
+        assert again.json()["command_error"] == f"command already exists: {command}"
+        mdm_services.fleet.poll()
+
+    def test_without_a_push_certificate_a_pushed_command_fails_but_is_queued(self, mdm_services: MdmServices) -> None:
+        """So a failure of the push alone must not make the caller enqueue once more."""
+        services, one = mdm_services.services, mdm_services.fleet.ids()[:1]
+        command, content = str(uuid.uuid4()), profile("com.example.pushed")
+        response = httpx.put(
+            f"{services.mdm_url}/v1/enqueue/{one[0]}",
+            auth=(nanomdm.API_USER, services.api_key.read_text(encoding="ascii")),
+            content=plistlib.dumps(
+                {"CommandUUID": command, "Command": {"RequestType": "InstallProfile", "Payload": content}}
+            ),
+        )
+        assert response.status_code == 500
+        assert "push_error" in response.json()
+        mdm_services.fleet.poll(one)
+        assert held(mdm_services.fleet, one[0], "com.example.pushed") == content
+
+    def test_the_api_key_is_not_visible_in_the_process_list(self, mdm_services: MdmServices) -> None:
+        """It is passed in the environment, which only the owner can read."""
+        services = mdm_services.services
+        running = process.find(services.state, nanomdm.NAME)
+        assert running is not None
+        arguments = Path(f"/proc/{running.process.pid}/cmdline").read_bytes()
+        assert services.api_key.read_bytes() not in arguments
+        assert services.webhook_key.read_bytes() not in arguments
+
+
+class TestLifecycle:
+    """Start, reuse and stop."""
+
+    def test_everything_stops_and_goes_on_where_it_was(self, tmp_path: Path, executables: local.Executables) -> None:
+        """A second `up` reuses what runs; after `down` it has the same ports, devices and AWS data."""
+        state = tmp_path / "state"
+        with Recorder(state / "mdm-webhook-key") as webhook:
+            try:
+                first = local.up(state, executables, webhook_url=webhook.url, devices=2)
+                put_secret(first.aws_url, "kept")
+                pids = running_pids(state)
+                assert local.up(state, executables, webhook_url=webhook.url, devices=2) == first
+                assert running_pids(state) == pids
+
+                assert set(first.down()) == set(local.NAMES)
+                assert [procfs.identify(pid) for pid in pids] == [None] * 3
+                assert all(ports.is_free(httpx.URL(url).port or 0) for url in (first.aws_url, first.mdm_url))
+                assert local.down(state) == ()
+
+                again = local.up(state, executables, webhook_url=webhook.url, devices=2)
+                assert again == first
+                assert put_secret(again.aws_url, "kept") == 400  # ResourceExistsException
+                assert again.fleet.poll().connected == set(first.fleet.ids())
+            finally:
+                local.down(state)
+
+    def test_devices_are_enrolled_anew_when_the_port_was_taken(
+        self, tmp_path: Path, executables: local.Executables
+    ) -> None:
+        """Somebody else got NanoMDM's port meanwhile; the devices keep their other profiles."""
+        with Recorder(tmp_path / "mdm-webhook-key") as webhook:
+            try:
+                first = local.up(tmp_path, executables, webhook_url=webhook.url, devices=1, storage="inmem")
+                install(first, first.fleet.ids(), profile("com.example.stays"))
+                first.fleet.poll()
+                first.down()
+                with socket.create_server((ports.LOOPBACK, httpx.URL(first.mdm_url).port or 0)):
+                    second = local.up(tmp_path, executables, webhook_url=webhook.url, devices=1, storage="inmem")
+                assert second.mdm_url != first.mdm_url
+                assert second.fleet.poll().connected == set(first.fleet.ids())
+                assert held(second.fleet, second.fleet.ids()[0], "com.example.stays")
+            finally:
+                local.down(tmp_path)
+
+    def test_only_loopback_ports_that_were_asked_for_are_open(self, mdm_services: MdmServices) -> None:
+        """Each process listens on one port at 127.0.0.1 and on nothing else."""
+        services = mdm_services.services
+        for name in local.NAMES:
+            running = process.find(services.state, name)
+            assert running is not None
+            assert procfs.listeners(procfs.group(running.process.pid)) == {("127.0.0.1", running.port)}
+
+    def test_nobody_else_can_read_the_state(self, mdm_services: MdmServices) -> None:
+        """The directory is closed to others, and so is every file in it that holds a secret."""
+        state = mdm_services.services.state
+        assert stat.S_IMODE(state.stat().st_mode) == 0o700
+        modes = {stat.S_IMODE(file.stat().st_mode) & 0o077 for file in state.rglob("*")}
+        assert modes == {0}
+
+    def test_a_recycled_pid_is_left_alone(self, tmp_path: Path) -> None:
+        """A process that only has the pid of one that we started is not ours."""
+        impostor = procfs.Identity(pid=os.getpid(), started=1, boot=procfs.boot_id())
+        records.write(tmp_path, "gone", records.Record(port=1, digest="", process=impostor))
+        assert process.find(tmp_path, "gone") is None
+        assert process.stop(tmp_path, "gone") is False
+
+    def test_a_service_that_ends_early_shows_its_log(self, tmp_path: Path) -> None:
+        """The error says why, in the service's own words."""
+        broken = Service(
+            name="broken", command=lambda _: Command(argv=("sh", "-c", "echo no such option; exit 3")), health="/"
+        )
+        with pytest.raises(ServiceError, match="no such option"):
+            process.ensure(tmp_path, broken)
+
+    def test_a_program_that_is_missing_is_named(self, tmp_path: Path) -> None:
+        """No traceback of Python's own for a missing executable."""
+        missing = Service(name="missing", command=lambda _: Command(argv=("no-such-program",)), health="/")
+        with pytest.raises(ServiceError, match="cannot execute no-such-program"):
+            process.ensure(tmp_path, missing)
+
+    def test_a_service_that_opens_more_than_its_port_is_stopped(self, tmp_path: Path) -> None:
+        """Nothing of ours may be reachable where nobody expects it, whatever the defaults of a program are."""
+        program = (
+            "import http.server, socket, sys\n"
+            "extra = socket.create_server(('127.0.0.2', 0))\n"
+            "server = http.server.HTTPServer(('127.0.0.1', int(sys.argv[1])), http.server.SimpleHTTPRequestHandler)\n"
+            "server.serve_forever()"
+        )
+        service = Service(
+            name="open", command=lambda port: Command(argv=(sys.executable, "-c", program, str(port))), health="/"
+        )
+        with pytest.raises(ServiceError, match=r"also listens on \[\('127.0.0.2'"):
+            process.ensure(tmp_path, service)
+        assert process.find(tmp_path, "open") is None
+
+
+def running_pids(state: Path) -> list[int]:
+    """Return the pids of the services that run."""
+    return [running.process.pid for name in local.NAMES if (running := process.find(state, name)) is not None]
+
+
+def put_secret(endpoint: str, name: str) -> int:
+    """Create a secret with one plain call of the AWS JSON protocol; return the HTTP status."""
+    credential = "Credential=test/20400101/eu-west-1/secretsmanager/aws4_request"
+    return httpx.post(
+        endpoint,
+        json={"Name": name, "SecretString": "x", "ClientRequestToken": "0" * 32},
+        headers={
+            "X-Amz-Target": "secretsmanager.CreateSecret",
+            "Content-Type": "application/x-amz-json-1.1",
+            "Authorization": f"AWS4-HMAC-SHA256 {credential}, SignedHeaders=host, Signature=0",
+        },
+    ).status_code

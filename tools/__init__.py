@@ -1,0 +1,1 @@
+"""What a checkout needs around the provider: the engine, the local services and the demo that uses them."""

