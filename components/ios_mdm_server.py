@@ -28,10 +28,11 @@ class IosMdmServer(pulumi.ComponentResource):
         opts: of the component.
 
     Attributes:
-        summary: what R14 shows, public: phase, main, reserve, applyAt, secretArn, and the profile's figures.
+        summary: what R14 shows, public: phase, main, reserve, applyAt, secretArn, and the profile's figures. Not one
+            output but one for each, so that a preview shows those that it knows.
     """
 
-    summary: pulumi.Output[Mapping[str, object]]
+    summary: Mapping[str, pulumi.Input[object]]
 
     def __init__(self, server: ServerSettings, aws: AwsSettings, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("ios-mdm:index:IosMdmServer", server.name, None, opts)
@@ -80,8 +81,8 @@ class IosMdmServer(pulumi.ComponentResource):
                 "deviceCount": distribution.deviceCount,
                 "revision": distribution.revision,
             }
-        self.summary = pulumi.Output.from_input(summary)
-        self.register_outputs({"summary": self.summary})
+        self.summary = summary
+        self.register_outputs(summary)
 
 
 def _slot(slot: str, desired: _Block, certificates: Mapping[str, _Block]) -> _Block | None:

@@ -83,12 +83,12 @@ class PairView:
     Args:
         observed: as it is, None where its secret does not exist.
         desired: as it should be.
-        settled: True where nothing is to be done.
+        step: the next effect; None where nothing is to be done.
     """
 
     observed: ObservedPair | None
     desired: Desired
-    settled: bool
+    step: Step | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,8 +163,8 @@ class PairService:
         _check_ours(request, observed)
         now = self._clock.now()
         wanted = desired(request.definition, observed, now)
-        settled = next_step(wanted, observed, request.setting, now) is None
-        return PairView(observed=observed, desired=wanted, settled=settled)
+        step = next_step(wanted, observed, request.setting, now)
+        return PairView(observed=observed, desired=wanted, step=step)
 
     def apply(self, request: PairRequest) -> PairResult:
         """Bring the pair to what it should be, and return it.
@@ -182,7 +182,7 @@ class PairService:
             wanted = desired(request.definition, observed, now)
             step = next_step(wanted, observed, request.setting, now)
             if step is None:
-                view = PairView(observed=observed, desired=wanted, settled=True)
+                view = PairView(observed=observed, desired=wanted, step=None)
                 return PairResult(view=view, certificates=self._certificates(request.secret, view))
             if not checked:
                 self._check_clock()
@@ -259,8 +259,14 @@ class PairService:
             self._store.move_label(request.secret, Label.STAGED, to=version, current=current)
             return
         self._report(f"issuing certificate {wanted.ordinal} ({wanted.role}, {wanted.key}, {wanted.validity_days} days)")
+        main = None if observed is None or observed.main is None else observed.main.facts
         credential = issue(
-            request.definition.host, key=wanted.key, validity_days=wanted.validity_days, now=self._clock.now()
+            request.definition.host,
+            key=wanted.key,
+            validity_days=wanted.validity_days,
+            now=self._clock.now(),
+            # R8, held once more where the certificate is made.
+            longest=main.not_after - main.not_before if main is not None and wanted.role is Role.RESERVE else None,
         )
         self._store.put(request.secret, version, credential_to_json(credential))
 

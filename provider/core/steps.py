@@ -20,7 +20,19 @@ if TYPE_CHECKING:
     from provider.core.lifecycle import Desired, IssueRequest
     from provider.core.model import ObservedPair, StoredVersion
 
-__all__ = ["Create", "Issue", "MoveLabel", "RecordFacts", "Restore", "Setting", "Step", "Tag", "Untag", "next_step"]
+__all__ = [
+    "Create",
+    "Issue",
+    "MoveLabel",
+    "RecordFacts",
+    "Restore",
+    "Setting",
+    "Step",
+    "Tag",
+    "Untag",
+    "described",
+    "next_step",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,3 +233,24 @@ def _counters(observed: ObservedPair, setting: Setting) -> Iterator[Step]:
         lost[MAIN_GENERATION_TAG] = str(setting.main_generation)
     if lost:
         yield Tag(tags=lost)
+
+
+def described(step: Step) -> str:  # noqa: PLR0911 - a sentence for each kind of step
+    """Return what a step does, for a person who is shown it before it is done."""
+    match step:
+        case Create():
+            return "create the secret"
+        case Restore():
+            return "take the secret out of its deletion"
+        case Issue(request=request):
+            return f"issue certificate {request.ordinal}"
+        case RecordFacts(ordinal=ordinal):
+            return f"write the lost facts tag of certificate {ordinal} again"
+        case MoveLabel(label=label, to=None):
+            return f"take the label {label} off"
+        case MoveLabel(label=label, to=to):
+            return f"put the label {label} on certificate {to.ordinal if to else ''}"
+        case Tag(tags=tags):
+            return f"set the tags {', '.join(sorted(tags))}"
+        case Untag(keys=keys):
+            return f"remove the tags {', '.join(keys)}"

@@ -18,6 +18,7 @@ from pulumi.dynamic import (
 )
 
 from provider.core.lifecycle import Severity
+from provider.core.steps import described
 from provider.errors import DefinitionError, IosMdmError
 from provider.resources.engine import progress, tell
 from provider.resources.wire import certificate_block, desired_block, name_of, plain, text
@@ -112,7 +113,7 @@ class CertificatePairProvider(ResourceProvider):
         return {**inputs, "desired": desired_block(result.view.desired), **_outputs(result)}
 
 
-class CertificatePair(Resource):
+class CertificatePair(Resource, module="ios-mdm", name="CertificatePair"):
     """One server's pair of certificates.
 
     Args:
@@ -126,10 +127,11 @@ class CertificatePair(Resource):
         secretArn: of the pair's secret.
     """
 
-    desired: pulumi.Output[dict[str, object]]
-    certificates: pulumi.Output[dict[str, dict[str, object]]]
-    applyAt: pulumi.Output[str | None]  # noqa: N815 - outputs are camelCase, as Pulumi's are
-    secretArn: pulumi.Output[str]  # noqa: N815 - the same
+    if TYPE_CHECKING:  # at run time Pulumi would hold every nested value against its own idea of these types
+        desired: pulumi.Output[dict[str, object]]
+        certificates: pulumi.Output[dict[str, dict[str, object]]]
+        applyAt: pulumi.Output[str | None]  # noqa: N815 - outputs are camelCase, as Pulumi's are
+        secretArn: pulumi.Output[str]  # noqa: N815 - the same
 
     def __init__(self, name: str, inputs: Mapping[str, object], opts: pulumi.ResourceOptions | None = None) -> None:
         outputs = {"desired": None, "certificates": None, "applyAt": None, "secretArn": None}
@@ -193,7 +195,12 @@ def _desired(olds: Wire, inputs: Wire, view: PairView) -> Wire:
     repairs = olds.get("repairs", 0)
     block: Wire = {"desired": desired_block(view.desired), "repairs": repairs}
     same = all(olds.get(key) == {**inputs, **block}.get(key) for key in _INPUTS)
-    if olds and same and not view.settled:
+    if olds and same and view.step is not None:
+        tell(
+            str(inputs["server"]),
+            Severity.WARNING,
+            f"the secret {inputs['secret']} was changed from outside; `up` repairs it, first: {described(view.step)}",
+        )
         block["repairs"] = int(cast("int", repairs)) + 1
     return block
 

@@ -87,7 +87,7 @@ class ProfileDistributionProvider(ResourceProvider):
         tell(server, Severity.NOTICE, f"the profile {distribution.profile.identifier} stays on the devices")
 
 
-class ProfileDistribution(Resource):
+class ProfileDistribution(Resource, module="ios-mdm", name="ProfileDistribution"):
     """The configuration profile with a pair's public certificates, on the devices of one server.
 
     Args:
@@ -102,10 +102,11 @@ class ProfileDistribution(Resource):
         revision: counts the profiles of this server.
     """
 
-    profile: pulumi.Output[str]
-    profileSha256: pulumi.Output[str]  # noqa: N815 - outputs are camelCase, as Pulumi's are
-    deviceCount: pulumi.Output[int]  # noqa: N815 - the same
-    revision: pulumi.Output[int]
+    if TYPE_CHECKING:  # as in CertificatePair
+        profile: pulumi.Output[str]
+        profileSha256: pulumi.Output[str]  # noqa: N815 - outputs are camelCase, as Pulumi's are
+        deviceCount: pulumi.Output[int]  # noqa: N815 - the same
+        revision: pulumi.Output[int]
 
     def __init__(self, name: str, inputs: Mapping[str, object], opts: pulumi.ResourceOptions | None = None) -> None:
         outputs = {"profile": None, "profileSha256": None, "deviceCount": None, "revision": None}

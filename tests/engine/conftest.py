@@ -1,0 +1,98 @@
+"""Fixtures: the real engine, an AWS emulator and NanoMDM, with every call to the two recorded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import boto3
+import pytest
+
+from tests.engine.stack import Recorded, Stack, make_stack, recorded
+from tools.services import ministack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tools.services.testing import MdmServices
+
+API_KEY_SECRET = "mdm/api-key"  # noqa: S105 - the name of a secret
+
+
+@dataclass(slots=True, kw_only=True)
+class World:
+    """A stack of its own among the services that a session shares."""
+
+    stack: Stack
+    aws: Recorded
+    mdm: Recorded
+    services: MdmServices
+    server: str
+    client: Any
+
+    @property
+    def secret(self) -> str:
+        """Name of the pair's secret."""
+        return f"ios-mdm/{self.server}"
+
+    def definition(self, **changes: Any) -> dict[str, Any]:
+        """Return a server with a reserve that is held at all times, and no distribution."""
+        issue = {"when": "now", "apply": {"afterDays": 30}}
+        base = {
+            "name": self.server,
+            "address": "mdm.example.com",
+            "main": {"issue": {"key": "ec-p256"}},
+            "reserve": {"issue": issue},
+        }
+        return {key: value for key, value in {**base, **changes}.items() if value is not None}
+
+    def distribution(self, **changes: Any) -> dict[str, Any]:
+        """Return a distribution to all simulated devices."""
+        base = {
+            "profile": {"identifier": f"com.example.{self.server}.trust", "organization": "Example"},
+            "channel": {"nanomdm": {"url": self.mdm.url, "apiKeySecret": API_KEY_SECRET, "push": False}},
+            "devices": list(self.services.fleet.ids()),
+            "ledger": "sqlite:///ledger.sqlite",
+        }
+        return {**base, **changes}
+
+    def labels(self) -> dict[str, str]:
+        """Return which version each label is on."""
+        found = self.client.describe_secret(SecretId=self.secret)["VersionIdsToStages"]
+        return {label: version for version, labels in found.items() for label in labels}
+
+    def value(self, version: str) -> str:
+        """Return the secret value of a version."""
+        text: str = self.client.get_secret_value(SecretId=self.secret, VersionId=version)["SecretString"]
+        return text
+
+    def forget_calls(self) -> None:
+        """Start recording anew."""
+        self.aws.calls.clear()
+        self.mdm.calls.clear()
+
+
+@pytest.fixture
+def world(tmp_path: Path, mdm_services: MdmServices) -> Iterator[World]:
+    """Make a stack; its server has a name that no other test uses."""
+    services = mdm_services.services
+    client = boto3.client(
+        "secretsmanager",
+        endpoint_url=services.aws_url,
+        region_name=ministack.REGION,
+        aws_access_key_id="test",
+        aws_secret_access_key="test",  # noqa: S106 - an emulator takes any
+    )
+    if API_KEY_SECRET not in {found["Name"] for found in client.list_secrets()["SecretList"]}:
+        client.create_secret(Name=API_KEY_SECRET, SecretString=services.api_key.read_text(encoding="utf-8"))
+    with recorded(services.aws_url) as aws, recorded(services.mdm_url) as mdm:
+        yield World(
+            stack=make_stack(tmp_path, aws.url),
+            aws=aws,
+            mdm=mdm,
+            services=mdm_services,
+            server=f"s{uuid4().hex[:8]}",
+            client=client,
+        )

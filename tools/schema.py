@@ -1,0 +1,150 @@
+"""Writes ``docs/definition.schema.json``: ``python -m tools.schema [--check]``.
+
+Types, defaults and limits come from the models in ``provider.settings``; what a key means comes from the tables of
+``docs/definition.md``, so that an editor shows the same words as the page. A key that either of them lacks is an error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, cast, get_args
+
+from pydantic import BaseModel
+
+from provider.settings import StackSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+__all__ = ["PAGE", "SCHEMA", "Key", "SchemaError", "descriptions", "keys", "schema_text"]
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "definition.md"
+SCHEMA = ROOT / "docs" / "definition.schema.json"
+
+_NAMESPACE = "ios-mdm:"
+_ROW = re.compile(r"^\| `(?P<key>[A-Za-z.:-]+)` \|.*\| (?P<meaning>[^|]+) \|$", re.MULTILINE)
+_LINK = re.compile(r"\[([^\]]+)\]\([^)]+\)")
+
+_Block = dict[str, object]
+
+
+class SchemaError(Exception):
+    """The page and the models do not speak of the same keys."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """One key that a definition may have.
+
+    Args:
+        path: as the page calls it: ``ios-mdm:servers``, ``aws.region``, and ``main.issue.key`` within a server.
+        model: name of the model that has it.
+        alias: its own name there.
+    """
+
+    path: str
+    model: str
+    alias: str
+
+
+def keys() -> tuple[Key, ...]:
+    """Return every key of the configuration, in the order of the models."""
+    return tuple(_keys(StackSettings, ""))
+
+
+def _keys(model: type[BaseModel], prefix: str) -> Iterator[Key]:
+    top = model is StackSettings
+    for name, field in model.model_fields.items():
+        alias = field.alias or name
+        path = f"{_NAMESPACE}{alias}" if top else f"{prefix}{alias}"
+        yield Key(path=path, model=model.__name__, alias=alias)
+        # A server is what nearly every key belongs to: its keys go without a prefix.
+        inner = "" if path == f"{_NAMESPACE}servers" else f"{path.removeprefix(_NAMESPACE)}."
+        for nested in _models(field.annotation):
+            yield from _keys(nested, inner)
+
+
+def _models(annotation: object) -> Iterator[type[BaseModel]]:
+    """Find the models in a type, however deep in lists and unions."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models(argument)
+
+
+def descriptions(page: str) -> Mapping[str, str]:
+    """Return what the tables of *page* say of each key, as plain text."""
+    return {
+        row["key"]: _LINK.sub(r"\1", row["meaning"]).replace("`", "").replace("**", "") for row in _ROW.finditer(page)
+    }
+
+
+def schema_text(page: str) -> str:
+    """Return the JSON Schema of a stack file: equal models and an equal *page* give equal text.
+
+    Raises:
+        SchemaError: *page* lacks a key of the models, or has one that they lack.
+    """
+    known, meant = keys(), descriptions(page)
+    missing, strange = [key.path for key in known if key.path not in meant], meant.keys() - {key.path for key in known}
+    if missing or strange:
+        raise SchemaError(
+            "docs/definition.md "
+            + "; ".join(
+                f"{what}: {', '.join(sorted(which))}"
+                for what, which in (("lacks a row for", missing), ("has a row for what is no key", strange))
+                if which
+            )
+        )
+    generated: _Block = StackSettings.model_json_schema(by_alias=True)
+    models = cast("dict[str, _Block]", generated["$defs"])
+    models[StackSettings.__name__] = {"properties": generated["properties"]}
+    for key in known:
+        properties = cast("dict[str, _Block]", models[key.model]["properties"])
+        properties[key.alias].pop("title", None)
+        properties[key.alias]["description"] = meant[key.path]
+    stack = cast("dict[str, _Block]", models.pop(StackSettings.__name__)["properties"])
+    config: _Block = {
+        "type": "object",
+        "description": "The stack's configuration. Keys of other namespaces are left alone.",
+        "properties": {f"{_NAMESPACE}{name}": block for name, block in stack.items()},
+        "required": [f"{_NAMESPACE}servers"],
+    }
+    schema: _Block = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "A stack file of ios-mdm (Pulumi.<stack>.yaml)",
+        "type": "object",
+        "properties": {"config": config},
+        "required": ["config"],
+        "$defs": models,
+    }
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def main() -> int:
+    """Write the schema, or with ``--check`` only tell whether it is fresh (0) or stale (1)."""
+    parser = argparse.ArgumentParser(prog="python -m tools.schema", description="Write docs/definition.schema.json.")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if the file is stale")
+    check = parser.parse_args().check
+    try:
+        text = schema_text(PAGE.read_text(encoding="utf-8"))
+    except SchemaError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    if check:
+        fresh = SCHEMA.is_file() and SCHEMA.read_text(encoding="utf-8") == text
+        if not fresh:
+            print("docs/definition.schema.json is stale: run `python -m tools.schema`", file=sys.stderr)
+        return 0 if fresh else 1
+    SCHEMA.write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
