@@ -11,7 +11,6 @@ import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -22,6 +21,7 @@ from tools.toolchain import ROOT, Toolchain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
 PROGRAM = ("Pulumi.yaml", "__main__.py", "provider", "components", ".venv")
 TIMEOUT = 180.0
@@ -50,7 +50,6 @@ class Recorded:
         target: URL of the service.
         url: of the proxy.
         calls: for AWS the operation, else method and path, in order.
-        refuse: operations that are answered with 503 from now on.
     """
 
     target: str
@@ -88,7 +87,7 @@ def recorded(target: str) -> Iterator[Recorded]:
             self.wfile.write(content)
             upstream.close()
 
-        do_GET = do_POST = do_PUT = forward
+        do_GET = do_POST = do_PUT = forward  # noqa: N815 - http.server's names
 
         def log_message(self, *_args: object) -> None:
             """Say nothing."""
@@ -130,11 +129,11 @@ class Stack:
         file.write_text(yaml.safe_dump({**before, "config": config}), encoding="utf-8")
 
     def run(self, *arguments: str, **environment: str) -> Result:
-        """Run `pulumi` with these arguments; a negative exit code never happens, a hang is killed with its group."""
+        """Run `pulumi` with these arguments and variables (empty: unset); a hang is killed with its process group."""
         process = subprocess.Popen(
             ["pulumi", *arguments, "--non-interactive", "--color", "never"],
             cwd=self.directory,
-            env={**self.environment, **environment},
+            env={name: value for name, value in {**self.environment, **environment}.items() if value},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

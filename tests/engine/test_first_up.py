@@ -1,0 +1,186 @@
+"""From nothing to devices that trust the reserve, by the real engine."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPrivateNumbers
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from cryptography.x509 import load_der_x509_certificate
+
+from provider.core.certificates import fingerprint
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.engine.conftest import World
+
+
+def _on_devices(world: World) -> list[set[str]]:
+    """Return, for each device, the fingerprints of the certificates in the profile of this test's server."""
+    identifier = f"com.example.{world.server}.trust"
+    return [
+        {
+            fingerprint(load_der_x509_certificate(der))
+            for profile in profiles
+            if profile.identifier == identifier
+            for der in profile.roots()
+        }
+        for profiles in world.services.fleet.all_profiles().values()
+    ]
+
+
+def test_one_up_brings_main_and_reserve_to_every_device(world: World) -> None:
+    """After one `up` and a check-in every device holds both certificates, and the stack shows them."""  # R1 R2 R14 R15
+    world.stack.define([world.definition(distribution=world.distribution())])
+    preview = world.stack.run("preview").ok().output
+    assert "CertificatePair" in preview
+    assert re.search(r'phase *: "overlap"', preview), preview
+    assert world.aws.writes() == [], "a preview must write nothing"
+    result = world.stack.up().ok()
+    assert "profile queued for 5 of 5 devices" in result.output
+    shown = world.stack.outputs()["servers"][world.server]
+    assert shown["main"]["certificate"] == "certificate 1"
+    assert shown["reserve"]["certificate"] == "certificate 2"
+    for slot in ("main", "reserve"):
+        assert shown[slot]["subject"] == "CN=mdm.example.com"
+        assert shown[slot]["sans"] == ["mdm.example.com"]
+        assert set(shown[slot]) == {
+            *("certificate", "subject", "issuer", "sans", "serialNumber", "sha256", "key"),
+            *("notBefore", "notAfter", "source", "pem"),
+        }
+    assert shown["applyAt"] is not None
+    poll = world.services.fleet.poll()
+    assert not poll.failed
+    expected = {shown["main"]["sha256"], shown["reserve"]["sha256"]}
+    assert _on_devices(world) == [expected] * 5
+
+
+def test_a_second_up_says_unchanged_and_writes_nothing(world: World) -> None:
+    """With nothing due, neither AWS nor the MDM server gets a write, and preview is usable as an alarm."""  # R30
+    world.stack.define([world.definition(distribution=world.distribution())])
+    world.stack.up().ok()
+    world.forget_calls()
+    result = world.stack.run("up", "--yes").ok()
+    assert re.search(r"Resources:\n +4 unchanged\n", result.output), result.output
+    assert world.stack.run("preview", "--expect-no-changes").ok()
+    assert world.aws.calls, "the proxy must have seen the reads"
+    assert world.aws.writes() == []
+    assert world.mdm.calls == []
+
+
+def test_changing_only_the_apply_moment_reissues_nothing(world: World) -> None:
+    """Key, serial number and fingerprint stay when the reserve is to be applied later."""  # R9
+    world.stack.define([world.definition()])
+    world.stack.up().ok()
+    before = world.stack.outputs()["servers"][world.server]
+    later = {"issue": {"when": "now", "apply": {"afterDays": 40}}}
+    world.stack.define([world.definition(reserve=later)])
+    world.stack.up().ok()
+    after = world.stack.outputs()["servers"][world.server]
+    assert after["reserve"] == before["reserve"]
+    assert after["applyAt"] > before["applyAt"]
+
+
+def test_a_removed_reserve_block_keeps_the_reserve_and_none_deletes_it(world: World) -> None:
+    """What is merely absent deletes nothing; `none: true` does, and the profile follows."""  # R10 R17
+    world.stack.define([world.definition(distribution=world.distribution())])
+    world.stack.up().ok()
+    world.stack.define([world.definition(reserve=None, distribution=world.distribution())])
+    world.stack.up().ok()
+    assert "RESERVE" in world.labels()
+    world.stack.define([world.definition(reserve={"none": True}, distribution=world.distribution())])
+    world.stack.up().ok()
+    assert set(world.labels()) == {"AWSCURRENT"}
+    world.services.fleet.poll()
+    main = world.stack.outputs()["servers"][world.server]["main"]["sha256"]
+    assert _on_devices(world) == [{main}] * 5
+
+
+def test_a_raised_generation_gives_another_reserve_in_one_up(world: World) -> None:
+    """The old reserve goes, a new one with a new number comes, and main stays."""  # R10
+    world.stack.define([world.definition()])
+    world.stack.up().ok()
+    before = world.labels()
+    again = {"issue": {"when": "now", "apply": {"afterDays": 30}, "generation": 2}}
+    world.stack.define([world.definition(reserve=again)])
+    world.stack.up().ok()
+    shown = world.stack.outputs()["servers"][world.server]
+    assert shown["reserve"]["certificate"] == "certificate 3"
+    assert world.labels()["AWSCURRENT"] == before["AWSCURRENT"]
+    assert world.labels()["RESERVE"] != before["RESERVE"]
+
+
+def test_an_mdm_server_that_is_down_loses_nothing(world: World) -> None:
+    """The pair is stored, the error says how to go on, and the next `up` goes on there."""
+    world.stack.define([world.definition(distribution=_unreachable(world))])
+    failed = world.stack.up()
+    assert failed.code != 0
+    assert "the next `pulumi up` continues there" in failed.output
+    assert "Traceback" not in failed.output
+    labels = world.labels()
+    world.stack.define([world.definition(distribution=world.distribution())])
+    assert "profile queued for 5 of 5 devices" in world.stack.up().ok().output
+    assert world.labels() == labels
+
+
+def _unreachable(world: World) -> dict[str, object]:
+    channel = {"nanomdm": {"url": "http://127.0.0.1:9", "apiKeySecret": "mdm/api-key", "push": False}}
+    return world.distribution(channel=channel)
+
+
+def test_a_wrong_api_key_is_named_and_not_shown(world: World) -> None:
+    """The error about a refused API key names the definition's key, not the secret's value."""  # R29
+    name, wrong = f"wrong-{world.server}", "a-wrong-api-key-value"
+    world.client.create_secret(Name=name, SecretString=wrong)
+    channel = {"nanomdm": {"url": world.mdm.url, "apiKeySecret": name, "push": False}}
+    world.stack.define([world.definition(distribution=world.distribution(channel=channel))])
+    failed = world.stack.up()
+    assert failed.code != 0
+    assert "apiKeySecret" in failed.output
+    assert wrong not in failed.output
+    assert "Traceback" not in failed.output
+
+
+def test_no_byte_of_a_private_key_leaves_secrets_manager(world: World, tmp_path: Path) -> None:
+    """State, checkpoints, output and verbose logs hold no private key in any of its shapes."""  # R29
+    rsa = {"issue": {"key": "rsa-2048"}}
+    world.stack.define([world.definition(main=rsa, distribution=world.distribution())])
+    verbose = world.stack.up("--logtostderr", "-v=9").ok().output
+    refreshed = world.stack.run("refresh", "--yes", "--logtostderr", "-v=9").ok().output
+    files = [path for path in tmp_path.rglob("*") if path.is_file() and ".venv" not in path.parts]
+    files = [path for path in files if not path.is_relative_to(world.stack.directory / "provider")]
+    haystacks = [verbose, refreshed, world.stack.export(), *(path.read_bytes().decode("latin-1") for path in files)]
+    assert any("BEGIN CERTIFICATE" in text for text in haystacks), "the search must be able to find something"
+    for version in (world.labels()[label] for label in ("AWSCURRENT", "RESERVE")):
+        for needle in _shapes(json.loads(world.value(version))["tls.key"]):
+            assert len(needle) > 15
+            assert not any(needle in text for text in haystacks)
+
+
+def _shapes(pem: str) -> set[str]:
+    """Return what a private key looks like in PEM, DER, base64, hex, and as its secret numbers."""
+    key = load_pem_private_key(pem.encode(), None)
+    assert isinstance(key, RSAPrivateKey | EllipticCurvePrivateKey)
+    numbers = key.private_numbers()
+    is_rsa = isinstance(numbers, RSAPrivateNumbers)
+    secret = [getattr(numbers, name) for name in (("d", "p", "q") if is_rsa else ("private_value",))]
+    shapes = set(pem.splitlines()[1:-1])
+    for form in (PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL):
+        der = key.private_bytes(Encoding.DER, form, NoEncryption())
+        middle = der[len(der) // 2 : len(der) // 2 + 48]
+        shapes |= {middle.hex(), middle.hex().upper(), middle.decode("latin-1")}
+        # Base64 of an inner part has three alignments.
+        shapes |= {base64.b64encode(der[start : start + 96]).decode()[:120] for start in (30, 31, 32)}
+    for number in secret:
+        shapes |= {str(number), f"{number:x}", f"{number:X}"}
+    return shapes
