@@ -50,11 +50,27 @@ class Recorded:
         target: URL of the service.
         url: of the proxy.
         calls: for AWS the operation, else method and path, in order.
+        lives: how many writes still get through; then every call is refused, as if the run had died. None: all.
+        answers_last: False loses the answer to the last write that got through.
     """
 
     target: str
     url: str = ""
     calls: list[str] = field(default_factory=list)
+    lives: int | None = None
+    answers_last: bool = True
+
+    def passes(self, call: str) -> bool:
+        """Tell whether a call gets through, and count it."""
+        if self.lives is None or (call in READS and self.lives > 0):
+            return True
+        self.lives -= 1
+        return self.lives >= 0
+
+    @property
+    def died(self) -> bool:
+        """Whether the answer to a write is to be lost now."""
+        return self.lives == 0 and not self.answers_last
 
     def writes(self) -> list[str]:
         """Return the calls that change something."""
@@ -73,11 +89,19 @@ def recorded(target: str) -> Iterator[Recorded]:
         def forward(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             operation = self.headers.get("X-Amz-Target", "").rpartition(".")[2]
-            record.calls.append(operation or f"{self.command} {self.path.partition('/enqueue/')[0]}")
+            call = operation or f"{self.command} {self.path.partition('/enqueue/')[0]}"
+            record.calls.append(call)
+            if not record.passes(call):
+                self.refuse()
+                return
             upstream = http.client.HTTPConnection(str(parts.hostname), parts.port or 80)
             upstream.request(self.command, self.path, body, dict(self.headers))
             answer = upstream.getresponse()
             content = answer.read()
+            upstream.close()
+            if record.died:
+                self.refuse()
+                return
             self.send_response(answer.status)
             for name, value in answer.getheaders():
                 if name.lower() not in {"content-length", "transfer-encoding", "connection", "date", "server"}:
@@ -85,7 +109,14 @@ def recorded(target: str) -> Iterator[Recorded]:
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
-            upstream.close()
+
+        def refuse(self) -> None:
+            content = b'{"__type": "ValidationException", "message": "refused by the test"}'
+            self.send_response(400)
+            self.send_header("Content-Type", "application/x-amz-json-1.1")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
 
         do_GET = do_POST = do_PUT = forward  # noqa: N815 - http.server's names
 

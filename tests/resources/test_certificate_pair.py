@@ -1,0 +1,160 @@
+"""The hooks of ``CertificatePair``: converging, pure where they must be, and safe to interrupt anywhere."""
+
+from __future__ import annotations
+
+import base64
+import pickle
+from typing import TYPE_CHECKING
+
+import pytest
+from pulumi.dynamic.dynamic import serialize_provider
+
+from provider.adapters.secrets_manager import SecretsManager
+from provider.core.model import Label
+from provider.errors import IosMdmError
+from provider.resources.certificate_pair import CertificatePair, CertificatePairProvider
+from provider.resources.profile_distribution import ProfileDistribution, ProfileDistributionProvider
+
+if TYPE_CHECKING:
+    from tests.resources.conftest import Engine
+
+WRITES_OF_A_CREATE = 10
+"""A few more than there are; `test_a_create_that_dies` fails if a clean create needs more."""
+
+
+def test_a_pair_is_created_and_then_unchanged(engine: Engine) -> None:
+    """Create, then nothing: the desired state that check computes does not change by being carried out."""  # R2 R30
+    assert engine.up() == "create"
+    engine.aws.calls.clear()
+    assert engine.up() == "unchanged"
+    assert engine.aws.writes() == []
+
+
+def test_check_and_diff_write_nothing(engine: Engine) -> None:
+    """A preview of a new pair only looks."""
+    inputs = engine.checked()
+    assert inputs["desired"]["reserve"] == "certificate 2"
+    assert inputs["repairs"] == 0
+    assert engine.aws.calls == ["DescribeSecret"]
+    engine.aws.calls.clear()
+    engine.provider.diff("id", inputs, inputs)
+    assert engine.aws.calls == []
+
+
+def test_preview_and_refresh_never_read_a_secret_value(engine: Engine) -> None:
+    """DescribeSecret is enough for check and read, also while something is to be repaired."""  # R29
+    engine.up()
+    store = SecretsManager()
+    described = store.describe(engine.id)
+    assert described is not None
+    store.untag(engine.id, list(described.tags))
+    engine.aws.calls.clear()
+    engine.checked()
+    assert engine.outputs is not None
+    engine.provider.read(engine.id, engine.outputs)
+    assert "GetSecretValue" not in engine.aws.calls
+
+
+@pytest.mark.parametrize("answered", [True, False], ids=["before", "after"])
+@pytest.mark.parametrize("lives", range(1, WRITES_OF_A_CREATE))
+def test_a_create_that_dies_between_two_effects_is_continued(engine: Engine, lives: int, *, answered: bool) -> None:
+    """Whichever write is the last, the next run ends in the one right pair: no number is used for two certificates."""
+    engine.aws.lives, engine.aws.answers_last = lives, answered
+    try:
+        engine.up()
+    except IosMdmError:
+        pass
+    else:
+        assert lives == WRITES_OF_A_CREATE - 1, "a create needs fewer writes than this test tries"
+        return
+    store = SecretsManager()
+    engine.aws.lives = None
+    before = store.describe(str(engine.program["secret"]))
+    stored = set() if before is None else {version for version, labels in before.labels.items() if labels}
+    values = {version: store.read(str(engine.program["secret"]), version) for version in stored}
+    assert engine.up() == "create"
+    assert engine.up() == "unchanged"
+    after = store.describe(engine.id)
+    assert after is not None
+    labels = sorted(label for version in after.labels.values() for label in version)
+    assert labels == [Label.MAIN, Label.RESERVE], "one holder of each, and nothing staged"
+    assert stored <= set(after.labels), "what was stored is adopted, not made again"
+    assert all(store.read(engine.id, version) == value for version, value in values.items())
+    assert engine.outputs is not None
+    assert set(engine.outputs["certificates"]) == {"certificate 1", "certificate 2"}
+
+
+def test_refresh_shows_drift_and_the_next_up_repairs_it(engine: Engine) -> None:
+    """A lost RESERVE label is legible in the refreshed state, and gone after the next run."""
+    engine.up()
+    assert engine.outputs is not None
+    store = SecretsManager()
+    described = store.describe(engine.id)
+    assert described is not None
+    reserve = next(version for version, labels in described.labels.items() if Label.RESERVE in labels)
+    store.move_label(engine.id, Label.RESERVE, to=None, current=reserve)
+    read = engine.provider.read(engine.id, engine.outputs)
+    assert read.inputs is not None
+    assert read.inputs["desired"]["reserve"] == "none"
+    engine.inputs, engine.outputs = dict(read.inputs), dict(read.outs or {})
+    assert engine.up() == "update"
+    assert engine.up() == "unchanged"
+    described = store.describe(engine.id)
+    assert described is not None
+    assert Label.RESERVE in described.labels[reserve]
+
+
+def test_drift_without_a_refresh_is_one_repair(engine: Engine) -> None:
+    """The counter goes up by one while there is drift, and stays there."""
+    engine.up()
+    store = SecretsManager()
+    store.tag(engine.id, {"ios-mdm:highest-ordinal": "x"})
+    assert engine.up() == "update"
+    assert engine.inputs is not None
+    assert engine.inputs["repairs"] == 1
+    assert engine.up() == "unchanged"
+
+
+def test_a_moved_secret_prefix_is_refused(engine: Engine) -> None:
+    """Consumers read the pair where it is: another secret name is an error, not a replacement."""  # R32
+    engine.up()
+    engine.program |= {"secret": "elsewhere/berlin"}
+    assert "set aws.secretPrefix back" in engine.failures()[0]
+
+
+def test_nothing_ever_replaces_a_pair(engine: Engine) -> None:
+    """Whatever changes, diff names no property that replaces."""  # R32
+    engine.up()
+    assert engine.outputs is not None
+    for key in engine.outputs:
+        changed = {**engine.outputs, key: "something else"}
+        assert engine.provider.diff(engine.id, engine.outputs, changed).replaces == []
+
+
+def test_reading_a_secret_that_is_gone_says_so(engine: Engine) -> None:
+    """A refresh of a pair whose secret does not exist any more reports it as gone, not as an error."""
+    engine.up()
+    assert engine.outputs is not None
+    gone = {**engine.outputs, "secret": "ios-mdm/never-was"}
+    assert engine.provider.read("ios-mdm/never-was", gone).id is None
+
+
+class TestFrozen:
+    """Module paths, class names and type tokens are a state format: they must not change."""
+
+    def test_providers_pickle_by_reference(self) -> None:
+        """What state keeps of a provider is its import path, a few bytes, and nothing of its code."""
+        for provider, path in (
+            (CertificatePairProvider, b"provider.resources.certificate_pair"),
+            (ProfileDistributionProvider, b"provider.resources.profile_distribution"),
+        ):
+            stored = base64.b64decode(serialize_provider(provider()))
+            assert len(stored) < 150
+            assert path in stored
+            assert provider.__name__.encode() in stored
+            assert isinstance(pickle.loads(stored), provider)  # noqa: S301 - made one line above
+
+    def test_type_tokens(self) -> None:
+        """The URNs of resources carry these."""
+        assert CertificatePair._resource_type_name == "dynamic/ios-mdm:CertificatePair"
+        assert ProfileDistribution._resource_type_name == "dynamic/ios-mdm:ProfileDistribution"
