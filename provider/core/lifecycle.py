@@ -166,11 +166,12 @@ def desired(definition: PairDefinition, observed: ObservedPair | None, now: date
 
 
 def _only_created(observed: ObservedPair) -> bool:
-    """Return whether our secret was created and never held a certificate, whatever else AWSCURRENT is on.
+    """Return whether our secret was created and no certificate has been in a slot yet, whatever AWSCURRENT is on.
 
     An emulator gives a new secret an empty version; a run that died just then must not stop the next one.
     """
-    return observed.owner is not None and observed.highest_ordinal == 0
+    ours = [version for version in observed.versions if version.ordinal is not None]
+    return observed.owner is not None and not any(version.labels - {Label.STAGED} for version in ours)
 
 
 def _first(definition: PairDefinition, observed: ObservedPair) -> Desired:
