@@ -4,7 +4,7 @@ VENV := .venv/bin/python
 UV := .venv-lock/bin/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap demo demo-down demo-clean test lint format bench lock clean
+.PHONY: help bootstrap demo demo-down demo-clean test lint format lock clean
 .NOTPARALLEL:
 
 help: ## list these targets
@@ -30,7 +30,7 @@ demo-clean: ## stop what `make demo` started and forget its data
 
 test: bootstrap lint ## check the code and run all tests
 	@echo "== pytest"
-	@$(VENV) -m pytest
+	@$(VENV) -m pytest -n auto
 
 lint: bootstrap ## ruff and mypy
 	@echo "== ruff check"
@@ -43,9 +43,6 @@ lint: bootstrap ## ruff and mypy
 format: bootstrap ## let ruff format the code, and fix what it can
 	@$(VENV) -m ruff check --fix .
 	@$(VENV) -m ruff format .
-
-bench: bootstrap ## run the benchmarks
-	@$(VENV) -m benchmarks
 
 # uv resolves for all platforms at once, which pip cannot; it is needed only here, so it gets a virtualenv of its own.
 lock: ## pin the newest versions that requirements*.in allow, with hashes
