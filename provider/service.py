@@ -288,6 +288,9 @@ class PairService:
     def _move(self, secret: str, step: MoveLabel) -> None:
         if step.to is not None and step.label in {Label.MAIN, Label.RESERVE}:
             self._verify(secret, step.to)
+            # The dates of the one that goes are a reason of the move as well.
+            if step.current is not None and step.current.facts is not None:
+                self._verify(secret, step.current)
         if step.label is Label.MAIN and step.current is not None and step.to is not None:
             self._report(f"certificate {step.to.ordinal} becomes main, after certificate {step.current.ordinal}")
         self._store.move_label(

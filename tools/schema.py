@@ -21,7 +21,7 @@ from provider.settings import StackSettings
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["PAGE", "SCHEMA", "Key", "SchemaError", "descriptions", "keys", "schema_text"]
+__all__ = ["PAGE", "SCHEMA", "Key", "SchemaError", "descriptions", "known_keys", "schema_text"]
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "definition.md"
@@ -53,7 +53,7 @@ class Key:
     alias: str
 
 
-def keys() -> tuple[Key, ...]:
+def known_keys() -> tuple[Key, ...]:
     """Return every key of the configuration, in the order of the models."""
     return tuple(_keys(StackSettings, ""))
 
@@ -91,7 +91,7 @@ def schema_text(page: str) -> str:
     Raises:
         SchemaError: *page* lacks a key of the models, or has one that they lack.
     """
-    known, meant = keys(), descriptions(page)
+    known, meant = known_keys(), descriptions(page)
     missing, strange = [key.path for key in known if key.path not in meant], meant.keys() - {key.path for key in known}
     if missing or strange:
         raise SchemaError(

@@ -29,8 +29,8 @@ SCHEMA_VERSION: Final = 1
 # and is no slower with a connection per operation (1,000 writes a second).
 _SCHEMA: Final = (
     """CREATE TABLE delivery (
-        command_uuid TEXT NOT NULL, enrollment_id TEXT NOT NULL, server TEXT NOT NULL, profile TEXT NOT NULL,
-        at TEXT NOT NULL, PRIMARY KEY (command_uuid, enrollment_id)) WITHOUT ROWID""",
+        number INTEGER PRIMARY KEY, command_uuid TEXT NOT NULL, enrollment_id TEXT NOT NULL, server TEXT NOT NULL,
+        profile TEXT NOT NULL, at TEXT NOT NULL, UNIQUE (command_uuid, enrollment_id))""",
     "CREATE INDEX delivery_profile ON delivery (server, profile)",
     """CREATE TABLE answer (
         command_uuid TEXT NOT NULL, enrollment_id TEXT NOT NULL, status TEXT NOT NULL, detail TEXT NOT NULL,
@@ -51,10 +51,17 @@ _ANSWER: Final = """
     WHERE excluded.finality > finality
         OR (excluded.finality = finality AND (excluded.at, excluded.detail) < (at, detail))"""
 
+_DELIVERY: Final = """
+    INSERT INTO delivery (command_uuid, enrollment_id, server, profile, at) VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT DO NOTHING"""
+
+# Deliveries of other profiles too: one that was queued later takes this one's place. Two deliveries may share a second;
+# then they are in the order in which they were noted.
 _COVERAGE: Final = """
-    SELECT delivery.enrollment_id, ifnull(status, 'pending'), ifnull(detail, ''), ifnull(answer.at, delivery.at)
+    SELECT delivery.enrollment_id, profile, ifnull(status, 'pending'), ifnull(detail, ''),
+        ifnull(answer.at, delivery.at)
     FROM delivery LEFT JOIN answer USING (command_uuid, enrollment_id)
-    WHERE server = ? AND profile = ? ORDER BY delivery.at, command_uuid"""
+    WHERE server = ? ORDER BY delivery.at, number"""
 
 _FINALITY: Final = {"not-now": 0, "error": 1, "acknowledged": 2}
 
@@ -77,7 +84,7 @@ class SqliteLedger:
         """Note that *profile* (SHA-256, hex) was queued for these devices. Repetitions change nothing."""
         rows = [(command_uuid, one, server, profile, _text(at)) for one in enrollment_ids]
         with self._writing() as connection:
-            connection.executemany("INSERT INTO delivery VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", rows)
+            connection.executemany(_DELIVERY, rows)
             connection.execute("UPDATE answer SET known = 1 WHERE command_uuid = ?", (command_uuid,))
 
     def record_answer(self, command_uuid: str, enrollment_id: str, status: str, *, detail: str, at: datetime) -> None:
@@ -120,12 +127,15 @@ class SqliteLedger:
     def coverage(self, *, server: str, profile: str, enrollment_ids: Sequence[str]) -> Coverage:
         """Return what is known of *profile* on each of these devices.
 
-        A profile that a device has acknowledged stays acknowledged; else the newest command speaks for the device.
+        The profiles of a server take each other's place on a device, so *profile* is ``not-sent`` again once another
+        one was queued after it. Of the deliveries since then an acknowledged one counts, else the newest.
         """
         known: dict[str, DeviceStatus] = {}
-        for enrollment_id, status, detail, at in self._rows(_COVERAGE, server, profile):
+        for enrollment_id, delivered, status, detail, at in self._rows(_COVERAGE, server):
             before = known.get(enrollment_id)
-            if before is None or before.status != "acknowledged":
+            if delivered != profile:
+                known.pop(enrollment_id, None)
+            elif before is None or before.status != "acknowledged":
                 known[enrollment_id] = DeviceStatus(
                     enrollment_id=enrollment_id, status=status, detail=detail, at=datetime.fromisoformat(at)
                 )

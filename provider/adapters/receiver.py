@@ -245,6 +245,10 @@ class _Handler(BaseHTTPRequestHandler):
     sys_version = ""
     timeout = SOCKET_TIMEOUT
 
+    def do_GET(self) -> None:
+        """Tell who asks that this is here."""
+        self._answer(200, "NanoMDM's webhook events go here, by POST")
+
     def do_POST(self) -> None:
         """Take an event."""
         length = self.headers.get("Content-Length", "")

@@ -5,18 +5,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from provider.core.definition import AfterCurrentExpires, AfterDays, At, IssueReserve, NoReserve, When
-from provider.core.model import Label, ObservedPair, Role, Source
+from provider.core.model import CertificateFacts, Label, ObservedPair, Role, Source
 from provider.errors import DefinitionError
 
 if TYPE_CHECKING:
     from provider.core.definition import ApplyMoment, KeyType, PairDefinition
-    from provider.core.model import CertificateFacts, StoredVersion
+    from provider.core.model import StoredVersion
 
 __all__ = [
     "Desired",
@@ -161,38 +161,20 @@ def desired(definition: PairDefinition, observed: ObservedPair | None, now: date
     """
     observed = observed or ObservedPair()
     if observed.main is None or _only_created(observed):
-        return _first(definition, observed)
+        # Everything is yet to be issued, or was begun by a run that crashed.
+        return _Decision(definition, observed, now).new_main(None)
     return _Decision(definition, observed, now).made()
 
 
 def _only_created(observed: ObservedPair) -> bool:
     """Return whether our secret was created and no certificate has been in a slot yet, whatever AWSCURRENT is on.
 
-    An emulator gives a new secret an empty version; a run that died just then must not stop the next one.
+    An emulator gives a new secret an empty version; a run that died just then must not stop the next one. A
+    certificate that was once in a slot and lost its label is different: devices know it, and nothing replaces it (R32).
     """
     ours = [version for version in observed.versions if version.ordinal is not None]
-    return observed.owner is not None and not any(version.labels - {Label.STAGED} for version in ours)
-
-
-def _first(definition: PairDefinition, observed: ObservedPair) -> Desired:
-    """Decide for a pair without a main: everything is yet to be issued, or was begun by a run that crashed."""
-    main = _begun(observed, Role.MAIN) or observed.highest_ordinal + 1
-    requests = [_main_request(definition, main)]
-    reserve = None
-    wanted = definition.reserve
-    if isinstance(wanted, IssueReserve) and wanted.when is When.NOW:
-        reserve = main + 1
-        requests.append(_reserve_request(definition, wanted, reserve, definition.main.validity_days))
-    phase = Phase.STEADY if reserve is None else Phase.OVERLAP
-    return Desired(
-        phase=phase,
-        main=main,
-        reserve=reserve,
-        formers=(),
-        requests=tuple(requests),
-        reason=_reason(definition, phase, Source.ISSUED),
-        apply_at=None,
-    )
+    begun = all(version.labels == {Label.STAGED} for version in ours) if ours else observed.highest_ordinal == 0
+    return observed.owner is not None and begun
 
 
 def _reason(definition: PairDefinition, phase: Phase, main: Source) -> str:
@@ -377,17 +359,8 @@ class _Decision:
         staged = self.observed.holder(Label.STAGED)
         begun = staged is not None and staged.labels == {Label.STAGED} and staged.role is Role.MAIN
         if self.definition.main.generation > answered or begun:
-            request = _main_request(self.definition, self._next(Role.MAIN))
-            return Desired(
-                phase=Phase.STEADY,
-                main=request.ordinal,
-                reserve=None,
-                formers=self._formers(request.ordinal),
-                requests=(request,),
-                reason=_reason(self.definition, Phase.STEADY, Source.ISSUED),
-                apply_at=None,
-                notices=(*self.notices, _reinstall()),
-            )
+            wanted = self.new_main(reserve)
+            return replace(wanted, notices=(*wanted.notices, _reinstall()))
         held = reserve is not None and self.definition.promotion.hold
         message = (
             f"main expired on {_known(main).not_after:%Y-%m-%d %H:%M} UTC and "
@@ -406,6 +379,40 @@ class _Decision:
             requests=(),
             reason=_reason(self.definition, phase, _known(main).source),
             apply_at=None,
+            notices=tuple(self.notices),
+        )
+
+    def new_main(self, reserve: StoredVersion | None) -> Desired:
+        """Decide for a pair whose main is yet to be issued; *reserve* is one that stays.
+
+        What follows from the dates that main will have is decided with it: else a preview would promise less than the
+        run does.
+        """
+        request = _main_request(self.definition, self._next(Role.MAIN))
+        begun = self.observed.numbered(request.ordinal)
+        facts = _foreseen(request, self.now) if begun is None or begun.facts is None else begun.facts
+        requests: tuple[IssueRequest, ...] = (request,)
+        apply_at = None
+        ordinal = None
+        if reserve is not None:
+            ordinal = reserve.ordinal
+            if reserve.facts is not None:
+                apply_at = apply_moment(self._apply(), self.lead, facts, reserve.facts)
+        elif self._wants_reserve(facts) and isinstance(self.requested, IssueReserve):
+            ordinal = max(request.ordinal, self.observed.highest_ordinal) + 1
+            bound = max(1, (expires(facts) - facts.not_before).days)
+            requests = (request, _reserve_request(self.definition, self.requested, ordinal, bound))
+        phase = self._phase(facts, ordinal, apply_at)
+        if ordinal is None:
+            self._warn_of_no_reserve(facts)
+        return Desired(
+            phase=phase,
+            main=request.ordinal,
+            reserve=ordinal,
+            formers=self._formers(request.ordinal),
+            requests=requests,
+            reason=_reason(self.definition, phase, Source.ISSUED),
+            apply_at=apply_at,
             notices=tuple(self.notices),
         )
 
@@ -503,6 +510,19 @@ class _Decision:
 
     def _notice(self, severity: Severity, message: str) -> None:
         self.notices.append(Notice(severity=severity, message=message))
+
+
+def _foreseen(request: IssueRequest, now: datetime) -> CertificateFacts:
+    """Return the facts that a certificate will have that is issued at *now*, but for its digests."""
+    return CertificateFacts(
+        ordinal=request.ordinal,
+        source=Source.ISSUED,
+        generation=request.generation,
+        not_before=now - BACKDATED,
+        not_after=now - BACKDATED + timedelta(days=request.validity_days, seconds=-1),
+        sha256="",
+        root="",
+    )
 
 
 def _known(version: StoredVersion) -> CertificateFacts:

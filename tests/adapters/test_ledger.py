@@ -170,6 +170,66 @@ def test_order_and_repetition_make_no_difference(
     assert results[0] == results[1]
 
 
+def test_a_profile_that_another_replaced_is_not_sent(ledger: SqliteLedger) -> None:
+    """A device that took B after A holds B; A counts again from the moment that it is queued again."""  # R15 R17
+    for second, (uuid, profile) in enumerate([("c9", PROFILE), ("c1", OTHER)]):
+        sent(ledger, uuid, at=second, profile=profile)
+        ledger.record_answer(uuid, "a", "acknowledged", detail="", at=later(second))
+    assert status(ledger) == DeviceStatus(enrollment_id="a", status="not-sent")
+    assert status(ledger, profile=OTHER).status == "acknowledged"
+    sent(ledger, "c5", at=2)
+    assert status(ledger) == DeviceStatus(enrollment_id="a", status="pending", at=later(2))
+    assert status(ledger, profile=OTHER).status == "acknowledged"
+    ledger.record_answer("c5", "a", "acknowledged", detail="", at=later(3))
+    assert status(ledger).status == "acknowledged"
+    assert status(ledger, profile=OTHER).status == "not-sent"
+
+
+def test_a_profile_of_another_server_replaces_nothing(ledger: SqliteLedger) -> None:
+    """Two servers have profiles of two identifiers, which live on a device side by side."""
+    sent(ledger)
+    ledger.record_answer("c1", "a", "acknowledged", detail="", at=later(1))
+    ledger.record_enqueued("c2", server="paris", profile=OTHER, enrollment_ids=["a"], at=later(2))
+    ledger.record_answer("c2", "a", "acknowledged", detail="", at=later(3))
+    assert status(ledger).status == "acknowledged"
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    deliveries=st.lists(
+        st.tuples(
+            st.uuids().map(str),
+            st.sampled_from([PROFILE, OTHER]),
+            st.integers(0, 1),  # seconds since the delivery before: many share one
+            st.sampled_from([None, "error", "not-now", "acknowledged"]),
+        ),
+        min_size=1,
+        max_size=6,
+        unique_by=lambda delivery: delivery[0],
+    )
+)
+def test_a_device_holds_what_it_acknowledged_last(deliveries: list[tuple[str, str, int, str | None]]) -> None:
+    """Whatever is sent and answered: one profile at most is acknowledged, that of the last acknowledged delivery."""  # R15
+    with tempfile.TemporaryDirectory() as folder:
+        ledger = SqliteLedger(Path(folder) / "ledger.db")
+        second = 0
+        for uuid, profile, pause, _ in deliveries:
+            second += pause
+            sent(ledger, uuid, at=second, profile=profile)
+        for uuid, _, _, answer in reversed(deliveries):  # the order of the webhooks is nobody's promise
+            if answer is not None:
+                ledger.record_answer(uuid, "a", answer, detail="", at=later(10))
+        acknowledged = [index for index, delivery in enumerate(deliveries) if delivery[3] == "acknowledged"]
+        for profile in (PROFILE, OTHER):
+            found = status(ledger, profile=profile).status
+            last = acknowledged[-1] if acknowledged else -1
+            if acknowledged and deliveries[last][1] == profile:
+                assert found == "acknowledged"
+                continue
+            newer = [answer for _, one, _, answer in deliveries[last + 1 :] if one == profile]
+            assert found == ((newer[-1] or "pending") if newer else "not-sent")
+
+
 @pytest.mark.parametrize("order", list(itertools.permutations(["not-now", "error", "acknowledged"])))
 def test_acknowledged_is_final(ledger: SqliteLedger, order: tuple[str, ...]) -> None:
     """A device that has the profile has it, whatever comes late."""

@@ -1,0 +1,240 @@
+"""``make demo``: local services, a `pulumi up` on the stack `demo`, and what came of it.
+
+Everything is in ``.demo/`` of the checkout (mode 0700): state, data, logs, and ``env`` to be sourced by a shell.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+from provider.adapters.ledger import SqliteLedger
+from tools.services import local, ministack, process, records
+from tools.services.fleet import FleetError
+from tools.services.process import ServiceError
+from tools.services.secret_file import secret, write_private
+from tools.steps import duration, say
+from tools.toolchain import ROOT, Toolchain, ToolchainMissingError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DEVICES = 5
+PORTS = local.Ports(aws=4566, mdm=9000, scep=9001)
+RECEIVER_PORT = 9100
+STACK = "demo"
+API_KEY_SECRET = "mdm/api-key"  # noqa: S105 - the name of a secret
+RECEIVER = "receiver"
+ANSWER_LIMIT = 60.0
+"""Seconds within which the devices' answers reach the ledger."""
+
+_URL = re.compile(r"(?<=url: )http://127\.0\.0\.1:\d+")
+
+
+class DemoError(Exception):
+    """The demo cannot go on; the message is the one line that the user sees."""
+
+
+def main(arguments: list[str]) -> int:
+    """Run ``up``, ``down`` or ``clean``; return the exit code."""
+    commands = {"up": up, "down": down, "clean": clean}
+    if len(arguments) != 1 or arguments[0] not in commands:
+        print(f"usage: python -m tools.demo {'|'.join(commands)}", file=sys.stderr)
+        return 2
+    try:
+        commands[arguments[0]](ROOT / ".demo")
+    except (DemoError, ServiceError, FleetError, ToolchainMissingError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def up(state: Path) -> None:
+    """Start the services, run `pulumi up`, let the devices fetch the profile, and show the result."""
+    tools = Toolchain.load()
+    print("== local services")
+    services = _services(state, tools)
+    environment = _environment(state, services, tools)
+    _define(services.mdm_url)
+    print("== pulumi up")
+    began = time.monotonic()
+    if not (state / "pulumi" / ".pulumi" / "stacks" / "ios-mdm" / f"{STACK}.json").exists():
+        _pulumi(environment, "stack", "init", STACK)
+    _pulumi(environment, "stack", "select", STACK)
+    _pulumi(environment, "up", "--yes", "--suppress-outputs")
+    say("pulumi", f"done in {duration(time.monotonic() - began)}")
+    print("== devices")
+    _check_in(state, services, environment)
+    print("== result", flush=True)
+    subprocess.run(
+        [tools.python, "-m", "provider", "status", f"Pulumi.{STACK}.yaml"],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        check=False,
+    )
+    print(_NEXT)
+
+
+def down(state: Path) -> None:
+    """Stop exactly what :func:`up` started; the data stays."""
+    stopped = list(local.down(state))
+    if state.exists():
+        with records.locked(state.resolve()):
+            stopped += [RECEIVER] if process.stop(state.resolve(), RECEIVER) else []
+    print(f"stopped: {', '.join(stopped) or 'nothing was running'}")
+
+
+def clean(state: Path) -> None:
+    """Stop what runs, and forget the data."""
+    down(state)
+    shutil.rmtree(state, ignore_errors=True)
+    _define(f"http://127.0.0.1:{PORTS.mdm}")
+    print("forgotten: .demo")
+
+
+def _services(state: Path, tools: Toolchain) -> local.LocalServices:
+    """Start the receiver first: devices that enrol are its first events."""
+    state.mkdir(mode=0o700, exist_ok=True)
+    began = time.monotonic()
+    with records.locked(state.resolve()):
+        receiver = process.ensure(state.resolve(), _receiver(state.resolve(), tools), wished_port=RECEIVER_PORT)
+    executables = local.Executables(
+        ministack=tools.ministack, nanomdm=tools.nanomdm, scepserver=tools.scepserver, mdmb=tools.mdmb
+    )
+    services = local.up(state, executables, webhook_url=f"{receiver.url}/", devices=DEVICES, ports=PORTS)
+    say("AWS emulator", services.aws_url)
+    say("NanoMDM", services.mdm_url)
+    say("SCEP server", services.scep_url)
+    say("receiver", f"{receiver.url}, writes the devices' answers to .demo/ledger.sqlite")
+    say("devices", f"{len(services.fleet.ids())} enrolled; ready in {duration(time.monotonic() - began)}")
+    (state / "devices.txt").write_text("".join(f"{one}\n" for one in services.fleet.ids()), encoding="ascii")
+    _store_api_key(services)
+    return services
+
+
+def _receiver(state: Path, tools: Toolchain) -> process.Service:
+    key = state / "mdm-webhook-key"
+    secret(key)
+
+    def command(port: int) -> process.Command:
+        arguments = ("--ledger", f"sqlite:///{state / 'ledger.sqlite'}", "--listen", f"127.0.0.1:{port}")
+        return process.Command(
+            argv=(str(tools.python), "-m", "provider", "receive", *arguments, "--hmac-key-file", str(key)),
+            environment={"PYTHONPATH": str(ROOT)},
+        )
+
+    return process.Service(name=RECEIVER, command=command, health="/")
+
+
+def _store_api_key(services: local.LocalServices) -> None:
+    """Put NanoMDM's API key where the definition says that it is: in Secrets Manager."""
+    import boto3  # noqa: PLC0415 - `down` and `clean` need no AWS
+
+    client = boto3.client(
+        "secretsmanager",
+        endpoint_url=services.aws_url,
+        region_name=ministack.REGION,
+        aws_access_key_id=ministack.CREDENTIALS["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=ministack.CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+    )
+    key = services.api_key.read_text(encoding="ascii")
+    known = {found["Name"] for found in client.list_secrets()["SecretList"]}
+    if API_KEY_SECRET not in known:
+        client.create_secret(Name=API_KEY_SECRET, SecretString=key)
+
+
+def _environment(state: Path, services: local.LocalServices, tools: Toolchain) -> Mapping[str, str]:
+    """Return what the demo's commands need, and write it as ``.demo/env`` for a shell."""
+    backend = state / "pulumi"
+    backend.mkdir(exist_ok=True)
+    settings = {
+        **tools.environment(),
+        **ministack.CREDENTIALS,
+        "AWS_ENDPOINT_URL": services.aws_url,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "PULUMI_BACKEND_URL": backend.resolve().as_uri(),
+        "PULUMI_HOME": str(state.resolve() / "pulumi-home"),
+        # Empty: there is no secret in the state that it could protect (R29).
+        "PULUMI_CONFIG_PASSPHRASE": "",
+    }
+    path = settings.pop("PATH").removesuffix(os.environ.get("PATH", os.defpath))
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in sorted(settings.items())]
+    lines.append(f'export PATH={shlex.quote(path)}"$PATH"')
+    write_private(state / "env", ("\n".join(lines) + "\n").encode())
+    return {**settings, "PATH": path + os.environ.get("PATH", os.defpath)}
+
+
+def _define(mdm_url: str) -> None:
+    """Let the stack's file name NanoMDM's URL: another one only where the usual port was taken."""
+    file = ROOT / f"Pulumi.{STACK}.yaml"
+    text = file.read_text(encoding="utf-8")
+    wanted = _URL.sub(mdm_url, text)
+    if wanted != text:
+        file.write_text(wanted, encoding="utf-8")
+        say("definition", f"{file.name} now says {mdm_url}")
+
+
+def _pulumi(environment: Mapping[str, str], *arguments: str) -> None:
+    engine = shutil.which("pulumi", path=environment["PATH"])
+    if engine is None:
+        raise DemoError("pulumi is not there: run `make bootstrap`")
+    code = subprocess.run([engine, *arguments], cwd=ROOT, env={**os.environ, **environment}, check=False).returncode
+    if code != 0:
+        raise DemoError(
+            f"pulumi {' '.join(arguments)} ended with code {code}, see above; `make demo` continues there, and "
+            "`make demo-clean` starts anew"
+        )
+
+
+def _check_in(state: Path, services: local.LocalServices, environment: Mapping[str, str]) -> None:
+    """Let the devices connect, fetch what waits for them and answer, and wait until the answers are in the ledger."""
+    began = time.monotonic()
+    poll = services.fleet.poll()
+    if poll.failed:
+        raise DemoError(f"devices could not connect: {next(iter(poll.failed.values()))}")
+    shown = subprocess.run(
+        [str(shutil.which("pulumi", path=environment["PATH"])), "stack", "output", "servers", "--json"],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        check=True,
+        stdout=subprocess.PIPE,
+    )
+    server, shown_server = next(iter(json.loads(shown.stdout).items()))
+    ledger = SqliteLedger(state / "ledger.sqlite")
+
+    def waiting() -> bool:
+        coverage = ledger.coverage(
+            server=server, profile=shown_server["profile"]["sha256"], enrollment_ids=services.fleet.ids()
+        )
+        return any(device.status == "pending" for device in coverage.devices)
+
+    try:
+        Retrying(retry=retry_if_result(bool), wait=wait_fixed(0.1), stop=stop_after_delay(ANSWER_LIMIT))(waiting)
+    except RetryError:
+        raise DemoError("the answers of the devices did not reach the ledger in time, see .demo/receiver.log") from None
+    say("devices", f"checked in, fetched and answered in {duration(time.monotonic() - began)}")
+
+
+_NEXT = """== what to try next
+  . .demo/env                          puts pulumi and the demo's settings into this shell; then, for example:
+  pulumi preview                       nothing is due: 4 unchanged
+  pulumi stack output servers          the pair's public details, for other programs
+  IOS_MDM_CLOCK=2040-01-01T00:00:00Z pulumi preview
+                                       what would be if it were that day
+  python -m provider status            the table above
+  make demo-down                       stops what the demo started; `make demo` continues with the same pair
+  make demo-clean                      also forgets its data"""
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
