@@ -43,7 +43,7 @@ class IosMdmServer(pulumi.ComponentResource):
             {
                 "server": server.name,
                 "secret": f"{aws.secret_prefix}/{server.name}",
-                "owner": "/".join([pulumi.get_organization(), pulumi.get_project(), pulumi.get_stack()]),
+                "owner": f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}",
                 "aws": kept,
                 # What the user wrote and nothing else: a preview shows it back.
                 "definition": server.model_dump(

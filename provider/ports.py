@@ -138,5 +138,8 @@ class Ledger(Protocol):
     def enrolled(self) -> Sequence[str]:
         """Return the ids of the devices that are enrolled, sorted."""
 
+    def commands(self, server: str) -> int:
+        """Return how many commands were queued for the devices of *server* so far."""
+
     def coverage(self, *, server: str, profile: str, enrollment_ids: Sequence[str]) -> Coverage:
         """Return what is known of *profile* on each of these devices."""

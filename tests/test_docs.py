@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from jsonschema import Draft202012Validator  # type: ignore[import-untyped] # its stubs are not among the pins
+from jsonschema import Draft202012Validator
 
 from provider.core.definition import KeyType
 from provider.core.layout import ADDRESS_TAG, HIGHEST_TAG, MAIN_GENERATION_TAG, OWNER_TAG

@@ -538,7 +538,6 @@ def test_no_key_is_ever_shown(promoted: World) -> None:
     """Reports, errors, results and representations hold no part of a private key."""
     # R29
     shown: list[str] = [*promoted.reports, repr(promoted.store), repr(promoted.look()), repr(promoted.apply())]
-    promoted.store.tag(SECRET, {facts_tag(version_id(SECRET, 2)): promoted.tags[facts_tag(version_id(SECRET, 2))]})
     for value in ("not JSON", promoted.value(3).replace("tls.key", "tls.kez"), promoted.value(3)[:-2]):
         promoted.store._secrets[SECRET].versions[version_id(SECRET, 3)].value = value
         with pytest.raises(IosMdmError) as caught:

@@ -13,7 +13,6 @@ import shutil
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
@@ -28,6 +27,7 @@ from tools.toolchain import ROOT, Toolchain, ToolchainMissingError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 DEVICES = 5
 PORTS = local.Ports(aws=4566, mdm=9000, scep=9001)

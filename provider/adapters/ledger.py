@@ -124,6 +124,11 @@ class SqliteLedger:
         rows = self._rows("SELECT enrollment_id FROM device WHERE enrolled ORDER BY enrollment_id")
         return tuple(one for (one,) in rows)
 
+    def commands(self, server: str) -> int:
+        """Return how many commands were queued for the devices of *server* so far."""
+        rows = self._rows("SELECT count(DISTINCT command_uuid) FROM delivery WHERE server = ?", server)
+        return int(rows[0][0]) if rows else 0
+
     def coverage(self, *, server: str, profile: str, enrollment_ids: Sequence[str]) -> Coverage:
         """Return what is known of *profile* on each of these devices.
 

@@ -15,7 +15,7 @@ from provider.errors import IosMdmError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from typer import Context
+    from typer._click.core import Context
 
 __all__ = ["CANNOT_RUN", "Exit", "StatusCommand", "complain", "explained"]
 

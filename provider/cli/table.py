@@ -22,9 +22,11 @@ _WIDTH = 120
 _LISTED = 10
 """Devices that are named; the others are counted, and ``--json`` has them all."""
 _STYLES = {
-    **{"ok": "green", "acknowledged": "green"},
-    **{"warning": "yellow", "unknown": "magenta"},
-    **{"critical": "bold red", "error": "red"},
+    "ok": "green",
+    "warning": "yellow",
+    "unknown": "magenta",
+    "critical": "bold red",
+    "error": "red",
 }
 
 

@@ -53,8 +53,9 @@ class ProfileDistributionProvider(ResourceProvider):
             # While the pair is updated its PEMs are unknown, but certificates of the same numbers are the same.
             inputs["pems"] = olds["pems"]
         try:
-            inputs |= _devices(inputs)
-            inputs["revision"] = _revision(olds, inputs)
+            ledger = _ledger(_settings(inputs))
+            inputs |= _devices(inputs, ledger)
+            inputs["revision"] = _revision(olds, inputs, ledger)
             if known(inputs["pems"]):
                 _profile(inputs)
         except IosMdmError as error:
@@ -123,18 +124,21 @@ def _ledger(settings: DistributionSettings) -> Ledger | None:
     return None if settings.ledger is None else open_ledger(settings.ledger, base=Path.cwd())
 
 
-def _devices(inputs: Wire) -> Wire:
+def _devices(inputs: Wire, ledger: Ledger | None) -> Wire:
     from provider.distribution import devices_digest, read_devices  # noqa: PLC0415 - not in the program's process
 
-    settings = _settings(inputs)
-    devices = read_devices(settings, _ledger(settings), base=Path.cwd())
+    devices = read_devices(_settings(inputs), ledger, base=Path.cwd())
     return {"deviceCount": len(devices), "devicesSha256": devices_digest(devices)}
 
 
-def _revision(olds: Wire, news: Wire) -> int:
-    """Return the number of the profile: another set of certificates, or another presentation of it, is another."""
+def _revision(olds: Wire, news: Wire, ledger: Ledger | None) -> int:
+    """Return the number of the profile: another set of certificates, or another presentation of it, is another.
+
+    It starts above what a stack that was destroyed since has sent: a number that came back would be a CommandUUID that
+    comes back, and the MDM server would take a new command for a repetition.
+    """
     if not olds:
-        return 1
+        return 1 + (0 if ledger is None else ledger.commands(str(news["server"])))
     before, after = (cast("Wire", wire["distribution"])["profile"] for wire in (olds, news))
     same = olds["trusted"] == news["trusted"] and before == after and olds["host"] == news["host"]
     return int(cast("int", olds["revision"])) + (0 if same else 1)

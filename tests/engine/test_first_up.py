@@ -106,6 +106,23 @@ def test_a_removed_reserve_block_keeps_the_reserve_and_none_deletes_it(world: Wo
     assert _on_devices(world) == [{main}] * 5
 
 
+def test_a_profile_that_comes_back_is_sent_again(world: World) -> None:
+    """Main alone, then with a reserve, then alone again: the devices follow, though that profile was sent before."""
+    # R17
+    world.stack.define([world.definition(reserve=None, distribution=world.distribution())])
+    world.stack.up().ok()
+    world.services.fleet.poll()
+    world.stack.define([world.definition(distribution=world.distribution())])
+    world.stack.up().ok()
+    world.services.fleet.poll()
+    both = world.stack.outputs()["servers"][world.server]
+    assert _on_devices(world) == [{both["main"]["sha256"], both["reserve"]["sha256"]}] * 5
+    world.stack.define([world.definition(reserve={"none": True}, distribution=world.distribution())])
+    assert "profile queued for 5 of 5 devices" in world.stack.up().ok().output
+    world.services.fleet.poll()
+    assert _on_devices(world) == [{both["main"]["sha256"]}] * 5
+
+
 def test_a_raised_generation_gives_another_reserve_in_one_up(world: World) -> None:
     """The old reserve goes, a new one with a new number comes, and main stays."""  # R10
     world.stack.define([world.definition()])

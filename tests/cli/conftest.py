@@ -1,0 +1,162 @@
+"""Fixtures: pairs on a real emulator, and the command line as a process and in this one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from provider.__main__ import app
+from provider.adapters import aws
+from provider.adapters.clock import FixedClock
+from provider.adapters.ledger import SqliteLedger
+from provider.adapters.secrets_manager import SecretsManager
+from provider.core.profile import profile_digest, trust_profile
+from provider.service import PairRequest, PairService
+from provider.settings import parse_server
+from tests.adapters.conftest import ministack_url, no_aws
+from tools.services import ministack
+from tools.toolchain import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from provider.service import PairResult
+
+__all__ = ["ministack_url", "no_aws"]
+
+START = datetime(2040, 1, 1, tzinfo=UTC)
+DEVICES = ("AAAA-1", "AAAA-2", "AAAA-3", "AAAA-4", "AAAA-5")
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+def run(*arguments: str, cwd: Path, environment: Mapping[str, str]) -> Result:
+    """Run the command line as a process, with no variable but *environment* and the path."""
+    process = subprocess.run(
+        [sys.executable, "-m", "provider", *arguments],
+        cwd=cwd,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "HOME": str(cwd), **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert "Traceback" not in process.stdout + process.stderr
+    return Result(process.returncode, process.stdout, process.stderr)
+
+
+@dataclass(slots=True, kw_only=True)
+class Pair:
+    """A server with its definition file, and a pair on the emulator once it is made."""
+
+    folder: Path
+    url: str
+    name: str = field(default_factory=lambda: f"s{uuid4().hex[:8]}")
+
+    @property
+    def file(self) -> Path:
+        """The definition."""
+        return self.folder / "definition.yaml"
+
+    @property
+    def ledger(self) -> SqliteLedger:
+        """The ledger that the definition names."""
+        return SqliteLedger(self.folder / "ledger.db")
+
+    def environment(self, days: float = 0) -> dict[str, str]:
+        """Return the variables of a rehearsal, so many days after the start."""
+        moment = START + timedelta(days=days)
+        return {
+            **ministack.CREDENTIALS,
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "IOS_MDM_CLOCK": f"{moment:%Y-%m-%dT%H:%M:%SZ}",
+            "TZ": "UTC",
+        }
+
+    def define(self, *, distributed: bool = True, **changes: Any) -> dict[str, Any]:
+        """Write the definition as a stack file, and return the server."""
+        server = {
+            "name": self.name,
+            "address": "mdm.example.com",
+            "main": {"issue": {"key": "ec-p256"}},
+            "reserve": {"issue": {"when": "now", "apply": {"afterDays": 30}}},
+            **changes,
+        }
+        if distributed:
+            server["distribution"] = {
+                "profile": {"identifier": f"com.example.{self.name}", "organization": "Example"},
+                "channel": {"nanomdm": {"url": "https://mdm.example.com", "apiKeySecret": "mdm/api-key"}},
+                "devices": list(DEVICES),
+                "ledger": "sqlite:///ledger.db",
+            }
+        config = {"ios-mdm:servers": [server]}
+        self.file.write_text(yaml.safe_dump({"encryptionsalt": "v1:x", "config": config}), encoding="utf-8")
+        return server
+
+    def make(self, *, days: float = 0, **changes: Any) -> PairResult:
+        """Write the definition and bring the pair to it, so many days after the start."""
+        server = parse_server(self.define(**changes), self.name)
+        request = PairRequest(
+            definition=server.definition(), secret=f"ios-mdm/{self.name}", owner="organization/ios-mdm/test", tags={}
+        )
+        return PairService(SecretsManager(), FixedClock(moment=START + timedelta(days=days)), rehearsal=True).apply(
+            request
+        )
+
+    def profile(self, result: PairResult) -> bytes:
+        """Return the profile of a pair."""
+        return trust_profile(
+            [certificate.pem for certificate in result.certificates.values()],
+            identifier=f"com.example.{self.name}",
+            server=self.name,
+            host="mdm.example.com",
+            organization="Example",
+        )
+
+    def deliver(self, result: PairResult, answers: Mapping[str, str]) -> str:
+        """Note that the profile was queued for all devices and that some answered; return its digest."""
+        digest = profile_digest(self.profile(result))
+        self.ledger.record_enqueued("C1", server=self.name, profile=digest, enrollment_ids=DEVICES, at=START)
+        for device, answer in answers.items():
+            detail = "[bold]no\x1b[2J" if answer == "error" else ""
+            self.ledger.record_answer("C1", device, answer, detail=detail, at=START)
+        return digest
+
+    def status(self, *arguments: str, days: float = 0, **environment: str) -> Result:
+        """Run status on the definition, in this process."""
+        variables = {**self.environment(days), **environment}
+        result = CliRunner().invoke(app, ["status", str(self.file), *arguments], env=variables)
+        assert "Traceback" not in result.output
+        return Result(result.exit_code, result.stdout, result.stderr)
+
+
+@pytest.fixture
+def pair(tmp_path: Path, no_aws: pytest.MonkeyPatch, ministack_url: str) -> Iterator[Pair]:
+    """A server of its own on the emulator; its pair is not made yet."""
+    made = Pair(folder=tmp_path, url=ministack_url)
+    for variable, value in made.environment().items():
+        no_aws.setenv(variable, value)
+    no_aws.delenv("IOS_MDM_CLOCK")
+    aws.forget()
+    yield made
+    aws.forget()

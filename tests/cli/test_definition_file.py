@@ -1,0 +1,131 @@
+"""Definition files: what is read, which one is the selected stack's, and what is said of a bad one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from typer.testing import CliRunner
+
+from provider.__main__ import app
+from provider.cli.definition_file import read_definition, selected_stack_file
+from provider.errors import DefinitionError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SERVER = "{name: berlin, address: mdm.example.com}"
+BACKEND = "file:///state"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"config:\n  ios-mdm:servers: [{SERVER}]\n  ios-mdm:aws: {{}}\n  other:thing: 1\nencryptionsalt: v1:x\n",
+        f"[{SERVER}]",
+        f"aws: {{}}\nservers: [{SERVER}]",
+    ],
+)
+def test_three_forms_are_read(text: str, tmp_path: Path) -> None:
+    """A stack file, a list of servers and a mapping mean the same; paths start at the project."""
+    (tmp_path / "Pulumi.yaml").touch()
+    (tmp_path / "stacks").mkdir()
+    file = tmp_path / "stacks" / "definition.yaml"
+    file.write_text(text, encoding="utf-8")
+    definition = read_definition(file)
+    assert [server.name for server in definition.servers("berlin")] == ["berlin"]
+    assert definition.base == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("config: {ios-mdm:servers: {secure: AAABsecretXYZ}}", "ios-mdm:servers is encrypted"),
+        ("[{name: berlin, address: {secure: AAABsecretXYZ}}]", "ios-mdm:servers[0].address is encrypted"),
+        ("a: [secretXYZ", "is not YAML: see line 1"),
+        ("secretXYZ", "is no definition"),
+        ("", "is no definition"),
+        ("config: {}", "servers is missing"),
+        ("[{name: berlin, adress: secretXYZ}]", "adress is not a known key"),
+        ("\udcff", "is not YAML"),
+    ],
+)
+def test_a_bad_definition_is_explained_and_not_quoted(text: str, words: str, tmp_path: Path) -> None:
+    """Exit code 3, words that name the file and the place, and no value, which may be a secret."""  # R29
+    file = tmp_path / "bad.yaml"
+    file.write_text(text, encoding="utf-8", errors="surrogateescape")
+    result = CliRunner().invoke(app, ["status", str(file)])
+    assert result.exit_code == 3
+    assert "bad.yaml" in result.stderr
+    assert words in result.stderr
+    assert "secretXYZ" not in result.output
+
+
+def test_a_file_that_is_not_there_is_explained(tmp_path: Path) -> None:
+    """One line, exit code 3."""
+    result = CliRunner().invoke(app, ["status", str(tmp_path / "none.yaml")])
+    assert (result.exit_code, result.stderr) == (3, "error: none.yaml cannot be read: No such file or directory\n")
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project with one stack file, and a folder in it where the user is."""
+    folder = tmp_path / "project"
+    (folder / "inside").mkdir(parents=True)
+    (folder / "Pulumi.yaml").write_text("name: ios-mdm\nruntime: python\n", encoding="utf-8")
+    (folder / "Pulumi.demo.yaml").touch()
+    monkeypatch.chdir(folder / "inside")
+    return folder
+
+
+def noted(project: Path, content: object) -> dict[str, str]:
+    """Note a selected stack as the engine does, and return its environment."""
+    home = project.parent / "home"
+    (home / "workspaces").mkdir(parents=True)
+    # The engine's own name, seen with 3.259.
+    sha1 = hashlib.sha1(str(project / "Pulumi.yaml").encode(), usedforsecurity=False).hexdigest()
+    (home / "workspaces" / f"ios-mdm-{sha1}-workspace.json").write_text(json.dumps(content), encoding="utf-8")
+    return {"PULUMI_HOME": str(home)}
+
+
+@pytest.mark.parametrize(
+    ("content", "backend"),
+    [
+        ({"stacks": {BACKEND: "organization/ios-mdm/demo", "https://other": "prod"}}, BACKEND),
+        ({"stacks": {BACKEND: "organization/ios-mdm/demo"}}, ""),
+        ({"stacks": {"https://other": "prod"}, "stack": "demo"}, BACKEND),
+        ({"stack": "demo"}, ""),
+    ],
+)
+def test_the_selected_stack_is_the_engines(content: object, backend: str, project: Path) -> None:
+    """The stack of the backend in use, from where the engine notes it."""
+    environment = {**noted(project, content), "PULUMI_BACKEND_URL": backend}
+    assert selected_stack_file(environment) == project / "Pulumi.demo.yaml"
+    (project / "Pulumi.test.yaml").touch()
+    assert selected_stack_file({**environment, "PULUMI_STACK": "test"}) == project / "Pulumi.test.yaml"
+
+
+@pytest.mark.parametrize(
+    ("content", "backend", "words"),
+    [
+        ({}, BACKEND, "no stack is selected"),
+        ({"stacks": {"a": "demo", "b": "demo"}}, "", "no stack is selected"),
+        ({"stacks": {"a": "demo"}}, BACKEND, "no stack is selected"),
+        ({"stacks": {BACKEND: "prod"}}, BACKEND, "no file Pulumi.prod.yaml"),
+        ([], "", "no stack is selected"),
+    ],
+)
+def test_what_cannot_be_told_is_not_guessed(content: object, backend: str, words: str, project: Path) -> None:
+    """The error tells how to name the file."""
+    with pytest.raises(DefinitionError, match=words) as raised:
+        selected_stack_file({**noted(project, content), "PULUMI_BACKEND_URL": backend})
+    assert "`status Pulumi.<stack>.yaml`" in str(raised.value)
+
+
+def test_outside_of_a_project_a_file_must_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a Pulumi.yaml there is no stack."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DefinitionError, match=r"no Pulumi\.yaml .*`status Pulumi\.<stack>\.yaml`"):
+        selected_stack_file({})

@@ -1,0 +1,96 @@
+"""``profile``: the file that it writes, and what it refuses."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from provider.__main__ import app
+from provider.core.definition import KeyType
+from provider.core.issuing import issue
+from provider.core.profile import trust_profile
+from tests.cli.conftest import run
+
+START = datetime(2040, 1, 1, tzinfo=UTC)
+SERVER = """
+- name: berlin
+  address: mdm.example.com
+  distribution:
+    profile: {identifier: com.example.mdm.trust, organization: Example}
+    channel: {nanomdm: {url: "https://mdm.example.com", apiKeySecret: mdm/api-key}}
+    devices: [A-1]
+- {name: plain, address: plain.example.com}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A definition and two certificates with their keys."""
+    (tmp_path / "definition.yaml").write_text(SERVER, encoding="utf-8")
+    for slot in ("main", "reserve"):
+        made = issue("mdm.example.com", key=KeyType.EC_P256, validity_days=397, now=START)
+        (tmp_path / f"{slot}.pem").write_text(made.certificate, encoding="ascii")
+        (tmp_path / f"{slot}.key").write_text(made.private_key, encoding="ascii")
+        (tmp_path / f"{slot}-both.pem").write_text(made.certificate + made.private_key, encoding="ascii")
+    return tmp_path
+
+
+def test_the_file_is_what_up_pushes(folder: Path) -> None:
+    """Byte for byte the profile of these certificates, in whatever order, from a real process."""  # R15
+    result = run(
+        *("profile", "definition.yaml", "--server", "berlin", "--main", "main.pem", "--reserve", "reserve.pem"),
+        *("-o", "trust.mobileconfig"),
+        cwd=folder,
+        environment={},
+    )
+    assert (result.code, result.out, result.err) == (0, "wrote trust.mobileconfig\n", "")
+    expected = trust_profile(
+        [(folder / f"{slot}.pem").read_text(encoding="ascii") for slot in ("reserve", "main")],
+        identifier="com.example.mdm.trust",
+        server="berlin",
+        host="mdm.example.com",
+        organization="Example",
+    )
+    assert (folder / "trust.mobileconfig").read_bytes() == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"--main": "main.key"}, "private key"),
+        ({"--main": "main-both.pem"}, "private key"),
+        ({"--reserve": "reserve.key"}, "--reserve"),
+        ({"--main": "none.pem"}, "cannot be read: No such file"),
+        ({"--main": "definition.yaml"}, "expected PEM certificates"),
+        ({"--server": "plain"}, "no distribution"),
+        ({"--server": "paris"}, "it has: berlin, plain"),
+        ({"-o": "none/trust.mobileconfig"}, "cannot be written"),
+        ({"--bogus": "1"}, "No such option"),
+    ],
+)
+def test_what_cannot_be_used_is_refused(changes: dict[str, str], words: str, folder: Path) -> None:
+    """Exit code 2, the reason, no file, and not a line of a key."""  # R29
+    arguments = {"--server": "berlin", "--main": "main.pem", "-o": "trust.mobileconfig", **changes}
+    paths = {"--main", "--reserve", "-o"}
+    line = [
+        part for name, value in arguments.items() for part in (name, str(folder / value) if name in paths else value)
+    ]
+    result = CliRunner().invoke(app, ["profile", str(folder / "definition.yaml"), *line])
+    assert result.exit_code == 2
+    assert words in " ".join(result.stderr.split())
+    assert not (folder / "trust.mobileconfig").exists()
+    for slot in ("main", "reserve"):
+        secret = Path(folder / f"{slot}.key").read_text(encoding="ascii").splitlines()[1:-1]
+        assert not any(part in result.output for part in secret)
+
+
+def test_help_is_quick(folder: Path) -> None:
+    """Help imports neither AWS's library nor cryptography, and names the commands."""
+    result = run("--help", cwd=folder, environment={"PYTHONPROFILEIMPORTTIME": "1"})
+    assert result.code == 0
+    assert all(command in result.out for command in ("status", "profile", "receive"))
+    assert "rich" in result.err
+    assert not any(heavy in result.err for heavy in ("boto", "cryptography", "pydantic", "pulumi"))

@@ -1,0 +1,224 @@
+"""``status``: what it shows, and the exit code that a monitoring system acts on."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+
+from provider.adapters.secrets_manager import SecretsManager
+from provider.core.certificates import credential_from_json
+from provider.core.layout import version_id
+from provider.errors import StoreError
+from tests.cli.conftest import DEVICES, Pair, run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ALL = dict.fromkeys(DEVICES, "acknowledged")
+
+
+def test_all_is_well(pair: Pair) -> None:
+    """A pair in overlap, whose profile every device has, is shown with its details and ends with 0."""  # R14 R15
+    made = pair.make()
+    digest = pair.deliver(made, ALL)
+    result = pair.status()
+    assert result.code == 0, result.out + result.err
+    assert "5 of 5 devices have it" in result.out
+    assert digest in result.out
+    for certificate in made.certificates.values():
+        details = certificate.details
+        for shown in (details.subject, details.issuer, details.serial_number, details.sha256, details.key):
+            assert shown in result.out
+        assert f"{details.not_after:%Y-%m-%d %H:%M:%S} UTC" in result.out
+    assert "certificate 2, issued" in result.out
+    assert "396 days left" in result.out
+    assert "2040-01-31 00:00:00 UTC" in result.out
+    assert "becomes main" in result.out
+    assert "ok" in result.out.splitlines()[0]
+
+
+def test_json_has_one_shape(pair: Pair) -> None:
+    """The JSON for machines holds what the table shows, twice the same."""  # R14
+    made = pair.make()
+    digest = pair.deliver(made, {**ALL, "AAAA-2": "error", "AAAA-3": "not-now"})
+    result = pair.status("--json", "--server", pair.name)
+    assert result.code == 1
+    assert result == pair.status("--json", "--server", pair.name)
+    answer = json.loads(result.out)
+    (server,) = answer["servers"]
+    details = made.certificates[2].details
+    assert answer["severity"] == "warning"
+    assert list(server) == [
+        *("name", "address", "phase", "main", "reserve", "applyAt", "notices", "distribution"),
+    ]
+    assert (server["name"], server["phase"], server["applyAt"]) == (pair.name, "overlap", "2040-01-31T00:00:00Z")
+    assert server["main"]["certificate"] == 1
+    assert server["reserve"] == {
+        "certificate": 2,
+        "source": "issued",
+        "subject": "CN=mdm.example.com",
+        "issuer": "CN=mdm.example.com",
+        "sans": ["mdm.example.com"],
+        "serialNumber": details.serial_number,
+        "sha256": details.sha256,
+        "key": "EC P-256",
+        "notBefore": "2039-12-31T23:55:00Z",
+        "notAfter": "2041-01-31T23:54:59Z",
+        "daysLeft": 396,
+    }
+    assert server["distribution"] == {
+        "profile": digest,
+        "devices": 5,
+        "acknowledged": 3,
+        "pending": 1,
+        "errors": 1,
+        "notSent": 0,
+        "missing": [
+            {"id": "AAAA-2", "status": "error", "detail": "[bold]no\x1b[2J"},
+            {"id": "AAAA-3", "status": "not-now", "detail": ""},
+        ],
+    }
+
+
+def test_a_device_without_the_profile_is_a_warning(pair: Pair) -> None:
+    """Who does not have it is named with its own words, which reach the terminal as text only."""  # R15
+    pair.deliver(pair.make(), {**ALL, "AAAA-2": "error"})
+    result = pair.status()
+    assert result.code == 1
+    assert "4 of 5 devices have it" in result.out
+    assert re.search(r"error +│ AAAA-2: \[bold\]no\?\[2J", result.out)
+    assert "\x1b" not in result.out
+
+
+def test_ten_devices_are_named_and_the_others_counted(pair: Pair) -> None:
+    """A long list does not hide the pair."""
+    pair.make()
+    server = pair.define()
+    server["distribution"]["devices"] = [f"D-{number:02}" for number in range(13)]
+    pair.file.write_text(json.dumps([server]), encoding="utf-8")  # JSON is YAML, and this a bare list of servers
+    result = pair.status()
+    assert result.code == 1
+    assert "0 of 13 devices have it" in result.out
+    assert len(re.findall(r"not-sent +│ D-", result.out)) == 10
+    assert "and 3 more" in result.out
+
+
+@pytest.mark.parametrize(
+    ("days", "code", "words"), [(0, 1, "there is no reserve"), (380, 2, "in 16 days"), (400, 2, "connection-lost")]
+)
+def test_no_reserve_is_a_warning_and_then_critical(pair: Pair, days: int, code: int, words: str) -> None:
+    """The nearer main's expiry, the worse, by the rehearsal's clock."""  # R5 R13
+    pair.make(reserve={"none": True}, distributed=False)
+    result = pair.status(days=days)
+    assert result.code == code, result.out
+    assert words in result.out
+
+
+@pytest.mark.parametrize(("days", "code"), [(395.9, 0), (396.1, 1), (396.999, 2)])
+def test_an_apply_moment_that_passed_is_overdue(pair: Pair, days: float, code: int) -> None:
+    """A reserve that should be main by now, and is not, is a warning; once main is dead, critical."""  # R6
+    for day in (0, 345):
+        pair.make(days=day, reserve={"issue": {}}, distributed=False)
+    result = pair.status("--json", days=days)
+    assert result.code == code, result.out
+    (server,) = json.loads(result.out)["servers"]
+    assert server["phase"] == ("overlap" if code == 0 else "overdue")
+    assert server["main"]["certificate"] == 1
+
+
+def test_a_reserve_that_is_due_is_a_warning(pair: Pair) -> None:
+    """Nothing issues it but `up`, so that status says so; before that it says when."""  # R3
+    pair.make(reserve={"issue": {}}, distributed=False)
+    assert "2040-12-02 23:55 UTC: a reserve is issued" in pair.status(days=300).out
+    result = pair.status("--json", days=340)
+    assert result.code == 1
+    (server,) = json.loads(result.out)["servers"]
+    assert (server["phase"], server["reserve"]) == ("steady", None)
+    assert "issue certificate 2" in result.out
+
+
+def test_without_leave_to_read_the_tags_tell(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where GetSecretValue is denied, dates and fingerprint are still there, and the lack of the rest is told."""
+    made = pair.make()
+
+    def denied(_self: SecretsManager, name: str, _version: str) -> str:
+        raise StoreError(f'GetSecretValue on secret "{name}" failed: access denied.')
+
+    monkeypatch.setattr(SecretsManager, "read", denied)
+    result = pair.status("--json")
+    assert result.code == 1
+    (server,) = json.loads(result.out)["servers"]
+    assert server["main"]["sha256"] == made.certificates[1].details.sha256
+    assert server["main"]["subject"] is None
+    assert server["distribution"]["profile"] is None
+    assert "access denied" in result.out
+
+
+def test_a_pair_that_is_not_there_is_unknown(pair: Pair) -> None:
+    """No secret: 3, and what to do."""
+    pair.define()
+    result = pair.status()
+    assert result.code == 3
+    assert f"no secret ios-mdm/{pair.name}" in result.err
+    assert json.loads(pair.status("--json").out)["severity"] == "unknown"
+
+
+def test_aws_that_does_not_answer_is_unknown(pair: Pair) -> None:
+    """A closed port: 3 and one line, from a real process."""
+    pair.define()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        environment = {**pair.environment(), "AWS_ENDPOINT_URL": url, "AWS_MAX_ATTEMPTS": "1"}
+        result = run("status", str(pair.file), "--json", cwd=pair.folder, environment=environment)
+    assert result.code == 3
+    assert result.err.startswith("error: ")
+    assert result.err.count("\n") == 1
+    assert "no answer from" in result.err
+    assert json.loads(result.out)["severity"] == "unknown"
+
+
+def test_no_private_key_is_shown(pair: Pair) -> None:
+    """Neither table nor JSON nor errors hold a line of a key, from a real process."""  # R29
+    pair.make()
+    outputs = [
+        run("status", str(pair.file), *arguments, cwd=pair.folder, environment=pair.environment())
+        for arguments in ((), ("--json",))
+    ]
+    assert [one.code for one in outputs] == [1, 1]
+    for ordinal in (1, 2):
+        secret = f"ios-mdm/{pair.name}"
+        value = SecretsManager().read(secret, version_id(secret, ordinal))
+        assert value is not None
+        lines = credential_from_json(value).private_key.splitlines()[1:-1]
+        assert lines
+        assert not any(line in one.out + one.err for line in lines for one in outputs)
+    assert not any("PRIVATE KEY" in one.out + one.err for one in outputs)
+
+
+@pytest.mark.parametrize("arguments", [("status", "--bogus"), ("status", "a.yaml", "b.yaml"), ("status", "--server")])
+def test_wrong_usage_is_unknown(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    """3, for 2 would tell a monitoring system of a critical pair."""
+    result = run(*arguments, cwd=tmp_path, environment={})
+    assert result.code == 3
+    assert "Error" in result.err
+
+
+def test_another_server_is_unknown(pair: Pair) -> None:
+    """A name that the definition does not have is told together with those that it has."""
+    pair.define()
+    result = pair.status("--server", "paris")
+    assert result.code == 3
+    assert result.err == f"error: definition.yaml has no server 'paris'; it has: {pair.name}\n"
+
+
+def test_a_rehearsal_clock_off_the_emulator_is_unknown(pair: Pair) -> None:
+    """A made-up moment must not be taken for the state of a real account."""
+    pair.define()
+    result = pair.status(AWS_ENDPOINT_URL="https://secretsmanager.example.com")
+    assert result.code == 3
+    assert "IOS_MDM_CLOCK" in result.err
