@@ -81,8 +81,10 @@ def _secret_name(name: str) -> str:
     return name
 
 
-_SECRET_LIKE = re.compile(r"-----BEGIN|^[0-9a-fA-F]{32,}$|^[A-Za-z0-9+/_-]{40,}={0,2}$")
-"""Keys and tokens as they are usually made: PEM, long hex, long base64 without any separator of names."""
+_SECRET_LIKE = re.compile(
+    r"-----BEGIN|^[0-9a-fA-F]{32,}$|^(?=.*[a-z])(?=.*[A-Z])(?=.*[0-9])[A-Za-z0-9+/_-]{40,}={0,2}$"
+)
+"""Keys and tokens as they are usually made: PEM, long hex, long base64 (which mixes cases and digits)."""
 
 
 def _channel_url(url: str) -> str:
@@ -424,6 +426,8 @@ def _sentence(prefix: str, location: tuple[int | str, ...], kind: str, message: 
         elif part not in _UNION_TAGS:
             path += f".{part}" if path else part
     match kind:
+        case "too_short":
+            message = "is empty: at least one is needed"
         case "extra_forbidden":
             message = "is not a known key (see docs/definition.md)"
         case "missing":

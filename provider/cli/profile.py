@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import Annotated
 
@@ -20,6 +22,7 @@ def profile(
     main: Annotated[Path, typer.Option(help="Main's chain with its root, public certificates only.", metavar="PEM")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The .mobileconfig to write.", metavar="FILE")],
     reserve: Annotated[Path | None, typer.Option(help="The same of the reserve.", metavar="PEM")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Tell file and SHA-256 as JSON.")] = False,
 ) -> None:
     """Write the .mobileconfig that makes devices trust these certificates, as `pulumi up` would push it.
 
@@ -32,7 +35,8 @@ def profile(
             output.write_bytes(content)
         except OSError as error:
             raise DefinitionError(f"-o {output} cannot be written: {error.strerror}") from None
-        typer.echo(f"wrote {output}")
+        digest = hashlib.sha256(content).hexdigest()
+        typer.echo(json.dumps({"file": str(output), "sha256": digest}) if as_json else f"wrote {output}, {digest}")
 
 
 def _profile(definition: Path, name: str, chains: list[str]) -> bytes:

@@ -53,8 +53,9 @@ def _table(one: Overview) -> Table:
     if one.phase is not None:
         table.add_row("phase", str(one.phase))
         table.add_row("due next", _text(one.due))
-    _certificate(table, "main", one.main)
-    _certificate(table, "reserve", one.reserve)
+    for slot, certificate in (("main", one.main), ("reserve", one.reserve)):
+        if certificate is not None or one.problem is None:  # of an unknown pair nobody can say "none"
+            _certificate(table, slot, certificate)
     if one.apply_at is not None:
         table.add_row("applied", f"{_utc(one.apply_at)} ({one.apply_at.astimezone():%Y-%m-%d %H:%M:%S %Z})")
     if one.distribution is not None:

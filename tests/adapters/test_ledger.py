@@ -209,7 +209,7 @@ def test_a_profile_of_another_server_replaces_nothing(ledger: SqliteLedger) -> N
     )
 )
 def test_only_the_profile_that_was_queued_last_counts(deliveries: list[tuple[str, str, int, str | None]]) -> None:
-    """Whatever is sent and answered: only the profile of the last acknowledged delivery is acknowledged."""  # R15
+    """Whatever is sent and answered: what was queued before another profile is not sent any more."""  # R15
     with tempfile.TemporaryDirectory() as folder:
         ledger = SqliteLedger(Path(folder) / "ledger.db")
         second = 0

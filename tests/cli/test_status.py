@@ -164,6 +164,7 @@ def test_a_pair_that_is_not_there_is_unknown(pair: Pair) -> None:
     result = pair.status()
     assert result.code == 3
     assert f"no secret ios-mdm/{pair.name}" in result.err
+    assert "none" not in result.out
     assert json.loads(pair.status("--json").out)["severity"] == "unknown"
 
 

@@ -1,0 +1,116 @@
+"""``make demo`` from a fresh copy of the tree: up, again, down, up once more, clean."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tools.services import process
+from tools.toolchain import ROOT, Toolchain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+NAMES = ("receiver", "ministack", "nanomdm", "scepserver")
+MAY_HOLD_KEYS = ("aws/", "scep-ca.key", "mdmb.db")
+"""The emulator's own store, and the keys of the simulated fleet."""
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Iterator[Path]:
+    """Return a copy of the tracked files beside the virtualenv that is there; what the demo left running is stopped."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    copy = tmp_path / "checkout"
+    for name in filter(None, listed.split("\0")):
+        if not (ROOT / name).exists():
+            continue  # deleted, and not committed yet
+        target = copy / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, target)
+    (copy / ".venv").symlink_to(ROOT / ".venv")
+    yield copy
+    for name in NAMES:
+        if (copy / ".demo").exists():
+            process.stop((copy / ".demo").resolve(), name)
+
+
+def _demo(checkout: Path, command: str) -> str:
+    """Run a command of the demo, and return what it shows."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PULUMI_", "IOS_MDM"))}
+    result = subprocess.run(
+        [Toolchain.load().python, "-m", "tools.demo", command],
+        cwd=checkout,
+        env=kept,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert result.returncode == 0, result.stdout
+    return result.stdout
+
+
+def _fingerprints(output: str) -> list[str]:
+    return re.findall(r"SHA-256 │ ([0-9a-f]{64})", output)
+
+
+def test_the_demo_shows_devices_that_have_the_profile_and_stops_without_a_trace(checkout: Path) -> None:
+    """Five devices have both certificates; again is unchanged; down stops all; up goes on; clean forgets."""  # R15 R30
+    first = _demo(checkout, "up")
+    assert "+ 4 created" in first
+    assert "5 of 5 devices have it" in first
+    state = checkout / ".demo"
+    assert state.stat().st_mode & 0o777 == 0o700
+    again = _demo(checkout, "up")
+    assert "4 unchanged" in again
+    assert "5 of 5 devices have it" in again
+    assert len(_fingerprints(first)) == 3
+    assert _fingerprints(again) == _fingerprints(first)
+    _no_key_is_outside_of_its_store(state, first + again)
+    running = [process.find(state.resolve(), name) for name in NAMES]
+    assert None not in running
+    assert "stopped: nanomdm, scepserver, ministack, receiver" in _demo(checkout, "down")
+    for one in running:
+        assert one is not None
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", one.port)).close()
+    assert "nothing was running" in _demo(checkout, "down")
+    assert _fingerprints(_demo(checkout, "up")) == _fingerprints(first)
+    _demo(checkout, "clean")
+    assert not state.exists()
+    assert "http://127.0.0.1:9000" in (checkout / "Pulumi.demo.yaml").read_text(encoding="utf-8")
+
+
+def _no_key_is_outside_of_its_store(state: Path, output: str) -> None:
+    """Nothing that was shown or written holds a private key, but the emulator's store and the fleet's own."""  # R29
+    files = {
+        str(path.relative_to(state)): path.read_bytes().decode("latin-1")
+        for path in state.rglob("*")
+        if path.is_file() and not str(path.relative_to(state)).startswith(MAY_HOLD_KEYS)
+    }
+    assert any("BEGIN CERTIFICATE" in text for text in files.values()), "the search must be able to find something"
+    assert [name for name, text in files.items() if "PRIVATE KEY" in text] == []
+    assert "PRIVATE KEY" not in output
+
+
+def test_the_demos_shell_settings_make_plain_commands_work(checkout: Path) -> None:
+    """After `. .demo/env`, plain `pulumi` commands work on the stack demo."""  # R30
+    _demo(checkout, "up")
+    shown = subprocess.run(
+        ["sh", "-c", ". .demo/env && pulumi preview --expect-no-changes >&2 && pulumi stack output servers --json"],
+        cwd=checkout,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert json.loads(shown.stdout)["berlin"]["main"]["certificate"] == "certificate 1"
+    _demo(checkout, "clean")
