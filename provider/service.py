@@ -26,8 +26,8 @@ from provider.errors import DefinitionError, OwnershipError, StoreError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from provider.core.decision import Desired
     from provider.core.definition import PairDefinition
-    from provider.core.lifecycle import Desired
     from provider.core.model import CertificateDetails, CertificateFacts, Credential, ObservedPair, StoredVersion
     from provider.core.steps import Step
     from provider.ports import Clock, SecretStore

@@ -29,6 +29,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from provider.core.definition import (
+    LONGEST_VALIDITY_DAYS,
     AfterCurrentExpires,
     AfterDays,
     At,
@@ -46,9 +47,6 @@ if TYPE_CHECKING:
     from provider.core.definition import ApplyMoment
 
 __all__ = ["AwsSettings", "DistributionSettings", "ServerSettings", "StackSettings", "parse_server", "parse_stack"]
-
-MAX_VALIDITY_DAYS = 824
-"""Apple refuses server certificates of more than 825 days and counts any excess as one more (103769)."""
 
 
 def _dns_name(address: str) -> str:
@@ -112,7 +110,7 @@ def _aws_tags(tags: dict[str, str]) -> dict[str, str]:
 Address = Annotated[StrictStr, AfterValidator(_dns_name)]
 SecretName = Annotated[StrictStr, AfterValidator(_secret_name)]
 Days = Annotated[StrictInt, Field(ge=1, le=36500)]
-ValidityDays = Annotated[StrictInt, Field(ge=1, le=MAX_VALIDITY_DAYS)]
+ValidityDays = Annotated[StrictInt, Field(ge=1, le=LONGEST_VALIDITY_DAYS)]
 Generation = Annotated[StrictInt, Field(ge=1, le=999_999_999)]
 Name = Annotated[StrictStr, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
 SecretPrefix = Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9_+=.@-]+(/[A-Za-z0-9_+=.@-]+)*$", max_length=400)]

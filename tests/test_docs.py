@@ -11,9 +11,9 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
+from provider.core.decision import Phase
 from provider.core.definition import KeyType
 from provider.core.layout import ADDRESS_TAG, HIGHEST_TAG, MAIN_GENERATION_TAG, OWNER_TAG
-from provider.core.lifecycle import Phase
 from provider.core.model import Label
 from provider.settings import StackSettings, parse_stack
 from tools import schema

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from provider.adapters.memory import MemorySecretStore
+from provider.core.decision import Phase
 from provider.core.definition import AfterDays, IssueMain, IssueReserve, KeyType, NoReserve, PairDefinition, When
 from provider.core.layout import facts_tag, version_id
-from provider.core.lifecycle import Phase, expires
 from provider.core.model import Label
+from provider.core.moments import expires
 from provider.errors import DefinitionError, IosMdmError, OwnershipError, StoreError
 from provider.service import PairRequest, PairResult, PairService, PairView
 

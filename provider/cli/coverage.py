@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from provider.core.lifecycle import Notice, Severity
+from provider.core.decision import Notice, Severity
 from provider.errors import IosMdmError
 
 if TYPE_CHECKING:

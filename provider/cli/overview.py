@@ -8,9 +8,11 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from provider.cli.coverage import Distribution, distribution
+from provider.core.decision import Notice, Phase, Severity
 from provider.core.definition import IssueReserve, NoReserve
-from provider.core.lifecycle import Notice, Phase, Severity, desired, expires
+from provider.core.lifecycle import desired
 from provider.core.model import Label, ObservedPair, Source
+from provider.core.moments import expires
 from provider.core.steps import Issue, MoveLabel, Restore, Setting, described, next_step
 from provider.errors import DefinitionError, IosMdmError, StoreError
 from provider.service import PairService
@@ -19,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from provider.core.decision import Desired
     from provider.core.definition import PairDefinition
-    from provider.core.lifecycle import Desired
     from provider.core.model import CertificateDetails, CertificateFacts, StoredVersion
     from provider.core.steps import Step
     from provider.ports import Clock, SecretStore

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 __all__ = [
+    "LONGEST_VALIDITY_DAYS",
     "AfterCurrentExpires",
     "AfterDays",
     "ApplyMoment",
@@ -22,6 +23,9 @@ __all__ = [
     "Promotion",
     "When",
 ]
+
+LONGEST_VALIDITY_DAYS = 824
+"""Apple refuses more than 825 days (103769) and counts any excess as one more day: one day to spare."""
 
 
 class KeyType(StrEnum):

@@ -26,20 +26,15 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from provider.core.definition import KeyType
+from provider.core.definition import LONGEST_VALIDITY_DAYS, KeyType
 from provider.core.model import Credential
+from provider.core.moments import BACKDATED
 from provider.errors import DefinitionError
 
 if TYPE_CHECKING:
     from provider.core.model import CertificateFacts
 
-__all__ = ["BACKDATED", "LONGEST_VALIDITY_DAYS", "issue", "longest_validity_days", "validity"]
-
-BACKDATED = timedelta(minutes=5)
-"""How long before the moment of issue validity starts: for devices whose clock is slow."""
-
-LONGEST_VALIDITY_DAYS = 824
-"""Apple refuses more than 825 days (103769) and counts any excess as one more day: one day to spare."""
+__all__ = ["issue", "longest_validity_days", "validity"]
 
 _SECOND = timedelta(seconds=1)  # notAfter is inclusive (RFC 5280, 4.1.2.5)
 _DAY = timedelta(days=1)

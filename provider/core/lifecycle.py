@@ -5,147 +5,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from provider.core.decision import Desired, IssueRequest, Notice, Phase, Severity
 from provider.core.definition import AfterCurrentExpires, AfterDays, At, IssueReserve, NoReserve, When
 from provider.core.model import CertificateFacts, Label, ObservedPair, Role, Source
+from provider.core.moments import BACKDATED, apply_moment, expires, valid_at
 from provider.errors import DefinitionError
 
 if TYPE_CHECKING:
-    from provider.core.definition import ApplyMoment, KeyType, PairDefinition
+    from provider.core.definition import ApplyMoment, PairDefinition
     from provider.core.model import StoredVersion
 
-__all__ = [
-    "Desired",
-    "IssueRequest",
-    "Notice",
-    "Phase",
-    "Severity",
-    "apply_moment",
-    "desired",
-    "expires",
-    "issued_at",
-    "valid_at",
-]
-
-BACKDATED = timedelta(minutes=5)
-"""notBefore lies this much before the moment of issue, for devices whose clock is a little behind."""
-
-
-class Phase(StrEnum):
-    """Where a pair is in its life."""
-
-    STEADY = "steady"
-    OVERLAP = "overlap"
-    OVERDUE = "overdue"
-    EXPIRING = "expiring"
-    CONNECTION_LOST = "connection-lost"
-
-
-class Severity(StrEnum):
-    """How much a notice should worry."""
-
-    NOTICE = "notice"
-    WARNING = "warning"
-    CRITICAL = "critical"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Notice:
-    """Something that a person should know.
-
-    Args:
-        severity: how much it should worry.
-        message: what it is, and what to do next.
-    """
-
-    severity: Severity
-    message: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IssueRequest:
-    """A certificate that should be and is not yet.
-
-    Args:
-        ordinal: its number.
-        role: the slot that it is for.
-        key: type and size.
-        validity_days: for how many days.
-        generation: of the request that it answers.
-    """
-
-    ordinal: int
-    role: Role
-    key: KeyType
-    validity_days: int
-    generation: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Desired:
-    """What a pair should be.
-
-    Args:
-        phase: where in its life the pair then is.
-        main: ordinal of the main certificate.
-        reserve: ordinal of the reserve, None for none.
-        formers: ordinals of former mains that devices must still trust (R17), ascending.
-        requests: certificates among these that are still to be issued.
-        reason: why, in words that stay the same while the decision does.
-        apply_at: when the reserve becomes main; None without a reserve, or before it exists.
-        notices: what a person should know now.
-    """
-
-    phase: Phase
-    main: int
-    reserve: int | None
-    formers: tuple[int, ...]
-    requests: tuple[IssueRequest, ...]
-    reason: str
-    apply_at: datetime | None
-    notices: tuple[Notice, ...] = ()
-
-    @property
-    def trusted(self) -> tuple[int, ...]:
-        """Ordinals of the certificates that belong on the devices (R15, R17), ascending."""
-        return tuple(sorted({self.main, *self.formers, *([] if self.reserve is None else [self.reserve])}))
-
-
-def expires(facts: CertificateFacts) -> datetime:
-    """Return the first moment at which the certificate is not valid any more: notAfter is inclusive (RFC 5280)."""
-    return facts.not_after + timedelta(seconds=1)
-
-
-def valid_at(facts: CertificateFacts, now: datetime) -> bool:
-    """Return whether the certificate is within its validity at *now*."""
-    return facts.not_before <= now < expires(facts)
-
-
-def issued_at(facts: CertificateFacts) -> datetime:
-    """Return the moment at which the certificate was issued."""
-    return facts.not_before + BACKDATED
-
-
-def apply_moment(apply: ApplyMoment, lead: timedelta, main: CertificateFacts, reserve: CertificateFacts) -> datetime:
-    """Return when *reserve* becomes main (R6, R7).
-
-    A lead never takes more than half of the time that was left when the reserve came: a reserve that comes late must
-    reach the devices before it is applied.
-    """
-    came, end = issued_at(reserve), expires(main)
-    latest = end - min(lead, max(end - came, timedelta()) / 2)
-    latest = latest.replace(microsecond=0)
-    match apply:
-        case AfterDays(days=days):
-            return min(came + timedelta(days=days), latest)
-        case At(moment=moment) if moment > came:
-            return min(moment, latest)
-        case _:
-            return latest
+__all__ = ["desired"]
 
 
 def desired(definition: PairDefinition, observed: ObservedPair | None, now: datetime) -> Desired:

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from provider.core.layout import ADDRESS_TAG, HIGHEST_TAG, MAIN_GENERATION_TAG, OWNER_TAG, facts_tag, facts_value
-from provider.core.lifecycle import expires
 from provider.core.model import Label, Role
+from provider.core.moments import expires
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import datetime
 
-    from provider.core.lifecycle import Desired, IssueRequest
+    from provider.core.decision import Desired, IssueRequest
     from provider.core.model import ObservedPair, StoredVersion
 
 __all__ = [

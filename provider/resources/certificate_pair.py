@@ -17,7 +17,7 @@ from pulumi.dynamic import (
     UpdateResult,
 )
 
-from provider.core.lifecycle import Severity
+from provider.core.decision import Severity
 from provider.core.steps import described
 from provider.errors import DefinitionError, IosMdmError
 from provider.resources.engine import progress, tell

@@ -6,7 +6,7 @@ import sys
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from provider.core.lifecycle import Severity
+from provider.core.decision import Severity
 
 if TYPE_CHECKING:
     from collections.abc import Callable

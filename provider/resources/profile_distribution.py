@@ -18,7 +18,7 @@ from pulumi.dynamic import (
     UpdateResult,
 )
 
-from provider.core.lifecycle import Severity
+from provider.core.decision import Severity
 from provider.errors import DefinitionError, IosMdmError, StoreError
 from provider.resources.engine import progress, tell
 from provider.resources.wire import known, plain

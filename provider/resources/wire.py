@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pulumi.output import Unknown
 
 if TYPE_CHECKING:
-    from provider.core.lifecycle import Desired
+    from provider.core.decision import Desired
     from provider.service import PublicCertificate
 
 __all__ = ["Wire", "certificate_block", "desired_block", "known", "name_of", "ordinals", "plain", "text"]

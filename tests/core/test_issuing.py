@@ -19,8 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from provider.core.certificates import facts
-from provider.core.definition import KeyType
-from provider.core.issuing import LONGEST_VALIDITY_DAYS, issue, longest_validity_days, validity
+from provider.core.definition import LONGEST_VALIDITY_DAYS, KeyType
+from provider.core.issuing import issue, longest_validity_days, validity
 from provider.core.model import Source
 from provider.errors import DefinitionError
 

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from provider.adapters.memory import MemorySecretStore
+from provider.core.decision import Phase, Severity
 from provider.core.definition import (
     AfterCurrentExpires,
     AfterDays,
@@ -23,16 +24,17 @@ from provider.core.definition import (
     When,
 )
 from provider.core.layout import version_id
-from provider.core.lifecycle import Phase, Severity, apply_moment, desired, expires, issued_at, valid_at
+from provider.core.lifecycle import desired
 from provider.core.model import CertificateFacts, Label, ObservedPair, Role, Source, StoredVersion
+from provider.core.moments import apply_moment, expires, issued_at, valid_at
 from provider.errors import DefinitionError
 from provider.resources.wire import desired_block
 from provider.service import PairRequest, PairService
 from tests.test_service import HandClock
 
 if TYPE_CHECKING:
+    from provider.core.decision import Desired
     from provider.core.definition import ApplyMoment
-    from provider.core.lifecycle import Desired
 
 START = datetime(2040, 1, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)

@@ -1,0 +1,95 @@
+"""The values that a decision about a pair is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from provider.core.definition import KeyType
+    from provider.core.model import Role
+
+__all__ = ["Desired", "IssueRequest", "Notice", "Phase", "Severity"]
+
+
+class Phase(StrEnum):
+    """Where a pair is in its life."""
+
+    STEADY = "steady"
+    OVERLAP = "overlap"
+    OVERDUE = "overdue"
+    EXPIRING = "expiring"
+    CONNECTION_LOST = "connection-lost"
+
+
+class Severity(StrEnum):
+    """How much a notice should worry."""
+
+    NOTICE = "notice"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """Something that a person should know.
+
+    Args:
+        severity: how much it should worry.
+        message: what it is, and what to do next.
+    """
+
+    severity: Severity
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueRequest:
+    """A certificate that should be and is not yet.
+
+    Args:
+        ordinal: its number.
+        role: the slot that it is for.
+        key: type and size.
+        validity_days: for how many days.
+        generation: of the request that it answers.
+    """
+
+    ordinal: int
+    role: Role
+    key: KeyType
+    validity_days: int
+    generation: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desired:
+    """What a pair should be.
+
+    Args:
+        phase: where in its life the pair then is.
+        main: ordinal of the main certificate.
+        reserve: ordinal of the reserve, None for none.
+        formers: ordinals of former mains that devices must still trust (R17), ascending.
+        requests: certificates among these that are still to be issued.
+        reason: why, in words that stay the same while the decision does.
+        apply_at: when the reserve becomes main; None without a reserve, or before it exists.
+        notices: what a person should know now.
+    """
+
+    phase: Phase
+    main: int
+    reserve: int | None
+    formers: tuple[int, ...]
+    requests: tuple[IssueRequest, ...]
+    reason: str
+    apply_at: datetime | None
+    notices: tuple[Notice, ...] = ()
+
+    @property
+    def trusted(self) -> tuple[int, ...]:
+        """Ordinals of the certificates that belong on the devices (R15, R17), ascending."""
+        return tuple(sorted({self.main, *self.formers, *([] if self.reserve is None else [self.reserve])}))

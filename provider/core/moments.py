@@ -1,0 +1,50 @@
+"""The moments of a certificate's life: from when and until when it is valid, and when a reserve becomes main."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from provider.core.definition import AfterDays, At
+
+if TYPE_CHECKING:
+    from provider.core.definition import ApplyMoment
+    from provider.core.model import CertificateFacts
+
+__all__ = ["BACKDATED", "apply_moment", "expires", "issued_at", "valid_at"]
+
+BACKDATED = timedelta(minutes=5)
+"""How long before the moment of issue validity starts: for devices whose clock is slow."""
+
+
+def expires(facts: CertificateFacts) -> datetime:
+    """Return the first moment at which the certificate is not valid any more: notAfter is inclusive (RFC 5280)."""
+    return facts.not_after + timedelta(seconds=1)
+
+
+def valid_at(facts: CertificateFacts, now: datetime) -> bool:
+    """Return whether the certificate is within its validity at *now*."""
+    return facts.not_before <= now < expires(facts)
+
+
+def issued_at(facts: CertificateFacts) -> datetime:
+    """Return the moment at which the certificate was issued."""
+    return facts.not_before + BACKDATED
+
+
+def apply_moment(apply: ApplyMoment, lead: timedelta, main: CertificateFacts, reserve: CertificateFacts) -> datetime:
+    """Return when *reserve* becomes main (R6, R7).
+
+    A lead never takes more than half of the time that was left when the reserve came: a reserve that comes late must
+    reach the devices before it is applied.
+    """
+    came, end = issued_at(reserve), expires(main)
+    latest = end - min(lead, max(end - came, timedelta()) / 2)
+    latest = latest.replace(microsecond=0)
+    match apply:
+        case AfterDays(days=days):
+            return min(came + timedelta(days=days), latest)
+        case At(moment=moment) if moment > came:
+            return min(moment, latest)
+        case _:
+            return latest

@@ -1,0 +1,67 @@
+"""A pair's life on every store: the same labels and keys wherever it is kept."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from provider.adapters.clock import FixedClock
+from provider.core.definition import AfterDays, IssueMain, IssueReserve, KeyType, PairDefinition, When
+from provider.core.layout import version_id
+from provider.core.model import Label
+from provider.service import PairRequest, PairResult, PairService
+
+if TYPE_CHECKING:
+    from tests.adapters.conftest import Backend
+
+START = datetime(2040, 1, 1, tzinfo=UTC)
+DEFINITION = PairDefinition(
+    name="berlin",
+    host="mdm.example.com",
+    main=IssueMain(key=KeyType.EC_P256),
+    reserve=IssueReserve(when=When.NOW, apply=AfterDays(days=30)),
+)
+
+
+def _applied(backend: Backend, *, days: int) -> PairResult:
+    service = PairService(backend.store, FixedClock(moment=START + timedelta(days=days)), rehearsal=True)
+    return service.apply(PairRequest(definition=DEFINITION, secret=backend.secret, owner="o/p/s", tags={}))
+
+
+def _labels(backend: Backend) -> dict[str, list[str]]:
+    """Return which versions each label is on; on a faithful store one each."""
+    found = backend.store.describe(backend.secret)
+    assert found is not None
+    holders: dict[str, list[str]] = {}
+    for version, labels in found.labels.items():
+        for label in labels:
+            holders.setdefault(str(label), []).append(version)
+    return holders
+
+
+def test_a_pair_is_made_promoted_and_promoted_again(backend: Backend) -> None:
+    """Two cycles: each label has one holder throughout, and no key of a live certificate changes."""  # R2 R7 R11 R12
+    values: dict[int, str | None] = {}
+    for cycle, days in enumerate((0, 31, 62), start=1):
+        result = _applied(backend, days=days)
+        assert (result.view.desired.main, result.view.desired.reserve) == (cycle, cycle + 1)
+        labels = _labels(backend)
+        assert labels[Label.MAIN] == [version_id(backend.secret, cycle)]
+        assert labels[Label.RESERVE] == [version_id(backend.secret, cycle + 1)]
+        assert Label.STAGED not in labels
+        if cycle > 1:
+            assert labels[Label.FORMER] == [version_id(backend.secret, cycle - 1)]
+            assert backend.store.read(backend.secret, version_id(backend.secret, cycle)) == values[cycle]
+        values[cycle + 1] = backend.store.read(backend.secret, version_id(backend.secret, cycle + 1))
+
+
+def test_a_deleted_pair_comes_back_with_its_keys(backend: Backend) -> None:
+    """Delete, then apply: restored and adopted, not made anew."""  # R32
+    _applied(backend, days=0)
+    before = {number: backend.store.read(backend.secret, version_id(backend.secret, number)) for number in (1, 2)}
+    labels = _labels(backend)
+    PairService(backend.store, FixedClock(moment=START)).delete(backend.secret, "o/p/s", recovery_window_days=7)
+    _applied(backend, days=0)
+    assert _labels(backend) == labels
+    after = {number: backend.store.read(backend.secret, version_id(backend.secret, number)) for number in (1, 2)}
+    assert after == before
