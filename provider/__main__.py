@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from provider.cli.exits import StatusCommand
+from provider.cli.forecast import forecast
 from provider.cli.profile import profile
 from provider.cli.receive import receive
 from provider.cli.status import status
@@ -20,6 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command(cls=StatusCommand)(status)
+app.command()(forecast)
 app.command()(profile)
 app.command()(receive)
 

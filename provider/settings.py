@@ -46,6 +46,9 @@ from provider.errors import DefinitionError
 if TYPE_CHECKING:
     from provider.core.definition import ApplyMoment
 
+MOST_FORMERS = 20
+"""A former main keeps a tag and a place in the profile until it expires. AWS allows 50 tags, 20 are the user's own."""
+
 __all__ = ["AwsSettings", "DistributionSettings", "ServerSettings", "StackSettings", "parse_server", "parse_stack"]
 
 
@@ -337,6 +340,12 @@ def _check_reserve(main: IssueMainSettings, issue: IssueReserveSettings, warn_da
     window = main.validity_days if issue.when is When.NOW else issue.before_days
     if after is not None and after > window:
         raise ValueError(f"reserve.issue.apply.afterDays is {after}, after main expires: {window} is the most (R7)")
+    if after is not None and issue.when is When.NOW and main.validity_days > after * MOST_FORMERS:
+        least = -(-main.validity_days // MOST_FORMERS)
+        raise ValueError(
+            f"reserve.issue.apply.afterDays is {after}: with a change that often, more than {MOST_FORMERS} former "
+            f"certificates would be valid at a time, more than the secret's tags can hold; {least} is the least"
+        )
     waits = (
         timedelta(days=after) if after is not None else timedelta(days=window) - min(lead, timedelta(days=window) / 2)
     )

@@ -302,6 +302,17 @@ def test_names_and_arns_of_secrets_are_taken(name: str) -> None:
 class TestFromTheDefinitionAlone:
     """What is wrong whatever the pair is by now."""
 
+    def test_a_rotation_must_not_fill_the_secrets_tags(self) -> None:
+        """Each former main keeps a tag until it expires: with 397 days of validity, twenty days is the least."""  # R7
+        definition = {"name": "berlin", "address": "mdm.example.com"}
+        for days, accepted in ((19, False), (20, True)):
+            reserve = {"issue": {"when": "now", "apply": {"afterDays": days}}}
+            if accepted:
+                parse_server({**definition, "reserve": reserve}, "berlin")
+                continue
+            with pytest.raises(DefinitionError, match="20 is the least"):
+                parse_server({**definition, "reserve": reserve}, "berlin")
+
     def test_a_reserve_must_live_long_enough(self) -> None:
         """At its apply moment a reserve has beforeDays + warnDays of life left, to the day."""
         # R7

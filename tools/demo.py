@@ -15,11 +15,14 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from botocore.exceptions import BotoCoreError, ClientError
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from provider.adapters.ledger import SqliteLedger
+from provider.errors import IosMdmError
 from tools.services import local, ministack, process, records
 from tools.services.fleet import FleetError
+from tools.services.ports import LOOPBACK
 from tools.services.process import ServiceError
 from tools.services.secret_file import secret, write_private
 from tools.steps import duration, say
@@ -38,6 +41,18 @@ RECEIVER = "receiver"
 ANSWER_LIMIT = 60.0
 """Seconds within which the devices' answers reach the ledger."""
 
+SHELL_VARIABLES = (
+    "AWS_ENDPOINT_URL_SECRETS_MANAGER",  # it would win over the emulator's address
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+    "AWS_PROFILE",
+    "AWS_SESSION_TOKEN",
+    "PULUMI_CONFIG_PASSPHRASE_FILE",
+    "PULUMI_STACK",
+)
+"""What a user's shell may say of other stacks and of the real AWS: nothing of it may reach the demo."""
+LAST_EXIT_CODE_WITH_A_RESULT = 2
+"""Of `status`: 0 ok, 1 warning, 2 critical; more means that it could not tell."""
+
 _URL = re.compile(r"(?<=url: )http://127\.0\.0\.1:\d+")
 
 
@@ -47,15 +62,22 @@ class DemoError(Exception):
 
 def main(arguments: list[str]) -> int:
     """Run ``up``, ``down`` or ``clean``; return the exit code."""
+    _forget_the_shell()
     commands = {"up": up, "down": down, "clean": clean}
     if len(arguments) != 1 or arguments[0] not in commands:
         print(f"usage: python -m tools.demo {'|'.join(commands)}", file=sys.stderr)
         return 2
     try:
         commands[arguments[0]](ROOT / ".demo")
-    except (DemoError, ServiceError, FleetError, ToolchainMissingError) as error:
+    except (BotoCoreError, ClientError) as error:
+        print(f"error: the AWS emulator: {error}", file=sys.stderr)
+        return 1
+    except (DemoError, ServiceError, FleetError, IosMdmError, ToolchainMissingError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("interrupted; `make demo` continues, `make demo-down` stops what runs", file=sys.stderr)
+        return 130
     return 0
 
 
@@ -68,20 +90,20 @@ def up(state: Path) -> None:
     _define(services.mdm_url)
     print("== pulumi up")
     began = time.monotonic()
-    if not (state / "pulumi" / ".pulumi" / "stacks" / "ios-mdm" / f"{STACK}.json").exists():
-        _pulumi(environment, "stack", "init", STACK)
-    _pulumi(environment, "stack", "select", STACK)
+    _pulumi(environment, "stack", "select", "--create", STACK)
     _pulumi(environment, "up", "--yes", "--suppress-outputs")
     say("pulumi", f"done in {duration(time.monotonic() - began)}")
     print("== devices")
     _check_in(state, services, environment)
     print("== result", flush=True)
-    subprocess.run(
+    code = subprocess.run(
         [tools.python, "-m", "provider", "status", f"Pulumi.{STACK}.yaml"],
         cwd=ROOT,
         env={**os.environ, **environment},
         check=False,
-    )
+    ).returncode
+    if code > LAST_EXIT_CODE_WITH_A_RESULT:
+        raise DemoError("the status could not be told, see above")
     print(_NEXT)
 
 
@@ -97,8 +119,9 @@ def down(state: Path) -> None:
 def clean(state: Path) -> None:
     """Stop what runs, and forget the data."""
     down(state)
-    shutil.rmtree(state, ignore_errors=True)
-    _define(f"http://127.0.0.1:{PORTS.mdm}")
+    if state.exists():
+        shutil.rmtree(state)
+    _define(f"http://{LOOPBACK}:{PORTS.mdm}")
     print("forgotten: .demo")
 
 
@@ -127,7 +150,7 @@ def _receiver(state: Path, tools: Toolchain) -> process.Service:
     secret(key)
 
     def command(port: int) -> process.Command:
-        arguments = ("--ledger", f"sqlite:///{state / 'ledger.sqlite'}", "--listen", f"127.0.0.1:{port}")
+        arguments = ("--ledger", f"sqlite:///{state / 'ledger.sqlite'}", "--listen", f"{LOOPBACK}:{port}")
         return process.Command(
             argv=(str(tools.python), "-m", "provider", "receive", *arguments, "--hmac-key-file", str(key)),
             environment={"PYTHONPATH": str(ROOT)},
@@ -148,9 +171,11 @@ def _store_api_key(services: local.LocalServices) -> None:
         aws_secret_access_key=ministack.CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
     )
     key = services.api_key.read_text(encoding="ascii")
-    known = {found["Name"] for found in client.list_secrets()["SecretList"]}
-    if API_KEY_SECRET not in known:
+    try:
         client.create_secret(Name=API_KEY_SECRET, SecretString=key)
+    except client.exceptions.ResourceExistsException:
+        if client.get_secret_value(SecretId=API_KEY_SECRET)["SecretString"] != key:
+            client.put_secret_value(SecretId=API_KEY_SECRET, SecretString=key)
 
 
 def _environment(state: Path, services: local.LocalServices, tools: Toolchain) -> Mapping[str, str]:
@@ -161,6 +186,8 @@ def _environment(state: Path, services: local.LocalServices, tools: Toolchain) -
         **tools.environment(),
         **ministack.CREDENTIALS,
         "AWS_ENDPOINT_URL": services.aws_url,
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",
         "PULUMI_BACKEND_URL": backend.resolve().as_uri(),
         "PULUMI_HOME": str(state.resolve() / "pulumi-home"),
@@ -168,10 +195,21 @@ def _environment(state: Path, services: local.LocalServices, tools: Toolchain) -
         "PULUMI_CONFIG_PASSPHRASE": "",
     }
     path = settings.pop("PATH").removesuffix(os.environ.get("PATH", os.defpath))
-    lines = [f"export {name}={shlex.quote(value)}" for name, value in sorted(settings.items())]
+    lines = [f"unset {' '.join(SHELL_VARIABLES)}"]
+    lines += [f"export {name}={shlex.quote(value)}" for name, value in sorted(settings.items())]
     lines.append(f'export PATH={shlex.quote(path)}"$PATH"')
+    lines += [f'export {name}="{LOOPBACK}${{{name}:+,${name}}}"' for name in ("NO_PROXY", "no_proxy")]
     write_private(state / "env", ("\n".join(lines) + "\n").encode())
     return {**settings, "PATH": path + os.environ.get("PATH", os.defpath)}
+
+
+def _forget_the_shell() -> None:
+    """Drop what the user's shell says of other stacks, of the real AWS, and of a proxy for this machine itself."""
+    for name in SHELL_VARIABLES:
+        os.environ.pop(name, None)
+    os.environ |= {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+    for name in ("NO_PROXY", "no_proxy"):
+        os.environ[name] = ",".join(filter(None, [LOOPBACK, os.environ.get(name)]))
 
 
 def _define(mdm_url: str) -> None:
@@ -206,9 +244,11 @@ def _check_in(state: Path, services: local.LocalServices, environment: Mapping[s
         [str(shutil.which("pulumi", path=environment["PATH"])), "stack", "output", "servers", "--json"],
         cwd=ROOT,
         env={**os.environ, **environment},
-        check=True,
+        check=False,
         stdout=subprocess.PIPE,
     )
+    if shown.returncode != 0:
+        raise DemoError("the outputs of the stack cannot be read, see above")
     server, shown_server = next(iter(json.loads(shown.stdout).items()))
     ledger = SqliteLedger(state / "ledger.sqlite")
 
@@ -229,8 +269,8 @@ _NEXT = """== what to try next
   . .demo/env                          puts pulumi and the demo's settings into this shell; then, for example:
   pulumi preview                       nothing is due: 4 unchanged
   pulumi stack output servers          the pair's public details, for other programs
-  IOS_MDM_CLOCK=2040-01-01T00:00:00Z pulumi preview
-                                       what would be if it were that day
+  IOS_MDM_CLOCK=$(date -u -d '31 days' +%FT%TZ) pulumi preview --diff
+                                       what would be in 31 days: the reserve becomes main
   python -m provider status            the table above
   make demo-down                       stops what the demo started; `make demo` continues with the same pair
   make demo-clean                      also forgets its data"""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from provider.core.definition import ApplyMoment, PairDefinition
     from provider.core.model import StoredVersion
 
-__all__ = ["desired"]
+__all__ = ["desired", "foreseen"]
 
 
 def desired(definition: PairDefinition, observed: ObservedPair | None, now: datetime) -> Desired:
@@ -264,7 +264,7 @@ class _Decision:
         """
         request = _main_request(self.definition, self._next(Role.MAIN))
         begun = self.observed.numbered(request.ordinal)
-        facts = _foreseen(request, self.now) if begun is None or begun.facts is None else begun.facts
+        facts = foreseen(request, self.now) if begun is None or begun.facts is None else begun.facts
         requests: tuple[IssueRequest, ...] = (request,)
         apply_at = None
         ordinal = None
@@ -386,7 +386,7 @@ class _Decision:
         self.notices.append(Notice(severity=severity, message=message))
 
 
-def _foreseen(request: IssueRequest, now: datetime) -> CertificateFacts:
+def foreseen(request: IssueRequest, now: datetime) -> CertificateFacts:
     """Return the facts that a certificate will have that is issued at *now*, but for its digests."""
     return CertificateFacts(
         ordinal=request.ordinal,

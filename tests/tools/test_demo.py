@@ -8,6 +8,7 @@ import re
 import shutil
 import socket
 import subprocess
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,6 +23,15 @@ if TYPE_CHECKING:
 NAMES = ("receiver", "ministack", "nanomdm", "scepserver")
 MAY_HOLD_KEYS = ("aws/", "scep-ca.key", "mdmb.db")
 """The emulator's own store, and the keys of the simulated fleet."""
+
+
+FOREIGN = {
+    "AWS_ENDPOINT_URL_SECRETS_MANAGER": "http://127.0.0.1:9",
+    "AWS_PROFILE": "somebody",
+    "HTTP_PROXY": "http://127.0.0.1:9",
+    "PULUMI_STACK": "other",
+}
+"""What a user's shell may say of other work; nothing of it may reach the demo."""
 
 
 @pytest.fixture
@@ -48,7 +58,7 @@ def _demo(checkout: Path, command: str) -> str:
     result = subprocess.run(
         [Toolchain.load().python, "-m", "tools.demo", command],
         cwd=checkout,
-        env=kept,
+        env={**kept, **FOREIGN},
         check=False,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -103,14 +113,22 @@ def _no_key_is_outside_of_its_store(state: Path, output: str) -> None:
 
 
 def test_the_demos_shell_settings_make_plain_commands_work(checkout: Path) -> None:
-    """After `. .demo/env`, plain `pulumi` commands work on the stack demo."""  # R30
-    _demo(checkout, "up")
+    """After `. .demo/env`, plain `pulumi` commands work on the stack demo, also where a port was taken."""  # R30
+    committed = (checkout / "Pulumi.demo.yaml").read_bytes()
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with suppress(OSError):  # somebody else holds it: as good
+            holder.bind(("127.0.0.1", 9000))
+            holder.listen()
+        assert "now says http://127.0.0.1:" in _demo(checkout, "up")
     shown = subprocess.run(
         ["sh", "-c", ". .demo/env && pulumi preview --expect-no-changes >&2 && pulumi stack output servers --json"],
         cwd=checkout,
+        env={**os.environ, **FOREIGN},
         check=True,
         capture_output=True,
         text=True,
     )
     assert json.loads(shown.stdout)["berlin"]["main"]["certificate"] == "certificate 1"
     _demo(checkout, "clean")
+    assert (checkout / "Pulumi.demo.yaml").read_bytes() == committed

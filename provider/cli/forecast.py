@@ -1,0 +1,81 @@
+"""``forecast``: what will happen to a pair, and when, without AWS."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path  # noqa: TC003 - typer reads the annotations
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from provider.cli.exits import CANNOT_RUN, explained
+from provider.errors import DefinitionError
+
+if TYPE_CHECKING:
+    from provider.core.forecast import Event
+
+__all__ = ["forecast"]
+
+MOST_DAYS = 36500
+
+
+def forecast(
+    definition: Annotated[Path, typer.Argument(help="A stack file, or a list of servers.", metavar="DEFINITION.yaml")],
+    *,
+    server: Annotated[str | None, typer.Option(help="Of this server only.", metavar="NAME")] = None,
+    start: Annotated[str | None, typer.Option("--from", help="RFC 3339; now by default.", metavar="T")] = None,
+    days: Annotated[int, typer.Option(help="How far to look.", min=1, max=MOST_DAYS, metavar="N")] = 800,
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+) -> None:
+    """Play the life of a new pair forward, as if an `up` ran whenever something is due. Needs no AWS.
+
+    Exit codes: 0; 2 cannot run.
+    """
+    with explained(CANNOT_RUN):
+        found = _events(definition, server, _start(start), days)
+        if as_json:
+            listed = [
+                {"at": f"{event.at:%Y-%m-%dT%H:%M:%SZ}", "server": name, "event": event.event, "reason": event.reason}
+                for name, event in found
+            ]
+            typer.echo(json.dumps({"events": listed}, indent=2))
+        else:
+            _show(found)
+
+
+def _events(file: Path, name: str | None, start: datetime, days: int) -> list[tuple[str, Event]]:
+    from provider.cli.definition_file import read_definition  # noqa: PLC0415 - --help needs none of these
+    from provider.core import forecast as core  # noqa: PLC0415 - the same
+
+    found = [
+        (server.name, event)
+        for server in read_definition(file).servers(name)
+        for event in core.forecast(server.definition(), start=start, days=days)
+    ]
+    return sorted(found, key=lambda one: one[1].at)
+
+
+def _start(text: str | None) -> datetime:
+    if text is None:
+        from provider.adapters.clock import clock_from_environment  # noqa: PLC0415 - --help needs none of these
+
+        return clock_from_environment(os.environ).now()
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise DefinitionError(f"--from {text!r} is not a date and time of RFC 3339, such as 2040-01-01T00:00:00Z")
+    return moment.astimezone(UTC).replace(microsecond=0)
+
+
+def _show(found: list[tuple[str, Event]]) -> None:
+    from rich.console import Console  # noqa: PLC0415 - only where it is shown
+    from rich.table import Table  # noqa: PLC0415 - the same
+
+    table = Table("at (UTC)", "server", "event", "reason")
+    for name, event in found:
+        table.add_row(f"{event.at:%Y-%m-%d %H:%M}", name, event.event, event.reason)
+    Console().print(table)

@@ -1,0 +1,64 @@
+"""``forecast``: its JSON, its table, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.cli.conftest import run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TWO = """
+- {name: berlin, address: mdm.example.com}
+- {name: paris, address: paris.example.com, reserve: {none: true}}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a folder with a definition of two servers."""
+    (tmp_path / "servers.yaml").write_text(TWO, encoding="utf-8")
+    return tmp_path
+
+
+def test_json_lists_every_event_in_order(folder: Path) -> None:
+    """Each event has its moment, server, name and reason; no AWS is needed."""  # R3 R6
+    arguments = ("forecast", "servers.yaml", "--from", "2040-01-01T00:00:00Z", "--json")
+    result = run(*arguments, cwd=folder, environment={})
+    assert (result.code, result.err) == (0, "")
+    events = json.loads(result.out)["events"]
+    assert events[0].keys() == {"at", "server", "event", "reason"}
+    assert [event["at"] for event in events] == sorted(event["at"] for event in events)
+    switch = next(event for event in events if event["event"] == "apply-reserve")
+    assert (switch["at"], switch["server"]) == ("2041-01-30T23:55:00Z", "berlin")
+    assert {event["server"] for event in events} == {"berlin", "paris"}
+
+
+def test_one_server_as_a_table(folder: Path) -> None:
+    """A person gets a table, of the server asked for."""
+    arguments = ("forecast", "servers.yaml", "--server", "paris", "--from", "2040-01-01T00:00:00Z")
+    result = run(*arguments, cwd=folder, environment={})
+    assert result.code == 0
+    assert "connection-lost" in result.out
+    assert "berlin" not in result.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--from", "tomorrow"), "RFC 3339"),
+        (("--from", "2040-01-01T00:00:00"), "RFC 3339"),
+        (("--server", "rome"), "rome"),
+        (("--days", "0"), "--days"),
+    ],
+)
+def test_what_cannot_be_played_is_refused(folder: Path, arguments: tuple[str, ...], words: str) -> None:
+    """Exit code 2 and one clear message, no traceback."""
+    result = run("forecast", "servers.yaml", *arguments, cwd=folder, environment={})
+    assert result.code == 2
+    assert words in result.err
+    assert "Traceback" not in result.err
