@@ -96,3 +96,4 @@ def world(tmp_path: Path, mdm_services: MdmServices) -> Iterator[World]:
             server=f"s{uuid4().hex[:8]}",
             client=client,
         )
+    client.close()
