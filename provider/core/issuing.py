@@ -18,7 +18,6 @@ import re
 import secrets
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Network, IPv6Network
-from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -31,10 +30,7 @@ from provider.core.model import Credential
 from provider.core.moments import BACKDATED
 from provider.errors import DefinitionError
 
-if TYPE_CHECKING:
-    from provider.core.model import CertificateFacts
-
-__all__ = ["issue", "longest_validity_days", "validity"]
+__all__ = ["issue", "validity"]
 
 _SECOND = timedelta(seconds=1)  # notAfter is inclusive (RFC 5280, 4.1.2.5)
 _DAY = timedelta(days=1)
@@ -51,14 +47,6 @@ _PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 def validity(days: int) -> timedelta:
     """Return notAfter - notBefore of a certificate that is issued for this number of *days*."""
     return days * _DAY - _SECOND
-
-
-def longest_validity_days(main: CertificateFacts) -> int:
-    """Return for how many whole days a reserve of *main* may be issued (R8), at most :data:`LONGEST_VALIDITY_DAYS`.
-
-    0 means that main itself is valid for less than a day: no reserve fits.
-    """
-    return min((main.not_after - main.not_before + _SECOND) // _DAY, LONGEST_VALIDITY_DAYS)
 
 
 def issue(

@@ -14,7 +14,7 @@ from uuid import UUID, uuid5
 from provider.core.model import CertificateFacts, ObservedPair, Role, Source, StoredVersion
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from provider.core.model import SecretDescription
 
@@ -23,7 +23,6 @@ __all__ = [
     "HIGHEST_TAG",
     "MAIN_GENERATION_TAG",
     "OWNER_TAG",
-    "base_tags",
     "facts_tag",
     "facts_value",
     "observed_pair",
@@ -52,11 +51,6 @@ _FACTS = re.compile(
 def version_id(secret_name: str, ordinal: int) -> str:
     """Return the version id of the certificate *ordinal*: also the ClientRequestToken that makes its put idempotent."""
     return str(uuid5(uuid5(_NAMESPACE, secret_name), str(ordinal)))
-
-
-def base_tags(owner: str, host: str) -> Mapping[str, str]:
-    """Return the tags that every pair's secret carries from its creation."""
-    return {OWNER_TAG: owner, ADDRESS_TAG: host}
 
 
 def facts_tag(version: str) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from provider.core.decision import Desired, IssueRequest, Notice, Phase, Severity
 from provider.core.definition import AfterCurrentExpires, AfterDays, At, IssueReserve, NoReserve, When
 from provider.core.model import CertificateFacts, Label, ObservedPair, Role, Source
-from provider.core.moments import BACKDATED, apply_moment, expires, valid_at
+from provider.core.moments import BACKDATED, apply_moment, expires, longest_validity_days, valid_at
 from provider.errors import DefinitionError
 
 if TYPE_CHECKING:
@@ -274,8 +274,10 @@ class _Decision:
                 apply_at = apply_moment(self._apply(), self.lead, facts, reserve.facts)
         elif self._wants_reserve(facts) and isinstance(self.requested, IssueReserve):
             ordinal = max(request.ordinal, self.observed.highest_ordinal) + 1
-            bound = max(1, (expires(facts) - facts.not_before).days)
-            requests = (request, _reserve_request(self.definition, self.requested, ordinal, bound))
+            requests = (
+                request,
+                _reserve_request(self.definition, self.requested, ordinal, longest_validity_days(facts)),
+            )
         phase = self._phase(facts, ordinal, apply_at)
         if ordinal is None:
             self._warn_of_no_reserve(facts)
@@ -310,8 +312,7 @@ class _Decision:
                 apply_at = apply_moment(self._apply(), self.lead, facts, reserve.facts)
         elif self._wants_reserve(facts) and isinstance(self.requested, IssueReserve):
             ordinal = self._next(Role.RESERVE)
-            bound = max(1, (expires(facts) - facts.not_before).days)
-            requests = (_reserve_request(self.definition, self.requested, ordinal, bound),)
+            requests = (_reserve_request(self.definition, self.requested, ordinal, longest_validity_days(facts)),)
         phase = self._phase(facts, ordinal, apply_at)
         if ordinal is None:
             self._warn_of_no_reserve(facts)

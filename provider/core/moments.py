@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from provider.core.definition import AfterDays, At
+from provider.core.definition import LONGEST_VALIDITY_DAYS, AfterDays, At
 
 if TYPE_CHECKING:
     from provider.core.definition import ApplyMoment
     from provider.core.model import CertificateFacts
 
-__all__ = ["BACKDATED", "apply_moment", "expires", "issued_at", "valid_at"]
+__all__ = ["BACKDATED", "apply_moment", "expires", "issued_at", "longest_validity_days", "valid_at"]
 
 BACKDATED = timedelta(minutes=5)
 """How long before the moment of issue validity starts: for devices whose clock is slow."""
@@ -48,3 +48,11 @@ def apply_moment(apply: ApplyMoment, lead: timedelta, main: CertificateFacts, re
             return min(moment, latest)
         case _:
             return latest
+
+
+def longest_validity_days(main: CertificateFacts) -> int:
+    """Return for how many whole days a reserve of *main* may be issued (R8), at most :data:`LONGEST_VALIDITY_DAYS`.
+
+    0 means that main itself is valid for less than a day: no reserve fits.
+    """
+    return min((expires(main) - main.not_before).days, LONGEST_VALIDITY_DAYS)

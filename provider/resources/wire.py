@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from provider.core.decision import Desired
     from provider.service import PublicCertificate
 
-__all__ = ["Wire", "certificate_block", "desired_block", "known", "name_of", "ordinals", "plain", "text"]
+__all__ = ["Wire", "certificate_block", "desired_block", "known", "name_of", "plain", "text"]
 
 Wire = dict[str, object]
 """A resource's inputs or outputs: JSON values, ``Unknown`` among them in previews."""
@@ -43,11 +43,6 @@ def known(value: object) -> bool:
 def name_of(ordinal: int | None) -> str:
     """Return how a certificate is called in state and output."""
     return "none" if ordinal is None else f"certificate {ordinal}"
-
-
-def ordinals(names: object) -> tuple[int, ...]:
-    """Read a list of :func:`name_of` back."""
-    return tuple(int(str(name).removeprefix("certificate ")) for name in names) if isinstance(names, list) else ()
 
 
 def desired_block(desired: Desired) -> Wire:

@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 
 from provider.core.certificates import facts
 from provider.core.definition import LONGEST_VALIDITY_DAYS, KeyType
-from provider.core.issuing import issue, longest_validity_days, validity
+from provider.core.issuing import issue, validity
 from provider.core.model import Source
+from provider.core.moments import longest_validity_days
 from provider.errors import DefinitionError
 
 if TYPE_CHECKING:

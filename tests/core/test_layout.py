@@ -19,7 +19,6 @@ from provider.core.layout import (
     HIGHEST_TAG,
     MAIN_GENERATION_TAG,
     OWNER_TAG,
-    base_tags,
     facts_tag,
     facts_value,
     observed_pair,
@@ -74,10 +73,6 @@ def test_tag_keys_are_frozen() -> None:
     assert (OWNER_TAG, ADDRESS_TAG) == ("ios-mdm:owner", "ios-mdm:address")
     assert (HIGHEST_TAG, MAIN_GENERATION_TAG) == ("ios-mdm:highest-ordinal", "ios-mdm:main-generation")
     assert facts_tag(version_id(SECRET, 2)) == "ios-mdm:certificate:926ae8c4-3d84-5e06-832b-f6086e8e542f"
-    assert base_tags("o/p/s", "mdm.example.com") == {
-        "ios-mdm:owner": "o/p/s",
-        "ios-mdm:address": "mdm.example.com",
-    }
 
 
 def test_the_facts_of_a_certificate_are_frozen() -> None:
