@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from provider.core.decision import Desired, IssueRequest, Notice, Phase, Severity
 from provider.core.definition import AfterCurrentExpires, AfterDays, At, IssueReserve, NoReserve, When
 from provider.core.model import CertificateFacts, Label, ObservedPair, Role, Source
-from provider.core.moments import BACKDATED, apply_moment, expires, longest_validity_days, valid_at
+from provider.core.moments import BACKDATED, apply_moment, expires, issued_at, longest_validity_days, valid_at
 from provider.errors import DefinitionError
 
 if TYPE_CHECKING:
@@ -265,32 +265,7 @@ class _Decision:
         request = _main_request(self.definition, self._next(Role.MAIN))
         begun = self.observed.numbered(request.ordinal)
         facts = foreseen(request, self.now) if begun is None or begun.facts is None else begun.facts
-        requests: tuple[IssueRequest, ...] = (request,)
-        apply_at = None
-        ordinal = None
-        if reserve is not None:
-            ordinal = reserve.ordinal
-            if reserve.facts is not None:
-                apply_at = apply_moment(self._apply(), self.lead, facts, reserve.facts)
-        elif self._wants_reserve(facts) and isinstance(self.requested, IssueReserve):
-            ordinal = max(request.ordinal, self.observed.highest_ordinal) + 1
-            requests = (
-                request,
-                _reserve_request(self.definition, self.requested, ordinal, longest_validity_days(facts)),
-            )
-        phase = self._phase(facts, ordinal, apply_at)
-        if ordinal is None:
-            self._warn_of_no_reserve(facts)
-        return Desired(
-            phase=phase,
-            main=request.ordinal,
-            reserve=ordinal,
-            formers=self._formers(request.ordinal),
-            requests=requests,
-            reason=_reason(self.definition, phase, Source.ISSUED),
-            apply_at=apply_at,
-            notices=tuple(self.notices),
-        )
+        return self._decided(request.ordinal, facts, reserve, (request,))
 
     def _refuse_main_generation(self) -> None:
         answered = self.observed.main_generation or self.definition.main.generation
@@ -302,32 +277,65 @@ class _Decision:
             )
 
     def _steady(self, main: StoredVersion, facts: CertificateFacts, reserve: StoredVersion | None) -> Desired:
-        """Decide about the reserve of a main that stays."""
-        requests: tuple[IssueRequest, ...] = ()
-        apply_at = None
+        """Decide for a main that stays."""
+        self._tell_of_rollback(main)
+        return self._decided(facts.ordinal, facts, reserve)
+
+    def _decided(
+        self,
+        main: int,
+        facts: CertificateFacts,
+        reserve: StoredVersion | None,
+        requests: tuple[IssueRequest, ...] = (),
+    ) -> Desired:
+        """Decide about the reserve of a main with these *facts*: the one that waits, a new one, or none."""
         ordinal = None
+        apply_at = None
         if reserve is not None:
             ordinal = reserve.ordinal
-            if reserve.facts is not None:
-                apply_at = apply_moment(self._apply(), self.lead, facts, reserve.facts)
+            apply_at = None if reserve.facts is None else self._apply_at(facts, reserve.facts)
         elif self._wants_reserve(facts) and isinstance(self.requested, IssueReserve):
-            ordinal = self._next(Role.RESERVE)
-            requests = (_reserve_request(self.definition, self.requested, ordinal, longest_validity_days(facts)),)
-        phase = self._phase(facts, ordinal, apply_at)
-        if ordinal is None:
+            begun = _begun(self.observed, Role.RESERVE)
+            ordinal = max(main, self.observed.highest_ordinal) + 1 if begun in {None, main} else begun
+            assert ordinal is not None  # noqa: S101 - one of the two above is a number
+            requests = (*requests, self._new_reserve(ordinal, self.requested, facts))
+        else:
             self._warn_of_no_reserve(facts)
-        self._tell_of_rollback(main)
-        assert main.ordinal is not None  # noqa: S101 - a version with facts has an ordinal
+        phase = self._phase(facts, ordinal, apply_at)
         return Desired(
             phase=phase,
-            main=main.ordinal,
+            main=main,
             reserve=ordinal,
-            formers=self._formers(main.ordinal),
+            formers=self._formers(main),
             requests=requests,
             reason=_reason(self.definition, phase, facts.source),
             apply_at=apply_at,
             notices=tuple(self.notices),
         )
+
+    def _apply_at(self, main: CertificateFacts, reserve: CertificateFacts) -> datetime:
+        """Return when the waiting reserve is applied, and tell where that is before its period ends (R7)."""
+        apply = self._apply()
+        moment = apply_moment(apply, self.lead, main, reserve)
+        if isinstance(apply, AfterDays) and moment < issued_at(reserve) + timedelta(days=apply.days):
+            self._notice(
+                Severity.WARNING,
+                f"certificate {reserve.ordinal} came late: main expires before the period of {apply.days} days ends, "
+                f"so it becomes main on {moment:%Y-%m-%d %H:%M} UTC",
+            )
+        return moment
+
+    def _new_reserve(self, ordinal: int, wanted: IssueReserve, main: CertificateFacts) -> IssueRequest:
+        """Return the request for a reserve, and tell where its successors inherit a shorter validity (R8)."""
+        longest = longest_validity_days(main)
+        request = _reserve_request(self.definition, wanted, ordinal, longest)
+        if request.validity_days < longest:
+            self._notice(
+                Severity.WARNING,
+                f"the reserve is valid for {request.validity_days} days, main for {longest}: once it is main, no "
+                f"reserve can be valid for more than its {request.validity_days} days",
+            )
+        return request
 
     def _phase(self, main: CertificateFacts, reserve: int | None, apply_at: datetime | None) -> Phase:
         if reserve is None:

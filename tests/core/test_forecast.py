@@ -52,6 +52,22 @@ def test_no_reserve_is_a_warning_then_critical_then_lost() -> None:
     assert events[-1].at == EXPIRES
 
 
+def test_a_shorter_reserve_is_told_to_bound_its_successors() -> None:
+    """R8 holds for every generation to come, and that is said when the shorter reserve is issued."""  # R8
+    events = forecast(_pair(IssueReserve(validity_days=200)), start=START, days=800)
+    warnings = [event for event in events if event.event == "warning"]
+    assert [event.at for event in warnings] == [EXPIRES - timedelta(days=60)]
+    assert "no reserve can be valid for more than its 200 days" in warnings[0].reason
+
+
+def test_a_period_that_main_does_not_outlive_is_cut_and_told() -> None:
+    """A reserve that comes too late for its period is applied the lead before main expires, with a warning."""  # R7
+    late = IssueReserve(apply=AfterDays(days=60))
+    events = forecast(_pair(late), start=START, days=500)
+    assert _named(events, "apply-reserve")[0] == EXPIRES - timedelta(days=1)
+    assert "came late" in next(event.reason for event in events if event.event == "warning")
+
+
 @given(
     validity=st.integers(151, 824),
     before=st.integers(1, 60),
