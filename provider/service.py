@@ -26,7 +26,7 @@ from provider.errors import DefinitionError, OwnershipError, StoreError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from provider.core.decision import Desired
+    from provider.core.decision import Desired, IssueRequest
     from provider.core.definition import PairDefinition
     from provider.core.model import CertificateDetails, CertificateFacts, Credential, ObservedPair, StoredVersion
     from provider.core.steps import Step
@@ -279,7 +279,7 @@ class PairService:
         role = step.role
         tags = {HIGHEST_TAG: str(max(step.highest, step.ordinal))}
         if step.request is not None:
-            if not _fulfils(credential, request):
+            if not _fulfils(credential, request.definition.host, step.request):
                 role = Role.DELETED
             elif role is Role.MAIN:
                 tags[MAIN_GENERATION_TAG] = str(step.generation)
@@ -337,11 +337,14 @@ class PairService:
         }
 
 
-def _fulfils(credential: Credential, request: PairRequest) -> bool:
-    """Tell whether a certificate that an interrupted run stored is still for the address it is wanted for."""
+def _fulfils(credential: Credential, host: str, wanted: IssueRequest) -> bool:
+    """Tell whether a certificate that an interrupted run stored is the one that is wanted now."""
     from provider.core.certificates import details  # noqa: PLC0415 - cryptography only where needed
 
-    return details(credential.certificate).sans == (request.definition.host,)
+    found = details(credential.certificate)
+    days = (found.not_after - found.not_before + timedelta(seconds=1)).days
+    key = found.key.replace(" ", "-").replace("P-", "p").lower()
+    return (found.sans, key, days) == ((host,), wanted.key, wanted.validity_days)
 
 
 def _check_ours(request: PairRequest, observed: ObservedPair | None) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from provider.core.definition import NoReserve
+from provider.core.definition import IssueReserve, KeyType, NoReserve
 from provider.core.layout import version_id
 from tests.test_service import NOW, SECRET, World, definition
 
@@ -134,6 +134,37 @@ def test_the_next_run_continues(story: Story, number: int, edge: Edge) -> None:
     quiet = list(world.store.calls)
     world.apply(story.wish)
     assert world.store.calls == quiet
+
+
+@pytest.mark.parametrize(
+    ("changed", "key"),
+    [
+        (replace(NOW, key=KeyType.RSA_2048), "RSA 2048"),
+        (replace(NOW, validity_days=200), "EC P-256"),
+    ],
+    ids=["key", "validity"],
+)
+def test_what_was_stored_for_another_definition_is_not_adopted(changed: IssueReserve, key: str) -> None:
+    """A reserve that a crash left staged, and that the definition no longer describes, gives way to a new number."""
+    world = World()
+    world.apply(definition(None))
+    world.store.fail = _die_after_put
+    with pytest.raises(CrashError):
+        world.apply(definition(NOW))
+    world.store.fail = None
+    assert world.labels == {"AWSCURRENT": 1, "STAGED": 2}
+    result = world.apply(definition(changed))
+    assert world.labels == {"AWSCURRENT": 1, "RESERVE": 3}
+    assert set(result.certificates) == {1, 3}
+    assert result.certificates[3].details.key == key
+    if changed.validity_days is not None:
+        facts = result.certificates[3].facts
+        assert (facts.not_after - facts.not_before).days == changed.validity_days - 1
+
+
+def _die_after_put(operation: str, edge: Edge) -> None:
+    if (operation, edge) == ("put", "after"):
+        raise CrashError(operation)
 
 
 @pytest.mark.parametrize(("story", "number", "edge"), CRASHES)
