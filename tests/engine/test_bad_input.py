@@ -90,3 +90,25 @@ def test_a_changed_address_is_refused(world: World) -> None:
     assert result.code != 0
     assert "Set it back to mdm.example.com" in result.output
     assert world.aws.writes() == []
+
+
+def test_servers_that_are_no_list_are_refused_without_a_traceback(world: World) -> None:
+    """A slip in the file's shape is an error of the configuration."""
+    (world.stack.directory / f"Pulumi.{world.stack.name}.yaml").write_text(
+        "config:\n  ios-mdm:servers: berlin\n", encoding="utf-8"
+    )
+    result = world.stack.run("preview")
+    assert result.code != 0
+    assert "servers" in result.output
+    assert "Traceback" not in result.output
+
+
+def test_an_api_key_secret_that_is_missing_is_named(world: World) -> None:
+    """The error names the key of the definition and what to create; the pair is kept for the next run."""
+    channel = {"nanomdm": {"url": world.mdm.url, "apiKeySecret": "mdm/not-there", "push": False}}
+    world.stack.define([world.definition(distribution=world.distribution(channel=channel))])
+    result = world.stack.up()
+    assert result.code != 0
+    assert "there is no secret mdm/not-there: create it" in result.output
+    assert "Traceback" not in result.output
+    assert "RESERVE" in world.labels()
