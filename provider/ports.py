@@ -9,9 +9,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from provider.core.model import SecretDescription
+    from provider.core.model import SecretDescription, Served
+    from provider.core.schedule import Schedule
 
-__all__ = ["Clock", "Coverage", "DeviceStatus", "Ledger", "MdmChannel", "SecretStore"]
+__all__ = [
+    "Clock",
+    "Coverage",
+    "DeviceStatus",
+    "Ledger",
+    "MdmChannel",
+    "Prerequisites",
+    "Probe",
+    "Scheduler",
+    "SecretStore",
+]
 
 
 class Clock(Protocol):
@@ -56,6 +67,47 @@ class SecretStore(Protocol):
 
     def time(self) -> datetime:
         """Return AWS's own time (the Date header of an answer), aware UTC."""
+
+
+class Scheduler(Protocol):
+    """One-time schedules of EventBridge Scheduler, in the group ``default``. Every failure is a ``StoreError``."""
+
+    def get(self, name: str) -> Schedule | None:
+        """Return the schedule, None where there is none: it has fired, or was deleted."""
+
+    def put(self, schedule: Schedule) -> None:
+        """Create the schedule, or replace all of the one of its name. Waits while its new role is not known yet."""
+
+    def delete(self, name: str) -> None:
+        """Delete the schedule. One that is gone is left alone."""
+
+
+class Prerequisites(Protocol):
+    """What a schedule needs beside itself: the role that it acts by, and the queue for what it could not do."""
+
+    def ensure_role(self, name: str, *, trust: str, policy: str, boundary: str | None) -> str:
+        """Create the IAM role, or bring the one of this name to these documents (JSON); return its ARN."""
+
+    def delete_role(self, name: str) -> None:
+        """Delete the role with its policy. One that is gone is left alone."""
+
+    def ensure_queue(self, name: str) -> str:
+        """Create the SQS queue, or find the one of this name; return its ARN. Messages are kept for 14 days."""
+
+    def delete_queue(self, name: str) -> None:
+        """Delete the queue. One that is gone is left alone."""
+
+
+class Probe(Protocol):
+    """Looks at what a server presents."""
+
+    def served(self, host: str, endpoints: Sequence[str]) -> tuple[Served, ...]:
+        """Return the certificate that each endpoint presents to a client that asks for *host*; never raises.
+
+        Args:
+            host: sent as the server name (SNI).
+            endpoints: ``host:port`` or ``host``, which means port 443.
+        """
 
 
 class MdmChannel(Protocol):

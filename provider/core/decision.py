@@ -40,10 +40,12 @@ class Notice:
     Args:
         severity: how much it should worry.
         message: what it is, and what to do next.
+        due: the moment that it is about, for whoever shows it to add local time and the days left.
     """
 
     severity: Severity
     message: str
+    due: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +79,7 @@ class Desired:
         requests: certificates among these that are still to be issued.
         reason: why, in words that stay the same while the decision does.
         apply_at: when the reserve becomes main; None without a reserve, or before it exists.
+        reserve_at: when a reserve will be issued by itself; None where there is one, or none will be.
         notices: what a person should know now.
     """
 
@@ -87,6 +90,7 @@ class Desired:
     requests: tuple[IssueRequest, ...]
     reason: str
     apply_at: datetime | None
+    reserve_at: datetime | None = None
     notices: tuple[Notice, ...] = ()
 
     @property

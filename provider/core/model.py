@@ -18,6 +18,7 @@ __all__ = [
     "ObservedPair",
     "Role",
     "SecretDescription",
+    "Served",
     "Source",
     "StoredVersion",
 ]
@@ -40,7 +41,10 @@ class Label(StrEnum):
 
 
 class Role(StrEnum):
-    """The last slot that a certificate was seen in. A version with role *main* that is not main is a former main."""
+    """The last slot that a certificate was seen in. A version with role *main* that is not main is a former main.
+
+    *deleted* is a reserve that was deleted, or a former main that devices need no more.
+    """
 
     MAIN = "main"
     RESERVE = "reserve"
@@ -160,6 +164,21 @@ class StoredVersion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """What a server was seen to present in a TLS handshake.
+
+    Args:
+        endpoint: that was looked at, ``host:port``.
+        sha256: fingerprint of the leaf, 64 hex digits; None where it could not be looked at.
+        problem: why it could not, else empty.
+    """
+
+    endpoint: str
+    sha256: str | None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ObservedPair:
     """A pair's secret, read as what it means.
 
@@ -174,6 +193,7 @@ class ObservedPair:
         deleted: True while the secret waits in its recovery window.
         arn: of the secret.
         kms_key: as in :class:`SecretDescription`.
+        served: what the server presents, one entry an endpoint; empty where nobody looked.
     """
 
     owner: str | None = None
@@ -186,6 +206,7 @@ class ObservedPair:
     deleted: bool = False
     arn: str = ""
     kms_key: str | None = None
+    served: tuple[Served, ...] = ()
 
     def holder(self, label: Label) -> StoredVersion | None:
         """Return the version that *label* is on, or None."""
