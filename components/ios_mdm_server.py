@@ -8,6 +8,7 @@ import pulumi
 
 from provider.resources.certificate_pair import CertificatePair
 from provider.resources.profile_distribution import ProfileDistribution
+from provider.resources.promotion import Promotion
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,17 +39,19 @@ class IosMdmServer(pulumi.ComponentResource):
         super().__init__("ios-mdm:index:IosMdmServer", server.name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         kept = aws.model_dump(mode="json", by_alias=True, exclude_none=True)
+        secret = f"{aws.secret_prefix}/{server.name}"
+        # What the user wrote and nothing else: a preview shows it back.
+        definition = server.model_dump(
+            mode="json", by_alias=True, exclude_unset=True, exclude={"distribution", "protect"}
+        )
         pair = CertificatePair(
             server.name,
             {
                 "server": server.name,
-                "secret": f"{aws.secret_prefix}/{server.name}",
+                "secret": secret,
                 "owner": f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}",
                 "aws": kept,
-                # What the user wrote and nothing else: a preview shows it back.
-                "definition": server.model_dump(
-                    mode="json", by_alias=True, exclude_unset=True, exclude={"distribution", "protect"}
-                ),
+                "definition": definition,
             },
             pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(protect=server.protect)),
         )
@@ -61,6 +64,7 @@ class IosMdmServer(pulumi.ComponentResource):
             "applyAt": pair.applyAt,
             "secretArn": pair.secretArn,
         }
+        after: list[pulumi.Input[object]] = []
         if server.distribution is not None:
             distribution = ProfileDistribution(
                 server.name,
@@ -72,6 +76,7 @@ class IosMdmServer(pulumi.ComponentResource):
                     # Known in previews; the PEMs, which only an update of the pair can change, are not.
                     "trusted": pair.desired.apply(lambda desired: desired["trusted"]),
                     "pems": pair.certificates.apply(_pems),
+                    "phase": pair.desired.apply(lambda desired: desired["phase"]),
                 },
                 child,
             )
@@ -81,6 +86,24 @@ class IosMdmServer(pulumi.ComponentResource):
                 "deviceCount": distribution.deviceCount,
                 "revision": distribution.revision,
             }
+            # Nothing is promoted by itself before the devices were sent what they need for it.
+            after.append(distribution.profileSha256)
+        promotion = Promotion(
+            server.name,
+            {
+                "server": server.name,
+                "secret": secret,
+                "secretArn": pair.secretArn,
+                "aws": kept,
+                "promotion": server.promotion.model_dump(mode="json", by_alias=True, exclude_unset=True),
+                "wish": {key: definition[key] for key in ("main", "reserve", "warnDays") if key in definition},
+                "slots": pair.desired.apply(lambda desired: {slot: desired[slot] for slot in ("main", "reserve")}),
+                "switch": pair.switch,
+                "after": after,
+            },
+            child,
+        )
+        summary["promotion"] = {"roleArn": promotion.roleArn, "deadLetterArn": promotion.deadLetterArn}
         self.summary = summary
         self.register_outputs(summary)
 

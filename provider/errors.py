@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["DefinitionError", "DeliveryError", "IosMdmError", "OwnershipError", "StoreError"]
+__all__ = ["DefinitionError", "DeliveryError", "IosMdmError", "LabelMovedError", "OwnershipError", "StoreError"]
 
 
 class IosMdmError(Exception):
@@ -19,6 +19,10 @@ class OwnershipError(IosMdmError):
 
 class StoreError(IosMdmError):
     """AWS did not answer, refused, or holds something that we must not touch."""
+
+
+class LabelMovedError(StoreError):
+    """A label is not where it was when the pair was observed: somebody else moved it. Observe anew."""
 
 
 class DeliveryError(IosMdmError):

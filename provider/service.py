@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -20,17 +20,26 @@ from provider.core.layout import (
 )
 from provider.core.lifecycle import desired
 from provider.core.model import Label, Role, Source
+from provider.core.schedule import Kind, Switch, names, plans, switch
 from provider.core.steps import Create, Issue, MoveLabel, RecordFacts, Restore, Setting, Tag, Untag, next_step
-from provider.errors import DefinitionError, OwnershipError, StoreError
+from provider.errors import DefinitionError, LabelMovedError, OwnershipError, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
 
     from provider.core.decision import Desired, IssueRequest
     from provider.core.definition import PairDefinition
-    from provider.core.model import CertificateDetails, CertificateFacts, Credential, ObservedPair, StoredVersion
+    from provider.core.model import (
+        CertificateDetails,
+        CertificateFacts,
+        Credential,
+        ObservedPair,
+        Served,
+        StoredVersion,
+    )
     from provider.core.steps import Step
-    from provider.ports import Clock, SecretStore
+    from provider.ports import Clock, Probe, Scheduler, SecretStore
 
 __all__ = ["PairRequest", "PairResult", "PairService", "PairView", "PublicCertificate"]
 
@@ -53,6 +62,7 @@ class PairRequest:
         known: True where Pulumi's state knows the pair already: its secret is then ours even without an owner tag.
         tags: the user's own, for the secret.
         kms_key: that the secret is created with; None for the account's default.
+        endpoints: where to look what the server presents; empty for nowhere.
     """
 
     definition: PairDefinition
@@ -62,6 +72,7 @@ class PairRequest:
     known: bool = False
     tags: Mapping[str, str]
     kms_key: str | None = None
+    endpoints: tuple[str, ...] = ()
 
     @property
     def setting(self) -> Setting:
@@ -84,11 +95,13 @@ class PairView:
         observed: as it is, None where its secret does not exist.
         desired: as it should be.
         step: the next effect; None where nothing is to be done.
+        now: the moment of the decision.
     """
 
     observed: ObservedPair | None
     desired: Desired
     step: Step | None
+    now: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,10 +126,12 @@ class PairResult:
     Args:
         view: of it.
         certificates: main, reserve and the former mains that devices still trust, by ordinal.
+        switch: what should happen to it with nobody running anything.
     """
 
     view: PairView
     certificates: Mapping[int, PublicCertificate]
+    switch: Switch
 
 
 class PairService:
@@ -125,6 +140,8 @@ class PairService:
     Args:
         store: where pairs are kept.
         clock: tells the moment; read once for each call, so that one call has one ``now``.
+        scheduler: holds the schedule that promotes; None where nothing is scheduled.
+        probe: looks at what servers present; None where nobody looks.
         report: takes a line of progress.
         rehearsal: True where the clock is set by hand and cannot be held against AWS's.
     """
@@ -134,11 +151,15 @@ class PairService:
         store: SecretStore,
         clock: Clock,
         *,
+        scheduler: Scheduler | None = None,
+        probe: Probe | None = None,
         report: Callable[[str], None] = lambda _line: None,
         rehearsal: bool = False,
     ) -> None:
         self._store = store
         self._clock = clock
+        self._scheduler = scheduler
+        self._probe = probe
         self._report = report
         self._rehearsal = rehearsal
 
@@ -161,10 +182,12 @@ class PairService:
         """
         observed = self.observe(request.secret)
         _check_ours(request, observed)
+        if observed is not None:
+            observed = replace(observed, served=self.served(observed, request.definition.host, request.endpoints))
         now = self._clock.now()
         wanted = desired(request.definition, observed, now)
-        step = next_step(wanted, observed, request.setting, now)
-        return PairView(observed=observed, desired=wanted, step=step)
+        step = next_step(wanted, observed, request.setting)
+        return PairView(observed=observed, desired=wanted, step=step, now=now)
 
     def apply(self, request: PairRequest) -> PairResult:
         """Bring the pair to what it should be, and return it.
@@ -175,23 +198,66 @@ class PairService:
             StoreError: A version does not hold what its facts say, or AWS and this machine disagree about the time.
         """
         now = self._clock.now()
-        checked = False
+        served: tuple[Served, ...] | None = None
+        begins = True
         for _ in range(MAX_STEPS):
             observed = self.observe(request.secret)
             _check_ours(request, observed)
-            wanted = desired(request.definition, observed, now)
-            step = next_step(wanted, observed, request.setting, now)
+            if observed is not None and served is None:
+                served = self.served(observed, request.definition.host, request.endpoints)
+            seen = None if observed is None else replace(observed, served=served or ())
+            wanted = desired(request.definition, seen, now)
+            step = next_step(wanted, seen, request.setting)
+            if begins:
+                self._take_back(request, wanted, observed)
             if step is None:
-                view = PairView(observed=observed, desired=wanted, step=None)
-                return PairResult(view=view, certificates=self._certificates(request.secret, view))
-            if not checked:
+                view = PairView(observed=seen, desired=wanted, step=None, now=now)
+                return self._result(request, view)
+            if begins:
                 self._check_clock()
-                checked = True
-            self._perform(request, observed, step)
+            begins = False
+            try:
+                self._perform(request, observed, step)
+            except LabelMovedError:
+                # Another run, or the schedule, was quicker. What it did is where this one goes on.
+                self._report(f"{request.secret} was changed by somebody else meanwhile; looking again")
             self._settle(request.secret, observed, step)
         raise StoreError(
             f"secret {request.secret}: after {MAX_STEPS} effects the pair is not what it should be: something else "
             "changes it at the same time. Look for another run or a rotation of this secret, then run again"
+        )
+
+    def served(self, observed: ObservedPair, host: str, endpoints: Sequence[str]) -> tuple[Served, ...]:
+        """Look at what the server presents, where there is a main that it could present."""
+        if self._probe is None or not endpoints or observed.deleted:
+            return ()
+        if observed.main is None or observed.main.facts is None:
+            return ()
+        return self._probe.served(host, endpoints)
+
+    def _take_back(self, request: PairRequest, wanted: Desired, observed: ObservedPair | None) -> None:
+        """Delete a schedule that would promote what must not be promoted, or earlier than it should be.
+
+        Before anything else: a run that dies on the way must not leave a promotion of a reserve that is about to go,
+        and `promotion.hold` works even where the MDM server is down. What should be scheduled, is so at the end.
+        """
+        if self._scheduler is None or observed is None:
+            return
+        name = names(request.definition.name, request.secret)[Kind.PROMOTE]
+        found = self._scheduler.get(name)
+        if found is None:
+            return
+        promote = switch(request.definition, wanted, observed).promote
+        if promote is None or not plans(found, promote, observed.arn):
+            self._report(f"the promotion that was scheduled for {found.at:%Y-%m-%d %H:%M} UTC is taken back")
+            self._scheduler.delete(name)
+
+    def _result(self, request: PairRequest, view: PairView) -> PairResult:
+        assert view.observed is not None  # noqa: S101 - a pair that is what it should be exists
+        return PairResult(
+            view=view,
+            certificates=self._certificates(request.secret, view),
+            switch=switch(request.definition, view.desired, view.observed),
         )
 
     def delete(self, secret: str, owner: str, *, recovery_window_days: int) -> bool:

@@ -73,6 +73,49 @@ def _dns_name(address: str) -> str:
     return f"{host}:{int(port)}" if port else host
 
 
+def _endpoint(endpoint: str) -> str:
+    try:
+        parts = urlsplit(f"//{endpoint}")
+        well_formed = parts.netloc == endpoint and parts.hostname and "@" not in endpoint and parts.port != 0
+    except ValueError:
+        well_formed = False
+    if not well_formed or any(character.isspace() for character in endpoint):
+        raise ValueError(f"{endpoint!r} is not a host with an optional port, such as 10.0.0.5:443 or [2001:db8::5]:443")
+    return endpoint
+
+
+def _role_arn(arn: str) -> str:
+    return _arn(arn, r"arn:aws[a-z-]*:iam::\d{12}:role/.+", "a role", "arn:aws:iam::111122223333:role/ios-mdm")
+
+
+def _boundary_arn(arn: str) -> str:
+    return _arn(arn, r"arn:aws[a-z-]*:iam::(\d{12}|aws):policy/.+", "a policy", "arn:aws:iam::111122223333:policy/edge")
+
+
+def _queue_arn(arn: str) -> str:
+    return _arn(
+        arn,
+        r"arn:aws[a-z-]*:sqs:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,80}",
+        "a standard SQS queue",
+        "arn:aws:sqs:eu-west-1:111122223333:dead-letters",
+    )
+
+
+def _alarm_arn(arn: str) -> str:
+    return _arn(
+        arn,
+        r"arn:aws[a-z-]*:(sqs|sns):[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,256}",
+        "an SNS topic or a standard SQS queue",
+        "arn:aws:sns:eu-west-1:111122223333:alarms",
+    )
+
+
+def _arn(arn: str, pattern: str, what: str, example: str) -> str:
+    if not re.fullmatch(pattern, arn):
+        raise ValueError(f"must be the ARN of {what}, such as {example}")
+    return arn
+
+
 def _secret_name(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9/_+=.@:-]{1,2048}", name) or _SECRET_LIKE.search(name):
         raise ValueError(
@@ -112,6 +155,11 @@ def _aws_tags(tags: dict[str, str]) -> dict[str, str]:
 
 Address = Annotated[StrictStr, AfterValidator(_dns_name)]
 SecretName = Annotated[StrictStr, AfterValidator(_secret_name)]
+Endpoint = Annotated[StrictStr, AfterValidator(_endpoint)]
+RoleArn = Annotated[StrictStr, AfterValidator(_role_arn)]
+BoundaryArn = Annotated[StrictStr, AfterValidator(_boundary_arn)]
+QueueArn = Annotated[StrictStr, AfterValidator(_queue_arn)]
+AlarmArn = Annotated[StrictStr, AfterValidator(_alarm_arn)]
 Days = Annotated[StrictInt, Field(ge=1, le=36500)]
 ValidityDays = Annotated[StrictInt, Field(ge=1, le=LONGEST_VALIDITY_DAYS)]
 Generation = Annotated[StrictInt, Field(ge=1, le=999_999_999)]
@@ -194,10 +242,20 @@ class ReserveSettings(_Model):
 
 
 class PromotionSettings(_Model):
-    """How the switch is made."""
+    """How the switch is made, and who is told when the machinery stops."""
 
     lead_minutes: Annotated[StrictInt, Field(ge=0, le=60 * 24 * 30)] = 1440
     hold: StrictBool = False
+    role_arn: RoleArn | None = None
+    permissions_boundary_arn: BoundaryArn | None = None
+    dead_letter_arn: QueueArn | None = None
+    alarm_arn: AlarmArn | None = None
+
+    @model_validator(mode="after")
+    def _boundary_of_our_role(self) -> Self:
+        if self.role_arn is not None and self.permissions_boundary_arn is not None:
+            raise ValueError("has permissionsBoundaryArn beside roleArn: a boundary is for the role that is made here")
+        return self
 
 
 class ProfileSettings(_Model):
@@ -279,6 +337,7 @@ class ServerSettings(_Model):
     address: Address
     protect: StrictBool = True
     main: MainSettings = Field(default_factory=MainSettings)
+    endpoints: Annotated[list[Endpoint], Field(max_length=32)] | None = None
     take_over: StrictBool = False
     reserve: ReserveSettings | None = None
     warn_days: Days = 30
@@ -289,6 +348,11 @@ class ServerSettings(_Model):
     def host(self) -> str:
         """The connection address without its port."""
         return self.address.partition(":")[0]
+
+    @property
+    def looked_at(self) -> tuple[str, ...]:
+        """Where to look what is served: the address where nothing else is said, nowhere where the list is empty."""
+        return (self.address,) if self.endpoints is None else tuple(self.endpoints)
 
     @model_validator(mode="after")
     def _reserve_lives_long_enough(self) -> Self:

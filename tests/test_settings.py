@@ -342,3 +342,61 @@ class TestFromTheDefinitionAlone:
         short = {"issue": {"validityDays": 100}}
         assert "days of life left" in complaint(server(main=short))
         parse_server(server(main=short, reserve={"none": True}), "berlin")
+
+
+class TestSwitch:
+    """Where to look, and by whom the switch is made."""
+
+    @pytest.mark.parametrize(
+        "endpoint", ["10.0.0.5:443", "10.0.0.5", "[2001:db8::5]:8443", "edge-1.example.com", "edge-1.example.com:8443"]
+    )
+    def test_endpoints_are_hosts_with_an_optional_port(self, endpoint: str) -> None:
+        """Addresses and names, of IPv4 and IPv6."""  # R17
+        assert parse_server(server(endpoints=[endpoint]), "berlin").looked_at == (endpoint,)
+
+    def test_without_endpoints_the_address_is_looked_at(self) -> None:
+        """An empty list says that nobody can look."""  # R17
+        assert parse_server(server(address="mdm.example.com:8443"), "berlin").looked_at == ("mdm.example.com:8443",)
+        assert parse_server(server(endpoints=[]), "berlin").looked_at == ()
+
+    @pytest.mark.parametrize(
+        "endpoint",
+        ["", "https://10.0.0.5", "10.0.0.5/x", "user@10.0.0.5", "host:0", "host:99999", "host:x", "a b", "::1"],
+    )
+    def test_what_is_no_endpoint_is_refused(self, endpoint: str) -> None:
+        """One clear error that shows what an endpoint looks like."""
+        said = complaint(server(endpoints=[endpoint]))
+        assert "endpoints[0]" in said
+        assert "such as 10.0.0.5:443" in said
+
+    def test_arns_are_taken(self) -> None:
+        """Roles, policies, queues and topics, of other partitions too."""  # R11
+        given = {
+            "roleArn": "arn:aws:iam::111122223333:role/teams/mdm",
+            "deadLetterArn": "arn:aws-us-gov:sqs:us-gov-west-1:111122223333:dead-letters",
+            "alarmArn": "arn:aws:sns:eu-west-1:111122223333:alarms",
+        }
+        promotion = parse_server(server(promotion=given), "berlin").promotion
+        assert promotion.model_dump(by_alias=True, exclude_unset=True) == given
+        bounded = {"permissionsBoundaryArn": "arn:aws:iam::aws:policy/PowerUserAccess"}
+        assert parse_server(server(promotion=bounded), "berlin").promotion.permissions_boundary_arn is not None
+
+    @pytest.mark.parametrize(
+        ("promotion", "said"),
+        [
+            ({"roleArn": "ios-mdm"}, "promotion.roleArn must be the ARN of a role, such as arn:aws:iam::"),
+            ({"deadLetterArn": "arn:aws:sqs:eu-west-1:111122223333:d.fifo"}, "the ARN of a standard SQS queue"),
+            ({"alarmArn": "arn:aws:lambda:eu-west-1:111122223333:function:f"}, "the ARN of an SNS topic or a standard"),
+            ({"permissionsBoundaryArn": "arn:aws:iam::111122223333:role/r"}, "the ARN of a policy"),
+            (
+                {
+                    "roleArn": "arn:aws:iam::111122223333:role/r",
+                    "permissionsBoundaryArn": "arn:aws:iam::111122223333:policy/p",
+                },
+                "promotion has permissionsBoundaryArn beside roleArn",
+            ),
+        ],
+    )
+    def test_wrong_arns_are_refused(self, promotion: dict[str, Any], said: str) -> None:
+        """Each with what is needed and an example."""
+        assert said in complaint(server(promotion=promotion))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 from urllib.parse import urlsplit
 
 from provider.errors import StoreError
@@ -19,21 +19,64 @@ from provider.errors import StoreError
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
+    from boto3.session import Session
+    from botocore.client import BaseClient
     from botocore.exceptions import BotoCoreError
+    from mypy_boto3_iam import IAMClient
+    from mypy_boto3_scheduler import EventBridgeSchedulerClient
     from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_sqs import SQSClient
 
 __all__ = [
+    "QUEUE",
+    "ROLE",
+    "SCHEDULE",
+    "SECRET",
+    "Kind",
+    "RoleRefusedError",
     "answer",
     "answer_unless",
     "endpoint",
     "forget",
+    "iam",
     "is_emulator",
     "last_date",
     "scheduled_for_deletion",
+    "scheduler",
     "secrets_manager",
+    "sqs",
 ]
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of thing in AWS.
+
+    Args:
+        service: as IAM policies and boto3 have it.
+        noun: for messages.
+        endpoint: the end of the variable that names an endpoint of this service alone.
+        instead: what to do where making one is not allowed.
+    """
+
+    service: str
+    noun: str
+    endpoint: str
+    instead: str = ""
+
+
+SECRET = Kind("secretsmanager", "secret", "SECRETS_MANAGER")
+SCHEDULE = Kind("scheduler", "schedule", "SCHEDULER")
+ROLE = Kind("iam", "role", "IAM", ", or name a role of your own under promotion.roleArn")
+QUEUE = Kind("sqs", "queue", "SQS", ", or name a queue of your own under promotion.deadLetterArn")
+_KINDS = (SECRET, SCHEDULE, ROLE, QUEUE)
+
+
+class RoleRefusedError(StoreError):
+    """Scheduler may not act by the role that a schedule names, or does not know that role yet."""
+
 
 _MAX_ATTEMPTS = 5
 """Standard mode waits at most 1 + 2 + 4 + 8 seconds between them: a throttle is outlasted, a dead network told soon."""
@@ -51,6 +94,7 @@ _BAD_CREDENTIALS = "AWS does not know these credentials. Check AWS_PROFILE or AW
 _BAD_SIGNATURE = "AWS rejects the signature. Check the secret access key and this machine's clock, and run again"
 _THROTTLED = "AWS throttles these calls, after several attempts. Wait a minute, and run again"
 _BAD_KEY = "its KMS key cannot be used. Check ios-mdm:aws: {kmsKey: …} and that the key is enabled, and run again"
+_QUEUE_GOES = "a queue of this name was deleted less than a minute ago. Wait a minute, and run again"
 _MALFORMED = "the request is malformed (the details could quote a value, so they are withheld). Report this as a bug"
 _REFUSALS = {
     "ExpiredTokenException": _LOG_IN,
@@ -69,21 +113,33 @@ _REFUSALS = {
     "EncryptionFailure": _BAD_KEY,
     "DecryptionFailure": _BAD_KEY,
     "LimitExceededException": "a quota of Secrets Manager is reached. Raise it, or wait a day for old versions to go",
+    "EntityAlreadyExists": "another run has just made one of this name. Run again",
+    "QueueDeletedRecently": _QUEUE_GOES,
+    "AWS.SimpleQueueService.QueueDeletedRecently": _QUEUE_GOES,
 }
 """What AWS's error codes mean for the person who runs this."""
+_OF_SECRETS = frozenset({"ResourceNotFoundException", "LimitExceededException"})
+"""Codes that other services use for things of their own."""
+_ROLE_REFUSED = (
+    "Scheduler may not act by the role that it names. Let the trust policy of promotion.roleArn name "
+    "scheduler.amazonaws.com (docs/permissions.md), and run again"
+)
 
 
-def endpoint(environ: Mapping[str, str] | None = None) -> str | None:
-    """Return the endpoint of Secrets Manager that the environment asks for, None for AWS's own."""
+def endpoint(environ: Mapping[str, str] | None = None, kind: Kind = SECRET) -> str | None:
+    """Return the endpoint that the environment asks for, None for AWS's own."""
     variables = os.environ if environ is None else environ
     if variables.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() == "true":
         return None
-    return variables.get("AWS_ENDPOINT_URL_SECRETS_MANAGER") or variables.get("AWS_ENDPOINT_URL") or None
+    return variables.get(f"AWS_ENDPOINT_URL_{kind.endpoint}") or variables.get("AWS_ENDPOINT_URL") or None
 
 
 def is_emulator(environ: Mapping[str, str] | None = None) -> bool:
-    """Tell whether AWS is an emulator on this machine's loopback interface."""
-    url = endpoint(environ)
+    """Tell whether all of AWS that is used is an emulator on this machine's loopback interface."""
+    return all(_is_loopback(endpoint(environ, kind)) for kind in _KINDS)
+
+
+def _is_loopback(url: str | None) -> bool:
     if url is None:
         return False
     try:
@@ -102,6 +158,7 @@ def is_emulator(environ: Mapping[str, str] | None = None) -> bool:
 class _Key:
     """What makes a client another one. The credentials' names are in it, so that changed ones are not ignored."""
 
+    service: str
     region: str | None
     endpoint: str | None
     profile: str | None
@@ -117,15 +174,17 @@ class _Heard:
 
 
 _lock = threading.Lock()
-_clients: dict[_Key, SecretsManagerClient] = {}
+_clients: dict[_Key, BaseClient] = {}
 _heard: dict[_Key, _Heard] = {}
+_session: tuple[tuple[str | None, str | None], Session] | None = None
 
 
-def _key(region: str | None) -> _Key:
+def _key(region: str | None, kind: Kind = SECRET) -> _Key:
     # boto3 reads AWS_DEFAULT_REGION only; every other SDK, and Pulumi's users, set AWS_REGION.
     return _Key(
+        kind.service,
         region or os.environ.get("AWS_REGION") or None,
-        endpoint(),
+        endpoint(kind=kind),
         os.environ.get("AWS_PROFILE"),
         os.environ.get("AWS_ACCESS_KEY_ID"),
     )
@@ -134,25 +193,48 @@ def _key(region: str | None) -> _Key:
 def secrets_manager(region: str | None) -> SecretsManagerClient:
     """Return the client for Secrets Manager in *region* (None: what the environment says), the same one every time.
 
-    Clients may be shared by threads, sessions may not: so the lock. Call it inside ``answer``, which explains what it
-    raises (no region, no such profile, an endpoint that is no URL).
+    Call it inside ``answer``, which explains what it raises (no region, no such profile, an endpoint that is no URL).
     """
-    key = _key(region)
+    return cast("SecretsManagerClient", _client(region, SECRET))
+
+
+def scheduler(region: str | None) -> EventBridgeSchedulerClient:
+    """Return the client for EventBridge Scheduler, as :func:`secrets_manager`."""
+    return cast("EventBridgeSchedulerClient", _client(region, SCHEDULE))
+
+
+def iam(region: str | None) -> IAMClient:
+    """Return the client for IAM, as :func:`secrets_manager`."""
+    return cast("IAMClient", _client(region, ROLE))
+
+
+def sqs(region: str | None) -> SQSClient:
+    """Return the client for SQS, as :func:`secrets_manager`."""
+    return cast("SQSClient", _client(region, QUEUE))
+
+
+def _client(region: str | None, kind: Kind) -> BaseClient:
+    """Return a client that is kept. Clients may be shared by threads, sessions may not: so the lock."""
+    key = _key(region, kind)
     with _lock:
         if key not in _clients:
             _clients[key] = _connect(key)
         return _clients[key]
 
 
-def _connect(key: _Key) -> SecretsManagerClient:
+def _connect(key: _Key) -> BaseClient:
+    global _session  # noqa: PLW0603 - a second client of the same session takes a tenth of the time
     import boto3  # noqa: PLC0415 - 0.4 seconds that no command without AWS should pay
     from botocore.config import Config  # noqa: PLC0415 - the same
 
     # At DEBUG, botocore logs the bodies of requests and answers: keys (R29). Whoever turns all logs on gets the rest.
     logging.getLogger("botocore").setLevel(logging.INFO)
     attempts = _MAX_ATTEMPTS_EMULATOR if is_emulator() else _MAX_ATTEMPTS
-    client: SecretsManagerClient = boto3.session.Session().client(
-        "secretsmanager",
+    credentials = (key.profile, key.access_key_id)
+    if _session is None or _session[0] != credentials:
+        _session = (credentials, boto3.session.Session())
+    client: BaseClient = _session[1].client(
+        key.service,
         region_name=key.region,
         endpoint_url=key.endpoint,
         config=Config(
@@ -188,33 +270,38 @@ def last_date(region: str | None) -> datetime | None:
 
 def forget() -> None:
     """Close all clients; the next call connects anew, with the credentials that it finds then."""
+    global _session  # noqa: PLW0603 - see _connect
     with _lock:
         for client in _clients.values():
             client.close()
         _clients.clear()
         _heard.clear()
+        _session = None
 
 
-def answer(operation: str, secret: str, call: Callable[[], T]) -> T:
+def answer(operation: str, name: str, call: Callable[[], T], kind: Kind = SECRET) -> T:
     """Return what *call* returns.
 
     Args:
         operation: the API's name of what is called, as IAM policies have it: ``DescribeSecret``.
-        secret: name of the secret, for the message.
+        name: of the secret, or of what *kind* says, for the message.
         call: makes the client and the call.
+        kind: what *name* names.
 
     Raises:
         StoreError: AWS could not be asked, or refused. It has no cause or context: botocore's errors quote parameters.
     """
-    result = _attempt(operation, secret, call, frozenset())
+    result = _attempt(operation, name, call, frozenset(), kind)
     if isinstance(result, _Tolerated):
         raise result.error
     return result
 
 
-def answer_unless(codes: Collection[str], operation: str, secret: str, call: Callable[[], T]) -> T | None:
+def answer_unless(
+    codes: Collection[str], operation: str, name: str, call: Callable[[], T], kind: Kind = SECRET
+) -> T | None:
     """Return what *call* returns, or None where AWS refuses with one of these error *codes*; else as ``answer``."""
-    result = _attempt(operation, secret, call, codes)
+    result = _attempt(operation, name, call, codes, kind)
     if isinstance(result, _Tolerated):
         return None
     return result
@@ -227,7 +314,7 @@ class _Tolerated:
     error: StoreError
 
 
-def _attempt(operation: str, secret: str, call: Callable[[], T], codes: Collection[str]) -> T | _Tolerated:
+def _attempt(operation: str, name: str, call: Callable[[], T], codes: Collection[str], kind: Kind) -> T | _Tolerated:
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - see _connect
 
     code = ""
@@ -235,14 +322,15 @@ def _attempt(operation: str, secret: str, call: Callable[[], T], codes: Collecti
         return call()
     except ClientError as refusal:
         code = str(refusal.response.get("Error", {}).get("Code", ""))
-        reason = _refused(operation, secret, code, str(refusal.response.get("Error", {}).get("Message", "")))
+        reason = _refused(operation, name, code, str(refusal.response.get("Error", {}).get("Message", "")), kind)
     except BotoCoreError as obstacle:
         reason = _obstructed(obstacle)
     except UnicodeError:  # it would quote the value that it could not encode
         reason = _MALFORMED
     except ValueError:  # botocore's word for an endpoint that is no URL
-        reason = f"{endpoint()!r} is not a URL. Correct AWS_ENDPOINT_URL"
-    error = StoreError(f'{operation} on secret "{secret}" failed: {reason}.')
+        reason = f"{endpoint(kind=kind)!r} is not a URL. Correct AWS_ENDPOINT_URL"
+    raised = RoleRefusedError if reason is _ROLE_REFUSED else StoreError
+    error = raised(f'{operation} on {kind.noun} "{name}" failed: {reason}.')
     if code in codes:
         return _Tolerated(error)
     # Raised here, not in a handler: there it would carry botocore's error, and with it what was sent, as its context.
@@ -261,15 +349,25 @@ def _restore(secret: str) -> str:
     )
 
 
-def _refused(operation: str, secret: str, code: str, message: str) -> str:
+def _refused(operation: str, name: str, code: str, message: str, kind: Kind) -> str:
     """Say why AWS refused, and what to do."""
+    if code in _ACCESS_DENIED and "iam:PassRole" in message:
+        return (
+            "these credentials may not hand its role to Scheduler. Allow iam:PassRole on that role "
+            "(docs/permissions.md), and run again"
+        )
+    if code == "ValidationException" and "assume the role" in message.lower():
+        return _ROLE_REFUSED
     if code in _ACCESS_DENIED and "kms" in message.lower():
         return "access to its KMS key is denied. Allow kms:Decrypt and kms:GenerateDataKey on that key, and run again"
     if code in _ACCESS_DENIED:
-        return f"access denied. Allow secretsmanager:{operation} on this secret to these credentials, and run again"
+        return (
+            f"access denied. Allow {kind.service}:{operation} on this {kind.noun} to these credentials"
+            f"{'' if operation.startswith('Delete') else kind.instead}, and run again"
+        )
     if code == "InvalidRequestException" and "delet" in message.lower():
-        return _restore(secret)
-    if code in _REFUSALS:
+        return _restore(name)
+    if code in _REFUSALS and (kind is SECRET or code not in _OF_SECRETS):
         return _REFUSALS[code]
     told = "" if operation in _CARRIES_VALUE or not message else f" ({_one_line(message)})"
     return f"AWS says {code or 'nothing more'}{told}. Look that up in the AWS documentation, and run again"

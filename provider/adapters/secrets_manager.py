@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from provider.adapters import aws
 from provider.core.model import Label, SecretDescription
-from provider.errors import StoreError
+from provider.errors import LabelMovedError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -65,9 +65,9 @@ def check_tags(name: str, tags: Mapping[str, str], *, existing: Iterable[str] = 
         )
 
 
-def label_moved(name: str, label: str, *, to: str | None, current: str | None, holder: str | None) -> StoreError:
+def label_moved(name: str, label: str, *, to: str | None, current: str | None, holder: str | None) -> LabelMovedError:
     """Return the error for a compare-and-swap that found *label* on *holder* instead of *current*."""
-    return StoreError(
+    return LabelMovedError(
         f'Label {label} of secret "{name}" was not moved to {to or "no version"}: it was expected on '
         f"{current or 'no version'} and is on {holder or 'no version'}. Run again to observe anew."
     )

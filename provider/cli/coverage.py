@@ -71,7 +71,7 @@ def distribution(server: ServerSettings, chains: Sequence[str], *, base: Path) -
     found = Distribution(identifier=settings.profile.identifier, profile=digest, devices=devices)
     if devices is None:
         message = f"{found.covered}: name a ledger under distribution.ledger"
-        return found, [Notice(severity=Severity.NOTICE, message=message)]
+        return found, [Notice(reason="no-ledger", severity=Severity.NOTICE, message=message)]
     if found.missing:
         message = (
             f"only {found.covered}; a device without it loses its connection when the server gets a certificate that "
@@ -107,4 +107,4 @@ def _devices(
 
 
 def _notice(message: str) -> Notice:
-    return Notice(severity=Severity.WARNING, message=message)
+    return Notice(reason="coverage", severity=Severity.WARNING, message=message)

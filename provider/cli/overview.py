@@ -8,13 +8,16 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from provider.cli.coverage import Distribution, distribution
+from provider.cli.scheduled import is_scheduled
 from provider.core.decision import Notice, Phase, Severity
 from provider.core.definition import IssueReserve, NoReserve
 from provider.core.lifecycle import desired
 from provider.core.model import Label, ObservedPair, Source
 from provider.core.moments import expires
+from provider.core.schedule import Kind, names, switch
 from provider.core.steps import Issue, MoveLabel, Restore, Setting, described, next_step
 from provider.errors import DefinitionError, IosMdmError, StoreError
+from provider.reenrolment import to_reenrol
 from provider.service import PairService
 
 if TYPE_CHECKING:
@@ -25,10 +28,10 @@ if TYPE_CHECKING:
     from provider.core.definition import PairDefinition
     from provider.core.model import CertificateDetails, CertificateFacts, StoredVersion
     from provider.core.steps import Step
-    from provider.ports import Clock, SecretStore
+    from provider.ports import Clock, Probe, Scheduler, SecretStore
     from provider.settings import AwsSettings, ServerSettings
 
-__all__ = ["Certificate", "Level", "Overview", "overview"]
+__all__ = ["Certificate", "Level", "Overview", "Sources", "overview"]
 
 
 class Level(IntEnum):
@@ -78,6 +81,8 @@ class Overview:
         notices: what a person should know, in the order of their finding.
         distribution: None where the definition has none.
         due: what comes next, and when.
+        scheduled: whether the reserve becomes main by itself; None where that is not known, or nothing waits.
+        now: the moment that all of this is told for.
     """
 
     name: str
@@ -90,6 +95,8 @@ class Overview:
     notices: tuple[Notice, ...] = ()
     distribution: Distribution | None = None
     due: str = ""
+    scheduled: bool | None = None
+    now: datetime
 
     @property
     def level(self) -> Level:
@@ -99,42 +106,70 @@ class Overview:
         return max([*found, Level.OK if self.problem is None else Level.UNKNOWN])
 
 
-def overview(server: ServerSettings, aws: AwsSettings, store: SecretStore, clock: Clock, *, base: Path) -> Overview:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """Where ``status`` looks.
+
+    Args:
+        store: that holds the pairs.
+        scheduler: that holds their schedules.
+        probe: looks at what servers present.
+        clock: tells the moment, once for each server.
+    """
+
+    store: SecretStore
+    scheduler: Scheduler
+    probe: Probe
+    clock: Clock
+
+
+def overview(server: ServerSettings, aws: AwsSettings, sources: Sources, *, base: Path) -> Overview:
     """Return what there is to say of *server*; a failure is part of it.
 
     Args:
         server: its settings.
         aws: where its secret is.
-        store: that holds the pair.
-        clock: tells the moment, once.
+        sources: where to look.
         base: the project's folder.
     """
-    found = Overview(name=server.name, address=server.address)
+    now, store = sources.clock.now(), sources.store
+    found = Overview(name=server.name, address=server.address, now=now)
     secret = f"{aws.secret_prefix}/{server.name}"
-    now = clock.now()
     try:
-        observed = PairService(store, clock).observe(secret)
-        pair = _existing(observed, secret, server.host)
+        service = PairService(store, sources.clock, probe=sources.probe)
+        pair = _existing(service.observe(secret), secret, server.host)
+        pair = replace(pair, served=service.served(pair, server.host, server.looked_at))
         public = _Public(store, secret)
         found = replace(found, main=public.certificate(pair.main, now), reserve=public.certificate(pair.reserve, now))
         definition = server.definition()
         wanted = desired(definition, pair, now)
     except IosMdmError as error:
         return replace(found, problem=str(error))
-    step = next_step(wanted, pair, _setting(definition, pair, aws.tags), now)
+    step = next_step(wanted, pair, _setting(definition, pair, aws.tags))
     notices = [*wanted.notices, *_late(pair, step, now), *public.notices]
+    scheduled = None
+    if step is None:
+        promote = switch(definition, wanted, pair).promote
+        scheduled, said = is_scheduled(
+            sources.scheduler, promote, name=names(server.name, secret)[Kind.PROMOTE], secret_arn=pair.arn, now=now
+        )
+        notices += said
     if server.distribution is not None:
         chains = [chain for ordinal in wanted.trusted if (chain := public.chain(pair.numbered(ordinal))) is not None]
         complete = len(chains) == sum(pair.numbered(ordinal) is not None for ordinal in wanted.trusted)
         delivered, said = distribution(server, chains if complete else [], base=base)
         found = replace(found, distribution=delivered)
         notices += said
+        if wanted.phase is Phase.CONNECTION_LOST and delivered.devices is not None:
+            lost = [device.enrollment_id for device in delivered.devices]
+            notices.append(to_reenrol(server.name, lost, base=base))
     return replace(
         found,
         phase=_phase(pair, wanted, definition, now),
         apply_at=wanted.apply_at if pair.reserve is not None else None,
         notices=tuple(notices),
         due=_due(definition, pair, wanted, step),
+        scheduled=scheduled,
     )
 
 
@@ -206,7 +241,7 @@ class _Public:
         return credential.certificate + ("" if credential.root in credential.certificate else credential.root)
 
     def _warn(self, message: str) -> None:
-        self.notices.append(Notice(severity=Severity.WARNING, message=message))
+        self.notices.append(Notice(reason="unreadable", severity=Severity.WARNING, message=message))
 
 
 def _setting(definition: PairDefinition, pair: ObservedPair, tags: Mapping[str, str]) -> Setting:
@@ -228,7 +263,11 @@ def _late(pair: ObservedPair, step: Step | None, now: datetime) -> Sequence[Noti
     urgent = isinstance(step, Issue | Restore) or (isinstance(step, MoveLabel) and step.to is not None)
     lost = pair.main is not None and pair.main.facts is not None and now >= expires(pair.main.facts)
     severity = Severity.CRITICAL if urgent and lost else Severity.WARNING if urgent else Severity.NOTICE
-    return (Notice(severity=severity, message=f"`pulumi up` has something to do, first: {described(step)}"),)
+    return (
+        Notice(
+            reason="up-due", severity=severity, message=f"`pulumi up` has something to do, first: {described(step)}"
+        ),
+    )
 
 
 def _phase(pair: ObservedPair, wanted: Desired, definition: PairDefinition, now: datetime) -> Phase:

@@ -54,14 +54,21 @@ def status(
 
 def _gathered(file: Path | None, name: str | None) -> Sequence[Overview]:
     from provider.adapters.clock import clock_from_environment  # noqa: PLC0415 - --help needs none of these
+    from provider.adapters.scheduler import EventBridgeScheduler  # noqa: PLC0415 - the same
     from provider.adapters.secrets_manager import SecretsManager  # noqa: PLC0415 - the same
+    from provider.adapters.tls_probe import TlsProbe  # noqa: PLC0415 - the same
     from provider.cli.definition_file import read_definition, selected_stack_file  # noqa: PLC0415 - the same
-    from provider.cli.overview import overview  # noqa: PLC0415 - the same
+    from provider.cli.overview import Sources, overview  # noqa: PLC0415 - the same
 
     definition = read_definition(selected_stack_file(os.environ) if file is None else file)
     aws = definition.settings.aws
-    store, clock = SecretsManager(region=aws.region), clock_from_environment(os.environ)
-    return [overview(server, aws, store, clock, base=definition.base) for server in definition.servers(name)]
+    sources = Sources(
+        store=SecretsManager(region=aws.region),
+        scheduler=EventBridgeScheduler(region=aws.region),
+        probe=TlsProbe(),
+        clock=clock_from_environment(os.environ),
+    )
+    return [overview(server, aws, sources, base=definition.base) for server in definition.servers(name)]
 
 
 def _server(one: Overview) -> _Json:
@@ -72,12 +79,17 @@ def _server(one: Overview) -> _Json:
         "main": _certificate(one.main),
         "reserve": _certificate(one.reserve),
         "applyAt": _moment(one.apply_at),
+        "scheduled": one.scheduled,
         "notices": [
-            *([{"severity": "unknown", "message": one.problem}] if one.problem is not None else []),
-            *({"severity": str(notice.severity), "message": notice.message} for notice in one.notices),
+            *([_notice("unknown", "unknown", one.problem, None)] if one.problem is not None else []),
+            *(_notice(str(notice.severity), notice.reason, notice.message, notice.due) for notice in one.notices),
         ],
         "distribution": _distribution(one.distribution),
     }
+
+
+def _notice(severity: str, reason: str, message: str, due: datetime | None) -> _Json:
+    return {"severity": severity, "reason": reason, "message": message, "due": _moment(due)}
 
 
 def _certificate(one: Certificate | None) -> _Json | None:

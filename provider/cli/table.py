@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from provider.wording import told
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
@@ -58,12 +60,14 @@ def _table(one: Overview) -> Table:
             _certificate(table, slot, certificate)
     if one.apply_at is not None:
         table.add_row("applied", f"{_utc(one.apply_at)} ({one.apply_at.astimezone():%Y-%m-%d %H:%M:%S %Z})")
+    if one.scheduled:
+        table.add_row("", "by a schedule in AWS, with nobody running anything")
     if one.distribution is not None:
         _distribution(table, one.distribution)
     if one.notices:
         table.add_section()
     for notice in one.notices:
-        table.add_row(_text(str(notice.severity), str(notice.severity)), _text(notice.message))
+        table.add_row(_text(str(notice.severity), str(notice.severity)), _text(told(notice, one.now)))
     return table
 
 

@@ -35,14 +35,16 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """Something that a person should know.
+    """Something that a person should know: what a policy answers.
 
     Args:
+        reason: in a word, the same every time.
         severity: how much it should worry.
         message: what it is, and what to do next.
         due: the moment that it is about, for whoever shows it to add local time and the days left.
     """
 
+    reason: str
     severity: Severity
     message: str
     due: datetime | None = None

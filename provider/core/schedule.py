@@ -30,6 +30,7 @@ __all__ = [
     "Switch",
     "alarm_schedule",
     "names",
+    "plans",
     "promotion_schedule",
     "role_policy",
     "role_trust",
@@ -193,6 +194,14 @@ def promotion_schedule(promote: Promote, *, name: str, secret_arn: str, role: st
         role=role,
         dead_letter=dead_letter,
     )
+
+
+def plans(schedule: Schedule, promote: Promote, secret_arn: str) -> bool:
+    """Return whether *schedule* is for this promotion, whatever role it acts by."""
+    wanted = promotion_schedule(
+        promote, name=schedule.name, secret_arn=secret_arn, role=schedule.role, dead_letter=schedule.dead_letter
+    )
+    return schedule == wanted
 
 
 def alarm_schedule(

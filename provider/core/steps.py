@@ -11,11 +11,9 @@ from typing import TYPE_CHECKING
 
 from provider.core.layout import ADDRESS_TAG, HIGHEST_TAG, MAIN_GENERATION_TAG, OWNER_TAG, facts_tag, facts_value
 from provider.core.model import Label, Role
-from provider.core.moments import expires
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from datetime import datetime
 
     from provider.core.decision import Desired, IssueRequest
     from provider.core.model import ObservedPair, StoredVersion
@@ -121,19 +119,18 @@ class Untag:
 Step = Create | Restore | Issue | RecordFacts | MoveLabel | Tag | Untag
 
 
-def next_step(desired: Desired, observed: ObservedPair | None, setting: Setting, now: datetime) -> Step | None:
+def next_step(desired: Desired, observed: ObservedPair | None, setting: Setting) -> Step | None:
     """Return the next effect that brings the pair closer to *desired*; None when it is there.
 
     Args:
         desired: what it should be, decided from the same *observed*.
         observed: the pair as it is, None where its secret does not exist.
         setting: what the secret is to carry beside its certificates.
-        now: the moment of the decision, aware UTC.
     """
-    return next(_steps(desired, observed, setting, now), None)
+    return next(_steps(desired, observed, setting), None)
 
 
-def _steps(desired: Desired, observed: ObservedPair | None, setting: Setting, now: datetime) -> Iterator[Step]:
+def _steps(desired: Desired, observed: ObservedPair | None, setting: Setting) -> Iterator[Step]:
     if observed is None:
         yield Create(tags={OWNER_TAG: setting.owner, ADDRESS_TAG: setting.host, **setting.tags})
         return
@@ -147,7 +144,7 @@ def _steps(desired: Desired, observed: ObservedPair | None, setting: Setting, no
         yield from _slot(desired, observed, desired.reserve, Label.RESERVE)
     # Before a label goes: a version that nothing names any more must still count among the ordinals.
     yield from _counters(observed, setting)
-    yield from _tidy(desired, observed, now)
+    yield from _tidy(desired, observed)
 
 
 def _tags(observed: ObservedPair, setting: Setting) -> Iterator[Step]:
@@ -197,13 +194,14 @@ def _slot(desired: Desired, observed: ObservedPair, ordinal: int, label: Label) 
         yield Tag(tags={facts_tag(version.version_id): facts_value(version.facts, role)})
 
 
-def _tidy(desired: Desired, observed: ObservedPair, now: datetime) -> Iterator[Step]:
+def _tidy(desired: Desired, observed: ObservedPair) -> Iterator[Step]:
     """Take labels and tags off what is in no slot any more."""
     reserve = observed.holder(Label.RESERVE)
     for version in observed.versions:
         if version.facts is None or version.ordinal in {desired.main, desired.reserve}:
             continue
-        role = Role.MAIN if version.former else Role.DELETED
+        # A former main that devices need no more is not taken up again either.
+        role = Role.MAIN if version.ordinal in desired.formers else Role.DELETED
         if version.role is not role:
             # Before the label goes: a version without a label whose tag still said "reserve" would look like a loss.
             yield Tag(tags={facts_tag(version.version_id): facts_value(version.facts, role)})
@@ -216,9 +214,9 @@ def _tidy(desired: Desired, observed: ObservedPair, now: datetime) -> Iterator[S
         facts_tag(version.version_id)
         for version in observed.versions
         if not version.labels
-        and version.ordinal not in {desired.main, desired.reserve}
+        and version.ordinal not in desired.trusted
         and version.facts is not None
-        and (version.role is Role.DELETED or now >= expires(version.facts))
+        and version.role is Role.DELETED
     ]
     if gone:
         yield Untag(keys=tuple(gone))

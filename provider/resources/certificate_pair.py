@@ -21,8 +21,9 @@ from provider.core.decision import Severity
 from provider.core.steps import described
 from provider.errors import DefinitionError, IosMdmError
 from provider.resources.engine import progress, tell
-from provider.resources.wire import certificate_block, desired_block, name_of, plain, text
+from provider.resources.wire import certificate_block, desired_block, name_of, plain, switch_block, text
 from provider.settings import AwsSettings, parse_server
+from provider.wording import told
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -60,7 +61,7 @@ class CertificatePairProvider(ResourceProvider):
                 failures = [CheckFailure(_property(error), str(error))]
             else:
                 for notice in view.desired.notices:
-                    tell(str(inputs["server"]), notice.severity, notice.message)
+                    tell(str(inputs["server"]), notice.severity, told(notice, view.now))
                 inputs |= _desired(olds, inputs, view)
         return CheckResult(inputs, failures)
 
@@ -125,6 +126,7 @@ class CertificatePair(Resource, module="ios-mdm", name="CertificatePair"):
         certificates: public details and PEM by ``certificate N``.
         applyAt: when the reserve becomes main, RFC 3339, UTC.
         secretArn: of the pair's secret.
+        switch: what should happen to it by itself, for the resource ``Promotion``.
     """
 
     if TYPE_CHECKING:  # at run time Pulumi would hold every nested value against its own idea of these types
@@ -132,20 +134,26 @@ class CertificatePair(Resource, module="ios-mdm", name="CertificatePair"):
         certificates: pulumi.Output[dict[str, dict[str, object]]]
         applyAt: pulumi.Output[str | None]  # noqa: N815 - outputs are camelCase, as Pulumi's are
         secretArn: pulumi.Output[str]  # noqa: N815 - the same
+        switch: pulumi.Output[dict[str, object]]
 
     def __init__(self, name: str, inputs: Mapping[str, object], opts: pulumi.ResourceOptions | None = None) -> None:
-        outputs = {"desired": None, "certificates": None, "applyAt": None, "secretArn": None}
+        outputs = dict.fromkeys(("desired", "certificates", "applyAt", "secretArn", "switch"))
         super().__init__(CertificatePairProvider(), name, {**inputs, **outputs}, opts)
 
 
 def _service(inputs: Wire) -> PairService:
     from provider.adapters.clock import VARIABLE, clock_from_environment  # noqa: PLC0415 - not in the program's process
+    from provider.adapters.scheduler import EventBridgeScheduler  # noqa: PLC0415 - the same
     from provider.adapters.secrets_manager import SecretsManager  # noqa: PLC0415 - the same
+    from provider.adapters.tls_probe import TlsProbe  # noqa: PLC0415 - the same
     from provider.service import PairService  # noqa: PLC0415 - the same
 
+    region = AwsSettings.model_validate(inputs["aws"]).region
     return PairService(
-        SecretsManager(region=AwsSettings.model_validate(inputs["aws"]).region),
+        SecretsManager(region=region),
         clock_from_environment(os.environ),
+        scheduler=EventBridgeScheduler(region=region),
+        probe=TlsProbe(),
         report=progress(str(inputs["server"])),
         rehearsal=bool(os.environ.get(VARIABLE)),
     )
@@ -164,6 +172,7 @@ def _request(inputs: Wire, *, known: bool) -> PairRequest:
         known=known,
         tags=aws.tags,
         kms_key=aws.kms_key,
+        endpoints=server.looked_at,
     )
 
 
@@ -211,6 +220,7 @@ def _outputs(result: PairResult) -> Wire:
         "certificates": {name_of(number): certificate_block(one) for number, one in result.certificates.items()},
         "applyAt": text(result.view.desired.apply_at),
         "secretArn": "" if observed is None else observed.arn,
+        "switch": switch_block(result.switch),
     }
 
 

@@ -18,14 +18,14 @@ from pulumi.dynamic import (
     UpdateResult,
 )
 
-from provider.core.decision import Severity
+from provider.core.decision import Phase, Severity
 from provider.errors import DefinitionError, IosMdmError, StoreError
 from provider.resources.engine import progress, tell
 from provider.resources.wire import known, plain
 from provider.settings import AwsSettings, DistributionSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import pulumi
     from pulumi.dynamic import ConfigureRequest
@@ -48,13 +48,19 @@ class ProfileDistributionProvider(ResourceProvider):
 
     def check(self, _olds: Mapping[str, object], news: Mapping[str, object]) -> CheckResult:
         """Read the list of devices, and tell whether there is another profile to send; send nothing."""
+        from provider.distribution import devices_digest, read_devices  # noqa: PLC0415 - not in the program's process
+
         olds, inputs = cast("Wire", plain(_olds)), cast("Wire", plain(news))
+        phase = inputs.pop("phase", None)
         if not known(inputs["pems"]) and olds and olds["trusted"] == inputs["trusted"]:
             # While the pair is updated its PEMs are unknown, but certificates of the same numbers are the same.
             inputs["pems"] = olds["pems"]
         try:
             ledger = _ledger(_settings(inputs))
-            inputs |= _devices(inputs, ledger)
+            devices = read_devices(_settings(inputs), ledger, base=Path.cwd())
+            inputs |= {"deviceCount": len(devices), "devicesSha256": devices_digest(devices)}
+            if phase == Phase.CONNECTION_LOST:
+                _tell_of_reenrolment(str(inputs["server"]), devices)
             inputs["revision"] = _revision(olds, inputs, ledger)
             if known(inputs["pems"]):
                 _profile(inputs)
@@ -93,8 +99,8 @@ class ProfileDistribution(Resource, module="ios-mdm", name="ProfileDistribution"
 
     Args:
         name: of the resource: the server's.
-        inputs: ``server``, ``host``, ``aws``, ``distribution``, ``trusted`` (names of certificates) and ``pems``
-            (name to PEM chain).
+        inputs: ``server``, ``host``, ``aws``, ``distribution``, ``trusted`` (names of certificates), ``pems`` (name to
+            PEM chain), and ``phase``, which is told of and not kept.
 
     Attributes:
         profile: the .mobileconfig, as text.
@@ -124,11 +130,11 @@ def _ledger(settings: DistributionSettings) -> Ledger | None:
     return None if settings.ledger is None else open_ledger(settings.ledger, base=Path.cwd())
 
 
-def _devices(inputs: Wire, ledger: Ledger | None) -> Wire:
-    from provider.distribution import devices_digest, read_devices  # noqa: PLC0415 - not in the program's process
+def _tell_of_reenrolment(server: str, devices: Sequence[str]) -> None:
+    from provider.reenrolment import to_reenrol  # noqa: PLC0415 - rarely needed
 
-    devices = read_devices(_settings(inputs), ledger, base=Path.cwd())
-    return {"deviceCount": len(devices), "devicesSha256": devices_digest(devices)}
+    notice = to_reenrol(server, devices, base=Path.cwd())
+    tell(server, notice.severity, notice.message)
 
 
 def _revision(olds: Wire, news: Wire, ledger: Ledger | None) -> int:

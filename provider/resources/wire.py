@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from pulumi.output import Unknown
+
+from provider.core.schedule import Alarm, Promote, Switch
 
 if TYPE_CHECKING:
     from provider.core.decision import Desired
     from provider.service import PublicCertificate
 
-__all__ = ["Wire", "certificate_block", "desired_block", "known", "name_of", "plain", "text"]
+__all__ = [
+    "Wire",
+    "certificate_block",
+    "desired_block",
+    "known",
+    "name_of",
+    "plain",
+    "switch_block",
+    "switch_of",
+    "text",
+]
 
 Wire = dict[str, object]
 """A resource's inputs or outputs: JSON values, ``Unknown`` among them in previews."""
@@ -71,6 +83,52 @@ def certificate_block(certificate: PublicCertificate) -> Wire:
         "source": str(certificate.facts.source),
         "pem": certificate.pem,
     }
+
+
+def switch_block(switch: Switch) -> Wire:
+    """Return what should happen by itself as an output; :func:`switch_of` reads it back."""
+    promote = switch.promote
+    return {
+        "promote": None
+        if promote is None
+        else {
+            "at": text(promote.at),
+            "certificate": name_of(promote.certificate),
+            "version": promote.version,
+            "formerVersion": promote.former_version,
+        },
+        "overdue": _alarm_block(switch.overdue),
+        "expiry": _alarm_block(switch.expiry),
+    }
+
+
+def _alarm_block(alarm: Alarm | None) -> Wire | None:
+    return None if alarm is None else {"at": text(alarm.at), "message": alarm.message}
+
+
+def switch_of(block: Wire) -> Switch:
+    """Return the switch that :func:`switch_block` wrote."""
+    promote = cast("Wire | None", block.get("promote"))
+    return Switch(
+        promote=None
+        if promote is None
+        else Promote(
+            at=_moment(promote["at"]),
+            certificate=int(str(promote["certificate"]).rpartition(" ")[2]),
+            version=str(promote["version"]),
+            former_version=str(promote["formerVersion"]),
+        ),
+        overdue=_alarm_of(cast("Wire | None", block.get("overdue"))),
+        expiry=_alarm_of(cast("Wire | None", block.get("expiry"))),
+    )
+
+
+def _alarm_of(block: Wire | None) -> Alarm | None:
+    return None if block is None else Alarm(at=_moment(block["at"]), message=str(block["message"]))
+
+
+def _moment(value: object) -> datetime:
+    return datetime.fromisoformat(str(value))
 
 
 def text(moment: datetime | None) -> str | None:

@@ -98,10 +98,20 @@ def test_the_clock_is_not_set_where_aws_is_real(environ: dict[str, str]) -> None
         EMULATOR,
         {"AWS_ENDPOINT_URL": "http://localhost:4566"},
         {"AWS_ENDPOINT_URL": "http://[::1]:4566"},
-        {"AWS_ENDPOINT_URL_SECRETS_MANAGER": "http://127.0.0.2:4566"},
-        {"AWS_ENDPOINT_URL": "https://example.com", "AWS_ENDPOINT_URL_SECRETS_MANAGER": "http://127.0.0.1:4566"},
+        {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "AWS_ENDPOINT_URL_SECRETS_MANAGER": "http://127.0.0.2:4566"},
+        {
+            f"AWS_ENDPOINT_URL_{service}": "http://127.0.0.2:4566"
+            for service in ("SECRETS_MANAGER", "SCHEDULER", "IAM", "SQS")
+        },
     ],
 )
 def test_an_emulator_is_recognized_by_its_address(environ: dict[str, str]) -> None:
-    """Loopback in every spelling; the endpoint of Secrets Manager itself goes before the common one."""
+    """Loopback in every spelling; a service's own endpoint goes before the common one."""
     assert aws.is_emulator(environ)
+
+
+@pytest.mark.parametrize("service", ["SECRETS_MANAGER", "SCHEDULER", "IAM", "SQS"])
+def test_one_service_on_real_aws_makes_it_no_emulator(service: str) -> None:
+    """A rehearsal's schedule or role must not reach a real account either."""
+    assert not aws.is_emulator(EMULATOR | {f"AWS_ENDPOINT_URL_{service}": "https://example.com"})
+    assert not aws.is_emulator({f"AWS_ENDPOINT_URL_{service}": "http://127.0.0.1:4566"})

@@ -18,10 +18,13 @@ from provider.__main__ import app
 from provider.adapters import aws
 from provider.adapters.clock import FixedClock
 from provider.adapters.ledger import SqliteLedger
+from provider.adapters.prerequisites import AwsPrerequisites
+from provider.adapters.scheduler import EventBridgeScheduler
 from provider.adapters.secrets_manager import SecretsManager
 from provider.core.profile import profile_digest, trust_profile
 from provider.service import PairRequest, PairService
 from provider.settings import parse_server
+from provider.switching import SwitchRequest, SwitchService
 from tests.adapters.conftest import ministack_url, no_aws
 from tools.services import ministack
 from tools.toolchain import ROOT
@@ -76,6 +79,11 @@ class Pair:
         return self.folder / "definition.yaml"
 
     @property
+    def secret(self) -> str:
+        """Name of the pair's secret."""
+        return f"ios-mdm/{self.name}"
+
+    @property
     def ledger(self) -> SqliteLedger:
         """The ledger that the definition names."""
         return SqliteLedger(self.folder / "ledger.db")
@@ -98,6 +106,7 @@ class Pair:
         server = {
             "name": self.name,
             "address": "mdm.example.com",
+            "endpoints": [],
             "main": {"issue": {"key": "ec-p256"}},
             "reserve": {"issue": {"when": "now", "apply": {"afterDays": 30}}},
             **changes,
@@ -117,11 +126,16 @@ class Pair:
         """Write the definition and bring the pair to it, so many days after the start."""
         server = parse_server(self.define(**changes), self.name)
         request = PairRequest(
-            definition=server.definition(), secret=f"ios-mdm/{self.name}", owner="organization/ios-mdm/test", tags={}
+            definition=server.definition(), secret=self.secret, owner="organization/ios-mdm/test", tags={}
         )
-        return PairService(SecretsManager(), FixedClock(moment=START + timedelta(days=days)), rehearsal=True).apply(
-            request
-        )
+        clock = FixedClock(moment=START + timedelta(days=days))
+        made = PairService(SecretsManager(), clock, rehearsal=True).apply(request)
+        if made.view.observed is not None:
+            switch = SwitchRequest(
+                server=self.name, secret=self.secret, secret_arn=made.view.observed.arn, switch=made.switch
+            )
+            SwitchService(EventBridgeScheduler(), AwsPrerequisites(), SecretsManager(), clock).arm(switch)
+        return made
 
     def profile(self, result: PairResult) -> bytes:
         """Return the profile of a pair."""

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from provider.adapters.scheduler import EventBridgeScheduler
 from provider.adapters.secrets_manager import SecretsManager
 from provider.core.certificates import credential_from_json
 from provider.core.layout import version_id
+from provider.core.schedule import Kind, names
 from provider.errors import StoreError
 from tests.cli.conftest import DEVICES, Pair, run
+from tests.tls_server import serving
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,7 +56,7 @@ def test_json_has_one_shape(pair: Pair) -> None:
     details = made.certificates[2].details
     assert answer["severity"] == "warning"
     assert list(server) == [
-        *("name", "address", "phase", "main", "reserve", "applyAt", "notices", "distribution"),
+        *("name", "address", "phase", "main", "reserve", "applyAt", "scheduled", "notices", "distribution"),
     ]
     assert (server["name"], server["phase"], server["applyAt"]) == (pair.name, "overlap", "2040-01-31T00:00:00Z")
     assert server["main"]["certificate"] == 1
@@ -108,7 +111,7 @@ def test_ten_devices_are_named_and_the_others_counted(pair: Pair) -> None:
 
 
 @pytest.mark.parametrize(
-    ("days", "code", "words"), [(0, 1, "there is no reserve"), (380, 2, "in 16 days"), (400, 2, "connection-lost")]
+    ("days", "code", "words"), [(0, 1, "there is no reserve"), (380, 2, "16 days left"), (400, 2, "connection-lost")]
 )
 def test_no_reserve_is_a_warning_and_then_critical(pair: Pair, days: int, code: int, words: str) -> None:
     """The nearer main's expiry, the worse, by the rehearsal's clock."""  # R5 R13
@@ -223,3 +226,53 @@ def test_a_rehearsal_clock_off_the_emulator_is_unknown(pair: Pair) -> None:
     result = pair.status(AWS_ENDPOINT_URL="https://secretsmanager.example.com")
     assert result.code == 3
     assert "IOS_MDM_CLOCK" in result.err
+
+
+def test_a_missing_schedule_is_a_warning(pair: Pair) -> None:
+    """The reserve would not become main by itself; with the schedule, status says that it does."""  # R11
+    pair.deliver(pair.make(), ALL)
+    fine = pair.status()
+    assert fine.code == 0
+    assert "by a schedule in AWS, with nobody running anything" in fine.out
+    EventBridgeScheduler().delete(names(pair.name, pair.secret)[Kind.PROMOTE])
+    result = pair.status("--json")
+    assert result.code == 1
+    (server,) = json.loads(result.out)["servers"]
+    assert server["scheduled"] is False
+    assert [notice["reason"] for notice in server["notices"]] == ["not-scheduled"]
+    assert server["notices"][0]["due"] == "2040-01-31T00:00:00Z"
+
+
+@pytest.mark.parametrize(("served", "code"), [(1, 0), (2, 2)], ids=["main", "another"])
+def test_what_the_server_presents_is_looked_at(pair: Pair, tmp_path: Path, served: int, code: int) -> None:
+    """Main is fine; anything else is critical, and both certificates are named."""  # R16 R17
+    made = pair.make()
+    pair.deliver(made, ALL)
+    value = SecretsManager().read(pair.secret, version_id(pair.secret, served))
+    assert value is not None
+    with serving(value, tmp_path) as endpoint:
+        pair.define(endpoints=[endpoint])
+        result = pair.status()
+    assert result.code == code, result.out
+    assert (f"{endpoint} serves certificate 2, and main is certificate 1" in result.out) == (served == 2)
+
+
+def test_a_server_that_cannot_be_seen_does_not_worry(pair: Pair) -> None:
+    """What is not seen is told as a notice: a pipeline is not always in the server's network."""  # R17
+    pair.deliver(pair.make(), ALL)
+    with socket.socket() as bound:  # a port that is taken, and that nobody listens on
+        bound.bind(("127.0.0.1", 0))
+        pair.define(endpoints=[f"127.0.0.1:{bound.getsockname()[1]}"])
+        result = pair.status()
+    assert result.code == 0
+    assert "connection refused" in result.out
+
+
+def test_a_lost_connection_names_the_devices_to_reenrol(pair: Pair) -> None:
+    """Every device of the server, after what to do."""  # R13
+    pair.make(reserve={"none": True})
+    result = pair.status("--json", days=400)
+    assert result.code == 2
+    (server,) = json.loads(result.out)["servers"]
+    (notice,) = [notice for notice in server["notices"] if notice["reason"] == "reenrol"]
+    assert all(device in notice["message"] for device in DEVICES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,7 @@ from provider.core.definition import (
 )
 from provider.core.layout import version_id
 from provider.core.lifecycle import desired
-from provider.core.model import CertificateFacts, Label, ObservedPair, Role, Source, StoredVersion
+from provider.core.model import CertificateFacts, Label, ObservedPair, Role, Served, Source, StoredVersion
 from provider.core.moments import apply_moment, expires, issued_at, valid_at
 from provider.errors import DefinitionError
 from provider.resources.wire import desired_block
@@ -353,14 +354,40 @@ class TestPromotion:
         for now in (moment, END, END + 200 * DAY):
             assert desired(definition(), observed, now).main == 2
 
-    def test_the_former_main_stays_trusted_until_it_expires(self) -> None:
-        """Devices keep a former main until its notAfter has passed."""
+    @pytest.mark.parametrize(
+        ("served", "trusted"),
+        [
+            pytest.param((), (1, 2), id="nobody looked"),
+            pytest.param((None,), (1, 2), id="it could not be seen"),
+            pytest.param((1,), (1, 2), id="the former is still served"),
+            pytest.param((2, 1), (1, 2), id="one of two endpoints still serves the former"),
+            pytest.param((9,), (1, 2), id="something else is served"),
+            pytest.param((2,), (2,), id="main is served"),
+            pytest.param((2, None), (2,), id="main is served where it can be seen"),
+        ],
+    )
+    def test_a_former_main_leaves_when_it_has_expired_and_the_server_was_seen_to_serve_main(
+        self, served: tuple[int | None, ...], trusted: tuple[int, ...]
+    ) -> None:
+        """Both are needed, and before the expiry nothing lets devices forget it."""
         # R17
         formers = pair(
             version(facts(1), Role.MAIN, Label.FORMER), main(facts(2, issued=END - 60 * DAY)), main_generation=1
         )
+        seen = tuple(
+            Served(endpoint=f"10.0.0.{index}:443", sha256=None if ordinal is None else facts(ordinal).sha256)
+            for index, ordinal in enumerate(served)
+        )
+        formers = replace(formers, served=seen)
         assert desired(definition(), formers, END - SECOND).trusted == (1, 2)
-        assert desired(definition(), formers, END).trusted == (2,)
+        assert desired(definition(), formers, END).trusted == trusted
+
+    def test_expired_formers_that_nobody_saw_replaced_do_not_pile_up(self) -> None:
+        """Each keeps a tag, and AWS allows 50: the newest five stay."""
+        # R17
+        old = [version(facts(n, issued=START - 1000 * DAY), Role.MAIN) for n in range(1, 9)]
+        many = pair(*old, main(facts(9)), main_generation=1)
+        assert desired(definition(), many, START).formers == (4, 5, 6, 7, 8)
 
     def test_the_next_cycle_starts_from_the_new_main(self) -> None:
         """After a promotion the definition is unchanged and the new main's dates count."""

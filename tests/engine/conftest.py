@@ -43,6 +43,7 @@ class World:
         base = {
             "name": self.server,
             "address": "mdm.example.com",
+            "endpoints": [],
             "main": {"issue": {"key": "ec-p256"}},
             "reserve": {"issue": issue},
         }

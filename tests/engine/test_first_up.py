@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509 import load_der_x509_certificate
 
 from provider.core.certificates import fingerprint
+from tools.toolchain import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,7 +72,7 @@ def test_a_second_up_says_unchanged_and_writes_nothing(world: World) -> None:
     world.stack.up().ok()
     world.forget_calls()
     result = world.stack.run("up", "--yes").ok()
-    assert re.search(r"Resources:\n +4 unchanged\n", result.output), result.output
+    assert re.search(r"Resources:\n +5 unchanged\n", result.output), result.output
     assert world.stack.run("preview", "--expect-no-changes").ok()
     assert world.aws.calls, "the proxy must have seen the reads"
     assert world.aws.writes() == []
@@ -201,3 +202,18 @@ def _shapes(pem: str) -> set[str]:
     for number in secret:
         shapes |= {str(number), f"{number:x}", f"{number:X}"}
     return shapes
+
+
+def test_the_outputs_are_what_the_page_says(world: World) -> None:
+    """The keys of `docs/outputs.md` and those that the engine prints are the same."""  # R14
+    world.stack.define([world.definition(distribution=world.distribution())])
+    world.stack.up().ok()
+    shown = world.stack.outputs()["servers"][world.server]
+    page = (ROOT / "docs" / "outputs.md").read_text(encoding="utf-8")
+    server, certificate, profile, promotion = (
+        set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) for table in page.split("|---|---|---|")[1:]
+    )
+    assert set(shown) == server
+    assert set(shown["main"]) == set(shown["reserve"]) == certificate
+    assert set(shown["profile"]) == profile
+    assert set(shown["promotion"]) == promotion

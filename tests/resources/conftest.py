@@ -85,6 +85,7 @@ def engine(mdm_services: MdmServices, monkeypatch: pytest.MonkeyPatch) -> Iterat
         definition = {
             "name": name,
             "address": "mdm.example.com",
+            "endpoints": [],
             "main": {"issue": {"key": "ec-p256"}},
             "reserve": {"issue": issue},
         }

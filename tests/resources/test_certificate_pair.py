@@ -14,6 +14,7 @@ from provider.core.model import Label
 from provider.errors import IosMdmError
 from provider.resources.certificate_pair import CertificatePair, CertificatePairProvider
 from provider.resources.profile_distribution import ProfileDistribution, ProfileDistributionProvider
+from provider.resources.promotion import Promotion, PromotionProvider
 
 if TYPE_CHECKING:
     from tests.resources.conftest import Engine
@@ -149,6 +150,7 @@ class TestFrozen:
         for provider, path in (
             (CertificatePairProvider, b"provider.resources.certificate_pair"),
             (ProfileDistributionProvider, b"provider.resources.profile_distribution"),
+            (PromotionProvider, b"provider.resources.promotion"),
         ):
             stored = base64.b64decode(serialize_provider(provider()))
             assert len(stored) < 150
@@ -160,3 +162,4 @@ class TestFrozen:
         """The URNs of resources carry these."""
         assert CertificatePair._resource_type_name == "dynamic/ios-mdm:CertificatePair"
         assert ProfileDistribution._resource_type_name == "dynamic/ios-mdm:ProfileDistribution"
+        assert Promotion._resource_type_name == "dynamic/ios-mdm:Promotion"

@@ -81,7 +81,7 @@ def test_the_demo_shows_devices_that_have_the_profile_and_stops_without_a_trace(
     state = checkout / ".demo"
     assert state.stat().st_mode & 0o777 == 0o700
     again = _demo(checkout, "up")
-    assert "4 unchanged" in again
+    assert "5 unchanged" in again
     assert "5 of 5 devices have it" in again
     assert len(_fingerprints(first)) == 3
     assert _fingerprints(again) == _fingerprints(first)

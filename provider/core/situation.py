@@ -1,0 +1,96 @@
+"""What a decision is made from: the definition, the pair as it was observed, and the moment, seen together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from provider.core.definition import AfterCurrentExpires, IssueReserve
+from provider.core.model import Label, Role
+from provider.core.moments import apply_moment, expires
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from provider.core.definition import ApplyMoment, NoReserve, PairDefinition
+    from provider.core.model import CertificateFacts, ObservedPair, StoredVersion
+
+__all__ = ["Situation", "later", "waiting_reserve"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """A snapshot that policies answer about.
+
+    Args:
+        definition: what the user wants.
+        observed: the pair as it is.
+        now: the moment, aware UTC, whole seconds.
+        main: facts of the certificate that is main, or becomes it now.
+        reserve: the version that waits to become main; None for none.
+    """
+
+    definition: PairDefinition
+    observed: ObservedPair
+    now: datetime
+    main: CertificateFacts
+    reserve: StoredVersion | None
+
+    @property
+    def requested(self) -> IssueReserve | NoReserve:
+        """What is wanted of a reserve; a silent definition wants an automatic one (R3)."""
+        return self.definition.reserve or IssueReserve()
+
+    @property
+    def apply(self) -> ApplyMoment:
+        """When the reserve is to become main."""
+        return self.requested.apply if isinstance(self.requested, IssueReserve) else AfterCurrentExpires()
+
+    @property
+    def window(self) -> datetime:
+        """From when on a missing reserve is critical (R5)."""
+        return expires(self.main) - timedelta(days=self.definition.warn_days)
+
+    @property
+    def apply_at(self) -> datetime | None:
+        """When the waiting reserve becomes main; None where none waits, or its facts are lost."""
+        if self.reserve is None or self.reserve.facts is None:
+            return None
+        lead = timedelta(minutes=self.definition.promotion.lead_minutes)
+        return apply_moment(self.apply, lead, self.main, self.reserve.facts)
+
+    @property
+    def answered_main(self) -> int:
+        """The last request for a main certificate that was answered."""
+        return self.observed.main_generation or self.definition.main.generation
+
+    def begun(self, role: Role) -> int | None:
+        """Return the ordinal of a certificate that an interrupted run has stored but not put into its slot."""
+        return begun(self.observed, role)
+
+
+def begun(observed: ObservedPair, role: Role) -> int | None:
+    """Return the ordinal of a certificate that is stored for this slot and not in it yet; None for none."""
+    staged = observed.holder(Label.STAGED)
+    if staged is None or staged.labels != {Label.STAGED} or staged.role not in {None, role}:
+        return None
+    return staged.ordinal
+
+
+def waiting_reserve(observed: ObservedPair, main: StoredVersion) -> StoredVersion | None:
+    """Return the reserve: the version labelled so, or the one that lost its label out of band."""
+    reserve = observed.reserve
+    if reserve is not None and reserve.ordinal is not None and reserve.role is not Role.DELETED:
+        return reserve
+    lost = [
+        version
+        for version in observed.versions
+        if version.role is Role.RESERVE and later(version, main) and not version.labels & {Label.MAIN, Label.FORMER}
+    ]
+    return lost[-1] if lost else None
+
+
+def later(version: StoredVersion, than: StoredVersion) -> bool:
+    """Return whether a certificate was made after another one."""
+    return version.ordinal is not None and than.ordinal is not None and version.ordinal > than.ordinal

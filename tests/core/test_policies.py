@@ -1,0 +1,263 @@
+"""Every policy by itself: when it answers, with which reason and severity, and when it is silent."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from provider.core import policies
+from provider.core.decision import Severity
+from provider.core.definition import AfterDays, At, IssueMain, IssueReserve, KeyType, NoReserve, When
+from provider.core.model import Label, Role, Served, Source
+from provider.core.situation import Situation
+from tests.core.test_lifecycle import DAY, END, LEAD, SECOND, START, definition, facts, main, pair, reserve, version
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from provider.core.definition import PairDefinition
+    from provider.core.model import CertificateFacts, ObservedPair, StoredVersion
+    from provider.core.policies import Policy
+
+CHAINS = (policies.REFUSALS, policies.DISMISSALS, policies.PROMOTIONS, policies.ISSUES, policies.WARNINGS)
+ALONE = (policies.main_not_replaced, policies.new_main_asked)
+WINDOW = END - 30 * DAY
+RESERVED = facts(2, issued=END - 60 * DAY)
+
+
+def at(
+    now: datetime,
+    wish: PairDefinition | None = None,
+    *,
+    known: CertificateFacts | None = None,
+    waits: CertificateFacts | None = None,
+    observed: ObservedPair | None = None,
+) -> Situation:
+    """Return a situation with main, and with a reserve where one *waits*."""
+    certificate = known or facts(1)
+    waiting: StoredVersion | None = None if waits is None else reserve(waits)
+    seen = observed or pair(main(certificate), *([] if waiting is None else [waiting]))
+    return Situation(definition=wish or definition(), observed=seen, now=now, main=certificate, reserve=waiting)
+
+
+def says(policy: Policy, situation: Situation) -> tuple[str, Severity] | None:
+    """Return reason and severity of the policy's answer."""
+    answer = policy(situation)
+    return None if answer is None else (answer.reason, answer.severity)
+
+
+def test_every_policy_is_tested_by_name() -> None:
+    """A policy that is added to a chain needs a test here."""
+    text = Path(__file__).read_text(encoding="utf-8")
+    names = [policy.__name__ for chain in CHAINS for policy in chain] + [policy.__name__ for policy in ALONE]
+    assert len(names) == len(set(names))
+    assert [name for name in names if f"policies.{name}" not in text] == []
+    assert [policy.__name__ for chain in CHAINS for policy in chain if not (policy.__doc__ or "").startswith("R")] == []
+
+
+class TestRefusals:
+    """What must not be done."""
+
+    def test_an_issued_reserve_for_a_custom_main(self) -> None:
+        """Asking for one is an error that says to install one, whatever the moment."""  # R4
+        custom = facts(1, source=Source.INSTALLED)
+        for wanted in (IssueReserve(), IssueReserve(when=When.NOW)):
+            answer = policies.custom_main_gets_no_issued_reserve(at(START, definition(wanted), known=custom))
+            assert answer is not None
+            assert "install a custom reserve" in answer.message
+        assert policies.custom_main_gets_no_issued_reserve(at(START, definition(), known=custom)) is None
+        assert policies.custom_main_gets_no_issued_reserve(at(START, definition(NoReserve()), known=custom)) is None
+        assert policies.custom_main_gets_no_issued_reserve(at(START, definition(IssueReserve()))) is None
+
+    def test_a_lowered_generation(self) -> None:
+        """It names both values that would be right."""  # R10
+        third = facts(2, generation=3)
+        answer = policies.generation_is_only_raised(at(START, definition(IssueReserve(generation=2)), waits=third))
+        assert answer is not None
+        assert "set it to 3, or to 4" in answer.message
+        same = at(START, definition(IssueReserve(generation=3)), waits=third)
+        assert policies.generation_is_only_raised(same) is None
+        assert policies.generation_is_only_raised(at(START, definition(IssueReserve(generation=1)))) is None
+
+    @pytest.mark.parametrize("wish", [NoReserve(), IssueReserve(generation=2)], ids=["none", "generation"])
+    def test_a_deletion_in_the_window_without_the_fingerprint(self, wish: NoReserve | IssueReserve) -> None:
+        """From warnDays before main's expiry on the fingerprint is asked for, and told."""  # R10 R32
+        asked = says(policies.deletion_is_confirmed, at(WINDOW, definition(wish), waits=RESERVED))
+        assert asked == ("unconfirmed", Severity.CRITICAL)
+        answer = policies.deletion_is_confirmed(at(WINDOW, definition(wish, confirm="ab" * 32), waits=RESERVED))
+        assert answer is not None
+        assert RESERVED.sha256 in answer.message
+        assert policies.deletion_is_confirmed(at(WINDOW - SECOND, definition(wish), waits=RESERVED)) is None
+        right = definition(wish, confirm=":".join(f"{RESERVED.sha256}"[i : i + 2] for i in range(0, 64, 2)).upper())
+        assert policies.deletion_is_confirmed(at(WINDOW, right, waits=RESERVED)) is None
+        assert policies.deletion_is_confirmed(at(WINDOW, definition(), waits=RESERVED)) is None
+
+    def test_another_main_while_main_is_valid(self) -> None:
+        """A raised main generation is refused with the value to set it back to."""  # R13 R32
+        raised = definition(main=IssueMain(key=KeyType.EC_P256, generation=2))
+        answer = policies.main_not_replaced(at(START, raised))
+        assert answer is not None
+        assert "set it back to 1" in answer.message
+        assert policies.main_not_replaced(at(START)) is None
+
+
+class TestDismissals:
+    """Why a waiting reserve goes."""
+
+    def test_it_has_expired(self) -> None:
+        """An expired reserve is replaced, with a warning."""  # R32
+        short = facts(2, days=10)
+        assert says(policies.it_has_expired, at(short.not_after + SECOND, waits=short)) == (
+            "reserve-expired",
+            Severity.WARNING,
+        )
+        assert policies.it_has_expired(at(short.not_after, waits=short)) is None
+
+    def test_none_is_wanted(self) -> None:
+        """Only `none: true` deletes; a silent definition keeps what there is."""  # R10
+        assert policies.none_is_wanted(at(START, definition(NoReserve()), waits=RESERVED)) is not None
+        assert policies.none_is_wanted(at(START, definition(), waits=RESERVED)) is None
+
+    def test_another_is_wanted(self) -> None:
+        """A raised generation, and nothing else that is edited, asks for another one."""  # R9 R10
+        assert policies.another_is_wanted(at(START, definition(IssueReserve(generation=2)), waits=RESERVED)) is not None
+        edited = IssueReserve(apply=AfterDays(days=20), validity_days=200, key=KeyType.RSA_2048)
+        assert policies.another_is_wanted(at(START, definition(edited), waits=RESERVED)) is None
+
+
+class TestPromotion:
+    """When the waiting reserve becomes main."""
+
+    def test_its_moment_has_come(self) -> None:
+        """Not a second before the apply moment, and from then on."""  # R6 R11
+        assert policies.its_moment_has_come(at(END - LEAD - SECOND, waits=RESERVED)) is None
+        assert says(policies.its_moment_has_come, at(END - LEAD, waits=RESERVED)) == ("due", Severity.NOTICE)
+
+    def test_never_on_hold_and_never_one_that_is_not_valid(self) -> None:
+        """A hold stops it; so does a certificate that is not valid yet, or not any more."""  # R32
+        assert policies.its_moment_has_come(at(END, definition(hold=True), waits=RESERVED)) is None
+        future = replace(RESERVED, not_before=END + DAY)
+        assert policies.its_moment_has_come(at(END, waits=future)) is None
+        past = facts(2, issued=END - 60 * DAY, days=30)
+        assert policies.its_moment_has_come(at(END, waits=past)) is None
+
+
+class TestIssues:
+    """When a reserve is issued."""
+
+    def test_one_is_held_at_all_times(self) -> None:
+        """`when: now` issues as soon as there is none."""  # R2
+        wish = definition(IssueReserve(when=When.NOW, apply=AfterDays(days=30)))
+        assert policies.one_is_held_at_all_times(at(START, wish)) is not None
+        assert policies.one_is_held_at_all_times(at(START, wish, waits=RESERVED)) is None
+        assert policies.one_is_held_at_all_times(at(START, definition())) is None
+
+    def test_main_expires_soon(self) -> None:
+        """Sixty days before main's expiry, or as many as the setting says."""  # R3
+        assert policies.main_expires_soon(at(END - 60 * DAY - SECOND)) is None
+        assert policies.main_expires_soon(at(END - 60 * DAY)) is not None
+        assert policies.main_expires_soon(at(END - 70 * DAY, definition(IssueReserve(before_days=70)))) is not None
+
+    def test_never_for_a_custom_main(self) -> None:
+        """Neither by hand nor automatically."""  # R4
+        custom = facts(1, source=Source.INSTALLED)
+        wish = definition(IssueReserve(when=When.NOW, apply=AfterDays(days=30)))
+        assert policies.one_is_held_at_all_times(at(START, wish, known=custom)) is None
+        assert policies.main_expires_soon(at(END - SECOND, known=custom)) is None
+
+    def test_a_new_main_is_asked_for(self) -> None:
+        """A raised generation asks for one; a run that had begun with it goes on."""  # R13
+        raised = definition(main=IssueMain(key=KeyType.EC_P256, generation=2))
+        assert policies.new_main_asked(at(END, raised)) is not None
+        assert policies.new_main_asked(at(END)) is None
+        begun = pair(main(), version(facts(2), Role.MAIN, Label.STAGED))
+        assert policies.new_main_asked(at(END, observed=begun)) is not None
+
+
+class TestWarnings:
+    """What a person should know."""
+
+    @pytest.mark.parametrize("custom", [True, False], ids=["custom main", "reserve switched off"])
+    def test_no_reserve_comes_by_itself(self, custom: bool) -> None:  # noqa: FBT001 - pytest passes it by name
+        """A warning from the first run on, critical from warnDays before the expiry, with the date."""  # R5
+        known = facts(1, source=Source.INSTALLED if custom else Source.ISSUED)
+        wish = definition(None if custom else NoReserve())
+        policy = policies.no_reserve_comes_by_itself
+        assert says(policy, at(START, wish, known=known)) == ("no-reserve", Severity.WARNING)
+        assert says(policy, at(WINDOW - SECOND, wish, known=known)) == ("no-reserve", Severity.WARNING)
+        assert says(policy, at(WINDOW, wish, known=known)) == ("no-reserve", Severity.CRITICAL)
+        answer = policy(at(WINDOW, wish, known=known))
+        assert answer is not None
+        assert (f"{END:%Y-%m-%d %H:%M} UTC" in answer.message, answer.due) == (True, END)
+        assert ("install one" if custom else "remove `reserve.none`") in answer.message
+        assert policy(at(START)) is None, "an automatic reserve comes by itself"
+        assert policy(at(WINDOW, waits=RESERVED)) is None
+
+    def test_it_came_late(self) -> None:
+        """A period that main's expiry cuts short is told with the moment that counts."""  # R7
+        wish = definition(IssueReserve(apply=AfterDays(days=50)))
+        assert policies.it_came_late(at(END - 60 * DAY, wish, waits=facts(2, issued=END - 60 * DAY))) is None
+        assert says(policies.it_came_late, at(END - DAY, wish, waits=facts(2, issued=END - 40 * DAY))) == (
+            "late",
+            Severity.WARNING,
+        )
+
+    def test_it_is_overdue(self) -> None:
+        """On hold after the apply moment it is a warning, and critical once main has expired."""  # R11 R32
+        held = definition(hold=True)
+        assert policies.it_is_overdue(at(END - LEAD - SECOND, held, waits=RESERVED)) is None
+        assert says(policies.it_is_overdue, at(END - LEAD, held, waits=RESERVED)) == ("overdue", Severity.WARNING)
+        assert says(policies.it_is_overdue, at(END, held, waits=RESERVED)) == ("overdue", Severity.CRITICAL)
+        future = replace(RESERVED, not_before=END + DAY)
+        answer = policies.it_is_overdue(at(END, waits=future))
+        assert answer is not None
+        assert f"valid from {END + DAY:%Y-%m-%d %H:%M} UTC only" in answer.message
+        assert policies.it_is_overdue(at(END - LEAD, waits=RESERVED)) is None, "it is promoted instead"
+
+    def test_an_operator_moved_main(self) -> None:
+        """A main that came before a former one was moved back by hand."""  # R32
+        back = pair(main(facts(1)), version(facts(2), Role.MAIN, Label.FORMER))
+        assert says(policies.an_operator_moved_main, at(START, observed=back)) == ("rolled-back", Severity.WARNING)
+        forth = pair(version(facts(1), Role.MAIN, Label.FORMER), main(facts(2)))
+        assert policies.an_operator_moved_main(at(START, known=facts(2), observed=forth)) is None
+
+    def test_the_server_serves_another(self) -> None:
+        """What is served and is not main is critical, whether it is of the pair or not."""  # R16 R17
+        formers = pair(version(facts(1), Role.MAIN, Label.FORMER), main(facts(2)))
+        for ordinal, name in ((1, "certificate 1"), (7, "an unknown one"), (2, None)):
+            seen = Served(endpoint="10.0.0.5:443", sha256=facts(ordinal).sha256)
+            situation = at(START, known=facts(2), observed=replace(formers, served=(seen,)))
+            answer = policies.the_server_serves_another(situation)
+            if name is None:
+                assert answer is None
+            else:
+                assert answer is not None
+                assert answer.severity is Severity.CRITICAL
+                assert f"10.0.0.5:443 serves {name}, and main is certificate 2" in answer.message
+
+    def test_nobody_could_look(self) -> None:
+        """What could not be looked at is told with its reason, and does not worry."""  # R17
+        blind = Served(endpoint="10.0.0.5:443", sha256=None, problem="connection refused")
+        answer = policies.nobody_could_look(at(START, observed=replace(pair(main()), served=(blind,))))
+        assert answer is not None
+        assert answer.severity is Severity.NOTICE
+        assert "10.0.0.5:443 (connection refused)" in answer.message
+        assert policies.nobody_could_look(at(START)) is None
+
+    def test_successors_inherit_a_shorter_validity(self) -> None:
+        """A reserve that is valid for less than main bounds all that come after it."""  # R8
+        assert policies.successors_inherit(at(START), 397) is None
+        answer = policies.successors_inherit(at(START), 200)
+        assert answer is not None
+        assert "no reserve can be valid for more than its 200 days" in answer.message
+
+
+def test_a_fixed_moment_counts_as_it_is_written() -> None:
+    """`at` promotes at that moment, and not before."""  # R6
+    moment = END - 10 * DAY
+    wish = definition(IssueReserve(apply=At(moment=moment)))
+    assert policies.its_moment_has_come(at(moment - SECOND, wish, waits=RESERVED)) is None
+    assert policies.its_moment_has_come(at(moment, wish, waits=RESERVED)) is not None

@@ -1,0 +1,406 @@
+"""The switch that happens by itself, by the real engine: what is scheduled, taken back, repaired, and found done."""
+
+from __future__ import annotations
+
+import json
+import re
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import boto3
+import pytest
+from moto.moto_server.threaded_moto_server import ThreadedMotoServer
+
+from provider.core.schedule import Kind, names, stem
+from tests.engine.stack import make_stack
+from tools.services import ministack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.engine.conftest import World
+    from tests.engine.stack import Stack
+
+DAY_0 = "2040-01-01T00:00:00Z"
+DAY_10 = "2040-01-11T00:00:00Z"
+DAY_30 = "2040-01-31T00:00:00Z"
+DAY_31 = "2040-02-01T00:00:00Z"
+
+
+def client(service: str, url: str) -> Any:
+    """Return a client of an emulator."""
+    return boto3.client(
+        service,
+        endpoint_url=url,
+        region_name=ministack.REGION,
+        aws_access_key_id="test",
+        aws_secret_access_key="test",  # noqa: S106 - an emulator takes any
+    )
+
+
+class Aws:
+    """What lies in the emulator beside the pair."""
+
+    def __init__(self, world: World) -> None:
+        url = world.services.services.aws_url
+        self.scheduler = client("scheduler", url)
+        self.iam = client("iam", url)
+        self.sqs = client("sqs", url)
+        self.server, self.secret = world.server, world.secret
+
+    def schedule(self, kind: Kind = Kind.PROMOTE) -> dict[str, Any] | None:
+        """Return the schedule of this kind."""
+        try:
+            found: dict[str, Any] = self.scheduler.get_schedule(Name=names(self.server, self.secret)[kind])
+        except self.scheduler.exceptions.ResourceNotFoundException:
+            return None
+        return found
+
+    def role(self) -> str | None:
+        """Return the ARN of the role that was made."""
+        roles = {role["RoleName"]: role["Arn"] for role in self.iam.list_roles()["Roles"]}
+        arn: str | None = roles.get(stem(self.server, self.secret))
+        return arn
+
+    def queue(self) -> str | None:
+        """Return the URL of the queue that was made."""
+        urls = self.sqs.list_queues(QueueNamePrefix=stem(self.server, self.secret)).get("QueueUrls", [])
+        return urls[0] if urls else None
+
+    def fire(self, world: World) -> None:
+        """Do what Scheduler does at the moment: the stored call, and the schedule is gone."""
+        found = self.schedule()
+        assert found is not None
+        world.client.update_secret_version_stage(**json.loads(found["Target"]["Input"]))
+        self.scheduler.delete_schedule(Name=found["Name"])
+
+
+@pytest.fixture
+def aws(world: World) -> Iterator[Aws]:
+    """Return the emulator's other services."""
+    found = Aws(world)
+    yield found
+    for one in (found.scheduler, found.iam, found.sqs):
+        one.close()
+
+
+def at(moment: str) -> dict[str, str]:
+    """Return the variable that sets the clock."""
+    return {"IOS_MDM_CLOCK": moment}
+
+
+def test_an_up_schedules_the_switch_and_a_second_one_writes_nothing(world: World, aws: Aws) -> None:
+    """The schedule moves AWSCURRENT by compare-and-swap, by a role that may do nothing else."""  # R11 R30
+    world.stack.define([world.definition(distribution=world.distribution())])
+    shown = world.stack.up(**at(DAY_0)).ok().output
+    assert "scheduled for 2040-01-31 00:00 UTC: certificate 2 becomes main" in shown
+    found = aws.schedule()
+    assert found is not None
+    assert found["ScheduleExpression"] == "at(2040-01-31T00:00:00)"
+    labels = world.labels()
+    call = json.loads(found["Target"]["Input"])
+    assert (call["MoveToVersionId"], call["RemoveFromVersionId"]) == (labels["RESERVE"], labels["AWSCURRENT"])
+    assert call["VersionStage"] == "AWSCURRENT"
+    assert found["Target"]["RoleArn"] == aws.role()
+    assert found["Target"]["DeadLetterConfig"]["Arn"].endswith(f"{stem(aws.server, aws.secret)}-dead-letters")
+    assert found["ActionAfterCompletion"] == "DELETE"
+    assert world.stack.outputs()["servers"][world.server]["promotion"]["roleArn"] == aws.role()
+    world.forget_calls()
+    assert re.search(r"Resources:\n +5 unchanged\n", world.stack.run("up", "--yes", **at(DAY_10)).ok().output)
+    assert world.stack.run("preview", "--expect-no-changes", **at(DAY_10)).ok()
+    assert world.aws.writes() == []
+
+
+def test_the_schedule_follows_the_definition(world: World, aws: Aws) -> None:
+    """Another apply moment moves it and issues nothing; hold removes it, even while the MDM server is down."""
+    # R9 R11
+    world.stack.define([world.definition(distribution=world.distribution())])
+    world.stack.up(**at(DAY_0)).ok()
+    serials = _serials(world.stack, world.server)
+    later = {"issue": {"when": "now", "apply": {"afterDays": 40}}}
+    world.stack.define([world.definition(reserve=later, distribution=world.distribution())])
+    world.stack.up(**at(DAY_10)).ok()
+    found = aws.schedule()
+    assert found is not None
+    assert found["ScheduleExpression"] == "at(2040-02-10T00:00:00)"
+    assert _serials(world.stack, world.server) == serials
+    down = {"nanomdm": {"url": "http://127.0.0.1:9", "apiKeySecret": "mdm/api-key", "push": False}}
+    profile = {"identifier": f"com.example.{world.server}.trust", "organization": "Another"}
+    broken = world.distribution(channel=down, profile=profile)
+    world.stack.define([world.definition(reserve=later, promotion={"hold": True}, distribution=broken)])
+    assert world.stack.up(**at(DAY_10)).code != 0
+    assert aws.schedule() is None, "hold must work even where the MDM server does not"
+    world.stack.define([world.definition(reserve=later, distribution=world.distribution())])
+    world.stack.up(**at(DAY_10)).ok()
+    assert aws.schedule() is not None
+
+
+def _serials(stack: Stack, server: str) -> dict[str, str]:
+    shown = stack.outputs()["servers"][server]
+    return {slot: shown[slot]["serialNumber"] for slot in ("main", "reserve")}
+
+
+@pytest.mark.parametrize("damage", ["deleted", "moved"])
+def test_a_schedule_that_somebody_changed_is_repaired_once(world: World, aws: Aws, damage: str) -> None:
+    """One update with a warning that names it, then nothing."""  # R11 R30
+    world.stack.define([world.definition()])
+    world.stack.up(**at(DAY_0)).ok()
+    before = aws.schedule()
+    assert before is not None
+    if damage == "deleted":
+        aws.scheduler.delete_schedule(Name=before["Name"])
+    else:
+        kept = {key: before[key] for key in ("Name", "Target", "FlexibleTimeWindow")}
+        aws.scheduler.update_schedule(**kept, ScheduleExpression="at(2040-01-05T00:00:00)")
+    preview = world.stack.run("preview", **at(DAY_10)).ok().output
+    assert f"not as it should be, and made so by `up`: the schedule {before['Name']}" in preview
+    world.stack.up(**at(DAY_10)).ok()
+    after = aws.schedule()
+    assert after is not None
+    assert after["ScheduleExpression"] == before["ScheduleExpression"]
+    assert after["Target"] == before["Target"]
+    assert world.stack.run("preview", "--expect-no-changes", **at(DAY_10)).ok()
+
+
+def test_up_finds_the_promotion_done_and_starts_the_next_cycle(world: World, aws: Aws) -> None:
+    """After the schedule has fired, `up` tidies labels, issues the next reserve, sends the profile, schedules anew."""
+    # R11 R12 R17
+    world.stack.define([world.definition(distribution=world.distribution())])
+    world.stack.up(**at(DAY_0)).ok()
+    before = world.labels()
+    aws.fire(world)
+    fired = world.labels()
+    assert fired["AWSCURRENT"] == fired["RESERVE"] == before["RESERVE"]
+    due = world.stack.run("preview", "--expect-no-changes", **at(DAY_31))
+    assert due.code != 0, "a pipeline that asks for no changes must notice"
+    world.stack.up(**at(DAY_31)).ok()
+    labels = world.labels()
+    assert labels["AWSCURRENT"] == before["RESERVE"]
+    assert labels["AWSPREVIOUS"] == before["AWSCURRENT"]
+    assert labels["RESERVE"] not in before.values()
+    assert "STAGED" not in labels
+    found = aws.schedule()
+    assert found is not None
+    call = json.loads(found["Target"]["Input"])
+    assert (call["MoveToVersionId"], call["RemoveFromVersionId"]) == (labels["RESERVE"], labels["AWSCURRENT"])
+    shown = world.stack.outputs()["servers"][world.server]
+    assert (shown["main"]["certificate"], shown["reserve"]["certificate"]) == ("certificate 2", "certificate 3")
+    assert world.stack.run("preview", "--expect-no-changes", **at(DAY_31)).ok()
+
+
+def test_a_stale_schedule_changes_nothing(world: World, aws: Aws) -> None:
+    """A schedule that fires after `up` has promoted, or fires twice, is refused by AWS."""  # R11 R32
+    world.stack.define([world.definition()])
+    world.stack.up(**at(DAY_0)).ok()
+    stale = aws.schedule()
+    assert stale is not None
+    world.stack.up(**at(DAY_31)).ok()
+    labels = world.labels()
+    with pytest.raises(world.client.exceptions.ClientError):
+        world.client.update_secret_version_stage(**json.loads(stale["Target"]["Input"]))
+    assert world.labels() == labels
+
+
+def test_a_deleted_reserve_leaves_nothing_that_would_promote_it(world: World, aws: Aws) -> None:
+    """`none: true` takes the schedule back with the reserve."""  # R10 R32
+    world.stack.define([world.definition()])
+    world.stack.up(**at(DAY_0)).ok()
+    assert aws.schedule() is not None
+    world.stack.define([world.definition(reserve={"none": True})])
+    shown = world.stack.up(**at(DAY_10)).ok().output
+    assert "the promotion that was scheduled for 2040-01-31 00:00 UTC is taken back" in shown
+    assert aws.schedule() is None
+    assert "RESERVE" not in world.labels()
+
+
+def test_destroy_leaves_no_schedule_no_role_and_no_queue(world: World, aws: Aws) -> None:
+    """What was made for the switch goes with the stack."""  # R30
+    world.stack.define([world.definition(protect=False)])
+    world.stack.up(**at(DAY_0)).ok()
+    assert aws.role() is not None
+    assert aws.queue() is not None
+    world.stack.run("destroy", "--yes", **at(DAY_10)).ok()
+    assert (aws.schedule(), aws.role(), aws.queue()) == (None, None, None)
+
+
+def test_a_role_and_a_queue_of_ones_own_are_used_and_left_alone(world: World, aws: Aws) -> None:
+    """With ARNs in the definition nothing is made, and what had been made before goes."""  # R11
+    world.stack.define([world.definition(protect=False)])
+    world.stack.up(**at(DAY_0)).ok()
+    own = aws.sqs.create_queue(QueueName=f"own-{world.server}")["QueueUrl"]
+    arn = aws.sqs.get_queue_attributes(QueueUrl=own, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    role = aws.iam.create_role(RoleName=f"own-{world.server}", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+    promotion = {"roleArn": role, "deadLetterArn": arn, "alarmArn": arn}
+    world.stack.define([world.definition(protect=False, promotion=promotion)])
+    world.stack.up(**at(DAY_0)).ok()
+    for kind in Kind:
+        found = aws.schedule(kind)
+        assert found is not None
+        assert (found["Target"]["RoleArn"], found["Target"]["DeadLetterConfig"]["Arn"]) == (role, arn)
+    assert (aws.role(), aws.queue()) == (None, None)
+    world.stack.run("destroy", "--yes", **at(DAY_10)).ok()
+    assert [aws.schedule(kind) for kind in Kind] == [None, None, None]
+    assert role in {one["Arn"] for one in aws.iam.list_roles()["Roles"]}
+
+
+def test_alarms_are_armed_for_what_is_due_next_and_armed_anew(world: World, aws: Aws) -> None:
+    """Three days after the next due moment; an `up` with nothing due writes nothing, the one that does it re-arms."""
+    # R5 R11
+    queue = aws.sqs.create_queue(QueueName=f"alarms-{world.server}")["QueueUrl"]
+    arn = aws.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    automatic = world.definition(reserve=None, promotion={"alarmArn": arn})
+    world.stack.define([automatic])
+    world.stack.up(**at(DAY_0)).ok()
+    # Main expires on 2041-01-31 23:55 UTC; its reserve is due 60 days before, and the window begins 30 days before.
+    assert _moment(aws.schedule(Kind.OVERDUE)) == "at(2040-12-05T23:55:00)"
+    assert _moment(aws.schedule(Kind.EXPIRY)) == "at(2041-01-01T23:55:00)"
+    assert aws.schedule() is None
+    world.forget_calls()
+    world.stack.run("up", "--yes", **at("2040-11-01T00:00:00Z")).ok()
+    assert world.aws.writes() == []
+    world.stack.up(**at("2040-12-03T00:00:00Z")).ok()
+    assert _moment(aws.schedule()) == "at(2041-01-30T23:55:00)"
+    assert _moment(aws.schedule(Kind.OVERDUE)) == "at(2041-02-02T23:55:00)"
+    assert _moment(aws.schedule(Kind.EXPIRY)) == "at(2041-12-04T23:55:00)", "the reserve's own, less 30 days"
+    found = aws.schedule(Kind.OVERDUE)
+    assert found is not None
+    assert json.loads(found["Target"]["Input"])["server"] == world.server
+
+
+def _moment(found: dict[str, Any] | None) -> str | None:
+    return None if found is None else str(found["ScheduleExpression"])
+
+
+def test_the_day_something_is_due_is_seen_in_the_preview(world: World) -> None:
+    """State and reason change in the preview, and `--expect-no-changes` ends with a code of its own."""  # R30
+    world.stack.define([world.definition(reserve=None)])
+    world.stack.up(**at(DAY_0)).ok()
+    assert world.stack.run("preview", "--expect-no-changes", **at("2040-12-01T00:00:00Z")).ok()
+    preview = world.stack.run("preview", "--diff", "--expect-no-changes", **at("2040-12-03T00:00:00Z"))
+    assert preview.code != 0
+    assert re.search(r'phase *: "steady" => "overlap"', preview.output), preview.output
+    assert re.search(r'reserve *: "none" => "certificate 2"', preview.output)
+    assert "minutes before main expires" in preview.output
+
+
+def test_a_saved_plan_that_went_stale_is_refused(world: World) -> None:
+    """The clock crossed a window between plan and `up`: the engine refuses, and nothing is written."""  # R30
+    world.stack.define([world.definition()])
+    world.stack.up(**at(DAY_0)).ok()
+    world.stack.run("preview", "--save-plan", "plan.json", PULUMI_EXPERIMENTAL="true", **at(DAY_10)).ok()
+    world.forget_calls()
+    stale = world.stack.up("--plan", "plan.json", PULUMI_EXPERIMENTAL="true", **at(DAY_31))
+    assert stale.code != 0
+    assert "violates plan" in stale.output
+    assert world.aws.writes() == []
+    fresh = world.stack.run("preview", "--save-plan", "plan.json", PULUMI_EXPERIMENTAL="true", **at(DAY_31))
+    fresh.ok()
+    world.stack.up("--plan", "plan.json", PULUMI_EXPERIMENTAL="true", **at(DAY_31)).ok()
+    assert world.stack.outputs()["servers"][world.server]["main"]["certificate"] == "certificate 2"
+
+
+def test_a_lost_connection_names_the_devices(world: World) -> None:
+    """Main expired without a reserve: the output says which devices must be re-enrolled, and how to go on."""  # R13
+    world.stack.define([world.definition(reserve={"none": True}, distribution=world.distribution())])
+    world.stack.up(**at(DAY_0)).ok()
+    late = at("2041-03-01T00:00:00Z")
+    lost = world.stack.run("preview", **late).ok().output
+    assert "raise main.issue.generation to 2" in lost
+    assert "every device must get its management profile reinstalled" in lost
+    for device in world.services.fleet.ids():
+        assert device in lost
+    again = {"issue": {"key": "ec-p256", "generation": 2}}
+    world.stack.define([world.definition(main=again, reserve={"none": True}, distribution=world.distribution())])
+    assert "reinstalled" in world.stack.up(**late).ok().output
+    assert world.stack.outputs()["servers"][world.server]["main"]["certificate"] == "certificate 2"
+
+
+@contextmanager
+def _emulator(kind: str, world: World) -> Iterator[str]:
+    if kind == "ministack":
+        yield world.services.services.aws_url
+        return
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    _, port = server.get_host_and_port()
+    yield f"http://127.0.0.1:{port}"
+    server.stop()
+
+
+@pytest.mark.parametrize("emulator", ["ministack", "moto"])
+@pytest.mark.parametrize("moment", [DAY_0, DAY_31], ids=["creation", "promotion"])
+def test_two_runs_at_the_same_time_end_in_one_pair(world: World, tmp_path: Path, emulator: str, moment: str) -> None:
+    """Two engines with states of their own do the same at once: one pair, and another run changes nothing."""
+    # R11 R32
+    with _emulator(emulator, world) as url:
+        stacks = []
+        for name in ("a", "b"):
+            (tmp_path / name).mkdir()
+            stacks.append(make_stack(tmp_path / name, url))
+        server = world.definition(name=f"s{uuid4().hex[:8]}")
+        for stack in stacks:
+            stack.define([server])
+            if moment != DAY_0:
+                stack.up(**at(DAY_0)).ok()
+        with ThreadPoolExecutor(2) as pool:
+            results = list(pool.map(lambda stack: stack.up(**at(moment)), stacks))
+        for result in results:
+            assert "Traceback" not in result.output
+        for stack, result in zip(stacks, results, strict=True):
+            if result.code != 0:  # the other one was quicker; this one says so, and goes on at the next run
+                assert "run again" in result.output, result.output
+                stack.up(**at(moment)).ok()
+        for stack in stacks:
+            stack.up(**at(moment)).ok()
+            stack.run("preview", "--expect-no-changes", **at(moment)).ok()
+        shown = [stack.outputs()["servers"][server["name"]] for stack in stacks]
+        assert shown[0]["main"]["sha256"] == shown[1]["main"]["sha256"]
+        assert shown[0]["reserve"]["sha256"] == shown[1]["reserve"]["sha256"]
+        expected = ("certificate 1", "certificate 2") if moment == DAY_0 else ("certificate 2", "certificate 3")
+        assert (shown[0]["main"]["certificate"], shown[0]["reserve"]["certificate"]) == expected
+        found = client("secretsmanager", url).describe_secret(SecretId=f"ios-mdm/{server['name']}")
+        # moto lists a label twice on a version that it was put on twice.
+        holders = [label for labels in found["VersionIdsToStages"].values() for label in set(labels)]
+        assert sorted(holders) == sorted(set(holders)), "every label is on one version"
+
+
+def test_a_run_that_races_the_schedule_ends_well(world: World, aws: Aws) -> None:
+    """The schedule fires while `up` promotes: whichever is first, the other one finds it done."""  # R11
+    world.stack.define([world.definition()])
+    world.stack.up(**at(DAY_0)).ok()
+    stale = aws.schedule()
+    assert stale is not None
+    call = json.loads(stale["Target"]["Input"])
+    before = world.labels()
+
+    def fire_until_done() -> None:
+        while world.labels()["AWSCURRENT"] == before["AWSCURRENT"]:
+            try:
+                world.client.update_secret_version_stage(**call)
+            except world.client.exceptions.ClientError:
+                return
+
+    with ThreadPoolExecutor(1) as pool:
+        firing = pool.submit(fire_until_done)
+        result = world.stack.up(**at(DAY_31))
+        firing.result(timeout=120)
+    if result.code != 0:
+        assert "run again" in result.output, result.output
+    world.stack.up(**at(DAY_31)).ok()
+    labels = world.labels()
+    assert (labels["AWSCURRENT"], labels["AWSPREVIOUS"]) == (before["RESERVE"], before["AWSCURRENT"])
+    assert world.stack.run("preview", "--expect-no-changes", **at(DAY_31)).ok()
+
+
+def test_the_previewer_needs_no_write_and_no_value(world: World) -> None:
+    """A preview on the day something is due reads what is public, and nothing else."""  # R29 R30
+    world.stack.define([world.definition()])
+    world.stack.up(**at(DAY_0)).ok()
+    world.forget_calls()
+    world.stack.run("preview", **at(DAY_31)).ok()
+    assert world.aws.calls
+    assert world.aws.writes() == []
+    assert "GetSecretValue" not in world.aws.calls

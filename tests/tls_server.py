@@ -1,0 +1,41 @@
+"""A TLS server on loopback that presents a pair's certificate, for tests that look at what is served."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@contextmanager
+def serving(value: str, folder: Path) -> Iterator[str]:
+    """Serve with the certificate and key of a secret's *value*; yield ``127.0.0.1:port``."""
+    pair = json.loads(value)
+    for name in ("tls.crt", "tls.key"):
+        (folder / name).write_text(pair[name], encoding="ascii")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "tls.crt", folder / "tls.key")
+
+    class Quiet(ThreadingHTTPServer):
+        daemon_threads = True
+
+        def handle_error(self, *_args: object) -> None:
+            """Say nothing: a client that only looks ends the connection early."""
+
+    server = Quiet(("127.0.0.1", 0), BaseHTTPRequestHandler)
+    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield f"127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
