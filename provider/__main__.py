@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from provider.cli.consume import consume
 from provider.cli.exits import StatusCommand
 from provider.cli.forecast import forecast
 from provider.cli.profile import profile
@@ -24,6 +25,7 @@ app.command(cls=StatusCommand)(status)
 app.command()(forecast)
 app.command()(profile)
 app.command()(receive)
+app.command()(consume)
 
 if __name__ == "__main__":
     app(prog_name="python -m provider")

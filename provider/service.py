@@ -2,33 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_exponential
 
+from provider.core.decision import InstallRequest
 from provider.core.definition import IssueReserve
 from provider.core.layout import (
     HIGHEST_TAG,
     MAIN_GENERATION_TAG,
     OWNER_TAG,
+    RESERVE_SINCE_TAG,
     facts_tag,
     facts_value,
+    moment_value,
     observed_pair,
     version_id,
 )
 from provider.core.lifecycle import desired
 from provider.core.model import Label, Role, Source
 from provider.core.schedule import Kind, Switch, names, plans, switch
-from provider.core.steps import Create, Issue, MoveLabel, RecordFacts, Restore, Setting, Tag, Untag, next_step
+from provider.core.steps import Create, Install, Issue, MoveLabel, RecordFacts, Restore, Setting, Tag, Untag, next_step
 from provider.errors import DefinitionError, LabelMovedError, OwnershipError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
-    from provider.core.decision import Desired, IssueRequest
+    from provider.core.decision import Desired, Request
     from provider.core.definition import PairDefinition
     from provider.core.model import (
         CertificateDetails,
@@ -63,6 +66,7 @@ class PairRequest:
         tags: the user's own, for the secret.
         kms_key: that the secret is created with; None for the account's default.
         endpoints: where to look what the server presents; empty for nowhere.
+        offered: gives the custom certificates that the definition offers, by the fingerprint of their leaf.
     """
 
     definition: PairDefinition
@@ -73,6 +77,7 @@ class PairRequest:
     tags: Mapping[str, str]
     kms_key: str | None = None
     endpoints: tuple[str, ...] = ()
+    offered: Mapping[str, Callable[[], Credential]] = field(default_factory=dict)
 
     @property
     def setting(self) -> Setting:
@@ -82,7 +87,7 @@ class PairRequest:
             owner=self.owner,
             host=self.definition.host,
             tags=self.tags,
-            main_generation=self.definition.main.generation,
+            main_generation=self.definition.issue.generation,
             reserve_generation=reserve.generation if isinstance(reserve, IssueReserve) else 1,
         )
 
@@ -304,6 +309,8 @@ class PairService:
                 store.restore(secret)
             case Issue():
                 self._issue(request, observed, step)
+            case Install():
+                self._install(request, observed, step)
             case RecordFacts():
                 self._record(request, step)
             case MoveLabel():
@@ -319,10 +326,7 @@ class PairService:
 
         wanted = step.request
         version = version_id(request.secret, wanted.ordinal)
-        if self._store.read(request.secret, version) is not None:
-            holder = None if observed is None else observed.holder(Label.STAGED)
-            current = None if holder is None else holder.version_id
-            self._store.move_label(request.secret, Label.STAGED, to=version, current=current)
+        if self._adopted(request.secret, version, observed):
             return
         self._report(f"issuing certificate {wanted.ordinal} ({wanted.role}, {wanted.key}, {wanted.validity_days} days)")
         main = None if observed is None or observed.main is None else observed.main.facts
@@ -336,12 +340,36 @@ class PairService:
         )
         self._store.put(request.secret, version, credential_to_json(credential))
 
+    def _install(self, request: PairRequest, observed: ObservedPair | None, step: Install) -> None:
+        from provider.core.certificates import credential_to_json  # noqa: PLC0415 - cryptography only where needed
+
+        wanted = step.request
+        version = version_id(request.secret, wanted.ordinal)
+        if self._adopted(request.secret, version, observed):
+            return
+        self._report(f"installing certificate {wanted.ordinal} ({wanted.role}), {wanted.offered.sha256}")
+        credential = request.offered[wanted.offered.sha256]()
+        if credential.sha256 != wanted.offered.sha256:
+            raise DefinitionError(
+                f"{wanted.role}.install: the file has changed since it was checked, from {wanted.offered.sha256} to "
+                f"{credential.sha256}: run again"
+            )
+        self._store.put(request.secret, version, credential_to_json(credential))
+
+    def _adopted(self, secret: str, version: str, observed: ObservedPair | None) -> bool:
+        """Take up the version that an interrupted run has stored; return whether there is one."""
+        if self._store.read(secret, version) is None:
+            return False
+        holder = None if observed is None else observed.holder(Label.STAGED)
+        current = None if holder is None else holder.version_id
+        self._store.move_label(secret, Label.STAGED, to=version, current=current)
+        return True
+
     def _record(self, request: PairRequest, step: RecordFacts) -> None:
         from provider.core.certificates import facts  # noqa: PLC0415 - cryptography only where needed
 
         credential = self._credential(request.secret, step.version_id)
-        source = Source.ISSUED if credential.certificate == credential.root else Source.INSTALLED
-        found = facts(credential, ordinal=step.ordinal, source=source, generation=step.generation)
+        found = facts(credential, ordinal=step.ordinal, source=_source(credential, step), generation=step.generation)
         role = step.role
         tags = {HIGHEST_TAG: str(max(step.highest, step.ordinal))}
         if step.request is not None:
@@ -349,6 +377,8 @@ class PairService:
                 role = Role.DELETED
             elif role is Role.MAIN:
                 tags[MAIN_GENERATION_TAG] = str(step.generation)
+            elif isinstance(step.request, InstallRequest):
+                tags[RESERVE_SINCE_TAG] = moment_value(self._clock.now())
         self._store.tag(request.secret, {facts_tag(step.version_id): facts_value(found, role), **tags})
 
     def _move(self, secret: str, step: MoveLabel) -> None:
@@ -403,8 +433,20 @@ class PairService:
         }
 
 
-def _fulfils(credential: Credential, host: str, wanted: IssueRequest) -> bool:
+def _source(credential: Credential, step: RecordFacts) -> Source:
+    """Return where a certificate comes from; where the record of it is lost, its own shape tells."""
+    from provider.core.certificates import is_issued_here  # noqa: PLC0415 - cryptography only where needed
+
+    if step.request is not None:
+        return Source.INSTALLED if isinstance(step.request, InstallRequest) else Source.ISSUED
+    return Source.ISSUED if is_issued_here(credential.certificate) else Source.INSTALLED
+
+
+def _fulfils(credential: Credential, host: str, wanted: Request) -> bool:
     """Tell whether a certificate that an interrupted run stored is the one that is wanted now."""
+    if isinstance(wanted, InstallRequest):
+        return credential.sha256 == wanted.offered.sha256
+
     from provider.core.certificates import details  # noqa: PLC0415 - cryptography only where needed
 
     found = details(credential.certificate)

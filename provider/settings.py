@@ -33,6 +33,8 @@ from provider.core.definition import (
     AfterCurrentExpires,
     AfterDays,
     At,
+    InstallMain,
+    InstallReserve,
     IssueMain,
     IssueReserve,
     KeyType,
@@ -44,7 +46,7 @@ from provider.core.definition import (
 from provider.errors import DefinitionError
 
 if TYPE_CHECKING:
-    from provider.core.definition import ApplyMoment
+    from provider.core.definition import ApplyMoment, Offered
 
 MOST_FORMERS = 20
 """A former main keeps a tag and a place in the profile until it expires. AWS allows 50 tags, 20 are the user's own."""
@@ -71,6 +73,15 @@ def _dns_name(address: str) -> str:
     if host.endswith("."):
         raise ValueError(f"{host!r} must be written without the trailing dot")
     return f"{host}:{int(port)}" if port else host
+
+
+def _bundle(bundle: str) -> str:
+    kind, colon, name = bundle.partition(":")
+    if kind == "secret" and colon:
+        _secret_name(name)
+    elif not bundle.strip():
+        raise ValueError("is empty: the path of a PEM, PFX or P12 file, or `secret:` and the name of a secret")
+    return bundle
 
 
 def _endpoint(endpoint: str) -> str:
@@ -160,6 +171,7 @@ RoleArn = Annotated[StrictStr, AfterValidator(_role_arn)]
 BoundaryArn = Annotated[StrictStr, AfterValidator(_boundary_arn)]
 QueueArn = Annotated[StrictStr, AfterValidator(_queue_arn)]
 AlarmArn = Annotated[StrictStr, AfterValidator(_alarm_arn)]
+Fingerprint = Annotated[StrictStr, Field(pattern=r"^([0-9A-Fa-f]{2}:?){32}$")]
 Days = Annotated[StrictInt, Field(ge=1, le=36500)]
 ValidityDays = Annotated[StrictInt, Field(ge=1, le=LONGEST_VALIDITY_DAYS)]
 Generation = Annotated[StrictInt, Field(ge=1, le=999_999_999)]
@@ -190,10 +202,41 @@ class IssueMainSettings(_Model):
     generation: Generation = 1
 
 
+class _BundleSettings(_Model):
+    """A custom certificate: its file, and where the password of the file is; never the password itself (R29)."""
+
+    bundle: Annotated[StrictStr, AfterValidator(_bundle)]
+    password_secret: SecretName | None = None
+    password_file: StrictStr | None = None
+    password_env: Annotated[StrictStr, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
+    trust: list[StrictStr] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _one_password(self) -> Self:
+        if sum(one is not None for one in (self.password_secret, self.password_file, self.password_env)) > 1:
+            raise ValueError("takes at most one of passwordSecret, passwordFile and passwordEnv")
+        return self
+
+
+class InstallMainSettings(_BundleSettings):
+    """Main is a custom certificate."""
+
+    adopt: StrictBool = False
+
+
 class MainSettings(_Model):
-    """Where main comes from."""
+    """Where main comes from: it is issued, or installed."""
 
     issue: IssueMainSettings = Field(default_factory=IssueMainSettings)
+    install: InstallMainSettings | None = None
+    replace_now: StrictBool = False
+    confirm: Fingerprint | None = None
+
+    @model_validator(mode="after")
+    def _not_both(self) -> Self:
+        if self.install is not None and "issue" in self.model_fields_set:
+            raise ValueError("has both issue and install: keep one of them")
+        return self
 
 
 class ApplySettings(_Model):
@@ -227,17 +270,25 @@ class IssueReserveSettings(_Model):
     generation: Generation = 1
 
 
+class InstallReserveSettings(_BundleSettings):
+    """The reserve is a custom certificate."""
+
+    apply: ApplySettings = Field(default_factory=lambda: ApplySettings.model_validate({"afterCurrentExpires": True}))
+
+
 class ReserveSettings(_Model):
-    """Where the reserve comes from: ``issue``, or ``none: true``."""
+    """Where the reserve comes from: ``issue``, ``install``, or ``none: true``."""
 
     issue: IssueReserveSettings | None = None
+    install: InstallReserveSettings | None = None
     none: Literal[True] | None = None
-    confirm: Annotated[StrictStr, Field(pattern=r"^([0-9A-Fa-f]{2}:?){32}$")] | None = None
+    confirm: Fingerprint | None = None
 
     @model_validator(mode="after")
     def _not_both(self) -> Self:
-        if self.issue is not None and self.none is not None:
-            raise ValueError("has both issue and none: keep one of them")
+        given = [key for key in ("issue", "install", "none") if getattr(self, key) is not None]
+        if len(given) > 1:
+            raise ValueError(f"has both {given[0]} and {given[1]}: keep one of them")
         return self
 
 
@@ -356,31 +407,70 @@ class ServerSettings(_Model):
 
     @model_validator(mode="after")
     def _reserve_lives_long_enough(self) -> Self:
-        issue = self.reserve.issue if self.reserve is not None else None
-        issue = issue or (IssueReserveSettings() if self.reserve is None or self.reserve.none is None else None)
-        if issue is not None:
+        reserve = self.reserve
+        issue = None if reserve is None else reserve.issue
+        silent = reserve is None or (reserve.none is None and reserve.install is None)
+        issue = issue or (IssueReserveSettings() if silent else None)
+        if issue is not None and self.main.install is None:
             _check_reserve(self.main.issue, issue, self.warn_days, timedelta(minutes=self.promotion.lead_minutes))
         return self
 
-    def definition(self) -> PairDefinition:
-        """Return what the core decides from."""
-        main = self.main.issue
+    @model_validator(mode="after")
+    def _no_issued_reserve_beside_a_custom_main(self) -> Self:
+        if self.main.install is not None and self.reserve is not None and self.reserve.issue is not None:
+            raise ValueError(
+                "reserve.issue asks for an issued reserve beside a custom main (main.install): a reserve is never "
+                "issued for it, so install a custom one (R4)"
+            )
+        return self
+
+    def definition(self, *, main: Offered | None = None, reserve: Offered | None = None) -> PairDefinition:
+        """Return what the core decides from.
+
+        Args:
+            main: what the file of main.install holds.
+            reserve: what the file of reserve.install holds.
+
+        Raises:
+            DefinitionError: There is an install whose file nobody has read.
+        """
         return PairDefinition(
             name=self.name,
             host=self.host,
-            main=IssueMain(validity_days=main.validity_days, key=main.key, generation=main.generation),
-            reserve=_reserve(self.reserve),
+            main=_main(self.main, main),
+            replace_main=self.main.replace_now,
+            confirm_main=self.main.confirm,
+            reserve=_reserve(self.reserve, reserve),
             confirm=None if self.reserve is None else self.reserve.confirm,
             warn_days=self.warn_days,
             promotion=Promotion(lead_minutes=self.promotion.lead_minutes, hold=self.promotion.hold),
         )
 
 
-def _reserve(settings: ReserveSettings | None) -> IssueReserve | NoReserve | None:
-    if settings is None or (settings.none is None and settings.issue is None):
+def _main(settings: MainSettings, offered: Offered | None) -> IssueMain | InstallMain:
+    if settings.install is not None:
+        return InstallMain(offered=_read("main", offered))
+    issue = settings.issue
+    return IssueMain(validity_days=issue.validity_days, key=issue.key, generation=issue.generation)
+
+
+def _read(slot: str, offered: Offered | None) -> Offered:
+    if offered is None:
+        raise DefinitionError(f"{slot}.install: its file is needed for that, and cannot be read here")
+    return offered
+
+
+def _reserve(
+    settings: ReserveSettings | None, offered: Offered | None
+) -> IssueReserve | InstallReserve | NoReserve | None:
+    if settings is None:
         return None
-    if settings.issue is None:
+    if settings.none is not None:
         return NoReserve()
+    if settings.install is not None:
+        return InstallReserve(offered=_read("reserve", offered), apply=settings.install.apply.moment())
+    if settings.issue is None:
+        return None
     issue = settings.issue
     return IssueReserve(
         when=issue.when,

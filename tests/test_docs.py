@@ -7,10 +7,14 @@ import re
 from pathlib import Path
 from typing import Any
 
+import botocore
+import botocore.session
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
+from moto.iam.policy_validation import IAMPolicyDocumentValidator, IAMTrustPolicyDocumentValidator
 
+from provider.core import schedule
 from provider.core.decision import Phase
 from provider.core.definition import KeyType
 from provider.core.layout import ADDRESS_TAG, HIGHEST_TAG, MAIN_GENERATION_TAG, OWNER_TAG
@@ -46,6 +50,9 @@ def policy(name: str) -> dict[str, Any]:
     ]
     parsed: dict[str, Any] = json.loads(block["text"])
     return parsed
+
+
+POLICIES = re.findall(r"^```json policy=(\S+)$", read("docs/permissions.md"), re.MULTILINE)
 
 
 def actions(name: str) -> set[str]:
@@ -177,15 +184,88 @@ def test_every_decision_is_in_the_list() -> None:
     assert written == set(re.findall(r"\((0[^)]+\.md)\)", read("docs/decisions/README.md")))
 
 
+def called(module: str, service: str) -> set[str]:
+    """Return the calls of *service* in an adapter, as IAM policies have them."""
+    named = set(
+        re.findall(r'"([A-Z]\w+)",\s*(?:(?:schedule\.)?name|_NOBODY)\b', read(f"provider/adapters/{module}.py"))
+    )
+    known = set(botocore.session.get_session().get_service_model(service).operation_names)
+    return {f"{service}:{operation}" for operation in named & known}
+
+
 def test_the_deployer_may_do_what_the_code_does() -> None:
-    """The policy has the calls of the adapter, no more and no fewer."""
-    called = set(re.findall(r'"([A-Z]\w+)",\s*(?:name|_NOBODY)\b', read("provider/adapters/secrets_manager.py")))
-    assert actions("deployer") == {f"secretsmanager:{operation}" for operation in called}
+    """The policies have the calls of the adapters, no more and no fewer."""
+    calls = (
+        called("secrets_manager", "secretsmanager")
+        | called("scheduler", "scheduler")
+        | called("prerequisites", "iam")
+        | called("prerequisites", "sqs")
+    )
+    assert {action.partition(":")[0] for action in calls} == {"secretsmanager", "scheduler", "iam", "sqs"}
+    # IAM asks for these two beside CreateSchedule and CreateRole. The last one would undo a boundary.
+    beside, left_out = {"iam:PassRole", "iam:TagRole"}, {"iam:DeleteRolePermissionsBoundary"}
+    assert actions("deployer") | actions("deployer-roles") == (calls | beside) - left_out
+    assert left_out < calls
+    assert all(f"`{action}` is missing on purpose" in read("docs/permissions.md") for action in left_out)
+
+
+def test_no_call_is_made_that_the_policies_do_not_know() -> None:
+    """Every call in an adapter goes through ``aws.answer``, by the name that the tests above look for."""
+    for module in ("secrets_manager", "scheduler", "prerequisites"):
+        made = set(re.findall(r"self\._(?:client|iam|sqs)\.(\w+)\(", read(f"provider/adapters/{module}.py")))
+        services = ("iam", "sqs") if module == "prerequisites" else (module.replace("_", ""),)
+        named = set().union(*(called(module, service) for service in services))
+        assert made == {botocore.xform_name(action.partition(":")[2]) for action in named}, module
+
+
+def test_roles_are_made_within_the_boundary_only() -> None:
+    """A deployer that writes policies of roles cannot give them more than the boundary has."""
+    within, other = policy("deployer-roles")["Statement"]
+    assert set(within["Condition"]["StringEquals"]) == {"iam:PermissionsBoundary"}
+    assert {"iam:CreateRole", "iam:PutRolePolicy", "iam:PutRolePermissionsBoundary"} <= set(within["Action"])
+    assert not [action for action in other["Action"] if action.startswith(("iam:Put", "iam:Create", "iam:Attach"))]
+    needed = {statement["Action"] for statement in policy("schedule")["Statement"]}
+    assert needed == actions("boundary")
 
 
 def test_the_previewer_reads_no_key_and_writes_nothing() -> None:
     """What previews on pull requests is no danger to a pair (R29)."""
-    assert actions("previewer") == {"secretsmanager:DescribeSecret", "secretsmanager:ListSecretVersionIds"}
+    assert actions("previewer") == {
+        "scheduler:GetSchedule",
+        "secretsmanager:DescribeSecret",
+        "secretsmanager:ListSecretVersionIds",
+    }
+
+
+def test_the_role_of_the_schedules_is_as_shown() -> None:
+    """The page has the documents that are written to IAM."""  # R11
+    name, secret = "berlin", "arn:aws:secretsmanager:eu-west-1:111122223333:secret:ios-mdm/berlin-AbCdEf"
+    queue = f"arn:aws:sqs:eu-west-1:111122223333:{schedule.stem(name, f'ios-mdm/{name}')}-dead-letters"
+    topic = "arn:aws:sns:eu-west-1:111122223333:alarms"
+    assert policy("schedule-trust") == json.loads(schedule.role_trust(secret))
+    assert policy("schedule") == json.loads(schedule.role_policy(secret, dead_letter=queue, alarm=topic))
+
+
+def test_a_consumer_reads_main_alone() -> None:
+    """No key of a reserve leaves AWS before it is main."""  # R29
+    (statement,) = policy("consumer")["Statement"]
+    assert statement["Action"] == ["secretsmanager:GetSecretValue"]
+    assert statement["Condition"] == {"StringEquals": {"secretsmanager:VersionStage": Label.MAIN}}
+
+
+def test_only_scheduler_is_handed_a_role() -> None:
+    """A deployer must not lend the role to a service of its choice."""
+    passing = [one for one in policy("deployer")["Statement"] if "iam:PassRole" in one["Action"]]
+    assert [one["Condition"] for one in passing] == [
+        {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}}
+    ]
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_a_policy_can_be_pasted(name: str) -> None:
+    """Moto checks a policy's grammar as IAM does."""
+    validator = IAMTrustPolicyDocumentValidator if name.endswith("-trust") else IAMPolicyDocumentValidator
+    validator(json.dumps(policy(name))).validate()
 
 
 def test_licenses_are_in_place() -> None:

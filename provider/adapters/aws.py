@@ -14,6 +14,19 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, TypeVar, cast
 from urllib.parse import urlsplit
 
+from provider.adapters.refusals import (
+    KINDS,
+    MALFORMED,
+    QUEUE,
+    ROLE,
+    ROLE_REFUSED,
+    SCHEDULE,
+    SECRET,
+    Kind,
+    obstructed,
+    refused,
+    restorable,
+)
 from provider.errors import StoreError
 
 if TYPE_CHECKING:
@@ -21,7 +34,6 @@ if TYPE_CHECKING:
 
     from boto3.session import Session
     from botocore.client import BaseClient
-    from botocore.exceptions import BotoCoreError
     from mypy_boto3_iam import IAMClient
     from mypy_boto3_scheduler import EventBridgeSchedulerClient
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -49,35 +61,6 @@ __all__ = [
 
 T = TypeVar("T")
 
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A kind of thing in AWS.
-
-    Args:
-        service: as IAM policies and boto3 have it.
-        noun: for messages.
-        endpoint: the end of the variable that names an endpoint of this service alone.
-        instead: what to do where making one is not allowed.
-    """
-
-    service: str
-    noun: str
-    endpoint: str
-    instead: str = ""
-
-
-SECRET = Kind("secretsmanager", "secret", "SECRETS_MANAGER")
-SCHEDULE = Kind("scheduler", "schedule", "SCHEDULER")
-ROLE = Kind("iam", "role", "IAM", ", or name a role of your own under promotion.roleArn")
-QUEUE = Kind("sqs", "queue", "SQS", ", or name a queue of your own under promotion.deadLetterArn")
-_KINDS = (SECRET, SCHEDULE, ROLE, QUEUE)
-
-
-class RoleRefusedError(StoreError):
-    """Scheduler may not act by the role that a schedule names, or does not know that role yet."""
-
-
 _MAX_ATTEMPTS = 5
 """Standard mode waits at most 1 + 2 + 4 + 8 seconds between them: a throttle is outlasted, a dead network told soon."""
 _MAX_ATTEMPTS_EMULATOR = 2
@@ -85,45 +68,6 @@ _CONNECT_TIMEOUT = 3.0
 _READ_TIMEOUT = 15.0
 _HEARD_FOR = 60.0
 """Seconds for which AWS's time is carried forward; a suspended machine stops the clock that carries it."""
-_CARRIES_VALUE = frozenset({"PutSecretValue"})
-"""Operations whose refusal may quote a part of the value that was sent."""
-
-_ACCESS_DENIED = frozenset({"AccessDeniedException", "AccessDenied"})
-_LOG_IN = "the AWS login has expired. Log in again (aws sso login), and run again"
-_BAD_CREDENTIALS = "AWS does not know these credentials. Check AWS_PROFILE or AWS_ACCESS_KEY_ID, and run again"
-_BAD_SIGNATURE = "AWS rejects the signature. Check the secret access key and this machine's clock, and run again"
-_THROTTLED = "AWS throttles these calls, after several attempts. Wait a minute, and run again"
-_BAD_KEY = "its KMS key cannot be used. Check ios-mdm:aws: {kmsKey: …} and that the key is enabled, and run again"
-_QUEUE_GOES = "a queue of this name was deleted less than a minute ago. Wait a minute, and run again"
-_MALFORMED = "the request is malformed (the details could quote a value, so they are withheld). Report this as a bug"
-_REFUSALS = {
-    "ExpiredTokenException": _LOG_IN,
-    "ExpiredToken": _LOG_IN,
-    "UnrecognizedClientException": _BAD_CREDENTIALS,
-    "InvalidClientTokenId": _BAD_CREDENTIALS,
-    "InvalidSignatureException": _BAD_SIGNATURE,
-    "SignatureDoesNotMatch": _BAD_SIGNATURE,
-    "IncompleteSignature": _BAD_SIGNATURE,
-    "RequestExpired": _BAD_SIGNATURE,
-    "ThrottlingException": _THROTTLED,
-    "Throttling": _THROTTLED,
-    "TooManyRequestsException": _THROTTLED,
-    "RequestLimitExceeded": _THROTTLED,
-    "ResourceNotFoundException": "there is no such secret, or no such version. Run again to observe anew",
-    "EncryptionFailure": _BAD_KEY,
-    "DecryptionFailure": _BAD_KEY,
-    "LimitExceededException": "a quota of Secrets Manager is reached. Raise it, or wait a day for old versions to go",
-    "EntityAlreadyExists": "another run has just made one of this name. Run again",
-    "QueueDeletedRecently": _QUEUE_GOES,
-    "AWS.SimpleQueueService.QueueDeletedRecently": _QUEUE_GOES,
-}
-"""What AWS's error codes mean for the person who runs this."""
-_OF_SECRETS = frozenset({"ResourceNotFoundException", "LimitExceededException"})
-"""Codes that other services use for things of their own."""
-_ROLE_REFUSED = (
-    "Scheduler may not act by the role that it names. Let the trust policy of promotion.roleArn name "
-    "scheduler.amazonaws.com (docs/permissions.md), and run again"
-)
 
 
 def endpoint(environ: Mapping[str, str] | None = None, kind: Kind = SECRET) -> str | None:
@@ -136,7 +80,7 @@ def endpoint(environ: Mapping[str, str] | None = None, kind: Kind = SECRET) -> s
 
 def is_emulator(environ: Mapping[str, str] | None = None) -> bool:
     """Tell whether all of AWS that is used is an emulator on this machine's loopback interface."""
-    return all(_is_loopback(endpoint(environ, kind)) for kind in _KINDS)
+    return all(_is_loopback(endpoint(environ, kind)) for kind in KINDS)
 
 
 def _is_loopback(url: str | None) -> bool:
@@ -171,6 +115,10 @@ class _Heard:
 
     date: datetime
     at: float
+
+
+class RoleRefusedError(StoreError):
+    """Scheduler may not act by the role that a schedule names, or does not know that role yet."""
 
 
 _lock = threading.Lock()
@@ -322,14 +270,14 @@ def _attempt(operation: str, name: str, call: Callable[[], T], codes: Collection
         return call()
     except ClientError as refusal:
         code = str(refusal.response.get("Error", {}).get("Code", ""))
-        reason = _refused(operation, name, code, str(refusal.response.get("Error", {}).get("Message", "")), kind)
+        reason = refused(operation, name, code, str(refusal.response.get("Error", {}).get("Message", "")), kind)
     except BotoCoreError as obstacle:
-        reason = _obstructed(obstacle)
+        reason = obstructed(obstacle, endpoint(kind=kind))
     except UnicodeError:  # it would quote the value that it could not encode
-        reason = _MALFORMED
+        reason = MALFORMED
     except ValueError:  # botocore's word for an endpoint that is no URL
         reason = f"{endpoint(kind=kind)!r} is not a URL. Correct AWS_ENDPOINT_URL"
-    raised = RoleRefusedError if reason is _ROLE_REFUSED else StoreError
+    raised = RoleRefusedError if reason is ROLE_REFUSED else StoreError
     error = raised(f'{operation} on {kind.noun} "{name}" failed: {reason}.')
     if code in codes:
         return _Tolerated(error)
@@ -339,73 +287,4 @@ def _attempt(operation: str, name: str, call: Callable[[], T], codes: Collection
 
 def scheduled_for_deletion(operation: str, secret: str) -> StoreError:
     """Return the error for a call that AWS refuses while the secret waits in its recovery window."""
-    return StoreError(f'{operation} on secret "{secret}" failed: {_restore(secret)}.')
-
-
-def _restore(secret: str) -> str:
-    return (
-        "it is scheduled for deletion. "
-        f"Restore it (aws secretsmanager restore-secret --secret-id {secret}), and run again"
-    )
-
-
-def _refused(operation: str, name: str, code: str, message: str, kind: Kind) -> str:
-    """Say why AWS refused, and what to do."""
-    if code in _ACCESS_DENIED and "iam:PassRole" in message:
-        return (
-            "these credentials may not hand its role to Scheduler. Allow iam:PassRole on that role "
-            "(docs/permissions.md), and run again"
-        )
-    if code == "ValidationException" and "assume the role" in message.lower():
-        return _ROLE_REFUSED
-    if code in _ACCESS_DENIED and "kms" in message.lower():
-        return "access to its KMS key is denied. Allow kms:Decrypt and kms:GenerateDataKey on that key, and run again"
-    if code in _ACCESS_DENIED:
-        return (
-            f"access denied. Allow {kind.service}:{operation} on this {kind.noun} to these credentials"
-            f"{'' if operation.startswith('Delete') else kind.instead}, and run again"
-        )
-    if code == "InvalidRequestException" and "delet" in message.lower():
-        return _restore(name)
-    if code in _REFUSALS and (kind is SECRET or code not in _OF_SECRETS):
-        return _REFUSALS[code]
-    told = "" if operation in _CARRIES_VALUE or not message else f" ({_one_line(message)})"
-    return f"AWS says {code or 'nothing more'}{told}. Look that up in the AWS documentation, and run again"
-
-
-def _obstructed(error: BotoCoreError) -> str:
-    """Say why AWS could not be asked, and what to do; in botocore's own words only where they cannot quote a value."""
-    from botocore import exceptions as known  # noqa: PLC0415 - see _connect
-
-    where = error.kwargs.get("endpoint_url") or endpoint() or "AWS"
-    reasons: tuple[tuple[tuple[type[BotoCoreError], ...], str], ...] = (
-        (
-            (known.NoCredentialsError, known.PartialCredentialsError),
-            "there are no AWS credentials. Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-        ),
-        ((known.NoRegionError,), "no AWS region is set. Set ios-mdm:aws: {region: …} for this stack, or AWS_REGION"),
-        (
-            (known.InvalidRegionError,),
-            f"{error.kwargs.get('region_name')!r} is not an AWS region. Correct ios-mdm:aws: {{region: …}}",
-        ),
-        ((known.ProfileNotFound,), f"there is no AWS profile {error.kwargs.get('profile')!r}. Correct AWS_PROFILE"),
-        ((known.SSOError, known.TokenRetrievalError, known.LoginError), _LOG_IN),
-        (
-            (known.CredentialRetrievalError, known.MetadataRetrievalError),
-            "the AWS credentials could not be fetched. Check the source that the profile names, and run again",
-        ),
-        ((known.SSLError,), f"the TLS connection to {where} failed. Check AWS_CA_BUNDLE and any proxy, and run again"),
-        (
-            (known.ConnectionError, known.HTTPClientError),
-            f"no answer from {where}. Check the network, the region and AWS_ENDPOINT_URL, and run again",
-        ),
-        ((known.ParamValidationError,), _MALFORMED),
-    )
-    for kinds, reason in reasons:
-        if isinstance(error, kinds):
-            return reason
-    return f"{type(error).__name__} ({_one_line(str(error))}). Check the AWS configuration, and run again"
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())[:300].rstrip(".")
+    return StoreError(f'{operation} on secret "{secret}" failed: {restorable(secret)}.')

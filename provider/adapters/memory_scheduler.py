@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
@@ -63,7 +64,8 @@ class MemoryPrerequisites:
 
     def ensure_role(self, name: str, *, trust: str, policy: str, boundary: str | None) -> str:
         """Create the role, or bring it to these documents; return its ARN."""
-        if self.roles.get(name) != (trust, policy, boundary):
+        found = self.roles.get(name)
+        if found is None or _meant(*found) != _meant(trust, policy, boundary):
             with _write(self.fail, self.calls, "ensure_role", name):
                 self.roles[name] = (trust, policy, boundary)
         return f"arn:aws:iam::{_ACCOUNT}:role/{name}"
@@ -84,6 +86,10 @@ class MemoryPrerequisites:
         """Delete the queue. One that is gone is left alone."""
         with _write(self.fail, self.calls, "delete_queue", name):
             self.queues.discard(name)
+
+
+def _meant(trust: str, policy: str, boundary: str | None) -> tuple[object, object, str | None]:
+    return json.loads(trust), json.loads(policy), boundary
 
 
 @contextmanager

@@ -154,6 +154,24 @@ class SecretsManager:
             raise StoreError(f'Version {version_id} of secret "{name}" holds bytes: it is not of our making.')
         return found.get("SecretString")
 
+    def labelled_value(self, name: str, label: str) -> str | None:
+        """Return the value of the version with this label, in one call; None where there is none.
+
+        Raises:
+            StoreError: AWS refuses, or the value is bytes.
+        """
+        found = aws.answer_unless(
+            {"ResourceNotFoundException"},
+            "GetSecretValue",
+            name,
+            lambda: self._client.get_secret_value(SecretId=name, VersionStage=label),
+        )
+        if found is None:
+            return None
+        if found.get("SecretBinary") is not None:
+            raise StoreError(f'Secret "{name}" holds bytes: it is not of our making.')
+        return found.get("SecretString")
+
     def current_value(self, name: str) -> str | None:
         """Return the current value of any secret, an API key for example; None where there is none.
 

@@ -15,6 +15,7 @@ from provider.errors import DefinitionError
 
 if TYPE_CHECKING:
     from provider.core.forecast import Event
+    from provider.timeline import Row
 
 __all__ = ["forecast"]
 
@@ -28,13 +29,17 @@ def forecast(
     start: Annotated[str | None, typer.Option("--from", help="RFC 3339; now by default.", metavar="T")] = None,
     days: Annotated[int, typer.Option(help="How far to look.", min=1, max=MOST_DAYS, metavar="N")] = 800,
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    svg: Annotated[Path | None, typer.Option(help="Also draw the timeline into this file.", metavar="FILE")] = None,
 ) -> None:
     """Play the life of a new pair forward, as if an `up` ran whenever something is due. Needs no AWS.
 
     Exit codes: 0; 2 cannot run.
     """
     with explained(CANNOT_RUN):
-        found = _events(definition, server, _start(start), days)
+        rows = _rows(definition, server, _start(start), days)
+        if svg is not None:
+            _draw(rows, svg)
+        found = sorted(((row.name, event) for row in rows for event in row.life.events), key=lambda one: one[1].at)
         if as_json:
             listed = [
                 {"at": f"{event.at:%Y-%m-%dT%H:%M:%SZ}", "server": name, "event": event.event, "reason": event.reason}
@@ -45,16 +50,29 @@ def forecast(
             _show(found)
 
 
-def _events(file: Path, name: str | None, start: datetime, days: int) -> list[tuple[str, Event]]:
+def _rows(file: Path, name: str | None, start: datetime, days: int) -> list[Row]:
     from provider.cli.definition_file import read_definition  # noqa: PLC0415 - --help needs none of these
-    from provider.core import forecast as core  # noqa: PLC0415 - the same
+    from provider.core.forecast import foreseen_life  # noqa: PLC0415 - the same
+    from provider.timeline import Row  # noqa: PLC0415 - the same
 
-    found = [
-        (server.name, event)
+    return [
+        Row(
+            name=server.name,
+            address=server.address,
+            warn_days=server.warn_days,
+            life=foreseen_life(server.definition(), start=start, days=days),
+        )
         for server in read_definition(file).servers(name)
-        for event in core.forecast(server.definition(), start=start, days=days)
     ]
-    return sorted(found, key=lambda one: one[1].at)
+
+
+def _draw(rows: list[Row], file: Path) -> None:
+    from provider.timeline import timeline_svg  # noqa: PLC0415 - only where it is drawn
+
+    try:
+        file.write_bytes(timeline_svg(rows).encode())
+    except OSError as error:
+        raise DefinitionError(f"--svg {file} cannot be written: {error.strerror}") from None
 
 
 def _start(text: str | None) -> datetime:

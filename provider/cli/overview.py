@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from provider.cli.coverage import Distribution, distribution
 from provider.cli.scheduled import is_scheduled
 from provider.core.decision import Notice, Phase, Severity
-from provider.core.definition import IssueReserve, NoReserve
+from provider.core.definition import IssueReserve
 from provider.core.lifecycle import desired
 from provider.core.model import Label, ObservedPair, Source
 from provider.core.moments import expires
@@ -205,7 +205,7 @@ class _Public:
 
     def certificate(self, version: StoredVersion | None, now: datetime) -> Certificate | None:
         """Return what R14 shows of a version; what the tags tell where it may not be read."""
-        from provider.core.certificates import details  # noqa: PLC0415 - cryptography only where needed
+        from provider.core.certificates import details, is_issued_here  # noqa: PLC0415 - cryptography only where needed
 
         if version is None or version.ordinal is None:
             return None
@@ -216,7 +216,7 @@ class _Public:
             return None
         if read is not None and facts is not None and read.sha256 != facts.sha256:
             self._warn(f"the tag of certificate {version.ordinal} tells of another one: somebody changed it")
-        issued = chain is not None and chain.count("BEGIN CERTIFICATE") == 1
+        issued = chain is not None and is_issued_here(chain)
         return Certificate(
             ordinal=version.ordinal,
             source=facts.source if facts is not None else Source.ISSUED if issued else Source.INSTALLED,
@@ -251,7 +251,7 @@ def _setting(definition: PairDefinition, pair: ObservedPair, tags: Mapping[str, 
         owner=pair.owner or "",
         host=definition.host,
         tags=tags,
-        main_generation=definition.main.generation,
+        main_generation=definition.issue.generation,
         reserve_generation=reserve.generation if isinstance(reserve, IssueReserve) else 1,
     )
 
@@ -292,8 +292,6 @@ def _due(definition: PairDefinition, pair: ObservedPair, wanted: Desired, step: 
     main = pair.holder(Label.MAIN)
     if main is None or main.facts is None:
         return "nothing that is known"
-    end = expires(main.facts)
-    reserve = definition.reserve or IssueReserve()
-    if isinstance(reserve, NoReserve) or main.facts.source is Source.INSTALLED:
-        return f"{end:%Y-%m-%d %H:%M} UTC: main expires, and no reserve comes by itself"
-    return f"{end - timedelta(days=reserve.before_days):%Y-%m-%d %H:%M} UTC: a reserve is issued"
+    if wanted.reserve_at is not None:
+        return f"{wanted.reserve_at:%Y-%m-%d %H:%M} UTC: a reserve is issued"
+    return f"{expires(main.facts):%Y-%m-%d %H:%M} UTC: main expires, and no reserve comes by itself"

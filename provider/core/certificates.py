@@ -31,7 +31,9 @@ __all__ = [
     "details",
     "facts",
     "fingerprint",
+    "is_issued_here",
     "is_self_signed",
+    "key_matches",
     "root_digest",
 ]
 
@@ -76,6 +78,31 @@ def is_self_signed(certificate: x509.Certificate) -> bool:
     except (*_UNREADABLE, InvalidSignature):
         return False
     return True
+
+
+def is_issued_here(pem: str) -> bool:
+    """Tell whether the first certificate in *pem* has the shape of those that are issued here (R31).
+
+    Self-signed, a CA by its basicConstraints and none by its keyUsage, which nobody else makes.
+    """
+    leaf = chain(pem)[0]
+    try:
+        authority = leaf.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+        usage = leaf.extensions.get_extension_for_class(x509.KeyUsage).value
+        narrowed = leaf.extensions.get_extension_for_class(x509.NameConstraints).critical
+    except (*_UNREADABLE, x509.ExtensionNotFound):
+        return False
+    return authority and narrowed and not usage.key_cert_sign and is_self_signed(leaf)
+
+
+def key_matches(credential: Credential) -> bool:
+    """Tell whether the private key of *credential* is that of its certificate."""
+    leaf = chain(credential.certificate)[0]
+    try:
+        key = load_pem_private_key(credential.private_key.encode(), None)
+        return key.public_key() == leaf.public_key()
+    except _UNREADABLE:
+        return False
 
 
 def root_digest(root: x509.Certificate) -> str:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from provider.core.definition import KeyType
+    from provider.core.definition import KeyType, Offered
     from provider.core.model import Role
 
-__all__ = ["Desired", "IssueRequest", "Notice", "Phase", "Severity"]
+__all__ = ["Desired", "InstallRequest", "IssueRequest", "Notice", "Phase", "Request", "Severity"]
 
 
 class Phase(StrEnum):
@@ -70,6 +70,26 @@ class IssueRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InstallRequest:
+    """A custom certificate that should be in the pair and is not yet.
+
+    Args:
+        ordinal: its number.
+        role: the slot that it is for.
+        offered: the certificate.
+        generation: always 1: another file is another certificate.
+    """
+
+    ordinal: int
+    role: Role
+    offered: Offered
+    generation: int = 1
+
+
+Request = IssueRequest | InstallRequest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Desired:
     """What a pair should be.
 
@@ -78,7 +98,7 @@ class Desired:
         main: ordinal of the main certificate.
         reserve: ordinal of the reserve, None for none.
         formers: ordinals of former mains that devices must still trust (R17), ascending.
-        requests: certificates among these that are still to be issued.
+        requests: certificates among these that are still to be issued or installed.
         reason: why, in words that stay the same while the decision does.
         apply_at: when the reserve becomes main; None without a reserve, or before it exists.
         reserve_at: when a reserve will be issued by itself; None where there is one, or none will be.
@@ -89,7 +109,7 @@ class Desired:
     main: int
     reserve: int | None
     formers: tuple[int, ...]
-    requests: tuple[IssueRequest, ...]
+    requests: tuple[Request, ...]
     reason: str
     apply_at: datetime | None
     reserve_at: datetime | None = None

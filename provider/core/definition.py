@@ -15,10 +15,13 @@ __all__ = [
     "AfterDays",
     "ApplyMoment",
     "At",
+    "InstallMain",
+    "InstallReserve",
     "IssueMain",
     "IssueReserve",
     "KeyType",
     "NoReserve",
+    "Offered",
     "PairDefinition",
     "Promotion",
     "When",
@@ -57,6 +60,34 @@ class IssueMain:
     validity_days: int = 397
     key: KeyType = KeyType.RSA_4096
     generation: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offered:
+    """A custom certificate that the definition offers: the public facts of its file.
+
+    Args:
+        sha256: fingerprint of the leaf, 64 hex digits.
+        root: SHA-256 over its root's subject and key, as :class:`provider.core.model.CertificateFacts` has it.
+        not_before: start of validity, aware UTC.
+        not_after: end of validity, inclusive.
+    """
+
+    sha256: str
+    root: str
+    not_before: datetime
+    not_after: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstallMain:
+    """Main is a custom certificate (R1).
+
+    Args:
+        offered: the one that the definition offers.
+    """
+
+    offered: Offered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +134,19 @@ class IssueReserve:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InstallReserve:
+    """The reserve is a custom certificate (R2, R4, R6, R7).
+
+    Args:
+        offered: the one that the definition offers.
+        apply: when the reserve becomes main.
+    """
+
+    offered: Offered
+    apply: ApplyMoment = field(default_factory=AfterCurrentExpires)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NoReserve:
     """No reserve, on purpose; one that exists is deleted (R10)."""
 
@@ -127,7 +171,9 @@ class PairDefinition:
     Args:
         name: of the server, unique in the stack.
         host: the connection address without its port: an A-label DNS name (RFC 5890).
-        main: how main is issued.
+        main: how main comes to be.
+        replace_main: put another main in the place of a valid one, now.
+        confirm_main: SHA-256 fingerprint (hex) of the main that goes then.
         reserve: None where the definition is silent: automatic where main is issued, and never a deletion (R10).
         confirm: SHA-256 fingerprint (hex) of a reserve whose deletion R10 wants confirmed.
         warn_days: days before main's expiry from which a missing reserve is critical (R5).
@@ -136,8 +182,15 @@ class PairDefinition:
 
     name: str
     host: str
-    main: IssueMain = field(default_factory=IssueMain)
-    reserve: IssueReserve | NoReserve | None = None
+    main: IssueMain | InstallMain = field(default_factory=IssueMain)
+    replace_main: bool = False
+    confirm_main: str | None = None
+    reserve: IssueReserve | InstallReserve | NoReserve | None = None
     confirm: str | None = None
     warn_days: int = 30
     promotion: Promotion = field(default_factory=Promotion)
+
+    @property
+    def issue(self) -> IssueMain:
+        """How a main is issued here; the defaults where the definition offers a custom one."""
+        return self.main if isinstance(self.main, IssueMain) else IssueMain()

@@ -23,8 +23,10 @@ __all__ = [
     "HIGHEST_TAG",
     "MAIN_GENERATION_TAG",
     "OWNER_TAG",
+    "RESERVE_SINCE_TAG",
     "facts_tag",
     "facts_value",
+    "moment_value",
     "observed_pair",
     "version_id",
 ]
@@ -33,6 +35,7 @@ OWNER_TAG = "ios-mdm:owner"
 ADDRESS_TAG = "ios-mdm:address"
 HIGHEST_TAG = "ios-mdm:highest-ordinal"
 MAIN_GENERATION_TAG = "ios-mdm:main-generation"
+RESERVE_SINCE_TAG = "ios-mdm:reserve-since"
 _FACTS_PREFIX = "ios-mdm:certificate:"
 
 _NAMESPACE = UUID("6d0a9f2e-6c0c-5d0c-9a3b-5f6d64d2f1a7")
@@ -95,6 +98,7 @@ def observed_pair(
         highest_ordinal=max([recorded, *seen]),
         recorded_ordinal=recorded,
         main_generation=_number(tags.get(MAIN_GENERATION_TAG)) or None,
+        reserve_since=_since(tags.get(RESERVE_SINCE_TAG)),
         versions=tuple(sorted(versions, key=lambda version: (version.ordinal or 0, version.version_id))),
         tags=dict(tags),
         deleted=description.deleted_at is not None,
@@ -122,6 +126,18 @@ def _facts(value: str, ordinal: int | None) -> tuple[CertificateFacts | None, Ro
         root=found["root"],
     )
     return facts, Role(found["role"])
+
+
+def moment_value(moment: datetime) -> str:
+    """Return a tag's value that is a moment."""
+    return _text(moment)
+
+
+def _since(text: str | None) -> datetime | None:
+    try:
+        return None if text is None else _moment(text)
+    except ValueError:
+        return None
 
 
 def _number(text: str | None) -> int:

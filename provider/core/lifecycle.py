@@ -11,14 +11,15 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from provider.core import policies
-from provider.core.decision import Desired, IssueRequest, Notice, Phase, Severity
-from provider.core.definition import AfterDays, At, IssueReserve, NoReserve
+from provider.core.decision import Desired, InstallRequest, IssueRequest, Notice, Phase, Severity
+from provider.core.definition import AfterDays, At, InstallMain, InstallReserve, IssueReserve, NoReserve
 from provider.core.model import CertificateFacts, Label, ObservedPair, Role, Source
 from provider.core.moments import BACKDATED, expires, longest_validity_days
 from provider.core.situation import Situation, begun, waiting_reserve
 from provider.errors import DefinitionError
 
 if TYPE_CHECKING:
+    from provider.core.decision import Request
     from provider.core.definition import ApplyMoment, PairDefinition
     from provider.core.model import StoredVersion
 
@@ -104,10 +105,16 @@ def _of_a_pair(found: Situation) -> Desired:
     if found.now >= expires(found.main):
         return _after_expiry(found, told)
     _refuse(policies.main_not_replaced(found))
+    replacement = policies.main_is_replaced(found)
+    if replacement is not None:
+        wanted = _with_new_main(
+            definition=found.definition, observed=found.observed, now=found.now, reserve=found.reserve
+        )
+        return replace(wanted, notices=(*told, replacement, *wanted.notices))
     return _decided(found, told)
 
 
-def _decided(at: Situation, told: tuple[Notice, ...], requests: tuple[IssueRequest, ...] = ()) -> Desired:
+def _decided(at: Situation, told: tuple[Notice, ...], requests: tuple[Request, ...] = ()) -> Desired:
     """Decide about the reserve of a main that stays: the one that waits, a new one, or none."""
     reserve = None if at.reserve is None else at.reserve.ordinal
     wanted = at.requested
@@ -119,6 +126,9 @@ def _decided(at: Situation, told: tuple[Notice, ...], requests: tuple[IssueReque
         shorter = policies.successors_inherit(at, request.validity_days)
         told = told if shorter is None else (*told, shorter)
         requests = (*requests, request)
+    elif issue is not None and isinstance(wanted, InstallReserve):
+        reserve = _reserve_ordinal(at)
+        requests = (*requests, InstallRequest(ordinal=reserve, role=Role.RESERVE, offered=wanted.offered))
     elif reserve is None and at.main.source is Source.ISSUED and isinstance(wanted, IssueReserve):
         reserve_at = expires(at.main) - timedelta(days=wanted.before_days)
     phase = _phase(at, reserve)
@@ -143,13 +153,18 @@ def _with_new_main(
     What follows from the dates that main will have is decided with it: else a preview would promise less than the
     run does.
     """
-    request = IssueRequest(
-        ordinal=begun(observed, Role.MAIN) or observed.highest_ordinal + 1,
-        role=Role.MAIN,
-        key=definition.main.key,
-        validity_days=definition.main.validity_days,
-        generation=definition.main.generation,
-    )
+    ordinal = begun(observed, Role.MAIN) or observed.highest_ordinal + 1
+    request: Request
+    if isinstance(definition.main, InstallMain):
+        request = InstallRequest(ordinal=ordinal, role=Role.MAIN, offered=definition.main.offered)
+    else:
+        request = IssueRequest(
+            ordinal=ordinal,
+            role=Role.MAIN,
+            key=definition.main.key,
+            validity_days=definition.main.validity_days,
+            generation=definition.main.generation,
+        )
     stored = observed.numbered(request.ordinal)
     main = foreseen(request, now) if stored is None or stored.facts is None else stored.facts
     at = Situation(definition=definition, observed=observed, now=now, main=main, reserve=reserve)
@@ -165,7 +180,7 @@ def _after_expiry(at: Situation, told: tuple[Notice, ...]) -> Desired:
     expired = f"main expired on {at.main.not_after:%Y-%m-%d %H:%M} UTC and "
     if not held:
         lost = f"{expired}there is no reserve to promote: raise main.issue.generation to {at.answered_main + 1} to get "
-        lost += "a new main"
+        lost += "a new main, or install one"
         told = (*told, Notice(reason="lost", severity=Severity.CRITICAL, message=lost, due=expires(at.main)))
         told = (*told, policies.reinstall())
     phase = Phase.OVERDUE if held else Phase.CONNECTION_LOST
@@ -231,7 +246,7 @@ def _reserve_request(definition: PairDefinition, wanted: IssueReserve, ordinal: 
     return IssueRequest(
         ordinal=ordinal,
         role=Role.RESERVE,
-        key=wanted.key or definition.main.key,
+        key=wanted.key or definition.issue.key,
         validity_days=days,
         generation=wanted.generation,
     )
@@ -250,16 +265,19 @@ def _reason(definition: PairDefinition, phase: Phase, main: Source) -> str:
     if phase in {Phase.STEADY, Phase.EXPIRING}:
         if main is Source.INSTALLED:
             return "main is a custom certificate and no reserve is installed"
+        if isinstance(wanted, InstallReserve):
+            return "what the definition offers as the reserve was applied already"
         return f"a reserve is issued {wanted.before_days} days before main expires"
-    return _apply_reason(wanted.apply, definition.promotion.lead_minutes) + (
+    came = "installed" if isinstance(wanted, InstallReserve) else "issued"
+    return _apply_reason(wanted.apply, definition.promotion.lead_minutes, came) + (
         "; promotion is on hold" if definition.promotion.hold else ""
     )
 
 
-def _apply_reason(apply: ApplyMoment, lead_minutes: int) -> str:
+def _apply_reason(apply: ApplyMoment, lead_minutes: int, came: str) -> str:
     match apply:
         case AfterDays(days=days):
-            return f"the reserve becomes main {days} days after it was issued"
+            return f"the reserve becomes main {days} days after it was {came}"
         case At(moment=moment):
             return f"the reserve becomes main at {moment:%Y-%m-%d %H:%M} UTC"
         case _:
@@ -272,8 +290,18 @@ def _refuse(answer: Notice | None) -> None:
         raise DefinitionError(answer.message)
 
 
-def foreseen(request: IssueRequest, now: datetime) -> CertificateFacts:
-    """Return the facts that a certificate will have that is issued at *now*, but for its digests."""
+def foreseen(request: Request, now: datetime) -> CertificateFacts:
+    """Return the facts that a certificate will have; of one that is issued at *now*, but for its digests."""
+    if isinstance(request, InstallRequest):
+        return CertificateFacts(
+            ordinal=request.ordinal,
+            source=Source.INSTALLED,
+            generation=request.generation,
+            not_before=request.offered.not_before,
+            not_after=request.offered.not_after,
+            sha256=request.offered.sha256,
+            root=request.offered.root,
+        )
     return CertificateFacts(
         ordinal=request.ordinal,
         source=Source.ISSUED,

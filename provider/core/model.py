@@ -188,6 +188,7 @@ class ObservedPair:
         highest_ordinal: highest certificate number ever recorded or seen; 0 for none.
         recorded_ordinal: what the tag says of it; lower than *highest_ordinal* where the tag lags or is lost.
         main_generation: the last request for a main certificate that was answered; None where the tag is lost.
+        reserve_since: when a custom reserve was installed, aware UTC; None where there is none, or the tag is lost.
         versions: every labelled version, and every version with a facts tag, by ordinal.
         tags: all tags as they are.
         deleted: True while the secret waits in its recovery window.
@@ -201,6 +202,7 @@ class ObservedPair:
     highest_ordinal: int = 0
     recorded_ordinal: int = 0
     main_generation: int | None = None
+    reserve_since: datetime | None = None
     versions: tuple[StoredVersion, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
     deleted: bool = False

@@ -32,13 +32,27 @@ def issued_at(facts: CertificateFacts) -> datetime:
     return facts.not_before + BACKDATED
 
 
-def apply_moment(apply: ApplyMoment, lead: timedelta, main: CertificateFacts, reserve: CertificateFacts) -> datetime:
+def apply_moment(
+    apply: ApplyMoment,
+    lead: timedelta,
+    main: CertificateFacts,
+    reserve: CertificateFacts,
+    *,
+    came: datetime | None = None,
+) -> datetime:
     """Return when *reserve* becomes main (R6, R7).
+
+    Args:
+        apply: what the user wants.
+        lead: how long before main's expiry at the latest.
+        main: facts of main.
+        reserve: facts of the reserve.
+        came: when it was installed; None for one that was issued, whose dates tell.
 
     A lead never takes more than half of the time that was left when the reserve came: a reserve that comes late must
     reach the devices before it is applied.
     """
-    came, end = issued_at(reserve), expires(main)
+    came, end = came or issued_at(reserve), expires(main)
     latest = end - min(lead, max(end - came, timedelta()) / 2)
     latest = latest.replace(microsecond=0)
     match apply:

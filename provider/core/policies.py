@@ -10,9 +10,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from provider.core.decision import Notice, Severity
-from provider.core.definition import AfterDays, IssueReserve, NoReserve, When
+from provider.core.definition import AfterDays, InstallMain, InstallReserve, IssueMain, IssueReserve, NoReserve, When
 from provider.core.model import Label, Role, Source
-from provider.core.moments import expires, issued_at, longest_validity_days, valid_at
+from provider.core.moments import expires, longest_validity_days, valid_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,6 +28,7 @@ __all__ = [
     "Policy",
     "all_answers",
     "first_answer",
+    "main_is_replaced",
     "main_not_replaced",
     "new_main_asked",
     "reinstall",
@@ -79,7 +80,7 @@ def deletion_is_confirmed(at: Situation) -> Notice | None:
     """R10, R32: inside the warning window a reserve goes only with its fingerprint."""
     if at.reserve is None or at.reserve.facts is None or at.now < at.window:
         return None
-    wish = first_answer((none_is_wanted, another_is_wanted), at)
+    wish = first_answer((none_is_wanted, another_is_wanted, another_is_offered), at)
     expired = at.now >= expires(at.reserve.facts)
     if wish is None or expired or (at.definition.confirm or "").replace(":", "").lower() == at.reserve.facts.sha256:
         return None
@@ -98,14 +99,62 @@ REFUSALS: tuple[Policy, ...] = (
 
 
 def main_not_replaced(at: Situation) -> Notice | None:
-    """R13, R32: while main works it is followed by its reserve and by nothing else."""
-    if at.definition.main.generation == at.answered_main:
+    """R13, R32: while main works it is followed by its reserve, or replaced on a request that names it."""
+    wanted = at.definition.main
+    if at.definition.replace_main:
+        return _refused_replacement(at)
+    if isinstance(wanted, InstallMain):
+        if not at.is_new(wanted.offered):
+            return None
+        return _refusal(
+            "main-is-valid",
+            f"main.install offers the certificate {wanted.offered.sha256}, but main is certificate {at.main.ordinal} "
+            f"and valid until {at.main.not_after:%Y-%m-%d %H:%M} UTC. Install it as the reserve: devices then trust it "
+            f"before the switch. {_how_to_replace(at)}",
+        )
+    if wanted.generation == at.answered_main:
         return None
     return _refusal(
         "main-is-valid",
-        f"main.issue.generation is {at.definition.main.generation}, but main is valid and answers generation "
-        f"{at.answered_main}: set it back to {at.answered_main}. A working main is only followed by its reserve; to "
-        "get there sooner, issue a reserve now and apply it after few days",
+        f"main.issue.generation is {wanted.generation}, but main is valid and answers generation {at.answered_main}: "
+        f"set it back to {at.answered_main}. A working main is only followed by its reserve; to get there sooner, "
+        "issue a reserve now and apply it after few days",
+    )
+
+
+def _refused_replacement(at: Situation) -> Notice | None:
+    confirmed = (at.definition.confirm_main or "").replace(":", "").lower()
+    wanted = at.definition.main
+    done = isinstance(wanted, InstallMain) and wanted.offered.sha256 == at.main.sha256
+    if done or confirmed == at.main.sha256 or at.was_main(confirmed):
+        return None
+    return _refusal(
+        "unconfirmed-main", f"main.replaceNow is set, and main.confirm does not name main. {_how_to_replace(at)}"
+    )
+
+
+def _how_to_replace(at: Situation) -> str:
+    offered = at.definition.main.offered if isinstance(at.definition.main, InstallMain) else None
+    same_root = offered is not None and offered.root == at.main.root
+    trust = "devices trust its root already" if same_root else "no device trusts it before it has the next profile"
+    return (
+        f"To replace certificate {at.main.ordinal} at once ({trust}), set `main.replaceNow: true` and "
+        f"`main.confirm: {at.main.sha256}`"
+    )
+
+
+def main_is_replaced(at: Situation) -> Notice | None:
+    """R32: `main.replaceNow` with the fingerprint of the main that goes; once it has gone, it asks for nothing."""
+    confirmed = (at.definition.confirm_main or "").replace(":", "").lower()
+    if not at.definition.replace_main or confirmed != at.main.sha256:
+        return None
+    if isinstance(at.definition.main, InstallMain) and not at.is_new(at.definition.main.offered):
+        return None
+    return Notice(
+        reason="replaced",
+        severity=Severity.CRITICAL,
+        message=f"certificate {at.main.ordinal} is replaced at once: a device that has not got the next profile when "
+        "the server changes loses its connection",
     )
 
 
@@ -144,7 +193,21 @@ def another_is_wanted(at: Situation) -> Notice | None:
     )
 
 
-DISMISSALS: tuple[Policy, ...] = (it_has_expired, none_is_wanted, another_is_wanted)
+def another_is_offered(at: Situation) -> Notice | None:
+    """R10: another custom certificate takes the place of the reserve."""
+    wanted = at.definition.reserve
+    if not isinstance(wanted, InstallReserve) or at.reserve is None or at.reserve.facts is None:
+        return None
+    if not at.is_new(wanted.offered):
+        return None
+    return Notice(
+        reason="another-offered",
+        severity=Severity.NOTICE,
+        message=f"reserve.install replaces it by {wanted.offered.sha256}",
+    )
+
+
+DISMISSALS: tuple[Policy, ...] = (it_has_expired, none_is_wanted, another_is_wanted, another_is_offered)
 
 
 # Why the waiting reserve becomes main now.
@@ -190,16 +253,28 @@ def main_expires_soon(at: Situation) -> Notice | None:
     )
 
 
-ISSUES: tuple[Policy, ...] = (one_is_held_at_all_times, main_expires_soon)
+def one_is_offered(at: Situation) -> Notice | None:
+    """R2, R4: a custom reserve is installed as soon as the definition offers one that is not in the pair."""
+    wanted = at.definition.reserve
+    if at.reserve is not None or not isinstance(wanted, InstallReserve) or not at.is_new(wanted.offered):
+        return None
+    if at.now > wanted.offered.not_after:
+        return None
+    return Notice(reason="offered", severity=Severity.NOTICE, message="the definition offers a custom reserve")
+
+
+ISSUES: tuple[Policy, ...] = (one_is_held_at_all_times, main_expires_soon, one_is_offered)
 
 
 def new_main_asked(at: Situation) -> Notice | None:
     """R13: an expired main without a successor is replaced only on request, or where a run had begun to."""
     staged = at.observed.holder(Label.STAGED)
     started = staged is not None and staged.labels == {Label.STAGED} and staged.role is Role.MAIN
-    if at.definition.main.generation <= at.answered_main and not started:
+    wanted = at.definition.main
+    asked = wanted.generation > at.answered_main if isinstance(wanted, IssueMain) else at.is_new(wanted.offered)
+    if not asked and not started:
         return None
-    return Notice(reason="new-main", severity=Severity.NOTICE, message="main.issue.generation was raised")
+    return Notice(reason="new-main", severity=Severity.NOTICE, message="another main is asked for")
 
 
 # What a person should know. Every answer is told.
@@ -207,11 +282,12 @@ def new_main_asked(at: Situation) -> Notice | None:
 
 def no_reserve_comes_by_itself(at: Situation) -> Notice | None:
     """R5: a custom main without a reserve, or an issued one whose reserve is switched off."""
-    if at.reserve is not None or at.now >= expires(at.main):
+    if at.reserve is not None or at.now >= expires(at.main) or one_is_offered(at) is not None:
         return None
-    if at.main.source is Source.ISSUED and not isinstance(at.requested, NoReserve):
+    if at.main.source is Source.ISSUED and isinstance(at.requested, IssueReserve):
         return None
-    remedy = "install one" if at.main.source is Source.INSTALLED else "remove `reserve.none` to get one automatically"
+    switched_off = isinstance(at.requested, NoReserve) and at.main.source is Source.ISSUED
+    remedy = "remove `reserve.none` to get one automatically" if switched_off else "install one"
     return Notice(
         reason="no-reserve",
         severity=Severity.CRITICAL if at.now >= at.window else Severity.WARNING,
@@ -222,9 +298,9 @@ def no_reserve_comes_by_itself(at: Situation) -> Notice | None:
 
 def it_came_late(at: Situation) -> Notice | None:
     """R7: a period that main's expiry cuts short."""
-    if at.reserve is None or at.reserve.facts is None or at.apply_at is None or not isinstance(at.apply, AfterDays):
+    if at.reserve is None or at.came is None or at.apply_at is None or not isinstance(at.apply, AfterDays):
         return None
-    if at.apply_at >= issued_at(at.reserve.facts) + timedelta(days=at.apply.days):
+    if at.apply_at >= at.came + timedelta(days=at.apply.days):
         return None
     return Notice(
         reason="late",
@@ -252,6 +328,20 @@ def it_is_overdue(at: Situation) -> Notice | None:
         message=f"certificate {at.reserve.ordinal} should have been applied, {why}",
         due=expires(at.main),
     )
+
+
+def what_is_offered_was_applied(at: Situation) -> Notice | None:
+    """R12: after a promotion the definition stays right; what it offers is main by now, or was it."""
+    offers = [
+        (f"{slot}.install", wanted.offered)
+        for slot, wanted in (("main", at.definition.main), ("reserve", at.definition.reserve))
+        if isinstance(wanted, InstallMain | InstallReserve)
+    ]
+    told = [f"{key} is already applied" for key, one in offers[::-1] if one.sha256 == at.main.sha256 and key[0] == "r"]
+    told += [f"{key} is superseded: it was main before" for key, one in offers if at.was_main(one.sha256)]
+    if not told:
+        return None
+    return Notice(reason="applied", severity=Severity.NOTICE, message="; ".join(told))
 
 
 def an_operator_moved_main(at: Situation) -> Notice | None:
@@ -312,6 +402,7 @@ WARNINGS: tuple[Policy, ...] = (
     no_reserve_comes_by_itself,
     it_came_late,
     it_is_overdue,
+    what_is_offered_was_applied,
     an_operator_moved_main,
     the_server_serves_another,
     nobody_could_look,

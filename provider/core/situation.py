@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from provider.core.definition import AfterCurrentExpires, IssueReserve
-from provider.core.model import Label, Role
-from provider.core.moments import apply_moment, expires
+from provider.core.definition import AfterCurrentExpires, InstallReserve, IssueMain, IssueReserve, NoReserve
+from provider.core.model import Label, Role, Source
+from provider.core.moments import apply_moment, expires, issued_at
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from provider.core.definition import ApplyMoment, NoReserve, PairDefinition
+    from provider.core.definition import ApplyMoment, Offered, PairDefinition
     from provider.core.model import CertificateFacts, ObservedPair, StoredVersion
 
 __all__ = ["Situation", "later", "waiting_reserve"]
@@ -38,14 +38,14 @@ class Situation:
     reserve: StoredVersion | None
 
     @property
-    def requested(self) -> IssueReserve | NoReserve:
+    def requested(self) -> IssueReserve | InstallReserve | NoReserve:
         """What is wanted of a reserve; a silent definition wants an automatic one (R3)."""
         return self.definition.reserve or IssueReserve()
 
     @property
     def apply(self) -> ApplyMoment:
         """When the reserve is to become main."""
-        return self.requested.apply if isinstance(self.requested, IssueReserve) else AfterCurrentExpires()
+        return AfterCurrentExpires() if isinstance(self.requested, NoReserve) else self.requested.apply
 
     @property
     def window(self) -> datetime:
@@ -58,12 +58,38 @@ class Situation:
         if self.reserve is None or self.reserve.facts is None:
             return None
         lead = timedelta(minutes=self.definition.promotion.lead_minutes)
-        return apply_moment(self.apply, lead, self.main, self.reserve.facts)
+        if self.came is None:
+            # No period can be counted from a moment that is lost: the latest one is safe.
+            return apply_moment(AfterCurrentExpires(), lead, self.main, self.reserve.facts, came=self.main.not_before)
+        return apply_moment(self.apply, lead, self.main, self.reserve.facts, came=self.came)
 
     @property
     def answered_main(self) -> int:
-        """The last request for a main certificate that was answered."""
-        return self.observed.main_generation or self.definition.main.generation
+        """The last request for an issued main that was answered."""
+        wanted = self.definition.main
+        return self.observed.main_generation or (wanted.generation if isinstance(wanted, IssueMain) else 1)
+
+    def was_main(self, sha256: str) -> bool:
+        """Return whether the certificate with this fingerprint was main before."""
+        return any(
+            version.former and version.facts.sha256 == sha256 for version in self.observed.versions if version.facts
+        )
+
+    @property
+    def came(self) -> datetime | None:
+        """When the waiting reserve was issued or installed; None where it is not known."""
+        if self.reserve is None or self.reserve.facts is None:
+            return None
+        return (
+            issued_at(self.reserve.facts) if self.reserve.facts.source is Source.ISSUED else self.observed.reserve_since
+        )
+
+    def is_new(self, offered: Offered) -> bool:
+        """Return whether a custom certificate is to be installed: it is not main, was not, and does not wait for it."""
+        if self.now > offered.not_after:
+            return False  # one that was main is not on record for ever
+        waiting = None if self.reserve is None or self.reserve.facts is None else self.reserve.facts.sha256
+        return offered.sha256 not in {waiting, self.main.sha256} and not self.was_main(offered.sha256)
 
     def begun(self, role: Role) -> int | None:
         """Return the ordinal of a certificate that an interrupted run has stored but not put into its slot."""

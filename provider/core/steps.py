@@ -9,17 +9,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from provider.core.decision import InstallRequest
 from provider.core.layout import ADDRESS_TAG, HIGHEST_TAG, MAIN_GENERATION_TAG, OWNER_TAG, facts_tag, facts_value
 from provider.core.model import Label, Role
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from provider.core.decision import Desired, IssueRequest
+    from provider.core.decision import Desired, IssueRequest, Request
     from provider.core.model import ObservedPair, StoredVersion
 
 __all__ = [
     "Create",
+    "Install",
     "Issue",
     "MoveLabel",
     "RecordFacts",
@@ -72,6 +74,13 @@ class Issue:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Install:
+    """Store a custom certificate under STAGED, or adopt the one that an interrupted run stored."""
+
+    request: InstallRequest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecordFacts:
     """Read a version's certificate and write its facts tag.
 
@@ -90,7 +99,7 @@ class RecordFacts:
     role: Role
     generation: int
     highest: int
-    request: IssueRequest | None = None
+    request: Request | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +125,7 @@ class Untag:
     keys: tuple[str, ...]
 
 
-Step = Create | Restore | Issue | RecordFacts | MoveLabel | Tag | Untag
+Step = Create | Restore | Issue | Install | RecordFacts | MoveLabel | Tag | Untag
 
 
 def next_step(desired: Desired, observed: ObservedPair | None, setting: Setting) -> Step | None:
@@ -176,7 +185,9 @@ def _slot(desired: Desired, observed: ObservedPair, ordinal: int, label: Label) 
     role = Role.MAIN if label is Label.MAIN else Role.RESERVE
     request = next((request for request in desired.requests if request.ordinal == ordinal), None)
     if version is None:
-        if request is not None:
+        if isinstance(request, InstallRequest):
+            yield Install(request=request)
+        elif request is not None:
             yield Issue(request=request)
         return
     if version.facts is None and request is not None:
@@ -242,6 +253,8 @@ def described(step: Step) -> str:  # noqa: PLR0911 - a sentence for each kind of
             return "take the secret out of its deletion"
         case Issue(request=request):
             return f"issue certificate {request.ordinal}"
+        case Install(request=request):
+            return f"install certificate {request.ordinal}"
         case RecordFacts(ordinal=ordinal):
             return f"write the lost facts tag of certificate {ordinal} again"
         case MoveLabel(label=label, to=None):

@@ -1,4 +1,4 @@
-"""The secret stores that the contract is tested on."""
+"""The secret stores, and the schedulers beside them, that the contracts are tested on."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
 from provider.adapters import aws
 from provider.adapters.memory import MemorySecretStore
+from provider.adapters.memory_scheduler import MemoryPrerequisites, MemoryScheduler
+from provider.adapters.prerequisites import AwsPrerequisites
+from provider.adapters.scheduler import EventBridgeScheduler
 from provider.adapters.secrets_manager import SecretsManager
 from tools.services import ministack, process
 from tools.services.ports import LOOPBACK
@@ -20,7 +23,7 @@ from tools.toolchain import Toolchain
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from provider.ports import SecretStore
+    from provider.ports import Prerequisites, Scheduler, SecretStore
 
 _REAL_AWS = os.environ.get("IOS_MDM_TEST_REAL_AWS") == "1"
 _BACKENDS = ("memory", "moto", "ministack", *(("aws",) if _REAL_AWS else ()))
@@ -61,6 +64,25 @@ class Backend:
         return str(uuid5(NAMESPACE_URL, f"{self.secret}/{ordinal}"))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwitchBackend:
+    """What a switch is made of, and a stem of names that nothing else uses.
+
+    Args:
+        name: memory, moto, ministack or aws.
+        scheduler: what is tested.
+        prerequisites: what is tested.
+        store: a secret store beside them.
+        stem: what the names of schedules, role and queue begin with.
+    """
+
+    name: str
+    scheduler: Scheduler
+    prerequisites: Prerequisites
+    store: SecretStore
+    stem: str
+
+
 @pytest.fixture
 def no_aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     """Take away every way to AWS that this machine may have, and forget the clients afterwards."""
@@ -93,6 +115,14 @@ def ministack_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     process.stop(state, service.name)
 
 
+def _towards(name: str, request: pytest.FixtureRequest) -> None:
+    """Let clients of AWS find the emulator of this name."""
+    patch: pytest.MonkeyPatch = request.getfixturevalue("no_aws")
+    patch.setenv("AWS_ENDPOINT_URL", request.getfixturevalue(f"{name}_url"))
+    for variable, value in ministack.CREDENTIALS.items():
+        patch.setenv(variable, value)
+
+
 @pytest.fixture(params=_BACKENDS)
 def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
     """Each store in turn, with the name of a secret that is not there yet."""
@@ -102,12 +132,49 @@ def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
         yield Backend(name=name, store=MemorySecretStore(), secret=secret)
         return
     if name != "aws":
-        patch: pytest.MonkeyPatch = request.getfixturevalue("no_aws")
-        patch.setenv("AWS_ENDPOINT_URL", request.getfixturevalue(f"{name}_url"))
-        for variable, value in ministack.CREDENTIALS.items():
-            patch.setenv(variable, value)
+        _towards(name, request)
     store = SecretsManager()
     yield Backend(name=name, store=store, secret=secret)
     if name == "aws":
         store.delete(secret, recovery_window_days=7)
+        aws.forget()
+
+
+def _switch(name: str, stem: str) -> SwitchBackend:
+    return SwitchBackend(
+        name=name,
+        scheduler=EventBridgeScheduler(),
+        prerequisites=AwsPrerequisites(),
+        store=SecretsManager(),
+        stem=stem,
+    )
+
+
+@pytest.fixture(params=["moto", "ministack"])
+def emulated(request: pytest.FixtureRequest) -> SwitchBackend:
+    """Each emulator in turn, for what a hand does in the console: that is done by the emulator's own clients."""
+    _towards(request.param, request)
+    return _switch(request.param, f"ios-mdm-test-{uuid4().hex[:20]}")
+
+
+@pytest.fixture(params=_BACKENDS)
+def switch_backend(request: pytest.FixtureRequest) -> Iterator[SwitchBackend]:
+    """Each of them in turn, with nothing scheduled, no role and no queue."""
+    name: str = request.param
+    stem = f"ios-mdm-test-{uuid4().hex[:20]}"
+    if name == "memory":
+        scheduler, prerequisites = MemoryScheduler(), MemoryPrerequisites()
+        yield SwitchBackend(
+            name=name, scheduler=scheduler, prerequisites=prerequisites, store=MemorySecretStore(), stem=stem
+        )
+        return
+    if name != "aws":
+        _towards(name, request)
+    found = _switch(name, stem)
+    yield found
+    if name == "aws":
+        found.scheduler.delete(stem)
+        found.prerequisites.delete_role(stem)
+        found.prerequisites.delete_queue(stem)
+        found.store.delete(stem, recovery_window_days=7)
         aws.forget()

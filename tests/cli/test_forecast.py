@@ -47,6 +47,34 @@ def test_one_server_as_a_table(folder: Path) -> None:
     assert "berlin" not in result.out
 
 
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_the_timeline_is_drawn_beside_what_is_printed(folder: Path, form: tuple[str, ...]) -> None:
+    """`--svg` writes a file, and changes nothing of the table and the JSON."""
+    arguments = ("forecast", "servers.yaml", "--from", "2040-01-01T00:00:00Z", *form)
+    plain = run(*arguments, cwd=folder, environment={})
+    drawn = run(*arguments, "--svg", "timeline.svg", cwd=folder, environment={})
+    assert (drawn.code, drawn.out, drawn.err) == (0, plain.out, "")
+    picture = (folder / "timeline.svg").read_text(encoding="utf-8")
+    assert picture.startswith("<svg ")
+    assert "paris.example.com" in picture
+
+
+def test_a_picture_of_one_server(folder: Path) -> None:
+    """Only the server asked for is drawn."""
+    arguments = ("forecast", "servers.yaml", "--server", "paris", "--svg", "timeline.svg")
+    assert run(*arguments, cwd=folder, environment={}).code == 0
+    assert "berlin" not in (folder / "timeline.svg").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("file", ["missing/timeline.svg", "."])
+def test_a_picture_that_cannot_be_written_is_one_line(folder: Path, file: str) -> None:
+    """Exit code 2, the file and the reason; and nothing that looks like a forecast."""
+    result = run("forecast", "servers.yaml", "--svg", file, "--json", cwd=folder, environment={})
+    assert (result.code, result.out) == (2, "")
+    assert result.err.startswith(f"error: --svg {file} cannot be written: ")
+    assert result.err.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -29,6 +29,7 @@ from provider.core.certificates import (
     credential_to_json,
     details,
     facts,
+    is_issued_here,
     is_self_signed,
     root_digest,
 )
@@ -260,3 +261,14 @@ def test_a_chain_is_certificates_and_nothing_else(pem: str, message: str) -> Non
 def test_a_credential_shows_no_key() -> None:
     """The repr of what was read is a fingerprint."""  # R29
     assert repr(credential_from_json(credential_to_json(ISSUED))) == f"Credential(sha256={ISSUED.sha256})"
+
+
+def test_what_was_issued_here_is_told_by_its_shape() -> None:
+    """A lost record is written again from the certificate: a custom one, self-signed or not, is no issued one."""  # R1
+    ours = issue("mdm.example.com", key=KeyType.EC_P256, validity_days=397, now=datetime(2040, 1, 1, tzinfo=UTC))
+    assert is_issued_here(ours.certificate)
+    authority = trustme.CA()
+    root = authority.cert_pem.bytes().decode()
+    leaf = authority.issue_cert("mdm.example.com").cert_chain_pems[0].bytes().decode()
+    assert not is_issued_here(root)
+    assert not is_issued_here(leaf)

@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from provider.adapters.memory import MemorySecretStore
-from provider.core.decision import Phase, Severity
+from provider.core.decision import IssueRequest, Phase, Severity
 from provider.core.definition import (
     AfterCurrentExpires,
     AfterDays,
     At,
+    InstallReserve,
     IssueMain,
     IssueReserve,
     KeyType,
@@ -48,7 +49,7 @@ NOW = IssueReserve(when=When.NOW, apply=AfterDays(days=30))
 
 
 def definition(
-    reserve: IssueReserve | NoReserve | None = None,
+    reserve: IssueReserve | InstallReserve | NoReserve | None = None,
     *,
     main: IssueMain | None = None,
     confirm: str | None = None,
@@ -125,6 +126,11 @@ def severities(wanted: Desired) -> list[Severity]:
     return [notice.severity for notice in wanted.notices]
 
 
+def issues(wanted: Desired) -> list[IssueRequest]:
+    """Return what is to be issued."""
+    return [request for request in wanted.requests if isinstance(request, IssueRequest)]
+
+
 class TestFirst:
     """A pair that does not exist yet."""
 
@@ -132,7 +138,7 @@ class TestFirst:
         """A new server gets an issued main certificate as it is defined, and no reserve yet."""
         # R1
         wanted = desired(definition(main=IssueMain(key=KeyType.RSA_3072, validity_days=200)), None, START)
-        (request,) = wanted.requests
+        (request,) = issues(wanted)
         assert (request.ordinal, request.role, request.key) == (1, Role.MAIN, KeyType.RSA_3072)
         assert (request.validity_days, request.generation) == (200, 1)
         assert (wanted.phase, wanted.main, wanted.reserve, wanted.trusted) == (Phase.STEADY, 1, None, (1,))
@@ -141,7 +147,7 @@ class TestFirst:
         """A reserve that is wanted now comes in the same run, with main's key and validity."""
         # R2 R9
         wanted = desired(definition(NOW), None, START)
-        request = wanted.requests[1]
+        request = issues(wanted)[1]
         assert (request.ordinal, request.role, request.key) == (2, Role.RESERVE, KeyType.EC_P256)
         assert (request.validity_days, wanted.phase, wanted.trusted) == (397, Phase.OVERLAP, (1, 2))
 
@@ -251,7 +257,7 @@ class TestValidity:
         # R8
         short = pair(main(facts(1, days=200)))
         wanted = desired(definition(NOW), short, START)
-        assert wanted.requests[0].validity_days == 200
+        assert issues(wanted)[0].validity_days == 200
 
     def test_a_longer_one_is_refused(self) -> None:
         """Asking for more than main's validity is an error that names the most."""
@@ -404,7 +410,7 @@ class TestPromotion:
         wanted = desired(definition(NOW), pair(main(), reserve()), START + 30 * DAY)
         assert (wanted.main, wanted.reserve, wanted.trusted) == (2, 3, (1, 2, 3))
         assert [request.ordinal for request in wanted.requests] == [3]
-        assert wanted.requests[0].validity_days == 397
+        assert issues(wanted)[0].validity_days == 397
 
     @pytest.mark.parametrize("days", [-1, 500])
     def test_a_reserve_that_is_not_valid_now_is_never_promoted(self, days: int) -> None:

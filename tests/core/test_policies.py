@@ -10,7 +10,18 @@ import pytest
 
 from provider.core import policies
 from provider.core.decision import Severity
-from provider.core.definition import AfterDays, At, IssueMain, IssueReserve, KeyType, NoReserve, When
+from provider.core.definition import (
+    AfterDays,
+    At,
+    InstallMain,
+    InstallReserve,
+    IssueMain,
+    IssueReserve,
+    KeyType,
+    NoReserve,
+    Offered,
+    When,
+)
 from provider.core.model import Label, Role, Served, Source
 from provider.core.situation import Situation
 from tests.core.test_lifecycle import DAY, END, LEAD, SECOND, START, definition, facts, main, pair, reserve, version
@@ -23,7 +34,7 @@ if TYPE_CHECKING:
     from provider.core.policies import Policy
 
 CHAINS = (policies.REFUSALS, policies.DISMISSALS, policies.PROMOTIONS, policies.ISSUES, policies.WARNINGS)
-ALONE = (policies.main_not_replaced, policies.new_main_asked)
+ALONE = (policies.main_not_replaced, policies.main_is_replaced, policies.new_main_asked)
 WINDOW = END - 30 * DAY
 RESERVED = facts(2, issued=END - 60 * DAY)
 
@@ -253,6 +264,81 @@ class TestWarnings:
         answer = policies.successors_inherit(at(START), 200)
         assert answer is not None
         assert "no reserve can be valid for more than its 200 days" in answer.message
+
+
+def offer(known: CertificateFacts) -> Offered:
+    """Return the offer of a file with this certificate."""
+    return Offered(sha256=known.sha256, root=known.root, not_before=known.not_before, not_after=known.not_after)
+
+
+class TestCustom:
+    """What is installed, and when."""
+
+    custom = facts(1, source=Source.INSTALLED)
+    second = facts(2, issued=END - 60 * DAY, source=Source.INSTALLED)
+
+    def test_one_is_offered(self) -> None:
+        """Installed once: not if it waits already, is main or was it, or has expired."""  # R2 R4
+        wish = definition(InstallReserve(offered=offer(self.second)))
+        assert policies.one_is_offered(at(END - 50 * DAY, wish, known=self.custom)) is not None
+        assert policies.one_is_offered(at(END - 50 * DAY, wish, known=self.custom, waits=self.second)) is None
+        assert policies.one_is_offered(at(END - 50 * DAY, wish, known=self.second)) is None
+        formers = pair(version(self.second, Role.MAIN, Label.FORMER), main(facts(3)))
+        assert policies.one_is_offered(at(END - 50 * DAY, wish, known=facts(3), observed=formers)) is None
+        assert policies.one_is_offered(at(self.second.not_after + SECOND, wish, known=self.custom)) is None
+
+    def test_another_is_offered(self) -> None:
+        """Another file replaces the waiting reserve; in the warning window only with its fingerprint."""  # R10
+        wish = definition(InstallReserve(offered=offer(facts(3, issued=END - 50 * DAY))))
+        assert policies.another_is_offered(at(END - 50 * DAY, wish, waits=self.second)) is not None
+        same = definition(InstallReserve(offered=offer(self.second)))
+        assert policies.another_is_offered(at(END - 50 * DAY, same, waits=self.second)) is None
+        assert says(policies.deletion_is_confirmed, at(WINDOW, wish, waits=self.second)) is not None
+
+    def test_what_is_offered_was_applied(self) -> None:
+        """After a promotion an unchanged definition is right: "already applied", "superseded"."""  # R12
+        wish = replace(
+            definition(InstallReserve(offered=offer(self.second))), main=InstallMain(offered=offer(self.custom))
+        )
+        promoted = pair(version(self.custom, Role.MAIN, Label.FORMER), main(self.second))
+        situation = at(END, wish, known=self.second, observed=promoted)
+        answer = policies.what_is_offered_was_applied(situation)
+        assert answer is not None
+        assert answer.message == "reserve.install is already applied; main.install is superseded: it was main before"
+        assert policies.main_not_replaced(situation) is None
+        assert policies.what_is_offered_was_applied(at(START, wish, known=self.custom)) is None
+
+    def test_a_healthy_main_is_replaced_only_by_name(self) -> None:
+        """Another file as main is refused with both ways out; with the fingerprint it is done, once."""  # R32
+        wish = replace(definition(), main=InstallMain(offered=offer(self.second)))
+        refused = policies.main_not_replaced(at(END - 50 * DAY, wish, known=self.custom))
+        assert refused is not None
+        assert f"main.confirm: {self.custom.sha256}" in refused.message
+        assert "Install it as the reserve" in refused.message
+        asked = replace(wish, replace_main=True)
+        assert says(policies.main_not_replaced, at(END - 50 * DAY, asked, known=self.custom)) is not None
+        assert policies.main_is_replaced(at(END - 50 * DAY, asked, known=self.custom)) is None
+        named = replace(asked, confirm_main=self.custom.sha256)
+        assert policies.main_not_replaced(at(END - 50 * DAY, named, known=self.custom)) is None
+        assert says(policies.main_is_replaced, at(END - 50 * DAY, named, known=self.custom)) == (
+            "replaced",
+            Severity.CRITICAL,
+        )
+        done = at(
+            END - 50 * DAY,
+            named,
+            known=self.second,
+            observed=pair(version(self.custom, Role.MAIN, Label.FORMER), main(self.second)),
+        )
+        assert policies.main_not_replaced(done) is None
+        assert policies.main_is_replaced(done) is None
+
+    def test_from_custom_to_issued_by_name_only(self) -> None:
+        """A silent definition keeps a custom main; replaceNow with its fingerprint issues one."""  # R1 R32
+        assert policies.main_not_replaced(at(START, known=self.custom)) is None
+        named = replace(definition(), replace_main=True, confirm_main=self.custom.sha256)
+        assert policies.main_is_replaced(at(START, named, known=self.custom)) is not None
+        assert policies.main_is_replaced(at(START, definition(), known=self.custom)) is None
 
 
 def test_a_fixed_moment_counts_as_it_is_written() -> None:

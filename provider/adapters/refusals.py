@@ -1,0 +1,162 @@
+"""What AWS's refusals mean for the person who runs this, and what to do: one line each, with no value in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from botocore.exceptions import BotoCoreError
+
+__all__ = [
+    "KINDS",
+    "MALFORMED",
+    "QUEUE",
+    "ROLE",
+    "ROLE_REFUSED",
+    "SCHEDULE",
+    "SECRET",
+    "Kind",
+    "obstructed",
+    "refused",
+    "restorable",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of thing in AWS.
+
+    Args:
+        service: as IAM policies and boto3 have it.
+        noun: for messages.
+        endpoint: the end of the variable that names an endpoint of this service alone.
+        instead: what to do where making one is not allowed.
+    """
+
+    service: str
+    noun: str
+    endpoint: str
+    instead: str = ""
+
+
+SECRET = Kind("secretsmanager", "secret", "SECRETS_MANAGER")
+SCHEDULE = Kind("scheduler", "schedule", "SCHEDULER")
+ROLE = Kind("iam", "role", "IAM", ", or name a role of your own under promotion.roleArn")
+QUEUE = Kind("sqs", "queue", "SQS", ", or name a queue of your own under promotion.deadLetterArn")
+KINDS = (SECRET, SCHEDULE, ROLE, QUEUE)
+
+_CARRIES_VALUE = frozenset({"PutSecretValue"})
+"""Operations whose refusal may quote a part of the value that was sent."""
+
+_ACCESS_DENIED = frozenset({"AccessDeniedException", "AccessDenied"})
+_LOG_IN = "the AWS login has expired. Log in again (aws sso login), and run again"
+_BAD_CREDENTIALS = "AWS does not know these credentials. Check AWS_PROFILE or AWS_ACCESS_KEY_ID, and run again"
+_BAD_SIGNATURE = "AWS rejects the signature. Check the secret access key and this machine's clock, and run again"
+_THROTTLED = "AWS throttles these calls, after several attempts. Wait a minute, and run again"
+_BAD_KEY = "its KMS key cannot be used. Check ios-mdm:aws: {kmsKey: …} and that the key is enabled, and run again"
+_QUEUE_GOES = "a queue of this name was deleted less than a minute ago. Wait a minute, and run again"
+MALFORMED = "the request is malformed (the details could quote a value, so they are withheld). Report this as a bug"
+_REFUSALS = {
+    "ExpiredTokenException": _LOG_IN,
+    "ExpiredToken": _LOG_IN,
+    "UnrecognizedClientException": _BAD_CREDENTIALS,
+    "InvalidClientTokenId": _BAD_CREDENTIALS,
+    "InvalidSignatureException": _BAD_SIGNATURE,
+    "SignatureDoesNotMatch": _BAD_SIGNATURE,
+    "IncompleteSignature": _BAD_SIGNATURE,
+    "RequestExpired": _BAD_SIGNATURE,
+    "ThrottlingException": _THROTTLED,
+    "Throttling": _THROTTLED,
+    "TooManyRequestsException": _THROTTLED,
+    "RequestLimitExceeded": _THROTTLED,
+    "ResourceNotFoundException": "there is no such secret, or no such version. Run again to observe anew",
+    "EncryptionFailure": _BAD_KEY,
+    "DecryptionFailure": _BAD_KEY,
+    "LimitExceededException": "a quota of Secrets Manager is reached. Raise it, or wait a day for old versions to go",
+    "EntityAlreadyExists": "another run has just made one of this name. Run again",
+    "QueueDeletedRecently": _QUEUE_GOES,
+    "AWS.SimpleQueueService.QueueDeletedRecently": _QUEUE_GOES,
+}
+"""What AWS's error codes mean for the person who runs this."""
+_OF_SECRETS = frozenset({"ResourceNotFoundException", "LimitExceededException"})
+"""Codes that other services use for things of their own."""
+ROLE_REFUSED = (
+    "Scheduler may not act by the role that it names. Let the trust policy of promotion.roleArn name "
+    "scheduler.amazonaws.com (docs/permissions.md), and run again"
+)
+
+
+def restorable(secret: str) -> str:
+    """Say that the secret waits in its recovery window, and how it gets out."""
+    return (
+        "it is scheduled for deletion. "
+        f"Restore it (aws secretsmanager restore-secret --secret-id {secret}), and run again"
+    )
+
+
+def refused(operation: str, name: str, code: str, message: str, kind: Kind) -> str:
+    """Say why AWS refused, and what to do."""
+    if code in _ACCESS_DENIED:
+        return _denied(operation, message, kind)
+    if code == "ValidationException" and "assume the role" in message.lower():
+        return ROLE_REFUSED
+    if code == "InvalidRequestException" and "delet" in message.lower():
+        return restorable(name)
+    if code in _REFUSALS and (kind is SECRET or code not in _OF_SECRETS):
+        return _REFUSALS[code]
+    told = "" if operation in _CARRIES_VALUE or not message else f" ({_one_line(message)})"
+    return f"AWS says {code or 'nothing more'}{told}. Look that up in the AWS documentation, and run again"
+
+
+def _denied(operation: str, message: str, kind: Kind) -> str:
+    if "iam:PassRole" in message:
+        return (
+            "these credentials may not hand its role to Scheduler. Allow iam:PassRole on that role "
+            "(docs/permissions.md), and run again"
+        )
+    if "kms" in message.lower():
+        return "access to its KMS key is denied. Allow kms:Decrypt and kms:GenerateDataKey on that key, and run again"
+    instead = "" if operation.startswith("Delete") else kind.instead
+    return (
+        f"access denied. Allow {kind.service}:{operation} on this {kind.noun} to these credentials{instead}, "
+        "and run again"
+    )
+
+
+def obstructed(error: BotoCoreError, endpoint: str | None) -> str:
+    """Say why AWS could not be asked, and what to do; in botocore's own words only where they cannot quote a value."""
+    from botocore import exceptions as known  # noqa: PLC0415 - see aws.py
+
+    where = error.kwargs.get("endpoint_url") or endpoint or "AWS"
+    reasons: tuple[tuple[tuple[type[BotoCoreError], ...], str], ...] = (
+        (
+            (known.NoCredentialsError, known.PartialCredentialsError),
+            "there are no AWS credentials. Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+        ),
+        ((known.NoRegionError,), "no AWS region is set. Set ios-mdm:aws: {region: …} for this stack, or AWS_REGION"),
+        (
+            (known.InvalidRegionError,),
+            f"{error.kwargs.get('region_name')!r} is not an AWS region. Correct ios-mdm:aws: {{region: …}}",
+        ),
+        ((known.ProfileNotFound,), f"there is no AWS profile {error.kwargs.get('profile')!r}. Correct AWS_PROFILE"),
+        ((known.SSOError, known.TokenRetrievalError, known.LoginError), _LOG_IN),
+        (
+            (known.CredentialRetrievalError, known.MetadataRetrievalError),
+            "the AWS credentials could not be fetched. Check the source that the profile names, and run again",
+        ),
+        ((known.SSLError,), f"the TLS connection to {where} failed. Check AWS_CA_BUNDLE and any proxy, and run again"),
+        (
+            (known.ConnectionError, known.HTTPClientError),
+            f"no answer from {where}. Check the network, the region and AWS_ENDPOINT_URL, and run again",
+        ),
+        ((known.ParamValidationError,), MALFORMED),
+    )
+    for kinds, reason in reasons:
+        if isinstance(error, kinds):
+            return reason
+    return f"{type(error).__name__} ({_one_line(str(error))}). Check the AWS configuration, and run again"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:300].rstrip(".")

@@ -1,0 +1,90 @@
+"""``consume``: keeps the files of what terminates TLS in step with a pair, and reloads it after a change."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import signal
+import sys
+import threading
+from pathlib import Path  # noqa: TC003 - typer reads the annotations
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from provider.cli.exits import CANNOT_RUN, complain, explained
+from provider.errors import DefinitionError, IosMdmError
+
+if TYPE_CHECKING:
+    from provider.consumer import Consumer, Round
+
+__all__ = ["consume"]
+
+
+def consume(
+    secret: Annotated[str, typer.Option(help="Name or ARN of the pair's secret: ios-mdm/berlin.", metavar="NAME")],
+    directory: Annotated[Path, typer.Option("--dir", help="Folder for tls.crt, tls.key and ca.crt.", metavar="DIR")],
+    *,
+    command: Annotated[
+        str | None, typer.Option("--exec", help="Run after a change: 'nginx -s reload'.", metavar="COMMAND")
+    ] = None,
+    interval: Annotated[int, typer.Option(help="Seconds between two looks.", min=1, metavar="S")] = 300,
+    once: Annotated[bool, typer.Option("--once", help="Look once, then end.")] = False,
+    region: Annotated[str | None, typer.Option(help="AWS region; the environment's.", metavar="REGION")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For machines, a line a change.")] = False,
+) -> None:
+    """Fetch a pair's main certificate into a folder, and run a command whenever it has changed.
+
+    Needs secretsmanager:GetSecretValue for AWSCURRENT, and nothing else. While AWS is away the last good files stay.
+    Exit codes: 0; 2 cannot run.
+    """
+    with explained(CANNOT_RUN):
+        consumer = _consumer(secret, directory, command, region)
+        if once:
+            _show(consumer.round(), as_json=as_json, first=True)
+            return
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        first = True
+        while not stop.is_set():
+            try:
+                _show(consumer.round(), as_json=as_json, first=first)
+                first = False
+            except IosMdmError as error:
+                complain(str(error))
+            sys.stdout.flush()
+            stop.wait(interval)
+
+
+def _consumer(secret: str, directory: Path, command: str | None, region: str | None) -> Consumer:
+    from provider.adapters.secrets_manager import SecretsManager  # noqa: PLC0415 - --help needs none of these
+    from provider.consumer import Consumer  # noqa: PLC0415 - the same
+
+    try:
+        words = () if command is None else tuple(shlex.split(command))
+    except ValueError as error:
+        raise DefinitionError(f"--exec {command!r} is no command line: {error}") from None
+    if command is not None and not words:
+        raise DefinitionError("--exec is empty: leave it out, or give a command such as 'nginx -s reload'")
+    return Consumer(source=SecretsManager(region=region), secret=secret, directory=directory, command=words)
+
+
+def _show(done: Round, *, as_json: bool, first: bool) -> None:
+    """Say what is served: at the start, and after every change."""
+    if not (first or done.changed or done.reloaded):
+        return
+    one = done.certificate
+    if as_json:
+        found = {
+            "subject": one.subject,
+            "sha256": one.sha256,
+            "notAfter": f"{one.not_after:%Y-%m-%dT%H:%M:%SZ}",
+            "changed": done.changed,
+            "reloaded": done.reloaded,
+        }
+        typer.echo(json.dumps(found))
+        return
+    what = "now" if done.changed else "unchanged,"
+    reloaded = "; reloaded" if done.reloaded else ""
+    typer.echo(f"{what} serving {one.subject}, {one.sha256}, valid until {one.not_after:%Y-%m-%d %H:%M} UTC{reloaded}")

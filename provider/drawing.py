@@ -1,0 +1,70 @@
+"""Elements of an SVG picture as text: deterministic, escaped, without scripts, styles or anything from elsewhere."""
+
+from __future__ import annotations
+
+import html
+
+__all__ = ["element", "line", "number", "rect", "symbol", "text", "width_of", "words"]
+
+_EM = 0.6
+"""Width of a character in ems; most fonts are narrower, so what is measured with it fits."""
+
+_SHAPES = {
+    "issue-main": '<circle r="4" fill="#1b5499"/>',
+    "issue-reserve": '<circle r="3.4" fill="#fff" stroke="#1b5499" stroke-width="1.6"/>',
+    "distribute": '<rect x="-2.8" y="-2.8" width="5.6" height="5.6" fill="#6b7785"/>',
+    "apply-reserve": '<path d="M0-5.6 5.6 0 0 5.6-5.6 0z" fill="#08704f"/>',
+    "warning": '<path d="M0-5 5.4 4.4h-10.8z" fill="#d98200"/>',
+    "critical": '<path d="M-2-5h4l3 3v4l-3 3h-4l-3-3v-4z" fill="#c4261d"/>',
+    "connection-lost": '<path d="M-4.2-4.2 4.2 4.2M4.2-4.2-4.2 4.2" stroke="#8f130c" stroke-width="2.8"/>',
+}
+
+
+def element(name: str, *parts: str, **attributes: str | float) -> str:
+    """Return an element; *parts* are its content, already SVG; ``stroke_width`` is written ``stroke-width``."""
+    written = "".join(f' {key.replace("_", "-")}="{_value(value)}"' for key, value in attributes.items())
+    return f"<{name}{written}>{''.join(parts)}</{name}>" if parts else f"<{name}{written}/>"
+
+
+def words(name: str, content: str, **attributes: str | float) -> str:
+    """Return an element whose content is text: ``title`` is shown at a pointer and read by screen readers."""
+    return element(name, _escaped(content), **attributes)
+
+
+def text(content: str, x: float, y: float, **attributes: str | float) -> str:
+    """Return a line of text with its baseline at *y*."""
+    return words("text", content, x=x, y=y, **attributes)
+
+
+def rect(x: float, y: float, width: float, height: float, **attributes: str | float) -> str:
+    """Return a rectangle."""
+    return element("rect", x=x, y=y, width=width, height=height, **attributes)
+
+
+def line(x: float, top: float, bottom: float, **attributes: str | float) -> str:
+    """Return a vertical line."""
+    return element("path", d=f"M{number(x)} {number(top)}V{number(bottom)}", **attributes)
+
+
+def symbol(event: str, x: float, y: float, *parts: str) -> str:
+    """Return the mark of an event, with its centre at *x* and *y*; every event has a shape of its own."""
+    return element("g", *parts, _SHAPES[event], transform=f"translate({number(x)} {number(y)})")
+
+
+def width_of(content: str, size: float) -> float:
+    """Return at most how wide a text of this font size is."""
+    return len(content) * size * _EM
+
+
+def number(value: float) -> str:
+    """Return a coordinate: a tenth of a pixel is as fine as it gets."""
+    return f"{value:.1f}".removesuffix(".0")
+
+
+def _value(value: str | float) -> str:
+    return _escaped(value) if isinstance(value, str) else number(value)
+
+
+def _escaped(content: str) -> str:
+    """Return *content* as it may stand in XML, which has no way to write control characters."""
+    return html.escape("".join(one if one.isprintable() or one == "\n" else "?" for one in content))

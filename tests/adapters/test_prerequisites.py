@@ -1,0 +1,211 @@
+"""The role and the queue of a switch: made, found, brought back to what they should be, and deleted."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from provider.adapters import aws
+from provider.adapters.memory_scheduler import MemoryPrerequisites
+from provider.core.schedule import role_policy, role_trust
+from provider.errors import StoreError
+from tools.services import ministack
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.adapters.conftest import SwitchBackend
+
+SECRET = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:ios-mdm/berlin-AbCdEf"  # noqa: S105 - a name
+QUEUE = "arn:aws:sqs:eu-west-1:111122223333:ios-mdm-berlin-dead-letters"
+TOPIC = "arn:aws:sns:eu-west-1:111122223333:alarms"
+TRUST = role_trust(SECRET)
+POLICY = role_policy(SECRET, dead_letter=QUEUE, alarm=None)
+BOUNDARY = "arn:aws:iam::111122223333:policy/boundary"
+
+
+def made(backend: SwitchBackend, *, trust: str = TRUST, policy: str = POLICY, boundary: str | None = None) -> str:
+    """Make the role, or bring it to these documents."""
+    return backend.prerequisites.ensure_role(backend.stem, trust=trust, policy=policy, boundary=boundary)
+
+
+def client(service: str) -> Any:
+    """Return a client of the emulator that the environment names."""
+    return boto3.client(service, endpoint_url=aws.endpoint(), region_name=ministack.REGION)
+
+
+class Writes:
+    """Counts what an adapter's client for IAM writes."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        events = aws.iam(None).meta.events
+        events.register("before-call.iam", self)
+
+    def __call__(self, model: Any, **_rest: object) -> None:
+        """Note a call."""
+        if not model.name.startswith("Get"):
+            self.calls.append(model.name)
+
+
+def test_a_role_is_made_once(switch_backend: SwitchBackend) -> None:
+    """The second call finds it and gives the same ARN."""  # R11
+    arn = made(switch_backend)
+    assert arn.startswith("arn:aws")
+    assert arn.endswith(f":role/{switch_backend.stem}")
+    assert made(switch_backend) == arn
+
+
+def test_a_role_is_deleted_and_may_be_deleted_again(switch_backend: SwitchBackend) -> None:
+    """With its policy; one that is gone is left alone, and can be made anew."""
+    made(switch_backend, boundary=None)
+    switch_backend.prerequisites.delete_role(switch_backend.stem)
+    switch_backend.prerequisites.delete_role(switch_backend.stem)
+    made(switch_backend)
+
+
+def test_a_queue_is_made_once_and_deleted_for_good(switch_backend: SwitchBackend) -> None:
+    """The second call finds it; a delete may be repeated."""
+    prerequisites, name = switch_backend.prerequisites, switch_backend.stem
+    arn = prerequisites.ensure_queue(name)
+    assert arn.startswith("arn:aws")
+    assert arn.endswith(f":{name}")
+    assert prerequisites.ensure_queue(name) == arn
+    prerequisites.delete_queue(name)
+    prerequisites.delete_queue(name)
+
+
+def test_what_is_as_it_should_be_is_not_written(emulated: SwitchBackend) -> None:
+    """Documents are compared by what they mean, not by their spaces; the second `up` only looks."""  # R30
+    writes = Writes()
+    made(emulated, boundary=BOUNDARY)
+    assert writes.calls == ["CreateRole", "PutRolePolicy"]
+    writes.calls.clear()
+    made(
+        emulated,
+        trust=json.dumps(json.loads(TRUST), indent=2),
+        policy=json.dumps(json.loads(POLICY), indent=2),
+        boundary=BOUNDARY,
+    )
+    assert writes.calls == []
+
+
+def test_a_role_is_made_with_what_it_needs_and_no_more(emulated: SwitchBackend) -> None:
+    """Trust, one inline policy, boundary, and the tag by which it is known as ours."""
+    made(emulated, boundary=BOUNDARY)
+    iam, name = client("iam"), emulated.stem
+    role = iam.get_role(RoleName=name)["Role"]
+    assert role["AssumeRolePolicyDocument"] == json.loads(TRUST)
+    assert role["PermissionsBoundary"]["PermissionsBoundaryArn"] == BOUNDARY
+    assert role["Tags"] == [{"Key": "ios-mdm", "Value": "switch"}]
+    assert role["Path"] == "/"
+    assert iam.list_role_policies(RoleName=name)["PolicyNames"] == ["switch"]
+    assert iam.get_role_policy(RoleName=name, PolicyName="switch")["PolicyDocument"] == json.loads(POLICY)
+    assert iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"] == []
+
+
+def test_a_changed_role_is_brought_back(emulated: SwitchBackend) -> None:
+    """Trust, policy and boundary: changed by hand or by the definition, each is written once more."""  # R11
+    made(emulated)
+    iam, name, writes = client("iam"), emulated.stem, Writes()
+    iam.update_assume_role_policy(
+        RoleName=name, PolicyDocument=TRUST.replace("scheduler.amazonaws.com", "lambda.amazonaws.com")
+    )
+    iam.delete_role_policy(RoleName=name, PolicyName="switch")
+    alarmed = role_policy(SECRET, dead_letter=QUEUE, alarm=TOPIC)
+    made(emulated, policy=alarmed, boundary=BOUNDARY)
+    assert sorted(writes.calls) == ["PutRolePermissionsBoundary", "PutRolePolicy", "UpdateAssumeRolePolicy"]
+    role = iam.get_role(RoleName=name)["Role"]
+    assert role["AssumeRolePolicyDocument"] == json.loads(TRUST)
+    assert role["PermissionsBoundary"]["PermissionsBoundaryArn"] == BOUNDARY
+    assert iam.get_role_policy(RoleName=name, PolicyName="switch")["PolicyDocument"] == json.loads(alarmed)
+    other = BOUNDARY.replace("boundary", "another")
+    made(emulated, policy=alarmed, boundary=other)
+    assert iam.get_role(RoleName=name)["Role"]["PermissionsBoundary"]["PermissionsBoundaryArn"] == other
+    made(emulated, policy=alarmed, boundary=None)
+    assert "PermissionsBoundary" not in iam.get_role(RoleName=name)["Role"]
+
+
+def test_a_role_without_its_policy_is_finished(emulated: SwitchBackend) -> None:
+    """A run that died between the two writes is continued by the next one; so is a deletion."""
+    made(emulated)
+    iam, name = client("iam"), emulated.stem
+    iam.delete_role_policy(RoleName=name, PolicyName="switch")
+    made(emulated)
+    assert iam.list_role_policies(RoleName=name)["PolicyNames"] == ["switch"]
+    iam.delete_role_policy(RoleName=name, PolicyName="switch")
+    emulated.prerequisites.delete_role(name)
+    with pytest.raises(ClientError, match="NoSuchEntity"):
+        iam.get_role(RoleName=name)
+
+
+@pytest.mark.parametrize("tags", [[], [{"Key": "ios-mdm", "Value": "another"}]])
+def test_somebody_elses_role_is_not_touched(emulated: SwitchBackend, tags: list[dict[str, str]]) -> None:
+    """Neither changed nor deleted, and the error says what to do."""
+    iam, name = client("iam"), emulated.stem
+    trust = TRUST.replace("scheduler.amazonaws.com", "lambda.amazonaws.com")
+    iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust, Tags=tags)
+    writes = Writes()
+    with pytest.raises(StoreError, match=f'"{name}" exists and was not made here .* promotion.roleArn'):
+        made(emulated)
+    emulated.prerequisites.delete_role(name)
+    assert writes.calls == []
+    assert iam.get_role(RoleName=name)["Role"]["AssumeRolePolicyDocument"] == json.loads(trust)
+
+
+def test_the_queue_keeps_messages_for_two_weeks_encrypted(emulated: SwitchBackend) -> None:
+    """What a schedule could not do must be seen after a holiday."""
+    emulated.prerequisites.ensure_queue(emulated.stem)
+    sqs = client("sqs")
+    url = sqs.get_queue_url(QueueName=emulated.stem)["QueueUrl"]
+    found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+    assert found["MessageRetentionPeriod"] == "1209600"
+    assert found["SqsManagedSseEnabled"] == "true"
+
+
+def test_memory_compares_as_aws_does() -> None:
+    """What is as it should be is no write in memory either."""
+    prerequisites = MemoryPrerequisites()
+    for indent in (None, 2):
+        prerequisites.ensure_role(
+            "role", trust=json.dumps(json.loads(TRUST), indent=indent), policy=POLICY, boundary=None
+        )
+        prerequisites.ensure_queue("queue")
+    assert prerequisites.calls == [("ensure_role", "role"), ("ensure_queue", "queue")]
+
+
+@pytest.mark.parametrize(
+    ("code", "operation", "kind", "expected"),
+    [
+        ("AccessDenied", "CreateRole", aws.ROLE, r"Allow iam:CreateRole on this role to .* promotion\.roleArn, and"),
+        ("AccessDenied", "PutRolePolicy", aws.ROLE, r"Allow iam:PutRolePolicy on this role .* promotion\.roleArn"),
+        ("AccessDenied", "DeleteRole", aws.ROLE, r"Allow iam:DeleteRole on this role to these credentials, and"),
+        ("EntityAlreadyExists", "CreateRole", aws.ROLE, r"another run has just made one of this name\. Run again"),
+        (
+            "AccessDeniedException",
+            "CreateQueue",
+            aws.QUEUE,
+            r"Allow sqs:CreateQueue on this queue to .* promotion\.deadLetterArn",
+        ),
+        ("AWS.SimpleQueueService.QueueDeletedRecently", "CreateQueue", aws.QUEUE, r"Wait a minute, and run again"),
+        ("DeleteConflict", "DeleteRole", aws.ROLE, r"AWS says DeleteConflict \(because\)"),
+        ("LimitExceeded", "CreateRole", aws.ROLE, r"AWS says LimitExceeded \(because\)"),
+    ],
+)
+def test_a_refusal_names_the_permission_and_the_way_around_it(
+    code: str, operation: str, kind: aws.Kind, expected: str
+) -> None:
+    """Whoever may not make roles can name one that others made."""
+
+    def refused() -> None:
+        raise ClientError({"Error": {"Code": code, "Message": "because"}}, operation)
+
+    call: Callable[[], None] = refused
+    with pytest.raises(StoreError, match=expected) as caught:
+        aws.answer(operation, "ios-mdm-berlin", call, kind)
+    assert str(caught.value).startswith(f'{operation} on {kind.noun} "ios-mdm-berlin" failed: ')
+    assert caught.value.__context__ is None

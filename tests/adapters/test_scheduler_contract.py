@@ -1,0 +1,372 @@
+"""What every scheduler does alike: the one in memory, both emulators and, opt-in, a real account.
+
+On a real account (``IOS_MDM_TEST_REAL_AWS=1``) nothing fires: the moments are in 2040, and all is deleted afterwards.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from provider.adapters import aws
+from provider.adapters.memory_scheduler import MemoryPrerequisites, MemoryScheduler
+from provider.adapters.scheduler import ROLE_SECONDS, EventBridgeScheduler
+from provider.adapters.secrets_manager import SecretsManager
+from provider.core.model import Label
+from provider.core.schedule import (
+    Alarm,
+    Kind,
+    Promote,
+    Schedule,
+    alarm_schedule,
+    promotion_schedule,
+    role_policy,
+    role_trust,
+)
+from provider.errors import StoreError
+from tools.services import ministack
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Literal
+
+    from tests.adapters.conftest import SwitchBackend
+
+MOMENT = datetime(2040, 3, 1, 12, 0, 30, tzinfo=UTC)
+OLD, NEW = "0b7f2d4e-0000-5000-8000-000000000001", "0b7f2d4e-0000-5000-8000-000000000002"
+UNKNOWN_ROLE = "The execution role you provide must allow AWS EventBridge Scheduler to assume the role."
+
+
+def arn(service: str, resource: str) -> str:
+    """Return an ARN that no emulator asks about."""
+    return f"arn:aws:{service}:eu-west-1:111122223333:{resource}"
+
+
+@pytest.fixture
+def schedule(switch_backend: SwitchBackend) -> Schedule:
+    """Return a promotion with the role and the queue that it needs, not scheduled yet."""
+    made = switch_backend.prerequisites
+    queue = made.ensure_queue(switch_backend.stem)
+    # On a real account Scheduler looks at the role, and only at its trust policy.
+    _, partition, _, region, account, *_ = queue.split(":")
+    secret = f"arn:{partition}:secretsmanager:{region}:{account}:secret:{switch_backend.stem}-AbCdEf"
+    role = made.ensure_role(
+        switch_backend.stem,
+        trust=role_trust(secret),
+        policy=role_policy(secret, dead_letter=queue, alarm=None),
+        boundary=None,
+    )
+    promote = Promote(at=MOMENT, certificate=2, version=NEW, former_version=OLD)
+    return promotion_schedule(promote, name=switch_backend.stem, secret_arn=secret, role=role, dead_letter=queue)
+
+
+def client(service: str) -> Any:
+    """Return a client of the emulator that the environment names."""
+    return boto3.client(service, endpoint_url=aws.endpoint(), region_name=ministack.REGION)
+
+
+@pytest.fixture
+def raw(emulated: SwitchBackend) -> Any:
+    """Return the emulator's own client of Scheduler, for what a hand can do in the console."""
+    del emulated
+    return client("scheduler")
+
+
+def some_schedule() -> Schedule:
+    """Return a schedule of a name that nothing else uses."""
+    return Schedule(
+        name=f"ios-mdm-test-{uuid4().hex[:20]}",
+        at=MOMENT,
+        target=arn("sqs", "alarms"),
+        input="{}",
+        role=arn("iam", "role/switch").replace("eu-west-1", ""),
+        dead_letter=arn("sqs", "dead-letters"),
+    )
+
+
+def test_there_is_no_schedule_of_an_unknown_name(switch_backend: SwitchBackend) -> None:
+    """One that has fired or was deleted is None, not an error."""
+    assert switch_backend.scheduler.get(switch_backend.stem) is None
+
+
+def test_what_is_put_is_what_is_found(switch_backend: SwitchBackend, schedule: Schedule) -> None:
+    """Every field comes back as it was given; putting it again changes nothing."""  # R11
+    switch_backend.scheduler.put(schedule)
+    assert switch_backend.scheduler.get(schedule.name) == schedule
+    switch_backend.scheduler.put(schedule)
+    assert switch_backend.scheduler.get(schedule.name) == schedule
+
+
+def test_a_second_put_replaces_every_field(switch_backend: SwitchBackend, schedule: Schedule) -> None:
+    """Nothing of the former schedule is left, its dead-letter queue included."""  # R9
+    switch_backend.scheduler.put(schedule)
+    assert schedule.dead_letter is not None
+    other = replace(
+        schedule,
+        at=MOMENT + timedelta(days=40, seconds=1),
+        target=schedule.dead_letter,
+        input='{"message": "another"}',
+        dead_letter=None,
+    )
+    switch_backend.scheduler.put(other)
+    assert switch_backend.scheduler.get(schedule.name) == other
+
+
+def test_a_deleted_schedule_is_gone_and_may_be_deleted_again(switch_backend: SwitchBackend, schedule: Schedule) -> None:
+    """`hold` works whether or not there is something to hold."""  # R32
+    switch_backend.scheduler.put(schedule)
+    switch_backend.scheduler.delete(schedule.name)
+    switch_backend.scheduler.delete(schedule.name)
+    assert switch_backend.scheduler.get(schedule.name) is None
+    switch_backend.scheduler.put(schedule)
+    assert switch_backend.scheduler.get(schedule.name) == schedule
+
+
+def test_the_message_of_an_alarm_survives(switch_backend: SwitchBackend, schedule: Schedule) -> None:
+    """Quotes, braces and letters beyond ASCII are those of the definition."""
+    assert schedule.dead_letter is not None
+    alarm = Alarm(at=MOMENT, message='berlin: "Zürich" <aws.scheduler.execution-id> {x: 1}, run `pulumi up`')
+    wanted = alarm_schedule(
+        alarm,
+        kind=Kind.OVERDUE,
+        name=schedule.name,
+        server="berlin",
+        target=schedule.dead_letter,
+        role=schedule.role,
+        dead_letter=None,
+    )
+    switch_backend.scheduler.put(wanted)
+    assert switch_backend.scheduler.get(schedule.name) == wanted
+
+
+def test_a_stale_firing_is_refused_and_changes_nothing(switch_backend: SwitchBackend, schedule: Schedule) -> None:
+    """The stored call moves the label once; performed again, or after another promotion, it fails."""  # R11 R32
+    store, secret = switch_backend.store, switch_backend.stem
+    store.create(secret, tags={}, description="a pair", kms_key=None)
+
+    def holder(label: Label) -> list[str]:
+        found = store.describe(secret)
+        assert found is not None
+        return [version for version, labels in found.labels.items() if label in labels]
+
+    for version in (OLD, NEW):
+        store.put(secret, version, "{}")
+    if holder(Label.MAIN) != [OLD]:  # ministack labels no first version by itself
+        store.move_label(secret, Label.MAIN, to=OLD, current=None)
+    switch_backend.scheduler.put(schedule)
+    stored = switch_backend.scheduler.get(schedule.name)
+    assert stored is not None
+    call = json.loads(stored.input) | {"SecretId": secret}
+
+    def fire() -> None:
+        if switch_backend.name == "memory":
+            store.move_label(
+                secret, call["VersionStage"], to=call["MoveToVersionId"], current=call["RemoveFromVersionId"]
+            )
+        else:
+            aws.secrets_manager(None).update_secret_version_stage(**call)
+
+    fire()
+    assert (holder(Label.MAIN), holder(Label.FORMER)) == ([NEW], [OLD])
+    with suppress(StoreError, ClientError):
+        fire()
+    assert (holder(Label.MAIN), holder(Label.FORMER)) == ([NEW], [OLD])
+    third = "0b7f2d4e-0000-5000-8000-000000000003"
+    store.put(secret, third, "{}")
+    store.move_label(secret, Label.MAIN, to=third, current=NEW)
+    with pytest.raises((StoreError, ClientError)):
+        fire()
+    assert (holder(Label.MAIN), holder(Label.FORMER)) == ([third], [NEW])
+
+
+def test_it_acts_once_at_its_moment_and_is_gone(raw: Any) -> None:
+    """No flexible window, UTC, deleted when it has fired, an outage outlasted: what AWS is told beside the fields."""
+    wanted = some_schedule()
+    EventBridgeScheduler().put(wanted)
+    found = raw.get_schedule(Name=wanted.name, GroupName="default")
+    assert found["ScheduleExpression"] == "at(2040-03-01T12:00:30)"
+    assert found["ScheduleExpressionTimezone"] == "UTC"
+    assert found["FlexibleTimeWindow"] == {"Mode": "OFF"}
+    assert found["ActionAfterCompletion"] == "DELETE"
+    assert found["Target"]["RetryPolicy"] == {"MaximumEventAgeInSeconds": 21600, "MaximumRetryAttempts": 20}
+
+
+@pytest.mark.parametrize(
+    ("change", "at"),
+    [
+        ({"ScheduleExpressionTimezone": "Europe/Berlin"}, MOMENT - timedelta(hours=1)),
+        ({"ScheduleExpressionTimezone": "Nowhere/Town"}, None),
+        ({"ScheduleExpressionTimezone": "../../etc/passwd"}, None),
+        ({"ScheduleExpression": "at(2041-01-01T00:00:00)"}, datetime(2041, 1, 1, tzinfo=UTC)),
+        ({"ScheduleExpression": "at(2040-02-31T00:00:00)"}, None),
+        ({"ScheduleExpression": "rate(1 day)"}, None),
+        ({"ScheduleExpression": "cron(0 12 * * ? *)"}, None),
+        ({"FlexibleTimeWindow": {"Mode": "FLEXIBLE", "MaximumWindowInMinutes": 1440}}, None),
+    ],
+)
+def test_a_change_by_hand_is_seen_and_put_right(raw: Any, change: dict[str, Any], at: datetime | None) -> None:
+    """Whatever the moment was changed to reads as another one, and never fails; None: no single moment."""  # R11
+    wanted, scheduler = some_schedule(), EventBridgeScheduler()
+    scheduler.put(wanted)
+    found = raw.get_schedule(Name=wanted.name)
+    kept = {
+        key: found[key]
+        for key in ("Name", "ScheduleExpression", "ScheduleExpressionTimezone", "FlexibleTimeWindow", "Target")
+    }
+    raw.update_schedule(**kept | change)
+    assert scheduler.get(wanted.name) == replace(wanted, at=at or datetime.min.replace(tzinfo=UTC))
+    scheduler.put(wanted)
+    assert scheduler.get(wanted.name) == wanted
+
+
+def test_a_disabled_schedule_counts_as_none_and_is_enabled(raw: Any) -> None:
+    """Disabled in the console, it would not fire: so it is repaired like one that is missing."""  # R11
+    wanted, scheduler = some_schedule(), EventBridgeScheduler()
+    scheduler.put(wanted)
+    found = raw.get_schedule(Name=wanted.name)
+    kept = {key: found[key] for key in ("Name", "ScheduleExpression", "FlexibleTimeWindow", "Target")}
+    raw.update_schedule(**kept, State="DISABLED")
+    assert scheduler.get(wanted.name) is None
+    scheduler.put(wanted)
+    assert scheduler.get(wanted.name) == wanted
+    assert raw.get_schedule(Name=wanted.name)["State"] == "ENABLED"
+
+
+def test_an_alarm_reaches_its_queue(no_aws: pytest.MonkeyPatch, ministack_url: str) -> None:
+    """Only ministack fires schedules: the message is the definition's, whole, and the schedule is gone."""
+    no_aws.setenv("AWS_ENDPOINT_URL", ministack_url)
+    for variable, value in ministack.CREDENTIALS.items():
+        no_aws.setenv(variable, value)
+    sqs, scheduler, name = client("sqs"), EventBridgeScheduler(), some_schedule().name
+    answer = sqs.create_queue(QueueName=name)
+    told = sqs.get_queue_attributes(QueueUrl=answer["QueueUrl"], AttributeNames=["QueueArn"])["Attributes"]
+    assert scheduler.get(name) is None  # the client is made before the time is taken
+    soon = SecretsManager().time() + timedelta(seconds=3)  # the emulator's clock decides, not the test's
+    wanted = alarm_schedule(
+        Alarm(at=soon, message="berlin: nothing was done"),
+        kind=Kind.OVERDUE,
+        name=name,
+        server="berlin",
+        target=told["QueueArn"],
+        role=some_schedule().role,
+        dead_letter=None,
+    )
+    scheduler.put(wanted)
+    messages: list[Any] = []
+    for _ in range(3):
+        messages = messages or sqs.receive_message(QueueUrl=answer["QueueUrl"], WaitTimeSeconds=20).get("Messages", [])
+    assert [json.loads(message["Body"]) for message in messages] == [json.loads(wanted.input)]
+    assert scheduler.get(name) is None
+
+
+def refusing(no_aws: pytest.MonkeyPatch, code: str, message: str, *, times: int) -> list[str]:
+    """Let AWS refuse CreateSchedule so often; return the list that gets the calls."""
+    no_aws.setenv("AWS_REGION", "eu-west-1")
+    no_aws.setenv("AWS_ACCESS_KEY_ID", "test")
+    no_aws.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    calls: list[str] = []
+
+    def answer(model: Any, **_rest: object) -> tuple[Any, dict[str, object]]:
+        calls.append(model.name)
+        if len(calls) > times:
+            return Answer(200), {"ScheduleArn": "arn"}
+        return Answer(400), {"Error": {"Code": code, "Message": message}}
+
+    aws.scheduler("eu-west-1").meta.events.register("before-call.scheduler", answer)  # type: ignore[arg-type]
+    return calls
+
+
+class Answer:
+    """The part of an HTTP answer that botocore looks at."""
+
+    def __init__(self, status: int) -> None:
+        self.status_code = status
+
+
+def test_a_role_that_is_not_known_yet_is_waited_for(no_aws: pytest.MonkeyPatch) -> None:
+    """IAM shows a new role to Scheduler some seconds after it was made."""
+    calls = refusing(no_aws, "ValidationException", UNKNOWN_ROLE, times=4)
+    waited: list[float] = []
+    EventBridgeScheduler(region="eu-west-1", sleep=waited.append).put(some_schedule())
+    assert calls == ["CreateSchedule"] * 5
+    assert waited == [0.5, 1.0, 2.0, 4.0]
+
+
+def test_a_role_that_is_never_known_is_told_after_a_minute(no_aws: pytest.MonkeyPatch) -> None:
+    """A role of the user's own may lack the trust: that is said, in one line, with the setting."""
+    refusing(no_aws, "ValidationException", UNKNOWN_ROLE, times=1000)
+    waited: list[float] = []
+    with pytest.raises(StoreError, match=r"Let the trust policy of promotion\.roleArn name scheduler") as caught:
+        EventBridgeScheduler(region="eu-west-1", sleep=waited.append).put(some_schedule())
+    assert ROLE_SECONDS <= sum(waited) < ROLE_SECONDS + 5
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "expected"),
+    [
+        ("ValidationException", "Provided Arn is not in correct format.", r"Provided Arn is not in correct format\)"),
+        (
+            "AccessDeniedException",
+            "User: x is not authorized to perform: iam:PassRole on resource: y",
+            r"may not hand its role to Scheduler\. Allow iam:PassRole on that role",
+        ),
+        (
+            "AccessDeniedException",
+            "User: x is not authorized to perform: scheduler:CreateSchedule",
+            r"Allow scheduler:CreateSchedule on this schedule to these credentials, and",
+        ),
+        ("ServiceQuotaExceededException", "Quota.", r"AWS says ServiceQuotaExceededException \(Quota\)"),
+    ],
+)
+def test_any_other_refusal_is_told_at_once(no_aws: pytest.MonkeyPatch, code: str, message: str, expected: str) -> None:
+    """One line, with the schedule and what to do; nothing is waited for."""
+    calls, wanted = refusing(no_aws, code, message, times=1000), some_schedule()
+    waited: list[float] = []
+    with pytest.raises(StoreError, match=expected) as caught:
+        EventBridgeScheduler(region="eu-west-1", sleep=waited.append).put(wanted)
+    assert str(caught.value).startswith(f'CreateSchedule on schedule "{wanted.name}" failed: ')
+    assert "\n" not in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert (calls, waited) == (["CreateSchedule"], [])
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_memory_can_die_at_every_write(moment: Literal["before", "after"]) -> None:
+    """Before a write nothing has happened, after it everything: what crash tests build on."""
+
+    def at(operation: str) -> Callable[[str, Literal["before", "after"]], None]:
+        def fail(called: str, when: Literal["before", "after"]) -> None:
+            if (called, when) == (operation, moment):
+                raise ConnectionError(called)
+
+        return fail
+
+    scheduler, made = MemoryScheduler(), MemoryPrerequisites()
+    writes: dict[str, tuple[Callable[[], object], Callable[[], bool]]] = {
+        "ensure_queue": (lambda: made.ensure_queue("q"), lambda: "q" in made.queues),
+        "ensure_role": (
+            lambda: made.ensure_role("r", trust="{}", policy="{}", boundary=None),
+            lambda: "r" in made.roles,
+        ),
+        "put_schedule": (lambda: scheduler.put(replace(some_schedule(), name="s")), lambda: "s" in scheduler.schedules),
+        "delete_schedule": (lambda: scheduler.delete("s"), lambda: "s" not in scheduler.schedules),
+        "delete_role": (lambda: made.delete_role("r"), lambda: "r" not in made.roles),
+        "delete_queue": (lambda: made.delete_queue("q"), lambda: "q" not in made.queues),
+    }
+    for operation, (write, done) in writes.items():
+        scheduler.fail = made.fail = at(operation)
+        with pytest.raises(ConnectionError):
+            write()
+        assert done() is (moment == "after")
+        scheduler.fail = made.fail = None
+        write()
+        assert done()

@@ -1,0 +1,71 @@
+"""``consume`` as a process, on a real emulator."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from provider.adapters.secrets_manager import SecretsManager
+from provider.core.layout import version_id
+from tests.cli.conftest import Pair, run
+from tools.toolchain import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_once_fetches_main_and_runs_the_command_after_a_change(pair: Pair, tmp_path: Path) -> None:
+    """Main before, main after a promotion; unchanged in between."""  # R11
+    made = pair.make()
+    folder = tmp_path / "tls"
+    command = ("consume", "--secret", pair.secret, "--dir", str(folder), "--once", "--exec", "sh -c 'echo reloading'")
+    first = run(*command, cwd=tmp_path, environment=pair.environment())
+    assert first.code == 0, first.err
+    assert f"now serving CN=mdm.example.com, {made.certificates[1].details.sha256}" in first.out
+    assert first.out.count("reloading") == 1
+    again = run(*command, cwd=tmp_path, environment=pair.environment())
+    assert "unchanged, serving" in again.out
+    assert "reloading" not in again.out
+    versions = [version_id(pair.secret, ordinal) for ordinal in (1, 2)]
+    SecretsManager().move_label(pair.secret, "AWSCURRENT", to=versions[1], current=versions[0])
+    promoted = run(*command, "--json", cwd=tmp_path, environment=pair.environment())
+    told = json.loads(promoted.out.splitlines()[-1])
+    assert (told["sha256"], told["changed"], told["reloaded"]) == (made.certificates[2].details.sha256, True, True)
+    assert (folder / "tls.crt").read_text(encoding="ascii") == made.certificates[2].pem
+    value = json.loads(SecretsManager().read(pair.secret, versions[1]) or "{}")
+    assert value["tls.key"] not in promoted.out + promoted.err
+
+
+def test_once_ends_with_2_where_it_cannot(pair: Pair, tmp_path: Path) -> None:
+    """No such secret, AWS away, a broken command line: one line each, and no files."""
+    folder = tmp_path / "tls"
+    command = ("consume", "--secret", pair.secret, "--dir", str(folder), "--once")
+    missing = run(*command, cwd=tmp_path, environment=pair.environment())
+    assert (missing.code, "has no main certificate" in missing.err) == (2, True)
+    away = run(*command, cwd=tmp_path, environment=pair.environment() | {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"})
+    assert (away.code, "no answer from" in away.err) == (2, True)
+    broken = run(*command, "--exec", "sh -c 'x", cwd=tmp_path, environment=pair.environment())
+    assert (broken.code, "is no command line" in broken.err) == (2, True)
+    assert not folder.exists()
+
+
+def test_it_runs_until_it_is_told_to_stop(pair: Pair, tmp_path: Path) -> None:
+    """It says what it serves at the start, and ends with 0 on SIGTERM."""
+    pair.make()
+    arguments = ("--secret", pair.secret, "--dir", str(tmp_path / "tls"), "--interval", "3600")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "provider", "consume", *arguments],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **pair.environment()},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    with process.stdout:
+        assert process.stdout.readline().startswith("now serving CN=mdm.example.com")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 0
