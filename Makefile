@@ -4,7 +4,7 @@ VENV := .venv/bin/python
 UV := .venv-lock/bin/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap demo demo-down demo-clean test lint format lock clean
+.PHONY: help bootstrap demo demo-down demo-clean rehearse nginx test lint format lock clean
 .NOTPARALLEL:
 
 help: ## list these targets
@@ -28,7 +28,13 @@ demo-clean: ## stop what `make demo` started and forget its data
 	@$(PYTHON) tools/bootstrap.py --only venv
 	@$(VENV) -m tools.demo clean
 
-test: bootstrap lint ## check the code and run all tests
+rehearse: bootstrap nginx ## play two cycles of a pair, with everything that is part of the switch
+	@$(VENV) -m tools.rehearsal
+
+nginx:
+	@$(PYTHON) tools/bootstrap.py --only nginx
+
+test: bootstrap nginx lint ## check the code and run all tests
 	@echo "== pytest"
 	@$(VENV) -m pytest -n auto
 

@@ -1,4 +1,4 @@
-"""Makes a checkout ready: ``python3 tools/bootstrap.py [--only venv|emulator|engine|tools]…``.
+"""Makes a checkout ready: ``python3 tools/bootstrap.py [--only venv|emulator|engine|tools|nginx]…``.
 
 It needs Python, git and make, and nothing that is installed from elsewhere. What it makes lies in ``.venv`` of the
 checkout and in the cache directory (``tools/toolchain.py``); a second run finds all of it and ends at once.
@@ -27,6 +27,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from tools import builds
+from tools.nginx_package import ensure_nginx
 from tools.steps import BootstrapError, digest, duration, exclusive, pip_environment, run, say
 from tools.toolchain import MANIFEST, ROOT, VENV, cache_dir
 
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 STEPS = ("venv", "emulator", "engine", "tools")
+"""What everything needs."""
+ASKED_FOR = ("nginx",)
+"""What only some commands need; they name it."""
 
 
 def missing_prerequisites() -> list[str]:
@@ -152,6 +156,8 @@ def ensure(steps: tuple[str, ...]) -> dict[str, Path]:
     if "tools" in steps:
         for module in builds.go_modules():
             found |= builds.ensure_tools(module)
+    if "nginx" in steps:
+        found["nginx"] = ensure_nginx()
     return found
 
 
@@ -170,7 +176,9 @@ def record(found: dict[str, Path], manifest: Path = MANIFEST) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Run the steps that the command line names, all of them by default; returns the exit code."""
     parser = argparse.ArgumentParser(description="Makes this checkout ready to run and to test.")
-    parser.add_argument("--only", action="append", choices=STEPS, help="make only this ready (may be repeated)")
+    parser.add_argument(
+        "--only", action="append", choices=(*STEPS, *ASKED_FOR), help="make only this ready (may be repeated)"
+    )
     steps = tuple(parser.parse_args(arguments).only or STEPS)
     started = time.monotonic()
     try:

@@ -77,6 +77,21 @@ class Toolchain:
             raise ToolchainMissingError(f"not ready: {', '.join(missing)}; run `make bootstrap`")
         return cls(**{name: Path(found[name]) for name in names})
 
+    @staticmethod
+    def nginx(manifest: Path = MANIFEST) -> Path:
+        """The nginx of rehearsals, which not everything needs.
+
+        Raises:
+            ToolchainMissingError: it is not ready.
+        """
+        try:
+            found = json.loads(manifest.read_text(encoding="utf-8")).get("nginx", "")
+        except FileNotFoundError:
+            found = ""
+        if not os.access(found, os.X_OK):
+            raise ToolchainMissingError("not ready: nginx; run `python3 tools/bootstrap.py --only nginx`")
+        return Path(found)
+
     def environment(self) -> dict[str, str]:
         """Variables to add to a process's environment so that it can start the engine.
 

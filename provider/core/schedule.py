@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from provider.core.model import CertificateFacts, ObservedPair
 
 __all__ = [
+    "MOVE_LABEL",
     "OVERDUE_AFTER",
     "Alarm",
     "Kind",

@@ -272,7 +272,7 @@ class TestValidity:
         """Less than main's validity is taken as it is."""
         # R8
         wish = definition(IssueReserve(when=When.NOW, validity_days=100))
-        assert desired(wish, pair(main()), START).requests[0].validity_days == 100
+        assert issues(desired(wish, pair(main()), START))[0].validity_days == 100
 
 
 class TestKept:

@@ -1,46 +1,24 @@
-"""A stack of the real engine in a folder of its own, beside the real services."""
+"""A proxy that notes every call to a service, and stacks of the real engine to make them."""
 
 from __future__ import annotations
 
 import http.client
-import json
-import os
-import signal
-import subprocess
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
-import yaml
-
-from tools.services import ministack
-from tools.toolchain import ROOT, Toolchain
+from tools.stack import Result, Stack, make_stack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Iterator
 
-PROGRAM = ("Pulumi.yaml", "__main__.py", "provider", "components", ".venv")
-TIMEOUT = 180.0
-"""Seconds after which a hanging engine is killed; nothing is decided from how long it took."""
+__all__ = ["READS", "Recorded", "Result", "Stack", "make_stack", "recorded"]
+
 READS = ("Describe", "Get", "List", "GET ")
 """How the calls begin that change nothing: operations of AWS, and requests to REST APIs."""
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What one run of the engine gave: its exit code, and stdout and stderr in one."""
-
-    code: int
-    output: str
-
-    def ok(self) -> Result:
-        """Return this, if the run succeeded."""
-        assert self.code == 0, self.output
-        return self
 
 
 @dataclass(slots=True, kw_only=True)
@@ -137,89 +115,3 @@ def recorded(target: str) -> Iterator[Recorded]:
         server.shutdown()
         server.server_close()
         thread.join()
-
-
-@dataclass(slots=True, kw_only=True)
-class Stack:
-    """One stack of the project.
-
-    Args:
-        directory: with links to the program, and the stack's file.
-        environment: of the engine.
-        name: of the stack.
-    """
-
-    directory: Path
-    environment: dict[str, str]
-    name: str
-
-    def define(self, servers: Sequence[Mapping[str, Any]], aws: Mapping[str, Any] | None = None) -> None:
-        """Write the stack's definition."""
-        file = self.directory / f"Pulumi.{self.name}.yaml"
-        before = yaml.safe_load(file.read_text(encoding="utf-8")) if file.exists() else {}
-        config: dict[str, Any] = {"ios-mdm:servers": list(servers)}
-        if aws is not None:
-            config["ios-mdm:aws"] = dict(aws)
-        file.write_text(yaml.safe_dump({**before, "config": config}), encoding="utf-8")
-
-    def run(self, *arguments: str, **environment: str) -> Result:
-        """Run `pulumi` with these arguments and variables (empty: unset); a hang is killed with its process group."""
-        process = subprocess.Popen(
-            ["pulumi", *arguments, "--non-interactive", "--color", "never"],
-            cwd=self.directory,
-            env={name: value for name, value in {**self.environment, **environment}.items() if value},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-        try:
-            output, _ = process.communicate(timeout=TIMEOUT)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            output, _ = process.communicate()
-            raise AssertionError(f"pulumi {' '.join(arguments)} hung:\n{output}") from None
-        return Result(process.returncode, output)
-
-    def up(self, *arguments: str, **environment: str) -> Result:
-        """Run `pulumi up` without its preview."""
-        return self.run("up", "--yes", "--skip-preview", *arguments, **environment)
-
-    def outputs(self) -> dict[str, Any]:
-        """Return the outputs of the stack."""
-        found: dict[str, Any] = json.loads(self.run("stack", "output", "--json", "--show-secrets").ok().output)
-        return found
-
-    def export(self) -> str:
-        """Return the state, secrets decrypted."""
-        return self.run("stack", "export", "--show-secrets").ok().output
-
-
-def make_stack(directory: Path, aws_url: str, name: str = "test") -> Stack:
-    """Make an empty stack in *directory*, with a file backend of its own."""
-    toolchain = Toolchain.load()
-    project, backend = directory / "project", directory / "backend"
-    project.mkdir()
-    backend.mkdir()
-    for part in PROGRAM:
-        (project / part).symlink_to(ROOT / part)
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "PULUMI_", "IOS_MDM"))}
-    stack = Stack(
-        directory=project,
-        environment={
-            **inherited,
-            **toolchain.environment(),
-            **ministack.CREDENTIALS,
-            "AWS_REGION": ministack.REGION,
-            "AWS_ENDPOINT_URL": aws_url,
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "AWS_CONFIG_FILE": os.devnull,
-            "PULUMI_BACKEND_URL": backend.as_uri(),
-            "PULUMI_CONFIG_PASSPHRASE": "a test's passphrase",
-            "PULUMI_HOME": str(directory / "home"),
-        },
-        name=name,
-    )
-    stack.run("stack", "init", name).ok()
-    return stack

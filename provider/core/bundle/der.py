@@ -1,0 +1,195 @@
+"""A small reader of BER: of DER, and of the indefinite lengths in the PKCS#12 files of Windows and NSS.
+
+It reads what is asked for and no more: an element's children are found when they are looked at. Its limits keep a
+hostile file cheap: how deep indefinite lengths nest, and how many elements are walked at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = [
+    "ANY",
+    "BIT_STRING",
+    "BMP_STRING",
+    "INTEGER",
+    "OCTET_STRING",
+    "OID",
+    "SEQUENCE",
+    "SET",
+    "DerError",
+    "Node",
+    "first",
+    "parse",
+    "tagged",
+]
+
+ANY = 0
+"""Stands for any tag where tags are asked for."""
+INTEGER, BIT_STRING, OCTET_STRING, OID, BMP_STRING, SEQUENCE, SET = 0x02, 0x03, 0x04, 0x06, 0x1E, 0x30, 0x31
+
+_CONSTRUCTED = 0x20
+_SEGMENTED = OCTET_STRING | _CONSTRUCTED
+_LONG_TAG = 0x1F
+_INDEFINITE = 0x80
+_END = b"\0\0"
+_MOST_LENGTH_OCTETS = 4
+_MOST_OID_OCTETS = 32
+_CONTINUES = 0x80
+_MOST_ELEMENTS = 20_000
+_DEEPEST = 32
+
+
+class DerError(Exception):
+    """The bytes are not what was expected there. Never leaves the package."""
+
+
+def tagged(number: int) -> int:
+    """Return the tag of a constructed context-specific element, ``[number]`` in ASN.1."""
+    return 0xA0 | number
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Node:
+    """One element.
+
+    Args:
+        data: what it is part of.
+        start: where it starts in *data*.
+        body: where its contents start.
+        stop: where its contents stop.
+        end: where the next element starts: behind the end marker of an indefinite length.
+    """
+
+    data: bytes
+    start: int
+    body: int
+    stop: int
+    end: int
+
+    @property
+    def tag(self) -> int:
+        """The identifier octet."""
+        return self.data[self.start]
+
+    @property
+    def content(self) -> bytes:
+        """The contents octets."""
+        return self.data[self.body : self.stop]
+
+    @property
+    def encoded(self) -> bytes:
+        """The whole element as it is in the file."""
+        return self.data[self.start : self.end]
+
+    def expect(self, *tags: int) -> Node:
+        """Return the element itself, which must have one of the *tags*; an OCTET STRING may be in segments."""
+        if self.tag not in tags and (self.tag != _SEGMENTED or OCTET_STRING not in tags):
+            raise DerError
+        return self
+
+    def children(self) -> tuple[Node, ...]:
+        """Return the elements inside."""
+        if not self.tag & _CONSTRUCTED:
+            raise DerError
+        found: list[Node] = []
+        at = self.body
+        while at < self.stop:
+            if len(found) == _MOST_ELEMENTS:
+                raise DerError
+            found.append(_node(self.data, at, self.stop))
+            at = found[-1].end
+        return tuple(found)
+
+    def fields(self, *tags: int) -> tuple[Node, ...]:
+        """Return the children, the first of which must have these *tags*; more may follow."""
+        children = self.children()
+        if len(children) < len(tags):
+            raise DerError
+        for child, tag in zip(children, tags, strict=False):
+            if tag != ANY:
+                child.expect(tag)
+        return children
+
+    def octets(self, depth: int = 0) -> bytes:
+        """Return the contents of an OCTET STRING, also of one that is written in segments or tagged implicitly."""
+        if not self.tag & _CONSTRUCTED:
+            return self.content
+        if depth == _DEEPEST:
+            raise DerError
+        return b"".join(child.expect(OCTET_STRING).octets(depth + 1) for child in self.children())
+
+    def integer(self) -> int:
+        """Return the value of an INTEGER."""
+        return int.from_bytes(self.expect(INTEGER).content, "big", signed=True)
+
+    def oid(self) -> str:
+        """Return the value of an OBJECT IDENTIFIER in dots."""
+        content = self.expect(OID).content
+        if not content or len(content) > _MOST_OID_OCTETS or content[-1] & _CONTINUES:
+            raise DerError
+        arcs, value = [], 0
+        for octet in content:
+            value = value << 7 | octet & 0x7F
+            if not octet & _CONTINUES:
+                arcs.append(value)
+                value = 0
+        root = min(arcs[0] // 40, 2)
+        return ".".join(map(str, (root, arcs[0] - 40 * root, *arcs[1:])))
+
+
+def first(data: bytes) -> Node:
+    """Return the element that *data* starts with."""
+    return _node(data, 0, len(data))
+
+
+def parse(data: bytes) -> Node:
+    """Return the one element that *data* is.
+
+    Raises:
+        DerError: It is none, or something follows.
+    """
+    node = first(data)
+    if node.end != len(data):
+        raise DerError
+    return node
+
+
+def _node(data: bytes, start: int, limit: int) -> Node:
+    body, stop = _header(data, start, limit)
+    if stop is not None:
+        return Node(data, start, body, stop, stop)
+    at, depth = body, 0
+    for _ in range(_MOST_ELEMENTS):
+        if data[at : at + 2] == _END:
+            if depth == 0:
+                return Node(data, start, body, at, at + 2)
+            at, depth = at + 2, depth - 1
+            continue
+        inner, stop = _header(data, at, limit)
+        if stop is None:
+            at, depth = inner, depth + 1
+        else:
+            at = stop
+        if depth == _DEEPEST:
+            break
+    raise DerError
+
+
+def _header(data: bytes, at: int, limit: int) -> tuple[int, int | None]:
+    """Return where the contents start and stop; None where that is marked by their end."""
+    if at + 2 > limit or data[at] & _LONG_TAG == _LONG_TAG:
+        raise DerError
+    length, body = data[at + 1], at + 2
+    if length == _INDEFINITE:
+        if not data[at] & _CONSTRUCTED:
+            raise DerError
+        return body, None
+    if length > _INDEFINITE:
+        count = length & 0x7F
+        if count > _MOST_LENGTH_OCTETS or body + count > limit:
+            raise DerError
+        length, body = int.from_bytes(data[body : body + count], "big"), body + count
+    if body + length > limit:
+        raise DerError
+    return body, body + length

@@ -1,0 +1,117 @@
+"""A device's view of a server: TLS at a given moment that trusts given roots alone, and a request through it."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from OpenSSL import SSL, crypto
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+T = TypeVar("T")
+
+_SECONDS = 10.0
+_CHUNK = 65536
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """How a connection went.
+
+    Args:
+        accepted: whether the device accepted the server's certificate and got an answer through the connection.
+        sha256: fingerprint of the certificate that it met, empty where it met none.
+        reason: why it refused, else empty.
+    """
+
+    accepted: bool
+    sha256: str
+    reason: str = ""
+
+
+def visit(port: int, host: str, roots: Sequence[bytes], moment: datetime, *, path: str = "/version") -> Visit:
+    """Connect to 127.0.0.1:*port* as a device does that wants *host*, and get *path*.
+
+    Args:
+        port: of the server.
+        host: the connection address: sent as SNI, and held against the certificate's subjectAltName.
+        roots: DER certificates that the device trusts.
+        moment: what the device's clock shows, aware UTC.
+        path: of the request.
+    """
+    met: list[x509.Certificate] = []
+
+    def look(_connection: SSL.Connection, certificate: crypto.X509, _error: int, depth: int, ok: int) -> bool:
+        if depth == 0:
+            met.append(certificate.to_cryptography())
+        return bool(ok)
+
+    context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+    context.set_verify(SSL.VERIFY_PEER, look)
+    store = context.get_cert_store()
+    assert store is not None  # noqa: S101 - a context has one
+    for root in roots:
+        store.add_cert(crypto.X509.from_cryptography(x509.load_der_x509_certificate(root)))
+    store.set_time(moment)
+    connection = SSL.Connection(context, None)
+    connection.set_tlsext_host_name(host.encode())
+    connection.set_connect_state()
+    with socket.create_connection(("127.0.0.1", port), timeout=_SECONDS) as raw:
+        try:
+            _until_done(connection, raw, connection.do_handshake)
+            if host not in _names(met[-1]):
+                return Visit(accepted=False, sha256=_fingerprint(met), reason="the certificate is for another host")
+            request = f"GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n".encode()
+            _until_done(connection, raw, lambda: connection.sendall(request))
+            answer = _until_done(connection, raw, lambda: connection.recv(_CHUNK))
+        except SSL.Error as error:
+            reason = error.args[0][0][2] if error.args and error.args[0] else "the connection was closed"
+            return Visit(accepted=False, sha256=_fingerprint(met), reason=str(reason))
+    ok = answer.startswith(b"HTTP/1.") and b" 200 " in answer[:20]
+    return Visit(
+        accepted=ok,
+        sha256=_fingerprint(met),
+        reason="" if ok else f"no answer: {answer[:40].decode('latin-1')}",
+    )
+
+
+def _until_done(connection: SSL.Connection, raw: socket.socket, act: Callable[[], T]) -> T:
+    """Carry bytes between the connection and the socket until *act* needs no more of them."""
+    while True:
+        try:
+            result = act()
+        except SSL.WantReadError:
+            _flush(connection, raw)
+            data = raw.recv(_CHUNK)
+            if not data:
+                raise SSL.Error([("", "", "the connection was closed")]) from None
+            connection.bio_write(data)
+        except SSL.Error:
+            _flush(connection, raw)  # the alert: the server shall know that it was refused
+            raise
+        else:
+            _flush(connection, raw)
+            return result
+
+
+def _flush(connection: SSL.Connection, raw: socket.socket) -> None:
+    try:
+        while True:
+            raw.sendall(connection.bio_read(_CHUNK))
+    except SSL.WantReadError:
+        pass
+
+
+def _fingerprint(met: Sequence[x509.Certificate]) -> str:
+    return met[-1].fingerprint(hashes.SHA256()).hex() if met else ""
+
+
+def _names(certificate: x509.Certificate) -> list[str]:
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return names.get_values_for_type(x509.DNSName)

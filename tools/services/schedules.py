@@ -1,0 +1,114 @@
+"""What AWS does when a one-time schedule is due, by the clock of a rehearsal: the schedule's own call, and no other."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.exceptions import ClientError
+
+from provider.core.schedule import MOVE_LABEL
+from tools.services import ministack
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_AT = re.compile(r"at\((\S+)\)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fired:
+    """A schedule that was due.
+
+    Args:
+        name: of the schedule.
+        at: when it was to fire.
+        problem: why its call was refused, else empty; the message is then in its dead-letter queue.
+    """
+
+    name: str
+    at: datetime
+    problem: str
+
+
+class ScheduleError(Exception):
+    """A schedule asks for what this stand-in does not know."""
+
+
+def client(service: str, url: str) -> Any:  # noqa: ANN401 - the service is a variable here
+    """Return a client of an emulator."""
+    return boto3.client(
+        service,
+        endpoint_url=url,
+        region_name=ministack.REGION,
+        aws_access_key_id="test",
+        aws_secret_access_key="test",  # noqa: S106
+    )
+
+
+def due(url: str, now: datetime) -> tuple[str, ...]:
+    """Return the names of the schedules whose moment has come, in the order of their moments."""
+    scheduler = client("scheduler", url)
+    pages = scheduler.get_paginator("list_schedules").paginate()
+    found = [scheduler.get_schedule(Name=one["Name"]) for page in pages for one in page["Schedules"]]
+    scheduler.close()
+    moments = sorted((_moment(one), one["Name"]) for one in found if one.get("State", "ENABLED") == "ENABLED")
+    return tuple(name for moment, name in moments if moment <= now)
+
+
+def fire(url: str, now: datetime) -> tuple[Fired, ...]:
+    """Perform what every due schedule says, as AWS would at its moment, and delete it.
+
+    Args:
+        url: of the emulator.
+        now: the rehearsal's moment, aware.
+
+    Raises:
+        ScheduleError: A target is neither the move of a label nor a queue nor a topic.
+    """
+    scheduler = client("scheduler", url)
+    fired = []
+    for name in due(url, now):
+        schedule = scheduler.get_schedule(Name=name)
+        problem = _performed(url, schedule["Target"])
+        if schedule.get("ActionAfterCompletion") == "DELETE":
+            scheduler.delete_schedule(Name=name)
+        fired.append(Fired(name=name, at=_moment(schedule), problem=problem))
+    scheduler.close()
+    return tuple(fired)
+
+
+def _performed(url: str, target: Mapping[str, Any]) -> str:
+    """Make the stored call; a refusal goes to the dead-letter queue, as it does after AWS's last attempt."""
+    arn, content = target["Arn"], target["Input"]
+    try:
+        if arn == MOVE_LABEL:
+            client("secretsmanager", url).update_secret_version_stage(**json.loads(content))
+        elif ":sqs:" in arn:
+            _send(url, arn, content)
+        elif ":sns:" in arn:
+            client("sns", url).publish(TopicArn=arn, Message=content)
+        else:
+            raise ScheduleError(f"a target that nobody made here: {arn}")
+    except ClientError as error:
+        if (queue := target.get("DeadLetterConfig", {}).get("Arn")) is not None:
+            _send(url, queue, content)
+        return str(error)
+    return ""
+
+
+def _send(url: str, queue: str, content: str) -> None:
+    sqs = client("sqs", url)
+    sqs.send_message(QueueUrl=sqs.get_queue_url(QueueName=queue.rpartition(":")[2])["QueueUrl"], MessageBody=content)
+    sqs.close()
+
+
+def _moment(schedule: Mapping[str, Any]) -> datetime:
+    found = _AT.fullmatch(schedule["ScheduleExpression"])
+    if found is None or schedule.get("ScheduleExpressionTimezone", "UTC") != "UTC":
+        raise ScheduleError(f"{schedule['Name']} is no one-time schedule in UTC: {schedule['ScheduleExpression']}")
+    return datetime.fromisoformat(found[1]).replace(tzinfo=UTC)
