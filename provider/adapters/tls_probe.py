@@ -64,15 +64,7 @@ class TlsProbe:
                 try:
                     tls.do_handshake()
                 except ssl.SSLWantReadError:
-                    certificate = _shown(tls)
-                    if certificate is not None:
-                        return certificate
-                except ssl.SSLError:
-                    # A server that wants a client certificate has shown its own by then.
-                    certificate = _shown(tls)
-                    if certificate is not None:
-                        return certificate
-                    raise
+                    pass
                 else:
                     return tls.getpeercert(binary_form=True)
                 raw.sendall(outgoing.read())
@@ -84,14 +76,6 @@ class TlsProbe:
                 if not data:
                     raise ConnectionResetError
                 incoming.write(data)
-
-
-def _shown(tls: ssl.SSLObject) -> bytes | None:
-    """Return the certificate if the server has presented it already."""
-    try:
-        return tls.getpeercert(binary_form=True)
-    except ValueError:  # the handshake has not come so far
-        return None
 
 
 def _problem(error: Exception) -> str:

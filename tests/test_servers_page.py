@@ -1,0 +1,77 @@
+"""The examples of docs/servers.md can be read by what they are for, as far as that is here."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import re
+import shlex
+import subprocess
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from provider.__main__ import app
+from tools.toolchain import ROOT
+
+PAGE = (ROOT / "docs" / "servers.md").read_text(encoding="utf-8")
+_BLOCK = re.compile(r"^```(?P<kind>[^\n]+)\n(?P<text>.*?)^```", re.MULTILINE | re.DOTALL)
+BLOCKS = [(found["kind"], found["text"]) for found in _BLOCK.finditer(PAGE)]
+
+
+def of(kind: str) -> list[str]:
+    """Return the blocks of a kind; there is at least one."""
+    found = [text for name, text in BLOCKS if name == kind]
+    assert found
+    return found
+
+
+def options() -> set[str]:
+    """Return the options that `consume` has."""
+    shown = CliRunner().invoke(app, ["consume", "--help"], env={"COLUMNS": "200"}).output
+    return set(re.findall(r"--[a-z]+", shown))
+
+
+@pytest.mark.parametrize(
+    "line", [line for text in of("bash") for line in text.splitlines() if "provider consume" in line]
+)
+def test_shell_lines_use_options_that_there_are(line: str) -> None:
+    """Every option of `consume` on the page exists."""
+    assert set(re.findall(r"(?<!\S)--[a-z]+", line)) <= options()
+
+
+@pytest.mark.parametrize("text", of("bash"))
+def test_shell_blocks_are_shell(text: str) -> None:
+    """Bash reads them."""
+    subprocess.run(["bash", "-n"], input=text, text=True, check=True)
+
+
+def test_the_unit_is_a_unit() -> None:
+    """Its sections and commands can be read, and the options of `consume` are right."""
+    unit = configparser.ConfigParser(strict=True, interpolation=None)
+    unit.optionxform = str  # type: ignore[assignment, method-assign]
+    unit.read_string(of("ini unit")[0])
+    assert set(unit.sections()) == {"Unit", "Service", "Install"}
+    for key in ("ExecStartPre", "ExecStart"):
+        words = shlex.split(unit["Service"][key])
+        assert words[1:4] == ["-m", "provider", "consume"]
+        assert {word for word in words if word.startswith("--")} <= options()
+    assert unit["Service"]["ReadWritePaths"] == f"/var/lib/{unit['Service']['StateDirectory']}"
+
+
+@pytest.mark.parametrize("text", of("yaml kubernetes"))
+def test_manifests_ask_for_awscurrent(text: str) -> None:
+    """YAML with a kind and a name, which names the version stage in every reference."""
+    manifest = yaml.safe_load(text)
+    assert {"apiVersion", "kind", "metadata", "spec"} <= set(manifest)
+    if manifest["kind"] == "ExternalSecret":
+        assert {one["remoteRef"]["version"] for one in manifest["spec"]["data"]} == {"AWSCURRENT"}
+    else:
+        objects = yaml.safe_load(manifest["spec"]["parameters"]["objects"])
+        assert {one["objectVersionLabel"] for one in objects} == {"AWSCURRENT"}
+
+
+def test_the_event_is_json() -> None:
+    """The pattern names the label that a promotion moves."""
+    assert json.loads(of("json event")[0])["detail"] == {"labelUpdated": ["AWSCURRENT"]}
