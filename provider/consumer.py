@@ -2,12 +2,14 @@
 
 Three files change together, and no file system changes three at once. So each certificate gets a folder of its own,
 which is complete before it has its name, and one symbolic link, ``current``, is swapped. ``tls.crt``, ``tls.key`` and
-``ca.crt`` are links through it: whoever opens certificate and key between two swaps gets a matching pair.
+``ca.crt`` are links through it: whoever opens certificate and key between two swaps gets a matching pair. The command
+runs after the swap, so what it reloads does.
 """
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
+import fcntl
 import os
 import shutil
 import subprocess
@@ -16,12 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from provider.core.certificates import credential_from_json, details, key_matches
+from provider.core.certificates import credential_from_json, details
 from provider.core.model import Label
 from provider.errors import IosMdmError, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from provider.core.model import CertificateDetails, Credential
 
@@ -30,7 +32,8 @@ __all__ = ["FILES", "Consumer", "ConsumerError", "LabelledValues", "Round"]
 FILES = ("tls.crt", "tls.key", "ca.crt")
 _CURRENT = "current"
 _RELOADED = ".reloaded"
-"""Names the folder that the command has succeeded for: a change whose reload failed, or never began, is reloaded."""
+"""Names the folder that the command has succeeded for. No name comes twice, so a change whose reload failed, or never
+began, is reloaded, and so is the change back to what was there before it."""
 _PREFIX = "certificate-"
 _SCRATCH = ".new-"
 
@@ -68,14 +71,16 @@ class Consumer:
     Args:
         source: where secrets are read.
         secret: name or ARN of the pair's secret.
-        directory: of the files.
+        directory: of the files; of one consumer only.
         command: run after a change, without a shell; empty for none.
+        patience: seconds that the command may take.
     """
 
     source: LabelledValues
     secret: str
     directory: Path
     command: Sequence[str] = ()
+    patience: float = 300
 
     def round(self) -> Round:
         """Look once, and write and reload where something has changed.
@@ -85,67 +90,95 @@ class Consumer:
             ConsumerError: The files could not be written, or the command failed: the next round tries again.
         """
         credential = self._fetched()
-        name = _folder(credential)
+        certificate = details(credential.certificate)
         try:
-            self._prepare()
-            changed = self._served() != name
-            if changed:
-                self._store(credential, name)
-                self._swap(name)
-            self._link()
-            self._prune(name)
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with self._alone():
+                changed = self._write(credential)
+                return Round(certificate=certificate, changed=changed, reloaded=self._reload())
         except OSError as error:
             raise ConsumerError(f"{self.directory} cannot be written: {error.strerror}") from None
-        return Round(certificate=details(credential.certificate), changed=changed, reloaded=self._reload(name))
 
     def _fetched(self) -> Credential:
+        """Return what is to be served: a certificate that can be read, with its own private key."""
         value = self.source.labelled_value(self.secret, Label.MAIN)
         if value is None:
             raise StoreError(f"secret {self.secret} has no main certificate: is the name right, and did `up` run?")
         credential = credential_from_json(value, where=f"secret {self.secret}, {Label.MAIN}")
-        if not key_matches(credential):
+        if not all(content.isascii() for content in _contents(credential)):
             raise StoreError(
-                f"secret {self.secret}: the private key does not belong to the certificate {credential.sha256}, so it "
-                "is not served: move AWSCURRENT back to a version that `up` made"
+                f"secret {self.secret}, {Label.MAIN}: there are characters in its PEM that TLS servers do not read. "
+                "Somebody else wrote it: move AWSCURRENT back to a version that `up` made"
             )
         return credential
 
-    def _prepare(self) -> None:
-        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep a second consumer out of the folder: it would take what is half written for a dead one's."""
+        descriptor = os.open(self.directory, os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with the process, however that ends
+            except BlockingIOError:
+                raise ConsumerError(
+                    f"another `consume` is at work in {self.directory}: let one end, or give each a folder of its own"
+                ) from None
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _write(self, credential: Credential) -> bool:
+        """Bring the files to *credential*; tell whether they were others."""
+        self._refuse_foreign()
         for scratch in self.directory.glob(f"{_SCRATCH}*"):  # of a round that died
             scratch.unlink() if scratch.is_symlink() or scratch.is_file() else shutil.rmtree(scratch)
+        changed = not self._serves(credential)
+        if changed:
+            self._point(_CURRENT, self._store(credential))
+            _sync(self.directory)
+        for file in FILES:
+            if not (self.directory / file).is_symlink():
+                self._point(file, f"{_CURRENT}/{file}")
+        self._prune()
+        return changed
 
-    def _served(self) -> str:
-        """Return the name of the folder that ``current`` leads to, if it leads anywhere."""
-        link = self.directory / _CURRENT
-        complete = all((link / file).is_file() for file in FILES)
-        return os.readlink(link) if link.is_symlink() and complete else ""  # noqa: PTH115 - the text, not a path
+    def _refuse_foreign(self) -> None:
+        """Stop where somebody else's files are: two files cannot be taken over at once, and a key may be the only one.
 
-    def _store(self, credential: Credential, name: str) -> None:
-        """Write the folder of a certificate: complete and on the disk before it has its name."""
-        folder = self.directory / name
-        if folder.exists():  # of a round that died before the swap, or a certificate that comes back
-            shutil.rmtree(folder)
+        Raises:
+            ConsumerError: With the file's name.
+        """
+        for file in FILES:
+            path = self.directory / file
+            if os.path.lexists(path) and _target(path) != f"{_CURRENT}/{file}":
+                raise ConsumerError(
+                    f"{path} was not made by `consume`, so it stays: move it away, or choose another folder"
+                )
+
+    def _serves(self, credential: Credential) -> bool:
+        current = self.directory / _CURRENT
+        try:
+            return _target(current) != "" and all(
+                (current / file).read_bytes() == content.encode()
+                for file, content in zip(FILES, _contents(credential), strict=True)
+            )
+        except OSError:  # a file is missing
+            return False
+
+    def _store(self, credential: Credential) -> str:
+        """Write a certificate's folder, complete and on the disk before it has its name; return the name."""
         scratch = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=self.directory))
-        contents = (credential.certificate, credential.private_key, credential.root)
-        for file, content in zip(FILES, contents, strict=True):
+        for file, content in zip(FILES, _contents(credential), strict=True):
             descriptor = os.open(scratch / file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w", encoding="ascii") as stream:
-                stream.write(content)
+            with os.fdopen(descriptor, "wb") as stream:
+                stream.write(content.encode())
                 stream.flush()
                 os.fsync(stream.fileno())
         _sync(scratch)
-        scratch.rename(folder)
-
-    def _swap(self, name: str) -> None:
-        self._point(_CURRENT, name)
+        name = f"{_PREFIX}{credential.sha256[:16]}-{scratch.name.removeprefix(_SCRATCH)}"
+        scratch.rename(self.directory / name)
         _sync(self.directory)
-
-    def _link(self) -> None:
-        for file in FILES:
-            target, link = f"{_CURRENT}/{file}", self.directory / file
-            if not link.is_symlink() or os.readlink(link) != target:  # noqa: PTH115 - the text, not a path
-                self._point(file, target)
+        return name
 
     def _point(self, link: str, target: str) -> None:
         """Let *link* lead to *target*; there is no moment at which it leads nowhere."""
@@ -153,35 +186,49 @@ class Consumer:
         scratch.symlink_to(target)
         scratch.replace(self.directory / link)
 
-    def _prune(self, name: str) -> None:
+    def _prune(self) -> None:
         """Delete the folders of other certificates but the newest: somebody may be reading it."""
-        others = [folder for folder in self.directory.glob(f"{_PREFIX}*") if folder.name != name]
+        served = _target(self.directory / _CURRENT)
+        others = [folder for folder in self.directory.glob(f"{_PREFIX}*") if folder.name != served]
         for folder in sorted(others, key=lambda folder: folder.stat().st_mtime_ns)[:-1]:
             shutil.rmtree(folder)
 
-    def _reload(self, name: str) -> bool:
-        """Run the command unless it has succeeded for what is served."""
-        marker = self.directory / _RELOADED
-        try:
-            if not self.command or (marker.is_file() and marker.read_text(encoding="ascii") == name):
-                return False
-            done = subprocess.run(self.command, check=False, stdin=subprocess.DEVNULL)  # noqa: S603 - the user's own
-            if done.returncode != 0:
-                raise ConsumerError(
-                    f"`{self.command[0]}` ended with {done.returncode}: the new files are there, and the next round "
-                    "runs it again"
-                )
-            scratch = self.directory / f"{_SCRATCH}{_RELOADED}"
-            scratch.write_text(name, encoding="ascii")
-            scratch.replace(marker)
-        except OSError as error:
-            raise ConsumerError(f"`{self.command[0]}` could not be run or noted: {error.strerror}") from None
+    def _reload(self) -> bool:
+        """Run the command unless it has succeeded for what is served; tell whether it ran."""
+        served, marker = _target(self.directory / _CURRENT), self.directory / _RELOADED
+        if not self.command or (marker.is_file() and marker.read_bytes() == served.encode()):
+            return False
+        problem = self._problem_of_command()
+        if problem:
+            raise ConsumerError(
+                f"`{self.command[0]}` {problem}: the new files are there, and the next round runs it again"
+            )
+        scratch = self.directory / f"{_SCRATCH}{_RELOADED}"
+        scratch.write_text(served, encoding="ascii")
+        scratch.replace(marker)
         return True
 
+    def _problem_of_command(self) -> str:
+        """Run the command, and return why it failed; empty where it did not. What it prints goes to stderr."""
+        try:
+            done = subprocess.run(  # noqa: S603 - the user's own
+                self.command, check=False, stdin=subprocess.DEVNULL, stdout=2, timeout=self.patience
+            )
+        except subprocess.TimeoutExpired:
+            return f"did not end within {self.patience:g} s"
+        except OSError as error:
+            return f"could not be run ({error.strerror})"
+        return f"ended with {done.returncode}" if done.returncode else ""
 
-def _folder(credential: Credential) -> str:
-    """Return the name of a certificate's folder: of its public part, which its key belongs to."""
-    return _PREFIX + hashlib.sha256(f"{credential.certificate}{credential.root}".encode()).hexdigest()[:32]
+
+def _contents(credential: Credential) -> tuple[str, ...]:
+    """Return what the files hold, in their order."""
+    return (credential.certificate, credential.private_key, credential.root)
+
+
+def _target(link: Path) -> str:
+    """Return what a symbolic link says; empty where there is none."""
+    return os.readlink(link) if link.is_symlink() else ""  # noqa: PTH115 - the text, not a path
 
 
 def _sync(folder: Path) -> None:

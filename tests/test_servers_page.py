@@ -57,7 +57,17 @@ def test_the_unit_is_a_unit() -> None:
         words = shlex.split(unit["Service"][key])
         assert words[1:4] == ["-m", "provider", "consume"]
         assert {word for word in words if word.startswith("--")} <= options()
-    assert unit["Service"]["ReadWritePaths"] == f"/var/lib/{unit['Service']['StateDirectory']}"
+        assert words[words.index("--dir") + 1] == f"/var/lib/{unit['Service']['StateDirectory']}", "all it may write"
+    assert unit["Service"]["ExecReload"].split()[1] == "-USR1", "the signal that makes it look at once"
+
+
+def test_the_drop_in_points_at_the_credential_that_it_loads() -> None:
+    """By the unit's name and the credential's."""
+    service = configparser.ConfigParser(strict=True, interpolation=None)
+    service.read_string(of("ini drop-in")[0])
+    name = service["Service"]["LoadCredential"].partition(":")[0]
+    path = f"/run/credentials/ios-mdm-consume.service/{name}"
+    assert service["Service"]["Environment"] == f"AWS_SHARED_CREDENTIALS_FILE={path}"
 
 
 @pytest.mark.parametrize("text", of("yaml kubernetes"))
@@ -73,5 +83,5 @@ def test_manifests_ask_for_awscurrent(text: str) -> None:
 
 
 def test_the_event_is_json() -> None:
-    """The pattern names the label that a promotion moves."""
-    assert json.loads(of("json event")[0])["detail"] == {"labelUpdated": ["AWSCURRENT"]}
+    """The pattern names the pair's secret and the label that a promotion moves."""
+    assert json.loads(of("json event")[0])["detail"] == {"name": ["ios-mdm/berlin"], "labelUpdated": ["AWSCURRENT"]}

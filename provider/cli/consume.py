@@ -6,8 +6,8 @@ import json
 import shlex
 import signal
 import sys
-import threading
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -28,7 +28,7 @@ def consume(
     command: Annotated[
         str | None, typer.Option("--exec", help="Run after a change: 'nginx -s reload'.", metavar="COMMAND")
     ] = None,
-    interval: Annotated[int, typer.Option(help="Seconds between two looks.", min=1, metavar="S")] = 300,
+    interval: Annotated[int, typer.Option(help="Seconds between two looks.", min=1, max=86_400, metavar="S")] = 300,
     once: Annotated[bool, typer.Option("--once", help="Look once, then end.")] = False,
     region: Annotated[str | None, typer.Option(help="AWS region; the environment's.", metavar="REGION")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For machines, a line a change.")] = False,
@@ -36,25 +36,35 @@ def consume(
     """Fetch a pair's main certificate into a folder, and run a command whenever it has changed.
 
     Needs secretsmanager:GetSecretValue for AWSCURRENT, and nothing else. While AWS is away the last good files stay.
-    Exit codes: 0; 2 cannot run.
+    SIGUSR1: look now. SIGTERM, SIGINT: end. Exit codes: 0; 2 cannot run.
     """
     with explained(CANNOT_RUN):
         consumer = _consumer(secret, directory, command, region)
         if once:
             _show(consumer.round(), as_json=as_json, first=True)
             return
-        stop = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
-        first = True
-        while not stop.is_set():
-            try:
-                _show(consumer.round(), as_json=as_json, first=first)
-                first = False
-            except IosMdmError as error:
-                complain(str(error))
-            sys.stdout.flush()
-            stop.wait(interval)
+        _keep_looking(consumer, interval, as_json=as_json)
+
+
+def _keep_looking(consumer: Consumer, interval: int, *, as_json: bool) -> None:
+    """Look every so many seconds, and at once on SIGUSR1, until SIGTERM or SIGINT; a round that has begun is ended."""
+    # Of all queues and events only this one may be used in a signal handler: the others can block on themselves.
+    told: SimpleQueue[int] = SimpleQueue()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+        signal.signal(number, lambda number, _frame: told.put(number))
+    first = True
+    while True:
+        try:
+            _show(consumer.round(), as_json=as_json, first=first)
+            first = False
+        except IosMdmError as error:
+            complain(str(error))
+        sys.stdout.flush()
+        try:
+            if told.get(timeout=interval) != signal.SIGUSR1:
+                return
+        except Empty:
+            pass
 
 
 def _consumer(secret: str, directory: Path, command: str | None, region: str | None) -> Consumer:
@@ -64,7 +74,7 @@ def _consumer(secret: str, directory: Path, command: str | None, region: str | N
     try:
         words = () if command is None else tuple(shlex.split(command))
     except ValueError as error:
-        raise DefinitionError(f"--exec {command!r} is no command line: {error}") from None
+        raise DefinitionError(f"--exec is no command line: {error}") from None
     if command is not None and not words:
         raise DefinitionError("--exec is empty: leave it out, or give a command such as 'nginx -s reload'")
     return Consumer(source=SecretsManager(region=region), secret=secret, directory=directory, command=words)

@@ -33,7 +33,6 @@ __all__ = [
     "fingerprint",
     "is_issued_here",
     "is_self_signed",
-    "key_matches",
     "root_digest",
 ]
 
@@ -93,16 +92,6 @@ def is_issued_here(pem: str) -> bool:
     except (*_UNREADABLE, x509.ExtensionNotFound):
         return False
     return authority and narrowed and not usage.key_cert_sign and is_self_signed(leaf)
-
-
-def key_matches(credential: Credential) -> bool:
-    """Tell whether the private key of *credential* is that of its certificate."""
-    leaf = chain(credential.certificate)[0]
-    try:
-        key = load_pem_private_key(credential.private_key.encode(), None)
-        return key.public_key() == leaf.public_key()
-    except _UNREADABLE:
-        return False
 
 
 def root_digest(root: x509.Certificate) -> str:

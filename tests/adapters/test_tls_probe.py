@@ -145,6 +145,75 @@ def test_a_server_that_never_answers_does_not_hold_it_up(drip: bytes) -> None:
     assert seen.problem != ""
 
 
+def test_a_name_that_is_never_found_does_not_hold_it_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system's search for a name knows no limit; the probe does."""
+    released = threading.Event()
+
+    def search(*_asked: object, **_named: object) -> list[object]:
+        released.wait()
+        raise socket.gaierror
+
+    monkeypatch.setattr(socket, "getaddrinfo", search)
+    (seen,) = TlsProbe(seconds=0.1).served(HOST, ["slow.example.com"])
+    released.set()
+    assert (seen.sha256, seen.problem) == (None, "no answer in time")
+
+
+def test_every_address_of_a_name_is_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first one refuses, or never answers; the second one is the server."""
+    asked: list[tuple[object, object]] = []
+    with serving(credential_to_json(OURS), tmp_path) as endpoint, socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        open_port = int(endpoint.rpartition(":")[2])
+        search = socket.getaddrinfo
+
+        def both(host: str, port: int, *rest: int, **named: int) -> object:
+            if host != HOST:
+                return search(host, port, *rest, **named)
+            asked.append((host, port))
+            return [
+                (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", one))
+                for one in (bound.getsockname()[1], open_port)
+            ]
+
+        monkeypatch.setattr(socket, "getaddrinfo", both)
+        (seen,) = PROBE.served(HOST, [HOST])
+    assert seen.sha256 == OURS.sha256
+    assert asked == [(HOST, 443)], "the port of a bare name"
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    ["", ":443", "127.0.0.1:https", "127.0.0.1:99999", "::1", "[::1", f"{'a' * 64}.example.com"],
+)
+def test_what_is_no_endpoint_is_told_and_not_raised(endpoint: str) -> None:
+    """One line, as for every other failure."""
+    (seen,) = PROBE.served(HOST, [endpoint])
+    assert (seen.endpoint, seen.sha256, seen.problem) == (
+        endpoint,
+        None,
+        "it is not host:port, or the server name is not one",
+    )
+
+
+def test_a_server_name_that_is_none_is_told(tmp_path: Path) -> None:
+    """The endpoint is all right, the host is not."""
+    with serving(credential_to_json(OURS), tmp_path) as endpoint:
+        (seen,) = PROBE.served(f"{'a' * 64}.example.com", [endpoint])
+    assert (seen.sha256, seen.problem) == (None, "it is not host:port, or the server name is not one")
+
+
+def test_more_endpoints_than_are_looked_at_together_are_all_seen(tmp_path: Path) -> None:
+    """In the order asked for."""
+    with serving(credential_to_json(OURS), tmp_path) as endpoint, socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        closed = f"127.0.0.1:{bound.getsockname()[1]}"
+        asked = [endpoint, *[closed] * 33, endpoint]
+        seen = TlsProbe(seconds=20).served(HOST, asked)
+    assert [one.endpoint for one in seen] == asked
+    assert [one.sha256 for one in seen] == [OURS.sha256, *[None] * 33, OURS.sha256]
+
+
 def test_nothing_to_look_at_is_nothing_seen() -> None:
     """An empty list."""
     assert PROBE.served(HOST, []) == ()

@@ -7,7 +7,10 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+import pytest
 
 from provider.adapters.secrets_manager import SecretsManager
 from provider.core.layout import version_id
@@ -15,6 +18,7 @@ from tests.cli.conftest import Pair, run
 from tools.toolchain import ROOT
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -26,14 +30,14 @@ def test_once_fetches_main_and_runs_the_command_after_a_change(pair: Pair, tmp_p
     first = run(*command, cwd=tmp_path, environment=pair.environment())
     assert first.code == 0, first.err
     assert f"now serving CN=mdm.example.com, {made.certificates[1].details.sha256}" in first.out
-    assert first.out.count("reloading") == 1
+    assert first.err.count("reloading") == 1
     again = run(*command, cwd=tmp_path, environment=pair.environment())
     assert "unchanged, serving" in again.out
-    assert "reloading" not in again.out
+    assert "reloading" not in again.out + again.err
     versions = [version_id(pair.secret, ordinal) for ordinal in (1, 2)]
     SecretsManager().move_label(pair.secret, "AWSCURRENT", to=versions[1], current=versions[0])
     promoted = run(*command, "--json", cwd=tmp_path, environment=pair.environment())
-    told = json.loads(promoted.out.splitlines()[-1])
+    told = json.loads(promoted.out)  # and nothing of what the command prints
     assert (told["sha256"], told["changed"], told["reloaded"]) == (made.certificates[2].details.sha256, True, True)
     assert (folder / "tls.crt").read_text(encoding="ascii") == made.certificates[2].pem
     value = json.loads(SecretsManager().read(pair.secret, versions[1]) or "{}")
@@ -48,24 +52,56 @@ def test_once_ends_with_2_where_it_cannot(pair: Pair, tmp_path: Path) -> None:
     assert (missing.code, "has no main certificate" in missing.err) == (2, True)
     away = run(*command, cwd=tmp_path, environment=pair.environment() | {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"})
     assert (away.code, "no answer from" in away.err) == (2, True)
-    broken = run(*command, "--exec", "sh -c 'x", cwd=tmp_path, environment=pair.environment())
-    assert (broken.code, "is no command line" in broken.err) == (2, True)
+    for line, problem in (("sh -c 'x", "is no command line"), (" ", "is empty")):
+        broken = run(*command, "--exec", line, cwd=tmp_path, environment=pair.environment())
+        assert (broken.code, problem in broken.err) == (2, True)
     assert not folder.exists()
 
 
-def test_it_runs_until_it_is_told_to_stop(pair: Pair, tmp_path: Path) -> None:
-    """It says what it serves at the start, and ends with 0 on SIGTERM."""
-    pair.make()
-    arguments = ("--secret", pair.secret, "--dir", str(tmp_path / "tls"), "--interval", "3600")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "provider", "consume", *arguments],
-        cwd=tmp_path,
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **pair.environment()},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    with process.stdout:
-        assert process.stdout.readline().startswith("now serving CN=mdm.example.com")
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
+def test_it_runs_until_it_is_told_to_stop(pair: Pair, tmp_path: Path, ending: signal.Signals) -> None:
+    """It says what it serves at the start and after a change, looks at once on SIGUSR1, and ends with 0."""  # R11
+    made = pair.make()
+    versions = [version_id(pair.secret, ordinal) for ordinal in (1, 2)]
+    with running(pair, tmp_path) as (process, lines):
+        assert f"now serving CN=mdm.example.com, {made.certificates[1].details.sha256}" in next(lines)
+        SecretsManager().move_label(pair.secret, "AWSCURRENT", to=versions[1], current=versions[0])
+        process.send_signal(signal.SIGUSR1)
+        assert f"now serving CN=mdm.example.com, {made.certificates[2].details.sha256}" in next(lines)
+        process.send_signal(ending)
+        assert process.wait(timeout=60) == 0
+
+
+def test_it_keeps_trying(pair: Pair, tmp_path: Path) -> None:
+    """No pair yet: a line on stderr at every look, and the files as soon as there is one."""  # R32
+    with running(pair, tmp_path, stderr=subprocess.STDOUT) as (process, lines):
+        for _ in range(2):
+            assert "has no main certificate" in next(lines)
+            process.send_signal(signal.SIGUSR1)
+        pair.make()
+        process.send_signal(signal.SIGUSR1)
+        assert any(line.startswith("now serving CN=mdm.example.com") for line in lines)
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=60) == 0
+
+
+@contextmanager
+def running(
+    pair: Pair, folder: Path, *, stderr: int | None = None
+) -> Iterator[tuple[subprocess.Popen[str], Iterator[str]]]:
+    """Run ``consume`` until the block is left; yield the process, and the lines that it writes."""
+    arguments = ("--secret", pair.secret, "--dir", str(folder / "tls"), "--interval", "3600")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "provider", "consume", *arguments],
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **pair.environment()},
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        yield process, iter(process.stdout)
+    finally:
+        process.kill()
+        process.communicate()

@@ -112,3 +112,32 @@ def test_an_api_key_secret_that_is_missing_is_named(world: World) -> None:
     assert "there is no secret mdm/not-there: create it" in result.output
     assert "Traceback" not in result.output
     assert "RESERVE" in world.labels()
+
+
+def test_what_a_pair_does_not_allow_is_refused_with_what_it_does(world: World) -> None:
+    """Generations, a deletion near the expiry and a period past it: one error each, with the value to set."""
+    # R7 R10 R13 R32
+    day_0, late = ({"IOS_MDM_CLOCK": moment} for moment in ("2040-01-01T00:00:00Z", "2041-01-20T00:00:00Z"))
+    second = {"issue": {"when": "auto", "generation": 2}}
+    world.stack.define([world.definition(reserve=second)])
+    world.stack.up(**day_0).ok()
+    world.stack.up(IOS_MDM_CLOCK="2040-12-20T00:00:00Z").ok()
+    reserve = world.stack.outputs()["servers"][world.server]["reserve"]["sha256"]
+    world.forget_calls()
+    refused = [
+        ({"main": {"issue": {"key": "ec-p256", "generation": 2}}, "reserve": second}, "set it back to 1"),
+        ({"reserve": {"issue": {"when": "auto", "generation": 1}}}, "set it to 2, or to 3"),
+        ({"reserve": {"none": True}}, f"reserve.confirm: {reserve}"),
+        ({"reserve": {"none": True, "confirm": "ab" * 32}}, f"reserve.confirm: {reserve}"),
+        ({"reserve": {"issue": {"apply": {"afterDays": 61}}}}, "60 is the most (R7)"),
+        ({"reserve": {"issue": {}, "none": True}}, "has both issue and none"),
+        ({"main": {"issue": {}, "install": {"bundle": "main.pfx"}}}, "has both issue and install"),
+        ({"main": {"install": {"bundle": "main.pfx"}}, "reserve": {"issue": {}}}, "install a custom one (R4)"),
+    ]
+    for change, message in refused:
+        world.stack.define([world.definition(**change)])
+        result = world.stack.run("preview", **late)
+        assert result.code != 0, change
+        assert message in " ".join(result.output.split()), result.output
+        assert "Traceback" not in result.output
+    assert world.aws.writes() == []

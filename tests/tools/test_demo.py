@@ -76,7 +76,7 @@ def _fingerprints(output: str) -> list[str]:
 def test_the_demo_shows_devices_that_have_the_profile_and_stops_without_a_trace(checkout: Path) -> None:
     """Five devices have both certificates; again is unchanged; down stops all; up goes on; clean forgets."""  # R15 R30
     first = _demo(checkout, "up")
-    assert "+ 4 created" in first
+    assert "+ 5 created" in first
     assert "5 of 5 devices have it" in first
     state = checkout / ".demo"
     assert state.stat().st_mode & 0o777 == 0o700
