@@ -83,6 +83,10 @@ class Stack:
             os.killpg(process.pid, signal.SIGKILL)
             output, _ = process.communicate()
             raise EngineHungError(f"pulumi {' '.join(arguments)} hung:\n{output}") from None
+        except KeyboardInterrupt:  # the terminal does not interrupt it: its process group is its own
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            raise
         return Result(process.returncode, output)
 
     def up(self, *arguments: str, **environment: str) -> Result:

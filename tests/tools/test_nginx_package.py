@@ -2,17 +2,63 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tools import nginx_package
+from tools import bootstrap, nginx_package
 from tools.steps import BootstrapError
 from tools.toolchain import Toolchain, ToolchainMissingError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+APT_GET = """\
+#!/bin/sh
+echo "$1" >>{folder}/asked
+test "$1" = update && touch {folder}/lists
+test "$1" = update || test -e {folder}/lists || exit 100
+test "$1" = update || cp {folder}/made.deb nginx_1_all.deb
+"""
+"""A machine's package manager without lists of packages: it fetches nothing before an update."""
+
+
+@pytest.fixture
+def debian(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make a machine without nginx whose package manager is a stub; return the stub's folder."""
+    if shutil.which("dpkg-deb") is None:
+        pytest.skip("dpkg-deb is not on this machine, and so there is nothing to unpack")
+    folder = tmp_path / "apt"
+    folder.mkdir()
+    apt = folder / "apt-get"
+    apt.write_text(APT_GET.format(folder=folder), encoding="ascii")
+    apt.chmod(0o755)
+    real = shutil.which
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("IOS_MDM_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "cache").mkdir()
+    monkeypatch.setattr("shutil.which", lambda name, **_named: None if name == "nginx" else real(name))
+    return folder
+
+
+def package(folder: Path, script: str) -> None:
+    """Make a package whose nginx is this script."""
+    tree = folder / "tree"
+    for name, content in (
+        ("usr/sbin/nginx", f"#!/bin/sh\n{script}\n"),
+        (
+            "DEBIAN/control",
+            "Package: nginx\nVersion: 1\nArchitecture: all\nMaintainer: t <t@example.com>\nDescription: t\n",
+        ),
+    ):
+        file = tree / name
+        file.parent.mkdir(parents=True, mode=0o755)
+        file.write_text(content, encoding="ascii")
+        file.chmod(0o755)
+    subprocess.run(["dpkg-deb", "--build", tree, folder / "made.deb"], check=True, capture_output=True)
 
 
 def test_the_nginx_of_the_bootstrap_runs() -> None:
@@ -29,6 +75,41 @@ def test_the_machines_own_nginx_is_used(tmp_path: Path, monkeypatch: pytest.Monk
     own.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert nginx_package.ensure_nginx() == own
+
+
+def test_a_package_is_unpacked_into_the_cache_after_an_update_and_fetched_once(
+    debian: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is installed: the package manager only downloads, and what it gave is used the next time too."""
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    package(debian, "exit 0")
+    found = nginx_package.ensure_nginx()
+    assert found.is_relative_to(debian.parent / "cache")
+    assert nginx_package.ensure_nginx() == found
+    assert (debian / "asked").read_text(encoding="ascii").split() == ["download", "update", "download"]
+
+
+def test_without_lists_of_packages_only_root_can_go_on(debian: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another user is told what to install, and the package manager is not asked for more."""
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    with pytest.raises(BootstrapError, match="apt install nginx"):
+        nginx_package.ensure_nginx()
+    assert (debian / "asked").read_text(encoding="ascii").split() == ["download"]
+
+
+def test_an_nginx_whose_libraries_are_missing_is_not_kept(debian: Path) -> None:
+    """It does not run: one line, and the next bootstrap starts afresh."""
+    (debian / "lists").touch()
+    package(debian, "exit 127")
+    with pytest.raises(BootstrapError, match="does not run here"):
+        nginx_package.ensure_nginx()
+    assert not (debian.parent / "cache" / "nginx").exists()
+
+
+def test_only_what_asks_for_nginx_gets_it() -> None:
+    """A demo must not pay for it."""
+    assert "nginx" not in bootstrap.STEPS
+    assert "nginx" in bootstrap.ASKED_FOR
 
 
 def test_a_machine_without_debians_tools_is_told_what_to_install(

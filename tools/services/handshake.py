@@ -10,6 +10,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from OpenSSL import SSL, crypto
 
+from tools.services.ports import LOOPBACK
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
@@ -18,6 +20,13 @@ T = TypeVar("T")
 
 _SECONDS = 10.0
 _CHUNK = 65536
+_WHY = {
+    9: "the certificate is not yet valid",
+    10: "the certificate has expired",
+    18: "the certificate is self-signed and not among those it trusts",
+    20: "the certificate's issuer is not among those it trusts",
+}
+"""OpenSSL's X509_V_ERR_… by number (x509_vfy.h), of those that a pair can meet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,10 +55,13 @@ def visit(port: int, host: str, roots: Sequence[bytes], moment: datetime, *, pat
         path: of the request.
     """
     met: list[x509.Certificate] = []
+    why: list[str] = []
 
-    def look(_connection: SSL.Connection, certificate: crypto.X509, _error: int, depth: int, ok: int) -> bool:
+    def look(_connection: SSL.Connection, certificate: crypto.X509, error: int, depth: int, ok: int) -> bool:
         if depth == 0:
             met.append(certificate.to_cryptography())
+        if not ok:
+            why.append(_WHY.get(error, f"error {error} of OpenSSL's verification"))
         return bool(ok)
 
     context = SSL.Context(SSL.TLS_CLIENT_METHOD)
@@ -62,17 +74,18 @@ def visit(port: int, host: str, roots: Sequence[bytes], moment: datetime, *, pat
     connection = SSL.Connection(context, None)
     connection.set_tlsext_host_name(host.encode())
     connection.set_connect_state()
-    with socket.create_connection(("127.0.0.1", port), timeout=_SECONDS) as raw:
-        try:
+    try:
+        with socket.create_connection((LOOPBACK, port), timeout=_SECONDS) as raw:
             _until_done(connection, raw, connection.do_handshake)
             if host not in _names(met[-1]):
                 return Visit(accepted=False, sha256=_fingerprint(met), reason="the certificate is for another host")
             request = f"GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n".encode()
             _until_done(connection, raw, lambda: connection.sendall(request))
             answer = _until_done(connection, raw, lambda: connection.recv(_CHUNK))
-        except SSL.Error as error:
-            reason = error.args[0][0][2] if error.args and error.args[0] else "the connection was closed"
-            return Visit(accepted=False, sha256=_fingerprint(met), reason=str(reason))
+    except SSL.Error as error:
+        return Visit(accepted=False, sha256=_fingerprint(met), reason=_reason(error, why))
+    except OSError as error:
+        return Visit(accepted=False, sha256=_fingerprint(met), reason=f"no connection: {error.strerror or error}")
     ok = answer.startswith(b"HTTP/1.") and b" 200 " in answer[:20]
     return Visit(
         accepted=ok,
@@ -98,6 +111,13 @@ def _until_done(connection: SSL.Connection, raw: socket.socket, act: Callable[[]
         else:
             _flush(connection, raw)
             return result
+
+
+def _reason(error: SSL.Error, why: Sequence[str]) -> str:
+    if why:
+        return why[0]
+    details = error.args[0] if error.args else []
+    return str(details[0][2]) if details else "the connection was closed"
 
 
 def _flush(connection: SSL.Connection, raw: socket.socket) -> None:

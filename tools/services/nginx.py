@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from tools.services import process, procfs
 from tools.services.ports import LOOPBACK
 from tools.services.process import Command, Service
 
@@ -17,21 +19,21 @@ NAME: Final = "nginx"
 _CONFIGURATION = """\
 {user}daemon off;
 worker_processes 1;
-pid {state}/nginx.pid;
+pid "{state}/nginx.pid";
 error_log stderr warn;
 events {{ worker_connections 128; }}
 http {{
   access_log off;
-  client_body_temp_path {state}/nginx-body;
-  proxy_temp_path {state}/nginx-proxy;
-  fastcgi_temp_path {state}/nginx-fastcgi;
-  uwsgi_temp_path {state}/nginx-uwsgi;
-  scgi_temp_path {state}/nginx-scgi;
+  client_body_temp_path "{state}/nginx-body";
+  proxy_temp_path "{state}/nginx-proxy";
+  fastcgi_temp_path "{state}/nginx-fastcgi";
+  uwsgi_temp_path "{state}/nginx-uwsgi";
+  scgi_temp_path "{state}/nginx-scgi";
   server {{
     listen {loopback}:{port} ssl;
     server_name {host};
-    ssl_certificate {files}/tls.crt;
-    ssl_certificate_key {files}/tls.key;
+    ssl_certificate "{files}/tls.crt";
+    ssl_certificate_key "{files}/tls.key";
     ssl_protocols TLSv1.2 TLSv1.3;
     ssl_session_tickets off;
     location / {{ proxy_pass {upstream}; }}
@@ -77,7 +79,16 @@ def service(executable: Path, state: Path, settings: Settings) -> Service:
 
 def reload_command(executable: Path, state: Path) -> str:
     """Return the command line that lets a running nginx take up changed files."""
-    return " ".join((str(executable), *_arguments(state), "-s", "reload"))
+    return shlex.join((str(executable), *_arguments(state), "-s", "reload"))
+
+
+def workers(state: Path) -> frozenset[int]:
+    """Return the pids of the processes that take connections.
+
+    After a reload those from before take some more, with the certificate from before, until they have ended.
+    """
+    running = process.find(state, NAME)
+    return frozenset() if running is None else procfs.group(running.process.pid) - {running.process.pid}
 
 
 def _arguments(state: Path) -> tuple[str, ...]:

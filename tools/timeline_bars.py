@@ -1,0 +1,66 @@
+"""Draws the lives of a pair's certificates as bars of text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+RESERVE: Final = "░"
+MAIN: Final = "█"
+FORMER: Final = "·"
+
+_NAME_WIDTH = 16
+_MEANINGS = {RESERVE: "reserve", MAIN: "main", FORMER: "former main, still trusted"}
+_STYLES = {RESERVE: "yellow", MAIN: "green", FORMER: "dim"}
+
+
+@dataclass(slots=True)
+class Bar:
+    """The life of one certificate: its validity, and when it was main."""
+
+    name: str
+    start: datetime
+    end: datetime
+    main_from: datetime | None = None
+    main_until: datetime | None = None
+
+    def mark(self, moment: datetime) -> str:
+        """Return the character that tells what the certificate is at a moment."""
+        if not self.start <= moment <= self.end:
+            return " "
+        if self.main_from is None or moment < self.main_from:
+            return RESERVE
+        return MAIN if self.main_until is None or moment < self.main_until else FORMER
+
+
+def drawn(bars: Iterable[Bar], *, width: int = 76) -> Text:
+    """Return a row for each certificate, the months below, and what the marks mean; coloured on a terminal.
+
+    Args:
+        bars: at least one.
+        width: of the longest time, in characters.
+    """
+    listed = list(bars)
+    start, end = min(bar.start for bar in listed), max(bar.end for bar in listed)
+    column = (end - start) / width
+    rows = [(bar.name, "".join(bar.mark(start + column * (at + 0.5)) for at in range(width))) for bar in listed]
+    axis = [" "] * width
+    for year in range(start.year, end.year + 1):
+        for month in (1, 7):
+            label = f"{year}-{month:02}"
+            place = round((datetime(year, month, 1, tzinfo=UTC) - start) / column)
+            if 0 <= place <= width - len(label):
+                axis[place : place + len(label)] = label
+    seen = {mark for _, row in rows for mark in row}
+    legend = "   ".join(f"{mark} {meaning}" for mark, meaning in _MEANINGS.items() if mark in seen)
+    lines = (*rows, ("", "".join(axis)), ("", legend))
+    text = Text("\n".join(f"  {name:<{_NAME_WIDTH}}{row}".rstrip() for name, row in lines))
+    for mark, style in _STYLES.items():
+        text.highlight_regex(f"{mark}+", style)
+    return text
