@@ -52,6 +52,7 @@ class IosMdmServer(pulumi.ComponentResource):
                 "owner": f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}",
                 "aws": kept,
                 "definition": definition,
+                "distributed": server.distribution is not None,
             },
             pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(protect=server.protect)),
         )
@@ -70,6 +71,7 @@ class IosMdmServer(pulumi.ComponentResource):
                 server.name,
                 {
                     "server": server.name,
+                    "secret": secret,
                     "host": server.host,
                     "aws": kept,
                     "distribution": server.distribution.model_dump(mode="json", by_alias=True, exclude_unset=True),

@@ -168,6 +168,10 @@ class PairService:
         self._report = report
         self._rehearsal = rehearsal
 
+    def now(self) -> datetime:
+        """Return the moment, aware UTC, whole seconds."""
+        return self._clock.now()
+
     def observe(self, secret: str) -> ObservedPair | None:
         """Return the pair in *secret*, None where AWS says that there is no such secret. Needs no GetSecretValue."""
         description = self._store.describe(secret)

@@ -442,6 +442,7 @@ class ServerSettings(_Model):
             confirm_main=self.main.confirm,
             reserve=_reserve(self.reserve, reserve),
             confirm=None if self.reserve is None else self.reserve.confirm,
+            distributed=self.distribution is not None,
             warn_days=self.warn_days,
             promotion=Promotion(lead_minutes=self.promotion.lead_minutes, hold=self.promotion.hold),
         )

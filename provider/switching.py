@@ -150,6 +150,10 @@ class SwitchService:
         for kind, schedule in request.schedules(role=armed.role, dead_letter=armed.dead_letter).items():
             if now >= schedule.at:
                 continue
+            # Before, too: a run that dies right after the put leaves what it made.
+            promote = request.switch.promote if kind is Kind.PROMOTE else None
+            if promote is not None and not self._hold_against_the_pair(request, promote):
+                continue
             if self._scheduler.get(schedule.name) != schedule:
                 self._scheduler.put(schedule)
                 self._report(f"scheduled for {schedule.at:%Y-%m-%d %H:%M} UTC: {_told(kind, request.switch)}")
@@ -186,8 +190,14 @@ class SwitchService:
         )
         return Armed(role=role, dead_letter=dead_letter)
 
-    def _hold_against_the_pair(self, request: SwitchRequest, promote: Promote) -> None:
-        """Take the promotion back where the pair has changed since it was decided: another run may be at work."""
+    def _hold_against_the_pair(self, request: SwitchRequest, promote: Promote) -> bool:
+        """Return whether the pair is as it was when the promotion was decided; if not, take its schedule back.
+
+        One that has happened already, made early or by the schedule itself, must not happen again after a rollback.
+
+        Raises:
+            StoreError: Something else happened: another run may be at work.
+        """
         description = self._store.describe(request.secret)
         pair = None if description is None else observed_pair(request.secret, description)
         main, reserve = (None, None) if pair is None else (pair.main, pair.holder(Label.RESERVE))
@@ -198,9 +208,11 @@ class SwitchService:
         )
         # After the promotion, made early or by the schedule itself, the new main has both labels.
         promoted = main is not None and main.version_id == promote.version
-        if as_decided or promoted:
-            return
+        if as_decided:
+            return True
         self._scheduler.delete(names(request.server, request.secret)[Kind.PROMOTE])
+        if promoted:
+            return False
         raise StoreError(
             f"secret {request.secret}: the pair was changed while its promotion was scheduled, which is taken back: "
             "look for another run, then run again"

@@ -23,13 +23,21 @@ def serving(value: str, folder: Path) -> Iterator[str]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "tls.crt", folder / "tls.key")
 
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_args: object) -> None:
+            """Say nothing."""
+
     class Quiet(ThreadingHTTPServer):
         daemon_threads = True
 
         def handle_error(self, *_args: object) -> None:
             """Say nothing: a client that only looks ends the connection early."""
 
-    server = Quiet(("127.0.0.1", 0), BaseHTTPRequestHandler)
+    server = Quiet(("127.0.0.1", 0), Handler)
     server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()

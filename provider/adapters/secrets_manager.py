@@ -172,6 +172,23 @@ class SecretsManager:
             raise StoreError(f'Secret "{name}" holds bytes: it is not of our making.')
         return found.get("SecretString")
 
+    def current_bytes(self, name: str) -> bytes | None:
+        """Return the current value of any secret, text as UTF-8; None where there is none.
+
+        Raises:
+            StoreError: AWS refuses.
+        """
+        found = aws.answer_unless(
+            {"ResourceNotFoundException"},
+            "GetSecretValue",
+            name,
+            lambda: self._client.get_secret_value(SecretId=name, VersionStage=Label.MAIN.value),
+        )
+        if found is None:
+            return None
+        binary = found.get("SecretBinary")
+        return binary if binary is not None else found.get("SecretString", "").encode()
+
     def current_value(self, name: str) -> str | None:
         """Return the current value of any secret, an API key for example; None where there is none.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from provider.cli.coverage import Distribution, distribution
 from provider.cli.scheduled import is_scheduled
 from provider.core.decision import Notice, Phase, Severity
-from provider.core.definition import IssueReserve
+from provider.core.definition import IssueReserve, Offered
 from provider.core.lifecycle import desired
 from provider.core.model import Label, ObservedPair, Source
 from provider.core.moments import expires
@@ -141,7 +141,7 @@ def overview(server: ServerSettings, aws: AwsSettings, sources: Sources, *, base
         pair = replace(pair, served=service.served(pair, server.host, server.looked_at))
         public = _Public(store, secret)
         found = replace(found, main=public.certificate(pair.main, now), reserve=public.certificate(pair.reserve, now))
-        definition = server.definition()
+        definition = _definition(server, pair)
         wanted = desired(definition, pair, now)
     except IosMdmError as error:
         return replace(found, problem=str(error))
@@ -171,6 +171,18 @@ def overview(server: ServerSettings, aws: AwsSettings, sources: Sources, *, base
         due=_due(definition, pair, wanted, step),
         scheduled=scheduled,
     )
+
+
+def _definition(server: ServerSettings, pair: ObservedPair) -> PairDefinition:
+    """Return the definition; what it would install counts as what there is: files are looked at by ``preview``."""
+    main, reserve = (
+        None if one is None or one.facts is None else _offered(one.facts) for one in (pair.main, pair.reserve)
+    )
+    return server.definition(main=main, reserve=reserve or main)
+
+
+def _offered(facts: CertificateFacts) -> Offered:
+    return Offered(sha256=facts.sha256, root=facts.root, not_before=facts.not_before, not_after=facts.not_after)
 
 
 def _existing(observed: ObservedPair | None, secret: str, host: str) -> ObservedPair:

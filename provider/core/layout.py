@@ -24,10 +24,12 @@ __all__ = [
     "MAIN_GENERATION_TAG",
     "OWNER_TAG",
     "RESERVE_SINCE_TAG",
+    "SENT_TAG",
     "facts_tag",
     "facts_value",
     "moment_value",
     "observed_pair",
+    "sent_value",
     "version_id",
 ]
 
@@ -36,6 +38,7 @@ ADDRESS_TAG = "ios-mdm:address"
 HIGHEST_TAG = "ios-mdm:highest-ordinal"
 MAIN_GENERATION_TAG = "ios-mdm:main-generation"
 RESERVE_SINCE_TAG = "ios-mdm:reserve-since"
+SENT_TAG = "ios-mdm:sent"
 _FACTS_PREFIX = "ios-mdm:certificate:"
 
 _NAMESPACE = UUID("6d0a9f2e-6c0c-5d0c-9a3b-5f6d64d2f1a7")
@@ -98,6 +101,7 @@ def observed_pair(
         highest_ordinal=max([recorded, *seen]),
         recorded_ordinal=recorded,
         main_generation=_number(tags.get(MAIN_GENERATION_TAG)) or None,
+        sent=frozenset(_number(word) for word in tags.get(SENT_TAG, "").split()) - {0},
         reserve_since=_since(tags.get(RESERVE_SINCE_TAG)),
         versions=tuple(sorted(versions, key=lambda version: (version.ordinal or 0, version.version_id))),
         tags=dict(tags),
@@ -126,6 +130,11 @@ def _facts(value: str, ordinal: int | None) -> tuple[CertificateFacts | None, Ro
         root=found["root"],
     )
     return facts, Role(found["role"])
+
+
+def sent_value(ordinals: Iterable[int]) -> str:
+    """Return the value of the tag that names the certificates in the profile that was queued last."""
+    return " ".join(str(ordinal) for ordinal in sorted(ordinals))
 
 
 def moment_value(moment: datetime) -> str:

@@ -92,16 +92,17 @@ def _unknown(definition: PairDefinition, observed: ObservedPair, main: int, now:
 def _of_a_pair(found: Situation) -> Desired:
     """Decide for a pair that has a main."""
     _refuse(policies.first_answer(policies.REFUSALS, found))
-    dismissal = policies.first_answer(policies.DISMISSALS, found) if found.reserve is not None else None
-    told = () if dismissal is None or dismissal.severity is Severity.NOTICE else (dismissal,)
-    if dismissal is not None:
-        found = replace(found, reserve=None)
+    # First: AWS may have begun to act on the schedule, and a reserve that is deleted meanwhile would become main.
     promotion = policies.first_answer(policies.PROMOTIONS, found)
     if promotion is not None:
         assert found.reserve is not None  # noqa: S101 - no policy promotes a reserve that is not there,
         assert found.reserve.facts is not None  # noqa: S101 - or whose dates are not known
         # The cycle starts again from the new main's dates (R12).
-        return _decided(replace(found, main=found.reserve.facts, reserve=None), (*told, promotion))
+        return _decided(replace(found, main=found.reserve.facts, reserve=None), (promotion,))
+    dismissal = policies.first_answer(policies.DISMISSALS, found) if found.reserve is not None else None
+    told = () if dismissal is None or dismissal.severity is Severity.NOTICE else (dismissal,)
+    if dismissal is not None:
+        found = replace(found, reserve=None)
     if found.now >= expires(found.main):
         return _after_expiry(found, told)
     _refuse(policies.main_not_replaced(found))
@@ -153,7 +154,7 @@ def _with_new_main(
     What follows from the dates that main will have is decided with it: else a preview would promise less than the
     run does.
     """
-    ordinal = begun(observed, Role.MAIN) or observed.highest_ordinal + 1
+    ordinal = begun(observed, Role.MAIN, now) or observed.highest_ordinal + 1
     request: Request
     if isinstance(definition.main, InstallMain):
         request = InstallRequest(ordinal=ordinal, role=Role.MAIN, offered=definition.main.offered)

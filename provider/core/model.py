@@ -159,8 +159,10 @@ class StoredVersion:
 
     @property
     def former(self) -> bool:
-        """Whether it has been main and is not any more."""
-        return Label.MAIN not in self.labels and (Label.FORMER in self.labels or self.role is Role.MAIN)
+        """Whether it has been main and is not any more; one that is only staged is on its way."""
+        if Label.MAIN in self.labels or self.labels == {Label.STAGED}:
+            return False
+        return Label.FORMER in self.labels or self.role is Role.MAIN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,6 +190,7 @@ class ObservedPair:
         highest_ordinal: highest certificate number ever recorded or seen; 0 for none.
         recorded_ordinal: what the tag says of it; lower than *highest_ordinal* where the tag lags or is lost.
         main_generation: the last request for a main certificate that was answered; None where the tag is lost.
+        sent: ordinals of the certificates in the profile that was last queued for the devices.
         reserve_since: when a custom reserve was installed, aware UTC; None where there is none, or the tag is lost.
         versions: every labelled version, and every version with a facts tag, by ordinal.
         tags: all tags as they are.
@@ -202,6 +205,7 @@ class ObservedPair:
     highest_ordinal: int = 0
     recorded_ordinal: int = 0
     main_generation: int | None = None
+    sent: frozenset[int] = frozenset()
     reserve_since: datetime | None = None
     versions: tuple[StoredVersion, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)

@@ -214,7 +214,12 @@ DISMISSALS: tuple[Policy, ...] = (it_has_expired, none_is_wanted, another_is_wan
 
 
 def its_moment_has_come(at: Situation) -> Notice | None:
-    """R6, R7, R11, R32: at its apply moment, if it is valid now and nothing is on hold."""
+    """R6, R7, R11, R15, R32: at its apply moment, if it is valid, was sent to the devices, and nothing is on hold.
+
+    Once main has expired, a reserve that no device has seen is better than none.
+    """
+    if at.unsent and at.now < expires(at.main):
+        return None
     if not _due(at) or at.definition.promotion.hold or at.reserve is None or at.reserve.facts is None:
         return None
     if not valid_at(at.reserve.facts, at.now):
@@ -312,7 +317,7 @@ def it_came_late(at: Situation) -> Notice | None:
 
 
 def it_is_overdue(at: Situation) -> Notice | None:
-    """R11: the apply moment has passed, and the switch must not happen: on hold, or not valid yet (R32)."""
+    """R11: the apply moment has passed, and the switch must not happen: on hold, not valid yet, or not sent (R15)."""
     if not _due(at) or at.reserve is None or at.reserve.facts is None:
         return None
     expired = at.now >= expires(at.main)
@@ -320,6 +325,8 @@ def it_is_overdue(at: Situation) -> Notice | None:
         why = "but promotion.hold is set: set it to false"
     elif not valid_at(at.reserve.facts, at.now):
         why = f"but is valid from {at.reserve.facts.not_before:%Y-%m-%d %H:%M} UTC only, and is applied then"
+    elif at.unsent and not expired:
+        why = "but was not sent to the devices yet: the run that sends it is followed by one that applies it"
     else:
         return None
     return Notice(

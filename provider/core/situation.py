@@ -69,6 +69,12 @@ class Situation:
         wanted = self.definition.main
         return self.observed.main_generation or (wanted.generation if isinstance(wanted, IssueMain) else 1)
 
+    @property
+    def unsent(self) -> bool:
+        """Whether the waiting reserve is yet to be sent to the devices of a pair that has a distribution."""
+        reserve = None if self.reserve is None else self.reserve.ordinal
+        return self.definition.distributed and reserve is not None and reserve not in self.observed.sent
+
     def was_main(self, sha256: str) -> bool:
         """Return whether the certificate with this fingerprint was main before."""
         return any(
@@ -93,15 +99,15 @@ class Situation:
 
     def begun(self, role: Role) -> int | None:
         """Return the ordinal of a certificate that an interrupted run has stored but not put into its slot."""
-        return begun(self.observed, role)
+        return begun(self.observed, role, self.now)
 
 
-def begun(observed: ObservedPair, role: Role) -> int | None:
-    """Return the ordinal of a certificate that is stored for this slot and not in it yet; None for none."""
+def begun(observed: ObservedPair, role: Role, now: datetime) -> int | None:
+    """Return the ordinal of a certificate that is stored for this slot and not in it yet; None for none of use."""
     staged = observed.holder(Label.STAGED)
     if staged is None or staged.labels != {Label.STAGED} or staged.role not in {None, role}:
         return None
-    return staged.ordinal
+    return None if staged.facts is not None and now >= expires(staged.facts) else staged.ordinal
 
 
 def waiting_reserve(observed: ObservedPair, main: StoredVersion) -> StoredVersion | None:

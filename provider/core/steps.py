@@ -148,6 +148,7 @@ def _steps(desired: Desired, observed: ObservedPair | None, setting: Setting) ->
         return
     yield from _tags(observed, setting)
     yield from _facts_of_labelled(observed, setting)
+    yield from _roles_of_formers(observed)
     yield from _slot(desired, observed, desired.main, Label.MAIN)
     if desired.reserve is not None:
         yield from _slot(desired, observed, desired.reserve, Label.RESERVE)
@@ -177,6 +178,13 @@ def _facts_of_labelled(observed: ObservedPair, setting: Setting) -> Iterator[Ste
                 generation=setting.reserve_generation if reserve else setting.main_generation,
                 highest=observed.highest_ordinal,
             )
+
+
+def _roles_of_formers(observed: ObservedPair) -> Iterator[Step]:
+    """Record of a former main what it was, while AWSPREVIOUS still tells: a schedule writes no tags."""
+    for version in observed.versions:
+        if Label.FORMER in version.labels and version.role is Role.RESERVE and version.facts is not None:
+            yield Tag(tags={facts_tag(version.version_id): facts_value(version.facts, Role.MAIN)})
 
 
 def _slot(desired: Desired, observed: ObservedPair, ordinal: int, label: Label) -> Iterator[Step]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from pulumi.dynamic import (
@@ -21,7 +24,15 @@ from provider.core.decision import Severity
 from provider.core.steps import described
 from provider.errors import DefinitionError, IosMdmError
 from provider.resources.engine import progress, tell
-from provider.resources.wire import certificate_block, desired_block, name_of, plain, switch_block, text
+from provider.resources.wire import (
+    certificate_block,
+    desired_block,
+    name_of,
+    offered_of,
+    plain,
+    switch_block,
+    text,
+)
 from provider.settings import AwsSettings, parse_server
 from provider.wording import told
 
@@ -31,13 +42,15 @@ if TYPE_CHECKING:
     import pulumi
     from pulumi.dynamic import ConfigureRequest
 
-    from provider.core.model import ObservedPair
+    from provider.bundles import BundleReader
+    from provider.core.model import Credential, ObservedPair
+    from provider.resources.offers import Offers
     from provider.resources.wire import Wire
     from provider.service import PairRequest, PairResult, PairService, PairView
 
 __all__ = ["CertificatePair", "CertificatePairProvider"]
 
-_INPUTS = ("server", "secret", "owner", "aws", "definition", "desired", "repairs")
+_INPUTS = ("server", "secret", "owner", "aws", "definition", "distributed", "bundles", "desired", "repairs")
 
 
 class CertificatePairProvider(ResourceProvider):
@@ -54,12 +67,19 @@ class CertificatePairProvider(ResourceProvider):
         failures = _unchangeable(olds, inputs)
         if not failures:
             try:
-                view = _service(inputs).look(_request(inputs, known=bool(olds)))
+                service = _service(inputs)
+                offers = _offers(olds, inputs, service)
+                inputs["bundles"] = {} if offers is None else offers.recorded
+                view = service.look(_request(inputs, known=bool(olds)))
                 if view.observed is None and olds:
                     raise _gone(inputs)
+                failures = [] if offers is None else [CheckFailure("definition", one) for one in offers.refused(view)]
             except IosMdmError as error:
                 failures = [CheckFailure(_property(error), str(error))]
             else:
+                if offers is not None:
+                    for severity, message in offers.told(view):
+                        tell(str(inputs["server"]), severity, message)
                 for notice in view.desired.notices:
                     tell(str(inputs["server"]), notice.severity, told(notice, view.now))
                 inputs |= _desired(olds, inputs, view)
@@ -119,7 +139,8 @@ class CertificatePair(Resource, module="ios-mdm", name="CertificatePair"):
 
     Args:
         name: of the resource: the server's.
-        inputs: ``server``, ``secret``, ``owner``, ``aws`` and ``definition``, as ``provider.settings`` describes them.
+        inputs: ``server``, ``secret``, ``owner``, ``aws`` and ``definition``, as ``provider.settings`` describes them,
+            and ``distributed``: whether devices get the certificates in a profile.
 
     Attributes:
         desired: the state the pair is in, known in previews: phase, main, reserve, trusted, reason.
@@ -164,8 +185,10 @@ def _request(inputs: Wire, *, known: bool) -> PairRequest:
 
     server = parse_server(inputs["definition"], str(inputs["server"]))
     aws = AwsSettings.model_validate(inputs["aws"])
+    recorded = offered_of(cast("Wire", inputs.get("bundles") or {}))
+    definition = server.definition(main=recorded.get("main"), reserve=recorded.get("reserve"))
     return PairRequest(
-        definition=server.definition(),
+        definition=replace(definition, distributed=bool(inputs.get("distributed"))),
         secret=str(inputs["secret"]),
         owner=str(inputs["owner"]),
         take_over=server.take_over,
@@ -173,7 +196,37 @@ def _request(inputs: Wire, *, known: bool) -> PairRequest:
         tags=aws.tags,
         kms_key=aws.kms_key,
         endpoints=server.looked_at,
+        offered={one.sha256: partial(_credential, inputs, slot) for slot, one in recorded.items()},
     )
+
+
+def _offers(olds: Wire, inputs: Wire, service: PairService) -> Offers | None:
+    """Return the custom certificates that the definition offers; None where it offers none."""
+    server = parse_server(inputs["definition"], str(inputs["server"]))
+    if server.main.install is None and (server.reserve is None or server.reserve.install is None):
+        return None
+    from provider.resources.offers import Offers  # noqa: PLC0415 - cryptography only where needed
+
+    recorded = cast("Wire", olds.get("bundles") or {})
+    return Offers.read(server, service.observe(str(inputs["secret"])), recorded, _bundles(inputs), service.now())
+
+
+def _bundles(inputs: Wire) -> BundleReader:
+    from provider.adapters.secrets_manager import SecretsManager  # noqa: PLC0415 - not in the program's process
+    from provider.bundles import BundleReader  # noqa: PLC0415 - the same
+
+    secrets = SecretsManager(region=AwsSettings.model_validate(inputs["aws"]).region)
+    return BundleReader(base=Path.cwd(), environ=os.environ, secrets=secrets)
+
+
+def _credential(inputs: Wire, slot: str) -> Credential:
+    """Return a custom certificate with its key, read and judged once more where it is stored (R29, R32)."""
+    from provider.resources.offers import Offers  # noqa: PLC0415 - cryptography only where needed
+
+    server = parse_server(inputs["definition"], str(inputs["server"]))
+    service = _service(inputs)
+    offers = Offers.read(server, service.observe(str(inputs["secret"])), {}, _bundles(inputs), service.now())
+    return offers.credential(slot)
 
 
 def _unchangeable(olds: Wire, news: Wire) -> list[CheckFailure]:

@@ -35,7 +35,18 @@ if TYPE_CHECKING:
 
 __all__ = ["ProfileDistribution", "ProfileDistributionProvider"]
 
-_INPUTS = ("server", "host", "aws", "distribution", "trusted", "pems", "deviceCount", "devicesSha256", "revision")
+_INPUTS = (
+    "server",
+    "secret",
+    "host",
+    "aws",
+    "distribution",
+    "trusted",
+    "pems",
+    "deviceCount",
+    "devicesSha256",
+    "revision",
+)
 
 
 class ProfileDistributionProvider(ResourceProvider):
@@ -99,8 +110,8 @@ class ProfileDistribution(Resource, module="ios-mdm", name="ProfileDistribution"
 
     Args:
         name: of the resource: the server's.
-        inputs: ``server``, ``host``, ``aws``, ``distribution``, ``trusted`` (names of certificates), ``pems`` (name to
-            PEM chain), and ``phase``, which is told of and not kept.
+        inputs: ``server``, ``secret`` (the pair's), ``host``, ``aws``, ``distribution``, ``trusted`` (names of
+            certificates), ``pems`` (name to PEM chain), and ``phase``, which is told of and not kept.
 
     Attributes:
         profile: the .mobileconfig, as text.
@@ -180,7 +191,20 @@ def _distributed(inputs: Wire) -> Wire:
         _channel(inputs, settings), ledger, clock_from_environment(os.environ), report=progress(delivery.server)
     )
     distributor.distribute(delivery)
+    _note_sent(inputs)
     return {**inputs, "profile": delivery.profile.decode(), "profileSha256": delivery.digest}
+
+
+def _note_sent(inputs: Wire) -> None:
+    """Note in the pair's secret what the devices were sent: nothing else is promoted before main expires (R15)."""
+    from provider.adapters.secrets_manager import SecretsManager  # noqa: PLC0415 - not in the program's process
+    from provider.core.layout import SENT_TAG, sent_value  # noqa: PLC0415 - the same
+
+    store, secret = SecretsManager(region=AwsSettings.model_validate(inputs["aws"]).region), str(inputs["secret"])
+    value = sent_value(int(str(name).rpartition(" ")[2]) for name in cast("Sequence[object]", inputs["trusted"]))
+    found = store.describe(secret)
+    if found is not None and found.tags.get(SENT_TAG) != value:
+        store.tag(secret, {SENT_TAG: value})
 
 
 def _channel(inputs: Wire, settings: DistributionSettings) -> MdmChannel:

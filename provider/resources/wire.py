@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from pulumi.output import Unknown
 
+from provider.core.definition import Offered
 from provider.core.schedule import Alarm, Promote, Switch
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ __all__ = [
     "desired_block",
     "known",
     "name_of",
+    "offered_block",
+    "offered_of",
     "plain",
     "switch_block",
     "switch_of",
@@ -83,6 +86,36 @@ def certificate_block(certificate: PublicCertificate) -> Wire:
         "source": str(certificate.facts.source),
         "pem": certificate.pem,
     }
+
+
+def offered_block(offered: Offered, root: str) -> Wire:
+    """Return what state keeps of a custom certificate that the definition offers; everything is public.
+
+    Args:
+        offered: its facts.
+        root: PEM of its root.
+    """
+    return {
+        "sha256": offered.sha256,
+        "rootSha256": offered.root,
+        "notBefore": text(offered.not_before),
+        "notAfter": text(offered.not_after),
+        "root": root,
+    }
+
+
+def offered_of(bundles: Wire) -> dict[str, Offered]:
+    """Return the offers that :func:`offered_block` wrote, by slot."""
+    found: dict[str, Offered] = {}
+    for slot, value in bundles.items():
+        block = cast("Wire", value)
+        found[slot] = Offered(
+            sha256=str(block["sha256"]),
+            root=str(block["rootSha256"]),
+            not_before=_moment(block["notBefore"]),
+            not_after=_moment(block["notAfter"]),
+        )
+    return found
 
 
 def switch_block(switch: Switch) -> Wire:

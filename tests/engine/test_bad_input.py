@@ -124,7 +124,7 @@ def test_what_a_pair_does_not_allow_is_refused_with_what_it_does(world: World) -
     world.stack.up(IOS_MDM_CLOCK="2040-12-20T00:00:00Z").ok()
     reserve = world.stack.outputs()["servers"][world.server]["reserve"]["sha256"]
     world.forget_calls()
-    refused = [
+    refused: list[tuple[dict[str, Any], str]] = [
         ({"main": {"issue": {"key": "ec-p256", "generation": 2}}, "reserve": second}, "set it back to 1"),
         ({"reserve": {"issue": {"when": "auto", "generation": 1}}}, "set it to 2, or to 3"),
         ({"reserve": {"none": True}}, f"reserve.confirm: {reserve}"),

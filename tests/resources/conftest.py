@@ -98,6 +98,7 @@ def engine(mdm_services: MdmServices, monkeypatch: pytest.MonkeyPatch) -> Iterat
                 "owner": "organization/ios-mdm/test",
                 "aws": {"secretPrefix": "ios-mdm", "tags": {}, "recoveryWindowDays": 30},
                 "definition": definition,
+                "distributed": False,
             },
         )
         aws.forget()

@@ -1,0 +1,175 @@
+"""The custom certificates that a definition offers to a pair: read, judged, and what of them state remembers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, cast
+
+from provider.bundles import Circumstances, problem
+from provider.core.bundle import BundleError
+from provider.core.decision import InstallRequest, Severity
+from provider.core.definition import AfterDays, At
+from provider.core.model import Role, Source
+from provider.core.moments import expires
+from provider.errors import DefinitionError
+from provider.resources.wire import offered_block
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from datetime import datetime
+
+    from provider.bundles import BundleReader, Read
+    from provider.core.definition import ApplyMoment
+    from provider.core.model import CertificateFacts, Credential, ObservedPair
+    from provider.resources.wire import Wire
+    from provider.service import PairView
+    from provider.settings import ServerSettings
+
+__all__ = ["Offers"]
+
+_SLOTS = (Role.MAIN, Role.RESERVE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offers:
+    """What a definition offers.
+
+    Args:
+        found: what was read, by slot.
+        problems: why nothing could be read, by slot.
+        recorded: what state is to remember of each; where a file cannot be read, what it remembered before.
+        adopts: whether what main violates is to be warned of only.
+    """
+
+    found: Mapping[str, Read]
+    problems: Mapping[str, str]
+    recorded: Wire
+    adopts: bool
+
+    @classmethod
+    def read(
+        cls, server: ServerSettings, observed: ObservedPair | None, recorded: Wire, reader: BundleReader, now: datetime
+    ) -> Offers:
+        """Read what the definition of *server* offers.
+
+        Args:
+            server: its settings.
+            observed: the pair as it is.
+            recorded: what state remembers, by slot.
+            reader: of files and secrets.
+            now: the moment.
+
+        Raises:
+            DefinitionError: A file cannot be read and state does not know it: every problem, one a line.
+        """
+        found: dict[str, Read] = {}
+        problems: dict[str, str] = {}
+        kept: Wire = {}
+        installs = {Role.MAIN: server.main.install, Role.RESERVE: server.reserve.install if server.reserve else None}
+        for role in _SLOTS:
+            install = installs[role]
+            if install is None:
+                continue
+            by = Circumstances(host=server.host, now=now, role=role)
+            if role is Role.RESERVE:
+                by = _of_a_reserve(by, server, observed, recorded, found.get(Role.MAIN))
+            try:
+                found[role] = reader.read(install, by)
+            except (BundleError, DefinitionError) as error:
+                problems[role] = problem(error, role)
+                if role in recorded:
+                    kept[role] = recorded[role]
+            else:
+                kept[role] = offered_block(found[role].offered, found[role].root)
+        unknown = [text for role, text in problems.items() if role not in kept]
+        if unknown:
+            raise DefinitionError("\n".join(unknown))
+        adopts = server.main.install is not None and server.main.install.adopt
+        return cls(found=found, problems=problems, recorded=kept, adopts=adopts)
+
+    def refused(self, view: PairView) -> tuple[str, ...]:
+        """Return why what should be installed now must not be: every rule that is broken, at once."""
+        return tuple(self._broken(view))
+
+    def _broken(self, view: PairView) -> Iterator[str]:
+        for role in self._installed_now(view):
+            if role in self.problems:
+                yield self.problems[role]
+            elif not (role is Role.MAIN and self.adopts):
+                yield from (f"{role}.install: {one.code}: {one.message}" for one in self.found[role].report.violations)
+
+    def told(self, view: PairView) -> Iterator[tuple[Severity, str]]:
+        """Yield what a person should know of the files, with how much it should worry."""
+        now = self._installed_now(view)
+        for role, text in self.problems.items():
+            if role not in now:
+                yield Severity.WARNING, f"{text}. Nothing about it has to change now, so what is there stays"
+        for role in now:
+            read = self.found.get(role)
+            if read is None:
+                continue
+            for notice in read.report.notices:
+                yield Severity.NOTICE, f"{role}.install: {notice}"
+            if role is Role.MAIN and self.adopts and read.report.violations:
+                for one in read.report.violations:
+                    yield Severity.WARNING, f"main.install: {one.code}: {one.message}"
+                yield (
+                    Severity.WARNING,
+                    (
+                        "main.install.adopt takes the certificate as it is; to get to a pair without these, install a "
+                        "reserve that fulfils the rules and let it become main"
+                    ),
+                )
+            main = None if view.observed is None or view.observed.main is None else view.observed.main.facts
+            if role is Role.RESERVE and main is not None and main.source is Source.ISSUED:
+                text = "main is an issued certificate, so the reserve's root is new to the devices"
+                yield Severity.NOTICE, f"reserve.install: {text}: the profile brings it to them first"
+
+    def _installed_now(self, view: PairView) -> tuple[Role, ...]:
+        return tuple(request.role for request in view.desired.requests if isinstance(request, InstallRequest))
+
+    def credential(self, slot: str) -> Credential:
+        """Return the certificate of a slot with its key.
+
+        Raises:
+            DefinitionError: It cannot be read any more, or breaks a rule.
+        """
+        role = Role(slot)
+        if role in self.problems:
+            raise DefinitionError(self.problems[role])
+        read = self.found[role]
+        if read.report.violations and not (role is Role.MAIN and self.adopts):
+            raise DefinitionError("\n".join(f"{role}.install: {one.message}" for one in read.report.violations))
+        return read.credential()
+
+
+def _of_a_reserve(
+    by: Circumstances, server: ServerSettings, observed: ObservedPair | None, recorded: Wire, main_read: Read | None
+) -> Circumstances:
+    """Add what a reserve is judged by: the pair's main, or the one that becomes main in the same run."""
+    facts = None if observed is None or observed.main is None else observed.main.facts
+    end, root = _of_main(facts, main_read)
+    known = main_read.root if main_read is not None and main_read.root else None
+    if known is None and "main" in recorded:
+        known = str(cast("Wire", recorded["main"])["root"]) or None
+    apply = None if server.reserve is None or server.reserve.install is None else server.reserve.install.apply.moment()
+    moments = [moment for moment in (end, _applied(apply, by.now)) if moment is not None]
+    return replace(by, outlives=max(moments) if moments else None, root=root, known_root=known)
+
+
+def _of_main(facts: CertificateFacts | None, read: Read | None) -> tuple[datetime | None, str | None]:
+    """Return when main expires, and the digest of its root where a reserve must share it (R24)."""
+    if facts is not None:
+        return expires(facts), facts.root if facts.source is Source.INSTALLED else None
+    return (None, None) if read is None else (read.offered.not_after, read.offered.root)
+
+
+def _applied(apply: ApplyMoment | None, now: datetime) -> datetime | None:
+    match apply:
+        case AfterDays(days=days):
+            return now + timedelta(days=days)
+        case At(moment=moment):
+            return moment
+        case _:
+            return None

@@ -1,0 +1,292 @@
+"""Custom certificates by the real engine: installed from files, promoted, replaced only by name, never leaked."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    pkcs12,
+)
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from provider.core.certificates import fingerprint
+from tests.engine.test_promotion import Aws
+from tests.tls_server import serving
+from tools.services.handshake import visit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.engine.conftest import World
+
+HOST = "mdm.example.com"
+START = datetime(2040, 1, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
+PASSWORD = "pässword of a bundle"  # noqa: S105 - of files that this test makes
+
+
+def at(days: float) -> dict[str, str]:
+    """Return the variable that sets the clock so many days after the start."""
+    return {"IOS_MDM_CLOCK": f"{START + timedelta(days=days):%Y-%m-%dT%H:%M:%SZ}"}
+
+
+@dataclass(slots=True)
+class Authority:
+    """A private CA."""
+
+    key: rsa.RSAPrivateKey
+    root: x509.Certificate
+
+    def pem(self) -> bytes:
+        """Return the root."""
+        return self.root.public_bytes(Encoding.PEM)
+
+
+@cache
+def authority(name: str = "Example Root") -> Authority:
+    """Return a CA with a root key of 4096 bits, made once."""
+    key = rsa.generate_private_key(65537, 4096)
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    root = (
+        x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
+        .not_valid_before(START - 100 * DAY)
+        .not_valid_after(START + 5000 * DAY)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    return Authority(key, root)
+
+
+@dataclass(slots=True)
+class Leaf:
+    """A certificate of the server under a CA."""
+
+    start: datetime
+    days: int
+    by: Authority = field(default_factory=authority)
+    host: str = HOST
+    key: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
+    certificate: x509.Certificate = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Let the CA sign it."""
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, self.host)])
+        self.certificate = (
+            x509.CertificateBuilder(self.by.root.subject, subject, self.key.public_key(), x509.random_serial_number())
+            .not_valid_before(self.start)
+            .not_valid_after(self.start + self.days * DAY)
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName(self.host)]), critical=False)
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+            .sign(self.by.key, hashes.SHA256())
+        )
+
+    @property
+    def sha256(self) -> str:
+        """Fingerprint."""
+        return fingerprint(self.certificate)
+
+    def pfx(self) -> bytes:
+        """Return a PFX with the chain, under the password."""
+        protection = BestAvailableEncryption(PASSWORD.encode())
+        return pkcs12.serialize_key_and_certificates(b"mdm", self.key, self.certificate, [self.by.root], protection)
+
+    def pem(self) -> bytes:
+        """Return a PEM file with an encrypted key and the certificate, without the root."""
+        key = self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(PASSWORD.encode()))
+        return key + self.certificate.public_bytes(Encoding.PEM)
+
+    def needles(self) -> list[bytes]:
+        """Return what the key looks like where it leaked."""
+        der = self.key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+        number = self.key.private_numbers().private_value
+        inner = self.key.private_bytes(Encoding.DER, PrivateFormat.TraditionalOpenSSL, NoEncryption())[8:36]
+        return [der[40:68], inner, f"{number:x}".encode(), str(number).encode(), base64.b64encode(inner)[4:28]]
+
+
+@dataclass(slots=True)
+class Custom:
+    """A server whose certificates come from files."""
+
+    world: World
+    main: Leaf
+    reserve: Leaf
+
+    def write(self, name: str, data: bytes) -> str:
+        """Put a file into the project."""
+        (self.world.stack.directory / name).write_bytes(data)
+        return name
+
+    def define(self, **changes: Any) -> None:
+        """Define main from the PFX; its password is in a secret."""
+        install = {"bundle": "main.pfx", "passwordSecret": f"pfx-{self.world.server}"}
+        server = {"main": {"install": install}, "reserve": None, "distribution": self.world.distribution()}
+        self.world.stack.define([self.world.definition(**{**server, **changes})])
+
+    def reserved(self, **more: Any) -> dict[str, Any]:
+        """Return the reserve from the PEM file; its password is in a variable."""
+        return {"reserve": {"install": {"bundle": "reserve.pem", "passwordEnv": "RESERVE_PASSWORD", **more}}}
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """The outputs."""
+        found: dict[str, Any] = self.world.stack.outputs()["servers"][self.world.server]
+        return found
+
+
+@pytest.fixture
+def custom(world: World) -> Iterator[Custom]:
+    """A server with a main of 397 days, and a reserve that is valid from day 300 on."""
+    one = Custom(world, Leaf(START - DAY, 397), Leaf(START + 300 * DAY, 397))
+    one.write("main.pfx", one.main.pfx())
+    one.write("reserve.pem", one.reserve.pem())
+    world.client.create_secret(Name=f"pfx-{world.server}", SecretString=PASSWORD)
+    world.stack.environment["RESERVE_PASSWORD"] = PASSWORD
+    yield one
+    world.client.delete_secret(SecretId=f"pfx-{world.server}", ForceDeleteWithoutRecovery=True)
+
+
+def test_a_custom_pair_from_two_files_is_promoted_and_nothing_leaks(custom: Custom, tmp_path: Path) -> None:
+    """Main from a PFX, a reserve from a PEM with an encrypted key; one root on the devices, before and after."""
+    # R1 R2 R4 R5 R16 R18 R24 R29
+    world = custom.world
+    custom.define()
+    first = world.stack.up("--logtostderr", "-v=9", **at(0)).ok().output
+    assert "there is no reserve: install one" in first
+    assert (custom.shown["main"]["sha256"], custom.shown["main"]["source"]) == (custom.main.sha256, "installed")
+    profile = custom.shown["profile"]["sha256"]
+    custom.define(**custom.reserved())
+    second = world.stack.up("--logtostderr", "-v=9", **at(310)).ok().output
+    assert "installing certificate 2 (reserve)" in second
+    assert custom.shown["reserve"]["sha256"] == custom.reserve.sha256
+    assert custom.shown["profile"]["sha256"] == profile, "the root is what devices trust, and it is there already"
+    world.services.fleet.poll()
+    roots = [authority().root.public_bytes(Encoding.DER)]
+    labels = world.labels()
+    for label, moment in (("AWSCURRENT", START + 320 * DAY), ("RESERVE", START + 400 * DAY)):
+        with serving(world.value(labels[label]), tmp_path) as endpoint:
+            assert visit(int(endpoint.rpartition(":")[2]), HOST, roots, moment).accepted
+    assert world.stack.run("preview", "--expect-no-changes", **at(330)).ok()
+    Aws(world).fire(world)
+    world.stack.up(**at(395.5)).ok()
+    assert custom.shown["main"]["sha256"] == custom.reserve.sha256
+    again = world.stack.run("up", "--yes", **at(396)).ok().output
+    assert "reserve.install is already applied; main.install is superseded: it was main before" in again
+    assert "5 unchanged" not in first
+    files = [path for path in tmp_path.rglob("*") if path.is_file() and ".venv" not in path.parts]
+    ours = {"main.pfx", "reserve.pem", "tls.key"}
+    kept = [path.read_bytes() for path in files if path.name not in ours and "provider" not in path.parts]
+    searched = [*kept, first.encode(), second.encode(), world.stack.export().encode()]
+    assert any(b"BEGIN CERTIFICATE" in text for text in searched), "the search must be able to find something"
+    for needle in (*custom.main.needles(), *custom.reserve.needles(), PASSWORD.encode()):
+        assert not any(needle in text for text in searched)
+    held = json.loads(world.value(labels["RESERVE"]))
+    assert any(
+        needle in base64.b64decode("".join(held["tls.key"].splitlines()[1:-1])) for needle in custom.reserve.needles()
+    )
+
+
+def test_every_broken_rule_is_told_in_the_preview_and_nothing_is_written(custom: Custom) -> None:
+    """Another host, another root and too short a life, all at once; a wrong password by its code."""
+    # R18 R19 R21 R24
+    world = custom.world
+    custom.define()
+    world.stack.up(**at(0)).ok()
+    bad = Leaf(START, 100, by=authority("Another Root"), host="other.example.com")
+    custom.write("reserve.pem", bad.pem() + bad.by.pem())
+    custom.define(**custom.reserved())
+    world.forget_calls()
+    refused = world.stack.run("preview", **at(10))
+    assert refused.code != 0
+    for code in ("san-mismatch", "expires-too-early", "root-mismatch"):
+        assert f"reserve.install: {code}: " in refused.output, refused.output
+    assert "Traceback" not in refused.output
+    wrong = world.stack.run("preview", RESERVE_PASSWORD="wrong", **at(10))  # noqa: S106 - wrong on purpose
+    assert "reserve.install: bad-password: " in wrong.output
+    assert world.aws.writes() == []
+
+
+def test_a_file_that_is_missing_is_a_warning_while_nothing_has_to_change(custom: Custom) -> None:
+    """A pipeline without the files goes on; what would have to be installed is an error."""  # R30
+    world = custom.world
+    custom.define()
+    world.stack.up(**at(0)).ok()
+    (world.stack.directory / "main.pfx").unlink()
+    shown = world.stack.run("up", "--yes", **at(10)).ok().output
+    assert "main.install.bundle: main.pfx cannot be read: No such file or directory" in shown
+    assert "5 unchanged" in shown
+    custom.define(reserve={"install": {"bundle": "not-there.pem"}})
+    missing = world.stack.run("preview", **at(10))
+    assert missing.code != 0
+    assert "reserve.install.bundle: not-there.pem cannot be read" in missing.output
+
+
+def test_a_healthy_main_is_replaced_only_by_its_fingerprint(custom: Custom) -> None:
+    """Another file as main is refused with what to confirm; confirmed it is done, and an issued one the same way."""
+    # R4 R32
+    world = custom.world
+    custom.define()
+    world.stack.up(**at(0)).ok()
+    other = Leaf(START - DAY, 390)
+    custom.write("main.pfx", other.pfx())
+    refused = world.stack.run("preview", **at(10))
+    assert refused.code != 0
+    assert f"main.confirm: {custom.main.sha256}" in " ".join(refused.output.split())
+    install = {"bundle": "main.pfx", "passwordSecret": f"pfx-{world.server}"}
+    custom.define(main={"install": install, "replaceNow": True, "confirm": custom.main.sha256})
+    assert "CRITICAL" in world.stack.up(**at(10)).ok().output
+    assert custom.shown["main"]["sha256"] == other.sha256
+    assert world.stack.run("preview", "--expect-no-changes", **at(10)).ok()
+    custom.define(main={"issue": {"key": "ec-p256"}}, reserve={"issue": {"when": "now", "apply": {"afterDays": 30}}})
+    asked = world.stack.run("preview", **at(11))
+    assert "a reserve is never issued for it" in " ".join(asked.output.split())
+    custom.define(main={"issue": {"key": "ec-p256"}, "replaceNow": True, "confirm": other.sha256})
+    world.stack.up(**at(11)).ok()
+    assert custom.shown["main"]["source"] == "issued"
+
+
+def test_what_a_server_uses_today_is_adopted(custom: Custom) -> None:
+    """A certificate that breaks rules is taken as it is, with warnings and the way out; nothing is re-keyed."""
+    # R19 R26
+    world = custom.world
+    poor = Leaf(START - DAY, 397, host="old.example.com")
+    custom.write("main.pfx", poor.pfx())
+    install = {"bundle": "main.pfx", "passwordSecret": f"pfx-{world.server}"}
+    custom.define(main={"install": install})
+    assert "san-mismatch" in world.stack.run("preview", **at(0)).output
+    custom.define(main={"install": {**install, "adopt": True}})
+    shown = world.stack.up(**at(0)).ok().output
+    assert "main.install: san-mismatch: " in shown
+    assert "install a reserve that fulfils the rules" in " ".join(shown.split())
+    assert custom.shown["main"]["sha256"] == poor.sha256
+
+
+def test_an_issued_main_is_followed_by_a_custom_reserve(custom: Custom) -> None:
+    """Its root is new to the devices, which a notice says; the profile has it before the switch."""  # R15 R24
+    world = custom.world
+    custom.define(main={"issue": {"key": "ec-p256"}})
+    world.stack.up(**at(300)).ok()
+    custom.define(main={"issue": {"key": "ec-p256"}}, **custom.reserved(apply={"afterDays": 60}, trust=["root.pem"]))
+    custom.write("root.pem", authority().pem())
+    custom.reserve = Leaf(START + 300 * DAY, 700)
+    custom.write("reserve.pem", custom.reserve.pem())
+    shown = world.stack.up(**at(310)).ok().output
+    assert "the reserve's root is new to the devices" in shown
+    assert custom.shown["applyAt"] == f"{START + 370 * DAY:%Y-%m-%dT%H:%M:%SZ}"
+    profile = custom.shown["profile"]["sha256"]
+    world.stack.up(**at(371)).ok()
+    assert custom.shown["main"]["sha256"] == custom.reserve.sha256
+    assert custom.shown["profile"]["sha256"] == profile
