@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pulumi
 
+from provider.distribution import listed_devices
+from provider.errors import DefinitionError
 from provider.resources.certificate_pair import CertificatePair
 from provider.resources.profile_distribution import ProfileDistribution
 from provider.resources.promotion import Promotion
@@ -53,6 +56,7 @@ class IosMdmServer(pulumi.ComponentResource):
                 "aws": kept,
                 "definition": definition,
                 "distributed": server.distribution is not None,
+                "devices": _listed(server),
             },
             pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(protect=server.protect)),
         )
@@ -108,6 +112,19 @@ class IosMdmServer(pulumi.ComponentResource):
         summary["promotion"] = {"roleArn": promotion.roleArn, "deadLetterArn": promotion.deadLetterArn}
         self.summary = summary
         self.register_outputs(summary)
+
+
+def _listed(server: ServerSettings) -> int | None:
+    """Return how many devices the definition lists; None where it lists none, or its file cannot be read yet."""
+    if server.distribution is None:
+        return None
+    devices = server.distribution.devices
+    if isinstance(devices, list):
+        return len(devices)
+    try:
+        return None if devices.file is None else len(listed_devices(Path(devices.file)))
+    except DefinitionError:
+        return None  # the distribution says what is wrong with it
 
 
 def _slot(slot: str, desired: _Block, certificates: Mapping[str, _Block]) -> _Block | None:

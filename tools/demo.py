@@ -267,11 +267,12 @@ def _check_in(state: Path, services: local.LocalServices, environment: Mapping[s
 
 _NEXT = """== what to try next
   . .demo/env                          puts pulumi and the demo's settings into this shell; then, for example:
-  pulumi preview                       nothing is due: 4 unchanged
+  pulumi preview                       nothing is due: 5 unchanged
   pulumi stack output servers          the pair's public details, for other programs
   IOS_MDM_CLOCK=$(date -u -d '31 days' +%FT%TZ) pulumi preview --diff
                                        what would be in 31 days: the reserve becomes main
   python -m provider status            the table above
+  make rehearse                        two cycles of a pair in 2040, and who was refused
   make demo-down                       stops what the demo started; `make demo` continues with the same pair
   make demo-clean                      also forgets its data"""
 

@@ -176,6 +176,7 @@ class PairDefinition:
         confirm_main: SHA-256 fingerprint (hex) of the main that goes then.
         reserve: None where the definition is silent: automatic where main is issued, and never a deletion (R10).
         confirm: SHA-256 fingerprint (hex) of a reserve whose deletion R10 wants confirmed.
+        devices: how many devices there are, for messages; None where that is not known.
         distributed: whether devices get the certificates in a profile before a switch.
         warn_days: days before main's expiry from which a missing reserve is critical (R5).
         promotion: how the switch is made.
@@ -188,6 +189,7 @@ class PairDefinition:
     confirm_main: str | None = None
     reserve: IssueReserve | InstallReserve | NoReserve | None = None
     confirm: str | None = None
+    devices: int | None = None
     distributed: bool = False
     warn_days: int = 30
     promotion: Promotion = field(default_factory=Promotion)

@@ -136,7 +136,9 @@ def _refused_replacement(at: Situation) -> Notice | None:
 def _how_to_replace(at: Situation) -> str:
     offered = at.definition.main.offered if isinstance(at.definition.main, InstallMain) else None
     same_root = offered is not None and offered.root == at.main.root
-    trust = "devices trust its root already" if same_root else "no device trusts it before it has the next profile"
+    count = at.definition.devices
+    devices = "no device trusts" if count is None else f"none of the {count} devices trusts"
+    trust = "devices trust its root already" if same_root else f"{devices} it before it has the next profile"
     return (
         f"To replace certificate {at.main.ordinal} at once ({trust}), set `main.replaceNow: true` and "
         f"`main.confirm: {at.main.sha256}`"
@@ -154,7 +156,8 @@ def main_is_replaced(at: Situation) -> Notice | None:
         reason="replaced",
         severity=Severity.CRITICAL,
         message=f"certificate {at.main.ordinal} is replaced at once: a device that has not got the next profile when "
-        "the server changes loses its connection",
+        "the server changes loses its connection"
+        + ("" if at.definition.devices is None else f"; {at.definition.devices} devices need it"),
     )
 
 

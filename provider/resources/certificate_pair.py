@@ -67,10 +67,12 @@ class CertificatePairProvider(ResourceProvider):
         failures = _unchangeable(olds, inputs)
         if not failures:
             try:
+                # For messages only: kept, every new device would be a change of the pair.
+                devices = cast("int | None", inputs.pop("devices", None))
                 service = _service(inputs)
                 offers = _offers(olds, inputs, service)
                 inputs["bundles"] = {} if offers is None else offers.recorded
-                view = service.look(_request(inputs, known=bool(olds)))
+                view = service.look(_request(inputs, known=bool(olds), devices=devices))
                 if view.observed is None and olds:
                     raise _gone(inputs)
                 failures = [] if offers is None else [CheckFailure("definition", one) for one in offers.refused(view)]
@@ -140,7 +142,8 @@ class CertificatePair(Resource, module="ios-mdm", name="CertificatePair"):
     Args:
         name: of the resource: the server's.
         inputs: ``server``, ``secret``, ``owner``, ``aws`` and ``definition``, as ``provider.settings`` describes them,
-            and ``distributed``: whether devices get the certificates in a profile.
+            ``distributed`` (whether devices get the certificates in a profile), and ``devices``: how many, where that
+            is known; it is told of and not kept.
 
     Attributes:
         desired: the state the pair is in, known in previews: phase, main, reserve, trusted, reason.
@@ -180,7 +183,7 @@ def _service(inputs: Wire) -> PairService:
     )
 
 
-def _request(inputs: Wire, *, known: bool) -> PairRequest:
+def _request(inputs: Wire, *, known: bool, devices: int | None = None) -> PairRequest:
     from provider.service import PairRequest  # noqa: PLC0415 - not in the program's process
 
     server = parse_server(inputs["definition"], str(inputs["server"]))
@@ -188,7 +191,7 @@ def _request(inputs: Wire, *, known: bool) -> PairRequest:
     recorded = offered_of(cast("Wire", inputs.get("bundles") or {}))
     definition = server.definition(main=recorded.get("main"), reserve=recorded.get("reserve"))
     return PairRequest(
-        definition=replace(definition, distributed=bool(inputs.get("distributed"))),
+        definition=replace(definition, distributed=bool(inputs.get("distributed")), devices=devices),
         secret=str(inputs["secret"]),
         owner=str(inputs["owner"]),
         take_over=server.take_over,

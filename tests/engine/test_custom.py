@@ -244,7 +244,13 @@ def test_a_healthy_main_is_replaced_only_by_its_fingerprint(custom: Custom) -> N
     custom.write("main.pfx", other.pfx())
     refused = world.stack.run("preview", **at(10))
     assert refused.code != 0
-    assert f"main.confirm: {custom.main.sha256}" in " ".join(refused.output.split())
+    said = " ".join(refused.output.split())
+    assert f"main.confirm: {custom.main.sha256}" in said
+    assert "devices trust its root already" in said
+    custom.write("main.pfx", Leaf(START - DAY, 390, by=authority("Another Root")).pfx())
+    said = " ".join(world.stack.run("preview", **at(10)).output.split())
+    assert "none of the 5 devices trusts it before it has the next profile" in said
+    custom.write("main.pfx", other.pfx())
     install = {"bundle": "main.pfx", "passwordSecret": f"pfx-{world.server}"}
     custom.define(main={"install": install, "replaceNow": True, "confirm": custom.main.sha256})
     assert "CRITICAL" in world.stack.up(**at(10)).ok().output
