@@ -14,7 +14,9 @@ from provider.cli.exits import CANNOT_RUN, explained
 from provider.errors import DefinitionError
 
 if TYPE_CHECKING:
+    from provider.core.definition import PairDefinition
     from provider.core.forecast import Event
+    from provider.settings import ServerSettings
     from provider.timeline import Row
 
 __all__ = ["forecast"]
@@ -55,15 +57,28 @@ def _rows(file: Path, name: str | None, start: datetime, days: int) -> list[Row]
     from provider.core.forecast import foreseen_life  # noqa: PLC0415 - the same
     from provider.timeline import Row  # noqa: PLC0415 - the same
 
+    definition = read_definition(file)
     return [
         Row(
             name=server.name,
             address=server.address,
             warn_days=server.warn_days,
-            life=foreseen_life(server.definition(), start=start, days=days),
+            life=foreseen_life(_definition(server, definition.base, start), start=start, days=days),
         )
-        for server in read_definition(file).servers(name)
+        for server in definition.servers(name)
     ]
+
+
+def _definition(server: ServerSettings, base: Path, start: datetime) -> PairDefinition:
+    """Return what the core decides from; of custom certificates the dates are read from their files."""
+    if server.main.install is None and (server.reserve is None or server.reserve.install is None):
+        return server.definition()
+    from provider.bundles import BundleReader  # noqa: PLC0415 - cryptography only where needed
+    from provider.resources.offers import Offers  # noqa: PLC0415 - the same
+
+    offers = Offers.read(server, None, {}, BundleReader(base=base, environ=os.environ), start)
+    offered = {slot: read.offered for slot, read in offers.found.items()}
+    return server.definition(main=offered.get("main"), reserve=offered.get("reserve"))
 
 
 def _draw(rows: list[Row], file: Path) -> None:

@@ -6,8 +6,10 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
-from tests.cli.conftest import run
+from tests.cli.conftest import START, run
+from tests.engine.test_custom import PASSWORD, Leaf
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -90,3 +92,24 @@ def test_what_cannot_be_played_is_refused(folder: Path, arguments: tuple[str, ..
     assert result.code == 2
     assert words in result.err
     assert "Traceback" not in result.err
+
+
+def test_custom_certificates_are_played_by_what_their_files_hold(tmp_path: Path) -> None:
+    """Main expires when its file says so, and no reserve comes by itself; a file that is missing is one line."""  # R5
+    main = Leaf(START, 397)
+    (tmp_path / "main.pfx").write_bytes(main.pfx())
+    (tmp_path / "password").write_text(PASSWORD, encoding="utf-8")
+    install = {"bundle": "main.pfx", "passwordFile": "password"}
+    server = {"name": "berlin", "address": "mdm.example.com", "main": {"install": install}}
+    file = tmp_path / "definition.yaml"
+    file.write_text(yaml.safe_dump([server]), encoding="utf-8")
+    arguments = ("forecast", str(file), "--json", "--from", f"{START:%Y-%m-%dT%H:%M:%SZ}")
+    played = run(*arguments, cwd=tmp_path, environment={})
+    assert played.code == 0, played.err
+    events = [(event["event"], event["at"]) for event in json.loads(played.out)["events"]]
+    assert events[0] == ("issue-main", "2040-01-01T00:00:00Z")
+    assert ("connection-lost", f"{main.certificate.not_valid_after_utc:%Y-%m-%dT}00:00:01Z") in events
+    assert not [event for event, _ in events if event in {"issue-reserve", "apply-reserve"}]
+    (tmp_path / "main.pfx").unlink()
+    missing = run(*arguments, cwd=tmp_path, environment={})
+    assert (missing.code, "main.pfx cannot be read" in missing.err) == (2, True)
