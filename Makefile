@@ -4,7 +4,7 @@ VENV := .venv/bin/python
 UV := .venv-lock/bin/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap demo demo-down demo-clean rehearse nginx test lint format lock clean
+.PHONY: help bootstrap demo demo-down demo-clean rehearse nginx test bench lint format lock clean
 .NOTPARALLEL:
 
 help: ## list these targets
@@ -37,6 +37,10 @@ nginx:
 test: bootstrap nginx lint ## check the code and run all tests
 	@echo "== pytest"
 	@$(VENV) -m pytest -n auto
+
+bench: bootstrap ## measure runs that find nothing to do, and the check of a custom certificate
+	@$(VENV) -m benchmarks
+	@$(VENV) -m benchmarks.validate
 
 lint: bootstrap ## ruff and mypy
 	@echo "== ruff check"

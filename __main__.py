@@ -1,5 +1,6 @@
 """The Pulumi program: a component for each server of the stack's configuration."""
 
+import gc
 import sys
 
 import pulumi
@@ -19,3 +20,4 @@ except DefinitionError as error:
 
 servers = {server.name: IosMdmServer(server, settings.aws) for server in settings.servers}
 pulumi.export("servers", {name: server.summary for name, server in servers.items()})
+gc.freeze()  # at its end Python would look at each object once more

@@ -64,8 +64,8 @@ class IosMdmServer(pulumi.ComponentResource):
             "address": server.address,
             "phase": pair.desired.apply(lambda desired: desired["phase"]),
             "reason": pair.desired.apply(lambda desired: desired["reason"]),
-            "main": pulumi.Output.all(pair.desired, pair.certificates).apply(lambda both: _slot("main", *both)),
-            "reserve": pulumi.Output.all(pair.desired, pair.certificates).apply(lambda both: _slot("reserve", *both)),
+            "main": _shown("main", pair),
+            "reserve": _shown("reserve", pair),
             "applyAt": pair.applyAt,
             "secretArn": pair.secretArn,
         }
@@ -111,7 +111,7 @@ class IosMdmServer(pulumi.ComponentResource):
         )
         summary["promotion"] = {"roleArn": promotion.roleArn, "deadLetterArn": promotion.deadLetterArn}
         self.summary = summary
-        self.register_outputs(summary)
+        self.register_outputs({})  # the stack has them; twice would be twice in the state
 
 
 def _listed(server: ServerSettings) -> int | None:
@@ -125,6 +125,11 @@ def _listed(server: ServerSettings) -> int | None:
         return None if devices.file is None else len(listed_devices(Path(devices.file)))
     except DefinitionError:
         return None  # the distribution says what is wrong with it
+
+
+def _shown(slot: str, pair: CertificatePair) -> pulumi.Output[_Block | None]:
+    # Not Output.all: it makes an output of every nested value, twenty for each certificate.
+    return pair.desired.apply(lambda desired: pair.certificates.apply(lambda found: _slot(slot, desired, found)))
 
 
 def _slot(slot: str, desired: _Block, certificates: Mapping[str, _Block]) -> _Block | None:

@@ -181,7 +181,13 @@ _PREFIX = "ios-mdm"
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=False, extra="forbid", frozen=True)
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=False,
+        extra="forbid",
+        frozen=True,
+        defer_build=True,  # each process uses a few of these models, and pays at its start for those alone
+    )
 
 
 class AwsSettings(_Model):

@@ -1,0 +1,157 @@
+"""Runs one command and measures it with all of its descendants; a process of its own, so that it can wait for them.
+
+``python -m benchmarks.meter [--roles] COMMAND…`` runs COMMAND with its output on stderr, and prints one JSON object.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["Measured", "measure"]
+
+_PR_SET_CHILD_SUBREAPER = 36
+"""prctl(2): orphaned descendants become our children, so that their time is not lost."""
+_SAMPLE_SECONDS = 0.02
+_TICKS = os.sysconf("SC_CLK_TCK")
+_LIMIT = 1_200.0
+"""Seconds after which a command that hangs is killed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What a command cost.
+
+    Args:
+        code: its exit code.
+        cpu: seconds of CPU, user and system, of the command and all of its descendants.
+        wall: seconds until the last of them ended.
+        roles: seconds of CPU for each kind of process, as far as it was looked at: sampled, so a little too low.
+        output: stdout and stderr.
+    """
+
+    code: int
+    cpu: float
+    wall: float
+    roles: Mapping[str, float] = field(default_factory=dict)
+    output: str = ""
+
+
+def measure(command: Sequence[str], *, cwd: Path, environment: Mapping[str, str], roles: bool = False) -> Measured:
+    """Run *command* under a meter of its own, and return what it cost.
+
+    Args:
+        command: program and arguments.
+        cwd: where.
+        environment: all of it.
+        roles: tell also which process took how much, which itself costs some time.
+    """
+    meter = [sys.executable, "-P", str(Path(__file__).resolve()), *(["--roles"] if roles else []), *command]
+    done = subprocess.run(meter, cwd=cwd, env=dict(environment), capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"the meter itself failed: {done.stderr[-2000:]}")
+    return Measured(**{**json.loads(done.stdout), "output": done.stderr})
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure the command in *arguments*, and print what it cost."""
+    command = list(arguments)
+    sampler = _Sampler() if command[:1] == ["--roles"] else None
+    command = command[1:] if sampler else command
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    began = time.monotonic()
+    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, start_new_session=True)
+    signal.signal(signal.SIGALRM, lambda *_: os.killpg(child.pid, signal.SIGKILL))
+    signal.setitimer(signal.ITIMER_REAL, _LIMIT)
+    if sampler:
+        sampler.start()
+    code = child.wait()
+    with contextlib.suppress(ChildProcessError):
+        while True:  # whatever it left behind ends by itself once the engine is gone
+            os.wait()
+    wall = time.monotonic() - began
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    found = Measured(code=code, cpu=used.ru_utime + used.ru_stime, wall=wall, roles=sampler.stop() if sampler else {})
+    print(json.dumps({key: value for key, value in asdict(found).items() if key != "output"}))
+    return 0
+
+
+class _Sampler(threading.Thread):
+    """Looks every few milliseconds at what each descendant has used so far."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self._ended = threading.Event()
+        self._used: dict[int, tuple[str, float]] = {}
+
+    def run(self) -> None:
+        """Sample until told to stop."""
+        while not self._ended.wait(_SAMPLE_SECONDS):
+            self._sample()
+
+    def stop(self) -> dict[str, float]:
+        """Return the seconds for each role."""
+        self._ended.set()
+        self.join()
+        total: dict[str, float] = {}
+        for role, seconds in self._used.values():
+            total[role] = total.get(role, 0.0) + seconds
+        return {role: round(seconds, 2) for role, seconds in sorted(total.items())}
+
+    def _sample(self) -> None:
+        stats = dict(filter(None, map(_stat, filter(str.isdecimal, os.listdir("/proc")))))  # noqa: PTH208 - the cheapest
+        ours, me = set(), os.getpid()
+        for pid in stats:
+            line, seen = pid, set()
+            while line in stats and line not in seen and line != me:
+                seen.add(line)
+                line = stats[line][0]
+            if line == me and pid != me:
+                ours.add(pid)
+        for pid in ours:
+            before = self._used.get(pid, ("", 0.0))[1]
+            self._used[pid] = (_role(pid) or self._used.get(pid, ("other", 0.0))[0], max(before, stats[pid][1]))
+
+
+def _stat(name: str) -> tuple[int, tuple[int, float]] | None:
+    try:
+        text = Path("/proc", name, "stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    fields = text.rpartition(")")[2].split()
+    return int(name), (int(fields[1]), (int(fields[11]) + int(fields[12])) / _TICKS)
+
+
+def _role(pid: int) -> str:
+    try:
+        command = Path("/proc", str(pid), "cmdline").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    for mark, role in (
+        ("pulumi-language-python-exec", "program"),
+        ("libexec/host.py", "language host"),
+        ("pulumi-language-python", "language host"),
+        ("pulumi.dynamic", "provider"),
+        ("pulumi-resource-pulumi-python", "provider"),
+    ):
+        if mark in command:
+            return role
+    return "engine" if Path(command.partition("\0")[0]).name == "pulumi" else "other" if command else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

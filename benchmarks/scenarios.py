@@ -1,0 +1,115 @@
+"""The stacks that are measured, each in a folder of its own beside one AWS emulator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from benchmarks.meter import Measured, measure
+from tests.engine.stack import make_stack
+from tools.toolchain import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from tests.engine.stack import Stack
+
+__all__ = ["Scenario", "empty", "server", "servers", "trivial"]
+
+_PROGRAMS = ROOT / "benchmarks" / "programs"
+_BYTECODE = {"PYTHONDONTWRITEBYTECODE": ""}
+"""Our modules are compiled once, as they are where somebody works, whatever this shell says."""
+_PROJECT = {
+    "name": "benchmark",
+    "runtime": {"name": "python", "options": {"virtualenv": ".venv"}},
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """A stack that is up, and has nothing to do.
+
+    Args:
+        name: as the table has it.
+        stack: where.
+        count: servers, or resources that stand for them; 0 for the empty program.
+    """
+
+    name: str
+    stack: Stack
+    count: int
+
+    def measured(self, *arguments: str, roles: bool = False, **environment: str) -> Measured:
+        """Run `pulumi` with these arguments, and return what it cost.
+
+        Raises:
+            RuntimeError: it failed.
+        """
+        found = measure(
+            ["pulumi", *arguments, "--non-interactive", "--color", "never"],
+            cwd=self.stack.directory,
+            environment={**self.stack.environment, **_BYTECODE, **environment},
+            roles=roles,
+        )
+        if found.code != 0:
+            raise RuntimeError(f"{self.name}: pulumi {' '.join(arguments)} failed:\n{found.output[-4000:]}")
+        return found
+
+    def created(self) -> Measured:
+        """Bring the stack up from nothing."""
+        return self.measured("up", "--yes", "--skip-preview", "--suppress-outputs")
+
+
+def server(name: str, distribution: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return a server that holds a reserve and looks nowhere: no server of that name runs here."""
+    base: dict[str, Any] = {
+        "name": name,
+        "address": f"{name}.example.com",
+        "endpoints": [],
+        "main": {"issue": {"key": "ec-p256"}},
+        "reserve": {"issue": {"when": "now", "apply": {"afterDays": 30}, "key": "ec-p256"}},
+    }
+    return base if distribution is None else {**base, "distribution": dict(distribution)}
+
+
+def servers(directory: Path, aws_url: str, name: str, definitions: Sequence[Mapping[str, Any]]) -> Scenario:
+    """Return a stack of the project itself."""
+    stack = _stack(directory, aws_url)
+    stack.define(definitions)
+    return Scenario(name=name, stack=stack, count=len(definitions))
+
+
+def empty(directory: Path, aws_url: str) -> Scenario:
+    """Return a stack without resources."""
+    return Scenario(name="empty program", stack=_other(directory, aws_url, "empty", {}), count=0)
+
+
+def trivial(directory: Path, aws_url: str, count: int) -> Scenario:
+    """Return a stack of *count* resources that do nothing."""
+    stack = _other(directory, aws_url, "trivial", {"benchmark:count": count})
+    return Scenario(name=f"{count} trivial", stack=stack, count=count)
+
+
+def _stack(directory: Path, aws_url: str) -> Stack:
+    directory.mkdir()
+    return make_stack(directory, aws_url)
+
+
+def _other(directory: Path, aws_url: str, program: str, config: Mapping[str, int]) -> Stack:
+    """Return a stack whose program is one of ours, in place of the project's."""
+    stack = _stack(directory, aws_url)
+    for part in stack.directory.iterdir():
+        if part.name != ".venv":
+            part.unlink()
+    for part in (_PROGRAMS / program).glob("*.py"):
+        (stack.directory / part.name).symlink_to(part)
+    (stack.directory / "Pulumi.yaml").write_text(yaml.safe_dump(_PROJECT), encoding="utf-8")
+    # The state of the project's name is another one's; this program has a name of its own.
+    stack.run("stack", "init", stack.name).ok()
+    file = stack.directory / f"Pulumi.{stack.name}.yaml"
+    before = yaml.safe_load(file.read_text(encoding="utf-8")) if file.exists() else {}
+    file.write_text(yaml.safe_dump({**(before or {}), "config": dict(config)}), encoding="utf-8")
+    return stack

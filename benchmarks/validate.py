@@ -1,0 +1,108 @@
+"""What it costs to judge a custom certificate: the command as a whole beside `openssl verify`, and the check alone."""
+
+from __future__ import annotations
+
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from provider.core.bundle import read_bundle
+from provider.core.rules import Context, judged
+
+__all__ = ["main"]
+
+HOST = "mdm.example.com"
+NOW = datetime(2040, 1, 1, tzinfo=UTC)
+ROUNDS = 15
+
+
+def _name(text: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+
+def _chain() -> tuple[bytes, bytes, bytes]:
+    """Return a bundle of three certificates with the leaf's key, the root, and the certificates below it, all PEM."""
+    keys = [rsa.generate_private_key(65537, 4096), rsa.generate_private_key(65537, 2048)]
+    leaf_key = ec.generate_private_key(ec.SECP256R1())
+    root, issuer, leaf = _name("root"), _name("issuer"), _name(HOST)
+
+    def signed(
+        subject: x509.Name, by: x509.Name, public: object, signer: rsa.RSAPrivateKey, *, ca: bool
+    ) -> x509.Certificate:
+        builder = (
+            x509.CertificateBuilder(by, subject, public, x509.random_serial_number())  # type: ignore[arg-type]
+            .not_valid_before(NOW - timedelta(days=10))
+            .not_valid_after(NOW + timedelta(days=390))
+            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+        )
+        if not ca:
+            builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST)]), critical=False)
+            builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        return builder.sign(signer, hashes.SHA256())
+
+    made = [
+        signed(leaf, issuer, leaf_key.public_key(), keys[1], ca=False),
+        signed(issuer, root, keys[1].public_key(), keys[0], ca=True),
+        signed(root, root, keys[0].public_key(), keys[0], ca=True),
+    ]
+    pems = [one.public_bytes(Encoding.PEM) for one in made]
+    key = leaf_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return key + b"".join(pems), pems[2], b"".join(pems[:2])
+
+
+def _cpu(arguments: list[str], folder: Path) -> float:
+    """Return the CPU seconds of a process that must succeed."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(arguments, cwd=folder, check=True, capture_output=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def main() -> int:
+    """Print the medians, the processes taking turns in every round."""
+    bundle, root, below = _chain()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        for name, data in (("bundle.pem", bundle), ("root.pem", root), ("below.pem", below)):
+            (folder / name).write_bytes(data)
+        project = str(Path(__file__).resolve().parent.parent)
+        moment = f"{NOW:%Y-%m-%dT%H:%M:%SZ}"
+        program = f"import sys; sys.path.insert(0, {project!r}); from provider.__main__ import app; app()"
+        command = [sys.executable, "-c", program, "validate", "bundle.pem", "--address", HOST, "--at", moment]
+        verify = ["openssl", "verify", "-attime", str(int(NOW.timestamp())), "-CAfile", "root.pem"]
+        compared = {
+            "validate": command,
+            'python -c "import cryptography.x509"': [sys.executable, "-c", "import cryptography.x509"],
+            "openssl verify": [*verify, "-untrusted", "below.pem", "below.pem"],
+        }
+        found: dict[str, list[float]] = {name: [] for name in compared}
+        for _ in range(ROUNDS):
+            for name, arguments in compared.items():
+                found[name].append(_cpu(arguments, folder))
+    alone = []
+    for _ in range(ROUNDS * 4):
+        read = read_bundle(bundle)
+        began = time.process_time()
+        judgement = judged(read, Context(host=HOST, now=NOW))
+        alone.append(time.process_time() - began)
+        assert judgement.report.valid, judgement.report.violations
+    base = statistics.median(found['python -c "import cryptography.x509"'])
+    for name, seconds in found.items():
+        print(f"{name:<40} {statistics.median(seconds) * 1000:7.1f} ms CPU   {statistics.median(seconds) / base:.2f}x")
+    print(f"{'the check alone, in process':<40} {statistics.median(alone) * 1000:7.2f} ms CPU")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The examples: linted, and run as their pipelines would run them."""

@@ -1,0 +1,121 @@
+"""The example pipelines as text: their jobs, triggers and permissions, and shell that at least parses."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from typing import Any
+
+import pytest
+
+from tests.examples.pipeline import GITHUB, GITLAB, SCRIPTS, github, gitlab, gitlab_jobs, shell_lines
+
+WORKFLOWS = ("preview.yml", "up.yml", "watch.yml")
+KEYS_OF_A_JOB = {
+    *("concurrency", "defaults", "env", "environment", "if", "needs", "outputs", "permissions", "runs-on", "steps"),
+    "timeout-minutes",
+}
+KEYS_OF_A_STEP = {"env", "id", "if", "run", "uses", "with"}
+GRANTED: dict[tuple[str, str], dict[str, str]] = {
+    ("preview.yml", "preview"): {"contents": "read", "id-token": "write", "pull-requests": "write"},
+    ("up.yml", "up"): {"contents": "read", "id-token": "write"},
+    ("up.yml", "alarm"): {"contents": "read"},
+    ("watch.yml", "watch"): {"contents": "read", "id-token": "write"},
+    ("watch.yml", "alarm"): {"contents": "read"},
+}
+"""Everything that any job may do on GitHub."""
+
+
+def _jobs() -> list[tuple[str, str, dict[str, Any]]]:
+    return [(file, name, job) for file in WORKFLOWS for name, job in github(file)["jobs"].items()]
+
+
+def test_there_is_no_example_that_is_not_looked_at() -> None:
+    """Every workflow is among those that these tests read."""
+    assert sorted(file.name for file in GITHUB.iterdir()) == sorted(WORKFLOWS)
+
+
+def test_each_job_may_do_what_it_needs_and_no_more() -> None:
+    """No permission is granted to a whole workflow; each job has its own, and a limit of time."""
+    assert all(github(file)["permissions"] == {} for file in WORKFLOWS)
+    assert {(file, name): job["permissions"] for file, name, job in _jobs()} == GRANTED
+    assert all(job["timeout-minutes"] <= 60 for _, _, job in _jobs())
+
+
+def test_workflows_use_keys_that_github_knows() -> None:
+    """A slip in a key would be an error at the first run."""
+    for file, name, job in _jobs():
+        assert job.keys() <= KEYS_OF_A_JOB, f"{file}: {name}"
+        assert job["defaults"] == {"run": {"shell": "bash"}}, "with it, a failure in a pipe is one"
+        for step in job["steps"]:
+            assert step.keys() <= KEYS_OF_A_STEP, f"{file}: {name}"
+            assert ("run" in step) != ("uses" in step), f"{file}: {name}"
+
+
+def test_credentials_come_by_oidc_alone() -> None:
+    """Every job that talks to AWS assumes a role; a stored key of AWS is nowhere."""  # R29
+    for file, name, job in _jobs():
+        assumed = [step["with"] for step in job["steps"] if "configure-aws-credentials" in step.get("uses", "")]
+        assert len(assumed) == (0 if name == "alarm" else 1), f"{file}: {name}"
+        assert all(one.keys() == {"aws-region", "role-to-assume"} for one in assumed)
+    for name, job in gitlab_jobs().items():
+        assert ("id_tokens" in job) == ("AWS_ROLE_ARN" in job["variables"]) == (name != "alarm")
+    for text in [file.read_text(encoding="utf-8") for file in (*GITHUB.iterdir(), *SCRIPTS.iterdir(), GITLAB)]:
+        assert not re.search(r"(?i)secret_access_key|access_key_id|passphrase:", text)
+
+
+def test_actions_are_named_by_a_major_version_with_the_advice_to_pin_them() -> None:
+    """A commit that nobody has looked at would only look like a pin."""
+    for file in WORKFLOWS:
+        text = (GITHUB / file).read_text(encoding="utf-8")
+        assert "full commit SHA" in text
+        assert all(re.fullmatch(r"[\w-]+/[\w-]+@v\d+", used) for used in re.findall(r"uses: (\S+)", text))
+
+
+def test_a_change_is_previewed_and_no_fork_gets_a_role() -> None:
+    """Preview runs for pull and merge requests, never for the code of a fork with our roles."""  # R30
+    assert github("preview.yml")["on"] == {"pull_request": {"branches": ["main"]}}
+    assert github("preview.yml")["jobs"]["preview"]["if"].endswith("head.repo.full_name == github.repository")
+    assert gitlab_jobs()["preview"]["rules"] == [{"if": '$CI_PIPELINE_SOURCE == "merge_request_event"'}]
+
+
+def test_up_runs_after_a_merge_and_daily_and_never_twice_at_once() -> None:
+    """Both platforms queue a second run, and kill none."""  # R3 R11
+    up = github("up.yml")
+    assert up["on"]["push"] == {"branches": ["main"]}
+    assert [re.fullmatch(r"\d+ \d+ \* \* \*", one["cron"]) is not None for one in up["on"]["schedule"]] == [True]
+    assert up["concurrency"] == {"group": "ios-mdm-up", "cancel-in-progress": False}
+    assert all(github(file)["concurrency"]["group"] != "ios-mdm-up" for file in WORKFLOWS if file != "up.yml")
+    job = gitlab_jobs()["up"]
+    assert (job["resource_group"], job["interruptible"]) == ("ios-mdm-up", False)
+    assert [rule["if"] for rule in job["rules"]] == [
+        '$CI_PIPELINE_SOURCE == "push" && $CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH',
+        '$CI_PIPELINE_SOURCE == "schedule" && $SCHEDULE == "up"',
+    ]
+
+
+def test_a_job_that_fails_raises_an_alarm() -> None:
+    """Failed, cancelled or too late: another job tells, so that nothing of the first one is needed for it."""
+    for file, needed in (("up.yml", "up"), ("watch.yml", "watch")):
+        alarm = github(file)["jobs"]["alarm"]
+        assert (alarm["needs"], alarm["if"]) == (needed, "failure() || cancelled()")
+    assert gitlab()["stages"] == ["preview", "up", "alarm"]
+    assert [rule["when"] for rule in gitlab_jobs()["alarm"]["rules"]] == ["on_failure"]
+
+
+def test_nothing_that_others_write_becomes_shell() -> None:
+    """An expression in a line of shell would run what a branch is named; values come as variables."""
+    assert [where for where, line in shell_lines() if "${{" in line] == []
+
+
+@pytest.mark.parametrize("where", [where for where, _ in shell_lines()])
+def test_shell_parses(where: str) -> None:
+    """`bash -n` accepts every line."""
+    line = dict(shell_lines())[where]
+    checked = subprocess.run(["bash", "-n"], input=line, capture_output=True, text=True, check=False)
+    assert (checked.returncode, checked.stderr) == (0, "")
+
+
+def test_scripts_can_be_executed() -> None:
+    """The pipelines call them by name."""
+    assert all(file.stat().st_mode & 0o111 for file in SCRIPTS.glob("*.sh"))
