@@ -10,6 +10,7 @@ from provider.cli.forecast import forecast
 from provider.cli.profile import profile
 from provider.cli.receive import receive
 from provider.cli.status import status
+from provider.cli.validate import validate
 
 __all__ = ["app"]
 
@@ -26,6 +27,7 @@ app.command()(forecast)
 app.command()(profile)
 app.command()(receive)
 app.command()(consume)
+app.command()(validate)
 
 if __name__ == "__main__":
     app(prog_name="python -m provider")

@@ -1,0 +1,289 @@
+"""``validate``: its exit codes, its JSON, its checklist and its JUnit report, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, get_args
+from xml.etree import ElementTree as ET
+
+import pytest
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, pkcs12
+from typer.testing import CliRunner
+
+from provider.__main__ import app
+from provider.core.bundle.model import Code
+from provider.core.definition import KeyType
+from provider.core.issuing import issue
+from provider.core.rules import RULES
+from tests.cli.conftest import Result, run
+from tests.core.certificate_factory import HOST, ISSUING, LEAF, NOW, ROOT, Chain, SelfSigned, pem, private_pem
+from tests.core.test_rules_matrix import DEFECTS
+from tools.toolchain import ROOT as PROJECT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.core.certificate_factory import Made
+
+AT = f"{NOW:%Y-%m-%dT%H:%M:%SZ}"
+PASSWORD = "päss wörd"  # noqa: S105 - of a file that the test makes
+MADE = Chain().make()
+BROKEN = Chain(
+    leaf=LEAF.but(sans=("other.example.com",), purposes=None), root=ROOT.but(key="rsa-2048", days=(-1800, 30))
+).make()
+
+
+def written(made: Made, file: Path, *, without_root: bool = False) -> Path:
+    """Write a bundle in PEM, and return it."""
+    file.write_bytes(private_pem(made.keys[0]) + pem(*(made.chain[:-1] if without_root else made.chain)))
+    return file
+
+
+def validate(bundle: Path, *arguments: str | Path, address: str = HOST, at: str = AT) -> Result:
+    """Run validate in this process."""
+    command = ["validate", str(bundle), "--address", address, "--at", at, *map(str, arguments)]
+    result = CliRunner().invoke(app, command)
+    assert "Traceback" not in result.output
+    assert "PRIVATE KEY" not in result.output
+    return Result(result.exit_code, result.stdout, result.stderr)
+
+
+def answer(bundle: Path, *arguments: str | Path, **options: str) -> dict[str, Any]:
+    """Run validate for its JSON."""
+    result = validate(bundle, *arguments, "--json", **options)
+    assert result.err == ""
+    found: dict[str, Any] = json.loads(result.out)
+    assert found["valid"] == (not found["violations"]) == (result.code == 0)
+    assert result.code in {0, 1}
+    return found
+
+
+def codes(bundle: Path, *arguments: str | Path, **options: str) -> set[str]:
+    """Return the codes of what is found."""
+    return {one["code"] for one in answer(bundle, *arguments, **options)["violations"]}
+
+
+@pytest.fixture
+def good(tmp_path: Path) -> Path:
+    """A bundle that breaks no rule."""
+    return written(MADE, tmp_path / "good.pem")
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> Path:
+    """A bundle that breaks three rules, and a fourth as a reserve."""
+    return written(BROKEN, tmp_path / "broken.pem")
+
+
+def test_a_good_bundle_is_valid(good: Path) -> None:
+    """Exit code 0, and the certificate's details."""  # R14
+    found = answer(good)
+    assert found == {
+        "valid": True,
+        "violations": [],
+        "notices": [],
+        "certificate": {
+            "source": "installed",
+            "subject": "CN=mdm.example.com",
+            "issuer": "CN=Issuing",
+            "sans": [HOST],
+            "serialNumber": f"{MADE.leaf.serial_number:x}",
+            "sha256": found["certificate"]["sha256"],
+            "key": "EC P-256",
+            "notBefore": "2041-02-19T12:30:15Z",
+            "notAfter": "2042-03-26T12:30:15Z",
+            "daysLeft": 390,
+        },
+    }
+    assert len(found["certificate"]["sha256"]) == 64
+
+
+def test_all_violations_are_told_at_once(broken: Path) -> None:
+    """Exit code 1, and each violation with what was found, what is required, and what to do."""  # R19 R23 R26
+    found = answer(broken)["violations"]
+    assert [one["code"] for one in found] == ["san-mismatch", "eku-missing", "root-rsa-too-small"]
+    for one in found:
+        assert one.keys() == {"code", "subject", "found", "required", "message"}
+        assert all(one.values())
+    assert codes(broken, "--for", "reserve", "--apply-at", "2041-04-15T00:00:00Z") >= {"expires-too-early"}
+
+
+def test_a_person_gets_a_checklist(broken: Path) -> None:
+    """Every rule is listed, passed or failed, with its requirement and, where it failed, the remedy."""
+    result = validate(broken)
+    assert result.code == 1
+    lines = result.out.splitlines()
+    assert lines[0] == "broken.pem for mdm.example.com at 2041-03-01 12:30:15 UTC: 3 rules broken"
+    assert all(f"R{number}" in result.out for number in range(18, 29))
+    outcomes = [
+        line.split()[1] for line in lines if line.startswith("│") and line.split()[1] in {"pass", "FAIL", "n/a"}
+    ]
+    assert (outcomes.count("FAIL"), outcomes.count("n/a")) == (3, 2)
+    assert "eku-missing: CN=mdm.example.com has no extended key usage" in result.out
+    assert max(map(len, lines)) <= 120
+    assert "valid" in validate(written(MADE, broken.parent / "good.pem")).out.splitlines()[0]
+
+
+def test_a_junit_report_is_written_beside(broken: Path, tmp_path: Path) -> None:
+    """A case for each rule, with failures and skipped ones, beside what is printed."""
+    assert validate(broken, "--junit", tmp_path / "junit.xml", "--json").code == 1
+    suite = ET.parse(tmp_path / "junit.xml").getroot()  # noqa: S314 - our own
+    cases = list(suite.iter("testcase"))
+    assert suite.attrib["tests"] == str(len(cases)) == "20"
+    assert suite.attrib["failures"] == str(len(list(suite.iter("failure")))) == "3"
+    assert suite.attrib["skipped"] == str(len(list(suite.iter("skipped")))) == "2"
+    assert [one.attrib["type"] for one in suite.iter("failure")] == [
+        "san-mismatch",
+        "eku-missing",
+        "root-rsa-too-small",
+    ]
+
+
+def test_names_cannot_break_what_is_printed(tmp_path: Path) -> None:
+    """A subject with markup, terminal codes and what XML cannot hold stays text."""
+    odd = Chain(leaf=LEAF.but(name="[red]<a>\x1b[2J\x00 &", sans=("[bold]*.example.com",))).make()
+    bundle = written(odd, tmp_path / "odd.pem")
+    result = validate(bundle, "--junit", tmp_path / "junit.xml")
+    assert result.code == 1
+    assert "CN=[red]" in result.out
+    assert "[bold]*.example.com" in result.out
+    assert "\x1b" not in result.out
+    assert ET.parse(tmp_path / "junit.xml").getroot().tag == "testsuite"  # noqa: S314 - our own
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+def test_the_password_comes_from_a_file(tmp_path: Path, end: str) -> None:
+    """A P12 opens with the password of a file, whatever line end an editor put after it."""  # R18 R29
+    bundle, password = tmp_path / "main.p12", tmp_path / "password"
+    key: Any = MADE.keys[0]
+    encryption = BestAvailableEncryption(PASSWORD.encode())
+    bundle.write_bytes(pkcs12.serialize_key_and_certificates(b"mdm", key, MADE.leaf, list(MADE.chain[1:]), encryption))
+    password.write_bytes((PASSWORD + end).encode())
+    assert answer(bundle, "--password-file", password)["valid"]
+    password.write_bytes(f"wrong{end}".encode())
+    assert codes(bundle, "--password-file", password) == {"bad-password"}
+    assert codes(bundle) == {"bad-password"}
+
+
+def test_a_file_that_is_no_certificate_is_a_violation(tmp_path: Path) -> None:
+    """Exit code 1, and no certificate to show."""  # R18
+    bundle = tmp_path / "letter.txt"
+    bundle.write_text("Dear administrator", encoding="utf-8")
+    found = answer(bundle)
+    assert [one["code"] for one in found["violations"]] == ["unreadable"]
+    assert found["certificate"] is None
+    bundle.write_bytes(pem(*MADE.chain))
+    assert codes(bundle) == {"no-key"}
+    bundle.write_bytes(private_pem(MADE.keys[0]))
+    assert codes(bundle) == {"no-certificate"}
+    assert validate(bundle).code == 1
+
+
+def test_root_and_trust_complete_the_chain(tmp_path: Path) -> None:
+    """A bundle with the leaf alone passes with --trust and --root, in PEM or DER."""  # R22
+    bundle, issuing, root = tmp_path / "leaf.pem", tmp_path / "issuing.pem", tmp_path / "root.der"
+    bundle.write_bytes(private_pem(MADE.keys[0]) + pem(MADE.leaf))
+    issuing.write_bytes(b"subject=CN = Issuing\n" + pem(MADE.chain[1]))
+    root.write_bytes(MADE.root.public_bytes(Encoding.DER))
+    assert codes(bundle) == {"chain-incomplete"}
+    assert codes(bundle, "--trust", issuing) == {"chain-incomplete"}
+    found = answer(bundle, "--trust", issuing, "--root", root)
+    assert found["valid"]
+    assert len(found["notices"]) == 2
+    assert answer(bundle, "--trust", issuing, "--trust", root)["valid"]
+
+
+def test_the_current_certificate_is_compared(tmp_path: Path, good: Path) -> None:
+    """Root and expiry are held against the current chain, in whatever order its file has it."""  # R21 R24
+    current = tmp_path / "current.pem"
+    older = Chain(leaf=LEAF.but(days=(-300, 60))).make()
+    for order in (older.chain, older.chain[::-1], older.chain[:-1]):
+        current.write_bytes(pem(*order))
+        assert answer(good, "--for", "reserve", "--current", current)["valid"]
+    longer = Chain(leaf=LEAF.but(days=(-300, 500)), issuing=(ISSUING.but(owner="b"),), root=ROOT.but(name="B")).make()
+    current.write_bytes(pem(*longer.chain))
+    assert codes(good, "--for", "reserve", "--current", current) == {"expires-too-early", "root-mismatch"}
+    assert codes(good, "--for", "main", "--current", current) == {"root-mismatch"}
+
+
+def test_an_issued_main_lets_any_root_follow(tmp_path: Path, good: Path) -> None:
+    """While main is issued here, R24 is not applicable, and a notice says what happens first."""  # R24
+    current = tmp_path / "current.pem"
+    ours = issue(HOST, key=KeyType.EC_P256, validity_days=200, now=NOW - timedelta(days=30))
+    current.write_text(ours.certificate, encoding="ascii")
+    found = answer(good, "--for", "reserve", "--current", current)
+    assert found["valid"]
+    assert [one for one in found["notices"] if "distributed to the devices first" in one]
+
+
+def test_the_moment_of_judgement_can_be_set(good: Path) -> None:
+    """`--at` judges the past and the future; without it, it is now, when this certificate is not valid yet."""  # R21
+    assert codes(good, at="2040-01-01T00:00:00Z") == {"not-yet-valid"}
+    assert codes(good, at="2043-01-01T01:00:00+01:00") == {"expired"}
+    result = CliRunner().invoke(app, ["validate", str(good), "--address", HOST, "--json"])
+    assert "not-yet-valid" in result.stdout
+
+
+def test_the_address_is_read_as_in_a_definition(tmp_path: Path) -> None:
+    """A port is left out, and other letters become A-labels."""  # R19
+    bundle = written(Chain(leaf=LEAF.but(sans=("xn--bcher-kva.example",))).make(), tmp_path / "idn.pem")
+    assert answer(bundle, address="Bücher.example:8443")["valid"]
+    own = written(SelfSigned().make(), tmp_path / "own.pem")
+    assert answer(own)["valid"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("missing.pem", "--address", HOST), "missing.pem cannot be read: No such file"),
+        ((".", "--address", HOST), "cannot be read: Is a directory"),
+        (("good.pem", "--address", "192.0.2.1"), "not the IP address"),
+        (("good.pem", "--address", "not a name"), "is not a DNS name"),
+        (("good.pem",), "--address"),
+        (("good.pem", "--address", HOST, "--for", "spare"), "spare"),
+        (("good.pem", "--address", HOST, "--at", "tomorrow"), "--at 'tomorrow' is not a date and time of RFC 3339"),
+        (("good.pem", "--address", HOST, "--apply-at", "2041-01-01T00:00:00"), "--apply-at"),
+        (("good.pem", "--address", HOST, "--password-file", "missing"), "--password-file missing cannot be read"),
+        (("good.pem", "--address", HOST, "--password-file", "latin-1"), "is not UTF-8"),
+        (("good.pem", "--address", HOST, "--current", "latin-1"), "--current latin-1 holds no certificate"),
+        (("good.pem", "--address", HOST, "--root", "good.pem"), "--root good.pem holds 3 certificates"),
+        (("good.pem", "--address", HOST, "--root", "leaf.pem"), "--root leaf.pem is not self-signed"),
+        (("good.pem", "--address", HOST, "--trust", "missing"), "--trust missing cannot be read"),
+        (
+            ("good.pem", "--address", HOST, "--junit", "missing/junit.xml"),
+            "--junit missing/junit.xml cannot be written",
+        ),
+    ],
+)
+def test_what_cannot_be_run_is_one_line(good: Path, arguments: tuple[str, ...], words: str) -> None:
+    """Exit code 2, what is wrong on stderr, and nothing that looks like a judgement."""
+    (good.parent / "leaf.pem").write_bytes(pem(MADE.leaf))
+    (good.parent / "latin-1").write_bytes("pässword".encode("latin-1"))
+    result = run("validate", *arguments, cwd=good.parent, environment={})
+    assert (result.code, result.out) == (2, "")
+    assert words in " ".join(result.err.replace("│", " ").split())
+
+
+def test_the_page_names_every_code_and_rule() -> None:
+    """docs/custom-certificates.md explains each code that there is."""
+    page = (PROJECT / "docs" / "custom-certificates.md").read_text(encoding="utf-8")
+    found = set(get_args(Code)) | {defect.code for defect in DEFECTS.values()}
+    assert [code for code in sorted(found) if f"`{code}`" not in page] == []
+    assert [rule.title for rule in RULES if f" {rule.title} " not in page] == []
+
+
+def test_help_loads_no_cryptography() -> None:
+    """`--help` answers without the libraries that a judgement needs."""
+    code = (
+        "import sys\nfrom typer.testing import CliRunner\nfrom provider.__main__ import app\n"
+        "result = CliRunner().invoke(app, ['validate', '--help'])\n"
+        "print(result.exit_code, *(name for name in ('cryptography', 'boto3') if name in sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=PROJECT, env=dict(os.environ), capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["0"]

@@ -1,0 +1,399 @@
+"""Makes chains of certificates, good ones and of every defect, and asks other verifiers about them.
+
+A chain is described by values, made from the root downwards, and signed for real. What the library would not sign
+(SHA-1, MD5, dates the wrong way round) is put together from DER.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.verification import (
+    Criticality,
+    ExtensionPolicy,
+    Policy,
+    PolicyBuilder,
+    Store,
+    VerificationError,
+)
+
+from provider.core.bundle import Bundle
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+__all__ = [
+    "ANY",
+    "CLIENT",
+    "HOST",
+    "ISSUING",
+    "LEAF",
+    "NOW",
+    "ROOT",
+    "SERVER",
+    "Chain",
+    "Made",
+    "SelfSigned",
+    "Spec",
+    "cryptography_accepts",
+    "key",
+    "openssl_accepts",
+    "pem",
+    "private_pem",
+]
+
+HOST = "mdm.example.com"
+NOW = datetime(2041, 3, 1, 12, 30, 15, tzinfo=UTC)
+DAY = timedelta(days=1)
+SERVER, CLIENT = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH
+ANY = ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE
+_EXPONENT = 65537
+_CURVES = {
+    "p224": ec.SECP224R1(),
+    "p256": ec.SECP256R1(),
+    "p384": ec.SECP384R1(),
+    "p521": ec.SECP521R1(),
+    "k256": ec.SECP256K1(),
+}
+
+PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | dsa.DSAPrivateKey
+
+
+@cache
+def key(kind: str, owner: str = "") -> PrivateKey:
+    """Return the key of this kind (``rsa-2048``, ``p256``, ``ed25519``, ``dsa``) that *owner* has, made once."""
+    del owner  # it is in the cache's key
+    if kind.startswith("rsa-"):
+        size = int(kind.removeprefix("rsa-"))
+        return _odd_rsa(size) if size % 2 else rsa.generate_private_key(_EXPONENT, size)
+    if kind == "ed25519":
+        return ed25519.Ed25519PrivateKey.generate()
+    if kind == "dsa":
+        return dsa.generate_private_key(2048)
+    return ec.generate_private_key(_CURVES[kind])
+
+
+def _odd_rsa(size: int) -> rsa.RSAPrivateKey:
+    """Return a key of an odd size, from a prime of the next larger and one of the next smaller: OpenSSL makes none."""
+    larger, smaller = (rsa.generate_private_key(_EXPONENT, size + step).private_numbers() for step in (1, -1))
+    p, q = larger.p, smaller.p
+    exponent = pow(_EXPONENT, -1, (p - 1) * (q - 1))
+    return rsa.RSAPrivateNumbers(
+        p=p,
+        q=q,
+        d=exponent,
+        dmp1=rsa.rsa_crt_dmp1(exponent, p),
+        dmq1=rsa.rsa_crt_dmq1(exponent, q),
+        iqmp=rsa.rsa_crt_iqmp(p, q),
+        public_numbers=rsa.RSAPublicNumbers(_EXPONENT, p * q),
+    ).private_key()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spec:
+    """What a certificate is to be.
+
+    Args:
+        name: its common name; "" for an empty subject.
+        key: kind of its key.
+        owner: who else has that key: certificates of one kind and owner have one key.
+        hash: of its signature.
+        pss: sign with RSA-PSS, its mask with the same hash.
+        days: start and end of its validity, in days from :data:`NOW`.
+        inverted: put the end before the start.
+        ca: of the basic constraints; None for none of these.
+        path_length: of the basic constraints.
+        usages: bits of the key usage; None for none.
+        purposes: of the extended key usage; None for none.
+        sans: DNS names, or any other general name.
+        permitted: of the name constraints.
+        excluded: of the name constraints.
+        unknown: a critical extension that nobody knows.
+        identifiers: have the subject's and the issuer's key identifiers.
+        issuer: name of the issuer, where it is not to be the next one's.
+        signer: the key that signs, where it is not to be the next one's: kind and owner.
+        outer: hash that the outer algorithm identifier names, where it is not to be the inner one's.
+    """
+
+    name: str
+    key: str = "p256"
+    owner: str = ""
+    hash: hashes.HashAlgorithm = field(default_factory=hashes.SHA256)
+    pss: bool = False
+    days: tuple[float, float] = (-10, 390)
+    inverted: bool = False
+    ca: bool | None = None
+    path_length: int | None = None
+    usages: tuple[str, ...] | None = None
+    purposes: tuple[x509.ObjectIdentifier, ...] | None = None
+    sans: tuple[str | x509.GeneralName, ...] = ()
+    permitted: tuple[x509.GeneralName, ...] | None = None
+    excluded: tuple[x509.GeneralName, ...] | None = None
+    unknown: bool = False
+    identifiers: bool = True
+    issuer: str | None = None
+    signer: tuple[str, str] | None = None
+    outer: hashes.HashAlgorithm | None = None
+
+    @property
+    def private(self) -> PrivateKey:
+        """Its private key."""
+        return key(self.key, self.owner or self.name)
+
+    def but(self, **changes: Any) -> Spec:
+        """Return the same with changes."""
+        return replace(self, **changes)
+
+
+LEAF = Spec(name=HOST, owner="leaf", ca=False, usages=("digital_signature",), purposes=(SERVER,), sans=(HOST,))
+ISSUING = Spec(name="Issuing", ca=True, path_length=0, usages=("key_cert_sign", "crl_sign"), days=(-900, 1800))
+ROOT = Spec(name="Root", key="p384", ca=True, usages=("key_cert_sign", "crl_sign"), days=(-1800, 3600))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """A chain that was made.
+
+    Args:
+        chain: from the leaf up to the root.
+        keys: their private keys.
+    """
+
+    chain: tuple[x509.Certificate, ...]
+    keys: tuple[PrivateKey, ...]
+
+    @property
+    def leaf(self) -> x509.Certificate:
+        """The server's certificate."""
+        return self.chain[0]
+
+    @property
+    def root(self) -> x509.Certificate:
+        """The self-signed one."""
+        return self.chain[-1]
+
+    def bundle(self, *others: x509.Certificate, without: Sequence[x509.Certificate] = ()) -> Bundle:
+        """Return what a file with this chain would be read as."""
+        certificates = [one for one in (*self.chain, *others) if one not in without]
+        return Bundle(certificates=tuple(certificates), keys=(self.keys[0],))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chain:
+    """What a chain is to be: a server's certificate under an issuing CA under a root, all good unless changed."""
+
+    leaf: Spec = LEAF
+    issuing: tuple[Spec, ...] = (ISSUING,)
+    root: Spec = ROOT
+
+    def but(
+        self,
+        *,
+        leaf: dict[str, Any] | None = None,
+        issuing: dict[str, Any] | None = None,
+        root: dict[str, Any] | None = None,
+    ) -> Chain:
+        """Return the same with changes to its certificates; those of *issuing* are for each of the issuing CAs."""
+        return Chain(
+            leaf=self.leaf.but(**leaf or {}),
+            issuing=tuple(one.but(**issuing or {}) for one in self.issuing),
+            root=self.root.but(**root or {}),
+        )
+
+    def make(self) -> Made:
+        """Sign it all."""
+        specs = (self.leaf, *self.issuing, self.root)
+        uppers = (*specs[1:], self.root)
+        chain = tuple(_signed(spec, upper) for spec, upper in zip(specs, uppers, strict=True))
+        return Made(chain=chain, keys=tuple(spec.private for spec in specs))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelfSigned:
+    """What a certificate without a CA is to be."""
+
+    leaf: Spec = field(default_factory=lambda: LEAF.but(ca=None, usages=None))
+
+    def make(self) -> Made:
+        """Sign it."""
+        return Made(chain=(_signed(self.leaf, self.leaf),), keys=(self.leaf.private,))
+
+
+def pem(*certificates: x509.Certificate) -> bytes:
+    """Return certificates as PEM."""
+    return b"".join(one.public_bytes(Encoding.PEM) for one in certificates)
+
+
+def private_pem(private: PrivateKey) -> bytes:
+    """Return a private key as PEM."""
+    return private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def openssl_accepts(
+    made: Sequence[x509.Certificate], folder: Path, *, host: str = HOST, at: datetime = NOW, strict: bool = False
+) -> bool:
+    """Return whether ``openssl verify`` takes a chain, root last, for a server of this name at a moment."""
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl command")
+    leaf, root, untrusted = folder / "leaf.pem", folder / "root.pem", folder / "untrusted.pem"
+    leaf.write_bytes(pem(made[0]))
+    root.write_bytes(pem(made[-1]))
+    untrusted.write_bytes(pem(*made[1:-1]))
+    command = ["openssl", "verify", "-purpose", "sslserver", "-verify_hostname", host, "-CAfile", str(root)]
+    command += ["-no-CApath", "-no-CAstore", "-attime", str(int(at.timestamp()))]
+    command += ["-x509_strict"] * strict + ["-untrusted", str(untrusted)] * (len(made) > 2)
+    return subprocess.run([*command, str(leaf)], capture_output=True, check=False).returncode == 0
+
+
+def cryptography_accepts(
+    made: Sequence[x509.Certificate], *, host: str = HOST, at: datetime = NOW, private: bool = False
+) -> bool:
+    """Return whether cryptography's validation takes a chain, root last: by its defaults, or as *private* CAs need it.
+
+    The defaults are for the web's CAs and refuse what has no key identifiers, or a root without a key usage.
+    """
+    builder = PolicyBuilder().store(Store([made[-1]])).time(at)
+    if private:
+        anything = Criticality.AGNOSTIC
+        issuers, servers = ExtensionPolicy.webpki_defaults_ca(), ExtensionPolicy.webpki_defaults_ee()
+        builder = builder.extension_policies(
+            ca_policy=issuers.may_be_present(x509.AuthorityKeyIdentifier, anything, None)
+            .may_be_present(x509.SubjectKeyIdentifier, anything, None)
+            .may_be_present(x509.KeyUsage, anything, _may_sign),
+            ee_policy=servers.may_be_present(x509.AuthorityKeyIdentifier, anything, None),
+        )
+    try:
+        verifier = builder.build_server_verifier(x509.DNSName(host))
+        verifier.verify(made[0], list(made[1:-1]))
+    except (VerificationError, ValueError):
+        return False
+    return True
+
+
+def _may_sign(_policy: Policy, _certificate: x509.Certificate, usage: x509.KeyUsage | None) -> None:
+    if usage is not None and not usage.key_cert_sign:
+        raise ValueError("an issuer must be allowed to sign certificates")
+
+
+def _name(text: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)] if text else [])
+
+
+def _signed(spec: Spec, upper: Spec) -> x509.Certificate:
+    """Return the certificate that *spec* describes, issued by *upper*."""
+    start, end = (NOW + days * DAY for days in spec.days)
+    builder = x509.CertificateBuilder(
+        issuer_name=_name(upper.name if spec.issuer is None else spec.issuer),
+        subject_name=_name(spec.name),
+        public_key=spec.private.public_key(),
+        serial_number=x509.random_serial_number(),
+        not_valid_before=start.replace(microsecond=0),
+        not_valid_after=end.replace(microsecond=0),
+    )
+    signer = upper.private if spec.signer is None else key(*spec.signer)
+    for extension, critical in _extensions(spec, upper):
+        builder = builder.add_extension(extension, critical=critical)
+    mask = padding.PSS(padding.MGF1(spec.hash), padding.PSS.DIGEST_LENGTH) if spec.pss else None
+    if isinstance(signer, ed25519.Ed25519PrivateKey):
+        return builder.sign(signer, None)
+    odd = isinstance(spec.hash, hashes.SHA1 | hashes.MD5)
+    made = builder.sign(signer, hashes.SHA256() if odd else cast("hashes.SHA256", spec.hash), rsa_padding=mask)
+    if odd or spec.inverted or spec.outer is not None:
+        return _signed_by_hand(made, signer, spec)
+    return made
+
+
+def _extensions(spec: Spec, upper: Spec) -> list[tuple[x509.ExtensionType, bool]]:
+    found: list[tuple[x509.ExtensionType, bool]] = []
+    if spec.ca is not None:
+        found.append((x509.BasicConstraints(ca=spec.ca, path_length=spec.path_length if spec.ca else None), True))
+    if spec.usages is not None:
+        found.append((_usage(spec.usages), True))
+    if spec.purposes is not None:
+        found.append((x509.ExtendedKeyUsage(spec.purposes), False))
+    if spec.sans:
+        names = [x509.DNSName(one) if isinstance(one, str) else one for one in spec.sans]
+        found.append((x509.SubjectAlternativeName(names), not spec.name))
+    if spec.permitted or spec.excluded:
+        found.append((x509.NameConstraints(spec.permitted, spec.excluded), True))
+    if spec.unknown:
+        found.append((x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.55555.1"), b"\x05\x00"), True))
+    if spec.identifiers:
+        own = x509.SubjectKeyIdentifier.from_public_key(spec.private.public_key())
+        above = x509.SubjectKeyIdentifier.from_public_key(upper.private.public_key())
+        found += [(own, False), (x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(above), False)]
+    return found
+
+
+def _usage(usages: Sequence[str]) -> x509.KeyUsage:
+    bits = ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement")
+    more = ("key_cert_sign", "crl_sign", "encipher_only", "decipher_only")
+    return x509.KeyUsage(**{bit: bit in usages for bit in (*bits, *more)})
+
+
+_RSA = bytes.fromhex("06092a864886f70d0101")  # the prefix of sha…WithRSAEncryption
+_RSA_ALGORITHMS = {"md5": 4, "sha1": 5, "sha224": 14, "sha256": 11, "sha384": 12, "sha512": 13}
+_EC = bytes.fromhex("06082a8648ce3d0403")  # the prefix of ecdsa-with-SHA2…
+_EC_SHA1 = bytes.fromhex("06072a8648ce3d0401")
+_EC_ALGORITHMS = {"sha224": 1, "sha256": 2, "sha384": 3, "sha512": 4}
+_GENERALIZED = 2050  # from this year on, times have four digits for it (RFC 5280, 4.1.2.5)
+
+
+def _signed_by_hand(made: x509.Certificate, signer: PrivateKey, spec: Spec) -> x509.Certificate:
+    """Return the certificate with its hash, dates or outer algorithm changed, and signed again."""
+    inner = _algorithm(signer, spec.hash)
+    content = _content(made.tbs_certificate_bytes).replace(_algorithm(signer, hashes.SHA256()), inner, 1)
+    if spec.inverted:
+        times = [_time(one) for one in (made.not_valid_before_utc, made.not_valid_after_utc)]
+        assert times[0] + times[1] in content
+        content = content.replace(times[0] + times[1], times[1] + times[0], 1)
+    tbs = _tlv(0x30, content)
+    outer = inner if spec.outer is None else _algorithm(signer, spec.outer)
+    signature = _signature(signer, tbs, spec.outer or spec.hash)
+    return x509.load_der_x509_certificate(_tlv(0x30, tbs + outer + _tlv(0x03, b"\0" + signature)))
+
+
+def _algorithm(signer: PrivateKey, algorithm: hashes.HashAlgorithm) -> bytes:
+    if isinstance(signer, rsa.RSAPrivateKey):
+        return _tlv(0x30, _RSA + bytes((_RSA_ALGORITHMS[algorithm.name],)) + b"\x05\0")
+    if isinstance(algorithm, hashes.SHA1):
+        return _tlv(0x30, _EC_SHA1)
+    return _tlv(0x30, _EC + bytes((_EC_ALGORITHMS[algorithm.name],)))
+
+
+def _signature(signer: PrivateKey, content: bytes, algorithm: hashes.HashAlgorithm) -> bytes:
+    if isinstance(signer, rsa.RSAPrivateKey):
+        return signer.sign(content, padding.PKCS1v15(), algorithm)
+    assert isinstance(signer, ec.EllipticCurvePrivateKey)
+    return signer.sign(content, ec.ECDSA(algorithm))
+
+
+def _time(moment: datetime) -> bytes:
+    if moment.year < _GENERALIZED:
+        return _tlv(0x17, f"{moment:%y%m%d%H%M%SZ}".encode())
+    return _tlv(0x18, f"{moment:%Y%m%d%H%M%SZ}".encode())
+
+
+def _tlv(tag: int, content: bytes) -> bytes:
+    """Return a DER element."""
+    if len(content) < 0x80:
+        return bytes((tag, len(content))) + content
+    size = len(content).to_bytes((len(content).bit_length() + 7) // 8, "big")
+    return bytes((tag, 0x80 | len(size))) + size + content
+
+
+def _content(element: bytes) -> bytes:
+    """Return what is in a DER element."""
+    return element[2 + (element[1] & 0x7F if element[1] & 0x80 else 0) :]
