@@ -92,6 +92,8 @@ def _unknown(definition: PairDefinition, observed: ObservedPair, main: int, now:
 def _of_a_pair(found: Situation) -> Desired:
     """Decide for a pair that has a main."""
     _refuse(policies.first_answer(policies.REFUSALS, found))
+    if found.now < expires(found.main):
+        _refuse(policies.main_not_replaced(found))
     # First: AWS may have begun to act on the schedule, and a reserve that is deleted meanwhile would become main.
     promotion = policies.first_answer(policies.PROMOTIONS, found)
     if promotion is not None:
@@ -105,7 +107,6 @@ def _of_a_pair(found: Situation) -> Desired:
         found = replace(found, reserve=None)
     if found.now >= expires(found.main):
         return _after_expiry(found, told)
-    _refuse(policies.main_not_replaced(found))
     replacement = policies.main_is_replaced(found)
     if replacement is not None:
         wanted = _with_new_main(

@@ -35,7 +35,6 @@ STORIES = {
     "a rollback, twice": Story(definitions=("at",), moments=LATE, operator=True),
     "a switch that an operator took back": Story(definitions=("auto", "at"), moments=LATE, operator=True, dies=False),
     "two switches that an operator took back": Story(definitions=("auto",), moments=LAST, highest=3, operator=True),
-    "a deletion while AWS acts": Story(definitions=("auto", DELETES), moments=LATE, highest=3, picked_up=True),
     "a first run": Story(definitions=("now",), moments=EARLY[:1], born=False),
 }
 
