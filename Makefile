@@ -4,7 +4,7 @@ VENV := .venv/bin/python
 UV := .venv-lock/bin/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap demo demo-down demo-clean rehearse nginx test bench lint format lock clean
+.PHONY: help bootstrap demo demo-down demo-clean rehearse nginx test bench fuzz lint format lock clean
 .NOTPARALLEL:
 
 help: ## list these targets
@@ -41,6 +41,9 @@ test: bootstrap nginx lint ## check the code and run all tests
 bench: bootstrap ## measure runs that find nothing to do, and the check of a custom certificate
 	@$(VENV) -m benchmarks
 	@$(VENV) -m benchmarks.validate
+
+fuzz: bootstrap ## read mutated custom certificates for some minutes
+	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-20000} $(VENV) -m pytest -q tests/core/fuzz
 
 lint: bootstrap ## ruff and mypy
 	@echo "== ruff check"

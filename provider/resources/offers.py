@@ -150,12 +150,18 @@ def _of_a_reserve(
     """Add what a reserve is judged by: the pair's main, or the one that becomes main in the same run."""
     facts = None if observed is None or observed.main is None else observed.main.facts
     end, root = _of_main(facts, main_read)
-    known = main_read.root if main_read is not None and main_read.root else None
-    if known is None and "main" in recorded:
-        known = str(cast("Wire", recorded["main"])["root"]) or None
     apply = None if server.reserve is None or server.reserve.install is None else server.reserve.install.apply.moment()
     moments = [moment for moment in (end, _applied(apply, by.now)) if moment is not None]
+    known = _known_root(root, recorded, main_read)
     return replace(by, outlives=max(moments) if moments else None, root=root, known_root=known)
+
+
+def _known_root(root: str | None, recorded: Wire, main_read: Read | None) -> str | None:
+    """Return the PEM of main's root: from main's file, or from what state remembers of any that had the same root."""
+    if main_read is not None and main_read.offered.root == root:
+        return main_read.root or None
+    blocks = [cast("Wire", one) for one in recorded.values()]
+    return next((str(one["root"]) for one in blocks if one["rootSha256"] == root and one["root"]), None)
 
 
 def _of_main(facts: CertificateFacts | None, read: Read | None) -> tuple[datetime | None, str | None]:
