@@ -61,7 +61,8 @@ def leaf() -> Leaf:
 
 
 def test_a_bundle_from_a_secret_with_a_password_from_one(desk: Desk, leaf: Leaf) -> None:
-    """Bytes and password both come from Secrets Manager; what is stored can be read back, and shows no key."""  # R18 R29
+    """Bytes and password both come from Secrets Manager; what is stored can be read back, and shows no key."""
+    # R18 R29
     desk.vault.values = {"bundles/next": leaf.pfx(), "bundles/password": PASSWORD.encode() + b"\n"}
     read = desk.read(bundle="secret:bundles/next", passwordSecret="bundles/password")
     assert read.report.valid, read.report.violations
