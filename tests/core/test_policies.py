@@ -155,6 +155,18 @@ class TestPromotion:
         past = facts(2, issued=END - 60 * DAY, days=30)
         assert policies.its_moment_has_come(at(END, waits=past)) is None
 
+    def test_never_one_that_the_devices_were_not_sent(self) -> None:
+        """While main works it waits for the push, and says so; after main's expiry it is better than none."""  # R15 R32
+        wish = replace(definition(), distributed=True)
+        unsent = at(END - LEAD, wish, waits=RESERVED)
+        assert policies.its_moment_has_come(unsent) is None
+        assert says(policies.it_is_overdue, unsent) == ("overdue", Severity.WARNING)
+        sent = replace(unsent, observed=replace(unsent.observed, sent=frozenset({1, 2})))
+        assert policies.its_moment_has_come(sent) is not None
+        assert policies.it_is_overdue(sent) is None
+        assert policies.its_moment_has_come(at(END, wish, waits=RESERVED)) is not None
+        assert policies.its_moment_has_come(at(END - LEAD, waits=RESERVED)) is not None, "nothing is distributed"
+
 
 class TestIssues:
     """When a reserve is issued."""
