@@ -156,7 +156,8 @@ class TestPromotion:
         assert policies.its_moment_has_come(at(END, waits=past)) is None
 
     def test_never_one_that_the_devices_were_not_sent(self) -> None:
-        """While main works it waits for the push, and says so; after main's expiry it is better than none."""  # R15 R32
+        """While main works it waits for the push, and says so; after main's expiry it is better than none."""
+        # R15 R32
         wish = replace(definition(), distributed=True)
         unsent = at(END - LEAD, wish, waits=RESERVED)
         assert policies.its_moment_has_come(unsent) is None
