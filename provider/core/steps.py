@@ -252,7 +252,7 @@ def _counters(observed: ObservedPair, setting: Setting) -> Iterator[Step]:
         yield Tag(tags=lost)
 
 
-def described(step: Step) -> str:  # noqa: PLR0911 - a sentence for each kind of step
+def described(step: Step) -> str:  # noqa: C901, PLR0911 - a sentence for each kind of step
     """Return what a step does, for a person who is shown it before it is done."""
     match step:
         case Create():
@@ -263,8 +263,10 @@ def described(step: Step) -> str:  # noqa: PLR0911 - a sentence for each kind of
             return f"issue certificate {request.ordinal}"
         case Install(request=request):
             return f"install certificate {request.ordinal}"
-        case RecordFacts(ordinal=ordinal):
+        case RecordFacts(ordinal=ordinal, request=None):
             return f"write the lost facts tag of certificate {ordinal} again"
+        case RecordFacts(ordinal=ordinal):
+            return f"write the facts tag of certificate {ordinal}"
         case MoveLabel(label=label, to=None):
             return f"take the label {label} off"
         case MoveLabel(label=label, to=to):
