@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import pulumi
 
-from provider.distribution import listed_devices
-from provider.errors import DefinitionError
+from provider.distribution import known_devices
 from provider.resources.certificate_pair import CertificatePair
 from provider.resources.profile_distribution import ProfileDistribution
 from provider.resources.promotion import Promotion
@@ -56,7 +55,7 @@ class IosMdmServer(pulumi.ComponentResource):
                 "aws": kept,
                 "definition": definition,
                 "distributed": server.distribution is not None,
-                "devices": _listed(server),
+                "devices": _devices(server),
             },
             pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(protect=server.protect)),
         )
@@ -114,17 +113,11 @@ class IosMdmServer(pulumi.ComponentResource):
         self.register_outputs({})  # the stack has them; twice would be twice in the state
 
 
-def _listed(server: ServerSettings) -> int | None:
-    """Return how many devices the definition lists; None where it lists none, or its file cannot be read yet."""
-    if server.distribution is None:
+def _devices(server: ServerSettings) -> int | None:
+    """Return how many devices a replaced main concerns; None where none is, or nobody knows."""
+    if server.distribution is None or not (server.main.install or server.main.replace_now):
         return None
-    devices = server.distribution.devices
-    if isinstance(devices, list):
-        return len(devices)
-    try:
-        return None if devices.file is None else len(listed_devices(Path(devices.file)))
-    except DefinitionError:
-        return None  # the distribution says what is wrong with it
+    return known_devices(server.distribution, base=Path.cwd())
 
 
 def _shown(slot: str, pair: CertificatePair) -> pulumi.Output[_Block | None]:

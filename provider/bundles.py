@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from provider.core.bundle import MOST_BYTES, BundleError, read_bundle
-from provider.core.certificates import fingerprint, root_digest
+from provider.core.certificates import chain_digest, fingerprint, root_digest
 from provider.core.definition import Offered
 from provider.core.model import Credential
 from provider.core.rules import Context, judged
@@ -84,6 +84,7 @@ class Read:
             root=root_digest(self.candidate.root or self.candidate.chain[-1]),
             not_before=leaf.not_valid_before_utc,
             not_after=leaf.not_valid_after_utc,
+            chain=chain_digest(self.candidate.chain),
         )
 
     @property

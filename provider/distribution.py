@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid5
 
-from provider.errors import DefinitionError, DeliveryError
+from provider.errors import DefinitionError, DeliveryError, IosMdmError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from provider.ports import Clock, Ledger, MdmChannel
     from provider.settings import DistributionSettings
 
-__all__ = ["Delivery", "Distributor", "devices_digest", "listed_devices", "read_devices"]
+__all__ = ["Delivery", "Distributor", "devices_digest", "known_devices", "listed_devices", "read_devices"]
 
 _NAMESPACE = UUID("0f3f4f0e-2f63-5b7e-8d53-9a6a6f0a6d0b")
 
@@ -162,6 +162,26 @@ def read_devices(settings: DistributionSettings, ledger: Ledger | None, *, base:
                 "the MDM server's webhook before devices enrol, or list the devices in a file"
             )
     return tuple(sorted(checked_enrollment_ids(devices)))
+
+
+def known_devices(settings: DistributionSettings, *, base: Path) -> int | None:
+    """Return how many devices there are, for a message; None where nobody knows, whatever the reason is.
+
+    Args:
+        settings: of the server's distribution.
+        base: the folder that relative paths start from: the project's root.
+    """
+    from provider.adapters.ledger import open_ledger  # noqa: PLC0415 - only where a ledger is asked
+
+    try:
+        if isinstance(settings.devices, list):
+            return len(settings.devices)
+        if settings.devices.file is not None:
+            return len(listed_devices(base / settings.devices.file))
+        # Of a ledger without any, nobody knows whether the webhook was there when devices enrolled.
+        return len(open_ledger(settings.ledger or "", base=base).enrolled()) or None
+    except IosMdmError:
+        return None  # the distribution itself says what is wrong with it
 
 
 def devices_digest(enrollment_ids: Sequence[str]) -> str:

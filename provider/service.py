@@ -316,7 +316,7 @@ class PairService:
             case Install():
                 self._install(request, observed, step)
             case RecordFacts():
-                self._record(request, step)
+                self._record(request, observed, step)
             case MoveLabel():
                 self._move(secret, step)
             case Tag():
@@ -353,10 +353,10 @@ class PairService:
             return
         self._report(f"installing certificate {wanted.ordinal} ({wanted.role}), {wanted.offered.sha256}")
         credential = request.offered[wanted.offered.sha256]()
-        if credential.sha256 != wanted.offered.sha256:
+        if not _fulfils(credential, request.definition.host, wanted):
             raise DefinitionError(
-                f"{wanted.role}.install: the file has changed since it was checked, from {wanted.offered.sha256} to "
-                f"{credential.sha256}: run again"
+                f"{wanted.role}.install: the file has changed since it was checked, when its certificate was "
+                f"{wanted.offered.sha256} and is {credential.sha256} now, or its chain was another one: run again"
             )
         self._store.put(request.secret, version, credential_to_json(credential))
 
@@ -369,7 +369,7 @@ class PairService:
         self._store.move_label(secret, Label.STAGED, to=version, current=current)
         return True
 
-    def _record(self, request: PairRequest, step: RecordFacts) -> None:
+    def _record(self, request: PairRequest, observed: ObservedPair | None, step: RecordFacts) -> None:
         from provider.core.certificates import facts  # noqa: PLC0415 - cryptography only where needed
 
         credential = self._credential(request.secret, step.version_id)
@@ -381,7 +381,7 @@ class PairService:
                 role = Role.DELETED
             elif role is Role.MAIN:
                 tags[MAIN_GENERATION_TAG] = str(step.generation)
-            elif isinstance(step.request, InstallRequest):
+            elif isinstance(step.request, InstallRequest) and not _waits(observed, found):
                 tags[RESERVE_SINCE_TAG] = moment_value(self._clock.now())
         self._store.tag(request.secret, {facts_tag(step.version_id): facts_value(found, role), **tags})
 
@@ -408,7 +408,7 @@ class PairService:
         known = version.facts
         credential = self._credential(secret, version.version_id)
         found = facts(credential, ordinal=known.ordinal, source=known.source, generation=known.generation)
-        if found != known:
+        if replace(found, chain=known.chain and found.chain) != known:  # an earlier tag may be without a chain
             raise StoreError(
                 f"secret {secret}: the tag {facts_tag(version.version_id)} does not tell what version "
                 f"{version.version_id} holds, a certificate with the fingerprint {found.sha256}. Somebody changed "
@@ -437,6 +437,12 @@ class PairService:
         }
 
 
+def _waits(observed: ObservedPair | None, found: CertificateFacts) -> bool:
+    """Tell whether a certificate is the reserve already, for a period that began when it was installed (R7)."""
+    reserve = None if observed is None or observed.reserve_since is None else observed.reserve
+    return reserve is not None and reserve.facts is not None and reserve.facts.sha256 == found.sha256
+
+
 def _source(credential: Credential, step: RecordFacts) -> Source:
     """Return where a certificate comes from; where the record of it is lost, its own shape tells."""
     from provider.core.certificates import is_issued_here  # noqa: PLC0415 - cryptography only where needed
@@ -448,11 +454,11 @@ def _source(credential: Credential, step: RecordFacts) -> Source:
 
 def _fulfils(credential: Credential, host: str, wanted: Request) -> bool:
     """Tell whether a certificate that an interrupted run stored is the one that is wanted now."""
+    from provider.core.certificates import chain, chain_digest, details  # noqa: PLC0415 - cryptography where needed
+
     if isinstance(wanted, InstallRequest):
-        return credential.sha256 == wanted.offered.sha256
-
-    from provider.core.certificates import details  # noqa: PLC0415 - cryptography only where needed
-
+        stored = chain_digest((*chain(credential.certificate), *chain(credential.root)))
+        return credential.sha256 == wanted.offered.sha256 and wanted.offered.chain in {"", stored}
     found = details(credential.certificate)
     days = (found.not_after - found.not_before + timedelta(seconds=1)).days
     key = found.key.replace(" ", "-").replace("P-", "p").lower()

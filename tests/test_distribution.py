@@ -14,7 +14,7 @@ from provider.adapters.ledger import SqliteLedger
 from provider.core.definition import KeyType
 from provider.core.issuing import issue
 from provider.core.profile import trust_profile
-from provider.distribution import Delivery, Distributor, devices_digest, listed_devices, read_devices
+from provider.distribution import Delivery, Distributor, devices_digest, known_devices, listed_devices, read_devices
 from provider.errors import DefinitionError, DeliveryError
 from provider.settings import DistributionSettings
 
@@ -196,6 +196,17 @@ class TestDevices:
             listed_devices(tmp_path / "none.txt")
         with pytest.raises(DefinitionError, match="cannot be read: Is a directory"):
             listed_devices(tmp_path)
+
+    def test_how_many_there_are(self, tmp_path: Path, ledger: SqliteLedger) -> None:
+        """For a message: from the list, the file or the ledger; what is not known is not guessed."""
+        (tmp_path / "devices.txt").write_text("a\nb\n", encoding="utf-8")
+        from_ledger = settings({"ledger": True}, ledger="sqlite:///ledger.db")
+        assert known_devices(settings(["a", "b", "c"]), base=tmp_path) == 3
+        assert known_devices(settings({"file": "devices.txt"}), base=tmp_path) == 2
+        assert known_devices(settings({"file": "none.txt"}), base=tmp_path) is None
+        assert known_devices(from_ledger, base=tmp_path) is None
+        ledger.record_device("a", enrolled=True, at=START)
+        assert known_devices(from_ledger, base=tmp_path) == 1
 
     def test_an_id_that_no_device_can_have(self, tmp_path: Path) -> None:
         """A line that is no enrolment id is an error before anything is sent."""

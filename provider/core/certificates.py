@@ -17,15 +17,16 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from provider.core.model import CertificateDetails, CertificateFacts, Credential
+from provider.core.model import CertificateDetails, CertificateFacts, Credential, Source
 from provider.errors import IosMdmError, StoreError
 
 if TYPE_CHECKING:
-    from provider.core.model import Source
+    from collections.abc import Iterable
 
 __all__ = [
     "CertificateError",
     "chain",
+    "chain_digest",
     "credential_from_json",
     "credential_to_json",
     "details",
@@ -106,6 +107,18 @@ def root_digest(root: x509.Certificate) -> str:
     return digest.finalize().hex()
 
 
+def chain_digest(certificates: Iterable[x509.Certificate]) -> str:
+    """Return a digest over a chain, from the leaf up to its root, each certificate once: 16 hex digits.
+
+    It tells a changed file from an unchanged one, and nothing is trusted because of it: the first quarter of a
+    SHA-256, which a tag has room for, is enough.
+    """
+    digest = hashes.Hash(hashes.SHA256())
+    for certificate in dict.fromkeys(certificates):
+        digest.update(certificate.public_bytes(Encoding.DER))
+    return digest.finalize().hex()[:16]
+
+
 def details(pem: str) -> CertificateDetails:
     """Return what R14 shows of the first certificate in *pem*.
 
@@ -141,7 +154,8 @@ def facts(credential: Credential, *, ordinal: int, source: Source, generation: i
     Raises:
         CertificateError: As :func:`chain`.
     """
-    leaf, root = chain(credential.certificate)[0], chain(credential.root)[0]
+    certificates, root = chain(credential.certificate), chain(credential.root)[0]
+    leaf = certificates[0]
     try:
         return CertificateFacts(
             ordinal=ordinal,
@@ -151,6 +165,7 @@ def facts(credential: Credential, *, ordinal: int, source: Source, generation: i
             not_after=leaf.not_valid_after_utc,
             sha256=fingerprint(leaf),
             root=root_digest(root),
+            chain=chain_digest((*certificates, root)) if source is Source.INSTALLED else "",
         )
     except _UNREADABLE:
         pass

@@ -71,12 +71,14 @@ class Offered:
         root: SHA-256 over its root's subject and key, as :class:`provider.core.model.CertificateFacts` has it.
         not_before: start of validity, aware UTC.
         not_after: end of validity, inclusive.
+        chain: digest of the leaf with all above it, as :class:`provider.core.model.CertificateFacts` has it.
     """
 
     sha256: str
     root: str
     not_before: datetime
     not_after: datetime
+    chain: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,7 +48,8 @@ _AHEAD = 4
 """Ordinals that a crash can leave unrecorded are the ones just above the recorded; a few more cost nothing."""
 
 _FACTS = re.compile(
-    r"n=(?P<ordinal>[1-9][0-9]{0,5}) source=(?P<source>issued|installed) generation=(?P<generation>[1-9][0-9]{0,8}) "
+    r"n=(?P<ordinal>[1-9][0-9]{0,5}) source=(?P<source>issued|installed) "
+    r"(?:generation=(?P<generation>[1-9][0-9]{0,8})|chain=(?P<chain>[0-9a-f]{16})) "
     r"role=(?P<role>main|reserve|deleted) notBefore=(?P<not_before>\S{16}) notAfter=(?P<not_after>\S{16}) "
     r"sha256=(?P<sha256>[0-9a-f]{64}) root=(?P<root>[0-9a-f]{64})"
 )
@@ -65,9 +66,13 @@ def facts_tag(version: str) -> str:
 
 
 def facts_value(facts: CertificateFacts, role: Role) -> str:
-    """Return the tag's value, at most 254 characters; :func:`observed_pair` reads it back."""
+    """Return the tag's value, at most 256 characters; :func:`observed_pair` reads it back.
+
+    A custom certificate has its chain's digest where an issued one has the generation that it answers.
+    """
+    which = f"chain={facts.chain}" if facts.chain else f"generation={facts.generation}"
     return (
-        f"n={facts.ordinal} source={facts.source} generation={facts.generation} role={role} "
+        f"n={facts.ordinal} source={facts.source} {which} role={role} "
         f"notBefore={_text(facts.not_before)} notAfter={_text(facts.not_after)} "
         f"sha256={facts.sha256} root={facts.root}"
     )
@@ -123,11 +128,12 @@ def _facts(value: str, ordinal: int | None) -> tuple[CertificateFacts | None, Ro
     facts = CertificateFacts(
         ordinal=ordinal,
         source=Source(found["source"]),
-        generation=int(found["generation"]),
+        generation=int(found["generation"] or 1),
         not_before=not_before,
         not_after=not_after,
         sha256=found["sha256"],
         root=found["root"],
+        chain=found["chain"] or "",
     )
     return facts, Role(found["role"])
 

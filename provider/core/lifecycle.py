@@ -58,7 +58,7 @@ def desired(definition: PairDefinition, observed: ObservedPair | None, now: date
             observed=observed,
             now=now,
             main=main.facts,
-            reserve=waiting_reserve(observed, main),
+            reserve=waiting_reserve(observed),
         )
     )
 
@@ -107,7 +107,7 @@ def _of_a_pair(found: Situation) -> Desired:
         found = replace(found, reserve=None)
     if found.now >= expires(found.main):
         return _after_expiry(found, told)
-    replacement = policies.main_is_replaced(found)
+    replacement = policies.main_is_replaced(found) or policies.main_gets_another_chain(found)
     if replacement is not None:
         wanted = _with_new_main(
             definition=found.definition, observed=found.observed, now=found.now, reserve=found.reserve
@@ -217,16 +217,16 @@ def _formers(observed: ObservedPair, main: int, now: datetime) -> tuple[int, ...
             continue
         if now < expires(version.facts):
             kept.append(version.facts.ordinal)
-        elif not _seen_to_be_replaced(observed, version.facts.ordinal):
+        elif not _seen_to_be_replaced(observed, version.facts.ordinal, main):
             expired.append(version.facts.ordinal)
     return tuple(sorted((*kept, *expired[-MOST_EXPIRED_FORMERS:])))
 
 
-def _seen_to_be_replaced(observed: ObservedPair, former: int) -> bool:
-    """Return whether every endpoint that was seen presents a certificate of the pair that came after *former*."""
+def _seen_to_be_replaced(observed: ObservedPair, former: int, main: int) -> bool:
+    """Return whether every endpoint that was seen presents main, or what came after *former*."""
     ordinals = {version.facts.sha256: version.facts.ordinal for version in observed.versions if version.facts}
     seen = [ordinals.get(one.sha256, 0) for one in observed.served if one.sha256 is not None]
-    return bool(seen) and min(seen) > former
+    return bool(seen) and all(ordinal == main or ordinal > former for ordinal in seen)
 
 
 def _reserve_ordinal(at: Situation) -> int:
@@ -303,6 +303,7 @@ def foreseen(request: Request, now: datetime) -> CertificateFacts:
             not_after=request.offered.not_after,
             sha256=request.offered.sha256,
             root=request.offered.root,
+            chain=request.offered.chain,
         )
     return CertificateFacts(
         ordinal=request.ordinal,

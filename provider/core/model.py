@@ -63,6 +63,8 @@ class CertificateFacts:
         not_after: end of validity, inclusive (RFC 5280, 4.1.2.5), aware UTC.
         sha256: fingerprint of the leaf's DER, 64 hex digits.
         root: SHA-256 over the root's subject and public key, 64 hex digits: equal for a renewed root (R24).
+        chain: of a custom certificate, digest of the leaf with all above it, 16 hex digits; empty where it is not on
+            record, and for an issued one, which is a chain by itself.
     """
 
     ordinal: int
@@ -72,6 +74,7 @@ class CertificateFacts:
     not_after: datetime
     sha256: str
     root: str
+    chain: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

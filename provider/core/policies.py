@@ -28,6 +28,7 @@ __all__ = [
     "Policy",
     "all_answers",
     "first_answer",
+    "main_gets_another_chain",
     "main_is_replaced",
     "main_not_replaced",
     "new_main_asked",
@@ -106,6 +107,12 @@ def main_not_replaced(at: Situation) -> Notice | None:
     if isinstance(wanted, InstallMain):
         if not at.is_new(wanted.offered):
             return None
+        if wanted.offered.sha256 == at.main.sha256:
+            return _refusal(
+                "another-root",
+                f"main.install offers certificate {at.main.ordinal}, which is main, under another root, and devices "
+                f"trust it by the one that it has: put the former chain back into the file. {_how_to_replace(at)}",
+            )
         return _refusal(
             "main-is-valid",
             f"main.install offers the certificate {wanted.offered.sha256}, but main is certificate {at.main.ordinal} "
@@ -125,7 +132,7 @@ def main_not_replaced(at: Situation) -> Notice | None:
 def _refused_replacement(at: Situation) -> Notice | None:
     confirmed = (at.definition.confirm_main or "").replace(":", "").lower()
     wanted = at.definition.main
-    done = isinstance(wanted, InstallMain) and wanted.offered.sha256 == at.main.sha256
+    done = isinstance(wanted, InstallMain) and wanted.offered.sha256 == at.main.sha256 and not at.is_new(wanted.offered)
     if done or confirmed == at.main.sha256 or at.was_main(confirmed):
         return None
     return _refusal(
@@ -158,6 +165,19 @@ def main_is_replaced(at: Situation) -> Notice | None:
         message=f"certificate {at.main.ordinal} is replaced at once: a device that has not got the next profile when "
         "the server changes loses its connection"
         + ("" if at.definition.devices is None else f"; {at.definition.devices} devices need it"),
+    )
+
+
+def main_gets_another_chain(at: Situation) -> Notice | None:
+    """R20: a CA renewed what is between the certificate and its root. Certificate, key and root stay, and so trust."""
+    wanted = at.definition.main
+    if not isinstance(wanted, InstallMain) or not at.is_rechained(wanted.offered, at.main):
+        return None
+    return Notice(
+        reason="another-chain",
+        severity=Severity.NOTICE,
+        message=f"the chain of certificate {at.main.ordinal} has changed: it is installed anew with the same key, and "
+        "devices trust it as before",
     )
 
 
@@ -210,7 +230,27 @@ def another_is_offered(at: Situation) -> Notice | None:
     )
 
 
-DISMISSALS: tuple[Policy, ...] = (it_has_expired, none_is_wanted, another_is_wanted, another_is_offered)
+def it_gets_another_chain(at: Situation) -> Notice | None:
+    """R20: the same for the reserve; R10's confirmation is not asked for, since the certificate stays."""
+    wanted = at.definition.reserve
+    if not isinstance(wanted, InstallReserve) or at.reserve is None or at.reserve.facts is None:
+        return None
+    if not at.is_rechained(wanted.offered, at.reserve.facts):
+        return None
+    return Notice(
+        reason="another-chain",
+        severity=Severity.NOTICE,
+        message=f"the chain of certificate {at.reserve.ordinal} has changed: it is installed anew with the same key",
+    )
+
+
+DISMISSALS: tuple[Policy, ...] = (
+    it_has_expired,
+    none_is_wanted,
+    another_is_wanted,
+    another_is_offered,
+    it_gets_another_chain,
+)
 
 
 # Why the waiting reserve becomes main now.
@@ -348,7 +388,16 @@ def what_is_offered_was_applied(at: Situation) -> Notice | None:
         if isinstance(wanted, InstallMain | InstallReserve)
     ]
     told = [f"{key} is already applied" for key, one in offers[::-1] if one.sha256 == at.main.sha256 and key[0] == "r"]
-    told += [f"{key} is superseded: it was main before" for key, one in offers if at.was_main(one.sha256)]
+    told += [
+        f"{key} has another chain for it now: to install that, offer the file under main.install"
+        for key, one in offers
+        if key[0] == "r" and at.is_rechained(one, at.main)
+    ]
+    told += [
+        f"{key} is superseded: it was main before"
+        for key, one in offers
+        if at.was_main(one.sha256) and one.sha256 != at.main.sha256
+    ]
     if not told:
         return None
     return Notice(reason="applied", severity=Severity.NOTICE, message="; ".join(told))
@@ -356,12 +405,10 @@ def what_is_offered_was_applied(at: Situation) -> Notice | None:
 
 def an_operator_moved_main(at: Situation) -> Notice | None:
     """R32: AWSCURRENT on a valid certificate of ours is main, whoever put it there."""
-    main = at.observed.numbered(at.main.ordinal)
-    after = [
-        version.ordinal
-        for version in at.observed.versions
-        if main is not None and version.former and version.ordinal is not None and version.ordinal > at.main.ordinal
-    ]
+    mains = [version.facts for version in at.observed.versions if version.former and version.facts is not None]
+    # One that was installed anew, for its chain, came first when it was installed first.
+    before = {one.sha256 for one in mains if one.ordinal < at.main.ordinal}
+    after = [one.ordinal for one in mains if one.ordinal > at.main.ordinal and one.sha256 not in before]
     if not after:
         return None
     return Notice(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from provider.core.definition import ApplyMoment, Offered, PairDefinition
     from provider.core.model import CertificateFacts, ObservedPair, StoredVersion
 
-__all__ = ["Situation", "later", "waiting_reserve"]
+__all__ = ["Situation", "waiting_reserve"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,11 +91,32 @@ class Situation:
         )
 
     def is_new(self, offered: Offered) -> bool:
-        """Return whether a custom certificate is to be installed: it is not main, was not, and does not wait for it."""
+        """Return whether a custom certificate is to be installed: it is not main, was not, and does not wait for it.
+
+        Under another root it is another one to the devices, even where its leaf is the same.
+        """
         if self.now > offered.not_after:
             return False  # one that was main is not on record for ever
-        waiting = None if self.reserve is None or self.reserve.facts is None else self.reserve.facts.sha256
-        return offered.sha256 not in {waiting, self.main.sha256} and not self.was_main(offered.sha256)
+        waiting = None if self.reserve is None else self.reserve.facts
+        same = [facts for facts in (self.main, waiting) if facts is not None and facts.sha256 == offered.sha256]
+        if not same:
+            return not self.was_main(offered.sha256)
+        return all(facts.root != offered.root for facts in same) and not self._withdrawn(offered)
+
+    def is_rechained(self, offered: Offered, facts: CertificateFacts) -> bool:
+        """Return whether a custom certificate that is in a slot is offered with another chain under the same root."""
+        same = (facts.sha256, facts.root) == (offered.sha256, offered.root)
+        on_record = bool(facts.chain) and bool(offered.chain)
+        changed = same and on_record and facts.chain != offered.chain
+        return changed and self.now <= offered.not_after and not self._withdrawn(offered)
+
+    def _withdrawn(self, offered: Offered) -> bool:
+        """Return whether exactly this was main after the one that is: an operator moved the label back (R32)."""
+        return any(
+            (version.facts.sha256, version.facts.chain) == (offered.sha256, offered.chain)
+            for version in self.observed.versions
+            if version.facts is not None and version.former and version.facts.ordinal > self.main.ordinal
+        )
 
     def begun(self, role: Role) -> int | None:
         """Return the ordinal of a certificate that an interrupted run has stored but not put into its slot."""
@@ -110,7 +131,7 @@ def begun(observed: ObservedPair, role: Role, now: datetime) -> int | None:
     return None if staged.facts is not None and now >= expires(staged.facts) else staged.ordinal
 
 
-def waiting_reserve(observed: ObservedPair, main: StoredVersion) -> StoredVersion | None:
+def waiting_reserve(observed: ObservedPair) -> StoredVersion | None:
     """Return the reserve: the version labelled so, or the one that lost its label out of band."""
     reserve = observed.reserve
     if reserve is not None and reserve.ordinal is not None and reserve.role is not Role.DELETED:
@@ -118,11 +139,6 @@ def waiting_reserve(observed: ObservedPair, main: StoredVersion) -> StoredVersio
     lost = [
         version
         for version in observed.versions
-        if version.role is Role.RESERVE and later(version, main) and not version.labels & {Label.MAIN, Label.FORMER}
+        if version.role is Role.RESERVE and not version.labels & {Label.MAIN, Label.FORMER}
     ]
     return lost[-1] if lost else None
-
-
-def later(version: StoredVersion, than: StoredVersion) -> bool:
-    """Return whether a certificate was made after another one."""
-    return version.ordinal is not None and than.ordinal is not None and version.ordinal > than.ordinal

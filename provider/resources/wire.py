@@ -100,6 +100,7 @@ def offered_block(offered: Offered, root: str) -> Wire:
         "rootSha256": offered.root,
         "notBefore": text(offered.not_before),
         "notAfter": text(offered.not_after),
+        "chain": offered.chain,
         "root": root,
     }
 
@@ -114,6 +115,7 @@ def offered_of(bundles: Wire) -> dict[str, Offered]:
             root=str(block["rootSha256"]),
             not_before=_moment(block["notBefore"]),
             not_after=_moment(block["notAfter"]),
+            chain=str(block.get("chain", "")),
         )
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import traceback
 from datetime import UTC, datetime, timedelta
 
@@ -25,6 +26,7 @@ from hypothesis import strategies as st
 from provider.core.certificates import (
     CertificateError,
     chain,
+    chain_digest,
     credential_from_json,
     credential_to_json,
     details,
@@ -117,6 +119,17 @@ def test_details_name_any_key(
     assert (found.key, found.sans, found.serial_number) == (shown, (), "abc")
 
 
+def test_a_chain_has_a_digest() -> None:
+    """Of every certificate once, in order; an issued certificate is a chain by itself, and has none on record."""
+    certificates, root = chain(CUSTOM.certificate), chain(CUSTOM.root)[0]
+    digest = chain_digest((*certificates, root))
+    assert re.fullmatch(r"[0-9a-f]{16}", digest)
+    assert chain_digest((*certificates, root, root)) == digest
+    assert chain_digest(certificates) != digest
+    assert chain_digest((*certificates[::-1], root)) != digest
+    assert facts(CUSTOM, ordinal=1, source=Source.ISSUED, generation=1).chain == ""
+
+
 def test_facts_are_those_of_leaf_and_root() -> None:
     """Dates and fingerprint are the leaf's, the digest is the root's; the private key is not looked at."""
     leaf = chain(CUSTOM.certificate)[0]
@@ -128,6 +141,7 @@ def test_facts_are_those_of_leaf_and_root() -> None:
         not_after=leaf.not_valid_after_utc,
         sha256=CUSTOM.sha256,
         root=root_digest(chain(CUSTOM.root)[0]),
+        chain=chain_digest((*chain(CUSTOM.certificate), chain(CUSTOM.root)[0])),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -78,6 +79,17 @@ def test_tag_keys_are_frozen() -> None:
 def test_the_facts_of_a_certificate_are_frozen() -> None:
     """The text of a facts tag is what it always was."""
     assert facts_value(FACTS, Role.RESERVE) == VALUE
+    custom = replace(FACTS, source=Source.INSTALLED, generation=1, chain="0123456789abcdef")
+    assert facts_value(custom, Role.MAIN) == VALUE.replace(
+        "issued generation=3", "installed chain=0123456789abcdef"
+    ).replace("role=reserve", "role=main")
+
+
+def test_a_custom_certificate_without_a_chain_on_record_is_read() -> None:
+    """The tag of one that was stored before chains were on record."""
+    tags = {facts_tag(version_id(SECRET, 2)): VALUE.replace("source=issued", "source=installed")}
+    (found,) = observed(tags).versions
+    assert found.facts == replace(FACTS, source=Source.INSTALLED)
 
 
 def test_labels_are_frozen() -> None:
@@ -119,7 +131,9 @@ def test_the_longest_facts_are_a_tag_that_aws_takes() -> None:
         sha256="f" * 64,
         root="f" * 64,
     )
-    key, value = facts_tag(version_id(SECRET, 2)), max((facts_value(longest, role) for role in Role), key=len)
+    both = (longest, replace(longest, chain="f" * 16))
+    key = facts_tag(version_id(SECRET, 2))
+    value = max((facts_value(facts, role) for role in Role for facts in both), key=len)
     assert len(value) <= 256
     assert len(key) <= 128
     assert re.fullmatch(r"[A-Za-z0-9 +\-=._:/@]+", key)
@@ -160,6 +174,8 @@ def test_what_is_written_is_read_back(  # noqa: PLR0917 - hypothesis passes by n
         sha256=digests[0],
         root=digests[1],
     )
+    if source is Source.INSTALLED:
+        facts = replace(facts, generation=1, chain=digests[0][:16])
     version = version_id(SECRET, ordinal)
     tags = {facts_tag(version): facts_value(facts, role)} | ({HIGHEST_TAG: str(ordinal)} if recorded else {})
     pair = observed(tags)

@@ -34,7 +34,12 @@ if TYPE_CHECKING:
     from provider.core.policies import Policy
 
 CHAINS = (policies.REFUSALS, policies.DISMISSALS, policies.PROMOTIONS, policies.ISSUES, policies.WARNINGS)
-ALONE = (policies.main_not_replaced, policies.main_is_replaced, policies.new_main_asked)
+ALONE = (
+    policies.main_not_replaced,
+    policies.main_is_replaced,
+    policies.main_gets_another_chain,
+    policies.new_main_asked,
+)
 WINDOW = END - 30 * DAY
 RESERVED = facts(2, issued=END - 60 * DAY)
 
@@ -281,7 +286,13 @@ class TestWarnings:
 
 def offer(known: CertificateFacts) -> Offered:
     """Return the offer of a file with this certificate."""
-    return Offered(sha256=known.sha256, root=known.root, not_before=known.not_before, not_after=known.not_after)
+    return Offered(
+        sha256=known.sha256,
+        root=known.root,
+        not_before=known.not_before,
+        not_after=known.not_after,
+        chain=known.chain,
+    )
 
 
 class TestCustom:
@@ -307,6 +318,37 @@ class TestCustom:
         same = definition(InstallReserve(offered=offer(self.second)))
         assert policies.another_is_offered(at(END - 50 * DAY, same, waits=self.second)) is None
         assert says(policies.deletion_is_confirmed, at(WINDOW, wish, waits=self.second)) is not None
+
+    def test_a_changed_chain(self) -> None:
+        """A file with another chain for what is in its slot is installed anew, if both chains are on record."""
+        # R20 R32
+        known, changed = replace(self.custom, chain="a" * 16), replace(self.custom, chain="b" * 16)
+        wish = replace(definition(), main=InstallMain(offered=offer(changed)))
+        assert policies.main_not_replaced(at(START, wish, known=known)) is None
+        told = says(policies.main_gets_another_chain, at(START, wish, known=known))
+        assert told == ("another-chain", Severity.NOTICE)
+        assert policies.main_gets_another_chain(at(START, wish, known=changed)) is None
+        assert policies.main_gets_another_chain(at(START, wish, known=self.custom)) is None
+        elsewhere = replace(wish, main=InstallMain(offered=offer(replace(changed, root="c" * 64))))
+        assert policies.main_gets_another_chain(at(START, elsewhere, known=known)) is None
+        assert says(policies.main_not_replaced, at(START, elsewhere, known=known)) == (
+            "another-root",
+            Severity.CRITICAL,
+        )
+
+    def test_it_gets_another_chain(self) -> None:
+        """The same for the reserve, without R10's confirmation; under another root it is another certificate."""
+        # R10 R20
+        known, changed = replace(self.second, chain="a" * 16), replace(self.second, chain="b" * 16)
+        wish = definition(InstallReserve(offered=offer(changed)))
+        told = says(policies.it_gets_another_chain, at(WINDOW, wish, known=self.custom, waits=known))
+        assert told == ("another-chain", Severity.NOTICE)
+        assert policies.deletion_is_confirmed(at(WINDOW, wish, known=self.custom, waits=known)) is None
+        assert policies.it_gets_another_chain(at(WINDOW, wish, known=self.custom, waits=changed)) is None
+        elsewhere = definition(InstallReserve(offered=offer(replace(changed, root="c" * 64))))
+        assert policies.it_gets_another_chain(at(WINDOW, elsewhere, known=self.custom, waits=known)) is None
+        assert policies.another_is_offered(at(WINDOW, elsewhere, known=self.custom, waits=known)) is not None
+        assert policies.deletion_is_confirmed(at(WINDOW, elsewhere, known=self.custom, waits=known)) is not None
 
     def test_what_is_offered_was_applied(self) -> None:
         """After a promotion an unchanged definition is right: "already applied", "superseded"."""  # R12

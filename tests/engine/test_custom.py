@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from provider.core.certificates import fingerprint
+from tests import test_changed_chain as chained
 from tests.engine.test_promotion import Aws
 from tests.tls_server import serving
 from tools.services.handshake import visit
@@ -232,6 +233,26 @@ def test_a_file_that_is_missing_is_a_warning_while_nothing_has_to_change(custom:
     missing = world.stack.run("preview", **at(10))
     assert missing.code != 0
     assert "reserve.install.bundle: not-there.pem cannot be read" in missing.output
+
+
+def test_a_file_with_another_chain_is_installed_anew(custom: Custom) -> None:
+    """A CA renewed what is between certificate and root: the preview names a new number, the certificate stays."""
+    # R20 R30
+    world, leaf = custom.world, chained.Leaf(390)
+    install = {"bundle": custom.write("main.pem", leaf.file(chained.FIRST))}
+    custom.define(main={"install": install})
+    world.stack.up(**at(0)).ok()
+    assert world.stack.run("preview", "--expect-no-changes", **at(1)).ok()
+    custom.write("main.pem", leaf.file(chained.RENEWED))
+    shown = world.stack.run("preview", "--diff", **at(1)).ok().output
+    assert "the chain of certificate 1 has changed: it is installed anew with the same key" in " ".join(shown.split())
+    assert '"certificate 1" => "certificate 2"' in shown
+    world.stack.up(**at(1)).ok()
+    main = custom.shown["main"]
+    assert (main["certificate"], main["sha256"]) == ("certificate 2", fingerprint(leaf.certificate))
+    held = x509.load_pem_x509_certificates(json.loads(world.value(world.labels()["AWSCURRENT"]))["tls.crt"].encode())
+    assert held == [leaf.certificate, chained.RENEWED.intermediate()]
+    assert world.stack.run("preview", "--expect-no-changes", **at(1)).ok()
 
 
 def test_a_healthy_main_is_replaced_only_by_its_fingerprint(custom: Custom) -> None:
