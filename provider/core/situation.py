@@ -64,6 +64,11 @@ class Situation:
         return apply_moment(self.apply, lead, self.main, self.reserve.facts, came=self.came)
 
     @property
+    def is_due(self) -> bool:
+        """Whether the apply moment of the waiting reserve has come."""
+        return self.apply_at is not None and self.now >= self.apply_at
+
+    @property
     def answered_main(self) -> int:
         """The last request for an issued main that was answered."""
         wanted = self.definition.main
