@@ -2,45 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_exponential
 
-from provider.core.decision import InstallRequest
-from provider.core.definition import IssueReserve
-from provider.core.layout import (
-    HIGHEST_TAG,
-    MAIN_GENERATION_TAG,
-    OWNER_TAG,
-    RESERVE_SINCE_TAG,
-    facts_tag,
-    facts_value,
-    moment_value,
-    observed_pair,
-    version_id,
-)
+from provider.core.layout import HIGHEST_TAG, OWNER_TAG, observed_pair
 from provider.core.lifecycle import desired
-from provider.core.model import Label, Role, Source
-from provider.core.schedule import Kind, Switch, names, plans, switch
-from provider.core.steps import Create, Install, Issue, MoveLabel, RecordFacts, Restore, Setting, Tag, Untag, next_step
+from provider.core.schedule import Kind, names, plans, switch
+from provider.core.steps import next_step
+from provider.effects import Effects
 from provider.errors import DefinitionError, LabelMovedError, OwnershipError, StoreError
+from provider.pairs import PairRequest, PairResult, PairView, PublicCertificate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
-    from provider.core.decision import Desired, Request
-    from provider.core.definition import PairDefinition
-    from provider.core.model import (
-        CertificateDetails,
-        CertificateFacts,
-        Credential,
-        ObservedPair,
-        Served,
-        StoredVersion,
-    )
+    from provider.core.decision import Desired
+    from provider.core.model import ObservedPair, Served
     from provider.core.steps import Step
     from provider.ports import Clock, Probe, Scheduler, SecretStore
 
@@ -51,92 +32,6 @@ MAX_STEPS = 60
 MAX_SKEW = timedelta(minutes=5)
 SETTLE_SECONDS = 20.0
 """How long AWS may take to show what was just written."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PairRequest:
-    """One server's pair, and where it is kept.
-
-    Args:
-        definition: what the user wants.
-        secret: name of the pair's secret.
-        owner: organization/project/stack.
-        take_over: adopt a secret that another stack owns.
-        known: True where Pulumi's state knows the pair already: its secret is then ours even without an owner tag.
-        tags: the user's own, for the secret.
-        kms_key: that the secret is created with; None for the account's default.
-        endpoints: where to look what the server presents; empty for nowhere.
-        offered: gives the custom certificates that the definition offers, by the fingerprint of their leaf.
-    """
-
-    definition: PairDefinition
-    secret: str
-    owner: str
-    take_over: bool = False
-    known: bool = False
-    tags: Mapping[str, str]
-    kms_key: str | None = None
-    endpoints: tuple[str, ...] = ()
-    offered: Mapping[str, Callable[[], Credential]] = field(default_factory=dict)
-
-    @property
-    def setting(self) -> Setting:
-        """What the secret is to carry beside its certificates."""
-        reserve = self.definition.reserve
-        return Setting(
-            owner=self.owner,
-            host=self.definition.host,
-            tags=self.tags,
-            main_generation=self.definition.issue.generation,
-            reserve_generation=reserve.generation if isinstance(reserve, IssueReserve) else 1,
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PairView:
-    """A pair as it is and as it should be.
-
-    Args:
-        observed: as it is, None where its secret does not exist.
-        desired: as it should be.
-        step: the next effect; None where nothing is to be done.
-        now: the moment of the decision.
-    """
-
-    observed: ObservedPair | None
-    desired: Desired
-    step: Step | None
-    now: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PublicCertificate:
-    """The public part of a certificate of a pair.
-
-    Args:
-        facts: its tag's content.
-        details: what R14 shows.
-        pem: leaf, issuers and root.
-    """
-
-    facts: CertificateFacts
-    details: CertificateDetails
-    pem: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PairResult:
-    """A pair that is what it should be.
-
-    Args:
-        view: of it.
-        certificates: main, reserve and the former mains that devices still trust, by ordinal.
-        switch: what should happen to it with nobody running anything.
-    """
-
-    view: PairView
-    certificates: Mapping[int, PublicCertificate]
-    switch: Switch
 
 
 class PairService:
@@ -167,6 +62,7 @@ class PairService:
         self._probe = probe
         self._report = report
         self._rehearsal = rehearsal
+        self._effects = Effects(store, clock, report=report)
 
     def now(self) -> datetime:
         """Return the moment, aware UTC, whole seconds."""
@@ -226,7 +122,7 @@ class PairService:
                 self._check_clock()
             begins = False
             try:
-                self._perform(request, observed, step)
+                self._effects.perform(request, observed, step)
             except LabelMovedError:
                 # Another run, or the schedule, was quicker. What it did is where this one goes on.
                 self._report(f"{request.secret} was changed by somebody else meanwhile; looking again")
@@ -302,167 +198,14 @@ class PairService:
                 "seconds: run again"
             ) from None
 
-    def _perform(self, request: PairRequest, observed: ObservedPair | None, step: Step) -> None:
-        store, secret = self._store, request.secret
-        match step:
-            case Create():
-                description = f"TLS certificate pair of the iOS MDM server {request.definition.name}"
-                store.create(secret, tags=step.tags, description=description, kms_key=request.kms_key)
-            case Restore():
-                self._report(f"{secret} was scheduled for deletion and is restored")
-                store.restore(secret)
-            case Issue():
-                self._issue(request, observed, step)
-            case Install():
-                self._install(request, observed, step)
-            case RecordFacts():
-                self._record(request, observed, step)
-            case MoveLabel():
-                self._move(secret, step)
-            case Tag():
-                store.tag(secret, step.tags)
-            case Untag():
-                store.untag(secret, step.keys)
-
-    def _issue(self, request: PairRequest, observed: ObservedPair | None, step: Issue) -> None:
-        from provider.core.certificates import credential_to_json  # noqa: PLC0415 - cryptography only where needed
-        from provider.core.issuing import issue  # noqa: PLC0415 - the same
-
-        wanted = step.request
-        version = version_id(request.secret, wanted.ordinal)
-        if self._adopted(request.secret, version, observed):
-            return
-        self._report(f"issuing certificate {wanted.ordinal} ({wanted.role}, {wanted.key}, {wanted.validity_days} days)")
-        main = None if observed is None or observed.main is None else observed.main.facts
-        credential = issue(
-            request.definition.host,
-            key=wanted.key,
-            validity_days=wanted.validity_days,
-            now=self._clock.now(),
-            # R8, held once more where the certificate is made.
-            longest=main.not_after - main.not_before if main is not None and wanted.role is Role.RESERVE else None,
-        )
-        self._store.put(request.secret, version, credential_to_json(credential))
-
-    def _install(self, request: PairRequest, observed: ObservedPair | None, step: Install) -> None:
-        from provider.core.certificates import credential_to_json  # noqa: PLC0415 - cryptography only where needed
-
-        wanted = step.request
-        version = version_id(request.secret, wanted.ordinal)
-        if self._adopted(request.secret, version, observed):
-            return
-        self._report(f"installing certificate {wanted.ordinal} ({wanted.role}), {wanted.offered.sha256}")
-        credential = request.offered[wanted.offered.sha256]()
-        if not _fulfils(credential, request.definition.host, wanted):
-            raise DefinitionError(
-                f"{wanted.role}.install: the file has changed since it was checked, when its certificate was "
-                f"{wanted.offered.sha256} and is {credential.sha256} now, or its chain was another one: run again"
-            )
-        self._store.put(request.secret, version, credential_to_json(credential))
-
-    def _adopted(self, secret: str, version: str, observed: ObservedPair | None) -> bool:
-        """Take up the version that an interrupted run has stored; return whether there is one."""
-        if self._store.read(secret, version) is None:
-            return False
-        holder = None if observed is None else observed.holder(Label.STAGED)
-        current = None if holder is None else holder.version_id
-        self._store.move_label(secret, Label.STAGED, to=version, current=current)
-        return True
-
-    def _record(self, request: PairRequest, observed: ObservedPair | None, step: RecordFacts) -> None:
-        from provider.core.certificates import facts  # noqa: PLC0415 - cryptography only where needed
-
-        credential = self._credential(request.secret, step.version_id)
-        found = facts(credential, ordinal=step.ordinal, source=_source(credential, step), generation=step.generation)
-        role = step.role
-        tags = {HIGHEST_TAG: str(max(step.highest, step.ordinal))}
-        if step.request is not None:
-            if not _fulfils(credential, request.definition.host, step.request):
-                role = Role.DELETED
-            elif role is Role.MAIN:
-                tags[MAIN_GENERATION_TAG] = str(step.generation)
-            elif isinstance(step.request, InstallRequest) and not _waits(observed, found):
-                tags[RESERVE_SINCE_TAG] = moment_value(self._clock.now())
-        self._store.tag(request.secret, {facts_tag(step.version_id): facts_value(found, role), **tags})
-
-    def _move(self, secret: str, step: MoveLabel) -> None:
-        if step.to is not None and step.label in {Label.MAIN, Label.RESERVE}:
-            self._verify(secret, step.to)
-            # The dates of the one that goes are a reason of the move as well.
-            if step.current is not None and step.current.facts is not None:
-                self._verify(secret, step.current)
-        if step.label is Label.MAIN and step.current is not None and step.to is not None:
-            self._report(f"certificate {step.to.ordinal} becomes main, after certificate {step.current.ordinal}")
-        self._store.move_label(
-            secret,
-            step.label,
-            to=None if step.to is None else step.to.version_id,
-            current=None if step.current is None else step.current.version_id,
-        )
-
-    def _verify(self, secret: str, version: StoredVersion) -> PublicCertificate:
-        """Derive the facts from the version itself and stop where the tag tells something else."""
-        from provider.core.certificates import details, facts  # noqa: PLC0415 - cryptography only where needed
-
-        assert version.facts is not None  # noqa: S101 - a step moves labels to recorded versions only
-        known = version.facts
-        credential = self._credential(secret, version.version_id)
-        found = facts(credential, ordinal=known.ordinal, source=known.source, generation=known.generation)
-        if replace(found, chain=known.chain and found.chain) != known:  # an earlier tag may be without a chain
-            raise StoreError(
-                f"secret {secret}: the tag {facts_tag(version.version_id)} does not tell what version "
-                f"{version.version_id} holds, a certificate with the fingerprint {found.sha256}. Somebody changed "
-                "the tag: remove it, and the next run writes it again from the certificate"
-            )
-        issuers = "" if credential.root in credential.certificate else credential.root
-        return PublicCertificate(
-            facts=found, details=details(credential.certificate), pem=credential.certificate + issuers
-        )
-
-    def _credential(self, secret: str, version: str) -> Credential:
-        from provider.core.certificates import credential_from_json  # noqa: PLC0415 - cryptography only where needed
-
-        value = self._store.read(secret, version)
-        if value is None:
-            raise StoreError(f"secret {secret}: version {version} is gone: run again")
-        return credential_from_json(value, where=f"secret {secret}, version {version}")
-
     def _certificates(self, secret: str, view: PairView) -> Mapping[int, PublicCertificate]:
         assert view.observed is not None  # noqa: S101 - a pair that is what it should be exists
         versions = [view.observed.numbered(ordinal) for ordinal in view.desired.trusted]
         return {
-            version.facts.ordinal: self._verify(secret, version)
+            version.facts.ordinal: self._effects.verify(secret, version)
             for version in versions
             if version is not None and version.facts is not None
         }
-
-
-def _waits(observed: ObservedPair | None, found: CertificateFacts) -> bool:
-    """Tell whether a certificate is the reserve already, for a period that began when it was installed (R7)."""
-    reserve = None if observed is None or observed.reserve_since is None else observed.reserve
-    return reserve is not None and reserve.facts is not None and reserve.facts.sha256 == found.sha256
-
-
-def _source(credential: Credential, step: RecordFacts) -> Source:
-    """Return where a certificate comes from; where the record of it is lost, its own shape tells."""
-    from provider.core.certificates import is_issued_here  # noqa: PLC0415 - cryptography only where needed
-
-    if step.request is not None:
-        return Source.INSTALLED if isinstance(step.request, InstallRequest) else Source.ISSUED
-    return Source.ISSUED if is_issued_here(credential.certificate) else Source.INSTALLED
-
-
-def _fulfils(credential: Credential, host: str, wanted: Request) -> bool:
-    """Tell whether a certificate that an interrupted run stored is the one that is wanted now."""
-    from provider.core.certificates import chain, chain_digest, details  # noqa: PLC0415 - cryptography where needed
-
-    if isinstance(wanted, InstallRequest):
-        stored = chain_digest((*chain(credential.certificate), *chain(credential.root)))
-        return credential.sha256 == wanted.offered.sha256 and wanted.offered.chain in {"", stored}
-    found = details(credential.certificate)
-    days = (found.not_after - found.not_before + timedelta(seconds=1)).days
-    key = found.key.replace(" ", "-").replace("P-", "p").lower()
-    return (found.sans, key, days) == ((host,), wanted.key, wanted.validity_days)
 
 
 def _check_ours(request: PairRequest, observed: ObservedPair | None) -> None:

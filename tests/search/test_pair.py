@@ -41,7 +41,7 @@ class Both:
             assert type(thought) is type(step)
             if step is None or thought is None:
                 return count
-            self.world.service._perform(request, real, step)
+            self.world.service._effects.perform(request, real, step)
             self.secret = carried_out(self.secret, thought, observed=seen, now=now)
             self.compare()
         return most
