@@ -270,6 +270,10 @@ def test_a_reserve_that_is_older_than_mains_new_chain_is_no_rollback(desk: Desk)
     reasons = [one.reason for one in result.view.desired.notices]
     assert "rolled-back" not in reasons
     assert "applied" in reasons
+    world.move(Label.MAIN, 3)
+    world.move(Label.MAIN, 1)
+    told = desk.wish(RENEWED, FIRST).apply(world).view.desired.notices
+    assert "rolled-back" in [one.reason for one in told]
 
 
 def test_a_reserve_older_than_main_is_found_without_its_label(desk: Desk) -> None:

@@ -23,6 +23,7 @@ __all__ = [
     "HIGHEST_TAG",
     "MAIN_GENERATION_TAG",
     "OWNER_TAG",
+    "PROMOTED_TAG",
     "RESERVE_SINCE_TAG",
     "SENT_TAG",
     "facts_tag",
@@ -37,6 +38,7 @@ OWNER_TAG = "ios-mdm:owner"
 ADDRESS_TAG = "ios-mdm:address"
 HIGHEST_TAG = "ios-mdm:highest-ordinal"
 MAIN_GENERATION_TAG = "ios-mdm:main-generation"
+PROMOTED_TAG = "ios-mdm:promoted"
 RESERVE_SINCE_TAG = "ios-mdm:reserve-since"
 SENT_TAG = "ios-mdm:sent"
 _FACTS_PREFIX = "ios-mdm:certificate:"
@@ -106,6 +108,7 @@ def observed_pair(
         highest_ordinal=max([recorded, *seen]),
         recorded_ordinal=recorded,
         main_generation=_number(tags.get(MAIN_GENERATION_TAG)) or None,
+        promoted=_number(tags.get(PROMOTED_TAG)) or None,
         sent=frozenset(_number(word) for word in tags.get(SENT_TAG, "").split()) - {0},
         reserve_since=_since(tags.get(RESERVE_SINCE_TAG)),
         versions=tuple(sorted(versions, key=lambda version: (version.ordinal or 0, version.version_id))),

@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from provider.core.decision import InstallRequest
-from provider.core.layout import ADDRESS_TAG, HIGHEST_TAG, MAIN_GENERATION_TAG, OWNER_TAG, facts_tag, facts_value
+from provider.core.layout import (
+    ADDRESS_TAG,
+    HIGHEST_TAG,
+    MAIN_GENERATION_TAG,
+    OWNER_TAG,
+    PROMOTED_TAG,
+    facts_tag,
+    facts_value,
+)
 from provider.core.model import Label, Role
 
 if TYPE_CHECKING:
@@ -210,7 +218,8 @@ def _slot(desired: Desired, observed: ObservedPair, ordinal: int, label: Label) 
     if label not in version.labels:
         yield MoveLabel(label=label, to=version, current=observed.holder(label))
     if version.role is not role and version.facts is not None:
-        yield Tag(tags={facts_tag(version.version_id): facts_value(version.facts, role)})
+        tags = {facts_tag(version.version_id): facts_value(version.facts, role)}
+        yield Tag(tags=tags | ({PROMOTED_TAG: str(ordinal)} if role is Role.MAIN else {}))
 
 
 def _tidy(desired: Desired, observed: ObservedPair) -> Iterator[Step]:

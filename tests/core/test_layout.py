@@ -20,6 +20,9 @@ from provider.core.layout import (
     HIGHEST_TAG,
     MAIN_GENERATION_TAG,
     OWNER_TAG,
+    PROMOTED_TAG,
+    RESERVE_SINCE_TAG,
+    SENT_TAG,
     facts_tag,
     facts_value,
     observed_pair,
@@ -73,6 +76,8 @@ def test_tag_keys_are_frozen() -> None:
     """Owner, address, counters and facts are under the keys that they always were under."""
     assert (OWNER_TAG, ADDRESS_TAG) == ("ios-mdm:owner", "ios-mdm:address")
     assert (HIGHEST_TAG, MAIN_GENERATION_TAG) == ("ios-mdm:highest-ordinal", "ios-mdm:main-generation")
+    assert (PROMOTED_TAG, RESERVE_SINCE_TAG) == ("ios-mdm:promoted", "ios-mdm:reserve-since")
+    assert SENT_TAG == "ios-mdm:sent"
     assert facts_tag(version_id(SECRET, 2)) == "ios-mdm:certificate:926ae8c4-3d84-5e06-832b-f6086e8e542f"
 
 

@@ -252,6 +252,10 @@ class TestWarnings:
         assert says(policies.an_operator_moved_main, at(START, observed=back)) == ("rolled-back", Severity.WARNING)
         forth = pair(version(facts(1), Role.MAIN, Label.FORMER), main(facts(2)))
         assert policies.an_operator_moved_main(at(START, known=facts(2), observed=forth)) is None
+        # Main was replaced while reserve 1 waited: promoted, it follows a main that was made after it.
+        assert policies.an_operator_moved_main(at(START, observed=replace(back, promoted=1))) is None
+        by_schedule = pair(version(facts(1), Role.RESERVE, Label.MAIN), version(facts(2), Role.MAIN, Label.FORMER))
+        assert policies.an_operator_moved_main(at(START, observed=by_schedule)) is None
 
     def test_the_server_serves_another(self) -> None:
         """What is served and is not main is critical, whether it is of the pair or not."""  # R16 R17

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from provider.core.decision import Notice, Severity
 from provider.core.definition import AfterDays, InstallMain, InstallReserve, IssueReserve, NoReserve
-from provider.core.model import Source
+from provider.core.model import Role, Source
 from provider.core.moments import expires, valid_at
 from provider.core.policies.reserve import one_is_offered
 
@@ -104,10 +104,14 @@ def what_is_offered_was_applied(at: Situation) -> Notice | None:
 
 def an_operator_moved_main(at: Situation) -> Notice | None:
     """R32: AWSCURRENT on a valid certificate of ours is main, whoever put it there."""
-    mains = [version.facts for version in at.observed.versions if version.former and version.facts is not None]
-    # One that was installed anew, for its chain, came first when it was installed first.
-    before = {one.sha256 for one in mains if one.ordinal < at.main.ordinal}
-    after = [one.ordinal for one in mains if one.ordinal > at.main.ordinal and one.sha256 not in before]
+    main = at.observed.numbered(at.main.ordinal)
+    promoted = at.observed.promoted == at.main.ordinal or (main is not None and main.role is Role.RESERVE)
+    # A reserve may be older than the main that it follows, where main was replaced while it waited.
+    after = [
+        version.ordinal
+        for version in at.observed.versions
+        if not promoted and version.former and version.ordinal is not None and version.ordinal > at.main.ordinal
+    ]
     if not after:
         return None
     return Notice(
