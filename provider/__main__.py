@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
-import typer
+from importlib import import_module
 
-from provider.cli.consume import consume
-from provider.cli.exits import StatusCommand
-from provider.cli.forecast import forecast
-from provider.cli.profile import profile
-from provider.cli.receive import receive
-from provider.cli.status import status
-from provider.cli.validate import validate
+import click
 
 __all__ = ["app"]
 
-# Pretty exceptions would print local variables, and a private key is one for a moment (R29).
-app = typer.Typer(
+_COMMANDS = ("status", "forecast", "profile", "receive", "consume", "validate")
+
+
+class _Commands(click.Group):
+    """The commands, each imported when it is asked for: none pays for what another one needs."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return their names."""
+        del ctx
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command, which is in a module of its name."""
+        del ctx
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"provider.cli.{cmd_name}"), cmd_name)
+        return command
+
+
+app = _Commands(
     name="python -m provider",
     help="Look at the certificate pairs of iOS MDM servers, and at who trusts them.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
+    context_settings={"max_content_width": 100},
 )
-app.command(cls=StatusCommand)(status)
-app.command()(forecast)
-app.command()(profile)
-app.command()(receive)
-app.command()(consume)
-app.command()(validate)
 
 if __name__ == "__main__":
     app(prog_name="python -m provider")

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Annotated, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
-import idna
 from pydantic import (
     AfterValidator,
     AwareDatetime,
@@ -28,6 +26,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from provider.address import split_address
 from provider.core.definition import (
     LONGEST_VALIDITY_DAYS,
     AfterCurrentExpires,
@@ -54,25 +53,9 @@ MOST_FORMERS = 20
 __all__ = ["AwsSettings", "DistributionSettings", "ServerSettings", "StackSettings", "parse_server", "parse_stack"]
 
 
-def _dns_name(address: str) -> str:
-    host, colon, port = address.partition(":")
-    if "://" in address or "/" in address:
-        raise ValueError(f"is a host name with an optional port, without a scheme or a path, not {address!r}")
-    if colon and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):  # noqa: PLR2004 - ports have 16 bits
-        raise ValueError(f"has the port {port!r}: a port is a number from 1 to 65535")
-    try:
-        ip_address(host)
-    except ValueError:
-        pass
-    else:
-        raise ValueError(f"must be a DNS name, not the IP address {host}: devices match the SAN of type DNS (RFC 9525)")
-    try:
-        host = idna.encode(host, uts46=True, std3_rules=True).decode()
-    except (idna.IDNAError, UnicodeError):
-        raise ValueError(f"{host!r} is not a DNS name (letters, digits, hyphens and dots)") from None
-    if host.endswith("."):
-        raise ValueError(f"{host!r} must be written without the trailing dot")
-    return f"{host}:{int(port)}" if port else host
+def _address(text: str) -> str:
+    host, port = split_address(text)
+    return host if port is None else f"{host}:{port}"
 
 
 def _bundle(bundle: str) -> str:
@@ -164,7 +147,7 @@ def _aws_tags(tags: dict[str, str]) -> dict[str, str]:
     return tags
 
 
-Address = Annotated[StrictStr, AfterValidator(_dns_name)]
+Address = Annotated[StrictStr, AfterValidator(_address)]
 SecretName = Annotated[StrictStr, AfterValidator(_secret_name)]
 Endpoint = Annotated[StrictStr, AfterValidator(_endpoint)]
 RoleArn = Annotated[StrictStr, AfterValidator(_role_arn)]

@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 import yaml
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 from provider.__main__ import app
 from tools.toolchain import ROOT

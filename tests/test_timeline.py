@@ -9,9 +9,9 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from typer.testing import CliRunner
 
 from provider.__main__ import app
 from provider.core.definition import AfterDays, IssueReserve, NoReserve, PairDefinition, Promotion, When

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+import textwrap
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+import click
 
 from provider.core.rules import Outcome
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
 
     from provider.core.model import CertificateDetails
@@ -20,10 +22,11 @@ __all__ = ["show"]
 
 _WIDTH = 120
 """Columns where there is no terminal that has a width."""
+_INDENT = " " * 13
 _WORDS = {
     Outcome.PASSED: ("pass", "green"),
-    Outcome.FAILED: ("FAIL", "bold red"),
-    Outcome.NOT_APPLICABLE: ("n/a", "dim"),
+    Outcome.FAILED: ("FAIL", "red"),
+    Outcome.NOT_APPLICABLE: ("n/a", None),
 }
 
 
@@ -37,24 +40,29 @@ def show(report: Report, details: CertificateDetails | None, *, file: str, addre
         address: the host that it is held against.
         now: the moment of judgement.
     """
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=_WIDTH)
-    console.print(_headline(report, file, address, now))
-    if details is not None:
-        console.print(_certificate(details))
-    console.print(_checklist(report))
-    for notice in report.notices:
-        console.print(Text.assemble(("notice: ", "yellow"), _plain(notice)))
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDTH
+    for line in _lines(report, details, f"{_plain(file)} for {address} at {_utc(now)}", width):
+        click.echo(line)
 
 
-def _headline(report: Report, file: str, address: str, now: datetime) -> Text:
+def _lines(report: Report, details: CertificateDetails | None, subject: str, width: int) -> Iterator[str]:
     broken = sum(check.outcome is Outcome.FAILED for check in report.checklist)
-    verdict = ("valid", "green") if report.valid else (f"{broken} rule{'s' * (broken != 1)} broken", "bold red")
-    return Text.assemble(f"{_plain(file)} for {address} at {_utc(now)}: ", verdict)
+    words, colour = ("valid", "green") if report.valid else (f"{broken} rule{'s' * (broken != 1)} broken", "red")
+    yield f"{subject}: {click.style(words, fg=colour, bold=True)}"
+    if details is not None:
+        yield from _certificate(details)
+    yield ""
+    for check in report.checklist:
+        yield from _rule(check, width)
+    if report.notices:
+        yield ""
+    for notice in report.notices:
+        first, *more = textwrap.wrap(_plain(notice), width - 8, break_on_hyphens=False)
+        yield f"{click.style('notice:', fg='yellow')} {first}"
+        yield from (f"        {line}" for line in more)
 
 
-def _certificate(details: CertificateDetails) -> Text:
+def _certificate(details: CertificateDetails) -> Iterator[str]:
     rows = {
         "subject": details.subject,
         "issuer": details.issuer,
@@ -64,26 +72,21 @@ def _certificate(details: CertificateDetails) -> Text:
         "SHA-256": details.sha256,
         "valid": f"{_utc(details.not_before)} to {_utc(details.not_after)}",
     }
-    return Text("\n".join(f"  {label:<8} {_plain(value)}" for label, value in rows.items()))
+    yield from (f"  {label:<8} {_plain(value)}" for label, value in rows.items())
 
 
-def _checklist(report: Report) -> Table:
-    table = Table(show_header=False)
-    for _ in range(3):
-        table.add_column(overflow="fold")
-    for check in report.checklist:
-        word, style = _WORDS[check.outcome]
-        table.add_row(Text(word, style=style), check.requirement, _rule(check))
-    return table
-
-
-def _rule(check: Check) -> Text:
-    text = Text(check.title)
-    for violation in check.violations:
-        text.append("\n").append(violation.code, style="bold red").append(f": {_plain(violation.message)}")
+def _rule(check: Check, width: int) -> Iterator[str]:
+    """Yield a line for the rule, and below it what breaks it, or why it does not apply."""
+    word, colour = _WORDS[check.outcome]
+    mark = click.style(f"{word:<4}", fg=colour, bold=check.outcome is Outcome.FAILED, dim=colour is None)
+    yield f"  {mark}  {check.requirement:<3}  {check.title}"
+    below = [f"{violation.code}: {violation.message}" for violation in check.violations]
     if check.outcome is Outcome.NOT_APPLICABLE:
-        text.append(f"\n{_plain('; '.join(check.remarks))}", style="dim")
-    return text
+        below = ["; ".join(check.remarks)]
+    for text in below:
+        yield from textwrap.wrap(
+            _plain(text), width, initial_indent=_INDENT, subsequent_indent=_INDENT, break_on_hyphens=False
+        )
 
 
 def _utc(moment: datetime) -> str:

@@ -6,32 +6,48 @@ import json
 import shlex
 import signal
 import sys
-from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
-from provider.cli.exits import CANNOT_RUN, complain, explained
+from provider.cli.exits import CANNOT_RUN, FILE, complain, explained
 from provider.errors import DefinitionError, IosMdmError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from provider.consumer import Consumer, Round
 
 __all__ = ["consume"]
 
 
+@click.command(short_help="Keep a server's certificate files in step with a pair.")
+@click.option("--secret", required=True, metavar="NAME", help="Name or ARN of the pair's secret: ios-mdm/berlin.")
+@click.option(
+    "--dir", "directory", type=FILE, required=True, metavar="DIR", help="Folder for tls.crt, tls.key and ca.crt."
+)
+@click.option("--exec", "command", metavar="COMMAND", help="Run after a change: 'nginx -s reload'.")
+@click.option(
+    "--interval",
+    type=click.IntRange(1, 86_400),
+    default=300,
+    show_default=True,
+    metavar="S",
+    help="Seconds between two looks.",
+)
+@click.option("--once", is_flag=True, help="Look once, then end.")
+@click.option("--region", metavar="REGION", help="AWS region; the environment's by default.")
+@click.option("--json", "as_json", is_flag=True, help="For machines, a line a change.")
 def consume(
-    secret: Annotated[str, typer.Option(help="Name or ARN of the pair's secret: ios-mdm/berlin.", metavar="NAME")],
-    directory: Annotated[Path, typer.Option("--dir", help="Folder for tls.crt, tls.key and ca.crt.", metavar="DIR")],
     *,
-    command: Annotated[
-        str | None, typer.Option("--exec", help="Run after a change: 'nginx -s reload'.", metavar="COMMAND")
-    ] = None,
-    interval: Annotated[int, typer.Option(help="Seconds between two looks.", min=1, max=86_400, metavar="S")] = 300,
-    once: Annotated[bool, typer.Option("--once", help="Look once, then end.")] = False,
-    region: Annotated[str | None, typer.Option(help="AWS region; the environment's.", metavar="REGION")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For machines, a line a change.")] = False,
+    secret: str,
+    directory: Path,
+    command: str | None,
+    interval: int,
+    once: bool,
+    region: str | None,
+    as_json: bool,
 ) -> None:
     """Fetch a pair's main certificate into a folder, and run a command whenever it has changed.
 
@@ -93,8 +109,8 @@ def _show(done: Round, *, as_json: bool, first: bool) -> None:
             "changed": done.changed,
             "reloaded": done.reloaded,
         }
-        typer.echo(json.dumps(found))
+        click.echo(json.dumps(found))
         return
     what = "now" if done.changed else "unchanged,"
     reloaded = "; reloaded" if done.reloaded else ""
-    typer.echo(f"{what} serving {one.subject}, {one.sha256}, valid until {one.not_after:%Y-%m-%d %H:%M} UTC{reloaded}")
+    click.echo(f"{what} serving {one.subject}, {one.sha256}, valid until {one.not_after:%Y-%m-%d %H:%M} UTC{reloaded}")

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import contextlib
 from enum import IntEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-import typer
-from typer.core import TyperCommand
-from typer.exceptions import TyperException
+import click
 
 from provider.errors import IosMdmError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from typer._click.core import Context
-
-__all__ = ["CANNOT_RUN", "Exit", "StatusCommand", "complain", "explained"]
+__all__ = ["CANNOT_RUN", "FILE", "Exit", "StatusCommand", "complain", "explained"]
 
 CANNOT_RUN = 2
 """Of every command but status: usage, no such file, AWS or the MDM server not reachable."""
+FILE = click.Path(path_type=Path)
+"""An option's file. Whether it can be read is told where it is read, with what to do."""
 
 
 class Exit(IntEnum):
@@ -32,25 +31,25 @@ class Exit(IntEnum):
     UNKNOWN = 3
 
 
-class StatusCommand(TyperCommand):
+class StatusCommand(click.Command):
     """A command whose usage errors are *unknown*: 2, the usual code, would be taken for a critical pair."""
 
     usage_exit_code: ClassVar[int] = Exit.UNKNOWN
 
     def make_context(
-        self, info_name: str | None, args: list[str], parent: Context | None = None, **extra: object
-    ) -> Context:
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: object
+    ) -> click.Context:
         """Read the arguments."""
         try:
             return super().make_context(info_name, args, parent, **extra)
-        except TyperException as error:
-            error.exit_code = self.usage_exit_code
+        except click.ClickException as error:
+            error.exit_code = self.usage_exit_code  # type: ignore[misc] # click asks the instance
             raise
 
 
 def complain(message: str) -> None:
     """Say on stderr what is wrong."""
-    typer.echo(f"error: {message}", err=True)
+    click.echo(f"error: {message}", err=True)
 
 
 @contextlib.contextmanager
@@ -60,10 +59,10 @@ def explained(code: int) -> Iterator[None]:
         yield
     except IosMdmError as error:
         complain(str(error))
-    except (typer.Exit, typer.Abort, BrokenPipeError):
+    except (click.exceptions.Exit, click.Abort, BrokenPipeError):
         raise
     except Exception as error:  # noqa: BLE001 - a traceback quotes values, and this may be in a monitoring system's log
         complain(f"{type(error).__name__} where none was expected: this is a bug of ios-mdm, please report it")
     else:
         return
-    raise typer.Exit(code) from None
+    raise click.exceptions.Exit(code) from None

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import os
 from datetime import UTC, datetime
-from pathlib import Path  # noqa: TC003 - typer reads the annotations
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
-from provider.cli.exits import CANNOT_RUN, explained
+from provider.cli.exits import CANNOT_RUN, FILE, explained
 from provider.errors import DefinitionError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from provider.core.definition import PairDefinition
     from provider.core.forecast import Event
     from provider.settings import ServerSettings
@@ -24,16 +25,21 @@ __all__ = ["forecast"]
 MOST_DAYS = 36500
 
 
+@click.command(short_help="Play the life of a new pair forward; needs no AWS.")
+@click.argument("definition", type=FILE, metavar="DEFINITION.yaml")
+@click.option("--server", metavar="NAME", help="Of this server only.")
+@click.option("--from", "start", metavar="T", help="RFC 3339; now by default.")
+@click.option(
+    "--days", type=click.IntRange(1, MOST_DAYS), default=800, show_default=True, metavar="N", help="How far to look."
+)
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@click.option("--svg", type=FILE, metavar="FILE", help="Also draw the timeline into this file.")
 def forecast(
-    definition: Annotated[Path, typer.Argument(help="A stack file, or a list of servers.", metavar="DEFINITION.yaml")],
-    *,
-    server: Annotated[str | None, typer.Option(help="Of this server only.", metavar="NAME")] = None,
-    start: Annotated[str | None, typer.Option("--from", help="RFC 3339; now by default.", metavar="T")] = None,
-    days: Annotated[int, typer.Option(help="How far to look.", min=1, max=MOST_DAYS, metavar="N")] = 800,
-    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
-    svg: Annotated[Path | None, typer.Option(help="Also draw the timeline into this file.", metavar="FILE")] = None,
+    *, definition: Path, server: str | None, start: str | None, days: int, as_json: bool, svg: Path | None
 ) -> None:
     """Play the life of a new pair forward, as if an `up` ran whenever something is due. Needs no AWS.
+
+    DEFINITION.yaml is a stack file, or a list of servers.
 
     Exit codes: 0; 2 cannot run.
     """
@@ -47,7 +53,7 @@ def forecast(
                 {"at": f"{event.at:%Y-%m-%dT%H:%M:%SZ}", "server": name, "event": event.event, "reason": event.reason}
                 for name, event in found
             ]
-            typer.echo(json.dumps({"events": listed}, indent=2))
+            click.echo(json.dumps({"events": listed}, indent=2))
         else:
             _show(found)
 

@@ -4,27 +4,32 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import Path  # noqa: TC003 - typer reads the annotations
-from typing import Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
-from provider.cli.exits import CANNOT_RUN, explained
+from provider.cli.exits import CANNOT_RUN, FILE, explained
 from provider.errors import DefinitionError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["profile"]
 
 
-def profile(
-    definition: Annotated[Path, typer.Argument(help="A stack file, or a list of servers.", metavar="DEFINITION.yaml")],
-    *,
-    server: Annotated[str, typer.Option(help="Name of the server.", metavar="NAME")],
-    main: Annotated[Path, typer.Option(help="Main's chain with its root, public certificates only.", metavar="PEM")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The .mobileconfig to write.", metavar="FILE")],
-    reserve: Annotated[Path | None, typer.Option(help="The same of the reserve.", metavar="PEM")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Tell file and SHA-256 as JSON.")] = False,
-) -> None:
+@click.command(short_help="Write the profile that makes devices trust a pair.")
+@click.argument("definition", type=FILE, metavar="DEFINITION.yaml")
+@click.option("--server", required=True, metavar="NAME", help="Name of the server.")
+@click.option(
+    "--main", type=FILE, required=True, metavar="PEM", help="Main's chain with its root, public certificates only."
+)
+@click.option("-o", "--output", type=FILE, required=True, metavar="FILE", help="The .mobileconfig to write.")
+@click.option("--reserve", type=FILE, metavar="PEM", help="The same of the reserve.")
+@click.option("--json", "as_json", is_flag=True, help="Tell file and SHA-256 as JSON.")
+def profile(*, definition: Path, server: str, main: Path, output: Path, reserve: Path | None, as_json: bool) -> None:
     """Write the .mobileconfig that makes devices trust these certificates, as `pulumi up` would push it.
+
+    DEFINITION.yaml is a stack file, or a list of servers.
 
     Exit codes: 0; 2 cannot run.
     """
@@ -36,7 +41,7 @@ def profile(
         except OSError as error:
             raise DefinitionError(f"-o {output} cannot be written: {error.strerror}") from None
         digest = hashlib.sha256(content).hexdigest()
-        typer.echo(json.dumps({"file": str(output), "sha256": digest}) if as_json else f"wrote {output}, {digest}")
+        click.echo(json.dumps({"file": str(output), "sha256": digest}) if as_json else f"wrote {output}, {digest}")
 
 
 def _profile(definition: Path, name: str, chains: list[str]) -> bytes:

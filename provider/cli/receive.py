@@ -12,10 +12,10 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
+from provider.cli.exits import FILE
 from provider.errors import DefinitionError, IosMdmError
 
 __all__ = ["receive"]
@@ -23,16 +23,18 @@ __all__ = ["receive"]
 LAST_PORT = 65535
 
 
-def receive(
-    ledger: Annotated[str, typer.Option(help="Where to note events: sqlite:///path.", metavar="URL")],
-    listen: Annotated[str, typer.Option(help="IP:PORT; port 0 picks a free one.")] = "127.0.0.1:9100",
-    hmac_key_file: Annotated[
-        Path | None, typer.Option(help="File with the key of NanoMDM's -webhook-hmac-key.", metavar="FILE")
-    ] = None,
-    port_file: Annotated[
-        Path | None, typer.Option(help="File to write the bound IP:PORT to while listening.", metavar="FILE")
-    ] = None,
-) -> None:
+@click.command(short_help="Note in a ledger which devices have the profile.")
+@click.option("--ledger", required=True, metavar="URL", help="Where to note events: sqlite:///path.")
+@click.option(
+    "--listen",
+    default="127.0.0.1:9100",
+    show_default=True,
+    metavar="IP:PORT",
+    help="Where to listen; port 0 picks a free one.",
+)
+@click.option("--hmac-key-file", type=FILE, metavar="FILE", help="File with the key of NanoMDM's -webhook-hmac-key.")
+@click.option("--port-file", type=FILE, metavar="FILE", help="File to write the bound IP:PORT to while listening.")
+def receive(ledger: str, listen: str, hmac_key_file: Path | None, port_file: Path | None) -> None:
     """Receive NanoMDM's webhook events and note in a ledger which devices have the profile.
 
     Runs until SIGTERM or SIGINT. Point NanoMDM's -webhook-url at the address that it prints.
@@ -40,8 +42,8 @@ def receive(
     try:
         _receive(ledger, listen, hmac_key_file, port_file)
     except IosMdmError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from None
+        click.echo(f"error: {error}", err=True)
+        raise click.exceptions.Exit(2) from None
 
 
 def _receive(ledger_url: str, listen: str, hmac_key_file: Path | None, port_file: Path | None) -> None:
@@ -63,7 +65,7 @@ def _receive(ledger_url: str, listen: str, hmac_key_file: Path | None, port_file
         try:
             if port_file is not None:
                 _write(port_file, f"{receiver.address}\n")
-            typer.echo(f"listening on http://{receiver.address}/")
+            click.echo(f"listening on http://{receiver.address}/")
             stop.wait()
         finally:
             if port_file is not None:

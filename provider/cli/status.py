@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path  # noqa: TC003 - typer reads the annotations
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
-from provider.cli.exits import Exit, complain, explained
+from provider.cli.exits import FILE, Exit, StatusCommand, complain, explained
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
+    from pathlib import Path
 
     from provider.cli.coverage import Distribution
     from provider.cli.overview import Certificate, Overview
@@ -23,16 +23,14 @@ __all__ = ["status"]
 _Json = dict[str, object]
 
 
-def status(
-    definition: Annotated[
-        Path | None,
-        typer.Argument(help="A stack file, or a list of servers; the selected stack's.", metavar="DEFINITION.yaml"),
-    ] = None,
-    *,
-    server: Annotated[str | None, typer.Option(help="Of this server only.", metavar="NAME")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
-) -> None:
+@click.command(cls=StatusCommand, short_help="Show the pairs, what is due, and who has the profile.")
+@click.argument("definition", type=FILE, metavar="[DEFINITION.yaml]", required=False)
+@click.option("--server", metavar="NAME", help="Of this server only.")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def status(*, definition: Path | None, server: str | None, as_json: bool) -> None:
     """Show the pairs, what is due, and which devices have the profile. Writes nothing.
+
+    DEFINITION.yaml is a stack file, or a list of servers; the selected stack's file by default.
 
     Exit codes: 0 ok, 1 warning, 2 critical, 3 unknown or usage.
     """
@@ -44,12 +42,12 @@ def status(
         worst = max(one.level for one in found)
         if as_json:
             answer = {"servers": [_server(one) for one in found], "severity": worst.name.lower()}
-            typer.echo(json.dumps(answer, indent=2))
+            click.echo(json.dumps(answer, indent=2))
         else:
             from provider.cli.table import show  # noqa: PLC0415 - rich only where it is shown
 
             show(found)
-        raise typer.Exit(Exit[worst.name])
+        raise click.exceptions.Exit(Exit[worst.name])
 
 
 def _gathered(file: Path | None, name: str | None) -> Sequence[Overview]:

@@ -6,16 +6,17 @@ import json
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
-from pathlib import Path  # noqa: TC003 - typer reads the annotations
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
-from provider.cli.exits import CANNOT_RUN, explained
+from provider.address import split_address
+from provider.cli.exits import CANNOT_RUN, FILE, explained
 from provider.errors import DefinitionError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from cryptography import x509
 
     from provider.core.model import CertificateDetails
@@ -30,13 +31,6 @@ _LONGEST_PASSWORD_FILE = 4096
 _Json = dict[str, object]
 
 
-class Slot(StrEnum):
-    """What the certificate is for."""
-
-    MAIN = "main"
-    RESERVE = "reserve"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """What was found: the report, and the certificate where there is one."""
@@ -45,28 +39,44 @@ class Result:
     details: CertificateDetails | None
 
 
+@click.command(short_help="Check a custom certificate before it is installed.")
+@click.argument("bundle", type=FILE, metavar="BUNDLE")
+@click.option("--address", required=True, metavar="HOST", help="Host name that devices connect to.")
+@click.option("--password-file", type=FILE, metavar="F", help="Holds the file's password.")
+@click.option(
+    "--for",
+    "slot",
+    type=click.Choice(["main", "reserve"]),
+    default="main",
+    show_default=True,
+    help="What the certificate is to become.",
+)
+@click.option("--current", type=FILE, metavar="FILE", help="PEM chain of the certificate that is main now (R21, R24).")
+@click.option(
+    "--root", type=FILE, metavar="FILE", help="PEM of the root that it must end in (R24); completes the chain."
+)
+@click.option("--trust", type=FILE, multiple=True, metavar="FILE", help="PEM of certificates that complete the chain.")
+@click.option("--apply-at", metavar="T", help="RFC 3339; when a reserve becomes main.")
+@click.option("--at", metavar="T", help="RFC 3339; moment of judgement, now by default.")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@click.option("--junit", type=FILE, metavar="FILE", help="Also write a JUnit report.")
 def validate(
-    bundle: Annotated[Path, typer.Argument(help="The certificate's PEM, PFX or P12 file.", metavar="BUNDLE")],
     *,
-    address: Annotated[str, typer.Option(help="Host name that devices connect to.", metavar="HOST")],
-    password_file: Annotated[Path | None, typer.Option(help="Holds the file's password.", metavar="F")] = None,
-    slot: Annotated[Slot, typer.Option("--for", help="What the certificate is to become.")] = Slot.MAIN,
-    current: Annotated[
-        Path | None, typer.Option(help="PEM chain of the certificate that is main now (R21, R24).", metavar="FILE")
-    ] = None,
-    root: Annotated[
-        Path | None,
-        typer.Option(help="PEM of the root that it must end in (R24); completes the chain.", metavar="FILE"),
-    ] = None,
-    trust: Annotated[
-        list[Path] | None, typer.Option(help="PEM of certificates that complete the chain.", metavar="FILE")
-    ] = None,
-    apply_at: Annotated[str | None, typer.Option(help="RFC 3339; when a reserve becomes main.", metavar="T")] = None,
-    at: Annotated[str | None, typer.Option(help="RFC 3339; moment of judgement, now by default.", metavar="T")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
-    junit: Annotated[Path | None, typer.Option(help="Also write a JUnit report.", metavar="FILE")] = None,
+    bundle: Path,
+    address: str,
+    password_file: Path | None,
+    slot: str,
+    current: Path | None,
+    root: Path | None,
+    trust: tuple[Path, ...],
+    apply_at: str | None,
+    at: str | None,
+    as_json: bool,
+    junit: Path | None,
 ) -> None:
     """Check a custom certificate: tells every rule that it breaks, and what to do. Writes nothing to AWS.
+
+    BUNDLE is the certificate's PEM, PFX or P12 file.
 
     Exit codes: 0 valid; 1 violations; 2 cannot run.
     """
@@ -76,7 +86,7 @@ def validate(
             slot=slot,
             current=current,
             root=root,
-            trust=trust or [],
+            trust=trust,
             apply_at=_moment("--apply-at", apply_at),
             now=_now(at),
         )
@@ -84,21 +94,21 @@ def validate(
         if junit is not None:
             _write_junit(junit, result.report, bundle)
         if as_json:
-            typer.echo(json.dumps(_answer(result, context.now), indent=2))
+            click.echo(json.dumps(_answer(result, context.now), indent=2))
         else:
             from provider.cli.checklist import show  # noqa: PLC0415 - rich only where it is shown
 
             show(result.report, result.details, file=bundle.name, address=context.host, now=context.now)
-        raise typer.Exit(0 if result.report.valid else VIOLATIONS)
+        raise click.exceptions.Exit(0 if result.report.valid else VIOLATIONS)
 
 
 def _context(
     *,
     address: str,
-    slot: Slot,
+    slot: str,
     current: Path | None,
     root: Path | None,
-    trust: list[Path],
+    trust: tuple[Path, ...],
     apply_at: datetime | None,
     now: datetime,
 ) -> Context:
@@ -107,7 +117,6 @@ def _context(
     from provider.core.model import Role  # noqa: PLC0415 - the same
     from provider.core.rules import Context  # noqa: PLC0415 - the same
     from provider.core.rules.reading import is_issued  # noqa: PLC0415 - the same
-    from provider.settings import parse_server  # noqa: PLC0415 - the same
 
     chain = () if current is None else ordered(_certificates("--current", current))
     roots = () if root is None else _certificates("--root", root)
@@ -116,7 +125,7 @@ def _context(
     if roots and not Pool(roots).is_root(roots[0]):
         raise DefinitionError(f"--root {root} is not self-signed: give the last certificate of the chain")
     return Context(
-        host=parse_server({"name": "validate", "address": address}, "--address").host,
+        host=_host(address),
         now=now,
         role=Role(slot),
         apply_at=apply_at,
@@ -125,6 +134,14 @@ def _context(
         root=roots[0] if roots else None,
         trust=tuple(one for file in trust for one in _certificates("--trust", file)),
     )
+
+
+def _host(address: str) -> str:
+    try:
+        return split_address(address)[0]
+    except ValueError as error:
+        problem = str(error)
+    raise DefinitionError(f"--address {problem}")
 
 
 def _result(file: Path, password_file: Path | None, context: Context) -> Result:

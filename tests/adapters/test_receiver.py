@@ -398,12 +398,9 @@ def test_user_channels_and_user_enrollments_have_nanomdms_names(tmp_path: Path) 
         eventually(lambda: ledger.enrolled() == ("of-a-company", "of-a-company-2", "of-a-person"))
 
 
-SCRIPT = "import typer\nfrom provider.cli.receive import receive\ntyper.run(receive)"
-
-
 def receive_command(*arguments: str) -> list[str]:
-    """Return the command line that runs the command alone."""
-    return [sys.executable, "-c", SCRIPT, *arguments]
+    """Return the command line that runs the command."""
+    return [sys.executable, "-m", "provider", "receive", *arguments]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

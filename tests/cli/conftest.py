@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import pytest
 import yaml
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 from provider.__main__ import app
 from provider.adapters import aws

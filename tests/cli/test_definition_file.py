@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 from provider.__main__ import app
 from provider.cli.definition_file import read_definition, selected_stack_file

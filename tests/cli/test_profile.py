@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 from provider.__main__ import app
 from provider.core.definition import KeyType
@@ -95,5 +95,5 @@ def test_help_is_quick(folder: Path) -> None:
     result = run("--help", cwd=folder, environment={"PYTHONPROFILEIMPORTTIME": "1"})
     assert result.code == 0
     assert all(command in result.out for command in ("status", "profile", "receive"))
-    assert "rich" in result.err
-    assert not any(heavy in result.err for heavy in ("boto", "cryptography", "pydantic", "pulumi"))
+    assert "click" in result.err
+    assert not any(heavy in result.err for heavy in ("boto", "cryptography", "pydantic", "pulumi", "rich"))

@@ -14,8 +14,6 @@ from provider.core.bundle.kdf import Password
 from provider.core.bundle.keys import encrypted_key, open_key
 from provider.core.bundle.library import attempt
 from provider.core.bundle.model import Budget, Bundle, BundleError, Contents, SealedKey, unreadable
-from provider.core.bundle.pbe import header_encryption
-from provider.core.bundle.pkcs12 import is_pfx, read_pfx, read_pkcs7
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
@@ -120,6 +118,8 @@ def _what_it_is(data: bytes) -> str:
 
 def _read_binary(node: Node, contents: Contents, password: Password) -> None:
     """Add what a binary file holds."""
+    from provider.core.bundle.pkcs12 import is_pfx, read_pfx  # noqa: PLC0415 - a PEM file needs none of it
+
     tags = tuple(child.tag for child in node.children())
     if is_pfx(node):
         contents.add(read_pfx(node, password, contents.budget))
@@ -144,6 +144,8 @@ def _read_block(block: Block, contents: Contents, password: Password) -> None:
     elif block.label in _PKCS7:
         _read_pkcs7(der.parse(block.data), contents)
     elif block.label == "PKCS12":  # as GnuTLS writes it
+        from provider.core.bundle.pkcs12 import read_pfx  # noqa: PLC0415 - most PEM files need none of it
+
         contents.add(read_pfx(der.parse(block.data), password, contents.budget))
     elif block.label.endswith("PRIVATE KEY"):
         raise unreadable(
@@ -155,12 +157,16 @@ def _read_block(block: Block, contents: Contents, password: Password) -> None:
 
 
 def _read_pkcs7(node: Node, contents: Contents) -> None:
+    from provider.core.bundle.pkcs12 import read_pkcs7  # noqa: PLC0415 - as above
+
     for certificate in read_pkcs7(node):
         contents.add_certificate(certificate)
 
 
 def _private_key(block: Block) -> SealedKey:
     if block.dek_info is not None:
+        from provider.core.bundle.pbe import header_encryption  # noqa: PLC0415 - only for what is encrypted
+
         return SealedKey(data=block.data, encryption=header_encryption(block.dek_info))
     if block.label == "ENCRYPTED PRIVATE KEY":
         return encrypted_key(block.data)

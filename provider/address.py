@@ -1,0 +1,52 @@
+"""The connection address: a DNS name, as it is in a certificate."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_address
+
+__all__ = ["dns_name", "split_address"]
+
+_LAST_PORT = 65535
+# A label of letters, digits and hyphens (RFC 1123); with two hyphens in the third place it may be an A-label.
+_LABEL = r"(?!..--)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_PLAIN = re.compile(rf"(?!.{{254}}){_LABEL}(?:\.{_LABEL})*", re.ASCII | re.IGNORECASE)
+
+
+def split_address(address: str) -> tuple[str, int | None]:
+    """Return the host of a connection address in A-labels (RFC 5890), lower case, and its port where it has one.
+
+    Raises:
+        ValueError: It is a URL, an IP address, or no DNS name; the message goes after the name of what was given.
+    """
+    host, colon, port = address.partition(":")
+    if "://" in address or "/" in address:
+        raise ValueError(f"is a host name with an optional port, without a scheme or a path, not {address!r}")
+    if colon and not (port.isascii() and port.isdigit() and 0 < int(port) <= _LAST_PORT):
+        raise ValueError(f"has the port {port!r}: a port is a number from 1 to 65535")
+    try:
+        ip_address(host)
+    except ValueError:
+        pass
+    else:
+        raise ValueError(f"must be a DNS name, not the IP address {host}: devices match the SAN of type DNS (RFC 9525)")
+    return dns_name(host), int(port) if port else None
+
+
+def dns_name(host: str) -> str:
+    """Return a DNS name in A-labels, lower case.
+
+    Raises:
+        ValueError: It is none, or ends with a dot.
+    """
+    if _PLAIN.fullmatch(host):
+        return host.lower()
+    import idna  # noqa: PLC0415 - of most names nothing has to be looked up in Unicode's tables
+
+    try:
+        name = idna.encode(host, uts46=True, std3_rules=True).decode()
+    except (idna.IDNAError, UnicodeError):
+        raise ValueError(f"{host!r} is not a DNS name (letters, digits, hyphens and dots)") from None
+    if name.endswith("."):
+        raise ValueError(f"{name!r} must be written without the trailing dot")
+    return name

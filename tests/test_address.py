@@ -1,0 +1,66 @@
+"""The connection address, held against the library that knows all of Unicode."""
+
+from __future__ import annotations
+
+import idna
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from provider.address import dns_name, split_address
+
+LABELS = st.one_of(
+    st.text("abcXYZ019-", max_size=66),
+    st.sampled_from(["xn--bcher-kva", "xn--", "ab--c", "bücher", "a_b", "*", "\u017f", "\u212a"]),
+)
+
+
+@given(st.lists(LABELS, max_size=8).map(".".join))
+def test_a_name_that_is_not_looked_up_is_the_one_that_a_lookup_gives(host: str) -> None:
+    """Plain names take a short way, which agrees with IDNA (UTS #46) on every name."""  # R19
+    try:
+        expected = idna.encode(host, uts46=True, std3_rules=True).decode()
+    except (idna.IDNAError, UnicodeError):
+        expected = "."
+    if expected.endswith("."):
+        with pytest.raises(ValueError, match=r"is not a DNS name|without the trailing dot"):
+            dns_name(host)
+    else:
+        assert dns_name(host) == expected
+
+
+@pytest.mark.parametrize(
+    ("address", "found"),
+    [
+        ("mdm.example.com", ("mdm.example.com", None)),
+        ("MDM.Example.com:8443", ("mdm.example.com", 8443)),
+        ("bücher.example", ("xn--bcher-kva.example", None)),
+        ("a" * 63 + ".example", ("a" * 63 + ".example", None)),
+    ],
+)
+def test_an_address_is_a_host_and_a_port(address: str, found: tuple[str, int | None]) -> None:
+    """Lower case, in A-labels."""  # R19
+    assert split_address(address) == found
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("https://mdm.example.com", "without a scheme or a path"),
+        ("mdm.example.com/path", "without a scheme or a path"),
+        ("mdm.example.com:0", "has the port '0'"),
+        ("mdm.example.com:65536", "has the port '65536'"),
+        ("mdm.example.com:", "has the port ''"),
+        ("mdm.example.com:٣", "has the port '٣'"),
+        ("192.0.2.1", "not the IP address 192.0.2.1"),
+        ("mdm.example.com.", "without the trailing dot"),
+        ("", "is not a DNS name"),
+        ("a b", "is not a DNS name"),
+        ("-a.example", "is not a DNS name"),
+        ("a" * 64 + ".example", "is not a DNS name"),
+    ],
+)
+def test_what_is_no_address_is_told(address: str, said: str) -> None:
+    """Each in words that say what is expected."""
+    with pytest.raises(ValueError, match=said):
+        split_address(address)
