@@ -97,7 +97,12 @@ class Distributor:
             sent += len(batch)
         for notice in notices:
             self._report(notice)
-        self._report(f"profile queued for {sent} of {len(delivery.enrollment_ids)} devices")
+        count = len(delivery.enrollment_ids)
+        self._report(
+            f"profile queued for {sent} of {count} devices"
+            if sent
+            else f"all {count} devices were sent the profile before"
+        )
         return sent
 
     def _not_sent(self, delivery: Delivery) -> list[str]:

@@ -26,4 +26,6 @@ def told(notice: Notice, now: datetime) -> str:
         distance = f"{(now - notice.due).days} days ago"
     else:
         distance = f"{days} days left" if days != 1 else "1 day left"
-    return f"{notice.message} ({notice.due.astimezone():%Y-%m-%d %H:%M %Z} here, {distance})"
+    local = notice.due.astimezone()
+    here = f"{local:%Y-%m-%d %H:%M %Z} here, " if local.utcoffset() else ""
+    return f"{notice.message} ({here}{distance})"

@@ -49,6 +49,15 @@ def test_a_moment_is_told_in_local_time_with_the_days_left(before: timedelta, sa
     )
 
 
+def test_where_local_time_is_utc_it_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most pipelines run in UTC."""
+    with monkeypatch.context() as patched:
+        patched.setenv("TZ", "UTC")
+        time.tzset()
+        assert told(notice(DUE), DUE - timedelta(days=3)) == "main expires on 2040-01-31 23:55 UTC (3 days left)"
+    time.tzset()
+
+
 def test_a_notice_without_a_moment_is_its_message() -> None:
     """Nothing is added."""
     assert told(notice(None), DUE) == "main expires on 2040-01-31 23:55 UTC"

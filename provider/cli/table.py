@@ -59,7 +59,9 @@ def _table(one: Overview) -> Table:
         if certificate is not None or one.problem is None:  # of an unknown pair nobody can say "none"
             _certificate(table, slot, certificate)
     if one.apply_at is not None:
-        table.add_row("applied", f"{_utc(one.apply_at)} ({one.apply_at.astimezone():%Y-%m-%d %H:%M:%S %Z})")
+        local = one.apply_at.astimezone()
+        here = f" ({local:%Y-%m-%d %H:%M:%S %Z})" if local.utcoffset() else ""
+        table.add_row("applied", f"{_utc(one.apply_at)}{here}")
     if one.scheduled:
         table.add_row("", "by a schedule in AWS, with nobody running anything")
     if one.distribution is not None:

@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from pulumi.dynamic import (
-    CheckFailure,
-    CheckResult,
-    CreateResult,
-    DiffResult,
-    ReadResult,
-    Resource,
-    ResourceProvider,
-    UpdateResult,
-)
+from pulumi.dynamic import CheckResult, CreateResult, ReadResult, Resource, UpdateResult
 
 from provider.core.decision import Severity
 from provider.core.steps import described
 from provider.errors import DefinitionError, IosMdmError
 from provider.resources.engine import progress, tell
+from provider.resources.hooks import InputsProvider, refusal
 from provider.resources.wire import (
     certificate_block,
     desired_block,
@@ -40,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import pulumi
-    from pulumi.dynamic import ConfigureRequest
+    from pulumi.dynamic import CheckFailure
 
     from provider.bundles import BundleReader
     from provider.core.model import Credential, ObservedPair
@@ -50,16 +41,11 @@ if TYPE_CHECKING:
 
 __all__ = ["CertificatePair", "CertificatePairProvider"]
 
-_INPUTS = ("server", "secret", "owner", "aws", "definition", "distributed", "bundles", "desired", "repairs")
 
-
-class CertificatePairProvider(ResourceProvider):
+class CertificatePairProvider(InputsProvider):
     """Translates between the engine and :class:`provider.service.PairService`."""
 
-    def configure(self, req: ConfigureRequest) -> None:
-        """Make an exception one line: its text says what to do, and a traceback hides it."""
-        del req
-        sys.tracebacklimit = 0
+    inputs = ("server", "secret", "owner", "aws", "definition", "distributed", "bundles", "desired", "repairs")
 
     def check(self, _olds: Mapping[str, object], news: Mapping[str, object]) -> CheckResult:
         """Compute what the pair should be, so that the engine can show it; look, but write nothing."""
@@ -75,9 +61,9 @@ class CertificatePairProvider(ResourceProvider):
                 view = service.look(_request(inputs, known=bool(olds), devices=devices))
                 if view.observed is None and olds:
                     raise _gone(inputs)
-                failures = [] if offers is None else [CheckFailure("definition", one) for one in offers.refused(view)]
+                failures = [] if offers is None else [refusal(one) for one in offers.refused(view)]
             except IosMdmError as error:
-                failures = [CheckFailure(_property(error), str(error))]
+                failures = [refusal(error)]
             else:
                 if offers is not None:
                     for severity, message in offers.told(view):
@@ -86,14 +72,6 @@ class CertificatePairProvider(ResourceProvider):
                     tell(str(inputs["server"]), notice.severity, told(notice, view.now))
                 inputs |= _desired(olds, inputs, view)
         return CheckResult(inputs, failures)
-
-    def diff(self, _id: str, _olds: Mapping[str, object], _news: Mapping[str, object]) -> DiffResult:
-        """Compare inputs with the inputs that the last outputs echo; pure. Nothing ever replaces a pair (R32)."""
-        olds, news = cast("Wire", plain(_olds)), cast("Wire", plain(_news))
-        changed = any(olds.get(key) != news.get(key) for key in _INPUTS)
-        # A class that moved must heal in state while its old path still imports.
-        changed = changed or _olds.get("__provider") != _news.get("__provider")
-        return DiffResult(changes=changed, replaces=[], delete_before_replace=False)
 
     def create(self, props: Mapping[str, object]) -> CreateResult:
         """Issue what is missing, or adopt what an interrupted or destroyed stack left."""
@@ -113,7 +91,7 @@ class CertificatePairProvider(ResourceProvider):
         block = _observed_block(outputs, observed)
         if block is not None:
             outputs["desired"] = block
-        return ReadResult(id_, dict(outputs), {key: outputs[key] for key in _INPUTS})
+        return ReadResult(id_, dict(outputs), {key: outputs[key] for key in self.inputs})
 
     def delete(self, _id: str, _props: Mapping[str, object]) -> None:
         """Schedule the deletion of the secret; until the recovery window ends, ``up`` brings the same pair back."""
@@ -240,7 +218,7 @@ def _unchangeable(olds: Wire, news: Wire) -> list[CheckFailure]:
         f"the pair of {news['server']} is in the secret {olds['secret']}, and its consumers read it there: set "
         "aws.secretPrefix back. To move it, declare a server of another name and let devices trust both first"
     )
-    return [CheckFailure("secret", reason)]
+    return [refusal(reason)]
 
 
 def _gone(inputs: Wire) -> IosMdmError:
@@ -251,15 +229,11 @@ def _gone(inputs: Wire) -> IosMdmError:
     )
 
 
-def _property(error: IosMdmError) -> str:
-    return "definition" if isinstance(error, DefinitionError) else "secret"
-
-
 def _desired(olds: Wire, inputs: Wire, view: PairView) -> Wire:
     """Return the computed inputs: the desired state, and the counter that makes a repair a change."""
     repairs = olds.get("repairs", 0)
     block: Wire = {"desired": desired_block(view.desired), "repairs": repairs}
-    same = all(olds.get(key) == {**inputs, **block}.get(key) for key in _INPUTS)
+    same = CertificatePairProvider.same(olds, {**inputs, **block})
     if olds and same and view.step is not None:
         tell(
             str(inputs["server"]),

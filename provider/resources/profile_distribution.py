@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from pulumi.dynamic import (
-    CheckFailure,
-    CheckResult,
-    CreateResult,
-    DiffResult,
-    ReadResult,
-    Resource,
-    ResourceProvider,
-    UpdateResult,
-)
+from pulumi.dynamic import CheckResult, CreateResult, ReadResult, Resource, UpdateResult
 
 from provider.core.decision import Phase, Severity
 from provider.errors import DefinitionError, IosMdmError, StoreError
 from provider.resources.engine import progress, tell
+from provider.resources.hooks import InputsProvider, refusal
 from provider.resources.wire import known, plain
 from provider.settings import AwsSettings, DistributionSettings
 
@@ -28,34 +19,28 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import pulumi
-    from pulumi.dynamic import ConfigureRequest
 
     from provider.ports import Ledger, MdmChannel
     from provider.resources.wire import Wire
 
 __all__ = ["ProfileDistribution", "ProfileDistributionProvider"]
 
-_INPUTS = (
-    "server",
-    "secret",
-    "host",
-    "aws",
-    "distribution",
-    "trusted",
-    "pems",
-    "deviceCount",
-    "devicesSha256",
-    "revision",
-)
 
-
-class ProfileDistributionProvider(ResourceProvider):
+class ProfileDistributionProvider(InputsProvider):
     """Translates between the engine and :class:`provider.distribution.Distributor`."""
 
-    def configure(self, req: ConfigureRequest) -> None:
-        """Make an exception one line: its text says what to do, and a traceback hides it."""
-        del req
-        sys.tracebacklimit = 0
+    inputs = (
+        "server",
+        "secret",
+        "host",
+        "aws",
+        "distribution",
+        "trusted",
+        "pems",
+        "deviceCount",
+        "devicesSha256",
+        "revision",
+    )
 
     def check(self, _olds: Mapping[str, object], news: Mapping[str, object]) -> CheckResult:
         """Read the list of devices, and tell whether there is another profile to send; send nothing."""
@@ -76,15 +61,8 @@ class ProfileDistributionProvider(ResourceProvider):
             if known(inputs["pems"]):
                 _profile(inputs)
         except IosMdmError as error:
-            return CheckResult(inputs, [CheckFailure("distribution", str(error))])
+            return CheckResult(inputs, [refusal(error)])
         return CheckResult(inputs, [])
-
-    def diff(self, _id: str, _olds: Mapping[str, object], _news: Mapping[str, object]) -> DiffResult:
-        """Compare inputs with the inputs that the last outputs echo; pure."""
-        olds, news = cast("Wire", plain(_olds)), cast("Wire", plain(_news))
-        changed = any(olds.get(key) != news.get(key) for key in _INPUTS)
-        changed = changed or _olds.get("__provider") != _news.get("__provider")
-        return DiffResult(changes=changed, replaces=[], delete_before_replace=False)
 
     def create(self, props: Mapping[str, object]) -> CreateResult:
         """Queue the profile for every device."""

@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING, cast
 
-from pulumi.dynamic import (
-    CheckFailure,
-    CheckResult,
-    CreateResult,
-    DiffResult,
-    ReadResult,
-    Resource,
-    ResourceProvider,
-    UpdateResult,
-)
+from pulumi.dynamic import CheckResult, CreateResult, ReadResult, Resource, UpdateResult
 
 from provider.core.decision import Severity
 from provider.errors import IosMdmError
 from provider.resources.engine import progress, tell
+from provider.resources.hooks import InputsProvider, refusal
 from provider.resources.wire import known, plain, switch_of
 from provider.settings import AwsSettings, PromotionSettings
 
@@ -27,23 +18,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import pulumi
-    from pulumi.dynamic import ConfigureRequest
 
     from provider.resources.wire import Wire
     from provider.switching import SwitchRequest, SwitchService
 
 __all__ = ["Promotion", "PromotionProvider"]
 
-_INPUTS = ("server", "secret", "secretArn", "aws", "promotion", "wish", "slots", "switch", "repairs")
 
-
-class PromotionProvider(ResourceProvider):
+class PromotionProvider(InputsProvider):
     """Translates between the engine and :class:`provider.switching.SwitchService`."""
 
-    def configure(self, req: ConfigureRequest) -> None:
-        """Make an exception one line: its text says what to do, and a traceback hides it."""
-        del req
-        sys.tracebacklimit = 0
+    inputs = ("server", "secret", "secretArn", "aws", "promotion", "wish", "slots", "switch", "repairs")
 
     def check(self, _olds: Mapping[str, object], news: Mapping[str, object]) -> CheckResult:
         """Tell whether the schedules are what they should be; look, but write nothing."""
@@ -53,24 +38,16 @@ class PromotionProvider(ResourceProvider):
             # While the pair is updated its outputs are unknown, but of the same certificates they stay the same.
             inputs |= {key: olds[key] for key in ("switch", "secretArn") if not known(inputs[key])}
         inputs["repairs"] = olds.get("repairs", 0)
-        same = all(olds.get(key) == inputs[key] for key in _INPUTS)
-        if olds and same:
+        if olds and self.same(olds, inputs):
             try:
                 changed = _service(inputs).drift(_request(inputs))
             except IosMdmError as error:
-                return CheckResult(inputs, [CheckFailure("promotion", str(error))])
+                return CheckResult(inputs, [refusal(error)])
             if changed:
                 message = f"not as it should be, and made so by `up`: the schedule {', '.join(changed)}"
                 tell(str(inputs["server"]), Severity.WARNING, message)
                 inputs["repairs"] = int(cast("int", inputs["repairs"])) + 1
         return CheckResult(inputs, [])
-
-    def diff(self, _id: str, _olds: Mapping[str, object], _news: Mapping[str, object]) -> DiffResult:
-        """Compare inputs with the inputs that the last outputs echo; pure."""
-        olds, news = cast("Wire", plain(_olds)), cast("Wire", plain(_news))
-        changed = any(olds.get(key) != news.get(key) for key in _INPUTS)
-        changed = changed or _olds.get("__provider") != _news.get("__provider")
-        return DiffResult(changes=changed, replaces=[], delete_before_replace=False)
 
     def create(self, props: Mapping[str, object]) -> CreateResult:
         """Make the schedules, after their role and queue."""
