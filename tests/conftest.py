@@ -1,5 +1,12 @@
-"""Fixtures that several folders of tests share: the real tools and services, started once a session."""
+"""What several folders of tests share: the real tools and services, started once a session, and how many workers."""
+
+import os
 
 from tools.services.testing import executables, mdm_services
 
 __all__ = ["executables", "mdm_services"]
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return how many workers `-n auto` starts: tests of the engine wait for processes as long as they compute."""
+    return (os.cpu_count() or 1) + 2

@@ -202,8 +202,14 @@ class TestIssues:
         raised = definition(main=IssueMain(key=KeyType.EC_P256, generation=2))
         assert policies.new_main_asked(at(END, raised)) is not None
         assert policies.new_main_asked(at(END)) is None
-        begun = pair(main(), version(facts(2), Role.MAIN, Label.STAGED))
-        assert policies.new_main_asked(at(END, observed=begun)) is not None
+        begun = version(facts(2, issued=END), Role.MAIN, Label.STAGED)
+        assert policies.new_main_asked(at(END, observed=pair(main(), begun))) is not None
+
+    def test_a_new_main_that_expired_before_it_was_main_is_not_asked_for(self) -> None:
+        """A run began with it and came to nothing for as long as it was valid: it has to be asked for again."""  # R13
+        begun = version(facts(2), Role.MAIN, Label.STAGED)
+        assert policies.new_main_asked(at(END - SECOND, observed=pair(main(), begun))) is not None
+        assert policies.new_main_asked(at(END, observed=pair(main(), begun))) is None
 
 
 class TestWarnings:

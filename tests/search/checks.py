@@ -45,6 +45,8 @@ def main_has_a_successor(before: Secret | None, after: Secret, now: datetime) ->
     change = promoted(before, after)
     if before is None or change is None or not valid_at(change[0].facts, now):
         return ""
+    if (change[0].facts.sha256, change[0].facts.root) == (change[1].facts.sha256, change[1].facts.root):
+        return ""  # the same certificate, with another chain
     # The label may have got lost: what a certificate was made for, and that nobody deleted it, is what counts.
     if change[1].role is Role.RESERVE and not change[1].deleted:
         return ""

@@ -32,10 +32,24 @@ if TYPE_CHECKING:
     from provider.core.model import CertificateFacts, ObservedPair
     from provider.core.steps import Step
 
-__all__ = ["ARN", "SECRET", "Secret", "Value", "carried_out", "describe", "fingerprint", "moved", "number", "observe"]
+__all__ = [
+    "ARN",
+    "CHAIN",
+    "SECRET",
+    "Secret",
+    "Value",
+    "carried_out",
+    "describe",
+    "fingerprint",
+    "moved",
+    "number",
+    "observe",
+]
 
 SECRET = "ios-mdm/berlin"  # noqa: S105 - a name
 ARN = f"arn:aws:secretsmanager:eu-west-1:123456789012:secret:{SECRET}-Mem0ry"
+CHAIN = "1" * 16
+"""Digest of the chain of a custom main that is there at the beginning."""
 _DELETED_AT = datetime(2040, 1, 1, tzinfo=UTC)
 _VERSIONS = {version_id(SECRET, ordinal): ordinal for ordinal in range(1, 65)}
 _TAGS = {facts_tag(version): ordinal for version, ordinal in _VERSIONS.items()}
@@ -47,7 +61,7 @@ class Value:
 
     Args:
         facts: as they are derived from the certificate itself.
-        made_as: what it was asked for as: key and days, or the fingerprint of a file.
+        made_as: what it was asked for as: key and days, or the fingerprint and chain of a file.
         role: the slot that it was made for.
         follows: the main beside which it was made; 0 for none.
         was_main: it has held AWSCURRENT.
@@ -179,7 +193,7 @@ def carried_out(secret: Secret | None, step: Step, *, observed: ObservedPair | N
         case Issue(request=request) | Install(request=request):
             secret = _stored(secret, request, observed, now)
         case RecordFacts():
-            secret = _recorded(secret, step, now)
+            secret = _recorded(secret, step, observed, now)
         case MoveLabel():
             to = None if step.to is None else number(step.to.version_id)
             current = None if step.current is None else number(step.current.version_id)
@@ -203,7 +217,11 @@ def moved(secret: Secret, label: str, *, to: int | None, current: int | None) ->
 
 
 def _made_as(request: Request) -> tuple[str, int]:
-    return (request.offered.sha256, 0) if isinstance(request, InstallRequest) else (request.key, request.validity_days)
+    return (
+        (request.offered.sha256 + request.offered.chain, 0)
+        if isinstance(request, InstallRequest)
+        else (request.key, request.validity_days)
+    )
 
 
 def _stored(secret: Secret, request: Request, observed: ObservedPair | None, now: datetime) -> Secret:
@@ -228,7 +246,13 @@ def _stored(secret: Secret, request: Request, observed: ObservedPair | None, now
     return stored.labelled(Label.MAIN, request.ordinal) if len(stored.values) == 1 else stored
 
 
-def _recorded(secret: Secret, step: RecordFacts, now: datetime) -> Secret:
+def _waits(observed: ObservedPair | None, value: Value) -> bool:
+    """Return whether a certificate is the reserve already, and is installed anew for its chain."""
+    reserve = None if observed is None or observed.reserve_since is None else observed.reserve
+    return reserve is not None and reserve.facts is not None and reserve.facts.sha256 == value.facts.sha256
+
+
+def _recorded(secret: Secret, step: RecordFacts, observed: ObservedPair | None, now: datetime) -> Secret:
     value = secret.value(step.ordinal)
     assert value is not None
     role, request = step.role, step.request
@@ -238,7 +262,7 @@ def _recorded(secret: Secret, step: RecordFacts, now: datetime) -> Secret:
             role = Role.DELETED
         elif role is Role.MAIN:
             tags[MAIN_GENERATION_TAG] = str(step.generation)
-        elif isinstance(request, InstallRequest):
+        elif isinstance(request, InstallRequest) and not _waits(observed, value):
             tags[RESERVE_SINCE_TAG] = moment_value(now)
     facts = replace(value.facts, generation=step.generation)
     # Until it is recorded, a certificate answers whatever request of its kind comes first.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from provider.core.definition import (
     AfterDays,
     At,
+    InstallMain,
     InstallReserve,
     IssueMain,
     IssueReserve,
@@ -21,7 +22,7 @@ from provider.core.definition import (
     When,
 )
 from provider.core.moments import BACKDATED
-from tests.search.pair import fingerprint
+from tests.search.pair import CHAIN, fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,24 +71,47 @@ class Seed(StrEnum):
 
 
 OFFERED = Offered(
-    sha256="c" * 64, root="d" * 64, not_before=START - 10 * DAY, not_after=END + 300 * DAY - timedelta(seconds=1)
+    sha256="c" * 64,
+    root="d" * 64,
+    not_before=START - 10 * DAY,
+    not_after=END + 300 * DAY - timedelta(seconds=1),
+    chain="c" * 16,
 )
 """A custom certificate that is valid from before everything until long after the first main."""
+_IN_USE = Offered(
+    sha256=fingerprint(1),
+    root=fingerprint(1),
+    not_before=START - BACKDATED,
+    not_after=END - timedelta(seconds=1),
+    chain=CHAIN,
+)
+"""The custom main of the beginning."""
+_NEXT = replace(OFFERED, root=_IN_USE.root, chain="a" * 16)
+"""A custom reserve for it: they share a root (R24)."""
+_OTHER = replace(_NEXT, sha256="e" * 64, chain="e" * 16)
+_LATER = replace(_NEXT, not_before=END - 20 * DAY)
+
+
+def _renewed(offered: Offered) -> Offered:
+    """Return the same certificate in a file with another chain."""
+    return replace(offered, chain=f"{int(offered.chain, 16) + 1:016x}")
 
 
 def _definition(
     reserve: IssueReserve | InstallReserve | NoReserve | None = None,
     *,
+    main: Offered | None = None,
     confirm: int | None = None,
     hold: bool = False,
     main_generation: int = 1,
+    confirmed: str | None = None,
 ) -> PairDefinition:
     return PairDefinition(
         name="berlin",
         host="mdm.example.com",
-        main=IssueMain(key=KeyType.EC_P256, generation=main_generation),
+        main=IssueMain(key=KeyType.EC_P256, generation=main_generation) if main is None else InstallMain(offered=main),
         reserve=reserve,
-        confirm=None if confirm is None else fingerprint(confirm),
+        confirm=confirmed if confirm is None else fingerprint(confirm),
         distributed=True,
         promotion=Promotion(hold=hold),
     )
@@ -105,6 +129,18 @@ DEFINITIONS: Mapping[str, PairDefinition] = {
     "a custom one": _definition(InstallReserve(offered=OFFERED)),
     "a custom one after seven days": _definition(InstallReserve(offered=OFFERED, apply=AfterDays(days=7))),
     "a new main": _definition(main_generation=2),
+    "main from a file": _definition(main=_IN_USE),
+    "main's chain renewed": _definition(main=_renewed(_IN_USE)),
+    "both from files": _definition(InstallReserve(offered=_NEXT), main=_IN_USE),
+    "main's chain renewed beside a reserve": _definition(InstallReserve(offered=_NEXT), main=_renewed(_IN_USE)),
+    "both chains renewed": _definition(InstallReserve(offered=_renewed(_NEXT)), main=_renewed(_IN_USE)),
+    "both, after seven days": _definition(InstallReserve(offered=_NEXT, apply=AfterDays(days=7)), main=_IN_USE),
+    "both, after seven days, renewed": _definition(
+        InstallReserve(offered=_renewed(_NEXT), apply=AfterDays(days=7)), main=_renewed(_IN_USE)
+    ),
+    "another file": _definition(InstallReserve(offered=_OTHER), main=_IN_USE),
+    "another file, confirmed": _definition(InstallReserve(offered=_OTHER), main=_IN_USE, confirmed=_NEXT.sha256),
+    "a file that is valid later": _definition(InstallReserve(offered=_LATER), main=_IN_USE),
 }
 
 

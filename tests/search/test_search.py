@@ -31,6 +31,26 @@ STORIES = {
     "a custom reserve, earlier": Story(
         definitions=("a custom one after seven days", "a custom one"), moments=EARLY, highest=2
     ),
+    "a changed chain of main": Story(
+        definitions=("main from a file", "main's chain renewed"), moments=LATE, custom=True, highest=4
+    ),
+    "a changed chain of main, and an operator": Story(
+        definitions=("main from a file", "main's chain renewed"), moments=LATE[1:2], custom=True, operator=True
+    ),
+    "a changed chain of main beside a reserve": Story(
+        definitions=("both from files", "main's chain renewed beside a reserve"), moments=LATE[1:], custom=True
+    ),
+    "changed chains": Story(definitions=("both from files", "both chains renewed"), moments=LATE[1:], custom=True),
+    "changed chains, earlier": Story(
+        definitions=("both, after seven days", "both, after seven days, renewed"), moments=EARLY[:2], custom=True
+    ),
+    "another file": Story(
+        definitions=("both from files", "another file", "another file, confirmed"), moments=LATE, custom=True, highest=3
+    ),
+    "a file that is valid later": Story(
+        definitions=("a file that is valid later", "main from a file"), moments=LATE, custom=True, highest=3
+    ),
+    "from issued to custom": Story(definitions=("a custom one", "both from files"), moments=LATE, highest=3),
     "a rollback": Story(definitions=("now",), moments=EARLY, operator=True),
     "a rollback, twice": Story(definitions=("at",), moments=LATE, operator=True),
     "a switch that an operator took back": Story(definitions=("auto", "at"), moments=LATE, operator=True, dies=False),

@@ -37,7 +37,7 @@ from provider.core.moments import valid_at
 from provider.core.steps import Install, Issue, next_step
 from provider.service import PairRequest
 from tests.search.deciding import OWNER, Armed, Deciding, mask
-from tests.search.pair import SECRET, carried_out, observe
+from tests.search.pair import CHAIN, SECRET, carried_out, observe
 from tests.search.state import Next, Run, State
 from tests.search.story import DEFINITIONS, START, Seed
 
@@ -142,10 +142,19 @@ class World:
 
     def _met(self, state: State, event: str) -> Next:
         """Hold what the server presents against what the device trusts."""
-        lost = state.device is not None and not state.device >> state.served & 1
+        lost = state.device is not None and not self._trusts(state, state.device, state.served)
         return Next(
             state, event, f"the device does not trust certificate {state.served}, which is served" if lost else ""
         )
+
+    def _trusts(self, state: State, certificates: int, ordinal: int) -> bool:
+        """Return whether a device with these certificates in its profile accepts one: it trusts their roots (R16)."""
+        if certificates >> ordinal & 1:
+            return True
+        secret = self._deciding.secrets[state.secret]
+        values = () if secret is None else secret.values
+        roots = {value.facts.root for value in values if certificates >> value.facts.ordinal & 1}
+        return any(value.facts.root in roots for value in values if value.facts.ordinal == ordinal)
 
     def _schedule(self, state: State) -> Iterator[Next]:
         """AWS acts on a schedule that is due."""
@@ -193,7 +202,7 @@ class World:
             complaint = f"certificate {main} became main on hold"
         if (
             state.device is not None
-            and not state.device >> main & 1
+            and not all(self._trusts(state, profile, main) for profile in (state.device, *state.queue))
             and self._excused(state, former, main, by_run=by_run)
         ):
             after = after._replace(device=None, queue=())
@@ -201,7 +210,7 @@ class World:
 
     def _excused(self, state: State, former: int, main: int, *, by_run: bool) -> bool:
         """Return whether a device that does not trust the new main yet is not looked at any further."""
-        offline = bool(state.queue) and bool(state.queue[-1] >> main & 1)
+        offline = bool(state.queue) and self._trusts(state, state.queue[-1], main)
         too_late = by_run and not state.carried >> main & 1 and not self._valid(state, former, state.moment)
         secret = self._deciding.secrets[state.secret]
         value = None if secret is None else secret.value(main)
@@ -357,8 +366,13 @@ def first_pair(source: Source) -> Secret:
         step = next_step(desired(wish, pair, START), pair, setting)
         if step is None:
             assert secret is not None
-            value = replace(secret.values[0], facts=replace(secret.values[0].facts, source=source))
-            tags = ((key, text.replace(" source=issued ", f" source={source} ")) for key, text in secret.tags)
+            if source is Source.ISSUED:
+                return secret
+            value = replace(secret.values[0], facts=replace(secret.values[0].facts, source=source, chain=CHAIN))
+            tags = (
+                (key, text.replace("source=issued generation=1", f"source={source} chain={CHAIN}"))
+                for key, text in secret.tags
+            )
             return replace(secret, values=(value,), tags=tuple(tags))
         secret = carried_out(secret, step, observed=pair, now=START)
 
