@@ -1,5 +1,6 @@
 """The Pulumi program: a component for each server of the stack's configuration."""
 
+import asyncio
 import gc
 import sys
 
@@ -8,8 +9,7 @@ import pulumi
 from components import IosMdmServer, load_settings
 from provider.errors import DefinitionError
 
-ALREADY_EXPLAINED = 32
-"""The exit code that tells the engine that the user has been told what is wrong."""
+ALREADY_EXPLAINED = 32  # the exit code that tells the engine that the user has been told what is wrong
 
 try:
     settings = load_settings(pulumi.Config())
@@ -18,6 +18,13 @@ except DefinitionError as error:
         pulumi.log.error(line)
     sys.exit(ALREADY_EXPLAINED)
 
-servers = {server.name: IosMdmServer(server, settings.aws) for server in settings.servers}
-pulumi.export("servers", {name: server.summary for name, server in servers.items()})
-gc.freeze()  # at its end Python would look at each object once more
+
+async def program() -> dict[str, object]:
+    """Declare the servers, and let them begin: for what has not begun the SDK waits in quadratic time."""
+    servers = {server.name: IosMdmServer(server, settings.aws) for server in settings.servers}
+    await asyncio.sleep(0)
+    gc.freeze()  # at its end Python would look at each object once more
+    return {"servers": {name: server.summary for name, server in servers.items()}}
+
+
+pulumi.run(program)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -99,10 +101,11 @@ class IosMdmServer(pulumi.ComponentResource):
                 "server": server.name,
                 "secret": secret,
                 "secretArn": pair.secretArn,
-                "aws": kept,
+                "region": aws.region,
                 "promotion": server.promotion.model_dump(mode="json", by_alias=True, exclude_unset=True),
-                "wish": {key: definition[key] for key in ("main", "reserve", "warnDays") if key in definition},
-                "slots": pair.desired.apply(lambda desired: {slot: desired[slot] for slot in ("main", "reserve")}),
+                # Short, because what is here is handed on a dozen times a run: the pair shows what they stand for.
+                "wish": _digest({key: definition.get(key) for key in ("main", "reserve", "warnDays")}),
+                "slots": pair.desired.apply(lambda desired: f"{desired['main']}, {desired['reserve']}"),
                 "switch": pair.switch,
                 "after": after,
             },
@@ -118,6 +121,10 @@ def _devices(server: ServerSettings) -> int | None:
     if server.distribution is None or not (server.main.install or server.main.replace_now):
         return None
     return known_devices(server.distribution, base=Path.cwd())
+
+
+def _digest(block: _Block) -> str:
+    return hashlib.sha256(json.dumps(block, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _shown(slot: str, pair: CertificatePair) -> pulumi.Output[_Block | None]:

@@ -96,5 +96,5 @@ def test_a_program_starts_without_aws_and_cryptography(module: str) -> None:
 def test_the_program_imports_only_what_is_measured_here() -> None:
     """`__main__.py` imports Pulumi, the components and the errors, which the test above covers."""
     path = ROOT / "__main__.py"
-    assert imported(path) <= {"gc", "sys", "pulumi", "components", "provider.errors"}
+    assert imported(path) <= {"asyncio", "gc", "sys", "pulumi", "components", "provider.errors"}
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 30

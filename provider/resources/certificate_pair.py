@@ -111,7 +111,7 @@ class CertificatePairProvider(InputsProvider):
     def _applied(self, inputs: Wire, *, known: bool) -> Wire:
         result = _service(inputs).apply(_request(inputs, known=known))
         # The block is what check promised; what is there now may be further, if the clock passed a moment since.
-        return {**inputs, "desired": desired_block(result.view.desired), **_outputs(result)}
+        return {**inputs, "desired": desired_block(result.view.desired), **_outputs(result, inputs)}
 
 
 class CertificatePair(Resource, module="ios-mdm", name="CertificatePair"):
@@ -244,13 +244,14 @@ def _desired(olds: Wire, inputs: Wire, view: PairView) -> Wire:
     return block
 
 
-def _outputs(result: PairResult) -> Wire:
+def _outputs(result: PairResult, inputs: Wire) -> Wire:
     observed = result.view.observed
+    alarms = parse_server(inputs["definition"], str(inputs["server"])).promotion.alarm_arn is not None
     return {
         "certificates": {name_of(number): certificate_block(one) for number, one in result.certificates.items()},
         "applyAt": text(result.view.desired.apply_at),
         "secretArn": "" if observed is None else observed.arn,
-        "switch": switch_block(result.switch),
+        "switch": switch_block(result.switch, alarms=alarms),
     }
 
 

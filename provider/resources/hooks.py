@@ -22,6 +22,9 @@ __all__ = ["InputsProvider", "refusal"]
 class InputsProvider(ResourceProvider):
     """A provider whose resource changes when its inputs do, and is never replaced (R32)."""
 
+    # What Pulumi keeps of a provider is the path of its class, no secret: encrypting it is dear where there are many.
+    serialize_as_secret_always = False
+
     inputs: ClassVar[tuple[str, ...]]
     """Names of the inputs that state keeps."""
 

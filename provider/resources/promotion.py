@@ -12,7 +12,7 @@ from provider.errors import IosMdmError
 from provider.resources.engine import progress, tell
 from provider.resources.hooks import InputsProvider, refusal
 from provider.resources.wire import known, plain, switch_of
-from provider.settings import AwsSettings, PromotionSettings
+from provider.settings import PromotionSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +28,7 @@ __all__ = ["Promotion", "PromotionProvider"]
 class PromotionProvider(InputsProvider):
     """Translates between the engine and :class:`provider.switching.SwitchService`."""
 
-    inputs = ("server", "secret", "secretArn", "aws", "promotion", "wish", "slots", "switch", "repairs")
+    inputs = ("server", "secret", "secretArn", "region", "promotion", "wish", "slots", "switch", "repairs")
 
     def check(self, _olds: Mapping[str, object], news: Mapping[str, object]) -> CheckResult:
         """Tell whether the schedules are what they should be; look, but write nothing."""
@@ -37,6 +37,7 @@ class PromotionProvider(InputsProvider):
         if olds and all(olds.get(key) == inputs[key] for key in ("wish", "slots", "promotion")):
             # While the pair is updated its outputs are unknown, but of the same certificates they stay the same.
             inputs |= {key: olds[key] for key in ("switch", "secretArn") if not known(inputs[key])}
+        inputs["switch"] = _needed(inputs["switch"], _settings(inputs))
         inputs["repairs"] = olds.get("repairs", 0)
         if olds and self.same(olds, inputs):
             try:
@@ -87,9 +88,9 @@ class Promotion(Resource, module="ios-mdm", name="Promotion"):
 
     Args:
         name: of the resource: the server's.
-        inputs: ``server``, ``secret``, ``secretArn``, ``aws``, ``promotion``, ``wish`` (what the definition says of the
-            pair), ``slots`` (main and reserve by name), ``switch`` (an output of the pair), and ``after``: what must
-            have happened before, the distribution's outputs for example.
+        inputs: ``server``, ``secret``, ``secretArn``, ``region``, ``promotion``, ``wish`` (a digest of what the
+            definition says of the pair), ``slots`` (main and reserve by name), ``switch`` (an output of the pair), and
+            ``after``: what must have happened before, the distribution's outputs for example.
 
     Attributes:
         roleArn: of the role that the schedules act by; None where nothing is scheduled.
@@ -109,6 +110,19 @@ def _settings(inputs: Wire) -> PromotionSettings:
     return PromotionSettings.model_validate(inputs["promotion"])
 
 
+def _region(inputs: Wire) -> str | None:
+    # What an earlier version left in state has all settings for AWS, and is still to be deleted, or updated from.
+    block = cast("Wire", inputs.get("aws", inputs))
+    return cast("str | None", block.get("region"))
+
+
+def _needed(switch: object, settings: PromotionSettings) -> object:
+    """Return a switch without the alarms that nobody is told of: each value here is handed on a dozen times a run."""
+    if settings.alarm_arn is not None or not isinstance(switch, dict):
+        return switch
+    return {key: value for key, value in switch.items() if key == "promote"}
+
+
 def _armed(inputs: Wire) -> Wire:
     armed = _service(inputs).arm(_request(inputs))
     return {**inputs, "roleArn": armed.role, "deadLetterArn": armed.dead_letter}
@@ -121,7 +135,7 @@ def _service(inputs: Wire) -> SwitchService:
     from provider.adapters.secrets_manager import SecretsManager  # noqa: PLC0415 - the same
     from provider.switching import SwitchService  # noqa: PLC0415 - the same
 
-    region = AwsSettings.model_validate(inputs["aws"]).region
+    region = _region(inputs)
     return SwitchService(
         EventBridgeScheduler(region=region),
         AwsPrerequisites(region=region),

@@ -120,8 +120,13 @@ def offered_of(bundles: Wire) -> dict[str, Offered]:
     return found
 
 
-def switch_block(switch: Switch) -> Wire:
-    """Return what should happen by itself as an output; :func:`switch_of` reads it back."""
+def switch_block(switch: Switch, *, alarms: bool = True) -> Wire:
+    """Return what should happen by itself as an output; :func:`switch_of` reads it back.
+
+    Args:
+        switch: what should happen.
+        alarms: whether somebody is told of its alarms; without one they are left out.
+    """
     promote = switch.promote
     return {
         "promote": None
@@ -132,8 +137,8 @@ def switch_block(switch: Switch) -> Wire:
             "version": promote.version,
             "formerVersion": promote.former_version,
         },
-        "overdue": _alarm_block(switch.overdue),
-        "expiry": _alarm_block(switch.expiry),
+        "overdue": _alarm_block(switch.overdue if alarms else None),
+        "expiry": _alarm_block(switch.expiry if alarms else None),
     }
 
 
