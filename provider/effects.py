@@ -104,7 +104,7 @@ class Effects:
         if self._adopted(request.secret, version, observed):
             return
         self._report(f"installing certificate {wanted.ordinal} ({wanted.role}), {wanted.offered.sha256}")
-        credential = request.offered[wanted.offered.sha256]()
+        credential = request.offered[wanted.role]()
         if not _fulfils(credential, request.definition.host, wanted):
             raise DefinitionError(
                 f"{wanted.role}.install: the file has changed since it was checked, when its certificate was "

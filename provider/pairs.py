@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from provider.core.decision import Desired
     from provider.core.definition import PairDefinition
-    from provider.core.model import CertificateDetails, CertificateFacts, Credential, ObservedPair
+    from provider.core.model import CertificateDetails, CertificateFacts, Credential, ObservedPair, Role
     from provider.core.schedule import Switch
     from provider.core.steps import Step
 
@@ -34,7 +34,7 @@ class PairRequest:
         tags: the user's own, for the secret.
         kms_key: that the secret is created with; None for the account's default.
         endpoints: where to look what the server presents; empty for nowhere.
-        offered: gives the custom certificates that the definition offers, by the fingerprint of their leaf.
+        offered: gives the custom certificates that the definition offers, by the slot that they are for.
     """
 
     definition: PairDefinition
@@ -45,7 +45,7 @@ class PairRequest:
     tags: Mapping[str, str]
     kms_key: str | None = None
     endpoints: tuple[str, ...] = ()
-    offered: Mapping[str, Callable[[], Credential]] = field(default_factory=dict)
+    offered: Mapping[Role, Callable[[], Credential]] = field(default_factory=dict)
 
     @property
     def setting(self) -> Setting:

@@ -131,7 +131,8 @@ class Desk:
         reserve = None if reserve_chain is None else self.read(self.reserve, reserve_chain)
         installed = None if reserve is None else InstallReserve(offered=reserve.offered, apply=AfterDays(days=30))
         wanted = replace(definition(None), main=InstallMain(offered=main.offered), reserve=installed)
-        return Wish(definition=wanted, reads=tuple(one for one in (main, reserve) if one is not None))
+        reads = {Role.MAIN: main} if reserve is None else {Role.MAIN: main, Role.RESERVE: reserve}
+        return Wish(definition=wanted, reads=reads)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,11 +140,11 @@ class Wish:
     """A definition, and the files that it names."""
 
     definition: PairDefinition
-    reads: tuple[Read, ...]
+    reads: dict[Role, Read]
 
     def request(self, world: World) -> PairRequest:
         """Return the request for it."""
-        offered = {read.offered.sha256: read.credential for read in self.reads}
+        offered = {role: read.credential for role, read in self.reads.items()}
         return replace(world.request(self.definition), offered=offered)
 
     def apply(self, world: World) -> PairResult:
@@ -222,6 +223,24 @@ def test_a_reserve_keeps_its_period(desk: Desk) -> None:
     assert world.labels == {"AWSPREVIOUS": 1, "AWSCURRENT": 3}
 
 
+def test_a_promoted_reserve_gets_the_chain_that_main_names(desk: Desk) -> None:
+    """Both slots may name its file, and the one of main may be the newer; the other's is told of, and not installed."""
+    # R20 R32
+    world = World()
+    desk.wish(FIRST, FIRST).apply(world)
+    world.later(days=30)
+    desk.wish(FIRST, FIRST).apply(world)
+    promoted = replace(desk, main=desk.reserve)
+    result = promoted.wish(RENEWED, FIRST).apply(world)
+    assert world.labels == {"AWSPREVIOUS": 2, "AWSCURRENT": 3}
+    renewed = x509.load_pem_x509_certificates(stored(world, Label.MAIN)["tls.crt"].encode())
+    assert renewed == [desk.reserve.certificate, RENEWED.intermediate()]
+    assert result.view.desired.reserve is None
+    quiet = list(world.store.calls)
+    promoted.wish(RENEWED, FIRST).apply(world)
+    assert world.store.calls == quiet
+
+
 def test_another_root_is_another_certificate_to_the_devices(desk: Desk) -> None:
     """A healthy main does not move under another root, unless its fingerprint is given."""  # R24 R32
     world = World()
@@ -229,7 +248,7 @@ def test_another_root_is_another_certificate_to_the_devices(desk: Desk) -> None:
     moved = desk.wish(ELSEWHERE)
     with pytest.raises(DefinitionError, match="under another root") as refused:
         moved.apply(world)
-    sha256 = moved.reads[0].offered.sha256
+    sha256 = moved.reads[Role.MAIN].offered.sha256
     assert f"main.confirm: {sha256}" in str(refused.value)
     assert world.labels == {"AWSCURRENT": 1}
     named = replace(moved.definition, replace_main=True, confirm_main=sha256)
@@ -337,7 +356,7 @@ def test_a_file_that_changes_between_check_and_update_is_not_stored(desk: Desk) 
     """What was decided about is what is stored, chain included."""  # R32
     world = World()
     wish, other = desk.wish(FIRST), desk.wish(RENEWED)
-    request = replace(wish.request(world), offered={read.offered.sha256: read.credential for read in other.reads})
+    request = replace(wish.request(world), offered={Role.MAIN: other.reads[Role.MAIN].credential})
     with pytest.raises(DefinitionError, match="has changed since it was checked"):
         world.service.apply(request)
     assert values(world) == {}, SECRET

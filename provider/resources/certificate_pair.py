@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 from pulumi.dynamic import CheckResult, CreateResult, ReadResult, Resource, UpdateResult
 
 from provider.core.decision import Severity
+from provider.core.model import Role, Source
 from provider.core.steps import described
 from provider.errors import DefinitionError, IosMdmError
 from provider.resources.engine import progress, tell
@@ -23,6 +24,7 @@ from provider.resources.wire import (
     plain,
     switch_block,
     text,
+    with_roots,
 )
 from provider.settings import AwsSettings, parse_server
 from provider.wording import told
@@ -61,6 +63,7 @@ class CertificatePairProvider(InputsProvider):
                 view = service.look(_request(inputs, known=bool(olds), devices=devices))
                 if view.observed is None and olds:
                     raise _gone(inputs)
+                inputs["bundles"] = _with_roots(olds, inputs, view.observed)
                 failures = [] if offers is None else [refusal(one) for one in offers.refused(view)]
             except IosMdmError as error:
                 failures = [refusal(error)]
@@ -167,7 +170,7 @@ def _request(inputs: Wire, *, known: bool, devices: int | None = None) -> PairRe
     server = parse_server(inputs["definition"], str(inputs["server"]))
     aws = AwsSettings.model_validate(inputs["aws"])
     recorded = offered_of(cast("Wire", inputs.get("bundles") or {}))
-    definition = server.definition(main=recorded.get("main"), reserve=recorded.get("reserve"))
+    definition = server.definition(main=recorded.get(Role.MAIN), reserve=recorded.get(Role.RESERVE))
     return PairRequest(
         definition=replace(definition, distributed=bool(inputs.get("distributed")), devices=devices),
         secret=str(inputs["secret"]),
@@ -177,7 +180,7 @@ def _request(inputs: Wire, *, known: bool, devices: int | None = None) -> PairRe
         tags=aws.tags,
         kms_key=aws.kms_key,
         endpoints=server.looked_at,
-        offered={one.sha256: partial(_credential, inputs, slot) for slot, one in recorded.items()},
+        offered={role: partial(_credential, inputs, role) for role in recorded},
     )
 
 
@@ -200,14 +203,23 @@ def _bundles(inputs: Wire) -> BundleReader:
     return BundleReader(base=Path.cwd(), environ=os.environ, secrets=secrets)
 
 
-def _credential(inputs: Wire, slot: str) -> Credential:
+def _credential(inputs: Wire, role: Role) -> Credential:
     """Return a custom certificate with its key, read and judged once more where it is stored (R29, R32)."""
     from provider.resources.offers import Offers  # noqa: PLC0415 - cryptography only where needed
 
     server = parse_server(inputs["definition"], str(inputs["server"]))
     service = _service(inputs)
-    offers = Offers.read(server, service.observe(str(inputs["secret"])), {}, _bundles(inputs), service.now())
-    return offers.credential(slot)
+    recorded = cast("Wire", inputs["bundles"])
+    offers = Offers.read(server, service.observe(str(inputs["secret"])), recorded, _bundles(inputs), service.now())
+    return offers.credential(role)
+
+
+def _with_roots(olds: Wire, inputs: Wire, observed: ObservedPair | None) -> Wire:
+    """Keep the roots of main and reserve: what is issued under them later may come without (R22, R24)."""
+    there = () if observed is None else (observed.main, observed.reserve)
+    known = [one.facts for one in there if one is not None and one.facts is not None]
+    used = {one.root for one in known if one.source is Source.INSTALLED}
+    return with_roots(cast("Wire", inputs["bundles"]), cast("Wire", olds.get("bundles") or {}), used)
 
 
 def _unchangeable(olds: Wire, news: Wire) -> list[CheckFailure]:

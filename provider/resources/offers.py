@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from provider.bundles import Circumstances, problem
 from provider.core.bundle import BundleError
@@ -13,7 +13,7 @@ from provider.core.definition import AfterDays, At
 from provider.core.model import Role, Source
 from provider.core.moments import expires
 from provider.errors import DefinitionError
-from provider.resources.wire import offered_block
+from provider.resources.wire import offered_block, roots_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -129,13 +129,12 @@ class Offers:
     def _installed_now(self, view: PairView) -> tuple[Role, ...]:
         return tuple(request.role for request in view.desired.requests if isinstance(request, InstallRequest))
 
-    def credential(self, slot: str) -> Credential:
+    def credential(self, role: Role) -> Credential:
         """Return the certificate of a slot with its key.
 
         Raises:
             DefinitionError: It cannot be read any more, or breaks a rule.
         """
-        role = Role(slot)
         if role in self.problems:
             raise DefinitionError(self.problems[role])
         read = self.found[role]
@@ -157,11 +156,10 @@ def _of_a_reserve(
 
 
 def _known_root(root: str | None, recorded: Wire, main_read: Read | None) -> str | None:
-    """Return the PEM of main's root: from main's file, or from what state remembers of any that had the same root."""
+    """Return the PEM of main's root: from main's file, or from what state remembers."""
     if main_read is not None and main_read.offered.root == root:
         return main_read.root or None
-    blocks = [cast("Wire", one) for one in recorded.values()]
-    return next((str(one["root"]) for one in blocks if one["rootSha256"] == root and one["root"]), None)
+    return None if root is None else roots_of(recorded).get(root)
 
 
 def _of_main(facts: CertificateFacts | None, read: Read | None) -> tuple[datetime | None, str | None]:

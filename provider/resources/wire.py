@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, cast
 from pulumi.output import Unknown
 
 from provider.core.definition import Offered
+from provider.core.model import Role
 from provider.core.schedule import Alarm, Promote, Switch
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from provider.core.decision import Desired
     from provider.service import PublicCertificate
 
@@ -23,10 +26,14 @@ __all__ = [
     "offered_block",
     "offered_of",
     "plain",
+    "roots_of",
     "switch_block",
     "switch_of",
     "text",
+    "with_roots",
 ]
+
+_ROOTS = "roots"
 
 Wire = dict[str, object]
 """A resource's inputs or outputs: JSON values, ``Unknown`` among them in previews."""
@@ -105,11 +112,10 @@ def offered_block(offered: Offered, root: str) -> Wire:
     }
 
 
-def offered_of(bundles: Wire) -> dict[str, Offered]:
+def offered_of(bundles: Wire) -> dict[Role, Offered]:
     """Return the offers that :func:`offered_block` wrote, by slot."""
-    found: dict[str, Offered] = {}
-    for slot, value in bundles.items():
-        block = cast("Wire", value)
+    found: dict[Role, Offered] = {}
+    for slot, block in _by_slot(bundles):
         found[slot] = Offered(
             sha256=str(block["sha256"]),
             root=str(block["rootSha256"]),
@@ -118,6 +124,31 @@ def offered_of(bundles: Wire) -> dict[str, Offered]:
             chain=str(block.get("chain", "")),
         )
     return found
+
+
+def roots_of(bundles: Wire) -> dict[str, str]:
+    """Return the PEM of each root that state remembers, by its digest: of what is offered, and of what is in use."""
+    kept = cast("dict[str, str]", bundles.get(_ROOTS, {}))
+    return kept | {str(block["rootSha256"]): str(block["root"]) for _, block in _by_slot(bundles) if block["root"]}
+
+
+def with_roots(bundles: Wire, before: Wire, used: Iterable[str]) -> Wire:
+    """Return what state is to remember: *bundles*, and roots in use that no file of the definition has any more.
+
+    Args:
+        bundles: what the definition offers, by slot.
+        before: what state remembered.
+        used: digests of the roots of the custom certificates that are main or reserve.
+    """
+    missing = set(used) - roots_of(bundles).keys()
+    kept = {digest: pem for digest, pem in sorted(roots_of(before).items()) if digest in missing}
+    return {**bundles, _ROOTS: kept} if kept else bundles
+
+
+def _by_slot(bundles: Wire) -> Iterator[tuple[Role, Wire]]:
+    for role in (Role.MAIN, Role.RESERVE):
+        if role in bundles:
+            yield role, cast("Wire", bundles[role])
 
 
 def switch_block(switch: Switch, *, alarms: bool = True) -> Wire:

@@ -1,0 +1,79 @@
+"""Custom certificates through the provider's hooks: what a run needs of their files, and what state remembers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from provider.adapters.clock import VARIABLE
+from tests.test_changed_chain import DAY, FIRST, Leaf
+from tests.test_service import START
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.resources.conftest import Engine
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the project's root, where the files are, at the moment of the certificates."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(VARIABLE, (START + DAY).isoformat())
+    return tmp_path
+
+
+def _without_root(leaf: Leaf) -> bytes:
+    key = leaf.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return key + b"".join(one.public_bytes(Encoding.PEM) for one in (leaf.certificate, FIRST.intermediate()))
+
+
+def test_a_reserve_is_installed_though_mains_file_is_gone(engine: Engine, project: Path) -> None:
+    """What state remembers of main, its root included, is enough to judge and to store a reserve."""
+    # R18 R22 R24 R29
+    main, reserve = Leaf(390), Leaf(700)
+    (project / "main.pem").write_bytes(main.file(FIRST))
+    definition = engine.program["definition"]
+    definition["main"] = {"install": {"bundle": "main.pem"}}
+    del definition["reserve"]
+    assert engine.up() == "create"
+    (project / "main.pem").unlink()
+    assert engine.up() == "unchanged"
+    (project / "reserve.pem").write_bytes(_without_root(reserve))
+    definition["reserve"] = {"install": {"bundle": "reserve.pem", "apply": {"afterDays": 30}}}
+    assert engine.up() == "update"
+    assert engine.outputs is not None
+    pem = engine.outputs["certificates"]["certificate 2"]["pem"]
+    assert x509.load_pem_x509_certificates(pem.encode()) == [
+        reserve.certificate,
+        FIRST.intermediate(),
+        FIRST.authority(),
+    ]
+    (project / "reserve.pem").unlink()
+    assert engine.up() == "unchanged"
+
+
+def test_the_root_of_a_promoted_reserve_is_remembered_without_its_file(
+    engine: Engine, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An issued main, a custom reserve that became main, a definition that names no file any more: R24 still holds."""
+    # R22 R24
+    definition = engine.program["definition"]
+    (project / "first.pem").write_bytes(Leaf(700).file(FIRST))
+    definition["reserve"] = {"install": {"bundle": "first.pem", "apply": {"at": (START + 2 * DAY).isoformat()}}}
+    assert engine.up() == "create"
+    monkeypatch.setenv(VARIABLE, (START + 3 * DAY).isoformat())
+    assert engine.up() == "update"
+    del definition["reserve"]
+    assert engine.up() == "update"
+    assert engine.up() == "unchanged"
+    (project / "second.pem").write_bytes(_without_root(Leaf(800)))
+    definition["reserve"] = {"install": {"bundle": "second.pem"}}
+    assert engine.up() == "update"
+    assert engine.outputs is not None
+    assert engine.outputs["desired"]["main"] == "certificate 2"
+    assert engine.outputs["desired"]["reserve"] == "certificate 3"
+    assert "roots" not in engine.outputs["bundles"]
