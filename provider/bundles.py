@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from provider.core.bundle import MOST_BYTES, BundleError, read_bundle
-from provider.core.certificates import chain_digest, fingerprint, root_digest
+from provider.core.certificates import chain_digest, fingerprint, root_digest, unfit
 from provider.core.definition import Offered
 from provider.core.model import Credential
 from provider.core.rules import Context, judged
@@ -91,6 +91,11 @@ class Read:
     def root(self) -> str:
         """PEM of the root, empty where the chain has none."""
         return "" if self.candidate.root is None else _pem(self.candidate.root)
+
+    @property
+    def unfit(self) -> str | None:
+        """Why no pair can hold it, whatever its violations are taken for; None where one can."""
+        return "its chain has no root" if self.candidate.root is None else unfit(self.credential())
 
     def credential(self) -> Credential:
         """Return what is stored: leaf and issuers, key, root.

@@ -113,16 +113,16 @@ def _context(
     now: datetime,
 ) -> Context:
     from provider.core.chain import ordered  # noqa: PLC0415 - --help needs none of these
-    from provider.core.links import Pool  # noqa: PLC0415 - the same
     from provider.core.model import Role  # noqa: PLC0415 - the same
     from provider.core.rules import Context  # noqa: PLC0415 - the same
     from provider.core.rules.reading import is_issued  # noqa: PLC0415 - the same
+    from provider.core.signatures import is_self_signed  # noqa: PLC0415 - the same
 
     chain = () if current is None else ordered(_certificates("--current", current))
     roots = () if root is None else _certificates("--root", root)
     if len(roots) > 1:
         raise DefinitionError(f"--root {root} holds {len(roots)} certificates: leave the root alone in it")
-    if roots and not Pool(roots).is_root(roots[0]):
+    if roots and not is_self_signed(roots[0]):
         raise DefinitionError(f"--root {root} is not self-signed: give the last certificate of the chain")
     return Context(
         host=_host(address),

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from provider.core.model import CertificateDetails, CertificateFacts, Credential, Source
+from provider.core.signatures import is_self_signed
 from provider.errors import IosMdmError, StoreError
 
 if TYPE_CHECKING:
@@ -33,8 +35,8 @@ __all__ = [
     "facts",
     "fingerprint",
     "is_issued_here",
-    "is_self_signed",
     "root_digest",
+    "unfit",
 ]
 
 _CHAIN = re.compile(r"(?:\s*-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----)+\s*")
@@ -69,15 +71,6 @@ def chain(pem: str) -> tuple[x509.Certificate, ...]:
 def fingerprint(certificate: x509.Certificate) -> str:
     """Return the SHA-256 of the certificate's DER, 64 hex digits."""
     return certificate.fingerprint(hashes.SHA256()).hex()
-
-
-def is_self_signed(certificate: x509.Certificate) -> bool:
-    """Tell whether the certificate is a root: signed with the key that it certifies."""
-    try:
-        certificate.verify_directly_issued_by(certificate)
-    except (*_UNREADABLE, InvalidSignature):
-        return False
-    return True
 
 
 def is_issued_here(pem: str) -> bool:
@@ -176,7 +169,13 @@ def credential_to_json(credential: Credential) -> str:
     """Return the secret value that holds *credential*: JSON with ``ca.crt``, ``tls.crt`` and ``tls.key``, all PEM.
 
     The same in both slots, so that a consumer of main notices nothing of a promotion but a new certificate.
+
+    Raises:
+        CertificateError: :func:`credential_from_json` would refuse the value.
     """
+    problem = unfit(credential)
+    if problem is not None:
+        raise CertificateError(f"certificate {credential.sha256} cannot be kept: {problem}")
     value = {
         _CERTIFICATE_KEY: credential.certificate,
         _PRIVATE_KEY_KEY: credential.private_key,
@@ -207,21 +206,19 @@ def credential_from_json(value: str, *, where: str = "a version of the secret") 
         or not all(isinstance(field, str) for field in fields.values())
     ):
         raise StoreError(f"{where} is not JSON with exactly tls.crt, tls.key and ca.crt as texts. {advice}")
-    problem = _problem(fields[_CERTIFICATE_KEY], fields[_PRIVATE_KEY_KEY], fields[_ROOT_KEY])
+    credential = Credential(
+        certificate=fields[_CERTIFICATE_KEY], private_key=fields[_PRIVATE_KEY_KEY], root=fields[_ROOT_KEY], sha256=""
+    )
+    problem = unfit(credential)
     if problem is not None:
         raise StoreError(f"{where}: {problem}. {advice}")
-    return Credential(
-        certificate=fields[_CERTIFICATE_KEY],
-        private_key=fields[_PRIVATE_KEY_KEY],
-        root=fields[_ROOT_KEY],
-        sha256=fingerprint(chain(fields[_CERTIFICATE_KEY])[0]),
-    )
+    return replace(credential, sha256=fingerprint(chain(credential.certificate)[0]))
 
 
-def _problem(certificate: str, private_key: str, root: str) -> str | None:
-    """Return what is wrong with the three parts of a credential, or None."""
+def unfit(credential: Credential) -> str | None:
+    """Return why no pair can hold a credential: its parts cannot be read or do not belong together; None if it can."""
     try:
-        certificates, roots = chain(certificate), chain(root)
+        certificates, roots = chain(credential.certificate), chain(credential.root)
     except CertificateError as error:
         return str(error)
     if len(roots) != 1 or not is_self_signed(roots[0]):
@@ -230,7 +227,11 @@ def _problem(certificate: str, private_key: str, root: str) -> str | None:
     path = certificates if certificates[-1] == roots[0] else (*certificates, roots[0])
     if any(lower.issuer != upper.subject for lower, upper in pairwise(path)):
         return "tls.crt and ca.crt are not one chain"
-    return None if _is_key_of(private_key, certificates[0]) else "tls.key is not the PKCS#8 key of the certificate"
+    return (
+        None
+        if _is_key_of(credential.private_key, certificates[0])
+        else "tls.key is not the PKCS#8 key of the certificate"
+    )
 
 
 def _is_key_of(private_key: str, certificate: x509.Certificate) -> bool:

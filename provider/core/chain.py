@@ -15,6 +15,7 @@ from provider.core.bundle import BundleError
 from provider.core.certificates import fingerprint, root_digest
 from provider.core.links import Pool, unbroken
 from provider.core.names import dns_names, fits, is_self_issued, named, one_line
+from provider.core.signatures import is_self_signed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -96,7 +97,7 @@ def candidates(
     key, leaves = _meant(bundle, host)
     pool = Pool(tuple(dict.fromkeys((*bundle.certificates, *trust, *roots))))
     wanted = {root_digest(root) for root in roots}
-    found = [_candidate(key, chain, links, bundle, pool) for leaf in leaves for chain, links in pool.ways(leaf)]
+    found = [_candidate(key, chain, links, bundle) for leaf in leaves for chain, links in pool.ways(leaf)]
     return tuple(sorted(found, key=lambda one: _unlikely(one, wanted)))
 
 
@@ -156,7 +157,6 @@ def _candidate(
     chain: tuple[x509.Certificate, ...],
     links: tuple[Link, ...],
     bundle: Bundle,
-    pool: Pool,
 ) -> Candidate:
     aside = tuple(one for one in dict.fromkeys(bundle.certificates) if one not in chain)
     notices = [f"not part of the chain, set aside: {named(one)}" for one in aside]
@@ -170,7 +170,7 @@ def _candidate(
         key=key,
         chain=chain,
         links=links,
-        root=chain[-1] if pool.is_root(chain[-1]) else None,
+        root=chain[-1] if is_self_signed(chain[-1]) else None,
         set_aside=(*aside, *twice),
         notices=tuple(notices),
     )

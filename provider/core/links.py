@@ -8,16 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-
 from provider.core.certificates import root_digest
-from provider.core.names import is_self_issued
+from provider.core.signatures import has_name_of, is_self_signed, is_signed_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -29,8 +24,6 @@ __all__ = ["Link", "Pool", "unbroken"]
 _LONGEST_CHAIN = 12
 _MOST_WAYS = 32
 _MOST_ISSUERS = 8  # of one certificate: more is no chain that a tool would write
-_UNUSABLE = (ValueError, TypeError, UnsupportedAlgorithm)
-_WEAK = (hashes.SHA1, hashes.MD5)
 
 
 class Link(Enum):
@@ -47,13 +40,6 @@ class Pool:
 
     certificates: tuple[x509.Certificate, ...]
     _issuers: dict[x509.Certificate, tuple[tuple[x509.Certificate, Link], ...]] = field(default_factory=dict)
-    _roots: dict[x509.Certificate, bool] = field(default_factory=dict)
-
-    def is_root(self, certificate: x509.Certificate) -> bool:
-        """Tell whether a certificate is signed with the key that it certifies, whatever the hash is."""
-        if certificate not in self._roots:
-            self._roots[certificate] = is_self_issued(certificate) and _link(certificate, certificate) is Link.VERIFIED
-        return self._roots[certificate]
 
     def issuers(self, certificate: x509.Certificate) -> tuple[tuple[x509.Certificate, Link], ...]:
         """Return what could have issued it: verified ones, else the nearest to one."""
@@ -72,7 +58,7 @@ class Pool:
         return frozenset(
             root_digest(chain[-1])
             for chain, links in self.ways(certificate)
-            if self.is_root(chain[-1]) and unbroken(links)
+            if is_self_signed(chain[-1]) and unbroken(links)
         )
 
     def _by_name(self, certificate: x509.Certificate) -> list[tuple[x509.Certificate, Link]]:
@@ -89,7 +75,7 @@ class Pool:
     ) -> Iterator[tuple[tuple[x509.Certificate, ...], tuple[Link, ...]]]:
         top = chain[-1]
         onward: list[tuple[x509.Certificate, Link]] = []
-        if not self.is_root(top) and len(chain) < _LONGEST_CHAIN:
+        if not is_self_signed(top) and len(chain) < _LONGEST_CHAIN:
             onward = [(one, link) for one, link in self.issuers(top) if not _repeats(one, chain)]
         if not onward:
             yield chain, links
@@ -107,34 +93,8 @@ def _repeats(certificate: x509.Certificate, chain: Iterable[x509.Certificate]) -
     return any(one.subject == certificate.subject and one.public_key() == certificate.public_key() for one in chain)
 
 
-@lru_cache(maxsize=256)  # of one judgement: the root of the current certificate is often that of the new one
 def _link(certificate: x509.Certificate, issuer: x509.Certificate) -> Link | None:
     """Return how two certificates are tied together, None where they are not."""
-    same_name = certificate.issuer.public_bytes() == issuer.subject.public_bytes()
-    try:
-        algorithm = certificate.signature_hash_algorithm
-        if same_name and not isinstance(algorithm, _WEAK):
-            certificate.verify_directly_issued_by(issuer)
-        else:
-            _verify(certificate, algorithm, issuer)
-    except (*_UNUSABLE, InvalidSignature):
-        return Link.NAME_ONLY if same_name else None
-    return Link.VERIFIED if same_name else Link.KEY_ONLY
-
-
-def _verify(certificate: x509.Certificate, algorithm: hashes.HashAlgorithm | None, issuer: x509.Certificate) -> None:
-    """Verify a signature where the library will not: its hash is one that R27 refuses, or the names differ.
-
-    Raises:
-        InvalidSignature: Another key made it.
-        ValueError: It is of a kind that no rule would let pass anyway.
-    """
-    key, parameters = issuer.public_key(), certificate.signature_algorithm_parameters
-    signature, content = certificate.signature, certificate.tbs_certificate_bytes
-    if isinstance(key, rsa.RSAPublicKey) and algorithm is not None:
-        scheme = parameters if isinstance(parameters, padding.PSS) else padding.PKCS1v15()
-        key.verify(signature, content, scheme, algorithm)
-    elif isinstance(key, ec.EllipticCurvePublicKey) and algorithm is not None:
-        key.verify(signature, content, ec.ECDSA(algorithm))
-    else:
-        raise ValueError
+    if is_signed_by(certificate, issuer):
+        return Link.VERIFIED if has_name_of(certificate, issuer) else Link.KEY_ONLY
+    return Link.NAME_ONLY if has_name_of(certificate, issuer) else None

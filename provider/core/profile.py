@@ -14,7 +14,8 @@ from uuid import UUID, uuid5
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from provider.core.certificates import CertificateError, chain, fingerprint, is_self_signed
+from provider.core.certificates import CertificateError, chain, fingerprint
+from provider.core.signatures import is_self_signed
 from provider.errors import DefinitionError
 
 if TYPE_CHECKING:

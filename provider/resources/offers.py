@@ -16,12 +16,13 @@ from provider.errors import DefinitionError
 from provider.resources.wire import offered_block, roots_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
     from provider.bundles import BundleReader, Read
     from provider.core.definition import ApplyMoment
     from provider.core.model import CertificateFacts, Credential, ObservedPair
+    from provider.core.rules import Violation
     from provider.resources.wire import Wire
     from provider.service import PairView
     from provider.settings import ServerSettings
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["Offers"]
 
 _SLOTS = (Role.MAIN, Role.RESERVE)
+_UNFIT = {"chain-incomplete", "issuer-mismatch", "key-mismatch"}
+"""The rules whose violation may be the reason why no pair can hold a certificate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +100,11 @@ class Offers:
             if role in self.problems:
                 yield self.problems[role]
             elif not (role is Role.MAIN and self.adopts):
-                yield from (f"{role}.install: {one.code}: {one.message}" for one in self.found[role].report.violations)
+                yield from _told(role, self.found[role].report.violations)
+            elif (unfit := self.found[role].unfit) is not None:
+                # Nobody serves a key that is another certificate's, and without a root there is nothing to trust.
+                yield from _told(role, (one for one in self.found[role].report.violations if one.code in _UNFIT))
+                yield f"main.install.adopt takes what is in use, whatever rule it breaks, but not this: {unfit}"
 
     def told(self, view: PairView) -> Iterator[tuple[Severity, str]]:
         """Yield what a person should know of the files, with how much it should worry."""
@@ -111,9 +118,8 @@ class Offers:
                 continue
             for notice in read.report.notices:
                 yield Severity.NOTICE, f"{role}.install: {notice}"
-            if role is Role.MAIN and self.adopts and read.report.violations:
-                for one in read.report.violations:
-                    yield Severity.WARNING, f"main.install: {one.code}: {one.message}"
+            if role is Role.MAIN and self.adopts and read.report.violations and read.unfit is None:
+                yield from ((Severity.WARNING, text) for text in _told(role, read.report.violations))
                 yield (
                     Severity.WARNING,
                     (
@@ -141,6 +147,10 @@ class Offers:
         if read.report.violations and not (role is Role.MAIN and self.adopts):
             raise DefinitionError("\n".join(f"{role}.install: {one.message}" for one in read.report.violations))
         return read.credential()
+
+
+def _told(role: Role, violations: Iterable[Violation]) -> Iterator[str]:
+    return (f"{role}.install: {one.code}: {one.message}" for one in violations)
 
 
 def _of_a_reserve(

@@ -32,12 +32,12 @@ from provider.core.certificates import (
     details,
     facts,
     is_issued_here,
-    is_self_signed,
     root_digest,
 )
 from provider.core.definition import KeyType
 from provider.core.issuing import issue
 from provider.core.model import CertificateDetails, CertificateFacts, Credential, Source
+from provider.core.signatures import is_self_signed
 from provider.errors import IosMdmError, StoreError
 
 HOST = "mdm.example.com"

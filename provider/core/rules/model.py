@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from provider.core.links import Pool
 from provider.core.model import Role
-from provider.core.names import is_self_issued, named
+from provider.core.names import named
+from provider.core.signatures import is_self_signed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,7 +51,7 @@ class Context:
         if self.root is not None or self.issued or not self.current:
             return self.root
         top = self.current[-1]
-        return top if is_self_issued(top) and Pool((top,)).is_root(top) else None
+        return top if is_self_signed(top) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
