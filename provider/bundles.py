@@ -17,7 +17,7 @@ from provider.core.certificates import chain_digest, fingerprint, root_digest, u
 from provider.core.definition import Offered
 from provider.core.model import Credential
 from provider.core.rules import Context, judged
-from provider.errors import DefinitionError
+from provider.errors import DefinitionError, IosMdmError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -209,9 +209,11 @@ class BundleReader:
         return value
 
 
-def problem(error: BundleError | DefinitionError, role: Role) -> str:
+def problem(error: IosMdmError, role: Role) -> str:
     """Return what is wrong with a bundle, with the code of R18 where it has one."""
-    return f"{role}.install: {error.code}: {error}" if isinstance(error, BundleError) else str(error)
+    if isinstance(error, BundleError):
+        return f"{role}.install: {error.code}: {error}"
+    return str(error) if isinstance(error, DefinitionError) else f"{role}.install: {error}"
 
 
 def _pem(certificate: x509.Certificate) -> str:

@@ -7,12 +7,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from provider.bundles import Circumstances, problem
-from provider.core.bundle import BundleError
 from provider.core.decision import InstallRequest, Severity
 from provider.core.definition import AfterDays, At
 from provider.core.model import Role, Source
 from provider.core.moments import expires
-from provider.errors import DefinitionError
+from provider.errors import DefinitionError, IosMdmError
 from provider.resources.wire import offered_block, roots_of
 
 if TYPE_CHECKING:
@@ -79,7 +78,7 @@ class Offers:
                 by = _of_a_reserve(by, server, observed, recorded, found.get(Role.MAIN))
             try:
                 found[role] = reader.read(install, by)
-            except (BundleError, DefinitionError) as error:
+            except IosMdmError as error:
                 problems[role] = problem(error, role)
                 if role in recorded:
                     kept[role] = recorded[role]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ class Recorded:
         calls: for AWS the operation, else method and path, in order.
         lives: how many writes still get through; then every call is refused, as if the run had died. None: all.
         answers_last: False loses the answer to the last write that got through.
+        denied: operations that whoever runs this has no permission for.
     """
 
     target: str
@@ -38,6 +40,7 @@ class Recorded:
     calls: list[str] = field(default_factory=list)
     lives: int | None = None
     answers_last: bool = True
+    denied: set[str] = field(default_factory=set)
 
     def passes(self, call: str) -> bool:
         """Tell whether a call gets through, and count it."""
@@ -72,6 +75,9 @@ def recorded(target: str) -> Iterator[Recorded]:
             operation = self.headers.get("X-Amz-Target", "").rpartition(".")[2] or form.get("Action", [""])[0]
             call = operation or f"{self.command} {self.path.partition('/enqueue/')[0]}"
             record.calls.append(call)
+            if call in record.denied:
+                self.refuse("AccessDeniedException")
+                return
             if not record.passes(call):
                 self.refuse()
                 return
@@ -91,8 +97,8 @@ def recorded(target: str) -> Iterator[Recorded]:
             self.end_headers()
             self.wfile.write(content)
 
-        def refuse(self) -> None:
-            content = b'{"__type": "ValidationException", "message": "refused by the test"}'
+        def refuse(self, code: str = "ValidationException") -> None:
+            content = json.dumps({"__type": code, "message": "refused by the test"}).encode()
             self.send_response(400)
             self.send_header("Content-Type", "application/x-amz-json-1.1")
             self.send_header("Content-Length", str(len(content)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import boto3
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -11,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from provider.adapters.clock import VARIABLE
 from tests.test_changed_chain import DAY, FIRST, Leaf
 from tests.test_service import START
+from tools.services import ministack
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,3 +79,20 @@ def test_the_root_of_a_promoted_reserve_is_remembered_without_its_file(
     assert engine.outputs["desired"]["main"] == "certificate 2"
     assert engine.outputs["desired"]["reserve"] == "certificate 3"
     assert "roots" not in engine.outputs["bundles"]
+
+
+def test_a_secret_that_a_pipeline_may_not_read_is_a_warning(engine: Engine, capfd: pytest.CaptureFixture[str]) -> None:
+    """Previews go on without the permission while nothing about the file has to change; the reason is told."""
+    # R18 R29
+    name = f"{engine.program['server']}-bundle"
+    client = boto3.client("secretsmanager", region_name=ministack.REGION)
+    client.create_secret(Name=name, SecretString=Leaf(390).file(FIRST).decode())
+    client.close()
+    definition = engine.program["definition"]
+    definition["main"] = {"install": {"bundle": f"secret:{name}"}}
+    del definition["reserve"]
+    assert engine.up() == "create"
+    engine.aws.denied = {"GetSecretValue"}
+    capfd.readouterr()
+    assert engine.up() == "unchanged"
+    assert "Nothing about it has to change now" in capfd.readouterr().err
