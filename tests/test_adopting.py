@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -22,11 +23,11 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
-    from provider.core.model import Credential
+    from provider.core.model import Credential, ObservedPair
     from provider.service import PairRequest
     from tests.core.certificate_factory import PrivateKey, SelfSigned
 
-SERVER = {
+SERVER: dict[str, Any] = {
     "name": "berlin",
     "address": HOST,
     "endpoints": [],
@@ -55,22 +56,22 @@ class Desk:
         """Write the file."""
         (self.folder / "main.pem").write_bytes(pem(*certificates) + private_pem(private))
 
-    def refused(self) -> tuple[str, ...]:
+    def refused(self, server: dict[str, Any] = SERVER, observed: ObservedPair | None = None) -> tuple[str, ...]:
         """Return what a preview refuses."""
-        return self._offers().refused(self.world.service.look(self.request()))
+        return self._offers(server, observed).refused(self.world.service.look(self.request(server)))
 
-    def request(self) -> PairRequest:
+    def request(self, server: dict[str, Any] = SERVER) -> PairRequest:
         """Return what a run asks for."""
-        offered = self._offers().found[Role.MAIN].offered
-        definition = parse_server(SERVER, "berlin").definition(main=offered)
-        return replace(self.world.request(definition), offered={Role.MAIN: self._credential})
+        offered = self._offers(server).found[Role.MAIN].offered
+        definition = parse_server(server, "berlin").definition(main=offered)
+        return replace(self.world.request(definition), offered={Role.MAIN: partial(self._credential, server)})
 
-    def _credential(self) -> Credential:
-        return self._offers().credential(Role.MAIN)
+    def _credential(self, server: dict[str, Any]) -> Credential:
+        return self._offers(server).credential(Role.MAIN)
 
-    def _offers(self) -> Offers:
+    def _offers(self, server: dict[str, Any], observed: ObservedPair | None = None) -> Offers:
         reader = BundleReader(base=self.folder, environ={})
-        return Offers.read(parse_server(SERVER, "berlin"), None, {}, reader, self.world.service.now())
+        return Offers.read(parse_server(server, "berlin"), observed, {}, reader, self.world.service.now())
 
 
 @pytest.fixture
@@ -114,6 +115,22 @@ def test_what_does_not_hang_together_is_refused_in_the_preview(desk: Desk, name:
     with pytest.raises(IosMdmError):
         desk.world.service.apply(desk.request())
     assert not desk.world.stored()
+
+
+def test_a_pair_begins_with_what_is_adopted(desk: Desk) -> None:
+    """A main that the pair has is not replaced by one that breaks rules, `adopt` or not."""  # R32
+    desk.put(MADE.chain, MADE.keys[0])
+    desk.world.service.apply(desk.request())
+    observed = desk.world.service.observe(SECRET)
+    assert observed is not None
+    assert observed.main is not None
+    assert observed.main.facts is not None
+    other = Chain().but(leaf={"owner": "other", "purposes": None}).make()
+    desk.put(other.chain, other.keys[0])
+    replaced = {**SERVER["main"], "replaceNow": True, "confirm": observed.main.facts.sha256}
+    told = desk.refused({**SERVER, "main": replaced}, observed)
+    assert "eku-missing" in told[0]
+    assert "what a pair begins with" in told[1]
 
 
 def test_a_key_of_another_certificate_is_not_adopted(desk: Desk) -> None:

@@ -42,12 +42,14 @@ class Offers:
         problems: why nothing could be read, by slot.
         recorded: what state is to remember of each; where a file cannot be read, what it remembered before.
         adopts: whether what main violates is to be warned of only.
+        too_late: whether that is asked for, and cannot be: the pair has another main.
     """
 
     found: Mapping[str, Read]
     problems: Mapping[str, str]
     recorded: Wire
     adopts: bool
+    too_late: bool = False
 
     @classmethod
     def read(
@@ -87,8 +89,9 @@ class Offers:
         unknown = [text for role, text in problems.items() if role not in kept]
         if unknown:
             raise DefinitionError("\n".join(unknown))
-        adopts = server.main.install is not None and server.main.install.adopt
-        return cls(found=found, problems=problems, recorded=kept, adopts=adopts)
+        asked = server.main.install is not None and server.main.install.adopt
+        other = asked and _has_another_main(observed, found.get(Role.MAIN))
+        return cls(found=found, problems=problems, recorded=kept, adopts=asked and not other, too_late=other)
 
     def refused(self, view: PairView) -> tuple[str, ...]:
         """Return why what should be installed now must not be: every rule that is broken, at once."""
@@ -100,6 +103,8 @@ class Offers:
                 yield self.problems[role]
             elif not (role is Role.MAIN and self.adopts):
                 yield from _told(role, self.found[role].report.violations)
+                if role is Role.MAIN and self.too_late and self.found[role].report.violations:
+                    yield "main.install.adopt is for what a pair begins with; what replaces its main fulfils the rules"
             elif (unfit := self.found[role].unfit) is not None:
                 # Nobody serves a key that is another certificate's, and without a root there is nothing to trust.
                 yield from _told(role, (one for one in self.found[role].report.violations if one.code in _UNFIT))
@@ -146,6 +151,11 @@ class Offers:
         if read.report.violations and not (role is Role.MAIN and self.adopts):
             raise DefinitionError("\n".join(f"{role}.install: {one.message}" for one in read.report.violations))
         return read.credential()
+
+
+def _has_another_main(observed: ObservedPair | None, read: Read | None) -> bool:
+    facts = None if observed is None or observed.main is None else observed.main.facts
+    return facts is not None and read is not None and facts.sha256 != read.offered.sha256
 
 
 def _told(role: Role, violations: Iterable[Violation]) -> Iterator[str]:
