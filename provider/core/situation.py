@@ -69,6 +69,13 @@ class Situation:
         return self.apply_at is not None and self.now >= self.apply_at
 
     @property
+    def comes_to_nothing(self) -> bool:
+        """Whether the waiting reserve expires before it would be applied: main was replaced while it waited."""
+        if self.reserve is None or self.reserve.facts is None or self.apply_at is None:
+            return False
+        return expires(self.reserve.facts) <= self.apply_at
+
+    @property
     def answered_main(self) -> int:
         """The last request for an issued main that was answered."""
         wanted = self.definition.main

@@ -132,6 +132,26 @@ class TestDismissals:
         )
         assert policies.it_has_expired(at(short.not_after, waits=short)) is None
 
+    def test_it_comes_to_nothing(self) -> None:
+        """One that expires before it is applied goes when main is due for another one, and not before."""  # R3 R32
+        short = facts(2, issued=END - 200 * DAY, days=190)
+        assert policies.it_comes_to_nothing(at(END - 60 * DAY - SECOND, waits=short)) is None
+        assert says(policies.it_comes_to_nothing, at(END - 60 * DAY, waits=short)) == (
+            "reserve-too-short",
+            Severity.WARNING,
+        )
+        long = facts(2, issued=END - 200 * DAY, days=201)
+        assert policies.it_comes_to_nothing(at(END - 60 * DAY, waits=long)) is None
+        held = definition(IssueReserve(when=When.NOW, apply=AfterDays(days=300)))
+        assert policies.it_comes_to_nothing(at(START + 210 * DAY, held, waits=short)) is not None
+
+    def test_it_stays_where_the_next_one_would_be_no_better(self) -> None:
+        """Else every run would issue another one."""  # R10
+        short = facts(2, issued=END - 200 * DAY, days=190)
+        same = definition(IssueReserve(validity_days=50))
+        assert policies.it_comes_to_nothing(at(END - 60 * DAY, same, waits=short)) is None
+        assert policies.it_comes_to_nothing(at(END - 40 * DAY, same, waits=short)) is not None
+
     def test_none_is_wanted(self) -> None:
         """Only `none: true` deletes; a silent definition keeps what there is."""  # R10
         assert policies.none_is_wanted(at(START, definition(NoReserve()), waits=RESERVED)) is not None
@@ -214,6 +234,16 @@ class TestIssues:
 
 class TestWarnings:
     """What a person should know."""
+
+    def test_the_reserve_expires_first(self) -> None:
+        """One that will not be there when it is needed is as good as none, and says what would be better."""  # R5 R21
+        short = facts(2, issued=END - 200 * DAY, days=190)
+        assert says(policies.it_expires_first, at(START, waits=short)) == ("expires-first", Severity.WARNING)
+        assert says(policies.it_expires_first, at(WINDOW, waits=short)) == ("expires-first", Severity.CRITICAL)
+        assert policies.it_expires_first(at(START, waits=RESERVED)) is None
+        answer = policies.it_expires_first(at(START, waits=short, known=facts(1, source=Source.INSTALLED)))
+        assert answer is not None
+        assert "install another one" in answer.message
 
     @pytest.mark.parametrize("custom", [True, False], ids=["custom main", "reserve switched off"])
     def test_no_reserve_comes_by_itself(self, custom: bool) -> None:  # noqa: FBT001 - pytest passes it by name

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from provider.core.decision import Notice, Severity
 from provider.core.definition import InstallReserve, IssueReserve, NoReserve, When
 from provider.core.model import Source
-from provider.core.moments import expires, longest_validity_days, valid_at
+from provider.core.moments import BACKDATED, apply_moment, expires, longest_validity_days, valid_at
 from provider.core.policies.answers import Policy, digits, first_answer, refusal
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ __all__ = [
     "custom_main_gets_no_issued_reserve",
     "deletion_is_confirmed",
     "generation_is_only_raised",
+    "it_comes_to_nothing",
     "it_gets_another_chain",
     "it_has_expired",
     "its_moment_has_come",
@@ -100,6 +102,24 @@ def it_has_expired(at: Situation) -> Notice | None:
     )
 
 
+def it_comes_to_nothing(at: Situation) -> Notice | None:
+    """R3, R32: one that expires before it is applied goes when another one comes, which will be there in time."""
+    wanted = at.requested
+    if not at.comes_to_nothing or at.reserve is None or not isinstance(wanted, IssueReserve):
+        return None
+    if first_answer((one_is_held_at_all_times, main_expires_soon), replace(at, reserve=None)) is None:
+        return None
+    days = wanted.validity_days or longest_validity_days(at.main)
+    lead = timedelta(minutes=at.definition.promotion.lead_minutes)
+    if at.now - BACKDATED + timedelta(days=days) <= apply_moment(wanted.apply, lead, at.main, at.main, came=at.now):
+        return None  # the next one would be no better
+    return Notice(
+        reason="reserve-too-short",
+        severity=Severity.WARNING,
+        message=f"the reserve, certificate {at.reserve.ordinal}, expires before it would become main, and is replaced",
+    )
+
+
 def none_is_wanted(at: Situation) -> Notice | None:
     """R10: `none: true`, and nothing else, deletes without a successor."""
     if not isinstance(at.definition.reserve, NoReserve):
@@ -151,6 +171,7 @@ def it_gets_another_chain(at: Situation) -> Notice | None:
 
 DISMISSALS: tuple[Policy, ...] = (
     it_has_expired,
+    it_comes_to_nothing,
     none_is_wanted,
     another_is_wanted,
     another_is_offered,

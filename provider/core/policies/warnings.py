@@ -19,6 +19,7 @@ __all__ = [
     "WARNINGS",
     "an_operator_moved_main",
     "it_came_late",
+    "it_expires_first",
     "it_is_overdue",
     "no_reserve_comes_by_itself",
     "nobody_could_look",
@@ -55,6 +56,21 @@ def it_came_late(at: Situation) -> Notice | None:
         message=f"certificate {at.reserve.ordinal} came late: main expires before the period of {at.apply.days} days "
         f"ends, so it becomes main on {at.apply_at:%Y-%m-%d %H:%M} UTC",
         due=at.apply_at,
+    )
+
+
+def it_expires_first(at: Situation) -> Notice | None:
+    """R5, R21: a reserve that will not be there when it is needed is as good as none."""
+    if at.reserve is None or at.reserve.facts is None or not at.comes_to_nothing:
+        return None
+    issued = at.main.source is Source.ISSUED and not isinstance(at.requested, InstallReserve)
+    remedy = "raise reserve.issue.generation to get another one" if issued else "install another one"
+    return Notice(
+        reason="expires-first",
+        severity=Severity.CRITICAL if at.now >= at.window else Severity.WARNING,
+        message=f"certificate {at.reserve.ordinal}, the reserve, expires on "
+        f"{expires(at.reserve.facts):%Y-%m-%d %H:%M} UTC, before it would become main: {remedy}",
+        due=expires(at.reserve.facts),
     )
 
 
@@ -161,6 +177,7 @@ def nobody_could_look(at: Situation) -> Notice | None:
 WARNINGS: tuple[Policy, ...] = (
     no_reserve_comes_by_itself,
     it_came_late,
+    it_expires_first,
     it_is_overdue,
     what_is_offered_was_applied,
     an_operator_moved_main,
