@@ -127,15 +127,21 @@ def _tell_of_reenrolment(server: str, devices: Sequence[str]) -> None:
 
 
 def _revision(olds: Wire, news: Wire, ledger: Ledger | None) -> int:
-    """Return the number of the profile: another set of certificates, or another presentation of it, is another.
+    """Return the number of the profile: another content is another one.
+
+    Where the pair is yet to be updated, as in a preview, another set of certificates counts for that. It need not be:
+    certificates under one root need no new profile (R16).
 
     It starts above what a stack that was destroyed since has sent: a number that came back would be a CommandUUID that
     comes back, and the MDM server would take a new command for a repetition.
     """
     if not olds:
         return 1 + (0 if ledger is None else ledger.commands(str(news["server"])))
-    before, after = (cast("Wire", wire["distribution"])["profile"] for wire in (olds, news))
-    same = olds["trusted"] == news["trusted"] and before == after and olds["host"] == news["host"]
+    if known(news["pems"]):
+        same = _profile(olds) == _profile(news)
+    else:
+        before, after = (cast("Wire", wire["distribution"])["profile"] for wire in (olds, news))
+        same = olds["trusted"] == news["trusted"] and before == after and olds["host"] == news["host"]
     return int(cast("int", olds["revision"])) + (0 if same else 1)
 
 

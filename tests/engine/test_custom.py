@@ -168,12 +168,13 @@ def test_a_custom_pair_from_two_files_is_promoted_and_nothing_leaks(custom: Cust
     first = world.stack.up("--logtostderr", "-v=9", **at(0)).ok().output
     assert "there is no reserve: install one" in first
     assert (custom.shown["main"]["sha256"], custom.shown["main"]["source"]) == (custom.main.sha256, "installed")
-    profile = custom.shown["profile"]["sha256"]
+    profile = custom.shown["profile"]
     custom.define(**custom.reserved())
     second = world.stack.up("--logtostderr", "-v=9", **at(310)).ok().output
     assert "installing certificate 2 (reserve)" in second
     assert custom.shown["reserve"]["sha256"] == custom.reserve.sha256
-    assert custom.shown["profile"]["sha256"] == profile, "the root is what devices trust, and it is there already"
+    assert custom.shown["profile"] == profile, "the root is what devices trust, and it is there already"
+    assert f"all {profile['deviceCount']} devices were sent the profile before" in second
     world.services.fleet.poll()
     roots = [authority().root.public_bytes(Encoding.DER)]
     labels = world.labels()
@@ -184,6 +185,7 @@ def test_a_custom_pair_from_two_files_is_promoted_and_nothing_leaks(custom: Cust
     Aws(world).fire(world)
     world.stack.up(**at(395.5)).ok()
     assert custom.shown["main"]["sha256"] == custom.reserve.sha256
+    assert custom.shown["profile"] == profile
     again = world.stack.run("up", "--yes", **at(396)).ok().output
     assert "reserve.install is already applied; main.install is superseded: it was main before" in again
     assert "5 unchanged" not in first
