@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -223,6 +224,7 @@ def test_a_key_alone(data: bytes) -> None:
         (KEY + LEAF.replace(b"END CERTIFICATE", b"END PRIVATE KEY"), "BEGIN and END"),
         (KEY + LEAF.replace(b"MII", b"M*I"), "Base64"),
         (KEY + pem("CERTIFICATE", b""), "Base64"),
+        (json.dumps((LEAF + KEY).decode()).encode(), "as in JSON"),
         (KEY + pem("CERTIFICATE", EC.der[:-1]), "certificate 1"),
         (KEY + pem("CERTIFICATE", EC.der + b"\0"), "certificate 1"),
         (LEAF + pem("PRIVATE KEY", EC.pkcs8[:-1]), "damaged"),

@@ -66,6 +66,11 @@ def _block(number: int, label: str, body: str) -> Block:
     dek_info = _DEK_INFO.search(headers.group()) if headers else None
     text = "".join(body[headers.end() if headers else 0 :].split())
     data = attempt(partial(base64.b64decode, text, validate=True))
+    if not data and r"\n" in text:  # as in JSON, which secrets are often kept in
+        raise unreadable(
+            r"the line ends of the PEM blocks are written as \n, as in JSON: take the text out of it, for example with "
+            "jq -j, or write real line ends"
+        )
     if not data:
         raise unreadable(f"the PEM block {number} ({label}) is not Base64: the file is damaged, copy it again")
     return Block(label=label, data=data, dek_info=dek_info.group(1) if dek_info else None)
