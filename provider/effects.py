@@ -10,6 +10,7 @@ from provider.core.decision import InstallRequest
 from provider.core.layout import (
     HIGHEST_TAG,
     MAIN_GENERATION_TAG,
+    REPLACED_TAG,
     RESERVE_SINCE_TAG,
     facts_tag,
     facts_value,
@@ -133,6 +134,8 @@ class Effects:
                 role = Role.DELETED
             elif role is Role.MAIN:
                 tags[MAIN_GENERATION_TAG] = str(step.generation)
+                # A definition that named it stays right for good, even when nothing else is left of it.
+                tags |= {REPLACED_TAG: step.replaces} if step.replaces not in {None, found.sha256} else {}
             elif isinstance(step.request, InstallRequest) and not _waits(observed, found):
                 tags[RESERVE_SINCE_TAG] = moment_value(self._clock.now())
         self._store.tag(request.secret, {facts_tag(step.version_id): facts_value(found, role), **tags})

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from provider.core.definition import IssueReserve
+from provider.core.lifecycle import foreseen
 from provider.core.steps import Setting
 
 if TYPE_CHECKING:
@@ -75,6 +76,15 @@ class PairView:
     desired: Desired
     step: Step | None
     now: datetime
+
+    @property
+    def main(self) -> CertificateFacts | None:
+        """What will be main when nothing is left to be done, as far as it is known; None where its facts are lost."""
+        stored = None if self.observed is None else self.observed.numbered(self.desired.main)
+        if stored is not None and stored.facts is not None:
+            return stored.facts
+        asked = [request for request in self.desired.requests if request.ordinal == self.desired.main]
+        return foreseen(asked[0], self.now) if asked else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -71,7 +71,9 @@ class Desk:
 
     def _offers(self, server: dict[str, Any], observed: ObservedPair | None = None) -> Offers:
         reader = BundleReader(base=self.folder, environ={})
-        return Offers.read(parse_server(server, "berlin"), observed, {}, reader, self.world.service.now())
+        main = None if observed is None or observed.main is None else observed.main.facts
+        settings = parse_server(server, "berlin")
+        return Offers.read(settings, {}, reader, self.world.service.now(), current=main, main=main)
 
 
 @pytest.fixture
@@ -151,9 +153,10 @@ def test_a_root_that_its_ca_renewed_heals_a_weak_hash(desk: Desk) -> None:
     desk.put(old.make().chain, old.make().keys[0])
     desk.world.service.apply(desk.request())
     renewed = Chain().but(leaf={"owner": "next", "days": (-1, 700)}).make()
-    observed = desk.world.service.observe(SECRET)
+    main = desk.world.facts(1)
     for chain, refused in ((renewed.chain, []), ((*renewed.chain[:2], old.make().root), ["hash-not-sha2"])):
         (desk.folder / "reserve.pem").write_bytes(pem(*chain) + private_pem(renewed.keys[0]))
         server = parse_server({**SERVER, "reserve": {"install": {"bundle": "reserve.pem"}}}, "berlin")
-        read = Offers.read(server, observed, {}, BundleReader(base=desk.folder, environ={}), NOW).found[Role.RESERVE]
+        reader = BundleReader(base=desk.folder, environ={})
+        read = Offers.read(server, {}, reader, NOW, current=main, main=main).found[Role.RESERVE]
         assert [one.code for one in read.report.violations] == refused

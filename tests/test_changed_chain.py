@@ -16,8 +16,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from provider.bundles import BundleReader, Circumstances, Read
+from provider.core.certificates import fingerprint
 from provider.core.definition import AfterDays, InstallMain, InstallReserve
-from provider.core.model import Label, Role
+from provider.core.layout import facts_tag, version_id
+from provider.core.model import Label, Role, Source
 from provider.errors import DefinitionError
 from provider.settings import InstallMainSettings
 from tests.test_service import SECRET, START, World, definition
@@ -360,3 +362,37 @@ def test_a_file_that_changes_between_check_and_update_is_not_stored(desk: Desk) 
     with pytest.raises(DefinitionError, match="has changed since it was checked"):
         world.service.apply(request)
     assert values(world) == {}, SECRET
+
+
+def test_a_definition_that_replaced_main_stays_right(desk: Desk) -> None:
+    """Long after the main that it named has gone, the definition is what it was; so is a wrong name an error."""
+    # R3 R32
+    world = World()
+    desk.wish(FIRST).apply(world)
+    issued = replace(definition(None), replace_main=True, confirm_main=fingerprint(desk.main.certificate))
+    world.apply(issued)
+    assert world.facts(2).source is Source.ISSUED
+    world.later(days=380)
+    world.apply(issued)
+    assert world.labels["RESERVE"] == 3
+    world.later(days=20)
+    world.apply(issued)
+    assert world.labels["AWSCURRENT"] == 3
+    world.store.untag(SECRET, [facts_tag(version_id(SECRET, 1))])  # as a run does once no device needs it
+    observed = world.service.observe(SECRET)
+    assert observed is not None
+    assert observed.numbered(1) is None
+    quiet = list(world.store.calls)
+    world.apply(issued)
+    assert world.store.calls == quiet
+    with pytest.raises(DefinitionError, match="does not name main"):
+        world.apply(replace(issued, confirm_main="ab" * 32))
+
+
+def test_nothing_is_replaced_where_there_is_no_main(desk: Desk) -> None:
+    """A new pair whose definition asks for a replacement is refused at once, not in its second run."""  # R32
+    world = World()
+    wish = desk.wish(FIRST)
+    with pytest.raises(DefinitionError, match="no main yet that could be replaced"):
+        replace(wish, definition=replace(wish.definition, replace_main=True)).apply(world)
+    assert values(world) == {}

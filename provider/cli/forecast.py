@@ -82,7 +82,8 @@ def _definition(server: ServerSettings, base: Path, start: datetime) -> PairDefi
     from provider.bundles import BundleReader  # noqa: PLC0415 - cryptography only where needed
     from provider.resources.offers import Offers  # noqa: PLC0415 - the same
 
-    offers = Offers.read(server, None, {}, BundleReader(base=base, environ=os.environ), start)
+    reader = BundleReader(base=base, environ=os.environ)
+    offers = Offers.read(server, {}, reader, start, current=None, main=None)
     offered = {slot: read.offered for slot, read in offers.found.items()}
     return server.definition(main=offered.get("main"), reserve=offered.get("reserve"))
 

@@ -24,6 +24,7 @@ __all__ = [
     "MAIN_GENERATION_TAG",
     "OWNER_TAG",
     "PROMOTED_TAG",
+    "REPLACED_TAG",
     "RESERVE_SINCE_TAG",
     "SENT_TAG",
     "facts_tag",
@@ -39,6 +40,7 @@ ADDRESS_TAG = "ios-mdm:address"
 HIGHEST_TAG = "ios-mdm:highest-ordinal"
 MAIN_GENERATION_TAG = "ios-mdm:main-generation"
 PROMOTED_TAG = "ios-mdm:promoted"
+REPLACED_TAG = "ios-mdm:replaced"
 RESERVE_SINCE_TAG = "ios-mdm:reserve-since"
 SENT_TAG = "ios-mdm:sent"
 _FACTS_PREFIX = "ios-mdm:certificate:"
@@ -109,6 +111,7 @@ def observed_pair(
         recorded_ordinal=recorded,
         main_generation=_number(tags.get(MAIN_GENERATION_TAG)) or None,
         promoted=_number(tags.get(PROMOTED_TAG)) or None,
+        replaced=tags.get(REPLACED_TAG),
         sent=frozenset(_number(word) for word in tags.get(SENT_TAG, "").split()) - {0},
         reserve_since=_since(tags.get(RESERVE_SINCE_TAG)),
         versions=tuple(sorted(versions, key=lambda version: (version.ordinal or 0, version.version_id))),

@@ -44,6 +44,8 @@ def desired(definition: PairDefinition, observed: ObservedPair | None, now: date
     main = observed.main
     if main is None or _only_created(observed):
         # Everything is yet to be issued, or was begun by a run that crashed.
+        if definition.replace_main and definition.confirm_main is None:
+            raise DefinitionError("main.replaceNow: there is no main yet that could be replaced: remove it")
         return _with_new_main(definition, observed, now, None)
     if main.ordinal is None:
         raise DefinitionError(
@@ -92,7 +94,7 @@ def _unknown(definition: PairDefinition, observed: ObservedPair, main: int, now:
 def _of_a_pair(found: Situation) -> Desired:
     """Decide for a pair that has a main."""
     _refuse(policies.first_answer(policies.REFUSALS, found))
-    if found.now < expires(found.main):
+    if found.now < expires(found.main) or found.definition.replace_main:
         _refuse(policies.main_not_replaced(found))
     # First: AWS may have begun to act on the schedule, and a reserve that is deleted meanwhile would become main.
     promotion = policies.first_answer(policies.PROMOTIONS, found)

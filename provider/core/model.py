@@ -194,6 +194,7 @@ class ObservedPair:
         recorded_ordinal: what the tag says of it; lower than *highest_ordinal* where the tag lags or is lost.
         main_generation: the last request for a main certificate that was answered; None where the tag is lost.
         promoted: ordinal of the reserve that was promoted last; None where none was, or the tag is lost.
+        replaced: fingerprint of the main that was replaced last; None where none was, or the tag is lost.
         sent: ordinals of the certificates in the profile that was last queued for the devices.
         reserve_since: when a custom reserve was installed, aware UTC; None where there is none, or the tag is lost.
         versions: every labelled version, and every version with a facts tag, by ordinal.
@@ -210,6 +211,7 @@ class ObservedPair:
     recorded_ordinal: int = 0
     main_generation: int | None = None
     promoted: int | None = None
+    replaced: str | None = None
     sent: frozenset[int] = frozenset()
     reserve_since: datetime | None = None
     versions: tuple[StoredVersion, ...] = ()

@@ -100,6 +100,7 @@ class RecordFacts:
         highest: the highest ordinal to be recorded with it.
         request: what it was to be; None for a certificate that is in a slot already. One that does not fulfil the
             request, because the definition changed since it was stored, is recorded as deleted.
+        replaces: fingerprint of the main that it takes the place of; None where there is none.
     """
 
     version_id: str
@@ -108,6 +109,7 @@ class RecordFacts:
     generation: int
     highest: int
     request: Request | None = None
+    replaces: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,12 +216,18 @@ def _slot(desired: Desired, observed: ObservedPair, ordinal: int, label: Label) 
             generation=request.generation,
             highest=observed.highest_ordinal,
             request=request,
+            replaces=_main_of(observed) if role is Role.MAIN else None,
         )
     if label not in version.labels:
         yield MoveLabel(label=label, to=version, current=observed.holder(label))
     if version.role is not role and version.facts is not None:
         tags = {facts_tag(version.version_id): facts_value(version.facts, role)}
         yield Tag(tags=tags | ({PROMOTED_TAG: str(ordinal)} if role is Role.MAIN else {}))
+
+
+def _main_of(observed: ObservedPair) -> str | None:
+    main = observed.main
+    return None if main is None or main.facts is None else main.facts.sha256
 
 
 def _tidy(desired: Desired, observed: ObservedPair) -> Iterator[Step]:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pulumi.dynamic import CheckFailure
 
     from provider.bundles import BundleReader
-    from provider.core.model import Credential, ObservedPair
+    from provider.core.model import CertificateFacts, Credential, ObservedPair
     from provider.resources.offers import Offers
     from provider.resources.wire import Wire
     from provider.service import PairRequest, PairResult, PairService, PairView
@@ -57,13 +57,10 @@ class CertificatePairProvider(InputsProvider):
             try:
                 # For messages only: kept, every new device would be a change of the pair.
                 devices = cast("int | None", inputs.pop("devices", None))
-                service = _service(inputs)
-                offers = _offers(olds, inputs, service)
-                inputs["bundles"] = {} if offers is None else offers.recorded
-                view = service.look(_request(inputs, known=bool(olds), devices=devices))
+                offers, view = _looked(olds, inputs, _service(inputs), devices)
                 if view.observed is None and olds:
                     raise _gone(inputs)
-                inputs["bundles"] = _with_roots(olds, inputs, view.observed)
+                inputs["bundles"] = _with_roots(olds, inputs, view)
                 failures = [] if offers is None else [refusal(one) for one in offers.refused(view)]
             except IosMdmError as error:
                 failures = [refusal(error)]
@@ -184,15 +181,35 @@ def _request(inputs: Wire, *, known: bool, devices: int | None = None) -> PairRe
     )
 
 
-def _offers(olds: Wire, inputs: Wire, service: PairService) -> Offers | None:
-    """Return the custom certificates that the definition offers; None where it offers none."""
+def _looked(olds: Wire, inputs: Wire, service: PairService, devices: int | None) -> tuple[Offers | None, PairView]:
+    """Return the custom certificates that the definition offers, None where it offers none, and the pair with them.
+
+    What a run makes main is known when the definition has been decided on, and for that the files must be read: where
+    main changes, the reserve is judged once more, by the main that it will follow.
+    """
     server = parse_server(inputs["definition"], str(inputs["server"]))
+    request = partial(_request, inputs, known=bool(olds), devices=devices)
+    inputs["bundles"] = {}
     if server.main.install is None and (server.reserve is None or server.reserve.install is None):
-        return None
+        return None, service.look(request())
     from provider.resources.offers import Offers  # noqa: PLC0415 - cryptography only where needed
 
-    recorded = cast("Wire", olds.get("bundles") or {})
-    return Offers.read(server, service.observe(str(inputs["secret"])), recorded, _bundles(inputs), service.now())
+    current = _main(service.observe(str(inputs["secret"])))
+    read = partial(
+        Offers.read, server, cast("Wire", olds.get("bundles") or {}), _bundles(inputs), service.now(), current=current
+    )
+    offers = read(main=current)
+    inputs["bundles"] = offers.recorded
+    view = service.look(request())
+    if view.main != current:
+        offers = read(main=view.main)
+        inputs["bundles"] = offers.recorded
+        view = service.look(request())
+    return offers, view
+
+
+def _main(observed: ObservedPair | None) -> CertificateFacts | None:
+    return None if observed is None or observed.main is None else observed.main.facts
 
 
 def _bundles(inputs: Wire) -> BundleReader:
@@ -208,17 +225,23 @@ def _credential(inputs: Wire, role: Role) -> Credential:
     from provider.resources.offers import Offers  # noqa: PLC0415 - cryptography only where needed
 
     server = parse_server(inputs["definition"], str(inputs["server"]))
-    service = _service(inputs)
-    recorded = cast("Wire", inputs["bundles"])
-    offers = Offers.read(server, service.observe(str(inputs["secret"])), recorded, _bundles(inputs), service.now())
+    view = _service(inputs).look(replace(_request(inputs, known=True), endpoints=()))
+    offers = Offers.read(
+        server,
+        cast("Wire", inputs["bundles"]),
+        _bundles(inputs),
+        view.now,
+        current=_main(view.observed),
+        main=view.main,
+    )
     return offers.credential(role)
 
 
-def _with_roots(olds: Wire, inputs: Wire, observed: ObservedPair | None) -> Wire:
+def _with_roots(olds: Wire, inputs: Wire, view: PairView) -> Wire:
     """Keep the roots of main and reserve: what is issued under them later may come without (R22, R24)."""
-    there = () if observed is None else (observed.main, observed.reserve)
-    known = [one.facts for one in there if one is not None and one.facts is not None]
-    used = {one.root for one in known if one.source is Source.INSTALLED}
+    waits = None if view.observed is None else view.observed.numbered(view.desired.reserve or 0)
+    slots = (view.main, None if waits is None else waits.facts)
+    used = {facts.root for facts in slots if facts is not None and facts.source is Source.INSTALLED}
     return with_roots(cast("Wire", inputs["bundles"]), cast("Wire", olds.get("bundles") or {}), used)
 
 

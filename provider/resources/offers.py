@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from provider.bundles import BundleReader, Read
     from provider.core.definition import ApplyMoment
-    from provider.core.model import CertificateFacts, Credential, ObservedPair
+    from provider.core.model import CertificateFacts, Credential
     from provider.core.rules import Violation
     from provider.resources.wire import Wire
     from provider.service import PairView
@@ -53,16 +53,25 @@ class Offers:
 
     @classmethod
     def read(
-        cls, server: ServerSettings, observed: ObservedPair | None, recorded: Wire, reader: BundleReader, now: datetime
+        cls,
+        server: ServerSettings,
+        recorded: Wire,
+        reader: BundleReader,
+        now: datetime,
+        *,
+        current: CertificateFacts | None,
+        main: CertificateFacts | None,
     ) -> Offers:
         """Read what the definition of *server* offers.
 
         Args:
             server: its settings.
-            observed: the pair as it is.
             recorded: what state remembers, by slot.
             reader: of files and secrets.
             now: the moment.
+            current: what is main now; None where there is none.
+            main: what will be main, which a reserve must outlive (R21) and share its root with (R24); None where that
+                is not known.
 
         Raises:
             DefinitionError: A file cannot be read and state does not know it: every problem, one a line.
@@ -77,7 +86,7 @@ class Offers:
                 continue
             by = Circumstances(host=server.host, now=now, role=role)
             if role is Role.RESERVE:
-                by = _of_a_reserve(by, server, observed, recorded, found.get(Role.MAIN))
+                by = _of_a_reserve(by, server, main, recorded, found.get(Role.MAIN))
             try:
                 found[role] = reader.read(install, by)
             except IosMdmError as error:
@@ -90,7 +99,7 @@ class Offers:
         if unknown:
             raise DefinitionError("\n".join(unknown))
         asked = server.main.install is not None and server.main.install.adopt
-        other = asked and _has_another_main(observed, found.get(Role.MAIN))
+        other = asked and _has_another_main(current, found.get(Role.MAIN))
         return cls(found=found, problems=problems, recorded=kept, adopts=asked and not other, too_late=other)
 
     def refused(self, view: PairView) -> tuple[str, ...]:
@@ -153,8 +162,7 @@ class Offers:
         return read.credential()
 
 
-def _has_another_main(observed: ObservedPair | None, read: Read | None) -> bool:
-    facts = None if observed is None or observed.main is None else observed.main.facts
+def _has_another_main(facts: CertificateFacts | None, read: Read | None) -> bool:
     return facts is not None and read is not None and facts.sha256 != read.offered.sha256
 
 
@@ -163,10 +171,9 @@ def _told(role: Role, violations: Iterable[Violation]) -> Iterator[str]:
 
 
 def _of_a_reserve(
-    by: Circumstances, server: ServerSettings, observed: ObservedPair | None, recorded: Wire, main_read: Read | None
+    by: Circumstances, server: ServerSettings, facts: CertificateFacts | None, recorded: Wire, main_read: Read | None
 ) -> Circumstances:
-    """Add what a reserve is judged by: the pair's main, or the one that becomes main in the same run."""
-    facts = None if observed is None or observed.main is None else observed.main.facts
+    """Add what a reserve is judged by: the main that it follows, and its own apply moment."""
     end, root = _of_main(facts, main_read)
     apply = None if server.reserve is None or server.reserve.install is None else server.reserve.install.apply.moment()
     moments = [moment for moment in (end, _applied(apply, by.now)) if moment is not None]

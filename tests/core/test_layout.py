@@ -21,6 +21,7 @@ from provider.core.layout import (
     MAIN_GENERATION_TAG,
     OWNER_TAG,
     PROMOTED_TAG,
+    REPLACED_TAG,
     RESERVE_SINCE_TAG,
     SENT_TAG,
     facts_tag,
@@ -77,6 +78,7 @@ def test_tag_keys_are_frozen() -> None:
     assert (OWNER_TAG, ADDRESS_TAG) == ("ios-mdm:owner", "ios-mdm:address")
     assert (HIGHEST_TAG, MAIN_GENERATION_TAG) == ("ios-mdm:highest-ordinal", "ios-mdm:main-generation")
     assert (PROMOTED_TAG, RESERVE_SINCE_TAG) == ("ios-mdm:promoted", "ios-mdm:reserve-since")
+    assert REPLACED_TAG == "ios-mdm:replaced"
     assert SENT_TAG == "ios-mdm:sent"
     assert facts_tag(version_id(SECRET, 2)) == "ios-mdm:certificate:926ae8c4-3d84-5e06-832b-f6086e8e542f"
 

@@ -96,3 +96,17 @@ def test_a_secret_that_a_pipeline_may_not_read_is_a_warning(engine: Engine, capf
     capfd.readouterr()
     assert engine.up() == "unchanged"
     assert "Nothing about it has to change now" in capfd.readouterr().err
+
+
+def test_a_reserve_is_judged_by_the_main_that_it_will_follow(engine: Engine, project: Path) -> None:
+    """Where one run makes main and installs a reserve, the preview tells that the reserve would expire first."""
+    # R21 R32
+    (project / "reserve.pem").write_bytes(Leaf(390).file(FIRST))
+    definition = engine.program["definition"]
+    definition["reserve"] = {"install": {"bundle": "reserve.pem"}}
+    assert [text for text in engine.failures() if "expires-too-early" in text]
+    assert not engine.aws.writes()
+    (project / "reserve.pem").write_bytes(Leaf(400).file(FIRST))
+    assert engine.up() == "create"
+    assert engine.outputs is not None
+    assert engine.outputs["desired"]["reserve"] == "certificate 2"

@@ -13,6 +13,7 @@ from provider.core.decision import InstallRequest
 from provider.core.layout import (
     HIGHEST_TAG,
     MAIN_GENERATION_TAG,
+    REPLACED_TAG,
     RESERVE_SINCE_TAG,
     facts_tag,
     facts_value,
@@ -262,6 +263,7 @@ def _recorded(secret: Secret, step: RecordFacts, observed: ObservedPair | None, 
             role = Role.DELETED
         elif role is Role.MAIN:
             tags[MAIN_GENERATION_TAG] = str(step.generation)
+            tags |= {REPLACED_TAG: step.replaces} if step.replaces not in {None, value.facts.sha256} else {}
         elif isinstance(request, InstallRequest) and not _waits(observed, value):
             tags[RESERVE_SINCE_TAG] = moment_value(now)
     facts = replace(value.facts, generation=step.generation)

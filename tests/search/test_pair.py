@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from provider.core.layout import version_id
+from provider.core.layout import REPLACED_TAG, version_id
 from provider.core.lifecycle import desired
 from provider.core.model import Label
 from provider.core.steps import next_step
@@ -66,8 +66,13 @@ def _without_digests(pair: ObservedPair) -> ObservedPair:
         )
         for version in pair.versions
     )
+    replaced = [
+        fingerprint(one.facts.ordinal) for one in pair.versions if one.facts and one.facts.sha256 == pair.replaced
+    ]
     tags = {key: _tag_without_digests(text) for key, text in pair.tags.items()}
-    return replace(pair, versions=versions, tags=tags)
+    if replaced:
+        tags[REPLACED_TAG] = replaced[0]
+    return replace(pair, versions=versions, tags=tags, replaced=replaced[0] if replaced else None)
 
 
 def _tag_without_digests(text: str) -> str:

@@ -54,8 +54,8 @@ def main_not_replaced(at: Situation) -> Notice | None:
 def _refused_replacement(at: Situation) -> Notice | None:
     confirmed = digits(at.definition.confirm_main)
     wanted = at.definition.main
-    done = isinstance(wanted, InstallMain) and wanted.offered.sha256 == at.main.sha256 and not at.is_new(wanted.offered)
-    if done or confirmed == at.main.sha256 or at.was_main(confirmed):
+    done = isinstance(wanted, InstallMain) and not at.is_new(wanted.offered)
+    if done or confirmed in {at.main.sha256, at.observed.replaced} or at.was_main(confirmed):
         return None
     return refusal(
         "unconfirmed-main", f"main.replaceNow is set, and main.confirm does not name main. {_how_to_replace(at)}"

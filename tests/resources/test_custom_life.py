@@ -1,0 +1,270 @@
+"""Years of a pair with custom certificates: files come, change and go, and so does the permission to read them.
+
+The hooks are called as the engine calls them, on a store in memory; what a preview lets through, a run carries out.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from contextlib import suppress
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from provider.adapters.memory import MemorySecretStore
+from provider.adapters.memory_scheduler import MemoryScheduler
+from provider.bundles import BundleReader
+from provider.core.certificates import chain as certificates_in
+from provider.core.certificates import credential_from_json, root_digest
+from provider.core.layout import version_id
+from provider.core.model import Label, Source
+from provider.core.moments import expires, valid_at
+from provider.errors import DefinitionError, LabelMovedError
+from provider.resources import certificate_pair
+from provider.resources.certificate_pair import CertificatePairProvider
+from provider.service import PairService
+from tests.core.certificate_factory import HOST, ISSUING, LEAF, NOW, ROOT, Chain, pem, private_pem
+from tests.resources.conftest import Engine
+from tests.test_service import HandClock
+
+if TYPE_CHECKING:
+    from provider.core.model import CertificateFacts, ObservedPair
+
+SECRET = "ios-mdm/berlin"  # noqa: S105 - a name
+OTHER_ROOT = ROOT.but(name="Other", owner="other")
+OTHER_ISSUING = ISSUING.but(name="Other issuing", owner="other issuing")
+LEAVES = {
+    "first": LEAF.but(owner="first", days=(-10, 390)),
+    "second": LEAF.but(owner="second", days=(-10, 700)),
+    "third": LEAF.but(owner="third", days=(200, 900)),
+    "fourth": LEAF.but(owner="fourth", days=(600, 1300)),
+    "useless": LEAF.but(owner="useless", days=(-10, 750), purposes=None),
+}
+FILES = ("first", "second", "third", "fourth", "useless", "elsewhere")
+CHAINS = ("whole", "renewed", "without root")
+NAMES = ("main.pem", "reserve.pem")
+
+
+@cache
+def file(name: str, chain: str) -> bytes:
+    """Return a file: a certificate with its key, and one of the chains that are right for it."""
+    if name == "elsewhere":
+        leaf = LEAF.but(owner="elsewhere", days=(-10, 800))
+        made = Chain(leaf=leaf, issuing=(OTHER_ISSUING,), root=OTHER_ROOT).make()
+    else:
+        issuing = ISSUING.but(days=(-800, 1900)) if chain == "renewed" else ISSUING
+        made = Chain(leaf=LEAVES[name], issuing=(issuing,)).make()
+    return pem(*(made.chain[:-1] if chain == "without root" else made.chain)) + private_pem(made.keys[0])
+
+
+class CustomLife(RuleBasedStateMachine):
+    """One pair, its files, and the state that runs leave behind."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = HandClock(NOW)
+        self.store = MemorySecretStore(clock=self.clock)
+        self.scheduler = MemoryScheduler()
+        self.folder = tempfile.TemporaryDirectory()
+        self.engine = Engine(
+            provider=CertificatePairProvider(),
+            aws=None,  # type: ignore[arg-type]  # nothing here goes to AWS
+            program={
+                "server": "berlin",
+                "secret": SECRET,
+                "owner": "organization/ios-mdm/test",
+                "aws": {"secretPrefix": "ios-mdm", "tags": {}, "recoveryWindowDays": 30},
+                "definition": {"name": "berlin", "address": HOST, "endpoints": []},
+                "distributed": False,
+            },
+        )
+        self.patches = (
+            patch.object(certificate_pair, "_service", lambda _: self._service()),
+            patch.object(certificate_pair, "_bundles", lambda _: BundleReader(base=self.path, environ={})),
+        )
+        for one in self.patches:
+            one.start()
+
+    def teardown(self) -> None:
+        """Put everything back."""
+        for one in self.patches:
+            one.stop()
+        self.folder.cleanup()
+
+    # What people and time do.
+
+    @initialize(first=st.sampled_from(["custom", "issued", "adopted"]), chain=st.sampled_from(CHAINS))
+    def begins(self, first: str, chain: str) -> None:
+        """The first run makes the pair."""
+        self.put("main.pem", "useless" if first == "adopted" else "first", chain)
+        self.edit("issue" if first == "issued" else "adopt" if first == "adopted" else "install", "silent")
+        self.run()
+
+    @rule(name=st.sampled_from(NAMES), certificate=st.sampled_from(FILES), chain=st.sampled_from(CHAINS))
+    def put(self, name: str, certificate: str, chain: str) -> None:
+        """A file comes, or changes."""
+        (self.path / name).write_bytes(file(certificate, chain))
+
+    @rule(name=st.sampled_from(NAMES))
+    def lose(self, name: str) -> None:
+        """A file goes."""
+        (self.path / name).unlink(missing_ok=True)
+
+    @rule(
+        main=st.sampled_from(["install", "install", "adopt", "issue", "replace", "reissue"]),
+        reserve=st.sampled_from(["install", "install", "later", "confirmed", "silent", "none", "issue"]),
+    )
+    def edit(self, main: str, reserve: str) -> None:
+        """The definition is edited; where it must name a certificate, it names the right one."""
+        pair = self.pair
+        confirmed = {"confirm": _sha256(pair.main.facts)} if pair is not None and pair.main is not None else {}
+        issue = {"issue": {"key": "ec-p256"}}
+        install: dict[str, Any] = {"install": {"bundle": "main.pem"}}
+        mains = {
+            "install": install,
+            "adopt": {"install": {"bundle": "main.pem", "adopt": True}},
+            "issue": issue,
+            "replace": {**install, "replaceNow": True, **confirmed},
+            "reissue": {**issue, "replaceNow": True, **confirmed},
+        }
+        waits = None if pair is None or pair.reserve is None else pair.reserve.facts
+        reserves: dict[str, Any] = {
+            "install": {"install": {"bundle": "reserve.pem"}},
+            "later": {"install": {"bundle": "reserve.pem", "apply": {"afterDays": 30}}},
+            "confirmed": {"install": {"bundle": "reserve.pem"}, "confirm": _sha256(waits)},
+            "silent": None,
+            "none": {"none": True, **({} if waits is None else {"confirm": _sha256(waits)})},
+            "issue": {"issue": {"when": "now", "apply": {"afterDays": 60}}},
+        }
+        definition = self.engine.program["definition"]
+        definition["main"], definition["reserve"] = mains[main], reserves[reserve]
+
+    @rule(days=st.sampled_from([0, 1, 29, 30, 60, 200, 330]), minutes=st.integers(0, 1440))
+    def time_passes(self, days: int, minutes: int) -> None:
+        """Nobody runs anything for a while."""
+        self.clock.moment += timedelta(days=days, minutes=minutes)
+
+    @precondition(lambda self: self.promotion is not None)
+    @rule()
+    def the_switch_happens(self) -> None:
+        """AWS makes the reserve main at its moment."""
+        promote = self.promotion
+        assert promote is not None
+        with suppress(LabelMovedError):
+            self.store.move_label(SECRET, Label.MAIN, to=promote["version"], current=promote["formerVersion"])
+
+    @rule()
+    def run(self) -> None:
+        """A preview refuses and nothing is written, or a run does what it said and the next one finds nothing to do."""
+        before, known = self.pair, self.engine.inputs
+        writes = list(self.store.calls)
+        try:
+            refused = self.engine.failures()
+        except DefinitionError as error:
+            refused = [str(error)]
+        assert self.store.calls == writes
+        if refused:
+            assert all(text.strip() for text in refused)
+            return
+        self.engine.up()
+        left = list(self.store.calls)
+        assert self.engine.up() == "unchanged"
+        assert self.store.calls == left
+        self._check_run(before)
+        for name in NAMES:
+            self._is_not_needed(name)
+        assert known is None or self.engine.inputs is not None
+
+    # What holds.
+
+    @invariant()
+    def what_is_stored_can_be_used(self) -> None:
+        """Every version is a certificate with its chain, root and key."""
+        if self.pair is None:
+            return
+        for version in self.store._secrets[SECRET].versions.values():
+            credential_from_json(version.value)
+
+    def _check_run(self, before: ObservedPair | None) -> None:
+        """R21, R24, R32: what a run puts into a slot."""
+        pair, now = self.pair, self.clock.now()
+        assert pair is not None
+        assert pair.main is not None
+        main = pair.main.facts
+        assert main is not None
+        was = None if before is None or before.main is None else before.main.facts
+        if was is not None and main.sha256 != was.sha256:
+            assert valid_at(main, now), "what becomes main is valid"
+        fresh = pair.reserve is not None and pair.reserve.facts is not None
+        known = before is not None and before.numbered(pair.reserve.ordinal or 0) if pair.reserve is not None else None
+        if fresh and not known:
+            assert pair.reserve is not None
+            facts = pair.reserve.facts
+            assert facts is not None
+            assert valid_at(facts, now), "a reserve is valid when it comes"
+            if facts.source is Source.INSTALLED:
+                assert expires(facts) > expires(main), "and outlives main"
+            if facts.source is main.source is Source.INSTALLED:
+                assert facts.root == main.root, "under main's root"
+        for version in pair.versions:
+            if version.facts is not None and version.facts.source is Source.INSTALLED:
+                value = self.store.read(SECRET, version_id(SECRET, version.facts.ordinal))
+                assert value is not None
+                (root,) = certificates_in(json.loads(value)["ca.crt"])
+                assert root_digest(root) == version.facts.root
+
+    def _is_not_needed(self, name: str) -> None:
+        """R18: once everything is as it should be, a file may be missing."""
+        path = self.path / name
+        if not path.exists():
+            return
+        data = path.read_bytes()
+        path.unlink()
+        writes = list(self.store.calls)
+        assert self.engine.up() == "unchanged"
+        assert self.store.calls == writes
+        path.write_bytes(data)
+
+    @property
+    def path(self) -> Path:
+        """The project's root."""
+        return Path(self.folder.name)
+
+    @property
+    def pair(self) -> ObservedPair | None:
+        """The pair as it is."""
+        return self._service().observe(SECRET)
+
+    @property
+    def promotion(self) -> dict[str, Any] | None:
+        """What is due by itself."""
+        outputs = self.engine.outputs
+        promote = None if outputs is None else outputs["switch"]["promote"]
+        return promote if promote is not None and promote["at"] <= f"{self.clock.now():%Y-%m-%dT%H:%M:%SZ}" else None
+
+    def _service(self) -> PairService:
+        return PairService(self.store, self.clock, scheduler=self.scheduler)
+
+
+CustomLife.TestCase.settings = settings(
+    max_examples=40,
+    stateful_step_count=25,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
+
+
+class TestCustomLife(CustomLife.TestCase):  # type: ignore[misc, valid-type]  # hypothesis makes it when asked for it
+    """R4 R18 R21 R22 R24 R30 R32: the rules and invariants of :class:`CustomLife`."""
+
+
+def _sha256(facts: CertificateFacts | None) -> str:
+    return "0" * 64 if facts is None else facts.sha256
