@@ -26,16 +26,18 @@ from provider.core.certificates import credential_from_json, root_digest
 from provider.core.layout import version_id
 from provider.core.model import Label, Source
 from provider.core.moments import expires, valid_at
-from provider.errors import DefinitionError, LabelMovedError
+from provider.errors import LabelMovedError
 from provider.resources import certificate_pair
 from provider.resources.certificate_pair import CertificatePairProvider
 from provider.service import PairService
 from tests.core.certificate_factory import HOST, ISSUING, LEAF, NOW, ROOT, Chain, pem, private_pem
 from tests.resources.conftest import Engine
 from tests.test_service import HandClock
+from tests.test_service_crashes import Crash, CrashError
 
 if TYPE_CHECKING:
     from provider.core.model import CertificateFacts, ObservedPair
+    from tests.test_service_crashes import Edge
 
 SECRET = "ios-mdm/berlin"  # noqa: S105 - a name
 OTHER_ROOT = ROOT.but(name="Other", owner="other")
@@ -163,12 +165,9 @@ class CustomLife(RuleBasedStateMachine):
     @rule()
     def run(self) -> None:
         """A preview refuses and nothing is written, or a run does what it said and the next one finds nothing to do."""
-        before, known = self.pair, self.engine.inputs
+        before = self.pair
         writes = list(self.store.calls)
-        try:
-            refused = self.engine.failures()
-        except DefinitionError as error:
-            refused = [str(error)]
+        refused = self.engine.failures()
         assert self.store.calls == writes
         if refused:
             assert all(text.strip() for text in refused)
@@ -180,7 +179,18 @@ class CustomLife(RuleBasedStateMachine):
         self._check_run(before)
         for name in NAMES:
             self._is_not_needed(name)
-        assert known is None or self.engine.inputs is not None
+
+    @rule(number=st.integers(1, 12), edge=st.sampled_from(["before", "after"]))
+    def a_run_dies(self, number: int, edge: Edge) -> None:
+        """A run dies at a write, if it makes as many; state then keeps what it had."""
+        if self.engine.failures():
+            return
+        self.store.fail = Crash(number, edge)
+        try:
+            with suppress(CrashError):
+                self.engine.up()
+        finally:
+            self.store.fail = None
 
     # What holds.
 
@@ -254,7 +264,7 @@ class CustomLife(RuleBasedStateMachine):
 
 
 CustomLife.TestCase.settings = settings(
-    max_examples=40,
+    max_examples=100,
     stateful_step_count=25,
     deadline=None,
     derandomize=True,
