@@ -15,6 +15,7 @@ from provider.errors import DefinitionError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from provider.core.decision import IssueRequest
     from provider.core.definition import PairDefinition
     from provider.core.forecast import Event
     from provider.settings import ServerSettings
@@ -80,12 +81,28 @@ def _definition(server: ServerSettings, base: Path, start: datetime) -> PairDefi
     if server.main.install is None and (server.reserve is None or server.reserve.install is None):
         return server.definition()
     from provider.bundles import BundleReader  # noqa: PLC0415 - cryptography only where needed
+    from provider.core.lifecycle import foreseen  # noqa: PLC0415 - the same
+    from provider.core.model import Role  # noqa: PLC0415 - the same
     from provider.resources.offers import Offers  # noqa: PLC0415 - the same
 
     reader = BundleReader(base=base, environ=os.environ)
-    offers = Offers.read(server, {}, reader, start, current=None, main=None)
-    offered = {slot: read.offered for slot, read in offers.found.items()}
-    return server.definition(main=offered.get("main"), reserve=offered.get("reserve"))
+    issued = None if server.main.install is not None else foreseen(_first(server), start)
+    offers = Offers.read(server, {}, reader, start, current=None, main=issued)
+    for role in offers.found:
+        for text in offers.broken(role):
+            click.echo(f"{server.name}: a new pair would be refused: {text}", err=True)
+    offered = {role: read.offered for role, read in offers.found.items()}
+    return server.definition(main=offered.get(Role.MAIN), reserve=offered.get(Role.RESERVE))
+
+
+def _first(server: ServerSettings) -> IssueRequest:
+    from provider.core.decision import IssueRequest  # noqa: PLC0415 - only for custom certificates
+    from provider.core.model import Role  # noqa: PLC0415 - the same
+
+    issue = server.main.issue
+    return IssueRequest(
+        ordinal=1, role=Role.MAIN, key=issue.key, validity_days=issue.validity_days, generation=issue.generation
+    )
 
 
 def _draw(rows: list[Row], file: Path) -> None:

@@ -45,8 +45,8 @@ class Offers:
         too_late: whether that is asked for, and cannot be: the pair has another main.
     """
 
-    found: Mapping[str, Read]
-    problems: Mapping[str, str]
+    found: Mapping[Role, Read]
+    problems: Mapping[Role, str]
     recorded: Wire
     adopts: bool
     too_late: bool = False
@@ -76,8 +76,8 @@ class Offers:
         Raises:
             DefinitionError: A file cannot be read and state does not know it: every problem, one a line.
         """
-        found: dict[str, Read] = {}
-        problems: dict[str, str] = {}
+        found: dict[Role, Read] = {}
+        problems: dict[Role, str] = {}
         kept: Wire = {}
         installs = {Role.MAIN: server.main.install, Role.RESERVE: server.reserve.install if server.reserve else None}
         for role in _SLOTS:
@@ -104,20 +104,20 @@ class Offers:
 
     def refused(self, view: PairView) -> tuple[str, ...]:
         """Return why what should be installed now must not be: every rule that is broken, at once."""
-        return tuple(self._broken(view))
+        return tuple(text for role in self._installed_now(view) for text in self.broken(role))
 
-    def _broken(self, view: PairView) -> Iterator[str]:
-        for role in self._installed_now(view):
-            if role in self.problems:
-                yield self.problems[role]
-            elif not (role is Role.MAIN and self.adopts):
-                yield from _told(role, self.found[role].report.violations)
-                if role is Role.MAIN and self.too_late and self.found[role].report.violations:
-                    yield "main.install.adopt is for what a pair begins with; what replaces its main fulfils the rules"
-            elif (unfit := self.found[role].unfit) is not None:
-                # Nobody serves a key that is another certificate's, and without a root there is nothing to trust.
-                yield from _told(role, (one for one in self.found[role].report.violations if one.code in _UNFIT))
-                yield f"main.install.adopt takes what is in use, whatever rule it breaks, but not this: {unfit}"
+    def broken(self, role: Role) -> Iterator[str]:
+        """Yield why what is offered for a slot cannot be installed."""
+        if role in self.problems:
+            yield self.problems[role]
+        elif not (role is Role.MAIN and self.adopts):
+            yield from _told(role, self.found[role].report.violations)
+            if role is Role.MAIN and self.too_late and self.found[role].report.violations:
+                yield "main.install.adopt is for what a pair begins with; what replaces its main fulfils the rules"
+        elif (unfit := self.found[role].unfit) is not None:
+            # Nobody serves a key that is another certificate's, and without a root there is nothing to trust.
+            yield from _told(role, (one for one in self.found[role].report.violations if one.code in _UNFIT))
+            yield f"main.install.adopt takes what is in use, whatever rule it breaks, but not this: {unfit}"
 
     def told(self, view: PairView) -> Iterator[tuple[Severity, str]]:
         """Yield what a person should know of the files, with how much it should worry."""

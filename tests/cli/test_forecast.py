@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -110,6 +111,11 @@ def test_custom_certificates_are_played_by_what_their_files_hold(tmp_path: Path)
     assert events[0] == ("issue-main", "2040-01-01T00:00:00Z")
     assert ("connection-lost", f"{main.certificate.not_valid_after_utc:%Y-%m-%dT}00:00:01Z") in events
     assert not [event for event, _ in events if event in {"issue-reserve", "apply-reserve"}]
+    assert played.err == ""
+    later = f"{START + timedelta(days=500):%Y-%m-%dT%H:%M:%SZ}"
+    expired = run(*arguments[:-1], later, cwd=tmp_path, environment={})
+    assert expired.code == 0
+    assert expired.err.startswith("berlin: a new pair would be refused: main.install: expired: ")
     (tmp_path / "main.pfx").unlink()
     missing = run(*arguments, cwd=tmp_path, environment={})
     assert (missing.code, "main.pfx cannot be read" in missing.err) == (2, True)
