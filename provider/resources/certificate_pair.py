@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import os
-from dataclasses import replace
-from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from pulumi.dynamic import CheckResult, CreateResult, ReadResult, Resource, UpdateResult
 
 from provider.core.decision import Severity
-from provider.core.model import Role, Source
 from provider.core.steps import described
 from provider.errors import DefinitionError, IosMdmError
-from provider.resources.engine import progress, tell
+from provider.resources import looking
+from provider.resources.engine import tell
 from provider.resources.hooks import InputsProvider, refusal
 from provider.resources.wire import (
     certificate_block,
     desired_block,
     name_of,
-    offered_of,
     plain,
     switch_block,
     text,
-    with_roots,
 )
 from provider.settings import AwsSettings, parse_server
 from provider.wording import told
@@ -35,11 +29,9 @@ if TYPE_CHECKING:
     import pulumi
     from pulumi.dynamic import CheckFailure
 
-    from provider.bundles import BundleReader
-    from provider.core.model import CertificateFacts, Credential, ObservedPair
-    from provider.resources.offers import Offers
+    from provider.core.model import ObservedPair
     from provider.resources.wire import Wire
-    from provider.service import PairRequest, PairResult, PairService, PairView
+    from provider.service import PairResult, PairView
 
 __all__ = ["CertificatePair", "CertificatePairProvider"]
 
@@ -57,10 +49,10 @@ class CertificatePairProvider(InputsProvider):
             try:
                 # For messages only: kept, every new device would be a change of the pair.
                 devices = cast("int | None", inputs.pop("devices", None))
-                offers, view = _looked(olds, inputs, _service(inputs), devices)
+                offers, view = looking.looked(olds, inputs, looking.service_of(inputs), devices)
                 if view.observed is None and olds:
                     raise _gone(inputs)
-                inputs["bundles"] = _with_roots(olds, inputs, view)
+                inputs["bundles"] = looking.with_known_roots(olds, inputs, view)
                 failures = [] if offers is None else [refusal(one) for one in offers.refused(view)]
             except IosMdmError as error:
                 failures = [refusal(error)]
@@ -85,7 +77,7 @@ class CertificatePairProvider(InputsProvider):
     def read(self, id_: str, props: Mapping[str, object]) -> ReadResult:
         """Tell what is there, from public facts alone: a refresh needs no GetSecretValue."""
         outputs = cast("Wire", plain(props))
-        observed = _service(outputs).observe(id_)
+        observed = looking.service_of(outputs).observe(id_)
         if observed is None:
             return ReadResult(None, {})
         block = _observed_block(outputs, observed)
@@ -98,7 +90,9 @@ class CertificatePairProvider(InputsProvider):
         outputs = cast("Wire", plain(_props))
         aws = AwsSettings.model_validate(outputs["aws"])
         server = str(outputs["server"])
-        deleted = _service(outputs).delete(_id, str(outputs["owner"]), recovery_window_days=aws.recovery_window_days)
+        deleted = looking.service_of(outputs).delete(
+            _id, str(outputs["owner"]), recovery_window_days=aws.recovery_window_days
+        )
         if deleted:
             message = (
                 f"secret {_id} is scheduled for deletion in {aws.recovery_window_days} days; until then `pulumi up` "
@@ -109,7 +103,7 @@ class CertificatePairProvider(InputsProvider):
         tell(server, Severity.NOTICE, message)
 
     def _applied(self, inputs: Wire, *, known: bool) -> Wire:
-        result = _service(inputs).apply(_request(inputs, known=known))
+        result = looking.service_of(inputs).apply(looking.request_of(inputs, known=known))
         # The block is what check promised; what is there now may be further, if the clock passed a moment since.
         return {**inputs, "desired": desired_block(result.view.desired), **_outputs(result, inputs)}
 
@@ -141,108 +135,6 @@ class CertificatePair(Resource, module="ios-mdm", name="CertificatePair"):
     def __init__(self, name: str, inputs: Mapping[str, object], opts: pulumi.ResourceOptions | None = None) -> None:
         outputs = dict.fromkeys(("desired", "certificates", "applyAt", "secretArn", "switch"))
         super().__init__(CertificatePairProvider(), name, {**inputs, **outputs}, opts)
-
-
-def _service(inputs: Wire) -> PairService:
-    from provider.adapters.clock import VARIABLE, clock_from_environment  # noqa: PLC0415 - not in the program's process
-    from provider.adapters.scheduler import EventBridgeScheduler  # noqa: PLC0415 - the same
-    from provider.adapters.secrets_manager import SecretsManager  # noqa: PLC0415 - the same
-    from provider.adapters.tls_probe import TlsProbe  # noqa: PLC0415 - the same
-    from provider.service import PairService  # noqa: PLC0415 - the same
-
-    region = AwsSettings.model_validate(inputs["aws"]).region
-    return PairService(
-        SecretsManager(region=region),
-        clock_from_environment(os.environ),
-        scheduler=EventBridgeScheduler(region=region),
-        probe=TlsProbe(),
-        report=progress(str(inputs["server"])),
-        rehearsal=bool(os.environ.get(VARIABLE)),
-    )
-
-
-def _request(inputs: Wire, *, known: bool, devices: int | None = None) -> PairRequest:
-    from provider.service import PairRequest  # noqa: PLC0415 - not in the program's process
-
-    server = parse_server(inputs["definition"], str(inputs["server"]))
-    aws = AwsSettings.model_validate(inputs["aws"])
-    recorded = offered_of(cast("Wire", inputs.get("bundles") or {}))
-    definition = server.definition(main=recorded.get(Role.MAIN), reserve=recorded.get(Role.RESERVE))
-    return PairRequest(
-        definition=replace(definition, distributed=bool(inputs.get("distributed")), devices=devices),
-        secret=str(inputs["secret"]),
-        owner=str(inputs["owner"]),
-        take_over=server.take_over,
-        known=known,
-        tags=aws.tags,
-        kms_key=aws.kms_key,
-        endpoints=server.looked_at,
-        offered={role: partial(_credential, inputs, role) for role in recorded},
-    )
-
-
-def _looked(olds: Wire, inputs: Wire, service: PairService, devices: int | None) -> tuple[Offers | None, PairView]:
-    """Return the custom certificates that the definition offers, None where it offers none, and the pair with them.
-
-    What a run makes main is known when the definition has been decided on, and for that the files must be read: where
-    main changes, the reserve is judged once more, by the main that it will follow.
-    """
-    server = parse_server(inputs["definition"], str(inputs["server"]))
-    request = partial(_request, inputs, known=bool(olds), devices=devices)
-    inputs["bundles"] = {}
-    if server.main.install is None and (server.reserve is None or server.reserve.install is None):
-        return None, service.look(request())
-    from provider.resources.offers import Offers  # noqa: PLC0415 - cryptography only where needed
-
-    current = _main(service.observe(str(inputs["secret"])))
-    read = partial(
-        Offers.read, server, cast("Wire", olds.get("bundles") or {}), _bundles(inputs), service.now(), current=current
-    )
-    offers = read(main=current)
-    inputs["bundles"] = offers.recorded
-    view = service.look(request())
-    if view.main != current:
-        offers = read(main=view.main)
-        inputs["bundles"] = offers.recorded
-        view = service.look(request())
-    return offers, view
-
-
-def _main(observed: ObservedPair | None) -> CertificateFacts | None:
-    return None if observed is None or observed.main is None else observed.main.facts
-
-
-def _bundles(inputs: Wire) -> BundleReader:
-    from provider.adapters.secrets_manager import SecretsManager  # noqa: PLC0415 - not in the program's process
-    from provider.bundles import BundleReader  # noqa: PLC0415 - the same
-
-    secrets = SecretsManager(region=AwsSettings.model_validate(inputs["aws"]).region)
-    return BundleReader(base=Path.cwd(), environ=os.environ, secrets=secrets)
-
-
-def _credential(inputs: Wire, role: Role) -> Credential:
-    """Return a custom certificate with its key, read and judged once more where it is stored (R29, R32)."""
-    from provider.resources.offers import Offers  # noqa: PLC0415 - cryptography only where needed
-
-    server = parse_server(inputs["definition"], str(inputs["server"]))
-    view = _service(inputs).look(replace(_request(inputs, known=True), endpoints=()))
-    offers = Offers.read(
-        server,
-        cast("Wire", inputs["bundles"]),
-        _bundles(inputs),
-        view.now,
-        current=_main(view.observed),
-        main=view.main,
-    )
-    return offers.credential(role)
-
-
-def _with_roots(olds: Wire, inputs: Wire, view: PairView) -> Wire:
-    """Keep the roots of main and reserve: what is issued under them later may come without (R22, R24)."""
-    waits = None if view.observed is None else view.observed.numbered(view.desired.reserve or 0)
-    slots = (view.main, None if waits is None else waits.facts)
-    used = {facts.root for facts in slots if facts is not None and facts.source is Source.INSTALLED}
-    return with_roots(cast("Wire", inputs["bundles"]), cast("Wire", olds.get("bundles") or {}), used)
 
 
 def _unchangeable(olds: Wire, news: Wire) -> list[CheckFailure]:

@@ -27,7 +27,7 @@ from provider.core.layout import version_id
 from provider.core.model import Label, Source
 from provider.core.moments import expires, valid_at
 from provider.errors import LabelMovedError
-from provider.resources import certificate_pair
+from provider.resources import looking
 from provider.resources.certificate_pair import CertificatePairProvider
 from provider.service import PairService
 from tests.core.certificate_factory import HOST, ISSUING, LEAF, NOW, ROOT, Chain, pem, private_pem
@@ -88,8 +88,8 @@ class CustomLife(RuleBasedStateMachine):
             },
         )
         self.patches = (
-            patch.object(certificate_pair, "_service", lambda _: self._service()),
-            patch.object(certificate_pair, "_bundles", lambda _: BundleReader(base=self.path, environ={})),
+            patch.object(looking, "service_of", lambda _: self._service()),
+            patch.object(looking, "_bundles", lambda _: BundleReader(base=self.path, environ={})),
         )
         for one in self.patches:
             one.start()
