@@ -26,7 +26,7 @@ from provider.core.certificates import credential_from_json, root_digest
 from provider.core.layout import version_id
 from provider.core.model import Label, Source
 from provider.core.moments import expires, valid_at
-from provider.errors import LabelMovedError
+from provider.errors import DefinitionError, LabelMovedError
 from provider.resources import looking
 from provider.resources.certificate_pair import CertificatePairProvider
 from provider.service import PairService
@@ -36,7 +36,10 @@ from tests.test_service import HandClock
 from tests.test_service_crashes import Crash, CrashError
 
 if TYPE_CHECKING:
+    from cryptography import x509
+
     from provider.core.model import CertificateFacts, ObservedPair
+    from tests.core.certificate_factory import Made
     from tests.test_service_crashes import Edge
 
 SECRET = "ios-mdm/berlin"  # noqa: S105 - a name
@@ -55,15 +58,27 @@ NAMES = ("main.pem", "reserve.pem")
 
 
 @cache
-def file(name: str, chain: str) -> bytes:
-    """Return a file: a certificate with its key, and one of the chains that are right for it."""
+def made(name: str) -> Made:
+    """Return a certificate with its chain."""
     if name == "elsewhere":
         leaf = LEAF.but(owner="elsewhere", days=(-10, 800))
-        made = Chain(leaf=leaf, issuing=(OTHER_ISSUING,), root=OTHER_ROOT).make()
-    else:
-        issuing = ISSUING.but(days=(-800, 1900)) if chain == "renewed" else ISSUING
-        made = Chain(leaf=LEAVES[name], issuing=(issuing,)).make()
-    return pem(*(made.chain[:-1] if chain == "without root" else made.chain)) + private_pem(made.keys[0])
+        return Chain(leaf=leaf, issuing=(OTHER_ISSUING,), root=OTHER_ROOT).make()
+    return Chain(leaf=LEAVES[name]).make()
+
+
+@cache
+def renewed(name: str) -> tuple[x509.Certificate, ...]:
+    """Return what is above a certificate after its CA was renewed under its name and key."""
+    if name == "elsewhere":
+        return Chain(issuing=(OTHER_ISSUING.but(days=(-800, 1900)),), root=OTHER_ROOT).make().chain[1:]
+    return Chain(issuing=(ISSUING.but(days=(-800, 1900)),)).make().chain[1:]
+
+
+def file(name: str, chain: str) -> bytes:
+    """Return a file: a certificate with its key, and one of the chains that are right for it."""
+    one = made(name)
+    above = renewed(name) if chain == "renewed" else one.chain[1:]
+    return pem(one.leaf, *(above[:-1] if chain == "without root" else above)) + private_pem(one.keys[0])
 
 
 class CustomLife(RuleBasedStateMachine):
@@ -172,6 +187,11 @@ class CustomLife(RuleBasedStateMachine):
         if refused:
             assert all(text.strip() for text in refused)
             return
+        if self.is_unknown:
+            # A run died before it wrote down what main is: only the next one can tell what is wrong with the wish.
+            with suppress(DefinitionError):
+                self.engine.up()
+            return
         self.engine.up()
         left = list(self.store.calls)
         assert self.engine.up() == "unchanged"
@@ -183,7 +203,7 @@ class CustomLife(RuleBasedStateMachine):
     @rule(number=st.integers(1, 12), edge=st.sampled_from(["before", "after"]))
     def a_run_dies(self, number: int, edge: Edge) -> None:
         """A run dies at a write, if it makes as many; state then keeps what it had."""
-        if self.engine.failures():
+        if self.engine.failures() or self.is_unknown:
             return
         self.store.fail = Crash(number, edge)
         try:
@@ -251,6 +271,12 @@ class CustomLife(RuleBasedStateMachine):
     def pair(self) -> ObservedPair | None:
         """The pair as it is."""
         return self._service().observe(SECRET)
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether nobody has written down yet what main is."""
+        pair = self.pair
+        return pair is not None and pair.main is not None and pair.main.facts is None
 
     @property
     def promotion(self) -> dict[str, Any] | None:
