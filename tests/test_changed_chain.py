@@ -225,22 +225,21 @@ def test_a_reserve_keeps_its_period(desk: Desk) -> None:
     assert world.labels == {"AWSPREVIOUS": 1, "AWSCURRENT": 3}
 
 
-def test_a_promoted_reserve_gets_the_chain_that_main_names(desk: Desk) -> None:
-    """Both slots may name its file, and the one of main may be the newer; the other's is told of, and not installed."""
-    # R20 R32
+def test_two_chains_of_one_certificate_are_refused(desk: Desk) -> None:
+    """After a promotion both slots may name its file; two files that differ are an error, and one is not."""  # R20 R32
     world = World()
     desk.wish(FIRST, FIRST).apply(world)
     world.later(days=30)
     desk.wish(FIRST, FIRST).apply(world)
     promoted = replace(desk, main=desk.reserve)
-    result = promoted.wish(RENEWED, FIRST).apply(world)
+    quiet = list(world.store.calls)
+    with pytest.raises(DefinitionError, match="with different chains: name the same file under both"):
+        promoted.wish(RENEWED, FIRST).apply(world)
+    assert world.store.calls == quiet
+    promoted.wish(RENEWED, RENEWED).apply(world)
     assert world.labels == {"AWSPREVIOUS": 2, "AWSCURRENT": 3}
     renewed = x509.load_pem_x509_certificates(stored(world, Label.MAIN)["tls.crt"].encode())
     assert renewed == [desk.reserve.certificate, RENEWED.intermediate()]
-    assert result.view.desired.reserve is None
-    quiet = list(world.store.calls)
-    promoted.wish(RENEWED, FIRST).apply(world)
-    assert world.store.calls == quiet
 
 
 def test_another_root_is_another_certificate_to_the_devices(desk: Desk) -> None:

@@ -107,6 +107,9 @@ def _of_a_pair(found: Situation) -> Desired:
     told = () if dismissal is None or dismissal.severity is Severity.NOTICE else (dismissal,)
     if dismissal is not None:
         found = replace(found, reserve=None)
+        if found.now < expires(found.main):
+            # What main.install offers may be the very certificate that goes.
+            _refuse(policies.main_not_replaced(found))
     if found.now >= expires(found.main):
         return _after_expiry(found, told)
     replacement = policies.main_is_replaced(found) or policies.main_gets_another_chain(found)

@@ -22,8 +22,10 @@ from provider.core.definition import (
     Offered,
     When,
 )
+from provider.core.lifecycle import desired
 from provider.core.model import Label, Role, Served, Source
 from provider.core.situation import Situation
+from provider.errors import DefinitionError
 from tests.core.test_lifecycle import DAY, END, LEAD, SECOND, START, definition, facts, main, pair, reserve, version
 
 if TYPE_CHECKING:
@@ -87,6 +89,25 @@ class TestRefusals:
         assert policies.custom_main_gets_no_issued_reserve(at(START, definition(), known=custom)) is None
         assert policies.custom_main_gets_no_issued_reserve(at(START, definition(NoReserve()), known=custom)) is None
         assert policies.custom_main_gets_no_issued_reserve(at(START, definition(IssueReserve()))) is None
+
+    def test_one_certificate_with_two_chains(self) -> None:
+        """Both files may hold it, with one chain."""  # R20
+        known = replace(facts(1, source=Source.INSTALLED), chain="a" * 16)
+        for other, refused in (("a" * 16, False), ("b" * 16, True), ("", False)):
+            files = definition(InstallReserve(offered=replace(offer(known), chain=other)))
+            wish = replace(files, main=InstallMain(offered=offer(known)))
+            assert (policies.one_certificate_has_one_chain(at(START, wish, known=known)) is not None) is refused
+        another = definition(InstallReserve(offered=offer(replace(known, sha256="c" * 64, chain="b" * 16))))
+        wish = replace(another, main=InstallMain(offered=offer(known)))
+        assert policies.one_certificate_has_one_chain(at(START, wish, known=known)) is None
+
+    def test_what_main_offers_is_judged_without_the_reserve_that_goes(self) -> None:
+        """The certificate of main.install waits as the reserve, and the definition deletes that: refused at once."""
+        # R10 R32
+        custom = replace(facts(2, issued=END - 60 * DAY), source=Source.INSTALLED)
+        wish = replace(definition(NoReserve()), main=InstallMain(offered=offer(custom)))
+        with pytest.raises(DefinitionError, match=r"main\.install offers"):
+            desired(wish, pair(main(), reserve(custom)), END - 59 * DAY)
 
     def test_a_lowered_generation(self) -> None:
         """It names both values that would be right."""  # R10

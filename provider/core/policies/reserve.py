@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from provider.core.decision import Notice, Severity
-from provider.core.definition import InstallReserve, IssueReserve, NoReserve, When
+from provider.core.definition import InstallMain, InstallReserve, IssueReserve, NoReserve, When
 from provider.core.model import Source
 from provider.core.moments import BACKDATED, apply_moment, expires, longest_validity_days, valid_at
 from provider.core.policies.answers import Policy, digits, first_answer, refusal
@@ -31,6 +31,7 @@ __all__ = [
     "its_moment_has_come",
     "main_expires_soon",
     "none_is_wanted",
+    "one_certificate_has_one_chain",
     "one_is_held_at_all_times",
     "one_is_offered",
     "successors_inherit",
@@ -48,6 +49,21 @@ def custom_main_gets_no_issued_reserve(at: Situation) -> Notice | None:
         "custom-main",
         "reserve.issue asks for an issued reserve, but main is a custom certificate: a reserve is never issued for "
         "it. Remove reserve.issue, and install a custom reserve (R4)",
+    )
+
+
+def one_certificate_has_one_chain(at: Situation) -> Notice | None:
+    """R20: both files may hold one certificate, the reserve that became main; then they agree on what is above it."""
+    main, reserve = at.definition.main, at.definition.reserve
+    if not isinstance(main, InstallMain) or not isinstance(reserve, InstallReserve):
+        return None
+    one, other = main.offered, reserve.offered
+    if one.sha256 != other.sha256 or one.chain == other.chain or "" in {one.chain, other.chain}:
+        return None
+    return refusal(
+        "two-chains",
+        f"main.install and reserve.install hold the same certificate, {one.sha256}, with different chains: name the "
+        "same file under both, or take reserve.install out",
     )
 
 
@@ -83,6 +99,7 @@ def deletion_is_confirmed(at: Situation) -> Notice | None:
 
 REFUSALS: tuple[Policy, ...] = (
     custom_main_gets_no_issued_reserve,
+    one_certificate_has_one_chain,
     generation_is_only_raised,
     deletion_is_confirmed,
 )
