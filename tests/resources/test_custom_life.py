@@ -187,12 +187,14 @@ class CustomLife(RuleBasedStateMachine):
         if refused:
             assert all(text.strip() for text in refused)
             return
-        if self.is_unknown:
+        unknown = self.is_unknown
+        try:
+            self.engine.up()
+        except DefinitionError:
             # A run died before it wrote down what main is: only the next one can tell what is wrong with the wish.
-            with suppress(DefinitionError):
-                self.engine.up()
+            # And an expired main is followed by its reserve before a wrong wish is told.
+            assert unknown or self._is_followed(before)
             return
-        self.engine.up()
         left = list(self.store.calls)
         assert self.engine.up() == "unchanged"
         assert self.store.calls == left
@@ -203,12 +205,16 @@ class CustomLife(RuleBasedStateMachine):
     @rule(number=st.integers(1, 12), edge=st.sampled_from(["before", "after"]))
     def a_run_dies(self, number: int, edge: Edge) -> None:
         """A run dies at a write, if it makes as many; state then keeps what it had."""
-        if self.engine.failures() or self.is_unknown:
+        before, unknown = self.pair, self.is_unknown
+        if self.engine.failures():
             return
         self.store.fail = Crash(number, edge)
         try:
-            with suppress(CrashError):
-                self.engine.up()
+            self.engine.up()
+        except CrashError:
+            pass
+        except DefinitionError:
+            assert unknown or self._is_followed(before)
         finally:
             self.store.fail = None
 
@@ -249,6 +255,17 @@ class CustomLife(RuleBasedStateMachine):
                 assert value is not None
                 (root,) = certificates_in(json.loads(value)["ca.crt"])
                 assert root_digest(root) == version.facts.root
+
+    def _is_followed(self, before: ObservedPair | None) -> bool:
+        """R11, R32: an expired main was followed by its reserve."""
+        assert before is not None
+        assert before.main is not None
+        assert before.main.facts is not None
+        pair = self.pair
+        assert pair is not None
+        reserve = before.reserve
+        expired = self.clock.now() >= expires(before.main.facts)
+        return expired and pair.main is not None and reserve is not None and pair.main.ordinal == reserve.ordinal
 
     def _is_not_needed(self, name: str) -> None:
         """R18: once everything is as it should be, a file may be missing."""
