@@ -228,6 +228,10 @@ def test_a_reserve_keeps_its_period(desk: Desk) -> None:
 def test_two_chains_of_one_certificate_are_refused(desk: Desk) -> None:
     """After a promotion both slots may name its file; two files that differ are an error, and one is not."""  # R20 R32
     world = World()
+    same = replace(desk, reserve=desk.main)
+    with pytest.raises(DefinitionError, match="with different chains"):
+        same.wish(FIRST, RENEWED).apply(world)
+    assert values(world) == {}
     desk.wish(FIRST, FIRST).apply(world)
     world.later(days=30)
     desk.wish(FIRST, FIRST).apply(world)

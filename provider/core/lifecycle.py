@@ -175,6 +175,7 @@ def _with_new_main(
     stored = observed.numbered(request.ordinal)
     main = foreseen(request, now) if stored is None or stored.facts is None else stored.facts
     at = Situation(definition=definition, observed=observed, now=now, main=main, reserve=reserve)
+    _refuse(policies.one_certificate_has_one_chain(at))
     useless = policies.it_comes_to_nothing(at)
     if useless is not None:
         return _decided(replace(at, reserve=None), (useless,), (request,))
