@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache, cached_property
@@ -390,6 +391,37 @@ def test_a_definition_that_replaced_main_stays_right(desk: Desk) -> None:
     assert world.store.calls == quiet
     with pytest.raises(DefinitionError, match="does not name main"):
         world.apply(replace(issued, confirm_main="ab" * 32))
+
+
+@pytest.mark.parametrize("wanted", ["another file", "issued"])
+def test_a_main_that_a_dead_run_began_gives_way_to_what_is_wanted_now(desk: Desk, wanted: str) -> None:
+    """Whatever the run had got done: the wish of the next one counts, and the leftover is no former main."""  # R30 R32
+    other = replace(desk, main=desk.reserve)
+    third = replace(desk, main=Leaf(500))
+    goes = fingerprint(desk.main.certificate)
+    for number in range(1, 8):
+        world = World()
+        desk.wish(FIRST).apply(world)
+        begun = other.wish(FIRST)
+        world.store.fail = Crash(number, "after")
+        with suppress(CrashError):
+            replace(begun, definition=replace(begun.definition, replace_main=True, confirm_main=goes)).apply(world)
+        world.store.fail = None
+        if world.labels["AWSCURRENT"] != 1:
+            assert number > 1
+            return
+        wish = third.wish(FIRST)
+        if wanted == "issued":
+            wish = replace(wish, definition=definition(None))
+        wish = replace(wish, definition=replace(wish.definition, replace_main=True, confirm_main=goes))
+        result = wish.apply(world)
+        main = world.facts(int(world.labels["AWSCURRENT"]))
+        if wanted == "issued":
+            assert main.source is Source.ISSUED
+        else:
+            assert main.sha256 == wish.reads[Role.MAIN].offered.sha256
+        assert result.view.desired.trusted == (1, main.ordinal)
+    pytest.fail("main is replaced in fewer writes")
 
 
 def test_nothing_is_replaced_where_there_is_no_main(desk: Desk) -> None:

@@ -15,7 +15,7 @@ from provider.core.decision import Desired, InstallRequest, IssueRequest, Notice
 from provider.core.definition import AfterDays, At, InstallMain, InstallReserve, IssueReserve, NoReserve
 from provider.core.model import CertificateFacts, Label, ObservedPair, Role, Source
 from provider.core.moments import BACKDATED, expires, longest_validity_days
-from provider.core.situation import Situation, begun, waiting_reserve
+from provider.core.situation import Situation, begun_main, waiting_reserve
 from provider.errors import DefinitionError
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def _with_new_main(
     What follows from the dates that main will have is decided with it: else a preview would promise less than the
     run does.
     """
-    ordinal = begun(observed, Role.MAIN, now) or observed.highest_ordinal + 1
+    ordinal = begun_main(definition, observed, now) or observed.highest_ordinal + 1
     request: Request
     if isinstance(definition.main, InstallMain):
         request = InstallRequest(ordinal=ordinal, role=Role.MAIN, offered=definition.main.offered)
@@ -240,7 +240,7 @@ def _seen_to_be_replaced(observed: ObservedPair, former: int, main: int) -> bool
 
 def _reserve_ordinal(at: Situation) -> int:
     """Return the number of the reserve that is issued now: that of one that was begun, else a new one."""
-    started = at.begun(Role.RESERVE)
+    started = at.begun_reserve
     if started is not None and started != at.main.ordinal:
         return started
     return max(at.main.ordinal, at.observed.highest_ordinal) + 1

@@ -130,9 +130,15 @@ class Situation:
             if version.facts is not None and version.former and version.facts.ordinal > self.main.ordinal
         )
 
-    def begun(self, role: Role) -> int | None:
-        """Return the ordinal of a certificate that an interrupted run has stored but not put into its slot."""
-        return begun(self.observed, role, self.now)
+    @property
+    def begun_main(self) -> int | None:
+        """The ordinal of the main that an interrupted run has stored and not made main yet."""
+        return begun_main(self.definition, self.observed, self.now)
+
+    @property
+    def begun_reserve(self) -> int | None:
+        """The same for the reserve."""
+        return begun(self.observed, Role.RESERVE, self.now)
 
 
 def begun(observed: ObservedPair, role: Role, now: datetime) -> int | None:
@@ -141,6 +147,20 @@ def begun(observed: ObservedPair, role: Role, now: datetime) -> int | None:
     if staged is None or staged.labels != {Label.STAGED} or staged.role not in {None, role}:
         return None
     return None if staged.facts is not None and now >= expires(staged.facts) else staged.ordinal
+
+
+def begun_main(definition: PairDefinition, observed: ObservedPair, now: datetime) -> int | None:
+    """Return the ordinal of a main that an interrupted run has stored; None where the definition wants another one."""
+    ordinal = begun(observed, Role.MAIN, now)
+    stored = None if ordinal is None else observed.numbered(ordinal)
+    if stored is None or stored.facts is None:
+        return ordinal  # it is held against the definition when its facts are written
+    facts, wanted = stored.facts, definition.main
+    if isinstance(wanted, IssueMain):
+        days = (expires(facts) - facts.not_before).days
+        made_as = (facts.source, facts.generation, days)
+        return ordinal if made_as == (Source.ISSUED, wanted.generation, wanted.validity_days) else None
+    return ordinal if (facts.sha256, facts.chain) == (wanted.offered.sha256, wanted.offered.chain) else None
 
 
 def waiting_reserve(observed: ObservedPair) -> StoredVersion | None:

@@ -159,6 +159,7 @@ def _steps(desired: Desired, observed: ObservedPair | None, setting: Setting) ->
     yield from _tags(observed, setting)
     yield from _facts_of_labelled(observed, setting)
     yield from _roles_of_formers(observed)
+    yield from _given_up(desired, observed)
     yield from _slot(desired, observed, desired.main, Label.MAIN)
     if desired.reserve is not None:
         yield from _slot(desired, observed, desired.reserve, Label.RESERVE)
@@ -195,6 +196,17 @@ def _roles_of_formers(observed: ObservedPair) -> Iterator[Step]:
     for version in observed.versions:
         if Label.FORMER in version.labels and version.role is Role.RESERVE and version.facts is not None:
             yield Tag(tags={facts_tag(version.version_id): facts_value(version.facts, Role.MAIN)})
+
+
+def _given_up(desired: Desired, observed: ObservedPair) -> Iterator[Step]:
+    """Record of a main that a dead run had stored, and nobody wants any more, that it is none.
+
+    Before the label STAGED leaves it: without a label it would look like a former main.
+    """
+    for version in observed.versions:
+        begun = version.labels == {Label.STAGED} and version.role is Role.MAIN
+        if begun and version.facts is not None and version.ordinal != desired.main:
+            yield Tag(tags={facts_tag(version.version_id): facts_value(version.facts, Role.DELETED)})
 
 
 def _slot(desired: Desired, observed: ObservedPair, ordinal: int, label: Label) -> Iterator[Step]:

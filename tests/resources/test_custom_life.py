@@ -26,6 +26,7 @@ from provider.core.certificates import credential_from_json, root_digest
 from provider.core.layout import version_id
 from provider.core.model import Label, Source
 from provider.core.moments import expires, valid_at
+from provider.core.situation import waiting_reserve
 from provider.errors import DefinitionError, LabelMovedError
 from provider.resources import looking
 from provider.resources.certificate_pair import CertificatePairProvider
@@ -263,7 +264,7 @@ class CustomLife(RuleBasedStateMachine):
         assert before.main.facts is not None
         pair = self.pair
         assert pair is not None
-        reserve = before.reserve
+        reserve = waiting_reserve(before)
         expired = self.clock.now() >= expires(before.main.facts)
         return expired and pair.main is not None and reserve is not None and pair.main.ordinal == reserve.ordinal
 
