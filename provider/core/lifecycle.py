@@ -222,7 +222,10 @@ def _formers(observed: ObservedPair, main: int, now: datetime) -> tuple[int, ...
     expired: list[int] = []
     for version in observed.versions:
         former = version.former or Label.MAIN in version.labels
-        if version.ordinal in {None, main} or version.facts is None or not former or version.role is Role.DELETED:
+        if version.ordinal in {None, main} or version.facts is None or not former:
+            continue
+        # An operator can have promoted one that was being deleted: then it was main after all.
+        if version.role is Role.DELETED and (Label.FORMER not in version.labels or now >= expires(version.facts)):
             continue
         if now < expires(version.facts):
             kept.append(version.facts.ordinal)

@@ -260,7 +260,7 @@ class Life(RuleBasedStateMachine):
         was = before.numbered(pair.main.ordinal or 0)
         if was is not None:
             assert was.role is not Role.DELETED
-        elif former is not None and former.facts is not None:
+        elif former is not None and former.facts is not None and (pair.main.ordinal or 0) > before.highest_ordinal:
             assert now >= expires(former.facts)
 
     def _check_result(self, result: PairResult, before: ObservedPair | None, puts: int) -> None:

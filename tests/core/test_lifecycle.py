@@ -360,6 +360,15 @@ class TestPromotion:
         for now in (moment, END, END + 200 * DAY):
             assert desired(definition(), observed, now).main == 2
 
+    def test_a_deleted_one_that_an_operator_promoted_was_main(self) -> None:
+        """AWSPREVIOUS is only on what has been main: devices go on trusting it for as long as it is valid."""  # R17
+        second = facts(2)
+        found = pair(main(), version(second, Role.DELETED, Label.FORMER))
+        assert desired(definition(), found, START).formers == (2,)
+        without_label = pair(main(), version(second, Role.DELETED))
+        assert desired(definition(), without_label, START).formers == ()
+        assert desired(definition(), found, expires(second)).formers == ()
+
     @pytest.mark.parametrize(
         ("served", "trusted"),
         [
