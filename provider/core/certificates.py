@@ -227,11 +227,8 @@ def unfit(credential: Credential) -> str | None:
     path = certificates if certificates[-1] == roots[0] else (*certificates, roots[0])
     if any(lower.issuer != upper.subject for lower, upper in pairwise(path)):
         return "tls.crt and ca.crt are not one chain"
-    return (
-        None
-        if _is_key_of(credential.private_key, certificates[0])
-        else "tls.key is not the PKCS#8 key of the certificate"
-    )
+    fits = _is_key_of(credential.private_key, certificates[0])
+    return None if fits else "tls.key is not the PKCS#8 key of the certificate"
 
 
 def _is_key_of(private_key: str, certificate: x509.Certificate) -> bool:
