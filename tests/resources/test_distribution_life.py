@@ -1,0 +1,229 @@
+"""Months of a profile: certificates come, go and come back, devices too, the MDM server is down, and runs die.
+
+The hooks are called as the engine calls them, with a real ledger. Of the MDM server only its queue is played: it takes
+a command of a known CommandUUID for a repetition, as NanoMDM does.
+"""
+
+from __future__ import annotations
+
+import os
+import plistlib
+import tempfile
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+
+from provider.adapters.clock import VARIABLE
+from provider.core.definition import KeyType
+from provider.core.issuing import issue
+from provider.core.profile import trust_profile
+from provider.errors import DeliveryError
+from provider.resources import profile_distribution
+from provider.resources.profile_distribution import ProfileDistributionProvider
+from tests.core.certificate_factory import HOST, LEAF, Chain, pem
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+START = datetime(2040, 1, 1, tzinfo=UTC)
+DEVICES = tuple(f"device-{number}" for number in range(5))
+ISSUED = ("certificate 1", "certificate 2", "certificate 3")
+UNDER_ONE_ROOT = ("certificate 4", "certificate 5")
+CERTIFICATES = (*ISSUED, *UNDER_ONE_ROOT)
+
+
+class DownError(Exception):
+    """The run is killed."""
+
+
+@cache
+def pems() -> dict[str, str]:
+    """Return five certificates with what is above them; the last two have one root."""
+    issued = {
+        name: issue(HOST, key=KeyType.EC_P256, validity_days=300, now=START + timedelta(days=number)).certificate
+        for number, name in enumerate(ISSUED)
+    }
+    above = Chain().make().chain[1:]
+    leaves = [Chain(leaf=LEAF.but(owner=name)).make().leaf for name in UNDER_ONE_ROOT]
+    return issued | {name: pem(leaf, *above).decode() for name, leaf in zip(UNDER_ONE_ROOT, leaves, strict=True)}
+
+
+@dataclass(slots=True)
+class Queue:
+    """What an MDM server has queued for each device.
+
+    Args:
+        latest: the profile of the last new command, by device.
+        known: the commands that each device was queued, by UUID.
+        calls_left: how many calls are still taken, before *failure*; None for all.
+        failure: what happens then.
+        dies_after: whether the command of the failing call is taken, and its answer lost.
+    """
+
+    batch_size: int = 2
+    latest: dict[str, bytes] = field(default_factory=dict)
+    known: set[tuple[str, str]] = field(default_factory=set)
+    calls_left: int | None = None
+    failure: type[Exception] = DeliveryError
+    dies_after: bool = False
+
+    def enqueue(self, enrollment_ids: Sequence[str], command: bytes) -> tuple[str, ...]:
+        """Queue a command, unless it is a repetition."""
+        parsed = plistlib.loads(command)
+        fails = self.calls_left == 0
+        if not fails or self.dies_after:
+            for device in enrollment_ids:
+                if (device, parsed["CommandUUID"]) not in self.known:
+                    self.known.add((device, parsed["CommandUUID"]))
+                    self.latest[device] = parsed["Command"]["Payload"]
+        if fails:
+            raise self.failure("the MDM server is down")
+        if self.calls_left is not None:
+            self.calls_left -= 1
+        return ()
+
+
+class DistributionLife(RuleBasedStateMachine):
+    """One server's profile."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        self.queue = Queue()
+        self.provider = ProfileDistributionProvider()
+        self.noted: list[str] = []
+        self.trusted: tuple[str, ...] = ISSUED[:1]
+        self.organization = "Example"
+        self.inputs: dict[str, Any] = {}
+        self.outputs: dict[str, Any] | None = None
+        self.patches = (
+            patch.object(profile_distribution, "_channel", lambda *_: self.queue),
+            patch.object(profile_distribution, "_note_sent", lambda inputs: self.noted.append(str(inputs["trusted"]))),
+            patch.dict(os.environ, {VARIABLE: START.isoformat(), "AWS_ENDPOINT_URL": "http://127.0.0.1:1"}),
+        )
+        for one in self.patches:
+            one.start()
+        self.there = Path.cwd()
+        os.chdir(self.folder.name)
+
+    def teardown(self) -> None:
+        """Put everything back."""
+        os.chdir(self.there)
+        for one in self.patches:
+            one.stop()
+        self.folder.cleanup()
+
+    @initialize(devices=st.sets(st.sampled_from(DEVICES), min_size=1))
+    def begins(self, devices: set[str]) -> None:
+        """A first run."""
+        self.list_devices(devices)
+        self.run()
+
+    @rule(devices=st.sets(st.sampled_from(DEVICES), min_size=1))
+    def list_devices(self, devices: set[str]) -> None:
+        """Another list of devices."""
+        Path("devices.txt").write_text("\n".join(sorted(devices)), encoding="utf-8")
+
+    @rule(trusted=st.sets(st.sampled_from(CERTIFICATES), min_size=1))
+    def trust(self, trusted: set[str]) -> None:
+        """The pair has other certificates."""
+        self.trusted = tuple(sorted(trusted))
+
+    @rule(organization=st.sampled_from(["Example", "Example Ltd"]))
+    def present(self, organization: str) -> None:
+        """The profile presents itself in another way."""
+        self.organization = organization
+
+    @rule()
+    def lose_the_ledger(self) -> None:
+        """A disk is replaced: what was sent is to be sent again, once there is something else to send."""
+        Path("ledger.sqlite").unlink(missing_ok=True)
+
+    @rule(calls=st.integers(0, 2), taken=st.booleans())
+    def the_server_is_down(self, calls: int, *, taken: bool) -> None:
+        """A run comes to some devices only."""
+        self._fail(DeliveryError, calls, taken=taken)
+
+    @rule(calls=st.integers(0, 2), taken=st.booleans())
+    def a_run_dies(self, calls: int, *, taken: bool) -> None:
+        """A run is killed before the ledger knows what it queued."""
+        self._fail(DownError, calls, taken=taken)
+
+    @rule()
+    def run(self) -> None:
+        """After a run each device has the profile in its queue, and another run changes nothing."""
+        self._up()
+        wanted = self._profile()
+        for device in Path("devices.txt").read_text(encoding="utf-8").splitlines():
+            assert self.queue.latest[device] == wanted
+        assert self.outputs is not None
+        assert self.outputs["profile"].encode() == wanted
+        assert self.noted[-1] == str(list(self.trusted))
+        commands = len(self.queue.known)
+        assert self._up() == "unchanged"
+        assert len(self.queue.known) == commands
+
+    def _fail(self, failure: type[Exception], calls: int, *, taken: bool) -> None:
+        self.queue.calls_left, self.queue.failure, self.queue.dies_after = calls, failure, taken
+        try:
+            self._up()
+        except (DeliveryError, DownError):
+            pass
+        finally:
+            self.queue.calls_left = None
+
+    def _up(self) -> str:
+        """Do what `pulumi up` does with this resource; state changes where the run succeeds."""
+        checked = self.provider.check(self.inputs, self._program())
+        assert not checked.failures, [one.reason for one in checked.failures]
+        inputs = dict(checked.inputs)
+        if self.outputs is None:
+            self.outputs = dict(self.provider.create(inputs).outs or {})
+        elif not self.provider.diff("id", self.outputs, inputs).changes:
+            return "unchanged"
+        else:
+            self.outputs = dict(self.provider.update("id", self.outputs, inputs).outs or {})
+        self.inputs = inputs
+        return "changed"
+
+    def _program(self) -> dict[str, Any]:
+        return {
+            "server": "berlin",
+            "secret": "ios-mdm/berlin",
+            "host": HOST,
+            "aws": {},
+            "distribution": {
+                "profile": {"identifier": "com.example.mdm", "organization": self.organization},
+                "channel": {"nanomdm": {"url": "https://mdm.example.com", "apiKeySecret": "mdm/api-key"}},
+                "devices": {"file": "devices.txt"},
+                "ledger": "sqlite:///ledger.sqlite",
+            },
+            "trusted": list(self.trusted),
+            "pems": {name: pems()[name] for name in self.trusted},
+        }
+
+    def _profile(self) -> bytes:
+        chains = [pems()[name] for name in self.trusted]
+        return trust_profile(
+            chains, identifier="com.example.mdm", server="berlin", host=HOST, organization=self.organization
+        )
+
+
+DistributionLife.TestCase.settings = settings(
+    max_examples=40,
+    stateful_step_count=25,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
+
+
+class TestDistributionLife(DistributionLife.TestCase):  # type: ignore[misc, valid-type]  # hypothesis makes it
+    """R15 R16 R17 R30: the rules of :class:`DistributionLife`."""
