@@ -32,13 +32,13 @@ STORIES = {
         definitions=("a custom one after seven days", "a custom one"), moments=EARLY, highest=2
     ),
     "a changed chain of main": Story(
-        definitions=("main from a file", "main's chain renewed"), moments=LATE, custom=True, highest=4
+        definitions=("main from a file", "main's chain renewed"), moments=LATE, custom=True, highest=3
     ),
     "a changed chain of main, and an operator": Story(
         definitions=("main from a file", "main's chain renewed"), moments=LATE[1:2], custom=True, operator=True
     ),
     "a changed chain of main beside a reserve": Story(
-        definitions=("both from files", "main's chain renewed beside a reserve"), moments=LATE[1:], custom=True
+        definitions=("both from files", "main's chain renewed beside a reserve"), moments=LATE[1:2], custom=True
     ),
     "changed chains": Story(definitions=("both from files", "both chains renewed"), moments=LATE[1:], custom=True),
     "changed chains, earlier": Story(
