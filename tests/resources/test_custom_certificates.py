@@ -10,6 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from provider.adapters.clock import VARIABLE
+from provider.core.layout import facts_tag, version_id
 from tests.test_changed_chain import DAY, FIRST, Leaf
 from tests.test_service import START
 from tools.services import ministack
@@ -110,3 +111,21 @@ def test_a_reserve_is_judged_by_the_main_that_it_will_follow(engine: Engine, pro
     assert engine.up() == "create"
     assert engine.outputs is not None
     assert engine.outputs["desired"]["reserve"] == "certificate 2"
+
+
+def test_a_reserve_that_got_lost_cannot_be_installed_without_its_file(engine: Engine, project: Path) -> None:
+    """Somebody took its label and its tag away, and the file is gone: the preview says what it cannot read."""  # R18
+    secret = engine.program["secret"]
+    (project / "main.pem").write_bytes(Leaf(390).file(FIRST))
+    (project / "reserve.pem").write_bytes(Leaf(700).file(FIRST))
+    definition = engine.program["definition"]
+    definition["main"] = {"install": {"bundle": "main.pem"}}
+    definition["reserve"] = {"install": {"bundle": "reserve.pem"}}
+    assert engine.up() == "create"
+    version = version_id(secret, 2)
+    client = boto3.client("secretsmanager", region_name=ministack.REGION)
+    client.update_secret_version_stage(SecretId=secret, VersionStage="RESERVE", RemoveFromVersionId=version)
+    client.untag_resource(SecretId=secret, TagKeys=[facts_tag(version)])
+    client.close()
+    (project / "reserve.pem").unlink()
+    assert engine.failures() == ["reserve.install.bundle: reserve.pem cannot be read: No such file or directory"]
