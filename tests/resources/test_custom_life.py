@@ -239,12 +239,8 @@ class CustomLife(RuleBasedStateMachine):
         was = None if before is None or before.main is None else before.main.facts
         if was is not None and main.sha256 != was.sha256:
             assert valid_at(main, now), "what becomes main is valid"
-        fresh = pair.reserve is not None and pair.reserve.facts is not None
-        known = before is not None and before.numbered(pair.reserve.ordinal or 0) if pair.reserve is not None else None
-        if fresh and not known:
-            assert pair.reserve is not None
-            facts = pair.reserve.facts
-            assert facts is not None
+        facts = None if pair.reserve is None else pair.reserve.facts
+        if facts is not None and (before is None or before.numbered(facts.ordinal) is None):
             assert valid_at(facts, now), "a reserve is valid when it comes"
             if facts.source is Source.INSTALLED:
                 assert expires(facts) > expires(main), "and outlives main"
