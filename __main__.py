@@ -7,7 +7,7 @@ import sys
 import pulumi
 
 from components import IosMdmServer, load_settings
-from provider.errors import DefinitionError
+from ios_mdm.errors import DefinitionError
 
 ALREADY_EXPLAINED = 32  # the exit code that tells the engine that the user has been told what is wrong
 

@@ -18,15 +18,15 @@ __all__ = ["PROCESSES", "heaviest", "summed"]
 PROCESSES: Mapping[str, str] = {
     "program": "import pulumi, components",
     "provider": (
-        "import pulumi.dynamic, provider.resources.certificate_pair, provider.resources.promotion, provider.service; "
-        "from provider.adapters import aws; "
+        "import pulumi.dynamic, ios_mdm.resources.certificate_pair, ios_mdm.resources.promotion, ios_mdm.service; "
+        "from ios_mdm.adapters import aws; "
         "aws.secrets_manager('eu-west-1'); aws.scheduler('eu-west-1')"
     ),
 }
 """What the two Python processes of ours import in a run that has nothing to do."""
 
 _LINE = re.compile(r"import time:\s*(\d+) \|\s*\d+ \|\s*(\S+)")
-_OURS = {"provider", "components"}
+_OURS = {"ios_mdm", "components"}
 
 
 def summed(log: str) -> Mapping[str, float]:

@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from provider.core.bundle import read_bundle
-from provider.core.rules import Context, judged
+from ios_mdm.core.bundle import read_bundle
+from ios_mdm.core.rules import Context, judged
 
 __all__ = ["main"]
 
@@ -78,7 +78,7 @@ def main() -> int:
             (folder / name).write_bytes(data)
         project = str(Path(__file__).resolve().parent.parent)
         moment = f"{NOW:%Y-%m-%dT%H:%M:%SZ}"
-        program = f"import sys; sys.path.insert(0, {project!r}); from provider.__main__ import app; app()"
+        program = f"import sys; sys.path.insert(0, {project!r}); from ios_mdm.__main__ import app; app()"
         command = [sys.executable, "-c", program, "validate", "bundle.pem", "--address", HOST, "--at", moment]
         verify = ["openssl", "verify", "-attime", str(int(NOW.timestamp())), "-CAfile", "root.pem"]
         compared = {

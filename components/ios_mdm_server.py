@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 import pulumi
 
-from provider.distribution import known_devices
-from provider.resources.certificate_pair import CertificatePair
-from provider.resources.profile_distribution import ProfileDistribution
-from provider.resources.promotion import Promotion
+from ios_mdm.distribution import known_devices
+from ios_mdm.resources.certificate_pair import CertificatePair
+from ios_mdm.resources.profile_distribution import ProfileDistribution
+from ios_mdm.resources.promotion import Promotion
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from provider.settings import AwsSettings, ServerSettings
+    from ios_mdm.settings import AwsSettings, ServerSettings
 
 __all__ = ["IosMdmServer"]
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from provider.errors import DefinitionError
-from provider.settings import parse_stack
+from ios_mdm.errors import DefinitionError
+from ios_mdm.settings import parse_stack
 
 if TYPE_CHECKING:
     import pulumi
 
-    from provider.settings import StackSettings
+    from ios_mdm.settings import StackSettings
 
 __all__ = ["load_settings"]
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provider.address import dns_name, split_address
+from ios_mdm.address import dns_name, split_address
 
 LABELS = st.one_of(
     st.text("abcXYZ019-", max_size=66),

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from provider.bundles import BundleReader
-from provider.core.model import Role
-from provider.core.profile import trust_profile
-from provider.errors import IosMdmError
-from provider.resources.offers import Offers
-from provider.settings import parse_server
+from ios_mdm.bundles import BundleReader
+from ios_mdm.core.model import Role
+from ios_mdm.core.profile import trust_profile
+from ios_mdm.errors import IosMdmError
+from ios_mdm.resources.offers import Offers
+from ios_mdm.settings import parse_server
 from tests.core.certificate_factory import HOST, NOW, Chain, key, pem, private_pem
 from tests.core.test_rules_matrix import DEFECTS, GOOD, ODD, SHA1
 from tests.test_service import SECRET, HandClock, World
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
-    from provider.core.model import Credential, ObservedPair
-    from provider.service import PairRequest
+    from ios_mdm.core.model import Credential, ObservedPair
+    from ios_mdm.service import PairRequest
     from tests.core.certificate_factory import PrivateKey, SelfSigned
 
 SERVER: dict[str, Any] = {

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from provider.bundles import BundleReader, Circumstances
-from provider.core.bundle import BundleError
-from provider.core.certificates import credential_from_json, credential_to_json
-from provider.core.model import Role
-from provider.errors import DefinitionError
-from provider.settings import InstallReserveSettings
+from ios_mdm.bundles import BundleReader, Circumstances
+from ios_mdm.core.bundle import BundleError
+from ios_mdm.core.certificates import credential_from_json, credential_to_json
+from ios_mdm.core.model import Role
+from ios_mdm.errors import DefinitionError
+from ios_mdm.settings import InstallReserveSettings
 from tests.engine.test_custom import DAY, HOST, PASSWORD, START, Leaf, authority
 
 if TYPE_CHECKING:

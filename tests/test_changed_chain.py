@@ -16,21 +16,21 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from provider.bundles import BundleReader, Circumstances, Read
-from provider.core.certificates import fingerprint
-from provider.core.definition import AfterDays, InstallMain, InstallReserve
-from provider.core.layout import facts_tag, version_id
-from provider.core.model import Label, Role, Source
-from provider.errors import DefinitionError
-from provider.settings import InstallMainSettings
+from ios_mdm.bundles import BundleReader, Circumstances, Read
+from ios_mdm.core.certificates import fingerprint
+from ios_mdm.core.definition import AfterDays, InstallMain, InstallReserve
+from ios_mdm.core.layout import facts_tag, version_id
+from ios_mdm.core.model import Label, Role, Source
+from ios_mdm.errors import DefinitionError
+from ios_mdm.settings import InstallMainSettings
 from tests.test_service import SECRET, START, World, definition
 from tests.test_service_crashes import Crash, CrashError, values
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from provider.core.definition import PairDefinition
-    from provider.service import PairRequest, PairResult
+    from ios_mdm.core.definition import PairDefinition
+    from ios_mdm.service import PairRequest, PairResult
     from tests.test_service_crashes import Edge
 
 HOST = "mdm.example.com"

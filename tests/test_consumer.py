@@ -17,18 +17,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from provider.consumer import FILES, Consumer, ConsumerError
-from provider.core.certificates import credential_to_json
-from provider.core.definition import KeyType
-from provider.core.issuing import issue
-from provider.core.model import Label
-from provider.errors import StoreError
+from ios_mdm.consumer import FILES, Consumer, ConsumerError
+from ios_mdm.core.certificates import credential_to_json
+from ios_mdm.core.definition import KeyType
+from ios_mdm.core.issuing import issue
+from ios_mdm.core.model import Label
+from ios_mdm.errors import StoreError
 from tools.toolchain import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from provider.core.model import Credential
+    from ios_mdm.core.model import Credential
 
 NOW = datetime(2040, 1, 1, tzinfo=UTC)
 

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from provider.adapters.clock import FixedClock
-from provider.adapters.ledger import SqliteLedger
-from provider.core.definition import KeyType
-from provider.core.issuing import issue
-from provider.core.profile import trust_profile
-from provider.distribution import Delivery, Distributor, devices_digest, known_devices, listed_devices, read_devices
-from provider.errors import DefinitionError, DeliveryError
-from provider.settings import DistributionSettings
+from ios_mdm.adapters.clock import FixedClock
+from ios_mdm.adapters.ledger import SqliteLedger
+from ios_mdm.core.definition import KeyType
+from ios_mdm.core.issuing import issue
+from ios_mdm.core.profile import trust_profile
+from ios_mdm.distribution import Delivery, Distributor, devices_digest, known_devices, listed_devices, read_devices
+from ios_mdm.errors import DefinitionError, DeliveryError
+from ios_mdm.settings import DistributionSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -223,7 +223,7 @@ class TestDevices:
     def test_the_inventory_of_the_ledger(self, tmp_path: Path, ledger: SqliteLedger) -> None:
         """With `ledger: true` the devices are those that are enrolled; none is an error that says what to start."""
         wanted = settings({"ledger": True}, "sqlite:///ledger.db")
-        with pytest.raises(DefinitionError, match="knows no enrolled device yet: start `python -m provider receive`"):
+        with pytest.raises(DefinitionError, match="knows no enrolled device yet: start `ios-mdm receive`"):
             read_devices(wanted, ledger, base=tmp_path)
         for device, enrolled in (("b", True), ("a", True), ("c", False)):
             ledger.record_device(device, enrolled=enrolled, at=START)

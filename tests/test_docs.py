@@ -14,12 +14,12 @@ import yaml
 from jsonschema import Draft202012Validator
 from moto.iam.policy_validation import IAMPolicyDocumentValidator, IAMTrustPolicyDocumentValidator
 
-from provider.core import schedule
-from provider.core.decision import Phase
-from provider.core.definition import KeyType
-from provider.core.layout import ADDRESS_TAG, HIGHEST_TAG, MAIN_GENERATION_TAG, OWNER_TAG
-from provider.core.model import Label
-from provider.settings import StackSettings, parse_stack
+from ios_mdm.core import schedule
+from ios_mdm.core.decision import Phase
+from ios_mdm.core.definition import KeyType
+from ios_mdm.core.layout import ADDRESS_TAG, HIGHEST_TAG, MAIN_GENERATION_TAG, OWNER_TAG
+from ios_mdm.core.model import Label
+from ios_mdm.settings import StackSettings, parse_stack
 from tools import schema
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -187,7 +187,7 @@ def test_every_decision_is_in_the_list() -> None:
 def called(module: str, service: str) -> set[str]:
     """Return the calls of *service* in an adapter, as IAM policies have them."""
     named = set(
-        re.findall(r'"([A-Z]\w+)",\s*(?:(?:schedule\.)?name|_NOBODY)\b', read(f"provider/adapters/{module}.py"))
+        re.findall(r'"([A-Z]\w+)",\s*(?:(?:schedule\.)?name|_NOBODY)\b', read(f"provider/ios_mdm/adapters/{module}.py"))
     )
     known = set(botocore.session.get_session().get_service_model(service).operation_names)
     return {f"{service}:{operation}" for operation in named & known}
@@ -212,7 +212,7 @@ def test_the_deployer_may_do_what_the_code_does() -> None:
 def test_no_call_is_made_that_the_policies_do_not_know() -> None:
     """Every call in an adapter goes through ``aws.answer``, by the name that the tests above look for."""
     for module in ("secrets_manager", "scheduler", "prerequisites"):
-        made = set(re.findall(r"self\._(?:client|iam|sqs)\.(\w+)\(", read(f"provider/adapters/{module}.py")))
+        made = set(re.findall(r"self\._(?:client|iam|sqs)\.(\w+)\(", read(f"provider/ios_mdm/adapters/{module}.py")))
         services = ("iam", "sqs") if module == "prerequisites" else (module.replace("_", ""),)
         named = set().union(*(called(module, service) for service in services))
         assert made == {botocore.xform_name(action.partition(":")[2]) for action in named}, module

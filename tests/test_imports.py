@@ -22,7 +22,7 @@ def imported(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path} has a relative import"
             names.add(node.module or "")
-            names |= {f"{node.module}.{alias.name}" for alias in node.names if node.module == "provider"}
+            names |= {f"{node.module}.{alias.name}" for alias in node.names if node.module == "ios_mdm"}
     return names
 
 
@@ -33,39 +33,39 @@ def files(folder: str) -> list[Path]:
     return found
 
 
-@pytest.mark.parametrize("path", files("provider/core"), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", files("provider/ios_mdm/core"), ids=lambda path: path.stem)
 def test_the_core_is_pure(path: Path) -> None:
     """The core imports the standard library, cryptography, itself and the errors, and nothing else."""
     allowed = sys.stdlib_module_names | {"cryptography"}
     beyond = {
         name
         for name in imported(path)
-        if name.partition(".")[0] not in allowed and name != "provider.errors" and not name.startswith("provider.core")
+        if name.partition(".")[0] not in allowed and name != "ios_mdm.errors" and not name.startswith("ios_mdm.core")
     }
     assert beyond == set()
 
 
-@pytest.mark.parametrize("path", files("provider/core"), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", files("provider/ios_mdm/core"), ids=lambda path: path.stem)
 def test_the_core_does_no_input_or_output(path: Path) -> None:
     """Of the standard library, the core uses nothing that reaches files, processes, the network or the environment."""
     outside = {"os", "pathlib", "io", "socket", "ssl", "subprocess", "time", "urllib", "http", "sqlite3", "logging"}
     assert {name.partition(".")[0] for name in imported(path)} & outside == set()
 
 
-MIDDLE = [ROOT / f"provider/{name}.py" for name in ("effects", "pairs", "ports", "service", "switching")]
+MIDDLE = [ROOT / f"provider/ios_mdm/{name}.py" for name in ("effects", "pairs", "ports", "service", "switching")]
 
 
-@pytest.mark.parametrize("path", [*files("provider/core"), *MIDDLE])
+@pytest.mark.parametrize("path", [*files("provider/ios_mdm/core"), *MIDDLE])
 def test_adapters_are_not_known_inside(path: Path) -> None:
     """Core, ports and service know no adapter, no resource and no engine."""
-    outside = ("provider.adapters", "provider.resources", "provider.settings", "pulumi", "boto3", "botocore")
+    outside = ("ios_mdm.adapters", "ios_mdm.resources", "ios_mdm.settings", "pulumi", "boto3", "botocore")
     assert not [name for name in imported(path) if name.startswith(outside)]
 
 
-@pytest.mark.parametrize("path", files("provider/adapters"), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", files("provider/ios_mdm/adapters"), ids=lambda path: path.stem)
 def test_adapters_do_not_know_the_engine(path: Path) -> None:
     """An adapter works without Pulumi and without the service."""
-    outside = ("pulumi", "provider.resources", "provider.service", "components")
+    outside = ("pulumi", "ios_mdm.resources", "ios_mdm.service", "components")
     assert not [name for name in imported(path) if name.startswith(outside)]
 
 
@@ -80,11 +80,11 @@ def loaded(statement: str) -> list[str]:
     "module",
     [
         "components",
-        "provider.resources.certificate_pair",
-        "provider.resources.profile_distribution",
-        "provider.settings",
-        "provider.service",
-        "provider.distribution",
+        "ios_mdm.resources.certificate_pair",
+        "ios_mdm.resources.profile_distribution",
+        "ios_mdm.settings",
+        "ios_mdm.service",
+        "ios_mdm.distribution",
         "pulumi",
     ],
 )
@@ -96,5 +96,5 @@ def test_a_program_starts_without_aws_and_cryptography(module: str) -> None:
 def test_the_program_imports_only_what_is_measured_here() -> None:
     """`__main__.py` imports Pulumi, the components and the errors, which the test above covers."""
     path = ROOT / "__main__.py"
-    assert imported(path) <= {"asyncio", "gc", "sys", "pulumi", "components", "provider.errors"}
+    assert imported(path) <= {"asyncio", "gc", "sys", "pulumi", "components", "ios_mdm.errors"}
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 30

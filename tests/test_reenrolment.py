@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from provider.core.decision import Severity
-from provider.reenrolment import to_reenrol
+from ios_mdm.core.decision import Severity
+from ios_mdm.reenrolment import to_reenrol
 
 if TYPE_CHECKING:
     from pathlib import Path

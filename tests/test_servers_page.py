@@ -12,7 +12,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from provider.__main__ import app
+from ios_mdm.__main__ import app
 from tools.toolchain import ROOT
 
 PAGE = (ROOT / "docs" / "servers.md").read_text(encoding="utf-8")
@@ -34,7 +34,7 @@ def options() -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "line", [line for text in of("bash") for line in text.splitlines() if "provider consume" in line]
+    "line", [line for text in of("bash") for line in text.splitlines() if "ios-mdm consume" in line]
 )
 def test_shell_lines_use_options_that_there_are(line: str) -> None:
     """Every option of `consume` on the page exists."""
@@ -55,7 +55,8 @@ def test_the_unit_is_a_unit() -> None:
     assert set(unit.sections()) == {"Unit", "Service", "Install"}
     for key in ("ExecStartPre", "ExecStart"):
         words = shlex.split(unit["Service"][key])
-        assert words[1:4] == ["-m", "provider", "consume"]
+        assert words[0].endswith("/.venv/bin/ios-mdm")
+        assert words[1] == "consume"
         assert {word for word in words if word.startswith("--")} <= options()
         assert words[words.index("--dir") + 1] == f"/var/lib/{unit['Service']['StateDirectory']}", "all it may write"
     assert unit["Service"]["ExecReload"].split()[1] == "-USR1", "the signal that makes it look at once"

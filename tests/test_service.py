@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from provider.adapters.memory import MemorySecretStore
-from provider.core.decision import Phase
-from provider.core.definition import AfterDays, IssueMain, IssueReserve, KeyType, NoReserve, PairDefinition, When
-from provider.core.layout import PROMOTED_TAG, facts_tag, version_id
-from provider.core.model import Label
-from provider.core.moments import expires
-from provider.errors import DefinitionError, IosMdmError, OwnershipError, StoreError
-from provider.service import PairRequest, PairResult, PairService, PairView
+from ios_mdm.adapters.memory import MemorySecretStore
+from ios_mdm.core.decision import Phase
+from ios_mdm.core.definition import AfterDays, IssueMain, IssueReserve, KeyType, NoReserve, PairDefinition, When
+from ios_mdm.core.layout import PROMOTED_TAG, facts_tag, version_id
+from ios_mdm.core.model import Label
+from ios_mdm.core.moments import expires
+from ios_mdm.errors import DefinitionError, IosMdmError, OwnershipError, StoreError
+from ios_mdm.service import PairRequest, PairResult, PairService, PairView
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from provider.core.model import CertificateFacts
+    from ios_mdm.core.model import CertificateFacts
 
 START = datetime(2040, 1, 1, tzinfo=UTC)
 SECRET = "ios-mdm/berlin"  # noqa: S105 - a name

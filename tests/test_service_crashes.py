@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from provider.core.definition import IssueReserve, KeyType, NoReserve
-from provider.core.layout import version_id
+from ios_mdm.core.definition import IssueReserve, KeyType, NoReserve
+from ios_mdm.core.layout import version_id
 from tests.test_service import NOW, SECRET, World, definition
 
 if TYPE_CHECKING:
-    from provider.core.definition import PairDefinition
+    from ios_mdm.core.definition import PairDefinition
 
 Edge = Literal["before", "after"]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from provider.core.definition import (
+from ios_mdm.core.definition import (
     AfterCurrentExpires,
     AfterDays,
     At,
@@ -20,8 +20,8 @@ from provider.core.definition import (
     Promotion,
     When,
 )
-from provider.errors import DefinitionError
-from provider.settings import parse_server, parse_stack
+from ios_mdm.errors import DefinitionError
+from ios_mdm.settings import parse_server, parse_stack
 
 SERVER: dict[str, Any] = {"name": "berlin", "address": "mdm.example.com"}
 DISTRIBUTION: dict[str, Any] = {

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from provider.adapters.memory_scheduler import MemoryPrerequisites, MemoryScheduler
-from provider.core.definition import AfterDays, NoReserve, Promotion
-from provider.core.model import Label
-from provider.core.schedule import Kind, names, stem
-from provider.errors import LabelMovedError, StoreError
-from provider.service import PairService
-from provider.switching import SwitchRequest, SwitchService
+from ios_mdm.adapters.memory_scheduler import MemoryPrerequisites, MemoryScheduler
+from ios_mdm.core.definition import AfterDays, NoReserve, Promotion
+from ios_mdm.core.model import Label
+from ios_mdm.core.schedule import Kind, names, stem
+from ios_mdm.errors import LabelMovedError, StoreError
+from ios_mdm.service import PairService
+from ios_mdm.switching import SwitchRequest, SwitchService
 from tests.test_service import NOW, OWNER, SECRET, World, definition
 
 if TYPE_CHECKING:
-    from provider.core.definition import PairDefinition
-    from provider.service import PairResult
+    from ios_mdm.core.definition import PairDefinition
+    from ios_mdm.service import PairResult
 
 QUEUE = "arn:aws:sqs:eu-west-1:111122223333:mine"
 ROLE = "arn:aws:iam::111122223333:role/mine"

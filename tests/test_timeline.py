@@ -13,11 +13,11 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from provider.__main__ import app
-from provider.core.definition import AfterDays, IssueReserve, NoReserve, PairDefinition, Promotion, When
-from provider.core.forecast import foreseen_life
-from provider.timeline import Row, timeline_svg
-from provider.timeline_layout import LEFT, RIGHT, WIDTH, Scale, labels, lanes, marks
+from ios_mdm.__main__ import app
+from ios_mdm.core.definition import AfterDays, IssueReserve, NoReserve, PairDefinition, Promotion, When
+from ios_mdm.core.forecast import foreseen_life
+from ios_mdm.timeline import Row, timeline_svg
+from ios_mdm.timeline_layout import LEFT, RIGHT, WIDTH, Scale, labels, lanes, marks
 
 ROOT = Path(__file__).resolve().parent.parent
 START = datetime(2040, 1, 1, tzinfo=UTC)
@@ -214,7 +214,7 @@ def test_the_picture_of_the_documentation_is_fresh(tmp_path: Path) -> None:
     """The definition and the command of docs/forecast.md make docs/forecast.svg, byte by byte."""
     page = (ROOT / "docs" / "forecast.md").read_text(encoding="utf-8")
     block = re.search(r"^```yaml definition\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-    command = re.search(r"^    python -m provider (forecast .*)$", page, re.MULTILINE)
+    command = re.search(r"^    ios-mdm (forecast .*)$", page, re.MULTILINE)
     assert block is not None
     assert command is not None
     definition, drawn = tmp_path / "Pulumi.example.yaml", tmp_path / "forecast.svg"

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from provider.core.decision import Notice, Severity
-from provider.wording import told
+from ios_mdm.core.decision import Notice, Severity
+from ios_mdm.wording import told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

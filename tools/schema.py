@@ -1,6 +1,6 @@
 """Writes ``docs/definition.schema.json``: ``python -m tools.schema [--check]``.
 
-Types, defaults and limits come from the models in ``provider.settings``; what a key means comes from the tables of
+Types, defaults and limits come from the models in ``ios_mdm.settings``; what a key means comes from the tables of
 ``docs/definition.md``, so that an editor shows the same words as the page. A key that either of them lacks is an error.
 """
 
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, cast, get_args
 
 from pydantic import BaseModel
 
-from provider.settings import StackSettings
+from ios_mdm.settings import StackSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -20,7 +20,7 @@ from tools.services.handshake import Visit, visit
 from tools.services.ports import free_port
 from tools.stack import make_stack
 from tools.timeline_bars import Bar
-from tools.toolchain import ROOT, Toolchain
+from tools.toolchain import Toolchain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -175,9 +175,9 @@ class Rehearsal:
         if self.serving:
             arguments += ["--exec", nginx.reload_command(self.executable, self.state)]
         done = subprocess.run(
-            [Toolchain.load().python, "-m", "provider", *arguments],
+            [Toolchain.load().python, "-m", "ios_mdm", *arguments],
             cwd=self.state,
-            env={**self.stack.environment, "PYTHONPATH": str(ROOT)},
+            env=self.stack.environment,
             capture_output=True,
             text=True,
             check=False,

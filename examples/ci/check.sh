@@ -18,7 +18,7 @@ case $code in
 esac
 
 code=0
-.venv/bin/python -m provider status || code=$?
+.venv/bin/ios-mdm status || code=$?
 case $code in
     0) ;;
     1) tell "status: warning" ;;

@@ -10,12 +10,12 @@ from uuid import NAMESPACE_URL, uuid4, uuid5
 import pytest
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
-from provider.adapters import aws
-from provider.adapters.memory import MemorySecretStore
-from provider.adapters.memory_scheduler import MemoryPrerequisites, MemoryScheduler
-from provider.adapters.prerequisites import AwsPrerequisites
-from provider.adapters.scheduler import EventBridgeScheduler
-from provider.adapters.secrets_manager import SecretsManager
+from ios_mdm.adapters import aws
+from ios_mdm.adapters.memory import MemorySecretStore
+from ios_mdm.adapters.memory_scheduler import MemoryPrerequisites, MemoryScheduler
+from ios_mdm.adapters.prerequisites import AwsPrerequisites
+from ios_mdm.adapters.scheduler import EventBridgeScheduler
+from ios_mdm.adapters.secrets_manager import SecretsManager
 from tools.services import ministack, process
 from tools.services.ports import LOOPBACK
 from tools.toolchain import Toolchain
@@ -23,7 +23,7 @@ from tools.toolchain import Toolchain
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from provider.ports import Prerequisites, Scheduler, SecretStore
+    from ios_mdm.ports import Prerequisites, Scheduler, SecretStore
 
 _REAL_AWS = os.environ.get("IOS_MDM_TEST_REAL_AWS") == "1"
 _BACKENDS = ("memory", "moto", "ministack", *(("aws",) if _REAL_AWS else ()))

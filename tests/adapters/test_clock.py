@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from provider.adapters import aws
-from provider.adapters.clock import FixedClock, SystemClock, clock_from_environment
-from provider.errors import DefinitionError
+from ios_mdm.adapters import aws
+from ios_mdm.adapters.clock import FixedClock, SystemClock, clock_from_environment
+from ios_mdm.errors import DefinitionError
 
 EMULATOR = {"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"}
 

@@ -16,15 +16,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from provider.adapters.ledger import SqliteLedger, open_ledger
-from provider.errors import DefinitionError, DeliveryError
-from provider.ports import Coverage, DeviceStatus
+from ios_mdm.adapters.ledger import SqliteLedger, open_ledger
+from ios_mdm.errors import DefinitionError, DeliveryError
+from ios_mdm.ports import Coverage, DeviceStatus
 from tools.toolchain import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from provider.ports import Ledger
+    from ios_mdm.ports import Ledger
 
 PROFILE = "ab" * 32
 OTHER = "cd" * 32
@@ -382,7 +382,7 @@ WRITER = """
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from provider.adapters.ledger import SqliteLedger
+from ios_mdm.adapters.ledger import SqliteLedger
 
 ledger, name = SqliteLedger(Path(sys.argv[1])), sys.argv[2]
 at = datetime(2040, 1, 1, tzinfo=UTC)

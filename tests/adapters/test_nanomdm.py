@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING, ClassVar
 import pytest
 import trustme
 
-from provider.adapters import nanomdm
-from provider.adapters.nanomdm import NanoMdm, checked_enrollment_ids
-from provider.errors import DefinitionError, DeliveryError, IosMdmError
+from ios_mdm.adapters import nanomdm
+from ios_mdm.adapters.nanomdm import NanoMdm, checked_enrollment_ids
+from ios_mdm.errors import DefinitionError, DeliveryError, IosMdmError
 from tests.adapters.nanomdm_server import NanoMdmServer, free_port, nanomdm_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from provider.ports import MdmChannel
+    from ios_mdm.ports import MdmChannel
 
 DEVICE = "8b3b8ba3783e9ade1dae4fbb944ab3afc0ce5b69"
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from provider.adapters.clock import FixedClock
-from provider.core.definition import AfterDays, IssueMain, IssueReserve, KeyType, PairDefinition, When
-from provider.core.layout import version_id
-from provider.core.model import Label
-from provider.service import PairRequest, PairResult, PairService
+from ios_mdm.adapters.clock import FixedClock
+from ios_mdm.core.definition import AfterDays, IssueMain, IssueReserve, KeyType, PairDefinition, When
+from ios_mdm.core.layout import version_id
+from ios_mdm.core.model import Label
+from ios_mdm.service import PairRequest, PairResult, PairService
 
 if TYPE_CHECKING:
     from tests.adapters.conftest import Backend

@@ -9,10 +9,10 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from provider.adapters import aws
-from provider.adapters.memory_scheduler import MemoryPrerequisites
-from provider.core.schedule import role_policy, role_trust
-from provider.errors import StoreError
+from ios_mdm.adapters import aws
+from ios_mdm.adapters.memory_scheduler import MemoryPrerequisites
+from ios_mdm.core.schedule import role_policy, role_trust
+from ios_mdm.errors import StoreError
 from tools.services import ministack
 
 if TYPE_CHECKING:

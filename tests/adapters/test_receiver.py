@@ -22,13 +22,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from provider.adapters import receiver as module
-from provider.adapters.clock import FixedClock
-from provider.adapters.ledger import SqliteLedger
-from provider.adapters.nanomdm import NanoMdm
-from provider.adapters.receiver import Answer, Event, Receiver, WebhookError, event_from_webhook, signature
-from provider.errors import DefinitionError, DeliveryError
-from provider.ports import DeviceStatus
+from ios_mdm.adapters import receiver as module
+from ios_mdm.adapters.clock import FixedClock
+from ios_mdm.adapters.ledger import SqliteLedger
+from ios_mdm.adapters.nanomdm import NanoMdm
+from ios_mdm.adapters.receiver import Answer, Event, Receiver, WebhookError, event_from_webhook, signature
+from ios_mdm.errors import DefinitionError, DeliveryError
+from ios_mdm.ports import DeviceStatus
 from tests.adapters.nanomdm_server import nanomdm_server
 from tools.toolchain import ROOT
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from provider.ports import Ledger
+    from ios_mdm.ports import Ledger
 
 PROFILE = "ab" * 32
 NOW = datetime(2040, 1, 1, tzinfo=UTC)
@@ -400,7 +400,7 @@ def test_user_channels_and_user_enrollments_have_nanomdms_names(tmp_path: Path) 
 
 def receive_command(*arguments: str) -> list[str]:
     """Return the command line that runs the command."""
-    return [sys.executable, "-m", "provider", "receive", *arguments]
+    return [sys.executable, "-m", "ios_mdm", "receive", *arguments]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

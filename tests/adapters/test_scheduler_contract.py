@@ -16,12 +16,12 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from provider.adapters import aws
-from provider.adapters.memory_scheduler import MemoryPrerequisites, MemoryScheduler
-from provider.adapters.scheduler import ROLE_SECONDS, EventBridgeScheduler
-from provider.adapters.secrets_manager import SecretsManager
-from provider.core.model import Label
-from provider.core.schedule import (
+from ios_mdm.adapters import aws
+from ios_mdm.adapters.memory_scheduler import MemoryPrerequisites, MemoryScheduler
+from ios_mdm.adapters.scheduler import ROLE_SECONDS, EventBridgeScheduler
+from ios_mdm.adapters.secrets_manager import SecretsManager
+from ios_mdm.core.model import Label
+from ios_mdm.core.schedule import (
     Alarm,
     Kind,
     Promote,
@@ -31,7 +31,7 @@ from provider.core.schedule import (
     role_policy,
     role_trust,
 )
-from provider.errors import StoreError
+from ios_mdm.errors import StoreError
 from tools.services import ministack
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from provider.adapters.memory import MemorySecretStore
-from provider.core.model import Label, SecretDescription
-from provider.errors import StoreError
+from ios_mdm.adapters.memory import MemorySecretStore
+from ios_mdm.core.model import Label, SecretDescription
+from ios_mdm.errors import StoreError
 
 if TYPE_CHECKING:
     from tests.adapters.conftest import Backend

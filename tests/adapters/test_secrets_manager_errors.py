@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError, ProxyConnectionError, SSOTokenLoadError
 
-from provider.adapters import aws
-from provider.adapters.secrets_manager import SecretsManager
-from provider.errors import StoreError
+from ios_mdm.adapters import aws
+from ios_mdm.adapters.secrets_manager import SecretsManager
+from ios_mdm.errors import StoreError
 from tools.services import ministack
 from tools.services.ports import LOOPBACK, free_port
 
@@ -209,7 +209,5 @@ def test_threads_share_one_client(no_aws: pytest.MonkeyPatch, moto_url: str) -> 
 
 def test_boto3_is_not_imported_before_it_is_needed() -> None:
     """Commands that never ask AWS start 0.4 seconds sooner."""
-    code = (
-        "import sys, provider.adapters.memory, provider.adapters.secrets_manager; sys.exit('botocore' in sys.modules)"
-    )
+    code = "import sys, ios_mdm.adapters.memory, ios_mdm.adapters.secrets_manager; sys.exit('botocore' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

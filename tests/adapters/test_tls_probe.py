@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from provider.adapters.tls_probe import TlsProbe
-from provider.core.certificates import credential_to_json
-from provider.core.definition import KeyType
-from provider.core.issuing import issue
+from ios_mdm.adapters.tls_probe import TlsProbe
+from ios_mdm.core.certificates import credential_to_json
+from ios_mdm.core.definition import KeyType
+from ios_mdm.core.issuing import issue
 from tests.tls_server import serving
 
 if TYPE_CHECKING:

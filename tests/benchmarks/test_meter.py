@@ -58,7 +58,7 @@ def test_imports_are_summed_by_package() -> None:
         "import time: self [us] | cumulative | imported package\n"
         "import time:       500 |        500 |     pydantic.types\n"
         "import time:      1000 |       1500 |   pydantic\n"
-        "import time:      2000 |       3500 | provider.settings\n"
+        "import time:      2000 |       3500 | ios_mdm.settings\n"
         "import time:      1000 |       1000 | components\n"
     )
     assert summed(log) == {"pydantic": 1.5, "ios-mdm": 3.0}

@@ -14,26 +14,25 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from provider.__main__ import app
-from provider.adapters import aws
-from provider.adapters.clock import FixedClock
-from provider.adapters.ledger import SqliteLedger
-from provider.adapters.prerequisites import AwsPrerequisites
-from provider.adapters.scheduler import EventBridgeScheduler
-from provider.adapters.secrets_manager import SecretsManager
-from provider.core.profile import profile_digest, trust_profile
-from provider.service import PairRequest, PairService
-from provider.settings import parse_server
-from provider.switching import SwitchRequest, SwitchService
+from ios_mdm.__main__ import app
+from ios_mdm.adapters import aws
+from ios_mdm.adapters.clock import FixedClock
+from ios_mdm.adapters.ledger import SqliteLedger
+from ios_mdm.adapters.prerequisites import AwsPrerequisites
+from ios_mdm.adapters.scheduler import EventBridgeScheduler
+from ios_mdm.adapters.secrets_manager import SecretsManager
+from ios_mdm.core.profile import profile_digest, trust_profile
+from ios_mdm.service import PairRequest, PairService
+from ios_mdm.settings import parse_server
+from ios_mdm.switching import SwitchRequest, SwitchService
 from tests.adapters.conftest import ministack_url, no_aws
 from tools.services import ministack
-from tools.toolchain import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from provider.service import PairResult
+    from ios_mdm.service import PairResult
 
 __all__ = ["ministack_url", "no_aws"]
 
@@ -53,9 +52,9 @@ class Result:
 def run(*arguments: str, cwd: Path, environment: Mapping[str, str]) -> Result:
     """Run the command line as a process, with no variable but *environment* and the path."""
     process = subprocess.run(
-        [sys.executable, "-m", "provider", *arguments],
+        [sys.executable, "-m", "ios_mdm", *arguments],
         cwd=cwd,
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "HOME": str(cwd), **environment},
+        env={"PATH": os.environ["PATH"], "HOME": str(cwd), **environment},
         capture_output=True,
         text=True,
         timeout=120,

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from provider.adapters.secrets_manager import SecretsManager
-from provider.core.layout import version_id
+from ios_mdm.adapters.secrets_manager import SecretsManager
+from ios_mdm.core.layout import version_id
 from tests.cli.conftest import Pair, run
-from tools.toolchain import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,9 +91,9 @@ def running(
     """Run ``consume`` until the block is left; yield the process, and the lines that it writes."""
     arguments = ("--secret", pair.secret, "--dir", str(folder / "tls"), "--interval", "3600")
     process = subprocess.Popen(
-        [sys.executable, "-m", "provider", "consume", *arguments],
+        [sys.executable, "-m", "ios_mdm", "consume", *arguments],
         cwd=folder,
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **pair.environment()},
+        env={"PATH": os.environ["PATH"], **pair.environment()},
         stdout=subprocess.PIPE,
         stderr=stderr,
         text=True,

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from provider.__main__ import app
-from provider.cli.definition_file import read_definition, selected_stack_file
-from provider.errors import DefinitionError
+from ios_mdm.__main__ import app
+from ios_mdm.cli.definition_file import read_definition, selected_stack_file
+from ios_mdm.errors import DefinitionError
 
 if TYPE_CHECKING:
     from pathlib import Path

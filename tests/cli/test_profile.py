@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from provider.__main__ import app
-from provider.core.definition import KeyType
-from provider.core.issuing import issue
-from provider.core.profile import trust_profile
+from ios_mdm.__main__ import app
+from ios_mdm.core.definition import KeyType
+from ios_mdm.core.issuing import issue
+from ios_mdm.core.profile import trust_profile
 from tests.cli.conftest import run
 
 START = datetime(2040, 1, 1, tzinfo=UTC)

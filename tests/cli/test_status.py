@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from provider.adapters.scheduler import EventBridgeScheduler
-from provider.adapters.secrets_manager import SecretsManager
-from provider.core.certificates import credential_from_json
-from provider.core.layout import version_id
-from provider.core.schedule import Kind, names
-from provider.errors import StoreError
+from ios_mdm.adapters.scheduler import EventBridgeScheduler
+from ios_mdm.adapters.secrets_manager import SecretsManager
+from ios_mdm.core.certificates import credential_from_json
+from ios_mdm.core.layout import version_id
+from ios_mdm.core.schedule import Kind, names
+from ios_mdm.errors import StoreError
 from tests.cli.conftest import DEVICES, Pair, run
 from tests.tls_server import serving
 

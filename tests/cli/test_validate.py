@@ -14,11 +14,11 @@ import pytest
 from click.testing import CliRunner
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, pkcs12
 
-from provider.__main__ import app
-from provider.core.bundle.model import Code
-from provider.core.definition import KeyType
-from provider.core.issuing import issue
-from provider.core.rules import RULES
+from ios_mdm.__main__ import app
+from ios_mdm.core.bundle.model import Code
+from ios_mdm.core.definition import KeyType
+from ios_mdm.core.issuing import issue
+from ios_mdm.core.rules import RULES
 from tests.cli.conftest import Result, run
 from tests.core.certificate_factory import HOST, ISSUING, LEAF, NOW, ROOT, Chain, SelfSigned, pem, private_pem
 from tests.core.test_rules_matrix import DEFECTS
@@ -282,7 +282,7 @@ def test_a_judgement_loads_only_what_it_needs(good: Path, loaded: list[str], opt
     """`--help` answers without any library, and a judgement with the one that reads certificates."""
     command = ["validate", str(good), "--address", HOST, "--at", "2041-03-01T00:00:00Z", *([option] if option else [])]
     code = (
-        "import sys\nfrom click.testing import CliRunner\nfrom provider.__main__ import app\n"
+        "import sys\nfrom click.testing import CliRunner\nfrom ios_mdm.__main__ import app\n"
         f"result = CliRunner().invoke(app, {command!r})\n"
         f"print(result.exit_code, *(name for name in {HEAVY!r} if name in sys.modules))"
     )

@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from components import load_settings
-from provider.errors import DefinitionError
-from provider.settings import parse_stack
+from ios_mdm.errors import DefinitionError
+from ios_mdm.settings import parse_stack
 from tools.toolchain import ROOT
 
 

@@ -28,7 +28,7 @@ from cryptography.x509.verification import (
     VerificationError,
 )
 
-from provider.core.bundle import Bundle
+from ios_mdm.core.bundle import Bundle
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives.serialization import (
     pkcs7,
 )
 
-from provider.core.bundle import Bundle, BundleError, read_bundle
-from provider.errors import IosMdmError
+from ios_mdm.core.bundle import Bundle, BundleError, read_bundle
+from ios_mdm.errors import IosMdmError
 from tests.core.fuzz.bundles import EC, PASSWORD, ROOT, RSA, Pair, pem, self_signed, spki
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import pkcs12
 
-from provider.core.bundle import Bundle, der, kdf, read_bundle
-from provider.core.bundle.library import attempt
-from provider.core.bundle.model import MOST_ROUNDS
+from ios_mdm.core.bundle import Bundle, der, kdf, read_bundle
+from ios_mdm.core.bundle.library import attempt
+from ios_mdm.core.bundle.model import MOST_ROUNDS
 from tests.core.fuzz.bundles import (
     EC,
     PASSWORD,

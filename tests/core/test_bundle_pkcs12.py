@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, NoEncryption, PrivateFormat, pkcs12
 
-from provider.core.bundle import ciphers, read_bundle
+from ios_mdm.core.bundle import ciphers, read_bundle
 from tests.core.fuzz import bundles
 from tests.core.fuzz.bundles import (
     EC,

@@ -23,7 +23,7 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from provider.core.certificates import (
+from ios_mdm.core.certificates import (
     CertificateError,
     chain,
     chain_digest,
@@ -34,11 +34,11 @@ from provider.core.certificates import (
     is_issued_here,
     root_digest,
 )
-from provider.core.definition import KeyType
-from provider.core.issuing import issue
-from provider.core.model import CertificateDetails, CertificateFacts, Credential, Source
-from provider.core.signatures import is_self_signed
-from provider.errors import IosMdmError, StoreError
+from ios_mdm.core.definition import KeyType
+from ios_mdm.core.issuing import issue
+from ios_mdm.core.model import CertificateDetails, CertificateFacts, Credential, Source
+from ios_mdm.core.signatures import is_self_signed
+from ios_mdm.errors import IosMdmError, StoreError
 
 HOST = "mdm.example.com"
 NOW = datetime(2041, 3, 1, 12, 30, 15, tzinfo=UTC)

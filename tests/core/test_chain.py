@@ -7,12 +7,12 @@ import itertools
 import pytest
 from cryptography.hazmat.primitives import hashes
 
-from provider.core.bundle import Bundle, BundleError
-from provider.core.certificates import fingerprint
-from provider.core.chain import candidates, ordered
-from provider.core.links import Link, Pool
-from provider.core.names import covers, named
-from provider.core.rules import Context, judged
+from ios_mdm.core.bundle import Bundle, BundleError
+from ios_mdm.core.certificates import fingerprint
+from ios_mdm.core.chain import candidates, ordered
+from ios_mdm.core.links import Link, Pool
+from ios_mdm.core.names import covers, named
+from ios_mdm.core.rules import Context, judged
 from tests.core.certificate_factory import HOST, ISSUING, LEAF, NOW, ROOT, Chain, SelfSigned, key
 
 SHA1 = hashes.SHA1()  # noqa: S303 - what R27 refuses

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from provider.core.definition import (
+from ios_mdm.core.definition import (
     AfterCurrentExpires,
     AfterDays,
     InstallMain,
@@ -21,7 +21,7 @@ from provider.core.definition import (
     Promotion,
     When,
 )
-from provider.core.forecast import Alert, Event, forecast, foreseen_life
+from ios_mdm.core.forecast import Alert, Event, forecast, foreseen_life
 
 START = datetime(2040, 1, 1, tzinfo=UTC)
 EXPIRES = START - timedelta(minutes=5) + timedelta(days=397)

@@ -27,15 +27,15 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from cryptography.x509.verification import Criticality, ExtensionPolicy, PolicyBuilder, Store, VerificationError
 from OpenSSL import SSL, crypto
 
-from provider.core.definition import KeyType
-from provider.core.issuing import issue
-from provider.core.profile import trust_profile
+from ios_mdm.core.definition import KeyType
+from ios_mdm.core.issuing import issue
+from ios_mdm.core.profile import trust_profile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from provider.core.model import Credential
+    from ios_mdm.core.model import Credential
 
 HOST = "mdm.example.com"
 ELSEWHERE = "bank.example.org"

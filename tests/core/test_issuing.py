@@ -18,17 +18,17 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, SignatureAlgorit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from provider.core.certificates import facts
-from provider.core.definition import LONGEST_VALIDITY_DAYS, KeyType
-from provider.core.issuing import issue, validity
-from provider.core.model import Source
-from provider.core.moments import longest_validity_days
-from provider.errors import DefinitionError
+from ios_mdm.core.certificates import facts
+from ios_mdm.core.definition import LONGEST_VALIDITY_DAYS, KeyType
+from ios_mdm.core.issuing import issue, validity
+from ios_mdm.core.model import Source
+from ios_mdm.core.moments import longest_validity_days
+from ios_mdm.errors import DefinitionError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from provider.core.model import Credential
+    from ios_mdm.core.model import Credential
 
 HOST = "mdm.example.com"
 NOW = datetime(2041, 3, 1, 12, 30, 15, tzinfo=UTC)
@@ -172,7 +172,7 @@ def test_serial_numbers_are_random_and_positive(monkeypatch: pytest.MonkeyPatch)
     serials = [_parsed(_issue()).serial_number for _ in range(50)]
     assert len(set(serials)) == 50
     assert 2**96 < max(serials) < 2**128
-    monkeypatch.setattr("provider.core.issuing.secrets.randbits", lambda _bits: 0)
+    monkeypatch.setattr("ios_mdm.core.issuing.secrets.randbits", lambda _bits: 0)
     assert _parsed(_issue()).serial_number == 1
 
 

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provider.core.certificates import credential_from_json, credential_to_json
-from provider.core.definition import KeyType
-from provider.core.issuing import issue
-from provider.core.layout import (
+from ios_mdm.core.certificates import credential_from_json, credential_to_json
+from ios_mdm.core.definition import KeyType
+from ios_mdm.core.issuing import issue
+from ios_mdm.core.layout import (
     ADDRESS_TAG,
     HIGHEST_TAG,
     MAIN_GENERATION_TAG,
@@ -29,12 +29,12 @@ from provider.core.layout import (
     observed_pair,
     version_id,
 )
-from provider.core.model import CertificateFacts, Label, Role, SecretDescription, Source
+from ios_mdm.core.model import CertificateFacts, Label, Role, SecretDescription, Source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from provider.core.model import ObservedPair
+    from ios_mdm.core.model import ObservedPair
 
 SECRET = "ios-mdm/berlin"  # noqa: S105 - a name
 FACTS = CertificateFacts(

@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from provider.adapters.memory import MemorySecretStore
-from provider.adapters.memory_scheduler import MemoryPrerequisites, MemoryScheduler
-from provider.core.definition import (
+from ios_mdm.adapters.memory import MemorySecretStore
+from ios_mdm.adapters.memory_scheduler import MemoryPrerequisites, MemoryScheduler
+from ios_mdm.core.definition import (
     AfterDays,
     IssueMain,
     IssueReserve,
@@ -24,15 +24,15 @@ from provider.core.definition import (
     Promotion,
     When,
 )
-from provider.core.layout import HIGHEST_TAG, MAIN_GENERATION_TAG, facts_tag, facts_value, version_id
-from provider.core.lifecycle import desired
-from provider.core.model import CertificateFacts, Label, Role, Source
-from provider.core.moments import BACKDATED, expires, valid_at
-from provider.core.schedule import Kind, names
-from provider.core.steps import next_step
-from provider.errors import DefinitionError, LabelMovedError
-from provider.service import PairRequest, PairService
-from provider.switching import SwitchRequest, SwitchService
+from ios_mdm.core.layout import HIGHEST_TAG, MAIN_GENERATION_TAG, facts_tag, facts_value, version_id
+from ios_mdm.core.lifecycle import desired
+from ios_mdm.core.model import CertificateFacts, Label, Role, Source
+from ios_mdm.core.moments import BACKDATED, expires, valid_at
+from ios_mdm.core.schedule import Kind, names
+from ios_mdm.core.steps import next_step
+from ios_mdm.errors import DefinitionError, LabelMovedError
+from ios_mdm.service import PairRequest, PairService
+from ios_mdm.switching import SwitchRequest, SwitchService
 from tests.core.test_lifecycle import DEFINITIONS, facts, pair
 from tests.core.test_lifecycle import version as stored
 from tests.search.pair import SECRET, Secret, Value, carried_out, fingerprint, observe
@@ -40,8 +40,8 @@ from tests.test_service import OWNER, HandClock
 from tests.test_service_crashes import Crash, CrashError
 
 if TYPE_CHECKING:
-    from provider.core.model import ObservedPair, StoredVersion
-    from provider.service import PairResult
+    from ios_mdm.core.model import ObservedPair, StoredVersion
+    from ios_mdm.service import PairResult
     from tests.test_service_crashes import Edge
 
 START = datetime(2040, 1, 1, tzinfo=UTC)

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from provider.adapters.memory import MemorySecretStore
-from provider.core.decision import IssueRequest, Phase, Severity
-from provider.core.definition import (
+from ios_mdm.adapters.memory import MemorySecretStore
+from ios_mdm.core.decision import IssueRequest, Phase, Severity
+from ios_mdm.core.definition import (
     AfterCurrentExpires,
     AfterDays,
     At,
@@ -25,18 +25,18 @@ from provider.core.definition import (
     Promotion,
     When,
 )
-from provider.core.layout import version_id
-from provider.core.lifecycle import desired
-from provider.core.model import CertificateFacts, Label, ObservedPair, Role, Served, Source, StoredVersion
-from provider.core.moments import apply_moment, expires, issued_at, valid_at
-from provider.errors import DefinitionError
-from provider.resources.wire import desired_block
-from provider.service import PairRequest, PairService
+from ios_mdm.core.layout import version_id
+from ios_mdm.core.lifecycle import desired
+from ios_mdm.core.model import CertificateFacts, Label, ObservedPair, Role, Served, Source, StoredVersion
+from ios_mdm.core.moments import apply_moment, expires, issued_at, valid_at
+from ios_mdm.errors import DefinitionError
+from ios_mdm.resources.wire import desired_block
+from ios_mdm.service import PairRequest, PairService
 from tests.test_service import HandClock
 
 if TYPE_CHECKING:
-    from provider.core.decision import Desired
-    from provider.core.definition import ApplyMoment
+    from ios_mdm.core.decision import Desired
+    from ios_mdm.core.definition import ApplyMoment
 
 START = datetime(2040, 1, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from provider.core import policies
-from provider.core.decision import Severity
-from provider.core.definition import (
+from ios_mdm.core import policies
+from ios_mdm.core.decision import Severity
+from ios_mdm.core.definition import (
     AfterDays,
     At,
     InstallMain,
@@ -22,18 +22,18 @@ from provider.core.definition import (
     Offered,
     When,
 )
-from provider.core.lifecycle import desired
-from provider.core.model import Label, Role, Served, Source
-from provider.core.situation import Situation
-from provider.errors import DefinitionError
+from ios_mdm.core.lifecycle import desired
+from ios_mdm.core.model import Label, Role, Served, Source
+from ios_mdm.core.situation import Situation
+from ios_mdm.errors import DefinitionError
 from tests.core.test_lifecycle import DAY, END, LEAD, SECOND, START, definition, facts, main, pair, reserve, version
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from provider.core.definition import PairDefinition
-    from provider.core.model import CertificateFacts, ObservedPair, StoredVersion
-    from provider.core.policies import Policy
+    from ios_mdm.core.definition import PairDefinition
+    from ios_mdm.core.model import CertificateFacts, ObservedPair, StoredVersion
+    from ios_mdm.core.policies import Policy
 
 CHAINS = (policies.REFUSALS, policies.DISMISSALS, policies.PROMOTIONS, policies.ISSUES, policies.WARNINGS)
 ALONE = (

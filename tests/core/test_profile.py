@@ -17,11 +17,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from provider.core.certificates import CertificateError, chain
-from provider.core.definition import KeyType
-from provider.core.issuing import issue
-from provider.core.profile import install_profile_command, profile_digest, trust_profile
-from provider.errors import DefinitionError
+from ios_mdm.core.certificates import CertificateError, chain
+from ios_mdm.core.definition import KeyType
+from ios_mdm.core.issuing import issue
+from ios_mdm.core.profile import install_profile_command, profile_digest, trust_profile
+from ios_mdm.errors import DefinitionError
 from tests.core.apple_schema import command_violations, profile_violations
 
 HOST = "mdm.example.com"

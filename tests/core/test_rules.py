@@ -13,13 +13,13 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from provider.core.bundle import Bundle, BundleError, read_bundle
-from provider.core.certificates import chain as chain_of
-from provider.core.definition import KeyType
-from provider.core.issuing import issue
-from provider.core.model import Role
-from provider.core.rules import RULES, Context, Outcome, judged, unread
-from provider.core.rules.reading import certificates_in, is_issued
+from ios_mdm.core.bundle import Bundle, BundleError, read_bundle
+from ios_mdm.core.certificates import chain as chain_of
+from ios_mdm.core.definition import KeyType
+from ios_mdm.core.issuing import issue
+from ios_mdm.core.model import Role
+from ios_mdm.core.rules import RULES, Context, Outcome, judged, unread
+from ios_mdm.core.rules.reading import certificates_in, is_issued
 from tests.core.certificate_factory import (
     ANY,
     HOST,
@@ -35,7 +35,7 @@ from tests.core.certificate_factory import (
 )
 
 if TYPE_CHECKING:
-    from provider.core.rules import Report
+    from ios_mdm.core.rules import Report
     from tests.core.certificate_factory import Made
 
 DAY, SECOND = timedelta(days=1), timedelta(seconds=1)

@@ -19,9 +19,9 @@ from cryptography.x509.oid import NameOID
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from provider.core.bundle import Bundle
-from provider.core.model import Role
-from provider.core.rules import Context, judged
+from ios_mdm.core.bundle import Bundle
+from ios_mdm.core.model import Role
+from ios_mdm.core.rules import Context, judged
 from tests.core.certificate_factory import (
     ANY,
     CLIENT,

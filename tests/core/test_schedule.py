@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from provider.core.definition import AfterDays, IssueReserve, NoReserve
-from provider.core.lifecycle import desired
-from provider.core.model import Label, Role, Source
-from provider.core.schedule import (
+from ios_mdm.core.definition import AfterDays, IssueReserve, NoReserve
+from ios_mdm.core.lifecycle import desired
+from ios_mdm.core.model import Label, Role, Source
+from ios_mdm.core.schedule import (
     Alarm,
     Kind,
     Promote,
@@ -31,8 +31,8 @@ from tests.core.test_lifecycle import DAY, END, LEAD, START, definition, facts, 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from provider.core.definition import PairDefinition
-    from provider.core.model import ObservedPair
+    from ios_mdm.core.definition import PairDefinition
+    from ios_mdm.core.model import ObservedPair
 
 ARN = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:ios-mdm/berlin-AbCdEf"
 QUEUE = "arn:aws:sqs:eu-west-1:111122223333:dead"

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from provider.core.certificates import fingerprint
+from ios_mdm.core.certificates import fingerprint
 from tests import test_changed_chain as chained
 from tests.engine.test_promotion import Aws
 from tests.tls_server import serving

@@ -9,8 +9,8 @@ from uuid import uuid4
 
 import pytest
 
-from provider.adapters import aws
-from provider.resources.certificate_pair import CertificatePairProvider
+from ios_mdm.adapters import aws
+from ios_mdm.resources.certificate_pair import CertificatePairProvider
 from tests.engine.stack import Recorded, recorded
 from tools.services import ministack
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 from pulumi.dynamic.dynamic import serialize_provider
 
-from provider.adapters.secrets_manager import SecretsManager
-from provider.core.model import Label
-from provider.errors import IosMdmError
-from provider.resources.certificate_pair import CertificatePair, CertificatePairProvider
-from provider.resources.profile_distribution import ProfileDistribution, ProfileDistributionProvider
-from provider.resources.promotion import Promotion, PromotionProvider
+from ios_mdm.adapters.secrets_manager import SecretsManager
+from ios_mdm.core.model import Label
+from ios_mdm.errors import IosMdmError
+from ios_mdm.resources.certificate_pair import CertificatePair, CertificatePairProvider
+from ios_mdm.resources.profile_distribution import ProfileDistribution, ProfileDistributionProvider
+from ios_mdm.resources.promotion import Promotion, PromotionProvider
 
 if TYPE_CHECKING:
     from tests.resources.conftest import Engine
@@ -148,9 +148,9 @@ class TestFrozen:
     def test_providers_pickle_by_reference(self) -> None:
         """What state keeps of a provider is its import path, a few bytes, and nothing of its code."""
         for provider, path in (
-            (CertificatePairProvider, b"provider.resources.certificate_pair"),
-            (ProfileDistributionProvider, b"provider.resources.profile_distribution"),
-            (PromotionProvider, b"provider.resources.promotion"),
+            (CertificatePairProvider, b"ios_mdm.resources.certificate_pair"),
+            (ProfileDistributionProvider, b"ios_mdm.resources.profile_distribution"),
+            (PromotionProvider, b"ios_mdm.resources.promotion"),
         ):
             stored = base64.b64decode(serialize_provider(provider()))
             assert len(stored) < 150

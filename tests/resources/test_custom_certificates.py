@@ -9,8 +9,8 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from provider.adapters.clock import VARIABLE
-from provider.core.layout import facts_tag, version_id
+from ios_mdm.adapters.clock import VARIABLE
+from ios_mdm.core.layout import facts_tag, version_id
 from tests.test_changed_chain import DAY, FIRST, Leaf
 from tests.test_service import START
 from tools.services import ministack

@@ -18,19 +18,19 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from provider.adapters.memory import MemorySecretStore
-from provider.adapters.memory_scheduler import MemoryScheduler
-from provider.bundles import BundleReader
-from provider.core.certificates import chain as certificates_in
-from provider.core.certificates import credential_from_json, root_digest
-from provider.core.layout import version_id
-from provider.core.model import Label, Source
-from provider.core.moments import expires, valid_at
-from provider.core.situation import waiting_reserve
-from provider.errors import DefinitionError, LabelMovedError
-from provider.resources import looking
-from provider.resources.certificate_pair import CertificatePairProvider
-from provider.service import PairService
+from ios_mdm.adapters.memory import MemorySecretStore
+from ios_mdm.adapters.memory_scheduler import MemoryScheduler
+from ios_mdm.bundles import BundleReader
+from ios_mdm.core.certificates import chain as certificates_in
+from ios_mdm.core.certificates import credential_from_json, root_digest
+from ios_mdm.core.layout import version_id
+from ios_mdm.core.model import Label, Source
+from ios_mdm.core.moments import expires, valid_at
+from ios_mdm.core.situation import waiting_reserve
+from ios_mdm.errors import DefinitionError, LabelMovedError
+from ios_mdm.resources import looking
+from ios_mdm.resources.certificate_pair import CertificatePairProvider
+from ios_mdm.service import PairService
 from tests.core.certificate_factory import HOST, ISSUING, LEAF, NOW, ROOT, Chain, pem, private_pem
 from tests.resources.conftest import Engine
 from tests.test_service import HandClock
@@ -39,7 +39,7 @@ from tests.test_service_crashes import Crash, CrashError
 if TYPE_CHECKING:
     from cryptography import x509
 
-    from provider.core.model import CertificateFacts, ObservedPair
+    from ios_mdm.core.model import CertificateFacts, ObservedPair
     from tests.core.certificate_factory import Made
     from tests.test_service_crashes import Edge
 

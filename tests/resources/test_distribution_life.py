@@ -21,13 +21,13 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from provider.adapters.clock import VARIABLE
-from provider.core.definition import KeyType
-from provider.core.issuing import issue
-from provider.core.profile import trust_profile
-from provider.errors import DeliveryError
-from provider.resources import profile_distribution
-from provider.resources.profile_distribution import ProfileDistributionProvider
+from ios_mdm.adapters.clock import VARIABLE
+from ios_mdm.core.definition import KeyType
+from ios_mdm.core.issuing import issue
+from ios_mdm.core.profile import trust_profile
+from ios_mdm.errors import DeliveryError
+from ios_mdm.resources import profile_distribution
+from ios_mdm.resources.profile_distribution import ProfileDistributionProvider
 from tests.core.certificate_factory import HOST, LEAF, Chain, pem
 
 if TYPE_CHECKING:

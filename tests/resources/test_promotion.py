@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from provider.core.schedule import Kind, names
-from provider.resources.promotion import PromotionProvider
+from ios_mdm.core.schedule import Kind, names
+from ios_mdm.resources.promotion import PromotionProvider
 from tools.services import ministack
 
 if TYPE_CHECKING:

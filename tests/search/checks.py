@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from provider.core.model import Label, Role, Source
-from provider.core.moments import valid_at
+from ios_mdm.core.model import Label, Role, Source
+from ios_mdm.core.moments import valid_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,16 +6,16 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar, cast
 
-from provider.adapters.memory import MemorySecretStore
-from provider.adapters.memory_scheduler import MemoryPrerequisites, MemoryScheduler
-from provider.core.layout import SENT_TAG, sent_value
-from provider.core.lifecycle import desired
-from provider.core.model import Label, Role, Served
-from provider.core.schedule import Kind, Switch, names, switch
-from provider.core.steps import Tag, described, next_step
-from provider.errors import DefinitionError, LabelMovedError, StoreError
-from provider.service import PairRequest, PairService
-from provider.switching import SwitchRequest, SwitchService
+from ios_mdm.adapters.memory import MemorySecretStore
+from ios_mdm.adapters.memory_scheduler import MemoryPrerequisites, MemoryScheduler
+from ios_mdm.core.layout import SENT_TAG, sent_value
+from ios_mdm.core.lifecycle import desired
+from ios_mdm.core.model import Label, Role, Served
+from ios_mdm.core.schedule import Kind, Switch, names, switch
+from ios_mdm.core.steps import Tag, described, next_step
+from ios_mdm.errors import DefinitionError, LabelMovedError, StoreError
+from ios_mdm.service import PairRequest, PairService
+from ios_mdm.switching import SwitchRequest, SwitchService
 from tests.search.checks import complaint, promoted
 from tests.search.pair import ARN, SECRET, carried_out, describe, moved, number, observe
 from tests.search.story import DEFINITIONS, LIFE, Seed
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from provider.core.decision import Desired
-    from provider.core.model import ObservedPair, SecretDescription
-    from provider.core.schedule import Schedule
-    from provider.core.steps import Step
+    from ios_mdm.core.decision import Desired
+    from ios_mdm.core.model import ObservedPair, SecretDescription
+    from ios_mdm.core.schedule import Schedule
+    from ios_mdm.core.steps import Step
     from tests.search.pair import Secret
     from tests.search.story import Story
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from provider.core.decision import InstallRequest
-from provider.core.layout import (
+from ios_mdm.core.decision import InstallRequest
+from ios_mdm.core.layout import (
     HIGHEST_TAG,
     MAIN_GENERATION_TAG,
     REPLACED_TAG,
@@ -21,17 +21,17 @@ from provider.core.layout import (
     observed_pair,
     version_id,
 )
-from provider.core.lifecycle import foreseen
-from provider.core.model import Label, Role, SecretDescription
-from provider.core.steps import Create, Install, Issue, MoveLabel, RecordFacts, Restore, Tag, Untag
-from provider.errors import DefinitionError, LabelMovedError
+from ios_mdm.core.lifecycle import foreseen
+from ios_mdm.core.model import Label, Role, SecretDescription
+from ios_mdm.core.steps import Create, Install, Issue, MoveLabel, RecordFacts, Restore, Tag, Untag
+from ios_mdm.errors import DefinitionError, LabelMovedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from provider.core.decision import Request
-    from provider.core.model import CertificateFacts, ObservedPair
-    from provider.core.steps import Step
+    from ios_mdm.core.decision import Request
+    from ios_mdm.core.model import CertificateFacts, ObservedPair
+    from ios_mdm.core.steps import Step
 
 __all__ = [
     "ARN",

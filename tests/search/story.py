@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from provider.core.definition import (
+from ios_mdm.core.definition import (
     AfterDays,
     At,
     InstallMain,
@@ -21,7 +21,7 @@ from provider.core.definition import (
     Promotion,
     When,
 )
-from provider.core.moments import BACKDATED
+from ios_mdm.core.moments import BACKDATED
 from tests.search.pair import CHAIN, fingerprint
 
 if TYPE_CHECKING:

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from provider.core.layout import REPLACED_TAG, version_id
-from provider.core.lifecycle import desired
-from provider.core.model import Label
-from provider.core.steps import next_step
-from provider.errors import LabelMovedError
+from ios_mdm.core.layout import REPLACED_TAG, version_id
+from ios_mdm.core.lifecycle import desired
+from ios_mdm.core.model import Label
+from ios_mdm.core.steps import next_step
+from ios_mdm.errors import LabelMovedError
 from tests.search.pair import SECRET, Secret, carried_out, fingerprint, moved, observe
 from tests.test_service import NOW, World, definition
 from tests.test_service_crashes import STORIES
 
 if TYPE_CHECKING:
-    from provider.core.definition import PairDefinition
-    from provider.core.model import ObservedPair
+    from ios_mdm.core.definition import PairDefinition
+    from ios_mdm.core.model import ObservedPair
     from tests.test_service_crashes import Story
 
 

@@ -31,11 +31,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from provider.core.lifecycle import desired
-from provider.core.model import Label, Role, Source
-from provider.core.moments import valid_at
-from provider.core.steps import Install, Issue, next_step
-from provider.service import PairRequest
+from ios_mdm.core.lifecycle import desired
+from ios_mdm.core.model import Label, Role, Source
+from ios_mdm.core.moments import valid_at
+from ios_mdm.core.steps import Install, Issue, next_step
+from ios_mdm.service import PairRequest
 from tests.search.deciding import OWNER, Armed, Deciding, mask
 from tests.search.pair import CHAIN, SECRET, carried_out, observe
 from tests.search.state import Next, Run, State

@@ -26,10 +26,10 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-from provider.core.bundle import BundleError, der, kdf, read_bundle
+from ios_mdm.core.bundle import BundleError, der, kdf, read_bundle
 
 if TYPE_CHECKING:
-    from provider.core.bundle import Bundle
+    from ios_mdm.core.bundle import Bundle
 
 __all__ = [
     "EC",

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from provider.core.bundle import BundleError, read_bundle
+from ios_mdm.core.bundle import BundleError, read_bundle
 from tests.core.fuzz.bundles import (
     EC,
     PASSWORD,

@@ -1,0 +1,38 @@
+"""``ios-mdm``: what a person or a monitoring system asks beside ``pulumi``."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+__all__ = ["app"]
+
+_COMMANDS = ("status", "forecast", "profile", "receive", "consume", "validate")
+
+
+class _Commands(click.Group):
+    """The commands, each imported when it is asked for: none pays for what another one needs."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return their names."""
+        del ctx
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command, which is in a module of its name."""
+        del ctx
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"ios_mdm.cli.{cmd_name}"), cmd_name)
+        return command
+
+
+app = _Commands(
+    name="ios-mdm",
+    help="Look at the certificate pairs of iOS MDM servers, and at who trusts them.",
+    context_settings={"max_content_width": 100},
+)
+
+if __name__ == "__main__":
+    app(prog_name="ios-mdm")

@@ -1,0 +1,75 @@
+"""The clock: the machine's, or one set by hand for a rehearsal on an emulator."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from ios_mdm.adapters import aws
+from ios_mdm.errors import DefinitionError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ios_mdm.ports import Clock
+
+__all__ = ["VARIABLE", "FixedClock", "SystemClock", "clock_from_environment"]
+
+VARIABLE = "IOS_MDM_CLOCK"
+"""Sets the clock, RFC 3339: ``2040-01-01T00:00:00Z``."""
+
+# RFC 3339, 5.6: date-time. fromisoformat would take week dates and moments without a zone as well.
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class SystemClock:
+    """This machine's clock."""
+
+    def now(self) -> datetime:
+        """Return the moment, aware UTC, whole seconds."""
+        return datetime.now(UTC).replace(microsecond=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FixedClock:
+    """A clock that stands still.
+
+    Args:
+        moment: what it shows, aware.
+    """
+
+    moment: datetime
+
+    def now(self) -> datetime:
+        """Return the moment, aware UTC, whole seconds."""
+        return self.moment.astimezone(UTC).replace(microsecond=0)
+
+
+def clock_from_environment(environ: Mapping[str, str]) -> Clock:
+    """Return the clock that *environ* asks for: this machine's, unless ``IOS_MDM_CLOCK`` sets one for a rehearsal.
+
+    Raises:
+        DefinitionError: The variable is no RFC 3339 date and time, or AWS is not an emulator on loopback: a
+            certificate with made-up dates must not reach a real account.
+    """
+    text = environ.get(VARIABLE, "").strip()
+    if not text:
+        return SystemClock()
+    if not aws.is_emulator(environ):
+        raise DefinitionError(
+            f"{VARIABLE} sets the clock for rehearsals only, where AWS is an emulator on this machine. "
+            f"Unset it, or point AWS_ENDPOINT_URL at the emulator on 127.0.0.1."
+        )
+    try:
+        # 3.11's fromisoformat knows neither a small t nor a small z.
+        moment = datetime.fromisoformat(text.upper()).astimezone(UTC) if _RFC_3339.fullmatch(text) else None
+    except (ValueError, OverflowError):
+        moment = None
+    if moment is None:
+        raise DefinitionError(
+            f"{VARIABLE}={text!r} is not a date and time of RFC 3339. Write it like 2040-01-01T00:00:00Z."
+        )
+    return FixedClock(moment=moment)

@@ -1,0 +1,241 @@
+"""Remembers in a SQLite file what was sent to which device, and what the devices answered."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from ios_mdm.errors import DefinitionError, DeliveryError
+from ios_mdm.ports import Coverage, DeviceStatus, Ledger
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+__all__ = ["SqliteLedger", "open_ledger"]
+
+BUSY_TIMEOUT: Final = 30.0
+"""Seconds that a writer waits for the others. Receiver and `up` write at the same time, each for milliseconds."""
+
+STRAY_ANSWERS: Final = "-7 days"
+"""How long an answer waits for its command to be recorded. The receiver sees the answers to everybody's commands."""
+
+SCHEMA_VERSION: Final = 1
+
+# The journal is SQLite's default one and not WAL: it leaves one file, which a reader without write access can read,
+# and is no slower with a connection per operation (1,000 writes a second).
+_SCHEMA: Final = (
+    """CREATE TABLE delivery (
+        number INTEGER PRIMARY KEY, command_uuid TEXT NOT NULL, enrollment_id TEXT NOT NULL, server TEXT NOT NULL,
+        profile TEXT NOT NULL, at TEXT NOT NULL, UNIQUE (command_uuid, enrollment_id))""",
+    "CREATE INDEX delivery_profile ON delivery (server, profile)",
+    """CREATE TABLE answer (
+        command_uuid TEXT NOT NULL, enrollment_id TEXT NOT NULL, status TEXT NOT NULL, detail TEXT NOT NULL,
+        at TEXT NOT NULL, finality INTEGER NOT NULL, known INTEGER NOT NULL,
+        PRIMARY KEY (command_uuid, enrollment_id)) WITHOUT ROWID""",
+    "CREATE INDEX answer_stray ON answer (at) WHERE NOT known",
+    "CREATE TABLE device (enrollment_id TEXT PRIMARY KEY, enrolled INTEGER NOT NULL, at TEXT NOT NULL) WITHOUT ROWID",
+    f"PRAGMA user_version = {SCHEMA_VERSION}",
+)
+
+# An answer takes the place of one that is less final, and of an equally final one that came later: so the order in
+# which webhooks arrive, and how often, makes no difference.
+_ANSWER: Final = """
+    INSERT INTO answer VALUES (:uuid, :device, :status, :detail, :at, :finality,
+        EXISTS (SELECT 1 FROM delivery WHERE command_uuid = :uuid))
+    ON CONFLICT DO UPDATE SET status = excluded.status, detail = excluded.detail, at = excluded.at,
+        finality = excluded.finality
+    WHERE excluded.finality > finality
+        OR (excluded.finality = finality AND (excluded.at, excluded.detail) < (at, detail))"""
+
+_DELIVERY: Final = """
+    INSERT INTO delivery (command_uuid, enrollment_id, server, profile, at) VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT DO NOTHING"""
+
+# Deliveries of other profiles too: one that was queued later takes this one's place. Two deliveries may share a second;
+# then they are in the order in which they were noted.
+_COVERAGE: Final = """
+    SELECT delivery.enrollment_id, profile, ifnull(status, 'pending'), ifnull(detail, ''),
+        ifnull(answer.at, delivery.at)
+    FROM delivery LEFT JOIN answer USING (command_uuid, enrollment_id)
+    WHERE server = ? ORDER BY delivery.at, number"""
+
+_FINALITY: Final = {"not-now": 0, "error": 1, "acknowledged": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class SqliteLedger:
+    """A ledger in a SQLite file, which the first write creates; several processes may use it at once.
+
+    Every method raises a ``DeliveryError`` where the file cannot be used.
+
+    Args:
+        path: of the file. It gets mode 0600, and missing folders above it mode 0700.
+    """
+
+    path: Path
+
+    def record_enqueued(
+        self, command_uuid: str, *, server: str, profile: str, enrollment_ids: Sequence[str], at: datetime
+    ) -> None:
+        """Note that *profile* (SHA-256, hex) was queued for these devices. Repetitions change nothing."""
+        rows = [(command_uuid, one, server, profile, _text(at)) for one in enrollment_ids]
+        with self._writing() as connection:
+            connection.executemany(_DELIVERY, rows)
+            connection.execute("UPDATE answer SET known = 1 WHERE command_uuid = ?", (command_uuid,))
+
+    def record_answer(self, command_uuid: str, enrollment_id: str, status: str, *, detail: str, at: datetime) -> None:
+        """Note a device's answer, also one that comes before its command is recorded.
+
+        Args:
+            command_uuid: of the command, ours or anybody's.
+            enrollment_id: of the device.
+            status: ``acknowledged`` (final), ``error`` or ``not-now`` (the device will ask again).
+            detail: the device's own explanation of an error.
+            at: when the answer came, aware UTC.
+
+        Raises:
+            ValueError: *status* is none of the three.
+        """
+        if status not in _FINALITY:
+            raise ValueError(f"{status!r} is not an answer of a device")
+        row = {"uuid": command_uuid, "device": enrollment_id, "status": status, "detail": detail, "at": _text(at)}
+        with self._writing() as connection:
+            connection.execute(_ANSWER, row | {"finality": _FINALITY[status]})
+            connection.execute(
+                "DELETE FROM answer WHERE NOT known AND at < strftime('%Y-%m-%dT%H:%M:%SZ', ?, ?)",
+                (row["at"], STRAY_ANSWERS),
+            )
+
+    def record_device(self, enrollment_id: str, *, enrolled: bool, at: datetime) -> None:
+        """Note that a device enrolled, or left. What happened later counts, and of one second what was noted last."""
+        with self._writing() as connection:
+            connection.execute(
+                "INSERT INTO device VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET enrolled = excluded.enrolled, "
+                "at = excluded.at WHERE excluded.at >= at",
+                (enrollment_id, enrolled, _text(at)),
+            )
+
+    def enrolled(self) -> Sequence[str]:
+        """Return the ids of the devices that are enrolled, sorted; none where there is no file yet."""
+        rows = self._rows("SELECT enrollment_id FROM device WHERE enrolled ORDER BY enrollment_id")
+        return tuple(one for (one,) in rows)
+
+    def commands(self, server: str) -> int:
+        """Return how many commands were queued for the devices of *server* so far."""
+        rows = self._rows("SELECT count(DISTINCT command_uuid) FROM delivery WHERE server = ?", server)
+        return int(rows[0][0]) if rows else 0
+
+    def coverage(self, *, server: str, profile: str, enrollment_ids: Sequence[str]) -> Coverage:
+        """Return what is known of *profile* on each of these devices.
+
+        The profiles of a server take each other's place on a device, so *profile* is ``not-sent`` again once another
+        one was queued after it. Of the deliveries since then an acknowledged one counts, else the newest.
+        """
+        known: dict[str, DeviceStatus] = {}
+        for enrollment_id, delivered, status, detail, at in self._rows(_COVERAGE, server):
+            before = known.get(enrollment_id)
+            if delivered != profile:
+                known.pop(enrollment_id, None)
+            elif before is None or before.status != "acknowledged":
+                known[enrollment_id] = DeviceStatus(
+                    enrollment_id=enrollment_id, status=status, detail=detail, at=datetime.fromisoformat(at)
+                )
+        missing = (DeviceStatus(enrollment_id=one, status="not-sent") for one in enrollment_ids if one not in known)
+        statuses = known | {one.enrollment_id: one for one in missing}
+        return Coverage(profile=profile, devices=tuple(statuses[one] for one in enrollment_ids))
+
+    def _rows(self, query: str, *parameters: str) -> list[tuple[str, ...]]:
+        """Return the rows of *query*, none where there is no file or an empty one; nothing is created."""
+        if not self._exists():
+            return []
+        with self._connected("rw") as connection:
+            return connection.execute(query, parameters).fetchall() if self._version(connection) else []
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """One transaction, written when the block ends and forgotten when it raises."""
+        if not self._exists():
+            self._create()
+        with self._connected("rw") as connection:
+            # immediate: a transaction that reads first could not be upgraded while somebody else writes
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                if self._version(connection) == 0:
+                    for statement in _SCHEMA:
+                        connection.execute(statement)
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    @contextlib.contextmanager
+    def _connected(self, mode: str) -> Iterator[sqlite3.Connection]:
+        """A connection to the file in SQLite's *mode* ``rw``, or ``rwc`` to create it."""
+        uri = f"{self.path.absolute().as_uri()}?mode={mode}"
+        try:
+            connection = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT, isolation_level=None)
+            with contextlib.closing(connection):
+                yield connection
+        except sqlite3.Error as error:
+            raise self._error(str(error)) from error
+
+    def _create(self) -> None:
+        """Make the file, empty and private, and the folders above it."""
+        try:
+            for folder in reversed([one for one in self.path.parents if not one.exists()]):
+                folder.mkdir(mode=0o700, exist_ok=True)
+            # by SQLite, for closing a file of one's own takes the locks of every connection in the process with it
+            with self._connected("rwc"):
+                self.path.chmod(0o600)
+        except OSError as error:
+            raise self._error(error.strerror or str(error)) from error
+
+    def _exists(self) -> bool:
+        try:
+            return self.path.exists()
+        except OSError as error:
+            raise self._error(error.strerror or str(error)) from error
+
+    def _version(self, connection: sqlite3.Connection) -> int:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version > SCHEMA_VERSION:
+            raise self._error("a newer ios-mdm wrote it, so update this one")
+        if version == 0 and connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+            raise self._error("it is the database of something else, so choose another path")
+        return int(version)
+
+    def _error(self, what: str) -> DeliveryError:
+        return DeliveryError(f"the ledger {self.path} cannot be used: {what}")
+
+
+def open_ledger(url: str, *, base: Path) -> Ledger:
+    """Return the ledger that *url* names; nothing is opened or created yet.
+
+    Args:
+        url: ``sqlite:///relative/path`` or ``sqlite:////absolute/path``.
+        base: the folder that a relative path starts from: the project's root.
+
+    Raises:
+        DefinitionError: *url* is anything else.
+    """
+    scheme, separator, path = url.partition(":///")
+    if scheme != "sqlite" or not separator or path in {"", ":memory:"} or path.endswith("/"):
+        raise DefinitionError(
+            f"ledger: {url!r} is not a ledger: sqlite:///path (from the project's folder) or sqlite:////absolute/path"
+        )
+    if not path.isprintable() or "?" in path or "#" in path:
+        raise DefinitionError(f"ledger: the path of {url!r} takes no options and no control characters")
+    return SqliteLedger(base / path)
+
+
+def _text(at: datetime) -> str:
+    """Return *at* as RFC 3339 text in UTC and whole seconds, whose order is the order of time."""
+    if at.tzinfo is None:
+        raise ValueError("a time without its zone")
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,272 @@
+"""Hands commands to devices through NanoMDM's API (v0.9.0: ``PUT /v1/enqueue/<id>,<id>…``)."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import socket
+import ssl
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote, urlsplit
+
+from ios_mdm.errors import DefinitionError, DeliveryError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import httpx
+
+__all__ = ["NanoMdm", "checked_enrollment_ids", "is_enrollment_id"]
+
+CONNECT_TIMEOUT: Final = 10.0
+READ_TIMEOUT: Final = 120.0
+"""Seconds. A thousand devices take 2 s on the slowest storage; with APNs pushes in the same request, longer."""
+ATTEMPTS: Final = 3
+
+_ENROLLMENT_ID: Final = re.compile(r"[A-Za-z0-9._:@+-]{1,255}")
+_SHOWN: Final = 5
+
+
+def is_enrollment_id(text: str) -> bool:
+    """Say whether *text* can be what NanoMDM calls a device: a UDID, or ``UDID:user`` on a user channel."""
+    return _ENROLLMENT_ID.fullmatch(text) is not None and text.strip(".") != ""
+
+
+def checked_enrollment_ids(enrollment_ids: Sequence[str]) -> tuple[str, ...]:
+    """Return *enrollment_ids* without duplicates, in their order.
+
+    A duplicate or a hostile id is no small slip: the first corrupts a device's queue, and after an id that is not a
+    legal key NanoMDM's file storage refuses every write.
+
+    Raises:
+        DefinitionError: An id is empty, longer than 255 characters, or has characters that no enrollment id has.
+    """
+    bad = [one for one in enrollment_ids if not is_enrollment_id(one)]
+    if bad:
+        raise DefinitionError(
+            f"not an enrollment id: {_some(repr(one[:80]) for one in bad)}; an id is what the MDM server calls the "
+            "device (its UDID, or the id of its User Enrollment): letters, digits and . _ : @ + - only"
+        )
+    return tuple(dict.fromkeys(enrollment_ids))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NanoMdm:
+    """A NanoMDM server, as a way to hand commands to devices.
+
+    Args:
+        url: ``https://host[:port][/prefix]``, where NanoMDM's ``/v1`` is found.
+        api_key: of NanoMDM's ``-api``; never shown.
+        ca_file: PEM file with the roots to trust; None trusts the usual ones.
+        push: True asks NanoMDM to wake the devices through APNs.
+        batch_size: how many devices one call takes.
+
+    Raises:
+        DefinitionError: The URL cannot be one of an API, the key is empty, or *ca_file* cannot be read.
+    """
+
+    url: str
+    api_key: str = field(repr=False)
+    ca_file: str | None = None
+    push: bool = True
+    batch_size: int = 500
+
+    def __post_init__(self) -> None:
+        """Refuse what can never work before anything is sent."""
+        _check_url(self.url)
+        if not self.api_key.strip():
+            raise DefinitionError("the API key of the MDM server is empty: check the secret named by apiKeySecret")
+        if self.ca_file is not None:
+            self._tls()
+
+    def enqueue(self, enrollment_ids: Sequence[str], command: bytes) -> tuple[str, ...]:
+        """Queue one command for at most *batch_size* devices.
+
+        Args:
+            enrollment_ids: not empty; duplicates count once.
+            command: an MDM command plist. NanoMDM takes a CommandUUID once, whatever devices it is for, so the same
+                one again (after a crash, or a lost answer) is a repetition and no error.
+
+        Returns:
+            A notice where the command is queued but devices could not be woken.
+
+        Raises:
+            DeliveryError: The server is down, refuses the API key, or rejects the command.
+            DefinitionError: An id cannot be an enrollment id.
+            ValueError: No ids, or more than *batch_size*.
+        """
+        ids = checked_enrollment_ids(enrollment_ids)
+        if not 0 < len(ids) <= self.batch_size:
+            raise ValueError(f"a call takes 1 to {self.batch_size} devices, not {len(ids)}")
+        path = ",".join(quote(one, safe="") for one in ids)
+        url = f"{self.url.rstrip('/')}/v1/enqueue/{path}{'' if self.push else '?nopush=1'}"
+        return self._notices(self._sent(url, command), ids)
+
+    def _tls(self) -> ssl.SSLContext | bool:
+        if self.ca_file is None:
+            return True
+        try:
+            return ssl.create_default_context(cadata=Path(self.ca_file).read_text(encoding="ascii"))
+        except (OSError, ValueError) as error:  # an SSLError is an OSError
+            raise DefinitionError(
+                f"caFile {self.ca_file} cannot be used: {error}; it must be a PEM file with the root certificate that "
+                f"{self.url} is to be verified with"
+            ) from None
+
+    def _sent(self, url: str, command: bytes) -> httpx.Response:
+        """Send the request; again where the connection broke or a proxy failed, for a repetition does no harm."""
+        import httpx  # noqa: PLC0415 - 0.2 s that most runs do not need
+        import tenacity  # noqa: PLC0415
+
+        broken = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
+        retrying = tenacity.Retrying(
+            stop=tenacity.stop_after_attempt(ATTEMPTS),
+            wait=tenacity.wait_exponential(multiplier=0.2, max=2),
+            retry=tenacity.retry_if_exception_type(broken) | tenacity.retry_if_result(_is_passing_failure),
+            retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
+        )
+        # proxies of the environment are for the world outside, and would be handed the API key of a loopback server
+        outside = urlsplit(url).hostname not in {"localhost", "127.0.0.1", "::1"}
+        timeout = httpx.Timeout(READ_TIMEOUT, connect=CONNECT_TIMEOUT)
+        auth = httpx.BasicAuth("nanomdm", self.api_key)
+        try:
+            with httpx.Client(verify=self._tls(), timeout=timeout, trust_env=outside, auth=auth) as client:
+                return retrying(client.put, url, content=command)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            # `from None`: the exception of httpx holds the request, and the request holds the key
+            raise self._error(_explanation(error)) from None
+
+    def _error(self, what: str) -> DeliveryError:
+        return DeliveryError(f"the MDM server at {self.url} {what}")
+
+    def _some(self, texts: Sequence[str]) -> str:
+        """Return what the other side wrote, without the key in case that it repeats the request."""
+        basic = base64.b64encode(f"nanomdm:{self.api_key}".encode()).decode()
+        return _some([text.replace(basic, "***").replace(self.api_key, "***") for text in texts])
+
+    def _notices(self, response: httpx.Response, ids: Sequence[str]) -> tuple[str, ...]:
+        """Return what the answer means for the user, or raise."""
+        answer = _json_object(response.text)
+        status = answer.get("status")
+        results = status.items() if isinstance(status, dict) else ()
+        # some storages name the command here and not the device (kv/queue.go), so the key is only shown
+        refused = [f"{key}: {one['command_error']}" for key, one in results if _has(one, "command_error")]
+        asleep = [f"{key}: {one['push_error']}" for key, one in results if _has(one, "push_error")]
+        command_error = str(answer.get("command_error") or "")
+        push_error = str(answer.get("push_error") or "")
+        if _is_repetition(command_error, str(answer.get("command_uuid") or "")):
+            return ()
+        if command_error or refused:
+            reasons = [command_error, *refused] if command_error else refused
+            raise self._error(f"rejects the command: {self._some(reasons)}")
+        if "command_uuid" not in answer:
+            raise self._error(_refusal(response))
+        if not (self.push and (push_error or asleep)):
+            return ()
+        count = "no device was" if push_error else f"{len(asleep)} of them not"
+        why = self._some([push_error] if push_error else asleep)
+        devices = "1 device" if len(ids) == 1 else f"{len(ids)} devices"
+        return (f"queued for {devices}, but {count} woken through APNs ({why}): it waits for their next check-in",)
+
+
+def _check_url(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        usable = False
+    # before anything of the URL is shown: it may hold a password
+    if "@" in url:
+        raise DefinitionError("the URL of the MDM server must not carry a user or password: apiKeySecret names the key")
+    if not usable or "?" in url or "#" in url or not url.isprintable() or " " in url:
+        raise DefinitionError(f"{url!r} is not the URL of an MDM server: https://host, a :port and a /prefix if any")
+
+
+def _is_passing_failure(response: httpx.Response) -> bool:
+    """A 5xx that is not NanoMDM's own answer, which is JSON: a proxy whose server is just restarting."""
+    return response.is_server_error and not _json_object(response.text)
+
+
+def _json_object(text: str) -> Mapping[str, object]:
+    try:
+        answer = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return answer if isinstance(answer, dict) else {}
+
+
+def _has(result: object, key: str) -> bool:
+    return isinstance(result, dict) and bool(result.get(key))
+
+
+def _is_repetition(error: str, command_uuid: str) -> bool:
+    """Say whether *error* means that the CommandUUID is known: in words of inmem and filekv, of pgsql, of mysql."""
+    return bool(command_uuid) and (
+        error == f"command already exists: {command_uuid}"
+        or 'unique constraint "commands_pkey"' in error
+        or f"Duplicate entry '{command_uuid}' for key" in error
+    )
+
+
+_REFUSALS: Final[Mapping[int, str]] = {
+    401: "refuses the API key: check the secret named by apiKeySecret",
+    403: "refuses the request (HTTP 403): check the secret named by apiKeySecret, and what stands in front of it",
+    404: "has no NanoMDM API there (HTTP 404): check the channel's url, and that NanoMDM runs with -api",
+    413: "or a proxy in front of it takes no command of this size (HTTP 413): raise the proxy's limit",
+    414: "or a proxy in front of it takes no URL of this length (HTTP 414): raise the proxy's limit to 64 KiB",
+    431: "or a proxy in front of it takes no URL of this length (HTTP 431): raise the proxy's limit to 64 KiB",
+}
+
+
+def _refusal(response: httpx.Response) -> str:
+    if known := _REFUSALS.get(response.status_code):
+        return known
+    if response.is_redirect:
+        return f"redirects elsewhere (HTTP {response.status_code}): the channel's url must be the final one"
+    # its text is not shown: the debug page of a proxy repeats the request, key included
+    return f"gives an answer that is not NanoMDM's (HTTP {response.status_code}): check the channel's url"
+
+
+def _explanation(error: Exception) -> str:
+    """Say in words what *error*, which httpx wraps a few times, is."""
+    import httpx  # noqa: PLC0415
+
+    for cause in _causes(error):
+        match cause:
+            case ssl.SSLCertVerificationError():
+                return f"shows a TLS certificate that is not trusted ({cause.verify_message}): set caFile to its root"
+            case ssl.SSLError():
+                return f"does not speak TLS ({cause.reason or 'handshake failed'}): check the channel's url"
+            case socket.gaierror():
+                return "cannot be found: its host name does not resolve"
+            case ConnectionRefusedError():
+                return "is down: connection refused"
+    match error:
+        case httpx.ConnectTimeout():
+            text = f"is down or out of reach: no connection within {CONNECT_TIMEOUT:.0f} s"
+        case httpx.TimeoutException():
+            text = f"does not answer within {READ_TIMEOUT:.0f} s"
+        case _:
+            text = f"cannot be talked to: {_clean(str(error)) or type(error).__name__}"
+    return text
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _some(items: Iterator[str] | Sequence[str]) -> str:
+    shown = [_clean(item) for item in items]
+    more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
+    return "; ".join(shown[:_SHOWN]) + more
+
+
+def _clean(text: str) -> str:
+    """Return *text* of the other side in a shape that fits into one line of a message."""
+    line = " ".join("".join(one if one.isprintable() else " " for one in text).split())
+    return line if len(line) <= 300 else f"{line[:300]}…"  # noqa: PLR2004 - three lines of a terminal

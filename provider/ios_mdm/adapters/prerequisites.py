@@ -1,0 +1,179 @@
+"""What schedules need beside themselves: an IAM role that they act by, and an SQS queue for what they could not do."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from ios_mdm.adapters import aws
+from ios_mdm.errors import StoreError
+
+if TYPE_CHECKING:
+    from mypy_boto3_iam import IAMClient
+    from mypy_boto3_iam.type_defs import CreateRoleRequestTypeDef, RoleTypeDef
+    from mypy_boto3_sqs import SQSClient
+
+__all__ = ["AwsPrerequisites"]
+
+_TAG = {"Key": "ios-mdm", "Value": "switch"}
+"""What tells a role of ours from one that happens to have its name."""
+_POLICY = "switch"
+_KEPT_SECONDS = 14 * 24 * 3600
+_NO_ENTITY = frozenset({"NoSuchEntity", "NoSuchEntityException"})
+_NO_QUEUE = frozenset({"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist", "NonExistentQueue"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AwsPrerequisites:
+    """``Prerequisites`` in IAM and SQS, or an emulator of them (``AWS_ENDPOINT_URL``).
+
+    Args:
+        region: AWS region of the queue; None for what the environment or the profile says.
+    """
+
+    region: str | None = None
+
+    @property
+    def _iam(self) -> IAMClient:
+        return aws.iam(self.region)
+
+    @property
+    def _sqs(self) -> SQSClient:
+        return aws.sqs(self.region)
+
+    def ensure_role(self, name: str, *, trust: str, policy: str, boundary: str | None) -> str:
+        """Create the role, or bring the one of this name to these documents; return its ARN.
+
+        Raises:
+            StoreError: A role of this name is not ours, or AWS refuses.
+        """
+        role = self._role(name)
+        if role is None:
+            role = self._created(name, trust, boundary)
+        else:
+            self._brought_to(name, role, trust, boundary)
+        if self._inline_policy(name) != json.loads(policy):
+            aws.answer(
+                "PutRolePolicy",
+                name,
+                lambda: self._iam.put_role_policy(RoleName=name, PolicyName=_POLICY, PolicyDocument=policy),
+                aws.ROLE,
+            )
+        return role["Arn"]
+
+    def delete_role(self, name: str) -> None:
+        """Delete the role with its policy. One that is gone, or is not ours, is left alone."""
+        try:
+            role = self._role(name)
+        except _NotOursError:
+            return
+        if role is None:
+            return
+        aws.answer_unless(
+            _NO_ENTITY,
+            "DeleteRolePolicy",
+            name,
+            lambda: self._iam.delete_role_policy(RoleName=name, PolicyName=_POLICY),
+            aws.ROLE,
+        )
+        aws.answer_unless(_NO_ENTITY, "DeleteRole", name, lambda: self._iam.delete_role(RoleName=name), aws.ROLE)
+
+    def ensure_queue(self, name: str) -> str:
+        """Create the queue, or find the one of this name; return its ARN."""
+        found = aws.answer_unless(
+            _NO_QUEUE, "GetQueueUrl", name, lambda: self._sqs.get_queue_url(QueueName=name), aws.QUEUE
+        )
+        if found is not None:
+            url = found["QueueUrl"]
+        else:
+            attributes = {"MessageRetentionPeriod": str(_KEPT_SECONDS), "SqsManagedSseEnabled": "true"}
+            url = aws.answer(
+                "CreateQueue",
+                name,
+                lambda: self._sqs.create_queue(QueueName=name, Attributes=attributes),  # type: ignore[arg-type]
+                aws.QUEUE,
+            )["QueueUrl"]
+        told = aws.answer(
+            "GetQueueAttributes",
+            name,
+            lambda: self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"]),
+            aws.QUEUE,
+        )
+        return told["Attributes"]["QueueArn"]
+
+    def delete_queue(self, name: str) -> None:
+        """Delete the queue with its messages. One that is gone is left alone."""
+        found = aws.answer_unless(
+            _NO_QUEUE, "GetQueueUrl", name, lambda: self._sqs.get_queue_url(QueueName=name), aws.QUEUE
+        )
+        if found is not None:
+            aws.answer_unless(
+                _NO_QUEUE, "DeleteQueue", name, lambda: self._sqs.delete_queue(QueueUrl=found["QueueUrl"]), aws.QUEUE
+            )
+
+    def _role(self, name: str) -> RoleTypeDef | None:
+        found = aws.answer_unless(_NO_ENTITY, "GetRole", name, lambda: self._iam.get_role(RoleName=name), aws.ROLE)
+        if found is None:
+            return None
+        if _TAG not in [dict(tag) for tag in found["Role"].get("Tags", ())]:
+            raise _NotOursError(
+                f'Role "{name}" exists and was not made here (it has no tag {_TAG["Key"]}={_TAG["Value"]}). Rename it, '
+                "or name a role of your own under promotion.roleArn."
+            )
+        return found["Role"]
+
+    def _created(self, name: str, trust: str, boundary: str | None) -> RoleTypeDef:
+        request: CreateRoleRequestTypeDef = {
+            "RoleName": name,
+            "AssumeRolePolicyDocument": trust,
+            "Description": "Lets EventBridge Scheduler make the reserve of an iOS MDM server its main certificate",
+            "Tags": [{"Key": _TAG["Key"], "Value": _TAG["Value"]}],
+        }
+        if boundary is not None:
+            request["PermissionsBoundary"] = boundary
+        return aws.answer("CreateRole", name, lambda: self._iam.create_role(**request), aws.ROLE)["Role"]
+
+    def _brought_to(self, name: str, role: RoleTypeDef, trust: str, boundary: str | None) -> None:
+        if _document(role.get("AssumeRolePolicyDocument")) != json.loads(trust):
+            aws.answer(
+                "UpdateAssumeRolePolicy",
+                name,
+                lambda: self._iam.update_assume_role_policy(RoleName=name, PolicyDocument=trust),
+                aws.ROLE,
+            )
+        has = role.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
+        if boundary is not None and has != boundary:
+            aws.answer(
+                "PutRolePermissionsBoundary",
+                name,
+                lambda: self._iam.put_role_permissions_boundary(RoleName=name, PermissionsBoundary=boundary),
+                aws.ROLE,
+            )
+        if boundary is None and has is not None:
+            aws.answer(
+                "DeleteRolePermissionsBoundary",
+                name,
+                lambda: self._iam.delete_role_permissions_boundary(RoleName=name),
+                aws.ROLE,
+            )
+
+    def _inline_policy(self, name: str) -> object:
+        found = aws.answer_unless(
+            _NO_ENTITY,
+            "GetRolePolicy",
+            name,
+            lambda: self._iam.get_role_policy(RoleName=name, PolicyName=_POLICY),
+            aws.ROLE,
+        )
+        return None if found is None else _document(found["PolicyDocument"])
+
+
+class _NotOursError(StoreError):
+    """A role of the wanted name was made by somebody else."""
+
+
+def _document(text: object) -> object:
+    """Return a policy document as IAM has it: URL-encoded JSON, which botocore decodes where it is well-formed."""
+    return json.loads(unquote(text)) if isinstance(text, str) else text

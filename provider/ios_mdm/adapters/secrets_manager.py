@@ -1,0 +1,337 @@
+"""AWS Secrets Manager as the store of pairs: the write protocol's steps, each safe to repeat.
+
+Reads on AWS may lag behind writes. Nothing here retries because of that: whoever calls observes again. Where an
+emulator is more lenient than AWS, the adapter makes up for it, so that one contract holds on all of them.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ios_mdm.adapters import aws
+from ios_mdm.core.model import Label, SecretDescription
+from ios_mdm.errors import LabelMovedError, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_secretsmanager.type_defs import (
+        CreateSecretRequestTypeDef,
+        ListSecretVersionIdsResponseTypeDef,
+        UpdateSecretVersionStageRequestTypeDef,
+    )
+
+__all__ = ["SecretsManager", "check_tags", "label_moved"]
+
+_MAX_TAGS = 50
+_TAG_KEY = re.compile(r"[A-Za-z0-9 +\-=._:/@]{1,128}")
+_TAG_VALUE = re.compile(r"[A-Za-z0-9 +\-=._:/@]{0,256}")
+_NOBODY = "ios-mdm-clock"
+"""A secret that need not exist: any answer about it, a refusal too, tells AWS's time."""
+
+
+def check_tags(name: str, tags: Mapping[str, str], *, existing: Iterable[str] = ()) -> None:
+    """Refuse tags that AWS would not take; the emulators take them all.
+
+    Args:
+        name: of the secret.
+        tags: to be set.
+        existing: keys that the secret has already.
+
+    Raises:
+        StoreError: More than 50 tags, a key of more than 128 or a value of more than 256 characters, a character
+            beyond letters, digits, space and ``+ - = . _ : / @``, or a key that AWS keeps for itself.
+    """
+    for key, value in tags.items():
+        if not _TAG_KEY.fullmatch(key) or key.lower().startswith("aws:"):
+            raise StoreError(
+                f'Tag "{key[:128]}" of secret "{name}" has a key that AWS does not take. Report it as a bug.'
+            )
+        if not _TAG_VALUE.fullmatch(value):
+            raise StoreError(
+                f'Tag "{key}" of secret "{name}" has a value that AWS does not take: at most 256 letters, digits, '
+                "spaces and + - = . _ : / @. Change it under ios-mdm:aws: {tags: …}, or report it as a bug."
+            )
+    # Tags of AWS's own do not count.
+    count = len({key for key in existing if not key.startswith("aws:")} | set(tags))
+    if count > _MAX_TAGS:
+        raise StoreError(
+            f'Secret "{name}" would have {count} tags; AWS takes {_MAX_TAGS}. Remove some under ios-mdm:aws: {{tags}}.'
+        )
+
+
+def label_moved(name: str, label: str, *, to: str | None, current: str | None, holder: str | None) -> LabelMovedError:
+    """Return the error for a compare-and-swap that found *label* on *holder* instead of *current*."""
+    return LabelMovedError(
+        f'Label {label} of secret "{name}" was not moved to {to or "no version"}: it was expected on '
+        f"{current or 'no version'} and is on {holder or 'no version'}. Run again to observe anew."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretsManager:
+    """A ``SecretStore`` on AWS Secrets Manager, or an emulator of it (``AWS_ENDPOINT_URL``).
+
+    Args:
+        region: AWS region; None for what the environment or the profile says.
+    """
+
+    region: str | None = None
+
+    @property
+    def _client(self) -> SecretsManagerClient:
+        return aws.secrets_manager(self.region)
+
+    def describe(self, name: str) -> SecretDescription | None:
+        """Return what is public of the secret *name*, or None where there is none."""
+        found = aws.answer_unless(
+            {"ResourceNotFoundException"}, "DescribeSecret", name, lambda: self._client.describe_secret(SecretId=name)
+        )
+        if found is None:
+            return None
+        # AWS leaves out what is empty; emulators send null.
+        return SecretDescription(
+            arn=found["ARN"],
+            tags={tag.get("Key", ""): tag.get("Value", "") for tag in found.get("Tags") or ()},
+            labels={
+                version: frozenset(labels)
+                for version, labels in (found.get("VersionIdsToStages") or {}).items()
+                if labels
+            },
+            deleted_at=found.get("DeletedDate"),
+            kms_key=found.get("KmsKeyId"),
+        )
+
+    def create(self, name: str, *, tags: Mapping[str, str], description: str, kms_key: str | None) -> None:
+        """Create the secret without a value. One that exists already is left alone.
+
+        Raises:
+            StoreError: The tags break AWS's limits, or AWS refuses: so where the name waits in its recovery window.
+        """
+        check_tags(name, tags)
+        request: CreateSecretRequestTypeDef = {
+            "Name": name,
+            "Description": description,
+            "Tags": [{"Key": key, "Value": value} for key, value in sorted(tags.items())],
+        }
+        if kms_key is not None:
+            request["KmsKeyId"] = kms_key
+        created = aws.answer_unless(
+            {"ResourceExistsException"}, "CreateSecret", name, lambda: self._client.create_secret(**request)
+        )
+        if created is not None and (version := created.get("VersionId")):
+            # ministack makes a version without a value and labels it; on AWS a secret without a value has no version.
+            self._move(name, Label.MAIN, to=None, current=version)
+
+    def restore(self, name: str) -> None:
+        """Take the secret out of its recovery window. One that lives is left alone."""
+        restored = aws.answer_unless(
+            {"InvalidRequestException"}, "RestoreSecret", name, lambda: self._client.restore_secret(SecretId=name)
+        )
+        if restored is None and ((found := self.describe(name)) is None or found.deleted_at is not None):
+            raise StoreError(f'Secret "{name}" cannot be restored. Look at it in the AWS console, then run again.')
+
+    def read(self, name: str, version_id: str) -> str | None:
+        """Return the value of one version by its id, or None where there is no such version, or it has no value.
+
+        Raises:
+            StoreError: AWS refuses (so while the secret waits in its recovery window), or the version holds bytes.
+        """
+        found = aws.answer_unless(
+            {"ResourceNotFoundException"},
+            "GetSecretValue",
+            name,
+            lambda: self._client.get_secret_value(SecretId=name, VersionId=version_id),
+        )
+        if found is None:
+            return None
+        if found.get("SecretBinary") is not None:
+            raise StoreError(f'Version {version_id} of secret "{name}" holds bytes: it is not of our making.')
+        return found.get("SecretString")
+
+    def labelled_value(self, name: str, label: str) -> str | None:
+        """Return the value of the version with this label, in one call; None where there is none.
+
+        Raises:
+            StoreError: AWS refuses, or the value is bytes.
+        """
+        found = aws.answer_unless(
+            {"ResourceNotFoundException"},
+            "GetSecretValue",
+            name,
+            lambda: self._client.get_secret_value(SecretId=name, VersionStage=label),
+        )
+        if found is None:
+            return None
+        if found.get("SecretBinary") is not None:
+            raise StoreError(f'Secret "{name}" holds bytes: it is not of our making.')
+        return found.get("SecretString")
+
+    def current_bytes(self, name: str) -> bytes | None:
+        """Return the current value of any secret, text as UTF-8; None where there is none.
+
+        Raises:
+            StoreError: AWS refuses.
+        """
+        found = aws.answer_unless(
+            {"ResourceNotFoundException"},
+            "GetSecretValue",
+            name,
+            lambda: self._client.get_secret_value(SecretId=name, VersionStage=Label.MAIN.value),
+        )
+        if found is None:
+            return None
+        binary = found.get("SecretBinary")
+        return binary if binary is not None else found.get("SecretString", "").encode()
+
+    def current_value(self, name: str) -> str | None:
+        """Return the current value of any secret, an API key for example; None where there is none.
+
+        Raises:
+            StoreError: AWS refuses, or the value is bytes.
+        """
+        found = self.describe(name)
+        holders = [] if found is None else _holders(found, Label.MAIN)
+        return self.read(name, holders[0]) if holders else None
+
+    def put(self, name: str, version_id: str, value: str) -> None:
+        """Add a version with the label STAGED. A version that exists already is left alone, whatever it holds.
+
+        AWS puts AWSCURRENT on a secret's first version by itself.
+
+        Args:
+            name: of the secret.
+            version_id: of the new version, 32 to 64 characters.
+            value: at most 65,536 bytes.
+        """
+        if (found := self.describe(name)) is not None:
+            if found.deleted_at is not None:  # moto would take it
+                raise aws.scheduled_for_deletion("PutSecretValue", name)
+            # ministack would overwrite the version with one of the same id.
+            if version_id in found.labels or self.read(name, version_id) is not None:
+                return
+            # AWS takes STAGED from its holder; ministack would leave it on both. Where it has gone meanwhile, so be it.
+            for holder in _holders(found, Label.STAGED):
+                self._move(name, Label.STAGED, to=None, current=holder)
+        aws.answer_unless(
+            {"ResourceExistsException"},
+            "PutSecretValue",
+            name,
+            lambda: self._client.put_secret_value(
+                SecretId=name, ClientRequestToken=version_id, SecretString=value, VersionStages=[Label.STAGED.value]
+            ),
+        )
+
+    def move_label(self, name: str, label: str, *, to: str | None, current: str | None) -> None:
+        """Put *label* on version *to* (None: on none), if it is on *current* (None: on none): a compare-and-swap.
+
+        A label that is on *to* already is a success: the answer to an earlier attempt may have been lost.
+
+        Raises:
+            StoreError: The label is elsewhere (nothing has moved), or AWS refuses.
+        """
+        if label == Label.MAIN and to is None:
+            raise StoreError(f'AWSCURRENT of secret "{name}" can be moved, not removed. Report this as a bug.')
+        if to == current:
+            return
+        if current is None and aws.is_emulator():
+            # moto would leave the label on two versions. AWS refuses by itself, and its reads may lag.
+            holder = self._holder(name, label)
+            if holder is not None and holder != to:
+                raise label_moved(name, label, to=to, current=current, holder=holder)
+        if not self._move(name, label, to=to, current=current):
+            holder = self._holder(name, label)
+            if holder != to:
+                raise label_moved(name, label, to=to, current=current, holder=holder)
+
+    def tag(self, name: str, tags: Mapping[str, str]) -> None:
+        """Set these tags and leave the others.
+
+        Raises:
+            StoreError: They break AWS's limits, or AWS refuses.
+        """
+        found = self.describe(name)
+        check_tags(name, tags, existing=() if found is None else found.tags)
+        aws.answer(
+            "TagResource",
+            name,
+            lambda: self._client.tag_resource(
+                SecretId=name, Tags=[{"Key": key, "Value": value} for key, value in sorted(tags.items())]
+            ),
+        )
+
+    def untag(self, name: str, keys: Iterable[str]) -> None:
+        """Remove the tags of these keys, as far as they are there."""
+        aws.answer("UntagResource", name, lambda: self._client.untag_resource(SecretId=name, TagKeys=sorted(set(keys))))
+
+    def delete(self, name: str, *, recovery_window_days: int) -> None:
+        """Schedule the secret's deletion in 7 to 30 days. One that is gone or scheduled already is left alone."""
+        deleted = aws.answer_unless(
+            {"ResourceNotFoundException", "InvalidRequestException"},
+            "DeleteSecret",
+            name,
+            lambda: self._client.delete_secret(SecretId=name, RecoveryWindowInDays=recovery_window_days),
+        )
+        if deleted is None and (found := self.describe(name)) is not None and found.deleted_at is None:
+            raise StoreError(
+                f'Secret "{name}" cannot be deleted: another service manages it, or it has replicas. '
+                "Look at it in the AWS console, then run again."
+            )
+
+    def version_ids(self, name: str) -> Sequence[str]:
+        """Return the ids of all versions, those without a label included, sorted."""
+        ids: set[str] = set()
+        token = ""
+        while True:
+            page = aws.answer("ListSecretVersionIds", name, functools.partial(self._versions_page, name, token))
+            ids.update(version["VersionId"] for version in page.get("Versions", ()) if "VersionId" in version)
+            token = page.get("NextToken") or ""
+            if not token:
+                return sorted(ids)
+
+    def time(self) -> datetime:
+        """Return AWS's own time, aware UTC, whole seconds: from an answer of the last minute, or of a new call."""
+        if (date := aws.last_date(self.region)) is not None:
+            return date
+        aws.answer_unless(
+            {"ResourceNotFoundException", "AccessDeniedException"},
+            "DescribeSecret",
+            _NOBODY,
+            lambda: self._client.describe_secret(SecretId=_NOBODY),
+        )
+        if (date := aws.last_date(self.region)) is None:
+            raise StoreError("AWS's answer has no Date header, so the clock cannot be checked. Look for a proxy.")
+        return date
+
+    def _versions_page(self, name: str, token: str) -> ListSecretVersionIdsResponseTypeDef:
+        if token:
+            return self._client.list_secret_version_ids(SecretId=name, IncludeDeprecated=True, NextToken=token)
+        return self._client.list_secret_version_ids(SecretId=name, IncludeDeprecated=True)
+
+    def _holder(self, name: str, label: str) -> str | None:
+        found = self.describe(name)
+        return None if found is None else next(iter(_holders(found, label)), None)
+
+    def _move(self, name: str, label: str, *, to: str | None, current: str | None) -> bool:
+        """Move the label; False where AWS says that it is not where it was expected."""
+        request: UpdateSecretVersionStageRequestTypeDef = {"SecretId": name, "VersionStage": str(label)}
+        if to is not None:
+            request["MoveToVersionId"] = to
+        if current is not None:
+            request["RemoveFromVersionId"] = current
+        moved = aws.answer_unless(
+            {"InvalidParameterException"},
+            "UpdateSecretVersionStage",
+            name,
+            lambda: self._client.update_secret_version_stage(**request),
+        )
+        return moved is not None
+
+
+def _holders(found: SecretDescription, label: str) -> list[str]:
+    return sorted(version for version, labels in found.labels.items() if label in labels)

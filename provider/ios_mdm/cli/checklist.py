@@ -1,0 +1,98 @@
+"""Shows a person what the rules say of a custom certificate: the certificate, every rule, and what to do."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import textwrap
+from typing import TYPE_CHECKING
+
+import click
+
+from ios_mdm.core.rules import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from ios_mdm.core.model import CertificateDetails
+    from ios_mdm.core.rules import Check, Report
+
+__all__ = ["show"]
+
+_WIDTH = 120
+"""Columns where there is no terminal that has a width."""
+_INDENT = " " * 13
+_WORDS = {
+    Outcome.PASSED: ("pass", "green"),
+    Outcome.FAILED: ("FAIL", "red"),
+    Outcome.NOT_APPLICABLE: ("n/a", None),
+}
+
+
+def show(report: Report, details: CertificateDetails | None, *, file: str, address: str, now: datetime) -> None:
+    """Print the checklist to stdout.
+
+    Args:
+        report: what was found.
+        details: of the certificate, None where the file could not be read.
+        file: the bundle's name.
+        address: the host that it is held against.
+        now: the moment of judgement.
+    """
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDTH
+    for line in _lines(report, details, f"{_plain(file)} for {address} at {_utc(now)}", width):
+        click.echo(line)
+
+
+def _lines(report: Report, details: CertificateDetails | None, subject: str, width: int) -> Iterator[str]:
+    broken = sum(check.outcome is Outcome.FAILED for check in report.checklist)
+    words, colour = ("valid", "green") if report.valid else (f"{broken} rule{'s' * (broken != 1)} broken", "red")
+    yield f"{subject}: {click.style(words, fg=colour, bold=True)}"
+    if details is not None:
+        yield from _certificate(details)
+    yield ""
+    for check in report.checklist:
+        yield from _rule(check, width)
+    if report.notices:
+        yield ""
+    for notice in report.notices:
+        first, *more = textwrap.wrap(_plain(notice), width - 8, break_on_hyphens=False)
+        yield f"{click.style('notice:', fg='yellow')} {first}"
+        yield from (f"        {line}" for line in more)
+
+
+def _certificate(details: CertificateDetails) -> Iterator[str]:
+    rows = {
+        "subject": details.subject,
+        "issuer": details.issuer,
+        "SANs": ", ".join(details.sans) or "none",
+        "serial": details.serial_number,
+        "key": details.key,
+        "SHA-256": details.sha256,
+        "valid": f"{_utc(details.not_before)} to {_utc(details.not_after)}",
+    }
+    yield from (f"  {label:<8} {_plain(value)}" for label, value in rows.items())
+
+
+def _rule(check: Check, width: int) -> Iterator[str]:
+    """Yield a line for the rule, and below it what breaks it, or why it does not apply."""
+    word, colour = _WORDS[check.outcome]
+    mark = click.style(f"{word:<4}", fg=colour, bold=check.outcome is Outcome.FAILED, dim=colour is None)
+    yield f"  {mark}  {check.requirement:<3}  {check.title}"
+    below = [f"{violation.code}: {violation.message}" for violation in check.violations]
+    if check.outcome is Outcome.NOT_APPLICABLE:
+        below = ["; ".join(check.remarks)]
+    for text in below:
+        yield from textwrap.wrap(
+            _plain(text), width, initial_indent=_INDENT, subsequent_indent=_INDENT, break_on_hyphens=False
+        )
+
+
+def _utc(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _plain(text: str) -> str:
+    """Return *text* without what a terminal would obey: names in certificates come from anywhere."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)

@@ -1,0 +1,81 @@
+"""``profile``: writes the configuration profile that ``up`` would push, from certificates in files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from ios_mdm.cli.exits import CANNOT_RUN, FILE, explained
+from ios_mdm.errors import DefinitionError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["profile"]
+
+
+@click.command(short_help="Write the profile that makes devices trust a pair.")
+@click.argument("definition", type=FILE, metavar="DEFINITION.yaml")
+@click.option("--server", required=True, metavar="NAME", help="Name of the server.")
+@click.option(
+    "--main", type=FILE, required=True, metavar="PEM", help="Main's chain with its root, public certificates only."
+)
+@click.option("-o", "--output", type=FILE, required=True, metavar="FILE", help="The .mobileconfig to write.")
+@click.option("--reserve", type=FILE, metavar="PEM", help="The same of the reserve.")
+@click.option("--json", "as_json", is_flag=True, help="Tell file and SHA-256 as JSON.")
+def profile(*, definition: Path, server: str, main: Path, output: Path, reserve: Path | None, as_json: bool) -> None:
+    """Write the .mobileconfig that makes devices trust these certificates, as `pulumi up` would push it.
+
+    DEFINITION.yaml is a stack file, or a list of servers.
+
+    Exit codes: 0; 2 cannot run.
+    """
+    with explained(CANNOT_RUN):
+        chains = [_pem(option, file) for option, file in (("--main", main), ("--reserve", reserve)) if file is not None]
+        content = _profile(definition, server, chains)
+        try:
+            output.write_bytes(content)
+        except OSError as error:
+            raise DefinitionError(f"-o {output} cannot be written: {error.strerror}") from None
+        digest = hashlib.sha256(content).hexdigest()
+        click.echo(json.dumps({"file": str(output), "sha256": digest}) if as_json else f"wrote {output}, {digest}")
+
+
+def _profile(definition: Path, name: str, chains: list[str]) -> bytes:
+    from ios_mdm.cli.definition_file import read_definition  # noqa: PLC0415 - --help needs none of these
+    from ios_mdm.core.profile import trust_profile  # noqa: PLC0415 - the same
+
+    (server,) = read_definition(definition).servers(name)
+    if server.distribution is None:
+        raise DefinitionError(
+            f"server {name} has no distribution: its profile gets its identifier from distribution.profile"
+        )
+    presented = server.distribution.profile
+    return trust_profile(
+        chains,
+        identifier=presented.identifier,
+        server=server.name,
+        host=server.host,
+        organization=presented.organization,
+    )
+
+
+def _pem(option: str, file: Path) -> str:
+    """Read a chain of certificates; no error quotes what is in the file, which may be a private key (R29)."""
+    from ios_mdm.core.certificates import CertificateError, chain  # noqa: PLC0415 - --help needs none of these
+
+    try:
+        pem = file.read_text(encoding="ascii")
+        chain(pem)
+    except OSError as error:
+        reason = f"cannot be read: {error.strerror}"
+    except UnicodeDecodeError:
+        reason = "is not PEM: convert it with `openssl x509 -inform DER`"
+    except CertificateError as error:
+        reason = f"cannot be used: {error}"
+    else:
+        return pem
+    raise DefinitionError(f"{option} {file} {reason}")

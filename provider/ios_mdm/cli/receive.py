@@ -1,0 +1,105 @@
+"""``receive``: keeps a ledger up to date with what an MDM server reports."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import logging
+import os
+import re
+import signal
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+import click
+
+from ios_mdm.cli.exits import FILE
+from ios_mdm.errors import DefinitionError, IosMdmError
+
+__all__ = ["receive"]
+
+LAST_PORT = 65535
+
+
+@click.command(short_help="Note in a ledger which devices have the profile.")
+@click.option("--ledger", required=True, metavar="URL", help="Where to note events: sqlite:///path.")
+@click.option(
+    "--listen",
+    default="127.0.0.1:9100",
+    show_default=True,
+    metavar="IP:PORT",
+    help="Where to listen; port 0 picks a free one.",
+)
+@click.option("--hmac-key-file", type=FILE, metavar="FILE", help="File with the key of NanoMDM's -webhook-hmac-key.")
+@click.option("--port-file", type=FILE, metavar="FILE", help="File to write the bound IP:PORT to while listening.")
+def receive(ledger: str, listen: str, hmac_key_file: Path | None, port_file: Path | None) -> None:
+    """Receive NanoMDM's webhook events and note in a ledger which devices have the profile.
+
+    Runs until SIGTERM or SIGINT. Point NanoMDM's -webhook-url at the address that it prints.
+    """
+    try:
+        _receive(ledger, listen, hmac_key_file, port_file)
+    except IosMdmError as error:
+        click.echo(f"error: {error}", err=True)
+        raise click.exceptions.Exit(2) from None
+
+
+def _receive(ledger_url: str, listen: str, hmac_key_file: Path | None, port_file: Path | None) -> None:
+    from ios_mdm.adapters.clock import clock_from_environment  # noqa: PLC0415 - other commands need none of these
+    from ios_mdm.adapters.ledger import open_ledger  # noqa: PLC0415
+    from ios_mdm.adapters.receiver import Receiver  # noqa: PLC0415
+
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    host, port = _address(listen)
+    ledger = open_ledger(ledger_url, base=Path.cwd())
+    clock = clock_from_environment(os.environ)
+    key = None if hmac_key_file is None else _key(hmac_key_file)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with Receiver(ledger, clock, host=host, port=port, hmac_key=key) as receiver:
+        serving = threading.Thread(target=receiver.serve_forever, kwargs={"poll_interval": 0.1})
+        serving.start()
+        try:
+            if port_file is not None:
+                _write(port_file, f"{receiver.address}\n")
+            click.echo(f"listening on http://{receiver.address}/")
+            stop.wait()
+        finally:
+            if port_file is not None:
+                port_file.unlink(missing_ok=True)
+            receiver.shutdown()
+            serving.join()
+
+
+def _address(listen: str) -> tuple[str, int]:
+    """Return IP address and port of ``127.0.0.1:9100`` or ``[::1]:9100``."""
+    host, _, port = listen.rpartition(":")
+    with contextlib.suppress(ValueError):
+        address = ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))
+        if re.fullmatch(r"[0-9]{1,5}", port) and int(port) <= LAST_PORT:
+            return str(address), int(port)
+    raise DefinitionError(f"--listen {listen!r} is not an address to listen on: IP:PORT, such as 127.0.0.1:9100")
+
+
+def _key(file: Path) -> bytes:
+    try:
+        key = file.read_bytes().strip()
+    except OSError as error:
+        raise DefinitionError(f"--hmac-key-file {file} cannot be read: {error.strerror}") from error
+    if not key:
+        raise DefinitionError(f"--hmac-key-file {file} is empty")
+    return key
+
+
+def _write(file: Path, text: str) -> None:
+    """Write *text* so that a reader sees all of it or no file."""
+    try:
+        handle, scratch = tempfile.mkstemp(dir=file.absolute().parent, prefix=f".{file.name}.")
+        with os.fdopen(handle, "w", encoding="ascii") as stream:
+            stream.write(text)
+        Path(scratch).replace(file)
+    except OSError as error:
+        raise DefinitionError(f"--port-file {file} cannot be written: {error.strerror}") from error

@@ -1,0 +1,129 @@
+"""``status``: the pairs as they are, for a person, or as JSON for a monitoring system."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+from ios_mdm.cli.exits import FILE, Exit, StatusCommand, complain, explained
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from ios_mdm.cli.coverage import Distribution
+    from ios_mdm.cli.overview import Certificate, Overview
+
+__all__ = ["status"]
+
+_Json = dict[str, object]
+
+
+@click.command(cls=StatusCommand, short_help="Show the pairs, what is due, and who has the profile.")
+@click.argument("definition", type=FILE, metavar="[DEFINITION.yaml]", required=False)
+@click.option("--server", metavar="NAME", help="Of this server only.")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def status(*, definition: Path | None, server: str | None, as_json: bool) -> None:
+    """Show the pairs, what is due, and which devices have the profile. Writes nothing.
+
+    DEFINITION.yaml is a stack file, or a list of servers; the selected stack's file by default.
+
+    Exit codes: 0 ok, 1 warning, 2 critical, 3 unknown or usage.
+    """
+    with explained(Exit.UNKNOWN):
+        found = _gathered(definition, server)
+        for one in found:
+            if one.problem is not None:
+                complain(f"server {one.name}: {one.problem}")
+        worst = max(one.level for one in found)
+        if as_json:
+            answer = {"servers": [_server(one) for one in found], "severity": worst.name.lower()}
+            click.echo(json.dumps(answer, indent=2))
+        else:
+            from ios_mdm.cli.table import show  # noqa: PLC0415 - rich only where it is shown
+
+            show(found)
+        raise click.exceptions.Exit(Exit[worst.name])
+
+
+def _gathered(file: Path | None, name: str | None) -> Sequence[Overview]:
+    from ios_mdm.adapters.clock import clock_from_environment  # noqa: PLC0415 - --help needs none of these
+    from ios_mdm.adapters.scheduler import EventBridgeScheduler  # noqa: PLC0415 - the same
+    from ios_mdm.adapters.secrets_manager import SecretsManager  # noqa: PLC0415 - the same
+    from ios_mdm.adapters.tls_probe import TlsProbe  # noqa: PLC0415 - the same
+    from ios_mdm.cli.definition_file import read_definition, selected_stack_file  # noqa: PLC0415 - the same
+    from ios_mdm.cli.overview import Sources, overview  # noqa: PLC0415 - the same
+
+    definition = read_definition(selected_stack_file(os.environ) if file is None else file)
+    aws = definition.settings.aws
+    sources = Sources(
+        store=SecretsManager(region=aws.region),
+        scheduler=EventBridgeScheduler(region=aws.region),
+        probe=TlsProbe(),
+        clock=clock_from_environment(os.environ),
+    )
+    return [overview(server, aws, sources, base=definition.base) for server in definition.servers(name)]
+
+
+def _server(one: Overview) -> _Json:
+    return {
+        "name": one.name,
+        "address": one.address,
+        "phase": None if one.phase is None else str(one.phase),
+        "main": _certificate(one.main),
+        "reserve": _certificate(one.reserve),
+        "applyAt": _moment(one.apply_at),
+        "scheduled": one.scheduled,
+        "notices": [
+            *([_notice("unknown", "unknown", one.problem, None)] if one.problem is not None else []),
+            *(_notice(str(notice.severity), notice.reason, notice.message, notice.due) for notice in one.notices),
+        ],
+        "distribution": _distribution(one.distribution),
+    }
+
+
+def _notice(severity: str, reason: str, message: str, due: datetime | None) -> _Json:
+    return {"severity": severity, "reason": reason, "message": message, "due": _moment(due)}
+
+
+def _certificate(one: Certificate | None) -> _Json | None:
+    if one is None:
+        return None
+    details = one.details
+    return {
+        "certificate": one.ordinal,
+        "source": str(one.source),
+        "subject": None if details is None else details.subject,
+        "issuer": None if details is None else details.issuer,
+        "sans": None if details is None else list(details.sans),
+        "serialNumber": None if details is None else details.serial_number,
+        "sha256": one.sha256,
+        "key": None if details is None else details.key,
+        "notBefore": _moment(one.not_before),
+        "notAfter": _moment(one.not_after),
+        "daysLeft": one.days_left,
+    }
+
+
+def _distribution(one: Distribution | None) -> _Json | None:
+    if one is None:
+        return None
+    return {
+        "profile": one.profile,
+        "devices": None if one.devices is None else len(one.devices),
+        "acknowledged": one.count("acknowledged"),
+        "pending": one.count("pending", "not-now"),
+        "errors": one.count("error"),
+        "notSent": one.count("not-sent"),
+        "missing": [
+            {"id": device.enrollment_id, "status": device.status, "detail": device.detail} for device in one.missing
+        ],
+    }
+
+
+def _moment(moment: datetime | None) -> str | None:
+    return None if moment is None else f"{moment:%Y-%m-%dT%H:%M:%SZ}"

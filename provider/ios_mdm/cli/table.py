@@ -1,0 +1,115 @@
+"""Shows pairs to a person: one table for each server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ios_mdm.wording import told
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+
+    from ios_mdm.cli.coverage import Distribution
+    from ios_mdm.cli.overview import Certificate, Overview
+
+__all__ = ["show"]
+
+_WIDTH = 120
+"""Columns where there is no terminal that has a width: in a log, lines that break in the middle cannot be searched."""
+_LISTED = 10
+"""Devices that are named; the others are counted, and ``--json`` has them all."""
+_STYLES = {
+    "ok": "green",
+    "warning": "yellow",
+    "unknown": "magenta",
+    "critical": "bold red",
+    "error": "red",
+}
+
+
+def show(overviews: Sequence[Overview]) -> None:
+    """Print them to stdout."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=_WIDTH)
+    for one in overviews:
+        console.print(_table(one))
+
+
+def _table(one: Overview) -> Table:
+    level = one.level.name.lower()
+    table = Table(
+        title=Text.assemble(f"{one.name} ({one.address}): ", (level, _STYLES[level])),
+        title_justify="left",
+        show_header=False,
+    )
+    table.add_column(no_wrap=True, style="bold")
+    table.add_column(overflow="fold")
+    if one.problem is not None:
+        table.add_row("unknown", _text(one.problem, "unknown"))
+    if one.phase is not None:
+        table.add_row("phase", str(one.phase))
+        table.add_row("due next", _text(one.due))
+    for slot, certificate in (("main", one.main), ("reserve", one.reserve)):
+        if certificate is not None or one.problem is None:  # of an unknown pair nobody can say "none"
+            _certificate(table, slot, certificate)
+    if one.apply_at is not None:
+        local = one.apply_at.astimezone()
+        here = f" ({local:%Y-%m-%d %H:%M:%S %Z})" if local.utcoffset() else ""
+        table.add_row("applied", f"{_utc(one.apply_at)}{here}")
+    if one.scheduled:
+        table.add_row("", "by a schedule in AWS, with nobody running anything")
+    if one.distribution is not None:
+        _distribution(table, one.distribution)
+    if one.notices:
+        table.add_section()
+    for notice in one.notices:
+        table.add_row(_text(str(notice.severity), str(notice.severity)), _text(told(notice, one.now)))
+    return table
+
+
+def _certificate(table: Table, slot: str, one: Certificate | None) -> None:
+    table.add_section()
+    if one is None:
+        table.add_row(slot, "none")
+        return
+    table.add_row(slot, f"certificate {one.ordinal}, {one.source}")
+    if one.details is not None:
+        table.add_row("  subject", _text(one.details.subject))
+        table.add_row("  issuer", _text(one.details.issuer))
+        table.add_row("  SANs", _text(", ".join(one.details.sans) or "none"))
+        table.add_row("  serial", one.details.serial_number)
+        table.add_row("  key", one.details.key)
+    table.add_row("  SHA-256", one.sha256)
+    table.add_row("  valid", f"{_utc(one.not_before)} to {_utc(one.not_after)}, {one.days_left} days left")
+
+
+def _distribution(table: Table, one: Distribution) -> None:
+    table.add_section()
+    table.add_row("profile", one.identifier)
+    table.add_row("  SHA-256", one.profile or "unknown")
+    table.add_row("  devices", one.covered)
+    for label, line in _missing(one):
+        table.add_row(label, line)
+
+
+def _missing(one: Distribution) -> Iterator[tuple[Text, Text]]:
+    for device in one.missing[:_LISTED]:
+        detail = f": {device.detail}" if device.detail else ""
+        yield _text(f"  {device.status}", device.status), _text(f"{device.enrollment_id}{detail}")
+    if len(one.missing) > _LISTED:
+        yield Text("  …"), Text(f"and {len(one.missing) - _LISTED} more")
+
+
+def _utc(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _text(text: str, kind: str = "") -> Text:
+    """Return *text* as it is: no markup, and nothing of what devices say that a terminal would obey."""
+    return Text("".join(one if one.isprintable() or one == "\n" else "?" for one in text), style=_STYLES.get(kind, ""))

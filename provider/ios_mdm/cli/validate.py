@@ -1,0 +1,254 @@
+"""``validate``: a custom certificate held against every rule, before it is installed (R18-R28)."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import click
+
+from ios_mdm.address import split_address
+from ios_mdm.cli.exits import CANNOT_RUN, FILE, explained
+from ios_mdm.errors import DefinitionError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cryptography import x509
+
+    from ios_mdm.core.model import CertificateDetails
+    from ios_mdm.core.rules import Context, Report
+
+__all__ = ["validate"]
+
+VIOLATIONS = 1
+"""Exit code: the certificate cannot be used as it is."""
+_LONGEST_PASSWORD_FILE = 4096
+
+_Json = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What was found: the report, and the certificate where there is one."""
+
+    report: Report
+    details: CertificateDetails | None
+
+
+@click.command(short_help="Check a custom certificate before it is installed.")
+@click.argument("bundle", type=FILE, metavar="BUNDLE")
+@click.option("--address", required=True, metavar="HOST", help="Host name that devices connect to.")
+@click.option("--password-file", type=FILE, metavar="F", help="Holds the file's password.")
+@click.option(
+    "--for",
+    "slot",
+    type=click.Choice(["main", "reserve"]),
+    default="main",
+    show_default=True,
+    help="What the certificate is to become.",
+)
+@click.option("--current", type=FILE, metavar="FILE", help="PEM chain of the certificate that is main now (R21, R24).")
+@click.option(
+    "--root", type=FILE, metavar="FILE", help="PEM of the root that it must end in (R24); completes the chain."
+)
+@click.option("--trust", type=FILE, multiple=True, metavar="FILE", help="PEM of certificates that complete the chain.")
+@click.option("--apply-at", metavar="T", help="RFC 3339; when a reserve becomes main.")
+@click.option("--at", metavar="T", help="RFC 3339; moment of judgement, now by default.")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@click.option("--junit", type=FILE, metavar="FILE", help="Also write a JUnit report.")
+def validate(
+    *,
+    bundle: Path,
+    address: str,
+    password_file: Path | None,
+    slot: str,
+    current: Path | None,
+    root: Path | None,
+    trust: tuple[Path, ...],
+    apply_at: str | None,
+    at: str | None,
+    as_json: bool,
+    junit: Path | None,
+) -> None:
+    """Check a custom certificate: tells every rule that it breaks, and what to do. Writes nothing to AWS.
+
+    BUNDLE is the certificate's PEM, PFX or P12 file.
+
+    Exit codes: 0 valid; 1 violations; 2 cannot run.
+    """
+    with explained(CANNOT_RUN):
+        context = _context(
+            address=address,
+            slot=slot,
+            current=current,
+            root=root,
+            trust=trust,
+            apply_at=_moment("--apply-at", apply_at),
+            now=_now(at),
+        )
+        result = _result(bundle, password_file, context)
+        if junit is not None:
+            _write_junit(junit, result.report, bundle)
+        if as_json:
+            click.echo(json.dumps(_answer(result, context.now), indent=2))
+        else:
+            from ios_mdm.cli.checklist import show  # noqa: PLC0415 - rich only where it is shown
+
+            show(result.report, result.details, file=bundle.name, address=context.host, now=context.now)
+        raise click.exceptions.Exit(0 if result.report.valid else VIOLATIONS)
+
+
+def _context(
+    *,
+    address: str,
+    slot: str,
+    current: Path | None,
+    root: Path | None,
+    trust: tuple[Path, ...],
+    apply_at: datetime | None,
+    now: datetime,
+) -> Context:
+    from ios_mdm.core.chain import ordered  # noqa: PLC0415 - --help needs none of these
+    from ios_mdm.core.model import Role  # noqa: PLC0415 - the same
+    from ios_mdm.core.rules import Context  # noqa: PLC0415 - the same
+    from ios_mdm.core.rules.reading import is_issued  # noqa: PLC0415 - the same
+    from ios_mdm.core.signatures import is_self_signed  # noqa: PLC0415 - the same
+
+    chain = () if current is None else ordered(_certificates("--current", current))
+    roots = () if root is None else _certificates("--root", root)
+    if len(roots) > 1:
+        raise DefinitionError(f"--root {root} holds {len(roots)} certificates: leave the root alone in it")
+    if roots and not is_self_signed(roots[0]):
+        raise DefinitionError(f"--root {root} is not self-signed: give the last certificate of the chain")
+    return Context(
+        host=_host(address),
+        now=now,
+        role=Role(slot),
+        apply_at=apply_at,
+        current=chain,
+        issued=bool(chain) and is_issued(chain[0]),
+        root=roots[0] if roots else None,
+        trust=tuple(one for file in trust for one in _certificates("--trust", file)),
+    )
+
+
+def _host(address: str) -> str:
+    try:
+        return split_address(address)[0]
+    except ValueError as error:
+        problem = str(error)
+    raise DefinitionError(f"--address {problem}")
+
+
+def _result(file: Path, password_file: Path | None, context: Context) -> Result:
+    from ios_mdm.core.bundle import MOST_BYTES, BundleError, read_bundle  # noqa: PLC0415 - --help needs none of these
+    from ios_mdm.core.certificates import details  # noqa: PLC0415 - the same
+    from ios_mdm.core.rules import judged, unread  # noqa: PLC0415 - the same
+
+    data = _read("BUNDLE", file, MOST_BYTES + 1)
+    password = None if password_file is None else _password(password_file)
+    try:
+        judgement = judged(read_bundle(data, password), context)
+    except BundleError as error:
+        return Result(report=unread(error), details=None)
+    return Result(report=judgement.report, details=details(judgement.candidate.pem))
+
+
+def _certificates(option: str, file: Path) -> tuple[x509.Certificate, ...]:
+    """Read the certificates of a file, whatever text or key is around them; no error quotes it (R29)."""
+    from ios_mdm.core.bundle import MOST_BYTES  # noqa: PLC0415 - --help needs none of these
+    from ios_mdm.core.rules.reading import certificates_in  # noqa: PLC0415 - the same
+
+    found = certificates_in(_read(option, file, MOST_BYTES))
+    if not found:
+        raise DefinitionError(f"{option} {file} holds no certificate that can be read: give certificates in PEM")
+    return found
+
+
+def _password(file: Path) -> str:
+    """Read a password: the file's text without the line end that editors put after it."""
+    try:
+        text = _read("--password-file", file, _LONGEST_PASSWORD_FILE).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = None
+    if text is None:
+        raise DefinitionError(f"--password-file {file} is not UTF-8: write the password into it as UTF-8 text")
+    return text.removesuffix("\n").removesuffix("\r")
+
+
+def _read(option: str, file: Path, most: int) -> bytes:
+    try:
+        with file.open("rb") as opened:
+            return opened.read(most)
+    except OSError as error:
+        raise DefinitionError(f"{option} {file} cannot be read: {error.strerror}") from None
+
+
+def _now(text: str | None) -> datetime:
+    moment = _moment("--at", text)
+    if moment is not None:
+        return moment
+    from ios_mdm.adapters.clock import clock_from_environment  # noqa: PLC0415 - --help needs none of these
+
+    return clock_from_environment(os.environ).now()
+
+
+def _moment(option: str, text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text.upper())
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise DefinitionError(f"{option} {text!r} is not a date and time of RFC 3339, such as 2040-01-01T00:00:00Z")
+    return moment.astimezone(UTC).replace(microsecond=0)
+
+
+def _answer(result: Result, now: datetime) -> _Json:
+    report, shown = result.report, result.details
+    return {
+        "valid": report.valid,
+        "violations": [
+            {
+                "code": one.code,
+                "subject": one.subject,
+                "found": one.found,
+                "required": one.required,
+                "message": one.message,
+            }
+            for one in report.violations
+        ],
+        "notices": list(report.notices),
+        "certificate": None
+        if shown is None
+        else {
+            "source": "installed",
+            "subject": shown.subject,
+            "issuer": shown.issuer,
+            "sans": list(shown.sans),
+            "serialNumber": shown.serial_number,
+            "sha256": shown.sha256,
+            "key": shown.key,
+            "notBefore": _rfc3339(shown.not_before),
+            "notAfter": _rfc3339(shown.not_after),
+            "daysLeft": max(shown.not_after + timedelta(seconds=1) - now, timedelta()).days,
+        },
+    }
+
+
+def _rfc3339(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _write_junit(file: Path, report: Report, bundle: Path) -> None:
+    from ios_mdm.cli.junit import junit_xml  # noqa: PLC0415 - only where it is asked for
+
+    try:
+        file.write_bytes(junit_xml(report, name=f"validate {bundle.name}"))
+    except OSError as error:
+        raise DefinitionError(f"--junit {file} cannot be written: {error.strerror}") from None

@@ -1,0 +1,122 @@
+"""Loads private keys, and finds out first what that would cost.
+
+The library checks an RSA key with primality tests that take seconds for 8192 bits and minutes beyond. Here a key is
+bounded in size, and an RSA key is checked by the identities that its numbers must satisfy and one Fermat test for each
+prime: that finds every damage, in a tenth of the time.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives.serialization import load_der_private_key
+
+from ios_mdm.core.bundle import der
+from ios_mdm.core.bundle.library import attempt
+from ios_mdm.core.bundle.model import SealedKey, unreadable
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+
+    from ios_mdm.core.bundle.der import Node
+    from ios_mdm.core.bundle.kdf import Password
+    from ios_mdm.core.bundle.model import Budget
+
+__all__ = ["encrypted_key", "open_key"]
+
+_MOST_RSA_BYTES = 8192  # 8192 bits take 4700
+_MOST_OTHER_BYTES = 2048  # DSA with 4096 bits takes 1200
+_MOST_RSA_BITS = 8192
+_MOST_IMBALANCE = 64  # primes of one size are what bounds the test of them
+_RSA = {"1.2.840.113549.1.1.1", "1.2.840.113549.1.1.10"}
+_RSA_NUMBERS = 8
+_OTHERS = {
+    "1.2.840.10045.2.1",  # EC
+    "1.2.840.10040.4.1",  # DSA
+    "1.3.101.112",  # Ed25519
+    "1.3.101.113",  # Ed448
+}
+
+
+def encrypted_key(data: bytes, name: str | None = None) -> SealedKey:
+    """Return the private key in an EncryptedPrivateKeyInfo (RFC 5958, 3)."""
+    from ios_mdm.core.bundle.pbe import read_encryption  # noqa: PLC0415 - only for what is encrypted
+
+    algorithm, sealed = der.parse(data).expect(der.SEQUENCE).fields(der.SEQUENCE, der.ANY)[:2]
+    return SealedKey(data=sealed.octets(), encryption=read_encryption(algorithm), name=name)
+
+
+def open_key(key: SealedKey, password: Password, budget: Budget, *, number: int) -> PrivateKeyTypes:
+    """Return a private key of the file.
+
+    Args:
+        key: as it is in the file.
+        password: what it may be encrypted with.
+        budget: for the rounds of another attempt; those of the first are declared already.
+        number: which key of the file it is, for messages.
+
+    Raises:
+        BundleError: The password is wrong, or the key is damaged or of no known type.
+        DerError: Its encoding is damaged.
+    """
+    what = f"private key {number}" if key.name is None else f'private key {number} ("{key.name}")'
+    if key.encryption is None:
+        node = der.parse(key.data).expect(der.SEQUENCE)
+    else:
+        from ios_mdm.core.bundle.pbe import unseal  # noqa: PLC0415 - only for what is encrypted
+
+        node = unseal(key.data, key.encryption, password, budget, what=what)
+    encoded = node.encoded
+    numbers = _rsa_numbers(_pkcs1(node)) if len(encoded) <= _MOST_RSA_BYTES else ()
+    if numbers == () or (numbers is None and len(encoded) > _MOST_OTHER_BYTES):
+        raise unreadable(f"{what} is larger than any that a server uses: make one of RSA 4096 or EC P-256")
+    sound = numbers is None or _sound(*numbers)
+    load = partial(load_der_private_key, encoded, None, unsafe_skip_rsa_key_validation=numbers is not None)
+    loaded = attempt(load) if sound else None
+    if loaded is None:
+        raise unreadable(
+            f"{what} cannot be read: it is damaged, or neither RSA up to {_MOST_RSA_BITS} bits nor EC on a named "
+            "curve. Check it with: openssl pkey -in FILE -noout -check"
+        )
+    return loaded
+
+
+def _pkcs1(node: Node) -> Node:
+    """Return what may be an RSA key of PKCS#1: the inside of PKCS#8 where that says so, else the key itself.
+
+    Raises:
+        BundleError: PKCS#8 says that it is of a type that no TLS server has.
+    """
+    _, content, *rest = node.fields(der.INTEGER, der.ANY)
+    if content.tag != der.SEQUENCE or not rest:
+        return node
+    oid = content.fields(der.OID)[0].oid()
+    if oid in _RSA:
+        return der.parse(rest[0].expect(der.OCTET_STRING).octets()).expect(der.SEQUENCE)
+    if oid not in _OTHERS:
+        raise unreadable(f"a private key is of the type {oid}, which TLS servers do not use: use RSA or EC")
+    return node
+
+
+def _rsa_numbers(node: Node) -> tuple[int, ...] | None:
+    """Return the eight numbers of an RSA key, PKCS#1; None for a key of another type."""
+    version, *numbers = node.fields(der.INTEGER)
+    if len(numbers) < _RSA_NUMBERS:  # SEC1, or DSA as OpenSSL writes it
+        return None
+    if len(numbers) > _RSA_NUMBERS or version.integer() != 0:
+        raise unreadable("a private key is RSA with more than two primes: TLS servers do not use that, make another")
+    return tuple(number.integer() for number in numbers)
+
+
+def _sound(n: int, e: int, d: int, p: int, q: int, dp: int, dq: int, inverse: int) -> bool:  # noqa: PLR0917 - RFC 8017
+    """Tell whether the numbers are those of an RSA key, RFC 8017, 3.2."""
+    if n.bit_length() > _MOST_RSA_BITS or min(n, e, d, p, q, dp, dq, inverse) <= 1 or p * q != n:
+        return False
+    return (
+        abs(p.bit_length() - q.bit_length()) <= _MOST_IMBALANCE
+        and e * d % (p - 1) == e * d % (q - 1) == 1
+        and (dp, dq) == (d % (p - 1), d % (q - 1))
+        and inverse * q % p == 1
+        and pow(2, p - 1, p) == pow(2, q - 1, q) == 1
+    )

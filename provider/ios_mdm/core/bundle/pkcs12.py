@@ -1,0 +1,223 @@
+"""Reads PKCS#12 files (RFC 7292), also called PFX: as OpenSSL, Java, GnuTLS, NSS and Windows write them.
+
+The library's own reader knows one private key in a file, wants DER, and holds the interpreter for as many rounds as the
+file asks for. This one declares the rounds first, checks the MAC, and then opens what is inside.
+"""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ios_mdm.core.bundle import der, kdf
+from ios_mdm.core.bundle.kdf import Password
+from ios_mdm.core.bundle.keys import encrypted_key
+from ios_mdm.core.bundle.model import Contents, SealedKey, unreadable
+from ios_mdm.core.bundle.pbe import HASHES, read_encryption, read_pbkdf2, rounds, unseal, wrong_password
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ios_mdm.core.bundle.der import Node
+    from ios_mdm.core.bundle.model import Budget
+    from ios_mdm.core.bundle.pbe import Encryption
+
+__all__ = ["is_pfx", "read_pfx", "read_pkcs7"]
+
+_PKCS7 = "1.2.840.113549.1.7."
+_DATA, _SIGNED, _ENVELOPED, _ENCRYPTED = (f"{_PKCS7}{number}" for number in (1, 2, 3, 6))
+_BAG = "1.2.840.113549.1.12.10.1."
+_KEY, _SHROUDED_KEY, _CERTIFICATE, _CRL, _SECRET, _NESTED = (f"{_BAG}{number}" for number in range(1, 7))
+_VERSION = 3
+_X509 = "1.2.840.113549.1.9.22.1"
+_FRIENDLY_NAME = "1.2.840.113549.1.9.20"
+_PBMAC1 = "1.2.840.113549.1.5.14"
+_LONGEST_MAC_KEY = 64
+_LONGEST_NAME = 64
+_DEEPEST_NESTING = 4
+_SKIPPED = {_CRL: "a revocation list", _SECRET: "a secret that is no private key"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class _Mac:
+    """How the file's integrity is checked: the rounds, the password's ways, and the check."""
+
+    rounds: int
+    ways: Callable[[Password], tuple[bytes, ...]]
+    fits: Callable[[bytes], bool]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class _Safe:
+    """A part of the file: bags in the clear, which are read already, or encrypted."""
+
+    contents: Contents
+    data: bytes = b""
+    encryption: Encryption | None = None
+
+
+def is_pfx(node: Node) -> bool:
+    """Tell whether this is the outermost element of a PKCS#12 file rather than of a private key."""
+    fields = node.fields(der.ANY, der.ANY)
+    if (fields[0].tag, fields[1].tag) != (der.INTEGER, der.SEQUENCE):
+        return False
+    return fields[1].fields(der.OID)[0].oid().startswith(_PKCS7)
+
+
+def read_pfx(node: Node, password: Password, budget: Budget) -> Contents:
+    """Return what the file holds. Its private keys are not decrypted yet, and their rounds are declared.
+
+    Raises:
+        BundleError: The password is wrong, the file asks for too many rounds, or holds what is not supported.
+        DerError: It is damaged.
+    """
+    version, content, *rest = node.fields(der.INTEGER, der.SEQUENCE)
+    if version.integer() != _VERSION:
+        raise der.DerError
+    authenticated = _data(content)
+    mac = _mac(rest[0].expect(der.SEQUENCE), authenticated) if rest else None
+    if mac is not None:
+        budget.declare(mac.rounds)
+    safes = [_safe(part, budget) for part in der.parse(authenticated).expect(der.SEQUENCE).children()]
+    if mac is not None:
+        _check(mac, password, budget)
+    found = Contents(budget, encrypted=mac is not None)
+    for safe in safes:
+        found.add(safe.contents)
+        if safe.encryption is not None:
+            found.encrypted = True
+            what = "the file's contents"
+            bags = unseal(safe.data, safe.encryption, password, budget, what=what)
+            _read_bags(bags, found, depth=0)
+    if mac is None:
+        found.notices.append("the file has no MAC: nothing tells whether it was changed on its way")
+    return found
+
+
+def read_pkcs7(node: Node) -> list[bytes]:
+    """Return the certificates of a SignedData, DER (RFC 5652, 5.1)."""
+    name, content = node.fields(der.OID, der.tagged(0))[:2]
+    if name.oid() != _SIGNED:
+        raise unreadable("the PKCS#7 data holds no certificates: export the certificate with its key as PFX or PEM")
+    parts = content.fields(der.SEQUENCE)[0].children()
+    sets = [part for part in parts if part.tag == der.tagged(0)]
+    return [element.encoded for part in sets for element in part.children() if element.tag == der.SEQUENCE]
+
+
+def _data(content: Node) -> bytes:
+    """Return the octets of a ContentInfo of the type data."""
+    name, *rest = content.fields(der.OID)
+    if name.oid() == _SIGNED:
+        raise unreadable("the PFX file is protected by a signature, not by a password: export it with a password")
+    if name.oid() != _DATA or not rest:
+        raise der.DerError
+    return rest[0].expect(der.tagged(0)).fields(der.ANY)[0].octets()
+
+
+def _safe(part: Node, budget: Budget) -> _Safe:
+    """Return one part of the file, its rounds declared."""
+    contents = Contents(budget)
+    oid = part.fields(der.OID)[0].oid()
+    if oid == _DATA:
+        _read_bags(der.parse(_data(part)).expect(der.SEQUENCE), contents, depth=0)
+        return _Safe(contents=contents)
+    if oid == _ENVELOPED:
+        raise unreadable("the PFX file is encrypted for a certificate, not with a password: export it with a password")
+    if oid != _ENCRYPTED:
+        raise der.DerError
+    encrypted = part.fields(der.OID, der.tagged(0))[1].fields(der.SEQUENCE)[0]
+    information = encrypted.fields(der.INTEGER, der.SEQUENCE)[1]
+    algorithm, sealed = information.fields(der.OID, der.SEQUENCE, der.ANY)[1:3]
+    encryption = read_encryption(algorithm)
+    budget.declare(encryption.rounds)
+    return _Safe(contents=contents, data=sealed.octets(), encryption=encryption)
+
+
+def _read_bags(bags: Node, found: Contents, *, depth: int) -> None:
+    """Add what the bags hold."""
+    if depth == _DEEPEST_NESTING:
+        raise der.DerError
+    for bag in bags.children():
+        name, holder, *attributes = bag.expect(der.SEQUENCE).fields(der.OID, der.tagged(0))
+        oid, value = name.oid(), holder.fields(der.ANY)[0]
+        if oid == _CERTIFICATE:
+            kind, certificate = value.fields(der.OID, der.tagged(0))[:2]
+            if kind.oid() == _X509:
+                found.add_certificate(certificate.fields(der.ANY)[0].octets())
+            else:
+                found.notices.append("the file holds a certificate that is not X.509; it was skipped")
+        elif oid == _KEY:
+            found.add_key(SealedKey(data=value.encoded, name=_friendly_name(attributes)))
+        elif oid == _SHROUDED_KEY:
+            found.add_key(encrypted_key(value.encoded, _friendly_name(attributes)))
+        elif oid == _NESTED:
+            _read_bags(value.expect(der.SEQUENCE), found, depth=depth + 1)
+        else:
+            found.notices.append(f"the file holds {_SKIPPED.get(oid, f'something of the type {oid}')}; it was skipped")
+
+
+def _friendly_name(attributes: list[Node]) -> str | None:
+    """Return a bag's friendly name without what a terminal would obey."""
+    for attribute in (one for each in attributes for one in each.expect(der.SET).children()):
+        name, values = attribute.fields(der.OID, der.SET)[:2]
+        for value in values.children() if name.oid() == _FRIENDLY_NAME else ():
+            text = value.content.decode("utf-16-be", "replace")
+            return "".join(letter for letter in text if letter.isprintable())[:_LONGEST_NAME] or None
+    return None
+
+
+def _mac(node: Node, authenticated: bytes) -> _Mac:
+    """Return how to check *authenticated*: as RFC 7292, 4, or with PBMAC1 (RFC 9579)."""
+    digest_info, salt, *counts = node.fields(der.SEQUENCE, der.OCTET_STRING)
+    algorithm, expected = digest_info.fields(der.SEQUENCE, der.OCTET_STRING)[:2]
+    name = algorithm.fields(der.OID)[0].oid()
+    if name == _PBMAC1:
+        return _pbmac1(algorithm.fields(der.OID, der.SEQUENCE)[1], expected.octets(), authenticated)
+    if name not in HASHES:
+        raise _unknown_mac(name)
+    count = rounds(counts[0]) if counts else 1
+
+    def fits(password: bytes) -> bool:
+        length = len(expected.octets())
+        key = kdf.pkcs12_kdf(HASHES[name], password, salt.octets(), count, purpose=3, length=length)
+        return hmac.compare_digest(hmac.digest(key, authenticated, HASHES[name]), expected.octets())
+
+    return _Mac(rounds=count, ways=Password.pkcs12, fits=fits)
+
+
+def _pbmac1(parameters: Node, expected: bytes, authenticated: bytes) -> _Mac:
+    derivation, scheme = parameters.fields(der.SEQUENCE, der.SEQUENCE)[:2]
+    pbkdf2, name = read_pbkdf2(derivation), scheme.fields(der.OID)[0].oid()
+    if name not in HASHES:
+        raise _unknown_mac(name)
+    length = pbkdf2.length
+    if length is None or not 0 < length <= _LONGEST_MAC_KEY:
+        raise der.DerError
+
+    def fits(password: bytes) -> bool:
+        key = pbkdf2.derive(password, length)
+        return hmac.compare_digest(hmac.digest(key, authenticated, HASHES[name]), expected)
+
+    return _Mac(rounds=pbkdf2.rounds, ways=Password.octets, fits=fits)
+
+
+def _check(mac: _Mac, password: Password, budget: Budget) -> None:
+    """Hold the file's MAC against the password.
+
+    Raises:
+        BundleError: It does not fit.
+    """
+    for number, way in enumerate(mac.ways(password)):
+        if number and not budget.retry(mac.rounds):
+            break
+        if mac.fits(way):
+            return
+    raise wrong_password(password, "the file")
+
+
+def _unknown_mac(name: str) -> Exception:
+    return unreadable(
+        f"the file's integrity is protected with {name}, which is not supported: "
+        "convert it where you trust it: openssl pkcs12 -in FILE -out bundle.pem"
+    )

@@ -1,0 +1,226 @@
+"""Reads a file that should hold a certificate, its issuers and its private key: told by content, not by name."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from ios_mdm.core.bundle import der, pem
+from ios_mdm.core.bundle.kdf import Password
+from ios_mdm.core.bundle.keys import encrypted_key, open_key
+from ios_mdm.core.bundle.library import attempt
+from ios_mdm.core.bundle.model import Budget, Bundle, BundleError, Contents, SealedKey, unreadable
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+
+    from ios_mdm.core.bundle.der import Node
+    from ios_mdm.core.bundle.pem import Block
+
+__all__ = ["MOST_BYTES", "read_bundle"]
+
+MOST_BYTES = 1 << 20
+"""The longest file that is looked at."""
+
+_CERTIFICATES = {"CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE"}
+_PKCS7 = {"PKCS7", "CMS", "PKCS #7 SIGNED DATA"}
+_KEYS = {"PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY", "DSA PRIVATE KEY"}
+_SILENT = {"EC PARAMETERS", "DH PARAMETERS", "DSA PARAMETERS"}
+_BASE64 = re.compile(rb"\s*MI[A-Za-z0-9+/=\s]+")
+_MOST_NOTICES = 20
+_DAMAGED = "the file is damaged or cut off: its parts do not fit together. Copy or export it again"
+_NO_PEM = "the file is neither PEM nor PFX (P12): export the certificate with its private key in one of these formats"
+_PUT_TOGETHER = (
+    "put both into one file with openssl pkcs12 -export -inkey KEY -in CERTIFICATE -certfile CHAIN -out bundle.p12"
+)
+_TO_P12 = "keytool -importkeystore -srckeystore FILE -destkeystore bundle.p12 -deststoretype PKCS12"
+_OTHER_FORMATS = (
+    (b"\xfe\xed\xfe\xed", f"the file is a Java key store (JKS): convert it with {_TO_P12}"),
+    (b"\xce\xce\xce\xce", f"the file is a Java key store (JCEKS): convert it with {_TO_P12} -srcstoretype JCEKS"),
+    (b"PK\x03\x04", "the file is a ZIP archive: unpack it, and name the PEM or PFX file that is in it"),
+    (b"PuTTY-User-Key-File", "the file is a key of PuTTY, not a certificate: export the certificate as PFX or PEM"),
+)
+
+
+def read_bundle(data: bytes, password: str | None = None) -> Bundle:
+    """Return every certificate and every private key of a PEM, PFX or P12 file (R18).
+
+    Nothing is judged here but whether the file can be read; the rules come after. A DER certificate or key alone is
+    recognised as well, to say what is missing beside it.
+
+    Args:
+        data: the file.
+        password: of the file and of every key in it; None and "" both mean that there is none.
+
+    Raises:
+        BundleError: It cannot be read. Whatever the bytes are, no other error leaves this function.
+    """
+    secret, budget = Password(text=password), Budget()
+    try:
+        contents = _contents(data, secret, budget)
+        certificates = tuple(_certificate(one, number) for number, one in enumerate(contents.certificates, 1))
+        if not certificates:
+            raise _no_certificate(contents)
+        if not contents.keys:
+            raise _no_key(contents)
+        keys = _keys(contents, secret)
+    except der.DerError:
+        pass
+    else:
+        return Bundle(certificates=certificates, keys=keys, notices=_notices(contents, secret, keys))
+    raise unreadable(_DAMAGED)
+
+
+def _contents(data: bytes, password: Password, budget: Budget) -> Contents:
+    """Return what the file holds, its private keys still encrypted."""
+    if not data.strip():
+        raise unreadable("the file is empty: export the certificate with its private key as PEM or PFX")
+    if len(data) > MOST_BYTES:
+        raise unreadable(
+            f"the file is larger than {MOST_BYTES >> 10} KiB: leave only the server's key and certificates"
+        )
+    contents = Contents(budget)
+    if (node := _element(data)) is not None:
+        _read_binary(node, contents, password)
+        return contents
+    blocks = pem.blocks(data)
+    if not blocks:
+        raise unreadable(_what_it_is(data))
+    for block in blocks:
+        _read_block(block, contents, password)
+    return contents
+
+
+def _element(data: bytes) -> Node | None:
+    """Return the SEQUENCE that a binary file is, None for any other file."""
+    if data[0] != der.SEQUENCE:
+        return None
+    try:
+        node = der.first(data)
+    except der.DerError:
+        return None
+    return None if data[node.end :].strip() else node
+
+
+def _what_it_is(data: bytes) -> str:
+    """Return what to say of a file that is neither PEM nor one whole binary element."""
+    for magic, message in _OTHER_FORMATS:
+        if data.startswith(magic):
+            return message
+    if _BASE64.fullmatch(data):
+        return "the file is Base64 without PEM lines: decode it with openssl base64 -d -A -in FILE -out bundle.pfx"
+    return _DAMAGED if data[0] == der.SEQUENCE else _NO_PEM
+
+
+def _read_binary(node: Node, contents: Contents, password: Password) -> None:
+    """Add what a binary file holds."""
+    from ios_mdm.core.bundle.pkcs12 import is_pfx, read_pfx  # noqa: PLC0415 - a PEM file needs none of it
+
+    tags = tuple(child.tag for child in node.children())
+    if is_pfx(node):
+        contents.add(read_pfx(node, password, contents.budget))
+    elif tags == (der.OID, der.tagged(0)):
+        _read_pkcs7(node, contents)
+    elif tags == (der.SEQUENCE, der.OCTET_STRING):
+        contents.add_key(encrypted_key(node.encoded))
+    elif tags[0] == der.INTEGER:
+        contents.add_key(SealedKey(data=node.encoded))
+    else:
+        contents.add_certificate(node.encoded)
+
+
+def _read_block(block: Block, contents: Contents, password: Password) -> None:
+    """Add what a PEM block holds."""
+    if block.label in _CERTIFICATES:
+        # OpenSSL's TRUSTED CERTIFICATE says after the certificate what it trusts it for.
+        trusted = block.label == "TRUSTED CERTIFICATE"
+        contents.add_certificate(der.first(block.data).encoded if trusted else block.data)
+    elif block.label in _KEYS:
+        contents.add_key(_private_key(block))
+    elif block.label in _PKCS7:
+        _read_pkcs7(der.parse(block.data), contents)
+    elif block.label == "PKCS12":  # as GnuTLS writes it
+        from ios_mdm.core.bundle.pkcs12 import read_pfx  # noqa: PLC0415 - most PEM files need none of it
+
+        contents.add(read_pfx(der.parse(block.data), password, contents.budget))
+    elif block.label.endswith("PRIVATE KEY"):
+        raise unreadable(
+            f"a private key is in a format that is not supported ({block.label}): convert it with "
+            "ssh-keygen -p -m PKCS8 -f KEY where it is OpenSSH's; a key that cannot leave its hardware cannot be used"
+        )
+    elif block.label not in _SILENT:
+        contents.notices.append(f"the block {block.label} was skipped: it is neither a certificate nor a private key")
+
+
+def _read_pkcs7(node: Node, contents: Contents) -> None:
+    from ios_mdm.core.bundle.pkcs12 import read_pkcs7  # noqa: PLC0415 - as above
+
+    for certificate in read_pkcs7(node):
+        contents.add_certificate(certificate)
+
+
+def _private_key(block: Block) -> SealedKey:
+    if block.dek_info is not None:
+        from ios_mdm.core.bundle.pbe import header_encryption  # noqa: PLC0415 - only for what is encrypted
+
+        return SealedKey(data=block.data, encryption=header_encryption(block.dek_info))
+    if block.label == "ENCRYPTED PRIVATE KEY":
+        return encrypted_key(block.data)
+    return SealedKey(data=block.data)
+
+
+def _certificate(data: bytes, number: int) -> x509.Certificate:
+    """Return a certificate all of whose parts can be read."""
+    certificate = attempt(partial(x509.load_der_x509_certificate, data))
+    if certificate is None or attempt(partial(_parts, certificate)) is None:
+        raise unreadable(
+            f"certificate {number} of the file cannot be read: it is damaged, or its key is of an unknown type. "
+            "Look at it with: openssl storeutl -noout -text -certs FILE"
+        )
+    return certificate
+
+
+def _parts(certificate: x509.Certificate) -> tuple[object, ...]:
+    """Read what the library decodes only when it is asked for."""
+    return (
+        certificate.subject,
+        certificate.issuer,
+        certificate.not_valid_before_utc,
+        certificate.not_valid_after_utc,
+        certificate.extensions,
+        certificate.public_key(),
+    )
+
+
+def _keys(contents: Contents, password: Password) -> tuple[PrivateKeyTypes, ...]:
+    """Return the private keys, none twice."""
+    found: dict[bytes, PrivateKeyTypes] = {}
+    for number, sealed in enumerate(contents.keys, 1):
+        key = open_key(sealed, password, contents.budget, number=number)
+        found.setdefault(key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo), key)
+    return tuple(found.values())
+
+
+def _notices(contents: Contents, password: Password, keys: tuple[PrivateKeyTypes, ...]) -> tuple[str, ...]:
+    """Return what the reader should know, nothing twice."""
+    notices = contents.notices.copy()
+    if len(keys) > 1:
+        names = [f'"{key.name}"' for key in contents.keys if key.name]
+        notices.append(f"the file holds {len(keys)} private keys{': ' * bool(names)}{', '.join(names)}")
+    if password and not contents.encrypted:
+        notices.append("the file is not encrypted: the password that was given was not needed")
+    return tuple(dict.fromkeys(notices))[:_MOST_NOTICES]
+
+
+def _no_certificate(contents: Contents) -> BundleError:
+    found = "a private key and no certificate" if contents.keys else "neither a certificate nor a private key"
+    return BundleError(f"the file holds {found}: {_PUT_TOGETHER}", code="no-certificate")
+
+
+def _no_key(contents: Contents) -> BundleError:
+    found = "a certificate" if len(contents.certificates) == 1 else f"{len(contents.certificates)} certificates"
+    return BundleError(f"the file holds {found} and no private key: {_PUT_TOGETHER}", code="no-key")

@@ -1,0 +1,137 @@
+"""Builds the configuration profile that makes devices trust a pair, and the command that installs it (R15).
+
+Equal certificates give equal bytes: plists are sorted, UUIDs are derived from content, and the order and slots of
+the certificates are nowhere in the profile. A promotion alone therefore changes nothing on the devices.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import plistlib
+import re
+from typing import TYPE_CHECKING
+from uuid import UUID, uuid5
+
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from ios_mdm.core.certificates import CertificateError, chain, fingerprint
+from ios_mdm.core.signatures import is_self_signed
+from ios_mdm.errors import DefinitionError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cryptography import x509
+
+__all__ = ["install_profile_command", "profile_digest", "trust_profile"]
+
+# Frozen: another namespace would replace the payloads on every device.
+_NAMESPACE = UUID("8b9f0c5e-52ad-4c0b-9d3b-3d3a2f0f6a11")
+_ROOT, _INTERMEDIATE = "com.apple.security.root", "com.apple.security.pkcs1"
+_IDENTIFIER = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
+
+_Payload = dict[str, str | int | bytes]
+
+
+def trust_profile(
+    chains: Sequence[str], *, identifier: str, server: str, host: str, organization: str | None = None
+) -> bytes:
+    """Return the .mobileconfig (an XML plist, unsigned) that makes a device trust these certificates.
+
+    A self-signed certificate becomes a ``com.apple.security.root`` payload, an intermediate one a
+    ``com.apple.security.pkcs1`` payload; a leaf under another CA is left out, since its root vouches for it. Each
+    certificate is there once, whichever chains it is in. A certificate keeps its payload's identifier and UUID as
+    long as it stays in the profile, and the profile keeps its identifier, so that a device updates it in place.
+
+    Args:
+        chains: PEM chains of main and reserve, in any order: leaf, issuers, root (a self-signed certificate is all
+            three).
+        identifier: PayloadIdentifier of the profile, reverse-DNS style; the same for ever for one server.
+        server: name of the server.
+        host: the connection address, to be read by people.
+        organization: who provides the profile, to be read by people.
+
+    Raises:
+        CertificateError: A chain holds anything besides certificates, a private key above all, or lacks its root.
+        DefinitionError: There is no chain, or a text cannot be in a profile.
+    """
+    if not chains:
+        raise DefinitionError(f"server {server}: there is no certificate to distribute")
+    if not _IDENTIFIER.fullmatch(identifier):
+        raise DefinitionError(
+            f"server {server}: the profile's identifier {identifier!r} must be like com.example.mdm.trust"
+        )
+    trusted = {certificate: kind for pem in chains for certificate, kind in _trusted(pem, server)}
+    ordered = sorted(trusted, key=lambda certificate: (certificate.not_valid_before_utc, fingerprint(certificate)))
+    profile: dict[str, str | int | list[_Payload]] = {
+        "PayloadContent": [_payload(certificate, trusted[certificate], identifier, host) for certificate in ordered],
+        "PayloadDescription": (
+            f"Lets this device recognise its management server {host}, now and after the server's next change of "
+            f"certificate. Contains public certificates only."
+        ),
+        "PayloadDisplayName": f"Trusted certificates of {server} ({host})",
+        "PayloadIdentifier": identifier,
+        "PayloadType": "Configuration",
+        "PayloadVersion": 1,
+    }
+    if organization is not None:
+        profile["PayloadOrganization"] = organization
+    try:
+        profile["PayloadUUID"] = _uuid(profile_digest(plistlib.dumps(profile, sort_keys=True)))
+        return plistlib.dumps(profile, sort_keys=True)
+    except ValueError as error:  # a control character
+        raise DefinitionError(f"server {server}: a name or the organization cannot be in a profile: {error}") from error
+
+
+def install_profile_command(profile: bytes, command_uuid: str) -> bytes:
+    """Return the MDM command (an XML plist) that installs *profile* on a device.
+
+    Args:
+        profile: a .mobileconfig, signed or not.
+        command_uuid: CommandUUID; the same one again makes the command a repetition.
+    """
+    command = {"Command": {"Payload": profile, "RequestType": "InstallProfile"}, "CommandUUID": command_uuid}
+    return plistlib.dumps(command, sort_keys=True)
+
+
+def profile_digest(profile: bytes) -> str:
+    """Return the SHA-256 of the profile's bytes, 64 hex digits."""
+    return hashlib.sha256(profile).hexdigest()
+
+
+def _trusted(pem: str, server: str) -> list[tuple[x509.Certificate, str]]:
+    """Return what a device needs of one chain, each certificate with its payload type."""
+    certificates = chain(pem)
+    roots = [certificate for certificate in certificates if is_self_signed(certificate)]
+    if not roots:
+        raise CertificateError(
+            f"server {server}: the chain of {fingerprint(certificates[0])} ends without its root, which is what "
+            f"devices must trust: add the root certificate"
+        )
+    intermediates = [certificate for certificate in certificates[1:] if certificate not in roots]
+    return [*((root, _ROOT) for root in roots), *((certificate, _INTERMEDIATE) for certificate in intermediates)]
+
+
+def _payload(certificate: x509.Certificate, kind: str, identifier: str, host: str) -> _Payload:
+    """Return the payload of one certificate; everything in it but *host* comes from the certificate."""
+    sha256 = fingerprint(certificate)
+    expiry = f"{certificate.not_valid_after_utc:%Y-%m-%d}"
+    own = f"{identifier}.{sha256}"
+    return {
+        "PayloadCertificateFileName": f"{sha256[:16]}.cer",
+        "PayloadContent": certificate.public_bytes(Encoding.DER),
+        "PayloadDescription": (
+            f"Subject {certificate.subject.rfc4514_string()}; valid until "
+            f"{certificate.not_valid_after_utc:%Y-%m-%d %H:%M:%S} UTC; SHA-256 {sha256}"
+        ),
+        "PayloadDisplayName": f"{host}, valid until {expiry}",
+        "PayloadIdentifier": own,
+        "PayloadType": kind,
+        "PayloadUUID": _uuid(own),
+        "PayloadVersion": 1,
+    }
+
+
+def _uuid(name: str) -> str:
+    """Return the UUID that belongs to *name*, in capitals as Apple's tools write them."""
+    return str(uuid5(_NAMESPACE, name)).upper()

@@ -1,0 +1,94 @@
+"""When the certificate and its issuers are valid, and for how long."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from ios_mdm.core.model import Role
+from ios_mdm.core.names import named
+from ios_mdm.core.rules.model import Remark, violation
+from ios_mdm.core.rules.reading import moment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ios_mdm.core.chain import Candidate
+    from ios_mdm.core.rules.model import Context, Finding
+
+__all__ = ["not_too_long", "outlives", "valid_now"]
+
+_LONGEST = timedelta(days=825)
+_BOUND_SINCE = datetime(2019, 7, 1, tzinfo=UTC)
+_DAY = timedelta(days=1)
+
+
+def valid_now(candidate: Candidate, context: Context) -> Iterator[Finding]:
+    """R21: the certificate and all its issuers are valid now, both ends included (RFC 5280, 4.1.2.5)."""
+    for certificate in candidate.chain:
+        start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+        inverted = " (it ends before it starts)" if end < start else ""
+        if context.now < start:
+            yield violation(
+                "not-yet-valid",
+                certificate,
+                f"a validity that starts on {moment(start)}{inverted}",
+                f"valid on {moment(context.now)}",
+                "Wait until then, or have it issued again" if not inverted else "Have it issued again",
+            )
+        if end < context.now:
+            yield violation(
+                "expired",
+                certificate,
+                f"a validity that ended on {moment(end)}{inverted}",
+                f"valid on {moment(context.now)}",
+                "Have it renewed, and put the new one into the file",
+            )
+    leaf = candidate.leaf
+    for issuer in candidate.issuers:
+        if context.now <= issuer.not_valid_after_utc < leaf.not_valid_after_utc:
+            yield Remark(
+                message=f"{named(issuer)} expires on {moment(issuer.not_valid_after_utc)}, before the server's "
+                "certificate: that moment ends the use of both"
+            )
+
+
+def outlives(candidate: Candidate, context: Context) -> Iterator[Finding]:
+    """R21: a reserve, and every issuer that it needs, outlives the apply moment and the main certificate."""
+    if context.role is Role.MAIN:
+        yield Remark(message="only a reserve must outlive something", applicable=False, told=False)
+        return
+    moments: list[tuple[datetime, str]] = []
+    if context.apply_at is not None:
+        moments.append((context.apply_at, "when it becomes main"))
+    if context.current:
+        moments.append((context.current[0].not_valid_after_utc, "when the main certificate expires"))
+    if not moments:
+        yield Remark(message="neither the apply moment nor the main certificate is known", applicable=False)
+        return
+    latest, why = max(moments)
+    for certificate in candidate.chain:
+        if certificate.not_valid_after_utc <= latest:
+            yield violation(
+                "expires-too-early",
+                certificate,
+                f"a validity until {moment(certificate.not_valid_after_utc)}",
+                f"valid after {moment(latest)}, {why}",
+                "Have it issued for longer"
+                if certificate == candidate.leaf
+                else "Have this issuer's certificate renewed first, and the server's issued under the new one",
+            )
+
+
+def not_too_long(candidate: Candidate, _context: Context) -> Iterator[Finding]:
+    """R28: Apple's devices refuse a server's certificate that is valid for more than 825 days (103769)."""
+    start, end = candidate.leaf.not_valid_before_utc, candidate.leaf.not_valid_after_utc
+    if start >= _BOUND_SINCE and end - start > _LONGEST:
+        days = -((start - end) // _DAY)  # any excess counts as one more day
+        yield violation(
+            "validity-too-long",
+            candidate.leaf,
+            f"a validity of {days} days",
+            f"at most {_LONGEST.days} days",
+            "Have it issued again for 824 days or less",
+        )

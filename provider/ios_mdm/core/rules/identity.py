@@ -1,0 +1,69 @@
+"""Whose certificate it is: the name that devices connect to, and the private key."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+from ios_mdm.core.names import covers, dns_names, one_line
+from ios_mdm.core.rules.model import Remark, violation
+from ios_mdm.core.rules.reading import extension, listed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ios_mdm.core.chain import Candidate
+    from ios_mdm.core.rules.model import Context, Finding
+
+__all__ = ["key_belongs", "name_matches"]
+
+
+def name_matches(candidate: Candidate, context: Context) -> Iterator[Finding]:
+    """R19: a DNS name of the SAN is the connection address. The common name does not count."""
+    matching = [name for name in dns_names(candidate.leaf) if covers(name, context.host)]
+    if not matching:
+        yield violation(
+            "san-mismatch",
+            candidate.leaf,
+            _names(candidate.leaf),
+            f"a SAN of type DNS for {context.host}",
+            f"Have it issued again with the DNS name {context.host} in its alternative names{_aside(candidate)}",
+        )
+    elif all(name.count(".") == 1 and name.startswith("*.") for name in matching):
+        yield Remark(
+            message=f"{matching[0]} stands for every name under a top-level domain, which OpenSSL does not accept: "
+            f"a certificate for {context.host} itself is safer"
+        )
+
+
+def key_belongs(candidate: Candidate, _context: Context) -> Iterator[Finding]:
+    """R28: the private key is that of the certificate."""
+    if candidate.key.public_key() == candidate.leaf.public_key():
+        return
+    owners = [one for one in (*candidate.chain, *candidate.set_aside) if one.public_key() == candidate.key.public_key()]
+    theirs = listed((one_line(one.subject.rfc4514_string()) for one in owners), "a certificate that is not in the file")
+    yield violation(
+        "key-mismatch",
+        candidate.leaf,
+        f"another public key than that of the private key, which belongs to {theirs}",
+        "the private key that the certificate was requested with",
+        "Put that key into the file, or have the certificate issued again for the key that you have",
+    )
+
+
+def _names(leaf: x509.Certificate) -> str:
+    """Return what the subjectAltName holds."""
+    names = extension(leaf, x509.SubjectAlternativeName)
+    if names is None:
+        return "no subject alternative names"
+    others = [str(address) for address in names.get_values_for_type(x509.IPAddress)]
+    shown = [f"DNS:{name}" for name in dns_names(leaf)] + [f"IP:{address}" for address in others]
+    return f"the subject alternative names {one_line(listed(shown, 'without a DNS name'))}"
+
+
+def _aside(candidate: Candidate) -> str:
+    """Return what to add where the address seems to be in another place."""
+    common = candidate.leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return " (devices ignore the common name)" if common and not dns_names(candidate.leaf) else ""

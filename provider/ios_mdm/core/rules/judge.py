@@ -1,0 +1,145 @@
+"""Holds a bundle against every rule, and chooses the way up to a root that breaks the fewest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ios_mdm.core.chain import candidates
+from ios_mdm.core.links import unbroken
+from ios_mdm.core.rules.authority import (
+    extensions_are_known,
+    issuers_are_authorities,
+    keys_may_be_used,
+    leaf_is_no_authority,
+    paths_are_long_enough,
+    purpose_is_server,
+)
+from ios_mdm.core.rules.constraints import names_are_permitted
+from ios_mdm.core.rules.dates import not_too_long, outlives, valid_now
+from ios_mdm.core.rules.identity import key_belongs, name_matches
+from ios_mdm.core.rules.model import Check, Remark, Report, Rule, Violation
+from ios_mdm.core.rules.path import chain_is_complete, issuers_match, root_is_known
+from ios_mdm.core.rules.second_opinion import second_opinion
+from ios_mdm.core.rules.strength import hashes_are_sha2, key_types_are_known, root_key_is_large, rsa_keys_are_large
+
+if TYPE_CHECKING:
+    from ios_mdm.core.bundle import Bundle, BundleError
+    from ios_mdm.core.chain import Candidate
+    from ios_mdm.core.rules.model import Context
+
+__all__ = ["RULES", "Judgement", "judged", "report", "unread"]
+
+RULES: tuple[Rule, ...] = (
+    Rule(requirement="R19", title="A DNS name of the SAN is the connection address", findings=name_matches),
+    Rule(requirement="R20", title="Each certificate is issued by the next one", findings=issuers_match),
+    Rule(requirement="R21", title="The whole chain is valid now", findings=valid_now),
+    Rule(requirement="R21", title="A reserve outlives the apply moment and main", findings=outlives),
+    Rule(requirement="R22", title="The chain leads to a self-signed root", findings=chain_is_complete),
+    Rule(requirement="R23", title="The extended key usage has serverAuth", findings=purpose_is_server),
+    Rule(requirement="R24", title="The root is that of the current certificate", findings=root_is_known),
+    Rule(requirement="R25", title="RSA keys have at least 2048 bits", findings=rsa_keys_are_large),
+    Rule(requirement="R26", title="The root's RSA key has at least 4096 bits", findings=root_key_is_large),
+    Rule(requirement="R27", title="Every signature uses SHA-2", findings=hashes_are_sha2),
+    Rule(requirement="R28", title="The private key is the certificate's", findings=key_belongs),
+    Rule(requirement="R28", title="The certificate is valid for at most 825 days", findings=not_too_long),
+    Rule(requirement="R28", title="A certificate under a CA is no CA", findings=leaf_is_no_authority),
+    Rule(requirement="R28", title="Issuers are CAs", findings=issuers_are_authorities),
+    Rule(requirement="R28", title="Path lengths hold", findings=paths_are_long_enough),
+    Rule(requirement="R28", title="Key usages hold", findings=keys_may_be_used),
+    Rule(requirement="R28", title="Name constraints hold", findings=names_are_permitted),
+    Rule(requirement="R28", title="No critical extension is unknown", findings=extensions_are_known),
+    Rule(requirement="R28", title="Keys are RSA, or EC P-256, P-384 or P-521", findings=key_types_are_known),
+)
+"""Every rule. A new one is a function and a line here."""
+
+_READ = "The file can be read, and holds a private key and its certificate"
+_SANE = "The file asks for a sane number of key derivation rounds"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """A certificate with its chain, and what the rules say of it."""
+
+    candidate: Candidate
+    report: Report
+
+
+def judged(bundle: Bundle, context: Context) -> Judgement:
+    """Return the best that a bundle offers: of several ways up to a root, one that breaks the fewest rules.
+
+    Raises:
+        BundleError: It has several private keys, and not exactly one is for the connection address (R18).
+    """
+    wanted = context.wanted_root
+    roots = () if wanted is None else (wanted,)
+    found: list[Judgement] = []
+    for candidate in candidates(bundle, host=context.host, trust=context.trust, roots=roots):
+        judgement = Judgement(candidate=candidate, report=report(candidate, context, notices=bundle.notices))
+        if judgement.report.valid:
+            return judgement
+        found.append(judgement)
+    return min(found, key=_faults)
+
+
+def report(candidate: Candidate, context: Context, *, notices: tuple[str, ...] = ()) -> Report:
+    """Return what every rule says of a certificate and its chain.
+
+    Args:
+        candidate: the certificate.
+        context: what it is held against.
+        notices: what is known of its file already.
+    """
+    checks = [_checked(rule, candidate, context) for rule in RULES]
+    told = [*notices, *candidate.notices, *(notice for check in checks for notice in check.notices)]
+    found = Report(checklist=(Check(requirement="R18", title=_READ), *checks))
+    if found.valid and (opinion := second_opinion(candidate, context)) is not None:
+        told.append(opinion)
+    return Report(checklist=found.checklist, notices=tuple(dict.fromkeys(told)))
+
+
+def unread(error: BundleError) -> Report:
+    """Return the report of a file that could not be read, or whose certificate is not clear (R18)."""
+    requirement, title = ("R28", _SANE) if error.code == "too-many-iterations" else ("R18", _READ)
+    broken = Violation(
+        code=error.code,
+        subject="the file",
+        found=_FOUND[error.code],
+        required=_REQUIRED[error.code],
+        message=str(error),
+    )
+    return Report(checklist=(Check(requirement=requirement, title=title, violations=(broken,)),))
+
+
+_FOUND = {
+    "unreadable": "a file that cannot be read",
+    "bad-password": "a file that this password does not open",
+    "no-key": "no private key, or not exactly one for the connection address",
+    "no-certificate": "no certificate",
+    "too-many-iterations": "too many rounds of key derivation",
+}
+_REQUIRED = {
+    "unreadable": "PEM, PFX or P12",
+    "bad-password": "the file's password",
+    "no-key": "one private key for the connection address",
+    "no-certificate": "a certificate with its private key",
+    "too-many-iterations": "a number of rounds that usual tools write",
+}
+
+
+def _faults(one: Judgement) -> tuple[bool, bool, int]:
+    """Return what to sort by: a chain with a gap breaks fewer rules only because less of it is there to be judged."""
+    return one.candidate.root is None, not unbroken(one.candidate.links), len(one.report.violations)
+
+
+def _checked(rule: Rule, candidate: Candidate, context: Context) -> Check:
+    findings = tuple(rule.findings(candidate, context))
+    remarks = [one for one in findings if isinstance(one, Remark)]
+    return Check(
+        requirement=rule.requirement,
+        title=rule.title,
+        violations=tuple(one for one in findings if isinstance(one, Violation)),
+        remarks=tuple(one.message for one in remarks),
+        notices=tuple(one.message for one in remarks if one.told),
+        applicable=all(one.applicable for one in remarks),
+    )

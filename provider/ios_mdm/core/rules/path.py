@@ -1,0 +1,166 @@
+"""How the chain holds together: each certificate by the next one, up to the root that devices trust."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+
+from ios_mdm.core.certificates import fingerprint, root_digest
+from ios_mdm.core.links import Link, Pool
+from ios_mdm.core.model import Role
+from ios_mdm.core.names import is_self_issued, named, one_line
+from ios_mdm.core.rules.model import Remark, violation
+from ios_mdm.core.rules.reading import extension, is_authority, listed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ios_mdm.core.chain import Candidate
+    from ios_mdm.core.rules.model import Context, Finding
+
+__all__ = ["chain_is_complete", "issuers_match", "root_is_known"]
+
+
+def issuers_match(candidate: Candidate, _context: Context) -> Iterator[Finding]:
+    """R20: the issuer of every certificate is the subject of the next one, whose key verifies its signature."""
+    for (lower, upper), link in zip(pairwise(candidate.chain), candidate.links, strict=True):
+        if link is Link.NAME_ONLY:
+            yield violation(
+                "issuer-mismatch",
+                lower,
+                f"a signature that the key of {named(upper)} does not verify",
+                "a signature of the issuer's key",
+                f"Replace {named(upper)} by the CA certificate of that name that really issued it",
+            )
+        elif link is Link.KEY_ONLY:
+            yield violation(
+                "issuer-mismatch",
+                lower,
+                f"the issuer {_issuer(lower)}, but the key that signed it is that of {named(upper)}",
+                "an issuer that is the subject of the next certificate, byte for byte",
+                f"Replace {named(upper)} by the CA certificate whose name is the issuer's",
+            )
+        elif not _is_told_apart(lower, upper, candidate.chain):
+            yield violation(
+                "issuer-mismatch",
+                lower,
+                f"the issuer {_issuer(lower)}, which is the name of two certificates, and no key identifier that tells "
+                "which is meant",
+                "an issuer whose name is not another certificate's, or its key identifier",
+                "Have it issued again with an authority key identifier: verifiers may take the wrong one for it",
+            )
+        elif _names_another_key(lower, upper):
+            yield violation(
+                "issuer-mismatch",
+                lower,
+                f"an authority key identifier that is not the subject key identifier of {named(upper)}",
+                "key identifiers that agree",
+                f"Replace {named(upper)} by the certificate of that key which the CA gives out now",
+            )
+    strangers = [one for one in candidate.set_aside if is_authority(one) and not is_self_issued(one)]
+    if candidate.root is None and strangers:
+        yield violation(
+            "issuer-mismatch",
+            candidate.chain[-1],
+            f"the issuer {_issuer(candidate.chain[-1])}, while the file holds {listed(map(named, strangers), '')}",
+            "the certificate of its issuer",
+            "Replace what is in the file by the chain that came with the certificate",
+        )
+
+
+def chain_is_complete(candidate: Candidate, context: Context) -> Iterator[Finding]:
+    """R22: the chain leads to a self-signed root, which need not be in the file when it is known from elsewhere."""
+    if candidate.root is not None:
+        return
+    top = candidate.chain[-1]
+    known = context.wanted_root
+    beside = "" if known is None else f"; the known root {named(known)} did not issue it"
+    if is_self_issued(top):
+        found = f"itself as issuer, but its own key does not verify its signature{beside}"
+        remedy = "Put the real root into the file, or give it as trust"
+    else:
+        found = f"the issuer {_issuer(top)}, whose certificate is not there{beside}"
+        remedy = f"Add the certificate of {_issuer(top)} to the file, or give it as trust"
+    yield violation("chain-incomplete", top, found, "a chain up to a self-signed root", remedy)
+
+
+def root_is_known(candidate: Candidate, context: Context) -> Iterator[Finding]:
+    """R24: the root has subject and key of the current certificate's root, which devices trust already."""
+    if context.root is None and not context.current:
+        yield Remark(
+            message="no current certificate and no root are known to compare with",
+            applicable=False,
+            told=context.role is Role.RESERVE,
+        )
+    elif candidate.root is None:
+        yield Remark(message="the chain has no root to compare", applicable=False, told=False)
+    elif context.root is None and context.issued:
+        yield Remark(
+            message="main is an issued, self-signed certificate, so another root may follow it: "
+            f"{named(candidate.root)} is distributed to the devices first",
+            applicable=False,
+        )
+    elif (wanted := context.wanted_root) is not None:
+        yield from _compared(candidate.root, wanted)
+    else:
+        yield from _below(candidate, candidate.root, context)
+
+
+def _names_another_key(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Tell whether key identifiers contradict what names and signature say: OpenSSL then looks for another issuer."""
+    meant = extension(certificate, x509.AuthorityKeyIdentifier)
+    own = extension(issuer, x509.SubjectKeyIdentifier)
+    if own is None or meant is None or meant.key_identifier is None:
+        return False
+    return own.digest != meant.key_identifier
+
+
+def _is_told_apart(
+    certificate: x509.Certificate, issuer: x509.Certificate, chain: tuple[x509.Certificate, ...]
+) -> bool:
+    """Tell whether key identifiers set an issuer apart from others of its name, the certificate itself among them."""
+    rivals = [one for one in chain if one.subject == certificate.issuer and one.public_key() != issuer.public_key()]
+    if not rivals:
+        return True
+    meant = extension(certificate, x509.AuthorityKeyIdentifier)
+    if meant is None or meant.key_identifier is None:
+        return False
+    theirs = [extension(one, x509.SubjectKeyIdentifier) for one in rivals]
+    return all(one is not None and one.digest != meant.key_identifier for one in theirs)
+
+
+def _compared(root: x509.Certificate, wanted: x509.Certificate) -> Iterator[Finding]:
+    if root_digest(root) != root_digest(wanted):
+        other_key = " (a root of the same name with another key)" if root.subject == wanted.subject else ""
+        yield violation(
+            "root-mismatch",
+            root,
+            f"the SHA-256 fingerprint {fingerprint(root)}{other_key}",
+            f"the root of the current certificate, {named(wanted)}, SHA-256 fingerprint {fingerprint(wanted)}",
+            f"Have the certificate issued under {named(wanted)}",
+        )
+    elif root != wanted:
+        yield Remark(message=f"{named(root)} is a renewed root: subject and key are those that devices trust")
+
+
+def _below(candidate: Candidate, root: x509.Certificate, context: Context) -> Iterator[Finding]:
+    """Find the current certificate's root by its signatures, where its chain was given without it."""
+    pool = Pool(tuple(dict.fromkeys((*context.current, *candidate.chain, *candidate.set_aside, *context.trust))))
+    # From the top: another CA may have certified the key of one below, and devices do not trust that CA.
+    roots = pool.roots_above(context.current[-1])
+    if root_digest(root) not in roots:
+        whose = "which is not among the certificates that were given" if not roots else "which is another one"
+        yield violation(
+            "root-mismatch",
+            root,
+            "no part in the chain of the current certificate",
+            f"the root of the current certificate {named(context.current[0])}, {whose}",
+            "Have the certificate issued under that root; or, if it is the same, give the current certificate's whole "
+            "chain, or its root",
+        )
+
+
+def _issuer(certificate: x509.Certificate) -> str:
+    return one_line(certificate.issuer.rfc4514_string()) or "without a name"

@@ -1,0 +1,131 @@
+"""How strong keys and signatures are: all the way up, the root included."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, padding, rsa
+from cryptography.x509.oid import SignatureAlgorithmOID
+
+from ios_mdm.core.bundle.library import attempt
+from ios_mdm.core.names import named
+from ios_mdm.core.rules.model import Remark, violation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cryptography import x509
+
+    from ios_mdm.core.chain import Candidate
+    from ios_mdm.core.rules.model import Context, Finding
+
+__all__ = ["hashes_are_sha2", "key_types_are_known", "root_key_is_large", "rsa_keys_are_large"]
+
+_SMALLEST = 2048
+_SMALLEST_ROOT = 4096
+_CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
+_SHA2 = (hashes.SHA224, hashes.SHA256, hashes.SHA384, hashes.SHA512)
+_WITH_SHA512 = {SignatureAlgorithmOID.ED25519}  # RFC 8032, 5.1; its key's type is refused by name
+
+
+def rsa_keys_are_large(candidate: Candidate, _context: Context) -> Iterator[Finding]:
+    """R25: every RSA key of the chain has at least 2048 bits. EC keys are judged by their curve (R28)."""
+    for certificate in candidate.chain:
+        key = certificate.public_key()
+        if isinstance(key, rsa.RSAPublicKey) and key.key_size < _SMALLEST:
+            yield violation(
+                "rsa-too-small",
+                certificate,
+                f"an RSA key of {key.key_size} bits",
+                f"at least {_SMALLEST} bits",
+                "Have it issued again for a larger key",
+            )
+
+
+def root_key_is_large(candidate: Candidate, _context: Context) -> Iterator[Finding]:
+    """R26: the root's RSA key has at least 4096 bits. EC keys are judged by their curve (R28)."""
+    if candidate.root is None:
+        yield Remark(message="the chain has no root to judge", applicable=False, told=False)
+        return
+    key = candidate.root.public_key()
+    if isinstance(key, rsa.RSAPublicKey) and key.key_size < _SMALLEST_ROOT:
+        yield violation(
+            "root-rsa-too-small",
+            candidate.root,
+            f"an RSA key of {key.key_size} bits",
+            f"at least {_SMALLEST_ROOT} bits in a root",
+            "Have the certificate issued under a root with a larger key",
+        )
+
+
+def hashes_are_sha2(candidate: Candidate, _context: Context) -> Iterator[Finding]:
+    """R27: every signature of the chain uses SHA-2, the root's own included. SHA-224 passes with a remark."""
+    for certificate in candidate.chain:
+        wrong = [name for name, family in _hashes(certificate) if not family]
+        if wrong:
+            yield violation(
+                "hash-not-sha2",
+                certificate,
+                f"a signature with {wrong[0]}",
+                "a signature with SHA-256, SHA-384 or SHA-512",
+                "Have it issued again with SHA-256",
+            )
+        elif isinstance(_algorithm(certificate), hashes.SHA224):
+            yield Remark(
+                message=f"{named(certificate)} is signed with SHA-224: Apple's App Transport Security asks for SHA-256"
+            )
+
+
+def key_types_are_known(candidate: Candidate, _context: Context) -> Iterator[Finding]:
+    """R28: keys are RSA, or EC on P-256, P-384 or P-521."""
+    for certificate in candidate.chain:
+        key = certificate.public_key()
+        if isinstance(key, rsa.RSAPublicKey) or (
+            isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in _CURVES
+        ):
+            continue
+        yield violation(
+            "key-type",
+            certificate,
+            f"a key of type {_type(key)}",
+            "RSA, or EC on P-256, P-384 or P-521",
+            "Have it issued again for such a key",
+        )
+
+
+def _hashes(certificate: x509.Certificate) -> Iterator[tuple[str, bool]]:
+    """Yield the hashes that a signature uses, each with whether it is of the SHA-2 family."""
+    oid = certificate.signature_algorithm_oid
+    if oid in _WITH_SHA512:
+        return
+    algorithm = _algorithm(certificate)
+    if algorithm is None:
+        yield f"an algorithm that cannot be verified ({oid.dotted_string})", False
+        return
+    yield _name(algorithm), isinstance(algorithm, _SHA2)
+    if oid == SignatureAlgorithmOID.RSASSA_PSS:
+        parameters = attempt(lambda: certificate.signature_algorithm_parameters)
+        if not isinstance(parameters, padding.PSS):
+            yield "an unknown mask (RSA-PSS)", False
+            return
+        mask = parameters.mgf._algorithm  # noqa: SLF001 - there is no public way to ask
+        yield f"{_name(mask)} in its mask (RSA-PSS)", isinstance(mask, _SHA2)
+
+
+def _algorithm(certificate: x509.Certificate) -> hashes.HashAlgorithm | None:
+    return attempt(lambda: certificate.signature_hash_algorithm)
+
+
+def _name(algorithm: hashes.HashAlgorithm) -> str:
+    """Return the hash as people write it: SHA-1, SHA-256, SHA3-256."""
+    name = algorithm.name.upper()
+    return name.replace("SHA", "SHA-", 1) if name.startswith("SHA") and "-" not in name else name
+
+
+def _type(key: object) -> str:
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return f"EC on {key.curve.name}"
+    if isinstance(key, dsa.DSAPublicKey):
+        return "DSA"
+    return type(key).__name__.removeprefix("_").removesuffix("PublicKey")

@@ -1,0 +1,197 @@
+"""What the service needs from the world, as Protocols; adapters implement them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from ios_mdm.core.model import SecretDescription, Served
+    from ios_mdm.core.schedule import Schedule
+
+__all__ = [
+    "Clock",
+    "Coverage",
+    "DeviceStatus",
+    "Ledger",
+    "MdmChannel",
+    "Prerequisites",
+    "Probe",
+    "Scheduler",
+    "SecretStore",
+]
+
+
+class Clock(Protocol):
+    """Tells the time."""
+
+    def now(self) -> datetime:
+        """Return the moment, aware UTC, whole seconds."""
+
+
+class SecretStore(Protocol):
+    """AWS Secrets Manager, as far as pairs need it. Every failure but "not found" is a ``StoreError``."""
+
+    def describe(self, name: str) -> SecretDescription | None:
+        """Return what is public of the secret *name* without GetSecretValue; None where AWS says ResourceNotFound."""
+
+    def create(self, name: str, *, tags: Mapping[str, str], description: str, kms_key: str | None) -> None:
+        """Create the secret without a value. One that exists already is left alone."""
+
+    def restore(self, name: str) -> None:
+        """Take the secret out of its recovery window."""
+
+    def read(self, name: str, version_id: str) -> str | None:
+        """Return the value of one version by its id, or None where there is no such version."""
+
+    def put(self, name: str, version_id: str, value: str) -> None:
+        """Add a version with the label STAGED. A version that exists already is left alone, whatever it holds."""
+
+    def move_label(self, name: str, label: str, *, to: str | None, current: str | None) -> None:
+        """Put *label* on version *to* (None: on none), if it is on *current* (None: on none): a compare-and-swap."""
+
+    def tag(self, name: str, tags: Mapping[str, str]) -> None:
+        """Set these tags and leave the others."""
+
+    def untag(self, name: str, keys: Iterable[str]) -> None:
+        """Remove the tags of these keys."""
+
+    def delete(self, name: str, *, recovery_window_days: int) -> None:
+        """Schedule the secret's deletion. One that is gone or scheduled already is left alone."""
+
+    def version_ids(self, name: str) -> Sequence[str]:
+        """Return the ids of all versions, those without a label included."""
+
+    def time(self) -> datetime:
+        """Return AWS's own time (the Date header of an answer), aware UTC."""
+
+
+class Scheduler(Protocol):
+    """One-time schedules of EventBridge Scheduler, in the group ``default``. Every failure is a ``StoreError``."""
+
+    def get(self, name: str) -> Schedule | None:
+        """Return the schedule, None where there is none: it has fired, or was deleted."""
+
+    def put(self, schedule: Schedule) -> None:
+        """Create the schedule, or replace all of the one of its name. Waits while its new role is not known yet."""
+
+    def delete(self, name: str) -> None:
+        """Delete the schedule. One that is gone is left alone."""
+
+
+class Prerequisites(Protocol):
+    """What a schedule needs beside itself: the role that it acts by, and the queue for what it could not do."""
+
+    def ensure_role(self, name: str, *, trust: str, policy: str, boundary: str | None) -> str:
+        """Create the IAM role, or bring the one of this name to these documents (JSON); return its ARN."""
+
+    def delete_role(self, name: str) -> None:
+        """Delete the role with its policy. One that is gone is left alone."""
+
+    def ensure_queue(self, name: str) -> str:
+        """Create the SQS queue, or find the one of this name; return its ARN. Messages are kept for 14 days."""
+
+    def delete_queue(self, name: str) -> None:
+        """Delete the queue. One that is gone is left alone."""
+
+
+class Probe(Protocol):
+    """Looks at what a server presents."""
+
+    def served(self, host: str, endpoints: Sequence[str]) -> tuple[Served, ...]:
+        """Return the certificate that each endpoint presents to a client that asks for *host*; never raises.
+
+        Args:
+            host: sent as the server name (SNI).
+            endpoints: ``host:port`` or ``host``, which means port 443.
+        """
+
+
+class MdmChannel(Protocol):
+    """A way to hand a command to devices."""
+
+    @property
+    def batch_size(self) -> int:
+        """How many devices one call takes."""
+
+    def enqueue(self, enrollment_ids: Sequence[str], command: bytes) -> tuple[str, ...]:
+        """Queue one command for at most *batch_size* devices.
+
+        Args:
+            enrollment_ids: not empty; duplicates count once.
+            command: an MDM command plist with its CommandUUID. The same CommandUUID again is a repetition, no error:
+                derive it from the profile *and* the batch, for other devices under a known CommandUUID get nothing.
+
+        Returns:
+            Notices: what the user should know although the command is queued for every device.
+
+        Raises:
+            DeliveryError: The server is down, refuses the API key, or rejects the command.
+            DefinitionError: An id cannot be an enrollment id.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceStatus:
+    """What is known of a profile on one device.
+
+    Args:
+        enrollment_id: of the device.
+        status: ``pending`` (queued, no answer), ``acknowledged``, ``error``, ``not-now`` or ``not-sent``.
+        detail: the device's own explanation of an error, else empty.
+        at: when the status was recorded, aware UTC; None for ``not-sent``.
+    """
+
+    enrollment_id: str
+    status: str
+    detail: str = ""
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coverage:
+    """How many devices have one profile.
+
+    Args:
+        profile: SHA-256 of the profile, 64 hex digits.
+        devices: one entry a device, in the order asked for.
+    """
+
+    profile: str
+    devices: tuple[DeviceStatus, ...]
+
+    @property
+    def acknowledged(self) -> int:
+        """How many devices have the profile."""
+        return sum(device.status == "acknowledged" for device in self.devices)
+
+
+class Ledger(Protocol):
+    """What was sent to which device, and what the devices answered."""
+
+    def record_enqueued(
+        self, command_uuid: str, *, server: str, profile: str, enrollment_ids: Sequence[str], at: datetime
+    ) -> None:
+        """Note that *profile* (SHA-256, hex) was queued for these devices. Repetitions change nothing."""
+
+    def record_answer(self, command_uuid: str, enrollment_id: str, status: str, *, detail: str, at: datetime) -> None:
+        """Note a device's answer: ``acknowledged``, ``error`` or ``not-now``, with the device's own explanation.
+
+        Answers may come before ``record_enqueued``, twice, and in any order. Those to commands that are not of ours
+        never count in ``coverage``.
+        """
+
+    def record_device(self, enrollment_id: str, *, enrolled: bool, at: datetime) -> None:
+        """Note that a device enrolled, or left."""
+
+    def enrolled(self) -> Sequence[str]:
+        """Return the ids of the devices that are enrolled, sorted."""
+
+    def commands(self, server: str) -> int:
+        """Return how many commands were queued for the devices of *server* so far."""
+
+    def coverage(self, *, server: str, profile: str, enrollment_ids: Sequence[str]) -> Coverage:
+        """Return what is known of *profile* on each of these devices."""

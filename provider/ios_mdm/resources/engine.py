@@ -1,0 +1,54 @@
+"""Talks to the person at the terminal from inside a dynamic provider's process."""
+
+from __future__ import annotations
+
+import sys
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from ios_mdm.core.decision import Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pulumi.runtime.proto.engine_pb2_grpc import EngineStub
+
+__all__ = ["progress", "tell"]
+
+_TIMEOUT = 5.0
+
+
+def tell(server: str, severity: Severity, message: str) -> None:
+    """Show a line with its severity, as the engine shows its own warnings; on stderr where there is no engine."""
+    line = f"{server}: {message}"
+    engine = _engine(sys.argv[-1]) if len(sys.argv) > 1 else None
+    if engine is not None:
+        import grpc  # noqa: PLC0415 - loaded already where there is an engine
+        from pulumi.runtime.proto import engine_pb2  # noqa: PLC0415 - the same
+
+        level = engine_pb2.INFO if severity is Severity.NOTICE else engine_pb2.WARNING
+        prefix = "CRITICAL: " if severity is Severity.CRITICAL else ""
+        try:
+            engine.Log(engine_pb2.LogRequest(severity=level, message=prefix + line), timeout=_TIMEOUT)
+        except grpc.RpcError:
+            pass  # the documented way below still works
+        else:
+            return
+    print(line, file=sys.stderr, flush=True)  # noqa: T201 - the engine shows a provider's stderr
+
+
+def progress(server: str) -> Callable[[str], None]:
+    """Return a function that shows a line of progress about *server*."""
+    return lambda line: tell(server, Severity.NOTICE, line)
+
+
+@lru_cache(maxsize=1)
+def _engine(address: str) -> EngineStub | None:
+    """Connect to the engine, whose address is the last argument of a provider's process (not documented by Pulumi)."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        return None
+    import grpc  # noqa: PLC0415 - pulumi has loaded it where there is an engine
+    from pulumi.runtime.proto.engine_pb2_grpc import EngineStub  # noqa: PLC0415 - the same
+
+    return EngineStub(grpc.insecure_channel(address))

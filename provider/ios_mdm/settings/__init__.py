@@ -1,0 +1,22 @@
+"""The definition as users write it: pydantic models of the stack's configuration, camelCase, unknown keys refused.
+
+``docs/definition.schema.json`` is generated from here; ``PairDefinition`` is what remains of it for the core.
+"""
+
+from ios_mdm.settings.aws import AwsSettings, PromotionSettings
+from ios_mdm.settings.certificates import InstallMainSettings, InstallReserveSettings
+from ios_mdm.settings.distribution import DistributionSettings
+from ios_mdm.settings.parsing import parse_server, parse_stack
+from ios_mdm.settings.servers import ServerSettings, StackSettings
+
+__all__ = [
+    "AwsSettings",
+    "DistributionSettings",
+    "InstallMainSettings",
+    "InstallReserveSettings",
+    "PromotionSettings",
+    "ServerSettings",
+    "StackSettings",
+    "parse_server",
+    "parse_stack",
+]

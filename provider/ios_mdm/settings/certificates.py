@@ -1,0 +1,221 @@
+"""Main and reserve as a definition writes them: issued, or installed from a file."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Literal, Self
+
+from pydantic import AwareDatetime, Field, StrictBool, StrictStr, model_validator
+
+from ios_mdm.core.definition import (
+    AfterCurrentExpires,
+    AfterDays,
+    At,
+    InstallMain,
+    InstallReserve,
+    IssueMain,
+    IssueReserve,
+    KeyType,
+    NoReserve,
+    When,
+)
+from ios_mdm.errors import DefinitionError
+from ios_mdm.settings.fields import BundleSource, Days, Fingerprint, Generation, Model, SecretName, ValidityDays
+
+if TYPE_CHECKING:
+    from ios_mdm.core.definition import ApplyMoment, Offered
+
+__all__ = [
+    "ApplySettings",
+    "InstallMainSettings",
+    "InstallReserveSettings",
+    "IssueMainSettings",
+    "IssueReserveSettings",
+    "MainSettings",
+    "ReserveSettings",
+    "check_reserve",
+]
+
+MOST_FORMERS = 20
+"""A former main keeps a tag and a place in the profile until it expires. AWS allows 50 tags, 20 are the user's own."""
+
+
+class IssueMainSettings(Model):
+    """How an issued main certificate is made."""
+
+    validity_days: ValidityDays = 397
+    key: KeyType = KeyType.RSA_4096
+    generation: Generation = 1
+
+
+class _BundleSettings(Model):
+    """A custom certificate: its file, and where the password of the file is; never the password itself (R29)."""
+
+    bundle: BundleSource
+    password_secret: SecretName | None = None
+    password_file: StrictStr | None = None
+    password_env: Annotated[StrictStr, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
+    trust: list[StrictStr] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _one_password(self) -> Self:
+        if sum(one is not None for one in (self.password_secret, self.password_file, self.password_env)) > 1:
+            raise ValueError("takes at most one of passwordSecret, passwordFile and passwordEnv")
+        return self
+
+
+class InstallMainSettings(_BundleSettings):
+    """Main is a custom certificate."""
+
+    adopt: StrictBool = False
+
+
+class MainSettings(Model):
+    """Where main comes from: it is issued, or installed."""
+
+    issue: IssueMainSettings = Field(default_factory=IssueMainSettings)
+    install: InstallMainSettings | None = None
+    replace_now: StrictBool = False
+    confirm: Fingerprint | None = None
+
+    @model_validator(mode="after")
+    def _not_both(self) -> Self:
+        if self.install is not None and "issue" in self.model_fields_set:
+            raise ValueError("has both issue and install: keep one of them")
+        return self
+
+    def wanted(self, offered: Offered | None) -> IssueMain | InstallMain:
+        """Return the core's value.
+
+        Args:
+            offered: what the file of ``install`` holds.
+
+        Raises:
+            DefinitionError: Nobody has read the file of ``install``.
+        """
+        if self.install is not None:
+            return InstallMain(offered=_read("main", offered))
+        return IssueMain(validity_days=self.issue.validity_days, key=self.issue.key, generation=self.issue.generation)
+
+
+class ApplySettings(Model):
+    """When the reserve becomes main: exactly one of the three."""
+
+    after_current_expires: Literal[True] | None = None
+    after_days: Days | None = None
+    at: AwareDatetime | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if sum(value is not None for value in (self.after_current_expires, self.after_days, self.at)) != 1:
+            raise ValueError("takes exactly one of afterCurrentExpires: true, afterDays and at")
+        return self
+
+    def moment(self) -> ApplyMoment:
+        """Return the core's value."""
+        if self.after_days is not None:
+            return AfterDays(days=self.after_days)
+        return AfterCurrentExpires() if self.at is None else At(moment=self.at.replace(microsecond=0))
+
+
+class IssueReserveSettings(Model):
+    """How an issued reserve is made, and when it is applied."""
+
+    when: When = When.AUTO
+    before_days: Days = 60
+    apply: ApplySettings = Field(default_factory=lambda: ApplySettings.model_validate({"afterCurrentExpires": True}))
+    validity_days: ValidityDays | None = None
+    key: KeyType | None = None
+    generation: Generation = 1
+
+
+class InstallReserveSettings(_BundleSettings):
+    """The reserve is a custom certificate."""
+
+    apply: ApplySettings = Field(default_factory=lambda: ApplySettings.model_validate({"afterCurrentExpires": True}))
+
+
+class ReserveSettings(Model):
+    """Where the reserve comes from: ``issue``, ``install``, or ``none: true``."""
+
+    issue: IssueReserveSettings | None = None
+    install: InstallReserveSettings | None = None
+    none: Literal[True] | None = None
+    confirm: Fingerprint | None = None
+
+    @model_validator(mode="after")
+    def _not_both(self) -> Self:
+        given = [key for key in ("issue", "install", "none") if getattr(self, key) is not None]
+        if len(given) > 1:
+            raise ValueError(f"has both {given[0]} and {given[1]}: keep one of them")
+        return self
+
+    def wanted(self, offered: Offered | None) -> IssueReserve | InstallReserve | NoReserve | None:
+        """Return the core's value; like :meth:`MainSettings.wanted`."""
+        if self.none is not None:
+            return NoReserve()
+        if self.install is not None:
+            return InstallReserve(offered=_read("reserve", offered), apply=self.install.apply.moment())
+        issue = self.issue
+        if issue is None:
+            return None
+        return IssueReserve(
+            when=issue.when,
+            before_days=issue.before_days,
+            apply=issue.apply.moment(),
+            validity_days=issue.validity_days,
+            key=issue.key,
+            generation=issue.generation,
+        )
+
+
+def check_reserve(main: IssueMainSettings, issue: IssueReserveSettings, warn_days: int, lead: timedelta) -> None:
+    """Refuse what the definition alone shows to be wrong (R7, R8, and too little life left at the apply moment).
+
+    Args:
+        main: how main is issued.
+        issue: how its reserve is.
+        warn_days: how many days before an expiry nobody wants to be without a successor.
+        lead: how long before main expires the reserve is applied.
+
+    Raises:
+        ValueError: with what is wrong and what would be right.
+    """
+    validity = issue.validity_days or main.validity_days
+    if validity > main.validity_days:
+        raise ValueError(
+            f"reserve.issue.validityDays is {validity}, more than main's {main.validity_days}: the validity of a "
+            f"reserve must not exceed main's, so {main.validity_days} is the most (R8)"
+        )
+    after = issue.apply.after_days
+    window = main.validity_days if issue.when is When.NOW else issue.before_days
+    if after is not None and after > window:
+        raise ValueError(f"reserve.issue.apply.afterDays is {after}, after main expires: {window} is the most (R7)")
+    if after is not None and issue.when is When.NOW and main.validity_days > after * MOST_FORMERS:
+        least = -(-main.validity_days // MOST_FORMERS)
+        raise ValueError(
+            f"reserve.issue.apply.afterDays is {after}: with a change that often, more than {MOST_FORMERS} former "
+            f"certificates would be valid at a time, more than the secret's tags can hold; {least} is the least"
+        )
+    waits = (
+        timedelta(days=after) if after is not None else timedelta(days=window) - min(lead, timedelta(days=window) / 2)
+    )
+    left = timedelta(days=validity) - waits
+    needed = timedelta(days=issue.before_days + warn_days)
+    if left < needed and issue.apply.at is None:
+        most = (timedelta(days=validity) - needed).days
+        remedy = (
+            f"with these settings apply.afterDays: {most} is the most"
+            if most >= 1
+            else f"give it at least {(needed + waits).days + 1} days of validity"
+        )
+        raise ValueError(
+            f"the reserve would have only {max(left, timedelta()).days} days of life left when it is applied, and "
+            f"beforeDays + warnDays = {needed.days} are needed for its own successor: {remedy}"
+        )
+
+
+def _read(slot: str, offered: Offered | None) -> Offered:
+    if offered is None:
+        raise DefinitionError(f"{slot}.install: its file is needed for that, and cannot be read here")
+    return offered

@@ -1,0 +1,157 @@
+"""The kinds of text and numbers that a definition is made of, and what their errors say."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt, StrictStr
+from pydantic.alias_generators import to_camel
+
+from ios_mdm.address import split_address
+from ios_mdm.core.definition import LONGEST_VALIDITY_DAYS
+
+__all__ = [
+    "Address",
+    "AlarmArn",
+    "AwsTags",
+    "BoundaryArn",
+    "BundleSource",
+    "ChannelUrl",
+    "Days",
+    "Endpoint",
+    "Fingerprint",
+    "Generation",
+    "Model",
+    "Name",
+    "QueueArn",
+    "RoleArn",
+    "SecretName",
+    "SecretPrefix",
+    "ValidityDays",
+]
+
+
+def _address(text: str) -> str:
+    host, port = split_address(text)
+    return host if port is None else f"{host}:{port}"
+
+
+def _bundle(bundle: str) -> str:
+    kind, colon, name = bundle.partition(":")
+    if kind == "secret" and colon:
+        _secret_name(name)
+    elif not bundle.strip():
+        raise ValueError("is empty: the path of a PEM, PFX or P12 file, or `secret:` and the name of a secret")
+    return bundle
+
+
+def _endpoint(endpoint: str) -> str:
+    try:
+        parts = urlsplit(f"//{endpoint}")
+        well_formed = parts.netloc == endpoint and parts.hostname and "@" not in endpoint and parts.port != 0
+    except ValueError:
+        well_formed = False
+    if not well_formed or any(character.isspace() for character in endpoint):
+        raise ValueError(f"{endpoint!r} is not a host with an optional port, such as 10.0.0.5:443 or [2001:db8::5]:443")
+    return endpoint
+
+
+def _role_arn(arn: str) -> str:
+    return _arn(arn, r"arn:aws[a-z-]*:iam::\d{12}:role/.+", "a role", "arn:aws:iam::111122223333:role/ios-mdm")
+
+
+def _boundary_arn(arn: str) -> str:
+    return _arn(arn, r"arn:aws[a-z-]*:iam::(\d{12}|aws):policy/.+", "a policy", "arn:aws:iam::111122223333:policy/edge")
+
+
+def _queue_arn(arn: str) -> str:
+    return _arn(
+        arn,
+        r"arn:aws[a-z-]*:sqs:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,80}",
+        "a standard SQS queue",
+        "arn:aws:sqs:eu-west-1:111122223333:dead-letters",
+    )
+
+
+def _alarm_arn(arn: str) -> str:
+    return _arn(
+        arn,
+        r"arn:aws[a-z-]*:(sqs|sns):[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,256}",
+        "an SNS topic or a standard SQS queue",
+        "arn:aws:sns:eu-west-1:111122223333:alarms",
+    )
+
+
+def _arn(arn: str, pattern: str, what: str, example: str) -> str:
+    if not re.fullmatch(pattern, arn):
+        raise ValueError(f"must be the ARN of {what}, such as {example}")
+    return arn
+
+
+def _secret_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9/_+=.@:-]{1,2048}", name) or _SECRET_LIKE.search(name):
+        raise ValueError(
+            "must be the name or ARN of a secret in AWS Secrets Manager, and this looks like a secret value: store the "
+            "value with `aws secretsmanager create-secret` and put the secret's name here"
+        )
+    return name
+
+
+_SECRET_LIKE = re.compile(
+    r"-----BEGIN|^[0-9a-fA-F]{32,}$|^(?=.*[a-z])(?=.*[A-Z])(?=.*[0-9])[A-Za-z0-9+/_-]{40,}={0,2}$"
+)
+"""Keys and tokens as they are usually made: PEM, long hex, long base64 (which mixes cases and digits)."""
+
+
+def _channel_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError(f"must be an https:// URL, not {parts.scheme or 'one without a scheme'}")
+    if parts.username or parts.password:
+        raise ValueError("must not carry a user or a password: the API key belongs into the secret of apiKeySecret")
+    if parts.scheme == "http" and parts.hostname not in {"127.0.0.1", "localhost", "::1"}:
+        raise ValueError("must be https: the API key would travel in the clear (http is for loopback only)")
+    return url.rstrip("/")
+
+
+def _aws_tags(tags: dict[str, str]) -> dict[str, str]:
+    for key, value in tags.items():
+        if not re.fullmatch(r"[A-Za-z0-9 +=._:/@-]{1,128}", key) or key.startswith(("aws:", "ios-mdm:")):
+            raise ValueError(f"has the key {key!r}: letters, digits, spaces and +-=._:/@, without aws: and ios-mdm:")
+        if not re.fullmatch(r"[A-Za-z0-9 +=._:/@-]{0,256}", value):
+            raise ValueError(f"has a value for {key!r} that AWS does not take: letters, digits, spaces and +-=._:/@")
+    if len(tags) > 20:  # noqa: PLR2004 - AWS allows 50 on a secret; the certificates' facts need the rest
+        raise ValueError("has more than 20 tags: the rest of AWS's 50 is needed for the certificates' facts")
+    return tags
+
+
+Address = Annotated[StrictStr, AfterValidator(_address)]
+AwsTags = Annotated[dict[StrictStr, StrictStr], AfterValidator(_aws_tags)]
+BundleSource = Annotated[StrictStr, AfterValidator(_bundle)]
+ChannelUrl = Annotated[StrictStr, AfterValidator(_channel_url)]
+SecretName = Annotated[StrictStr, AfterValidator(_secret_name)]
+Endpoint = Annotated[StrictStr, AfterValidator(_endpoint)]
+RoleArn = Annotated[StrictStr, AfterValidator(_role_arn)]
+BoundaryArn = Annotated[StrictStr, AfterValidator(_boundary_arn)]
+QueueArn = Annotated[StrictStr, AfterValidator(_queue_arn)]
+AlarmArn = Annotated[StrictStr, AfterValidator(_alarm_arn)]
+Fingerprint = Annotated[StrictStr, Field(pattern=r"^([0-9A-Fa-f]{2}:?){32}$")]
+Days = Annotated[StrictInt, Field(ge=1, le=36500)]
+ValidityDays = Annotated[StrictInt, Field(ge=1, le=LONGEST_VALIDITY_DAYS)]
+Generation = Annotated[StrictInt, Field(ge=1, le=999_999_999)]
+Name = Annotated[StrictStr, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
+SecretPrefix = Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9_+=.@-]+(/[A-Za-z0-9_+=.@-]+)*$", max_length=400)]
+
+
+class Model(BaseModel):
+    """What all models share: camelCase in YAML, unknown keys refused."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=False,
+        extra="forbid",
+        frozen=True,
+        defer_build=True,  # each process uses a few of these models, and pays at its start for those alone
+    )

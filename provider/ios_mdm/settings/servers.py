@@ -1,0 +1,108 @@
+"""A server, and a stack of servers, as a definition writes them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Self
+
+from pydantic import Field, StrictBool, model_validator
+
+from ios_mdm.core.definition import PairDefinition, Promotion
+from ios_mdm.settings.aws import AwsSettings, PromotionSettings
+from ios_mdm.settings.certificates import IssueReserveSettings, MainSettings, ReserveSettings, check_reserve
+from ios_mdm.settings.distribution import DistributionSettings
+from ios_mdm.settings.fields import Address, Days, Endpoint, Model, Name
+
+if TYPE_CHECKING:
+    from ios_mdm.core.definition import Offered
+
+__all__ = ["ServerSettings", "StackSettings"]
+
+
+class ServerSettings(Model):
+    """One iOS MDM server."""
+
+    name: Name
+    address: Address
+    protect: StrictBool = True
+    main: MainSettings = Field(default_factory=MainSettings)
+    endpoints: Annotated[list[Endpoint], Field(max_length=32)] | None = None
+    take_over: StrictBool = False
+    reserve: ReserveSettings | None = None
+    warn_days: Days = 30
+    promotion: PromotionSettings = Field(default_factory=PromotionSettings)
+    distribution: DistributionSettings | None = None
+
+    @property
+    def host(self) -> str:
+        """The connection address without its port."""
+        return self.address.partition(":")[0]
+
+    @property
+    def looked_at(self) -> tuple[str, ...]:
+        """Where to look what is served: the address where nothing else is said, nowhere where the list is empty."""
+        return (self.address,) if self.endpoints is None else tuple(self.endpoints)
+
+    @model_validator(mode="after")
+    def _reserve_lives_long_enough(self) -> Self:
+        reserve = self.reserve
+        issue = None if reserve is None else reserve.issue
+        silent = reserve is None or (reserve.none is None and reserve.install is None)
+        issue = issue or (IssueReserveSettings() if silent else None)
+        if issue is not None and self.main.install is None:
+            check_reserve(self.main.issue, issue, self.warn_days, timedelta(minutes=self.promotion.lead_minutes))
+        return self
+
+    @model_validator(mode="after")
+    def _no_issued_reserve_beside_a_custom_main(self) -> Self:
+        if self.main.install is not None and self.reserve is not None and self.reserve.issue is not None:
+            raise ValueError(
+                "reserve.issue asks for an issued reserve beside a custom main (main.install): a reserve is never "
+                "issued for it, so install a custom one (R4)"
+            )
+        return self
+
+    def definition(self, *, main: Offered | None = None, reserve: Offered | None = None) -> PairDefinition:
+        """Return what the core decides from.
+
+        Args:
+            main: what the file of main.install holds.
+            reserve: what the file of reserve.install holds.
+
+        Raises:
+            DefinitionError: There is an install whose file nobody has read.
+        """
+        return PairDefinition(
+            name=self.name,
+            host=self.host,
+            main=self.main.wanted(main),
+            replace_main=self.main.replace_now,
+            confirm_main=self.main.confirm,
+            reserve=None if self.reserve is None else self.reserve.wanted(reserve),
+            confirm=None if self.reserve is None else self.reserve.confirm,
+            distributed=self.distribution is not None,
+            warn_days=self.warn_days,
+            promotion=Promotion(lead_minutes=self.promotion.lead_minutes, hold=self.promotion.hold),
+        )
+
+
+class StackSettings(Model):
+    """A stack's configuration: ``ios-mdm:aws`` and ``ios-mdm:servers``."""
+
+    aws: AwsSettings = Field(default_factory=AwsSettings)
+    servers: Annotated[list[ServerSettings], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _unique(self) -> Self:
+        names = [server.name for server in self.servers]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"servers: the name {twice[0]!r} is used twice; names are unique in a stack")
+        identifiers = [server.distribution.profile.identifier for server in self.servers if server.distribution]
+        shared = sorted({name for name in identifiers if identifiers.count(name) > 1})
+        if shared:
+            raise ValueError(
+                f"servers: the profile identifier {shared[0]!r} is used twice; on a device the one profile would "
+                "replace the other"
+            )
+        return self

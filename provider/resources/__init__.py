@@ -1,4 +1,0 @@
-"""Pulumi's hooks, thin: they translate between the engine and ``provider.service``.
-
-Module paths and class names here are a state format: ``tests/resources/test_frozen.py`` keeps them.
-"""
