@@ -43,7 +43,7 @@ bench: bootstrap ## measure runs that find nothing to do, and the check of a cus
 	@$(VENV) -m benchmarks.validate
 
 fuzz: bootstrap ## read mutated custom certificates for some minutes
-	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-20000} $(VENV) -m pytest -q tests/core/fuzz
+	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-20000} $(VENV) -m pytest -q tests/core/bundle/fuzz
 
 lint: bootstrap ## ruff and mypy
 	@echo "== ruff check"

@@ -18,7 +18,8 @@ __all__ = ["PROCESSES", "heaviest", "summed"]
 PROCESSES: Mapping[str, str] = {
     "program": "import pulumi, components",
     "provider": (
-        "import pulumi.dynamic, ios_mdm.resources.certificate_pair, ios_mdm.resources.promotion, ios_mdm.service; "
+        "import pulumi.dynamic, ios_mdm.resources.certificate_pair, ios_mdm.resources.promotion; "
+        "import ios_mdm.app.pair.service; "
         "from ios_mdm.adapters import aws; "
         "aws.secrets_manager('eu-west-1'); aws.scheduler('eu-west-1')"
     ),

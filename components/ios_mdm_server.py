@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pulumi
 
-from ios_mdm.distribution import known_devices
+from ios_mdm.app.delivery import known_devices
 from ios_mdm.resources.certificate_pair import CertificatePair
 from ios_mdm.resources.profile_distribution import ProfileDistribution
 from ios_mdm.resources.promotion import Promotion

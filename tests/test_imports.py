@@ -65,7 +65,7 @@ def test_adapters_are_not_known_inside(path: Path) -> None:
 @pytest.mark.parametrize("path", files("provider/ios_mdm/adapters"), ids=lambda path: path.stem)
 def test_adapters_do_not_know_the_engine(path: Path) -> None:
     """An adapter works without Pulumi and without the service."""
-    outside = ("pulumi", "ios_mdm.resources", "ios_mdm.service", "components")
+    outside = ("pulumi", "ios_mdm.resources", "ios_mdm.app.pair.service", "components")
     assert not [name for name in imported(path) if name.startswith(outside)]
 
 
@@ -83,8 +83,8 @@ def loaded(statement: str) -> list[str]:
         "ios_mdm.resources.certificate_pair",
         "ios_mdm.resources.profile_distribution",
         "ios_mdm.settings",
-        "ios_mdm.service",
-        "ios_mdm.distribution",
+        "ios_mdm.app.pair.service",
+        "ios_mdm.app.delivery",
         "pulumi",
     ],
 )

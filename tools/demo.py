@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
-from ios_mdm.adapters.ledger import SqliteLedger
+from ios_mdm.adapters.ledgers.sqlite import SqliteLedger
 from ios_mdm.errors import IosMdmError
 from tools.services import local, ministack, process, records
 from tools.services.fleet import FleetError

@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from ios_mdm.core.model import SecretDescription, Served
-    from ios_mdm.core.schedule import Schedule
+    from ios_mdm.core.pair.model import SecretDescription, Served
+    from ios_mdm.core.pair.schedule import Schedule
 
 __all__ = [
     "Clock",

@@ -11,11 +11,11 @@ import pytest
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
 from ios_mdm.adapters import aws
-from ios_mdm.adapters.memory import MemorySecretStore
-from ios_mdm.adapters.memory_scheduler import MemoryPrerequisites, MemoryScheduler
 from ios_mdm.adapters.prerequisites import AwsPrerequisites
 from ios_mdm.adapters.scheduler import EventBridgeScheduler
 from ios_mdm.adapters.secrets_manager import SecretsManager
+from tests.support.memory import MemorySecretStore
+from tests.support.memory_scheduler import MemoryPrerequisites, MemoryScheduler
 from tools.services import ministack, process
 from tools.services.ports import LOOPBACK
 from tools.toolchain import Toolchain

@@ -20,7 +20,7 @@ import trustme
 from ios_mdm.adapters import nanomdm
 from ios_mdm.adapters.nanomdm import NanoMdm, checked_enrollment_ids
 from ios_mdm.errors import DefinitionError, DeliveryError, IosMdmError
-from tests.adapters.nanomdm_server import NanoMdmServer, free_port, nanomdm_server
+from tests.support.nanomdm_server import NanoMdmServer, free_port, nanomdm_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -24,12 +24,12 @@ from hypothesis import strategies as st
 
 from ios_mdm.adapters import receiver as module
 from ios_mdm.adapters.clock import FixedClock
-from ios_mdm.adapters.ledger import SqliteLedger
+from ios_mdm.adapters.ledgers.sqlite import SqliteLedger
 from ios_mdm.adapters.nanomdm import NanoMdm
 from ios_mdm.adapters.receiver import Answer, Event, Receiver, WebhookError, event_from_webhook, signature
 from ios_mdm.errors import DefinitionError, DeliveryError
 from ios_mdm.ports import DeviceStatus
-from tests.adapters.nanomdm_server import nanomdm_server
+from tests.support.nanomdm_server import nanomdm_server
 from tools.toolchain import ROOT
 
 if TYPE_CHECKING:

@@ -17,11 +17,10 @@ import pytest
 from botocore.exceptions import ClientError
 
 from ios_mdm.adapters import aws
-from ios_mdm.adapters.memory_scheduler import MemoryPrerequisites, MemoryScheduler
 from ios_mdm.adapters.scheduler import ROLE_SECONDS, EventBridgeScheduler
 from ios_mdm.adapters.secrets_manager import SecretsManager
-from ios_mdm.core.model import Label
-from ios_mdm.core.schedule import (
+from ios_mdm.core.pair.model import Label
+from ios_mdm.core.pair.schedule import (
     Alarm,
     Kind,
     Promote,
@@ -32,6 +31,7 @@ from ios_mdm.core.schedule import (
     role_trust,
 )
 from ios_mdm.errors import StoreError
+from tests.support.memory_scheduler import MemoryPrerequisites, MemoryScheduler
 from tools.services import ministack
 
 if TYPE_CHECKING:

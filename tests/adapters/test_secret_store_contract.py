@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ios_mdm.adapters.memory import MemorySecretStore
-from ios_mdm.core.model import Label, SecretDescription
+from ios_mdm.core.pair.model import Label, SecretDescription
 from ios_mdm.errors import StoreError
+from tests.support.memory import MemorySecretStore
 
 if TYPE_CHECKING:
     from tests.adapters.conftest import Backend

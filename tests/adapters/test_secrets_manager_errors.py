@@ -209,5 +209,5 @@ def test_threads_share_one_client(no_aws: pytest.MonkeyPatch, moto_url: str) -> 
 
 def test_boto3_is_not_imported_before_it_is_needed() -> None:
     """Commands that never ask AWS start 0.4 seconds sooner."""
-    code = "import sys, ios_mdm.adapters.memory, ios_mdm.adapters.secrets_manager; sys.exit('botocore' in sys.modules)"
+    code = "import sys, tests.support.memory, ios_mdm.adapters.secrets_manager; sys.exit('botocore' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

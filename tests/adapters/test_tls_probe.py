@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ios_mdm.adapters.tls_probe import TlsProbe
-from ios_mdm.core.certificates import credential_to_json
-from ios_mdm.core.definition import KeyType
-from ios_mdm.core.issuing import issue
-from tests.tls_server import serving
+from ios_mdm.core.pair.definition import KeyType
+from ios_mdm.core.x509.certificates import credential_to_json
+from ios_mdm.core.x509.issuing import issue
+from tests.support.tls_server import serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -17,14 +17,14 @@ from click.testing import CliRunner
 from ios_mdm.__main__ import app
 from ios_mdm.adapters import aws
 from ios_mdm.adapters.clock import FixedClock
-from ios_mdm.adapters.ledger import SqliteLedger
+from ios_mdm.adapters.ledgers.sqlite import SqliteLedger
 from ios_mdm.adapters.prerequisites import AwsPrerequisites
 from ios_mdm.adapters.scheduler import EventBridgeScheduler
 from ios_mdm.adapters.secrets_manager import SecretsManager
+from ios_mdm.app.pair.service import PairRequest, PairService
+from ios_mdm.app.switching import SwitchRequest, SwitchService
 from ios_mdm.core.profile import profile_digest, trust_profile
-from ios_mdm.service import PairRequest, PairService
 from ios_mdm.settings import parse_server
-from ios_mdm.switching import SwitchRequest, SwitchService
 from tests.adapters.conftest import ministack_url, no_aws
 from tools.services import ministack
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from ios_mdm.service import PairResult
+    from ios_mdm.app.pair.service import PairResult
 
 __all__ = ["ministack_url", "no_aws"]
 

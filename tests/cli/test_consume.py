@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ios_mdm.adapters.secrets_manager import SecretsManager
-from ios_mdm.core.layout import version_id
+from ios_mdm.core.pair.layout import version_id
 from tests.cli.conftest import Pair, run
 
 if TYPE_CHECKING:

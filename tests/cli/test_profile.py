@@ -10,9 +10,9 @@ import pytest
 from click.testing import CliRunner
 
 from ios_mdm.__main__ import app
-from ios_mdm.core.definition import KeyType
-from ios_mdm.core.issuing import issue
+from ios_mdm.core.pair.definition import KeyType
 from ios_mdm.core.profile import trust_profile
+from ios_mdm.core.x509.issuing import issue
 from tests.cli.conftest import run
 
 START = datetime(2040, 1, 1, tzinfo=UTC)

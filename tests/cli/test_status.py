@@ -11,12 +11,12 @@ import pytest
 
 from ios_mdm.adapters.scheduler import EventBridgeScheduler
 from ios_mdm.adapters.secrets_manager import SecretsManager
-from ios_mdm.core.certificates import credential_from_json
-from ios_mdm.core.layout import version_id
-from ios_mdm.core.schedule import Kind, names
+from ios_mdm.core.pair.layout import version_id
+from ios_mdm.core.pair.schedule import Kind, names
+from ios_mdm.core.x509.certificates import credential_from_json
 from ios_mdm.errors import StoreError
 from tests.cli.conftest import DEVICES, Pair, run
-from tests.tls_server import serving
+from tests.support.tls_server import serving
 
 if TYPE_CHECKING:
     from pathlib import Path

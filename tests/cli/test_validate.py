@@ -16,18 +16,18 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 
 from ios_mdm.__main__ import app
 from ios_mdm.core.bundle.model import Code
-from ios_mdm.core.definition import KeyType
-from ios_mdm.core.issuing import issue
+from ios_mdm.core.pair.definition import KeyType
 from ios_mdm.core.rules import RULES
+from ios_mdm.core.x509.issuing import issue
 from tests.cli.conftest import Result, run
-from tests.core.certificate_factory import HOST, ISSUING, LEAF, NOW, ROOT, Chain, SelfSigned, pem, private_pem
-from tests.core.test_rules_matrix import DEFECTS
+from tests.core.rules.test_matrix import DEFECTS
+from tests.support.certificates import HOST, ISSUING, LEAF, NOW, ROOT, Chain, SelfSigned, pem, private_pem
 from tools.toolchain import ROOT as PROJECT
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.core.certificate_factory import Made
+    from tests.support.certificates import Made
 
 AT = f"{NOW:%Y-%m-%dT%H:%M:%SZ}"
 PASSWORD = "päss wörd"  # noqa: S105 - of a file that the test makes

@@ -17,12 +17,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ios_mdm.core.certificates import CertificateError, chain
-from ios_mdm.core.definition import KeyType
-from ios_mdm.core.issuing import issue
+from ios_mdm.core.pair.definition import KeyType
 from ios_mdm.core.profile import install_profile_command, profile_digest, trust_profile
+from ios_mdm.core.x509.certificates import CertificateError, chain
+from ios_mdm.core.x509.issuing import issue
 from ios_mdm.errors import DefinitionError
-from tests.core.apple_schema import command_violations, profile_violations
+from tests.support.apple_schema import command_violations, profile_violations
 
 HOST = "mdm.example.com"
 IDENTIFIER = "com.example.mdm.trust.berlin"

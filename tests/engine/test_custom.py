@@ -22,10 +22,10 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from ios_mdm.core.certificates import fingerprint
-from tests import test_changed_chain as chained
+from ios_mdm.core.x509.certificates import fingerprint
+from tests.app import test_changed_chain as chained
 from tests.engine.test_promotion import Aws
-from tests.tls_server import serving
+from tests.support.tls_server import serving
 from tools.services.handshake import visit
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import boto3
 import pytest
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
-from ios_mdm.core.schedule import Kind, names, stem
+from ios_mdm.core.pair.schedule import Kind, names, stem
 from tests.engine.stack import make_stack
 from tools.services import ministack
 

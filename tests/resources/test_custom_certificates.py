@@ -10,9 +10,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from ios_mdm.adapters.clock import VARIABLE
-from ios_mdm.core.layout import facts_tag, version_id
-from tests.test_changed_chain import DAY, FIRST, Leaf
-from tests.test_service import START
+from ios_mdm.core.pair.layout import facts_tag, version_id
+from tests.app.test_changed_chain import DAY, FIRST, Leaf
+from tests.app.test_pair_service import START
 from tools.services import ministack
 
 if TYPE_CHECKING:

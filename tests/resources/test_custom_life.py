@@ -18,30 +18,30 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from ios_mdm.adapters.memory import MemorySecretStore
-from ios_mdm.adapters.memory_scheduler import MemoryScheduler
-from ios_mdm.bundles import BundleReader
-from ios_mdm.core.certificates import chain as certificates_in
-from ios_mdm.core.certificates import credential_from_json, root_digest
-from ios_mdm.core.layout import version_id
-from ios_mdm.core.model import Label, Source
-from ios_mdm.core.moments import expires, valid_at
-from ios_mdm.core.situation import waiting_reserve
+from ios_mdm.app.bundles import BundleReader
+from ios_mdm.app.pair.service import PairService
+from ios_mdm.core.pair.layout import version_id
+from ios_mdm.core.pair.model import Label, Source
+from ios_mdm.core.pair.moments import expires, valid_at
+from ios_mdm.core.pair.situation import waiting_reserve
+from ios_mdm.core.x509.certificates import chain as certificates_in
+from ios_mdm.core.x509.certificates import credential_from_json, root_digest
 from ios_mdm.errors import DefinitionError, LabelMovedError
 from ios_mdm.resources import looking
 from ios_mdm.resources.certificate_pair import CertificatePairProvider
-from ios_mdm.service import PairService
-from tests.core.certificate_factory import HOST, ISSUING, LEAF, NOW, ROOT, Chain, pem, private_pem
+from tests.app.test_pair_crashes import Crash, CrashError
+from tests.app.test_pair_service import HandClock
 from tests.resources.conftest import Engine
-from tests.test_service import HandClock
-from tests.test_service_crashes import Crash, CrashError
+from tests.support.certificates import HOST, ISSUING, LEAF, NOW, ROOT, Chain, pem, private_pem
+from tests.support.memory import MemorySecretStore
+from tests.support.memory_scheduler import MemoryScheduler
 
 if TYPE_CHECKING:
     from cryptography import x509
 
-    from ios_mdm.core.model import CertificateFacts, ObservedPair
-    from tests.core.certificate_factory import Made
-    from tests.test_service_crashes import Edge
+    from ios_mdm.core.pair.model import CertificateFacts, ObservedPair
+    from tests.app.test_pair_crashes import Edge
+    from tests.support.certificates import Made
 
 SECRET = "ios-mdm/berlin"  # noqa: S105 - a name
 OTHER_ROOT = ROOT.but(name="Other", owner="other")

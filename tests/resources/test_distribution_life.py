@@ -22,13 +22,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from ios_mdm.adapters.clock import VARIABLE
-from ios_mdm.core.definition import KeyType
-from ios_mdm.core.issuing import issue
+from ios_mdm.core.pair.definition import KeyType
 from ios_mdm.core.profile import trust_profile
+from ios_mdm.core.x509.issuing import issue
 from ios_mdm.errors import DeliveryError
 from ios_mdm.resources import profile_distribution
 from ios_mdm.resources.profile_distribution import ProfileDistributionProvider
-from tests.core.certificate_factory import HOST, LEAF, Chain, pem
+from tests.support.certificates import HOST, LEAF, Chain, pem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

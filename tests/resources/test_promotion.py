@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from ios_mdm.core.schedule import Kind, names
+from ios_mdm.core.pair.schedule import Kind, names
 from ios_mdm.resources.promotion import PromotionProvider
 from tools.services import ministack
 

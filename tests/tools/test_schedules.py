@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from ios_mdm.core.schedule import MOVE_LABEL
+from ios_mdm.core.pair.schedule import MOVE_LABEL
 from tools.services import schedules
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.exceptions import ClientError
 
-from ios_mdm.core.schedule import MOVE_LABEL
+from ios_mdm.core.pair.schedule import MOVE_LABEL
 from tools.services import ministack
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from tenacity import Retrying, retry_if_exception_type, wait_exponential
 
 from ios_mdm.adapters import aws
-from ios_mdm.core.schedule import Schedule
+from ios_mdm.core.pair.schedule import Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from ios_mdm.core.model import CertificateDetails
+    from ios_mdm.core.pair.model import CertificateDetails
     from ios_mdm.core.rules import Check, Report
 
 __all__ = ["show"]

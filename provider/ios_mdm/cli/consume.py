@@ -17,7 +17,7 @@ from ios_mdm.errors import DefinitionError, IosMdmError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ios_mdm.consumer import Consumer, Round
+    from ios_mdm.app.consumer import Consumer, Round
 
 __all__ = ["consume"]
 
@@ -85,7 +85,7 @@ def _keep_looking(consumer: Consumer, interval: int, *, as_json: bool) -> None:
 
 def _consumer(secret: str, directory: Path, command: str | None, region: str | None) -> Consumer:
     from ios_mdm.adapters.secrets_manager import SecretsManager  # noqa: PLC0415 - --help needs none of these
-    from ios_mdm.consumer import Consumer  # noqa: PLC0415 - the same
+    from ios_mdm.app.consumer import Consumer  # noqa: PLC0415 - the same
 
     try:
         words = () if command is None else tuple(shlex.split(command))

@@ -15,11 +15,11 @@ from ios_mdm.errors import DefinitionError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ios_mdm.core.decision import IssueRequest
-    from ios_mdm.core.definition import PairDefinition
-    from ios_mdm.core.forecast import Event
+    from ios_mdm.cli.timeline.page import Row
+    from ios_mdm.core.pair.decision import IssueRequest
+    from ios_mdm.core.pair.definition import PairDefinition
+    from ios_mdm.core.pair.forecast import Event
     from ios_mdm.settings import ServerSettings
-    from ios_mdm.timeline import Row
 
 __all__ = ["forecast"]
 
@@ -61,8 +61,8 @@ def forecast(
 
 def _rows(file: Path, name: str | None, start: datetime, days: int) -> list[Row]:
     from ios_mdm.cli.definition_file import read_definition  # noqa: PLC0415 - --help needs none of these
-    from ios_mdm.core.forecast import foreseen_life  # noqa: PLC0415 - the same
-    from ios_mdm.timeline import Row  # noqa: PLC0415 - the same
+    from ios_mdm.cli.timeline.page import Row  # noqa: PLC0415 - the same
+    from ios_mdm.core.pair.forecast import foreseen_life  # noqa: PLC0415 - the same
 
     definition = read_definition(file)
     return [
@@ -80,10 +80,10 @@ def _definition(server: ServerSettings, base: Path, start: datetime) -> PairDefi
     """Return what the core decides from; of custom certificates the dates are read from their files."""
     if server.main.install is None and (server.reserve is None or server.reserve.install is None):
         return server.definition()
-    from ios_mdm.bundles import BundleReader  # noqa: PLC0415 - cryptography only where needed
-    from ios_mdm.core.lifecycle import foreseen  # noqa: PLC0415 - the same
-    from ios_mdm.core.model import Role  # noqa: PLC0415 - the same
-    from ios_mdm.resources.offers import Offers  # noqa: PLC0415 - the same
+    from ios_mdm.app.bundles import BundleReader  # noqa: PLC0415 - cryptography only where needed
+    from ios_mdm.app.offers import Offers  # noqa: PLC0415 - the same
+    from ios_mdm.core.pair.lifecycle import foreseen  # noqa: PLC0415 - the same
+    from ios_mdm.core.pair.model import Role  # noqa: PLC0415 - the same
 
     reader = BundleReader(base=base, environ=os.environ)
     issued = None if server.main.install is not None else foreseen(_first(server), start)
@@ -96,8 +96,8 @@ def _definition(server: ServerSettings, base: Path, start: datetime) -> PairDefi
 
 
 def _first(server: ServerSettings) -> IssueRequest:
-    from ios_mdm.core.decision import IssueRequest  # noqa: PLC0415 - only for custom certificates
-    from ios_mdm.core.model import Role  # noqa: PLC0415 - the same
+    from ios_mdm.core.pair.decision import IssueRequest  # noqa: PLC0415 - only for custom certificates
+    from ios_mdm.core.pair.model import Role  # noqa: PLC0415 - the same
 
     issue = server.main.issue
     return IssueRequest(
@@ -106,7 +106,7 @@ def _first(server: ServerSettings) -> IssueRequest:
 
 
 def _draw(rows: list[Row], file: Path) -> None:
-    from ios_mdm.timeline import timeline_svg  # noqa: PLC0415 - only where it is drawn
+    from ios_mdm.cli.timeline.page import timeline_svg  # noqa: PLC0415 - only where it is drawn
 
     try:
         file.write_bytes(timeline_svg(rows).encode())

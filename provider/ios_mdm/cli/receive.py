@@ -48,7 +48,7 @@ def receive(ledger: str, listen: str, hmac_key_file: Path | None, port_file: Pat
 
 def _receive(ledger_url: str, listen: str, hmac_key_file: Path | None, port_file: Path | None) -> None:
     from ios_mdm.adapters.clock import clock_from_environment  # noqa: PLC0415 - other commands need none of these
-    from ios_mdm.adapters.ledger import open_ledger  # noqa: PLC0415
+    from ios_mdm.adapters.ledgers.sqlite import open_ledger  # noqa: PLC0415
     from ios_mdm.adapters.receiver import Receiver  # noqa: PLC0415
 
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from ios_mdm.cli.coverage import Distribution
-    from ios_mdm.cli.overview import Certificate, Overview
+    from ios_mdm.app.status.coverage import Distribution
+    from ios_mdm.app.status.overview import Certificate, Overview
 
 __all__ = ["status"]
 
@@ -55,8 +55,8 @@ def _gathered(file: Path | None, name: str | None) -> Sequence[Overview]:
     from ios_mdm.adapters.scheduler import EventBridgeScheduler  # noqa: PLC0415 - the same
     from ios_mdm.adapters.secrets_manager import SecretsManager  # noqa: PLC0415 - the same
     from ios_mdm.adapters.tls_probe import TlsProbe  # noqa: PLC0415 - the same
+    from ios_mdm.app.status.overview import Sources, overview  # noqa: PLC0415 - the same
     from ios_mdm.cli.definition_file import read_definition, selected_stack_file  # noqa: PLC0415 - the same
-    from ios_mdm.cli.overview import Sources, overview  # noqa: PLC0415 - the same
 
     definition = read_definition(selected_stack_file(os.environ) if file is None else file)
     aws = definition.settings.aws

@@ -8,14 +8,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ios_mdm.wording import told
+from ios_mdm.app.wording import told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
-    from ios_mdm.cli.coverage import Distribution
-    from ios_mdm.cli.overview import Certificate, Overview
+    from ios_mdm.app.status.coverage import Distribution
+    from ios_mdm.app.status.overview import Certificate, Overview
 
 __all__ = ["show"]
 

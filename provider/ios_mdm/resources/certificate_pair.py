@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, cast
 
 from pulumi.dynamic import CheckResult, CreateResult, ReadResult, Resource, UpdateResult
 
-from ios_mdm.core.decision import Severity
-from ios_mdm.core.steps import described
+from ios_mdm.app.wording import told
+from ios_mdm.core.pair.decision import Severity
+from ios_mdm.core.pair.steps import described
 from ios_mdm.errors import DefinitionError, IosMdmError
 from ios_mdm.resources import looking
 from ios_mdm.resources.engine import tell
 from ios_mdm.resources.hooks import InputsProvider, refusal
 from ios_mdm.resources.wire import certificate_block, desired_block, name_of, plain, switch_block, text
 from ios_mdm.settings import AwsSettings, parse_server
-from ios_mdm.wording import told
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     import pulumi
     from pulumi.dynamic import CheckFailure
 
-    from ios_mdm.core.model import ObservedPair
+    from ios_mdm.app.pair.service import PairResult, PairView
+    from ios_mdm.core.pair.model import ObservedPair
     from ios_mdm.resources.wire import Wire
-    from ios_mdm.service import PairResult, PairView
 
 __all__ = ["CertificatePair", "CertificatePairProvider"]
 
 
 class CertificatePairProvider(InputsProvider):
-    """Translates between the engine and :class:`ios_mdm.service.PairService`."""
+    """Translates between the engine and :class:`ios_mdm.app.pair.service.PairService`."""
 
     inputs = ("server", "secret", "owner", "aws", "definition", "distributed", "bundles", "desired", "repairs")
 

@@ -6,7 +6,7 @@ import sys
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from ios_mdm.core.decision import Severity
+from ios_mdm.core.pair.decision import Severity
 
 if TYPE_CHECKING:
     from collections.abc import Callable

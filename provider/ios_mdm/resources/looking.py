@@ -8,17 +8,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from ios_mdm.core.model import Role, Source
+from ios_mdm.core.pair.model import Role, Source
 from ios_mdm.resources.engine import progress
 from ios_mdm.resources.wire import offered_of, with_roots
 from ios_mdm.settings import AwsSettings, parse_server
 
 if TYPE_CHECKING:
-    from ios_mdm.bundles import BundleReader
-    from ios_mdm.core.model import CertificateFacts, Credential, ObservedPair
-    from ios_mdm.resources.offers import Offers
+    from ios_mdm.app.bundles import BundleReader
+    from ios_mdm.app.offers import Offers
+    from ios_mdm.app.pair.service import PairRequest, PairService, PairView
+    from ios_mdm.core.pair.model import CertificateFacts, Credential, ObservedPair
     from ios_mdm.resources.wire import Wire
-    from ios_mdm.service import PairRequest, PairService, PairView
 
 __all__ = ["looked", "request_of", "service_of", "with_known_roots"]
 
@@ -29,7 +29,7 @@ def service_of(inputs: Wire) -> PairService:
     from ios_mdm.adapters.scheduler import EventBridgeScheduler  # noqa: PLC0415 - the same
     from ios_mdm.adapters.secrets_manager import SecretsManager  # noqa: PLC0415 - the same
     from ios_mdm.adapters.tls_probe import TlsProbe  # noqa: PLC0415 - the same
-    from ios_mdm.service import PairService  # noqa: PLC0415 - the same
+    from ios_mdm.app.pair.service import PairService  # noqa: PLC0415 - the same
 
     region = AwsSettings.model_validate(inputs["aws"]).region
     return PairService(
@@ -50,7 +50,7 @@ def request_of(inputs: Wire, *, known: bool, devices: int | None = None) -> Pair
         known: whether state knows the pair already.
         devices: how many devices there are, for messages; None where nobody knows.
     """
-    from ios_mdm.service import PairRequest  # noqa: PLC0415 - not in the program's process
+    from ios_mdm.app.pair.service import PairRequest  # noqa: PLC0415 - not in the program's process
 
     server = parse_server(inputs["definition"], str(inputs["server"]))
     aws = AwsSettings.model_validate(inputs["aws"])
@@ -80,7 +80,7 @@ def looked(olds: Wire, inputs: Wire, service: PairService, devices: int | None) 
     inputs["bundles"] = {}
     if server.main.install is None and (server.reserve is None or server.reserve.install is None):
         return None, service.look(request())
-    from ios_mdm.resources.offers import Offers  # noqa: PLC0415 - cryptography only where needed
+    from ios_mdm.app.offers import Offers  # noqa: PLC0415 - cryptography only where needed
 
     current = _main(service.observe(str(inputs["secret"])))
     read = partial(
@@ -102,7 +102,7 @@ def _main(observed: ObservedPair | None) -> CertificateFacts | None:
 
 def _bundles(inputs: Wire) -> BundleReader:
     from ios_mdm.adapters.secrets_manager import SecretsManager  # noqa: PLC0415 - not in the program's process
-    from ios_mdm.bundles import BundleReader  # noqa: PLC0415 - the same
+    from ios_mdm.app.bundles import BundleReader  # noqa: PLC0415 - the same
 
     secrets = SecretsManager(region=AwsSettings.model_validate(inputs["aws"]).region)
     return BundleReader(base=Path.cwd(), environ=os.environ, secrets=secrets)
@@ -110,7 +110,7 @@ def _bundles(inputs: Wire) -> BundleReader:
 
 def _credential(inputs: Wire, role: Role) -> Credential:
     """Return a custom certificate with its key, read and judged once more where it is stored (R29, R32)."""
-    from ios_mdm.resources.offers import Offers  # noqa: PLC0415 - cryptography only where needed
+    from ios_mdm.app.offers import Offers  # noqa: PLC0415 - cryptography only where needed
 
     server = parse_server(inputs["definition"], str(inputs["server"]))
     view = service_of(inputs).look(replace(request_of(inputs, known=True), endpoints=()))

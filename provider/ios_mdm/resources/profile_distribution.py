@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from pulumi.dynamic import CheckResult, CreateResult, ReadResult, Resource, UpdateResult
 
-from ios_mdm.core.decision import Phase, Severity
+from ios_mdm.core.pair.decision import Phase, Severity
 from ios_mdm.errors import DefinitionError, IosMdmError, StoreError
 from ios_mdm.resources.engine import progress, tell
 from ios_mdm.resources.hooks import InputsProvider, refusal
@@ -27,7 +27,7 @@ __all__ = ["ProfileDistribution", "ProfileDistributionProvider"]
 
 
 class ProfileDistributionProvider(InputsProvider):
-    """Translates between the engine and :class:`ios_mdm.distribution.Distributor`."""
+    """Translates between the engine and :class:`ios_mdm.app.delivery.Distributor`."""
 
     inputs = (
         "server",
@@ -44,7 +44,7 @@ class ProfileDistributionProvider(InputsProvider):
 
     def check(self, _olds: Mapping[str, object], news: Mapping[str, object]) -> CheckResult:
         """Read the list of devices, and tell whether there is another profile to send; send nothing."""
-        from ios_mdm.distribution import devices_digest, read_devices  # noqa: PLC0415 - not in the program's process
+        from ios_mdm.app.delivery import devices_digest, read_devices  # noqa: PLC0415 - not in the program's process
 
         olds, inputs = cast("Wire", plain(_olds)), cast("Wire", plain(news))
         phase = inputs.pop("phase", None)
@@ -114,13 +114,13 @@ def _settings(inputs: Wire) -> DistributionSettings:
 
 
 def _ledger(settings: DistributionSettings) -> Ledger | None:
-    from ios_mdm.adapters.ledger import open_ledger  # noqa: PLC0415 - not in the program's process
+    from ios_mdm.adapters.ledgers.sqlite import open_ledger  # noqa: PLC0415 - not in the program's process
 
     return None if settings.ledger is None else open_ledger(settings.ledger, base=Path.cwd())
 
 
 def _tell_of_reenrolment(server: str, devices: Sequence[str]) -> None:
-    from ios_mdm.reenrolment import to_reenrol  # noqa: PLC0415 - rarely needed
+    from ios_mdm.app.reenrollment import to_reenrol  # noqa: PLC0415 - rarely needed
 
     notice = to_reenrol(server, devices, base=Path.cwd())
     tell(server, notice.severity, notice.message)
@@ -161,7 +161,7 @@ def _profile(inputs: Wire) -> bytes:
 
 def _distributed(inputs: Wire) -> Wire:
     from ios_mdm.adapters.clock import clock_from_environment  # noqa: PLC0415 - not in the program's process
-    from ios_mdm.distribution import Delivery, Distributor, read_devices  # noqa: PLC0415 - the same
+    from ios_mdm.app.delivery import Delivery, Distributor, read_devices  # noqa: PLC0415 - the same
 
     settings = _settings(inputs)
     ledger = _ledger(settings)
@@ -182,7 +182,7 @@ def _distributed(inputs: Wire) -> Wire:
 def _note_sent(inputs: Wire) -> None:
     """Note in the pair's secret what the devices were sent: nothing else is promoted before main expires (R15)."""
     from ios_mdm.adapters.secrets_manager import SecretsManager  # noqa: PLC0415 - not in the program's process
-    from ios_mdm.core.layout import SENT_TAG, sent_value  # noqa: PLC0415 - the same
+    from ios_mdm.core.pair.layout import SENT_TAG, sent_value  # noqa: PLC0415 - the same
 
     store, secret = SecretsManager(region=AwsSettings.model_validate(inputs["aws"]).region), str(inputs["secret"])
     value = sent_value(int(str(name).rpartition(" ")[2]) for name in cast("Sequence[object]", inputs["trusted"]))

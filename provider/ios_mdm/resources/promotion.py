@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from pulumi.dynamic import CheckResult, CreateResult, ReadResult, Resource, UpdateResult
 
-from ios_mdm.core.decision import Severity
+from ios_mdm.core.pair.decision import Severity
 from ios_mdm.errors import IosMdmError
 from ios_mdm.resources.engine import progress, tell
 from ios_mdm.resources.hooks import InputsProvider, refusal
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
     import pulumi
 
+    from ios_mdm.app.switching import SwitchRequest, SwitchService
     from ios_mdm.resources.wire import Wire
-    from ios_mdm.switching import SwitchRequest, SwitchService
 
 __all__ = ["Promotion", "PromotionProvider"]
 
 
 class PromotionProvider(InputsProvider):
-    """Translates between the engine and :class:`ios_mdm.switching.SwitchService`."""
+    """Translates between the engine and :class:`ios_mdm.app.switching.SwitchService`."""
 
     inputs = ("server", "secret", "secretArn", "region", "promotion", "wish", "slots", "switch", "repairs")
 
@@ -133,7 +133,7 @@ def _service(inputs: Wire) -> SwitchService:
     from ios_mdm.adapters.prerequisites import AwsPrerequisites  # noqa: PLC0415 - the same
     from ios_mdm.adapters.scheduler import EventBridgeScheduler  # noqa: PLC0415 - the same
     from ios_mdm.adapters.secrets_manager import SecretsManager  # noqa: PLC0415 - the same
-    from ios_mdm.switching import SwitchService  # noqa: PLC0415 - the same
+    from ios_mdm.app.switching import SwitchService  # noqa: PLC0415 - the same
 
     region = _region(inputs)
     return SwitchService(
@@ -146,7 +146,7 @@ def _service(inputs: Wire) -> SwitchService:
 
 
 def _request(inputs: Wire) -> SwitchRequest:
-    from ios_mdm.switching import SwitchRequest  # noqa: PLC0415 - not in the program's process
+    from ios_mdm.app.switching import SwitchRequest  # noqa: PLC0415 - not in the program's process
 
     settings = _settings(inputs)
     return SwitchRequest(

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, cast
 
 from pulumi.output import Unknown
 
-from ios_mdm.core.definition import Offered
-from ios_mdm.core.model import Role
-from ios_mdm.core.schedule import Alarm, Promote, Switch
+from ios_mdm.core.pair.definition import Offered
+from ios_mdm.core.pair.model import Role
+from ios_mdm.core.pair.schedule import Alarm, Promote, Switch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from ios_mdm.core.decision import Desired
-    from ios_mdm.service import PublicCertificate
+    from ios_mdm.app.pair.service import PublicCertificate
+    from ios_mdm.core.pair.decision import Desired
 
 __all__ = [
     "Wire",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import AwareDatetime, Field, StrictBool, StrictStr, model_validator
 
-from ios_mdm.core.definition import (
+from ios_mdm.core.pair.definition import (
     AfterCurrentExpires,
     AfterDays,
     At,
@@ -23,7 +23,7 @@ from ios_mdm.errors import DefinitionError
 from ios_mdm.settings.fields import BundleSource, Days, Fingerprint, Generation, Model, SecretName, ValidityDays
 
 if TYPE_CHECKING:
-    from ios_mdm.core.definition import ApplyMoment, Offered
+    from ios_mdm.core.pair.definition import ApplyMoment, Offered
 
 __all__ = [
     "ApplySettings",

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt, St
 from pydantic.alias_generators import to_camel
 
 from ios_mdm.address import split_address
-from ios_mdm.core.definition import LONGEST_VALIDITY_DAYS
+from ios_mdm.core.pair.definition import LONGEST_VALIDITY_DAYS
 
 __all__ = [
     "Address",

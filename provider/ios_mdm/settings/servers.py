@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import Field, StrictBool, model_validator
 
-from ios_mdm.core.definition import PairDefinition, Promotion
+from ios_mdm.core.pair.definition import PairDefinition, Promotion
 from ios_mdm.settings.aws import AwsSettings, PromotionSettings
 from ios_mdm.settings.certificates import IssueReserveSettings, MainSettings, ReserveSettings, check_reserve
 from ios_mdm.settings.distribution import DistributionSettings
 from ios_mdm.settings.fields import Address, Days, Endpoint, Model, Name
 
 if TYPE_CHECKING:
-    from ios_mdm.core.definition import Offered
+    from ios_mdm.core.pair.definition import Offered
 
 __all__ = ["ServerSettings", "StackSettings"]
 

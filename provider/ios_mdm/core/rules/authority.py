@@ -8,15 +8,15 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
-from ios_mdm.core.names import is_self_issued, named
 from ios_mdm.core.rules.model import Remark, violation
 from ios_mdm.core.rules.reading import extension, is_authority, listed
+from ios_mdm.core.x509.names import is_self_issued, named
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ios_mdm.core.chain import Candidate
     from ios_mdm.core.rules.model import Context, Finding
+    from ios_mdm.core.x509.chain import Candidate
 
 __all__ = [
     "extensions_are_known",

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from ios_mdm.core.names import dns_names, fits, is_self_issued, named, one_line
 from ios_mdm.core.rules.model import violation
 from ios_mdm.core.rules.reading import extension
+from ios_mdm.core.x509.names import dns_names, fits, is_self_issued, named, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ios_mdm.core.chain import Candidate
     from ios_mdm.core.rules.model import Context, Finding
+    from ios_mdm.core.x509.chain import Candidate
 
 __all__ = ["names_are_permitted"]
 

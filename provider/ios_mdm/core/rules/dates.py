@@ -5,16 +5,16 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from ios_mdm.core.model import Role
-from ios_mdm.core.names import named
+from ios_mdm.core.pair.model import Role
 from ios_mdm.core.rules.model import Remark, violation
 from ios_mdm.core.rules.reading import moment
+from ios_mdm.core.x509.names import named
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ios_mdm.core.chain import Candidate
     from ios_mdm.core.rules.model import Context, Finding
+    from ios_mdm.core.x509.chain import Candidate
 
 __all__ = ["not_too_long", "outlives", "valid_now"]
 

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from ios_mdm.core.names import covers, dns_names, one_line
 from ios_mdm.core.rules.model import Remark, violation
 from ios_mdm.core.rules.reading import extension, listed
+from ios_mdm.core.x509.names import covers, dns_names, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ios_mdm.core.chain import Candidate
     from ios_mdm.core.rules.model import Context, Finding
+    from ios_mdm.core.x509.chain import Candidate
 
 __all__ = ["key_belongs", "name_matches"]
 

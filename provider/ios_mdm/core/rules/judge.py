@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ios_mdm.core.chain import candidates
-from ios_mdm.core.links import unbroken
 from ios_mdm.core.rules.authority import (
     extensions_are_known,
     issuers_are_authorities,
@@ -22,11 +20,13 @@ from ios_mdm.core.rules.model import Check, Remark, Report, Rule, Violation
 from ios_mdm.core.rules.path import chain_is_complete, issuers_match, root_is_known
 from ios_mdm.core.rules.second_opinion import second_opinion
 from ios_mdm.core.rules.strength import hashes_are_sha2, key_types_are_known, root_key_is_large, rsa_keys_are_large
+from ios_mdm.core.x509.chain import candidates
+from ios_mdm.core.x509.links import unbroken
 
 if TYPE_CHECKING:
     from ios_mdm.core.bundle import Bundle, BundleError
-    from ios_mdm.core.chain import Candidate
     from ios_mdm.core.rules.model import Context
+    from ios_mdm.core.x509.chain import Candidate
 
 __all__ = ["RULES", "Judgement", "judged", "report", "unread"]
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from ios_mdm.core.model import Role
-from ios_mdm.core.names import named
-from ios_mdm.core.signatures import is_self_signed
+from ios_mdm.core.pair.model import Role
+from ios_mdm.core.x509.names import named
+from ios_mdm.core.x509.signatures import is_self_signed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
-    from ios_mdm.core.chain import Candidate
+    from ios_mdm.core.x509.chain import Candidate
 
 __all__ = ["Check", "Context", "Finding", "Outcome", "Remark", "Report", "Rule", "Violation", "violation"]
 

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 
-from ios_mdm.core.certificates import fingerprint, root_digest
-from ios_mdm.core.links import Link, Pool
-from ios_mdm.core.model import Role
-from ios_mdm.core.names import is_self_issued, named, one_line
+from ios_mdm.core.pair.model import Role
 from ios_mdm.core.rules.model import Remark, violation
 from ios_mdm.core.rules.reading import extension, is_authority, listed
+from ios_mdm.core.x509.certificates import fingerprint, root_digest
+from ios_mdm.core.x509.links import Link, Pool
+from ios_mdm.core.x509.names import is_self_issued, named, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ios_mdm.core.chain import Candidate
     from ios_mdm.core.rules.model import Context, Finding
+    from ios_mdm.core.x509.chain import Candidate
 
 __all__ = ["chain_is_complete", "issuers_match", "root_is_known"]
 

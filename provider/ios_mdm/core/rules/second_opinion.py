@@ -17,11 +17,11 @@ from cryptography.x509.verification import (
     VerificationError,
 )
 
-from ios_mdm.core.names import one_line
+from ios_mdm.core.x509.names import one_line
 
 if TYPE_CHECKING:
-    from ios_mdm.core.chain import Candidate
     from ios_mdm.core.rules.model import Context
+    from ios_mdm.core.x509.chain import Candidate
 
 __all__ = ["second_opinion"]
 

@@ -9,16 +9,16 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, padding, rsa
 from cryptography.x509.oid import SignatureAlgorithmOID
 
 from ios_mdm.core.bundle.library import attempt
-from ios_mdm.core.names import named
 from ios_mdm.core.rules.model import Remark, violation
+from ios_mdm.core.x509.names import named
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cryptography import x509
 
-    from ios_mdm.core.chain import Candidate
     from ios_mdm.core.rules.model import Context, Finding
+    from ios_mdm.core.x509.chain import Candidate
 
 __all__ = ["hashes_are_sha2", "key_types_are_known", "root_key_is_large", "rsa_keys_are_large"]
 

@@ -1,0 +1,1 @@
+"""Ledgers, one module per database."""

@@ -1,0 +1,220 @@
+"""Reads the custom certificates that a definition offers, and holds them against the rules (R18-R28).
+
+Bytes of a file and its password live in memory only, as long as it takes (R29).
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from ios_mdm.core.bundle import MOST_BYTES, BundleError, read_bundle
+from ios_mdm.core.pair.definition import Offered
+from ios_mdm.core.pair.model import Credential
+from ios_mdm.core.rules import Context, judged
+from ios_mdm.core.x509.certificates import chain_digest, fingerprint, root_digest, unfit
+from ios_mdm.errors import DefinitionError, IosMdmError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+    from pathlib import Path
+
+    from ios_mdm.core.bundle import Bundle
+    from ios_mdm.core.pair.model import Role
+    from ios_mdm.core.rules import Report
+    from ios_mdm.core.x509.chain import Candidate
+    from ios_mdm.settings import InstallMainSettings, InstallReserveSettings
+
+__all__ = ["BundleReader", "Circumstances", "Read", "SecretBytes"]
+
+_SECRET = "secret:"  # noqa: S105 - how a definition names a secret
+
+
+class SecretBytes(Protocol):
+    """Where secrets are read."""
+
+    def current_bytes(self, name: str) -> bytes | None:
+        """Return the current value of a secret, text as UTF-8; None where there is none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Circumstances:
+    """What a custom certificate is judged by beside its own content.
+
+    Args:
+        host: the connection address without its port.
+        now: the moment.
+        role: the slot that it is for.
+        outlives: what a reserve must outlive: its apply moment, or main's expiry.
+        root: digest of main's root, which the reserve's must be (R24); None where that is not asked for.
+        known_root: PEM of a root that is known from elsewhere, and may complete the chain.
+    """
+
+    host: str
+    now: datetime
+    role: Role
+    outlives: datetime | None = None
+    root: str | None = None
+    known_root: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Read:
+    """A custom certificate as it was read and judged. No ``repr`` shows its key.
+
+    Args:
+        candidate: the certificate, its key and chain.
+        report: what the rules say.
+    """
+
+    candidate: Candidate
+    report: Report
+
+    @property
+    def offered(self) -> Offered:
+        """Its public facts."""
+        leaf = self.candidate.leaf
+        return Offered(
+            sha256=fingerprint(leaf),
+            root=root_digest(self.candidate.root or self.candidate.chain[-1]),
+            not_before=leaf.not_valid_before_utc,
+            not_after=leaf.not_valid_after_utc,
+            chain=chain_digest(self.candidate.chain),
+        )
+
+    @property
+    def root(self) -> str:
+        """PEM of the root, empty where the chain has none."""
+        return "" if self.candidate.root is None else _pem(self.candidate.root)
+
+    @property
+    def unfit(self) -> str | None:
+        """Why no pair can hold it, whatever its violations are taken for; None where one can."""
+        return "its chain has no root" if self.candidate.root is None else unfit(self.credential())
+
+    def credential(self) -> Credential:
+        """Return what is stored: leaf and issuers, key, root.
+
+        Raises:
+            DefinitionError: The chain has no root, so there is nothing that devices could trust.
+        """
+        one = self.candidate
+        if one.root is None:
+            raise DefinitionError("the chain has no root, which is what devices must trust")
+        issuers = [certificate for certificate in one.chain[1:] if certificate != one.root]
+        return Credential(
+            certificate="".join(_pem(certificate) for certificate in (one.leaf, *issuers)),
+            private_key=one.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode(),
+            root=_pem(one.root),
+            sha256=fingerprint(one.leaf),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundleReader:
+    """Reads bundles from files and secrets.
+
+    Args:
+        base: the folder that relative paths start from: the project's root.
+        environ: for ``passwordEnv``.
+        secrets: for ``secret:`` and ``passwordSecret``; None where AWS is not to be asked.
+    """
+
+    base: Path
+    environ: Mapping[str, str]
+    secrets: SecretBytes | None = None
+
+    def read(self, install: InstallMainSettings | InstallReserveSettings, by: Circumstances) -> Read:
+        """Return the certificate of a bundle, judged.
+
+        Raises:
+            BundleError: The file cannot be read as a bundle (R18).
+            DefinitionError: A file, secret or variable that the definition names is not there.
+        """
+        where = f"{by.role}.install"
+        bundle = self._bundle(install, where)
+        trust = tuple(one for path in install.trust for one in self._trusted(path, where))
+        known = () if by.known_root is None else tuple(x509.load_pem_x509_certificates(by.known_root.encode()))
+        wanted = [one for one in (*known, *trust, *bundle.certificates) if by.root == root_digest(one)]
+        context = Context(
+            host=by.host,
+            now=by.now,
+            role=by.role,
+            apply_at=by.outlives,
+            issued=by.root is None,
+            root=wanted[0] if wanted else None,
+            trust=(*trust, *known),
+        )
+        found = judged(bundle, context)
+        read = Read(candidate=found.candidate, report=found.report)
+        if by.root is not None and not wanted and read.candidate.root is not None:
+            # Main's root is known by its digest alone, and no certificate at hand has it.
+            raise DefinitionError(
+                f"{where}: root-mismatch: the chain ends in {fingerprint(read.candidate.root)}, and that is not the "
+                "root of main. Have the certificate issued under main's root (R24), or name that root under trust"
+            )
+        return read
+
+    def _bundle(self, install: InstallMainSettings | InstallReserveSettings, where: str) -> Bundle:
+        if install.bundle.startswith(_SECRET):
+            data = self._secret(install.bundle.removeprefix(_SECRET), f"{where}.bundle")
+        else:
+            data = self._file(install.bundle, f"{where}.bundle")
+        return read_bundle(data, self._password(install, where))
+
+    def _password(self, install: InstallMainSettings | InstallReserveSettings, where: str) -> str | None:
+        if install.password_secret is not None:
+            raw = self._secret(install.password_secret, f"{where}.passwordSecret")
+        elif install.password_file is not None:
+            raw = self._file(install.password_file, f"{where}.passwordFile").partition(b"\n")[0]
+        elif install.password_env is not None:
+            if install.password_env not in self.environ:
+                raise DefinitionError(f"{where}.passwordEnv: the variable {install.password_env} is not set")
+            return self.environ[install.password_env]
+        else:
+            return None
+        try:
+            return raw.decode().rstrip("\r\n")
+        except UnicodeDecodeError:
+            pass
+        raise DefinitionError(f"{where}: the password is not UTF-8 text")
+
+    def _trusted(self, path: str, where: str) -> tuple[x509.Certificate, ...]:
+        data = self._file(path, f"{where}.trust")
+        try:
+            return tuple(x509.load_pem_x509_certificates(data))
+        except ValueError:
+            pass
+        raise DefinitionError(f"{where}.trust: {path} holds no PEM certificates that can be read")
+
+    def _file(self, path: str, where: str) -> bytes:
+        try:
+            with (self.base / path).open("rb") as stream:
+                data = stream.read(MOST_BYTES + 1)
+        except OSError as error:
+            raise DefinitionError(f"{where}: {path} cannot be read: {os.strerror(error.errno or 0)}") from None
+        return data
+
+    def _secret(self, name: str, where: str) -> bytes:
+        if self.secrets is None:
+            raise DefinitionError(f"{where}: the secret {name} is in AWS, which is not asked here")
+        value = self.secrets.current_bytes(name)
+        if value is None:
+            raise DefinitionError(f"{where}: there is no secret {name}, or it has no value")
+        return value
+
+
+def problem(error: IosMdmError, role: Role) -> str:
+    """Return what is wrong with a bundle, with the code of R18 where it has one."""
+    if isinstance(error, BundleError):
+        return f"{role}.install: {error.code}: {error}"
+    return str(error) if isinstance(error, DefinitionError) else f"{role}.install: {error}"
+
+
+def _pem(certificate: x509.Certificate) -> str:
+    return certificate.public_bytes(Encoding.PEM).decode()

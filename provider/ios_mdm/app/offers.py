@@ -1,0 +1,205 @@
+"""The custom certificates that a definition offers to a pair: read, judged, and what of them state remembers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from ios_mdm.app.bundles import Circumstances, problem
+from ios_mdm.core.pair.decision import InstallRequest, Severity
+from ios_mdm.core.pair.definition import AfterDays, At
+from ios_mdm.core.pair.model import Role, Source
+from ios_mdm.core.pair.moments import expires
+from ios_mdm.errors import DefinitionError, IosMdmError
+from ios_mdm.resources.wire import offered_block, roots_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from datetime import datetime
+
+    from ios_mdm.app.bundles import BundleReader, Read
+    from ios_mdm.app.pair.service import PairView
+    from ios_mdm.core.pair.definition import ApplyMoment
+    from ios_mdm.core.pair.model import CertificateFacts, Credential
+    from ios_mdm.core.rules import Violation
+    from ios_mdm.resources.wire import Wire
+    from ios_mdm.settings import ServerSettings
+
+__all__ = ["Offers"]
+
+_SLOTS = (Role.MAIN, Role.RESERVE)
+_UNFIT = {"chain-incomplete", "issuer-mismatch", "key-mismatch"}
+"""The rules whose violation may be the reason why no pair can hold a certificate."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offers:
+    """What a definition offers.
+
+    Args:
+        found: what was read, by slot.
+        problems: why nothing could be read, by slot.
+        recorded: what state is to remember of each; where a file cannot be read, what it remembered before.
+        adopts: whether what main violates is to be warned of only.
+        too_late: whether that is asked for, and cannot be: the pair has another main.
+    """
+
+    found: Mapping[Role, Read]
+    problems: Mapping[Role, str]
+    recorded: Wire
+    adopts: bool
+    too_late: bool = False
+
+    @classmethod
+    def read(
+        cls,
+        server: ServerSettings,
+        recorded: Wire,
+        reader: BundleReader,
+        now: datetime,
+        *,
+        current: CertificateFacts | None,
+        main: CertificateFacts | None,
+    ) -> Offers:
+        """Read what the definition of *server* offers.
+
+        Args:
+            server: its settings.
+            recorded: what state remembers, by slot.
+            reader: of files and secrets.
+            now: the moment.
+            current: what is main now; None where there is none.
+            main: what will be main, which a reserve must outlive (R21) and share its root with (R24); None where that
+                is not known.
+
+        Raises:
+            DefinitionError: A file cannot be read and state does not know it: every problem, one a line.
+        """
+        found: dict[Role, Read] = {}
+        problems: dict[Role, str] = {}
+        kept: Wire = {}
+        installs = {Role.MAIN: server.main.install, Role.RESERVE: server.reserve.install if server.reserve else None}
+        for role in _SLOTS:
+            install = installs[role]
+            if install is None:
+                continue
+            by = Circumstances(host=server.host, now=now, role=role)
+            if role is Role.RESERVE:
+                by = _of_a_reserve(by, server, main, recorded, found.get(Role.MAIN))
+            try:
+                found[role] = reader.read(install, by)
+            except IosMdmError as error:
+                problems[role] = problem(error, role)
+                if role in recorded:
+                    kept[role] = recorded[role]
+            else:
+                kept[role] = offered_block(found[role].offered, found[role].root)
+        unknown = [text for role, text in problems.items() if role not in kept]
+        if unknown:
+            raise DefinitionError("\n".join(unknown))
+        asked = server.main.install is not None and server.main.install.adopt
+        other = asked and _has_another_main(current, found.get(Role.MAIN))
+        return cls(found=found, problems=problems, recorded=kept, adopts=asked and not other, too_late=other)
+
+    def refused(self, view: PairView) -> tuple[str, ...]:
+        """Return why what should be installed now must not be: every rule that is broken, at once."""
+        return tuple(text for role in self._installed_now(view) for text in self.broken(role))
+
+    def broken(self, role: Role) -> Iterator[str]:
+        """Yield why what is offered for a slot cannot be installed."""
+        if role in self.problems:
+            yield self.problems[role]
+        elif not (role is Role.MAIN and self.adopts):
+            yield from _told(role, self.found[role].report.violations)
+            if role is Role.MAIN and self.too_late and self.found[role].report.violations:
+                yield "main.install.adopt is for what a pair begins with; what replaces its main fulfils the rules"
+        elif (unfit := self.found[role].unfit) is not None:
+            # Nobody serves a key that is another certificate's, and without a root there is nothing to trust.
+            yield from _told(role, (one for one in self.found[role].report.violations if one.code in _UNFIT))
+            yield f"main.install.adopt takes what is in use, whatever rule it breaks, but not this: {unfit}"
+
+    def told(self, view: PairView) -> Iterator[tuple[Severity, str]]:
+        """Yield what a person should know of the files, with how much it should worry."""
+        now = self._installed_now(view)
+        for role, text in self.problems.items():
+            if role not in now:
+                yield Severity.WARNING, f"{text}. Nothing about it has to change now, so what is there stays"
+        for role in now:
+            read = self.found.get(role)
+            if read is None:
+                continue
+            for notice in read.report.notices:
+                yield Severity.NOTICE, f"{role}.install: {notice}"
+            if role is Role.MAIN and self.adopts and read.report.violations and read.unfit is None:
+                yield from ((Severity.WARNING, text) for text in _told(role, read.report.violations))
+                yield (
+                    Severity.WARNING,
+                    (
+                        "main.install.adopt takes the certificate as it is; to get to a pair without these, install a "
+                        "reserve that fulfils the rules and let it become main"
+                    ),
+                )
+            main = None if view.observed is None or view.observed.main is None else view.observed.main.facts
+            if role is Role.RESERVE and main is not None and main.source is Source.ISSUED:
+                text = "main is an issued certificate, so the reserve's root is new to the devices"
+                yield Severity.NOTICE, f"reserve.install: {text}: the profile brings it to them first"
+
+    def _installed_now(self, view: PairView) -> tuple[Role, ...]:
+        return tuple(request.role for request in view.desired.requests if isinstance(request, InstallRequest))
+
+    def credential(self, role: Role) -> Credential:
+        """Return the certificate of a slot with its key.
+
+        Raises:
+            DefinitionError: It cannot be read any more, or breaks a rule.
+        """
+        if role in self.problems:
+            raise DefinitionError(self.problems[role])
+        read = self.found[role]
+        if read.report.violations and not (role is Role.MAIN and self.adopts):
+            raise DefinitionError("\n".join(f"{role}.install: {one.message}" for one in read.report.violations))
+        return read.credential()
+
+
+def _has_another_main(facts: CertificateFacts | None, read: Read | None) -> bool:
+    return facts is not None and read is not None and facts.sha256 != read.offered.sha256
+
+
+def _told(role: Role, violations: Iterable[Violation]) -> Iterator[str]:
+    return (f"{role}.install: {one.code}: {one.message}" for one in violations)
+
+
+def _of_a_reserve(
+    by: Circumstances, server: ServerSettings, facts: CertificateFacts | None, recorded: Wire, main_read: Read | None
+) -> Circumstances:
+    """Add what a reserve is judged by: the main that it follows, and its own apply moment."""
+    end, root = _of_main(facts, main_read)
+    apply = None if server.reserve is None or server.reserve.install is None else server.reserve.install.apply.moment()
+    moments = [moment for moment in (end, _applied(apply, by.now)) if moment is not None]
+    known = _known_root(root, recorded, main_read)
+    return replace(by, outlives=max(moments) if moments else None, root=root, known_root=known)
+
+
+def _known_root(root: str | None, recorded: Wire, main_read: Read | None) -> str | None:
+    """Return the PEM of main's root: from main's file, or from what state remembers."""
+    if main_read is not None and main_read.offered.root == root:
+        return main_read.root or None
+    return None if root is None else roots_of(recorded).get(root)
+
+
+def _of_main(facts: CertificateFacts | None, read: Read | None) -> tuple[datetime | None, str | None]:
+    """Return when main expires, and the digest of its root where a reserve must share it (R24)."""
+    if facts is not None:
+        return expires(facts), facts.root if facts.source is Source.INSTALLED else None
+    return (None, None) if read is None else (read.offered.not_after, read.offered.root)
+
+
+def _applied(apply: ApplyMoment | None, now: datetime) -> datetime | None:
+    match apply:
+        case AfterDays(days=days):
+            return now + timedelta(days=days)
+        case At(moment=moment):
+            return moment
+        case _:
+            return None

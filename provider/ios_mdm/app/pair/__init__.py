@@ -1,0 +1,1 @@
+"""Bringing one pair to what its definition asks for."""

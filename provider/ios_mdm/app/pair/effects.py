@@ -1,0 +1,213 @@
+"""Carries out the steps of a pair: each is one write to its secret, and a label moves to a verified version only."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from ios_mdm.app.pair.values import PublicCertificate
+from ios_mdm.core.pair.decision import InstallRequest
+from ios_mdm.core.pair.layout import (
+    HIGHEST_TAG,
+    MAIN_GENERATION_TAG,
+    REPLACED_TAG,
+    RESERVE_SINCE_TAG,
+    facts_tag,
+    facts_value,
+    moment_value,
+    version_id,
+)
+from ios_mdm.core.pair.model import Label, Role, Source
+from ios_mdm.core.pair.steps import Create, Install, Issue, MoveLabel, RecordFacts, Restore, Tag, Untag
+from ios_mdm.errors import DefinitionError, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ios_mdm.app.pair.values import PairRequest
+    from ios_mdm.core.pair.decision import Request
+    from ios_mdm.core.pair.model import CertificateFacts, Credential, ObservedPair, StoredVersion
+    from ios_mdm.core.pair.steps import Step
+    from ios_mdm.ports import Clock, SecretStore
+
+__all__ = ["Effects"]
+
+
+class Effects:
+    """What is done to a pair's secret.
+
+    Args:
+        store: where pairs are kept.
+        clock: tells the moment at which a certificate is issued.
+        report: takes a line of progress.
+    """
+
+    def __init__(self, store: SecretStore, clock: Clock, *, report: Callable[[str], None]) -> None:
+        self._store = store
+        self._clock = clock
+        self._report = report
+
+    def perform(self, request: PairRequest, observed: ObservedPair | None, step: Step) -> None:
+        """Carry out *step*, which was decided from *observed*.
+
+        Raises:
+            LabelMovedError: Somebody else moved the label meanwhile.
+            DefinitionError: A custom certificate is not the one that was decided about any more.
+            StoreError: A version does not hold what its facts say.
+        """
+        store, secret = self._store, request.secret
+        match step:
+            case Create():
+                description = f"TLS certificate pair of the iOS MDM server {request.definition.name}"
+                store.create(secret, tags=step.tags, description=description, kms_key=request.kms_key)
+            case Restore():
+                self._report(f"{secret} was scheduled for deletion and is restored")
+                store.restore(secret)
+            case Issue():
+                self._issue(request, observed, step)
+            case Install():
+                self._install(request, observed, step)
+            case RecordFacts():
+                self._record(request, observed, step)
+            case MoveLabel():
+                self._move(secret, step)
+            case Tag():
+                store.tag(secret, step.tags)
+            case Untag():
+                store.untag(secret, step.keys)
+
+    def _issue(self, request: PairRequest, observed: ObservedPair | None, step: Issue) -> None:
+        from ios_mdm.core.x509.certificates import credential_to_json  # noqa: PLC0415 - cryptography only where needed
+        from ios_mdm.core.x509.issuing import issue  # noqa: PLC0415 - the same
+
+        wanted = step.request
+        version = version_id(request.secret, wanted.ordinal)
+        if self._adopted(request.secret, version, observed):
+            return
+        self._report(f"issuing certificate {wanted.ordinal} ({wanted.role}, {wanted.key}, {wanted.validity_days} days)")
+        main = None if observed is None or observed.main is None else observed.main.facts
+        credential = issue(
+            request.definition.host,
+            key=wanted.key,
+            validity_days=wanted.validity_days,
+            now=self._clock.now(),
+            # R8, held once more where the certificate is made.
+            longest=main.not_after - main.not_before if main is not None and wanted.role is Role.RESERVE else None,
+        )
+        self._store.put(request.secret, version, credential_to_json(credential))
+
+    def _install(self, request: PairRequest, observed: ObservedPair | None, step: Install) -> None:
+        from ios_mdm.core.x509.certificates import credential_to_json  # noqa: PLC0415 - cryptography only where needed
+
+        wanted = step.request
+        version = version_id(request.secret, wanted.ordinal)
+        if self._adopted(request.secret, version, observed):
+            return
+        self._report(f"installing certificate {wanted.ordinal} ({wanted.role}), {wanted.offered.sha256}")
+        credential = request.offered[wanted.role]()
+        if not _fulfils(credential, request.definition.host, wanted):
+            raise DefinitionError(
+                f"{wanted.role}.install: the file has changed since it was checked, when its certificate was "
+                f"{wanted.offered.sha256} and is {credential.sha256} now, or its chain was another one: run again"
+            )
+        self._store.put(request.secret, version, credential_to_json(credential))
+
+    def _adopted(self, secret: str, version: str, observed: ObservedPair | None) -> bool:
+        """Take up the version that an interrupted run has stored; return whether there is one."""
+        if self._store.read(secret, version) is None:
+            return False
+        holder = None if observed is None else observed.holder(Label.STAGED)
+        current = None if holder is None else holder.version_id
+        self._store.move_label(secret, Label.STAGED, to=version, current=current)
+        return True
+
+    def _record(self, request: PairRequest, observed: ObservedPair | None, step: RecordFacts) -> None:
+        from ios_mdm.core.x509.certificates import facts  # noqa: PLC0415 - cryptography only where needed
+
+        credential = self._credential(request.secret, step.version_id)
+        found = facts(credential, ordinal=step.ordinal, source=_source(credential, step), generation=step.generation)
+        role = step.role
+        tags = {HIGHEST_TAG: str(max(step.highest, step.ordinal))}
+        if step.request is not None:
+            if not _fulfils(credential, request.definition.host, step.request):
+                role = Role.DELETED
+            elif role is Role.MAIN:
+                tags[MAIN_GENERATION_TAG] = str(step.generation)
+                # A definition that named it stays right for good, even when nothing else is left of it.
+                tags |= {REPLACED_TAG: step.replaces} if step.replaces not in {None, found.sha256} else {}
+            elif isinstance(step.request, InstallRequest) and not _waits(observed, found):
+                tags[RESERVE_SINCE_TAG] = moment_value(self._clock.now())
+        self._store.tag(request.secret, {facts_tag(step.version_id): facts_value(found, role), **tags})
+
+    def _move(self, secret: str, step: MoveLabel) -> None:
+        if step.to is not None and step.label in {Label.MAIN, Label.RESERVE}:
+            self.verify(secret, step.to)
+            # The dates of the one that goes are a reason of the move as well.
+            if step.current is not None and step.current.facts is not None:
+                self.verify(secret, step.current)
+        if step.label is Label.MAIN and step.current is not None and step.to is not None:
+            self._report(f"certificate {step.to.ordinal} becomes main, after certificate {step.current.ordinal}")
+        self._store.move_label(
+            secret,
+            step.label,
+            to=None if step.to is None else step.to.version_id,
+            current=None if step.current is None else step.current.version_id,
+        )
+
+    def verify(self, secret: str, version: StoredVersion) -> PublicCertificate:
+        """Derive the facts from the version itself and stop where the tag tells something else."""
+        from ios_mdm.core.x509.certificates import details, facts  # noqa: PLC0415 - cryptography only where needed
+
+        assert version.facts is not None  # noqa: S101 - a step moves labels to recorded versions only
+        known = version.facts
+        credential = self._credential(secret, version.version_id)
+        found = facts(credential, ordinal=known.ordinal, source=known.source, generation=known.generation)
+        if replace(found, chain=known.chain and found.chain) != known:  # an earlier tag may be without a chain
+            raise StoreError(
+                f"secret {secret}: the tag {facts_tag(version.version_id)} does not tell what version "
+                f"{version.version_id} holds, a certificate with the fingerprint {found.sha256}. Somebody changed "
+                "the tag: remove it, and the next run writes it again from the certificate"
+            )
+        issuers = "" if credential.root in credential.certificate else credential.root
+        return PublicCertificate(
+            facts=found, details=details(credential.certificate), pem=credential.certificate + issuers
+        )
+
+    def _credential(self, secret: str, version: str) -> Credential:
+        from ios_mdm.core.x509.certificates import (  # noqa: PLC0415 - cryptography only where needed
+            credential_from_json,
+        )
+
+        value = self._store.read(secret, version)
+        if value is None:
+            raise StoreError(f"secret {secret}: version {version} is gone: run again")
+        return credential_from_json(value, where=f"secret {secret}, version {version}")
+
+
+def _waits(observed: ObservedPair | None, found: CertificateFacts) -> bool:
+    """Tell whether a certificate is the reserve already, for a period that began when it was installed (R7)."""
+    reserve = None if observed is None or observed.reserve_since is None else observed.reserve
+    return reserve is not None and reserve.facts is not None and reserve.facts.sha256 == found.sha256
+
+
+def _source(credential: Credential, step: RecordFacts) -> Source:
+    """Return where a certificate comes from; where the record of it is lost, its own shape tells."""
+    from ios_mdm.core.x509.certificates import is_issued_here  # noqa: PLC0415 - cryptography only where needed
+
+    if step.request is not None:
+        return Source.INSTALLED if isinstance(step.request, InstallRequest) else Source.ISSUED
+    return Source.ISSUED if is_issued_here(credential.certificate) else Source.INSTALLED
+
+
+def _fulfils(credential: Credential, host: str, wanted: Request) -> bool:
+    """Tell whether a certificate that an interrupted run stored is the one that is wanted now."""
+    from ios_mdm.core.x509.certificates import chain, chain_digest, details  # noqa: PLC0415 - cryptography where needed
+
+    if isinstance(wanted, InstallRequest):
+        stored = chain_digest((*chain(credential.certificate), *chain(credential.root)))
+        return credential.sha256 == wanted.offered.sha256 and wanted.offered.chain in {"", stored}
+    found = details(credential.certificate)
+    days = (found.not_after - found.not_before + timedelta(seconds=1)).days
+    key = found.key.replace(" ", "-").replace("P-", "p").lower()
+    return (found.sans, key, days) == ((host,), wanted.key, wanted.validity_days)

@@ -1,0 +1,1 @@
+"""What `status` reports about a server."""

@@ -1,0 +1,110 @@
+"""Which devices have the profile of a pair: the ledger, asked for the profile that ``up`` would push now (R15)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ios_mdm.core.pair.decision import Notice, Severity
+from ios_mdm.errors import IosMdmError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from ios_mdm.ports import DeviceStatus
+    from ios_mdm.settings import DistributionSettings, ServerSettings
+
+__all__ = ["Distribution", "distribution"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Distribution:
+    """A profile, and the devices that it is for.
+
+    Args:
+        identifier: of the profile.
+        profile: its SHA-256; None where a certificate of it cannot be read.
+        devices: every device with what is known of it; None where nobody knows.
+    """
+
+    identifier: str
+    profile: str | None
+    devices: tuple[DeviceStatus, ...] | None
+
+    def count(self, *statuses: str) -> int | None:
+        """Return how many devices have one of these statuses, None where nobody knows."""
+        return None if self.devices is None else sum(device.status in statuses for device in self.devices)
+
+    @property
+    def missing(self) -> tuple[DeviceStatus, ...]:
+        """The devices that do not have the profile."""
+        return tuple(device for device in self.devices or () if device.status != "acknowledged")
+
+    @property
+    def covered(self) -> str:
+        """How many devices have the profile, in words."""
+        if self.devices is None:
+            return "nobody knows which devices have it"
+        return f"{self.count('acknowledged')} of {len(self.devices)} devices have it"
+
+
+def distribution(server: ServerSettings, chains: Sequence[str], *, base: Path) -> tuple[Distribution, Sequence[Notice]]:
+    """Return how far the profile with these certificates has come, and what to tell of it.
+
+    Args:
+        server: its settings, with a distribution.
+        chains: PEM chains of the certificates that devices should trust; empty where not all could be read.
+        base: the project's folder.
+    """
+    settings = server.distribution
+    assert settings is not None  # noqa: S101 - asked of such servers only
+    unknown = Distribution(identifier=settings.profile.identifier, profile=None, devices=None)
+    if not chains:
+        return unknown, [_notice(f"{unknown.covered}: not every certificate of the profile can be read")]
+    try:
+        digest = _digest(server, settings, chains)
+        devices = None if settings.ledger is None else _devices(server.name, settings, settings.ledger, digest, base)
+    except IosMdmError as error:
+        # What is not known here is the devices, not the pair: that still has its own severity.
+        return unknown, [_notice(f"{unknown.covered}: {error}")]
+    found = Distribution(identifier=settings.profile.identifier, profile=digest, devices=devices)
+    if devices is None:
+        message = f"{found.covered}: name a ledger under distribution.ledger"
+        return found, [Notice(reason="no-ledger", severity=Severity.NOTICE, message=message)]
+    if found.missing:
+        message = (
+            f"only {found.covered}; a device without it loses its connection when the server gets a certificate that "
+            "it does not know"
+        )
+        return found, [_notice(message)]
+    return found, []
+
+
+def _digest(server: ServerSettings, settings: DistributionSettings, chains: Sequence[str]) -> str:
+    from ios_mdm.core.profile import profile_digest, trust_profile  # noqa: PLC0415 - cryptography only where needed
+
+    return profile_digest(
+        trust_profile(
+            chains,
+            identifier=settings.profile.identifier,
+            server=server.name,
+            host=server.host,
+            organization=settings.profile.organization,
+        )
+    )
+
+
+def _devices(
+    server: str, settings: DistributionSettings, ledger_url: str, digest: str, base: Path
+) -> tuple[DeviceStatus, ...]:
+    from ios_mdm.adapters.ledgers.sqlite import open_ledger  # noqa: PLC0415 - only where there is a distribution
+    from ios_mdm.app.delivery import read_devices  # noqa: PLC0415 - the same
+
+    ledger = open_ledger(ledger_url, base=base)
+    enrollment_ids = read_devices(settings, ledger, base=base)
+    return tuple(ledger.coverage(server=server, profile=digest, enrollment_ids=enrollment_ids).devices)
+
+
+def _notice(message: str) -> Notice:
+    return Notice(reason="coverage", severity=Severity.WARNING, message=message)

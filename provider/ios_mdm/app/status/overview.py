@@ -1,0 +1,314 @@
+"""Gathers what ``status`` shows: a pair as it is, what is due, and which devices have its profile. Writes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+from ios_mdm.app.pair.service import PairService
+from ios_mdm.app.reenrollment import to_reenrol
+from ios_mdm.app.status.coverage import Distribution, distribution
+from ios_mdm.app.status.scheduled import is_scheduled
+from ios_mdm.core.pair.decision import Notice, Phase, Severity
+from ios_mdm.core.pair.definition import IssueReserve, Offered
+from ios_mdm.core.pair.lifecycle import desired
+from ios_mdm.core.pair.model import Label, ObservedPair, Source
+from ios_mdm.core.pair.moments import expires
+from ios_mdm.core.pair.schedule import Kind, names, switch
+from ios_mdm.core.pair.steps import Issue, MoveLabel, Restore, Setting, described, next_step
+from ios_mdm.errors import DefinitionError, IosMdmError, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from ios_mdm.core.pair.decision import Desired
+    from ios_mdm.core.pair.definition import PairDefinition
+    from ios_mdm.core.pair.model import CertificateDetails, CertificateFacts, StoredVersion
+    from ios_mdm.core.pair.steps import Step
+    from ios_mdm.ports import Clock, Probe, Scheduler, SecretStore
+    from ios_mdm.settings import AwsSettings, ServerSettings
+
+__all__ = ["Certificate", "Level", "Overview", "Sources", "overview"]
+
+
+class Level(IntEnum):
+    """How bad it is, the worst last: what is known to be critical outweighs what is not known."""
+
+    OK = 0
+    WARNING = 1
+    UNKNOWN = 2
+    CRITICAL = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """A certificate in a slot (R14).
+
+    Args:
+        ordinal: its number.
+        source: issued or installed.
+        sha256: fingerprint, 64 hex digits.
+        not_before: start of validity.
+        not_after: end of validity, inclusive.
+        days_left: whole days until then, 0 once it has passed.
+        details: None where the credentials may not read the certificate: the rest is from the secret's tags.
+    """
+
+    ordinal: int
+    source: Source
+    sha256: str
+    not_before: datetime
+    not_after: datetime
+    days_left: int
+    details: CertificateDetails | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overview:
+    """One server's pair.
+
+    Args:
+        name: of the server.
+        address: its connection address.
+        problem: why the pair is unknown, None where it is known; what follows is then as far as it is known.
+        phase: in which it is, not in which the next ``up`` will bring it.
+        main: None where there is none, or its facts are lost.
+        reserve: the same.
+        apply_at: when the reserve becomes main.
+        notices: what a person should know, in the order of their finding.
+        distribution: None where the definition has none.
+        due: what comes next, and when.
+        scheduled: whether the reserve becomes main by itself; None where that is not known, or nothing waits.
+        now: the moment that all of this is told for.
+    """
+
+    name: str
+    address: str
+    problem: str | None = None
+    phase: Phase | None = None
+    main: Certificate | None = None
+    reserve: Certificate | None = None
+    apply_at: datetime | None = None
+    notices: tuple[Notice, ...] = ()
+    distribution: Distribution | None = None
+    due: str = ""
+    scheduled: bool | None = None
+    now: datetime
+
+    @property
+    def level(self) -> Level:
+        """The worst of what was found."""
+        levels = {Severity.CRITICAL: Level.CRITICAL, Severity.WARNING: Level.WARNING, Severity.NOTICE: Level.OK}
+        found = [levels[notice.severity] for notice in self.notices]
+        return max([*found, Level.OK if self.problem is None else Level.UNKNOWN])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """Where ``status`` looks.
+
+    Args:
+        store: that holds the pairs.
+        scheduler: that holds their schedules.
+        probe: looks at what servers present.
+        clock: tells the moment, once for each server.
+    """
+
+    store: SecretStore
+    scheduler: Scheduler
+    probe: Probe
+    clock: Clock
+
+
+def overview(server: ServerSettings, aws: AwsSettings, sources: Sources, *, base: Path) -> Overview:
+    """Return what there is to say of *server*; a failure is part of it.
+
+    Args:
+        server: its settings.
+        aws: where its secret is.
+        sources: where to look.
+        base: the project's folder.
+    """
+    now, store = sources.clock.now(), sources.store
+    found = Overview(name=server.name, address=server.address, now=now)
+    secret = f"{aws.secret_prefix}/{server.name}"
+    try:
+        service = PairService(store, sources.clock, probe=sources.probe)
+        pair = _existing(service.observe(secret), secret, server.host)
+        pair = replace(pair, served=service.served(pair, server.host, server.looked_at))
+        public = _Public(store, secret)
+        found = replace(found, main=public.certificate(pair.main, now), reserve=public.certificate(pair.reserve, now))
+        definition = _definition(server, pair)
+        wanted = desired(definition, pair, now)
+    except IosMdmError as error:
+        return replace(found, problem=str(error))
+    step = next_step(wanted, pair, _setting(definition, pair, aws.tags))
+    notices = [*wanted.notices, *_late(pair, step, now), *public.notices]
+    scheduled = None
+    if step is None:
+        promote = switch(definition, wanted, pair).promote
+        scheduled, said = is_scheduled(
+            sources.scheduler, promote, name=names(server.name, secret)[Kind.PROMOTE], secret_arn=pair.arn, now=now
+        )
+        notices += said
+    if server.distribution is not None:
+        chains = [chain for ordinal in wanted.trusted if (chain := public.chain(pair.numbered(ordinal))) is not None]
+        complete = len(chains) == sum(pair.numbered(ordinal) is not None for ordinal in wanted.trusted)
+        delivered, said = distribution(server, chains if complete else [], base=base)
+        found = replace(found, distribution=delivered)
+        notices += said
+        if wanted.phase is Phase.CONNECTION_LOST and delivered.devices is not None:
+            lost = [device.enrollment_id for device in delivered.devices]
+            notices.append(to_reenrol(server.name, lost, base=base))
+    return replace(
+        found,
+        phase=_phase(pair, wanted, definition, now),
+        apply_at=wanted.apply_at if pair.reserve is not None else None,
+        notices=tuple(notices),
+        due=_due(definition, pair, wanted, step),
+        scheduled=scheduled,
+    )
+
+
+def _definition(server: ServerSettings, pair: ObservedPair) -> PairDefinition:
+    """Return the definition; what it would install counts as what there is: files are looked at by ``preview``."""
+    main, reserve = (
+        None if one is None or one.facts is None else _offered(one.facts) for one in (pair.main, pair.reserve)
+    )
+    return server.definition(main=main, reserve=reserve or main)
+
+
+def _offered(facts: CertificateFacts) -> Offered:
+    return Offered(sha256=facts.sha256, root=facts.root, not_before=facts.not_before, not_after=facts.not_after)
+
+
+def _existing(observed: ObservedPair | None, secret: str, host: str) -> ObservedPair:
+    """Return the pair, if it is one that devices can use."""
+    if observed is None:
+        raise StoreError(f"there is no pair yet (no secret {secret}): run `pulumi up`")
+    if observed.deleted:
+        raise StoreError(f"the secret {secret} is scheduled for deletion: `pulumi up` restores it")
+    if observed.main is None:
+        raise StoreError(f"the secret {secret} holds no main certificate yet: run `pulumi up`, which continues")
+    if observed.host is not None and observed.host != host:
+        raise DefinitionError(f"address: the pair in {secret} is for {observed.host}, not {host}: set it back")
+    return observed
+
+
+class _Public:
+    """The public part of a secret's versions, each read at most once. No private key is kept, let alone shown."""
+
+    def __init__(self, store: SecretStore, secret: str) -> None:
+        self._store = store
+        self._secret = secret
+        self._chains: dict[str, str | None] = {}
+        self.notices: list[Notice] = []
+
+    def chain(self, version: StoredVersion | None) -> str | None:
+        """Return leaf, issuers and root as PEM; None where the version may not or cannot be read."""
+        if version is None:
+            return None
+        if version.version_id not in self._chains:
+            self._chains[version.version_id] = self._read(version)
+        return self._chains[version.version_id]
+
+    def certificate(self, version: StoredVersion | None, now: datetime) -> Certificate | None:
+        """Return what R14 shows of a version; what the tags tell where it may not be read."""
+        from ios_mdm.core.x509.certificates import (  # noqa: PLC0415 - cryptography only where needed
+            details,
+            is_issued_here,
+        )
+
+        if version is None or version.ordinal is None:
+            return None
+        chain, facts = self.chain(version), version.facts
+        read = None if chain is None else details(chain)
+        known: CertificateDetails | CertificateFacts | None = read or facts
+        if known is None:
+            return None
+        if read is not None and facts is not None and read.sha256 != facts.sha256:
+            self._warn(f"the tag of certificate {version.ordinal} tells of another one: somebody changed it")
+        issued = chain is not None and is_issued_here(chain)
+        return Certificate(
+            ordinal=version.ordinal,
+            source=facts.source if facts is not None else Source.ISSUED if issued else Source.INSTALLED,
+            sha256=known.sha256,
+            not_before=known.not_before,
+            not_after=known.not_after,
+            days_left=max(known.not_after + timedelta(seconds=1) - now, timedelta()).days,
+            details=read,
+        )
+
+    def _read(self, version: StoredVersion) -> str | None:
+        from ios_mdm.core.x509.certificates import (  # noqa: PLC0415 - cryptography only where needed
+            credential_from_json,
+        )
+
+        try:
+            value = self._store.read(self._secret, version.version_id)
+            if value is None:
+                raise StoreError("the version is gone")  # noqa: TRY301 - told like every other failure
+            credential = credential_from_json(value, where=f"version {version.version_id}")
+        except StoreError as error:
+            self._warn(f"certificate {version.ordinal or version.version_id} cannot be read, so less is known: {error}")
+            return None
+        return credential.certificate + ("" if credential.root in credential.certificate else credential.root)
+
+    def _warn(self, message: str) -> None:
+        self.notices.append(Notice(reason="unreadable", severity=Severity.WARNING, message=message))
+
+
+def _setting(definition: PairDefinition, pair: ObservedPair, tags: Mapping[str, str]) -> Setting:
+    """Return what the secret is to carry, as far as status can know: the owner is the stack's business."""
+    reserve = definition.reserve
+    return Setting(
+        owner=pair.owner or "",
+        host=definition.host,
+        tags=tags,
+        main_generation=definition.issue.generation,
+        reserve_generation=reserve.generation if isinstance(reserve, IssueReserve) else 1,
+    )
+
+
+def _late(pair: ObservedPair, step: Step | None, now: datetime) -> Sequence[Notice]:
+    """Tell that an ``up`` has something to do: unlike a preview, a monitoring system cannot just run one."""
+    if step is None:
+        return ()
+    urgent = isinstance(step, Issue | Restore) or (isinstance(step, MoveLabel) and step.to is not None)
+    lost = pair.main is not None and pair.main.facts is not None and now >= expires(pair.main.facts)
+    severity = Severity.CRITICAL if urgent and lost else Severity.WARNING if urgent else Severity.NOTICE
+    return (
+        Notice(
+            reason="up-due", severity=severity, message=f"`pulumi up` has something to do, first: {described(step)}"
+        ),
+    )
+
+
+def _phase(pair: ObservedPair, wanted: Desired, definition: PairDefinition, now: datetime) -> Phase:
+    """Return the phase that the pair is in: *wanted* has the one that it will be in after an ``up``."""
+    main, reserve = pair.main, pair.reserve
+    if reserve is not None and reserve.ordinal == wanted.main:
+        return Phase.OVERDUE
+    if main is None or main.facts is None or (wanted.main == main.ordinal and not wanted.requests):
+        return wanted.phase
+    if now >= expires(main.facts):
+        return Phase.CONNECTION_LOST
+    return Phase.EXPIRING if now >= expires(main.facts) - timedelta(days=definition.warn_days) else Phase.STEADY
+
+
+def _due(definition: PairDefinition, pair: ObservedPair, wanted: Desired, step: Step | None) -> str:
+    """Return what comes next, in a sentence."""
+    if step is not None:
+        return f"now, by `pulumi up`: {described(step)}"
+    if wanted.apply_at is not None and wanted.reserve is not None:
+        held = "; promotion.hold keeps it from that" if definition.promotion.hold else ""
+        return f"{wanted.apply_at:%Y-%m-%d %H:%M} UTC: certificate {wanted.reserve} becomes main{held}"
+    main = pair.holder(Label.MAIN)
+    if main is None or main.facts is None:
+        return "nothing that is known"
+    if wanted.reserve_at is not None:
+        return f"{wanted.reserve_at:%Y-%m-%d %H:%M} UTC: a reserve is issued"
+    return f"{expires(main.facts):%Y-%m-%d %H:%M} UTC: main expires, and no reserve comes by itself"

@@ -1,0 +1,230 @@
+"""Keeps the schedules of a pair's switch, and the role and queue that they need, in step with what they should be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ios_mdm.core.pair.layout import observed_pair
+from ios_mdm.core.pair.model import Label
+from ios_mdm.core.pair.schedule import Kind, alarm_schedule, names, promotion_schedule, role_policy, role_trust, stem
+from ios_mdm.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ios_mdm.core.pair.schedule import Promote, Schedule, Switch
+    from ios_mdm.ports import Clock, Prerequisites, Scheduler, SecretStore
+
+__all__ = ["Armed", "SwitchRequest", "SwitchService"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwitchRequest:
+    """One pair's switch, and how it is to be made.
+
+    Args:
+        server: name of the server.
+        secret: name of the pair's secret.
+        secret_arn: its ARN.
+        switch: what should happen by itself.
+        role_arn: the user's own role for the schedules; None for one that is made here.
+        boundary_arn: permissions boundary of the role that is made here.
+        dead_letter_arn: the user's own queue for what a schedule could not do; None for one that is made here.
+        alarm_arn: SNS topic or SQS queue for alarms; None for no alarms.
+    """
+
+    server: str
+    secret: str
+    secret_arn: str
+    switch: Switch
+    role_arn: str | None = None
+    boundary_arn: str | None = None
+    dead_letter_arn: str | None = None
+    alarm_arn: str | None = None
+
+    def schedules(self, *, role: str, dead_letter: str) -> Mapping[Kind, Schedule]:
+        """Return the schedules that should be, whether their moment is to come or has passed."""
+        name = names(self.server, self.secret)
+        found: dict[Kind, Schedule] = {}
+        if self.switch.promote is not None:
+            found[Kind.PROMOTE] = promotion_schedule(
+                self.switch.promote,
+                name=name[Kind.PROMOTE],
+                secret_arn=self.secret_arn,
+                role=role,
+                dead_letter=dead_letter,
+            )
+        for kind, alarm in ((Kind.OVERDUE, self.switch.overdue), (Kind.EXPIRY, self.switch.expiry)):
+            if alarm is not None and self.alarm_arn is not None:
+                found[kind] = alarm_schedule(
+                    alarm,
+                    kind=kind,
+                    name=name[kind],
+                    server=self.server,
+                    target=self.alarm_arn,
+                    role=role,
+                    dead_letter=dead_letter,
+                )
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Armed:
+    """What a switch that is armed acts by.
+
+    Args:
+        role: ARN of the schedules' role; None where nothing is scheduled.
+        dead_letter: ARN of the queue for what they could not do; None as above.
+    """
+
+    role: str | None
+    dead_letter: str | None
+
+
+class SwitchService:
+    """Arms and disarms switches.
+
+    Args:
+        scheduler: holds the schedules.
+        prerequisites: makes the role and the queue.
+        store: holds the pair, which is looked at once more after its promotion was scheduled.
+        clock: tells the moment. A schedule whose moment has passed is not made any more.
+        report: takes a line of progress.
+    """
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        prerequisites: Prerequisites,
+        store: SecretStore,
+        clock: Clock,
+        *,
+        report: Callable[[str], None] = lambda _line: None,
+    ) -> None:
+        self._scheduler = scheduler
+        self._prerequisites = prerequisites
+        self._store = store
+        self._clock = clock
+        self._report = report
+
+    def drift(self, request: SwitchRequest) -> tuple[str, ...]:
+        """Return the names of schedules that are to come and are not as they should be; writes nothing.
+
+        One whose moment has passed may be gone: it has fired.
+        """
+        now = self._clock.now()
+        changed = []
+        for wanted in request.schedules(
+            role=request.role_arn or "", dead_letter=request.dead_letter_arn or ""
+        ).values():
+            found = self._scheduler.get(wanted.name)
+            if now < wanted.at and (found is None or not _same(found, wanted)):
+                changed.append(wanted.name)
+        return tuple(changed)
+
+    def arm(self, request: SwitchRequest) -> Armed:
+        """Make the schedules what they should be, after what they need; delete those that should not be.
+
+        Raises:
+            StoreError: AWS refuses, or the pair was changed meanwhile.
+        """
+        kinds = request.schedules(role="", dead_letter="").keys()
+        for kind, name in names(request.server, request.secret).items():
+            if kind not in kinds:
+                self._scheduler.delete(name)
+        if not kinds:
+            return Armed(role=None, dead_letter=None)
+        armed = self._prepared(request)
+        assert armed.role is not None  # noqa: S101 - it was just prepared
+        assert armed.dead_letter is not None  # noqa: S101 - the same
+        now = self._clock.now()
+        for kind, schedule in request.schedules(role=armed.role, dead_letter=armed.dead_letter).items():
+            if now >= schedule.at:
+                continue
+            # Before, too: a run that dies right after the put leaves what it made.
+            promote = request.switch.promote if kind is Kind.PROMOTE else None
+            if promote is not None and not self._hold_against_the_pair(request, promote):
+                continue
+            if self._scheduler.get(schedule.name) != schedule:
+                self._scheduler.put(schedule)
+                self._report(f"scheduled for {schedule.at:%Y-%m-%d %H:%M} UTC: {_told(kind, request.switch)}")
+        if request.switch.promote is not None:
+            self._hold_against_the_pair(request, request.switch.promote)
+        return armed
+
+    def disarm(self, server: str, secret: str, *, role_made: bool, queue_made: bool) -> None:
+        """Delete the schedules, and the role and the queue where they were made here."""
+        for name in names(server, secret).values():
+            self._scheduler.delete(name)
+        if role_made:
+            self.delete_role(server, secret)
+        if queue_made:
+            self.delete_queue(server, secret)
+
+    def delete_role(self, server: str, secret: str) -> None:
+        """Delete the role that was made for this switch."""
+        self._prerequisites.delete_role(stem(server, secret))
+
+    def delete_queue(self, server: str, secret: str) -> None:
+        """Delete the queue that was made for this switch."""
+        self._prerequisites.delete_queue(_queue(server, secret))
+
+    def _prepared(self, request: SwitchRequest) -> Armed:
+        dead_letter = request.dead_letter_arn or self._prerequisites.ensure_queue(
+            _queue(request.server, request.secret)
+        )
+        role = request.role_arn or self._prerequisites.ensure_role(
+            stem(request.server, request.secret),
+            trust=role_trust(request.secret_arn),
+            policy=role_policy(request.secret_arn, dead_letter=dead_letter, alarm=request.alarm_arn),
+            boundary=request.boundary_arn,
+        )
+        return Armed(role=role, dead_letter=dead_letter)
+
+    def _hold_against_the_pair(self, request: SwitchRequest, promote: Promote) -> bool:
+        """Return whether the pair is as it was when the promotion was decided; if not, take its schedule back.
+
+        One that has happened already, made early or by the schedule itself, must not happen again after a rollback.
+
+        Raises:
+            StoreError: Something else happened: another run may be at work.
+        """
+        description = self._store.describe(request.secret)
+        pair = None if description is None else observed_pair(request.secret, description)
+        main, reserve = (None, None) if pair is None else (pair.main, pair.holder(Label.RESERVE))
+        as_decided = (
+            main is not None
+            and reserve is not None
+            and (main.version_id, reserve.version_id) == (promote.former_version, promote.version)
+        )
+        # After the promotion, made early or by the schedule itself, the new main has both labels.
+        promoted = main is not None and main.version_id == promote.version
+        if as_decided:
+            return True
+        self._scheduler.delete(names(request.server, request.secret)[Kind.PROMOTE])
+        if promoted:
+            return False
+        raise StoreError(
+            f"secret {request.secret}: the pair was changed while its promotion was scheduled, which is taken back: "
+            "look for another run, then run again"
+        )
+
+
+def _queue(server: str, secret: str) -> str:
+    return f"{stem(server, secret)}-dead-letters"
+
+
+def _same(found: Schedule, wanted: Schedule) -> bool:
+    """Return whether a schedule is what it should be, as far as that is known before its role and queue are."""
+    return (
+        (found.at, found.target, found.input) == (wanted.at, wanted.target, wanted.input)
+        and wanted.role in {"", found.role}
+        and wanted.dead_letter in {"", found.dead_letter}
+    )
+
+
+def _told(kind: Kind, switch: Switch) -> str:
+    if kind is Kind.PROMOTE and switch.promote is not None:
+        return f"certificate {switch.promote.certificate} becomes main"
+    return "an alarm, unless a run has done by then what is due"

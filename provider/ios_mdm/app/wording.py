@@ -1,0 +1,31 @@
+"""How a notice is told: its message, with its moment in local time and the days left."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from ios_mdm.core.pair.decision import Notice
+
+__all__ = ["told"]
+
+
+def told(notice: Notice, now: datetime) -> str:
+    """Return the notice as a sentence for a person.
+
+    Args:
+        notice: its message gives moments in UTC.
+        now: aware.
+    """
+    if notice.due is None:
+        return notice.message
+    days = (notice.due - now).days
+    if notice.due < now:
+        distance = f"{(now - notice.due).days} days ago"
+    else:
+        distance = f"{days} days left" if days != 1 else "1 day left"
+    local = notice.due.astimezone()
+    here = f"{local:%Y-%m-%d %H:%M %Z} here, " if local.utcoffset() else ""
+    return f"{notice.message} ({here}{distance})"

@@ -1,0 +1,173 @@
+"""Where things are in a timeline: moments, ticks, lanes of certificates, marks of events and their labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import count, takewhile
+from typing import TYPE_CHECKING
+
+from ios_mdm.cli.timeline.drawing import width_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ios_mdm.core.pair.forecast import Event, ForeseenCertificate
+
+__all__ = ["EVENTS", "LEFT", "LINE", "RIGHT", "SMALL", "WIDTH", "Mark", "Scale", "labels", "lanes", "marks"]
+
+WIDTH = 900
+LEFT, RIGHT = 28, 764
+"""Where time starts and ends; what is right of it has room for the last labels."""
+SMALL, LINE = 10.5, 13
+"""Font size of labels, and the height of their lines."""
+
+EVENTS = ("connection-lost", "critical", "warning", "issue-main", "apply-reserve", "issue-reserve", "distribute")
+"""Of several events at one place, the first of these is the mark; and the order in which labels get their room."""
+
+_SAME = 8
+"""Marks that are closer than this many pixels are one, with a label of several lines."""
+_DEEPEST = 220
+"""How far labels may hang below their marks; for what would hang deeper there are the marks' titles."""
+_MOST_LINES = 8
+_GAP = 5
+_SYMBOL = 12
+_YEAR = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scale:
+    """Where a moment is: *start* at the left, *end* at the right."""
+
+    start: datetime
+    end: datetime
+
+    def x(self, at: datetime) -> float:
+        """Return the place of *at*, at most that of start or end."""
+        part = (min(max(at, self.start), self.end) - self.start) / (self.end - self.start)
+        return round(LEFT + part * (RIGHT - LEFT), 1)
+
+    def ticks(self) -> Iterator[tuple[datetime, str]]:
+        """Yield even dates with their names, far enough apart for these."""
+        room = (self.end - self.start).days * 72 / (RIGHT - LEFT)
+        days = next((step for step in (1, 2, 7, 14) if step >= room), None)
+        dates = self._months(room) if days is None else self._days(days)
+        for date, name in takewhile(lambda one: one[0] <= self.end, dates):
+            if date >= self.start:
+                yield date, name
+
+    def _days(self, step: int) -> Iterator[tuple[datetime, str]]:
+        midnight = self.start.replace(hour=0, minute=0, second=0)
+        for tick in count():
+            date = midnight + timedelta(days=tick * step)
+            yield date, f"{date:%Y-%m-%d}"
+
+    def _months(self, room: float) -> Iterator[tuple[datetime, str]]:
+        step = next((step for step in (1, 2, 3, 6, 12, 24, 60, 120) if step * 30 >= room), 240)
+        first = (self.start.year * _YEAR + self.start.month - 1) // step * step
+        for month in count(first, step):
+            date = self.start.replace(year=month // _YEAR, month=month % _YEAR + 1, day=1, hour=0, minute=0, second=0)
+            yield date, f"{date:%Y}" if step >= _YEAR else f"{date:%Y-%m}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """Events at one place.
+
+    Args:
+        x: the place, that of the first of them.
+        events: at least one, in order.
+    """
+
+    x: float
+    events: tuple[Event, ...]
+
+    @property
+    def event(self) -> str:
+        """The event whose symbol is drawn."""
+        return min((event.event for event in self.events), key=EVENTS.index)
+
+    def without(self, name: str) -> Mark | None:
+        """Return the mark without the events called *name*; None where there are no others."""
+        events = tuple(event for event in self.events if event.event != name)
+        return Mark(x=self.x, events=events) if events else None
+
+    @property
+    def lines(self) -> tuple[tuple[str, str], ...]:
+        """The label: for each line the event that it is about, empty for a moment, and the words."""
+        found: list[tuple[str, str]] = []
+        moment = ""
+        for event in self.events:
+            before, moment = moment, f"{event.at:%Y-%m-%d %H:%M}"
+            if moment != before:
+                found.append(("", moment))
+            counted = event.event.startswith(("issue", "apply")) and event.certificates
+            found.append((event.event, f"{event.event} {event.certificates[0]}" if counted else event.event))
+        if len(found) > _MOST_LINES:
+            found[_MOST_LINES - 1 :] = [("", "and more")]
+        return tuple(found)
+
+    @property
+    def width(self) -> float:
+        """How wide the label is at most."""
+        return max(width_of(words, SMALL) + (_SYMBOL if event else 0) for event, words in self.lines)
+
+    @property
+    def height(self) -> float:
+        """How high the label is."""
+        return len(self.lines) * LINE
+
+
+def marks(events: Sequence[Event], scale: Scale) -> tuple[Mark, ...]:
+    """Return the marks of *events*, from left to right."""
+    found: list[Mark] = []
+    for event in events:
+        x = scale.x(event.at)
+        if found and x - found[-1].x < _SAME:
+            found[-1] = Mark(x=found[-1].x, events=(*found[-1].events, event))
+        else:
+            found.append(Mark(x=x, events=(event,)))
+    return tuple(found)
+
+
+def labels(found: Sequence[Mark], top: float) -> tuple[tuple[Mark, float], ...]:
+    """Return the marks whose labels have room at or below *top*, each with the top of its label, from left to right.
+
+    A label hangs at the right of its mark's line, and deeper than every label of a later mark that it would touch: so
+    no line crosses a label. Where not all have room, labels say nothing of the profile, and alerts come first.
+    """
+    hung = _hung(found, top)
+    if hung is not None:
+        return hung
+    shorter = [short for mark in found if (short := mark.without("distribute")) is not None]
+    chosen: list[Mark] = []
+    hung = ()
+    for mark in sorted(shorter, key=lambda mark: EVENTS.index(mark.event)):
+        tried = sorted([*chosen, mark], key=lambda mark: mark.x)
+        fitting = _hung(tried, top)
+        if fitting is not None:
+            chosen, hung = tried, fitting
+    return hung
+
+
+def _hung(found: Sequence[Mark], top: float) -> tuple[tuple[Mark, float], ...] | None:
+    """Return all of these with the tops of their labels, None where they would hang too deep."""
+    hung: list[tuple[Mark, float]] = []
+    for mark in reversed(found):
+        right = mark.x + mark.width + _SYMBOL
+        y = max([top, *(below + other.height + _GAP for other, below in hung if other.x < right)])
+        if y + mark.height > top + _DEEPEST:
+            return None
+        hung.append((mark, y))
+    return tuple(reversed(hung))
+
+
+def lanes(certificates: Sequence[ForeseenCertificate]) -> dict[int, int]:
+    """Return for each certificate's ordinal the number of its lane: in a lane, no two are there and valid at a time."""
+    free: list[datetime] = []
+    found: dict[int, int] = {}
+    for one in certificates:
+        lane = next((number for number, until in enumerate(free) if until < one.came), len(free))
+        free[lane : lane + 1] = [one.not_after]
+        found[one.ordinal] = lane
+    return found

@@ -1,0 +1,254 @@
+"""Draws what a forecast foresees: one picture, a row for each server, to paste into a change request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from ios_mdm.cli.timeline.drawing import element, line, number, rect, symbol, text, width_of, words
+from ios_mdm.cli.timeline.layout import EVENTS, LEFT, LINE, RIGHT, SMALL, WIDTH, Mark, Scale, labels, lanes, marks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
+
+    from ios_mdm.core.pair.forecast import ForeseenCertificate, Life
+
+__all__ = ["Row", "timeline_svg"]
+
+_INK, _GREY, _RULE, _THREAD, _APPLY = "#1d2733", "#5a6775", "#dde3ea", "#9aa6b3", "#08704f"
+_FONTS = "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif"
+_BANDS: Mapping[str, str] = {
+    "window": "#fff3bf",
+    "warning": "#ffdfa8",
+    "critical": "#ffbdb5",
+    "connection-lost": "#d59993",
+}
+_BARS: Mapping[str, tuple[str, str]] = {
+    "main": ("#1b5499", "#1b5499"),
+    "reserve": ("url(#timeline-reserve)", "#6f9dd3"),
+    "former": ("#eef1f5", "#b4bfca"),
+}
+"""Fill and stroke of the parts of a bar."""
+_HATCHED = element(
+    "defs",
+    element(
+        "pattern",
+        rect(0, 0, 6, 6, fill="#eaf2fb"),
+        line(1.5, 0, 6, stroke="#a3c3ea", stroke_width=2.5),
+        id="timeline-reserve",
+        width=6,
+        height=6,
+        patternUnits="userSpaceOnUse",
+        patternTransform="rotate(45)",
+    ),
+)
+_LEGEND: Sequence[tuple[str, str]] = (
+    ("main", "main"),
+    ("reserve", "reserve"),
+    ("former", "former main, still trusted"),
+    ("window", "last warnDays of main"),
+    ("warning", "warning"),
+    ("critical", "critical"),
+    ("connection-lost", "no valid main"),
+)
+_RIM: Mapping[str, str | float] = {"stroke": "#fff", "stroke_width": 3, "paint_order": "stroke"}
+"""So that what is under a text does not cross it."""
+
+
+_MOST_TOLD = 12
+"""Events of one mark that its title tells."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A server in the picture.
+
+    Args:
+        name: of the server.
+        address: its connection address.
+        warn_days: days before main's expiry from which a missing reserve is critical.
+        life: what is foreseen.
+    """
+
+    name: str
+    address: str
+    warn_days: int
+    life: Life
+
+
+def timeline_svg(rows: Sequence[Row]) -> str:
+    """Return the picture as an SVG document, the same for the same *rows*, at least one of them."""
+    scale = Scale(start=min(row.life.start for row in rows), end=max(row.life.end for row in rows))
+    span = f"{scale.start:%Y-%m-%d %H:%M} to {scale.end:%Y-%m-%d %H:%M} UTC"
+    y, hidden, drawn = 96.0, 0, list[str]()
+    for row in rows:
+        parts, y, without = _row(row, scale, y)
+        drawn += parts
+        hidden += without
+    legend, below = _legend(y, {event.event for row in rows for event in row.life.events}, drawn)
+    note = "Foreseen for new pairs, if pulumi up runs whenever something is due. All times are UTC."
+    if hidden:
+        note += f" Marks that have no room for a label: {hidden}."
+    height = below + 40
+    body = (
+        words("title", f"Certificates of {', '.join(row.name for row in rows)}", id="timeline-title"),
+        words("desc", _described(rows, span), id="timeline-desc"),
+        _HATCHED,
+        rect(0.5, 0.5, WIDTH - 1, height - 1, rx=8, fill="#fff", stroke=_RULE),
+        text("Main and reserve certificates", LEFT, 31, font_size=15, font_weight=600),
+        text(span, LEFT, 48, fill=_GREY),
+        *_axis(scale, y - 34),
+        *drawn,
+        *legend,
+        text(note, LEFT, below + 22, fill=_GREY),
+    )
+    svg = element(
+        "svg",
+        "\n",
+        *(f"{part}\n" for part in body),
+        xmlns="http://www.w3.org/2000/svg",
+        viewBox=f"0 0 {WIDTH} {number(height)}",
+        width=WIDTH,
+        height=height,
+        role="img",
+        aria_labelledby="timeline-title timeline-desc",
+        font_family=_FONTS,
+        font_size=SMALL,
+        fill=_INK,
+    )
+    return f"{svg}\n"
+
+
+def _described(rows: Sequence[Row], span: str) -> str:
+    """Return the picture in words, for who cannot see it."""
+    told = [f"From {span}."]
+    for row in rows:
+        told.append(f"{row.name} ({row.address}):")
+        for one in row.life.certificates:
+            main = "" if one.main_from is None else f", main from {one.main_from:%Y-%m-%d %H:%M}"
+            told.append(
+                f"certificate {one.ordinal}, valid from {one.not_before:%Y-%m-%d} to {one.not_after:%Y-%m-%d}{main}."
+            )
+        told += [f"{one.event} from {one.start:%Y-%m-%d} to {one.until:%Y-%m-%d}." for one in row.life.alerts]
+    return " ".join(told)
+
+
+def _axis(scale: Scale, bottom: float) -> Iterator[str]:
+    """Yield a line and a date for each tick."""
+    for date, name in scale.ticks():
+        x = scale.x(date)
+        yield line(x, 62, bottom, stroke=_RULE)
+        yield text(name, x + 4, 71, fill=_GREY)
+
+
+def _row(row: Row, scale: Scale, top: float) -> tuple[list[str], float, int]:
+    """Return the parts of a server's row, where the next one starts, and how many marks have no label."""
+    life, lane_of = row.life, lanes(row.life.certificates)
+    bars, count = top + 12, max(lane_of.values()) + 1
+    height = max(4.0, min(22.0, 400 / count))
+    axis = bars + count * height + 8
+    found = marks(life.events, scale)
+    labelled = labels(found, axis + 14)
+    name = words("tspan", row.name, font_size=13, font_weight=600)
+    heading = element("text", name, words("tspan", row.address, dx=8, fill=_GREY), x=LEFT, y=top, **_RIM)
+    parts = [heading, *_bands(row, scale, bars - 4, axis)]
+    switches = [scale.x(event.at) for event in life.events if event.event == "apply-reserve"]
+    parts += [line(x, bars - 4, axis, stroke=_APPLY, stroke_dasharray="3 2") for x in switches]
+    for one in life.certificates:
+        parts += _bar(one, scale, bars + lane_of[one.ordinal] * height, height - 4 if height > LINE else height - 1)
+    parts.append(element("path", d=f"M{LEFT} {number(axis)}H{RIGHT}", stroke=_THREAD))
+    parts += [line(mark.x, axis, y + mark.height - 3, stroke=_THREAD) for mark, y in labelled]
+    for mark in sorted(found, key=lambda mark: -EVENTS.index(mark.event)):
+        parts.append(symbol(mark.event, mark.x, axis, words("title", _told(mark))))
+    for mark, y in labelled:
+        parts += _label(mark, y)
+    return parts, max([axis, *(y + mark.height for mark, y in labelled)]) + 38, len(found) - len(labelled)
+
+
+def _told(mark: Mark) -> str:
+    """Return what is shown where a pointer is on a mark."""
+    told = [f"{event.at:%Y-%m-%d %H:%M} {event.event}: {event.reason}" for event in mark.events[:_MOST_TOLD]]
+    more = [f"and {len(mark.events) - _MOST_TOLD} more"] if len(mark.events) > _MOST_TOLD else []
+    return "\n".join([*told, *more])
+
+
+def _bands(row: Row, scale: Scale, top: float, bottom: float) -> Iterator[str]:
+    """Yield what is shaded behind the bars: when a missing reserve would be critical, and when something is wrong."""
+    bands: list[tuple[str, datetime, datetime]] = []
+    for one in row.life.certificates:
+        if one.main_from is not None:
+            until = min(one.not_after, one.main_until or one.not_after)
+            bands.append(("window", max(one.not_after - timedelta(days=row.warn_days), one.main_from), until))
+    bands += [(alert.event, alert.start, alert.until) for alert in row.life.alerts]
+    for kind, start, until in bands:
+        left, right = scale.x(start), scale.x(until)
+        if left < right:
+            yield rect(left, top, right - left, bottom - top, fill=_BANDS[kind])
+
+
+def _bar(one: ForeseenCertificate, scale: Scale, y: float, height: float) -> Iterator[str]:
+    """Yield a certificate's validity in its parts, with its number in the first of them that has room."""
+    came, ends = one.came, one.not_after
+    promoted, replaced = one.main_from or ends, one.main_until or ends
+    spans = {
+        "main": (min(promoted, ends), min(replaced, ends)),
+        "former": (min(replaced, ends), ends),
+        "reserve": (came, min(promoted, ends)),
+    }
+    places = {
+        kind: (scale.x(start), scale.x(end)) for kind, (start, end) in spans.items() if scale.x(start) < scale.x(end)
+    }
+    told = f"certificate {one.ordinal}, valid from {one.not_before:%Y-%m-%d %H:%M} to {ends:%Y-%m-%d %H:%M}"
+    bars = [
+        rect(left, y, right - left, height, fill=_BARS[kind][0], stroke=_BARS[kind][1])
+        for kind, (left, right) in places.items()
+    ]
+    yield element("g", words("title", told), *bars)
+    if height < LINE:
+        return
+    base = y + height / 2 + 3.7
+    if ends > scale.end:
+        yield text(f"→ {ends:%Y-%m-%d}", RIGHT + 6, base, fill=_GREY)
+    for name in (
+        f"certificate {one.ordinal}, valid to {ends:%Y-%m-%d}",
+        f"certificate {one.ordinal}",
+        f"{one.ordinal}",
+    ):
+        for kind, (left, right) in places.items():
+            if width_of(name, SMALL) + 10 <= right - left:
+                yield _named(name, left + 6, base, kind)
+                return
+
+
+def _named(name: str, x: float, y: float, kind: str) -> str:
+    if kind == "reserve":
+        return text(name, x, y, **{**_RIM, "stroke": "#eaf2fb"})
+    return text(name, x, y, fill="#fff" if kind == "main" else _INK)
+
+
+def _label(mark: Mark, top: float) -> Iterator[str]:
+    for index, (event, content) in enumerate(mark.lines):
+        y = top + index * LINE + 9
+        if event:
+            yield symbol(event, mark.x + 9, y - 3.7)
+            yield text(content, mark.x + 17, y, **_RIM)
+        else:
+            yield text(content, mark.x + 4, y, fill=_GREY, **_RIM)
+
+
+def _legend(top: float, events: AbstractSet[str], drawn: Sequence[str]) -> tuple[list[str], float]:
+    """Return what the colours and symbols mean that are in the picture, and where it ends."""
+    parts = [element("path", d=f"M{LEFT} {number(top - 22)}H{WIDTH - LEFT}", stroke=_RULE)]
+    x, y = float(LEFT), top
+    for kind, name in _LEGEND:
+        fill, stroke = _BARS[kind] if kind in _BARS else (_BANDS[kind], _RULE)
+        if any(f'fill="{fill}"' in part for part in drawn):
+            parts += [rect(x, y - 9, 16, 10, fill=fill, stroke=stroke), text(name, x + 22, y)]
+            x += 34 + width_of(name, SMALL)
+    x, y = float(LEFT), y + 20
+    for event in (event for event in reversed(EVENTS) if event in events):
+        parts += [symbol(event, x + 8, y - 4), text(event, x + 22, y)]
+        x += 34 + width_of(event, SMALL)
+    return parts, y

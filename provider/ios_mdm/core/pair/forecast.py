@@ -1,0 +1,291 @@
+"""Plays a pair's life forward: every event with its moment, as if an `up` ran whenever something is due."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from ios_mdm.core.pair.decision import IssueRequest, Phase, Severity
+from ios_mdm.core.pair.definition import IssueReserve
+from ios_mdm.core.pair.lifecycle import desired, foreseen
+from ios_mdm.core.pair.model import Label, ObservedPair, Role, Served, StoredVersion
+from ios_mdm.core.pair.moments import expires
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ios_mdm.core.pair.decision import Desired, Request
+    from ios_mdm.core.pair.definition import PairDefinition
+    from ios_mdm.core.pair.model import CertificateFacts
+
+__all__ = ["Alert", "Event", "ForeseenCertificate", "Life", "forecast", "foreseen_life"]
+
+_SECOND = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that will happen to a pair.
+
+    Args:
+        at: the moment, aware UTC; for ``apply-reserve`` that of the switch, lead included.
+        event: ``issue-main``, ``issue-reserve``, ``distribute``, ``apply-reserve``, ``warning``, ``critical`` or
+            ``connection-lost``.
+        reason: why, for a person.
+        certificates: ordinals of what it is about: what is issued, applied or distributed, else main.
+    """
+
+    at: datetime
+    event: str
+    reason: str
+    certificates: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForeseenCertificate:
+    """A certificate that will be issued or installed.
+
+    Args:
+        ordinal: its number in the pair.
+        came: when it comes into the pair, aware UTC.
+        not_before: start of validity, aware UTC.
+        not_after: end of validity, inclusive, aware UTC.
+        main_from: when it becomes main; None where that is after the time that was played.
+        main_until: when another one becomes main in its place; None where that does not happen.
+    """
+
+    ordinal: int
+    came: datetime
+    not_before: datetime
+    not_after: datetime
+    main_from: datetime | None = None
+    main_until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """A time during which something is wrong.
+
+    Args:
+        event: ``warning``, ``critical`` or ``connection-lost``, the worst that is told.
+        start: from when, aware UTC.
+        until: until when; the end of what was played, where it lasts.
+    """
+
+    event: str
+    start: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Life:
+    """What happens to a new pair.
+
+    Args:
+        start: the moment of the first run, aware UTC.
+        end: until when it was played.
+        events: what happens, in order.
+        certificates: what is issued or installed, by ordinal.
+        alerts: when something is wrong, in order; they do not overlap.
+    """
+
+    start: datetime
+    end: datetime
+    events: tuple[Event, ...]
+    certificates: tuple[ForeseenCertificate, ...]
+    alerts: tuple[Alert, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Run:
+    """One `up`: when it ran, the pair before it, what it wanted, and the pair that it left."""
+
+    at: datetime
+    before: ObservedPair | None
+    wanted: Desired
+    after: ObservedPair
+
+
+def forecast(definition: PairDefinition, *, start: datetime, days: int) -> tuple[Event, ...]:
+    """Return what happens to a new pair from *start* on for this number of *days*, in order.
+
+    Raises:
+        DefinitionError: At some moment the definition asks for what must not be done; the message says what.
+    """
+    return foreseen_life(definition, start=start, days=days).events
+
+
+def foreseen_life(definition: PairDefinition, *, start: datetime, days: int, every: timedelta | None = None) -> Life:
+    """Return the life of a new pair from *start* on for this number of *days*.
+
+    Args:
+        definition: what the user wants.
+        start: the moment of the first run, aware UTC, whole seconds.
+        days: for how long.
+        every: the time between two runs; None for one whenever something is due.
+
+    Raises:
+        DefinitionError: At some moment the definition asks for what must not be done; the message says what.
+    """
+    end = start + timedelta(days=days)
+    runs = tuple(_runs(definition, start, end, every))
+    told: set[tuple[int, str]] = set()
+    return Life(
+        start=start,
+        end=end,
+        events=tuple(event for run in runs for event in _events(run.before, run.wanted, run.at, told)),
+        certificates=_certificates(runs),
+        alerts=_alerts(runs, end),
+    )
+
+
+def _runs(definition: PairDefinition, start: datetime, end: datetime, every: timedelta | None) -> Iterator[_Run]:
+    """Yield every run; the server follows each of them at once."""
+    observed: ObservedPair | None = None
+    now: datetime | None = start
+    while now is not None and now <= end:
+        wanted = desired(definition, observed, now)
+        run = _Run(at=now, before=observed, wanted=wanted, after=_carried_out(observed, wanted, now))
+        yield run
+        observed = run.after
+        due = [moment for moment in _due(definition, run) if moment > now]
+        now = now + every if every is not None else min(due, default=None)
+
+
+def _certificates(runs: Sequence[_Run]) -> tuple[ForeseenCertificate, ...]:
+    """Return every certificate, with the time during which it is main."""
+    found: dict[int, ForeseenCertificate] = {}
+    for run in runs:
+        for request in run.wanted.requests:
+            facts = _facts(run.after, request.ordinal)
+            found[request.ordinal] = ForeseenCertificate(
+                ordinal=request.ordinal, came=run.at, not_before=facts.not_before, not_after=facts.not_after
+            )
+        main = run.wanted.main
+        if found[main].main_from is None:
+            found[main] = replace(found[main], main_from=run.at)
+        former = None if run.before is None or run.before.main is None else run.before.main.ordinal
+        if former is not None and former != main:
+            found[former] = replace(found[former], main_until=run.at)
+    return tuple(found.values())
+
+
+def _alerts(runs: Sequence[_Run], end: datetime) -> tuple[Alert, ...]:
+    """Return when something is wrong: what a run tells holds until the next one."""
+    found: list[Alert] = []
+    for number, run in enumerate(runs):
+        until = runs[number + 1].at if number + 1 < len(runs) else end
+        event = _worst(run.wanted)
+        if event is None or until == run.at:
+            continue
+        if found and found[-1].event == event and found[-1].until == run.at:
+            found[-1] = replace(found[-1], until=until)
+        else:
+            found.append(Alert(event=event, start=run.at, until=until))
+    return tuple(found)
+
+
+def _worst(wanted: Desired) -> str | None:
+    """Return the worst that a run tells, None where all is well."""
+    if wanted.phase is Phase.CONNECTION_LOST:
+        return "connection-lost"
+    told = {notice.severity for notice in wanted.notices}
+    return next((str(severity) for severity in (Severity.CRITICAL, Severity.WARNING) if severity in told), None)
+
+
+def _events(before: ObservedPair | None, wanted: Desired, now: datetime, told: set[tuple[int, str]]) -> Iterator[Event]:
+    """Yield what a run at *now* does and says; *told* keeps what was said of a main before."""
+    main = (wanted.main,)
+    promoted = before is not None and before.main is not None and before.main.ordinal != wanted.main
+    new = {request.ordinal for request in wanted.requests}
+    if promoted and wanted.main not in new:
+        reason = f"certificate {wanted.main} becomes main"
+        yield Event(at=now, event="apply-reserve", reason=reason, certificates=main)
+    for request in wanted.requests:
+        event = "issue-main" if request.role is Role.MAIN else "issue-reserve"
+        if isinstance(request, IssueRequest):
+            what = f"{request.validity_days} days"
+        else:
+            what = f"custom, valid to {request.offered.not_after:%Y-%m-%d}"
+        reason = f"certificate {request.ordinal}, {what}: {wanted.reason}"
+        yield Event(at=now, event=event, reason=reason, certificates=(request.ordinal,))
+    known = () if before is None else tuple(version.ordinal for version in before.versions)
+    if wanted.trusted != known:
+        names = ", ".join(str(ordinal) for ordinal in wanted.trusted)
+        reason = f"devices get the profile with the certificates {names}"
+        yield Event(at=now, event="distribute", reason=reason, certificates=wanted.trusted)
+    if wanted.phase is Phase.CONNECTION_LOST:
+        says = [("connection-lost", wanted.notices[-1].message)]
+    else:
+        severe = [notice for notice in wanted.notices if notice.severity is not Severity.NOTICE]
+        says = [(str(notice.severity), notice.message) for notice in severe]
+    for event, reason in says:
+        if (wanted.main, event) not in told:
+            told.add((wanted.main, event))
+            yield Event(at=now, event=event, reason=reason, certificates=main)
+
+
+def _carried_out(before: ObservedPair | None, wanted: Desired, now: datetime) -> ObservedPair:
+    """Return the pair as a run at *now* leaves it."""
+    versions = {version.ordinal: version for version in (before.versions if before is not None else ())}
+    for request in wanted.requests:
+        versions[request.ordinal] = StoredVersion(
+            version_id=str(request.ordinal),
+            ordinal=request.ordinal,
+            labels=frozenset(),
+            facts=_foreseen(request, now),
+            role=request.role,
+        )
+    kept = []
+    for ordinal in wanted.trusted:
+        is_main, is_reserve = ordinal == wanted.main, ordinal == wanted.reserve
+        label = Label.MAIN if is_main else Label.RESERVE if is_reserve else Label.FORMER
+        role = Role.RESERVE if is_reserve else Role.MAIN
+        kept.append(replace(versions[ordinal], labels=frozenset({label}), role=role))
+    asked = (request.generation for request in wanted.requests if request.role is Role.MAIN)
+    main = versions[wanted.main].facts
+    assert main is not None  # noqa: S101 - every certificate of a forecast is foreseen
+    came = wanted.reserve in {request.ordinal for request in wanted.requests}
+    highest = max([before.highest_ordinal if before is not None else 0, *wanted.trusted])
+    return ObservedPair(
+        owner="forecast",
+        highest_ordinal=highest,
+        recorded_ordinal=highest,
+        main_generation=next(asked, None if before is None else before.main_generation),
+        reserve_since=now if came else None if before is None else before.reserve_since,
+        versions=tuple(kept),
+        served=(Served(endpoint="", sha256=main.sha256),),
+    )
+
+
+def _foreseen(request: Request, now: datetime) -> CertificateFacts:
+    """Return the facts of a certificate that comes at *now*, with a digest of its own: by it a server is told from."""
+    facts = foreseen(request, now)
+    return facts if facts.sha256 else replace(facts, sha256=f"{request.ordinal:064x}")
+
+
+def _due(definition: PairDefinition, run: _Run) -> Iterator[datetime]:
+    """Yield the moments at which the next run may decide otherwise."""
+    observed, wanted = run.after, run.wanted
+    if wanted.apply_at is None and wanted.reserve is not None:
+        # The reserve has just come, and its dates are known only now: look again at once.
+        yield run.at + _SECOND
+    if wanted.apply_at is not None:
+        yield wanted.apply_at
+    main = _facts(observed, wanted.main)
+    reserve = definition.reserve or IssueReserve()
+    if isinstance(reserve, IssueReserve):
+        yield expires(main) - timedelta(days=reserve.before_days)
+    yield expires(main) - timedelta(days=definition.warn_days)
+    for version in observed.versions:
+        if version.facts is not None:
+            yield version.facts.not_before
+            yield expires(version.facts)
+
+
+def _facts(observed: ObservedPair, ordinal: int) -> CertificateFacts:
+    version = observed.numbered(ordinal)
+    assert version is not None  # noqa: S101 - it was carried out just before
+    assert version.facts is not None  # noqa: S101 - the same
+    return version.facts

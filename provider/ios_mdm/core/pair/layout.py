@@ -1,0 +1,173 @@
+"""How a pair lies in its secret: version ids, tags. A storage format: ``tests/core/pair/test_layout.py`` freezes it.
+
+Public facts are kept one tag per version id, because tags belong to the secret: facts per slot would go stale when a
+schedule moves a label. AWS's limits (50 tags, 256 characters, a small alphabet) hold for everything made here.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+from uuid import UUID, uuid5
+
+from ios_mdm.core.pair.model import CertificateFacts, ObservedPair, Role, Source, StoredVersion
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ios_mdm.core.pair.model import SecretDescription
+
+__all__ = [
+    "ADDRESS_TAG",
+    "HIGHEST_TAG",
+    "MAIN_GENERATION_TAG",
+    "OWNER_TAG",
+    "PROMOTED_TAG",
+    "REPLACED_TAG",
+    "RESERVE_SINCE_TAG",
+    "SENT_TAG",
+    "facts_tag",
+    "facts_value",
+    "moment_value",
+    "observed_pair",
+    "sent_value",
+    "version_id",
+]
+
+OWNER_TAG = "ios-mdm:owner"
+ADDRESS_TAG = "ios-mdm:address"
+HIGHEST_TAG = "ios-mdm:highest-ordinal"
+MAIN_GENERATION_TAG = "ios-mdm:main-generation"
+PROMOTED_TAG = "ios-mdm:promoted"
+REPLACED_TAG = "ios-mdm:replaced"
+RESERVE_SINCE_TAG = "ios-mdm:reserve-since"
+SENT_TAG = "ios-mdm:sent"
+_FACTS_PREFIX = "ios-mdm:certificate:"
+
+_NAMESPACE = UUID("6d0a9f2e-6c0c-5d0c-9a3b-5f6d64d2f1a7")
+_SEARCHED_ORDINALS = 512
+"""How far version ids are tried when the tag with the highest ordinal is lost: four centuries of yearly renewal."""
+_AHEAD = 4
+"""Ordinals that a crash can leave unrecorded are the ones just above the recorded; a few more cost nothing."""
+
+_FACTS = re.compile(
+    r"n=(?P<ordinal>[1-9][0-9]{0,5}) source=(?P<source>issued|installed) "
+    r"(?:generation=(?P<generation>[1-9][0-9]{0,8})|chain=(?P<chain>[0-9a-f]{16})) "
+    r"role=(?P<role>main|reserve|deleted) notBefore=(?P<not_before>\S{16}) notAfter=(?P<not_after>\S{16}) "
+    r"sha256=(?P<sha256>[0-9a-f]{64}) root=(?P<root>[0-9a-f]{64})"
+)
+
+
+def version_id(secret_name: str, ordinal: int) -> str:
+    """Return the version id of the certificate *ordinal*: also the ClientRequestToken that makes its put idempotent."""
+    return str(uuid5(uuid5(_NAMESPACE, secret_name), str(ordinal)))
+
+
+def facts_tag(version: str) -> str:
+    """Return the key of the tag that carries the facts of this version id."""
+    return _FACTS_PREFIX + version
+
+
+def facts_value(facts: CertificateFacts, role: Role) -> str:
+    """Return the tag's value, at most 256 characters; :func:`observed_pair` reads it back.
+
+    A custom certificate has its chain's digest where an issued one has the generation that it answers.
+    """
+    which = f"chain={facts.chain}" if facts.chain else f"generation={facts.generation}"
+    return (
+        f"n={facts.ordinal} source={facts.source} {which} role={role} "
+        f"notBefore={_text(facts.not_before)} notAfter={_text(facts.not_after)} "
+        f"sha256={facts.sha256} root={facts.root}"
+    )
+
+
+def observed_pair(
+    secret_name: str, description: SecretDescription, all_version_ids: Iterable[str] = ()
+) -> ObservedPair:
+    """Read a secret's description as the pair that it holds.
+
+    Args:
+        secret_name: of the secret.
+        description: what DescribeSecret tells.
+        all_version_ids: every version id, where the tags alone do not tell the highest ordinal.
+    """
+    tags = description.tags
+    recorded = _number(tags.get(HIGHEST_TAG))
+    tagged = {key.removeprefix(_FACTS_PREFIX) for key in tags if key.startswith(_FACTS_PREFIX)}
+    reach = recorded + _AHEAD if recorded else _SEARCHED_ORDINALS
+    ordinals = {version_id(secret_name, ordinal): ordinal for ordinal in range(1, reach + 1)}
+    versions = []
+    for version in sorted(tagged | set(description.labels)):
+        ordinal = ordinals.get(version)
+        facts, role = _facts(tags.get(facts_tag(version), ""), ordinal)
+        labels = description.labels.get(version, frozenset())
+        versions.append(StoredVersion(version_id=version, ordinal=ordinal, labels=labels, facts=facts, role=role))
+    seen = [ordinals[version] for version in {*tagged, *description.labels, *all_version_ids} if version in ordinals]
+    return ObservedPair(
+        owner=tags.get(OWNER_TAG),
+        host=tags.get(ADDRESS_TAG),
+        highest_ordinal=max([recorded, *seen]),
+        recorded_ordinal=recorded,
+        main_generation=_number(tags.get(MAIN_GENERATION_TAG)) or None,
+        promoted=_number(tags.get(PROMOTED_TAG)) or None,
+        replaced=tags.get(REPLACED_TAG),
+        sent=frozenset(_number(word) for word in tags.get(SENT_TAG, "").split()) - {0},
+        reserve_since=_since(tags.get(RESERVE_SINCE_TAG)),
+        versions=tuple(sorted(versions, key=lambda version: (version.ordinal or 0, version.version_id))),
+        tags=dict(tags),
+        deleted=description.deleted_at is not None,
+        arn=description.arn,
+        kms_key=description.kms_key,
+    )
+
+
+def _facts(value: str, ordinal: int | None) -> tuple[CertificateFacts | None, Role | None]:
+    """Read a facts tag; one that is damaged, or that names another certificate, counts as missing."""
+    found = _FACTS.fullmatch(value)
+    if found is None or int(found["ordinal"]) != ordinal:
+        return None, None
+    try:
+        not_before, not_after = _moment(found["not_before"]), _moment(found["not_after"])
+    except ValueError:
+        return None, None
+    facts = CertificateFacts(
+        ordinal=ordinal,
+        source=Source(found["source"]),
+        generation=int(found["generation"] or 1),
+        not_before=not_before,
+        not_after=not_after,
+        sha256=found["sha256"],
+        root=found["root"],
+        chain=found["chain"] or "",
+    )
+    return facts, Role(found["role"])
+
+
+def sent_value(ordinals: Iterable[int]) -> str:
+    """Return the value of the tag that names the certificates in the profile that was queued last."""
+    return " ".join(str(ordinal) for ordinal in sorted(ordinals))
+
+
+def moment_value(moment: datetime) -> str:
+    """Return a tag's value that is a moment."""
+    return _text(moment)
+
+
+def _since(text: str | None) -> datetime | None:
+    try:
+        return None if text is None else _moment(text)
+    except ValueError:
+        return None
+
+
+def _number(text: str | None) -> int:
+    return int(text) if text is not None and re.fullmatch(r"[1-9][0-9]{0,8}", text) else 0
+
+
+def _text(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
+
+
+def _moment(text: str) -> datetime:
+    return datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)

@@ -1,0 +1,328 @@
+"""What a pair should be: pure decisions from a definition, what was observed, and the moment.
+
+:func:`desired` says *what should be* and *why*; ``core.policies`` holds the rules, ``core.steps`` turns the decision
+into effects, one at a time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from ios_mdm.core.pair import policies
+from ios_mdm.core.pair.decision import Desired, InstallRequest, IssueRequest, Notice, Phase, Severity
+from ios_mdm.core.pair.definition import AfterDays, At, InstallMain, InstallReserve, IssueReserve, NoReserve
+from ios_mdm.core.pair.model import CertificateFacts, Label, ObservedPair, Role, Source
+from ios_mdm.core.pair.moments import BACKDATED, expires, longest_validity_days
+from ios_mdm.core.pair.situation import Situation, begun_main, waiting_reserve
+from ios_mdm.errors import DefinitionError
+
+if TYPE_CHECKING:
+    from ios_mdm.core.pair.decision import Request
+    from ios_mdm.core.pair.definition import ApplyMoment, PairDefinition
+    from ios_mdm.core.pair.model import StoredVersion
+
+__all__ = ["MOST_EXPIRED_FORMERS", "desired", "foreseen"]
+
+MOST_EXPIRED_FORMERS = 5
+"""Former mains that have expired and were not seen to be replaced; each keeps a tag, and AWS allows 50."""
+
+
+def desired(definition: PairDefinition, observed: ObservedPair | None, now: datetime) -> Desired:
+    """Return what the pair should be at *now*.
+
+    Args:
+        definition: what the user wants.
+        observed: the pair as it is, None where there is none yet.
+        now: aware UTC, whole seconds.
+
+    Raises:
+        DefinitionError: The definition asks for what must not be done to this pair; the message says what is allowed.
+    """
+    observed = observed or ObservedPair()
+    main = observed.main
+    if main is None or _only_created(observed):
+        # Everything is yet to be issued, or was begun by a run that crashed.
+        if definition.replace_main and definition.confirm_main is None:
+            raise DefinitionError("main.replaceNow: there is no main yet that could be replaced: remove it")
+        return _with_new_main(definition, observed, now, None)
+    if main.ordinal is None:
+        raise DefinitionError(
+            f"AWSCURRENT is on version {main.version_id}, which is no certificate of this pair: move it back onto "
+            "one with `aws secretsmanager update-secret-version-stage`, then run again"
+        )
+    if main.facts is None:
+        return _unknown(definition, observed, main.ordinal, now)
+    return _of_a_pair(
+        Situation(
+            definition=definition,
+            observed=observed,
+            now=now,
+            main=main.facts,
+            reserve=waiting_reserve(observed),
+        )
+    )
+
+
+def _only_created(observed: ObservedPair) -> bool:
+    """Return whether our secret was created and no certificate has been in a slot yet, whatever AWSCURRENT is on.
+
+    An emulator gives a new secret an empty version; a run that died just then must not stop the next one. A
+    certificate that was once in a slot and lost its label is different: devices know it, and nothing replaces it (R32).
+    """
+    ours = [version for version in observed.versions if version.ordinal is not None]
+    only_begun = all(version.labels == {Label.STAGED} for version in ours) if ours else observed.highest_ordinal == 0
+    return observed.owner is not None and only_begun
+
+
+def _unknown(definition: PairDefinition, observed: ObservedPair, main: int, now: datetime) -> Desired:
+    """Keep everything as it is while main's facts are lost: they are written again first, then decided on."""
+    reserve = observed.reserve
+    phase = Phase.STEADY if reserve is None else Phase.OVERLAP
+    return Desired(
+        phase=phase,
+        main=main,
+        reserve=None if reserve is None else reserve.ordinal,
+        formers=_formers(observed, main, now),
+        requests=(),
+        reason=_reason(definition, phase, Source.ISSUED),
+        apply_at=None,
+    )
+
+
+def _of_a_pair(found: Situation) -> Desired:
+    """Decide for a pair that has a main."""
+    _refuse(policies.first_answer(policies.REFUSALS, found))
+    if found.now < expires(found.main) or found.definition.replace_main:
+        _refuse(policies.main_not_replaced(found))
+    # First: AWS may have begun to act on the schedule, and a reserve that is deleted meanwhile would become main.
+    promotion = policies.first_answer(policies.PROMOTIONS, found)
+    if promotion is not None:
+        assert found.reserve is not None  # noqa: S101 - no policy promotes a reserve that is not there,
+        assert found.reserve.facts is not None  # noqa: S101 - or whose dates are not known
+        # The cycle starts again from the new main's dates (R12).
+        return _decided(replace(found, main=found.reserve.facts, reserve=None), (promotion,))
+    dismissal = policies.first_answer(policies.DISMISSALS, found) if found.reserve is not None else None
+    told = () if dismissal is None or dismissal.severity is Severity.NOTICE else (dismissal,)
+    if dismissal is not None:
+        found = replace(found, reserve=None)
+        if found.now < expires(found.main):
+            # What main.install offers may be the very certificate that goes.
+            _refuse(policies.main_not_replaced(found))
+    if found.now >= expires(found.main):
+        return _after_expiry(found, told)
+    replacement = policies.main_is_replaced(found) or policies.main_gets_another_chain(found)
+    if replacement is not None:
+        wanted = _with_new_main(
+            definition=found.definition, observed=found.observed, now=found.now, reserve=found.reserve
+        )
+        return replace(wanted, notices=(*told, replacement, *wanted.notices))
+    return _decided(found, told)
+
+
+def _decided(at: Situation, told: tuple[Notice, ...], requests: tuple[Request, ...] = ()) -> Desired:
+    """Decide about the reserve of a main that stays: the one that waits, a new one, or none."""
+    reserve = None if at.reserve is None else at.reserve.ordinal
+    wanted = at.requested
+    issue = policies.first_answer(policies.ISSUES, at)
+    reserve_at = None
+    if issue is not None and isinstance(wanted, IssueReserve):
+        reserve = _reserve_ordinal(at)
+        request = _reserve_request(at.definition, wanted, reserve, longest_validity_days(at.main))
+        shorter = policies.successors_inherit(at, request.validity_days)
+        told = told if shorter is None else (*told, shorter)
+        requests = (*requests, request)
+    elif issue is not None and isinstance(wanted, InstallReserve):
+        reserve = _reserve_ordinal(at)
+        requests = (*requests, InstallRequest(ordinal=reserve, role=Role.RESERVE, offered=wanted.offered))
+    elif reserve is None and at.main.source is Source.ISSUED and isinstance(wanted, IssueReserve):
+        reserve_at = expires(at.main) - timedelta(days=wanted.before_days)
+    phase = _phase(at, reserve)
+    return Desired(
+        phase=phase,
+        main=at.main.ordinal,
+        reserve=reserve,
+        formers=_formers(at.observed, at.main.ordinal, at.now),
+        requests=requests,
+        reason=_reason(at.definition, phase, at.main.source),
+        apply_at=at.apply_at,
+        reserve_at=reserve_at,
+        notices=(*told, *policies.all_answers(policies.WARNINGS, at)),
+    )
+
+
+def _with_new_main(
+    definition: PairDefinition, observed: ObservedPair, now: datetime, reserve: StoredVersion | None
+) -> Desired:
+    """Decide for a pair whose main is yet to be issued; *reserve* is one that stays.
+
+    What follows from the dates that main will have is decided with it: else a preview would promise less than the
+    run does.
+    """
+    ordinal = begun_main(definition, observed, now) or observed.highest_ordinal + 1
+    request: Request
+    if isinstance(definition.main, InstallMain):
+        request = InstallRequest(ordinal=ordinal, role=Role.MAIN, offered=definition.main.offered)
+    else:
+        request = IssueRequest(
+            ordinal=ordinal,
+            role=Role.MAIN,
+            key=definition.main.key,
+            validity_days=definition.main.validity_days,
+            generation=definition.main.generation,
+        )
+    stored = observed.numbered(request.ordinal)
+    main = foreseen(request, now) if stored is None or stored.facts is None else stored.facts
+    at = Situation(definition=definition, observed=observed, now=now, main=main, reserve=reserve)
+    _refuse(policies.one_certificate_has_one_chain(at))
+    useless = policies.it_comes_to_nothing(at)
+    if useless is not None:
+        return _decided(replace(at, reserve=None), (useless,), (request,))
+    return _decided(at, (), (request,))
+
+
+def _after_expiry(at: Situation, told: tuple[Notice, ...]) -> Desired:
+    """Decide for a pair whose main has expired and that has no reserve to promote (R13)."""
+    if policies.new_main_asked(at) is not None:
+        wanted = _with_new_main(at.definition, at.observed, at.now, at.reserve)
+        return replace(wanted, notices=(*told, *wanted.notices, policies.reinstall()))
+    held = at.reserve is not None
+    expired = f"main expired on {at.main.not_after:%Y-%m-%d %H:%M} UTC and "
+    if not held:
+        lost = f"{expired}there is no reserve to promote: raise main.issue.generation to {at.answered_main + 1} to get "
+        lost += "a new main, or install one"
+        told = (*told, Notice(reason="lost", severity=Severity.CRITICAL, message=lost, due=expires(at.main)))
+        told = (*told, policies.reinstall())
+    phase = Phase.OVERDUE if held else Phase.CONNECTION_LOST
+    return Desired(
+        phase=phase,
+        main=at.main.ordinal,
+        reserve=None if at.reserve is None else at.reserve.ordinal,
+        formers=_formers(at.observed, at.main.ordinal, at.now),
+        requests=(),
+        reason=_reason(at.definition, phase, at.main.source),
+        apply_at=at.apply_at,
+        notices=(*policies.all_answers(policies.WARNINGS, at), *told),
+    )
+
+
+def _phase(at: Situation, reserve: int | None) -> Phase:
+    if reserve is None:
+        return Phase.EXPIRING if at.now >= at.window else Phase.STEADY
+    return Phase.OVERDUE if at.apply_at is not None and at.now >= at.apply_at else Phase.OVERLAP
+
+
+def _formers(observed: ObservedPair, main: int, now: datetime) -> tuple[int, ...]:
+    """Return the former mains that devices still need (R17).
+
+    Until they have expired, and the server was seen to have another one.
+    """
+    kept: list[int] = []
+    expired: list[int] = []
+    for version in observed.versions:
+        former = version.former or Label.MAIN in version.labels
+        if version.ordinal in {None, main} or version.facts is None or not former:
+            continue
+        # An operator can have promoted one that was being deleted: then it was main after all.
+        if version.role is Role.DELETED and (Label.FORMER not in version.labels or now >= expires(version.facts)):
+            continue
+        if now < expires(version.facts):
+            kept.append(version.facts.ordinal)
+        elif not _seen_to_be_replaced(observed, version.facts.ordinal, main):
+            expired.append(version.facts.ordinal)
+    return tuple(sorted((*kept, *expired[-MOST_EXPIRED_FORMERS:])))
+
+
+def _seen_to_be_replaced(observed: ObservedPair, former: int, main: int) -> bool:
+    """Return whether every endpoint that was seen presents main, or what came after *former*."""
+    ordinals = {version.facts.sha256: version.facts.ordinal for version in observed.versions if version.facts}
+    seen = [ordinals.get(one.sha256, 0) for one in observed.served if one.sha256 is not None]
+    return bool(seen) and all(ordinal == main or ordinal > former for ordinal in seen)
+
+
+def _reserve_ordinal(at: Situation) -> int:
+    """Return the number of the reserve that is issued now: that of one that was begun, else a new one."""
+    started = at.begun_reserve
+    if started is not None and started != at.main.ordinal:
+        return started
+    return max(at.main.ordinal, at.observed.highest_ordinal) + 1
+
+
+def _reserve_request(definition: PairDefinition, wanted: IssueReserve, ordinal: int, bound: int) -> IssueRequest:
+    """Return the request for a reserve that is valid for at most *bound* days, main's own validity (R8)."""
+    days = bound if wanted.validity_days is None else wanted.validity_days
+    if days > bound:
+        raise DefinitionError(
+            f"reserve.issue.validityDays is {days}, but the validity of a reserve must not exceed main's, which is "
+            f"{bound} days: set it to {bound} or less, or leave it out (R8)"
+        )
+    return IssueRequest(
+        ordinal=ordinal,
+        role=Role.RESERVE,
+        key=wanted.key or definition.issue.key,
+        validity_days=days,
+        generation=wanted.generation,
+    )
+
+
+def _reason(definition: PairDefinition, phase: Phase, main: Source) -> str:
+    """Return why the pair should be in this phase, without a date or a number: equal as long as the phase is right.
+
+    It is stored and compared at every run, so what it says must not change by being carried out.
+    """
+    wanted = definition.reserve or IssueReserve()
+    if phase is Phase.CONNECTION_LOST:
+        return "main has expired and there is no reserve"
+    if isinstance(wanted, NoReserve):
+        return "the definition wants no reserve"
+    if phase in {Phase.STEADY, Phase.EXPIRING}:
+        if main is Source.INSTALLED:
+            return "main is a custom certificate and no reserve is installed"
+        if isinstance(wanted, InstallReserve):
+            return "what the definition offers as the reserve was applied already"
+        return f"a reserve is issued {wanted.before_days} days before main expires"
+    came = "installed" if isinstance(wanted, InstallReserve) else "issued"
+    return _apply_reason(wanted.apply, definition.promotion.lead_minutes, came) + (
+        "; promotion is on hold" if definition.promotion.hold else ""
+    )
+
+
+def _apply_reason(apply: ApplyMoment, lead_minutes: int, came: str) -> str:
+    match apply:
+        case AfterDays(days=days):
+            return f"the reserve becomes main {days} days after it was {came}"
+        case At(moment=moment):
+            return f"the reserve becomes main at {moment:%Y-%m-%d %H:%M} UTC"
+        case _:
+            lead = f"{lead_minutes} minutes before" if lead_minutes else "when"
+            return f"the reserve becomes main {lead} main expires"
+
+
+def _refuse(answer: Notice | None) -> None:
+    if answer is not None:
+        raise DefinitionError(answer.message)
+
+
+def foreseen(request: Request, now: datetime) -> CertificateFacts:
+    """Return the facts that a certificate will have; of one that is issued at *now*, but for its digests."""
+    if isinstance(request, InstallRequest):
+        return CertificateFacts(
+            ordinal=request.ordinal,
+            source=Source.INSTALLED,
+            generation=request.generation,
+            not_before=request.offered.not_before,
+            not_after=request.offered.not_after,
+            sha256=request.offered.sha256,
+            root=request.offered.root,
+            chain=request.offered.chain,
+        )
+    return CertificateFacts(
+        ordinal=request.ordinal,
+        source=Source.ISSUED,
+        generation=request.generation,
+        not_before=now - BACKDATED,
+        not_after=now - BACKDATED + timedelta(days=request.validity_days, seconds=-1),
+        sha256="",
+        root="",
+    )

@@ -1,0 +1,124 @@
+"""Whether main is replaced: only a request that names it takes the place of one that works (R13, R32)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ios_mdm.core.pair.decision import Notice, Severity
+from ios_mdm.core.pair.definition import InstallMain, IssueMain
+from ios_mdm.core.pair.model import Label, Role
+from ios_mdm.core.pair.policies.answers import digits, refusal
+
+if TYPE_CHECKING:
+    from ios_mdm.core.pair.situation import Situation
+
+__all__ = [
+    "main_gets_another_chain",
+    "main_is_replaced",
+    "main_not_replaced",
+    "new_main_asked",
+    "reinstall",
+]
+
+
+def main_not_replaced(at: Situation) -> Notice | None:
+    """R13, R32: while main works it is followed by its reserve, or replaced on a request that names it."""
+    wanted = at.definition.main
+    if at.definition.replace_main:
+        return _refused_replacement(at)
+    if isinstance(wanted, InstallMain):
+        if not at.is_new(wanted.offered):
+            return None
+        if wanted.offered.sha256 == at.main.sha256:
+            return refusal(
+                "another-root",
+                f"main.install offers certificate {at.main.ordinal}, which is main, under another root, and devices "
+                f"trust it by the one that it has: put the former chain back into the file. {_how_to_replace(at)}",
+            )
+        return refusal(
+            "main-is-valid",
+            f"main.install offers the certificate {wanted.offered.sha256}, but main is certificate {at.main.ordinal} "
+            f"and valid until {at.main.not_after:%Y-%m-%d %H:%M} UTC. Install it as the reserve: devices then trust it "
+            f"before the switch. {_how_to_replace(at)}",
+        )
+    if wanted.generation == at.answered_main:
+        return None
+    return refusal(
+        "main-is-valid",
+        f"main.issue.generation is {wanted.generation}, but main is valid and answers generation {at.answered_main}: "
+        f"set it back to {at.answered_main}. A working main is only followed by its reserve; to get there sooner, "
+        "issue a reserve now and apply it after few days",
+    )
+
+
+def _refused_replacement(at: Situation) -> Notice | None:
+    confirmed = digits(at.definition.confirm_main)
+    wanted = at.definition.main
+    done = isinstance(wanted, InstallMain) and not at.is_new(wanted.offered)
+    if done or confirmed in {at.main.sha256, at.observed.replaced} or at.was_main(confirmed):
+        return None
+    return refusal(
+        "unconfirmed-main", f"main.replaceNow is set, and main.confirm does not name main. {_how_to_replace(at)}"
+    )
+
+
+def _how_to_replace(at: Situation) -> str:
+    offered = at.definition.main.offered if isinstance(at.definition.main, InstallMain) else None
+    same_root = offered is not None and offered.root == at.main.root
+    count = at.definition.devices
+    devices = "no device trusts" if count is None else f"none of the {count} devices trusts"
+    trust = "devices trust its root already" if same_root else f"{devices} it before it has the next profile"
+    return (
+        f"To replace certificate {at.main.ordinal} at once ({trust}), set `main.replaceNow: true` and "
+        f"`main.confirm: {at.main.sha256}`"
+    )
+
+
+def main_is_replaced(at: Situation) -> Notice | None:
+    """R32: `main.replaceNow` with the fingerprint of the main that goes; once it has gone, it asks for nothing."""
+    confirmed = digits(at.definition.confirm_main)
+    if not at.definition.replace_main or confirmed != at.main.sha256:
+        return None
+    if isinstance(at.definition.main, InstallMain) and not at.is_new(at.definition.main.offered):
+        return None
+    return Notice(
+        reason="replaced",
+        severity=Severity.CRITICAL,
+        message=f"certificate {at.main.ordinal} is replaced at once: a device that has not got the next profile when "
+        "the server changes loses its connection"
+        + ("" if at.definition.devices is None else f"; {at.definition.devices} devices need it"),
+    )
+
+
+def main_gets_another_chain(at: Situation) -> Notice | None:
+    """R20: a CA renewed what is between the certificate and its root. Certificate, key and root stay, and so trust."""
+    wanted = at.definition.main
+    if not isinstance(wanted, InstallMain) or not at.is_rechained(wanted.offered, at.main):
+        return None
+    return Notice(
+        reason="another-chain",
+        severity=Severity.NOTICE,
+        message=f"the chain of certificate {at.main.ordinal} has changed: it is installed anew with the same key, and "
+        "devices trust it as before",
+    )
+
+
+def new_main_asked(at: Situation) -> Notice | None:
+    """R13: an expired main without a successor is replaced only on request, or where a run had begun to."""
+    staged = at.observed.holder(Label.STAGED)
+    started = at.begun_main is not None and staged is not None and staged.role is Role.MAIN
+    wanted = at.definition.main
+    asked = wanted.generation > at.answered_main if isinstance(wanted, IssueMain) else at.is_new(wanted.offered)
+    if not asked and not started:
+        return None
+    return Notice(reason="new-main", severity=Severity.NOTICE, message="another main is asked for")
+
+
+def reinstall() -> Notice:
+    """R13: what a lost connection means for the devices."""
+    return Notice(
+        reason="reinstall",
+        severity=Severity.CRITICAL,
+        message="no device trusts a certificate that it has never seen: every device must get its management profile "
+        "reinstalled (R13)",
+    )

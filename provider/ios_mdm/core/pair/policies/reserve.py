@@ -1,0 +1,274 @@
+"""Why the reserve is issued, goes, or becomes main."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from ios_mdm.core.pair.decision import Notice, Severity
+from ios_mdm.core.pair.definition import InstallMain, InstallReserve, IssueReserve, NoReserve, When
+from ios_mdm.core.pair.model import Source
+from ios_mdm.core.pair.moments import BACKDATED, apply_moment, expires, longest_validity_days, valid_at
+from ios_mdm.core.pair.policies.answers import Policy, digits, first_answer, refusal
+
+if TYPE_CHECKING:
+    from ios_mdm.core.pair.situation import Situation
+
+__all__ = [
+    "DISMISSALS",
+    "ISSUES",
+    "PROMOTIONS",
+    "REFUSALS",
+    "another_is_offered",
+    "another_is_wanted",
+    "custom_main_gets_no_issued_reserve",
+    "deletion_is_confirmed",
+    "generation_is_only_raised",
+    "it_comes_to_nothing",
+    "it_gets_another_chain",
+    "it_has_expired",
+    "its_moment_has_come",
+    "main_expires_soon",
+    "none_is_wanted",
+    "one_certificate_has_one_chain",
+    "one_is_held_at_all_times",
+    "one_is_offered",
+    "successors_inherit",
+]
+
+
+# What must not be done. An answer refuses the definition.
+
+
+def custom_main_gets_no_issued_reserve(at: Situation) -> Notice | None:
+    """R4: beside a custom main a reserve is never issued, and asking for one is an error."""
+    if at.main.source is not Source.INSTALLED or not isinstance(at.definition.reserve, IssueReserve):
+        return None
+    return refusal(
+        "custom-main",
+        "reserve.issue asks for an issued reserve, but main is a custom certificate: a reserve is never issued for "
+        "it. Remove reserve.issue, and install a custom reserve (R4)",
+    )
+
+
+def one_certificate_has_one_chain(at: Situation) -> Notice | None:
+    """R20: both files may hold one certificate, the reserve that became main; then they agree on what is above it."""
+    main, reserve = at.definition.main, at.definition.reserve
+    if not isinstance(main, InstallMain) or not isinstance(reserve, InstallReserve):
+        return None
+    one, other = main.offered, reserve.offered
+    if one.sha256 != other.sha256 or one.chain == other.chain or "" in {one.chain, other.chain}:
+        return None
+    return refusal(
+        "two-chains",
+        f"main.install and reserve.install hold the same certificate, {one.sha256}, with different chains: name the "
+        "same file under both, or take reserve.install out",
+    )
+
+
+def generation_is_only_raised(at: Situation) -> Notice | None:
+    """R10: a lowered request counter is a mistake, not a wish."""
+    wanted = at.definition.reserve
+    if not isinstance(wanted, IssueReserve) or at.reserve is None or at.reserve.facts is None:
+        return None
+    has = at.reserve.facts.generation
+    if wanted.generation >= has or at.now >= expires(at.reserve.facts):
+        return None
+    return refusal(
+        "generation-lowered",
+        f"reserve.issue.generation is {wanted.generation}, but the reserve is of generation {has}: a generation is "
+        f"only raised, so set it to {has}, or to {has + 1} for another reserve",
+    )
+
+
+def deletion_is_confirmed(at: Situation) -> Notice | None:
+    """R10, R32: inside the warning window a reserve goes only with its fingerprint."""
+    if at.reserve is None or at.reserve.facts is None or at.now < at.window:
+        return None
+    wish = first_answer((none_is_wanted, another_is_wanted, another_is_offered), at)
+    expired = at.now >= expires(at.reserve.facts)
+    if wish is None or expired or digits(at.definition.confirm) == at.reserve.facts.sha256:
+        return None
+    return refusal(
+        "unconfirmed",
+        f"main expires on {expires(at.main):%Y-%m-%d} and certificate {at.reserve.ordinal} is its reserve; "
+        f"{wish.message}. If that is meant, add to the definition `reserve.confirm: {at.reserve.facts.sha256}` (R10)",
+    )
+
+
+REFUSALS: tuple[Policy, ...] = (
+    custom_main_gets_no_issued_reserve,
+    one_certificate_has_one_chain,
+    generation_is_only_raised,
+    deletion_is_confirmed,
+)
+
+
+# Why the waiting reserve goes.
+
+
+def it_has_expired(at: Situation) -> Notice | None:
+    """R32: a reserve that is not valid any more is of no use."""
+    if at.reserve is None or at.reserve.facts is None or at.now < expires(at.reserve.facts):
+        return None
+    return Notice(
+        reason="reserve-expired",
+        severity=Severity.WARNING,
+        message=f"the reserve, certificate {at.reserve.ordinal}, has expired and is replaced",
+    )
+
+
+def it_comes_to_nothing(at: Situation) -> Notice | None:
+    """R3, R32: one that expires before it is applied goes when another one comes, which will be there in time."""
+    wanted = at.requested
+    if not at.comes_to_nothing or at.reserve is None or not isinstance(wanted, IssueReserve):
+        return None
+    if first_answer((one_is_held_at_all_times, main_expires_soon), replace(at, reserve=None)) is None:
+        return None
+    days = wanted.validity_days or longest_validity_days(at.main)
+    lead = timedelta(minutes=at.definition.promotion.lead_minutes)
+    if at.now - BACKDATED + timedelta(days=days) <= apply_moment(wanted.apply, lead, at.main, at.main, came=at.now):
+        return None  # the next one would be no better
+    return Notice(
+        reason="reserve-too-short",
+        severity=Severity.WARNING,
+        message=f"the reserve, certificate {at.reserve.ordinal}, expires before it would become main, and is replaced",
+    )
+
+
+def none_is_wanted(at: Situation) -> Notice | None:
+    """R10: `none: true`, and nothing else, deletes without a successor."""
+    if not isinstance(at.definition.reserve, NoReserve):
+        return None
+    return Notice(reason="none-wanted", severity=Severity.NOTICE, message="reserve.none deletes it")
+
+
+def another_is_wanted(at: Situation) -> Notice | None:
+    """R10: a raised generation deletes and issues in one run."""
+    wanted = at.definition.reserve
+    if not isinstance(wanted, IssueReserve) or at.reserve is None or at.reserve.facts is None:
+        return None
+    if wanted.generation <= at.reserve.facts.generation:
+        return None
+    return Notice(
+        reason="another-wanted",
+        severity=Severity.NOTICE,
+        message="a raised reserve.issue.generation replaces it",
+    )
+
+
+def another_is_offered(at: Situation) -> Notice | None:
+    """R10: another custom certificate takes the place of the reserve."""
+    wanted = at.definition.reserve
+    if not isinstance(wanted, InstallReserve) or at.reserve is None or at.reserve.facts is None:
+        return None
+    if not at.is_new(wanted.offered):
+        return None
+    return Notice(
+        reason="another-offered",
+        severity=Severity.NOTICE,
+        message=f"reserve.install replaces it by {wanted.offered.sha256}",
+    )
+
+
+def it_gets_another_chain(at: Situation) -> Notice | None:
+    """R20: the same for the reserve; R10's confirmation is not asked for, since the certificate stays."""
+    wanted = at.definition.reserve
+    if not isinstance(wanted, InstallReserve) or at.reserve is None or at.reserve.facts is None:
+        return None
+    if not at.is_rechained(wanted.offered, at.reserve.facts):
+        return None
+    return Notice(
+        reason="another-chain",
+        severity=Severity.NOTICE,
+        message=f"the chain of certificate {at.reserve.ordinal} has changed: it is installed anew with the same key",
+    )
+
+
+DISMISSALS: tuple[Policy, ...] = (
+    it_has_expired,
+    it_comes_to_nothing,
+    none_is_wanted,
+    another_is_wanted,
+    another_is_offered,
+    it_gets_another_chain,
+)
+
+
+# Why the waiting reserve becomes main now.
+
+
+def its_moment_has_come(at: Situation) -> Notice | None:
+    """R6, R7, R11, R15, R32: at its apply moment, if it is valid, was sent to the devices, and nothing is on hold.
+
+    Once main has expired, a reserve that no device has seen is better than none.
+    """
+    if at.unsent and at.now < expires(at.main):
+        return None
+    if not at.is_due or at.definition.promotion.hold or at.reserve is None or at.reserve.facts is None:
+        return None
+    if not valid_at(at.reserve.facts, at.now):
+        return None
+    return Notice(
+        reason="due",
+        severity=Severity.NOTICE,
+        message=f"certificate {at.reserve.ordinal} becomes main: its apply moment, {at.apply_at:%Y-%m-%d %H:%M} UTC, "
+        "has come",
+    )
+
+
+PROMOTIONS: tuple[Policy, ...] = (its_moment_has_come,)
+
+
+# Why a reserve is issued now. Only an issued main gets one (R4).
+
+
+def one_is_held_at_all_times(at: Situation) -> Notice | None:
+    """R2: `when: now`."""
+    if not _issues(at) or not isinstance(at.requested, IssueReserve) or at.requested.when is not When.NOW:
+        return None
+    return Notice(reason="when-now", severity=Severity.NOTICE, message="a reserve is held at all times")
+
+
+def main_expires_soon(at: Situation) -> Notice | None:
+    """R3: beforeDays before main expires."""
+    if not _issues(at) or not isinstance(at.requested, IssueReserve):
+        return None
+    if at.now < expires(at.main) - timedelta(days=at.requested.before_days):
+        return None
+    return Notice(
+        reason="before-expiry",
+        severity=Severity.NOTICE,
+        message=f"main expires in less than {at.requested.before_days} days",
+    )
+
+
+def one_is_offered(at: Situation) -> Notice | None:
+    """R2, R4: a custom reserve is installed as soon as the definition offers one that is not in the pair."""
+    wanted = at.definition.reserve
+    if at.reserve is not None or not isinstance(wanted, InstallReserve) or not at.is_new(wanted.offered):
+        return None
+    if at.now > wanted.offered.not_after:
+        return None
+    return Notice(reason="offered", severity=Severity.NOTICE, message="the definition offers a custom reserve")
+
+
+ISSUES: tuple[Policy, ...] = (one_is_held_at_all_times, main_expires_soon, one_is_offered)
+
+
+def successors_inherit(at: Situation, days: int) -> Notice | None:
+    """R8: the validity of a reserve bounds every certificate after it."""
+    longest = longest_validity_days(at.main)
+    if days >= longest:
+        return None
+    return Notice(
+        reason="shorter",
+        severity=Severity.WARNING,
+        message=f"the reserve is valid for {days} days, main for {longest}: once it is main, no reserve can be valid "
+        f"for more than its {days} days",
+    )
+
+
+def _issues(at: Situation) -> bool:
+    return at.reserve is None and at.main.source is Source.ISSUED

@@ -1,0 +1,186 @@
+"""What a person should know. Every answer is told."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from ios_mdm.core.pair.decision import Notice, Severity
+from ios_mdm.core.pair.definition import AfterDays, InstallMain, InstallReserve, IssueReserve, NoReserve
+from ios_mdm.core.pair.model import Role, Source
+from ios_mdm.core.pair.moments import expires, valid_at
+from ios_mdm.core.pair.policies.reserve import one_is_offered
+
+if TYPE_CHECKING:
+    from ios_mdm.core.pair.policies.answers import Policy
+    from ios_mdm.core.pair.situation import Situation
+
+__all__ = [
+    "WARNINGS",
+    "an_operator_moved_main",
+    "it_came_late",
+    "it_expires_first",
+    "it_is_overdue",
+    "no_reserve_comes_by_itself",
+    "nobody_could_look",
+    "the_server_serves_another",
+    "what_is_offered_was_applied",
+]
+
+
+def no_reserve_comes_by_itself(at: Situation) -> Notice | None:
+    """R5: a custom main without a reserve, or an issued one whose reserve is switched off."""
+    if at.reserve is not None or at.now >= expires(at.main) or one_is_offered(at) is not None:
+        return None
+    if at.main.source is Source.ISSUED and isinstance(at.requested, IssueReserve):
+        return None
+    switched_off = isinstance(at.requested, NoReserve) and at.main.source is Source.ISSUED
+    remedy = "remove `reserve.none` to get one automatically" if switched_off else "install one"
+    return Notice(
+        reason="no-reserve",
+        severity=Severity.CRITICAL if at.now >= at.window else Severity.WARNING,
+        message=f"main expires on {expires(at.main):%Y-%m-%d %H:%M} UTC, and there is no reserve: {remedy}",
+        due=expires(at.main),
+    )
+
+
+def it_came_late(at: Situation) -> Notice | None:
+    """R7: a period that main's expiry cuts short."""
+    if at.reserve is None or at.came is None or at.apply_at is None or not isinstance(at.apply, AfterDays):
+        return None
+    if at.apply_at >= at.came + timedelta(days=at.apply.days):
+        return None
+    return Notice(
+        reason="late",
+        severity=Severity.WARNING,
+        message=f"certificate {at.reserve.ordinal} came late: main expires before the period of {at.apply.days} days "
+        f"ends, so it becomes main on {at.apply_at:%Y-%m-%d %H:%M} UTC",
+        due=at.apply_at,
+    )
+
+
+def it_expires_first(at: Situation) -> Notice | None:
+    """R5, R21: a reserve that will not be there when it is needed is as good as none."""
+    if at.reserve is None or at.reserve.facts is None or not at.comes_to_nothing:
+        return None
+    issued = at.main.source is Source.ISSUED and not isinstance(at.requested, InstallReserve)
+    remedy = "raise reserve.issue.generation to get another one" if issued else "install another one"
+    return Notice(
+        reason="expires-first",
+        severity=Severity.CRITICAL if at.now >= at.window else Severity.WARNING,
+        message=f"certificate {at.reserve.ordinal}, the reserve, expires on "
+        f"{expires(at.reserve.facts):%Y-%m-%d %H:%M} UTC, before it would become main: {remedy}",
+        due=expires(at.reserve.facts),
+    )
+
+
+def it_is_overdue(at: Situation) -> Notice | None:
+    """R11: the apply moment has passed, and the switch must not happen: on hold, not valid yet, or not sent (R15)."""
+    if not at.is_due or at.reserve is None or at.reserve.facts is None:
+        return None
+    expired = at.now >= expires(at.main)
+    if at.definition.promotion.hold:
+        why = "but promotion.hold is set: set it to false"
+    elif not valid_at(at.reserve.facts, at.now):
+        why = f"but is valid from {at.reserve.facts.not_before:%Y-%m-%d %H:%M} UTC only, and is applied then"
+    elif at.unsent and not expired:
+        why = "but was not sent to the devices yet: the run that sends it is followed by one that applies it"
+    else:
+        return None
+    return Notice(
+        reason="overdue",
+        severity=Severity.CRITICAL if expired else Severity.WARNING,
+        message=f"certificate {at.reserve.ordinal} should have been applied, {why}",
+        due=expires(at.main),
+    )
+
+
+def what_is_offered_was_applied(at: Situation) -> Notice | None:
+    """R12: after a promotion the definition stays right; what it offers is main by now, or was it."""
+    offers = [
+        (f"{slot}.install", wanted.offered)
+        for slot, wanted in (("main", at.definition.main), ("reserve", at.definition.reserve))
+        if isinstance(wanted, InstallMain | InstallReserve)
+    ]
+    told = [f"{key} is already applied" for key, one in offers[::-1] if one.sha256 == at.main.sha256 and key[0] == "r"]
+    told += [
+        f"{key} has another chain for it now: to install that, offer the file under main.install"
+        for key, one in offers
+        if key[0] == "r" and at.is_rechained(one, at.main)
+    ]
+    told += [
+        f"{key} is superseded: it was main before"
+        for key, one in offers
+        if at.was_main(one.sha256) and one.sha256 != at.main.sha256
+    ]
+    if not told:
+        return None
+    return Notice(reason="applied", severity=Severity.NOTICE, message="; ".join(told))
+
+
+def an_operator_moved_main(at: Situation) -> Notice | None:
+    """R32: AWSCURRENT on a valid certificate of ours is main, whoever put it there."""
+    main = at.observed.numbered(at.main.ordinal)
+    promoted = at.observed.promoted == at.main.ordinal or (main is not None and main.role is Role.RESERVE)
+    # A reserve may be older than the main that it follows, where main was replaced while it waited.
+    after = [
+        version.ordinal
+        for version in at.observed.versions
+        if not promoted and version.former and version.ordinal is not None and version.ordinal > at.main.ordinal
+    ]
+    if not after:
+        return None
+    return Notice(
+        reason="rolled-back",
+        severity=Severity.WARNING,
+        message=f"certificate {at.main.ordinal} is main again, after certificate {after[-1]}: AWSCURRENT was moved "
+        "back by hand, which is respected",
+    )
+
+
+def the_server_serves_another(at: Situation) -> Notice | None:
+    """R16, R17: what devices meet is what the server presents, not what a label says."""
+    main = at.observed.main
+    if main is None or main.facts is None:
+        return None
+    known = {version.facts.sha256: version.facts.ordinal for version in at.observed.versions if version.facts}
+    others = [one for one in at.observed.served if one.sha256 is not None and one.sha256 != main.facts.sha256]
+    if not others:
+        return None
+    seen = ", ".join(
+        f"{one.endpoint} serves " + (f"certificate {known[one.sha256]}" if one.sha256 in known else "an unknown one")
+        for one in others
+        if one.sha256 is not None
+    )
+    return Notice(
+        reason="serves-another",
+        severity=Severity.CRITICAL,
+        message=f"{seen}, and main is certificate {main.facts.ordinal}: let the server fetch AWSCURRENT and reload "
+        "(`ios-mdm consume`, docs/servers.md)",
+    )
+
+
+def nobody_could_look(at: Situation) -> Notice | None:
+    """R17: what was not seen is not assumed."""
+    blind = [one for one in at.observed.served if one.sha256 is None]
+    if not blind:
+        return None
+    seen = ", ".join(f"{one.endpoint} ({one.problem})" for one in blind)
+    return Notice(
+        reason="not-seen",
+        severity=Severity.NOTICE,
+        message=f"what the server serves cannot be seen at {seen}: name reachable addresses under endpoints, or none "
+        "(`endpoints: []`)",
+    )
+
+
+WARNINGS: tuple[Policy, ...] = (
+    no_reserve_comes_by_itself,
+    it_came_late,
+    it_expires_first,
+    it_is_overdue,
+    what_is_offered_was_applied,
+    an_operator_moved_main,
+    the_server_serves_another,
+    nobody_could_look,
+)

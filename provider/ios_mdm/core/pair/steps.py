@@ -1,0 +1,306 @@
+"""How a pair gets from what it is to what it should be: one effect at a time, each decided from what was observed.
+
+Because every step is derived from the observed pair alone, a run that dies between any two effects is continued by
+the next one. The order is that of the write protocol: the value under STAGED, its facts, the slot's label, tidying.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ios_mdm.core.pair.decision import InstallRequest
+from ios_mdm.core.pair.layout import (
+    ADDRESS_TAG,
+    HIGHEST_TAG,
+    MAIN_GENERATION_TAG,
+    OWNER_TAG,
+    PROMOTED_TAG,
+    facts_tag,
+    facts_value,
+)
+from ios_mdm.core.pair.model import Label, Role
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from ios_mdm.core.pair.decision import Desired, IssueRequest, Request
+    from ios_mdm.core.pair.model import ObservedPair, StoredVersion
+
+__all__ = [
+    "Create",
+    "Install",
+    "Issue",
+    "MoveLabel",
+    "RecordFacts",
+    "Restore",
+    "Setting",
+    "Step",
+    "Tag",
+    "Untag",
+    "described",
+    "next_step",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What a pair's secret is to carry beside its certificates.
+
+    Args:
+        owner: organization/project/stack.
+        host: the connection address without its port.
+        tags: the user's own.
+        main_generation: of the definition: what is written where the record of it is lost.
+        reserve_generation: the same, for a reserve.
+    """
+
+    owner: str
+    host: str
+    tags: Mapping[str, str]
+    main_generation: int
+    reserve_generation: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Create:
+    """Create the secret, without a value."""
+
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restore:
+    """Take the secret out of its recovery window."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issue:
+    """Issue a certificate and store it under STAGED, or adopt the one that an interrupted run stored."""
+
+    request: IssueRequest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Install:
+    """Store a custom certificate under STAGED, or adopt the one that an interrupted run stored."""
+
+    request: InstallRequest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordFacts:
+    """Read a version's certificate and write its facts tag.
+
+    Args:
+        version_id: of the version.
+        ordinal: of its certificate.
+        role: the slot it is in, or is meant for.
+        generation: of the request that it answers.
+        highest: the highest ordinal to be recorded with it.
+        request: what it was to be; None for a certificate that is in a slot already. One that does not fulfil the
+            request, because the definition changed since it was stored, is recorded as deleted.
+        replaces: fingerprint of the main that it takes the place of; None where there is none.
+    """
+
+    version_id: str
+    ordinal: int
+    role: Role
+    generation: int
+    highest: int
+    request: Request | None = None
+    replaces: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoveLabel:
+    """Move a label from the version *current* to *to*; None for no version."""
+
+    label: Label
+    to: StoredVersion | None
+    current: StoredVersion | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tag:
+    """Set tags."""
+
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Untag:
+    """Remove the tags of certificates that are gone."""
+
+    keys: tuple[str, ...]
+
+
+Step = Create | Restore | Issue | Install | RecordFacts | MoveLabel | Tag | Untag
+
+
+def next_step(desired: Desired, observed: ObservedPair | None, setting: Setting) -> Step | None:
+    """Return the next effect that brings the pair closer to *desired*; None when it is there.
+
+    Args:
+        desired: what it should be, decided from the same *observed*.
+        observed: the pair as it is, None where its secret does not exist.
+        setting: what the secret is to carry beside its certificates.
+    """
+    return next(_steps(desired, observed, setting), None)
+
+
+def _steps(desired: Desired, observed: ObservedPair | None, setting: Setting) -> Iterator[Step]:
+    if observed is None:
+        yield Create(tags={OWNER_TAG: setting.owner, ADDRESS_TAG: setting.host, **setting.tags})
+        return
+    if observed.deleted:
+        yield Restore()
+        return
+    yield from _tags(observed, setting)
+    yield from _facts_of_labelled(observed, setting)
+    yield from _roles_of_formers(observed)
+    yield from _given_up(desired, observed)
+    yield from _slot(desired, observed, desired.main, Label.MAIN)
+    if desired.reserve is not None:
+        yield from _slot(desired, observed, desired.reserve, Label.RESERVE)
+    # Before a label goes: a version that nothing names any more must still count among the ordinals.
+    yield from _counters(observed, setting)
+    yield from _tidy(desired, observed)
+
+
+def _tags(observed: ObservedPair, setting: Setting) -> Iterator[Step]:
+    """Owner, address and the user's tags first: without an owner the secret is nobody's."""
+    wanted = {OWNER_TAG: setting.owner, ADDRESS_TAG: setting.host, **setting.tags}
+    missing = {key: value for key, value in wanted.items() if observed.tags.get(key) != value}
+    if missing:
+        yield Tag(tags=missing)
+
+
+def _facts_of_labelled(observed: ObservedPair, setting: Setting) -> Iterator[Step]:
+    """Facts of what is in a slot already; those of a version that is only STAGED come with its slot."""
+    for version in observed.versions:
+        slots = version.labels - {Label.STAGED}
+        if version.facts is None and version.ordinal is not None and slots:
+            reserve = slots == {Label.RESERVE}
+            yield RecordFacts(
+                version_id=version.version_id,
+                ordinal=version.ordinal,
+                role=Role.RESERVE if reserve else Role.MAIN,
+                generation=setting.reserve_generation if reserve else setting.main_generation,
+                highest=observed.highest_ordinal,
+            )
+
+
+def _roles_of_formers(observed: ObservedPair) -> Iterator[Step]:
+    """Record of a former main what it was, while AWSPREVIOUS still tells: a schedule writes no tags."""
+    for version in observed.versions:
+        if Label.FORMER in version.labels and version.role is Role.RESERVE and version.facts is not None:
+            yield Tag(tags={facts_tag(version.version_id): facts_value(version.facts, Role.MAIN)})
+
+
+def _given_up(desired: Desired, observed: ObservedPair) -> Iterator[Step]:
+    """Record of a main that a dead run had stored, and nobody wants any more, that it is none.
+
+    Before the label STAGED leaves it: without a label it would look like a former main.
+    """
+    for version in observed.versions:
+        begun = version.labels == {Label.STAGED} and version.role is Role.MAIN
+        if begun and version.facts is not None and version.ordinal != desired.main:
+            yield Tag(tags={facts_tag(version.version_id): facts_value(version.facts, Role.DELETED)})
+
+
+def _slot(desired: Desired, observed: ObservedPair, ordinal: int, label: Label) -> Iterator[Step]:
+    """Bring the certificate *ordinal* into the slot of *label*."""
+    version = observed.numbered(ordinal)
+    role = Role.MAIN if label is Label.MAIN else Role.RESERVE
+    request = next((request for request in desired.requests if request.ordinal == ordinal), None)
+    if version is None:
+        if isinstance(request, InstallRequest):
+            yield Install(request=request)
+        elif request is not None:
+            yield Issue(request=request)
+        return
+    if version.facts is None and request is not None:
+        yield RecordFacts(
+            version_id=version.version_id,
+            ordinal=ordinal,
+            role=role,
+            generation=request.generation,
+            highest=observed.highest_ordinal,
+            request=request,
+            replaces=_main_of(observed) if role is Role.MAIN else None,
+        )
+    if label not in version.labels:
+        yield MoveLabel(label=label, to=version, current=observed.holder(label))
+    if version.role is not role and version.facts is not None:
+        tags = {facts_tag(version.version_id): facts_value(version.facts, role)}
+        yield Tag(tags=tags | ({PROMOTED_TAG: str(ordinal)} if role is Role.MAIN else {}))
+
+
+def _main_of(observed: ObservedPair) -> str | None:
+    main = observed.main
+    return None if main is None or main.facts is None else main.facts.sha256
+
+
+def _tidy(desired: Desired, observed: ObservedPair) -> Iterator[Step]:
+    """Take labels and tags off what is in no slot any more."""
+    reserve = observed.holder(Label.RESERVE)
+    for version in observed.versions:
+        if version.facts is None or version.ordinal in {desired.main, desired.reserve}:
+            continue
+        # A former main that devices need no more is not taken up again either.
+        role = Role.MAIN if version.ordinal in desired.formers else Role.DELETED
+        if version.role is not role:
+            # Before the label goes: a version without a label whose tag still said "reserve" would look like a loss.
+            yield Tag(tags={facts_tag(version.version_id): facts_value(version.facts, role)})
+    staged = observed.holder(Label.STAGED)
+    if staged is not None:
+        yield MoveLabel(label=Label.STAGED, to=None, current=staged)
+    if reserve is not None and reserve.ordinal != desired.reserve:
+        yield MoveLabel(label=Label.RESERVE, to=None, current=reserve)
+    gone = [
+        facts_tag(version.version_id)
+        for version in observed.versions
+        if not version.labels
+        and version.ordinal not in desired.trusted
+        and version.facts is not None
+        and version.role is Role.DELETED
+    ]
+    if gone:
+        yield Untag(keys=tuple(gone))
+
+
+def _counters(observed: ObservedPair, setting: Setting) -> Iterator[Step]:
+    """Write lost counters again. In the ordinary course they are written with the facts of a certificate."""
+    lost: dict[str, str] = {}
+    if observed.recorded_ordinal < observed.highest_ordinal:
+        lost[HIGHEST_TAG] = str(observed.highest_ordinal)
+    if observed.main_generation is None:
+        lost[MAIN_GENERATION_TAG] = str(setting.main_generation)
+    if lost:
+        yield Tag(tags=lost)
+
+
+def described(step: Step) -> str:  # noqa: C901, PLR0911 - a sentence for each kind of step
+    """Return what a step does, for a person who is shown it before it is done."""
+    match step:
+        case Create():
+            return "create the secret"
+        case Restore():
+            return "take the secret out of its deletion"
+        case Issue(request=request):
+            return f"issue certificate {request.ordinal}"
+        case Install(request=request):
+            return f"install certificate {request.ordinal}"
+        case RecordFacts(ordinal=ordinal, request=None):
+            return f"write the lost facts tag of certificate {ordinal} again"
+        case RecordFacts(ordinal=ordinal):
+            return f"write the facts tag of certificate {ordinal}"
+        case MoveLabel(label=label, to=None):
+            return f"take the label {label} off"
+        case MoveLabel(label=label, to=to):
+            return f"put the label {label} on certificate {to.ordinal if to else ''}"
+        case Tag(tags=tags):
+            return f"set the tags {', '.join(sorted(tags))}"
+        case Untag(keys=keys):
+            return f"remove the tags {', '.join(keys)}"

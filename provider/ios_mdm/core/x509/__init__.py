@@ -1,0 +1,1 @@
+"""Certificates: reading them, issuing them, and putting chains together."""

@@ -1,0 +1,185 @@
+"""Finds in a bundle the certificate that is meant, its key, and its chain in order up to the root (R18, R20, R22).
+
+A file may hold more than one way up: cross-signed and renewed certificates. Every way is returned, the likeliest first,
+and the rules choose.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from ios_mdm.core.bundle import BundleError
+from ios_mdm.core.x509.certificates import fingerprint, root_digest
+from ios_mdm.core.x509.links import Pool, unbroken
+from ios_mdm.core.x509.names import dns_names, fits, is_self_issued, named, one_line
+from ios_mdm.core.x509.signatures import is_self_signed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+
+    from ios_mdm.core.bundle import Bundle
+    from ios_mdm.core.x509.links import Link
+
+__all__ = ["Candidate", "candidates", "ordered"]
+
+_MOST_LEAVES = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Candidate:
+    """A certificate that a server could present, with all that belongs to it.
+
+    Args:
+        leaf: the server's certificate.
+        key: the private key that goes with it, or should.
+        chain: from the leaf upwards, as far as it is known; the root, where there is one, is the last.
+        links: how each is tied to the next; one less than there are certificates.
+        root: the self-signed certificate that the chain ends in; None where it is incomplete.
+        set_aside: what else the file holds.
+        notices: what a person should know about the choice.
+    """
+
+    leaf: x509.Certificate
+    key: PrivateKeyTypes
+    chain: tuple[x509.Certificate, ...]
+    links: tuple[Link, ...]
+    root: x509.Certificate | None
+    set_aside: tuple[x509.Certificate, ...] = ()
+    notices: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """Return the SHA-256 fingerprints of the chain, never anything of the key."""
+        return f"Candidate(chain=({', '.join(fingerprint(one) for one in self.chain)}))"
+
+    @property
+    def is_own_root(self) -> bool:
+        """Whether the certificate is self-signed: there is no CA above it."""
+        return self.root == self.leaf
+
+    @property
+    def issuers(self) -> tuple[x509.Certificate, ...]:
+        """The certificates above the leaf, the root included."""
+        return self.chain[1:]
+
+    @property
+    def pem(self) -> str:
+        """What a server presents: the certificate and its issuers without the root, PEM."""
+        presented = self.chain[:-1] if self.root is not None and not self.is_own_root else self.chain
+        return "".join(one.public_bytes(Encoding.PEM).decode() for one in presented)
+
+
+def candidates(
+    bundle: Bundle,
+    *,
+    host: str,
+    trust: Sequence[x509.Certificate] = (),
+    roots: Sequence[x509.Certificate] = (),
+) -> tuple[Candidate, ...]:
+    """Return what the bundle offers for a connection address, the likeliest first; at least one.
+
+    More than one are returned where there are several ways up to a root, or several certificates of one key.
+
+    Args:
+        bundle: what was read from the file.
+        host: the connection address without its port, A-labels.
+        trust: certificates that may complete the chain.
+        roots: self-signed ones that are known from elsewhere, wanted ones above all; they may complete it as well.
+
+    Raises:
+        BundleError: The file has several private keys, and not exactly one is for the connection address (R18).
+    """
+    key, leaves = _meant(bundle, host)
+    pool = Pool(tuple(dict.fromkeys((*bundle.certificates, *trust, *roots))))
+    wanted = {root_digest(root) for root in roots}
+    found = [_candidate(key, chain, links, bundle) for leaf in leaves for chain, links in pool.ways(leaf)]
+    return tuple(sorted(found, key=lambda one: _unlikely(one, wanted)))
+
+
+def ordered(certificates: Sequence[x509.Certificate]) -> tuple[x509.Certificate, ...]:
+    """Return a chain from the leaf upwards, whatever order it was given in, without what does not belong to it."""
+    (leaf,) = _lowest(certificates)
+    ways = sorted(Pool(tuple(certificates)).ways(leaf), key=lambda way: (not unbroken(way[1]), -len(way[0])))
+    return ways[0][0]
+
+
+def _meant(bundle: Bundle, host: str) -> tuple[PrivateKeyTypes, list[x509.Certificate]]:
+    """Return the private key that is meant, and the certificates that may be, the likeliest first."""
+    owned = [(key, _of_key(key, bundle.certificates)) for key in bundle.keys]
+    fitting = [(key, fit) for key, certificates in owned if (fit := [one for one in certificates if fits(one, host)])]
+    if len(owned) > 1 and len(fitting) != 1:
+        raise _ambiguous(owned, fitting, host)
+    if fitting:
+        key, leaves = fitting[0]
+    else:
+        key, leaves = owned[0]
+        # The key may be the CA's, or that of a certificate that is not there: the rules will say so.
+        leaves = [one for one in bundle.certificates if fits(one, host)] or leaves or _lowest(bundle.certificates)
+    # One key may have a self-signed certificate, made for the request, and that of a CA; or an old one and a new one.
+    leaves = [one for one in leaves if not is_self_issued(one)] or leaves
+    return key, sorted(leaves, key=lambda one: one.not_valid_after_utc, reverse=True)[:_MOST_LEAVES]
+
+
+def _ambiguous(
+    owned: list[tuple[PrivateKeyTypes, list[x509.Certificate]]],
+    fitting: list[tuple[PrivateKeyTypes, list[x509.Certificate]]],
+    host: str,
+) -> BundleError:
+    """Return the error that names what the private keys are of."""
+    certificates = [one for _, found in fitting or owned for one in found]
+    names = ", ".join(f"{named(one)} ({one_line(', '.join(dns_names(one))) or 'no DNS name'})" for one in certificates)
+    which = f"{len(fitting)} of them have a certificate" if fitting else "none of them has a certificate"
+    return BundleError(
+        f"the file holds {len(owned)} private keys, and {which} for {host}: "
+        f"{names or 'no certificate belongs to them'}. Leave the one for {host} with its certificate, and no other",
+        code="no-key",
+    )
+
+
+def _of_key(key: PrivateKeyTypes, certificates: Iterable[x509.Certificate]) -> list[x509.Certificate]:
+    public = key.public_key()
+    return [one for one in dict.fromkeys(certificates) if one.public_key() == public]
+
+
+def _lowest(certificates: Sequence[x509.Certificate]) -> list[x509.Certificate]:
+    """Return the first certificate that issued none of the others."""
+    issuers = {one.issuer for one in certificates if not is_self_issued(one)}
+    return [next((one for one in certificates if one.subject not in issuers), certificates[0])]
+
+
+def _candidate(
+    key: PrivateKeyTypes,
+    chain: tuple[x509.Certificate, ...],
+    links: tuple[Link, ...],
+    bundle: Bundle,
+) -> Candidate:
+    aside = tuple(one for one in dict.fromkeys(bundle.certificates) if one not in chain)
+    notices = [f"not part of the chain, set aside: {named(one)}" for one in aside]
+    twice = tuple(dict.fromkeys(one for one in bundle.certificates if bundle.certificates.count(one) > 1))
+    notices += [f"in the file more than once, used once: {named(one)}" for one in twice]
+    notices += [
+        f"not in the file, taken from elsewhere: {named(one)}" for one in chain if one not in bundle.certificates
+    ]
+    return Candidate(
+        leaf=chain[0],
+        key=key,
+        chain=chain,
+        links=links,
+        root=chain[-1] if is_self_signed(chain[-1]) else None,
+        set_aside=(*aside, *twice),
+        notices=tuple(notices),
+    )
+
+
+def _unlikely(one: Candidate, wanted: set[str]) -> tuple[bool, bool, bool]:
+    """Return what to sort by: chains without a gap first, of these those that end in a wanted root."""
+    return (
+        one.root is None,
+        not unbroken(one.links),
+        bool(wanted) and (one.root is None or root_digest(one.root) not in wanted),
+    )

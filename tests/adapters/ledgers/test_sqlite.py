@@ -1,0 +1,418 @@
+"""The ledger: what counts does not depend on the order in which webhooks come, nor on who else writes."""
+
+from __future__ import annotations
+
+import itertools
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from contextlib import closing
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ios_mdm.adapters.ledgers.sqlite import SqliteLedger, open_ledger
+from ios_mdm.errors import DefinitionError, DeliveryError
+from ios_mdm.ports import Coverage, DeviceStatus
+from tools.toolchain import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ios_mdm.ports import Ledger
+
+PROFILE = "ab" * 32
+OTHER = "cd" * 32
+START = datetime(2040, 1, 1, tzinfo=UTC)
+
+
+def later(seconds: int) -> datetime:
+    """Return a moment after the start."""
+    return START + timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> SqliteLedger:
+    """A ledger that has no file yet."""
+    return SqliteLedger(tmp_path / "ledger.db")
+
+
+def sent(ledger: Ledger, uuid: str = "c1", *, to: Sequence[str] = ("a",), at: int = 0, profile: str = PROFILE) -> None:
+    """Note that a command with the profile was queued."""
+    ledger.record_enqueued(uuid, server="berlin", profile=profile, enrollment_ids=to, at=later(at))
+
+
+def status(ledger: Ledger, device: str = "a", *, profile: str = PROFILE, server: str = "berlin") -> DeviceStatus:
+    """Return what is known of one device."""
+    (one,) = ledger.coverage(server=server, profile=profile, enrollment_ids=[device]).devices
+    return one
+
+
+def test_a_command_without_answer_is_pending(ledger: SqliteLedger) -> None:
+    """What was queued and not answered waits since the moment it was queued."""  # R15
+    sent(ledger, at=5)
+    assert status(ledger) == DeviceStatus(enrollment_id="a", status="pending", at=later(5))
+
+
+def test_an_answer_replaces_pending(ledger: SqliteLedger) -> None:
+    """An acknowledgement counts as one device that has the profile."""
+    sent(ledger, to=["a", "b"])
+    ledger.record_answer("c1", "b", "acknowledged", detail="", at=later(9))
+    coverage = ledger.coverage(server="berlin", profile=PROFILE, enrollment_ids=["b", "c", "a"])
+    assert coverage == Coverage(
+        profile=PROFILE,
+        devices=(
+            DeviceStatus(enrollment_id="b", status="acknowledged", at=later(9)),
+            DeviceStatus(enrollment_id="c", status="not-sent"),
+            DeviceStatus(enrollment_id="a", status="pending", at=START),
+        ),
+    )
+    assert coverage.acknowledged == 1
+
+
+def test_an_answer_may_come_before_its_command_is_recorded(ledger: SqliteLedger) -> None:
+    """A device can be quicker than the `up` that queued its command."""
+    ledger.record_answer("c1", "a", "acknowledged", detail="", at=later(1))
+    assert status(ledger).status == "not-sent"
+    sent(ledger, at=2)
+    assert status(ledger) == DeviceStatus(enrollment_id="a", status="acknowledged", at=later(1))
+
+
+def test_an_error_carries_the_words_of_the_device(ledger: SqliteLedger) -> None:
+    """What the device says of an error is kept."""
+    sent(ledger)
+    ledger.record_answer("c1", "a", "error", detail="no space (X 1)", at=later(1))
+    assert status(ledger).detail == "no space (X 1)"
+
+
+def test_a_resent_profile_is_pending_again_until_it_is_acknowledged(ledger: SqliteLedger) -> None:
+    """The newest command speaks for a device that never acknowledged."""
+    sent(ledger, "c1")
+    ledger.record_answer("c1", "a", "error", detail="x", at=later(1))
+    sent(ledger, "c2", at=10)
+    assert status(ledger) == DeviceStatus(enrollment_id="a", status="pending", at=later(10))
+    ledger.record_answer("c1", "a", "acknowledged", detail="", at=later(11))
+    assert status(ledger).status == "acknowledged"
+    ledger.record_answer("c2", "a", "error", detail="y", at=later(12))
+    assert status(ledger).status == "acknowledged"
+
+
+def test_the_newest_command_is_the_one_that_was_sent_last(ledger: SqliteLedger) -> None:
+    """Time decides which command is newer, not its CommandUUID nor the order in which they were recorded."""
+    sent(ledger, "c1", at=10)
+    sent(ledger, "c2", at=0)
+    ledger.record_answer("c2", "a", "error", detail="", at=later(1))
+    assert status(ledger) == DeviceStatus(enrollment_id="a", status="pending", at=later(10))
+
+
+@pytest.mark.parametrize("order", [("not-now", "error"), ("error", "not-now")])
+def test_a_device_that_was_busy_has_failed_since(ledger: SqliteLedger, order: tuple[str, ...]) -> None:
+    """An error ends the command, so NotNow came before it, whenever it is heard of."""
+    sent(ledger)
+    for second, answer in enumerate(order):
+        ledger.record_answer("c1", "a", answer, detail="", at=later(second))
+    assert status(ledger).status == "error"
+
+
+def test_servers_and_profiles_are_apart(ledger: SqliteLedger) -> None:
+    """An answer counts for the profile and the server of its command only."""
+    sent(ledger)
+    ledger.record_answer("c1", "a", "acknowledged", detail="", at=later(1))
+    assert status(ledger, profile=OTHER).status == "not-sent"
+    assert status(ledger, server="paris").status == "not-sent"
+
+
+def test_a_repeated_enqueue_changes_nothing(ledger: SqliteLedger) -> None:
+    """An `up` that repeats a command after a crash does not make it younger."""
+    sent(ledger, at=1)
+    sent(ledger, at=9, profile=OTHER)
+    assert status(ledger).at == later(1)
+    assert status(ledger, profile=OTHER).status == "not-sent"
+
+
+EVENTS = st.one_of(
+    st.tuples(st.just("sent"), st.sampled_from(["c1", "c2"]), st.just("")),
+    st.tuples(
+        st.sampled_from(["acknowledged", "error", "not-now"]),
+        st.sampled_from(["c1", "c2", "foreign"]),
+        st.sampled_from(["", "x", "y"]),
+    ),
+)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    events=st.lists(st.tuples(EVENTS, st.integers(0, 3)), min_size=1, max_size=7).flatmap(
+        lambda events: st.tuples(st.just(events), st.permutations(events + events[:3]))
+    )
+)
+def test_order_and_repetition_make_no_difference(
+    events: tuple[list[tuple[tuple[str, str, str], int]], list[tuple[tuple[str, str, str], int]]],
+) -> None:
+    """Any order of the same events, some of them twice, gives the same coverage."""
+    # the moment at which one command was sent is one moment, however often it is recorded
+    moments = {"c1": 0, "c2": 1}
+    results = []
+    for order in events:
+        with tempfile.TemporaryDirectory() as folder:
+            ledger = SqliteLedger(Path(folder) / "ledger.db")
+            for (what, uuid, detail), second in order:
+                if what == "sent":
+                    sent(ledger, uuid, at=moments[uuid])
+                else:
+                    ledger.record_answer(uuid, "a", what, detail=detail, at=later(second))
+            results.append(status(ledger))
+    assert results[0] == results[1]
+
+
+def test_a_profile_that_another_replaced_is_not_sent(ledger: SqliteLedger) -> None:
+    """From the moment that B is queued after A, A has to be sent again, whatever the device said before."""  # R15 R17
+    for second, (uuid, profile) in enumerate([("c9", PROFILE), ("c1", OTHER)]):
+        sent(ledger, uuid, at=second, profile=profile)
+        ledger.record_answer(uuid, "a", "acknowledged", detail="", at=later(second))
+    assert status(ledger) == DeviceStatus(enrollment_id="a", status="not-sent")
+    assert status(ledger, profile=OTHER).status == "acknowledged"
+    sent(ledger, "c5", at=2)
+    assert status(ledger) == DeviceStatus(enrollment_id="a", status="pending", at=later(2))
+    assert status(ledger, profile=OTHER).status == "not-sent"
+    ledger.record_answer("c5", "a", "acknowledged", detail="", at=later(3))
+    assert status(ledger).status == "acknowledged"
+    assert status(ledger, profile=OTHER).status == "not-sent"
+
+
+def test_a_profile_of_another_server_replaces_nothing(ledger: SqliteLedger) -> None:
+    """Two servers have profiles of two identifiers, which live on a device side by side."""
+    sent(ledger)
+    ledger.record_answer("c1", "a", "acknowledged", detail="", at=later(1))
+    ledger.record_enqueued("c2", server="paris", profile=OTHER, enrollment_ids=["a"], at=later(2))
+    ledger.record_answer("c2", "a", "acknowledged", detail="", at=later(3))
+    assert status(ledger).status == "acknowledged"
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    deliveries=st.lists(
+        st.tuples(
+            st.uuids().map(str),
+            st.sampled_from([PROFILE, OTHER]),
+            st.integers(0, 1),  # seconds since the delivery before: many share one
+            st.sampled_from([None, "error", "not-now", "acknowledged"]),
+        ),
+        min_size=1,
+        max_size=6,
+        unique_by=lambda delivery: delivery[0],
+    )
+)
+def test_only_the_profile_that_was_queued_last_counts(deliveries: list[tuple[str, str, int, str | None]]) -> None:
+    """Whatever is sent and answered: what was queued before another profile is not sent any more."""  # R15
+    with tempfile.TemporaryDirectory() as folder:
+        ledger = SqliteLedger(Path(folder) / "ledger.db")
+        second = 0
+        for uuid, profile, pause, _ in deliveries:
+            second += pause
+            sent(ledger, uuid, at=second, profile=profile)
+        for uuid, _, _, answer in reversed(deliveries):  # the order of the webhooks is nobody's promise
+            if answer is not None:
+                ledger.record_answer(uuid, "a", answer, detail="", at=later(10))
+        newest = deliveries[-1][1]
+        run = [answer for _, _, _, answer in itertools.takewhile(lambda one: one[1] == newest, reversed(deliveries))]
+        expected = "acknowledged" if "acknowledged" in run else (run[0] or "pending")
+        assert status(ledger, profile=newest).status == expected
+        assert status(ledger, profile=PROFILE if newest == OTHER else OTHER).status == "not-sent"
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(["not-now", "error", "acknowledged"])))
+def test_acknowledged_is_final(ledger: SqliteLedger, order: tuple[str, ...]) -> None:
+    """A device that has the profile has it, whatever comes late."""
+    sent(ledger)
+    for second, answer in enumerate(order):
+        ledger.record_answer("c1", "a", answer, detail="", at=later(second))
+    assert status(ledger).status == "acknowledged"
+
+
+def test_the_inventory_is_who_enrolled_and_did_not_leave(ledger: SqliteLedger) -> None:
+    """What happened later counts; of one second, what was noted last."""
+    ledger.record_device("b", enrolled=True, at=later(1))
+    ledger.record_device("a", enrolled=True, at=later(1))
+    ledger.record_device("gone", enrolled=True, at=later(1))
+    ledger.record_device("gone", enrolled=False, at=later(1))
+    assert ledger.enrolled() == ("a", "b")
+    ledger.record_device("b", enrolled=False, at=later(5))
+    ledger.record_device("b", enrolled=True, at=later(3))
+    assert ledger.enrolled() == ("a",)
+
+
+def test_reading_creates_nothing(tmp_path: Path) -> None:
+    """A preview and a status leave no file, and neither does naming a ledger."""
+    ledger = open_ledger("sqlite:///state/ledger.db", base=tmp_path)
+    assert ledger.enrolled() == ()
+    assert status(ledger).status == "not-sent"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_file_and_its_folders_are_private(tmp_path: Path) -> None:
+    """Mode 0600 and 0700; folders that were there stay as they are."""
+    tmp_path.chmod(0o755)
+    sent(open_ledger("sqlite:///one/two/ledger.db", base=tmp_path))
+    modes = {one.name: one.stat().st_mode & 0o777 for one in (tmp_path, *tmp_path.rglob("*"))}
+    assert modes == {tmp_path.name: 0o755, "one": 0o700, "two": 0o700, "ledger.db": 0o600}
+
+
+def test_a_relative_url_starts_at_the_project_and_an_absolute_one_does_not(tmp_path: Path) -> None:
+    """Three slashes are relative, four absolute; odd characters stay in the file's name."""
+    sent(open_ledger("sqlite:///a b%20é.db", base=tmp_path))
+    assert [one.name for one in tmp_path.iterdir()] == ["a b%20é.db"]
+    assert open_ledger(f"sqlite:///{tmp_path}/x.db", base=Path("nowhere")) == SqliteLedger(tmp_path / "x.db")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("", "sqlite://", "sqlite:///", "sqlite:////", "sqlite:///:memory:", "sqlite://host/x.db", "ledger.db"),
+        *("dynamodb://table", "sqlite:///x.db?mode=ro", "sqlite:///x\0.db", "sqlite:///folder/", "SQLITE:///x"),
+    ],
+)
+def test_another_url_is_refused(url: str, tmp_path: Path) -> None:
+    """What is no SQLite file is an error in the definition."""
+    with pytest.raises(DefinitionError, match="ledger: "):
+        open_ledger(url, base=tmp_path)
+
+
+def _garbage(path: Path) -> None:
+    path.write_bytes(b"this is no database, whatever its name says" * 100)
+
+
+def _folder(path: Path) -> None:
+    path.mkdir()
+
+
+def _foreign(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE users (name)")
+
+
+def _newer(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version = 99")
+
+
+def _inside_a_file(path: Path) -> None:
+    path.parent.rmdir()
+    path.parent.write_text("no folder")
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (_garbage, "not a database"),
+        (_folder, "unable to open"),
+        (_foreign, "of something else"),
+        (_newer, "newer ios-mdm"),
+        (_inside_a_file, "unable to open"),
+    ],
+)
+def test_a_file_that_is_no_ledger_is_an_error_and_stays_as_it_is(
+    make: Callable[[Path], None], words: str, tmp_path: Path
+) -> None:
+    """Nothing of somebody else's is overwritten, and the message names the file."""
+    path = tmp_path / "state" / "ledger.db"
+    path.parent.mkdir()
+    make(path)
+    before = path.read_bytes() if path.is_file() else None
+    with pytest.raises(DeliveryError, match=rf"the ledger .*ledger\.db cannot be used: .*{words}"):
+        sent(SqliteLedger(path))
+    if make is not _inside_a_file:
+        with pytest.raises(DeliveryError, match=words):
+            SqliteLedger(path).enrolled()
+    assert (path.read_bytes() if path.is_file() else None) == before
+
+
+def test_an_empty_file_is_an_empty_ledger(tmp_path: Path) -> None:
+    """A writer that was killed right after it made the file leaves no damage."""
+    ledger = SqliteLedger(tmp_path / "ledger.db")
+    ledger.path.touch()
+    assert ledger.enrolled() == ()
+    sent(ledger)
+    assert status(ledger).status == "pending"
+
+
+def test_a_failed_write_leaves_nothing(ledger: SqliteLedger) -> None:
+    """A batch is noted as a whole or not at all."""
+    sent(ledger, "c0", to=["z"])
+    with pytest.raises(DeliveryError):
+        sent(ledger, to=["a", None])  # type: ignore[list-item]
+    assert status(ledger).status == "not-sent"
+
+
+def test_answers_to_commands_of_others_do_not_pile_up(ledger: SqliteLedger) -> None:
+    """A week after it came, an answer that belongs to no command of ours is forgotten; one that does is kept."""
+    week = 7 * 86_400
+    sent(ledger)
+    ledger.record_answer("c1", "a", "acknowledged", detail="", at=later(1))
+    ledger.record_answer("early", "b", "acknowledged", detail="", at=later(1))
+    ledger.record_answer("foreign", "a", "acknowledged", detail="", at=later(1))
+    sent(ledger, "early", to=["b"], at=2)
+    ledger.record_answer("another", "a", "acknowledged", detail="", at=later(2 + week))
+    with closing(sqlite3.connect(ledger.path)) as connection:
+        kept = {uuid for (uuid,) in connection.execute("SELECT command_uuid FROM answer")}
+    assert kept == {"c1", "early", "another"}
+
+
+def test_an_unknown_answer_or_a_time_without_zone_is_a_mistake_of_the_caller(ledger: SqliteLedger) -> None:
+    """Only the three words of the port, and only aware times, are written."""
+    with pytest.raises(ValueError, match="not an answer"):
+        ledger.record_answer("c1", "a", "Acknowledged", detail="", at=START)
+    with pytest.raises(ValueError, match="zone"):
+        ledger.record_device("a", enrolled=True, at=START.replace(tzinfo=None))
+
+
+def test_times_are_kept_in_utc(ledger: SqliteLedger) -> None:
+    """A moment told in another zone is the same moment."""
+    berlin = START.astimezone(timezone(timedelta(hours=1)))
+    ledger.record_enqueued("c1", server="berlin", profile=PROFILE, enrollment_ids=["a"], at=berlin)
+    assert status(ledger).at == START
+
+
+WRITER = """
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from ios_mdm.adapters.ledgers.sqlite import SqliteLedger
+
+ledger, name = SqliteLedger(Path(sys.argv[1])), sys.argv[2]
+at = datetime(2040, 1, 1, tzinfo=UTC)
+sys.stdin.readline()
+for number in range(150):
+    uuid = f"{number}"
+    if name == "up":
+        ledger.record_enqueued(uuid, server="berlin", profile="ab" * 32, enrollment_ids=[uuid], at=at)
+    else:
+        ledger.record_answer(uuid, uuid, "acknowledged", detail="", at=at)
+"""
+
+
+def test_processes_write_at_the_same_time(ledger: SqliteLedger) -> None:
+    """`up` and two receivers start on no file at once, and every record of each is there."""
+    command = [sys.executable, "-c", WRITER, str(ledger.path)]
+    names = ("up", "receiver", "receiver")
+    writers = [subprocess.Popen([*command, name], cwd=ROOT, stdin=subprocess.PIPE) for name in names]
+    for writer in writers:
+        assert writer.stdin is not None
+        writer.stdin.write(b"go\n")
+        writer.stdin.close()
+    assert [writer.wait(timeout=60) for writer in writers] == [0, 0, 0]
+    ids = [str(number) for number in range(150)]
+    assert ledger.coverage(server="berlin", profile=PROFILE, enrollment_ids=ids).acknowledged == 150
+
+
+def test_forty_thousand_devices_are_covered_in_one_go(ledger: SqliteLedger) -> None:
+    """More devices than SQLite takes parameters in one statement."""
+    ids = [str(number) for number in range(40_000)]
+    sent(ledger, to=ids)
+    coverage = ledger.coverage(server="berlin", profile=PROFILE, enrollment_ids=ids)
+    assert {one.status for one in coverage.devices} == {"pending"}

@@ -1,0 +1,138 @@
+"""Bundles and their passwords from where a definition says that they are; and what is said where they are not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ios_mdm.app.bundles import BundleReader, Circumstances
+from ios_mdm.core.bundle import BundleError
+from ios_mdm.core.pair.model import Role
+from ios_mdm.core.x509.certificates import credential_from_json, credential_to_json
+from ios_mdm.errors import DefinitionError
+from ios_mdm.settings import InstallReserveSettings
+from tests.engine.test_custom import DAY, HOST, PASSWORD, START, Leaf, authority
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+BY = Circumstances(host=HOST, now=START + DAY, role=Role.RESERVE)
+
+
+@dataclass(slots=True)
+class Vault:
+    """Secrets by name."""
+
+    values: dict[str, bytes] = field(default_factory=dict)
+
+    def current_bytes(self, name: str) -> bytes | None:
+        """Return a value."""
+        return self.values.get(name)
+
+
+@dataclass(slots=True)
+class Desk:
+    """A folder with bundles, secrets and variables."""
+
+    folder: Path
+    vault: Vault = field(default_factory=Vault)
+    environ: Mapping[str, str] = field(default_factory=dict)
+
+    def read(self, by: Circumstances = BY, **install: Any) -> Any:
+        """Read what this definition says."""
+        reader = BundleReader(base=self.folder, environ=self.environ, secrets=self.vault)
+        return reader.read(InstallReserveSettings.model_validate(install), by)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    """Nothing is there yet."""
+    return Desk(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def leaf() -> Leaf:
+    """A good certificate."""
+    return Leaf(START, 397)
+
+
+def test_a_bundle_from_a_secret_with_a_password_from_one(desk: Desk, leaf: Leaf) -> None:
+    """Bytes and password both come from Secrets Manager; what is stored can be read back, and shows no key."""
+    # R18 R29
+    desk.vault.values = {"bundles/next": leaf.pfx(), "bundles/password": PASSWORD.encode() + b"\n"}
+    read = desk.read(bundle="secret:bundles/next", passwordSecret="bundles/password")
+    assert read.report.valid, read.report.violations
+    credential = read.credential()
+    assert credential.sha256 == leaf.sha256
+    assert credential.root == authority().pem().decode()
+    assert credential.certificate.count("BEGIN CERTIFICATE") == 1, "the root is kept by itself"
+    assert credential_from_json(credential_to_json(credential), where="here") == credential
+    assert "PRIVATE" not in repr(read) + repr(credential)
+
+
+@pytest.mark.parametrize("ending", [b"", b"\n", b"\r\n", b"\nsecond line"])
+def test_a_password_file_has_it_in_its_first_line(desk: Desk, leaf: Leaf, ending: bytes) -> None:
+    """However the line ends."""  # R18
+    (desk.folder / "b.pfx").write_bytes(leaf.pfx())
+    (desk.folder / "p").write_bytes(PASSWORD.encode() + ending)
+    assert desk.read(bundle="b.pfx", passwordFile="p").offered.sha256 == leaf.sha256
+
+
+def test_the_root_may_come_from_elsewhere(desk: Desk, leaf: Leaf) -> None:
+    """From a trust file, or from what is known of main; without either the chain is incomplete."""  # R22 R24
+    (desk.folder / "b.pem").write_bytes(leaf.pem())
+    desk.environ = {"P": PASSWORD}
+    given: dict[str, Any] = {"bundle": "b.pem", "passwordEnv": "P"}
+    assert [one.code for one in desk.read(**given).report.violations] == ["chain-incomplete"]
+    (desk.folder / "root.pem").write_bytes(authority().pem())
+    trusted = desk.read(**given, trust=["root.pem"])
+    assert trusted.report.valid
+    root = trusted.offered.root
+    known = Circumstances(host=HOST, now=BY.now, role=Role.RESERVE, root=root, known_root=authority().pem().decode())
+    assert desk.read(known, **given).report.valid
+    foreign = Circumstances(host=HOST, now=BY.now, role=Role.RESERVE, root="0" * 64)
+    with pytest.raises(DefinitionError, match="root-mismatch"):
+        desk.read(foreign, **given, trust=["root.pem"])
+
+
+def test_a_reserve_must_outlive_main(desk: Desk, leaf: Leaf) -> None:
+    """Its dates are held against main's expiry, or the apply moment where that is later."""  # R21
+    (desk.folder / "b.pfx").write_bytes(leaf.pfx())
+    desk.environ = {"P": PASSWORD}
+    late = Circumstances(host=HOST, now=BY.now, role=Role.RESERVE, outlives=START + timedelta(days=400))
+    found = desk.read(late, bundle="b.pfx", passwordEnv="P")
+    assert "expires-too-early" in [one.code for one in found.report.violations]
+
+
+@pytest.mark.parametrize(
+    ("install", "said"),
+    [
+        ({"bundle": "not-there.pfx"}, "reserve.install.bundle: not-there.pfx cannot be read: No such file"),
+        ({"bundle": "secret:none"}, "reserve.install.bundle: there is no secret none"),
+        ({"bundle": "b.pfx", "passwordEnv": "NOT_SET"}, "the variable NOT_SET is not set"),
+        ({"bundle": "b.pfx", "passwordFile": "none"}, "reserve.install.passwordFile: none cannot be read"),
+        ({"bundle": "b.pfx", "passwordSecret": "none"}, "reserve.install.passwordSecret: there is no secret none"),
+        ({"bundle": "b.pfx", "passwordEnv": "P", "trust": ["b.pfx"]}, "b.pfx holds no PEM certificates"),
+    ],
+)
+def test_what_is_not_there_is_named(desk: Desk, leaf: Leaf, install: dict[str, Any], said: str) -> None:
+    """One line with the key of the definition, and nothing of a password."""  # R29
+    (desk.folder / "b.pfx").write_bytes(leaf.pfx())
+    desk.environ = {"P": PASSWORD}
+    with pytest.raises(DefinitionError) as caught:
+        desk.read(**install)
+    assert said in str(caught.value)
+    assert PASSWORD not in str(caught.value)
+
+
+def test_a_wrong_password_has_its_code(desk: Desk, leaf: Leaf) -> None:
+    """It is told apart from a file that cannot be read."""  # R18
+    (desk.folder / "b.pfx").write_bytes(leaf.pfx())
+    desk.environ = {"P": "wrong"}
+    with pytest.raises(BundleError) as caught:
+        desk.read(bundle="b.pfx", passwordEnv="P")
+    assert caught.value.code == "bad-password"

@@ -1,0 +1,433 @@
+"""A CA renews what is between a custom certificate and its root: the new chain is installed, and nothing else moves."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import cache, cached_property
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from ios_mdm.app.bundles import BundleReader, Circumstances, Read
+from ios_mdm.core.pair.definition import AfterDays, InstallMain, InstallReserve
+from ios_mdm.core.pair.layout import facts_tag, version_id
+from ios_mdm.core.pair.model import Label, Role, Source
+from ios_mdm.core.x509.certificates import fingerprint
+from ios_mdm.errors import DefinitionError
+from ios_mdm.settings import InstallMainSettings
+from tests.app.test_pair_crashes import Crash, CrashError, values
+from tests.app.test_pair_service import SECRET, START, World, definition
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ios_mdm.app.pair.service import PairRequest, PairResult
+    from ios_mdm.core.pair.definition import PairDefinition
+    from tests.app.test_pair_crashes import Edge
+
+HOST = "mdm.example.com"
+DAY = timedelta(days=1)
+WRITES = 9
+"""Of a run in which both slots get new chains."""
+
+
+def named(text: str) -> x509.Name:
+    """Return a name."""
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+
+@cache
+def rsa_key(bits: int, name: str) -> rsa.RSAPrivateKey:
+    """Return the key of a CA, made once."""
+    del name
+    return rsa.generate_private_key(65537, bits)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chain:
+    """An intermediate CA under a root. The same names and keys with another *serial* are a renewed certificate."""
+
+    serial: int = 1
+    root: str = "Example Root"
+
+    def authority(self) -> x509.Certificate:
+        """Return the root."""
+        return self._signed(self.root, self.root, rsa_key(4096, self.root), 1)
+
+    def intermediate(self) -> x509.Certificate:
+        """Return the intermediate."""
+        return self._signed("Example Issuing", self.root, rsa_key(2048, "Example Issuing"), self.serial)
+
+    def _signed(self, subject: str, issuer: str, key: rsa.RSAPrivateKey, serial: int) -> x509.Certificate:
+        return (
+            x509.CertificateBuilder(named(issuer), named(subject), key.public_key(), serial)
+            .not_valid_before(START - 100 * DAY)
+            .not_valid_after(START + 3000 * DAY)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .sign(rsa_key(4096, issuer), hashes.SHA256())
+        )
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A certificate of the server, with a key of its own."""
+
+    days: int
+
+    @cached_property
+    def key(self) -> ec.EllipticCurvePrivateKey:
+        """Its key."""
+        return ec.generate_private_key(ec.SECP256R1())
+
+    @cached_property
+    def certificate(self) -> x509.Certificate:
+        """Itself."""
+        return (
+            x509.CertificateBuilder(named("Example Issuing"), named(HOST), self.key.public_key(), 1000 + self.days)
+            .not_valid_before(START - DAY)
+            .not_valid_after(START + self.days * DAY)
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST)]), critical=False)
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+            .sign(rsa_key(2048, "Example Issuing"), hashes.SHA256())
+        )
+
+    def file(self, chain: Chain) -> bytes:
+        """Return a PEM file with this chain."""
+        key = self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        above = (self.certificate, chain.intermediate(), chain.authority())
+        return key + b"".join(one.public_bytes(Encoding.PEM) for one in above)
+
+
+FIRST, RENEWED, ELSEWHERE = Chain(), Chain(serial=2), Chain(serial=3, root="Another Root")
+
+
+@dataclass(slots=True)
+class Desk:
+    """Two certificates of a server, the second of which outlives the first."""
+
+    folder: Path
+    main: Leaf
+    reserve: Leaf
+
+    def read(self, leaf: Leaf, chain: Chain) -> Read:
+        """Read a file as the definition's."""
+        (self.folder / "bundle.pem").write_bytes(leaf.file(chain))
+        reader = BundleReader(base=self.folder, environ={})
+        read = reader.read(
+            InstallMainSettings.model_validate({"bundle": "bundle.pem"}),
+            Circumstances(host=HOST, now=START, role=Role.MAIN),
+        )
+        assert read.report.valid, read.report.violations
+        return read
+
+    def wish(self, chain: Chain, reserve_chain: Chain | None = None) -> Wish:
+        """Return a definition with these chains."""
+        main = self.read(self.main, chain)
+        reserve = None if reserve_chain is None else self.read(self.reserve, reserve_chain)
+        installed = None if reserve is None else InstallReserve(offered=reserve.offered, apply=AfterDays(days=30))
+        wanted = replace(definition(None), main=InstallMain(offered=main.offered), reserve=installed)
+        reads = {Role.MAIN: main} if reserve is None else {Role.MAIN: main, Role.RESERVE: reserve}
+        return Wish(definition=wanted, reads=reads)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """A definition, and the files that it names."""
+
+    definition: PairDefinition
+    reads: dict[Role, Read]
+
+    def request(self, world: World) -> PairRequest:
+        """Return the request for it."""
+        offered = {role: read.credential for role, read in self.reads.items()}
+        return replace(world.request(self.definition), offered=offered)
+
+    def apply(self, world: World) -> PairResult:
+        """Bring the pair to it."""
+        return world.service.apply(self.request(world))
+
+
+@pytest.fixture(scope="module")
+def certificates() -> tuple[Leaf, Leaf]:
+    """Main and reserve."""
+    return Leaf(390), Leaf(700)
+
+
+@pytest.fixture
+def desk(tmp_path: Path, certificates: tuple[Leaf, Leaf]) -> Desk:
+    """A folder for the files."""
+    return Desk(tmp_path, *certificates)
+
+
+def stored(world: World, label: Label) -> dict[str, str]:
+    """Return what a slot holds."""
+    ordinal = world.labels[label]
+    assert isinstance(ordinal, int)
+    value: dict[str, str] = json.loads(world.value(ordinal))
+    return value
+
+
+def test_a_renewed_intermediate_is_installed_under_the_same_leaf(desk: Desk) -> None:
+    """Main moves to a version with the new chain, and keeps certificate and key; then nothing is left to do."""
+    # R20 R32
+    world = World()
+    desk.wish(FIRST).apply(world)
+    before = stored(world, Label.MAIN)
+    result = desk.wish(RENEWED).apply(world)
+    after = stored(world, Label.MAIN)
+    assert world.labels == {"AWSPREVIOUS": 1, "AWSCURRENT": 2}
+    assert "the chain of certificate 1 has changed" not in [one.message for one in result.view.desired.notices]
+    assert x509.load_pem_x509_certificates(after["tls.crt"].encode()) == [
+        desk.main.certificate,
+        RENEWED.intermediate(),
+    ]
+    assert before["tls.crt"] != after["tls.crt"]
+    assert (before["tls.key"], before["ca.crt"]) == (after["tls.key"], after["ca.crt"])
+    quiet = list(world.store.calls)
+    desk.wish(RENEWED).apply(world)
+    assert world.store.calls == quiet
+
+
+def test_a_preview_tells_of_it(desk: Desk) -> None:
+    """Another certificate number, and why; an unchanged file changes nothing."""  # R30
+    world = World()
+    desk.wish(FIRST).apply(world)
+    same = world.service.look(desk.wish(FIRST).request(world))
+    assert same.step is None
+    changed = world.service.look(desk.wish(RENEWED).request(world))
+    assert changed.desired.main == 2
+    assert [one.message for one in changed.desired.notices if one.reason == "another-chain"] == [
+        "the chain of certificate 1 has changed: it is installed anew with the same key, and devices trust it as before"
+    ]
+
+
+def test_a_reserve_keeps_its_period(desk: Desk) -> None:
+    """The reserve gets its new chain without a confirmation, inside the last days as well; R7's days go on."""
+    # R7 R10
+    world = World()
+    desk.wish(FIRST).apply(world)
+    world.later(days=370)
+    waits = desk.wish(FIRST, FIRST).apply(world).view.desired
+    world.later(days=5)
+    result = desk.wish(FIRST, RENEWED).apply(world)
+    assert world.labels == {"AWSCURRENT": 1, "RESERVE": 3}
+    assert result.view.desired.apply_at == waits.apply_at
+    assert stored(world, Label.RESERVE)["tls.crt"].count("BEGIN CERTIFICATE") == 2
+    world.later(days=20)
+    desk.wish(FIRST, RENEWED).apply(world)
+    assert world.labels == {"AWSPREVIOUS": 1, "AWSCURRENT": 3}
+
+
+def test_two_chains_of_one_certificate_are_refused(desk: Desk) -> None:
+    """After a promotion both slots may name its file; two files that differ are an error, and one is not."""  # R20 R32
+    world = World()
+    same = replace(desk, reserve=desk.main)
+    with pytest.raises(DefinitionError, match="with different chains"):
+        same.wish(FIRST, RENEWED).apply(world)
+    assert values(world) == {}
+    desk.wish(FIRST, FIRST).apply(world)
+    world.later(days=30)
+    desk.wish(FIRST, FIRST).apply(world)
+    promoted = replace(desk, main=desk.reserve)
+    quiet = list(world.store.calls)
+    with pytest.raises(DefinitionError, match="with different chains: name the same file under both"):
+        promoted.wish(RENEWED, FIRST).apply(world)
+    assert world.store.calls == quiet
+    promoted.wish(RENEWED, RENEWED).apply(world)
+    assert world.labels == {"AWSPREVIOUS": 2, "AWSCURRENT": 3}
+    renewed = x509.load_pem_x509_certificates(stored(world, Label.MAIN)["tls.crt"].encode())
+    assert renewed == [desk.reserve.certificate, RENEWED.intermediate()]
+
+
+def test_another_root_is_another_certificate_to_the_devices(desk: Desk) -> None:
+    """A healthy main does not move under another root, unless its fingerprint is given."""  # R24 R32
+    world = World()
+    desk.wish(FIRST).apply(world)
+    moved = desk.wish(ELSEWHERE)
+    with pytest.raises(DefinitionError, match="under another root") as refused:
+        moved.apply(world)
+    sha256 = moved.reads[Role.MAIN].offered.sha256
+    assert f"main.confirm: {sha256}" in str(refused.value)
+    assert world.labels == {"AWSCURRENT": 1}
+    named = replace(moved.definition, replace_main=True, confirm_main=sha256)
+    confirmed = replace(moved, definition=named)
+    confirmed.apply(world)
+    assert world.labels == {"AWSPREVIOUS": 1, "AWSCURRENT": 2}
+    quiet = list(world.store.calls)
+    assert [one.reason for one in confirmed.apply(world).view.desired.notices] == ["no-reserve"]
+    assert world.store.calls == quiet
+
+
+def test_an_operator_who_goes_back_to_the_former_chain_is_respected(desk: Desk) -> None:
+    """R32: the label stays where it was put; a file that goes back is followed."""
+    # R32
+    world = World()
+    desk.wish(FIRST).apply(world)
+    desk.wish(RENEWED).apply(world)
+    world.move(Label.MAIN, 1)
+    result = desk.wish(RENEWED).apply(world)
+    assert world.labels["AWSCURRENT"] == 1
+    assert "rolled-back" in [one.reason for one in result.view.desired.notices]
+    world.move(Label.MAIN, 2)
+    result = desk.wish(FIRST).apply(world)
+    assert world.labels["AWSCURRENT"] == 3
+    assert "rolled-back" not in [one.reason for one in result.view.desired.notices]
+    assert stored(world, Label.MAIN) == json.loads(world.value(1))
+
+
+def test_a_reserve_that_is_older_than_mains_new_chain_is_no_rollback(desk: Desk) -> None:
+    """The reserve was stored before main's new chain, and becomes main after it."""  # R12
+    world = World()
+    desk.wish(FIRST, FIRST).apply(world)
+    desk.wish(RENEWED, FIRST).apply(world)
+    assert world.labels == {"AWSPREVIOUS": 1, "RESERVE": 2, "AWSCURRENT": 3}
+    world.later(days=31)
+    result = desk.wish(RENEWED, FIRST).apply(world)
+    assert world.labels == {"AWSPREVIOUS": 3, "AWSCURRENT": 2}
+    reasons = [one.reason for one in result.view.desired.notices]
+    assert "rolled-back" not in reasons
+    assert "applied" in reasons
+    world.move(Label.MAIN, 3)
+    world.move(Label.MAIN, 1)
+    told = desk.wish(RENEWED, FIRST).apply(world).view.desired.notices
+    assert "rolled-back" in [one.reason for one in told]
+
+
+def test_a_reserve_older_than_main_is_found_without_its_label(desk: Desk) -> None:
+    """A label that is lost is put back, whichever of the two certificates was stored first."""  # R32
+    world = World()
+    desk.wish(FIRST, FIRST).apply(world)
+    desk.wish(RENEWED, FIRST).apply(world)
+    world.move(Label.RESERVE, None)
+    desk.wish(RENEWED).apply(world)
+    assert (world.labels["AWSCURRENT"], world.labels["RESERVE"]) == (3, 2)
+
+
+def test_a_chain_that_changes_in_the_reserves_file_after_its_promotion_is_told(desk: Desk) -> None:
+    """It is main by now, and its new chain belongs under main.install, where it is installed."""  # R12
+    world = World()
+    desk.wish(FIRST, FIRST).apply(world)
+    world.later(days=31)
+    desk.wish(FIRST, FIRST).apply(world)
+    told = desk.wish(FIRST, RENEWED).apply(world).view.desired.notices
+    assert world.labels == {"AWSPREVIOUS": 1, "AWSCURRENT": 2}
+    assert any("reserve.install has another chain for it now" in one.message for one in told)
+    moved = Desk(desk.folder, desk.reserve, desk.reserve).wish(RENEWED)
+    told = moved.apply(world).view.desired.notices
+    assert world.labels == {"AWSPREVIOUS": 2, "AWSCURRENT": 3}
+    assert "applied" not in [one.reason for one in told]
+
+
+@pytest.mark.parametrize("edge", ["before", "after"])
+@pytest.mark.parametrize("number", range(1, WRITES + 1))
+def test_a_crash_at_any_write_converges(desk: Desk, number: int, edge: Edge) -> None:
+    """Both slots get new chains; a run that dies at any write is continued, and nothing is stored twice."""
+    # R30 R32
+    world = World()
+    desk.wish(FIRST, FIRST).apply(world)
+    world.store.calls.clear()
+    wish = desk.wish(RENEWED, RENEWED)
+    world.store.fail = Crash(number, edge)
+    with pytest.raises(CrashError):
+        wish.apply(world)
+    world.store.fail = None
+    crashed = values(world)
+    wish.apply(world)
+    assert {key: value for key, value in world.labels.items() if key != "AWSPREVIOUS"} == {
+        "AWSCURRENT": 3,
+        "RESERVE": 4,
+    }
+    assert crashed.items() <= values(world).items()
+    assert len(world.stored()) == len(set(world.stored())) == 2
+
+
+def test_the_crashes_above_are_at_every_write(desk: Desk) -> None:
+    """An undisturbed run makes as many writes as crashes are tried at."""
+    world = World()
+    desk.wish(FIRST, FIRST).apply(world)
+    world.store.calls.clear()
+    desk.wish(RENEWED, RENEWED).apply(world)
+    assert len(world.store.calls) == WRITES, world.store.calls
+
+
+def test_a_file_that_changes_between_check_and_update_is_not_stored(desk: Desk) -> None:
+    """What was decided about is what is stored, chain included."""  # R32
+    world = World()
+    wish, other = desk.wish(FIRST), desk.wish(RENEWED)
+    request = replace(wish.request(world), offered={Role.MAIN: other.reads[Role.MAIN].credential})
+    with pytest.raises(DefinitionError, match="has changed since it was checked"):
+        world.service.apply(request)
+    assert values(world) == {}, SECRET
+
+
+def test_a_definition_that_replaced_main_stays_right(desk: Desk) -> None:
+    """Long after the main that it named has gone, the definition is what it was; so is a wrong name an error."""
+    # R3 R32
+    world = World()
+    desk.wish(FIRST).apply(world)
+    issued = replace(definition(None), replace_main=True, confirm_main=fingerprint(desk.main.certificate))
+    world.apply(issued)
+    assert world.facts(2).source is Source.ISSUED
+    world.later(days=380)
+    world.apply(issued)
+    assert world.labels["RESERVE"] == 3
+    world.later(days=20)
+    world.apply(issued)
+    assert world.labels["AWSCURRENT"] == 3
+    world.store.untag(SECRET, [facts_tag(version_id(SECRET, 1))])  # as a run does once no device needs it
+    observed = world.service.observe(SECRET)
+    assert observed is not None
+    assert observed.numbered(1) is None
+    quiet = list(world.store.calls)
+    world.apply(issued)
+    assert world.store.calls == quiet
+    with pytest.raises(DefinitionError, match="does not name main"):
+        world.apply(replace(issued, confirm_main="ab" * 32))
+
+
+@pytest.mark.parametrize("wanted", ["another file", "issued"])
+def test_a_main_that_a_dead_run_began_gives_way_to_what_is_wanted_now(desk: Desk, wanted: str) -> None:
+    """Whatever the run had got done: the wish of the next one counts, and the leftover is no former main."""  # R30 R32
+    other = replace(desk, main=desk.reserve)
+    third = replace(desk, main=Leaf(500))
+    goes = fingerprint(desk.main.certificate)
+    for number in range(1, 8):
+        world = World()
+        desk.wish(FIRST).apply(world)
+        begun = other.wish(FIRST)
+        world.store.fail = Crash(number, "after")
+        with suppress(CrashError):
+            replace(begun, definition=replace(begun.definition, replace_main=True, confirm_main=goes)).apply(world)
+        world.store.fail = None
+        if world.labels["AWSCURRENT"] != 1:
+            assert number > 1
+            return
+        wish = third.wish(FIRST)
+        if wanted == "issued":
+            wish = replace(wish, definition=definition(None))
+        wish = replace(wish, definition=replace(wish.definition, replace_main=True, confirm_main=goes))
+        result = wish.apply(world)
+        main = world.facts(int(world.labels["AWSCURRENT"]))
+        if wanted == "issued":
+            assert main.source is Source.ISSUED
+        else:
+            assert main.sha256 == wish.reads[Role.MAIN].offered.sha256
+        assert result.view.desired.trusted == (1, main.ordinal)
+    pytest.fail("main is replaced in fewer writes")
+
+
+def test_nothing_is_replaced_where_there_is_no_main(desk: Desk) -> None:
+    """A new pair whose definition asks for a replacement is refused at once, not in its second run."""  # R32
+    world = World()
+    wish = desk.wish(FIRST)
+    with pytest.raises(DefinitionError, match="no main yet that could be replaced"):
+        replace(wish, definition=replace(wish.definition, replace_main=True)).apply(world)
+    assert values(world) == {}

@@ -1,0 +1,230 @@
+"""A profile on its way to devices: in batches, once each, continued after a failure."""
+
+from __future__ import annotations
+
+import plistlib
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ios_mdm.adapters.clock import FixedClock
+from ios_mdm.adapters.ledgers.sqlite import SqliteLedger
+from ios_mdm.app.delivery import Delivery, Distributor, devices_digest, known_devices, listed_devices, read_devices
+from ios_mdm.core.pair.definition import KeyType
+from ios_mdm.core.profile import trust_profile
+from ios_mdm.core.x509.issuing import issue
+from ios_mdm.errors import DefinitionError, DeliveryError
+from ios_mdm.settings import DistributionSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+START = datetime(2040, 1, 1, tzinfo=UTC)
+DEVICES = tuple(f"device-{number}" for number in range(7))
+
+
+@dataclass(slots=True)
+class RecordingChannel:
+    """Stands in for the port ``MdmChannel``; the real NanoMDM is in tests/adapters and tests/engine.
+
+    Args:
+        batch_size: how many devices one call takes.
+        fails_at: the number of the call that the server does not take, from 1; 0 for none.
+        batches: what was taken: CommandUUID, devices, profile.
+    """
+
+    batch_size: int = 3
+    fails_at: int = 0
+    notices: tuple[str, ...] = ()
+    calls: int = 0
+    batches: list[tuple[str, tuple[str, ...], bytes]] = field(default_factory=list)
+
+    def enqueue(self, enrollment_ids: Sequence[str], command: bytes) -> tuple[str, ...]:
+        """Take a command, or fail."""
+        self.calls += 1
+        if self.calls == self.fails_at:
+            raise DeliveryError("the MDM server is down")
+        parsed = plistlib.loads(command)
+        assert parsed["Command"]["RequestType"] == "InstallProfile"
+        self.batches.append((parsed["CommandUUID"], tuple(enrollment_ids), parsed["Command"]["Payload"]))
+        return self.notices
+
+    @property
+    def devices(self) -> list[str]:
+        """Return the devices in the order in which they were reached."""
+        return [device for _, batch, _ in self.batches for device in batch]
+
+    @property
+    def uuids(self) -> list[str]:
+        """Return the CommandUUIDs in order."""
+        return [uuid for uuid, _, _ in self.batches]
+
+
+def profile() -> bytes:
+    """Return a profile with a certificate of its own."""
+    credential = issue("mdm.example.com", key=KeyType.EC_P256, validity_days=30, now=START)
+    return trust_profile([credential.certificate], identifier="com.example.t", server="berlin", host="mdm.example.com")
+
+
+@pytest.fixture
+def delivery() -> Delivery:
+    """A first profile for seven devices."""
+    return Delivery(server="berlin", profile=profile(), revision=1, enrollment_ids=DEVICES)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> SqliteLedger:
+    """A real ledger."""
+    return SqliteLedger(tmp_path / "ledger.db")
+
+
+def distribute(
+    delivery: Delivery, ledger: SqliteLedger | None, channel: RecordingChannel, reports: list[str] | None = None
+) -> int:
+    """Distribute at the start."""
+    lines = [] if reports is None else reports
+    return Distributor(channel, ledger, FixedClock(moment=START), report=lines.append).distribute(delivery)
+
+
+def test_every_device_gets_it_once_in_batches(delivery: Delivery, ledger: SqliteLedger) -> None:
+    """Seven devices in batches of three are three commands with a CommandUUID each, noted in the ledger."""
+    # R15
+    channel, reports = RecordingChannel(notices=("push failed for 1",)), list[str]()
+    assert distribute(delivery, ledger, channel, reports) == 7
+    assert [len(batch) for _, batch, _ in channel.batches] == [3, 3, 1]
+    assert sorted(channel.devices) == sorted(DEVICES)
+    assert len(set(channel.uuids)) == 3
+    assert {payload for _, _, payload in channel.batches} == {delivery.profile}
+    assert reports == ["push failed for 1", "profile queued for 7 of 7 devices"]
+    coverage = ledger.coverage(server="berlin", profile=delivery.digest, enrollment_ids=DEVICES)
+    assert {device.status for device in coverage.devices} == {"pending"}
+
+
+def test_what_is_queued_is_not_queued_again(delivery: Delivery, ledger: SqliteLedger) -> None:
+    """A second run makes no call; a new device gets the profile alone."""
+    distribute(delivery, ledger, RecordingChannel())
+    again = RecordingChannel()
+    assert distribute(delivery, ledger, again) == 0
+    assert again.calls == 0
+    assert distribute(replace(delivery, enrollment_ids=(*DEVICES, "new")), ledger, again) == 1
+    assert again.devices == ["new"]
+
+
+@pytest.mark.parametrize("fails_at", [1, 2, 3])
+def test_a_failure_is_told_and_the_next_run_continues(delivery: Delivery, ledger: SqliteLedger, fails_at: int) -> None:
+    """The error tells how many devices have it; the next run reaches the rest, none of them twice."""
+    first, done = RecordingChannel(fails_at=fails_at), 3 * (fails_at - 1)
+    with pytest.raises(DeliveryError, match=rf"is down.*queued for {done} of 7 devices.*continues") as caught:
+        distribute(delivery, ledger, first)
+    assert "pair itself is stored" in str(caught.value)
+    second, undisturbed = RecordingChannel(), RecordingChannel()
+    assert distribute(delivery, ledger, second) == 7 - done
+    assert sorted(first.devices + second.devices) == sorted(DEVICES)
+    distribute(delivery, None, undisturbed)
+    assert first.uuids + second.uuids == undisturbed.uuids
+
+
+def test_a_run_that_dies_before_the_ledger_repeats_the_same_command(delivery: Delivery, ledger: SqliteLedger) -> None:
+    """A batch that was queued and not noted goes again under its CommandUUID, which the server knows already."""
+    lost = RecordingChannel()
+    distribute(delivery, None, lost)
+    again = RecordingChannel()
+    distribute(delivery, ledger, again)
+    assert again.batches == lost.batches
+
+
+def test_a_profile_that_returns_is_a_new_command(delivery: Delivery) -> None:
+    """Equal content under another revision has other CommandUUIDs: else the server would take it for a repetition."""
+    # R17
+    first, returned, other = RecordingChannel(), RecordingChannel(), RecordingChannel()
+    distribute(delivery, None, first)
+    distribute(replace(delivery, revision=3), None, returned)
+    distribute(replace(delivery, server="paris"), None, other)
+    assert len({*first.uuids, *returned.uuids, *other.uuids}) == 9
+
+
+def test_another_profile_goes_to_every_device(delivery: Delivery, ledger: SqliteLedger) -> None:
+    """What the devices have of an older profile does not keep the next one from them."""
+    # R17
+    distribute(delivery, ledger, RecordingChannel())
+    channel = RecordingChannel()
+    assert distribute(replace(delivery, profile=profile(), revision=2), ledger, channel) == 7
+
+
+def settings(devices: object, ledger: str | None = None) -> DistributionSettings:
+    """Return settings with these devices."""
+    return DistributionSettings.model_validate(
+        {
+            "profile": {"identifier": "com.example.t"},
+            "channel": {"nanomdm": {"url": "https://mdm.example.com", "apiKeySecret": "mdm/api-key"}},
+            "devices": devices,
+        }
+        | ({"ledger": ledger} if ledger else {})
+    )
+
+
+class TestDevices:
+    """Which devices are meant."""
+
+    def test_a_file(self, tmp_path: Path) -> None:
+        """Ids are one a line; blanks, empty lines and comments do not count."""
+        (tmp_path / "devices.txt").write_text("# fleet\n\n  b  \na\n   # later: c\n", encoding="utf-8")
+        assert listed_devices(tmp_path / "devices.txt") == ("b", "a")
+        assert read_devices(settings({"file": "devices.txt"}), None, base=tmp_path) == ("a", "b")
+
+    @pytest.mark.parametrize(
+        ("content", "said"),
+        [
+            (b"", "devices.txt names no device"),
+            (b"# none\n", "devices.txt names no device"),
+            (b"a\nb\na \n", "devices.txt has a more than once"),
+            (b"\xff\xfe", "devices.txt cannot be read: it is not UTF-8 text"),
+        ],
+    )
+    def test_a_wrong_file(self, tmp_path: Path, content: bytes, said: str) -> None:
+        """An empty, duplicated or unreadable list is one clear error."""
+        (tmp_path / "devices.txt").write_bytes(content)
+        with pytest.raises(DefinitionError, match=rf"^distribution\.devices\.file: {said}"):
+            read_devices(settings({"file": "devices.txt"}), None, base=tmp_path)
+
+    def test_no_such_file(self, tmp_path: Path) -> None:
+        """A missing file, or a folder, is named with the reason."""
+        with pytest.raises(DefinitionError, match=r"none\.txt cannot be read: No such file"):
+            listed_devices(tmp_path / "none.txt")
+        with pytest.raises(DefinitionError, match="cannot be read: Is a directory"):
+            listed_devices(tmp_path)
+
+    def test_how_many_there_are(self, tmp_path: Path, ledger: SqliteLedger) -> None:
+        """For a message: from the list, the file or the ledger; what is not known is not guessed."""
+        (tmp_path / "devices.txt").write_text("a\nb\n", encoding="utf-8")
+        from_ledger = settings({"ledger": True}, ledger="sqlite:///ledger.db")
+        assert known_devices(settings(["a", "b", "c"]), base=tmp_path) == 3
+        assert known_devices(settings({"file": "devices.txt"}), base=tmp_path) == 2
+        assert known_devices(settings({"file": "none.txt"}), base=tmp_path) is None
+        assert known_devices(from_ledger, base=tmp_path) is None
+        ledger.record_device("a", enrolled=True, at=START)
+        assert known_devices(from_ledger, base=tmp_path) == 1
+
+    def test_an_id_that_no_device_can_have(self, tmp_path: Path) -> None:
+        """A line that is no enrolment id is an error before anything is sent."""
+        (tmp_path / "devices.txt").write_text("a,b\n", encoding="utf-8")
+        with pytest.raises(DefinitionError, match="a,b"):
+            read_devices(settings({"file": "devices.txt"}), None, base=tmp_path)
+
+    def test_a_list_is_sorted(self, tmp_path: Path) -> None:
+        """The order in which devices are written makes no difference."""
+        assert read_devices(settings(["b", "a"]), None, base=tmp_path) == ("a", "b")
+        assert devices_digest(["b", "a"]) == devices_digest(["a", "b"])
+        assert devices_digest(["a", "b"]) != devices_digest(["a"])
+
+    def test_the_inventory_of_the_ledger(self, tmp_path: Path, ledger: SqliteLedger) -> None:
+        """With `ledger: true` the devices are those that are enrolled; none is an error that says what to start."""
+        wanted = settings({"ledger": True}, "sqlite:///ledger.db")
+        with pytest.raises(DefinitionError, match="knows no enrolled device yet: start `ios-mdm receive`"):
+            read_devices(wanted, ledger, base=tmp_path)
+        for device, enrolled in (("b", True), ("a", True), ("c", False)):
+            ledger.record_device(device, enrolled=enrolled, at=START)
+        assert read_devices(wanted, ledger, base=tmp_path) == ("a", "b")

@@ -1,0 +1,223 @@
+"""A run that dies at any write, once or several times in a row: the next one continues, and nothing is lost."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ios_mdm.core.pair.definition import IssueReserve, KeyType, NoReserve
+from ios_mdm.core.pair.layout import version_id
+from tests.app.test_pair_service import NOW, SECRET, World, definition
+
+if TYPE_CHECKING:
+    from ios_mdm.core.pair.definition import PairDefinition
+
+Edge = Literal["before", "after"]
+
+
+class CrashError(Exception):
+    """The process dies here."""
+
+
+@dataclass(slots=True)
+class Crash:
+    """Dies once, before or after the write of this number."""
+
+    number: int
+    edge: Edge
+    seen: int = 0
+
+    def __call__(self, operation: str, edge: Edge) -> None:
+        """Count the writes, and die at the one that is meant."""
+        self.seen += edge == "before"
+        if (self.seen, edge) == (self.number, self.edge):
+            self.number = 0
+            raise CrashError(f"{edge} {operation}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Story:
+    """What a run is to do: from the pair of *before*, *days* later, to that of *wish*."""
+
+    before: PairDefinition | None
+    days: int
+    wish: PairDefinition
+    labels: dict[str, int | str]
+    issued: int
+
+
+STORIES = {
+    "creation": Story(before=None, days=0, wish=definition(), labels={"AWSCURRENT": 1, "RESERVE": 2}, issued=2),
+    "promotion and the next reserve": Story(
+        before=definition(),
+        days=30,
+        wish=definition(),
+        labels={"AWSPREVIOUS": 1, "AWSCURRENT": 2, "RESERVE": 3},
+        issued=1,
+    ),
+    "a raised generation": Story(
+        before=definition(),
+        days=1,
+        wish=definition(replace(NOW, generation=2)),
+        labels={"AWSCURRENT": 1, "RESERVE": 3},
+        issued=1,
+    ),
+    "none": Story(before=definition(), days=1, wish=definition(NoReserve()), labels={"AWSCURRENT": 1}, issued=0),
+    "a new main after the connection was lost": Story(
+        before=definition(NoReserve()),
+        days=400,
+        wish=definition(NOW, main_generation=2),
+        labels={"AWSPREVIOUS": 1, "AWSCURRENT": 2, "RESERVE": 3},
+        issued=2,
+    ),
+}
+
+
+def begun(story: Story) -> World:
+    """Return the world in which the story starts."""
+    world = World()
+    if story.before is not None:
+        world.apply(story.before)
+    world.later(days=story.days)
+    world.store.calls.clear()
+    return world
+
+
+def writes(story: Story) -> int:
+    """Return how many writes an undisturbed run makes."""
+    world = begun(story)
+    world.apply(story.wish)
+    return len(world.store.calls)
+
+
+def values(world: World) -> dict[str, str]:
+    """Return what every version holds."""
+    if SECRET not in world.store._secrets:
+        return {}
+    return {key: version.value for key, version in world.store._secrets[SECRET].versions.items()}
+
+
+CRASHES = [
+    pytest.param(story, number, edge, id=f"{name}: {edge} write {number}")
+    for name, story in STORIES.items()
+    for number in range(1, writes(story) + 1)
+    for edge in ("before", "after")
+]
+
+
+@pytest.mark.parametrize(("story", "number", "edge"), CRASHES)
+def test_the_next_run_continues(story: Story, number: int, edge: Edge) -> None:
+    """After a crash at any write the next run ends where an undisturbed one does, and issues nothing twice."""
+    # R30 R32
+    world = begun(story)
+    before = values(world)
+    world.store.fail = Crash(number, edge)
+    with pytest.raises(CrashError):
+        world.apply(story.wish)
+    world.store.fail = None
+    crashed = values(world)
+    assert before.items() <= crashed.items()
+    result = world.apply(story.wish)
+    assert world.labels == story.labels
+    after = values(world)
+    assert crashed.items() <= after.items()
+    assert len(after) == len(before) + story.issued
+    assert len(world.stored()) == len(set(world.stored())) == story.issued
+    assert len({json.loads(value)["tls.key"] for value in after.values()}) == len(after)
+    assert result.view.step is None
+    quiet = list(world.store.calls)
+    world.apply(story.wish)
+    assert world.store.calls == quiet
+
+
+@pytest.mark.parametrize(
+    ("changed", "key"),
+    [
+        (replace(NOW, key=KeyType.RSA_2048), "RSA 2048"),
+        (replace(NOW, validity_days=200), "EC P-256"),
+    ],
+    ids=["key", "validity"],
+)
+def test_what_was_stored_for_another_definition_is_not_adopted(changed: IssueReserve, key: str) -> None:
+    """A reserve that a crash left staged, and that the definition no longer describes, gives way to a new number."""
+    world = World()
+    world.apply(definition(None))
+    world.store.fail = _die_after_put
+    with pytest.raises(CrashError):
+        world.apply(definition(NOW))
+    world.store.fail = None
+    assert world.labels == {"AWSCURRENT": 1, "STAGED": 2}
+    result = world.apply(definition(changed))
+    assert world.labels == {"AWSCURRENT": 1, "RESERVE": 3}
+    assert set(result.certificates) == {1, 3}
+    assert result.certificates[3].details.key == key
+    if changed.validity_days is not None:
+        facts = result.certificates[3].facts
+        assert (facts.not_after - facts.not_before).days == changed.validity_days - 1
+
+
+def _die_after_put(operation: str, edge: Edge) -> None:
+    if (operation, edge) == ("put", "after"):
+        raise CrashError(operation)
+
+
+@pytest.mark.parametrize(("story", "number", "edge"), CRASHES)
+def test_a_preview_after_a_crash_tells_how_it_ends(story: Story, number: int, edge: Edge) -> None:
+    """Looking at a pair that a run left half-done gives no error and names the main of the end."""
+    world = begun(story)
+    world.store.fail = Crash(number, edge)
+    with pytest.raises(CrashError):
+        world.apply(story.wish)
+    world.store.fail = None
+    assert world.look(story.wish).desired.main == story.labels["AWSCURRENT"]
+
+
+WISHES = {
+    "now": definition(),
+    "silent": definition(None),
+    "none": definition(NoReserve()),
+}
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    runs=st.lists(
+        st.tuples(
+            st.integers(1, 12),
+            st.sampled_from(["before", "after"]),
+            st.integers(0, 40),
+            st.sampled_from(sorted(WISHES)),
+        ),
+        max_size=8,
+    )
+)
+def test_several_crashes_in_a_row_while_time_passes(runs: list[tuple[int, Edge, int, str]]) -> None:
+    """Whatever runs died, with whichever definition, main stays as long as it is due, and the last run converges."""
+    # R32
+    world = World()
+    held: dict[str, str] = {}
+    for number, edge, days, wish in runs:
+        world.store.fail = Crash(number, edge)
+        with contextlib.suppress(CrashError):
+            world.apply(WISHES[wish])
+        assert held.items() <= values(world).items()  # no number is used for another certificate, no key is lost
+        held = values(world)
+        world.later(days=days)
+    world.store.fail = None
+    mains = world.labels.get("AWSCURRENT") if held else None
+    result = world.apply()
+    labels = world.labels
+    assert held.items() <= values(world).items()
+    assert labels.keys() - {"AWSPREVIOUS"} == {"AWSCURRENT", "RESERVE"}
+    assert labels["AWSCURRENT"] == result.view.desired.main
+    assert labels["RESERVE"] == result.view.desired.reserve
+    assert len(set(labels.values())) == len(labels)
+    assert mains is None or labels["AWSCURRENT"] == mains or labels["AWSPREVIOUS"] == mains
+    known = {version_id(SECRET, ordinal) for ordinal in range(1, int(world.tags["ios-mdm:highest-ordinal"]) + 1)}
+    assert values(world).keys() <= known

@@ -1,0 +1,560 @@
+"""A pair from its definition to its secret, and back from whatever happened to the secret meanwhile."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ios_mdm.app.pair.service import PairRequest, PairResult, PairService, PairView
+from ios_mdm.core.pair.decision import Phase
+from ios_mdm.core.pair.definition import AfterDays, IssueMain, IssueReserve, KeyType, NoReserve, PairDefinition, When
+from ios_mdm.core.pair.layout import PROMOTED_TAG, facts_tag, version_id
+from ios_mdm.core.pair.model import Label
+from ios_mdm.core.pair.moments import expires
+from ios_mdm.errors import DefinitionError, IosMdmError, OwnershipError, StoreError
+from tests.support.memory import MemorySecretStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ios_mdm.core.pair.model import CertificateFacts
+
+START = datetime(2040, 1, 1, tzinfo=UTC)
+SECRET = "ios-mdm/berlin"  # noqa: S105 - a name
+OWNER = "organization/ios-mdm/demo"
+NOW = IssueReserve(when=When.NOW, apply=AfterDays(days=30))
+FOREIGN = "00000000-0000-4000-8000-000000000000"
+
+
+@dataclass(slots=True)
+class HandClock:
+    """A clock that is moved by hand."""
+
+    moment: datetime
+
+    def now(self) -> datetime:
+        """Return the moment."""
+        return self.moment
+
+
+def definition(reserve: IssueReserve | NoReserve | None = NOW, *, main_generation: int = 1) -> PairDefinition:
+    """Return a definition whose keys are quick to make."""
+    return PairDefinition(
+        name="berlin",
+        host="mdm.example.com",
+        main=IssueMain(key=KeyType.EC_P256, generation=main_generation),
+        reserve=reserve,
+    )
+
+
+@dataclass(slots=True)
+class World:
+    """A store, a clock, and the service between them."""
+
+    clock: HandClock = field(default_factory=lambda: HandClock(START))
+    store: MemorySecretStore = field(init=False)
+    service: PairService = field(init=False)
+    reports: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Make the store and the service."""
+        self.store = MemorySecretStore(clock=self.clock)
+        self.service = PairService(self.store, self.clock, report=self.reports.append)
+
+    def request(self, wish: PairDefinition | None = None, *, known: bool = False) -> PairRequest:
+        """Return a request for the pair of berlin."""
+        return PairRequest(
+            definition=wish or definition(), secret=SECRET, owner=OWNER, known=known, tags={"team": "mobile"}
+        )
+
+    def apply(self, wish: PairDefinition | None = None, *, known: bool = False) -> PairResult:
+        """Bring the pair to what it should be."""
+        return self.service.apply(self.request(wish, known=known))
+
+    def look(self, wish: PairDefinition | None = None) -> PairView:
+        """Look at the pair."""
+        return self.service.look(self.request(wish))
+
+    def later(self, **period: int) -> None:
+        """Let time pass."""
+        self.clock.moment += timedelta(**period)
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """Return the tags of the secret."""
+        description = self.store.describe(SECRET)
+        assert description is not None
+        return dict(description.tags)
+
+    @property
+    def labels(self) -> dict[str, int | str]:
+        """Return which certificate each label is on."""
+        description = self.store.describe(SECRET)
+        assert description is not None
+        names = {version_id(SECRET, ordinal): ordinal for ordinal in range(1, 50)}
+        return {label: names.get(key, key) for key, labels in description.labels.items() for label in labels}
+
+    def value(self, ordinal: int) -> str:
+        """Return what the version of a certificate holds."""
+        value = self.store.read(SECRET, version_id(SECRET, ordinal))
+        assert value is not None
+        return value
+
+    def key(self, ordinal: int) -> str:
+        """Return the private key of a certificate."""
+        return str(json.loads(self.value(ordinal))["tls.key"])
+
+    def facts(self, ordinal: int) -> CertificateFacts:
+        """Return the facts of a certificate."""
+        observed = self.service.observe(SECRET)
+        assert observed is not None
+        version = observed.numbered(ordinal)
+        assert version is not None
+        assert version.facts is not None
+        return version.facts
+
+    def move(self, label: str, to: int | None) -> None:
+        """Move a label by hand, as an operator does."""
+        current = self.labels.get(label)
+        self.store.move_label(
+            SECRET,
+            label,
+            to=None if to is None else version_id(SECRET, to),
+            current=version_id(SECRET, current) if isinstance(current, int) else current,
+        )
+
+    def stored(self) -> list[str]:
+        """Return the ids of the versions that were stored, in order."""
+        return [call[2] for call in self.store.calls if call[0] == "put"]
+
+
+@pytest.fixture
+def world() -> World:
+    """A pair with main and reserve."""
+    one = World()
+    one.apply()
+    return one
+
+
+@pytest.fixture
+def promoted(world: World) -> World:
+    """A pair whose first reserve has become main, and that has the next one: 1 former, 2 main, 3 reserve."""
+    world.later(days=30)
+    world.apply()
+    return world
+
+
+class TestNew:
+    """A new pair."""
+
+    def test_a_pair_lies_in_its_secret(self) -> None:
+        """Main and reserve are versions of one secret under their labels, each with its own key."""
+        # R1 R2
+        world = World()
+        result = world.apply()
+        assert world.labels == {"AWSCURRENT": 1, "RESERVE": 2}
+        for ordinal in (1, 2):
+            value = json.loads(world.value(ordinal))
+            assert value.keys() == {"tls.crt", "tls.key", "ca.crt"}
+            assert value["tls.crt"] == value["ca.crt"] == result.certificates[ordinal].pem
+            assert value["tls.key"].startswith("-----BEGIN PRIVATE KEY-----")
+        assert world.key(1) != world.key(2)
+        assert result.view.step is None
+        assert result.view.desired.apply_at == START + timedelta(days=30)
+
+    def test_its_details_are_told(self) -> None:
+        """Subject, issuer, names, serial number, fingerprint, key and dates of both certificates are there."""
+        # R14
+        for ordinal, certificate in World().apply().certificates.items():
+            assert certificate.facts.ordinal == ordinal
+            assert certificate.details.subject == certificate.details.issuer == "CN=mdm.example.com"
+            assert certificate.details.sans == ("mdm.example.com",)
+            assert certificate.details.key == "EC P-256"
+            assert certificate.details.sha256 == certificate.facts.sha256
+            assert certificate.details.not_before == START - timedelta(minutes=5)
+            assert expires(certificate.facts) - certificate.details.not_before == timedelta(days=397)
+
+    def test_its_tags(self, world: World) -> None:
+        """Owner, address, counters, the user's own tags and one facts tag a certificate are there."""
+        facts = {facts_tag(version_id(SECRET, ordinal)) for ordinal in (1, 2)}
+        tags = world.tags
+        assert {key: value for key, value in tags.items() if key not in facts} == {
+            "ios-mdm:owner": OWNER,
+            "ios-mdm:address": "mdm.example.com",
+            "ios-mdm:highest-ordinal": "2",
+            "ios-mdm:main-generation": "1",
+            "team": "mobile",
+        }
+        assert facts <= tags.keys()
+
+    def test_looking_writes_nothing(self) -> None:
+        """A preview makes no write call, whether or not there is a secret."""
+        # R30
+        world = World()
+        world.look()
+        assert world.store.calls == []
+        world.apply()
+        before = list(world.store.calls)
+        world.look(definition(replace(NOW, generation=2)))
+        assert world.store.calls == before
+
+    def test_a_second_run_writes_nothing(self, world: World) -> None:
+        """An `up` with nothing due makes no write call."""
+        before = list(world.store.calls)
+        world.later(days=29)
+        world.apply()
+        assert world.store.calls == before
+
+    def test_the_facts_are_there_before_the_label(self) -> None:
+        """RESERVE is put on a version whose facts are recorded already, so that no preview meets an unknown one."""
+        world = World()
+        world.apply()
+        calls = world.store.calls
+        second = version_id(SECRET, 2)
+        recorded = next(at for at, call in enumerate(calls) if call[0] == "tag" and facts_tag(second) in call)
+        moved = next(at for at, call in enumerate(calls) if call[:4] == ("move_label", SECRET, "RESERVE", second))
+        assert recorded < moved
+
+
+class TestLife:
+    """Years of a pair with an unchanged definition."""
+
+    def test_promotion_is_one_label_move(self, world: World) -> None:
+        """An overdue reserve becomes main by its label; its value and key stay, and the next reserve follows."""
+        # R9 R11 R12
+        before = world.value(2)
+        world.later(days=30)
+        result = world.apply()
+        assert world.labels == {"AWSPREVIOUS": 1, "AWSCURRENT": 2, "RESERVE": 3}
+        assert world.value(2) == before
+        assert sorted(result.certificates) == [1, 2, 3]
+        assert any("certificate 2 becomes main" in line for line in world.reports)
+
+    def test_one_run_a_day_for_three_years(self) -> None:
+        """Automatic reserves follow each other; main is valid on every day, and every change is announced before."""
+        # R3 R6 R11 R12 R16
+        world, wish = World(), definition(None)
+        trusted: set[int] = set()
+        for _ in range(3 * 365):
+            result = world.apply(wish)
+            main = result.view.desired.main
+            facts = result.certificates[main].facts
+            assert facts.not_before <= world.clock.now() < expires(facts)
+            assert not trusted or main in trusted  # devices had it since an earlier day
+            trusted = set(result.view.desired.trusted)
+            world.later(days=1)
+        assert world.labels["AWSCURRENT"] == 4
+        assert len(world.tags) < 12
+
+    def test_only_the_apply_moment_changed(self, world: World) -> None:
+        """Another apply moment writes nothing: key, serial number and fingerprint stay."""
+        # R9
+        before = list(world.store.calls)
+        result = world.apply(definition(replace(NOW, apply=AfterDays(days=100))))
+        assert world.store.calls == before
+        assert result.view.desired.apply_at == START + timedelta(days=100)
+
+    def test_a_raised_generation_gives_another_reserve(self, world: World) -> None:
+        """One run deletes the reserve and issues one of a new number; main is not touched."""
+        # R10
+        main = world.value(1)
+        world.apply(definition(replace(NOW, generation=2)))
+        assert world.labels == {"AWSCURRENT": 1, "RESERVE": 3}
+        assert world.value(1) == main
+        assert facts_tag(version_id(SECRET, 2)) not in world.tags
+
+    def test_none_takes_the_reserve_off(self, world: World) -> None:
+        """`none: true` takes the label and the facts; another reserve later gets a new number."""
+        # R10
+        world.apply(definition(NoReserve()))
+        assert world.labels == {"AWSCURRENT": 1}
+        assert facts_tag(version_id(SECRET, 2)) not in world.tags
+        world.apply()
+        assert world.labels == {"AWSCURRENT": 1, "RESERVE": 3}
+
+    def test_a_lost_connection_is_mended_by_a_raised_generation(self, world: World) -> None:
+        """An expired main is replaced only when that is asked for."""
+        # R13
+        wish = definition(NoReserve())
+        world.apply(wish)
+        world.later(days=400)
+        assert world.apply(wish).view.desired.phase is Phase.CONNECTION_LOST
+        assert world.labels["AWSCURRENT"] == 1
+        world.apply(definition(NoReserve(), main_generation=2))
+        assert world.labels == {"AWSPREVIOUS": 1, "AWSCURRENT": 3}
+        assert world.tags["ios-mdm:main-generation"] == "2"
+
+    def test_a_lost_connection_is_mended_with_the_next_reserve(self) -> None:
+        """Where a reserve is held at all times, the new main comes with one, and the preview says so."""
+        # R13
+        world = World()
+        world.apply(definition(NoReserve()))
+        world.later(days=400)
+        wish = definition(NOW, main_generation=2)
+        before = world.look(wish).desired
+        after = world.apply(wish).view.desired
+        assert (before.main, before.reserve) == (after.main, after.reserve) == (2, 3)
+
+
+def _mistaken(world: World) -> None:
+    """Make the former main look like a reserve."""
+    world.move("RESERVE", 1)
+    world.store.untag(SECRET, [facts_tag(version_id(SECRET, 1))])
+
+
+DRIFTS: dict[str, Callable[[World], None]] = {
+    "RESERVE lost": lambda world: world.move("RESERVE", None),
+    "RESERVE on the former main": lambda world: world.move("RESERVE", 1),
+    "RESERVE on main": lambda world: world.move("RESERVE", 2),
+    "STAGED stuck on the reserve": lambda world: world.move("STAGED", 3),
+    "STAGED stuck on main": lambda world: world.move("STAGED", 2),
+    "STAGED stuck on the former main": lambda world: world.move("STAGED", 1),
+    "the reserve's facts lost": lambda world: world.store.untag(SECRET, [facts_tag(version_id(SECRET, 3))]),
+    "main's facts lost": lambda world: world.store.untag(SECRET, [facts_tag(version_id(SECRET, 2))]),
+    "the highest ordinal lost": lambda world: world.store.untag(SECRET, ["ios-mdm:highest-ordinal"]),
+    "the generation lost": lambda world: world.store.untag(SECRET, ["ios-mdm:main-generation"]),
+    "the address lost": lambda world: world.store.untag(SECRET, ["ios-mdm:address"]),
+    "the owner lost": lambda world: world.store.untag(SECRET, ["ios-mdm:owner"]),
+    "all tags lost": lambda world: world.store.untag(SECRET, world.tags),
+    "the user's tag changed": lambda world: world.store.tag(SECRET, {"team": "other"}),
+    "RESERVE on the former main, and its facts lost": _mistaken,
+    "a facts tag damaged": lambda world: world.store.tag(SECRET, {facts_tag(version_id(SECRET, 3)): "n=3"}),
+    "deleted": lambda world: world.store.delete(SECRET, recovery_window_days=7),
+}
+
+
+class TestDrift:
+    """What somebody else did to the secret."""
+
+    @pytest.mark.parametrize("drift", DRIFTS.values(), ids=list(DRIFTS))
+    def test_it_is_repaired_without_touching_main(self, promoted: World, drift: Callable[[World], None]) -> None:
+        """The pair is as it was before, nothing is issued, and main's version and value are the same."""
+        # R32
+        labels, tags = promoted.labels, promoted.tags
+        values = [promoted.value(ordinal) for ordinal in (1, 2, 3)]
+        drift(promoted)
+        stored = promoted.stored()
+        since = len(promoted.store.calls)
+        assert promoted.service.look(promoted.request(known=True)).step is not None
+        promoted.apply(known=True)
+        assert promoted.labels == labels
+        # Which reserve was promoted last, nothing else tells; it only keeps a warning quiet.
+        assert promoted.tags | {PROMOTED_TAG: "2"} == tags
+        assert [promoted.value(ordinal) for ordinal in (1, 2, 3)] == values
+        assert promoted.stored() == stored
+        assert not [
+            call for call in promoted.store.calls[since:] if call[0] == "move_label" and call[2] == "AWSCURRENT"
+        ]
+        quiet = list(promoted.store.calls)
+        promoted.apply(known=True)
+        assert promoted.store.calls == quiet
+
+    def test_a_reserve_that_was_made_main_by_hand_is_main(self, world: World) -> None:
+        """AWSCURRENT on the reserve's version is a promotion, whoever made it."""
+        # R32 R12
+        world.move("AWSCURRENT", 2)
+        result = world.apply()
+        assert world.labels == {"AWSPREVIOUS": 1, "AWSCURRENT": 2, "RESERVE": 3}
+        assert result.view.desired.main == 2
+
+    def test_a_rollback_by_hand_is_respected_and_told(self, promoted: World) -> None:
+        """AWSCURRENT that an operator moved back stays there, and both are trusted."""
+        # R32
+        promoted.move("AWSCURRENT", 1)
+        result = promoted.apply()
+        assert promoted.labels == {"AWSCURRENT": 1, "AWSPREVIOUS": 2, "RESERVE": 3}
+        assert set(result.view.desired.trusted) == {1, 2, 3}
+        assert any("moved back by hand" in notice.message for notice in result.view.desired.notices)
+
+    def test_main_on_a_version_of_somebody_else_is_an_error(self, world: World) -> None:
+        """A foreign AWSCURRENT is an error that names the version, and nothing is written."""
+        world.store.put(SECRET, FOREIGN, "{}")
+        world.store.move_label(SECRET, Label.MAIN, to=FOREIGN, current=version_id(SECRET, 1))
+        before = list(world.store.calls)
+        with pytest.raises(DefinitionError, match=rf"{FOREIGN}.*move it back"):
+            world.apply()
+        assert world.store.calls == before
+
+    def test_a_foreign_reserve_is_replaced(self, world: World) -> None:
+        """RESERVE on a version of somebody else goes back to the reserve."""
+        world.store.put(SECRET, FOREIGN, "{}")
+        world.store.move_label(SECRET, Label.RESERVE, to=FOREIGN, current=version_id(SECRET, 2))
+        world.apply()
+        assert world.labels == {"AWSCURRENT": 1, "RESERVE": 2}
+
+    @pytest.mark.parametrize("ordinal", [1, 2])
+    def test_a_tampered_tag_stops_before_a_label_moves(self, world: World, ordinal: int) -> None:
+        """Facts that are not those of the version make nothing main, main's own dates included."""
+        # R32
+        tag = facts_tag(version_id(SECRET, ordinal))
+        early = world.tags[tag].replace("notAfter=20410131T235459Z", "notAfter=20400110T235459Z")
+        if ordinal == 2:
+            early = world.tags[tag].replace("notBefore=20391231T235500Z", "notBefore=20390101T235500Z")
+        assert early != world.tags[tag]
+        world.store.tag(SECRET, {tag: early})
+        world.later(days=10)
+        since = len(world.store.calls)
+        with pytest.raises(StoreError, match="does not tell what version"):
+            world.apply()
+        assert not [call for call in world.store.calls[since:] if call[0] == "move_label"]
+        world.store.untag(SECRET, [tag])  # as the message says
+        world.apply()
+        assert world.labels == {"AWSCURRENT": 1, "RESERVE": 2}
+
+    def test_a_healthy_pair_with_a_tampered_fingerprint_is_an_error(self, world: World) -> None:
+        """A wrong fingerprint is found even when nothing is to be done."""
+        tag = facts_tag(version_id(SECRET, 1))
+        world.store.tag(SECRET, {tag: re.sub("sha256=[0-9a-f]{64}", f"sha256={'0' * 64}", world.tags[tag])})
+        with pytest.raises(StoreError, match="Somebody changed the tag"):
+            world.apply()
+
+
+class TestOwner:
+    """Whose secret it is."""
+
+    def test_another_stacks_pair_is_refused(self, world: World) -> None:
+        """A secret of another owner is an error that names the owner, for a preview too."""
+        # R32
+        before = list(world.store.calls)
+        other = replace(world.request(), owner="organization/ios-mdm/other", known=True)
+        for call in (world.service.look, world.service.apply):
+            with pytest.raises(OwnershipError, match=rf"belongs to the stack {OWNER}.*takeOver"):
+                call(other)
+        assert world.store.calls == before
+
+    def test_taking_over_is_asked_for(self, world: World) -> None:
+        """With takeOver the pair gets the new owner and keeps its certificates."""
+        stored = world.stored()
+        world.service.apply(replace(world.request(), owner="organization/ios-mdm/other", take_over=True))
+        assert world.tags["ios-mdm:owner"] == "organization/ios-mdm/other"
+        assert world.stored() == stored
+        with pytest.raises(OwnershipError):
+            world.apply()
+
+    @pytest.mark.parametrize("known", [True, False])
+    def test_an_untagged_secret_is_refused(self, known: bool) -> None:  # noqa: FBT001 - pytest passes by name
+        """A secret that somebody made by hand is not adopted, whatever the state says."""
+        # R32
+        world = World()
+        world.store.create(SECRET, tags={}, description="", kms_key=None)
+        world.store.put(SECRET, FOREIGN, "{}")
+        with pytest.raises(OwnershipError, match="has no tag ios-mdm:owner"):
+            world.apply(known=known)
+
+    def test_an_empty_secret_with_our_tag_is_adopted(self) -> None:
+        """A run that died after the create is continued."""
+        world = World()
+        world.store.create(SECRET, tags={"ios-mdm:owner": OWNER}, description="", kms_key=None)
+        world.apply()
+        assert world.labels == {"AWSCURRENT": 1, "RESERVE": 2}
+
+    def test_another_address_is_refused(self, world: World) -> None:
+        """The address of a pair does not change; the error says the old one."""
+        with pytest.raises(DefinitionError, match=r"address: the pair is for mdm\.example\.com"):
+            world.apply(replace(definition(), host="mdm.example.org"))
+
+
+class TestClock:
+    """The machine's clock against AWS's."""
+
+    @pytest.mark.parametrize("seconds", [-301, 301])
+    def test_a_wrong_clock_stops_before_an_effect(self, seconds: int) -> None:
+        """More than five minutes apart is an error, and nothing is written."""
+        world = World()
+        world.store.clock = HandClock(START + timedelta(seconds=seconds))
+        with pytest.raises(StoreError, match=r"clock is 0:05:01 .* AWS's"):
+            world.apply()
+        assert world.store.calls == []
+
+    @pytest.mark.parametrize("seconds", [-300, 300])
+    def test_five_minutes_are_allowed(self, seconds: int) -> None:
+        """Five minutes apart is what validity is backdated for."""
+        world = World()
+        world.store.clock = HandClock(START + timedelta(seconds=seconds))
+        world.apply()
+        assert world.labels == {"AWSCURRENT": 1, "RESERVE": 2}
+
+    def test_a_rehearsal_plays_at_any_time(self) -> None:
+        """A clock that is set by hand is not held against AWS's."""
+        world = World()
+        world.store.clock = HandClock(START - timedelta(days=5000))
+        PairService(world.store, world.clock, rehearsal=True).apply(world.request())
+        assert world.labels == {"AWSCURRENT": 1, "RESERVE": 2}
+
+    def test_a_wrong_clock_does_not_disturb_a_pair_without_effects(self, world: World) -> None:
+        """Where nothing is to be done, AWS's clock is not asked."""
+        world.store.clock = HandClock(START + timedelta(hours=1))
+        world.apply()
+
+
+class TestDelete:
+    """The end of a pair, and its return."""
+
+    def test_a_deleted_pair_comes_back_with_the_same_keys(self, world: World) -> None:
+        """An `up` after a `destroy` restores and adopts."""
+        # R32
+        values = [world.value(ordinal) for ordinal in (1, 2)]
+        assert world.service.delete(SECRET, OWNER, recovery_window_days=7)
+        description = world.store.describe(SECRET)
+        assert description is not None
+        assert description.deleted_at == START
+        world.apply()
+        assert [world.value(ordinal) for ordinal in (1, 2)] == values
+        assert world.labels == {"AWSCURRENT": 1, "RESERVE": 2}
+        assert any("is restored" in line for line in world.reports)
+
+    def test_a_pair_that_is_gone_or_of_another_stack_is_left_alone(self, world: World) -> None:
+        """Deleting twice, nothing, or another stack's pair does nothing."""
+        # R32
+        assert not world.service.delete("ios-mdm/none", OWNER, recovery_window_days=7)
+        assert not world.service.delete(SECRET, "organization/ios-mdm/other", recovery_window_days=7)
+        assert world.service.delete(SECRET, OWNER, recovery_window_days=7)
+        before = list(world.store.calls)
+        assert not world.service.delete(SECRET, OWNER, recovery_window_days=7)
+        assert world.store.calls == before
+
+
+def test_somebody_who_undoes_every_effect_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that never comes to an end stops and says that something else changes the pair."""
+    world = World()
+    world.apply()
+    world.move("RESERVE", None)
+    move = MemorySecretStore.move_label
+
+    def undone(store: MemorySecretStore, name: str, label: str, *, to: str | None, current: str | None) -> None:
+        move(store, name, label, to=to, current=current)
+        if label == "RESERVE" and to is not None:
+            # Somewhere else than before: what looks like no effect at all is waited for.
+            move(store, name, label, to=None if current else version_id(SECRET, 1), current=to)
+
+    monkeypatch.setattr(MemorySecretStore, "move_label", undone)
+    with pytest.raises(StoreError, match="60 effects"):
+        world.apply()
+
+
+def test_no_key_is_ever_shown(promoted: World) -> None:
+    """Reports, errors, results and representations hold no part of a private key."""
+    # R29
+    shown: list[str] = [*promoted.reports, repr(promoted.store), repr(promoted.look()), repr(promoted.apply())]
+    for value in ("not JSON", promoted.value(3).replace("tls.key", "tls.kez"), promoted.value(3)[:-2]):
+        promoted.store._secrets[SECRET].versions[version_id(SECRET, 3)].value = value
+        with pytest.raises(IosMdmError) as caught:
+            promoted.apply()
+        error: BaseException | None = caught.value
+        while error is not None:
+            shown += [str(error), repr(error)]
+            error = error.__cause__ or error.__context__
+    bodies = [
+        line
+        for ordinal in (1, 2)
+        for line in promoted.key(ordinal).splitlines()
+        if line and not line.startswith("-----")
+    ]
+    assert len(bodies) >= 4
+    assert "".join(shown).count("PRIVATE KEY") == 0
+    assert not [body for body in bodies if body in "\n".join(shown)]

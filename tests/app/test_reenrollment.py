@@ -1,0 +1,35 @@
+"""Who must be re-enrolled after the connection was lost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ios_mdm.app.reenrollment import to_reenrol
+from ios_mdm.core.pair.decision import Severity
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_few_devices_are_named(tmp_path: Path) -> None:
+    """Up to ten stand in the message, and no file is written."""  # R13
+    notice = to_reenrol("berlin", ["A", "B"], base=tmp_path)
+    assert notice.severity is Severity.CRITICAL
+    assert notice.message == "2 devices must get their management profile reinstalled: A, B"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_many_devices_are_named_in_a_file(tmp_path: Path) -> None:
+    """One a line, in a file that the message names."""  # R13
+    devices = [f"D{number}" for number in range(11)]
+    notice = to_reenrol("berlin", devices, base=tmp_path)
+    assert notice.message == ("11 devices must get their management profile reinstalled: reenrol-berlin.txt names them")
+    assert (tmp_path / "reenrol-berlin.txt").read_text(encoding="utf-8").splitlines() == devices
+
+
+def test_a_file_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
+    """The first ten are named then, and why there are no more."""  # R13
+    devices = [f"D{number}" for number in range(11)]
+    notice = to_reenrol("berlin", devices, base=tmp_path / "missing")
+    assert "D0, D1" in notice.message
+    assert "1 more (reenrol-berlin.txt cannot be written: No such file or directory)" in notice.message

@@ -1,0 +1,63 @@
+"""How notices are told to a person."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ios_mdm.app.wording import told
+from ios_mdm.core.pair.decision import Notice, Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DUE = datetime(2040, 1, 31, 23, 55, tzinfo=UTC)
+
+
+@pytest.fixture
+def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let this process be in Berlin."""
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def notice(due: datetime | None) -> Notice:
+    """Return a notice about this moment."""
+    return Notice(reason="r", severity=Severity.WARNING, message="main expires on 2040-01-31 23:55 UTC", due=due)
+
+
+@pytest.mark.usefixtures("berlin")
+@pytest.mark.parametrize(
+    ("before", "said"),
+    [
+        (timedelta(days=30), "30 days left"),
+        (timedelta(days=1, hours=3), "1 day left"),
+        (timedelta(hours=3), "0 days left"),
+        (timedelta(days=-2, hours=-1), "2 days ago"),
+    ],
+)
+def test_a_moment_is_told_in_local_time_with_the_days_left(before: timedelta, said: str) -> None:
+    """UTC is in the message; the clock on the wall and the distance come with it."""  # R5 R13
+    assert told(notice(DUE), DUE - before) == (
+        f"main expires on 2040-01-31 23:55 UTC (2040-02-01 00:55 CET here, {said})"
+    )
+
+
+def test_where_local_time_is_utc_it_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most pipelines run in UTC."""
+    with monkeypatch.context() as patched:
+        patched.setenv("TZ", "UTC")
+        time.tzset()
+        assert told(notice(DUE), DUE - timedelta(days=3)) == "main expires on 2040-01-31 23:55 UTC (3 days left)"
+    time.tzset()
+
+
+def test_a_notice_without_a_moment_is_its_message() -> None:
+    """Nothing is added."""
+    assert told(notice(None), DUE) == "main expires on 2040-01-31 23:55 UTC"

@@ -1,0 +1,225 @@
+"""The picture of a forecast: what is drawn where, and that it is harmless, readable and always the same."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ios_mdm.__main__ import app
+from ios_mdm.cli.timeline.layout import LEFT, RIGHT, WIDTH, Scale, labels, lanes, marks
+from ios_mdm.cli.timeline.page import Row, timeline_svg
+from ios_mdm.core.pair.definition import AfterDays, IssueReserve, NoReserve, PairDefinition, Promotion, When
+from ios_mdm.core.pair.forecast import foreseen_life
+
+ROOT = Path(__file__).resolve().parents[2]
+START = datetime(2040, 1, 1, tzinfo=UTC)
+SVG = "{http://www.w3.org/2000/svg}"
+RESERVES = (
+    None,
+    NoReserve(),
+    IssueReserve(validity_days=200),
+    IssueReserve(apply=AfterDays(days=60)),
+    IssueReserve(when=When.NOW, apply=AfterDays(days=20)),
+    IssueReserve(when=When.NOW, apply=AfterDays(days=30)),
+    IssueReserve(when=When.NOW, apply=AfterDays(days=180)),
+)
+
+
+def row(
+    reserve: IssueReserve | NoReserve | None = None,
+    *,
+    name: str = "berlin",
+    address: str = "mdm.example.com",
+    days: int = 800,
+    hold: bool = False,
+) -> Row:
+    """Return the row of a server with this reserve."""
+    definition = PairDefinition(name=name, host=address, reserve=reserve, promotion=Promotion(hold=hold))
+    return Row(name=name, address=address, warn_days=30, life=foreseen_life(definition, start=START, days=days))
+
+
+def parsed(*rows: Row) -> ET.Element:
+    """Return the picture of these rows as a tree."""
+    return ET.fromstring(timeline_svg(rows))  # noqa: S314 - our own output
+
+
+def bars(picture: ET.Element, ordinal: int) -> list[tuple[str, float, float]]:
+    """Return fill, left and right of the parts of a certificate's bar."""
+    (group,) = [
+        group
+        for group in picture.iter(f"{SVG}g")
+        if (group.findtext(f"{SVG}title") or "").startswith(f"certificate {ordinal},")
+    ]
+    return [
+        (part.attrib["fill"], float(part.attrib["x"]), float(part.attrib["x"]) + float(part.attrib["width"]))
+        for part in group.iter(f"{SVG}rect")
+    ]
+
+
+def shades(picture: ET.Element, fill: str) -> list[tuple[float, float]]:
+    """Return left and right of what is shaded with this colour, the legend's sample left out."""
+    found = [one for one in picture.iter(f"{SVG}rect") if one.attrib["fill"] == fill and one.attrib["width"] != "16"]
+    return [(float(one.attrib["x"]), float(one.attrib["x"]) + float(one.attrib["width"])) for one in found]
+
+
+def test_a_bar_is_a_reserve_then_main_then_a_former_main() -> None:
+    """The parts of a bar are the times that a certificate spends in each slot, and meet."""  # R3 R6 R7 R17
+    one = row(IssueReserve(apply=AfterDays(days=30)))
+    scale = Scale(start=one.life.start, end=one.life.end)
+    second = one.life.certificates[1]
+    assert second.main_from is not None
+    assert second.main_until is not None
+    places = {fill: (left, right) for fill, left, right in bars(parsed(one), 2)}
+    assert places["url(#timeline-reserve)"] == pytest.approx((scale.x(second.came), scale.x(second.main_from)), abs=0.2)
+    assert places["#1b5499"] == pytest.approx((scale.x(second.main_from), scale.x(second.main_until)), abs=0.2)
+    assert places["#eef1f5"] == pytest.approx((scale.x(second.main_until), scale.x(second.not_after)), abs=0.2)
+
+
+def test_what_goes_on_after_the_forecast_ends_at_its_edge_with_a_date() -> None:
+    """A bar never leaves the picture, and its expiry is told beside it."""
+    picture = parsed(row(days=20))
+    assert [(left, right) for _, left, right in bars(picture, 1)] == [(LEFT, RIGHT)]
+    assert "→ 2041-01-31" in "".join(picture.itertext())
+
+
+def test_without_a_reserve_warning_critical_and_loss_follow_each_other() -> None:
+    """From the first day to the last no time without a shade."""  # R5 R13
+    one = row(NoReserve())
+    picture, scale = parsed(one), Scale(start=one.life.start, end=one.life.end)
+    expires = START - timedelta(minutes=5) + timedelta(days=397)
+    critical = scale.x(expires - timedelta(days=30))
+    assert shades(picture, "#ffdfa8") == [pytest.approx((LEFT, critical), abs=0.2)]
+    assert shades(picture, "#ffbdb5") == [pytest.approx((critical, scale.x(expires)), abs=0.2)]
+    assert shades(picture, "#d59993") == [pytest.approx((scale.x(expires), RIGHT), abs=0.2)]
+
+
+def test_a_healthy_server_is_shaded_in_its_warning_windows_only() -> None:
+    """The last warnDays of each main, until its successor is there; no orange and no red."""  # R5
+    picture = parsed(row())
+    assert len(shades(picture, "#fff3bf")) == 2
+    assert [shades(picture, fill) for fill in ("#ffdfa8", "#ffbdb5", "#d59993")] == [[], [], []]
+
+
+def test_every_event_is_told_where_a_pointer_is() -> None:
+    """Moment, event and reason of each are in the titles of the marks."""  # R6
+    rows = [row(), row(NoReserve(), name="paris")]
+    told = "\n".join(title.text or "" for title in parsed(*rows).iter(f"{SVG}title"))
+    for one in rows:
+        for event in one.life.events:
+            assert f"{event.at:%Y-%m-%d %H:%M} {event.event}: {event.reason}" in told
+
+
+def test_a_label_has_moment_and_certificate_of_the_switch() -> None:
+    """What a change request is read for is there without a pointer."""  # R6
+    texts = [text.text for text in parsed(row()).iter(f"{SVG}text")]
+    assert "2041-01-30 23:55" in texts
+    assert "apply-reserve 2" in texts
+
+
+def test_alerts_get_their_labels_before_anything_else() -> None:
+    """Where not all labels have room, no warning is among those that are left out."""
+    late = row(IssueReserve(apply=AfterDays(days=60), validity_days=200))
+    scale = Scale(start=late.life.start, end=late.life.end)
+    found = marks(late.life.events, scale)
+    labelled = {mark.x for mark, _ in labels(found, 0)}
+    assert len(labelled) < len(found)
+    assert {mark.x for mark in found if mark.event == "warning"} <= labelled
+    assert f"no room for a label: {len(found) - len(labelled)}." in timeline_svg([late])
+
+
+@pytest.mark.parametrize("reserve", RESERVES, ids=str)
+@given(days=st.integers(1, 1500))
+@settings(max_examples=15, deadline=None)
+def test_labels_touch_neither_each_other_nor_a_line(reserve: IssueReserve | NoReserve | None, days: int) -> None:
+    """Whatever is foreseen: what is written can be read, and is inside the picture."""
+    life = row(reserve, days=days).life
+    hung = labels(marks(life.events, Scale(start=life.start, end=life.end)), 0)
+    assert hung
+    for number, (mark, top) in enumerate(hung):
+        assert mark.x + mark.width < WIDTH
+        for other, below in hung[number + 1 :]:
+            beside = mark.x + mark.width < other.x
+            under = below + other.height < top  # nor does the other's line, which ends there, come as deep
+            assert beside or under, (mark, other)
+
+
+@given(days=st.integers(1, 36500), hours=st.integers(0, 30000))
+def test_dates_of_the_axis_have_room(days: int, hours: int) -> None:
+    """They are even, in the picture, and wider apart than their names."""
+    start = START + timedelta(hours=hours)
+    scale = Scale(start=start, end=start + timedelta(days=days))
+    found = [(scale.x(date), name) for date, name in scale.ticks()]
+    assert all(LEFT <= x <= RIGHT for x, _ in found)
+    assert len({name for _, name in found}) == len(found)
+    assert all(right - left > len(name) * 6.3 for (left, name), (right, _) in pairwise(found))
+
+
+@given(after=st.integers(20, 300))
+@settings(max_examples=25, deadline=None)
+def test_bars_in_a_lane_do_not_overlap(after: int) -> None:
+    """However often a pair is switched."""
+    certificates = row(IssueReserve(when=When.NOW, apply=AfterDays(days=after))).life.certificates
+    lane_of = lanes(certificates)
+    for lane in set(lane_of.values()):
+        together = [one for one in certificates if lane_of[one.ordinal] == lane]
+        assert all(one.not_after < other.came for one, other in pairwise(together))
+
+
+@pytest.mark.parametrize("hold", [False, True])
+@pytest.mark.parametrize("reserve", RESERVES, ids=str)
+def test_it_is_harmless_and_needs_nothing_from_elsewhere(
+    reserve: IssueReserve | NoReserve | None,
+    hold: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    """Shapes and text only: no script, style, link or font file; the one reference is to its own pattern."""
+    svg = timeline_svg([row(reserve, hold=hold)])
+    names = {one.tag.removeprefix(SVG) for one in ET.fromstring(svg).iter()}  # noqa: S314 - our own output
+    allowed = {"svg", "g", "defs", "pattern", "rect", "circle", "path", "text", "tspan", "title", "desc"}
+    assert names <= allowed
+    assert set(re.findall(r"url\([^)]*\)", svg)) <= {"url(#timeline-reserve)"}
+    assert re.findall(r"https?://[^\"]*", svg) == ["http://www.w3.org/2000/svg"]
+    assert not re.search(r"\s(on\w+|style|href)=", svg)
+
+
+def test_what_others_wrote_is_text() -> None:
+    """A name cannot become markup, and nothing that XML has no way to write gets in."""
+    name = "<script>&\"'\x00\x1b[2J"
+    picture = parsed(row(name=name, address="<b>"))
+    heading = [tspan.text for tspan in picture.iter(f"{SVG}tspan")]
+    assert heading == ["<script>&\"'??[2J", "<b>"]
+
+
+def test_a_screen_reader_is_told_what_is_seen() -> None:
+    """Title and description are there, named by the picture, and tell servers, certificates and alerts."""
+    picture = parsed(row(), row(NoReserve(), name="paris"))
+    title, desc = picture.find(f"{SVG}title"), picture.find(f"{SVG}desc")
+    assert title is not None
+    assert desc is not None
+    assert picture.attrib["aria-labelledby"].split() == [title.attrib["id"], desc.attrib["id"]]
+    assert title.text == "Certificates of berlin, paris"
+    told = desc.text or ""
+    assert "certificate 2, valid from 2040-12-02 to 2042-01-03, main from 2041-01-30 23:55." in told
+    assert "connection-lost from 2041-01-31 to 2042-03-11." in told
+
+
+def test_the_picture_of_the_documentation_is_fresh(tmp_path: Path) -> None:
+    """The definition and the command of docs/forecast.md make docs/forecast.svg, byte by byte."""
+    page = (ROOT / "docs" / "forecast.md").read_text(encoding="utf-8")
+    block = re.search(r"^```yaml definition\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    command = re.search(r"^    ios-mdm (forecast .*)$", page, re.MULTILINE)
+    assert block is not None
+    assert command is not None
+    definition, drawn = tmp_path / "Pulumi.example.yaml", tmp_path / "forecast.svg"
+    definition.write_text(block[1], encoding="utf-8")
+    names = {definition.name: str(definition), drawn.name: str(drawn)}
+    result = CliRunner().invoke(app, [names.get(word, word) for word in command[1].split()])
+    assert result.exit_code == 0, result.output
+    assert drawn.read_bytes() == (ROOT / "docs" / "forecast.svg").read_bytes()

@@ -1,0 +1,329 @@
+"""Bundles that somebody made to do harm, or that were damaged on their way (R18, R28)."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import pkcs12
+
+from ios_mdm.core.bundle import Bundle, der, kdf, read_bundle
+from ios_mdm.core.bundle.library import attempt
+from ios_mdm.core.bundle.model import MOST_ROUNDS
+from tests.core.bundle.fuzz.bundles import (
+    EC,
+    PASSWORD,
+    RSA,
+    bag,
+    certificate_bag,
+    clear,
+    indefinite,
+    integer,
+    key_bag,
+    mac,
+    octets,
+    oid,
+    outcome,
+    pbes2,
+    pbmac1,
+    pem,
+    pfx,
+    samples,
+    sealed,
+    sequence,
+    shrouded,
+    spki,
+    tlv,
+)
+from tests.core.bundle.test_read import KEY, LEAF, holds, refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BOMB = 2**31 - 1
+HALF = MOST_ROUNDS // 2
+SCRYPT = "1.3.6.1.4.1.11591.4.11"
+
+
+@pytest.fixture
+def no_derivation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails a test as soon as a key is derived: what is refused must be refused before."""
+
+    def derived(*_: object, **__: object) -> bytes:
+        raise AssertionError("a key was derived")
+
+    for name in ("pkcs12_kdf", "pbkdf1", "pbkdf2", "scrypt"):
+        monkeypatch.setattr(kdf, name, derived)
+
+
+def scrypt(n: int, r: int, p: int) -> bytes:
+    """Return the AlgorithmIdentifier of PBES2 with scrypt."""
+    parameters = sequence(octets(b"salt"), integer(n), integer(r), integer(p))
+    return pbes2(0, sequence(oid(SCRYPT), parameters))
+
+
+def pkcs12_pbe(rounds: int) -> bytes:
+    """Return the AlgorithmIdentifier of PKCS#12's own triple DES."""
+    return sequence(oid("1.2.840.113549.1.12.1.3"), sequence(octets(b"saltsalt"), integer(rounds)))
+
+
+def encrypted_pem(algorithm: bytes) -> bytes:
+    """Return a PEM file with a key that is encrypted with this algorithm."""
+    return LEAF + pem("ENCRYPTED PRIVATE KEY", sequence(algorithm, octets(bytes(32))))
+
+
+def with_mac(rounds: int, *safes: bytes) -> bytes:
+    """Return a PKCS#12 file whose MAC asks for these rounds."""
+    return pfx(*safes, mac_data=mac(sequence(*safes), rounds=rounds))
+
+
+CERTIFICATES = clear(certificate_bag(EC))
+
+
+@pytest.mark.usefixtures("no_derivation")
+@pytest.mark.parametrize(
+    "data",
+    [
+        with_mac(BOMB, CERTIFICATES),
+        with_mac(MOST_ROUNDS + 1, CERTIFICATES),
+        with_mac(2 ** (8 * 5000), CERTIFICATES),
+        pfx(sealed(certificate_bag(EC), rounds=BOMB)),
+        pfx(CERTIFICATES, clear(shrouded(EC, rounds=BOMB))),
+        pfx(CERTIFICATES, clear(bag(6, sequence(shrouded(EC, rounds=BOMB))))),
+        with_mac(HALF, CERTIFICATES, sealed(key_bag(EC), rounds=HALF + 1)),
+        pfx(sealed(rounds=HALF), clear(shrouded(EC, rounds=HALF), shrouded(RSA, rounds=HALF))),
+        pfx(sealed(rounds=BOMB), mac_data=b""),
+        indefinite(pfx(CERTIFICATES, clear(shrouded(EC, rounds=BOMB)))),
+        pem("PKCS12", with_mac(BOMB, CERTIFICATES)),
+        encrypted_pem(pbes2(BOMB)),
+        encrypted_pem(pkcs12_pbe(BOMB)),
+        encrypted_pem(scrypt(2**24, 8, 1)),
+        encrypted_pem(scrypt(2**14, 8, 2**20)),
+        encrypted_pem(scrypt(2, 2**30, 1)),
+        encrypted_pem(pbes2(HALF)) + encrypted_pem(pkcs12_pbe(HALF + 1)),
+        pfx(CERTIFICATES, mac_data=pbmac1(b"", rounds=BOMB)),
+    ],
+)
+def test_too_many_rounds(data: bytes) -> None:
+    """A file that asks for too many rounds, in one place or in several, is refused before the first of them."""  # R28
+    assert refused(data, PASSWORD).code == "too-many-iterations"
+
+
+def test_rounds_behind_a_password() -> None:
+    """A key that asks for too many rounds inside an encrypted safe is refused once that is open."""  # R28
+    assert refused(pfx(sealed(shrouded(EC, rounds=BOMB))), PASSWORD).code == "too-many-iterations"
+    two = (sealed(shrouded(EC, rounds=HALF)), sealed(shrouded(EC, rounds=HALF)))
+    assert refused(pfx(*two), PASSWORD).code == "too-many-iterations"
+
+
+@pytest.mark.usefixtures("no_derivation")
+@pytest.mark.parametrize("rounds", [0, -1, -BOMB])
+def test_no_rounds(rounds: int) -> None:
+    """A count below one is damage."""  # R18
+    for data in (with_mac(rounds, CERTIFICATES), encrypted_pem(pbes2(rounds)), encrypted_pem(scrypt(rounds, 1, 1))):
+        assert refused(data, PASSWORD).code == "unreadable"
+
+
+def test_costs_that_scrypt_does_not_know() -> None:
+    """The N of scrypt must be a power of two; a file that says otherwise is damaged."""  # R18
+    for n in (1, 3, 1000):
+        assert refused(encrypted_pem(scrypt(n, 1, 1)), PASSWORD).code == "unreadable"
+
+
+def test_much_rc2() -> None:
+    """RC2 is slow here: a file with more of it than any certificate chain takes is refused with a command."""  # R18
+    algorithm = sequence(oid("1.2.840.113549.1.12.1.6"), sequence(octets(b"saltsalt"), integer(1)))
+    information = sequence(oid("1.2.840.113549.1.7.1"), algorithm, tlv(0x80, bytes(300_000)))
+    safe = sequence(oid("1.2.840.113549.1.7.6"), tlv(0xA0, sequence(integer(0), information)))
+    assert "openssl pkcs12 -legacy" in str(refused(pfx(safe), PASSWORD))
+
+
+def nested(depth: int) -> bytes:
+    """Return bags in bags."""
+    inner = key_bag(EC)
+    for _ in range(depth):
+        inner = bag(6, sequence(inner))
+    return inner
+
+
+def segments(depth: int) -> bytes:
+    """Return an octet string of octet strings of octet strings."""
+    return b"\x24\x80" * depth + b"\0\0" * depth
+
+
+def wrapped(depth: int) -> bytes:
+    """Return PKCS#8 in PKCS#8."""
+    made = RSA.traditional
+    for _ in range(depth):
+        made = sequence(integer(0), sequence(oid("1.2.840.113549.1.1.1")), octets(made))
+    return made
+
+
+def deep(depth: int) -> bytes:
+    """Return sequences in sequences, of known lengths."""
+    made = b""
+    for _ in range(depth):
+        made = sequence(made)
+    return made
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x30\x80" * 500_000,
+        b"\x30\x80" * 250_000 + b"\0\0" * 250_000,
+        b"\x30\x80" + b"\x05\x00" * 500_000 + b"\0\0",
+        b"\x30\x84\x7f\xff\xff\xff" * 100_000,
+        sequence(b"\x05\x00" * 500_000),
+        deep(5000),
+        LEAF + pem("PRIVATE KEY", wrapped(250)),
+        LEAF + pem("PRIVATE KEY", wrapped(5000)),
+        pfx(clear(nested(3000), certificate_bag(EC))),
+        pfx(clear(*([bag(6, sequence())] * 25_000))),
+        sequence(integer(3), sequence(oid("1.2.840.113549.1.7.1"), tlv(0xA0, segments(5000)))),
+        b"-----BEGIN CERTIFICATE-----" * 38_000,
+        b"-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n" * 19_000,
+        b"-----END CERTIFICATE-----" * 38_000,
+        b"-----BEGIN " * 90_000,
+        b"-----BEGIN CERTIFICATE-----" + b" " * 1_000_000 + b"-----END CERTIFICATE-----",
+        b"-----BEGIN CERTIFICATE-----" + b"a:\n " * 200_000 + b"-----END CERTIFICATE-----",
+        b"-----BEGIN CERTIFICATE-----" + b"a-" * 500_000 + b"-----END CERTIFICATE-----",
+        b"MI" + b"A" * 1_000_000,
+        b"MI" + b"A" * 1_000_000 + b"!",
+        b"\0" * (1 << 20),
+        b"0" * (1 << 20),
+        LEAF + b"".join(pem("PRIVATE KEY", EC.pkcs8) for _ in range(9)),
+        pfx(clear(certificate_bag(EC), *([key_bag(EC)] * 9))),
+        b"".join(pem("PKCS12", pfx(clear(certificate_bag(EC), *([key_bag(EC)] * 3)))) for _ in range(3)),
+        KEY + b"".join(pem("CERTIFICATE", sequence(integer(number))) for number in range(201)),
+    ],
+)
+def test_bombs(data: bytes) -> None:
+    """Nesting, repetition and false lengths end in one line."""  # R18
+    assert refused(data, PASSWORD).code == "unreadable"
+
+
+def rsa_key(*numbers: int) -> bytes:
+    """Return a PEM file with an RSA key of these numbers."""
+    return LEAF + pem("RSA PRIVATE KEY", sequence(integer(0), *map(integer, numbers)))
+
+
+def rsa_numbers() -> list[int]:
+    """Return the numbers of a good RSA key."""
+    node = der.parse(RSA.traditional)
+    return [child.integer() for child in node.children()[1:]]
+
+
+def test_rsa_numbers_must_belong_together() -> None:
+    """Each number of an RSA key is checked against the others."""  # R18
+    numbers = rsa_numbers()
+    assert holds(read_bundle(rsa_key(*numbers)), RSA)
+    for at in range(len(numbers)):
+        for other in (numbers[at] + 2, 0, 1, -numbers[at]):
+            changed = [*numbers[:at], other, *numbers[at + 1 :]]
+            assert refused(rsa_key(*changed)).code == "unreadable"
+
+
+@pytest.mark.parametrize("bits", [(4100, 4100), (8000, 100), (15_000, 15_000)], ids=str)
+def test_rsa_keys_of_costly_sizes(bits: tuple[int, int]) -> None:
+    """A key whose primes would take long to test is refused unseen, whether or not they are primes."""  # R18
+    p, q = ((1 << size - 1) + 2 * at + 1 for at, size in enumerate(bits))
+    d = pow(65537, -1, (p - 1) * (q - 1))
+    assert refused(rsa_key(p * q, 65537, d, p, q, d % (p - 1), d % (q - 1), pow(q, -1, p))).code == "unreadable"
+
+
+def test_rsa_with_false_primes() -> None:
+    """Numbers that fit together but are no primes are found."""  # R18
+    p, q = (1 << 1023) + 3, (1 << 1023) + 9
+    d = pow(65537, -1, (p - 1) * (q - 1))
+    assert refused(rsa_key(p * q, 65537, d, p, q, d % (p - 1), d % (q - 1), pow(q, -1, p))).code == "unreadable"
+
+
+def test_other_keys_of_costly_sizes() -> None:
+    """A DSA key with a huge modulus, and RSA with three primes, are refused unseen."""  # R18
+    huge = integer((1 << 19_999) + 1)
+    dsa = sequence(oid("1.2.840.10040.4.1"), sequence(huge, integer(7), huge))
+    assert "larger than any" in str(refused(LEAF + pem("PRIVATE KEY", sequence(integer(0), dsa, octets(integer(5))))))
+    assert "two primes" in str(refused(rsa_key(*rsa_numbers(), 3)))
+
+
+@pytest.mark.parametrize("length", range(24))
+def test_dek_info_of_any_length(length: int, capfd: pytest.CaptureFixture[str]) -> None:
+    """An IV of the wrong length is damage; the library would panic and write to stderr."""  # R18
+    headers = f"Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,{'ab' * length}\n\n".encode()
+    block = pem("EC PRIVATE KEY", bytes(32)).replace(b"-----\n", b"-----\n" + headers, 1)
+    assert refused(LEAF + block, PASSWORD).code == ("bad-password" if length == 16 else "unreadable")
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("header", ["AES-256-CBC", "AES-256-CBC,xyz", ",", "CAMELLIA-256-CBC,00", "é" * 9])
+def test_dek_info_of_any_kind(header: str) -> None:
+    """A header that names no cipher, or no IV, is refused."""  # R18
+    block = pem("EC PRIVATE KEY", bytes(32)).replace(b"-----\n", f"-----\nDEK-Info: {header}\n\n".encode(), 1)
+    assert refused(LEAF + block, PASSWORD).code == "unreadable"
+
+
+def test_panics_are_refusals_and_interrupts_are_not(capfd: pytest.CaptureFixture[str]) -> None:
+    """A panic of the library is a refusal, though it is no Exception; Ctrl-C still ends the program."""  # R18
+    with pytest.raises(BaseException, match="NulError") as raised:
+        pkcs12.load_pkcs12(pfx(CERTIFICATES), b"a\0b")
+    assert not isinstance(raised.value, Exception)
+    assert attempt(lambda: pkcs12.load_pkcs12(pfx(CERTIFICATES), b"a\0b")) is None
+    assert "panicked" in capfd.readouterr().err
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        attempt(interrupted)
+
+
+def test_warnings_of_the_library_are_dropped() -> None:
+    """What the library warns about while it reads is left to the rules."""
+
+    def warned() -> int:
+        warnings.warn("odd", UserWarning, stacklevel=1)
+        return 1
+
+    assert attempt(warned) == 1
+
+
+def test_certificates_are_read_through() -> None:
+    """A certificate that fails only when its extensions are asked for is refused, not returned."""  # R18
+    san = oid("2.5.29.17")
+    twice = EC.der.replace(san, oid("2.5.29.14"), 1)
+    assert twice != EC.der
+    x509.load_der_x509_certificate(twice)
+    assert "certificate 1" in str(refused(KEY + pem("CERTIFICATE", twice)))
+
+
+@pytest.mark.parametrize("name", samples())
+def test_cut_off_anywhere(name: str) -> None:
+    """No part of a file is taken for the file: it ends in an error, unless only the last line end is missing."""  # R18
+    data, password = samples()[name]
+    whole = read_bundle(data, password)
+    assert whole.keys
+    for stop in range(len(data)):
+        found = outcome(data[:stop], password)
+        if isinstance(found, Bundle):
+            assert stop >= len(data.rstrip())
+            assert found.certificates == whole.certificates
+
+
+@pytest.mark.parametrize("name", samples())
+def test_one_bit_is_wrong(name: str) -> None:
+    """A wrong bit ends in an error, or in the same key: never in another one."""  # R18
+    data, password = samples()[name]
+    whole = spki(read_bundle(data, password))
+    for changed in flips(data):
+        found = outcome(changed, password)
+        if isinstance(found, Bundle):
+            assert all(key in whole for key in spki(found))
+
+
+def flips(data: bytes) -> Iterator[bytes]:
+    """Return *data* with one bit changed, another one in each octet."""
+    for at in range(len(data)):
+        yield data[:at] + bytes([data[at] ^ 1 << at % 8]) + data[at + 1 :]

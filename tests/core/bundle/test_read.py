@@ -1,0 +1,287 @@
+"""What is read of PEM and DER files (R18)."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import traceback
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    pkcs7,
+)
+
+from ios_mdm.core.bundle import Bundle, BundleError, read_bundle
+from ios_mdm.errors import IosMdmError
+from tests.core.bundle.fuzz.bundles import EC, PASSWORD, ROOT, RSA, Pair, pem, self_signed, spki
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl command")
+
+LEAF = pem("CERTIFICATE", EC.der)
+KEY = pem("PRIVATE KEY", EC.pkcs8)
+ISSUER = pem("CERTIFICATE", ROOT.der)
+
+
+def refused(data: bytes, password: str | None = None) -> BundleError:
+    """Return the error that a file is refused with."""
+    with pytest.raises(BundleError) as raised:
+        read_bundle(data, password)
+    assert len(str(raised.value).splitlines()) == 1
+    return raised.value
+
+
+def holds(bundle: Bundle, *pairs: Pair) -> bool:
+    """Tell whether a bundle has the keys of these pairs, in this order."""
+    return spki(bundle) == tuple(pair.key.public_key() for pair in pairs)
+
+
+@pytest.mark.parametrize("blocks", [(LEAF, ISSUER, KEY), (KEY, LEAF, ISSUER), (LEAF, KEY, ISSUER)])
+def test_blocks_come_in_any_order(blocks: tuple[bytes, ...]) -> None:
+    """Key and certificates are found wherever they are; the certificates keep the file's order."""  # R18
+    bundle = read_bundle(b"".join(blocks))
+    assert bundle.certificates == (EC.certificate, ROOT.certificate)
+    assert holds(bundle, EC)
+    assert bundle.notices == ()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        (LEAF + KEY).replace(b"\n", b"\r\n"),
+        (LEAF + KEY).replace(b"\n", b"\r"),
+        b"\xef\xbb\xbf" + LEAF + KEY,
+        (LEAF + KEY).decode().encode("utf-16"),
+        b"\xfe\xff" + (LEAF + KEY).decode().encode("utf-16-be"),
+        b"Bag Attributes\n    friendlyName: M\xc3\xbcnchen: 1\n" + LEAF + b"\nKey Attributes: <No Attributes>\n" + KEY,
+        (LEAF + KEY).replace(b"\n", b"  \n\t"),
+        (LEAF + KEY).replace(b"\n", b" "),
+        (LEAF + KEY).rstrip(),
+        b"\xff\x00 text of whatever kind \xfe" + LEAF + b"0\x82" + KEY,
+    ],
+    ids=["crlf", "cr", "bom", "utf-16", "utf-16-be", "attributes", "indented", "one line", "no last newline", "noise"],
+)
+def test_pem_survives_its_way(data: bytes) -> None:
+    """Line ends, byte order marks, indentation and text around the blocks do not matter."""  # R18
+    bundle = read_bundle(data)
+    assert bundle.certificates == (EC.certificate,)
+    assert holds(bundle, EC)
+
+
+@pytest.mark.parametrize("label", ["CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE"])
+def test_certificates_have_several_labels(label: str) -> None:
+    """The older names of a certificate block are known."""  # R18
+    assert read_bundle(KEY + pem(label, EC.der)).certificates == (EC.certificate,)
+
+
+@needs_openssl
+def test_trust_settings_are_cut_off(tmp_path: Path) -> None:
+    """What OpenSSL writes after a certificate that it trusts is left out."""  # R18
+    made = openssl(tmp_path, LEAF, "x509", "-addtrust", "serverAuth", "-trustout")
+    assert b"TRUSTED CERTIFICATE" in made
+    assert read_bundle(made + KEY).certificates == (EC.certificate,)
+
+
+@pytest.mark.parametrize(
+    ("pair", "label"), [(RSA, "RSA PRIVATE KEY"), (EC, "EC PRIVATE KEY"), (RSA, "PRIVATE KEY"), (EC, "PRIVATE KEY")]
+)
+def test_keys_have_several_formats(pair: Pair, label: str) -> None:
+    """PKCS#8, PKCS#1 and SEC1 keys are read."""  # R18
+    data = pair.pkcs8 if label == "PRIVATE KEY" else pair.traditional
+    assert holds(read_bundle(pem("CERTIFICATE", pair.der) + pem(label, data)), pair)
+
+
+@needs_openssl
+@pytest.mark.parametrize(
+    "options",
+    [
+        "pkcs8 -topk8 -v2 aes-256-cbc -v2prf hmacWithSHA512",
+        "pkcs8 -topk8 -v2 aes-128-cbc -v2prf hmacWithSHA1",
+        "pkcs8 -topk8 -v2 des3",
+        "pkcs8 -topk8 -v2 des",
+        "pkcs8 -topk8 -v2 rc2-64-cbc",
+        "pkcs8 -topk8 -scrypt",
+        "pkcs8 -topk8 -v1 PBE-MD5-DES",
+        "pkcs8 -topk8 -v1 PBE-MD5-RC2-64",
+        "pkcs8 -topk8 -v1 PBE-SHA1-DES",
+        "pkcs8 -topk8 -v1 PBE-SHA1-3DES",
+        "pkcs8 -topk8 -v1 PBE-SHA1-RC2-40",
+        "pkcs8 -topk8 -v1 PBE-SHA1-RC4-128",
+        "ec -aes128",
+        "ec -aes192",
+        "ec -aes256",
+        "ec -des3",
+        "ec -des",
+    ],
+)
+@pytest.mark.parametrize("password", [PASSWORD, "pä€ wörd 𝄞"], ids=["ascii", "beyond"])
+def test_encrypted_keys_are_opened(tmp_path: Path, options: str, password: str) -> None:
+    """A key that OpenSSL encrypted opens with its password, and with no other."""  # R18
+    legacy = ("-provider", "legacy", "-provider", "default")
+    made = openssl(tmp_path, KEY, *options.split(), "-passout", "env:PASSWORD", *legacy, password=password)
+    bundle = read_bundle(LEAF + made, password)
+    assert holds(bundle, EC)
+    assert bundle.notices == ()
+    assert refused(LEAF + made, password + "!").code == "bad-password"
+    assert refused(LEAF + made).code == "bad-password"
+
+
+def test_a_block_of_parameters_is_skipped() -> None:
+    """`openssl ecparam -genkey` writes the curve first; that is worth no word."""  # R18
+    curve = pem("EC PARAMETERS", bytes.fromhex("06082a8648ce3d030107"))
+    bundle = read_bundle(curve + pem("EC PRIVATE KEY", EC.traditional) + LEAF)
+    assert holds(bundle, EC)
+    assert bundle.notices == ()
+
+
+def test_blocks_that_do_not_matter_are_named() -> None:
+    """A certificate request beside the certificate is skipped with a notice."""  # R18
+    bundle = read_bundle(pem("CERTIFICATE REQUEST", b"0") * 2 + KEY + LEAF)
+    assert bundle.notices == (
+        "the block CERTIFICATE REQUEST was skipped: it is neither a certificate nor a private key",
+    )
+
+
+def test_pkcs7_gives_certificates() -> None:
+    """A PKCS#7 block, as certificate authorities send chains, is opened."""  # R18
+    made = pkcs7.serialize_certificates([EC.certificate, ROOT.certificate], Encoding.PEM)
+    assert set(read_bundle(KEY + made).certificates) == {EC.certificate, ROOT.certificate}
+    alone = pkcs7.serialize_certificates([EC.certificate, ROOT.certificate], Encoding.DER)
+    assert refused(alone).code == "no-key"
+
+
+def test_nothing_is_there_twice() -> None:
+    """A certificate or key that the file repeats is returned once."""  # R18
+    bundle = read_bundle(LEAF + KEY + LEAF + pem("EC PRIVATE KEY", EC.traditional))
+    assert bundle.certificates == (EC.certificate,)
+    assert holds(bundle, EC)
+
+
+def test_every_key_is_returned() -> None:
+    """Which of several keys is meant is for others to decide; that there are several is said."""  # R18
+    bundle = read_bundle(LEAF + KEY + pem("PRIVATE KEY", RSA.pkcs8))
+    assert holds(bundle, EC, RSA)
+    assert bundle.notices == ("the file holds 2 private keys",)
+
+
+def test_a_password_that_was_not_needed() -> None:
+    """A password for a file without encryption does no harm, and is mentioned."""  # R18
+    assert "not needed" in read_bundle(LEAF + KEY, PASSWORD).notices[0]
+    assert read_bundle(LEAF + KEY, "").notices == ()
+
+
+@pytest.mark.parametrize("data", [LEAF, LEAF + ISSUER, EC.der], ids=["one", "two", "der"])
+def test_a_certificate_alone(data: bytes) -> None:
+    """Without a private key the file is refused, with the command that puts both together."""  # R18
+    error = refused(data)
+    assert error.code == "no-key"
+    assert "openssl pkcs12 -export -inkey KEY -in CERTIFICATE" in str(error)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        KEY,
+        EC.pkcs8,
+        RSA.traditional,
+        EC.traditional,
+        EC.key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, BestAvailableEncryption(PASSWORD.encode())),
+    ],
+    ids=["pem", "pkcs8", "pkcs1", "sec1", "encrypted"],
+)
+def test_a_key_alone(data: bytes) -> None:
+    """Without a certificate the file is refused, before anybody asks for a password."""  # R18
+    assert refused(data).code == "no-certificate"
+
+
+@pytest.mark.parametrize(
+    ("data", "hint"),
+    [
+        (b"", "empty"),
+        (b" \r\n", "empty"),
+        (b"hello", "neither PEM nor PFX"),
+        (b"\xfe\xed\xfe\xed\0\0\0\2", "keytool -importkeystore"),
+        (b"\xce\xce\xce\xce\0\0\0\2", "JCEKS"),
+        (b"PK\x03\x04", "ZIP"),
+        (b"PuTTY-User-Key-File-3: x", "PuTTY"),
+        (LEAF.split(b"-----")[2], "openssl base64 -d"),
+        (LEAF + pem("OPENSSH PRIVATE KEY", b"openssh"), "ssh-keygen -p -m PKCS8"),
+        (LEAF + pem("TSS2 PRIVATE KEY", b"chip"), "hardware"),
+        (KEY + LEAF[:-5], "BEGIN and END"),
+        (KEY + LEAF[:100], "BEGIN and END"),
+        (KEY + LEAF[5:], "BEGIN and END"),
+        (KEY + LEAF.replace(b"END CERTIFICATE", b"END PRIVATE KEY"), "BEGIN and END"),
+        (KEY + LEAF.replace(b"MII", b"M*I"), "Base64"),
+        (KEY + pem("CERTIFICATE", b""), "Base64"),
+        (json.dumps((LEAF + KEY).decode()).encode(), "as in JSON"),
+        (KEY + pem("CERTIFICATE", EC.der[:-1]), "certificate 1"),
+        (KEY + pem("CERTIFICATE", EC.der + b"\0"), "certificate 1"),
+        (LEAF + pem("PRIVATE KEY", EC.pkcs8[:-1]), "damaged"),
+        (LEAF + pem("PRIVATE KEY", EC.der), "damaged"),
+        (b"0" * (1 << 20) + LEAF, "larger than 1024 KiB"),
+    ],
+)
+def test_what_cannot_be_read_says_why(data: bytes, hint: str) -> None:
+    """Each file is refused as a whole, with what it is and what to do."""  # R18
+    error = refused(data)
+    assert error.code == "unreadable"
+    assert hint in str(error)
+
+
+def test_a_key_of_another_type_is_named() -> None:
+    """A key that no TLS server has is refused by its type."""  # R18
+    dh = bytes.fromhex("300c020100300506032b656e0400")  # X25519, which agrees on keys and cannot sign
+    assert "1.3.101.110" in str(refused(LEAF + pem("PRIVATE KEY", dh)))
+
+
+def test_odd_certificates_are_read_in_silence() -> None:
+    """What the rules are going to judge is no reason to refuse here: a curve of nobody, say."""  # R18
+    odd = self_signed("odd", ec.generate_private_key(ec.SECP256K1()))
+    data = pem("CERTIFICATE", odd.der) + pem("PRIVATE KEY", odd.pkcs8)
+    assert holds(read_bundle(data), odd)
+
+
+def test_a_bundle_shows_fingerprints_only() -> None:
+    """The text of a bundle names its certificates and nothing of its keys."""  # R29
+    bundle = read_bundle(LEAF + KEY)
+    sha256 = EC.certificate.fingerprint(hashes.SHA256()).hex()
+    assert repr(bundle) == str(bundle) == f"Bundle(certificates=({sha256}))"
+
+
+def test_an_error_carries_nothing_of_the_file() -> None:
+    """Neither message nor trace of an error has a byte of key or password."""  # R29
+    damaged = bytearray(EC.key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()))
+    damaged[-3] ^= 1
+    for data, password in (
+        (LEAF + pem("PRIVATE KEY", bytes(damaged)), PASSWORD),
+        (LEAF + pem("ENCRYPTED PRIVATE KEY", EC.pkcs8), PASSWORD),
+        (LEAF + KEY.replace(b"MIG", b"M!G"), PASSWORD),
+        (LEAF + pem("PRIVATE KEY", EC.pkcs8[:40]), PASSWORD),
+    ):
+        error = refused(data, password)
+        assert isinstance(error, IosMdmError)
+        assert error.__context__ is None
+        assert error.__cause__ is None
+        text = "".join(traceback.format_exception(error))
+        assert PASSWORD not in text
+        assert not [line for line in KEY.decode().splitlines()[1:-1] if line in text]
+
+
+def openssl(folder: Path, data: bytes, *arguments: str, password: str = "") -> bytes:
+    """Return what an openssl command makes of *data*."""
+    source = folder / "source.pem"
+    source.write_bytes(data)
+    environment = {**os.environ, "PASSWORD": password}
+    command = ("openssl", *arguments, "-in", str(source))
+    return subprocess.run(command, env=environment, capture_output=True, check=True).stdout

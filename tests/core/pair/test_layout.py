@@ -1,0 +1,258 @@
+"""The storage format. Every literal here is in somebody's account already: a change of one loses their pairs."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ios_mdm.core.pair.definition import KeyType
+from ios_mdm.core.pair.layout import (
+    ADDRESS_TAG,
+    HIGHEST_TAG,
+    MAIN_GENERATION_TAG,
+    OWNER_TAG,
+    PROMOTED_TAG,
+    REPLACED_TAG,
+    RESERVE_SINCE_TAG,
+    SENT_TAG,
+    facts_tag,
+    facts_value,
+    observed_pair,
+    version_id,
+)
+from ios_mdm.core.pair.model import CertificateFacts, Label, Role, SecretDescription, Source
+from ios_mdm.core.x509.certificates import credential_from_json, credential_to_json
+from ios_mdm.core.x509.issuing import issue
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ios_mdm.core.pair.model import ObservedPair
+
+SECRET = "ios-mdm/berlin"  # noqa: S105 - a name
+FACTS = CertificateFacts(
+    ordinal=2,
+    source=Source.ISSUED,
+    generation=3,
+    not_before=datetime(2039, 12, 31, 23, 55, tzinfo=UTC),
+    not_after=datetime(2041, 1, 31, 23, 54, 59, tzinfo=UTC),
+    sha256="ab" * 32,
+    root="cd" * 32,
+)
+VALUE = (
+    "n=2 source=issued generation=3 role=reserve notBefore=20391231T235500Z notAfter=20410131T235459Z sha256="
+    "abababababababababababababababababababababababababababababababab root="
+    "cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd"
+)
+
+
+def observed(
+    tags: Mapping[str, str], labels: Mapping[str, frozenset[str]] | None = None, ids: tuple[str, ...] = ()
+) -> ObservedPair:
+    """Read a description with these tags and labels."""
+    return observed_pair(SECRET, SecretDescription(arn="arn", tags=tags, labels=labels or {}), ids)
+
+
+@pytest.mark.parametrize(
+    ("ordinal", "expected"),
+    [
+        (1, "c1c7014d-e2b1-5f09-bee3-7e89b6eba8b1"),
+        (2, "926ae8c4-3d84-5e06-832b-f6086e8e542f"),
+        (3, "d412a666-7234-5c9b-abd5-869f2cf42154"),
+    ],
+)
+def test_version_ids_are_frozen(ordinal: int, expected: str) -> None:
+    """A certificate's number gives the version id that it always gave."""
+    assert version_id(SECRET, ordinal) == expected
+
+
+def test_tag_keys_are_frozen() -> None:
+    """Owner, address, counters and facts are under the keys that they always were under."""
+    assert (OWNER_TAG, ADDRESS_TAG) == ("ios-mdm:owner", "ios-mdm:address")
+    assert (HIGHEST_TAG, MAIN_GENERATION_TAG) == ("ios-mdm:highest-ordinal", "ios-mdm:main-generation")
+    assert (PROMOTED_TAG, RESERVE_SINCE_TAG) == ("ios-mdm:promoted", "ios-mdm:reserve-since")
+    assert REPLACED_TAG == "ios-mdm:replaced"
+    assert SENT_TAG == "ios-mdm:sent"
+    assert facts_tag(version_id(SECRET, 2)) == "ios-mdm:certificate:926ae8c4-3d84-5e06-832b-f6086e8e542f"
+
+
+def test_the_facts_of_a_certificate_are_frozen() -> None:
+    """The text of a facts tag is what it always was."""
+    assert facts_value(FACTS, Role.RESERVE) == VALUE
+    custom = replace(FACTS, source=Source.INSTALLED, generation=1, chain="0123456789abcdef")
+    assert facts_value(custom, Role.MAIN) == VALUE.replace(
+        "issued generation=3", "installed chain=0123456789abcdef"
+    ).replace("role=reserve", "role=main")
+
+
+def test_a_custom_certificate_without_a_chain_on_record_is_read() -> None:
+    """The tag of one that was stored before chains were on record."""
+    tags = {facts_tag(version_id(SECRET, 2)): VALUE.replace("source=issued", "source=installed")}
+    (found,) = observed(tags).versions
+    assert found.facts == replace(FACTS, source=Source.INSTALLED)
+
+
+def test_labels_are_frozen() -> None:
+    """The staging labels are those that consumers and schedules name."""
+    assert {label.name: label.value for label in Label} == {
+        "MAIN": "AWSCURRENT",
+        "FORMER": "AWSPREVIOUS",
+        "RESERVE": "RESERVE",
+        "STAGED": "STAGED",
+    }
+
+
+def test_roles_and_sources_are_frozen() -> None:
+    """The words that a facts tag is made of are what they always were."""
+    assert [role.value for role in Role] == ["main", "reserve", "deleted"]
+    assert [source.value for source in Source] == ["issued", "installed"]
+
+
+def test_the_keys_of_a_secret_are_frozen() -> None:
+    """A version's value is JSON with tls.crt, tls.key and ca.crt, which consumers mount, and nothing else."""
+    credential = issue("mdm.example.com", key=KeyType.EC_P256, validity_days=1, now=datetime(2040, 1, 1, tzinfo=UTC))
+    value = credential_to_json(credential)
+    assert json.loads(value) == {
+        "tls.crt": credential.certificate,
+        "tls.key": credential.private_key,
+        "ca.crt": credential.root,
+    }
+    assert credential_from_json(value, where="test") == credential
+
+
+def test_the_longest_facts_are_a_tag_that_aws_takes() -> None:
+    """Keys of 128 and values of 256 characters from AWS's small alphabet are never exceeded."""
+    longest = CertificateFacts(
+        ordinal=999_999,
+        source=Source.INSTALLED,
+        generation=999_999_999,
+        not_before=FACTS.not_before,
+        not_after=datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC),
+        sha256="f" * 64,
+        root="f" * 64,
+    )
+    both = (longest, replace(longest, chain="f" * 16))
+    key = facts_tag(version_id(SECRET, 2))
+    value = max((facts_value(facts, role) for role in Role for facts in both), key=len)
+    assert len(value) <= 256
+    assert len(key) <= 128
+    assert re.fullmatch(r"[A-Za-z0-9 +\-=._:/@]+", key)
+    assert re.fullmatch(r"[A-Za-z0-9 +\-=._:/@]+", value)
+
+
+MOMENTS = st.datetimes(datetime(1950, 1, 1), datetime(9999, 12, 30), timezones=st.just(UTC)).map(  # noqa: DTZ001 - hypothesis wants naive bounds
+    lambda moment: moment.replace(microsecond=0)
+)
+DIGESTS = st.binary(min_size=32, max_size=32).map(bytes.hex)
+
+
+@given(
+    ordinal=st.integers(1, 500),
+    source=st.sampled_from(Source),
+    role=st.sampled_from(Role),
+    generation=st.integers(1, 999_999_999),
+    dates=st.tuples(MOMENTS, MOMENTS),
+    digests=st.tuples(DIGESTS, DIGESTS),
+    recorded=st.booleans(),
+)
+def test_what_is_written_is_read_back(  # noqa: PLR0917 - hypothesis passes by name
+    ordinal: int,
+    source: Source,
+    role: Role,
+    generation: int,
+    dates: tuple[datetime, datetime],
+    digests: tuple[str, str],
+    recorded: bool,  # noqa: FBT001 - hypothesis passes by name
+) -> None:
+    """Facts come back from their tag as they were, whether or not the highest ordinal is recorded."""
+    facts = CertificateFacts(
+        ordinal=ordinal,
+        source=source,
+        generation=generation,
+        not_before=dates[0],
+        not_after=dates[1],
+        sha256=digests[0],
+        root=digests[1],
+    )
+    if source is Source.INSTALLED:
+        facts = replace(facts, generation=1, chain=digests[0][:16])
+    version = version_id(SECRET, ordinal)
+    tags = {facts_tag(version): facts_value(facts, role)} | ({HIGHEST_TAG: str(ordinal)} if recorded else {})
+    pair = observed(tags)
+    (found,) = pair.versions
+    assert (found.version_id, found.ordinal, found.facts, found.role) == (version, ordinal, facts, role)
+    assert pair.highest_ordinal == ordinal
+    assert pair.recorded_ordinal == (ordinal if recorded else 0)
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        "",
+        VALUE[:-1],
+        VALUE + " ",
+        VALUE.replace("n=2", "n=3"),
+        VALUE.replace("n=2", "n=02"),
+        VALUE.replace("role=reserve", "role=spare"),
+        VALUE.replace("source=issued", "source=found"),
+        VALUE.replace("generation=3", "generation=0"),
+        VALUE.replace("20391231T235500Z", "20391331T235500Z"),
+        VALUE.replace("20391231T235500Z", "2039-12-31T23:55"),
+        VALUE.replace("sha256=ab", "sha256=AB"),
+        VALUE.replace("n=2", "n=٢"),
+    ],
+)
+def test_a_damaged_tag_counts_as_missing(damaged: str) -> None:
+    """A tag that somebody edited, or that names another certificate, is written again and never believed."""
+    version = version_id(SECRET, 2)
+    pair = observed({HIGHEST_TAG: "2", facts_tag(version): damaged}, {version: frozenset({Label.RESERVE})})
+    (found,) = pair.versions
+    assert (found.ordinal, found.facts, found.role) == (2, None, None)
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "x", "2.0", "1" * 10, " 3"])
+def test_a_damaged_counter_counts_as_missing(text: str) -> None:
+    """Counters that are no numbers are recovered like lost ones."""
+    version = version_id(SECRET, 4)
+    pair = observed({HIGHEST_TAG: text, MAIN_GENERATION_TAG: text}, {version: frozenset({Label.MAIN})})
+    assert (pair.recorded_ordinal, pair.highest_ordinal, pair.main_generation) == (0, 4, None)
+
+
+def test_a_lost_highest_ordinal_is_recovered_from_version_ids() -> None:
+    """A deleted certificate without label or tag still counts: its number is never used again."""
+    pair = observed(
+        {}, {version_id(SECRET, 2): frozenset({Label.MAIN})}, tuple(version_id(SECRET, n) for n in (1, 2, 9))
+    )
+    assert pair.highest_ordinal == 9
+
+
+def test_an_ordinal_that_a_crash_left_unrecorded_is_seen() -> None:
+    """A version that was stored before its facts counts among the ordinals."""
+    pair = observed({HIGHEST_TAG: "1"}, {version_id(SECRET, 2): frozenset({Label.STAGED})})
+    assert (pair.highest_ordinal, pair.recorded_ordinal) == (2, 1)
+
+
+def test_a_version_of_somebody_else_has_no_ordinal() -> None:
+    """A version id that is not derived from the secret's name is not of our making."""
+    other = version_id("ios-mdm/paris", 1)
+    (found,) = observed({}, {other: frozenset({Label.MAIN})}).versions
+    assert (found.version_id, found.ordinal, found.facts) == (other, None, None)
+
+
+def test_no_two_certificates_share_a_version_id() -> None:
+    """Version ids of many pairs and certificates are all different."""
+    ids = {version_id(secret, n) for secret in (SECRET, "ios-mdm/berlin/1", "ios-mdm/b") for n in range(1, 200)}
+    assert len(ids) == 3 * 199
+
+
+def test_times_are_written_in_utc() -> None:
+    """The tag tells UTC, wherever the moment came from."""
+    assert FACTS.not_after - FACTS.not_before == timedelta(days=397) - timedelta(seconds=1)
+    assert "notAfter=20410131T235459Z" in facts_value(FACTS, Role.MAIN)

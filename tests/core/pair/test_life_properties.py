@@ -1,0 +1,409 @@
+"""A pair's life, whatever happens to it: edits, missed runs, crashes, clocks that jump, hands on labels and tags."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from ios_mdm.app.pair.service import PairRequest, PairService
+from ios_mdm.app.switching import SwitchRequest, SwitchService
+from ios_mdm.core.pair.definition import (
+    AfterDays,
+    IssueMain,
+    IssueReserve,
+    KeyType,
+    NoReserve,
+    PairDefinition,
+    Promotion,
+    When,
+)
+from ios_mdm.core.pair.layout import HIGHEST_TAG, MAIN_GENERATION_TAG, facts_tag, facts_value, version_id
+from ios_mdm.core.pair.lifecycle import desired
+from ios_mdm.core.pair.model import CertificateFacts, Label, Role, Source
+from ios_mdm.core.pair.moments import BACKDATED, expires, valid_at
+from ios_mdm.core.pair.schedule import Kind, names
+from ios_mdm.core.pair.steps import next_step
+from ios_mdm.errors import DefinitionError, LabelMovedError
+from tests.app.test_pair_crashes import Crash, CrashError
+from tests.app.test_pair_service import OWNER, HandClock
+from tests.core.pair.test_lifecycle import DEFINITIONS, facts, pair
+from tests.core.pair.test_lifecycle import version as stored
+from tests.model.pair import SECRET, Secret, Value, carried_out, fingerprint, observe
+from tests.support.memory import MemorySecretStore
+from tests.support.memory_scheduler import MemoryPrerequisites, MemoryScheduler
+
+if TYPE_CHECKING:
+    from ios_mdm.app.pair.service import PairResult
+    from ios_mdm.core.pair.model import ObservedPair, StoredVersion
+    from tests.app.test_pair_crashes import Edge
+
+START = datetime(2040, 1, 1, tzinfo=UTC)
+AWS_TRIES_FOR = timedelta(hours=6)
+PROMOTE = names("berlin", SECRET)[Kind.PROMOTE]
+
+
+def _wish(reserve: IssueReserve | NoReserve | None = None, *, hold: bool = False, main: int = 1) -> PairDefinition:
+    return PairDefinition(
+        name="berlin",
+        host="mdm.example.com",
+        main=IssueMain(key=KeyType.EC_P256, generation=main),
+        reserve=reserve,
+        promotion=Promotion(hold=hold),
+    )
+
+
+WISHES = {
+    "silent": _wish(),
+    "hold": _wish(hold=True),
+    "now": _wish(IssueReserve(when=When.NOW, apply=AfterDays(days=30))),
+    "now, later": _wish(IssueReserve(when=When.NOW, apply=AfterDays(days=90))),
+    "another": _wish(IssueReserve(when=When.NOW, apply=AfterDays(days=30), generation=2, validity_days=300)),
+    "none": _wish(NoReserve()),
+    "a new main": _wish(main=2),
+}
+
+
+class Life(RuleBasedStateMachine):
+    """Years of one pair, its schedule, and everybody who has a hand on them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = HandClock(START)
+        self.store = MemorySecretStore(clock=self.clock)
+        self.scheduler = MemoryScheduler()
+        self.pairs = PairService(self.store, self.clock, scheduler=self.scheduler)
+        self.switches = SwitchService(self.scheduler, MemoryPrerequisites(), self.store, self.clock)
+        self.wish = WISHES["silent"]
+        self.held: dict[str, str] = {}
+        self.taken_back: set[int | None] = set()
+
+    # What is done with the pair.
+
+    @initialize(wish=st.sampled_from(sorted(WISHES)))
+    def begins(self, wish: str) -> None:
+        """The first run makes the pair."""
+        self.wish = WISHES[wish]
+        self._up()
+
+    @rule(wish=st.sampled_from(sorted(WISHES)))
+    def the_user_edits(self, wish: str) -> None:
+        """Another definition counts from the next run on."""
+        self.wish = WISHES[wish]
+
+    @rule()
+    def a_run(self) -> None:
+        """A run comes to its end, or is refused; another one at that moment writes nothing."""
+        with contextlib.suppress(DefinitionError):
+            self._up()
+
+    @rule(number=st.integers(1, 12), edge=st.sampled_from(["before", "after"]))
+    def a_run_dies(self, number: int, edge: Edge) -> None:
+        """A run dies at a write, if it makes as many."""
+        self.store.fail = self.scheduler.fail = Crash(number, edge)
+        try:
+            with contextlib.suppress(CrashError, DefinitionError):
+                self._up()
+        finally:
+            self.store.fail = self.scheduler.fail = None
+
+    @rule(days=st.sampled_from([0, 1, 29, 30, 31, 60, 200, 336, 340, 395]), minutes=st.integers(0, 1440))
+    def time_passes(self, days: int, minutes: int) -> None:
+        """The next run may be missed; AWS acts on what is due, or it gets lost."""
+        self.clock.moment += timedelta(days=days, minutes=minutes)
+
+    @rule(minutes=st.integers(1, 10))
+    def the_clock_goes_back(self, minutes: int) -> None:
+        """A clock that was wrong is set right."""
+        self.clock.moment -= timedelta(minutes=minutes)
+
+    @precondition(lambda self: self.due)
+    @rule(lost=st.booleans())
+    def the_schedule_is_due(self, *, lost: bool) -> None:
+        """AWS does what the schedule says, or fails to; the schedule is gone."""
+        schedule = self.scheduler.schedules.pop(PROMOTE)
+        call = json.loads(schedule.input)
+        if lost or self.pair.deleted or self.clock.now() > schedule.at + AWS_TRIES_FOR:
+            return
+        before = self.pair
+        with contextlib.suppress(LabelMovedError):
+            self.store.move_label(
+                SECRET, call["VersionStage"], to=call["MoveToVersionId"], current=call["RemoveFromVersionId"]
+            )
+        self._check_promotion(before)
+
+    @precondition(lambda self: self.is_there)
+    @rule()
+    def an_operator_moves_main_back(self) -> None:
+        """AWSCURRENT goes back to where it was, if that is valid; nobody but the operator undoes it."""
+        pair = self.pair
+        main, former = pair.main, pair.holder(Label.FORMER)
+        if main is None or former is None or former.facts is None or not valid_at(former.facts, self.clock.now()):
+            return
+        self.store.move_label(SECRET, Label.MAIN, to=former.version_id, current=main.version_id)
+        self.taken_back = (self.taken_back | {main.ordinal}) - {former.ordinal}
+
+    @precondition(lambda self: self.is_there)
+    @rule()
+    def an_operator_promotes_early(self) -> None:
+        """AWSCURRENT goes to the reserve before its moment."""
+        main, reserve = self.pair.main, self.pair.reserve
+        if main is None or reserve is None or reserve.facts is None or not valid_at(reserve.facts, self.clock.now()):
+            return
+        self.store.move_label(SECRET, Label.MAIN, to=reserve.version_id, current=main.version_id)
+        self.taken_back -= {reserve.ordinal}
+
+    @precondition(lambda self: self.is_there)
+    @rule(what=st.sampled_from(["RESERVE", "facts", HIGHEST_TAG, MAIN_GENERATION_TAG, "STAGED", "secret"]))
+    def somebody_tampers(self, what: str) -> None:
+        """A label or a tag gets lost, STAGED is somewhere, or the secret is scheduled for deletion."""
+        pair = self.pair
+        reserve, main, staged = pair.reserve, pair.main, pair.holder(Label.STAGED)
+        assert main is not None
+        if what == "RESERVE" and reserve is not None:
+            self.store.move_label(SECRET, Label.RESERVE, to=None, current=reserve.version_id)
+        elif what == "STAGED":
+            self.store.move_label(
+                SECRET, Label.STAGED, to=main.version_id, current=None if staged is None else staged.version_id
+            )
+        elif what == "facts" and reserve is not None:
+            self.store.untag(SECRET, [facts_tag(reserve.version_id)])
+        elif what == "secret":
+            self.pairs.delete(SECRET, OWNER, recovery_window_days=7)
+        elif what.startswith("ios-mdm"):
+            self.store.untag(SECRET, [what])
+
+    # What holds after each of them.
+
+    @invariant()
+    def no_version_is_used_twice(self) -> None:
+        """R32: what a version holds never changes, no version is lost, and no two hold the same key."""
+        values = {key: version.value for key, version in self.store._secrets[SECRET].versions.items()}
+        assert self.held.items() <= values.items()
+        assert len({json.loads(value)["tls.key"] for value in values.values()}) == len(values)
+        self.held = values
+
+    @invariant()
+    def the_pair_is_sound(self) -> None:
+        """Main is one of ours, no reserve outlasts R8, and there is room for tags."""
+        pair = self.pair
+        assert pair.main is not None
+        assert pair.main.ordinal is not None
+        assert len(pair.tags) <= 20
+        for version in pair.versions:
+            if version.role is Role.RESERVE and version.facts is not None and pair.main.facts is not None:
+                longest = max(_validity(one) for one in pair.versions if one.facts is not None)
+                assert _validity(version) <= longest
+
+    @property
+    def pair(self) -> ObservedPair:
+        """The pair as it is."""
+        pair = self.pairs.observe(SECRET)
+        assert pair is not None
+        return pair
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the pair has a main, and is not scheduled for deletion."""
+        pair = self.pairs.observe(SECRET)
+        return pair is not None and not pair.deleted and pair.main is not None
+
+    @property
+    def due(self) -> bool:
+        """Whether there is a schedule whose moment has come."""
+        schedule = self.scheduler.schedules.get(PROMOTE)
+        return schedule is not None and schedule.at <= self.clock.now()
+
+    def _up(self) -> None:
+        """Do what an `up` does: the pair, then its schedule; then once more, which must not write anything."""
+        before = self.pairs.observe(SECRET)
+        puts = self._puts()
+        request = PairRequest(definition=self.wish, secret=SECRET, owner=OWNER, known=True, tags={})
+        try:
+            result = self.pairs.apply(request)
+            self._arm(result)
+        finally:
+            if before is not None:
+                self._check_promotion(before)
+        self._check_result(result, before, self._puts() - puts)
+        left = (list(self.store.calls), dict(self.scheduler.schedules))
+        self._arm(self.pairs.apply(request))
+        assert (self.store.calls, self.scheduler.schedules) == left
+
+    def _arm(self, result: PairResult) -> None:
+        assert result.view.observed is not None
+        self.switches.arm(
+            SwitchRequest(server="berlin", secret=SECRET, secret_arn=result.view.observed.arn, switch=result.switch)
+        )
+
+    def _puts(self) -> int:
+        return sum(call[0] == "put" for call in self.store.calls)
+
+    def _check_promotion(self, before: ObservedPair) -> None:
+        """R13, R32: main changed to a reserve that is valid, or from an expired one to a new one on request."""
+        pair, now = self.pair, self.clock.now()
+        if before.main is None or pair.main is None or pair.main.version_id == before.main.version_id:
+            return
+        assert pair.main.ordinal not in self.taken_back
+        former = pair.numbered(before.main.ordinal or 0)
+        main = pair.main.facts
+        was_valid = former is not None and former.facts is not None and now < expires(former.facts)
+        if main is not None:
+            # One that was made before the clock went back is better than one that has expired.
+            assert valid_at(main, now) if was_valid else now < expires(main)
+        was = before.numbered(pair.main.ordinal or 0)
+        if was is not None:
+            assert was.role is not Role.DELETED
+        elif former is not None and former.facts is not None and (pair.main.ordinal or 0) > before.highest_ordinal:
+            assert now >= expires(former.facts)
+
+    def _check_result(self, result: PairResult, before: ObservedPair | None, puts: int) -> None:
+        """R5, R10, R11, R17: what a run leaves behind."""
+        wanted, now = result.view.desired, self.clock.now()
+        pair = self.pair
+        assert set(result.certificates) == set(wanted.trusted)
+        for version in pair.versions:
+            if version.former and version.facts is not None and now < expires(version.facts):
+                assert version.ordinal in wanted.trusted
+        schedule = self.scheduler.schedules.get(PROMOTE)
+        if self.wish.promotion.hold or wanted.reserve is None:
+            assert schedule is None
+        elif wanted.apply_at is not None and now < wanted.apply_at < expires(result.certificates[wanted.reserve].facts):
+            assert schedule is not None
+            assert schedule.at >= wanted.apply_at
+            assert version_id(SECRET, wanted.reserve) in schedule.input
+        assert puts <= 2
+        if before is not None and before.main is not None and before.reserve is not None:
+            kept = (wanted.main, wanted.reserve) == (before.main.ordinal, before.reserve.ordinal)
+            assert not kept or puts == 0
+
+
+Life.TestCase.settings = settings(
+    max_examples=75,
+    stateful_step_count=40,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
+
+
+class TestLife(Life.TestCase):  # type: ignore[misc, valid-type]  # hypothesis makes it when it is asked for it
+    """R8 R10 R11 R12 R13 R17 R30 R32: the rules and invariants of :class:`Life`."""
+
+
+def _validity(version: StoredVersion) -> timedelta:
+    assert version.facts is not None
+    return version.facts.not_after - version.facts.not_before
+
+
+# What may be found in a secret, whoever has been at it.
+
+NOW = START + timedelta(days=800)
+
+
+@st.composite
+def _secrets(draw: st.DrawFn, *, intact: bool = False) -> Secret:
+    """Return a secret of our making in any state; an *intact* one has every facts tag, and nothing is only begun."""
+    values, tags = [], {"ios-mdm:owner": OWNER, "ios-mdm:address": "mdm.example.com"}
+    count = draw(st.integers(1, 4))
+    for ordinal in range(1, count + 1):
+        issued = NOW - timedelta(
+            days=draw(st.sampled_from([-3, -1, 0]) | st.integers(-3, 800)), seconds=draw(st.integers(0, 86400))
+        )
+        days = draw(st.sampled_from([1, 3, 30]) | st.integers(1, 824))
+        known = CertificateFacts(
+            ordinal=ordinal,
+            source=draw(st.sampled_from(Source)),
+            generation=draw(st.integers(1, 2)),
+            not_before=issued - BACKDATED,
+            not_after=issued - BACKDATED + timedelta(days=days, seconds=-1),
+            sha256=fingerprint(ordinal),
+            root=fingerprint(ordinal),
+        )
+        role = draw(st.sampled_from(Role))
+        if intact or draw(st.integers(0, 4)):
+            tags[facts_tag(version_id(SECRET, ordinal))] = facts_value(known, role)
+        values.append(Value(facts=known, made_as=(KeyType.EC_P256, days), role=role, follows=0))
+    if intact or draw(st.booleans()):
+        tags[HIGHEST_TAG] = str(count)
+    if intact or draw(st.booleans()):
+        tags[MAIN_GENERATION_TAG] = str(draw(st.integers(1, 2)))
+    labels = {str(Label.MAIN): draw(st.integers(1, count))}
+    for label in (Label.FORMER, Label.RESERVE, *([] if intact else [Label.STAGED])):
+        holder = draw(st.none() | st.integers(1, count))
+        if holder is not None and (label is not Label.FORMER or holder != labels[Label.MAIN]):
+            labels[str(label)] = holder
+    return Secret(tags=tuple(sorted(tags.items())), labels=tuple(sorted(labels.items())), values=tuple(values))
+
+
+@settings(max_examples=400, deadline=None, derandomize=True)
+@given(wish=DEFINITIONS, secret=_secrets())
+def test_whatever_is_found_is_decided_or_refused(wish: PairDefinition, secret: Secret) -> None:
+    """A decision is the same every time, and what cannot be decided is one error that says what to do."""
+    # R30
+    found = observe(secret)
+    try:
+        wanted = desired(wish, found, NOW)
+    except DefinitionError:
+        with pytest.raises(DefinitionError, match=r"\w"):
+            desired(wish, found, NOW)
+        return
+    assert desired(wish, found, NOW) == wanted
+    begun = secret.holder(Label.STAGED)
+    main = secret.value(wanted.main)
+    if main is not None and wanted.main not in {secret.holder(Label.MAIN), begun}:
+        assert valid_at(main.facts, NOW)  # R32
+    for request in wanted.requests:
+        assert request.ordinal == begun or not secret.is_known(request.ordinal)
+
+
+def test_a_new_main_that_was_begun_and_has_expired_since_is_not_taken_up() -> None:
+    """A run began a new main after the connection was lost, and died; the next one comes when that has expired too."""
+    # R13 R32
+    versions = (
+        stored(facts(1, days=10), Role.MAIN, Label.MAIN),
+        stored(facts(2, issued=START + timedelta(days=20), days=10), Role.MAIN, Label.STAGED),
+    )
+    wanted = desired(_wish(main=2), pair(*versions), START + timedelta(days=40))
+    assert wanted.main == 3
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(wish=DEFINITIONS, secret=_secrets(intact=True))
+def test_a_decision_carried_out_is_a_fixed_point(wish: PairDefinition, secret: Secret) -> None:
+    """Step by step the pair becomes what was decided at first, unless the user must be asked; then nothing is left."""
+    # R30
+    setting = PairRequest(definition=wish, secret=SECRET, owner=OWNER, tags={}).setting
+    try:
+        first = desired(wish, observe(secret), NOW)
+    except DefinitionError:
+        assume(False)
+    # Nothing of ours leaves two reserves: one is deleted before the next is made.
+    seen = observe(secret)
+    assume(seen is None or sum(version.role is Role.RESERVE for version in seen.versions) <= 1)
+    before = secret.holder(Label.MAIN)
+    for _ in range(60):
+        found = observe(secret)
+        try:
+            wanted = desired(wish, found, NOW)
+        except DefinitionError:
+            # An effect can uncover what the user must be asked about: a second reserve, or, after an expired main was
+            # followed by its reserve, a wrong request for another one. Until then nothing was lost.
+            assert secret.holder(Label.MAIN) in {before, first.main}
+            return
+        step = next_step(wanted, found, setting)
+        assert (wanted.main, wanted.reserve, wanted.phase) == (first.main, first.reserve, first.phase)
+        if step is None:
+            break
+        secret = carried_out(secret, step, observed=found, now=NOW)
+    else:
+        raise AssertionError("after 60 steps there is still something to do")
+    assert secret.holder(Label.MAIN) == first.main
+    assert secret.holder(Label.RESERVE) == first.reserve
+    assert secret.holder(Label.STAGED) is None

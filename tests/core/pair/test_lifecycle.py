@@ -1,0 +1,572 @@
+"""What a pair should be, moment by moment."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ios_mdm.app.pair.service import PairRequest, PairService
+from ios_mdm.core.pair.decision import IssueRequest, Phase, Severity
+from ios_mdm.core.pair.definition import (
+    AfterCurrentExpires,
+    AfterDays,
+    At,
+    InstallReserve,
+    IssueMain,
+    IssueReserve,
+    KeyType,
+    NoReserve,
+    PairDefinition,
+    Promotion,
+    When,
+)
+from ios_mdm.core.pair.layout import version_id
+from ios_mdm.core.pair.lifecycle import desired
+from ios_mdm.core.pair.model import CertificateFacts, Label, ObservedPair, Role, Served, Source, StoredVersion
+from ios_mdm.core.pair.moments import apply_moment, expires, issued_at, valid_at
+from ios_mdm.errors import DefinitionError
+from ios_mdm.resources.wire import desired_block
+from tests.app.test_pair_service import HandClock
+from tests.support.memory import MemorySecretStore
+
+if TYPE_CHECKING:
+    from ios_mdm.core.pair.decision import Desired
+    from ios_mdm.core.pair.definition import ApplyMoment
+
+START = datetime(2040, 1, 1, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+DAY = timedelta(days=1)
+MINUTE = timedelta(minutes=1)
+END = START - 5 * MINUTE + 397 * DAY
+"""The first moment at which a main that was issued at START is not valid any more."""
+LEAD = timedelta(minutes=1440)
+NOW = IssueReserve(when=When.NOW, apply=AfterDays(days=30))
+
+
+def definition(
+    reserve: IssueReserve | InstallReserve | NoReserve | None = None,
+    *,
+    main: IssueMain | None = None,
+    confirm: str | None = None,
+    lead_minutes: int = 1440,
+    hold: bool = False,
+) -> PairDefinition:
+    """Return a definition of the server berlin."""
+    return PairDefinition(
+        name="berlin",
+        host="mdm.example.com",
+        main=main or IssueMain(key=KeyType.EC_P256),
+        reserve=reserve,
+        confirm=confirm,
+        promotion=Promotion(lead_minutes=lead_minutes, hold=hold),
+    )
+
+
+def facts(
+    ordinal: int,
+    *,
+    issued: datetime = START,
+    days: int = 397,
+    source: Source = Source.ISSUED,
+    generation: int = 1,
+) -> CertificateFacts:
+    """Return the facts of a certificate that was issued at *issued*."""
+    return CertificateFacts(
+        ordinal=ordinal,
+        source=source,
+        generation=generation,
+        not_before=issued - 5 * MINUTE,
+        not_after=issued - 5 * MINUTE + days * DAY - SECOND,
+        sha256=f"{ordinal:064x}",
+        root=f"{ordinal:064x}",
+    )
+
+
+def version(known: CertificateFacts, role: Role | None, *labels: Label) -> StoredVersion:
+    """Return a version that holds this certificate."""
+    return StoredVersion(
+        version_id=version_id("ios-mdm/berlin", known.ordinal),
+        ordinal=known.ordinal,
+        labels=frozenset(labels),
+        facts=known,
+        role=role,
+    )
+
+
+def pair(*versions: StoredVersion, main_generation: int = 1) -> ObservedPair:
+    """Return a pair of these versions."""
+    highest = max(version.ordinal or 0 for version in versions)
+    return ObservedPair(
+        owner="o/p/s",
+        host="mdm.example.com",
+        highest_ordinal=highest,
+        recorded_ordinal=highest,
+        main_generation=main_generation,
+        versions=versions,
+    )
+
+
+def main(known: CertificateFacts | None = None) -> StoredVersion:
+    """Return the main certificate."""
+    return version(known or facts(1), Role.MAIN, Label.MAIN)
+
+
+def reserve(known: CertificateFacts | None = None) -> StoredVersion:
+    """Return the reserve."""
+    return version(known or facts(2), Role.RESERVE, Label.RESERVE)
+
+
+def severities(wanted: Desired) -> list[Severity]:
+    """Return how much the notices worry."""
+    return [notice.severity for notice in wanted.notices]
+
+
+def issues(wanted: Desired) -> list[IssueRequest]:
+    """Return what is to be issued."""
+    return [request for request in wanted.requests if isinstance(request, IssueRequest)]
+
+
+class TestFirst:
+    """A pair that does not exist yet."""
+
+    def test_main_is_issued(self) -> None:
+        """A new server gets an issued main certificate as it is defined, and no reserve yet."""
+        # R1
+        wanted = desired(definition(main=IssueMain(key=KeyType.RSA_3072, validity_days=200)), None, START)
+        (request,) = issues(wanted)
+        assert (request.ordinal, request.role, request.key) == (1, Role.MAIN, KeyType.RSA_3072)
+        assert (request.validity_days, request.generation) == (200, 1)
+        assert (wanted.phase, wanted.main, wanted.reserve, wanted.trusted) == (Phase.STEADY, 1, None, (1,))
+
+    def test_a_reserve_that_is_wanted_now_is_issued_with_main(self) -> None:
+        """A reserve that is wanted now comes in the same run, with main's key and validity."""
+        # R2 R9
+        wanted = desired(definition(NOW), None, START)
+        request = issues(wanted)[1]
+        assert (request.ordinal, request.role, request.key) == (2, Role.RESERVE, KeyType.EC_P256)
+        assert (request.validity_days, wanted.phase, wanted.trusted) == (397, Phase.OVERLAP, (1, 2))
+
+    def test_a_number_that_was_used_is_not_used_again(self) -> None:
+        """A pair whose certificates are all gone goes on counting."""
+        wanted = desired(definition(), ObservedPair(highest_ordinal=7), START)
+        assert wanted.main == 8
+
+
+class TestAutomatic:
+    """A reserve that nobody asked for."""
+
+    @pytest.mark.parametrize("silent", [None, IssueReserve()])
+    def test_a_reserve_is_issued_sixty_days_before_main_expires(self, silent: IssueReserve | None) -> None:
+        """Sixty days before main expires a reserve is issued, and not a second earlier."""
+        # R3
+        moment = END - 60 * DAY
+        early = desired(definition(silent), pair(main()), moment - SECOND)
+        assert (early.reserve, early.requests, early.phase) == (None, (), Phase.STEADY)
+        due = desired(definition(silent), pair(main()), moment)
+        assert (due.reserve, due.phase) == (2, Phase.OVERLAP)
+        assert [request.ordinal for request in due.requests] == [2]
+
+    def test_the_days_are_a_setting(self) -> None:
+        """Another number of days moves the moment."""
+        # R3
+        wish = definition(IssueReserve(before_days=100))
+        assert desired(wish, pair(main()), END - 100 * DAY - SECOND).reserve is None
+        assert desired(wish, pair(main()), END - 100 * DAY).reserve == 2
+
+    def test_a_reserve_by_hand_at_any_time(self) -> None:
+        """A reserve that is asked for now is issued at once, at the last moment too."""
+        # R2
+        for now in (START, END - SECOND):
+            assert desired(definition(NOW), pair(main()), now).reserve == 2
+
+    def test_a_custom_main_gets_no_issued_reserve(self) -> None:
+        """Where main is custom nothing is issued, however near its end is."""
+        # R4 R5
+        custom = main(facts(1, source=Source.INSTALLED))
+        assert desired(definition(), pair(custom), END - SECOND).requests == ()
+
+    @pytest.mark.parametrize("installed", [True, False])
+    def test_a_missing_reserve_is_critical_thirty_days_before_the_end(self, installed: bool) -> None:  # noqa: FBT001 - pytest passes by name
+        """No reserve coming by itself is a warning from the start and critical from thirty days before the end."""
+        # R5
+        source = Source.INSTALLED if installed else Source.ISSUED
+        wish = definition(None if installed else NoReserve())
+        observed = pair(main(facts(1, source=source)))
+        assert severities(desired(wish, observed, START)) == [Severity.WARNING]
+        early, late = (desired(wish, observed, END - 30 * DAY - gap) for gap in (SECOND, timedelta()))
+        assert (severities(early), early.phase) == ([Severity.WARNING], Phase.STEADY)
+        assert (severities(late), late.phase) == ([Severity.CRITICAL], Phase.EXPIRING)
+
+    def test_nothing_to_worry_about(self) -> None:
+        """A main whose reserve comes by itself has no notice."""
+        assert desired(definition(), pair(main()), START).notices == ()
+
+
+class TestApplyMoment:
+    """When the reserve becomes main."""
+
+    def test_a_lead_before_main_expires(self) -> None:
+        """The reserve becomes main when main expires, less the lead."""
+        # R6
+        assert apply_moment(AfterCurrentExpires(), LEAD, facts(1), facts(2)) == END - LEAD
+        assert apply_moment(AfterCurrentExpires(), timedelta(), facts(1), facts(2)) == END
+
+    def test_a_lead_takes_half_of_what_is_left_at_most(self) -> None:
+        """A reserve that comes within the lead is applied halfway, so that devices can get it first."""
+        # R6
+        came = END - 2 * timedelta(hours=10)
+        assert apply_moment(AfterCurrentExpires(), LEAD, facts(1), facts(2, issued=came)) == END - timedelta(hours=10)
+
+    def test_a_reserve_that_came_after_the_end_is_applied_at_the_end(self) -> None:
+        """Nothing is left to halve: main's expiry is the moment."""
+        # R6
+        assert apply_moment(AfterCurrentExpires(), LEAD, facts(1), facts(2, issued=END + DAY)) == END
+
+    def test_days_count_from_the_issue(self) -> None:
+        """A period in days starts when the reserve was issued, not when its validity starts."""
+        # R7
+        late = facts(2, issued=START + 100 * DAY)
+        assert issued_at(late) == START + 100 * DAY
+        assert apply_moment(AfterDays(days=30), LEAD, facts(1), late) == START + 130 * DAY
+
+    def test_a_late_run_leaves_less_than_the_period(self) -> None:
+        """Where the period would end after main, the reserve is applied at main's expiry less the lead."""
+        # R7
+        late = facts(2, issued=END - 10 * DAY)
+        assert apply_moment(AfterDays(days=30), LEAD, facts(1), late) == END - LEAD
+
+    def test_a_moment_of_ones_own(self) -> None:
+        """A given moment is taken, within what main allows, and is ignored once the reserve came after it."""
+        # R7
+        moment = START + 50 * DAY
+        assert apply_moment(At(moment=moment), LEAD, facts(1), facts(2)) == moment
+        assert apply_moment(At(moment=END + DAY), LEAD, facts(1), facts(2)) == END - LEAD
+        assert apply_moment(At(moment=moment), LEAD, facts(1), facts(2, issued=moment)) == END - LEAD
+
+
+class TestValidity:
+    """How long a reserve is valid."""
+
+    def test_a_reserve_is_valid_no_longer_than_main(self) -> None:
+        """A reserve takes main's actual validity, whatever the definition says of main by now."""
+        # R8
+        short = pair(main(facts(1, days=200)))
+        wanted = desired(definition(NOW), short, START)
+        assert issues(wanted)[0].validity_days == 200
+
+    def test_a_longer_one_is_refused(self) -> None:
+        """Asking for more than main's validity is an error that names the most."""
+        # R8
+        wish = definition(IssueReserve(when=When.NOW, validity_days=201), main=IssueMain(validity_days=397))
+        with pytest.raises(DefinitionError, match=r"validityDays is 201.*set it to 200 or less.*R8"):
+            desired(wish, pair(main(facts(1, days=200))), START)
+        with pytest.raises(DefinitionError, match="R8"):
+            desired(definition(IssueReserve(when=When.NOW, validity_days=398)), None, START)
+
+    def test_a_shorter_one_is_taken(self) -> None:
+        """Less than main's validity is taken as it is."""
+        # R8
+        wish = definition(IssueReserve(when=When.NOW, validity_days=100))
+        assert issues(desired(wish, pair(main()), START))[0].validity_days == 100
+
+
+class TestKept:
+    """A reserve that exists."""
+
+    @pytest.mark.parametrize(
+        "apply", [AfterCurrentExpires(), AfterDays(days=7), AfterDays(days=390), At(moment=START + 200 * DAY)]
+    )
+    def test_changing_only_the_apply_moment_requests_nothing(self, apply: ApplyMoment) -> None:
+        """Another apply moment keeps the reserve as it is."""
+        # R9
+        wish = definition(IssueReserve(when=When.NOW, apply=apply, before_days=90))
+        wanted = desired(wish, pair(main(), reserve()), START + DAY)
+        assert (wanted.requests, wanted.reserve) == ((), 2)
+        assert wanted.apply_at == apply_moment(apply, LEAD, facts(1), facts(2))
+
+    def test_changing_key_and_validity_requests_nothing(self) -> None:
+        """What describes how a reserve is made applies to the next one."""
+        # R9
+        wish = definition(IssueReserve(when=When.NOW, key=KeyType.RSA_2048, validity_days=50))
+        assert desired(wish, pair(main(), reserve()), START).requests == ()
+
+    @pytest.mark.parametrize("silent", [None, IssueReserve()])
+    def test_a_definition_without_a_reserve_never_deletes(self, silent: IssueReserve | None) -> None:
+        """A reserve that the definition does not mention any more stays."""
+        # R10
+        wanted = desired(definition(silent), pair(main(), reserve()), START + DAY)
+        assert (wanted.reserve, wanted.requests) == (2, ())
+
+    def test_none_deletes(self) -> None:
+        """Only `none: true` deletes the reserve."""
+        # R10
+        wanted = desired(definition(NoReserve()), pair(main(), reserve()), START + DAY)
+        assert (wanted.reserve, wanted.requests, wanted.trusted) == (None, (), (1,))
+
+    def test_a_raised_generation_deletes_and_issues(self) -> None:
+        """A raised generation gives a reserve of a new number."""
+        # R10
+        wanted = desired(definition(IssueReserve(when=When.NOW, generation=2)), pair(main(), reserve()), START + DAY)
+        assert wanted.reserve == 3
+        assert [(request.ordinal, request.generation) for request in wanted.requests] == [(3, 2)]
+
+    def test_a_lowered_generation_is_refused(self) -> None:
+        """A generation that goes back is an error that says what to set."""
+        # R10
+        observed = pair(main(), reserve(facts(2, generation=3)))
+        with pytest.raises(DefinitionError, match=r"generation 3.*only raised.*set it to 3, or to 4"):
+            desired(definition(IssueReserve(generation=2)), observed, START)
+
+    @pytest.mark.parametrize("wish", [NoReserve(), IssueReserve(generation=2)])
+    def test_a_deletion_near_the_end_is_asked_for_twice(self, wish: IssueReserve | NoReserve) -> None:
+        """Inside the warning window a deletion needs the fingerprint of what goes, in any usual spelling."""
+        # R10 R32
+        observed, now = pair(main(), reserve()), END - 30 * DAY
+        fingerprint = facts(2).sha256
+        assert desired(definition(wish), observed, now - SECOND).reserve != 2
+        for wrong in (None, facts(1).sha256):
+            with pytest.raises(DefinitionError, match=f"confirm: {fingerprint}"):
+                desired(definition(wish, confirm=wrong), observed, now)
+        coloned = ":".join(fingerprint[at : at + 2] for at in range(0, 64, 2)).upper()
+        for right in (fingerprint, coloned):
+            assert desired(definition(wish, confirm=right), observed, now).reserve != 2
+
+    def test_an_expired_reserve_is_replaced(self) -> None:
+        """A reserve that has expired is of no use and makes place for another."""
+        observed = pair(main(), reserve(facts(2, days=10)))
+        wanted = desired(definition(NOW), observed, START + 11 * DAY)
+        assert wanted.reserve == 3
+        assert "has expired and is replaced" in wanted.notices[0].message
+
+    def test_a_lost_label_is_no_lost_reserve(self) -> None:
+        """A reserve whose label somebody took off is still the reserve."""
+        wanted = desired(definition(NOW), pair(main(), version(facts(2), Role.RESERVE)), START + DAY)
+        assert (wanted.reserve, wanted.requests) == (2, ())
+
+
+class TestPromotion:
+    """The reserve becomes main."""
+
+    def test_an_overdue_reserve_is_promoted(self) -> None:
+        """A promotion that was missed is made up for, from its very moment on."""
+        # R6 R11
+        observed, moment = pair(main(), reserve(facts(2, issued=END - 60 * DAY))), END - LEAD
+        assert desired(definition(), observed, moment - SECOND).main == 1
+        for now in (moment, END, END + 200 * DAY):
+            assert desired(definition(), observed, now).main == 2
+
+    def test_a_deleted_one_that_an_operator_promoted_was_main(self) -> None:
+        """AWSPREVIOUS is only on what has been main: devices go on trusting it for as long as it is valid."""  # R17
+        second = facts(2)
+        found = pair(main(), version(second, Role.DELETED, Label.FORMER))
+        assert desired(definition(), found, START).formers == (2,)
+        without_label = pair(main(), version(second, Role.DELETED))
+        assert desired(definition(), without_label, START).formers == ()
+        assert desired(definition(), found, expires(second)).formers == ()
+
+    @pytest.mark.parametrize(
+        ("served", "trusted"),
+        [
+            pytest.param((), (1, 2), id="nobody looked"),
+            pytest.param((None,), (1, 2), id="it could not be seen"),
+            pytest.param((1,), (1, 2), id="the former is still served"),
+            pytest.param((2, 1), (1, 2), id="one of two endpoints still serves the former"),
+            pytest.param((9,), (1, 2), id="something else is served"),
+            pytest.param((2,), (2,), id="main is served"),
+            pytest.param((2, None), (2,), id="main is served where it can be seen"),
+        ],
+    )
+    def test_a_former_main_leaves_when_it_has_expired_and_the_server_was_seen_to_serve_main(
+        self, served: tuple[int | None, ...], trusted: tuple[int, ...]
+    ) -> None:
+        """Both are needed, and before the expiry nothing lets devices forget it."""
+        # R17
+        formers = pair(
+            version(facts(1), Role.MAIN, Label.FORMER), main(facts(2, issued=END - 60 * DAY)), main_generation=1
+        )
+        seen = tuple(
+            Served(endpoint=f"10.0.0.{index}:443", sha256=None if ordinal is None else facts(ordinal).sha256)
+            for index, ordinal in enumerate(served)
+        )
+        formers = replace(formers, served=seen)
+        assert desired(definition(), formers, END - SECOND).trusted == (1, 2)
+        assert desired(definition(), formers, END).trusted == trusted
+
+    def test_expired_formers_that_nobody_saw_replaced_do_not_pile_up(self) -> None:
+        """Each keeps a tag, and AWS allows 50: the newest five stay."""
+        # R17
+        old = [version(facts(n, issued=START - 1000 * DAY), Role.MAIN) for n in range(1, 9)]
+        many = pair(*old, main(facts(9)), main_generation=1)
+        assert desired(definition(), many, START).formers == (4, 5, 6, 7, 8)
+
+    def test_the_next_cycle_starts_from_the_new_main(self) -> None:
+        """After a promotion the definition is unchanged and the new main's dates count."""
+        # R12 R3
+        second = facts(2, issued=END - 60 * DAY)
+        observed = pair(version(facts(1), Role.MAIN, Label.FORMER), main(second))
+        start = expires(second) - 60 * DAY
+        assert desired(definition(), observed, start - SECOND).reserve is None
+        assert desired(definition(), observed, start).reserve == 3
+
+    def test_a_periodic_rotation_holds_the_next_reserve_at_once(self) -> None:
+        """Where a reserve is held at all times, the run that promotes also requests the next."""
+        # R12
+        wanted = desired(definition(NOW), pair(main(), reserve()), START + 30 * DAY)
+        assert (wanted.main, wanted.reserve, wanted.trusted) == (2, 3, (1, 2, 3))
+        assert [request.ordinal for request in wanted.requests] == [3]
+        assert issues(wanted)[0].validity_days == 397
+
+    @pytest.mark.parametrize("days", [-1, 500])
+    def test_a_reserve_that_is_not_valid_now_is_never_promoted(self, days: int) -> None:
+        """A reserve before or after its validity does not become main."""
+        # R32
+        observed = pair(main(), reserve(facts(2, issued=START + 380 * DAY if days < 0 else START, days=30)))
+        now = START + 379 * DAY if days < 0 else START + 31 * DAY
+        wish = definition(IssueReserve(apply=AfterDays(days=1)))
+        assert desired(wish, observed, now).main == 1
+
+    def test_a_reserve_of_the_future_waits_although_main_has_expired(self) -> None:
+        """Not even an expired main makes a certificate main that is not valid yet."""
+        # R32
+        observed = pair(main(), reserve(facts(2, issued=END + 10 * DAY)))
+        assert desired(definition(), observed, END + DAY).main == 1
+
+    def test_hold_promotes_nothing(self) -> None:
+        """A held reserve stays the reserve; a warning, and a critical one from main's end on."""
+        observed = pair(main(), reserve(facts(2, issued=END - 60 * DAY)))
+        held = definition(hold=True)
+        before, after = desired(held, observed, END - SECOND), desired(held, observed, END)
+        assert (before.main, before.reserve, before.phase) == (1, 2, Phase.OVERDUE)
+        assert (after.main, after.reserve, after.phase) == (1, 2, Phase.OVERDUE)
+        assert severities(before) == [Severity.WARNING]
+        assert severities(after)[0] is Severity.CRITICAL
+
+    def test_an_operators_rollback_is_respected_and_told(self) -> None:
+        """A main that was moved back by hand stays main."""
+        # R32
+        observed = pair(main(), version(facts(2), Role.MAIN, Label.FORMER))
+        wanted = desired(definition(), observed, START + 40 * DAY)
+        assert (wanted.main, wanted.reserve, wanted.trusted) == (1, None, (1, 2))
+        assert "moved back by hand" in wanted.notices[0].message
+
+    def test_a_rolled_back_reserve_label_does_not_undo_the_rollback(self) -> None:
+        """A certificate that an operator took back from main is not promoted again, label or not."""
+        # R32
+        observed = pair(main(), version(facts(2), Role.MAIN, Label.FORMER, Label.RESERVE))
+        assert desired(definition(NOW), observed, START + 40 * DAY).main == 1
+
+
+class TestConnectionLost:
+    """Main expired and nothing to follow it."""
+
+    def test_it_is_told_and_nothing_is_done(self) -> None:
+        """An expired main without reserve is connection-lost, critical, and says what every device needs."""
+        # R13
+        wanted = desired(definition(), pair(main()), END)
+        assert (wanted.phase, wanted.main, wanted.requests) == (Phase.CONNECTION_LOST, 1, ())
+        assert severities(wanted) == [Severity.CRITICAL, Severity.CRITICAL]
+        assert "raise main.issue.generation to 2" in wanted.notices[0].message
+        assert "every device must get its management profile reinstalled" in wanted.notices[1].message
+        assert desired(definition(), pair(main()), END - SECOND).phase is Phase.OVERLAP
+
+    def test_a_raised_generation_issues_a_new_main(self) -> None:
+        """A new main is issued when it is asked for, and devices need their profile again."""
+        # R13
+        wanted = desired(definition(main=IssueMain(generation=2)), pair(main()), END)
+        assert [(request.ordinal, request.role, request.generation) for request in wanted.requests] == [
+            (2, Role.MAIN, 2)
+        ]
+        assert "reinstalled" in wanted.notices[-1].message
+
+    @pytest.mark.parametrize("generation", [1, 3])
+    def test_it_is_refused_while_main_is_valid(self, generation: int) -> None:
+        """A working main is not replaced: its generation is neither raised nor lowered."""
+        # R13 R32
+        with pytest.raises(DefinitionError, match="set it back to 2"):
+            desired(definition(main=IssueMain(generation=generation)), pair(main(), main_generation=2), END - SECOND)
+
+    def test_a_reserve_on_hold_outlives_a_new_main(self) -> None:
+        """A raised generation deletes no valid reserve: only `none: true` and the reserve's own generation do."""
+        # R10 R13
+        wish = definition(main=IssueMain(generation=2), hold=True)
+        wanted = desired(wish, pair(main(), reserve(facts(2, issued=END - 60 * DAY))), END)
+        assert (wanted.main, wanted.reserve) == (3, 2)
+
+
+@pytest.mark.parametrize("labels", [(Label.FORMER,), (Label.RESERVE,), ()])
+def test_a_main_that_is_not_ours_is_refused(labels: tuple[Label, ...]) -> None:
+    """AWSCURRENT on a version of somebody else is an error, even if two puts by hand took our main's last label."""
+    # R32
+    foreign = StoredVersion(version_id="x" * 36, ordinal=None, labels=frozenset({Label.MAIN}), facts=None)
+    with pytest.raises(DefinitionError, match=r"no certificate of this pair: move it back"):
+        desired(definition(), pair(foreign, version(facts(1), Role.MAIN, *labels)), START)
+
+
+@pytest.mark.parametrize("staged", [True, False])
+def test_a_secret_that_was_only_created_gets_its_main(staged: bool) -> None:  # noqa: FBT001 - pytest passes by name
+    """An empty version that an emulator gave a new secret does not stop the run that continues."""
+    foreign = StoredVersion(version_id="x" * 36, ordinal=None, labels=frozenset({Label.MAIN}), facts=None)
+    begun = (version(facts(1), Role.MAIN, Label.STAGED),) if staged else ()
+    assert desired(definition(), pair(foreign, *begun), START).main == 1
+
+
+def test_lost_facts_of_main_decide_nothing() -> None:
+    """While main's facts are lost, everything stays as it is."""
+    unknown = StoredVersion(
+        version_id=version_id("ios-mdm/berlin", 1), ordinal=1, labels=frozenset({Label.MAIN}), facts=None
+    )
+    wanted = desired(definition(NoReserve()), pair(unknown, reserve()), END)
+    assert (wanted.main, wanted.reserve, wanted.requests) == (1, 2, ())
+
+
+def test_validity_includes_its_last_second() -> None:
+    """NotAfter is inclusive: the certificate is valid at it, and not a second later."""
+    known = facts(1)
+    assert valid_at(known, known.not_after)
+    assert not valid_at(known, known.not_after + SECOND)
+    assert valid_at(known, known.not_before)
+    assert not valid_at(known, known.not_before - SECOND)
+
+
+APPLIES = st.one_of(
+    st.just(AfterCurrentExpires()),
+    st.integers(1, 400).map(lambda days: AfterDays(days=days)),
+    st.integers(0, 900).map(lambda days: At(moment=START + days * DAY)),
+)
+RESERVES = st.one_of(
+    st.none(),
+    st.just(NoReserve()),
+    st.builds(IssueReserve, when=st.sampled_from(When), before_days=st.integers(1, 200), apply=APPLIES),
+)
+DEFINITIONS = st.builds(
+    PairDefinition,
+    name=st.just("berlin"),
+    host=st.just("mdm.example.com"),
+    main=st.builds(IssueMain, key=st.just(KeyType.EC_P256), validity_days=st.integers(2, 824)),
+    reserve=RESERVES,
+    warn_days=st.integers(1, 60),
+    promotion=st.builds(Promotion, lead_minutes=st.integers(0, 43200), hold=st.booleans()),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(wish=DEFINITIONS, pauses=st.lists(st.integers(0, 700 * 86400), min_size=0, max_size=4))
+def test_what_is_decided_is_not_changed_by_carrying_it_out(wish: PairDefinition, pauses: list[int]) -> None:
+    """Two decisions at one moment are equal, and what a preview shows stays true when it has been done."""
+    # R30
+    clock = HandClock(START)
+    store = MemorySecretStore(clock=clock)
+    service = PairService(store, clock)
+    request = PairRequest(definition=wish, secret="ios-mdm/berlin", owner="o/p/s", tags={})  # noqa: S106 - its name
+    for pause in [0, *pauses]:
+        clock.moment += timedelta(seconds=pause)
+        before = service.look(request).desired
+        assert service.look(request).desired == before
+        result = service.apply(request)
+        assert desired_block(result.view.desired) == desired_block(before)
+        assert service.look(request).step is None

@@ -1,0 +1,477 @@
+"""Every policy by itself: when it answers, with which reason and severity, and when it is silent."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ios_mdm.core.pair import policies
+from ios_mdm.core.pair.decision import Severity
+from ios_mdm.core.pair.definition import (
+    AfterDays,
+    At,
+    InstallMain,
+    InstallReserve,
+    IssueMain,
+    IssueReserve,
+    KeyType,
+    NoReserve,
+    Offered,
+    When,
+)
+from ios_mdm.core.pair.lifecycle import desired
+from ios_mdm.core.pair.model import Label, Role, Served, Source
+from ios_mdm.core.pair.situation import Situation
+from ios_mdm.errors import DefinitionError
+from tests.core.pair.test_lifecycle import (
+    DAY,
+    END,
+    LEAD,
+    SECOND,
+    START,
+    definition,
+    facts,
+    main,
+    pair,
+    reserve,
+    version,
+)
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from ios_mdm.core.pair.definition import PairDefinition
+    from ios_mdm.core.pair.model import CertificateFacts, ObservedPair, StoredVersion
+    from ios_mdm.core.pair.policies import Policy
+
+CHAINS = (policies.REFUSALS, policies.DISMISSALS, policies.PROMOTIONS, policies.ISSUES, policies.WARNINGS)
+ALONE = (
+    policies.main_not_replaced,
+    policies.main_is_replaced,
+    policies.main_gets_another_chain,
+    policies.new_main_asked,
+)
+WINDOW = END - 30 * DAY
+RESERVED = facts(2, issued=END - 60 * DAY)
+
+
+def at(
+    now: datetime,
+    wish: PairDefinition | None = None,
+    *,
+    known: CertificateFacts | None = None,
+    waits: CertificateFacts | None = None,
+    observed: ObservedPair | None = None,
+) -> Situation:
+    """Return a situation with main, and with a reserve where one *waits*."""
+    certificate = known or facts(1)
+    waiting: StoredVersion | None = None if waits is None else reserve(waits)
+    seen = observed or pair(main(certificate), *([] if waiting is None else [waiting]))
+    return Situation(definition=wish or definition(), observed=seen, now=now, main=certificate, reserve=waiting)
+
+
+def says(policy: Policy, situation: Situation) -> tuple[str, Severity] | None:
+    """Return reason and severity of the policy's answer."""
+    answer = policy(situation)
+    return None if answer is None else (answer.reason, answer.severity)
+
+
+def test_every_policy_is_tested_by_name() -> None:
+    """A policy that is added to a chain needs a test here."""
+    text = Path(__file__).read_text(encoding="utf-8")
+    names = [policy.__name__ for chain in CHAINS for policy in chain] + [policy.__name__ for policy in ALONE]
+    assert len(names) == len(set(names))
+    assert [name for name in names if f"policies.{name}" not in text] == []
+    assert [policy.__name__ for chain in CHAINS for policy in chain if not (policy.__doc__ or "").startswith("R")] == []
+
+
+class TestRefusals:
+    """What must not be done."""
+
+    def test_an_issued_reserve_for_a_custom_main(self) -> None:
+        """Asking for one is an error that says to install one, whatever the moment."""  # R4
+        custom = facts(1, source=Source.INSTALLED)
+        for wanted in (IssueReserve(), IssueReserve(when=When.NOW)):
+            answer = policies.custom_main_gets_no_issued_reserve(at(START, definition(wanted), known=custom))
+            assert answer is not None
+            assert "install a custom reserve" in answer.message
+        assert policies.custom_main_gets_no_issued_reserve(at(START, definition(), known=custom)) is None
+        assert policies.custom_main_gets_no_issued_reserve(at(START, definition(NoReserve()), known=custom)) is None
+        assert policies.custom_main_gets_no_issued_reserve(at(START, definition(IssueReserve()))) is None
+
+    def test_one_certificate_with_two_chains(self) -> None:
+        """Both files may hold it, with one chain."""  # R20
+        known = replace(facts(1, source=Source.INSTALLED), chain="a" * 16)
+        for other, refused in (("a" * 16, False), ("b" * 16, True), ("", False)):
+            files = definition(InstallReserve(offered=replace(offer(known), chain=other)))
+            wish = replace(files, main=InstallMain(offered=offer(known)))
+            assert (policies.one_certificate_has_one_chain(at(START, wish, known=known)) is not None) is refused
+        another = definition(InstallReserve(offered=offer(replace(known, sha256="c" * 64, chain="b" * 16))))
+        wish = replace(another, main=InstallMain(offered=offer(known)))
+        assert policies.one_certificate_has_one_chain(at(START, wish, known=known)) is None
+
+    def test_what_main_offers_is_judged_without_the_reserve_that_goes(self) -> None:
+        """The certificate of main.install waits as the reserve, and the definition deletes that: refused at once."""
+        # R10 R32
+        custom = replace(facts(2, issued=END - 60 * DAY), source=Source.INSTALLED)
+        wish = replace(definition(NoReserve()), main=InstallMain(offered=offer(custom)))
+        with pytest.raises(DefinitionError, match=r"main\.install offers"):
+            desired(wish, pair(main(), reserve(custom)), END - 59 * DAY)
+
+    def test_a_lowered_generation(self) -> None:
+        """It names both values that would be right."""  # R10
+        third = facts(2, generation=3)
+        answer = policies.generation_is_only_raised(at(START, definition(IssueReserve(generation=2)), waits=third))
+        assert answer is not None
+        assert "set it to 3, or to 4" in answer.message
+        same = at(START, definition(IssueReserve(generation=3)), waits=third)
+        assert policies.generation_is_only_raised(same) is None
+        assert policies.generation_is_only_raised(at(START, definition(IssueReserve(generation=1)))) is None
+
+    @pytest.mark.parametrize("wish", [NoReserve(), IssueReserve(generation=2)], ids=["none", "generation"])
+    def test_a_deletion_in_the_window_without_the_fingerprint(self, wish: NoReserve | IssueReserve) -> None:
+        """From warnDays before main's expiry on the fingerprint is asked for, and told."""  # R10 R32
+        asked = says(policies.deletion_is_confirmed, at(WINDOW, definition(wish), waits=RESERVED))
+        assert asked == ("unconfirmed", Severity.CRITICAL)
+        answer = policies.deletion_is_confirmed(at(WINDOW, definition(wish, confirm="ab" * 32), waits=RESERVED))
+        assert answer is not None
+        assert RESERVED.sha256 in answer.message
+        assert policies.deletion_is_confirmed(at(WINDOW - SECOND, definition(wish), waits=RESERVED)) is None
+        right = definition(wish, confirm=":".join(f"{RESERVED.sha256}"[i : i + 2] for i in range(0, 64, 2)).upper())
+        assert policies.deletion_is_confirmed(at(WINDOW, right, waits=RESERVED)) is None
+        assert policies.deletion_is_confirmed(at(WINDOW, definition(), waits=RESERVED)) is None
+
+    def test_another_main_while_main_is_valid(self) -> None:
+        """A raised main generation is refused with the value to set it back to."""  # R13 R32
+        raised = definition(main=IssueMain(key=KeyType.EC_P256, generation=2))
+        answer = policies.main_not_replaced(at(START, raised))
+        assert answer is not None
+        assert "set it back to 1" in answer.message
+        assert policies.main_not_replaced(at(START)) is None
+
+
+class TestDismissals:
+    """Why a waiting reserve goes."""
+
+    def test_it_has_expired(self) -> None:
+        """An expired reserve is replaced, with a warning."""  # R32
+        short = facts(2, days=10)
+        assert says(policies.it_has_expired, at(short.not_after + SECOND, waits=short)) == (
+            "reserve-expired",
+            Severity.WARNING,
+        )
+        assert policies.it_has_expired(at(short.not_after, waits=short)) is None
+
+    def test_it_comes_to_nothing(self) -> None:
+        """One that expires before it is applied goes when main is due for another one, and not before."""  # R3 R32
+        short = facts(2, issued=END - 200 * DAY, days=190)
+        assert policies.it_comes_to_nothing(at(END - 60 * DAY - SECOND, waits=short)) is None
+        assert says(policies.it_comes_to_nothing, at(END - 60 * DAY, waits=short)) == (
+            "reserve-too-short",
+            Severity.WARNING,
+        )
+        long = facts(2, issued=END - 200 * DAY, days=201)
+        assert policies.it_comes_to_nothing(at(END - 60 * DAY, waits=long)) is None
+        held = definition(IssueReserve(when=When.NOW, apply=AfterDays(days=300)))
+        assert policies.it_comes_to_nothing(at(START + 210 * DAY, held, waits=short)) is not None
+
+    def test_it_stays_where_the_next_one_would_be_no_better(self) -> None:
+        """Else every run would issue another one."""  # R10
+        short = facts(2, issued=END - 200 * DAY, days=190)
+        same = definition(IssueReserve(validity_days=50))
+        assert policies.it_comes_to_nothing(at(END - 60 * DAY, same, waits=short)) is None
+        assert policies.it_comes_to_nothing(at(END - 40 * DAY, same, waits=short)) is not None
+
+    def test_none_is_wanted(self) -> None:
+        """Only `none: true` deletes; a silent definition keeps what there is."""  # R10
+        assert policies.none_is_wanted(at(START, definition(NoReserve()), waits=RESERVED)) is not None
+        assert policies.none_is_wanted(at(START, definition(), waits=RESERVED)) is None
+
+    def test_another_is_wanted(self) -> None:
+        """A raised generation, and nothing else that is edited, asks for another one."""  # R9 R10
+        assert policies.another_is_wanted(at(START, definition(IssueReserve(generation=2)), waits=RESERVED)) is not None
+        edited = IssueReserve(apply=AfterDays(days=20), validity_days=200, key=KeyType.RSA_2048)
+        assert policies.another_is_wanted(at(START, definition(edited), waits=RESERVED)) is None
+
+
+class TestPromotion:
+    """When the waiting reserve becomes main."""
+
+    def test_its_moment_has_come(self) -> None:
+        """Not a second before the apply moment, and from then on."""  # R6 R11
+        assert policies.its_moment_has_come(at(END - LEAD - SECOND, waits=RESERVED)) is None
+        assert says(policies.its_moment_has_come, at(END - LEAD, waits=RESERVED)) == ("due", Severity.NOTICE)
+
+    def test_never_on_hold_and_never_one_that_is_not_valid(self) -> None:
+        """A hold stops it; so does a certificate that is not valid yet, or not any more."""  # R32
+        assert policies.its_moment_has_come(at(END, definition(hold=True), waits=RESERVED)) is None
+        future = replace(RESERVED, not_before=END + DAY)
+        assert policies.its_moment_has_come(at(END, waits=future)) is None
+        past = facts(2, issued=END - 60 * DAY, days=30)
+        assert policies.its_moment_has_come(at(END, waits=past)) is None
+
+    def test_never_one_that_the_devices_were_not_sent(self) -> None:
+        """While main works it waits for the push, and says so; after main's expiry it is better than none."""
+        # R15 R32
+        wish = replace(definition(), distributed=True)
+        unsent = at(END - LEAD, wish, waits=RESERVED)
+        assert policies.its_moment_has_come(unsent) is None
+        assert says(policies.it_is_overdue, unsent) == ("overdue", Severity.WARNING)
+        sent = replace(unsent, observed=replace(unsent.observed, sent=frozenset({1, 2})))
+        assert policies.its_moment_has_come(sent) is not None
+        assert policies.it_is_overdue(sent) is None
+        assert policies.its_moment_has_come(at(END, wish, waits=RESERVED)) is not None
+        assert policies.its_moment_has_come(at(END - LEAD, waits=RESERVED)) is not None, "nothing is distributed"
+
+
+class TestIssues:
+    """When a reserve is issued."""
+
+    def test_one_is_held_at_all_times(self) -> None:
+        """`when: now` issues as soon as there is none."""  # R2
+        wish = definition(IssueReserve(when=When.NOW, apply=AfterDays(days=30)))
+        assert policies.one_is_held_at_all_times(at(START, wish)) is not None
+        assert policies.one_is_held_at_all_times(at(START, wish, waits=RESERVED)) is None
+        assert policies.one_is_held_at_all_times(at(START, definition())) is None
+
+    def test_main_expires_soon(self) -> None:
+        """Sixty days before main's expiry, or as many as the setting says."""  # R3
+        assert policies.main_expires_soon(at(END - 60 * DAY - SECOND)) is None
+        assert policies.main_expires_soon(at(END - 60 * DAY)) is not None
+        assert policies.main_expires_soon(at(END - 70 * DAY, definition(IssueReserve(before_days=70)))) is not None
+
+    def test_never_for_a_custom_main(self) -> None:
+        """Neither by hand nor automatically."""  # R4
+        custom = facts(1, source=Source.INSTALLED)
+        wish = definition(IssueReserve(when=When.NOW, apply=AfterDays(days=30)))
+        assert policies.one_is_held_at_all_times(at(START, wish, known=custom)) is None
+        assert policies.main_expires_soon(at(END - SECOND, known=custom)) is None
+
+    def test_a_new_main_is_asked_for(self) -> None:
+        """A raised generation asks for one; a run that had begun with it goes on."""  # R13
+        raised = definition(main=IssueMain(key=KeyType.EC_P256, generation=2))
+        assert policies.new_main_asked(at(END, raised)) is not None
+        assert policies.new_main_asked(at(END)) is None
+        begun = version(facts(2, issued=END), Role.MAIN, Label.STAGED)
+        assert policies.new_main_asked(at(END, observed=pair(main(), begun))) is not None
+
+    def test_a_new_main_that_expired_before_it_was_main_is_not_asked_for(self) -> None:
+        """A run began with it and came to nothing for as long as it was valid: it has to be asked for again."""  # R13
+        begun = version(facts(2), Role.MAIN, Label.STAGED)
+        assert policies.new_main_asked(at(END - SECOND, observed=pair(main(), begun))) is not None
+        assert policies.new_main_asked(at(END, observed=pair(main(), begun))) is None
+
+
+class TestWarnings:
+    """What a person should know."""
+
+    def test_the_reserve_expires_first(self) -> None:
+        """One that will not be there when it is needed is as good as none, and says what would be better."""  # R5 R21
+        short = facts(2, issued=END - 200 * DAY, days=190)
+        assert says(policies.it_expires_first, at(START, waits=short)) == ("expires-first", Severity.WARNING)
+        assert says(policies.it_expires_first, at(WINDOW, waits=short)) == ("expires-first", Severity.CRITICAL)
+        assert policies.it_expires_first(at(START, waits=RESERVED)) is None
+        answer = policies.it_expires_first(at(START, waits=short, known=facts(1, source=Source.INSTALLED)))
+        assert answer is not None
+        assert "install another one" in answer.message
+
+    @pytest.mark.parametrize("custom", [True, False], ids=["custom main", "reserve switched off"])
+    def test_no_reserve_comes_by_itself(self, custom: bool) -> None:  # noqa: FBT001 - pytest passes it by name
+        """A warning from the first run on, critical from warnDays before the expiry, with the date."""  # R5
+        known = facts(1, source=Source.INSTALLED if custom else Source.ISSUED)
+        wish = definition(None if custom else NoReserve())
+        policy = policies.no_reserve_comes_by_itself
+        assert says(policy, at(START, wish, known=known)) == ("no-reserve", Severity.WARNING)
+        assert says(policy, at(WINDOW - SECOND, wish, known=known)) == ("no-reserve", Severity.WARNING)
+        assert says(policy, at(WINDOW, wish, known=known)) == ("no-reserve", Severity.CRITICAL)
+        answer = policy(at(WINDOW, wish, known=known))
+        assert answer is not None
+        assert (f"{END:%Y-%m-%d %H:%M} UTC" in answer.message, answer.due) == (True, END)
+        assert ("install one" if custom else "remove `reserve.none`") in answer.message
+        assert policy(at(START)) is None, "an automatic reserve comes by itself"
+        assert policy(at(WINDOW, waits=RESERVED)) is None
+
+    def test_it_came_late(self) -> None:
+        """A period that main's expiry cuts short is told with the moment that counts."""  # R7
+        wish = definition(IssueReserve(apply=AfterDays(days=50)))
+        assert policies.it_came_late(at(END - 60 * DAY, wish, waits=facts(2, issued=END - 60 * DAY))) is None
+        assert says(policies.it_came_late, at(END - DAY, wish, waits=facts(2, issued=END - 40 * DAY))) == (
+            "late",
+            Severity.WARNING,
+        )
+
+    def test_it_is_overdue(self) -> None:
+        """On hold after the apply moment it is a warning, and critical once main has expired."""  # R11 R32
+        held = definition(hold=True)
+        assert policies.it_is_overdue(at(END - LEAD - SECOND, held, waits=RESERVED)) is None
+        assert says(policies.it_is_overdue, at(END - LEAD, held, waits=RESERVED)) == ("overdue", Severity.WARNING)
+        assert says(policies.it_is_overdue, at(END, held, waits=RESERVED)) == ("overdue", Severity.CRITICAL)
+        future = replace(RESERVED, not_before=END + DAY)
+        answer = policies.it_is_overdue(at(END, waits=future))
+        assert answer is not None
+        assert f"valid from {END + DAY:%Y-%m-%d %H:%M} UTC only" in answer.message
+        assert policies.it_is_overdue(at(END - LEAD, waits=RESERVED)) is None, "it is promoted instead"
+
+    def test_an_operator_moved_main(self) -> None:
+        """A main that came before a former one was moved back by hand."""  # R32
+        back = pair(main(facts(1)), version(facts(2), Role.MAIN, Label.FORMER))
+        assert says(policies.an_operator_moved_main, at(START, observed=back)) == ("rolled-back", Severity.WARNING)
+        forth = pair(version(facts(1), Role.MAIN, Label.FORMER), main(facts(2)))
+        assert policies.an_operator_moved_main(at(START, known=facts(2), observed=forth)) is None
+        # Main was replaced while reserve 1 waited: promoted, it follows a main that was made after it.
+        assert policies.an_operator_moved_main(at(START, observed=replace(back, promoted=1))) is None
+        by_schedule = pair(version(facts(1), Role.RESERVE, Label.MAIN), version(facts(2), Role.MAIN, Label.FORMER))
+        assert policies.an_operator_moved_main(at(START, observed=by_schedule)) is None
+
+    def test_the_server_serves_another(self) -> None:
+        """What is served and is not main is critical, whether it is of the pair or not."""  # R16 R17
+        formers = pair(version(facts(1), Role.MAIN, Label.FORMER), main(facts(2)))
+        for ordinal, name in ((1, "certificate 1"), (7, "an unknown one"), (2, None)):
+            seen = Served(endpoint="10.0.0.5:443", sha256=facts(ordinal).sha256)
+            situation = at(START, known=facts(2), observed=replace(formers, served=(seen,)))
+            answer = policies.the_server_serves_another(situation)
+            if name is None:
+                assert answer is None
+            else:
+                assert answer is not None
+                assert answer.severity is Severity.CRITICAL
+                assert f"10.0.0.5:443 serves {name}, and main is certificate 2" in answer.message
+
+    def test_nobody_could_look(self) -> None:
+        """What could not be looked at is told with its reason, and does not worry."""  # R17
+        blind = Served(endpoint="10.0.0.5:443", sha256=None, problem="connection refused")
+        answer = policies.nobody_could_look(at(START, observed=replace(pair(main()), served=(blind,))))
+        assert answer is not None
+        assert answer.severity is Severity.NOTICE
+        assert "10.0.0.5:443 (connection refused)" in answer.message
+        assert policies.nobody_could_look(at(START)) is None
+
+    def test_successors_inherit_a_shorter_validity(self) -> None:
+        """A reserve that is valid for less than main bounds all that come after it."""  # R8
+        assert policies.successors_inherit(at(START), 397) is None
+        answer = policies.successors_inherit(at(START), 200)
+        assert answer is not None
+        assert "no reserve can be valid for more than its 200 days" in answer.message
+
+
+def offer(known: CertificateFacts) -> Offered:
+    """Return the offer of a file with this certificate."""
+    return Offered(
+        sha256=known.sha256,
+        root=known.root,
+        not_before=known.not_before,
+        not_after=known.not_after,
+        chain=known.chain,
+    )
+
+
+class TestCustom:
+    """What is installed, and when."""
+
+    custom = facts(1, source=Source.INSTALLED)
+    second = facts(2, issued=END - 60 * DAY, source=Source.INSTALLED)
+
+    def test_one_is_offered(self) -> None:
+        """Installed once: not if it waits already, is main or was it, or has expired."""  # R2 R4
+        wish = definition(InstallReserve(offered=offer(self.second)))
+        assert policies.one_is_offered(at(END - 50 * DAY, wish, known=self.custom)) is not None
+        assert policies.one_is_offered(at(END - 50 * DAY, wish, known=self.custom, waits=self.second)) is None
+        assert policies.one_is_offered(at(END - 50 * DAY, wish, known=self.second)) is None
+        formers = pair(version(self.second, Role.MAIN, Label.FORMER), main(facts(3)))
+        assert policies.one_is_offered(at(END - 50 * DAY, wish, known=facts(3), observed=formers)) is None
+        assert policies.one_is_offered(at(self.second.not_after + SECOND, wish, known=self.custom)) is None
+
+    def test_another_is_offered(self) -> None:
+        """Another file replaces the waiting reserve; in the warning window only with its fingerprint."""  # R10
+        wish = definition(InstallReserve(offered=offer(facts(3, issued=END - 50 * DAY))))
+        assert policies.another_is_offered(at(END - 50 * DAY, wish, waits=self.second)) is not None
+        same = definition(InstallReserve(offered=offer(self.second)))
+        assert policies.another_is_offered(at(END - 50 * DAY, same, waits=self.second)) is None
+        assert says(policies.deletion_is_confirmed, at(WINDOW, wish, waits=self.second)) is not None
+
+    def test_a_changed_chain(self) -> None:
+        """A file with another chain for what is in its slot is installed anew, if both chains are on record."""
+        # R20 R32
+        known, changed = replace(self.custom, chain="a" * 16), replace(self.custom, chain="b" * 16)
+        wish = replace(definition(), main=InstallMain(offered=offer(changed)))
+        assert policies.main_not_replaced(at(START, wish, known=known)) is None
+        told = says(policies.main_gets_another_chain, at(START, wish, known=known))
+        assert told == ("another-chain", Severity.NOTICE)
+        assert policies.main_gets_another_chain(at(START, wish, known=changed)) is None
+        assert policies.main_gets_another_chain(at(START, wish, known=self.custom)) is None
+        elsewhere = replace(wish, main=InstallMain(offered=offer(replace(changed, root="c" * 64))))
+        assert policies.main_gets_another_chain(at(START, elsewhere, known=known)) is None
+        assert says(policies.main_not_replaced, at(START, elsewhere, known=known)) == (
+            "another-root",
+            Severity.CRITICAL,
+        )
+
+    def test_it_gets_another_chain(self) -> None:
+        """The same for the reserve, without R10's confirmation; under another root it is another certificate."""
+        # R10 R20
+        known, changed = replace(self.second, chain="a" * 16), replace(self.second, chain="b" * 16)
+        wish = definition(InstallReserve(offered=offer(changed)))
+        told = says(policies.it_gets_another_chain, at(WINDOW, wish, known=self.custom, waits=known))
+        assert told == ("another-chain", Severity.NOTICE)
+        assert policies.deletion_is_confirmed(at(WINDOW, wish, known=self.custom, waits=known)) is None
+        assert policies.it_gets_another_chain(at(WINDOW, wish, known=self.custom, waits=changed)) is None
+        elsewhere = definition(InstallReserve(offered=offer(replace(changed, root="c" * 64))))
+        assert policies.it_gets_another_chain(at(WINDOW, elsewhere, known=self.custom, waits=known)) is None
+        assert policies.another_is_offered(at(WINDOW, elsewhere, known=self.custom, waits=known)) is not None
+        assert policies.deletion_is_confirmed(at(WINDOW, elsewhere, known=self.custom, waits=known)) is not None
+
+    def test_what_is_offered_was_applied(self) -> None:
+        """After a promotion an unchanged definition is right: "already applied", "superseded"."""  # R12
+        wish = replace(
+            definition(InstallReserve(offered=offer(self.second))), main=InstallMain(offered=offer(self.custom))
+        )
+        promoted = pair(version(self.custom, Role.MAIN, Label.FORMER), main(self.second))
+        situation = at(END, wish, known=self.second, observed=promoted)
+        answer = policies.what_is_offered_was_applied(situation)
+        assert answer is not None
+        assert answer.message == "reserve.install is already applied; main.install is superseded: it was main before"
+        assert policies.main_not_replaced(situation) is None
+        assert policies.what_is_offered_was_applied(at(START, wish, known=self.custom)) is None
+
+    def test_a_healthy_main_is_replaced_only_by_name(self) -> None:
+        """Another file as main is refused with both ways out; with the fingerprint it is done, once."""  # R32
+        wish = replace(definition(), main=InstallMain(offered=offer(self.second)))
+        refused = policies.main_not_replaced(at(END - 50 * DAY, wish, known=self.custom))
+        assert refused is not None
+        assert f"main.confirm: {self.custom.sha256}" in refused.message
+        assert "Install it as the reserve" in refused.message
+        asked = replace(wish, replace_main=True)
+        assert says(policies.main_not_replaced, at(END - 50 * DAY, asked, known=self.custom)) is not None
+        assert policies.main_is_replaced(at(END - 50 * DAY, asked, known=self.custom)) is None
+        named = replace(asked, confirm_main=self.custom.sha256)
+        assert policies.main_not_replaced(at(END - 50 * DAY, named, known=self.custom)) is None
+        assert says(policies.main_is_replaced, at(END - 50 * DAY, named, known=self.custom)) == (
+            "replaced",
+            Severity.CRITICAL,
+        )
+        done = at(
+            END - 50 * DAY,
+            named,
+            known=self.second,
+            observed=pair(version(self.custom, Role.MAIN, Label.FORMER), main(self.second)),
+        )
+        assert policies.main_not_replaced(done) is None
+        assert policies.main_is_replaced(done) is None
+
+    def test_from_custom_to_issued_by_name_only(self) -> None:
+        """A silent definition keeps a custom main; replaceNow with its fingerprint issues one."""  # R1 R32
+        assert policies.main_not_replaced(at(START, known=self.custom)) is None
+        named = replace(definition(), replace_main=True, confirm_main=self.custom.sha256)
+        assert policies.main_is_replaced(at(START, named, known=self.custom)) is not None
+        assert policies.main_is_replaced(at(START, definition(), known=self.custom)) is None
+
+
+def test_a_fixed_moment_counts_as_it_is_written() -> None:
+    """`at` promotes at that moment, and not before."""  # R6
+    moment = END - 10 * DAY
+    wish = definition(IssueReserve(apply=At(moment=moment)))
+    assert policies.its_moment_has_come(at(moment - SECOND, wish, waits=RESERVED)) is None
+    assert policies.its_moment_has_come(at(moment, wish, waits=RESERVED)) is not None

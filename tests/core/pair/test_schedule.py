@@ -1,0 +1,178 @@
+"""Which schedules a pair's switch needs, and what each of them says."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ios_mdm.core.pair.definition import AfterDays, IssueReserve, NoReserve
+from ios_mdm.core.pair.lifecycle import desired
+from ios_mdm.core.pair.model import Label, Role, Source
+from ios_mdm.core.pair.schedule import (
+    Alarm,
+    Kind,
+    Promote,
+    Switch,
+    alarm_schedule,
+    names,
+    plans,
+    promotion_schedule,
+    role_policy,
+    role_trust,
+    stem,
+    switch,
+)
+from tests.core.pair.test_lifecycle import DAY, END, LEAD, START, definition, facts, main, pair, reserve, version
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from ios_mdm.core.pair.definition import PairDefinition
+    from ios_mdm.core.pair.model import ObservedPair
+
+ARN = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:ios-mdm/berlin-AbCdEf"
+QUEUE = "arn:aws:sqs:eu-west-1:111122223333:dead"
+ROLE = "arn:aws:iam::111122223333:role/r"
+TOPIC = "arn:aws:sns:eu-west-1:111122223333:alarms"
+RESERVED = facts(2, issued=END - 60 * DAY)
+OVERLAP = pair(main(), reserve(RESERVED))
+
+
+def planned(wish: PairDefinition, observed: ObservedPair, now: datetime) -> Switch:
+    """Return what should happen by itself to a pair at *now*."""
+    return switch(wish, desired(wish, observed, now), observed)
+
+
+def test_the_reserve_is_promoted_at_its_apply_moment() -> None:
+    """The schedule names both versions: a compare-and-swap."""  # R6 R11
+    promote = planned(definition(), OVERLAP, END - 59 * DAY).promote
+    assert promote == Promote(
+        at=END - LEAD,
+        certificate=2,
+        version=OVERLAP.versions[1].version_id,
+        former_version=OVERLAP.versions[0].version_id,
+    )
+    made = promotion_schedule(promote, name="n", secret_arn=ARN, role=ROLE, dead_letter=QUEUE)
+    assert made.target == "arn:aws:scheduler:::aws-sdk:secretsmanager:updateSecretVersionStage"
+    assert json.loads(made.input) == {
+        "SecretId": ARN,
+        "VersionStage": "AWSCURRENT",
+        "MoveToVersionId": promote.version,
+        "RemoveFromVersionId": promote.former_version,
+    }
+    assert plans(made, promote, ARN)
+    for other in ({"at": promote.at + DAY}, {"version": "x" * 36}, {"former_version": "y" * 36}):
+        changed = Promote(**{name: getattr(promote, name) for name in promote.__slots__} | other)
+        assert not plans(made, changed, ARN)
+    china = promotion_schedule(
+        promote, name="n", secret_arn=ARN.replace("aws", "aws-cn", 1), role=ROLE, dead_letter=None
+    )
+    assert china.target == "arn:aws-cn:scheduler:::aws-sdk:secretsmanager:updateSecretVersionStage"
+
+
+def test_it_does_not_depend_on_the_moment_of_the_run() -> None:
+    """Every run of the same state wants the same schedules, so that one with nothing due writes nothing."""  # R30
+    moments = [END - 59 * DAY, END - 30 * DAY, END - LEAD - timedelta(seconds=1)]
+    assert len({planned(definition(), OVERLAP, now) for now in moments}) == 1
+
+
+def test_hold_promotes_nothing() -> None:
+    """On hold there is no schedule, and the alarms stay."""  # R11
+    held = planned(definition(hold=True), OVERLAP, END - 59 * DAY)
+    assert held.promote is None
+    assert held.overdue is not None
+    assert held.expiry is not None
+    assert held.expiry.at == END - 30 * DAY, "nothing takes over by itself, so main's own expiry counts"
+
+
+def test_a_reserve_that_is_valid_later_is_promoted_then() -> None:
+    """A schedule never promotes what is not valid at its moment."""  # R32
+    late = reserve(facts(2, issued=END + DAY))
+    promote = planned(definition(IssueReserve(apply=AfterDays(days=5))), pair(main(), late), END - 59 * DAY).promote
+    assert promote is not None
+    assert late.facts is not None
+    assert promote.at == late.facts.not_before
+    short = reserve(facts(2, issued=END - 60 * DAY, days=30))
+    assert planned(definition(), pair(main(), short), END - 59 * DAY).promote is None
+
+
+@pytest.mark.parametrize("source", list(Source))
+def test_the_alarm_for_what_is_due_comes_three_days_after(source: Source) -> None:
+    """Where a reserve comes by itself, or waits; where nothing comes by itself, nothing can be late."""  # R3 R5 R11
+    steady = planned(definition(), pair(main(facts(1, source=source))), START)
+    if source is Source.ISSUED:
+        assert steady.overdue is not None
+        assert steady.overdue.at == END - 60 * DAY + 3 * DAY
+        assert f"a reserve was to be issued on {END - 60 * DAY:%Y-%m-%d %H:%M} UTC" in steady.overdue.message
+    else:
+        assert steady.overdue is None
+    assert steady.expiry is not None
+    assert steady.expiry.at == END - 30 * DAY
+    assert planned(definition(NoReserve()), pair(main()), START).overdue is None
+    overlap = planned(definition(), OVERLAP, END - 59 * DAY)
+    assert overlap.overdue is not None
+    assert overlap.overdue.at == END - LEAD + 3 * DAY
+
+
+def test_with_a_successor_the_alarm_is_about_the_successors_expiry() -> None:
+    """A healthy switch must not raise an alarm every year: what needs somebody is the last certificate's end."""  # R5
+    found = planned(definition(), OVERLAP, END - 59 * DAY)
+    assert found.expiry is not None
+    assert found.expiry.at == RESERVED.not_after + timedelta(seconds=1) - 30 * DAY
+    assert "certificate 2" in found.expiry.message
+
+
+def test_after_a_promotion_the_next_cycle_is_armed() -> None:
+    """The moments are the new main's."""  # R12
+    promoted = pair(version(facts(1), Role.MAIN, Label.FORMER), main(RESERVED))
+    found = planned(definition(), promoted, END)
+    assert found.promote is None
+    assert found.overdue is not None
+    assert found.overdue.at == RESERVED.not_after + timedelta(seconds=1) - 57 * DAY
+
+
+def test_names_fit_and_are_the_same_every_time() -> None:
+    """64 characters of what Scheduler and IAM allow, from the server's name and its secret."""
+    made = names("a" * 63, "ios-mdm/" + "a" * 63)
+    assert len({*made.values()}) == len(Kind)
+    for name in made.values():
+        assert re.fullmatch(r"[0-9A-Za-z_.-]{1,64}", name)
+    assert len(stem("a" * 63, "x")) + len("-dead-letters") <= 64
+    assert names("berlin", "ios-mdm/berlin")[Kind.PROMOTE] == "ios-mdm-berlin-288f4f2489-promote"
+    assert names("berlin", "other/berlin") != names("berlin", "ios-mdm/berlin")
+
+
+def test_an_alarm_says_which_server_and_what_to_do() -> None:
+    """A JSON message for an SNS topic or an SQS queue."""
+    alarm = Alarm(at=START, message="berlin: do this")
+    made = alarm_schedule(
+        alarm, kind=Kind.OVERDUE, name="n", server="berlin", target=TOPIC, role=ROLE, dead_letter=QUEUE
+    )
+    assert json.loads(made.input) == {
+        "source": "ios-mdm",
+        "alarm": "overdue",
+        "server": "berlin",
+        "message": "berlin: do this",
+    }
+    assert (made.target, made.at) == (TOPIC, START)
+
+
+def test_the_role_may_do_this_and_nothing_else() -> None:
+    """One action on one secret, and messages to two addresses; only Scheduler of this account may use it."""
+    (move, dead, alarm) = json.loads(role_policy(ARN, dead_letter=QUEUE, alarm=TOPIC))["Statement"]
+    assert (move["Action"], move["Resource"]) == ("secretsmanager:UpdateSecretVersionStage", ARN)
+    assert (dead["Action"], dead["Resource"]) == ("sqs:SendMessage", QUEUE)
+    assert (alarm["Action"], alarm["Resource"]) == ("sns:Publish", TOPIC)
+    assert len(json.loads(role_policy(ARN, dead_letter=QUEUE, alarm=None))["Statement"]) == 2
+    to_queue = json.loads(role_policy(ARN, dead_letter=QUEUE, alarm=QUEUE + "-alarms"))["Statement"][2]
+    assert to_queue["Action"] == "sqs:SendMessage"
+    (trust,) = json.loads(role_trust(ARN))["Statement"]
+    assert trust["Principal"] == {"Service": "scheduler.amazonaws.com"}
+    assert trust["Condition"]["StringEquals"] == {
+        "aws:SourceAccount": "111122223333",
+        "aws:SourceArn": "arn:aws:scheduler:eu-west-1:111122223333:schedule-group/default",
+    }

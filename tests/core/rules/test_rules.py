@@ -1,0 +1,420 @@
+"""What the rules say beside the certificate itself: of the role, the current certificate, and the report (R21, R24)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ios_mdm.core.bundle import Bundle, BundleError, read_bundle
+from ios_mdm.core.pair.definition import KeyType
+from ios_mdm.core.pair.model import Role
+from ios_mdm.core.rules import RULES, Context, Outcome, judged, unread
+from ios_mdm.core.rules.reading import certificates_in, is_issued
+from ios_mdm.core.x509.certificates import chain as chain_of
+from ios_mdm.core.x509.issuing import issue
+from tests.support.certificates import ANY, HOST, ISSUING, LEAF, NOW, ROOT, Chain, SelfSigned, Spec, pem, private_pem
+
+if TYPE_CHECKING:
+    from ios_mdm.core.rules import Report
+    from tests.support.certificates import Made
+
+DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
+MADE = Chain().make()
+CURRENT = Chain(leaf=LEAF.but(days=(-300, 60))).make()
+
+
+def report(made: Made, **context: Any) -> Report:
+    """Return what the rules say of a good or bad chain."""
+    return judged(made.bundle(), Context(**{"host": HOST, "now": NOW, **context})).report
+
+
+def codes(made: Made, **context: Any) -> set[str]:
+    """Return the codes of what the rules find."""
+    return {violation.code for violation in report(made, **context).violations}
+
+
+def outcome(found: Report, title: str) -> Outcome:
+    """Return how the rule with this title came out."""
+    return next(check.outcome for check in found.checklist if title in check.title)
+
+
+# R21
+
+
+@pytest.mark.parametrize(
+    ("moment", "expected"),
+    [
+        (MADE.leaf.not_valid_before_utc - SECOND, {"not-yet-valid"}),
+        (MADE.leaf.not_valid_before_utc, set()),
+        (MADE.leaf.not_valid_after_utc, set()),
+        (MADE.leaf.not_valid_after_utc + SECOND, {"expired"}),
+    ],
+    ids=["a second before", "at the start", "at the end", "a second after"],
+)
+def test_both_ends_of_the_validity_belong_to_it(moment: Any, expected: set[str]) -> None:
+    """The certificate is valid from its notBefore to its notAfter, both included."""  # R21
+    assert codes(MADE, now=moment) == expected
+
+
+def test_a_reserve_outlives_the_apply_moment() -> None:
+    """A reserve that ends at the very moment it becomes main is of no use; a second more is enough."""  # R21
+    end = MADE.leaf.not_valid_after_utc
+    assert codes(MADE, role=Role.RESERVE, apply_at=end) == {"expires-too-early"}
+    assert codes(MADE, role=Role.RESERVE, apply_at=end - SECOND) == set()
+    assert codes(MADE, role=Role.MAIN, apply_at=end + DAY) == set()
+
+
+def test_a_reserve_outlives_main() -> None:
+    """A reserve that ends with main or before it is refused, whenever it is applied."""  # R21
+    later = Chain(leaf=LEAF.but(days=(-10, 400))).make()
+    for current in (later, MADE):
+        found = report(MADE, role=Role.RESERVE, apply_at=NOW + DAY, current=current.chain).violations
+        assert [one.code for one in found] == ["expires-too-early"]
+        assert "when the main certificate expires" in found[0].required
+    assert codes(MADE, role=Role.RESERVE, apply_at=NOW + DAY, current=CURRENT.chain) == set()
+
+
+def test_issuers_outlive_what_the_reserve_must() -> None:
+    """A reserve whose issuing CA is gone at the apply moment would break the connection: the CA is named."""  # R21
+    made = Chain(issuing=(ISSUING.but(days=(-900, 30)),)).make()
+    (found,) = report(made, role=Role.RESERVE, apply_at=NOW + 31 * DAY).violations
+    assert (found.code, found.subject) == ("expires-too-early", "CN=Issuing")
+    assert codes(made, role=Role.RESERVE, apply_at=NOW + 29 * DAY) == set()
+
+
+def test_an_issuer_that_expires_first_is_noticed() -> None:
+    """For main it is no violation, but a person should know."""  # R21
+    made = Chain(issuing=(ISSUING.but(days=(-900, 30)),)).make()
+    found = report(made)
+    assert found.valid
+    assert [notice for notice in found.notices if "CN=Issuing expires on 2041-03-31" in notice]
+
+
+def test_a_reserve_with_nothing_to_outlive_is_told_so() -> None:
+    """Neither the apply moment nor main is known: the rule is not applicable, and a notice says so."""  # R21
+    found = report(MADE, role=Role.RESERVE)
+    assert found.valid
+    assert outcome(found, "outlives") is Outcome.NOT_APPLICABLE
+    assert "neither the apply moment nor the main certificate is known" in found.notices
+
+
+@pytest.mark.parametrize(("earlier", "expected"), [(0, {"validity-too-long"}), (1, set())])
+def test_long_validities_are_bound_since_july_2019(earlier: int, expected: set[str]) -> None:
+    """A certificate that starts before 2019-07-01 may be valid for longer than 825 days."""  # R28
+    start = datetime(2019, 7, 1, tzinfo=UTC) - earlier * SECOND
+    days = ((start - NOW) / DAY, (start - NOW) / DAY + 900)
+    made = Chain().but(leaf={"days": days}, issuing={"days": days}, root={"days": days}).make()
+    assert made.leaf.not_valid_before_utc == start
+    assert codes(made, now=start + DAY) == expected
+
+
+# R24
+
+
+def test_the_root_is_that_of_the_current_certificate() -> None:
+    """The same root passes whether or not the current chain has it; another root is refused."""  # R24
+    other = Chain(issuing=(ISSUING.but(owner="other"),), root=ROOT.but(name="Other")).make()
+    for shown in (CURRENT.chain, CURRENT.chain[:-1], CURRENT.chain[:1]):
+        assert outcome(report(MADE, current=shown), "root is that") is Outcome.PASSED
+        assert codes(other, current=shown) == {"root-mismatch"}
+    assert codes(other, root=MADE.root) == {"root-mismatch"}
+
+
+def test_another_root_above_the_same_ca_is_another_root() -> None:
+    """A root that certified the key of the current issuing CA as well is not the one that devices trust."""  # R24
+    cross = Chain(root=ROOT.but(name="Other")).make()
+    for shown in (CURRENT.chain, CURRENT.chain[:-1]):
+        assert codes(cross, current=shown) == {"root-mismatch"}
+
+
+def test_a_rekeyed_root_is_another_root() -> None:
+    """The same name with another key is not what devices trust."""  # R24
+    rekeyed = Chain(root=ROOT.but(owner="new key")).make()
+    (found,) = report(rekeyed, current=CURRENT.chain).violations
+    assert found.code == "root-mismatch"
+    assert "another key" in found.found
+    assert codes(rekeyed, current=CURRENT.chain[:-1]) == {"root-mismatch"}
+
+
+def test_a_renewed_root_is_the_same_root() -> None:
+    """The same name and key under a new certificate passes, with a notice."""  # R24
+    renewed = Chain(root=ROOT.but(days=(-5, 7000), hash=hashes.SHA512())).make()
+    found = report(renewed, current=CURRENT.chain)
+    assert found.valid
+    assert "CN=Root is a renewed root: subject and key are those that devices trust" in found.notices
+
+
+def test_another_root_may_follow_an_issued_main() -> None:
+    """While main is issued here, any root may follow, and a notice says that it is distributed first."""  # R24
+    ours = issue(HOST, key=KeyType.EC_P256, validity_days=397, now=NOW - 30 * DAY)
+    current = chain_of(ours.certificate)
+    assert is_issued(current[0])
+    longer = Chain(leaf=LEAF.but(days=(-10, 800))).make()
+    found = report(longer, role=Role.RESERVE, current=current, issued=True)
+    assert found.valid
+    assert outcome(found, "root is that") is Outcome.NOT_APPLICABLE
+    assert [one for one in found.notices if "CN=Root is distributed to the devices first" in one]
+    assert codes(longer, role=Role.RESERVE, current=current, issued=False) == {"root-mismatch"}
+    assert codes(longer, role=Role.RESERVE, current=current, issued=True, root=current[0]) == {"root-mismatch"}
+
+
+def test_a_self_signed_main_that_was_installed_is_its_own_root() -> None:
+    """It was brought by the user, so R24 holds: only the same key under the same name may follow."""  # R24
+    current, renewed = SelfSigned(leaf=LEAF.but(ca=None, days=(-300, 60))).make(), SelfSigned().make()
+    assert not is_issued(current.leaf)
+    assert codes(renewed, role=Role.RESERVE, current=current.chain) == set()
+    assert codes(MADE, role=Role.RESERVE, current=current.chain) == {"root-mismatch"}
+
+
+def test_the_roots_place_in_the_file_does_not_matter() -> None:
+    """The root of the current certificate completes a file without one."""  # R22 R24
+    bundle = MADE.bundle(without=(MADE.root,))
+    assert judged(bundle, Context(host=HOST, now=NOW, current=CURRENT.chain)).report.valid
+    assert judged(bundle, Context(host=HOST, now=NOW, root=MADE.root)).report.valid
+    assert judged(bundle, Context(host=HOST, now=NOW, trust=(MADE.root,))).report.valid
+    other = Chain(root=ROOT.but(name="Other")).make().root
+    (found,) = judged(bundle, Context(host=HOST, now=NOW, root=other)).report.violations
+    assert found.code == "chain-incomplete"
+    assert "the known root CN=Other did not issue it" in found.found
+
+
+def test_a_broken_self_signature_is_no_root() -> None:
+    """A certificate that names itself as issuer and is signed by another key ends no chain."""  # R22
+    made = Chain(root=ROOT.but(signer=("p384", "impostor"))).make()
+    (found,) = report(made).violations
+    assert (found.code, found.subject) == ("chain-incomplete", "CN=Root")
+
+
+# Ambiguities that others do not survive
+
+
+def test_key_identifiers_settle_which_issuer_is_meant() -> None:
+    """A name that two CAs of the chain have needs the issuer's key identifier; a wrong one is told."""  # R20
+    renewed = ISSUING.but(name="Root", owner="new")
+    assert codes(Chain(issuing=(renewed,)).make()) == set()
+    assert codes(Chain(leaf=LEAF.but(identifiers=False), issuing=(renewed,)).make()) == {"issuer-mismatch"}
+    # The identifier is the issuing CA's, the signature is another's.
+    crossed = Chain(leaf=LEAF.but(issuer="Root", signer=("p384", "Root")))
+    assert codes(crossed.make()) == {"issuer-mismatch"}
+
+
+# Names
+
+
+@pytest.mark.parametrize(
+    ("sans", "subtree", "fits"),
+    [
+        ((x509.RFC822Name("it@example.com"),), x509.RFC822Name("example.com"), True),
+        ((x509.RFC822Name("it@mail.example.com"),), x509.RFC822Name("example.com"), False),
+        ((x509.RFC822Name("it@mail.example.com"),), x509.RFC822Name(".example.com"), True),
+        ((x509.RFC822Name("it@Example.com"),), x509.RFC822Name("it@example.com"), True),
+        ((x509.RFC822Name("me@example.com"),), x509.RFC822Name("it@example.com"), False),
+        (
+            (x509.UniformResourceIdentifier("https://me@mdm.example.com:8443/a?b#c"),),
+            x509.UniformResourceIdentifier("mdm.example.com"),
+            True,
+        ),
+        (
+            (x509.UniformResourceIdentifier("https://mdm.example.com/"),),
+            x509.UniformResourceIdentifier(".example.com"),
+            True,
+        ),
+        (
+            (x509.UniformResourceIdentifier("https://mdm.example.com/"),),
+            x509.UniformResourceIdentifier("example.com"),
+            False,
+        ),
+        (
+            (x509.RegisteredID(x509.ObjectIdentifier("1.2.3")),),
+            x509.RegisteredID(x509.ObjectIdentifier("1.2.3")),
+            False,
+        ),
+        ((), x509.RFC822Name("example.com"), True),
+    ],
+)
+def test_constraints_of_other_names(sans: tuple[Any, ...], subtree: x509.GeneralName, *, fits: bool) -> None:
+    """E-mail addresses and URIs are held against constraints of their kind; what cannot be judged is refused."""  # R28
+    made = Chain(leaf=LEAF.but(sans=(HOST, *sans)), root=ROOT.but(permitted=(subtree,))).make()
+    assert codes(made) == (set() if fits else {"name-constraints"})
+
+
+def test_constraints_on_directory_names_ignore_case_and_blanks() -> None:
+    """A distinguished name is compared part by part, as RFC 5280, 7.1 has it."""  # R28
+    subtree = x509.DirectoryName(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "MDM.example.com ")]))
+    made = Chain(issuing=(ISSUING.but(permitted=(subtree,)),)).make()
+    found = report(made)
+    assert found.valid
+    assert [one for one in found.notices if "a strict validation refuses the chain" in one]
+
+
+def test_a_wildcard_under_a_top_level_domain_is_noticed() -> None:
+    """RFC 9525 allows it, OpenSSL does not: it passes with a notice."""  # R19
+    made = Chain(leaf=LEAF.but(sans=("*.internal",))).make()
+    found = report(made, host="mdm.internal")
+    assert found.valid
+    assert [one for one in found.notices if "OpenSSL" in one]
+
+
+def test_a_common_name_is_no_name() -> None:
+    """Whoever relied on the common name is told why that is not enough."""  # R19
+    (found,) = report(Chain(leaf=LEAF.but(sans=())).make()).violations
+    assert found.code == "san-mismatch"
+    assert found.found == "no subject alternative names"
+    assert "devices ignore the common name" in found.message
+
+
+# The report
+
+
+def test_every_rule_is_in_the_checklist() -> None:
+    """A report lists each rule with its requirement, in their order, after whether the file could be read."""
+    found = report(MADE)
+    assert [check.title for check in found.checklist[1:]] == [rule.title for rule in RULES]
+    requirements = [check.requirement for check in found.checklist]
+    assert requirements == sorted(requirements)
+    assert set(requirements) == {f"R{number}" for number in range(18, 29)}
+    for rule in RULES:
+        assert (rule.findings.__doc__ or "").startswith(f"{rule.requirement}: ")
+
+
+def test_a_violation_says_what_is_wrong_and_what_to_do() -> None:
+    """The parts are there for machines, and together for a person."""
+    (found,) = report(Chain(leaf=LEAF.but(key="rsa-1024")).make()).violations
+    assert (found.code, found.subject, found.found, found.required) == (
+        "rsa-too-small",
+        "CN=mdm.example.com",
+        "an RSA key of 1024 bits",
+        "at least 2048 bits",
+    )
+    assert found.message == (
+        "CN=mdm.example.com has an RSA key of 1024 bits; required: at least 2048 bits. "
+        "Have it issued again for a larger key"
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"leaf": {"hash": hashes.SHA224()}}, "SHA-224"),
+        ({"leaf": {"key": "rsa-2048", "usages": ("key_encipherment",)}}, "forward secrecy"),
+        ({"issuing": {"purposes": (ANY,)}}, "any purpose"),
+    ],
+)
+def test_what_passes_with_a_doubt_is_noticed(change: dict[str, Any], words: str) -> None:
+    """A rule that lets pass what some clients refuse says so."""  # R27 R28
+    found = report(Chain().but(**change).make())
+    assert found.valid
+    assert [one for one in found.notices if words in one]
+
+
+def test_a_self_signed_certificate_is_its_own_root() -> None:
+    """Nothing is said of an issuer; that there is none is a notice."""  # R28
+    found = report(SelfSigned(leaf=LEAF.but(ca=True, usages=None)).make())
+    assert found.valid
+    assert "the certificate is self-signed: it is its own root" in found.notices
+
+
+def test_a_certificate_that_is_issued_here_fulfils_the_rules() -> None:
+    """What we issue ourselves would pass as a custom certificate."""  # R31
+    ours = issue(HOST, key=KeyType.RSA_4096, validity_days=397, now=NOW)
+    bundle = read_bundle((ours.private_key + ours.certificate).encode())
+    assert judged(bundle, Context(host=HOST, now=NOW)).report.violations == ()
+
+
+def test_a_file_that_was_read_is_judged() -> None:
+    """From the bytes of a file to the report, with what the reader noticed."""  # R18
+    data = private_pem(MADE.keys[0]) + pem(*MADE.chain)
+    found = judged(read_bundle(data, "not needed"), Context(host=HOST, now=NOW)).report
+    assert found.valid
+    assert [one for one in found.notices if "password" in one]
+
+
+@pytest.mark.parametrize(
+    ("code", "requirement"),
+    [
+        ("unreadable", "R18"),
+        ("bad-password", "R18"),
+        ("no-key", "R18"),
+        ("no-certificate", "R18"),
+        ("too-many-iterations", "R28"),
+    ],
+)
+def test_a_file_that_was_not_read_has_a_report(code: Any, requirement: str) -> None:
+    """The reader's error becomes the one violation of the report."""  # R18 R28
+    found = unread(BundleError("the file is odd: do something", code=code))
+    (check,) = found.checklist
+    assert (check.requirement, check.outcome, found.valid) == (requirement, Outcome.FAILED, False)
+    (violation,) = found.violations
+    assert (violation.code, violation.subject, violation.message) == (code, "the file", "the file is odd: do something")
+    assert violation.found
+    assert violation.required
+
+
+def test_certificates_are_found_in_any_file() -> None:
+    """PEM with text or keys around it, and DER, are read; anything else gives nothing."""
+    noisy = b"subject=CN = Root\n" + private_pem(MADE.keys[0]) + pem(*MADE.chain)
+    assert certificates_in(noisy) == MADE.chain
+    assert certificates_in(MADE.root.public_bytes(Encoding.DER)) == (MADE.root,)
+    for data in (b"", b"text", private_pem(MADE.keys[0]), pem(MADE.root)[:-40]):
+        assert certificates_in(data) == ()
+
+
+PARTS = [
+    Chain(
+        leaf=LEAF.but(key="rsa-2048", sans=(HOST, x509.RFC822Name("a@example.com"))),
+        issuing=(ISSUING.but(key="rsa-2048", permitted=(x509.DNSName("example.com"), x509.RFC822Name("example.com"))),),
+        root=ROOT.but(key="rsa-4096", pss=True),
+    )
+    .make()
+    .chain[index]
+    .public_bytes(Encoding.DER)
+    for index in range(3)
+]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    changes=st.lists(
+        st.tuples(st.integers(0, 2), st.integers(0, 2000), st.sampled_from([*range(8), 0x17, 0x30, 0x80, 0xFF])),
+        min_size=1,
+        max_size=3,
+    )
+)
+def test_no_damage_makes_judging_fail(changes: list[tuple[int, int, int]]) -> None:
+    """Whatever byte of a certificate is changed, it is not read, or judged: there is no third outcome."""
+    parts = [bytearray(part) for part in PARTS]
+    for part, index, value in changes:
+        parts[part][index % len(parts[part])] = value
+    read = tuple(certificate for part in parts for certificate in certificates_in(bytes(part)))
+    if read:
+        own = Spec(name=HOST, owner="leaf", key="rsa-2048").private
+        context = Context(host=HOST, now=NOW, role=Role.RESERVE, apply_at=NOW, current=CURRENT.chain)
+        found = judged(Bundle(certificates=read, keys=(own,)), context)
+        assert not found.report.valid
+
+
+def test_an_unknown_mask_is_no_sha2() -> None:
+    """A signature with RSA-PSS whose mask cannot be read is refused, not a crash."""  # R27
+    data = Chain(issuing=(ISSUING.but(key="rsa-2048"),), leaf=LEAF.but(pss=True)).make().leaf
+    der = data.public_bytes(Encoding.DER).replace(
+        bytes.fromhex("2a864886f70d010108"), bytes.fromhex("2a864886f70d010107")
+    )
+    made = Chain(issuing=(ISSUING.but(key="rsa-2048"),)).make()
+    bundle = Bundle(certificates=(x509.load_der_x509_certificate(der), *made.chain[1:]), keys=(made.keys[0],))
+    found = judged(bundle, Context(host=HOST, now=NOW)).report
+    assert {one.code for one in found.violations} == {"issuer-mismatch", "hash-not-sha2"}
+
+
+def test_a_bundle_may_hold_a_key_of_any_kind() -> None:
+    """A key of another type than the certificate's is told as another key, not as a crash."""  # R28
+    odd = Spec(name="x", key="ed25519").private
+    found = judged(Bundle(certificates=MADE.chain, keys=(odd,)), Context(host=HOST, now=NOW)).report
+    assert {one.code for one in found.violations} == {"key-mismatch"}

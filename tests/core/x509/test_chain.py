@@ -1,0 +1,260 @@
+"""Which certificate of a bundle is meant, with which key, and how its chain is put in order (R18, R20, R22)."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from cryptography.hazmat.primitives import hashes
+
+from ios_mdm.core.bundle import Bundle, BundleError
+from ios_mdm.core.rules import Context, judged
+from ios_mdm.core.x509.certificates import fingerprint
+from ios_mdm.core.x509.chain import candidates, ordered
+from ios_mdm.core.x509.links import Link, Pool
+from ios_mdm.core.x509.names import covers, named
+from tests.support.certificates import HOST, ISSUING, LEAF, NOW, ROOT, Chain, SelfSigned, key
+
+SHA1 = hashes.SHA1()  # noqa: S303 - what R27 refuses
+MADE = Chain(issuing=(ISSUING, ISSUING.but(name="Policy", path_length=1))).make()
+OTHER = Chain(leaf=LEAF.but(name="other", owner="other", sans=("other.example.com",))).make()
+
+
+@pytest.mark.parametrize("order", [*itertools.permutations(range(4))])
+def test_the_chain_is_put_in_order(order: tuple[int, ...]) -> None:
+    """Whatever order the file has, the chain goes from the leaf to the root, each issued by the next."""  # R20 R22
+    bundle = Bundle(certificates=tuple(MADE.chain[index] for index in order), keys=(MADE.keys[0],))
+    (found,) = candidates(bundle, host=HOST)
+    assert found.chain == MADE.chain
+    assert found.links == (Link.VERIFIED,) * 3
+    assert (found.root, found.set_aside, found.notices) == (MADE.root, (), ())
+
+
+def test_what_does_not_belong_is_set_aside_with_a_notice() -> None:
+    """Certificates of another chain, and those that are there twice, are named and not used."""  # R20
+    stranger = Chain(leaf=LEAF, root=ROOT.but(name="Stranger")).make().root
+    found = candidates(MADE.bundle(stranger, MADE.chain[1]), host=HOST)[0]
+    assert found.chain == MADE.chain
+    assert found.set_aside == (stranger, MADE.chain[1])
+    assert found.notices == (
+        "not part of the chain, set aside: CN=Stranger",
+        "in the file more than once, used once: CN=Issuing",
+    )
+
+
+@pytest.mark.parametrize("source", ["trust", "roots"])
+def test_the_root_may_come_from_elsewhere(source: str) -> None:
+    """A file without the root is complete where the root is trusted or known."""  # R22
+    bundle = MADE.bundle(without=(MADE.root,))
+    assert candidates(bundle, host=HOST)[0].root is None
+    found = candidates(bundle, host=HOST, **{source: (MADE.root,)})[0]
+    assert (found.chain, found.root) == (MADE.chain, MADE.root)
+    assert found.notices == ("not in the file, taken from elsewhere: CN=Root",)
+
+
+def test_issuing_cas_may_come_from_trust() -> None:
+    """A file with the leaf alone is completed by what is trusted."""  # R22
+    bundle = MADE.bundle(without=MADE.chain[1:])
+    assert candidates(bundle, host=HOST, trust=MADE.chain[1:])[0].chain == MADE.chain
+
+
+def test_of_several_keys_the_one_for_the_address_is_meant() -> None:
+    """A file with two pairs gives the one whose certificate is for the connection address."""  # R18
+    bundle = Bundle(certificates=(*OTHER.chain, MADE.leaf, *MADE.chain[1:]), keys=(OTHER.keys[0], MADE.keys[0]))
+    found = candidates(bundle, host=HOST)[0]
+    assert (found.leaf, found.key) == (MADE.leaf, MADE.keys[0])
+    assert candidates(bundle, host="other.example.com")[0].leaf == OTHER.leaf
+
+
+def test_no_key_for_the_address_is_refused_with_the_names() -> None:
+    """Of several keys none is for the address: the error tells what they are for."""  # R18
+    bundle = Bundle(certificates=(OTHER.leaf, MADE.leaf), keys=(OTHER.keys[0], MADE.keys[0]))
+    with pytest.raises(BundleError, match=r"2 private keys, and none") as refused:
+        candidates(bundle, host="third.example.com")
+    assert refused.value.code == "no-key"
+    assert "CN=other (other.example.com), CN=mdm.example.com (mdm.example.com)" in str(refused.value)
+
+
+def test_two_keys_for_the_address_are_refused_with_the_names() -> None:
+    """Of several keys two are for the address: nobody guesses."""  # R18
+    second = Chain(leaf=LEAF.but(name="second", owner="second", sans=("*.example.com",))).make()
+    bundle = Bundle(certificates=(MADE.leaf, second.leaf), keys=(MADE.keys[0], second.keys[0]))
+    with pytest.raises(BundleError, match=r"2 of them have") as refused:
+        candidates(bundle, host=HOST)
+    assert refused.value.code == "no-key"
+    assert "CN=mdm.example.com (mdm.example.com), CN=second (*.example.com)" in str(refused.value)
+
+
+def test_keys_without_certificates_are_refused() -> None:
+    """Two keys, and no certificate is of either."""  # R18
+    with pytest.raises(BundleError, match="no certificate belongs to them"):
+        candidates(Bundle(certificates=MADE.chain, keys=(key("p256", "a"), key("p256", "b"))), host=HOST)
+
+
+def test_the_key_of_the_ca_is_told() -> None:
+    """A file with the CA's key is about the server's certificate, whose key is missing."""  # R28
+    found = candidates(Bundle(certificates=MADE.chain, keys=(MADE.keys[1],)), host=HOST)[0]
+    assert found.leaf == MADE.leaf
+    (violation,) = judged(
+        Bundle(certificates=MADE.chain, keys=(MADE.keys[1],)), Context(host=HOST, now=NOW)
+    ).report.violations
+    assert violation.code == "key-mismatch"
+    assert "which belongs to CN=Issuing" in violation.found
+
+
+def test_without_a_hint_the_lowest_certificate_is_meant() -> None:
+    """Neither key nor name tells which one is meant: it is one that issued no other."""  # R28
+    bundle = Bundle(certificates=tuple(reversed(MADE.chain)), keys=(key("p256", "unknown"),))
+    assert candidates(bundle, host="third.example.com")[0].leaf == MADE.leaf
+
+
+def test_a_renewed_certificate_of_the_same_key_is_preferred() -> None:
+    """Of an expired and a new certificate of one key, the new one is taken."""  # R18 R21
+    old = Chain(leaf=LEAF.but(days=(-800, -10))).make()
+    new = Chain().make()
+    bundle = Bundle(certificates=(old.leaf, *new.chain), keys=(new.keys[0],))
+    judgement = judged(bundle, Context(host=HOST, now=NOW))
+    assert judgement.report.valid
+    assert judgement.candidate.leaf == new.leaf
+    assert judgement.candidate.set_aside == (old.leaf,)
+
+
+def test_the_self_signed_certificate_of_a_request_is_not_meant() -> None:
+    """Java's keytool keeps it beside the CA's answer; the CA's is meant, even where its chain is incomplete."""  # R18
+    made, own = Chain().make(), SelfSigned().make()
+    bundle = Bundle(certificates=(own.leaf, made.leaf), keys=(made.keys[0],))
+    judgement = judged(bundle, Context(host=HOST, now=NOW))
+    assert judgement.candidate.leaf == made.leaf
+    assert {one.code for one in judgement.report.violations} == {"chain-incomplete"}
+
+
+def test_a_cross_signed_chain_leads_to_the_wanted_root() -> None:
+    """Two ways up, one to the root that devices have: that one is taken, whichever comes first."""  # R22 R24
+    new, old = Chain(root=ROOT.but(name="New")).make(), Chain(root=ROOT.but(name="Old")).make()
+    # The new root's key under the old root: leaf, issuing, cross, old root.
+    cross = Chain(issuing=(ISSUING, ROOT.but(name="New", days=(-900, 900))), root=ROOT.but(name="Old")).make().chain[2]
+    for certificates in ((*new.chain, cross, old.root), (new.leaf, new.chain[1], old.root, cross, new.root)):
+        bundle = Bundle(certificates=certificates, keys=(new.keys[0],))
+        for root, length in ((new.root, 3), (old.root, 4)):
+            found = candidates(bundle, host=HOST, roots=(root,))[0]
+            assert (found.root, len(found.chain)) == (root, length)
+            assert judged(bundle, Context(host=HOST, now=NOW, root=root)).report.valid
+
+
+def test_of_two_ways_the_one_that_breaks_no_rule_is_taken() -> None:
+    """An issuing CA whose old certificate has SHA-1 or has expired passes with its new one."""  # R20 R27
+    made = Chain(issuing=(ISSUING.but(key="rsa-2048"),)).make()
+    for change in ({"hash": SHA1}, {"days": (-900, -1)}):
+        old = Chain(issuing=(ISSUING.but(key="rsa-2048", **change),)).make().chain[1]
+        bundle = Bundle(certificates=(made.leaf, old, made.chain[1], made.root), keys=(made.keys[0],))
+        judgement = judged(bundle, Context(host=HOST, now=NOW))
+        assert judgement.report.valid
+        assert judgement.candidate.chain == made.chain
+
+
+def test_a_wrong_root_of_the_right_name_is_told_and_a_right_one_is_found() -> None:
+    """A root of the issuer's name that did not sign breaks R20, unless the real one is known from elsewhere."""  # R20
+    made, impostor = Chain().make(), Chain(root=ROOT.but(owner="impostor")).make().root
+    bundle = Bundle(certificates=(*made.chain[:-1], impostor), keys=(made.keys[0],))
+    judgement = judged(bundle, Context(host=HOST, now=NOW))
+    assert {one.code for one in judgement.report.violations} == {"issuer-mismatch"}
+    assert judgement.candidate.links == (Link.VERIFIED, Link.NAME_ONLY)
+    completed = judged(bundle, Context(host=HOST, now=NOW, root=made.root))
+    assert completed.report.valid
+    assert completed.candidate.chain == made.chain
+
+
+def test_a_right_root_of_a_wrong_name_is_told() -> None:
+    """A certificate whose issuer's key is there under another name breaks R20."""  # R20
+    made = Chain(issuing=(ISSUING.but(issuer="Former name"),)).make()
+    judgement = judged(made.bundle(), Context(host=HOST, now=NOW))
+    assert {one.code for one in judgement.report.violations} == {"issuer-mismatch"}
+    assert judgement.candidate.links == (Link.VERIFIED, Link.KEY_ONLY)
+
+
+def test_a_foreign_issuing_ca_is_told() -> None:
+    """A file with the chain of another CA breaks R20 and R22."""  # R20 R22
+    foreign = Chain(issuing=(ISSUING.but(name="Foreign"),)).make().chain[1:]
+    bundle = MADE.bundle(*foreign, without=MADE.chain[1:])
+    codes = {one.code for one in judged(bundle, Context(host=HOST, now=NOW)).report.violations}
+    assert codes == {"issuer-mismatch", "chain-incomplete"}
+
+
+def test_circles_end() -> None:
+    """Two roots that signed each other lead to no endless chain."""  # R22
+    first, second = ROOT.but(name="First"), ROOT.but(name="Second")
+    one = Chain(issuing=(first,), root=second).make()
+    two = Chain(issuing=(second,), root=first).make()
+    bundle = Bundle(certificates=(one.leaf, one.chain[1], two.chain[1]), keys=(one.keys[0],))
+    assert [len(found.chain) for found in candidates(bundle, host=HOST)] == [3]
+    assert candidates(bundle, host=HOST)[0].root is None
+
+
+def test_a_mesh_is_not_followed_for_ever() -> None:
+    """Many certificates of many CAs that all signed each other give a bounded number of ways."""
+    names = [f"CA {number}" for number in range(6)]
+    mesh = [
+        Chain(leaf=LEAF, issuing=(ROOT.but(name=lower),), root=ROOT.but(name=upper)).make().chain[1]
+        for lower, upper in itertools.permutations(names, 2)
+    ]
+    leaf = Chain(issuing=(), root=ROOT.but(name=names[0])).make()
+    found = candidates(Bundle(certificates=(leaf.leaf, *mesh), keys=(leaf.keys[0],)), host=HOST)
+    assert 1 < len(found) <= 32
+
+
+def test_a_chain_of_any_order_is_put_in_order() -> None:
+    """The current certificate's chain is read from any order, and a stranger in it is left out."""
+    for order in itertools.permutations(MADE.chain):
+        assert ordered(order) == MADE.chain
+    stranger = Chain(root=ROOT.but(name="Stranger")).make().root
+    assert ordered((*MADE.chain[:2], stranger)) == MADE.chain[:2]
+    own = SelfSigned().make().chain
+    assert ordered(own) == own
+
+
+def test_roots_are_found_by_their_signatures() -> None:
+    """The roots above a certificate are those that vouch for it, not those of their names."""  # R24
+    impostor = Chain(root=ROOT.but(owner="impostor")).make().root
+    assert len(Pool((*MADE.chain, impostor)).roots_above(MADE.leaf)) == 1
+    assert Pool((*MADE.chain[:-1], impostor)).roots_above(MADE.leaf) == frozenset()
+
+
+def test_a_candidate_shows_no_key() -> None:
+    """The repr is of fingerprints; what a server presents is the chain without its root."""  # R29
+    found = candidates(MADE.bundle(), host=HOST)[0]
+    assert repr(found) == f"Candidate(chain=({', '.join(map(fingerprint, MADE.chain))}))"
+    assert found.pem.count("BEGIN CERTIFICATE") == 3
+    assert "PRIVATE" not in found.pem
+    own = candidates(SelfSigned().make().bundle(), host=HOST)[0]
+    assert own.pem.count("BEGIN CERTIFICATE") == 1
+
+
+@pytest.mark.parametrize(
+    ("pattern", "host", "result"),
+    [
+        ("mdm.example.com", "mdm.example.com", True),
+        ("MDM.example.com", "mdm.EXAMPLE.com", True),
+        ("*.example.com", "mdm.example.com", True),
+        ("*.example.com", "example.com", False),
+        ("*.example.com", "a.mdm.example.com", False),
+        ("*.example.com", ".example.com", False),
+        ("m*.example.com", "mdm.example.com", False),
+        ("*", "localhost", False),
+        ("*.", "mdm.", False),
+        ("mdm.*.com", "mdm.example.com", False),
+        ("*.*.com", "mdm.example.com", False),
+        ("mdm.example.com.", "mdm.example.com", False),
+        ("", "mdm.example.com", False),
+    ],
+)
+def test_a_name_covers_a_host(pattern: str, host: str, *, result: bool) -> None:
+    """Wildcards stand for the whole left-most label and for nothing else (RFC 9525, 6.3)."""  # R19
+    assert covers(pattern, host) is result
+
+
+def test_names_are_fit_for_a_line() -> None:
+    """A subject with line ends and terminal codes is shown without them, and cut where it is too long."""
+    odd = Chain(leaf=LEAF.but(name="a\n\x1b[2J" + "b" * 50)).make().leaf
+    assert "\x1b" not in named(odd)
+    assert "\n" not in named(odd)
+    assert named(Chain(leaf=LEAF.but(name="")).make().leaf).startswith("serial number ")

@@ -1,0 +1,274 @@
+"""What the documentation says is held against the code."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import botocore
+import botocore.session
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+from moto.iam.policy_validation import IAMPolicyDocumentValidator, IAMTrustPolicyDocumentValidator
+
+from ios_mdm.core.pair import schedule
+from ios_mdm.core.pair.decision import Phase
+from ios_mdm.core.pair.definition import KeyType
+from ios_mdm.core.pair.layout import ADDRESS_TAG, HIGHEST_TAG, MAIN_GENERATION_TAG, OWNER_TAG
+from ios_mdm.core.pair.model import Label
+from ios_mdm.settings import StackSettings, parse_stack
+from tools import schema
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted({*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")})
+LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
+BLOCK = re.compile(r"^```(?P<info>[^\n`]+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def read(name: str) -> str:
+    """Return the text of a file of the project."""
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def blocks(info: str) -> list[Any]:
+    """Return every code block with exactly this info string, as a parameter that names its page."""
+    return [
+        pytest.param(block["text"], id=f"{page.relative_to(ROOT)}-{number}")
+        for page in PAGES
+        for number, block in enumerate(BLOCK.finditer(page.read_text(encoding="utf-8")))
+        if block["info"].strip() == info
+    ]
+
+
+def policy(name: str) -> dict[str, Any]:
+    """Return a policy of docs/permissions.md."""
+    (block,) = [
+        block for block in BLOCK.finditer(read("docs/permissions.md")) if block["info"] == f"json policy={name}"
+    ]
+    parsed: dict[str, Any] = json.loads(block["text"])
+    return parsed
+
+
+POLICIES = re.findall(r"^```json policy=(\S+)$", read("docs/permissions.md"), re.MULTILINE)
+
+
+def actions(name: str) -> set[str]:
+    """Return what a policy allows."""
+    return {action for statement in policy(name)["Statement"] for action in statement["Action"]}
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    titles = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.fixture(scope="module")
+def stack_schema() -> Draft202012Validator:
+    """Return a validator of the schema that editors are given."""
+    return Draft202012Validator(json.loads(read("docs/definition.schema.json")))
+
+
+def test_the_schema_is_fresh() -> None:
+    """The committed schema is what ``python -m tools.schema`` writes."""
+    assert read("docs/definition.schema.json") == schema.schema_text(read("docs/definition.md"))
+
+
+def test_every_key_is_on_the_page_and_no_other() -> None:
+    """Each key of the models has its row in docs/definition.md."""
+    assert set(schema.descriptions(read("docs/definition.md"))) == {key.path for key in schema.known_keys()}
+
+
+@pytest.mark.parametrize("row", ["| `main.issue.key` |", "| `ios-mdm:aws` |"])
+def test_a_key_without_a_row_is_told(row: str) -> None:
+    """A forgotten row is an error that names the key."""
+    page = "\n".join(line for line in read("docs/definition.md").splitlines() if not line.startswith(row))
+    with pytest.raises(schema.SchemaError, match=rf"lacks a row for: {row.strip('| `')}"):
+        schema.schema_text(page)
+
+
+def test_a_row_without_a_key_is_told() -> None:
+    """A row for a key that went away is an error too."""
+    page = read("docs/definition.md") + "\n| `main.colour` | text | | Its colour. |\n"
+    with pytest.raises(schema.SchemaError, match=r"what is no key: main\.colour"):
+        schema.schema_text(page)
+
+
+def test_the_defaults_on_the_page_are_those_of_the_models() -> None:
+    """A default that the schema knows is in the row of its key."""
+    rows = {
+        line.split("`")[1]: line.split(" | ")[2].strip()
+        for line in read("docs/definition.md").splitlines()
+        if line.startswith("| `") and line.count(" | ") == 3
+    }
+    definitions: dict[str, Any] = StackSettings.model_json_schema(by_alias=True)["$defs"]
+    for key in schema.known_keys():
+        default = definitions.get(key.model, {"properties": {}})["properties"].get(key.alias, {}).get("default")
+        if default is not None:
+            text = default if isinstance(default, str) else json.dumps(default)
+            assert rows[key.path] == f"`{text}`", key.path
+
+
+def test_every_type_of_key_is_on_the_page() -> None:
+    """The page lists all keys that a certificate may have."""
+    assert [key for key in KeyType if f"`{key}`" not in read("docs/definition.md")] == []
+
+
+def test_there_is_a_definition_to_copy() -> None:
+    """The README has a block that the tests below parse."""
+    assert "```yaml definition\n" in read("README.md")
+
+
+@pytest.mark.parametrize("text", blocks("yaml definition"))
+def test_definitions_parse(text: str, stack_schema: Draft202012Validator) -> None:
+    """What a reader copies is accepted, by the provider and in an editor."""
+    raw = yaml.safe_load(text)
+    settings = parse_stack({key.removeprefix("ios-mdm:"): value for key, value in raw["config"].items()})
+    assert settings.servers
+    stack_schema.validate(raw)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"adress": "x"},
+        {"warnDays": 0},
+        {"main": {"issue": {"validityDays": 825}}},
+        {"reserve": {"issue": {"key": "x"}}},
+    ],
+)
+def test_an_editor_marks_what_is_wrong(change: dict[str, Any], stack_schema: Draft202012Validator) -> None:
+    """Unknown keys, limits and choices are in the schema, as they are in the provider."""
+    server = {"name": "berlin", "address": "mdm.example.com"}
+    assert stack_schema.is_valid({"config": {"ios-mdm:servers": [server]}, "encryptionsalt": "v1:"})
+    assert not stack_schema.is_valid({"config": {"ios-mdm:servers": [server | change]}})
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    """A link to another page, or to a heading, has a target."""
+    for link in LINK.finditer(page.read_text(encoding="utf-8")):
+        name, _, anchor = link["target"].partition("#")
+        if "://" in name:
+            continue
+        target = page.parent / name if name else page
+        assert target.exists(), f"{page.name}: {link['target']}"
+        assert target.resolve().is_relative_to(ROOT), f"{page.name}: {link['target']} leads out of the project"
+        if anchor:
+            assert anchor in anchors(target), f"{page.name}: {link['target']}"
+
+
+@pytest.mark.parametrize("page", [*PAGES, schema.SCHEMA], ids=lambda page: str(page.relative_to(ROOT)))
+def test_no_page_names_a_path_of_one_machine(page: Path) -> None:
+    """Nobody else has the writer's directories."""
+    assert not re.search(r"(?<![\w.])/(home|root|Users|work|tmp|var/folders)\b", page.read_text(encoding="utf-8"))
+
+
+def test_what_is_stored_is_on_the_page() -> None:
+    """Labels and tags are called in docs/storage.md as in the secret."""
+    names = [*Label, OWNER_TAG, ADDRESS_TAG, HIGHEST_TAG, MAIN_GENERATION_TAG]
+    assert [name for name in names if f"`{name}`" not in read("docs/storage.md")] == []
+
+
+def test_every_phase_is_explained() -> None:
+    """The README says of each phase what to do."""
+    assert [phase for phase in Phase if f"| `{phase}` |" not in read("README.md")] == []
+
+
+def test_every_decision_is_in_the_list() -> None:
+    """No decision is without its line."""
+    written = {page.name for page in (ROOT / "docs" / "decisions").glob("0*.md")}
+    assert written == set(re.findall(r"\((0[^)]+\.md)\)", read("docs/decisions/README.md")))
+
+
+def called(module: str, service: str) -> set[str]:
+    """Return the calls of *service* in an adapter, as IAM policies have them."""
+    named = set(
+        re.findall(r'"([A-Z]\w+)",\s*(?:(?:schedule\.)?name|_NOBODY)\b', read(f"provider/ios_mdm/adapters/{module}.py"))
+    )
+    known = set(botocore.session.get_session().get_service_model(service).operation_names)
+    return {f"{service}:{operation}" for operation in named & known}
+
+
+def test_the_deployer_may_do_what_the_code_does() -> None:
+    """The policies have the calls of the adapters, no more and no fewer."""
+    calls = (
+        called("secrets_manager", "secretsmanager")
+        | called("scheduler", "scheduler")
+        | called("prerequisites", "iam")
+        | called("prerequisites", "sqs")
+    )
+    assert {action.partition(":")[0] for action in calls} == {"secretsmanager", "scheduler", "iam", "sqs"}
+    # IAM asks for these two beside CreateSchedule and CreateRole. The last one would undo a boundary.
+    beside, left_out = {"iam:PassRole", "iam:TagRole"}, {"iam:DeleteRolePermissionsBoundary"}
+    assert actions("deployer") | actions("deployer-roles") == (calls | beside) - left_out
+    assert left_out < calls
+    assert all(f"`{action}` is missing on purpose" in read("docs/permissions.md") for action in left_out)
+
+
+def test_no_call_is_made_that_the_policies_do_not_know() -> None:
+    """Every call in an adapter goes through ``aws.answer``, by the name that the tests above look for."""
+    for module in ("secrets_manager", "scheduler", "prerequisites"):
+        made = set(re.findall(r"self\._(?:client|iam|sqs)\.(\w+)\(", read(f"provider/ios_mdm/adapters/{module}.py")))
+        services = ("iam", "sqs") if module == "prerequisites" else (module.replace("_", ""),)
+        named = set().union(*(called(module, service) for service in services))
+        assert made == {botocore.xform_name(action.partition(":")[2]) for action in named}, module
+
+
+def test_roles_are_made_within_the_boundary_only() -> None:
+    """A deployer that writes policies of roles cannot give them more than the boundary has."""
+    within, other = policy("deployer-roles")["Statement"]
+    assert set(within["Condition"]["StringEquals"]) == {"iam:PermissionsBoundary"}
+    assert {"iam:CreateRole", "iam:PutRolePolicy", "iam:PutRolePermissionsBoundary"} <= set(within["Action"])
+    assert not [action for action in other["Action"] if action.startswith(("iam:Put", "iam:Create", "iam:Attach"))]
+    needed = {statement["Action"] for statement in policy("schedule")["Statement"]}
+    assert needed == actions("boundary")
+
+
+def test_the_previewer_reads_no_key_and_writes_nothing() -> None:
+    """What previews on pull requests is no danger to a pair (R29)."""
+    assert actions("previewer") == {
+        "scheduler:GetSchedule",
+        "secretsmanager:DescribeSecret",
+        "secretsmanager:ListSecretVersionIds",
+    }
+
+
+def test_the_role_of_the_schedules_is_as_shown() -> None:
+    """The page has the documents that are written to IAM."""  # R11
+    name, secret = "berlin", "arn:aws:secretsmanager:eu-west-1:111122223333:secret:ios-mdm/berlin-AbCdEf"
+    queue = f"arn:aws:sqs:eu-west-1:111122223333:{schedule.stem(name, f'ios-mdm/{name}')}-dead-letters"
+    topic = "arn:aws:sns:eu-west-1:111122223333:alarms"
+    assert policy("schedule-trust") == json.loads(schedule.role_trust(secret))
+    assert policy("schedule") == json.loads(schedule.role_policy(secret, dead_letter=queue, alarm=topic))
+
+
+def test_a_consumer_reads_main_alone() -> None:
+    """No key of a reserve leaves AWS before it is main."""  # R29
+    (statement,) = policy("consumer")["Statement"]
+    assert statement["Action"] == ["secretsmanager:GetSecretValue"]
+    assert statement["Condition"] == {"StringEquals": {"secretsmanager:VersionStage": Label.MAIN}}
+
+
+def test_only_scheduler_is_handed_a_role() -> None:
+    """A deployer must not lend the role to a service of its choice."""
+    passing = [one for one in policy("deployer")["Statement"] if "iam:PassRole" in one["Action"]]
+    assert [one["Condition"] for one in passing] == [
+        {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}}
+    ]
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_a_policy_can_be_pasted(name: str) -> None:
+    """Moto checks a policy's grammar as IAM does."""
+    validator = IAMTrustPolicyDocumentValidator if name.endswith("-trust") else IAMPolicyDocumentValidator
+    validator(json.dumps(policy(name))).validate()
+
+
+def test_licenses_are_in_place() -> None:
+    """Ours, and that of the schema that the tests use."""
+    assert "Apache License" in read("LICENSE")
+    assert "Permission is hereby granted" in read("tests/fixtures/apple-schema/LICENSE.txt")

@@ -1,0 +1,141 @@
+"""The invariants of one effect on a pair: what must not happen to it, whoever does it and whenever."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ios_mdm.core.pair.model import Label, Role, Source
+from ios_mdm.core.pair.moments import valid_at
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from tests.model.pair import Secret, Value
+
+__all__ = ["CHECKS", "complaint", "promoted"]
+
+
+def promoted(before: Secret | None, after: Secret) -> tuple[Value, Value] | None:
+    """Return the former and the new main, where main changed; None where it stayed, or is the first."""
+    if before is None or before.holder(Label.MAIN) in {None, after.holder(Label.MAIN)}:
+        return None
+    former, main = after.value(before.holder(Label.MAIN) or 0), after.value(after.holder(Label.MAIN) or 0)
+    assert former is not None
+    assert main is not None
+    return former, main
+
+
+def _made(before: Secret | None, after: Secret) -> Value | None:
+    """Return the certificate that was stored just now."""
+    stored = () if before is None else before.values
+    return after.values[-1] if len(after.values) > len(stored) else None
+
+
+def promotes_what_is_valid(before: Secret | None, after: Secret, now: datetime) -> str:
+    """R32: no promotion of a certificate that is not valid now."""
+    change = promoted(before, after)
+    if change is None or valid_at(change[1].facts, now):
+        return ""
+    return f"certificate {change[1].facts.ordinal} became main and is not valid now"
+
+
+def main_has_a_successor(before: Secret | None, after: Secret, now: datetime) -> str:
+    """R13, R32: a working main is followed by its reserve and by nothing else."""
+    change = promoted(before, after)
+    if before is None or change is None or not valid_at(change[0].facts, now):
+        return ""
+    if (change[0].facts.sha256, change[0].facts.root) == (change[1].facts.sha256, change[1].facts.root):
+        return ""  # the same certificate, with another chain
+    # The label may have got lost: what a certificate was made for, and that nobody deleted it, is what counts.
+    if change[1].role is Role.RESERVE and not change[1].deleted:
+        return ""
+    return f"certificate {change[1].facts.ordinal} became main, which worked, and was not its reserve"
+
+
+def nothing_deleted_comes_back(before: Secret | None, after: Secret, now: datetime) -> str:
+    """R10: a certificate that was deleted is in no slot again, and no number is used twice."""
+    del now
+    for label in (Label.MAIN, Label.RESERVE):
+        held = after.holder(label)
+        if before is None or held is None or before.holder(label) == held:
+            continue
+        value = after.value(held)
+        # A label on what its tag calls deleted is one run's trace in another's work, and the next run takes it off.
+        told = label is Label.RESERVE and after.is_called_deleted(held)
+        if value is None or (value.deleted and not told):
+            return f"certificate {held} was deleted, and {label} is on it again"
+        # On main itself it means that the promotion was not tidied yet.
+        if label is Label.RESERVE and value.was_main and held != after.holder(Label.MAIN):
+            return f"certificate {held} has been main, and is the reserve again"
+    numbers = [value.facts.ordinal for value in after.values]
+    if numbers != sorted(set(numbers)):
+        return f"the numbers {numbers} were given, and one of them twice or late"
+    stored = () if before is None else before.values
+    if [value.facts.not_before for value in stored] != [
+        value.facts.not_before for value in after.values[: len(stored)]
+    ]:
+        return "a version holds another certificate than before"
+    return ""
+
+
+def one_certificate_a_request(before: Secret | None, after: Secret, now: datetime) -> str:
+    """R9, R10: while a certificate answers a request, no other is made for it, whatever else the definition says."""
+    made = _made(before, after)
+    if made is None or before is None:
+        return ""
+    for value in before.values:
+        same = (value.role, value.facts.generation, value.follows) == (made.role, made.facts.generation, made.follows)
+        alike = value.made_as == made.made_as
+        # One that is neither labelled nor recorded was begun by a run that died, and given up by another definition.
+        usable = before.is_known(value.facts.ordinal) and not value.deleted
+        if made.role is Role.RESERVE:
+            usable = usable and not value.was_main and valid_at(value.facts, now)
+        if same and alike and usable:
+            return f"certificate {made.facts.ordinal} was made, and {value.facts.ordinal} answers the same request"
+    return ""
+
+
+def nothing_is_issued_beside_a_custom_main(before: Secret | None, after: Secret, now: datetime) -> str:
+    """R4: for a custom main that works, nothing is ever issued."""
+    made = _made(before, after)
+    main = None if before is None else before.value(before.holder(Label.MAIN) or 0)
+    if made is None or made.facts.source is Source.INSTALLED:
+        return ""
+    if main is None or main.facts.source is not Source.INSTALLED or not valid_at(main.facts, now):
+        return ""
+    return f"certificate {made.facts.ordinal} was issued beside a custom main"
+
+
+def no_reserve_outlasts_r8(before: Secret | None, after: Secret, now: datetime) -> str:
+    """R8: the validity of an issued reserve does not exceed main's."""
+    del now
+    made = _made(before, after)
+    main = None if before is None or made is None else before.value(made.follows)
+    if made is None or main is None or made.role is not Role.RESERVE or made.facts.source is Source.INSTALLED:
+        return ""
+    if made.facts.not_after - made.facts.not_before <= main.facts.not_after - main.facts.not_before:
+        return ""
+    return f"certificate {made.facts.ordinal} is valid for longer than main"
+
+
+CHECKS: tuple[Callable[[Secret | None, Secret, datetime], str], ...] = (
+    promotes_what_is_valid,
+    main_has_a_successor,
+    nothing_deleted_comes_back,
+    nothing_is_issued_beside_a_custom_main,
+    no_reserve_outlasts_r8,
+)
+
+
+def complaint(before: Secret | None, after: Secret, now: datetime, *, one_wish: bool) -> str:
+    """Return what the first check that objects says, else an empty text.
+
+    Args:
+        before: the pair before the effect.
+        after: and after it.
+        now: the moment.
+        one_wish: runs that are under way at once want the same; of two that do not, each makes its own certificate.
+    """
+    checks = (*CHECKS, one_certificate_a_request) if one_wish else CHECKS
+    return next((text for check in checks if (text := check(before, after, now))), "")

@@ -1,0 +1,325 @@
+"""The real decisions, remembered: states of the search are numbers, and each question is answered once."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar, cast
+
+from ios_mdm.app.pair.service import PairRequest, PairService
+from ios_mdm.app.switching import SwitchRequest, SwitchService
+from ios_mdm.core.pair.layout import SENT_TAG, sent_value
+from ios_mdm.core.pair.lifecycle import desired
+from ios_mdm.core.pair.model import Label, Role, Served
+from ios_mdm.core.pair.schedule import Kind, Switch, names, switch
+from ios_mdm.core.pair.steps import Tag, described, next_step
+from ios_mdm.errors import DefinitionError, LabelMovedError, StoreError
+from tests.app.test_pair_service import HandClock
+from tests.model.checks import complaint, promoted
+from tests.model.pair import ARN, SECRET, carried_out, describe, moved, number, observe
+from tests.model.story import DEFINITIONS, LIFE, Seed
+from tests.support.memory import MemorySecretStore
+from tests.support.memory_scheduler import MemoryPrerequisites, MemoryScheduler
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from ios_mdm.core.pair.decision import Desired
+    from ios_mdm.core.pair.model import ObservedPair, SecretDescription
+    from ios_mdm.core.pair.schedule import Schedule
+    from ios_mdm.core.pair.steps import Step
+    from tests.model.pair import Secret
+    from tests.model.story import Story
+
+__all__ = ["OWNER", "Decided", "Deciding", "Effect", "View", "mask"]
+
+OWNER = "organization/ios-mdm/demo"
+_NAME = names("berlin", SECRET)[Kind.PROMOTE]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+View = tuple[int, int, int, int]
+"""What a run decides from: its definition, its moment, the secret that it observed, and the certificate that it saw
+the server present (0 for none), each by number."""
+
+
+def remembered(method: Callable[Concatenate[Deciding, P], R]) -> Callable[Concatenate[Deciding, P], R]:
+    """Answer each question once for each story."""
+    name = method.__name__
+
+    def answer(self: Deciding, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        key = (name, args)
+        if key not in self._answers:
+            self._answers[key] = method(self, *args, **kwargs)
+        return cast("R", self._answers[key])
+
+    return answer
+
+
+def mask(ordinals: tuple[int, ...]) -> int:
+    """Return a set of certificates as a number."""
+    return sum(1 << ordinal for ordinal in ordinals)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """What a run decides.
+
+    Args:
+        pair: as it was observed.
+        wanted: what the pair should be.
+        step: the next effect, None where the pair is what it should be.
+        trusted: what belongs on the devices, as a mask.
+        switch: what should happen by itself.
+    """
+
+    pair: ObservedPair | None
+    wanted: Desired
+    step: Step | None
+    trusted: int
+    switch: Switch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effect:
+    """What an effect did.
+
+    Args:
+        secret: its number, afterwards.
+        promoted: ordinals of the former and the new main; None where main stayed.
+        complaint: the invariant that it broke, else empty.
+        refused: it was refused, and the run is over.
+        text: in words.
+    """
+
+    secret: int
+    promoted: tuple[int, int] | None = None
+    complaint: str = ""
+    refused: bool = False
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Armed:
+    """What a run made of the schedule.
+
+    Args:
+        schedule: its number, afterwards.
+        paused: it was made just now, and the run has not looked at the pair once more.
+        refused: the run is over, because the pair was changed.
+    """
+
+    schedule: int
+    paused: bool = False
+    refused: bool = False
+
+
+class PausedError(Exception):
+    """The real code goes on in another event."""
+
+
+def _pause_after_put(operation: str, edge: str) -> None:
+    if (operation, edge) == ("put_schedule", "after"):
+        raise PausedError
+
+
+class Shown(MemorySecretStore):
+    """Shows a secret of the model."""
+
+    secret: Secret | None = None
+
+    def describe(self, name: str) -> SecretDescription | None:
+        """Return the secret's description."""
+        del name
+        return None if self.secret is None else describe(self.secret)
+
+
+class Deciding:
+    """Answers for one story.
+
+    Args:
+        story: its bounds and its seed.
+    """
+
+    def __init__(self, story: Story) -> None:
+        self._seed = story.seed
+        self._one_wish = story.runs == 1 or len(story.definitions) == 1
+        self._definitions = [DEFINITIONS[name] for name in story.definitions]
+        self.moments: list[datetime] = [LIFE[name] for name in story.moments]
+        self.secrets: list[Secret | None] = [None]
+        self._secret_ids: dict[Secret | None, int] = {None: 0}
+        self.schedules: list[Schedule | None] = [None]
+        self._schedule_ids: dict[Schedule | None, int] = {None: 0}
+        self._answers: dict[tuple[object, ...], object] = {}
+        self._clock = HandClock(self.moments[0])
+        self._store = Shown(clock=self._clock)
+        self._scheduler = MemoryScheduler()
+        self._pairs = PairService(self._store, self._clock, scheduler=self._scheduler)
+        self._switches = SwitchService(self._scheduler, MemoryPrerequisites(), self._store, self._clock)
+
+    def secret_id(self, secret: Secret | None) -> int:
+        """Return the number of a secret."""
+        found = self._secret_ids.setdefault(secret, len(self.secrets))
+        if found == len(self.secrets):
+            self.secrets.append(secret)
+        return found
+
+    def noted(self, secret: int, sent: int) -> int:
+        """Return the number of a secret in which it is noted what the devices were sent."""
+        before = self.secrets[secret]
+        assert before is not None
+        ordinals = [ordinal for ordinal in range(1, sent.bit_length()) if sent >> ordinal & 1]
+        step = Tag(tags={SENT_TAG: sent_value(ordinals)})
+        return self.secret_id(carried_out(before, step, observed=observe(before), now=self.moments[0]))
+
+    def _schedule_id(self) -> int:
+        schedule = self._scheduler.get(_NAME)
+        found = self._schedule_ids.setdefault(schedule, len(self.schedules))
+        if found == len(self.schedules):
+            self.schedules.append(schedule)
+        return found
+
+    def _lay(self, schedule: int, moment: int) -> None:
+        """Let the real services find this schedule, at this moment."""
+        found = self.schedules[schedule]
+        self._scheduler.schedules = {} if found is None else {_NAME: found}
+        self._clock.moment = self.moments[moment]
+
+    @remembered
+    def decided(self, view: View) -> Decided | None:
+        """Return what a run decides; None where the definition must not be carried out."""
+        definition, now, secret, served = view
+        wish, pair = self._definitions[definition], self._seen(secret, served)
+        try:
+            wanted = desired(wish, pair, self.moments[now])
+            step = next_step(wanted, pair, self._request(view).setting)
+        except DefinitionError:
+            return None
+        trusted = wanted.trusted
+        if self._seed is Seed.SHRUNK_PROFILE:
+            trusted = tuple(ordinal for ordinal in trusted if ordinal not in wanted.formers)
+        by_itself = Switch() if pair is None else switch(wish, wanted, pair)
+        return Decided(pair=pair, wanted=wanted, step=step, trusted=mask(trusted), switch=by_itself)
+
+    def _seen(self, secret: int, served: int) -> ObservedPair | None:
+        held = self.secrets[secret]
+        pair = observe(held)
+        if pair is None:
+            return None
+        presented = None if held is None else held.value(served)
+        if presented is not None and pair.main is not None and pair.main.facts is not None:
+            pair = replace(pair, served=(Served(endpoint="10.0.0.5:443", sha256=presented.facts.sha256),))
+        if self._seed is Seed.REUSED_NUMBER:
+            known = max((version.ordinal or 0 for version in pair.versions), default=0)
+            return replace(pair, highest_ordinal=known, recorded_ordinal=known)
+        if self._seed is Seed.UNDONE_ROLLBACK and pair.main is not None:
+            main = pair.main.ordinal or 0
+            versions = tuple(
+                replace(version, role=Role.RESERVE, labels=version.labels - {Label.FORMER})
+                if version.former and (version.ordinal or 0) > main
+                else version
+                for version in pair.versions
+            )
+            return replace(pair, versions=versions)
+        return pair
+
+    def _request(self, view: View) -> PairRequest:
+        return PairRequest(definition=self._definitions[view[0]], secret=SECRET, owner=OWNER, tags={})
+
+    @remembered
+    def taken_back(self, view: View, schedule: int) -> int:
+        """Return the schedule that is left when the run has looked at it, before its first other effect."""
+        decided = self.decided(view)
+        assert decided is not None
+        if self._seed is Seed.NOT_TAKEN_BACK:
+            return schedule
+        self._lay(schedule, view[1])
+        self._pairs._take_back(self._request(view), decided.wanted, decided.pair)
+        return self._schedule_id()
+
+    @remembered
+    def performed(self, view: View, secret: int, moment: int) -> Effect:
+        """Return what the run's next effect does to the secret at *moment*, which may be later than the run's."""
+        decided, before = self.decided(view), self.secrets[secret]
+        assert decided is not None
+        assert decided.step is not None
+        text = described(decided.step)
+        try:
+            after = carried_out(before, decided.step, observed=decided.pair, now=self.moments[moment])
+        except LabelMovedError:
+            return Effect(secret=secret, text=f"{text}: somebody was quicker")
+        except DefinitionError:
+            return Effect(secret=secret, refused=True, text=f"{text}: refused")
+        # Held against the moment that the run decided for: it takes minutes, the steps of a story are days.
+        return self._effect(before, after, self.moments[view[1]], text)
+
+    def _effect(self, before: Secret | None, after: Secret, now: datetime, text: str) -> Effect:
+        change = promoted(before, after)
+        return Effect(
+            secret=self.secret_id(after),
+            promoted=None if change is None else (change[0].facts.ordinal, change[1].facts.ordinal),
+            complaint=complaint(before, after, now, one_wish=self._one_wish),
+            text=text,
+        )
+
+    def _switch_request(self, view: View) -> SwitchRequest:
+        decided = self.decided(view)
+        assert decided is not None
+        return SwitchRequest(server="berlin", secret=SECRET, secret_arn=ARN, switch=decided.switch)
+
+    @remembered
+    def armed(self, view: View, schedule: int, secret: int, moment: int) -> Armed:
+        """Return the schedule that the run makes; where it makes one, it goes on in an event of its own."""
+        self._lay(schedule, moment)
+        self._store.secret = self.secrets[secret]
+        self._scheduler.fail = _pause_after_put
+        try:
+            self._switches.arm(self._switch_request(view))
+        except PausedError:
+            return Armed(schedule=self._schedule_id(), paused=True)
+        except StoreError:
+            return Armed(schedule=self._schedule_id(), refused=True)
+        finally:
+            self._scheduler.fail = None
+        return Armed(schedule=self._schedule_id())
+
+    @remembered
+    def verified(self, view: View, schedule: int, secret: int) -> Armed:
+        """Return the schedule that the run leaves when it looks at the pair once more."""
+        request = self._switch_request(view)
+        assert request.switch.promote is not None
+        self._lay(schedule, view[1])
+        self._store.secret = self.secrets[secret]
+        try:
+            self._switches._hold_against_the_pair(request, request.switch.promote)
+        except StoreError:
+            return Armed(schedule=self._schedule_id(), refused=True)
+        return Armed(schedule=self._schedule_id())
+
+    def takes_from(self, schedule: int) -> int | None:
+        """Return the certificate that a schedule takes AWSCURRENT from; None where there is no schedule."""
+        found = self.schedules[schedule]
+        return None if found is None else number(json.loads(found.input)["RemoveFromVersionId"])
+
+    def is_due(self, schedule: int, moment: int) -> bool:
+        """Return whether there is a schedule whose moment has come."""
+        found = self.schedules[schedule]
+        return found is not None and found.at <= self.moments[moment]
+
+    @remembered
+    def fired(self, schedule: int, secret: int) -> Effect:
+        """Return what a schedule does: the API call that it holds, a compare-and-swap."""
+        held, before = self.schedules[schedule], self.secrets[secret]
+        assert held is not None
+        assert before is not None
+        call: dict[str, str] = json.loads(held.input)
+        to, current = number(call["MoveToVersionId"]), number(call["RemoveFromVersionId"])
+        text = f"the schedule moves {call['VersionStage']} from certificate {current} to {to}"
+        if self._seed is Seed.NO_SWAP:
+            current = before.holder(Label.MAIN)
+        try:
+            after = moved(before, call["VersionStage"], to=to, current=current)
+        except LabelMovedError:
+            return Effect(secret=secret, text=f"{text}: AWS refuses, the label is elsewhere")
+        return self._effect(before, after, held.at, text)

@@ -1,0 +1,272 @@
+"""A pair's secret without keys: a value, and a pure function that carries one step out on it as Secrets Manager does.
+
+``tests/search/test_pair.py`` holds it against the real service on ``MemorySecretStore``, step by step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from ios_mdm.core.pair.decision import InstallRequest
+from ios_mdm.core.pair.layout import (
+    HIGHEST_TAG,
+    MAIN_GENERATION_TAG,
+    REPLACED_TAG,
+    RESERVE_SINCE_TAG,
+    facts_tag,
+    facts_value,
+    moment_value,
+    observed_pair,
+    version_id,
+)
+from ios_mdm.core.pair.lifecycle import foreseen
+from ios_mdm.core.pair.model import Label, Role, SecretDescription
+from ios_mdm.core.pair.steps import Create, Install, Issue, MoveLabel, RecordFacts, Restore, Tag, Untag
+from ios_mdm.errors import DefinitionError, LabelMovedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from ios_mdm.core.pair.decision import Request
+    from ios_mdm.core.pair.model import CertificateFacts, ObservedPair
+    from ios_mdm.core.pair.steps import Step
+
+__all__ = [
+    "ARN",
+    "CHAIN",
+    "SECRET",
+    "Secret",
+    "Value",
+    "carried_out",
+    "describe",
+    "fingerprint",
+    "moved",
+    "number",
+    "observe",
+]
+
+SECRET = "ios-mdm/berlin"  # noqa: S105 - a name
+ARN = f"arn:aws:secretsmanager:eu-west-1:123456789012:secret:{SECRET}-Mem0ry"
+CHAIN = "1" * 16
+"""Digest of the chain of a custom main that is there at the beginning."""
+_DELETED_AT = datetime(2040, 1, 1, tzinfo=UTC)
+_VERSIONS = {version_id(SECRET, ordinal): ordinal for ordinal in range(1, 65)}
+_TAGS = {facts_tag(version): ordinal for version, ordinal in _VERSIONS.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Value:
+    """What one version holds, and what has become of it.
+
+    Args:
+        facts: as they are derived from the certificate itself.
+        made_as: what it was asked for as: key and days, or the fingerprint and chain of a file.
+        role: the slot that it was made for.
+        follows: the main beside which it was made; 0 for none.
+        was_main: it has held AWSCURRENT.
+        deleted: its facts tag said so, or was removed.
+    """
+
+    facts: CertificateFacts
+    made_as: tuple[str, int]
+    role: Role
+    follows: int
+    was_main: bool = False
+    deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Secret:
+    """A pair's secret, hashable.
+
+    Args:
+        tags: sorted.
+        labels: on which certificate each is, sorted.
+        values: every certificate that was ever stored, by ordinal.
+        deleted: it waits in its recovery window.
+    """
+
+    tags: tuple[tuple[str, str], ...]
+    labels: tuple[tuple[str, int], ...] = ()
+    values: tuple[Value, ...] = ()
+    deleted: bool = False
+
+    def holder(self, label: str | None) -> int | None:
+        """Return the ordinal of the certificate that *label* is on, or None."""
+        return next((ordinal for name, ordinal in self.labels if name == label), None)
+
+    def value(self, ordinal: int) -> Value | None:
+        """Return what the version of this number holds, or None."""
+        return next((value for value in self.values if value.facts.ordinal == ordinal), None)
+
+    def is_known(self, ordinal: int) -> bool:
+        """Return whether a label or a facts tag names this certificate."""
+        tagged = {_TAGS.get(key) for key, _ in self.tags}
+        return ordinal in tagged or any(ordinal == holder for _, holder in self.labels)
+
+    def is_called_deleted(self, ordinal: int) -> bool:
+        """Return whether the facts tag of this certificate says that it was deleted."""
+        return any(_TAGS.get(key) == ordinal and f" role={Role.DELETED} " in value for key, value in self.tags)
+
+    def labelled(self, label: str, ordinal: int | None) -> Secret:
+        """Put a label on this certificate alone; AWSPREVIOUS follows AWSCURRENT to where that came from."""
+        before, labels = self.holder(label), dict(self.labels)
+        labels.pop(label, None)
+        if ordinal is not None:
+            labels[str(label)] = ordinal
+        if label == Label.MAIN and before is not None and before != ordinal:
+            labels[str(Label.FORMER)] = before
+        values = tuple(
+            replace(value, was_main=value.was_main or (label == Label.MAIN and value.facts.ordinal == ordinal))
+            for value in self.values
+        )
+        return replace(self, labels=tuple(sorted(labels.items())), values=values)
+
+    def tagged(self, tags: Mapping[str, str]) -> Secret:
+        """Set these tags and leave the others."""
+        after = tuple(sorted((dict(self.tags) | dict(tags)).items()))
+        deleted = [key for key, value in tags.items() if f" role={Role.DELETED} " in value]
+        return replace(self, tags=after, values=self._without(deleted))
+
+    def untagged(self, keys: Iterable[str]) -> Secret:
+        """Remove these tags."""
+        gone = set(keys)
+        left = tuple((key, value) for key, value in self.tags if key not in gone)
+        return replace(self, tags=left, values=self._without(gone))
+
+    def _without(self, keys: Iterable[str]) -> tuple[Value, ...]:
+        gone = {_TAGS.get(key) for key in keys}
+        return tuple(replace(value, deleted=value.deleted or value.facts.ordinal in gone) for value in self.values)
+
+
+def fingerprint(ordinal: int) -> str:
+    """Return the SHA-256 that the certificate of this number has in the model."""
+    return f"{ordinal:064x}"
+
+
+def number(version: str | None) -> int | None:
+    """Return the ordinal of a version id, None for none."""
+    return None if version is None else _VERSIONS[version]
+
+
+def describe(secret: Secret) -> SecretDescription:
+    """Return what AWS tells of the secret."""
+    labels: dict[str, frozenset[str]] = {}
+    for label, ordinal in secret.labels:
+        version = version_id(SECRET, ordinal)
+        labels[version] = labels.get(version, frozenset()) | {label}
+    return SecretDescription(
+        arn=ARN, tags=dict(secret.tags), labels=labels, deleted_at=_DELETED_AT if secret.deleted else None
+    )
+
+
+def observe(secret: Secret | None) -> ObservedPair | None:
+    """Return the pair as the service observes it."""
+    if secret is None:
+        return None
+    description = describe(secret)
+    lost = HIGHEST_TAG not in description.tags and bool(description.labels)
+    stored = [version_id(SECRET, value.facts.ordinal) for value in secret.values]
+    return observed_pair(SECRET, description, stored if lost else ())
+
+
+def carried_out(secret: Secret | None, step: Step, *, observed: ObservedPair | None, now: datetime) -> Secret:
+    """Return the secret after one step.
+
+    Args:
+        secret: as it is, None where there is none.
+        step: decided from *observed*.
+        observed: as it was when the step was decided.
+        now: the moment of the effect.
+
+    Raises:
+        LabelMovedError: The compare-and-swap failed.
+        DefinitionError: R8, held once more where a certificate is made.
+    """
+    if secret is None:
+        assert isinstance(step, Create)
+        return Secret(tags=tuple(sorted(step.tags.items())))
+    match step:
+        case Restore():
+            secret = replace(secret, deleted=False)
+        case Issue(request=request) | Install(request=request):
+            secret = _stored(secret, request, observed, now)
+        case RecordFacts():
+            secret = _recorded(secret, step, observed, now)
+        case MoveLabel():
+            to = None if step.to is None else number(step.to.version_id)
+            current = None if step.current is None else number(step.current.version_id)
+            secret = moved(secret, step.label, to=to, current=current)
+        case Tag(tags=tags):
+            secret = secret.tagged(tags)
+        case Untag(keys=keys):
+            secret = secret.untagged(keys)
+        case Create():
+            pass
+    return secret
+
+
+def moved(secret: Secret, label: str, *, to: int | None, current: int | None) -> Secret:
+    """Move a label from one version to another: a compare-and-swap."""
+    if to == current:
+        return secret
+    if secret.holder(label) not in {current, to}:
+        raise LabelMovedError(f"{label} is on {secret.holder(label)}, not on {current}")
+    return secret.labelled(label, to)
+
+
+def _made_as(request: Request) -> tuple[str, int]:
+    return (
+        (request.offered.sha256 + request.offered.chain, 0)
+        if isinstance(request, InstallRequest)
+        else (request.key, request.validity_days)
+    )
+
+
+def _stored(secret: Secret, request: Request, observed: ObservedPair | None, now: datetime) -> Secret:
+    if secret.value(request.ordinal) is not None:
+        holder = None if observed is None else observed.holder(Label.STAGED)
+        return moved(secret, Label.STAGED, to=request.ordinal, current=None if holder is None else holder.ordinal)
+    made = foreseen(request, now)
+    main = None if observed is None or observed.main is None else observed.main.facts
+    if not isinstance(request, InstallRequest):
+        made = replace(made, sha256=fingerprint(request.ordinal), root=fingerprint(request.ordinal))
+        if main is not None and request.role is Role.RESERVE:
+            longest = main.not_after - main.not_before
+            if made.not_after - made.not_before > longest:
+                raise DefinitionError(f"a reserve that is valid for longer than {longest} (R8)")
+    value = Value(
+        facts=made,
+        made_as=_made_as(request),
+        role=request.role,
+        follows=0 if main is None else main.ordinal,
+    )
+    stored = replace(secret, values=(*secret.values, value)).labelled(Label.STAGED, request.ordinal)
+    return stored.labelled(Label.MAIN, request.ordinal) if len(stored.values) == 1 else stored
+
+
+def _waits(observed: ObservedPair | None, value: Value) -> bool:
+    """Return whether a certificate is the reserve already, and is installed anew for its chain."""
+    reserve = None if observed is None or observed.reserve_since is None else observed.reserve
+    return reserve is not None and reserve.facts is not None and reserve.facts.sha256 == value.facts.sha256
+
+
+def _recorded(secret: Secret, step: RecordFacts, observed: ObservedPair | None, now: datetime) -> Secret:
+    value = secret.value(step.ordinal)
+    assert value is not None
+    role, request = step.role, step.request
+    tags = {HIGHEST_TAG: str(max(step.highest, step.ordinal))}
+    if request is not None:
+        if value.made_as != _made_as(request):
+            role = Role.DELETED
+        elif role is Role.MAIN:
+            tags[MAIN_GENERATION_TAG] = str(step.generation)
+            tags |= {REPLACED_TAG: step.replaces} if step.replaces not in {None, value.facts.sha256} else {}
+        elif isinstance(request, InstallRequest) and not _waits(observed, value):
+            tags[RESERVE_SINCE_TAG] = moment_value(now)
+    facts = replace(value.facts, generation=step.generation)
+    # Until it is recorded, a certificate answers whatever request of its kind comes first.
+    values = tuple(replace(value, facts=facts) if one is value else one for one in secret.values)
+    return replace(secret, values=values).tagged({facts_tag(step.version_id): facts_value(facts, role), **tags})

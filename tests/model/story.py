@@ -1,0 +1,177 @@
+"""What the search plays: the moments, the definitions that a user goes back and forth between, and the seeded bugs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from ios_mdm.core.pair.definition import (
+    AfterDays,
+    At,
+    InstallMain,
+    InstallReserve,
+    IssueMain,
+    IssueReserve,
+    KeyType,
+    NoReserve,
+    Offered,
+    PairDefinition,
+    Promotion,
+    When,
+)
+from ios_mdm.core.pair.moments import BACKDATED
+from tests.model.pair import CHAIN, fingerprint
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+__all__ = ["DEFINITIONS", "END", "LIFE", "ONE_CYCLE", "START", "Seed", "Story"]
+
+START = datetime(2040, 1, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
+END = START - BACKDATED + 397 * DAY
+"""The first moment at which the main of the beginning is not valid any more."""
+
+_SECOND = END - 60 * DAY - BACKDATED + 397 * DAY
+"""The same of a reserve that was issued when it was due."""
+_THIRD = _SECOND - 60 * DAY - BACKDATED + 397 * DAY
+
+LIFE: Mapping[str, datetime] = {
+    "a quiet day": END - 100 * DAY,
+    "seven days later": END - 93 * DAY,
+    "a reserve is due": END - 60 * DAY,
+    "the warning window": END - 30 * DAY,
+    "the apply moment": END - DAY,
+    "the last day": END - DAY / 2,
+    "main has expired": END,
+    "the next reserve is due": _SECOND - 60 * DAY,
+    "the next apply moment": _SECOND - DAY,
+    "the reserve has expired": _SECOND,
+    "the third reserve is due": _THIRD - 60 * DAY,
+    "the third apply moment": _THIRD - DAY,
+    "the third last day": _THIRD - DAY / 2,
+    "the next reserve has expired": _THIRD,
+}
+"""The moments of a life, by what is special about them."""
+ONE_CYCLE = (*tuple(LIFE)[:7], "the reserve has expired")
+
+
+class Seed(StrEnum):
+    """A bug that is put into the model, for the search to find."""
+
+    REUSED_NUMBER = "the number of a deleted certificate is used again"
+    SHRUNK_PROFILE = "the profile drops a former main before the server has reloaded"
+    UNDONE_ROLLBACK = "a certificate that an operator took back counts as a waiting reserve"
+    NO_SWAP = "the schedule does not say which version it takes the label from"
+    NOT_TAKEN_BACK = "a stale schedule is not taken back before the first effect"
+    ARMED_FIRST = "the schedule is made before the profile is distributed"
+
+
+OFFERED = Offered(
+    sha256="c" * 64,
+    root="d" * 64,
+    not_before=START - 10 * DAY,
+    not_after=END + 300 * DAY - timedelta(seconds=1),
+    chain="c" * 16,
+)
+"""A custom certificate that is valid from before everything until long after the first main."""
+_IN_USE = Offered(
+    sha256=fingerprint(1),
+    root=fingerprint(1),
+    not_before=START - BACKDATED,
+    not_after=END - timedelta(seconds=1),
+    chain=CHAIN,
+)
+"""The custom main of the beginning."""
+_NEXT = replace(OFFERED, root=_IN_USE.root, chain="a" * 16)
+"""A custom reserve for it: they share a root (R24)."""
+_OTHER = replace(_NEXT, sha256="e" * 64, chain="e" * 16)
+_LATER = replace(_NEXT, not_before=END - 20 * DAY)
+
+
+def _renewed(offered: Offered) -> Offered:
+    """Return the same certificate in a file with another chain."""
+    return replace(offered, chain=f"{int(offered.chain, 16) + 1:016x}")
+
+
+def _definition(
+    reserve: IssueReserve | InstallReserve | NoReserve | None = None,
+    *,
+    main: Offered | None = None,
+    confirm: int | None = None,
+    hold: bool = False,
+    main_generation: int = 1,
+    confirmed: str | None = None,
+) -> PairDefinition:
+    return PairDefinition(
+        name="berlin",
+        host="mdm.example.com",
+        main=IssueMain(key=KeyType.EC_P256, generation=main_generation) if main is None else InstallMain(offered=main),
+        reserve=reserve,
+        confirm=confirmed if confirm is None else fingerprint(confirm),
+        distributed=True,
+        promotion=Promotion(hold=hold),
+    )
+
+
+DEFINITIONS: Mapping[str, PairDefinition] = {
+    "auto": _definition(),
+    "hold": _definition(hold=True),
+    "now": _definition(IssueReserve(when=When.NOW, apply=AfterDays(days=7))),
+    "at": _definition(IssueReserve(apply=At(moment=LIFE["the warning window"]))),
+    "none": _definition(NoReserve()),
+    "none, confirmed": _definition(NoReserve(), confirm=2),
+    "another": _definition(IssueReserve(generation=2)),
+    "another, confirmed": _definition(IssueReserve(generation=2), confirm=2),
+    "a custom one": _definition(InstallReserve(offered=OFFERED)),
+    "a custom one after seven days": _definition(InstallReserve(offered=OFFERED, apply=AfterDays(days=7))),
+    "a new main": _definition(main_generation=2),
+    "main from a file": _definition(main=_IN_USE),
+    "main's chain renewed": _definition(main=_renewed(_IN_USE)),
+    "both from files": _definition(InstallReserve(offered=_NEXT), main=_IN_USE),
+    "main's chain renewed beside a reserve": _definition(InstallReserve(offered=_NEXT), main=_renewed(_IN_USE)),
+    "both chains renewed": _definition(InstallReserve(offered=_renewed(_NEXT)), main=_renewed(_IN_USE)),
+    "both, after seven days": _definition(InstallReserve(offered=_NEXT, apply=AfterDays(days=7)), main=_IN_USE),
+    "both, after seven days, renewed": _definition(
+        InstallReserve(offered=_renewed(_NEXT), apply=AfterDays(days=7)), main=_renewed(_IN_USE)
+    ),
+    "another file": _definition(InstallReserve(offered=_OTHER), main=_IN_USE),
+    "another file, confirmed": _definition(InstallReserve(offered=_OTHER), main=_IN_USE, confirmed=_NEXT.sha256),
+    "a file that is valid later": _definition(InstallReserve(offered=_LATER), main=_IN_USE),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Story:
+    """Bounds of one search, and what may happen in it.
+
+    Args:
+        definitions: names, between which the user goes back and forth.
+        moments: names, in their order.
+        highest: the most certificates that are ever made; a run that would make one more does not start.
+        runs: how many are under way at once, at most. Pulumi's lock on a stack allows one.
+        born: there is a pair at the beginning; else the first run makes it.
+        custom: main of the beginning is a custom certificate.
+        device: there is one to be looked at.
+        operator: an operator may take a switch back.
+        dies: a run may die anywhere.
+        diligent: at every moment a run comes to its end before time goes on (R11).
+        picked_up: a schedule that is due cannot be taken back any more: AWS is at it, and tries for hours.
+        seed: the bug, None for none.
+    """
+
+    definitions: tuple[str, ...]
+    moments: tuple[str, ...] = ONE_CYCLE
+    highest: int = 4
+    runs: int = 1
+    born: bool = True
+    custom: bool = False
+    device: bool = True
+    operator: bool = False
+    dies: bool = True
+    diligent: bool = False
+    picked_up: bool = False
+    seed: Seed | None = None

@@ -1,0 +1,124 @@
+"""The secret of the model behaves as the real service's does, step by step."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ios_mdm.core.pair.layout import REPLACED_TAG, version_id
+from ios_mdm.core.pair.lifecycle import desired
+from ios_mdm.core.pair.model import Label
+from ios_mdm.core.pair.steps import next_step
+from ios_mdm.errors import LabelMovedError
+from tests.app.test_pair_crashes import STORIES
+from tests.app.test_pair_service import NOW, World, definition
+from tests.model.pair import SECRET, Secret, carried_out, fingerprint, moved, observe
+
+if TYPE_CHECKING:
+    from ios_mdm.core.pair.definition import PairDefinition
+    from ios_mdm.core.pair.model import ObservedPair
+    from tests.app.test_pair_crashes import Story
+
+
+class Both:
+    """The real service on a store in memory, and the model, side by side."""
+
+    def __init__(self) -> None:
+        self.world = World()
+        self.secret: Secret | None = None
+
+    def goes_on(self, wish: PairDefinition, *, most: int = 60) -> int:
+        """Carry out at most this many steps on both, compare them after each, and return how many there were."""
+        request, now = self.world.request(wish), self.world.clock.now()
+        for count in range(most):
+            real = self.world.service.observe(SECRET)
+            step = next_step(desired(wish, real, now), real, request.setting)
+            seen = observe(self.secret)
+            thought = next_step(desired(wish, seen, now), seen, request.setting)
+            assert type(thought) is type(step)
+            if step is None or thought is None:
+                return count
+            self.world.service._effects.perform(request, real, step)
+            self.secret = carried_out(self.secret, thought, observed=seen, now=now)
+            self.compare()
+        return most
+
+    def compare(self) -> None:
+        """Compare what is observed of both, but for digests."""
+        real = self.world.service.observe(SECRET)
+        assert real is not None
+        assert observe(self.secret) == _without_digests(real)
+
+
+def _without_digests(pair: ObservedPair) -> ObservedPair:
+    """Return the pair with the digests that the model gives its certificates."""
+    versions = tuple(
+        replace(
+            version,
+            facts=None
+            if version.facts is None
+            else replace(
+                version.facts, sha256=fingerprint(version.facts.ordinal), root=fingerprint(version.facts.ordinal)
+            ),
+        )
+        for version in pair.versions
+    )
+    replaced = [
+        fingerprint(one.facts.ordinal) for one in pair.versions if one.facts and one.facts.sha256 == pair.replaced
+    ]
+    tags = {key: _tag_without_digests(text) for key, text in pair.tags.items()}
+    if replaced:
+        tags[REPLACED_TAG] = replaced[0]
+    return replace(pair, versions=versions, tags=tags, replaced=replaced[0] if replaced else None)
+
+
+def _tag_without_digests(text: str) -> str:
+    found = re.match(r"n=(\d+) ", text)
+    return text if found is None else re.sub(r"(sha256|root)=\w+", rf"\1={fingerprint(int(found[1])):0>64}", text)
+
+
+@pytest.mark.parametrize("story", [pytest.param(story, id=name) for name, story in STORIES.items()])
+@pytest.mark.parametrize(
+    "continued",
+    [None, definition(replace(NOW, generation=2, validity_days=200))],
+    ids=["as begun", "with another definition"],
+)
+def test_a_run_that_dies_anywhere(story: Story, continued: PairDefinition | None) -> None:
+    """Whatever was begun, and whichever definition goes on with it, the model has the store's labels and tags."""
+    # R30
+    for dies_after in range(20):
+        both = Both()
+        if story.before is not None:
+            both.goes_on(story.before)
+        both.world.later(days=story.days)
+        done = both.goes_on(story.wish, most=dies_after)
+        wish = continued or story.wish
+        if continued is not None:
+            wish = replace(continued, main=story.wish.main)
+        both.goes_on(wish)
+        if done < dies_after:
+            return
+    pytest.fail("a story is at most some twenty effects long")
+
+
+def test_labels_that_others_move() -> None:
+    """A schedule's promotion and an operator's rollback take AWSPREVIOUS along, and a stale move is refused."""
+    # R11 R32
+    both = Both()
+    both.goes_on(definition())
+    for to, current in ((2, 1), (1, 2), (2, 1)):
+        both.world.move(Label.MAIN, to)
+        assert both.secret is not None
+        both.secret = moved(both.secret, Label.MAIN, to=to, current=current)
+        both.compare()
+    assert both.secret is not None
+    with pytest.raises(LabelMovedError):
+        moved(both.secret, Label.MAIN, to=3, current=1)
+    with pytest.raises(LabelMovedError):
+        both.world.store.move_label(SECRET, Label.MAIN, to=version_id(SECRET, 3), current=version_id(SECRET, 1))
+    both.goes_on(definition())
+    both.world.later(days=31)
+    both.goes_on(definition())

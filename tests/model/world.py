@@ -1,0 +1,391 @@
+"""The small model: who acts, what a state is, and what must never be seen.
+
+A state is the secret with its labels, the schedule, the runs under way (each with what it observed, which others may
+have changed since), the certificate that the server presents, one device with the profiles that still wait for it,
+what the last push said, and the moment. One device stands for all: devices change nothing that others see.
+
+**The property.** A device that accepts the certificate which the server presents accepts what the server presents
+at any later time, as long as what the requirements ask of others is done:
+
+- R15, R16: between a push and the next switch the device is online. One for which a switch finds the profile with
+  the new main still waiting is not looked at any further.
+- R11: runs come between the moments, or do not. Where no push got through until main has expired, the connection is
+  lost, and a run that promotes what no device has seen loses nothing.
+- R6: the server fetches AWSCURRENT before what it presents expires.
+- R13: a lost connection is lost: a device is not looked at any further when an expired main is followed by a new one
+  that no device has seen.
+- A run ends within the time to the next moment but one. An operator moves labels while no run is under way.
+- AWS acts on a schedule that is due at once or not at all before the next moment, until it is taken back
+  (``Story.picked_up`` drops the last words).
+
+Beside it, on every effect, the checks of ``tests.model.checks``, and for whole states: what an operator took back is
+not promoted by anybody else, a schedule from before an operator's move does nothing, nothing is promoted on hold, and a
+run that was not disturbed leaves nothing to do for the next one at that moment.
+
+Orders of events that nobody can tell apart are played once: the server and the device act while no run is between its
+effects, for a run does not look at them again; where nobody else can touch the pair, a run observes with its effect.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ios_mdm.app.pair.service import PairRequest
+from ios_mdm.core.pair.lifecycle import desired
+from ios_mdm.core.pair.model import Label, Role, Source
+from ios_mdm.core.pair.moments import valid_at
+from ios_mdm.core.pair.steps import Install, Issue, next_step
+from tests.model.deciding import OWNER, Armed, Deciding, mask
+from tests.model.pair import CHAIN, SECRET, carried_out, observe
+from tests.model.state import Next, Run, State
+from tests.model.story import DEFINITIONS, START, Seed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.model.deciding import Decided, Effect, View
+    from tests.model.pair import Secret
+    from tests.model.story import Story
+
+__all__ = ["World"]
+
+LONGEST_QUEUE = 2
+
+
+class World:
+    """What may happen, event by event.
+
+    Args:
+        story: its bounds.
+    """
+
+    def __init__(self, story: Story) -> None:
+        self.story = story
+        self._deciding = Deciding(story)
+        stages = ("push", "saved", "arm")
+        self._stages = (*stages[2:], *stages[:2]) if story.seed is Seed.ARMED_FIRST else stages
+        self._hold = [DEFINITIONS[name].promotion.hold for name in story.definitions]
+
+    def start(self) -> State:
+        """Return the state in which the story begins."""
+        if not self.story.born:
+            return State(moment=0, secret=0)
+        secret = self._deciding.secret_id(first_pair(Source.INSTALLED if self.story.custom else Source.ISSUED))
+        first = mask((1,))
+        return State(
+            moment=0, secret=secret, served=1, device=first if self.story.device else None, sent=first, carried=first
+        )
+
+    def events(self, state: State) -> Iterator[Next]:
+        """Return whatever may happen next."""
+        yield from self._time(state)
+        yield from self._server(state)
+        yield from self._device(state)
+        yield from self._schedule(state)
+        yield from self._operator(state)
+        if len(state.runs) < self.story.runs:
+            for definition in range(len(self.story.definitions)):
+                yield from self._starts(state, definition)
+        for run in dict.fromkeys(state.runs):
+            others = _without(state.runs, run)
+            if self.story.dies:
+                yield Next(state._replace(runs=others), "the run dies")
+            yield from self._goes_on(state._replace(runs=others), run)
+
+    def _valid(self, state: State, ordinal: int, moment: int) -> bool:
+        secret = self._deciding.secrets[state.secret]
+        value = None if secret is None else secret.value(ordinal)
+        return value is not None and valid_at(value.facts, self._deciding.moments[moment])
+
+    def _main(self, state: State) -> int:
+        secret = self._deciding.secrets[state.secret]
+        return 0 if secret is None else secret.holder(Label.MAIN) or 0
+
+    def _time(self, state: State) -> Iterator[Next]:
+        """Time goes on, as far as everybody has done what the requirements ask for."""
+        now, then = state.moment, state.moment + 1
+        if then == len(self.story.moments) or any(run.view[1] != now for run in state.runs):
+            return
+        if self.story.diligent and not state.done:
+            return
+        if self._waits_for_server(state):
+            return
+        main = self._main(state)
+        after = state._replace(moment=then, done=False, under_way=0)
+        if self._deciding.is_due(state.schedule, now):
+            after = after._replace(schedule=0, outdated=False)
+        complaint = ""
+        if self.story.diligent and not self._valid(state, main, then):
+            complaint = f"certificate {main} is main and has expired, although runs came in time"
+        yield Next(after, f"time: {self.story.moments[then]}", complaint)
+
+    def _waits_for_server(self, state: State) -> bool:
+        """Return whether the next moment comes only when the server has fetched main."""
+        main, now, then = self._main(state), state.moment, state.moment + 1
+        if then == len(self.story.moments) or state.served == main or not self._valid(state, main, then):
+            return False
+        return self._valid(state, state.served, now) and not self._valid(state, state.served, then)
+
+    def _server(self, state: State) -> Iterator[Next]:
+        """The server fetches AWSCURRENT and presents it."""
+        main = self._main(state)
+        if main in {0, state.served} or (state.runs and not self._waits_for_server(state)):
+            return
+        yield self._met(state._replace(served=main), f"the server reloads and presents certificate {main}")
+
+    def _device(self, state: State) -> Iterator[Next]:
+        """The device gets the next profile that waits for it."""
+        if state.queue and all(run.at in {"saved", "arm", "verify"} for run in state.runs):
+            after = state._replace(device=state.queue[0], queue=state.queue[1:])
+            yield self._met(after, f"the device gets the profile with {_told(state.queue[0])}")
+
+    def _met(self, state: State, event: str) -> Next:
+        """Hold what the server presents against what the device trusts."""
+        lost = state.device is not None and not self._trusts(state, state.device, state.served)
+        return Next(
+            state, event, f"the device does not trust certificate {state.served}, which is served" if lost else ""
+        )
+
+    def _trusts(self, state: State, certificates: int, ordinal: int) -> bool:
+        """Return whether a device with these certificates in its profile accepts one: it trusts their roots (R16)."""
+        if certificates >> ordinal & 1:
+            return True
+        secret = self._deciding.secrets[state.secret]
+        values = () if secret is None else secret.values
+        roots = {value.facts.root for value in values if certificates >> value.facts.ordinal & 1}
+        return any(value.facts.root in roots for value in values if value.facts.ordinal == ordinal)
+
+    def _schedule(self, state: State) -> Iterator[Next]:
+        """AWS acts on a schedule that is due."""
+        due = self._deciding.is_due(state.schedule, state.moment)
+        if due and not self.story.picked_up:
+            after = state._replace(schedule=0, outdated=False)
+            yield self._acted(after, state.schedule, outdated=state.outdated)
+        if due and not state.under_way:
+            yield Next(state._replace(schedule=0, outdated=False), "the schedule is lost")
+        if due and self.story.picked_up and not state.under_way and not state.outdated:
+            yield Next(state._replace(schedule=0, under_way=state.schedule), "AWS begins to act on the schedule")
+        if state.under_way:
+            yield self._acted(state._replace(under_way=0), state.under_way, outdated=False)
+
+    def _acted(self, state: State, schedule: int, *, outdated: bool) -> Next:
+        effect = self._deciding.fired(schedule, state.secret)
+        complaint = "a schedule from before an operator's move undid it" if outdated and effect.promoted else ""
+        return self._changed(state, effect, by_run=False, complaint=complaint)
+
+    def _operator(self, state: State) -> Iterator[Next]:
+        """An operator moves AWSCURRENT back to where it was, if that is valid."""
+        if not self.story.operator or state.runs or state.under_way:
+            return
+        secret = self._deciding.secrets[state.secret]
+        former, main = (None, None) if secret is None else (secret.holder(Label.FORMER), secret.holder(Label.MAIN))
+        if secret is None or former is None or main is None or not self._valid(state, former, state.moment):
+            return
+        after = state._replace(
+            secret=self._deciding.secret_id(secret.labelled(Label.MAIN, former)),
+            taken_back=(state.taken_back | mask((main,))) & ~mask((former,)),
+            # Moved to and fro, it is where the schedule expects it.
+            outdated=state.schedule != 0 and self._deciding.takes_from(state.schedule) != former,
+        )
+        yield Next(after, f"an operator moves AWSCURRENT back from certificate {main} to {former}")
+
+    def _changed(self, state: State, effect: Effect, *, by_run: bool, complaint: str = "") -> Next:
+        """Return the state after an effect on the secret, and whether it may be."""
+        after = state._replace(secret=effect.secret)
+        if effect.promoted is None:
+            return Next(after, effect.text, complaint or effect.complaint)
+        former, main = effect.promoted
+        if state.taken_back >> main & 1:
+            complaint = f"an operator took certificate {main} back, and it is main again"
+        elif state.on_hold:
+            complaint = f"certificate {main} became main on hold"
+        if (
+            state.device is not None
+            and not all(self._trusts(state, profile, main) for profile in (state.device, *state.queue))
+            and self._excused(state, former, main, by_run=by_run)
+        ):
+            after = after._replace(device=None, queue=())
+        return Next(after, effect.text, complaint or effect.complaint)
+
+    def _excused(self, state: State, former: int, main: int, *, by_run: bool) -> bool:
+        """Return whether a device that does not trust the new main yet is not looked at any further."""
+        offline = bool(state.queue) and self._trusts(state, state.queue[-1], main)
+        too_late = by_run and not state.carried >> main & 1 and not self._valid(state, former, state.moment)
+        secret = self._deciding.secrets[state.secret]
+        value = None if secret is None else secret.value(main)
+        new = value is not None and value.role is Role.MAIN and not self._valid(state, former, state.moment)
+        return offline or too_late or new
+
+    def _starts(self, state: State, definition: int) -> Iterator[Next]:
+        """A run observes the pair."""
+        view = (definition, state.moment, state.secret, state.served)
+        decided = self._deciding.decided(view)
+        if decided is None or self._too_many(view):
+            return
+        after = state if self._hold[definition] else state._replace(on_hold=False)
+        name = f"a run with the definition `{self.story.definitions[definition]}`"
+        if self.story.runs == 1 and self._finds_nothing_to_do(after, view):
+            after = self._looked(after, view)._replace(done=self.story.diligent)
+            yield Next(after, f"{name} finds nothing to do")
+        elif self.story.runs == 1 and not state.schedule:
+            after = self._looked(after, view)
+            yield Next(_with(after, Run(view, self._after_looking(view, after))), f"{name} observes the pair")
+        else:
+            yield Next(_with(after, Run(view, "begin")), f"{name} observes the pair")
+
+    def _after_looking(self, view: View, state: State) -> str:
+        """Return what a run does next that has observed; a profile that was sent is not worth a stage of its own."""
+        decided = self._deciding.decided(view)
+        assert decided is not None
+        if decided.step is not None:
+            return "effect"
+        sent = self.story.runs == 1 and decided.trusted == state.sent and self._stages[0] == "push"
+        return "arm" if sent else self._stages[0]
+
+    def _observes(self, state: State, view: View, text: str) -> Next:
+        """A run observes the pair again."""
+        view = (*view[:2], state.secret, view[3])
+        if self._deciding.decided(view) is None:
+            return Next(state, f"{text}; it observes, and is refused")
+        return Next(_with(state, Run(view, self._after_looking(view, state))), f"{text}; it observes")
+
+    def _alone(self, state: State) -> bool:
+        """Return whether nobody else can change the pair before the next moment but one: then observing is no event."""
+        then = min(state.moment + 1, len(self.story.moments) - 1)
+        due = self._deciding.is_due(state.schedule, then)
+        return self.story.runs == 1 and not state.under_way and not due
+
+    def _too_many(self, view: View) -> bool:
+        """Return whether the next effect makes more certificates than the story has."""
+        decided = self._deciding.decided(view)
+        step = None if decided is None else decided.step
+        return isinstance(step, Issue | Install) and step.request.ordinal > self.story.highest
+
+    def _finds_nothing_to_do(self, state: State, view: View) -> bool:
+        deciding = self._deciding
+        decided = deciding.decided(view)
+        return (
+            decided is not None
+            and decided.step is None
+            and deciding.taken_back(view, state.schedule) == state.schedule
+            and decided.trusted == state.sent
+            and deciding.armed(view, state.schedule, state.secret, state.moment) == Armed(schedule=state.schedule)
+        )
+
+    def _looked(self, state: State, view: View) -> State:
+        """Note that a run on hold has looked at the schedule, while no other was under way."""
+        alone = all(self._hold[run.view[0]] for run in state.runs)
+        return state._replace(on_hold=True) if self._hold[view[0]] and alone else state
+
+    def _goes_on(self, state: State, run: Run) -> Iterator[Next]:
+        """A run does what it does next; *state* is without it."""
+        view, deciding = run.view, self._deciding
+        decided = deciding.decided(view)
+        assert decided is not None
+        match run.at:
+            case "begin":
+                left = deciding.taken_back(view, state.schedule)
+                outdated = state.outdated and left != 0
+                after = self._looked(state._replace(schedule=left, outdated=outdated), view)
+                text = "the run leaves the schedule" if left == state.schedule else "the run takes the schedule back"
+                yield Next(_with(after, Run(view, self._after_looking(view, after))), text)
+            case "effect":
+                if self._too_many(view):
+                    return
+                effect = deciding.performed(view, state.secret, state.moment)
+                done = self._changed(state, effect, by_run=True)
+                if effect.refused:
+                    yield done
+                elif self._alone(state):
+                    yield self._observes(done.state, view, done.event)._replace(complaint=done.complaint)
+                else:
+                    yield done._replace(state=_with(done.state, Run(view, "observe")))
+            case "observe":
+                yield self._observes(state, view, "the run goes on")
+            case _:
+                yield from self._distributes(state, run, decided)
+
+    def _distributes(self, state: State, run: Run, decided: Decided) -> Iterator[Next]:
+        """A run whose pair is what it should be pushes the profile and makes the schedule."""
+        view, deciding, trusted = run.view, self._deciding, decided.trusted
+        match run.at:
+            case "push" if trusted == state.sent:
+                yield from self._next_stage(state, Run(view, "saved"), "the profile is the one that was sent")
+            case "push":
+                yield Next(state, "the MDM server is down: the run ends")
+                if len(state.queue) == LONGEST_QUEUE:
+                    return
+                after = state._replace(carried=state.carried | trusted)
+                last = state.queue[-1] if state.queue else state.device
+                if state.device is not None and last != trusted:
+                    after = after._replace(queue=(*state.queue, trusted))
+                yield from self._next_stage(after, run, f"the run pushes the profile with {_told(trusted)}")
+            case "saved":
+                after = state
+                if trusted != state.sent:
+                    after = state._replace(sent=trusted, secret=deciding.noted(state.secret, trusted))
+                yield from self._next_stage(after, run, "what was pushed is noted, in the secret and by the engine")
+            case "arm":
+                armed = deciding.armed(view, state.schedule, state.secret, state.moment)
+                yield from self._armed(state, run, armed, "verify" if armed.paused else "arm")
+            case _:
+                yield from self._armed(state, run, deciding.verified(view, state.schedule, state.secret), "arm")
+
+    def _armed(self, state: State, run: Run, armed: Armed, stage: str) -> Iterator[Next]:
+        outdated = state.outdated and armed.schedule == state.schedule
+        after = state._replace(schedule=armed.schedule, outdated=outdated)
+        text = "the run makes the schedule" if armed.paused else "the run is done with the schedule"
+        if armed.refused:
+            yield Next(after, "the run finds that the pair has changed, takes the schedule back and ends")
+        elif armed.paused:
+            yield Next(_with(after, Run(run.view, stage)), text)
+        else:
+            yield from self._next_stage(after, Run(run.view, stage), text)
+
+    def _next_stage(self, state: State, run: Run, text: str) -> Iterator[Next]:
+        """Take a run to the stage after this one, or to its end."""
+        at = self._stages.index(run.at) + 1
+        if at < len(self._stages):
+            yield Next(_with(state, Run(run.view, self._stages[at])), text)
+            return
+        undisturbed = run.view[1:] == (state.moment, state.secret, state.served) and self.story.runs == 1
+        noisy = undisturbed and self.story.seed is None and not self._finds_nothing_to_do(state, run.view)
+        complaint = "the run has come to its end, and another one at this moment has something to do" if noisy else ""
+        done = self.story.diligent and run.view[1] == state.moment
+        yield Next(state._replace(done=done or state.done), f"{text}; the run has come to its end", complaint)
+
+
+def first_pair(source: Source) -> Secret:
+    """Return the pair that a first run makes: main, and no reserve yet."""
+    wish = DEFINITIONS["auto"]
+    setting = PairRequest(definition=wish, secret=SECRET, owner=OWNER, tags={}).setting
+    secret: Secret | None = None
+    while True:
+        pair = observe(secret)
+        step = next_step(desired(wish, pair, START), pair, setting)
+        if step is None:
+            assert secret is not None
+            if source is Source.ISSUED:
+                return secret
+            value = replace(secret.values[0], facts=replace(secret.values[0].facts, source=source, chain=CHAIN))
+            tags = (
+                (key, text.replace("source=issued generation=1", f"source={source} chain={CHAIN}"))
+                for key, text in secret.tags
+            )
+            return replace(secret, values=(value,), tags=tuple(tags))
+        secret = carried_out(secret, step, observed=pair, now=START)
+
+
+def _with(state: State, run: Run) -> State:
+    return state._replace(runs=tuple(sorted((*state.runs, run))))
+
+
+def _without(runs: tuple[Run, ...], run: Run) -> tuple[Run, ...]:
+    left = list(runs)
+    left.remove(run)
+    return tuple(left)
+
+
+def _told(certificates: int) -> str:
+    return " and ".join(str(ordinal) for ordinal in range(1, certificates.bit_length()) if certificates >> ordinal & 1)

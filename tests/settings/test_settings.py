@@ -1,0 +1,402 @@
+"""The definition as users write it, and what is said of a wrong one."""
+
+from __future__ import annotations
+
+import copy
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from ios_mdm.core.pair.definition import (
+    AfterCurrentExpires,
+    AfterDays,
+    At,
+    IssueMain,
+    IssueReserve,
+    KeyType,
+    NoReserve,
+    PairDefinition,
+    Promotion,
+    When,
+)
+from ios_mdm.errors import DefinitionError
+from ios_mdm.settings import parse_server, parse_stack
+
+SERVER: dict[str, Any] = {"name": "berlin", "address": "mdm.example.com"}
+DISTRIBUTION: dict[str, Any] = {
+    "profile": {"identifier": "com.example.mdm.trust"},
+    "channel": {"nanomdm": {"url": "https://mdm.example.com", "apiKeySecret": "mdm/api-key"}},
+    "devices": ["a", "b"],
+}
+
+
+def server(**changes: Any) -> dict[str, Any]:
+    """Return a server's settings with these keys."""
+    return copy.deepcopy(SERVER) | changes
+
+
+def distribution(**changes: Any) -> dict[str, Any]:
+    """Return a server with a distribution of these keys."""
+    return server(distribution=copy.deepcopy(DISTRIBUTION) | changes)
+
+
+def nanomdm(**changes: Any) -> dict[str, Any]:
+    """Return a server with a NanoMDM channel of these keys."""
+    return distribution(channel={"nanomdm": DISTRIBUTION["channel"]["nanomdm"] | changes})
+
+
+def reserve(**issue: Any) -> dict[str, Any]:
+    """Return a server whose reserve is issued so."""
+    return server(reserve={"issue": issue})
+
+
+def complaint(one: object, **aws: Any) -> str:
+    """Return what is said of a stack with this server."""
+    with pytest.raises(DefinitionError) as caught:
+        parse_stack({"aws": aws, "servers": [one]})
+    return str(caught.value)
+
+
+class TestDefaults:
+    """What a definition means that says little."""
+
+    def test_the_shortest_definition(self) -> None:
+        """Name and address are enough; everything else has the documented default."""
+        stack = parse_stack({"servers": [SERVER]})
+        assert stack.aws.secret_prefix == "ios-mdm"  # noqa: S105 - a name
+        assert (stack.aws.recovery_window_days, stack.aws.tags) == (30, {})
+        (one,) = stack.servers
+        assert (one.protect, one.take_over, one.distribution) == (True, False, None)
+        assert one.definition() == PairDefinition(
+            name="berlin",
+            host="mdm.example.com",
+            main=IssueMain(validity_days=397, key=KeyType.RSA_4096, generation=1),
+            reserve=None,
+            confirm=None,
+            warn_days=30,
+            promotion=Promotion(lead_minutes=1440, hold=False),
+        )
+
+    def test_an_empty_reserve_is_a_silent_one(self) -> None:
+        """A reserve that only holds a confirm neither issues nor deletes."""
+        # R10
+        one = parse_server(server(reserve={"confirm": "AB" * 32}), "berlin").definition()
+        assert (one.reserve, one.confirm) == (None, "AB" * 32)
+
+    def test_every_key_is_camel_case(self) -> None:
+        """A full definition is taken in camelCase."""
+        issue = {
+            "when": "now",
+            "beforeDays": 50,
+            "apply": {"afterDays": 20},
+            "validityDays": 300,
+            "key": "ec-p256",
+            "generation": 4,
+        }
+        one = parse_server(
+            server(
+                address="mdm.example.com:8443",
+                takeOver=True,
+                protect=False,
+                main={"issue": {"validityDays": 400, "key": "rsa-2048", "generation": 2}},
+                reserve={"issue": issue},
+                warnDays=20,
+                promotion={"leadMinutes": 0, "hold": True},
+            ),
+            "berlin",
+        )
+        assert (one.take_over, one.protect) == (True, False)
+        assert one.definition() == PairDefinition(
+            name="berlin",
+            host="mdm.example.com",
+            main=IssueMain(validity_days=400, key=KeyType.RSA_2048, generation=2),
+            reserve=IssueReserve(
+                when=When.NOW,
+                before_days=50,
+                apply=AfterDays(days=20),
+                validity_days=300,
+                key=KeyType.EC_P256,
+                generation=4,
+            ),
+            warn_days=20,
+            promotion=Promotion(lead_minutes=0, hold=True),
+        )
+
+    def test_none(self) -> None:
+        """`none: true` is a reserve that is not wanted."""
+        # R10
+        assert parse_server(server(reserve={"none": True}), "berlin").definition().reserve == NoReserve()
+
+    def test_apply_moments(self) -> None:
+        """Each of the three apply moments is told apart."""
+        # R6 R7
+        moments = [
+            ({"afterCurrentExpires": True}, AfterCurrentExpires()),
+            ({"afterDays": 7}, AfterDays(days=7)),
+            ({"at": "2041-03-01T00:00:00Z"}, At(moment=datetime(2041, 3, 1, tzinfo=UTC))),
+        ]
+        for written, meant in moments:
+            wanted = parse_server(reserve(apply=written), "berlin").definition().reserve
+            assert isinstance(wanted, IssueReserve)
+            assert wanted.apply == meant
+
+    @pytest.mark.parametrize(
+        ("address", "host"),
+        [
+            ("bücher.example", "xn--bcher-kva.example"),
+            ("MDM.Example.COM", "mdm.example.com"),
+            ("mdm.example.com:443", "mdm.example.com"),
+            ("bücher.example:0443", "xn--bcher-kva.example"),
+        ],
+    )
+    def test_an_address_becomes_an_a_label(self, address: str, host: str) -> None:
+        """Names in other scripts and capitals become what is in a certificate."""
+        assert parse_server(server(address=address), "berlin").definition().host == host
+
+
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "unknown key": (server(adress="x"), "ios-mdm:servers[0].adress is not a known key"),
+    "unknown key inside": (reserve(whenever="now"), "servers[0].reserve.issue.whenever is not a known key"),
+    "snake case": (server(take_over=True), "servers[0].take_over is not a known key"),
+    "missing name": ({"address": "mdm.example.com"}, "servers[0].name is missing"),
+    "missing address": ({"name": "berlin"}, "servers[0].address is missing"),
+    "missing profile": (
+        server(distribution={k: v for k, v in DISTRIBUTION.items() if k != "profile"}),
+        "servers[0].distribution.profile is missing",
+    ),
+    "wrong type": (server(protect="yes"), "servers[0].protect should be a valid boolean"),
+    "a number for a text": (server(name=7), "servers[0].name should be a valid string"),
+    "a text for a block": (server(main="issue"), "servers[0].main should be"),
+    "a text for a number": (server(warnDays="30"), "servers[0].warnDays should be a valid integer"),
+    "a fraction of a day": (server(warnDays=1.5), "servers[0].warnDays should be a valid integer"),
+    "yes for a number": (server(warnDays=True), "servers[0].warnDays should be a valid integer"),
+    "no day": (server(warnDays=0), "servers[0].warnDays should be greater than or equal to 1"),
+    "negative days": (reserve(beforeDays=-1), "servers[0].reserve.issue.beforeDays should be greater than or equal"),
+    "no day to apply": (reserve(apply={"afterDays": 0}), "reserve.issue.apply.afterDays should be greater"),
+    "too long": (server(main={"issue": {"validityDays": 825}}), "main.issue.validityDays should be less than or equal"),
+    "unknown key type": (server(main={"issue": {"key": "rsa-1024"}}), "servers[0].main.issue.key should be"),
+    "bad server name": (server(name="Berlin!"), "servers[0].name"),
+    "bad DNS name": (server(address="mdm_1.example.com"), "servers[0].address"),
+    "empty DNS name": (server(address=""), "servers[0].address"),
+    "empty label": (server(address="mdm..example.com"), "servers[0].address"),
+    "trailing dot": (server(address="mdm.example.com."), "without the trailing dot"),
+    "wildcard": (server(address="*.example.com"), "servers[0].address"),
+    "scheme": (server(address="https://mdm.example.com"), "servers[0].address is a host name with an optional port"),
+    "path": (server(address="mdm.example.com/mdm"), "servers[0].address is a host name with an optional port"),
+    "bad port": (server(address="mdm.example.com:70000"), "servers[0].address has the port '70000'"),
+    "IP address": (server(address="10.0.0.5"), "servers[0].address must be a DNS name, not the IP address 10.0.0.5"),
+    "IP address and port": (server(address="10.0.0.5:443"), "must be a DNS name, not the IP address 10.0.0.5"),
+    "two apply moments": (
+        reserve(apply={"afterDays": 1, "afterCurrentExpires": True}),
+        "servers[0].reserve.issue.apply takes exactly one",
+    ),
+    "no apply moment": (reserve(apply={}), "servers[0].reserve.issue.apply takes exactly one"),
+    "a moment without its zone": (reserve(apply={"at": "2041-03-01T00:00:00"}), "reserve.issue.apply.at"),
+    "issue and none": (server(reserve={"issue": {}, "none": True}), "servers[0].reserve has both issue and none"),
+    "none: false": (server(reserve={"none": False}), "servers[0].reserve.none"),
+    "bad confirm": (server(reserve={"confirm": "yes"}), "servers[0].reserve.confirm"),
+    "empty devices": (distribution(devices=[]), "servers[0].distribution.devices is empty"),
+    "duplicate devices": (distribution(devices=["a", "b", "a"]), "distribution.devices has a more than once"),
+    "bad device": (distribution(devices=["a b"]), "servers[0].distribution.devices[0]"),
+    "no kind of devices": (distribution(devices={}), "distribution.devices takes exactly one of file and ledger"),
+    "devices of no ledger": (distribution(devices={"ledger": True}), "names no ledger"),
+    "bad ledger": (distribution(ledger="/tmp/x"), "servers[0].distribution.ledger"),  # noqa: S108 - never opened
+    "channel in the clear": (nanomdm(url="http://mdm.example.com"), "channel.nanomdm.url must be https"),
+    "password in a URL": (nanomdm(url="https://u:p@mdm.example.com"), "nanomdm.url must not carry a user"),
+    "an API key": (nanomdm(apiKeySecret="5f" * 20), "nanomdm.apiKeySecret must be the name or ARN"),
+    "a token": (nanomdm(apiKeySecret="Ab3+" * 12), "nanomdm.apiKeySecret must be the name or ARN"),
+    "bad identifier": (distribution(profile={"identifier": "trust"}), "distribution.profile.identifier"),
+}
+
+
+@pytest.mark.parametrize(("wrong", "said"), WRONG.values(), ids=list(WRONG))
+def test_one_clear_error_names_the_path(wrong: dict[str, Any], said: str) -> None:
+    """A wrong setting is one line that names the server and the path, without words of pydantic's."""
+    # R30
+    message = complaint(wrong)
+    assert said in message
+    assert message.startswith("ios-mdm:servers[0]")
+    assert len(message.splitlines()) == 1
+    assert "pydantic" not in message
+    assert "Value error" not in message
+
+
+@pytest.mark.parametrize(
+    ("aws", "said"),
+    [
+        ({"secretPrefix": "a b"}, "ios-mdm:aws.secretPrefix"),
+        ({"secretPrefix": "/x"}, "ios-mdm:aws.secretPrefix"),
+        ({"recoveryWindowDays": 6}, "ios-mdm:aws.recoveryWindowDays should be greater than or equal to 7"),
+        ({"tags": {"aws:x": "y"}}, "ios-mdm:aws.tags has the key 'aws:x'"),
+        ({"tags": {"ios-mdm:owner": "y"}}, "ios-mdm:aws.tags has the key 'ios-mdm:owner'"),
+        ({"tags": {"team": "a,b"}}, "ios-mdm:aws.tags has a value for 'team'"),
+        ({"tags": {f"k{n}": "" for n in range(21)}}, "ios-mdm:aws.tags has more than 20 tags"),
+        ({"regoin": "eu-west-1"}, "ios-mdm:aws.regoin is not a known key"),
+    ],
+)
+def test_wrong_settings_of_aws(aws: dict[str, Any], said: str) -> None:
+    """What AWS would refuse is refused before anything is written."""
+    assert complaint(SERVER, **aws).startswith(said)
+
+
+def test_all_errors_are_told_at_once() -> None:
+    """Several mistakes are several lines."""
+    lines = complaint(server(adress="x", warnDays=0, protect=1)).splitlines()
+    assert len(lines) == 3
+
+
+@pytest.mark.parametrize("servers", [[], None, "berlin", {}])
+def test_no_servers(servers: object) -> None:
+    """A stack has at least one server, as a list."""
+    with pytest.raises(DefinitionError, match=r"^ios-mdm:servers (is empty|should)"):
+        parse_stack({"servers": servers})
+
+
+def test_names_are_unique() -> None:
+    """Two servers of one name would share a secret."""
+    with pytest.raises(DefinitionError, match="the name 'berlin' is used twice"):
+        parse_stack({"servers": [SERVER, server(address="other.example.com")]})
+
+
+def test_profile_identifiers_are_unique() -> None:
+    """Two profiles of one identifier would replace each other on the devices."""
+    with pytest.raises(DefinitionError, match=r"'com\.example\.mdm\.trust' is used twice"):
+        parse_stack({"servers": [distribution(), distribution() | {"name": "paris"}]})
+
+
+@pytest.mark.parametrize("kind", ["", "RSA ", "EC ", "ENCRYPTED "])
+def test_a_private_key_is_refused_and_not_shown(kind: str) -> None:
+    """A key in the configuration is an error that does not repeat it."""
+    # R29
+    body = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg"
+    key = f"-----BEGIN {kind}PRIVATE KEY-----\n{body}\n-----END {kind}PRIVATE KEY-----\n"
+    for wrong in (nanomdm(apiKeySecret=key), server(main={"issue": {"key": key}}), server(extra=key)):
+        message = complaint(wrong)
+        assert "holds a private key" in message
+        assert body not in message
+
+
+@pytest.mark.parametrize("secret", ["5f" * 20, "Ab3+" * 12, "pass word", "hunter2!"])
+def test_a_secret_value_is_never_repeated(secret: str) -> None:
+    """What stands where a secret's name belongs is not shown in the error."""
+    # R29
+    message = complaint(nanomdm(apiKeySecret=secret))
+    assert "create-secret" in message
+    assert secret not in message
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mdm/api-key",
+        "arn:aws:secretsmanager:eu-west-1:123456789012:secret:mdm/api-key-AbCdEf",
+        "production-emea-berlin-mdm/nanomdm/api-key",
+    ],
+)
+def test_names_and_arns_of_secrets_are_taken(name: str) -> None:
+    """Usual names of secrets do not look like secret values."""
+    parse_server(nanomdm(apiKeySecret=name), "berlin")
+
+
+class TestFromTheDefinitionAlone:
+    """What is wrong whatever the pair is by now."""
+
+    def test_a_rotation_must_not_fill_the_secrets_tags(self) -> None:
+        """Each former main keeps a tag until it expires: with 397 days of validity, twenty days is the least."""  # R7
+        definition = {"name": "berlin", "address": "mdm.example.com"}
+        for days, accepted in ((19, False), (20, True)):
+            reserve = {"issue": {"when": "now", "apply": {"afterDays": days}}}
+            if accepted:
+                parse_server({**definition, "reserve": reserve}, "berlin")
+                continue
+            with pytest.raises(DefinitionError, match="20 is the least"):
+                parse_server({**definition, "reserve": reserve}, "berlin")
+
+    def test_a_reserve_must_live_long_enough(self) -> None:
+        """At its apply moment a reserve has beforeDays + warnDays of life left, to the day."""
+        # R7
+        issue = {"when": "now", "apply": {"afterDays": 307}}
+        parse_server(reserve(**issue), "berlin")
+        message = complaint(reserve(**issue | {"apply": {"afterDays": 308}}))
+        assert "only 89 days of life left" in message
+        assert "apply.afterDays: 307 is the most" in message
+
+    def test_now_goes_with_after_days(self) -> None:
+        """A reserve that is issued with main and applied at main's end would end with it."""
+        # R7
+        assert "days of life left when it is applied" in complaint(reserve(when="now"))
+
+    def test_a_period_beyond_main_is_refused(self) -> None:
+        """A period in days that ends after main expires is an error that names the most."""
+        # R7
+        assert "afterDays is 61, after main expires: 60 is the most (R7)" in complaint(reserve(apply={"afterDays": 61}))
+
+    def test_a_reserve_is_valid_no_longer_than_main(self) -> None:
+        """More days than main's are an error that names the most."""
+        # R8
+        assert "398, more than main's 397" in complaint(reserve(validityDays=398))
+
+    def test_a_silent_definition_is_held_against_the_rule_too(self) -> None:
+        """A main so short that an automatic reserve cannot live long enough is refused; without a reserve it is not."""
+        short = {"issue": {"validityDays": 100}}
+        assert "days of life left" in complaint(server(main=short))
+        parse_server(server(main=short, reserve={"none": True}), "berlin")
+
+
+class TestSwitch:
+    """Where to look, and by whom the switch is made."""
+
+    @pytest.mark.parametrize(
+        "endpoint", ["10.0.0.5:443", "10.0.0.5", "[2001:db8::5]:8443", "edge-1.example.com", "edge-1.example.com:8443"]
+    )
+    def test_endpoints_are_hosts_with_an_optional_port(self, endpoint: str) -> None:
+        """Addresses and names, of IPv4 and IPv6."""  # R17
+        assert parse_server(server(endpoints=[endpoint]), "berlin").looked_at == (endpoint,)
+
+    def test_without_endpoints_the_address_is_looked_at(self) -> None:
+        """An empty list says that nobody can look."""  # R17
+        assert parse_server(server(address="mdm.example.com:8443"), "berlin").looked_at == ("mdm.example.com:8443",)
+        assert parse_server(server(endpoints=[]), "berlin").looked_at == ()
+
+    @pytest.mark.parametrize(
+        "endpoint",
+        ["", "https://10.0.0.5", "10.0.0.5/x", "user@10.0.0.5", "host:0", "host:99999", "host:x", "a b", "::1"],
+    )
+    def test_what_is_no_endpoint_is_refused(self, endpoint: str) -> None:
+        """One clear error that shows what an endpoint looks like."""
+        said = complaint(server(endpoints=[endpoint]))
+        assert "endpoints[0]" in said
+        assert "such as 10.0.0.5:443" in said
+
+    def test_arns_are_taken(self) -> None:
+        """Roles, policies, queues and topics, of other partitions too."""  # R11
+        given = {
+            "roleArn": "arn:aws:iam::111122223333:role/teams/mdm",
+            "deadLetterArn": "arn:aws-us-gov:sqs:us-gov-west-1:111122223333:dead-letters",
+            "alarmArn": "arn:aws:sns:eu-west-1:111122223333:alarms",
+        }
+        promotion = parse_server(server(promotion=given), "berlin").promotion
+        assert promotion.model_dump(by_alias=True, exclude_unset=True) == given
+        bounded = {"permissionsBoundaryArn": "arn:aws:iam::aws:policy/PowerUserAccess"}
+        assert parse_server(server(promotion=bounded), "berlin").promotion.permissions_boundary_arn is not None
+
+    @pytest.mark.parametrize(
+        ("promotion", "said"),
+        [
+            ({"roleArn": "ios-mdm"}, "promotion.roleArn must be the ARN of a role, such as arn:aws:iam::"),
+            ({"deadLetterArn": "arn:aws:sqs:eu-west-1:111122223333:d.fifo"}, "the ARN of a standard SQS queue"),
+            ({"alarmArn": "arn:aws:lambda:eu-west-1:111122223333:function:f"}, "the ARN of an SNS topic or a standard"),
+            ({"permissionsBoundaryArn": "arn:aws:iam::111122223333:role/r"}, "the ARN of a policy"),
+            (
+                {
+                    "roleArn": "arn:aws:iam::111122223333:role/r",
+                    "permissionsBoundaryArn": "arn:aws:iam::111122223333:policy/p",
+                },
+                "promotion has permissionsBoundaryArn beside roleArn",
+            ),
+        ],
+    )
+    def test_wrong_arns_are_refused(self, promotion: dict[str, Any], said: str) -> None:
+        """Each with what is needed and an example."""
+        assert said in complaint(server(promotion=promotion))

@@ -1,0 +1,1 @@
+"""What tests share: certificates, servers, and AWS in memory."""

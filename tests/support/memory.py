@@ -1,0 +1,182 @@
+"""Secrets Manager in memory, with AWS's semantics: what fast tests of the lifecycle play on."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from ios_mdm.adapters.aws import scheduled_for_deletion
+from ios_mdm.adapters.clock import SystemClock
+from ios_mdm.adapters.secrets_manager import check_tags, label_moved
+from ios_mdm.core.pair.model import Label, SecretDescription
+from ios_mdm.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from ios_mdm.ports import Clock
+
+__all__ = ["MemorySecretStore"]
+
+_MAX_LABELS = 20
+
+
+@dataclass(slots=True)
+class _Version:
+    value: str = field(repr=False)
+    labels: set[str] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class _Secret:
+    arn: str
+    tags: dict[str, str]
+    kms_key: str | None
+    versions: dict[str, _Version] = field(default_factory=dict)
+    deleted_at: datetime | None = None
+
+    def holder(self, label: str) -> str | None:
+        return next((version_id for version_id, version in self.versions.items() if label in version.labels), None)
+
+    def attach(self, label: str, version_id: str | None) -> None:
+        """Put *label* on this version alone; AWSPREVIOUS follows AWSCURRENT to where that came from."""
+        holder = self.holder(label)
+        if holder is not None:
+            self.versions[holder].labels.discard(label)
+        if version_id is not None:
+            self.versions[version_id].labels.add(label)
+        if label == Label.MAIN and holder is not None and version_id != holder:
+            self.attach(Label.FORMER, holder)
+
+
+@dataclass(slots=True, kw_only=True)
+class MemorySecretStore:
+    """A ``SecretStore`` without AWS.
+
+    Args:
+        clock: what ``time`` shows and deletions are dated with.
+        fail: called before and after every write with the operation's name and ``before`` or ``after``; what it
+            raises is what a crash between two effects looks like. Before: nothing has happened yet.
+        calls: the writes that took place, in order: operation, secret, version ids, labels, tag keys; no values.
+    """
+
+    clock: Clock = field(default_factory=SystemClock)
+    fail: Callable[[str, Literal["before", "after"]], None] | None = None
+    calls: list[tuple[str, ...]] = field(default_factory=list)
+    _secrets: dict[str, _Secret] = field(default_factory=dict, repr=False)
+
+    def describe(self, name: str) -> SecretDescription | None:
+        """Return what is public of the secret *name*, or None."""
+        secret = self._secrets.get(name)
+        if secret is None:
+            return None
+        return SecretDescription(
+            arn=secret.arn,
+            tags=dict(secret.tags),
+            labels={key: frozenset(version.labels) for key, version in secret.versions.items() if version.labels},
+            deleted_at=secret.deleted_at,
+            kms_key=secret.kms_key,
+        )
+
+    def create(self, name: str, *, tags: Mapping[str, str], description: str, kms_key: str | None) -> None:
+        """Create the secret without a value. One that exists already is left alone."""
+        del description  # nothing shows it
+        check_tags(name, tags)
+        if (existing := self._secrets.get(name)) is not None and existing.deleted_at is not None:
+            raise scheduled_for_deletion("CreateSecret", name)
+        with self._write("create", name):
+            if existing is None:
+                arn = f"arn:aws:secretsmanager:eu-west-1:123456789012:secret:{name}-Mem0ry"
+                self._secrets[name] = _Secret(arn=arn, tags=dict(tags), kms_key=kms_key)
+
+    def restore(self, name: str) -> None:
+        """Take the secret out of its recovery window."""
+        secret = self._get("RestoreSecret", name, deleted=True)
+        with self._write("restore", name):
+            secret.deleted_at = None
+
+    def read(self, name: str, version_id: str) -> str | None:
+        """Return the value of one version by its id, or None."""
+        if name not in self._secrets:
+            return None
+        version = self._get("GetSecretValue", name).versions.get(version_id)
+        return None if version is None else version.value
+
+    def put(self, name: str, version_id: str, value: str) -> None:
+        """Add a version with the label STAGED, and AWSCURRENT on the first one. An existing version is left alone."""
+        secret = self._get("PutSecretValue", name)
+        if version_id in secret.versions:
+            return
+        with self._write("put", name, version_id):
+            secret.versions[version_id] = _Version(value)
+            secret.attach(Label.STAGED, version_id)
+            if len(secret.versions) == 1:
+                secret.attach(Label.MAIN, version_id)
+
+    def move_label(self, name: str, label: str, *, to: str | None, current: str | None) -> None:
+        """Put *label* on version *to* (None: on none), if it is on *current* (None: on none)."""
+        if label == Label.MAIN and to is None:
+            raise StoreError(f'AWSCURRENT of secret "{name}" can be moved, not removed. Report this as a bug.')
+        if to == current:
+            return
+        secret = self._get("UpdateSecretVersionStage", name)
+        with self._write("move_label", name, label, to or "", current or ""):
+            if (holder := secret.holder(label)) not in (current, to):
+                raise label_moved(name, label, to=to, current=current, holder=holder)
+            if to is not None and to not in secret.versions:
+                raise StoreError(f'Secret "{name}" has no version {to}. Run again to observe anew.')
+            if len({label for version in secret.versions.values() for label in version.labels} | {label}) > _MAX_LABELS:
+                raise StoreError(f'Secret "{name}" has {_MAX_LABELS} labels, as many as AWS takes. Remove one.')
+            secret.attach(label, to)
+
+    def tag(self, name: str, tags: Mapping[str, str]) -> None:
+        """Set these tags and leave the others."""
+        secret = self._get("TagResource", name)
+        check_tags(name, tags, existing=secret.tags)
+        with self._write("tag", name, *sorted(tags)):
+            secret.tags.update(tags)
+
+    def untag(self, name: str, keys: Iterable[str]) -> None:
+        """Remove the tags of these keys."""
+        secret = self._get("UntagResource", name)
+        gone = sorted(set(keys))
+        with self._write("untag", name, *gone):
+            for key in gone:
+                secret.tags.pop(key, None)
+
+    def delete(self, name: str, *, recovery_window_days: int) -> None:
+        """Schedule the secret's deletion. One that is gone or scheduled already is left alone."""
+        with self._write("delete", name, str(recovery_window_days)):
+            secret = self._secrets.get(name)
+            if secret is not None and secret.deleted_at is None:
+                secret.deleted_at = self.clock.now()
+
+    def version_ids(self, name: str) -> Sequence[str]:
+        """Return the ids of all versions, those without a label included, sorted."""
+        return sorted(self._get("ListSecretVersionIds", name, deleted=True).versions)
+
+    def time(self) -> datetime:
+        """Return the clock's time."""
+        return self.clock.now()
+
+    def _get(self, operation: str, name: str, *, deleted: bool = False) -> _Secret:
+        """Return the secret; AWS takes few calls on one that is scheduled for deletion."""
+        secret = self._secrets.get(name)
+        if secret is None:
+            raise StoreError(
+                f'{operation} on secret "{name}" failed: there is no such secret. Run again to observe anew.'
+            )
+        if secret.deleted_at is not None and not deleted:
+            raise scheduled_for_deletion(operation, name)
+        return secret
+
+    @contextmanager
+    def _write(self, operation: str, *arguments: str) -> Iterator[None]:
+        if self.fail is not None:
+            self.fail(operation, "before")
+        yield
+        self.calls.append((operation, *arguments))
+        if self.fail is not None:
+            self.fail(operation, "after")

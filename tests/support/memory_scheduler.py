@@ -1,0 +1,107 @@
+"""Schedules, roles and queues in memory, with AWS's semantics: what fast tests of the switch play on."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ios_mdm.core.pair.schedule import Schedule
+
+__all__ = ["MemoryPrerequisites", "MemoryScheduler"]
+
+_ACCOUNT = "123456789012"
+
+
+@dataclass(slots=True, kw_only=True)
+class MemoryScheduler:
+    """A ``Scheduler`` without AWS.
+
+    Args:
+        fail: as in :class:`tests.support.memory.MemorySecretStore`.
+        calls: the writes that took place, in order: operation and name.
+        schedules: by name.
+    """
+
+    fail: Callable[[str, Literal["before", "after"]], None] | None = None
+    calls: list[tuple[str, ...]] = field(default_factory=list)
+    schedules: dict[str, Schedule] = field(default_factory=dict)
+
+    def get(self, name: str) -> Schedule | None:
+        """Return the schedule, None where there is none."""
+        return self.schedules.get(name)
+
+    def put(self, schedule: Schedule) -> None:
+        """Create the schedule, or replace the one of its name."""
+        with _write(self.fail, self.calls, "put_schedule", schedule.name):
+            self.schedules[schedule.name] = schedule
+
+    def delete(self, name: str) -> None:
+        """Delete the schedule. One that is gone is left alone."""
+        with _write(self.fail, self.calls, "delete_schedule", name):
+            self.schedules.pop(name, None)
+
+
+@dataclass(slots=True, kw_only=True)
+class MemoryPrerequisites:
+    """``Prerequisites`` without AWS.
+
+    Args:
+        fail: as in :class:`MemoryScheduler`.
+        calls: as in :class:`MemoryScheduler`.
+        roles: trust, policy and boundary by name.
+        queues: names.
+    """
+
+    fail: Callable[[str, Literal["before", "after"]], None] | None = None
+    calls: list[tuple[str, ...]] = field(default_factory=list)
+    roles: dict[str, tuple[str, str, str | None]] = field(default_factory=dict)
+    queues: set[str] = field(default_factory=set)
+
+    def ensure_role(self, name: str, *, trust: str, policy: str, boundary: str | None) -> str:
+        """Create the role, or bring it to these documents; return its ARN."""
+        found = self.roles.get(name)
+        if found is None or _meant(*found) != _meant(trust, policy, boundary):
+            with _write(self.fail, self.calls, "ensure_role", name):
+                self.roles[name] = (trust, policy, boundary)
+        return f"arn:aws:iam::{_ACCOUNT}:role/{name}"
+
+    def delete_role(self, name: str) -> None:
+        """Delete the role. One that is gone is left alone."""
+        with _write(self.fail, self.calls, "delete_role", name):
+            self.roles.pop(name, None)
+
+    def ensure_queue(self, name: str) -> str:
+        """Create the queue, or find it; return its ARN."""
+        if name not in self.queues:
+            with _write(self.fail, self.calls, "ensure_queue", name):
+                self.queues.add(name)
+        return f"arn:aws:sqs:eu-west-1:{_ACCOUNT}:{name}"
+
+    def delete_queue(self, name: str) -> None:
+        """Delete the queue. One that is gone is left alone."""
+        with _write(self.fail, self.calls, "delete_queue", name):
+            self.queues.discard(name)
+
+
+def _meant(trust: str, policy: str, boundary: str | None) -> tuple[object, object, str | None]:
+    return json.loads(trust), json.loads(policy), boundary
+
+
+@contextmanager
+def _write(
+    fail: Callable[[str, Literal["before", "after"]], None] | None,
+    calls: list[tuple[str, ...]],
+    operation: str,
+    name: str,
+) -> Iterator[None]:
+    if fail is not None:
+        fail(operation, "before")
+    yield
+    calls.append((operation, name))
+    if fail is not None:
+        fail(operation, "after")
