@@ -52,7 +52,10 @@ def test_the_core_does_no_input_or_output(path: Path) -> None:
     assert {name.partition(".")[0] for name in imported(path)} & outside == set()
 
 
-MIDDLE = [ROOT / f"provider/ios_mdm/{name}.py" for name in ("effects", "pairs", "ports", "service", "switching")]
+MIDDLE = [
+    ROOT / f"provider/ios_mdm/{name}.py"
+    for name in ("app/pair/effects", "app/pair/values", "ports", "app/pair/service", "app/switching")
+]
 
 
 @pytest.mark.parametrize("path", [*files("provider/ios_mdm/core"), *MIDDLE])

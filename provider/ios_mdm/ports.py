@@ -9,8 +9,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from ios_mdm.core.pair.model import SecretDescription, Served
+    from ios_mdm.core.pair.observed import Served
     from ios_mdm.core.pair.schedule import Schedule
+    from ios_mdm.core.pair.secret import SecretDescription
 
 __all__ = [
     "Clock",

@@ -9,7 +9,7 @@ from ios_mdm.adapters.clock import FixedClock
 from ios_mdm.app.pair.service import PairRequest, PairResult, PairService
 from ios_mdm.core.pair.definition import AfterDays, IssueMain, IssueReserve, KeyType, PairDefinition, When
 from ios_mdm.core.pair.layout import version_id
-from ios_mdm.core.pair.model import Label
+from ios_mdm.core.pair.secret import Label
 
 if TYPE_CHECKING:
     from tests.adapters.conftest import Backend

@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from ios_mdm.adapters import aws
-from ios_mdm.core.pair.schedule import role_policy, role_trust
+from ios_mdm.core.pair.schedule_role import role_policy, role_trust
 from ios_mdm.errors import StoreError
 from tests.support.memory_scheduler import MemoryPrerequisites
 from tools.services import ministack

@@ -19,17 +19,10 @@ from botocore.exceptions import ClientError
 from ios_mdm.adapters import aws
 from ios_mdm.adapters.scheduler import ROLE_SECONDS, EventBridgeScheduler
 from ios_mdm.adapters.secrets_manager import SecretsManager
-from ios_mdm.core.pair.model import Label
-from ios_mdm.core.pair.schedule import (
-    Alarm,
-    Kind,
-    Promote,
-    Schedule,
-    alarm_schedule,
-    promotion_schedule,
-    role_policy,
-    role_trust,
-)
+from ios_mdm.core.pair.schedule import Kind, Schedule, alarm_schedule, promotion_schedule
+from ios_mdm.core.pair.schedule_role import role_policy, role_trust
+from ios_mdm.core.pair.secret import Label
+from ios_mdm.core.pair.switch import Alarm, Promote
 from ios_mdm.errors import StoreError
 from tests.support.memory_scheduler import MemoryPrerequisites, MemoryScheduler
 from tools.services import ministack

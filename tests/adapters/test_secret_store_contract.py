@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ios_mdm.core.pair.model import Label, SecretDescription
+from ios_mdm.core.pair.secret import Label, SecretDescription
 from ios_mdm.errors import StoreError
 from tests.support.memory import MemorySecretStore
 

@@ -13,7 +13,7 @@ import pytest
 
 from ios_mdm.adapters.tls_probe import TlsProbe
 from ios_mdm.core.pair.definition import KeyType
-from ios_mdm.core.x509.certificates import credential_to_json
+from ios_mdm.core.x509.credential import credential_to_json
 from ios_mdm.core.x509.issuing import issue
 from tests.support.tls_server import serving
 

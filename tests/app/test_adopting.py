@@ -10,7 +10,7 @@ import pytest
 
 from ios_mdm.app.bundles import BundleReader
 from ios_mdm.app.offers import Offers
-from ios_mdm.core.pair.model import Role
+from ios_mdm.core.pair.observed import Role
 from ios_mdm.core.profile import trust_profile
 from ios_mdm.errors import IosMdmError
 from ios_mdm.settings import parse_server
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from ios_mdm.app.pair.service import PairRequest
-    from ios_mdm.core.pair.model import Credential, ObservedPair
+    from ios_mdm.core.pair.observed import ObservedPair
+    from ios_mdm.core.x509.values import Credential
     from tests.support.certificates import PrivateKey, SelfSigned
 
 SERVER: dict[str, Any] = {

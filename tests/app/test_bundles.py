@@ -10,8 +10,8 @@ import pytest
 
 from ios_mdm.app.bundles import BundleReader, Circumstances
 from ios_mdm.core.bundle import BundleError
-from ios_mdm.core.pair.model import Role
-from ios_mdm.core.x509.certificates import credential_from_json, credential_to_json
+from ios_mdm.core.pair.observed import Role
+from ios_mdm.core.x509.credential import credential_from_json, credential_to_json
 from ios_mdm.errors import DefinitionError
 from ios_mdm.settings import InstallReserveSettings
 from tests.engine.test_custom import DAY, HOST, PASSWORD, START, Leaf, authority

@@ -18,9 +18,11 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ios_mdm.app.bundles import BundleReader, Circumstances, Read
 from ios_mdm.core.pair.definition import AfterDays, InstallMain, InstallReserve
+from ios_mdm.core.pair.facts import Source
 from ios_mdm.core.pair.layout import facts_tag, version_id
-from ios_mdm.core.pair.model import Label, Role, Source
-from ios_mdm.core.x509.certificates import fingerprint
+from ios_mdm.core.pair.observed import Role
+from ios_mdm.core.pair.secret import Label
+from ios_mdm.core.x509.digests import fingerprint
 from ios_mdm.errors import DefinitionError
 from ios_mdm.settings import InstallMainSettings
 from tests.app.test_pair_crashes import Crash, CrashError, values

@@ -19,8 +19,8 @@ import pytest
 
 from ios_mdm.app.consumer import FILES, Consumer, ConsumerError
 from ios_mdm.core.pair.definition import KeyType
-from ios_mdm.core.pair.model import Label
-from ios_mdm.core.x509.certificates import credential_to_json
+from ios_mdm.core.pair.secret import Label
+from ios_mdm.core.x509.credential import credential_to_json
 from ios_mdm.core.x509.issuing import issue
 from ios_mdm.errors import StoreError
 from tools.toolchain import ROOT
@@ -28,7 +28,7 @@ from tools.toolchain import ROOT
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ios_mdm.core.pair.model import Credential
+    from ios_mdm.core.x509.values import Credential
 
 NOW = datetime(2040, 1, 1, tzinfo=UTC)
 

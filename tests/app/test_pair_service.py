@@ -14,15 +14,15 @@ from ios_mdm.app.pair.service import PairRequest, PairResult, PairService, PairV
 from ios_mdm.core.pair.decision import Phase
 from ios_mdm.core.pair.definition import AfterDays, IssueMain, IssueReserve, KeyType, NoReserve, PairDefinition, When
 from ios_mdm.core.pair.layout import PROMOTED_TAG, facts_tag, version_id
-from ios_mdm.core.pair.model import Label
 from ios_mdm.core.pair.moments import expires
+from ios_mdm.core.pair.secret import Label
 from ios_mdm.errors import DefinitionError, IosMdmError, OwnershipError, StoreError
 from tests.support.memory import MemorySecretStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ios_mdm.core.pair.model import CertificateFacts
+    from ios_mdm.core.pair.facts import CertificateFacts
 
 START = datetime(2040, 1, 1, tzinfo=UTC)
 SECRET = "ios-mdm/berlin"  # noqa: S105 - a name

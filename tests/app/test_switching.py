@@ -12,8 +12,8 @@ import pytest
 from ios_mdm.app.pair.service import PairService
 from ios_mdm.app.switching import SwitchRequest, SwitchService
 from ios_mdm.core.pair.definition import AfterDays, NoReserve, Promotion
-from ios_mdm.core.pair.model import Label
 from ios_mdm.core.pair.schedule import Kind, names, stem
+from ios_mdm.core.pair.secret import Label
 from ios_mdm.errors import LabelMovedError, StoreError
 from tests.app.test_pair_service import NOW, OWNER, SECRET, World, definition
 from tests.support.memory_scheduler import MemoryPrerequisites, MemoryScheduler

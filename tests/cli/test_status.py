@@ -13,7 +13,7 @@ from ios_mdm.adapters.scheduler import EventBridgeScheduler
 from ios_mdm.adapters.secrets_manager import SecretsManager
 from ios_mdm.core.pair.layout import version_id
 from ios_mdm.core.pair.schedule import Kind, names
-from ios_mdm.core.x509.certificates import credential_from_json
+from ios_mdm.core.x509.credential import credential_from_json
 from ios_mdm.errors import StoreError
 from tests.cli.conftest import DEVICES, Pair, run
 from tests.support.tls_server import serving

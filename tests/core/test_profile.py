@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 from ios_mdm.core.pair.definition import KeyType
 from ios_mdm.core.profile import install_profile_command, profile_digest, trust_profile
-from ios_mdm.core.x509.certificates import CertificateError, chain
 from ios_mdm.core.x509.issuing import issue
+from ios_mdm.core.x509.pem import CertificateError, chain
 from ios_mdm.errors import DefinitionError
 from tests.support.apple_schema import command_violations, profile_violations
 

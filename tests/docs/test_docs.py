@@ -14,11 +14,11 @@ import yaml
 from jsonschema import Draft202012Validator
 from moto.iam.policy_validation import IAMPolicyDocumentValidator, IAMTrustPolicyDocumentValidator
 
-from ios_mdm.core.pair import schedule
+from ios_mdm.core.pair import schedule, schedule_role
 from ios_mdm.core.pair.decision import Phase
 from ios_mdm.core.pair.definition import KeyType
 from ios_mdm.core.pair.layout import ADDRESS_TAG, HIGHEST_TAG, MAIN_GENERATION_TAG, OWNER_TAG
-from ios_mdm.core.pair.model import Label
+from ios_mdm.core.pair.secret import Label
 from ios_mdm.settings import StackSettings, parse_stack
 from tools import schema
 
@@ -242,8 +242,8 @@ def test_the_role_of_the_schedules_is_as_shown() -> None:
     name, secret = "berlin", "arn:aws:secretsmanager:eu-west-1:111122223333:secret:ios-mdm/berlin-AbCdEf"
     queue = f"arn:aws:sqs:eu-west-1:111122223333:{schedule.stem(name, f'ios-mdm/{name}')}-dead-letters"
     topic = "arn:aws:sns:eu-west-1:111122223333:alarms"
-    assert policy("schedule-trust") == json.loads(schedule.role_trust(secret))
-    assert policy("schedule") == json.loads(schedule.role_policy(secret, dead_letter=queue, alarm=topic))
+    assert policy("schedule-trust") == json.loads(schedule_role.role_trust(secret))
+    assert policy("schedule") == json.loads(schedule_role.role_policy(secret, dead_letter=queue, alarm=topic))
 
 
 def test_a_consumer_reads_main_alone() -> None:

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509 import load_der_x509_certificate
 
-from ios_mdm.core.x509.certificates import fingerprint
+from ios_mdm.core.x509.digests import fingerprint
 from tools.toolchain import ROOT
 
 if TYPE_CHECKING:

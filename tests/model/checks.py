@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ios_mdm.core.pair.model import Label, Role, Source
+from ios_mdm.core.pair.facts import Source
 from ios_mdm.core.pair.moments import valid_at
+from ios_mdm.core.pair.observed import Role
+from ios_mdm.core.pair.secret import Label
 
 if TYPE_CHECKING:
     from collections.abc import Callable

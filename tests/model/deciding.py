@@ -10,9 +10,11 @@ from ios_mdm.app.pair.service import PairRequest, PairService
 from ios_mdm.app.switching import SwitchRequest, SwitchService
 from ios_mdm.core.pair.layout import SENT_TAG, sent_value
 from ios_mdm.core.pair.lifecycle import desired
-from ios_mdm.core.pair.model import Label, Role, Served
-from ios_mdm.core.pair.schedule import Kind, Switch, names, switch
+from ios_mdm.core.pair.observed import Role, Served
+from ios_mdm.core.pair.schedule import Kind, names
+from ios_mdm.core.pair.secret import Label
 from ios_mdm.core.pair.steps import Tag, described, next_step
+from ios_mdm.core.pair.switch import Switch, switch
 from ios_mdm.errors import DefinitionError, LabelMovedError, StoreError
 from tests.app.test_pair_service import HandClock
 from tests.model.checks import complaint, promoted
@@ -26,8 +28,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ios_mdm.core.pair.decision import Desired
-    from ios_mdm.core.pair.model import ObservedPair, SecretDescription
+    from ios_mdm.core.pair.observed import ObservedPair
     from ios_mdm.core.pair.schedule import Schedule
+    from ios_mdm.core.pair.secret import SecretDescription
     from ios_mdm.core.pair.steps import Step
     from tests.model.pair import Secret
     from tests.model.story import Story

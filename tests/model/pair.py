@@ -22,7 +22,8 @@ from ios_mdm.core.pair.layout import (
     version_id,
 )
 from ios_mdm.core.pair.lifecycle import foreseen
-from ios_mdm.core.pair.model import Label, Role, SecretDescription
+from ios_mdm.core.pair.observed import Role
+from ios_mdm.core.pair.secret import Label, SecretDescription
 from ios_mdm.core.pair.steps import Create, Install, Issue, MoveLabel, RecordFacts, Restore, Tag, Untag
 from ios_mdm.errors import DefinitionError, LabelMovedError
 
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from ios_mdm.core.pair.decision import Request
-    from ios_mdm.core.pair.model import CertificateFacts, ObservedPair
+    from ios_mdm.core.pair.facts import CertificateFacts
+    from ios_mdm.core.pair.observed import ObservedPair
     from ios_mdm.core.pair.steps import Step
 
 __all__ = [

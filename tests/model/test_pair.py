@@ -10,7 +10,7 @@ import pytest
 
 from ios_mdm.core.pair.layout import REPLACED_TAG, version_id
 from ios_mdm.core.pair.lifecycle import desired
-from ios_mdm.core.pair.model import Label
+from ios_mdm.core.pair.secret import Label
 from ios_mdm.core.pair.steps import next_step
 from ios_mdm.errors import LabelMovedError
 from tests.app.test_pair_crashes import STORIES
@@ -19,7 +19,7 @@ from tests.model.pair import SECRET, Secret, carried_out, fingerprint, moved, ob
 
 if TYPE_CHECKING:
     from ios_mdm.core.pair.definition import PairDefinition
-    from ios_mdm.core.pair.model import ObservedPair
+    from ios_mdm.core.pair.observed import ObservedPair
     from tests.app.test_pair_crashes import Story
 
 

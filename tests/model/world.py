@@ -32,9 +32,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ios_mdm.app.pair.service import PairRequest
+from ios_mdm.core.pair.facts import Source
 from ios_mdm.core.pair.lifecycle import desired
-from ios_mdm.core.pair.model import Label, Role, Source
 from ios_mdm.core.pair.moments import valid_at
+from ios_mdm.core.pair.observed import Role
+from ios_mdm.core.pair.secret import Label
 from ios_mdm.core.pair.steps import Install, Issue, next_step
 from tests.model.deciding import OWNER, Armed, Deciding, mask
 from tests.model.pair import CHAIN, SECRET, carried_out, observe

@@ -10,7 +10,7 @@ import pytest
 from pulumi.dynamic.dynamic import serialize_provider
 
 from ios_mdm.adapters.secrets_manager import SecretsManager
-from ios_mdm.core.pair.model import Label
+from ios_mdm.core.pair.secret import Label
 from ios_mdm.errors import IosMdmError
 from ios_mdm.resources.certificate_pair import CertificatePair, CertificatePairProvider
 from ios_mdm.resources.profile_distribution import ProfileDistribution, ProfileDistributionProvider

@@ -20,12 +20,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from ios_mdm.app.bundles import BundleReader
 from ios_mdm.app.pair.service import PairService
+from ios_mdm.core.pair.facts import Source
 from ios_mdm.core.pair.layout import version_id
-from ios_mdm.core.pair.model import Label, Source
 from ios_mdm.core.pair.moments import expires, valid_at
+from ios_mdm.core.pair.secret import Label
 from ios_mdm.core.pair.situation import waiting_reserve
-from ios_mdm.core.x509.certificates import chain as certificates_in
-from ios_mdm.core.x509.certificates import credential_from_json, root_digest
+from ios_mdm.core.x509.credential import credential_from_json
+from ios_mdm.core.x509.digests import root_digest
+from ios_mdm.core.x509.pem import chain as certificates_in
 from ios_mdm.errors import DefinitionError, LabelMovedError
 from ios_mdm.resources import looking
 from ios_mdm.resources.certificate_pair import CertificatePairProvider
@@ -39,7 +41,8 @@ from tests.support.memory_scheduler import MemoryScheduler
 if TYPE_CHECKING:
     from cryptography import x509
 
-    from ios_mdm.core.pair.model import CertificateFacts, ObservedPair
+    from ios_mdm.core.pair.facts import CertificateFacts
+    from ios_mdm.core.pair.observed import ObservedPair
     from tests.app.test_pair_crashes import Edge
     from tests.support.certificates import Made
 

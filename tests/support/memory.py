@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from ios_mdm.adapters.aws import scheduled_for_deletion
 from ios_mdm.adapters.clock import SystemClock
 from ios_mdm.adapters.secrets_manager import check_tags, label_moved
-from ios_mdm.core.pair.model import Label, SecretDescription
+from ios_mdm.core.pair.secret import Label, SecretDescription
 from ios_mdm.errors import StoreError
 
 if TYPE_CHECKING:

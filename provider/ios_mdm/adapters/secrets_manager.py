@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ios_mdm.adapters import aws
-from ios_mdm.core.pair.model import Label, SecretDescription
+from ios_mdm.core.pair.secret import Label, SecretDescription
 from ios_mdm.errors import LabelMovedError, StoreError
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from ios_mdm.core.pair.model import Served
+from ios_mdm.core.pair.observed import Served
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,9 +14,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from ios_mdm.core.bundle import MOST_BYTES, BundleError, read_bundle
 from ios_mdm.core.pair.definition import Offered
-from ios_mdm.core.pair.model import Credential
 from ios_mdm.core.rules import Context, judged
-from ios_mdm.core.x509.certificates import chain_digest, fingerprint, root_digest, unfit
+from ios_mdm.core.x509.credential import unfit
+from ios_mdm.core.x509.digests import chain_digest, fingerprint, root_digest
+from ios_mdm.core.x509.values import Credential
 from ios_mdm.errors import DefinitionError, IosMdmError
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ios_mdm.core.bundle import Bundle
-    from ios_mdm.core.pair.model import Role
+    from ios_mdm.core.pair.observed import Role
     from ios_mdm.core.rules import Report
     from ios_mdm.core.x509.chain import Candidate
     from ios_mdm.settings import InstallMainSettings, InstallReserveSettings

@@ -18,14 +18,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from ios_mdm.core.pair.model import Label
-from ios_mdm.core.x509.certificates import credential_from_json, details
+from ios_mdm.core.pair.secret import Label
+from ios_mdm.core.x509.credential import credential_from_json
+from ios_mdm.core.x509.details import details
 from ios_mdm.errors import IosMdmError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ios_mdm.core.pair.model import CertificateDetails, Credential
+    from ios_mdm.core.x509.values import CertificateDetails, Credential
 
 __all__ = ["FILES", "Consumer", "ConsumerError", "LabelledValues", "Round"]
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from ios_mdm.app.bundles import Circumstances, problem
 from ios_mdm.core.pair.decision import InstallRequest, Severity
 from ios_mdm.core.pair.definition import AfterDays, At
-from ios_mdm.core.pair.model import Role, Source
+from ios_mdm.core.pair.facts import Source
 from ios_mdm.core.pair.moments import expires
+from ios_mdm.core.pair.observed import Role
 from ios_mdm.errors import DefinitionError, IosMdmError
 from ios_mdm.resources.wire import offered_block, roots_of
 
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
     from ios_mdm.app.bundles import BundleReader, Read
     from ios_mdm.app.pair.service import PairView
     from ios_mdm.core.pair.definition import ApplyMoment
-    from ios_mdm.core.pair.model import CertificateFacts, Credential
+    from ios_mdm.core.pair.facts import CertificateFacts
     from ios_mdm.core.rules import Violation
+    from ios_mdm.core.x509.values import Credential
     from ios_mdm.resources.wire import Wire
     from ios_mdm.settings import ServerSettings
 

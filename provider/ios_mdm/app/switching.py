@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ios_mdm.core.pair.layout import observed_pair
-from ios_mdm.core.pair.model import Label
-from ios_mdm.core.pair.schedule import Kind, alarm_schedule, names, promotion_schedule, role_policy, role_trust, stem
+from ios_mdm.core.pair.schedule import Kind, alarm_schedule, names, promotion_schedule, stem
+from ios_mdm.core.pair.schedule_role import role_policy, role_trust
+from ios_mdm.core.pair.secret import Label
 from ios_mdm.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ios_mdm.core.pair.schedule import Promote, Schedule, Switch
+    from ios_mdm.core.pair.schedule import Schedule
+    from ios_mdm.core.pair.switch import Promote, Switch
     from ios_mdm.ports import Clock, Prerequisites, Scheduler, SecretStore
 
 __all__ = ["Armed", "SwitchRequest", "SwitchService"]

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from ios_mdm.core.pair.model import CertificateDetails
     from ios_mdm.core.rules import Check, Report
+    from ios_mdm.core.x509.values import CertificateDetails
 
 __all__ = ["show"]
 

@@ -83,7 +83,7 @@ def _definition(server: ServerSettings, base: Path, start: datetime) -> PairDefi
     from ios_mdm.app.bundles import BundleReader  # noqa: PLC0415 - cryptography only where needed
     from ios_mdm.app.offers import Offers  # noqa: PLC0415 - the same
     from ios_mdm.core.pair.lifecycle import foreseen  # noqa: PLC0415 - the same
-    from ios_mdm.core.pair.model import Role  # noqa: PLC0415 - the same
+    from ios_mdm.core.pair.observed import Role  # noqa: PLC0415 - the same
 
     reader = BundleReader(base=base, environ=os.environ)
     issued = None if server.main.install is not None else foreseen(_first(server), start)
@@ -97,7 +97,7 @@ def _definition(server: ServerSettings, base: Path, start: datetime) -> PairDefi
 
 def _first(server: ServerSettings) -> IssueRequest:
     from ios_mdm.core.pair.decision import IssueRequest  # noqa: PLC0415 - only for custom certificates
-    from ios_mdm.core.pair.model import Role  # noqa: PLC0415 - the same
+    from ios_mdm.core.pair.observed import Role  # noqa: PLC0415 - the same
 
     issue = server.main.issue
     return IssueRequest(

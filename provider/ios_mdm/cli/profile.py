@@ -65,7 +65,7 @@ def _profile(definition: Path, name: str, chains: list[str]) -> bytes:
 
 def _pem(option: str, file: Path) -> str:
     """Read a chain of certificates; no error quotes what is in the file, which may be a private key (R29)."""
-    from ios_mdm.core.x509.certificates import CertificateError, chain  # noqa: PLC0415 - --help needs none of these
+    from ios_mdm.core.x509.pem import CertificateError, chain  # noqa: PLC0415 - --help needs none of these
 
     try:
         pem = file.read_text(encoding="ascii")

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
-    from ios_mdm.core.pair.model import CertificateDetails
     from ios_mdm.core.rules import Context, Report
+    from ios_mdm.core.x509.values import CertificateDetails
 
 __all__ = ["validate"]
 
@@ -112,7 +112,7 @@ def _context(
     apply_at: datetime | None,
     now: datetime,
 ) -> Context:
-    from ios_mdm.core.pair.model import Role  # noqa: PLC0415 - the same
+    from ios_mdm.core.pair.observed import Role  # noqa: PLC0415 - the same
     from ios_mdm.core.rules import Context  # noqa: PLC0415 - the same
     from ios_mdm.core.rules.reading import is_issued  # noqa: PLC0415 - the same
     from ios_mdm.core.x509.chain import ordered  # noqa: PLC0415 - --help needs none of these
@@ -147,7 +147,7 @@ def _host(address: str) -> str:
 def _result(file: Path, password_file: Path | None, context: Context) -> Result:
     from ios_mdm.core.bundle import MOST_BYTES, BundleError, read_bundle  # noqa: PLC0415 - --help needs none of these
     from ios_mdm.core.rules import judged, unread  # noqa: PLC0415 - the same
-    from ios_mdm.core.x509.certificates import details  # noqa: PLC0415 - the same
+    from ios_mdm.core.x509.details import details  # noqa: PLC0415 - the same
 
     data = _read("BUNDLE", file, MOST_BYTES + 1)
     password = None if password_file is None else _password(password_file)

@@ -14,7 +14,8 @@ from uuid import UUID, uuid5
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from ios_mdm.core.x509.certificates import CertificateError, chain, fingerprint
+from ios_mdm.core.x509.digests import fingerprint
+from ios_mdm.core.x509.pem import CertificateError, chain
 from ios_mdm.core.x509.signatures import is_self_signed
 from ios_mdm.errors import DefinitionError
 

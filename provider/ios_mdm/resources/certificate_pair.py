@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pulumi.dynamic import CheckFailure
 
     from ios_mdm.app.pair.service import PairResult, PairView
-    from ios_mdm.core.pair.model import ObservedPair
+    from ios_mdm.core.pair.observed import ObservedPair
     from ios_mdm.resources.wire import Wire
 
 __all__ = ["CertificatePair", "CertificatePairProvider"]

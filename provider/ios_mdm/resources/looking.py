@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from ios_mdm.core.pair.model import Role, Source
+from ios_mdm.core.pair.facts import Source
+from ios_mdm.core.pair.observed import Role
 from ios_mdm.resources.engine import progress
 from ios_mdm.resources.wire import offered_of, with_roots
 from ios_mdm.settings import AwsSettings, parse_server
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     from ios_mdm.app.bundles import BundleReader
     from ios_mdm.app.offers import Offers
     from ios_mdm.app.pair.service import PairRequest, PairService, PairView
-    from ios_mdm.core.pair.model import CertificateFacts, Credential, ObservedPair
+    from ios_mdm.core.pair.facts import CertificateFacts
+    from ios_mdm.core.pair.observed import ObservedPair
+    from ios_mdm.core.x509.values import Credential
     from ios_mdm.resources.wire import Wire
 
 __all__ = ["looked", "request_of", "service_of", "with_known_roots"]

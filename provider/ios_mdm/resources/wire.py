@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, cast
 from pulumi.output import Unknown
 
 from ios_mdm.core.pair.definition import Offered
-from ios_mdm.core.pair.model import Role
-from ios_mdm.core.pair.schedule import Alarm, Promote, Switch
+from ios_mdm.core.pair.observed import Role
+from ios_mdm.core.pair.switch import Alarm, Promote, Switch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

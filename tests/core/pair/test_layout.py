@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ios_mdm.core.pair.definition import KeyType
+from ios_mdm.core.pair.facts import CertificateFacts, Source
 from ios_mdm.core.pair.layout import (
     ADDRESS_TAG,
     HIGHEST_TAG,
@@ -27,14 +28,15 @@ from ios_mdm.core.pair.layout import (
     observed_pair,
     version_id,
 )
-from ios_mdm.core.pair.model import CertificateFacts, Label, Role, SecretDescription, Source
-from ios_mdm.core.x509.certificates import credential_from_json, credential_to_json
+from ios_mdm.core.pair.observed import Role
+from ios_mdm.core.pair.secret import Label, SecretDescription
+from ios_mdm.core.x509.credential import credential_from_json, credential_to_json
 from ios_mdm.core.x509.issuing import issue
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ios_mdm.core.pair.model import ObservedPair
+    from ios_mdm.core.pair.observed import ObservedPair
 
 SECRET = "ios-mdm/berlin"  # noqa: S105 - a name
 FACTS = CertificateFacts(

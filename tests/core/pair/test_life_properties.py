@@ -24,11 +24,13 @@ from ios_mdm.core.pair.definition import (
     Promotion,
     When,
 )
+from ios_mdm.core.pair.facts import CertificateFacts, Source
 from ios_mdm.core.pair.layout import HIGHEST_TAG, MAIN_GENERATION_TAG, facts_tag, facts_value, version_id
 from ios_mdm.core.pair.lifecycle import desired
-from ios_mdm.core.pair.model import CertificateFacts, Label, Role, Source
 from ios_mdm.core.pair.moments import BACKDATED, expires, valid_at
+from ios_mdm.core.pair.observed import Role
 from ios_mdm.core.pair.schedule import Kind, names
+from ios_mdm.core.pair.secret import Label
 from ios_mdm.core.pair.steps import next_step
 from ios_mdm.errors import DefinitionError, LabelMovedError
 from tests.app.test_pair_crashes import Crash, CrashError
@@ -41,7 +43,7 @@ from tests.support.memory_scheduler import MemoryPrerequisites, MemoryScheduler
 
 if TYPE_CHECKING:
     from ios_mdm.app.pair.service import PairResult
-    from ios_mdm.core.pair.model import ObservedPair, StoredVersion
+    from ios_mdm.core.pair.observed import ObservedPair, StoredVersion
     from tests.app.test_pair_crashes import Edge
 
 START = datetime(2040, 1, 1, tzinfo=UTC)

@@ -25,10 +25,12 @@ from ios_mdm.core.pair.definition import (
     Promotion,
     When,
 )
+from ios_mdm.core.pair.facts import CertificateFacts, Source
 from ios_mdm.core.pair.layout import version_id
 from ios_mdm.core.pair.lifecycle import desired
-from ios_mdm.core.pair.model import CertificateFacts, Label, ObservedPair, Role, Served, Source, StoredVersion
 from ios_mdm.core.pair.moments import apply_moment, expires, issued_at, valid_at
+from ios_mdm.core.pair.observed import ObservedPair, Role, Served, StoredVersion
+from ios_mdm.core.pair.secret import Label
 from ios_mdm.errors import DefinitionError
 from ios_mdm.resources.wire import desired_block
 from tests.app.test_pair_service import HandClock

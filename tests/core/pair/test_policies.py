@@ -22,8 +22,10 @@ from ios_mdm.core.pair.definition import (
     Offered,
     When,
 )
+from ios_mdm.core.pair.facts import Source
 from ios_mdm.core.pair.lifecycle import desired
-from ios_mdm.core.pair.model import Label, Role, Served, Source
+from ios_mdm.core.pair.observed import Role, Served
+from ios_mdm.core.pair.secret import Label
 from ios_mdm.core.pair.situation import Situation
 from ios_mdm.errors import DefinitionError
 from tests.core.pair.test_lifecycle import (
@@ -44,7 +46,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ios_mdm.core.pair.definition import PairDefinition
-    from ios_mdm.core.pair.model import CertificateFacts, ObservedPair, StoredVersion
+    from ios_mdm.core.pair.facts import CertificateFacts
+    from ios_mdm.core.pair.observed import ObservedPair, StoredVersion
     from ios_mdm.core.pair.policies import Policy
 
 CHAINS = (policies.REFUSALS, policies.DISMISSALS, policies.PROMOTIONS, policies.ISSUES, policies.WARNINGS)

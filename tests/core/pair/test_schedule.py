@@ -10,29 +10,20 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ios_mdm.core.pair.definition import AfterDays, IssueReserve, NoReserve
+from ios_mdm.core.pair.facts import Source
 from ios_mdm.core.pair.lifecycle import desired
-from ios_mdm.core.pair.model import Label, Role, Source
-from ios_mdm.core.pair.schedule import (
-    Alarm,
-    Kind,
-    Promote,
-    Switch,
-    alarm_schedule,
-    names,
-    plans,
-    promotion_schedule,
-    role_policy,
-    role_trust,
-    stem,
-    switch,
-)
+from ios_mdm.core.pair.observed import Role
+from ios_mdm.core.pair.schedule import Kind, alarm_schedule, names, plans, promotion_schedule, stem
+from ios_mdm.core.pair.schedule_role import role_policy, role_trust
+from ios_mdm.core.pair.secret import Label
+from ios_mdm.core.pair.switch import Alarm, Promote, Switch, switch
 from tests.core.pair.test_lifecycle import DAY, END, LEAD, START, definition, facts, main, pair, reserve, version
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from ios_mdm.core.pair.definition import PairDefinition
-    from ios_mdm.core.pair.model import ObservedPair
+    from ios_mdm.core.pair.observed import ObservedPair
 
 ARN = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:ios-mdm/berlin-AbCdEf"
 QUEUE = "arn:aws:sqs:eu-west-1:111122223333:dead"

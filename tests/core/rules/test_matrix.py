@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ios_mdm.core.bundle import Bundle
-from ios_mdm.core.pair.model import Role
+from ios_mdm.core.pair.observed import Role
 from ios_mdm.core.rules import Context, judged
 from tests.support.certificates import (
     ANY,

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from ios_mdm.core.bundle import Bundle, BundleError, read_bundle
 from ios_mdm.core.pair.definition import KeyType
-from ios_mdm.core.pair.model import Role
+from ios_mdm.core.pair.observed import Role
 from ios_mdm.core.rules import RULES, Context, Outcome, judged, unread
 from ios_mdm.core.rules.reading import certificates_in, is_issued
-from ios_mdm.core.x509.certificates import chain as chain_of
 from ios_mdm.core.x509.issuing import issue
+from ios_mdm.core.x509.pem import chain as chain_of
 from tests.support.certificates import ANY, HOST, ISSUING, LEAF, NOW, ROOT, Chain, SelfSigned, Spec, pem, private_pem
 
 if TYPE_CHECKING:

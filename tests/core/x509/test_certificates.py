@@ -24,20 +24,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ios_mdm.core.pair.definition import KeyType
-from ios_mdm.core.pair.model import CertificateDetails, CertificateFacts, Credential, Source
-from ios_mdm.core.x509.certificates import (
-    CertificateError,
-    chain,
-    chain_digest,
-    credential_from_json,
-    credential_to_json,
-    details,
-    facts,
-    is_issued_here,
-    root_digest,
-)
-from ios_mdm.core.x509.issuing import issue
+from ios_mdm.core.pair.facts import CertificateFacts, Source
+from ios_mdm.core.x509.credential import credential_from_json, credential_to_json
+from ios_mdm.core.x509.details import details, facts
+from ios_mdm.core.x509.digests import chain_digest, root_digest
+from ios_mdm.core.x509.issuing import is_issued_here, issue
+from ios_mdm.core.x509.pem import CertificateError, chain
 from ios_mdm.core.x509.signatures import is_self_signed
+from ios_mdm.core.x509.values import CertificateDetails, Credential
 from ios_mdm.errors import IosMdmError, StoreError
 
 HOST = "mdm.example.com"

@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives import hashes
 
 from ios_mdm.core.bundle import Bundle, BundleError
 from ios_mdm.core.rules import Context, judged
-from ios_mdm.core.x509.certificates import fingerprint
 from ios_mdm.core.x509.chain import candidates, ordered
+from ios_mdm.core.x509.digests import fingerprint
 from ios_mdm.core.x509.links import Link, Pool
 from ios_mdm.core.x509.names import covers, named
 from tests.support.certificates import HOST, ISSUING, LEAF, NOW, ROOT, Chain, SelfSigned, key

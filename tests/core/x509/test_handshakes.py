@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from ios_mdm.core.pair.model import Credential
+    from ios_mdm.core.x509.values import Credential
 
 HOST = "mdm.example.com"
 ELSEWHERE = "bank.example.org"

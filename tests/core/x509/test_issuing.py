@@ -19,16 +19,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ios_mdm.core.pair.definition import LONGEST_VALIDITY_DAYS, KeyType
-from ios_mdm.core.pair.model import Source
+from ios_mdm.core.pair.facts import Source
 from ios_mdm.core.pair.moments import longest_validity_days
-from ios_mdm.core.x509.certificates import facts
+from ios_mdm.core.x509.details import facts
 from ios_mdm.core.x509.issuing import issue, validity
 from ios_mdm.errors import DefinitionError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ios_mdm.core.pair.model import Credential
+    from ios_mdm.core.x509.values import Credential
 
 HOST = "mdm.example.com"
 NOW = datetime(2041, 3, 1, 12, 30, 15, tzinfo=UTC)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ios_mdm.app.pair.values import PublicCertificate
 from ios_mdm.core.pair.decision import InstallRequest
+from ios_mdm.core.pair.facts import Source
 from ios_mdm.core.pair.layout import (
     HIGHEST_TAG,
     MAIN_GENERATION_TAG,
@@ -18,7 +19,8 @@ from ios_mdm.core.pair.layout import (
     moment_value,
     version_id,
 )
-from ios_mdm.core.pair.model import Label, Role, Source
+from ios_mdm.core.pair.observed import Role
+from ios_mdm.core.pair.secret import Label
 from ios_mdm.core.pair.steps import Create, Install, Issue, MoveLabel, RecordFacts, Restore, Tag, Untag
 from ios_mdm.errors import DefinitionError, StoreError
 
@@ -27,8 +29,10 @@ if TYPE_CHECKING:
 
     from ios_mdm.app.pair.values import PairRequest
     from ios_mdm.core.pair.decision import Request
-    from ios_mdm.core.pair.model import CertificateFacts, Credential, ObservedPair, StoredVersion
+    from ios_mdm.core.pair.facts import CertificateFacts
+    from ios_mdm.core.pair.observed import ObservedPair, StoredVersion
     from ios_mdm.core.pair.steps import Step
+    from ios_mdm.core.x509.values import Credential
     from ios_mdm.ports import Clock, SecretStore
 
 __all__ = ["Effects"]
@@ -78,7 +82,7 @@ class Effects:
                 store.untag(secret, step.keys)
 
     def _issue(self, request: PairRequest, observed: ObservedPair | None, step: Issue) -> None:
-        from ios_mdm.core.x509.certificates import credential_to_json  # noqa: PLC0415 - cryptography only where needed
+        from ios_mdm.core.x509.credential import credential_to_json  # noqa: PLC0415 - cryptography only where needed
         from ios_mdm.core.x509.issuing import issue  # noqa: PLC0415 - the same
 
         wanted = step.request
@@ -98,7 +102,7 @@ class Effects:
         self._store.put(request.secret, version, credential_to_json(credential))
 
     def _install(self, request: PairRequest, observed: ObservedPair | None, step: Install) -> None:
-        from ios_mdm.core.x509.certificates import credential_to_json  # noqa: PLC0415 - cryptography only where needed
+        from ios_mdm.core.x509.credential import credential_to_json  # noqa: PLC0415 - cryptography only where needed
 
         wanted = step.request
         version = version_id(request.secret, wanted.ordinal)
@@ -123,7 +127,7 @@ class Effects:
         return True
 
     def _record(self, request: PairRequest, observed: ObservedPair | None, step: RecordFacts) -> None:
-        from ios_mdm.core.x509.certificates import facts  # noqa: PLC0415 - cryptography only where needed
+        from ios_mdm.core.x509.details import facts  # noqa: PLC0415 - cryptography only where needed
 
         credential = self._credential(request.secret, step.version_id)
         found = facts(credential, ordinal=step.ordinal, source=_source(credential, step), generation=step.generation)
@@ -157,7 +161,7 @@ class Effects:
 
     def verify(self, secret: str, version: StoredVersion) -> PublicCertificate:
         """Derive the facts from the version itself and stop where the tag tells something else."""
-        from ios_mdm.core.x509.certificates import details, facts  # noqa: PLC0415 - cryptography only where needed
+        from ios_mdm.core.x509.details import details, facts  # noqa: PLC0415 - cryptography only where needed
 
         assert version.facts is not None  # noqa: S101 - a step moves labels to recorded versions only
         known = version.facts
@@ -175,9 +179,7 @@ class Effects:
         )
 
     def _credential(self, secret: str, version: str) -> Credential:
-        from ios_mdm.core.x509.certificates import (  # noqa: PLC0415 - cryptography only where needed
-            credential_from_json,
-        )
+        from ios_mdm.core.x509.credential import credential_from_json  # noqa: PLC0415 - cryptography only where needed
 
         value = self._store.read(secret, version)
         if value is None:
@@ -193,7 +195,7 @@ def _waits(observed: ObservedPair | None, found: CertificateFacts) -> bool:
 
 def _source(credential: Credential, step: RecordFacts) -> Source:
     """Return where a certificate comes from; where the record of it is lost, its own shape tells."""
-    from ios_mdm.core.x509.certificates import is_issued_here  # noqa: PLC0415 - cryptography only where needed
+    from ios_mdm.core.x509.issuing import is_issued_here  # noqa: PLC0415 - cryptography only where needed
 
     if step.request is not None:
         return Source.INSTALLED if isinstance(step.request, InstallRequest) else Source.ISSUED
@@ -202,7 +204,9 @@ def _source(credential: Credential, step: RecordFacts) -> Source:
 
 def _fulfils(credential: Credential, host: str, wanted: Request) -> bool:
     """Tell whether a certificate that an interrupted run stored is the one that is wanted now."""
-    from ios_mdm.core.x509.certificates import chain, chain_digest, details  # noqa: PLC0415 - cryptography where needed
+    from ios_mdm.core.x509.details import details  # noqa: PLC0415 - cryptography where needed
+    from ios_mdm.core.x509.digests import chain_digest  # noqa: PLC0415 - cryptography where needed
+    from ios_mdm.core.x509.pem import chain  # noqa: PLC0415 - cryptography where needed
 
     if isinstance(wanted, InstallRequest):
         stored = chain_digest((*chain(credential.certificate), *chain(credential.root)))

@@ -12,8 +12,9 @@ from ios_mdm.app.pair.effects import Effects
 from ios_mdm.app.pair.values import PairRequest, PairResult, PairView, PublicCertificate
 from ios_mdm.core.pair.layout import HIGHEST_TAG, OWNER_TAG, observed_pair
 from ios_mdm.core.pair.lifecycle import desired
-from ios_mdm.core.pair.schedule import Kind, names, plans, switch
+from ios_mdm.core.pair.schedule import Kind, names, plans
 from ios_mdm.core.pair.steps import next_step
+from ios_mdm.core.pair.switch import switch
 from ios_mdm.errors import DefinitionError, LabelMovedError, OwnershipError, StoreError
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ios_mdm.core.pair.decision import Desired
-    from ios_mdm.core.pair.model import ObservedPair, Served
+    from ios_mdm.core.pair.observed import ObservedPair, Served
     from ios_mdm.core.pair.steps import Step
     from ios_mdm.ports import Clock, Probe, Scheduler, SecretStore
 

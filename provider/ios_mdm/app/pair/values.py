@@ -15,9 +15,11 @@ if TYPE_CHECKING:
 
     from ios_mdm.core.pair.decision import Desired
     from ios_mdm.core.pair.definition import PairDefinition
-    from ios_mdm.core.pair.model import CertificateDetails, CertificateFacts, Credential, ObservedPair, Role
-    from ios_mdm.core.pair.schedule import Switch
+    from ios_mdm.core.pair.facts import CertificateFacts
+    from ios_mdm.core.pair.observed import ObservedPair, Role
     from ios_mdm.core.pair.steps import Step
+    from ios_mdm.core.pair.switch import Switch
+    from ios_mdm.core.x509.values import CertificateDetails, Credential
 
 __all__ = ["PairRequest", "PairResult", "PairView", "PublicCertificate"]
 

@@ -13,11 +13,13 @@ from ios_mdm.app.status.coverage import Distribution, distribution
 from ios_mdm.app.status.scheduled import is_scheduled
 from ios_mdm.core.pair.decision import Notice, Phase, Severity
 from ios_mdm.core.pair.definition import IssueReserve, Offered
+from ios_mdm.core.pair.facts import Source
 from ios_mdm.core.pair.lifecycle import desired
-from ios_mdm.core.pair.model import Label, ObservedPair, Source
 from ios_mdm.core.pair.moments import expires
-from ios_mdm.core.pair.schedule import Kind, names, switch
+from ios_mdm.core.pair.schedule import Kind, names
+from ios_mdm.core.pair.secret import Label
 from ios_mdm.core.pair.steps import Issue, MoveLabel, Restore, Setting, described, next_step
+from ios_mdm.core.pair.switch import switch
 from ios_mdm.errors import DefinitionError, IosMdmError, StoreError
 
 if TYPE_CHECKING:
@@ -26,8 +28,10 @@ if TYPE_CHECKING:
 
     from ios_mdm.core.pair.decision import Desired
     from ios_mdm.core.pair.definition import PairDefinition
-    from ios_mdm.core.pair.model import CertificateDetails, CertificateFacts, StoredVersion
+    from ios_mdm.core.pair.facts import CertificateFacts
+    from ios_mdm.core.pair.observed import ObservedPair, StoredVersion
     from ios_mdm.core.pair.steps import Step
+    from ios_mdm.core.x509.values import CertificateDetails
     from ios_mdm.ports import Clock, Probe, Scheduler, SecretStore
     from ios_mdm.settings import AwsSettings, ServerSettings
 
@@ -217,10 +221,8 @@ class _Public:
 
     def certificate(self, version: StoredVersion | None, now: datetime) -> Certificate | None:
         """Return what R14 shows of a version; what the tags tell where it may not be read."""
-        from ios_mdm.core.x509.certificates import (  # noqa: PLC0415 - cryptography only where needed
-            details,
-            is_issued_here,
-        )
+        from ios_mdm.core.x509.details import details  # noqa: PLC0415 - cryptography only where needed
+        from ios_mdm.core.x509.issuing import is_issued_here  # noqa: PLC0415 - cryptography only where needed
 
         if version is None or version.ordinal is None:
             return None
@@ -243,9 +245,7 @@ class _Public:
         )
 
     def _read(self, version: StoredVersion) -> str | None:
-        from ios_mdm.core.x509.certificates import (  # noqa: PLC0415 - cryptography only where needed
-            credential_from_json,
-        )
+        from ios_mdm.core.x509.credential import credential_from_json  # noqa: PLC0415 - cryptography only where needed
 
         try:
             value = self._store.read(self._secret, version.version_id)

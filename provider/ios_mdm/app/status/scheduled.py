@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from ios_mdm.core.pair.schedule import Promote
+    from ios_mdm.core.pair.switch import Promote
     from ios_mdm.ports import Scheduler
 
 __all__ = ["is_scheduled"]

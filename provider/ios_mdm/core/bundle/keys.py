@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
 from ios_mdm.core.bundle import der
+from ios_mdm.core.bundle.contents import SealedKey
 from ios_mdm.core.bundle.library import attempt
-from ios_mdm.core.bundle.model import SealedKey, unreadable
+from ios_mdm.core.bundle.model import unreadable
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes

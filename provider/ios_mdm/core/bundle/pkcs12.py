@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ios_mdm.core.bundle import der, kdf
+from ios_mdm.core.bundle.contents import Contents, SealedKey
 from ios_mdm.core.bundle.kdf import Password
 from ios_mdm.core.bundle.keys import encrypted_key
-from ios_mdm.core.bundle.model import Contents, SealedKey, unreadable
+from ios_mdm.core.bundle.model import unreadable
 from ios_mdm.core.bundle.pbe import HASHES, read_encryption, read_pbkdf2, rounds, unseal, wrong_password
 
 if TYPE_CHECKING:

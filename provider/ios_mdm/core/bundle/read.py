@@ -10,10 +10,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from ios_mdm.core.bundle import der, pem
+from ios_mdm.core.bundle.contents import Contents, SealedKey
 from ios_mdm.core.bundle.kdf import Password
 from ios_mdm.core.bundle.keys import encrypted_key, open_key
 from ios_mdm.core.bundle.library import attempt
-from ios_mdm.core.bundle.model import Budget, Bundle, BundleError, Contents, SealedKey, unreadable
+from ios_mdm.core.bundle.model import Budget, Bundle, BundleError, unreadable
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ios_mdm.core.pair.definition import KeyType, Offered
-    from ios_mdm.core.pair.model import Role
+    from ios_mdm.core.pair.observed import Role
 
 __all__ = ["Desired", "InstallRequest", "IssueRequest", "Notice", "Phase", "Request", "Severity"]
 

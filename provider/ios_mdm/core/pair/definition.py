@@ -68,10 +68,10 @@ class Offered:
 
     Args:
         sha256: fingerprint of the leaf, 64 hex digits.
-        root: SHA-256 over its root's subject and key, as :class:`ios_mdm.core.pair.model.CertificateFacts` has it.
+        root: SHA-256 over its root's subject and key, as :class:`ios_mdm.core.pair.facts.CertificateFacts` has it.
         not_before: start of validity, aware UTC.
         not_after: end of validity, inclusive.
-        chain: digest of the leaf with all above it, as :class:`ios_mdm.core.pair.model.CertificateFacts` has it.
+        chain: digest of the leaf with all above it, as :class:`ios_mdm.core.pair.facts.CertificateFacts` has it.
     """
 
     sha256: str

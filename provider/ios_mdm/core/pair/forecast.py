@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 from ios_mdm.core.pair.decision import IssueRequest, Phase, Severity
 from ios_mdm.core.pair.definition import IssueReserve
 from ios_mdm.core.pair.lifecycle import desired, foreseen
-from ios_mdm.core.pair.model import Label, ObservedPair, Role, Served, StoredVersion
 from ios_mdm.core.pair.moments import expires
+from ios_mdm.core.pair.observed import ObservedPair, Role, Served, StoredVersion
+from ios_mdm.core.pair.secret import Label
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ios_mdm.core.pair.decision import Desired, Request
     from ios_mdm.core.pair.definition import PairDefinition
-    from ios_mdm.core.pair.model import CertificateFacts
+    from ios_mdm.core.pair.facts import CertificateFacts
 
 __all__ = ["Alert", "Event", "ForeseenCertificate", "Life", "forecast", "foreseen_life"]
 

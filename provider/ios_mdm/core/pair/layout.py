@@ -11,12 +11,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid5
 
-from ios_mdm.core.pair.model import CertificateFacts, ObservedPair, Role, Source, StoredVersion
+from ios_mdm.core.pair.facts import CertificateFacts, Source
+from ios_mdm.core.pair.observed import ObservedPair, Role, StoredVersion
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ios_mdm.core.pair.model import SecretDescription
+    from ios_mdm.core.pair.secret import SecretDescription
 
 __all__ = [
     "ADDRESS_TAG",

@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING
 from ios_mdm.core.pair import policies
 from ios_mdm.core.pair.decision import Desired, InstallRequest, IssueRequest, Notice, Phase, Severity
 from ios_mdm.core.pair.definition import AfterDays, At, InstallMain, InstallReserve, IssueReserve, NoReserve
-from ios_mdm.core.pair.model import CertificateFacts, Label, ObservedPair, Role, Source
+from ios_mdm.core.pair.facts import CertificateFacts, Source
 from ios_mdm.core.pair.moments import BACKDATED, expires, longest_validity_days
+from ios_mdm.core.pair.observed import ObservedPair, Role
+from ios_mdm.core.pair.secret import Label
 from ios_mdm.core.pair.situation import Situation, begun_main, waiting_reserve
 from ios_mdm.errors import DefinitionError
 
 if TYPE_CHECKING:
     from ios_mdm.core.pair.decision import Request
     from ios_mdm.core.pair.definition import ApplyMoment, PairDefinition
-    from ios_mdm.core.pair.model import StoredVersion
+    from ios_mdm.core.pair.observed import StoredVersion
 
 __all__ = ["MOST_EXPIRED_FORMERS", "desired", "foreseen"]
 

@@ -9,7 +9,7 @@ from ios_mdm.core.pair.definition import LONGEST_VALIDITY_DAYS, AfterDays, At
 
 if TYPE_CHECKING:
     from ios_mdm.core.pair.definition import ApplyMoment
-    from ios_mdm.core.pair.model import CertificateFacts
+    from ios_mdm.core.pair.facts import CertificateFacts
 
 __all__ = ["BACKDATED", "apply_moment", "expires", "issued_at", "longest_validity_days", "valid_at"]
 

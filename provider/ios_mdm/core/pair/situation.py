@@ -7,14 +7,17 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from ios_mdm.core.pair.definition import AfterCurrentExpires, InstallReserve, IssueMain, IssueReserve, NoReserve
-from ios_mdm.core.pair.model import Label, Role, Source
+from ios_mdm.core.pair.facts import Source
 from ios_mdm.core.pair.moments import apply_moment, expires, issued_at
+from ios_mdm.core.pair.observed import Role
+from ios_mdm.core.pair.secret import Label
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from ios_mdm.core.pair.definition import ApplyMoment, Offered, PairDefinition
-    from ios_mdm.core.pair.model import CertificateFacts, ObservedPair, StoredVersion
+    from ios_mdm.core.pair.facts import CertificateFacts
+    from ios_mdm.core.pair.observed import ObservedPair, StoredVersion
 
 __all__ = ["Situation", "waiting_reserve"]
 

@@ -19,13 +19,14 @@ from ios_mdm.core.pair.layout import (
     facts_tag,
     facts_value,
 )
-from ios_mdm.core.pair.model import Label, Role
+from ios_mdm.core.pair.observed import Role
+from ios_mdm.core.pair.secret import Label
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from ios_mdm.core.pair.decision import Desired, IssueRequest, Request
-    from ios_mdm.core.pair.model import ObservedPair, StoredVersion
+    from ios_mdm.core.pair.observed import ObservedPair, StoredVersion
 
 __all__ = [
     "Create",

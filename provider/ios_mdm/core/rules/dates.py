@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from ios_mdm.core.pair.model import Role
+from ios_mdm.core.pair.observed import Role
 from ios_mdm.core.rules.model import Remark, violation
 from ios_mdm.core.rules.reading import moment
 from ios_mdm.core.x509.names import named

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from ios_mdm.core.pair.model import Role
+from ios_mdm.core.pair.observed import Role
 from ios_mdm.core.x509.names import named
 from ios_mdm.core.x509.signatures import is_self_signed
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 
-from ios_mdm.core.pair.model import Role
+from ios_mdm.core.pair.observed import Role
 from ios_mdm.core.rules.model import Remark, violation
 from ios_mdm.core.rules.reading import extension, is_authority, listed
-from ios_mdm.core.x509.certificates import fingerprint, root_digest
+from ios_mdm.core.x509.digests import fingerprint, root_digest
 from ios_mdm.core.x509.links import Link, Pool
 from ios_mdm.core.x509.names import is_self_issued, named, one_line
 

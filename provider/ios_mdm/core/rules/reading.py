@@ -9,7 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from ios_mdm.core.bundle.library import attempt
-from ios_mdm.core.x509.certificates import is_issued_here
+from ios_mdm.core.x509.issuing import is_issued_here
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

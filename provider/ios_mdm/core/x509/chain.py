@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from ios_mdm.core.bundle import BundleError
-from ios_mdm.core.x509.certificates import fingerprint, root_digest
+from ios_mdm.core.x509.digests import fingerprint, root_digest
 from ios_mdm.core.x509.links import Pool, unbroken
 from ios_mdm.core.x509.names import dns_names, fits, is_self_issued, named, one_line
 from ios_mdm.core.x509.signatures import is_self_signed

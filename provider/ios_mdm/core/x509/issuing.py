@@ -26,11 +26,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ios_mdm.core.pair.definition import LONGEST_VALIDITY_DAYS, KeyType
-from ios_mdm.core.pair.model import Credential
 from ios_mdm.core.pair.moments import BACKDATED
+from ios_mdm.core.x509.pem import UNREADABLE, chain
+from ios_mdm.core.x509.signatures import is_self_signed
+from ios_mdm.core.x509.values import Credential
 from ios_mdm.errors import DefinitionError
 
-__all__ = ["issue", "validity"]
+__all__ = ["is_issued_here", "issue", "validity"]
 
 _SECOND = timedelta(seconds=1)  # notAfter is inclusive (RFC 5280, 4.1.2.5)
 _DAY = timedelta(days=1)
@@ -162,3 +164,18 @@ def _self_signed(host: str, key: _PrivateKey, not_before: datetime, days: int) -
     for extension, critical in extensions:
         builder = builder.add_extension(extension, critical=critical)
     return builder.sign(key, hashes.SHA256())
+
+
+def is_issued_here(pem: str) -> bool:
+    """Tell whether the first certificate in *pem* has the shape of those that are issued here (R31).
+
+    Self-signed, a CA by its basicConstraints and none by its keyUsage, which nobody else makes.
+    """
+    leaf = chain(pem)[0]
+    try:
+        authority = leaf.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+        usage = leaf.extensions.get_extension_for_class(x509.KeyUsage).value
+        narrowed = leaf.extensions.get_extension_for_class(x509.NameConstraints).critical
+    except (*UNREADABLE, x509.ExtensionNotFound):
+        return False
+    return authority and narrowed and not usage.key_cert_sign and is_self_signed(leaf)

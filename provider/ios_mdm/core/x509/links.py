@@ -11,7 +11,7 @@ from enum import Enum
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from ios_mdm.core.x509.certificates import root_digest
+from ios_mdm.core.x509.digests import root_digest
 from ios_mdm.core.x509.signatures import has_name_of, is_self_signed, is_signed_by
 
 if TYPE_CHECKING:

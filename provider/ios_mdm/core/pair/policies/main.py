@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from ios_mdm.core.pair.decision import Notice, Severity
 from ios_mdm.core.pair.definition import InstallMain, IssueMain
-from ios_mdm.core.pair.model import Label, Role
+from ios_mdm.core.pair.observed import Role
 from ios_mdm.core.pair.policies.answers import digits, refusal
+from ios_mdm.core.pair.secret import Label
 
 if TYPE_CHECKING:
     from ios_mdm.core.pair.situation import Situation

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ios_mdm.core.pair.decision import Notice, Severity
 from ios_mdm.core.pair.definition import InstallMain, InstallReserve, IssueReserve, NoReserve, When
-from ios_mdm.core.pair.model import Source
+from ios_mdm.core.pair.facts import Source
 from ios_mdm.core.pair.moments import BACKDATED, apply_moment, expires, longest_validity_days, valid_at
 from ios_mdm.core.pair.policies.answers import Policy, digits, first_answer, refusal
 

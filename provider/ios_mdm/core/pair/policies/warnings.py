@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from ios_mdm.core.pair.decision import Notice, Severity
 from ios_mdm.core.pair.definition import AfterDays, InstallMain, InstallReserve, IssueReserve, NoReserve
-from ios_mdm.core.pair.model import Role, Source
+from ios_mdm.core.pair.facts import Source
 from ios_mdm.core.pair.moments import expires, valid_at
+from ios_mdm.core.pair.observed import Role
 from ios_mdm.core.pair.policies.reserve import one_is_offered
 
 if TYPE_CHECKING:

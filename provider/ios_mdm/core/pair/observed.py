@@ -1,4 +1,4 @@
-"""What exists: certificates, and a pair as it was observed in its secret."""
+"""A pair as it was observed: the versions of its secret, and the certificates that its server presents."""
 
 from __future__ import annotations
 
@@ -6,38 +6,15 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from ios_mdm.core.pair.secret import Label
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-__all__ = [
-    "CertificateDetails",
-    "CertificateFacts",
-    "Credential",
-    "Label",
-    "ObservedPair",
-    "Role",
-    "SecretDescription",
-    "Served",
-    "Source",
-    "StoredVersion",
-]
+    from ios_mdm.core.pair.facts import CertificateFacts
 
-
-class Source(StrEnum):
-    """Where a certificate comes from (R1)."""
-
-    ISSUED = "issued"
-    INSTALLED = "installed"
-
-
-class Label(StrEnum):
-    """Staging labels of a pair's secret. AWSPENDING is not among them: rotation owns it."""
-
-    MAIN = "AWSCURRENT"
-    FORMER = "AWSPREVIOUS"
-    RESERVE = "RESERVE"
-    STAGED = "STAGED"
+__all__ = ["ObservedPair", "Role", "Served", "StoredVersion"]
 
 
 class Role(StrEnum):
@@ -49,97 +26,6 @@ class Role(StrEnum):
     MAIN = "main"
     RESERVE = "reserve"
     DELETED = "deleted"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CertificateFacts:
-    """The public facts of one certificate of a pair, small enough for a tag.
-
-    Args:
-        ordinal: the certificate's number in its pair, from 1, never used again.
-        source: issued or installed.
-        generation: of the request that it answers.
-        not_before: start of validity, aware UTC.
-        not_after: end of validity, inclusive (RFC 5280, 4.1.2.5), aware UTC.
-        sha256: fingerprint of the leaf's DER, 64 hex digits.
-        root: SHA-256 over the root's subject and public key, 64 hex digits: equal for a renewed root (R24).
-        chain: of a custom certificate, digest of the leaf with all above it, 16 hex digits; empty where it is not on
-            record, and for an issued one, which is a chain by itself.
-    """
-
-    ordinal: int
-    source: Source
-    generation: int
-    not_before: datetime
-    not_after: datetime
-    sha256: str
-    root: str
-    chain: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CertificateDetails:
-    """What R14 shows of a certificate. Public; times are aware UTC.
-
-    Args:
-        subject: RFC 4514 name.
-        issuer: RFC 4514 name.
-        sans: DNS names of the subjectAltName.
-        serial_number: lower-case hex without leading zeros, as openssl's ``-serial`` has it.
-        sha256: fingerprint of the leaf, 64 hex digits.
-        key: for example ``RSA 4096`` or ``EC P-256``.
-        not_before: start of validity.
-        not_after: end of validity, inclusive.
-    """
-
-    subject: str
-    issuer: str
-    sans: tuple[str, ...]
-    serial_number: str
-    sha256: str
-    key: str
-    not_before: datetime
-    not_after: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Credential:
-    """A certificate with its private key: what one version of a pair's secret holds.
-
-    Args:
-        certificate: leaf, then its issuers without the root unless the leaf is the root, PEM.
-        private_key: PKCS#8 PEM, unencrypted. Lives in memory and in Secrets Manager only (R29).
-        root: the chain's root, PEM.
-        sha256: fingerprint of the leaf, 64 hex digits.
-    """
-
-    certificate: str
-    private_key: str
-    root: str
-    sha256: str
-
-    def __repr__(self) -> str:
-        """Show the fingerprint, never the key."""
-        return f"Credential(sha256={self.sha256})"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SecretDescription:
-    """A secret as DescribeSecret tells it: everything but its values.
-
-    Args:
-        arn: of the secret.
-        tags: key to value.
-        labels: version id to the labels on it; versions without a label are absent.
-        deleted_at: when it was scheduled for deletion, None while it lives.
-        kms_key: id or ARN of the key it is encrypted with, None for the account's default.
-    """
-
-    arn: str
-    tags: Mapping[str, str]
-    labels: Mapping[str, frozenset[str]]
-    deleted_at: datetime | None = None
-    kms_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

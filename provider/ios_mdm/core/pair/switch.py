@@ -1,0 +1,114 @@
+"""The switch that AWS performs by itself: when the reserve becomes main, and when an alarm is due."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from ios_mdm.core.pair.moments import expires
+
+if TYPE_CHECKING:
+    from ios_mdm.core.pair.decision import Desired
+    from ios_mdm.core.pair.definition import PairDefinition
+    from ios_mdm.core.pair.facts import CertificateFacts
+    from ios_mdm.core.pair.observed import ObservedPair
+
+__all__ = ["OVERDUE_AFTER", "Alarm", "Promote", "Switch", "switch"]
+
+OVERDUE_AFTER = timedelta(days=3)
+"""How long after it was due something may stay undone before the alarm."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promote:
+    """A promotion that is to happen by itself.
+
+    Args:
+        at: the apply moment.
+        certificate: ordinal of the reserve.
+        version: its version id.
+        former_version: version id of the main that it follows.
+    """
+
+    at: datetime
+    certificate: int
+    version: str
+    former_version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alarm:
+    """A message that is sent unless a run takes it back in time.
+
+    Args:
+        at: when.
+        message: what has not happened, and what to do.
+    """
+
+    at: datetime
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Switch:
+    """What should happen to a pair with nobody running anything. It depends on the pair alone, not on the moment.
+
+    Args:
+        promote: None without a reserve, and on hold.
+        overdue: unless what is due next is done within three days; None where nothing comes by itself.
+        expiry: before the last certificate of the pair expires.
+    """
+
+    promote: Promote | None = None
+    overdue: Alarm | None = None
+    expiry: Alarm | None = None
+
+
+def switch(definition: PairDefinition, desired: Desired, observed: ObservedPair) -> Switch:
+    """Return what should happen by itself to a pair that is what it should be.
+
+    Args:
+        definition: what the user wants.
+        desired: decided from *observed*, with nothing left to be issued.
+        observed: the pair.
+    """
+    main = observed.numbered(desired.main)
+    if main is None or main.facts is None:
+        return Switch()
+    reserve = None if desired.reserve is None else observed.numbered(desired.reserve)
+    if reserve is None or reserve.facts is None or desired.apply_at is None:
+        due = desired.reserve_at
+        return Switch(
+            overdue=None if due is None else _overdue(definition, due, "a reserve was to be issued"),
+            expiry=_expiry(definition, main.facts),
+        )
+    # A certificate that is not valid yet is never promoted (R32).
+    at = max(desired.apply_at, reserve.facts.not_before)
+    usable = at < expires(reserve.facts) and not definition.promotion.hold
+    promote = Promote(
+        at=at, certificate=reserve.facts.ordinal, version=reserve.version_id, former_version=main.version_id
+    )
+    return Switch(
+        promote=promote if usable else None,
+        overdue=_overdue(definition, at, f"certificate {reserve.facts.ordinal} was to become main"),
+        # With a successor that takes over by itself, it is the successor's expiry that needs somebody.
+        expiry=_expiry(definition, reserve.facts if usable else main.facts),
+    )
+
+
+def _overdue(definition: PairDefinition, due: datetime, what: str) -> Alarm:
+    return Alarm(
+        at=due + OVERDUE_AFTER,
+        message=f"{definition.name}: {what} on {due:%Y-%m-%d %H:%M} UTC, and no `pulumi up` has seen to it since: look "
+        f"why the pipeline does not run, run `pulumi up`, and ask `ios-mdm status` for {definition.host}",
+    )
+
+
+def _expiry(definition: PairDefinition, last: CertificateFacts) -> Alarm:
+    return Alarm(
+        at=expires(last) - timedelta(days=definition.warn_days),
+        message=f"{definition.name}: certificate {last.ordinal} for {definition.host} expires on "
+        f"{expires(last):%Y-%m-%d %H:%M} UTC and has no successor that is known: run `pulumi up`; without one every "
+        "device loses its connection then",
+    )

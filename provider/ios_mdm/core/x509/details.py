@@ -1,0 +1,85 @@
+"""Reads the public details and facts of a certificate."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
+
+from ios_mdm.core.pair.facts import CertificateFacts, Source
+from ios_mdm.core.x509.digests import chain_digest, fingerprint, root_digest
+from ios_mdm.core.x509.names import dns_names
+from ios_mdm.core.x509.pem import UNREADABLE, CertificateError, chain
+from ios_mdm.core.x509.values import CertificateDetails, Credential
+
+if TYPE_CHECKING:
+    from cryptography import x509
+
+__all__ = ["details", "facts"]
+
+_CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
+
+
+def details(pem: str) -> CertificateDetails:
+    """Return what R14 shows of the first certificate in *pem*.
+
+    Raises:
+        CertificateError: As :func:`chain`.
+    """
+    leaf = chain(pem)[0]
+    try:
+        return CertificateDetails(
+            subject=leaf.subject.rfc4514_string(),
+            issuer=leaf.issuer.rfc4514_string(),
+            sans=dns_names(leaf),
+            serial_number=f"{leaf.serial_number:x}",
+            sha256=fingerprint(leaf),
+            key=_key_name(leaf),
+            not_before=leaf.not_valid_before_utc,
+            not_after=leaf.not_valid_after_utc,
+        )
+    except UNREADABLE:
+        pass
+    raise CertificateError(f"the certificate {fingerprint(leaf)} cannot be read: a field of it is damaged")
+
+
+def facts(credential: Credential, *, ordinal: int, source: Source, generation: int) -> CertificateFacts:
+    """Return the public facts of a pair's certificate.
+
+    Args:
+        credential: the certificate; its private key is not looked at.
+        ordinal: the certificate's number in its pair.
+        source: issued or installed.
+        generation: of the request that it answers.
+
+    Raises:
+        CertificateError: As :func:`chain`.
+    """
+    certificates, root = chain(credential.certificate), chain(credential.root)[0]
+    leaf = certificates[0]
+    try:
+        return CertificateFacts(
+            ordinal=ordinal,
+            source=source,
+            generation=generation,
+            not_before=leaf.not_valid_before_utc,
+            not_after=leaf.not_valid_after_utc,
+            sha256=fingerprint(leaf),
+            root=root_digest(root),
+            chain=chain_digest((*certificates, root)) if source is Source.INSTALLED else "",
+        )
+    except UNREADABLE:
+        pass
+    raise CertificateError(f"the root {fingerprint(root)} cannot be read: its key is damaged, or of an unknown type")
+
+
+def _key_name(certificate: x509.Certificate) -> str:
+    """Return the type and size of the certificate's key, for example ``RSA 4096`` or ``EC P-256``."""
+    key = certificate.public_key()
+    if isinstance(key, rsa.RSAPublicKey):
+        return f"RSA {key.key_size}"
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return f"EC {_CURVES.get(key.curve.name, key.curve.name)}"
+    if isinstance(key, dsa.DSAPublicKey):
+        return f"DSA {key.key_size}"
+    return type(key).__name__.removeprefix("_").removesuffix("PublicKey")

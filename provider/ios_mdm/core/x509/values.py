@@ -1,0 +1,57 @@
+"""What is read from a certificate, and a certificate together with its private key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+__all__ = ["CertificateDetails", "Credential"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateDetails:
+    """What R14 shows of a certificate. Public; times are aware UTC.
+
+    Args:
+        subject: RFC 4514 name.
+        issuer: RFC 4514 name.
+        sans: DNS names of the subjectAltName.
+        serial_number: lower-case hex without leading zeros, as openssl's ``-serial`` has it.
+        sha256: fingerprint of the leaf, 64 hex digits.
+        key: for example ``RSA 4096`` or ``EC P-256``.
+        not_before: start of validity.
+        not_after: end of validity, inclusive.
+    """
+
+    subject: str
+    issuer: str
+    sans: tuple[str, ...]
+    serial_number: str
+    sha256: str
+    key: str
+    not_before: datetime
+    not_after: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Credential:
+    """A certificate with its private key: what one version of a pair's secret holds.
+
+    Args:
+        certificate: leaf, then its issuers without the root unless the leaf is the root, PEM.
+        private_key: PKCS#8 PEM, unencrypted. Lives in memory and in Secrets Manager only (R29).
+        root: the chain's root, PEM.
+        sha256: fingerprint of the leaf, 64 hex digits.
+    """
+
+    certificate: str
+    private_key: str
+    root: str
+    sha256: str
+
+    def __repr__(self) -> str:
+        """Show the fingerprint, never the key."""
+        return f"Credential(sha256={self.sha256})"

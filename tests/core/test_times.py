@@ -1,0 +1,65 @@
+"""Times as text: what is read, what is refused, and that what is written is read back."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from ios_mdm.core.times import parsed_time, rfc3339
+
+TIME = datetime(2027, 3, 1, 12, 30, 5, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2027-03-01T12:30:05Z",
+        "2027-03-01t12:30:05z",
+        "2027-03-01 12:30:05Z",
+        "2027-03-01T12:30:05.999Z",
+        "2027-03-01T14:30:05+02:00",
+        "2027-03-01T07:00:05-05:30",
+        "2027-03-01 12:30:05 +0000 UTC",
+        "2027-03-01 12:30:05.999 +0000 UTC",
+        "2027-03-01 14:30:05 +0200 +0200",
+        "2027-03-01 14:30:05 +0200 CEST",
+    ],
+)
+def test_every_accepted_form_is_one_time_in_utc(text: str) -> None:
+    """RFC 3339 in all its spellings, and Go's form in which the engine hands an unquoted YAML time on."""
+    # R7
+    assert parsed_time(text) == TIME
+    assert parsed_time(text).tzinfo is UTC
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "tomorrow",
+        "2027-03-01",
+        "2027-03-01T12:30:05",
+        "2027-03-01T12:30Z",
+        "2027-W09-1T12:30:05Z",
+        "2027-02-30T12:30:05Z",
+        "2027-03-01T24:30:05Z",
+        "0001-01-01T00:00:00+23:59",
+        "2027-03-01 12:30:05 UTC",
+        "٢٠٢٧-03-01T12:30:05Z",
+    ],
+)
+def test_anything_else_is_refused_by_its_text(text: str) -> None:
+    """The message names the text and shows the right form."""
+    with pytest.raises(ValueError, match="is not a date and time of RFC 3339, such as 2040-01-01T00:00:00Z") as error:
+        parsed_time(text)
+    assert str(error.value).startswith(repr(text))
+
+
+def test_written_times_are_utc_and_are_read_back() -> None:
+    """Whatever its zone, a time is written in UTC."""
+    elsewhere = TIME.astimezone(timezone(timedelta(hours=-9)))
+    assert rfc3339(elsewhere) == rfc3339(TIME) == "2027-03-01T12:30:05Z"
+    assert parsed_time(rfc3339(elsewhere)) == TIME
+    with pytest.raises(ValueError, match="without its zone"):
+        rfc3339(TIME.replace(tzinfo=None))
