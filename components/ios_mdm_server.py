@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pulumi
 
-from ios_mdm.app.delivery import known_devices
 from ios_mdm.resources.certificate_pair import CertificatePair
 from ios_mdm.resources.profile_distribution import ProfileDistribution
 from ios_mdm.resources.promotion import Promotion
@@ -17,7 +15,7 @@ from ios_mdm.resources.promotion import Promotion
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ios_mdm.settings import AwsSettings, ServerSettings
+    from ios_mdm.settings import AwsSettings, DistributionSettings, ServerSettings
 
 __all__ = ["IosMdmServer"]
 
@@ -57,7 +55,7 @@ class IosMdmServer(pulumi.ComponentResource):
                 "aws": kept,
                 "definition": definition,
                 "distributed": server.distribution is not None,
-                "devices": _devices(server),
+                "fleet": _fleet(server),
             },
             pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(protect=server.protect)),
         )
@@ -79,7 +77,7 @@ class IosMdmServer(pulumi.ComponentResource):
                     "secret": secret,
                     "host": server.host,
                     "aws": kept,
-                    "distribution": server.distribution.model_dump(mode="json", by_alias=True, exclude_unset=True),
+                    "distribution": _dumped(server.distribution),
                     # Known in previews; the PEMs, which only an update of the pair can change, are not.
                     "trusted": pair.desired.apply(lambda desired: desired["trusted"]),
                     "pems": pair.certificates.apply(_pems),
@@ -116,11 +114,15 @@ class IosMdmServer(pulumi.ComponentResource):
         self.register_outputs({})  # the stack has them; twice would be twice in the state
 
 
-def _devices(server: ServerSettings) -> int | None:
-    """Return how many devices a replaced main concerns; None where none is, or nobody knows."""
+def _fleet(server: ServerSettings) -> _Block | None:
+    """Return the distribution whose devices a replaced main concerns; None if main is not replaced."""
     if server.distribution is None or not (server.main.install or server.main.replace_now):
         return None
-    return known_devices(server.distribution, base=Path.cwd())
+    return _dumped(server.distribution)
+
+
+def _dumped(distribution: DistributionSettings) -> _Block:
+    return distribution.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 
 def _digest(block: _Block) -> str:
@@ -135,8 +137,10 @@ def _shown(slot: str, pair: CertificatePair) -> pulumi.Output[_Block | None]:
 def _slot(slot: str, desired: _Block, certificates: Mapping[str, _Block]) -> _Block | None:
     """Return the public details of the certificate in a slot, None for an empty slot."""
     name = str(desired[slot])
-    return {"certificate": name, **certificates[name]} if name in certificates else None
+    if name not in certificates:
+        return None
+    return {"certificate": name, **{key: value for key, value in certificates[name].items() if key != "number"}}
 
 
 def _pems(certificates: Mapping[str, _Block]) -> Mapping[str, object]:
-    return {name: certificate["pem"] for name, certificate in certificates.items()}
+    return {str(certificate["number"]): certificate["pem"] for certificate in certificates.values()}

@@ -9,13 +9,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from ios_mdm.core.pair.observed import Served
+    from ios_mdm.core.pair.facts import CertificateFacts
+    from ios_mdm.core.pair.observed import Role, Served
     from ios_mdm.core.pair.schedule import Schedule
     from ios_mdm.core.pair.secret import SecretDescription
+    from ios_mdm.core.x509.values import Credential
 
 __all__ = [
     "Clock",
     "Coverage",
+    "CustomCertificates",
     "DeviceStatus",
     "Ledger",
     "MdmChannel",
@@ -23,6 +26,7 @@ __all__ = [
     "Probe",
     "Scheduler",
     "SecretStore",
+    "SecretValues",
 ]
 
 
@@ -70,6 +74,19 @@ class SecretStore(Protocol):
         """Return AWS's own time (the Date header of an answer), aware UTC."""
 
 
+class SecretValues(Protocol):
+    """Values of secrets in AWS Secrets Manager. Every failure but "not found" is a ``StoreError``."""
+
+    def current_bytes(self, name: str) -> bytes | None:
+        """Return the current value of a secret, text as UTF-8; None if there is no such secret or value."""
+
+    def current_value(self, name: str) -> str | None:
+        """Return the current value of a secret that holds text; None if there is no such secret or value."""
+
+    def labelled_value(self, name: str, label: str) -> str | None:
+        """Return the text of the version with this label; None if there is no such secret or label."""
+
+
 class Scheduler(Protocol):
     """One-time schedules of EventBridge Scheduler, in the group ``default``. Every failure is a ``StoreError``."""
 
@@ -97,6 +114,22 @@ class Prerequisites(Protocol):
 
     def delete_queue(self, name: str) -> None:
         """Delete the queue. One that is gone is left alone."""
+
+
+class CustomCertificates(Protocol):
+    """The custom certificates that a definition offers, with their private keys."""
+
+    def credential(self, role: Role, *, current: CertificateFacts | None, main: CertificateFacts | None) -> Credential:
+        """Return the certificate that is offered for a slot, read and checked again when it is stored (R29, R32).
+
+        Args:
+            role: the slot, main or reserve.
+            current: the certificate that is main now; None if there is none.
+            main: the certificate that will be main when the run has ended; None if it is unknown.
+
+        Raises:
+            DefinitionError: It can no longer be read, or violates a rule.
+        """
 
 
 class Probe(Protocol):

@@ -14,6 +14,7 @@ from ios_mdm.adapters import aws
 from ios_mdm.adapters.prerequisites import AwsPrerequisites
 from ios_mdm.adapters.scheduler import EventBridgeScheduler
 from ios_mdm.adapters.secrets_manager import SecretsManager
+from tests.support.aws import AWS
 from tests.support.memory import MemorySecretStore
 from tests.support.memory_scheduler import MemoryPrerequisites, MemoryScheduler
 from tools.services import ministack, process
@@ -133,7 +134,7 @@ def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
         return
     if name != "aws":
         _towards(name, request)
-    store = SecretsManager()
+    store = SecretsManager(aws=AWS)
     yield Backend(name=name, store=store, secret=secret)
     if name == "aws":
         store.delete(secret, recovery_window_days=7)
@@ -143,9 +144,9 @@ def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
 def _switch(name: str, stem: str) -> SwitchBackend:
     return SwitchBackend(
         name=name,
-        scheduler=EventBridgeScheduler(),
-        prerequisites=AwsPrerequisites(),
-        store=SecretsManager(),
+        scheduler=EventBridgeScheduler(aws=AWS),
+        prerequisites=AwsPrerequisites(aws=AWS),
+        store=SecretsManager(aws=AWS),
         stem=stem,
     )
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from ios_mdm.adapters import aws
+from ios_mdm.adapters.aws import Aws
 from ios_mdm.adapters.clock import FixedClock, SystemClock, clock_from_environment
 from ios_mdm.errors import DefinitionError
 
@@ -87,7 +87,7 @@ def test_a_moment_that_is_none_is_refused(text: str) -> None:
 )
 def test_the_clock_is_not_set_where_aws_is_real(environ: dict[str, str]) -> None:
     """No certificate with made-up dates reaches an account."""
-    assert not aws.is_emulator(environ)
+    assert not Aws(environ=environ).is_emulator
     with pytest.raises(DefinitionError, match="rehearsals only"):
         clock_from_environment({**environ, "IOS_MDM_CLOCK": "2040-01-01T00:00:00Z"})
 
@@ -107,11 +107,11 @@ def test_the_clock_is_not_set_where_aws_is_real(environ: dict[str, str]) -> None
 )
 def test_an_emulator_is_recognized_by_its_address(environ: dict[str, str]) -> None:
     """Loopback in every spelling; a service's own endpoint goes before the common one."""
-    assert aws.is_emulator(environ)
+    assert Aws(environ=environ).is_emulator
 
 
 @pytest.mark.parametrize("service", ["SECRETS_MANAGER", "SCHEDULER", "IAM", "SQS"])
 def test_one_service_on_real_aws_makes_it_no_emulator(service: str) -> None:
     """A rehearsal's schedule or role must not reach a real account either."""
-    assert not aws.is_emulator(EMULATOR | {f"AWS_ENDPOINT_URL_{service}": "https://example.com"})
-    assert not aws.is_emulator({f"AWS_ENDPOINT_URL_{service}": "http://127.0.0.1:4566"})
+    assert not Aws(environ=EMULATOR | {f"AWS_ENDPOINT_URL_{service}": "https://example.com"}).is_emulator
+    assert not Aws(environ={f"AWS_ENDPOINT_URL_{service}": "http://127.0.0.1:4566"}).is_emulator

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from ios_mdm.adapters.clock import FixedClock
-from ios_mdm.app.pair.service import PairRequest, PairResult, PairService
+from ios_mdm.app.pair.service import PairService
+from ios_mdm.app.pair.values import PairRequest, PairResult
 from ios_mdm.core.pair.definition import AfterDays, IssueMain, IssueReserve, KeyType, PairDefinition, When
 from ios_mdm.core.pair.layout import version_id
 from ios_mdm.core.pair.secret import Label

@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 from ios_mdm.adapters import aws
 from ios_mdm.core.pair.schedule_role import role_policy, role_trust
 from ios_mdm.errors import StoreError
+from tests.support.aws import AWS
 from tests.support.memory_scheduler import MemoryPrerequisites
 from tools.services import ministack
 
@@ -35,7 +36,7 @@ def made(backend: SwitchBackend, *, trust: str = TRUST, policy: str = POLICY, bo
 
 def client(service: str) -> Any:
     """Return a client of the emulator that the environment names."""
-    return boto3.client(service, endpoint_url=aws.endpoint(), region_name=ministack.REGION)
+    return boto3.client(service, endpoint_url=AWS.endpoint(), region_name=ministack.REGION)
 
 
 class Writes:
@@ -43,7 +44,7 @@ class Writes:
 
     def __init__(self) -> None:
         self.calls: list[str] = []
-        events = aws.iam(None).meta.events
+        events = AWS.iam().meta.events
         events.register("before-call.iam", self)
 
     def __call__(self, model: Any, **_rest: object) -> None:
@@ -206,6 +207,6 @@ def test_a_refusal_names_the_permission_and_the_way_around_it(
 
     call: Callable[[], None] = refused
     with pytest.raises(StoreError, match=expected) as caught:
-        aws.answer(operation, "ios-mdm-berlin", call, kind)
+        AWS.answer(operation, "ios-mdm-berlin", call, kind)
     assert str(caught.value).startswith(f'{operation} on {kind.noun} "ios-mdm-berlin" failed: ')
     assert caught.value.__context__ is None

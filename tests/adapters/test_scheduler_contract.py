@@ -16,7 +16,6 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from ios_mdm.adapters import aws
 from ios_mdm.adapters.scheduler import ROLE_SECONDS, EventBridgeScheduler
 from ios_mdm.adapters.secrets_manager import SecretsManager
 from ios_mdm.core.pair.schedule import Kind, Schedule, alarm_schedule, promotion_schedule
@@ -24,6 +23,7 @@ from ios_mdm.core.pair.schedule_role import role_policy, role_trust
 from ios_mdm.core.pair.secret import Label
 from ios_mdm.core.pair.switch import Alarm, Promote
 from ios_mdm.errors import StoreError
+from tests.support.aws import AWS
 from tests.support.memory_scheduler import MemoryPrerequisites, MemoryScheduler
 from tools.services import ministack
 
@@ -63,7 +63,7 @@ def schedule(switch_backend: SwitchBackend) -> Schedule:
 
 def client(service: str) -> Any:
     """Return a client of the emulator that the environment names."""
-    return boto3.client(service, endpoint_url=aws.endpoint(), region_name=ministack.REGION)
+    return boto3.client(service, endpoint_url=AWS.endpoint(), region_name=ministack.REGION)
 
 
 @pytest.fixture
@@ -165,7 +165,7 @@ def test_a_stale_firing_is_refused_and_changes_nothing(switch_backend: SwitchBac
                 secret, call["VersionStage"], to=call["MoveToVersionId"], current=call["RemoveFromVersionId"]
             )
         else:
-            aws.secrets_manager(None).update_secret_version_stage(**call)
+            AWS.secrets_manager().update_secret_version_stage(**call)
 
     fire()
     assert (holder(Label.MAIN), holder(Label.FORMER)) == ([NEW], [OLD])
@@ -183,7 +183,7 @@ def test_a_stale_firing_is_refused_and_changes_nothing(switch_backend: SwitchBac
 def test_it_acts_once_at_its_moment_and_is_gone(raw: Any) -> None:
     """No flexible window, UTC, deleted when it has fired, an outage outlasted: what AWS is told beside the fields."""
     wanted = some_schedule()
-    EventBridgeScheduler().put(wanted)
+    EventBridgeScheduler(aws=AWS).put(wanted)
     found = raw.get_schedule(Name=wanted.name, GroupName="default")
     assert found["ScheduleExpression"] == "at(2040-03-01T12:00:30)"
     assert found["ScheduleExpressionTimezone"] == "UTC"
@@ -207,7 +207,7 @@ def test_it_acts_once_at_its_moment_and_is_gone(raw: Any) -> None:
 )
 def test_a_change_by_hand_is_seen_and_put_right(raw: Any, change: dict[str, Any], at: datetime | None) -> None:
     """Whatever the moment was changed to reads as another one, and never fails; None: no single moment."""  # R11
-    wanted, scheduler = some_schedule(), EventBridgeScheduler()
+    wanted, scheduler = some_schedule(), EventBridgeScheduler(aws=AWS)
     scheduler.put(wanted)
     found = raw.get_schedule(Name=wanted.name)
     kept = {
@@ -222,7 +222,7 @@ def test_a_change_by_hand_is_seen_and_put_right(raw: Any, change: dict[str, Any]
 
 def test_a_disabled_schedule_counts_as_none_and_is_enabled(raw: Any) -> None:
     """Disabled in the console, it would not fire: so it is repaired like one that is missing."""  # R11
-    wanted, scheduler = some_schedule(), EventBridgeScheduler()
+    wanted, scheduler = some_schedule(), EventBridgeScheduler(aws=AWS)
     scheduler.put(wanted)
     found = raw.get_schedule(Name=wanted.name)
     kept = {key: found[key] for key in ("Name", "ScheduleExpression", "FlexibleTimeWindow", "Target")}
@@ -238,11 +238,11 @@ def test_an_alarm_reaches_its_queue(no_aws: pytest.MonkeyPatch, ministack_url: s
     no_aws.setenv("AWS_ENDPOINT_URL", ministack_url)
     for variable, value in ministack.CREDENTIALS.items():
         no_aws.setenv(variable, value)
-    sqs, scheduler, name = client("sqs"), EventBridgeScheduler(), some_schedule().name
+    sqs, scheduler, name = client("sqs"), EventBridgeScheduler(aws=AWS), some_schedule().name
     answer = sqs.create_queue(QueueName=name)
     told = sqs.get_queue_attributes(QueueUrl=answer["QueueUrl"], AttributeNames=["QueueArn"])["Attributes"]
     assert scheduler.get(name) is None  # the client is made before the time is taken
-    soon = SecretsManager().time() + timedelta(seconds=3)  # the emulator's clock decides, not the test's
+    soon = SecretsManager(aws=AWS).time() + timedelta(seconds=3)  # the emulator's clock decides, not the test's
     wanted = alarm_schedule(
         Alarm(at=soon, message="berlin: nothing was done"),
         kind=Kind.OVERDUE,
@@ -273,7 +273,7 @@ def refusing(no_aws: pytest.MonkeyPatch, code: str, message: str, *, times: int)
             return Answer(200), {"ScheduleArn": "arn"}
         return Answer(400), {"Error": {"Code": code, "Message": message}}
 
-    aws.scheduler("eu-west-1").meta.events.register("before-call.scheduler", answer)  # type: ignore[arg-type]
+    replace(AWS, region="eu-west-1").scheduler().meta.events.register("before-call.scheduler", answer)  # type: ignore[arg-type]
     return calls
 
 
@@ -288,7 +288,7 @@ def test_a_role_that_is_not_known_yet_is_waited_for(no_aws: pytest.MonkeyPatch) 
     """IAM shows a new role to Scheduler some seconds after it was made."""
     calls = refusing(no_aws, "ValidationException", UNKNOWN_ROLE, times=4)
     waited: list[float] = []
-    EventBridgeScheduler(region="eu-west-1", sleep=waited.append).put(some_schedule())
+    EventBridgeScheduler(aws=replace(AWS, region="eu-west-1"), sleep=waited.append).put(some_schedule())
     assert calls == ["CreateSchedule"] * 5
     assert waited == [0.5, 1.0, 2.0, 4.0]
 
@@ -298,7 +298,7 @@ def test_a_role_that_is_never_known_is_told_after_a_minute(no_aws: pytest.Monkey
     refusing(no_aws, "ValidationException", UNKNOWN_ROLE, times=1000)
     waited: list[float] = []
     with pytest.raises(StoreError, match=r"Let the trust policy of promotion\.roleArn name scheduler") as caught:
-        EventBridgeScheduler(region="eu-west-1", sleep=waited.append).put(some_schedule())
+        EventBridgeScheduler(aws=replace(AWS, region="eu-west-1"), sleep=waited.append).put(some_schedule())
     assert ROLE_SECONDS <= sum(waited) < ROLE_SECONDS + 5
     assert "\n" not in str(caught.value)
 
@@ -325,7 +325,7 @@ def test_any_other_refusal_is_told_at_once(no_aws: pytest.MonkeyPatch, code: str
     calls, wanted = refusing(no_aws, code, message, times=1000), some_schedule()
     waited: list[float] = []
     with pytest.raises(StoreError, match=expected) as caught:
-        EventBridgeScheduler(region="eu-west-1", sleep=waited.append).put(wanted)
+        EventBridgeScheduler(aws=replace(AWS, region="eu-west-1"), sleep=waited.append).put(wanted)
     assert str(caught.value).startswith(f'CreateSchedule on schedule "{wanted.name}" failed: ')
     assert "\n" not in str(caught.value)
     assert caught.value.__cause__ is None

@@ -7,14 +7,15 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError, ProxyConnectionError, SSOTokenLoadError
 
-from ios_mdm.adapters import aws
 from ios_mdm.adapters.secrets_manager import SecretsManager
 from ios_mdm.errors import StoreError
+from tests.support.aws import AWS
 from tools.services import ministack
 from tools.services.ports import LOOPBACK, free_port
 
@@ -40,7 +41,7 @@ def told(call: Callable[[], object]) -> str:
 
 def described(region: str | None = "eu-west-1") -> str:
     """Return what is told when the secret is described."""
-    return told(lambda: SecretsManager(region=region).describe(SECRET))
+    return told(lambda: SecretsManager(aws=replace(AWS, region=region)).describe(SECRET))
 
 
 def with_credentials(environment: pytest.MonkeyPatch) -> None:
@@ -74,7 +75,7 @@ def test_the_regions_variable_of_the_other_sdks_counts(no_aws: pytest.MonkeyPatc
     """boto3 by itself reads AWS_DEFAULT_REGION only."""
     with_credentials(no_aws)
     no_aws.setenv("AWS_ENDPOINT_URL", moto_url)
-    assert SecretsManager().describe(SECRET) is None
+    assert SecretsManager(aws=AWS).describe(SECRET) is None
 
 
 def test_a_region_that_is_none_is_told(no_aws: pytest.MonkeyPatch) -> None:
@@ -113,7 +114,7 @@ def test_a_malformed_request_is_told_without_its_content(no_aws: pytest.MonkeyPa
     """Botocore quotes parameters of a wrong type or length."""
     with_credentials(no_aws)
     no_aws.setenv("AWS_ENDPOINT_URL", moto_url)
-    store = SecretsManager()
+    store = SecretsManager(aws=AWS)
     store.create(SECRET, tags={}, description="", kms_key=None)
     message = told(lambda: store.put(SECRET, "short", VALUE))
     assert "Report this as a bug" in message
@@ -123,7 +124,7 @@ def test_a_malformed_request_is_told_without_its_content(no_aws: pytest.MonkeyPa
 
 def test_a_value_that_cannot_be_encoded_is_not_quoted() -> None:
     """Python's own error for it holds all of it."""
-    message = told(lambda: aws.answer("PutSecretValue", SECRET, f"{VALUE}\udcff".encode))
+    message = told(lambda: AWS.answer("PutSecretValue", SECRET, f"{VALUE}\udcff".encode))
     assert "Report this as a bug" in message
 
 
@@ -131,7 +132,7 @@ def test_values_are_in_no_log(no_aws: pytest.MonkeyPatch, moto_url: str, caplog:
     """Botocore logs the bodies of requests and answers where somebody turns all logs on."""
     with_credentials(no_aws)
     no_aws.setenv("AWS_ENDPOINT_URL", moto_url)
-    store = SecretsManager()
+    store = SecretsManager(aws=AWS)
     secret = f"{SECRET}/logged"
     with caplog.at_level(logging.DEBUG):
         store.create(secret, tags={}, description="", kms_key=None)
@@ -165,7 +166,7 @@ def test_a_refusal_is_told_with_what_to_do(code: str, text: str, expected: str) 
     def refused() -> None:
         raise ClientError({"Error": {"Code": code, "Message": text}}, "PutSecretValue")
 
-    message = told(lambda: aws.answer("PutSecretValue", SECRET, refused))
+    message = told(lambda: AWS.answer("PutSecretValue", SECRET, refused))
     assert message.startswith(f'PutSecretValue on secret "{SECRET}" failed: ')
     assert expected in message
 
@@ -176,7 +177,7 @@ def test_an_unknown_refusal_is_told_in_the_words_of_aws_on_one_line() -> None:
     def refused() -> None:
         raise ClientError({"Error": {"Code": "Odd", "Message": "first line\n second line."}}, "TagResource")
 
-    assert "AWS says Odd (first line second line)." in told(lambda: aws.answer("TagResource", SECRET, refused))
+    assert "AWS says Odd (first line second line)." in told(lambda: AWS.answer("TagResource", SECRET, refused))
 
 
 @pytest.mark.parametrize(
@@ -194,7 +195,7 @@ def test_an_obstacle_is_told_with_what_to_do(no_aws: pytest.MonkeyPatch, error: 
     def obstructed() -> None:
         raise error
 
-    assert expected in told(lambda: aws.answer("DescribeSecret", SECRET, obstructed))
+    assert expected in told(lambda: AWS.answer("DescribeSecret", SECRET, obstructed))
 
 
 def test_threads_share_one_client(no_aws: pytest.MonkeyPatch, moto_url: str) -> None:
@@ -202,9 +203,9 @@ def test_threads_share_one_client(no_aws: pytest.MonkeyPatch, moto_url: str) -> 
     with_credentials(no_aws)
     no_aws.setenv("AWS_ENDPOINT_URL", moto_url)
     with ThreadPoolExecutor(8) as pool:
-        clients = set(pool.map(lambda _: aws.secrets_manager("eu-west-1"), range(32)))
+        clients = set(pool.map(lambda _: replace(AWS, region="eu-west-1").secrets_manager(), range(32)))
     assert len(clients) == 1
-    assert aws.secrets_manager("eu-central-1") not in clients
+    assert replace(AWS, region="eu-central-1").secrets_manager() not in clients
 
 
 def test_boto3_is_not_imported_before_it_is_needed() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,8 @@ import pytest
 
 from ios_mdm.app.bundles import BundleReader
 from ios_mdm.app.offers import Offers
+from ios_mdm.app.pair.service import PairService
+from ios_mdm.app.recorded import Recorded
 from ios_mdm.core.pair.observed import Role
 from ios_mdm.core.profile import trust_profile
 from ios_mdm.errors import IosMdmError
@@ -17,13 +19,14 @@ from ios_mdm.settings import parse_server
 from tests.app.test_pair_service import SECRET, HandClock, World
 from tests.core.rules.test_matrix import DEFECTS, GOOD, ODD, SHA1
 from tests.support.certificates import HOST, NOW, Chain, key, pem, private_pem
+from tests.support.custom import Given
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from cryptography import x509
 
-    from ios_mdm.app.pair.service import PairRequest
+    from ios_mdm.app.pair.values import PairRequest, PairResult
     from ios_mdm.core.pair.observed import ObservedPair
     from ios_mdm.core.x509.values import Credential
     from tests.support.certificates import PrivateKey, SelfSigned
@@ -65,7 +68,13 @@ class Desk:
         """Return what a run asks for."""
         offered = self._offers(server).found[Role.MAIN].offered
         definition = parse_server(server, "berlin").definition(main=offered)
-        return replace(self.world.request(definition), offered={Role.MAIN: partial(self._credential, server)})
+        return self.world.request(definition)
+
+    def apply(self, server: dict[str, Any] = SERVER) -> PairResult:
+        """Bring the pair to the definition."""
+        given = Given({Role.MAIN: partial(self._credential, server)})
+        service = PairService(self.world.store, self.world.clock, custom=given)
+        return service.apply(self.request(server))
 
     def _credential(self, server: dict[str, Any]) -> Credential:
         return self._offers(server).credential(Role.MAIN)
@@ -74,7 +83,7 @@ class Desk:
         reader = BundleReader(base=self.folder, environ={})
         main = None if observed is None or observed.main is None else observed.main.facts
         settings = parse_server(server, "berlin")
-        return Offers.read(settings, {}, reader, self.world.service.now(), current=main, main=main)
+        return Offers.read(settings, Recorded(), reader, self.world.clock.now(), current=main, main=main)
 
 
 @pytest.fixture
@@ -90,11 +99,11 @@ def test_what_is_in_use_is_taken_whatever_rule_it_breaks(desk: Desk, name: str) 
     made = CHAINS[name].make()
     desk.put(made.chain, made.keys[0])
     assert desk.refused() == ()
-    result = desk.world.service.apply(desk.request())
+    result = desk.apply()
     assert desk.world.labels["AWSCURRENT"] == 1
     assert trust_profile([result.certificates[1].pem], identifier="com.example.mdm", server="berlin", host=HOST)
     quiet = list(desk.world.store.calls)
-    desk.world.service.apply(desk.request())
+    desk.apply()
     assert desk.world.store.calls == quiet
 
 
@@ -116,14 +125,14 @@ def test_what_does_not_hang_together_is_refused_in_the_preview(desk: Desk, name:
     assert [text for text in told if code in text]
     assert reason in told[-1]
     with pytest.raises(IosMdmError):
-        desk.world.service.apply(desk.request())
+        desk.apply()
     assert not desk.world.stored()
 
 
 def test_a_pair_begins_with_what_is_adopted(desk: Desk) -> None:
     """A main that the pair has is not replaced by one that breaks rules, `adopt` or not."""  # R32
     desk.put(MADE.chain, MADE.keys[0])
-    desk.world.service.apply(desk.request())
+    desk.apply()
     observed = desk.world.service.observe(SECRET)
     assert observed is not None
     assert observed.main is not None
@@ -143,7 +152,7 @@ def test_a_key_of_another_certificate_is_not_adopted(desk: Desk) -> None:
     assert "key-mismatch" in told[0]
     assert "tls.key is not the PKCS#8 key of the certificate" in told[-1]
     with pytest.raises(IosMdmError, match="cannot be kept"):
-        desk.world.service.apply(desk.request())
+        desk.apply()
     assert not desk.world.stored()
 
 
@@ -152,12 +161,12 @@ def test_a_root_that_its_ca_renewed_heals_a_weak_hash(desk: Desk) -> None:
     # R24 R27
     old = Chain().but(root={"hash": SHA1})
     desk.put(old.make().chain, old.make().keys[0])
-    desk.world.service.apply(desk.request())
+    desk.apply()
     renewed = Chain().but(leaf={"owner": "next", "days": (-1, 700)}).make()
     main = desk.world.facts(1)
     for chain, refused in ((renewed.chain, []), ((*renewed.chain[:2], old.make().root), ["hash-not-sha2"])):
         (desk.folder / "reserve.pem").write_bytes(pem(*chain) + private_pem(renewed.keys[0]))
         server = parse_server({**SERVER, "reserve": {"install": {"bundle": "reserve.pem"}}}, "berlin")
         reader = BundleReader(base=desk.folder, environ={})
-        read = Offers.read(server, {}, reader, NOW, current=main, main=main).found[Role.RESERVE]
+        read = Offers.read(server, Recorded(), reader, NOW, current=main, main=main).found[Role.RESERVE]
         assert [one.code for one in read.report.violations] == refused

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ios_mdm.app.bundles import BundleReader, Circumstances, Read
+from ios_mdm.app.pair.service import PairService
 from ios_mdm.core.pair.definition import AfterDays, InstallMain, InstallReserve
 from ios_mdm.core.pair.facts import Source
 from ios_mdm.core.pair.layout import facts_tag, version_id
@@ -27,11 +28,12 @@ from ios_mdm.errors import DefinitionError
 from ios_mdm.settings import InstallMainSettings
 from tests.app.test_pair_crashes import Crash, CrashError, values
 from tests.app.test_pair_service import SECRET, START, World, definition
+from tests.support.custom import Given
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ios_mdm.app.pair.service import PairRequest, PairResult
+    from ios_mdm.app.pair.values import PairRequest, PairResult
     from ios_mdm.core.pair.definition import PairDefinition
     from tests.app.test_pair_crashes import Edge
 
@@ -149,12 +151,12 @@ class Wish:
 
     def request(self, world: World) -> PairRequest:
         """Return the request for it."""
-        offered = {role: read.credential for role, read in self.reads.items()}
-        return replace(world.request(self.definition), offered=offered)
+        return world.request(self.definition)
 
     def apply(self, world: World) -> PairResult:
         """Bring the pair to it."""
-        return world.service.apply(self.request(world))
+        given = Given({role: read.credential for role, read in self.reads.items()})
+        return PairService(world.store, world.clock, custom=given).apply(self.request(world))
 
 
 @pytest.fixture(scope="module")
@@ -364,9 +366,9 @@ def test_a_file_that_changes_between_check_and_update_is_not_stored(desk: Desk) 
     """What was decided about is what is stored, chain included."""  # R32
     world = World()
     wish, other = desk.wish(FIRST), desk.wish(RENEWED)
-    request = replace(wish.request(world), offered={Role.MAIN: other.reads[Role.MAIN].credential})
+    changed = replace(wish, reads={Role.MAIN: other.reads[Role.MAIN]})
     with pytest.raises(DefinitionError, match="has changed since it was checked"):
-        world.service.apply(request)
+        changed.apply(world)
     assert values(world) == {}, SECRET
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import plistlib
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
 from ios_mdm.adapters.clock import FixedClock
-from ios_mdm.adapters.ledgers.sqlite import SqliteLedger
-from ios_mdm.app.delivery import Delivery, Distributor, devices_digest, known_devices, listed_devices, read_devices
+from ios_mdm.adapters.ledgers.sqlite import SqliteLedger, open_ledger
+from ios_mdm.app.delivery import Delivery, Distributor
+from ios_mdm.app.devices import devices_digest, known_devices, listed_devices, read_devices
 from ios_mdm.core.pair.definition import KeyType
 from ios_mdm.core.profile import trust_profile
 from ios_mdm.core.x509.issuing import issue
@@ -201,12 +203,13 @@ class TestDevices:
         """For a message: from the list, the file or the ledger; what is not known is not guessed."""
         (tmp_path / "devices.txt").write_text("a\nb\n", encoding="utf-8")
         from_ledger = settings({"ledger": True}, ledger="sqlite:///ledger.db")
-        assert known_devices(settings(["a", "b", "c"]), base=tmp_path) == 3
-        assert known_devices(settings({"file": "devices.txt"}), base=tmp_path) == 2
-        assert known_devices(settings({"file": "none.txt"}), base=tmp_path) is None
-        assert known_devices(from_ledger, base=tmp_path) is None
+        opened = partial(open_ledger, base=tmp_path)
+        assert known_devices(settings(["a", "b", "c"]), opened, base=tmp_path) == 3
+        assert known_devices(settings({"file": "devices.txt"}), opened, base=tmp_path) == 2
+        assert known_devices(settings({"file": "none.txt"}), opened, base=tmp_path) is None
+        assert known_devices(from_ledger, opened, base=tmp_path) is None
         ledger.record_device("a", enrolled=True, at=START)
-        assert known_devices(from_ledger, base=tmp_path) == 1
+        assert known_devices(from_ledger, opened, base=tmp_path) == 1
 
     def test_an_id_that_no_device_can_have(self, tmp_path: Path) -> None:
         """A line that is no enrolment id is an error before anything is sent."""

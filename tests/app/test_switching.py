@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 
 from ios_mdm.app.pair.service import PairService
+from ios_mdm.app.reconcile import Reconciler
 from ios_mdm.app.switching import SwitchRequest, SwitchService
 from ios_mdm.core.pair.definition import AfterDays, NoReserve, Promotion
 from ios_mdm.core.pair.schedule import Kind, names, stem
@@ -19,7 +20,7 @@ from tests.app.test_pair_service import NOW, OWNER, SECRET, World, definition
 from tests.support.memory_scheduler import MemoryPrerequisites, MemoryScheduler
 
 if TYPE_CHECKING:
-    from ios_mdm.app.pair.service import PairResult
+    from ios_mdm.app.pair.values import PairResult
     from ios_mdm.core.pair.definition import PairDefinition
 
 QUEUE = "arn:aws:sqs:eu-west-1:111122223333:mine"
@@ -39,12 +40,6 @@ class Armed:
     scheduler: MemoryScheduler = field(default_factory=MemoryScheduler)
     prerequisites: MemoryPrerequisites = field(default_factory=MemoryPrerequisites)
 
-    def __post_init__(self) -> None:
-        """Let the pair know the scheduler."""
-        self.world.service = PairService(
-            self.world.store, self.world.clock, scheduler=self.scheduler, report=self.world.reports.append
-        )
-
     @property
     def service(self) -> SwitchService:
         """The service that arms."""
@@ -57,9 +52,16 @@ class Armed:
             server="berlin", secret=SECRET, secret_arn=result.view.observed.arn, switch=result.switch, **settings
         )
 
+    def secure(self, wish: PairDefinition | None = None) -> PairResult:
+        """Withdraw a stale schedule, and bring the pair to what it should be."""
+        switches = SwitchService(
+            self.scheduler, self.prerequisites, self.world.store, self.world.clock, report=self.world.reports.append
+        )
+        return Reconciler(self.world.service, switches).secure(self.world.request(wish))
+
     def up(self, wish: PairDefinition | None = None, **settings: Any) -> SwitchRequest:
         """Run `up`."""
-        request = self.request(self.world.apply(wish), **settings)
+        request = self.request(self.secure(wish), **settings)
         self.service.arm(request)
         return request
 
@@ -102,7 +104,7 @@ def test_an_up_arms_the_switch_and_the_next_one_writes_nothing(armed: Armed) -> 
     assert armed.scheduled()["MoveToVersionId"] != armed.scheduled()["RemoveFromVersionId"]
     assert armed.prerequisites.queues == {f"{stem('berlin', SECRET)}-dead-letters"}
     assert set(armed.prerequisites.roles) == {stem("berlin", SECRET)}
-    request = armed.request(armed.world.apply())
+    request = armed.request(armed.secure())
     armed.scheduler.calls.clear()
     armed.prerequisites.calls.clear()
     assert armed.service.drift(request) == ()
@@ -151,9 +153,9 @@ def test_a_schedule_of_another_moment_is_taken_back_before_anything_else(armed: 
     """The pair's part of an `up` removes it; the switch's part, after the devices were sent the profile, makes it."""
     # R9 R11
     later = definition(replace(NOW, apply=AfterDays(days=40)))
-    result = armed.world.apply(later)
+    result = armed.secure(later)
     assert NAMES[Kind.PROMOTE] not in armed.scheduler.schedules
-    assert armed.world.reports[-1] == "the promotion that was scheduled for 2040-01-31 00:00 UTC is taken back"
+    assert armed.world.reports[-1] == "the promotion that was scheduled for 2040-01-31 00:00 UTC is withdrawn"
     armed.service.arm(armed.request(result))
     assert armed.scheduler.schedules[NAMES[Kind.PROMOTE]].at == armed.world.clock.moment.replace(month=2, day=10)
     assert armed.world.labels["RESERVE"] == 2
@@ -161,8 +163,8 @@ def test_a_schedule_of_another_moment_is_taken_back_before_anything_else(armed: 
 
 def test_a_pair_that_changed_while_it_was_armed_is_not_promoted(armed: Armed) -> None:
     """Another run replaced the reserve meanwhile: what was scheduled for the old one is taken back."""  # R32
-    stale = armed.request(armed.world.apply())
-    armed.world.apply(definition(replace(NOW, generation=2)))
+    stale = armed.request(armed.secure())
+    armed.secure(definition(replace(NOW, generation=2)))
     with pytest.raises(StoreError, match="run again"):
         armed.service.arm(stale)
     assert NAMES[Kind.PROMOTE] not in armed.scheduler.schedules
@@ -170,7 +172,7 @@ def test_a_pair_that_changed_while_it_was_armed_is_not_promoted(armed: Armed) ->
 
 def test_drift_names_what_is_to_come_and_is_not_as_it_should_be(armed: Armed) -> None:
     """A deleted or changed schedule is drift; one whose moment has passed has fired."""  # R11
-    request = armed.request(armed.world.apply(), alarm_arn=QUEUE)
+    request = armed.request(armed.secure(), alarm_arn=QUEUE)
     armed.service.arm(request)
     name = NAMES[Kind.PROMOTE]
     good = armed.scheduler.schedules[name]
@@ -193,14 +195,14 @@ def test_the_users_own_role_and_queue_are_used(armed: Armed) -> None:
     made = fresh.scheduler.schedules[NAMES[Kind.PROMOTE]]
     assert (made.role, made.dead_letter) == (ROLE, QUEUE)
     assert fresh.service.drift(request) == ()
-    mine = armed.request(armed.world.apply(), role_arn=ROLE)
+    mine = armed.request(armed.secure(), role_arn=ROLE)
     assert armed.service.drift(mine) == (NAMES[Kind.PROMOTE],)
 
 
 def test_what_is_past_is_not_scheduled() -> None:
     """A moment that has passed is the business of `up` itself, and an alarm for it would ring at once."""
     one = Armed()
-    one.world.apply()
+    one.secure()
     one.world.later(days=390)
     hold = replace(definition(), promotion=Promotion(hold=True))
     one.up(hold, alarm_arn=QUEUE)
@@ -243,7 +245,7 @@ def test_a_run_whose_label_somebody_moved_looks_again() -> None:
     one.service = PairService(one.store, one.clock, report=one.reports.append)
     assert one.apply().view.desired.main == 2
     assert one.labels == {"AWSPREVIOUS": 1, "AWSCURRENT": 2, "RESERVE": 3}
-    assert any("changed by somebody else" in line for line in one.reports)
+    assert any("changed concurrently" in line for line in one.reports)
     assert OWNER in one.tags.values()
 
 

@@ -21,18 +21,20 @@ from ios_mdm.adapters.ledgers.sqlite import SqliteLedger
 from ios_mdm.adapters.prerequisites import AwsPrerequisites
 from ios_mdm.adapters.scheduler import EventBridgeScheduler
 from ios_mdm.adapters.secrets_manager import SecretsManager
-from ios_mdm.app.pair.service import PairRequest, PairService
+from ios_mdm.app.pair.service import PairService
+from ios_mdm.app.pair.values import PairRequest
 from ios_mdm.app.switching import SwitchRequest, SwitchService
 from ios_mdm.core.profile import profile_digest, trust_profile
 from ios_mdm.settings import parse_server
 from tests.adapters.conftest import ministack_url, no_aws
+from tests.support.aws import AWS
 from tools.services import ministack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from ios_mdm.app.pair.service import PairResult
+    from ios_mdm.app.pair.values import PairResult
 
 __all__ = ["ministack_url", "no_aws"]
 
@@ -128,12 +130,14 @@ class Pair:
             definition=server.definition(), secret=self.secret, owner="organization/ios-mdm/test", tags={}
         )
         clock = FixedClock(moment=START + timedelta(days=days))
-        made = PairService(SecretsManager(), clock, rehearsal=True).apply(request)
+        made = PairService(SecretsManager(aws=AWS), clock, rehearsal=True).apply(request)
         if made.view.observed is not None:
             switch = SwitchRequest(
                 server=self.name, secret=self.secret, secret_arn=made.view.observed.arn, switch=made.switch
             )
-            SwitchService(EventBridgeScheduler(), AwsPrerequisites(), SecretsManager(), clock).arm(switch)
+            SwitchService(EventBridgeScheduler(aws=AWS), AwsPrerequisites(aws=AWS), SecretsManager(aws=AWS), clock).arm(
+                switch
+            )
         return made
 
     def profile(self, result: PairResult) -> bytes:

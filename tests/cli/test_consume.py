@@ -15,6 +15,7 @@ import pytest
 from ios_mdm.adapters.secrets_manager import SecretsManager
 from ios_mdm.core.pair.layout import version_id
 from tests.cli.conftest import Pair, run
+from tests.support.aws import AWS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,12 +35,12 @@ def test_once_fetches_main_and_runs_the_command_after_a_change(pair: Pair, tmp_p
     assert "unchanged, serving" in again.out
     assert "reloading" not in again.out + again.err
     versions = [version_id(pair.secret, ordinal) for ordinal in (1, 2)]
-    SecretsManager().move_label(pair.secret, "AWSCURRENT", to=versions[1], current=versions[0])
+    SecretsManager(aws=AWS).move_label(pair.secret, "AWSCURRENT", to=versions[1], current=versions[0])
     promoted = run(*command, "--json", cwd=tmp_path, environment=pair.environment())
     told = json.loads(promoted.out)  # and nothing of what the command prints
     assert (told["sha256"], told["changed"], told["reloaded"]) == (made.certificates[2].details.sha256, True, True)
     assert (folder / "tls.crt").read_text(encoding="ascii") == made.certificates[2].pem
-    value = json.loads(SecretsManager().read(pair.secret, versions[1]) or "{}")
+    value = json.loads(SecretsManager(aws=AWS).read(pair.secret, versions[1]) or "{}")
     assert value["tls.key"] not in promoted.out + promoted.err
 
 
@@ -64,7 +65,7 @@ def test_it_runs_until_it_is_told_to_stop(pair: Pair, tmp_path: Path, ending: si
     versions = [version_id(pair.secret, ordinal) for ordinal in (1, 2)]
     with running(pair, tmp_path) as (process, lines):
         assert f"now serving CN=mdm.example.com, {made.certificates[1].details.sha256}" in next(lines)
-        SecretsManager().move_label(pair.secret, "AWSCURRENT", to=versions[1], current=versions[0])
+        SecretsManager(aws=AWS).move_label(pair.secret, "AWSCURRENT", to=versions[1], current=versions[0])
         process.send_signal(signal.SIGUSR1)
         assert f"now serving CN=mdm.example.com, {made.certificates[2].details.sha256}" in next(lines)
         process.send_signal(ending)

@@ -16,6 +16,7 @@ from ios_mdm.core.pair.schedule import Kind, names
 from ios_mdm.core.x509.credential import credential_from_json
 from ios_mdm.errors import StoreError
 from tests.cli.conftest import DEVICES, Pair, run
+from tests.support.aws import AWS
 from tests.support.tls_server import serving
 
 if TYPE_CHECKING:
@@ -196,7 +197,7 @@ def test_no_private_key_is_shown(pair: Pair) -> None:
     assert [one.code for one in outputs] == [1, 1]
     for ordinal in (1, 2):
         secret = f"ios-mdm/{pair.name}"
-        value = SecretsManager().read(secret, version_id(secret, ordinal))
+        value = SecretsManager(aws=AWS).read(secret, version_id(secret, ordinal))
         assert value is not None
         lines = credential_from_json(value).private_key.splitlines()[1:-1]
         assert lines
@@ -234,7 +235,7 @@ def test_a_missing_schedule_is_a_warning(pair: Pair) -> None:
     fine = pair.status()
     assert fine.code == 0
     assert "by a schedule in AWS, with nobody running anything" in fine.out
-    EventBridgeScheduler().delete(names(pair.name, pair.secret)[Kind.PROMOTE])
+    EventBridgeScheduler(aws=AWS).delete(names(pair.name, pair.secret)[Kind.PROMOTE])
     result = pair.status("--json")
     assert result.code == 1
     (server,) = json.loads(result.out)["servers"]
@@ -248,7 +249,7 @@ def test_what_the_server_presents_is_looked_at(pair: Pair, tmp_path: Path, serve
     """Main is fine; anything else is critical, and both certificates are named."""  # R16 R17
     made = pair.make()
     pair.deliver(made, ALL)
-    value = SecretsManager().read(pair.secret, version_id(pair.secret, served))
+    value = SecretsManager(aws=AWS).read(pair.secret, version_id(pair.secret, served))
     assert value is not None
     with serving(value, tmp_path) as endpoint:
         pair.define(endpoints=[endpoint])

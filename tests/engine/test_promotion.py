@@ -211,7 +211,7 @@ def test_a_deleted_reserve_leaves_nothing_that_would_promote_it(world: World, aw
     assert aws.schedule() is not None
     world.stack.define([world.definition(reserve={"none": True})])
     shown = world.stack.up(**at(DAY_10)).ok().output
-    assert "the promotion that was scheduled for 2040-01-31 00:00 UTC is taken back" in shown
+    assert "the promotion that was scheduled for 2040-01-31 00:00 UTC is withdrawn" in shown
     assert aws.schedule() is None
     assert "RESERVE" not in world.labels()
 

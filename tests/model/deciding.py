@@ -6,14 +6,16 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar, cast
 
-from ios_mdm.app.pair.service import PairRequest, PairService
+from ios_mdm.app.pair.reader import pair_view
+from ios_mdm.app.pair.service import PairService
+from ios_mdm.app.pair.values import PairRequest
+from ios_mdm.app.reconcile import Reconciler
 from ios_mdm.app.switching import SwitchRequest, SwitchService
 from ios_mdm.core.pair.layout import SENT_TAG, sent_value
-from ios_mdm.core.pair.lifecycle import desired
 from ios_mdm.core.pair.observed import Role, Served
 from ios_mdm.core.pair.schedule import Kind, names
 from ios_mdm.core.pair.secret import Label
-from ios_mdm.core.pair.steps import Tag, described, next_step
+from ios_mdm.core.pair.steps import Tag, described
 from ios_mdm.core.pair.switch import Switch, switch
 from ios_mdm.errors import DefinitionError, LabelMovedError, StoreError
 from tests.app.test_pair_service import HandClock
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from ios_mdm.core.pair.decision import Desired
+    from ios_mdm.app.pair.values import PairView
     from ios_mdm.core.pair.observed import ObservedPair
     from ios_mdm.core.pair.schedule import Schedule
     from ios_mdm.core.pair.secret import SecretDescription
@@ -70,18 +72,19 @@ class Decided:
     """What a run decides.
 
     Args:
-        pair: as it was observed.
-        wanted: what the pair should be.
-        step: the next effect, None where the pair is what it should be.
+        view: the pair as it was observed, and the decision about it.
         trusted: what belongs on the devices, as a mask.
         switch: what should happen by itself.
     """
 
-    pair: ObservedPair | None
-    wanted: Desired
-    step: Step | None
+    view: PairView
     trusted: int
     switch: Switch
+
+    @property
+    def step(self) -> Step | None:
+        """The next effect, None if the pair is what it should be."""
+        return self.view.step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,8 +161,8 @@ class Deciding:
         self._clock = HandClock(self.moments[0])
         self._store = Shown(clock=self._clock)
         self._scheduler = MemoryScheduler()
-        self._pairs = PairService(self._store, self._clock, scheduler=self._scheduler)
         self._switches = SwitchService(self._scheduler, MemoryPrerequisites(), self._store, self._clock)
+        self._reconciler = Reconciler(PairService(self._store, self._clock), self._switches)
 
     def secret_id(self, secret: Secret | None) -> int:
         """Return the number of a secret."""
@@ -195,15 +198,14 @@ class Deciding:
         definition, now, secret, served = view
         wish, pair = self._definitions[definition], self._seen(secret, served)
         try:
-            wanted = desired(wish, pair, self.moments[now])
-            step = next_step(wanted, pair, self._request(view).setting)
+            found = pair_view(self._request(view), pair, self.moments[now])
         except DefinitionError:
             return None
-        trusted = wanted.trusted
+        trusted = found.desired.trusted
         if self._seed is Seed.SHRUNK_PROFILE:
-            trusted = tuple(ordinal for ordinal in trusted if ordinal not in wanted.formers)
-        by_itself = Switch() if pair is None else switch(wish, wanted, pair)
-        return Decided(pair=pair, wanted=wanted, step=step, trusted=mask(trusted), switch=by_itself)
+            trusted = tuple(ordinal for ordinal in trusted if ordinal not in found.desired.formers)
+        by_itself = Switch() if pair is None else switch(wish, found.desired, pair)
+        return Decided(view=found, trusted=mask(trusted), switch=by_itself)
 
     def _seen(self, secret: int, served: int) -> ObservedPair | None:
         held = self.secrets[secret]
@@ -238,7 +240,8 @@ class Deciding:
         if self._seed is Seed.NOT_TAKEN_BACK:
             return schedule
         self._lay(schedule, view[1])
-        self._pairs._take_back(self._request(view), decided.wanted, decided.pair)
+        # The stage decides from what it observes itself, but for the endpoints: here it is given what the run saw.
+        self._switches.withdraw(self._request(view), decided.view)
         return self._schedule_id()
 
     @remembered
@@ -249,7 +252,7 @@ class Deciding:
         assert decided.step is not None
         text = described(decided.step)
         try:
-            after = carried_out(before, decided.step, observed=decided.pair, now=self.moments[moment])
+            after = carried_out(before, decided.step, observed=decided.view.observed, now=self.moments[moment])
         except LabelMovedError:
             return Effect(secret=secret, text=f"{text}: somebody was quicker")
         except DefinitionError:
@@ -278,7 +281,7 @@ class Deciding:
         self._store.secret = self.secrets[secret]
         self._scheduler.fail = _pause_after_put
         try:
-            self._switches.arm(self._switch_request(view))
+            self._reconciler.arm(self._switch_request(view))
         except PausedError:
             return Armed(schedule=self._schedule_id(), paused=True)
         except StoreError:
@@ -295,7 +298,7 @@ class Deciding:
         self._lay(schedule, view[1])
         self._store.secret = self.secrets[secret]
         try:
-            self._switches._hold_against_the_pair(request, request.switch.promote)
+            self._switches.confirm(request, request.switch.promote)
         except StoreError:
             return Armed(schedule=self._schedule_id(), refused=True)
         return Armed(schedule=self._schedule_id())

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ios_mdm.app.pair.reader import pair_view
 from ios_mdm.core.pair.layout import REPLACED_TAG, version_id
 from ios_mdm.core.pair.lifecycle import desired
 from ios_mdm.core.pair.secret import Label
@@ -41,7 +42,7 @@ class Both:
             assert type(thought) is type(step)
             if step is None or thought is None:
                 return count
-            self.world.service._effects.perform(request, real, step)
+            self.world.service._effects.perform(request, pair_view(request, real, now))
             self.secret = carried_out(self.secret, thought, observed=seen, now=now)
             self.compare()
         return most

@@ -31,7 +31,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ios_mdm.app.pair.service import PairRequest
+from ios_mdm.app.pair.values import PairRequest
+from ios_mdm.app.reconcile import ORDER, Stage
 from ios_mdm.core.pair.facts import Source
 from ios_mdm.core.pair.lifecycle import desired
 from ios_mdm.core.pair.moments import valid_at
@@ -53,6 +54,9 @@ if TYPE_CHECKING:
 __all__ = ["World"]
 
 LONGEST_QUEUE = 2
+_POINTS = {Stage.WITHDRAW: ("begin",), Stage.DELIVER: ("push", "saved"), Stage.ARM: ("arm",)}
+"""Where a run can die or be overtaken in each stage of ``reconcile``; those of the pair are its effects."""
+_ARMED_FIRST = (Stage.WITHDRAW, Stage.PAIR, Stage.ARM, Stage.DELIVER)
 
 
 class World:
@@ -65,8 +69,9 @@ class World:
     def __init__(self, story: Story) -> None:
         self.story = story
         self._deciding = Deciding(story)
-        stages = ("push", "saved", "arm")
-        self._stages = (*stages[2:], *stages[:2]) if story.seed is Seed.ARMED_FIRST else stages
+        order = _ARMED_FIRST if story.seed is Seed.ARMED_FIRST else ORDER
+        after_pair = order[order.index(Stage.PAIR) + 1 :]
+        self._stages = tuple(point for stage in after_pair for point in _POINTS[stage])
         self._hold = [DEFINITIONS[name].promotion.hold for name in story.definitions]
 
     def start(self) -> State:
@@ -230,7 +235,7 @@ class World:
         if self.story.runs == 1 and self._finds_nothing_to_do(after, view):
             after = self._looked(after, view)._replace(done=self.story.diligent)
             yield Next(after, f"{name} finds nothing to do")
-        elif self.story.runs == 1 and not state.schedule:
+        elif "begin" in self._stages or (self.story.runs == 1 and not state.schedule):
             after = self._looked(after, view)
             yield Next(_with(after, Run(view, self._after_looking(view, after))), f"{name} observes the pair")
         else:
@@ -291,7 +296,10 @@ class World:
                 outdated = state.outdated and left != 0
                 after = self._looked(state._replace(schedule=left, outdated=outdated), view)
                 text = "the run leaves the schedule" if left == state.schedule else "the run takes the schedule back"
-                yield Next(_with(after, Run(view, self._after_looking(view, after))), text)
+                if "begin" in self._stages:  # the schedule is withdrawn after the pair was changed
+                    yield from self._next_stage(after, run, text)
+                else:
+                    yield Next(_with(after, Run(view, self._after_looking(view, after))), text)
             case "effect":
                 if self._too_many(view):
                     return

@@ -15,6 +15,7 @@ from ios_mdm.errors import IosMdmError
 from ios_mdm.resources.certificate_pair import CertificatePair, CertificatePairProvider
 from ios_mdm.resources.profile_distribution import ProfileDistribution, ProfileDistributionProvider
 from ios_mdm.resources.promotion import Promotion, PromotionProvider
+from tests.support.aws import AWS
 
 if TYPE_CHECKING:
     from tests.resources.conftest import Engine
@@ -45,7 +46,7 @@ def test_check_and_diff_write_nothing(engine: Engine) -> None:
 def test_preview_and_refresh_never_read_a_secret_value(engine: Engine) -> None:
     """DescribeSecret is enough for check and read, also while something is to be repaired."""  # R29
     engine.up()
-    store = SecretsManager()
+    store = SecretsManager(aws=AWS)
     described = store.describe(engine.id)
     assert described is not None
     store.untag(engine.id, list(described.tags))
@@ -68,7 +69,7 @@ def test_a_create_that_dies_between_two_effects_is_continued(engine: Engine, liv
     else:
         assert lives == WRITES_OF_A_CREATE - 1, "a create needs fewer writes than this test tries"
         return
-    store = SecretsManager()
+    store = SecretsManager(aws=AWS)
     engine.aws.lives = None
     before = store.describe(str(engine.program["secret"]))
     stored = set() if before is None else {version for version, labels in before.labels.items() if labels}
@@ -91,7 +92,7 @@ def test_refresh_shows_drift_and_the_next_up_repairs_it(engine: Engine) -> None:
     """A lost RESERVE label is legible in the refreshed state, and gone after the next run."""
     engine.up()
     assert engine.outputs is not None
-    store = SecretsManager()
+    store = SecretsManager(aws=AWS)
     described = store.describe(engine.id)
     assert described is not None
     reserve = next(version for version, labels in described.labels.items() if Label.RESERVE in labels)
@@ -110,7 +111,7 @@ def test_refresh_shows_drift_and_the_next_up_repairs_it(engine: Engine) -> None:
 def test_drift_without_a_refresh_is_one_repair(engine: Engine) -> None:
     """The counter goes up by one while there is drift, and stays there."""
     engine.up()
-    store = SecretsManager()
+    store = SecretsManager(aws=AWS)
     store.tag(engine.id, {"ios-mdm:highest-ordinal": "x"})
     assert engine.up() == "update"
     assert engine.inputs is not None

@@ -18,8 +18,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from ios_mdm.app.bundles import BundleReader
-from ios_mdm.app.pair.service import PairService
+from ios_mdm import wiring
+from ios_mdm.app.pair.reader import PairReader
 from ios_mdm.core.pair.facts import Source
 from ios_mdm.core.pair.layout import version_id
 from ios_mdm.core.pair.moments import expires, valid_at
@@ -29,7 +29,6 @@ from ios_mdm.core.x509.credential import credential_from_json
 from ios_mdm.core.x509.digests import root_digest
 from ios_mdm.core.x509.pem import chain as certificates_in
 from ios_mdm.errors import DefinitionError, LabelMovedError
-from ios_mdm.resources import looking
 from ios_mdm.resources.certificate_pair import CertificatePairProvider
 from tests.app.test_pair_crashes import Crash, CrashError
 from tests.app.test_pair_service import HandClock
@@ -37,6 +36,7 @@ from tests.resources.conftest import Engine
 from tests.support.certificates import HOST, ISSUING, LEAF, NOW, ROOT, Chain, pem, private_pem
 from tests.support.memory import MemorySecretStore
 from tests.support.memory_scheduler import MemoryScheduler
+from tests.support.wiring import TestWiring
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -107,8 +107,13 @@ class CustomLife(RuleBasedStateMachine):
             },
         )
         self.patches = (
-            patch.object(looking, "service_of", lambda _: self._service()),
-            patch.object(looking, "_bundles", lambda _: BundleReader(base=self.path, environ={})),
+            patch.object(
+                wiring,
+                "here",
+                lambda: TestWiring(
+                    environ={}, base=self.path, memory=self.store, hand_clock=self.clock, schedules=self.scheduler
+                ),
+            ),
         )
         for one in self.patches:
             one.start()
@@ -287,7 +292,7 @@ class CustomLife(RuleBasedStateMachine):
     @property
     def pair(self) -> ObservedPair | None:
         """The pair as it is."""
-        return self._service().observe(SECRET)
+        return PairReader(self.store, self.clock).observe(SECRET)
 
     @property
     def is_unknown(self) -> bool:
@@ -301,9 +306,6 @@ class CustomLife(RuleBasedStateMachine):
         outputs = self.engine.outputs
         promote = None if outputs is None else outputs["switch"]["promote"]
         return promote if promote is not None and promote["at"] <= f"{self.clock.now():%Y-%m-%dT%H:%M:%SZ}" else None
-
-    def _service(self) -> PairService:
-        return PairService(self.store, self.clock, scheduler=self.scheduler)
 
 
 CustomLife.TestCase.settings = settings(

@@ -21,23 +21,27 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from ios_mdm.adapters.clock import VARIABLE
+from ios_mdm import wiring
 from ios_mdm.core.pair.definition import KeyType
+from ios_mdm.core.pair.layout import SENT_TAG, sent_value
 from ios_mdm.core.profile import trust_profile
 from ios_mdm.core.x509.issuing import issue
 from ios_mdm.errors import DeliveryError
-from ios_mdm.resources import profile_distribution
 from ios_mdm.resources.profile_distribution import ProfileDistributionProvider
+from tests.app.test_pair_service import HandClock
 from tests.support.certificates import HOST, LEAF, Chain, pem
+from tests.support.memory import MemorySecretStore
+from tests.support.wiring import TestWiring
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 START = datetime(2040, 1, 1, tzinfo=UTC)
 DEVICES = tuple(f"device-{number}" for number in range(5))
-ISSUED = ("certificate 1", "certificate 2", "certificate 3")
-UNDER_ONE_ROOT = ("certificate 4", "certificate 5")
+ISSUED = (1, 2, 3)
+UNDER_ONE_ROOT = (4, 5)
 CERTIFICATES = (*ISSUED, *UNDER_ONE_ROOT)
+SECRET = "ios-mdm/berlin"  # noqa: S105 - a name
 
 
 class DownError(Exception):
@@ -45,15 +49,15 @@ class DownError(Exception):
 
 
 @cache
-def pems() -> dict[str, str]:
+def pems() -> dict[int, str]:
     """Return five certificates with what is above them; the last two have one root."""
     issued = {
-        name: issue(HOST, key=KeyType.EC_P256, validity_days=300, now=START + timedelta(days=number)).certificate
-        for number, name in enumerate(ISSUED)
+        number: issue(HOST, key=KeyType.EC_P256, validity_days=300, now=START + timedelta(days=number)).certificate
+        for number in ISSUED
     }
     above = Chain().make().chain[1:]
-    leaves = [Chain(leaf=LEAF.but(owner=name)).make().leaf for name in UNDER_ONE_ROOT]
-    return issued | {name: pem(leaf, *above).decode() for name, leaf in zip(UNDER_ONE_ROOT, leaves, strict=True)}
+    leaves = [Chain(leaf=LEAF.but(owner=f"leaf {number}")).make().leaf for number in UNDER_ONE_ROOT]
+    return issued | {number: pem(leaf, *above).decode() for number, leaf in zip(UNDER_ONE_ROOT, leaves, strict=True)}
 
 
 @dataclass(slots=True)
@@ -99,16 +103,21 @@ class DistributionLife(RuleBasedStateMachine):
         self.folder = tempfile.TemporaryDirectory()
         self.queue = Queue()
         self.provider = ProfileDistributionProvider()
-        self.noted: list[str] = []
+        self.store = MemorySecretStore()
+        self.store.create(SECRET, tags={}, description="", kms_key=None)
         self.failed = False
-        self.trusted: tuple[str, ...] = ISSUED[:1]
+        self.trusted: tuple[int, ...] = ISSUED[:1]
         self.organization = "Example"
         self.inputs: dict[str, Any] = {}
         self.outputs: dict[str, Any] | None = None
         self.patches = (
-            patch.object(profile_distribution, "_channel", lambda *_: self.queue),
-            patch.object(profile_distribution, "_note_sent", lambda inputs: self.noted.append(str(inputs["trusted"]))),
-            patch.dict(os.environ, {VARIABLE: START.isoformat(), "AWS_ENDPOINT_URL": "http://127.0.0.1:1"}),
+            patch.object(
+                wiring,
+                "here",
+                lambda: TestWiring(
+                    environ={}, base=Path.cwd(), memory=self.store, hand_clock=HandClock(START), mdm=self.queue
+                ),
+            ),
         )
         for one in self.patches:
             one.start()
@@ -135,7 +144,7 @@ class DistributionLife(RuleBasedStateMachine):
 
     @precondition(lambda self: not self.failed)
     @rule(trusted=st.sets(st.sampled_from(CERTIFICATES), min_size=1))
-    def trust(self, trusted: set[str]) -> None:
+    def trust(self, trusted: set[int]) -> None:
         """The pair has other certificates."""
         self.trusted = tuple(sorted(trusted))
 
@@ -170,7 +179,9 @@ class DistributionLife(RuleBasedStateMachine):
             assert self.queue.latest[device] == wanted
         assert self.outputs is not None
         assert self.outputs["profile"].encode() == wanted
-        assert self.noted[-1] == str(list(self.trusted))
+        described = self.store.describe(SECRET)
+        assert described is not None
+        assert described.tags[SENT_TAG] == sent_value(self.trusted)
         commands = len(self.queue.known)
         assert self._up() == "unchanged"
         assert len(self.queue.known) == commands
@@ -201,7 +212,7 @@ class DistributionLife(RuleBasedStateMachine):
     def _program(self) -> dict[str, Any]:
         return {
             "server": "berlin",
-            "secret": "ios-mdm/berlin",
+            "secret": SECRET,
             "host": HOST,
             "aws": {},
             "distribution": {
@@ -211,11 +222,11 @@ class DistributionLife(RuleBasedStateMachine):
                 "ledger": "sqlite:///ledger.sqlite",
             },
             "trusted": list(self.trusted),
-            "pems": {name: pems()[name] for name in self.trusted},
+            "pems": {str(number): pems()[number] for number in self.trusted},
         }
 
     def _profile(self) -> bytes:
-        chains = [pems()[name] for name in self.trusted]
+        chains = [pems()[number] for number in self.trusted]
         return trust_profile(
             chains, identifier="com.example.mdm", server="berlin", host=HOST, organization=self.organization
         )

@@ -5,10 +5,9 @@ from __future__ import annotations
 import functools
 import gc
 import logging
-import os
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
@@ -45,19 +44,11 @@ __all__ = [
     "ROLE",
     "SCHEDULE",
     "SECRET",
+    "Aws",
     "Kind",
     "RoleRefusedError",
-    "answer",
-    "answer_unless",
-    "endpoint",
     "forget",
-    "iam",
-    "is_emulator",
-    "last_date",
     "scheduled_for_deletion",
-    "scheduler",
-    "secrets_manager",
-    "sqs",
 ]
 
 T = TypeVar("T")
@@ -69,19 +60,6 @@ _CONNECT_TIMEOUT = 3.0
 _READ_TIMEOUT = 15.0
 _HEARD_FOR = 60.0
 """Seconds for which AWS's time is carried forward; a suspended machine stops the clock that carries it."""
-
-
-def endpoint(environ: Mapping[str, str] | None = None, kind: Kind = SECRET) -> str | None:
-    """Return the endpoint that the environment asks for, None for AWS's own."""
-    variables = os.environ if environ is None else environ
-    if variables.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() == "true":
-        return None
-    return variables.get(f"AWS_ENDPOINT_URL_{kind.endpoint}") or variables.get("AWS_ENDPOINT_URL") or None
-
-
-def is_emulator(environ: Mapping[str, str] | None = None) -> bool:
-    """Tell whether all of AWS that is used is an emulator on this machine's loopback interface."""
-    return all(_is_loopback(endpoint(environ, kind)) for kind in KINDS)
 
 
 def _is_loopback(url: str | None) -> bool:
@@ -97,6 +75,126 @@ def _is_loopback(url: str | None) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aws:
+    """AWS as one process reaches it.
+
+    Args:
+        environ: the process's environment variables, which name endpoints, credentials and the default region.
+        region: AWS region; None for the one that the environment or the profile names.
+    """
+
+    environ: Mapping[str, str] = field(repr=False)
+    region: str | None = None
+
+    def endpoint(self, kind: Kind = SECRET) -> str | None:
+        """Return the endpoint that the environment names, None for AWS's own."""
+        if self.environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() == "true":
+            return None
+        return self.environ.get(f"AWS_ENDPOINT_URL_{kind.endpoint}") or self.environ.get("AWS_ENDPOINT_URL") or None
+
+    @property
+    def is_emulator(self) -> bool:
+        """Whether every AWS service that is used is an emulator on this machine's loopback interface."""
+        return all(_is_loopback(self.endpoint(kind)) for kind in KINDS)
+
+    def secrets_manager(self) -> SecretsManagerClient:
+        """Return the client for Secrets Manager, the same one every time.
+
+        Call it inside :meth:`answer`, which explains what it raises (no region, no such profile, an endpoint that is no
+        URL).
+        """
+        return cast("SecretsManagerClient", self._client(SECRET))
+
+    def scheduler(self) -> EventBridgeSchedulerClient:
+        """Return the client for EventBridge Scheduler, as :meth:`secrets_manager`."""
+        return cast("EventBridgeSchedulerClient", self._client(SCHEDULE))
+
+    def iam(self) -> IAMClient:
+        """Return the client for IAM, as :meth:`secrets_manager`."""
+        return cast("IAMClient", self._client(ROLE))
+
+    def sqs(self) -> SQSClient:
+        """Return the client for SQS, as :meth:`secrets_manager`."""
+        return cast("SQSClient", self._client(QUEUE))
+
+    def last_date(self) -> datetime | None:
+        """Return AWS's time, carried forward from its last answer; None if that is more than a minute ago."""
+        heard = _heard.get(self._key(SECRET))
+        if heard is None or (elapsed := time.monotonic() - heard.at) > _HEARD_FOR:
+            return None
+        return (heard.date + timedelta(seconds=elapsed)).replace(microsecond=0)
+
+    def answer(self, operation: str, name: str, call: Callable[[], T], kind: Kind = SECRET) -> T:
+        """Return what *call* returns.
+
+        Args:
+            operation: the API's name of what is called, as IAM policies have it: ``DescribeSecret``.
+            name: of the secret, or of what *kind* says, for the message.
+            call: makes the client and the call.
+            kind: what *name* names.
+
+        Raises:
+            StoreError: AWS could not be asked, or refused. It has no cause or context: botocore's errors quote
+                parameters.
+        """
+        result = self._attempt(operation, name, call, frozenset(), kind)
+        if isinstance(result, _Tolerated):
+            raise result.error
+        return result
+
+    def answer_unless(
+        self, codes: Collection[str], operation: str, name: str, call: Callable[[], T], kind: Kind = SECRET
+    ) -> T | None:
+        """Return what *call* returns, or None if AWS refuses with one of these error *codes*; else as ``answer``."""
+        result = self._attempt(operation, name, call, codes, kind)
+        if isinstance(result, _Tolerated):
+            return None
+        return result
+
+    def _key(self, kind: Kind) -> _Key:
+        # boto3 reads AWS_DEFAULT_REGION only; every other SDK, and Pulumi's users, set AWS_REGION.
+        return _Key(
+            kind.service,
+            self.region or self.environ.get("AWS_REGION") or None,
+            self.endpoint(kind),
+            self.environ.get("AWS_PROFILE"),
+            self.environ.get("AWS_ACCESS_KEY_ID"),
+        )
+
+    def _client(self, kind: Kind) -> BaseClient:
+        """Return a client that is kept. Clients may be shared by threads, sessions may not: so the lock."""
+        key = self._key(kind)
+        with _lock:
+            if key not in _clients:
+                _clients[key] = _connect(key, _MAX_ATTEMPTS_EMULATOR if self.is_emulator else _MAX_ATTEMPTS)
+            return _clients[key]
+
+    def _attempt(
+        self, operation: str, name: str, call: Callable[[], T], codes: Collection[str], kind: Kind
+    ) -> T | _Tolerated:
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - see _connect
+
+        code = ""
+        try:
+            return call()
+        except ClientError as refusal:
+            code = str(refusal.response.get("Error", {}).get("Code", ""))
+            reason = refused(operation, name, code, str(refusal.response.get("Error", {}).get("Message", "")), kind)
+        except BotoCoreError as obstacle:
+            reason = obstructed(obstacle, self.endpoint(kind))
+        except UnicodeError:  # it would quote the value that it could not encode
+            reason = MALFORMED
+        except ValueError:  # botocore's word for an endpoint that is no URL
+            reason = f"{self.endpoint(kind)!r} is not a URL. Correct AWS_ENDPOINT_URL"
+        raised = RoleRefusedError if reason is ROLE_REFUSED else StoreError
+        error = raised(f'{operation} on {kind.noun} "{name}" failed: {reason}.')
+        if code in codes:
+            return _Tolerated(error)
+        # Raised here, not in a handler: there botocore's error, and with it what was sent, would be its context.
+        raise error
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,57 +226,13 @@ _heard: dict[_Key, _Heard] = {}
 _session: tuple[tuple[str | None, str | None], Session] | None = None
 
 
-def _key(region: str | None, kind: Kind = SECRET) -> _Key:
-    # boto3 reads AWS_DEFAULT_REGION only; every other SDK, and Pulumi's users, set AWS_REGION.
-    return _Key(
-        kind.service,
-        region or os.environ.get("AWS_REGION") or None,
-        endpoint(kind=kind),
-        os.environ.get("AWS_PROFILE"),
-        os.environ.get("AWS_ACCESS_KEY_ID"),
-    )
-
-
-def secrets_manager(region: str | None) -> SecretsManagerClient:
-    """Return the client for Secrets Manager in *region* (None: what the environment says), the same one every time.
-
-    Call it inside ``answer``, which explains what it raises (no region, no such profile, an endpoint that is no URL).
-    """
-    return cast("SecretsManagerClient", _client(region, SECRET))
-
-
-def scheduler(region: str | None) -> EventBridgeSchedulerClient:
-    """Return the client for EventBridge Scheduler, as :func:`secrets_manager`."""
-    return cast("EventBridgeSchedulerClient", _client(region, SCHEDULE))
-
-
-def iam(region: str | None) -> IAMClient:
-    """Return the client for IAM, as :func:`secrets_manager`."""
-    return cast("IAMClient", _client(region, ROLE))
-
-
-def sqs(region: str | None) -> SQSClient:
-    """Return the client for SQS, as :func:`secrets_manager`."""
-    return cast("SQSClient", _client(region, QUEUE))
-
-
-def _client(region: str | None, kind: Kind) -> BaseClient:
-    """Return a client that is kept. Clients may be shared by threads, sessions may not: so the lock."""
-    key = _key(region, kind)
-    with _lock:
-        if key not in _clients:
-            _clients[key] = _connect(key)
-        return _clients[key]
-
-
-def _connect(key: _Key) -> BaseClient:
+def _connect(key: _Key, attempts: int) -> BaseClient:
     global _session  # noqa: PLW0603 - a second client of the same session takes a tenth of the time
     import boto3  # noqa: PLC0415 - 0.4 seconds that no command without AWS should pay
     from botocore.config import Config  # noqa: PLC0415 - the same
 
     # At DEBUG, botocore logs the bodies of requests and answers: keys (R29). Whoever turns all logs on gets the rest.
     logging.getLogger("botocore").setLevel(logging.INFO)
-    attempts = _MAX_ATTEMPTS_EMULATOR if is_emulator() else _MAX_ATTEMPTS
     credentials = (key.profile, key.access_key_id)
     if _session is None or _session[0] != credentials:
         _session = (credentials, boto3.session.Session())
@@ -211,14 +265,6 @@ def _hear(key: _Key, *, parsed: Mapping[str, Mapping[str, Mapping[str, str]]], *
     _heard[key] = _Heard(date, time.monotonic())
 
 
-def last_date(region: str | None) -> datetime | None:
-    """Return AWS's time, carried forward from its last answer; None where that is more than a minute ago."""
-    heard = _heard.get(_key(region))
-    if heard is None or (elapsed := time.monotonic() - heard.at) > _HEARD_FOR:
-        return None
-    return (heard.date + timedelta(seconds=elapsed)).replace(microsecond=0)
-
-
 def forget() -> None:
     """Close all clients; the next call connects anew, with the credentials that it finds then."""
     global _session  # noqa: PLW0603 - see _connect
@@ -230,62 +276,11 @@ def forget() -> None:
         _session = None
 
 
-def answer(operation: str, name: str, call: Callable[[], T], kind: Kind = SECRET) -> T:
-    """Return what *call* returns.
-
-    Args:
-        operation: the API's name of what is called, as IAM policies have it: ``DescribeSecret``.
-        name: of the secret, or of what *kind* says, for the message.
-        call: makes the client and the call.
-        kind: what *name* names.
-
-    Raises:
-        StoreError: AWS could not be asked, or refused. It has no cause or context: botocore's errors quote parameters.
-    """
-    result = _attempt(operation, name, call, frozenset(), kind)
-    if isinstance(result, _Tolerated):
-        raise result.error
-    return result
-
-
-def answer_unless(
-    codes: Collection[str], operation: str, name: str, call: Callable[[], T], kind: Kind = SECRET
-) -> T | None:
-    """Return what *call* returns, or None where AWS refuses with one of these error *codes*; else as ``answer``."""
-    result = _attempt(operation, name, call, codes, kind)
-    if isinstance(result, _Tolerated):
-        return None
-    return result
-
-
 @dataclass(frozen=True, slots=True)
 class _Tolerated:
     """A refusal that the caller knows how to read."""
 
     error: StoreError
-
-
-def _attempt(operation: str, name: str, call: Callable[[], T], codes: Collection[str], kind: Kind) -> T | _Tolerated:
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - see _connect
-
-    code = ""
-    try:
-        return call()
-    except ClientError as refusal:
-        code = str(refusal.response.get("Error", {}).get("Code", ""))
-        reason = refused(operation, name, code, str(refusal.response.get("Error", {}).get("Message", "")), kind)
-    except BotoCoreError as obstacle:
-        reason = obstructed(obstacle, endpoint(kind=kind))
-    except UnicodeError:  # it would quote the value that it could not encode
-        reason = MALFORMED
-    except ValueError:  # botocore's word for an endpoint that is no URL
-        reason = f"{endpoint(kind=kind)!r} is not a URL. Correct AWS_ENDPOINT_URL"
-    raised = RoleRefusedError if reason is ROLE_REFUSED else StoreError
-    error = raised(f'{operation} on {kind.noun} "{name}" failed: {reason}.')
-    if code in codes:
-        return _Tolerated(error)
-    # Raised here, not in a handler: there it would carry botocore's error, and with it what was sent, as its context.
-    raise error
 
 
 def scheduled_for_deletion(operation: str, secret: str) -> StoreError:

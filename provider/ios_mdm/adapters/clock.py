@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from ios_mdm.adapters import aws
+from ios_mdm.adapters.aws import Aws
 from ios_mdm.errors import DefinitionError
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def clock_from_environment(environ: Mapping[str, str]) -> Clock:
     text = environ.get(VARIABLE, "").strip()
     if not text:
         return SystemClock()
-    if not aws.is_emulator(environ):
+    if not Aws(environ=environ).is_emulator:
         raise DefinitionError(
             f"{VARIABLE} sets the clock for rehearsals only, where AWS is an emulator on this machine. "
             f"Unset it, or point AWS_ENDPOINT_URL at the emulator on 127.0.0.1."

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from ios_mdm.adapters import aws
+from ios_mdm.adapters.aws import QUEUE, ROLE
 from ios_mdm.errors import StoreError
 
 if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
     from mypy_boto3_iam.type_defs import CreateRoleRequestTypeDef, RoleTypeDef
     from mypy_boto3_sqs import SQSClient
+
+    from ios_mdm.adapters.aws import Aws
 
 __all__ = ["AwsPrerequisites"]
 
@@ -30,18 +32,18 @@ class AwsPrerequisites:
     """``Prerequisites`` in IAM and SQS, or an emulator of them (``AWS_ENDPOINT_URL``).
 
     Args:
-        region: AWS region of the queue; None for what the environment or the profile says.
+        aws: the way to AWS.
     """
 
-    region: str | None = None
+    aws: Aws
 
     @property
     def _iam(self) -> IAMClient:
-        return aws.iam(self.region)
+        return self.aws.iam()
 
     @property
     def _sqs(self) -> SQSClient:
-        return aws.sqs(self.region)
+        return self.aws.sqs()
 
     def ensure_role(self, name: str, *, trust: str, policy: str, boundary: str | None) -> str:
         """Create the role, or bring the one of this name to these documents; return its ARN.
@@ -55,11 +57,11 @@ class AwsPrerequisites:
         else:
             self._brought_to(name, role, trust, boundary)
         if self._inline_policy(name) != json.loads(policy):
-            aws.answer(
+            self.aws.answer(
                 "PutRolePolicy",
                 name,
                 lambda: self._iam.put_role_policy(RoleName=name, PolicyName=_POLICY, PolicyDocument=policy),
-                aws.ROLE,
+                ROLE,
             )
         return role["Arn"]
 
@@ -71,50 +73,50 @@ class AwsPrerequisites:
             return
         if role is None:
             return
-        aws.answer_unless(
+        self.aws.answer_unless(
             _NO_ENTITY,
             "DeleteRolePolicy",
             name,
             lambda: self._iam.delete_role_policy(RoleName=name, PolicyName=_POLICY),
-            aws.ROLE,
+            ROLE,
         )
-        aws.answer_unless(_NO_ENTITY, "DeleteRole", name, lambda: self._iam.delete_role(RoleName=name), aws.ROLE)
+        self.aws.answer_unless(_NO_ENTITY, "DeleteRole", name, lambda: self._iam.delete_role(RoleName=name), ROLE)
 
     def ensure_queue(self, name: str) -> str:
         """Create the queue, or find the one of this name; return its ARN."""
-        found = aws.answer_unless(
-            _NO_QUEUE, "GetQueueUrl", name, lambda: self._sqs.get_queue_url(QueueName=name), aws.QUEUE
+        found = self.aws.answer_unless(
+            _NO_QUEUE, "GetQueueUrl", name, lambda: self._sqs.get_queue_url(QueueName=name), QUEUE
         )
         if found is not None:
             url = found["QueueUrl"]
         else:
             attributes = {"MessageRetentionPeriod": str(_KEPT_SECONDS), "SqsManagedSseEnabled": "true"}
-            url = aws.answer(
+            url = self.aws.answer(
                 "CreateQueue",
                 name,
                 lambda: self._sqs.create_queue(QueueName=name, Attributes=attributes),  # type: ignore[arg-type]
-                aws.QUEUE,
+                QUEUE,
             )["QueueUrl"]
-        told = aws.answer(
+        told = self.aws.answer(
             "GetQueueAttributes",
             name,
             lambda: self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"]),
-            aws.QUEUE,
+            QUEUE,
         )
         return told["Attributes"]["QueueArn"]
 
     def delete_queue(self, name: str) -> None:
         """Delete the queue with its messages. One that is gone is left alone."""
-        found = aws.answer_unless(
-            _NO_QUEUE, "GetQueueUrl", name, lambda: self._sqs.get_queue_url(QueueName=name), aws.QUEUE
+        found = self.aws.answer_unless(
+            _NO_QUEUE, "GetQueueUrl", name, lambda: self._sqs.get_queue_url(QueueName=name), QUEUE
         )
         if found is not None:
-            aws.answer_unless(
-                _NO_QUEUE, "DeleteQueue", name, lambda: self._sqs.delete_queue(QueueUrl=found["QueueUrl"]), aws.QUEUE
+            self.aws.answer_unless(
+                _NO_QUEUE, "DeleteQueue", name, lambda: self._sqs.delete_queue(QueueUrl=found["QueueUrl"]), QUEUE
             )
 
     def _role(self, name: str) -> RoleTypeDef | None:
-        found = aws.answer_unless(_NO_ENTITY, "GetRole", name, lambda: self._iam.get_role(RoleName=name), aws.ROLE)
+        found = self.aws.answer_unless(_NO_ENTITY, "GetRole", name, lambda: self._iam.get_role(RoleName=name), ROLE)
         if found is None:
             return None
         if _TAG not in [dict(tag) for tag in found["Role"].get("Tags", ())]:
@@ -133,39 +135,39 @@ class AwsPrerequisites:
         }
         if boundary is not None:
             request["PermissionsBoundary"] = boundary
-        return aws.answer("CreateRole", name, lambda: self._iam.create_role(**request), aws.ROLE)["Role"]
+        return self.aws.answer("CreateRole", name, lambda: self._iam.create_role(**request), ROLE)["Role"]
 
     def _brought_to(self, name: str, role: RoleTypeDef, trust: str, boundary: str | None) -> None:
         if _document(role.get("AssumeRolePolicyDocument")) != json.loads(trust):
-            aws.answer(
+            self.aws.answer(
                 "UpdateAssumeRolePolicy",
                 name,
                 lambda: self._iam.update_assume_role_policy(RoleName=name, PolicyDocument=trust),
-                aws.ROLE,
+                ROLE,
             )
         has = role.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
         if boundary is not None and has != boundary:
-            aws.answer(
+            self.aws.answer(
                 "PutRolePermissionsBoundary",
                 name,
                 lambda: self._iam.put_role_permissions_boundary(RoleName=name, PermissionsBoundary=boundary),
-                aws.ROLE,
+                ROLE,
             )
         if boundary is None and has is not None:
-            aws.answer(
+            self.aws.answer(
                 "DeleteRolePermissionsBoundary",
                 name,
                 lambda: self._iam.delete_role_permissions_boundary(RoleName=name),
-                aws.ROLE,
+                ROLE,
             )
 
     def _inline_policy(self, name: str) -> object:
-        found = aws.answer_unless(
+        found = self.aws.answer_unless(
             _NO_ENTITY,
             "GetRolePolicy",
             name,
             lambda: self._iam.get_role_policy(RoleName=name, PolicyName=_POLICY),
-            aws.ROLE,
+            ROLE,
         )
         return None if found is None else _document(found["PolicyDocument"])
 

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from tenacity import Retrying, retry_if_exception_type, wait_exponential
 
-from ios_mdm.adapters import aws
+from ios_mdm.adapters.aws import SCHEDULE, RoleRefusedError
 from ios_mdm.core.pair.schedule import Schedule
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
         TargetTypeDef,
     )
     from tenacity import RetryCallState
+
+    from ios_mdm.adapters.aws import Aws
 
 __all__ = ["ROLE_SECONDS", "EventBridgeScheduler"]
 
@@ -42,16 +44,16 @@ class EventBridgeScheduler:
     """A ``Scheduler`` on EventBridge Scheduler, or an emulator of it (``AWS_ENDPOINT_URL``).
 
     Args:
-        region: AWS region; None for what the environment or the profile says.
+        aws: the way to AWS.
         sleep: waits for so many seconds.
     """
 
-    region: str | None = None
+    aws: Aws
     sleep: Callable[[float], None] = field(default=time.sleep, repr=False)
 
     @property
     def _client(self) -> EventBridgeSchedulerClient:
-        return aws.scheduler(self.region)
+        return self.aws.scheduler()
 
     def get(self, name: str) -> Schedule | None:
         """Return the schedule, None where there is none, or a disabled one.
@@ -59,12 +61,12 @@ class EventBridgeScheduler:
         One that somebody changed to what is no single moment (a rate, a flexible window, an unknown timezone) reads as
         one at the beginning of time, ``datetime.min``, so that it is never what it should be.
         """
-        found = aws.answer_unless(
+        found = self.aws.answer_unless(
             {"ResourceNotFoundException"},
             "GetSchedule",
             name,
             lambda: self._client.get_schedule(Name=name),
-            aws.SCHEDULE,
+            SCHEDULE,
         )
         if found is None or found.get("State", "ENABLED") != "ENABLED":
             return None
@@ -88,7 +90,7 @@ class EventBridgeScheduler:
                 that was just made a few seconds later.
         """
         Retrying(
-            retry=retry_if_exception_type(aws.RoleRefusedError),
+            retry=retry_if_exception_type(RoleRefusedError),
             wait=wait_exponential(multiplier=0.5, max=5),
             stop=_waited_enough,
             sleep=self.sleep,
@@ -97,12 +99,12 @@ class EventBridgeScheduler:
 
     def delete(self, name: str) -> None:
         """Delete the schedule. One that is gone is left alone."""
-        aws.answer_unless(
+        self.aws.answer_unless(
             {"ResourceNotFoundException"},
             "DeleteSchedule",
             name,
             lambda: self._client.delete_schedule(Name=name),
-            aws.SCHEDULE,
+            SCHEDULE,
         )
 
     def _put(self, schedule: Schedule) -> None:
@@ -124,15 +126,15 @@ class EventBridgeScheduler:
             "State": "ENABLED",
             "Target": target,
         }
-        created = aws.answer_unless(
+        created = self.aws.answer_unless(
             {"ConflictException"},
             "CreateSchedule",
             schedule.name,
             lambda: self._client.create_schedule(**request),
-            aws.SCHEDULE,
+            SCHEDULE,
         )
         if created is None:
-            aws.answer("UpdateSchedule", schedule.name, lambda: self._client.update_schedule(**request), aws.SCHEDULE)
+            self.aws.answer("UpdateSchedule", schedule.name, lambda: self._client.update_schedule(**request), SCHEDULE)
 
 
 def _waited_enough(state: RetryCallState) -> bool:

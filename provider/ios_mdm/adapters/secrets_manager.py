@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ios_mdm.adapters import aws
+from ios_mdm.adapters.aws import scheduled_for_deletion
 from ios_mdm.core.pair.secret import Label, SecretDescription
 from ios_mdm.errors import LabelMovedError, StoreError
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
         ListSecretVersionIdsResponseTypeDef,
         UpdateSecretVersionStageRequestTypeDef,
     )
+
+    from ios_mdm.adapters.aws import Aws
 
 __all__ = ["SecretsManager", "check_tags", "label_moved"]
 
@@ -78,18 +80,18 @@ class SecretsManager:
     """A ``SecretStore`` on AWS Secrets Manager, or an emulator of it (``AWS_ENDPOINT_URL``).
 
     Args:
-        region: AWS region; None for what the environment or the profile says.
+        aws: the way to AWS.
     """
 
-    region: str | None = None
+    aws: Aws
 
     @property
     def _client(self) -> SecretsManagerClient:
-        return aws.secrets_manager(self.region)
+        return self.aws.secrets_manager()
 
     def describe(self, name: str) -> SecretDescription | None:
         """Return what is public of the secret *name*, or None where there is none."""
-        found = aws.answer_unless(
+        found = self.aws.answer_unless(
             {"ResourceNotFoundException"}, "DescribeSecret", name, lambda: self._client.describe_secret(SecretId=name)
         )
         if found is None:
@@ -121,7 +123,7 @@ class SecretsManager:
         }
         if kms_key is not None:
             request["KmsKeyId"] = kms_key
-        created = aws.answer_unless(
+        created = self.aws.answer_unless(
             {"ResourceExistsException"}, "CreateSecret", name, lambda: self._client.create_secret(**request)
         )
         if created is not None and (version := created.get("VersionId")):
@@ -130,7 +132,7 @@ class SecretsManager:
 
     def restore(self, name: str) -> None:
         """Take the secret out of its recovery window. One that lives is left alone."""
-        restored = aws.answer_unless(
+        restored = self.aws.answer_unless(
             {"InvalidRequestException"}, "RestoreSecret", name, lambda: self._client.restore_secret(SecretId=name)
         )
         if restored is None and ((found := self.describe(name)) is None or found.deleted_at is not None):
@@ -142,7 +144,7 @@ class SecretsManager:
         Raises:
             StoreError: AWS refuses (so while the secret waits in its recovery window), or the version holds bytes.
         """
-        found = aws.answer_unless(
+        found = self.aws.answer_unless(
             {"ResourceNotFoundException"},
             "GetSecretValue",
             name,
@@ -160,7 +162,7 @@ class SecretsManager:
         Raises:
             StoreError: AWS refuses, or the value is bytes.
         """
-        found = aws.answer_unless(
+        found = self.aws.answer_unless(
             {"ResourceNotFoundException"},
             "GetSecretValue",
             name,
@@ -178,7 +180,7 @@ class SecretsManager:
         Raises:
             StoreError: AWS refuses.
         """
-        found = aws.answer_unless(
+        found = self.aws.answer_unless(
             {"ResourceNotFoundException"},
             "GetSecretValue",
             name,
@@ -211,14 +213,14 @@ class SecretsManager:
         """
         if (found := self.describe(name)) is not None:
             if found.deleted_at is not None:  # moto would take it
-                raise aws.scheduled_for_deletion("PutSecretValue", name)
+                raise scheduled_for_deletion("PutSecretValue", name)
             # ministack would overwrite the version with one of the same id.
             if version_id in found.labels or self.read(name, version_id) is not None:
                 return
             # AWS takes STAGED from its holder; ministack would leave it on both. Where it has gone meanwhile, so be it.
             for holder in _holders(found, Label.STAGED):
                 self._move(name, Label.STAGED, to=None, current=holder)
-        aws.answer_unless(
+        self.aws.answer_unless(
             {"ResourceExistsException"},
             "PutSecretValue",
             name,
@@ -239,7 +241,7 @@ class SecretsManager:
             raise StoreError(f'AWSCURRENT of secret "{name}" can be moved, not removed. Report this as a bug.')
         if to == current:
             return
-        if current is None and aws.is_emulator():
+        if current is None and self.aws.is_emulator:
             # moto would leave the label on two versions. AWS refuses by itself, and its reads may lag.
             holder = self._holder(name, label)
             if holder is not None and holder != to:
@@ -257,7 +259,7 @@ class SecretsManager:
         """
         found = self.describe(name)
         check_tags(name, tags, existing=() if found is None else found.tags)
-        aws.answer(
+        self.aws.answer(
             "TagResource",
             name,
             lambda: self._client.tag_resource(
@@ -267,11 +269,13 @@ class SecretsManager:
 
     def untag(self, name: str, keys: Iterable[str]) -> None:
         """Remove the tags of these keys, as far as they are there."""
-        aws.answer("UntagResource", name, lambda: self._client.untag_resource(SecretId=name, TagKeys=sorted(set(keys))))
+        self.aws.answer(
+            "UntagResource", name, lambda: self._client.untag_resource(SecretId=name, TagKeys=sorted(set(keys)))
+        )
 
     def delete(self, name: str, *, recovery_window_days: int) -> None:
         """Schedule the secret's deletion in 7 to 30 days. One that is gone or scheduled already is left alone."""
-        deleted = aws.answer_unless(
+        deleted = self.aws.answer_unless(
             {"ResourceNotFoundException", "InvalidRequestException"},
             "DeleteSecret",
             name,
@@ -288,7 +292,7 @@ class SecretsManager:
         ids: set[str] = set()
         token = ""
         while True:
-            page = aws.answer("ListSecretVersionIds", name, functools.partial(self._versions_page, name, token))
+            page = self.aws.answer("ListSecretVersionIds", name, functools.partial(self._versions_page, name, token))
             ids.update(version["VersionId"] for version in page.get("Versions", ()) if "VersionId" in version)
             token = page.get("NextToken") or ""
             if not token:
@@ -296,15 +300,15 @@ class SecretsManager:
 
     def time(self) -> datetime:
         """Return AWS's own time, aware UTC, whole seconds: from an answer of the last minute, or of a new call."""
-        if (date := aws.last_date(self.region)) is not None:
+        if (date := self.aws.last_date()) is not None:
             return date
-        aws.answer_unless(
+        self.aws.answer_unless(
             {"ResourceNotFoundException", "AccessDeniedException"},
             "DescribeSecret",
             _NOBODY,
             lambda: self._client.describe_secret(SecretId=_NOBODY),
         )
-        if (date := aws.last_date(self.region)) is None:
+        if (date := self.aws.last_date()) is None:
             raise StoreError("AWS's answer has no Date header, so the clock cannot be checked. Look for a proxy.")
         return date
 
@@ -324,7 +328,7 @@ class SecretsManager:
             request["MoveToVersionId"] = to
         if current is not None:
             request["RemoveFromVersionId"] = current
-        moved = aws.answer_unless(
+        moved = self.aws.answer_unless(
             {"InvalidParameterException"},
             "UpdateSecretVersionStage",
             name,

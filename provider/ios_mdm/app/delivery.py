@@ -1,4 +1,4 @@
-"""Brings a configuration profile to devices: in batches, each device once, noted in the ledger."""
+"""Delivers a configuration profile to devices: in batches, to each device once, recorded in the ledger."""
 
 from __future__ import annotations
 
@@ -7,18 +7,98 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid5
 
-from ios_mdm.errors import DefinitionError, DeliveryError, IosMdmError
+from ios_mdm.core.pair.layout import SENT_TAG, sent_value
+from ios_mdm.core.profile import install_profile_command, trust_profile
+from ios_mdm.errors import DeliveryError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Mapping, Sequence
 
-    from ios_mdm.ports import Clock, Ledger, MdmChannel
-    from ios_mdm.settings import DistributionSettings
+    from ios_mdm.ports import Clock, Ledger, MdmChannel, SecretStore
+    from ios_mdm.settings.distribution import ProfileSettings
 
-__all__ = ["Delivery", "Distributor", "devices_digest", "known_devices", "listed_devices", "read_devices"]
+__all__ = ["Delivery", "DeliveryRequest", "DeliveryService", "Distributor", "ProfileContent", "next_revision"]
 
 _NAMESPACE = UUID("0f3f4f0e-2f63-5b7e-8d53-9a6a6f0a6d0b")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProfileContent:
+    """What decides the bytes of a server's profile.
+
+    Args:
+        server: its name.
+        host: the connection address without its port.
+        settings: how the profile presents itself.
+        trusted: ordinals of the certificates that devices should trust, ascending.
+        chains: the PEM chain of each of them, by ordinal; None while they are unknown, as in a preview of a pair that
+            is yet to be changed.
+    """
+
+    server: str
+    host: str
+    settings: ProfileSettings
+    trusted: tuple[int, ...]
+    chains: Mapping[int, str] | None
+
+    def profile(self) -> bytes:
+        """Return the .mobileconfig.
+
+        Raises:
+            CertificateError: A chain holds anything besides certificates, or lacks its root.
+            DefinitionError: There is no chain, or a text cannot be in a profile.
+        """
+        return trust_profile(
+            list((self.chains or {}).values()),
+            identifier=self.settings.identifier,
+            server=self.server,
+            host=self.host,
+            organization=self.settings.organization,
+        )
+
+    def is_same(self, other: ProfileContent) -> bool:
+        """Return whether both give the same profile.
+
+        While the chains are unknown, other certificates count as another profile. They need not be one: certificates
+        under one root need no new profile (R16).
+        """
+        if self.chains is not None and other.chains is not None:
+            return self.profile() == other.profile()
+        return (self.host, self.settings, self.trusted) == (other.host, other.settings, other.trusted)
+
+
+def next_revision(before: ProfileContent | None, revision: int, after: ProfileContent, ledger: Ledger | None) -> int:
+    """Return the number of a server's profile: another content has another number.
+
+    The first one is above what a stack that was destroyed since has sent. A number that came back would be a
+    CommandUUID that comes back, and the MDM server would take the new command for a repetition.
+
+    Args:
+        before: the profile that was sent last; None if none was.
+        revision: its number.
+        after: the profile that is sent next.
+        ledger: None if none is kept.
+    """
+    if before is None:
+        return 1 + (0 if ledger is None else ledger.commands(after.server))
+    return revision + (0 if before.is_same(after) else 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryRequest:
+    """One server's profile, and who gets it.
+
+    Args:
+        content: of the profile.
+        revision: the number of the profile, from :func:`next_revision`.
+        secret: name of the pair's secret, which records what was sent.
+        enrollment_ids: of the devices, without duplicates.
+    """
+
+    content: ProfileContent
+    revision: int
+    secret: str
+    enrollment_ids: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +122,58 @@ class Delivery:
     def digest(self) -> str:
         """SHA-256 of the profile, 64 hex digits."""
         return hashlib.sha256(self.profile).hexdigest()
+
+
+class DeliveryService:
+    """Sends the profile of a pair, and records in the pair's secret what was sent.
+
+    Args:
+        channel: returns the connection to the MDM server, with its API key; called once for each delivery.
+        store: where pairs are kept.
+        ledger: None if none is kept; device coverage is then unknown.
+        clock: read when something is sent.
+        report: receives each line of progress.
+    """
+
+    def __init__(
+        self,
+        channel: Callable[[], MdmChannel],
+        store: SecretStore,
+        ledger: Ledger | None,
+        clock: Clock,
+        *,
+        report: Callable[[str], None],
+    ) -> None:
+        self._channel = channel
+        self._store = store
+        self._ledger = ledger
+        self._clock = clock
+        self._report = report
+
+    def deliver(self, request: DeliveryRequest) -> Delivery:
+        """Queue the profile for every device that it was not queued for, then record that it was sent (R15).
+
+        Raises:
+            DeliveryError: The MDM server did not take it; the message says for how many devices it did.
+            DefinitionError: The profile cannot be made, or the API key is missing.
+        """
+        delivery = Delivery(
+            server=request.content.server,
+            profile=request.content.profile(),
+            revision=request.revision,
+            enrollment_ids=request.enrollment_ids,
+        )
+        distributor = Distributor(self._channel(), self._ledger, self._clock, report=self._report)
+        distributor.distribute(delivery)
+        self._record_sent(request)
+        return delivery
+
+    def _record_sent(self, request: DeliveryRequest) -> None:
+        """Tag the pair's secret: before main expires, only a reserve that devices were sent is promoted."""
+        value = sent_value(request.content.trusted)
+        found = self._store.describe(request.secret)
+        if found is not None and found.tags.get(SENT_TAG) != value:
+            self._store.tag(request.secret, {SENT_TAG: value})
 
 
 class Distributor:
@@ -68,8 +200,6 @@ class Distributor:
         Raises:
             DeliveryError: The MDM server did not take it; the message tells for how many devices it had.
         """
-        from ios_mdm.core.profile import install_profile_command  # noqa: PLC0415 - cryptography only where needed
-
         waiting = self._not_sent(delivery)
         notices: dict[str, None] = {}
         sent = 0
@@ -118,77 +248,3 @@ def _command_uuid(delivery: Delivery, batch: Sequence[str]) -> str:
     """Return the CommandUUID of a batch: equal when a crashed run is repeated, so that nothing is queued twice."""
     what = f"{delivery.server}/{delivery.revision}/{delivery.digest}/{','.join(batch)}"
     return str(uuid5(_NAMESPACE, what)).upper()
-
-
-def listed_devices(path: Path) -> tuple[str, ...]:
-    """Read a list of enrolment ids, one a line; empty lines and lines that start with # do not count.
-
-    Raises:
-        DefinitionError: The file cannot be read, names no device, or names one twice.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise DefinitionError(f"distribution.devices.file: {path.name} cannot be read: {reason}") from None
-    devices = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
-    if not devices:
-        raise DefinitionError(f"distribution.devices.file: {path.name} names no device: an enrolment id a line")
-    seen: dict[str, None] = {}
-    for device in devices:
-        if device in seen:
-            raise DefinitionError(f"distribution.devices.file: {path.name} has {device} more than once")
-        seen[device] = None
-    return tuple(seen)
-
-
-def read_devices(settings: DistributionSettings, ledger: Ledger | None, *, base: Path) -> tuple[str, ...]:
-    """Return the enrolment ids that the definition means, sorted.
-
-    Args:
-        settings: of the server's distribution.
-        ledger: the one that *settings* names.
-        base: the folder that relative paths start from: the project's root.
-
-    Raises:
-        DefinitionError: The list is empty, has duplicates, or cannot be read.
-    """
-    from ios_mdm.adapters.nanomdm import checked_enrollment_ids  # noqa: PLC0415 - not in the program's process
-
-    if isinstance(settings.devices, list):
-        devices: Sequence[str] = settings.devices
-    elif settings.devices.file is not None:
-        devices = listed_devices(base / settings.devices.file)
-    else:
-        devices = () if ledger is None else ledger.enrolled()
-        if not devices:
-            raise DefinitionError(
-                "distribution.devices: the ledger knows no enrolled device yet: start `ios-mdm receive` as "
-                "the MDM server's webhook before devices enrol, or list the devices in a file"
-            )
-    return tuple(sorted(checked_enrollment_ids(devices)))
-
-
-def known_devices(settings: DistributionSettings, *, base: Path) -> int | None:
-    """Return how many devices there are, for a message; None where nobody knows, whatever the reason is.
-
-    Args:
-        settings: of the server's distribution.
-        base: the folder that relative paths start from: the project's root.
-    """
-    from ios_mdm.adapters.ledgers.sqlite import open_ledger  # noqa: PLC0415 - only where a ledger is asked
-
-    try:
-        if isinstance(settings.devices, list):
-            return len(settings.devices)
-        if settings.devices.file is not None:
-            return len(listed_devices(base / settings.devices.file))
-        # Of a ledger without any, nobody knows whether the webhook was there when devices enrolled.
-        return len(open_ledger(settings.ledger or "", base=base).enrolled()) or None
-    except IosMdmError:
-        return None  # the distribution itself says what is wrong with it
-
-
-def devices_digest(enrollment_ids: Sequence[str]) -> str:
-    """Return the SHA-256 over the sorted ids, 64 hex digits: in state it stands for the list."""
-    return hashlib.sha256("\n".join(sorted(enrollment_ids)).encode()).hexdigest()

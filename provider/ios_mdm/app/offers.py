@@ -1,4 +1,4 @@
-"""The custom certificates that a definition offers to a pair: read, judged, and what of them state remembers."""
+"""The custom certificates that a definition offers to a pair: read, judged, and what the state keeps of them."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from ios_mdm.app.bundles import Circumstances, problem
+from ios_mdm.app.recorded import Recorded, RecordedOffer
 from ios_mdm.core.pair.decision import InstallRequest, Severity
 from ios_mdm.core.pair.definition import AfterDays, At
 from ios_mdm.core.pair.facts import Source
 from ios_mdm.core.pair.moments import expires
 from ios_mdm.core.pair.observed import Role
 from ios_mdm.errors import DefinitionError, IosMdmError
-from ios_mdm.resources.wire import offered_block, roots_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
     from ios_mdm.app.bundles import BundleReader, Read
-    from ios_mdm.app.pair.service import PairView
+    from ios_mdm.app.pair.values import PairView
     from ios_mdm.core.pair.definition import ApplyMoment
     from ios_mdm.core.pair.facts import CertificateFacts
     from ios_mdm.core.rules import Violation
     from ios_mdm.core.x509.values import Credential
-    from ios_mdm.resources.wire import Wire
+    from ios_mdm.ports import Clock
     from ios_mdm.settings import ServerSettings
 
-__all__ = ["Offers"]
+__all__ = ["OfferedCertificates", "Offers"]
 
 _SLOTS = (Role.MAIN, Role.RESERVE)
 _UNFIT = {"chain-incomplete", "issuer-mismatch", "key-mismatch"}
@@ -42,14 +42,14 @@ class Offers:
     Args:
         found: what was read, by slot.
         problems: why nothing could be read, by slot.
-        recorded: what state is to remember of each; where a file cannot be read, what it remembered before.
+        recorded: what the state is to keep of each; of a file that cannot be read, what it kept before.
         adopts: whether what main violates is to be warned of only.
         too_late: whether that is asked for, and cannot be: the pair has another main.
     """
 
     found: Mapping[Role, Read]
     problems: Mapping[Role, str]
-    recorded: Wire
+    recorded: Mapping[Role, RecordedOffer]
     adopts: bool
     too_late: bool = False
 
@@ -57,7 +57,7 @@ class Offers:
     def read(
         cls,
         server: ServerSettings,
-        recorded: Wire,
+        recorded: Recorded,
         reader: BundleReader,
         now: datetime,
         *,
@@ -68,7 +68,7 @@ class Offers:
 
         Args:
             server: its settings.
-            recorded: what state remembers, by slot.
+            recorded: what the state keeps.
             reader: of files and secrets.
             now: the moment.
             current: what is main now; None where there is none.
@@ -80,7 +80,7 @@ class Offers:
         """
         found: dict[Role, Read] = {}
         problems: dict[Role, str] = {}
-        kept: Wire = {}
+        kept: dict[Role, RecordedOffer] = {}
         installs = {Role.MAIN: server.main.install, Role.RESERVE: server.reserve.install if server.reserve else None}
         for role in _SLOTS:
             install = installs[role]
@@ -93,10 +93,10 @@ class Offers:
                 found[role] = reader.read(install, by)
             except IosMdmError as error:
                 problems[role] = problem(error, role)
-                if role in recorded:
-                    kept[role] = recorded[role]
+                if role in recorded.offers:
+                    kept[role] = recorded.offers[role]
             else:
-                kept[role] = offered_block(found[role].offered, found[role].root)
+                kept[role] = RecordedOffer(offered=found[role].offered, root=found[role].root)
         unknown = [text for role, text in problems.items() if role not in kept]
         if unknown:
             raise DefinitionError("\n".join(unknown))
@@ -173,7 +173,11 @@ def _told(role: Role, violations: Iterable[Violation]) -> Iterator[str]:
 
 
 def _of_a_reserve(
-    by: Circumstances, server: ServerSettings, facts: CertificateFacts | None, recorded: Wire, main_read: Read | None
+    by: Circumstances,
+    server: ServerSettings,
+    facts: CertificateFacts | None,
+    recorded: Recorded,
+    main_read: Read | None,
 ) -> Circumstances:
     """Add what a reserve is judged by: the main that it follows, and its own apply moment."""
     end, root = _of_main(facts, main_read)
@@ -183,11 +187,11 @@ def _of_a_reserve(
     return replace(by, outlives=max(moments) if moments else None, root=root, known_root=known)
 
 
-def _known_root(root: str | None, recorded: Wire, main_read: Read | None) -> str | None:
+def _known_root(root: str | None, recorded: Recorded, main_read: Read | None) -> str | None:
     """Return the PEM of main's root: from main's file, or from what state remembers."""
     if main_read is not None and main_read.offered.root == root:
         return main_read.root or None
-    return None if root is None else roots_of(recorded).get(root)
+    return None if root is None else recorded.known_roots.get(root)
 
 
 def _of_main(facts: CertificateFacts | None, read: Read | None) -> tuple[datetime | None, str | None]:
@@ -205,3 +209,29 @@ def _applied(apply: ApplyMoment | None, now: datetime) -> datetime | None:
             return moment
         case _:
             return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfferedCertificates:
+    """The port ``CustomCertificates``, on the files and secrets that a definition names.
+
+    Args:
+        server: its settings.
+        recorded: what the state keeps of its custom certificates.
+        reader: of files and secrets.
+        clock: the time at which a certificate is judged.
+    """
+
+    server: ServerSettings
+    recorded: Recorded
+    reader: BundleReader
+    clock: Clock
+
+    def credential(self, role: Role, *, current: CertificateFacts | None, main: CertificateFacts | None) -> Credential:
+        """Return the certificate that is offered for a slot, read and judged again.
+
+        Raises:
+            DefinitionError: It can no longer be read, or violates a rule.
+        """
+        offers = Offers.read(self.server, self.recorded, self.reader, self.clock.now(), current=current, main=main)
+        return offers.credential(role)

@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ios_mdm.core.pair.layout import observed_pair
-from ios_mdm.core.pair.schedule import Kind, alarm_schedule, names, promotion_schedule, stem
+from ios_mdm.core.pair.schedule import Kind, alarm_schedule, names, plans, promotion_schedule, stem
 from ios_mdm.core.pair.schedule_role import role_policy, role_trust
 from ios_mdm.core.pair.secret import Label
+from ios_mdm.core.pair.switch import switch
 from ios_mdm.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from ios_mdm.app.pair.values import PairRequest, PairView
     from ios_mdm.core.pair.schedule import Schedule
     from ios_mdm.core.pair.switch import Promote, Switch
     from ios_mdm.ports import Clock, Prerequisites, Scheduler, SecretStore
@@ -110,6 +112,31 @@ class SwitchService:
         self._clock = clock
         self._report = report
 
+    def withdraw(self, request: PairRequest, view: PairView) -> None:
+        """Delete a schedule that would promote what must not be promoted, or earlier than it should be.
+
+        This comes before any other effect of a run. A run that dies on the way must not leave the promotion of a
+        reserve that is about to be deleted, and ``promotion.hold`` works even while the MDM server is down. A promotion
+        that should be scheduled is scheduled by :meth:`arm` at the end of the run.
+
+        Args:
+            request: the pair.
+            view: the pair as observed, and the decision about it.
+
+        Raises:
+            StoreError: AWS refuses.
+        """
+        if view.observed is None:
+            return
+        name = names(request.definition.name, request.secret)[Kind.PROMOTE]
+        found = self._scheduler.get(name)
+        if found is None:
+            return
+        promote = switch(request.definition, view.desired, view.observed).promote
+        if promote is None or not plans(found, promote, view.observed.arn):
+            self._report(f"the promotion that was scheduled for {found.at:%Y-%m-%d %H:%M} UTC is withdrawn")
+            self._scheduler.delete(name)
+
     def drift(self, request: SwitchRequest) -> tuple[str, ...]:
         """Return the names of schedules that are to come and are not as they should be; writes nothing.
 
@@ -146,13 +173,13 @@ class SwitchService:
                 continue
             # Before, too: a run that dies right after the put leaves what it made.
             promote = request.switch.promote if kind is Kind.PROMOTE else None
-            if promote is not None and not self._hold_against_the_pair(request, promote):
+            if promote is not None and not self.confirm(request, promote):
                 continue
             if self._scheduler.get(schedule.name) != schedule:
                 self._scheduler.put(schedule)
                 self._report(f"scheduled for {schedule.at:%Y-%m-%d %H:%M} UTC: {_told(kind, request.switch)}")
         if request.switch.promote is not None:
-            self._hold_against_the_pair(request, request.switch.promote)
+            self.confirm(request, request.switch.promote)
         return armed
 
     def disarm(self, server: str, secret: str, *, role_made: bool, queue_made: bool) -> None:
@@ -184,10 +211,11 @@ class SwitchService:
         )
         return Armed(role=role, dead_letter=dead_letter)
 
-    def _hold_against_the_pair(self, request: SwitchRequest, promote: Promote) -> bool:
-        """Return whether the pair is as it was when the promotion was decided; if not, take its schedule back.
+    def confirm(self, request: SwitchRequest, promote: Promote) -> bool:
+        """Return whether the pair is as it was when the promotion was decided; if not, withdraw its schedule.
 
-        One that has happened already, made early or by the schedule itself, must not happen again after a rollback.
+        A promotion that has happened already, made early or by the schedule itself, must not happen again after a
+        rollback.
 
         Raises:
             StoreError: Something else happened: another run may be at work.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ios_mdm import wiring
 from ios_mdm.cli.exits import CANNOT_RUN, FILE, complain, explained
 from ios_mdm.errors import DefinitionError, IosMdmError
 
@@ -84,16 +85,13 @@ def _keep_looking(consumer: Consumer, interval: int, *, as_json: bool) -> None:
 
 
 def _consumer(secret: str, directory: Path, command: str | None, region: str | None) -> Consumer:
-    from ios_mdm.adapters.secrets_manager import SecretsManager  # noqa: PLC0415 - --help needs none of these
-    from ios_mdm.app.consumer import Consumer  # noqa: PLC0415 - the same
-
     try:
         words = () if command is None else tuple(shlex.split(command))
     except ValueError as error:
         raise DefinitionError(f"--exec is no command line: {error}") from None
     if command is not None and not words:
         raise DefinitionError("--exec is empty: leave it out, or give a command such as 'nginx -s reload'")
-    return Consumer(source=SecretsManager(region=region), secret=secret, directory=directory, command=words)
+    return wiring.here().consumer(secret, directory, words, region)
 
 
 def _show(done: Round, *, as_json: bool, first: bool) -> None:

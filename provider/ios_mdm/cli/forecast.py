@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import json
-import os
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
+from rich.console import Console
+from rich.table import Table
 
+from ios_mdm import wiring
+from ios_mdm.app.offers import Offers
+from ios_mdm.app.recorded import Recorded
+from ios_mdm.cli.definition_file import read_definition
 from ios_mdm.cli.exits import CANNOT_RUN, FILE, explained
+from ios_mdm.cli.timeline.page import Row, timeline_svg
+from ios_mdm.core.pair.decision import IssueRequest
+from ios_mdm.core.pair.forecast import foreseen_life
+from ios_mdm.core.pair.lifecycle import foreseen
+from ios_mdm.core.pair.observed import Role
 from ios_mdm.errors import DefinitionError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ios_mdm.cli.timeline.page import Row
-    from ios_mdm.core.pair.decision import IssueRequest
     from ios_mdm.core.pair.definition import PairDefinition
     from ios_mdm.core.pair.forecast import Event
     from ios_mdm.settings import ServerSettings
@@ -60,10 +69,6 @@ def forecast(
 
 
 def _rows(file: Path, name: str | None, start: datetime, days: int) -> list[Row]:
-    from ios_mdm.cli.definition_file import read_definition  # noqa: PLC0415 - --help needs none of these
-    from ios_mdm.cli.timeline.page import Row  # noqa: PLC0415 - the same
-    from ios_mdm.core.pair.forecast import foreseen_life  # noqa: PLC0415 - the same
-
     definition = read_definition(file)
     return [
         Row(
@@ -78,16 +83,11 @@ def _rows(file: Path, name: str | None, start: datetime, days: int) -> list[Row]
 
 def _definition(server: ServerSettings, base: Path, start: datetime) -> PairDefinition:
     """Return what the core decides from; of custom certificates the dates are read from their files."""
-    if server.main.install is None and (server.reserve is None or server.reserve.install is None):
+    if not server.installs:
         return server.definition()
-    from ios_mdm.app.bundles import BundleReader  # noqa: PLC0415 - cryptography only where needed
-    from ios_mdm.app.offers import Offers  # noqa: PLC0415 - the same
-    from ios_mdm.core.pair.lifecycle import foreseen  # noqa: PLC0415 - the same
-    from ios_mdm.core.pair.observed import Role  # noqa: PLC0415 - the same
-
-    reader = BundleReader(base=base, environ=os.environ)
+    reader = replace(wiring.here(), base=base).local_bundles()
     issued = None if server.main.install is not None else foreseen(_first(server), start)
-    offers = Offers.read(server, {}, reader, start, current=None, main=issued)
+    offers = Offers.read(server, Recorded(), reader, start, current=None, main=issued)
     for role in offers.found:
         for text in offers.broken(role):
             click.echo(f"{server.name}: a new pair would be refused: {text}", err=True)
@@ -96,9 +96,6 @@ def _definition(server: ServerSettings, base: Path, start: datetime) -> PairDefi
 
 
 def _first(server: ServerSettings) -> IssueRequest:
-    from ios_mdm.core.pair.decision import IssueRequest  # noqa: PLC0415 - only for custom certificates
-    from ios_mdm.core.pair.observed import Role  # noqa: PLC0415 - the same
-
     issue = server.main.issue
     return IssueRequest(
         ordinal=1, role=Role.MAIN, key=issue.key, validity_days=issue.validity_days, generation=issue.generation
@@ -106,8 +103,6 @@ def _first(server: ServerSettings) -> IssueRequest:
 
 
 def _draw(rows: list[Row], file: Path) -> None:
-    from ios_mdm.cli.timeline.page import timeline_svg  # noqa: PLC0415 - only where it is drawn
-
     try:
         file.write_bytes(timeline_svg(rows).encode())
     except OSError as error:
@@ -116,9 +111,7 @@ def _draw(rows: list[Row], file: Path) -> None:
 
 def _start(text: str | None) -> datetime:
     if text is None:
-        from ios_mdm.adapters.clock import clock_from_environment  # noqa: PLC0415 - --help needs none of these
-
-        return clock_from_environment(os.environ).now()
+        return wiring.here().clock().now()
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -129,9 +122,6 @@ def _start(text: str | None) -> datetime:
 
 
 def _show(found: list[tuple[str, Event]]) -> None:
-    from rich.console import Console  # noqa: PLC0415 - only where it is shown
-    from rich.table import Table  # noqa: PLC0415 - the same
-
     table = Table("at (UTC)", "server", "event", "reason")
     for name, event in found:
         table.add_row(f"{event.at:%Y-%m-%d %H:%M}", name, event.event, event.reason)

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ios_mdm.cli.definition_file import read_definition
 from ios_mdm.cli.exits import CANNOT_RUN, FILE, explained
+from ios_mdm.core.profile import trust_profile
+from ios_mdm.core.x509.pem import CertificateError, chain
 from ios_mdm.errors import DefinitionError
 
 if TYPE_CHECKING:
@@ -45,9 +48,6 @@ def profile(*, definition: Path, server: str, main: Path, output: Path, reserve:
 
 
 def _profile(definition: Path, name: str, chains: list[str]) -> bytes:
-    from ios_mdm.cli.definition_file import read_definition  # noqa: PLC0415 - --help needs none of these
-    from ios_mdm.core.profile import trust_profile  # noqa: PLC0415 - the same
-
     (server,) = read_definition(definition).servers(name)
     if server.distribution is None:
         raise DefinitionError(
@@ -65,8 +65,6 @@ def _profile(definition: Path, name: str, chains: list[str]) -> bytes:
 
 def _pem(option: str, file: Path) -> str:
     """Read a chain of certificates; no error quotes what is in the file, which may be a private key (R29)."""
-    from ios_mdm.core.x509.pem import CertificateError, chain  # noqa: PLC0415 - --help needs none of these
-
     try:
         pem = file.read_text(encoding="ascii")
         chain(pem)

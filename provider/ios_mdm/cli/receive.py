@@ -15,6 +15,7 @@ from pathlib import Path
 
 import click
 
+from ios_mdm import wiring
 from ios_mdm.cli.exits import FILE
 from ios_mdm.errors import DefinitionError, IosMdmError
 
@@ -47,19 +48,13 @@ def receive(ledger: str, listen: str, hmac_key_file: Path | None, port_file: Pat
 
 
 def _receive(ledger_url: str, listen: str, hmac_key_file: Path | None, port_file: Path | None) -> None:
-    from ios_mdm.adapters.clock import clock_from_environment  # noqa: PLC0415 - other commands need none of these
-    from ios_mdm.adapters.ledgers.sqlite import open_ledger  # noqa: PLC0415
-    from ios_mdm.adapters.receiver import Receiver  # noqa: PLC0415
-
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     host, port = _address(listen)
-    ledger = open_ledger(ledger_url, base=Path.cwd())
-    clock = clock_from_environment(os.environ)
     key = None if hmac_key_file is None else _key(hmac_key_file)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with Receiver(ledger, clock, host=host, port=port, hmac_key=key) as receiver:
+    with wiring.here().receiver(ledger_url, host=host, port=port, hmac_key=key) as receiver:
         serving = threading.Thread(target=receiver.serve_forever, kwargs={"poll_interval": 0.1})
         serving.start()
         try:

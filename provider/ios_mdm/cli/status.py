@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
+from ios_mdm import wiring
+from ios_mdm.app.status.overview import overview
+from ios_mdm.cli.definition_file import read_definition, selected_stack_file
 from ios_mdm.cli.exits import FILE, Exit, StatusCommand, complain, explained
+from ios_mdm.cli.table import show
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,28 +49,14 @@ def status(*, definition: Path | None, server: str | None, as_json: bool) -> Non
             answer = {"servers": [_server(one) for one in found], "severity": worst.name.lower()}
             click.echo(json.dumps(answer, indent=2))
         else:
-            from ios_mdm.cli.table import show  # noqa: PLC0415 - rich only where it is shown
-
             show(found)
         raise click.exceptions.Exit(Exit[worst.name])
 
 
 def _gathered(file: Path | None, name: str | None) -> Sequence[Overview]:
-    from ios_mdm.adapters.clock import clock_from_environment  # noqa: PLC0415 - --help needs none of these
-    from ios_mdm.adapters.scheduler import EventBridgeScheduler  # noqa: PLC0415 - the same
-    from ios_mdm.adapters.secrets_manager import SecretsManager  # noqa: PLC0415 - the same
-    from ios_mdm.adapters.tls_probe import TlsProbe  # noqa: PLC0415 - the same
-    from ios_mdm.app.status.overview import Sources, overview  # noqa: PLC0415 - the same
-    from ios_mdm.cli.definition_file import read_definition, selected_stack_file  # noqa: PLC0415 - the same
-
     definition = read_definition(selected_stack_file(os.environ) if file is None else file)
     aws = definition.settings.aws
-    sources = Sources(
-        store=SecretsManager(region=aws.region),
-        scheduler=EventBridgeScheduler(region=aws.region),
-        probe=TlsProbe(),
-        clock=clock_from_environment(os.environ),
-    )
+    sources = replace(wiring.here(), base=definition.base).sources(aws.region)
     return [overview(server, aws, sources, base=definition.base) for server in definition.servers(name)]
 
 

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import click
 
+from ios_mdm import wiring
 from ios_mdm.address import split_address
+from ios_mdm.cli.checklist import show
 from ios_mdm.cli.exits import CANNOT_RUN, FILE, explained
+from ios_mdm.cli.junit import junit_xml
+from ios_mdm.core.bundle import MOST_BYTES, BundleError, read_bundle
+from ios_mdm.core.pair.observed import Role
+from ios_mdm.core.rules import Context, judged, unread
+from ios_mdm.core.rules.reading import certificates_in, is_issued
+from ios_mdm.core.x509.chain import ordered
+from ios_mdm.core.x509.details import details
+from ios_mdm.core.x509.signatures import is_self_signed
 from ios_mdm.errors import DefinitionError
 
 if TYPE_CHECKING:
@@ -19,7 +28,7 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
-    from ios_mdm.core.rules import Context, Report
+    from ios_mdm.core.rules import Report
     from ios_mdm.core.x509.values import CertificateDetails
 
 __all__ = ["validate"]
@@ -96,8 +105,6 @@ def validate(
         if as_json:
             click.echo(json.dumps(_answer(result, context.now), indent=2))
         else:
-            from ios_mdm.cli.checklist import show  # noqa: PLC0415 - rich only where it is shown
-
             show(result.report, result.details, file=bundle.name, address=context.host, now=context.now)
         raise click.exceptions.Exit(0 if result.report.valid else VIOLATIONS)
 
@@ -112,12 +119,6 @@ def _context(
     apply_at: datetime | None,
     now: datetime,
 ) -> Context:
-    from ios_mdm.core.pair.observed import Role  # noqa: PLC0415 - the same
-    from ios_mdm.core.rules import Context  # noqa: PLC0415 - the same
-    from ios_mdm.core.rules.reading import is_issued  # noqa: PLC0415 - the same
-    from ios_mdm.core.x509.chain import ordered  # noqa: PLC0415 - --help needs none of these
-    from ios_mdm.core.x509.signatures import is_self_signed  # noqa: PLC0415 - the same
-
     chain = () if current is None else ordered(_certificates("--current", current))
     roots = () if root is None else _certificates("--root", root)
     if len(roots) > 1:
@@ -145,10 +146,6 @@ def _host(address: str) -> str:
 
 
 def _result(file: Path, password_file: Path | None, context: Context) -> Result:
-    from ios_mdm.core.bundle import MOST_BYTES, BundleError, read_bundle  # noqa: PLC0415 - --help needs none of these
-    from ios_mdm.core.rules import judged, unread  # noqa: PLC0415 - the same
-    from ios_mdm.core.x509.details import details  # noqa: PLC0415 - the same
-
     data = _read("BUNDLE", file, MOST_BYTES + 1)
     password = None if password_file is None else _password(password_file)
     try:
@@ -160,9 +157,6 @@ def _result(file: Path, password_file: Path | None, context: Context) -> Result:
 
 def _certificates(option: str, file: Path) -> tuple[x509.Certificate, ...]:
     """Read the certificates of a file, whatever text or key is around them; no error quotes it (R29)."""
-    from ios_mdm.core.bundle import MOST_BYTES  # noqa: PLC0415 - --help needs none of these
-    from ios_mdm.core.rules.reading import certificates_in  # noqa: PLC0415 - the same
-
     found = certificates_in(_read(option, file, MOST_BYTES))
     if not found:
         raise DefinitionError(f"{option} {file} holds no certificate that can be read: give certificates in PEM")
@@ -192,9 +186,7 @@ def _now(text: str | None) -> datetime:
     moment = _moment("--at", text)
     if moment is not None:
         return moment
-    from ios_mdm.adapters.clock import clock_from_environment  # noqa: PLC0415 - --help needs none of these
-
-    return clock_from_environment(os.environ).now()
+    return wiring.here().clock().now()
 
 
 def _moment(option: str, text: str | None) -> datetime | None:
@@ -246,8 +238,6 @@ def _rfc3339(moment: datetime) -> str:
 
 
 def _write_junit(file: Path, report: Report, bundle: Path) -> None:
-    from ios_mdm.cli.junit import junit_xml  # noqa: PLC0415 - only where it is asked for
-
     try:
         file.write_bytes(junit_xml(report, name=f"validate {bundle.name}"))
     except OSError as error:

@@ -6,12 +6,15 @@ import sys
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+import grpc
+from pulumi.runtime.proto import engine_pb2
+from pulumi.runtime.proto.engine_pb2_grpc import EngineStub
+
 from ios_mdm.core.pair.decision import Severity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pulumi.runtime.proto.engine_pb2_grpc import EngineStub
 
 __all__ = ["progress", "tell"]
 
@@ -23,9 +26,6 @@ def tell(server: str, severity: Severity, message: str) -> None:
     line = f"{server}: {message}"
     engine = _engine(sys.argv[-1]) if len(sys.argv) > 1 else None
     if engine is not None:
-        import grpc  # noqa: PLC0415 - loaded already where there is an engine
-        from pulumi.runtime.proto import engine_pb2  # noqa: PLC0415 - the same
-
         level = engine_pb2.INFO if severity is Severity.NOTICE else engine_pb2.WARNING
         prefix = "CRITICAL: " if severity is Severity.CRITICAL else ""
         try:
@@ -48,7 +48,4 @@ def _engine(address: str) -> EngineStub | None:
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit():
         return None
-    import grpc  # noqa: PLC0415 - pulumi has loaded it where there is an engine
-    from pulumi.runtime.proto.engine_pb2_grpc import EngineStub  # noqa: PLC0415 - the same
-
     return EngineStub(grpc.insecure_channel(address))

@@ -1,65 +1,32 @@
-"""What the engine sends and takes: plain dicts with numbers as floats and unknown values as objects."""
+"""The form of values in Pulumi's state: each block is written and read here, and nowhere else."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, cast
 
-from pulumi.output import Unknown
-
+from ios_mdm.app.recorded import Recorded, RecordedOffer
 from ios_mdm.core.pair.definition import Offered
 from ios_mdm.core.pair.observed import Role
 from ios_mdm.core.pair.switch import Alarm, Promote, Switch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from ios_mdm.app.pair.service import PublicCertificate
+    from ios_mdm.app.pair.values import PublicCertificate
     from ios_mdm.core.pair.decision import Desired
+    from ios_mdm.resources.plain import Wire
 
 __all__ = [
-    "Wire",
     "certificate_block",
     "desired_block",
-    "known",
     "name_of",
-    "offered_block",
-    "offered_of",
-    "plain",
-    "roots_of",
+    "recorded_block",
+    "recorded_of",
     "switch_block",
     "switch_of",
     "text",
-    "with_roots",
 ]
 
 _ROOTS = "roots"
-
-Wire = dict[str, object]
-"""A resource's inputs or outputs: JSON values, ``Unknown`` among them in previews."""
-
-
-def plain(value: object) -> object:
-    """Return *value* with the engine's floats as the whole numbers that they were, and its own dicts as dicts."""
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, dict):
-        # `__provider` and other keys of the engine's are none of our business.
-        return {str(key): plain(item) for key, item in value.items() if not str(key).startswith("__")}
-    if isinstance(value, list):
-        return [plain(item) for item in value]
-    return value
-
-
-def known(value: object) -> bool:
-    """Return whether *value* holds nothing that is known only after an effect."""
-    if isinstance(value, Unknown):
-        return False
-    if isinstance(value, dict):
-        return all(known(item) for item in value.values())
-    if isinstance(value, list):
-        return all(known(item) for item in value)
-    return True
 
 
 def name_of(ordinal: int | None) -> str:
@@ -73,7 +40,7 @@ def desired_block(desired: Desired) -> Wire:
         "phase": str(desired.phase),
         "main": name_of(desired.main),
         "reserve": name_of(desired.reserve),
-        "trusted": [name_of(ordinal) for ordinal in desired.trusted],
+        "trusted": list(desired.trusted),
         "reason": desired.reason,
     }
 
@@ -82,6 +49,7 @@ def certificate_block(certificate: PublicCertificate) -> Wire:
     """Return what R14 shows of a certificate, with its PEM chain; everything is public."""
     details = certificate.details
     return {
+        "number": certificate.facts.ordinal,
         "subject": details.subject,
         "issuer": details.issuer,
         "sans": list(details.sans),
@@ -95,60 +63,43 @@ def certificate_block(certificate: PublicCertificate) -> Wire:
     }
 
 
-def offered_block(offered: Offered, root: str) -> Wire:
-    """Return what state keeps of a custom certificate that the definition offers; everything is public.
+def recorded_block(recorded: Recorded) -> Wire:
+    """Return what the state keeps of custom certificates; :func:`recorded_of` reads it back. Everything is public."""
+    block: Wire = {str(role): _offer_block(offer) for role, offer in recorded.offers.items()}
+    return {**block, _ROOTS: dict(recorded.roots)} if recorded.roots else block
 
-    Args:
-        offered: its facts.
-        root: PEM of its root.
-    """
+
+def recorded_of(block: object) -> Recorded:
+    """Return the custom certificates that :func:`recorded_block` wrote; none for a state that has no such block."""
+    if not isinstance(block, dict):
+        return Recorded()
+    return Recorded(
+        offers={role: _offer_of(cast("Wire", block[role])) for role in (Role.MAIN, Role.RESERVE) if role in block},
+        roots=cast("dict[str, str]", block.get(_ROOTS, {})),
+    )
+
+
+def _offer_block(offer: RecordedOffer) -> Wire:
+    offered = offer.offered
     return {
         "sha256": offered.sha256,
         "rootSha256": offered.root,
         "notBefore": text(offered.not_before),
         "notAfter": text(offered.not_after),
         "chain": offered.chain,
-        "root": root,
+        "root": offer.root,
     }
 
 
-def offered_of(bundles: Wire) -> dict[Role, Offered]:
-    """Return the offers that :func:`offered_block` wrote, by slot."""
-    found: dict[Role, Offered] = {}
-    for slot, block in _by_slot(bundles):
-        found[slot] = Offered(
-            sha256=str(block["sha256"]),
-            root=str(block["rootSha256"]),
-            not_before=_moment(block["notBefore"]),
-            not_after=_moment(block["notAfter"]),
-            chain=str(block.get("chain", "")),
-        )
-    return found
-
-
-def roots_of(bundles: Wire) -> dict[str, str]:
-    """Return the PEM of each root that state remembers, by its digest: of what is offered, and of what is in use."""
-    kept = cast("dict[str, str]", bundles.get(_ROOTS, {}))
-    return kept | {str(block["rootSha256"]): str(block["root"]) for _, block in _by_slot(bundles) if block["root"]}
-
-
-def with_roots(bundles: Wire, before: Wire, used: Iterable[str]) -> Wire:
-    """Return what state is to remember: *bundles*, and roots in use that no file of the definition has any more.
-
-    Args:
-        bundles: what the definition offers, by slot.
-        before: what state remembered.
-        used: digests of the roots of the custom certificates that are main or reserve.
-    """
-    missing = set(used) - roots_of(bundles).keys()
-    kept = {digest: pem for digest, pem in sorted(roots_of(before).items()) if digest in missing}
-    return {**bundles, _ROOTS: kept} if kept else bundles
-
-
-def _by_slot(bundles: Wire) -> Iterator[tuple[Role, Wire]]:
-    for role in (Role.MAIN, Role.RESERVE):
-        if role in bundles:
-            yield role, cast("Wire", bundles[role])
+def _offer_of(block: Wire) -> RecordedOffer:
+    offered = Offered(
+        sha256=str(block["sha256"]),
+        root=str(block["rootSha256"]),
+        not_before=_moment(block["notBefore"]),
+        not_after=_moment(block["notAfter"]),
+        chain=str(block.get("chain", "")),
+    )
+    return RecordedOffer(offered=offered, root=str(block["root"]))
 
 
 def switch_block(switch: Switch, *, alarms: bool = True) -> Wire:
@@ -164,7 +115,7 @@ def switch_block(switch: Switch, *, alarms: bool = True) -> Wire:
         if promote is None
         else {
             "at": text(promote.at),
-            "certificate": name_of(promote.certificate),
+            "certificate": promote.certificate,
             "version": promote.version,
             "formerVersion": promote.former_version,
         },
@@ -185,7 +136,7 @@ def switch_of(block: Wire) -> Switch:
         if promote is None
         else Promote(
             at=_moment(promote["at"]),
-            certificate=int(str(promote["certificate"]).rpartition(" ")[2]),
+            certificate=int(cast("int", promote["certificate"])),
             version=str(promote["version"]),
             former_version=str(promote["formerVersion"]),
         ),

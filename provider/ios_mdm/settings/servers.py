@@ -43,6 +43,11 @@ class ServerSettings(Model):
         """Where to look what is served: the address where nothing else is said, nowhere where the list is empty."""
         return (self.address,) if self.endpoints is None else tuple(self.endpoints)
 
+    @property
+    def installs(self) -> bool:
+        """Whether a custom certificate is offered for main or reserve."""
+        return self.main.install is not None or (self.reserve is not None and self.reserve.install is not None)
+
     @model_validator(mode="after")
     def _reserve_lives_long_enough(self) -> Self:
         reserve = self.reserve

@@ -12,8 +12,10 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from ios_mdm.app.pair.service import PairRequest, PairService
-from ios_mdm.app.switching import SwitchRequest, SwitchService
+from ios_mdm.app.pair.service import PairService
+from ios_mdm.app.pair.values import PairRequest
+from ios_mdm.app.reconcile import Reconciler, ReconcileRequest
+from ios_mdm.app.switching import SwitchService
 from ios_mdm.core.pair.definition import (
     AfterDays,
     IssueMain,
@@ -33,6 +35,7 @@ from ios_mdm.core.pair.schedule import Kind, names
 from ios_mdm.core.pair.secret import Label
 from ios_mdm.core.pair.steps import next_step
 from ios_mdm.errors import DefinitionError, LabelMovedError
+from ios_mdm.settings import PromotionSettings
 from tests.app.test_pair_crashes import Crash, CrashError
 from tests.app.test_pair_service import OWNER, HandClock
 from tests.core.pair.test_lifecycle import DEFINITIONS, facts, pair
@@ -42,7 +45,7 @@ from tests.support.memory import MemorySecretStore
 from tests.support.memory_scheduler import MemoryPrerequisites, MemoryScheduler
 
 if TYPE_CHECKING:
-    from ios_mdm.app.pair.service import PairResult
+    from ios_mdm.app.pair.values import PairResult
     from ios_mdm.core.pair.observed import ObservedPair, StoredVersion
     from tests.app.test_pair_crashes import Edge
 
@@ -80,8 +83,9 @@ class Life(RuleBasedStateMachine):
         self.clock = HandClock(START)
         self.store = MemorySecretStore(clock=self.clock)
         self.scheduler = MemoryScheduler()
-        self.pairs = PairService(self.store, self.clock, scheduler=self.scheduler)
-        self.switches = SwitchService(self.scheduler, MemoryPrerequisites(), self.store, self.clock)
+        self.pairs = PairService(self.store, self.clock)
+        switches = SwitchService(self.scheduler, MemoryPrerequisites(), self.store, self.clock)
+        self.reconciler = Reconciler(self.pairs, switches)
         self.wish = WISHES["silent"]
         self.held: dict[str, str] = {}
         self.taken_back: set[int | None] = set()
@@ -226,23 +230,20 @@ class Life(RuleBasedStateMachine):
         """Do what an `up` does: the pair, then its schedule; then once more, which must not write anything."""
         before = self.pairs.observe(SECRET)
         puts = self._puts()
-        request = PairRequest(definition=self.wish, secret=SECRET, owner=OWNER, known=True, tags={})
+        request = ReconcileRequest(
+            pair=PairRequest(definition=self.wish, secret=SECRET, owner=OWNER, known=True, tags={}),
+            promotion=PromotionSettings(),
+        )
         try:
-            result = self.pairs.apply(request)
-            self._arm(result)
+            result = self.reconciler.reconcile(request).pair
         finally:
             if before is not None:
                 self._check_promotion(before)
+        assert result is not None
         self._check_result(result, before, self._puts() - puts)
         left = (list(self.store.calls), dict(self.scheduler.schedules))
-        self._arm(self.pairs.apply(request))
+        self.reconciler.reconcile(request)
         assert (self.store.calls, self.scheduler.schedules) == left
-
-    def _arm(self, result: PairResult) -> None:
-        assert result.view.observed is not None
-        self.switches.arm(
-            SwitchRequest(server="berlin", secret=SECRET, secret_arn=result.view.observed.arn, switch=result.switch)
-        )
 
     def _puts(self) -> int:
         return sum(call[0] == "put" for call in self.store.calls)

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ios_mdm.app.pair.service import PairRequest, PairService
+from ios_mdm.app.pair.service import PairService
+from ios_mdm.app.pair.values import PairRequest
 from ios_mdm.core.pair.decision import IssueRequest, Phase, Severity
 from ios_mdm.core.pair.definition import (
     AfterCurrentExpires,

@@ -22,18 +22,22 @@ from ios_mdm.core.pair.layout import (
 from ios_mdm.core.pair.observed import Role
 from ios_mdm.core.pair.secret import Label
 from ios_mdm.core.pair.steps import Create, Install, Issue, MoveLabel, RecordFacts, Restore, Tag, Untag
+from ios_mdm.core.x509.credential import credential_from_json, credential_to_json
+from ios_mdm.core.x509.details import details, facts
+from ios_mdm.core.x509.digests import chain_digest
+from ios_mdm.core.x509.issuing import is_issued_here, issue
+from ios_mdm.core.x509.pem import chain
 from ios_mdm.errors import DefinitionError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ios_mdm.app.pair.values import PairRequest
+    from ios_mdm.app.pair.values import PairRequest, PairView
     from ios_mdm.core.pair.decision import Request
     from ios_mdm.core.pair.facts import CertificateFacts
     from ios_mdm.core.pair.observed import ObservedPair, StoredVersion
-    from ios_mdm.core.pair.steps import Step
     from ios_mdm.core.x509.values import Credential
-    from ios_mdm.ports import Clock, SecretStore
+    from ios_mdm.ports import Clock, CustomCertificates, SecretStore
 
 __all__ = ["Effects"]
 
@@ -43,24 +47,28 @@ class Effects:
 
     Args:
         store: where pairs are kept.
-        clock: tells the moment at which a certificate is issued.
-        report: takes a line of progress.
+        clock: read when a certificate is issued or installed.
+        custom: the custom certificates that the definition offers; None if it offers none.
+        report: receives each line of progress.
     """
 
-    def __init__(self, store: SecretStore, clock: Clock, *, report: Callable[[str], None]) -> None:
+    def __init__(
+        self, store: SecretStore, clock: Clock, *, custom: CustomCertificates | None, report: Callable[[str], None]
+    ) -> None:
         self._store = store
         self._clock = clock
+        self._custom = custom
         self._report = report
 
-    def perform(self, request: PairRequest, observed: ObservedPair | None, step: Step) -> None:
-        """Carry out *step*, which was decided from *observed*.
+    def perform(self, request: PairRequest, view: PairView) -> None:
+        """Carry out the next step of *view*.
 
         Raises:
-            LabelMovedError: Somebody else moved the label meanwhile.
-            DefinitionError: A custom certificate is not the one that was decided about any more.
+            LabelMovedError: The label was moved concurrently.
+            DefinitionError: A custom certificate is no longer the one that was decided about.
             StoreError: A version does not hold what its facts say.
         """
-        store, secret = self._store, request.secret
+        store, secret, observed, step = self._store, request.secret, view.observed, view.step
         match step:
             case Create():
                 description = f"TLS certificate pair of the iOS MDM server {request.definition.name}"
@@ -71,7 +79,7 @@ class Effects:
             case Issue():
                 self._issue(request, observed, step)
             case Install():
-                self._install(request, observed, step)
+                self._install(request, view, step)
             case RecordFacts():
                 self._record(request, observed, step)
             case MoveLabel():
@@ -82,9 +90,6 @@ class Effects:
                 store.untag(secret, step.keys)
 
     def _issue(self, request: PairRequest, observed: ObservedPair | None, step: Issue) -> None:
-        from ios_mdm.core.x509.credential import credential_to_json  # noqa: PLC0415 - cryptography only where needed
-        from ios_mdm.core.x509.issuing import issue  # noqa: PLC0415 - the same
-
         wanted = step.request
         version = version_id(request.secret, wanted.ordinal)
         if self._adopted(request.secret, version, observed):
@@ -101,15 +106,16 @@ class Effects:
         )
         self._store.put(request.secret, version, credential_to_json(credential))
 
-    def _install(self, request: PairRequest, observed: ObservedPair | None, step: Install) -> None:
-        from ios_mdm.core.x509.credential import credential_to_json  # noqa: PLC0415 - cryptography only where needed
-
+    def _install(self, request: PairRequest, view: PairView, step: Install) -> None:
         wanted = step.request
         version = version_id(request.secret, wanted.ordinal)
-        if self._adopted(request.secret, version, observed):
+        if self._adopted(request.secret, version, view.observed):
             return
         self._report(f"installing certificate {wanted.ordinal} ({wanted.role}), {wanted.offered.sha256}")
-        credential = request.offered[wanted.role]()
+        if self._custom is None:
+            raise DefinitionError(f"{wanted.role}.install: its file is needed, and cannot be read here")
+        current = None if view.observed is None or view.observed.main is None else view.observed.main.facts
+        credential = self._custom.credential(wanted.role, current=current, main=view.main)
         if not _fulfils(credential, request.definition.host, wanted):
             raise DefinitionError(
                 f"{wanted.role}.install: the file has changed since it was checked, when its certificate was "
@@ -127,8 +133,6 @@ class Effects:
         return True
 
     def _record(self, request: PairRequest, observed: ObservedPair | None, step: RecordFacts) -> None:
-        from ios_mdm.core.x509.details import facts  # noqa: PLC0415 - cryptography only where needed
-
         credential = self._credential(request.secret, step.version_id)
         found = facts(credential, ordinal=step.ordinal, source=_source(credential, step), generation=step.generation)
         role = step.role
@@ -161,8 +165,6 @@ class Effects:
 
     def verify(self, secret: str, version: StoredVersion) -> PublicCertificate:
         """Derive the facts from the version itself and stop where the tag tells something else."""
-        from ios_mdm.core.x509.details import details, facts  # noqa: PLC0415 - cryptography only where needed
-
         assert version.facts is not None  # noqa: S101 - a step moves labels to recorded versions only
         known = version.facts
         credential = self._credential(secret, version.version_id)
@@ -179,8 +181,6 @@ class Effects:
         )
 
     def _credential(self, secret: str, version: str) -> Credential:
-        from ios_mdm.core.x509.credential import credential_from_json  # noqa: PLC0415 - cryptography only where needed
-
         value = self._store.read(secret, version)
         if value is None:
             raise StoreError(f"secret {secret}: version {version} is gone: run again")
@@ -195,8 +195,6 @@ def _waits(observed: ObservedPair | None, found: CertificateFacts) -> bool:
 
 def _source(credential: Credential, step: RecordFacts) -> Source:
     """Return where a certificate comes from; where the record of it is lost, its own shape tells."""
-    from ios_mdm.core.x509.issuing import is_issued_here  # noqa: PLC0415 - cryptography only where needed
-
     if step.request is not None:
         return Source.INSTALLED if isinstance(step.request, InstallRequest) else Source.ISSUED
     return Source.ISSUED if is_issued_here(credential.certificate) else Source.INSTALLED
@@ -204,10 +202,6 @@ def _source(credential: Credential, step: RecordFacts) -> Source:
 
 def _fulfils(credential: Credential, host: str, wanted: Request) -> bool:
     """Tell whether a certificate that an interrupted run stored is the one that is wanted now."""
-    from ios_mdm.core.x509.details import details  # noqa: PLC0415 - cryptography where needed
-    from ios_mdm.core.x509.digests import chain_digest  # noqa: PLC0415 - cryptography where needed
-    from ios_mdm.core.x509.pem import chain  # noqa: PLC0415 - cryptography where needed
-
     if isinstance(wanted, InstallRequest):
         stored = chain_digest((*chain(credential.certificate), *chain(credential.root)))
         return credential.sha256 == wanted.offered.sha256 and wanted.offered.chain in {"", stored}

@@ -1,8 +1,8 @@
-"""What is asked of a pair, and what is told of it."""
+"""Request and result types of the use cases of one pair."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ios_mdm.core.pair.definition import IssueReserve
@@ -10,16 +10,16 @@ from ios_mdm.core.pair.lifecycle import foreseen
 from ios_mdm.core.pair.steps import Setting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from datetime import datetime
 
     from ios_mdm.core.pair.decision import Desired
     from ios_mdm.core.pair.definition import PairDefinition
     from ios_mdm.core.pair.facts import CertificateFacts
-    from ios_mdm.core.pair.observed import ObservedPair, Role
+    from ios_mdm.core.pair.observed import ObservedPair
     from ios_mdm.core.pair.steps import Step
     from ios_mdm.core.pair.switch import Switch
-    from ios_mdm.core.x509.values import CertificateDetails, Credential
+    from ios_mdm.core.x509.values import CertificateDetails
 
 __all__ = ["PairRequest", "PairResult", "PairView", "PublicCertificate"]
 
@@ -36,8 +36,7 @@ class PairRequest:
         known: True where Pulumi's state knows the pair already: its secret is then ours even without an owner tag.
         tags: the user's own, for the secret.
         kms_key: that the secret is created with; None for the account's default.
-        endpoints: where to look what the server presents; empty for nowhere.
-        offered: gives the custom certificates that the definition offers, by the slot that they are for.
+        endpoints: ``host:port`` of each endpoint whose certificate is checked; empty for none.
     """
 
     definition: PairDefinition
@@ -48,7 +47,6 @@ class PairRequest:
     tags: Mapping[str, str]
     kms_key: str | None = None
     endpoints: tuple[str, ...] = ()
-    offered: Mapping[Role, Callable[[], Credential]] = field(default_factory=dict)
 
     @property
     def setting(self) -> Setting:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ios_mdm.app.devices import read_devices
 from ios_mdm.core.pair.decision import Notice, Severity
+from ios_mdm.core.profile import profile_digest, trust_profile
 from ios_mdm.errors import IosMdmError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from ios_mdm.ports import DeviceStatus
+    from ios_mdm.ports import DeviceStatus, Ledger
     from ios_mdm.settings import DistributionSettings, ServerSettings
 
 __all__ = ["Distribution", "distribution"]
@@ -49,12 +51,15 @@ class Distribution:
         return f"{self.count('acknowledged')} of {len(self.devices)} devices have it"
 
 
-def distribution(server: ServerSettings, chains: Sequence[str], *, base: Path) -> tuple[Distribution, Sequence[Notice]]:
+def distribution(
+    server: ServerSettings, chains: Sequence[str], open_ledger: Callable[[str], Ledger], *, base: Path
+) -> tuple[Distribution, Sequence[Notice]]:
     """Return how far the profile with these certificates has come, and what to tell of it.
 
     Args:
         server: its settings, with a distribution.
         chains: PEM chains of the certificates that devices should trust; empty where not all could be read.
+        open_ledger: returns the ledger that a URL names.
         base: the project's folder.
     """
     settings = server.distribution
@@ -64,7 +69,11 @@ def distribution(server: ServerSettings, chains: Sequence[str], *, base: Path) -
         return unknown, [_notice(f"{unknown.covered}: not every certificate of the profile can be read")]
     try:
         digest = _digest(server, settings, chains)
-        devices = None if settings.ledger is None else _devices(server.name, settings, settings.ledger, digest, base)
+        devices = (
+            None
+            if settings.ledger is None
+            else _devices(server.name, settings, open_ledger(settings.ledger), digest, base)
+        )
     except IosMdmError as error:
         # What is not known here is the devices, not the pair: that still has its own severity.
         return unknown, [_notice(f"{unknown.covered}: {error}")]
@@ -82,8 +91,6 @@ def distribution(server: ServerSettings, chains: Sequence[str], *, base: Path) -
 
 
 def _digest(server: ServerSettings, settings: DistributionSettings, chains: Sequence[str]) -> str:
-    from ios_mdm.core.profile import profile_digest, trust_profile  # noqa: PLC0415 - cryptography only where needed
-
     return profile_digest(
         trust_profile(
             chains,
@@ -96,12 +103,8 @@ def _digest(server: ServerSettings, settings: DistributionSettings, chains: Sequ
 
 
 def _devices(
-    server: str, settings: DistributionSettings, ledger_url: str, digest: str, base: Path
+    server: str, settings: DistributionSettings, ledger: Ledger, digest: str, base: Path
 ) -> tuple[DeviceStatus, ...]:
-    from ios_mdm.adapters.ledgers.sqlite import open_ledger  # noqa: PLC0415 - only where there is a distribution
-    from ios_mdm.app.delivery import read_devices  # noqa: PLC0415 - the same
-
-    ledger = open_ledger(ledger_url, base=base)
     enrollment_ids = read_devices(settings, ledger, base=base)
     return tuple(ledger.coverage(server=server, profile=digest, enrollment_ids=enrollment_ids).devices)
 

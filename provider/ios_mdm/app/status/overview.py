@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from ios_mdm.app.pair.service import PairService
+from ios_mdm.app.pair.reader import PairReader
 from ios_mdm.app.reenrollment import to_reenrol
 from ios_mdm.app.status.coverage import Distribution, distribution
 from ios_mdm.app.status.scheduled import is_scheduled
@@ -20,10 +20,13 @@ from ios_mdm.core.pair.schedule import Kind, names
 from ios_mdm.core.pair.secret import Label
 from ios_mdm.core.pair.steps import Issue, MoveLabel, Restore, Setting, described, next_step
 from ios_mdm.core.pair.switch import switch
+from ios_mdm.core.x509.credential import credential_from_json
+from ios_mdm.core.x509.details import details
+from ios_mdm.core.x509.issuing import is_issued_here
 from ios_mdm.errors import DefinitionError, IosMdmError, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from ios_mdm.core.pair.decision import Desired
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
     from ios_mdm.core.pair.observed import ObservedPair, StoredVersion
     from ios_mdm.core.pair.steps import Step
     from ios_mdm.core.x509.values import CertificateDetails
-    from ios_mdm.ports import Clock, Probe, Scheduler, SecretStore
+    from ios_mdm.ports import Clock, Ledger, Probe, Scheduler, SecretStore
     from ios_mdm.settings import AwsSettings, ServerSettings
 
 __all__ = ["Certificate", "Level", "Overview", "Sources", "overview"]
@@ -118,13 +121,15 @@ class Sources:
         store: that holds the pairs.
         scheduler: that holds their schedules.
         probe: looks at what servers present.
-        clock: tells the moment, once for each server.
+        clock: read once for each server.
+        ledger: returns the ledger that a URL names.
     """
 
     store: SecretStore
     scheduler: Scheduler
     probe: Probe
     clock: Clock
+    ledger: Callable[[str], Ledger]
 
 
 def overview(server: ServerSettings, aws: AwsSettings, sources: Sources, *, base: Path) -> Overview:
@@ -138,9 +143,9 @@ def overview(server: ServerSettings, aws: AwsSettings, sources: Sources, *, base
     """
     now, store = sources.clock.now(), sources.store
     found = Overview(name=server.name, address=server.address, now=now)
-    secret = f"{aws.secret_prefix}/{server.name}"
+    secret = aws.secret_name(server.name)
     try:
-        service = PairService(store, sources.clock, probe=sources.probe)
+        service = PairReader(store, sources.clock, probe=sources.probe)
         pair = _existing(service.observe(secret), secret, server.host)
         pair = replace(pair, served=service.served(pair, server.host, server.looked_at))
         public = _Public(store, secret)
@@ -161,7 +166,7 @@ def overview(server: ServerSettings, aws: AwsSettings, sources: Sources, *, base
     if server.distribution is not None:
         chains = [chain for ordinal in wanted.trusted if (chain := public.chain(pair.numbered(ordinal))) is not None]
         complete = len(chains) == sum(pair.numbered(ordinal) is not None for ordinal in wanted.trusted)
-        delivered, said = distribution(server, chains if complete else [], base=base)
+        delivered, said = distribution(server, chains if complete else [], sources.ledger, base=base)
         found = replace(found, distribution=delivered)
         notices += said
         if wanted.phase is Phase.CONNECTION_LOST and delivered.devices is not None:
@@ -221,9 +226,6 @@ class _Public:
 
     def certificate(self, version: StoredVersion | None, now: datetime) -> Certificate | None:
         """Return what R14 shows of a version; what the tags tell where it may not be read."""
-        from ios_mdm.core.x509.details import details  # noqa: PLC0415 - cryptography only where needed
-        from ios_mdm.core.x509.issuing import is_issued_here  # noqa: PLC0415 - cryptography only where needed
-
         if version is None or version.ordinal is None:
             return None
         chain, facts = self.chain(version), version.facts
@@ -245,7 +247,6 @@ class _Public:
         )
 
     def _read(self, version: StoredVersion) -> str | None:
-        from ios_mdm.core.x509.credential import credential_from_json  # noqa: PLC0415 - cryptography only where needed
 
         try:
             value = self._store.read(self._secret, version.version_id)

@@ -1,0 +1,89 @@
+"""Which devices a definition means: a list, a file with one enrollment id a line, or the ledger's inventory."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from ios_mdm.adapters.nanomdm import checked_enrollment_ids
+from ios_mdm.errors import DefinitionError, IosMdmError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from ios_mdm.ports import Ledger
+    from ios_mdm.settings import DistributionSettings
+
+__all__ = ["devices_digest", "known_devices", "listed_devices", "read_devices"]
+
+
+def listed_devices(path: Path) -> tuple[str, ...]:
+    """Read a list of enrolment ids, one a line; empty lines and lines that start with # do not count.
+
+    Raises:
+        DefinitionError: The file cannot be read, names no device, or names one twice.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise DefinitionError(f"distribution.devices.file: {path.name} cannot be read: {reason}") from None
+    devices = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    if not devices:
+        raise DefinitionError(f"distribution.devices.file: {path.name} names no device: an enrolment id a line")
+    seen: dict[str, None] = {}
+    for device in devices:
+        if device in seen:
+            raise DefinitionError(f"distribution.devices.file: {path.name} has {device} more than once")
+        seen[device] = None
+    return tuple(seen)
+
+
+def read_devices(settings: DistributionSettings, ledger: Ledger | None, *, base: Path) -> tuple[str, ...]:
+    """Return the enrolment ids that the definition means, sorted.
+
+    Args:
+        settings: of the server's distribution.
+        ledger: the one that *settings* names.
+        base: the folder that relative paths start from: the project's root.
+
+    Raises:
+        DefinitionError: The list is empty, has duplicates, or cannot be read.
+    """
+    if isinstance(settings.devices, list):
+        devices: Sequence[str] = settings.devices
+    elif settings.devices.file is not None:
+        devices = listed_devices(base / settings.devices.file)
+    else:
+        devices = () if ledger is None else ledger.enrolled()
+        if not devices:
+            raise DefinitionError(
+                "distribution.devices: the ledger knows no enrolled device yet: start `ios-mdm receive` as "
+                "the MDM server's webhook before devices enrol, or list the devices in a file"
+            )
+    return tuple(sorted(checked_enrollment_ids(devices)))
+
+
+def known_devices(settings: DistributionSettings, open_ledger: Callable[[str], Ledger], *, base: Path) -> int | None:
+    """Return how many devices there are, for a message; None if that is unknown, for whatever reason.
+
+    Args:
+        settings: of the server's distribution.
+        open_ledger: returns the ledger that a URL names.
+        base: the folder that relative paths start from: the project's root.
+    """
+    try:
+        if isinstance(settings.devices, list):
+            return len(settings.devices)
+        if settings.devices.file is not None:
+            return len(listed_devices(base / settings.devices.file))
+        # An empty ledger does not say whether the webhook was there when devices enrolled.
+        return len(open_ledger(settings.ledger or "").enrolled()) or None
+    except IosMdmError:
+        return None  # the distribution itself reports what is wrong with it
+
+
+def devices_digest(enrollment_ids: Sequence[str]) -> str:
+    """Return the SHA-256 over the sorted ids, 64 hex digits: in state it stands for the list."""
+    return hashlib.sha256("\n".join(sorted(enrollment_ids)).encode()).hexdigest()

@@ -1,0 +1,81 @@
+"""What a run would do with a pair, custom certificates included. Writes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from ios_mdm.app.recorded import Recorded
+from ios_mdm.core.pair.facts import Source
+
+if TYPE_CHECKING:
+    from ios_mdm.app.offers import Offers
+    from ios_mdm.app.pair.reader import PairReader
+    from ios_mdm.app.pair.settings import PairSettings
+    from ios_mdm.app.pair.values import PairView
+    from ios_mdm.core.pair.facts import CertificateFacts
+    from ios_mdm.core.pair.observed import ObservedPair
+
+__all__ = ["Preview", "ReadOffers", "preview"]
+
+
+class ReadOffers(Protocol):
+    """Reads and judges the custom certificates that a definition offers."""
+
+    def __call__(self, *, current: CertificateFacts | None, main: CertificateFacts | None) -> Offers:
+        """Return the offers; *current* is main now, *main* will be main when the run has ended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """A pair as it is and as it should be.
+
+    Args:
+        view: the pair.
+        offers: the custom certificates that the definition offers; None if it offers none.
+        recorded: what the state is to keep of them, and of the roots in use.
+    """
+
+    view: PairView
+    offers: Offers | None
+    recorded: Recorded
+
+
+def preview(settings: PairSettings, before: Recorded, pairs: PairReader, read: ReadOffers) -> Preview:
+    """Return what a run would do with the pair.
+
+    The certificate that a run makes main is known only after the definition has been decided on, and the decision needs
+    the facts of the files. If main changes, the reserve is judged once more, by the main that it will follow.
+
+    Args:
+        settings: of the pair.
+        before: what the state keeps of custom certificates.
+        pairs: observes the pair.
+        read: reads the offers; called only if the definition offers a custom certificate.
+
+    Raises:
+        IosMdmError: As :meth:`PairReader.look`, or a file that the state does not know cannot be read.
+    """
+    offers, recorded = None, Recorded()
+    if settings.server.installs:
+        current = _main(pairs.observe(settings.secret))
+        offers = read(current=current, main=current)
+        view = pairs.look(settings.request(Recorded(offers=offers.recorded)))
+        if view.main != current:
+            offers = read(current=current, main=view.main)
+            view = pairs.look(settings.request(Recorded(offers=offers.recorded)))
+        recorded = Recorded(offers=offers.recorded)
+    else:
+        view = pairs.look(settings.request(recorded))
+    return Preview(view=view, offers=offers, recorded=recorded.with_roots(before, _used_roots(view)))
+
+
+def _main(observed: ObservedPair | None) -> CertificateFacts | None:
+    return None if observed is None or observed.main is None else observed.main.facts
+
+
+def _used_roots(view: PairView) -> set[str]:
+    """Return the roots of main and reserve: a certificate issued under them later may come without (R22, R24)."""
+    waits = None if view.observed is None else view.observed.numbered(view.desired.reserve or 0)
+    slots = (view.main, None if waits is None else waits.facts)
+    return {facts.root for facts in slots if facts is not None and facts.source is Source.INSTALLED}

@@ -1,0 +1,105 @@
+"""Observes a pair and decides what it should be. Writes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ios_mdm.app.pair.values import PairView
+from ios_mdm.core.pair.layout import HIGHEST_TAG, OWNER_TAG, observed_pair
+from ios_mdm.core.pair.lifecycle import desired
+from ios_mdm.core.pair.steps import next_step
+from ios_mdm.errors import DefinitionError, OwnershipError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from ios_mdm.app.pair.values import PairRequest
+    from ios_mdm.core.pair.observed import ObservedPair, Served
+    from ios_mdm.ports import Clock, Probe, SecretStore
+
+__all__ = ["PairReader", "check_ours", "pair_view"]
+
+
+class PairReader:
+    """Observes pairs. It needs no GetSecretValue.
+
+    Args:
+        store: where pairs are kept.
+        clock: read once for each call, so that one call has one ``now``.
+        probe: reports the certificates that endpoints present; None to check no endpoint.
+    """
+
+    def __init__(self, store: SecretStore, clock: Clock, *, probe: Probe | None = None) -> None:
+        self._store = store
+        self._clock = clock
+        self._probe = probe
+
+    def observe(self, secret: str) -> ObservedPair | None:
+        """Return the pair in *secret*, or None if AWS says that there is no such secret."""
+        description = self._store.describe(secret)
+        if description is None:
+            return None
+        # Only where the tag is lost: a caller without ListSecretVersionIds can preview an intact pair.
+        lost = HIGHEST_TAG not in description.tags and bool(description.labels)
+        return observed_pair(secret, description, self._store.version_ids(secret) if lost else ())
+
+    def look(self, request: PairRequest) -> PairView:
+        """Return the pair as it is and as it should be.
+
+        Raises:
+            OwnershipError: The secret belongs to another stack, or to none.
+            DefinitionError: The definition asks for what must not be done to this pair.
+            StoreError: AWS did not answer.
+        """
+        observed = self.observe(request.secret)
+        check_ours(request, observed)
+        if observed is not None:
+            observed = replace(observed, served=self.served(observed, request.definition.host, request.endpoints))
+        return pair_view(request, observed, self._clock.now())
+
+    def served(self, observed: ObservedPair, host: str, endpoints: Sequence[str]) -> tuple[Served, ...]:
+        """Return the certificate that each endpoint presents; nothing if the pair has no main that it could present."""
+        if self._probe is None or not endpoints or observed.deleted:
+            return ()
+        if observed.main is None or observed.main.facts is None:
+            return ()
+        return self._probe.served(host, endpoints)
+
+
+def pair_view(request: PairRequest, observed: ObservedPair | None, now: datetime) -> PairView:
+    """Return an observed pair together with the decision about it.
+
+    Args:
+        request: with the definition.
+        observed: the pair as it is; None if its secret does not exist.
+        now: the time of the decision, aware UTC, whole seconds.
+
+    Raises:
+        DefinitionError: The definition asks for what must not be done to this pair.
+    """
+    wanted = desired(request.definition, observed, now)
+    step = next_step(wanted, observed, request.setting)
+    return PairView(observed=observed, desired=wanted, step=step, now=now)
+
+
+def check_ours(request: PairRequest, observed: ObservedPair | None) -> None:
+    """Refuse to touch a secret of somebody else, and to change the address of a pair."""
+    if observed is None:
+        return
+    ours = observed.owner == request.owner or request.take_over
+    if not ours and observed.owner is None:
+        # The owner tag was lost; that the pair is ours, Pulumi's state tells.
+        ours = request.known and (observed.main is None or observed.main.ordinal is not None)
+    if not ours:
+        holder = f"belongs to the stack {observed.owner}" if observed.owner else f"exists and has no tag {OWNER_TAG}"
+        raise OwnershipError(
+            f"secret {request.secret} {holder}, and this is {request.owner}: give the server another name or the stack "
+            "another aws.secretPrefix, or set takeOver: true to adopt the pair"
+        )
+    if observed.host is not None and observed.host != request.definition.host:
+        raise DefinitionError(
+            f"address: the pair is for {observed.host}, and its certificates name it; a changed address "
+            f"({request.definition.host}) needs a new server of another name. Set it back to {observed.host}"
+        )

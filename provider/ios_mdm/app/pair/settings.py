@@ -1,0 +1,60 @@
+"""From the settings of a server to the request for its pair."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from ios_mdm.app.pair.values import PairRequest
+from ios_mdm.core.pair.observed import Role
+
+if TYPE_CHECKING:
+    from ios_mdm.app.recorded import Recorded
+    from ios_mdm.settings import AwsSettings, ServerSettings
+
+__all__ = ["PairSettings"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairSettings:
+    """One server's settings, and what else decides about its pair.
+
+    Args:
+        server: its settings.
+        aws: where its secret is.
+        secret: name of the pair's secret.
+        owner: organization/project/stack.
+        known: whether Pulumi's state has the pair already.
+        distributed: whether devices get the certificates in a profile.
+        devices: how many devices there are, for messages; None if that is unknown.
+    """
+
+    server: ServerSettings
+    aws: AwsSettings
+    secret: str
+    owner: str
+    known: bool
+    distributed: bool
+    devices: int | None = None
+
+    def request(self, recorded: Recorded) -> PairRequest:
+        """Return the request for the pair.
+
+        Args:
+            recorded: the facts of the custom certificates that the definition offers.
+
+        Raises:
+            DefinitionError: The definition offers a custom certificate that *recorded* does not have.
+        """
+        offered = recorded.offered
+        definition = self.server.definition(main=offered.get(Role.MAIN), reserve=offered.get(Role.RESERVE))
+        return PairRequest(
+            definition=replace(definition, distributed=self.distributed, devices=self.devices),
+            secret=self.secret,
+            owner=self.owner,
+            take_over=self.server.take_over,
+            known=self.known,
+            tags=self.aws.tags,
+            kms_key=self.aws.kms_key,
+            endpoints=self.server.looked_at,
+        )

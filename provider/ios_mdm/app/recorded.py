@@ -1,0 +1,61 @@
+"""What the state keeps of the custom certificates of a pair."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from ios_mdm.core.pair.definition import Offered
+    from ios_mdm.core.pair.observed import Role
+
+__all__ = ["Recorded", "RecordedOffer"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedOffer:
+    """What the state keeps of one custom certificate. Everything in it is public.
+
+    Args:
+        offered: its facts.
+        root: PEM of its root; empty if its chain has none.
+    """
+
+    offered: Offered
+    root: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """What the state keeps of the custom certificates of a pair.
+
+    Args:
+        offers: what the definition offers, by slot.
+        roots: PEM of the roots in use that no file of the definition has any more, by their digest.
+    """
+
+    offers: Mapping[Role, RecordedOffer] = field(default_factory=dict)
+    roots: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def offered(self) -> Mapping[Role, Offered]:
+        """The facts of each offer, by slot."""
+        return {role: one.offered for role, one in self.offers.items()}
+
+    @property
+    def known_roots(self) -> Mapping[str, str]:
+        """PEM of every root that is kept, by its digest: of what is offered, and of what is in use."""
+        return {**self.roots, **{one.offered.root: one.root for one in self.offers.values() if one.root}}
+
+    def with_roots(self, before: Recorded, used: Iterable[str]) -> Recorded:
+        """Return this with the roots in use that only *before* has.
+
+        Args:
+            before: what the state kept until now.
+            used: digests of the roots of the custom certificates that are main or reserve.
+        """
+        missing = set(used) - self.known_roots.keys()
+        kept = {digest: pem for digest, pem in sorted(before.known_roots.items()) if digest in missing}
+        return replace(self, roots=kept)

@@ -1,0 +1,194 @@
+"""The hooks of the resource ``CertificatePair``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from pulumi.dynamic import CheckResult, ReadResult
+
+from ios_mdm import wiring
+from ios_mdm.app.pair.preview import preview
+from ios_mdm.app.pair.settings import PairSettings
+from ios_mdm.app.wording import told
+from ios_mdm.core.pair.decision import Severity
+from ios_mdm.core.pair.steps import described
+from ios_mdm.errors import DefinitionError, IosMdmError
+from ios_mdm.resources.certificate_pair import CertificatePairProvider
+from ios_mdm.resources.engine import progress, tell
+from ios_mdm.resources.hooks import refusal
+from ios_mdm.resources.wire import (
+    certificate_block,
+    desired_block,
+    name_of,
+    recorded_block,
+    recorded_of,
+    switch_block,
+    text,
+)
+from ios_mdm.settings import AwsSettings, DistributionSettings, parse_server
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pulumi.dynamic import CheckFailure
+
+    from ios_mdm.app.pair.preview import Preview
+    from ios_mdm.app.pair.values import PairResult
+    from ios_mdm.core.pair.observed import ObservedPair
+    from ios_mdm.resources.plain import Wire
+
+__all__ = ["check", "create", "delete", "read", "update"]
+
+_same = CertificatePairProvider.same
+
+
+def check(olds: Wire, news: Wire) -> CheckResult:
+    """Compute what the pair should be, so that the engine can show it."""
+    inputs = {key: value for key, value in news.items() if key != "fleet"}
+    if olds and olds.get("secret") != inputs.get("secret"):
+        return CheckResult(inputs, [_secret_changed(olds, inputs)])
+    try:
+        found = _previewed(olds, inputs, news.get("fleet"))
+        if found.view.observed is None and olds:
+            raise _gone(inputs)
+    except IosMdmError as error:
+        return CheckResult(inputs, [refusal(error)])
+    inputs |= {"bundles": recorded_block(found.recorded)}
+    for severity, message in _notices(found):
+        tell(str(inputs["server"]), severity, message)
+    refused = () if found.offers is None else found.offers.refused(found.view)
+    return CheckResult({**inputs, **_desired(olds, inputs, found)}, [refusal(one) for one in refused])
+
+
+def create(inputs: Wire) -> tuple[str, Wire]:
+    """Issue what is missing, or adopt what an interrupted or destroyed stack left."""
+    return str(inputs["secret"]), _applied(inputs, known=False)
+
+
+def update(_olds: Wire, news: Wire) -> Wire:
+    """Bring the pair to what it should be by now."""
+    return _applied(news, known=True)
+
+
+def read(id_: str, outputs: Wire) -> ReadResult:
+    """Report what there is, from public facts alone: a refresh needs no GetSecretValue."""
+    observed = wiring.here().pairs(_aws(outputs).region).observe(id_)
+    if observed is None:
+        return ReadResult(None, {})
+    block = _observed_block(outputs, observed)
+    found = outputs if block is None else {**outputs, "desired": block}
+    return ReadResult(id_, found, {key: found[key] for key in CertificatePairProvider.inputs})
+
+
+def delete(id_: str, outputs: Wire) -> None:
+    """Schedule the deletion of the secret; until the recovery window ends, ``up`` brings the same pair back."""
+    aws, server = _aws(outputs), str(outputs["server"])
+    deleted = (
+        wiring.here()
+        .reconciler(aws.region, report=progress(server))
+        .delete(id_, str(outputs["owner"]), recovery_window_days=aws.recovery_window_days)
+    )
+    if deleted:
+        message = (
+            f"secret {id_} is scheduled for deletion in {aws.recovery_window_days} days; until then `pulumi up` "
+            "restores the same pair"
+        )
+    else:
+        message = f"secret {id_} is left alone: it is gone, scheduled for deletion, or another stack's"
+    tell(server, Severity.NOTICE, message)
+
+
+def _previewed(olds: Wire, inputs: Wire, fleet: object) -> Preview:
+    """Return what a run would do; *fleet* is the distribution whose devices are counted for messages, or None."""
+    here = wiring.here()
+    devices = None if fleet is None else here.known_devices(DistributionSettings.model_validate(fleet))
+    settings = _settings(inputs, known=bool(olds), devices=devices)
+    before = recorded_of(olds.get("bundles"))
+    return preview(settings, before, here.pairs(settings.aws.region), here.read_offers(settings, before))
+
+
+def _applied(inputs: Wire, *, known: bool) -> Wire:
+    here, settings, recorded = wiring.here(), _settings(inputs, known=known), recorded_of(inputs.get("bundles"))
+    reconciler = here.reconciler(
+        settings.aws.region, report=progress(settings.server.name), custom=here.custom(settings, recorded)
+    )
+    result = reconciler.secure(settings.request(recorded))
+    # The block is what check promised; what is there now may be further, if the clock passed a time since.
+    return {**inputs, "desired": desired_block(result.view.desired), **_outputs(result, settings)}
+
+
+def _settings(inputs: Wire, *, known: bool, devices: int | None = None) -> PairSettings:
+    return PairSettings(
+        server=parse_server(inputs["definition"], str(inputs["server"])),
+        aws=_aws(inputs),
+        secret=str(inputs["secret"]),
+        owner=str(inputs["owner"]),
+        known=known,
+        distributed=bool(inputs.get("distributed")),
+        devices=devices,
+    )
+
+
+def _aws(inputs: Wire) -> AwsSettings:
+    return AwsSettings.model_validate(inputs["aws"])
+
+
+def _secret_changed(olds: Wire, news: Wire) -> CheckFailure:
+    """Refuse what would need another secret: the pair stays where its consumers read it."""
+    return refusal(
+        f"the pair of {news['server']} is in the secret {olds['secret']}, and its consumers read it there: set "
+        "aws.secretPrefix back. To move it, declare a server of another name and let devices trust both first"
+    )
+
+
+def _gone(inputs: Wire) -> IosMdmError:
+    return DefinitionError(
+        f"secret {inputs['secret']} is gone, not just scheduled for deletion, and with it the private keys of main and "
+        "reserve. If they can be restored, restore them. If not, `pulumi refresh` and `pulumi up` make a new pair, "
+        "which no device trusts yet: every device must then get its management profile reinstalled (R13)"
+    )
+
+
+def _notices(found: Preview) -> Sequence[tuple[Severity, str]]:
+    offered = () if found.offers is None else found.offers.told(found.view)
+    return (*offered, *((one.severity, told(one, found.view.now)) for one in found.view.desired.notices))
+
+
+def _desired(olds: Wire, inputs: Wire, found: Preview) -> Wire:
+    """Return the computed inputs: the desired state, and the counter that makes a repair a change."""
+    repairs = int(cast("int", olds.get("repairs", 0)))
+    block: Wire = {"desired": desired_block(found.view.desired), "repairs": repairs}
+    if olds and _same(olds, {**inputs, **block}) and found.view.step is not None:
+        tell(
+            str(inputs["server"]),
+            Severity.WARNING,
+            f"the secret {inputs['secret']} was changed from outside; `up` repairs it, first: "
+            f"{described(found.view.step)}",
+        )
+        block["repairs"] = repairs + 1
+    return block
+
+
+def _outputs(result: PairResult, settings: PairSettings) -> Wire:
+    observed = result.view.observed
+    alarms = settings.server.promotion.alarm_arn is not None
+    return {
+        "certificates": {name_of(number): certificate_block(one) for number, one in result.certificates.items()},
+        "applyAt": text(result.view.desired.apply_at),
+        "secretArn": "" if observed is None else observed.arn,
+        "switch": switch_block(result.switch, alarms=alarms),
+    }
+
+
+def _observed_block(outputs: Wire, observed: ObservedPair) -> Wire | None:
+    """Return the state block as observed, for a refresh to show drift; None if it is as the state has it."""
+    before = cast("Wire", outputs["desired"])
+    main, reserve = observed.main, observed.reserve
+    slots = {
+        "main": "secret scheduled for deletion" if observed.deleted else name_of(main.ordinal if main else None),
+        "reserve": name_of(reserve.ordinal if reserve else None),
+    }
+    known: Sequence[object] = [*cast("Wire", outputs["certificates"]), "none", "secret scheduled for deletion"]
+    if all(before[key] == value for key, value in slots.items()) or any(value not in known for value in slots.values()):
+        return None  # a certificate that the state has never seen: the next `up` reads it
+    return {**before, **slots, "reason": "observed by refresh; the next up decides"}

@@ -1,0 +1,282 @@
+"""Builds the adapters and hands them to the use cases. No other module imports both.
+
+Each method imports what it builds when it is called, so that a process loads boto3, cryptography or an HTTP client only
+if it uses them.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ios_mdm.errors import DefinitionError, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from ios_mdm.adapters.receiver import Receiver
+    from ios_mdm.app.bundles import BundleReader
+    from ios_mdm.app.consumer import Consumer
+    from ios_mdm.app.delivery import DeliveryService
+    from ios_mdm.app.offers import Offers
+    from ios_mdm.app.pair.preview import ReadOffers
+    from ios_mdm.app.pair.reader import PairReader
+    from ios_mdm.app.pair.settings import PairSettings
+    from ios_mdm.app.reconcile import Reconciler
+    from ios_mdm.app.recorded import Recorded
+    from ios_mdm.app.status.overview import Sources
+    from ios_mdm.app.switching import SwitchService
+    from ios_mdm.core.pair.facts import CertificateFacts
+    from ios_mdm.ports import (
+        Clock,
+        CustomCertificates,
+        Ledger,
+        MdmChannel,
+        Prerequisites,
+        Probe,
+        Scheduler,
+        SecretStore,
+        SecretValues,
+    )
+    from ios_mdm.settings import DistributionSettings
+
+__all__ = ["Wiring", "here"]
+
+
+def here() -> Wiring:
+    """Return the wiring of this process: its environment, and the folder that it runs in."""
+    return Wiring(environ=os.environ, base=Path.cwd())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wiring:
+    """What use cases are built from.
+
+    Args:
+        environ: the process's environment variables.
+        base: the folder that relative paths of a definition start from: the project's.
+    """
+
+    environ: Mapping[str, str] = field(repr=False)
+    base: Path
+
+    # Adapters: one method for each port.
+
+    def clock(self) -> Clock:
+        """Return the clock that the environment asks for.
+
+        Raises:
+            DefinitionError: It sets a clock by hand, and AWS is not an emulator on loopback.
+        """
+        from ios_mdm.adapters.clock import clock_from_environment
+
+        return clock_from_environment(self.environ)
+
+    def store(self, region: str | None) -> SecretStore:
+        """Return AWS Secrets Manager as the store of pairs; *region* None is the one that the environment names."""
+        from ios_mdm.adapters.aws import Aws
+        from ios_mdm.adapters.secrets_manager import SecretsManager
+
+        return SecretsManager(aws=Aws(environ=self.environ, region=region))
+
+    def values(self, region: str | None) -> SecretValues:
+        """Return AWS Secrets Manager as the source of other secrets: API keys, passwords, bundles."""
+        from ios_mdm.adapters.aws import Aws
+        from ios_mdm.adapters.secrets_manager import SecretsManager
+
+        return SecretsManager(aws=Aws(environ=self.environ, region=region))
+
+    def scheduler(self, region: str | None) -> Scheduler:
+        """Return EventBridge Scheduler."""
+        from ios_mdm.adapters.aws import Aws
+        from ios_mdm.adapters.scheduler import EventBridgeScheduler
+
+        return EventBridgeScheduler(aws=Aws(environ=self.environ, region=region))
+
+    def prerequisites(self, region: str | None) -> Prerequisites:
+        """Return IAM and SQS, for the role and the queue of schedules."""
+        from ios_mdm.adapters.aws import Aws
+        from ios_mdm.adapters.prerequisites import AwsPrerequisites
+
+        return AwsPrerequisites(aws=Aws(environ=self.environ, region=region))
+
+    def probe(self) -> Probe:
+        """Return the TLS probe."""
+        from ios_mdm.adapters.tls_probe import TlsProbe
+
+        return TlsProbe()
+
+    def ledger(self, url: str) -> Ledger:
+        """Return the ledger that *url* names; nothing is opened or created yet.
+
+        Raises:
+            DefinitionError: *url* names no ledger.
+        """
+        from ios_mdm.adapters.ledgers.sqlite import open_ledger
+
+        return open_ledger(url, base=self.base)
+
+    def channel(self, settings: DistributionSettings, region: str | None) -> MdmChannel:
+        """Return the channel that a definition names, with its API key, which lives in memory only (R29).
+
+        Raises:
+            StoreError: AWS refuses, or there is no such secret.
+            DefinitionError: The API key is empty, or the settings cannot work.
+        """
+        from ios_mdm.adapters.nanomdm import NanoMdm
+
+        nanomdm = settings.channel.nanomdm
+        api_key = self.values(region).current_value(nanomdm.api_key_secret)
+        if api_key is None:
+            raise StoreError(
+                f"distribution.channel.nanomdm.apiKeySecret: there is no secret {nanomdm.api_key_secret}: create it "
+                "with the MDM server's API key as its value"
+            )
+        if not api_key.strip():
+            raise DefinitionError(f"the secret {nanomdm.api_key_secret} of apiKeySecret is empty")
+        ca_file = None if nanomdm.ca_file is None else str(self.base / nanomdm.ca_file)
+        return NanoMdm(url=nanomdm.url, api_key=api_key.strip(), ca_file=ca_file, push=nanomdm.push)
+
+    # Use cases.
+
+    @property
+    def is_rehearsal(self) -> bool:
+        """Whether the clock is set by hand."""
+        from ios_mdm.adapters.clock import VARIABLE
+
+        return bool(self.environ.get(VARIABLE))
+
+    def pairs(self, region: str | None) -> PairReader:
+        """Return what observes pairs, which needs no cryptography."""
+        from ios_mdm.app.pair.reader import PairReader
+
+        return PairReader(self.store(region), self.clock(), probe=self.probe())
+
+    def reconciler(
+        self,
+        region: str | None,
+        *,
+        report: Callable[[str], None],
+        custom: CustomCertificates | None = None,
+        distribution: DistributionSettings | None = None,
+    ) -> Reconciler:
+        """Return what brings a server to what its definition asks for.
+
+        Args:
+            region: AWS region; None for the one that the environment names.
+            report: receives each line of progress.
+            custom: the custom certificates that the definition offers; None if it offers none.
+            distribution: how its profile is distributed; None if none is.
+        """
+        from ios_mdm.app.pair.service import PairService
+        from ios_mdm.app.reconcile import Reconciler
+
+        pairs = PairService(
+            self.store(region),
+            self.clock(),
+            probe=self.probe(),
+            custom=custom,
+            report=report,
+            rehearsal=self.is_rehearsal,
+        )
+        deliveries = None if distribution is None else self.deliveries(distribution, region, report=report)
+        return Reconciler(pairs, self.switches(region, report=report), deliveries)
+
+    def switches(self, region: str | None, *, report: Callable[[str], None]) -> SwitchService:
+        """Return what arms and disarms switches."""
+        from ios_mdm.app.switching import SwitchService
+
+        return SwitchService(
+            self.scheduler(region), self.prerequisites(region), self.store(region), self.clock(), report=report
+        )
+
+    def deliveries(
+        self, settings: DistributionSettings, region: str | None, *, report: Callable[[str], None]
+    ) -> DeliveryService:
+        """Return what sends profiles; the MDM server is contacted when something is sent."""
+        from ios_mdm.app.delivery import DeliveryService
+
+        return DeliveryService(
+            partial(self.channel, settings, region),
+            self.store(region),
+            None if settings.ledger is None else self.ledger(settings.ledger),
+            self.clock(),
+            report=report,
+        )
+
+    def devices(self, settings: DistributionSettings) -> tuple[str, ...]:
+        """Return the enrollment ids that a definition means, sorted.
+
+        Raises:
+            DefinitionError: The list is empty, has duplicates, or cannot be read.
+        """
+        from ios_mdm.app.devices import read_devices
+
+        ledger = None if settings.ledger is None else self.ledger(settings.ledger)
+        return read_devices(settings, ledger, base=self.base)
+
+    def known_devices(self, settings: DistributionSettings) -> int | None:
+        """Return how many devices there are, for a message; None if that is unknown."""
+        from ios_mdm.app.devices import known_devices
+
+        return known_devices(settings, self.ledger, base=self.base)
+
+    def bundles(self, region: str | None) -> BundleReader:
+        """Return what reads custom certificates from files and from secrets of AWS."""
+        from ios_mdm.app.bundles import BundleReader
+
+        return BundleReader(base=self.base, environ=self.environ, secrets=self.values(region))
+
+    def local_bundles(self) -> BundleReader:
+        """Return what reads custom certificates from files; a secret is an error that says that AWS is not asked."""
+        from ios_mdm.app.bundles import BundleReader
+
+        return BundleReader(base=self.base, environ=self.environ)
+
+    def read_offers(self, settings: PairSettings, before: Recorded) -> ReadOffers:
+        """Return what reads and judges the custom certificates that a definition offers, now."""
+
+        def read(*, current: CertificateFacts | None, main: CertificateFacts | None) -> Offers:
+            from ios_mdm.app.offers import Offers
+
+            reader = self.bundles(settings.aws.region)
+            return Offers.read(settings.server, before, reader, self.clock().now(), current=current, main=main)
+
+        return read
+
+    def custom(self, settings: PairSettings, recorded: Recorded) -> CustomCertificates | None:
+        """Return the custom certificates that a definition offers, None if it offers none."""
+        if not settings.server.installs:
+            return None
+        from ios_mdm.app.offers import OfferedCertificates
+
+        return OfferedCertificates(
+            server=settings.server, recorded=recorded, reader=self.bundles(settings.aws.region), clock=self.clock()
+        )
+
+    def sources(self, region: str | None) -> Sources:
+        """Return what ``status`` reads."""
+        from ios_mdm.app.status.overview import Sources
+
+        return Sources(
+            store=self.store(region),
+            scheduler=self.scheduler(region),
+            probe=self.probe(),
+            clock=self.clock(),
+            ledger=self.ledger,
+        )
+
+    def consumer(self, secret: str, directory: Path, command: Sequence[str], region: str | None) -> Consumer:
+        """Return what keeps the files of a TLS server in step with a pair."""
+        from ios_mdm.app.consumer import Consumer
+
+        return Consumer(source=self.values(region), secret=secret, directory=directory, command=command)
+
+    def receiver(self, ledger: str, *, host: str, port: int, hmac_key: bytes | None) -> Receiver:
+        """Return the server that receives an MDM server's events, bound and not yet serving."""
+        from ios_mdm.adapters.receiver import Receiver
+
+        return Receiver(self.ledger(ledger), self.clock(), host=host, port=port, hmac_key=hmac_key)

@@ -1,0 +1,27 @@
+"""The port ``CustomCertificates`` for tests that have the certificates at hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ios_mdm.core.pair.facts import CertificateFacts
+    from ios_mdm.core.pair.observed import Role
+    from ios_mdm.core.x509.values import Credential
+
+__all__ = ["Given"]
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """Certificates by slot, each made when it is asked for."""
+
+    credentials: Mapping[Role, Callable[[], Credential]]
+
+    def credential(self, role: Role, *, current: CertificateFacts | None, main: CertificateFacts | None) -> Credential:
+        """Return the certificate of a slot."""
+        del current, main
+        return self.credentials[role]()

@@ -1,0 +1,80 @@
+"""The wiring of hooks that run on adapters of the test: a store and a scheduler in memory, a clock moved by hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ios_mdm.wiring import Wiring
+from tests.support.memory_scheduler import MemoryPrerequisites, MemoryScheduler
+
+if TYPE_CHECKING:
+    from ios_mdm.ports import Clock, MdmChannel, SecretStore, SecretValues
+    from ios_mdm.settings import DistributionSettings
+
+__all__ = ["TestWiring"]
+
+
+class NoValues:
+    """A source of secrets without any."""
+
+    def current_bytes(self, _name: str) -> bytes | None:
+        """Return None."""
+        return None
+
+    def current_value(self, _name: str) -> str | None:
+        """Return None."""
+        return None
+
+    def labelled_value(self, _name: str, _label: str) -> str | None:
+        """Return None."""
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestWiring(Wiring):
+    """Hands out the adapters of a test.
+
+    Args:
+        memory: the store of pairs.
+        hand_clock: the clock.
+        schedules: the scheduler.
+        mdm: the channel to devices; None if nothing is sent.
+    """
+
+    __test__ = False  # pytest would collect the name
+
+    memory: SecretStore
+    hand_clock: Clock
+    schedules: MemoryScheduler = field(default_factory=MemoryScheduler)
+    mdm: MdmChannel | None = None
+
+    def clock(self) -> Clock:
+        """Return the test's clock."""
+        return self.hand_clock
+
+    def store(self, region: str | None) -> SecretStore:
+        """Return the test's store."""
+        del region
+        return self.memory
+
+    def values(self, region: str | None) -> SecretValues:
+        """Return a source without secrets."""
+        del region
+        return NoValues()
+
+    def scheduler(self, region: str | None) -> MemoryScheduler:
+        """Return the test's scheduler."""
+        del region
+        return self.schedules
+
+    def prerequisites(self, region: str | None) -> MemoryPrerequisites:
+        """Return roles and queues in memory."""
+        del region
+        return MemoryPrerequisites()
+
+    def channel(self, settings: DistributionSettings, region: str | None) -> MdmChannel:
+        """Return the test's channel."""
+        del settings, region
+        assert self.mdm is not None
+        return self.mdm
