@@ -131,7 +131,8 @@ class PairService(PairReader):
             )(self.observe, secret)
         except RetryError:
             raise StoreError(
-                f"secret {secret}: AWS does not show the effect of {type(view.step).__name__} after {SETTLE_SECONDS:.0f} "
+                f"secret {secret}: AWS does not show the effect of {type(view.step).__name__} after "
+                f"{SETTLE_SECONDS:.0f} "
                 "seconds: run again"
             ) from None
 
