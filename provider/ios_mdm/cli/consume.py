@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ios_mdm.cli.exits import CANNOT_RUN, FILE, complain, explained
+from ios_mdm.core.times import rfc3339
 from ios_mdm.errors import DefinitionError, IosMdmError
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def _show(done: Round, *, as_json: bool, first: bool) -> None:
         found = {
             "subject": one.subject,
             "sha256": one.sha256,
-            "notAfter": f"{one.not_after:%Y-%m-%dT%H:%M:%SZ}",
+            "notAfter": rfc3339(one.not_after),
             "changed": done.changed,
             "reloaded": done.reloaded,
         }

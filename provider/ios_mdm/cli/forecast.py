@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
 
 from ios_mdm.cli.exits import CANNOT_RUN, FILE, explained
+from ios_mdm.core.times import parsed_time, rfc3339
 from ios_mdm.errors import DefinitionError
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
     from ios_mdm.cli.timeline.page import Row
@@ -51,7 +52,7 @@ def forecast(
         found = sorted(((row.name, event) for row in rows for event in row.life.events), key=lambda one: one[1].at)
         if as_json:
             listed = [
-                {"at": f"{event.at:%Y-%m-%dT%H:%M:%SZ}", "server": name, "event": event.event, "reason": event.reason}
+                {"at": rfc3339(event.at), "server": name, "event": event.event, "reason": event.reason}
                 for name, event in found
             ]
             click.echo(json.dumps({"events": listed}, indent=2))
@@ -120,12 +121,9 @@ def _start(text: str | None) -> datetime:
 
         return clock_from_environment(os.environ).now()
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise DefinitionError(f"--from {text!r} is not a date and time of RFC 3339, such as 2040-01-01T00:00:00Z")
-    return moment.astimezone(UTC).replace(microsecond=0)
+        return parsed_time(text)
+    except ValueError as error:
+        raise DefinitionError(f"--from {error}") from None
 
 
 def _show(found: list[tuple[str, Event]]) -> None:

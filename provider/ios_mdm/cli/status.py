@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ios_mdm.cli.exits import FILE, Exit, StatusCommand, complain, explained
+from ios_mdm.core.times import rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -126,4 +127,4 @@ def _distribution(one: Distribution | None) -> _Json | None:
 
 
 def _moment(moment: datetime | None) -> str | None:
-    return None if moment is None else f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+    return None if moment is None else rfc3339(moment)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import click
 
 from ios_mdm.address import split_address
 from ios_mdm.cli.exits import CANNOT_RUN, FILE, explained
+from ios_mdm.core.times import parsed_time, rfc3339
 from ios_mdm.errors import DefinitionError
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
     from cryptography import x509
@@ -201,12 +203,9 @@ def _moment(option: str, text: str | None) -> datetime | None:
     if text is None:
         return None
     try:
-        moment = datetime.fromisoformat(text.upper())
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise DefinitionError(f"{option} {text!r} is not a date and time of RFC 3339, such as 2040-01-01T00:00:00Z")
-    return moment.astimezone(UTC).replace(microsecond=0)
+        return parsed_time(text)
+    except ValueError as error:
+        raise DefinitionError(f"{option} {error}") from None
 
 
 def _answer(result: Result, now: datetime) -> _Json:
@@ -234,15 +233,11 @@ def _answer(result: Result, now: datetime) -> _Json:
             "serialNumber": shown.serial_number,
             "sha256": shown.sha256,
             "key": shown.key,
-            "notBefore": _rfc3339(shown.not_before),
-            "notAfter": _rfc3339(shown.not_after),
+            "notBefore": rfc3339(shown.not_before),
+            "notAfter": rfc3339(shown.not_after),
             "daysLeft": max(shown.not_after + timedelta(seconds=1) - now, timedelta()).days,
         },
     }
-
-
-def _rfc3339(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _write_junit(file: Path, report: Report, bundle: Path) -> None:

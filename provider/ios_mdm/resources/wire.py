@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, cast
 
 from pulumi.output import Unknown
@@ -10,9 +9,11 @@ from pulumi.output import Unknown
 from ios_mdm.core.pair.definition import Offered
 from ios_mdm.core.pair.observed import Role
 from ios_mdm.core.pair.switch import Alarm, Promote, Switch
+from ios_mdm.core.times import parsed_time, rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from datetime import datetime
 
     from ios_mdm.app.pair.service import PublicCertificate
     from ios_mdm.core.pair.decision import Desired
@@ -199,9 +200,9 @@ def _alarm_of(block: Wire | None) -> Alarm | None:
 
 
 def _moment(value: object) -> datetime:
-    return datetime.fromisoformat(str(value))
+    return parsed_time(str(value))
 
 
 def text(moment: datetime | None) -> str | None:
     """Return a moment as RFC 3339 text in UTC."""
-    return None if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return None if moment is None else rfc3339(moment)

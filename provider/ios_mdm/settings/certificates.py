@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import AwareDatetime, Field, StrictBool, StrictStr, model_validator
+from pydantic import Field, StrictBool, StrictStr, model_validator
 
 from ios_mdm.core.pair.definition import (
     AfterCurrentExpires,
@@ -20,7 +20,7 @@ from ios_mdm.core.pair.definition import (
     When,
 )
 from ios_mdm.errors import DefinitionError
-from ios_mdm.settings.fields import BundleSource, Days, Fingerprint, Generation, Model, SecretName, ValidityDays
+from ios_mdm.settings.fields import BundleSource, Days, Fingerprint, Generation, Model, SecretName, Time, ValidityDays
 
 if TYPE_CHECKING:
     from ios_mdm.core.pair.definition import ApplyMoment, Offered
@@ -103,7 +103,7 @@ class ApplySettings(Model):
 
     after_current_expires: Literal[True] | None = None
     after_days: Days | None = None
-    at: AwareDatetime | None = None
+    at: Time | None = None
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -115,7 +115,7 @@ class ApplySettings(Model):
         """Return the core's value."""
         if self.after_days is not None:
             return AfterDays(days=self.after_days)
-        return AfterCurrentExpires() if self.at is None else At(moment=self.at.replace(microsecond=0))
+        return AfterCurrentExpires() if self.at is None else At(moment=self.at)
 
 
 class IssueReserveSettings(Model):
