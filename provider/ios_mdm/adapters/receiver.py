@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Final, Self
 
-from ios_mdm.adapters.nanomdm import is_enrollment_id
+from ios_mdm.core.enrollment import is_enrollment_id
+from ios_mdm.core.text import one_line
 from ios_mdm.errors import DefinitionError, IosMdmError
 
 if TYPE_CHECKING:
@@ -139,8 +140,7 @@ def _error_chain(raw_payload: str) -> str:
         )
     except Exception:  # noqa: BLE001 - plistlib raises whatever it stumbles over; the status counts without its reason
         return ""
-    line = " ".join("".join(one if one.isprintable() else " " for one in text[: 4 * _DETAIL_LIMIT]).split())
-    return line if len(line) <= _DETAIL_LIMIT else f"{line[: _DETAIL_LIMIT - 1]}…"
+    return one_line(text[: 4 * _DETAIL_LIMIT], longest=_DETAIL_LIMIT)
 
 
 @dataclass(frozen=True, slots=True)

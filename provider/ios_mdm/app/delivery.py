@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid5
 
+from ios_mdm.core.enrollment import checked_enrollment_ids
 from ios_mdm.errors import DefinitionError, DeliveryError, IosMdmError
 
 if TYPE_CHECKING:
@@ -153,8 +154,6 @@ def read_devices(settings: DistributionSettings, ledger: Ledger | None, *, base:
     Raises:
         DefinitionError: The list is empty, has duplicates, or cannot be read.
     """
-    from ios_mdm.adapters.nanomdm import checked_enrollment_ids  # noqa: PLC0415 - not in the program's process
-
     if isinstance(settings.devices, list):
         devices: Sequence[str] = settings.devices
     elif settings.devices.file is not None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import html
 
+from ios_mdm.core.text import printable
+
 __all__ = ["element", "line", "number", "rect", "symbol", "text", "width_of", "words"]
 
 _EM = 0.6
@@ -67,4 +69,4 @@ def _value(value: str | float) -> str:
 
 def _escaped(content: str) -> str:
     """Return *content* as it may stand in XML, which has no way to write control characters."""
-    return html.escape("".join(one if one.isprintable() or one == "\n" else "?" for one in content))
+    return html.escape(printable(content, keep="\n"))
