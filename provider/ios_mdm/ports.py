@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Clock",
     "Coverage",
+    "DeliveryStatus",
     "DeviceStatus",
     "Ledger",
     "MdmChannel",
@@ -135,19 +137,31 @@ class MdmChannel(Protocol):
         """
 
 
+class DeliveryStatus(StrEnum):
+    """How far a profile has come on its way to a device. The ledger stores these words."""
+
+    NOT_SENT = "not-sent"
+    PENDING = "pending"
+    """Queued, and the device has not answered."""
+    NOT_NOW = "not-now"
+    """The device asks for the command again later."""
+    ERROR = "error"
+    ACKNOWLEDGED = "acknowledged"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceStatus:
     """What is known of a profile on one device.
 
     Args:
         enrollment_id: of the device.
-        status: ``pending`` (queued, no answer), ``acknowledged``, ``error``, ``not-now`` or ``not-sent``.
+        status: how far the profile has come.
         detail: the device's own explanation of an error, else empty.
-        at: when the status was recorded, aware UTC; None for ``not-sent``.
+        at: when the status was recorded, aware UTC; None for ``NOT_SENT``.
     """
 
     enrollment_id: str
-    status: str
+    status: DeliveryStatus
     detail: str = ""
     at: datetime | None = None
 
@@ -164,11 +178,6 @@ class Coverage:
     profile: str
     devices: tuple[DeviceStatus, ...]
 
-    @property
-    def acknowledged(self) -> int:
-        """How many devices have the profile."""
-        return sum(device.status == "acknowledged" for device in self.devices)
-
 
 class Ledger(Protocol):
     """What was sent to which device, and what the devices answered."""
@@ -178,8 +187,10 @@ class Ledger(Protocol):
     ) -> None:
         """Note that *profile* (SHA-256, hex) was queued for these devices. Repetitions change nothing."""
 
-    def record_answer(self, command_uuid: str, enrollment_id: str, status: str, *, detail: str, at: datetime) -> None:
-        """Note a device's answer: ``acknowledged``, ``error`` or ``not-now``, with the device's own explanation.
+    def record_answer(
+        self, command_uuid: str, enrollment_id: str, status: DeliveryStatus, *, detail: str, at: datetime
+    ) -> None:
+        """Note a device's answer: ``ACKNOWLEDGED``, ``ERROR`` or ``NOT_NOW``, with the device's own explanation.
 
         Answers may come before ``record_enqueued``, twice, and in any order. Those to commands that are not of ours
         never count in ``coverage``.

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final, Self
 from ios_mdm.core.enrollment import is_enrollment_id
 from ios_mdm.core.text import one_line
 from ios_mdm.errors import DefinitionError, IosMdmError
+from ios_mdm.ports import DeliveryStatus
 
 if TYPE_CHECKING:
     from ios_mdm.ports import Clock, Ledger
@@ -38,10 +39,10 @@ _COMMAND_UUID: Final = re.compile(r"[!-~]{1,128}")
 _DETAIL_LIMIT: Final = 1000
 _ENROLMENT: Final = {"mdm.TokenUpdate": True, "mdm.CheckOut": False, "mdm.Connect": True}
 _STATUS: Final = {
-    "Acknowledged": "acknowledged",
-    "Error": "error",
-    "CommandFormatError": "error",
-    "NotNow": "not-now",
+    "Acknowledged": DeliveryStatus.ACKNOWLEDGED,
+    "Error": DeliveryStatus.ERROR,
+    "CommandFormatError": DeliveryStatus.ERROR,
+    "NotNow": DeliveryStatus.NOT_NOW,
 }
 
 _log = logging.getLogger(__name__)
@@ -57,12 +58,12 @@ class Answer:
 
     Args:
         command_uuid: of the command, ours or anybody's.
-        status: ``acknowledged``, ``error`` or ``not-now``.
+        status: ``ACKNOWLEDGED``, ``ERROR`` or ``NOT_NOW``.
         detail: the device's explanation of an error in one line, at most 1,000 characters; else empty.
     """
 
     command_uuid: str
-    status: str
+    status: DeliveryStatus
     detail: str = ""
 
 

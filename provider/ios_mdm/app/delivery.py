@@ -9,6 +9,7 @@ from uuid import UUID, uuid5
 
 from ios_mdm.core.enrollment import checked_enrollment_ids
 from ios_mdm.errors import DefinitionError, DeliveryError, IosMdmError
+from ios_mdm.ports import DeliveryStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -112,7 +113,7 @@ class Distributor:
         coverage = self._ledger.coverage(
             server=delivery.server, profile=delivery.digest, enrollment_ids=delivery.enrollment_ids
         )
-        return [device.enrollment_id for device in coverage.devices if device.status == "not-sent"]
+        return [device.enrollment_id for device in coverage.devices if device.status is DeliveryStatus.NOT_SENT]
 
 
 def _command_uuid(delivery: Delivery, batch: Sequence[str]) -> str:

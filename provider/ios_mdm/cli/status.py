@@ -10,6 +10,7 @@ import click
 
 from ios_mdm.cli.exits import FILE, Exit, StatusCommand, complain, explained
 from ios_mdm.core.times import rfc3339
+from ios_mdm.ports import DeliveryStatus
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -116,12 +117,13 @@ def _distribution(one: Distribution | None) -> _Json | None:
     return {
         "profile": one.profile,
         "devices": None if one.devices is None else len(one.devices),
-        "acknowledged": one.count("acknowledged"),
-        "pending": one.count("pending", "not-now"),
-        "errors": one.count("error"),
-        "notSent": one.count("not-sent"),
+        "acknowledged": one.count(DeliveryStatus.ACKNOWLEDGED),
+        "pending": one.count(DeliveryStatus.PENDING, DeliveryStatus.NOT_NOW),
+        "errors": one.count(DeliveryStatus.ERROR),
+        "notSent": one.count(DeliveryStatus.NOT_SENT),
         "missing": [
-            {"id": device.enrollment_id, "status": device.status, "detail": device.detail} for device in one.missing
+            {"id": device.enrollment_id, "status": str(device.status), "detail": device.detail}
+            for device in one.missing
         ],
     }
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from ios_mdm.core.times import parsed_time, rfc3339
 from ios_mdm.errors import DefinitionError, DeliveryError
-from ios_mdm.ports import Coverage, DeviceStatus, Ledger
+from ios_mdm.ports import Coverage, DeliveryStatus, DeviceStatus, Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -64,7 +64,7 @@ _COVERAGE: Final = """
     FROM delivery LEFT JOIN answer USING (command_uuid, enrollment_id)
     WHERE server = ? ORDER BY delivery.at, number"""
 
-_FINALITY: Final = {"not-now": 0, "error": 1, "acknowledged": 2}
+_FINALITY: Final = {DeliveryStatus.NOT_NOW: 0, DeliveryStatus.ERROR: 1, DeliveryStatus.ACKNOWLEDGED: 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +88,15 @@ class SqliteLedger:
             connection.executemany(_DELIVERY, rows)
             connection.execute("UPDATE answer SET known = 1 WHERE command_uuid = ?", (command_uuid,))
 
-    def record_answer(self, command_uuid: str, enrollment_id: str, status: str, *, detail: str, at: datetime) -> None:
+    def record_answer(
+        self, command_uuid: str, enrollment_id: str, status: DeliveryStatus, *, detail: str, at: datetime
+    ) -> None:
         """Note a device's answer, also one that comes before its command is recorded.
 
         Args:
             command_uuid: of the command, ours or anybody's.
             enrollment_id: of the device.
-            status: ``acknowledged`` (final), ``error`` or ``not-now`` (the device will ask again).
+            status: ``ACKNOWLEDGED`` (final), ``ERROR`` or ``NOT_NOW`` (the device will ask again).
             detail: the device's own explanation of an error.
             at: when the answer came, aware UTC.
 
@@ -102,7 +104,7 @@ class SqliteLedger:
             ValueError: *status* is none of the three.
         """
         if status not in _FINALITY:
-            raise ValueError(f"{status!r} is not an answer of a device")
+            raise ValueError(f"{str(status)!r} is not an answer of a device")
         row = {"uuid": command_uuid, "device": enrollment_id, "status": status, "detail": detail, "at": rfc3339(at)}
         with self._writing() as connection:
             connection.execute(_ANSWER, row | {"finality": _FINALITY[status]})
@@ -141,11 +143,15 @@ class SqliteLedger:
             before = known.get(enrollment_id)
             if delivered != profile:
                 known.pop(enrollment_id, None)
-            elif before is None or before.status != "acknowledged":
+            elif before is None or before.status is not DeliveryStatus.ACKNOWLEDGED:
                 known[enrollment_id] = DeviceStatus(
-                    enrollment_id=enrollment_id, status=status, detail=detail, at=parsed_time(at)
+                    enrollment_id=enrollment_id, status=DeliveryStatus(status), detail=detail, at=parsed_time(at)
                 )
-        missing = (DeviceStatus(enrollment_id=one, status="not-sent") for one in enrollment_ids if one not in known)
+        missing = (
+            DeviceStatus(enrollment_id=one, status=DeliveryStatus.NOT_SENT)
+            for one in enrollment_ids
+            if one not in known
+        )
         statuses = known | {one.enrollment_id: one for one in missing}
         return Coverage(profile=profile, devices=tuple(statuses[one] for one in enrollment_ids))
 
