@@ -10,7 +10,7 @@ import pytest
 
 from ios_mdm.app.bundles import BundleReader
 from ios_mdm.app.offers import Offers
-from ios_mdm.core.pair.observed import Role
+from ios_mdm.core.pair.definition import Slot
 from ios_mdm.core.profile import trust_profile
 from ios_mdm.errors import IosMdmError
 from ios_mdm.settings import parse_server
@@ -63,12 +63,12 @@ class Desk:
 
     def request(self, server: dict[str, Any] = SERVER) -> PairRequest:
         """Return what a run asks for."""
-        offered = self._offers(server).found[Role.MAIN].offered
+        offered = self._offers(server).found[Slot.MAIN].offered
         definition = parse_server(server, "berlin").definition(main=offered)
-        return replace(self.world.request(definition), offered={Role.MAIN: partial(self._credential, server)})
+        return replace(self.world.request(definition), offered={Slot.MAIN: partial(self._credential, server)})
 
     def _credential(self, server: dict[str, Any]) -> Credential:
-        return self._offers(server).credential(Role.MAIN)
+        return self._offers(server).credential(Slot.MAIN)
 
     def _offers(self, server: dict[str, Any], observed: ObservedPair | None = None) -> Offers:
         reader = BundleReader(base=self.folder, environ={})
@@ -159,5 +159,5 @@ def test_a_root_that_its_ca_renewed_heals_a_weak_hash(desk: Desk) -> None:
         (desk.folder / "reserve.pem").write_bytes(pem(*chain) + private_pem(renewed.keys[0]))
         server = parse_server({**SERVER, "reserve": {"install": {"bundle": "reserve.pem"}}}, "berlin")
         reader = BundleReader(base=desk.folder, environ={})
-        read = Offers.read(server, {}, reader, NOW, current=main, main=main).found[Role.RESERVE]
+        read = Offers.read(server, {}, reader, NOW, current=main, main=main).found[Slot.RESERVE]
         assert [one.code for one in read.report.violations] == refused

@@ -83,26 +83,26 @@ def _definition(server: ServerSettings, base: Path, start: datetime) -> PairDefi
         return server.definition()
     from ios_mdm.app.bundles import BundleReader  # noqa: PLC0415 - cryptography only where needed
     from ios_mdm.app.offers import Offers  # noqa: PLC0415 - the same
+    from ios_mdm.core.pair.definition import Slot  # noqa: PLC0415 - the same
     from ios_mdm.core.pair.lifecycle import foreseen  # noqa: PLC0415 - the same
-    from ios_mdm.core.pair.observed import Role  # noqa: PLC0415 - the same
 
     reader = BundleReader(base=base, environ=os.environ)
     issued = None if server.main.install is not None else foreseen(_first(server), start)
     offers = Offers.read(server, {}, reader, start, current=None, main=issued)
-    for role in offers.found:
-        for text in offers.broken(role):
+    for slot in offers.found:
+        for text in offers.broken(slot):
             click.echo(f"{server.name}: a new pair would be refused: {text}", err=True)
-    offered = {role: read.offered for role, read in offers.found.items()}
-    return server.definition(main=offered.get(Role.MAIN), reserve=offered.get(Role.RESERVE))
+    offered = {slot: read.offered for slot, read in offers.found.items()}
+    return server.definition(main=offered.get(Slot.MAIN), reserve=offered.get(Slot.RESERVE))
 
 
 def _first(server: ServerSettings) -> IssueRequest:
     from ios_mdm.core.pair.decision import IssueRequest  # noqa: PLC0415 - only for custom certificates
-    from ios_mdm.core.pair.observed import Role  # noqa: PLC0415 - the same
+    from ios_mdm.core.pair.definition import Slot  # noqa: PLC0415 - the same
 
     issue = server.main.issue
     return IssueRequest(
-        ordinal=1, role=Role.MAIN, key=issue.key, validity_days=issue.validity_days, generation=issue.generation
+        ordinal=1, slot=Slot.MAIN, key=issue.key, validity_days=issue.validity_days, generation=issue.generation
     )
 
 

@@ -12,6 +12,7 @@ import click
 
 from ios_mdm.address import split_address
 from ios_mdm.cli.exits import CANNOT_RUN, FILE, explained
+from ios_mdm.core.pair.definition import Slot
 from ios_mdm.core.times import parsed_time, rfc3339
 from ios_mdm.errors import DefinitionError
 
@@ -48,8 +49,8 @@ class Result:
 @click.option(
     "--for",
     "slot",
-    type=click.Choice(["main", "reserve"]),
-    default="main",
+    type=click.Choice([str(one) for one in Slot]),
+    default=str(Slot.MAIN),
     show_default=True,
     help="What the certificate is to become.",
 )
@@ -114,7 +115,6 @@ def _context(
     apply_at: datetime | None,
     now: datetime,
 ) -> Context:
-    from ios_mdm.core.pair.observed import Role  # noqa: PLC0415 - the same
     from ios_mdm.core.rules import Context  # noqa: PLC0415 - the same
     from ios_mdm.core.rules.reading import is_issued  # noqa: PLC0415 - the same
     from ios_mdm.core.x509.chain import ordered  # noqa: PLC0415 - --help needs none of these
@@ -129,7 +129,7 @@ def _context(
     return Context(
         host=_host(address),
         now=now,
-        role=Role(slot),
+        slot=Slot(slot),
         apply_at=apply_at,
         current=chain,
         issued=bool(chain) and is_issued(chain[0]),

@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from ios_mdm.core.pair.definition import Slot
 from ios_mdm.core.pair.facts import Source
-from ios_mdm.core.pair.observed import Role
 from ios_mdm.resources.engine import progress
 from ios_mdm.resources.wire import offered_of, with_roots
 from ios_mdm.settings import AwsSettings, parse_server
@@ -58,7 +58,7 @@ def request_of(inputs: Wire, *, known: bool, devices: int | None = None) -> Pair
     server = parse_server(inputs["definition"], str(inputs["server"]))
     aws = AwsSettings.model_validate(inputs["aws"])
     recorded = offered_of(cast("Wire", inputs.get("bundles") or {}))
-    definition = server.definition(main=recorded.get(Role.MAIN), reserve=recorded.get(Role.RESERVE))
+    definition = server.definition(main=recorded.get(Slot.MAIN), reserve=recorded.get(Slot.RESERVE))
     return PairRequest(
         definition=replace(definition, distributed=bool(inputs.get("distributed")), devices=devices),
         secret=str(inputs["secret"]),
@@ -111,7 +111,7 @@ def _bundles(inputs: Wire) -> BundleReader:
     return BundleReader(base=Path.cwd(), environ=os.environ, secrets=secrets)
 
 
-def _credential(inputs: Wire, role: Role) -> Credential:
+def _credential(inputs: Wire, role: Slot) -> Credential:
     """Return a custom certificate with its key, read and judged once more where it is stored (R29, R32)."""
     from ios_mdm.app.offers import Offers  # noqa: PLC0415 - cryptography only where needed
 

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from pulumi.output import Unknown
 
-from ios_mdm.core.pair.definition import Offered
-from ios_mdm.core.pair.observed import Role
+from ios_mdm.core.pair.definition import Offered, Slot
 from ios_mdm.core.pair.switch import Alarm, Promote, Switch
 from ios_mdm.core.times import parsed_time, rfc3339
 
@@ -113,9 +112,9 @@ def offered_block(offered: Offered, root: str) -> Wire:
     }
 
 
-def offered_of(bundles: Wire) -> dict[Role, Offered]:
+def offered_of(bundles: Wire) -> dict[Slot, Offered]:
     """Return the offers that :func:`offered_block` wrote, by slot."""
-    found: dict[Role, Offered] = {}
+    found: dict[Slot, Offered] = {}
     for slot, block in _by_slot(bundles):
         found[slot] = Offered(
             sha256=str(block["sha256"]),
@@ -146,10 +145,10 @@ def with_roots(bundles: Wire, before: Wire, used: Iterable[str]) -> Wire:
     return {**bundles, _ROOTS: kept} if kept else bundles
 
 
-def _by_slot(bundles: Wire) -> Iterator[tuple[Role, Wire]]:
-    for role in (Role.MAIN, Role.RESERVE):
-        if role in bundles:
-            yield role, cast("Wire", bundles[role])
+def _by_slot(bundles: Wire) -> Iterator[tuple[Slot, Wire]]:
+    for slot in Slot:
+        if slot in bundles:
+            yield slot, cast("Wire", bundles[slot])
 
 
 def switch_block(switch: Switch, *, alarms: bool = True) -> Wire:

@@ -17,6 +17,7 @@ from ios_mdm.core.pair.definition import (
     IssueReserve,
     KeyType,
     NoReserve,
+    Slot,
     When,
 )
 from ios_mdm.errors import DefinitionError
@@ -94,7 +95,7 @@ class MainSettings(Model):
             DefinitionError: Nobody has read the file of ``install``.
         """
         if self.install is not None:
-            return InstallMain(offered=_read("main", offered))
+            return InstallMain(offered=_read(Slot.MAIN, offered))
         return IssueMain(validity_days=self.issue.validity_days, key=self.issue.key, generation=self.issue.generation)
 
 
@@ -155,7 +156,7 @@ class ReserveSettings(Model):
         if self.none is not None:
             return NoReserve()
         if self.install is not None:
-            return InstallReserve(offered=_read("reserve", offered), apply=self.install.apply.moment())
+            return InstallReserve(offered=_read(Slot.RESERVE, offered), apply=self.install.apply.moment())
         issue = self.issue
         if issue is None:
             return None
@@ -215,7 +216,7 @@ def check_reserve(main: IssueMainSettings, issue: IssueReserveSettings, warn_day
         )
 
 
-def _read(slot: str, offered: Offered | None) -> Offered:
+def _read(slot: Slot, offered: Offered | None) -> Offered:
     if offered is None:
         raise DefinitionError(f"{slot}.install: its file is needed for that, and cannot be read here")
     return offered

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ios_mdm.core.pair.decision import Desired
-    from ios_mdm.core.pair.definition import PairDefinition
+    from ios_mdm.core.pair.definition import PairDefinition, Slot
     from ios_mdm.core.pair.facts import CertificateFacts
-    from ios_mdm.core.pair.observed import ObservedPair, Role
+    from ios_mdm.core.pair.observed import ObservedPair
     from ios_mdm.core.pair.steps import Step
     from ios_mdm.core.pair.switch import Switch
     from ios_mdm.core.x509.values import CertificateDetails, Credential
@@ -48,7 +48,7 @@ class PairRequest:
     tags: Mapping[str, str]
     kms_key: str | None = None
     endpoints: tuple[str, ...] = ()
-    offered: Mapping[Role, Callable[[], Credential]] = field(default_factory=dict)
+    offered: Mapping[Slot, Callable[[], Credential]] = field(default_factory=dict)
 
     @property
     def setting(self) -> Setting:

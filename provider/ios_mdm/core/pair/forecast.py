@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from ios_mdm.core.pair.decision import IssueRequest, Phase, Severity
-from ios_mdm.core.pair.definition import IssueReserve
+from ios_mdm.core.pair.definition import IssueReserve, Slot
 from ios_mdm.core.pair.lifecycle import desired, foreseen
 from ios_mdm.core.pair.moments import expires
 from ios_mdm.core.pair.observed import ObservedPair, Role, Served, StoredVersion
@@ -223,7 +223,7 @@ def _events(
         reason = f"certificate {wanted.main} becomes main"
         yield Event(at=now, event=EventName.APPLY_RESERVE, reason=reason, certificates=main)
     for request in wanted.requests:
-        event = EventName.ISSUE_MAIN if request.role is Role.MAIN else EventName.ISSUE_RESERVE
+        event = EventName.ISSUE_MAIN if request.slot is Slot.MAIN else EventName.ISSUE_RESERVE
         if isinstance(request, IssueRequest):
             what = f"{request.validity_days} days"
         else:
@@ -254,7 +254,7 @@ def _carried_out(before: ObservedPair | None, wanted: Desired, now: datetime) ->
             ordinal=request.ordinal,
             labels=frozenset(),
             facts=_foreseen(request, now),
-            role=request.role,
+            role=Role(request.slot),
         )
     kept = []
     for ordinal in wanted.trusted:
@@ -262,7 +262,7 @@ def _carried_out(before: ObservedPair | None, wanted: Desired, now: datetime) ->
         label = Label.MAIN if is_main else Label.RESERVE if is_reserve else Label.FORMER
         role = Role.RESERVE if is_reserve else Role.MAIN
         kept.append(replace(versions[ordinal], labels=frozenset({label}), role=role))
-    asked = (request.generation for request in wanted.requests if request.role is Role.MAIN)
+    asked = (request.generation for request in wanted.requests if request.slot is Slot.MAIN)
     main = versions[wanted.main].facts
     assert main is not None  # noqa: S101 - every certificate of a forecast is foreseen
     came = wanted.reserve in {request.ordinal for request in wanted.requests}
