@@ -20,11 +20,11 @@ class _Commands(click.Group):
         return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a command, which is in a module of its name."""
+        """Import a command from the module of its name."""
         del ctx
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = getattr(import_module(f"ios_mdm.cli.{cmd_name}"), cmd_name)
+        command: click.Command = getattr(import_module(f"ios_mdm.cli.commands.{cmd_name}"), cmd_name)
         return command
 
 

@@ -41,7 +41,7 @@ def dns_name(host: str) -> str:
     """
     if _PLAIN.fullmatch(host):
         return host.lower()
-    import idna  # noqa: PLC0415 - of most names nothing has to be looked up in Unicode's tables
+    import idna
 
     try:
         name = idna.encode(host, uts46=True, std3_rules=True).decode()

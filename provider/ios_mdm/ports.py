@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
+    from ios_mdm.core.pair.definition import Slot
     from ios_mdm.core.pair.facts import CertificateFacts
-    from ios_mdm.core.pair.observed import Role, Served
+    from ios_mdm.core.pair.observed import Served
     from ios_mdm.core.pair.schedule import Schedule
     from ios_mdm.core.pair.secret import SecretDescription
     from ios_mdm.core.x509.values import Credential
@@ -19,6 +21,7 @@ __all__ = [
     "Clock",
     "Coverage",
     "CustomCertificates",
+    "DeliveryStatus",
     "DeviceStatus",
     "Ledger",
     "MdmChannel",
@@ -119,11 +122,11 @@ class Prerequisites(Protocol):
 class CustomCertificates(Protocol):
     """The custom certificates that a definition offers, with their private keys."""
 
-    def credential(self, role: Role, *, current: CertificateFacts | None, main: CertificateFacts | None) -> Credential:
+    def credential(self, slot: Slot, *, current: CertificateFacts | None, main: CertificateFacts | None) -> Credential:
         """Return the certificate that is offered for a slot, read and checked again when it is stored (R29, R32).
 
         Args:
-            role: the slot, main or reserve.
+            slot: main or reserve.
             current: the certificate that is main now; None if there is none.
             main: the certificate that will be main when the run has ended; None if it is unknown.
 
@@ -168,19 +171,31 @@ class MdmChannel(Protocol):
         """
 
 
+class DeliveryStatus(StrEnum):
+    """How far a profile has come on its way to a device. The ledger stores these words."""
+
+    NOT_SENT = "not-sent"
+    PENDING = "pending"
+    """Queued, and the device has not answered."""
+    NOT_NOW = "not-now"
+    """The device asks for the command again later."""
+    ERROR = "error"
+    ACKNOWLEDGED = "acknowledged"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceStatus:
     """What is known of a profile on one device.
 
     Args:
         enrollment_id: of the device.
-        status: ``pending`` (queued, no answer), ``acknowledged``, ``error``, ``not-now`` or ``not-sent``.
+        status: how far the profile has come.
         detail: the device's own explanation of an error, else empty.
-        at: when the status was recorded, aware UTC; None for ``not-sent``.
+        at: when the status was recorded, aware UTC; None for ``NOT_SENT``.
     """
 
     enrollment_id: str
-    status: str
+    status: DeliveryStatus
     detail: str = ""
     at: datetime | None = None
 
@@ -197,11 +212,6 @@ class Coverage:
     profile: str
     devices: tuple[DeviceStatus, ...]
 
-    @property
-    def acknowledged(self) -> int:
-        """How many devices have the profile."""
-        return sum(device.status == "acknowledged" for device in self.devices)
-
 
 class Ledger(Protocol):
     """What was sent to which device, and what the devices answered."""
@@ -211,8 +221,10 @@ class Ledger(Protocol):
     ) -> None:
         """Note that *profile* (SHA-256, hex) was queued for these devices. Repetitions change nothing."""
 
-    def record_answer(self, command_uuid: str, enrollment_id: str, status: str, *, detail: str, at: datetime) -> None:
-        """Note a device's answer: ``acknowledged``, ``error`` or ``not-now``, with the device's own explanation.
+    def record_answer(
+        self, command_uuid: str, enrollment_id: str, status: DeliveryStatus, *, detail: str, at: datetime
+    ) -> None:
+        """Note a device's answer: ``ACKNOWLEDGED``, ``ERROR`` or ``NOT_NOW``, with the device's own explanation.
 
         Answers may come before ``record_enqueued``, twice, and in any order. Those to commands that are not of ours
         never count in ``coverage``.

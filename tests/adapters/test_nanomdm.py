@@ -18,7 +18,8 @@ import pytest
 import trustme
 
 from ios_mdm.adapters import nanomdm
-from ios_mdm.adapters.nanomdm import NanoMdm, checked_enrollment_ids
+from ios_mdm.adapters.nanomdm import NanoMdm
+from ios_mdm.core.enrollment import checked_enrollment_ids
 from ios_mdm.errors import DefinitionError, DeliveryError, IosMdmError
 from tests.support.nanomdm_server import NanoMdmServer, free_port, nanomdm_server
 

@@ -28,7 +28,7 @@ from ios_mdm.adapters.ledgers.sqlite import SqliteLedger
 from ios_mdm.adapters.nanomdm import NanoMdm
 from ios_mdm.adapters.receiver import Answer, Event, Receiver, WebhookError, event_from_webhook, signature
 from ios_mdm.errors import DefinitionError, DeliveryError
-from ios_mdm.ports import DeviceStatus
+from ios_mdm.ports import DeliveryStatus, DeviceStatus
 from tests.support.nanomdm_server import nanomdm_server
 from tools.toolchain import ROOT
 
@@ -103,7 +103,12 @@ def eventually(condition: Callable[[], bool]) -> None:
 
 @pytest.mark.parametrize(
     ("posted", "words"),
-    [("Acknowledged", "acknowledged"), ("NotNow", "not-now"), ("Error", "error"), ("CommandFormatError", "error")],
+    [
+        ("Acknowledged", DeliveryStatus.ACKNOWLEDGED),
+        ("NotNow", DeliveryStatus.NOT_NOW),
+        ("Error", DeliveryStatus.ERROR),
+        ("CommandFormatError", DeliveryStatus.ERROR),
+    ],
 )
 def test_an_answer_of_a_device_is_read(posted: str, words: str) -> None:
     """The four answers to a command become the ledger's three words, and show that the device is enrolled."""
@@ -121,7 +126,7 @@ def test_an_error_is_told_in_the_words_of_the_device() -> None:
     ]
     read = event_from_webhook(answered("Error", raw_payload=report(*chain)))
     detail = "Profil ungültig (MCInstallation 4001); invalid payload (MCPayload 2002)"
-    assert read.answer == Answer(command_uuid="c1", status="error", detail=detail)
+    assert read.answer == Answer(command_uuid="c1", status=DeliveryStatus.ERROR, detail=detail)
 
 
 @pytest.mark.parametrize("payload", ["", "%%%", base64.b64encode(b"no plist").decode(), report(), report(1, "x"), 7])
@@ -129,7 +134,7 @@ def test_an_error_counts_without_its_reason(payload: object) -> None:
     """A report that cannot be read does not hide that there is an error."""
     read = event_from_webhook(answered("Error", raw_payload=payload))
     assert read.answer is not None
-    assert read.answer.status == "error"
+    assert read.answer.status == DeliveryStatus.ERROR
 
 
 def test_a_long_reason_is_cut() -> None:
@@ -234,7 +239,7 @@ def test_nothing_that_is_posted_breaks_the_reader(body: bytes) -> None:
         return
     assert read.enrollment_id.isascii()
     if read.answer is not None:
-        assert read.answer.status in {"acknowledged", "error", "not-now"}
+        assert read.answer.status in {DeliveryStatus.ACKNOWLEDGED, DeliveryStatus.ERROR, DeliveryStatus.NOT_NOW}
         assert read.answer.detail == "" or read.answer.detail.isprintable()
 
 
@@ -243,7 +248,7 @@ def test_200_means_that_it_is_written(ledger: SqliteLedger) -> None:
     with receiving(ledger) as receiver:
         assert receiver.address.startswith("127.0.0.1:")
         assert post(receiver, answered("Acknowledged")) == 200
-        assert status(ledger) == DeviceStatus(enrollment_id="D1", status="acknowledged", at=NOW)
+        assert status(ledger) == DeviceStatus(enrollment_id="D1", status=DeliveryStatus.ACKNOWLEDGED, at=NOW)
         assert ledger.enrolled() == ("D1",)
         assert post(receiver, event("mdm.CheckOut")) == 200
         assert ledger.enrolled() == ()
@@ -257,9 +262,9 @@ def test_a_signature_is_wanted_where_there_is_a_key(ledger: SqliteLedger) -> Non
         for wrong in ("", "AAAA", signature(body, b"other"), signature(body + b" ", KEY), f"{good}=", "é".encode()):
             assert post(receiver, body, {"X-Hmac-Signature": wrong}) == 401  # type: ignore[dict-item]
         assert post(receiver, body) == 401
-        assert status(ledger).status == "pending"
+        assert status(ledger).status == DeliveryStatus.PENDING
         assert post(receiver, body, {"X-Hmac-Signature": good}) == 200
-        assert status(ledger).status == "acknowledged"
+        assert status(ledger).status == DeliveryStatus.ACKNOWLEDGED
 
 
 def test_the_signature_is_nanomdms() -> None:
@@ -298,7 +303,7 @@ def test_a_sender_that_hangs_up_or_stalls_stops_nobody(ledger: SqliteLedger, mon
             gone.sendall(half)
             gone.close()
             assert post(receiver, answered("NotNow")) == 200
-    assert status(ledger).status == "not-now"
+    assert status(ledger).status == DeliveryStatus.NOT_NOW
 
 
 @dataclass(frozen=True)
@@ -327,7 +332,8 @@ def test_a_fleet_answers_at_once(ledger: SqliteLedger) -> None:
         for thread in threads:
             thread.join()
     assert statuses == [200] * 300
-    assert ledger.coverage(server="berlin", profile=PROFILE, enrollment_ids=ids).acknowledged == 300
+    coverage = ledger.coverage(server="berlin", profile=PROFILE, enrollment_ids=ids)
+    assert [one.status for one in coverage.devices] == [DeliveryStatus.ACKNOWLEDGED] * 300
 
 
 def _posted(receiver: Receiver, body: bytes) -> int:
@@ -373,14 +379,14 @@ def test_from_the_queue_to_the_ledger_through_the_real_nanomdm(tmp_path: Path, s
             return {one.enrollment_id: (one.status, one.detail) for one in devices}
 
         expected = {
-            "willing": ("acknowledged", ""),
-            "full": ("error", "No space (NS 28)"),
-            "busy": ("not-now", ""),
-            "never-seen": ("pending", ""),
+            "willing": (DeliveryStatus.ACKNOWLEDGED, ""),
+            "full": (DeliveryStatus.ERROR, "No space (NS 28)"),
+            "busy": (DeliveryStatus.NOT_NOW, ""),
+            "never-seen": (DeliveryStatus.PENDING, ""),
         }
         eventually(lambda: known() == expected)
         busy.put(Status="Acknowledged", CommandUUID="c1")
-        eventually(lambda: status(ledger, "busy").status == "acknowledged")
+        eventually(lambda: status(ledger, "busy").status == DeliveryStatus.ACKNOWLEDGED)
         full.put(MessageType="CheckOut", Topic="com.apple.mgmt.test")
         eventually(lambda: ledger.enrolled() == ("busy", "willing"))
 
@@ -432,7 +438,7 @@ def test_the_command_listens_until_it_is_told_to_stop(ledger: SqliteLedger, tmp_
     assert process.returncode == 0, errors
     assert "Traceback" not in errors
     assert not port_file.exists()
-    assert status(ledger).status == "acknowledged"
+    assert status(ledger).status == DeliveryStatus.ACKNOWLEDGED
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from ios_mdm.app.bundles import BundleReader
 from ios_mdm.app.offers import Offers
 from ios_mdm.app.pair.service import PairService
 from ios_mdm.app.recorded import Recorded
-from ios_mdm.core.pair.observed import Role
+from ios_mdm.core.pair.definition import Slot
 from ios_mdm.core.profile import trust_profile
 from ios_mdm.errors import IosMdmError
 from ios_mdm.settings import parse_server
@@ -66,18 +66,18 @@ class Desk:
 
     def request(self, server: dict[str, Any] = SERVER) -> PairRequest:
         """Return what a run asks for."""
-        offered = self._offers(server).found[Role.MAIN].offered
+        offered = self._offers(server).found[Slot.MAIN].offered
         definition = parse_server(server, "berlin").definition(main=offered)
         return self.world.request(definition)
 
     def apply(self, server: dict[str, Any] = SERVER) -> PairResult:
         """Bring the pair to the definition."""
-        given = Given({Role.MAIN: partial(self._credential, server)})
+        given = Given({Slot.MAIN: partial(self._credential, server)})
         service = PairService(self.world.store, self.world.clock, custom=given)
         return service.apply(self.request(server))
 
     def _credential(self, server: dict[str, Any]) -> Credential:
-        return self._offers(server).credential(Role.MAIN)
+        return self._offers(server).credential(Slot.MAIN)
 
     def _offers(self, server: dict[str, Any], observed: ObservedPair | None = None) -> Offers:
         reader = BundleReader(base=self.folder, environ={})
@@ -168,5 +168,5 @@ def test_a_root_that_its_ca_renewed_heals_a_weak_hash(desk: Desk) -> None:
         (desk.folder / "reserve.pem").write_bytes(pem(*chain) + private_pem(renewed.keys[0]))
         server = parse_server({**SERVER, "reserve": {"install": {"bundle": "reserve.pem"}}}, "berlin")
         reader = BundleReader(base=desk.folder, environ={})
-        read = Offers.read(server, Recorded(), reader, NOW, current=main, main=main).found[Role.RESERVE]
+        read = Offers.read(server, Recorded(), reader, NOW, current=main, main=main).found[Slot.RESERVE]
         assert [one.code for one in read.report.violations] == refused

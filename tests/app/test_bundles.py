@@ -10,7 +10,7 @@ import pytest
 
 from ios_mdm.app.bundles import BundleReader, Circumstances
 from ios_mdm.core.bundle import BundleError
-from ios_mdm.core.pair.observed import Role
+from ios_mdm.core.pair.definition import Slot
 from ios_mdm.core.x509.credential import credential_from_json, credential_to_json
 from ios_mdm.errors import DefinitionError
 from ios_mdm.settings import InstallReserveSettings
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-BY = Circumstances(host=HOST, now=START + DAY, role=Role.RESERVE)
+BY = Circumstances(host=HOST, now=START + DAY, slot=Slot.RESERVE)
 
 
 @dataclass(slots=True)
@@ -92,9 +92,9 @@ def test_the_root_may_come_from_elsewhere(desk: Desk, leaf: Leaf) -> None:
     trusted = desk.read(**given, trust=["root.pem"])
     assert trusted.report.valid
     root = trusted.offered.root
-    known = Circumstances(host=HOST, now=BY.now, role=Role.RESERVE, root=root, known_root=authority().pem().decode())
+    known = Circumstances(host=HOST, now=BY.now, slot=Slot.RESERVE, root=root, known_root=authority().pem().decode())
     assert desk.read(known, **given).report.valid
-    foreign = Circumstances(host=HOST, now=BY.now, role=Role.RESERVE, root="0" * 64)
+    foreign = Circumstances(host=HOST, now=BY.now, slot=Slot.RESERVE, root="0" * 64)
     with pytest.raises(DefinitionError, match="root-mismatch"):
         desk.read(foreign, **given, trust=["root.pem"])
 
@@ -103,7 +103,7 @@ def test_a_reserve_must_outlive_main(desk: Desk, leaf: Leaf) -> None:
     """Its dates are held against main's expiry, or the apply moment where that is later."""  # R21
     (desk.folder / "b.pfx").write_bytes(leaf.pfx())
     desk.environ = {"P": PASSWORD}
-    late = Circumstances(host=HOST, now=BY.now, role=Role.RESERVE, outlives=START + timedelta(days=400))
+    late = Circumstances(host=HOST, now=BY.now, slot=Slot.RESERVE, outlives=START + timedelta(days=400))
     found = desk.read(late, bundle="b.pfx", passwordEnv="P")
     assert "expires-too-early" in [one.code for one in found.report.violations]
 

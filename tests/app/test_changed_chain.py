@@ -18,10 +18,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ios_mdm.app.bundles import BundleReader, Circumstances, Read
 from ios_mdm.app.pair.service import PairService
-from ios_mdm.core.pair.definition import AfterDays, InstallMain, InstallReserve
+from ios_mdm.core.pair.definition import AfterDays, InstallMain, InstallReserve, Slot
 from ios_mdm.core.pair.facts import Source
 from ios_mdm.core.pair.layout import facts_tag, version_id
-from ios_mdm.core.pair.observed import Role
 from ios_mdm.core.pair.secret import Label
 from ios_mdm.core.x509.digests import fingerprint
 from ios_mdm.errors import DefinitionError
@@ -127,7 +126,7 @@ class Desk:
         reader = BundleReader(base=self.folder, environ={})
         read = reader.read(
             InstallMainSettings.model_validate({"bundle": "bundle.pem"}),
-            Circumstances(host=HOST, now=START, role=Role.MAIN),
+            Circumstances(host=HOST, now=START, slot=Slot.MAIN),
         )
         assert read.report.valid, read.report.violations
         return read
@@ -138,7 +137,7 @@ class Desk:
         reserve = None if reserve_chain is None else self.read(self.reserve, reserve_chain)
         installed = None if reserve is None else InstallReserve(offered=reserve.offered, apply=AfterDays(days=30))
         wanted = replace(definition(None), main=InstallMain(offered=main.offered), reserve=installed)
-        reads = {Role.MAIN: main} if reserve is None else {Role.MAIN: main, Role.RESERVE: reserve}
+        reads = {Slot.MAIN: main} if reserve is None else {Slot.MAIN: main, Slot.RESERVE: reserve}
         return Wish(definition=wanted, reads=reads)
 
 
@@ -147,7 +146,7 @@ class Wish:
     """A definition, and the files that it names."""
 
     definition: PairDefinition
-    reads: dict[Role, Read]
+    reads: dict[Slot, Read]
 
     def request(self, world: World) -> PairRequest:
         """Return the request for it."""
@@ -258,7 +257,7 @@ def test_another_root_is_another_certificate_to_the_devices(desk: Desk) -> None:
     moved = desk.wish(ELSEWHERE)
     with pytest.raises(DefinitionError, match="under another root") as refused:
         moved.apply(world)
-    sha256 = moved.reads[Role.MAIN].offered.sha256
+    sha256 = moved.reads[Slot.MAIN].offered.sha256
     assert f"main.confirm: {sha256}" in str(refused.value)
     assert world.labels == {"AWSCURRENT": 1}
     named = replace(moved.definition, replace_main=True, confirm_main=sha256)
@@ -366,7 +365,7 @@ def test_a_file_that_changes_between_check_and_update_is_not_stored(desk: Desk) 
     """What was decided about is what is stored, chain included."""  # R32
     world = World()
     wish, other = desk.wish(FIRST), desk.wish(RENEWED)
-    changed = replace(wish, reads={Role.MAIN: other.reads[Role.MAIN]})
+    changed = replace(wish, reads={Slot.MAIN: other.reads[Slot.MAIN]})
     with pytest.raises(DefinitionError, match="has changed since it was checked"):
         changed.apply(world)
     assert values(world) == {}, SECRET
@@ -423,7 +422,7 @@ def test_a_main_that_a_dead_run_began_gives_way_to_what_is_wanted_now(desk: Desk
         if wanted == "issued":
             assert main.source is Source.ISSUED
         else:
-            assert main.sha256 == wish.reads[Role.MAIN].offered.sha256
+            assert main.sha256 == wish.reads[Slot.MAIN].offered.sha256
         assert result.view.desired.trusted == (1, main.ordinal)
     pytest.fail("main is replaced in fewer writes")
 

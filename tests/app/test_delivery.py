@@ -18,6 +18,7 @@ from ios_mdm.core.pair.definition import KeyType
 from ios_mdm.core.profile import trust_profile
 from ios_mdm.core.x509.issuing import issue
 from ios_mdm.errors import DefinitionError, DeliveryError
+from ios_mdm.ports import DeliveryStatus
 from ios_mdm.settings import DistributionSettings
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def test_every_device_gets_it_once_in_batches(delivery: Delivery, ledger: Sqlite
     assert {payload for _, _, payload in channel.batches} == {delivery.profile}
     assert reports == ["push failed for 1", "profile queued for 7 of 7 devices"]
     coverage = ledger.coverage(server="berlin", profile=delivery.digest, enrollment_ids=DEVICES)
-    assert {device.status for device in coverage.devices} == {"pending"}
+    assert {device.status for device in coverage.devices} == {DeliveryStatus.PENDING}
 
 
 def test_what_is_queued_is_not_queued_again(delivery: Delivery, ledger: SqliteLedger) -> None:

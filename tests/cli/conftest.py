@@ -25,6 +25,7 @@ from ios_mdm.app.pair.service import PairService
 from ios_mdm.app.pair.values import PairRequest
 from ios_mdm.app.switching import SwitchRequest, SwitchService
 from ios_mdm.core.profile import profile_digest, trust_profile
+from ios_mdm.ports import DeliveryStatus
 from ios_mdm.settings import parse_server
 from tests.adapters.conftest import ministack_url, no_aws
 from tests.support.aws import AWS
@@ -156,7 +157,7 @@ class Pair:
         self.ledger.record_enqueued("C1", server=self.name, profile=digest, enrollment_ids=DEVICES, at=START)
         for device, answer in answers.items():
             detail = "[bold]no\x1b[2J" if answer == "error" else ""
-            self.ledger.record_answer("C1", device, answer, detail=detail, at=START)
+            self.ledger.record_answer("C1", device, DeliveryStatus(answer), detail=detail, at=START)
         return digest
 
     def status(self, *arguments: str, days: float = 0, **environment: str) -> Result:

@@ -81,7 +81,7 @@ def test_a_picture_that_cannot_be_written_is_one_line(folder: Path, file: str) -
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--from", "tomorrow"), "RFC 3339"),
+        (("--from", "tomorrow"), "--from 'tomorrow' is not a date and time of RFC 3339"),
         (("--from", "2040-01-01T00:00:00"), "RFC 3339"),
         (("--server", "rome"), "rome"),
         (("--days", "0"), "--days"),

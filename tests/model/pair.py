@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from ios_mdm.core.pair.decision import InstallRequest
+from ios_mdm.core.pair.definition import Slot
 from ios_mdm.core.pair.layout import (
     HIGHEST_TAG,
     MAIN_GENERATION_TAG,
@@ -235,14 +236,14 @@ def _stored(secret: Secret, request: Request, observed: ObservedPair | None, now
     main = None if observed is None or observed.main is None else observed.main.facts
     if not isinstance(request, InstallRequest):
         made = replace(made, sha256=fingerprint(request.ordinal), root=fingerprint(request.ordinal))
-        if main is not None and request.role is Role.RESERVE:
+        if main is not None and request.slot is Slot.RESERVE:
             longest = main.not_after - main.not_before
             if made.not_after - made.not_before > longest:
                 raise DefinitionError(f"a reserve that is valid for longer than {longest} (R8)")
     value = Value(
         facts=made,
         made_as=_made_as(request),
-        role=request.role,
+        role=Role(request.slot),
         follows=0 if main is None else main.ordinal,
     )
     stored = replace(secret, values=(*secret.values, value)).labelled(Label.STAGED, request.ordinal)
@@ -258,7 +259,7 @@ def _waits(observed: ObservedPair | None, value: Value) -> bool:
 def _recorded(secret: Secret, step: RecordFacts, observed: ObservedPair | None, now: datetime) -> Secret:
     value = secret.value(step.ordinal)
     assert value is not None
-    role, request = step.role, step.request
+    role, request = Role(step.slot), step.request
     tags = {HIGHEST_TAG: str(max(step.highest, step.ordinal))}
     if request is not None:
         if value.made_as != _made_as(request):

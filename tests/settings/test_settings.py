@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+import yaml
 
 from ios_mdm.core.pair.definition import (
     AfterCurrentExpires,
@@ -140,6 +141,39 @@ class TestDefaults:
             wanted = parse_server(reserve(apply=written), "berlin").definition().reserve
             assert isinstance(wanted, IssueReserve)
             assert wanted.apply == meant
+
+    @pytest.mark.parametrize(
+        "written",
+        [
+            "2041-03-01T12:30:05Z",
+            "2041-03-01 12:30:05 +0000 UTC",
+            "2041-03-01T14:30:05.5+02:00",
+            datetime(2041, 3, 1, 12, 30, 5, 999, tzinfo=UTC),
+            yaml.safe_load("2041-03-01T12:30:05Z"),
+            yaml.safe_load("2041-03-01T14:30:05+02:00"),
+        ],
+        ids=str,
+    )
+    def test_an_apply_time_may_be_unquoted(self, written: object) -> None:
+        """The engine hands an unquoted time on as Go writes it, and a YAML loader as a datetime; all are UTC."""
+        # R7
+        wanted = parse_server(reserve(apply={"at": written}), "berlin").definition().reserve
+        assert isinstance(wanted, IssueReserve)
+        assert wanted.apply == At(moment=datetime(2041, 3, 1, 12, 30, 5, tzinfo=UTC))
+
+    @pytest.mark.parametrize(
+        "written",
+        ["2041-03-01", "2041-03-01T00:00:00", "hunter2", 2245708800, True, yaml.safe_load("2041-03-01 00:00:00")],
+        ids=str,
+    )
+    def test_an_apply_time_needs_date_time_and_zone(self, written: object) -> None:
+        """The error names the path and the right form; it never quotes the value."""
+        # R7
+        said = complaint(reserve(apply={"at": written}))
+        assert said == (
+            "ios-mdm:servers[0].reserve.issue.apply.at must be a date and time of RFC 3339 with its zone, such as "
+            "2040-01-01T00:00:00Z"
+        )
 
     @pytest.mark.parametrize(
         ("address", "host"),

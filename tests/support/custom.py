@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from ios_mdm.core.pair.definition import Slot
     from ios_mdm.core.pair.facts import CertificateFacts
-    from ios_mdm.core.pair.observed import Role
     from ios_mdm.core.x509.values import Credential
 
 __all__ = ["Given"]
@@ -19,9 +19,9 @@ __all__ = ["Given"]
 class Given:
     """Certificates by slot, each made when it is asked for."""
 
-    credentials: Mapping[Role, Callable[[], Credential]]
+    credentials: Mapping[Slot, Callable[[], Credential]]
 
-    def credential(self, role: Role, *, current: CertificateFacts | None, main: CertificateFacts | None) -> Credential:
+    def credential(self, slot: Slot, *, current: CertificateFacts | None, main: CertificateFacts | None) -> Credential:
         """Return the certificate of a slot."""
         del current, main
-        return self.credentials[role]()
+        return self.credentials[slot]()

@@ -175,7 +175,7 @@ class Aws:
     def _attempt(
         self, operation: str, name: str, call: Callable[[], T], codes: Collection[str], kind: Kind
     ) -> T | _Tolerated:
-        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - see _connect
+        from botocore.exceptions import BotoCoreError, ClientError
 
         code = ""
         try:
@@ -228,8 +228,8 @@ _session: tuple[tuple[str | None, str | None], Session] | None = None
 
 def _connect(key: _Key, attempts: int) -> BaseClient:
     global _session  # noqa: PLW0603 - a second client of the same session takes a tenth of the time
-    import boto3  # noqa: PLC0415 - 0.4 seconds that no command without AWS should pay
-    from botocore.config import Config  # noqa: PLC0415 - the same
+    import boto3
+    from botocore.config import Config
 
     # At DEBUG, botocore logs the bodies of requests and answers: keys (R29). Whoever turns all logs on gets the rest.
     logging.getLogger("botocore").setLevel(logging.INFO)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from ios_mdm.adapters.aws import Aws
+from ios_mdm.core.times import parsed_time
 from ios_mdm.errors import DefinitionError
 
 if TYPE_CHECKING:
@@ -19,9 +19,6 @@ __all__ = ["VARIABLE", "FixedClock", "SystemClock", "clock_from_environment"]
 
 VARIABLE = "IOS_MDM_CLOCK"
 """Sets the clock, RFC 3339: ``2040-01-01T00:00:00Z``."""
-
-# RFC 3339, 5.6: date-time. fromisoformat would take week dates and moments without a zone as well.
-_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +61,6 @@ def clock_from_environment(environ: Mapping[str, str]) -> Clock:
             f"Unset it, or point AWS_ENDPOINT_URL at the emulator on 127.0.0.1."
         )
     try:
-        # 3.11's fromisoformat knows neither a small t nor a small z.
-        moment = datetime.fromisoformat(text.upper()).astimezone(UTC) if _RFC_3339.fullmatch(text) else None
-    except (ValueError, OverflowError):
-        moment = None
-    if moment is None:
-        raise DefinitionError(
-            f"{VARIABLE}={text!r} is not a date and time of RFC 3339. Write it like 2040-01-01T00:00:00Z."
-        )
-    return FixedClock(moment=moment)
+        return FixedClock(moment=parsed_time(text))
+    except ValueError as error:
+        raise DefinitionError(f"{VARIABLE}: {error}") from None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 import socket
 import ssl
 from dataclasses import dataclass, field
@@ -12,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlsplit
 
+from ios_mdm.core.enrollment import checked_enrollment_ids
+from ios_mdm.core.text import one_line
 from ios_mdm.errors import DefinitionError, DeliveryError
 
 if TYPE_CHECKING:
@@ -19,38 +20,16 @@ if TYPE_CHECKING:
 
     import httpx
 
-__all__ = ["NanoMdm", "checked_enrollment_ids", "is_enrollment_id"]
+__all__ = ["NanoMdm"]
 
 CONNECT_TIMEOUT: Final = 10.0
 READ_TIMEOUT: Final = 120.0
 """Seconds. A thousand devices take 2 s on the slowest storage; with APNs pushes in the same request, longer."""
 ATTEMPTS: Final = 3
 
-_ENROLLMENT_ID: Final = re.compile(r"[A-Za-z0-9._:@+-]{1,255}")
 _SHOWN: Final = 5
-
-
-def is_enrollment_id(text: str) -> bool:
-    """Say whether *text* can be what NanoMDM calls a device: a UDID, or ``UDID:user`` on a user channel."""
-    return _ENROLLMENT_ID.fullmatch(text) is not None and text.strip(".") != ""
-
-
-def checked_enrollment_ids(enrollment_ids: Sequence[str]) -> tuple[str, ...]:
-    """Return *enrollment_ids* without duplicates, in their order.
-
-    A duplicate or a hostile id is no small slip: the first corrupts a device's queue, and after an id that is not a
-    legal key NanoMDM's file storage refuses every write.
-
-    Raises:
-        DefinitionError: An id is empty, longer than 255 characters, or has characters that no enrollment id has.
-    """
-    bad = [one for one in enrollment_ids if not is_enrollment_id(one)]
-    if bad:
-        raise DefinitionError(
-            f"not an enrollment id: {_some(repr(one[:80]) for one in bad)}; an id is what the MDM server calls the "
-            "device (its UDID, or the id of its User Enrollment): letters, digits and . _ : @ + - only"
-        )
-    return tuple(dict.fromkeys(enrollment_ids))
+_LONGEST_SHOWN: Final = 300
+"""Characters: three lines of a terminal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,8 +97,8 @@ class NanoMdm:
 
     def _sent(self, url: str, command: bytes) -> httpx.Response:
         """Send the request; again where the connection broke or a proxy failed, for a repetition does no harm."""
-        import httpx  # noqa: PLC0415 - 0.2 s that most runs do not need
-        import tenacity  # noqa: PLC0415
+        import httpx
+        import tenacity
 
         broken = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
         retrying = tenacity.Retrying(
@@ -232,7 +211,7 @@ def _refusal(response: httpx.Response) -> str:
 
 def _explanation(error: Exception) -> str:
     """Say in words what *error*, which httpx wraps a few times, is."""
-    import httpx  # noqa: PLC0415
+    import httpx
 
     for cause in _causes(error):
         match cause:
@@ -250,7 +229,7 @@ def _explanation(error: Exception) -> str:
         case httpx.TimeoutException():
             text = f"does not answer within {READ_TIMEOUT:.0f} s"
         case _:
-            text = f"cannot be talked to: {_clean(str(error)) or type(error).__name__}"
+            text = f"cannot be talked to: {one_line(str(error), longest=_LONGEST_SHOWN) or type(error).__name__}"
     return text
 
 
@@ -260,13 +239,6 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _some(items: Iterator[str] | Sequence[str]) -> str:
-    shown = [_clean(item) for item in items]
-    more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
-    return "; ".join(shown[:_SHOWN]) + more
-
-
-def _clean(text: str) -> str:
-    """Return *text* of the other side in a shape that fits into one line of a message."""
-    line = " ".join("".join(one if one.isprintable() else " " for one in text).split())
-    return line if len(line) <= 300 else f"{line[:300]}…"  # noqa: PLR2004 - three lines of a terminal
+def _some(texts: Sequence[str]) -> str:
+    more = f" and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
+    return "; ".join(one_line(text, longest=_LONGEST_SHOWN) for text in texts[:_SHOWN]) + more

@@ -17,8 +17,10 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Final, Self
 
-from ios_mdm.adapters.nanomdm import is_enrollment_id
+from ios_mdm.core.enrollment import is_enrollment_id
+from ios_mdm.core.text import one_line
 from ios_mdm.errors import DefinitionError, IosMdmError
+from ios_mdm.ports import DeliveryStatus
 
 if TYPE_CHECKING:
     from ios_mdm.ports import Clock, Ledger
@@ -37,10 +39,10 @@ _COMMAND_UUID: Final = re.compile(r"[!-~]{1,128}")
 _DETAIL_LIMIT: Final = 1000
 _ENROLMENT: Final = {"mdm.TokenUpdate": True, "mdm.CheckOut": False, "mdm.Connect": True}
 _STATUS: Final = {
-    "Acknowledged": "acknowledged",
-    "Error": "error",
-    "CommandFormatError": "error",
-    "NotNow": "not-now",
+    "Acknowledged": DeliveryStatus.ACKNOWLEDGED,
+    "Error": DeliveryStatus.ERROR,
+    "CommandFormatError": DeliveryStatus.ERROR,
+    "NotNow": DeliveryStatus.NOT_NOW,
 }
 
 _log = logging.getLogger(__name__)
@@ -56,12 +58,12 @@ class Answer:
 
     Args:
         command_uuid: of the command, ours or anybody's.
-        status: ``acknowledged``, ``error`` or ``not-now``.
+        status: ``ACKNOWLEDGED``, ``ERROR`` or ``NOT_NOW``.
         detail: the device's explanation of an error in one line, at most 1,000 characters; else empty.
     """
 
     command_uuid: str
-    status: str
+    status: DeliveryStatus
     detail: str = ""
 
 
@@ -139,8 +141,7 @@ def _error_chain(raw_payload: str) -> str:
         )
     except Exception:  # noqa: BLE001 - plistlib raises whatever it stumbles over; the status counts without its reason
         return ""
-    line = " ".join("".join(one if one.isprintable() else " " for one in text[: 4 * _DETAIL_LIMIT]).split())
-    return line if len(line) <= _DETAIL_LIMIT else f"{line[: _DETAIL_LIMIT - 1]}…"
+    return one_line(text[: 4 * _DETAIL_LIMIT], longest=_DETAIL_LIMIT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ios_mdm.core.text import one_line
+
 if TYPE_CHECKING:
     from botocore.exceptions import BotoCoreError
 
@@ -105,7 +107,7 @@ def refused(operation: str, name: str, code: str, message: str, kind: Kind) -> s
         return restorable(name)
     if code in _REFUSALS and (kind is SECRET or code not in _OF_SECRETS):
         return _REFUSALS[code]
-    told = "" if operation in _CARRIES_VALUE or not message else f" ({_one_line(message)})"
+    told = "" if operation in _CARRIES_VALUE or not message else f" ({_quoted(message)})"
     return f"AWS says {code or 'nothing more'}{told}. Look that up in the AWS documentation, and run again"
 
 
@@ -126,7 +128,7 @@ def _denied(operation: str, message: str, kind: Kind) -> str:
 
 def obstructed(error: BotoCoreError, endpoint: str | None) -> str:
     """Say why AWS could not be asked, and what to do; in botocore's own words only where they cannot quote a value."""
-    from botocore import exceptions as known  # noqa: PLC0415 - see aws.py
+    from botocore import exceptions as known
 
     where = error.kwargs.get("endpoint_url") or endpoint or "AWS"
     reasons: tuple[tuple[tuple[type[BotoCoreError], ...], str], ...] = (
@@ -155,8 +157,8 @@ def obstructed(error: BotoCoreError, endpoint: str | None) -> str:
     for kinds, reason in reasons:
         if isinstance(error, kinds):
             return reason
-    return f"{type(error).__name__} ({_one_line(str(error))}). Check the AWS configuration, and run again"
+    return f"{type(error).__name__} ({_quoted(str(error))}). Check the AWS configuration, and run again"
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split())[:300].rstrip(".")
+def _quoted(text: str) -> str:
+    return one_line(text, longest=300).rstrip(".")

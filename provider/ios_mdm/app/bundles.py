@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from ios_mdm.core.bundle import MOST_BYTES, BundleError, read_bundle
-from ios_mdm.core.pair.definition import Offered
+from ios_mdm.core.pair.definition import Offered, Slot
 from ios_mdm.core.rules import Context, judged
 from ios_mdm.core.x509.credential import unfit
 from ios_mdm.core.x509.digests import chain_digest, fingerprint, root_digest
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ios_mdm.core.bundle import Bundle
-    from ios_mdm.core.pair.observed import Role
     from ios_mdm.core.rules import Report
     from ios_mdm.core.x509.chain import Candidate
     from ios_mdm.settings import InstallMainSettings, InstallReserveSettings
@@ -50,7 +49,7 @@ class Circumstances:
     Args:
         host: the connection address without its port.
         now: the moment.
-        role: the slot that it is for.
+        slot: that it is for.
         outlives: what a reserve must outlive: its apply moment, or main's expiry.
         root: digest of main's root, which the reserve's must be (R24); None where that is not asked for.
         known_root: PEM of a root that is known from elsewhere, and may complete the chain.
@@ -58,7 +57,7 @@ class Circumstances:
 
     host: str
     now: datetime
-    role: Role
+    slot: Slot
     outlives: datetime | None = None
     root: str | None = None
     known_root: str | None = None
@@ -137,7 +136,7 @@ class BundleReader:
             BundleError: The file cannot be read as a bundle (R18).
             DefinitionError: A file, secret or variable that the definition names is not there.
         """
-        where = f"{by.role}.install"
+        where = f"{by.slot}.install"
         bundle = self._bundle(install, where)
         trust = tuple(one for path in install.trust for one in self._trusted(path, where))
         known = () if by.known_root is None else tuple(x509.load_pem_x509_certificates(by.known_root.encode()))
@@ -145,7 +144,7 @@ class BundleReader:
         context = Context(
             host=by.host,
             now=by.now,
-            role=by.role,
+            slot=by.slot,
             apply_at=by.outlives,
             issued=by.root is None,
             root=wanted[0] if wanted else None,
@@ -210,11 +209,11 @@ class BundleReader:
         return value
 
 
-def problem(error: IosMdmError, role: Role) -> str:
+def problem(error: IosMdmError, slot: Slot) -> str:
     """Return what is wrong with a bundle, with the code of R18 where it has one."""
     if isinstance(error, BundleError):
-        return f"{role}.install: {error.code}: {error}"
-    return str(error) if isinstance(error, DefinitionError) else f"{role}.install: {error}"
+        return f"{slot}.install: {error.code}: {error}"
+    return str(error) if isinstance(error, DefinitionError) else f"{slot}.install: {error}"
 
 
 def _pem(certificate: x509.Certificate) -> str:

@@ -10,6 +10,7 @@ from uuid import UUID, uuid5
 from ios_mdm.core.pair.layout import SENT_TAG, sent_value
 from ios_mdm.core.profile import install_profile_command, trust_profile
 from ios_mdm.errors import DeliveryError
+from ios_mdm.ports import DeliveryStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -241,7 +242,7 @@ class Distributor:
         coverage = self._ledger.coverage(
             server=delivery.server, profile=delivery.digest, enrollment_ids=delivery.enrollment_ids
         )
-        return [device.enrollment_id for device in coverage.devices if device.status == "not-sent"]
+        return [device.enrollment_id for device in coverage.devices if device.status is DeliveryStatus.NOT_SENT]
 
 
 def _command_uuid(delivery: Delivery, batch: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from ios_mdm.adapters.nanomdm import checked_enrollment_ids
+from ios_mdm.core.enrollment import checked_enrollment_ids
 from ios_mdm.errors import DefinitionError, IosMdmError
 
 if TYPE_CHECKING:

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 from ios_mdm.app.bundles import Circumstances, problem
 from ios_mdm.app.recorded import Recorded, RecordedOffer
 from ios_mdm.core.pair.decision import InstallRequest, Severity
-from ios_mdm.core.pair.definition import AfterDays, At
+from ios_mdm.core.pair.definition import AfterDays, At, Slot
 from ios_mdm.core.pair.facts import Source
 from ios_mdm.core.pair.moments import expires
-from ios_mdm.core.pair.observed import Role
 from ios_mdm.errors import DefinitionError, IosMdmError
 
 if TYPE_CHECKING:
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["OfferedCertificates", "Offers"]
 
-_SLOTS = (Role.MAIN, Role.RESERVE)
 _UNFIT = {"chain-incomplete", "issuer-mismatch", "key-mismatch"}
 """The rules whose violation may be the reason why no pair can hold a certificate."""
 
@@ -47,9 +45,9 @@ class Offers:
         too_late: whether that is asked for, and cannot be: the pair has another main.
     """
 
-    found: Mapping[Role, Read]
-    problems: Mapping[Role, str]
-    recorded: Mapping[Role, RecordedOffer]
+    found: Mapping[Slot, Read]
+    problems: Mapping[Slot, str]
+    recorded: Mapping[Slot, RecordedOffer]
     adopts: bool
     too_late: bool = False
 
@@ -78,43 +76,43 @@ class Offers:
         Raises:
             DefinitionError: A file cannot be read and state does not know it: every problem, one a line.
         """
-        found: dict[Role, Read] = {}
-        problems: dict[Role, str] = {}
-        kept: dict[Role, RecordedOffer] = {}
-        installs = {Role.MAIN: server.main.install, Role.RESERVE: server.reserve.install if server.reserve else None}
-        for role in _SLOTS:
-            install = installs[role]
+        found: dict[Slot, Read] = {}
+        problems: dict[Slot, str] = {}
+        kept: dict[Slot, RecordedOffer] = {}
+        installs = {Slot.MAIN: server.main.install, Slot.RESERVE: server.reserve.install if server.reserve else None}
+        for slot in Slot:
+            install = installs[slot]
             if install is None:
                 continue
-            by = Circumstances(host=server.host, now=now, role=role)
-            if role is Role.RESERVE:
-                by = _of_a_reserve(by, server, main, recorded, found.get(Role.MAIN))
+            by = Circumstances(host=server.host, now=now, slot=slot)
+            if slot is Slot.RESERVE:
+                by = _of_a_reserve(by, server, main, recorded, found.get(Slot.MAIN))
             try:
-                found[role] = reader.read(install, by)
+                found[slot] = reader.read(install, by)
             except IosMdmError as error:
-                problems[role] = problem(error, role)
-                if role in recorded.offers:
-                    kept[role] = recorded.offers[role]
+                problems[slot] = problem(error, slot)
+                if slot in recorded.offers:
+                    kept[slot] = recorded.offers[slot]
             else:
-                kept[role] = RecordedOffer(offered=found[role].offered, root=found[role].root)
-        unknown = [text for role, text in problems.items() if role not in kept]
+                kept[slot] = RecordedOffer(offered=found[slot].offered, root=found[slot].root)
+        unknown = [text for slot, text in problems.items() if slot not in kept]
         if unknown:
             raise DefinitionError("\n".join(unknown))
         asked = server.main.install is not None and server.main.install.adopt
-        other = asked and _has_another_main(current, found.get(Role.MAIN))
+        other = asked and _has_another_main(current, found.get(Slot.MAIN))
         return cls(found=found, problems=problems, recorded=kept, adopts=asked and not other, too_late=other)
 
     def refused(self, view: PairView) -> tuple[str, ...]:
         """Return why what should be installed now must not be: every rule that is broken, at once."""
         return tuple(text for role in self._installed_now(view) for text in self.broken(role))
 
-    def broken(self, role: Role) -> Iterator[str]:
+    def broken(self, role: Slot) -> Iterator[str]:
         """Yield why what is offered for a slot cannot be installed."""
         if role in self.problems:
             yield self.problems[role]
-        elif not (role is Role.MAIN and self.adopts):
+        elif not (role is Slot.MAIN and self.adopts):
             yield from _told(role, self.found[role].report.violations)
-            if role is Role.MAIN and self.too_late and self.found[role].report.violations:
+            if role is Slot.MAIN and self.too_late and self.found[role].report.violations:
                 yield "main.install.adopt is for what a pair begins with; what replaces its main fulfils the rules"
         elif (unfit := self.found[role].unfit) is not None:
             # Nobody serves a key that is another certificate's, and without a root there is nothing to trust.
@@ -133,7 +131,7 @@ class Offers:
                 continue
             for notice in read.report.notices:
                 yield Severity.NOTICE, f"{role}.install: {notice}"
-            if role is Role.MAIN and self.adopts and read.report.violations and read.unfit is None:
+            if role is Slot.MAIN and self.adopts and read.report.violations and read.unfit is None:
                 yield from ((Severity.WARNING, text) for text in _told(role, read.report.violations))
                 yield (
                     Severity.WARNING,
@@ -143,14 +141,14 @@ class Offers:
                     ),
                 )
             main = None if view.observed is None or view.observed.main is None else view.observed.main.facts
-            if role is Role.RESERVE and main is not None and main.source is Source.ISSUED:
+            if role is Slot.RESERVE and main is not None and main.source is Source.ISSUED:
                 text = "main is an issued certificate, so the reserve's root is new to the devices"
                 yield Severity.NOTICE, f"reserve.install: {text}: the profile brings it to them first"
 
-    def _installed_now(self, view: PairView) -> tuple[Role, ...]:
-        return tuple(request.role for request in view.desired.requests if isinstance(request, InstallRequest))
+    def _installed_now(self, view: PairView) -> tuple[Slot, ...]:
+        return tuple(request.slot for request in view.desired.requests if isinstance(request, InstallRequest))
 
-    def credential(self, role: Role) -> Credential:
+    def credential(self, role: Slot) -> Credential:
         """Return the certificate of a slot with its key.
 
         Raises:
@@ -159,7 +157,7 @@ class Offers:
         if role in self.problems:
             raise DefinitionError(self.problems[role])
         read = self.found[role]
-        if read.report.violations and not (role is Role.MAIN and self.adopts):
+        if read.report.violations and not (role is Slot.MAIN and self.adopts):
             raise DefinitionError("\n".join(f"{role}.install: {one.message}" for one in read.report.violations))
         return read.credential()
 
@@ -168,7 +166,7 @@ def _has_another_main(facts: CertificateFacts | None, read: Read | None) -> bool
     return facts is not None and read is not None and facts.sha256 != read.offered.sha256
 
 
-def _told(role: Role, violations: Iterable[Violation]) -> Iterator[str]:
+def _told(role: Slot, violations: Iterable[Violation]) -> Iterator[str]:
     return (f"{role}.install: {one.code}: {one.message}" for one in violations)
 
 
@@ -227,11 +225,11 @@ class OfferedCertificates:
     reader: BundleReader
     clock: Clock
 
-    def credential(self, role: Role, *, current: CertificateFacts | None, main: CertificateFacts | None) -> Credential:
+    def credential(self, slot: Slot, *, current: CertificateFacts | None, main: CertificateFacts | None) -> Credential:
         """Return the certificate that is offered for a slot, read and judged again.
 
         Raises:
             DefinitionError: It can no longer be read, or violates a rule.
         """
         offers = Offers.read(self.server, self.recorded, self.reader, self.clock.now(), current=current, main=main)
-        return offers.credential(role)
+        return offers.credential(slot)

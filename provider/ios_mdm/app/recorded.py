@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from ios_mdm.core.pair.definition import Offered
-    from ios_mdm.core.pair.observed import Role
+    from ios_mdm.core.pair.definition import Offered, Slot
 
 __all__ = ["Recorded", "RecordedOffer"]
 
@@ -36,13 +35,13 @@ class Recorded:
         roots: PEM of the roots in use that no file of the definition has any more, by their digest.
     """
 
-    offers: Mapping[Role, RecordedOffer] = field(default_factory=dict)
+    offers: Mapping[Slot, RecordedOffer] = field(default_factory=dict)
     roots: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def offered(self) -> Mapping[Role, Offered]:
+    def offered(self) -> Mapping[Slot, Offered]:
         """The facts of each offer, by slot."""
-        return {role: one.offered for role, one in self.offers.items()}
+        return {slot: one.offered for slot, one in self.offers.items()}
 
     @property
     def known_roots(self) -> Mapping[str, str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ios_mdm.core.rules import Outcome
+from ios_mdm.core.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +42,7 @@ def show(report: Report, details: CertificateDetails | None, *, file: str, addre
         now: the moment of judgement.
     """
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDTH
-    for line in _lines(report, details, f"{_plain(file)} for {address} at {_utc(now)}", width):
+    for line in _lines(report, details, f"{printable(file)} for {address} at {_utc(now)}", width):
         click.echo(line)
 
 
@@ -57,7 +58,7 @@ def _lines(report: Report, details: CertificateDetails | None, subject: str, wid
     if report.notices:
         yield ""
     for notice in report.notices:
-        first, *more = textwrap.wrap(_plain(notice), width - 8, break_on_hyphens=False)
+        first, *more = textwrap.wrap(printable(notice), width - 8, break_on_hyphens=False)
         yield f"{click.style('notice:', fg='yellow')} {first}"
         yield from (f"        {line}" for line in more)
 
@@ -72,7 +73,7 @@ def _certificate(details: CertificateDetails) -> Iterator[str]:
         "SHA-256": details.sha256,
         "valid": f"{_utc(details.not_before)} to {_utc(details.not_after)}",
     }
-    yield from (f"  {label:<8} {_plain(value)}" for label, value in rows.items())
+    yield from (f"  {label:<8} {printable(value)}" for label, value in rows.items())
 
 
 def _rule(check: Check, width: int) -> Iterator[str]:
@@ -85,14 +86,9 @@ def _rule(check: Check, width: int) -> Iterator[str]:
         below = ["; ".join(check.remarks)]
     for text in below:
         yield from textwrap.wrap(
-            _plain(text), width, initial_indent=_INDENT, subsequent_indent=_INDENT, break_on_hyphens=False
+            printable(text), width, initial_indent=_INDENT, subsequent_indent=_INDENT, break_on_hyphens=False
         )
 
 
 def _utc(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
-
-
-def _plain(text: str) -> str:
-    """Return *text* without what a terminal would obey: names in certificates come from anywhere."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)

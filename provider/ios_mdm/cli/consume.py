@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import click
 
 from ios_mdm import wiring
-from ios_mdm.cli.exits import CANNOT_RUN, FILE, complain, explained
+from ios_mdm.cli.exits import CANNOT_RUN, complain, explained
+from ios_mdm.core.times import rfc3339
 from ios_mdm.errors import DefinitionError, IosMdmError
 
 if TYPE_CHECKING:
@@ -20,27 +21,10 @@ if TYPE_CHECKING:
 
     from ios_mdm.app.consumer import Consumer, Round
 
-__all__ = ["consume"]
+__all__ = ["run"]
 
 
-@click.command(short_help="Keep a server's certificate files in step with a pair.")
-@click.option("--secret", required=True, metavar="NAME", help="Name or ARN of the pair's secret: ios-mdm/berlin.")
-@click.option(
-    "--dir", "directory", type=FILE, required=True, metavar="DIR", help="Folder for tls.crt, tls.key and ca.crt."
-)
-@click.option("--exec", "command", metavar="COMMAND", help="Run after a change: 'nginx -s reload'.")
-@click.option(
-    "--interval",
-    type=click.IntRange(1, 86_400),
-    default=300,
-    show_default=True,
-    metavar="S",
-    help="Seconds between two looks.",
-)
-@click.option("--once", is_flag=True, help="Look once, then end.")
-@click.option("--region", metavar="REGION", help="AWS region; the environment's by default.")
-@click.option("--json", "as_json", is_flag=True, help="For machines, a line a change.")
-def consume(
+def run(
     *,
     secret: str,
     directory: Path,
@@ -50,11 +34,7 @@ def consume(
     region: str | None,
     as_json: bool,
 ) -> None:
-    """Fetch a pair's main certificate into a folder, and run a command whenever it has changed.
-
-    Needs secretsmanager:GetSecretValue for AWSCURRENT, and nothing else. While AWS is away the last good files stay.
-    SIGUSR1: look now. SIGTERM, SIGINT: end. Exit codes: 0; 2 cannot run.
-    """
+    """Fetch a pair's main certificate into a folder, and run a command whenever it has changed."""
     with explained(CANNOT_RUN):
         consumer = _consumer(secret, directory, command, region)
         if once:
@@ -103,7 +83,7 @@ def _show(done: Round, *, as_json: bool, first: bool) -> None:
         found = {
             "subject": one.subject,
             "sha256": one.sha256,
-            "notAfter": f"{one.not_after:%Y-%m-%dT%H:%M:%SZ}",
+            "notAfter": rfc3339(one.not_after),
             "changed": done.changed,
             "reloaded": done.reloaded,
         }

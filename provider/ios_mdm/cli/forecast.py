@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -15,44 +15,28 @@ from ios_mdm import wiring
 from ios_mdm.app.offers import Offers
 from ios_mdm.app.recorded import Recorded
 from ios_mdm.cli.definition_file import read_definition
-from ios_mdm.cli.exits import CANNOT_RUN, FILE, explained
+from ios_mdm.cli.exits import CANNOT_RUN, explained
 from ios_mdm.cli.timeline.page import Row, timeline_svg
 from ios_mdm.core.pair.decision import IssueRequest
+from ios_mdm.core.pair.definition import Slot
 from ios_mdm.core.pair.forecast import foreseen_life
 from ios_mdm.core.pair.lifecycle import foreseen
-from ios_mdm.core.pair.observed import Role
+from ios_mdm.core.times import parsed_time, rfc3339
 from ios_mdm.errors import DefinitionError
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
     from ios_mdm.core.pair.definition import PairDefinition
     from ios_mdm.core.pair.forecast import Event
     from ios_mdm.settings import ServerSettings
 
-__all__ = ["forecast"]
-
-MOST_DAYS = 36500
+__all__ = ["run"]
 
 
-@click.command(short_help="Play the life of a new pair forward; needs no AWS.")
-@click.argument("definition", type=FILE, metavar="DEFINITION.yaml")
-@click.option("--server", metavar="NAME", help="Of this server only.")
-@click.option("--from", "start", metavar="T", help="RFC 3339; now by default.")
-@click.option(
-    "--days", type=click.IntRange(1, MOST_DAYS), default=800, show_default=True, metavar="N", help="How far to look."
-)
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
-@click.option("--svg", type=FILE, metavar="FILE", help="Also draw the timeline into this file.")
-def forecast(
-    *, definition: Path, server: str | None, start: str | None, days: int, as_json: bool, svg: Path | None
-) -> None:
-    """Play the life of a new pair forward, as if an `up` ran whenever something is due. Needs no AWS.
-
-    DEFINITION.yaml is a stack file, or a list of servers.
-
-    Exit codes: 0; 2 cannot run.
-    """
+def run(*, definition: Path, server: str | None, start: str | None, days: int, as_json: bool, svg: Path | None) -> None:
+    """Play the life of a new pair forward, as if an `up` ran whenever something is due. Needs no AWS."""
     with explained(CANNOT_RUN):
         rows = _rows(definition, server, _start(start), days)
         if svg is not None:
@@ -60,7 +44,7 @@ def forecast(
         found = sorted(((row.name, event) for row in rows for event in row.life.events), key=lambda one: one[1].at)
         if as_json:
             listed = [
-                {"at": f"{event.at:%Y-%m-%dT%H:%M:%SZ}", "server": name, "event": event.event, "reason": event.reason}
+                {"at": rfc3339(event.at), "server": name, "event": event.event, "reason": event.reason}
                 for name, event in found
             ]
             click.echo(json.dumps({"events": listed}, indent=2))
@@ -88,17 +72,17 @@ def _definition(server: ServerSettings, base: Path, start: datetime) -> PairDefi
     reader = replace(wiring.here(), base=base).local_bundles()
     issued = None if server.main.install is not None else foreseen(_first(server), start)
     offers = Offers.read(server, Recorded(), reader, start, current=None, main=issued)
-    for role in offers.found:
-        for text in offers.broken(role):
+    for slot in offers.found:
+        for text in offers.broken(slot):
             click.echo(f"{server.name}: a new pair would be refused: {text}", err=True)
-    offered = {role: read.offered for role, read in offers.found.items()}
-    return server.definition(main=offered.get(Role.MAIN), reserve=offered.get(Role.RESERVE))
+    offered = {slot: read.offered for slot, read in offers.found.items()}
+    return server.definition(main=offered.get(Slot.MAIN), reserve=offered.get(Slot.RESERVE))
 
 
 def _first(server: ServerSettings) -> IssueRequest:
     issue = server.main.issue
     return IssueRequest(
-        ordinal=1, role=Role.MAIN, key=issue.key, validity_days=issue.validity_days, generation=issue.generation
+        ordinal=1, slot=Slot.MAIN, key=issue.key, validity_days=issue.validity_days, generation=issue.generation
     )
 
 
@@ -113,12 +97,9 @@ def _start(text: str | None) -> datetime:
     if text is None:
         return wiring.here().clock().now()
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise DefinitionError(f"--from {text!r} is not a date and time of RFC 3339, such as 2040-01-01T00:00:00Z")
-    return moment.astimezone(UTC).replace(microsecond=0)
+        return parsed_time(text)
+    except ValueError as error:
+        raise DefinitionError(f"--from {error}") from None
 
 
 def _show(found: list[tuple[str, Event]]) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from ios_mdm.core.rules import Outcome
+from ios_mdm.core.text import printable
 
 if TYPE_CHECKING:
     from ios_mdm.core.rules import Report
@@ -24,7 +25,7 @@ def junit_xml(report: Report, *, name: str) -> bytes:
     outcomes = [check.outcome for check in report.checklist]
     suite = ET.Element(
         "testsuite",
-        name=_clean(name),
+        name=printable(name),
         tests=str(len(outcomes)),
         failures=str(outcomes.count(Outcome.FAILED)),
         skipped=str(outcomes.count(Outcome.NOT_APPLICABLE)),
@@ -35,17 +36,12 @@ def junit_xml(report: Report, *, name: str) -> bytes:
         if check.violations:
             codes = ", ".join(dict.fromkeys(one.code for one in check.violations))
             failure = ET.SubElement(case, "failure", type=check.violations[0].code, message=codes)
-            failure.text = "\n".join(f"{one.code}: {_clean(one.message)}" for one in check.violations)
+            failure.text = "\n".join(f"{one.code}: {printable(one.message)}" for one in check.violations)
         elif check.outcome is Outcome.NOT_APPLICABLE:
-            ET.SubElement(case, "skipped", message=_clean("; ".join(check.remarks)))
+            ET.SubElement(case, "skipped", message=printable("; ".join(check.remarks)))
     if report.notices:
-        ET.SubElement(suite, "system-out").text = "\n".join(map(_clean, report.notices))
+        ET.SubElement(suite, "system-out").text = "\n".join(map(printable, report.notices))
     ET.indent(suite)
     written = BytesIO()
     ET.ElementTree(suite).write(written, encoding="utf-8", xml_declaration=True)
     return written.getvalue()
-
-
-def _clean(text: str) -> str:
-    """Return *text* without what XML cannot hold: names in certificates come from anywhere."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ios_mdm.cli.definition_file import read_definition
-from ios_mdm.cli.exits import CANNOT_RUN, FILE, explained
+from ios_mdm.cli.exits import CANNOT_RUN, explained
 from ios_mdm.core.profile import trust_profile
 from ios_mdm.core.x509.pem import CertificateError, chain
 from ios_mdm.errors import DefinitionError
@@ -17,25 +17,11 @@ from ios_mdm.errors import DefinitionError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["profile"]
+__all__ = ["run"]
 
 
-@click.command(short_help="Write the profile that makes devices trust a pair.")
-@click.argument("definition", type=FILE, metavar="DEFINITION.yaml")
-@click.option("--server", required=True, metavar="NAME", help="Name of the server.")
-@click.option(
-    "--main", type=FILE, required=True, metavar="PEM", help="Main's chain with its root, public certificates only."
-)
-@click.option("-o", "--output", type=FILE, required=True, metavar="FILE", help="The .mobileconfig to write.")
-@click.option("--reserve", type=FILE, metavar="PEM", help="The same of the reserve.")
-@click.option("--json", "as_json", is_flag=True, help="Tell file and SHA-256 as JSON.")
-def profile(*, definition: Path, server: str, main: Path, output: Path, reserve: Path | None, as_json: bool) -> None:
-    """Write the .mobileconfig that makes devices trust these certificates, as `pulumi up` would push it.
-
-    DEFINITION.yaml is a stack file, or a list of servers.
-
-    Exit codes: 0; 2 cannot run.
-    """
+def run(*, definition: Path, server: str, main: Path, output: Path, reserve: Path | None, as_json: bool) -> None:
+    """Write the .mobileconfig that makes devices trust these certificates, as `pulumi up` would push it."""
     with explained(CANNOT_RUN):
         chains = [_pem(option, file) for option, file in (("--main", main), ("--reserve", reserve)) if file is not None]
         content = _profile(definition, server, chains)

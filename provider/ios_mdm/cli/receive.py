@@ -16,30 +16,15 @@ from pathlib import Path
 import click
 
 from ios_mdm import wiring
-from ios_mdm.cli.exits import FILE
 from ios_mdm.errors import DefinitionError, IosMdmError
 
-__all__ = ["receive"]
+__all__ = ["run"]
 
 LAST_PORT = 65535
 
 
-@click.command(short_help="Note in a ledger which devices have the profile.")
-@click.option("--ledger", required=True, metavar="URL", help="Where to note events: sqlite:///path.")
-@click.option(
-    "--listen",
-    default="127.0.0.1:9100",
-    show_default=True,
-    metavar="IP:PORT",
-    help="Where to listen; port 0 picks a free one.",
-)
-@click.option("--hmac-key-file", type=FILE, metavar="FILE", help="File with the key of NanoMDM's -webhook-hmac-key.")
-@click.option("--port-file", type=FILE, metavar="FILE", help="File to write the bound IP:PORT to while listening.")
-def receive(ledger: str, listen: str, hmac_key_file: Path | None, port_file: Path | None) -> None:
-    """Receive NanoMDM's webhook events and note in a ledger which devices have the profile.
-
-    Runs until SIGTERM or SIGINT. Point NanoMDM's -webhook-url at the address that it prints.
-    """
+def run(*, ledger: str, listen: str, hmac_key_file: Path | None, port_file: Path | None) -> None:
+    """Receive NanoMDM's webhook events and note in a ledger which devices have the profile."""
     try:
         _receive(ledger, listen, hmac_key_file, port_file)
     except IosMdmError as error:

@@ -12,8 +12,10 @@ import click
 from ios_mdm import wiring
 from ios_mdm.app.status.overview import overview
 from ios_mdm.cli.definition_file import read_definition, selected_stack_file
-from ios_mdm.cli.exits import FILE, Exit, StatusCommand, complain, explained
+from ios_mdm.cli.exits import Exit, complain, explained
 from ios_mdm.cli.table import show
+from ios_mdm.core.times import rfc3339
+from ios_mdm.ports import DeliveryStatus
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,22 +25,13 @@ if TYPE_CHECKING:
     from ios_mdm.app.status.coverage import Distribution
     from ios_mdm.app.status.overview import Certificate, Overview
 
-__all__ = ["status"]
+__all__ = ["run"]
 
 _Json = dict[str, object]
 
 
-@click.command(cls=StatusCommand, short_help="Show the pairs, what is due, and who has the profile.")
-@click.argument("definition", type=FILE, metavar="[DEFINITION.yaml]", required=False)
-@click.option("--server", metavar="NAME", help="Of this server only.")
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
-def status(*, definition: Path | None, server: str | None, as_json: bool) -> None:
-    """Show the pairs, what is due, and which devices have the profile. Writes nothing.
-
-    DEFINITION.yaml is a stack file, or a list of servers; the selected stack's file by default.
-
-    Exit codes: 0 ok, 1 warning, 2 critical, 3 unknown or usage.
-    """
+def run(*, definition: Path | None, server: str | None, as_json: bool) -> None:
+    """Show the pairs, what is due, and which devices have the profile. Writes nothing."""
     with explained(Exit.UNKNOWN):
         found = _gathered(definition, server)
         for one in found:
@@ -106,15 +99,16 @@ def _distribution(one: Distribution | None) -> _Json | None:
     return {
         "profile": one.profile,
         "devices": None if one.devices is None else len(one.devices),
-        "acknowledged": one.count("acknowledged"),
-        "pending": one.count("pending", "not-now"),
-        "errors": one.count("error"),
-        "notSent": one.count("not-sent"),
+        "acknowledged": one.count(DeliveryStatus.ACKNOWLEDGED),
+        "pending": one.count(DeliveryStatus.PENDING, DeliveryStatus.NOT_NOW),
+        "errors": one.count(DeliveryStatus.ERROR),
+        "notSent": one.count(DeliveryStatus.NOT_SENT),
         "missing": [
-            {"id": device.enrollment_id, "status": device.status, "detail": device.detail} for device in one.missing
+            {"id": device.enrollment_id, "status": str(device.status), "detail": device.detail}
+            for device in one.missing
         ],
     }
 
 
 def _moment(moment: datetime | None) -> str | None:
-    return None if moment is None else f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+    return None if moment is None else rfc3339(moment)

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ios_mdm.app.wording import told
+from ios_mdm.core.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -112,4 +113,4 @@ def _utc(moment: datetime) -> str:
 
 def _text(text: str, kind: str = "") -> Text:
     """Return *text* as it is: no markup, and nothing of what devices say that a terminal would obey."""
-    return Text("".join(one if one.isprintable() or one == "\n" else "?" for one in text), style=_STYLES.get(kind, ""))
+    return Text(printable(text, keep="\n"), style=_STYLES.get(kind, ""))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import click
@@ -12,18 +12,20 @@ import click
 from ios_mdm import wiring
 from ios_mdm.address import split_address
 from ios_mdm.cli.checklist import show
-from ios_mdm.cli.exits import CANNOT_RUN, FILE, explained
+from ios_mdm.cli.exits import CANNOT_RUN, explained
 from ios_mdm.cli.junit import junit_xml
 from ios_mdm.core.bundle import MOST_BYTES, BundleError, read_bundle
-from ios_mdm.core.pair.observed import Role
+from ios_mdm.core.pair.definition import Slot
 from ios_mdm.core.rules import Context, judged, unread
 from ios_mdm.core.rules.reading import certificates_in, is_issued
+from ios_mdm.core.times import parsed_time, rfc3339
 from ios_mdm.core.x509.chain import ordered
 from ios_mdm.core.x509.details import details
 from ios_mdm.core.x509.signatures import is_self_signed
 from ios_mdm.errors import DefinitionError
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
     from cryptography import x509
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from ios_mdm.core.rules import Report
     from ios_mdm.core.x509.values import CertificateDetails
 
-__all__ = ["validate"]
+__all__ = ["run"]
 
 VIOLATIONS = 1
 """Exit code: the certificate cannot be used as it is."""
@@ -48,28 +50,7 @@ class Result:
     details: CertificateDetails | None
 
 
-@click.command(short_help="Check a custom certificate before it is installed.")
-@click.argument("bundle", type=FILE, metavar="BUNDLE")
-@click.option("--address", required=True, metavar="HOST", help="Host name that devices connect to.")
-@click.option("--password-file", type=FILE, metavar="F", help="Holds the file's password.")
-@click.option(
-    "--for",
-    "slot",
-    type=click.Choice(["main", "reserve"]),
-    default="main",
-    show_default=True,
-    help="What the certificate is to become.",
-)
-@click.option("--current", type=FILE, metavar="FILE", help="PEM chain of the certificate that is main now (R21, R24).")
-@click.option(
-    "--root", type=FILE, metavar="FILE", help="PEM of the root that it must end in (R24); completes the chain."
-)
-@click.option("--trust", type=FILE, multiple=True, metavar="FILE", help="PEM of certificates that complete the chain.")
-@click.option("--apply-at", metavar="T", help="RFC 3339; when a reserve becomes main.")
-@click.option("--at", metavar="T", help="RFC 3339; moment of judgement, now by default.")
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
-@click.option("--junit", type=FILE, metavar="FILE", help="Also write a JUnit report.")
-def validate(
+def run(
     *,
     bundle: Path,
     address: str,
@@ -83,12 +64,7 @@ def validate(
     as_json: bool,
     junit: Path | None,
 ) -> None:
-    """Check a custom certificate: tells every rule that it breaks, and what to do. Writes nothing to AWS.
-
-    BUNDLE is the certificate's PEM, PFX or P12 file.
-
-    Exit codes: 0 valid; 1 violations; 2 cannot run.
-    """
+    """Check a custom certificate: tells every rule that it breaks, and what to do. Writes nothing to AWS."""
     with explained(CANNOT_RUN):
         context = _context(
             address=address,
@@ -128,7 +104,7 @@ def _context(
     return Context(
         host=_host(address),
         now=now,
-        role=Role(slot),
+        slot=Slot(slot),
         apply_at=apply_at,
         current=chain,
         issued=bool(chain) and is_issued(chain[0]),
@@ -193,12 +169,9 @@ def _moment(option: str, text: str | None) -> datetime | None:
     if text is None:
         return None
     try:
-        moment = datetime.fromisoformat(text.upper())
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise DefinitionError(f"{option} {text!r} is not a date and time of RFC 3339, such as 2040-01-01T00:00:00Z")
-    return moment.astimezone(UTC).replace(microsecond=0)
+        return parsed_time(text)
+    except ValueError as error:
+        raise DefinitionError(f"{option} {error}") from None
 
 
 def _answer(result: Result, now: datetime) -> _Json:
@@ -226,15 +199,11 @@ def _answer(result: Result, now: datetime) -> _Json:
             "serialNumber": shown.serial_number,
             "sha256": shown.sha256,
             "key": shown.key,
-            "notBefore": _rfc3339(shown.not_before),
-            "notAfter": _rfc3339(shown.not_after),
+            "notBefore": rfc3339(shown.not_before),
+            "notAfter": rfc3339(shown.not_after),
             "daysLeft": max(shown.not_after + timedelta(seconds=1) - now, timedelta()).days,
         },
     }
-
-
-def _rfc3339(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _write_junit(file: Path, report: Report, bundle: Path) -> None:

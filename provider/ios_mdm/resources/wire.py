@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, cast
 
 from ios_mdm.app.recorded import Recorded, RecordedOffer
-from ios_mdm.core.pair.definition import Offered
-from ios_mdm.core.pair.observed import Role
+from ios_mdm.core.pair.definition import Offered, Slot
 from ios_mdm.core.pair.switch import Alarm, Promote, Switch
+from ios_mdm.core.times import parsed_time, rfc3339
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from ios_mdm.app.pair.values import PublicCertificate
     from ios_mdm.core.pair.decision import Desired
     from ios_mdm.resources.plain import Wire
@@ -65,7 +66,7 @@ def certificate_block(certificate: PublicCertificate) -> Wire:
 
 def recorded_block(recorded: Recorded) -> Wire:
     """Return what the state keeps of custom certificates; :func:`recorded_of` reads it back. Everything is public."""
-    block: Wire = {str(role): _offer_block(offer) for role, offer in recorded.offers.items()}
+    block: Wire = {str(slot): _offer_block(offer) for slot, offer in recorded.offers.items()}
     return {**block, _ROOTS: dict(recorded.roots)} if recorded.roots else block
 
 
@@ -74,7 +75,7 @@ def recorded_of(block: object) -> Recorded:
     if not isinstance(block, dict):
         return Recorded()
     return Recorded(
-        offers={role: _offer_of(cast("Wire", block[role])) for role in (Role.MAIN, Role.RESERVE) if role in block},
+        offers={slot: _offer_of(cast("Wire", block[slot])) for slot in Slot if slot in block},
         roots=cast("dict[str, str]", block.get(_ROOTS, {})),
     )
 
@@ -150,9 +151,9 @@ def _alarm_of(block: Wire | None) -> Alarm | None:
 
 
 def _moment(value: object) -> datetime:
-    return datetime.fromisoformat(str(value))
+    return parsed_time(str(value))
 
 
 def text(moment: datetime | None) -> str | None:
     """Return a moment as RFC 3339 text in UTC."""
-    return None if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return None if moment is None else rfc3339(moment)

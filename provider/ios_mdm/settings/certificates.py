@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import AwareDatetime, Field, StrictBool, StrictStr, model_validator
+from pydantic import Field, StrictBool, StrictStr, model_validator
 
 from ios_mdm.core.pair.definition import (
     AfterCurrentExpires,
@@ -17,10 +17,11 @@ from ios_mdm.core.pair.definition import (
     IssueReserve,
     KeyType,
     NoReserve,
+    Slot,
     When,
 )
 from ios_mdm.errors import DefinitionError
-from ios_mdm.settings.fields import BundleSource, Days, Fingerprint, Generation, Model, SecretName, ValidityDays
+from ios_mdm.settings.fields import BundleSource, Days, Fingerprint, Generation, Model, SecretName, Time, ValidityDays
 
 if TYPE_CHECKING:
     from ios_mdm.core.pair.definition import ApplyMoment, Offered
@@ -94,7 +95,7 @@ class MainSettings(Model):
             DefinitionError: Nobody has read the file of ``install``.
         """
         if self.install is not None:
-            return InstallMain(offered=_read("main", offered))
+            return InstallMain(offered=_read(Slot.MAIN, offered))
         return IssueMain(validity_days=self.issue.validity_days, key=self.issue.key, generation=self.issue.generation)
 
 
@@ -103,7 +104,7 @@ class ApplySettings(Model):
 
     after_current_expires: Literal[True] | None = None
     after_days: Days | None = None
-    at: AwareDatetime | None = None
+    at: Time | None = None
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -115,7 +116,7 @@ class ApplySettings(Model):
         """Return the core's value."""
         if self.after_days is not None:
             return AfterDays(days=self.after_days)
-        return AfterCurrentExpires() if self.at is None else At(moment=self.at.replace(microsecond=0))
+        return AfterCurrentExpires() if self.at is None else At(moment=self.at)
 
 
 class IssueReserveSettings(Model):
@@ -155,7 +156,7 @@ class ReserveSettings(Model):
         if self.none is not None:
             return NoReserve()
         if self.install is not None:
-            return InstallReserve(offered=_read("reserve", offered), apply=self.install.apply.moment())
+            return InstallReserve(offered=_read(Slot.RESERVE, offered), apply=self.install.apply.moment())
         issue = self.issue
         if issue is None:
             return None
@@ -215,7 +216,7 @@ def check_reserve(main: IssueMainSettings, issue: IssueReserveSettings, warn_day
         )
 
 
-def _read(slot: str, offered: Offered | None) -> Offered:
+def _read(slot: Slot, offered: Offered | None) -> Offered:
     if offered is None:
         raise DefinitionError(f"{slot}.install: its file is needed for that, and cannot be read here")
     return offered

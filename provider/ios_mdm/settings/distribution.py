@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Discriminator, Field, StrictBool, StrictStr, Tag, model_validator
 
+from ios_mdm.core.enrollment import ENROLLMENT_ID, LONGEST_ENROLLMENT_ID
 from ios_mdm.settings.fields import ChannelUrl, Model, SecretName
 
 __all__ = ["ChannelSettings", "DevicesSettings", "DistributionSettings", "NanoMdmSettings", "ProfileSettings"]
@@ -62,8 +63,8 @@ def _devices_kind(devices: object) -> str:
     return "list" if isinstance(devices, list) else "from"
 
 
-EnrolmentId = Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9._:-]{1,256}$")]
-DeviceList = Annotated[list[EnrolmentId], AfterValidator(_unique_devices)]
+EnrollmentId = Annotated[StrictStr, Field(pattern=f"^{ENROLLMENT_ID}$", max_length=LONGEST_ENROLLMENT_ID)]
+DeviceList = Annotated[list[EnrollmentId], AfterValidator(_unique_devices)]
 
 
 class DistributionSettings(Model):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt, StrictStr
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, StrictStr
 from pydantic.alias_generators import to_camel
 
 from ios_mdm.address import split_address
 from ios_mdm.core.pair.definition import LONGEST_VALIDITY_DAYS
+from ios_mdm.core.times import parsed_time
 
 __all__ = [
     "Address",
@@ -29,6 +31,7 @@ __all__ = [
     "RoleArn",
     "SecretName",
     "SecretPrefix",
+    "Time",
     "ValidityDays",
 ]
 
@@ -127,6 +130,17 @@ def _aws_tags(tags: dict[str, str]) -> dict[str, str]:
     return tags
 
 
+def _time(written: object) -> datetime:
+    """Return the time that is written: text, or what a YAML loader made of an unquoted time."""
+    text = written.isoformat(timespec="seconds") if isinstance(written, datetime) else written
+    try:
+        # Not a number: pydantic would accept it as the seconds since 1970.
+        return parsed_time(text if isinstance(text, str) else "")
+    except ValueError:
+        # Not the message of parsed_time, which quotes the value: it may be a password in the wrong place.
+        raise ValueError("must be a date and time of RFC 3339 with its zone, such as 2040-01-01T00:00:00Z") from None
+
+
 Address = Annotated[StrictStr, AfterValidator(_address)]
 AwsTags = Annotated[dict[StrictStr, StrictStr], AfterValidator(_aws_tags)]
 BundleSource = Annotated[StrictStr, AfterValidator(_bundle)]
@@ -138,6 +152,7 @@ BoundaryArn = Annotated[StrictStr, AfterValidator(_boundary_arn)]
 QueueArn = Annotated[StrictStr, AfterValidator(_queue_arn)]
 AlarmArn = Annotated[StrictStr, AfterValidator(_alarm_arn)]
 Fingerprint = Annotated[StrictStr, Field(pattern=r"^([0-9A-Fa-f]{2}:?){32}$")]
+Time = Annotated[AwareDatetime, BeforeValidator(_time)]
 Days = Annotated[StrictInt, Field(ge=1, le=36500)]
 ValidityDays = Annotated[StrictInt, Field(ge=1, le=LONGEST_VALIDITY_DAYS)]
 Generation = Annotated[StrictInt, Field(ge=1, le=999_999_999)]

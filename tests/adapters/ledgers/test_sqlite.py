@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from ios_mdm.adapters.ledgers.sqlite import SqliteLedger, open_ledger
 from ios_mdm.errors import DefinitionError, DeliveryError
-from ios_mdm.ports import Coverage, DeviceStatus
+from ios_mdm.ports import Coverage, DeliveryStatus, DeviceStatus
 from tools.toolchain import ROOT
 
 if TYPE_CHECKING:
@@ -56,75 +56,76 @@ def status(ledger: Ledger, device: str = "a", *, profile: str = PROFILE, server:
 def test_a_command_without_answer_is_pending(ledger: SqliteLedger) -> None:
     """What was queued and not answered waits since the moment it was queued."""  # R15
     sent(ledger, at=5)
-    assert status(ledger) == DeviceStatus(enrollment_id="a", status="pending", at=later(5))
+    assert status(ledger) == DeviceStatus(enrollment_id="a", status=DeliveryStatus.PENDING, at=later(5))
 
 
 def test_an_answer_replaces_pending(ledger: SqliteLedger) -> None:
     """An acknowledgement counts as one device that has the profile."""
     sent(ledger, to=["a", "b"])
-    ledger.record_answer("c1", "b", "acknowledged", detail="", at=later(9))
+    ledger.record_answer("c1", "b", DeliveryStatus.ACKNOWLEDGED, detail="", at=later(9))
     coverage = ledger.coverage(server="berlin", profile=PROFILE, enrollment_ids=["b", "c", "a"])
     assert coverage == Coverage(
         profile=PROFILE,
         devices=(
-            DeviceStatus(enrollment_id="b", status="acknowledged", at=later(9)),
-            DeviceStatus(enrollment_id="c", status="not-sent"),
-            DeviceStatus(enrollment_id="a", status="pending", at=START),
+            DeviceStatus(enrollment_id="b", status=DeliveryStatus.ACKNOWLEDGED, at=later(9)),
+            DeviceStatus(enrollment_id="c", status=DeliveryStatus.NOT_SENT),
+            DeviceStatus(enrollment_id="a", status=DeliveryStatus.PENDING, at=START),
         ),
     )
-    assert coverage.acknowledged == 1
 
 
 def test_an_answer_may_come_before_its_command_is_recorded(ledger: SqliteLedger) -> None:
     """A device can be quicker than the `up` that queued its command."""
-    ledger.record_answer("c1", "a", "acknowledged", detail="", at=later(1))
-    assert status(ledger).status == "not-sent"
+    ledger.record_answer("c1", "a", DeliveryStatus.ACKNOWLEDGED, detail="", at=later(1))
+    assert status(ledger).status == DeliveryStatus.NOT_SENT
     sent(ledger, at=2)
-    assert status(ledger) == DeviceStatus(enrollment_id="a", status="acknowledged", at=later(1))
+    assert status(ledger) == DeviceStatus(enrollment_id="a", status=DeliveryStatus.ACKNOWLEDGED, at=later(1))
 
 
 def test_an_error_carries_the_words_of_the_device(ledger: SqliteLedger) -> None:
     """What the device says of an error is kept."""
     sent(ledger)
-    ledger.record_answer("c1", "a", "error", detail="no space (X 1)", at=later(1))
+    ledger.record_answer("c1", "a", DeliveryStatus.ERROR, detail="no space (X 1)", at=later(1))
     assert status(ledger).detail == "no space (X 1)"
 
 
 def test_a_resent_profile_is_pending_again_until_it_is_acknowledged(ledger: SqliteLedger) -> None:
     """The newest command speaks for a device that never acknowledged."""
     sent(ledger, "c1")
-    ledger.record_answer("c1", "a", "error", detail="x", at=later(1))
+    ledger.record_answer("c1", "a", DeliveryStatus.ERROR, detail="x", at=later(1))
     sent(ledger, "c2", at=10)
-    assert status(ledger) == DeviceStatus(enrollment_id="a", status="pending", at=later(10))
-    ledger.record_answer("c1", "a", "acknowledged", detail="", at=later(11))
-    assert status(ledger).status == "acknowledged"
-    ledger.record_answer("c2", "a", "error", detail="y", at=later(12))
-    assert status(ledger).status == "acknowledged"
+    assert status(ledger) == DeviceStatus(enrollment_id="a", status=DeliveryStatus.PENDING, at=later(10))
+    ledger.record_answer("c1", "a", DeliveryStatus.ACKNOWLEDGED, detail="", at=later(11))
+    assert status(ledger).status == DeliveryStatus.ACKNOWLEDGED
+    ledger.record_answer("c2", "a", DeliveryStatus.ERROR, detail="y", at=later(12))
+    assert status(ledger).status == DeliveryStatus.ACKNOWLEDGED
 
 
 def test_the_newest_command_is_the_one_that_was_sent_last(ledger: SqliteLedger) -> None:
     """Time decides which command is newer, not its CommandUUID nor the order in which they were recorded."""
     sent(ledger, "c1", at=10)
     sent(ledger, "c2", at=0)
-    ledger.record_answer("c2", "a", "error", detail="", at=later(1))
-    assert status(ledger) == DeviceStatus(enrollment_id="a", status="pending", at=later(10))
+    ledger.record_answer("c2", "a", DeliveryStatus.ERROR, detail="", at=later(1))
+    assert status(ledger) == DeviceStatus(enrollment_id="a", status=DeliveryStatus.PENDING, at=later(10))
 
 
-@pytest.mark.parametrize("order", [("not-now", "error"), ("error", "not-now")])
-def test_a_device_that_was_busy_has_failed_since(ledger: SqliteLedger, order: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "order", [(DeliveryStatus.NOT_NOW, DeliveryStatus.ERROR), (DeliveryStatus.ERROR, DeliveryStatus.NOT_NOW)]
+)
+def test_a_device_that_was_busy_has_failed_since(ledger: SqliteLedger, order: tuple[DeliveryStatus, ...]) -> None:
     """An error ends the command, so NotNow came before it, whenever it is heard of."""
     sent(ledger)
     for second, answer in enumerate(order):
         ledger.record_answer("c1", "a", answer, detail="", at=later(second))
-    assert status(ledger).status == "error"
+    assert status(ledger).status == DeliveryStatus.ERROR
 
 
 def test_servers_and_profiles_are_apart(ledger: SqliteLedger) -> None:
     """An answer counts for the profile and the server of its command only."""
     sent(ledger)
-    ledger.record_answer("c1", "a", "acknowledged", detail="", at=later(1))
-    assert status(ledger, profile=OTHER).status == "not-sent"
-    assert status(ledger, server="paris").status == "not-sent"
+    ledger.record_answer("c1", "a", DeliveryStatus.ACKNOWLEDGED, detail="", at=later(1))
+    assert status(ledger, profile=OTHER).status == DeliveryStatus.NOT_SENT
+    assert status(ledger, server="paris").status == DeliveryStatus.NOT_SENT
 
 
 def test_a_repeated_enqueue_changes_nothing(ledger: SqliteLedger) -> None:
@@ -132,13 +133,13 @@ def test_a_repeated_enqueue_changes_nothing(ledger: SqliteLedger) -> None:
     sent(ledger, at=1)
     sent(ledger, at=9, profile=OTHER)
     assert status(ledger).at == later(1)
-    assert status(ledger, profile=OTHER).status == "not-sent"
+    assert status(ledger, profile=OTHER).status == DeliveryStatus.NOT_SENT
 
 
 EVENTS = st.one_of(
-    st.tuples(st.just("sent"), st.sampled_from(["c1", "c2"]), st.just("")),
+    st.tuples(st.none(), st.sampled_from(["c1", "c2"]), st.just("")),
     st.tuples(
-        st.sampled_from(["acknowledged", "error", "not-now"]),
+        st.sampled_from([DeliveryStatus.ACKNOWLEDGED, DeliveryStatus.ERROR, DeliveryStatus.NOT_NOW]),
         st.sampled_from(["c1", "c2", "foreign"]),
         st.sampled_from(["", "x", "y"]),
     ),
@@ -152,7 +153,10 @@ EVENTS = st.one_of(
     )
 )
 def test_order_and_repetition_make_no_difference(
-    events: tuple[list[tuple[tuple[str, str, str], int]], list[tuple[tuple[str, str, str], int]]],
+    events: tuple[
+        list[tuple[tuple[DeliveryStatus | None, str, str], int]],
+        list[tuple[tuple[DeliveryStatus | None, str, str], int]],
+    ],
 ) -> None:
     """Any order of the same events, some of them twice, gives the same coverage."""
     # the moment at which one command was sent is one moment, however often it is recorded
@@ -162,7 +166,7 @@ def test_order_and_repetition_make_no_difference(
         with tempfile.TemporaryDirectory() as folder:
             ledger = SqliteLedger(Path(folder) / "ledger.db")
             for (what, uuid, detail), second in order:
-                if what == "sent":
+                if what is None:
                     sent(ledger, uuid, at=moments[uuid])
                 else:
                     ledger.record_answer(uuid, "a", what, detail=detail, at=later(second))
@@ -174,24 +178,24 @@ def test_a_profile_that_another_replaced_is_not_sent(ledger: SqliteLedger) -> No
     """From the moment that B is queued after A, A has to be sent again, whatever the device said before."""  # R15 R17
     for second, (uuid, profile) in enumerate([("c9", PROFILE), ("c1", OTHER)]):
         sent(ledger, uuid, at=second, profile=profile)
-        ledger.record_answer(uuid, "a", "acknowledged", detail="", at=later(second))
-    assert status(ledger) == DeviceStatus(enrollment_id="a", status="not-sent")
-    assert status(ledger, profile=OTHER).status == "acknowledged"
+        ledger.record_answer(uuid, "a", DeliveryStatus.ACKNOWLEDGED, detail="", at=later(second))
+    assert status(ledger) == DeviceStatus(enrollment_id="a", status=DeliveryStatus.NOT_SENT)
+    assert status(ledger, profile=OTHER).status == DeliveryStatus.ACKNOWLEDGED
     sent(ledger, "c5", at=2)
-    assert status(ledger) == DeviceStatus(enrollment_id="a", status="pending", at=later(2))
-    assert status(ledger, profile=OTHER).status == "not-sent"
-    ledger.record_answer("c5", "a", "acknowledged", detail="", at=later(3))
-    assert status(ledger).status == "acknowledged"
-    assert status(ledger, profile=OTHER).status == "not-sent"
+    assert status(ledger) == DeviceStatus(enrollment_id="a", status=DeliveryStatus.PENDING, at=later(2))
+    assert status(ledger, profile=OTHER).status == DeliveryStatus.NOT_SENT
+    ledger.record_answer("c5", "a", DeliveryStatus.ACKNOWLEDGED, detail="", at=later(3))
+    assert status(ledger).status == DeliveryStatus.ACKNOWLEDGED
+    assert status(ledger, profile=OTHER).status == DeliveryStatus.NOT_SENT
 
 
 def test_a_profile_of_another_server_replaces_nothing(ledger: SqliteLedger) -> None:
     """Two servers have profiles of two identifiers, which live on a device side by side."""
     sent(ledger)
-    ledger.record_answer("c1", "a", "acknowledged", detail="", at=later(1))
+    ledger.record_answer("c1", "a", DeliveryStatus.ACKNOWLEDGED, detail="", at=later(1))
     ledger.record_enqueued("c2", server="paris", profile=OTHER, enrollment_ids=["a"], at=later(2))
-    ledger.record_answer("c2", "a", "acknowledged", detail="", at=later(3))
-    assert status(ledger).status == "acknowledged"
+    ledger.record_answer("c2", "a", DeliveryStatus.ACKNOWLEDGED, detail="", at=later(3))
+    assert status(ledger).status == DeliveryStatus.ACKNOWLEDGED
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -201,14 +205,16 @@ def test_a_profile_of_another_server_replaces_nothing(ledger: SqliteLedger) -> N
             st.uuids().map(str),
             st.sampled_from([PROFILE, OTHER]),
             st.integers(0, 1),  # seconds since the delivery before: many share one
-            st.sampled_from([None, "error", "not-now", "acknowledged"]),
+            st.sampled_from([None, DeliveryStatus.ERROR, DeliveryStatus.NOT_NOW, DeliveryStatus.ACKNOWLEDGED]),
         ),
         min_size=1,
         max_size=6,
         unique_by=lambda delivery: delivery[0],
     )
 )
-def test_only_the_profile_that_was_queued_last_counts(deliveries: list[tuple[str, str, int, str | None]]) -> None:
+def test_only_the_profile_that_was_queued_last_counts(
+    deliveries: list[tuple[str, str, int, DeliveryStatus | None]],
+) -> None:
     """Whatever is sent and answered: what was queued before another profile is not sent any more."""  # R15
     with tempfile.TemporaryDirectory() as folder:
         ledger = SqliteLedger(Path(folder) / "ledger.db")
@@ -221,18 +227,22 @@ def test_only_the_profile_that_was_queued_last_counts(deliveries: list[tuple[str
                 ledger.record_answer(uuid, "a", answer, detail="", at=later(10))
         newest = deliveries[-1][1]
         run = [answer for _, _, _, answer in itertools.takewhile(lambda one: one[1] == newest, reversed(deliveries))]
-        expected = "acknowledged" if "acknowledged" in run else (run[0] or "pending")
+        expected = (
+            DeliveryStatus.ACKNOWLEDGED if DeliveryStatus.ACKNOWLEDGED in run else (run[0] or DeliveryStatus.PENDING)
+        )
         assert status(ledger, profile=newest).status == expected
-        assert status(ledger, profile=PROFILE if newest == OTHER else OTHER).status == "not-sent"
+        assert status(ledger, profile=PROFILE if newest == OTHER else OTHER).status == DeliveryStatus.NOT_SENT
 
 
-@pytest.mark.parametrize("order", list(itertools.permutations(["not-now", "error", "acknowledged"])))
-def test_acknowledged_is_final(ledger: SqliteLedger, order: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "order", list(itertools.permutations([DeliveryStatus.NOT_NOW, DeliveryStatus.ERROR, DeliveryStatus.ACKNOWLEDGED]))
+)
+def test_acknowledged_is_final(ledger: SqliteLedger, order: tuple[DeliveryStatus, ...]) -> None:
     """A device that has the profile has it, whatever comes late."""
     sent(ledger)
     for second, answer in enumerate(order):
         ledger.record_answer("c1", "a", answer, detail="", at=later(second))
-    assert status(ledger).status == "acknowledged"
+    assert status(ledger).status == DeliveryStatus.ACKNOWLEDGED
 
 
 def test_the_inventory_is_who_enrolled_and_did_not_leave(ledger: SqliteLedger) -> None:
@@ -251,7 +261,7 @@ def test_reading_creates_nothing(tmp_path: Path) -> None:
     """A preview and a status leave no file, and neither does naming a ledger."""
     ledger = open_ledger("sqlite:///state/ledger.db", base=tmp_path)
     assert ledger.enrolled() == ()
-    assert status(ledger).status == "not-sent"
+    assert status(ledger).status == DeliveryStatus.NOT_SENT
     assert list(tmp_path.iterdir()) == []
 
 
@@ -338,7 +348,7 @@ def test_an_empty_file_is_an_empty_ledger(tmp_path: Path) -> None:
     ledger.path.touch()
     assert ledger.enrolled() == ()
     sent(ledger)
-    assert status(ledger).status == "pending"
+    assert status(ledger).status == DeliveryStatus.PENDING
 
 
 def test_a_failed_write_leaves_nothing(ledger: SqliteLedger) -> None:
@@ -346,27 +356,37 @@ def test_a_failed_write_leaves_nothing(ledger: SqliteLedger) -> None:
     sent(ledger, "c0", to=["z"])
     with pytest.raises(DeliveryError):
         sent(ledger, to=["a", None])  # type: ignore[list-item]
-    assert status(ledger).status == "not-sent"
+    assert status(ledger).status == DeliveryStatus.NOT_SENT
 
 
 def test_answers_to_commands_of_others_do_not_pile_up(ledger: SqliteLedger) -> None:
     """A week after it came, an answer that belongs to no command of ours is forgotten; one that does is kept."""
     week = 7 * 86_400
     sent(ledger)
-    ledger.record_answer("c1", "a", "acknowledged", detail="", at=later(1))
-    ledger.record_answer("early", "b", "acknowledged", detail="", at=later(1))
-    ledger.record_answer("foreign", "a", "acknowledged", detail="", at=later(1))
+    ledger.record_answer("c1", "a", DeliveryStatus.ACKNOWLEDGED, detail="", at=later(1))
+    ledger.record_answer("early", "b", DeliveryStatus.ACKNOWLEDGED, detail="", at=later(1))
+    ledger.record_answer("foreign", "a", DeliveryStatus.ACKNOWLEDGED, detail="", at=later(1))
     sent(ledger, "early", to=["b"], at=2)
-    ledger.record_answer("another", "a", "acknowledged", detail="", at=later(2 + week))
+    ledger.record_answer("another", "a", DeliveryStatus.ACKNOWLEDGED, detail="", at=later(2 + week))
     with closing(sqlite3.connect(ledger.path)) as connection:
         kept = {uuid for (uuid,) in connection.execute("SELECT command_uuid FROM answer")}
     assert kept == {"c1", "early", "another"}
 
 
+def test_the_stored_words_of_answers_are_frozen(ledger: SqliteLedger) -> None:
+    """A ledger outlives the code that wrote it, and ``status --json`` has the same words."""
+    for answer in (DeliveryStatus.ACKNOWLEDGED, DeliveryStatus.ERROR, DeliveryStatus.NOT_NOW):
+        ledger.record_answer("c1", f"{answer}-device", answer, detail="", at=START)
+    with closing(sqlite3.connect(ledger.path)) as connection:
+        stored = list(connection.execute("SELECT enrollment_id, status, typeof(status) FROM answer ORDER BY status"))
+    assert stored == [(f"{word}-device", word, "text") for word in ("acknowledged", "error", "not-now")]
+    assert {str(status) for status in DeliveryStatus} == {"not-sent", "pending", "not-now", "error", "acknowledged"}
+
+
 def test_an_unknown_answer_or_a_time_without_zone_is_a_mistake_of_the_caller(ledger: SqliteLedger) -> None:
     """Only the three words of the port, and only aware times, are written."""
     with pytest.raises(ValueError, match="not an answer"):
-        ledger.record_answer("c1", "a", "Acknowledged", detail="", at=START)
+        ledger.record_answer("c1", "a", DeliveryStatus.PENDING, detail="", at=START)
     with pytest.raises(ValueError, match="zone"):
         ledger.record_device("a", enrolled=True, at=START.replace(tzinfo=None))
 
@@ -383,6 +403,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from ios_mdm.adapters.ledgers.sqlite import SqliteLedger
+from ios_mdm.ports import DeliveryStatus
 
 ledger, name = SqliteLedger(Path(sys.argv[1])), sys.argv[2]
 at = datetime(2040, 1, 1, tzinfo=UTC)
@@ -392,7 +413,7 @@ for number in range(150):
     if name == "up":
         ledger.record_enqueued(uuid, server="berlin", profile="ab" * 32, enrollment_ids=[uuid], at=at)
     else:
-        ledger.record_answer(uuid, uuid, "acknowledged", detail="", at=at)
+        ledger.record_answer(uuid, uuid, DeliveryStatus.ACKNOWLEDGED, detail="", at=at)
 """
 
 
@@ -407,7 +428,8 @@ def test_processes_write_at_the_same_time(ledger: SqliteLedger) -> None:
         writer.stdin.close()
     assert [writer.wait(timeout=60) for writer in writers] == [0, 0, 0]
     ids = [str(number) for number in range(150)]
-    assert ledger.coverage(server="berlin", profile=PROFILE, enrollment_ids=ids).acknowledged == 150
+    coverage = ledger.coverage(server="berlin", profile=PROFILE, enrollment_ids=ids)
+    assert [one.status for one in coverage.devices] == [DeliveryStatus.ACKNOWLEDGED] * 150
 
 
 def test_forty_thousand_devices_are_covered_in_one_go(ledger: SqliteLedger) -> None:
@@ -415,4 +437,4 @@ def test_forty_thousand_devices_are_covered_in_one_go(ledger: SqliteLedger) -> N
     ids = [str(number) for number in range(40_000)]
     sent(ledger, to=ids)
     coverage = ledger.coverage(server="berlin", profile=PROFILE, enrollment_ids=ids)
-    assert {one.status for one in coverage.devices} == {"pending"}
+    assert {one.status for one in coverage.devices} == {DeliveryStatus.PENDING}

@@ -21,7 +21,7 @@ from ios_mdm.core.pair.definition import (
     Promotion,
     When,
 )
-from ios_mdm.core.pair.forecast import Alert, Event, forecast, foreseen_life
+from ios_mdm.core.pair.forecast import Alert, Event, EventName, forecast, foreseen_life
 
 START = datetime(2040, 1, 1, tzinfo=UTC)
 EXPIRES = START - timedelta(minutes=5) + timedelta(days=397)
@@ -130,9 +130,9 @@ def test_alerts_last_until_something_changes() -> None:
     life = foreseen_life(_pair(NoReserve()), start=START, days=800)
     critical = EXPIRES - timedelta(days=30)
     assert life.alerts == (
-        Alert(event="warning", start=START, until=critical),
-        Alert(event="critical", start=critical, until=EXPIRES),
-        Alert(event="connection-lost", start=EXPIRES, until=START + timedelta(days=800)),
+        Alert(event=EventName.WARNING, start=START, until=critical),
+        Alert(event=EventName.CRITICAL, start=critical, until=EXPIRES),
+        Alert(event=EventName.CONNECTION_LOST, start=EXPIRES, until=START + timedelta(days=800)),
     )
 
 

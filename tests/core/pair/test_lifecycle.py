@@ -24,6 +24,7 @@ from ios_mdm.core.pair.definition import (
     NoReserve,
     PairDefinition,
     Promotion,
+    Slot,
     When,
 )
 from ios_mdm.core.pair.facts import CertificateFacts, Source
@@ -142,7 +143,7 @@ class TestFirst:
         # R1
         wanted = desired(definition(main=IssueMain(key=KeyType.RSA_3072, validity_days=200)), None, START)
         (request,) = issues(wanted)
-        assert (request.ordinal, request.role, request.key) == (1, Role.MAIN, KeyType.RSA_3072)
+        assert (request.ordinal, request.slot, request.key) == (1, Slot.MAIN, KeyType.RSA_3072)
         assert (request.validity_days, request.generation) == (200, 1)
         assert (wanted.phase, wanted.main, wanted.reserve, wanted.trusted) == (Phase.STEADY, 1, None, (1,))
 
@@ -151,7 +152,7 @@ class TestFirst:
         # R2 R9
         wanted = desired(definition(NOW), None, START)
         request = issues(wanted)[1]
-        assert (request.ordinal, request.role, request.key) == (2, Role.RESERVE, KeyType.EC_P256)
+        assert (request.ordinal, request.slot, request.key) == (2, Slot.RESERVE, KeyType.EC_P256)
         assert (request.validity_days, wanted.phase, wanted.trusted) == (397, Phase.OVERLAP, (1, 2))
 
     def test_a_number_that_was_used_is_not_used_again(self) -> None:
@@ -481,8 +482,8 @@ class TestConnectionLost:
         """A new main is issued when it is asked for, and devices need their profile again."""
         # R13
         wanted = desired(definition(main=IssueMain(generation=2)), pair(main()), END)
-        assert [(request.ordinal, request.role, request.generation) for request in wanted.requests] == [
-            (2, Role.MAIN, 2)
+        assert [(request.ordinal, request.slot, request.generation) for request in wanted.requests] == [
+            (2, Slot.MAIN, 2)
         ]
         assert "reinstalled" in wanted.notices[-1].message
 

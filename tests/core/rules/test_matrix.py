@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ios_mdm.core.bundle import Bundle
-from ios_mdm.core.pair.observed import Role
+from ios_mdm.core.pair.definition import Slot
 from ios_mdm.core.rules import Context, judged
 from tests.support.certificates import (
     ANY,
@@ -124,7 +124,7 @@ def verdict(*defects: Defect) -> tuple[Made, set[str]]:
     private = key("p256", "other") if any(one.other_key for one in defects) else made.keys[0]
     bundle = Bundle(certificates=tuple(one for one in made.chain if one not in missing), keys=(private,))
     context = Context(
-        host=HOST, now=NOW, role=Role.RESERVE, apply_at=APPLY_AT, current=(*current.chain[:-1], root), trust=()
+        host=HOST, now=NOW, slot=Slot.RESERVE, apply_at=APPLY_AT, current=(*current.chain[:-1], root), trust=()
     )
     report = judged(bundle, context).report
     codes = {violation.code for violation in report.violations}

@@ -14,8 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ios_mdm.core.bundle import Bundle, BundleError, read_bundle
-from ios_mdm.core.pair.definition import KeyType
-from ios_mdm.core.pair.observed import Role
+from ios_mdm.core.pair.definition import KeyType, Slot
 from ios_mdm.core.rules import RULES, Context, Outcome, judged, unread
 from ios_mdm.core.rules.reading import certificates_in, is_issued
 from ios_mdm.core.x509.issuing import issue
@@ -67,27 +66,27 @@ def test_both_ends_of_the_validity_belong_to_it(moment: Any, expected: set[str])
 def test_a_reserve_outlives_the_apply_moment() -> None:
     """A reserve that ends at the very moment it becomes main is of no use; a second more is enough."""  # R21
     end = MADE.leaf.not_valid_after_utc
-    assert codes(MADE, role=Role.RESERVE, apply_at=end) == {"expires-too-early"}
-    assert codes(MADE, role=Role.RESERVE, apply_at=end - SECOND) == set()
-    assert codes(MADE, role=Role.MAIN, apply_at=end + DAY) == set()
+    assert codes(MADE, slot=Slot.RESERVE, apply_at=end) == {"expires-too-early"}
+    assert codes(MADE, slot=Slot.RESERVE, apply_at=end - SECOND) == set()
+    assert codes(MADE, slot=Slot.MAIN, apply_at=end + DAY) == set()
 
 
 def test_a_reserve_outlives_main() -> None:
     """A reserve that ends with main or before it is refused, whenever it is applied."""  # R21
     later = Chain(leaf=LEAF.but(days=(-10, 400))).make()
     for current in (later, MADE):
-        found = report(MADE, role=Role.RESERVE, apply_at=NOW + DAY, current=current.chain).violations
+        found = report(MADE, slot=Slot.RESERVE, apply_at=NOW + DAY, current=current.chain).violations
         assert [one.code for one in found] == ["expires-too-early"]
         assert "when the main certificate expires" in found[0].required
-    assert codes(MADE, role=Role.RESERVE, apply_at=NOW + DAY, current=CURRENT.chain) == set()
+    assert codes(MADE, slot=Slot.RESERVE, apply_at=NOW + DAY, current=CURRENT.chain) == set()
 
 
 def test_issuers_outlive_what_the_reserve_must() -> None:
     """A reserve whose issuing CA is gone at the apply moment would break the connection: the CA is named."""  # R21
     made = Chain(issuing=(ISSUING.but(days=(-900, 30)),)).make()
-    (found,) = report(made, role=Role.RESERVE, apply_at=NOW + 31 * DAY).violations
+    (found,) = report(made, slot=Slot.RESERVE, apply_at=NOW + 31 * DAY).violations
     assert (found.code, found.subject) == ("expires-too-early", "CN=Issuing")
-    assert codes(made, role=Role.RESERVE, apply_at=NOW + 29 * DAY) == set()
+    assert codes(made, slot=Slot.RESERVE, apply_at=NOW + 29 * DAY) == set()
 
 
 def test_an_issuer_that_expires_first_is_noticed() -> None:
@@ -100,7 +99,7 @@ def test_an_issuer_that_expires_first_is_noticed() -> None:
 
 def test_a_reserve_with_nothing_to_outlive_is_told_so() -> None:
     """Neither the apply moment nor main is known: the rule is not applicable, and a notice says so."""  # R21
-    found = report(MADE, role=Role.RESERVE)
+    found = report(MADE, slot=Slot.RESERVE)
     assert found.valid
     assert outcome(found, "outlives") is Outcome.NOT_APPLICABLE
     assert "neither the apply moment nor the main certificate is known" in found.notices
@@ -158,20 +157,20 @@ def test_another_root_may_follow_an_issued_main() -> None:
     current = chain_of(ours.certificate)
     assert is_issued(current[0])
     longer = Chain(leaf=LEAF.but(days=(-10, 800))).make()
-    found = report(longer, role=Role.RESERVE, current=current, issued=True)
+    found = report(longer, slot=Slot.RESERVE, current=current, issued=True)
     assert found.valid
     assert outcome(found, "root is that") is Outcome.NOT_APPLICABLE
     assert [one for one in found.notices if "CN=Root is distributed to the devices first" in one]
-    assert codes(longer, role=Role.RESERVE, current=current, issued=False) == {"root-mismatch"}
-    assert codes(longer, role=Role.RESERVE, current=current, issued=True, root=current[0]) == {"root-mismatch"}
+    assert codes(longer, slot=Slot.RESERVE, current=current, issued=False) == {"root-mismatch"}
+    assert codes(longer, slot=Slot.RESERVE, current=current, issued=True, root=current[0]) == {"root-mismatch"}
 
 
 def test_a_self_signed_main_that_was_installed_is_its_own_root() -> None:
     """It was brought by the user, so R24 holds: only the same key under the same name may follow."""  # R24
     current, renewed = SelfSigned(leaf=LEAF.but(ca=None, days=(-300, 60))).make(), SelfSigned().make()
     assert not is_issued(current.leaf)
-    assert codes(renewed, role=Role.RESERVE, current=current.chain) == set()
-    assert codes(MADE, role=Role.RESERVE, current=current.chain) == {"root-mismatch"}
+    assert codes(renewed, slot=Slot.RESERVE, current=current.chain) == set()
+    assert codes(MADE, slot=Slot.RESERVE, current=current.chain) == {"root-mismatch"}
 
 
 def test_the_roots_place_in_the_file_does_not_matter() -> None:
@@ -396,7 +395,7 @@ def test_no_damage_makes_judging_fail(changes: list[tuple[int, int, int]]) -> No
     read = tuple(certificate for part in parts for certificate in certificates_in(bytes(part)))
     if read:
         own = Spec(name=HOST, owner="leaf", key="rsa-2048").private
-        context = Context(host=HOST, now=NOW, role=Role.RESERVE, apply_at=NOW, current=CURRENT.chain)
+        context = Context(host=HOST, now=NOW, slot=Slot.RESERVE, apply_at=NOW, current=CURRENT.chain)
         found = judged(Bundle(certificates=read, keys=(own,)), context)
         assert not found.report.valid
 

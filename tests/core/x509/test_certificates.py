@@ -28,7 +28,7 @@ from ios_mdm.core.pair.facts import CertificateFacts, Source
 from ios_mdm.core.x509.credential import credential_from_json, credential_to_json
 from ios_mdm.core.x509.details import details, facts
 from ios_mdm.core.x509.digests import chain_digest, root_digest
-from ios_mdm.core.x509.issuing import is_issued_here, issue
+from ios_mdm.core.x509.issuing import is_issued_here, issue, key_type
 from ios_mdm.core.x509.pem import CertificateError, chain
 from ios_mdm.core.x509.signatures import is_self_signed
 from ios_mdm.core.x509.values import CertificateDetails, Credential
@@ -109,8 +109,10 @@ def test_details_name_any_key(
     key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey, shown: str
 ) -> None:
     """The key is named by type and size, a certificate without a SAN has no names."""  # R14
-    found = details(_self_signed(key, COMMON_NAME="old"))
+    pem = _self_signed(key, COMMON_NAME="old")
+    found = details(pem)
     assert (found.key, found.sans, found.serial_number) == (shown, (), "abc")
+    assert key_type(pem) == (KeyType.RSA_2048 if shown == "RSA 2048" else None), "only types that are issued"
 
 
 def test_a_chain_has_a_digest() -> None:

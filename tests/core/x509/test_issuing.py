@@ -22,7 +22,7 @@ from ios_mdm.core.pair.definition import LONGEST_VALIDITY_DAYS, KeyType
 from ios_mdm.core.pair.facts import Source
 from ios_mdm.core.pair.moments import longest_validity_days
 from ios_mdm.core.x509.details import facts
-from ios_mdm.core.x509.issuing import issue, validity
+from ios_mdm.core.x509.issuing import issue, key_type, validity
 from ios_mdm.errors import DefinitionError
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ def test_the_key_is_the_one_asked_for(issued: tuple[KeyType, Credential]) -> Non
         assert isinstance(key, rsa.RSAPrivateKey)
         assert f"rsa-{key.key_size}" == kind
         assert key.public_key().public_numbers().e == 65537
+    assert key_type(credential.certificate) is kind
 
 
 def test_the_key_can_sign_a_handshake_but_no_certificate(issued: tuple[KeyType, Credential]) -> None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from ios_mdm.core.times import parsed_time, rfc3339
 from ios_mdm.errors import DefinitionError, DeliveryError
-from ios_mdm.ports import Coverage, DeviceStatus, Ledger
+from ios_mdm.ports import Coverage, DeliveryStatus, DeviceStatus, Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import datetime
     from pathlib import Path
 
 __all__ = ["SqliteLedger", "open_ledger"]
@@ -63,7 +64,7 @@ _COVERAGE: Final = """
     FROM delivery LEFT JOIN answer USING (command_uuid, enrollment_id)
     WHERE server = ? ORDER BY delivery.at, number"""
 
-_FINALITY: Final = {"not-now": 0, "error": 1, "acknowledged": 2}
+_FINALITY: Final = {DeliveryStatus.NOT_NOW: 0, DeliveryStatus.ERROR: 1, DeliveryStatus.ACKNOWLEDGED: 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,18 +83,20 @@ class SqliteLedger:
         self, command_uuid: str, *, server: str, profile: str, enrollment_ids: Sequence[str], at: datetime
     ) -> None:
         """Note that *profile* (SHA-256, hex) was queued for these devices. Repetitions change nothing."""
-        rows = [(command_uuid, one, server, profile, _text(at)) for one in enrollment_ids]
+        rows = [(command_uuid, one, server, profile, rfc3339(at)) for one in enrollment_ids]
         with self._writing() as connection:
             connection.executemany(_DELIVERY, rows)
             connection.execute("UPDATE answer SET known = 1 WHERE command_uuid = ?", (command_uuid,))
 
-    def record_answer(self, command_uuid: str, enrollment_id: str, status: str, *, detail: str, at: datetime) -> None:
+    def record_answer(
+        self, command_uuid: str, enrollment_id: str, status: DeliveryStatus, *, detail: str, at: datetime
+    ) -> None:
         """Note a device's answer, also one that comes before its command is recorded.
 
         Args:
             command_uuid: of the command, ours or anybody's.
             enrollment_id: of the device.
-            status: ``acknowledged`` (final), ``error`` or ``not-now`` (the device will ask again).
+            status: ``ACKNOWLEDGED`` (final), ``ERROR`` or ``NOT_NOW`` (the device will ask again).
             detail: the device's own explanation of an error.
             at: when the answer came, aware UTC.
 
@@ -101,8 +104,8 @@ class SqliteLedger:
             ValueError: *status* is none of the three.
         """
         if status not in _FINALITY:
-            raise ValueError(f"{status!r} is not an answer of a device")
-        row = {"uuid": command_uuid, "device": enrollment_id, "status": status, "detail": detail, "at": _text(at)}
+            raise ValueError(f"{str(status)!r} is not an answer of a device")
+        row = {"uuid": command_uuid, "device": enrollment_id, "status": status, "detail": detail, "at": rfc3339(at)}
         with self._writing() as connection:
             connection.execute(_ANSWER, row | {"finality": _FINALITY[status]})
             connection.execute(
@@ -116,7 +119,7 @@ class SqliteLedger:
             connection.execute(
                 "INSERT INTO device VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET enrolled = excluded.enrolled, "
                 "at = excluded.at WHERE excluded.at >= at",
-                (enrollment_id, enrolled, _text(at)),
+                (enrollment_id, enrolled, rfc3339(at)),
             )
 
     def enrolled(self) -> Sequence[str]:
@@ -140,11 +143,15 @@ class SqliteLedger:
             before = known.get(enrollment_id)
             if delivered != profile:
                 known.pop(enrollment_id, None)
-            elif before is None or before.status != "acknowledged":
+            elif before is None or before.status is not DeliveryStatus.ACKNOWLEDGED:
                 known[enrollment_id] = DeviceStatus(
-                    enrollment_id=enrollment_id, status=status, detail=detail, at=datetime.fromisoformat(at)
+                    enrollment_id=enrollment_id, status=DeliveryStatus(status), detail=detail, at=parsed_time(at)
                 )
-        missing = (DeviceStatus(enrollment_id=one, status="not-sent") for one in enrollment_ids if one not in known)
+        missing = (
+            DeviceStatus(enrollment_id=one, status=DeliveryStatus.NOT_SENT)
+            for one in enrollment_ids
+            if one not in known
+        )
         statuses = known | {one.enrollment_id: one for one in missing}
         return Coverage(profile=profile, devices=tuple(statuses[one] for one in enrollment_ids))
 
@@ -232,10 +239,3 @@ def open_ledger(url: str, *, base: Path) -> Ledger:
     if not path.isprintable() or "?" in path or "#" in path:
         raise DefinitionError(f"ledger: the path of {url!r} takes no options and no control characters")
     return SqliteLedger(base / path)
-
-
-def _text(at: datetime) -> str:
-    """Return *at* as RFC 3339 text in UTC and whole seconds, whose order is the order of time."""
-    if at.tzinfo is None:
-        raise ValueError("a time without its zone")
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ios_mdm.app.pair.values import PublicCertificate
 from ios_mdm.core.pair.decision import InstallRequest
+from ios_mdm.core.pair.definition import Slot
 from ios_mdm.core.pair.facts import Source
 from ios_mdm.core.pair.layout import (
     HIGHEST_TAG,
@@ -25,7 +26,7 @@ from ios_mdm.core.pair.steps import Create, Install, Issue, MoveLabel, RecordFac
 from ios_mdm.core.x509.credential import credential_from_json, credential_to_json
 from ios_mdm.core.x509.details import details, facts
 from ios_mdm.core.x509.digests import chain_digest
-from ios_mdm.core.x509.issuing import is_issued_here, issue
+from ios_mdm.core.x509.issuing import is_issued_here, issue, key_type
 from ios_mdm.core.x509.pem import chain
 from ios_mdm.errors import DefinitionError, StoreError
 
@@ -94,7 +95,7 @@ class Effects:
         version = version_id(request.secret, wanted.ordinal)
         if self._adopted(request.secret, version, observed):
             return
-        self._report(f"issuing certificate {wanted.ordinal} ({wanted.role}, {wanted.key}, {wanted.validity_days} days)")
+        self._report(f"issuing certificate {wanted.ordinal} ({wanted.slot}, {wanted.key}, {wanted.validity_days} days)")
         main = None if observed is None or observed.main is None else observed.main.facts
         credential = issue(
             request.definition.host,
@@ -102,7 +103,7 @@ class Effects:
             validity_days=wanted.validity_days,
             now=self._clock.now(),
             # R8, held once more where the certificate is made.
-            longest=main.not_after - main.not_before if main is not None and wanted.role is Role.RESERVE else None,
+            longest=main.not_after - main.not_before if main is not None and wanted.slot is Slot.RESERVE else None,
         )
         self._store.put(request.secret, version, credential_to_json(credential))
 
@@ -111,14 +112,14 @@ class Effects:
         version = version_id(request.secret, wanted.ordinal)
         if self._adopted(request.secret, version, view.observed):
             return
-        self._report(f"installing certificate {wanted.ordinal} ({wanted.role}), {wanted.offered.sha256}")
+        self._report(f"installing certificate {wanted.ordinal} ({wanted.slot}), {wanted.offered.sha256}")
         if self._custom is None:
-            raise DefinitionError(f"{wanted.role}.install: its file is needed, and cannot be read here")
+            raise DefinitionError(f"{wanted.slot}.install: its file is needed, and cannot be read here")
         current = None if view.observed is None or view.observed.main is None else view.observed.main.facts
-        credential = self._custom.credential(wanted.role, current=current, main=view.main)
+        credential = self._custom.credential(wanted.slot, current=current, main=view.main)
         if not _fulfils(credential, request.definition.host, wanted):
             raise DefinitionError(
-                f"{wanted.role}.install: the file has changed since it was checked, when its certificate was "
+                f"{wanted.slot}.install: the file has changed since it was checked, when its certificate was "
                 f"{wanted.offered.sha256} and is {credential.sha256} now, or its chain was another one: run again"
             )
         self._store.put(request.secret, version, credential_to_json(credential))
@@ -135,12 +136,12 @@ class Effects:
     def _record(self, request: PairRequest, observed: ObservedPair | None, step: RecordFacts) -> None:
         credential = self._credential(request.secret, step.version_id)
         found = facts(credential, ordinal=step.ordinal, source=_source(credential, step), generation=step.generation)
-        role = step.role
+        role = Role(step.slot)
         tags = {HIGHEST_TAG: str(max(step.highest, step.ordinal))}
         if step.request is not None:
             if not _fulfils(credential, request.definition.host, step.request):
                 role = Role.DELETED
-            elif role is Role.MAIN:
+            elif step.slot is Slot.MAIN:
                 tags[MAIN_GENERATION_TAG] = str(step.generation)
                 # A definition that named it stays right for good, even when nothing else is left of it.
                 tags |= {REPLACED_TAG: step.replaces} if step.replaces not in {None, found.sha256} else {}
@@ -207,5 +208,5 @@ def _fulfils(credential: Credential, host: str, wanted: Request) -> bool:
         return credential.sha256 == wanted.offered.sha256 and wanted.offered.chain in {"", stored}
     found = details(credential.certificate)
     days = (found.not_after - found.not_before + timedelta(seconds=1)).days
-    key = found.key.replace(" ", "-").replace("P-", "p").lower()
+    key = key_type(credential.certificate)
     return (found.sans, key, days) == ((host,), wanted.key, wanted.validity_days)

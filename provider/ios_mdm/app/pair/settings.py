@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ios_mdm.app.pair.values import PairRequest
-from ios_mdm.core.pair.observed import Role
+from ios_mdm.core.pair.definition import Slot
 
 if TYPE_CHECKING:
     from ios_mdm.app.recorded import Recorded
@@ -47,7 +47,7 @@ class PairSettings:
             DefinitionError: The definition offers a custom certificate that *recorded* does not have.
         """
         offered = recorded.offered
-        definition = self.server.definition(main=offered.get(Role.MAIN), reserve=offered.get(Role.RESERVE))
+        definition = self.server.definition(main=offered.get(Slot.MAIN), reserve=offered.get(Slot.RESERVE))
         return PairRequest(
             definition=replace(definition, distributed=self.distributed, devices=self.devices),
             secret=self.secret,

@@ -9,6 +9,7 @@ from ios_mdm.app.devices import read_devices
 from ios_mdm.core.pair.decision import Notice, Severity
 from ios_mdm.core.profile import profile_digest, trust_profile
 from ios_mdm.errors import IosMdmError
+from ios_mdm.ports import DeliveryStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,21 +35,21 @@ class Distribution:
     profile: str | None
     devices: tuple[DeviceStatus, ...] | None
 
-    def count(self, *statuses: str) -> int | None:
+    def count(self, *statuses: DeliveryStatus) -> int | None:
         """Return how many devices have one of these statuses, None where nobody knows."""
         return None if self.devices is None else sum(device.status in statuses for device in self.devices)
 
     @property
     def missing(self) -> tuple[DeviceStatus, ...]:
         """The devices that do not have the profile."""
-        return tuple(device for device in self.devices or () if device.status != "acknowledged")
+        return tuple(device for device in self.devices or () if device.status is not DeliveryStatus.ACKNOWLEDGED)
 
     @property
     def covered(self) -> str:
         """How many devices have the profile, in words."""
         if self.devices is None:
             return "nobody knows which devices have it"
-        return f"{self.count('acknowledged')} of {len(self.devices)} devices have it"
+        return f"{self.count(DeliveryStatus.ACKNOWLEDGED)} of {len(self.devices)} devices have it"
 
 
 def distribution(

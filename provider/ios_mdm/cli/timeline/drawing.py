@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import html
 
+from ios_mdm.core.pair.forecast import EventName
+from ios_mdm.core.text import printable
+
 __all__ = ["element", "line", "number", "rect", "symbol", "text", "width_of", "words"]
 
 _EM = 0.6
 """Width of a character in ems; most fonts are narrower, so what is measured with it fits."""
 
 _SHAPES = {
-    "issue-main": '<circle r="4" fill="#1b5499"/>',
-    "issue-reserve": '<circle r="3.4" fill="#fff" stroke="#1b5499" stroke-width="1.6"/>',
-    "distribute": '<rect x="-2.8" y="-2.8" width="5.6" height="5.6" fill="#6b7785"/>',
-    "apply-reserve": '<path d="M0-5.6 5.6 0 0 5.6-5.6 0z" fill="#08704f"/>',
-    "warning": '<path d="M0-5 5.4 4.4h-10.8z" fill="#d98200"/>',
-    "critical": '<path d="M-2-5h4l3 3v4l-3 3h-4l-3-3v-4z" fill="#c4261d"/>',
-    "connection-lost": '<path d="M-4.2-4.2 4.2 4.2M4.2-4.2-4.2 4.2" stroke="#8f130c" stroke-width="2.8"/>',
+    EventName.ISSUE_MAIN: '<circle r="4" fill="#1b5499"/>',
+    EventName.ISSUE_RESERVE: '<circle r="3.4" fill="#fff" stroke="#1b5499" stroke-width="1.6"/>',
+    EventName.DISTRIBUTE: '<rect x="-2.8" y="-2.8" width="5.6" height="5.6" fill="#6b7785"/>',
+    EventName.APPLY_RESERVE: '<path d="M0-5.6 5.6 0 0 5.6-5.6 0z" fill="#08704f"/>',
+    EventName.WARNING: '<path d="M0-5 5.4 4.4h-10.8z" fill="#d98200"/>',
+    EventName.CRITICAL: '<path d="M-2-5h4l3 3v4l-3 3h-4l-3-3v-4z" fill="#c4261d"/>',
+    EventName.CONNECTION_LOST: '<path d="M-4.2-4.2 4.2 4.2M4.2-4.2-4.2 4.2" stroke="#8f130c" stroke-width="2.8"/>',
 }
 
 
@@ -46,7 +49,7 @@ def line(x: float, top: float, bottom: float, **attributes: str | float) -> str:
     return element("path", d=f"M{number(x)} {number(top)}V{number(bottom)}", **attributes)
 
 
-def symbol(event: str, x: float, y: float, *parts: str) -> str:
+def symbol(event: EventName, x: float, y: float, *parts: str) -> str:
     """Return the mark of an event, with its centre at *x* and *y*; every event has a shape of its own."""
     return element("g", *parts, _SHAPES[event], transform=f"translate({number(x)} {number(y)})")
 
@@ -67,4 +70,4 @@ def _value(value: str | float) -> str:
 
 def _escaped(content: str) -> str:
     """Return *content* as it may stand in XML, which has no way to write control characters."""
-    return html.escape("".join(one if one.isprintable() or one == "\n" else "?" for one in content))
+    return html.escape(printable(content, keep="\n"))

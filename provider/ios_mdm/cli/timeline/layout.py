@@ -8,6 +8,7 @@ from itertools import count, takewhile
 from typing import TYPE_CHECKING
 
 from ios_mdm.cli.timeline.drawing import width_of
+from ios_mdm.core.pair.forecast import EventName
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,9 +23,19 @@ LEFT, RIGHT = 28, 764
 SMALL, LINE = 10.5, 13
 """Font size of labels, and the height of their lines."""
 
-EVENTS = ("connection-lost", "critical", "warning", "issue-main", "apply-reserve", "issue-reserve", "distribute")
+EVENTS = (
+    EventName.CONNECTION_LOST,
+    EventName.CRITICAL,
+    EventName.WARNING,
+    EventName.ISSUE_MAIN,
+    EventName.APPLY_RESERVE,
+    EventName.ISSUE_RESERVE,
+    EventName.DISTRIBUTE,
+)
 """Of several events at one place, the first of these is the mark; and the order in which labels get their room."""
 
+_NUMBERED = {EventName.ISSUE_MAIN, EventName.ISSUE_RESERVE, EventName.APPLY_RESERVE}
+"""Events of one certificate, whose number their label shows."""
 _SAME = 8
 """Marks that are closer than this many pixels are one, with a label of several lines."""
 _DEEPEST = 220
@@ -83,34 +94,34 @@ class Mark:
     events: tuple[Event, ...]
 
     @property
-    def event(self) -> str:
+    def event(self) -> EventName:
         """The event whose symbol is drawn."""
         return min((event.event for event in self.events), key=EVENTS.index)
 
-    def without(self, name: str) -> Mark | None:
+    def without(self, name: EventName) -> Mark | None:
         """Return the mark without the events called *name*; None where there are no others."""
-        events = tuple(event for event in self.events if event.event != name)
+        events = tuple(event for event in self.events if event.event is not name)
         return Mark(x=self.x, events=events) if events else None
 
     @property
-    def lines(self) -> tuple[tuple[str, str], ...]:
-        """The label: for each line the event that it is about, empty for a moment, and the words."""
-        found: list[tuple[str, str]] = []
+    def lines(self) -> tuple[tuple[EventName | None, str], ...]:
+        """The label: for each line the event that it is about, None for a moment, and the words."""
+        found: list[tuple[EventName | None, str]] = []
         moment = ""
         for event in self.events:
             before, moment = moment, f"{event.at:%Y-%m-%d %H:%M}"
             if moment != before:
-                found.append(("", moment))
-            counted = event.event.startswith(("issue", "apply")) and event.certificates
-            found.append((event.event, f"{event.event} {event.certificates[0]}" if counted else event.event))
+                found.append((None, moment))
+            certificates = "".join(f" {ordinal}" for ordinal in event.certificates)
+            found.append((event.event, f"{event.event}{certificates if event.event in _NUMBERED else ''}"))
         if len(found) > _MOST_LINES:
-            found[_MOST_LINES - 1 :] = [("", "and more")]
+            found[_MOST_LINES - 1 :] = [(None, "and more")]
         return tuple(found)
 
     @property
     def width(self) -> float:
         """How wide the label is at most."""
-        return max(width_of(words, SMALL) + (_SYMBOL if event else 0) for event, words in self.lines)
+        return max(width_of(words, SMALL) + (0 if event is None else _SYMBOL) for event, words in self.lines)
 
     @property
     def height(self) -> float:
@@ -139,7 +150,7 @@ def labels(found: Sequence[Mark], top: float) -> tuple[tuple[Mark, float], ...]:
     hung = _hung(found, top)
     if hung is not None:
         return hung
-    shorter = [short for mark in found if (short := mark.without("distribute")) is not None]
+    shorter = [short for mark in found if (short := mark.without(EventName.DISTRIBUTE)) is not None]
     chosen: list[Mark] = []
     hung = ()
     for mark in sorted(shorter, key=lambda mark: EVENTS.index(mark.event)):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from ios_mdm.cli.timeline.drawing import element, line, number, rect, symbol, text, width_of, words
 from ios_mdm.cli.timeline.layout import EVENTS, LEFT, LINE, RIGHT, SMALL, WIDTH, Mark, Scale, labels, lanes, marks
+from ios_mdm.core.pair.forecast import EventName
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -19,16 +21,26 @@ __all__ = ["Row", "timeline_svg"]
 
 _INK, _GREY, _RULE, _THREAD, _APPLY = "#1d2733", "#5a6775", "#dde3ea", "#9aa6b3", "#08704f"
 _FONTS = "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif"
-_BANDS: Mapping[str, str] = {
-    "window": "#fff3bf",
-    "warning": "#ffdfa8",
-    "critical": "#ffbdb5",
-    "connection-lost": "#d59993",
+_WINDOW = "#fff3bf"
+_BANDS: Mapping[EventName, str] = {
+    EventName.WARNING: "#ffdfa8",
+    EventName.CRITICAL: "#ffbdb5",
+    EventName.CONNECTION_LOST: "#d59993",
 }
-_BARS: Mapping[str, tuple[str, str]] = {
-    "main": ("#1b5499", "#1b5499"),
-    "reserve": ("url(#timeline-reserve)", "#6f9dd3"),
-    "former": ("#eef1f5", "#b4bfca"),
+
+
+class _Part(StrEnum):
+    """What a certificate is during a part of its validity."""
+
+    MAIN = "main"
+    RESERVE = "reserve"
+    FORMER = "former main, still trusted"
+
+
+_BARS: Mapping[_Part, tuple[str, str]] = {
+    _Part.MAIN: ("#1b5499", "#1b5499"),
+    _Part.RESERVE: ("url(#timeline-reserve)", "#6f9dd3"),
+    _Part.FORMER: ("#eef1f5", "#b4bfca"),
 }
 """Fill and stroke of the parts of a bar."""
 _HATCHED = element(
@@ -44,15 +56,14 @@ _HATCHED = element(
         patternTransform="rotate(45)",
     ),
 )
-_LEGEND: Sequence[tuple[str, str]] = (
-    ("main", "main"),
-    ("reserve", "reserve"),
-    ("former", "former main, still trusted"),
-    ("window", "last warnDays of main"),
-    ("warning", "warning"),
-    ("critical", "critical"),
-    ("connection-lost", "no valid main"),
+_LEGEND: Sequence[tuple[str, str, str]] = (
+    *((*_BARS[part], part) for part in _Part),
+    (_WINDOW, _RULE, "last warnDays of main"),
+    (_BANDS[EventName.WARNING], _RULE, "warning"),
+    (_BANDS[EventName.CRITICAL], _RULE, "critical"),
+    (_BANDS[EventName.CONNECTION_LOST], _RULE, "no valid main"),
 )
+"""Fill, stroke and meaning of what is drawn."""
 _RIM: Mapping[str, str | float] = {"stroke": "#fff", "stroke_width": 3, "paint_order": "stroke"}
 """So that what is under a text does not cross it."""
 
@@ -154,7 +165,7 @@ def _row(row: Row, scale: Scale, top: float) -> tuple[list[str], float, int]:
     name = words("tspan", row.name, font_size=13, font_weight=600)
     heading = element("text", name, words("tspan", row.address, dx=8, fill=_GREY), x=LEFT, y=top, **_RIM)
     parts = [heading, *_bands(row, scale, bars - 4, axis)]
-    switches = [scale.x(event.at) for event in life.events if event.event == "apply-reserve"]
+    switches = [scale.x(event.at) for event in life.events if event.event is EventName.APPLY_RESERVE]
     parts += [line(x, bars - 4, axis, stroke=_APPLY, stroke_dasharray="3 2") for x in switches]
     for one in life.certificates:
         parts += _bar(one, scale, bars + lane_of[one.ordinal] * height, height - 4 if height > LINE else height - 1)
@@ -180,12 +191,12 @@ def _bands(row: Row, scale: Scale, top: float, bottom: float) -> Iterator[str]:
     for one in row.life.certificates:
         if one.main_from is not None:
             until = min(one.not_after, one.main_until or one.not_after)
-            bands.append(("window", max(one.not_after - timedelta(days=row.warn_days), one.main_from), until))
-    bands += [(alert.event, alert.start, alert.until) for alert in row.life.alerts]
-    for kind, start, until in bands:
+            bands.append((_WINDOW, max(one.not_after - timedelta(days=row.warn_days), one.main_from), until))
+    bands += [(_BANDS[alert.event], alert.start, alert.until) for alert in row.life.alerts]
+    for fill, start, until in bands:
         left, right = scale.x(start), scale.x(until)
         if left < right:
-            yield rect(left, top, right - left, bottom - top, fill=_BANDS[kind])
+            yield rect(left, top, right - left, bottom - top, fill=fill)
 
 
 def _bar(one: ForeseenCertificate, scale: Scale, y: float, height: float) -> Iterator[str]:
@@ -193,17 +204,17 @@ def _bar(one: ForeseenCertificate, scale: Scale, y: float, height: float) -> Ite
     came, ends = one.came, one.not_after
     promoted, replaced = one.main_from or ends, one.main_until or ends
     spans = {
-        "main": (min(promoted, ends), min(replaced, ends)),
-        "former": (min(replaced, ends), ends),
-        "reserve": (came, min(promoted, ends)),
+        _Part.MAIN: (min(promoted, ends), min(replaced, ends)),
+        _Part.FORMER: (min(replaced, ends), ends),
+        _Part.RESERVE: (came, min(promoted, ends)),
     }
     places = {
-        kind: (scale.x(start), scale.x(end)) for kind, (start, end) in spans.items() if scale.x(start) < scale.x(end)
+        part: (scale.x(start), scale.x(end)) for part, (start, end) in spans.items() if scale.x(start) < scale.x(end)
     }
     told = f"certificate {one.ordinal}, valid from {one.not_before:%Y-%m-%d %H:%M} to {ends:%Y-%m-%d %H:%M}"
     bars = [
-        rect(left, y, right - left, height, fill=_BARS[kind][0], stroke=_BARS[kind][1])
-        for kind, (left, right) in places.items()
+        rect(left, y, right - left, height, fill=_BARS[part][0], stroke=_BARS[part][1])
+        for part, (left, right) in places.items()
     ]
     yield element("g", words("title", told), *bars)
     if height < LINE:
@@ -216,34 +227,33 @@ def _bar(one: ForeseenCertificate, scale: Scale, y: float, height: float) -> Ite
         f"certificate {one.ordinal}",
         f"{one.ordinal}",
     ):
-        for kind, (left, right) in places.items():
+        for part, (left, right) in places.items():
             if width_of(name, SMALL) + 10 <= right - left:
-                yield _named(name, left + 6, base, kind)
+                yield _named(name, left + 6, base, part)
                 return
 
 
-def _named(name: str, x: float, y: float, kind: str) -> str:
-    if kind == "reserve":
+def _named(name: str, x: float, y: float, part: _Part) -> str:
+    if part is _Part.RESERVE:
         return text(name, x, y, **{**_RIM, "stroke": "#eaf2fb"})
-    return text(name, x, y, fill="#fff" if kind == "main" else _INK)
+    return text(name, x, y, fill="#fff" if part is _Part.MAIN else _INK)
 
 
 def _label(mark: Mark, top: float) -> Iterator[str]:
     for index, (event, content) in enumerate(mark.lines):
         y = top + index * LINE + 9
-        if event:
+        if event is not None:
             yield symbol(event, mark.x + 9, y - 3.7)
             yield text(content, mark.x + 17, y, **_RIM)
         else:
             yield text(content, mark.x + 4, y, fill=_GREY, **_RIM)
 
 
-def _legend(top: float, events: AbstractSet[str], drawn: Sequence[str]) -> tuple[list[str], float]:
+def _legend(top: float, events: AbstractSet[EventName], drawn: Sequence[str]) -> tuple[list[str], float]:
     """Return what the colours and symbols mean that are in the picture, and where it ends."""
     parts = [element("path", d=f"M{LEFT} {number(top - 22)}H{WIDTH - LEFT}", stroke=_RULE)]
     x, y = float(LEFT), top
-    for kind, name in _LEGEND:
-        fill, stroke = _BARS[kind] if kind in _BARS else (_BANDS[kind], _RULE)
+    for fill, stroke, name in _LEGEND:
         if any(f'fill="{fill}"' in part for part in drawn):
             parts += [rect(x, y - 9, 16, 10, fill=fill, stroke=stroke), text(name, x + 22, y)]
             x += 34 + width_of(name, SMALL)

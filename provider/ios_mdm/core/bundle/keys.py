@@ -16,6 +16,7 @@ from ios_mdm.core.bundle import der
 from ios_mdm.core.bundle.contents import SealedKey
 from ios_mdm.core.bundle.library import attempt
 from ios_mdm.core.bundle.model import unreadable
+from ios_mdm.core.bundle.pbe import read_encryption, unseal
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
@@ -42,8 +43,6 @@ _OTHERS = {
 
 def encrypted_key(data: bytes, name: str | None = None) -> SealedKey:
     """Return the private key in an EncryptedPrivateKeyInfo (RFC 5958, 3)."""
-    from ios_mdm.core.bundle.pbe import read_encryption  # noqa: PLC0415 - only for what is encrypted
-
     algorithm, sealed = der.parse(data).expect(der.SEQUENCE).fields(der.SEQUENCE, der.ANY)[:2]
     return SealedKey(data=sealed.octets(), encryption=read_encryption(algorithm), name=name)
 
@@ -65,8 +64,6 @@ def open_key(key: SealedKey, password: Password, budget: Budget, *, number: int)
     if key.encryption is None:
         node = der.parse(key.data).expect(der.SEQUENCE)
     else:
-        from ios_mdm.core.bundle.pbe import unseal  # noqa: PLC0415 - only for what is encrypted
-
         node = unseal(key.data, key.encryption, password, budget, what=what)
     encoded = node.encoded
     numbers = _rsa_numbers(_pkcs1(node)) if len(encoded) <= _MOST_RSA_BYTES else ()

@@ -16,6 +16,7 @@ from ios_mdm.core.bundle.kdf import Password
 from ios_mdm.core.bundle.keys import encrypted_key
 from ios_mdm.core.bundle.model import unreadable
 from ios_mdm.core.bundle.pbe import HASHES, read_encryption, read_pbkdf2, rounds, unseal, wrong_password
+from ios_mdm.core.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -164,7 +165,7 @@ def _friendly_name(attributes: list[Node]) -> str | None:
         name, values = attribute.fields(der.OID, der.SET)[:2]
         for value in values.children() if name.oid() == _FRIENDLY_NAME else ():
             text = value.content.decode("utf-16-be", "replace")
-            return "".join(letter for letter in text if letter.isprintable())[:_LONGEST_NAME] or None
+            return printable(text, mark="")[:_LONGEST_NAME] or None
     return None
 
 

@@ -15,6 +15,8 @@ from ios_mdm.core.bundle.kdf import Password
 from ios_mdm.core.bundle.keys import encrypted_key, open_key
 from ios_mdm.core.bundle.library import attempt
 from ios_mdm.core.bundle.model import Budget, Bundle, BundleError, unreadable
+from ios_mdm.core.bundle.pbe import header_encryption
+from ios_mdm.core.bundle.pkcs12 import is_pfx, read_pfx, read_pkcs7
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
@@ -119,8 +121,6 @@ def _what_it_is(data: bytes) -> str:
 
 def _read_binary(node: Node, contents: Contents, password: Password) -> None:
     """Add what a binary file holds."""
-    from ios_mdm.core.bundle.pkcs12 import is_pfx, read_pfx  # noqa: PLC0415 - a PEM file needs none of it
-
     tags = tuple(child.tag for child in node.children())
     if is_pfx(node):
         contents.add(read_pfx(node, password, contents.budget))
@@ -145,8 +145,6 @@ def _read_block(block: Block, contents: Contents, password: Password) -> None:
     elif block.label in _PKCS7:
         _read_pkcs7(der.parse(block.data), contents)
     elif block.label == "PKCS12":  # as GnuTLS writes it
-        from ios_mdm.core.bundle.pkcs12 import read_pfx  # noqa: PLC0415 - most PEM files need none of it
-
         contents.add(read_pfx(der.parse(block.data), password, contents.budget))
     elif block.label.endswith("PRIVATE KEY"):
         raise unreadable(
@@ -158,16 +156,12 @@ def _read_block(block: Block, contents: Contents, password: Password) -> None:
 
 
 def _read_pkcs7(node: Node, contents: Contents) -> None:
-    from ios_mdm.core.bundle.pkcs12 import read_pkcs7  # noqa: PLC0415 - as above
-
     for certificate in read_pkcs7(node):
         contents.add_certificate(certificate)
 
 
 def _private_key(block: Block) -> SealedKey:
     if block.dek_info is not None:
-        from ios_mdm.core.bundle.pbe import header_encryption  # noqa: PLC0415 - only for what is encrypted
-
         return SealedKey(data=block.data, encryption=header_encryption(block.dek_info))
     if block.label == "ENCRYPTED PRIVATE KEY":
         return encrypted_key(block.data)

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from ios_mdm.core.pair.definition import KeyType, Offered
-    from ios_mdm.core.pair.observed import Role
+    from ios_mdm.core.pair.definition import KeyType, Offered, Slot
 
 __all__ = ["Desired", "InstallRequest", "IssueRequest", "Notice", "Phase", "Request", "Severity"]
 
@@ -56,14 +55,14 @@ class IssueRequest:
 
     Args:
         ordinal: its number.
-        role: the slot that it is for.
+        slot: that it is for.
         key: type and size.
         validity_days: for how many days.
         generation: of the request that it answers.
     """
 
     ordinal: int
-    role: Role
+    slot: Slot
     key: KeyType
     validity_days: int
     generation: int
@@ -75,13 +74,13 @@ class InstallRequest:
 
     Args:
         ordinal: its number.
-        role: the slot that it is for.
+        slot: that it is for.
         offered: the certificate.
         generation: always 1: another file is another certificate.
     """
 
     ordinal: int
-    role: Role
+    slot: Slot
     offered: Offered
     generation: int = 1
 

@@ -24,11 +24,19 @@ __all__ = [
     "Offered",
     "PairDefinition",
     "Promotion",
+    "Slot",
     "When",
 ]
 
 LONGEST_VALIDITY_DAYS = 824
 """Apple refuses more than 825 days (103769) and counts any excess as one more day: one day to spare."""
+
+
+class Slot(StrEnum):
+    """The two places of a pair that a certificate can be for."""
+
+    MAIN = "main"
+    RESERVE = "reserve"
 
 
 class KeyType(StrEnum):

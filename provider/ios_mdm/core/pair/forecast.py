@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from ios_mdm.core.pair.decision import IssueRequest, Phase, Severity
-from ios_mdm.core.pair.definition import IssueReserve
+from ios_mdm.core.pair.definition import IssueReserve, Slot
 from ios_mdm.core.pair.lifecycle import desired, foreseen
 from ios_mdm.core.pair.moments import expires
 from ios_mdm.core.pair.observed import ObservedPair, Role, Served, StoredVersion
+from ios_mdm.core.pair.policies import reinstall
 from ios_mdm.core.pair.secret import Label
 
 if TYPE_CHECKING:
@@ -20,9 +22,25 @@ if TYPE_CHECKING:
     from ios_mdm.core.pair.definition import PairDefinition
     from ios_mdm.core.pair.facts import CertificateFacts
 
-__all__ = ["Alert", "Event", "ForeseenCertificate", "Life", "forecast", "foreseen_life"]
+__all__ = ["Alert", "Event", "EventName", "ForeseenCertificate", "Life", "forecast", "foreseen_life"]
 
 _SECOND = timedelta(seconds=1)
+
+
+class EventName(StrEnum):
+    """What happens to a pair, in the words that ``forecast`` shows."""
+
+    ISSUE_MAIN = "issue-main"
+    ISSUE_RESERVE = "issue-reserve"
+    DISTRIBUTE = "distribute"
+    APPLY_RESERVE = "apply-reserve"
+    WARNING = "warning"
+    CRITICAL = "critical"
+    CONNECTION_LOST = "connection-lost"
+
+
+_ALERTS = {Severity.CRITICAL: EventName.CRITICAL, Severity.WARNING: EventName.WARNING}
+"""The event of each severity that is one, the worst first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,15 +48,14 @@ class Event:
     """Something that will happen to a pair.
 
     Args:
-        at: the moment, aware UTC; for ``apply-reserve`` that of the switch, lead included.
-        event: ``issue-main``, ``issue-reserve``, ``distribute``, ``apply-reserve``, ``warning``, ``critical`` or
-            ``connection-lost``.
+        at: the moment, aware UTC; for ``APPLY_RESERVE`` that of the switch, lead included.
+        event: what it is.
         reason: why, for a person.
         certificates: ordinals of what it is about: what is issued, applied or distributed, else main.
     """
 
     at: datetime
-    event: str
+    event: EventName
     reason: str
     certificates: tuple[int, ...] = ()
 
@@ -69,12 +86,12 @@ class Alert:
     """A time during which something is wrong.
 
     Args:
-        event: ``warning``, ``critical`` or ``connection-lost``, the worst that is told.
+        event: ``WARNING``, ``CRITICAL`` or ``CONNECTION_LOST``, the worst that is told.
         start: from when, aware UTC.
         until: until when; the end of what was played, where it lasts.
     """
 
-    event: str
+    event: EventName
     start: datetime
     until: datetime
 
@@ -131,7 +148,7 @@ def foreseen_life(definition: PairDefinition, *, start: datetime, days: int, eve
     """
     end = start + timedelta(days=days)
     runs = tuple(_runs(definition, start, end, every))
-    told: set[tuple[int, str]] = set()
+    told: set[tuple[int, EventName]] = set()
     return Life(
         start=start,
         end=end,
@@ -187,24 +204,26 @@ def _alerts(runs: Sequence[_Run], end: datetime) -> tuple[Alert, ...]:
     return tuple(found)
 
 
-def _worst(wanted: Desired) -> str | None:
+def _worst(wanted: Desired) -> EventName | None:
     """Return the worst that a run tells, None where all is well."""
     if wanted.phase is Phase.CONNECTION_LOST:
-        return "connection-lost"
+        return EventName.CONNECTION_LOST
     told = {notice.severity for notice in wanted.notices}
-    return next((str(severity) for severity in (Severity.CRITICAL, Severity.WARNING) if severity in told), None)
+    return next((event for severity, event in _ALERTS.items() if severity in told), None)
 
 
-def _events(before: ObservedPair | None, wanted: Desired, now: datetime, told: set[tuple[int, str]]) -> Iterator[Event]:
+def _events(
+    before: ObservedPair | None, wanted: Desired, now: datetime, told: set[tuple[int, EventName]]
+) -> Iterator[Event]:
     """Yield what a run at *now* does and says; *told* keeps what was said of a main before."""
     main = (wanted.main,)
     promoted = before is not None and before.main is not None and before.main.ordinal != wanted.main
     new = {request.ordinal for request in wanted.requests}
     if promoted and wanted.main not in new:
         reason = f"certificate {wanted.main} becomes main"
-        yield Event(at=now, event="apply-reserve", reason=reason, certificates=main)
+        yield Event(at=now, event=EventName.APPLY_RESERVE, reason=reason, certificates=main)
     for request in wanted.requests:
-        event = "issue-main" if request.role is Role.MAIN else "issue-reserve"
+        event = EventName.ISSUE_MAIN if request.slot is Slot.MAIN else EventName.ISSUE_RESERVE
         if isinstance(request, IssueRequest):
             what = f"{request.validity_days} days"
         else:
@@ -215,12 +234,11 @@ def _events(before: ObservedPair | None, wanted: Desired, now: datetime, told: s
     if wanted.trusted != known:
         names = ", ".join(str(ordinal) for ordinal in wanted.trusted)
         reason = f"devices get the profile with the certificates {names}"
-        yield Event(at=now, event="distribute", reason=reason, certificates=wanted.trusted)
+        yield Event(at=now, event=EventName.DISTRIBUTE, reason=reason, certificates=wanted.trusted)
     if wanted.phase is Phase.CONNECTION_LOST:
-        says = [("connection-lost", wanted.notices[-1].message)]
+        says = [(EventName.CONNECTION_LOST, reinstall().message)]
     else:
-        severe = [notice for notice in wanted.notices if notice.severity is not Severity.NOTICE]
-        says = [(str(notice.severity), notice.message) for notice in severe]
+        says = [(_ALERTS[one.severity], one.message) for one in wanted.notices if one.severity in _ALERTS]
     for event, reason in says:
         if (wanted.main, event) not in told:
             told.add((wanted.main, event))
@@ -236,7 +254,7 @@ def _carried_out(before: ObservedPair | None, wanted: Desired, now: datetime) ->
             ordinal=request.ordinal,
             labels=frozenset(),
             facts=_foreseen(request, now),
-            role=request.role,
+            role=Role(request.slot),
         )
     kept = []
     for ordinal in wanted.trusted:
@@ -244,7 +262,7 @@ def _carried_out(before: ObservedPair | None, wanted: Desired, now: datetime) ->
         label = Label.MAIN if is_main else Label.RESERVE if is_reserve else Label.FORMER
         role = Role.RESERVE if is_reserve else Role.MAIN
         kept.append(replace(versions[ordinal], labels=frozenset({label}), role=role))
-    asked = (request.generation for request in wanted.requests if request.role is Role.MAIN)
+    asked = (request.generation for request in wanted.requests if request.slot is Slot.MAIN)
     main = versions[wanted.main].facts
     assert main is not None  # noqa: S101 - every certificate of a forecast is foreseen
     came = wanted.reserve in {request.ordinal for request in wanted.requests}

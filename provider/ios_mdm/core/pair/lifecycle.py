@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ios_mdm.core.pair import policies
 from ios_mdm.core.pair.decision import Desired, InstallRequest, IssueRequest, Notice, Phase, Severity
-from ios_mdm.core.pair.definition import AfterDays, At, InstallMain, InstallReserve, IssueReserve, NoReserve
+from ios_mdm.core.pair.definition import AfterDays, At, InstallMain, InstallReserve, IssueReserve, NoReserve, Slot
 from ios_mdm.core.pair.facts import CertificateFacts, Source
 from ios_mdm.core.pair.moments import BACKDATED, expires, longest_validity_days
 from ios_mdm.core.pair.observed import ObservedPair, Role
@@ -137,7 +137,7 @@ def _decided(at: Situation, told: tuple[Notice, ...], requests: tuple[Request, .
         requests = (*requests, request)
     elif issue is not None and isinstance(wanted, InstallReserve):
         reserve = _reserve_ordinal(at)
-        requests = (*requests, InstallRequest(ordinal=reserve, role=Role.RESERVE, offered=wanted.offered))
+        requests = (*requests, InstallRequest(ordinal=reserve, slot=Slot.RESERVE, offered=wanted.offered))
     elif reserve is None and at.main.source is Source.ISSUED and isinstance(wanted, IssueReserve):
         reserve_at = expires(at.main) - timedelta(days=wanted.before_days)
     phase = _phase(at, reserve)
@@ -165,11 +165,11 @@ def _with_new_main(
     ordinal = begun_main(definition, observed, now) or observed.highest_ordinal + 1
     request: Request
     if isinstance(definition.main, InstallMain):
-        request = InstallRequest(ordinal=ordinal, role=Role.MAIN, offered=definition.main.offered)
+        request = InstallRequest(ordinal=ordinal, slot=Slot.MAIN, offered=definition.main.offered)
     else:
         request = IssueRequest(
             ordinal=ordinal,
-            role=Role.MAIN,
+            slot=Slot.MAIN,
             key=definition.main.key,
             validity_days=definition.main.validity_days,
             generation=definition.main.generation,
@@ -261,7 +261,7 @@ def _reserve_request(definition: PairDefinition, wanted: IssueReserve, ordinal: 
         )
     return IssueRequest(
         ordinal=ordinal,
-        role=Role.RESERVE,
+        slot=Slot.RESERVE,
         key=wanted.key or definition.issue.key,
         validity_days=days,
         generation=wanted.generation,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from ios_mdm.core.pair.definition import AfterCurrentExpires, InstallReserve, IssueMain, IssueReserve, NoReserve
+from ios_mdm.core.pair.definition import AfterCurrentExpires, InstallReserve, IssueMain, IssueReserve, NoReserve, Slot
 from ios_mdm.core.pair.facts import Source
 from ios_mdm.core.pair.moments import apply_moment, expires, issued_at
 from ios_mdm.core.pair.observed import Role
@@ -141,20 +141,20 @@ class Situation:
     @property
     def begun_reserve(self) -> int | None:
         """The same for the reserve."""
-        return begun(self.observed, Role.RESERVE, self.now)
+        return begun(self.observed, Slot.RESERVE, self.now)
 
 
-def begun(observed: ObservedPair, role: Role, now: datetime) -> int | None:
+def begun(observed: ObservedPair, slot: Slot, now: datetime) -> int | None:
     """Return the ordinal of a certificate that is stored for this slot and not in it yet; None for none of use."""
     staged = observed.holder(Label.STAGED)
-    if staged is None or staged.labels != {Label.STAGED} or staged.role not in {None, role}:
+    if staged is None or staged.labels != {Label.STAGED} or staged.role not in {None, Role(slot)}:
         return None
     return None if staged.facts is not None and now >= expires(staged.facts) else staged.ordinal
 
 
 def begun_main(definition: PairDefinition, observed: ObservedPair, now: datetime) -> int | None:
     """Return the ordinal of a main that an interrupted run has stored; None where the definition wants another one."""
-    ordinal = begun(observed, Role.MAIN, now)
+    ordinal = begun(observed, Slot.MAIN, now)
     stored = None if ordinal is None else observed.numbered(ordinal)
     if stored is None or stored.facts is None:
         return ordinal  # it is held against the definition when its facts are written

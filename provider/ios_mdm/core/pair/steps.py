@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ios_mdm.core.pair.decision import InstallRequest
+from ios_mdm.core.pair.definition import Slot
 from ios_mdm.core.pair.layout import (
     ADDRESS_TAG,
     HIGHEST_TAG,
@@ -96,7 +97,7 @@ class RecordFacts:
     Args:
         version_id: of the version.
         ordinal: of its certificate.
-        role: the slot it is in, or is meant for.
+        slot: that it is in, or is meant for.
         generation: of the request that it answers.
         highest: the highest ordinal to be recorded with it.
         request: what it was to be; None for a certificate that is in a slot already. One that does not fulfil the
@@ -106,7 +107,7 @@ class RecordFacts:
 
     version_id: str
     ordinal: int
-    role: Role
+    slot: Slot
     generation: int
     highest: int
     request: Request | None = None
@@ -161,9 +162,9 @@ def _steps(desired: Desired, observed: ObservedPair | None, setting: Setting) ->
     yield from _facts_of_labelled(observed, setting)
     yield from _roles_of_formers(observed)
     yield from _given_up(desired, observed)
-    yield from _slot(desired, observed, desired.main, Label.MAIN)
+    yield from _slot(desired, observed, desired.main, Slot.MAIN)
     if desired.reserve is not None:
-        yield from _slot(desired, observed, desired.reserve, Label.RESERVE)
+        yield from _slot(desired, observed, desired.reserve, Slot.RESERVE)
     # Before a label goes: a version that nothing names any more must still count among the ordinals.
     yield from _counters(observed, setting)
     yield from _tidy(desired, observed)
@@ -186,7 +187,7 @@ def _facts_of_labelled(observed: ObservedPair, setting: Setting) -> Iterator[Ste
             yield RecordFacts(
                 version_id=version.version_id,
                 ordinal=version.ordinal,
-                role=Role.RESERVE if reserve else Role.MAIN,
+                slot=Slot.RESERVE if reserve else Slot.MAIN,
                 generation=setting.reserve_generation if reserve else setting.main_generation,
                 highest=observed.highest_ordinal,
             )
@@ -210,10 +211,10 @@ def _given_up(desired: Desired, observed: ObservedPair) -> Iterator[Step]:
             yield Tag(tags={facts_tag(version.version_id): facts_value(version.facts, Role.DELETED)})
 
 
-def _slot(desired: Desired, observed: ObservedPair, ordinal: int, label: Label) -> Iterator[Step]:
-    """Bring the certificate *ordinal* into the slot of *label*."""
+def _slot(desired: Desired, observed: ObservedPair, ordinal: int, slot: Slot) -> Iterator[Step]:
+    """Bring the certificate *ordinal* into *slot*."""
     version = observed.numbered(ordinal)
-    role = Role.MAIN if label is Label.MAIN else Role.RESERVE
+    label, role = (Label.MAIN, Role.MAIN) if slot is Slot.MAIN else (Label.RESERVE, Role.RESERVE)
     request = next((request for request in desired.requests if request.ordinal == ordinal), None)
     if version is None:
         if isinstance(request, InstallRequest):
@@ -225,17 +226,17 @@ def _slot(desired: Desired, observed: ObservedPair, ordinal: int, label: Label) 
         yield RecordFacts(
             version_id=version.version_id,
             ordinal=ordinal,
-            role=role,
+            slot=slot,
             generation=request.generation,
             highest=observed.highest_ordinal,
             request=request,
-            replaces=_main_of(observed) if role is Role.MAIN else None,
+            replaces=_main_of(observed) if slot is Slot.MAIN else None,
         )
     if label not in version.labels:
         yield MoveLabel(label=label, to=version, current=observed.holder(label))
     if version.role is not role and version.facts is not None:
         tags = {facts_tag(version.version_id): facts_value(version.facts, role)}
-        yield Tag(tags=tags | ({PROMOTED_TAG: str(ordinal)} if role is Role.MAIN else {}))
+        yield Tag(tags=tags | ({PROMOTED_TAG: str(ordinal)} if slot is Slot.MAIN else {}))
 
 
 def _main_of(observed: ObservedPair) -> str | None:

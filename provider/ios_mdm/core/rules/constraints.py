@@ -11,7 +11,7 @@ from cryptography.x509.oid import NameOID
 
 from ios_mdm.core.rules.model import violation
 from ios_mdm.core.rules.reading import extension
-from ios_mdm.core.x509.names import dns_names, fits, is_self_issued, named, one_line
+from ios_mdm.core.x509.names import dns_names, fits, is_self_issued, named, short
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,7 +84,7 @@ class _Name:
     other: x509.ObjectIdentifier | None = None
 
     def __str__(self) -> str:
-        return one_line(self.value.rfc4514_string() if isinstance(self.value, x509.Name) else str(self.value))
+        return short(self.value.rfc4514_string() if isinstance(self.value, x509.Name) else str(self.value))
 
     @property
     def is_comparable(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from ios_mdm.core.pair.observed import Role
+from ios_mdm.core.pair.definition import Slot
 from ios_mdm.core.rules.model import Remark, violation
 from ios_mdm.core.rules.reading import moment
 from ios_mdm.core.x509.names import named
@@ -55,7 +55,7 @@ def valid_now(candidate: Candidate, context: Context) -> Iterator[Finding]:
 
 def outlives(candidate: Candidate, context: Context) -> Iterator[Finding]:
     """R21: a reserve, and every issuer that it needs, outlives the apply moment and the main certificate."""
-    if context.role is Role.MAIN:
+    if context.slot is Slot.MAIN:
         yield Remark(message="only a reserve must outlive something", applicable=False, told=False)
         return
     moments: list[tuple[datetime, str]] = []

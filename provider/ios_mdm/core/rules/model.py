@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from ios_mdm.core.pair.observed import Role
+from ios_mdm.core.pair.definition import Slot
 from ios_mdm.core.x509.names import named
 from ios_mdm.core.x509.signatures import is_self_signed
 
@@ -28,7 +28,7 @@ class Context:
     Args:
         host: the connection address without its port, A-labels.
         now: the moment of judgement, aware UTC.
-        role: the slot that the certificate is for.
+        slot: that the certificate is for.
         apply_at: when a reserve becomes main; None where that is not known.
         current: the chain of the certificate that is main now, from the leaf upwards; its root may be left out.
         issued: whether that one is an issued, self-signed certificate; R24 is then not applicable.
@@ -38,7 +38,7 @@ class Context:
 
     host: str
     now: datetime
-    role: Role = Role.MAIN
+    slot: Slot = Slot.MAIN
     apply_at: datetime | None = None
     current: tuple[x509.Certificate, ...] = ()
     issued: bool = False

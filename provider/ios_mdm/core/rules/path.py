@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 
-from ios_mdm.core.pair.observed import Role
+from ios_mdm.core.pair.definition import Slot
 from ios_mdm.core.rules.model import Remark, violation
 from ios_mdm.core.rules.reading import extension, is_authority, listed
 from ios_mdm.core.x509.digests import fingerprint, root_digest
 from ios_mdm.core.x509.links import Link, Pool
-from ios_mdm.core.x509.names import is_self_issued, named, one_line
+from ios_mdm.core.x509.names import is_self_issued, named, short
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,7 +92,7 @@ def root_is_known(candidate: Candidate, context: Context) -> Iterator[Finding]:
         yield Remark(
             message="no current certificate and no root are known to compare with",
             applicable=False,
-            told=context.role is Role.RESERVE,
+            told=context.slot is Slot.RESERVE,
         )
     elif candidate.root is None:
         yield Remark(message="the chain has no root to compare", applicable=False, told=False)
@@ -163,4 +163,4 @@ def _below(candidate: Candidate, root: x509.Certificate, context: Context) -> It
 
 
 def _issuer(certificate: x509.Certificate) -> str:
-    return one_line(certificate.issuer.rfc4514_string()) or "without a name"
+    return short(certificate.issuer.rfc4514_string()) or "without a name"

@@ -17,7 +17,7 @@ from cryptography.x509.verification import (
     VerificationError,
 )
 
-from ios_mdm.core.x509.names import one_line
+from ios_mdm.core.x509.names import short
 
 if TYPE_CHECKING:
     from ios_mdm.core.rules.model import Context
@@ -44,9 +44,7 @@ def second_opinion(candidate: Candidate, context: Context) -> str | None:
         )
         verifier.verify(candidate.leaf, list(candidate.issuers[:-1]))
     except (VerificationError, ValueError) as error:
-        return (
-            f"no rule is broken, but a strict validation refuses the chain, as some clients may: {one_line(str(error))}"
-        )
+        return f"no rule is broken, but a strict validation refuses the chain, as some clients may: {short(str(error))}"
     return None
 
 

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from ios_mdm.core.bundle import BundleError
 from ios_mdm.core.x509.digests import fingerprint, root_digest
 from ios_mdm.core.x509.links import Pool, unbroken
-from ios_mdm.core.x509.names import dns_names, fits, is_self_issued, named, one_line
+from ios_mdm.core.x509.names import dns_names, fits, is_self_issued, named, short
 from ios_mdm.core.x509.signatures import is_self_signed
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def _ambiguous(
 ) -> BundleError:
     """Return the error that names what the private keys are of."""
     certificates = [one for _, found in fitting or owned for one in found]
-    names = ", ".join(f"{named(one)} ({one_line(', '.join(dns_names(one))) or 'no DNS name'})" for one in certificates)
+    names = ", ".join(f"{named(one)} ({short(', '.join(dns_names(one))) or 'no DNS name'})" for one in certificates)
     which = f"{len(fitting)} of them have a certificate" if fitting else "none of them has a certificate"
     return BundleError(
         f"the file holds {len(owned)} private keys, and {which} for {host}: "

@@ -32,7 +32,7 @@ from ios_mdm.core.x509.signatures import is_self_signed
 from ios_mdm.core.x509.values import Credential
 from ios_mdm.errors import DefinitionError
 
-__all__ = ["is_issued_here", "issue", "validity"]
+__all__ = ["is_issued_here", "issue", "key_type", "validity"]
 
 _SECOND = timedelta(seconds=1)  # notAfter is inclusive (RFC 5280, 4.1.2.5)
 _DAY = timedelta(days=1)
@@ -164,6 +164,23 @@ def _self_signed(host: str, key: _PrivateKey, not_before: datetime, days: int) -
     for extension, critical in extensions:
         builder = builder.add_extension(extension, critical=critical)
     return builder.sign(key, hashes.SHA256())
+
+
+def key_type(pem: str) -> KeyType | None:
+    """Return the type of the key of the first certificate in *pem*, or None if no certificate is issued for such a key.
+
+    Raises:
+        CertificateError: As :func:`chain`.
+    """
+    leaf = chain(pem)[0]
+    try:
+        key = leaf.public_key()
+    except UNREADABLE:
+        return None
+    if isinstance(key, rsa.RSAPublicKey):
+        return next((kind for kind, bits in _RSA_BITS.items() if bits == key.key_size), None)
+    is_p256 = isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1)
+    return KeyType.EC_P256 if is_p256 else None
 
 
 def is_issued_here(pem: str) -> bool:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from cryptography import x509
 
-__all__ = ["covers", "dns_names", "fits", "is_self_issued", "named", "one_line"]
+from ios_mdm.core.text import printable
+
+__all__ = ["covers", "dns_names", "fits", "is_self_issued", "named", "short"]
 
 _LONGEST_NAME = 120
 
@@ -29,13 +31,12 @@ def dns_names(certificate: x509.Certificate) -> tuple[str, ...]:
 
 def named(certificate: x509.Certificate) -> str:
     """Return the subject, fit for one line of a message, or the serial number where there is none."""
-    return one_line(certificate.subject.rfc4514_string()) or f"serial number {certificate.serial_number:x}"
+    return short(certificate.subject.rfc4514_string()) or f"serial number {certificate.serial_number:x}"
 
 
-def one_line(text: str) -> str:
-    """Return *text* without what a terminal would obey, and not too long: a file may say anything."""
-    shown = "".join(letter if letter.isprintable() else "?" for letter in text)
-    return shown if len(shown) <= _LONGEST_NAME else f"{shown[: _LONGEST_NAME - 1]}…"
+def short(text: str) -> str:
+    """Return *text* for a message, printable and at most 120 characters: a file may say anything."""
+    return printable(text, longest=_LONGEST_NAME)
 
 
 def is_self_issued(certificate: x509.Certificate) -> bool:

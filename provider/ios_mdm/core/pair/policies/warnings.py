@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from ios_mdm.core.pair.decision import Notice, Severity
-from ios_mdm.core.pair.definition import AfterDays, InstallMain, InstallReserve, IssueReserve, NoReserve
+from ios_mdm.core.pair.definition import AfterDays, InstallMain, InstallReserve, IssueReserve, NoReserve, Slot
 from ios_mdm.core.pair.facts import Source
 from ios_mdm.core.pair.moments import expires, valid_at
 from ios_mdm.core.pair.observed import Role
@@ -98,20 +98,17 @@ def it_is_overdue(at: Situation) -> Notice | None:
 
 def what_is_offered_was_applied(at: Situation) -> Notice | None:
     """R12: after a promotion the definition stays right; what it offers is main by now, or was it."""
-    offers = [
-        (f"{slot}.install", wanted.offered)
-        for slot, wanted in (("main", at.definition.main), ("reserve", at.definition.reserve))
-        if isinstance(wanted, InstallMain | InstallReserve)
-    ]
-    told = [f"{key} is already applied" for key, one in offers[::-1] if one.sha256 == at.main.sha256 and key[0] == "r"]
+    wanted = {Slot.MAIN: at.definition.main, Slot.RESERVE: at.definition.reserve}
+    offers = {slot: one.offered for slot, one in wanted.items() if isinstance(one, InstallMain | InstallReserve)}
+    told: list[str] = []
+    reserve = offers.get(Slot.RESERVE)
+    if reserve is not None and reserve.sha256 == at.main.sha256:
+        told.append("reserve.install is already applied")
+    if reserve is not None and at.is_rechained(reserve, at.main):
+        told.append("reserve.install has another chain for it now: to install that, offer the file under main.install")
     told += [
-        f"{key} has another chain for it now: to install that, offer the file under main.install"
-        for key, one in offers
-        if key[0] == "r" and at.is_rechained(one, at.main)
-    ]
-    told += [
-        f"{key} is superseded: it was main before"
-        for key, one in offers
+        f"{slot}.install is superseded: it was main before"
+        for slot, one in offers.items()
         if at.was_main(one.sha256) and one.sha256 != at.main.sha256
     ]
     if not told:
@@ -134,7 +131,7 @@ def an_operator_moved_main(at: Situation) -> Notice | None:
     return Notice(
         reason="rolled-back",
         severity=Severity.WARNING,
-        message=f"certificate {at.main.ordinal} is main again, after certificate {after[-1]}: AWSCURRENT was moved "
+        message=f"certificate {at.main.ordinal} is main again, after certificate {max(after)}: AWSCURRENT was moved "
         "back by hand, which is respected",
     )
 

@@ -1,0 +1,35 @@
+"""``profile``: its options and help."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from ios_mdm.cli.exits import FILE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["profile"]
+
+
+@click.command(short_help="Write the profile that makes devices trust a pair.")
+@click.argument("definition", type=FILE, metavar="DEFINITION.yaml")
+@click.option("--server", required=True, metavar="NAME", help="Name of the server.")
+@click.option(
+    "--main", type=FILE, required=True, metavar="PEM", help="Main's chain with its root, public certificates only."
+)
+@click.option("-o", "--output", type=FILE, required=True, metavar="FILE", help="The .mobileconfig to write.")
+@click.option("--reserve", type=FILE, metavar="PEM", help="The same of the reserve.")
+@click.option("--json", "as_json", is_flag=True, help="Tell file and SHA-256 as JSON.")
+def profile(*, definition: Path, server: str, main: Path, output: Path, reserve: Path | None, as_json: bool) -> None:
+    """Write the .mobileconfig that makes devices trust these certificates, as `pulumi up` would push it.
+
+    DEFINITION.yaml is a stack file, or a list of servers.
+
+    Exit codes: 0; 2 cannot run.
+    """
+    from ios_mdm.cli import profile as work
+
+    work.run(definition=definition, server=server, main=main, output=output, reserve=reserve, as_json=as_json)

@@ -1,0 +1,92 @@
+"""One check of enrollment ids: the definition, the device list, the channel and the webhook use it."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ios_mdm.adapters.receiver import WebhookError, event_from_webhook
+from ios_mdm.app.devices import read_devices
+from ios_mdm.core.enrollment import checked_enrollment_ids, is_enrollment_id
+from ios_mdm.errors import DefinitionError
+from ios_mdm.settings import DistributionSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+UDID = "8b3b8ba3783e9ade1dae4fbb944ab3afc0ce5b69"
+DISTRIBUTION: dict[str, object] = {
+    "profile": {"identifier": "com.example.mdm.trust"},
+    "channel": {"nanomdm": {"url": "https://mdm.example.com", "apiKeySecret": "mdm/api-key"}},
+}
+GOOD = [UDID, "00008030-001A2B3C4D5E6F70", f"{UDID}:F151140B-3988-45A9", f"{UDID}:a+b@example.com", ".a", "x" * 255]
+BAD = ["", ".", "..", "a,b", "a/b", "../a", "a b", "a\nb", "a\n", "a\x00b", "a%2Cb", "a?b", "a#b", "é", "x" * 256]
+
+
+def settings(devices: object) -> DistributionSettings:
+    """Return a distribution to these devices."""
+    return DistributionSettings.model_validate(copy.deepcopy(DISTRIBUTION) | {"devices": devices})
+
+
+def accepted(text: str, folder: Path) -> dict[str, bool]:
+    """Return for each place that takes an enrollment id whether it takes *text*."""
+    found = {"core": is_enrollment_id(text)}
+    try:
+        found["settings"] = settings([text]).devices == [text]
+    except ValueError:
+        found["settings"] = False
+    file = folder / "devices.txt"
+    file.write_text(f"{text}\n", encoding="utf-8", newline="")
+    try:
+        found["device list"] = read_devices(settings({"file": file.name}), None, base=folder) == (text,)
+    except DefinitionError:
+        found["device list"] = False
+    body = json.dumps({"topic": "mdm.TokenUpdate", "checkin_event": {"ids": {"id": text}}}).encode()
+    try:
+        found["webhook"] = event_from_webhook(body).enrollment_id == text
+    except WebhookError:
+        found["webhook"] = False
+    return found
+
+
+@pytest.mark.parametrize("text", GOOD)
+def test_every_kind_of_enrollment_id_is_accepted_everywhere(text: str, tmp_path: Path) -> None:
+    """UDIDs old and new, User Enrollment ids and user channels (NanoMDM's operations guide)."""
+    # R15
+    assert set(accepted(text, tmp_path).values()) == {True}
+    assert checked_enrollment_ids([text, "other", text]) == (text, "other")
+
+
+@pytest.mark.parametrize("text", BAD)
+def test_anything_else_is_refused_everywhere(text: str, tmp_path: Path) -> None:
+    """An id that could name other devices, or another part of the API, is no id for anybody."""
+    # R15
+    assert set(accepted(text, tmp_path).values()) == {False}
+    with pytest.raises(DefinitionError, match="not an enrollment id"):
+        checked_enrollment_ids([UDID, text])
+
+
+def test_many_bad_ids_are_counted() -> None:
+    """A message names five, each cut off."""
+    with pytest.raises(DefinitionError, match=re.escape("'a b'; 'a b'; 'a b'; 'a b'; 'a b' and 2 more; an id is")):
+        checked_enrollment_ids(["a b"] * 7)
+    with pytest.raises(DefinitionError) as caught:
+        checked_enrollment_ids(["é" * 1000])
+    assert str(caught.value).count("é") == 80
+
+
+@given(st.text(st.sampled_from("aZ09._:@+- ,/\n\x00é"), max_size=4))
+def test_the_definitions_pattern_is_the_check(text: str) -> None:
+    """The pattern of the JSON schema accepts exactly the ids that the check accepts."""
+    try:
+        settings([text])
+    except ValueError:
+        assert not is_enrollment_id(text)
+    else:
+        assert is_enrollment_id(text)
