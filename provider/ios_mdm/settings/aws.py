@@ -22,6 +22,10 @@ class AwsSettings(Model):
     tags: AwsTags = Field(default_factory=dict)
     recovery_window_days: Annotated[StrictInt, Field(ge=7, le=30)] = 30
 
+    def secret_name(self, server: str) -> str:
+        """Return the name of the secret that holds the pair of the server with this name."""
+        return f"{self.secret_prefix}/{server}"
+
 
 class PromotionSettings(Model):
     """How the switch is made, and who is told when the machinery stops."""
