@@ -22,7 +22,7 @@ from ios_mdm.core.pair.definition import (
     When,
 )
 from ios_mdm.errors import DefinitionError
-from ios_mdm.settings import parse_server, parse_stack
+from ios_mdm.settings import AwsSettings, parse_server, parse_stack
 
 SERVER: dict[str, Any] = {"name": "berlin", "address": "mdm.example.com"}
 DISTRIBUTION: dict[str, Any] = {
@@ -78,6 +78,11 @@ class TestDefaults:
             warn_days=30,
             promotion=Promotion(lead_minutes=1440, hold=False),
         )
+
+    def test_the_secret_of_a_pair_has_the_name_of_its_server_under_the_prefix(self) -> None:
+        """The default prefix is that of the project."""
+        assert AwsSettings().secret_name("berlin") == "ios-mdm/berlin"
+        assert AwsSettings.model_validate({"secretPrefix": "teams/mdm"}).secret_name("berlin") == "teams/mdm/berlin"
 
     def test_an_empty_reserve_is_a_silent_one(self) -> None:
         """A reserve that only holds a confirm neither issues nor deletes."""

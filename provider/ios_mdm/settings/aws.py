@@ -23,7 +23,7 @@ class AwsSettings(Model):
     recovery_window_days: Annotated[StrictInt, Field(ge=7, le=30)] = 30
 
     def secret_name(self, server: str) -> str:
-        """Return the name of the secret that holds the pair of a server."""
+        """Return the name of the secret that holds the pair of the server with this name."""
         return f"{self.secret_prefix}/{server}"
 
 
