@@ -48,10 +48,16 @@ if TYPE_CHECKING:
     from ios_mdm.core.pair.definition import PairDefinition
     from ios_mdm.core.pair.facts import CertificateFacts
     from ios_mdm.core.pair.observed import ObservedPair, StoredVersion
-    from ios_mdm.core.pair.policies import Policy
+    from ios_mdm.core.pair.policies import Condition, Policy
 
-CHAINS = (policies.REFUSALS, policies.DISMISSALS, policies.PROMOTIONS, policies.ISSUES, policies.WARNINGS)
-ALONE = (
+CHAINS: tuple[tuple[Policy | Condition, ...], ...] = (
+    policies.REFUSALS,
+    policies.DISMISSALS,
+    policies.PROMOTIONS,
+    policies.ISSUES,
+    policies.WARNINGS,
+)
+ALONE: tuple[Policy | Condition, ...] = (
     policies.main_not_replaced,
     policies.main_is_replaced,
     policies.main_gets_another_chain,
@@ -236,36 +242,36 @@ class TestIssues:
     def test_one_is_held_at_all_times(self) -> None:
         """`when: now` issues as soon as there is none."""  # R2
         wish = definition(IssueReserve(when=When.NOW, apply=AfterDays(days=30)))
-        assert policies.one_is_held_at_all_times(at(START, wish)) is not None
-        assert policies.one_is_held_at_all_times(at(START, wish, waits=RESERVED)) is None
-        assert policies.one_is_held_at_all_times(at(START, definition())) is None
+        assert policies.one_is_held_at_all_times(at(START, wish))
+        assert not policies.one_is_held_at_all_times(at(START, wish, waits=RESERVED))
+        assert not policies.one_is_held_at_all_times(at(START, definition()))
 
     def test_main_expires_soon(self) -> None:
         """Sixty days before main's expiry, or as many as the setting says."""  # R3
-        assert policies.main_expires_soon(at(END - 60 * DAY - SECOND)) is None
-        assert policies.main_expires_soon(at(END - 60 * DAY)) is not None
-        assert policies.main_expires_soon(at(END - 70 * DAY, definition(IssueReserve(before_days=70)))) is not None
+        assert not policies.main_expires_soon(at(END - 60 * DAY - SECOND))
+        assert policies.main_expires_soon(at(END - 60 * DAY))
+        assert policies.main_expires_soon(at(END - 70 * DAY, definition(IssueReserve(before_days=70))))
 
     def test_never_for_a_custom_main(self) -> None:
         """Neither by hand nor automatically."""  # R4
         custom = facts(1, source=Source.INSTALLED)
         wish = definition(IssueReserve(when=When.NOW, apply=AfterDays(days=30)))
-        assert policies.one_is_held_at_all_times(at(START, wish, known=custom)) is None
-        assert policies.main_expires_soon(at(END - SECOND, known=custom)) is None
+        assert not policies.one_is_held_at_all_times(at(START, wish, known=custom))
+        assert not policies.main_expires_soon(at(END - SECOND, known=custom))
 
     def test_a_new_main_is_asked_for(self) -> None:
         """A raised generation asks for one; a run that had begun with it goes on."""  # R13
         raised = definition(main=IssueMain(key=KeyType.EC_P256, generation=2))
-        assert policies.new_main_asked(at(END, raised)) is not None
-        assert policies.new_main_asked(at(END)) is None
+        assert policies.new_main_asked(at(END, raised))
+        assert not policies.new_main_asked(at(END))
         begun = version(facts(2, issued=END), Role.MAIN, Label.STAGED)
-        assert policies.new_main_asked(at(END, observed=pair(main(), begun))) is not None
+        assert policies.new_main_asked(at(END, observed=pair(main(), begun)))
 
     def test_a_new_main_that_expired_before_it_was_main_is_not_asked_for(self) -> None:
         """A run began with it and came to nothing for as long as it was valid: it has to be asked for again."""  # R13
         begun = version(facts(2), Role.MAIN, Label.STAGED)
-        assert policies.new_main_asked(at(END - SECOND, observed=pair(main(), begun))) is not None
-        assert policies.new_main_asked(at(END, observed=pair(main(), begun))) is None
+        assert policies.new_main_asked(at(END - SECOND, observed=pair(main(), begun)))
+        assert not policies.new_main_asked(at(END, observed=pair(main(), begun)))
 
 
 class TestWarnings:
@@ -380,12 +386,12 @@ class TestCustom:
     def test_one_is_offered(self) -> None:
         """Installed once: not if it waits already, is main or was it, or has expired."""  # R2 R4
         wish = definition(InstallReserve(offered=offer(self.second)))
-        assert policies.one_is_offered(at(END - 50 * DAY, wish, known=self.custom)) is not None
-        assert policies.one_is_offered(at(END - 50 * DAY, wish, known=self.custom, waits=self.second)) is None
-        assert policies.one_is_offered(at(END - 50 * DAY, wish, known=self.second)) is None
+        assert policies.one_is_offered(at(END - 50 * DAY, wish, known=self.custom))
+        assert not policies.one_is_offered(at(END - 50 * DAY, wish, known=self.custom, waits=self.second))
+        assert not policies.one_is_offered(at(END - 50 * DAY, wish, known=self.second))
         formers = pair(version(self.second, Role.MAIN, Label.FORMER), main(facts(3)))
-        assert policies.one_is_offered(at(END - 50 * DAY, wish, known=facts(3), observed=formers)) is None
-        assert policies.one_is_offered(at(self.second.not_after + SECOND, wish, known=self.custom)) is None
+        assert not policies.one_is_offered(at(END - 50 * DAY, wish, known=facts(3), observed=formers))
+        assert not policies.one_is_offered(at(self.second.not_after + SECOND, wish, known=self.custom))
 
     def test_another_is_offered(self) -> None:
         """Another file replaces the waiting reserve; in the warning window only with its fingerprint."""  # R10

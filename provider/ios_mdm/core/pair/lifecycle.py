@@ -127,15 +127,15 @@ def _decided(at: Situation, told: tuple[Notice, ...], requests: tuple[Request, .
     """Decide about the reserve of a main that stays: the one that waits, a new one, or none."""
     reserve = None if at.reserve is None else at.reserve.ordinal
     wanted = at.requested
-    issue = policies.first_answer(policies.ISSUES, at)
+    is_due = any(condition(at) for condition in policies.ISSUES)
     reserve_at = None
-    if issue is not None and isinstance(wanted, IssueReserve):
+    if is_due and isinstance(wanted, IssueReserve):
         reserve = _reserve_ordinal(at)
         request = _reserve_request(at.definition, wanted, reserve, longest_validity_days(at.main))
         shorter = policies.successors_inherit(at, request.validity_days)
         told = told if shorter is None else (*told, shorter)
         requests = (*requests, request)
-    elif issue is not None and isinstance(wanted, InstallReserve):
+    elif is_due and isinstance(wanted, InstallReserve):
         reserve = _reserve_ordinal(at)
         requests = (*requests, InstallRequest(ordinal=reserve, slot=Slot.RESERVE, offered=wanted.offered))
     elif reserve is None and at.main.source is Source.ISSUED and isinstance(wanted, IssueReserve):
@@ -186,7 +186,7 @@ def _with_new_main(
 
 def _after_expiry(at: Situation, told: tuple[Notice, ...]) -> Desired:
     """Decide for a pair whose main has expired and that has no reserve to promote (R13)."""
-    if policies.new_main_asked(at) is not None:
+    if policies.new_main_asked(at):
         wanted = _with_new_main(at.definition, at.observed, at.now, at.reserve)
         return replace(wanted, notices=(*told, *wanted.notices, policies.reinstall()))
     held = at.reserve is not None

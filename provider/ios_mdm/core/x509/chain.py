@@ -104,8 +104,8 @@ def candidates(
 def ordered(certificates: Sequence[x509.Certificate]) -> tuple[x509.Certificate, ...]:
     """Return a chain from the leaf upwards, whatever order it was given in, without what does not belong to it."""
     (leaf,) = _lowest(certificates)
-    ways = sorted(Pool(tuple(certificates)).ways(leaf), key=lambda way: (not unbroken(way[1]), -len(way[0])))
-    return ways[0][0]
+    chain, _ = min(Pool(tuple(certificates)).ways(leaf), key=lambda way: (not unbroken(way[1]), -len(way[0])))
+    return chain
 
 
 def _meant(bundle: Bundle, host: str) -> tuple[PrivateKeyTypes, list[x509.Certificate]]:
@@ -143,7 +143,7 @@ def _ambiguous(
 
 def _of_key(key: PrivateKeyTypes, certificates: Iterable[x509.Certificate]) -> list[x509.Certificate]:
     public = key.public_key()
-    return [one for one in dict.fromkeys(certificates) if one.public_key() == public]
+    return [one for one in certificates if one.public_key() == public]
 
 
 def _lowest(certificates: Sequence[x509.Certificate]) -> list[x509.Certificate]:
@@ -158,10 +158,8 @@ def _candidate(
     links: tuple[Link, ...],
     bundle: Bundle,
 ) -> Candidate:
-    aside = tuple(one for one in dict.fromkeys(bundle.certificates) if one not in chain)
+    aside = tuple(one for one in bundle.certificates if one not in chain)
     notices = [f"not part of the chain, set aside: {named(one)}" for one in aside]
-    twice = tuple(dict.fromkeys(one for one in bundle.certificates if bundle.certificates.count(one) > 1))
-    notices += [f"in the file more than once, used once: {named(one)}" for one in twice]
     notices += [
         f"not in the file, taken from elsewhere: {named(one)}" for one in chain if one not in bundle.certificates
     ]
@@ -171,7 +169,7 @@ def _candidate(
         chain=chain,
         links=links,
         root=chain[-1] if is_self_signed(chain[-1]) else None,
-        set_aside=(*aside, *twice),
+        set_aside=aside,
         notices=tuple(notices),
     )
 

@@ -45,7 +45,7 @@ class Pool:
         """Return what could have issued it: verified ones, else the nearest to one."""
         if certificate not in self._issuers:
             found = self._by_name(certificate) or self._by_key(certificate)
-            verified = [one for one in found if one[1] is Link.VERIFIED]
+            verified = [(issuer, link) for issuer, link in found if link is Link.VERIFIED]
             self._issuers[certificate] = tuple((verified or found)[:_MOST_ISSUERS])
         return self._issuers[certificate]
 

@@ -1,11 +1,12 @@
 """The rules of a pair's life as named policies: pure functions that answer with a reason and a message, or not at all.
 
-They stand in chains. Of a chain that decides, the first answer counts; of :data:`WARNINGS`, every one.
+They stand in chains. Of a chain that decides, the first answer counts; of :data:`WARNINGS`, every one. A policy whose
+answer is shown to nobody answers yes or no.
 """
 
 from __future__ import annotations
 
-from ios_mdm.core.pair.policies.answers import Policy, all_answers, first_answer
+from ios_mdm.core.pair.policies.answers import Condition, Policy, all_answers, first_answer
 from ios_mdm.core.pair.policies.main import (
     main_gets_another_chain,
     main_is_replaced,
@@ -52,6 +53,7 @@ __all__ = [
     "PROMOTIONS",
     "REFUSALS",
     "WARNINGS",
+    "Condition",
     "Policy",
     "all_answers",
     "an_operator_moved_main",

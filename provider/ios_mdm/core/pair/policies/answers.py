@@ -12,9 +12,11 @@ if TYPE_CHECKING:
 
     from ios_mdm.core.pair.situation import Situation
 
-__all__ = ["Policy", "all_answers", "digits", "first_answer", "refusal"]
+__all__ = ["Condition", "Policy", "all_answers", "digits", "first_answer", "refusal"]
 
 Policy = Callable[["Situation"], Notice | None]
+Condition = Callable[["Situation"], bool]
+"""A policy whose answer needs no words, because nobody is shown it."""
 
 
 def first_answer(policies: Iterable[Policy], situation: Situation) -> Notice | None:

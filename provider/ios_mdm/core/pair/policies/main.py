@@ -104,15 +104,13 @@ def main_gets_another_chain(at: Situation) -> Notice | None:
     )
 
 
-def new_main_asked(at: Situation) -> Notice | None:
+def new_main_asked(at: Situation) -> bool:
     """R13: an expired main without a successor is replaced only on request, or where a run had begun to."""
     staged = at.observed.holder(Label.STAGED)
     started = at.begun_main is not None and staged is not None and staged.role is Role.MAIN
     wanted = at.definition.main
     asked = wanted.generation > at.answered_main if isinstance(wanted, IssueMain) else at.is_new(wanted.offered)
-    if not asked and not started:
-        return None
-    return Notice(reason="new-main", severity=Severity.NOTICE, message="another main is asked for")
+    return asked or started
 
 
 def reinstall() -> Notice:

@@ -10,7 +10,7 @@ from ios_mdm.core.pair.decision import Notice, Severity
 from ios_mdm.core.pair.definition import InstallMain, InstallReserve, IssueReserve, NoReserve, When
 from ios_mdm.core.pair.facts import Source
 from ios_mdm.core.pair.moments import BACKDATED, apply_moment, expires, longest_validity_days, valid_at
-from ios_mdm.core.pair.policies.answers import Policy, digits, first_answer, refusal
+from ios_mdm.core.pair.policies.answers import Condition, Policy, digits, first_answer, refusal
 
 if TYPE_CHECKING:
     from ios_mdm.core.pair.situation import Situation
@@ -124,7 +124,8 @@ def it_comes_to_nothing(at: Situation) -> Notice | None:
     wanted = at.requested
     if not at.comes_to_nothing or at.reserve is None or not isinstance(wanted, IssueReserve):
         return None
-    if first_answer((one_is_held_at_all_times, main_expires_soon), replace(at, reserve=None)) is None:
+    without = replace(at, reserve=None)
+    if not one_is_held_at_all_times(without) and not main_expires_soon(without):
         return None
     days = wanted.validity_days or longest_validity_days(at.main)
     lead = timedelta(minutes=at.definition.promotion.lead_minutes)
@@ -224,37 +225,27 @@ PROMOTIONS: tuple[Policy, ...] = (its_moment_has_come,)
 # Why a reserve is issued now. Only an issued main gets one (R4).
 
 
-def one_is_held_at_all_times(at: Situation) -> Notice | None:
+def one_is_held_at_all_times(at: Situation) -> bool:
     """R2: `when: now`."""
-    if not _issues(at) or not isinstance(at.requested, IssueReserve) or at.requested.when is not When.NOW:
-        return None
-    return Notice(reason="when-now", severity=Severity.NOTICE, message="a reserve is held at all times")
+    return _issues(at) and isinstance(at.requested, IssueReserve) and at.requested.when is When.NOW
 
 
-def main_expires_soon(at: Situation) -> Notice | None:
+def main_expires_soon(at: Situation) -> bool:
     """R3: beforeDays before main expires."""
     if not _issues(at) or not isinstance(at.requested, IssueReserve):
-        return None
-    if at.now < expires(at.main) - timedelta(days=at.requested.before_days):
-        return None
-    return Notice(
-        reason="before-expiry",
-        severity=Severity.NOTICE,
-        message=f"main expires in less than {at.requested.before_days} days",
-    )
+        return False
+    return at.now >= expires(at.main) - timedelta(days=at.requested.before_days)
 
 
-def one_is_offered(at: Situation) -> Notice | None:
+def one_is_offered(at: Situation) -> bool:
     """R2, R4: a custom reserve is installed as soon as the definition offers one that is not in the pair."""
     wanted = at.definition.reserve
-    if at.reserve is not None or not isinstance(wanted, InstallReserve) or not at.is_new(wanted.offered):
-        return None
-    if at.now > wanted.offered.not_after:
-        return None
-    return Notice(reason="offered", severity=Severity.NOTICE, message="the definition offers a custom reserve")
+    if at.reserve is not None or not isinstance(wanted, InstallReserve):
+        return False
+    return at.is_new(wanted.offered) and at.now <= wanted.offered.not_after
 
 
-ISSUES: tuple[Policy, ...] = (one_is_held_at_all_times, main_expires_soon, one_is_offered)
+ISSUES: tuple[Condition, ...] = (one_is_held_at_all_times, main_expires_soon, one_is_offered)
 
 
 def successors_inherit(at: Situation, days: int) -> Notice | None:

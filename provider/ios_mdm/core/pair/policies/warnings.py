@@ -31,7 +31,7 @@ __all__ = [
 
 def no_reserve_comes_by_itself(at: Situation) -> Notice | None:
     """R5: a custom main without a reserve, or an issued one whose reserve is switched off."""
-    if at.reserve is not None or at.now >= expires(at.main) or one_is_offered(at) is not None:
+    if at.reserve is not None or at.now >= expires(at.main) or one_is_offered(at):
         return None
     if at.main.source is Source.ISSUED and isinstance(at.requested, IssueReserve):
         return None
