@@ -123,14 +123,22 @@ def _command_uuid(delivery: Delivery, batch: Sequence[str]) -> str:
 def listed_devices(path: Path) -> tuple[str, ...]:
     """Read a list of enrolment ids, one a line; empty lines and lines that start with # do not count.
 
+    Args:
+        path: of a UTF-8 file, with or without a byte order mark.
+
     Raises:
         DefinitionError: The file cannot be read, names no device, or names one twice.
     """
+    reason: str | None = "it is not UTF-8 text: save it as UTF-8"
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise DefinitionError(f"distribution.devices.file: {path.name} cannot be read: {reason}") from None
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        text, reason = "\0", error.strerror
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:  # UTF-16 without a byte order mark is valid UTF-8, with a zero in each character
+        raise DefinitionError(f"distribution.devices.file: {path.name} cannot be read: {reason}")
+    lines = text.splitlines()
     devices = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
     if not devices:
         raise DefinitionError(f"distribution.devices.file: {path.name} names no device: an enrolment id a line")
