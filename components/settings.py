@@ -41,9 +41,10 @@ def load_settings(config: pulumi.Config) -> StackSettings:
     servers = config.get_object("servers")
     if servers is None:
         raise DefinitionError(
-            "ios-mdm:servers is missing: declare a server in Pulumi.<stack>.yaml (README.md has a definition to copy)"
+            f"{config.name}:servers is missing: declare a server in Pulumi.<stack>.yaml "
+            "(README.md has a definition to copy)"
         )
-    return parse_stack({"aws": config.get_object("aws") or {}, "servers": servers})
+    return parse_stack({"aws": config.get_object("aws") or {}, "servers": servers}, project=config.name)
 
 
 def server_arguments(server: ServerSettings) -> ServerArguments:

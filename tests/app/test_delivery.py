@@ -178,6 +178,21 @@ class TestDevices:
         assert listed_devices(tmp_path / "devices.txt") == ("b", "a")
         assert read_devices(settings({"file": "devices.txt"}), None, base=tmp_path) == ("a", "b")
 
+    @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+    def test_a_file_from_windows(self, tmp_path: Path, encoding: str) -> None:
+        """A byte order mark and CRLF line ends are no part of an id."""
+        (tmp_path / "devices.txt").write_bytes("# devices\r\nb\r\n\r\na\r\n".encode(encoding))
+        assert listed_devices(tmp_path / "devices.txt") == ("b", "a")
+        (tmp_path / "devices.txt").write_bytes("b\r\na\r\n".encode(encoding))
+        assert listed_devices(tmp_path / "devices.txt") == ("b", "a")
+
+    @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+    def test_a_file_in_another_encoding(self, tmp_path: Path, encoding: str) -> None:
+        """The error names the expected encoding."""
+        (tmp_path / "devices.txt").write_bytes("# devices\r\na\r\n".encode(encoding))
+        with pytest.raises(DefinitionError, match=r"devices\.txt cannot be read: it is not UTF-8 text: .* as UTF-8"):
+            listed_devices(tmp_path / "devices.txt")
+
     @pytest.mark.parametrize(
         ("content", "said"),
         [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -50,6 +51,10 @@ def test_three_forms_are_read(text: str, tmp_path: Path) -> None:
         ("config: {}", "servers is missing"),
         ("[{name: berlin, adress: secretXYZ}]", "adress is not a known key"),
         ("\udcff", "is not YAML"),
+        ("[{name: berlin, name: secretXYZ}]", "has the same key twice: see line 1, column 17"),
+        ("[{name: .inf, address: secretXYZ}]", "has a number that JSON does not know: see line 1, column 9"),
+        ("&secretXYZ [*secretXYZ]", "is not YAML: see line 1"),
+        ("[" * 10_000, "is not YAML: it is binary, or nested too deeply"),
     ],
 )
 def test_a_bad_definition_is_explained_and_not_quoted(text: str, words: str, tmp_path: Path) -> None:
@@ -61,6 +66,30 @@ def test_a_bad_definition_is_explained_and_not_quoted(text: str, words: str, tmp
     assert "bad.yaml" in result.stderr
     assert words in result.stderr
     assert "secretXYZ" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("definition", "words"),
+    [
+        ("config: {other:servers: {secure: AAAB}}", "other:servers is encrypted"),
+        ("config: {servers: [{name: berlin}]}", "other:servers[0].address is missing"),
+        ("config: {ios-mdm:servers: []}", "other:servers is missing"),
+    ],
+)
+def test_an_error_names_the_keys_of_a_renamed_project(definition: str, words: str, tmp_path: Path) -> None:
+    """The namespace of the keys is the name in Pulumi.yaml."""
+    (tmp_path / "Pulumi.yaml").write_text("name: other\nruntime: python\n", encoding="utf-8")
+    (tmp_path / "Pulumi.test.yaml").write_text(definition, encoding="utf-8")
+    with pytest.raises(DefinitionError, match=re.escape(words)):
+        read_definition(tmp_path / "Pulumi.test.yaml")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_file_with_a_byte_order_mark_is_read(encoding: str, tmp_path: Path) -> None:
+    """As the engine does."""
+    file = tmp_path / "definition.yaml"
+    file.write_bytes(f"[{SERVER}]\r\n".encode(encoding))
+    assert [server.name for server in read_definition(file).settings.servers] == ["berlin"]
 
 
 def test_a_file_that_is_not_there_is_explained(tmp_path: Path) -> None:
@@ -122,6 +151,15 @@ def test_what_cannot_be_told_is_not_guessed(content: object, backend: str, words
     with pytest.raises(DefinitionError, match=words) as raised:
         selected_stack_file({**noted(project, content), "PULUMI_BACKEND_URL": backend})
     assert "`status Pulumi.<stack>.yaml`" in str(raised.value)
+
+
+def test_a_folder_for_stack_files_is_the_engines(project: Path) -> None:
+    """`stackConfigDir`, or its old name `config`."""
+    (project / "stacks").mkdir()
+    (project / "stacks" / "Pulumi.test.yaml").touch()
+    for key in ("stackConfigDir", "config"):
+        (project / "Pulumi.yaml").write_text(f"name: ios-mdm\nruntime: python\n{key}: stacks\n", encoding="utf-8")
+        assert selected_stack_file({"PULUMI_STACK": "test"}) == project / "stacks" / "Pulumi.test.yaml"
 
 
 def test_outside_of_a_project_a_file_must_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,8 +14,9 @@ from tools.toolchain import ROOT
 class _Config:
     """A stack's configuration without an engine."""
 
-    def __init__(self, values: dict[str, object]) -> None:
+    def __init__(self, values: dict[str, object], name: str = "ios-mdm") -> None:
         self._values = values
+        self.name = name
 
     def get_object(self, key: str) -> object:
         """Return a value, as ``pulumi.Config`` does."""
@@ -30,7 +31,15 @@ def test_the_program_has_at_most_thirty_lines() -> None:
 def test_a_stack_without_servers_is_told_what_to_write() -> None:
     """The first mistake of a new user gets an answer that helps."""
     with pytest.raises(DefinitionError, match="ios-mdm:servers is missing"):
-        load_settings(_Config({}))  # type: ignore[arg-type] # only get_object is used
+        load_settings(_Config({}))  # type: ignore[arg-type] # only get_object and name are used
+
+
+def test_an_error_names_the_keys_of_a_renamed_project() -> None:
+    """The engine's namespace of a project's keys is the project's name."""
+    with pytest.raises(DefinitionError, match=r"^other:servers is missing"):
+        load_settings(_Config({}, "other"))  # type: ignore[arg-type] # only get_object and name are used
+    with pytest.raises(DefinitionError, match=r"^other:servers\[0\]\.name is missing"):
+        load_settings(_Config({"servers": [{"address": "a.example"}]}, "other"))  # type: ignore[arg-type] # the same
 
 
 def test_the_demos_definition_is_valid() -> None:

@@ -51,6 +51,19 @@ def test_bad_lists_are_refused(world: World) -> None:
     assert world.aws.calls == []
 
 
+def test_a_list_of_devices_from_windows_is_read(world: World) -> None:
+    """UTF-8 with a byte order mark and CRLF line ends is read; UTF-16 is one error that names the encoding."""
+    world.stack.define([world.definition(distribution=world.distribution(devices={"file": "devices.txt"}))])
+    file, lines = world.stack.directory / "devices.txt", "\r\n".join(["# devices", *world.services.fleet.ids(), ""])
+    file.write_bytes(lines.encode("utf-8-sig"))
+    world.stack.run("preview").ok()
+    file.write_bytes(lines.encode("utf-16"))
+    result = world.stack.run("preview")
+    assert result.code != 0
+    assert "devices.txt cannot be read: it is not UTF-8 text: save it as UTF-8" in " ".join(result.output.split())
+    assert "Traceback" not in result.output
+
+
 def test_a_secret_value_in_place_of_a_name_is_refused_and_not_repeated(world: World) -> None:
     """What looks like a key is refused, and the message does not show it."""  # R29
     value = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import plistlib
+import shutil
 import socket
 import stat
 import sys
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -20,6 +22,12 @@ from tools.services.testing import MdmServices, executables, mdm_services
 from tools.services.webhook import Recorder
 
 __all__ = ["executables", "mdm_services"]
+
+PAGE = (
+    "import http.server, sys\n"
+    "http.server.HTTPServer(('127.0.0.1', int(sys.argv[1])), http.server.SimpleHTTPRequestHandler).serve_forever()"
+)
+"""A program that listens on the port that is its argument."""
 
 ROOT_DER = b"stands for the DER of a root certificate"
 
@@ -222,6 +230,41 @@ class TestLifecycle:
         records.write(tmp_path, "gone", records.Record(port=1, digest="", process=impostor))
         assert process.find(tmp_path, "gone") is None
         assert process.stop(tmp_path, "gone") is False
+
+    def test_a_copied_state_stops_and_reuses_nothing_of_the_original(self, tmp_path: Path) -> None:
+        """The copy's records name the original's process; the copy starts one of its own, on another port."""
+        service = Service(
+            name="page", command=lambda port: Command(argv=(sys.executable, "-c", PAGE, str(port))), health="/"
+        )
+        original, copy = tmp_path / "original", tmp_path / "copy"
+        original.mkdir()
+        try:
+            first = process.ensure(original, service)
+            shutil.copytree(original, copy)
+            assert process.find(copy, "page") is None
+            assert process.stop(copy, "page") is False
+            shutil.rmtree(copy)
+            shutil.copytree(original, copy)
+            second = process.ensure(copy, service)
+            assert second.process.pid != first.process.pid
+            assert second.port != first.port
+            assert process.stop(copy, "page") is True
+            assert process.find(original, "page") == replace(first, reused=True)
+        finally:
+            stopped = [process.stop(state, "page") for state in (original, copy)]
+        assert stopped == [True, False]
+
+    def test_a_moved_state_stops_its_processes(self, tmp_path: Path) -> None:
+        """They still run in the folder, which has another name now."""
+        service = Service(
+            name="page", command=lambda port: Command(argv=(sys.executable, "-c", PAGE, str(port))), health="/"
+        )
+        before, after = tmp_path / "before", tmp_path / "after"
+        before.mkdir()
+        first = process.ensure(before, service)
+        before.rename(after)
+        assert process.stop(after, "page") is True
+        assert procfs.identify(first.process.pid) is None
 
     def test_a_service_that_ends_early_shows_its_log(self, tmp_path: Path) -> None:
         """The error says why, in the service's own words."""

@@ -38,6 +38,14 @@ def identify(pid: int) -> Identity | None:
     return Identity(pid=pid, started=stat.started, boot=boot_id())
 
 
+def is_in(pid: int, folder: Path) -> bool:
+    """Return whether a process has *folder* as its working directory, whatever name the folder has by now."""
+    try:
+        return (_PROC / str(pid) / "cwd").samefile(folder)
+    except OSError:
+        return False  # it ended meanwhile, or belongs to another user
+
+
 def group(leader: int) -> frozenset[int]:
     """Return the pids of the running processes in a process group (zombies do not count)."""
     members = set()

@@ -19,19 +19,30 @@ __all__ = ["devices_digest", "known_devices", "listed_devices", "read_devices"]
 
 
 def listed_devices(path: Path) -> tuple[str, ...]:
-    """Read a list of enrolment ids, one a line; empty lines and lines that start with # do not count.
+    """Read a list of enrollment ids, one a line; empty lines and lines that start with # do not count.
+
+    Args:
+        path: of a UTF-8 file, with or without a byte order mark.
 
     Raises:
         DefinitionError: The file cannot be read, names no device, or names one twice.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise DefinitionError(f"distribution.devices.file: {path.name} cannot be read: {reason}") from None
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise DefinitionError(f"distribution.devices.file: {path.name} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        text = None
+    if text is None or "\0" in text:  # UTF-16 without a byte order mark is valid UTF-8 with zeros
+        raise DefinitionError(
+            f"distribution.devices.file: {path.name} cannot be read: it is not UTF-8 text: save it as UTF-8"
+        )
+    lines = text.splitlines()
     devices = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
     if not devices:
-        raise DefinitionError(f"distribution.devices.file: {path.name} names no device: an enrolment id a line")
+        raise DefinitionError(
+            f"distribution.devices.file: {path.name} names no device: write one enrollment id per line"
+        )
     seen: dict[str, None] = {}
     for device in devices:
         if device in seen:

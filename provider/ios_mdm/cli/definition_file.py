@@ -9,19 +9,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
-
+from ios_mdm.cli.engine_yaml import engine_yaml
 from ios_mdm.errors import DefinitionError
 from ios_mdm.settings import parse_stack
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ios_mdm.settings import ServerSettings, StackSettings
 
 __all__ = ["Definition", "read_definition", "selected_stack_file"]
 
 _PROJECT = "Pulumi.yaml"
+_NAME = "ios-mdm"
+"""Name of the project without a Pulumi.yaml, and of the definition's keys in messages about a bare definition."""
+_STACK_KEYS = {"config", "encryptedkey", "encryptionsalt", "secretsprovider"}
+"""Any of them makes a file a stack's."""
 _ADVICE = "name the file: `status Pulumi.<stack>.yaml`"
 
 
@@ -65,19 +68,21 @@ def read_definition(path: Path) -> Definition:
         raw = {"servers": raw}
     if not isinstance(raw, dict):
         raise DefinitionError(f"{path.name} is no definition: a stack file, or a list of servers (docs/definition.md)")
-    if "config" in raw:
-        config = raw["config"] if isinstance(raw["config"], dict) else {}
-        raw = {key: config[f"ios-mdm:{key}"] for key in ("aws", "servers") if f"ios-mdm:{key}" in config}
-    if (where := _secure(raw)) is not None:
+    base, name = _base(path), _NAME
+    if _STACK_KEYS & raw.keys():
+        project = _project(base / _PROJECT)
+        name = str(project.get("name") or _NAME)
+        raw = _configuration(raw.get("config"), project, name)
+    if (where := _secure(raw, f"{name}:")) is not None:
         raise DefinitionError(
             f"{path.name}: {where} is encrypted (`secure:`). A definition holds no secrets: write it in the clear, and "
             "for a value that must not be read name a secret of AWS Secrets Manager"
         )
     try:
-        settings = parse_stack(raw)
+        settings = parse_stack(raw, project=name)
     except DefinitionError as error:
         raise DefinitionError(f"{path.name}: {error}") from None
-    return Definition(path=path, base=_base(path), settings=settings)
+    return Definition(path=path, base=base, settings=settings)
 
 
 def selected_stack_file(environ: Mapping[str, str]) -> Path:
@@ -93,17 +98,45 @@ def selected_stack_file(environ: Mapping[str, str]) -> Path:
     project = next((file for folder in (here, *here.parents) if (file := folder / _PROJECT).is_file()), None)
     if project is None:
         raise DefinitionError(f"there is no {_PROJECT} here or in a folder above: {_ADVICE}")
-    settings = _yaml(project)
-    settings = settings if isinstance(settings, dict) else {}
+    settings = _project(project)
     stack = environ.get("PULUMI_STACK") or _noted_stack(project, settings, environ)
     if not stack:
         raise DefinitionError(f"no stack is selected: `pulumi stack select`, set PULUMI_STACK, or {_ADVICE}")
     # organization/project/stack: the file is named for the stack alone.
-    folder = settings.get("stackConfigDir")
+    folder = settings.get("stackConfigDir", settings.get("config"))
     file = project.parent / (folder if isinstance(folder, str) else "") / f"Pulumi.{stack.rpartition('/')[2]}.yaml"
     if not file.is_file():
         raise DefinitionError(f"the stack {stack} is selected, but there is no file {file.name}: {_ADVICE}")
     return file
+
+
+def _project(file: Path) -> Mapping[str, object]:
+    """Return the project's settings, none if it has no file."""
+    settings = _yaml(file) if file.is_file() else None
+    return settings if isinstance(settings, dict) else {}
+
+
+def _configuration(config: object, project: Mapping[str, object], name: str) -> dict[str, object]:
+    """Return ``aws`` and ``servers`` as the engine hands them to a program.
+
+    Args:
+        config: of the stack.
+        project: Pulumi.yaml, which may have a value or a default for a key that the stack does not have.
+        name: of the project: a key without a namespace is the project's.
+    """
+    declared = {
+        key: value.get("default", value.get("value")) if isinstance(value, dict) else value
+        for key, value in _keys_of(name, project.get("config"))
+    }
+    found = {key: value for key, value in declared.items() if value is not None} | dict(_keys_of(name, config))
+    return {key: found[key] for key in ("aws", "servers") if key in found}
+
+
+def _keys_of(name: str, config: object) -> Iterator[tuple[str, object]]:
+    for key, value in config.items() if isinstance(config, dict) else ():
+        namespace, colon, own = key.partition(":")
+        if not colon or namespace == name:
+            yield (own.removeprefix("config:") if colon else key), value
 
 
 def _noted_stack(project: Path, settings: Mapping[str, object], environ: Mapping[str, str]) -> str | None:
@@ -148,25 +181,22 @@ def _base(path: Path) -> Path:
 
 
 def _yaml(path: Path) -> object:
-    """Read a YAML file; what is wrong with it is told by its line, and not quoted."""
+    """Read a YAML file as the engine does."""
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return engine_yaml(path.read_bytes())
     except OSError as error:
-        reason = f"cannot be read: {error.strerror}"
-    except (UnicodeDecodeError, ValueError, RecursionError):
-        reason = "is not YAML: it is binary, or holds a value that cannot be"
-    except yaml.YAMLError as error:
-        mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
-        reason = "is not YAML" if mark is None else f"is not YAML: see line {mark.line + 1}, column {mark.column + 1}"
-    raise DefinitionError(f"{path.name} {reason}")
+        raise DefinitionError(f"{path.name} cannot be read: {error.strerror}") from None
+    except DefinitionError as error:
+        raise DefinitionError(f"{path.name} {error}") from None
 
 
-def _secure(value: object, where: str = "ios-mdm") -> str | None:
-    """Return where in *value* a secret of Pulumi's is, None for nowhere."""
+def _secure(value: object, where: str) -> str | None:
+    """Return the key under *where* at which *value* holds a secret of Pulumi's, None if there is none."""
     if isinstance(value, dict):
         if value.keys() == {"secure"}:
             return where
-        parts = [(f"{where}:{key}" if where == "ios-mdm" else f"{where}.{key}", part) for key, part in value.items()]
+        dot = "" if where.endswith(":") else "."
+        parts = [(f"{where}{dot}{key}", part) for key, part in value.items()]
     else:
         parts = [(f"{where}[{index}]", part) for index, part in enumerate(value if isinstance(value, list) else ())]
     return next((found for name, part in parts if (found := _secure(part, name)) is not None), None)

@@ -17,16 +17,17 @@ if TYPE_CHECKING:
 __all__ = ["parse_arguments", "parse_server", "parse_stack"]
 
 
-def parse_stack(raw: object) -> StackSettings:
+def parse_stack(raw: object, *, project: str = "ios-mdm") -> StackSettings:
     """Return a stack's settings.
 
     Args:
         raw: a mapping with ``aws`` and ``servers`` as YAML or JSON has them.
+        project: the name of the Pulumi project, which is the namespace of its keys.
 
     Raises:
         DefinitionError: with every violated rule, one a line.
     """
-    return _parse(StackSettings, raw, "ios-mdm:")
+    return _parse(StackSettings, raw, f"{project}:")
 
 
 def parse_server(raw: object, name: str) -> ServerSettings:
