@@ -245,4 +245,5 @@ def _short(certificate: CertificateOutput | None) -> _Block | None:
 
 
 def _pems(certificates: Mapping[str, _Block]) -> Mapping[str, object]:
-    return {str(certificate["number"]): certificate["pem"] for certificate in certificates.values()}
+    # The engine hands whole numbers on as floats.
+    return {str(int(cast("float", one["number"]))): one["pem"] for one in certificates.values()}
