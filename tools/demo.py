@@ -88,6 +88,10 @@ def main(arguments: list[str]) -> int:
 def up(state: Path) -> None:
     """Start the services, run `pulumi up`, let the devices fetch the profile, and show the result."""
     tools = Toolchain.load()
+    if any(process.runs_elsewhere(state.resolve(), name) for name in (RECEIVER, *local.NAMES)):
+        # The emulator keeps its data in memory until it stops: the pair of the original is not in a copy.
+        print("== .demo was copied from a checkout whose demo runs; this one starts from the beginning")
+        clean(state)
     print("== local services")
     services = _services(state, tools)
     environment = _environment(state, services, tools)

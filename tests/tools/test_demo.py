@@ -152,3 +152,22 @@ def test_the_demos_shell_settings_make_plain_commands_work(checkout: Path) -> No
     assert _changes(checkout) == ""
     _demo(checkout, "clean")
     assert _changes(checkout) == ""
+
+
+def test_a_copied_checkout_has_services_of_its_own(checkout: Path) -> None:
+    """In a copy of a checkout whose demo runs, down, up and clean leave the original's services alone."""
+    first = _demo(checkout, "up")
+    state = (checkout / ".demo").resolve()
+    running = [process.find(state, name) for name in NAMES]
+    assert None not in running
+    copy = checkout.with_name("copy")
+    shutil.copytree(checkout, copy, symlinks=True)
+    assert "stopped: nothing was running" in _demo(copy, "down")
+    shutil.rmtree(copy)
+    shutil.copytree(checkout, copy, symlinks=True)
+    second = _demo(copy, "up")
+    assert "5 of 5 devices have it" in second
+    assert not set(_fingerprints(first)) & set(_fingerprints(second))
+    assert "stopped: nanomdm, scepserver, ministack, receiver" in _demo(copy, "clean")
+    assert [process.find(state, name) for name in NAMES] == running
+    assert "5 unchanged" in _demo(checkout, "up")
