@@ -1,6 +1,7 @@
 """``make demo``: local services, a `pulumi up` on the stack `demo`, and what came of it.
 
-Everything is in ``.demo/`` of the checkout (mode 0700): state, data, logs, and ``env`` to be sourced by a shell.
+Everything is in ``.demo/`` of the checkout (mode 0700): state, data, logs, and ``env`` to be sourced by a shell; and in
+``Pulumi.demo.yaml``, a copy of ``tools/Pulumi.demo.yaml`` with the port of NanoMDM. Git ignores both.
 """
 
 from __future__ import annotations
@@ -36,6 +37,9 @@ DEVICES = 5
 PORTS = local.Ports(aws=4566, mdm=9000, scep=9001)
 RECEIVER_PORT = 9100
 STACK = "demo"
+TEMPLATE = ROOT / "tools" / f"Pulumi.{STACK}.yaml"
+STACK_FILE = ROOT / TEMPLATE.name
+"""Where the engine reads the definition and writes an encryption salt: a file that git ignores."""
 API_KEY_SECRET = "mdm/api-key"  # noqa: S105 - the name of a secret
 RECEIVER = "receiver"
 ANSWER_LIMIT = 60.0
@@ -84,6 +88,10 @@ def main(arguments: list[str]) -> int:
 def up(state: Path) -> None:
     """Start the services, run `pulumi up`, let the devices fetch the profile, and show the result."""
     tools = Toolchain.load()
+    if any(process.runs_elsewhere(state.resolve(), name) for name in (RECEIVER, *local.NAMES)):
+        # The emulator keeps its data in memory until it stops: the pair of the original is not in a copy.
+        print("== .demo was copied from a checkout whose demo runs; this one starts from the beginning")
+        clean(state)
     print("== local services")
     services = _services(state, tools)
     environment = _environment(state, services, tools)
@@ -97,7 +105,7 @@ def up(state: Path) -> None:
     _check_in(state, services, environment)
     print("== result", flush=True)
     code = subprocess.run(
-        [tools.python, "-m", "ios_mdm", "status", f"Pulumi.{STACK}.yaml"],
+        [tools.python, "-m", "ios_mdm", "status", STACK_FILE.name],
         cwd=ROOT,
         env={**os.environ, **environment},
         check=False,
@@ -121,8 +129,8 @@ def clean(state: Path) -> None:
     down(state)
     if state.exists():
         shutil.rmtree(state)
-    _define(f"http://{LOOPBACK}:{PORTS.mdm}")
-    print("forgotten: .demo")
+    STACK_FILE.unlink(missing_ok=True)
+    print(f"forgotten: .demo, {STACK_FILE.name}")
 
 
 def _services(state: Path, tools: Toolchain) -> local.LocalServices:
@@ -212,13 +220,12 @@ def _forget_the_shell() -> None:
 
 
 def _define(mdm_url: str) -> None:
-    """Let the stack's file name NanoMDM's URL: another one only where the usual port was taken."""
-    file = ROOT / f"Pulumi.{STACK}.yaml"
-    text = file.read_text(encoding="utf-8")
+    """Let the stack's file name NanoMDM's URL, whose port is another one where the usual port was taken."""
+    text = (STACK_FILE if STACK_FILE.exists() else TEMPLATE).read_text(encoding="utf-8")
     wanted = _URL.sub(mdm_url, text)
     if wanted != text:
-        file.write_text(wanted, encoding="utf-8")
-        say("definition", f"{file.name} now says {mdm_url}")
+        say("definition", f"{STACK_FILE.name} now says {mdm_url}")
+    STACK_FILE.write_text(wanted, encoding="utf-8")
 
 
 def _pulumi(environment: Mapping[str, str], *arguments: str) -> None:

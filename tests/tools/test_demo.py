@@ -34,6 +34,10 @@ FOREIGN = {
 """What a user's shell may say of other work; nothing of it may reach the demo."""
 
 
+PLAIN = ("pulumi preview --expect-no-changes", "pulumi up --yes --skip-preview --expect-no-changes", "ios-mdm status")
+"""Commands that the README shows for a shell with the demo's settings."""
+
+
 @pytest.fixture
 def checkout(tmp_path: Path) -> Iterator[Path]:
     """Return a copy of the tracked files beside the virtualenv that is there; what the demo left running is stopped."""
@@ -45,11 +49,24 @@ def checkout(tmp_path: Path) -> Iterator[Path]:
         target = copy / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, target)
+    _git(copy, "init", "--quiet")
+    _git(copy, "add", "--all")
     (copy / ".venv").symlink_to(ROOT / ".venv")
+    (copy / ".git" / "info" / "exclude").write_text("/.venv\n", encoding="utf-8")  # .gitignore means a folder
     yield copy
-    for name in NAMES:
-        if (copy / ".demo").exists():
-            process.stop((copy / ".demo").resolve(), name)
+    for state in tmp_path.glob("*/.demo"):
+        for name in NAMES:
+            process.stop(state.resolve(), name)
+
+
+def _git(checkout: Path, *arguments: str) -> str:
+    """Run git, and return what it shows."""
+    return subprocess.run(["git", *arguments], cwd=checkout, check=True, capture_output=True, text=True).stdout
+
+
+def _changes(checkout: Path) -> str:
+    """Return the tracked files that differ from those that were added, and the files that git would add."""
+    return _git(checkout, "diff", "--name-only") + _git(checkout, "ls-files", "--others", "--exclude-standard")
 
 
 def _demo(checkout: Path, command: str) -> str:
@@ -97,7 +114,7 @@ def test_the_demo_shows_devices_that_have_the_profile_and_stops_without_a_trace(
     assert _fingerprints(_demo(checkout, "up")) == _fingerprints(first)
     _demo(checkout, "clean")
     assert not state.exists()
-    assert "http://127.0.0.1:9000" in (checkout / "Pulumi.demo.yaml").read_text(encoding="utf-8")
+    assert not (checkout / "Pulumi.demo.yaml").exists()
 
 
 def _no_key_is_outside_of_its_store(state: Path, output: str) -> None:
@@ -113,16 +130,17 @@ def _no_key_is_outside_of_its_store(state: Path, output: str) -> None:
 
 
 def test_the_demos_shell_settings_make_plain_commands_work(checkout: Path) -> None:
-    """After `. .demo/env`, plain `pulumi` commands work on the stack demo, also where a port was taken."""  # R30
-    committed = (checkout / "Pulumi.demo.yaml").read_bytes()
+    """After `. .demo/env`, plain commands work on the stack demo, also where a port was taken; git sees no change."""
+    # R30
     with socket.socket() as holder:
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         with suppress(OSError):  # somebody else holds it: as good
             holder.bind(("127.0.0.1", 9000))
             holder.listen()
         assert "now says http://127.0.0.1:" in _demo(checkout, "up")
+    plain = "".join(f"{command} >&2 && " for command in PLAIN)
     shown = subprocess.run(
-        ["sh", "-c", ". .demo/env && pulumi preview --expect-no-changes >&2 && pulumi stack output servers --json"],
+        ["sh", "-c", f". .demo/env && {plain}pulumi stack output servers --json"],
         cwd=checkout,
         env={**os.environ, **FOREIGN},
         check=True,
@@ -130,5 +148,26 @@ def test_the_demos_shell_settings_make_plain_commands_work(checkout: Path) -> No
         text=True,
     )
     assert json.loads(shown.stdout)["berlin"]["main"]["certificate"] == "certificate 1"
+    assert "http://127.0.0.1:9000" not in (checkout / "Pulumi.demo.yaml").read_text(encoding="utf-8")
+    assert _changes(checkout) == ""
     _demo(checkout, "clean")
-    assert (checkout / "Pulumi.demo.yaml").read_bytes() == committed
+    assert _changes(checkout) == ""
+
+
+def test_a_copied_checkout_has_services_of_its_own(checkout: Path) -> None:
+    """In a copy of a checkout whose demo runs, down, up and clean leave the original's services alone."""
+    first = _demo(checkout, "up")
+    state = (checkout / ".demo").resolve()
+    running = [process.find(state, name) for name in NAMES]
+    assert None not in running
+    copy = checkout.with_name("copy")
+    shutil.copytree(checkout, copy, symlinks=True)
+    assert "stopped: nothing was running" in _demo(copy, "down")
+    shutil.rmtree(copy)
+    shutil.copytree(checkout, copy, symlinks=True)
+    second = _demo(copy, "up")
+    assert "5 of 5 devices have it" in second
+    assert not set(_fingerprints(first)) & set(_fingerprints(second))
+    assert "stopped: nanomdm, scepserver, ministack, receiver" in _demo(copy, "clean")
+    assert [process.find(state, name) for name in NAMES] == running
+    assert "5 unchanged" in _demo(checkout, "up")
