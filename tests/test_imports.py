@@ -1,103 +1,238 @@
-"""Who may import whom: the core is pure, and a Pulumi program starts without AWS and cryptography."""
+"""Which folder may import which: the layers of the package, and what each process loads."""
 
 from __future__ import annotations
 
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
-HEAVY = ("boto3", "botocore", "cryptography")
+SOURCE = ROOT / "provider"
+
+LAYERS = {
+    "errors": set(),
+    "address": set(),
+    "core": {"errors", "address"},
+    "ports": {"core"},
+    "settings": {"core", "errors", "address"},
+    "app": {"core", "ports", "settings", "errors", "address"},
+    "adapters": {"core", "ports", "errors", "address"},
+    "wiring": {"adapters", "app", "settings", "core", "ports", "errors", "address"},
+    "cli": {"wiring", "app", "settings", "core", "ports", "errors", "address"},
+    "resources": {"wiring", "app", "settings", "core", "ports", "errors", "address"},
+    "__main__": {"cli"},
+    "components": {"resources", "settings", "core", "errors"},
+}
+"""What each layer may import beside itself. A layer comes after all that it may import, so no arrow leads upwards."""
+
+LATE = ("wiring", "cli.commands", "adapters", "address")
+"""Where an import may stand in a function; pyproject.toml says why for each."""
 
 
-def imported(path: Path) -> set[str]:
-    """Return the full names of all modules that a file imports, wherever in it."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path} has a relative import"
-            names.add(node.module or "")
-            names |= {f"{node.module}.{alias.name}" for alias in node.names if node.module == "ios_mdm"}
-    return names
+class Import(NamedTuple):
+    """One imported module, and whether the import stands in a function."""
+
+    module: str
+    late: bool
 
 
-def files(folder: str) -> list[Path]:
-    """Return the modules of a folder."""
-    found = sorted((ROOT / folder).rglob("*.py"))
-    assert found
+@cache
+def modules() -> dict[str, Path]:
+    """Return every module of the package and of the components by its full name."""
+    found = {}
+    for base, top in ((SOURCE, SOURCE / "ios_mdm"), (ROOT, ROOT / "components")):
+        for path in sorted(top.rglob("*.py")):
+            parts = path.relative_to(base).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
     return found
 
 
-@pytest.mark.parametrize("path", files("provider/ios_mdm/core"), ids=lambda path: path.stem)
-def test_the_core_is_pure(path: Path) -> None:
-    """The core imports the standard library, cryptography, itself and the errors, and nothing else."""
-    allowed = sys.stdlib_module_names | {"cryptography"}
+@cache
+def imports(module: str) -> tuple[Import, ...]:
+    """Return what a module imports, wherever in it; of a package that is imported from, the submodule."""
+    path = modules()[module]
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    late = {
+        id(node)
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        for node in ast.walk(function)
+    }
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [Import(alias.name, id(node) in late) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level <= 1, f"{module} imports from above its own package"
+            base = f"{package}.{node.module}".rstrip(".") if node.level else str(node.module)
+            names = [f"{base}.{alias.name}" for alias in node.names]
+            found += [Import(name if name in modules() else base, id(node) in late) for name in names]
+    return tuple(dict.fromkeys(found))
+
+
+def layer(module: str) -> str:
+    """Return the layer of a module of ours: its folder, or for a module at the top its own name."""
+    parts = module.split(".")
+    return parts[1] if parts[0] == "ios_mdm" and len(parts) > 1 else parts[0]
+
+
+def ours(module: str) -> list[str]:
+    """Return the modules of ours that a module imports, the root package aside."""
+    return [one.module for one in imports(module) if one.module in modules() and one.module != "ios_mdm"]
+
+
+def test_the_layers_are_in_order() -> None:
+    """Each layer may import only layers that come before it, and every module has a layer."""
+    seen: set[str] = set()
+    for name, allowed in LAYERS.items():
+        assert allowed <= seen, name
+        seen.add(name)
+    assert {layer(module) for module in modules()} - {"ios_mdm"} == seen
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_layer_imports_only_what_is_below_it(name: str) -> None:
+    """A folder imports itself and the folders that LAYERS gives it; imports for types count."""
+    upwards = {
+        f"{module} imports {one}"
+        for module in modules()
+        if layer(module) == name
+        for one in ours(module)
+        if layer(one) not in {name, *LAYERS[name]}
+    }
+    assert upwards == set()
+
+
+def test_the_import_graph_has_no_cycle() -> None:
+    """No module leads back to itself, imports for types and imports in functions included."""
+    done: set[str] = set()
+
+    def visit(module: str, way: tuple[str, ...]) -> None:
+        assert module not in way, " imports ".join((*way[way.index(module) :], module))
+        if module in done:
+            return
+        for one in ours(module):
+            visit(one, (*way, module))
+        done.add(module)
+
+    for module in modules():
+        visit(module, ())
+
+
+def test_the_core_is_pure() -> None:
+    """The core imports the standard library and cryptography, and nothing that reaches files, processes or networks."""
+    outside = {"os", "pathlib", "io", "socket", "ssl", "subprocess", "time", "urllib", "http", "sqlite3", "logging"}
+    allowed = (sys.stdlib_module_names | {"cryptography", "ios_mdm"}) - outside
     beyond = {
-        name
-        for name in imported(path)
-        if name.partition(".")[0] not in allowed and name != "ios_mdm.errors" and not name.startswith("ios_mdm.core")
+        f"{module} imports {one.module}"
+        for module in modules()
+        if layer(module) == "core"
+        for one in imports(module)
+        if one.module.partition(".")[0] not in allowed
     }
     assert beyond == set()
 
 
-@pytest.mark.parametrize("path", files("provider/ios_mdm/core"), ids=lambda path: path.stem)
-def test_the_core_does_no_input_or_output(path: Path) -> None:
-    """Of the standard library, the core uses nothing that reaches files, processes, the network or the environment."""
-    outside = {"os", "pathlib", "io", "socket", "ssl", "subprocess", "time", "urllib", "http", "sqlite3", "logging"}
-    assert {name.partition(".")[0] for name in imported(path)} & outside == set()
+@pytest.mark.parametrize(
+    ("library", "layers"),
+    [
+        ("pulumi", {"resources", "components"}),
+        ("boto3", {"adapters"}),
+        ("botocore", {"adapters"}),
+        ("httpx", {"adapters"}),
+    ],
+)
+def test_a_library_belongs_to_its_layer(library: str, layers: set[str]) -> None:
+    """Only resources and components import Pulumi, and only adapters the clients of other services."""
+    users = {
+        layer(module) for module in modules() for one in imports(module) if one.module.partition(".")[0] == library
+    }
+    assert users == layers
 
 
-MIDDLE = [
-    ROOT / f"provider/ios_mdm/{name}.py"
-    for name in ("app/pair/effects", "app/pair/values", "ports", "app/pair/service", "app/switching")
-]
+def test_imports_stand_at_the_top_of_a_module() -> None:
+    """The exceptions are the places that LATE names; they need no comment for each import."""
+    late = {
+        f"{module} imports {one.module}"
+        for module in modules()
+        for one in imports(module)
+        if one.late and not module.removeprefix("ios_mdm.").startswith(LATE)
+    }
+    assert late == set()
+    for path in modules().values():
+        assert "PLC0415" not in path.read_text(encoding="utf-8"), path
 
 
-@pytest.mark.parametrize("path", [*files("provider/ios_mdm/core"), *MIDDLE])
-def test_adapters_are_not_known_inside(path: Path) -> None:
-    """Core, ports and service know no adapter, no resource and no engine."""
-    outside = ("ios_mdm.adapters", "ios_mdm.resources", "ios_mdm.settings", "pulumi", "boto3", "botocore")
-    assert not [name for name in imported(path) if name.startswith(outside)]
+def test_only_entry_points_read_the_environment() -> None:
+    """`os.environ` and the working directory are read in cli, resources and wiring; everything else is given them."""
+    readers = set()
+    for module, path in modules().items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            text = ast.unparse(node) if isinstance(node, ast.Attribute) else ""
+            if text in {"os.environ", "os.getenv", "os.getcwd", "Path.cwd", "Path.home"}:
+                readers.add(layer(module))
+    assert readers <= {"cli", "resources", "wiring"}
 
 
-@pytest.mark.parametrize("path", files("provider/ios_mdm/adapters"), ids=lambda path: path.stem)
-def test_adapters_do_not_know_the_engine(path: Path) -> None:
-    """An adapter works without Pulumi and without the service."""
-    outside = ("pulumi", "ios_mdm.resources", "ios_mdm.app.pair.service", "components")
-    assert not [name for name in imported(path) if name.startswith(outside)]
+HEAVY = ("boto3", "botocore", "click", "cryptography", "httpx", "pulumi", "rich", "tenacity")
 
 
 def loaded(statement: str) -> list[str]:
-    """Return which of the heavy packages a fresh interpreter has after this statement."""
-    code = f"import sys; {statement}; print(*(name for name in {HEAVY!r} if name in sys.modules))"
+    """Return which of the heavy packages, and which modules of ours, a fresh interpreter has after this statement."""
+    code = (
+        f"import sys; {statement}\n"
+        f"print(*(name for name in sys.modules if name in {HEAVY!r} or name.startswith('ios_mdm.')))"
+    )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     return done.stdout.split()
 
 
+def test_the_program_loads_no_more_than_it_registers() -> None:
+    """The program's process has the resources and the settings: no hook, no use case, no AWS."""
+    allowed = ("ios_mdm.resources", "ios_mdm.settings", "ios_mdm.core", "ios_mdm.errors", "ios_mdm.address")
+    found = [name for name in loaded("import components") if name != "pulumi"]
+    assert "ios_mdm.resources.certificate_pair" in found
+    assert [name for name in found if not name.startswith(allowed)] == []
+    assert [name for name in found if name.endswith("_hooks")] == []
+
+
 @pytest.mark.parametrize(
-    "module",
+    "statement",
     [
-        "components",
-        "ios_mdm.resources.certificate_pair",
-        "ios_mdm.resources.profile_distribution",
-        "ios_mdm.settings",
-        "ios_mdm.app.pair.service",
-        "ios_mdm.app.delivery",
-        "pulumi",
+        "import ios_mdm.resources.pair_hooks",
+        "import ios_mdm.resources.promotion_hooks",
+        "from ios_mdm import wiring; wiring.here().pairs('eu-west-1')",
+        "import ios_mdm.settings",
     ],
 )
-def test_a_program_starts_without_aws_and_cryptography(module: str) -> None:
-    """What `__main__.py` imports loads neither boto3 nor cryptography; nor does Pulumi's SDK itself."""
-    assert loaded(f"import {module}") == []
+def test_a_run_that_finds_nothing_to_do_loads_no_cryptography(statement: str) -> None:
+    """What observes a pair and its schedules needs no certificates: that saves 0.12 s of CPU in each such run."""
+    assert "cryptography" not in loaded(statement)
+
+
+@pytest.mark.parametrize("command", ["consume", "forecast", "profile", "receive", "status", "validate"])
+def test_no_command_loads_pulumi(command: str) -> None:
+    """A command starts without Pulumi's SDK, which takes 0.4 s of CPU."""
+    found = loaded(f"import ios_mdm.cli.{command}")
+    assert f"ios_mdm.cli.{command}" in found
+    assert "pulumi" not in found
+    assert [name for name in found if name.startswith("ios_mdm.resources")] == []
 
 
 def test_the_program_imports_only_what_is_measured_here() -> None:
-    """`__main__.py` imports Pulumi, the components and the errors, which the test above covers."""
+    """`__main__.py` imports Pulumi and the components, which the test above covers."""
     path = ROOT / "__main__.py"
-    assert imported(path) <= {"asyncio", "gc", "sys", "pulumi", "components", "ios_mdm.errors"}
+    names = {
+        name
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in ([str(node.module)] if isinstance(node, ast.ImportFrom) else [one.name for one in node.names])
+    }
+    assert names <= {"asyncio", "gc", "sys", "pulumi", "components"}
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 30

@@ -1,7 +1,7 @@
 """``make demo``: local services, a `pulumi up` on the stack `demo`, and what came of it.
 
-Everything is in ``.demo/`` of the checkout (mode 0700): state, data, logs, and ``env`` to be sourced by a shell; and in
-``Pulumi.demo.yaml``, a copy of ``tools/Pulumi.demo.yaml`` with the port of NanoMDM. Git ignores both.
+Everything that it writes is in ``.demo/`` of the checkout (mode 0700): state, data, logs, and ``env`` for a shell to
+source. If the usual port of NanoMDM is taken, a copy of ``Pulumi.demo.yaml`` with another port is there, too.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ DEVICES = 5
 PORTS = local.Ports(aws=4566, mdm=9000, scep=9001)
 RECEIVER_PORT = 9100
 STACK = "demo"
-TEMPLATE = ROOT / "tools" / f"Pulumi.{STACK}.yaml"
-STACK_FILE = ROOT / TEMPLATE.name
-"""Where the engine reads the definition and writes an encryption salt: a file that git ignores."""
+STACK_FILE = ROOT / f"Pulumi.{STACK}.yaml"
+CONFIG_FILE = "PULUMI_OPTION_CONFIG_FILE"
+"""The variable by which the engine takes its option ``--config-file``."""
 API_KEY_SECRET = "mdm/api-key"  # noqa: S105 - the name of a secret
 RECEIVER = "receiver"
 ANSWER_LIMIT = 60.0
@@ -51,6 +51,7 @@ SHELL_VARIABLES = (
     "AWS_PROFILE",
     "AWS_SESSION_TOKEN",
     "PULUMI_CONFIG_PASSPHRASE_FILE",
+    CONFIG_FILE,
     "PULUMI_STACK",
 )
 """What a user's shell may say of other stacks and of the real AWS: nothing of it may reach the demo."""
@@ -94,8 +95,8 @@ def up(state: Path) -> None:
         clean(state)
     print("== local services")
     services = _services(state, tools)
-    environment = _environment(state, services, tools)
-    _define(services.mdm_url)
+    definition = _definition(state, services.mdm_url)
+    environment = _environment(state, services, tools, definition)
     print("== pulumi up")
     began = time.monotonic()
     _pulumi(environment, "stack", "select", "--create", STACK)
@@ -105,7 +106,7 @@ def up(state: Path) -> None:
     _check_in(state, services, environment)
     print("== result", flush=True)
     code = subprocess.run(
-        [tools.python, "-m", "ios_mdm", "status", STACK_FILE.name],
+        [tools.python, "-m", "ios_mdm", "status", definition],
         cwd=ROOT,
         env={**os.environ, **environment},
         check=False,
@@ -129,8 +130,7 @@ def clean(state: Path) -> None:
     down(state)
     if state.exists():
         shutil.rmtree(state)
-    STACK_FILE.unlink(missing_ok=True)
-    print(f"forgotten: .demo, {STACK_FILE.name}")
+    print("forgotten: .demo")
 
 
 def _services(state: Path, tools: Toolchain) -> local.LocalServices:
@@ -185,7 +185,7 @@ def _store_api_key(services: local.LocalServices) -> None:
             client.put_secret_value(SecretId=API_KEY_SECRET, SecretString=key)
 
 
-def _environment(state: Path, services: local.LocalServices, tools: Toolchain) -> Mapping[str, str]:
+def _environment(state: Path, services: local.LocalServices, tools: Toolchain, definition: Path) -> Mapping[str, str]:
     """Return what the demo's commands need, and write it as ``.demo/env`` for a shell."""
     backend = state / "pulumi"
     backend.mkdir(exist_ok=True)
@@ -201,6 +201,8 @@ def _environment(state: Path, services: local.LocalServices, tools: Toolchain) -
         # Empty: there is no secret in the state that it could protect (R29).
         "PULUMI_CONFIG_PASSPHRASE": "",
     }
+    if definition != STACK_FILE:
+        settings[CONFIG_FILE] = str(definition)
     path = settings.pop("PATH").removesuffix(os.environ.get("PATH", os.defpath))
     lines = [f"unset {' '.join(SHELL_VARIABLES)}"]
     lines += [f"export {name}={shlex.quote(value)}" for name, value in sorted(settings.items())]
@@ -219,13 +221,16 @@ def _forget_the_shell() -> None:
         os.environ[name] = ",".join(filter(None, [LOOPBACK, os.environ.get(name)]))
 
 
-def _define(mdm_url: str) -> None:
-    """Let the stack's file name NanoMDM's URL, whose port is another one where the usual port was taken."""
-    text = (STACK_FILE if STACK_FILE.exists() else TEMPLATE).read_text(encoding="utf-8")
+def _definition(state: Path, mdm_url: str) -> Path:
+    """Return the stack's file: the checkout's, or a copy with another URL of NanoMDM if the usual port was taken."""
+    text = STACK_FILE.read_text(encoding="utf-8")
     wanted = _URL.sub(mdm_url, text)
-    if wanted != text:
-        say("definition", f"{STACK_FILE.name} now says {mdm_url}")
-    STACK_FILE.write_text(wanted, encoding="utf-8")
+    if wanted == text:
+        return STACK_FILE
+    copy = state.resolve() / STACK_FILE.name
+    copy.write_text(wanted, encoding="utf-8")
+    say("definition", f".demo/{copy.name} is {STACK_FILE.name} with {mdm_url}")
+    return copy
 
 
 def _pulumi(environment: Mapping[str, str], *arguments: str) -> None:

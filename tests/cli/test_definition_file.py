@@ -153,6 +153,13 @@ def test_what_cannot_be_told_is_not_guessed(content: object, backend: str, words
     assert "`status Pulumi.<stack>.yaml`" in str(raised.value)
 
 
+def test_the_engines_option_for_another_file_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variable of the engine's option --config-file names the stack's file, relative to where one is."""
+    monkeypatch.chdir(tmp_path)
+    environment = {"PULUMI_OPTION_CONFIG_FILE": ".demo/Pulumi.demo.yaml", "PULUMI_STACK": "other"}
+    assert selected_stack_file(environment) == tmp_path / ".demo" / "Pulumi.demo.yaml"
+
+
 def test_a_folder_for_stack_files_is_the_engines(project: Path) -> None:
     """`stackConfigDir`, or its old name `config`."""
     (project / "stacks").mkdir()

@@ -44,7 +44,7 @@ def test_an_error_names_the_keys_of_a_renamed_project() -> None:
 
 def test_the_demos_definition_is_valid() -> None:
     """The stack that the first command runs is one that the settings accept."""
-    config = yaml.safe_load((ROOT / "tools" / "Pulumi.demo.yaml").read_text(encoding="utf-8"))["config"]
+    config = yaml.safe_load((ROOT / "Pulumi.demo.yaml").read_text(encoding="utf-8"))["config"]
     (server,) = parse_stack({"servers": config["ios-mdm:servers"]}).servers
     assert server.name == "berlin"
     assert server.protect

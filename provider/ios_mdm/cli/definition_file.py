@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["Definition", "read_definition", "selected_stack_file"]
 
 _PROJECT = "Pulumi.yaml"
+_CONFIG_FILE = "PULUMI_OPTION_CONFIG_FILE"
+"""The variable by which the engine takes its option ``--config-file``."""
 _NAME = "ios-mdm"
 """Name of the project without a Pulumi.yaml, and of the definition's keys in messages about a bare definition."""
 _STACK_KEYS = {"config", "encryptedkey", "encryptionsalt", "secretsprovider"}
@@ -88,13 +90,16 @@ def read_definition(path: Path) -> Definition:
 def selected_stack_file(environ: Mapping[str, str]) -> Path:
     """Return the file of the stack that `pulumi` would use here.
 
-    The engine (3.259: pkg/workspace/workspace.go) notes the selected stack in a file in its home, which is named for
+    It is the file of the option ``--config-file`` if its variable is set. Else
+    the engine (3.259: pkg/workspace/workspace.go) notes the selected stack in a file in its home, which is named for
     the project and the SHA-1 of its path: one stack for each backend, or, as it used to, one for all.
 
     Raises:
         DefinitionError: Which stack it is cannot be told, or it has no file.
     """
     here = _working_directory(environ)
+    if chosen := environ.get(_CONFIG_FILE):
+        return here / chosen
     project = next((file for folder in (here, *here.parents) if (file := folder / _PROJECT).is_file()), None)
     if project is None:
         raise DefinitionError(f"there is no {_PROJECT} here or in a folder above: {_ADVICE}")

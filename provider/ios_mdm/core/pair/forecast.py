@@ -16,7 +16,7 @@ from ios_mdm.core.pair.policies import reinstall
 from ios_mdm.core.pair.secret import Label
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from ios_mdm.core.pair.decision import Desired, Request
     from ios_mdm.core.pair.definition import PairDefinition
@@ -148,11 +148,10 @@ def foreseen_life(definition: PairDefinition, *, start: datetime, days: int, eve
     """
     end = start + timedelta(days=days)
     runs = tuple(_runs(definition, start, end, every))
-    told: set[tuple[int, EventName]] = set()
     return Life(
         start=start,
         end=end,
-        events=tuple(event for run in runs for event in _events(run.before, run.wanted, run.at, told)),
+        events=tuple(_alerted_once(event for run in runs for event in _events(run.before, run.wanted, run.at))),
         certificates=_certificates(runs),
         alerts=_alerts(runs, end),
     )
@@ -212,10 +211,19 @@ def _worst(wanted: Desired) -> EventName | None:
     return next((event for severity, event in _ALERTS.items() if severity in told), None)
 
 
-def _events(
-    before: ObservedPair | None, wanted: Desired, now: datetime, told: set[tuple[int, EventName]]
-) -> Iterator[Event]:
-    """Yield what a run at *now* does and says; *told* keeps what was said of a main before."""
+def _alerted_once(events: Iterable[Event]) -> Iterator[Event]:
+    """Yield the events, but each kind of alert only once for each main."""
+    given: set[tuple[EventName, tuple[int, ...]]] = set()
+    for event in events:
+        key = (event.event, event.certificates)
+        if key in given and event.event in {*_ALERTS.values(), EventName.CONNECTION_LOST}:
+            continue
+        given.add(key)
+        yield event
+
+
+def _events(before: ObservedPair | None, wanted: Desired, now: datetime) -> Iterator[Event]:
+    """Yield what a run at *now* does and reports."""
     main = (wanted.main,)
     promoted = before is not None and before.main is not None and before.main.ordinal != wanted.main
     new = {request.ordinal for request in wanted.requests}
@@ -240,9 +248,7 @@ def _events(
     else:
         says = [(_ALERTS[one.severity], one.message) for one in wanted.notices if one.severity in _ALERTS]
     for event, reason in says:
-        if (wanted.main, event) not in told:
-            told.add((wanted.main, event))
-            yield Event(at=now, event=event, reason=reason, certificates=main)
+        yield Event(at=now, event=event, reason=reason, certificates=main)
 
 
 def _carried_out(before: ObservedPair | None, wanted: Desired, now: datetime) -> ObservedPair:
