@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, dataclass_transform
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt, StrictStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError
 from pydantic.alias_generators import to_camel
 
 from ios_mdm.address import split_address
 from ios_mdm.core.pair.definition import LONGEST_VALIDITY_DAYS
+from ios_mdm.settings.problems import definition_error, refuse_private_keys
+
+if TYPE_CHECKING:
+    from pydantic._internal._model_construction import ModelMetaclass
+else:
+    ModelMetaclass = type(BaseModel)  # the public way to it
 
 __all__ = [
     "Address",
@@ -145,12 +151,35 @@ Name = Annotated[StrictStr, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$
 SecretPrefix = Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9_+=.@-]+(/[A-Za-z0-9_+=.@-]+)*$", max_length=400)]
 
 
-class Model(BaseModel):
-    """What all models share: camelCase in YAML, unknown keys refused."""
+@dataclass_transform(kw_only_default=True, field_specifiers=(Field,))  # type checkers do not inherit pydantic's
+class _ModelType(ModelMetaclass):
+    """Makes a model that a Python program constructs report its problems as any other definition does."""
+
+    if not TYPE_CHECKING:  # type checkers derive the constructor from the fields
+
+        def __call__(cls, **fields: object) -> Model:  # noqa: N805 - the instances of a metaclass are classes
+            """Return the model with these fields, by their Python names.
+
+            Raises:
+                DefinitionError: with every violated rule, one a line. A ValidationError would show the values, one of
+                    which may be a password in the wrong place.
+            """
+            prefix = f"{cls.__name__}: "
+            refuse_private_keys(fields, prefix)
+            try:
+                return cls.model_validate(fields, by_alias=False, by_name=True)
+            except ValidationError as error:
+                raise definition_error(error, prefix) from None
+
+
+class Model(BaseModel, metaclass=_ModelType):
+    """What all models share: camelCase in YAML, snake_case in Python, unknown keys refused."""
 
     model_config = ConfigDict(
         alias_generator=to_camel,
-        populate_by_name=False,
+        # Type checkers take from this that fields are given by their names. YAML is parsed by aliases alone.
+        validate_by_name=True,
+        validate_by_alias=True,
         extra="forbid",
         frozen=True,
         defer_build=True,  # each process uses a few of these models, and pays at its start for those alone

@@ -1,15 +1,20 @@
-"""From YAML or JSON to settings, and from a validation error to sentences."""
+"""From YAML, JSON or a Python program's arguments to settings."""
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from ios_mdm.errors import DefinitionError
+from ios_mdm.settings.problems import definition_error, refuse_private_keys
 from ios_mdm.settings.servers import ServerSettings, StackSettings
 
-__all__ = ["parse_server", "parse_stack"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ios_mdm.settings.aws import AwsSettings
+
+__all__ = ["parse_arguments", "parse_server", "parse_stack"]
 
 
 def parse_stack(raw: object) -> StackSettings:
@@ -29,42 +34,35 @@ def parse_server(raw: object, name: str) -> ServerSettings:
     return _parse(ServerSettings, raw, f"server {name}: ")
 
 
+def parse_arguments(
+    name: str, arguments: Mapping[str, object], aws: AwsSettings | None = None
+) -> tuple[ServerSettings, AwsSettings]:
+    """Return the settings of one server that a Python program declares.
+
+    Args:
+        name: of the server.
+        arguments: the other fields of ``ServerSettings`` by their Python names, only those that the program gives.
+        aws: None for the defaults.
+
+    Raises:
+        DefinitionError: with every violated rule, one a line.
+    """
+    prefix = f"server {name}: "
+    raw = {"servers": [{"name": name, **arguments}], **({} if aws is None else {"aws": aws})}
+    refuse_private_keys(raw, prefix)
+    try:
+        stack = StackSettings.model_validate(raw, by_alias=False, by_name=True)
+    except ValidationError as error:
+        raise definition_error(error, prefix, within=("servers", 0)) from None
+    return stack.servers[0], stack.aws
+
+
 _Parsed = TypeVar("_Parsed", bound=BaseModel)
 
 
 def _parse(model: type[_Parsed], raw: object, prefix: str) -> _Parsed:
-    text = repr(raw)
-    if "PRIVATE KEY-----" in text:
-        raise DefinitionError(
-            f"{prefix} the configuration holds a private key: keys live in Secrets Manager only (R29)"
-        )
+    refuse_private_keys(raw, prefix)
     try:
-        return model.model_validate(raw)
+        return model.model_validate(raw, by_alias=True, by_name=False)
     except ValidationError as error:
-        problems = dict.fromkeys(
-            _sentence(prefix, problem["loc"], problem["type"], problem["msg"]) for problem in error.errors()
-        )
-        raise DefinitionError("\n".join(problems)) from None
-
-
-_UNION_TAGS = {"list", "from"}
-
-
-def _sentence(prefix: str, location: tuple[int | str, ...], kind: str, message: str) -> str:
-    """Return a validation error as a sentence; never the value, which may be a password in the wrong place."""
-    path = ""
-    for part in location:
-        if isinstance(part, int):
-            path += f"[{part}]"
-        elif part not in _UNION_TAGS:
-            path += f".{part}" if path else part
-    match kind:
-        case "too_short":
-            message = "is empty: at least one is needed"
-        case "extra_forbidden":
-            message = "is not a known key (see docs/definition.md)"
-        case "missing":
-            message = "is missing"
-        case _:
-            message = message.removeprefix("Value error, ").removeprefix("Input ")
-    return f"{prefix}{path} {message}".strip()
+        raise definition_error(error, prefix) from None

@@ -1,0 +1,67 @@
+"""Turns the problems of a wrong definition into one error with a sentence for each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ios_mdm.errors import DefinitionError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pydantic import ValidationError
+
+__all__ = ["definition_error", "refuse_private_keys"]
+
+_UNION_TAGS = {"list", "from"}
+
+
+def refuse_private_keys(raw: object, prefix: str) -> None:
+    """Refuse a definition with the text of a private key, wherever it is in *raw*.
+
+    Raises:
+        DefinitionError: without the key.
+    """
+    if "PRIVATE KEY-----" in repr(raw):
+        raise DefinitionError(
+            f"{prefix.rstrip()} the configuration holds a private key: keys live in Secrets Manager only (R29)"
+        )
+
+
+def definition_error(error: ValidationError, prefix: str, within: Sequence[int | str] = ()) -> DefinitionError:
+    """Return the problems of *error* as one error, one problem a line.
+
+    Args:
+        error: of pydantic.
+        prefix: starts each line.
+        within: start of the locations that the lines leave out, because the prefix names it.
+    """
+    problems = dict.fromkeys(
+        _sentence(prefix, _inner(problem["loc"], tuple(within)), problem["type"], problem["msg"])
+        for problem in error.errors()
+    )
+    return DefinitionError("\n".join(problems))
+
+
+def _inner(location: tuple[int | str, ...], within: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    return location[len(within) :] if location[: len(within)] == within else location
+
+
+def _sentence(prefix: str, location: tuple[int | str, ...], kind: str, message: str) -> str:
+    """Return a validation error as a sentence; never the value, which may be a password in the wrong place."""
+    path = ""
+    for part in location:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        elif part not in _UNION_TAGS:
+            path += f".{part}" if path else part
+    match kind:
+        case "too_short":
+            message = "is empty: at least one is needed"
+        case "extra_forbidden":
+            message = "is not a known key (see docs/definition.md)"
+        case "missing":
+            message = "is missing"
+        case _:
+            message = message.removeprefix("Value error, ").removeprefix("Input ")
+    return f"{prefix}{path}".rstrip() + f" {message}"
