@@ -6,10 +6,9 @@ import sys
 
 import pulumi
 
-from components import IosMdmServer, load_settings
-from ios_mdm.errors import DefinitionError
+from components import DefinitionError, IosMdmServer, load_settings, server_arguments
 
-ALREADY_EXPLAINED = 32  # the exit code that tells the engine that the user has been told what is wrong
+ALREADY_EXPLAINED = 32  # the exit code with which the engine adds no error of its own
 
 try:
     settings = load_settings(pulumi.Config())
@@ -20,8 +19,9 @@ except DefinitionError as error:
 
 
 async def program() -> dict[str, object]:
-    """Declare the servers, and let them begin: for what has not begun the SDK waits in quadratic time."""
-    servers = {server.name: IosMdmServer(server, settings.aws) for server in settings.servers}
+    """Declare the servers, and let their tasks start: the SDK waits for tasks that have not in quadratic time."""
+    aws, definitions = settings.aws, {server.name: server_arguments(server) for server in settings.servers}
+    servers = {name: IosMdmServer(name, aws=aws, **arguments) for name, arguments in definitions.items()}
     await asyncio.sleep(0)
     gc.freeze()  # at its end Python would look at each object once more
     return {"servers": {name: server.summary for name, server in servers.items()}}

@@ -1,6 +1,52 @@
-"""What a Pulumi program declares: one component per server, made from the stack's configuration."""
+"""The component of a Pulumi program: one iOS MDM server with its pair of certificates, and its typed settings."""
 
-from components.ios_mdm_server import IosMdmServer
-from components.settings import load_settings
+from ios_mdm.core.pair.definition import KeyType, When
+from ios_mdm.errors import DefinitionError
+from ios_mdm.settings.aws import AwsSettings, PromotionSettings
+from ios_mdm.settings.certificates import (
+    ApplySettings,
+    InstallMainSettings,
+    InstallReserveSettings,
+    IssueMainSettings,
+    IssueReserveSettings,
+    MainSettings,
+    ReserveSettings,
+)
+from ios_mdm.settings.distribution import (
+    ChannelSettings,
+    DevicesSettings,
+    DistributionSettings,
+    NanoMdmSettings,
+    ProfileSettings,
+)
 
-__all__ = ["IosMdmServer", "load_settings"]
+from .ios_mdm_server import IosMdmServer
+from .outputs import CertificateOutput, ProfileOutputs, PromotionOutputs
+from .settings import ServerArguments, load_settings, server_arguments
+
+__all__ = [
+    "ApplySettings",
+    "AwsSettings",
+    "CertificateOutput",
+    "ChannelSettings",
+    "DefinitionError",
+    "DevicesSettings",
+    "DistributionSettings",
+    "InstallMainSettings",
+    "InstallReserveSettings",
+    "IosMdmServer",
+    "IssueMainSettings",
+    "IssueReserveSettings",
+    "KeyType",
+    "MainSettings",
+    "NanoMdmSettings",
+    "ProfileOutputs",
+    "ProfileSettings",
+    "PromotionOutputs",
+    "PromotionSettings",
+    "ReserveSettings",
+    "ServerArguments",
+    "When",
+    "load_settings",
+    "server_arguments",
+]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pulumi
 
@@ -13,11 +13,15 @@ from ios_mdm.app.delivery import known_devices
 from ios_mdm.resources.certificate_pair import CertificatePair
 from ios_mdm.resources.profile_distribution import ProfileDistribution
 from ios_mdm.resources.promotion import Promotion
+from ios_mdm.settings.parsing import parse_arguments
+
+from .outputs import CertificateOutput, ProfileOutputs, PromotionOutputs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from ios_mdm.settings import AwsSettings, ServerSettings
+    from ios_mdm.settings import AwsSettings, DistributionSettings, PromotionSettings, ServerSettings
+    from ios_mdm.settings.certificates import MainSettings, ReserveSettings
 
 __all__ = ["IosMdmServer"]
 
@@ -27,23 +31,91 @@ _Block = dict[str, object]
 class IosMdmServer(pulumi.ComponentResource):
     """One iOS MDM server with its pair of certificates.
 
+    ``docs/definition.md`` describes the arguments and their defaults; an argument that is None is not given.
+
     Args:
-        server: its settings.
-        aws: where its secret is.
+        name: of the server, unique in the stack.
+        address: host name that devices connect to, with an optional port.
+        main: how the main certificate is issued or installed.
+        reserve: how the reserve is issued or installed, and when it is applied.
+        promotion: how the switch is made.
+        distribution: which devices get the certificates, and how.
+        endpoints: where `up` checks which certificate the server presents; empty for nowhere, default the address.
+        warn_days: days before an expiry from which the lack of a successor is a warning.
+        protect: whether the engine refuses to delete the pair.
+        take_over: whether a pair of another stack is taken over.
+        aws: where the secret of the pair is, and how it is kept.
         opts: of the component.
 
+    Raises:
+        DefinitionError: The arguments are wrong; one line for each problem.
+
     Attributes:
-        summary: what R14 shows, public: phase, main, reserve, applyAt, secretArn, and the profile's figures. Not one
-            output but one for each, so that a preview shows those that it knows.
+        address: the connection address, normalized.
+        phase: where in its life the pair is, known in previews.
+        reason: why, in a sentence, known in previews.
+        main: details of the main certificate.
+        reserve: details of the reserve; None without one.
+        apply_at: when the reserve becomes main, RFC 3339 in UTC; None without a reserve.
+        secret_arn: ARN of the pair's secret.
+        profile: the configuration profile; None without a distribution.
+        promotion: the role and the queue of the schedules.
+        summary: all of them as ``docs/outputs.md`` has them, for an export. It is not one output but one for each
+            value, so that a preview shows the values that it knows.
     """
 
-    summary: Mapping[str, pulumi.Input[object]]
+    if TYPE_CHECKING:  # at run time Pulumi would evaluate these for each server
+        address: str
+        phase: pulumi.Output[str]
+        reason: pulumi.Output[str]
+        main: pulumi.Output[CertificateOutput]
+        reserve: pulumi.Output[CertificateOutput | None]
+        apply_at: pulumi.Output[str | None]
+        secret_arn: pulumi.Output[str]
+        profile: ProfileOutputs | None
+        promotion: PromotionOutputs
+        summary: Mapping[str, pulumi.Input[object]]
 
-    def __init__(self, server: ServerSettings, aws: AwsSettings, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("ios-mdm:index:IosMdmServer", server.name, None, opts)
+    def __init__(
+        self,
+        name: str,
+        *,
+        address: str,
+        main: MainSettings | None = None,
+        reserve: ReserveSettings | None = None,
+        promotion: PromotionSettings | None = None,
+        distribution: DistributionSettings | None = None,
+        endpoints: Sequence[str] | None = None,
+        warn_days: int | None = None,
+        protect: bool | None = None,
+        take_over: bool | None = None,
+        aws: AwsSettings | None = None,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        arguments = {
+            "address": address,
+            "main": main,
+            "reserve": reserve,
+            "promotion": promotion,
+            "distribution": distribution,
+            "endpoints": None if endpoints is None else list(endpoints),
+            "warn_days": warn_days,
+            "protect": protect,
+            "take_over": take_over,
+        }
+        given = {argument: value for argument, value in arguments.items() if value is not None}
+        server, settings = parse_arguments(name, given, aws)
+        super().__init__("ios-mdm:index:IosMdmServer", name, None, opts)
+        self._declare(server, settings)
+        # The certificates' PEMs are in the state of the pair. The engine would store them again for each place that
+        # repeats them, so this repeats the short values only.
+        self.register_outputs({**self.summary, "main": self.main.apply(_short), "reserve": self.reserve.apply(_short)})
+
+    def _declare(self, server: ServerSettings, aws: AwsSettings) -> None:
+        """Declare the resources of the server, and set the outputs."""
         child = pulumi.ResourceOptions(parent=self)
         kept = aws.model_dump(mode="json", by_alias=True, exclude_none=True)
-        secret = f"{aws.secret_prefix}/{server.name}"
+        secret = aws.secret_name(server.name)
         # What the user wrote and nothing else: a preview shows it back.
         definition = server.model_dump(
             mode="json", by_alias=True, exclude_unset=True, exclude={"distribution", "protect"}
@@ -61,15 +133,14 @@ class IosMdmServer(pulumi.ComponentResource):
             },
             pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(protect=server.protect)),
         )
-        summary: dict[str, pulumi.Input[object]] = {
-            "address": server.address,
-            "phase": pair.desired.apply(lambda desired: desired["phase"]),
-            "reason": pair.desired.apply(lambda desired: desired["reason"]),
-            "main": _shown("main", pair),
-            "reserve": _shown("reserve", pair),
-            "applyAt": pair.applyAt,
-            "secretArn": pair.secretArn,
-        }
+        self.address = server.address
+        self.phase = _desired("phase", pair)
+        self.reason = _desired("reason", pair)
+        self.main = cast("pulumi.Output[CertificateOutput]", _shown("main", pair))  # a pair always has one
+        self.reserve = _shown("reserve", pair)
+        self.apply_at = pair.applyAt
+        self.secret_arn = pair.secretArn
+        self.profile = None
         after: list[pulumi.Input[object]] = []
         if server.distribution is not None:
             distribution = ProfileDistribution(
@@ -83,16 +154,16 @@ class IosMdmServer(pulumi.ComponentResource):
                     # Known in previews; the PEMs, which only an update of the pair can change, are not.
                     "trusted": pair.desired.apply(lambda desired: desired["trusted"]),
                     "pems": pair.certificates.apply(_pems),
-                    "phase": pair.desired.apply(lambda desired: desired["phase"]),
+                    "phase": self.phase,
                 },
                 child,
             )
-            summary["profile"] = {
-                "identifier": server.distribution.profile.identifier,
-                "sha256": distribution.profileSha256,
-                "deviceCount": distribution.deviceCount,
-                "revision": distribution.revision,
-            }
+            self.profile = ProfileOutputs(
+                identifier=server.distribution.profile.identifier,
+                sha256=distribution.profileSha256,
+                device_count=distribution.deviceCount,
+                revision=distribution.revision,
+            )
             # Nothing is promoted by itself before the devices were sent what they need for it.
             after.append(distribution.profileSha256)
         promotion = Promotion(
@@ -111,9 +182,31 @@ class IosMdmServer(pulumi.ComponentResource):
             },
             child,
         )
-        summary["promotion"] = {"roleArn": promotion.roleArn, "deadLetterArn": promotion.deadLetterArn}
-        self.summary = summary
-        self.register_outputs({})  # the stack has them; twice would be twice in the state
+        self.promotion = PromotionOutputs(role_arn=promotion.roleArn, dead_letter_arn=promotion.deadLetterArn)
+        self.summary = self._summary()
+
+    def _summary(self) -> Mapping[str, pulumi.Input[object]]:
+        summary: dict[str, pulumi.Input[object]] = {
+            "address": self.address,
+            "phase": self.phase,
+            "reason": self.reason,
+            "main": self.main,
+            "reserve": self.reserve,
+            "applyAt": self.apply_at,
+            "secretArn": self.secret_arn,
+        }
+        if self.profile is not None:
+            summary["profile"] = {
+                "identifier": self.profile.identifier,
+                "sha256": self.profile.sha256,
+                "deviceCount": self.profile.device_count,
+                "revision": self.profile.revision,
+            }
+        summary["promotion"] = {
+            "roleArn": self.promotion.role_arn,
+            "deadLetterArn": self.promotion.dead_letter_arn,
+        }
+        return summary
 
 
 def _devices(server: ServerSettings) -> int | None:
@@ -127,15 +220,25 @@ def _digest(block: _Block) -> str:
     return hashlib.sha256(json.dumps(block, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _shown(slot: str, pair: CertificatePair) -> pulumi.Output[_Block | None]:
+def _desired(key: str, pair: CertificatePair) -> pulumi.Output[str]:
+    return pair.desired.apply(lambda desired: cast("str", desired[key]))
+
+
+def _shown(slot: str, pair: CertificatePair) -> pulumi.Output[CertificateOutput | None]:
     # Not Output.all: it makes an output of every nested value, twenty for each certificate.
     return pair.desired.apply(lambda desired: pair.certificates.apply(lambda found: _slot(slot, desired, found)))
 
 
-def _slot(slot: str, desired: _Block, certificates: Mapping[str, _Block]) -> _Block | None:
+def _slot(slot: str, desired: _Block, certificates: Mapping[str, _Block]) -> CertificateOutput | None:
     """Return the public details of the certificate in a slot, None for an empty slot."""
     name = str(desired[slot])
-    return {"certificate": name, **certificates[name]} if name in certificates else None
+    if name not in certificates:
+        return None
+    return cast("CertificateOutput", {"certificate": name, **certificates[name]})
+
+
+def _short(certificate: CertificateOutput | None) -> _Block | None:
+    return None if certificate is None else {key: value for key, value in certificate.items() if key != "pem"}
 
 
 def _pems(certificates: Mapping[str, _Block]) -> Mapping[str, object]:

@@ -1,0 +1,57 @@
+"""Types of the outputs of a server. ``docs/outputs.md`` describes each key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypedDict
+
+if TYPE_CHECKING:
+    import pulumi
+
+__all__ = ["CertificateOutput", "ProfileOutputs", "PromotionOutputs"]
+
+
+class CertificateOutput(TypedDict):
+    """Public details of a certificate. Times are RFC 3339 in UTC, names RFC 4514."""
+
+    certificate: str
+    subject: str
+    issuer: str
+    sans: list[str]
+    serialNumber: str
+    sha256: str
+    key: str
+    notBefore: str
+    notAfter: str
+    source: str
+    pem: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProfileOutputs:
+    """The configuration profile of a server. Each value is an output of its own, because previews know some of them.
+
+    Args:
+        identifier: PayloadIdentifier.
+        sha256: digest of the .mobileconfig, 64 hex digits.
+        device_count: number of devices that it is for.
+        revision: counts the profiles of the server.
+    """
+
+    identifier: str
+    sha256: pulumi.Output[str]
+    device_count: pulumi.Output[int]
+    revision: pulumi.Output[int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromotionOutputs:
+    """The role and the queue of the schedules of a server.
+
+    Args:
+        role_arn: role that the schedules act by; None while nothing is scheduled.
+        dead_letter_arn: queue for failed schedules; None while nothing is scheduled.
+    """
+
+    role_arn: pulumi.Output[str | None]
+    dead_letter_arn: pulumi.Output[str | None]

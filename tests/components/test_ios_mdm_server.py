@@ -1,0 +1,199 @@
+"""The component, declared by Python arguments and by a stack's configuration, without an engine."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+import pulumi
+import pytest
+from pulumi.runtime import mocks, rpc, settings
+
+import components
+from components import (
+    ApplySettings,
+    AwsSettings,
+    CertificateOutput,
+    DefinitionError,
+    IosMdmServer,
+    IssueMainSettings,
+    IssueReserveSettings,
+    KeyType,
+    MainSettings,
+    PromotionSettings,
+    ReserveSettings,
+    ServerArguments,
+    When,
+    server_arguments,
+)
+from ios_mdm.settings import ServerSettings, parse_stack
+from tools.toolchain import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+CERTIFICATE: dict[str, Any] = {
+    "subject": "CN=mdm.example.com",
+    "issuer": "CN=mdm.example.com",
+    "sans": ["mdm.example.com"],
+    "serialNumber": "0a",
+    "sha256": "ab" * 32,
+    "key": "EC P-256",
+    "notBefore": "2040-01-01T00:00:00Z",
+    "notAfter": "2041-01-01T00:00:00Z",
+    "source": "issued",
+    "pem": "PEM",
+}
+DESIRED = {"phase": "steady", "reason": "nothing is due", "main": "certificate 1", "reserve": "none", "trusted": []}
+
+
+@dataclass(slots=True)
+class Declared(mocks.Mocks):
+    """Inputs of each resource by the last part of its type, and the registered outputs."""
+
+    inputs: dict[str, Any] = field(default_factory=dict)
+    outputs: list[dict[str, Any]] = field(default_factory=list)
+
+    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        """Record a resource, and return what a provider would."""
+        self.inputs[args.typ.rpartition(":")[2]] = {k: v for k, v in args.inputs.items() if k != "__provider"}
+        pair = {"desired": DESIRED, "certificates": {"certificate 1": CERTIFICATE}, "applyAt": None, "switch": {}}
+        return f"{args.name}-id", {
+            **args.inputs,
+            **pair,
+            "secretArn": "arn:secret",
+            "roleArn": "arn:role",
+            "deadLetterArn": "arn:queue",
+        }
+
+    def call(self, args: mocks.MockCallArgs) -> tuple[dict[Any, Any], None]:
+        """Answer no function: the component calls none."""
+        raise NotImplementedError(args.token)
+
+
+class _Monitor(mocks.MockMonitor):
+    """Records the registered outputs, which Pulumi's own mock drops."""
+
+    mocks: Declared
+
+    def RegisterResourceOutputs(self, request: Any) -> object:  # noqa: N802 - the protocol's name
+        outputs = rpc.deserialize_properties(request.outputs)
+        if outputs:
+            self.mocks.outputs.append(outputs)
+        return super().RegisterResourceOutputs(request)  # type: ignore[no-untyped-call]
+
+
+@pytest.fixture
+def declared() -> Iterator[Callable[[Callable[[], object]], Declared]]:
+    """Return a function that runs a program against mocks, and returns what it declared."""
+
+    def run(program: Callable[[], object]) -> Declared:
+        found = Declared()
+        mocks.set_mocks(found, project="other", stack="dev", preview=False, monitor=_Monitor(found))
+        mocks.test(program)()  # type: ignore[no-untyped-call]
+        return found
+
+    yield run
+    settings.reset_options()
+
+
+ISSUE = IssueReserveSettings(when=When.NOW, apply=ApplySettings(after_days=30))
+ISSUE_YAML = {"when": "now", "apply": {"afterDays": 30}}
+
+
+def test_a_server_with_an_address_only(declared: Callable[..., Declared]) -> None:
+    """Arguments that are not given are in no input, so that a preview does not show them."""
+    found = declared(lambda: IosMdmServer("berlin", address="mdm.example.com"))
+    pair = found.inputs["CertificatePair"]
+    assert pair["definition"] == {"name": "berlin", "address": "mdm.example.com"}
+    assert pair["secret"] == "ios-mdm/berlin"  # noqa: S105 - a name
+    assert found.inputs["Promotion"]["promotion"] == {}
+    assert "ProfileDistribution" not in found.inputs
+
+
+@pytest.mark.parametrize(
+    ("arguments", "written"),
+    [
+        ({}, {}),
+        ({"reserve": ReserveSettings(issue=ISSUE)}, {"reserve": {"issue": ISSUE_YAML}}),
+        ({"reserve": ReserveSettings(none=True)}, {"reserve": {"none": True}}),
+        ({"reserve": None, "warn_days": None}, {"reserve": None}),
+        (
+            {"main": MainSettings(issue=IssueMainSettings(key=KeyType.EC_P256))},
+            {"main": {"issue": {"key": "ec-p256"}}},
+        ),
+        ({"warn_days": 30, "take_over": False, "protect": True}, {"warnDays": 30, "takeOver": False, "protect": True}),
+        ({"endpoints": ()}, {"endpoints": []}),
+        ({"promotion": PromotionSettings(lead_minutes=60)}, {"promotion": {"leadMinutes": 60}}),
+    ],
+)
+def test_python_and_yaml_declare_the_same(
+    declared: Callable[..., Declared], arguments: dict[str, Any], written: dict[str, Any]
+) -> None:
+    """A program that gives arguments and a configuration that has the same keys give equal inputs."""
+    aws = AwsSettings(secret_prefix="teams/mdm")  # noqa: S106 - a name
+    by_hand = declared(lambda: IosMdmServer("berlin", address="MDM.example.com", aws=aws, **arguments))
+    raw = {"name": "berlin", "address": "MDM.example.com", **written}
+    stack = parse_stack({"aws": {"secretPrefix": "teams/mdm"}, "servers": [raw]})
+    (server,) = stack.servers
+    configured = declared(lambda: IosMdmServer(server.name, aws=stack.aws, **server_arguments(server)))
+    assert by_hand.inputs == configured.inputs
+    shown = {key: value for key, value in written.items() if key != "protect" and value is not None}
+    definition = by_hand.inputs["CertificatePair"]["definition"]
+    assert definition == {"name": "berlin", "address": "mdm.example.com", **shown}
+    assert by_hand.inputs["CertificatePair"]["secret"] == "teams/mdm/berlin"  # noqa: S105 - a name
+
+
+def test_the_outputs_are_attributes_and_registered(declared: Callable[..., Declared]) -> None:
+    """The component registers each output (the SDK omits None); only the PEMs stay out, which the pair's state has."""
+    seen: list[object] = []
+
+    def program() -> pulumi.Output[None]:
+        server = IosMdmServer("berlin", address="mdm.example.com")
+        values = pulumi.Output.all(server.phase, server.apply_at, server.secret_arn, server.main["sha256"])
+        return values.apply(seen.extend)
+
+    (outputs,) = declared(program).outputs
+    assert seen == ["steady", None, "arn:secret", "ab" * 32]
+    assert outputs == {
+        "address": "mdm.example.com",
+        "phase": "steady",
+        "reason": "nothing is due",
+        "main": {"certificate": "certificate 1", **{key: CERTIFICATE[key] for key in CERTIFICATE if key != "pem"}},
+        "secretArn": "arn:secret",
+        "promotion": {"roleArn": "arn:role", "deadLetterArn": "arn:queue"},
+    }
+
+
+def test_wrong_arguments_are_one_error_before_anything_is_declared(declared: Callable[..., Declared]) -> None:
+    """Each problem is a line with the server and the argument."""
+
+    def program() -> None:
+        with pytest.raises(DefinitionError) as caught:
+            IosMdmServer("berlin", address="https://mdm.example.com", warn_days=0)
+        first, second = str(caught.value).splitlines()
+        assert first.startswith("server berlin: address is a host name with an optional port")
+        assert second.startswith("server berlin: warn_days should be greater than or equal to 1")
+
+    assert declared(program).inputs == {}
+
+
+def test_each_key_of_a_server_is_an_argument() -> None:
+    """A key that the settings get cannot be forgotten here."""
+    keys = set(ServerSettings.model_fields) - {"name"}
+    assert ServerArguments.__required_keys__ | ServerArguments.__optional_keys__ == keys
+    parameters = inspect.signature(IosMdmServer).parameters
+    assert set(parameters) == keys | {"name", "aws", "opts"}
+
+
+def test_each_key_of_a_certificate_is_typed() -> None:
+    """The type of main and reserve has the keys of `docs/outputs.md`."""
+    page = (ROOT / "docs" / "outputs.md").read_text(encoding="utf-8")
+    assert [key for key in get_type_hints(CertificateOutput) if f"| `{key}` |" not in page] == []
+    assert set(get_type_hints(CertificateOutput)) == {"certificate", *CERTIFICATE}
+
+
+def test_the_names_that_a_program_may_import_exist() -> None:
+    """They are one list."""
+    assert [name for name in components.__all__ if not hasattr(components, name)] == []
