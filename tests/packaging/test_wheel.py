@@ -48,6 +48,11 @@ def metadata(installed: Installed) -> Message:
     return Parser().parsestr(text)
 
 
+def readme() -> str:
+    """Return the text of README.md."""
+    return (ROOT / "README.md").read_text(encoding="utf-8")
+
+
 def test_the_wheel_has_the_package_with_its_components_and_types(installed: Installed) -> None:
     """Each module of the checkout is in it, nothing else is, and type checkers may read it."""
     modules = {
@@ -75,7 +80,7 @@ def test_the_metadata_says_what_it_is_and_needs(installed: Installed) -> None:
     assert found["Requires-Python"] == ">=3.11"
     assert "Typing :: Typed" in found.get_all("Classifier", [])
     assert found["Description-Content-Type"] == "text/markdown"
-    assert found.get_payload() == (ROOT / "README.md").read_text(encoding="utf-8")
+    assert found.get_payload() == readme()
     needed = {Requirement(line) for line in found.get_all("Requires-Dist", [])}
     lines = (ROOT / "requirements.in").read_text(encoding="utf-8").splitlines()
     assert needed == {Requirement(line) for line in lines if line and not line.startswith("#")}
@@ -114,12 +119,14 @@ server.secretArn  # attr-defined
 
 
 def test_a_type_checker_reads_the_types_of_the_wheel(installed: Installed, tmp_path: Path) -> None:
-    """The program passes mypy strict without any plugin, and each misuse is an error."""
+    """The program and that of the README pass mypy strict without any plugin, and each misuse is an error."""
     (tmp_path / "wrong.py").write_text(WRONG, encoding="utf-8")
     python = installed.venv / "bin" / "python"
     mypy = (sys.executable, "-m", "mypy", "--strict", "--config-file=", "--python-executable", python)
     cache = (f"--cache-dir={tmp_path / 'cache'}", "--no-error-summary")
-    passed = installed.run(*mypy, *cache, ".")
+    (shown,) = re.findall(r"^```python program\n(.*?)^```$", readme(), re.MULTILINE | re.DOTALL)
+    (tmp_path / "shown.py").write_text(shown, encoding="utf-8")
+    passed = installed.run(*mypy, *cache, ".", tmp_path / "shown.py")
     assert (passed.stdout, passed.returncode) == ("", 0), passed.stdout + passed.stderr
     refused = installed.run(*mypy, *cache, tmp_path / "wrong.py")
     found = set(re.findall(r"wrong\.py:(\d+): error: .*\[([a-z-]+)\]$", refused.stdout, re.MULTILINE))
