@@ -6,6 +6,8 @@ from importlib import import_module
 
 import click
 
+from ios_mdm import __version__
+
 __all__ = ["app"]
 
 _COMMANDS = ("status", "forecast", "profile", "receive", "consume", "validate")
@@ -28,10 +30,12 @@ class _Commands(click.Group):
         return command
 
 
-app = _Commands(
-    name="ios-mdm",
-    help="Look at the certificate pairs of iOS MDM servers, and at who trusts them.",
-    context_settings={"max_content_width": 100},
+app = click.version_option(__version__, prog_name="ios-mdm", message="%(prog)s %(version)s")(
+    _Commands(
+        name="ios-mdm",
+        help="Look at the certificate pairs of iOS MDM servers, and at who trusts them.",
+        context_settings={"max_content_width": 100},
+    )
 )
 
 if __name__ == "__main__":

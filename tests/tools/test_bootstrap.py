@@ -190,6 +190,43 @@ class TestVirtualenvStamp:
         assert venv.state() == "ready"
 
 
+class TestPackageLink:
+    """How a virtualenv gets the checkout's package."""
+
+    @staticmethod
+    def files(venv: Virtualenv) -> tuple[Path, Path]:
+        """Return the path file and the command of *venv*."""
+        (packages,) = venv.directory.glob("lib/python*/site-packages")
+        return packages / "ios-mdm.pth", venv.directory / "bin" / "ios-mdm"
+
+    def test_it_is_relative(self, venv: Virtualenv, tmp_path: Path) -> None:
+        """No file names the place of the checkout, so that a copy of it is complete."""
+        bootstrap.link_package(venv)
+        path_file, command = self.files(venv)
+        assert (path_file.parent / path_file.read_text().strip()).resolve() == tmp_path / "provider"
+        assert [file for file in (path_file, command) if str(tmp_path) in file.read_text()] == []
+        assert os.access(command, os.X_OK)
+
+    def test_a_second_run_writes_nothing(self, venv: Virtualenv) -> None:
+        """Processes that run meanwhile read the same files."""
+        bootstrap.link_package(venv)
+        before = [file.stat().st_ino for file in self.files(venv)]
+        bootstrap.link_package(venv)
+        assert [file.stat().st_ino for file in self.files(venv)] == before
+
+    @pytest.mark.parametrize("number", [0, 1])
+    def test_a_changed_file_is_written_again(self, venv: Virtualenv, number: int) -> None:
+        """A path or a command from elsewhere does not stay."""
+        bootstrap.link_package(venv)
+        changed = self.files(venv)[number]
+        text = changed.read_text()
+        changed.write_text("/elsewhere\n")
+        changed.chmod(0o600)
+        bootstrap.link_package(venv)
+        assert changed.read_text() == text
+        assert changed.stat().st_mode & 0o777 == (0o644, 0o755)[number]
+
+
 class TestGoModules:
     """What is built from a go.mod."""
 

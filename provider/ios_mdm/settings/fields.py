@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, dataclass_transform
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -176,6 +176,7 @@ Name = Annotated[StrictStr, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$
 SecretPrefix = Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9_+=.@-]+(/[A-Za-z0-9_+=.@-]+)*$", max_length=400)]
 
 
+@dataclass_transform(kw_only_default=True, field_specifiers=(Field,))  # type checkers do not inherit pydantic's
 class _ModelType(ModelMetaclass):
     """Makes a model that a Python program constructs report its problems as any other definition does."""
 
