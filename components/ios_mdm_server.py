@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from typing import TYPE_CHECKING, cast
 
 import pulumi
 
 from ios_mdm.resources.certificate_pair import CertificatePair
 from ios_mdm.resources.profile_distribution import ProfileDistribution
-from ios_mdm.resources.promotion import Promotion
 from ios_mdm.settings.parsing import parse_arguments
 
 from .outputs import CertificateOutput, ProfileOutputs, PromotionOutputs
@@ -111,7 +108,7 @@ class IosMdmServer(pulumi.ComponentResource):
 
     def _declare(self, server: ServerSettings, aws: AwsSettings) -> None:
         """Declare the resources of the server, and set the outputs."""
-        child = pulumi.ResourceOptions(parent=self)
+        child = pulumi.ResourceOptions(parent=self, protect=server.protect)
         kept = aws.model_dump(mode="json", by_alias=True, exclude_none=True)
         secret = aws.secret_name(server.name)
         # What the user wrote and nothing else: a preview shows it back.
@@ -129,7 +126,7 @@ class IosMdmServer(pulumi.ComponentResource):
                 "distributed": server.distribution is not None,
                 "fleet": _fleet(server),
             },
-            pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(protect=server.protect)),
+            child,
         )
         self.address = server.address
         self.phase = _desired("phase", pair)
@@ -139,7 +136,6 @@ class IosMdmServer(pulumi.ComponentResource):
         self.apply_at = pair.applyAt
         self.secret_arn = pair.secretArn
         self.profile = None
-        after: list[pulumi.Input[object]] = []
         if server.distribution is not None:
             distribution = ProfileDistribution(
                 server.name,
@@ -153,6 +149,10 @@ class IosMdmServer(pulumi.ComponentResource):
                     "trusted": pair.desired.apply(lambda desired: desired["trusted"]),
                     "pems": pair.certificates.apply(_pems),
                     "phase": self.phase,
+                    # Not compared with the last run's: the pair arms what devices were sent before.
+                    "switch": pair.switch,
+                    "secretArn": pair.secretArn,
+                    "promotion": server.promotion.model_dump(mode="json", by_alias=True, exclude_unset=True),
                 },
                 child,
             )
@@ -162,25 +162,7 @@ class IosMdmServer(pulumi.ComponentResource):
                 device_count=distribution.deviceCount,
                 revision=distribution.revision,
             )
-            # Nothing is promoted by itself before the devices were sent what they need for it.
-            after.append(distribution.profileSha256)
-        promotion = Promotion(
-            server.name,
-            {
-                "server": server.name,
-                "secret": secret,
-                "secretArn": pair.secretArn,
-                "region": aws.region,
-                "promotion": server.promotion.model_dump(mode="json", by_alias=True, exclude_unset=True),
-                # Short, because what is here is handed on a dozen times a run: the pair shows what they stand for.
-                "wish": _digest({key: definition.get(key) for key in ("main", "reserve", "warnDays")}),
-                "slots": pair.desired.apply(lambda desired: f"{desired['main']}, {desired['reserve']}"),
-                "switch": pair.switch,
-                "after": after,
-            },
-            child,
-        )
-        self.promotion = PromotionOutputs(role_arn=promotion.roleArn, dead_letter_arn=promotion.deadLetterArn)
+        self.promotion = PromotionOutputs(role_arn=pair.roleArn, dead_letter_arn=pair.deadLetterArn)
         self.summary = self._summary()
 
     def _summary(self) -> Mapping[str, pulumi.Input[object]]:
@@ -216,10 +198,6 @@ def _fleet(server: ServerSettings) -> _Block | None:
 
 def _dumped(distribution: DistributionSettings) -> _Block:
     return distribution.model_dump(mode="json", by_alias=True, exclude_unset=True)
-
-
-def _digest(block: _Block) -> str:
-    return hashlib.sha256(json.dumps(block, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _desired(key: str, pair: CertificatePair) -> pulumi.Output[str]:

@@ -206,7 +206,6 @@ def test_the_program_loads_no_more_than_it_registers() -> None:
     "statement",
     [
         "import ios_mdm.resources.pair_hooks",
-        "import ios_mdm.resources.promotion_hooks",
         "from ios_mdm import wiring; wiring.here().pairs('eu-west-1')",
         "import ios_mdm.settings",
     ],

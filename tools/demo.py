@@ -278,7 +278,7 @@ def _check_in(state: Path, services: local.LocalServices, environment: Mapping[s
 
 _NEXT = """== what to try next
   . .demo/env                          puts pulumi and the demo's settings into this shell; then, for example:
-  pulumi preview                       nothing is due: 5 unchanged
+  pulumi preview                       nothing is due: 4 unchanged
   pulumi stack output servers          the pair's public details, for other programs
   IOS_MDM_CLOCK=$(date -u -d '31 days' +%FT%TZ) pulumi preview --diff
                                        what would be in 31 days: the reserve becomes main

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 
 from ios_mdm.app.pair.service import PairService
-from ios_mdm.app.reconcile import Reconciler
 from ios_mdm.app.switching import SwitchRequest, SwitchService
 from ios_mdm.core.pair.definition import AfterDays, NoReserve, Promotion
 from ios_mdm.core.pair.schedule import Kind, names, stem
@@ -49,7 +48,12 @@ class Armed:
         """Return what an `up` asks of the switch after it has seen to the pair."""
         assert result.view.observed is not None
         return SwitchRequest(
-            server="berlin", secret=SECRET, secret_arn=result.view.observed.arn, switch=result.switch, **settings
+            server="berlin",
+            secret=SECRET,
+            secret_arn=result.view.observed.arn,
+            switch=result.switch,
+            distributed=False,
+            **settings,
         )
 
     def secure(self, wish: PairDefinition | None = None) -> PairResult:
@@ -57,7 +61,15 @@ class Armed:
         switches = SwitchService(
             self.scheduler, self.prerequisites, self.world.store, self.world.clock, report=self.world.reports.append
         )
-        return Reconciler(self.world.service, switches).secure(self.world.request(wish))
+        view = self.world.service.look(self.world.request(wish))
+        switches.withdraw(self.world.request(wish), view)
+        return self.world.service.apply(self.world.request(wish), view)
+
+    def drift(self, request: SwitchRequest) -> tuple[str, ...]:
+        """Return the schedules that are not as they should be."""
+        observed = self.world.service.observe(SECRET)
+        assert observed is not None
+        return self.service.drift(request, observed)
 
     def up(self, wish: PairDefinition | None = None, **settings: Any) -> SwitchRequest:
         """Run `up`."""
@@ -107,7 +119,7 @@ def test_an_up_arms_the_switch_and_the_next_one_writes_nothing(armed: Armed) -> 
     request = armed.request(armed.secure())
     armed.scheduler.calls.clear()
     armed.prerequisites.calls.clear()
-    assert armed.service.drift(request) == ()
+    assert armed.drift(request) == ()
     armed.service.arm(request)
     assert armed.prerequisites.calls == []
     assert [call for call in armed.scheduler.calls if call[0] == "put_schedule"] == []
@@ -178,13 +190,13 @@ def test_drift_names_what_is_to_come_and_is_not_as_it_should_be(armed: Armed) ->
     good = armed.scheduler.schedules[name]
     for damage in ({"at": armed.world.clock.moment}, {"input": "{}"}, {"target": "arn:aws:lambda:x"}):
         armed.scheduler.schedules[name] = replace(good, **damage)
-        assert armed.service.drift(request) == (name,)
+        assert armed.drift(request) == (name,)
     del armed.scheduler.schedules[name]
-    assert armed.service.drift(request) == (name,)
+    assert armed.drift(request) == (name,)
     del armed.scheduler.schedules[NAMES[Kind.OVERDUE]]
-    assert armed.service.drift(request) == (name, NAMES[Kind.OVERDUE])
+    assert armed.drift(request) == (name, NAMES[Kind.OVERDUE])
     armed.world.later(days=30)
-    assert armed.service.drift(request) == (NAMES[Kind.OVERDUE],)
+    assert armed.drift(request) == (NAMES[Kind.OVERDUE],)
 
 
 def test_the_users_own_role_and_queue_are_used(armed: Armed) -> None:
@@ -194,9 +206,9 @@ def test_the_users_own_role_and_queue_are_used(armed: Armed) -> None:
     assert (fresh.prerequisites.roles, fresh.prerequisites.queues) == ({}, set())
     made = fresh.scheduler.schedules[NAMES[Kind.PROMOTE]]
     assert (made.role, made.dead_letter) == (ROLE, QUEUE)
-    assert fresh.service.drift(request) == ()
+    assert fresh.drift(request) == ()
     mine = armed.request(armed.secure(), role_arn=ROLE)
-    assert armed.service.drift(mine) == (NAMES[Kind.PROMOTE],)
+    assert armed.drift(mine) == (NAMES[Kind.PROMOTE],)
 
 
 def test_what_is_past_is_not_scheduled() -> None:

@@ -134,7 +134,11 @@ class Pair:
         made = PairService(SecretsManager(aws=AWS), clock, rehearsal=True).apply(request)
         if made.view.observed is not None:
             switch = SwitchRequest(
-                server=self.name, secret=self.secret, secret_arn=made.view.observed.arn, switch=made.switch
+                server=self.name,
+                secret=self.secret,
+                secret_arn=made.view.observed.arn,
+                switch=made.switch,
+                distributed=False,
             )
             SwitchService(EventBridgeScheduler(aws=AWS), AwsPrerequisites(aws=AWS), SecretsManager(aws=AWS), clock).arm(
                 switch

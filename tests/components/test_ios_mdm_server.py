@@ -108,7 +108,6 @@ def test_a_server_with_an_address_only(declared: Callable[..., Declared]) -> Non
     pair = found.inputs["CertificatePair"]
     assert pair["definition"] == {"name": "berlin", "address": "mdm.example.com"}
     assert pair["secret"] == "ios-mdm/berlin"  # noqa: S105 - a name
-    assert found.inputs["Promotion"]["promotion"] == {}
     assert "ProfileDistribution" not in found.inputs
 
 

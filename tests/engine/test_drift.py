@@ -51,7 +51,7 @@ def test_what_was_lost_is_repaired_and_main_is_not_touched(pair: World, change: 
     assert {label: pair.value(version) for label, version in labels.items()} == values
     assert "PutSecretValue" not in pair.aws.calls
     pair.forget_calls()
-    assert "4 unchanged" in pair.stack.up().ok().output
+    assert "3 unchanged" in pair.stack.up().ok().output
     assert pair.aws.writes() == []
 
 

@@ -109,7 +109,7 @@ def test_an_up_schedules_the_switch_and_a_second_one_writes_nothing(world: World
     assert found["ActionAfterCompletion"] == "DELETE"
     assert world.stack.outputs()["servers"][world.server]["promotion"]["roleArn"] == aws.role()
     world.forget_calls()
-    assert re.search(r"Resources:\n +5 unchanged\n", world.stack.run("up", "--yes", **at(DAY_10)).ok().output)
+    assert re.search(r"Resources:\n +4 unchanged\n", world.stack.run("up", "--yes", **at(DAY_10)).ok().output)
     assert world.stack.run("preview", "--expect-no-changes", **at(DAY_10)).ok()
     assert world.aws.writes() == []
 
@@ -156,7 +156,7 @@ def test_a_schedule_that_somebody_changed_is_repaired_once(world: World, aws: Aw
         kept = {key: before[key] for key in ("Name", "Target", "FlexibleTimeWindow")}
         aws.scheduler.update_schedule(**kept, ScheduleExpression="at(2040-01-05T00:00:00)")
     preview = world.stack.run("preview", **at(DAY_10)).ok().output
-    assert f"not as it should be, and made so by `up`: the schedule {before['Name']}" in preview
+    assert f"not as it should be, and repaired by `up`: the schedule {before['Name']}" in preview
     world.stack.up(**at(DAY_10)).ok()
     after = aws.schedule()
     assert after is not None

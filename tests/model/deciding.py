@@ -7,9 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar, cast
 
 from ios_mdm.app.pair.reader import pair_view
-from ios_mdm.app.pair.service import PairService
 from ios_mdm.app.pair.values import PairRequest
-from ios_mdm.app.reconcile import Reconciler
 from ios_mdm.app.switching import SwitchRequest, SwitchService
 from ios_mdm.core.pair.layout import SENT_TAG, sent_value
 from ios_mdm.core.pair.observed import Role, Served
@@ -162,7 +160,6 @@ class Deciding:
         self._store = Shown(clock=self._clock)
         self._scheduler = MemoryScheduler()
         self._switches = SwitchService(self._scheduler, MemoryPrerequisites(), self._store, self._clock)
-        self._reconciler = Reconciler(PairService(self._store, self._clock), self._switches)
 
     def secret_id(self, secret: Secret | None) -> int:
         """Return the number of a secret."""
@@ -272,7 +269,13 @@ class Deciding:
     def _switch_request(self, view: View) -> SwitchRequest:
         decided = self.decided(view)
         assert decided is not None
-        return SwitchRequest(server="berlin", secret=SECRET, secret_arn=ARN, switch=decided.switch)
+        return SwitchRequest(
+            server="berlin",
+            secret=SECRET,
+            secret_arn=ARN,
+            switch=decided.switch,
+            distributed=self._seed is not Seed.ARMED_FIRST,
+        )
 
     @remembered
     def armed(self, view: View, schedule: int, secret: int, moment: int) -> Armed:
@@ -281,7 +284,7 @@ class Deciding:
         self._store.secret = self.secrets[secret]
         self._scheduler.fail = _pause_after_put
         try:
-            self._reconciler.arm(self._switch_request(view))
+            self._switches.arm(self._switch_request(view))
         except PausedError:
             return Armed(schedule=self._schedule_id(), paused=True)
         except StoreError:

@@ -67,7 +67,7 @@ class Seed(StrEnum):
     UNDONE_ROLLBACK = "a certificate that an operator took back counts as a waiting reserve"
     NO_SWAP = "the schedule does not say which version it takes the label from"
     NOT_TAKEN_BACK = "a stale schedule is not taken back before the first effect"
-    ARMED_FIRST = "the schedule is made before the profile is distributed"
+    ARMED_FIRST = "the schedule is made whatever the devices were sent"
 
 
 OFFERED = Offered(

@@ -42,7 +42,7 @@ from ios_mdm.core.pair.steps import Install, Issue, next_step
 from tests.model.deciding import OWNER, Armed, Deciding, mask
 from tests.model.pair import CHAIN, SECRET, carried_out, observe
 from tests.model.state import Next, Run, State
-from tests.model.story import DEFINITIONS, START, Seed
+from tests.model.story import DEFINITIONS, START
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,9 +54,15 @@ if TYPE_CHECKING:
 __all__ = ["World"]
 
 LONGEST_QUEUE = 2
-_POINTS = {Stage.WITHDRAW: ("begin",), Stage.DELIVER: ("push", "saved"), Stage.ARM: ("arm",)}
+_POINTS = {
+    Stage.WITHDRAW: ("begin",),
+    Stage.ARM: ("arm",),
+    Stage.DELIVER: ("push", "saved"),
+    Stage.ARM_AGAIN: ("arm again",),
+}
 """Where a run can die or be overtaken in each stage of ``reconcile``; those of the pair are its effects."""
-_ARMED_FIRST = (Stage.WITHDRAW, Stage.PAIR, Stage.ARM, Stage.DELIVER)
+_VERIFIES = {"arm": "verify", "arm again": "verify again"}
+"""Where a run can die after it has made a schedule, and before it has read the pair once more."""
 
 
 class World:
@@ -69,8 +75,7 @@ class World:
     def __init__(self, story: Story) -> None:
         self.story = story
         self._deciding = Deciding(story)
-        order = _ARMED_FIRST if story.seed is Seed.ARMED_FIRST else ORDER
-        after_pair = order[order.index(Stage.PAIR) + 1 :]
+        after_pair = ORDER[ORDER.index(Stage.PAIR) + 1 :]
         self._stages = tuple(point for stage in after_pair for point in _POINTS[stage])
         self._hold = [DEFINITIONS[name].promotion.hold for name in story.definitions]
 
@@ -143,7 +148,7 @@ class World:
 
     def _device(self, state: State) -> Iterator[Next]:
         """The device gets the next profile that waits for it."""
-        if state.queue and all(run.at in {"saved", "arm", "verify"} for run in state.runs):
+        if state.queue and all(run.at in {"saved", "arm again", "verify again"} for run in state.runs):
             after = state._replace(device=state.queue[0], queue=state.queue[1:])
             yield self._met(after, f"the device gets the profile with {_told(state.queue[0])}")
 
@@ -237,25 +242,24 @@ class World:
             yield Next(after, f"{name} finds nothing to do")
         elif "begin" in self._stages or (self.story.runs == 1 and not state.schedule):
             after = self._looked(after, view)
-            yield Next(_with(after, Run(view, self._after_looking(view, after))), f"{name} observes the pair")
+            yield Next(_with(after, Run(view, self._after_looking(view))), f"{name} observes the pair")
         else:
             yield Next(_with(after, Run(view, "begin")), f"{name} observes the pair")
 
-    def _after_looking(self, view: View, state: State) -> str:
-        """Return what a run does next that has observed; a profile that was sent is not worth a stage of its own."""
+    def _after_looking(self, view: View) -> str:
+        """Return the next point of a run that has observed the pair."""
         decided = self._deciding.decided(view)
         assert decided is not None
         if decided.step is not None:
             return "effect"
-        sent = self.story.runs == 1 and decided.trusted == state.sent and self._stages[0] == "push"
-        return "arm" if sent else self._stages[0]
+        return self._stages[0]
 
     def _observes(self, state: State, view: View, text: str) -> Next:
         """A run observes the pair again."""
         view = (*view[:2], state.secret, view[3])
         if self._deciding.decided(view) is None:
             return Next(state, f"{text}; it observes, and is refused")
-        return Next(_with(state, Run(view, self._after_looking(view, state))), f"{text}; it observes")
+        return Next(_with(state, Run(view, self._after_looking(view))), f"{text}; it observes")
 
     def _alone(self, state: State) -> bool:
         """Return whether nobody else can change the pair before the next moment but one: then observing is no event."""
@@ -299,7 +303,7 @@ class World:
                 if "begin" in self._stages:  # the schedule is withdrawn after the pair was changed
                     yield from self._next_stage(after, run, text)
                 else:
-                    yield Next(_with(after, Run(view, self._after_looking(view, after))), text)
+                    yield Next(_with(after, Run(view, self._after_looking(view))), text)
             case "effect":
                 if self._too_many(view):
                     return
@@ -321,7 +325,8 @@ class World:
         view, deciding, trusted = run.view, self._deciding, decided.trusted
         match run.at:
             case "push" if trusted == state.sent:
-                yield from self._next_stage(state, Run(view, "saved"), "the profile is the one that was sent")
+                # Nothing is delivered, so nothing is armed again.
+                yield from self._next_stage(state, Run(view, self._stages[-1]), "the profile is the one that was sent")
             case "push":
                 yield Next(state, "the MDM server is down: the run ends")
                 if len(state.queue) == LONGEST_QUEUE:
@@ -336,11 +341,12 @@ class World:
                 if trusted != state.sent:
                     after = state._replace(sent=trusted, secret=deciding.noted(state.secret, trusted))
                 yield from self._next_stage(after, run, "what was pushed is noted, in the secret and by the engine")
-            case "arm":
+            case "arm" | "arm again":
                 armed = deciding.armed(view, state.schedule, state.secret, state.moment)
-                yield from self._armed(state, run, armed, "verify" if armed.paused else "arm")
+                yield from self._armed(state, run, armed, _VERIFIES[run.at] if armed.paused else run.at)
             case _:
-                yield from self._armed(state, run, deciding.verified(view, state.schedule, state.secret), "arm")
+                (stage,) = (arm for arm, verify in _VERIFIES.items() if verify == run.at)
+                yield from self._armed(state, run, deciding.verified(view, state.schedule, state.secret), stage)
 
     def _armed(self, state: State, run: Run, armed: Armed, stage: str) -> Iterator[Next]:
         outdated = state.outdated and armed.schedule == state.schedule

@@ -14,7 +14,6 @@ from ios_mdm.core.pair.secret import Label
 from ios_mdm.errors import IosMdmError
 from ios_mdm.resources.certificate_pair import CertificatePair, CertificatePairProvider
 from ios_mdm.resources.profile_distribution import ProfileDistribution, ProfileDistributionProvider
-from ios_mdm.resources.promotion import Promotion, PromotionProvider
 from tests.support.aws import AWS
 
 if TYPE_CHECKING:
@@ -151,7 +150,6 @@ class TestFrozen:
         for provider, path in (
             (CertificatePairProvider, b"ios_mdm.resources.certificate_pair"),
             (ProfileDistributionProvider, b"ios_mdm.resources.profile_distribution"),
-            (PromotionProvider, b"ios_mdm.resources.promotion"),
         ):
             stored = base64.b64decode(serialize_provider(provider()))
             assert len(stored) < 150
@@ -163,4 +161,3 @@ class TestFrozen:
         """The URNs of resources carry these."""
         assert CertificatePair._resource_type_name == "dynamic/ios-mdm:CertificatePair"
         assert ProfileDistribution._resource_type_name == "dynamic/ios-mdm:ProfileDistribution"
-        assert Promotion._resource_type_name == "dynamic/ios-mdm:Promotion"

@@ -85,6 +85,18 @@ def next_revision(before: ProfileContent | None, revision: int, after: ProfileCo
     return revision + (0 if before.is_same(after) else 1)
 
 
+def is_recorded(store: SecretStore, secret: str, trusted: Sequence[int]) -> bool:
+    """Return whether the pair's secret records that devices were sent these certificates; True if there is no secret.
+
+    Args:
+        store: where pairs are kept.
+        secret: name of the pair's secret.
+        trusted: ordinals of the certificates in the profile.
+    """
+    found = store.describe(secret)
+    return found is None or found.tags.get(SENT_TAG) == sent_value(trusted)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryRequest:
     """One server's profile, and who gets it.

@@ -1,7 +1,8 @@
-"""Reconciles one server: withdraw ► pair ► deliver ► arm.
+"""Reconciles one server: withdraw ► pair ► arm ► deliver ► arm.
 
 This module alone fixes the order. Each stage is decided from what is observed and recorded, so a run that dies anywhere
-is continued by the next one, and Pulumi's hooks may call the stages one by one.
+is continued by the next one, and Pulumi's hooks may run the two parts one by one: the pair with its switch, which never
+contacts the MDM server, and the delivery, which arms the switch of a reserve that devices were just sent.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from ios_mdm.app.delivery import DeliveryRequest, ProfileContent, next_revision
-from ios_mdm.app.switching import SwitchRequest
+from ios_mdm.app.switching import switch_request
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,12 +20,12 @@ if TYPE_CHECKING:
     from ios_mdm.app.delivery import Delivery, DeliveryService
     from ios_mdm.app.pair.service import PairService
     from ios_mdm.app.pair.values import PairRequest, PairResult, PairView
-    from ios_mdm.app.switching import Armed, SwitchService
+    from ios_mdm.app.switching import Armed, SwitchRequest, SwitchService
     from ios_mdm.ports import Ledger
     from ios_mdm.settings import PromotionSettings
     from ios_mdm.settings.distribution import ProfileSettings
 
-__all__ = ["ORDER", "Distribution", "Progress", "ReconcileRequest", "Reconciler", "Stage", "switch_request"]
+__all__ = ["ORDER", "Distribution", "Progress", "ReconcileRequest", "Reconciler", "Stage"]
 
 
 class Stage(StrEnum):
@@ -34,10 +35,13 @@ class Stage(StrEnum):
     PAIR = "pair"
     DELIVER = "deliver"
     ARM = "arm"
+    ARM_AGAIN = "arm again"
 
 
-ORDER = (Stage.WITHDRAW, Stage.PAIR, Stage.DELIVER, Stage.ARM)
-"""A stale schedule is withdrawn before any other effect. One is armed after devices were sent what it switches to."""
+ORDER = (Stage.WITHDRAW, Stage.PAIR, Stage.ARM, Stage.DELIVER, Stage.ARM_AGAIN)
+"""A stale schedule is withdrawn before any other effect. A promotion is armed only if the secret records that devices
+were sent the reserve, so that the first arming is for a reserve of an earlier run, and the second for one of this run.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,53 +115,69 @@ class Reconciler:
         Raises:
             DefinitionError: The definition asks for what must not be done.
             OwnershipError: The pair's secret belongs to another stack, or to none.
-            DeliveryError: The MDM server did not take the profile. The pair is stored, and nothing was armed.
+            DeliveryError: The MDM server did not take the profile. The pair is stored, and no reserve that devices were
+                not sent is armed.
             StoreError: AWS did not answer, refused, or the pair was changed concurrently.
         """
+        return self._run(ORDER, request)
+
+    def secure(self, pair: PairRequest, promotion: PromotionSettings) -> Progress:
+        """Run the stages before the delivery: the MDM server is not contacted. Raises as :meth:`reconcile`."""
+        return self._run(ORDER[: ORDER.index(Stage.DELIVER)], ReconcileRequest(pair=pair, promotion=promotion))
+
+    def deliver(self, request: DeliveryRequest, switch: SwitchRequest) -> Delivery:
+        """Run the stages from the delivery on: send the profile, then arm the switch. Raises as :meth:`reconcile`."""
+        delivery = self._sent(request)
+        self._switches.arm(switch)
+        return delivery
+
+    def delete(self, request: PairRequest, promotion: PromotionSettings, *, recovery_window_days: int) -> bool:
+        """Delete the schedules and the secret of a pair, the latter with a recovery window.
+
+        Returns:
+            False if nothing was deleted: there is no such secret, or it belongs to another stack.
+        """
+        observed = self._pairs.observe(request.secret)
+        if observed is None or observed.owner not in {None, request.owner}:
+            return False
+        self._switches.disarm(
+            request.definition.name,
+            request.secret,
+            role_made=promotion.role_arn is None,
+            queue_made=promotion.dead_letter_arn is None,
+        )
+        self._pairs.delete(request.secret, request.owner, recovery_window_days=recovery_window_days)
+        return True
+
+    def _run(self, stages: Sequence[Stage], request: ReconcileRequest) -> Progress:
         done = Progress()
-        for stage in ORDER:
+        for stage in stages:
             done = self._perform(stage, request, done)
         return done
-
-    def secure(self, request: PairRequest) -> PairResult:
-        """Run the stages up to the pair: withdraw, then pair. Raises as :meth:`reconcile`."""
-        return self._pairs.apply(request, self.withdraw(request))
-
-    def withdraw(self, request: PairRequest) -> PairView:
-        """Withdraw the schedule of a promotion that must not happen; return the pair that this was decided from."""
-        view = self._pairs.look(request)
-        self._switches.withdraw(request, view)
-        return view
-
-    def deliver(self, request: DeliveryRequest) -> Delivery:
-        """Send the profile to devices that were not sent it, and record that. Raises as :meth:`reconcile`."""
-        if self._deliveries is None:
-            raise ValueError("there is no distribution")
-        return self._deliveries.deliver(request)
-
-    def arm(self, request: SwitchRequest) -> Armed:
-        """Create, replace or delete the schedules, after the role and queue that they need."""
-        return self._switches.arm(request)
-
-    def delete(self, secret: str, owner: str, *, recovery_window_days: int) -> bool:
-        """Schedule the secret's deletion; False if it is left alone: it is gone, or belongs to another stack."""
-        return self._pairs.delete(secret, owner, recovery_window_days=recovery_window_days)
 
     def _perform(self, stage: Stage, request: ReconcileRequest, done: Progress) -> Progress:
         match stage:
             case Stage.WITHDRAW:
-                return replace(done, view=self.withdraw(request.pair))
+                view = self._pairs.look(request.pair)
+                self._switches.withdraw(request.pair, view)
+                return replace(done, view=view)
             case Stage.PAIR:
                 return replace(done, pair=self._pairs.apply(request.pair, done.view))
             case Stage.DELIVER:
-                assert done.pair is not None  # noqa: S101 - ORDER
-                if request.distribution is None:
+                if request.distribution is None or done.pair is None:
                     return done
                 delivery = _delivery_request(request.pair, request.distribution, done.pair)
-                return replace(done, delivery=self.deliver(delivery))
-            case Stage.ARM:
+                return replace(done, delivery=self._sent(delivery))
+            case Stage.ARM | Stage.ARM_AGAIN:
                 assert done.pair is not None  # noqa: S101 - ORDER
-                return replace(done, armed=self.arm(switch_request(request.pair, request.promotion, done.pair)))
+                return replace(
+                    done, armed=self._switches.arm(switch_request(request.pair, request.promotion, done.pair.view))
+                )
+
+    def _sent(self, request: DeliveryRequest) -> Delivery:
+        if self._deliveries is None:
+            raise ValueError("there is no distribution")
+        return self._deliveries.deliver(request)
 
 
 def _delivery_request(pair: PairRequest, wanted: Distribution, result: PairResult) -> DeliveryRequest:
@@ -173,19 +193,4 @@ def _delivery_request(pair: PairRequest, wanted: Distribution, result: PairResul
         revision=next_revision(wanted.before, wanted.revision, content, wanted.ledger),
         secret=pair.secret,
         enrollment_ids=wanted.enrollment_ids,
-    )
-
-
-def switch_request(pair: PairRequest, promotion: PromotionSettings, result: PairResult) -> SwitchRequest:
-    """Return the request for the switch of a pair that is what it should be."""
-    assert result.view.observed is not None  # noqa: S101 - such a pair exists
-    return SwitchRequest(
-        server=pair.definition.name,
-        secret=pair.secret,
-        secret_arn=result.view.observed.arn,
-        switch=result.switch,
-        role_arn=promotion.role_arn,
-        boundary_arn=promotion.permissions_boundary_arn,
-        dead_letter_arn=promotion.dead_letter_arn,
-        alarm_arn=promotion.alarm_arn,
     )

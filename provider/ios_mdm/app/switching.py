@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ios_mdm.core.pair.layout import observed_pair
@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ios_mdm.app.pair.values import PairRequest, PairView
+    from ios_mdm.core.pair.observed import ObservedPair
     from ios_mdm.core.pair.schedule import Schedule
     from ios_mdm.core.pair.switch import Promote, Switch
     from ios_mdm.ports import Clock, Prerequisites, Scheduler, SecretStore
+    from ios_mdm.settings import PromotionSettings
 
-__all__ = ["Armed", "SwitchRequest", "SwitchService"]
+__all__ = ["Armed", "SwitchRequest", "SwitchService", "is_sent", "switch_request"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +34,8 @@ class SwitchRequest:
         secret: name of the pair's secret.
         secret_arn: its ARN.
         switch: what should happen by itself.
+        distributed: whether devices get the certificates in a profile. A promotion is then armed only if the secret
+            records that devices were sent the reserve (R36).
         role_arn: the user's own role for the schedules; None for one that is made here.
         boundary_arn: permissions boundary of the role that is made here.
         dead_letter_arn: the user's own queue for what a schedule could not do; None for one that is made here.
@@ -42,6 +46,7 @@ class SwitchRequest:
     secret: str
     secret_arn: str
     switch: Switch
+    distributed: bool
     role_arn: str | None = None
     boundary_arn: str | None = None
     dead_letter_arn: str | None = None
@@ -137,12 +142,15 @@ class SwitchService:
             self._report(f"the promotion that was scheduled for {found.at:%Y-%m-%d %H:%M} UTC is withdrawn")
             self._scheduler.delete(name)
 
-    def drift(self, request: SwitchRequest) -> tuple[str, ...]:
-        """Return the names of schedules that are to come and are not as they should be; writes nothing.
+    def drift(self, request: SwitchRequest, observed: ObservedPair) -> tuple[str, ...]:
+        """Return the names of the schedules that are not as they should be; writes nothing.
 
-        One whose moment has passed may be gone: it has fired.
+        A schedule whose time has passed may be gone: it has fired. The promotion of a reserve that devices were not
+        sent is not scheduled yet.
         """
         now = self._clock.now()
+        if not is_sent(request, observed):
+            request = replace(request, switch=replace(request.switch, promote=None))
         changed = []
         for wanted in request.schedules(
             role=request.role_arn or "", dead_letter=request.dead_letter_arn or ""
@@ -178,8 +186,8 @@ class SwitchService:
             if self._scheduler.get(schedule.name) != schedule:
                 self._scheduler.put(schedule)
                 self._report(f"scheduled for {schedule.at:%Y-%m-%d %H:%M} UTC: {_told(kind, request.switch)}")
-        if request.switch.promote is not None:
-            self.confirm(request, request.switch.promote)
+                if promote is not None:
+                    self.confirm(request, promote)
         return armed
 
     def disarm(self, server: str, secret: str, *, role_made: bool, queue_made: bool) -> None:
@@ -212,10 +220,10 @@ class SwitchService:
         return Armed(role=role, dead_letter=dead_letter)
 
     def confirm(self, request: SwitchRequest, promote: Promote) -> bool:
-        """Return whether the pair is as it was when the promotion was decided; if not, withdraw its schedule.
+        """Return whether the promotion may be armed: the pair is as decided, and devices were sent the reserve.
 
-        A promotion that has happened already, made early or by the schedule itself, must not happen again after a
-        rollback.
+        If the pair has changed, the schedule is withdrawn. A promotion that has happened already, made early or by the
+        schedule itself, must not happen again after a rollback.
 
         Raises:
             StoreError: Something else happened: another run may be at work.
@@ -230,8 +238,8 @@ class SwitchService:
         )
         # After the promotion, made early or by the schedule itself, the new main has both labels.
         promoted = main is not None and main.version_id == promote.version
-        if as_decided:
-            return True
+        if as_decided and pair is not None:
+            return is_sent(request, pair)
         self._scheduler.delete(names(request.server, request.secret)[Kind.PROMOTE])
         if promoted:
             return False
@@ -239,6 +247,34 @@ class SwitchService:
             f"secret {request.secret}: the pair was changed while its promotion was scheduled, which is taken back: "
             "look for another run, then run again"
         )
+
+
+def switch_request(pair: PairRequest, promotion: PromotionSettings, view: PairView) -> SwitchRequest:
+    """Return the request for the switch of a pair that is what it should be.
+
+    Args:
+        pair: the request for the pair.
+        promotion: how the switch is made.
+        view: the pair, which exists.
+    """
+    assert view.observed is not None  # noqa: S101 - such a pair exists
+    return SwitchRequest(
+        server=pair.definition.name,
+        secret=pair.secret,
+        secret_arn=view.observed.arn,
+        switch=switch(pair.definition, view.desired, view.observed),
+        distributed=pair.definition.distributed,
+        role_arn=promotion.role_arn,
+        boundary_arn=promotion.permissions_boundary_arn,
+        dead_letter_arn=promotion.dead_letter_arn,
+        alarm_arn=promotion.alarm_arn,
+    )
+
+
+def is_sent(request: SwitchRequest, observed: ObservedPair) -> bool:
+    """Return whether the secret records that devices were sent the reserve; True if there is nothing to send."""
+    promote = request.switch.promote
+    return promote is None or not request.distributed or promote.certificate in observed.sent
 
 
 def _queue(server: str, secret: str) -> str:

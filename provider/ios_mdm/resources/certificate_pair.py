@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CertificatePair", "CertificatePairProvider"]
 
+_OUTPUTS = ("desired", "certificates", "applyAt", "secretArn", "switch", "roleArn", "deadLetterArn")
+
 
 class CertificatePairProvider(HookedProvider):
     """Translates between the engine and :class:`ios_mdm.app.reconcile.Reconciler`, for the pair."""
@@ -37,7 +39,9 @@ class CertificatePair(Resource, module="ios-mdm", name="CertificatePair"):
         certificates: public details and PEM by ``certificate N``.
         applyAt: when the reserve becomes main, RFC 3339, UTC.
         secretArn: of the pair's secret.
-        switch: what should happen to it by itself, for the resource ``Promotion``.
+        switch: what AWS should do with it by itself: the promotion, and the alarms.
+        roleArn: of the role that the schedules act by; None while nothing is scheduled.
+        deadLetterArn: of the queue for what a schedule could not do; None as above.
     """
 
     if TYPE_CHECKING:  # at run time Pulumi would compare every nested value with its own idea of these types
@@ -46,7 +50,9 @@ class CertificatePair(Resource, module="ios-mdm", name="CertificatePair"):
         applyAt: pulumi.Output[str | None]  # noqa: N815 - outputs are camelCase, as Pulumi's are
         secretArn: pulumi.Output[str]  # noqa: N815 - the same
         switch: pulumi.Output[dict[str, object]]
+        roleArn: pulumi.Output[str | None]  # noqa: N815 - the same
+        deadLetterArn: pulumi.Output[str | None]  # noqa: N815 - the same
 
     def __init__(self, name: str, inputs: Mapping[str, object], opts: pulumi.ResourceOptions | None = None) -> None:
-        outputs = dict.fromkeys(("desired", "certificates", "applyAt", "secretArn", "switch"))
+        outputs = dict.fromkeys(_OUTPUTS)
         super().__init__(CertificatePairProvider(), name, {**inputs, **outputs}, opts)

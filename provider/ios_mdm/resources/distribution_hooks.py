@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING, cast
 from pulumi.dynamic import CheckResult, ReadResult
 
 from ios_mdm import wiring
-from ios_mdm.app.delivery import DeliveryRequest, ProfileContent, next_revision
+from ios_mdm.app.delivery import DeliveryRequest, ProfileContent, is_recorded, next_revision
 from ios_mdm.app.devices import devices_digest
 from ios_mdm.app.reenrollment import to_reenrol
+from ios_mdm.app.switching import SwitchRequest
 from ios_mdm.core.pair.decision import Phase, Severity
 from ios_mdm.errors import IosMdmError
 from ios_mdm.resources.engine import progress, tell
 from ios_mdm.resources.hooks import refusal
 from ios_mdm.resources.plain import known
-from ios_mdm.settings import AwsSettings, DistributionSettings
+from ios_mdm.resources.profile_distribution import ProfileDistributionProvider
+from ios_mdm.resources.wire import switch_of
+from ios_mdm.settings import AwsSettings, DistributionSettings, PromotionSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,6 +48,7 @@ def check(olds: Wire, news: Wire) -> CheckResult:
         inputs["revision"] = next_revision(before, revision, content, ledger)
         if content.chains is not None:
             content.profile()  # a profile that cannot be made is refused before anything is written
+        inputs["repairs"] = _repairs(olds, inputs, content)
     except IosMdmError as error:
         return CheckResult(inputs, [refusal(error)])
     return CheckResult(inputs, [])
@@ -71,6 +75,19 @@ def delete(_id: str, outputs: Wire) -> None:
     tell(str(outputs["server"]), Severity.NOTICE, message)
 
 
+def _repairs(olds: Wire, inputs: Wire, content: ProfileContent) -> int:
+    """Return the counter that makes a lost record a change: without one, no reserve of this profile is armed."""
+    repairs = int(cast("int", olds.get("repairs", 0)))
+    if not olds or not ProfileDistributionProvider.same(olds, {**inputs, "repairs": repairs}):
+        return repairs
+    store = wiring.here().store(AwsSettings.model_validate(inputs["aws"]).region)
+    if is_recorded(store, str(inputs["secret"]), content.trusted):
+        return repairs
+    message = "the record of what devices were sent was lost: `up` sends the profile to those without it and records it"
+    tell(str(inputs["server"]), Severity.WARNING, message)
+    return repairs + 1
+
+
 def _settings(inputs: Wire) -> DistributionSettings:
     return DistributionSettings.model_validate(inputs["distribution"])
 
@@ -86,6 +103,21 @@ def _content(inputs: Wire) -> ProfileContent:
     )
 
 
+def _switch_request(inputs: Wire) -> SwitchRequest:
+    promotion = PromotionSettings.model_validate(inputs["promotion"])
+    return SwitchRequest(
+        server=str(inputs["server"]),
+        secret=str(inputs["secret"]),
+        secret_arn=str(inputs["secretArn"]),
+        switch=switch_of(cast("Wire", inputs["switch"])),
+        distributed=True,
+        role_arn=promotion.role_arn,
+        boundary_arn=promotion.permissions_boundary_arn,
+        dead_letter_arn=promotion.dead_letter_arn,
+        alarm_arn=promotion.alarm_arn,
+    )
+
+
 def _delivered(inputs: Wire) -> Wire:
     here, settings = wiring.here(), _settings(inputs)
     region = AwsSettings.model_validate(inputs["aws"]).region
@@ -96,6 +128,7 @@ def _delivered(inputs: Wire) -> Wire:
             revision=int(cast("int", inputs["revision"])),
             secret=str(inputs["secret"]),
             enrollment_ids=here.devices(settings),
-        )
+        ),
+        _switch_request(inputs),
     )
     return {**inputs, "profile": delivery.profile.decode(), "profileSha256": delivery.digest}

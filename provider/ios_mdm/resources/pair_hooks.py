@@ -9,6 +9,7 @@ from pulumi.dynamic import CheckResult, ReadResult
 from ios_mdm import wiring
 from ios_mdm.app.pair.preview import preview
 from ios_mdm.app.pair.settings import PairSettings
+from ios_mdm.app.switching import switch_request
 from ios_mdm.app.wording import told
 from ios_mdm.core.pair.decision import Severity
 from ios_mdm.core.pair.steps import described
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from ios_mdm.app.pair.preview import Preview
     from ios_mdm.app.pair.values import PairResult
+    from ios_mdm.app.reconcile import Progress
     from ios_mdm.core.pair.observed import ObservedPair
     from ios_mdm.resources.plain import Wire
 
@@ -57,7 +59,8 @@ def check(olds: Wire, news: Wire) -> CheckResult:
     for severity, message in _notices(found):
         tell(str(inputs["server"]), severity, message)
     refused = () if found.offers is None else found.offers.refused(found.view)
-    return CheckResult({**inputs, **_desired(olds, inputs, found)}, [refusal(one) for one in refused])
+    desired = _desired(olds, inputs, found)
+    return CheckResult({**inputs, **desired}, [refusal(one) for one in refused])
 
 
 def create(inputs: Wire) -> tuple[str, Wire]:
@@ -65,9 +68,16 @@ def create(inputs: Wire) -> tuple[str, Wire]:
     return str(inputs["secret"]), _applied(inputs, known=False)
 
 
-def update(_olds: Wire, news: Wire) -> Wire:
-    """Bring the pair to what it should be by now."""
-    return _applied(news, known=True)
+def update(olds: Wire, news: Wire) -> Wire:
+    """Bring the pair to what it should be by now; a role or queue of the user's own replaces one that was made here."""
+    outputs = _applied(news, known=True)
+    before, now = _settings(olds, known=True), _settings(news, known=True)
+    switches = wiring.here().switches(now.aws.region, report=progress(now.server.name))
+    if before.server.promotion.role_arn is None and now.server.promotion.role_arn is not None:
+        switches.delete_role(now.server.name, now.secret)
+    if before.server.promotion.dead_letter_arn is None and now.server.promotion.dead_letter_arn is not None:
+        switches.delete_queue(now.server.name, now.secret)
+    return outputs
 
 
 def read(id_: str, outputs: Wire) -> ReadResult:
@@ -81,12 +91,17 @@ def read(id_: str, outputs: Wire) -> ReadResult:
 
 
 def delete(id_: str, outputs: Wire) -> None:
-    """Schedule the deletion of the secret; until the recovery window ends, ``up`` brings the same pair back."""
+    """Delete the switch, and schedule the deletion of the secret; until then ``up`` brings the same pair back."""
     aws, server = _aws(outputs), str(outputs["server"])
+    settings = _settings(outputs, known=True)
     deleted = (
         wiring.here()
         .reconciler(aws.region, report=progress(server))
-        .delete(id_, str(outputs["owner"]), recovery_window_days=aws.recovery_window_days)
+        .delete(
+            settings.request(recorded_of(outputs.get("bundles"))),
+            settings.server.promotion,
+            recovery_window_days=aws.recovery_window_days,
+        )
     )
     if deleted:
         message = (
@@ -94,7 +109,7 @@ def delete(id_: str, outputs: Wire) -> None:
             "restores the same pair"
         )
     else:
-        message = f"secret {id_} is left alone: it is gone, scheduled for deletion, or another stack's"
+        message = f"secret {id_} is left alone, and its schedules: it is gone, or belongs to another stack"
     tell(server, Severity.NOTICE, message)
 
 
@@ -112,9 +127,10 @@ def _applied(inputs: Wire, *, known: bool) -> Wire:
     reconciler = here.reconciler(
         settings.aws.region, report=progress(settings.server.name), custom=here.custom(settings, recorded)
     )
-    result = reconciler.secure(settings.request(recorded))
+    done = reconciler.secure(settings.request(recorded), settings.server.promotion)
+    assert done.pair is not None  # noqa: S101 - secure ends with it
     # The block is what check promised; what is there now may be further, if the clock passed a time since.
-    return {**inputs, "desired": desired_block(result.view.desired), **_outputs(result, settings)}
+    return {**inputs, "desired": desired_block(done.pair.view.desired), **_outputs(done, done.pair, settings)}
 
 
 def _settings(inputs: Wire, *, known: bool, devices: int | None = None) -> PairSettings:
@@ -158,18 +174,29 @@ def _desired(olds: Wire, inputs: Wire, found: Preview) -> Wire:
     """Return the computed inputs: the desired state, and the counter that makes a repair a change."""
     repairs = int(cast("int", olds.get("repairs", 0)))
     block: Wire = {"desired": desired_block(found.view.desired), "repairs": repairs}
-    if olds and _same(olds, {**inputs, **block}) and found.view.step is not None:
-        tell(
-            str(inputs["server"]),
-            Severity.WARNING,
-            f"the secret {inputs['secret']} was changed from outside; `up` repairs it, first: "
-            f"{described(found.view.step)}",
-        )
+    if olds and _same(olds, {**inputs, **block}) and (drift := _drift(inputs, found)) is not None:
+        tell(str(inputs["server"]), Severity.WARNING, drift)
         block["repairs"] = repairs + 1
     return block
 
 
-def _outputs(result: PairResult, settings: PairSettings) -> Wire:
+def _drift(inputs: Wire, found: Preview) -> str | None:
+    """Return what was changed from outside, None if nothing was."""
+    if found.view.step is not None:
+        return (
+            f"the secret {inputs['secret']} was changed from outside; `up` repairs it, first: "
+            f"{described(found.view.step)}"
+        )
+    if found.view.observed is None:
+        return None
+    settings = _settings(inputs, known=True)
+    request = switch_request(settings.request(found.recorded), settings.server.promotion, found.view)
+    switches = wiring.here().switches(settings.aws.region, report=progress(settings.server.name))
+    changed = switches.drift(request, found.view.observed)
+    return f"not as it should be, and repaired by `up`: the schedule {', '.join(changed)}" if changed else None
+
+
+def _outputs(done: Progress, result: PairResult, settings: PairSettings) -> Wire:
     observed = result.view.observed
     alarms = settings.server.promotion.alarm_arn is not None
     return {
@@ -177,6 +204,8 @@ def _outputs(result: PairResult, settings: PairSettings) -> Wire:
         "applyAt": text(result.view.desired.apply_at),
         "secretArn": "" if observed is None else observed.arn,
         "switch": switch_block(result.switch, alarms=alarms),
+        "roleArn": None if done.armed is None else done.armed.role,
+        "deadLetterArn": None if done.armed is None else done.armed.dead_letter,
     }
 
 

@@ -31,6 +31,7 @@ class ProfileDistributionProvider(HookedProvider):
         "deviceCount",
         "devicesSha256",
         "revision",
+        "repairs",
     )
 
 
@@ -40,7 +41,8 @@ class ProfileDistribution(Resource, module="ios-mdm", name="ProfileDistribution"
     Args:
         name: of the resource: the server's.
         inputs: ``server``, ``secret`` (the pair's), ``host``, ``aws``, ``distribution``, ``trusted`` (numbers of
-            certificates), ``pems`` (number to PEM chain), and ``phase``, which leads to messages and is not kept.
+            certificates), ``pems`` (number to PEM chain). ``switch``, ``secretArn`` and ``promotion`` are the pair's,
+            whose switch is armed after the delivery. ``phase`` leads to messages only and is not kept.
 
     Attributes:
         profile: the .mobileconfig, as text.
