@@ -2,9 +2,15 @@
 
 import os
 
+from hypothesis import settings
+
 from tools.services.testing import executables, mdm_services
 
 __all__ = ["executables", "mdm_services"]
+
+# No test asserts a duration: on a busy machine any example may take long.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 
 def pytest_xdist_auto_num_workers() -> int:
