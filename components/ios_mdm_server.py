@@ -39,6 +39,8 @@ class IosMdmServer(pulumi.ComponentResource):
         warn_days: days before an expiry from which the lack of a successor is a warning.
         protect: whether the engine refuses to delete the pair.
         take_over: whether a pair of another stack is taken over.
+        moved_from: ARN of the secret that the pair was moved or restored from.
+        lost_main: SHA-256 fingerprint of the main of a lost pair that a new one replaces.
         aws: where the secret of the pair is, and how it is kept.
         opts: of the component.
 
@@ -84,6 +86,8 @@ class IosMdmServer(pulumi.ComponentResource):
         warn_days: int | None = None,
         protect: bool | None = None,
         take_over: bool | None = None,
+        moved_from: str | None = None,
+        lost_main: str | None = None,
         aws: AwsSettings | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
@@ -97,6 +101,8 @@ class IosMdmServer(pulumi.ComponentResource):
             "warn_days": warn_days,
             "protect": protect,
             "take_over": take_over,
+            "moved_from": moved_from,
+            "lost_main": lost_main,
         }
         given = {argument: value for argument, value in arguments.items() if value is not None}
         server, settings = parse_arguments(name, given, aws)

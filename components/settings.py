@@ -30,6 +30,8 @@ class ServerArguments(TypedDict, total=False):
     warn_days: int
     protect: bool
     take_over: bool
+    moved_from: str | None
+    lost_main: str | None
 
 
 def load_settings(config: pulumi.Config) -> StackSettings:

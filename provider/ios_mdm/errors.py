@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["DefinitionError", "DeliveryError", "IosMdmError", "LabelMovedError", "OwnershipError", "StoreError"]
+__all__ = [
+    "DefinitionError",
+    "DeliveryError",
+    "IdentityError",
+    "IosMdmError",
+    "LabelMovedError",
+    "OwnershipError",
+    "StoreError",
+]
 
 
 class IosMdmError(Exception):
@@ -11,6 +19,10 @@ class IosMdmError(Exception):
 
 class DefinitionError(IosMdmError):
     """The definition asks for what cannot or must not be done."""
+
+
+class IdentityError(IosMdmError):
+    """What was found is not the pair that the state knows: another account or region, another secret, or none."""
 
 
 class OwnershipError(IosMdmError):

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from ios_mdm.core.pair.definition import Slot
     from ios_mdm.core.pair.facts import CertificateFacts
+    from ios_mdm.core.pair.home import Home
     from ios_mdm.core.pair.observed import Served
     from ios_mdm.core.pair.schedule import Schedule
     from ios_mdm.core.pair.secret import SecretDescription
@@ -72,6 +73,9 @@ class SecretStore(Protocol):
 
     def version_ids(self, name: str) -> Sequence[str]:
         """Return the ids of all versions, those without a label included."""
+
+    def home(self) -> Home:
+        """Return the account and the region that calls go to."""
 
     def time(self) -> datetime:
         """Return AWS's own time (the Date header of an answer), aware UTC."""

@@ -16,6 +16,7 @@ from ios_mdm.errors import DefinitionError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
 
     from ios_mdm.adapters.receiver import Receiver
     from ios_mdm.app.bundles import BundleReader
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
         SecretStore,
         SecretValues,
     )
-    from ios_mdm.settings import DistributionSettings
+    from ios_mdm.settings import DistributionSettings, ServerSettings
 
 __all__ = ["Wiring", "here"]
 
@@ -230,11 +231,20 @@ class Wiring:
 
         return BundleReader(base=self.base, environ=self.environ, secrets=self.values(region))
 
-    def local_bundles(self) -> BundleReader:
-        """Return what reads custom certificates from files; a secret is an error that says that AWS is not asked."""
-        from ios_mdm.app.bundles import BundleReader
+    def local_offers(self, server: ServerSettings, start: datetime, main: CertificateFacts | None) -> Offers:
+        """Return the custom certificates of a new pair, read without AWS: a secret is an error that says so.
 
-        return BundleReader(base=self.base, environ=self.environ)
+        Args:
+            server: its settings.
+            start: the time of the first run.
+            main: the main certificate that the run issues; None if main is a custom certificate.
+        """
+        from ios_mdm.app.bundles import BundleReader
+        from ios_mdm.app.offers import Offers
+        from ios_mdm.app.recorded import Recorded
+
+        reader = BundleReader(base=self.base, environ=self.environ)
+        return Offers.read(server, Recorded(), reader, start, current=None, main=main)
 
     def read_offers(self, settings: PairSettings, before: Recorded) -> ReadOffers:
         """Return what reads and judges the custom certificates that a definition offers, now."""

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ios_mdm.app.pair.identity import Known
 from ios_mdm.app.pair.service import PairService
 from ios_mdm.app.pair.values import PairRequest, PairResult, PairView
 from ios_mdm.core.pair.decision import Phase
 from ios_mdm.core.pair.definition import AfterDays, IssueMain, IssueReserve, KeyType, NoReserve, PairDefinition, When
+from ios_mdm.core.pair.home import Home
 from ios_mdm.core.pair.layout import PROMOTED_TAG, facts_tag, version_id
 from ios_mdm.core.pair.moments import expires
 from ios_mdm.core.pair.secret import Label
@@ -29,6 +31,7 @@ START = datetime(2040, 1, 1, tzinfo=UTC)
 SECRET = "ios-mdm/berlin"  # noqa: S105 - a name
 OWNER = "organization/ios-mdm/demo"
 NOW = IssueReserve(when=When.NOW, apply=AfterDays(days=30))
+KNOWN = Known(home=Home(account="123456789012", region="eu-west-1"))
 FOREIGN = "00000000-0000-4000-8000-000000000000"
 
 
@@ -67,13 +70,13 @@ class World:
         self.store = MemorySecretStore(clock=self.clock)
         self.service = PairService(self.store, self.clock, report=self.reports.append)
 
-    def request(self, wish: PairDefinition | None = None, *, known: bool = False) -> PairRequest:
+    def request(self, wish: PairDefinition | None = None, *, known: Known | None = None) -> PairRequest:
         """Return a request for the pair of berlin."""
         return PairRequest(
             definition=wish or definition(), secret=SECRET, owner=OWNER, known=known, tags={"team": "mobile"}
         )
 
-    def apply(self, wish: PairDefinition | None = None, *, known: bool = False) -> PairResult:
+    def apply(self, wish: PairDefinition | None = None, *, known: Known | None = None) -> PairResult:
         """Bring the pair to what it should be."""
         return self.service.apply(self.request(wish, known=known))
 
@@ -341,8 +344,8 @@ class TestDrift:
         drift(promoted)
         stored = promoted.stored()
         since = len(promoted.store.calls)
-        assert promoted.service.look(promoted.request(known=True)).step is not None
-        promoted.apply(known=True)
+        assert promoted.service.look(promoted.request(known=KNOWN)).step is not None
+        promoted.apply(known=KNOWN)
         assert promoted.labels == labels
         # Which reserve was promoted last, nothing else tells; it only keeps a warning quiet.
         assert promoted.tags | {PROMOTED_TAG: "2"} == tags
@@ -352,7 +355,7 @@ class TestDrift:
             call for call in promoted.store.calls[since:] if call[0] == "move_label" and call[2] == "AWSCURRENT"
         ]
         quiet = list(promoted.store.calls)
-        promoted.apply(known=True)
+        promoted.apply(known=KNOWN)
         assert promoted.store.calls == quiet
 
     def test_a_reserve_that_was_made_main_by_hand_is_main(self, world: World) -> None:
@@ -422,7 +425,7 @@ class TestOwner:
         """A secret of another owner is an error that names the owner, for a preview too."""
         # R32
         before = list(world.store.calls)
-        other = replace(world.request(), owner="organization/ios-mdm/other", known=True)
+        other = replace(world.request(), owner="organization/ios-mdm/other", known=KNOWN)
         for call in (world.service.look, world.service.apply):
             with pytest.raises(OwnershipError, match=rf"belongs to the stack {OWNER}.*takeOver"):
                 call(other)
@@ -437,8 +440,8 @@ class TestOwner:
         with pytest.raises(OwnershipError):
             world.apply()
 
-    @pytest.mark.parametrize("known", [True, False])
-    def test_an_untagged_secret_is_refused(self, known: bool) -> None:  # noqa: FBT001 - pytest passes by name
+    @pytest.mark.parametrize("known", [KNOWN, None])
+    def test_an_untagged_secret_is_refused(self, known: Known | None) -> None:
         """A secret that somebody made by hand is not adopted, whatever the state says."""
         # R32
         world = World()

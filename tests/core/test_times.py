@@ -33,6 +33,12 @@ def test_every_accepted_form_is_one_time_in_utc(text: str) -> None:
     assert parsed_time(text).tzinfo is UTC
 
 
+def test_seconds_and_the_colon_of_the_zone_may_be_missing() -> None:
+    """Not RFC 3339, and often written."""
+    assert parsed_time("2027-03-01T12:30Z") == TIME.replace(second=0)
+    assert parsed_time("2027-03-01T14:30:05+0200") == TIME
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -40,7 +46,6 @@ def test_every_accepted_form_is_one_time_in_utc(text: str) -> None:
         "tomorrow",
         "2027-03-01",
         "2027-03-01T12:30:05",
-        "2027-03-01T12:30Z",
         "2027-W09-1T12:30:05Z",
         "2027-02-30T12:30:05Z",
         "2027-03-01T24:30:05Z",

@@ -106,7 +106,9 @@ def test_a_secret_that_is_gone_for_good_is_not_silently_replaced(pair: World) ->
     pair.client.delete_secret(SecretId=pair.secret, ForceDeleteWithoutRecovery=True)
     failed = pair.stack.up()
     assert failed.code != 0
-    assert "every device must then get its management profile reinstalled" in failed.output
+    assert "every device must get its management profile reinstalled" in failed.output
+    pair.stack.run("refresh", "--yes").ok()
+    assert pair.stack.up().code != 0, "refresh does not lead to a new pair"
     assert "CreateSecret" not in pair.aws.calls
 
 

@@ -92,3 +92,67 @@ def test_a_lost_record_of_what_was_sent_is_repaired(world: World, aws: Aws) -> N
     world.stack.up(**at(DAY_10)).ok()
     assert _switch(aws) == armed
     assert world.stack.run("preview", "--expect-no-changes", **at(DAY_10)).ok()
+
+
+@pytest.mark.parametrize(
+    ("elsewhere", "named"),
+    [
+        ({"AWS_REGION": "eu-central-1", "AWS_DEFAULT_REGION": "eu-central-1"}, "region eu-central-1"),
+        ({"AWS_ACCESS_KEY_ID": "111122223333"}, "account 111122223333"),
+    ],
+    ids=["another region", "another account"],
+)
+def test_credentials_for_elsewhere_are_refused_before_any_effect(
+    world: World, aws: Aws, elsewhere: dict[str, str], named: str
+) -> None:
+    """Rows 1, 2 and 3: up, refresh, up --refresh and destroy name both sides; devices and state keep what they have."""
+    # R33 R37
+    world.stack.define([world.definition(protect=False, distribution=world.distribution())])
+    world.stack.up(**at(DAY_0)).ok()
+    before, state = (_switch(aws), world.labels()), world.stack.outputs()
+    profiles = {device: world.services.fleet.profiles(device) for device in world.services.fleet.ids()}
+    world.forget_calls()
+    for command in (("preview",), ("up", "--yes"), ("up", "--yes", "--refresh"), ("destroy", "--yes")):
+        refused = world.stack.run(*command, **at(DAY_10), **elsewhere)
+        assert refused.code != 0, command
+        assert f"the pair of {world.server} is in account" in refused.output, refused.output
+        assert named in refused.output
+        assert "Traceback" not in refused.output
+    world.stack.run("refresh", "--yes", **at(DAY_10), **elsewhere).ok()
+    assert world.stack.run("up", "--yes", **at(DAY_10), **elsewhere).code != 0, "refresh does not lead to a new pair"
+    assert world.aws.writes() == []
+    assert (_switch(aws), world.labels()) == before
+    assert {device: world.services.fleet.profiles(device) for device in profiles} == profiles
+    world.stack.run("up", "--yes", "--refresh", **at(DAY_10)).ok()
+    healed = world.stack.outputs()["servers"][world.server]
+    assert {key: healed[key] for key in healed if healed[key] != state["servers"][world.server][key]} == {}
+    assert world.stack.run("preview", "--expect-no-changes", **at(DAY_10)).ok()
+
+
+def test_an_account_that_is_not_allowed_is_refused_before_there_is_state(world: World) -> None:
+    """`aws.allowedAccountIds` pins the account of a first run."""  # R33
+    world.stack.define([world.definition()], aws={"allowedAccountIds": ["999900001111"]})
+    refused = world.stack.up(**at(DAY_0))
+    assert refused.code != 0
+    assert "aws.allowedAccountIds allows only 999900001111" in refused.output
+    assert world.aws.writes() == []
+
+
+def test_a_lost_pair_is_replaced_only_if_the_definition_names_its_main(world: World) -> None:
+    """A secret that is gone for good is no reason for a new pair: neither up nor refresh and up make one."""  # R33
+    world.stack.define([world.definition()])
+    world.stack.up(**at(DAY_0)).ok()
+    lost = world.stack.outputs()["servers"][world.server]["main"]["sha256"]
+    world.client.delete_secret(SecretId=world.secret, ForceDeleteWithoutRecovery=True)
+    world.stack.run("refresh", "--yes", **at(DAY_10)).ok()
+    refused = world.stack.up(**at(DAY_10))
+    assert refused.code != 0
+    assert "add to the server `lostMain: " in refused.output
+    world.stack.define([world.definition(lostMain="ab" * 32)])
+    wrong = world.stack.up(**at(DAY_10))
+    assert wrong.code != 0
+    assert "which was not its main" in wrong.output
+    world.stack.define([world.definition(lostMain=lost)])
+    world.stack.up(**at(DAY_10)).ok()
+    assert world.stack.outputs()["servers"][world.server]["main"]["sha256"] != lost
+    assert world.stack.run("preview", "--expect-no-changes", **at(DAY_10)).ok()

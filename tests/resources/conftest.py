@@ -35,39 +35,39 @@ class Engine:
 
     def checked(self) -> dict[str, Any]:
         """Return the checked inputs."""
-        result = self.provider.check(_wire(self.inputs or {}), _wire(self.program))
+        result = self.provider.check(wired(self.inputs or {}), wired(self.program))
         assert not result.failures, [failure.reason for failure in result.failures]
         inputs: dict[str, Any] = dict(result.inputs)
         return inputs
 
     def failures(self) -> list[str]:
         """Return what check refuses."""
-        result = self.provider.check(_wire(self.inputs or {}), _wire(self.program))
+        result = self.provider.check(wired(self.inputs or {}), wired(self.program))
         return [failure.reason for failure in result.failures]
 
     def up(self) -> str:
         """Do what `pulumi up` does, and return create, update or unchanged."""
         inputs = self.checked()
         if self.outputs is None:
-            created = self.provider.create(_wire(inputs))
+            created = self.provider.create(wired(inputs))
             self.id, self.outputs, self.inputs = created.id, dict(created.outs or {}), inputs
             return "create"
-        if not self.provider.diff(self.id, _wire(self.outputs), _wire(inputs)).changes:
+        if not self.provider.diff(self.id, wired(self.outputs), wired(inputs)).changes:
             return "unchanged"
-        updated = self.provider.update(self.id, _wire(self.outputs), _wire(inputs))
+        updated = self.provider.update(self.id, wired(self.outputs), wired(inputs))
         self.outputs, self.inputs = dict(updated.outs or {}), inputs
         return "update"
 
 
-def _wire(value: Any) -> Any:
+def wired(value: Any) -> Any:
     """Return *value* as the engine sends it."""
     if isinstance(value, bool) or not isinstance(value, int | dict | list):
         return value
     if isinstance(value, int):
         return float(value)
     if isinstance(value, dict):
-        return {key: _wire(item) for key, item in value.items()}
-    return [_wire(item) for item in value]
+        return {key: wired(item) for key, item in value.items()}
+    return [wired(item) for item in value]
 
 
 @pytest.fixture

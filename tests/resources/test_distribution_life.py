@@ -29,6 +29,7 @@ from ios_mdm.core.x509.issuing import issue
 from ios_mdm.errors import DeliveryError
 from ios_mdm.resources.profile_distribution import ProfileDistributionProvider
 from tests.app.test_pair_service import HandClock
+from tests.resources.conftest import wired
 from tests.support.certificates import HOST, LEAF, Chain, pem
 from tests.support.memory import MemorySecretStore
 from tests.support.wiring import TestWiring
@@ -179,33 +180,38 @@ class DistributionLife(RuleBasedStateMachine):
             assert self.queue.latest[device] == wanted
         assert self.outputs is not None
         assert self.outputs["profile"].encode() == wanted
-        described = self.store.describe(SECRET)
-        assert described is not None
-        assert described.tags[SENT_TAG] == sent_value(self.trusted)
+        assert self._recorded() == sent_value(self.trusted)
         commands = len(self.queue.known)
         assert self._up() == "unchanged"
         assert len(self.queue.known) == commands
 
     def _fail(self, failure: type[Exception], calls: int, *, taken: bool) -> None:
         self.queue.calls_left, self.queue.failure, self.queue.dies_after = calls, failure, taken
+        before = self._recorded()
         try:
             self._up()
         except (DeliveryError, DownError):
             self.failed = True
+            assert self._recorded() == before, "what devices were not all sent is not recorded as sent (R36)"
         finally:
             self.queue.calls_left = None
 
+    def _recorded(self) -> str | None:
+        described = self.store.describe(SECRET)
+        assert described is not None
+        return described.tags.get(SENT_TAG)
+
     def _up(self) -> str:
         """Do what `pulumi up` does with this resource; state changes where the run succeeds."""
-        checked = self.provider.check(self.inputs, self._program())
+        checked = self.provider.check(wired(self.inputs), wired(self._program()))
         assert not checked.failures, [one.reason for one in checked.failures]
         inputs = dict(checked.inputs)
         if self.outputs is None:
-            self.outputs = dict(self.provider.create(inputs).outs or {})
-        elif not self.provider.diff("id", self.outputs, inputs).changes:
+            self.outputs = dict(self.provider.create(wired(inputs)).outs or {})
+        elif not self.provider.diff("id", wired(self.outputs), wired(inputs)).changes:
             return "unchanged"
         else:
-            self.outputs = dict(self.provider.update("id", self.outputs, inputs).outs or {})
+            self.outputs = dict(self.provider.update("id", wired(self.outputs), wired(inputs)).outs or {})
         self.inputs = inputs
         return "changed"
 
@@ -222,6 +228,9 @@ class DistributionLife(RuleBasedStateMachine):
                 "ledger": "sqlite:///ledger.sqlite",
             },
             "trusted": list(self.trusted),
+            "switch": {"promote": None, "overdue": None, "expiry": None},
+            "secretArn": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:ios-mdm/berlin-Mem0ry",
+            "promotion": {},
             "pems": {str(number): pems()[number] for number in self.trusted},
         }
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from ios_mdm.adapters.aws import scheduled_for_deletion
 from ios_mdm.adapters.clock import SystemClock
 from ios_mdm.adapters.secrets_manager import check_tags, label_moved
+from ios_mdm.core.pair.home import Home
 from ios_mdm.core.pair.secret import Label, SecretDescription
 from ios_mdm.errors import StoreError
 
@@ -59,12 +60,14 @@ class MemorySecretStore:
         clock: what ``time`` shows and deletions are dated with.
         fail: called before and after every write with the operation's name and ``before`` or ``after``; what it
             raises is what a crash between two effects looks like. Before: nothing has happened yet.
+        place: account and region of its secrets.
         calls: the writes that took place, in order: operation, secret, version ids, labels, tag keys; no values.
     """
 
     clock: Clock = field(default_factory=SystemClock)
     fail: Callable[[str, Literal["before", "after"]], None] | None = None
     calls: list[tuple[str, ...]] = field(default_factory=list)
+    place: Home = field(default_factory=lambda: Home(account="123456789012", region="eu-west-1"))
     _secrets: dict[str, _Secret] = field(default_factory=dict, repr=False)
 
     def describe(self, name: str) -> SecretDescription | None:
@@ -88,7 +91,8 @@ class MemorySecretStore:
             raise scheduled_for_deletion("CreateSecret", name)
         with self._write("create", name):
             if existing is None:
-                arn = f"arn:aws:secretsmanager:eu-west-1:123456789012:secret:{name}-Mem0ry"
+                place = f"{self.place.region}:{self.place.account}"
+                arn = f"arn:aws:secretsmanager:{place}:secret:{name}-Mem0ry"
                 self._secrets[name] = _Secret(arn=arn, tags=dict(tags), kms_key=kms_key)
 
     def restore(self, name: str) -> None:
@@ -156,6 +160,10 @@ class MemorySecretStore:
     def version_ids(self, name: str) -> Sequence[str]:
         """Return the ids of all versions, those without a label included, sorted."""
         return sorted(self._get("ListSecretVersionIds", name, deleted=True).versions)
+
+    def home(self) -> Home:
+        """Return where this store says that it is."""
+        return self.place
 
     def time(self) -> datetime:
         """Return the clock's time."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 from urllib.parse import urlsplit
 
 from ios_mdm.adapters.refusals import (
+    IDENTITY,
     KINDS,
     MALFORMED,
     QUEUE,
@@ -38,8 +39,10 @@ if TYPE_CHECKING:
     from mypy_boto3_scheduler import EventBridgeSchedulerClient
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sts import STSClient
 
 __all__ = [
+    "IDENTITY",
     "QUEUE",
     "ROLE",
     "SCHEDULE",
@@ -119,6 +122,10 @@ class Aws:
     def sqs(self) -> SQSClient:
         """Return the client for SQS, as :meth:`secrets_manager`."""
         return cast("SQSClient", self._client(QUEUE))
+
+    def sts(self) -> STSClient:
+        """Return the client for STS, as :meth:`secrets_manager`."""
+        return cast("STSClient", self._client(IDENTITY))
 
     def last_date(self) -> datetime | None:
         """Return AWS's time, carried forward from its last answer; None if that is more than a minute ago."""

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from botocore.exceptions import BotoCoreError
 
 __all__ = [
+    "IDENTITY",
     "KINDS",
     "MALFORMED",
     "QUEUE",
@@ -46,7 +47,8 @@ SECRET = Kind("secretsmanager", "secret", "SECRETS_MANAGER")
 SCHEDULE = Kind("scheduler", "schedule", "SCHEDULER")
 ROLE = Kind("iam", "role", "IAM", ", or name a role of your own under promotion.roleArn")
 QUEUE = Kind("sqs", "queue", "SQS", ", or name a queue of your own under promotion.deadLetterArn")
-KINDS = (SECRET, SCHEDULE, ROLE, QUEUE)
+IDENTITY = Kind("sts", "account", "STS")
+KINDS = (SECRET, SCHEDULE, ROLE, QUEUE, IDENTITY)
 
 _CARRIES_VALUE = frozenset({"PutSecretValue"})
 """Operations whose refusal may quote a part of the value that was sent."""

@@ -11,7 +11,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ios_mdm.adapters.aws import scheduled_for_deletion
+from ios_mdm.adapters.aws import IDENTITY, scheduled_for_deletion
+from ios_mdm.core.pair.home import Home
 from ios_mdm.core.pair.secret import Label, SecretDescription
 from ios_mdm.errors import LabelMovedError, StoreError
 
@@ -297,6 +298,18 @@ class SecretsManager:
             token = page.get("NextToken") or ""
             if not token:
                 return sorted(ids)
+
+    def home(self) -> Home:
+        """Return the account of the credentials, and the region that calls go to.
+
+        Raises:
+            StoreError: AWS refuses, or no region is set.
+        """
+        region = self.aws.answer("GetCallerIdentity", "", lambda: self._client.meta.region_name, IDENTITY)
+        account = self.aws.answer(
+            "GetCallerIdentity", "", lambda: self.aws.sts().get_caller_identity()["Account"], IDENTITY
+        )
+        return Home(account=account, region=region)
 
     def time(self) -> datetime:
         """Return AWS's own time, aware UTC, whole seconds: from an answer of the last minute, or of a new call."""

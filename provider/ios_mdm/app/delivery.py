@@ -31,7 +31,8 @@ class ProfileContent:
         server: its name.
         host: the connection address without its port.
         settings: how the profile presents itself.
-        trusted: ordinals of the certificates that devices should trust, ascending.
+        trusted: ordinals of the certificates that devices should trust, ascending; None while they are unknown, as in a
+            preview that leaves the pair out.
         chains: the PEM chain of each of them, by ordinal; None while they are unknown, as in a preview of a pair that
             is yet to be changed.
     """
@@ -39,7 +40,7 @@ class ProfileContent:
     server: str
     host: str
     settings: ProfileSettings
-    trusted: tuple[int, ...]
+    trusted: tuple[int, ...] | None
     chains: Mapping[int, str] | None
 
     def profile(self) -> bytes:
@@ -85,14 +86,16 @@ def next_revision(before: ProfileContent | None, revision: int, after: ProfileCo
     return revision + (0 if before.is_same(after) else 1)
 
 
-def is_recorded(store: SecretStore, secret: str, trusted: Sequence[int]) -> bool:
+def is_recorded(store: SecretStore, secret: str, trusted: Sequence[int] | None) -> bool:
     """Return whether the pair's secret records that devices were sent these certificates; True if there is no secret.
 
     Args:
         store: where pairs are kept.
         secret: name of the pair's secret.
-        trusted: ordinals of the certificates in the profile.
+        trusted: ordinals of the certificates in the profile; None while they are unknown.
     """
+    if trusted is None:
+        return True
     found = store.describe(secret)
     return found is None or found.tags.get(SENT_TAG) == sent_value(trusted)
 
@@ -183,7 +186,7 @@ class DeliveryService:
 
     def _record_sent(self, request: DeliveryRequest) -> None:
         """Tag the pair's secret: before main expires, only a reserve that devices were sent is promoted."""
-        value = sent_value(request.content.trusted)
+        value = sent_value(request.content.trusted or ())
         found = self._store.describe(request.secret)
         if found is not None and found.tags.get(SENT_TAG) != value:
             self._store.tag(request.secret, {SENT_TAG: value})

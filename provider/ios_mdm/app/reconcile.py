@@ -136,8 +136,12 @@ class Reconciler:
 
         Returns:
             False if nothing was deleted: there is no such secret, or it belongs to another stack.
+
+        Raises:
+            IdentityError: The credentials are for another account or region, or the secret is another one.
         """
         observed = self._pairs.observe(request.secret)
+        self._pairs.check_home(request, observed)
         if observed is None or observed.owner not in {None, request.owner}:
             return False
         self._switches.disarm(

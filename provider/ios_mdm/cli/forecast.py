@@ -12,8 +12,6 @@ from rich.console import Console
 from rich.table import Table
 
 from ios_mdm import wiring
-from ios_mdm.app.offers import Offers
-from ios_mdm.app.recorded import Recorded
 from ios_mdm.cli.definition_file import read_definition
 from ios_mdm.cli.exits import CANNOT_RUN, explained
 from ios_mdm.cli.timeline.page import Row, timeline_svg
@@ -69,9 +67,8 @@ def _definition(server: ServerSettings, base: Path, start: datetime) -> PairDefi
     """Return what the core decides from; of custom certificates the dates are read from their files."""
     if not server.installs:
         return server.definition()
-    reader = replace(wiring.here(), base=base).local_bundles()
     issued = None if server.main.install is not None else foreseen(_first(server), start)
-    offers = Offers.read(server, Recorded(), reader, start, current=None, main=issued)
+    offers = replace(wiring.here(), base=base).local_offers(server, start, issued)
     for slot in offers.found:
         for text in offers.broken(slot):
             click.echo(f"{server.name}: a new pair would be refused: {text}", err=True)

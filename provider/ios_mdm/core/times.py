@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 __all__ = ["parsed_time", "rfc3339"]
 
 # RFC 3339, 5.6: date-time. fromisoformat alone would also accept week dates, and times without a zone.
-_RFC_3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+# Seconds, and the colon of the zone, may be left out: many people write times so.
+_RFC_3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d(?::\d\d)?)(?:\.\d+)?([Zz]|[+-]\d\d:?\d\d)", re.ASCII)
 # Go's time.Time.String: YAML 1.1 knows times, the engine decodes one and prints it so.
 _GO_TIME = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)(?:\.\d+)? ([+-]\d\d)(\d\d) [A-Z0-9+-]+", re.ASCII)
 
@@ -17,7 +18,8 @@ def parsed_time(text: str) -> datetime:
     """Return the time that *text* names, aware UTC, in whole seconds; a fraction of a second is dropped.
 
     Args:
-        text: a date and time of RFC 3339, or the same as the engine writes it: ``2027-03-01 00:00:00 +0000 UTC``.
+        text: a date and time of RFC 3339, in which the seconds and the colon of the zone may be missing, or the same as
+            the engine writes it: ``2027-03-01 00:00:00 +0000 UTC``.
 
     Raises:
         ValueError: *text* is neither, or names a time that does not exist. The message starts with *text*.

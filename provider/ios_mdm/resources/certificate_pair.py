@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from pulumi.dynamic import Resource
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     import pulumi
 
+    from ios_mdm.resources.plain import Wire
+
 __all__ = ["CertificatePair", "CertificatePairProvider"]
 
 _OUTPUTS = ("desired", "certificates", "applyAt", "secretArn", "switch", "roleArn", "deadLetterArn")
@@ -22,7 +24,17 @@ class CertificatePairProvider(HookedProvider):
     """Translates between the engine and :class:`ios_mdm.app.reconcile.Reconciler`, for the pair."""
 
     hooks = "ios_mdm.resources.pair_hooks"
-    inputs = ("server", "secret", "owner", "aws", "definition", "distributed", "bundles", "desired", "repairs")
+    inputs = ("server", "secret", "owner", "aws", "definition", "distributed", "home", "bundles", "desired", "repairs")
+
+    @classmethod
+    def is_outdated(cls, outputs: Wire, inputs: Wire) -> bool:
+        """Return whether the secret or a certificate is another one than in the outputs: names may be equal (R33)."""
+        observed = cast("Wire", inputs["observed"])
+        shown = cast("dict[str, Wire]", outputs["certificates"])
+        return observed.get("arn") not in {None, outputs["secretArn"]} or any(
+            name in shown and shown[name]["sha256"] != sha256
+            for name, sha256 in cast("Wire", observed.get("sha256") or {}).items()
+        )
 
 
 class CertificatePair(Resource, module="ios-mdm", name="CertificatePair"):

@@ -98,7 +98,7 @@ def _content(inputs: Wire) -> ProfileContent:
         server=str(inputs["server"]),
         host=str(inputs["host"]),
         settings=_settings(inputs).profile,
-        trusted=tuple(cast("Sequence[int]", inputs["trusted"])),
+        trusted=tuple(cast("Sequence[int]", inputs["trusted"])) if known(inputs["trusted"]) else None,
         chains=None if pems is None else {int(ordinal): str(pem) for ordinal, pem in pems.items()},
     )
 

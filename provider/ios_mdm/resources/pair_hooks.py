@@ -7,20 +7,24 @@ from typing import TYPE_CHECKING, cast
 from pulumi.dynamic import CheckResult, ReadResult
 
 from ios_mdm import wiring
+from ios_mdm.app.pair.identity import Known
 from ios_mdm.app.pair.preview import preview
 from ios_mdm.app.pair.settings import PairSettings
 from ios_mdm.app.switching import switch_request
 from ios_mdm.app.wording import told
 from ios_mdm.core.pair.decision import Severity
 from ios_mdm.core.pair.steps import described
-from ios_mdm.errors import DefinitionError, IosMdmError
+from ios_mdm.errors import IosMdmError
 from ios_mdm.resources.certificate_pair import CertificatePairProvider
 from ios_mdm.resources.engine import progress, tell
 from ios_mdm.resources.hooks import refusal
 from ios_mdm.resources.wire import (
     certificate_block,
     desired_block,
+    home_block,
+    home_of,
     name_of,
+    observed_block,
     recorded_block,
     recorded_of,
     switch_block,
@@ -51,11 +55,13 @@ def check(olds: Wire, news: Wire) -> CheckResult:
         return CheckResult(inputs, [_secret_changed(olds, inputs)])
     try:
         found = _previewed(olds, inputs, news.get("fleet"))
-        if found.view.observed is None and olds:
-            raise _gone(inputs)
     except IosMdmError as error:
         return CheckResult(inputs, [refusal(error)])
-    inputs |= {"bundles": recorded_block(found.recorded)}
+    inputs |= {
+        "home": home_block(found.view.home),
+        "observed": observed_block(found.view.observed),
+        "bundles": recorded_block(found.recorded),
+    }
     for severity, message in _notices(found):
         tell(str(inputs["server"]), severity, message)
     refused = () if found.offers is None else found.offers.refused(found.view)
@@ -65,13 +71,14 @@ def check(olds: Wire, news: Wire) -> CheckResult:
 
 def create(inputs: Wire) -> tuple[str, Wire]:
     """Issue what is missing, or adopt what an interrupted or destroyed stack left."""
-    return str(inputs["secret"]), _applied(inputs, known=False)
+    return str(inputs["secret"]), _applied(inputs, known=None)
 
 
 def update(olds: Wire, news: Wire) -> Wire:
     """Bring the pair to what it should be by now; a role or queue of the user's own replaces one that was made here."""
-    outputs = _applied(news, known=True)
-    before, now = _settings(olds, known=True), _settings(news, known=True)
+    known = _known(olds)
+    outputs = _applied(news, known=known)
+    before, now = _settings(olds, known=known), _settings(news, known=known)
     switches = wiring.here().switches(now.aws.region, report=progress(now.server.name))
     if before.server.promotion.role_arn is None and now.server.promotion.role_arn is not None:
         switches.delete_role(now.server.name, now.secret)
@@ -81,32 +88,39 @@ def update(olds: Wire, news: Wire) -> Wire:
 
 
 def read(id_: str, outputs: Wire) -> ReadResult:
-    """Report what there is, from public facts alone: a refresh needs no GetSecretValue."""
-    observed = wiring.here().pairs(_aws(outputs).region).observe(id_)
-    if observed is None:
-        return ReadResult(None, {})
-    block = _observed_block(outputs, observed)
-    found = outputs if block is None else {**outputs, "desired": block}
-    return ReadResult(id_, found, {key: found[key] for key in CertificatePairProvider.inputs})
+    """Report what there is, from public facts alone: a refresh needs no GetSecretValue.
+
+    A pair is never reported as gone (R33): a run after that would make another one. It stays in the state.
+    """
+    settings, pairs = _settings(outputs, known=_known(outputs)), wiring.here().pairs(_aws(outputs).region)
+    request = settings.request(recorded_of(outputs.get("bundles")))
+    observed = pairs.observe(id_)
+    try:
+        pairs.check(request, observed)
+    except IosMdmError as error:
+        tell(settings.server.name, Severity.CRITICAL, str(error))
+        return ReadResult(id_, outputs, {key: outputs[key] for key in (*CertificatePairProvider.inputs, "observed")})
+    block = None if observed is None else _observed_slots(outputs, observed)
+    found = {**outputs, "observed": observed_block(observed)} | ({} if block is None else {"desired": block})
+    return ReadResult(id_, found, {key: found[key] for key in (*CertificatePairProvider.inputs, "observed")})
 
 
 def delete(id_: str, outputs: Wire) -> None:
     """Delete the switch, and schedule the deletion of the secret; until then ``up`` brings the same pair back."""
-    aws, server = _aws(outputs), str(outputs["server"])
-    settings = _settings(outputs, known=True)
+    settings, server = _settings(outputs, known=_known(outputs)), str(outputs["server"])
+    days = settings.aws.recovery_window_days
     deleted = (
         wiring.here()
-        .reconciler(aws.region, report=progress(server))
+        .reconciler(settings.aws.region, report=progress(server))
         .delete(
             settings.request(recorded_of(outputs.get("bundles"))),
             settings.server.promotion,
-            recovery_window_days=aws.recovery_window_days,
+            recovery_window_days=days,
         )
     )
     if deleted:
         message = (
-            f"secret {id_} is scheduled for deletion in {aws.recovery_window_days} days; until then `pulumi up` "
-            "restores the same pair"
+            f"secret {id_} is scheduled for deletion in {days} days; until then `pulumi up` restores the same pair"
         )
     else:
         message = f"secret {id_} is left alone, and its schedules: it is gone, or belongs to another stack"
@@ -117,12 +131,13 @@ def _previewed(olds: Wire, inputs: Wire, fleet: object) -> Preview:
     """Return what a run would do; *fleet* is the distribution whose devices are counted for messages, or None."""
     here = wiring.here()
     devices = None if fleet is None else here.known_devices(DistributionSettings.model_validate(fleet))
-    settings = _settings(inputs, known=bool(olds), devices=devices)
+    known = Known(home=home_of(olds["home"])) if olds else None
+    settings = _settings(inputs, known=known, devices=devices)
     before = recorded_of(olds.get("bundles"))
     return preview(settings, before, here.pairs(settings.aws.region), here.read_offers(settings, before))
 
 
-def _applied(inputs: Wire, *, known: bool) -> Wire:
+def _applied(inputs: Wire, *, known: Known | None) -> Wire:
     here, settings, recorded = wiring.here(), _settings(inputs, known=known), recorded_of(inputs.get("bundles"))
     reconciler = here.reconciler(
         settings.aws.region, report=progress(settings.server.name), custom=here.custom(settings, recorded)
@@ -133,7 +148,7 @@ def _applied(inputs: Wire, *, known: bool) -> Wire:
     return {**inputs, "desired": desired_block(done.pair.view.desired), **_outputs(done, done.pair, settings)}
 
 
-def _settings(inputs: Wire, *, known: bool, devices: int | None = None) -> PairSettings:
+def _settings(inputs: Wire, *, known: Known | None, devices: int | None = None) -> PairSettings:
     return PairSettings(
         server=parse_server(inputs["definition"], str(inputs["server"])),
         aws=_aws(inputs),
@@ -157,11 +172,13 @@ def _secret_changed(olds: Wire, news: Wire) -> CheckFailure:
     )
 
 
-def _gone(inputs: Wire) -> IosMdmError:
-    return DefinitionError(
-        f"secret {inputs['secret']} is gone, not just scheduled for deletion, and with it the private keys of main and "
-        "reserve. If they can be restored, restore them. If not, `pulumi refresh` and `pulumi up` make a new pair, "
-        "which no device trusts yet: every device must then get its management profile reinstalled (R13)"
+def _known(outputs: Wire) -> Known:
+    """Return what the state knows of a pair, from the outputs of its last run."""
+    main = cast("dict[str, Wire]", outputs["certificates"]).get(str(cast("Wire", outputs["desired"])["main"]))
+    return Known(
+        home=home_of(outputs["home"]),
+        arn=str(outputs["secretArn"]),
+        main=None if main is None else str(main["sha256"]),
     )
 
 
@@ -189,7 +206,7 @@ def _drift(inputs: Wire, found: Preview) -> str | None:
         )
     if found.view.observed is None:
         return None
-    settings = _settings(inputs, known=True)
+    settings = _settings(inputs, known=Known(home=home_of(inputs["home"])))
     request = switch_request(settings.request(found.recorded), settings.server.promotion, found.view)
     switches = wiring.here().switches(settings.aws.region, report=progress(settings.server.name))
     changed = switches.drift(request, found.view.observed)
@@ -209,7 +226,7 @@ def _outputs(done: Progress, result: PairResult, settings: PairSettings) -> Wire
     }
 
 
-def _observed_block(outputs: Wire, observed: ObservedPair) -> Wire | None:
+def _observed_slots(outputs: Wire, observed: ObservedPair) -> Wire | None:
     """Return the state block as observed, for a refresh to show drift; None if it is as the state has it."""
     before = cast("Wire", outputs["desired"])
     main, reserve = observed.main, observed.reserve

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from ios_mdm.app.recorded import Recorded, RecordedOffer
 from ios_mdm.core.pair.definition import Offered, Slot
+from ios_mdm.core.pair.home import Home
 from ios_mdm.core.pair.switch import Alarm, Promote, Switch
 from ios_mdm.core.times import parsed_time, rfc3339
 
@@ -14,12 +15,16 @@ if TYPE_CHECKING:
 
     from ios_mdm.app.pair.values import PublicCertificate
     from ios_mdm.core.pair.decision import Desired
+    from ios_mdm.core.pair.observed import ObservedPair
     from ios_mdm.resources.plain import Wire
 
 __all__ = [
     "certificate_block",
     "desired_block",
+    "home_block",
+    "home_of",
     "name_of",
+    "observed_block",
     "recorded_block",
     "recorded_of",
     "switch_block",
@@ -62,6 +67,25 @@ def certificate_block(certificate: PublicCertificate) -> Wire:
         "source": str(certificate.facts.source),
         "pem": certificate.pem,
     }
+
+
+def home_block(home: Home | None) -> Wire | None:
+    """Return an account and a region; :func:`home_of` reads them back."""
+    return None if home is None else {"account": home.account, "region": home.region}
+
+
+def home_of(block: object) -> Home:
+    """Return the home that :func:`home_block` wrote."""
+    found = cast("Wire", block)
+    return Home(account=str(found["account"]), region=str(found["region"]))
+
+
+def observed_block(observed: ObservedPair | None) -> Wire:
+    """Return what identifies an observed pair: the ARN of its secret, and the fingerprint of each certificate."""
+    if observed is None:
+        return {}
+    facts = (version.facts for version in observed.versions if version.facts is not None)
+    return {"arn": observed.arn, "sha256": {name_of(one.ordinal): one.sha256 for one in facts}}
 
 
 def recorded_block(recorded: Recorded) -> Wire:

@@ -20,6 +20,7 @@ class AwsSettings(Model):
     secret_prefix: SecretPrefix = _PREFIX
     kms_key: StrictStr | None = None
     tags: AwsTags = Field(default_factory=dict)
+    allowed_account_ids: list[Annotated[StrictStr, Field(pattern=r"^[0-9]{12}$")]] = Field(default_factory=list)
     recovery_window_days: Annotated[StrictInt, Field(ge=7, le=30)] = 30
 
     def secret_name(self, server: str) -> str:

@@ -45,6 +45,7 @@ __all__ = [
     "Name",
     "QueueArn",
     "RoleArn",
+    "SecretArn",
     "SecretName",
     "SecretPrefix",
     "Time",
@@ -109,6 +110,15 @@ def _arn(arn: str, pattern: str, what: str, example: str) -> str:
     return arn
 
 
+def _secret_arn(arn: str) -> str:
+    return _arn(
+        arn,
+        r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:.+",
+        "a secret",
+        "arn:aws:secretsmanager:eu-west-1:111122223333:secret:ios-mdm/berlin-a1b2c3",
+    )
+
+
 def _secret_name(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9/_+=.@:-]{1,2048}", name) or _SECRET_LIKE.search(name):
         raise ValueError(
@@ -161,6 +171,7 @@ Address = Annotated[StrictStr, AfterValidator(_address)]
 AwsTags = Annotated[dict[StrictStr, StrictStr], AfterValidator(_aws_tags)]
 BundleSource = Annotated[StrictStr, AfterValidator(_bundle)]
 ChannelUrl = Annotated[StrictStr, AfterValidator(_channel_url)]
+SecretArn = Annotated[StrictStr, AfterValidator(_secret_arn)]
 SecretName = Annotated[StrictStr, AfterValidator(_secret_name)]
 Endpoint = Annotated[StrictStr, AfterValidator(_endpoint)]
 RoleArn = Annotated[StrictStr, AfterValidator(_role_arn)]

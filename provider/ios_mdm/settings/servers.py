@@ -11,7 +11,7 @@ from ios_mdm.core.pair.definition import PairDefinition, Promotion
 from ios_mdm.settings.aws import AwsSettings, PromotionSettings
 from ios_mdm.settings.certificates import IssueReserveSettings, MainSettings, ReserveSettings, check_reserve
 from ios_mdm.settings.distribution import DistributionSettings
-from ios_mdm.settings.fields import Address, Days, Endpoint, Model, Name
+from ios_mdm.settings.fields import Address, Days, Endpoint, Fingerprint, Model, Name, SecretArn
 
 if TYPE_CHECKING:
     from ios_mdm.core.pair.definition import Offered
@@ -28,6 +28,8 @@ class ServerSettings(Model):
     main: MainSettings = Field(default_factory=MainSettings)
     endpoints: Annotated[list[Endpoint], Field(max_length=32)] | None = None
     take_over: StrictBool = False
+    moved_from: SecretArn | None = None
+    lost_main: Fingerprint | None = None
     reserve: ReserveSettings | None = None
     warn_days: Days = 30
     promotion: PromotionSettings = Field(default_factory=PromotionSettings)

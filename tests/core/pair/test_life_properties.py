@@ -37,7 +37,7 @@ from ios_mdm.core.pair.steps import next_step
 from ios_mdm.errors import DefinitionError, LabelMovedError
 from ios_mdm.settings import PromotionSettings
 from tests.app.test_pair_crashes import Crash, CrashError
-from tests.app.test_pair_service import OWNER, HandClock
+from tests.app.test_pair_service import KNOWN, OWNER, HandClock
 from tests.core.pair.test_lifecycle import DEFINITIONS, facts, pair
 from tests.core.pair.test_lifecycle import version as stored
 from tests.model.pair import SECRET, Secret, Value, carried_out, fingerprint, observe
@@ -231,7 +231,7 @@ class Life(RuleBasedStateMachine):
         before = self.pairs.observe(SECRET)
         puts = self._puts()
         request = ReconcileRequest(
-            pair=PairRequest(definition=self.wish, secret=SECRET, owner=OWNER, known=True, tags={}),
+            pair=PairRequest(definition=self.wish, secret=SECRET, owner=OWNER, known=KNOWN, tags={}),
             promotion=PromotionSettings(),
         )
         try:

@@ -5,21 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ios_mdm.app.pair.identity import check_address, check_home, check_lost, check_ours
 from ios_mdm.app.pair.values import PairView
-from ios_mdm.core.pair.layout import HIGHEST_TAG, OWNER_TAG, observed_pair
+from ios_mdm.core.pair.layout import HIGHEST_TAG, observed_pair
 from ios_mdm.core.pair.lifecycle import desired
 from ios_mdm.core.pair.steps import next_step
-from ios_mdm.errors import DefinitionError, OwnershipError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
     from ios_mdm.app.pair.values import PairRequest
+    from ios_mdm.core.pair.home import Home
     from ios_mdm.core.pair.observed import ObservedPair, Served
     from ios_mdm.ports import Clock, Probe, SecretStore
 
-__all__ = ["PairReader", "check_ours", "pair_view"]
+__all__ = ["PairReader", "pair_view"]
 
 
 class PairReader:
@@ -49,15 +50,38 @@ class PairReader:
         """Return the pair as it is and as it should be.
 
         Raises:
+            IdentityError: What is found is not the pair that the state knows.
             OwnershipError: The secret belongs to another stack, or to none.
             DefinitionError: The definition asks for what must not be done to this pair.
             StoreError: AWS did not answer.
         """
         observed = self.observe(request.secret)
-        check_ours(request, observed)
+        home = self.check(request, observed)
         if observed is not None:
             observed = replace(observed, served=self.served(observed, request.definition.host, request.endpoints))
-        return pair_view(request, observed, self._clock.now())
+        return replace(pair_view(request, observed, self._clock.now()), home=home)
+
+    def check(self, request: PairRequest, observed: ObservedPair | None) -> Home:
+        """Return the home of the pair, if what was observed may be changed for this request.
+
+        Raises:
+            IdentityError: It is not the pair that the state knows.
+            OwnershipError: It belongs to another stack.
+            DefinitionError: It is for another connection address.
+        """
+        home = self.check_home(request, observed)
+        check_lost(request, observed)
+        check_ours(request, observed)
+        check_address(request, observed)
+        return home
+
+    def check_home(self, request: PairRequest, observed: ObservedPair | None) -> Home:
+        """Return the home of the pair, if the credentials are for it.
+
+        Raises:
+            IdentityError: They are for another account or region, or the secret is another one.
+        """
+        return check_home(request, observed, self._store.home)
 
     def served(self, observed: ObservedPair, host: str, endpoints: Sequence[str]) -> tuple[Served, ...]:
         """Return the certificate that each endpoint presents; nothing if the pair has no main that it could present."""
@@ -82,24 +106,3 @@ def pair_view(request: PairRequest, observed: ObservedPair | None, now: datetime
     wanted = desired(request.definition, observed, now)
     step = next_step(wanted, observed, request.setting)
     return PairView(observed=observed, desired=wanted, step=step, now=now)
-
-
-def check_ours(request: PairRequest, observed: ObservedPair | None) -> None:
-    """Refuse to touch a secret of somebody else, and to change the address of a pair."""
-    if observed is None:
-        return
-    ours = observed.owner == request.owner or request.take_over
-    if not ours and observed.owner is None:
-        # The owner tag was lost; that the pair is ours, Pulumi's state tells.
-        ours = request.known and (observed.main is None or observed.main.ordinal is not None)
-    if not ours:
-        holder = f"belongs to the stack {observed.owner}" if observed.owner else f"exists and has no tag {OWNER_TAG}"
-        raise OwnershipError(
-            f"secret {request.secret} {holder}, and this is {request.owner}: give the server another name or the stack "
-            "another aws.secretPrefix, or set takeOver: true to adopt the pair"
-        )
-    if observed.host is not None and observed.host != request.definition.host:
-        raise DefinitionError(
-            f"address: the pair is for {observed.host}, and its certificates name it; a changed address "
-            f"({request.definition.host}) needs a new server of another name. Set it back to {observed.host}"
-        )

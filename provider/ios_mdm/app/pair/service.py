@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_exponential
 
 from ios_mdm.app.pair.effects import Effects
-from ios_mdm.app.pair.reader import PairReader, check_ours, pair_view
+from ios_mdm.app.pair.reader import PairReader, pair_view
 from ios_mdm.app.pair.values import PairResult, PublicCertificate
 from ios_mdm.core.pair.switch import switch
 from ios_mdm.errors import LabelMovedError, StoreError
@@ -70,7 +70,7 @@ class PairService(PairReader):
         """
         view = view or self.look(request)
         served = None if view.observed is None else view.observed.served
-        for number in range(MAX_STEPS + 1):
+        for number in range(MAX_STEPS):
             if view.step is None:
                 return self._result(request, view)
             if number == 0:
@@ -82,12 +82,12 @@ class PairService(PairReader):
                 self._report(f"{request.secret} was changed concurrently; reading it again")
             self._settle(request.secret, view)
             observed = self.observe(request.secret)
-            check_ours(request, observed)
+            self.check(request, observed)
             if observed is not None:
                 if served is None:
                     served = self.served(observed, request.definition.host, request.endpoints)
                 observed = replace(observed, served=served)
-            view = pair_view(request, observed, view.now)
+            view = replace(pair_view(request, observed, view.now), home=view.home)
         raise StoreError(
             f"secret {request.secret}: after {MAX_STEPS} effects the pair is not what it should be: something else "
             "changes it at the same time. Look for another run or a rotation of this secret, then run again"

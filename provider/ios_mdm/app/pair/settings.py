@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from ios_mdm.app.pair.values import PairRequest
 from ios_mdm.core.pair.definition import Slot
+from ios_mdm.core.pair.policies.answers import digits
 
 if TYPE_CHECKING:
+    from ios_mdm.app.pair.identity import Known
     from ios_mdm.app.recorded import Recorded
     from ios_mdm.settings import AwsSettings, ServerSettings
 
@@ -24,7 +26,7 @@ class PairSettings:
         aws: where its secret is.
         secret: name of the pair's secret.
         owner: organization/project/stack.
-        known: whether Pulumi's state has the pair already.
+        known: what the state knows of the pair; None if the state does not have it.
         distributed: whether devices get the certificates in a profile.
         devices: how many devices there are, for messages; None if that is unknown.
     """
@@ -33,7 +35,7 @@ class PairSettings:
     aws: AwsSettings
     secret: str
     owner: str
-    known: bool
+    known: Known | None
     distributed: bool
     devices: int | None = None
 
@@ -54,6 +56,9 @@ class PairSettings:
             owner=self.owner,
             take_over=self.server.take_over,
             known=self.known,
+            allowed_accounts=tuple(self.aws.allowed_account_ids),
+            moved_from=self.server.moved_from,
+            lost_main=None if self.server.lost_main is None else digits(self.server.lost_main),
             tags=self.aws.tags,
             kms_key=self.aws.kms_key,
             endpoints=self.server.looked_at,

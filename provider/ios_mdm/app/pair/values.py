@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from ios_mdm.app.pair.identity import Known
     from ios_mdm.core.pair.decision import Desired
     from ios_mdm.core.pair.definition import PairDefinition
     from ios_mdm.core.pair.facts import CertificateFacts
+    from ios_mdm.core.pair.home import Home
     from ios_mdm.core.pair.observed import ObservedPair
     from ios_mdm.core.pair.steps import Step
     from ios_mdm.core.pair.switch import Switch
@@ -33,9 +35,13 @@ class PairRequest:
         secret: name of the pair's secret.
         owner: organization/project/stack.
         take_over: adopt a secret that another stack owns.
-        known: True where Pulumi's state knows the pair already: its secret is then ours even without an owner tag.
+        known: what the state knows of the pair; None if the state does not have it. The secret of a known pair is
+            this stack's even without an owner tag.
         tags: the user's own, for the secret.
         kms_key: that the secret is created with; None for the account's default.
+        allowed_accounts: the only AWS accounts that the pair may be in; empty for any.
+        moved_from: ARN of the secret that the pair was moved or restored from; None if it was not.
+        lost_main: SHA-256 fingerprint of the main of a lost pair that a new one replaces; None for none.
         endpoints: ``host:port`` of each endpoint whose certificate is checked; empty for none.
     """
 
@@ -43,9 +49,12 @@ class PairRequest:
     secret: str
     owner: str
     take_over: bool = False
-    known: bool = False
+    known: Known | None = None
     tags: Mapping[str, str]
     kms_key: str | None = None
+    allowed_accounts: tuple[str, ...] = ()
+    moved_from: str | None = None
+    lost_main: str | None = None
     endpoints: tuple[str, ...] = ()
 
     @property
@@ -69,13 +78,15 @@ class PairView:
         observed: as it is, None where its secret does not exist.
         desired: as it should be.
         step: the next effect; None where nothing is to be done.
-        now: the moment of the decision.
+        now: the time of the decision.
+        home: the account and region of the secret; None if it was not checked.
     """
 
     observed: ObservedPair | None
     desired: Desired
     step: Step | None
     now: datetime
+    home: Home | None = None
 
     @property
     def main(self) -> CertificateFacts | None:
