@@ -97,7 +97,8 @@ class IosMdmServer(pulumi.ComponentResource):
             "reserve": reserve,
             "promotion": promotion,
             "distribution": distribution,
-            "endpoints": None if endpoints is None else list(endpoints),
+            # A text is a sequence of texts, too: it is left as it is, to be refused as no list.
+            "endpoints": endpoints if endpoints is None or isinstance(endpoints, str) else list(endpoints),
             "warn_days": warn_days,
             "protect": protect,
             "take_over": take_over,

@@ -171,13 +171,43 @@ def test_imports_stand_at_the_top_of_a_module() -> None:
 
 def test_only_entry_points_read_the_environment() -> None:
     """`os.environ` and the working directory are read in cli, resources and wiring; everything else is given them."""
-    readers = set()
+    assert users({"environ", "getenv", "getcwd", "cwd", "home"}, of={"os", "Path", "pathlib"}) <= {
+        "cli",
+        "resources",
+        "wiring",
+    }
+
+
+def test_the_core_reads_no_clock_and_opens_no_file() -> None:
+    """The time is an argument of the core, and so is content."""
+    assert "core" not in users({"now", "today", "utcnow"}, of={"datetime", "date"})
+    assert not [module for module in modules() if layer(module) == "core" and "open(" in calls(module)]
+
+
+def calls(module: str) -> set[str]:
+    """Return the functions that a module calls by a plain name, each with a parenthesis."""
+    tree = ast.parse(modules()[module].read_text(encoding="utf-8"))
+    return {
+        f"{node.func.id}(" for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
+
+
+def users(names: set[str], of: set[str]) -> set[str]:
+    """Return the layers that use one of these names of an object, or import it from there."""
+    found = set()
     for module, path in modules().items():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            text = ast.unparse(node) if isinstance(node, ast.Attribute) else ""
-            if text in {"os.environ", "os.getenv", "os.getcwd", "Path.cwd", "Path.home"}:
-                readers.add(layer(module))
-    assert readers <= {"cli", "resources", "wiring"}
+            if isinstance(node, ast.Attribute) and node.attr in names:
+                used = ast.unparse(node.value).rpartition(".")[2] in of
+            elif isinstance(node, ast.ImportFrom):
+                used = node.module in of and any(alias.name in names for alias in node.names)
+            elif isinstance(node, ast.Import):
+                used = any(alias.name in of and alias.asname is not None for alias in node.names)
+            else:
+                used = False
+            if used:
+                found.add(layer(module))
+    return found
 
 
 HEAVY = ("boto3", "botocore", "click", "cryptography", "httpx", "pulumi", "rich", "tenacity")

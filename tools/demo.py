@@ -89,9 +89,9 @@ def main(arguments: list[str]) -> int:
 def up(state: Path) -> None:
     """Start the services, run `pulumi up`, let the devices fetch the profile, and show the result."""
     tools = Toolchain.load()
-    if any(process.runs_elsewhere(state.resolve(), name) for name in (RECEIVER, *local.NAMES)):
-        # The emulator keeps its data in memory until it stops: the pair of the original is not in a copy.
-        print("== .demo was copied from a checkout whose demo runs; this one starts from the beginning")
+    if _is_copied(state):
+        # The emulator keeps its data in memory until it stops, so the pair of the original is not in a copy.
+        print("== .demo was copied with its checkout; this one starts from the beginning")
         clean(state)
     print("== local services")
     services = _services(state, tools)
@@ -116,6 +116,17 @@ def up(state: Path) -> None:
     print(_NEXT)
 
 
+def _is_copied(state: Path) -> bool:
+    """Return whether the folder was copied from elsewhere; a folder that was moved or renamed is the same one."""
+    marker = state / "folder"
+    return marker.exists() and marker.read_text(encoding="ascii") != _folder_id(state)
+
+
+def _folder_id(state: Path) -> str:
+    found = state.stat()
+    return f"{found.st_dev}:{found.st_ino}"
+
+
 def down(state: Path) -> None:
     """Stop exactly what :func:`up` started; the data stays."""
     stopped = list(local.down(state))
@@ -136,6 +147,7 @@ def clean(state: Path) -> None:
 def _services(state: Path, tools: Toolchain) -> local.LocalServices:
     """Start the receiver first: devices that enrol are its first events."""
     state.mkdir(mode=0o700, exist_ok=True)
+    (state / "folder").write_text(_folder_id(state), encoding="ascii")
     began = time.monotonic()
     with records.locked(state.resolve()):
         receiver = process.ensure(state.resolve(), _receiver(state.resolve(), tools), wished_port=RECEIVER_PORT)
@@ -193,6 +205,7 @@ def _environment(state: Path, services: local.LocalServices, tools: Toolchain, d
         **tools.environment(),
         **ministack.CREDENTIALS,
         "AWS_ENDPOINT_URL": services.aws_url,
+        "AWS_DEFAULT_REGION": ministack.REGION,  # some versions of the AWS CLI read this one only
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",
@@ -282,7 +295,7 @@ _NEXT = """== what to try next
   pulumi stack output servers          the pair's public details, for other programs
   IOS_MDM_CLOCK=$(date -u -d '31 days' +%FT%TZ) pulumi preview --diff
                                        what would be in 31 days: the reserve becomes main
-  ios-mdm status            the table above
+  ios-mdm status                       the table above
   make rehearse                        two cycles of a pair in 2040, and who was refused
   make demo-down                       stops what the demo started; `make demo` continues with the same pair
   make demo-clean                      also forgets its data"""

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ios_mdm.app.pair.identity import Known
 from ios_mdm.app.pair.service import PairService
-from ios_mdm.app.pair.values import PairRequest, PairResult, PairView
+from ios_mdm.app.pair.values import Known, PairRequest, PairResult, PairView
 from ios_mdm.core.pair.decision import Phase
 from ios_mdm.core.pair.definition import AfterDays, IssueMain, IssueReserve, KeyType, NoReserve, PairDefinition, When
 from ios_mdm.core.pair.home import Home

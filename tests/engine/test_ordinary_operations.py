@@ -112,7 +112,7 @@ def test_credentials_for_elsewhere_are_refused_before_any_effect(
     before, state = (_switch(aws), world.labels()), world.stack.outputs()
     profiles = {device: world.services.fleet.profiles(device) for device in world.services.fleet.ids()}
     world.forget_calls()
-    for command in (("preview",), ("up", "--yes"), ("up", "--yes", "--refresh"), ("destroy", "--yes")):
+    for command in (("preview",), ("up", "--yes"), ("up", "--yes", "--refresh")):
         refused = world.stack.run(*command, **at(DAY_10), **elsewhere)
         assert refused.code != 0, command
         assert f"the pair of {world.server} is in account" in refused.output, refused.output
@@ -127,6 +127,10 @@ def test_credentials_for_elsewhere_are_refused_before_any_effect(
     healed = world.stack.outputs()["servers"][world.server]
     assert {key: healed[key] for key in healed if healed[key] != state["servers"][world.server][key]} == {}
     assert world.stack.run("preview", "--expect-no-changes", **at(DAY_10)).ok()
+    world.forget_calls()
+    assert world.stack.run("destroy", "--yes", **at(DAY_10), **elsewhere).code != 0
+    assert world.aws.writes() == []
+    assert (_switch(aws), world.labels()) == before
 
 
 def test_an_account_that_is_not_allowed_is_refused_before_there_is_state(world: World) -> None:

@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar, cast
 
 from ios_mdm.app.pair.reader import pair_view
-from ios_mdm.app.pair.values import PairRequest
-from ios_mdm.app.switching import SwitchRequest, SwitchService
+from ios_mdm.app.pair.service import PairService
+from ios_mdm.app.pair.values import PairRequest, PairResult
+from ios_mdm.app.reconcile import Progress, Reconciler, ReconcileRequest, Stage
+from ios_mdm.app.switching import SwitchService, switch_request
 from ios_mdm.core.pair.layout import SENT_TAG, sent_value
 from ios_mdm.core.pair.observed import Role, Served
 from ios_mdm.core.pair.schedule import Kind, names
@@ -16,9 +18,10 @@ from ios_mdm.core.pair.secret import Label
 from ios_mdm.core.pair.steps import Tag, described
 from ios_mdm.core.pair.switch import Switch, switch
 from ios_mdm.errors import DefinitionError, LabelMovedError, StoreError
+from ios_mdm.settings import PromotionSettings
 from tests.app.test_pair_service import HandClock
 from tests.model.checks import complaint, promoted
-from tests.model.pair import ARN, SECRET, carried_out, describe, moved, number, observe
+from tests.model.pair import SECRET, carried_out, describe, moved, number, observe
 from tests.model.story import DEFINITIONS, LIFE, Seed
 from tests.support.memory import MemorySecretStore
 from tests.support.memory_scheduler import MemoryPrerequisites, MemoryScheduler
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ios_mdm.app.pair.values import PairView
+    from ios_mdm.app.switching import SwitchRequest
     from ios_mdm.core.pair.observed import ObservedPair
     from ios_mdm.core.pair.schedule import Schedule
     from ios_mdm.core.pair.secret import SecretDescription
@@ -160,6 +164,7 @@ class Deciding:
         self._store = Shown(clock=self._clock)
         self._scheduler = MemoryScheduler()
         self._switches = SwitchService(self._scheduler, MemoryPrerequisites(), self._store, self._clock)
+        self._reconciler = Reconciler(PairService(self._store, self._clock), self._switches)
 
     def secret_id(self, secret: Secret | None) -> int:
         """Return the number of a secret."""
@@ -229,6 +234,19 @@ class Deciding:
     def _request(self, view: View) -> PairRequest:
         return PairRequest(definition=self._definitions[view[0]], secret=SECRET, owner=OWNER, tags={})
 
+    def _run(self, view: View) -> ReconcileRequest:
+        definition = self._definitions[view[0]]
+        if self._seed is Seed.ARMED_FIRST:
+            definition = replace(definition, distributed=False)
+        pair = PairRequest(definition=definition, secret=SECRET, owner=OWNER, tags={})
+        return ReconcileRequest(pair=pair, promotion=PromotionSettings())
+
+    def _progress(self, view: View) -> Progress:
+        decided = self.decided(view)
+        assert decided is not None
+        pair = PairResult(view=decided.view, certificates={}, switch=decided.switch)
+        return Progress(view=decided.view, pair=pair)
+
     @remembered
     def taken_back(self, view: View, schedule: int) -> int:
         """Return the schedule that is left when the run has looked at it, before its first other effect."""
@@ -237,8 +255,7 @@ class Deciding:
         if self._seed is Seed.NOT_TAKEN_BACK:
             return schedule
         self._lay(schedule, view[1])
-        # The stage decides from what it observes itself, but for the endpoints: here it is given what the run saw.
-        self._switches.withdraw(self._request(view), decided.view)
+        self._reconciler.perform(Stage.WITHDRAW, self._run(view), Progress(view=decided.view))
         return self._schedule_id()
 
     @remembered
@@ -267,15 +284,9 @@ class Deciding:
         )
 
     def _switch_request(self, view: View) -> SwitchRequest:
-        decided = self.decided(view)
+        decided, run = self.decided(view), self._run(view)
         assert decided is not None
-        return SwitchRequest(
-            server="berlin",
-            secret=SECRET,
-            secret_arn=ARN,
-            switch=decided.switch,
-            distributed=self._seed is not Seed.ARMED_FIRST,
-        )
+        return switch_request(run.pair, run.promotion, decided.view)
 
     @remembered
     def armed(self, view: View, schedule: int, secret: int, moment: int) -> Armed:
@@ -284,7 +295,7 @@ class Deciding:
         self._store.secret = self.secrets[secret]
         self._scheduler.fail = _pause_after_put
         try:
-            self._switches.arm(self._switch_request(view))
+            self._reconciler.perform(Stage.ARM, self._run(view), self._progress(view))
         except PausedError:
             return Armed(schedule=self._schedule_id(), paused=True)
         except StoreError:

@@ -242,8 +242,6 @@ class TestLifecycle:
             first = process.ensure(original, service)
             shutil.copytree(original, copy)
             assert process.find(copy, "page") is None
-            assert process.runs_elsewhere(copy, "page")
-            assert not process.runs_elsewhere(original, "page")
             assert process.stop(copy, "page") is False
             shutil.rmtree(copy)
             shutil.copytree(original, copy)

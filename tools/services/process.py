@@ -117,17 +117,6 @@ def find(state: Path, name: str) -> Running | None:
     return _running(state, name, record.port, record.process, reused=True)
 
 
-def runs_elsewhere(state: Path, name: str) -> bool:
-    """Return whether the record of a service is a copy: it names a running process of another state directory."""
-    record = records.read(state, name)
-    return (
-        record is not None
-        and record.process is not None
-        and _is_alive(record.process)
-        and not procfs.is_in(record.process.pid, state)
-    )
-
-
 def stop(state: Path, name: str) -> bool:
     """Stop what was started under that name, and nothing else: SIGTERM to its group, then SIGKILL. True if it ran.
 

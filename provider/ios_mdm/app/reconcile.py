@@ -156,13 +156,14 @@ class Reconciler:
     def _run(self, stages: Sequence[Stage], request: ReconcileRequest) -> Progress:
         done = Progress()
         for stage in stages:
-            done = self._perform(stage, request, done)
+            done = self.perform(stage, request, done)
         return done
 
-    def _perform(self, stage: Stage, request: ReconcileRequest, done: Progress) -> Progress:
+    def perform(self, stage: Stage, request: ReconcileRequest, done: Progress) -> Progress:
+        """Run one stage, after those before it; return what the run has done then. Raises as :meth:`reconcile`."""
         match stage:
             case Stage.WITHDRAW:
-                view = self._pairs.look(request.pair)
+                view = done.view or self._pairs.look(request.pair)
                 self._switches.withdraw(request.pair, view)
                 return replace(done, view=view)
             case Stage.PAIR:

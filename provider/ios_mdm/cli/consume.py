@@ -13,6 +13,7 @@ import click
 
 from ios_mdm import wiring
 from ios_mdm.cli.exits import CANNOT_RUN, complain, explained
+from ios_mdm.core.text import printable
 from ios_mdm.core.times import rfc3339
 from ios_mdm.errors import DefinitionError, IosMdmError
 
@@ -91,4 +92,5 @@ def _show(done: Round, *, as_json: bool, first: bool) -> None:
         return
     what = "now" if done.changed else "unchanged,"
     reloaded = "; reloaded" if done.reloaded else ""
-    click.echo(f"{what} serving {one.subject}, {one.sha256}, valid until {one.not_after:%Y-%m-%d %H:%M} UTC{reloaded}")
+    served = f"{printable(one.subject)}, {one.sha256}, valid until {one.not_after:%Y-%m-%d %H:%M} UTC"
+    click.echo(f"{what} serving {served}{reloaded}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import click
 
+from ios_mdm.core.text import printable
 from ios_mdm.errors import IosMdmError
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class StatusCommand(click.Command):
 
 def complain(message: str) -> None:
     """Say on stderr what is wrong."""
-    click.echo(f"error: {message}", err=True)
+    click.echo(f"error: {printable(message, keep=chr(10))}", err=True)
 
 
 @contextlib.contextmanager

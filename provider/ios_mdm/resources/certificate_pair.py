@@ -30,8 +30,8 @@ class CertificatePairProvider(HookedProvider):
     def is_outdated(cls, outputs: Wire, inputs: Wire) -> bool:
         """Return whether the secret or a certificate is another one than in the outputs: names may be equal (R33)."""
         observed = cast("Wire", inputs["observed"])
-        shown = cast("dict[str, Wire]", outputs["certificates"])
-        return observed.get("arn") not in {None, outputs["secretArn"]} or any(
+        shown = cast("dict[str, Wire]", outputs.get("certificates") or {})
+        return observed.get("arn") not in {None, outputs.get("secretArn")} or any(
             name in shown and shown[name]["sha256"] != sha256
             for name, sha256 in cast("Wire", observed.get("sha256") or {}).items()
         )

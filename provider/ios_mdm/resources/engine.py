@@ -11,6 +11,7 @@ from pulumi.runtime.proto import engine_pb2
 from pulumi.runtime.proto.engine_pb2_grpc import EngineStub
 
 from ios_mdm.core.pair.decision import Severity
+from ios_mdm.core.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +24,7 @@ _TIMEOUT = 5.0
 
 def tell(server: str, severity: Severity, message: str) -> None:
     """Show a line with its severity, as the engine shows its own warnings; on stderr where there is no engine."""
-    line = f"{server}: {message}"
+    line = printable(f"{server}: {message}", keep="\n")
     engine = _engine(sys.argv[-1]) if len(sys.argv) > 1 else None
     if engine is not None:
         level = engine_pb2.INFO if severity is Severity.NOTICE else engine_pb2.WARNING

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, cast
 from pulumi.dynamic import CheckResult, ReadResult
 
 from ios_mdm import wiring
-from ios_mdm.app.pair.identity import Known
 from ios_mdm.app.pair.preview import preview
 from ios_mdm.app.pair.settings import PairSettings
+from ios_mdm.app.pair.values import Known
 from ios_mdm.app.switching import switch_request
 from ios_mdm.app.wording import told
 from ios_mdm.core.pair.decision import Severity
@@ -101,7 +101,7 @@ def read(id_: str, outputs: Wire) -> ReadResult:
         tell(settings.server.name, Severity.CRITICAL, str(error))
         return ReadResult(id_, outputs, {key: outputs[key] for key in (*CertificatePairProvider.inputs, "observed")})
     block = None if observed is None else _observed_slots(outputs, observed)
-    found = {**outputs, "observed": observed_block(observed)} | ({} if block is None else {"desired": block})
+    found = outputs if block is None else {**outputs, "desired": block}
     return ReadResult(id_, found, {key: found[key] for key in (*CertificatePairProvider.inputs, "observed")})
 
 

@@ -12,9 +12,10 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from ios_mdm.app.delivery import DeliveryService
 from ios_mdm.app.pair.service import PairService
 from ios_mdm.app.pair.values import PairRequest
-from ios_mdm.app.reconcile import Reconciler, ReconcileRequest
+from ios_mdm.app.reconcile import Distribution, Reconciler, ReconcileRequest
 from ios_mdm.app.switching import SwitchService
 from ios_mdm.core.pair.definition import (
     AfterDays,
@@ -36,6 +37,7 @@ from ios_mdm.core.pair.secret import Label
 from ios_mdm.core.pair.steps import next_step
 from ios_mdm.errors import DefinitionError, LabelMovedError
 from ios_mdm.settings import PromotionSettings
+from ios_mdm.settings.distribution import ProfileSettings
 from tests.app.test_pair_crashes import Crash, CrashError
 from tests.app.test_pair_service import KNOWN, OWNER, HandClock
 from tests.core.pair.test_lifecycle import DEFINITIONS, facts, pair
@@ -45,6 +47,8 @@ from tests.support.memory import MemorySecretStore
 from tests.support.memory_scheduler import MemoryPrerequisites, MemoryScheduler
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ios_mdm.app.pair.values import PairResult
     from ios_mdm.core.pair.observed import ObservedPair, StoredVersion
     from tests.app.test_pair_crashes import Edge
@@ -60,8 +64,21 @@ def _wish(reserve: IssueReserve | NoReserve | None = None, *, hold: bool = False
         host="mdm.example.com",
         main=IssueMain(key=KeyType.EC_P256, generation=main),
         reserve=reserve,
+        distributed=True,
         promotion=Promotion(hold=hold),
     )
+
+
+class TakingChannel:
+    """An MDM server that takes every command."""
+
+    batch_size = 500
+
+    def enqueue(self, enrollment_ids: Sequence[str], command: bytes) -> tuple[str, ...]:
+        """Take it."""
+        assert enrollment_ids
+        assert command
+        return ()
 
 
 WISHES = {
@@ -85,7 +102,8 @@ class Life(RuleBasedStateMachine):
         self.scheduler = MemoryScheduler()
         self.pairs = PairService(self.store, self.clock)
         switches = SwitchService(self.scheduler, MemoryPrerequisites(), self.store, self.clock)
-        self.reconciler = Reconciler(self.pairs, switches)
+        deliveries = DeliveryService(TakingChannel, self.store, None, self.clock, report=lambda _line: None)
+        self.reconciler = Reconciler(self.pairs, switches, deliveries)
         self.wish = WISHES["silent"]
         self.held: dict[str, str] = {}
         self.taken_back: set[int | None] = set()
@@ -231,8 +249,13 @@ class Life(RuleBasedStateMachine):
         before = self.pairs.observe(SECRET)
         puts = self._puts()
         request = ReconcileRequest(
-            pair=PairRequest(definition=self.wish, secret=SECRET, owner=OWNER, known=KNOWN, tags={}),
+            pair=PairRequest(
+                definition=self.wish, secret=SECRET, owner=OWNER, known=None if before is None else KNOWN, tags={}
+            ),
             promotion=PromotionSettings(),
+            distribution=Distribution(
+                settings=ProfileSettings(identifier="com.example.mdm.trust"), enrollment_ids=("device",)
+            ),
         )
         try:
             result = self.reconciler.reconcile(request).pair

@@ -5,7 +5,6 @@ Every check here comes before the first effect of a run. A message names both si
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ios_mdm.core.pair.home import Home
@@ -18,24 +17,9 @@ if TYPE_CHECKING:
     from ios_mdm.app.pair.values import PairRequest
     from ios_mdm.core.pair.observed import ObservedPair
 
-__all__ = ["Known", "check_address", "check_home", "check_lost", "check_ours"]
+__all__ = ["check_address", "check_home", "check_lost", "check_ours"]
 
 _FINGERPRINT = "the fingerprint of the lost main, which `pulumi stack output servers` shows"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
-    """What the state knows of a pair.
-
-    Args:
-        home: the account and region that it was made in.
-        arn: of its secret; None if this part of the state is not at hand.
-        main: SHA-256 fingerprint of its main certificate, 64 hex digits; None as above.
-    """
-
-    home: Home
-    arn: str | None = None
-    main: str | None = None
 
 
 def check_home(request: PairRequest, observed: ObservedPair | None, actual: Callable[[], Home]) -> Home:
@@ -66,7 +50,9 @@ def check_home(request: PairRequest, observed: ObservedPair | None, actual: Call
             "AWS_PROFILE, AWS_REGION or ios-mdm:aws: {region: …} right. If the secret was moved, add to the server "
             f"`movedFrom: {known.arn or 'its former ARN'}`"
         )
-    if observed is not None and known.arn is not None and observed.arn != known.arn and not moved:
+    # In the run that replaces a lost pair, the secret is another one from the first effect on.
+    accepted = moved or (request.lost_main is not None and request.lost_main == known.main)
+    if observed is not None and known.arn is not None and observed.arn != known.arn and not accepted:
         raise IdentityError(
             f"the pair of {request.definition.name} is the secret {known.arn}, and {observed.arn} was found under its "
             "name: it was deleted and made again. If its content was restored there, add to the server "

@@ -10,7 +10,7 @@ from ios_mdm.core.pair.definition import Slot
 from ios_mdm.core.pair.policies.answers import digits
 
 if TYPE_CHECKING:
-    from ios_mdm.app.pair.identity import Known
+    from ios_mdm.app.pair.values import Known
     from ios_mdm.app.recorded import Recorded
     from ios_mdm.settings import AwsSettings, ServerSettings
 

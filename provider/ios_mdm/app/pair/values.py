@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from ios_mdm.app.pair.identity import Known
     from ios_mdm.core.pair.decision import Desired
     from ios_mdm.core.pair.definition import PairDefinition
     from ios_mdm.core.pair.facts import CertificateFacts
@@ -23,7 +22,22 @@ if TYPE_CHECKING:
     from ios_mdm.core.pair.switch import Switch
     from ios_mdm.core.x509.values import CertificateDetails
 
-__all__ = ["PairRequest", "PairResult", "PairView", "PublicCertificate"]
+__all__ = ["Known", "PairRequest", "PairResult", "PairView", "PublicCertificate"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What the state knows of a pair.
+
+    Args:
+        home: the account and region that it was made in.
+        arn: of its secret; None if this part of the state is not at hand.
+        main: SHA-256 fingerprint of its main certificate, 64 hex digits; None as above.
+    """
+
+    home: Home
+    arn: str | None = None
+    main: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
