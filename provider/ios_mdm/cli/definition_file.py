@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ios_mdm.cli.engine_yaml import engine_yaml
 from ios_mdm.errors import DefinitionError
 from ios_mdm.settings import parse_stack
+from ios_mdm.settings.engine_yaml import engine_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
