@@ -1,6 +1,7 @@
 """Runs one command and measures it with all of its descendants; a process of its own, so that it can wait for them.
 
-``python -m benchmarks.meter [--roles] COMMAND…`` runs COMMAND with its output on stderr, and prints one JSON object.
+``python -m benchmarks.meter [--roles=SECONDS] COMMAND…`` runs COMMAND with its output on stderr, and prints one JSON
+object.
 """
 
 from __future__ import annotations
@@ -22,11 +23,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Measured", "measure"]
+__all__ = ["SAMPLE_SECONDS", "Measured", "measure"]
 
 _PR_SET_CHILD_SUBREAPER = 36
 """prctl(2): orphaned descendants become our children, so that their time is not lost."""
-_SAMPLE_SECONDS = 0.02
+_ROLES = "--roles="
+SAMPLE_SECONDS = 0.02
 _TICKS = os.sysconf("SC_CLK_TCK")
 _LIMIT = 1_200.0
 """Seconds after which a command that hangs is killed."""
@@ -41,6 +43,7 @@ class Measured:
         cpu: seconds of CPU, user and system, of the command and all of its descendants.
         wall: seconds until the last of them ended.
         roles: seconds of CPU for each kind of process, as far as it was looked at: sampled, so a little too low.
+        memory: most resident bytes of one process of each kind, sampled like the roles.
         output: stdout and stderr.
     """
 
@@ -48,10 +51,18 @@ class Measured:
     cpu: float
     wall: float
     roles: Mapping[str, float] = field(default_factory=dict)
+    memory: Mapping[str, int] = field(default_factory=dict)
     output: str = ""
 
 
-def measure(command: Sequence[str], *, cwd: Path, environment: Mapping[str, str], roles: bool = False) -> Measured:
+def measure(
+    command: Sequence[str],
+    *,
+    cwd: Path,
+    environment: Mapping[str, str],
+    roles: bool = False,
+    every: float = SAMPLE_SECONDS,
+) -> Measured:
     """Run *command* under a meter of its own, and return what it cost.
 
     Args:
@@ -59,8 +70,9 @@ def measure(command: Sequence[str], *, cwd: Path, environment: Mapping[str, str]
         cwd: where.
         environment: all of it.
         roles: tell also which process took how much, which itself costs some time.
+        every: seconds between two samples of the roles.
     """
-    meter = [sys.executable, "-P", str(Path(__file__).resolve()), *(["--roles"] if roles else []), *command]
+    meter = [sys.executable, "-P", str(Path(__file__).resolve()), *([f"{_ROLES}{every}"] if roles else []), *command]
     done = subprocess.run(meter, cwd=cwd, env=dict(environment), capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise RuntimeError(f"the meter itself failed: {done.stderr[-2000:]}")
@@ -70,7 +82,7 @@ def measure(command: Sequence[str], *, cwd: Path, environment: Mapping[str, str]
 def main(arguments: Sequence[str]) -> int:
     """Measure the command in *arguments*, and print what it cost."""
     command = list(arguments)
-    sampler = _Sampler() if command[:1] == ["--roles"] else None
+    sampler = _Sampler(float(command[0].removeprefix(_ROLES))) if command[0].startswith(_ROLES) else None
     command = command[1:] if sampler else command
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     began = time.monotonic()
@@ -85,7 +97,9 @@ def main(arguments: Sequence[str]) -> int:
             os.wait()
     wall = time.monotonic() - began
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    found = Measured(code=code, cpu=used.ru_utime + used.ru_stime, wall=wall, roles=sampler.stop() if sampler else {})
+    cpu = used.ru_utime + used.ru_stime
+    roles, memory = sampler.stop() if sampler else ({}, {})
+    found = Measured(code=code, cpu=cpu, wall=wall, roles=roles, memory=memory)
     print(json.dumps({key: value for key, value in asdict(found).items() if key != "output"}))
     return 0
 
@@ -93,24 +107,28 @@ def main(arguments: Sequence[str]) -> int:
 class _Sampler(threading.Thread):
     """Looks every few milliseconds at what each descendant has used so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, every: float) -> None:
         super().__init__(daemon=True)
+        self._every = every
         self._ended = threading.Event()
         self._used: dict[int, tuple[str, float]] = {}
+        self._memory: dict[int, int] = {}
 
     def run(self) -> None:
         """Sample until told to stop."""
-        while not self._ended.wait(_SAMPLE_SECONDS):
+        while not self._ended.wait(self._every):
             self._sample()
 
-    def stop(self) -> dict[str, float]:
-        """Return the seconds for each role."""
+    def stop(self) -> tuple[dict[str, float], dict[str, int]]:
+        """Return the seconds of all processes of each role, and the peak memory of its largest one in bytes."""
         self._ended.set()
         self.join()
         total: dict[str, float] = {}
-        for role, seconds in self._used.values():
+        memory: dict[str, int] = {}
+        for pid, (role, seconds) in self._used.items():
             total[role] = total.get(role, 0.0) + seconds
-        return {role: round(seconds, 2) for role, seconds in sorted(total.items())}
+            memory[role] = max(memory.get(role, 0), self._memory.get(pid, 0))
+        return {role: round(seconds, 2) for role, seconds in sorted(total.items())}, dict(sorted(memory.items()))
 
     def _sample(self) -> None:
         stats = dict(filter(None, map(_stat, filter(str.isdecimal, os.listdir("/proc")))))  # noqa: PTH208 - the cheapest
@@ -125,6 +143,8 @@ class _Sampler(threading.Thread):
         for pid in ours:
             before = self._used.get(pid, ("", 0.0))[1]
             self._used[pid] = (_role(pid) or self._used.get(pid, ("other", 0.0))[0], max(before, stats[pid][1]))
+            # The last peak is the highest; a process that was forked starts again with its program.
+            self._memory[pid] = _peak(pid) or self._memory.get(pid, 0)
 
 
 def _stat(name: str) -> tuple[int, tuple[int, float]] | None:
@@ -134,6 +154,15 @@ def _stat(name: str) -> tuple[int, tuple[int, float]] | None:
         return None
     fields = text.rpartition(")")[2].split()
     return int(name), (int(fields[1]), (int(fields[11]) + int(fields[12])) / _TICKS)
+
+
+def _peak(pid: int) -> int:
+    """Return the most resident memory that a process has had so far, in bytes; 0 if it has ended."""
+    try:
+        lines = Path("/proc", str(pid), "status").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), 0)
 
 
 def _role(pid: int) -> str:
@@ -147,6 +176,7 @@ def _role(pid: int) -> str:
         ("pulumi-language-python", "language host"),
         ("pulumi.dynamic", "provider"),
         ("pulumi-resource-pulumi-python", "provider"),
+        ("-m\0ios_mdm", "command line"),
     ):
         if mark in command:
             return role

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from benchmarks.meter import Measured, measure
+from benchmarks.meter import SAMPLE_SECONDS, Measured, measure
 from tests.engine.stack import make_stack
 from tools.toolchain import ROOT
 
@@ -17,11 +17,14 @@ if TYPE_CHECKING:
 
     from tests.engine.stack import Stack
 
-__all__ = ["Scenario", "empty", "server", "servers", "trivial"]
+__all__ = ["Scenario", "empty", "folder", "server", "servers", "trivial"]
 
 _PROGRAMS = ROOT / "benchmarks" / "programs"
 _BYTECODE = {"PYTHONDONTWRITEBYTECODE": ""}
 """Our modules are compiled once, as they are where somebody works, whatever this shell says."""
+_LARGE = 500
+"""Servers from which on a run takes so long that its processes need not be sampled often, which costs CPU."""
+_LARGE_SAMPLE_SECONDS = 0.25
 _PROJECT = {
     "name": "benchmark",
     "runtime": {"name": "python", "options": {"virtualenv": ".venv"}},
@@ -48,19 +51,33 @@ class Scenario:
         Raises:
             RuntimeError: it failed.
         """
-        found = measure(
-            ["pulumi", *arguments, "--non-interactive", "--color", "never"],
-            cwd=self.stack.directory,
-            environment={**self.stack.environment, **_BYTECODE, **environment},
-            roles=roles,
-        )
-        if found.code != 0:
-            raise RuntimeError(f"{self.name}: pulumi {' '.join(arguments)} failed:\n{found.output[-4000:]}")
-        return found
+        command = ["pulumi", *arguments, "--non-interactive", "--color", "never"]
+        return self._measured(command, environment, roles=roles)
+
+    def status(self, python: Path) -> Measured:
+        """Run `ios-mdm status` on the stack by this interpreter, and return what it cost, with its memory.
+
+        Raises:
+            RuntimeError: it failed, or a pair is not well.
+        """
+        file = f"Pulumi.{self.stack.name}.yaml"
+        return self._measured([str(python), "-m", "ios_mdm", "status", "--json", file], {}, roles=True)
 
     def created(self) -> Measured:
         """Bring the stack up from nothing."""
         return self.measured("up", "--yes", "--skip-preview", "--suppress-outputs")
+
+    def _measured(self, command: Sequence[str], environment: Mapping[str, str], *, roles: bool) -> Measured:
+        found = measure(
+            command,
+            cwd=self.stack.directory,
+            environment={**self.stack.environment, **_BYTECODE, **environment},
+            roles=roles,
+            every=_LARGE_SAMPLE_SECONDS if self.count >= _LARGE else SAMPLE_SECONDS,
+        )
+        if found.code != 0:
+            raise RuntimeError(f"{self.name}: {' '.join(command)} failed:\n{found.output[-4000:]}")
+        return found
 
 
 def server(name: str, distribution: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -79,6 +96,20 @@ def servers(directory: Path, aws_url: str, name: str, definitions: Sequence[Mapp
     """Return a stack of the project itself."""
     stack = _stack(directory, aws_url)
     stack.define(definitions)
+    return Scenario(name=name, stack=stack, count=len(definitions))
+
+
+def folder(directory: Path, aws_url: str, name: str, definitions: Sequence[Mapping[str, Any]]) -> Scenario:
+    """Return a stack of the project whose servers are files in a folder."""
+    stack = _stack(directory, aws_url)
+    servers = stack.directory / "servers"
+    servers.mkdir()
+    for one in definitions:
+        (servers / f"{one['name']}.yaml").write_text(yaml.safe_dump(dict(one), sort_keys=False), encoding="utf-8")
+    file = stack.directory / f"Pulumi.{stack.name}.yaml"
+    before = yaml.safe_load(file.read_text(encoding="utf-8"))
+    config = {"ios-mdm:serversDirectory": servers.name}
+    file.write_text(yaml.safe_dump({**before, "config": config}), encoding="utf-8")
     return Scenario(name=name, stack=stack, count=len(definitions))
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Required, TypedDict, cast
 
-from ios_mdm.errors import DefinitionError
-from ios_mdm.settings import parse_stack
+import pulumi
+
+from ios_mdm.configuration import read_configuration
+from ios_mdm.settings.size import LARGE, configuration_size, too_large
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    import pulumi
 
     from ios_mdm.settings import DistributionSettings, PromotionSettings, ServerSettings, StackSettings
     from ios_mdm.settings.certificates import MainSettings, ReserveSettings
@@ -34,19 +35,27 @@ class ServerArguments(TypedDict, total=False):
     lost_main: str | None
 
 
-def load_settings(config: pulumi.Config) -> StackSettings:
-    """Return the settings in the stack's configuration.
+def load_settings(config: pulumi.Config, base: Path | None = None) -> StackSettings:
+    """Return the settings in the stack's configuration, and in the files of its servers if they are in a folder.
+
+    A configuration that is nearly too large to be passed to a program is a warning.
+
+    Args:
+        config: of the stack.
+        base: the folder that `serversDirectory` starts from; None for the project's.
 
     Raises:
         DefinitionError: with every violated rule, one a line.
     """
-    servers = config.get_object("servers")
-    if servers is None:
-        raise DefinitionError(
-            f"{config.name}:servers is missing: declare a server in Pulumi.<stack>.yaml "
-            "(README.md has a definition to copy)"
-        )
-    return parse_stack({"aws": config.get_object("aws") or {}, "servers": servers}, project=config.name)
+    raw = {
+        "aws": config.get_object("aws"),
+        "servers": config.get_object("servers"),
+        "serversDirectory": config.get("serversDirectory"),
+    }
+    size = configuration_size({f"{config.name}:{key}": value for key, value in raw.items() if value is not None})
+    if size >= LARGE:
+        pulumi.log.warn(too_large(size, config.name))
+    return read_configuration(raw, project=config.name, base=base or Path(pulumi.get_root_directory()))
 
 
 def server_arguments(server: ServerSettings) -> ServerArguments:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, cast, get_args
 from pydantic import BaseModel
 
 from ios_mdm.settings import StackSettings
+from ios_mdm.settings.servers import FolderStackSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -30,6 +31,9 @@ SCHEMA = ROOT / "docs" / "definition.schema.json"
 _NAMESPACE = "ios-mdm:"
 _ROW = re.compile(r"^\| `(?P<key>[A-Za-z.:-]+)` \|.*\| (?P<meaning>[^|]+) \|$", re.MULTILINE)
 _LINK = re.compile(r"\[([^\]]+)\]\([^)]+\)")
+
+_STACKS = (FolderStackSettings, StackSettings)
+"""The two forms of a stack's configuration; a key of both counts as the last one's."""
 
 _Block = dict[str, object]
 
@@ -55,11 +59,12 @@ class Key:
 
 def known_keys() -> tuple[Key, ...]:
     """Return every key of the configuration, in the order of the models."""
-    return tuple(_keys(StackSettings, ""))
+    keys = {key.path: key for model in _STACKS for key in _keys(model, "")}
+    return tuple(keys.values())
 
 
 def _keys(model: type[BaseModel], prefix: str) -> Iterator[Key]:
-    top = model is StackSettings
+    top = model in _STACKS
     for name, field in model.model_fields.items():
         alias = field.alias or name
         path = f"{_NAMESPACE}{alias}" if top else f"{prefix}{alias}"
@@ -104,17 +109,22 @@ def schema_text(page: str) -> str:
         )
     generated: _Block = StackSettings.model_json_schema(by_alias=True)
     models = cast("dict[str, _Block]", generated["$defs"])
+    folder = FolderStackSettings.model_json_schema(by_alias=True)
     models[StackSettings.__name__] = {"properties": generated["properties"]}
+    models[FolderStackSettings.__name__] = {"properties": folder["properties"]}
     for key in known:
         properties = cast("dict[str, _Block]", models[key.model]["properties"])
         properties[key.alias].pop("title", None)
         properties[key.alias]["description"] = meant[key.path]
-    stack = cast("dict[str, _Block]", models.pop(StackSettings.__name__)["properties"])
+    stack: dict[str, _Block] = {}
+    for form in _STACKS:
+        stack |= cast("dict[str, _Block]", models.pop(form.__name__)["properties"])
     config: _Block = {
         "type": "object",
         "description": "The stack's configuration. Keys of other namespaces are left alone.",
         "properties": {f"{_NAMESPACE}{name}": block for name, block in stack.items()},
-        "required": [f"{_NAMESPACE}servers"],
+        # With both, or with none, an editor marks the whole.
+        "oneOf": [{"required": [f"{_NAMESPACE}{name}"]} for name in ("servers", "serversDirectory")],
     }
     schema: _Block = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -34,13 +34,28 @@ def test_the_exit_code_and_the_output_are_the_commands(tmp_path: Path) -> None:
     assert (found.code, found.output) == (3, "out\nerr\n")
 
 
+def test_the_peak_of_memory_is_that_of_the_largest_process(tmp_path: Path) -> None:
+    """In bytes; a program that has given memory back has had it."""
+    code = "import time; block = bytearray(100_000_000); del block; time.sleep(0.3)"
+    found = measure([sys.executable, "-c", code], cwd=tmp_path, environment=os.environ, roles=True)
+    assert 100_000_000 < found.memory["other"] < 200_000_000
+
+
+def test_a_stack_of_files_is_measured(tmp_path: Path) -> None:
+    """Each server has a file in a folder, and a preview declares all of them."""
+    definitions = [scenarios.server(name) for name in ("berlin", "paris")]
+    stack = scenarios.folder(tmp_path / "folder", "http://127.0.0.1:9", "2 servers", definitions)
+    with pytest.raises(RuntimeError, match=r"(?s)2 servers: pulumi preview .*(berlin.*paris|paris.*berlin)"):
+        stack.measured("preview")
+
+
 def test_a_stack_is_measured_with_each_kind_of_process(tmp_path: Path) -> None:
     """A preview of a resource that does nothing has an engine, a language host, a program and a provider."""
     stack = scenarios.trivial(tmp_path / "trivial", "http://127.0.0.1:9", 1)
     assert "2 created" in stack.created().output
     found = stack.measured("preview", "--expect-no-changes", roles=True)
     assert {"engine", "language host", "program", "provider"} <= found.roles.keys()
-    with pytest.raises(RuntimeError, match="1 trivial: pulumi preview --no-such-flag failed"):
+    with pytest.raises(RuntimeError, match=r"1 trivial: pulumi preview --no-such-flag .*failed"):
         stack.measured("preview", "--no-such-flag")
 
 

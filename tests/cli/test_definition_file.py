@@ -84,6 +84,57 @@ def test_an_error_names_the_keys_of_a_renamed_project(definition: str, words: st
         read_definition(tmp_path / "Pulumi.test.yaml")
 
 
+def test_a_stack_with_a_folder_of_servers_is_read(tmp_path: Path) -> None:
+    """The folder is relative to Pulumi.yaml, wherever the stack's file is; a renamed project has keys of its own."""
+    (tmp_path / "Pulumi.yaml").write_text("name: other\nconfig: {serversDirectory: {default: ''}}\n", encoding="utf-8")
+    (tmp_path / "servers").mkdir()
+    (tmp_path / "servers" / "berlin.yaml").write_text("address: mdm.example.com\n", encoding="utf-8")
+    (tmp_path / "stacks").mkdir()
+    file = tmp_path / "stacks" / "Pulumi.test.yaml"
+    file.write_text("config: {other:serversDirectory: servers}", encoding="utf-8")
+    assert [server.name for server in read_definition(file).servers("berlin")] == ["berlin"]
+    result = CliRunner().invoke(app, ["forecast", str(file), "--from", "2040-01-01T00:00:00Z"])
+    assert (result.exit_code, "berlin" in result.output) == (0, True)
+
+
+def test_each_problem_starts_with_the_file_that_has_it(tmp_path: Path) -> None:
+    """The stack's file for its own keys, and a server's file for the server's; all in one error."""
+    (tmp_path / "servers").mkdir()
+    (tmp_path / "servers" / "berlin.yaml").write_text("adress: secretXYZ\n", encoding="utf-8")
+    file = tmp_path / "Pulumi.test.yaml"
+    file.write_text("config: {ios-mdm:serversDirectory: servers, ios-mdm:aws: {regoin: x}}", encoding="utf-8")
+    result = CliRunner().invoke(app, ["status", str(file)])
+    assert (result.exit_code, result.stderr.splitlines()) == (
+        3,
+        [
+            "error: Pulumi.test.yaml: ios-mdm:aws.regoin is not a known key (see docs/definition.md)",
+            "berlin.yaml: address is missing",
+            "berlin.yaml: adress is not a known key (see docs/definition.md)",
+        ],
+    )
+
+
+def stack_of(count: int, file: Path) -> None:
+    """Write the file of a stack with this many servers."""
+    servers = [{"name": f"s{number}", "address": f"s{number}.example.com"} for number in range(count)]
+    file.write_text(json.dumps({"config": {"ios-mdm:servers": servers}}), encoding="utf-8")
+
+
+def test_a_configuration_that_no_program_can_be_given_is_one_error(tmp_path: Path) -> None:
+    """128 KiB is Linux's limit, and 96 KiB are a warning; both say what to do."""  # R40
+    file = tmp_path / "Pulumi.test.yaml"
+    stack_of(1_900, file)
+    near = CliRunner().invoke(app, ["forecast", str(file), "--days", "1"])
+    assert near.exit_code == 0
+    assert near.stderr.startswith("warning: Pulumi.test.yaml: the configuration takes ")
+    stack_of(2_500, file)
+    over = CliRunner().invoke(app, ["forecast", str(file), "--days", "1"])
+    assert over.exit_code == 2
+    assert over.stderr.startswith("error: Pulumi.test.yaml: the configuration takes ")
+    assert "`ios-mdm:serversDirectory`" in over.stderr
+    assert over.stdout == ""
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
 def test_a_file_with_a_byte_order_mark_is_read(encoding: str, tmp_path: Path) -> None:
     """As the engine does."""

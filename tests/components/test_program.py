@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import pulumi
 import pytest
 import yaml
 
 from components import load_settings
+from ios_mdm.configuration import KEYS
 from ios_mdm.errors import DefinitionError
 from ios_mdm.settings import parse_stack
 from tools.toolchain import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ios_mdm.settings import StackSettings
 
 
 class _Config:
@@ -22,24 +31,60 @@ class _Config:
         """Return a value, as ``pulumi.Config`` does."""
         return self._values.get(key)
 
+    def get(self, key: str) -> object:
+        """Return the text of a value, as ``pulumi.Config`` does."""
+        return self._values.get(key)
+
+
+def settings(config: dict[str, object], base: Path, name: str = "ios-mdm") -> StackSettings:
+    """Return the settings in a configuration of the project in the folder *base*."""
+    return load_settings(_Config(config, name), base)  # type: ignore[arg-type] # only what _Config has is used
+
 
 def test_the_program_has_at_most_thirty_lines() -> None:
     """What a user reads first fits on a screen."""
     assert len((ROOT / "__main__.py").read_text(encoding="utf-8").splitlines()) <= 30
 
 
-def test_a_stack_without_servers_is_told_what_to_write() -> None:
-    """The first mistake of a new user gets an answer that helps."""
+@pytest.mark.parametrize("given", [{}, {"servers": [], "serversDirectory": ""}], ids=["not set", "defaults"])
+def test_a_stack_without_servers_is_told_what_to_write(given: dict[str, object], tmp_path: Path) -> None:
+    """The first mistake of a new user gets an answer that helps; Pulumi.yaml gives empty defaults."""
     with pytest.raises(DefinitionError, match="ios-mdm:servers is missing"):
-        load_settings(_Config({}))  # type: ignore[arg-type] # only get_object and name are used
+        settings(given, tmp_path)
 
 
-def test_an_error_names_the_keys_of_a_renamed_project() -> None:
+def test_an_error_names_the_keys_of_a_renamed_project(tmp_path: Path) -> None:
     """The engine's namespace of a project's keys is the project's name."""
     with pytest.raises(DefinitionError, match=r"^other:servers is missing"):
-        load_settings(_Config({}, "other"))  # type: ignore[arg-type] # only get_object and name are used
+        settings({}, tmp_path, "other")
     with pytest.raises(DefinitionError, match=r"^other:servers\[0\]\.name is missing"):
-        load_settings(_Config({"servers": [{"address": "a.example"}]}, "other"))  # type: ignore[arg-type] # the same
+        settings({"servers": [{"address": "a.example"}]}, tmp_path, "other")
+
+
+def test_servers_are_read_from_a_folder_of_the_project(tmp_path: Path) -> None:
+    """The folder is relative to the project, and the settings are those of a list."""  # R40
+    (tmp_path / "servers").mkdir()
+    for name in ("paris", "berlin"):
+        (tmp_path / "servers" / f"{name}.yaml").write_text(f"address: {name}.example.com\n", encoding="utf-8")
+    aws = {"region": "eu-west-1"}
+    names = [{"name": name, "address": f"{name}.example.com"} for name in ("berlin", "paris")]
+    found = settings({"servers": [], "serversDirectory": "servers", "aws": aws}, tmp_path)
+    assert found == parse_stack({"servers": names, "aws": aws})
+
+
+def test_a_large_configuration_is_a_warning_that_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The program warns from 96 KiB on; a program with more than 128 KiB never starts."""  # R40
+    warnings: list[str] = []
+    monkeypatch.setattr(pulumi.log, "warn", warnings.append)
+    servers = [{"name": f"s{number}", "address": f"s{number}.example.com"} for number in range(1_900)]
+    settings({"servers": servers[:1_000]}, tmp_path)
+    assert warnings == []
+    assert len(settings({"servers": servers}, tmp_path).servers) == 1_900
+    (warning,) = warnings
+    assert "`ios-mdm:serversDirectory`" in warning
+    assert "Argument list too long" in warning
 
 
 def test_the_demos_definition_is_valid() -> None:
@@ -53,4 +98,4 @@ def test_the_demos_definition_is_valid() -> None:
 def test_every_configuration_key_is_declared_for_the_engine() -> None:
     """Pulumi.yaml types the keys that the settings know."""
     declared = yaml.safe_load((ROOT / "Pulumi.yaml").read_text(encoding="utf-8"))["config"]
-    assert set(declared) == {"aws", "servers"}
+    assert set(declared) == set(KEYS)

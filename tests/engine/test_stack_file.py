@@ -10,10 +10,10 @@ from click.testing import CliRunner
 
 from ios_mdm.__main__ import app
 from ios_mdm.cli.definition_file import read_definition
-from ios_mdm.cli.engine_yaml import engine_yaml
 from ios_mdm.core.times import parsed_time
 from ios_mdm.errors import DefinitionError
 from ios_mdm.settings import parse_stack
+from ios_mdm.settings.engine_yaml import engine_yaml
 from tools.stack import Stack, make_stack
 
 if TYPE_CHECKING:

@@ -186,6 +186,19 @@ def test_a_missing_virtualenv_is_named(project: Project) -> None:
     assert "make bootstrap" in failed.stdout
 
 
+def test_a_configuration_that_is_too_large_is_explained(project: Project) -> None:
+    """Linux passes at most 128 KiB in one variable; the error gives the size and the way out."""  # R40
+    project.write("")
+    (stack,) = project.directory.glob("Pulumi.dev.yaml")
+    text = stack.read_text(encoding="utf-8")
+    stack.write_text(f"{text}config: {{tiny:text: {'x' * 131_100}}}\n", encoding="utf-8")
+    failed = project.pulumi("preview")
+    assert failed.returncode != 0
+    assert "the stack's configuration takes 131117 bytes" in failed.stdout
+    assert "`tiny:serversDirectory`" in failed.stdout
+    assert "Exception calling application" not in failed.stdout
+
+
 def test_about_names_the_interpreter(project: Project) -> None:
     """`pulumi about` works and shows the program's interpreter and packages."""
     about = json.loads(project.done("about", "--json"))

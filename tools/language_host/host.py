@@ -9,6 +9,7 @@ Pulumi SDK.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -143,6 +144,18 @@ def verdict(returncode: int) -> proto.RunResponse:
     return proto.RunResponse(error=f"the program exited with code {returncode}")
 
 
+def too_large(size: int, project: str) -> str:
+    """The error of a configuration of *size* bytes that the system does not pass to a program of *project*.
+
+    The real language host has the system's words for it: "argument list too long".
+    """
+    return (
+        f"the stack's configuration takes {size} bytes, which is more than this system passes to a program (128 KiB "
+        f"on Linux). Keep less in Pulumi.<stack>.yaml: with ios-mdm, move each server into a file of its own, and name "
+        f"the folder in `{project}:serversDirectory` instead of `{project}:servers` (docs/scale.md)"
+    )
+
+
 class LanguageHost(LanguageRuntimeServicer):
     """Runs the programs of one engine, whose gRPC address is *engine*, and ends them when it is told to."""
 
@@ -224,9 +237,13 @@ class LanguageHost(LanguageRuntimeServicer):
             if self._stopped:
                 return proto.RunResponse(error="the operation was cancelled before the program started")
             # It stays in this process's group, so that the engine's last resort, a SIGKILL to the group, reaches it.
-            program = subprocess.Popen(
-                arguments, cwd=request.pwd, env=environment(request, python=arguments[0]), stdin=subprocess.DEVNULL
-            )
+            variables = environment(request, python=arguments[0])
+            try:
+                program = subprocess.Popen(arguments, cwd=request.pwd, env=variables, stdin=subprocess.DEVNULL)
+            except OSError as error:
+                if error.errno != errno.E2BIG:
+                    raise
+                return proto.RunResponse(error=too_large(len(variables["PULUMI_CONFIG"]), request.project))
             self._programs.add(program)
         context.add_callback(program.terminate)  # the engine went away, or no longer wants the answer
         try:

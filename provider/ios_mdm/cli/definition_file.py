@@ -1,4 +1,4 @@
-"""Finds and reads definitions: a stack's file, a mapping with ``aws`` and ``servers``, or a bare list of servers."""
+"""Finds and reads definitions: a stack's file, a mapping with the keys of one, or a bare list of servers."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ios_mdm.cli.engine_yaml import engine_yaml
+import click
+
+from ios_mdm.configuration import KEYS, read_configuration
 from ios_mdm.errors import DefinitionError
-from ios_mdm.settings import parse_stack
+from ios_mdm.settings.engine_yaml import engine_yaml
+from ios_mdm.settings.problems import refuse_encrypted
+from ios_mdm.settings.size import LARGE, LARGEST, configuration_size, too_large
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -74,17 +78,30 @@ def read_definition(path: Path) -> Definition:
     if _STACK_KEYS & raw.keys():
         project = _project(base / _PROJECT)
         name = str(project.get("name") or _NAME)
-        raw = _configuration(raw.get("config"), project, name)
-    if (where := _secure(raw, f"{name}:")) is not None:
-        raise DefinitionError(
-            f"{path.name}: {where} is encrypted (`secure:`). A definition holds no secrets: write it in the clear, and "
-            "for a value that must not be read name a secret of AWS Secrets Manager"
-        )
+        config = raw.get("config")
+        _check_size(path, config, name)
+        raw = _configuration(config, project, name)
     try:
-        settings = parse_stack(raw, project=name)
+        refuse_encrypted(raw, f"{name}:")
+        settings = read_configuration(raw, project=name, base=base)
     except DefinitionError as error:
-        raise DefinitionError(f"{path.name}: {error}") from None
+        # The line of a server's own file starts with the name of that file.
+        lines = [f"{path.name}: {line}" if line.startswith(f"{name}:") else line for line in str(error).splitlines()]
+        raise DefinitionError("\n".join(lines)) from None
     return Definition(path=path, base=base, settings=settings)
+
+
+def _check_size(path: Path, config: object, name: str) -> None:
+    """Warn of a configuration that is nearly too large for a program.
+
+    Raises:
+        DefinitionError: It is too large.
+    """
+    size = configuration_size(config) if isinstance(config, dict) else 0
+    if size > LARGEST:
+        raise DefinitionError(f"{path.name}: {too_large(size, name)}")
+    if size >= LARGE:
+        click.echo(f"warning: {path.name}: {too_large(size, name)}", err=True)
 
 
 def selected_stack_file(environ: Mapping[str, str]) -> Path:
@@ -122,7 +139,7 @@ def _project(file: Path) -> Mapping[str, object]:
 
 
 def _configuration(config: object, project: Mapping[str, object], name: str) -> dict[str, object]:
-    """Return ``aws`` and ``servers`` as the engine hands them to a program.
+    """Return ``aws``, ``servers`` and ``serversDirectory`` as the engine hands them to a program.
 
     Args:
         config: of the stack.
@@ -134,7 +151,7 @@ def _configuration(config: object, project: Mapping[str, object], name: str) -> 
         for key, value in _keys_of(name, project.get("config"))
     }
     found = {key: value for key, value in declared.items() if value is not None} | dict(_keys_of(name, config))
-    return {key: found[key] for key in ("aws", "servers") if key in found}
+    return {key: found[key] for key in KEYS if key in found}
 
 
 def _keys_of(name: str, config: object) -> Iterator[tuple[str, object]]:
@@ -193,15 +210,3 @@ def _yaml(path: Path) -> object:
         raise DefinitionError(f"{path.name} cannot be read: {error.strerror}") from None
     except DefinitionError as error:
         raise DefinitionError(f"{path.name} {error}") from None
-
-
-def _secure(value: object, where: str) -> str | None:
-    """Return the key under *where* at which *value* holds a secret of Pulumi's, None if there is none."""
-    if isinstance(value, dict):
-        if value.keys() == {"secure"}:
-            return where
-        dot = "" if where.endswith(":") else "."
-        parts = [(f"{where}{dot}{key}", part) for key, part in value.items()]
-    else:
-        parts = [(f"{where}[{index}]", part) for index, part in enumerate(value if isinstance(value, list) else ())]
-    return next((found for name, part in parts if (found := _secure(part, name)) is not None), None)

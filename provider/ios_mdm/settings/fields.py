@@ -31,6 +31,7 @@ else:
     ModelMetaclass = type(BaseModel)  # the public way to it
 
 __all__ = [
+    "NAME_PATTERN",
     "Address",
     "AlarmArn",
     "AwsTags",
@@ -183,7 +184,8 @@ Time = Annotated[AwareDatetime, BeforeValidator(_time)]
 Days = Annotated[StrictInt, Field(ge=1, le=36500)]
 ValidityDays = Annotated[StrictInt, Field(ge=1, le=LONGEST_VALIDITY_DAYS)]
 Generation = Annotated[StrictInt, Field(ge=1, le=999_999_999)]
-Name = Annotated[StrictStr, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
+NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+Name = Annotated[StrictStr, Field(pattern=NAME_PATTERN)]
 SecretPrefix = Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9_+=.@-]+(/[A-Za-z0-9_+=.@-]+)*$", max_length=400)]
 
 

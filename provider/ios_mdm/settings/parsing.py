@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from ios_mdm.settings.problems import definition_error, refuse_private_keys
-from ios_mdm.settings.servers import ServerSettings, StackSettings
+from ios_mdm.settings.servers import FolderStackSettings, ServerSettings, StackSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ios_mdm.settings.aws import AwsSettings
 
-__all__ = ["parse_arguments", "parse_server", "parse_stack"]
+__all__ = ["parse_arguments", "parse_folder_stack", "parse_server", "parse_server_file", "parse_stack"]
 
 
 def parse_stack(raw: object, *, project: str = "ios-mdm") -> StackSettings:
@@ -28,6 +28,19 @@ def parse_stack(raw: object, *, project: str = "ios-mdm") -> StackSettings:
         DefinitionError: with every violated rule, one a line.
     """
     return _parse(StackSettings, raw, f"{project}:")
+
+
+def parse_folder_stack(raw: object, *, project: str = "ios-mdm") -> FolderStackSettings:
+    """Return the settings of a stack whose servers are in a folder: ``aws`` and ``serversDirectory``.
+
+    It is like :func:`parse_stack`.
+    """
+    return _parse(FolderStackSettings, raw, f"{project}:")
+
+
+def parse_server_file(raw: object, file: str) -> ServerSettings:
+    """Return the settings of the server in a file; each line of an error starts with the name of the file."""
+    return _parse(ServerSettings, raw, f"{file}: ")
 
 
 def parse_server(raw: object, name: str) -> ServerSettings:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from pydantic import ValidationError
 
-__all__ = ["definition_error", "refuse_private_keys"]
+__all__ = ["definition_error", "refuse_encrypted", "refuse_private_keys"]
 
 _UNION_TAGS = {"list", "from"}
 
@@ -26,6 +26,30 @@ def refuse_private_keys(raw: object, prefix: str) -> None:
         raise DefinitionError(
             f"{prefix.rstrip()} the configuration holds a private key: keys live in Secrets Manager only (R29)"
         )
+
+
+def refuse_encrypted(raw: object, prefix: str) -> None:
+    """Refuse a definition with a value that Pulumi has encrypted (``secure:``), wherever it is in *raw*.
+
+    Raises:
+        DefinitionError: It names the key, after the prefix.
+    """
+    if (where := _encrypted(raw, "")) is not None:
+        raise DefinitionError(
+            f"{prefix}{where} is encrypted (`secure:`). A definition holds no secrets: write it in the clear, and "
+            "for a value that must not be read name a secret of AWS Secrets Manager"
+        )
+
+
+def _encrypted(value: object, where: str) -> str | None:
+    """Return the key under *where* at which *value* holds a secret of Pulumi's, None if there is none."""
+    if isinstance(value, dict):
+        if value.keys() == {"secure"}:
+            return where
+        parts = [(f"{where}.{key}" if where else str(key), part) for key, part in value.items()]
+    else:
+        parts = [(f"{where}[{index}]", part) for index, part in enumerate(value if isinstance(value, list) else ())]
+    return next((found for name, part in parts if (found := _encrypted(part, name)) is not None), None)
 
 
 def definition_error(error: ValidationError, prefix: str, within: Sequence[int | str] = ()) -> DefinitionError:

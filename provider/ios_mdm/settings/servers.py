@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Self
 
-from pydantic import Field, StrictBool, model_validator
+from pydantic import Field, StrictBool, StrictStr, model_validator
 
 from ios_mdm.core.pair.definition import PairDefinition, Promotion
 from ios_mdm.settings.aws import AwsSettings, PromotionSettings
@@ -14,9 +15,11 @@ from ios_mdm.settings.distribution import DistributionSettings
 from ios_mdm.settings.fields import Address, Days, Endpoint, Fingerprint, Model, Name, SecretArn
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ios_mdm.core.pair.definition import Offered
 
-__all__ = ["ServerSettings", "StackSettings"]
+__all__ = ["FolderStackSettings", "ServerSettings", "StackSettings", "profile_identifier"]
 
 
 class ServerSettings(Model):
@@ -101,15 +104,29 @@ class StackSettings(Model):
 
     @model_validator(mode="after")
     def _unique(self) -> Self:
-        names = [server.name for server in self.servers]
-        twice = sorted({name for name in names if names.count(name) > 1})
+        twice = _repeated(server.name for server in self.servers)
         if twice:
             raise ValueError(f"servers: the name {twice[0]!r} is used twice; names are unique in a stack")
-        identifiers = [server.distribution.profile.identifier for server in self.servers if server.distribution]
-        shared = sorted({name for name in identifiers if identifiers.count(name) > 1})
+        shared = _repeated(filter(None, map(profile_identifier, self.servers)))
         if shared:
             raise ValueError(
                 f"servers: the profile identifier {shared[0]!r} is used twice; on a device the one profile would "
                 "replace the other"
             )
         return self
+
+
+class FolderStackSettings(Model):
+    """A stack's configuration whose servers are in a folder: ``ios-mdm:aws`` and ``ios-mdm:serversDirectory``."""
+
+    aws: AwsSettings = Field(default_factory=AwsSettings)
+    servers_directory: Annotated[StrictStr, Field(min_length=1)]
+
+
+def profile_identifier(server: ServerSettings) -> str | None:
+    """Return the identifier of the server's profile, None if it has no distribution."""
+    return None if server.distribution is None else server.distribution.profile.identifier
+
+
+def _repeated(values: Iterable[str]) -> list[str]:
+    return sorted(value for value, count in Counter(values).items() if count > 1)

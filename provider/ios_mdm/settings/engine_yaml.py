@@ -41,21 +41,27 @@ _LARGEST_WHOLE = 1e21
 """From here on Go writes a whole number with an exponent, which makes it a float in JSON."""
 
 
-def engine_yaml(content: bytes) -> object:
+def engine_yaml(content: bytes, *, single: bool = False) -> object:
     """Return the value of the first document in *content*, None if there is none; times are text.
 
     Args:
         content: of a file: UTF-8, or UTF-16 with a byte order mark.
+        single: whether further documents are an error. The engine ignores them.
 
     Raises:
         DefinitionError: The engine would refuse it, too. The message says why and where, and quotes nothing.
     """
     try:
-        return next(yaml.load_all(content, Loader=_Loader), None)
+        documents = yaml.load_all(content, Loader=_Loader)
+        first = next(documents, None)
+        if single and any(True for _ in documents):
+            raise DefinitionError("has more than one YAML document (`---`)")
     except (UnicodeDecodeError, yaml.reader.ReaderError, RecursionError):
         reason, mark = "is not YAML: it is binary, or nested too deeply", None
     except yaml.MarkedYAMLError as error:
         reason, mark = str(error.problem) if isinstance(error, _RefusalError) else "is not YAML", error.problem_mark
+    else:
+        return first
     raise DefinitionError(reason if mark is None else f"{reason}: see line {mark.line + 1}, column {mark.column + 1}")
 
 

@@ -1,0 +1,105 @@
+"""Reads a stack's configuration, and the files of its servers if they are in a folder, for program and command line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ios_mdm.errors import DefinitionError
+from ios_mdm.settings import StackSettings, parse_stack
+from ios_mdm.settings.parsing import parse_folder_stack
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from ios_mdm.settings import ServerSettings
+
+__all__ = ["KEYS", "read_configuration"]
+
+KEYS = ("aws", "servers", "serversDirectory")
+"""The keys of a stack's configuration, without their namespace."""
+
+
+def read_configuration(raw: Mapping[str, object], *, project: str, base: Path) -> StackSettings:
+    """Return the settings of a stack.
+
+    Args:
+        raw: values of KEYS; Pulumi.yaml gives an empty list or text to a key that is not set.
+        project: the name of the Pulumi project, which is the namespace of its keys.
+        base: the project's folder.
+
+    Raises:
+        DefinitionError: with every violated rule of the configuration and of all files, one a line.
+    """
+    servers, folder = raw.get("servers"), raw.get("serversDirectory")
+    aws = {"aws": raw["aws"]} if raw.get("aws") is not None else {}
+    unknown = {key: value for key, value in raw.items() if key not in KEYS}
+    if folder in (None, ""):
+        if servers in (None, []) and not unknown:
+            raise DefinitionError(
+                f"{project}:servers is missing: declare a server in Pulumi.<stack>.yaml (README.md has a definition to "
+                f"copy), or name a folder with one file for each server in {project}:serversDirectory"
+            )
+        given = {} if servers is None else {"servers": servers}
+        return parse_stack({**aws, **given, **unknown}, project=project)
+    if servers not in (None, []):
+        raise DefinitionError(
+            f"{project}:servers and {project}:serversDirectory are both set: keep one of them (docs/scale.md)"
+        )
+    problems: list[str] = []
+    found: Sequence[ServerSettings] = ()
+    try:
+        settings = parse_folder_stack({**aws, "serversDirectory": folder, **unknown}, project=project)
+    except DefinitionError as error:
+        problems.append(str(error))
+    if isinstance(folder, str):
+        try:
+            found = _servers(folder, f"{project}:serversDirectory", base)
+        except DefinitionError as error:
+            problems.append(str(error))
+    if problems:
+        raise DefinitionError("\n".join(problems))
+    return StackSettings(aws=settings.aws, servers=list(found))
+
+
+def _servers(name: str, key: str, base: Path) -> Sequence[ServerSettings]:
+    """Return the servers in the folder *name*.
+
+    Only files in the project count, with links followed: whoever reviews the project sees all of its definition.
+    """
+    # Here, because a program without such a folder needs no YAML.
+    from ios_mdm.settings.server_files import ServerFile, is_server_file, parse_server_files
+
+    def read(file: Path) -> ServerFile:
+        if not _is_within(file, base):
+            problem = "is a link that leads out of the project: put the file itself there"
+        elif not file.is_file() and file.exists():
+            problem = "is not a file: rename it, or move it elsewhere"
+        else:
+            try:
+                return ServerFile(name=file.name, content=file.read_bytes())
+            except OSError as error:
+                problem = f"cannot be read: {error.strerror}"
+        return ServerFile(name=file.name, content=None, problem=problem)
+
+    folder = base / name
+    if not _is_within(folder, base):
+        raise DefinitionError(f"{key}: the folder {name!r} is outside of the project: move it into the project")
+    try:
+        files = sorted((file for file in folder.iterdir() if is_server_file(file.name)), key=lambda file: file.name)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "its name has a zero byte"
+        raise DefinitionError(
+            f"{key}: the folder {name!r} cannot be read: {reason}. It is relative to the folder of Pulumi.yaml"
+        ) from None
+    if not files:
+        raise DefinitionError(f"{key}: the folder {name!r} has no file *.yaml: put one there for each server")
+    return parse_server_files(map(read, files))
+
+
+def _is_within(path: Path, base: Path) -> bool:
+    """Return whether *path* is in the folder *base*, with links followed."""
+    try:
+        return path.resolve().is_relative_to(base.resolve())
+    except (OSError, RuntimeError, ValueError):  # such as a link that leads to itself
+        return True  # an attempt to read it gives the reason

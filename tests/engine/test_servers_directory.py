@@ -1,0 +1,131 @@
+"""Servers in a folder, one file each, by the real engine."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from ios_mdm.__main__ import app
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.engine.conftest import World
+
+COUNT = 3
+
+
+@pytest.fixture
+def names(world: World) -> list[str]:
+    """Names of three servers, each of which has a file in the folder of the stack."""
+    names = [f"{world.server}-{number}" for number in range(COUNT)]
+    folder = world.stack.directory / "servers"
+    folder.mkdir()
+    for name in names:
+        write(world, name, world.definition(name=None))
+    stack = stack_file(world)
+    text = stack.read_text(encoding="utf-8")
+    stack.write_text(f"{text}config:\n  ios-mdm:serversDirectory: servers\n", encoding="utf-8")
+    return names
+
+
+def file(world: World, name: str) -> Path:
+    """Return the file of a server."""
+    return world.stack.directory / "servers" / f"{name}.yaml"
+
+
+def write(world: World, name: str, definition: dict[str, Any]) -> None:
+    """Write the file of a server."""
+    file(world, name).write_text(yaml.safe_dump(definition), encoding="utf-8")
+
+
+def stack_file(world: World) -> Path:
+    """Return the file of the stack."""
+    return world.stack.directory / f"Pulumi.{world.stack.name}.yaml"
+
+
+def labels(world: World, name: str) -> dict[str, list[str]]:
+    """Return the labels of each version of a server's secret."""
+    found: dict[str, list[str]] = world.client.describe_secret(SecretId=f"ios-mdm/{name}")["VersionIdsToStages"]
+    return found
+
+
+def test_each_file_is_a_server(world: World, names: list[str]) -> None:
+    """A preview and two runs, the second of which changes nothing; the command line reads the same servers."""  # R40
+    stack = world.stack
+    previewed = stack.run("preview").ok().output
+    assert f"+ {1 + 2 * COUNT} to create" in previewed
+    assert world.aws.writes() == []
+    stack.up().ok()
+    assert list(stack.outputs()["servers"]) == names
+    world.forget_calls()
+    assert f"{1 + 2 * COUNT} unchanged" in stack.up().ok().output
+    stack.run("preview", "--expect-no-changes").ok()
+    assert world.aws.writes() == []
+    definition = stack_file(world)
+    forecast = CliRunner().invoke(app, ["forecast", str(definition), "--json"])
+    assert {event["server"] for event in json.loads(forecast.output)["events"]} == set(names)
+    # The same servers as a list, in another order, are the same stack.
+    stack.define([world.definition(name=name) for name in reversed(names)])
+    stack.run("preview", "--expect-no-changes").ok()
+
+
+def test_a_removed_file_deletes_no_protected_server(world: World, names: list[str]) -> None:
+    """The run is refused and the pair stays; with the file, nothing is due."""  # R40
+    world.stack.up().ok()
+    before = labels(world, names[1])
+    text = file(world, names[1]).read_text(encoding="utf-8")
+    file(world, names[1]).unlink()
+    refused = world.stack.up()
+    assert refused.code != 0
+    assert "protect" in refused.output
+    assert labels(world, names[1]) == before
+    file(world, names[1]).write_text(text, encoding="utf-8")
+    world.stack.run("preview", "--expect-no-changes").ok()
+
+
+def test_broken_files_are_reported_together_before_anything_is_contacted(world: World, names: list[str]) -> None:
+    """Each line starts with the name of its file; neither AWS nor the MDM server is contacted."""  # R30 R40
+    file(world, names[0]).write_text("address: [", encoding="utf-8")
+    write(world, names[2], world.definition(name=None, warnDays=0, reserv={}))
+    for command in (("preview",), ("up", "--yes", "--skip-preview")):
+        result = world.stack.run(*command)
+        assert result.code != 0
+        lines = [line.strip().removeprefix("error: ") for line in result.output.splitlines()]
+        assert f"{names[0]}.yaml is not YAML: see line 1, column 11" in lines
+        assert f"{names[2]}.yaml: warnDays should be greater than or equal to 1" in lines
+        assert f"{names[2]}.yaml: reserv is not a known key (see docs/definition.md)" in lines
+        assert "Traceback" not in result.output
+    assert world.aws.calls == []
+    assert world.mdm.calls == []
+
+
+def test_a_folder_that_is_not_there_is_one_error(world: World, names: list[str]) -> None:
+    """The error names the key and the folder; a stack with both keys is one, too."""  # R30
+    assert names
+    folder = world.stack.directory / "servers"
+    folder.rename(world.stack.directory / "server")
+    result = world.stack.run("preview")
+    assert result.code != 0
+    assert "ios-mdm:serversDirectory: the folder 'servers' cannot be read: No such file or directory" in result.output
+    stack = stack_file(world)
+    text = stack.read_text(encoding="utf-8")
+    stack.write_text(f"{text}  ios-mdm:servers: [{{name: a, address: a.example}}]\n", encoding="utf-8")
+    result = world.stack.run("preview")
+    assert result.code != 0
+    assert "ios-mdm:servers and ios-mdm:serversDirectory are both set" in result.output
+    assert world.aws.calls == []
+
+
+def test_a_configuration_that_is_too_large_is_one_error(world: World) -> None:
+    """The program never starts, and the stand-in of the language host says what to do."""  # R40
+    world.stack.define([world.definition(name=f"s{number}") for number in range(900)])
+    result = world.stack.run("preview")
+    assert result.code != 0
+    assert "`ios-mdm:serversDirectory`" in result.output
+    assert "Exception calling application" not in result.output
+    assert world.aws.calls == []
