@@ -14,7 +14,7 @@ from ios_mdm.app.pair.service import PairService
 from ios_mdm.app.pair.values import PairRequest, PairResult, PairView
 from ios_mdm.core.pair.decision import Phase
 from ios_mdm.core.pair.definition import AfterDays, IssueMain, IssueReserve, KeyType, NoReserve, PairDefinition, When
-from ios_mdm.core.pair.layout import PROMOTED_TAG, facts_tag, version_id
+from ios_mdm.core.pair.layout import PROMOTED_TAG, TAGS_TAG, facts_tag, tags_value, version_id
 from ios_mdm.core.pair.moments import expires
 from ios_mdm.core.pair.secret import Label
 from ios_mdm.errors import DefinitionError, IosMdmError, OwnershipError, StoreError
@@ -61,6 +61,8 @@ class World:
     store: MemorySecretStore = field(init=False)
     service: PairService = field(init=False)
     reports: list[str] = field(default_factory=list)
+    user_tags: dict[str, str] = field(default_factory=lambda: {"team": "mobile"})
+    owner: str = OWNER
 
     def __post_init__(self) -> None:
         """Make the store and the service."""
@@ -70,7 +72,7 @@ class World:
     def request(self, wish: PairDefinition | None = None, *, known: bool = False) -> PairRequest:
         """Return a request for the pair of berlin."""
         return PairRequest(
-            definition=wish or definition(), secret=SECRET, owner=OWNER, known=known, tags={"team": "mobile"}
+            definition=wish or definition(), secret=SECRET, owner=self.owner, known=known, tags=dict(self.user_tags)
         )
 
     def apply(self, wish: PairDefinition | None = None, *, known: bool = False) -> PairResult:
@@ -189,6 +191,7 @@ class TestNew:
             "ios-mdm:address": "mdm.example.com",
             "ios-mdm:highest-ordinal": "2",
             "ios-mdm:main-generation": "1",
+            "ios-mdm:tags": "yosi0NuDoi2x",
             "team": "mobile",
         }
         assert facts <= tags.keys()
@@ -518,6 +521,77 @@ class TestDelete:
         before = list(world.store.calls)
         assert not world.service.delete(SECRET, OWNER, recovery_window_days=7)
         assert world.store.calls == before
+
+
+class TestUserTags:
+    """The tags of ``aws.tags``."""
+
+    @staticmethod
+    def users(world: World) -> dict[str, str]:
+        """Return the tags that are not made by ios-mdm itself."""
+        return {key: value for key, value in world.tags.items() if not key.startswith("ios-mdm:")}
+
+    def test_a_tag_that_is_no_longer_declared_is_removed(self, world: World) -> None:
+        """Tags of others stay, and afterwards there is nothing left to do."""
+        world.store.tag(SECRET, {"inventory": "a-17"})
+        world.user_tags = {"stage": "test"}
+        world.apply()
+        assert self.users(world) == {"stage": "test", "inventory": "a-17"}
+        assert world.look().step is None
+        world.user_tags = {}
+        world.apply()
+        assert self.users(world) == {"inventory": "a-17"}
+        assert TAGS_TAG not in world.tags
+        assert world.look().step is None
+
+    def test_a_tag_that_was_never_declared_is_never_removed(self, world: World) -> None:
+        """Without the record, nothing is removed; the next run writes it again for the tags that are declared."""
+        world.user_tags = {"team": "mobile", "stage": "test"}
+        world.apply()
+        world.store.untag(SECRET, [TAGS_TAG])
+        world.user_tags = {"stage": "test"}
+        world.apply()
+        assert self.users(world) == {"team": "mobile", "stage": "test"}
+        world.user_tags = {}
+        world.apply()
+        assert self.users(world) == {"team": "mobile"}
+
+    @pytest.mark.parametrize("value", ["x", "yosi0NuDoi2", tags_value(["ios-mdm:owner", "ios-mdm:address"])])
+    def test_a_damaged_record_removes_nothing(self, world: World, value: str) -> None:
+        """Neither the user's tags nor those of ios-mdm itself."""
+        world.store.tag(SECRET, {TAGS_TAG: value})
+        before = world.tags
+        world.user_tags = {}
+        world.apply()
+        assert world.tags == {key: text for key, text in before.items() if key != TAGS_TAG}
+
+    def test_another_stack_removes_what_was_declared_before(self, world: World) -> None:
+        """The record is in the secret: a take-over, like a lost state, knows the tags that were added."""  # R34
+        world.store.tag(SECRET, {"inventory": "a-17"})
+        world.owner, world.user_tags = "organization/ios-mdm/other", {"stage": "test"}
+        world.service.apply(replace(world.request(), take_over=True))
+        assert self.users(world) == {"stage": "test", "inventory": "a-17"}
+
+    @pytest.mark.parametrize("number", [1, 2])
+    @pytest.mark.parametrize("edge", ["before", "after"])
+    def test_a_run_that_dies_forgets_nothing(self, world: World, number: int, edge: str) -> None:
+        """After a removal that died at any write, the next run ends as one that did not."""
+        world.user_tags = {"stage": "test"}
+        writes = 0
+
+        def fail(_operation: str, moment: str) -> None:
+            nonlocal writes
+            writes += moment == "before"
+            if (writes, moment) == (number, edge):
+                raise ConnectionError
+
+        world.store.fail = fail
+        with pytest.raises(ConnectionError):
+            world.apply()
+        world.store.fail = None
+        world.apply()
+        assert self.users(world) == {"stage": "test"}
+        assert world.tags[TAGS_TAG] == tags_value(["stage"])
 
 
 def test_somebody_who_undoes_every_effect_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ios_mdm.app.pair.reader import pair_view
-from ios_mdm.core.pair.layout import REPLACED_TAG, version_id
+from ios_mdm.core.pair.layout import REPLACED_TAG, added_tags, version_id
 from ios_mdm.core.pair.lifecycle import desired
 from ios_mdm.core.pair.secret import Label
 from ios_mdm.core.pair.steps import next_step
@@ -103,6 +103,19 @@ def test_a_run_that_dies_anywhere(story: Story, continued: PairDefinition | None
         if done < dies_after:
             return
     pytest.fail("a story is at most some twenty effects long")
+
+
+def test_changed_tags() -> None:
+    """Tags that are no longer declared are removed from both, step by step, and a removal that dies is continued."""
+    # R32
+    for dies_after in range(1, 4):
+        both = Both()
+        both.goes_on(definition())
+        both.world.user_tags = {"stage": "test"}
+        both.goes_on(definition(), most=dies_after)
+        both.goes_on(definition())
+        assert added_tags(both.world.tags) == {"stage"}
+        assert "team" not in both.world.tags
 
 
 def test_labels_that_others_move() -> None:

@@ -17,8 +17,11 @@ from ios_mdm.core.pair.layout import (
     MAIN_GENERATION_TAG,
     OWNER_TAG,
     PROMOTED_TAG,
+    TAGS_TAG,
+    added_tags,
     facts_tag,
     facts_value,
+    tags_value,
 )
 from ios_mdm.core.pair.observed import Role
 from ios_mdm.core.pair.secret import Label
@@ -132,7 +135,7 @@ class Tag:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Untag:
-    """Remove the tags of certificates that are gone."""
+    """Remove tags: of certificates that are gone, or of the user's that the definition has no longer."""
 
     keys: tuple[str, ...]
 
@@ -153,7 +156,7 @@ def next_step(desired: Desired, observed: ObservedPair | None, setting: Setting)
 
 def _steps(desired: Desired, observed: ObservedPair | None, setting: Setting) -> Iterator[Step]:
     if observed is None:
-        yield Create(tags={OWNER_TAG: setting.owner, ADDRESS_TAG: setting.host, **setting.tags})
+        yield Create(tags=_wanted_tags(setting))
         return
     if observed.deleted:
         yield Restore()
@@ -171,11 +174,28 @@ def _steps(desired: Desired, observed: ObservedPair | None, setting: Setting) ->
 
 
 def _tags(observed: ObservedPair, setting: Setting) -> Iterator[Step]:
-    """Owner, address and the user's tags first: without an owner the secret is nobody's."""
-    wanted = {OWNER_TAG: setting.owner, ADDRESS_TAG: setting.host, **setting.tags}
+    """Owner, address and the user's tags first: without an owner the secret is nobody's.
+
+    A tag is removed only if the secret records that it was added for the user. The record shrinks after the removal, so
+    that a run that dies in between forgets nothing.
+    """
+    wanted = _wanted_tags(setting)
     missing = {key: value for key, value in wanted.items() if observed.tags.get(key) != value}
+    removed = added_tags(observed.tags) - wanted.keys()
+    if removed:
+        missing.pop(TAGS_TAG, None)
     if missing:
         yield Tag(tags=missing)
+    if TAGS_TAG in observed.tags and TAGS_TAG not in wanted:
+        removed |= {TAGS_TAG}
+    if removed:
+        yield Untag(keys=tuple(sorted(removed)))
+
+
+def _wanted_tags(setting: Setting) -> Mapping[str, str]:
+    """Return the tags that do not depend on any certificate."""
+    added = {TAGS_TAG: tags_value(setting.tags)} if setting.tags else {}
+    return {OWNER_TAG: setting.owner, ADDRESS_TAG: setting.host, **setting.tags, **added}
 
 
 def _facts_of_labelled(observed: ObservedPair, setting: Setting) -> Iterator[Step]:
