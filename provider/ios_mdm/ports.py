@@ -49,6 +49,9 @@ class SecretStore(Protocol):
     def create(self, name: str, *, tags: Mapping[str, str], description: str, kms_key: str | None) -> None:
         """Create the secret without a value. One that exists already is left alone."""
 
+    def encrypt(self, name: str, *, kms_key: str | None) -> None:
+        """Set the KMS key of the secret (None: the account's default). AWS encrypts main and the former main again."""
+
     def restore(self, name: str) -> None:
         """Take the secret out of its recovery window."""
 

@@ -118,6 +118,22 @@ def test_changed_tags() -> None:
         assert "team" not in both.world.tags
 
 
+@pytest.mark.parametrize("dies_after", range(1, 4))
+def test_a_changed_kms_key(dies_after: int) -> None:
+    """The key and the records of the former one are the same in both, step by step, and a change that dies goes on."""
+    # R32
+    both = Both()
+    both.goes_on(definition())
+    for key in ("alias/pairs", "alias/others", None):
+        both.world.kms_key = key
+        both.goes_on(definition(), most=dies_after)
+        both.goes_on(definition())
+        both.world.later(days=31)
+        both.goes_on(definition())
+        assert both.secret is not None
+        assert both.secret.kms_key == key
+
+
 def test_labels_that_others_move() -> None:
     """A schedule's promotion and an operator's rollback take AWSPREVIOUS along, and a stale move is refused."""
     # R11 R32

@@ -17,6 +17,7 @@ from ios_mdm.core.pair.facts import CertificateFacts, Source
 from ios_mdm.core.pair.layout import (
     ADDRESS_TAG,
     HIGHEST_TAG,
+    KEY_TAG,
     MAIN_GENERATION_TAG,
     OWNER_TAG,
     PROMOTED_TAG,
@@ -27,6 +28,7 @@ from ios_mdm.core.pair.layout import (
     added_tags,
     facts_tag,
     facts_value,
+    former_key_tag,
     observed_pair,
     tags_value,
     version_id,
@@ -85,7 +87,8 @@ def test_tag_keys_are_frozen() -> None:
     assert (PROMOTED_TAG, RESERVE_SINCE_TAG) == ("ios-mdm:promoted", "ios-mdm:reserve-since")
     assert REPLACED_TAG == "ios-mdm:replaced"
     assert SENT_TAG == "ios-mdm:sent"
-    assert TAGS_TAG == "ios-mdm:tags"
+    assert (TAGS_TAG, KEY_TAG) == ("ios-mdm:tags", "ios-mdm:kms-key")
+    assert former_key_tag("2") == "ios-mdm:former-kms-key:2"
     assert facts_tag(version_id(SECRET, 2)) == "ios-mdm:certificate:926ae8c4-3d84-5e06-832b-f6086e8e542f"
 
 

@@ -35,7 +35,7 @@ class PairRequest:
         take_over: adopt a secret that another stack owns.
         known: True where Pulumi's state knows the pair already: its secret is then ours even without an owner tag.
         tags: the user's own, for the secret.
-        kms_key: that the secret is created with; None for the account's default.
+        kms_key: id, ARN or alias of the key that encrypts the secret; None for the account's default.
         endpoints: ``host:port`` of each endpoint whose certificate is checked; empty for none.
     """
 
@@ -58,6 +58,7 @@ class PairRequest:
             tags=self.tags,
             main_generation=self.definition.issue.generation,
             reserve_generation=reserve.generation if isinstance(reserve, IssueReserve) else 1,
+            kms_key=self.kms_key,
         )
 
 

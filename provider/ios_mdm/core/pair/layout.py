@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ADDRESS_TAG",
     "HIGHEST_TAG",
+    "KEY_TAG",
     "MAIN_GENERATION_TAG",
     "OWNER_TAG",
     "PROMOTED_TAG",
@@ -34,6 +35,7 @@ __all__ = [
     "added_tags",
     "facts_tag",
     "facts_value",
+    "former_key_tag",
     "moment_value",
     "observed_pair",
     "sent_value",
@@ -50,7 +52,9 @@ REPLACED_TAG = "ios-mdm:replaced"
 RESERVE_SINCE_TAG = "ios-mdm:reserve-since"
 SENT_TAG = "ios-mdm:sent"
 TAGS_TAG = "ios-mdm:tags"
+KEY_TAG = "ios-mdm:kms-key"
 _FACTS_PREFIX = "ios-mdm:certificate:"
+_FORMER_KEY_PREFIX = "ios-mdm:former-kms-key:"
 
 _RESERVED = ("ios-mdm:", "aws:")
 _KEY_DIGEST = 12
@@ -78,6 +82,11 @@ def version_id(secret_name: str, ordinal: int) -> str:
 def facts_tag(version: str) -> str:
     """Return the key of the tag that carries the facts of this version id."""
     return _FACTS_PREFIX + version
+
+
+def former_key_tag(version: str) -> str:
+    """Return the key of the tag that names the former KMS key of this version id."""
+    return _FORMER_KEY_PREFIX + version
 
 
 def facts_value(facts: CertificateFacts, role: Role) -> str:
@@ -113,7 +122,16 @@ def observed_pair(
         ordinal = ordinals.get(version)
         facts, role = _facts(tags.get(facts_tag(version), ""), ordinal)
         labels = description.labels.get(version, frozenset())
-        versions.append(StoredVersion(version_id=version, ordinal=ordinal, labels=labels, facts=facts, role=role))
+        versions.append(
+            StoredVersion(
+                version_id=version,
+                ordinal=ordinal,
+                labels=labels,
+                facts=facts,
+                role=role,
+                former_key=tags.get(former_key_tag(version)),
+            )
+        )
     seen = [ordinals[version] for version in {*tagged, *description.labels, *all_version_ids} if version in ordinals]
     return ObservedPair(
         owner=tags.get(OWNER_TAG),
