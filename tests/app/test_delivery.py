@@ -6,7 +6,9 @@ import plistlib
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 import pytest
 
@@ -88,8 +90,20 @@ def distribute(
     delivery: Delivery, ledger: SqliteLedger | None, channel: RecordingChannel, reports: list[str] | None = None
 ) -> int:
     """Distribute at the start."""
-    lines = [] if reports is None else reports
-    return Distributor(channel, ledger, FixedClock(moment=START), report=lines.append).distribute(delivery)
+    lines, numbers = [] if reports is None else reports, count(1)
+    return Distributor(
+        channel,
+        ledger,
+        FixedClock(moment=START),
+        report=lines.append,
+        random_uuid=lambda: UUID(int=next(numbers)),
+    ).distribute(delivery)
+
+
+@pytest.fixture
+def other_ledger(tmp_path: Path) -> SqliteLedger:
+    """Another ledger, which knows of no delivery."""
+    return SqliteLedger(tmp_path / "other.db")
 
 
 def test_every_device_gets_it_once_in_batches(delivery: Delivery, ledger: SqliteLedger) -> None:
@@ -117,7 +131,9 @@ def test_what_is_queued_is_not_queued_again(delivery: Delivery, ledger: SqliteLe
 
 
 @pytest.mark.parametrize("fails_at", [1, 2, 3])
-def test_a_failure_is_told_and_the_next_run_continues(delivery: Delivery, ledger: SqliteLedger, fails_at: int) -> None:
+def test_a_failure_is_told_and_the_next_run_continues(
+    delivery: Delivery, ledger: SqliteLedger, other_ledger: SqliteLedger, fails_at: int
+) -> None:
     """The error tells how many devices have it; the next run reaches the rest, none of them twice."""
     first, done = RecordingChannel(fails_at=fails_at), 3 * (fails_at - 1)
     with pytest.raises(DeliveryError, match=rf"is down.*queued for {done} of 7 devices.*continues") as caught:
@@ -126,26 +142,44 @@ def test_a_failure_is_told_and_the_next_run_continues(delivery: Delivery, ledger
     second, undisturbed = RecordingChannel(), RecordingChannel()
     assert distribute(delivery, ledger, second) == 7 - done
     assert sorted(first.devices + second.devices) == sorted(DEVICES)
-    distribute(delivery, None, undisturbed)
+    distribute(delivery, other_ledger, undisturbed)
     assert first.uuids + second.uuids == undisturbed.uuids
 
 
-def test_a_run_that_dies_before_the_ledger_repeats_the_same_command(delivery: Delivery, ledger: SqliteLedger) -> None:
+def test_a_run_that_dies_before_the_ledger_repeats_the_same_command(
+    delivery: Delivery, ledger: SqliteLedger, other_ledger: SqliteLedger
+) -> None:
     """A batch that was queued and not noted goes again under its CommandUUID, which the server knows already."""
     lost = RecordingChannel()
-    distribute(delivery, None, lost)
+    distribute(delivery, other_ledger, lost)
     again = RecordingChannel()
     distribute(delivery, ledger, again)
     assert again.batches == lost.batches
 
 
-def test_a_profile_that_returns_is_a_new_command(delivery: Delivery) -> None:
+def test_without_a_ledger_every_command_is_new(delivery: Delivery) -> None:
+    """A device may have lost the profile since: a repetition is harmless, and a command that is dropped is not."""
+    # R15
+    channel = RecordingChannel()
+    clock = FixedClock(moment=START)
+    for devices in (DEVICES, DEVICES[1:], DEVICES):
+        Distributor(channel, None, clock, report=lambda _line: None).distribute(
+            replace(delivery, enrollment_ids=devices)
+        )
+    assert len(channel.uuids) == len(set(channel.uuids)) == 3 + 2 + 3
+    injected = RecordingChannel()
+    distribute(delivery, None, injected)
+    assert injected.uuids == [str(UUID(int=number)) for number in (1, 2, 3)]
+
+
+def test_a_profile_that_returns_is_a_new_command(delivery: Delivery, tmp_path: Path) -> None:
     """Equal content under another revision has other CommandUUIDs: else the server would take it for a repetition."""
     # R17
     first, returned, other = RecordingChannel(), RecordingChannel(), RecordingChannel()
-    distribute(delivery, None, first)
-    distribute(replace(delivery, revision=3), None, returned)
-    distribute(replace(delivery, server="paris"), None, other)
+    for number, (one, channel) in enumerate(
+        ((delivery, first), (replace(delivery, revision=3), returned), (replace(delivery, server="paris"), other))
+    ):
+        distribute(one, SqliteLedger(tmp_path / f"{number}.db"), channel)
     assert len({*first.uuids, *returned.uuids, *other.uuids}) == 9
 
 
