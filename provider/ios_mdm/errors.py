@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["DefinitionError", "DeliveryError", "IosMdmError", "LabelMovedError", "OwnershipError", "StoreError"]
+__all__ = [
+    "BatchTooLargeError",
+    "DefinitionError",
+    "DeliveryError",
+    "IosMdmError",
+    "LabelMovedError",
+    "OwnershipError",
+    "StoreError",
+]
 
 
 class IosMdmError(Exception):
@@ -27,3 +35,7 @@ class LabelMovedError(StoreError):
 
 class DeliveryError(IosMdmError):
     """The MDM server did not take the profile, or took it for some devices only."""
+
+
+class BatchTooLargeError(DeliveryError):
+    """The MDM server, or a proxy in front of it, takes no request for so many devices. Nothing was queued."""

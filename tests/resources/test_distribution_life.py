@@ -79,6 +79,10 @@ class Queue:
     failure: type[Exception] = DeliveryError
     dies_after: bool = False
 
+    def batches(self, enrollment_ids: Sequence[str]) -> Sequence[Sequence[str]]:
+        """Cut by number."""
+        return [enrollment_ids[at : at + self.batch_size] for at in range(0, len(enrollment_ids), self.batch_size)]
+
     def enqueue(self, enrollment_ids: Sequence[str], command: bytes) -> tuple[str, ...]:
         """Queue a command, unless it is a repetition."""
         parsed = plistlib.loads(command)
@@ -215,6 +219,9 @@ class DistributionLife(RuleBasedStateMachine):
             "secret": SECRET,
             "host": HOST,
             "aws": {},
+            "promotion": {},
+            "secretArn": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:ios-mdm/berlin-Mem0ry",
+            "switch": {},
             "distribution": {
                 "profile": {"identifier": "com.example.mdm", "organization": self.organization},
                 "channel": {"nanomdm": {"url": "https://mdm.example.com", "apiKeySecret": "mdm/api-key"}},

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4, uuid5
 
 from ios_mdm.core.pair.layout import SENT_TAG, sent_value
 from ios_mdm.core.profile import install_profile_command, trust_profile
-from ios_mdm.errors import DeliveryError
+from ios_mdm.errors import BatchTooLargeError, DeliveryError
 from ios_mdm.ports import DeliveryStatus
 
 if TYPE_CHECKING:
@@ -229,14 +230,24 @@ class Distributor:
         waiting = self._not_sent(delivery)
         notices: dict[str, None] = {}
         sent = 0
-        for start in range(0, len(waiting), self._channel.batch_size):
-            batch = waiting[start : start + self._channel.batch_size]
+        batches = deque(self._channel.batches(waiting))
+        largest = len(waiting)
+        while batches:
+            batch = batches.popleft()
+            if len(batch) > largest:
+                batches.extendleft(reversed(_halves(batch)))
+                continue
             command_uuid = self._command_uuid(delivery, batch)
             try:
                 notices |= dict.fromkeys(
                     self._channel.enqueue(batch, install_profile_command(delivery.profile, command_uuid))
                 )
             except DeliveryError as error:
+                if isinstance(error, BatchTooLargeError) and len(batch) > 1:
+                    # The later batches are halved, too, without a request that fails for each of them.
+                    largest = len(batch) - len(batch) // 2
+                    batches.appendleft(batch)
+                    continue
                 done = len(delivery.enrollment_ids) - len(waiting) + sent
                 raise DeliveryError(
                     f"{error}. The pair itself is stored; the profile is queued for {done} of "
@@ -280,3 +291,8 @@ class Distributor:
             return str(self._random_uuid()).upper()
         what = f"{delivery.server}/{delivery.revision}/{delivery.digest}/{','.join(batch)}"
         return str(uuid5(_NAMESPACE, what)).upper()
+
+
+def _halves(batch: Sequence[str]) -> Sequence[Sequence[str]]:
+    middle = len(batch) - len(batch) // 2
+    return batch[:middle], batch[middle:]
