@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "BatchTooLargeError",
     "DefinitionError",
     "DeliveryError",
     "IdentityError",
@@ -39,3 +40,7 @@ class LabelMovedError(StoreError):
 
 class DeliveryError(IosMdmError):
     """The MDM server did not take the profile, or took it for some devices only."""
+
+
+class BatchTooLargeError(DeliveryError):
+    """The MDM server, or a proxy in front of it, takes no request for so many devices. Nothing was queued."""

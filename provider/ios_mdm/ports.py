@@ -50,6 +50,9 @@ class SecretStore(Protocol):
     def create(self, name: str, *, tags: Mapping[str, str], description: str, kms_key: str | None) -> None:
         """Create the secret without a value. One that exists already is left alone."""
 
+    def encrypt(self, name: str, *, kms_key: str | None) -> None:
+        """Set the KMS key of the secret (None: the account's default). AWS encrypts main and the former main again."""
+
     def restore(self, name: str) -> None:
         """Take the secret out of its recovery window."""
 
@@ -154,15 +157,14 @@ class Probe(Protocol):
 class MdmChannel(Protocol):
     """A way to hand a command to devices."""
 
-    @property
-    def batch_size(self) -> int:
-        """How many devices one call takes."""
+    def batches(self, enrollment_ids: Sequence[str]) -> Sequence[Sequence[str]]:
+        """Return the devices, in their order, in batches that one call is expected to take."""
 
     def enqueue(self, enrollment_ids: Sequence[str], command: bytes) -> tuple[str, ...]:
-        """Queue one command for at most *batch_size* devices.
+        """Queue one command for the devices of one batch.
 
         Args:
-            enrollment_ids: not empty; duplicates count once.
+            enrollment_ids: one of *batches*, or a part of one; duplicates count once.
             command: an MDM command plist with its CommandUUID. The same CommandUUID again is a repetition, no error:
                 derive it from the profile *and* the batch, for other devices under a known CommandUUID get nothing.
 
@@ -170,6 +172,7 @@ class MdmChannel(Protocol):
             Notices: what the user should know although the command is queued for every device.
 
         Raises:
+            BatchTooLargeError: Nothing was queued; fewer devices in one call may be taken.
             DeliveryError: The server is down, refuses the API key, or rejects the command.
             DefinitionError: An id cannot be an enrollment id.
         """

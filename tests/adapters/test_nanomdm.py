@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import http.server
+import itertools
 import json
 import logging
 import plistlib
@@ -16,12 +17,16 @@ from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 import trustme
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ios_mdm.adapters import nanomdm
 from ios_mdm.adapters.nanomdm import NanoMdm
 from ios_mdm.core.enrollment import checked_enrollment_ids
-from ios_mdm.errors import DefinitionError, DeliveryError, IosMdmError
+from ios_mdm.errors import BatchTooLargeError, DefinitionError, DeliveryError, IosMdmError
 from tests.support.nanomdm_server import NanoMdmServer, free_port, nanomdm_server
+from tools.services import nginx, process
+from tools.toolchain import Toolchain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -118,6 +123,66 @@ def test_a_thousand_devices_are_one_request(channel: NanoMdm) -> None:
     assert big.enqueue(ids, command("a-thousand")) == ()
 
 
+@pytest.mark.parametrize("status", [413, 414, 431])
+def test_a_request_that_is_too_large_is_an_error_of_its_own(status: int) -> None:
+    """So that fewer devices are tried; an answer of NanoMDM itself never is."""  # R40
+    with broken_server((status, b"<html>")) as (url, requests):
+        with pytest.raises(BatchTooLargeError):
+            NanoMdm(url=url, api_key="a-key").enqueue([DEVICE], command("u"))
+        assert len(requests) == 1
+    with broken_server((status, b'{"command_uuid": "u"}')) as (url, _):
+        assert NanoMdm(url=url, api_key="a-key").enqueue([DEVICE], command("u")) == ()
+
+
+@given(
+    ids=st.lists(st.from_regex(r"[A-Z0-9:@-]{1,255}", fullmatch=True), unique=True, max_size=120),
+    push=st.booleans(),
+)
+def test_batches_keep_the_order_and_the_length_of_urls(ids: list[str], *, push: bool) -> None:
+    """Each URL is short enough, escapes included, and no batch is shorter than it has to be."""  # R40
+    channel = NanoMdm(url="https://mdm.example.com/prefix/", api_key="a-key", push=push)
+    batches = channel.batches(ids)
+    assert [one for batch in batches for one in batch] == ids
+    assert all(batch and len(channel._url(batch)) <= nanomdm.MAX_URL for batch in batches)
+    for batch, (first, *_) in itertools.pairwise(batches):
+        assert len(channel._url([*batch, first])) > nanomdm.MAX_URL
+
+
+@pytest.fixture
+def behind_nginx(server: NanoMdmServer, tmp_path: Path) -> Iterator[NanoMdm]:
+    """The server behind an nginx whose limits are those that it has by itself."""
+    state, files, ca = tmp_path / "state", tmp_path / "files", trustme.CA()
+    state.mkdir(mode=0o700)
+    files.mkdir(mode=0o700)
+    made = ca.issue_cert("127.0.0.1")
+    (files / "tls.crt").write_bytes(b"".join(part.bytes() for part in made.cert_chain_pems))
+    (files / "tls.key").write_bytes(made.private_key_pem.bytes())
+    root = tmp_path / "root.pem"
+    ca.cert_pem.write_to_path(str(root))
+    settings = nginx.Settings(host="127.0.0.1", files=files, upstream=server.url)
+    try:
+        running = process.ensure(state, nginx.service(Toolchain.nginx(), state, settings))
+        yield NanoMdm(url=f"https://127.0.0.1:{running.port}", api_key=server.api_key, ca_file=str(root), push=False)
+    finally:
+        process.stop(state, nginx.NAME)
+
+
+def test_a_stock_nginx_takes_every_batch(server: NanoMdmServer, behind_nginx: NanoMdm) -> None:
+    """Row 18: 320 devices with ids of 25 characters are two commands; in one, they are too many, and it says so."""
+    # R40
+    devices = [server.device(f"00008030-{number:016X}") for number in (1, 320)]
+    ids = [f"00008030-{number:016X}" for number in range(1, 321)]
+    with pytest.raises(BatchTooLargeError, match="no URL of this length"):
+        behind_nginx.enqueue(ids, command("all-at-once"))
+    batches = behind_nginx.batches(ids)
+    assert len(batches) == 2
+    for number, batch in enumerate(batches):
+        # As large as a profile with some chains: nginx answers before it has read the command.
+        padded = command(f"nginx-{number}").replace(b"<plist", b" " * 40_000 + b"<plist")
+        assert behind_nginx.enqueue(batch, padded) == ()
+    assert [device.queued() for device in devices] == [["nginx-0"], ["nginx-1"]]
+
+
 def test_the_same_command_again_is_a_repetition(server: NanoMdmServer, channel: NanoMdm) -> None:
     """A CommandUUID that the server knows is no error, and no device gets it twice, not even after it answered."""
     device = server.device("repetition")
@@ -175,7 +240,7 @@ def test_ids_of_every_kind_of_enrolment_are_taken(server: NanoMdmServer, channel
 
 @pytest.mark.parametrize("count", [0, 3])
 def test_a_batch_of_the_wrong_size_is_a_mistake_of_the_caller(count: int) -> None:
-    """The caller splits; the channel does not."""
+    """The caller sends the batches that the channel cuts, or parts of them."""
     small = NanoMdm(url="http://127.0.0.1:1", api_key="a-key", batch_size=2)
     with pytest.raises(ValueError, match="1 to 2 devices"):
         small.enqueue([f"d{number}" for number in range(count)], command("u"))
@@ -282,7 +347,9 @@ def test_a_repetition_is_known_in_the_words_of_databases(error: str) -> None:
         (queued({"status": {DEVICE: {"command_error": "disk full"}}}), f"{DEVICE}: disk full"),
         ((207, queued({"status": {DEVICE: {"command_error": "full"}}})[1]), f"{DEVICE}: full"),
         ((404, b"404 page not found"), "no NanoMDM API there"),
+        ((413, b""), "no command of this size"),
         ((414, b""), "no URL of this length"),
+        ((431, b""), "no URL of this length"),
         ((301, b""), "redirects elsewhere"),
         ((200, b'{"hello": "world"}'), "not NanoMDM's"),
         ((200, b"[" * 100_000), "not NanoMDM's"),
@@ -363,5 +430,5 @@ def test_an_empty_key_is_refused() -> None:
 def test_it_is_a_channel(channel: NanoMdm) -> None:
     """The class fits the port, and its errors have one root."""
     port: MdmChannel = channel
-    assert port.batch_size == 500
+    assert [len(batch) for batch in port.batches([f"d{number}" for number in range(1001)])] == [500, 500, 1]
     assert issubclass(DeliveryError, IosMdmError)

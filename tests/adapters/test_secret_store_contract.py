@@ -7,6 +7,7 @@ deletion. Where an emulator falls short of AWS in a way that no adapter can make
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -99,6 +100,25 @@ def test_creating_again_changes_nothing(backend: Backend) -> None:
     before = described(backend)
     created(backend, {"ios-mdm:owner": "somebody/else"})
     assert described(backend) == before
+
+
+def test_the_kms_key_of_a_secret_changes_and_nothing_else(backend: Backend) -> None:
+    """Another key, the same key again, and back to the account's default, which is reported as None."""
+    if backend.name == "aws":
+        pytest.skip("the account has no such key")
+    pair(backend)
+    before = described(backend)
+    assert before.kms_key is None
+    for key in ("alias/pairs", "alias/pairs", "11112222-3333-4444-5555-666677778888"):
+        backend.store.encrypt(backend.secret, kms_key=key)
+        found = described(backend)
+        assert found.kms_key is not None
+        assert found.kms_key.endswith(key)
+        assert replace(found, kms_key=None) == before
+    backend.store.encrypt(backend.secret, kms_key=None)
+    assert described(backend) == before
+    assert backend.store.read(backend.secret, backend.version(2)) == value(2)
+    assert {backend.version(1), backend.version(2)} >= set(described(backend).labels)
 
 
 def test_the_first_certificate_becomes_main(backend: Backend) -> None:
@@ -266,6 +286,8 @@ def test_a_deleted_secret_takes_no_tags_and_moves_no_labels(backend: Backend) ->
     backend.store.delete(backend.secret, recovery_window_days=7)
     with pytest.raises(StoreError, match=r"TagResource .* scheduled for deletion"):
         backend.store.tag(backend.secret, {"colour": "blue"})
+    with pytest.raises(StoreError, match=r"UpdateSecret .* scheduled for deletion"):
+        backend.store.encrypt(backend.secret, kms_key="alias/pairs")
     with pytest.raises(StoreError, match=r"UntagResource .* scheduled for deletion"):
         backend.store.untag(backend.secret, ["colour"])
     with pytest.raises(StoreError, match=r"UpdateSecretVersionStage .* scheduled for deletion"):

@@ -6,7 +6,9 @@ import plistlib
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 import pytest
 
@@ -17,7 +19,7 @@ from ios_mdm.app.devices import devices_digest, known_devices, listed_devices, r
 from ios_mdm.core.pair.definition import KeyType
 from ios_mdm.core.profile import trust_profile
 from ios_mdm.core.x509.issuing import issue
-from ios_mdm.errors import DefinitionError, DeliveryError
+from ios_mdm.errors import BatchTooLargeError, DefinitionError, DeliveryError
 from ios_mdm.ports import DeliveryStatus
 from ios_mdm.settings import DistributionSettings
 
@@ -34,36 +36,44 @@ class RecordingChannel:
     """Stands in for the port ``MdmChannel``; the real NanoMDM is in tests/adapters and tests/engine.
 
     Args:
-        batch_size: how many devices one call takes.
+        batch_size: how many devices are in a batch.
+        takes: how many devices one call takes; a larger batch is refused.
         fails_at: the number of the call that the server does not take, from 1; 0 for none.
-        batches: what was taken: CommandUUID, devices, profile.
+        batches_taken: what was taken: CommandUUID, devices, profile.
     """
 
     batch_size: int = 3
+    takes: int = 1000
     fails_at: int = 0
     notices: tuple[str, ...] = ()
     calls: int = 0
-    batches: list[tuple[str, tuple[str, ...], bytes]] = field(default_factory=list)
+    batches_taken: list[tuple[str, tuple[str, ...], bytes]] = field(default_factory=list)
+
+    def batches(self, enrollment_ids: Sequence[str]) -> Sequence[Sequence[str]]:
+        """Cut by number."""
+        return [enrollment_ids[at : at + self.batch_size] for at in range(0, len(enrollment_ids), self.batch_size)]
 
     def enqueue(self, enrollment_ids: Sequence[str], command: bytes) -> tuple[str, ...]:
         """Take a command, or fail."""
         self.calls += 1
+        if len(enrollment_ids) > self.takes:
+            raise BatchTooLargeError("a proxy takes no URL of this length")
         if self.calls == self.fails_at:
             raise DeliveryError("the MDM server is down")
         parsed = plistlib.loads(command)
         assert parsed["Command"]["RequestType"] == "InstallProfile"
-        self.batches.append((parsed["CommandUUID"], tuple(enrollment_ids), parsed["Command"]["Payload"]))
+        self.batches_taken.append((parsed["CommandUUID"], tuple(enrollment_ids), parsed["Command"]["Payload"]))
         return self.notices
 
     @property
     def devices(self) -> list[str]:
         """Return the devices in the order in which they were reached."""
-        return [device for _, batch, _ in self.batches for device in batch]
+        return [device for _, batch, _ in self.batches_taken for device in batch]
 
     @property
     def uuids(self) -> list[str]:
         """Return the CommandUUIDs in order."""
-        return [uuid for uuid, _, _ in self.batches]
+        return [uuid for uuid, _, _ in self.batches_taken]
 
 
 def profile() -> bytes:
@@ -88,8 +98,20 @@ def distribute(
     delivery: Delivery, ledger: SqliteLedger | None, channel: RecordingChannel, reports: list[str] | None = None
 ) -> int:
     """Distribute at the start."""
-    lines = [] if reports is None else reports
-    return Distributor(channel, ledger, FixedClock(moment=START), report=lines.append).distribute(delivery)
+    lines, numbers = [] if reports is None else reports, count(1)
+    return Distributor(
+        channel,
+        ledger,
+        FixedClock(moment=START),
+        report=lines.append,
+        random_uuid=lambda: UUID(int=next(numbers)),
+    ).distribute(delivery)
+
+
+@pytest.fixture
+def other_ledger(tmp_path: Path) -> SqliteLedger:
+    """Another ledger, which knows of no delivery."""
+    return SqliteLedger(tmp_path / "other.db")
 
 
 def test_every_device_gets_it_once_in_batches(delivery: Delivery, ledger: SqliteLedger) -> None:
@@ -97,13 +119,59 @@ def test_every_device_gets_it_once_in_batches(delivery: Delivery, ledger: Sqlite
     # R15
     channel, reports = RecordingChannel(notices=("push failed for 1",)), list[str]()
     assert distribute(delivery, ledger, channel, reports) == 7
-    assert [len(batch) for _, batch, _ in channel.batches] == [3, 3, 1]
+    assert [len(batch) for _, batch, _ in channel.batches_taken] == [3, 3, 1]
     assert sorted(channel.devices) == sorted(DEVICES)
     assert len(set(channel.uuids)) == 3
-    assert {payload for _, _, payload in channel.batches} == {delivery.profile}
+    assert {payload for _, _, payload in channel.batches_taken} == {delivery.profile}
     assert reports == ["push failed for 1", "profile queued for 7 of 7 devices"]
     coverage = ledger.coverage(server="berlin", profile=delivery.digest, enrollment_ids=DEVICES)
     assert {device.status for device in coverage.devices} == {DeliveryStatus.PENDING}
+
+
+@pytest.mark.parametrize(
+    ("takes", "sizes", "calls"),
+    [(7, [7], 1), (6, [4, 3], 3), (3, [2, 2, 2, 1], 6), (1, [1] * 7, 10)],
+)
+def test_a_batch_that_is_too_large_is_halved(
+    delivery: Delivery, ledger: SqliteLedger, takes: int, sizes: list[int], calls: int
+) -> None:
+    """Down to one device; each batch that was taken is a command of its own, noted in the ledger under its UUID."""
+    # R40
+    channel, reports = RecordingChannel(batch_size=7, takes=takes), list[str]()
+    assert distribute(delivery, ledger, channel, reports) == 7
+    assert [len(batch) for _, batch, _ in channel.batches_taken] == sizes
+    assert channel.calls == calls
+    assert channel.devices == list(DEVICES)
+    assert reports == ["profile queued for 7 of 7 devices"]
+    assert ledger.commands("berlin") == len(sizes) == len(set(channel.uuids))
+    for uuid, (device, *_), _ in channel.batches_taken:
+        ledger.record_answer(uuid, device, DeliveryStatus.ACKNOWLEDGED, detail="", at=START)
+    coverage = ledger.coverage(server="berlin", profile=delivery.digest, enrollment_ids=DEVICES)
+    answered = [device for device in coverage.devices if device.status is DeliveryStatus.ACKNOWLEDGED]
+    assert len(answered) == len(sizes)
+
+
+def test_later_batches_are_halved_without_another_refusal(delivery: Delivery, ledger: SqliteLedger) -> None:
+    """The first refusal is enough to know that the others would be refused, too."""
+    channel = RecordingChannel(batch_size=3, takes=2)
+    assert distribute(delivery, ledger, channel) == 7
+    assert [len(batch) for _, batch, _ in channel.batches_taken] == [2, 1, 2, 1, 1]
+    assert channel.calls == 6
+
+
+def test_a_request_for_one_device_that_is_too_large_is_an_error(delivery: Delivery, ledger: SqliteLedger) -> None:
+    """Halving ends there, and the message is that of the channel."""
+    with pytest.raises(DeliveryError, match=r"takes no URL of this length\. .* queued for 0 of 7 devices"):
+        distribute(delivery, ledger, RecordingChannel(takes=0))
+
+
+def test_a_run_that_dies_among_halves_is_continued(delivery: Delivery, ledger: SqliteLedger) -> None:
+    """What was queued in a half stays queued, and the next run sends the rest."""
+    first, second = RecordingChannel(batch_size=7, takes=4, fails_at=3), RecordingChannel(batch_size=7, takes=4)
+    with pytest.raises(DeliveryError, match="queued for 4 of 7 devices"):
+        distribute(delivery, ledger, first)
+    assert distribute(delivery, ledger, second) == 3
+    assert first.devices + second.devices == list(DEVICES)
 
 
 def test_what_is_queued_is_not_queued_again(delivery: Delivery, ledger: SqliteLedger) -> None:
@@ -117,7 +185,9 @@ def test_what_is_queued_is_not_queued_again(delivery: Delivery, ledger: SqliteLe
 
 
 @pytest.mark.parametrize("fails_at", [1, 2, 3])
-def test_a_failure_is_told_and_the_next_run_continues(delivery: Delivery, ledger: SqliteLedger, fails_at: int) -> None:
+def test_a_failure_is_told_and_the_next_run_continues(
+    delivery: Delivery, ledger: SqliteLedger, other_ledger: SqliteLedger, fails_at: int
+) -> None:
     """The error tells how many devices have it; the next run reaches the rest, none of them twice."""
     first, done = RecordingChannel(fails_at=fails_at), 3 * (fails_at - 1)
     with pytest.raises(DeliveryError, match=rf"is down.*queued for {done} of 7 devices.*continues") as caught:
@@ -126,26 +196,44 @@ def test_a_failure_is_told_and_the_next_run_continues(delivery: Delivery, ledger
     second, undisturbed = RecordingChannel(), RecordingChannel()
     assert distribute(delivery, ledger, second) == 7 - done
     assert sorted(first.devices + second.devices) == sorted(DEVICES)
-    distribute(delivery, None, undisturbed)
+    distribute(delivery, other_ledger, undisturbed)
     assert first.uuids + second.uuids == undisturbed.uuids
 
 
-def test_a_run_that_dies_before_the_ledger_repeats_the_same_command(delivery: Delivery, ledger: SqliteLedger) -> None:
+def test_a_run_that_dies_before_the_ledger_repeats_the_same_command(
+    delivery: Delivery, ledger: SqliteLedger, other_ledger: SqliteLedger
+) -> None:
     """A batch that was queued and not noted goes again under its CommandUUID, which the server knows already."""
     lost = RecordingChannel()
-    distribute(delivery, None, lost)
+    distribute(delivery, other_ledger, lost)
     again = RecordingChannel()
     distribute(delivery, ledger, again)
-    assert again.batches == lost.batches
+    assert again.batches_taken == lost.batches_taken
 
 
-def test_a_profile_that_returns_is_a_new_command(delivery: Delivery) -> None:
+def test_without_a_ledger_every_command_is_new(delivery: Delivery) -> None:
+    """A device may have lost the profile since: a repetition is harmless, and a command that is dropped is not."""
+    # R15
+    channel = RecordingChannel()
+    clock = FixedClock(moment=START)
+    for devices in (DEVICES, DEVICES[1:], DEVICES):
+        Distributor(channel, None, clock, report=lambda _line: None).distribute(
+            replace(delivery, enrollment_ids=devices)
+        )
+    assert len(channel.uuids) == len(set(channel.uuids)) == 3 + 2 + 3
+    injected = RecordingChannel()
+    distribute(delivery, None, injected)
+    assert injected.uuids == [str(UUID(int=number)) for number in (1, 2, 3)]
+
+
+def test_a_profile_that_returns_is_a_new_command(delivery: Delivery, tmp_path: Path) -> None:
     """Equal content under another revision has other CommandUUIDs: else the server would take it for a repetition."""
     # R17
     first, returned, other = RecordingChannel(), RecordingChannel(), RecordingChannel()
-    distribute(delivery, None, first)
-    distribute(replace(delivery, revision=3), None, returned)
-    distribute(replace(delivery, server="paris"), None, other)
+    for number, (one, channel) in enumerate(
+        ((delivery, first), (replace(delivery, revision=3), returned), (replace(delivery, server="paris"), other))
+    ):
+        distribute(one, SqliteLedger(tmp_path / f"{number}.db"), channel)
     assert len({*first.uuids, *returned.uuids, *other.uuids}) == 9
 
 

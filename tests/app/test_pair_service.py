@@ -15,9 +15,10 @@ from ios_mdm.app.pair.values import Known, PairRequest, PairResult, PairView
 from ios_mdm.core.pair.decision import Phase
 from ios_mdm.core.pair.definition import AfterDays, IssueMain, IssueReserve, KeyType, NoReserve, PairDefinition, When
 from ios_mdm.core.pair.home import Home
-from ios_mdm.core.pair.layout import PROMOTED_TAG, facts_tag, version_id
+from ios_mdm.core.pair.layout import KEY_TAG, PROMOTED_TAG, TAGS_TAG, facts_tag, tags_value, version_id
 from ios_mdm.core.pair.moments import expires
 from ios_mdm.core.pair.secret import Label
+from ios_mdm.core.pair.steps import described
 from ios_mdm.errors import DefinitionError, IosMdmError, OwnershipError, StoreError
 from tests.support.memory import MemorySecretStore
 
@@ -63,6 +64,9 @@ class World:
     store: MemorySecretStore = field(init=False)
     service: PairService = field(init=False)
     reports: list[str] = field(default_factory=list)
+    user_tags: dict[str, str] = field(default_factory=lambda: {"team": "mobile"})
+    owner: str = OWNER
+    kms_key: str | None = None
 
     def __post_init__(self) -> None:
         """Make the store and the service."""
@@ -72,7 +76,12 @@ class World:
     def request(self, wish: PairDefinition | None = None, *, known: Known | None = None) -> PairRequest:
         """Return a request for the pair of berlin."""
         return PairRequest(
-            definition=wish or definition(), secret=SECRET, owner=OWNER, known=known, tags={"team": "mobile"}
+            definition=wish or definition(),
+            secret=SECRET,
+            owner=self.owner,
+            known=known,
+            tags=dict(self.user_tags),
+            kms_key=self.kms_key,
         )
 
     def apply(self, wish: PairDefinition | None = None, *, known: Known | None = None) -> PairResult:
@@ -191,6 +200,7 @@ class TestNew:
             "ios-mdm:address": "mdm.example.com",
             "ios-mdm:highest-ordinal": "2",
             "ios-mdm:main-generation": "1",
+            "ios-mdm:tags": "yosi0NuDoi2x",
             "team": "mobile",
         }
         assert facts <= tags.keys()
@@ -520,6 +530,231 @@ class TestDelete:
         before = list(world.store.calls)
         assert not world.service.delete(SECRET, OWNER, recovery_window_days=7)
         assert world.store.calls == before
+
+
+class TestUserTags:
+    """The tags of ``aws.tags``."""
+
+    @staticmethod
+    def users(world: World) -> dict[str, str]:
+        """Return the tags that are not made by ios-mdm itself."""
+        return {key: value for key, value in world.tags.items() if not key.startswith("ios-mdm:")}
+
+    def test_a_tag_that_is_no_longer_declared_is_removed(self, world: World) -> None:
+        """Tags of others stay, and afterwards there is nothing left to do."""
+        world.store.tag(SECRET, {"inventory": "a-17"})
+        world.user_tags = {"stage": "test"}
+        world.apply()
+        assert self.users(world) == {"stage": "test", "inventory": "a-17"}
+        assert world.look().step is None
+        world.user_tags = {}
+        world.apply()
+        assert self.users(world) == {"inventory": "a-17"}
+        assert TAGS_TAG not in world.tags
+        assert world.look().step is None
+
+    def test_a_tag_that_was_never_declared_is_never_removed(self, world: World) -> None:
+        """Without the record, nothing is removed; the next run writes it again for the tags that are declared."""
+        world.user_tags = {"team": "mobile", "stage": "test"}
+        world.apply()
+        world.store.untag(SECRET, [TAGS_TAG])
+        world.user_tags = {"stage": "test"}
+        world.apply()
+        assert self.users(world) == {"team": "mobile", "stage": "test"}
+        world.user_tags = {}
+        world.apply()
+        assert self.users(world) == {"team": "mobile"}
+
+    @pytest.mark.parametrize("value", ["x", "yosi0NuDoi2", tags_value(["ios-mdm:owner", "ios-mdm:address"])])
+    def test_a_damaged_record_removes_nothing(self, world: World, value: str) -> None:
+        """Neither the user's tags nor those of ios-mdm itself."""
+        world.store.tag(SECRET, {TAGS_TAG: value})
+        before = world.tags
+        world.user_tags = {}
+        world.apply()
+        assert world.tags == {key: text for key, text in before.items() if key != TAGS_TAG}
+
+    def test_another_stack_removes_what_was_declared_before(self, world: World) -> None:
+        """The record is in the secret: a take-over, like a lost state, knows the tags that were added."""  # R34
+        world.store.tag(SECRET, {"inventory": "a-17"})
+        world.owner, world.user_tags = "organization/ios-mdm/other", {"stage": "test"}
+        world.service.apply(replace(world.request(), take_over=True))
+        assert self.users(world) == {"stage": "test", "inventory": "a-17"}
+
+    @pytest.mark.parametrize("number", [1, 2])
+    @pytest.mark.parametrize("edge", ["before", "after"])
+    def test_a_run_that_dies_forgets_nothing(self, world: World, number: int, edge: str) -> None:
+        """After a removal that died at any write, the next run ends as one that did not."""
+        world.user_tags = {"stage": "test"}
+        writes = 0
+
+        def fail(_operation: str, moment: str) -> None:
+            nonlocal writes
+            writes += moment == "before"
+            if (writes, moment) == (number, edge):
+                raise ConnectionError
+
+        world.store.fail = fail
+        with pytest.raises(ConnectionError):
+            world.apply()
+        world.store.fail = None
+        world.apply()
+        assert self.users(world) == {"stage": "test"}
+        assert world.tags[TAGS_TAG] == tags_value(["stage"])
+
+
+def keys(world: World) -> dict[int, str | None]:
+    """Return the KMS key that encrypts each certificate."""
+    versions = world.store._secrets[SECRET].versions
+    return {ordinal: versions[version_id(SECRET, ordinal)].kms_key for ordinal in range(1, len(versions) + 1)}
+
+
+class TestKmsKey:
+    """The KMS key of ``aws.kmsKey``."""
+
+    ALIAS, OTHER = "alias/pairs", "alias/others"
+    ID = "11112222-3333-4444-5555-666677778888"
+    ARN = f"arn:aws:kms:eu-west-1:123456789012:key/{ID}"
+    DEFAULT_ARN = "arn:aws:kms:eu-west-1:123456789012:alias/aws/secretsmanager"
+
+    @staticmethod
+    def warnings(world: World) -> list[str]:
+        """Return the messages about former keys."""
+        return [one.message for one in world.look().desired.notices if one.reason == "former-key"]
+
+    def test_a_changed_key_encrypts_main_and_the_reserve_stays_with_a_warning(self, world: World) -> None:
+        """The preview and each later run name the key that must stay enabled, until the reserve has been replaced."""
+        world.kms_key = self.ALIAS
+        first = self.warnings(world)
+        assert len(first) == 1
+        assert "certificate 2 stays encrypted with the former KMS key alias/aws/secretsmanager" in first[0]
+        world.apply()
+        assert keys(world) == {1: self.ALIAS, 2: None}
+        assert self.warnings(world) == first
+        before = list(world.store.calls)
+        world.apply()
+        assert world.store.calls == before
+        world.later(days=30)
+        world.apply()
+        assert keys(world) == {1: self.ALIAS, 2: None, 3: self.ALIAS}
+        assert self.warnings(world) == first, "a promotion moves a label and encrypts nothing"
+
+    def test_a_replaced_reserve_is_encrypted_with_the_new_key(self, world: World) -> None:
+        """A raised generation ends the warning, and the record of the former key goes with the certificate."""
+        world.kms_key = self.ALIAS
+        world.apply()
+        world.apply(definition(replace(NOW, generation=2)))
+        assert keys(world) == {1: self.ALIAS, 2: None, 3: self.ALIAS}
+        wanted = world.look(definition(replace(NOW, generation=2)))
+        assert wanted.step is None
+        assert [one for one in wanted.desired.notices if one.reason == "former-key"] == []
+        assert [key for key in world.tags if "former" in key] == []
+
+    def test_a_second_change_encrypts_what_is_main_by_then(self, world: World) -> None:
+        """The record of a version that AWS encrypts again is removed."""
+        world.kms_key = self.ALIAS
+        world.apply()
+        world.later(days=30)
+        world.apply()
+        world.kms_key = self.OTHER
+        world.apply()
+        assert keys(world) == {1: self.OTHER, 2: self.OTHER, 3: self.ALIAS}
+        (warning,) = self.warnings(world)
+        assert f"certificate 3 stays encrypted with the former KMS key {self.ALIAS}" in warning
+
+    def test_the_former_key_comes_back(self, world: World) -> None:
+        """The reserve was encrypted with it all the time, and nothing is to be warned of."""
+        world.kms_key = self.ALIAS
+        world.apply()
+        world.kms_key = None
+        world.apply()
+        assert keys(world) == {1: None, 2: None}
+        assert self.warnings(world) == []
+        assert KEY_TAG not in world.tags
+
+    @pytest.mark.parametrize("first", [ALIAS, ID, ARN, None, DEFAULT_ARN])
+    def test_a_new_pair_has_its_key_from_the_beginning(self, first: str | None) -> None:
+        """Nothing is set again, in whichever form the key is named."""
+        world = World()
+        world.kms_key = first
+        world.apply()
+        assert [call for call in world.store.calls if call[0] == "encrypt"] == []
+        assert self.warnings(world) == []
+
+    @pytest.mark.parametrize(
+        ("wanted", "reported"),
+        [
+            (ID, ARN),
+            (ARN, ID),
+            (ALIAS, ARN),
+            (ALIAS, "arn:aws:kms:eu-west-1:123456789012:alias/pairs"),
+            (ARN, ALIAS),
+            (DEFAULT_ARN, None),
+            ("alias/aws/secretsmanager", None),
+        ],
+    )
+    def test_one_key_in_another_form_is_no_drift(
+        self, world: World, monkeypatch: pytest.MonkeyPatch, wanted: str, reported: str | None
+    ) -> None:
+        """AWS reports an id, an ARN or an alias, whichever it likes: at most one run sets the key."""
+        encrypt = MemorySecretStore.encrypt
+
+        def encrypted(store: MemorySecretStore, name: str, *, kms_key: str | None) -> None:
+            encrypt(store, name, kms_key=kms_key)
+            store._secrets[name].kms_key = reported if kms_key == wanted else kms_key
+
+        monkeypatch.setattr(MemorySecretStore, "encrypt", encrypted)
+        world.kms_key = wanted
+        world.apply()
+        before = list(world.store.calls)
+        world.apply()
+        assert world.look().step is None
+        assert world.store.calls == before
+        world.kms_key = self.OTHER
+        world.apply()
+        assert ("encrypt", SECRET, self.OTHER) in world.store.calls
+
+    def test_another_form_of_the_same_key_changes_the_record_alone(self, world: World) -> None:
+        """An ARN instead of an id is one tag; the alias that was recorded before would otherwise count as set."""
+        world.kms_key = self.ID
+        world.apply()
+        world.store.calls.clear()
+        world.kms_key = self.ARN
+        world.apply()
+        assert world.store.calls == [("tag", SECRET, KEY_TAG)]
+
+    def test_a_key_that_was_changed_by_hand_is_set_again(self, world: World) -> None:
+        """Where both are named in the same form."""
+        world.kms_key = self.ALIAS
+        world.apply()
+        world.store.encrypt(SECRET, kms_key=self.OTHER)
+        step = world.look().step
+        assert step is not None
+        assert described(step).startswith("set the tags ios-mdm:former-kms-key:") or "KMS key" in described(step)
+        world.apply()
+        assert keys(world)[1] == self.ALIAS
+
+    @pytest.mark.parametrize("number", [1, 2, 3])
+    @pytest.mark.parametrize("edge", ["before", "after"])
+    def test_a_change_that_dies_is_continued(self, world: World, number: int, edge: str) -> None:
+        """Whichever write was the last, the next run sets the key, and knows which certificate the former key has."""
+        world.kms_key = self.ALIAS
+        writes = 0
+
+        def fail(_operation: str, moment: str) -> None:
+            nonlocal writes
+            writes += moment == "before"
+            if (writes, moment) == (number, edge):
+                raise ConnectionError
+
+        world.store.fail = fail
+        with pytest.raises(ConnectionError):
+            world.apply()
+        world.store.fail = None
+        world.apply()
+        assert keys(world) == {1: self.ALIAS, 2: None}
+        assert len(self.warnings(world)) == 1
+        assert world.tags[KEY_TAG] == self.ALIAS
 
 
 def test_somebody_who_undoes_every_effect_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

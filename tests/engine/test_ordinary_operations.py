@@ -12,7 +12,7 @@ import pytest
 from tests.engine.test_promotion import DAY_0, DAY_10, DAY_31, Aws, at
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from tests.engine.conftest import World
 
@@ -79,6 +79,34 @@ def test_a_protected_server_left_out_of_the_definition_keeps_its_switch(world: W
     for _ in range(2):
         assert world.stack.up(**at(DAY_10)).code != 0
         assert _switch(aws) == before
+
+
+def _have(world: World, udid: str) -> bool:
+    """Return whether a device has the profile, after it processed its commands."""
+    world.services.fleet.poll([udid])
+    identifier = f"com.example.{world.server}.trust"
+    return identifier in {profile.identifier for profile in world.services.fleet.profiles(udid)}
+
+
+def test_a_device_that_comes_back_is_sent_the_profile_again_without_a_ledger(world: World) -> None:
+    """Row 13: taken off the list, erased, and added again."""
+    # R15
+    devices = world.services.fleet.ids()
+    back = devices[-1]
+
+    def up(ids: Sequence[str]) -> str:
+        distribution = world.distribution(devices=list(ids))
+        del distribution["ledger"]
+        world.stack.define([world.definition(distribution=distribution)])
+        return world.stack.up(**at(DAY_0)).ok().output
+
+    up(devices)
+    assert _have(world, back)
+    up(devices[:-1])
+    world.services.fleet.remove(back, f"com.example.{world.server}.trust")
+    assert not _have(world, back)
+    assert "profile queued for 5 of 5 devices" in up(devices)
+    assert _have(world, back)
 
 
 def test_a_lost_record_of_what_was_sent_is_repaired(world: World, aws: Aws) -> None:

@@ -13,6 +13,7 @@ from ios_mdm.core.pair.decision import InstallRequest
 from ios_mdm.core.pair.definition import Slot
 from ios_mdm.core.pair.layout import (
     HIGHEST_TAG,
+    KEY_TAG,
     MAIN_GENERATION_TAG,
     REPLACED_TAG,
     RESERVE_SINCE_TAG,
@@ -25,7 +26,7 @@ from ios_mdm.core.pair.layout import (
 from ios_mdm.core.pair.lifecycle import foreseen
 from ios_mdm.core.pair.observed import Role
 from ios_mdm.core.pair.secret import Label, SecretDescription
-from ios_mdm.core.pair.steps import Create, Install, Issue, MoveLabel, RecordFacts, Restore, Tag, Untag
+from ios_mdm.core.pair.steps import Create, Encrypt, Install, Issue, MoveLabel, RecordFacts, Restore, Tag, Untag
 from ios_mdm.errors import DefinitionError, LabelMovedError
 
 if TYPE_CHECKING:
@@ -89,12 +90,14 @@ class Secret:
         labels: on which certificate each is, sorted.
         values: every certificate that was ever stored, by ordinal.
         deleted: it waits in its recovery window.
+        kms_key: of new versions; None for the account's default.
     """
 
     tags: tuple[tuple[str, str], ...]
     labels: tuple[tuple[str, int], ...] = ()
     values: tuple[Value, ...] = ()
     deleted: bool = False
+    kms_key: str | None = None
 
     def holder(self, label: str | None) -> int | None:
         """Return the ordinal of the certificate that *label* is on, or None."""
@@ -161,7 +164,11 @@ def describe(secret: Secret) -> SecretDescription:
         version = version_id(SECRET, ordinal)
         labels[version] = labels.get(version, frozenset()) | {label}
     return SecretDescription(
-        arn=ARN, tags=dict(secret.tags), labels=labels, deleted_at=_DELETED_AT if secret.deleted else None
+        arn=ARN,
+        tags=dict(secret.tags),
+        labels=labels,
+        deleted_at=_DELETED_AT if secret.deleted else None,
+        kms_key=secret.kms_key,
     )
 
 
@@ -190,8 +197,10 @@ def carried_out(secret: Secret | None, step: Step, *, observed: ObservedPair | N
     """
     if secret is None:
         assert isinstance(step, Create)
-        return Secret(tags=tuple(sorted(step.tags.items())))
+        return Secret(tags=tuple(sorted(step.tags.items())), kms_key=step.kms_key)
     match step:
+        case Encrypt(kms_key=key, record=record, untag=gone):
+            secret = replace(secret, kms_key=key).tagged({} if record is None else {KEY_TAG: record}).untagged(gone)
         case Restore():
             secret = replace(secret, deleted=False)
         case Issue(request=request) | Install(request=request):

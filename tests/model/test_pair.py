@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ios_mdm.app.pair.reader import pair_view
-from ios_mdm.core.pair.layout import REPLACED_TAG, version_id
+from ios_mdm.core.pair.layout import REPLACED_TAG, added_tags, version_id
 from ios_mdm.core.pair.lifecycle import desired
 from ios_mdm.core.pair.secret import Label
 from ios_mdm.core.pair.steps import next_step
@@ -103,6 +103,35 @@ def test_a_run_that_dies_anywhere(story: Story, continued: PairDefinition | None
         if done < dies_after:
             return
     pytest.fail("a story is at most some twenty effects long")
+
+
+def test_changed_tags() -> None:
+    """Tags that are no longer declared are removed from both, step by step, and a removal that dies is continued."""
+    # R32
+    for dies_after in range(1, 4):
+        both = Both()
+        both.goes_on(definition())
+        both.world.user_tags = {"stage": "test"}
+        both.goes_on(definition(), most=dies_after)
+        both.goes_on(definition())
+        assert added_tags(both.world.tags) == {"stage"}
+        assert "team" not in both.world.tags
+
+
+@pytest.mark.parametrize("dies_after", range(1, 4))
+def test_a_changed_kms_key(dies_after: int) -> None:
+    """The key and the records of the former one are the same in both, step by step, and a change that dies goes on."""
+    # R32
+    both = Both()
+    both.goes_on(definition())
+    for key in ("alias/pairs", "alias/others", None):
+        both.world.kms_key = key
+        both.goes_on(definition(), most=dies_after)
+        both.goes_on(definition())
+        both.world.later(days=31)
+        both.goes_on(definition())
+        assert both.secret is not None
+        assert both.secret.kms_key == key
 
 
 def test_labels_that_others_move() -> None:

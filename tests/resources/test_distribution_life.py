@@ -80,6 +80,10 @@ class Queue:
     failure: type[Exception] = DeliveryError
     dies_after: bool = False
 
+    def batches(self, enrollment_ids: Sequence[str]) -> Sequence[Sequence[str]]:
+        """Cut by number."""
+        return [enrollment_ids[at : at + self.batch_size] for at in range(0, len(enrollment_ids), self.batch_size)]
+
     def enqueue(self, enrollment_ids: Sequence[str], command: bytes) -> tuple[str, ...]:
         """Queue a command, unless it is a repetition."""
         parsed = plistlib.loads(command)

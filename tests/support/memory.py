@@ -28,6 +28,7 @@ _MAX_LABELS = 20
 class _Version:
     value: str = field(repr=False)
     labels: set[str] = field(default_factory=set)
+    kms_key: str | None = None
 
 
 @dataclass(slots=True)
@@ -95,6 +96,15 @@ class MemorySecretStore:
                 arn = f"arn:aws:secretsmanager:{place}:secret:{name}-Mem0ry"
                 self._secrets[name] = _Secret(arn=arn, tags=dict(tags), kms_key=kms_key)
 
+    def encrypt(self, name: str, *, kms_key: str | None) -> None:
+        """Set the KMS key of the secret; None for the account's default."""
+        secret = self._get("UpdateSecret", name)
+        with self._write("encrypt", name, kms_key or ""):
+            secret.kms_key = kms_key
+            for version in secret.versions.values():
+                if version.labels & {Label.MAIN, Label.FORMER}:
+                    version.kms_key = kms_key
+
     def restore(self, name: str) -> None:
         """Take the secret out of its recovery window."""
         secret = self._get("RestoreSecret", name, deleted=True)
@@ -114,7 +124,7 @@ class MemorySecretStore:
         if version_id in secret.versions:
             return
         with self._write("put", name, version_id):
-            secret.versions[version_id] = _Version(value)
+            secret.versions[version_id] = _Version(value, kms_key=secret.kms_key)
             secret.attach(Label.STAGED, version_id)
             if len(secret.versions) == 1:
                 secret.attach(Label.MAIN, version_id)

@@ -134,6 +134,17 @@ class Fleet:
         failed = {match["id"]: match["reason"] for match in _FAILED_CONNECT.finditer(output)}
         return Poll(connected=frozenset(asked) - failed.keys(), failed=MappingProxyType(failed))
 
+    def remove(self, udid: str, identifier: str) -> None:
+        """Remove a profile from a device without the MDM server, as erasing the device does.
+
+        Raises:
+            FleetError: the device does not exist.
+
+        """
+        if udid not in self.ids():
+            raise FleetError(f"no such device: {udid}")
+        self._run((udid,), "devices-profiles-remove", "-i", identifier)
+
     def profiles(self, udid: str) -> tuple[InstalledProfile, ...]:
         """Return the profiles on a device, sorted by identifier; its enrolment profile is one of them."""
         return self.all_profiles().get(udid, ())

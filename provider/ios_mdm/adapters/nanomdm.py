@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 
 from ios_mdm.core.enrollment import checked_enrollment_ids
 from ios_mdm.core.text import one_line
-from ios_mdm.errors import DefinitionError, DeliveryError
+from ios_mdm.errors import BatchTooLargeError, DefinitionError, DeliveryError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -26,6 +26,10 @@ CONNECT_TIMEOUT: Final = 10.0
 READ_TIMEOUT: Final = 120.0
 """Seconds. A thousand devices take 2 s on the slowest storage; with APNs pushes in the same request, longer."""
 ATTEMPTS: Final = 3
+MAX_URL: Final = 7168
+"""Characters. A stock nginx takes a request line of 8 KiB (large_client_header_buffers of ngx_http_core_module, default
+``4 8k``), Apache httpd one of 8190 bytes (LimitRequestLine). The rest is a margin: for the method and the version, and
+for a path that a proxy adds."""
 
 _SHOWN: Final = 5
 _LONGEST_SHOWN: Final = 300
@@ -41,7 +45,7 @@ class NanoMdm:
         api_key: of NanoMDM's ``-api``; never shown.
         ca_file: PEM file with the roots to trust; None trusts the usual ones.
         push: True asks NanoMDM to wake the devices through APNs.
-        batch_size: how many devices one call takes.
+        batch_size: how many devices one call takes at most; the length of its URL is limited, too.
 
     Raises:
         DefinitionError: The URL cannot be one of an API, the key is empty, or *ca_file* cannot be read.
@@ -61,6 +65,23 @@ class NanoMdm:
         if self.ca_file is not None:
             self._tls()
 
+    def batches(self, enrollment_ids: Sequence[str]) -> Sequence[Sequence[str]]:
+        """Return the devices in batches of at most *batch_size*, the URL of each at most :data:`MAX_URL` long.
+
+        Raises:
+            DefinitionError: An id cannot be an enrollment id.
+        """
+        batches: list[list[str]] = []
+        length = 0
+        for one in checked_enrollment_ids(enrollment_ids):
+            added = len(_quoted([one])) + 1
+            if not batches or len(batches[-1]) == self.batch_size or length + added > MAX_URL:
+                batches.append([])
+                length = len(self._url([]))
+            batches[-1].append(one)
+            length += added
+        return batches
+
     def enqueue(self, enrollment_ids: Sequence[str], command: bytes) -> tuple[str, ...]:
         """Queue one command for at most *batch_size* devices.
 
@@ -73,6 +94,7 @@ class NanoMdm:
             A notice where the command is queued but devices could not be woken.
 
         Raises:
+            BatchTooLargeError: The server, or a proxy in front of it, takes no URL or request of this size.
             DeliveryError: The server is down, refuses the API key, or rejects the command.
             DefinitionError: An id cannot be an enrollment id.
             ValueError: No ids, or more than *batch_size*.
@@ -80,9 +102,10 @@ class NanoMdm:
         ids = checked_enrollment_ids(enrollment_ids)
         if not 0 < len(ids) <= self.batch_size:
             raise ValueError(f"a call takes 1 to {self.batch_size} devices, not {len(ids)}")
-        path = ",".join(quote(one, safe="") for one in ids)
-        url = f"{self.url.rstrip('/')}/v1/enqueue/{path}{'' if self.push else '?nopush=1'}"
-        return self._notices(self._sent(url, command), ids)
+        return self._notices(self._sent(self._url(ids), command), ids)
+
+    def _url(self, ids: Sequence[str]) -> str:
+        return f"{self.url.rstrip('/')}/v1/enqueue/{_quoted(ids)}{'' if self.push else '?nopush=1'}"
 
     def _tls(self) -> ssl.SSLContext | bool:
         if self.ca_file is None:
@@ -141,6 +164,8 @@ class NanoMdm:
         if command_error or refused:
             reasons = [command_error, *refused] if command_error else refused
             raise self._error(f"rejects the command: {self._some(reasons)}")
+        if "command_uuid" not in answer and response.status_code in _TOO_LARGE:
+            raise BatchTooLargeError(str(self._error(_refusal(response))))
         if "command_uuid" not in answer:
             raise self._error(_refusal(response))
         if not (self.push and (push_error or asleep)):
@@ -149,6 +174,10 @@ class NanoMdm:
         why = self._some([push_error] if push_error else asleep)
         devices = "1 device" if len(ids) == 1 else f"{len(ids)} devices"
         return (f"queued for {devices}, but {count} woken through APNs ({why}): it waits for their next check-in",)
+
+
+def _quoted(ids: Sequence[str]) -> str:
+    return ",".join(quote(one, safe="") for one in ids)
 
 
 def _check_url(url: str) -> None:
@@ -190,13 +219,14 @@ def _is_repetition(error: str, command_uuid: str) -> bool:
     )
 
 
+_TOO_LARGE: Final = frozenset({413, 414, 431})
 _REFUSALS: Final[Mapping[int, str]] = {
     401: "refuses the API key: check the secret named by apiKeySecret",
     403: "refuses the request (HTTP 403): check the secret named by apiKeySecret, and what stands in front of it",
     404: "has no NanoMDM API there (HTTP 404): check the channel's url, and that NanoMDM runs with -api",
     413: "or a proxy in front of it takes no command of this size (HTTP 413): raise the proxy's limit",
-    414: "or a proxy in front of it takes no URL of this length (HTTP 414): raise the proxy's limit to 64 KiB",
-    431: "or a proxy in front of it takes no URL of this length (HTTP 431): raise the proxy's limit to 64 KiB",
+    414: "or a proxy in front of it takes no URL of this length (HTTP 414): raise the proxy's limit",
+    431: "or a proxy in front of it takes no URL of this length (HTTP 431): raise the proxy's limit",
 }
 
 

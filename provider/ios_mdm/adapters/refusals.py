@@ -120,7 +120,10 @@ def _denied(operation: str, message: str, kind: Kind) -> str:
             "(docs/permissions.md), and run again"
         )
     if "kms" in message.lower():
-        return "access to its KMS key is denied. Allow kms:Decrypt and kms:GenerateDataKey on that key, and run again"
+        return (
+            "access to its KMS key is denied. Allow kms:Decrypt, kms:Encrypt and kms:GenerateDataKey on that key, and "
+            "run again"
+        )
     instead = "" if operation.startswith("Delete") else kind.instead
     return (
         f"access denied. Allow {kind.service}:{operation} on this {kind.noun} to these credentials{instead}, "

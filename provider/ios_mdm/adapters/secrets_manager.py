@@ -107,7 +107,7 @@ class SecretsManager:
                 if labels
             },
             deleted_at=found.get("DeletedDate"),
-            kms_key=found.get("KmsKeyId"),
+            kms_key=found.get("KmsKeyId") or None,
         )
 
     def create(self, name: str, *, tags: Mapping[str, str], description: str, kms_key: str | None) -> None:
@@ -130,6 +130,22 @@ class SecretsManager:
         if created is not None and (version := created.get("VersionId")):
             # ministack makes a version without a value and labels it; on AWS a secret without a value has no version.
             self._move(name, Label.MAIN, to=None, current=version)
+
+    def encrypt(self, name: str, *, kms_key: str | None) -> None:
+        """Set the KMS key of the secret, for new versions.
+
+        AWS encrypts the versions labelled AWSCURRENT, AWSPENDING and AWSPREVIOUS again if the caller may use both keys,
+        and leaves the others. The emulators encrypt nothing.
+
+        Args:
+            name: of the secret.
+            kms_key: id, ARN or alias; None for the account's default.
+
+        Raises:
+            StoreError: AWS refuses.
+        """
+        # An empty text means the default key.
+        self.aws.answer("UpdateSecret", name, lambda: self._client.update_secret(SecretId=name, KmsKeyId=kms_key or ""))
 
     def restore(self, name: str) -> None:
         """Take the secret out of its recovery window. One that lives is left alone."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from uuid import UUID, uuid5
+from uuid import UUID, uuid4, uuid5
 
 from ios_mdm.core.pair.layout import SENT_TAG, sent_value
 from ios_mdm.core.profile import install_profile_command, trust_profile
-from ios_mdm.errors import DeliveryError
+from ios_mdm.errors import BatchTooLargeError, DeliveryError
 from ios_mdm.ports import DeliveryStatus
 
 if TYPE_CHECKING:
@@ -149,6 +150,7 @@ class DeliveryService:
         ledger: None if none is kept; device coverage is then unknown.
         clock: read when something is sent.
         report: receives each line of progress.
+        random_uuid: returns a UUID that no command has had.
     """
 
     def __init__(
@@ -159,9 +161,11 @@ class DeliveryService:
         clock: Clock,
         *,
         report: Callable[[str], None],
+        random_uuid: Callable[[], UUID] = uuid4,
     ) -> None:
         self._channel = channel
         self._store = store
+        self._random_uuid = random_uuid
         self._ledger = ledger
         self._clock = clock
         self._report = report
@@ -179,7 +183,9 @@ class DeliveryService:
             revision=request.revision,
             enrollment_ids=request.enrollment_ids,
         )
-        distributor = Distributor(self._channel(), self._ledger, self._clock, report=self._report)
+        distributor = Distributor(
+            self._channel(), self._ledger, self._clock, report=self._report, random_uuid=self._random_uuid
+        )
         distributor.distribute(delivery)
         self._record_sent(request)
         return delivery
@@ -200,11 +206,19 @@ class Distributor:
         ledger: None where none is kept; then nobody can tell who has the profile.
         clock: tells when something was sent.
         report: takes a line of progress.
+        random_uuid: returns a UUID that no command has had.
     """
 
     def __init__(
-        self, channel: MdmChannel, ledger: Ledger | None, clock: Clock, *, report: Callable[[str], None]
+        self,
+        channel: MdmChannel,
+        ledger: Ledger | None,
+        clock: Clock,
+        *,
+        report: Callable[[str], None],
+        random_uuid: Callable[[], UUID] = uuid4,
     ) -> None:
+        self._random_uuid = random_uuid
         self._channel = channel
         self._ledger = ledger
         self._clock = clock
@@ -219,14 +233,24 @@ class Distributor:
         waiting = self._not_sent(delivery)
         notices: dict[str, None] = {}
         sent = 0
-        for start in range(0, len(waiting), self._channel.batch_size):
-            batch = waiting[start : start + self._channel.batch_size]
-            command_uuid = _command_uuid(delivery, batch)
+        batches = deque(self._channel.batches(waiting))
+        largest = len(waiting)
+        while batches:
+            batch = batches.popleft()
+            if len(batch) > largest:
+                batches.extendleft(reversed(_halves(batch)))
+                continue
+            command_uuid = self._command_uuid(delivery, batch)
             try:
                 notices |= dict.fromkeys(
                     self._channel.enqueue(batch, install_profile_command(delivery.profile, command_uuid))
                 )
             except DeliveryError as error:
+                if isinstance(error, BatchTooLargeError) and len(batch) > 1:
+                    # The later batches are halved, too, without a request that fails for each of them.
+                    largest = len(batch) - len(batch) // 2
+                    batches.appendleft(batch)
+                    continue
                 done = len(delivery.enrollment_ids) - len(waiting) + sent
                 raise DeliveryError(
                     f"{error}. The pair itself is stored; the profile is queued for {done} of "
@@ -259,8 +283,19 @@ class Distributor:
         )
         return [device.enrollment_id for device in coverage.devices if device.status is DeliveryStatus.NOT_SENT]
 
+    def _command_uuid(self, delivery: Delivery, batch: Sequence[str]) -> str:
+        """Return the CommandUUID of a batch.
 
-def _command_uuid(delivery: Delivery, batch: Sequence[str]) -> str:
-    """Return the CommandUUID of a batch: equal when a crashed run is repeated, so that nothing is queued twice."""
-    what = f"{delivery.server}/{delivery.revision}/{delivery.digest}/{','.join(batch)}"
-    return str(uuid5(_NAMESPACE, what)).upper()
+        With a ledger it is equal when a crashed run is repeated, so that nothing is queued twice. Without one it is
+        random: it is unknown which devices were sent the profile, a device may have lost it since, and the MDM server
+        drops a repeated CommandUUID. A profile that is installed twice does no harm.
+        """
+        if self._ledger is None:
+            return str(self._random_uuid()).upper()
+        what = f"{delivery.server}/{delivery.revision}/{delivery.digest}/{','.join(batch)}"
+        return str(uuid5(_NAMESPACE, what)).upper()
+
+
+def _halves(batch: Sequence[str]) -> Sequence[Sequence[str]]:
+    middle = len(batch) - len(batch) // 2
+    return batch[:middle], batch[middle:]

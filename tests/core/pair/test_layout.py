@@ -17,15 +17,20 @@ from ios_mdm.core.pair.facts import CertificateFacts, Source
 from ios_mdm.core.pair.layout import (
     ADDRESS_TAG,
     HIGHEST_TAG,
+    KEY_TAG,
     MAIN_GENERATION_TAG,
     OWNER_TAG,
     PROMOTED_TAG,
     REPLACED_TAG,
     RESERVE_SINCE_TAG,
     SENT_TAG,
+    TAGS_TAG,
+    added_tags,
     facts_tag,
     facts_value,
+    former_key_tag,
     observed_pair,
+    tags_value,
     version_id,
 )
 from ios_mdm.core.pair.observed import Role
@@ -82,6 +87,8 @@ def test_tag_keys_are_frozen() -> None:
     assert (PROMOTED_TAG, RESERVE_SINCE_TAG) == ("ios-mdm:promoted", "ios-mdm:reserve-since")
     assert REPLACED_TAG == "ios-mdm:replaced"
     assert SENT_TAG == "ios-mdm:sent"
+    assert (TAGS_TAG, KEY_TAG) == ("ios-mdm:tags", "ios-mdm:kms-key")
+    assert former_key_tag("2") == "ios-mdm:former-kms-key:2"
     assert facts_tag(version_id(SECRET, 2)) == "ios-mdm:certificate:926ae8c4-3d84-5e06-832b-f6086e8e542f"
 
 
@@ -99,6 +106,15 @@ def test_a_custom_certificate_without_a_chain_on_record_is_read() -> None:
     tags = {facts_tag(version_id(SECRET, 2)): VALUE.replace("source=issued", "source=installed")}
     (found,) = observed(tags).versions
     assert found.facts == replace(FACTS, source=Source.INSTALLED)
+
+
+def test_the_record_of_added_tags_is_frozen() -> None:
+    """Twelve characters for each key, sorted: twenty keys fit into one tag, whatever their length."""
+    assert tags_value(["team", "cost center"]) == "8VLI1pslDu02yosi0NuDoi2x"
+    longest = [f"{number:02}{'k' * 126}" for number in range(20)]
+    tags = dict.fromkeys([*longest, "foreign"], "") | {TAGS_TAG: tags_value(longest)}
+    assert len(tags[TAGS_TAG]) == 240
+    assert added_tags(tags) == set(longest)
 
 
 def test_labels_are_frozen() -> None:

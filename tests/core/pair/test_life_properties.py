@@ -72,7 +72,9 @@ def _wish(reserve: IssueReserve | NoReserve | None = None, *, hold: bool = False
 class TakingChannel:
     """An MDM server that takes every command."""
 
-    batch_size = 500
+    def batches(self, enrollment_ids: Sequence[str]) -> Sequence[Sequence[str]]:
+        """Return one batch."""
+        return [enrollment_ids]
 
     def enqueue(self, enrollment_ids: Sequence[str], command: bytes) -> tuple[str, ...]:
         """Take it."""

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 from ios_mdm.app.pair.values import PublicCertificate
 from ios_mdm.core.pair.decision import InstallRequest
 from ios_mdm.core.pair.definition import Slot
+from ios_mdm.core.pair.encryption import DEFAULT_KEY
 from ios_mdm.core.pair.facts import Source
 from ios_mdm.core.pair.layout import (
     HIGHEST_TAG,
+    KEY_TAG,
     MAIN_GENERATION_TAG,
     REPLACED_TAG,
     RESERVE_SINCE_TAG,
@@ -22,7 +24,7 @@ from ios_mdm.core.pair.layout import (
 )
 from ios_mdm.core.pair.observed import Role
 from ios_mdm.core.pair.secret import Label
-from ios_mdm.core.pair.steps import Create, Install, Issue, MoveLabel, RecordFacts, Restore, Tag, Untag
+from ios_mdm.core.pair.steps import Create, Encrypt, Install, Issue, MoveLabel, RecordFacts, Restore, Tag, Untag
 from ios_mdm.core.x509.credential import credential_from_json, credential_to_json
 from ios_mdm.core.x509.details import details, facts
 from ios_mdm.core.x509.digests import chain_digest
@@ -73,7 +75,9 @@ class Effects:
         match step:
             case Create():
                 description = f"TLS certificate pair of the iOS MDM server {request.definition.name}"
-                store.create(secret, tags=step.tags, description=description, kms_key=request.kms_key)
+                store.create(secret, tags=step.tags, description=description, kms_key=step.kms_key)
+            case Encrypt():
+                self._encrypt(secret, step)
             case Restore():
                 self._report(f"{secret} was scheduled for deletion and is restored")
                 store.restore(secret)
@@ -89,6 +93,15 @@ class Effects:
                 store.tag(secret, step.tags)
             case Untag():
                 store.untag(secret, step.keys)
+
+    def _encrypt(self, secret: str, step: Encrypt) -> None:
+        self._report(f"the KMS key of {secret} becomes {step.kms_key or DEFAULT_KEY}")
+        self._store.encrypt(secret, kms_key=step.kms_key)
+        # With the key, in one step: DescribeSecret may report one key by the same name before and after.
+        if step.record is not None:
+            self._store.tag(secret, {KEY_TAG: step.record})
+        if step.untag:
+            self._store.untag(secret, step.untag)
 
     def _issue(self, request: PairRequest, observed: ObservedPair | None, step: Issue) -> None:
         wanted = step.request

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ios_mdm.app.pair.identity import check_address, check_home, check_lost, check_ours
 from ios_mdm.app.pair.values import PairView
+from ios_mdm.core.pair.encryption import key_notices
 from ios_mdm.core.pair.layout import HIGHEST_TAG, observed_pair
 from ios_mdm.core.pair.lifecycle import desired
 from ios_mdm.core.pair.steps import next_step
@@ -105,4 +106,6 @@ def pair_view(request: PairRequest, observed: ObservedPair | None, now: datetime
     """
     wanted = desired(request.definition, observed, now)
     step = next_step(wanted, observed, request.setting)
+    if observed is not None:
+        wanted = replace(wanted, notices=(*wanted.notices, *key_notices(wanted, observed, request.kms_key)))
     return PairView(observed=observed, desired=wanted, step=step, now=now)

@@ -52,7 +52,7 @@ class PairRequest:
         known: what the state knows of the pair; None if the state does not have it. The secret of a known pair is
             this stack's even without an owner tag.
         tags: the user's own, for the secret.
-        kms_key: that the secret is created with; None for the account's default.
+        kms_key: id, ARN or alias of the key that encrypts the secret; None for the account's default.
         allowed_accounts: the only AWS accounts that the pair may be in; empty for any.
         moved_from: ARN of the secret that the pair was moved or restored from; None if it was not.
         lost_main: SHA-256 fingerprint of the main of a lost pair that a new one replaces; None for none.
@@ -81,6 +81,7 @@ class PairRequest:
             tags=self.tags,
             main_generation=self.definition.issue.generation,
             reserve_generation=reserve.generation if isinstance(reserve, IssueReserve) else 1,
+            kms_key=self.kms_key,
         )
 
 

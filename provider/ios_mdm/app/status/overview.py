@@ -13,6 +13,7 @@ from ios_mdm.app.status.coverage import Distribution, distribution
 from ios_mdm.app.status.scheduled import is_scheduled
 from ios_mdm.core.pair.decision import Notice, Phase, Severity
 from ios_mdm.core.pair.definition import IssueReserve, Offered
+from ios_mdm.core.pair.encryption import key_notices
 from ios_mdm.core.pair.facts import Source
 from ios_mdm.core.pair.lifecycle import desired
 from ios_mdm.core.pair.moments import expires
@@ -26,7 +27,7 @@ from ios_mdm.core.x509.issuing import is_issued_here
 from ios_mdm.errors import DefinitionError, IosMdmError, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from ios_mdm.core.pair.decision import Desired
@@ -154,8 +155,8 @@ def overview(server: ServerSettings, aws: AwsSettings, sources: Sources, *, base
         wanted = desired(definition, pair, now)
     except IosMdmError as error:
         return replace(found, problem=str(error))
-    step = next_step(wanted, pair, _setting(definition, pair, aws.tags))
-    notices = [*wanted.notices, *_late(pair, step, now), *public.notices]
+    step = next_step(wanted, pair, _setting(definition, pair, aws))
+    notices = [*wanted.notices, *key_notices(wanted, pair, aws.kms_key), *_late(pair, step, now), *public.notices]
     scheduled = None
     if step is None:
         promote = switch(definition, wanted, pair).promote
@@ -262,15 +263,16 @@ class _Public:
         self.notices.append(Notice(reason="unreadable", severity=Severity.WARNING, message=message))
 
 
-def _setting(definition: PairDefinition, pair: ObservedPair, tags: Mapping[str, str]) -> Setting:
+def _setting(definition: PairDefinition, pair: ObservedPair, aws: AwsSettings) -> Setting:
     """Return what the secret is to carry, as far as status can know: the owner is the stack's business."""
     reserve = definition.reserve
     return Setting(
         owner=pair.owner or "",
         host=definition.host,
-        tags=tags,
+        tags=aws.tags,
         main_generation=definition.issue.generation,
         reserve_generation=reserve.generation if isinstance(reserve, IssueReserve) else 1,
+        kms_key=aws.kms_key,
     )
 
 

@@ -6,6 +6,8 @@ schedule moves a label. AWS's limits (50 tags, 256 characters, a small alphabet)
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -15,24 +17,29 @@ from ios_mdm.core.pair.facts import CertificateFacts, Source
 from ios_mdm.core.pair.observed import ObservedPair, Role, StoredVersion
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from ios_mdm.core.pair.secret import SecretDescription
 
 __all__ = [
     "ADDRESS_TAG",
     "HIGHEST_TAG",
+    "KEY_TAG",
     "MAIN_GENERATION_TAG",
     "OWNER_TAG",
     "PROMOTED_TAG",
     "REPLACED_TAG",
     "RESERVE_SINCE_TAG",
     "SENT_TAG",
+    "TAGS_TAG",
+    "added_tags",
     "facts_tag",
     "facts_value",
+    "former_key_tag",
     "moment_value",
     "observed_pair",
     "sent_value",
+    "tags_value",
     "version_id",
 ]
 
@@ -44,7 +51,14 @@ PROMOTED_TAG = "ios-mdm:promoted"
 REPLACED_TAG = "ios-mdm:replaced"
 RESERVE_SINCE_TAG = "ios-mdm:reserve-since"
 SENT_TAG = "ios-mdm:sent"
+TAGS_TAG = "ios-mdm:tags"
+KEY_TAG = "ios-mdm:kms-key"
 _FACTS_PREFIX = "ios-mdm:certificate:"
+_FORMER_KEY_PREFIX = "ios-mdm:former-kms-key:"
+
+_RESERVED = ("ios-mdm:", "aws:")
+_KEY_DIGEST = 12
+"""Characters of one key in the tag of added keys: 72 bits, and 20 keys fit into the 256 characters of a tag."""
 
 _NAMESPACE = UUID("6d0a9f2e-6c0c-5d0c-9a3b-5f6d64d2f1a7")
 _SEARCHED_ORDINALS = 512
@@ -68,6 +82,11 @@ def version_id(secret_name: str, ordinal: int) -> str:
 def facts_tag(version: str) -> str:
     """Return the key of the tag that carries the facts of this version id."""
     return _FACTS_PREFIX + version
+
+
+def former_key_tag(version: str) -> str:
+    """Return the key of the tag that names the former KMS key of this version id."""
+    return _FORMER_KEY_PREFIX + version
 
 
 def facts_value(facts: CertificateFacts, role: Role) -> str:
@@ -103,7 +122,16 @@ def observed_pair(
         ordinal = ordinals.get(version)
         facts, role = _facts(tags.get(facts_tag(version), ""), ordinal)
         labels = description.labels.get(version, frozenset())
-        versions.append(StoredVersion(version_id=version, ordinal=ordinal, labels=labels, facts=facts, role=role))
+        versions.append(
+            StoredVersion(
+                version_id=version,
+                ordinal=ordinal,
+                labels=labels,
+                facts=facts,
+                role=role,
+                former_key=tags.get(former_key_tag(version)),
+            )
+        )
     seen = [ordinals[version] for version in {*tagged, *description.labels, *all_version_ids} if version in ordinals]
     return ObservedPair(
         owner=tags.get(OWNER_TAG),
@@ -148,6 +176,26 @@ def _facts(value: str, ordinal: int | None) -> tuple[CertificateFacts | None, Ro
 def sent_value(ordinals: Iterable[int]) -> str:
     """Return the value of the tag that names the certificates in the profile that was queued last."""
     return " ".join(str(ordinal) for ordinal in sorted(ordinals))
+
+
+def tags_value(keys: Iterable[str]) -> str:
+    """Return the value of the tag that names the keys of the user's tags, at most 20: a digest for each key."""
+    return "".join(sorted(_key_digest(key) for key in keys))
+
+
+def added_tags(tags: Mapping[str, str]) -> frozenset[str]:
+    """Return the keys of the tags that were added for the user, as the secret's own tags record it.
+
+    Args:
+        tags: all tags of the secret.
+    """
+    value = tags.get(TAGS_TAG, "")
+    recorded = {value[start : start + _KEY_DIGEST] for start in range(0, len(value), _KEY_DIGEST)}
+    return frozenset(key for key in tags if not key.startswith(_RESERVED) and _key_digest(key) in recorded)
+
+
+def _key_digest(key: str) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(key.encode()).digest()).decode()[:_KEY_DIGEST]
 
 
 def moment_value(moment: datetime) -> str:

@@ -38,6 +38,7 @@ class StoredVersion:
         labels: the staging labels on it.
         facts: None where its tag is missing or unreadable.
         role: the last slot it was seen in; None without facts.
+        former_key: KMS key that it stays encrypted with although the secret has another; None if there is none.
     """
 
     version_id: str
@@ -45,6 +46,7 @@ class StoredVersion:
     labels: frozenset[str]
     facts: CertificateFacts | None
     role: Role | None = None
+    former_key: str | None = None
 
     @property
     def former(self) -> bool:

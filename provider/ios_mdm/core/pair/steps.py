@@ -11,14 +11,20 @@ from typing import TYPE_CHECKING
 
 from ios_mdm.core.pair.decision import InstallRequest
 from ios_mdm.core.pair.definition import Slot
+from ios_mdm.core.pair.encryption import DEFAULT_KEY, has_key, key_record, key_text, left_versions
 from ios_mdm.core.pair.layout import (
     ADDRESS_TAG,
     HIGHEST_TAG,
+    KEY_TAG,
     MAIN_GENERATION_TAG,
     OWNER_TAG,
     PROMOTED_TAG,
+    TAGS_TAG,
+    added_tags,
     facts_tag,
     facts_value,
+    former_key_tag,
+    tags_value,
 )
 from ios_mdm.core.pair.observed import Role
 from ios_mdm.core.pair.secret import Label
@@ -31,6 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Create",
+    "Encrypt",
     "Install",
     "Issue",
     "MoveLabel",
@@ -55,6 +62,7 @@ class Setting:
         tags: the user's own.
         main_generation: of the definition: what is written where the record of it is lost.
         reserve_generation: the same, for a reserve.
+        kms_key: id, ARN or alias of the KMS key; None for the account's default.
     """
 
     owner: str
@@ -62,6 +70,7 @@ class Setting:
     tags: Mapping[str, str]
     main_generation: int
     reserve_generation: int
+    kms_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +78,22 @@ class Create:
     """Create the secret, without a value."""
 
     tags: Mapping[str, str]
+    kms_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encrypt:
+    """Set the KMS key of the secret, then record it.
+
+    Args:
+        kms_key: id, ARN or alias; None for the account's default.
+        record: the value of the tag that records it; None for no tag.
+        untag: keys of the tags to remove: of the versions that AWS encrypts again.
+    """
+
+    kms_key: str | None
+    record: str | None
+    untag: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,12 +157,12 @@ class Tag:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Untag:
-    """Remove the tags of certificates that are gone."""
+    """Remove tags: of certificates that are gone, or of the user's that the definition has no longer."""
 
     keys: tuple[str, ...]
 
 
-Step = Create | Restore | Issue | Install | RecordFacts | MoveLabel | Tag | Untag
+Step = Create | Encrypt | Restore | Issue | Install | RecordFacts | MoveLabel | Tag | Untag
 
 
 def next_step(desired: Desired, observed: ObservedPair | None, setting: Setting) -> Step | None:
@@ -153,12 +178,16 @@ def next_step(desired: Desired, observed: ObservedPair | None, setting: Setting)
 
 def _steps(desired: Desired, observed: ObservedPair | None, setting: Setting) -> Iterator[Step]:
     if observed is None:
-        yield Create(tags={OWNER_TAG: setting.owner, ADDRESS_TAG: setting.host, **setting.tags})
+        record = key_record(setting.kms_key)
+        key = {} if record is None else {KEY_TAG: record}
+        yield Create(tags={**_wanted_tags(setting), **key}, kms_key=setting.kms_key)
         return
     if observed.deleted:
         yield Restore()
         return
     yield from _tags(observed, setting)
+    # Before a certificate is stored, so that the wanted key encrypts it.
+    yield from _encryption(desired, observed, setting)
     yield from _facts_of_labelled(observed, setting)
     yield from _roles_of_formers(observed)
     yield from _given_up(desired, observed)
@@ -171,11 +200,54 @@ def _steps(desired: Desired, observed: ObservedPair | None, setting: Setting) ->
 
 
 def _tags(observed: ObservedPair, setting: Setting) -> Iterator[Step]:
-    """Owner, address and the user's tags first: without an owner the secret is nobody's."""
-    wanted = {OWNER_TAG: setting.owner, ADDRESS_TAG: setting.host, **setting.tags}
+    """Owner, address and the user's tags first: without an owner the secret is nobody's.
+
+    A tag is removed only if the secret records that it was added for the user. The record shrinks after the removal, so
+    that a run that dies in between forgets nothing.
+    """
+    wanted = _wanted_tags(setting)
     missing = {key: value for key, value in wanted.items() if observed.tags.get(key) != value}
+    removed = added_tags(observed.tags) - wanted.keys()
+    if removed:
+        missing.pop(TAGS_TAG, None)
     if missing:
         yield Tag(tags=missing)
+    if TAGS_TAG in observed.tags and TAGS_TAG not in wanted:
+        removed |= {TAGS_TAG}
+    if removed:
+        yield Untag(keys=tuple(sorted(removed)))
+
+
+def _wanted_tags(setting: Setting) -> Mapping[str, str]:
+    """Return the tags that do not depend on any certificate."""
+    added = {TAGS_TAG: tags_value(setting.tags)} if setting.tags else {}
+    return {OWNER_TAG: setting.owner, ADDRESS_TAG: setting.host, **setting.tags, **added}
+
+
+def _encryption(desired: Desired, observed: ObservedPair, setting: Setting) -> Iterator[Step]:
+    """Set the KMS key. The versions that keep the former key are recorded first: afterwards it is unknown."""
+    record = key_record(setting.kms_key)
+    if not has_key(observed, setting.kms_key):
+        left = {
+            former_key_tag(version.version_id): key_text(observed.kms_key)
+            for version in left_versions(desired, observed)
+            if version.former_key is None
+        }
+        if left:
+            yield Tag(tags=left)
+        left_ids = {version.version_id for version in left_versions(desired, observed)}
+        untag = [
+            former_key_tag(version.version_id)
+            for version in observed.versions
+            if version.former_key is not None and version.version_id not in left_ids
+        ]
+        if record is None and KEY_TAG in observed.tags:
+            untag.append(KEY_TAG)
+        yield Encrypt(kms_key=setting.kms_key, record=record, untag=tuple(untag))
+    elif record is not None and observed.tags.get(KEY_TAG) != record:
+        yield Tag(tags={KEY_TAG: record})
+    elif record is None and KEY_TAG in observed.tags:
+        yield Untag(keys=(KEY_TAG,))
 
 
 def _facts_of_labelled(observed: ObservedPair, setting: Setting) -> Iterator[Step]:
@@ -261,12 +333,14 @@ def _tidy(desired: Desired, observed: ObservedPair) -> Iterator[Step]:
     if reserve is not None and reserve.ordinal != desired.reserve:
         yield MoveLabel(label=Label.RESERVE, to=None, current=reserve)
     gone = [
-        facts_tag(version.version_id)
+        key
         for version in observed.versions
+        for key in (facts_tag(version.version_id), former_key_tag(version.version_id))
         if not version.labels
         and version.ordinal not in desired.trusted
         and version.facts is not None
         and version.role is Role.DELETED
+        and key in observed.tags
     ]
     if gone:
         yield Untag(keys=tuple(gone))
@@ -288,6 +362,8 @@ def described(step: Step) -> str:  # noqa: C901, PLR0911 - a sentence for each k
     match step:
         case Create():
             return "create the secret"
+        case Encrypt(kms_key=key):
+            return f"set the KMS key of the secret to {key or DEFAULT_KEY}"
         case Restore():
             return "take the secret out of its deletion"
         case Issue(request=request):
