@@ -67,7 +67,7 @@ def _servers(name: str, key: str, base: Path) -> Sequence[ServerSettings]:
 
     Only files in the project count, with links followed: whoever reviews the project sees all of its definition.
     """
-    # Here, because a program without such a folder needs no YAML.
+    # Imported here: a program without such a folder does not need the reader of YAML.
     from ios_mdm.settings.server_files import ServerFile, is_server_file, parse_server_files
 
     def read(file: Path) -> ServerFile:

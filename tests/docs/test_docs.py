@@ -147,6 +147,18 @@ def test_an_editor_marks_what_is_wrong(change: dict[str, Any], stack_schema: Dra
     assert not stack_schema.is_valid({"config": {"ios-mdm:servers": [server | change]}})
 
 
+def test_an_editor_knows_the_folder_of_servers(stack_schema: Draft202012Validator) -> None:
+    """A stack has a list or a folder, and not both."""
+    listed, folder = (
+        {"ios-mdm:servers": [{"name": "a", "address": "a.example"}]},
+        {"ios-mdm:serversDirectory": "servers"},
+    )
+    assert stack_schema.is_valid({"config": listed})
+    assert stack_schema.is_valid({"config": folder})
+    assert not stack_schema.is_valid({"config": {**listed, **folder}})
+    assert not stack_schema.is_valid({"config": {}})
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
     """A link to another page, or to a heading, has a target."""

@@ -73,7 +73,7 @@ def test_a_bad_file_is_one_line_that_starts_with_its_name(text: str, words: str)
     assert "secretxyz" not in line.lower()
 
 
-@pytest.mark.parametrize("name", ["Berlin.yaml", "a b.yml", "-.yaml", f"{'a' * 64}.yaml"])
+@pytest.mark.parametrize("name", ["Berlin.yaml", "a b.yml", "-.yaml", "a\t.yaml", f"{'a' * 64}.yaml"])
 def test_a_file_with_a_name_that_no_server_can_have_is_refused(name: str) -> None:
     """The rule for names is in the message, once."""
     (line,) = complaints(file(name))

@@ -107,7 +107,7 @@ def _server(file: ServerFile) -> ServerSettings:
 
 
 def _name_problems(file: ServerFile, name: object) -> Iterator[str]:
-    if not re.match(NAME_PATTERN, file.server):
+    if not re.fullmatch(NAME_PATTERN, file.server):
         yield (
             f"{file.name}: a file is named for its server: up to 63 lower-case letters, digits and hyphens, "
             "with a letter or digit at both ends, and .yaml"
