@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID, uuid5
 
 from ios_mdm.core.pair.facts import CertificateFacts, Source
-from ios_mdm.core.pair.observed import ObservedPair, Role, StoredVersion
+from ios_mdm.core.pair.observed import ArmedPromotion, ObservedPair, Role, StoredVersion
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ADDRESS_TAG",
+    "ARMED_TAG",
     "HIGHEST_TAG",
     "MAIN_GENERATION_TAG",
     "OWNER_TAG",
@@ -28,6 +29,7 @@ __all__ = [
     "REPLACED_TAG",
     "RESERVE_SINCE_TAG",
     "SENT_TAG",
+    "armed_value",
     "facts_tag",
     "facts_value",
     "moment_value",
@@ -44,6 +46,7 @@ PROMOTED_TAG = "ios-mdm:promoted"
 REPLACED_TAG = "ios-mdm:replaced"
 RESERVE_SINCE_TAG = "ios-mdm:reserve-since"
 SENT_TAG = "ios-mdm:sent"
+ARMED_TAG = "ios-mdm:armed"
 _FACTS_PREFIX = "ios-mdm:certificate:"
 
 _NAMESPACE = UUID("6d0a9f2e-6c0c-5d0c-9a3b-5f6d64d2f1a7")
@@ -114,6 +117,7 @@ def observed_pair(
         promoted=_number(tags.get(PROMOTED_TAG)) or None,
         replaced=tags.get(REPLACED_TAG),
         sent=frozenset(_number(word) for word in tags.get(SENT_TAG, "").split()) - {0},
+        armed=_armed(tags.get(ARMED_TAG)),
         reserve_since=_since(tags.get(RESERVE_SINCE_TAG)),
         versions=tuple(sorted(versions, key=lambda version: (version.ordinal or 0, version.version_id))),
         tags=dict(tags),
@@ -150,9 +154,22 @@ def sent_value(ordinals: Iterable[int]) -> str:
     return " ".join(str(ordinal) for ordinal in sorted(ordinals))
 
 
+def armed_value(armed: ArmedPromotion) -> str:
+    """Return the value of the tag that names the promotion for which a schedule may exist."""
+    return str(armed.certificate) if armed.at is None else f"{armed.certificate} {_text(armed.at)}"
+
+
 def moment_value(moment: datetime) -> str:
     """Return a tag's value that is a moment."""
     return _text(moment)
+
+
+def _armed(text: str | None) -> ArmedPromotion | None:
+    """Read the tag; one that is damaged still says that a schedule may exist."""
+    if text is None:
+        return None
+    certificate, _, moment = text.partition(" ")
+    return ArmedPromotion(certificate=_number(certificate), at=_since(moment))
 
 
 def _since(text: str | None) -> datetime | None:
