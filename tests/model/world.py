@@ -358,6 +358,8 @@ class World:
     def _armed(self, state: State, run: Run, armed: Armed, stage: str) -> Iterator[Next]:
         outdated = state.outdated and armed.schedule == state.schedule
         after = state._replace(schedule=armed.schedule, secret=armed.secret, outdated=outdated)
+        # The run knows of the record that it has just changed.
+        run = Run((*run.view[:2], armed.secret if run.view[2] == state.secret else run.view[2], run.view[3]), run.at)
         text = "the run makes the schedule" if armed.paused else "the run is done with the schedule"
         if armed.refused:
             yield Next(after, "the run finds that the pair has changed, takes the schedule back and ends")

@@ -92,8 +92,9 @@ class MemoryPrerequisites:
         found = self.roles.get(name)
         if found is None:
             return (f"the role {name} is missing",)
-        parts = zip(("trust policy", "policy", "permissions boundary"), found, (trust, policy, boundary), strict=True)
-        return tuple(f"the {part} of the role {name} differs" for part, has, wanted in parts if has != wanted)
+        pairs = zip(_meant(*found), _meant(trust, policy, boundary), strict=True)
+        parts = zip(("trust policy", "policy", "permissions boundary"), pairs, strict=True)
+        return tuple(f"the {part} of the role {name} differs" for part, (has, wanted) in parts if has != wanted)
 
     def delete_role(self, name: str) -> None:
         """Delete the role. One that is gone is left alone."""
