@@ -116,8 +116,14 @@ class Prerequisites(Protocol):
     def ensure_role(self, name: str, *, trust: str, policy: str, boundary: str | None) -> str:
         """Create the IAM role, or bring the one of this name to these documents (JSON); return its ARN."""
 
+    def role_problems(self, name: str, *, trust: str, policy: str, boundary: str | None) -> tuple[str, ...]:
+        """Return how the IAM role of this name differs from what ``ensure_role`` makes; empty if it does not."""
+
     def delete_role(self, name: str) -> None:
         """Delete the role with its policy. One that is gone is left alone."""
+
+    def queue_exists(self, name: str) -> bool:
+        """Return whether there is an SQS queue of this name."""
 
     def ensure_queue(self, name: str) -> str:
         """Create the SQS queue, or find the one of this name; return its ARN. Messages are kept for 14 days."""

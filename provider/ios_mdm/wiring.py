@@ -161,6 +161,7 @@ class Wiring:
         region: str | None,
         *,
         report: Callable[[str], None],
+        warn: Callable[[str], None],
         custom: CustomCertificates | None = None,
         distribution: DistributionSettings | None = None,
     ) -> Reconciler:
@@ -169,6 +170,7 @@ class Wiring:
         Args:
             region: AWS region; None for the one that the environment names.
             report: receives each line of progress.
+            warn: receives each warning.
             custom: the custom certificates that the definition offers; None if it offers none.
             distribution: how its profile is distributed; None if none is.
         """
@@ -184,14 +186,21 @@ class Wiring:
             rehearsal=self.is_rehearsal,
         )
         deliveries = None if distribution is None else self.deliveries(distribution, region, report=report)
-        return Reconciler(pairs, self.switches(region, report=report), deliveries)
+        return Reconciler(pairs, self.switches(region, report=report, warn=warn), deliveries)
 
-    def switches(self, region: str | None, *, report: Callable[[str], None]) -> SwitchService:
+    def switches(
+        self, region: str | None, *, report: Callable[[str], None], warn: Callable[[str], None]
+    ) -> SwitchService:
         """Return what arms and disarms switches."""
         from ios_mdm.app.switching import SwitchService
 
         return SwitchService(
-            self.scheduler(region), self.prerequisites(region), self.store(region), self.clock(), report=report
+            self.scheduler(region),
+            self.prerequisites(region),
+            self.store(region),
+            self.clock(),
+            report=report,
+            warn=warn,
         )
 
     def deliveries(
@@ -274,6 +283,7 @@ class Wiring:
         return Sources(
             store=self.store(region),
             scheduler=self.scheduler(region),
+            prerequisites=self.prerequisites(region),
             probe=self.probe(),
             clock=self.clock(),
             ledger=self.ledger,

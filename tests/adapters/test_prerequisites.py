@@ -10,6 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from ios_mdm.adapters import aws
+from ios_mdm.core.pair.schedule import queue_arn, role_arn
 from ios_mdm.core.pair.schedule_role import role_policy, role_trust
 from ios_mdm.errors import StoreError
 from tests.support.aws import AWS
@@ -129,6 +130,49 @@ def test_a_changed_role_is_brought_back(emulated: SwitchBackend) -> None:
     assert iam.get_role(RoleName=name)["Role"]["PermissionsBoundary"]["PermissionsBoundaryArn"] == other
     made(emulated, policy=alarmed, boundary=None)
     assert "PermissionsBoundary" not in iam.get_role(RoleName=name)["Role"]
+
+
+def problems(backend: SwitchBackend, **changes: Any) -> tuple[str, ...]:
+    """Return how the role differs."""
+    wanted: dict[str, Any] = {"trust": TRUST, "policy": POLICY, "boundary": None, **changes}
+    return backend.prerequisites.role_problems(backend.stem, **wanted)
+
+
+def test_what_a_role_lacks_is_named(switch_backend: SwitchBackend) -> None:
+    """A missing role, and each part that differs; one that is as it should be has no problem."""  # R36
+    name = switch_backend.stem
+    assert problems(switch_backend) == (f"the role {name} is missing",)
+    arn = made(switch_backend)
+    assert problems(switch_backend) == ()
+    assert problems(switch_backend, trust=json.dumps(json.loads(TRUST), indent=2)) == ()
+    other = role_trust(SECRET.replace("eu-west-1", "eu-west-2"))
+    assert problems(switch_backend, trust=other) == (f"the trust policy of the role {name} differs",)
+    alarmed = role_policy(SECRET, dead_letter=QUEUE, alarm=TOPIC)
+    assert problems(switch_backend, policy=alarmed) == (f"the policy of the role {name} differs",)
+    assert problems(switch_backend, boundary=BOUNDARY) == (f"the permissions boundary of the role {name} differs",)
+    if switch_backend.name != "memory":
+        assert arn == role_arn(f"arn:aws:secretsmanager:eu-west-1:{arn.split(':')[4]}:secret:x", name)
+
+
+def test_a_missing_queue_is_seen(switch_backend: SwitchBackend) -> None:
+    """Its ARN follows from its name, the account and the region."""  # R36
+    prerequisites, name = switch_backend.prerequisites, switch_backend.stem
+    assert not prerequisites.queue_exists(name)
+    arn = prerequisites.ensure_queue(name)
+    assert prerequisites.queue_exists(name)
+    _, _, _, region, account, _ = arn.split(":")
+    assert arn == queue_arn(f"arn:aws:secretsmanager:{region}:{account}:secret:x", name)
+
+
+def test_a_check_writes_nothing(emulated: SwitchBackend) -> None:
+    """A deleted policy and a role that was not made here are problems too."""  # R36
+    made(emulated)
+    iam, name, writes = client("iam"), emulated.stem, Writes()
+    iam.delete_role_policy(RoleName=name, PolicyName="switch")
+    assert problems(emulated) == (f"the policy of the role {name} is missing",)
+    iam.untag_role(RoleName=name, TagKeys=["ios-mdm"])
+    assert problems(emulated) == (f"the role {name} was not made here (it has no tag ios-mdm=switch)",)
+    assert writes.calls == []
 
 
 def test_a_role_without_its_policy_is_finished(emulated: SwitchBackend) -> None:

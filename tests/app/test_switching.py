@@ -10,15 +10,21 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 
 from ios_mdm.app.pair.service import PairService
-from ios_mdm.app.switching import SwitchRequest, SwitchService
+from ios_mdm.app.switch_reader import SwitchFindings
+from ios_mdm.app.switch_request import SwitchRequest
+from ios_mdm.app.switching import SwitchService
 from ios_mdm.core.pair.definition import AfterDays, NoReserve, Promotion
-from ios_mdm.core.pair.schedule import Kind, names, stem
+from ios_mdm.core.pair.layout import ARMED_TAG
+from ios_mdm.core.pair.observed import ArmedPromotion
+from ios_mdm.core.pair.schedule import RETRIED_FOR, Kind, names, queue_name, stem
 from ios_mdm.core.pair.secret import Label
 from ios_mdm.errors import LabelMovedError, StoreError
 from tests.app.test_pair_service import NOW, OWNER, SECRET, World, definition
 from tests.support.memory_scheduler import MemoryPrerequisites, MemoryScheduler
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ios_mdm.app.pair.values import PairResult
     from ios_mdm.core.pair.definition import PairDefinition
 
@@ -38,11 +44,19 @@ class Armed:
     world: World = field(default_factory=World)
     scheduler: MemoryScheduler = field(default_factory=MemoryScheduler)
     prerequisites: MemoryPrerequisites = field(default_factory=MemoryPrerequisites)
+    warnings: list[str] = field(default_factory=list)
 
     @property
     def service(self) -> SwitchService:
         """The service that arms."""
-        return SwitchService(self.scheduler, self.prerequisites, self.world.store, self.world.clock)
+        return SwitchService(
+            self.scheduler,
+            self.prerequisites,
+            self.world.store,
+            self.world.clock,
+            report=self.world.reports.append,
+            warn=self.warnings.append,
+        )
 
     def request(self, result: PairResult, **settings: Any) -> SwitchRequest:
         """Return what an `up` asks of the switch after it has seen to the pair."""
@@ -58,18 +72,19 @@ class Armed:
 
     def secure(self, wish: PairDefinition | None = None) -> PairResult:
         """Withdraw a stale schedule, and bring the pair to what it should be."""
-        switches = SwitchService(
-            self.scheduler, self.prerequisites, self.world.store, self.world.clock, report=self.world.reports.append
-        )
         view = self.world.service.look(self.world.request(wish))
-        switches.withdraw(self.world.request(wish), view)
+        self.service.withdraw(self.world.request(wish), view)
         return self.world.service.apply(self.world.request(wish), view)
 
     def drift(self, request: SwitchRequest) -> tuple[str, ...]:
-        """Return the schedules that are not as they should be."""
+        """Return what is missing or differs."""
+        return self.findings(request).problems
+
+    def findings(self, request: SwitchRequest) -> SwitchFindings:
+        """Return what a check of the switch finds."""
         observed = self.world.service.observe(SECRET)
         assert observed is not None
-        return self.service.drift(request, observed)
+        return self.service.findings(request, observed)
 
     def up(self, wish: PairDefinition | None = None, **settings: Any) -> SwitchRequest:
         """Run `up`."""
@@ -81,6 +96,17 @@ class Armed:
         """Return what the schedule would call."""
         call: dict[str, str] = json.loads(self.scheduler.schedules[NAMES[Kind.PROMOTE]].input)
         return call
+
+    def damage_role(self, part: int, text: str) -> None:
+        """Replace trust (0), policy (1) or boundary (2) of the role."""
+        name = stem("berlin", SECRET)
+        parts = list(self.prerequisites.roles[name])
+        parts[part] = text
+        self.prerequisites.roles[name] = (str(parts[0]), str(parts[1]), parts[2])
+
+    def recorded(self) -> bool:
+        """Return whether the secret records that a promotion is armed."""
+        return ARMED_TAG in self.world.tags
 
     def die_at(self, number: int, edge: Literal["before", "after"]) -> None:
         """Let the write of this number, wherever it goes, be the last."""
@@ -126,7 +152,7 @@ def test_an_up_arms_the_switch_and_the_next_one_writes_nothing(armed: Armed) -> 
 
 
 @pytest.mark.parametrize("edge", ["before", "after"])
-@pytest.mark.parametrize("number", range(1, 16))
+@pytest.mark.parametrize("number", range(1, 18))
 @pytest.mark.parametrize("story", ["new", "generation", "none", "hold"])
 def test_a_run_that_dies_anywhere_never_leaves_a_schedule_for_what_is_not_the_reserve(
     story: str, number: int, edge: Literal["before", "after"]
@@ -157,7 +183,14 @@ def test_a_run_that_dies_anywhere_never_leaves_a_schedule_for_what_is_not_the_re
             observed.reserve.version_id,
         )
         assert story != "hold" or number == 1, "the first write of a run with hold takes the schedule back"
+        schedule = one.scheduler.schedules[NAMES[Kind.PROMOTE]]
+        assert observed.armed == ArmedPromotion(certificate=observed.reserve.ordinal or 0, at=schedule.at)
+        one.scheduler.down = True
+        with pytest.raises(StoreError, match=rf"make certificate {observed.reserve.ordinal} main on 2040-01-31"):
+            one.up(replace(wish, promotion=Promotion(hold=True)))
+        one.scheduler.down = False
     one.up(wish)
+    assert one.recorded() == (story in {"new", "generation"}), "the record ends with the schedule"
     assert (NAMES[Kind.PROMOTE] in one.scheduler.schedules) == (story in {"new", "generation"})
 
 
@@ -188,15 +221,226 @@ def test_drift_names_what_is_to_come_and_is_not_as_it_should_be(armed: Armed) ->
     armed.service.arm(request)
     name = NAMES[Kind.PROMOTE]
     good = armed.scheduler.schedules[name]
-    for damage in ({"at": armed.world.clock.moment}, {"input": "{}"}, {"target": "arn:aws:lambda:x"}):
+    damages: dict[str, dict[str, Any]] = {
+        "time": {"at": armed.world.clock.moment},
+        "input": {"input": good.input.replace("111122223333", "444455556666").replace("berlin", "paris")},
+        "target": {"target": "arn:aws:lambda:x"},
+        "role": {"role": ROLE},
+        "dead-letter queue": {"dead_letter": QUEUE},
+    }
+    for part, damage in damages.items():
         armed.scheduler.schedules[name] = replace(good, **damage)
-        assert armed.drift(request) == (name,)
+        assert armed.drift(request) == (f"the schedule {name} has another {part}",)
     del armed.scheduler.schedules[name]
-    assert armed.drift(request) == (name,)
+    assert armed.drift(request) == (f"the schedule {name} is missing",)
+    overdue = f"the schedule {NAMES[Kind.OVERDUE]} is missing"
     del armed.scheduler.schedules[NAMES[Kind.OVERDUE]]
-    assert armed.drift(request) == (name, NAMES[Kind.OVERDUE])
+    assert armed.drift(request) == (f"the schedule {name} is missing", overdue)
     armed.world.later(days=30)
-    assert armed.drift(request) == (NAMES[Kind.OVERDUE],)
+    assert armed.drift(request) == (overdue,)
+
+
+ROLE_NAME, QUEUE_NAME = stem("berlin", SECRET), queue_name("berlin", SECRET)
+DAMAGES: dict[str, tuple[Callable[[Armed], object], str]] = {
+    "no role": (lambda one: one.prerequisites.roles.clear(), f"the role {ROLE_NAME} is missing"),
+    "trust": (lambda one: one.damage_role(0, "{}"), f"the trust policy of the role {ROLE_NAME} differs"),
+    "policy": (lambda one: one.damage_role(1, "{}"), f"the policy of the role {ROLE_NAME} differs"),
+    "boundary": (lambda one: one.damage_role(2, "b"), f"the permissions boundary of the role {ROLE_NAME} differs"),
+    "no queue": (lambda one: one.prerequisites.queues.clear(), f"the queue {QUEUE_NAME} is missing"),
+    "no record": (
+        lambda one: one.world.store.untag(SECRET, [ARMED_TAG]),
+        f"the tag {ARMED_TAG} does not record the schedule",
+    ),
+    "a damaged record": (
+        lambda one: one.world.store.tag(SECRET, {ARMED_TAG: "2 soon"}),
+        f"the tag {ARMED_TAG} does not record the schedule",
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_whatever_the_switch_needs_is_checked_and_repaired(armed: Armed, damage: str) -> None:
+    """One problem, which the next arming repairs although the schedule itself is as it should be."""  # R36
+    do, expected = DAMAGES[damage]
+    request = armed.request(armed.secure())
+    before = dict(armed.scheduler.schedules), dict(armed.prerequisites.roles), set(armed.prerequisites.queues)
+    do(armed)
+    assert armed.drift(request) == (expected,)
+    armed.service.arm(request)
+    assert armed.drift(request) == ()
+    assert (armed.scheduler.schedules, armed.prerequisites.roles, armed.prerequisites.queues) == before
+
+
+def test_nothing_is_read_if_nothing_should_be_scheduled(armed: Armed) -> None:
+    """On hold, and for a reserve that devices were not sent, a check calls neither Scheduler nor IAM nor SQS."""  # R36
+    fresh = Armed()
+    unsent = replace(fresh.request(fresh.secure()), distributed=True)
+    hold = armed.up(replace(definition(), promotion=Promotion(hold=True)))
+    for one, request in ((fresh, unsent), (armed, hold)):
+        one.scheduler.down = one.prerequisites.down = True
+        assert one.findings(request) == SwitchFindings()
+
+
+def test_what_cannot_be_read_is_no_problem(armed: Armed) -> None:
+    """A caller without rights in IAM and SQS learns what was not checked; the schedule is checked."""  # R36
+    request = armed.request(armed.secure())
+    armed.prerequisites.down = True
+    assert armed.findings(request) == SwitchFindings(unchecked=("no answer from IAM", "no answer from SQS"))
+    armed.scheduler.schedules.clear()
+    assert armed.drift(request) == (f"the schedule {NAMES[Kind.PROMOTE]} is missing",)
+    armed.scheduler.down = True
+    assert armed.findings(request) == SwitchFindings(unchecked=("no answer from Scheduler",))
+
+
+HOLD = replace(definition(), promotion=Promotion(hold=True))
+UNSAFE = {
+    "hold": (HOLD, "promotion.hold is set"),
+    "none": (definition(NoReserve()), "certificate 2 is not to become main"),
+    "another": (definition(replace(NOW, generation=2)), "certificate 2 is not to become main"),
+    "later": (definition(replace(NOW, apply=AfterDays(days=40))), "the apply time is 2040-02-10 00:00 UTC"),
+}
+
+
+@pytest.mark.parametrize("wish", UNSAFE)
+def test_what_is_unsafe_while_a_schedule_may_fire_is_refused(armed: Armed, wish: str) -> None:
+    """While Scheduler does not answer, the run ends before its first effect and gives the time."""  # R36
+    definition_, reason = UNSAFE[wish]
+    armed.scheduler.down = True
+    armed.world.store.calls.clear()
+    with pytest.raises(StoreError) as refused:
+        armed.up(definition_)
+    assert str(refused.value).startswith(f"{reason}, but the schedule {NAMES[Kind.PROMOTE]} may still make certificate")
+    assert "certificate 2 main on 2040-01-31 00:00 UTC" in str(refused.value)
+    assert armed.world.store.calls == []
+    armed.world.later(days=30)
+    armed.world.clock.moment += RETRIED_FOR
+    if wish == "hold":
+        armed.up(definition_)  # AWS no longer tries to perform it
+        assert not armed.recorded()
+
+
+def test_a_schedule_that_cannot_be_deleted_refuses_as_one_that_cannot_be_read(armed: Armed) -> None:
+    """Also without a record of it: it was found."""  # R36
+    armed.world.store.untag(SECRET, [ARMED_TAG])
+
+    def denied(operation: str, _edge: str) -> None:
+        if operation == "delete_schedule":
+            raise StoreError("access denied")
+
+    armed.scheduler.fail = denied
+    with pytest.raises(StoreError, match="certificate 2 main on 2040-01-31"):
+        armed.up(HOLD)
+    armed.scheduler.schedules[NAMES[Kind.PROMOTE]] = replace(
+        armed.scheduler.schedules[NAMES[Kind.PROMOTE]], input="changed by hand"
+    )
+    with pytest.raises(StoreError, match="may still make a certificate main at an unknown time"):
+        armed.up(HOLD)
+
+
+@pytest.mark.parametrize("service", ["scheduler", "prerequisites"])
+def test_an_up_goes_on_without_scheduler_iam_and_sqs(service: str) -> None:
+    """The pair is issued; one warning says what is missing, and nothing records a schedule that there is not."""  # R36
+    one = Armed()
+    getattr(one, service).down = True
+    one.up()
+    assert one.world.labels["RESERVE"] == 2
+    (warning,) = one.warnings
+    assert "no schedule makes certificate 2 main on 2040-01-31 00:00 UTC: run `pulumi up` again" in warning
+    assert one.scheduler.schedules == {}
+    assert not one.recorded()
+    one.up(HOLD)
+    one.up(definition(NoReserve()))
+    getattr(one, service).down = False
+    one.up()
+    assert one.recorded()
+    assert one.drift(one.request(one.secure())) == ()
+
+
+def test_an_earlier_apply_time_is_no_reason_to_refuse(armed: Armed) -> None:
+    """The run warns about what may still fire; the next one with Scheduler moves the schedule."""  # R36
+    sooner = definition(replace(NOW, apply=AfterDays(days=20)))
+    armed.scheduler.down = True
+    armed.up(sooner)
+    assert any("may still make certificate 2 main on 2040-01-31 00:00 UTC" in line for line in armed.warnings)
+    armed.scheduler.down = False
+    armed.up(sooner)
+    assert armed.scheduler.schedules[NAMES[Kind.PROMOTE]].at == armed.world.clock.moment.replace(day=21)
+
+
+def test_a_due_reserve_is_promoted_while_scheduler_is_down(armed: Armed) -> None:
+    """Its schedule fails by compare-and-swap; its record ends when Scheduler answers again."""  # R36
+    armed.scheduler.down = True
+    armed.world.later(days=30)
+    armed.up()
+    assert armed.world.labels["AWSCURRENT"] == 2
+    assert armed.recorded()
+    armed.scheduler.down = False
+    armed.up()
+    assert armed.world.labels["RESERVE"] == 3
+    assert armed.drift(armed.request(armed.secure())) == ()
+
+
+def test_a_put_that_fails_leaves_the_record(armed: Armed) -> None:
+    """The schedule may have been made although the answer was lost; the run goes on with a warning."""  # R36
+    armed.up(HOLD)
+
+    def lost(operation: str, edge: str) -> None:
+        if (operation, edge) == ("put_schedule", "after"):
+            raise StoreError("the answer was lost")
+
+    armed.scheduler.fail = lost
+    armed.up()
+    assert "the answer was lost" in armed.warnings[-1]
+    assert NAMES[Kind.PROMOTE] in armed.scheduler.schedules
+    assert armed.recorded()
+    armed.live()
+    assert armed.drift(armed.request(armed.secure())) == ()
+
+
+def test_without_schedules_nothing_is_made_and_aws_is_not_called() -> None:
+    """`promotion.schedule: false`: neither schedule nor role nor queue, and no call to Scheduler."""  # R36
+    one = Armed()
+    one.scheduler.down = one.prerequisites.down = True
+    wish = replace(definition(), promotion=Promotion(schedule=False))
+    request = one.up(wish, scheduled=False)
+    assert one.warnings == []
+    assert one.findings(request) == SwitchFindings()
+    one.world.later(days=31)
+    one.up(wish, scheduled=False)
+    assert one.world.labels["AWSCURRENT"] == 2, "a run at the apply time promotes"
+
+
+def test_schedules_that_are_not_wanted_any_more_are_deleted(armed: Armed) -> None:
+    """Schedule and record by the run itself, role and queue after it; while Scheduler is down, the record stays."""
+    # R36
+    wish = replace(definition(), promotion=Promotion(schedule=False))
+    armed.scheduler.down = True
+    request = armed.up(wish, scheduled=False)
+    assert armed.recorded()
+    assert not armed.service.dismantle("berlin", SECRET, role_made=True, queue_made=True)
+    assert armed.prerequisites.roles != {}
+    assert armed.findings(request).problems == ()
+    armed.scheduler.down = False
+    assert armed.drift(request) == (f"the tag {ARMED_TAG} records a schedule that should not exist",)
+    armed.up(wish, scheduled=False)
+    assert armed.scheduler.schedules == {}
+    assert not armed.recorded()
+    assert armed.service.dismantle("berlin", SECRET, role_made=True, queue_made=True)
+    assert (armed.prerequisites.roles, armed.prerequisites.queues) == ({}, set())
+
+
+def test_a_recorded_schedule_that_cannot_be_deleted_keeps_its_pair(armed: Armed) -> None:
+    """A deletion of the pair fails with the time; without a record it goes on."""  # R36 R37
+    armed.scheduler.down = True
+    at = armed.world.clock.moment.replace(day=31)
+    with pytest.raises(StoreError, match="may still make certificate 2 main on 2040-01-31 00:00 UTC"):
+        armed.service.disarm(
+            "berlin", SECRET, role_made=True, queue_made=True, armed=ArmedPromotion(certificate=2, at=at)
+        )
+    assert armed.prerequisites.roles != {}
+    armed.service.disarm("berlin", SECRET, role_made=True, queue_made=True)
+    assert "schedules of berlin may still exist" in armed.warnings[-1]
+    assert armed.prerequisites.roles == {}
 
 
 def test_the_users_own_role_and_queue_are_used(armed: Armed) -> None:
@@ -208,7 +452,7 @@ def test_the_users_own_role_and_queue_are_used(armed: Armed) -> None:
     assert (made.role, made.dead_letter) == (ROLE, QUEUE)
     assert fresh.drift(request) == ()
     mine = armed.request(armed.secure(), role_arn=ROLE)
-    assert armed.drift(mine) == (NAMES[Kind.PROMOTE],)
+    assert armed.drift(mine) == (f"the schedule {NAMES[Kind.PROMOTE]} has another role",)
 
 
 def test_what_is_past_is_not_scheduled() -> None:

@@ -23,7 +23,8 @@ from ios_mdm.adapters.scheduler import EventBridgeScheduler
 from ios_mdm.adapters.secrets_manager import SecretsManager
 from ios_mdm.app.pair.service import PairService
 from ios_mdm.app.pair.values import PairRequest
-from ios_mdm.app.switching import SwitchRequest, SwitchService
+from ios_mdm.app.switch_request import SwitchRequest
+from ios_mdm.app.switching import SwitchService
 from ios_mdm.core.profile import profile_digest, trust_profile
 from ios_mdm.ports import DeliveryStatus
 from ios_mdm.settings import parse_server

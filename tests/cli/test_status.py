@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import re
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ios_mdm.adapters.prerequisites import AwsPrerequisites
 from ios_mdm.adapters.scheduler import EventBridgeScheduler
 from ios_mdm.adapters.secrets_manager import SecretsManager
 from ios_mdm.core.pair.layout import version_id
-from ios_mdm.core.pair.schedule import Kind, names
+from ios_mdm.core.pair.schedule import Kind, names, queue_name, stem
 from ios_mdm.core.x509.credential import credential_from_json
 from ios_mdm.errors import StoreError
 from tests.cli.conftest import DEVICES, Pair, run
@@ -242,6 +243,58 @@ def test_a_missing_schedule_is_a_warning(pair: Pair) -> None:
     assert server["scheduled"] is False
     assert [notice["reason"] for notice in server["notices"]] == ["not-scheduled"]
     assert server["notices"][0]["due"] == "2040-01-31T00:00:00Z"
+
+
+@pytest.mark.parametrize("part", ["role", "policy", "queue", "record"])
+def test_whatever_the_switch_needs_is_checked(pair: Pair, part: str) -> None:
+    """A missing role, policy, queue or record is a warning that names it, and says what repairs it."""  # R36
+    pair.deliver(pair.make(), ALL)
+    prerequisites, role = AwsPrerequisites(aws=AWS), stem(pair.name, pair.secret)
+    match part:
+        case "role":
+            prerequisites.delete_role(role)
+            expected = f"the role {role} is missing"
+        case "policy":
+            AWS.iam().delete_role_policy(RoleName=role, PolicyName="switch")
+            expected = f"the policy of the role {role} is missing"
+        case "queue":
+            prerequisites.delete_queue(queue_name(pair.name, pair.secret))
+            expected = f"the queue {queue_name(pair.name, pair.secret)} is missing"
+        case _:
+            SecretsManager(aws=AWS).untag(pair.secret, ["ios-mdm:armed"])
+            expected = "the tag ios-mdm:armed does not record the schedule"
+    result = pair.status("--json")
+    assert result.code == 1
+    (server,) = json.loads(result.out)["servers"]
+    assert server["scheduled"] is False
+    (notice,) = server["notices"]
+    assert (notice["reason"], notice["severity"]) == ("not-scheduled", "warning")
+    assert notice["message"] == f"certificate 2 does not become main by itself: {expected}: run `pulumi up`"
+
+
+@pytest.mark.parametrize("service", ["SCHEDULER", "IAM", "SQS"])
+def test_what_cannot_be_checked_is_unknown(pair: Pair, service: str) -> None:
+    """A service that does not answer is a notice, and `scheduled` is null."""  # R36
+    pair.deliver(pair.make(), ALL)
+    variables: dict[str, Any] = {f"AWS_ENDPOINT_URL_{service}": "http://127.0.0.1:9"}
+    result = pair.status("--json", **variables)
+    assert result.code == 0
+    (server,) = json.loads(result.out)["servers"]
+    assert server["scheduled"] is None
+    assert [(one["reason"], one["severity"]) for one in server["notices"]] == [("schedule-unknown", "notice")]
+
+
+def test_without_schedules_status_says_when_to_run(pair: Pair) -> None:
+    """`promotion.schedule: false`: nothing switches by itself, and a notice gives the time."""  # R36
+    made = pair.make()
+    pair.deliver(made, ALL)
+    pair.define(promotion={"schedule": False})
+    result = pair.status("--json", AWS_ENDPOINT_URL_SCHEDULER="http://127.0.0.1:9")
+    assert result.code == 0
+    (server,) = json.loads(result.out)["servers"]
+    assert server["scheduled"] is False
+    (notice,) = server["notices"]
+    assert (notice["reason"], notice["severity"], notice["due"]) == ("needs-run", "notice", "2040-01-31T00:00:00Z")
 
 
 @pytest.mark.parametrize(("served", "code"), [(1, 0), (2, 2)], ids=["main", "another"])

@@ -243,9 +243,12 @@ def test_roles_are_made_within_the_boundary_only() -> None:
 def test_the_previewer_reads_no_key_and_writes_nothing() -> None:
     """What previews on pull requests is no danger to a pair (R29)."""
     assert actions("previewer") == {
+        "iam:GetRole",
+        "iam:GetRolePolicy",
         "scheduler:GetSchedule",
         "secretsmanager:DescribeSecret",
         "secretsmanager:ListSecretVersionIds",
+        "sqs:GetQueueUrl",
     }
 
 

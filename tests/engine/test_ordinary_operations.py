@@ -5,14 +5,18 @@ Each test names its row of the report on operations, where the former outcome is
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ios_mdm.core.pair.schedule import stem
 from tests.engine.test_promotion import DAY_0, DAY_10, DAY_31, Aws, at
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from tests.engine.conftest import World
 
@@ -107,6 +111,126 @@ def test_a_device_that_comes_back_is_sent_the_profile_again_without_a_ledger(wor
     assert not _have(world, back)
     assert "profile queued for 5 of 5 devices" in up(devices)
     assert _have(world, back)
+
+
+PARTS = {
+    "role": "the role {stem} is missing",
+    "policy": "the policy of the role {stem} is missing",
+    "trust": "the trust policy of the role {stem} differs",
+    "queue": "the queue {stem}-dead-letters is missing",
+}
+
+
+def _damage(aws: Aws, part: str) -> None:
+    name = stem(aws.server, aws.secret)
+    if part == "trust":
+        nobody = {"Effect": "Deny", "Principal": {"Service": "scheduler.amazonaws.com"}, "Action": "sts:AssumeRole"}
+        document = json.dumps({"Version": "2012-10-17", "Statement": [nobody]})
+        aws.iam.update_assume_role_policy(RoleName=name, PolicyDocument=document)
+    elif part == "queue":
+        aws.sqs.delete_queue(QueueUrl=aws.queue())
+    else:
+        aws.iam.delete_role_policy(RoleName=name, PolicyName="switch")
+        if part == "role":
+            aws.iam.delete_role(RoleName=name)
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_whatever_the_switch_needs_is_reported_and_repaired(world: World, aws: Aws, part: str) -> None:
+    """Row 11: preview, refresh and status name it, one `up` repairs it, and the next one changes nothing."""  # R36
+    world.stack.define([world.definition()])
+    world.stack.up(**at(DAY_0)).ok()
+    before = _switch(aws)
+    _damage(aws, part)
+    expected = PARTS[part].format(stem=stem(aws.server, aws.secret))
+    shown = _status(world, at(DAY_10))
+    assert shown["scheduled"] is False
+    assert expected in shown["notices"][0]["message"]
+    preview = world.stack.run("preview", "--expect-no-changes", **at(DAY_10))
+    assert preview.code != 0
+    assert expected in preview.output
+    assert expected in world.stack.run("refresh", "--yes", **at(DAY_10)).ok().output
+    assert expected in world.stack.up(**at(DAY_10)).ok().output
+    assert _switch(aws) == before
+    assert _status(world, at(DAY_10))["scheduled"] is True
+    world.forget_calls()
+    assert world.stack.run("preview", "--expect-no-changes", **at(DAY_10)).ok()
+    world.stack.up(**at(DAY_10)).ok()
+    assert world.aws.writes() == []
+
+
+DOWN = {"AWS_ENDPOINT_URL_SCHEDULER": "http://127.0.0.1:9"}
+"""Nothing listens there."""
+
+
+def test_an_up_works_while_scheduler_does_not_answer(world: World, aws: Aws) -> None:
+    """Row 17: issue, delivery and promotion go on with a warning, and `hold` too while nothing is armed."""  # R36
+    world.stack.define([world.definition(distribution=world.distribution())])
+    shown = world.stack.up(**at(DAY_0), **DOWN).ok().output
+    assert "no schedule makes certificate 2 main on 2040-01-31 00:00 UTC" in shown
+    assert "set promotion.schedule: false" in shown
+    assert "RESERVE" in world.labels()
+    assert _status(world, {**at(DAY_0), **DOWN})["scheduled"] is None
+    held = world.definition(distribution=world.distribution(), promotion={"hold": True})
+    world.stack.define([held])
+    world.stack.up(**at(DAY_10), **DOWN).ok()
+    world.stack.define([world.definition(distribution=world.distribution())])
+    reserve = world.labels()["RESERVE"]
+    world.stack.up(**at(DAY_31), **DOWN).ok()
+    assert world.labels()["AWSCURRENT"] == reserve, "an `up` after the apply time promotes"
+    world.stack.up(**at(DAY_31)).ok()
+    assert aws.schedule() is not None, "armed as soon as Scheduler answers"
+    assert world.stack.run("preview", "--expect-no-changes", **at(DAY_31)).ok()
+
+
+def test_what_may_still_fire_is_not_overruled(world: World, aws: Aws) -> None:
+    """Row 17: with a schedule armed and Scheduler down, `hold` fails with the time; other changes go on."""  # R36
+    world.stack.define([world.definition()])
+    world.stack.up(**at(DAY_0)).ok()
+    armed = _switch(aws)
+    world.stack.define([world.definition(promotion={"hold": True})])
+    refused = world.stack.up(**at(DAY_10), **DOWN)
+    assert refused.code != 0
+    assert "may still make certificate 2 main on 2040-01-31 00:00 UTC" in refused.output
+    assert _switch(aws) == armed
+    world.stack.define([world.definition(warnDays=20)])
+    world.stack.up(**at(DAY_10), **DOWN).ok()
+    world.stack.define([world.definition(promotion={"hold": True})])
+    world.stack.up(**at(DAY_10)).ok()
+    assert aws.schedule() is None
+    world.stack.define([world.definition(promotion={"hold": True}, warnDays=20)])
+    world.stack.up(**at(DAY_10), **DOWN).ok()
+
+
+def test_without_schedules_a_run_at_the_apply_time_promotes(world: World, aws: Aws) -> None:
+    """Row 17, for good: `promotion.schedule: false` deletes the switch, and says when `up` must run."""  # R36
+    world.stack.define([world.definition()])
+    world.stack.up(**at(DAY_0)).ok()
+    world.stack.define([world.definition(promotion={"schedule": False})])
+    shown = world.stack.up(**at(DAY_10)).ok().output
+    assert "nothing switches by itself: run `pulumi up` at 2040-01-31 00:00 UTC" in shown
+    assert _switch(aws) == (None, None, None)
+    world.forget_calls()
+    assert world.stack.run("preview", "--expect-no-changes", **at(DAY_10), **DOWN).ok()
+    assert set(world.aws.calls) == {"DescribeSecret"}
+    reserve = world.labels()["RESERVE"]
+    world.stack.up(**at(DAY_31), **DOWN).ok()
+    assert world.labels()["AWSCURRENT"] == reserve
+
+
+def _status(world: World, environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return what `ios-mdm status --json` reports of the server."""
+    done = subprocess.run(
+        [sys.executable, "-m", "ios_mdm", "status", f"Pulumi.{world.stack.name}.yaml", "--json"],
+        cwd=world.stack.directory,
+        env={**world.stack.environment, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    (server,) = json.loads(done.stdout)["servers"]
+    found: dict[str, Any] = server
+    return found
 
 
 def test_a_lost_record_of_what_was_sent_is_repaired(world: World, aws: Aws) -> None:

@@ -10,7 +10,8 @@ from ios_mdm.app.pair.reader import pair_view
 from ios_mdm.app.pair.service import PairService
 from ios_mdm.app.pair.values import PairRequest, PairResult
 from ios_mdm.app.reconcile import Progress, Reconciler, ReconcileRequest, Stage
-from ios_mdm.app.switching import SwitchService, switch_request
+from ios_mdm.app.switch_request import switch_request
+from ios_mdm.app.switching import SwitchService
 from ios_mdm.core.pair.layout import SENT_TAG, sent_value
 from ios_mdm.core.pair.observed import Role, Served
 from ios_mdm.core.pair.schedule import Kind, names
@@ -27,11 +28,11 @@ from tests.support.memory import MemorySecretStore
 from tests.support.memory_scheduler import MemoryPrerequisites, MemoryScheduler
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
 
     from ios_mdm.app.pair.values import PairView
-    from ios_mdm.app.switching import SwitchRequest
+    from ios_mdm.app.switch_request import SwitchRequest
     from ios_mdm.core.pair.observed import ObservedPair
     from ios_mdm.core.pair.schedule import Schedule
     from ios_mdm.core.pair.secret import SecretDescription
@@ -114,11 +115,15 @@ class Armed:
 
     Args:
         schedule: its number, afterwards.
+        secret: its number, afterwards: the promotion is recorded in it.
+        recorded: the promotion was recorded just now, and its schedule is not made yet.
         paused: it was made just now, and the run has not looked at the pair once more.
         refused: the run is over, because the pair was changed.
     """
 
     schedule: int
+    secret: int
+    recorded: bool = False
     paused: bool = False
     refused: bool = False
 
@@ -127,15 +132,32 @@ class PausedError(Exception):
     """The real code goes on in another event."""
 
 
+class RecordedError(Exception):
+    """As :class:`PausedError`, after the tag was written."""
+
+
 def _pause_after_put(operation: str, edge: str) -> None:
     if (operation, edge) == ("put_schedule", "after"):
         raise PausedError
 
 
 class Shown(MemorySecretStore):
-    """Shows a secret of the model."""
+    """Shows a secret of the model, and changes its tags."""
 
     secret: Secret | None = None
+
+    def tag(self, name: str, tags: Mapping[str, str]) -> None:
+        """Set these tags; the run goes on in another event."""
+        del name
+        assert self.secret is not None
+        self.secret = self.secret.tagged(tags)
+        raise RecordedError
+
+    def untag(self, name: str, keys: Iterable[str]) -> None:
+        """Remove these tags. It is the last effect of what calls it, or the last but one before a refusal."""
+        del name
+        assert self.secret is not None
+        self.secret = self.secret.untagged(keys)
 
     def describe(self, name: str) -> SecretDescription | None:
         """Return the secret's description."""
@@ -217,6 +239,8 @@ class Deciding:
         presented = None if held is None else held.value(served)
         if presented is not None and pair.main is not None and pair.main.facts is not None:
             pair = replace(pair, served=(Served(endpoint="10.0.0.5:443", sha256=presented.facts.sha256),))
+        if self._seed is Seed.NOT_RECORDED:
+            return replace(pair, armed=None)
         if self._seed is Seed.REUSED_NUMBER:
             known = max((version.ordinal or 0 for version in pair.versions), default=0)
             return replace(pair, highest_ordinal=known, recorded_ordinal=known)
@@ -239,13 +263,29 @@ class Deciding:
         if self._seed is Seed.ARMED_FIRST:
             definition = replace(definition, distributed=False)
         pair = PairRequest(definition=definition, secret=SECRET, owner=OWNER, tags={})
-        return ReconcileRequest(pair=pair, promotion=PromotionSettings())
+        promotion = PromotionSettings(schedule=self._definitions[view[0]].promotion.schedule)
+        return ReconcileRequest(pair=pair, promotion=promotion)
 
     def _progress(self, view: View) -> Progress:
         decided = self.decided(view)
         assert decided is not None
         pair = PairResult(view=decided.view, certificates={}, switch=decided.switch)
         return Progress(view=decided.view, pair=pair)
+
+    @remembered
+    def goes_on_without_scheduler(self, view: View) -> bool:
+        """Return whether a run whose first stage gets no answer from Scheduler goes on, and leaves the schedule."""
+        decided = self.decided(view)
+        assert decided is not None
+        self._lay(0, view[1])
+        self._scheduler.down = True
+        try:
+            self._reconciler.perform(Stage.WITHDRAW, self._run(view), Progress(view=decided.view))
+        except StoreError:
+            return False
+        finally:
+            self._scheduler.down = False
+        return True
 
     @remembered
     def taken_back(self, view: View, schedule: int) -> int:
@@ -296,13 +336,19 @@ class Deciding:
         self._scheduler.fail = _pause_after_put
         try:
             self._reconciler.perform(Stage.ARM, self._run(view), self._progress(view))
+        except RecordedError:
+            return self._armed(recorded=True)
         except PausedError:
-            return Armed(schedule=self._schedule_id(), paused=True)
+            return self._armed(paused=True)
         except StoreError:
-            return Armed(schedule=self._schedule_id(), refused=True)
+            return self._armed(refused=True)
         finally:
             self._scheduler.fail = None
-        return Armed(schedule=self._schedule_id())
+        return self._armed()
+
+    def _armed(self, *, recorded: bool = False, paused: bool = False, refused: bool = False) -> Armed:
+        secret = self.secret_id(self._store.secret)
+        return Armed(schedule=self._schedule_id(), secret=secret, recorded=recorded, paused=paused, refused=refused)
 
     @remembered
     def verified(self, view: View, schedule: int, secret: int) -> Armed:
@@ -314,8 +360,8 @@ class Deciding:
         try:
             self._switches.confirm(request, request.switch.promote)
         except StoreError:
-            return Armed(schedule=self._schedule_id(), refused=True)
-        return Armed(schedule=self._schedule_id())
+            return self._armed(refused=True)
+        return self._armed()
 
     def takes_from(self, schedule: int) -> int | None:
         """Return the certificate that a schedule takes AWSCURRENT from; None where there is no schedule."""

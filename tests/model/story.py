@@ -67,6 +67,7 @@ class Seed(StrEnum):
     UNDONE_ROLLBACK = "a certificate that an operator took back counts as a waiting reserve"
     NO_SWAP = "the schedule does not say which version it takes the label from"
     NOT_TAKEN_BACK = "a stale schedule is not taken back before the first effect"
+    NOT_RECORDED = "a run does not know that a promotion is armed"
     ARMED_FIRST = "the schedule is made whatever the devices were sent"
 
 
@@ -159,6 +160,7 @@ class Story:
         operator: an operator may take a switch back.
         dies: a run may die anywhere.
         diligent: at every moment a run comes to its end before time goes on (R11).
+        outages: Scheduler may not answer a stage of a run.
         picked_up: a schedule that is due cannot be taken back any more: AWS is at it, and tries for hours.
         seed: the bug, None for none.
     """
@@ -173,5 +175,6 @@ class Story:
     operator: bool = False
     dies: bool = True
     diligent: bool = False
+    outages: bool = False
     picked_up: bool = False
     seed: Seed | None = None

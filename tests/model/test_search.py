@@ -56,6 +56,10 @@ STORIES = {
     "a switch that an operator took back": Story(definitions=("auto", "at"), moments=LATE, operator=True, dies=False),
     "two switches that an operator took back": Story(definitions=("auto",), moments=LAST, highest=3, operator=True),
     "a first run": Story(definitions=("now",), moments=EARLY[:1], born=False),
+    "Scheduler does not answer": Story(definitions=("auto", "hold", "at"), moments=LATE, highest=3, outages=True),
+    "Scheduler does not answer, and another reserve": Story(
+        definitions=("auto", DELETES), moments=LATE, highest=3, outages=True
+    ),
 }
 
 AT_ONCE = {
@@ -71,6 +75,7 @@ SEEDED = {
     Seed.UNDONE_ROLLBACK: Story(definitions=("now",), moments=EARLY, operator=True, dies=False),
     Seed.NO_SWAP: Story(definitions=("now",), moments=EARLY, operator=True, dies=False),
     Seed.NOT_TAKEN_BACK: Story(definitions=("auto", DELETES), moments=LATE, highest=3),
+    Seed.NOT_RECORDED: Story(definitions=("auto", "hold"), moments=LATE, highest=3, outages=True),
     Seed.ARMED_FIRST: Story(definitions=("auto",), moments=LATE),
 }
 
@@ -80,6 +85,7 @@ COMPLAINTS = {
     Seed.UNDONE_ROLLBACK: "an operator took certificate 2 back, and it is main again",
     Seed.NO_SWAP: "a schedule from before an operator's move undid it",
     Seed.NOT_TAKEN_BACK: "certificate 2 became main, which worked, and was not its reserve",
+    Seed.NOT_RECORDED: "certificate 2 became main on hold",
     Seed.ARMED_FIRST: "does not trust certificate 2, which is served",
 }
 

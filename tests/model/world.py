@@ -281,7 +281,8 @@ class World:
             and decided.step is None
             and deciding.taken_back(view, state.schedule) == state.schedule
             and decided.trusted == state.sent
-            and deciding.armed(view, state.schedule, state.secret, state.moment) == Armed(schedule=state.schedule)
+            and deciding.armed(view, state.schedule, state.secret, state.moment)
+            == Armed(schedule=state.schedule, secret=state.secret)
         )
 
     def _looked(self, state: State, view: View) -> State:
@@ -296,6 +297,9 @@ class World:
         assert decided is not None
         match run.at:
             case "begin":
+                if self.story.outages and deciding.goes_on_without_scheduler(view):
+                    text = "Scheduler does not answer: the run leaves the schedule"
+                    yield Next(_with(self._looked(state, view), Run(view, self._after_looking(view))), text)
                 left = deciding.taken_back(view, state.schedule)
                 outdated = state.outdated and left != 0
                 after = self._looked(state._replace(schedule=left, outdated=outdated), view)
@@ -342,6 +346,9 @@ class World:
                     after = state._replace(sent=trusted, secret=deciding.noted(state.secret, trusted))
                 yield from self._next_stage(after, run, "what was pushed is noted, in the secret and by the engine")
             case "arm" | "arm again":
+                if self.story.outages:
+                    text = "Scheduler does not answer: the run arms nothing"
+                    yield from self._next_stage(state, run, text, is_complete=False)
                 armed = deciding.armed(view, state.schedule, state.secret, state.moment)
                 yield from self._armed(state, run, armed, _VERIFIES[run.at] if armed.paused else run.at)
             case _:
@@ -350,22 +357,29 @@ class World:
 
     def _armed(self, state: State, run: Run, armed: Armed, stage: str) -> Iterator[Next]:
         outdated = state.outdated and armed.schedule == state.schedule
-        after = state._replace(schedule=armed.schedule, outdated=outdated)
+        after = state._replace(schedule=armed.schedule, secret=armed.secret, outdated=outdated)
+        # The run knows of the record that it has just changed.
+        run = Run((*run.view[:2], armed.secret if run.view[2] == state.secret else run.view[2], run.view[3]), run.at)
         text = "the run makes the schedule" if armed.paused else "the run is done with the schedule"
         if armed.refused:
             yield Next(after, "the run finds that the pair has changed, takes the schedule back and ends")
+        elif armed.recorded:
+            # Played again from its begin, with the record in place. The real code does not read the pair again before
+            # the put; what it would find then, it finds after the put.
+            yield Next(_with(after, run), "the run records the promotion")
         elif armed.paused:
             yield Next(_with(after, Run(run.view, stage)), text)
         else:
             yield from self._next_stage(after, Run(run.view, stage), text)
 
-    def _next_stage(self, state: State, run: Run, text: str) -> Iterator[Next]:
-        """Take a run to the stage after this one, or to its end."""
+    def _next_stage(self, state: State, run: Run, text: str, *, is_complete: bool = True) -> Iterator[Next]:
+        """Take a run to the stage after this one, or to its end; not *is_complete* if an outage left something."""
         at = self._stages.index(run.at) + 1
         if at < len(self._stages):
             yield Next(_with(state, Run(run.view, self._stages[at])), text)
             return
         undisturbed = run.view[1:] == (state.moment, state.secret, state.served) and self.story.runs == 1
+        undisturbed = undisturbed and is_complete and not self.story.outages
         noisy = undisturbed and self.story.seed is None and not self._finds_nothing_to_do(state, run.view)
         complaint = "the run has come to its end, and another one at this moment has something to do" if noisy else ""
         done = self.story.diligent and run.view[1] == state.moment

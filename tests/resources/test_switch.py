@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
 
-from ios_mdm.core.pair.layout import SENT_TAG, sent_value
-from ios_mdm.core.pair.schedule import Kind, names
+from ios_mdm.core.pair.layout import ARMED_TAG, SENT_TAG, sent_value
+from ios_mdm.core.pair.schedule import Kind, names, stem
 from tools.services import ministack
 
 if TYPE_CHECKING:
@@ -76,6 +77,101 @@ def test_a_reserve_that_devices_were_not_sent_is_not_armed(engine: Engine, sched
     assert scheduled.kinds() == set(Kind)
     assert engine.up() == "unchanged"
     secrets.close()
+
+
+DAMAGES = {
+    "role": "the role {stem} is missing",
+    "policy": "the policy of the role {stem} is missing",
+    "trust": "the trust policy of the role {stem} differs",
+    "queue": "the queue {stem}-dead-letters is missing",
+}
+
+
+def _damage(engine: Engine, part: str) -> None:
+    """Change or delete a part of what the switch needs, as a hand does in the console."""
+    name = stem(engine.program["server"], engine.program["secret"])
+    iam, sqs = _client(engine, "iam"), _client(engine, "sqs")
+    if part == "trust":
+        document = {
+            "Version": "2012-10-17",
+            "Statement": [
+                {"Effect": "Deny", "Principal": {"Service": "scheduler.amazonaws.com"}, "Action": "sts:AssumeRole"}
+            ],
+        }
+        iam.update_assume_role_policy(RoleName=name, PolicyDocument=json.dumps(document))
+    elif part == "queue":
+        sqs.delete_queue(QueueUrl=sqs.get_queue_url(QueueName=f"{name}-dead-letters")["QueueUrl"])
+    else:
+        iam.delete_role_policy(RoleName=name, PolicyName="switch")
+        if part == "role":
+            iam.delete_role(RoleName=name)
+    iam.close()
+    sqs.close()
+
+
+@pytest.mark.parametrize("part", DAMAGES)
+def test_what_the_switch_needs_is_repaired(engine: Engine, part: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """`check` and `read` name it, one update repairs it, and the schedule is not written again."""  # R36
+    engine.up()
+    _damage(engine, part)
+    expected = DAMAGES[part].format(stem=stem(engine.program["server"], engine.program["secret"]))
+    engine.aws.calls.clear()
+    assert engine.outputs is not None
+    engine.provider.read(engine.id, engine.outputs)
+    assert f"the switch is not as it should be, and repaired by `up`: {expected}" in capsys.readouterr().err
+    assert engine.aws.writes() == []
+    assert engine.up() == "update"
+    assert expected in capsys.readouterr().err
+    assert not [call for call in engine.aws.writes() if call.startswith(("POST /schedules", "PUT /schedules"))]
+    assert engine.up() == "unchanged"
+
+
+def test_a_previewer_without_rights_in_iam_and_sqs_is_told(engine: Engine, capsys: pytest.CaptureFixture[str]) -> None:
+    """What could not be checked is one notice, and no drift."""  # R36
+    engine.up()
+    engine.aws.denied |= {"GetRole", "GetQueueUrl"}
+    capsys.readouterr()
+    assert engine.up() == "unchanged"
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "not all that the switch needs could be checked" in line
+    assert "GetRole" in line
+    assert "GetQueueUrl" in line
+
+
+def test_a_check_reads_no_more_than_it_needs(engine: Engine) -> None:
+    """Schedule, role, policy and queue, each once; nothing on hold."""  # R36
+    engine.up()
+    engine.aws.calls.clear()
+    assert engine.up() == "unchanged"
+    name = stem(engine.program["server"], engine.program["secret"])
+    reads = ["DescribeSecret", f"GET /schedules/{name}-promote", "GetQueueUrl", "GetRole", "GetRolePolicy"]
+    assert sorted(engine.aws.calls) == sorted(reads)
+    engine.program["definition"]["promotion"] = {"hold": True}
+    assert engine.up() == "update"
+    engine.aws.calls.clear()
+    assert engine.up() == "unchanged"
+    assert engine.aws.calls == ["DescribeSecret"]
+
+
+def test_without_schedules_all_of_the_switch_is_deleted(engine: Engine, scheduled: Scheduled) -> None:
+    """`promotion.schedule: false` deletes what exists, and then calls neither Scheduler nor IAM nor SQS."""  # R36
+    engine.up()
+    engine.program["definition"]["promotion"] = {"schedule": False}
+    assert engine.up() == "update"
+    assert scheduled.kinds() == set()
+    assert engine.outputs is not None
+    assert (engine.outputs["roleArn"], engine.outputs["deadLetterArn"]) == (None, None)
+    secrets = _client(engine, "secretsmanager")
+    tags = {tag["Key"] for tag in secrets.describe_secret(SecretId=engine.program["secret"])["Tags"]}
+    secrets.close()
+    assert ARMED_TAG not in tags
+    engine.aws.calls.clear()
+    engine.program["aws"]["tags"] = {"team": "mdm"}
+    assert engine.up() == "update"
+    assert engine.up() == "unchanged"
+    engine.provider.delete(engine.id, engine.outputs)
+    others = ("Role", "Queue", "/schedules")
+    assert not [call for call in engine.aws.calls if any(word in call for word in others)]
 
 
 def test_a_deleted_pair_leaves_no_schedule_and_a_foreign_one_all_of_them(engine: Engine, scheduled: Scheduled) -> None:

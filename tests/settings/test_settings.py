@@ -434,6 +434,10 @@ class TestSwitch:
                 },
                 "promotion has permissionsBoundaryArn beside roleArn",
             ),
+            (
+                {"schedule": False, "alarmArn": "arn:aws:sns:eu-west-1:111122223333:alarms"},
+                "promotion has alarmArn beside schedule: false",
+            ),
         ],
     )
     def test_wrong_arns_are_refused(self, promotion: dict[str, Any], said: str) -> None:

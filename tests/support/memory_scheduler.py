@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from ios_mdm.errors import StoreError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -22,28 +24,37 @@ class MemoryScheduler:
     """A ``Scheduler`` without AWS.
 
     Args:
+        down: True lets every call fail.
         fail: as in :class:`tests.support.memory.MemorySecretStore`.
         calls: the writes that took place, in order: operation and name.
         schedules: by name.
     """
 
+    down: bool = False
     fail: Callable[[str, Literal["before", "after"]], None] | None = None
     calls: list[tuple[str, ...]] = field(default_factory=list)
     schedules: dict[str, Schedule] = field(default_factory=dict)
 
     def get(self, name: str) -> Schedule | None:
         """Return the schedule, None where there is none."""
+        self._answer()
         return self.schedules.get(name)
 
     def put(self, schedule: Schedule) -> None:
         """Create the schedule, or replace the one of its name."""
+        self._answer()
         with _write(self.fail, self.calls, "put_schedule", schedule.name):
             self.schedules[schedule.name] = schedule
 
     def delete(self, name: str) -> None:
         """Delete the schedule. One that is gone is left alone."""
+        self._answer()
         with _write(self.fail, self.calls, "delete_schedule", name):
             self.schedules.pop(name, None)
+
+    def _answer(self) -> None:
+        if self.down:
+            raise StoreError("no answer from Scheduler")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -51,12 +62,14 @@ class MemoryPrerequisites:
     """``Prerequisites`` without AWS.
 
     Args:
+        down: as in :class:`MemoryScheduler`.
         fail: as in :class:`MemoryScheduler`.
         calls: as in :class:`MemoryScheduler`.
         roles: trust, policy and boundary by name.
         queues: names.
     """
 
+    down: bool = False
     fail: Callable[[str, Literal["before", "after"]], None] | None = None
     calls: list[tuple[str, ...]] = field(default_factory=list)
     roles: dict[str, tuple[str, str, str | None]] = field(default_factory=dict)
@@ -64,19 +77,40 @@ class MemoryPrerequisites:
 
     def ensure_role(self, name: str, *, trust: str, policy: str, boundary: str | None) -> str:
         """Create the role, or bring it to these documents; return its ARN."""
+        if self.down:
+            raise StoreError("no answer from IAM")
         found = self.roles.get(name)
         if found is None or _meant(*found) != _meant(trust, policy, boundary):
             with _write(self.fail, self.calls, "ensure_role", name):
                 self.roles[name] = (trust, policy, boundary)
         return f"arn:aws:iam::{_ACCOUNT}:role/{name}"
 
+    def role_problems(self, name: str, *, trust: str, policy: str, boundary: str | None) -> tuple[str, ...]:
+        """Return how the role differs."""
+        if self.down:
+            raise StoreError("no answer from IAM")
+        found = self.roles.get(name)
+        if found is None:
+            return (f"the role {name} is missing",)
+        pairs = zip(_meant(*found), _meant(trust, policy, boundary), strict=True)
+        parts = zip(("trust policy", "policy", "permissions boundary"), pairs, strict=True)
+        return tuple(f"the {part} of the role {name} differs" for part, (has, wanted) in parts if has != wanted)
+
     def delete_role(self, name: str) -> None:
         """Delete the role. One that is gone is left alone."""
         with _write(self.fail, self.calls, "delete_role", name):
             self.roles.pop(name, None)
 
+    def queue_exists(self, name: str) -> bool:
+        """Return whether there is a queue of this name."""
+        if self.down:
+            raise StoreError("no answer from SQS")
+        return name in self.queues
+
     def ensure_queue(self, name: str) -> str:
         """Create the queue, or find it; return its ARN."""
+        if self.down:
+            raise StoreError("no answer from SQS")
         if name not in self.queues:
             with _write(self.fail, self.calls, "ensure_queue", name):
                 self.queues.add(name)

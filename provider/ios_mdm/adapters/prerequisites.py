@@ -65,6 +65,32 @@ class AwsPrerequisites:
             )
         return role["Arn"]
 
+    def role_problems(self, name: str, *, trust: str, policy: str, boundary: str | None) -> tuple[str, ...]:
+        """Return how the role of this name differs from what :meth:`ensure_role` makes; writes nothing.
+
+        The policy is read only if the rest is as it should be: one problem is enough for a repair of all.
+
+        Raises:
+            StoreError: AWS refuses.
+        """
+        try:
+            role = self._role(name)
+        except _NotOursError:
+            return (f"the role {name} was not made here (it has no tag {_TAG['Key']}={_TAG['Value']})",)
+        if role is None:
+            return (f"the role {name} is missing",)
+        problems = []
+        if _document(role.get("AssumeRolePolicyDocument")) != json.loads(trust):
+            problems.append(f"the trust policy of the role {name} differs")
+        if _boundary(role) != boundary:
+            problems.append(f"the permissions boundary of the role {name} differs")
+        if problems:
+            return tuple(problems)
+        found = self._inline_policy(name)
+        if found is None:
+            return (f"the policy of the role {name} is missing",)
+        return () if found == json.loads(policy) else (f"the policy of the role {name} differs",)
+
     def delete_role(self, name: str) -> None:
         """Delete the role with its policy. One that is gone, or is not ours, is left alone."""
         try:
@@ -82,14 +108,18 @@ class AwsPrerequisites:
         )
         self.aws.answer_unless(_NO_ENTITY, "DeleteRole", name, lambda: self._iam.delete_role(RoleName=name), ROLE)
 
+    def queue_exists(self, name: str) -> bool:
+        """Return whether there is a queue of this name.
+
+        Raises:
+            StoreError: AWS refuses.
+        """
+        return self._queue_url(name) is not None
+
     def ensure_queue(self, name: str) -> str:
         """Create the queue, or find the one of this name; return its ARN."""
-        found = self.aws.answer_unless(
-            _NO_QUEUE, "GetQueueUrl", name, lambda: self._sqs.get_queue_url(QueueName=name), QUEUE
-        )
-        if found is not None:
-            url = found["QueueUrl"]
-        else:
+        url = self._queue_url(name)
+        if url is None:
             attributes = {"MessageRetentionPeriod": str(_KEPT_SECONDS), "SqsManagedSseEnabled": "true"}
             url = self.aws.answer(
                 "CreateQueue",
@@ -107,13 +137,15 @@ class AwsPrerequisites:
 
     def delete_queue(self, name: str) -> None:
         """Delete the queue with its messages. One that is gone is left alone."""
+        url = self._queue_url(name)
+        if url is not None:
+            self.aws.answer_unless(_NO_QUEUE, "DeleteQueue", name, lambda: self._sqs.delete_queue(QueueUrl=url), QUEUE)
+
+    def _queue_url(self, name: str) -> str | None:
         found = self.aws.answer_unless(
             _NO_QUEUE, "GetQueueUrl", name, lambda: self._sqs.get_queue_url(QueueName=name), QUEUE
         )
-        if found is not None:
-            self.aws.answer_unless(
-                _NO_QUEUE, "DeleteQueue", name, lambda: self._sqs.delete_queue(QueueUrl=found["QueueUrl"]), QUEUE
-            )
+        return None if found is None else found["QueueUrl"]
 
     def _role(self, name: str) -> RoleTypeDef | None:
         found = self.aws.answer_unless(_NO_ENTITY, "GetRole", name, lambda: self._iam.get_role(RoleName=name), ROLE)
@@ -145,7 +177,7 @@ class AwsPrerequisites:
                 lambda: self._iam.update_assume_role_policy(RoleName=name, PolicyDocument=trust),
                 ROLE,
             )
-        has = role.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
+        has = _boundary(role)
         if boundary is not None and has != boundary:
             self.aws.answer(
                 "PutRolePermissionsBoundary",
@@ -174,6 +206,10 @@ class AwsPrerequisites:
 
 class _NotOursError(StoreError):
     """A role of the wanted name was made by somebody else."""
+
+
+def _boundary(role: RoleTypeDef) -> str | None:
+    return role.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
 
 
 def _document(text: object) -> object:

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from tenacity import Retrying, retry_if_exception_type, wait_exponential
 
 from ios_mdm.adapters.aws import SCHEDULE, RoleRefusedError
-from ios_mdm.core.pair.schedule import Schedule
+from ios_mdm.core.pair.schedule import RETRIED_FOR, Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,7 @@ __all__ = ["ROLE_SECONDS", "EventBridgeScheduler"]
 
 ROLE_SECONDS = 60.0
 """How long IAM may take to show a role that was just made."""
-_MOST_AGE_SECONDS = 6 * 3600
+_MOST_AGE_SECONDS = int(RETRIED_FOR.total_seconds())
 _MOST_ATTEMPTS = 20
 """For how long, and how often, an outage is outlasted. A late or second move does no harm: it is a compare-and-swap."""
 _EXPRESSION = re.compile(r"at\((\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\)")

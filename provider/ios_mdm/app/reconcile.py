@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from ios_mdm.app.delivery import DeliveryRequest, ProfileContent, next_revision
-from ios_mdm.app.switching import switch_request
+from ios_mdm.app.switch_request import switch_request
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from ios_mdm.app.delivery import Delivery, DeliveryService
     from ios_mdm.app.pair.service import PairService
     from ios_mdm.app.pair.values import PairRequest, PairResult, PairView
-    from ios_mdm.app.switching import Armed, SwitchRequest, SwitchService
+    from ios_mdm.app.switch_request import SwitchRequest
+    from ios_mdm.app.switching import Armed, SwitchService
     from ios_mdm.ports import Ledger
     from ios_mdm.settings import PromotionSettings
     from ios_mdm.settings.distribution import ProfileSettings
@@ -131,8 +132,16 @@ class Reconciler:
         self._switches.arm(switch)
         return delivery
 
-    def delete(self, request: PairRequest, promotion: PromotionSettings, *, recovery_window_days: int) -> bool:
+    def delete(
+        self, request: PairRequest, promotion: PromotionSettings, *, is_scheduled: bool, recovery_window_days: int
+    ) -> bool:
         """Delete the schedules and the secret of a pair, the latter with a recovery window.
+
+        Args:
+            request: the pair.
+            promotion: how its switch is made.
+            is_scheduled: whether role, queue or schedules exist although *promotion* makes none.
+            recovery_window_days: for how long the secret can be restored.
 
         Returns:
             False if nothing was deleted: there is no such secret, or it belongs to another stack.
@@ -144,12 +153,14 @@ class Reconciler:
         self._pairs.check_home(request, observed)
         if observed is None or observed.owner not in {None, request.owner}:
             return False
-        self._switches.disarm(
-            request.definition.name,
-            request.secret,
-            role_made=promotion.role_arn is None,
-            queue_made=promotion.dead_letter_arn is None,
-        )
+        if promotion.schedule or is_scheduled or observed.armed is not None:
+            self._switches.disarm(
+                request.definition.name,
+                request.secret,
+                role_made=promotion.role_arn is None,
+                queue_made=promotion.dead_letter_arn is None,
+                armed=observed.armed,
+            )
         self._pairs.delete(request.secret, request.owner, recovery_window_days=recovery_window_days)
         return True
 

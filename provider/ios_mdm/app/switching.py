@@ -1,81 +1,39 @@
-"""Keeps the schedules of a pair's switch, and the role and queue that they need, in step with what they should be."""
+"""Keeps the schedules of a pair's switch, and the role and queue that they need, in step with what they should be.
+
+A promotion is recorded in the pair's secret before its schedule is made, and until its deletion or end is confirmed. So
+a run to which Scheduler does not answer knows whether something may still fire.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-from ios_mdm.core.pair.layout import observed_pair
-from ios_mdm.core.pair.schedule import Kind, alarm_schedule, names, plans, promotion_schedule, stem
-from ios_mdm.core.pair.schedule_role import role_policy, role_trust
+from ios_mdm.app.switch_reader import SwitchReader
+from ios_mdm.app.switch_request import armed_promotion, is_sent
+from ios_mdm.core.pair.layout import ARMED_TAG, armed_value, observed_pair
+from ios_mdm.core.pair.observed import ArmedPromotion
+from ios_mdm.core.pair.schedule import Kind, has_ended, names, plans, queue_name, stem
 from ios_mdm.core.pair.secret import Label
 from ios_mdm.core.pair.switch import switch
 from ios_mdm.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection
 
     from ios_mdm.app.pair.values import PairRequest, PairView
+    from ios_mdm.app.switch_reader import SwitchFindings
+    from ios_mdm.app.switch_request import SwitchRequest
     from ios_mdm.core.pair.observed import ObservedPair
     from ios_mdm.core.pair.schedule import Schedule
     from ios_mdm.core.pair.switch import Promote, Switch
     from ios_mdm.ports import Clock, Prerequisites, Scheduler, SecretStore
-    from ios_mdm.settings import PromotionSettings
 
-__all__ = ["Armed", "SwitchRequest", "SwitchService", "is_sent", "switch_request"]
+__all__ = ["Armed", "SwitchService"]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SwitchRequest:
-    """One pair's switch, and how it is to be made.
-
-    Args:
-        server: name of the server.
-        secret: name of the pair's secret.
-        secret_arn: its ARN.
-        switch: what should happen by itself.
-        distributed: whether devices get the certificates in a profile. A promotion is then armed only if the secret
-            records that devices were sent the reserve (R36).
-        role_arn: the user's own role for the schedules; None for one that is made here.
-        boundary_arn: permissions boundary of the role that is made here.
-        dead_letter_arn: the user's own queue for what a schedule could not do; None for one that is made here.
-        alarm_arn: SNS topic or SQS queue for alarms; None for no alarms.
-    """
-
-    server: str
-    secret: str
-    secret_arn: str
-    switch: Switch
-    distributed: bool
-    role_arn: str | None = None
-    boundary_arn: str | None = None
-    dead_letter_arn: str | None = None
-    alarm_arn: str | None = None
-
-    def schedules(self, *, role: str, dead_letter: str) -> Mapping[Kind, Schedule]:
-        """Return the schedules that should be, whether their moment is to come or has passed."""
-        name = names(self.server, self.secret)
-        found: dict[Kind, Schedule] = {}
-        if self.switch.promote is not None:
-            found[Kind.PROMOTE] = promotion_schedule(
-                self.switch.promote,
-                name=name[Kind.PROMOTE],
-                secret_arn=self.secret_arn,
-                role=role,
-                dead_letter=dead_letter,
-            )
-        for kind, alarm in ((Kind.OVERDUE, self.switch.overdue), (Kind.EXPIRY, self.switch.expiry)):
-            if alarm is not None and self.alarm_arn is not None:
-                found[kind] = alarm_schedule(
-                    alarm,
-                    kind=kind,
-                    name=name[kind],
-                    server=self.server,
-                    target=self.alarm_arn,
-                    role=role,
-                    dead_letter=dead_letter,
-                )
-        return found
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,8 +45,8 @@ class Armed:
         dead_letter: ARN of the queue for what they could not do; None as above.
     """
 
-    role: str | None
-    dead_letter: str | None
+    role: str | None = None
+    dead_letter: str | None = None
 
 
 class SwitchService:
@@ -97,9 +55,10 @@ class SwitchService:
     Args:
         scheduler: holds the schedules.
         prerequisites: makes the role and the queue.
-        store: holds the pair, which is looked at once more after its promotion was scheduled.
-        clock: tells the moment. A schedule whose moment has passed is not made any more.
-        report: takes a line of progress.
+        store: holds the pair, which is read again after its promotion was scheduled.
+        clock: read once for each call. A schedule whose time has passed is not made any more.
+        report: receives each line of progress.
+        warn: receives each warning: what is missing because AWS did not answer or refused, and what may still fire.
     """
 
     def __init__(
@@ -110,94 +69,177 @@ class SwitchService:
         clock: Clock,
         *,
         report: Callable[[str], None] = lambda _line: None,
+        warn: Callable[[str], None] = lambda _line: None,
     ) -> None:
         self._scheduler = scheduler
         self._prerequisites = prerequisites
         self._store = store
         self._clock = clock
         self._report = report
+        self._warn = warn
 
     def withdraw(self, request: PairRequest, view: PairView) -> None:
         """Delete a schedule that would promote what must not be promoted, or earlier than it should be.
 
         This comes before any other effect of a run. A run that dies on the way must not leave the promotion of a
         reserve that is about to be deleted, and ``promotion.hold`` works even while the MDM server is down. A promotion
-        that should be scheduled is scheduled by :meth:`arm` at the end of the run.
+        that should be scheduled is scheduled by :meth:`arm` at the end of the run, which also removes the record of one
+        that was withdrawn.
 
         Args:
             request: the pair.
             view: the pair as observed, and the decision about it.
 
         Raises:
-            StoreError: AWS refuses.
+            StoreError: Scheduler does not confirm that a recorded schedule is gone, and what the run is to do is unsafe
+                while that schedule may fire.
         """
-        if view.observed is None:
+        observed, definition = view.observed, request.definition
+        if observed is None or (observed.armed is None and not definition.promotion.schedule):
             return
-        name = names(request.definition.name, request.secret)[Kind.PROMOTE]
-        found = self._scheduler.get(name)
-        if found is None:
-            return
-        promote = switch(request.definition, view.desired, view.observed).promote
-        if promote is None or not plans(found, promote, view.observed.arn):
-            self._report(f"the promotion that was scheduled for {found.at:%Y-%m-%d %H:%M} UTC is withdrawn")
-            self._scheduler.delete(name)
+        name = names(definition.name, request.secret)[Kind.PROMOTE]
+        promote = switch(definition, view.desired, observed).promote
+        armed = observed.armed
+        try:
+            found = self._scheduler.get(name)
+            armed = None if found is None else _promotion_of(found, observed)
+            if found is not None and (promote is None or not plans(found, promote, observed.arn)):
+                self._scheduler.delete(name)
+                self._report(f"the promotion that was scheduled for {found.at:%Y-%m-%d %H:%M} UTC is withdrawn")
+        except StoreError as error:
+            if armed is not None and not has_ended(armed, self._clock.now()):
+                self._not_withdrawn(request, view, armed, promote, error)
 
-    def drift(self, request: SwitchRequest, observed: ObservedPair) -> tuple[str, ...]:
-        """Return the names of the schedules that are not as they should be; writes nothing.
+    def _not_withdrawn(
+        self, request: PairRequest, view: PairView, armed: ArmedPromotion, promote: Promote | None, error: StoreError
+    ) -> None:
+        """Refuse what is unsafe while this schedule may fire; warn about a schedule that should not exist."""
+        definition, desired, observed = request.definition, view.desired, view.observed
+        main, reserve = (None, None) if observed is None else (observed.main, observed.reserve)
+        if armed.certificate in {desired.main, None if main is None else main.ordinal}:
+            return  # afterwards the schedule takes the label from a certificate that does not have it: AWS refuses
+        certificate = armed.certificate or (None if reserve is None else reserve.ordinal)
+        schedule = f"the schedule {names(definition.name, request.secret)[Kind.PROMOTE]} {_may_fire(armed)}"
+        refused = None
+        if definition.promotion.hold:
+            refused = "promotion.hold is set"
+        elif certificate not in {desired.main, desired.reserve}:
+            refused = f"certificate {certificate} is not to become main"
+        elif promote is not None and (armed.at is None or promote.at > armed.at):
+            refused = f"the apply time is {promote.at:%Y-%m-%d %H:%M} UTC"
+        if refused is not None:
+            raise StoreError(
+                f"{refused}, but {schedule}, because EventBridge Scheduler does not confirm that it is deleted. "
+                f"Nothing was changed. Run again when Scheduler answers, or delete the schedule. ({error})"
+            )
+        if promote is None or armed != armed_promotion(promote):
+            self._warn(f"{schedule}, because EventBridge Scheduler does not confirm that it is deleted ({error})")
 
-        A schedule whose time has passed may be gone: it has fired. The promotion of a reserve that devices were not
-        sent is not scheduled yet.
-        """
-        now = self._clock.now()
-        if not is_sent(request, observed):
-            request = replace(request, switch=replace(request.switch, promote=None))
-        changed = []
-        for wanted in request.schedules(
-            role=request.role_arn or "", dead_letter=request.dead_letter_arn or ""
-        ).values():
-            found = self._scheduler.get(wanted.name)
-            if now < wanted.at and (found is None or not _same(found, wanted)):
-                changed.append(wanted.name)
-        return tuple(changed)
+    def findings(self, request: SwitchRequest, observed: ObservedPair) -> SwitchFindings:
+        """Return what is missing or differs, as :class:`SwitchReader`; writes nothing."""
+        return SwitchReader(self._scheduler, self._prerequisites, self._clock).findings(request, observed)
 
     def arm(self, request: SwitchRequest) -> Armed:
         """Make the schedules what they should be, after what they need; delete those that should not be.
 
-        Raises:
-            StoreError: AWS refuses, or the pair was changed meanwhile.
-        """
-        kinds = request.schedules(role="", dead_letter="").keys()
-        for kind, name in names(request.server, request.secret).items():
-            if kind not in kinds:
-                self._scheduler.delete(name)
-        if not kinds:
-            return Armed(role=None, dead_letter=None)
-        armed = self._prepared(request)
-        assert armed.role is not None  # noqa: S101 - it was just prepared
-        assert armed.dead_letter is not None  # noqa: S101 - the same
-        now = self._clock.now()
-        for kind, schedule in request.schedules(role=armed.role, dead_letter=armed.dead_letter).items():
-            if now >= schedule.at:
-                continue
-            # Before, too: a run that dies right after the put leaves what it made.
-            promote = request.switch.promote if kind is Kind.PROMOTE else None
-            if promote is not None and not self.confirm(request, promote):
-                continue
-            if self._scheduler.get(schedule.name) != schedule:
-                self._scheduler.put(schedule)
-                self._report(f"scheduled for {schedule.at:%Y-%m-%d %H:%M} UTC: {_told(kind, request.switch)}")
-                if promote is not None:
-                    self.confirm(request, promote)
-        return armed
+        Whatever of Scheduler, IAM and SQS does not answer or refuses is a warning: the pair needs none of them.
 
-    def disarm(self, server: str, secret: str, *, role_made: bool, queue_made: bool) -> None:
-        """Delete the schedules, and the role and the queue where they were made here."""
-        for name in names(server, secret).values():
-            self._scheduler.delete(name)
+        Raises:
+            StoreError: The pair was changed concurrently, or Secrets Manager does not answer.
+        """
+        existing: dict[Kind, Schedule | None] = {}
+        try:
+            return self._armed(request, existing)
+        except _UnavailableError as error:
+            self._warn(self._unarmed(request, existing.get(Kind.PROMOTE), error))
+        found = next((schedule for schedule in existing.values() if schedule is not None), None)
+        return Armed() if found is None else Armed(role=found.role, dead_letter=found.dead_letter)
+
+    def _armed(self, request: SwitchRequest, existing: dict[Kind, Schedule | None]) -> Armed:
+        """Arm the switch, and note in *existing* which schedules there were."""
+        wanted = request.schedules(role="", dead_letter="")
+        self._delete_unwanted(request, wanted.keys())
+        if not wanted:
+            return Armed()
+        now = self._clock.now()
+        # Before role and queue are made: where Scheduler does not exist, they are of no use.
+        for kind, schedule in wanted.items():
+            if now < schedule.at:
+                existing[kind] = _available(self._scheduler.get, schedule.name)
+        # Also if each schedule is as it should be: role and queue may be missing. Those of the same name have the same
+        # ARN, so a schedule that names them works again.
+        dead_letter, role = self._prepared(request)
+        for kind, schedule in request.schedules(role=role, dead_letter=dead_letter).items():
+            if kind in existing:
+                self._schedule(request, kind, schedule, existing[kind])
+        return Armed(role=role, dead_letter=dead_letter)
+
+    def _delete_unwanted(self, request: SwitchRequest, wanted: Collection[Kind]) -> None:
+        """Delete the schedules that should not exist, and the record of the promotion with its schedule."""
+        if Kind.PROMOTE not in wanted:
+            pair = self._pair(request)
+            # Without schedules, only a recorded one can exist.
+            if request.scheduled or (pair is not None and pair.armed is not None):
+                self._delete_promotion(request, pair)
+        for kind in (Kind.OVERDUE, Kind.EXPIRY):
+            if request.scheduled and kind not in wanted:
+                _available(self._scheduler.delete, names(request.server, request.secret)[kind])
+
+    def _schedule(self, request: SwitchRequest, kind: Kind, schedule: Schedule, existing: Schedule | None) -> None:
+        """Make a schedule, unless it exists, or would promote what may not be promoted."""
+        promote = request.switch.promote if kind is Kind.PROMOTE else None
+        # Before, too: a run that dies right after the put leaves what it made.
+        if (promote is not None and not self._recorded(request, promote)) or existing == schedule:
+            return
+        _available(self._scheduler.put, schedule)
+        self._report(f"scheduled for {schedule.at:%Y-%m-%d %H:%M} UTC: {_told(kind, request.switch)}")
+        if promote is not None:
+            self.confirm(request, promote)
+
+    def disarm(
+        self, server: str, secret: str, *, role_made: bool, queue_made: bool, armed: ArmedPromotion | None = None
+    ) -> None:
+        """Delete the schedules, and the role and the queue where they were made here.
+
+        Args:
+            server: name of the server.
+            secret: name of the pair's secret.
+            role_made: whether the role was made here.
+            queue_made: whether the queue was made here.
+            armed: the promotion for which a schedule may exist; None if none is recorded.
+
+        Raises:
+            StoreError: Scheduler does not confirm that a recorded schedule is gone, or IAM or SQS refuses.
+        """
+        try:
+            for name in names(server, secret).values():
+                self._scheduler.delete(name)
+        except StoreError as error:
+            if armed is not None and not has_ended(armed, self._clock.now()):
+                raise StoreError(f"the schedule of {server} {_may_fire(armed)}: {error}") from None
+            self._warn(f"schedules of {server} may still exist: {error}")
         if role_made:
             self.delete_role(server, secret)
         if queue_made:
             self.delete_queue(server, secret)
+
+    def dismantle(self, server: str, secret: str, *, role_made: bool, queue_made: bool) -> bool:
+        """Delete the same as :meth:`disarm` because no schedules are wanted any more.
+
+        Returns:
+            False, after a warning, if not all could be deleted.
+        """
+        try:
+            for name in names(server, secret).values():
+                self._scheduler.delete(name)
+            if role_made:
+                self.delete_role(server, secret)
+            if queue_made:
+                self.delete_queue(server, secret)
+        except StoreError as error:
+            self._warn(f"promotion.schedule is false, but schedules, role or queue may still exist: {error}")
+            return False
+        return True
 
     def delete_role(self, server: str, secret: str) -> None:
         """Delete the role that was made for this switch."""
@@ -205,19 +247,7 @@ class SwitchService:
 
     def delete_queue(self, server: str, secret: str) -> None:
         """Delete the queue that was made for this switch."""
-        self._prerequisites.delete_queue(_queue(server, secret))
-
-    def _prepared(self, request: SwitchRequest) -> Armed:
-        dead_letter = request.dead_letter_arn or self._prerequisites.ensure_queue(
-            _queue(request.server, request.secret)
-        )
-        role = request.role_arn or self._prerequisites.ensure_role(
-            stem(request.server, request.secret),
-            trust=role_trust(request.secret_arn),
-            policy=role_policy(request.secret_arn, dead_letter=dead_letter, alarm=request.alarm_arn),
-            boundary=request.boundary_arn,
-        )
-        return Armed(role=role, dead_letter=dead_letter)
+        self._prerequisites.delete_queue(queue_name(server, secret))
 
     def confirm(self, request: SwitchRequest, promote: Promote) -> bool:
         """Return whether the promotion may be armed: the pair is as decided, and devices were sent the reserve.
@@ -228,8 +258,35 @@ class SwitchService:
         Raises:
             StoreError: Something else happened: another run may be at work.
         """
+        return self._may_arm(request, promote, self._pair(request))
+
+    def _prepared(self, request: SwitchRequest) -> tuple[str, str]:
+        """Return the ARNs of the queue and of the role, which exist."""
+        dead_letter = request.dead_letter_arn or _available(self._prerequisites.ensure_queue, request.queue_name)
+        role = request.role_arn or _available(
+            self._prerequisites.ensure_role,
+            request.role_name,
+            trust=request.trust,
+            policy=request.policy(dead_letter),
+            boundary=request.boundary_arn,
+        )
+        return dead_letter, role
+
+    def _pair(self, request: SwitchRequest) -> ObservedPair | None:
         description = self._store.describe(request.secret)
-        pair = None if description is None else observed_pair(request.secret, description)
+        return None if description is None else observed_pair(request.secret, description)
+
+    def _recorded(self, request: SwitchRequest, promote: Promote) -> bool:
+        """Record a promotion that may be armed, before its schedule is made; False if it may not be armed."""
+        pair = self._pair(request)
+        if not self._may_arm(request, promote, pair):
+            return False
+        armed = armed_promotion(promote)
+        if pair is None or pair.armed != armed:
+            self._store.tag(request.secret, {ARMED_TAG: armed_value(armed)})
+        return True
+
+    def _may_arm(self, request: SwitchRequest, promote: Promote, pair: ObservedPair | None) -> bool:
         main, reserve = (None, None) if pair is None else (pair.main, pair.holder(Label.RESERVE))
         as_decided = (
             main is not None
@@ -240,7 +297,15 @@ class SwitchService:
         promoted = main is not None and main.version_id == promote.version
         if as_decided and pair is not None:
             return is_sent(request, pair)
-        self._scheduler.delete(names(request.server, request.secret)[Kind.PROMOTE])
+        try:
+            self._delete_promotion(request, pair)
+        except _UnavailableError as error:
+            if not promoted:
+                raise StoreError(
+                    f"secret {request.secret}: the pair was changed concurrently, and its schedule "
+                    f"{_may_fire(armed_promotion(promote))}: {error}"
+                ) from None
+            raise
         if promoted:
             return False
         raise StoreError(
@@ -248,46 +313,57 @@ class SwitchService:
             "look for another run, then run again"
         )
 
+    def _delete_promotion(self, request: SwitchRequest, pair: ObservedPair | None) -> None:
+        """Delete the schedule of the promotion, and then the record of it."""
+        armed = None if pair is None else pair.armed
+        try:
+            _available(self._scheduler.delete, names(request.server, request.secret)[Kind.PROMOTE])
+        except _UnavailableError:
+            if armed is None or not has_ended(armed, self._clock.now()):
+                raise
+        if armed is not None:
+            self._store.untag(request.secret, [ARMED_TAG])
 
-def switch_request(pair: PairRequest, promotion: PromotionSettings, view: PairView) -> SwitchRequest:
-    """Return the request for the switch of a pair that is what it should be.
-
-    Args:
-        pair: the request for the pair.
-        promotion: how the switch is made.
-        view: the pair, which exists.
-    """
-    assert view.observed is not None  # noqa: S101 - such a pair exists
-    return SwitchRequest(
-        server=pair.definition.name,
-        secret=pair.secret,
-        secret_arn=view.observed.arn,
-        switch=switch(pair.definition, view.desired, view.observed),
-        distributed=pair.definition.distributed,
-        role_arn=promotion.role_arn,
-        boundary_arn=promotion.permissions_boundary_arn,
-        dead_letter_arn=promotion.dead_letter_arn,
-        alarm_arn=promotion.alarm_arn,
-    )
-
-
-def is_sent(request: SwitchRequest, observed: ObservedPair) -> bool:
-    """Return whether the secret records that devices were sent the reserve; True if there is nothing to send."""
-    promote = request.switch.promote
-    return promote is None or not request.distributed or promote.certificate in observed.sent
+    def _unarmed(self, request: SwitchRequest, existing: Schedule | None, error: StoreError) -> str:
+        """Return the warning for a switch that could not be brought to what it should be."""
+        promote = request.switch.promote
+        if promote is None:
+            return f"schedules that should not exist may still do: {error}"
+        if existing is not None and plans(existing, promote, request.secret_arn):
+            return f"the schedule {existing.name} exists, but what it needs could not be checked and repaired: {error}"
+        return (
+            f"no schedule makes certificate {promote.certificate} main on {promote.at:%Y-%m-%d %H:%M} UTC: run "
+            "`pulumi up` again before, or at that time; in a region without EventBridge Scheduler, set "
+            f"promotion.schedule: false. {error}"
+        )
 
 
-def _queue(server: str, secret: str) -> str:
-    return f"{stem(server, secret)}-dead-letters"
+class _UnavailableError(StoreError):
+    """Scheduler, IAM or SQS did not answer, or refused."""
 
 
-def _same(found: Schedule, wanted: Schedule) -> bool:
-    """Return whether a schedule is what it should be, as far as that is known before its role and queue are."""
-    return (
-        (found.at, found.target, found.input) == (wanted.at, wanted.target, wanted.input)
-        and wanted.role in {"", found.role}
-        and wanted.dead_letter in {"", found.dead_letter}
-    )
+def _available(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Return what a call to Scheduler, IAM or SQS returns; its failure is told apart from those of the pair."""
+    try:
+        return call(*args, **kwargs)
+    except StoreError as error:
+        raise _UnavailableError(str(error)) from None
+
+
+def _promotion_of(schedule: Schedule, observed: ObservedPair) -> ArmedPromotion:
+    """Return which promotion an existing schedule performs; certificate 0 if it names none of the pair."""
+    try:
+        version = json.loads(schedule.input)["MoveToVersionId"]
+    except (ValueError, KeyError, TypeError):
+        version = None
+    ordinals = [one.ordinal for one in observed.versions if one.version_id == version and one.ordinal is not None]
+    return ArmedPromotion(certificate=ordinals[0] if ordinals else 0, at=schedule.at)
+
+
+def _may_fire(armed: ArmedPromotion) -> str:
+    if armed.at is None or not armed.certificate:
+        return "may still make a certificate main at an unknown time"
+    return f"may still make certificate {armed.certificate} main on {armed.at:%Y-%m-%d %H:%M} UTC"
 
 
 def _told(kind: Kind, switch: Switch) -> str:

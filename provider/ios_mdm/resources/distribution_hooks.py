@@ -10,10 +10,10 @@ from ios_mdm import wiring
 from ios_mdm.app.delivery import DeliveryRequest, ProfileContent, is_recorded, next_revision
 from ios_mdm.app.devices import devices_digest
 from ios_mdm.app.reenrollment import to_reenrol
-from ios_mdm.app.switching import SwitchRequest
+from ios_mdm.app.switch_request import made_switch_request
 from ios_mdm.core.pair.decision import Phase, Severity
 from ios_mdm.errors import IosMdmError
-from ios_mdm.resources.engine import progress, tell
+from ios_mdm.resources.engine import progress, tell, warning
 from ios_mdm.resources.hooks import refusal
 from ios_mdm.resources.plain import known
 from ios_mdm.resources.profile_distribution import ProfileDistributionProvider
@@ -23,6 +23,7 @@ from ios_mdm.settings import AwsSettings, DistributionSettings, PromotionSetting
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ios_mdm.app.switch_request import SwitchRequest
     from ios_mdm.resources.plain import Wire
 
 __all__ = ["check", "create", "delete", "read", "update"]
@@ -104,24 +105,21 @@ def _content(inputs: Wire) -> ProfileContent:
 
 
 def _switch_request(inputs: Wire) -> SwitchRequest:
-    promotion = PromotionSettings.model_validate(inputs["promotion"])
-    return SwitchRequest(
+    return made_switch_request(
+        PromotionSettings.model_validate(inputs["promotion"]),
         server=str(inputs["server"]),
         secret=str(inputs["secret"]),
         secret_arn=str(inputs["secretArn"]),
         switch=switch_of(cast("Wire", inputs["switch"])),
         distributed=True,
-        role_arn=promotion.role_arn,
-        boundary_arn=promotion.permissions_boundary_arn,
-        dead_letter_arn=promotion.dead_letter_arn,
-        alarm_arn=promotion.alarm_arn,
     )
 
 
 def _delivered(inputs: Wire) -> Wire:
     here, settings = wiring.here(), _settings(inputs)
     region = AwsSettings.model_validate(inputs["aws"]).region
-    reconciler = here.reconciler(region, report=progress(str(inputs["server"])), distribution=settings)
+    server = str(inputs["server"])
+    reconciler = here.reconciler(region, report=progress(server), warn=warning(server), distribution=settings)
     delivery = reconciler.deliver(
         DeliveryRequest(
             content=_content(inputs),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-__all__ = ["progress", "tell"]
+__all__ = ["progress", "tell", "warning"]
 
 _TIMEOUT = 5.0
 
@@ -41,6 +41,11 @@ def tell(server: str, severity: Severity, message: str) -> None:
 def progress(server: str) -> Callable[[str], None]:
     """Return a function that shows a line of progress about *server*."""
     return lambda line: tell(server, Severity.NOTICE, line)
+
+
+def warning(server: str) -> Callable[[str], None]:
+    """Return a function that shows a warning about *server*."""
+    return lambda line: tell(server, Severity.WARNING, line)
 
 
 @lru_cache(maxsize=1)

@@ -10,13 +10,13 @@ from ios_mdm import wiring
 from ios_mdm.app.pair.preview import preview
 from ios_mdm.app.pair.settings import PairSettings
 from ios_mdm.app.pair.values import Known
-from ios_mdm.app.switching import switch_request
+from ios_mdm.app.switch_request import made_switch_request, switch_request
 from ios_mdm.app.wording import told
 from ios_mdm.core.pair.decision import Severity
 from ios_mdm.core.pair.steps import described
 from ios_mdm.errors import IosMdmError
 from ios_mdm.resources.certificate_pair import CertificatePairProvider
-from ios_mdm.resources.engine import progress, tell
+from ios_mdm.resources.engine import progress, tell, warning
 from ios_mdm.resources.hooks import refusal
 from ios_mdm.resources.wire import (
     certificate_block,
@@ -28,6 +28,7 @@ from ios_mdm.resources.wire import (
     recorded_block,
     recorded_of,
     switch_block,
+    switch_of,
     text,
 )
 from ios_mdm.settings import AwsSettings, DistributionSettings, parse_server
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from ios_mdm.app.pair.preview import Preview
     from ios_mdm.app.pair.values import PairResult
     from ios_mdm.app.reconcile import Progress
+    from ios_mdm.app.switch_request import SwitchRequest
+    from ios_mdm.app.switching import SwitchService
     from ios_mdm.core.pair.observed import ObservedPair
     from ios_mdm.resources.plain import Wire
 
@@ -79,7 +82,16 @@ def update(olds: Wire, news: Wire) -> Wire:
     known = _known(olds)
     outputs = _applied(news, known=known)
     before, now = _settings(olds, known=known), _settings(news, known=known)
-    switches = wiring.here().switches(now.aws.region, report=progress(now.server.name))
+    switches = _switches(now.aws.region, now.server.name)
+    if not now.server.promotion.schedule and (before.server.promotion.schedule or _is_scheduled(olds)):
+        made = switches.dismantle(
+            now.server.name,
+            now.secret,
+            role_made=before.server.promotion.role_arn is None,
+            queue_made=before.server.promotion.dead_letter_arn is None,
+        )
+        # What was not deleted stays in the outputs, so that the next update and `destroy` know of it.
+        return outputs if made else {**outputs, **{key: olds.get(key) for key in ("roleArn", "deadLetterArn")}}
     if before.server.promotion.role_arn is None and now.server.promotion.role_arn is not None:
         switches.delete_role(now.server.name, now.secret)
     if before.server.promotion.dead_letter_arn is None and now.server.promotion.dead_letter_arn is not None:
@@ -100,6 +112,8 @@ def read(id_: str, outputs: Wire) -> ReadResult:
     except IosMdmError as error:
         tell(settings.server.name, Severity.CRITICAL, str(error))
         return ReadResult(id_, outputs, {key: outputs[key] for key in (*CertificatePairProvider.inputs, "observed")})
+    if observed is not None:
+        _tell_drift_of_switch(outputs, observed)
     block = None if observed is None else _observed_slots(outputs, observed)
     found = outputs if block is None else {**outputs, "desired": block}
     return ReadResult(id_, found, {key: found[key] for key in (*CertificatePairProvider.inputs, "observed")})
@@ -111,10 +125,11 @@ def delete(id_: str, outputs: Wire) -> None:
     days = settings.aws.recovery_window_days
     deleted = (
         wiring.here()
-        .reconciler(settings.aws.region, report=progress(server))
+        .reconciler(settings.aws.region, report=progress(server), warn=warning(server))
         .delete(
             settings.request(recorded_of(outputs.get("bundles"))),
             settings.server.promotion,
+            is_scheduled=_is_scheduled(outputs),
             recovery_window_days=days,
         )
     )
@@ -140,7 +155,10 @@ def _previewed(olds: Wire, inputs: Wire, fleet: object) -> Preview:
 def _applied(inputs: Wire, *, known: Known | None) -> Wire:
     here, settings, recorded = wiring.here(), _settings(inputs, known=known), recorded_of(inputs.get("bundles"))
     reconciler = here.reconciler(
-        settings.aws.region, report=progress(settings.server.name), custom=here.custom(settings, recorded)
+        settings.aws.region,
+        report=progress(settings.server.name),
+        warn=warning(settings.server.name),
+        custom=here.custom(settings, recorded),
     )
     done = reconciler.secure(settings.request(recorded), settings.server.promotion)
     assert done.pair is not None  # noqa: S101 - secure ends with it
@@ -208,9 +226,45 @@ def _drift(inputs: Wire, found: Preview) -> str | None:
         return None
     settings = _settings(inputs, known=Known(home=home_of(inputs["home"])))
     request = switch_request(settings.request(found.recorded), settings.server.promotion, found.view)
-    switches = wiring.here().switches(settings.aws.region, report=progress(settings.server.name))
-    changed = switches.drift(request, found.view.observed)
-    return f"not as it should be, and repaired by `up`: the schedule {', '.join(changed)}" if changed else None
+    return _drift_of_switch(request, found.view.observed, settings.aws.region)
+
+
+def _drift_of_switch(request: SwitchRequest, observed: ObservedPair, region: str | None) -> str | None:
+    """Return what is missing or differs of a switch, None if nothing does; show what could not be checked."""
+    found = _switches(region, request.server).findings(request, observed)
+    if found.unchecked:
+        message = f"not all that the switch needs could be checked: {' '.join(found.unchecked)}"
+        tell(request.server, Severity.NOTICE, message)
+    if not found.problems:
+        return None
+    return f"the switch is not as it should be, and repaired by `up`: {', '.join(found.problems)}"
+
+
+def _tell_drift_of_switch(outputs: Wire, observed: ObservedPair) -> None:
+    """Warn about the switch during a refresh, which cannot repair it: as the last update made it, it must be there."""
+    settings = _settings(outputs, known=_known(outputs))
+    if observed.deleted:
+        return
+    request = made_switch_request(
+        settings.server.promotion,
+        server=settings.server.name,
+        secret=settings.secret,
+        secret_arn=observed.arn,
+        switch=switch_of(cast("Wire", outputs["switch"])),
+        distributed=settings.distributed,
+    )
+    drift = _drift_of_switch(request, observed, settings.aws.region)
+    if drift is not None:
+        tell(request.server, Severity.WARNING, drift)
+
+
+def _switches(region: str | None, server: str) -> SwitchService:
+    return wiring.here().switches(region, report=progress(server), warn=warning(server))
+
+
+def _is_scheduled(outputs: Wire) -> bool:
+    """Return whether the last update left schedules, role or queue."""
+    return bool(outputs.get("roleArn") or outputs.get("deadLetterArn"))
 
 
 def _outputs(done: Progress, result: PairResult, settings: PairSettings) -> Wire:

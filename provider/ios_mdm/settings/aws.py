@@ -33,13 +33,16 @@ class PromotionSettings(Model):
 
     lead_minutes: Annotated[StrictInt, Field(ge=0, le=60 * 24 * 30)] = 1440
     hold: StrictBool = False
+    schedule: StrictBool = True
     role_arn: RoleArn | None = None
     permissions_boundary_arn: BoundaryArn | None = None
     dead_letter_arn: QueueArn | None = None
     alarm_arn: AlarmArn | None = None
 
     @model_validator(mode="after")
-    def _boundary_of_our_role(self) -> Self:
+    def _no_setting_without_effect(self) -> Self:
         if self.role_arn is not None and self.permissions_boundary_arn is not None:
             raise ValueError("has permissionsBoundaryArn beside roleArn: a boundary is for the role that is made here")
+        if self.alarm_arn is not None and not self.schedule:
+            raise ValueError("has alarmArn beside schedule: false: an alarm is a schedule, so remove one of the two")
         return self

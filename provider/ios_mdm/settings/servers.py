@@ -92,7 +92,11 @@ class ServerSettings(Model):
             confirm=None if self.reserve is None else self.reserve.confirm,
             distributed=self.distribution is not None,
             warn_days=self.warn_days,
-            promotion=Promotion(lead_minutes=self.promotion.lead_minutes, hold=self.promotion.hold),
+            promotion=Promotion(
+                lead_minutes=self.promotion.lead_minutes,
+                hold=self.promotion.hold,
+                schedule=self.promotion.schedule,
+            ),
         )
 
 

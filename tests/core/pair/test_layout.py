@@ -16,6 +16,7 @@ from ios_mdm.core.pair.definition import KeyType
 from ios_mdm.core.pair.facts import CertificateFacts, Source
 from ios_mdm.core.pair.layout import (
     ADDRESS_TAG,
+    ARMED_TAG,
     HIGHEST_TAG,
     KEY_TAG,
     MAIN_GENERATION_TAG,
@@ -26,6 +27,7 @@ from ios_mdm.core.pair.layout import (
     SENT_TAG,
     TAGS_TAG,
     added_tags,
+    armed_value,
     facts_tag,
     facts_value,
     former_key_tag,
@@ -33,7 +35,7 @@ from ios_mdm.core.pair.layout import (
     tags_value,
     version_id,
 )
-from ios_mdm.core.pair.observed import Role
+from ios_mdm.core.pair.observed import ArmedPromotion, Role
 from ios_mdm.core.pair.secret import Label, SecretDescription
 from ios_mdm.core.x509.credential import credential_from_json, credential_to_json
 from ios_mdm.core.x509.issuing import issue
@@ -89,7 +91,18 @@ def test_tag_keys_are_frozen() -> None:
     assert SENT_TAG == "ios-mdm:sent"
     assert (TAGS_TAG, KEY_TAG) == ("ios-mdm:tags", "ios-mdm:kms-key")
     assert former_key_tag("2") == "ios-mdm:former-kms-key:2"
+    assert ARMED_TAG == "ios-mdm:armed"
     assert facts_tag(version_id(SECRET, 2)) == "ios-mdm:certificate:926ae8c4-3d84-5e06-832b-f6086e8e542f"
+
+
+def test_the_record_of_an_armed_promotion_is_frozen() -> None:
+    """Number and time; a damaged record still says that a schedule may exist."""  # R36
+    armed = ArmedPromotion(certificate=2, at=datetime(2040, 1, 31, tzinfo=UTC))
+    assert armed_value(armed) == "2 20400131T000000Z"
+    assert observed({ARMED_TAG: "2 20400131T000000Z"}).armed == armed
+    assert observed({}).armed is None
+    for text, certificate in (("", 0), ("2", 2), ("2 soon", 2), ("x 20400131T000000", 0), ("0 20400131", 0)):
+        assert observed({ARMED_TAG: text}).armed == ArmedPromotion(certificate=certificate, at=None)
 
 
 def test_the_facts_of_a_certificate_are_frozen() -> None:

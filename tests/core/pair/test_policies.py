@@ -20,6 +20,7 @@ from ios_mdm.core.pair.definition import (
     KeyType,
     NoReserve,
     Offered,
+    Promotion,
     When,
 )
 from ios_mdm.core.pair.facts import Source
@@ -323,6 +324,19 @@ class TestWarnings:
         assert answer is not None
         assert f"valid from {END + DAY:%Y-%m-%d %H:%M} UTC only" in answer.message
         assert policies.it_is_overdue(at(END - LEAD, waits=RESERVED)) is None, "it is promoted instead"
+
+    def test_it_needs_a_run(self) -> None:
+        """Without schedules, a notice gives the time of the run that makes the reserve main."""  # R36
+        alone = replace(definition(), promotion=Promotion(schedule=False))
+        answer = policies.it_needs_a_run(at(END - LEAD - SECOND, alone, waits=RESERVED))
+        assert answer is not None
+        assert (answer.severity, answer.due) == (Severity.NOTICE, END - LEAD)
+        assert f"run `pulumi up` at {END - LEAD:%Y-%m-%d %H:%M} UTC, which makes certificate 2 main" in answer.message
+        held = replace(definition(), promotion=Promotion(schedule=False, hold=True))
+        assert policies.it_needs_a_run(at(START, held, waits=RESERVED)) is None
+        assert policies.it_needs_a_run(at(END - LEAD, alone, waits=RESERVED)) is None, "it is promoted instead"
+        assert policies.it_needs_a_run(at(START, alone)) is None
+        assert policies.it_needs_a_run(at(START, waits=RESERVED)) is None
 
     def test_an_operator_moved_main(self) -> None:
         """A main that came before a former one was moved back by hand."""  # R32

@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
-from ios_mdm.core.pair.definition import AfterDays, IssueReserve, NoReserve
+from ios_mdm.core.pair.definition import AfterDays, IssueReserve, NoReserve, Promotion
 from ios_mdm.core.pair.facts import Source
 from ios_mdm.core.pair.lifecycle import desired
-from ios_mdm.core.pair.observed import Role
-from ios_mdm.core.pair.schedule import Kind, alarm_schedule, names, plans, promotion_schedule, stem
+from ios_mdm.core.pair.observed import ArmedPromotion, Role
+from ios_mdm.core.pair.schedule import (
+    RETRIED_FOR,
+    Kind,
+    alarm_schedule,
+    has_ended,
+    names,
+    plans,
+    promotion_schedule,
+    queue_arn,
+    queue_name,
+    role_arn,
+    stem,
+)
 from ios_mdm.core.pair.schedule_role import role_policy, role_trust
 from ios_mdm.core.pair.secret import Label
 from ios_mdm.core.pair.switch import Alarm, Promote, Switch, switch
@@ -78,6 +91,30 @@ def test_hold_promotes_nothing() -> None:
     assert held.overdue is not None
     assert held.expiry is not None
     assert held.expiry.at == END - 30 * DAY, "nothing takes over by itself, so main's own expiry counts"
+
+
+def test_without_schedules_nothing_happens_by_itself() -> None:
+    """`promotion.schedule: false` makes no promotion and no alarm."""  # R36
+    wish = replace(definition(), promotion=Promotion(schedule=False))
+    assert planned(wish, OVERLAP, END - 59 * DAY) == Switch()
+
+
+def test_what_is_made_has_an_arn_that_follows_from_the_secret() -> None:
+    """Role and queue are in the partition and account of the secret, the queue in its region too."""  # R36
+    china = ARN.replace("arn:aws:", "arn:aws-cn:")
+    assert role_arn(ARN, "r") == ROLE
+    assert queue_arn(ARN, "dead") == QUEUE
+    assert role_arn(china, "r") == "arn:aws-cn:iam::111122223333:role/r"
+    assert queue_arn(china, "dead") == "arn:aws-cn:sqs:eu-west-1:111122223333:dead"
+    assert queue_name("berlin", "ios-mdm/berlin") == f"{stem('berlin', 'ios-mdm/berlin')}-dead-letters"
+
+
+def test_a_schedule_ends_six_hours_after_its_time() -> None:
+    """That long AWS tries a call that fails; a damaged record never ends."""  # R36
+    armed = ArmedPromotion(certificate=2, at=END)
+    assert not has_ended(armed, END + RETRIED_FOR - DAY / 86400)
+    assert has_ended(armed, END + RETRIED_FOR)
+    assert not has_ended(ArmedPromotion(certificate=2, at=None), END + 100 * DAY)
 
 
 def test_a_reserve_that_is_valid_later_is_promoted_then() -> None:

@@ -11,13 +11,14 @@ from ios_mdm.app.pair.reader import PairReader
 from ios_mdm.app.reenrollment import to_reenrol
 from ios_mdm.app.status.coverage import Distribution, distribution
 from ios_mdm.app.status.scheduled import is_scheduled
+from ios_mdm.app.switch_reader import SwitchReader
+from ios_mdm.app.switch_request import made_switch_request
 from ios_mdm.core.pair.decision import Notice, Phase, Severity
 from ios_mdm.core.pair.definition import IssueReserve, Offered
 from ios_mdm.core.pair.encryption import key_notices
 from ios_mdm.core.pair.facts import Source
 from ios_mdm.core.pair.lifecycle import desired
 from ios_mdm.core.pair.moments import expires
-from ios_mdm.core.pair.schedule import Kind, names
 from ios_mdm.core.pair.secret import Label
 from ios_mdm.core.pair.steps import Issue, MoveLabel, Restore, Setting, described, next_step
 from ios_mdm.core.pair.switch import switch
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from ios_mdm.core.pair.observed import ObservedPair, StoredVersion
     from ios_mdm.core.pair.steps import Step
     from ios_mdm.core.x509.values import CertificateDetails
-    from ios_mdm.ports import Clock, Ledger, Probe, Scheduler, SecretStore
+    from ios_mdm.ports import Clock, Ledger, Prerequisites, Probe, Scheduler, SecretStore
     from ios_mdm.settings import AwsSettings, ServerSettings
 
 __all__ = ["Certificate", "Level", "Overview", "Sources", "overview"]
@@ -121,6 +122,7 @@ class Sources:
     Args:
         store: that holds the pairs.
         scheduler: that holds their schedules.
+        prerequisites: that hold the role and the queue of the schedules.
         probe: looks at what servers present.
         clock: read once for each server.
         ledger: returns the ledger that a URL names.
@@ -128,6 +130,7 @@ class Sources:
 
     store: SecretStore
     scheduler: Scheduler
+    prerequisites: Prerequisites
     probe: Probe
     clock: Clock
     ledger: Callable[[str], Ledger]
@@ -159,10 +162,16 @@ def overview(server: ServerSettings, aws: AwsSettings, sources: Sources, *, base
     notices = [*wanted.notices, *key_notices(wanted, pair, aws.kms_key), *_late(pair, step, now), *public.notices]
     scheduled = None
     if step is None:
-        promote = switch(definition, wanted, pair).promote
-        scheduled, said = is_scheduled(
-            sources.scheduler, promote, name=names(server.name, secret)[Kind.PROMOTE], secret_arn=pair.arn, now=now
+        request = made_switch_request(
+            server.promotion,
+            server=server.name,
+            secret=secret,
+            secret_arn=pair.arn,
+            switch=switch(definition, wanted, pair),
+            distributed=False,  # a reserve that devices were not sent is not scheduled, and that is shown
         )
+        reader = SwitchReader(sources.scheduler, sources.prerequisites, sources.clock)
+        scheduled, said = is_scheduled(reader, request, pair, now=now)
         notices += said
     if server.distribution is not None:
         chains = [chain for ordinal in wanted.trusted if (chain := public.chain(pair.numbered(ordinal))) is not None]

@@ -1,43 +1,49 @@
-"""Whether a promotion that should happen by itself is scheduled (R11)."""
+"""Whether a promotion that should happen by itself is scheduled, with all that it needs (R11, R36)."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ios_mdm.core.pair.decision import Notice, Severity
-from ios_mdm.core.pair.schedule import plans
-from ios_mdm.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from ios_mdm.core.pair.switch import Promote
-    from ios_mdm.ports import Scheduler
+    from ios_mdm.app.switch_reader import SwitchReader
+    from ios_mdm.app.switch_request import SwitchRequest
+    from ios_mdm.core.pair.observed import ObservedPair
 
 __all__ = ["is_scheduled"]
 
 
 def is_scheduled(
-    scheduler: Scheduler, promote: Promote | None, *, name: str, secret_arn: str, now: datetime
+    reader: SwitchReader, request: SwitchRequest, observed: ObservedPair, *, now: datetime
 ) -> tuple[bool | None, Sequence[Notice]]:
-    """Return whether the promotion is scheduled, None where that cannot be known, and what to tell of it.
+    """Return whether the promotion is scheduled, None if that is unknown or nothing waits, and notices about it.
 
     Args:
-        scheduler: that should hold it.
-        promote: what should happen; None for nothing.
-        name: of the schedule.
-        secret_arn: of the pair's secret.
-        now: the moment.
+        reader: checks schedule, role and queue.
+        request: the switch as it should be.
+        observed: the pair.
+        now: aware UTC.
     """
+    if not request.scheduled:
+        return (None if observed.reserve is None else False), ()
+    promote = request.switch.promote
     if promote is None or now >= promote.at:
         return None, ()
-    try:
-        found = scheduler.get(name)
-    except StoreError as error:
-        message = f"whether the promotion is scheduled is not known: {error}"
-        return None, [Notice(reason="schedule-unknown", severity=Severity.NOTICE, message=message)]
-    if found is not None and plans(found, promote, secret_arn):
-        return True, ()
-    message = f"no schedule {name} makes certificate {promote.certificate} main at its moment: run `pulumi up`"
-    return False, [Notice(reason="not-scheduled", severity=Severity.WARNING, message=message, due=promote.at)]
+    # An alarm is not needed for the switch.
+    found = reader.findings(replace(request, switch=replace(request.switch, overdue=None, expiry=None)), observed)
+    notices = []
+    if found.problems:
+        message = (
+            f"certificate {promote.certificate} does not become main by itself: {', '.join(found.problems)}: "
+            "run `pulumi up`"
+        )
+        notices.append(Notice(reason="not-scheduled", severity=Severity.WARNING, message=message, due=promote.at))
+    if found.unchecked:
+        message = f"not all that the switch needs could be checked: {' '.join(found.unchecked)}"
+        notices.append(Notice(reason="schedule-unknown", severity=Severity.NOTICE, message=message))
+    return (False if found.problems else None if found.unchecked else True), notices

@@ -168,10 +168,12 @@ class Promotion:
     Args:
         lead_minutes: how long before main's expiry the reserve is applied.
         hold: True promotes nothing.
+        schedule: False makes no schedule: a run at the apply time promotes.
     """
 
     lead_minutes: int = 1440
     hold: bool = False
+    schedule: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID, uuid5
 
 from ios_mdm.core.pair.facts import CertificateFacts, Source
-from ios_mdm.core.pair.observed import ObservedPair, Role, StoredVersion
+from ios_mdm.core.pair.observed import ArmedPromotion, ObservedPair, Role, StoredVersion
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ADDRESS_TAG",
+    "ARMED_TAG",
     "HIGHEST_TAG",
     "KEY_TAG",
     "MAIN_GENERATION_TAG",
@@ -33,6 +34,7 @@ __all__ = [
     "SENT_TAG",
     "TAGS_TAG",
     "added_tags",
+    "armed_value",
     "facts_tag",
     "facts_value",
     "former_key_tag",
@@ -53,6 +55,7 @@ RESERVE_SINCE_TAG = "ios-mdm:reserve-since"
 SENT_TAG = "ios-mdm:sent"
 TAGS_TAG = "ios-mdm:tags"
 KEY_TAG = "ios-mdm:kms-key"
+ARMED_TAG = "ios-mdm:armed"
 _FACTS_PREFIX = "ios-mdm:certificate:"
 _FORMER_KEY_PREFIX = "ios-mdm:former-kms-key:"
 
@@ -142,6 +145,7 @@ def observed_pair(
         promoted=_number(tags.get(PROMOTED_TAG)) or None,
         replaced=tags.get(REPLACED_TAG),
         sent=frozenset(_number(word) for word in tags.get(SENT_TAG, "").split()) - {0},
+        armed=_armed(tags.get(ARMED_TAG)),
         reserve_since=_since(tags.get(RESERVE_SINCE_TAG)),
         versions=tuple(sorted(versions, key=lambda version: (version.ordinal or 0, version.version_id))),
         tags=dict(tags),
@@ -198,9 +202,22 @@ def _key_digest(key: str) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(key.encode()).digest()).decode()[:_KEY_DIGEST]
 
 
+def armed_value(armed: ArmedPromotion) -> str:
+    """Return the value of the tag that names the promotion for which a schedule may exist."""
+    return str(armed.certificate) if armed.at is None else f"{armed.certificate} {_text(armed.at)}"
+
+
 def moment_value(moment: datetime) -> str:
     """Return a tag's value that is a moment."""
     return _text(moment)
+
+
+def _armed(text: str | None) -> ArmedPromotion | None:
+    """Read the tag; one that is damaged still says that a schedule may exist."""
+    if text is None:
+        return None
+    certificate, _, moment = text.partition(" ")
+    return ArmedPromotion(certificate=_number(certificate), at=_since(moment))
 
 
 def _since(text: str | None) -> datetime | None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from ios_mdm.core.pair.facts import CertificateFacts
 
-__all__ = ["ObservedPair", "Role", "Served", "StoredVersion"]
+__all__ = ["ArmedPromotion", "ObservedPair", "Role", "Served", "StoredVersion"]
 
 
 class Role(StrEnum):
@@ -72,6 +72,19 @@ class Served:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ArmedPromotion:
+    """A promotion for which a schedule may exist: recorded before it is made, until its deletion or end is confirmed.
+
+    Args:
+        certificate: ordinal of the certificate that becomes main; 0 if the record is damaged.
+        at: when the schedule fires, aware UTC; None if the record is damaged.
+    """
+
+    certificate: int
+    at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ObservedPair:
     """A pair's secret, read as what it means.
 
@@ -84,6 +97,7 @@ class ObservedPair:
         promoted: ordinal of the reserve that was promoted last; None where none was, or the tag is lost.
         replaced: fingerprint of the main that was replaced last; None where none was, or the tag is lost.
         sent: ordinals of the certificates in the profile that was last queued for the devices.
+        armed: the promotion for which a schedule may exist; None if none is recorded.
         reserve_since: when a custom reserve was installed, aware UTC; None where there is none, or the tag is lost.
         versions: every labelled version, and every version with a facts tag, by ordinal.
         tags: all tags as they are.
@@ -101,6 +115,7 @@ class ObservedPair:
     promoted: int | None = None
     replaced: str | None = None
     sent: frozenset[int] = frozenset()
+    armed: ArmedPromotion | None = None
     reserve_since: datetime | None = None
     versions: tuple[StoredVersion, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)

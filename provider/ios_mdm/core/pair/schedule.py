@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -17,12 +18,30 @@ from ios_mdm.core.pair.secret import Label
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from ios_mdm.core.pair.observed import ArmedPromotion
     from ios_mdm.core.pair.switch import Alarm, Promote
 
-__all__ = ["MOVE_LABEL", "Kind", "Schedule", "alarm_schedule", "names", "plans", "promotion_schedule"]
+__all__ = [
+    "MOVE_LABEL",
+    "RETRIED_FOR",
+    "Kind",
+    "Schedule",
+    "alarm_schedule",
+    "has_ended",
+    "names",
+    "plans",
+    "promotion_schedule",
+    "queue_arn",
+    "queue_name",
+    "role_arn",
+    "stem",
+]
 
 MOVE_LABEL = "arn:aws:scheduler:::aws-sdk:secretsmanager:updateSecretVersionStage"
 """The universal target that moves a label, in the commercial partition."""
+
+RETRIED_FOR = timedelta(hours=6)
+"""For how long Scheduler tries a call that fails."""
 
 _STEM = 24
 
@@ -64,6 +83,28 @@ def names(server: str, secret: str) -> dict[Kind, str]:
 def stem(server: str, secret: str) -> str:
     """Return what the names of all that belongs to a pair's switch begin with, at most 43 characters."""
     return f"ios-mdm-{server[:_STEM].rstrip('-')}-{hashlib.sha256(secret.encode()).hexdigest()[:10]}"
+
+
+def queue_name(server: str, secret: str) -> str:
+    """Return the name of the queue that is made for what the schedules of a pair could not do."""
+    return f"{stem(server, secret)}-dead-letters"
+
+
+def queue_arn(secret_arn: str, name: str) -> str:
+    """Return the ARN of the queue of this name in the account and region of the secret."""
+    _, partition, _, region, account, *_ = secret_arn.split(":")
+    return f"arn:{partition}:sqs:{region}:{account}:{name}"
+
+
+def role_arn(secret_arn: str, name: str) -> str:
+    """Return the ARN of the role of this name, without a path, in the account of the secret."""
+    _, partition, _, _, account, *_ = secret_arn.split(":")
+    return f"arn:{partition}:iam::{account}:role/{name}"
+
+
+def has_ended(armed: ArmedPromotion, now: datetime) -> bool:
+    """Return whether the schedule of a recorded promotion can no longer fire."""
+    return armed.at is not None and now >= armed.at + RETRIED_FOR
 
 
 def promotion_schedule(promote: Promote, *, name: str, secret_arn: str, role: str, dead_letter: str | None) -> Schedule:

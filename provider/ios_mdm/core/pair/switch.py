@@ -55,7 +55,7 @@ class Switch:
     """What should happen to a pair with nobody running anything. It depends on the pair alone, not on the moment.
 
     Args:
-        promote: None without a reserve, and on hold.
+        promote: None without a reserve, on hold, and without schedules.
         overdue: unless what is due next is done within three days; None where nothing comes by itself.
         expiry: before the last certificate of the pair expires.
     """
@@ -74,7 +74,7 @@ def switch(definition: PairDefinition, desired: Desired, observed: ObservedPair)
         observed: the pair.
     """
     main = observed.numbered(desired.main)
-    if main is None or main.facts is None:
+    if main is None or main.facts is None or not definition.promotion.schedule:
         return Switch()
     reserve = None if desired.reserve is None else observed.numbered(desired.reserve)
     if reserve is None or reserve.facts is None or desired.apply_at is None:

@@ -22,6 +22,7 @@ __all__ = [
     "it_came_late",
     "it_expires_first",
     "it_is_overdue",
+    "it_needs_a_run",
     "no_reserve_comes_by_itself",
     "nobody_could_look",
     "the_server_serves_another",
@@ -93,6 +94,21 @@ def it_is_overdue(at: Situation) -> Notice | None:
         severity=Severity.CRITICAL if expired else Severity.WARNING,
         message=f"certificate {at.reserve.ordinal} should have been applied, {why}",
         due=expires(at.main),
+    )
+
+
+def it_needs_a_run(at: Situation) -> Notice | None:
+    """R36: without schedules only a run at the apply time makes the reserve main."""
+    if at.definition.promotion.schedule or at.definition.promotion.hold or at.reserve is None:
+        return None
+    if at.apply_at is None or at.is_due or at.comes_to_nothing:
+        return None
+    return Notice(
+        reason="needs-run",
+        severity=Severity.NOTICE,
+        message=f"promotion.schedule is false, so nothing switches by itself: run `pulumi up` at "
+        f"{at.apply_at:%Y-%m-%d %H:%M} UTC, which makes certificate {at.reserve.ordinal} main",
+        due=at.apply_at,
     )
 
 
@@ -177,6 +193,7 @@ WARNINGS: tuple[Policy, ...] = (
     it_came_late,
     it_expires_first,
     it_is_overdue,
+    it_needs_a_run,
     what_is_offered_was_applied,
     an_operator_moved_main,
     the_server_serves_another,

@@ -1,0 +1,132 @@
+"""Checks that everything a switch needs exists and is as it should be. Writes nothing (R36)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ios_mdm.app.switch_request import armed_promotion, is_sent
+from ios_mdm.core.pair.layout import ARMED_TAG
+from ios_mdm.core.pair.schedule import Kind, names
+from ios_mdm.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from ios_mdm.app.switch_request import SwitchRequest
+    from ios_mdm.core.pair.observed import ObservedPair
+    from ios_mdm.core.pair.schedule import Schedule
+    from ios_mdm.ports import Clock, Prerequisites, Scheduler
+
+__all__ = ["SwitchFindings", "SwitchReader"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwitchFindings:
+    """What a check of a switch found.
+
+    Args:
+        problems: what is missing or differs, in short phrases; empty if nothing that could be checked does.
+        unchecked: why something could not be checked, in sentences; empty if all was checked.
+    """
+
+    problems: tuple[str, ...] = ()
+    unchecked: tuple[str, ...] = ()
+
+
+class SwitchReader:
+    """Reads schedules, role and queue.
+
+    Args:
+        scheduler: holds the schedules.
+        prerequisites: holds the role and the queue.
+        clock: read once for each check. A schedule whose time has passed has fired, and is not checked.
+    """
+
+    def __init__(self, scheduler: Scheduler, prerequisites: Prerequisites, clock: Clock) -> None:
+        self._scheduler = scheduler
+        self._prerequisites = prerequisites
+        self._clock = clock
+
+    def findings(self, request: SwitchRequest, observed: ObservedPair) -> SwitchFindings:
+        """Return what is missing or differs. AWS is called only for what should exist, or is recorded as armed.
+
+        The promotion of a reserve that devices were not sent need not be scheduled yet.
+
+        Args:
+            request: the switch as it should be.
+            observed: the pair, with its records.
+        """
+        wanted = self._wanted(request, observed)
+        problems: list[str] = []
+        try:
+            problems += self._schedules(wanted)
+            problems += self._record(request, observed, is_wanted=Kind.PROMOTE in wanted)
+        except StoreError as error:
+            # Without Scheduler, role and queue are of no use.
+            return SwitchFindings(problems=tuple(problems), unchecked=(str(error),))
+        if not wanted:
+            return SwitchFindings(problems=tuple(problems))
+        unchecked: list[str] = []
+        for check in (self._role, self._queue):
+            try:
+                problems += check(request)
+            except StoreError as error:
+                unchecked.append(str(error))
+        return SwitchFindings(problems=tuple(problems), unchecked=tuple(unchecked))
+
+    def _wanted(self, request: SwitchRequest, observed: ObservedPair) -> Mapping[Kind, Schedule]:
+        now = self._clock.now()
+        schedules = request.schedules(role=request.expected_role(), dead_letter=request.expected_dead_letter())
+        return {
+            kind: schedule
+            for kind, schedule in schedules.items()
+            if now < schedule.at and (kind is not Kind.PROMOTE or is_sent(request, observed))
+        }
+
+    def _schedules(self, wanted: Mapping[Kind, Schedule]) -> Iterator[str]:
+        for schedule in wanted.values():
+            found = self._scheduler.get(schedule.name)
+            if found is None:
+                yield f"the schedule {schedule.name} is missing"
+            elif found != schedule:
+                yield f"the schedule {schedule.name} has another {_difference(found, schedule)}"
+
+    def _record(self, request: SwitchRequest, observed: ObservedPair, *, is_wanted: bool) -> Iterator[str]:
+        """Compare the record of what is armed with what should be."""
+        promote, armed = request.switch.promote, observed.armed
+        if promote is not None and armed == armed_promotion(promote):
+            return
+        if is_wanted:
+            yield f"the tag {ARMED_TAG} does not record the schedule"
+        elif armed is not None:
+            # While Scheduler does not answer, an `up` could not confirm that the schedule is gone either.
+            self._scheduler.get(names(request.server, request.secret)[Kind.PROMOTE])
+            yield f"the tag {ARMED_TAG} records a schedule that should not exist"
+
+    def _role(self, request: SwitchRequest) -> tuple[str, ...]:
+        if request.role_arn is not None:
+            return ()
+        return self._prerequisites.role_problems(
+            request.role_name,
+            trust=request.trust,
+            policy=request.policy(request.expected_dead_letter()),
+            boundary=request.boundary_arn,
+        )
+
+    def _queue(self, request: SwitchRequest) -> tuple[str, ...]:
+        if request.dead_letter_arn is not None or self._prerequisites.queue_exists(request.queue_name):
+            return ()
+        return (f"the queue {request.queue_name} is missing",)
+
+
+def _difference(found: Schedule, wanted: Schedule) -> str:
+    """Return the names of what differs, in a fixed order."""
+    differs = {
+        "time": found.at != wanted.at,
+        "target": found.target != wanted.target,
+        "input": found.input != wanted.input,
+        "role": found.role != wanted.role,
+        "dead-letter queue": found.dead_letter != wanted.dead_letter,
+    }
+    return ", ".join(part for part, is_different in differs.items() if is_different)
