@@ -18,10 +18,9 @@ __all__ = ["PROCESSES", "heaviest", "summed"]
 PROCESSES: Mapping[str, str] = {
     "program": "import pulumi, components",
     "provider": (
-        "import pulumi.dynamic, ios_mdm.resources.certificate_pair, ios_mdm.resources.promotion; "
-        "import ios_mdm.app.pair.service; "
-        "from ios_mdm.adapters import aws; "
-        "aws.secrets_manager('eu-west-1'); aws.scheduler('eu-west-1')"
+        "import pulumi.dynamic, ios_mdm.resources.pair_hooks, ios_mdm.resources.distribution_hooks; "
+        "import os; from ios_mdm.adapters.aws import Aws; "
+        "aws = Aws(environ=os.environ, region='eu-west-1'); aws.secrets_manager(); aws.scheduler()"
     ),
 }
 """What the two Python processes of ours import in a run that has nothing to do."""

@@ -46,7 +46,7 @@ def test_every_dynamic_provider_is_stored_under_its_place_in_the_package() -> No
         import_module(f"ios_mdm.resources.{module.name}")
     found = {one for one in subclasses(ResourceProvider) if not one.__module__.startswith("pulumi.")}
     ours = {one.__name__ for one in found if one.__module__.startswith("ios_mdm.resources.")}
-    assert ours >= {"CertificatePairProvider", "ProfileDistributionProvider", "PromotionProvider"}
+    assert ours >= {"CertificatePairProvider", "ProfileDistributionProvider"}
     declared = {
         name
         for path in (ROOT / "provider").rglob("*.py")
