@@ -367,6 +367,20 @@ def test_an_earlier_apply_time_is_no_reason_to_refuse(armed: Armed) -> None:
     assert armed.scheduler.schedules[NAMES[Kind.PROMOTE]].at == armed.world.clock.moment.replace(day=21)
 
 
+def test_a_run_that_dies_never_leaves_a_schedule_that_outlives_its_record(armed: Armed) -> None:
+    """A schedule of a later time goes before the record names the earlier one."""  # R36
+    sooner = definition(replace(NOW, apply=AfterDays(days=20)))
+    armed.scheduler.down = True
+    result = armed.secure(sooner)
+    armed.scheduler.down = False
+    armed.die_at(4, "after")  # two alarms and the schedule are deleted, and the new one is recorded
+    with pytest.raises(CrashError):
+        armed.service.arm(armed.request(result))
+    armed.live()
+    assert armed.recorded()
+    assert NAMES[Kind.PROMOTE] not in armed.scheduler.schedules
+
+
 def test_a_due_reserve_is_promoted_while_scheduler_is_down(armed: Armed) -> None:
     """Its schedule fails by compare-and-swap; its record ends when Scheduler answers again."""  # R36
     armed.scheduler.down = True

@@ -76,7 +76,7 @@ def recorded(target: str) -> Iterator[Recorded]:
             call = operation or f"{self.command} {self.path.partition('/enqueue/')[0]}"
             record.calls.append(call)
             if call in record.denied:
-                self.refuse("AccessDeniedException")
+                self.refuse("AccessDeniedException", is_form=bool(form))
                 return
             if not record.passes(call):
                 self.refuse()
@@ -97,10 +97,13 @@ def recorded(target: str) -> Iterator[Recorded]:
             self.end_headers()
             self.wfile.write(content)
 
-        def refuse(self, code: str = "ValidationException") -> None:
+        def refuse(self, code: str = "ValidationException", *, is_form: bool = False) -> None:
             content = json.dumps({"__type": code, "message": "refused by the test"}).encode()
+            if is_form:
+                error = f"<Error><Code>{code}</Code><Message>refused by the test</Message></Error>"
+                content = f"<ErrorResponse>{error}</ErrorResponse>".encode()
             self.send_response(400)
-            self.send_header("Content-Type", "application/x-amz-json-1.1")
+            self.send_header("Content-Type", "text/xml" if is_form else "application/x-amz-json-1.1")
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)

@@ -142,16 +142,22 @@ def _pause_after_put(operation: str, edge: str) -> None:
 
 
 class Shown(MemorySecretStore):
-    """Shows a secret of the model, and changes its tags."""
+    """Shows a secret of the model, and changes its tags.
+
+    Attributes:
+        records: False drops the record of what is armed: it decides nothing while Scheduler answers.
+    """
 
     secret: Secret | None = None
+    records: bool = False
 
     def tag(self, name: str, tags: Mapping[str, str]) -> None:
         """Set these tags; the run goes on in another event."""
         del name
         assert self.secret is not None
-        self.secret = self.secret.tagged(tags)
-        raise RecordedError
+        if self.records:
+            self.secret = self.secret.tagged(tags)
+            raise RecordedError
 
     def untag(self, name: str, keys: Iterable[str]) -> None:
         """Remove these tags. It is the last effect of what calls it, or the last but one before a refusal."""
@@ -184,6 +190,7 @@ class Deciding:
         self._answers: dict[tuple[object, ...], object] = {}
         self._clock = HandClock(self.moments[0])
         self._store = Shown(clock=self._clock)
+        self._store.records = story.outages
         self._scheduler = MemoryScheduler()
         self._switches = SwitchService(self._scheduler, MemoryPrerequisites(), self._store, self._clock)
         self._reconciler = Reconciler(PairService(self._store, self._clock), self._switches)

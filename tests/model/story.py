@@ -123,6 +123,7 @@ DEFINITIONS: Mapping[str, PairDefinition] = {
     "hold": _definition(hold=True),
     "now": _definition(IssueReserve(when=When.NOW, apply=AfterDays(days=7))),
     "at": _definition(IssueReserve(apply=At(moment=LIFE["the warning window"]))),
+    "at, on hold": _definition(IssueReserve(apply=At(moment=LIFE["the warning window"])), hold=True),
     "none": _definition(NoReserve()),
     "none, confirmed": _definition(NoReserve(), confirm=2),
     "another": _definition(IssueReserve(generation=2)),
@@ -160,7 +161,8 @@ class Story:
         operator: an operator may take a switch back.
         dies: a run may die anywhere.
         diligent: at every moment a run comes to its end before time goes on (R11).
-        outages: Scheduler may not answer a stage of a run.
+        outages: Scheduler may not answer a stage of a run. The story then needs apply times that are moments of it: AWS
+            gives up after hours, and the model lets a schedule of a time between two moments act at the later one.
         picked_up: a schedule that is due cannot be taken back any more: AWS is at it, and tries for hours.
         seed: the bug, None for none.
     """

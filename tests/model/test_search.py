@@ -56,7 +56,9 @@ STORIES = {
     "a switch that an operator took back": Story(definitions=("auto", "at"), moments=LATE, operator=True, dies=False),
     "two switches that an operator took back": Story(definitions=("auto",), moments=LAST, highest=3, operator=True),
     "a first run": Story(definitions=("now",), moments=EARLY[:1], born=False),
-    "Scheduler does not answer": Story(definitions=("auto", "hold", "at"), moments=LATE, highest=3, outages=True),
+    "Scheduler does not answer": Story(
+        definitions=("at", "at, on hold", "auto"), moments=LATE[:3], highest=3, outages=True
+    ),
     "Scheduler does not answer, and another reserve": Story(
         definitions=("auto", DELETES), moments=LATE, highest=3, outages=True
     ),
@@ -75,7 +77,7 @@ SEEDED = {
     Seed.UNDONE_ROLLBACK: Story(definitions=("now",), moments=EARLY, operator=True, dies=False),
     Seed.NO_SWAP: Story(definitions=("now",), moments=EARLY, operator=True, dies=False),
     Seed.NOT_TAKEN_BACK: Story(definitions=("auto", DELETES), moments=LATE, highest=3),
-    Seed.NOT_RECORDED: Story(definitions=("auto", "hold"), moments=LATE, highest=3, outages=True),
+    Seed.NOT_RECORDED: Story(definitions=("at", "at, on hold"), moments=LATE[:3], highest=3, outages=True),
     Seed.ARMED_FIRST: Story(definitions=("auto",), moments=LATE),
 }
 

@@ -188,6 +188,9 @@ class SwitchService:
     def _schedule(self, request: SwitchRequest, kind: Kind, schedule: Schedule, existing: Schedule | None) -> None:
         """Make a schedule, unless it exists, or would promote what may not be promoted."""
         promote = request.switch.promote if kind is Kind.PROMOTE else None
+        if promote is not None and existing is not None and not plans(existing, promote, request.secret_arn):
+            # A run that dies before the put must not leave a record that says less than what may still fire.
+            _available(self._scheduler.delete, existing.name)
         # Before, too: a run that dies right after the put leaves what it made.
         if (promote is not None and not self._recorded(request, promote)) or existing == schedule:
             return
