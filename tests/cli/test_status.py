@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import re
 import socket
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 
 from ios_mdm.adapters.prerequisites import AwsPrerequisites
 from ios_mdm.adapters.scheduler import EventBridgeScheduler
 from ios_mdm.adapters.secrets_manager import SecretsManager
+from ios_mdm.app.status.overview import overview
+from ios_mdm.cli import status as work
 from ios_mdm.core.pair.layout import version_id
 from ios_mdm.core.pair.schedule import Kind, names, queue_name, stem
 from ios_mdm.core.x509.credential import credential_from_json
@@ -22,6 +26,8 @@ from tests.support.tls_server import serving
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from ios_mdm.app.status.overview import Overview
 
 ALL = dict.fromkeys(DEVICES, "acknowledged")
 
@@ -44,6 +50,29 @@ def test_all_is_well(pair: Pair) -> None:
     assert "2040-01-31 00:00:00 UTC" in result.out
     assert "becomes main" in result.out
     assert "ok" in result.out.splitlines()[0]
+
+
+def test_servers_are_read_in_parallel_and_shown_in_their_order(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each server waits until all are being read; one that cannot be read keeps its place and its error."""  # R40
+    made = pair.make(distributed=False)
+    names_ = [pair.name, *(f"{pair.name}-{number}" for number in range(work.MAX_THREADS - 1))]
+    server = pair.define(distributed=False)
+    config = {"ios-mdm:servers": [{**server, "name": name} for name in reversed(names_)]}
+    pair.file.write_text(yaml.safe_dump({"encryptionsalt": "v1:x", "config": config}), encoding="utf-8")
+    barrier = threading.Barrier(work.MAX_THREADS, timeout=60)
+
+    def waits(*arguments: Any, **more: Any) -> Overview:
+        barrier.wait()
+        return overview(*arguments, **more)
+
+    monkeypatch.setattr(work, "overview", waits)
+    result = pair.status("--json")
+    assert result.code == 3
+    shown = json.loads(result.out)["servers"]
+    assert [one["name"] for one in shown] == list(reversed(names_))
+    assert shown[-1]["main"]["sha256"] == made.certificates[1].facts.sha256
+    assert all("there is no pair yet" in one["notices"][0]["message"] for one in shown[:-1])
+    assert re.findall(r"^error: server (\S+):", result.err, re.MULTILINE) == list(reversed(names_[1:]))
 
 
 def test_json_has_one_shape(pair: Pair) -> None:

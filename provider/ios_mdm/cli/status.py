@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,9 @@ __all__ = ["run"]
 
 _Json = dict[str, object]
 
+MAX_THREADS = 16
+"""Servers that are read at the same time. Fewer than the connections that a client of AWS keeps open (20)."""
+
 
 def run(*, definition: Path | None, server: str | None, as_json: bool) -> None:
     """Show the pairs, what is due, and which devices have the profile. Writes nothing."""
@@ -50,7 +54,11 @@ def _gathered(file: Path | None, name: str | None) -> Sequence[Overview]:
     definition = read_definition(selected_stack_file(os.environ) if file is None else file)
     aws = definition.settings.aws
     sources = replace(wiring.here(), base=definition.base).sources(aws.region)
-    return [overview(server, aws, sources, base=definition.base) for server in definition.servers(name)]
+    servers = definition.servers(name)
+    if len(servers) == 1:
+        return [overview(servers[0], aws, sources, base=definition.base)]
+    with ThreadPoolExecutor(MAX_THREADS) as pool:
+        return list(pool.map(lambda server: overview(server, aws, sources, base=definition.base), servers))
 
 
 def _server(one: Overview) -> _Json:
