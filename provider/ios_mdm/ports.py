@@ -24,11 +24,13 @@ __all__ = [
     "CustomCertificates",
     "DeliveryStatus",
     "DeviceStatus",
+    "LabelledValues",
     "Ledger",
     "MdmChannel",
     "Prerequisites",
     "Probe",
     "Scheduler",
+    "SecretBytes",
     "SecretStore",
     "SecretValues",
 ]
@@ -84,17 +86,25 @@ class SecretStore(Protocol):
         """Return AWS's own time (the Date header of an answer), aware UTC."""
 
 
-class SecretValues(Protocol):
-    """Values of secrets in AWS Secrets Manager. Every failure but "not found" is a ``StoreError``."""
+class SecretBytes(Protocol):
+    """Secrets of any content, in AWS Secrets Manager."""
 
     def current_bytes(self, name: str) -> bytes | None:
         """Return the current value of a secret, text as UTF-8; None if there is no such secret or value."""
 
-    def current_value(self, name: str) -> str | None:
-        """Return the current value of a secret that holds text; None if there is no such secret or value."""
+
+class LabelledValues(Protocol):
+    """Secrets whose versions have labels, in AWS Secrets Manager."""
 
     def labelled_value(self, name: str, label: str) -> str | None:
         """Return the text of the version with this label; None if there is no such secret or label."""
+
+
+class SecretValues(SecretBytes, LabelledValues, Protocol):
+    """Values of secrets in AWS Secrets Manager. Every failure but "not found" is a ``StoreError``."""
+
+    def current_value(self, name: str) -> str | None:
+        """Return the current value of a secret that holds text; None if there is no such secret or value."""
 
 
 class Scheduler(Protocol):

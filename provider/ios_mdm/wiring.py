@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
+    from ios_mdm.adapters.aws import Aws
     from ios_mdm.adapters.receiver import Receiver
+    from ios_mdm.adapters.secrets_manager import SecretsManager
     from ios_mdm.app.bundles import BundleReader
     from ios_mdm.app.consumer import Consumer
     from ios_mdm.app.delivery import DeliveryService
@@ -78,31 +80,33 @@ class Wiring:
 
     def store(self, region: str | None) -> SecretStore:
         """Return AWS Secrets Manager as the store of pairs; *region* None is the one that the environment names."""
-        from ios_mdm.adapters.aws import Aws
-        from ios_mdm.adapters.secrets_manager import SecretsManager
-
-        return SecretsManager(aws=Aws(environ=self.environ, region=region))
+        return self._secrets_manager(region)
 
     def values(self, region: str | None) -> SecretValues:
         """Return AWS Secrets Manager as the source of other secrets: API keys, passwords, bundles."""
-        from ios_mdm.adapters.aws import Aws
+        return self._secrets_manager(region)
+
+    def _secrets_manager(self, region: str | None) -> SecretsManager:
         from ios_mdm.adapters.secrets_manager import SecretsManager
 
-        return SecretsManager(aws=Aws(environ=self.environ, region=region))
+        return SecretsManager(aws=self._aws(region))
+
+    def _aws(self, region: str | None) -> Aws:
+        from ios_mdm.adapters.aws import Aws
+
+        return Aws(environ=self.environ, region=region)
 
     def scheduler(self, region: str | None) -> Scheduler:
         """Return EventBridge Scheduler."""
-        from ios_mdm.adapters.aws import Aws
         from ios_mdm.adapters.scheduler import EventBridgeScheduler
 
-        return EventBridgeScheduler(aws=Aws(environ=self.environ, region=region))
+        return EventBridgeScheduler(aws=self._aws(region))
 
     def prerequisites(self, region: str | None) -> Prerequisites:
         """Return IAM and SQS, for the role and the queue of schedules."""
-        from ios_mdm.adapters.aws import Aws
         from ios_mdm.adapters.prerequisites import AwsPrerequisites
 
-        return AwsPrerequisites(aws=Aws(environ=self.environ, region=region))
+        return AwsPrerequisites(aws=self._aws(region))
 
     def probe(self) -> Probe:
         """Return the TLS probe."""

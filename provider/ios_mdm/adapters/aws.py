@@ -20,10 +20,10 @@ from ios_mdm.adapters.refusals import (
     MALFORMED,
     QUEUE,
     ROLE,
-    ROLE_REFUSED,
     SCHEDULE,
     SECRET,
     Kind,
+    is_role_refused,
     obstructed,
     refused,
     restorable,
@@ -184,19 +184,21 @@ class Aws:
     ) -> T | _Tolerated:
         from botocore.exceptions import BotoCoreError, ClientError
 
-        code = ""
+        code, role_refused = "", False
         try:
             return call()
         except ClientError as refusal:
             code = str(refusal.response.get("Error", {}).get("Code", ""))
-            reason = refused(operation, name, code, str(refusal.response.get("Error", {}).get("Message", "")), kind)
+            message = str(refusal.response.get("Error", {}).get("Message", ""))
+            role_refused = is_role_refused(code, message)
+            reason = refused(operation, name, code, message, kind)
         except BotoCoreError as obstacle:
             reason = obstructed(obstacle, self.endpoint(kind))
         except UnicodeError:  # it would quote the value that it could not encode
             reason = MALFORMED
         except ValueError:  # botocore's word for an endpoint that is no URL
             reason = f"{self.endpoint(kind)!r} is not a URL. Correct AWS_ENDPOINT_URL"
-        raised = RoleRefusedError if reason is ROLE_REFUSED else StoreError
+        raised = RoleRefusedError if role_refused else StoreError
         error = raised(f'{operation} on {kind.noun} "{name}" failed: {reason}.')
         if code in codes:
             return _Tolerated(error)

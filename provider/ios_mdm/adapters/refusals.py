@@ -16,10 +16,10 @@ __all__ = [
     "MALFORMED",
     "QUEUE",
     "ROLE",
-    "ROLE_REFUSED",
     "SCHEDULE",
     "SECRET",
     "Kind",
+    "is_role_refused",
     "obstructed",
     "refused",
     "restorable",
@@ -85,7 +85,7 @@ _REFUSALS = {
 """What AWS's error codes mean for the person who runs this."""
 _OF_SECRETS = frozenset({"ResourceNotFoundException", "LimitExceededException"})
 """Codes that other services use for things of their own."""
-ROLE_REFUSED = (
+_ROLE_REFUSED = (
     "Scheduler may not act by the role that it names. Let the trust policy of promotion.roleArn name "
     "scheduler.amazonaws.com (docs/permissions.md), and run again"
 )
@@ -99,12 +99,17 @@ def restorable(secret: str) -> str:
     )
 
 
+def is_role_refused(code: str, message: str) -> bool:
+    """Return whether Scheduler may not act by the role that a schedule names, or does not know it yet."""
+    return code == "ValidationException" and "assume the role" in message.lower()
+
+
 def refused(operation: str, name: str, code: str, message: str, kind: Kind) -> str:
     """Say why AWS refused, and what to do."""
     if code in _ACCESS_DENIED:
         return _denied(operation, message, kind)
-    if code == "ValidationException" and "assume the role" in message.lower():
-        return ROLE_REFUSED
+    if is_role_refused(code, message):
+        return _ROLE_REFUSED
     if code == "InvalidRequestException" and "delet" in message.lower():
         return restorable(name)
     if code in _REFUSALS and (kind is SECRET or code not in _OF_SECRETS):

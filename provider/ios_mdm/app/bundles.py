@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -28,18 +28,12 @@ if TYPE_CHECKING:
     from ios_mdm.core.bundle import Bundle
     from ios_mdm.core.rules import Report
     from ios_mdm.core.x509.chain import Candidate
+    from ios_mdm.ports import SecretBytes
     from ios_mdm.settings import InstallMainSettings, InstallReserveSettings
 
-__all__ = ["BundleReader", "Circumstances", "Read", "SecretBytes"]
+__all__ = ["BundleReader", "Circumstances", "Read"]
 
 _SECRET = "secret:"  # noqa: S105 - how a definition names a secret
-
-
-class SecretBytes(Protocol):
-    """Where secrets are read."""
-
-    def current_bytes(self, name: str) -> bytes | None:
-        """Return the current value of a secret, text as UTF-8; None where there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

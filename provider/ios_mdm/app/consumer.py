@@ -16,7 +16,7 @@ import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from ios_mdm.core.pair.secret import Label
 from ios_mdm.core.x509.credential import credential_from_json
@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ios_mdm.core.x509.values import CertificateDetails, Credential
+    from ios_mdm.ports import LabelledValues
 
-__all__ = ["FILES", "Consumer", "ConsumerError", "LabelledValues", "Round"]
+__all__ = ["FILES", "Consumer", "ConsumerError", "Round"]
 
 FILES = ("tls.crt", "tls.key", "ca.crt")
 _CURRENT = "current"
@@ -41,13 +42,6 @@ _SCRATCH = ".new-"
 
 class ConsumerError(IosMdmError):
     """The files could not be written, or the command failed. What was served before is served on."""
-
-
-class LabelledValues(Protocol):
-    """Where secrets are read."""
-
-    def labelled_value(self, name: str, label: str) -> str | None:
-        """Return the value of the version with this label; None where there is no such secret or label."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -104,35 +104,35 @@ class Offers:
 
     def refused(self, view: PairView) -> tuple[str, ...]:
         """Return why what should be installed now must not be: every rule that is broken, at once."""
-        return tuple(text for role in self._installed_now(view) for text in self.broken(role))
+        return tuple(text for slot in self._installed_now(view) for text in self.broken(slot))
 
-    def broken(self, role: Slot) -> Iterator[str]:
+    def broken(self, slot: Slot) -> Iterator[str]:
         """Yield why what is offered for a slot cannot be installed."""
-        if role in self.problems:
-            yield self.problems[role]
-        elif not (role is Slot.MAIN and self.adopts):
-            yield from _told(role, self.found[role].report.violations)
-            if role is Slot.MAIN and self.too_late and self.found[role].report.violations:
+        if slot in self.problems:
+            yield self.problems[slot]
+        elif not (slot is Slot.MAIN and self.adopts):
+            yield from _told(slot, self.found[slot].report.violations)
+            if slot is Slot.MAIN and self.too_late and self.found[slot].report.violations:
                 yield "main.install.adopt is for what a pair begins with; what replaces its main fulfils the rules"
-        elif (unfit := self.found[role].unfit) is not None:
+        elif (unfit := self.found[slot].unfit) is not None:
             # Nobody serves a key that is another certificate's, and without a root there is nothing to trust.
-            yield from _told(role, (one for one in self.found[role].report.violations if one.code in _UNFIT))
+            yield from _told(slot, (one for one in self.found[slot].report.violations if one.code in _UNFIT))
             yield f"main.install.adopt takes what is in use, whatever rule it breaks, but not this: {unfit}"
 
     def told(self, view: PairView) -> Iterator[tuple[Severity, str]]:
         """Yield what a person should know of the files, with how much it should worry."""
         now = self._installed_now(view)
-        for role, text in self.problems.items():
-            if role not in now:
+        for slot, text in self.problems.items():
+            if slot not in now:
                 yield Severity.WARNING, f"{text}. Nothing about it has to change now, so what is there stays"
-        for role in now:
-            read = self.found.get(role)
+        for slot in now:
+            read = self.found.get(slot)
             if read is None:
                 continue
             for notice in read.report.notices:
-                yield Severity.NOTICE, f"{role}.install: {notice}"
-            if role is Slot.MAIN and self.adopts and read.report.violations and read.unfit is None:
-                yield from ((Severity.WARNING, text) for text in _told(role, read.report.violations))
+                yield Severity.NOTICE, f"{slot}.install: {notice}"
+            if slot is Slot.MAIN and self.adopts and read.report.violations and read.unfit is None:
+                yield from ((Severity.WARNING, text) for text in _told(slot, read.report.violations))
                 yield (
                     Severity.WARNING,
                     (
@@ -141,24 +141,24 @@ class Offers:
                     ),
                 )
             main = None if view.observed is None or view.observed.main is None else view.observed.main.facts
-            if role is Slot.RESERVE and main is not None and main.source is Source.ISSUED:
+            if slot is Slot.RESERVE and main is not None and main.source is Source.ISSUED:
                 text = "main is an issued certificate, so the reserve's root is new to the devices"
                 yield Severity.NOTICE, f"reserve.install: {text}: the profile brings it to them first"
 
     def _installed_now(self, view: PairView) -> tuple[Slot, ...]:
         return tuple(request.slot for request in view.desired.requests if isinstance(request, InstallRequest))
 
-    def credential(self, role: Slot) -> Credential:
+    def credential(self, slot: Slot) -> Credential:
         """Return the certificate of a slot with its key.
 
         Raises:
             DefinitionError: It cannot be read any more, or breaks a rule.
         """
-        if role in self.problems:
-            raise DefinitionError(self.problems[role])
-        read = self.found[role]
-        if read.report.violations and not (role is Slot.MAIN and self.adopts):
-            raise DefinitionError("\n".join(f"{role}.install: {one.message}" for one in read.report.violations))
+        if slot in self.problems:
+            raise DefinitionError(self.problems[slot])
+        read = self.found[slot]
+        if read.report.violations and not (slot is Slot.MAIN and self.adopts):
+            raise DefinitionError("\n".join(f"{slot}.install: {one.message}" for one in read.report.violations))
         return read.credential()
 
 
@@ -166,8 +166,8 @@ def _has_another_main(facts: CertificateFacts | None, read: Read | None) -> bool
     return facts is not None and read is not None and facts.sha256 != read.offered.sha256
 
 
-def _told(role: Slot, violations: Iterable[Violation]) -> Iterator[str]:
-    return (f"{role}.install: {one.code}: {one.message}" for one in violations)
+def _told(slot: Slot, violations: Iterable[Violation]) -> Iterator[str]:
+    return (f"{slot}.install: {one.code}: {one.message}" for one in violations)
 
 
 def _of_a_reserve(
