@@ -83,15 +83,19 @@ def update(olds: Wire, news: Wire) -> Wire:
     outputs = _applied(news, known=known)
     before, now = _settings(olds, known=known), _settings(news, known=known)
     switches = _switches(now.aws.region, now.server.name)
-    if not now.server.promotion.schedule and (before.server.promotion.schedule or _is_scheduled(olds)):
-        made = switches.dismantle(
+    if not now.server.promotion.schedule:
+        is_dismantled = not (before.server.promotion.schedule or _is_scheduled(olds)) or switches.dismantle(
             now.server.name,
             now.secret,
             role_made=before.server.promotion.role_arn is None,
             queue_made=before.server.promotion.dead_letter_arn is None,
         )
         # What was not deleted stays in the outputs, so that the next update and `destroy` know of it.
-        return outputs if made else {**outputs, **{key: olds.get(key) for key in ("roleArn", "deadLetterArn")}}
+        return (
+            outputs
+            if is_dismantled
+            else {**outputs, "roleArn": olds["roleArn"], "deadLetterArn": olds["deadLetterArn"]}
+        )
     if before.server.promotion.role_arn is None and now.server.promotion.role_arn is not None:
         switches.delete_role(now.server.name, now.secret)
     if before.server.promotion.dead_letter_arn is None and now.server.promotion.dead_letter_arn is not None:
@@ -243,7 +247,7 @@ def _drift_of_switch(request: SwitchRequest, observed: ObservedPair, region: str
 def _tell_drift_of_switch(outputs: Wire, observed: ObservedPair) -> None:
     """Warn about the switch during a refresh, which cannot repair it: as the last update made it, it must be there."""
     settings = _settings(outputs, known=_known(outputs))
-    if observed.deleted:
+    if observed.deleted or observed.owner not in {None, settings.owner}:
         return
     request = made_switch_request(
         settings.server.promotion,
