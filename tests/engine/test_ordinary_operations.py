@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -83,6 +84,30 @@ def test_a_protected_server_left_out_of_the_definition_keeps_its_switch(world: W
     for _ in range(2):
         assert world.stack.up(**at(DAY_10)).code != 0
         assert _switch(aws) == before
+
+
+def test_the_former_stack_of_a_moved_pair_takes_nothing_with_it(world: World, aws: Aws) -> None:
+    """Row 9: after `takeOver` by another stack, up, refresh and destroy of the old one leave pair and switch alone."""
+    # R36
+    old, new = world.stack, replace(world.stack, name="new")
+    old.define([world.definition(protect=False, distribution=world.distribution())])
+    old.up(**at(DAY_0)).ok()
+    new.run("stack", "init", new.name).ok()
+    new.define([world.definition(takeOver=True, distribution=world.distribution())])
+    new.up("--stack", new.name, **at(DAY_10)).ok()
+    before = (_switch(aws), world.labels())
+    assert None not in before[0]
+    device = world.services.fleet.ids()[0]
+    assert _have(world, device)
+    refused = old.up("--stack", old.name, **at(DAY_10))
+    assert refused.code != 0
+    assert "belongs to the stack organization/ios-mdm/new" in refused.output
+    old.run("refresh", "--yes", "--stack", old.name, **at(DAY_10)).ok()
+    assert (_switch(aws), world.labels()) == before
+    old.run("destroy", "--yes", "--stack", old.name, **at(DAY_10)).ok()
+    assert (_switch(aws), world.labels()) == before
+    assert _have(world, device)
+    assert new.run("preview", "--expect-no-changes", "--stack", new.name, **at(DAY_10)).ok()
 
 
 def _have(world: World, udid: str) -> bool:

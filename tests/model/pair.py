@@ -1,6 +1,6 @@
 """A pair's secret without keys: a value, and a pure function that carries one step out on it as Secrets Manager does.
 
-``tests/search/test_pair.py`` holds it against the real service on ``MemorySecretStore``, step by step.
+``tests/model/test_pair.py`` holds it against the real service on ``MemorySecretStore``, step by step.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a pair should be: pure decisions from a definition, what was observed, and the moment.
 
-:func:`desired` says *what should be* and *why*; ``core.policies`` holds the rules, ``core.steps`` turns the decision
-into effects, one at a time.
+:func:`desired` says *what should be* and *why*; ``core.pair.policies`` holds the rules, ``core.pair.steps`` turns the
+decision into effects, one at a time.
 """
 
 from __future__ import annotations
