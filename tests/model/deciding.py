@@ -210,6 +210,16 @@ class Deciding:
         step = Tag(tags={SENT_TAG: sent_value(ordinals)})
         return self.secret_id(carried_out(before, step, observed=observe(before), now=self.moments[0]))
 
+    def forgotten(self, secret: int) -> int:
+        """Return the number of the secret without the record of what the devices were sent."""
+        before = self.secrets[secret]
+        assert before is not None
+        return self.secret_id(before.untagged((SENT_TAG,)))
+
+    def is_noted(self, secret: int, sent: int) -> bool:
+        """Return whether a secret records that the devices were sent these certificates."""
+        return self._seed is Seed.NOT_MISSED or self.noted(secret, sent) == secret
+
     def _schedule_id(self) -> int:
         schedule = self._scheduler.get(_NAME)
         found = self._schedule_ids.setdefault(schedule, len(self.schedules))

@@ -69,6 +69,7 @@ class Seed(StrEnum):
     NOT_TAKEN_BACK = "a stale schedule is not taken back before the first effect"
     NOT_RECORDED = "a run does not know that a promotion is armed"
     ARMED_FIRST = "the schedule is made whatever the devices were sent"
+    NOT_MISSED = "a run does not see that the record of what was sent is lost"
 
 
 OFFERED = Offered(
@@ -163,6 +164,8 @@ class Story:
         diligent: at every moment a run comes to its end before time goes on (R11).
         outages: Scheduler may not answer a stage of a run. The story then needs apply times that are moments of it: AWS
             gives up after hours, and the model lets a schedule of a time between two moments act at the later one.
+        forgets: moments at which somebody may remove the tag that records what the devices were sent, while no run is
+            under way.
         picked_up: a schedule that is due cannot be taken back any more: AWS is at it, and tries for hours.
         seed: the bug, None for none.
     """
@@ -178,5 +181,6 @@ class Story:
     dies: bool = True
     diligent: bool = False
     outages: bool = False
+    forgets: tuple[str, ...] = ()
     picked_up: bool = False
     seed: Seed | None = None

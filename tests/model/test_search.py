@@ -16,6 +16,8 @@ LATE = ("a reserve is due", "the warning window", "the apply moment", "main has 
 EARLY = ("a quiet day", "seven days later", "a reserve is due", "main has expired")
 LAST = ("the warning window", "the apply moment", "the last day")
 DELETES = "another, confirmed"
+FORGETFUL = Story(definitions=("auto",), moments=LATE, highest=3, diligent=True, forgets=LATE[:1])
+"""A record that is lost right before the apply moment, with the schedule, takes two runs: one sends, the next applies."""
 
 STORIES = {
     "nothing said, hold, and another apply moment": Story(definitions=("auto", "hold", "at")),
@@ -56,6 +58,10 @@ STORIES = {
     "a switch that an operator took back": Story(definitions=("auto", "at"), moments=LATE, operator=True, dies=False),
     "two switches that an operator took back": Story(definitions=("auto",), moments=LAST, highest=3, operator=True),
     "a first run": Story(definitions=("now",), moments=EARLY[:1], born=False),
+    "the record of what was sent is lost": Story(definitions=("auto", "at"), moments=LATE, highest=3, forgets=LATE),
+    "the record of what was sent is lost, and another reserve": Story(
+        definitions=("auto", DELETES), moments=LATE, highest=3, forgets=LATE
+    ),
     "Scheduler does not answer": Story(
         definitions=("at", "at, on hold", "auto"), moments=LATE[:3], highest=3, outages=True
     ),
@@ -79,6 +85,7 @@ SEEDED = {
     Seed.NOT_TAKEN_BACK: Story(definitions=("auto", DELETES), moments=LATE, highest=3),
     Seed.NOT_RECORDED: Story(definitions=("at", "at, on hold"), moments=LATE[:3], highest=3, outages=True),
     Seed.ARMED_FIRST: Story(definitions=("auto",), moments=LATE),
+    Seed.NOT_MISSED: FORGETFUL,
 }
 
 COMPLAINTS = {
@@ -89,6 +96,7 @@ COMPLAINTS = {
     Seed.NOT_TAKEN_BACK: "certificate 2 became main, which worked, and was not its reserve",
     Seed.NOT_RECORDED: "certificate 2 became main on hold",
     Seed.ARMED_FIRST: "does not trust certificate 2, which is served",
+    Seed.NOT_MISSED: "certificate 1 is main and has expired, although runs came in time",
 }
 
 FOUND = {
@@ -131,6 +139,14 @@ def test_with_runs_at_every_due_moment_no_main_expires(definition: str) -> None:
     # R3 R6 R11 R12 R16
     moments = tuple(LIFE) if definition == "auto" else EARLY[:3]
     found = search(World(Story(definitions=(definition,), moments=moments, highest=9, diligent=True)), most=MOST)
+    assert not found.trace, f"\n{found}"
+    assert found.switched
+
+
+def test_a_record_that_is_lost_before_the_apply_moment_costs_no_main() -> None:
+    """Somebody removes the record of what was sent, schedules get lost, and runs come at every moment."""
+    # R11 R36
+    found = search(World(FORGETFUL), most=MOST)
     assert not found.trace, f"\n{found}"
     assert found.switched
 

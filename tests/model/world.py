@@ -96,6 +96,7 @@ class World:
         yield from self._device(state)
         yield from self._schedule(state)
         yield from self._operator(state)
+        yield from self._somebody(state)
         if len(state.runs) < self.story.runs:
             for definition in range(len(self.story.definitions)):
                 yield from self._starts(state, definition)
@@ -202,6 +203,18 @@ class World:
         )
         yield Next(after, f"an operator moves AWSCURRENT back from certificate {main} to {former}")
 
+    def _somebody(self, state: State) -> Iterator[Next]:
+        """Somebody removes the record of what the devices were sent."""
+        if self.story.moments[state.moment] not in self.story.forgets or state.runs or not state.secret:
+            return
+        after = state._replace(secret=self._deciding.forgotten(state.secret))
+        if after != state:
+            yield Next(after, "somebody removes the record of what was sent")
+
+    def _is_sent(self, state: State, trusted: int) -> bool:
+        """Return whether a run takes it that the devices were sent these certificates: state and secret say so."""
+        return trusted == state.sent and self._deciding.is_noted(state.secret, trusted)
+
     def _changed(self, state: State, effect: Effect, *, by_run: bool, complaint: str = "") -> Next:
         """Return the state after an effect on the secret, and whether it may be."""
         after = state._replace(secret=effect.secret)
@@ -280,7 +293,7 @@ class World:
             decided is not None
             and decided.step is None
             and deciding.taken_back(view, state.schedule) == state.schedule
-            and decided.trusted == state.sent
+            and self._is_sent(state, decided.trusted)
             and deciding.armed(view, state.schedule, state.secret, state.moment)
             == Armed(schedule=state.schedule, secret=state.secret)
         )
@@ -328,7 +341,7 @@ class World:
         """A run whose pair is what it should be pushes the profile and makes the schedule."""
         view, deciding, trusted = run.view, self._deciding, decided.trusted
         match run.at:
-            case "push" if trusted == state.sent:
+            case "push" if self._is_sent(state, trusted):
                 # Nothing is delivered, so nothing is armed again.
                 yield from self._next_stage(state, Run(view, self._stages[-1]), "the profile is the one that was sent")
             case "push":
@@ -342,7 +355,7 @@ class World:
                 yield from self._next_stage(after, run, f"the run pushes the profile with {_told(trusted)}")
             case "saved":
                 after = state
-                if trusted != state.sent:
+                if not self._is_sent(state, trusted):
                     after = state._replace(sent=trusted, secret=deciding.noted(state.secret, trusted))
                 yield from self._next_stage(after, run, "what was pushed is noted, in the secret and by the engine")
             case "arm" | "arm again":
