@@ -35,7 +35,7 @@ from tests.app.test_pair_service import HandClock
 from tests.resources.conftest import Engine
 from tests.support.certificates import HOST, ISSUING, LEAF, NOW, ROOT, Chain, pem, private_pem
 from tests.support.memory import MemorySecretStore
-from tests.support.memory_scheduler import MemoryScheduler
+from tests.support.memory_scheduler import MemoryPrerequisites, MemoryScheduler
 from tests.support.wiring import TestWiring
 
 if TYPE_CHECKING:
@@ -93,6 +93,7 @@ class CustomLife(RuleBasedStateMachine):
         self.clock = HandClock(NOW)
         self.store = MemorySecretStore(clock=self.clock)
         self.scheduler = MemoryScheduler()
+        self.roles_and_queues = MemoryPrerequisites()
         self.folder = tempfile.TemporaryDirectory()
         self.engine = Engine(
             provider=CertificatePairProvider(),
@@ -111,7 +112,12 @@ class CustomLife(RuleBasedStateMachine):
                 wiring,
                 "here",
                 lambda: TestWiring(
-                    environ={}, base=self.path, memory=self.store, hand_clock=self.clock, schedules=self.scheduler
+                    environ={},
+                    base=self.path,
+                    memory=self.store,
+                    hand_clock=self.clock,
+                    schedules=self.scheduler,
+                    roles_and_queues=self.roles_and_queues,
                 ),
             ),
         )

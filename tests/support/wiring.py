@@ -39,6 +39,7 @@ class TestWiring(Wiring):
         memory: the store of pairs.
         hand_clock: the clock.
         schedules: the scheduler.
+        roles_and_queues: what the schedules need.
         mdm: the channel to devices; None if nothing is sent.
     """
 
@@ -47,6 +48,7 @@ class TestWiring(Wiring):
     memory: SecretStore
     hand_clock: Clock
     schedules: MemoryScheduler = field(default_factory=MemoryScheduler)
+    roles_and_queues: MemoryPrerequisites = field(default_factory=MemoryPrerequisites)
     mdm: MdmChannel | None = None
 
     def clock(self) -> Clock:
@@ -71,7 +73,7 @@ class TestWiring(Wiring):
     def prerequisites(self, region: str | None) -> MemoryPrerequisites:
         """Return roles and queues in memory."""
         del region
-        return MemoryPrerequisites()
+        return self.roles_and_queues
 
     def channel(self, settings: DistributionSettings, region: str | None) -> MdmChannel:
         """Return the test's channel."""
