@@ -5,14 +5,18 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError, ProxyConnectionError, SSOTokenLoadError
 
+from ios_mdm.adapters.prerequisites import AwsPrerequisites
+from ios_mdm.adapters.scheduler import EventBridgeScheduler
 from ios_mdm.adapters.secrets_manager import SecretsManager
 from ios_mdm.errors import StoreError
 from tests.support.aws import AWS
@@ -20,7 +24,7 @@ from tools.services import ministack
 from tools.services.ports import LOOPBACK, free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 SECRET = "ios-mdm/berlin"  # noqa: S105 - a name
 VERSION = "5f6b4b3e-9a3e-5a39-8a55-3d6d2b7d1f2c"
@@ -100,6 +104,52 @@ def test_an_endpoint_that_is_down_is_told_within_seconds(no_aws: pytest.MonkeyPa
     assert time.monotonic() - started < 10
     assert f"no answer from {url}" in message
     assert "AWS_ENDPOINT_URL" in message
+
+
+@pytest.fixture
+def page() -> Iterator[str]:
+    """Serve a page in place of AWS, as a proxy that wants a login does."""
+
+    class Page(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            content = f"<!doctype html><p>Log in<br>{VALUE}".encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_POST  # noqa: N815 - http.server's names
+
+        def log_message(self, *_args: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer((LOOPBACK, 0), Page)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield f"http://{LOOPBACK}:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        pytest.param(lambda: SecretsManager(aws=AWS).describe(SECRET), id="Secrets Manager"),
+        pytest.param(lambda: AwsPrerequisites(aws=AWS).delete_role("ios-mdm-berlin"), id="IAM"),
+        pytest.param(lambda: AwsPrerequisites(aws=AWS).queue_exists("ios-mdm-berlin"), id="SQS"),
+        pytest.param(lambda: EventBridgeScheduler(aws=AWS).get("ios-mdm-berlin"), id="Scheduler"),
+    ],
+)
+def test_a_page_in_place_of_an_answer_is_told(
+    no_aws: pytest.MonkeyPatch, page: str, call: Callable[[], object]
+) -> None:
+    """A proxy that wants a login is named, and what it said is not quoted."""
+    with_credentials(no_aws)
+    no_aws.setenv("AWS_ENDPOINT_URL", page)
+    assert "something other than AWS answered. Check AWS_ENDPOINT_URL and any proxy" in told(call)
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:4566", "http://[::1", "http://bad host"])

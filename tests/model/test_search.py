@@ -17,7 +17,7 @@ EARLY = ("a quiet day", "seven days later", "a reserve is due", "main has expire
 LAST = ("the warning window", "the apply moment", "the last day")
 DELETES = "another, confirmed"
 FORGETFUL = Story(definitions=("auto",), moments=LATE, highest=3, diligent=True, forgets=LATE[:1])
-"""A record that is lost right before the apply moment, with the schedule, takes two runs: one sends, the next applies."""
+"""Lost right before the apply moment, with the schedule, a record takes two runs: one sends, one applies."""
 
 STORIES = {
     "nothing said, hold, and another apply moment": Story(definitions=("auto", "hold", "at")),

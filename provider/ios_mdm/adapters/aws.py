@@ -22,6 +22,7 @@ from ios_mdm.adapters.refusals import (
     ROLE,
     SCHEDULE,
     SECRET,
+    UNREADABLE,
     Kind,
     is_role_refused,
     obstructed,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from boto3.session import Session
+    from botocore.awsrequest import AWSResponse
     from botocore.client import BaseClient
     from mypy_boto3_iam import IAMClient
     from mypy_boto3_scheduler import EventBridgeSchedulerClient
@@ -63,6 +65,9 @@ _CONNECT_TIMEOUT = 3.0
 _READ_TIMEOUT = 15.0
 _HEARD_FOR = 60.0
 """Seconds for which AWS's time is carried forward; a suspended machine stops the clock that carries it."""
+_FAILED = 400
+"""The lowest status of a refusal; botocore tells those by their status where it cannot read them."""
+_PAGES = (b"<!doctype", b"<html")
 
 
 def _is_loopback(url: str | None) -> bool:
@@ -183,6 +188,7 @@ class Aws:
         self, operation: str, name: str, call: Callable[[], T], codes: Collection[str], kind: Kind
     ) -> T | _Tolerated:
         from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.parsers import ResponseParserError
 
         code, role_refused = "", False
         try:
@@ -194,6 +200,8 @@ class Aws:
             reason = refused(operation, name, code, message, kind)
         except BotoCoreError as obstacle:
             reason = obstructed(obstacle, self.endpoint(kind))
+        except (_PageError, ResponseParserError):  # it would quote the answer
+            reason = UNREADABLE
         except UnicodeError:  # it would quote the value that it could not encode
             reason = MALFORMED
         except ValueError:  # botocore's word for an endpoint that is no URL
@@ -223,6 +231,10 @@ class _Heard:
 
     date: datetime
     at: float
+
+
+class _PageError(Exception):
+    """A web page came in place of an answer."""
 
 
 class RoleRefusedError(StoreError):
@@ -257,6 +269,7 @@ def _connect(key: _Key, attempts: int) -> BaseClient:
         ),
     )
     client.meta.events.register("after-call", functools.partial(_hear, key))
+    client.meta.events.register("after-call", _refuse_page)
     # What has been imported stays until the end, when Python would look at each object once more: 0.2 s of CPU.
     gc.freeze()
     return client
@@ -272,6 +285,12 @@ def _hear(key: _Key, *, parsed: Mapping[str, Mapping[str, Mapping[str, str]]], *
     except ValueError:
         return
     _heard[key] = _Heard(date, time.monotonic())
+
+
+def _refuse_page(*, http_response: AWSResponse, **_rest: object) -> None:
+    """Refuse a web page with status 200, as a proxy's login: botocore reads it as an answer in which nothing is."""
+    if http_response.status_code < _FAILED and http_response.content.lstrip()[:9].lower().startswith(_PAGES):
+        raise _PageError
 
 
 def forget() -> None:

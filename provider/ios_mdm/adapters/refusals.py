@@ -18,6 +18,7 @@ __all__ = [
     "ROLE",
     "SCHEDULE",
     "SECRET",
+    "UNREADABLE",
     "Kind",
     "is_role_refused",
     "obstructed",
@@ -61,6 +62,7 @@ _THROTTLED = "AWS throttles these calls, after several attempts. Wait a minute, 
 _BAD_KEY = "its KMS key cannot be used. Check ios-mdm:aws: {kmsKey: …} and that the key is enabled, and run again"
 _QUEUE_GOES = "a queue of this name was deleted less than a minute ago. Wait a minute, and run again"
 MALFORMED = "the request is malformed (the details could quote a value, so they are withheld). Report this as a bug"
+UNREADABLE = "something other than AWS answered. Check AWS_ENDPOINT_URL and any proxy, and run again"
 _REFUSALS = {
     "ExpiredTokenException": _LOG_IN,
     "ExpiredToken": _LOG_IN,
