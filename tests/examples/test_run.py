@@ -114,7 +114,7 @@ def test_a_pull_request_gets_a_comment_with_its_preview_and_nothing_is_written(w
         "pr comment 12 --edit-last --create-if-none --body-file preview.md\n"
     )
     comment = (runner.tools / "comment.md").read_text(encoding="utf-8")
-    assert "4 to create" in comment
+    assert "3 to create" in comment
     assert 'phase  : "overlap"' in comment
     assert world.aws.writes() == []
     assert _files(world) == before, "the previewer's role may not write to the state"
@@ -198,7 +198,7 @@ def test_the_same_life_on_gitlab(world: World, runner: Runner, heard: tuple[str,
     token = {"AWS_ID_TOKEN": "a token of the platform's"}
     preview = runner.gitlab("preview", **token)
     assert not preview.failed, preview.output
-    assert "4 to create" in (world.stack.directory / "preview.md").read_text(encoding="utf-8")
+    assert "3 to create" in (world.stack.directory / "preview.md").read_text(encoding="utf-8")
     assert not (world.stack.directory / ".aws-id-token").exists()
     up = runner.gitlab("up", **token)
     assert not up.failed, up.output
