@@ -278,7 +278,9 @@ def refusing(no_aws: pytest.MonkeyPatch, code: str, message: str, *, times: int)
 
 
 class Answer:
-    """The part of an HTTP answer that botocore looks at."""
+    """The part of an HTTP answer that botocore and the adapter look at."""
+
+    content = b""
 
     def __init__(self, status: int) -> None:
         self.status_code = status
