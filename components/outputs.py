@@ -29,7 +29,7 @@ class CertificateOutput(TypedDict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileOutputs:
-    """The configuration profile of a server. Each value is an output of its own, because previews know some of them.
+    """The configuration profile of a server. Each value is a separate output, because previews know some of them.
 
     Args:
         identifier: PayloadIdentifier.

@@ -66,7 +66,7 @@ _READ_TIMEOUT = 15.0
 _HEARD_FOR = 60.0
 """Seconds for which AWS's time is carried forward; a suspended machine stops the clock that carries it."""
 _FAILED = 400
-"""The lowest status of a refusal; botocore tells those by their status where it cannot read them."""
+"""The lowest HTTP status of a refusal. botocore reports the status of a refusal that it cannot read."""
 _PAGES = (b"<!doctype", b"<html")
 
 

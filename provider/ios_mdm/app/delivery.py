@@ -204,7 +204,7 @@ class Distributor:
     Args:
         channel: to the MDM server.
         ledger: None where none is kept; then nobody can tell who has the profile.
-        clock: tells when something was sent.
+        clock: gives the time at which something was sent.
         report: takes a line of progress.
         random_uuid: returns a UUID that no command has had.
     """
@@ -228,7 +228,7 @@ class Distributor:
         """Queue the profile for every device that it was not queued for, and return for how many.
 
         Raises:
-            DeliveryError: The MDM server did not take it; the message tells for how many devices it had.
+            DeliveryError: The MDM server did not take it; the message says for how many devices it had.
         """
         waiting = self._not_sent(delivery)
         notices: dict[str, None] = {}

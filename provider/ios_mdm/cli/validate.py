@@ -64,7 +64,7 @@ def run(
     as_json: bool,
     junit: Path | None,
 ) -> None:
-    """Check a custom certificate: tells every rule that it breaks, and what to do. Writes nothing to AWS."""
+    """Check a custom certificate: list every rule that it breaks, and what to do. Writes nothing to AWS."""
     with explained(CANNOT_RUN):
         context = _context(
             address=address,

@@ -1,7 +1,7 @@
 """What the dynamic resources have in common: hooks that are imported when the engine calls the first of them.
 
 The program's process imports a resource's class to register it, and never calls a hook. The provider's process finds
-the class by its path and calls the hooks. So the hooks, with all that they import, are in a module of their own.
+the class by its path and calls the hooks. So the hooks, with all that they import, are in a separate module.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ __all__ = ["engine_yaml"]
 
 _CORE = "tag:yaml.org,2002:"
 _PLAIN = "!plain"
-"""Tag of a scalar that has none of its own and is not in quotes."""
+"""Tag of a scalar that has no tag and is not in quotes."""
 _WORDS = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL"), ("null", None)),
     **dict.fromkeys(("true", "True", "TRUE"), ("bool", True)),

@@ -50,7 +50,7 @@ def validate(
     as_json: bool,
     junit: Path | None,
 ) -> None:
-    """Check a custom certificate: tells every rule that it breaks, and what to do. Writes nothing to AWS.
+    """Check a custom certificate: list every rule that it breaks, and what to do. Writes nothing to AWS.
 
     BUNDLE is the certificate's PEM, PFX or P12 file.
 

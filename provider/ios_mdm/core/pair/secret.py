@@ -24,7 +24,7 @@ class Label(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecretDescription:
-    """A secret as DescribeSecret tells it: everything but its values.
+    """A secret as DescribeSecret returns it: everything but its values.
 
     Args:
         arn: of the secret.

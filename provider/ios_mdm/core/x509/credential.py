@@ -87,7 +87,7 @@ def unfit(credential: Credential) -> str | None:
         return str(error)
     if len(roots) != 1 or not is_self_signed(roots[0]):
         return "ca.crt is not one self-signed root"
-    # Names only: the rules of a custom certificate (R20, R22) were held against its chain before it was stored.
+    # Names only: the rules of a custom certificate (R20, R22) were checked against its chain before it was stored.
     path = certificates if certificates[-1] == roots[0] else (*certificates, roots[0])
     if any(lower.issuer != upper.subject for lower, upper in pairwise(path)):
         return "tls.crt and ca.crt are not one chain"

@@ -35,7 +35,7 @@ def root_digest(root: x509.Certificate) -> str:
 def chain_digest(certificates: Iterable[x509.Certificate]) -> str:
     """Return a digest over a chain, from the leaf up to its root, each certificate once: 16 hex digits.
 
-    It tells a changed file from an unchanged one, and nothing is trusted because of it: the first quarter of a
+    It distinguishes a changed file from an unchanged one, and nothing is trusted because of it: the first quarter of a
     SHA-256, which a tag has room for, is enough.
     """
     digest = hashes.Hash(hashes.SHA256())
