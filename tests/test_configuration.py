@@ -74,7 +74,7 @@ def test_a_link_that_leads_out_of_the_project_is_refused(folder: Path) -> None:
 
 
 def test_files_that_cannot_be_read_are_named_together(folder: Path) -> None:
-    """A folder, a link to nothing and a link to itself, each in a line of its own."""
+    """A folder, a link to nothing and a link to itself, each in a separate line."""
     (folder / "a.yaml").mkdir()
     (folder / "b.yaml").symlink_to("nowhere")
     (folder / "c.yaml").symlink_to("c.yaml")

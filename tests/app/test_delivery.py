@@ -135,7 +135,7 @@ def test_every_device_gets_it_once_in_batches(delivery: Delivery, ledger: Sqlite
 def test_a_batch_that_is_too_large_is_halved(
     delivery: Delivery, ledger: SqliteLedger, takes: int, sizes: list[int], calls: int
 ) -> None:
-    """Down to one device; each batch that was taken is a command of its own, noted in the ledger under its UUID."""
+    """Down to one device; each batch that was taken is a separate command, noted in the ledger under its UUID."""
     # R40
     channel, reports = RecordingChannel(batch_size=7, takes=takes), list[str]()
     assert distribute(delivery, ledger, channel, reports) == 7

@@ -532,6 +532,23 @@ class TestDelete:
         assert world.store.calls == before
 
 
+def die_and_go_on(world: World, number: int, edge: str) -> None:
+    """Apply in a run that dies before or after this write, and in one that does not."""
+    writes = 0
+
+    def fail(_operation: str, moment: str) -> None:
+        nonlocal writes
+        writes += moment == "before"
+        if (writes, moment) == (number, edge):
+            raise ConnectionError
+
+    world.store.fail = fail
+    with pytest.raises(ConnectionError):
+        world.apply()
+    world.store.fail = None
+    world.apply()
+
+
 class TestUserTags:
     """The tags of ``aws.tags``."""
 
@@ -586,19 +603,7 @@ class TestUserTags:
     def test_a_run_that_dies_forgets_nothing(self, world: World, number: int, edge: str) -> None:
         """After a removal that died at any write, the next run ends as one that did not."""
         world.user_tags = {"stage": "test"}
-        writes = 0
-
-        def fail(_operation: str, moment: str) -> None:
-            nonlocal writes
-            writes += moment == "before"
-            if (writes, moment) == (number, edge):
-                raise ConnectionError
-
-        world.store.fail = fail
-        with pytest.raises(ConnectionError):
-            world.apply()
-        world.store.fail = None
-        world.apply()
+        die_and_go_on(world, number, edge)
         assert self.users(world) == {"stage": "test"}
         assert world.tags[TAGS_TAG] == tags_value(["stage"])
 
@@ -739,19 +744,7 @@ class TestKmsKey:
     def test_a_change_that_dies_is_continued(self, world: World, number: int, edge: str) -> None:
         """Whichever write was the last, the next run sets the key, and knows which certificate the former key has."""
         world.kms_key = self.ALIAS
-        writes = 0
-
-        def fail(_operation: str, moment: str) -> None:
-            nonlocal writes
-            writes += moment == "before"
-            if (writes, moment) == (number, edge):
-                raise ConnectionError
-
-        world.store.fail = fail
-        with pytest.raises(ConnectionError):
-            world.apply()
-        world.store.fail = None
-        world.apply()
+        die_and_go_on(world, number, edge)
         assert keys(world) == {1: self.ALIAS, 2: None}
         assert len(self.warnings(world)) == 1
         assert world.tags[KEY_TAG] == self.ALIAS

@@ -85,7 +85,7 @@ def test_an_error_names_the_keys_of_a_renamed_project(definition: str, words: st
 
 
 def test_a_stack_with_a_folder_of_servers_is_read(tmp_path: Path) -> None:
-    """The folder is relative to Pulumi.yaml, wherever the stack's file is; a renamed project has keys of its own."""
+    """The folder is relative to Pulumi.yaml, wherever the stack's file is; a renamed project has its own keys."""
     (tmp_path / "Pulumi.yaml").write_text("name: other\nconfig: {serversDirectory: {default: ''}}\n", encoding="utf-8")
     (tmp_path / "servers").mkdir()
     (tmp_path / "servers" / "berlin.yaml").write_text("address: mdm.example.com\n", encoding="utf-8")

@@ -174,7 +174,7 @@ def secrets(services: LocalServices) -> Any:
 
 
 def test_another_program_declares_a_server_and_uses_its_outputs(stack: Stack, mdm_services: MdmServices) -> None:
-    """A program with a folder `components` of its own runs on the engine with the installed package."""  # R14 R30
+    """A program with its own folder `components` runs on the engine with the installed package."""  # R14 R30
     client = secrets(mdm_services.services)
     preview = stack.run("preview", "--diff").ok().output
     assert re.search(r'phase *: "overlap"', preview), preview

@@ -232,7 +232,7 @@ class TestLifecycle:
         assert process.stop(tmp_path, "gone") is False
 
     def test_a_copied_state_stops_and_reuses_nothing_of_the_original(self, tmp_path: Path) -> None:
-        """The copy's records name the original's process; the copy starts one of its own, on another port."""
+        """The copy's records name the original's process; the copy starts another one, on another port."""
         service = Service(
             name="page", command=lambda port: Command(argv=(sys.executable, "-c", PAGE, str(port))), health="/"
         )
