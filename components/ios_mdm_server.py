@@ -38,7 +38,7 @@ class IosMdmServer(pulumi.ComponentResource):
         endpoints: where `up` checks which certificate the server presents; empty for nowhere, default the address.
         warn_days: days before an expiry from which the lack of a successor is a warning.
         protect: whether the engine refuses to delete the pair.
-        take_over: whether a pair of another stack is taken over.
+        take_over: id of a pair that another resource owns and that this one takes over, 32 hex digits.
         moved_from: ARN of the secret that the pair was moved or restored from.
         lost_main: SHA-256 fingerprint of the main of a lost pair that a new one replaces.
         aws: where the secret of the pair is, and how it is kept.
@@ -54,6 +54,7 @@ class IosMdmServer(pulumi.ComponentResource):
         main: details of the main certificate.
         reserve: details of the reserve; None without one.
         apply_at: when the reserve becomes main, RFC 3339 in UTC; None without a reserve.
+        pair_id: of the pair, 32 hex digits.
         secret_arn: ARN of the pair's secret.
         profile: the configuration profile; None without a distribution.
         promotion: the role and the queue of the schedules.
@@ -68,6 +69,7 @@ class IosMdmServer(pulumi.ComponentResource):
         main: pulumi.Output[CertificateOutput]
         reserve: pulumi.Output[CertificateOutput | None]
         apply_at: pulumi.Output[str | None]
+        pair_id: pulumi.Output[str]
         secret_arn: pulumi.Output[str]
         profile: ProfileOutputs | None
         promotion: PromotionOutputs
@@ -85,7 +87,7 @@ class IosMdmServer(pulumi.ComponentResource):
         endpoints: Sequence[str] | None = None,
         warn_days: int | None = None,
         protect: bool | None = None,
-        take_over: bool | None = None,
+        take_over: str | None = None,
         moved_from: str | None = None,
         lost_main: str | None = None,
         aws: AwsSettings | None = None,
@@ -141,6 +143,7 @@ class IosMdmServer(pulumi.ComponentResource):
         self.main = cast("pulumi.Output[CertificateOutput]", _shown("main", pair))  # a pair always has one
         self.reserve = _shown("reserve", pair)
         self.apply_at = pair.applyAt
+        self.pair_id = pair.pairId
         self.secret_arn = pair.secretArn
         self.profile = None
         if server.distribution is not None:
@@ -158,13 +161,15 @@ class IosMdmServer(pulumi.ComponentResource):
                     "phase": self.phase,
                     # Not compared with the last run's: the pair arms what devices were sent before.
                     "switch": pair.switch,
+                    "pairId": pair.pairId,
+                    "resourceId": pair.resourceId,
                     "secretArn": pair.secretArn,
                     "promotion": server.promotion.model_dump(mode="json", by_alias=True, exclude_unset=True),
                 },
                 child,
             )
             self.profile = ProfileOutputs(
-                identifier=server.distribution.profile.identifier,
+                identifier=distribution.identifier,
                 sha256=distribution.profileSha256,
                 device_count=distribution.deviceCount,
                 revision=distribution.revision,
@@ -180,6 +185,7 @@ class IosMdmServer(pulumi.ComponentResource):
             "main": self.main,
             "reserve": self.reserve,
             "applyAt": self.apply_at,
+            "pairId": self.pair_id,
             "secretArn": self.secret_arn,
         }
         if self.profile is not None:

@@ -32,13 +32,13 @@ class ProfileOutputs:
     """The configuration profile of a server. Each value is a separate output, because previews know some of them.
 
     Args:
-        identifier: PayloadIdentifier.
+        identifier: PayloadIdentifier: the definition's, and 12 hex digits of the pair id.
         sha256: digest of the .mobileconfig, 64 hex digits.
         device_count: number of devices that it is for.
         revision: counts the profiles of the server.
     """
 
-    identifier: str
+    identifier: pulumi.Output[str]
     sha256: pulumi.Output[str]
     device_count: pulumi.Output[int]
     revision: pulumi.Output[int]

@@ -30,7 +30,7 @@ class ServerArguments(TypedDict, total=False):
     endpoints: Sequence[str] | None
     warn_days: int
     protect: bool
-    take_over: bool
+    take_over: str | None
     moved_from: str | None
     lost_main: str | None
 

@@ -135,9 +135,10 @@ class Rehearsal:
                     other.main_until = self.now
 
     def trusted(self, device: str) -> tuple[bytes, ...]:
-        """Return the roots in the profile of ours that is installed on a device."""
+        """Return the roots in the profiles of ours that are installed on a device."""
         profiles = self.services.fleet.profiles(device)
-        return tuple(root for profile in profiles if profile.identifier == PROFILE for root in profile.roots())
+        ours = (profile for profile in profiles if profile.identifier.startswith(f"{PROFILE}."))
+        return tuple(root for profile in ours for root in profile.roots())
 
     def visits(self, devices: Iterable[str]) -> dict[str, Visit]:
         """Let devices connect to the server at the rehearsal's moment; note who refuses it."""

@@ -11,6 +11,7 @@ __all__ = [
     "LabelMovedError",
     "OwnershipError",
     "StoreError",
+    "TakenOverError",
 ]
 
 
@@ -28,6 +29,10 @@ class IdentityError(IosMdmError):
 
 class OwnershipError(IosMdmError):
     """A secret of the wanted name belongs to another stack, or to nobody we know."""
+
+
+class TakenOverError(OwnershipError):
+    """The pair of this resource belongs to another resource now (R34)."""
 
 
 class StoreError(IosMdmError):

@@ -19,7 +19,7 @@ from ios_mdm.core.pair.layout import KEY_TAG, PROMOTED_TAG, TAGS_TAG, facts_tag,
 from ios_mdm.core.pair.moments import expires
 from ios_mdm.core.pair.secret import Label
 from ios_mdm.core.pair.steps import described
-from ios_mdm.errors import DefinitionError, IosMdmError, OwnershipError, StoreError
+from ios_mdm.errors import DefinitionError, IosMdmError, OwnershipError, StoreError, TakenOverError
 from tests.support.memory import MemorySecretStore
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ SECRET = "ios-mdm/berlin"  # noqa: S105 - a name
 OWNER = "organization/ios-mdm/demo"
 NOW = IssueReserve(when=When.NOW, apply=AfterDays(days=30))
 KNOWN = Known(home=Home(account="123456789012", region="eu-west-1"))
+PAIR_ID = "5a" * 16
 FOREIGN = "00000000-0000-4000-8000-000000000000"
 
 
@@ -80,6 +81,7 @@ class World:
             secret=SECRET,
             owner=self.owner,
             known=known,
+            new_pair_id=PAIR_ID,
             tags=dict(self.user_tags),
             kms_key=self.kms_key,
         )
@@ -102,6 +104,21 @@ class World:
         description = self.store.describe(SECRET)
         assert description is not None
         return dict(description.tags)
+
+    @property
+    def pair_id(self) -> str:
+        """Return the id of the pair."""
+        observed = self.service.observe(SECRET)
+        assert observed is not None
+        assert observed.identity is not None
+        return observed.identity.pair_id
+
+    @property
+    def arn(self) -> str:
+        """Return the ARN of the secret."""
+        description = self.store.describe(SECRET)
+        assert description is not None
+        return description.arn
 
     @property
     def labels(self) -> dict[str, int | str]:
@@ -198,6 +215,7 @@ class TestNew:
         assert {key: value for key, value in tags.items() if key not in facts} == {
             "ios-mdm:owner": OWNER,
             "ios-mdm:address": "mdm.example.com",
+            "ios-mdm:pair-id": f"{PAIR_ID} 123456789012:eu-west-1:{SECRET}",
             "ios-mdm:highest-ordinal": "2",
             "ios-mdm:main-generation": "1",
             "ios-mdm:tags": "yosi0NuDoi2x",
@@ -262,7 +280,7 @@ class TestLife:
             trusted = set(result.view.desired.trusted)
             world.later(days=1)
         assert world.labels["AWSCURRENT"] == 4
-        assert len(world.tags) < 12
+        assert len(world.tags) < 13
 
     def test_only_the_apply_moment_changed(self, world: World) -> None:
         """Another apply moment writes nothing: key, serial number and fingerprint stay."""
@@ -436,18 +454,23 @@ class TestOwner:
         before = list(world.store.calls)
         other = replace(world.request(), owner="organization/ios-mdm/other", known=KNOWN)
         for call in (world.service.look, world.service.apply):
-            with pytest.raises(OwnershipError, match=rf"belongs to the stack {OWNER}.*takeOver"):
+            with pytest.raises(OwnershipError, match=rf"belongs to the stack {OWNER}"):
                 call(other)
         assert world.store.calls == before
 
     def test_taking_over_is_asked_for(self, world: World) -> None:
         """With takeOver the pair gets the new owner and keeps its certificates."""
         stored = world.stored()
-        world.service.apply(replace(world.request(), owner="organization/ios-mdm/other", take_over=True))
+        other = replace(world.request(), owner="organization/ios-mdm/other", new_resource_id="cd" * 16)
+        world.service.apply(replace(other, take_over=world.pair_id))
+        world.service.claim(other)
         assert world.tags["ios-mdm:owner"] == "organization/ios-mdm/other"
         assert world.stored() == stored
         with pytest.raises(OwnershipError):
             world.apply()
+        former = Known(home=KNOWN.home, arn=world.arn, pair_id=world.pair_id, resource_id="ab" * 16)
+        with pytest.raises(TakenOverError, match=r"was taken over.*protect: false"):
+            world.apply(known=former)
 
     @pytest.mark.parametrize("known", [KNOWN, None])
     def test_an_untagged_secret_is_refused(self, known: Known | None) -> None:
@@ -456,7 +479,7 @@ class TestOwner:
         world = World()
         world.store.create(SECRET, tags={}, description="", kms_key=None)
         world.store.put(SECRET, FOREIGN, "{}")
-        with pytest.raises(OwnershipError, match="has no tag ios-mdm:owner"):
+        with pytest.raises(OwnershipError, match="has no tag ios-mdm:pair-id"):
             world.apply(known=known)
 
     def test_an_empty_secret_with_our_tag_is_adopted(self) -> None:
@@ -512,7 +535,8 @@ class TestDelete:
         """An `up` after a `destroy` restores and adopts."""
         # R32
         values = [world.value(ordinal) for ordinal in (1, 2)]
-        assert world.service.delete(SECRET, OWNER, recovery_window_days=7)
+        world.service.claim(replace(world.request(), new_resource_id="ab" * 16))
+        world.service.delete(SECRET, recovery_window_days=7)
         description = world.store.describe(SECRET)
         assert description is not None
         assert description.deleted_at == START
@@ -521,14 +545,13 @@ class TestDelete:
         assert world.labels == {"AWSCURRENT": 1, "RESERVE": 2}
         assert any("is restored" in line for line in world.reports)
 
-    def test_a_pair_that_is_gone_or_of_another_stack_is_left_alone(self, world: World) -> None:
-        """Deleting twice, nothing, or another stack's pair does nothing."""
+    def test_a_pair_that_is_gone_is_left_alone(self, world: World) -> None:
+        """Deleting nothing, or twice, does nothing."""
         # R32
-        assert not world.service.delete("ios-mdm/none", OWNER, recovery_window_days=7)
-        assert not world.service.delete(SECRET, "organization/ios-mdm/other", recovery_window_days=7)
-        assert world.service.delete(SECRET, OWNER, recovery_window_days=7)
+        world.service.delete("ios-mdm/none", recovery_window_days=7)
+        world.service.delete(SECRET, recovery_window_days=7)
         before = list(world.store.calls)
-        assert not world.service.delete(SECRET, OWNER, recovery_window_days=7)
+        world.service.delete(SECRET, recovery_window_days=7)
         assert world.store.calls == before
 
 
@@ -595,7 +618,7 @@ class TestUserTags:
         """The record is in the secret: a take-over, like a lost state, knows the tags that were added."""  # R34
         world.store.tag(SECRET, {"inventory": "a-17"})
         world.owner, world.user_tags = "organization/ios-mdm/other", {"stage": "test"}
-        world.service.apply(replace(world.request(), take_over=True))
+        world.service.apply(replace(world.request(), take_over=world.pair_id))
         assert self.users(world) == {"stage": "test", "inventory": "a-17"}
 
     @pytest.mark.parametrize("number", [1, 2])

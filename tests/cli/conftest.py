@@ -25,6 +25,7 @@ from ios_mdm.app.pair.service import PairService
 from ios_mdm.app.pair.values import PairRequest
 from ios_mdm.app.switch_request import SwitchRequest
 from ios_mdm.app.switching import SwitchService
+from ios_mdm.core.pair.home import profile_identifier
 from ios_mdm.core.profile import profile_digest, trust_profile
 from ios_mdm.ports import DeliveryStatus
 from ios_mdm.settings import parse_server
@@ -148,9 +149,11 @@ class Pair:
 
     def profile(self, result: PairResult) -> bytes:
         """Return the profile of a pair."""
+        assert result.view.observed is not None
+        assert result.view.observed.identity is not None
         return trust_profile(
             [certificate.pem for certificate in result.certificates.values()],
-            identifier=f"com.example.{self.name}",
+            identifier=profile_identifier(f"com.example.{self.name}", result.view.observed.identity.pair_id),
             server=self.name,
             host="mdm.example.com",
             organization="Example",

@@ -39,11 +39,13 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_file_is_what_up_pushes(folder: Path) -> None:
-    """Byte for byte the profile of these certificates, in whatever order, from a real process."""  # R15
+@pytest.mark.parametrize(("pair_id", "suffix"), [("0123456789ab" + "f" * 20, "0123456789ab"), (None, "manual")])
+def test_the_file_is_what_up_pushes(folder: Path, pair_id: str | None, suffix: str) -> None:
+    """Byte for byte the profile of these certificates, in whatever order, from a real process."""  # R15 R35
     result = run(
         *("profile", "definition.yaml", "--server", "berlin", "--main", "main.pem", "--reserve", "reserve.pem"),
         *("-o", "trust.mobileconfig"),
+        *(() if pair_id is None else ("--pair-id", pair_id)),
         cwd=folder,
         environment={},
     )
@@ -51,7 +53,7 @@ def test_the_file_is_what_up_pushes(folder: Path) -> None:
     assert result.out.startswith("wrote trust.mobileconfig, ")
     expected = trust_profile(
         [(folder / f"{slot}.pem").read_text(encoding="ascii") for slot in ("reserve", "main")],
-        identifier="com.example.mdm.trust",
+        identifier=f"com.example.mdm.trust.{suffix}",
         server="berlin",
         host="mdm.example.com",
         organization="Example",

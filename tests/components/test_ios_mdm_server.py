@@ -122,7 +122,7 @@ def test_a_server_with_an_address_only(declared: Callable[..., Declared]) -> Non
             {"main": MainSettings(issue=IssueMainSettings(key=KeyType.EC_P256))},
             {"main": {"issue": {"key": "ec-p256"}}},
         ),
-        ({"warn_days": 30, "take_over": False, "protect": True}, {"warnDays": 30, "takeOver": False, "protect": True}),
+        ({"warn_days": 30, "take_over": "ab" * 16, "protect": True}, {"warnDays": 30, "takeOver": "ab" * 16}),
         ({"endpoints": ()}, {"endpoints": []}),
         ({"promotion": PromotionSettings(lead_minutes=60)}, {"promotion": {"leadMinutes": 60}}),
     ],

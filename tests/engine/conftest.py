@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import boto3
 import pytest
+from cryptography.x509 import load_der_x509_certificate, load_pem_x509_certificate
 
+from ios_mdm.core.x509.digests import fingerprint
 from tests.engine.stack import Recorded, Stack, make_stack, recorded
 from tools.services import ministack
 
@@ -59,6 +62,24 @@ class World:
         }
         return {**base, **changes}
 
+    def profile(self, pair_id: str | None = None) -> str:
+        """Return the identifier of the profile of a pair; None: of this server's."""
+        pair_id = pair_id or self.tags()["ios-mdm:pair-id"].partition(" ")[0]
+        return f"com.example.{self.server}.trust.{pair_id[:12]}"
+
+    def tags(self) -> dict[str, str]:
+        """Return the tags of the pair's secret."""
+        found = self.client.describe_secret(SecretId=self.secret)["Tags"]
+        return {tag["Key"]: tag["Value"] for tag in found}
+
+    def trusted(self) -> dict[str, set[str]]:
+        """Return the fingerprints of the roots that each simulated device trusts, after it processed its commands."""
+        self.services.fleet.poll()
+        return {
+            device: {fingerprint(load_der_x509_certificate(der)) for one in profiles for der in one.roots()}
+            for device, profiles in self.services.fleet.all_profiles().items()
+        }
+
     def labels(self) -> dict[str, str]:
         """Return which version each label is on."""
         found = self.client.describe_secret(SecretId=self.secret)["VersionIdsToStages"]
@@ -73,6 +94,25 @@ class World:
         """Start recording anew."""
         self.aws.calls.clear()
         self.mdm.calls.clear()
+
+
+def check_safety(world: World) -> None:
+    """Check what must hold after any operation on a server that began with a distribution and is not to be deleted.
+
+    Each simulated device that has a profile of the pair trusts main, which is what the server presents. A promotion is
+    armed if devices were sent the reserve.
+    """
+    labels, tags = world.labels(), world.tags()
+    main = json.loads(world.value(labels["AWSCURRENT"]))
+    root = fingerprint(load_pem_x509_certificate(main["ca.crt"].encode()))
+    roots = world.trusted()
+    for device, profiles in world.services.fleet.all_profiles().items():
+        if world.profile() in {one.identifier for one in profiles}:
+            assert root in roots[device], f"{device} does not trust main"
+    if "RESERVE" in labels:
+        facts = tags[f"ios-mdm:certificate:{labels['RESERVE']}"]
+        is_sent = facts.split()[0].removeprefix("n=") in tags.get("ios-mdm:sent", "").split()
+        assert ("ios-mdm:armed" in tags) == is_sent, "armed exactly if devices were sent the reserve"
 
 
 @pytest.fixture

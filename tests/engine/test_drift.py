@@ -110,16 +110,3 @@ def test_a_secret_that_is_gone_for_good_is_not_silently_replaced(pair: World) ->
     pair.stack.run("refresh", "--yes").ok()
     assert pair.stack.up().code != 0, "refresh does not lead to a new pair"
     assert "CreateSecret" not in pair.aws.calls
-
-
-def test_a_secret_of_another_stack_is_left_alone_unless_taken_over(pair: World) -> None:
-    """Another owner's secret is an error; `takeOver: true` adopts it with its keys."""
-    labels = pair.labels()
-    owner = [{"Key": "ios-mdm:owner", "Value": "organization/ios-mdm/elsewhere"}]
-    pair.client.tag_resource(SecretId=pair.secret, Tags=owner)
-    refused = pair.stack.up()
-    assert refused.code != 0
-    assert "belongs to the stack organization/ios-mdm/elsewhere" in refused.output
-    pair.stack.define([pair.definition(takeOver=True)])
-    pair.stack.up().ok()
-    assert pair.labels() == labels

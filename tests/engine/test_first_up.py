@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 def _on_devices(world: World) -> list[set[str]]:
     """Return, for each device, the fingerprints of the certificates in the profile of this test's server."""
-    identifier = f"com.example.{world.server}.trust"
+    identifier = world.profile()
     return [
         {
             fingerprint(load_der_x509_certificate(der))

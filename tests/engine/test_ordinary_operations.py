@@ -88,20 +88,24 @@ def test_a_protected_server_left_out_of_the_definition_keeps_its_switch(world: W
 
 def test_the_former_stack_of_a_moved_pair_takes_nothing_with_it(world: World, aws: Aws) -> None:
     """Row 9: after `takeOver` by another stack, up, refresh and destroy of the old one leave pair and switch alone."""
-    # R36
+    # R34 R36 R37
     old, new = world.stack, replace(world.stack, name="new")
     old.define([world.definition(protect=False, distribution=world.distribution())])
     old.up(**at(DAY_0)).ok()
+    pair_id = old.outputs()["servers"][world.server]["pairId"]
     new.run("stack", "init", new.name).ok()
-    new.define([world.definition(takeOver=True, distribution=world.distribution())])
+    new.define([world.definition(distribution=world.distribution())])
+    refused = new.up("--stack", new.name, **at(DAY_10))
+    assert refused.code != 0
+    assert f"add to the server `takeOver: {pair_id}`" in refused.output
+    new.define([world.definition(takeOver=pair_id, distribution=world.distribution())])
     new.up("--stack", new.name, **at(DAY_10)).ok()
     before = (_switch(aws), world.labels())
     assert None not in before[0]
     device = world.services.fleet.ids()[0]
     assert _have(world, device)
-    refused = old.up("--stack", old.name, **at(DAY_10))
-    assert refused.code != 0
-    assert "belongs to the stack organization/ios-mdm/new" in refused.output
+    warned = old.up("--stack", old.name, **at(DAY_10)).ok()
+    assert "was taken over: it belongs to the stack organization/ios-mdm/new" in warned.output
     old.run("refresh", "--yes", "--stack", old.name, **at(DAY_10)).ok()
     assert (_switch(aws), world.labels()) == before
     old.run("destroy", "--yes", "--stack", old.name, **at(DAY_10)).ok()
@@ -113,8 +117,7 @@ def test_the_former_stack_of_a_moved_pair_takes_nothing_with_it(world: World, aw
 def _have(world: World, udid: str) -> bool:
     """Return whether a device has the profile, after it processed its commands."""
     world.services.fleet.poll([udid])
-    identifier = f"com.example.{world.server}.trust"
-    return identifier in {profile.identifier for profile in world.services.fleet.profiles(udid)}
+    return world.profile() in {profile.identifier for profile in world.services.fleet.profiles(udid)}
 
 
 def test_a_device_that_comes_back_is_sent_the_profile_again_without_a_ledger(world: World) -> None:
@@ -132,7 +135,7 @@ def test_a_device_that_comes_back_is_sent_the_profile_again_without_a_ledger(wor
     up(devices)
     assert _have(world, back)
     up(devices[:-1])
-    world.services.fleet.remove(back, f"com.example.{world.server}.trust")
+    world.services.fleet.remove(back, world.profile())
     assert not _have(world, back)
     assert "profile queued for 5 of 5 devices" in up(devices)
     assert _have(world, back)

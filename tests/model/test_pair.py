@@ -36,9 +36,9 @@ class Both:
         request, now = self.world.request(wish), self.world.clock.now()
         for count in range(most):
             real = self.world.service.observe(SECRET)
-            step = next_step(desired(wish, real, now), real, request.setting)
+            step = next_step(desired(wish, real, now), real, request.setting(None, None))
             seen = observe(self.secret)
-            thought = next_step(desired(wish, seen, now), seen, request.setting)
+            thought = next_step(desired(wish, seen, now), seen, request.setting(None, None))
             assert type(thought) is type(step)
             if step is None or thought is None:
                 return count

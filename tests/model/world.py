@@ -57,6 +57,7 @@ LONGEST_QUEUE = 2
 _POINTS = {
     Stage.WITHDRAW: ("begin",),
     Stage.ARM: ("arm",),
+    Stage.CLAIM: (),
     Stage.DELIVER: ("push", "saved"),
     Stage.ARM_AGAIN: ("arm again",),
 }
@@ -402,7 +403,7 @@ class World:
 def first_pair(source: Source) -> Secret:
     """Return the pair that a first run makes: main, and no reserve yet."""
     wish = DEFINITIONS["auto"]
-    setting = PairRequest(definition=wish, secret=SECRET, owner=OWNER, tags={}).setting
+    setting = PairRequest(definition=wish, secret=SECRET, owner=OWNER, tags={}).setting(None, None)
     secret: Secret | None = None
     while True:
         pair = observe(secret)

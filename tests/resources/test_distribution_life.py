@@ -61,6 +61,9 @@ def pems() -> dict[int, str]:
     return issued | {number: pem(leaf, *above).decode() for number, leaf in zip(UNDER_ONE_ROOT, leaves, strict=True)}
 
 
+PAIR_ID, RESOURCE_ID = "5a" * 16, "7e" * 16
+
+
 @dataclass(slots=True)
 class Queue:
     """What an MDM server has queued for each device.
@@ -235,13 +238,19 @@ class DistributionLife(RuleBasedStateMachine):
             "switch": {"promote": None, "overdue": None, "expiry": None},
             "secretArn": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:ios-mdm/berlin-Mem0ry",
             "promotion": {},
+            "pairId": PAIR_ID,
+            "resourceId": RESOURCE_ID,
             "pems": {str(number): pems()[number] for number in self.trusted},
         }
 
     def _profile(self) -> bytes:
         chains = [pems()[number] for number in self.trusted]
         return trust_profile(
-            chains, identifier="com.example.mdm", server="berlin", host=HOST, organization=self.organization
+            chains,
+            identifier=f"com.example.mdm.{PAIR_ID[:12]}",
+            server="berlin",
+            host=HOST,
+            organization=self.organization,
         )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from ios_mdm.core.pair.layout import ARMED_TAG, SENT_TAG, sent_value
+from ios_mdm.core.pair.layout import ARMED_TAG, RESOURCE_ID_TAG, SENT_TAG, sent_value
 from ios_mdm.core.pair.schedule import Kind, names, stem
 from tools.services import ministack
 
@@ -175,16 +175,16 @@ def test_without_schedules_all_of_the_switch_is_deleted(engine: Engine, schedule
 
 
 def test_a_deleted_pair_leaves_no_schedule_and_a_foreign_one_all_of_them(engine: Engine, scheduled: Scheduled) -> None:
-    """Delete deletes its own switch with its own secret; of another stack's pair it deletes neither."""  # R37
+    """Delete deletes its own switch with its own secret; of a pair that was taken over it deletes neither."""  # R37
     engine.up()
     secrets = _client(engine, "secretsmanager")
     secret = engine.program["secret"]
-    secrets.tag_resource(SecretId=secret, Tags=[{"Key": "ios-mdm:owner", "Value": "organization/ios-mdm/other"}])
+    secrets.tag_resource(SecretId=secret, Tags=[{"Key": RESOURCE_ID_TAG, "Value": "cd" * 16}])
     assert engine.outputs is not None
     engine.provider.delete(engine.id, engine.outputs)
     assert scheduled.kinds() == {Kind.PROMOTE}
     assert "DeletedDate" not in secrets.describe_secret(SecretId=secret)
-    secrets.tag_resource(SecretId=secret, Tags=[{"Key": "ios-mdm:owner", "Value": engine.program["owner"]}])
+    secrets.tag_resource(SecretId=secret, Tags=[{"Key": RESOURCE_ID_TAG, "Value": engine.outputs["resourceId"]}])
     engine.provider.delete(engine.id, engine.outputs)
     assert scheduled.kinds() == set()
     assert "DeletedDate" in secrets.describe_secret(SecretId=secret)

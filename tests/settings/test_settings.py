@@ -68,7 +68,7 @@ class TestDefaults:
         assert stack.aws.secret_prefix == "ios-mdm"  # noqa: S105 - a name
         assert (stack.aws.recovery_window_days, stack.aws.tags) == (30, {})
         (one,) = stack.servers
-        assert (one.protect, one.take_over, one.distribution) == (True, False, None)
+        assert (one.protect, one.take_over, one.distribution) == (True, None, None)
         assert one.definition() == PairDefinition(
             name="berlin",
             host="mdm.example.com",
@@ -103,7 +103,7 @@ class TestDefaults:
         one = parse_server(
             server(
                 address="mdm.example.com:8443",
-                takeOver=True,
+                takeOver="ab" * 16,
                 protect=False,
                 main={"issue": {"validityDays": 400, "key": "rsa-2048", "generation": 2}},
                 reserve={"issue": issue},
@@ -112,7 +112,7 @@ class TestDefaults:
             ),
             "berlin",
         )
-        assert (one.take_over, one.protect) == (True, False)
+        assert (one.take_over, one.protect) == ("ab" * 16, False)
         assert one.definition() == PairDefinition(
             name="berlin",
             host="mdm.example.com",
@@ -197,7 +197,7 @@ class TestDefaults:
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "unknown key": (server(adress="x"), "ios-mdm:servers[0].adress is not a known key"),
     "unknown key inside": (reserve(whenever="now"), "servers[0].reserve.issue.whenever is not a known key"),
-    "snake case": (server(take_over=True), "servers[0].take_over is not a known key"),
+    "snake case": (server(take_over="ab" * 16), "servers[0].take_over is not a known key"),
     "missing name": ({"address": "mdm.example.com"}, "servers[0].name is missing"),
     "missing address": ({"name": "berlin"}, "servers[0].address is missing"),
     "missing profile": (

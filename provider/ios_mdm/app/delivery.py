@@ -8,18 +8,26 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4, uuid5
 
-from ios_mdm.core.pair.layout import SENT_TAG, sent_value
+from ios_mdm.core.pair.layout import OWNER_TAG, RESOURCE_ID_TAG, SENT_TAG, profile_tag, sent_value
 from ios_mdm.core.profile import install_profile_command, trust_profile
-from ios_mdm.errors import BatchTooLargeError, DeliveryError
+from ios_mdm.errors import BatchTooLargeError, DeliveryError, IdentityError, TakenOverError
 from ios_mdm.ports import DeliveryStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from ios_mdm.core.pair.secret import SecretDescription
     from ios_mdm.ports import Clock, Ledger, MdmChannel, SecretStore
-    from ios_mdm.settings.distribution import ProfileSettings
 
-__all__ = ["Delivery", "DeliveryRequest", "DeliveryService", "Distributor", "ProfileContent", "next_revision"]
+__all__ = [
+    "Delivery",
+    "DeliveryRequest",
+    "DeliveryService",
+    "Distributor",
+    "ProfileContent",
+    "check_owner",
+    "next_revision",
+]
 
 _NAMESPACE = UUID("0f3f4f0e-2f63-5b7e-8d53-9a6a6f0a6d0b")
 
@@ -31,7 +39,8 @@ class ProfileContent:
     Args:
         server: its name.
         host: the connection address without its port.
-        settings: how the profile presents itself.
+        identifier: PayloadIdentifier of the profile.
+        organization: that provides the profile; None for none.
         trusted: ordinals of the certificates that devices should trust, ascending; None while they are unknown, as in a
             preview that leaves the pair out.
         chains: the PEM chain of each of them, by ordinal; None while they are unknown, as in a preview of a pair that
@@ -40,7 +49,8 @@ class ProfileContent:
 
     server: str
     host: str
-    settings: ProfileSettings
+    identifier: str
+    organization: str | None
     trusted: tuple[int, ...] | None
     chains: Mapping[int, str] | None
 
@@ -53,10 +63,10 @@ class ProfileContent:
         """
         return trust_profile(
             list((self.chains or {}).values()),
-            identifier=self.settings.identifier,
+            identifier=self.identifier,
             server=self.server,
             host=self.host,
-            organization=self.settings.organization,
+            organization=self.organization,
         )
 
     def is_same(self, other: ProfileContent) -> bool:
@@ -67,7 +77,8 @@ class ProfileContent:
         """
         if self.chains is not None and other.chains is not None:
             return self.profile() == other.profile()
-        return (self.host, self.settings, self.trusted) == (other.host, other.settings, other.trusted)
+        mine, others = ((one.host, one.identifier, one.organization, one.trusted) for one in (self, other))
+        return mine == others
 
 
 def next_revision(before: ProfileContent | None, revision: int, after: ProfileContent, ledger: Ledger | None) -> int:
@@ -87,18 +98,41 @@ def next_revision(before: ProfileContent | None, revision: int, after: ProfileCo
     return revision + (0 if before.is_same(after) else 1)
 
 
-def is_recorded(store: SecretStore, secret: str, trusted: Sequence[int] | None) -> bool:
-    """Return whether the pair's secret records that devices were sent these certificates; True if there is no secret.
+def is_recorded(found: SecretDescription, trusted: Sequence[int] | None) -> bool:
+    """Return whether the pair's secret records that devices were sent these certificates; True if they are unknown.
 
     Args:
-        store: where pairs are kept.
-        secret: name of the pair's secret.
+        found: the pair's secret.
         trusted: ordinals of the certificates in the profile; None while they are unknown.
     """
-    if trusted is None:
-        return True
-    found = store.describe(secret)
-    return found is None or found.tags.get(SENT_TAG) == sent_value(trusted)
+    return trusted is None or found.tags.get(SENT_TAG) == sent_value(trusted)
+
+
+def check_owner(secret: str, arn: str, resource_id: str | None, found: SecretDescription | None) -> None:
+    """Refuse to send the profile of a pair that is not the resource's own: it may lack certificates that are in use.
+
+    Args:
+        secret: name of the pair's secret.
+        arn: its ARN.
+        resource_id: of the resource that owns the pair; None if it is not known.
+        found: the secret of this name; None if there is none.
+
+    Raises:
+        IdentityError: The secret is not there, or is another one.
+        TakenOverError: The pair belongs to another resource now.
+    """
+    if found is None or found.arn != arn:
+        other = "there is no such secret" if found is None else f"the secret of this name is {found.arn}"
+        raise IdentityError(
+            f"the profile is for the pair in {arn}, and for the credentials in use {other}: set AWS_PROFILE, "
+            "AWS_REGION or ios-mdm:aws: {region: …} right"
+        )
+    owner = found.tags.get(RESOURCE_ID_TAG)
+    if owner is not None and resource_id is not None and owner != resource_id:
+        raise TakenOverError(
+            f"the pair in secret {secret} was taken over by the stack {found.tags.get(OWNER_TAG)}, which sends its "
+            "profile: no profile is sent here"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,13 +143,19 @@ class DeliveryRequest:
         content: of the profile.
         revision: the number of the profile, from :func:`next_revision`.
         secret: name of the pair's secret, which records what was sent.
+        secret_arn: its ARN.
+        resource_id: of the resource that owns the pair, 32 hex digits.
+        former_identifier: PayloadIdentifier of the profile that was sent last; None if none was.
         enrollment_ids: of the devices, without duplicates.
     """
 
     content: ProfileContent
     revision: int
     secret: str
+    secret_arn: str
+    resource_id: str | None
     enrollment_ids: Sequence[str]
+    former_identifier: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,6 +214,8 @@ class DeliveryService:
         """Queue the profile for every device that it was not queued for, then record that it was sent (R15).
 
         Raises:
+            IdentityError: The pair's secret is not there, or is another one.
+            TakenOverError: The pair belongs to another resource now.
             DeliveryError: The MDM server did not take it; the message says for how many devices it did.
             DefinitionError: The profile cannot be made, or the API key is missing.
         """
@@ -183,12 +225,24 @@ class DeliveryService:
             revision=request.revision,
             enrollment_ids=request.enrollment_ids,
         )
+        self._record_profiles(request)
         distributor = Distributor(
             self._channel(), self._ledger, self._clock, report=self._report, random_uuid=self._random_uuid
         )
         distributor.distribute(delivery)
         self._record_sent(request)
         return delivery
+
+    def _record_profiles(self, request: DeliveryRequest) -> None:
+        """Check that the pair is the resource's own, and record the identifier of each profile that devices have."""
+        found = self._store.describe(request.secret)
+        check_owner(request.secret, request.secret_arn, request.resource_id, found)
+        assert found is not None  # noqa: S101 - checked
+        identifiers = {request.content.identifier, *([request.former_identifier] if request.former_identifier else [])}
+        records = {profile_tag(identifier): identifier for identifier in identifiers}
+        missing = {key: value for key, value in records.items() if found.tags.get(key) != value}
+        if missing:
+            self._store.tag(request.secret, missing)
 
     def _record_sent(self, request: DeliveryRequest) -> None:
         """Tag the pair's secret: before main expires, only a reserve that devices were sent is promoted."""

@@ -1,4 +1,4 @@
-"""Reconciles one server: withdraw ► pair ► arm ► deliver ► arm.
+"""Reconciles one server: withdraw ► pair ► arm ► claim ► deliver ► arm.
 
 This module alone fixes the order. Each stage is decided from what is observed and recorded, so a run that dies anywhere
 is continued by the next one, and Pulumi's hooks may run the two parts one by one: the pair with its switch, which never
@@ -12,7 +12,10 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from ios_mdm.app.delivery import DeliveryRequest, ProfileContent, next_revision
+from ios_mdm.app.pair.identity import check_ours
 from ios_mdm.app.switch_request import switch_request
+from ios_mdm.core.pair.home import profile_identifier
+from ios_mdm.errors import OwnershipError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,12 +39,14 @@ class Stage(StrEnum):
     PAIR = "pair"
     DELIVER = "deliver"
     ARM = "arm"
+    CLAIM = "claim"
     ARM_AGAIN = "arm again"
 
 
-ORDER = (Stage.WITHDRAW, Stage.PAIR, Stage.ARM, Stage.DELIVER, Stage.ARM_AGAIN)
+ORDER = (Stage.WITHDRAW, Stage.PAIR, Stage.ARM, Stage.CLAIM, Stage.DELIVER, Stage.ARM_AGAIN)
 """A stale schedule is withdrawn before any other effect. A promotion is armed only if the secret records that devices
 were sent the reserve, so that the first arming is for a reserve of an earlier run, and the second for one of this run.
+A new resource claims its pair when the pair is complete: until then, the next run continues what a dead one began.
 """
 
 
@@ -144,14 +149,18 @@ class Reconciler:
             recovery_window_days: for how long the secret can be restored.
 
         Returns:
-            False if nothing was deleted: there is no such secret, or it belongs to another stack.
+            False if nothing was deleted: there is no such secret, or it belongs to another resource.
 
         Raises:
             IdentityError: The credentials are for another account or region, or the secret is another one.
         """
         observed = self._pairs.observe(request.secret)
         self._pairs.check_home(request, observed)
-        if observed is None or observed.owner not in {None, request.owner}:
+        if observed is None:
+            return False
+        try:
+            check_ours(request, observed)
+        except OwnershipError:
             return False
         if promotion.schedule or is_scheduled or observed.armed is not None:
             self._switches.disarm(
@@ -161,7 +170,7 @@ class Reconciler:
                 queue_made=promotion.dead_letter_arn is None,
                 armed=observed.armed,
             )
-        self._pairs.delete(request.secret, request.owner, recovery_window_days=recovery_window_days)
+        self._pairs.delete(request.secret, recovery_window_days=recovery_window_days)
         return True
 
     def _run(self, stages: Sequence[Stage], request: ReconcileRequest) -> Progress:
@@ -179,6 +188,9 @@ class Reconciler:
                 return replace(done, view=view)
             case Stage.PAIR:
                 return replace(done, pair=self._pairs.apply(request.pair, done.view))
+            case Stage.CLAIM:
+                self._pairs.claim(request.pair)
+                return done
             case Stage.DELIVER:
                 if request.distribution is None or done.pair is None:
                     return done
@@ -197,10 +209,14 @@ class Reconciler:
 
 
 def _delivery_request(pair: PairRequest, wanted: Distribution, result: PairResult) -> DeliveryRequest:
+    observed = result.view.observed
+    assert observed is not None  # noqa: S101 - a pair that is what it should be exists
+    identity = observed.identity
     content = ProfileContent(
         server=pair.definition.name,
         host=pair.definition.host,
-        settings=wanted.settings,
+        identifier=profile_identifier(wanted.settings.identifier, None if identity is None else identity.pair_id),
+        organization=wanted.settings.organization,
         trusted=result.view.desired.trusted,
         chains={ordinal: one.pem for ordinal, one in result.certificates.items()},
     )
@@ -208,5 +224,8 @@ def _delivery_request(pair: PairRequest, wanted: Distribution, result: PairResul
         content=content,
         revision=next_revision(wanted.before, wanted.revision, content, wanted.ledger),
         secret=pair.secret,
+        secret_arn=observed.arn,
+        resource_id=pair.new_resource_id if pair.known is None else pair.known.resource_id,
         enrollment_ids=wanted.enrollment_ids,
+        former_identifier=None if wanted.before is None else wanted.before.identifier,
     )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from typing import TYPE_CHECKING
 
 import click
 
 from ios_mdm.cli.definition_file import read_definition
 from ios_mdm.cli.exits import CANNOT_RUN, explained
+from ios_mdm.core.pair.home import PAIR_ID, profile_identifier
 from ios_mdm.core.profile import trust_profile
 from ios_mdm.core.x509.pem import CertificateError, chain
 from ios_mdm.errors import DefinitionError
@@ -20,11 +22,25 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 
-def run(*, definition: Path, server: str, main: Path, output: Path, reserve: Path | None, as_json: bool) -> None:
+def run(
+    *,
+    definition: Path,
+    server: str,
+    main: Path,
+    output: Path,
+    pair_id: str | None,
+    reserve: Path | None,
+    as_json: bool,
+) -> None:
     """Write the .mobileconfig that makes devices trust these certificates, as `pulumi up` would push it."""
     with explained(CANNOT_RUN):
         chains = [_pem(option, file) for option, file in (("--main", main), ("--reserve", reserve)) if file is not None]
-        content = _profile(definition, server, chains)
+        if pair_id is not None and not re.fullmatch(PAIR_ID, pair_id):
+            raise DefinitionError(
+                f"--pair-id {pair_id} is not the id of a pair: it has 32 hexadecimal digits, as `pulumi stack output "
+                "servers` and the tag ios-mdm:pair-id of the pair's secret show it"
+            )
+        content = _profile(definition, server, chains, pair_id)
         try:
             output.write_bytes(content)
         except OSError as error:
@@ -33,7 +49,7 @@ def run(*, definition: Path, server: str, main: Path, output: Path, reserve: Pat
         click.echo(json.dumps({"file": str(output), "sha256": digest}) if as_json else f"wrote {output}, {digest}")
 
 
-def _profile(definition: Path, name: str, chains: list[str]) -> bytes:
+def _profile(definition: Path, name: str, chains: list[str], pair_id: str | None) -> bytes:
     (server,) = read_definition(definition).servers(name)
     if server.distribution is None:
         raise DefinitionError(
@@ -42,7 +58,7 @@ def _profile(definition: Path, name: str, chains: list[str]) -> bytes:
     presented = server.distribution.profile
     return trust_profile(
         chains,
-        identifier=presented.identifier,
+        identifier=profile_identifier(presented.identifier, pair_id),
         server=server.name,
         host=server.host,
         organization=presented.organization,

@@ -17,7 +17,17 @@ if TYPE_CHECKING:
 
 __all__ = ["CertificatePair", "CertificatePairProvider"]
 
-_OUTPUTS = ("desired", "certificates", "applyAt", "secretArn", "switch", "roleArn", "deadLetterArn")
+_OUTPUTS = (
+    "desired",
+    "certificates",
+    "applyAt",
+    "pairId",
+    "resourceId",
+    "secretArn",
+    "switch",
+    "roleArn",
+    "deadLetterArn",
+)
 
 
 class CertificatePairProvider(HookedProvider):
@@ -28,8 +38,10 @@ class CertificatePairProvider(HookedProvider):
 
     @classmethod
     def is_outdated(cls, outputs: Wire, inputs: Wire) -> bool:
-        """Return whether the secret or a certificate is another one than in the outputs: names may be equal (R33)."""
+        """Return whether secret, owner or a certificate is not that of the outputs: names may be equal (R33)."""
         observed = cast("Wire", inputs["observed"])
+        if inputs.get("resourceId") not in {None, outputs.get("resourceId")}:
+            return True
         shown = cast("dict[str, Wire]", outputs.get("certificates") or {})
         return observed.get("arn") not in {None, outputs.get("secretArn")} or any(
             name in shown and shown[name]["sha256"] != sha256
@@ -50,6 +62,8 @@ class CertificatePair(Resource, module="ios-mdm", name="CertificatePair"):
         desired: the state the pair is in, known in previews: phase, main, reserve, trusted, reason.
         certificates: public details and PEM by ``certificate N``.
         applyAt: when the reserve becomes main, RFC 3339, UTC.
+        pairId: 32 hex digits; known in previews of a pair that exists.
+        resourceId: of this resource, 32 hex digits; known in the same previews.
         secretArn: of the pair's secret.
         switch: what AWS should do with it by itself: the promotion, and the alarms.
         roleArn: of the role that the schedules act by; None while nothing is scheduled.
@@ -60,6 +74,8 @@ class CertificatePair(Resource, module="ios-mdm", name="CertificatePair"):
         desired: pulumi.Output[dict[str, object]]
         certificates: pulumi.Output[dict[str, dict[str, object]]]
         applyAt: pulumi.Output[str | None]  # noqa: N815 - outputs are camelCase, as Pulumi's are
+        pairId: pulumi.Output[str]  # noqa: N815 - the same
+        resourceId: pulumi.Output[str]  # noqa: N815 - the same
         secretArn: pulumi.Output[str]  # noqa: N815 - the same
         switch: pulumi.Output[dict[str, object]]
         roleArn: pulumi.Output[str | None]  # noqa: N815 - the same

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, cast
 from pulumi.dynamic import CheckResult, ReadResult
 
 from ios_mdm import wiring
-from ios_mdm.app.delivery import DeliveryRequest, ProfileContent, is_recorded, next_revision
+from ios_mdm.app.delivery import DeliveryRequest, ProfileContent, check_owner, is_recorded, next_revision
 from ios_mdm.app.devices import devices_digest
 from ios_mdm.app.reenrollment import to_reenrol
 from ios_mdm.app.switch_request import made_switch_request
 from ios_mdm.core.pair.decision import Phase, Severity
-from ios_mdm.errors import IosMdmError
+from ios_mdm.core.pair.home import profile_identifier
+from ios_mdm.errors import IosMdmError, TakenOverError
 from ios_mdm.resources.engine import progress, tell, warning
 from ios_mdm.resources.hooks import refusal
 from ios_mdm.resources.plain import known
@@ -42,14 +43,24 @@ def check(olds: Wire, news: Wire) -> CheckResult:
         if news.get("phase") == Phase.CONNECTION_LOST:
             notice = to_reenrol(str(inputs["server"]), devices, base=here.base)
             tell(str(inputs["server"]), notice.severity, notice.message)
+        inputs["identifier"] = _identifier(inputs, settings)
         content = _content(inputs)
         before = _content(olds) if olds else None
         revision = int(cast("int", olds["revision"])) if olds else 0
         ledger = None if settings.ledger is None else here.ledger(settings.ledger)
         inputs["revision"] = next_revision(before, revision, content, ledger)
-        if content.chains is not None:
+        if content.chains is not None and known(inputs["pairId"]):
             content.profile()  # a profile that cannot be made is refused before anything is written
         inputs["repairs"] = _repairs(olds, inputs, content)
+        if before is not None and before.identifier != content.identifier:
+            message = (
+                f"devices keep the profile {before.identifier}, and get {content.identifier} beside it: trust is only "
+                "added"
+            )
+            tell(str(inputs["server"]), Severity.NOTICE, message)
+    except TakenOverError as error:
+        tell(str(inputs["server"]), Severity.WARNING, str(error))
+        return CheckResult(olds, [])
     except IosMdmError as error:
         return CheckResult(inputs, [refusal(error)])
     return CheckResult(inputs, [])
@@ -60,9 +71,13 @@ def create(inputs: Wire) -> tuple[str, Wire]:
     return f"{inputs['server']}-profile", _delivered(inputs)
 
 
-def update(_olds: Wire, news: Wire) -> Wire:
+def update(olds: Wire, news: Wire) -> Wire:
     """Queue another profile for every device, or the same one for those that it was not queued for."""
-    return _delivered(news)
+    try:
+        return _delivered(news, former_identifier=str(olds["identifier"]))
+    except TakenOverError as error:
+        tell(str(news["server"]), Severity.WARNING, str(error))
+        return olds
 
 
 def read(id_: str, outputs: Wire) -> ReadResult:
@@ -72,7 +87,7 @@ def read(id_: str, outputs: Wire) -> ReadResult:
 
 def delete(_id: str, outputs: Wire) -> None:
     """Leave the profile on the devices: a certificate that a server still serves must stay trusted (R32)."""
-    message = f"the profile {_settings(outputs).profile.identifier} stays on the devices"
+    message = f"the profile {outputs['identifier']} stays on the devices"
     tell(str(outputs["server"]), Severity.NOTICE, message)
 
 
@@ -81,8 +96,11 @@ def _repairs(olds: Wire, inputs: Wire, content: ProfileContent) -> int:
     repairs = int(cast("int", olds.get("repairs", 0)))
     if not olds or not ProfileDistributionProvider.same(olds, {**inputs, "repairs": repairs}):
         return repairs
-    store = wiring.here().store(AwsSettings.model_validate(inputs["aws"]).region)
-    if is_recorded(store, str(inputs["secret"]), content.trusted):
+    found = wiring.here().store(AwsSettings.model_validate(inputs["aws"]).region).describe(str(inputs["secret"]))
+    if found is None:
+        return repairs  # the pair reports that
+    check_owner(str(inputs["secret"]), found.arn, _resource_id(inputs), found)
+    if is_recorded(found, content.trusted):
         return repairs
     message = "the record of what devices were sent was lost: `up` sends the profile to those without it and records it"
     tell(str(inputs["server"]), Severity.WARNING, message)
@@ -98,7 +116,8 @@ def _content(inputs: Wire) -> ProfileContent:
     return ProfileContent(
         server=str(inputs["server"]),
         host=str(inputs["host"]),
-        settings=_settings(inputs).profile,
+        identifier=str(inputs["identifier"]),
+        organization=_settings(inputs).profile.organization,
         trusted=tuple(cast("Sequence[int]", inputs["trusted"])) if known(inputs["trusted"]) else None,
         chains=None if pems is None else {int(ordinal): str(pem) for ordinal, pem in pems.items()},
     )
@@ -115,7 +134,18 @@ def _switch_request(inputs: Wire) -> SwitchRequest:
     )
 
 
-def _delivered(inputs: Wire) -> Wire:
+def _identifier(inputs: Wire, settings: DistributionSettings) -> str:
+    """Return the identifier of the profile; before the pair exists, what a preview shows in its place."""
+    if not known(inputs["pairId"]):
+        return f"{settings.profile.identifier}.<made by up>"
+    return profile_identifier(settings.profile.identifier, str(inputs["pairId"]))
+
+
+def _resource_id(inputs: Wire) -> str | None:
+    return str(inputs["resourceId"]) if known(inputs["resourceId"]) else None
+
+
+def _delivered(inputs: Wire, *, former_identifier: str | None = None) -> Wire:
     here, settings = wiring.here(), _settings(inputs)
     region = AwsSettings.model_validate(inputs["aws"]).region
     server = str(inputs["server"])
@@ -125,7 +155,10 @@ def _delivered(inputs: Wire) -> Wire:
             content=_content(inputs),
             revision=int(cast("int", inputs["revision"])),
             secret=str(inputs["secret"]),
+            secret_arn=str(inputs["secretArn"]),
+            resource_id=_resource_id(inputs),
             enrollment_ids=here.devices(settings),
+            former_identifier=former_identifier,
         ),
         _switch_request(inputs),
     )

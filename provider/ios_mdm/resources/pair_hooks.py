@@ -9,12 +9,12 @@ from pulumi.dynamic import CheckResult, ReadResult
 from ios_mdm import wiring
 from ios_mdm.app.pair.preview import preview
 from ios_mdm.app.pair.settings import PairSettings
-from ios_mdm.app.pair.values import Known
+from ios_mdm.app.pair.values import Known, random_id
 from ios_mdm.app.switch_request import made_switch_request, switch_request
 from ios_mdm.app.wording import told
 from ios_mdm.core.pair.decision import Severity
 from ios_mdm.core.pair.steps import described
-from ios_mdm.errors import IosMdmError
+from ios_mdm.errors import IosMdmError, TakenOverError
 from ios_mdm.resources.certificate_pair import CertificatePairProvider
 from ios_mdm.resources.engine import progress, tell, warning
 from ios_mdm.resources.hooks import refusal
@@ -48,6 +48,9 @@ if TYPE_CHECKING:
 
 __all__ = ["check", "create", "delete", "read", "update"]
 
+_created: dict[str, str] = {}
+"""Ids of the resources that were created in this process, by secret: a replacement deletes the former one after it."""
+
 _same = CertificatePairProvider.same
 
 
@@ -58,6 +61,10 @@ def check(olds: Wire, news: Wire) -> CheckResult:
         return CheckResult(inputs, [_secret_changed(olds, inputs)])
     try:
         found = _previewed(olds, inputs, news.get("fleet"))
+    except TakenOverError as error:
+        # Unchanged inputs, so that `protect: false` and the removal of the server work, and change nothing of the pair.
+        tell(str(inputs["server"]), Severity.WARNING, str(error))
+        return CheckResult(olds, [])
     except IosMdmError as error:
         return CheckResult(inputs, [refusal(error)])
     inputs |= {
@@ -65,6 +72,7 @@ def check(olds: Wire, news: Wire) -> CheckResult:
         "observed": observed_block(found.view.observed),
         "bundles": recorded_block(found.recorded),
     }
+    inputs |= _ids(found.view.observed, is_owner=bool(olds))
     for severity, message in _notices(found):
         tell(str(inputs["server"]), severity, message)
     refused = () if found.offers is None else found.offers.refused(found.view)
@@ -74,13 +82,21 @@ def check(olds: Wire, news: Wire) -> CheckResult:
 
 def create(inputs: Wire) -> tuple[str, Wire]:
     """Issue what is missing, or adopt what an interrupted or destroyed stack left."""
-    return str(inputs["secret"]), _applied(inputs, known=None)
+    secret = str(inputs["secret"])
+    resource_id = random_id()
+    outputs = _applied(inputs, known=None, resource_id=resource_id)
+    _created[secret] = resource_id
+    return secret, outputs
 
 
 def update(olds: Wire, news: Wire) -> Wire:
     """Bring the pair to what it should be by now; a role or queue of the user's own replaces one that was made here."""
     known = _known(olds)
-    outputs = _applied(news, known=known)
+    try:
+        outputs = _applied(news, known=known, resource_id=known.resource_id)
+    except TakenOverError as error:
+        tell(str(news["server"]), Severity.WARNING, str(error))
+        return olds
     before, now = _settings(olds, known=known), _settings(news, known=known)
     switches = _switches(now.aws.region, now.server.name)
     if not now.server.promotion.schedule:
@@ -114,7 +130,8 @@ def read(id_: str, outputs: Wire) -> ReadResult:
     try:
         pairs.check(request, observed)
     except IosMdmError as error:
-        tell(settings.server.name, Severity.CRITICAL, str(error))
+        severity = Severity.WARNING if isinstance(error, TakenOverError) else Severity.CRITICAL
+        tell(settings.server.name, severity, str(error))
         return ReadResult(id_, outputs, {key: outputs[key] for key in (*CertificatePairProvider.inputs, "observed")})
     if observed is not None:
         _tell_drift_of_switch(outputs, observed)
@@ -127,7 +144,8 @@ def delete(id_: str, outputs: Wire) -> None:
     """Delete the switch, and schedule the deletion of the secret; until then ``up`` brings the same pair back."""
     settings, server = _settings(outputs, known=_known(outputs)), str(outputs["server"])
     days = settings.aws.recovery_window_days
-    deleted = (
+    is_replaced = _created.get(id_, outputs["resourceId"]) != outputs["resourceId"]
+    deleted = not is_replaced and (
         wiring.here()
         .reconciler(settings.aws.region, report=progress(server), warn=warning(server))
         .delete(
@@ -142,7 +160,10 @@ def delete(id_: str, outputs: Wire) -> None:
             f"secret {id_} is scheduled for deletion in {days} days; until then `pulumi up` restores the same pair"
         )
     else:
-        message = f"secret {id_} is left alone, and its schedules: it is gone, or belongs to another stack"
+        message = (
+            f"secret {id_} in {settings.known.home if settings.known else 'AWS'} is left as it is, with its switch: it "
+            "is gone, or belongs to another resource"
+        )
     tell(server, Severity.NOTICE, message)
 
 
@@ -150,14 +171,15 @@ def _previewed(olds: Wire, inputs: Wire, fleet: object) -> Preview:
     """Return what a run would do; *fleet* is the distribution whose devices are counted for messages, or None."""
     here = wiring.here()
     devices = None if fleet is None else here.known_devices(DistributionSettings.model_validate(fleet))
-    known = Known(home=home_of(olds["home"])) if olds else None
+    known = _known_before(olds) if olds else None
     settings = _settings(inputs, known=known, devices=devices)
     before = recorded_of(olds.get("bundles"))
     return preview(settings, before, here.pairs(settings.aws.region), here.read_offers(settings, before))
 
 
-def _applied(inputs: Wire, *, known: Known | None) -> Wire:
-    here, settings, recorded = wiring.here(), _settings(inputs, known=known), recorded_of(inputs.get("bundles"))
+def _applied(inputs: Wire, *, known: Known | None, resource_id: str | None) -> Wire:
+    here, recorded = wiring.here(), recorded_of(inputs.get("bundles"))
+    settings = _settings(inputs, known=known, new_resource_id=resource_id if known is None else None)
     reconciler = here.reconciler(
         settings.aws.region,
         report=progress(settings.server.name),
@@ -167,16 +189,24 @@ def _applied(inputs: Wire, *, known: Known | None) -> Wire:
     done = reconciler.secure(settings.request(recorded), settings.server.promotion)
     assert done.pair is not None  # noqa: S101 - secure ends with it
     # The block is what check promised; what is there now may be further, if the clock passed a time since.
-    return {**inputs, "desired": desired_block(done.pair.view.desired), **_outputs(done, done.pair, settings)}
+    return {
+        **inputs,
+        "desired": desired_block(done.pair.view.desired),
+        **_outputs(done, done.pair, settings),
+        "resourceId": resource_id,
+    }
 
 
-def _settings(inputs: Wire, *, known: Known | None, devices: int | None = None) -> PairSettings:
+def _settings(
+    inputs: Wire, *, known: Known | None, devices: int | None = None, new_resource_id: str | None = None
+) -> PairSettings:
     return PairSettings(
         server=parse_server(inputs["definition"], str(inputs["server"])),
         aws=_aws(inputs),
         secret=str(inputs["secret"]),
         owner=str(inputs["owner"]),
         known=known,
+        new_resource_id=new_resource_id,
         distributed=bool(inputs.get("distributed")),
         devices=devices,
     )
@@ -201,6 +231,34 @@ def _known(outputs: Wire) -> Known:
         home=home_of(outputs["home"]),
         arn=str(outputs["secretArn"]),
         main=None if main is None else str(main["sha256"]),
+        owner=str(outputs["owner"]),
+        pair_id=str(outputs["pairId"]),
+        resource_id=str(outputs["resourceId"]),
+    )
+
+
+def _ids(observed: ObservedPair | None, *, is_owner: bool) -> Wire:
+    """Return the ids of an observed pair and, if this resource owns it, of the resource: previews then know them."""
+    if observed is None:
+        return {}
+    ids: Wire = {} if observed.identity is None else {"pairId": observed.identity.pair_id}
+    if is_owner and observed.resource_id is not None:
+        ids["resourceId"] = observed.resource_id
+    return ids
+
+
+def _known_before(inputs: Wire) -> Known:
+    """Return what the state knows of a pair, from the inputs of its last run: check has no outputs.
+
+    The inputs of the first run do not have what it made. An update compares the rest.
+    """
+    ids = cast("dict[str, str | None]", inputs)
+    return Known(
+        home=home_of(inputs["home"]),
+        arn=cast("dict[str, str | None]", inputs["observed"]).get("arn"),
+        owner=str(inputs["owner"]),
+        pair_id=ids.get("pairId"),
+        resource_id=ids.get("resourceId"),
     )
 
 
@@ -228,7 +286,7 @@ def _drift(inputs: Wire, found: Preview) -> str | None:
         )
     if found.view.observed is None:
         return None
-    settings = _settings(inputs, known=Known(home=home_of(inputs["home"])))
+    settings = _settings(inputs, known=_known_before(inputs))
     request = switch_request(settings.request(found.recorded), settings.server.promotion, found.view)
     return _drift_of_switch(request, found.view.observed, settings.aws.region)
 
@@ -247,7 +305,7 @@ def _drift_of_switch(request: SwitchRequest, observed: ObservedPair, region: str
 def _tell_drift_of_switch(outputs: Wire, observed: ObservedPair) -> None:
     """Warn about the switch during a refresh, which cannot repair it: as the last update made it, it must be there."""
     settings = _settings(outputs, known=_known(outputs))
-    if observed.deleted or observed.owner not in {None, settings.owner}:
+    if observed.deleted:
         return
     request = made_switch_request(
         settings.server.promotion,
@@ -278,6 +336,7 @@ def _outputs(done: Progress, result: PairResult, settings: PairSettings) -> Wire
         "certificates": {name_of(number): certificate_block(one) for number, one in result.certificates.items()},
         "applyAt": text(result.view.desired.apply_at),
         "secretArn": "" if observed is None else observed.arn,
+        "pairId": None if observed is None or observed.identity is None else observed.identity.pair_id,
         "switch": switch_block(result.switch, alarms=alarms),
         "roleArn": None if done.armed is None else done.armed.role,
         "deadLetterArn": None if done.armed is None else done.armed.dead_letter,

@@ -22,6 +22,7 @@ from pydantic.alias_generators import to_camel
 
 from ios_mdm.address import split_address
 from ios_mdm.core.pair.definition import LONGEST_VALIDITY_DAYS
+from ios_mdm.core.pair.home import PAIR_ID
 from ios_mdm.core.times import parsed_time
 from ios_mdm.settings.problems import definition_error, refuse_private_keys
 
@@ -44,6 +45,7 @@ __all__ = [
     "Generation",
     "Model",
     "Name",
+    "PairId",
     "QueueArn",
     "RoleArn",
     "SecretArn",
@@ -186,7 +188,12 @@ ValidityDays = Annotated[StrictInt, Field(ge=1, le=LONGEST_VALIDITY_DAYS)]
 Generation = Annotated[StrictInt, Field(ge=1, le=999_999_999)]
 NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 Name = Annotated[StrictStr, Field(pattern=NAME_PATTERN)]
-SecretPrefix = Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9_+=.@-]+(/[A-Za-z0-9_+=.@-]+)*$", max_length=400)]
+PairId = Annotated[StrictStr, Field(pattern=f"^{PAIR_ID}$")]
+MAX_PREFIX_LENGTH = 120
+"""The tag that records a pair's identity has its secret's name, and AWS allows 256 characters."""
+SecretPrefix = Annotated[
+    StrictStr, Field(pattern=r"^[A-Za-z0-9_+=.@-]+(/[A-Za-z0-9_+=.@-]+)*$", max_length=MAX_PREFIX_LENGTH)
+]
 
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(Field,))  # type checkers do not inherit pydantic's

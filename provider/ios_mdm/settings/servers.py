@@ -12,7 +12,7 @@ from ios_mdm.core.pair.definition import PairDefinition, Promotion
 from ios_mdm.settings.aws import AwsSettings, PromotionSettings
 from ios_mdm.settings.certificates import IssueReserveSettings, MainSettings, ReserveSettings, check_reserve
 from ios_mdm.settings.distribution import DistributionSettings
-from ios_mdm.settings.fields import Address, Days, Endpoint, Fingerprint, Model, Name, SecretArn
+from ios_mdm.settings.fields import Address, Days, Endpoint, Fingerprint, Model, Name, PairId, SecretArn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,7 +30,7 @@ class ServerSettings(Model):
     protect: StrictBool = True
     main: MainSettings = Field(default_factory=MainSettings)
     endpoints: Annotated[list[Endpoint], Field(max_length=32)] | None = None
-    take_over: StrictBool = False
+    take_over: PairId | None = None
     moved_from: SecretArn | None = None
     lost_main: Fingerprint | None = None
     reserve: ReserveSettings | None = None

@@ -21,9 +21,11 @@ from ios_mdm.core.pair.layout import (
     KEY_TAG,
     MAIN_GENERATION_TAG,
     OWNER_TAG,
+    PAIR_ID_TAG,
     PROMOTED_TAG,
     REPLACED_TAG,
     RESERVE_SINCE_TAG,
+    RESOURCE_ID_TAG,
     SENT_TAG,
     TAGS_TAG,
     added_tags,
@@ -32,6 +34,7 @@ from ios_mdm.core.pair.layout import (
     facts_value,
     former_key_tag,
     observed_pair,
+    profile_tag,
     tags_value,
     version_id,
 )
@@ -89,6 +92,8 @@ def test_tag_keys_are_frozen() -> None:
     assert (PROMOTED_TAG, RESERVE_SINCE_TAG) == ("ios-mdm:promoted", "ios-mdm:reserve-since")
     assert REPLACED_TAG == "ios-mdm:replaced"
     assert SENT_TAG == "ios-mdm:sent"
+    assert (PAIR_ID_TAG, RESOURCE_ID_TAG) == ("ios-mdm:pair-id", "ios-mdm:resource-id")
+    assert profile_tag("com.example.trust.6b1f0d3a59c8") == "ios-mdm:profile:3Nm-73R9aC3T"
     assert (TAGS_TAG, KEY_TAG) == ("ios-mdm:tags", "ios-mdm:kms-key")
     assert former_key_tag("2") == "ios-mdm:former-kms-key:2"
     assert ARMED_TAG == "ios-mdm:armed"

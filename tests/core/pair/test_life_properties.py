@@ -201,7 +201,7 @@ class Life(RuleBasedStateMachine):
         elif what == "facts" and reserve is not None:
             self.store.untag(SECRET, [facts_tag(reserve.version_id)])
         elif what == "secret":
-            self.pairs.delete(SECRET, OWNER, recovery_window_days=7)
+            self.pairs.delete(SECRET, recovery_window_days=7)
         elif what.startswith("ios-mdm"):
             self.store.untag(SECRET, [what])
 
@@ -407,7 +407,7 @@ def test_a_new_main_that_was_begun_and_has_expired_since_is_not_taken_up() -> No
 def test_a_decision_carried_out_is_a_fixed_point(wish: PairDefinition, secret: Secret) -> None:
     """Step by step the pair becomes what was decided at first, unless the user must be asked; then nothing is left."""
     # R30
-    setting = PairRequest(definition=wish, secret=SECRET, owner=OWNER, tags={}).setting
+    setting = PairRequest(definition=wish, secret=SECRET, owner=OWNER, tags={}).setting(None, None)
     try:
         first = desired(wish, observe(secret), NOW)
     except DefinitionError:

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ios_mdm.core.pair.home import Home
-from ios_mdm.core.pair.layout import OWNER_TAG
-from ios_mdm.errors import DefinitionError, IdentityError, OwnershipError
+from ios_mdm.core.pair.home import Home, PairIdentity
+from ios_mdm.core.pair.layout import PAIR_ID_TAG
+from ios_mdm.errors import DefinitionError, IdentityError, OwnershipError, TakenOverError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ios_mdm.app.pair.values import PairRequest
+    from ios_mdm.app.pair.values import Known, PairRequest
     from ios_mdm.core.pair.observed import ObservedPair
 
-__all__ = ["check_address", "check_home", "check_lost", "check_ours"]
+__all__ = ["check_address", "check_copy", "check_home", "check_lost", "check_ours"]
 
 _FINGERPRINT = "the fingerprint of the lost main, which `pulumi stack output servers` shows"
 
@@ -31,8 +31,8 @@ def check_home(request: PairRequest, observed: ObservedPair | None, actual: Call
         actual: returns the account and region of the credentials; called only if there is no secret.
 
     Raises:
-        IdentityError: The credentials are for another account or region, the account is not allowed, or the secret is
-            another one.
+        IdentityError: The credentials are for another account or region, the account is not allowed, the secret is
+            another one, or it holds another pair, or a copy.
     """
     known = request.known
     home = Home.of_arn(observed.arn) if observed is not None else actual()
@@ -41,9 +41,15 @@ def check_home(request: PairRequest, observed: ObservedPair | None, actual: Call
             f"the credentials are for account {home.account}, and aws.allowedAccountIds allows only "
             f"{', '.join(request.allowed_accounts)}: use another AWS_PROFILE"
         )
-    if known is None:
-        return home
-    moved = known.arn is not None and request.moved_from == known.arn
+    if known is not None:
+        _check_known(request, known, observed, home)
+    if observed is not None and observed.identity is not None:
+        check_copy(observed.identity, home, request.secret, request.moved_from)
+    return home
+
+
+def _check_known(request: PairRequest, known: Known, observed: ObservedPair | None, home: Home) -> None:
+    moved = known.arn is not None and request.moved_from in {known.arn, known.arn.rpartition("-")[0]}
     if home != known.home and not moved and not _names_home(request.moved_from, known.home):
         raise IdentityError(
             f"the pair of {request.definition.name} is in {known.home}, and the credentials in use are for {home}: set "
@@ -51,14 +57,49 @@ def check_home(request: PairRequest, observed: ObservedPair | None, actual: Call
             f"`movedFrom: {known.arn or 'its former ARN'}`"
         )
     # In the run that replaces a lost pair, the secret is another one from the first effect on.
-    accepted = moved or (request.lost_main is not None and request.lost_main == known.main)
-    if observed is not None and known.arn is not None and observed.arn != known.arn and not accepted:
+    replaced = request.lost_main is not None and known.main in {None, request.lost_main}
+    if observed is None or replaced:
+        return
+    if known.arn is not None and observed.arn != known.arn and not moved:
         raise IdentityError(
             f"the pair of {request.definition.name} is the secret {known.arn}, and {observed.arn} was found under its "
             "name: it was deleted and made again. If its content was restored there, add to the server "
             f"`movedFrom: {known.arn}`"
         )
-    return home
+    if known.pair_id is not None and observed.identity is not None and observed.identity.pair_id != known.pair_id:
+        raise IdentityError(
+            f"the pair of {request.definition.name} is {known.pair_id}, and the secret {observed.arn} holds the pair "
+            f"{observed.identity.pair_id}: its tag {PAIR_ID_TAG} was changed. Set the tag to "
+            f"`{PairIdentity(pair_id=known.pair_id, home=home, secret=request.secret).text}`"
+        )
+
+
+def check_copy(identity: PairIdentity, home: Home, secret: str, moved_from: str | None) -> None:
+    """Refuse a secret whose record of identity was copied from another one, unless the pair was moved from there.
+
+    Args:
+        identity: as the secret records it.
+        home: the account and region of the secret.
+        secret: its name.
+        moved_from: ARN of the secret that the pair was moved or restored from; None if it was not.
+
+    Raises:
+        IdentityError: It is a copy.
+    """
+    if (identity.home, identity.secret) == (home, secret):
+        return
+    arn = f"arn:aws:secretsmanager:{identity.home.region}:{identity.home.account}:secret:{identity.secret}"
+    if moved_from is not None and _names_home(moved_from, identity.home):
+        name = moved_from.split(":secret:", 1)[1]
+        # AWS adds a hyphen and six characters to the name.
+        if name == identity.secret or name.startswith(f"{identity.secret}-"):
+            return
+    raise IdentityError(
+        f"secret {secret} in {home} is a copy: its tag {PAIR_ID_TAG} says that the pair {identity.pair_id} is "
+        f"the secret {identity.secret} in {identity.home}. If the pair was moved or restored here and the other one is "
+        f"not used any more, add to the server `movedFrom: {arn}`. Else give the server another name, or delete the "
+        "copy"
+    )
 
 
 def _names_home(moved_from: str | None, home: Home) -> bool:
@@ -88,23 +129,79 @@ def check_lost(request: PairRequest, observed: ObservedPair | None) -> None:
 
 
 def check_ours(request: PairRequest, observed: ObservedPair | None) -> None:
-    """Refuse to change a secret that belongs to another stack.
+    """Refuse to change a pair that another resource owns (R34).
+
+    A pair that has no resource yet, because a run that created it died, or not any more, because its resource was
+    deleted, is continued by the stack of the same organization, project and name.
 
     Raises:
-        OwnershipError: It does, or no stack is on record.
+        TakenOverError: The state has the pair, and another resource has taken it over since.
+        OwnershipError: The state does not have the pair, and another resource or stack does.
     """
+    if request.known is not None:
+        _check_kept(request, request.known, observed)
+        return
+    if observed is None:
+        if request.take_over is not None:
+            raise OwnershipError(
+                f"takeOver names the pair {request.take_over}, and there is no secret {request.secret} to take over: "
+                "set aws.secretPrefix and the server's name to those of the pair, or remove takeOver to make a new pair"
+            )
+        return
+    pair_id = None if observed.identity is None else observed.identity.pair_id
+    if request.take_over is not None and request.take_over == pair_id:
+        return
+    if request.take_over is None and observed.resource_id is None and observed.owner == request.owner:
+        return
+    raise OwnershipError(_foreign(request, observed, pair_id))
+
+
+def _check_kept(request: PairRequest, known: Known, observed: ObservedPair | None) -> None:
     if observed is None:
         return
-    ours = observed.owner == request.owner or request.take_over
-    if not ours and observed.owner is None:
-        # The owner tag was lost; that the pair is ours, Pulumi's state tells.
-        ours = request.known is not None and (observed.main is None or observed.main.ordinal is not None)
-    if not ours:
-        holder = f"belongs to the stack {observed.owner}" if observed.owner else f"exists and has no tag {OWNER_TAG}"
-        raise OwnershipError(
-            f"secret {request.secret} {holder}, and this is {request.owner}: give the server another name or the stack "
-            "another aws.secretPrefix, or set takeOver: true to adopt the pair"
+    if observed.resource_id is None and known.arn is not None:
+        return  # check_home has compared the secret, so that the record was lost
+    if observed.resource_id is not None and known.resource_id is not None:
+        is_ours = observed.resource_id == known.resource_id
+    else:
+        # The state does not have the ids at hand. What it has is the name of the stack.
+        is_ours = observed.owner in {None, request.owner, known.owner}
+        if observed.main is not None and observed.main.ordinal is None:
+            is_ours = is_ours and observed.identity is not None
+    if not is_ours and observed.identity is None:
+        raise OwnershipError(_foreign(request, observed, None))
+    if not is_ours:
+        pair_id = "" if observed.identity is None else f" {observed.identity.pair_id}"
+        raise TakenOverError(
+            f"the pair{pair_id} in secret {request.secret} was taken over: it belongs to the stack {observed.owner}, "
+            f"to another resource than that of {request.owner} here. Nothing of it is changed. Set `protect: false`, "
+            "run `pulumi up`, then remove the server from this stack: the pair, its switch and the profile stay"
         )
+
+
+def _foreign(request: PairRequest, observed: ObservedPair, pair_id: str | None) -> str:
+    secret = request.secret
+    if pair_id is None:
+        new = PairIdentity(pair_id=request.new_pair_id, home=Home.of_arn(observed.arn), secret=secret)
+        return (
+            f"secret {secret} exists and has no tag {PAIR_ID_TAG}, so it is not known to be a pair: give the server "
+            "another name or the stack another aws.secretPrefix. If it is the pair of this server and has lost its "
+            f"tags, set the tag {PAIR_ID_TAG} to `{new.text}` and add to the server `takeOver: {new.pair_id}`"
+        )
+    wrong = (
+        "" if request.take_over is None else f"takeOver is {request.take_over}, which is not the pair in the secret. "
+    )
+    holder = f"belongs to the stack {observed.owner}" if observed.owner else "has no owner on record"
+    if observed.owner == request.owner:
+        holder += ", as this one is called, but to a resource that is not in this state"
+    else:
+        holder += f", and this is {request.owner}"
+    return (
+        f"secret {secret} holds the pair {pair_id}, which {holder}. {wrong}Give the server another name or the stack "
+        f"another aws.secretPrefix. If the pair is to be taken over, because it moves to this stack or the former "
+        f"state is lost, add to the server `takeOver: {pair_id}`. A pair is not replaced: use neither `--replace` nor "
+        "`pulumi state taint`"
+    )
 
 
 def check_address(request: PairRequest, observed: ObservedPair | None) -> None:

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 from ios_mdm.app.pair.identity import check_address, check_home, check_lost, check_ours
 from ios_mdm.app.pair.values import PairView
+from ios_mdm.core.pair.definition import InstallMain
 from ios_mdm.core.pair.encryption import key_notices
 from ios_mdm.core.pair.layout import HIGHEST_TAG, observed_pair
 from ios_mdm.core.pair.lifecycle import desired
+from ios_mdm.core.pair.policies import another_server_is_there
 from ios_mdm.core.pair.steps import next_step
 
 if TYPE_CHECKING:
@@ -60,14 +62,26 @@ class PairReader:
         home = self.check(request, observed)
         if observed is not None:
             observed = replace(observed, served=self.served(observed, request.definition.host, request.endpoints))
-        return replace(pair_view(request, observed, self._clock.now()), home=home)
+        view = pair_view(request, observed, self._clock.now(), home=home)
+        return view if observed is not None else self._at_the_address(request, view)
+
+    def _at_the_address(self, request: PairRequest, view: PairView) -> PairView:
+        """Return the view of a pair that is yet to be made, with a notice if a server with another certificate runs."""
+        if self._probe is None or not request.endpoints:
+            return view
+        served = self._probe.served(request.definition.host, request.endpoints)
+        main = request.definition.main
+        answer = another_server_is_there(served, main.offered.sha256 if isinstance(main, InstallMain) else None)
+        if answer is None:
+            return view
+        return replace(view, desired=replace(view.desired, notices=(*view.desired.notices, answer)))
 
     def check(self, request: PairRequest, observed: ObservedPair | None) -> Home:
         """Return the home of the pair, if what was observed may be changed for this request.
 
         Raises:
             IdentityError: It is not the pair that the state knows.
-            OwnershipError: It belongs to another stack.
+            OwnershipError: It belongs to another resource.
             DefinitionError: It is for another connection address.
         """
         home = self.check_home(request, observed)
@@ -80,7 +94,7 @@ class PairReader:
         """Return the home of the pair, if the credentials are for it.
 
         Raises:
-            IdentityError: They are for another account or region, or the secret is another one.
+            IdentityError: They are for another account or region, or the secret is another one, or holds another pair.
         """
         return check_home(request, observed, self._store.home)
 
@@ -93,19 +107,22 @@ class PairReader:
         return self._probe.served(host, endpoints)
 
 
-def pair_view(request: PairRequest, observed: ObservedPair | None, now: datetime) -> PairView:
+def pair_view(
+    request: PairRequest, observed: ObservedPair | None, now: datetime, *, home: Home | None = None
+) -> PairView:
     """Return an observed pair together with the decision about it.
 
     Args:
         request: with the definition.
         observed: the pair as it is; None if its secret does not exist.
         now: the time of the decision, aware UTC, whole seconds.
+        home: the account and region of the secret; None if it was not checked.
 
     Raises:
         DefinitionError: The definition asks for what must not be done to this pair.
     """
     wanted = desired(request.definition, observed, now)
-    step = next_step(wanted, observed, request.setting)
+    step = next_step(wanted, observed, request.setting(observed, home))
     if observed is not None:
         wanted = replace(wanted, notices=(*wanted.notices, *key_notices(wanted, observed, request.kms_key)))
-    return PairView(observed=observed, desired=wanted, step=step, now=now)
+    return PairView(observed=observed, desired=wanted, step=step, now=now, home=home)

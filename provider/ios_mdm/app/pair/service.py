@@ -11,6 +11,7 @@ from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wa
 from ios_mdm.app.pair.effects import Effects
 from ios_mdm.app.pair.reader import PairReader, pair_view
 from ios_mdm.app.pair.values import PairResult, PublicCertificate
+from ios_mdm.core.pair.layout import RESOURCE_ID_TAG
 from ios_mdm.core.pair.switch import switch
 from ios_mdm.errors import LabelMovedError, StoreError
 
@@ -87,7 +88,7 @@ class PairService(PairReader):
                 if served is None:
                     served = self.served(observed, request.definition.host, request.endpoints)
                 observed = replace(observed, served=served)
-            view = replace(pair_view(request, observed, view.now), home=view.home)
+            view = pair_view(request, observed, view.now, home=view.home)
         raise StoreError(
             f"secret {request.secret}: after {MAX_STEPS} effects the pair is not what it should be: something else "
             "changes it at the same time. Look for another run or a rotation of this secret, then run again"
@@ -101,13 +102,19 @@ class PairService(PairReader):
             switch=switch(request.definition, view.desired, view.observed),
         )
 
-    def delete(self, secret: str, owner: str, *, recovery_window_days: int) -> bool:
-        """Schedule the secret's deletion; False if it is left alone: it is gone, or belongs to another stack."""
+    def claim(self, request: PairRequest) -> None:
+        """Record the resource that owns the pair: the last effect of its creation (R34)."""
+        if request.new_resource_id is not None:
+            self._store.tag(request.secret, {RESOURCE_ID_TAG: request.new_resource_id})
+
+    def delete(self, secret: str, *, recovery_window_days: int) -> None:
+        """Schedule the deletion of a secret, released first: the stack of the same name may then restore it (R34)."""
         observed = self.observe(secret)
-        if observed is None or observed.deleted or observed.owner not in {None, owner}:
-            return False
+        if observed is None or observed.deleted:
+            return
+        if observed.resource_id is not None:
+            self._store.untag(secret, (RESOURCE_ID_TAG,))
         self._store.delete(secret, recovery_window_days=recovery_window_days)
-        return True
 
     def _check_clock(self) -> None:
         """Compare the clock with AWS's before an effect: a certificate with wrong dates is of no use."""

@@ -27,6 +27,7 @@ class PairSettings:
         secret: name of the pair's secret.
         owner: organization/project/stack.
         known: what the state knows of the pair; None if the state does not have it.
+        new_resource_id: id of the resource that is created; None if none is.
         distributed: whether devices get the certificates in a profile.
         devices: how many devices there are, for messages; None if that is unknown.
     """
@@ -36,6 +37,7 @@ class PairSettings:
     secret: str
     owner: str
     known: Known | None
+    new_resource_id: str | None = None
     distributed: bool
     devices: int | None = None
 
@@ -56,6 +58,7 @@ class PairSettings:
             owner=self.owner,
             take_over=self.server.take_over,
             known=self.known,
+            new_resource_id=self.new_resource_id,
             allowed_accounts=tuple(self.aws.allowed_account_ids),
             moved_from=self.server.moved_from,
             lost_main=None if self.server.lost_main is None else digits(self.server.lost_main),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from ios_mdm.core.pair.definition import IssueReserve
+from ios_mdm.core.pair.home import PairIdentity
 from ios_mdm.core.pair.lifecycle import foreseen
 from ios_mdm.core.pair.steps import Setting
 
@@ -22,7 +24,12 @@ if TYPE_CHECKING:
     from ios_mdm.core.pair.switch import Switch
     from ios_mdm.core.x509.values import CertificateDetails
 
-__all__ = ["Known", "PairRequest", "PairResult", "PairView", "PublicCertificate"]
+__all__ = ["Known", "PairRequest", "PairResult", "PairView", "PublicCertificate", "random_id"]
+
+
+def random_id() -> str:
+    """Return a random id, 32 hex digits: of a pair, or of a resource."""
+    return uuid4().hex
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,11 +40,18 @@ class Known:
         home: the account and region that it was made in.
         arn: of its secret; None if this part of the state is not at hand.
         main: SHA-256 fingerprint of its main certificate, 64 hex digits; None as above.
+        owner: organization/project/stack of the last run, which was another one if the stack was renamed; None as
+            above.
+        pair_id: 32 hex digits; None as above.
+        resource_id: of this resource, 32 hex digits; None as above.
     """
 
     home: Home
     arn: str | None = None
     main: str | None = None
+    owner: str | None = None
+    pair_id: str | None = None
+    resource_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,9 +62,11 @@ class PairRequest:
         definition: what the user wants.
         secret: name of the pair's secret.
         owner: organization/project/stack.
-        take_over: adopt a secret that another stack owns.
-        known: what the state knows of the pair; None if the state does not have it. The secret of a known pair is
-            this stack's even without an owner tag.
+        take_over: id of the pair that is adopted although another resource owns it; None to adopt none.
+        known: what the state knows of the pair; None if the state does not have it.
+        new_pair_id: id that the pair gets if it is new, or if the record of its id is lost.
+        new_resource_id: id of a resource that is created with this request, recorded when the pair is complete; None
+            if none is created.
         tags: the user's own, for the secret.
         kms_key: id, ARN or alias of the key that encrypts the secret; None for the account's default.
         allowed_accounts: the only AWS accounts that the pair may be in; empty for any.
@@ -62,8 +78,10 @@ class PairRequest:
     definition: PairDefinition
     secret: str
     owner: str
-    take_over: bool = False
+    take_over: str | None = None
     known: Known | None = None
+    new_pair_id: str = field(default_factory=random_id)
+    new_resource_id: str | None = None
     tags: Mapping[str, str]
     kms_key: str | None = None
     allowed_accounts: tuple[str, ...] = ()
@@ -71,9 +89,13 @@ class PairRequest:
     lost_main: str | None = None
     endpoints: tuple[str, ...] = ()
 
-    @property
-    def setting(self) -> Setting:
-        """What the secret is to carry beside its certificates."""
+    def setting(self, observed: ObservedPair | None, home: Home | None) -> Setting:
+        """Return what the secret is to carry beside its certificates.
+
+        Args:
+            observed: the pair; None if its secret does not exist.
+            home: the account and region of the secret; None if it was not checked.
+        """
         reserve = self.definition.reserve
         return Setting(
             owner=self.owner,
@@ -82,7 +104,21 @@ class PairRequest:
             main_generation=self.definition.issue.generation,
             reserve_generation=reserve.generation if isinstance(reserve, IssueReserve) else 1,
             kms_key=self.kms_key,
+            identity=None
+            if home is None
+            else PairIdentity(pair_id=self._pair_id(observed), home=home, secret=self.secret),
+            resource_id=None if self.known is None else self.known.resource_id,
         )
+
+    def _pair_id(self, observed: ObservedPair | None) -> str:
+        """Return the id of the pair: as recorded, else as the state knows it, else a new one."""
+        known = self.known
+        if observed is None:
+            return self.new_pair_id
+        if observed.identity is not None:
+            return observed.identity.pair_id
+        is_known = known is not None and known.arn == observed.arn
+        return known.pair_id if known is not None and known.pair_id is not None and is_known else self.new_pair_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

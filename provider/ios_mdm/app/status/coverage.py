@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ios_mdm.app.devices import read_devices
 from ios_mdm.core.pair.decision import Notice, Severity
+from ios_mdm.core.pair.home import profile_identifier
 from ios_mdm.core.profile import profile_digest, trust_profile
 from ios_mdm.errors import IosMdmError
 from ios_mdm.ports import DeliveryStatus
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from ios_mdm.core.pair.observed import ObservedPair
     from ios_mdm.ports import DeviceStatus, Ledger
     from ios_mdm.settings import DistributionSettings, ServerSettings
 
@@ -53,23 +55,45 @@ class Distribution:
 
 
 def distribution(
-    server: ServerSettings, chains: Sequence[str], open_ledger: Callable[[str], Ledger], *, base: Path
+    server: ServerSettings,
+    pair: ObservedPair,
+    chains: Sequence[str],
+    open_ledger: Callable[[str], Ledger],
+    *,
+    base: Path,
 ) -> tuple[Distribution, Sequence[Notice]]:
     """Return how far the profile with these certificates has come, and what to tell of it.
 
     Args:
         server: its settings, with a distribution.
+        pair: its pair.
         chains: PEM chains of the certificates that devices should trust; empty where not all could be read.
         open_ledger: returns the ledger that a URL names.
         base: the project's folder.
     """
     settings = server.distribution
     assert settings is not None  # noqa: S101 - asked of such servers only
-    unknown = Distribution(identifier=settings.profile.identifier, profile=None, devices=None)
+    pair_id = None if pair.identity is None else pair.identity.pair_id
+    identifier = profile_identifier(settings.profile.identifier, pair_id)
+    unknown = Distribution(identifier=identifier, profile=None, devices=None)
+    former = [
+        Notice(
+            reason="former-profile",
+            severity=Severity.NOTICE,
+            message=f"devices that were sent the profile {one} keep it beside {identifier}",
+        )
+        for one in pair.profiles
+        if one != identifier
+    ]
+    if pair_id is None:
+        return unknown, [
+            *former,
+            _notice(f"{unknown.covered}: the secret has no record of the pair's id: run `pulumi up`"),
+        ]
     if not chains:
-        return unknown, [_notice(f"{unknown.covered}: not every certificate of the profile can be read")]
+        return unknown, [*former, _notice(f"{unknown.covered}: not every certificate of the profile can be read")]
     try:
-        digest = _digest(server, settings, chains)
+        digest = _digest(server, identifier, chains)
         devices = (
             None
             if settings.ledger is None
@@ -77,28 +101,29 @@ def distribution(
         )
     except IosMdmError as error:
         # What is not known here is the devices, not the pair: that still has its own severity.
-        return unknown, [_notice(f"{unknown.covered}: {error}")]
-    found = Distribution(identifier=settings.profile.identifier, profile=digest, devices=devices)
+        return unknown, [*former, _notice(f"{unknown.covered}: {error}")]
+    found = Distribution(identifier=identifier, profile=digest, devices=devices)
     if devices is None:
         message = f"{found.covered}: name a ledger under distribution.ledger"
-        return found, [Notice(reason="no-ledger", severity=Severity.NOTICE, message=message)]
+        return found, [*former, Notice(reason="no-ledger", severity=Severity.NOTICE, message=message)]
     if found.missing:
         message = (
             f"only {found.covered}; a device without it loses its connection when the server gets a certificate that "
             "it does not know"
         )
-        return found, [_notice(message)]
-    return found, []
+        return found, [*former, _notice(message)]
+    return found, former
 
 
-def _digest(server: ServerSettings, settings: DistributionSettings, chains: Sequence[str]) -> str:
+def _digest(server: ServerSettings, identifier: str, chains: Sequence[str]) -> str:
+    assert server.distribution is not None  # noqa: S101 - asked of such servers only
     return profile_digest(
         trust_profile(
             chains,
-            identifier=settings.profile.identifier,
+            identifier=identifier,
             server=server.name,
             host=server.host,
-            organization=settings.profile.organization,
+            organization=server.distribution.profile.organization,
         )
     )
 

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
+from ios_mdm.app.pair.identity import check_copy
 from ios_mdm.app.pair.reader import PairReader
 from ios_mdm.app.reenrollment import to_reenrol
 from ios_mdm.app.status.coverage import Distribution, distribution
@@ -17,6 +18,7 @@ from ios_mdm.core.pair.decision import Notice, Phase, Severity
 from ios_mdm.core.pair.definition import IssueReserve, Offered
 from ios_mdm.core.pair.encryption import key_notices
 from ios_mdm.core.pair.facts import Source
+from ios_mdm.core.pair.home import Home
 from ios_mdm.core.pair.lifecycle import desired
 from ios_mdm.core.pair.moments import expires
 from ios_mdm.core.pair.secret import Label
@@ -151,6 +153,8 @@ def overview(server: ServerSettings, aws: AwsSettings, sources: Sources, *, base
     try:
         service = PairReader(store, sources.clock, probe=sources.probe)
         pair = _existing(service.observe(secret), secret, server.host)
+        if pair.identity is not None:
+            check_copy(pair.identity, Home.of_arn(pair.arn), secret, server.moved_from)
         pair = replace(pair, served=service.served(pair, server.host, server.looked_at))
         public = _Public(store, secret)
         found = replace(found, main=public.certificate(pair.main, now), reserve=public.certificate(pair.reserve, now))
@@ -176,7 +180,7 @@ def overview(server: ServerSettings, aws: AwsSettings, sources: Sources, *, base
     if server.distribution is not None:
         chains = [chain for ordinal in wanted.trusted if (chain := public.chain(pair.numbered(ordinal))) is not None]
         complete = len(chains) == sum(pair.numbered(ordinal) is not None for ordinal in wanted.trusted)
-        delivered, said = distribution(server, chains if complete else [], sources.ledger, base=base)
+        delivered, said = distribution(server, pair, chains if complete else [], sources.ledger, base=base)
         found = replace(found, distribution=delivered)
         notices += said
         if wanted.phase is Phase.CONNECTION_LOST and delivered.devices is not None:

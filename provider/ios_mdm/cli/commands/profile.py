@@ -21,15 +21,36 @@ __all__ = ["profile"]
     "--main", type=FILE, required=True, metavar="PEM", help="Main's chain with its root, public certificates only."
 )
 @click.option("-o", "--output", type=FILE, required=True, metavar="FILE", help="The .mobileconfig to write.")
+@click.option(
+    "--pair-id", metavar="ID", help="Id of the pair, for the identifier of its profile. Default: the suffix `.manual`."
+)
 @click.option("--reserve", type=FILE, metavar="PEM", help="The same of the reserve.")
 @click.option("--json", "as_json", is_flag=True, help="Tell file and SHA-256 as JSON.")
-def profile(*, definition: Path, server: str, main: Path, output: Path, reserve: Path | None, as_json: bool) -> None:
+def profile(
+    *,
+    definition: Path,
+    server: str,
+    main: Path,
+    output: Path,
+    pair_id: str | None,
+    reserve: Path | None,
+    as_json: bool,
+) -> None:
     """Write the .mobileconfig that makes devices trust these certificates, as `pulumi up` would push it.
 
-    DEFINITION.yaml is a stack file, or a list of servers.
+    DEFINITION.yaml is a stack file, or a list of servers. The profile of a pair has the identifier of the definition
+    with the first 12 hex digits of the pair id after it. A device keeps profiles of different identifiers side by side.
 
     Exit codes: 0; 2 cannot run.
     """
     from ios_mdm.cli import profile as work
 
-    work.run(definition=definition, server=server, main=main, output=output, reserve=reserve, as_json=as_json)
+    work.run(
+        definition=definition,
+        server=server,
+        main=main,
+        output=output,
+        pair_id=pair_id,
+        reserve=reserve,
+        as_json=as_json,
+    )

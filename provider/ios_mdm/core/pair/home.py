@@ -1,10 +1,22 @@
-"""The home of a pair: the AWS account and region that its secret is in."""
+"""The identity of a pair: a random id, and its home, the AWS account and region that its secret is in (R33)."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
-__all__ = ["Home"]
+__all__ = ["PAIR_ID", "Home", "PairIdentity", "profile_identifier"]
+
+PAIR_ID = r"[0-9a-f]{32}"
+"""Regular expression of a pair id, without anchors: 128 random bits."""
+
+_SUFFIX = 12
+"""Hex digits of the pair id in a profile's identifier: 48 bits keep the pairs of one device apart."""
+_MANUAL = "manual"
+"""No pair has it: it is not hexadecimal."""
+_IDENTITY = re.compile(
+    rf"(?P<id>{PAIR_ID}) (?P<account>[0-9]{{12}}):(?P<region>[a-z0-9-]+):(?P<secret>[A-Za-z0-9/_+=.@-]+)"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,3 +40,42 @@ class Home:
         """Return the home of a secret by its ARN: ``arn:aws:secretsmanager:<region>:<account>:secret:<name>``."""
         _, _, _, region, account, *_ = arn.split(":")
         return cls(account=account, region=region)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairIdentity:
+    """The identity of a pair, as its secret records it.
+
+    Args:
+        pair_id: 32 hex digits, random, made with the secret and kept for its whole life.
+        home: the account and region of the secret.
+        secret: name of the secret.
+    """
+
+    pair_id: str
+    home: Home
+    secret: str
+
+    @property
+    def text(self) -> str:
+        """The identity in one line; :meth:`parsed` reads it back."""
+        return f"{self.pair_id} {self.home.account}:{self.home.region}:{self.secret}"
+
+    @classmethod
+    def parsed(cls, text: str | None) -> PairIdentity | None:
+        """Return the identity that *text* records; None if there is none, or the text is damaged."""
+        found = _IDENTITY.fullmatch(text or "")
+        if found is None:
+            return None
+        home = Home(account=found["account"], region=found["region"])
+        return cls(pair_id=found["id"], home=home, secret=found["secret"])
+
+
+def profile_identifier(identifier: str, pair_id: str | None) -> str:
+    """Return the PayloadIdentifier of a pair's profile, which no other pair's profile has (R35).
+
+    Args:
+        identifier: of the definition, such as ``com.example.mdm.trust``.
+        pair_id: 32 hex digits; None for a profile that is made without a pair.
+    """
+    return f"{identifier}.{_MANUAL if pair_id is None else pair_id[:_SUFFIX]}"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID, uuid5
 
 from ios_mdm.core.pair.facts import CertificateFacts, Source
+from ios_mdm.core.pair.home import PairIdentity
 from ios_mdm.core.pair.observed import ArmedPromotion, ObservedPair, Role, StoredVersion
 
 if TYPE_CHECKING:
@@ -28,9 +29,11 @@ __all__ = [
     "KEY_TAG",
     "MAIN_GENERATION_TAG",
     "OWNER_TAG",
+    "PAIR_ID_TAG",
     "PROMOTED_TAG",
     "REPLACED_TAG",
     "RESERVE_SINCE_TAG",
+    "RESOURCE_ID_TAG",
     "SENT_TAG",
     "TAGS_TAG",
     "added_tags",
@@ -40,6 +43,7 @@ __all__ = [
     "former_key_tag",
     "moment_value",
     "observed_pair",
+    "profile_tag",
     "sent_value",
     "tags_value",
     "version_id",
@@ -47,6 +51,8 @@ __all__ = [
 
 OWNER_TAG = "ios-mdm:owner"
 ADDRESS_TAG = "ios-mdm:address"
+PAIR_ID_TAG = "ios-mdm:pair-id"
+RESOURCE_ID_TAG = "ios-mdm:resource-id"
 HIGHEST_TAG = "ios-mdm:highest-ordinal"
 MAIN_GENERATION_TAG = "ios-mdm:main-generation"
 PROMOTED_TAG = "ios-mdm:promoted"
@@ -58,6 +64,7 @@ KEY_TAG = "ios-mdm:kms-key"
 ARMED_TAG = "ios-mdm:armed"
 _FACTS_PREFIX = "ios-mdm:certificate:"
 _FORMER_KEY_PREFIX = "ios-mdm:former-kms-key:"
+_PROFILE_PREFIX = "ios-mdm:profile:"
 
 _RESERVED = ("ios-mdm:", "aws:")
 _KEY_DIGEST = 12
@@ -90,6 +97,11 @@ def facts_tag(version: str) -> str:
 def former_key_tag(version: str) -> str:
     """Return the key of the tag that names the former KMS key of this version id."""
     return _FORMER_KEY_PREFIX + version
+
+
+def profile_tag(identifier: str) -> str:
+    """Return the key of the tag that records a profile identifier, which is the tag's value."""
+    return _PROFILE_PREFIX + _key_digest(identifier)
 
 
 def facts_value(facts: CertificateFacts, role: Role) -> str:
@@ -138,6 +150,9 @@ def observed_pair(
     seen = [ordinals[version] for version in {*tagged, *description.labels, *all_version_ids} if version in ordinals]
     return ObservedPair(
         owner=tags.get(OWNER_TAG),
+        identity=PairIdentity.parsed(tags.get(PAIR_ID_TAG)),
+        resource_id=tags.get(RESOURCE_ID_TAG),
+        profiles=tuple(sorted(value for key, value in tags.items() if key.startswith(_PROFILE_PREFIX))),
         host=tags.get(ADDRESS_TAG),
         highest_ordinal=max([recorded, *seen]),
         recorded_ordinal=recorded,

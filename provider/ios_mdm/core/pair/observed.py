@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ios_mdm.core.pair.facts import CertificateFacts
+    from ios_mdm.core.pair.home import PairIdentity
 
 __all__ = ["ArmedPromotion", "ObservedPair", "Role", "Served", "StoredVersion"]
 
@@ -90,6 +91,9 @@ class ObservedPair:
 
     Args:
         owner: organization/project/stack that the secret says it belongs to.
+        identity: which pair it is; None if the record is lost.
+        resource_id: 32 hex digits, random, of the resource that owns the pair; None if it has no owner.
+        profiles: PayloadIdentifier of each profile with certificates of the pair that devices were sent, sorted.
         host: connection address that the pair was made for.
         highest_ordinal: highest certificate number ever recorded or seen; 0 for none.
         recorded_ordinal: what the tag says of it; lower than *highest_ordinal* where the tag lags or is lost.
@@ -108,6 +112,9 @@ class ObservedPair:
     """
 
     owner: str | None = None
+    identity: PairIdentity | None = None
+    resource_id: str | None = None
+    profiles: tuple[str, ...] = ()
     host: str | None = None
     highest_ordinal: int = 0
     recorded_ordinal: int = 0

@@ -18,7 +18,9 @@ from ios_mdm.core.pair.layout import (
     KEY_TAG,
     MAIN_GENERATION_TAG,
     OWNER_TAG,
+    PAIR_ID_TAG,
     PROMOTED_TAG,
+    RESOURCE_ID_TAG,
     TAGS_TAG,
     added_tags,
     facts_tag,
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from ios_mdm.core.pair.decision import Desired, IssueRequest, Request
+    from ios_mdm.core.pair.home import PairIdentity
     from ios_mdm.core.pair.observed import ObservedPair, StoredVersion
 
 __all__ = [
@@ -63,6 +66,8 @@ class Setting:
         main_generation: of the definition: what is written where the record of it is lost.
         reserve_generation: the same, for a reserve.
         kms_key: id, ARN or alias of the KMS key; None for the account's default.
+        identity: which pair it is; None if it is not checked here.
+        resource_id: of the resource that owns the pair, written if the record of it is lost; None if it is not known.
     """
 
     owner: str
@@ -71,6 +76,8 @@ class Setting:
     main_generation: int
     reserve_generation: int
     kms_key: str | None = None
+    identity: PairIdentity | None = None
+    resource_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,6 +213,8 @@ def _tags(observed: ObservedPair, setting: Setting) -> Iterator[Step]:
     that a run that dies in between forgets nothing.
     """
     wanted = _wanted_tags(setting)
+    if setting.resource_id is not None:
+        wanted = {**wanted, RESOURCE_ID_TAG: setting.resource_id}
     missing = {key: value for key, value in wanted.items() if observed.tags.get(key) != value}
     removed = added_tags(observed.tags) - wanted.keys()
     if removed:
@@ -221,7 +230,8 @@ def _tags(observed: ObservedPair, setting: Setting) -> Iterator[Step]:
 def _wanted_tags(setting: Setting) -> Mapping[str, str]:
     """Return the tags that do not depend on any certificate."""
     added = {TAGS_TAG: tags_value(setting.tags)} if setting.tags else {}
-    return {OWNER_TAG: setting.owner, ADDRESS_TAG: setting.host, **setting.tags, **added}
+    identity = {} if setting.identity is None else {PAIR_ID_TAG: setting.identity.text}
+    return {OWNER_TAG: setting.owner, ADDRESS_TAG: setting.host, **identity, **setting.tags, **added}
 
 
 def _encryption(desired: Desired, observed: ObservedPair, setting: Setting) -> Iterator[Step]:

@@ -38,6 +38,7 @@ from ios_mdm.core.pair.policies.reserve import (
 from ios_mdm.core.pair.policies.warnings import (
     WARNINGS,
     an_operator_moved_main,
+    another_server_is_there,
     it_came_late,
     it_expires_first,
     it_is_overdue,
@@ -60,6 +61,7 @@ __all__ = [
     "an_operator_moved_main",
     "another_is_offered",
     "another_is_wanted",
+    "another_server_is_there",
     "custom_main_gets_no_issued_reserve",
     "deletion_is_confirmed",
     "first_answer",

@@ -13,12 +13,16 @@ from ios_mdm.core.pair.observed import Role
 from ios_mdm.core.pair.policies.reserve import one_is_offered
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ios_mdm.core.pair.observed import Served
     from ios_mdm.core.pair.policies.answers import Policy
     from ios_mdm.core.pair.situation import Situation
 
 __all__ = [
     "WARNINGS",
     "an_operator_moved_main",
+    "another_server_is_there",
     "it_came_late",
     "it_expires_first",
     "it_is_overdue",
@@ -171,6 +175,26 @@ def the_server_serves_another(at: Situation) -> Notice | None:
         severity=Severity.CRITICAL,
         message=f"{seen}, and main is certificate {main.facts.ordinal}: let the server fetch AWSCURRENT and reload "
         "(`ios-mdm consume`, docs/servers.md)",
+    )
+
+
+def another_server_is_there(served: Sequence[Served], main: str | None) -> Notice | None:
+    """R35: at the address of a pair that is made now, a server presents a certificate that devices trust today.
+
+    Args:
+        served: what endpoints present.
+        main: SHA-256 fingerprint of the custom certificate that becomes main; None for one that is issued.
+    """
+    others = [one for one in served if one.sha256 not in {None, main}]
+    if not others:
+        return None
+    seen = ", ".join(f"{one.endpoint} presents the certificate {one.sha256}" for one in others)
+    return Notice(
+        reason="another-server",
+        severity=Severity.WARNING,
+        message=f"{seen}, which is not in this new pair. Devices that connect today trust that one: give the server a "
+        "certificate of the new pair only after they have the profile. If the server was renamed in the definition, "
+        "set its name back; to adopt its certificate, install it as main (docs/migrating.md)",
     )
 
 

@@ -1,0 +1,188 @@
+"""Which pair it is, and whose: compared before any effect."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from ios_mdm.app.pair.identity import check_home, check_ours
+from ios_mdm.app.pair.values import Known, PairRequest
+from ios_mdm.core.pair.definition import PairDefinition
+from ios_mdm.core.pair.home import Home, PairIdentity
+from ios_mdm.core.pair.observed import ObservedPair
+from ios_mdm.errors import IdentityError, IosMdmError, OwnershipError, TakenOverError
+
+HOME = Home(account="111122223333", region="eu-west-1")
+ELSEWHERE = Home(account="111122223333", region="eu-central-1")
+SECRET = "ios-mdm/berlin"  # noqa: S105 - a name
+PAIR, OTHER_PAIR = "5a" * 16, "6b" * 16
+RESOURCE, OTHER_RESOURCE = "7c" * 16, "8d" * 16
+OWNER = "organization/ios-mdm/demo"
+
+
+def arn(home: Home = HOME, secret: str = SECRET, suffix: str = "a1b2c3") -> str:
+    """Return the ARN of a secret."""
+    return f"arn:aws:secretsmanager:{home.region}:{home.account}:secret:{secret}-{suffix}"
+
+
+KNOWN = Known(home=HOME, arn=arn(), main="ab" * 32, owner=OWNER, pair_id=PAIR, resource_id=RESOURCE)
+FIRST = Known(home=HOME, owner=OWNER)
+"""What `check` knows before a second run."""
+REQUEST = PairRequest(
+    definition=PairDefinition(name="berlin", host="mdm.example.com"),
+    secret=SECRET,
+    owner=OWNER,
+    tags={},
+    new_pair_id="9e" * 16,
+)
+OBSERVED = ObservedPair(
+    owner=OWNER,
+    arn=arn(),
+    identity=PairIdentity(pair_id=PAIR, home=HOME, secret=SECRET),
+    resource_id=RESOURCE,
+)
+FOREIGN = replace(OBSERVED, owner="organization/ios-mdm/other", resource_id=OTHER_RESOURCE)
+
+
+def checked(request: PairRequest, observed: ObservedPair | None, home: Home = HOME) -> None:
+    """Run the checks in their order."""
+    check_home(request, observed, lambda: home)
+    check_ours(request, observed)
+
+
+@pytest.mark.parametrize(
+    ("request_", "observed"),
+    [
+        (replace(REQUEST, known=KNOWN), OBSERVED),
+        (replace(REQUEST, known=KNOWN), replace(OBSERVED, owner=None, identity=None, resource_id=None)),
+        (replace(REQUEST, known=KNOWN, owner="organization/ios-mdm/renamed"), OBSERVED),
+        (replace(REQUEST, known=FIRST), OBSERVED),
+        (replace(REQUEST, known=FIRST, owner="organization/ios-mdm/renamed"), OBSERVED),
+        (REQUEST, None),
+        (REQUEST, replace(OBSERVED, resource_id=None)),
+        (replace(REQUEST, take_over=PAIR), FOREIGN),
+        (replace(REQUEST, take_over=PAIR), OBSERVED),
+        (replace(REQUEST, known=KNOWN, take_over=OTHER_PAIR), OBSERVED),
+    ],
+    ids=[
+        "its own",
+        "its own, with lost tags",
+        "a renamed stack",
+        "its own, before the state has the ids",
+        "a renamed stack, before the state has the ids",
+        "a new one",
+        "one that a dead run or a destroy left",
+        "one that is taken over",
+        "one whose state was lost",
+        "its own, with a takeOver that is not needed",
+    ],
+)
+def test_what_may_be_changed(request_: PairRequest, observed: ObservedPair | None) -> None:
+    """Nothing that is legitimate is refused."""  # R33 R34
+    checked(request_, observed)
+
+
+@pytest.mark.parametrize(
+    ("request_", "observed", "error", "message"),
+    [
+        (REQUEST, OBSERVED, OwnershipError, f"add to the server `takeOver: {PAIR}`"),
+        (REQUEST, FOREIGN, OwnershipError, f"add to the server `takeOver: {PAIR}`"),
+        (REQUEST, replace(FOREIGN, resource_id=None), OwnershipError, f"add to the server `takeOver: {PAIR}`"),
+        (replace(REQUEST, take_over=OTHER_PAIR), FOREIGN, OwnershipError, "not the pair in the secret"),
+        (replace(REQUEST, take_over=OTHER_PAIR), replace(OBSERVED, resource_id=None), OwnershipError, "not the pair"),
+        (replace(REQUEST, take_over=PAIR), None, OwnershipError, "there is no secret ios-mdm/berlin to take over"),
+        (REQUEST, ObservedPair(arn=arn()), OwnershipError, f"add to the server `takeOver: {'9e' * 16}`"),
+        (replace(REQUEST, known=KNOWN), FOREIGN, TakenOverError, "was taken over"),
+        (replace(REQUEST, known=KNOWN), replace(OBSERVED, resource_id=OTHER_RESOURCE), TakenOverError, "taken over"),
+        (replace(REQUEST, known=KNOWN, take_over=PAIR), FOREIGN, TakenOverError, "was taken over"),
+        (replace(REQUEST, known=FIRST), FOREIGN, TakenOverError, "was taken over"),
+    ],
+    ids=[
+        "a state that was lost, or another backend",
+        "another stack's",
+        "another stack's, of a dead run",
+        "takeOver of another pair",
+        "takeOver of another pair than the one that is left",
+        "takeOver of nothing",
+        "a secret that is no pair",
+        "taken over by another stack",
+        "taken over by a stack of the same name",
+        "taken over, with a takeOver that was left in the definition",
+        "taken over, before the state has the ids",
+    ],
+)
+def test_what_belongs_to_another_resource(
+    request_: PairRequest, observed: ObservedPair | None, error: type[IosMdmError], message: str
+) -> None:
+    """Refused, with the value to write."""  # R34
+    with pytest.raises(error, match=message):
+        checked(request_, observed)
+
+
+COPY = replace(OBSERVED, arn=arn(secret="ios-mdm/copy"))  # noqa: S106 - a name
+REPLICA = replace(OBSERVED, arn=arn(ELSEWHERE))
+
+
+@pytest.mark.parametrize("known", [None, KNOWN])
+def test_a_copied_secret_is_refused(known: Known | None) -> None:
+    """The tag says which secret the pair is in; a copy under another name is not the pair."""  # R33
+    request = replace(REQUEST, known=known, secret="ios-mdm/copy", take_over=PAIR)  # noqa: S106 - a name
+    with pytest.raises(IdentityError):
+        checked(request, COPY)
+
+
+@pytest.mark.parametrize(
+    ("moved_from", "is_accepted"),
+    [
+        (None, False),
+        (arn(), True),
+        (arn(suffix="")[:-1], True),
+        (arn(secret="ios-mdm/berlin2"), False),  # noqa: S106 - a name
+        (arn(Home(account="999900001111", region="eu-west-1")), False),
+    ],
+    ids=["nothing", "its ARN", "its ARN without the suffix", "another secret", "another account"],
+)
+@pytest.mark.parametrize("known", [None, KNOWN])
+def test_a_replica_is_accepted_if_the_definition_names_the_former_secret(
+    moved_from: str | None, known: Known | None, *, is_accepted: bool
+) -> None:
+    """Disaster recovery: the same pair in another region, with or without the former state."""  # R33
+    request = replace(REQUEST, known=known, take_over=None if known else PAIR, moved_from=moved_from)
+    if is_accepted:
+        checked(request, REPLICA, ELSEWHERE)
+    else:
+        with pytest.raises(IdentityError, match="movedFrom"):
+            checked(request, REPLICA, ELSEWHERE)
+
+
+def test_a_changed_pair_id_is_refused() -> None:
+    """The message gives the tag to write."""  # R33
+    changed = replace(OBSERVED, identity=PairIdentity(pair_id=OTHER_PAIR, home=HOME, secret=SECRET))
+    with pytest.raises(IdentityError, match=f"Set the tag to `{PAIR} 111122223333:eu-west-1:ios-mdm/berlin`"):
+        checked(replace(REQUEST, known=KNOWN), changed)
+
+
+def test_a_new_pair_in_the_place_of_a_lost_one_has_another_id() -> None:
+    """`lostMain` accepts it in every run that follows a dead one."""  # R33
+    lost = replace(REQUEST, known=KNOWN, lost_main=KNOWN.main)
+    made = replace(
+        OBSERVED,
+        arn=arn(suffix="d4e5f6"),
+        identity=PairIdentity(pair_id=OTHER_PAIR, home=HOME, secret=SECRET),
+        resource_id=None,
+    )
+    checked(lost, None)
+    checked(lost, made)
+    assert lost.setting(None, HOME).identity == PairIdentity(pair_id="9e" * 16, home=HOME, secret=SECRET)
+    assert lost.setting(made, HOME).identity == made.identity
+    with pytest.raises(IdentityError):
+        checked(replace(lost, lost_main=None), made)
+
+
+def test_lost_records_are_written_as_the_state_knows_them() -> None:
+    """Missing tags of a secret whose ARN is right are drift."""  # R33
+    bare = replace(OBSERVED, identity=None, resource_id=None)
+    setting = replace(REQUEST, known=KNOWN).setting(bare, HOME)
+    assert setting.identity == OBSERVED.identity
+    assert setting.resource_id == RESOURCE

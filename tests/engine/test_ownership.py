@@ -1,0 +1,254 @@
+"""Whose pair it is, and which profile is whose, by the real engine: no operation on a stack takes trust away."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.engine.conftest import check_safety
+from tests.engine.stack import make_stack
+from tests.engine.test_promotion import DAY_0, DAY_10, Aws, at
+from tests.support.tls_server import serving
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.engine.conftest import World
+    from tests.engine.stack import Stack
+
+
+@pytest.fixture
+def distributed(world: World) -> Iterator[World]:
+    """Return a world whose devices trust main and reserve of its pair; after the test, they must still do."""
+    world.stack.define([world.definition(distribution=world.distribution())])
+    world.stack.up(**at(DAY_0)).ok()
+    yield world
+    if "DeletedDate" not in world.client.describe_secret(SecretId=world.secret):
+        check_safety(world)
+
+
+@pytest.fixture
+def aws(world: World) -> Iterator[Aws]:
+    """Return the emulator's other services."""
+    found = Aws(world)
+    yield found
+    for one in (found.scheduler, found.iam, found.sqs):
+        one.close()
+
+
+def _shown(stack: Stack, server: str) -> dict[str, Any]:
+    found: dict[str, Any] = stack.outputs()["servers"][server]
+    return found
+
+
+def _fingerprints(world: World) -> set[str]:
+    """Return the fingerprints of main and reserve, which devices must go on trusting."""
+    shown = _shown(world.stack, world.server)
+    return {shown["main"]["sha256"], shown["reserve"]["sha256"]}
+
+
+def _all_trust(world: World, certificates: set[str]) -> bool:
+    return all(certificates <= roots for roots in world.trusted().values())
+
+
+def _identity(world: World) -> dict[str, str]:
+    return {key: value for key, value in world.tags().items() if key in {"ios-mdm:pair-id", "ios-mdm:resource-id"}}
+
+
+def _target(aws: Aws) -> tuple[object, ...]:
+    found = aws.schedule()
+    assert found is not None
+    return found["ScheduleExpression"], found["Target"]
+
+
+def _renamed(world: World, **changes: Any) -> dict[str, Any]:
+    return world.definition(name=f"{world.server}-2", distribution=world.distribution(), **changes)
+
+
+@pytest.mark.parametrize("protect", [True, False], ids=["row 4", "row 5"])
+def test_a_renamed_server_adds_trust(distributed: World, aws: Aws, tmp_path: Path, *, protect: bool) -> None:
+    """Rows 4 and 5: devices keep trusting what the server presents, and get the new pair's profile beside it."""  # R35
+    world = distributed
+    served = _fingerprints(world)
+    world.stack.define([world.definition(protect=protect, distribution=world.distribution())])
+    world.stack.up(**at(DAY_0)).ok()
+    former = world.profile()
+    with serving(world.value(world.labels()["AWSCURRENT"]), tmp_path) as endpoint:
+        world.stack.define([_renamed(world, endpoints=[endpoint])])
+        preview = world.stack.run("preview", **at(DAY_10)).output
+    assert "which is not in this new pair. Devices that connect today trust that one" in preview
+    assert "If the server was renamed in the definition, set its name back" in preview
+    world.stack.define([_renamed(world)])
+    done = world.stack.up(**at(DAY_10))
+    assert (done.code != 0) == protect, "a protected pair is not deleted"
+    assert _all_trust(world, served)
+    for device in world.services.fleet.ids():
+        identifiers = {one.identifier for one in world.services.fleet.profiles(device)}
+        assert former in identifiers
+    if protect:
+        assert aws.schedule() is not None, "the switch of the former pair stays armed"
+
+
+def test_a_copied_stack_file_gets_a_profile_of_its_own(distributed: World) -> None:
+    """Row 6: another secretPrefix and the same profile identifier: two profiles side by side."""  # R35
+    world = distributed
+    served = _fingerprints(world)
+    copy = replace(world.stack, name="copy")
+    copy.run("stack", "init", copy.name).ok()
+    copy.define([world.definition(distribution=world.distribution())], aws={"secretPrefix": f"copy-{world.server}"})
+    preview = copy.run("preview", "--diff", "--stack", copy.name, **at(DAY_10)).ok().output
+    assert f"com.example.{world.server}.trust.<made by up>" in preview
+    copy.up("--stack", copy.name, **at(DAY_10)).ok()
+    shown = _shown(copy, world.server)
+    assert shown["profile"]["identifier"] == world.profile(shown["pairId"])
+    assert shown["profile"]["identifier"] != world.profile()
+    assert _all_trust(world, served | {shown["main"]["sha256"]})
+
+
+def test_a_changed_identifier_adds_a_profile(distributed: World) -> None:
+    """The former profile stays on the devices, and preview says so."""  # R35
+    world = distributed
+    served, former = _fingerprints(world), world.profile()
+    profile = {"identifier": f"com.example.other.{world.server}", "organization": "Example"}
+    world.stack.define([world.definition(distribution=world.distribution(profile=profile))])
+    preview = world.stack.run("preview", **at(DAY_10)).ok().output
+    assert f"devices keep the profile {former}, and get com.example.other." in preview
+    world.stack.up(**at(DAY_10)).ok()
+    assert _all_trust(world, served)
+    for device in world.services.fleet.ids():
+        identifiers = {one.identifier for one in world.services.fleet.profiles(device)}
+        assert {former, _shown(world.stack, world.server)["profile"]["identifier"]} <= identifiers
+    assert former in world.tags().values(), "status lists it"
+
+
+def _lose_state(world: World) -> Stack:
+    """Remove the pair from the state, as an administrator does who wants to begin again."""
+    urns = [one["urn"] for one in json.loads(world.stack.export())["deployment"]["resources"]]
+    (pair,) = [urn for urn in urns if "CertificatePair" in urn]
+    world.stack.run("state", "delete", pair, "--yes", "--force", "--target-dependents").ok()
+    return world.stack
+
+
+def _another_backend(world: World, folder: Path) -> Stack:
+    """Return a stack of the same organization, project and name, whose state is elsewhere."""
+    folder.mkdir()
+    return make_stack(folder, world.aws.url, world.stack.name)
+
+
+@pytest.mark.parametrize("how", ["state delete", "another backend"])
+def test_a_state_without_the_pair_takes_it_over_by_its_id(
+    distributed: World, aws: Aws, tmp_path: Path, how: str
+) -> None:
+    """The refusal gives the value; with it the pair goes on, and with another value nothing happens."""  # R34
+    world = distributed
+    served, identity, labels = _fingerprints(world), _identity(world), world.labels()
+    pair_id = _shown(world.stack, world.server)["pairId"]
+    stack = _lose_state(world) if how == "state delete" else _another_backend(world, tmp_path / "other")
+    world.forget_calls()
+    for take_over in (None, "ab" * 16):
+        stack.define([world.definition(takeOver=take_over, distribution=world.distribution())])
+        refused = stack.up(**at(DAY_10))
+        assert refused.code != 0
+        assert f"add to the server `takeOver: {pair_id}`" in refused.output
+        assert "Traceback" not in refused.output
+    assert world.aws.writes() == []
+    stack.define([world.definition(takeOver=pair_id, distribution=world.distribution())])
+    stack.up(**at(DAY_10)).ok()
+    assert world.labels() == labels
+    assert _identity(world)["ios-mdm:pair-id"] == identity["ios-mdm:pair-id"]
+    assert _identity(world) != identity, "the pair belongs to another resource"
+    assert aws.schedule() is not None
+    assert _all_trust(world, served)
+    assert stack.run("preview", "--expect-no-changes", **at(DAY_10)).ok()
+    if how == "another backend":
+        _former_can_go(world, served, aws)
+
+
+def _former_can_go(world: World, served: set[str], aws: Aws) -> None:
+    """Show that the stack of the same name warns, can drop the server, and touches nothing of it."""
+    labels, identity = world.labels(), _identity(world)
+    world.forget_calls()
+    changed = world.distribution(devices=list(world.services.fleet.ids()[:2]))
+    world.stack.define([world.definition(protect=False, warnDays=20, distribution=changed)])
+    warned = world.stack.up(**at(DAY_10)).ok().output
+    assert "was taken over" in warned
+    world.stack.run("destroy", "--yes", **at(DAY_10)).ok()
+    assert world.aws.writes() == []
+    assert not [call for call in world.mdm.calls if call.startswith("PUT")]
+    assert (world.labels(), _identity(world)) == (labels, identity)
+    assert aws.schedule() is not None
+    assert _all_trust(world, served)
+
+
+@pytest.mark.parametrize("how", ["--replace", "taint"])
+def test_a_pair_is_never_replaced(distributed: World, aws: Aws, how: str) -> None:
+    """`--replace` and `state taint` are refused with an explanation, before any effect."""  # R33 R34 R37
+    world = distributed
+    served, before = _fingerprints(world), (world.labels(), world.tags(), _target(aws))
+    urns = [one["urn"] for one in json.loads(world.stack.export())["deployment"]["resources"]]
+    (pair,) = [urn for urn in urns if "CertificatePair" in urn]
+    if how == "taint":
+        world.stack.run("state", "taint", pair, "--yes").ok()
+    world.forget_calls()
+    refused = world.stack.up(*(("--replace", pair) if how == "--replace" else ()), **at(DAY_10))
+    assert refused.code != 0
+    assert "A pair is not replaced" in refused.output
+    assert world.aws.writes() == []
+    assert (world.labels(), world.tags(), _target(aws)) == before
+    assert _all_trust(world, served)
+    if how == "taint":
+        world.stack.run("state", "untaint", pair, "--yes").ok()
+    assert world.stack.run("preview", "--expect-no-changes", **at(DAY_10)).ok()
+
+
+def test_a_renamed_stack_keeps_its_pair(distributed: World, aws: Aws) -> None:
+    """The resource id is in the state, which moves with the stack; only the owner's name changes."""  # R34
+    world = distributed
+    served, identity, labels = _fingerprints(world), _identity(world), world.labels()
+    world.stack.run("stack", "rename", "renamed").ok()
+    renamed = replace(world.stack, name="renamed")
+    renamed.define([world.definition(distribution=world.distribution())])
+    renamed.up("--stack", renamed.name, **at(DAY_10)).ok()
+    assert (_identity(world), world.labels()) == (identity, labels)
+    assert world.tags()["ios-mdm:owner"].endswith("/renamed")
+    assert aws.schedule() is not None
+    assert renamed.run("preview", "--expect-no-changes", "--stack", renamed.name, **at(DAY_10)).ok()
+    assert _all_trust(world, served)
+
+
+def test_a_copied_secret_is_refused(distributed: World) -> None:
+    """A secret whose tags were copied from another pair is not used, and says which pair it is a copy of."""  # R33
+    world = distributed
+    name = f"{world.server}-copy"
+    tags = world.client.describe_secret(SecretId=world.secret)["Tags"]
+    value = world.value(world.labels()["AWSCURRENT"])
+    world.client.create_secret(Name=f"ios-mdm/{name}", SecretString=value, Tags=tags)
+    world.stack.define(
+        [world.definition(distribution=world.distribution()), world.definition(name=name, address="other.example.com")]
+    )
+    world.forget_calls()
+    refused = world.stack.up(**at(DAY_10))
+    assert refused.code != 0
+    assert f"secret ios-mdm/{name} in account 000000000000, region" in refused.output
+    assert f"is the secret {world.secret} in account" in refused.output
+    assert world.aws.writes() == []
+
+
+@pytest.mark.parametrize("answers_last", [True, False])
+@pytest.mark.parametrize("lives", [1, 2, 5, 9])
+def test_a_creation_that_died_is_continued(world: World, lives: int, *, answers_last: bool) -> None:
+    """The next run has one pair with the identity that the first one began, and needs no take-over."""  # R33 R34
+    world.stack.define([world.definition(distribution=world.distribution())])
+    world.aws.lives, world.aws.answers_last = lives, answers_last
+    assert world.stack.up(**at(DAY_0)).code != 0
+    begun = world.tags()
+    assert "ios-mdm:resource-id" not in begun, "claimed when it is complete"
+    world.aws.lives = None
+    world.stack.up(**at(DAY_0)).ok()
+    assert world.tags()["ios-mdm:pair-id"] == begun["ios-mdm:pair-id"]
+    assert _all_trust(world, _fingerprints(world))
+    assert world.stack.run("preview", "--expect-no-changes", **at(DAY_0)).ok()
