@@ -129,7 +129,18 @@ def test_a_moved_secret_prefix_is_refused(engine: Engine) -> None:
     """Consumers read the pair where it is: another secret name is an error, not a replacement."""  # R32
     engine.up()
     engine.program |= {"secret": "elsewhere/berlin"}
-    assert "set aws.secretPrefix back" in engine.failures()[0]
+    assert "set the server's name and aws.secretPrefix back" in engine.failures()[0]
+
+
+def test_a_resource_that_is_renamed_by_an_alias_is_refused(engine: Engine) -> None:
+    """An alias keeps the state, and with it the pair; another name of the server would be another secret."""  # R34
+    engine.up()
+    engine.program |= {"server": "munich", "secret": "ios-mdm/munich"}
+    engine.program["definition"]["name"] = "munich"
+    engine.aws.calls.clear()
+    (refused,) = engine.failures()
+    assert "It would be looked for in ios-mdm/munich" in refused
+    assert engine.aws.calls == []
 
 
 def test_nothing_ever_replaces_a_pair(engine: Engine) -> None:

@@ -219,8 +219,9 @@ def _aws(inputs: Wire) -> AwsSettings:
 def _secret_changed(olds: Wire, news: Wire) -> CheckFailure:
     """Refuse what would need another secret: the pair stays where its consumers read it."""
     return refusal(
-        f"the pair of {news['server']} is in the secret {olds['secret']}, and its consumers read it there: set "
-        "aws.secretPrefix back. To move it, declare a server of another name and let devices trust both first"
+        f"the pair of {olds['server']} is in the secret {olds['secret']}, and its consumers read it there. It would be "
+        f"looked for in {news['secret']}: set the server's name and aws.secretPrefix back. For a pair of another name, "
+        "declare another server and let devices trust both first"
     )
 
 
