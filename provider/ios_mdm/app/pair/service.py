@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ios_mdm.app.pair.values import PairRequest, PairView
+    from ios_mdm.core.pair.steps import MoveLabel
     from ios_mdm.ports import Clock, CustomCertificates, Probe, SecretStore
 
 __all__ = ["PairService"]
@@ -100,6 +101,22 @@ class PairService(PairReader):
             certificates=self._certificates(request.secret, view),
             switch=switch(request.definition, view.desired, view.observed),
         )
+
+    def promote(self, secret: str, step: MoveLabel) -> None:
+        """Make a certificate main that devices were sent, after its value was compared with its facts.
+
+        If the pair was changed concurrently, nothing is done: the next run continues from what it finds.
+
+        Raises:
+            StoreError: A version does not hold what its facts say, or AWS and this machine disagree about the time.
+        """
+        self._check_clock()
+        try:
+            self._effects.move_label(secret, step)
+        except LabelMovedError:
+            self._report(f"{secret} was changed concurrently; the next run continues")
+        else:
+            self._report("run `pulumi up` again: it shows the new main, and schedules the next switch")
 
     def delete(self, secret: str, owner: str, *, recovery_window_days: int) -> bool:
         """Schedule the secret's deletion; False if it is left alone: it is gone, or belongs to another stack."""
