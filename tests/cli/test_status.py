@@ -359,3 +359,22 @@ def test_a_lost_connection_names_the_devices_to_reenrol(pair: Pair) -> None:
     (server,) = json.loads(result.out)["servers"]
     (notice,) = [notice for notice in server["notices"] if notice["reason"] == "reenrol"]
     assert all(device in notice["message"] for device in DEVICES)
+
+
+def test_a_main_that_is_replaced_waits_until_devices_were_sent_the_next_one(pair: Pair) -> None:
+    """Status names the next main, what keeps it from being main, and what to do."""  # R14 R32
+    made = pair.make()
+    pair.deliver(made, ALL)
+    sha256 = made.certificates[1].facts.sha256
+    pair.make(main={"issue": {"key": "ec-p256"}, "replaceNow": True, "confirm": sha256}, days=1)
+    result = pair.status(days=1)
+    shown = " ".join(result.out.split())
+    assert result.code == 1, result.out + result.err
+    assert "now, by `pulumi up`: send certificate 3 to the devices, then make it main" in shown
+    (server,) = json.loads(pair.status("--json", days=1).out)["servers"]
+    messages = [notice["message"] for notice in server["notices"] if notice["reason"] in {"replaced", "up-due"}]
+    (message,) = messages
+    assert message == (
+        "certificate 1 is replaced by the next main, which is sent to the devices first: certificate 3 is stored, and "
+        "the MDM server has not taken the profile yet"
+    )

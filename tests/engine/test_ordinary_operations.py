@@ -12,6 +12,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import load_pem_x509_certificate
 
 from ios_mdm.core.pair.schedule import stem
 from tests.engine.test_promotion import DAY_0, DAY_10, DAY_31, Aws, at
@@ -58,8 +60,53 @@ def test_a_reserve_is_not_armed_while_a_flag_leaves_the_distribution_out(world: 
     world.stack.up(flag, left_out, **at(DAY_31)).ok()
     assert world.labels()["AWSCURRENT"] == labels["AWSCURRENT"], "the apply time has passed, and devices know main only"
     world.stack.up(**at(DAY_31)).ok()
-    world.stack.up(**at(DAY_31)).ok()
-    assert world.labels()["AWSCURRENT"] == labels["RESERVE"], "sent by one run, applied by the next"
+    assert world.labels()["AWSCURRENT"] == labels["RESERVE"], "sent, then applied, by one run"
+
+
+def test_a_main_that_is_replaced_is_sent_first(world: World) -> None:
+    """`main.replaceNow` while the MDM server is down: main stays; one `up` after that sends the next one, and applies.
+
+    cda6e65 moved AWSCURRENT in the run that could not send the profile.
+    """
+    # R15 R32 R35 R36
+    definition = world.definition(distribution=world.distribution())
+    world.stack.define([definition])
+    world.stack.up(**at(DAY_0)).ok()
+    world.services.fleet.poll()
+    main = world.labels()["AWSCURRENT"]
+    assert _trusting(world, main) == set(world.services.fleet.ids())
+    sha256 = world.stack.outputs()["servers"][world.server]["main"]["sha256"]
+    replaced = {**definition["main"], "replaceNow": True, "confirm": sha256}
+    down = {"nanomdm": {"url": "http://127.0.0.1:9", "apiKeySecret": "mdm/api-key", "push": False}}
+    world.stack.define([world.definition(main=replaced, distribution=world.distribution(channel=down))])
+    shown = world.stack.run("preview", **at(DAY_10)).ok().output
+    assert "certificate 1 is replaced by the next main, which is sent to the devices first" in " ".join(shown.split())
+    for _ in range(2):
+        failed = world.stack.up(**at(DAY_10))
+        assert failed.code != 0
+        assert "the pair itself is stored" in " ".join(failed.output.split()).lower()
+        assert world.labels()["AWSCURRENT"] == main, "the MDM server has not taken the profile"
+    messages = [notice["message"] for notice in _status(world, at(DAY_10))["notices"]]
+    assert any("certificate 3 is stored, and the MDM server has not taken the profile yet" in one for one in messages)
+    world.stack.define([world.definition(main=replaced, distribution=world.distribution())])
+    world.stack.up(**at(DAY_10)).ok()
+    labels = world.labels()
+    assert labels["AWSCURRENT"] not in {main, labels["RESERVE"]}
+    world.services.fleet.poll()
+    assert _trusting(world, labels["AWSCURRENT"]) == set(world.services.fleet.ids())
+    world.stack.up(**at(DAY_10)).ok()
+    assert world.labels()["AWSCURRENT"] == labels["AWSCURRENT"]
+    assert "STAGED" not in world.labels()
+    assert world.stack.run("preview", "--expect-no-changes", **at(DAY_10)).ok()
+    assert world.stack.outputs()["servers"][world.server]["main"]["certificate"] == "certificate 3"
+
+
+def _trusting(world: World, version: str) -> set[str]:
+    """Return the devices that trust the issued certificate of this version: their profile holds it."""
+    pem = str(json.loads(world.value(version))["tls.crt"])
+    leaf = load_pem_x509_certificate(pem.encode()).public_bytes(Encoding.DER)
+    installed = world.services.fleet.all_profiles()
+    return {udid for udid, profiles in installed.items() if any(leaf in profile.roots() for profile in profiles)}
 
 
 def test_a_refused_destroy_deletes_nothing(world: World, aws: Aws) -> None:

@@ -43,14 +43,15 @@ def promotes_what_is_valid(before: Secret | None, after: Secret, now: datetime) 
 
 
 def main_has_a_successor(before: Secret | None, after: Secret, now: datetime) -> str:
-    """R13, R32: a working main is followed by its reserve and by nothing else."""
+    """R13, R32: a working main is followed by its reserve, or by one that was made to replace it."""
     change = promoted(before, after)
     if before is None or change is None or not valid_at(change[0].facts, now):
         return ""
     if (change[0].facts.sha256, change[0].facts.root) == (change[1].facts.sha256, change[1].facts.root):
         return ""  # the same certificate, with another chain
     # The label may have got lost: what a certificate was made for, and that nobody deleted it, is what counts.
-    if change[1].role is Role.RESERVE and not change[1].deleted:
+    replaces = change[1].role is Role.MAIN and change[1].follows == change[0].facts.ordinal
+    if (change[1].role is Role.RESERVE or replaces) and not change[1].deleted:
         return ""
     return f"certificate {change[1].facts.ordinal} became main, which worked, and was not its reserve"
 

@@ -16,7 +16,7 @@ from ios_mdm.core.pair.layout import SENT_TAG, sent_value
 from ios_mdm.core.pair.observed import Role, Served
 from ios_mdm.core.pair.schedule import Kind, names
 from ios_mdm.core.pair.secret import Label
-from ios_mdm.core.pair.steps import Tag, described
+from ios_mdm.core.pair.steps import MoveLabel, Tag, described
 from ios_mdm.core.pair.switch import Switch, switch
 from ios_mdm.errors import DefinitionError, LabelMovedError, StoreError
 from ios_mdm.settings import PromotionSettings
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from tests.model.pair import Secret
     from tests.model.story import Story
 
-__all__ = ["OWNER", "Decided", "Deciding", "Effect", "View", "mask"]
+__all__ = ["OWNER", "Decided", "Deciding", "Due", "Effect", "View", "mask"]
 
 OWNER = "organization/ios-mdm/demo"
 _NAME = names("berlin", SECRET)[Kind.PROMOTE]
@@ -126,6 +126,21 @@ class Armed:
     recorded: bool = False
     paused: bool = False
     refused: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """A promotion that a run makes after its delivery.
+
+    Args:
+        schedule: its number, after the run has deleted it.
+        secret: its number, then.
+        step: the promotion; None if the run is over, because a schedule may still fire.
+    """
+
+    schedule: int
+    secret: int
+    step: MoveLabel | None
 
 
 class PausedError(Exception):
@@ -238,8 +253,11 @@ class Deciding:
         """Return what a run decides; None where the definition must not be carried out."""
         definition, now, secret, served = view
         wish, pair = self._definitions[definition], self._seen(secret, served)
+        request = self._request(view)
+        if self._seed is Seed.APPLIED_FIRST:
+            request = replace(request, definition=replace(request.definition, distributed=False))
         try:
-            found = pair_view(self._request(view), pair, self.moments[now])
+            found = pair_view(request, pair, self.moments[now])
         except DefinitionError:
             return None
         trusted = found.desired.trusted
@@ -280,7 +298,8 @@ class Deciding:
         if self._seed is Seed.ARMED_FIRST:
             definition = replace(definition, distributed=False)
         pair = PairRequest(definition=definition, secret=SECRET, owner=OWNER, tags={})
-        promotion = PromotionSettings(schedule=self._definitions[view[0]].promotion.schedule)
+        settings = self._definitions[view[0]].promotion
+        promotion = PromotionSettings(schedule=settings.schedule, hold=settings.hold)
         return ReconcileRequest(pair=pair, promotion=promotion)
 
     def _progress(self, view: View) -> Progress:
@@ -328,8 +347,11 @@ class Deciding:
             return Effect(secret=secret, text=f"{text}: somebody was quicker")
         except DefinitionError:
             return Effect(secret=secret, refused=True, text=f"{text}: refused")
-        # Held against the moment that the run decided for: it takes minutes, the steps of a story are days.
-        return self._effect(before, after, self.moments[view[1]], text)
+        # Held against the moment that the run decided for: it takes minutes, the steps of a story are days. What it has
+        # issued itself is valid from a later moment of the story.
+        decided_for, to = self.moments[view[1]], decided.step.to if isinstance(decided.step, MoveLabel) else None
+        is_new = to is not None and to.facts is not None and to.facts.not_before > decided_for
+        return self._effect(before, after, self.moments[moment] if is_new else decided_for, text)
 
     def _effect(self, before: Secret | None, after: Secret, now: datetime, text: str) -> Effect:
         change = promoted(before, after)
@@ -366,6 +388,43 @@ class Deciding:
     def _armed(self, *, recorded: bool = False, paused: bool = False, refused: bool = False) -> Armed:
         secret = self.secret_id(self._store.secret)
         return Armed(schedule=self._schedule_id(), secret=secret, recorded=recorded, paused=paused, refused=refused)
+
+    @remembered
+    def due(self, view: View, schedule: int, secret: int, moment: int, *, down: bool = False) -> Due | None:
+        """Return the promotion that a run makes after its delivery, None if there is none.
+
+        Args:
+            view: what the run decided from.
+            schedule: as it is, by number.
+            secret: the same.
+            moment: by number.
+            down: whether Scheduler does not answer.
+        """
+        self._lay(schedule, moment)
+        self._store.secret = self.secrets[secret]
+        self._scheduler.down = down
+        try:
+            step = self._switches.due(self._switch_request(view))
+        except StoreError:
+            return Due(schedule=schedule, secret=secret, step=None)
+        finally:
+            self._scheduler.down = False
+        if step is None:
+            return None
+        return Due(schedule=self._schedule_id(), secret=self.secret_id(self._store.secret), step=step)
+
+    @remembered
+    def applied(self, secret: int, moment: int, step: MoveLabel) -> Effect:
+        """Return what this promotion, made by a run after its delivery, does to the secret at *moment*."""
+        before = self.secrets[secret]
+        assert before is not None
+        text = f"the run makes certificate {None if step.to is None else step.to.ordinal} main"
+        try:
+            after = carried_out(before, step, observed=None, now=self.moments[moment])
+        except LabelMovedError:
+            return Effect(secret=secret, text=f"{text}: somebody was quicker")
+        # Unlike the run's other effects, this one is decided at the moment at which it is done.
+        return self._effect(before, after, self.moments[moment], text)
 
     @remembered
     def verified(self, view: View, schedule: int, secret: int) -> Armed:

@@ -15,7 +15,6 @@ from ios_mdm.core.pair.layout import (
     HIGHEST_TAG,
     KEY_TAG,
     MAIN_GENERATION_TAG,
-    REPLACED_TAG,
     RESERVE_SINCE_TAG,
     facts_tag,
     facts_value,
@@ -274,11 +273,11 @@ def _recorded(secret: Secret, step: RecordFacts, observed: ObservedPair | None, 
         if value.made_as != _made_as(request):
             role = Role.DELETED
         elif role is Role.MAIN:
-            tags[MAIN_GENERATION_TAG] = str(step.generation)
-            tags |= {REPLACED_TAG: step.replaces} if step.replaces not in {None, value.facts.sha256} else {}
+            tags |= {} if step.follows else {MAIN_GENERATION_TAG: str(step.generation)}
         elif isinstance(request, InstallRequest) and not _waits(observed, value):
             tags[RESERVE_SINCE_TAG] = moment_value(now)
     facts = replace(value.facts, generation=step.generation)
-    # Until it is recorded, a certificate answers whatever request of its kind comes first.
-    values = tuple(replace(value, facts=facts) if one is value else one for one in secret.values)
+    # Until it is recorded, a certificate answers whatever request comes first, also that for the other slot.
+    recorded = replace(value, facts=facts, role=Role(step.slot))
+    values = tuple(recorded if one is value else one for one in secret.values)
     return replace(secret, values=values).tagged({facts_tag(step.version_id): facts_value(facts, role), **tags})

@@ -69,6 +69,7 @@ class Seed(StrEnum):
     NOT_TAKEN_BACK = "a stale schedule is not taken back before the first effect"
     NOT_RECORDED = "a run does not know that a promotion is armed"
     ARMED_FIRST = "the schedule is made whatever the devices were sent"
+    APPLIED_FIRST = "a main that is replaced is applied before devices were sent the next one"
     NOT_MISSED = "a run does not see that the record of what was sent is lost"
 
 
@@ -107,11 +108,16 @@ def _definition(
     hold: bool = False,
     main_generation: int = 1,
     confirmed: str | None = None,
+    replaces: int | None = None,
+    distrust: int | None = None,
 ) -> PairDefinition:
     return PairDefinition(
         name="berlin",
         host="mdm.example.com",
         main=IssueMain(key=KeyType.EC_P256, generation=main_generation) if main is None else InstallMain(offered=main),
+        replace_main=replaces is not None,
+        confirm_main=None if replaces is None else fingerprint(replaces),
+        distrust=frozenset() if distrust is None else frozenset({fingerprint(distrust)}),
         reserve=reserve,
         confirm=confirmed if confirm is None else fingerprint(confirm),
         distributed=True,
@@ -132,6 +138,14 @@ DEFINITIONS: Mapping[str, PairDefinition] = {
     "a custom one": _definition(InstallReserve(offered=OFFERED)),
     "a custom one after seven days": _definition(InstallReserve(offered=OFFERED, apply=AfterDays(days=7))),
     "a new main": _definition(main_generation=2),
+    "main replaced": _definition(replaces=1),
+    "main replaced, on hold": _definition(replaces=1, hold=True),
+    "main replaced, and raised": _definition(replaces=1, main_generation=2),
+    "main replaced, no reserve": _definition(NoReserve(), replaces=1),
+    "main replaced, a reserve now": _definition(IssueReserve(when=When.NOW, apply=AfterDays(days=7)), replaces=1),
+    "main distrusted": _definition(replaces=1, distrust=1),
+    "main replaced by a file": _definition(main=OFFERED, replaces=1),
+    "main replaced by a file of its root": _definition(main=_NEXT, replaces=1),
     "main from a file": _definition(main=_IN_USE),
     "main's chain renewed": _definition(main=_renewed(_IN_USE)),
     "both from files": _definition(InstallReserve(offered=_NEXT), main=_IN_USE),

@@ -16,8 +16,8 @@ LATE = ("a reserve is due", "the warning window", "the apply moment", "main has 
 EARLY = ("a quiet day", "seven days later", "a reserve is due", "main has expired")
 LAST = ("the warning window", "the apply moment", "the last day")
 DELETES = "another, confirmed"
-FORGETFUL = Story(definitions=("auto",), moments=LATE, highest=3, diligent=True, forgets=LATE[:1])
-"""Lost right before the apply moment, with the schedule, a record takes two runs: one sends, one applies."""
+FORGETFUL = Story(definitions=("auto",), moments=LATE, highest=3, diligent=True, forgets=LATE)
+"""Also if a record is lost right before the apply moment, with the schedule, one run sends and applies."""
 
 STORIES = {
     "nothing said, hold, and another apply moment": Story(definitions=("auto", "hold", "at")),
@@ -58,6 +58,33 @@ STORIES = {
     "a switch that an operator took back": Story(definitions=("auto", "at"), moments=LATE, operator=True, dies=False),
     "two switches that an operator took back": Story(definitions=("auto",), moments=LAST, highest=3, operator=True),
     "a first run": Story(definitions=("now",), moments=EARLY[:1], born=False),
+    "main is replaced": Story(definitions=("auto", "main replaced"), moments=LATE, highest=3),
+    "main is replaced, on hold": Story(
+        definitions=("main replaced", "main replaced, on hold"), moments=LATE[1:3], highest=3
+    ),
+    "main is replaced, a reserve at all times": Story(
+        definitions=("now", "main replaced, a reserve now"), moments=EARLY[:2], highest=4
+    ),
+    "main is replaced, and its generation raised": Story(
+        definitions=("auto", "main replaced, and raised"), moments=LATE[:2], highest=3
+    ),
+    "main is replaced, and a deleted reserve": Story(
+        definitions=("auto", "main replaced, no reserve"), moments=LATE[:1], highest=4
+    ),
+    "main is replaced, and an operator": Story(
+        definitions=("main replaced",), moments=LATE[:2], highest=4, operator=True
+    ),
+    "main is replaced by a file": Story(definitions=("auto", "main replaced by a file"), moments=LATE[1:3], highest=3),
+    "main is replaced by a file of its root": Story(
+        definitions=("main from a file", "main replaced by a file of its root"), moments=LATE[:3], custom=True
+    ),
+    "main is replaced, and Scheduler does not answer": Story(
+        definitions=("at", "main replaced"), moments=LATE[:2], highest=3, outages=True
+    ),
+    "main is replaced, and the record of what was sent is lost": Story(
+        definitions=("main replaced",), moments=LATE[:3], highest=3, forgets=LATE[:3]
+    ),
+    "main is distrusted": Story(definitions=("main replaced", "main distrusted"), moments=LATE[1:3], highest=3),
     "the record of what was sent is lost": Story(definitions=("auto", "at"), moments=LATE, highest=3, forgets=LATE),
     "the record of what was sent is lost, and another reserve": Story(
         definitions=("auto", DELETES), moments=LATE, highest=3, forgets=LATE
@@ -85,6 +112,7 @@ SEEDED = {
     Seed.NOT_TAKEN_BACK: Story(definitions=("auto", DELETES), moments=LATE, highest=3),
     Seed.NOT_RECORDED: Story(definitions=("at", "at, on hold"), moments=LATE[:3], highest=3, outages=True),
     Seed.ARMED_FIRST: Story(definitions=("auto",), moments=LATE),
+    Seed.APPLIED_FIRST: Story(definitions=("main replaced",), moments=LATE[:2], highest=3),
     Seed.NOT_MISSED: FORGETFUL,
 }
 
@@ -96,6 +124,7 @@ COMPLAINTS = {
     Seed.NOT_TAKEN_BACK: "certificate 2 became main, which worked, and was not its reserve",
     Seed.NOT_RECORDED: "certificate 2 became main on hold",
     Seed.ARMED_FIRST: "does not trust certificate 2, which is served",
+    Seed.APPLIED_FIRST: "does not trust certificate 2, which is served",
     Seed.NOT_MISSED: "certificate 1 is main and has expired, although runs came in time",
 }
 

@@ -14,6 +14,8 @@ at any later time, as long as what the requirements ask of others is done:
 - R6: the server fetches AWSCURRENT before what it presents expires.
 - R13: a lost connection is lost: a device is not looked at any further when an expired main is followed by a new one
   that no device has seen.
+- A main that the definition distrusts is replaced before devices were sent the next one: a device is not looked at
+  any further then.
 - A run ends within the time to the next moment but one. An operator moves labels while no run is under way.
 - AWS acts on a schedule that is due at once or not at all before the next moment, until it is taken back
   (``Story.picked_up`` drops the last words).
@@ -40,7 +42,7 @@ from ios_mdm.core.pair.observed import Role
 from ios_mdm.core.pair.secret import Label
 from ios_mdm.core.pair.steps import Install, Issue, next_step
 from tests.model.deciding import OWNER, Armed, Deciding, mask
-from tests.model.pair import CHAIN, SECRET, carried_out, observe
+from tests.model.pair import CHAIN, SECRET, carried_out, fingerprint, observe
 from tests.model.state import Next, Run, State
 from tests.model.story import DEFINITIONS, START
 
@@ -79,6 +81,7 @@ class World:
         after_pair = ORDER[ORDER.index(Stage.PAIR) + 1 :]
         self._stages = tuple(point for stage in after_pair for point in _POINTS[stage])
         self._hold = [DEFINITIONS[name].promotion.hold for name in story.definitions]
+        self._distrust = [DEFINITIONS[name].distrust for name in story.definitions]
 
     def start(self) -> State:
         """Return the state in which the story begins."""
@@ -216,8 +219,10 @@ class World:
         """Return whether a run takes it that the devices were sent these certificates: state and secret say so."""
         return trusted == state.sent and self._deciding.is_noted(state.secret, trusted)
 
-    def _changed(self, state: State, effect: Effect, *, by_run: bool, complaint: str = "") -> Next:
-        """Return the state after an effect on the secret, and whether it may be."""
+    def _changed(
+        self, state: State, effect: Effect, *, by_run: bool, definition: int | None = None, complaint: str = ""
+    ) -> Next:
+        """Return the state after an effect on the secret, and whether it may be; *definition* is the run's."""
         after = state._replace(secret=effect.secret)
         if effect.promoted is None:
             return Next(after, effect.text, complaint or effect.complaint)
@@ -229,7 +234,10 @@ class World:
         if (
             state.device is not None
             and not all(self._trusts(state, profile, main) for profile in (state.device, *state.queue))
-            and self._excused(state, former, main, by_run=by_run)
+            and (
+                self._excused(state, former, main, by_run=by_run)
+                or (definition is not None and fingerprint(former) in self._distrust[definition])
+            )
         ):
             after = after._replace(device=None, queue=())
         return Next(after, effect.text, complaint or effect.complaint)
@@ -326,7 +334,7 @@ class World:
                 if self._too_many(view):
                     return
                 effect = deciding.performed(view, state.secret, state.moment)
-                done = self._changed(state, effect, by_run=True)
+                done = self._changed(state, effect, by_run=True, definition=view[0])
                 if effect.refused:
                     yield done
                 elif self._alone(state):
@@ -359,6 +367,8 @@ class World:
                 if not self._is_sent(state, trusted):
                     after = state._replace(sent=trusted, secret=deciding.noted(state.secret, trusted))
                 yield from self._next_stage(after, run, "what was pushed is noted, in the secret and by the engine")
+            case "arm again" if deciding.due(view, state.schedule, state.secret, state.moment) is not None:
+                yield from self._applies(state, run)
             case "arm" | "arm again":
                 if self.story.outages:
                     text = "Scheduler does not answer: the run arms nothing"
@@ -368,6 +378,29 @@ class World:
             case _:
                 (stage,) = (arm for arm, verify in _VERIFIES.items() if verify == run.at)
                 yield from self._armed(state, run, deciding.verified(view, state.schedule, state.secret), stage)
+
+    def _applies(self, state: State, run: Run) -> Iterator[Next]:
+        """A run makes main what is due and was sent, after it has deleted the schedule; then it is over."""
+        yield self._applied(state, run, down=False)
+        if self.story.outages:
+            yield self._applied(state, run, down=True)
+
+    def _applied(self, state: State, run: Run, *, down: bool) -> Next:
+        due = self._deciding.due(run.view, state.schedule, state.secret, state.moment, down=down)
+        assert due is not None
+        answers = "Scheduler does not answer: " if down else ""
+        after = state._replace(
+            schedule=due.schedule, secret=due.secret, outdated=state.outdated and due.schedule == state.schedule
+        )
+        if due.step is None:
+            return Next(after, f"{answers}the run ends, because the schedule may still fire")
+        if after != state:
+            return Next(_with(after, run), "the run takes the schedule back")
+        effect = self._deciding.applied(state.secret, state.moment, due.step)
+        done = self._changed(state, effect, by_run=True, definition=run.view[0])
+        ended = self.story.diligent and run.view[1] == state.moment
+        text = f"{answers}{done.event}; the run has come to its end"
+        return Next(done.state._replace(done=ended or state.done), text, done.complaint)
 
     def _armed(self, state: State, run: Run, armed: Armed, stage: str) -> Iterator[Next]:
         outdated = state.outdated and armed.schedule == state.schedule

@@ -1,8 +1,9 @@
-"""Reconciles one server: withdraw ► pair ► arm ► claim ► deliver ► arm.
+"""Reconciles one server: withdraw ► pair ► arm ► claim ► deliver ► promote or arm.
 
 This module alone fixes the order. Each stage is decided from what is observed and recorded, so a run that dies anywhere
 is continued by the next one, and Pulumi's hooks may run the two parts one by one: the pair with its switch, which never
-contacts the MDM server, and the delivery, which arms the switch of a reserve that devices were just sent.
+contacts the MDM server, and the delivery. After it, a certificate that devices were just sent and whose time has come
+becomes main; the switch of one whose time comes later is armed.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ ORDER = (Stage.WITHDRAW, Stage.PAIR, Stage.ARM, Stage.CLAIM, Stage.DELIVER, Stag
 """A stale schedule is withdrawn before any other effect. A promotion is armed only if the secret records that devices
 were sent the reserve, so that the first arming is for a reserve of an earlier run, and the second for one of this run.
 A new resource claims its pair when the pair is complete: until then, the next run continues what a dead one began.
+The second one makes main what is due already: a reserve that was sent late, or the certificate that replaces main.
 """
 
 
@@ -132,9 +134,9 @@ class Reconciler:
         return self._run(ORDER[: ORDER.index(Stage.DELIVER)], ReconcileRequest(pair=pair, promotion=promotion))
 
     def deliver(self, request: DeliveryRequest, switch: SwitchRequest) -> Delivery:
-        """Run the stages from the delivery on: send the profile, then arm the switch. Raises as :meth:`reconcile`."""
+        """Run the stages from the delivery on: send the profile, then promote or arm. Raises as :meth:`reconcile`."""
         delivery = self._sent(request)
-        self._switches.arm(switch)
+        self._promoted_or_armed(switch)
         return delivery
 
     def delete(
@@ -198,9 +200,21 @@ class Reconciler:
                 return replace(done, delivery=self._sent(delivery))
             case Stage.ARM | Stage.ARM_AGAIN:
                 assert done.pair is not None  # noqa: S101 - ORDER
-                return replace(
-                    done, armed=self._switches.arm(switch_request(request.pair, request.promotion, done.pair.view))
-                )
+                switch = switch_request(request.pair, request.promotion, done.pair.view)
+                is_last = stage is Stage.ARM_AGAIN
+                armed = self._promoted_or_armed(switch) if is_last else self._switches.arm(switch)
+                return replace(done, armed=armed or done.armed)
+
+    def _promoted_or_armed(self, switch: SwitchRequest) -> Armed | None:
+        """Make main what is due and was sent, else arm the switch; None after a promotion.
+
+        What follows a promotion is decided by the next run, from the pair as it is then, as after one by a schedule.
+        """
+        due = self._switches.due(switch)
+        if due is None:
+            return self._switches.arm(switch)
+        self._pairs.promote(switch.secret, due)
+        return None
 
     def _sent(self, request: DeliveryRequest) -> Delivery:
         if self._deliveries is None:

@@ -1,4 +1,4 @@
-"""Names the devices whose management profile must be reinstalled after the connection was lost (R13)."""
+"""Names the devices that lose their connection, or whose management profile must be reinstalled after that (R13)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["to_reenrol"]
+__all__ = ["cut_off", "to_reenrol"]
 
 LISTED = 10
 """So many are named in a message; more go into a file."""
@@ -25,13 +25,27 @@ def to_reenrol(server: str, devices: Sequence[str], *, base: Path) -> Notice:
         base: the project's folder, where the file goes.
     """
     what = f"{len(devices)} devices must get their management profile reinstalled"
+    message = what + _named(devices, base / f"reenrol-{server}.txt")
+    return Notice(reason="reenrol", severity=Severity.CRITICAL, message=message)
+
+
+def cut_off(server: str, devices: Sequence[str], *, base: Path) -> Notice:
+    """Return which devices lose their connection until they get the next profile; many in ``cut-off-<server>.txt``.
+
+    Arguments as in :func:`to_reenrol`.
+    """
+    what = f"{len(devices)} devices lose the connection until they get the next profile"
+    message = what + _named(devices, base / f"cut-off-{server}.txt")
+    return Notice(reason="cut-off", severity=Severity.CRITICAL, message=message)
+
+
+def _named(devices: Sequence[str], file: Path) -> str:
     where = f": {', '.join(devices[:LISTED])}"
     if len(devices) > LISTED:
-        file = base / f"reenrol-{server}.txt"
         try:
             file.write_text("".join(f"{device}\n" for device in devices), encoding="utf-8")
         except OSError as error:
             where += f" and {len(devices) - LISTED} more ({file.name} cannot be written: {error.strerror})"
         else:
             where = f": {file.name} names them"
-    return Notice(reason="reenrol", severity=Severity.CRITICAL, message=what + where)
+    return where

@@ -94,7 +94,7 @@ class SwitchReader:
 
     def _record(self, request: SwitchRequest, observed: ObservedPair, *, is_wanted: bool) -> Iterator[str]:
         """Compare the record of what is armed with what should be."""
-        promote, armed = request.switch.promote, observed.armed
+        promote, armed = request.promote, observed.armed
         if promote is not None and armed == armed_promotion(promote):
             return
         if is_wanted:

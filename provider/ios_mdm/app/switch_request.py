@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ios_mdm.core.pair.switch import Promote, Switch
     from ios_mdm.settings import PromotionSettings
 
-__all__ = ["SwitchRequest", "armed_promotion", "is_sent", "made_switch_request", "switch_request"]
+__all__ = ["SwitchRequest", "armed_promotion", "is_sent", "made_switch_request", "switch_request", "was_sent"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,10 +39,11 @@ class SwitchRequest:
         server: name of the server.
         secret: name of the pair's secret.
         secret_arn: its ARN.
-        switch: what should happen by itself.
+        switch: what should happen.
         distributed: whether devices get the certificates in a profile. A promotion is then armed only if the secret
             records that devices were sent the reserve (R36).
-        scheduled: False if no schedules are made; *switch* is then empty.
+        scheduled: False if no schedules are made.
+        hold: True promotes nothing, whatever *switch* says: it may be that of an earlier run.
         role_arn: the user's own role for the schedules; None for one that is made here.
         boundary_arn: permissions boundary of the role that is made here.
         dead_letter_arn: the user's own queue for what a schedule could not do; None for one that is made here.
@@ -55,10 +56,16 @@ class SwitchRequest:
     switch: Switch
     distributed: bool
     scheduled: bool = True
+    hold: bool = False
     role_arn: str | None = None
     boundary_arn: str | None = None
     dead_letter_arn: str | None = None
     alarm_arn: str | None = None
+
+    @property
+    def promote(self) -> Promote | None:
+        """The promotion for which a schedule should exist."""
+        return self.switch.promote if self.scheduled else None
 
     @property
     def role_name(self) -> str:
@@ -96,9 +103,9 @@ class SwitchRequest:
         """
         name = names(self.server, self.secret)
         found: dict[Kind, Schedule] = {}
-        if self.switch.promote is not None:
+        if self.promote is not None:
             found[Kind.PROMOTE] = promotion_schedule(
-                self.switch.promote,
+                self.promote,
                 name=name[Kind.PROMOTE],
                 secret_arn=self.secret_arn,
                 role=role,
@@ -148,6 +155,7 @@ def made_switch_request(
         switch=switch,
         distributed=distributed,
         scheduled=promotion.schedule,
+        hold=promotion.hold,
         role_arn=promotion.role_arn,
         boundary_arn=promotion.permissions_boundary_arn,
         dead_letter_arn=promotion.dead_letter_arn,
@@ -157,8 +165,12 @@ def made_switch_request(
 
 def is_sent(request: SwitchRequest, observed: ObservedPair) -> bool:
     """Return whether the secret records that devices were sent the reserve; True if there is nothing to send."""
-    promote = request.switch.promote
-    return promote is None or not request.distributed or promote.certificate in observed.sent
+    return request.promote is None or was_sent(request, request.promote, observed)
+
+
+def was_sent(request: SwitchRequest, promote: Promote, observed: ObservedPair) -> bool:
+    """Return whether the secret records that devices were sent this certificate; True if devices get no profile."""
+    return not request.distributed or promote.certificate in observed.sent
 
 
 def armed_promotion(promote: Promote) -> ArmedPromotion:

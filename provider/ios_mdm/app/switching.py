@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from ios_mdm.app.switch_reader import SwitchReader
-from ios_mdm.app.switch_request import armed_promotion, is_sent
+from ios_mdm.app.switch_request import armed_promotion, was_sent
 from ios_mdm.core.pair.layout import ARMED_TAG, armed_value, observed_pair
+from ios_mdm.core.pair.moments import valid_at
 from ios_mdm.core.pair.observed import ArmedPromotion
 from ios_mdm.core.pair.schedule import Kind, has_ended, names, plans, queue_name, stem
 from ios_mdm.core.pair.secret import Label
+from ios_mdm.core.pair.steps import MoveLabel
 from ios_mdm.core.pair.switch import switch
 from ios_mdm.errors import StoreError
 
@@ -98,7 +100,7 @@ class SwitchService:
         if observed is None or (observed.armed is None and not definition.promotion.schedule):
             return
         name = names(definition.name, request.secret)[Kind.PROMOTE]
-        promote = switch(definition, view.desired, observed).promote
+        promote = switch(definition, view.desired, observed).promote if definition.promotion.schedule else None
         armed = observed.armed
         try:
             found = self._scheduler.get(name)
@@ -138,6 +140,47 @@ class SwitchService:
     def findings(self, request: SwitchRequest, observed: ObservedPair) -> SwitchFindings:
         """Return what is missing or differs, as :class:`SwitchReader`; writes nothing."""
         return SwitchReader(self._scheduler, self._prerequisites, self._clock).findings(request, observed)
+
+    def due(self, request: SwitchRequest) -> MoveLabel | None:
+        """Return the promotion that a run makes now, after its schedule was deleted; None if there is none.
+
+        Its time has come, the pair is as decided, and devices were sent the certificate. What the schedule of a
+        promotion does, a run does at once if the schedule was never made: the certificate was sent after its time.
+
+        Raises:
+            StoreError: Secrets Manager does not answer, or a schedule for another certificate may still fire.
+        """
+        now = self._clock.now()
+        planned = ((request.switch.promote, Label.RESERVE), (request.switch.replace, Label.STAGED))
+        due = [(promote, label) for promote, label in planned if promote is not None and promote.at <= now]
+        if request.hold or not due:
+            return None
+        pair = self._pair(request)
+        for promote, label in due:
+            main, waiting = (None, None) if pair is None else (pair.main, pair.holder(label))
+            if pair is None or pair.arn != request.secret_arn or main is None:
+                continue
+            if waiting is None or waiting.facts is None:
+                continue
+            as_decided = (main.version_id, waiting.version_id) == (promote.former_version, promote.version)
+            if as_decided and valid_at(waiting.facts, now) and was_sent(request, promote, pair):
+                self._delete_schedule_before(request, promote, pair)
+                return MoveLabel(label=Label.MAIN, to=waiting, current=main)
+        return None
+
+    def _delete_schedule_before(self, request: SwitchRequest, promote: Promote, pair: ObservedPair) -> None:
+        """Delete the schedule of a promotion before a run makes this one: it must not fire after a rollback."""
+        if not request.scheduled and pair.armed is None:
+            return
+        try:
+            self._delete_promotion(request, pair)
+        except _UnavailableError as error:
+            # The schedule of the same promotion does nothing afterwards: AWS refuses it.
+            if pair.armed is not None and pair.armed.certificate != promote.certificate:
+                raise StoreError(
+                    f"certificate {promote.certificate} does not become main yet: the schedule of "
+                    f"{request.server} {_may_fire(pair.armed)}. Run again when Scheduler answers. ({error})"
+                ) from None
 
     def arm(self, request: SwitchRequest) -> Armed:
         """Make the schedules what they should be, after what they need; delete those that should not be.
@@ -187,7 +230,7 @@ class SwitchService:
 
     def _schedule(self, request: SwitchRequest, kind: Kind, schedule: Schedule, existing: Schedule | None) -> None:
         """Make a schedule, unless it exists, or would promote what may not be promoted."""
-        promote = request.switch.promote if kind is Kind.PROMOTE else None
+        promote = request.promote if kind is Kind.PROMOTE else None
         if promote is not None and existing is not None and not plans(existing, promote, request.secret_arn):
             # A run that dies before the put must not leave a record that says less than what may still fire.
             _available(self._scheduler.delete, existing.name)
@@ -299,7 +342,7 @@ class SwitchService:
         # After the promotion, made early or by the schedule itself, the new main has both labels.
         promoted = main is not None and main.version_id == promote.version
         if as_decided and pair is not None:
-            return is_sent(request, pair)
+            return was_sent(request, promote, pair)
         try:
             self._delete_promotion(request, pair)
         except _UnavailableError as error:
@@ -329,7 +372,7 @@ class SwitchService:
 
     def _unarmed(self, request: SwitchRequest, existing: Schedule | None, error: StoreError) -> str:
         """Return the warning for a switch that could not be brought to what it should be."""
-        promote = request.switch.promote
+        promote = request.promote
         if promote is None:
             return f"schedules that should not exist may still do: {error}"
         if existing is not None and plans(existing, promote, request.secret_arn):

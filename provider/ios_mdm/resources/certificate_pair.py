@@ -59,7 +59,8 @@ class CertificatePair(Resource, module="ios-mdm", name="CertificatePair"):
             distribution if messages need the number of devices, else None. It is not kept.
 
     Attributes:
-        desired: the state the pair is in, known in previews: phase, main, reserve, trusted, reason.
+        desired: the state the pair is in, known in previews: phase, main, reserve, trusted, reason, and ``nextMain``
+            while main is replaced by a certificate that devices are sent first.
         certificates: public details and PEM by ``certificate N``.
         applyAt: when the reserve becomes main, RFC 3339, UTC.
         pairId: 32 hex digits; known in previews of a pair that exists.

@@ -10,9 +10,11 @@ from ios_mdm import wiring
 from ios_mdm.app.pair.preview import preview
 from ios_mdm.app.pair.settings import PairSettings
 from ios_mdm.app.pair.values import Known, random_id
+from ios_mdm.app.reenrollment import cut_off
 from ios_mdm.app.switch_request import made_switch_request, switch_request
 from ios_mdm.app.wording import told
 from ios_mdm.core.pair.decision import Severity
+from ios_mdm.core.pair.policies import REPLACED_UNSENT
 from ios_mdm.core.pair.steps import described
 from ios_mdm.errors import IosMdmError, TakenOverError
 from ios_mdm.resources.certificate_pair import CertificatePairProvider
@@ -75,6 +77,7 @@ def check(olds: Wire, news: Wire) -> CheckResult:
     inputs |= _ids(found.view.observed, is_owner=bool(olds))
     for severity, message in _notices(found):
         tell(str(inputs["server"]), severity, message)
+    _tell_cut_off(str(inputs["server"]), found, news.get("fleet"))
     refused = () if found.offers is None else found.offers.refused(found.view)
     desired = _desired(olds, inputs, found)
     return CheckResult({**inputs, **desired}, [refusal(one) for one in refused])
@@ -268,6 +271,19 @@ def _notices(found: Preview) -> Sequence[tuple[Severity, str]]:
     return (*offered, *((one.severity, told(one, found.view.now)) for one in found.view.desired.notices))
 
 
+def _tell_cut_off(server: str, found: Preview, fleet: object) -> None:
+    """Name the devices that lose their connection because main is replaced before they were sent its successor."""
+    if fleet is None or all(one.reason != REPLACED_UNSENT for one in found.view.desired.notices):
+        return
+    here = wiring.here()
+    try:
+        devices = here.devices(DistributionSettings.model_validate(fleet))
+    except IosMdmError:
+        return  # the distribution itself reports what is wrong with the list
+    notice = cut_off(server, devices, base=here.base)
+    tell(server, notice.severity, notice.message)
+
+
 def _desired(olds: Wire, inputs: Wire, found: Preview) -> Wire:
     """Return the computed inputs: the desired state, and the counter that makes a repair a change."""
     repairs = int(cast("int", olds.get("repairs", 0)))
@@ -355,4 +371,5 @@ def _observed_slots(outputs: Wire, observed: ObservedPair) -> Wire | None:
     known: Sequence[object] = [*cast("Wire", outputs["certificates"]), "none", "secret scheduled for deletion"]
     if all(before[key] == value for key, value in slots.items()) or any(value not in known for value in slots.values()):
         return None  # a certificate that the state has never seen: the next `up` reads it
-    return {**before, **slots, "reason": "observed by refresh; the next up decides"}
+    kept = {key: value for key, value in before.items() if key != "nextMain"}
+    return {**kept, **slots, "reason": "observed by refresh; the next up decides"}

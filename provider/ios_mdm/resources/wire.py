@@ -42,9 +42,11 @@ def name_of(ordinal: int | None) -> str:
 
 def desired_block(desired: Desired) -> Wire:
     """Return the desired state as the input block that previews show. It holds nothing that changes by being done."""
+    following = {} if desired.next_main is None else {"nextMain": name_of(desired.next_main)}
     return {
         "phase": str(desired.phase),
         "main": name_of(desired.main),
+        **following,
         "reserve": name_of(desired.reserve),
         "trusted": list(desired.trusted),
         "reason": desired.reason,
@@ -134,18 +136,22 @@ def switch_block(switch: Switch, *, alarms: bool = True) -> Wire:
         switch: what should happen.
         alarms: whether somebody is told of its alarms; without one they are left out.
     """
-    promote = switch.promote
     return {
-        "promote": None
-        if promote is None
-        else {
-            "at": text(promote.at),
-            "certificate": promote.certificate,
-            "version": promote.version,
-            "formerVersion": promote.former_version,
-        },
+        "promote": _promote_block(switch.promote),
+        "replace": _promote_block(switch.replace),
         "overdue": _alarm_block(switch.overdue if alarms else None),
         "expiry": _alarm_block(switch.expiry if alarms else None),
+    }
+
+
+def _promote_block(promote: Promote | None) -> Wire | None:
+    if promote is None:
+        return None
+    return {
+        "at": text(promote.at),
+        "certificate": promote.certificate,
+        "version": promote.version,
+        "formerVersion": promote.former_version,
     }
 
 
@@ -155,18 +161,22 @@ def _alarm_block(alarm: Alarm | None) -> Wire | None:
 
 def switch_of(block: Wire) -> Switch:
     """Return the switch that :func:`switch_block` wrote."""
-    promote = cast("Wire | None", block.get("promote"))
     return Switch(
-        promote=None
-        if promote is None
-        else Promote(
-            at=_moment(promote["at"]),
-            certificate=int(cast("int", promote["certificate"])),
-            version=str(promote["version"]),
-            former_version=str(promote["formerVersion"]),
-        ),
+        promote=_promote_of(cast("Wire | None", block.get("promote"))),
+        replace=_promote_of(cast("Wire | None", block.get("replace"))),
         overdue=_alarm_of(cast("Wire | None", block.get("overdue"))),
         expiry=_alarm_of(cast("Wire | None", block.get("expiry"))),
+    )
+
+
+def _promote_of(block: Wire | None) -> Promote | None:
+    if block is None:
+        return None
+    return Promote(
+        at=_moment(block["at"]),
+        certificate=int(cast("int", block["certificate"])),
+        version=str(block["version"]),
+        former_version=str(block["formerVersion"]),
     )
 
 

@@ -484,6 +484,32 @@ class TestCustom:
         assert policies.main_not_replaced(done) is None
         assert policies.main_is_replaced(done) is None
 
+    def test_devices_are_sent_the_next_main_first(self) -> None:
+        """With a distribution it waits, except under main's own root, and in the place of a distrusted main."""
+        # R15 R32
+        now = END - 50 * DAY
+        wish = replace(
+            definition(),
+            main=InstallMain(offered=offer(replace(self.second, root="e" * 64))),
+            replace_main=True,
+            confirm_main=self.custom.sha256,
+            distributed=True,
+        )
+        waits = at(now, wish, known=self.custom)
+        assert policies.next_main_waits(waits)
+        assert says(policies.main_is_replaced, waits) == ("replaced", Severity.WARNING)
+        held = policies.main_is_replaced(at(now, replace(wish, promotion=Promotion(hold=True)), known=self.custom))
+        assert held is not None
+        assert "becomes main after promotion.hold is removed" in held.message
+        same_root = replace(wish, main=InstallMain(offered=offer(replace(self.second, root=self.custom.root))))
+        at_once = at(now, same_root, known=self.custom)
+        assert not policies.next_main_waits(at_once)
+        assert says(policies.main_is_replaced, at_once) == ("replaced", Severity.NOTICE)
+        stolen = at(now, replace(wish, distrust=frozenset({self.custom.sha256})), known=self.custom)
+        assert not policies.next_main_waits(stolen)
+        assert says(policies.main_is_replaced, stolen) == (policies.REPLACED_UNSENT, Severity.CRITICAL)
+        assert not policies.next_main_waits(at(now, replace(wish, distributed=False), known=self.custom))
+
     def test_from_custom_to_issued_by_name_only(self) -> None:
         """A silent definition keeps a custom main; replaceNow with its fingerprint issues one."""  # R1 R32
         assert policies.main_not_replaced(at(START, known=self.custom)) is None

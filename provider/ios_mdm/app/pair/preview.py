@@ -76,6 +76,7 @@ def _main(observed: ObservedPair | None) -> CertificateFacts | None:
 
 def _used_roots(view: PairView) -> set[str]:
     """Return the roots of main and reserve: a certificate issued under them later may come without (R22, R24)."""
-    waits = None if view.observed is None else view.observed.numbered(view.desired.reserve or 0)
-    slots = (view.main, None if waits is None else waits.facts)
+    versions = () if view.observed is None else view.observed.versions
+    used = [one.facts for one in versions if one.ordinal in {view.desired.main, view.desired.reserve}]
+    slots = (view.main, *used)
     return {facts.root for facts in slots if facts is not None and facts.source is Source.INSTALLED}

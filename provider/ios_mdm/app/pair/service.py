@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ios_mdm.app.pair.values import PairRequest, PairView
+    from ios_mdm.core.pair.steps import MoveLabel
     from ios_mdm.ports import Clock, CustomCertificates, Probe, SecretStore
 
 __all__ = ["PairService"]
@@ -106,6 +107,22 @@ class PairService(PairReader):
         """Record the resource that owns the pair: the last effect of its creation (R34)."""
         if request.new_resource_id is not None:
             self._store.tag(request.secret, {RESOURCE_ID_TAG: request.new_resource_id})
+
+    def promote(self, secret: str, step: MoveLabel) -> None:
+        """Make a certificate main that devices were sent, after its value was compared with its facts.
+
+        If the pair was changed concurrently, nothing is done: the next run continues from what it finds.
+
+        Raises:
+            StoreError: A version does not hold what its facts say, or AWS and this machine disagree about the time.
+        """
+        self._check_clock()
+        try:
+            self._effects.move_label(secret, step)
+        except LabelMovedError:
+            self._report(f"{secret} was changed concurrently; the next run continues")
+        else:
+            self._report("run `pulumi up` again: it shows the new main, and schedules the next switch")
 
     def delete(self, secret: str, *, recovery_window_days: int) -> None:
         """Schedule the deletion of a secret, released first: the stack of the same name may then restore it (R34)."""

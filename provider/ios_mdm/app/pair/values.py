@@ -141,11 +141,12 @@ class PairView:
 
     @property
     def main(self) -> CertificateFacts | None:
-        """What will be main when nothing is left to be done, as far as it is known; None where its facts are lost."""
-        stored = None if self.observed is None else self.observed.numbered(self.desired.main)
+        """The facts of what will be main when nothing is left to be done, as far as they are known; None if lost."""
+        ordinal = self.desired.next_main or self.desired.main
+        stored = None if self.observed is None else self.observed.numbered(ordinal)
         if stored is not None and stored.facts is not None:
             return stored.facts
-        asked = [request for request in self.desired.requests if request.ordinal == self.desired.main]
+        asked = [request for request in self.desired.requests if request.ordinal == ordinal]
         return foreseen(asked[0], self.now) if asked else None
 
 

@@ -21,6 +21,7 @@ from ios_mdm.core.pair.facts import Source
 from ios_mdm.core.pair.home import Home
 from ios_mdm.core.pair.lifecycle import desired
 from ios_mdm.core.pair.moments import expires
+from ios_mdm.core.pair.observed import Role
 from ios_mdm.core.pair.secret import Label
 from ios_mdm.core.pair.steps import Issue, MoveLabel, Restore, Setting, described, next_step
 from ios_mdm.core.pair.switch import switch
@@ -198,14 +199,24 @@ def overview(server: ServerSettings, aws: AwsSettings, sources: Sources, *, base
 
 def _definition(server: ServerSettings, pair: ObservedPair) -> PairDefinition:
     """Return the definition; what it would install counts as what there is: files are looked at by ``preview``."""
+    staged = pair.holder(Label.STAGED)
+    waits = server.main.replace_now and staged is not None and staged.labels == {Label.STAGED}
+    # A next main that waits is what the file holds.
+    next_main = staged if waits and staged is not None and staged.role is Role.MAIN else pair.main
     main, reserve = (
-        None if one is None or one.facts is None else _offered(one.facts) for one in (pair.main, pair.reserve)
+        None if one is None or one.facts is None else _offered(one.facts) for one in (next_main, pair.reserve)
     )
     return server.definition(main=main, reserve=reserve or main)
 
 
 def _offered(facts: CertificateFacts) -> Offered:
-    return Offered(sha256=facts.sha256, root=facts.root, not_before=facts.not_before, not_after=facts.not_after)
+    return Offered(
+        sha256=facts.sha256,
+        root=facts.root,
+        not_before=facts.not_before,
+        not_after=facts.not_after,
+        chain=facts.chain,
+    )
 
 
 def _existing(observed: ObservedPair | None, secret: str, host: str) -> ObservedPair:
@@ -308,7 +319,11 @@ def _phase(pair: ObservedPair, wanted: Desired, definition: PairDefinition, now:
     main, reserve = pair.main, pair.reserve
     if reserve is not None and reserve.ordinal == wanted.main:
         return Phase.OVERDUE
-    if main is None or main.facts is None or (wanted.main == main.ordinal and not wanted.requests):
+    if (
+        main is None
+        or main.facts is None
+        or (wanted.main == main.ordinal and (not wanted.requests or wanted.next_main is not None))
+    ):
         return wanted.phase
     if now >= expires(main.facts):
         return Phase.CONNECTION_LOST
@@ -319,6 +334,9 @@ def _due(definition: PairDefinition, pair: ObservedPair, wanted: Desired, step: 
     """Return what comes next, in a sentence."""
     if step is not None:
         return f"now, by `pulumi up`: {described(step)}"
+    if wanted.next_main is not None:
+        held = "; promotion.hold keeps it from that" if definition.promotion.hold else ""
+        return f"now, by `pulumi up`: send certificate {wanted.next_main} to the devices, then make it main{held}"
     if wanted.apply_at is not None and wanted.reserve is not None:
         held = "; promotion.hold keeps it from that" if definition.promotion.hold else ""
         return f"{wanted.apply_at:%Y-%m-%d %H:%M} UTC: certificate {wanted.reserve} becomes main{held}"

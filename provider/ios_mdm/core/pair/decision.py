@@ -95,6 +95,8 @@ class Desired:
     Args:
         phase: where in its life the pair then is.
         main: ordinal of the main certificate.
+        next_main: ordinal of the certificate that replaces main once devices were sent it (``main.replaceNow``); None
+            if main is not replaced, or is replaced at once.
         reserve: ordinal of the reserve, None for none.
         formers: ordinals of former mains that devices must still trust (R17), ascending.
         requests: certificates among these that are still to be issued or installed.
@@ -106,6 +108,7 @@ class Desired:
 
     phase: Phase
     main: int
+    next_main: int | None = None
     reserve: int | None
     formers: tuple[int, ...]
     requests: tuple[Request, ...]
@@ -117,4 +120,5 @@ class Desired:
     @property
     def trusted(self) -> tuple[int, ...]:
         """Ordinals of the certificates that belong on the devices (R15, R17), ascending."""
-        return tuple(sorted({self.main, *self.formers, *([] if self.reserve is None else [self.reserve])}))
+        slots = (self.main, self.next_main, self.reserve, *self.formers)
+        return tuple(sorted({ordinal for ordinal in slots if ordinal is not None}))

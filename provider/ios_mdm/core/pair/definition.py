@@ -186,6 +186,8 @@ class PairDefinition:
         main: how main comes to be.
         replace_main: put another main in the place of a valid one, now.
         confirm_main: SHA-256 fingerprint (hex) of the main that goes then.
+        distrust: SHA-256 fingerprints (64 hex digits) of certificates whose keys are not to be trusted any more. A
+            main among them is replaced before its successor was sent to the devices.
         reserve: None where the definition is silent: automatic where main is issued, and never a deletion (R10).
         confirm: SHA-256 fingerprint (hex) of a reserve whose deletion R10 wants confirmed.
         devices: how many devices there are, for messages; None where that is not known.
@@ -199,6 +201,7 @@ class PairDefinition:
     main: IssueMain | InstallMain = field(default_factory=IssueMain)
     replace_main: bool = False
     confirm_main: str | None = None
+    distrust: frozenset[str] = frozenset()
     reserve: IssueReserve | InstallReserve | NoReserve | None = None
     confirm: str | None = None
     devices: int | None = None

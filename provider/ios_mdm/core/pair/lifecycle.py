@@ -115,6 +115,8 @@ def _of_a_pair(found: Situation) -> Desired:
     if found.now >= expires(found.main):
         return _after_expiry(found, told)
     replacement = policies.main_is_replaced(found) or policies.main_gets_another_chain(found)
+    if replacement is not None and policies.next_main_waits(found):
+        return _with_next_main(found, (*told, replacement))
     if replacement is not None:
         wanted = _with_new_main(
             definition=found.definition, observed=found.observed, now=found.now, reserve=found.reserve
@@ -162,18 +164,7 @@ def _with_new_main(
     What follows from the dates that main will have is decided with it: else a preview would promise less than the
     run does.
     """
-    ordinal = begun_main(definition, observed, now) or observed.highest_ordinal + 1
-    request: Request
-    if isinstance(definition.main, InstallMain):
-        request = InstallRequest(ordinal=ordinal, slot=Slot.MAIN, offered=definition.main.offered)
-    else:
-        request = IssueRequest(
-            ordinal=ordinal,
-            slot=Slot.MAIN,
-            key=definition.main.key,
-            validity_days=definition.main.validity_days,
-            generation=definition.main.generation,
-        )
+    request = _main_request(definition, observed, now)
     stored = observed.numbered(request.ordinal)
     main = foreseen(request, now) if stored is None or stored.facts is None else stored.facts
     at = Situation(definition=definition, observed=observed, now=now, main=main, reserve=reserve)
@@ -182,6 +173,43 @@ def _with_new_main(
     if useless is not None:
         return _decided(replace(at, reserve=None), (useless,), (request,))
     return _decided(at, (), (request,))
+
+
+def _with_next_main(at: Situation, told: tuple[Notice, ...]) -> Desired:
+    """Decide for a pair whose main stays until devices were sent the certificate that replaces it.
+
+    A reserve that waits stays, and its schedule: if main expires meanwhile, it is the successor that devices know. No
+    other is issued: it follows the next main, and only one certificate at a time is under STAGED.
+    """
+    request = _main_request(at.definition, at.observed, at.now)
+    stored = at.observed.numbered(request.ordinal)
+    reserve = None if at.reserve is None else at.reserve.ordinal
+    return Desired(
+        phase=_phase(at, reserve),
+        main=at.main.ordinal,
+        next_main=request.ordinal,
+        reserve=reserve,
+        formers=_formers(at.observed, at.main.ordinal, at.now),
+        requests=(request,) if stored is None or stored.facts is None else (),
+        reason="main.replaceNow: the next main is sent to the devices, and then becomes main"
+        + ("; promotion is on hold" if at.definition.promotion.hold else ""),
+        apply_at=at.apply_at,
+        notices=(*told, *policies.all_answers(policies.WARNINGS, at)),
+    )
+
+
+def _main_request(definition: PairDefinition, observed: ObservedPair, now: datetime) -> Request:
+    """Return the request for another main: the one that an earlier run has stored, or a new one."""
+    ordinal = begun_main(definition, observed, now) or observed.highest_ordinal + 1
+    if isinstance(definition.main, InstallMain):
+        return InstallRequest(ordinal=ordinal, slot=Slot.MAIN, offered=definition.main.offered)
+    return IssueRequest(
+        ordinal=ordinal,
+        slot=Slot.MAIN,
+        key=definition.main.key,
+        validity_days=definition.main.validity_days,
+        generation=definition.main.generation,
+    )
 
 
 def _after_expiry(at: Situation, told: tuple[Notice, ...]) -> Desired:

@@ -146,6 +146,18 @@ class ObservedPair:
         holder = self.holder(Label.RESERVE)
         return None if holder is None or Label.MAIN in holder.labels or holder.former else holder
 
+    @property
+    def applied_main(self) -> StoredVersion | None:
+        """The version that was stored to be main and became it, if nothing was written after that.
+
+        An operator may have moved the label back since.
+        """
+        version, main = self.holder(Label.STAGED), self.main
+        if version is None or main is None or version.role is not Role.MAIN or version.ordinal == self.promoted:
+            return None
+        moved_back = Label.FORMER in version.labels and (version.ordinal or 0) > (main.ordinal or 0)
+        return version if (version == main or moved_back) and Label.RESERVE not in version.labels else None
+
     def numbered(self, ordinal: int) -> StoredVersion | None:
         """Return the version of the certificate with this *ordinal*, or None."""
         return next((version for version in self.versions if version.ordinal == ordinal), None)

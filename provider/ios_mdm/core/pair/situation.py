@@ -81,7 +81,9 @@ class Situation:
     @property
     def answered_main(self) -> int:
         """The last request for an issued main that was answered."""
-        wanted = self.definition.main
+        wanted, applied = self.definition.main, self.observed.applied_main
+        if applied is not None and applied.facts is not None:
+            return applied.facts.generation  # not recorded yet
         return self.observed.main_generation or (wanted.generation if isinstance(wanted, IssueMain) else 1)
 
     @property
@@ -135,7 +137,7 @@ class Situation:
 
     @property
     def begun_main(self) -> int | None:
-        """The ordinal of the main that an interrupted run has stored and not made main yet."""
+        """The ordinal of the main that an earlier run has stored and not made main yet."""
         return begun_main(self.definition, self.observed, self.now)
 
     @property
@@ -153,7 +155,7 @@ def begun(observed: ObservedPair, slot: Slot, now: datetime) -> int | None:
 
 
 def begun_main(definition: PairDefinition, observed: ObservedPair, now: datetime) -> int | None:
-    """Return the ordinal of a main that an interrupted run has stored; None where the definition wants another one."""
+    """Return the ordinal of a main that an earlier run has stored; None if the definition wants another one."""
     ordinal = begun(observed, Slot.MAIN, now)
     stored = None if ordinal is None else observed.numbered(ordinal)
     if stored is None or stored.facts is None:

@@ -20,6 +20,7 @@ from ios_mdm.core.pair.layout import (
     OWNER_TAG,
     PAIR_ID_TAG,
     PROMOTED_TAG,
+    REPLACED_TAG,
     RESOURCE_ID_TAG,
     TAGS_TAG,
     added_tags,
@@ -134,7 +135,8 @@ class RecordFacts:
         highest: the highest ordinal to be recorded with it.
         request: what it was to be; None for a certificate that is in a slot already. One that does not fulfil the
             request, because the definition changed since it was stored, is recorded as deleted.
-        replaces: fingerprint of the main that it takes the place of; None where there is none.
+        follows: True for a main that takes the place of another. Which request it answers is recorded once it is
+            main: until then the definition may take the request back.
     """
 
     version_id: str
@@ -143,7 +145,7 @@ class RecordFacts:
     generation: int
     highest: int
     request: Request | None = None
-    replaces: str | None = None
+    follows: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,6 +201,9 @@ def _steps(desired: Desired, observed: ObservedPair | None, setting: Setting) ->
     yield from _roles_of_formers(observed)
     yield from _given_up(desired, observed)
     yield from _slot(desired, observed, desired.main, Slot.MAIN)
+    yield from _answered(observed)
+    if desired.next_main is not None:
+        yield from _stored(desired, observed, desired.next_main, Slot.MAIN)
     if desired.reserve is not None:
         yield from _slot(desired, observed, desired.reserve, Slot.RESERVE)
     # Before a label goes: a version that nothing names any more must still count among the ordinals.
@@ -283,20 +288,33 @@ def _roles_of_formers(observed: ObservedPair) -> Iterator[Step]:
 
 
 def _given_up(desired: Desired, observed: ObservedPair) -> Iterator[Step]:
-    """Record of a main that a dead run had stored, and nobody wants any more, that it is none.
+    """Record of a main that was stored, and that the definition does not ask for any more, that it is none.
 
     Before the label STAGED leaves it: without a label it would look like a former main.
     """
     for version in observed.versions:
         begun = version.labels == {Label.STAGED} and version.role is Role.MAIN
-        if begun and version.facts is not None and version.ordinal != desired.main:
+        if begun and version.facts is not None and version.ordinal not in {desired.main, desired.next_main}:
             yield Tag(tags={facts_tag(version.version_id): facts_value(version.facts, Role.DELETED)})
 
 
 def _slot(desired: Desired, observed: ObservedPair, ordinal: int, slot: Slot) -> Iterator[Step]:
     """Bring the certificate *ordinal* into *slot*."""
+    yield from _stored(desired, observed, ordinal, slot)
     version = observed.numbered(ordinal)
     label, role = (Label.MAIN, Role.MAIN) if slot is Slot.MAIN else (Label.RESERVE, Role.RESERVE)
+    if version is None:
+        return
+    if label not in version.labels:
+        yield MoveLabel(label=label, to=version, current=observed.holder(label))
+    if version.role is not role and version.facts is not None:
+        tags = {facts_tag(version.version_id): facts_value(version.facts, role)}
+        yield Tag(tags=tags | ({PROMOTED_TAG: str(ordinal)} if slot is Slot.MAIN else {}))
+
+
+def _stored(desired: Desired, observed: ObservedPair, ordinal: int, slot: Slot) -> Iterator[Step]:
+    """Store the certificate *ordinal* for *slot*, with its facts."""
+    version = observed.numbered(ordinal)
     request = next((request for request in desired.requests if request.ordinal == ordinal), None)
     if version is None:
         if isinstance(request, InstallRequest):
@@ -312,25 +330,36 @@ def _slot(desired: Desired, observed: ObservedPair, ordinal: int, slot: Slot) ->
             generation=request.generation,
             highest=observed.highest_ordinal,
             request=request,
-            replaces=_main_of(observed) if slot is Slot.MAIN else None,
+            follows=slot is Slot.MAIN and observed.main is not None and observed.main.ordinal not in {None, ordinal},
         )
-    if label not in version.labels:
-        yield MoveLabel(label=label, to=version, current=observed.holder(label))
-    if version.role is not role and version.facts is not None:
-        tags = {facts_tag(version.version_id): facts_value(version.facts, role)}
-        yield Tag(tags=tags | ({PROMOTED_TAG: str(ordinal)} if slot is Slot.MAIN else {}))
 
 
-def _main_of(observed: ObservedPair) -> str | None:
-    main = observed.main
-    return None if main is None or main.facts is None else main.facts.sha256
+def _answered(observed: ObservedPair) -> Iterator[Step]:
+    """Record which request a main answers that took the place of another, while STAGED still marks it.
+
+    A definition that names the main that has gone stays right for good, even when nothing else is left of it.
+    """
+    version = observed.applied_main
+    if version is None or version.facts is None:
+        return
+    tags = {MAIN_GENERATION_TAG: str(version.facts.generation)}
+    former = _sha256(observed.holder(Label.FORMER) if Label.MAIN in version.labels else observed.main)
+    if former not in {None, version.facts.sha256}:
+        tags[REPLACED_TAG] = str(former)
+    missing = {key: value for key, value in tags.items() if observed.tags.get(key) != value}
+    if missing:
+        yield Tag(tags=missing)
+
+
+def _sha256(version: StoredVersion | None) -> str | None:
+    return None if version is None or version.facts is None else version.facts.sha256
 
 
 def _tidy(desired: Desired, observed: ObservedPair) -> Iterator[Step]:
     """Take labels and tags off what is in no slot any more."""
     reserve = observed.holder(Label.RESERVE)
     for version in observed.versions:
-        if version.facts is None or version.ordinal in {desired.main, desired.reserve}:
+        if version.facts is None or version.ordinal in {desired.main, desired.next_main, desired.reserve}:
             continue
         # A former main that devices need no more is not taken up again either.
         role = Role.MAIN if version.ordinal in desired.formers else Role.DELETED
@@ -338,7 +367,7 @@ def _tidy(desired: Desired, observed: ObservedPair) -> Iterator[Step]:
             # Before the label goes: a version without a label whose tag still said "reserve" would look like a loss.
             yield Tag(tags={facts_tag(version.version_id): facts_value(version.facts, role)})
     staged = observed.holder(Label.STAGED)
-    if staged is not None:
+    if staged is not None and (staged.ordinal is None or staged.ordinal != desired.next_main):
         yield MoveLabel(label=Label.STAGED, to=None, current=staged)
     if reserve is not None and reserve.ordinal != desired.reserve:
         yield MoveLabel(label=Label.RESERVE, to=None, current=reserve)

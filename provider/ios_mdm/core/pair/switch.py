@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -22,11 +22,11 @@ OVERDUE_AFTER = timedelta(days=3)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promote:
-    """A promotion that is to happen by itself.
+    """A promotion that is to happen.
 
     Args:
-        at: the apply moment.
-        certificate: ordinal of the reserve.
+        at: the apply moment; of a main that replaces another, the begin of its validity.
+        certificate: ordinal of the reserve, or of the next main.
         version: its version id.
         former_version: version id of the main that it follows.
     """
@@ -52,21 +52,25 @@ class Alarm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Switch:
-    """What should happen to a pair with nobody running anything. It depends on the pair alone, not on the moment.
+    """What should happen to a pair after a run. It depends on the pair alone, not on the moment.
 
     Args:
-        promote: None without a reserve, on hold, and without schedules.
-        overdue: unless what is due next is done within three days; None where nothing comes by itself.
-        expiry: before the last certificate of the pair expires.
+        promote: what a schedule does, or without schedules a run at that time; None without a reserve, and on hold.
+        replace: what a run does as soon as devices were sent the next main (``main.replaceNow``); None if none waits,
+            and on hold. *promote* stays armed meanwhile.
+        overdue: unless what is due next is done within three days; None where nothing comes by itself, and without
+            schedules.
+        expiry: before the last certificate of the pair expires; None without schedules.
     """
 
     promote: Promote | None = None
+    replace: Promote | None = None
     overdue: Alarm | None = None
     expiry: Alarm | None = None
 
 
 def switch(definition: PairDefinition, desired: Desired, observed: ObservedPair) -> Switch:
-    """Return what should happen by itself to a pair that is what it should be.
+    """Return what should happen to a pair that is what it should be.
 
     Args:
         definition: what the user wants.
@@ -74,26 +78,47 @@ def switch(definition: PairDefinition, desired: Desired, observed: ObservedPair)
         observed: the pair.
     """
     main = observed.numbered(desired.main)
-    if main is None or main.facts is None or not definition.promotion.schedule:
+    if main is None or main.facts is None:
         return Switch()
+    found = _scheduled(definition, desired, observed, main.version_id, main.facts)
+    if not definition.promotion.schedule:
+        found = Switch(promote=found.promote)
+    return replace(found, replace=_replacement(definition, desired, observed, main.version_id))
+
+
+def _replacement(
+    definition: PairDefinition, desired: Desired, observed: ObservedPair, former_version: str
+) -> Promote | None:
+    staged = None if desired.next_main is None else observed.numbered(desired.next_main)
+    if staged is None or staged.facts is None or definition.promotion.hold:
+        return None
+    return Promote(
+        at=staged.facts.not_before,
+        certificate=staged.facts.ordinal,
+        version=staged.version_id,
+        former_version=former_version,
+    )
+
+
+def _scheduled(
+    definition: PairDefinition, desired: Desired, observed: ObservedPair, main_version: str, main: CertificateFacts
+) -> Switch:
     reserve = None if desired.reserve is None else observed.numbered(desired.reserve)
     if reserve is None or reserve.facts is None or desired.apply_at is None:
         due = desired.reserve_at
         return Switch(
             overdue=None if due is None else _overdue(definition, due, "a reserve was to be issued"),
-            expiry=_expiry(definition, main.facts),
+            expiry=_expiry(definition, main),
         )
     # A certificate that is not valid yet is never promoted (R32).
     at = max(desired.apply_at, reserve.facts.not_before)
     usable = at < expires(reserve.facts) and not definition.promotion.hold
-    promote = Promote(
-        at=at, certificate=reserve.facts.ordinal, version=reserve.version_id, former_version=main.version_id
-    )
+    promote = Promote(at=at, certificate=reserve.facts.ordinal, version=reserve.version_id, former_version=main_version)
     return Switch(
         promote=promote if usable else None,
         overdue=_overdue(definition, at, f"certificate {reserve.facts.ordinal} was to become main"),
         # With a successor that takes over by itself, it is the successor's expiry that needs somebody.
-        expiry=_expiry(definition, reserve.facts if usable else main.facts),
+        expiry=_expiry(definition, reserve.facts if usable else main),
     )
 
 

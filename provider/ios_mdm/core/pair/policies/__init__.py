@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from ios_mdm.core.pair.policies.answers import Condition, Policy, all_answers, first_answer
 from ios_mdm.core.pair.policies.main import (
+    REPLACED_UNSENT,
     main_gets_another_chain,
     main_is_replaced,
     main_not_replaced,
     new_main_asked,
+    next_main_waits,
     reinstall,
 )
 from ios_mdm.core.pair.policies.reserve import (
@@ -54,6 +56,7 @@ __all__ = [
     "ISSUES",
     "PROMOTIONS",
     "REFUSALS",
+    "REPLACED_UNSENT",
     "WARNINGS",
     "Condition",
     "Policy",
@@ -79,6 +82,7 @@ __all__ = [
     "main_is_replaced",
     "main_not_replaced",
     "new_main_asked",
+    "next_main_waits",
     "no_reserve_comes_by_itself",
     "nobody_could_look",
     "none_is_wanted",

@@ -14,12 +14,17 @@ if TYPE_CHECKING:
     from ios_mdm.core.pair.situation import Situation
 
 __all__ = [
+    "REPLACED_UNSENT",
     "main_gets_another_chain",
     "main_is_replaced",
     "main_not_replaced",
     "new_main_asked",
+    "next_main_waits",
     "reinstall",
 ]
+
+REPLACED_UNSENT = "replaced-unsent"
+"""The reason of the notice about a main that is replaced before devices were sent its successor."""
 
 
 def main_not_replaced(at: Situation) -> Notice | None:
@@ -69,26 +74,79 @@ def _how_to_replace(at: Situation) -> str:
     count = at.definition.devices
     devices = "no device trusts" if count is None else f"none of the {count} devices trusts"
     trust = "devices trust its root already" if same_root else f"{devices} it before it has the next profile"
+    if at.definition.distributed and not same_root:
+        trust += ", which is sent first"
     return (
-        f"To replace certificate {at.main.ordinal} at once ({trust}), set `main.replaceNow: true` and "
+        f"To replace certificate {at.main.ordinal} ({trust}), set `main.replaceNow: true` and "
         f"`main.confirm: {at.main.sha256}`"
     )
 
 
 def main_is_replaced(at: Situation) -> Notice | None:
-    """R32: `main.replaceNow` with the fingerprint of the main that goes; once it has gone, it asks for nothing."""
+    """R32: `main.replaceNow` with the fingerprint of the main that goes; once it has gone, it asks for nothing.
+
+    Nor does it after an operator has moved the label back: another file or generation is another request.
+    """
     confirmed = digits(at.definition.confirm_main)
     if not at.definition.replace_main or confirmed != at.main.sha256:
         return None
-    if isinstance(at.definition.main, InstallMain) and not at.is_new(at.definition.main.offered):
+    wanted = at.definition.main
+    if isinstance(wanted, InstallMain) and not at.is_new(wanted.offered):
         return None
+    if isinstance(wanted, IssueMain) and wanted.generation == at.answered_main and _replaced_before(at):
+        return None
+    return _replacement(at)
+
+
+def _replaced_before(at: Situation) -> bool:
+    """Return whether main was replaced on this request, and an operator moved the label back to it (R32)."""
+    applied = at.observed.applied_main
+    return at.observed.replaced == at.main.sha256 or (applied is not None and Label.MAIN not in applied.labels)
+
+
+def _replacement(at: Situation) -> Notice:
+    """Return what the replacement of main means for the devices."""
+    main, wanted, count = f"certificate {at.main.ordinal}", at.definition.main, at.definition.devices
+    if next_main_waits(at):
+        message = f"{main} is replaced by the next main, which is sent to the devices first"
+        if at.definition.promotion.hold:
+            message += ", and becomes main after promotion.hold is removed"
+        elif at.begun_main is None:
+            message += ", and becomes main as soon as the MDM server has taken the profile"
+        else:
+            message += f": certificate {at.begun_main} is stored, and the MDM server has not taken the profile yet"
+        return Notice(reason="replaced", severity=Severity.WARNING, message=message)
+    if at.definition.distributed and at.main.sha256 not in at.definition.distrust:
+        trusted = isinstance(wanted, InstallMain) and wanted.offered.root == at.main.root
+        why = "devices trust the next one by its root" if trusted else "devices were sent the next one"
+        return Notice(reason="replaced", severity=Severity.NOTICE, message=f"{main} is replaced: {why}")
+    if at.definition.distributed:
+        devices = "every device loses" if count is None else f"all {count} devices lose"
+        message = (
+            f"{main} is under distrust and is replaced before its successor was sent: {devices} the connection "
+            "from the time the server changes until they get the next profile"
+        )
+        return Notice(reason=REPLACED_UNSENT, severity=Severity.CRITICAL, message=message)
     return Notice(
         reason="replaced",
         severity=Severity.CRITICAL,
-        message=f"certificate {at.main.ordinal} is replaced at once: a device that has not got the next profile when "
-        "the server changes loses its connection"
-        + ("" if at.definition.devices is None else f"; {at.definition.devices} devices need it"),
+        message=f"{main} is replaced at once: a device that does not trust the next one when the server changes loses "
+        "its connection" + ("" if count is None else f"; {count} devices need it"),
     )
+
+
+def next_main_waits(at: Situation) -> bool:
+    """R15, R32: whether the certificate that replaces main is stored and sent to the devices, and applied after that.
+
+    At once: a certificate under main's own root, which devices trust already; in the place of a main whose key is not
+    to be trusted any more; and if devices get no profile from here.
+    """
+    if not at.definition.distributed or at.main.sha256 in at.definition.distrust:
+        return False
+    wanted = at.definition.main
+    if isinstance(wanted, InstallMain) and wanted.offered.root == at.main.root:
+        return False
+    return at.definition.promotion.hold or at.begun_main not in at.observed.sent
 
 
 def main_gets_another_chain(at: Situation) -> Notice | None:

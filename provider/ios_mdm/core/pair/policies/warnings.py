@@ -90,7 +90,7 @@ def it_is_overdue(at: Situation) -> Notice | None:
     elif not valid_at(at.reserve.facts, at.now):
         why = f"but is valid from {at.reserve.facts.not_before:%Y-%m-%d %H:%M} UTC only, and is applied then"
     elif at.unsent and not expired:
-        why = "but was not sent to the devices yet: the run that sends it is followed by one that applies it"
+        why = "but was not sent to the devices yet: it becomes main as soon as the MDM server has taken the profile"
     else:
         return None
     return Notice(

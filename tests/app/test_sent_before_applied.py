@@ -1,0 +1,313 @@
+"""A certificate whose time has come is sent to the devices, and becomes main after that: one run does both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ios_mdm.app.delivery import DeliveryService
+from ios_mdm.app.reconcile import Distribution, Reconciler, ReconcileRequest
+from ios_mdm.app.switch_request import switch_request
+from ios_mdm.core.pair.decision import Severity
+from ios_mdm.core.pair.definition import AfterDays, IssueReserve, NoReserve, Promotion, When
+from ios_mdm.core.pair.layout import MAIN_GENERATION_TAG, REPLACED_TAG, SENT_TAG, facts_tag, version_id
+from ios_mdm.core.pair.schedule import Kind
+from ios_mdm.core.pair.secret import Label
+from ios_mdm.errors import DeliveryError, StoreError
+from ios_mdm.settings import PromotionSettings
+from ios_mdm.settings.distribution import ProfileSettings
+from tests.app.test_pair_service import SECRET, definition
+from tests.app.test_switching import NAMES, Armed, CrashError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ios_mdm.app.pair.values import PairRequest
+    from ios_mdm.app.reconcile import Progress
+    from ios_mdm.core.pair.definition import PairDefinition
+
+
+@dataclass(slots=True)
+class Channel:
+    """An MDM server that may be down."""
+
+    down: bool = False
+    taken: int = 0
+
+    def batches(self, enrollment_ids: Sequence[str]) -> Sequence[Sequence[str]]:
+        """Return one batch."""
+        return [enrollment_ids]
+
+    def enqueue(self, enrollment_ids: Sequence[str], command: bytes) -> tuple[str, ...]:
+        """Take it, or not."""
+        assert command
+        if self.down:
+            raise DeliveryError("the MDM server is down")
+        self.taken += len(enrollment_ids)
+        return ()
+
+
+@dataclass(slots=True)
+class Server:
+    """A pair with its switch and its distribution."""
+
+    armed: Armed = field(default_factory=Armed)
+    channel: Channel = field(default_factory=Channel)
+
+    @property
+    def reconciler(self) -> Reconciler:
+        """What brings the server to what it should be."""
+        world = self.armed.world
+        deliveries = DeliveryService(lambda: self.channel, world.store, None, world.clock, report=world.reports.append)
+        return Reconciler(world.service, self.armed.service, deliveries)
+
+    def request(self, wish: PairDefinition) -> ReconcileRequest:
+        """Return the request for a server whose devices get a profile."""
+        pair = self.armed.world.request(replace(wish, distributed=True))
+        settings = ProfileSettings(identifier="com.example.trust")
+        promotion = PromotionSettings(hold=wish.promotion.hold, schedule=wish.promotion.schedule)
+        distribution = Distribution(settings=settings, enrollment_ids=("device-1",))
+        return ReconcileRequest(pair=pair, promotion=promotion, distribution=distribution)
+
+    def up(self, wish: PairDefinition) -> Progress:
+        """Run all stages."""
+        return self.reconciler.reconcile(self.request(wish))
+
+    def pair(self, wish: PairDefinition) -> PairRequest:
+        """Return the request for the pair."""
+        return self.request(wish).pair
+
+    def replaced(self, wish: PairDefinition) -> PairDefinition:
+        """Return the definition with a request to replace main."""
+        main = self.armed.world.service.observe(SECRET)
+        assert main is not None
+        assert main.main is not None
+        assert main.main.facts is not None
+        return replace(wish, replace_main=True, confirm_main=main.main.facts.sha256)
+
+    @property
+    def labels(self) -> dict[str, int | str]:
+        """Return which certificate each label is on."""
+        return self.armed.world.labels
+
+
+QUIET = definition(NoReserve())
+WAITS = definition(IssueReserve(when=When.NOW, apply=AfterDays(days=30)))
+
+
+@pytest.fixture
+def server() -> Server:
+    """A server whose devices were sent main."""
+    one = Server()
+    one.up(QUIET)
+    return one
+
+
+def test_a_main_that_is_replaced_is_sent_and_applied_by_one_run(server: Server) -> None:
+    """The next run records it and takes STAGED off; the one after that writes nothing."""  # R15 R32
+    wish = server.replaced(QUIET)
+    view = server.armed.world.service.look(server.pair(wish))
+    assert (view.desired.main, view.desired.next_main, view.desired.trusted) == (1, 2, (1, 2))
+    assert [one.severity for one in view.desired.notices if one.reason == "replaced"] == [Severity.WARNING]
+    server.up(wish)
+    assert (server.labels[Label.MAIN], server.labels[Label.FORMER]) == (2, 1)
+    assert "certificate 2 becomes main, after certificate 1" in server.armed.world.reports
+    server.up(wish)
+    assert Label.STAGED not in server.labels
+    assert server.armed.world.tags[REPLACED_TAG] == wish.confirm_main
+    before = len(server.armed.world.store.calls)
+    done = server.up(wish)
+    assert len(server.armed.world.store.calls) == before
+    assert done.pair is not None
+    assert done.pair.view.desired.trusted == (1, 2)
+
+
+def test_a_main_stays_until_the_mdm_server_has_taken_the_profile(server: Server) -> None:
+    """Runs that cannot send it keep the same next main; the first one that can makes it main."""  # R15 R32
+    wish = server.replaced(QUIET)
+    server.channel.down = True
+    for _ in range(2):
+        with pytest.raises(DeliveryError, match="the MDM server is down"):
+            server.up(wish)
+        assert (server.labels[Label.MAIN], server.labels[Label.STAGED]) == (1, 2)
+    server.channel.down = False
+    server.up(wish)
+    assert server.labels[Label.MAIN] == 2
+
+
+def test_a_run_that_dies_after_the_delivery_is_continued(server: Server) -> None:
+    """The record of what was sent lets the next run apply it before it contacts the MDM server."""  # R15 R32
+    wish, store = server.replaced(QUIET), server.armed.world.store
+    seen: list[str] = []
+
+    def dies(operation: str, edge: str) -> None:
+        if (operation, edge) == ("tag", "after") and SENT_TAG in server.armed.world.tags and server.channel.taken > 1:
+            seen.append(operation)
+            raise CrashError(operation)
+
+    store.fail = dies
+    with pytest.raises(CrashError):
+        server.up(wish)
+    store.fail = None
+    assert seen
+    assert server.labels[Label.MAIN] == 1
+    server.channel.down = True
+    with pytest.raises(DeliveryError):
+        server.up(wish)
+    assert server.labels[Label.MAIN] == 2
+
+
+def test_a_request_that_is_taken_back_leaves_main_as_it_is(server: Server) -> None:
+    """Also its generation: the former definition stays right, and a later request gets another certificate."""
+    # R32
+    raised = replace(server.replaced(QUIET), main=replace(QUIET.issue, generation=2))
+    server.channel.down = True
+    with pytest.raises(DeliveryError):
+        server.up(raised)
+    server.channel.down = False
+    server.up(QUIET)
+    assert server.labels == {Label.MAIN: 1}
+    assert server.armed.world.tags[MAIN_GENERATION_TAG] == "1"
+    server.up(server.replaced(QUIET))
+    assert server.labels[Label.MAIN] == 3
+
+
+def test_on_hold_nothing_is_applied(server: Server) -> None:
+    """It is sent, and becomes main by the next run without hold."""  # R32
+    wish = server.replaced(QUIET)
+    held = replace(wish, promotion=Promotion(hold=True))
+    server.up(held)
+    server.up(held)
+    assert (server.labels[Label.MAIN], server.labels[Label.STAGED]) == (1, 2)
+    server.up(wish)
+    assert server.labels[Label.MAIN] == 2
+
+
+def test_a_stolen_key_goes_at_once(server: Server) -> None:
+    """A main under `distrust` is replaced before devices were sent the next one, and that is critical."""  # R32
+    wish = server.replaced(QUIET)
+    stolen = replace(wish, distrust=frozenset({str(wish.confirm_main)}), devices=7)
+    (notice,) = (
+        one
+        for one in server.armed.world.service.look(server.pair(stolen)).desired.notices
+        if one.reason == "replaced-unsent"
+    )
+    assert notice.severity is Severity.CRITICAL
+    assert "all 7 devices lose the connection" in notice.message
+    server.channel.down = True
+    with pytest.raises(DeliveryError):
+        server.up(stolen)
+    assert server.labels[Label.MAIN] == 2
+
+
+def test_a_next_main_takes_over_when_main_expires(server: Server) -> None:
+    """A main that no device was sent is better than one that has expired."""  # R13
+    wish = server.replaced(QUIET)
+    server.channel.down = True
+    server.armed.world.later(days=10)
+    with pytest.raises(DeliveryError):
+        server.up(wish)
+    server.armed.world.later(days=387)
+    with pytest.raises(DeliveryError):
+        server.up(wish)
+    assert server.labels[Label.MAIN] == 2
+
+
+def test_a_reserve_stays_armed_while_the_next_main_waits(server: Server) -> None:
+    """If no run gets through, the switch to the reserve still happens; after the replacement it is armed again."""
+    # R32 R36
+    server.up(WAITS)
+    server.up(WAITS)
+    schedules = server.armed.scheduler.schedules
+    before = schedules[NAMES[Kind.PROMOTE]]
+    wish = server.replaced(WAITS)
+    server.channel.down = True
+    with pytest.raises(DeliveryError):
+        server.up(wish)
+    assert schedules[NAMES[Kind.PROMOTE]] == before
+    server.channel.down = False
+    server.up(wish)
+    assert (server.labels[Label.MAIN], server.labels[Label.RESERVE]) == (3, 2)
+    assert NAMES[Kind.PROMOTE] not in schedules, "it takes the label from certificate 1"
+    server.up(wish)
+    assert version_id(SECRET, 3) in schedules[NAMES[Kind.PROMOTE]].input
+
+
+@pytest.mark.parametrize("is_scheduled", [True, False])
+def test_a_reserve_that_is_sent_late_is_applied_by_the_same_run(server: Server, *, is_scheduled: bool) -> None:
+    """The MDM server was down until the apply moment; with or without schedules one run sends and applies."""
+    # R11 R36
+    wish = replace(WAITS, promotion=Promotion(schedule=is_scheduled))
+    server.channel.down = True
+    with pytest.raises(DeliveryError):
+        server.up(wish)
+    server.armed.world.later(days=31)
+    with pytest.raises(DeliveryError):
+        server.up(wish)
+    assert server.labels[Label.MAIN] == 1
+    server.channel.down = False
+    server.up(wish)
+    assert server.labels[Label.MAIN] == 2
+
+
+def test_a_schedule_that_cannot_be_confirmed_gone_keeps_main(server: Server) -> None:
+    """The schedule of another certificate may still fire: the run says so, and the next one goes on."""  # R36
+    server.up(WAITS)
+    server.up(WAITS)
+    wish = server.replaced(WAITS)
+    server.armed.scheduler.down = True
+    with pytest.raises(StoreError, match="certificate 3 does not become main yet: the schedule of berlin may still"):
+        server.up(wish)
+    assert server.labels[Label.MAIN] == 1
+    server.armed.scheduler.down = False
+    server.up(wish)
+    assert server.labels[Label.MAIN] == 3
+
+
+def test_a_value_that_is_not_what_its_tag_says_does_not_become_main(server: Server) -> None:
+    """The certificate is compared with its facts before the label moves."""  # R38
+    wish = server.replaced(QUIET)
+    server.channel.down = True
+    with pytest.raises(DeliveryError):
+        server.up(wish)
+    switch = switch_request(server.pair(wish), PromotionSettings(), server.armed.world.service.look(server.pair(wish)))
+    tag = facts_tag(version_id(SECRET, 2))
+    facts = server.armed.world.tags[tag]
+    sha256 = facts.partition("sha256=")[2][:64]
+    server.armed.world.store.tag(SECRET, {tag: facts.replace(sha256, "f" * 64), SENT_TAG: "1 2"})
+    due = server.armed.service.due(switch)
+    assert due is not None
+    with pytest.raises(StoreError, match="does not tell what version"):
+        server.armed.world.service.promote(SECRET, due)
+    assert server.labels[Label.MAIN] == 1
+
+
+def test_a_request_of_an_earlier_run_does_nothing_to_another_pair_or_on_hold(server: Server) -> None:
+    """With `--target` the distribution sees the switch of the last run that touched the pair."""  # R36
+    wish = server.replaced(QUIET)
+    server.channel.down = True
+    with pytest.raises(DeliveryError):
+        server.up(wish)
+    view = server.armed.world.service.look(server.pair(wish))
+    switch = switch_request(server.pair(wish), PromotionSettings(), view)
+    assert server.armed.service.due(switch) is None, "it was not sent"
+    server.armed.world.store.tag(SECRET, {SENT_TAG: "1 2"})
+    assert server.armed.service.due(replace(switch, hold=True)) is None
+    assert server.armed.service.due(switch) is not None
+    server.channel.down = False
+    server.up(QUIET)
+    assert server.armed.service.due(switch) is None, "the definition took the request back"
+
+
+def test_a_replacement_that_an_operator_takes_back_is_not_repeated(server: Server) -> None:
+    """The unchanged definition asks for nothing more; another generation is another request."""  # R32
+    wish, store = server.replaced(QUIET), server.armed.world.store
+    server.up(wish)
+    store.move_label(SECRET, Label.MAIN, to=version_id(SECRET, 1), current=version_id(SECRET, 2))
+    for _ in range(2):
+        server.up(wish)
+        assert server.labels[Label.MAIN] == 1
+    server.up(replace(wish, main=replace(wish.issue, generation=2)))
+    assert server.labels[Label.MAIN] == 3

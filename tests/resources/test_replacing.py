@@ -1,0 +1,87 @@
+"""The hooks of ``CertificatePair`` while main is replaced by name: what previews show, and what they end with."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from ios_mdm.adapters.secrets_manager import SecretsManager
+from ios_mdm.core.pair.layout import SENT_TAG
+from ios_mdm.core.pair.secret import Label
+from ios_mdm.resources.wire import switch_block, switch_of
+from ios_mdm.settings import ServerSettings
+from tests.support.aws import AWS
+
+if TYPE_CHECKING:
+    import pytest
+
+    from ios_mdm.core.pair.definition import PairDefinition
+    from tests.resources.conftest import Engine
+
+
+def _replaced(engine: Engine) -> None:
+    """Make a pair whose devices get a profile, and ask for another main."""
+    engine.program |= {"distributed": True}
+    engine.up()
+    assert engine.outputs is not None
+    main = engine.outputs["certificates"]["certificate 1"]["sha256"]
+    engine.program["definition"]["main"] |= {"replaceNow": True, "confirm": main}
+
+
+def test_a_next_main_is_shown_until_it_is_main(engine: Engine) -> None:
+    """One update stores it, the next one records that it was applied; in between and afterwards nothing changes."""
+    # R15 R30 R32
+    _replaced(engine)
+    shown = engine.checked()["desired"]
+    assert (shown["main"], shown["nextMain"], shown["trusted"]) == ("certificate 1", "certificate 3", [1, 2, 3])
+    assert shown["reason"] == "main.replaceNow: the next main is sent to the devices, and then becomes main"
+    assert engine.up() == "update"
+    assert engine.up() == "unchanged"
+    assert engine.outputs is not None
+    replacement = switch_of(engine.outputs["switch"]).replace
+    assert replacement is not None
+    assert switch_block(switch_of(engine.outputs["switch"])) == engine.outputs["switch"]
+    store = SecretsManager(aws=AWS)
+    store.tag(engine.id, {SENT_TAG: "1 2 3"})
+    store.move_label(engine.id, Label.MAIN, to=replacement.version, current=replacement.former_version)
+    state: Any = engine.provider.read(engine.id, engine.outputs).outs
+    assert state["desired"]["main"] == "certificate 3"
+    assert "nextMain" not in state["desired"]
+    assert engine.up() == "update"
+    assert "nextMain" not in engine.outputs["desired"]
+    assert engine.up() == "unchanged"
+
+
+def test_a_next_main_that_was_sent_is_applied_by_the_pair(engine: Engine) -> None:
+    """The run that sent it died before it moved the label."""  # R15 R32
+    _replaced(engine)
+    engine.up()
+    SecretsManager(aws=AWS).tag(engine.id, {SENT_TAG: "1 2 3"})
+    assert engine.up() == "update"
+    assert engine.outputs is not None
+    assert engine.outputs["desired"]["main"] == "certificate 3"
+    assert engine.up() == "unchanged"
+
+
+def test_a_distrusted_main_names_the_devices_that_it_costs(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The count from the definition, and the enrollment ids of its list."""  # R32
+    _replaced(engine)
+    made = ServerSettings.definition
+
+    def distrusting(self: ServerSettings, **offers: Any) -> PairDefinition:
+        found = made(self, **offers)
+        return replace(found, distrust=frozenset({str(found.confirm_main)}))
+
+    monkeypatch.setattr(ServerSettings, "definition", distrusting)
+    engine.program["fleet"] = {
+        "profile": {"identifier": "com.example.trust"},
+        "channel": {"nanomdm": {"url": "https://nanomdm.example.com", "apiKeySecret": "mdm/api-key"}},
+        "devices": ["AAAA-1", "AAAA-2"],
+    }
+    capsys.readouterr()
+    assert engine.checked()["desired"]["main"] == "certificate 3"
+    shown = capsys.readouterr().err
+    assert "all 2 devices lose the connection from the time the server changes" in shown
+    assert "2 devices lose the connection until they get the next profile: AAAA-1, AAAA-2" in shown
