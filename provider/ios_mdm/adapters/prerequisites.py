@@ -51,12 +51,11 @@ class AwsPrerequisites:
         Raises:
             StoreError: A role of this name is not ours, or AWS refuses.
         """
-        role = self._role(name)
-        if role is None:
-            role = self._created(name, trust, boundary)
-        else:
-            self._brought_to(name, role, trust, boundary)
-        if self._inline_policy(name) != json.loads(policy):
+        existing = self._role(name)
+        if existing is not None:
+            self._brought_to(name, existing, trust, boundary)
+        role = existing or self._created(name, trust, boundary)
+        if existing is None or self._inline_policy(name) != json.loads(policy):
             self.aws.answer(
                 "PutRolePolicy",
                 name,

@@ -46,7 +46,9 @@ __all__ = ["Effects"]
 
 
 class Effects:
-    """What is done to a pair's secret.
+    """What one run does to a pair's secret.
+
+    A version is read from AWS once: its value never changes. So keep an object no longer than for one run.
 
     Args:
         store: where pairs are kept.
@@ -62,6 +64,7 @@ class Effects:
         self._clock = clock
         self._custom = custom
         self._report = report
+        self._credentials: dict[str, Credential] = {}
 
     def perform(self, request: PairRequest, view: PairView) -> None:
         """Carry out the next step of *view*.
@@ -151,6 +154,9 @@ class Effects:
         found = facts(credential, ordinal=step.ordinal, source=_source(credential, step), generation=step.generation)
         role = Role(step.slot)
         tags = {HIGHEST_TAG: str(max(step.highest, step.ordinal))}
+        if step.request is None and step.slot is Slot.MAIN and observed is not None:
+            # AWS puts AWSCURRENT on a secret's first version by itself: then nothing has recorded this yet.
+            tags |= {MAIN_GENERATION_TAG: str(step.generation)} if observed.main_generation is None else {}
         if step.request is not None:
             if not _fulfils(credential, request.definition.host, step.request):
                 role = Role.DELETED
@@ -195,10 +201,12 @@ class Effects:
         )
 
     def _credential(self, secret: str, version: str) -> Credential:
-        value = self._store.read(secret, version)
-        if value is None:
-            raise StoreError(f"secret {secret}: version {version} is gone: run again")
-        return credential_from_json(value, where=f"secret {secret}, version {version}")
+        if version not in self._credentials:
+            value = self._store.read(secret, version)
+            if value is None:
+                raise StoreError(f"secret {secret}: version {version} is gone: run again")
+            self._credentials[version] = credential_from_json(value, where=f"secret {secret}, version {version}")
+        return self._credentials[version]
 
 
 def _waits(observed: ObservedPair | None, found: CertificateFacts) -> bool:
