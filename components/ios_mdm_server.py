@@ -11,6 +11,7 @@ from ios_mdm.resources.profile_distribution import ProfileDistribution
 from ios_mdm.settings.parsing import parse_arguments
 
 from .outputs import CertificateOutput, ProfileOutputs, PromotionOutputs
+from .readings import read_together
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -118,6 +119,7 @@ class IosMdmServer(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self, protect=server.protect)
         kept = aws.model_dump(mode="json", by_alias=True, exclude_none=True)
         secret = aws.secret_name(server.name)
+        run = read_together(server, aws)
         # What the user wrote and nothing else: a preview shows it back.
         definition = server.model_dump(
             mode="json", by_alias=True, exclude_unset=True, exclude={"distribution", "protect"}
@@ -132,6 +134,7 @@ class IosMdmServer(pulumi.ComponentResource):
                 "definition": definition,
                 "distributed": server.distribution is not None,
                 "fleet": _fleet(server),
+                **run,
             },
             child,
         )
@@ -156,6 +159,7 @@ class IosMdmServer(pulumi.ComponentResource):
                     "trusted": pair.desired.apply(lambda desired: desired["trusted"]),
                     "pems": pair.certificates.apply(_pems),
                     "phase": self.phase,
+                    "run": run["run"],
                     # Not compared with the last run's: the pair arms what devices were sent before.
                     "switch": pair.switch,
                     "secretArn": pair.secretArn,

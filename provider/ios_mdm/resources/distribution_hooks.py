@@ -13,6 +13,7 @@ from ios_mdm.app.reenrollment import to_reenrol
 from ios_mdm.app.switch_request import made_switch_request
 from ios_mdm.core.pair.decision import Phase, Severity
 from ios_mdm.errors import IosMdmError
+from ios_mdm.resources.ahead import INPUTS, reads_of
 from ios_mdm.resources.engine import progress, tell, warning
 from ios_mdm.resources.hooks import refusal
 from ios_mdm.resources.plain import known
@@ -31,7 +32,7 @@ __all__ = ["check", "create", "delete", "read", "update"]
 
 def check(olds: Wire, news: Wire) -> CheckResult:
     """Read the list of devices, and decide whether there is another profile to send; send nothing."""
-    inputs = {key: value for key, value in news.items() if key != "phase"}
+    inputs = {key: value for key, value in news.items() if key not in {"phase", *INPUTS}}
     if not known(inputs["pems"]) and olds and olds["trusted"] == inputs["trusted"]:
         # While the pair is updated its PEMs are unknown, but certificates of the same numbers are the same.
         inputs["pems"] = olds["pems"]
@@ -49,7 +50,7 @@ def check(olds: Wire, news: Wire) -> CheckResult:
         inputs["revision"] = next_revision(before, revision, content, ledger)
         if content.chains is not None:
             content.profile()  # a profile that cannot be made is refused before anything is written
-        inputs["repairs"] = _repairs(olds, inputs, content)
+        inputs["repairs"] = _repairs(olds, news, inputs, content)
     except IosMdmError as error:
         return CheckResult(inputs, [refusal(error)])
     return CheckResult(inputs, [])
@@ -76,12 +77,12 @@ def delete(_id: str, outputs: Wire) -> None:
     tell(str(outputs["server"]), Severity.NOTICE, message)
 
 
-def _repairs(olds: Wire, inputs: Wire, content: ProfileContent) -> int:
+def _repairs(olds: Wire, news: Wire, inputs: Wire, content: ProfileContent) -> int:
     """Return the counter that makes a lost record a change: without one, no reserve of this profile is armed."""
     repairs = int(cast("int", olds.get("repairs", 0)))
     if not olds or not ProfileDistributionProvider.same(olds, {**inputs, "repairs": repairs}):
         return repairs
-    store = wiring.here().store(AwsSettings.model_validate(inputs["aws"]).region)
+    store = reads_of(news, "distribution").store(AwsSettings.model_validate(inputs["aws"]).region)
     if is_recorded(store, str(inputs["secret"]), content.trusted):
         return repairs
     message = "the record of what devices were sent was lost: `up` sends the profile to those without it and records it"

@@ -15,6 +15,7 @@ from ios_mdm.app.wording import told
 from ios_mdm.core.pair.decision import Severity
 from ios_mdm.core.pair.steps import described
 from ios_mdm.errors import IosMdmError
+from ios_mdm.resources.ahead import INPUTS, changed, reads_of
 from ios_mdm.resources.certificate_pair import CertificatePairProvider
 from ios_mdm.resources.engine import progress, tell, warning
 from ios_mdm.resources.hooks import refusal
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from ios_mdm.app.switching import SwitchService
     from ios_mdm.core.pair.observed import ObservedPair
     from ios_mdm.resources.plain import Wire
+    from ios_mdm.wiring import Wiring
 
 __all__ = ["check", "create", "delete", "read", "update"]
 
@@ -53,11 +55,12 @@ _same = CertificatePairProvider.same
 
 def check(olds: Wire, news: Wire) -> CheckResult:
     """Compute what the pair should be, so that the engine can show it."""
-    inputs = {key: value for key, value in news.items() if key != "fleet"}
+    inputs = {key: value for key, value in news.items() if key not in {"fleet", *INPUTS}}
     if olds and olds.get("secret") != inputs.get("secret"):
         return CheckResult(inputs, [_secret_changed(olds, inputs)])
     try:
-        found = _previewed(olds, inputs, news.get("fleet"))
+        here = reads_of(news, "pair")
+        found = _previewed(olds, inputs, here, news.get("fleet"))
     except IosMdmError as error:
         return CheckResult(inputs, [refusal(error)])
     inputs |= {
@@ -68,7 +71,7 @@ def check(olds: Wire, news: Wire) -> CheckResult:
     for severity, message in _notices(found):
         tell(str(inputs["server"]), severity, message)
     refused = () if found.offers is None else found.offers.refused(found.view)
-    desired = _desired(olds, inputs, found)
+    desired = _desired(olds, inputs, found, here)
     return CheckResult({**inputs, **desired}, [refusal(one) for one in refused])
 
 
@@ -82,7 +85,7 @@ def update(olds: Wire, news: Wire) -> Wire:
     known = _known(olds)
     outputs = _applied(news, known=known)
     before, now = _settings(olds, known=known), _settings(news, known=known)
-    switches = _switches(now.aws.region, now.server.name)
+    switches = _switches(wiring.here(), now.aws.region, now.server.name)
     if not now.server.promotion.schedule:
         is_dismantled = not (before.server.promotion.schedule or _is_scheduled(olds)) or switches.dismantle(
             now.server.name,
@@ -146,9 +149,8 @@ def delete(id_: str, outputs: Wire) -> None:
     tell(server, Severity.NOTICE, message)
 
 
-def _previewed(olds: Wire, inputs: Wire, fleet: object) -> Preview:
+def _previewed(olds: Wire, inputs: Wire, here: Wiring, fleet: object) -> Preview:
     """Return what a run would do; *fleet* is the distribution whose devices are counted for messages, or None."""
-    here = wiring.here()
     devices = None if fleet is None else here.known_devices(DistributionSettings.model_validate(fleet))
     known = Known(home=home_of(olds["home"])) if olds else None
     settings = _settings(inputs, known=known, devices=devices)
@@ -157,6 +159,7 @@ def _previewed(olds: Wire, inputs: Wire, fleet: object) -> Preview:
 
 
 def _applied(inputs: Wire, *, known: Known | None) -> Wire:
+    changed(str(inputs["secret"]))
     here, settings, recorded = wiring.here(), _settings(inputs, known=known), recorded_of(inputs.get("bundles"))
     reconciler = here.reconciler(
         settings.aws.region,
@@ -209,17 +212,17 @@ def _notices(found: Preview) -> Sequence[tuple[Severity, str]]:
     return (*offered, *((one.severity, told(one, found.view.now)) for one in found.view.desired.notices))
 
 
-def _desired(olds: Wire, inputs: Wire, found: Preview) -> Wire:
+def _desired(olds: Wire, inputs: Wire, found: Preview, here: Wiring) -> Wire:
     """Return the computed inputs: the desired state, and the counter that makes a repair a change."""
     repairs = int(cast("int", olds.get("repairs", 0)))
     block: Wire = {"desired": desired_block(found.view.desired), "repairs": repairs}
-    if olds and _same(olds, {**inputs, **block}) and (drift := _drift(inputs, found)) is not None:
+    if olds and _same(olds, {**inputs, **block}) and (drift := _drift(inputs, found, here)) is not None:
         tell(str(inputs["server"]), Severity.WARNING, drift)
         block["repairs"] = repairs + 1
     return block
 
 
-def _drift(inputs: Wire, found: Preview) -> str | None:
+def _drift(inputs: Wire, found: Preview, here: Wiring) -> str | None:
     """Return what was changed from outside, None if nothing was."""
     if found.view.step is not None:
         return (
@@ -230,12 +233,12 @@ def _drift(inputs: Wire, found: Preview) -> str | None:
         return None
     settings = _settings(inputs, known=Known(home=home_of(inputs["home"])))
     request = switch_request(settings.request(found.recorded), settings.server.promotion, found.view)
-    return _drift_of_switch(request, found.view.observed, settings.aws.region)
+    return _drift_of_switch(request, found.view.observed, _switches(here, settings.aws.region, request.server))
 
 
-def _drift_of_switch(request: SwitchRequest, observed: ObservedPair, region: str | None) -> str | None:
+def _drift_of_switch(request: SwitchRequest, observed: ObservedPair, switches: SwitchService) -> str | None:
     """Return what is missing or differs of a switch, None if nothing does; show what could not be checked."""
-    found = _switches(region, request.server).findings(request, observed)
+    found = switches.findings(request, observed)
     if found.unchecked:
         message = f"not all that the switch needs could be checked: {' '.join(found.unchecked)}"
         tell(request.server, Severity.NOTICE, message)
@@ -257,13 +260,13 @@ def _tell_drift_of_switch(outputs: Wire, observed: ObservedPair) -> None:
         switch=switch_of(cast("Wire", outputs["switch"])),
         distributed=settings.distributed,
     )
-    drift = _drift_of_switch(request, observed, settings.aws.region)
+    drift = _drift_of_switch(request, observed, _switches(wiring.here(), settings.aws.region, request.server))
     if drift is not None:
         tell(request.server, Severity.WARNING, drift)
 
 
-def _switches(region: str | None, server: str) -> SwitchService:
-    return wiring.here().switches(region, report=progress(server), warn=warning(server))
+def _switches(here: Wiring, region: str | None, server: str) -> SwitchService:
+    return here.switches(region, report=progress(server), warn=warning(server))
 
 
 def _is_scheduled(outputs: Wire) -> bool:
