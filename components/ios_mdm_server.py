@@ -12,6 +12,7 @@ from ios_mdm.settings.parsing import parse_arguments
 
 from .outputs import CertificateOutput, ProfileOutputs, PromotionOutputs
 from .readings import read_together
+from .stack_traces import short_stack_traces
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -108,11 +109,11 @@ class IosMdmServer(pulumi.ComponentResource):
         }
         given = {argument: value for argument, value in arguments.items() if value is not None}
         server, settings = parse_arguments(name, given, aws)
-        super().__init__("ios-mdm:index:IosMdmServer", name, None, opts)
-        self._declare(server, settings)
-        # The certificates' PEMs are in the state of the pair. The engine would store them again for each place that
-        # repeats them, so this repeats the short values only.
-        self.register_outputs({**self.summary, "main": self.main.apply(_short), "reserve": self.reserve.apply(_short)})
+        with short_stack_traces():
+            super().__init__("ios-mdm:index:IosMdmServer", name, None, opts)
+            self._declare(server, settings)
+        # The certificates are in the state of the pair, and the engine would store them again.
+        self.register_outputs({key: value for key, value in self.summary.items() if key not in {"main", "reserve"}})
 
     def _declare(self, server: ServerSettings, aws: AwsSettings) -> None:
         """Declare the resources of the server, and set the outputs."""
@@ -227,10 +228,6 @@ def _slot(slot: str, desired: _Block, certificates: Mapping[str, _Block]) -> Cer
         return None
     shown = {key: value for key, value in certificates[name].items() if key != "number"}
     return cast("CertificateOutput", {"certificate": name, **shown})
-
-
-def _short(certificate: CertificateOutput | None) -> _Block | None:
-    return None if certificate is None else {key: value for key, value in certificate.items() if key != "pem"}
 
 
 def _pems(certificates: Mapping[str, _Block]) -> Mapping[str, object]:

@@ -165,7 +165,6 @@ def test_the_outputs_are_attributes_and_registered(declared: Callable[..., Decla
         "address": "mdm.example.com",
         "phase": "steady",
         "reason": "nothing is due",
-        "main": {"certificate": "certificate 1", **{key: CERTIFICATE[key] for key in CERTIFICATE if key != "pem"}},
         "secretArn": "arn:secret",
         "promotion": {"roleArn": "arn:role", "deadLetterArn": "arn:queue"},
     }

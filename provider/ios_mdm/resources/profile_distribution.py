@@ -27,7 +27,7 @@ class ProfileDistributionProvider(HookedProvider):
         "aws",
         "distribution",
         "trusted",
-        "pems",
+        "chains",
         "deviceCount",
         "devicesSha256",
         "revision",
@@ -41,22 +41,21 @@ class ProfileDistribution(Resource, module="ios-mdm", name="ProfileDistribution"
     Args:
         name: of the resource: the server's.
         inputs: ``server``, ``secret`` (the pair's), ``host``, ``aws``, ``distribution``, ``trusted`` (numbers of
-            certificates), ``pems`` (number to PEM chain). ``switch``, ``secretArn`` and ``promotion`` are the pair's,
-            whose switch is armed after the delivery. ``phase`` leads to messages only and is not kept.
+            certificates), ``pems`` (number to PEM chain; state keeps their digests, as ``chains``). ``switch``,
+            ``secretArn`` and ``promotion`` are the pair's, whose switch is armed after the delivery. ``phase`` leads to
+            messages only and is not kept.
 
     Attributes:
-        profile: the .mobileconfig, as text.
-        profileSha256: its SHA-256, 64 hex digits.
+        profileSha256: SHA-256 of the .mobileconfig, 64 hex digits.
         deviceCount: how many devices it is for.
         revision: counts the profiles of this server.
     """
 
     if TYPE_CHECKING:  # as in CertificatePair
-        profile: pulumi.Output[str]
         profileSha256: pulumi.Output[str]  # noqa: N815 - outputs are camelCase, as Pulumi's are
         deviceCount: pulumi.Output[int]  # noqa: N815 - the same
         revision: pulumi.Output[int]
 
     def __init__(self, name: str, inputs: Mapping[str, object], opts: pulumi.ResourceOptions | None = None) -> None:
-        outputs = {"profile": None, "profileSha256": None, "deviceCount": None, "revision": None}
+        outputs = {"profileSha256": None, "deviceCount": None, "revision": None}
         super().__init__(ProfileDistributionProvider(), name, {**inputs, **outputs}, opts)

@@ -195,10 +195,7 @@ class Effects:
                 f"{version.version_id} holds, a certificate with the fingerprint {found.sha256}. Somebody changed "
                 "the tag: remove it, and the next run writes it again from the certificate"
             )
-        issuers = "" if credential.root in credential.certificate else credential.root
-        return PublicCertificate(
-            facts=found, details=details(credential.certificate), pem=credential.certificate + issuers
-        )
+        return PublicCertificate(facts=found, details=details(credential.certificate), pem=credential.chain)
 
     def _credential(self, secret: str, version: str) -> Credential:
         if version not in self._credentials:
