@@ -11,6 +11,8 @@ from ios_mdm.resources.profile_distribution import ProfileDistribution
 from ios_mdm.settings.parsing import parse_arguments
 
 from .outputs import CertificateOutput, ProfileOutputs, PromotionOutputs
+from .readings import read_together
+from .stack_traces import short_stack_traces
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -109,17 +111,18 @@ class IosMdmServer(pulumi.ComponentResource):
         }
         given = {argument: value for argument, value in arguments.items() if value is not None}
         server, settings = parse_arguments(name, given, aws)
-        super().__init__("ios-mdm:index:IosMdmServer", name, None, opts)
-        self._declare(server, settings)
-        # The certificates' PEMs are in the state of the pair. The engine would store them again for each place that
-        # repeats them, so this repeats the short values only.
-        self.register_outputs({**self.summary, "main": self.main.apply(_short), "reserve": self.reserve.apply(_short)})
+        with short_stack_traces():
+            super().__init__("ios-mdm:index:IosMdmServer", name, None, opts)
+            self._declare(server, settings)
+        # The certificates are in the state of the pair, and the engine would store them again.
+        self.register_outputs({key: value for key, value in self.summary.items() if key not in {"main", "reserve"}})
 
     def _declare(self, server: ServerSettings, aws: AwsSettings) -> None:
         """Declare the resources of the server, and set the outputs."""
         child = pulumi.ResourceOptions(parent=self, protect=server.protect)
         kept = aws.model_dump(mode="json", by_alias=True, exclude_none=True)
         secret = aws.secret_name(server.name)
+        run = read_together(server, aws)
         # What the user wrote and nothing else: a preview shows it back.
         definition = server.model_dump(
             mode="json", by_alias=True, exclude_unset=True, exclude={"distribution", "protect"}
@@ -134,6 +137,7 @@ class IosMdmServer(pulumi.ComponentResource):
                 "definition": definition,
                 "distributed": server.distribution is not None,
                 "fleet": _fleet(server),
+                **run,
             },
             child,
         )
@@ -159,6 +163,7 @@ class IosMdmServer(pulumi.ComponentResource):
                     "trusted": pair.desired.apply(lambda desired: desired["trusted"]),
                     "pems": pair.certificates.apply(_pems),
                     "phase": self.phase,
+                    "run": run["run"],
                     # Not compared with the last run's: the pair arms what devices were sent before.
                     "switch": pair.switch,
                     "pairId": pair.pairId,
@@ -229,10 +234,6 @@ def _slot(slot: str, desired: _Block, certificates: Mapping[str, _Block]) -> Cer
         return None
     shown = {key: value for key, value in certificates[name].items() if key != "number"}
     return cast("CertificateOutput", {"certificate": name, **shown})
-
-
-def _short(certificate: CertificateOutput | None) -> _Block | None:
-    return None if certificate is None else {key: value for key, value in certificate.items() if key != "pem"}
 
 
 def _pems(certificates: Mapping[str, _Block]) -> Mapping[str, object]:

@@ -7,7 +7,7 @@ if it uses them.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,8 +17,10 @@ from ios_mdm.errors import DefinitionError, StoreError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
+    from typing import Self
 
     from ios_mdm.adapters.aws import Aws
+    from ios_mdm.adapters.reads import Reads
     from ios_mdm.adapters.receiver import Receiver
     from ios_mdm.adapters.secrets_manager import SecretsManager
     from ios_mdm.app.bundles import BundleReader
@@ -61,10 +63,18 @@ class Wiring:
     Args:
         environ: the process's environment variables.
         base: the folder that relative paths of a definition start from: the project's.
+        reads: keeps what is read for one check; None if nothing is kept.
     """
 
     environ: Mapping[str, str] = field(repr=False)
     base: Path
+    reads: Reads | None = field(default=None, repr=False, compare=False)
+
+    def remembering(self) -> Self:
+        """Return the wiring for one check: each answer of AWS is read once. Write nothing with it."""
+        from ios_mdm.adapters.reads import Reads
+
+        return replace(self, reads=Reads())
 
     # Adapters: one method for each port.
 
@@ -94,7 +104,7 @@ class Wiring:
     def _aws(self, region: str | None) -> Aws:
         from ios_mdm.adapters.aws import Aws
 
-        return Aws(environ=self.environ, region=region)
+        return Aws(environ=self.environ, region=region, reads=self.reads)
 
     def scheduler(self, region: str | None) -> Scheduler:
         """Return EventBridge Scheduler."""
@@ -110,9 +120,10 @@ class Wiring:
 
     def probe(self) -> Probe:
         """Return the TLS probe."""
+        from ios_mdm.adapters.reads import ReadsProbe
         from ios_mdm.adapters.tls_probe import TlsProbe
 
-        return TlsProbe()
+        return TlsProbe() if self.reads is None else ReadsProbe(probe=TlsProbe(), reads=self.reads)
 
     def ledger(self, url: str) -> Ledger:
         """Return the ledger that *url* names; nothing is opened or created yet.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import threading
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -290,6 +291,29 @@ def test_what_cannot_be_read_is_no_problem(armed: Armed) -> None:
     assert armed.drift(request) == (f"the schedule {NAMES[Kind.PROMOTE]} is missing",)
     armed.scheduler.down = True
     assert armed.findings(request) == SwitchFindings(unchecked=("no answer from Scheduler",))
+
+
+def test_the_reads_of_a_check_are_made_at_once(armed: Armed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Schedule, role and queue: each answer waits until all three have been asked for."""  # R36
+    request = armed.request(armed.secure())
+    armed.service.arm(request)
+    asked = threading.Barrier(3, timeout=30)
+    for holder, name in (
+        (armed.scheduler, "get"),
+        (armed.prerequisites, "role_problems"),
+        (armed.prerequisites, "queue_exists"),
+    ):
+        real = getattr(type(holder), name)
+        monkeypatch.setattr(type(holder), name, _waiting(asked, real))
+    assert armed.findings(request) == SwitchFindings()
+
+
+def _waiting(asked: threading.Barrier, call: Callable[..., Any]) -> Callable[..., Any]:
+    def waiting(*args: Any, **kwargs: Any) -> Any:
+        asked.wait()
+        return call(*args, **kwargs)
+
+    return waiting
 
 
 HOLD = replace(definition(), promotion=Promotion(hold=True))

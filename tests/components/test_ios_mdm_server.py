@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, get_type_hints
 
@@ -50,14 +51,19 @@ DESIRED = {"phase": "steady", "reason": "nothing is due", "main": "certificate 1
 
 @dataclass(slots=True)
 class Declared(mocks.Mocks):
-    """Inputs of each resource by the last part of its type, and the registered outputs."""
+    """Inputs of each resource by the last part of its type (and its name), and the registered outputs."""
 
     inputs: dict[str, Any] = field(default_factory=dict)
+    all: dict[str, dict[str, Any]] = field(default_factory=dict)
     outputs: list[dict[str, Any]] = field(default_factory=list)
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
         """Record a resource, and return what a provider would."""
-        self.inputs[args.typ.rpartition(":")[2]] = {k: v for k, v in args.inputs.items() if k != "__provider"}
+        inputs = {k: v for k, v in args.inputs.items() if k != "__provider"}
+        # What is the run's is not the definition's: it is not kept.
+        kept = {k: v for k, v in inputs.items() if k not in {"run", "readings"}}
+        self.inputs[args.typ.rpartition(":")[2]] = kept
+        self.all.setdefault(args.typ.rpartition(":")[2], {})[args.name] = inputs
         pair = {"desired": DESIRED, "certificates": {"certificate 1": CERTIFICATE}, "applyAt": None, "switch": {}}
         return f"{args.name}-id", {
             **args.inputs,
@@ -159,7 +165,6 @@ def test_the_outputs_are_attributes_and_registered(declared: Callable[..., Decla
         "address": "mdm.example.com",
         "phase": "steady",
         "reason": "nothing is due",
-        "main": {"certificate": "certificate 1", **{key: CERTIFICATE[key] for key in CERTIFICATE if key != "pem"}},
         "secretArn": "arn:secret",
         "promotion": {"roleArn": "arn:role", "deadLetterArn": "arn:queue"},
     }
@@ -196,3 +201,28 @@ def test_each_key_of_a_certificate_is_typed() -> None:
 def test_the_names_that_a_program_may_import_exist() -> None:
     """They are one list."""
     assert [name for name in components.__all__ if not hasattr(components, name)] == []
+
+
+def test_the_first_pairs_announce_all_servers_of_a_run(declared: Callable[..., Declared]) -> None:
+    """Of twenty servers the first sixteen have all twenty in one text, and each has the same name of the run."""
+
+    def program() -> None:
+        for number in range(20):
+            IosMdmServer(f"s{number}", address=f"s{number}.example.com:8443", endpoints=["10.0.0.1:443"])
+
+    pairs = declared(program).all["CertificatePair"]
+    assert len({pair["run"] for pair in pairs.values()}) == 1
+    assert sorted(name for name, pair in pairs.items() if "readings" in pair) == sorted(f"s{n}" for n in range(16))
+    (text,) = pairs["s0"]["readings"]
+    readings = json.loads(text)
+    assert [one["server"] for one in readings] == [f"s{number}" for number in range(20)]
+    assert readings[19] == {
+        "server": "s19",
+        "secret": "ios-mdm/s19",
+        "region": None,
+        "host": "s19.example.com",
+        "endpoints": ["10.0.0.1:443"],
+        "alarms": False,
+        "role": True,
+        "queue": True,
+    }

@@ -269,6 +269,8 @@ def _recorded(secret: Secret, step: RecordFacts, observed: ObservedPair | None, 
     assert value is not None
     role, request = Role(step.slot), step.request
     tags = {HIGHEST_TAG: str(max(step.highest, step.ordinal))}
+    if request is None and role is Role.MAIN and observed is not None and observed.main_generation is None:
+        tags[MAIN_GENERATION_TAG] = str(step.generation)
     if request is not None:
         if value.made_as != _made_as(request):
             role = Role.DELETED

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ios_mdm.app.pair.effects import Effects
 from ios_mdm.app.pair.reader import pair_view
 from ios_mdm.core.pair.layout import REPLACED_TAG, added_tags, version_id
 from ios_mdm.core.pair.lifecycle import desired
@@ -42,7 +43,8 @@ class Both:
             assert type(thought) is type(step)
             if step is None or thought is None:
                 return count
-            self.world.service._effects.perform(request, pair_view(request, real, now))
+            effects = Effects(self.world.store, self.world.clock, custom=None, report=self.world.reports.append)
+            effects.perform(request, pair_view(request, real, now))
             self.secret = carried_out(self.secret, thought, observed=seen, now=now)
             self.compare()
         return most

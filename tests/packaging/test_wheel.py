@@ -199,11 +199,12 @@ def test_another_program_declares_a_server_and_uses_its_outputs(stack: Stack, md
 
 
 def _check_component(state: dict[str, Any], outputs: dict[str, Any]) -> None:
-    """The state has the component's registered outputs, and each certificate's PEM with the pair alone."""
+    """The state has the component's registered outputs, and the certificates with the pair alone."""
     resources = {one["type"].rpartition(":")[2]: one for one in state["deployment"]["resources"]}
     registered = resources["IosMdmServer"]["outputs"]
     assert registered["secretArn"] == outputs["secretArn"]
-    assert registered["main"]["sha256"] == outputs["fingerprint"]
-    assert registered["reserve"]["notAfter"] == outputs["expiry"]
     assert registered["profile"]["deviceCount"] == 5
-    assert "pem" not in registered["main"].keys() | registered["reserve"].keys()
+    certificates = resources["CertificatePair"]["outputs"]["certificates"]
+    assert certificates["certificate 1"]["sha256"] == outputs["fingerprint"]
+    assert certificates["certificate 2"]["notAfter"] == outputs["expiry"]
+    assert not {"main", "reserve"} & registered.keys()

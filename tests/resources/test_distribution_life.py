@@ -7,6 +7,7 @@ is until one has succeeded: what is not covered otherwise is in docs/decisions/0
 
 from __future__ import annotations
 
+import hashlib
 import os
 import plistlib
 import tempfile
@@ -23,14 +24,17 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from ios_mdm import wiring
 from ios_mdm.core.pair.definition import KeyType
-from ios_mdm.core.pair.layout import SENT_TAG, sent_value
+from ios_mdm.core.pair.layout import SENT_TAG, sent_value, version_id
 from ios_mdm.core.profile import trust_profile
+from ios_mdm.core.x509.credential import credential_to_json
+from ios_mdm.core.x509.digests import fingerprint
 from ios_mdm.core.x509.issuing import issue
+from ios_mdm.core.x509.values import Credential
 from ios_mdm.errors import DeliveryError
 from ios_mdm.resources.profile_distribution import ProfileDistributionProvider
 from tests.app.test_pair_service import HandClock
 from tests.resources.conftest import wired
-from tests.support.certificates import HOST, LEAF, Chain, pem
+from tests.support.certificates import HOST, LEAF, Chain, pem, private_pem
 from tests.support.memory import MemorySecretStore
 from tests.support.wiring import TestWiring
 
@@ -50,15 +54,30 @@ class DownError(Exception):
 
 
 @cache
-def pems() -> dict[int, str]:
-    """Return five certificates with what is above them; the last two have one root."""
+def credentials() -> dict[int, Credential]:
+    """Return five certificates with their keys and what is above them; the last two have one root."""
     issued = {
-        number: issue(HOST, key=KeyType.EC_P256, validity_days=300, now=START + timedelta(days=number)).certificate
+        number: issue(HOST, key=KeyType.EC_P256, validity_days=300, now=START + timedelta(days=number))
         for number in ISSUED
     }
     above = Chain().make().chain[1:]
-    leaves = [Chain(leaf=LEAF.but(owner=f"leaf {number}")).make().leaf for number in UNDER_ONE_ROOT]
-    return issued | {number: pem(leaf, *above).decode() for number, leaf in zip(UNDER_ONE_ROOT, leaves, strict=True)}
+    made = [Chain(leaf=LEAF.but(owner=f"leaf {number}")).make() for number in UNDER_ONE_ROOT]
+    under_one_root = {
+        number: Credential(
+            certificate=pem(one.leaf, *above[:-1]).decode(),
+            private_key=private_pem(one.keys[0]).decode(),
+            root=pem(above[-1]).decode(),
+            sha256=fingerprint(one.leaf),
+        )
+        for number, one in zip(UNDER_ONE_ROOT, made, strict=True)
+    }
+    return issued | under_one_root
+
+
+@cache
+def pems() -> dict[int, str]:
+    """Return the five certificates with what is above them."""
+    return {number: credential.chain for number, credential in credentials().items()}
 
 
 PAIR_ID, RESOURCE_ID = "5a" * 16, "7e" * 16
@@ -113,6 +132,8 @@ class DistributionLife(RuleBasedStateMachine):
         self.provider = ProfileDistributionProvider()
         self.store = MemorySecretStore()
         self.store.create(SECRET, tags={}, description="", kms_key=None)
+        for number, credential in credentials().items():
+            self.store.put(SECRET, version_id(SECRET, number), credential_to_json(credential))
         self.failed = False
         self.trusted: tuple[int, ...] = ISSUED[:1]
         self.organization = "Example"
@@ -186,7 +207,7 @@ class DistributionLife(RuleBasedStateMachine):
         for device in Path("devices.txt").read_text(encoding="utf-8").splitlines():
             assert self.queue.latest[device] == wanted
         assert self.outputs is not None
-        assert self.outputs["profile"].encode() == wanted
+        assert self.outputs["profileSha256"] == hashlib.sha256(wanted).hexdigest()
         assert self._recorded() == sent_value(self.trusted)
         commands = len(self.queue.known)
         assert self._up() == "unchanged"

@@ -14,6 +14,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, TypeVar, cast
 from urllib.parse import urlsplit
 
+from ios_mdm.adapters.reads import KEPT
 from ios_mdm.adapters.refusals import (
     IDENTITY,
     KINDS,
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_sts import STSClient
+
+    from ios_mdm.adapters.reads import Reads
 
 __all__ = [
     "IDENTITY",
@@ -92,10 +95,12 @@ class Aws:
     Args:
         environ: the process's environment variables, which name endpoints, credentials and the default region.
         region: AWS region; None for the one that the environment or the profile names.
+        reads: keeps the answers that are read for one check; None if none is kept.
     """
 
     environ: Mapping[str, str] = field(repr=False)
     region: str | None = None
+    reads: Reads | None = field(default=None, repr=False, compare=False)
 
     def endpoint(self, kind: Kind = SECRET) -> str | None:
         """Return the endpoint that the environment names, None for AWS's own."""
@@ -152,7 +157,7 @@ class Aws:
             StoreError: AWS could not be asked, or refused. It has no cause or context: botocore's errors quote
                 parameters.
         """
-        result = self._attempt(operation, name, call, frozenset(), kind)
+        result = self._outcome(operation, name, call, frozenset(), kind)
         if isinstance(result, _Tolerated):
             raise result.error
         return result
@@ -161,7 +166,7 @@ class Aws:
         self, codes: Collection[str], operation: str, name: str, call: Callable[[], T], kind: Kind = SECRET
     ) -> T | None:
         """Return what *call* returns, or None if AWS refuses with one of these error *codes*; else as ``answer``."""
-        result = self._attempt(operation, name, call, codes, kind)
+        result = self._outcome(operation, name, call, codes, kind)
         if isinstance(result, _Tolerated):
             return None
         return result
@@ -183,6 +188,14 @@ class Aws:
             if key not in _clients:
                 _clients[key] = _connect(key, _MAX_ATTEMPTS_EMULATOR if self.is_emulator else _MAX_ATTEMPTS)
             return _clients[key]
+
+    def _outcome(
+        self, operation: str, name: str, call: Callable[[], T], codes: Collection[str], kind: Kind
+    ) -> T | _Tolerated:
+        if self.reads is None or operation not in KEPT:
+            return self._attempt(operation, name, call, codes, kind)
+        key = (operation, self.region, name)
+        return self.reads.outcome(key, lambda: self._attempt(operation, name, call, codes, kind))
 
     def _attempt(
         self, operation: str, name: str, call: Callable[[], T], codes: Collection[str], kind: Kind

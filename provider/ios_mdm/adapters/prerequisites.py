@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote
 
 from ios_mdm.adapters.aws import QUEUE, ROLE
 from ios_mdm.errors import StoreError
+from ios_mdm.parallel import at_once
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mypy_boto3_iam import IAMClient
     from mypy_boto3_iam.type_defs import CreateRoleRequestTypeDef, RoleTypeDef
     from mypy_boto3_sqs import SQSClient
@@ -51,12 +55,11 @@ class AwsPrerequisites:
         Raises:
             StoreError: A role of this name is not ours, or AWS refuses.
         """
-        role = self._role(name)
-        if role is None:
-            role = self._created(name, trust, boundary)
-        else:
-            self._brought_to(name, role, trust, boundary)
-        if self._inline_policy(name) != json.loads(policy):
+        existing = self._role(name)
+        if existing is not None:
+            self._brought_to(name, existing, trust, boundary)
+        role = existing or self._created(name, trust, boundary)
+        if existing is None or self._inline_policy(name) != json.loads(policy):
             self.aws.answer(
                 "PutRolePolicy",
                 name,
@@ -68,13 +71,15 @@ class AwsPrerequisites:
     def role_problems(self, name: str, *, trust: str, policy: str, boundary: str | None) -> tuple[str, ...]:
         """Return how the role of this name differs from what :meth:`ensure_role` makes; writes nothing.
 
-        The policy is read only if the rest is as it should be: one problem is enough for a repair of all.
+        The policy counts only if the rest is as it should be: one problem is enough for a repair of all.
 
         Raises:
             StoreError: AWS refuses.
         """
+        reads: list[Callable[[], object]] = [partial(self._role, name), partial(self._inline_policy, name)]
+        found_role, found_policy = at_once(reads)
         try:
-            role = self._role(name)
+            role = cast("RoleTypeDef | None", found_role.result())
         except _NotOursError:
             return (f"the role {name} was not made here (it has no tag {_TAG['Key']}={_TAG['Value']})",)
         if role is None:
@@ -86,7 +91,7 @@ class AwsPrerequisites:
             problems.append(f"the permissions boundary of the role {name} differs")
         if problems:
             return tuple(problems)
-        found = self._inline_policy(name)
+        found = found_policy.result()
         if found is None:
             return (f"the policy of the role {name} is missing",)
         return () if found == json.loads(policy) else (f"the policy of the role {name} differs",)

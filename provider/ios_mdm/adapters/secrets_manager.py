@@ -228,15 +228,8 @@ class SecretsManager:
             version_id: of the new version, 32 to 64 characters.
             value: at most 65,536 bytes.
         """
-        if (found := self.describe(name)) is not None:
-            if found.deleted_at is not None:  # moto would take it
-                raise scheduled_for_deletion("PutSecretValue", name)
-            # ministack would overwrite the version with one of the same id.
-            if version_id in found.labels or self.read(name, version_id) is not None:
-                return
-            # AWS takes STAGED from its holder; ministack would leave it on both. Where it has gone meanwhile, so be it.
-            for holder in _holders(found, Label.STAGED):
-                self._move(name, Label.STAGED, to=None, current=holder)
+        if self.aws.is_emulator and not self._prepared_for(name, version_id):
+            return
         self.aws.answer_unless(
             {"ResourceExistsException"},
             "PutSecretValue",
@@ -245,6 +238,21 @@ class SecretsManager:
                 SecretId=name, ClientRequestToken=version_id, SecretString=value, VersionStages=[Label.STAGED.value]
             ),
         )
+
+    def _prepared_for(self, name: str, version_id: str) -> bool:
+        """Do before a put what AWS does with one, and emulators do not; False if there is such a version."""
+        found = self.describe(name)
+        if found is None:
+            return True
+        if found.deleted_at is not None:  # moto would take it
+            raise scheduled_for_deletion("PutSecretValue", name)
+        # ministack would overwrite the version with one of the same id.
+        if version_id in found.labels or self.read(name, version_id) is not None:
+            return False
+        # AWS takes STAGED from its holder; ministack would leave it on both. Where it has gone meanwhile, so be it.
+        for holder in _holders(found, Label.STAGED):
+            self._move(name, Label.STAGED, to=None, current=holder)
+        return True
 
     def move_label(self, name: str, label: str, *, to: str | None, current: str | None) -> None:
         """Put *label* on version *to* (None: on none), if it is on *current* (None: on none): a compare-and-swap.
@@ -274,7 +282,8 @@ class SecretsManager:
         Raises:
             StoreError: They break AWS's limits, or AWS refuses.
         """
-        found = self.describe(name)
+        # AWS counts the tags by itself; the emulators take any number.
+        found = self.describe(name) if self.aws.is_emulator else None
         check_tags(name, tags, existing=() if found is None else found.tags)
         self.aws.answer(
             "TagResource",

@@ -45,6 +45,7 @@ class ProfileContent:
             preview that leaves the pair out.
         chains: the PEM chain of each of them, by ordinal; None while they are unknown, as in a preview of a pair that
             is yet to be changed.
+        sha256: the digest of a profile whose chains are not at hand; None if it is unknown, or follows from them.
     """
 
     server: str
@@ -53,6 +54,12 @@ class ProfileContent:
     organization: str | None
     trusted: tuple[int, ...] | None
     chains: Mapping[int, str] | None
+    sha256: str | None = None
+
+    @property
+    def digest(self) -> str | None:
+        """SHA-256 of the profile, 64 hex digits; None while it is unknown. Raises as :meth:`profile`."""
+        return self.sha256 if self.chains is None else hashlib.sha256(self.profile()).hexdigest()
 
     def profile(self) -> bytes:
         """Return the .mobileconfig.
@@ -75,10 +82,11 @@ class ProfileContent:
         While the chains are unknown, other certificates count as another profile. They need not be one: certificates
         under one root need no new profile (R16).
         """
-        if self.chains is not None and other.chains is not None:
-            return self.profile() == other.profile()
-        mine, others = ((one.host, one.identifier, one.organization, one.trusted) for one in (self, other))
-        return mine == others
+        mine, others = self.digest, other.digest
+        if mine is not None and others is not None:
+            return mine == others
+        mine_is, other_is = ((one.host, one.identifier, one.organization, one.trusted) for one in (self, other))
+        return mine_is == other_is
 
 
 def next_revision(before: ProfileContent | None, revision: int, after: ProfileContent, ledger: Ledger | None) -> int:

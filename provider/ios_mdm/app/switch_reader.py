@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ios_mdm.app.switch_request import armed_promotion, is_sent
 from ios_mdm.core.pair.layout import ARMED_TAG
 from ios_mdm.core.pair.schedule import Kind, names
 from ios_mdm.errors import StoreError
+from ios_mdm.parallel import at_once
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from ios_mdm.app.switch_request import SwitchRequest
     from ios_mdm.core.pair.observed import ObservedPair
@@ -58,19 +60,22 @@ class SwitchReader:
             observed: the pair, with its records.
         """
         wanted = self._wanted(request, observed)
+        schedules = [partial(self._schedule, schedule) for schedule in wanted.values()]
+        schedules.append(partial(self._record, request, observed, is_wanted=Kind.PROMOTE in wanted))
+        others = [partial(self._role, request), partial(self._queue, request)] if wanted else []
+        # None needs the answer of another. The findings are in this order, whichever answer comes first.
+        checks = at_once([*schedules, *others])
         problems: list[str] = []
         try:
-            problems += self._schedules(wanted)
-            problems += self._record(request, observed, is_wanted=Kind.PROMOTE in wanted)
+            for check in checks[: len(schedules)]:
+                problems += check.result()
         except StoreError as error:
             # Without Scheduler, role and queue are of no use.
             return SwitchFindings(problems=tuple(problems), unchecked=(str(error),))
-        if not wanted:
-            return SwitchFindings(problems=tuple(problems))
         unchecked: list[str] = []
-        for check in (self._role, self._queue):
+        for check in checks[len(schedules) :]:
             try:
-                problems += check(request)
+                problems += check.result()
             except StoreError as error:
                 unchecked.append(str(error))
         return SwitchFindings(problems=tuple(problems), unchecked=tuple(unchecked))
@@ -84,25 +89,26 @@ class SwitchReader:
             if now < schedule.at and (kind is not Kind.PROMOTE or is_sent(request, observed))
         }
 
-    def _schedules(self, wanted: Mapping[Kind, Schedule]) -> Iterator[str]:
-        for schedule in wanted.values():
-            found = self._scheduler.get(schedule.name)
-            if found is None:
-                yield f"the schedule {schedule.name} is missing"
-            elif found != schedule:
-                yield f"the schedule {schedule.name} has another {_difference(found, schedule)}"
+    def _schedule(self, schedule: Schedule) -> tuple[str, ...]:
+        found = self._scheduler.get(schedule.name)
+        if found is None:
+            return (f"the schedule {schedule.name} is missing",)
+        if found != schedule:
+            return (f"the schedule {schedule.name} has another {_difference(found, schedule)}",)
+        return ()
 
-    def _record(self, request: SwitchRequest, observed: ObservedPair, *, is_wanted: bool) -> Iterator[str]:
+    def _record(self, request: SwitchRequest, observed: ObservedPair, *, is_wanted: bool) -> tuple[str, ...]:
         """Compare the record of what is armed with what should be."""
         promote, armed = request.promote, observed.armed
         if promote is not None and armed == armed_promotion(promote):
-            return
+            return ()
         if is_wanted:
-            yield f"the tag {ARMED_TAG} does not record the schedule"
-        elif armed is not None:
-            # While Scheduler does not answer, an `up` could not confirm that the schedule is gone either.
-            self._scheduler.get(names(request.server, request.secret)[Kind.PROMOTE])
-            yield f"the tag {ARMED_TAG} records a schedule that should not exist"
+            return (f"the tag {ARMED_TAG} does not record the schedule",)
+        if armed is None:
+            return ()
+        # While Scheduler does not answer, an `up` could not confirm that the schedule is gone either.
+        self._scheduler.get(names(request.server, request.secret)[Kind.PROMOTE])
+        return (f"the tag {ARMED_TAG} records a schedule that should not exist",)
 
     def _role(self, request: SwitchRequest) -> tuple[str, ...]:
         if request.role_arn is not None:

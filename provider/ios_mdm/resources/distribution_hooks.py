@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from pulumi.dynamic import CheckResult, ReadResult
@@ -9,11 +10,13 @@ from pulumi.dynamic import CheckResult, ReadResult
 from ios_mdm import wiring
 from ios_mdm.app.delivery import DeliveryRequest, ProfileContent, check_owner, is_recorded, next_revision
 from ios_mdm.app.devices import devices_digest
+from ios_mdm.app.pair.chains import chain_sha256, stored_chains
 from ios_mdm.app.reenrollment import to_reenrol
 from ios_mdm.app.switch_request import made_switch_request
 from ios_mdm.core.pair.decision import Phase, Severity
 from ios_mdm.core.pair.home import profile_identifier
 from ios_mdm.errors import IosMdmError, TakenOverError
+from ios_mdm.resources.ahead import INPUTS, reads_of
 from ios_mdm.resources.engine import progress, tell, warning
 from ios_mdm.resources.hooks import refusal
 from ios_mdm.resources.plain import known
@@ -29,13 +32,19 @@ if TYPE_CHECKING:
 
 __all__ = ["check", "create", "delete", "read", "update"]
 
+_PASSED = frozenset({"switch", "secretArn", "promotion", "pairId", "resourceId"})
+"""Inputs that are the pair's, for this run. They are no outputs."""
+
 
 def check(olds: Wire, news: Wire) -> CheckResult:
     """Read the list of devices, and decide whether there is another profile to send; send nothing."""
-    inputs = {key: value for key, value in news.items() if key != "phase"}
-    if not known(inputs["pems"]) and olds and olds["trusted"] == inputs["trusted"]:
+    inputs = {key: value for key, value in news.items() if key not in {"phase", "pems", *INPUTS}}
+    pems = news["pems"]
+    chains = {int(number): str(pem) for number, pem in cast("Wire", pems).items()} if known(pems) else None
+    inputs["chains"] = pems if chains is None else {str(key): chain_sha256(chain) for key, chain in chains.items()}
+    if chains is None and olds and olds["trusted"] == inputs["trusted"]:
         # While the pair is updated its PEMs are unknown, but certificates of the same numbers are the same.
-        inputs["pems"] = olds["pems"]
+        inputs["chains"] = olds["chains"]
     here, settings = wiring.here(), _settings(inputs)
     try:
         devices = here.devices(settings)
@@ -44,14 +53,14 @@ def check(olds: Wire, news: Wire) -> CheckResult:
             notice = to_reenrol(str(inputs["server"]), devices, base=here.base)
             tell(str(inputs["server"]), notice.severity, notice.message)
         inputs["identifier"] = _identifier(inputs, settings)
-        content = _content(inputs)
-        before = _content(olds) if olds else None
+        content = _content(inputs, chains)
+        before = replace(_content(olds, None), sha256=_digest(olds)) if olds else None
         revision = int(cast("int", olds["revision"])) if olds else 0
         ledger = None if settings.ledger is None else here.ledger(settings.ledger)
         inputs["revision"] = next_revision(before, revision, content, ledger)
         if content.chains is not None and known(inputs["pairId"]):
-            content.profile()  # a profile that cannot be made is refused before anything is written
-        inputs["repairs"] = _repairs(olds, inputs, content)
+            inputs["profileSha256"] = content.digest  # one that cannot be made is refused before anything is written
+        inputs["repairs"] = _repairs(olds, news, inputs, content)
         if before is not None and before.identifier != content.identifier:
             message = (
                 f"devices keep the profile {before.identifier}, and get {content.identifier} beside it: trust is only "
@@ -91,12 +100,13 @@ def delete(_id: str, outputs: Wire) -> None:
     tell(str(outputs["server"]), Severity.NOTICE, message)
 
 
-def _repairs(olds: Wire, inputs: Wire, content: ProfileContent) -> int:
+def _repairs(olds: Wire, news: Wire, inputs: Wire, content: ProfileContent) -> int:
     """Return the counter that makes a lost record a change: without one, no reserve of this profile is armed."""
     repairs = int(cast("int", olds.get("repairs", 0)))
     if not olds or not ProfileDistributionProvider.same(olds, {**inputs, "repairs": repairs}):
         return repairs
-    found = wiring.here().store(AwsSettings.model_validate(inputs["aws"]).region).describe(str(inputs["secret"]))
+    store = reads_of(news, "distribution").store(AwsSettings.model_validate(inputs["aws"]).region)
+    found = store.describe(str(inputs["secret"]))
     if found is None:
         return repairs  # the pair reports that
     check_owner(str(inputs["secret"]), found.arn, _resource_id(inputs), found)
@@ -111,15 +121,20 @@ def _settings(inputs: Wire) -> DistributionSettings:
     return DistributionSettings.model_validate(inputs["distribution"])
 
 
-def _content(inputs: Wire) -> ProfileContent:
-    pems = cast("Mapping[str, object]", inputs["pems"]) if known(inputs["pems"]) else None
+def _digest(olds: Wire) -> str | None:
+    """Return the digest of the last profile; None if it was not known when it was decided about."""
+    found = olds.get("profileSha256")
+    return found if isinstance(found, str) else None
+
+
+def _content(inputs: Wire, chains: Mapping[int, str] | None) -> ProfileContent:
     return ProfileContent(
         server=str(inputs["server"]),
         host=str(inputs["host"]),
         identifier=str(inputs["identifier"]),
         organization=_settings(inputs).profile.organization,
         trusted=tuple(cast("Sequence[int]", inputs["trusted"])) if known(inputs["trusted"]) else None,
-        chains=None if pems is None else {int(ordinal): str(pem) for ordinal, pem in pems.items()},
+        chains=chains,
     )
 
 
@@ -150,9 +165,13 @@ def _delivered(inputs: Wire, *, former_identifier: str | None = None) -> Wire:
     region = AwsSettings.model_validate(inputs["aws"]).region
     server = str(inputs["server"])
     reconciler = here.reconciler(region, report=progress(server), warn=warning(server), distribution=settings)
+    digests = cast("Wire", inputs["chains"]) if known(inputs["chains"]) else {}
+    chains = stored_chains(
+        here.store(region), str(inputs["secret"]), {int(number): str(digest) for number, digest in digests.items()}
+    )
     delivery = reconciler.deliver(
         DeliveryRequest(
-            content=_content(inputs),
+            content=_content(inputs, chains),
             revision=int(cast("int", inputs["revision"])),
             secret=str(inputs["secret"]),
             secret_arn=str(inputs["secretArn"]),
@@ -162,4 +181,4 @@ def _delivered(inputs: Wire, *, former_identifier: str | None = None) -> Wire:
         ),
         _switch_request(inputs),
     )
-    return {**inputs, "profile": delivery.profile.decode(), "profileSha256": delivery.digest}
+    return {**{key: value for key, value in inputs.items() if key not in _PASSED}, "profileSha256": delivery.digest}

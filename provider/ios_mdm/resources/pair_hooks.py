@@ -17,6 +17,7 @@ from ios_mdm.core.pair.decision import Severity
 from ios_mdm.core.pair.policies import REPLACED_UNSENT
 from ios_mdm.core.pair.steps import described
 from ios_mdm.errors import IosMdmError, TakenOverError
+from ios_mdm.resources.ahead import INPUTS, changed, reads_of
 from ios_mdm.resources.certificate_pair import CertificatePairProvider
 from ios_mdm.resources.engine import progress, tell, warning
 from ios_mdm.resources.hooks import refusal
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from ios_mdm.app.switching import SwitchService
     from ios_mdm.core.pair.observed import ObservedPair
     from ios_mdm.resources.plain import Wire
+    from ios_mdm.wiring import Wiring
 
 __all__ = ["check", "create", "delete", "read", "update"]
 
@@ -58,11 +60,12 @@ _same = CertificatePairProvider.same
 
 def check(olds: Wire, news: Wire) -> CheckResult:
     """Compute what the pair should be, so that the engine can show it."""
-    inputs = {key: value for key, value in news.items() if key != "fleet"}
+    inputs = {key: value for key, value in news.items() if key not in {"fleet", *INPUTS}}
     if olds and olds.get("secret") != inputs.get("secret"):
         return CheckResult(inputs, [_secret_changed(olds, inputs)])
     try:
-        found = _previewed(olds, inputs, news.get("fleet"))
+        here = reads_of(news, "pair")
+        found = _previewed(olds, inputs, here, news.get("fleet"))
     except TakenOverError as error:
         # Unchanged inputs, so that `protect: false` and the removal of the server work, and change nothing of the pair.
         tell(str(inputs["server"]), Severity.WARNING, str(error))
@@ -79,7 +82,7 @@ def check(olds: Wire, news: Wire) -> CheckResult:
         tell(str(inputs["server"]), severity, message)
     _tell_cut_off(str(inputs["server"]), found, news.get("fleet"))
     refused = () if found.offers is None else found.offers.refused(found.view)
-    desired = _desired(olds, inputs, found)
+    desired = _desired(olds, inputs, found, here)
     return CheckResult({**inputs, **desired}, [refusal(one) for one in refused])
 
 
@@ -101,7 +104,7 @@ def update(olds: Wire, news: Wire) -> Wire:
         tell(str(news["server"]), Severity.WARNING, str(error))
         return olds
     before, now = _settings(olds, known=known), _settings(news, known=known)
-    switches = _switches(now.aws.region, now.server.name)
+    switches = _switches(wiring.here(), now.aws.region, now.server.name)
     if not now.server.promotion.schedule:
         is_dismantled = not (before.server.promotion.schedule or _is_scheduled(olds)) or switches.dismantle(
             now.server.name,
@@ -170,9 +173,8 @@ def delete(id_: str, outputs: Wire) -> None:
     tell(server, Severity.NOTICE, message)
 
 
-def _previewed(olds: Wire, inputs: Wire, fleet: object) -> Preview:
+def _previewed(olds: Wire, inputs: Wire, here: Wiring, fleet: object) -> Preview:
     """Return what a run would do; *fleet* is the distribution whose devices are counted for messages, or None."""
-    here = wiring.here()
     devices = None if fleet is None else here.known_devices(DistributionSettings.model_validate(fleet))
     known = _known_before(olds) if olds else None
     settings = _settings(inputs, known=known, devices=devices)
@@ -181,6 +183,7 @@ def _previewed(olds: Wire, inputs: Wire, fleet: object) -> Preview:
 
 
 def _applied(inputs: Wire, *, known: Known | None, resource_id: str | None) -> Wire:
+    changed(str(inputs["secret"]))
     here, recorded = wiring.here(), recorded_of(inputs.get("bundles"))
     settings = _settings(inputs, known=known, new_resource_id=resource_id if known is None else None)
     reconciler = here.reconciler(
@@ -284,17 +287,17 @@ def _tell_cut_off(server: str, found: Preview, fleet: object) -> None:
     tell(server, notice.severity, notice.message)
 
 
-def _desired(olds: Wire, inputs: Wire, found: Preview) -> Wire:
+def _desired(olds: Wire, inputs: Wire, found: Preview, here: Wiring) -> Wire:
     """Return the computed inputs: the desired state, and the counter that makes a repair a change."""
     repairs = int(cast("int", olds.get("repairs", 0)))
     block: Wire = {"desired": desired_block(found.view.desired), "repairs": repairs}
-    if olds and _same(olds, {**inputs, **block}) and (drift := _drift(inputs, found)) is not None:
+    if olds and _same(olds, {**inputs, **block}) and (drift := _drift(inputs, found, here)) is not None:
         tell(str(inputs["server"]), Severity.WARNING, drift)
         block["repairs"] = repairs + 1
     return block
 
 
-def _drift(inputs: Wire, found: Preview) -> str | None:
+def _drift(inputs: Wire, found: Preview, here: Wiring) -> str | None:
     """Return what was changed from outside, None if nothing was."""
     if found.view.step is not None:
         return (
@@ -305,12 +308,12 @@ def _drift(inputs: Wire, found: Preview) -> str | None:
         return None
     settings = _settings(inputs, known=_known_before(inputs))
     request = switch_request(settings.request(found.recorded), settings.server.promotion, found.view)
-    return _drift_of_switch(request, found.view.observed, settings.aws.region)
+    return _drift_of_switch(request, found.view.observed, _switches(here, settings.aws.region, request.server))
 
 
-def _drift_of_switch(request: SwitchRequest, observed: ObservedPair, region: str | None) -> str | None:
+def _drift_of_switch(request: SwitchRequest, observed: ObservedPair, switches: SwitchService) -> str | None:
     """Return what is missing or differs of a switch, None if nothing does; show what could not be checked."""
-    found = _switches(region, request.server).findings(request, observed)
+    found = switches.findings(request, observed)
     if found.unchecked:
         message = f"not all that the switch needs could be checked: {' '.join(found.unchecked)}"
         tell(request.server, Severity.NOTICE, message)
@@ -332,13 +335,13 @@ def _tell_drift_of_switch(outputs: Wire, observed: ObservedPair) -> None:
         switch=switch_of(cast("Wire", outputs["switch"])),
         distributed=settings.distributed,
     )
-    drift = _drift_of_switch(request, observed, settings.aws.region)
+    drift = _drift_of_switch(request, observed, _switches(wiring.here(), settings.aws.region, request.server))
     if drift is not None:
         tell(request.server, Severity.WARNING, drift)
 
 
-def _switches(region: str | None, server: str) -> SwitchService:
-    return wiring.here().switches(region, report=progress(server), warn=warning(server))
+def _switches(here: Wiring, region: str | None, server: str) -> SwitchService:
+    return here.switches(region, report=progress(server), warn=warning(server))
 
 
 def _is_scheduled(outputs: Wire) -> bool:

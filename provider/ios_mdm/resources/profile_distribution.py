@@ -28,7 +28,7 @@ class ProfileDistributionProvider(HookedProvider):
         "distribution",
         "identifier",
         "trusted",
-        "pems",
+        "chains",
         "deviceCount",
         "devicesSha256",
         "revision",
@@ -42,25 +42,23 @@ class ProfileDistribution(Resource, module="ios-mdm", name="ProfileDistribution"
     Args:
         name: of the resource: the server's.
         inputs: ``server``, ``secret`` (the pair's), ``host``, ``aws``, ``distribution``, ``trusted`` (numbers of
-            certificates), ``pems`` (number to PEM chain), ``pairId``. ``switch``, ``secretArn``, ``resourceId`` and
-            ``promotion`` are the pair's, whose switch is armed after the delivery. ``phase`` leads to messages only
-            and is not kept.
+            certificates), ``pems`` (number to PEM chain; state keeps their digests, as ``chains``), ``pairId``.
+            ``switch``, ``secretArn``, ``resourceId`` and ``promotion`` are the pair's, whose switch is armed after the
+            delivery. ``phase`` leads to messages only and is not kept.
 
     Attributes:
         identifier: PayloadIdentifier of the profile; known in previews.
-        profile: the .mobileconfig, as text.
-        profileSha256: its SHA-256, 64 hex digits.
+        profileSha256: SHA-256 of the .mobileconfig, 64 hex digits.
         deviceCount: how many devices it is for.
         revision: counts the profiles of this server.
     """
 
     if TYPE_CHECKING:  # as in CertificatePair
         identifier: pulumi.Output[str]
-        profile: pulumi.Output[str]
         profileSha256: pulumi.Output[str]  # noqa: N815 - outputs are camelCase, as Pulumi's are
         deviceCount: pulumi.Output[int]  # noqa: N815 - the same
         revision: pulumi.Output[int]
 
     def __init__(self, name: str, inputs: Mapping[str, object], opts: pulumi.ResourceOptions | None = None) -> None:
-        outputs = {"identifier": None, "profile": None, "profileSha256": None, "deviceCount": None, "revision": None}
+        outputs = {"identifier": None, "profileSha256": None, "deviceCount": None, "revision": None}
         super().__init__(ProfileDistributionProvider(), name, {**inputs, **outputs}, opts)

@@ -45,7 +45,9 @@ __all__ = ["Effects"]
 
 
 class Effects:
-    """What is done to a pair's secret.
+    """What one run does to a pair's secret.
+
+    A version is read from AWS once: its value never changes. So keep an object no longer than for one run.
 
     Args:
         store: where pairs are kept.
@@ -61,6 +63,7 @@ class Effects:
         self._clock = clock
         self._custom = custom
         self._report = report
+        self._credentials: dict[str, Credential] = {}
 
     def perform(self, request: PairRequest, view: PairView) -> None:
         """Carry out the next step of *view*.
@@ -150,6 +153,9 @@ class Effects:
         found = facts(credential, ordinal=step.ordinal, source=_source(credential, step), generation=step.generation)
         role = Role(step.slot)
         tags = {HIGHEST_TAG: str(max(step.highest, step.ordinal))}
+        if step.request is None and step.slot is Slot.MAIN and observed is not None:
+            # AWS puts AWSCURRENT on a secret's first version by itself: then nothing has recorded this yet.
+            tags |= {MAIN_GENERATION_TAG: str(step.generation)} if observed.main_generation is None else {}
         if step.request is not None:
             if not _fulfils(credential, request.definition.host, step.request):
                 role = Role.DELETED
@@ -187,16 +193,15 @@ class Effects:
                 f"{version.version_id} holds, a certificate with the fingerprint {found.sha256}. Somebody changed "
                 "the tag: remove it, and the next run writes it again from the certificate"
             )
-        issuers = "" if credential.root in credential.certificate else credential.root
-        return PublicCertificate(
-            facts=found, details=details(credential.certificate), pem=credential.certificate + issuers
-        )
+        return PublicCertificate(facts=found, details=details(credential.certificate), pem=credential.chain)
 
     def _credential(self, secret: str, version: str) -> Credential:
-        value = self._store.read(secret, version)
-        if value is None:
-            raise StoreError(f"secret {secret}: version {version} is gone: run again")
-        return credential_from_json(value, where=f"secret {secret}, version {version}")
+        if version not in self._credentials:
+            value = self._store.read(secret, version)
+            if value is None:
+                raise StoreError(f"secret {secret}: version {version} is gone: run again")
+            self._credentials[version] = credential_from_json(value, where=f"secret {secret}, version {version}")
+        return self._credentials[version]
 
 
 def _waits(observed: ObservedPair | None, found: CertificateFacts) -> bool:

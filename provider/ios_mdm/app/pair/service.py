@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ios_mdm.app.pair.values import PairRequest, PairView
+    from ios_mdm.core.pair.observed import ObservedPair
     from ios_mdm.core.pair.steps import MoveLabel
     from ios_mdm.ports import Clock, CustomCertificates, Probe, SecretStore
 
@@ -56,7 +57,7 @@ class PairService(PairReader):
         super().__init__(store, clock, probe=probe)
         self._report = report
         self._rehearsal = rehearsal
-        self._effects = Effects(store, clock, custom=custom, report=report)
+        self._custom = custom
 
     def apply(self, request: PairRequest, view: PairView | None = None) -> PairResult:
         """Bring the pair to what it should be, and return it.
@@ -71,19 +72,19 @@ class PairService(PairReader):
             StoreError: A version does not hold what its facts say, or AWS and this machine disagree about the time.
         """
         view = view or self.look(request)
+        effects = self._effects()
         served = None if view.observed is None else view.observed.served
         for number in range(MAX_STEPS):
             if view.step is None:
-                return self._result(request, view)
+                return self._result(request, view, effects)
             if number == 0:
                 self._check_clock()
             try:
-                self._effects.perform(request, view)
+                effects.perform(request, view)
             except LabelMovedError:
                 # Another run, or the schedule, was quicker. This run continues from what it did.
                 self._report(f"{request.secret} was changed concurrently; reading it again")
-            self._settle(request.secret, view)
-            observed = self.observe(request.secret)
+            observed = self._settled(request.secret, view)
             self.check(request, observed)
             if observed is not None:
                 if served is None:
@@ -95,11 +96,11 @@ class PairService(PairReader):
             "changes it at the same time. Look for another run or a rotation of this secret, then run again"
         )
 
-    def _result(self, request: PairRequest, view: PairView) -> PairResult:
+    def _result(self, request: PairRequest, view: PairView, effects: Effects) -> PairResult:
         assert view.observed is not None  # noqa: S101 - a pair that is what it should be exists
         return PairResult(
             view=view,
-            certificates=self._certificates(request.secret, view),
+            certificates=_certificates(request.secret, view, effects),
             switch=switch(request.definition, view.desired, view.observed),
         )
 
@@ -118,7 +119,7 @@ class PairService(PairReader):
         """
         self._check_clock()
         try:
-            self._effects.move_label(secret, step)
+            self._effects().move_label(secret, step)
         except LabelMovedError:
             self._report(f"{secret} was changed concurrently; the next run continues")
         else:
@@ -133,6 +134,9 @@ class PairService(PairReader):
             self._store.untag(secret, (RESOURCE_ID_TAG,))
         self._store.delete(secret, recovery_window_days=recovery_window_days)
 
+    def _effects(self) -> Effects:
+        return Effects(self._store, self._clock, custom=self._custom, report=self._report)
+
     def _check_clock(self) -> None:
         """Compare the clock with AWS's before an effect: a certificate with wrong dates is of no use."""
         if self._rehearsal:
@@ -144,11 +148,14 @@ class PairService(PairReader):
                 "set it right (NTP), then run again"
             )
 
-    def _settle(self, secret: str, view: PairView) -> None:
-        """Wait until AWS shows the effect: a read after a write may be stale, and decides the next step."""
+    def _settled(self, secret: str, view: PairView) -> ObservedPair | None:
+        """Wait until AWS shows the effect, and return the pair then: a stale read would decide the next step wrongly.
+
+        A further read would be no safer: it may come from a place that AWS has not brought up to date yet.
+        """
         before = None if view.observed is None else replace(view.observed, served=())
         try:
-            Retrying(
+            return Retrying(
                 retry=retry_if_result(lambda after: after == before),
                 wait=wait_exponential(multiplier=0.1, max=2),
                 stop=stop_after_delay(SETTLE_SECONDS),
@@ -160,11 +167,12 @@ class PairService(PairReader):
                 "seconds: run again"
             ) from None
 
-    def _certificates(self, secret: str, view: PairView) -> Mapping[int, PublicCertificate]:
-        assert view.observed is not None  # noqa: S101 - a pair that is what it should be exists
-        versions = [view.observed.numbered(ordinal) for ordinal in view.desired.trusted]
-        return {
-            version.facts.ordinal: self._effects.verify(secret, version)
-            for version in versions
-            if version is not None and version.facts is not None
-        }
+
+def _certificates(secret: str, view: PairView, effects: Effects) -> Mapping[int, PublicCertificate]:
+    assert view.observed is not None  # noqa: S101 - a pair that is what it should be exists
+    versions = [view.observed.numbered(ordinal) for ordinal in view.desired.trusted]
+    return {
+        version.facts.ordinal: effects.verify(secret, version)
+        for version in versions
+        if version is not None and version.facts is not None
+    }

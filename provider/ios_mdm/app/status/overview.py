@@ -281,7 +281,7 @@ class _Public:
         except StoreError as error:
             self._warn(f"certificate {version.ordinal or version.version_id} cannot be read, so less is known: {error}")
             return None
-        return credential.certificate + ("" if credential.root in credential.certificate else credential.root)
+        return credential.chain
 
     def _warn(self, message: str) -> None:
         self.notices.append(Notice(reason="unreadable", severity=Severity.WARNING, message=message))

@@ -52,6 +52,11 @@ class Credential:
     root: str
     sha256: str
 
+    @property
+    def chain(self) -> str:
+        """Leaf, issuers and root, PEM: what a device must trust."""
+        return self.certificate + ("" if self.root in self.certificate else self.root)
+
     def __repr__(self) -> str:
         """Show the fingerprint, never the key."""
         return f"Credential(sha256={self.sha256})"

@@ -1,0 +1,88 @@
+"""Lets the provider know all servers of a run at the first check, so that it can read for all of them at once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, overload
+from uuid import uuid4
+from weakref import WeakKeyDictionary
+
+from pulumi.runtime import get_root_resource
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pulumi
+
+    from ios_mdm.settings import AwsSettings, ServerSettings
+
+__all__ = ["read_together"]
+
+_ANNOUNCERS = 16
+"""How many pairs announce all servers. The engine checks pairs in the order in which their registrations arrive, which
+is about that of their declaration."""
+
+
+class _Readings(Sequence[str]):
+    """What to read for each server of a run, as a list of one JSON text.
+
+    Pulumi serializes inputs after the program has declared its resources, so the text has the servers that are declared
+    after its pair, too. An output would be as late, but also delay the registration.
+    """
+
+    def __init__(self) -> None:
+        self.servers: list[Mapping[str, object]] = []
+        self._text = ""
+        self._count = 0
+
+    def __len__(self) -> int:
+        return 1
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[str]: ...
+    def __getitem__(self, index: int | slice) -> str | Sequence[str]:
+        if self._count != len(self.servers):
+            self._count, self._text = len(self.servers), json.dumps(self.servers, separators=(",", ":"))
+        return [self._text][index]
+
+
+@dataclass(slots=True)
+class _Run:
+    """One run of a program: what identifies it, and its servers."""
+
+    name: str = field(default_factory=lambda: uuid4().hex)
+    readings: _Readings = field(default_factory=_Readings)
+
+
+_runs: WeakKeyDictionary[pulumi.Resource, _Run] = WeakKeyDictionary()
+"""By the stack's own resource: programs of several stacks can run in one process."""
+
+
+def read_together(server: ServerSettings, aws: AwsSettings) -> Mapping[str, str | Sequence[str]]:
+    """Return the inputs of a pair that `check` reads its server by, together with the others.
+
+    Args:
+        server: its settings.
+        aws: where its secret is.
+    """
+    root = get_root_resource()
+    run = _Run() if root is None else _runs.setdefault(root, _Run())
+    run.readings.servers.append(
+        {
+            "server": server.name,
+            "secret": aws.secret_name(server.name),
+            "region": aws.region,
+            "host": server.host,
+            "endpoints": list(server.looked_at),
+            "alarms": server.promotion.alarm_arn is not None,
+            "role": server.promotion.role_arn is None,
+            "queue": server.promotion.dead_letter_arn is None,
+        }
+    )
+    if len(run.readings.servers) > _ANNOUNCERS:
+        return {"run": run.name}
+    return {"run": run.name, "readings": run.readings}

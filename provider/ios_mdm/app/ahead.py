@@ -1,0 +1,151 @@
+"""Reads ahead what the checks of a run will need, for many servers at once.
+
+The engine calls ``check`` of one resource after the other. Without this, a run with nothing due waits for AWS once or
+more for each server.
+"""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from ios_mdm.core.pair.schedule import Kind, names, queue_name, stem
+from ios_mdm.errors import StoreError
+from ios_mdm.parallel import at_once
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from ios_mdm.app.pair.reader import PairReader
+    from ios_mdm.core.pair.observed import ObservedPair
+    from ios_mdm.ports import Prerequisites, Scheduler
+
+__all__ = ["Ahead", "Reading", "read_server"]
+
+_SERVERS_AT_ONCE = 8
+"""IAM throttles earlier than other services, and an armed server is two calls of it."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What to read for one server.
+
+    Args:
+        server: its name.
+        secret: name of its pair's secret.
+        region: AWS region; None for the one that the environment names.
+        host: the connection address without its port.
+        endpoints: ``host:port`` of each endpoint whose certificate is checked.
+        alarms: whether it has schedules for alarms.
+        role: whether the role of its schedules is made here.
+        queue: whether the queue of its schedules is made here.
+    """
+
+    server: str
+    secret: str
+    region: str | None
+    host: str
+    endpoints: tuple[str, ...]
+    alarms: bool
+    role: bool
+    queue: bool
+
+
+class Ahead(Generic[T]):
+    """What was read ahead in one process, by run and secret.
+
+    What is taken is not older than the run that takes it, because it was read for the same run.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._run = ""
+        self._found: dict[str, Future[T]] = {}
+        self._taken: set[tuple[str, str]] = set()
+
+    def start(self, run: str, readings: Sequence[Reading], read: Callable[[Reading], T]) -> None:
+        """Begin to read for the servers of a run, but for those for which that has begun, or that were asked for.
+
+        Args:
+            run: identifies the run. What was read for an earlier one is dropped.
+            readings: one for each server, in the order in which they are expected to be asked for.
+            read: reads for one server.
+        """
+        with self._lock:
+            self._turn_to(run)
+            asked = {secret for secret, _ in self._taken} | self._found.keys()
+            work = [(reading, Future[T]()) for reading in readings if reading.secret not in asked]
+            self._found |= {reading.secret: future for reading, future in work}
+        waiting = iter(work)
+        for _ in range(min(_SERVERS_AT_ONCE, len(work))):
+            # Threads of an executor would keep a process alive that has nothing else to do.
+            threading.Thread(target=self._read, args=(waiting, read), name="read-ahead", daemon=True).start()
+
+    def take(self, run: str, secret: str, reader: str) -> T | None:
+        """Return what was read for a secret, when it has been read; None if nothing is read ahead, or it was changed.
+
+        Args:
+            run: the run that asks; empty for none.
+            secret: name of the secret.
+            reader: that asks; each gets it once.
+        """
+        if not run:
+            return None
+        with self._lock:
+            self._turn_to(run)
+            future = None if (secret, reader) in self._taken else self._found.get(secret)
+            self._taken.add((secret, reader))
+        return None if future is None else future.result()
+
+    def drop(self, secret: str) -> None:
+        """Forget what was read for a secret, which is about to be changed."""
+        with self._lock:
+            self._found.pop(secret, None)
+
+    def _turn_to(self, run: str) -> None:
+        if run != self._run:
+            self._run, self._found, self._taken = run, {}, set()
+
+    def _read(self, waiting: Iterator[tuple[Reading, Future[T]]], read: Callable[[Reading], T]) -> None:
+        while True:
+            with self._lock:
+                reading, future = next(waiting, (None, None))
+            if reading is None or future is None:
+                return
+            try:
+                future.set_result(read(reading))
+            except Exception as error:  # noqa: BLE001 - raised by `take`
+                future.set_exception(error)
+
+
+def read_server(reading: Reading, pairs: PairReader, scheduler: Scheduler, prerequisites: Prerequisites) -> None:
+    """Read what a check of this server reads; the adapters keep the answers, errors included."""
+    try:
+        observed = pairs.observe(reading.secret)
+    except StoreError:
+        return
+    if observed is None or observed.deleted:
+        return
+    at_once(list(_reads(reading, observed, pairs, scheduler, prerequisites)))
+
+
+def _reads(
+    reading: Reading, observed: ObservedPair, pairs: PairReader, scheduler: Scheduler, prerequisites: Prerequisites
+) -> Iterator[Callable[[], object]]:
+    name = names(reading.server, reading.secret)
+    kinds = [Kind.PROMOTE] if observed.armed is not None else []
+    kinds += [Kind.OVERDUE, Kind.EXPIRY] if reading.alarms else []
+    for kind in kinds:
+        yield partial(scheduler.get, name[kind])
+    if kinds and reading.role:
+        # Nothing is compared here: the check has the documents.
+        role = stem(reading.server, reading.secret)
+        yield partial(prerequisites.role_problems, role, trust="{}", policy="{}", boundary=None)
+    if kinds and reading.queue:
+        yield partial(prerequisites.queue_exists, queue_name(reading.server, reading.secret))
+    yield partial(pairs.served, observed, reading.host, reading.endpoints)

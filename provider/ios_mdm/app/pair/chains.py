@@ -1,0 +1,49 @@
+"""The public chains of a pair, read from its secret for a delivery. The state has their digests only."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from ios_mdm.core.pair.layout import version_id
+from ios_mdm.core.x509.credential import credential_from_json
+from ios_mdm.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ios_mdm.ports import SecretStore
+
+__all__ = ["chain_sha256", "stored_chains"]
+
+
+def chain_sha256(chain: str) -> str:
+    """Return the SHA-256 of a PEM chain, 64 hex digits."""
+    return hashlib.sha256(chain.encode()).hexdigest()
+
+
+def stored_chains(store: SecretStore, secret: str, digests: Mapping[int, str]) -> Mapping[int, str]:
+    """Return the PEM chains of certificates, by ordinal: exactly those that were decided about.
+
+    Args:
+        store: where pairs are kept.
+        secret: name of the pair's secret.
+        digests: :func:`chain_sha256` of each chain, by ordinal.
+
+    Raises:
+        StoreError: A version is gone, or holds another chain.
+    """
+    found: dict[int, str] = {}
+    for ordinal, digest in digests.items():
+        version = version_id(secret, ordinal)
+        value = store.read(secret, version)
+        if value is None:
+            raise StoreError(f"secret {secret}: certificate {ordinal} (version {version}) is gone: run again")
+        chain = credential_from_json(value, where=f"secret {secret}, version {version}").chain
+        if chain_sha256(chain) != digest:
+            raise StoreError(
+                f"secret {secret}: version {version} does not hold the certificate {ordinal} that was checked: nothing "
+                "was sent. Run again"
+            )
+        found[ordinal] = chain
+    return found

@@ -1,0 +1,43 @@
+"""Waits for several calls at once instead of one after the other."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["at_once"]
+
+T = TypeVar("T")
+
+
+def at_once(calls: Sequence[Callable[[], T]]) -> Sequence[Future[T]]:
+    """Run calls that do not depend on each other, and return when all have ended.
+
+    Args:
+        calls: each runs in a thread of its own, the last one in the caller's.
+
+    Returns:
+        The result or the exception of each call, in the same order. So it does not depend on which call was the
+        quickest what the caller sees.
+    """
+    futures: list[Future[T]] = [Future() for _ in calls]
+    pairs = list(zip(calls, futures, strict=True))
+    threads = [threading.Thread(target=_run, args=pair, name="at-once") for pair in pairs[:-1]]
+    for thread in threads:
+        thread.start()
+    for pair in pairs[-1:]:
+        _run(*pair)
+    for thread in threads:
+        thread.join()
+    return futures
+
+
+def _run(call: Callable[[], T], future: Future[T]) -> None:
+    try:
+        future.set_result(call())
+    except Exception as error:  # noqa: BLE001 - the caller gets it from the future
+        future.set_exception(error)

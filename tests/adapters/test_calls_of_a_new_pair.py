@@ -1,0 +1,73 @@
+"""How many calls of AWS it takes to create a pair with its reserve and its switch."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ios_mdm.adapters import aws
+from ios_mdm.adapters.aws import Aws
+from ios_mdm.adapters.clock import FixedClock
+from ios_mdm.adapters.prerequisites import AwsPrerequisites
+from ios_mdm.adapters.scheduler import EventBridgeScheduler
+from ios_mdm.adapters.secrets_manager import SecretsManager
+from ios_mdm.app.pair.service import PairService
+from ios_mdm.app.pair.values import PairRequest
+from ios_mdm.app.reconcile import Reconciler
+from ios_mdm.app.switching import SwitchService
+from ios_mdm.core.pair.definition import AfterDays, IssueMain, IssueReserve, KeyType, PairDefinition, When
+from ios_mdm.settings import PromotionSettings
+from tests.engine.stack import recorded
+from tests.support.aws import AWS
+
+if TYPE_CHECKING:
+    from ios_mdm.app.reconcile import Progress
+
+START = datetime(2040, 1, 1, tzinfo=UTC)
+REQUEST = PairRequest(
+    definition=PairDefinition(
+        name="berlin",
+        host="mdm.example.com",
+        main=IssueMain(key=KeyType.EC_P256),
+        reserve=IssueReserve(when=When.NOW, apply=AfterDays(days=30)),
+    ),
+    secret="ios-mdm/few-calls",  # noqa: S106 - a name
+    owner="organization/ios-mdm/demo",
+    tags={"team": "mobile"},
+)
+MOST = 34
+"""The checks of a run that also previews add four: DescribeSecret and GetCallerIdentity, twice."""
+
+
+def _secured() -> Progress:
+    """Create the pair, or bring it to what it should be, as the hook `create` does."""
+    store, clock = SecretsManager(aws=AWS), FixedClock(moment=START)
+    pairs = PairService(store, clock, rehearsal=True)
+    switches = SwitchService(EventBridgeScheduler(aws=AWS), AwsPrerequisites(aws=AWS), store, clock)
+    return Reconciler(pairs, switches).secure(REQUEST, PromotionSettings())
+
+
+@pytest.mark.parametrize("emulated", ["moto"], indirect=True)
+def test_a_pair_with_its_reserve_and_its_switch_takes_few_calls(
+    emulated: object, moto_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The calls that AWS gets: what makes up for a lenient emulator is left out, as it is on AWS."""
+    del emulated
+    monkeypatch.setattr(Aws, "is_emulator", property(lambda _self: False))
+    with recorded(moto_url) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+        aws.forget()
+        created = _secured()
+        calls = Counter(proxy.calls)
+        assert created.pair is not None
+        assert created.armed is not None
+        assert created.armed.role is not None
+        assert calls.total() <= MOST, calls
+        proxy.calls.clear()
+        again = _secured()
+        assert again.pair is not None
+        assert again.pair.view.desired == created.pair.view.desired
+        assert not {call for call in proxy.calls if call.startswith(("Put", "Update", "Tag", "Create"))}, proxy.calls

@@ -1,0 +1,36 @@
+"""How much of the state is one server's. The engine writes the whole state after each step."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tests.engine.conftest import World
+
+MOST = 19_500
+"""Bytes of JSON for a server with a reserve and a distribution. 8,200 are the PEMs: as outputs of pair and stack."""
+KEY = {"key": "rsa-4096"}
+"""The largest certificates, and the default."""
+
+
+def test_each_chain_is_stored_as_an_output_only(world: World) -> None:
+    """A PEM is in the outputs of the pair and of the stack, and nowhere else; no profile is in the state."""
+    issue = {"when": "now", "apply": {"afterDays": 30}, **KEY}
+    world.stack.define(
+        [world.definition(main={"issue": KEY}, reserve={"issue": issue}, distribution=world.distribution())]
+    )
+    world.stack.up().ok()
+    state = json.loads(world.stack.run("stack", "export").ok().output)
+    resources: list[dict[str, Any]] = state["deployment"]["resources"]
+    servers = next(one["outputs"]["servers"] for one in resources if one["type"] == "pulumi:pulumi:Stack")
+    text = _json([servers, *(one for one in resources if f"::{world.server}" in one["urn"])])
+    assert len(resources) == 5, [one["urn"] for one in resources]
+    assert len(text) <= MOST, len(text)
+    assert text.count("BEGIN CERTIFICATE") == 4
+    assert "mobileconfig" not in text
+    assert '"readings":[' not in text.replace('"readings":[]', "")
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))

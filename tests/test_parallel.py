@@ -1,0 +1,38 @@
+"""Several calls at once."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from ios_mdm.parallel import at_once
+
+
+def test_calls_run_at_once() -> None:
+    """Each call ends only when all have begun."""
+    barrier = threading.Barrier(4, timeout=30)
+    assert sorted(future.result() for future in at_once([barrier.wait] * 4)) == [0, 1, 2, 3]
+
+
+def test_results_and_errors_keep_the_order_of_the_calls() -> None:
+    """The first call ends last, and is first in the answer."""
+    last = threading.Event()
+
+    def slow() -> str:
+        assert last.wait(timeout=30)
+        raise ValueError("slow")
+
+    def quick() -> str:
+        last.set()
+        return "quick"
+
+    first, second = at_once([slow, quick])
+    assert second.result() == "quick"
+    with pytest.raises(ValueError, match="slow"):
+        first.result()
+
+
+def test_nothing_to_do() -> None:
+    """No calls give no results."""
+    assert at_once([]) == []
