@@ -41,6 +41,7 @@ class IosMdmServer(pulumi.ComponentResource):
         take_over: whether a pair of another stack is taken over.
         moved_from: ARN of the secret that the pair was moved or restored from.
         lost_main: SHA-256 fingerprint of the main of a lost pair that a new one replaces.
+        distrust: SHA-256 fingerprints of certificates that devices must not trust any more.
         aws: where the secret of the pair is, and how it is kept.
         opts: of the component.
 
@@ -88,6 +89,7 @@ class IosMdmServer(pulumi.ComponentResource):
         take_over: bool | None = None,
         moved_from: str | None = None,
         lost_main: str | None = None,
+        distrust: Sequence[str] | None = None,
         aws: AwsSettings | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
@@ -104,6 +106,7 @@ class IosMdmServer(pulumi.ComponentResource):
             "take_over": take_over,
             "moved_from": moved_from,
             "lost_main": lost_main,
+            "distrust": distrust if distrust is None or isinstance(distrust, str) else list(distrust),
         }
         given = {argument: value for argument, value in arguments.items() if value is not None}
         server, settings = parse_arguments(name, given, aws)

@@ -8,14 +8,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4, uuid5
 
-from ios_mdm.core.pair.layout import SENT_TAG, sent_value
+from ios_mdm.core.pair.guard import uncovered, unoffered
+from ios_mdm.core.pair.layout import SENT_TAG, observed_pair, sent_value
+from ios_mdm.core.pair.secret import trusted_label
 from ios_mdm.core.profile import install_profile_command, trust_profile
-from ios_mdm.errors import BatchTooLargeError, DeliveryError
+from ios_mdm.errors import BatchTooLargeError, DeliveryError, StoreError
 from ios_mdm.ports import DeliveryStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
 
+    from ios_mdm.core.pair.secret import SecretDescription
     from ios_mdm.ports import Clock, Ledger, MdmChannel, SecretStore
     from ios_mdm.settings.distribution import ProfileSettings
 
@@ -87,18 +91,24 @@ def next_revision(before: ProfileContent | None, revision: int, after: ProfileCo
     return revision + (0 if before.is_same(after) else 1)
 
 
-def is_recorded(store: SecretStore, secret: str, trusted: Sequence[int] | None) -> bool:
-    """Return whether the pair's secret records that devices were sent these certificates; True if there is no secret.
+def is_recorded(store: SecretStore, secret: str, trusted: Sequence[int] | None, now: datetime) -> bool:
+    """Return whether the pair's secret records that devices were offered and sent these certificates.
+
+    True if there is no secret.
 
     Args:
         store: where pairs are kept.
         secret: name of the pair's secret.
         trusted: ordinals of the certificates in the profile; None while they are unknown.
+        now: aware UTC, whole seconds.
     """
     if trusted is None:
         return True
     found = store.describe(secret)
-    return found is None or found.tags.get(SENT_TAG) == sent_value(trusted)
+    if found is None:
+        return True
+    is_sent = found.tags.get(SENT_TAG) == sent_value(trusted)
+    return is_sent and not unoffered(observed_pair(secret, found), trusted, now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +183,10 @@ class DeliveryService:
     def deliver(self, request: DeliveryRequest) -> Delivery:
         """Queue the profile for every device that it was not queued for, then record that it was sent (R15).
 
+        Before the MDM server is contacted, each certificate of the profile gets the label of an offer (R35).
+
         Raises:
+            StoreError: The pair was changed concurrently: the profile does not cover what devices must trust.
             DeliveryError: The MDM server did not take it; the message says for how many devices it did.
             DefinitionError: The profile cannot be made, or the API key is missing.
         """
@@ -183,17 +196,41 @@ class DeliveryService:
             revision=request.revision,
             enrollment_ids=request.enrollment_ids,
         )
+        found = self._offer(request)
         distributor = Distributor(
             self._channel(), self._ledger, self._clock, report=self._report, random_uuid=self._random_uuid
         )
         distributor.distribute(delivery)
-        self._record_sent(request)
+        self._record_sent(request, found)
         return delivery
 
-    def _record_sent(self, request: DeliveryRequest) -> None:
+    def _offer(self, request: DeliveryRequest) -> SecretDescription | None:
+        """Label each certificate of the profile as offered; return the secret as it was, or None if there is none.
+
+        A certificate that another run has offered or put into a slot must be in the profile that is sent last.
+        """
+        found = self._store.describe(request.secret)
+        if found is None:
+            return None
+        observed, now = observed_pair(request.secret, found), self._clock.now()
+        trusted = request.content.trusted or ()
+        missing = uncovered(observed, trusted, now)
+        if missing:
+            names = ", ".join(f"certificate {version.ordinal}" for version in missing)
+            raise StoreError(
+                f"secret {request.secret}: the pair was changed concurrently: the profile for {request.content.server} "
+                f"does not cover {names}, which devices must trust. Nothing was sent: run again"
+            )
+        for version in unoffered(observed, trusted, now):
+            label = trusted_label(version.ordinal or 0)
+            holder = observed.holder(label)
+            current = None if holder is None else holder.version_id
+            self._store.move_label(request.secret, label, to=version.version_id, current=current)
+        return found
+
+    def _record_sent(self, request: DeliveryRequest, found: SecretDescription | None) -> None:
         """Tag the pair's secret: before main expires, only a reserve that devices were sent is promoted."""
         value = sent_value(request.content.trusted or ())
-        found = self._store.describe(request.secret)
         if found is not None and found.tags.get(SENT_TAG) != value:
             self._store.tag(request.secret, {SENT_TAG: value})
 

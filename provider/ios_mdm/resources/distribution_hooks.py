@@ -81,8 +81,9 @@ def _repairs(olds: Wire, inputs: Wire, content: ProfileContent) -> int:
     repairs = int(cast("int", olds.get("repairs", 0)))
     if not olds or not ProfileDistributionProvider.same(olds, {**inputs, "repairs": repairs}):
         return repairs
-    store = wiring.here().store(AwsSettings.model_validate(inputs["aws"]).region)
-    if is_recorded(store, str(inputs["secret"]), content.trusted):
+    here = wiring.here()
+    store = here.store(AwsSettings.model_validate(inputs["aws"]).region)
+    if is_recorded(store, str(inputs["secret"]), content.trusted, here.clock().now()):
         return repairs
     message = "the record of what devices were sent was lost: `up` sends the profile to those without it and records it"
     tell(str(inputs["server"]), Severity.WARNING, message)

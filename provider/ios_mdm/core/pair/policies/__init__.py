@@ -7,6 +7,7 @@ answer is shown to nobody answers yes or no.
 from __future__ import annotations
 
 from ios_mdm.core.pair.policies.answers import Condition, Policy, all_answers, first_answer
+from ios_mdm.core.pair.policies.guard import distrusted_stays, guard_notices, trusted_formers
 from ios_mdm.core.pair.policies.main import (
     main_gets_another_chain,
     main_is_replaced,
@@ -15,6 +16,7 @@ from ios_mdm.core.pair.policies.main import (
     reinstall,
 )
 from ios_mdm.core.pair.policies.reserve import (
+    DELETIONS,
     DISMISSALS,
     ISSUES,
     PROMOTIONS,
@@ -49,6 +51,7 @@ from ios_mdm.core.pair.policies.warnings import (
 )
 
 __all__ = [
+    "DELETIONS",
     "DISMISSALS",
     "ISSUES",
     "PROMOTIONS",
@@ -62,8 +65,10 @@ __all__ = [
     "another_is_wanted",
     "custom_main_gets_no_issued_reserve",
     "deletion_is_confirmed",
+    "distrusted_stays",
     "first_answer",
     "generation_is_only_raised",
+    "guard_notices",
     "it_came_late",
     "it_comes_to_nothing",
     "it_expires_first",
@@ -86,5 +91,6 @@ __all__ = [
     "reinstall",
     "successors_inherit",
     "the_server_serves_another",
+    "trusted_formers",
     "what_is_offered_was_applied",
 ]
