@@ -43,6 +43,7 @@ class IosMdmServer(pulumi.ComponentResource):
         take_over: id of a pair that another resource owns and that this one takes over, 32 hex digits.
         moved_from: ARN of the secret that the pair was moved or restored from.
         lost_main: SHA-256 fingerprint of the main of a lost pair that a new one replaces.
+        distrust: SHA-256 fingerprints of certificates that devices must not trust any more.
         aws: where the secret of the pair is, and how it is kept.
         opts: of the component.
 
@@ -92,6 +93,7 @@ class IosMdmServer(pulumi.ComponentResource):
         take_over: str | None = None,
         moved_from: str | None = None,
         lost_main: str | None = None,
+        distrust: Sequence[str] | None = None,
         aws: AwsSettings | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
@@ -108,6 +110,7 @@ class IosMdmServer(pulumi.ComponentResource):
             "take_over": take_over,
             "moved_from": moved_from,
             "lost_main": lost_main,
+            "distrust": distrust if distrust is None or isinstance(distrust, str) else list(distrust),
         }
         given = {argument: value for argument, value in arguments.items() if value is not None}
         server, settings = parse_arguments(name, given, aws)

@@ -33,6 +33,7 @@ class ServerArguments(TypedDict, total=False):
     take_over: str | None
     moved_from: str | None
     lost_main: str | None
+    distrust: Sequence[str]
 
 
 def load_settings(config: pulumi.Config, base: Path | None = None) -> StackSettings:

@@ -11,6 +11,7 @@ import boto3
 import pytest
 from cryptography.x509 import load_der_x509_certificate, load_pem_x509_certificate
 
+from ios_mdm.core.pair.secret import TRUSTED
 from ios_mdm.core.x509.digests import fingerprint
 from tests.engine.stack import Recorded, Stack, make_stack, recorded
 from tools.services import ministack
@@ -81,9 +82,16 @@ class World:
         }
 
     def labels(self) -> dict[str, str]:
-        """Return which version each label is on."""
+        """Return which version each label of a slot is on."""
+        return {label: version for label, version in self._all_labels() if not label.startswith(TRUSTED)}
+
+    def offered(self) -> set[int]:
+        """Return the numbers of the certificates that devices may trust."""
+        return {int(label.removeprefix(TRUSTED)) for label, _ in self._all_labels() if label.startswith(TRUSTED)}
+
+    def _all_labels(self) -> list[tuple[str, str]]:
         found = self.client.describe_secret(SecretId=self.secret)["VersionIdsToStages"]
-        return {label: version for version, labels in found.items() for label in labels}
+        return [(label, version) for version, labels in found.items() for label in labels]
 
     def value(self, version: str) -> str:
         """Return the secret value of a version."""

@@ -6,6 +6,7 @@ Each test names its row of the report on operations, where the former outcome is
 from __future__ import annotations
 
 import json
+import plistlib
 import subprocess
 import sys
 from dataclasses import replace
@@ -17,9 +18,11 @@ from cryptography.x509 import load_pem_x509_certificate
 
 from ios_mdm.core.pair.schedule import stem
 from tests.engine.test_promotion import DAY_0, DAY_10, DAY_31, Aws, at
+from tests.support.tls_server import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from tests.engine.conftest import World
 
@@ -387,3 +390,34 @@ def test_a_lost_pair_is_replaced_only_if_the_definition_names_its_main(world: Wo
     world.stack.up(**at(DAY_10)).ok()
     assert world.stack.outputs()["servers"][world.server]["main"]["sha256"] != lost
     assert world.stack.run("preview", "--expect-no-changes", **at(DAY_10)).ok()
+
+
+def test_a_deleted_reserve_that_an_endpoint_presents_stays_trusted(world: World, tmp_path: Path) -> None:
+    """An operator put the reserve on the server; it leaves the profile after the server presents main again."""  # R35
+    world.stack.define([world.definition(distribution=world.distribution())])
+    world.stack.up(**at(DAY_0)).ok()
+    assert world.offered() == {1, 2}
+    labels = world.labels()
+    main, reserve = (world.value(labels[label]) for label in ("AWSCURRENT", "RESERVE"))
+    deleted: dict[str, Any] = {"reserve": {"none": True}, "distribution": world.distribution()}
+    with serving(reserve, tmp_path) as endpoint:
+        world.stack.define([world.definition(**deleted, endpoints=[endpoint])])
+        shown = world.stack.up(**at(DAY_10)).ok().output
+        assert f"certificate 2 is neither main nor reserve, and stays in the profile: {endpoint} presents it" in shown
+        assert set(world.labels()) == {"AWSCURRENT"}
+        assert world.offered() == {1, 2}
+        assert _roots(world) == 2
+        assert world.stack.run("preview", "--expect-no-changes", **at(DAY_10)).ok()
+    with serving(main, tmp_path) as endpoint:
+        world.stack.define([world.definition(**deleted, endpoints=[endpoint])])
+        world.stack.up(**at(DAY_10)).ok()
+        assert world.offered() == {1}
+        assert _roots(world) == 1
+        assert world.stack.run("preview", "--expect-no-changes", **at(DAY_10)).ok()
+
+
+def _roots(world: World) -> int:
+    """Return how many certificates are in the profile that was sent last."""
+    resources = json.loads(world.stack.export())["deployment"]["resources"]
+    (profile,) = [one["outputs"]["profile"] for one in resources if one["type"].endswith("ProfileDistribution")]
+    return len(plistlib.loads(profile.encode())["PayloadContent"])

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ios_mdm.core.pair.secret import TRUSTED
 from tools.services import local, nginx, process, schedules
 from tools.services.webhook import Recorder
 from tools.story import DAY, DEVICES, SECRET, Rehearsal, play, stage
@@ -69,4 +70,5 @@ def _labels(rehearsal: Rehearsal) -> dict[str, str]:
     client = schedules.client("secretsmanager", rehearsal.services.aws_url)
     found = client.describe_secret(SecretId=SECRET)["VersionIdsToStages"]
     client.close()
-    return {label: version for version, labels in found.items() for label in labels}
+    pairs = ((label, version) for version, labels in found.items() for label in labels)
+    return {label: version for label, version in pairs if not label.startswith(TRUSTED)}

@@ -12,10 +12,11 @@ from ios_mdm.app.pair.values import PairRequest, PairResult
 from ios_mdm.app.reconcile import Progress, Reconciler, ReconcileRequest, Stage
 from ios_mdm.app.switch_request import switch_request
 from ios_mdm.app.switching import SwitchService
+from ios_mdm.core.pair.guard import uncovered, unoffered
 from ios_mdm.core.pair.layout import SENT_TAG, sent_value
 from ios_mdm.core.pair.observed import Role, Served
 from ios_mdm.core.pair.schedule import Kind, names
-from ios_mdm.core.pair.secret import Label
+from ios_mdm.core.pair.secret import Label, trusted_label
 from ios_mdm.core.pair.steps import MoveLabel, Tag, described
 from ios_mdm.core.pair.switch import Switch, switch
 from ios_mdm.errors import DefinitionError, LabelMovedError, StoreError
@@ -231,9 +232,34 @@ class Deciding:
         assert before is not None
         return self.secret_id(before.untagged((SENT_TAG,)))
 
-    def is_noted(self, secret: int, sent: int) -> bool:
-        """Return whether a secret records that the devices were sent these certificates."""
-        return self._seed is Seed.NOT_MISSED or self.noted(secret, sent) == secret
+    def is_noted(self, secret: int, sent: int, moment: int) -> bool:
+        """Return whether a secret records that the devices were offered and sent these certificates."""
+        if self._seed is Seed.NOT_MISSED:
+            return True
+        return self.noted(secret, sent) == secret and self.offered(secret, sent, moment) == secret
+
+    @remembered
+    def offered(self, secret: int, trusted: int, moment: int) -> int | None:
+        """Return the secret with the next label of an offer, itself if none is missing, or None if a run must not send.
+
+        Args:
+            secret: its number.
+            trusted: the certificates of the profile, as a mask.
+            moment: of the run.
+        """
+        before = self.secrets[secret]
+        assert before is not None
+        observed = observe(before)
+        assert observed is not None
+        ordinals = [ordinal for ordinal in range(1, trusted.bit_length()) if trusted >> ordinal & 1]
+        if self._seed is not Seed.UNGUARDED and uncovered(observed, ordinals, self.moments[moment]):
+            return None
+        missing = unoffered(observed, ordinals, self.moments[moment])
+        if not missing:
+            return secret
+        ordinal = missing[0].ordinal or 0
+        label = trusted_label(ordinal)
+        return self.secret_id(moved(before, label, to=ordinal, current=before.holder(label)))
 
     def _schedule_id(self) -> int:
         schedule = self._scheduler.get(_NAME)
@@ -261,6 +287,9 @@ class Deciding:
         except DefinitionError:
             return None
         trusted = found.desired.trusted
+        if self._seed is Seed.UNGUARDED:
+            guarded = {one.ordinal for one in found.desired.guarded}
+            trusted = tuple(ordinal for ordinal in trusted if ordinal not in guarded)
         if self._seed is Seed.SHRUNK_PROFILE:
             trusted = tuple(ordinal for ordinal in trusted if ordinal not in found.desired.formers)
         by_itself = Switch() if pair is None else switch(wish, found.desired, pair)
@@ -324,15 +353,19 @@ class Deciding:
         return True
 
     @remembered
-    def taken_back(self, view: View, schedule: int) -> int:
-        """Return the schedule that is left when the run has looked at it, before its first other effect."""
+    def taken_back(self, view: View, schedule: int, secret: int) -> tuple[int, int]:
+        """Return the schedule that is left when the run has looked at it, before its first other effect.
+
+        The secret comes second: a record of the promotion goes with its schedule.
+        """
         decided = self.decided(view)
         assert decided is not None
         if self._seed is Seed.NOT_TAKEN_BACK:
-            return schedule
+            return schedule, secret
         self._lay(schedule, view[1])
+        self._store.secret = self.secrets[secret]
         self._reconciler.perform(Stage.WITHDRAW, self._run(view), Progress(view=decided.view))
-        return self._schedule_id()
+        return self._schedule_id(), self.secret_id(self._store.secret)
 
     @remembered
     def performed(self, view: View, secret: int, moment: int) -> Effect:

@@ -70,6 +70,7 @@ class Seed(StrEnum):
     NOT_RECORDED = "a run does not know that a promotion is armed"
     ARMED_FIRST = "the schedule is made whatever the devices were sent"
     APPLIED_FIRST = "a main that is replaced is applied before devices were sent the next one"
+    UNGUARDED = "the profile drops a deleted reserve that the server presents"
     NOT_MISSED = "a run does not see that the record of what was sent is lost"
 
 
@@ -174,6 +175,7 @@ class Story:
         custom: main of the beginning is a custom certificate.
         device: there is one to be looked at.
         operator: an operator may take a switch back.
+        borrows: an operator may let the server present the waiting reserve, which the device trusts.
         dies: a run may die anywhere.
         diligent: at every moment a run comes to its end before time goes on (R11).
         outages: Scheduler may not answer a stage of a run. The story then needs apply times that are moments of it: AWS
@@ -192,6 +194,7 @@ class Story:
     custom: bool = False
     device: bool = True
     operator: bool = False
+    borrows: bool = False
     dies: bool = True
     diligent: bool = False
     outages: bool = False

@@ -89,6 +89,12 @@ STORIES = {
     "the record of what was sent is lost, and another reserve": Story(
         definitions=("auto", DELETES), moments=LATE, highest=3, forgets=LATE
     ),
+    "a reserve that an operator lets the server present": Story(
+        definitions=("auto", DELETES), moments=LATE, highest=3, borrows=True
+    ),
+    "a reserve that an operator lets the server present, and none": Story(
+        definitions=("auto", "none, confirmed"), moments=LATE, highest=3, borrows=True
+    ),
     "Scheduler does not answer": Story(
         definitions=("at", "at, on hold", "auto"), moments=LATE[:3], highest=3, outages=True
     ),
@@ -102,6 +108,7 @@ AT_ONCE = {
     "the same definition": Story(definitions=("auto",), moments=LATE[1:], runs=2, device=False, highest=2),
     "another apply moment": Story(definitions=("auto", "at"), moments=LATE[:3], runs=2, device=False, highest=2),
     "hold": Story(definitions=("auto", "hold"), moments=LATE[1:3], runs=2, device=False, highest=2),
+    "a push that is overtaken": Story(definitions=("auto",), moments=LATE[1:], highest=2, runs=2),
 }
 
 SEEDED = {
@@ -114,6 +121,7 @@ SEEDED = {
     Seed.ARMED_FIRST: Story(definitions=("auto",), moments=LATE),
     Seed.APPLIED_FIRST: Story(definitions=("main replaced",), moments=LATE[:2], highest=3),
     Seed.NOT_MISSED: FORGETFUL,
+    Seed.UNGUARDED: Story(definitions=("auto", DELETES), moments=LATE, highest=3, borrows=True),
 }
 
 COMPLAINTS = {
@@ -126,11 +134,11 @@ COMPLAINTS = {
     Seed.ARMED_FIRST: "does not trust certificate 2, which is served",
     Seed.APPLIED_FIRST: "does not trust certificate 2, which is served",
     Seed.NOT_MISSED: "certificate 1 is main and has expired, although runs came in time",
+    Seed.UNGUARDED: "does not trust certificate 2, which is served",
 }
 
 FOUND = {
     "a deletion while AWS acts": Story(definitions=("auto", DELETES), moments=LATE, highest=3, picked_up=True),
-    "a push that is overtaken": Story(definitions=("auto",), moments=LATE[1:], highest=2, runs=2),
     "two wishes at once": Story(definitions=("auto", DELETES), moments=LATE[1:3], highest=3, runs=2, device=False),
 }
 
@@ -138,8 +146,6 @@ REASONS = {
     "a deletion while AWS acts": """
         a run that is to delete the reserve observes the pair just before the apply moment, AWS begins to act on the
         schedule at that moment, and makes the certificate main that the run is deleting""",
-    "a push that is overtaken": """
-        of two runs at once, which Pulumi's lock does not allow, the one that saw no reserve pushes its profile last""",
     "two wishes at once": """
         of two runs at once, which Pulumi's lock does not allow, one promotes the reserve that the other deletes""",
 }

@@ -60,7 +60,7 @@ _POINTS = {
     Stage.WITHDRAW: ("begin",),
     Stage.ARM: ("arm",),
     Stage.CLAIM: (),
-    Stage.DELIVER: ("push", "saved"),
+    Stage.DELIVER: ("offer", "push", "saved"),
     Stage.ARM_AGAIN: ("arm again",),
 }
 """Where a run can die or be overtaken in each stage of ``reconcile``; those of the pair are its effects."""
@@ -101,6 +101,7 @@ class World:
         yield from self._schedule(state)
         yield from self._operator(state)
         yield from self._somebody(state)
+        yield from self._borrowed(state)
         if len(state.runs) < self.story.runs:
             for definition in range(len(self.story.definitions)):
                 yield from self._starts(state, definition)
@@ -215,9 +216,23 @@ class World:
         if after != state:
             yield Next(after, "somebody removes the record of what was sent")
 
+    def _borrowed(self, state: State) -> Iterator[Next]:
+        """An operator lets the server present the waiting reserve, which the device trusts."""
+        secret = self._deciding.secrets[state.secret]
+        reserve = None if secret is None else secret.holder(Label.RESERVE)
+        if not self.story.borrows or state.runs or state.under_way or reserve == state.served:
+            return
+        if secret is None or reserve is None or secret.is_called_deleted(reserve):
+            return
+        profiles = () if state.device is None else (state.device, *state.queue)
+        is_trusted = bool(profiles) and all(self._trusts(state, profile, reserve) for profile in profiles)
+        if is_trusted and self._valid(state, reserve, state.moment):
+            event = f"an operator lets the server present certificate {reserve}"
+            yield self._met(state._replace(served=reserve), event)
+
     def _is_sent(self, state: State, trusted: int) -> bool:
         """Return whether a run takes it that the devices were sent these certificates: state and secret say so."""
-        return trusted == state.sent and self._deciding.is_noted(state.secret, trusted)
+        return trusted == state.sent and self._deciding.is_noted(state.secret, trusted, state.moment)
 
     def _changed(
         self, state: State, effect: Effect, *, by_run: bool, definition: int | None = None, complaint: str = ""
@@ -262,11 +277,15 @@ class World:
         if self.story.runs == 1 and self._finds_nothing_to_do(after, view):
             after = self._looked(after, view)._replace(done=self.story.diligent)
             yield Next(after, f"{name} finds nothing to do")
-        elif "begin" in self._stages or (self.story.runs == 1 and not state.schedule):
+        elif "begin" in self._stages or (self.story.runs == 1 and self._leaves_all(state, view)):
             after = self._looked(after, view)
             yield Next(_with(after, Run(view, self._after_looking(view))), f"{name} observes the pair")
         else:
             yield Next(_with(after, Run(view, "begin")), f"{name} observes the pair")
+
+    def _leaves_all(self, state: State, view: View) -> bool:
+        """Return whether there is no schedule, and no record of one that the run removes."""
+        return not state.schedule and self._deciding.taken_back(view, 0, state.secret) == (0, state.secret)
 
     def _after_looking(self, view: View) -> str:
         """Return the next point of a run that has observed the pair."""
@@ -301,7 +320,7 @@ class World:
         return (
             decided is not None
             and decided.step is None
-            and deciding.taken_back(view, state.schedule) == state.schedule
+            and deciding.taken_back(view, state.schedule, state.secret) == (state.schedule, state.secret)
             and self._is_sent(state, decided.trusted)
             and deciding.armed(view, state.schedule, state.secret, state.moment)
             == Armed(schedule=state.schedule, secret=state.secret)
@@ -322,9 +341,13 @@ class World:
                 if self.story.outages and deciding.goes_on_without_scheduler(view):
                     text = "Scheduler does not answer: the run leaves the schedule"
                     yield Next(_with(self._looked(state, view), Run(view, self._after_looking(view))), text)
-                left = deciding.taken_back(view, state.schedule)
+                left, secret = deciding.taken_back(view, state.schedule, state.secret)
                 outdated = state.outdated and left != 0
-                after = self._looked(state._replace(schedule=left, outdated=outdated), view)
+                after = self._looked(state._replace(schedule=left, outdated=outdated, secret=secret), view)
+                if secret != state.secret:
+                    # The run reads the pair again, without the record.
+                    yield self._observes(after, view, "the run takes the schedule and its record back")
+                    return
                 text = "the run leaves the schedule" if left == state.schedule else "the run takes the schedule back"
                 if "begin" in self._stages:  # the schedule is withdrawn after the pair was changed
                     yield from self._next_stage(after, run, text)
@@ -350,9 +373,11 @@ class World:
         """A run whose pair is what it should be pushes the profile and makes the schedule."""
         view, deciding, trusted = run.view, self._deciding, decided.trusted
         match run.at:
-            case "push" if self._is_sent(state, trusted):
+            case "offer" if self._is_sent(state, trusted):
                 # Nothing is delivered, so nothing is armed again.
                 yield from self._next_stage(state, Run(view, self._stages[-1]), "the profile is the one that was sent")
+            case "offer":
+                yield from self._offers(state, run, decided)
             case "push":
                 yield Next(state, "the MDM server is down: the run ends")
                 if len(state.queue) == LONGEST_QUEUE:
@@ -401,6 +426,20 @@ class World:
         ended = self.story.diligent and run.view[1] == state.moment
         text = f"{answers}{done.event}; the run has come to its end"
         return Next(done.state._replace(done=ended or state.done), text, done.complaint)
+
+    def _offers(self, state: State, run: Run, decided: Decided) -> Iterator[Next]:
+        """A run labels the certificates of the profile, one after the other, and then pushes it."""
+        view = run.view
+        secret = self._deciding.offered(state.secret, decided.trusted, state.moment)
+        if secret is None:
+            yield Next(state, "the run finds that its profile does not cover the pair, and ends")
+        elif secret == state.secret:
+            yield from self._distributes(state, Run(view, "push"), decided)
+        else:
+            after = state._replace(secret=secret)
+            # The run knows of the label that it has just put.
+            seen = secret if view[2] == state.secret else view[2]
+            yield Next(_with(after, Run((*view[:2], seen, view[3]), "offer")), "the run labels a certificate")
 
     def _armed(self, state: State, run: Run, armed: Armed, stage: str) -> Iterator[Next]:
         outdated = state.outdated and armed.schedule == state.schedule

@@ -22,7 +22,7 @@ from ios_mdm.core.pair.definition import (
     When,
 )
 from ios_mdm.errors import DefinitionError
-from ios_mdm.settings import AwsSettings, parse_server, parse_stack
+from ios_mdm.settings import AwsSettings, StackSettings, parse_server, parse_stack
 
 SERVER: dict[str, Any] = {"name": "berlin", "address": "mdm.example.com"}
 DISTRIBUTION: dict[str, Any] = {
@@ -95,7 +95,7 @@ class TestDefaults:
         issue = {
             "when": "now",
             "beforeDays": 50,
-            "apply": {"afterDays": 20},
+            "apply": {"afterDays": 28},
             "validityDays": 300,
             "key": "ec-p256",
             "generation": 4,
@@ -120,7 +120,7 @@ class TestDefaults:
             reserve=IssueReserve(
                 when=When.NOW,
                 before_days=50,
-                apply=AfterDays(days=20),
+                apply=AfterDays(days=28),
                 validity_days=300,
                 key=KeyType.EC_P256,
                 generation=4,
@@ -341,16 +341,32 @@ def test_names_and_arns_of_secrets_are_taken(name: str) -> None:
 class TestFromTheDefinitionAlone:
     """What is wrong whatever the pair is by now."""
 
-    def test_a_rotation_must_not_fill_the_secrets_tags(self) -> None:
-        """Each former main keeps a tag until it expires: with 397 days of validity, twenty days is the least."""  # R7
+    def test_a_rotation_must_not_use_up_the_secrets_labels(self) -> None:
+        """Each certificate keeps a label until it expires: with 397 days of validity, 27 days is the least."""
+        # R7 R40
         definition = {"name": "berlin", "address": "mdm.example.com"}
-        for days, accepted in ((19, False), (20, True)):
-            reserve = {"issue": {"when": "now", "apply": {"afterDays": days}}}
+        often = {"when": "now", "apply": {"afterDays": 26}}
+        early = {"beforeDays": 371, "apply": {"afterDays": 1}}
+        for issue, bound in ((often, "27 is the least"), (early, "370 is the most")):
+            with pytest.raises(DefinitionError, match=bound):
+                parse_server({**definition, "warnDays": 1, "reserve": {"issue": issue}}, "berlin")
+        for issue in (often | {"apply": {"afterDays": 27}}, early | {"beforeDays": 370}):
+            parse_server({**definition, "warnDays": 1, "reserve": {"issue": issue}}, "berlin")
+
+    def test_tags_and_certificates_share_the_secrets_tags(self) -> None:
+        """With a certificate every 30 days, twelve tags of the user's own fit."""  # R40
+        server = {
+            "name": "berlin",
+            "address": "mdm.example.com",
+            "reserve": {"issue": {"when": "now", "apply": {"afterDays": 30}}},
+        }
+        for count, accepted in ((12, True), (13, False)):
+            raw = {"aws": {"tags": {f"key{number}": "" for number in range(count)}}, "servers": [server]}
             if accepted:
-                parse_server({**definition, "reserve": reserve}, "berlin")
+                StackSettings.model_validate(raw)
                 continue
-            with pytest.raises(DefinitionError, match="20 is the least"):
-                parse_server({**definition, "reserve": reserve}, "berlin")
+            with pytest.raises(ValueError, match=r"aws\.tags has 13 tags, and the secret of 'berlin' has room for 12"):
+                StackSettings.model_validate(raw)
 
     def test_a_reserve_must_live_long_enough(self) -> None:
         """At its apply moment a reserve has beforeDays + warnDays of life left, to the day."""

@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4, uuid5
 
-from ios_mdm.core.pair.layout import OWNER_TAG, RESOURCE_ID_TAG, SENT_TAG, profile_tag, sent_value
+from ios_mdm.core.pair.guard import uncovered, unoffered
+from ios_mdm.core.pair.layout import OWNER_TAG, RESOURCE_ID_TAG, SENT_TAG, observed_pair, profile_tag, sent_value
+from ios_mdm.core.pair.secret import trusted_label
 from ios_mdm.core.profile import install_profile_command, trust_profile
-from ios_mdm.errors import BatchTooLargeError, DeliveryError, IdentityError, TakenOverError
+from ios_mdm.errors import BatchTooLargeError, DeliveryError, IdentityError, StoreError, TakenOverError
 from ios_mdm.ports import DeliveryStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
 
     from ios_mdm.core.pair.secret import SecretDescription
     from ios_mdm.ports import Clock, Ledger, MdmChannel, SecretStore
@@ -106,14 +109,21 @@ def next_revision(before: ProfileContent | None, revision: int, after: ProfileCo
     return revision + (0 if before.is_same(after) else 1)
 
 
-def is_recorded(found: SecretDescription, trusted: Sequence[int] | None) -> bool:
-    """Return whether the pair's secret records that devices were sent these certificates; True if they are unknown.
+def is_recorded(secret: str, found: SecretDescription, trusted: Sequence[int] | None, now: datetime) -> bool:
+    """Return whether the pair's secret records that devices were offered and sent these certificates.
+
+    True if they are unknown.
 
     Args:
-        found: the pair's secret.
+        secret: name of the pair's secret.
+        found: the secret.
         trusted: ordinals of the certificates in the profile; None while they are unknown.
+        now: aware UTC, whole seconds.
     """
-    return trusted is None or found.tags.get(SENT_TAG) == sent_value(trusted)
+    if trusted is None:
+        return True
+    is_sent = found.tags.get(SENT_TAG) == sent_value(trusted)
+    return is_sent and not unoffered(observed_pair(secret, found), trusted, now)
 
 
 def check_owner(secret: str, arn: str, resource_id: str | None, found: SecretDescription | None) -> None:
@@ -221,9 +231,12 @@ class DeliveryService:
     def deliver(self, request: DeliveryRequest) -> Delivery:
         """Queue the profile for every device that it was not queued for, then record that it was sent (R15).
 
+        Before the MDM server is contacted, each certificate of the profile gets the label of an offer (R35).
+
         Raises:
             IdentityError: The pair's secret is not there, or is another one.
             TakenOverError: The pair belongs to another resource now.
+            StoreError: The pair was changed concurrently: the profile does not cover what devices must trust.
             DeliveryError: The MDM server did not take it; the message says for how many devices it did.
             DefinitionError: The profile cannot be made, or the API key is missing.
         """
@@ -233,30 +246,47 @@ class DeliveryService:
             revision=request.revision,
             enrollment_ids=request.enrollment_ids,
         )
-        self._record_profiles(request)
+        found = self._offered(request)
         distributor = Distributor(
             self._channel(), self._ledger, self._clock, report=self._report, random_uuid=self._random_uuid
         )
         distributor.distribute(delivery)
-        self._record_sent(request)
+        self._record_sent(request, found)
         return delivery
 
-    def _record_profiles(self, request: DeliveryRequest) -> None:
-        """Check that the pair is the resource's own, and record the identifier of each profile that devices have."""
+    def _offered(self, request: DeliveryRequest) -> SecretDescription:
+        """Label each certificate of the profile as offered, and record its identifier; return the secret as it was.
+
+        A certificate that another run has offered or put into a slot must be in the profile that is sent last.
+        """
         found = self._store.describe(request.secret)
         check_owner(request.secret, request.secret_arn, request.resource_id, found)
         assert found is not None  # noqa: S101 - checked
+        observed, now = observed_pair(request.secret, found), self._clock.now()
+        trusted = request.content.trusted or ()
+        missing = uncovered(observed, trusted, now)
+        if missing:
+            names = ", ".join(f"certificate {version.ordinal}" for version in missing)
+            raise StoreError(
+                f"secret {request.secret}: the pair was changed concurrently: the profile for {request.content.server} "
+                f"does not cover {names}, which devices must trust. Nothing was sent: run again"
+            )
+        for version in unoffered(observed, trusted, now):
+            label = trusted_label(version.ordinal or 0)
+            holder = observed.holder(label)
+            current = None if holder is None else holder.version_id
+            self._store.move_label(request.secret, label, to=version.version_id, current=current)
         identifiers = {request.content.identifier, *([request.former_identifier] if request.former_identifier else [])}
         records = {profile_tag(identifier): identifier for identifier in identifiers}
-        missing = {key: value for key, value in records.items() if found.tags.get(key) != value}
-        if missing:
-            self._store.tag(request.secret, missing)
+        lost = {key: value for key, value in records.items() if found.tags.get(key) != value}
+        if lost:
+            self._store.tag(request.secret, lost)
+        return found
 
-    def _record_sent(self, request: DeliveryRequest) -> None:
+    def _record_sent(self, request: DeliveryRequest, found: SecretDescription) -> None:
         """Tag the pair's secret: before main expires, only a reserve that devices were sent is promoted."""
         value = sent_value(request.content.trusted or ())
-        found = self._store.describe(request.secret)
-        if found is not None and found.tags.get(SENT_TAG) != value:
+        if found.tags.get(SENT_TAG) != value:
             self._store.tag(request.secret, {SENT_TAG: value})
 
 

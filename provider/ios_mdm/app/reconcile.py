@@ -186,7 +186,8 @@ class Reconciler:
         match stage:
             case Stage.WITHDRAW:
                 view = done.view or self._pairs.look(request.pair)
-                self._switches.withdraw(request.pair, view)
+                if self._switches.withdraw(request.pair, view):
+                    view = self._pairs.observed_again(request.pair, view)
                 return replace(done, view=view)
             case Stage.PAIR:
                 return replace(done, pair=self._pairs.apply(request.pair, done.view))

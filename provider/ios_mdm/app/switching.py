@@ -80,17 +80,21 @@ class SwitchService:
         self._report = report
         self._warn = warn
 
-    def withdraw(self, request: PairRequest, view: PairView) -> None:
+    def withdraw(self, request: PairRequest, view: PairView) -> bool:
         """Delete a schedule that would promote what must not be promoted, or earlier than it should be.
 
         This comes before any other effect of a run. A run that dies on the way must not leave the promotion of a
         reserve that is about to be deleted, and ``promotion.hold`` works even while the MDM server is down. A promotion
         that should be scheduled is scheduled by :meth:`arm` at the end of the run, which also removes the record of one
-        that was withdrawn.
+        that was withdrawn. The record of a certificate that leaves its slot is removed here: while it is named, the
+        certificate stays in the profile (R35).
 
         Args:
             request: the pair.
             view: the pair as observed, and the decision about it.
+
+        Returns:
+            True if the record of an armed promotion was removed: the decision may change.
 
         Raises:
             StoreError: Scheduler does not confirm that a recorded schedule is gone, and what the run is to do is unsafe
@@ -98,7 +102,7 @@ class SwitchService:
         """
         observed, definition = view.observed, request.definition
         if observed is None or (observed.armed is None and not definition.promotion.schedule):
-            return
+            return False
         name = names(definition.name, request.secret)[Kind.PROMOTE]
         promote = switch(definition, view.desired, observed).promote if definition.promotion.schedule else None
         armed = observed.armed
@@ -111,6 +115,11 @@ class SwitchService:
         except StoreError as error:
             if armed is not None and not has_ended(armed, self._clock.now()):
                 self._not_withdrawn(request, view, armed, promote, error)
+            return False
+        if observed.armed is None or observed.armed.certificate in {view.desired.main, view.desired.reserve}:
+            return False
+        self._store.untag(request.secret, [ARMED_TAG])
+        return True
 
     def _not_withdrawn(
         self, request: PairRequest, view: PairView, armed: ArmedPromotion, promote: Promote | None, error: StoreError

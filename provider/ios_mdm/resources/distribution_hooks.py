@@ -110,7 +110,7 @@ def _repairs(olds: Wire, news: Wire, inputs: Wire, content: ProfileContent) -> i
     if found is None:
         return repairs  # the pair reports that
     check_owner(str(inputs["secret"]), found.arn, _resource_id(inputs), found)
-    if is_recorded(found, content.trusted):
+    if is_recorded(str(inputs["secret"]), found, content.trusted, wiring.here().clock().now()):
         return repairs
     message = "the record of what devices were sent was lost: `up` sends the profile to those without it and records it"
     tell(str(inputs["server"]), Severity.WARNING, message)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, StrictBool, StrictStr, model_validator
 
+from ios_mdm.core.pair.budget import MAX_CERTIFICATES, certificates_at_once
 from ios_mdm.core.pair.definition import (
     AfterCurrentExpires,
     AfterDays,
@@ -34,11 +35,9 @@ __all__ = [
     "IssueReserveSettings",
     "MainSettings",
     "ReserveSettings",
+    "at_once",
     "check_reserve",
 ]
-
-MOST_FORMERS = 20
-"""A former main keeps a tag and a place in the profile until it expires. AWS allows 50 tags, 20 are the user's own."""
 
 
 class IssueMainSettings(Model):
@@ -170,6 +169,15 @@ class ReserveSettings(Model):
         )
 
 
+def at_once(main: IssueMainSettings, issue: IssueReserveSettings) -> int:
+    """Return how many certificates of a pair with issued certificates are valid at a time, at most."""
+    validity = issue.validity_days or main.validity_days
+    interval = validity - issue.before_days
+    if issue.when is When.NOW:
+        interval = validity if issue.apply.after_days is None else issue.apply.after_days
+    return certificates_at_once(main.validity_days, max(interval, 1))
+
+
 def check_reserve(main: IssueMainSettings, issue: IssueReserveSettings, warn_days: int, lead: timedelta) -> None:
     """Refuse what the definition alone shows to be wrong (R7, R8, and too little life left at the apply moment).
 
@@ -192,11 +200,13 @@ def check_reserve(main: IssueMainSettings, issue: IssueReserveSettings, warn_day
     window = main.validity_days if issue.when is When.NOW else issue.before_days
     if after is not None and after > window:
         raise ValueError(f"reserve.issue.apply.afterDays is {after}, after main expires: {window} is the most (R7)")
-    if after is not None and issue.when is When.NOW and main.validity_days > after * MOST_FORMERS:
-        least = -(-main.validity_days // MOST_FORMERS)
+    if at_once(main, issue) > MAX_CERTIFICATES:
+        key = "apply.afterDays" if issue.when is When.NOW else "beforeDays"
+        shortest = main.validity_days // (MAX_CERTIFICATES - 1) + 1
+        bound = f"{shortest} is the least" if issue.when is When.NOW else f"{validity - shortest} is the most"
         raise ValueError(
-            f"reserve.issue.apply.afterDays is {after}: with a change that often, more than {MOST_FORMERS} former "
-            f"certificates would be valid at a time, more than the secret's tags can hold; {least} is the least"
+            f"reserve.issue.{key}: with a change that often, {at_once(main, issue)} certificates would be valid at a "
+            f"time, and the labels of a secret allow {MAX_CERTIFICATES}; {bound}"
         )
     waits = (
         timedelta(days=after) if after is not None else timedelta(days=window) - min(lead, timedelta(days=window) / 2)

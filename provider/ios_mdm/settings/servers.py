@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import Field, StrictBool, StrictStr, model_validator
 
+from ios_mdm.core.pair.budget import room_for_tags
 from ios_mdm.core.pair.definition import PairDefinition, Promotion
+from ios_mdm.core.pair.policies.answers import digits
 from ios_mdm.settings.aws import AwsSettings, PromotionSettings
-from ios_mdm.settings.certificates import IssueReserveSettings, MainSettings, ReserveSettings, check_reserve
+from ios_mdm.settings.certificates import IssueReserveSettings, MainSettings, ReserveSettings, at_once, check_reserve
 from ios_mdm.settings.distribution import DistributionSettings
 from ios_mdm.settings.fields import Address, Days, Endpoint, Fingerprint, Model, Name, PairId, SecretArn
 
@@ -33,6 +35,7 @@ class ServerSettings(Model):
     take_over: PairId | None = None
     moved_from: SecretArn | None = None
     lost_main: Fingerprint | None = None
+    distrust: list[Fingerprint] = Field(default_factory=list)
     reserve: ReserveSettings | None = None
     warn_days: Days = 30
     promotion: PromotionSettings = Field(default_factory=PromotionSettings)
@@ -53,13 +56,25 @@ class ServerSettings(Model):
         """Whether a custom certificate is offered for main or reserve."""
         return self.main.install is not None or (self.reserve is not None and self.reserve.install is not None)
 
-    @model_validator(mode="after")
-    def _reserve_lives_long_enough(self) -> Self:
+    @property
+    def room_for_tags(self) -> int:
+        """How many tags its secret has room for; a pair with a custom certificate changes when the user changes it."""
+        issue = self._issue
+        return room_for_tags(3 if issue is None else at_once(self.main.issue, issue))
+
+    @property
+    def _issue(self) -> IssueReserveSettings | None:
+        """How the reserve is issued; None if it is not."""
         reserve = self.reserve
         issue = None if reserve is None else reserve.issue
         silent = reserve is None or (reserve.none is None and reserve.install is None)
         issue = issue or (IssueReserveSettings() if silent else None)
-        if issue is not None and self.main.install is None:
+        return issue if self.main.install is None else None
+
+    @model_validator(mode="after")
+    def _reserve_lives_long_enough(self) -> Self:
+        issue = self._issue
+        if issue is not None:
             check_reserve(self.main.issue, issue, self.warn_days, timedelta(minutes=self.promotion.lead_minutes))
         return self
 
@@ -97,6 +112,7 @@ class ServerSettings(Model):
                 hold=self.promotion.hold,
                 schedule=self.promotion.schedule,
             ),
+            distrust=frozenset(map(digits, self.distrust)),
         )
 
 
@@ -111,6 +127,13 @@ class StackSettings(Model):
         twice = _repeated(server.name for server in self.servers)
         if twice:
             raise ValueError(f"servers: the name {twice[0]!r} is used twice; names are unique in a stack")
+        for server in self.servers:
+            if len(self.aws.tags) > server.room_for_tags:
+                raise ValueError(
+                    f"aws.tags has {len(self.aws.tags)} tags, and the secret of {server.name!r} has room for "
+                    f"{server.room_for_tags}: each certificate keeps a tag until it expires, and AWS allows 50; remove "
+                    "tags, or change main less often"
+                )
         shared = _repeated(filter(None, map(profile_identifier, self.servers)))
         if shared:
             raise ValueError(

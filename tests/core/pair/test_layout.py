@@ -147,7 +147,7 @@ def test_labels_are_frozen() -> None:
 
 def test_roles_and_sources_are_frozen() -> None:
     """The words that a facts tag is made of are what they always were."""
-    assert [role.value for role in Role] == ["main", "reserve", "deleted"]
+    assert [role.value for role in Role] == ["main", "reserve", "deleted", "kept"]
     assert [source.value for source in Source] == ["issued", "installed"]
 
 

@@ -182,10 +182,23 @@ class Effects:
         )
 
     def verify(self, secret: str, version: StoredVersion) -> PublicCertificate:
-        """Derive the facts from the version itself and stop where the tag tells something else."""
+        """Return the certificate of a version; as :meth:`verified`, and a version that is gone is an error."""
+        found = self.verified(secret, version)
+        if found is None:
+            raise _gone(secret, version.version_id)
+        return found
+
+    def verified(self, secret: str, version: StoredVersion) -> PublicCertificate | None:
+        """Return the certificate of a version that has facts; None if the version is gone.
+
+        Raises:
+            StoreError: The tag with its facts says something else.
+        """
         assert version.facts is not None  # noqa: S101 - a step moves labels to recorded versions only
         known = version.facts
-        credential = self._credential(secret, version.version_id)
+        credential = self._stored(secret, version.version_id)
+        if credential is None:
+            return None
         found = facts(credential, ordinal=known.ordinal, source=known.source, generation=known.generation)
         if replace(found, chain=known.chain and found.chain) != known:  # an earlier tag may be without a chain
             raise StoreError(
@@ -196,12 +209,23 @@ class Effects:
         return PublicCertificate(facts=found, details=details(credential.certificate), pem=credential.chain)
 
     def _credential(self, secret: str, version: str) -> Credential:
+        found = self._stored(secret, version)
+        if found is None:
+            raise _gone(secret, version)
+        return found
+
+    def _stored(self, secret: str, version: str) -> Credential | None:
+        """Return what a version holds; None if the version is gone."""
         if version not in self._credentials:
             value = self._store.read(secret, version)
             if value is None:
-                raise StoreError(f"secret {secret}: version {version} is gone: run again")
+                return None
             self._credentials[version] = credential_from_json(value, where=f"secret {secret}, version {version}")
         return self._credentials[version]
+
+
+def _gone(secret: str, version: str) -> StoreError:
+    return StoreError(f"secret {secret}: version {version} is gone: run again")
 
 
 def _waits(observed: ObservedPair | None, found: CertificateFacts) -> bool:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
+from ios_mdm.app.pair.reader import pair_view
 from ios_mdm.app.recorded import Recorded
 from ios_mdm.core.pair.facts import Source
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from ios_mdm.app.offers import Offers
     from ios_mdm.app.pair.reader import PairReader
     from ios_mdm.app.pair.settings import PairSettings
-    from ios_mdm.app.pair.values import PairView
+    from ios_mdm.app.pair.values import PairRequest, PairView
     from ios_mdm.core.pair.facts import CertificateFacts
     from ios_mdm.core.pair.observed import ObservedPair
 
@@ -67,7 +68,21 @@ def preview(settings: PairSettings, before: Recorded, pairs: PairReader, read: R
         recorded = Recorded(offers=offers.recorded)
     else:
         view = pairs.look(settings.request(recorded))
+    view = _after_withdrawal(settings.request(Recorded() if offers is None else Recorded(offers=offers.recorded)), view)
     return Preview(view=view, offers=offers, recorded=recorded.with_roots(before, _used_roots(view)))
+
+
+def _after_withdrawal(request: PairRequest, view: PairView) -> PairView:
+    """Return what a run decides after its first stage.
+
+    The record of an armed promotion keeps its certificate in the profile. A run that finds that it names neither main
+    nor the reserve deletes schedule and record first, or is refused.
+    """
+    armed = None if view.observed is None else view.observed.armed
+    if view.observed is None or armed is None or armed.certificate in {view.desired.main, view.desired.reserve}:
+        return view
+    planned = pair_view(request, replace(view.observed, armed=None), view.now)
+    return replace(view, desired=planned.desired, step=planned.step)
 
 
 def _main(observed: ObservedPair | None) -> CertificateFacts | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ios_mdm.app.pair.identity import check_address, check_home, check_lost, check_ours
 from ios_mdm.app.pair.values import PairView
+from ios_mdm.core.pair.budget import check_budget
 from ios_mdm.core.pair.definition import InstallMain
 from ios_mdm.core.pair.encryption import key_notices
 from ios_mdm.core.pair.layout import HIGHEST_TAG, observed_pair
@@ -76,6 +77,14 @@ class PairReader:
             return view
         return replace(view, desired=replace(view.desired, notices=(*view.desired.notices, answer)))
 
+    def observed_again(self, request: PairRequest, view: PairView) -> PairView:
+        """Return the pair as it is now, with the time and the endpoints of *view*. Raises as :meth:`look`."""
+        observed = self.observe(request.secret)
+        self.check(request, observed)
+        if observed is not None and view.observed is not None:
+            observed = replace(observed, served=view.observed.served)
+        return pair_view(request, observed, view.now, home=view.home)
+
     def check(self, request: PairRequest, observed: ObservedPair | None) -> Home:
         """Return the home of the pair, if what was observed may be changed for this request.
 
@@ -122,6 +131,14 @@ def pair_view(
         DefinitionError: The definition asks for what must not be done to this pair.
     """
     wanted = desired(request.definition, observed, now)
+    check_budget(
+        wanted,
+        observed,
+        secret=request.secret,
+        tags=request.tags,
+        distributed=request.definition.distributed,
+        now=now,
+    )
     step = next_step(wanted, observed, request.setting(observed, home))
     if observed is not None:
         wanted = replace(wanted, notices=(*wanted.notices, *key_notices(wanted, observed, request.kms_key)))

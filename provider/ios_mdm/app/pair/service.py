@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ios_mdm.app.pair.values import PairRequest, PairView
+    from ios_mdm.core.pair.facts import CertificateFacts
     from ios_mdm.core.pair.observed import ObservedPair
     from ios_mdm.core.pair.steps import MoveLabel
     from ios_mdm.ports import Clock, CustomCertificates, Probe, SecretStore
@@ -168,11 +169,25 @@ class PairService(PairReader):
             ) from None
 
 
+
 def _certificates(secret: str, view: PairView, effects: Effects) -> Mapping[int, PublicCertificate]:
     assert view.observed is not None  # noqa: S101 - a pair that is what it should be exists
     versions = [view.observed.numbered(ordinal) for ordinal in view.desired.trusted]
-    return {
-        version.facts.ordinal: effects.verify(secret, version)
-        for version in versions
-        if version is not None and version.facts is not None
-    }
+    found: dict[int, PublicCertificate] = {}
+    gone: list[CertificateFacts] = []
+    for version in versions:
+        if version is None or version.facts is None:
+            continue
+        certificate = effects.verified(secret, version)
+        if certificate is None:
+            gone.append(version.facts)
+        else:
+            found[version.facts.ordinal] = certificate
+    if gone:
+        names = ", ".join(f"certificate {facts.ordinal} ({facts.sha256})" for facts in gone)
+        raise StoreError(
+            f"secret {secret}: the versions of certificates that devices must trust are gone: {names}. A profile "
+            "without them would end this trust, so none is made. If no server presents them any more, add their "
+            "fingerprints to `distrust` of the server, and run again"
+        )
+    return found

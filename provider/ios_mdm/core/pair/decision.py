@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from ios_mdm.core.pair.definition import KeyType, Offered, Slot
 
-__all__ = ["Desired", "InstallRequest", "IssueRequest", "Notice", "Phase", "Request", "Severity"]
+__all__ = ["Desired", "Guarded", "InstallRequest", "IssueRequest", "Notice", "Phase", "Request", "Severity", "Why"]
 
 
 class Phase(StrEnum):
@@ -88,6 +88,32 @@ class InstallRequest:
 Request = IssueRequest | InstallRequest
 
 
+class Why(StrEnum):
+    """Why a certificate that is in no slot stays in the profile (R35)."""
+
+    OFFERED = "offered"
+    """It was offered to devices, and its deletion was not requested."""
+    PRESENTED = "presented"
+    """An endpoint presents it."""
+    ARMED = "armed"
+    """A schedule may still make it main."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guarded:
+    """A certificate that stays in the profile although it is neither main nor reserve nor a former main.
+
+    Args:
+        ordinal: its number.
+        why: the first reason that applies.
+        endpoints: the endpoints that present it, ``host:port``.
+    """
+
+    ordinal: int
+    why: Why
+    endpoints: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desired:
     """What a pair should be.
@@ -104,6 +130,8 @@ class Desired:
         apply_at: when the reserve becomes main; None without a reserve, or before it exists.
         reserve_at: when a reserve will be issued by itself; None where there is one, or none will be.
         notices: what a person should know now.
+        guarded: certificates in no slot that devices must still trust (R35), by ordinal.
+        withdrawn: ordinals of certificates whose offer to devices has ended: they lose its label.
     """
 
     phase: Phase
@@ -116,9 +144,11 @@ class Desired:
     apply_at: datetime | None
     reserve_at: datetime | None = None
     notices: tuple[Notice, ...] = ()
+    guarded: tuple[Guarded, ...] = ()
+    withdrawn: tuple[int, ...] = ()
 
     @property
     def trusted(self) -> tuple[int, ...]:
-        """Ordinals of the certificates that belong on the devices (R15, R17), ascending."""
-        slots = (self.main, self.next_main, self.reserve, *self.formers)
+        """Ordinals of the certificates that belong on the devices (R15, R17, R35), ascending."""
+        slots = (self.main, self.next_main, self.reserve, *self.formers, *(one.ordinal for one in self.guarded))
         return tuple(sorted({ordinal for ordinal in slots if ordinal is not None}))

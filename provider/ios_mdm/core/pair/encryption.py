@@ -63,8 +63,7 @@ def left_versions(desired: Desired, observed: ObservedPair) -> Sequence[StoredVe
         for version in observed.versions
         if version.ordinal is not None
         and not version.labels & _REENCRYPTED
-        and (version.labels or version.ordinal in desired.trusted)
-        and version.role is not Role.DELETED
+        and (version.ordinal in desired.trusted or (version.slots and version.role is not Role.DELETED))
     ]
 
 

@@ -79,7 +79,7 @@ _AHEAD = 4
 _FACTS = re.compile(
     r"n=(?P<ordinal>[1-9][0-9]{0,5}) source=(?P<source>issued|installed) "
     r"(?:generation=(?P<generation>[1-9][0-9]{0,8})|chain=(?P<chain>[0-9a-f]{16})) "
-    r"role=(?P<role>main|reserve|deleted) notBefore=(?P<not_before>\S{16}) notAfter=(?P<not_after>\S{16}) "
+    r"role=(?P<role>main|reserve|deleted|kept) notBefore=(?P<not_before>\S{16}) notAfter=(?P<not_after>\S{16}) "
     r"sha256=(?P<sha256>[0-9a-f]{64}) root=(?P<root>[0-9a-f]{64})"
 )
 

@@ -11,9 +11,11 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from ios_mdm.core.pair import policies
+from ios_mdm.core.pair.budget import MAX_EXPIRED_FORMERS
 from ios_mdm.core.pair.decision import Desired, InstallRequest, IssueRequest, Notice, Phase, Severity
 from ios_mdm.core.pair.definition import AfterDays, At, InstallMain, InstallReserve, IssueReserve, NoReserve, Slot
 from ios_mdm.core.pair.facts import CertificateFacts, Source
+from ios_mdm.core.pair.guard import ended_offers, guarded
 from ios_mdm.core.pair.moments import BACKDATED, expires, longest_validity_days
 from ios_mdm.core.pair.observed import ObservedPair, Role
 from ios_mdm.core.pair.secret import Label
@@ -25,10 +27,7 @@ if TYPE_CHECKING:
     from ios_mdm.core.pair.definition import ApplyMoment, PairDefinition
     from ios_mdm.core.pair.observed import StoredVersion
 
-__all__ = ["MOST_EXPIRED_FORMERS", "desired", "foreseen"]
-
-MOST_EXPIRED_FORMERS = 5
-"""Former mains that have expired and were not seen to be replaced; each keeps a tag, and AWS allows 50."""
+__all__ = ["desired", "foreseen"]
 
 
 def desired(definition: PairDefinition, observed: ObservedPair | None, now: datetime) -> Desired:
@@ -43,6 +42,11 @@ def desired(definition: PairDefinition, observed: ObservedPair | None, now: date
         DefinitionError: The definition asks for what must not be done to this pair; the message says what is allowed.
     """
     observed = observed or ObservedPair()
+    return _guarded(_in_slots(definition, observed, now), definition, observed, now)
+
+
+def _in_slots(definition: PairDefinition, observed: ObservedPair, now: datetime) -> Desired:
+    """Decide which certificates are main and reserve, and which former mains devices still need."""
     main = observed.main
     if main is None or _only_created(observed):
         # Everything is yet to be issued, or was begun by a run that crashed.
@@ -67,6 +71,35 @@ def desired(definition: PairDefinition, observed: ObservedPair | None, now: date
     )
 
 
+def _guarded(wanted: Desired, definition: PairDefinition, observed: ObservedPair, now: datetime) -> Desired:
+    """Add the certificates that devices must go on trusting, and take out those that the definition distrusts (R35)."""
+    wanted = replace(wanted, formers=policies.trusted_formers(definition, observed, wanted.formers))
+    _refuse(policies.distrusted_stays(definition, observed, wanted, now))
+    kept = guarded(
+        observed,
+        wanted.trusted,
+        deleted=_deleted(wanted, definition, observed, now),
+        distrust=definition.distrust,
+        now=now,
+    )
+    wanted = replace(wanted, guarded=kept)
+    slots = {wanted.main, wanted.next_main, wanted.reserve}
+    return replace(
+        wanted,
+        withdrawn=ended_offers(observed, wanted.trusted, slots=slots, now=now),
+        notices=(*wanted.notices, *policies.guard_notices(definition, observed, wanted)),
+    )
+
+
+def _deleted(wanted: Desired, definition: PairDefinition, observed: ObservedPair, now: datetime) -> int | None:
+    """Return the ordinal of the reserve that is deleted now because the definition asks for it; None for none."""
+    main, reserve = observed.main, waiting_reserve(observed)
+    if main is None or main.facts is None or reserve is None or reserve.ordinal in {wanted.main, wanted.reserve}:
+        return None
+    at = Situation(definition=definition, observed=observed, now=now, main=main.facts, reserve=reserve)
+    return None if policies.first_answer(policies.DELETIONS, at) is None else reserve.ordinal
+
+
 def _only_created(observed: ObservedPair) -> bool:
     """Return whether our secret was created and no certificate has been in a slot yet, whatever AWSCURRENT is on.
 
@@ -74,7 +107,7 @@ def _only_created(observed: ObservedPair) -> bool:
     certificate that was once in a slot and lost its label is different: devices know it, and nothing replaces it (R32).
     """
     ours = [version for version in observed.versions if version.ordinal is not None]
-    only_begun = all(version.labels == {Label.STAGED} for version in ours) if ours else observed.highest_ordinal == 0
+    only_begun = all(version.slots == {Label.STAGED} for version in ours) if ours else observed.highest_ordinal == 0
     return observed.owner is not None and only_begun
 
 
@@ -261,7 +294,7 @@ def _formers(observed: ObservedPair, main: int, now: datetime) -> tuple[int, ...
             kept.append(version.facts.ordinal)
         elif not _seen_to_be_replaced(observed, version.facts.ordinal, main):
             expired.append(version.facts.ordinal)
-    return tuple(sorted((*kept, *expired[-MOST_EXPIRED_FORMERS:])))
+    return tuple(sorted((*kept, *expired[-MAX_EXPIRED_FORMERS:])))
 
 
 def _seen_to_be_replaced(observed: ObservedPair, former: int, main: int) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from ios_mdm.core.pair.secret import Label
+from ios_mdm.core.pair.secret import TRUSTED, Label, trusted_label
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,12 +21,14 @@ __all__ = ["ArmedPromotion", "ObservedPair", "Role", "Served", "StoredVersion"]
 class Role(StrEnum):
     """The last slot that a certificate was seen in. A version with role *main* that is not main is a former main.
 
-    *deleted* is a reserve that was deleted, or a former main that devices need no more.
+    *deleted* is a reserve that was deleted, or a former main that devices need no more. *kept* is a reserve that was
+    offered to devices and left its slot without a request: it stays in the profile until it expires (R35).
     """
 
     MAIN = "main"
     RESERVE = "reserve"
     DELETED = "deleted"
+    KEPT = "kept"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,9 +52,19 @@ class StoredVersion:
     former_key: str | None = None
 
     @property
+    def slots(self) -> frozenset[str]:
+        """The labels but those that record an offer: they say where the certificate is in its life."""
+        return frozenset(label for label in self.labels if not label.startswith(TRUSTED))
+
+    @property
+    def is_offered(self) -> bool:
+        """Whether the certificate was offered to devices, and this offer has not ended (R35)."""
+        return self.ordinal is not None and trusted_label(self.ordinal) in self.labels
+
+    @property
     def former(self) -> bool:
         """Whether it has been main and is not any more; one that is only staged is on its way."""
-        if Label.MAIN in self.labels or self.labels == {Label.STAGED}:
+        if Label.MAIN in self.labels or self.slots == {Label.STAGED}:
             return False
         return Label.FORMER in self.labels or self.role is Role.MAIN
 
@@ -131,7 +143,7 @@ class ObservedPair:
     kms_key: str | None = None
     served: tuple[Served, ...] = ()
 
-    def holder(self, label: Label) -> StoredVersion | None:
+    def holder(self, label: str) -> StoredVersion | None:
         """Return the version that *label* is on, or None."""
         return next((version for version in self.versions if label in version.labels), None)
 

@@ -10,7 +10,22 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-__all__ = ["Label", "SecretDescription"]
+__all__ = ["MAX_LABELS", "TRUSTED", "Label", "SecretDescription", "trusted_label"]
+
+MAX_LABELS = 20
+"""AWS allows so many staging labels across all versions of a secret. This is also the limit of one version."""
+
+TRUSTED = "TRUSTED-"
+"""Prefix of the label of a certificate that devices may trust; its number follows."""
+
+
+def trusted_label(ordinal: int) -> str:
+    """Return the staging label of the version with the certificate *ordinal* while devices may trust it (R35).
+
+    It records that the certificate was offered to devices: a label moves by compare-and-swap, unlike a tag. AWS never
+    deletes a version that has a label.
+    """
+    return f"{TRUSTED}{ordinal}"
 
 
 class Label(StrEnum):

@@ -149,7 +149,7 @@ class Situation:
 def begun(observed: ObservedPair, slot: Slot, now: datetime) -> int | None:
     """Return the ordinal of a certificate that is stored for this slot and not in it yet; None for none of use."""
     staged = observed.holder(Label.STAGED)
-    if staged is None or staged.labels != {Label.STAGED} or staged.role not in {None, Role(slot)}:
+    if staged is None or staged.slots != {Label.STAGED} or staged.role not in {None, Role(slot)}:
         return None
     return None if staged.facts is not None and now >= expires(staged.facts) else staged.ordinal
 

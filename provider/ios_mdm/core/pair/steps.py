@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ios_mdm.core.pair.decision import InstallRequest
+from ios_mdm.core.pair.decision import InstallRequest, Why
 from ios_mdm.core.pair.definition import Slot
 from ios_mdm.core.pair.encryption import DEFAULT_KEY, has_key, key_record, key_text, left_versions
 from ios_mdm.core.pair.layout import (
@@ -30,7 +30,7 @@ from ios_mdm.core.pair.layout import (
     tags_value,
 )
 from ios_mdm.core.pair.observed import Role
-from ios_mdm.core.pair.secret import Label
+from ios_mdm.core.pair.secret import Label, trusted_label
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -152,7 +152,7 @@ class RecordFacts:
 class MoveLabel:
     """Move a label from the version *current* to *to*; None for no version."""
 
-    label: Label
+    label: str
     to: StoredVersion | None
     current: StoredVersion | None
 
@@ -266,10 +266,18 @@ def _encryption(desired: Desired, observed: ObservedPair, setting: Setting) -> I
 
 
 def _facts_of_labelled(observed: ObservedPair, setting: Setting) -> Iterator[Step]:
-    """Facts of what is in a slot already; those of a version that is only STAGED come with its slot."""
+    """Facts of what is in a slot already; those of a version that is only STAGED come with its slot.
+
+    A version whose facts are lost and whose only label is that of an offer was a former main or a deleted reserve: as a
+    former main it stays in the profile until it expires.
+    """
     for version in observed.versions:
-        slots = version.labels - {Label.STAGED}
-        if version.facts is None and version.ordinal is not None and slots:
+        slots = version.slots - {Label.STAGED}
+        if (
+            version.facts is None
+            and version.ordinal is not None
+            and (slots or (version.is_offered and not version.slots))
+        ):
             reserve = slots == {Label.RESERVE}
             yield RecordFacts(
                 version_id=version.version_id,
@@ -293,7 +301,7 @@ def _given_up(desired: Desired, observed: ObservedPair) -> Iterator[Step]:
     Before the label STAGED leaves it: without a label it would look like a former main.
     """
     for version in observed.versions:
-        begun = version.labels == {Label.STAGED} and version.role is Role.MAIN
+        begun = version.slots == {Label.STAGED} and version.role is Role.MAIN
         if begun and version.facts is not None and version.ordinal not in {desired.main, desired.next_main}:
             yield Tag(tags={facts_tag(version.version_id): facts_value(version.facts, Role.DELETED)})
 
@@ -306,7 +314,11 @@ def _slot(desired: Desired, observed: ObservedPair, ordinal: int, slot: Slot) ->
     if version is None:
         return
     if label not in version.labels:
-        yield MoveLabel(label=label, to=version, current=observed.holder(label))
+        holder = observed.holder(label)
+        if slot is Slot.RESERVE and holder is not None and holder.role is Role.RESERVE and holder.facts is not None:
+            # Before the label goes: a run that dies here must leave a record of whether the deletion was requested.
+            yield Tag(tags={facts_tag(holder.version_id): facts_value(holder.facts, _left_role(desired, holder))})
+        yield MoveLabel(label=label, to=version, current=holder)
     if version.role is not role and version.facts is not None:
         tags = {facts_tag(version.version_id): facts_value(version.facts, role)}
         yield Tag(tags=tags | ({PROMOTED_TAG: str(ordinal)} if slot is Slot.MAIN else {}))
@@ -361,8 +373,7 @@ def _tidy(desired: Desired, observed: ObservedPair) -> Iterator[Step]:
     for version in observed.versions:
         if version.facts is None or version.ordinal in {desired.main, desired.next_main, desired.reserve}:
             continue
-        # A former main that devices need no more is not taken up again either.
-        role = Role.MAIN if version.ordinal in desired.formers else Role.DELETED
+        role = _left_role(desired, version)
         if version.role is not role:
             # Before the label goes: a version without a label whose tag still said "reserve" would look like a loss.
             yield Tag(tags={facts_tag(version.version_id): facts_value(version.facts, role)})
@@ -371,6 +382,9 @@ def _tidy(desired: Desired, observed: ObservedPair) -> Iterator[Step]:
         yield MoveLabel(label=Label.STAGED, to=None, current=staged)
     if reserve is not None and reserve.ordinal != desired.reserve:
         yield MoveLabel(label=Label.RESERVE, to=None, current=reserve)
+    for version in observed.versions:
+        if version.ordinal is not None and version.ordinal in desired.withdrawn:
+            yield MoveLabel(label=trusted_label(version.ordinal), to=None, current=version)
     gone = [
         key
         for version in observed.versions
@@ -383,6 +397,15 @@ def _tidy(desired: Desired, observed: ObservedPair) -> Iterator[Step]:
     ]
     if gone:
         yield Untag(keys=tuple(gone))
+
+
+def _left_role(desired: Desired, version: StoredVersion) -> Role:
+    """Return the role of a certificate that is in no slot: it says whether devices need it still."""
+    if version.ordinal in desired.formers:
+        return Role.MAIN
+    offered = {one.ordinal for one in desired.guarded if one.why is Why.OFFERED}
+    # A former main that devices need no more is not taken up again either.
+    return Role.KEPT if version.ordinal in offered else Role.DELETED
 
 
 def _counters(observed: ObservedPair, setting: Setting) -> Iterator[Step]:

@@ -7,6 +7,7 @@ answer is shown to nobody answers yes or no.
 from __future__ import annotations
 
 from ios_mdm.core.pair.policies.answers import Condition, Policy, all_answers, first_answer
+from ios_mdm.core.pair.policies.guard import distrusted_stays, guard_notices, trusted_formers
 from ios_mdm.core.pair.policies.main import (
     REPLACED_UNSENT,
     main_gets_another_chain,
@@ -17,6 +18,7 @@ from ios_mdm.core.pair.policies.main import (
     reinstall,
 )
 from ios_mdm.core.pair.policies.reserve import (
+    DELETIONS,
     DISMISSALS,
     ISSUES,
     PROMOTIONS,
@@ -52,6 +54,7 @@ from ios_mdm.core.pair.policies.warnings import (
 )
 
 __all__ = [
+    "DELETIONS",
     "DISMISSALS",
     "ISSUES",
     "PROMOTIONS",
@@ -67,8 +70,10 @@ __all__ = [
     "another_server_is_there",
     "custom_main_gets_no_issued_reserve",
     "deletion_is_confirmed",
+    "distrusted_stays",
     "first_answer",
     "generation_is_only_raised",
+    "guard_notices",
     "it_came_late",
     "it_comes_to_nothing",
     "it_expires_first",
@@ -92,5 +97,6 @@ __all__ = [
     "reinstall",
     "successors_inherit",
     "the_server_serves_another",
+    "trusted_formers",
     "what_is_offered_was_applied",
 ]

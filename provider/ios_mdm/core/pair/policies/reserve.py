@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ios_mdm.core.pair.situation import Situation
 
 __all__ = [
+    "DELETIONS",
     "DISMISSALS",
     "ISSUES",
     "PROMOTIONS",
@@ -187,14 +188,15 @@ def it_gets_another_chain(at: Situation) -> Notice | None:
     )
 
 
-DISMISSALS: tuple[Policy, ...] = (
-    it_has_expired,
-    it_comes_to_nothing,
+DELETIONS: tuple[Policy, ...] = (
     none_is_wanted,
     another_is_wanted,
     another_is_offered,
     it_gets_another_chain,
 )
+"""Dismissals that the definition requests: they end the offer to devices (R10, R35)."""
+
+DISMISSALS: tuple[Policy, ...] = (it_has_expired, it_comes_to_nothing, *DELETIONS)
 
 
 # Why the waiting reserve becomes main now.

@@ -1,0 +1,122 @@
+"""AWS's limits for the secret of a pair: how many labels and tags its certificates may need at a time (R40)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ios_mdm.core.pair.layout import facts_tag, version_id
+from ios_mdm.core.pair.moments import expires
+from ios_mdm.core.pair.secret import MAX_LABELS, Label, trusted_label
+from ios_mdm.errors import DefinitionError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import datetime
+
+    from ios_mdm.core.pair.decision import Desired
+    from ios_mdm.core.pair.observed import ObservedPair
+
+__all__ = [
+    "MAX_CERTIFICATES",
+    "MAX_EXPIRED_FORMERS",
+    "MAX_TAGS",
+    "OWN_TAGS",
+    "certificates_at_once",
+    "check_budget",
+    "room_for_tags",
+]
+
+MAX_TAGS = 50
+"""AWS allows so many tags for a secret. Those that AWS sets itself do not count."""
+
+OWN_TAGS = 17
+"""The most tags of a pair besides the facts of its certificates: 11 in ``layout``, the ids of pair and resource, and
+one for each of the profile identifiers that it ever had, of which four are counted."""
+
+MAX_EXPIRED_FORMERS = 5
+"""Former mains that have expired and were not seen to be replaced; each keeps a tag."""
+
+_LEAVING = 1
+"""A reserve that is replaced keeps its tag until its successor is stored."""
+
+MAX_CERTIFICATES = MAX_LABELS - len(Label)
+"""Each certificate that devices may trust has a label of its own until it expires."""
+
+
+def certificates_at_once(validity_days: int, interval_days: int) -> int:
+    """Return how many certificates of a pair are valid at a time, at most: main and its first reserve are made at once.
+
+    Args:
+        validity_days: of each certificate.
+        interval_days: from one reserve to the next.
+    """
+    return validity_days // interval_days + 2
+
+
+def room_for_tags(certificates: int) -> int:
+    """Return how many tags are left for the user if so many certificates are valid at a time."""
+    return MAX_TAGS - OWN_TAGS - MAX_EXPIRED_FORMERS - _LEAVING - certificates
+
+
+def check_budget(
+    wanted: Desired,
+    observed: ObservedPair | None,
+    *,
+    secret: str,
+    tags: Collection[str],
+    distributed: bool,
+    now: datetime,
+) -> None:
+    """Refuse a run that would need more labels or tags than AWS allows.
+
+    Args:
+        wanted: the decision about the pair.
+        observed: the pair; None if its secret does not exist.
+        secret: name of its secret.
+        tags: keys of the user's tags.
+        distributed: whether devices get the certificates in a profile.
+        now: aware UTC, whole seconds.
+
+    Raises:
+        DefinitionError: There is no room; the message says how to get it.
+    """
+    if observed is None:
+        return
+    if distributed:
+        _check_labels(wanted, observed, secret, now)
+    needed = {facts_tag(version_id(secret, request.ordinal)) for request in wanted.requests}
+    existing = {key for key in observed.tags if not key.startswith("aws:")}
+    count = len(existing | needed | set(tags))
+    if needed and count > MAX_TAGS:
+        raise DefinitionError(
+            f"secret {secret} would have {count} tags, and AWS allows {MAX_TAGS}: remove some of aws.tags, or wait "
+            f"until a former main expires{_first_expiry(wanted, observed, now)}"
+        )
+
+
+def _check_labels(wanted: Desired, observed: ObservedPair, secret: str, now: datetime) -> None:
+    existing = frozenset[str]().union(*(version.labels for version in observed.versions))
+    expired = {version.ordinal for version in observed.versions if version.facts and now >= expires(version.facts)}
+    needed = {trusted_label(ordinal) for ordinal in wanted.trusted if ordinal not in expired}
+    kept = existing - {trusted_label(ordinal) for ordinal in wanted.withdrawn}
+    if needed <= kept or len(kept | needed | set(Label)) <= MAX_LABELS:
+        return
+    room = MAX_LABELS - len((kept | set(Label)) - needed)
+    raise DefinitionError(
+        f"secret {secret}: {len(needed)} certificates that devices may trust would be valid at a time, and AWS's "
+        f"{MAX_LABELS} labels for a secret leave room for {room}: wait until one expires"
+        f"{_first_expiry(wanted, observed, now)}, or list under `distrust` the fingerprint of one that no server "
+        "presents any more"
+    )
+
+
+def _first_expiry(wanted: Desired, observed: ObservedPair, now: datetime) -> str:
+    ends = [
+        expires(version.facts)
+        for version in observed.versions
+        if version.facts is not None
+        and version.ordinal in wanted.trusted
+        and version.ordinal not in {wanted.main, wanted.reserve}
+        and now < expires(version.facts)
+    ]
+    return f" ({min(ends):%Y-%m-%d})" if ends else ""

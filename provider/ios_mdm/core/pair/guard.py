@@ -1,0 +1,136 @@
+"""The guard: which certificates a profile must cover, so that no device loses trust in what a server presents (R35)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ios_mdm.core.pair.decision import Guarded, Why
+from ios_mdm.core.pair.moments import expires
+from ios_mdm.core.pair.observed import Role
+from ios_mdm.core.pair.schedule import has_ended
+from ios_mdm.core.pair.secret import Label
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from datetime import datetime
+
+    from ios_mdm.core.pair.observed import ObservedPair, StoredVersion
+
+__all__ = ["ended_offers", "guarded", "uncovered", "unoffered"]
+
+
+def guarded(
+    observed: ObservedPair, trusted: Collection[int], *, deleted: int | None, distrust: Collection[str], now: datetime
+) -> tuple[Guarded, ...]:
+    """Return the certificates besides *trusted* that devices must go on trusting.
+
+    A certificate that expired or that the definition distrusts is not among them. An endpoint that could not be reached
+    presents nothing that is known, and keeps nothing.
+
+    Args:
+        observed: the pair.
+        trusted: ordinals of main, the reserve and the former mains.
+        deleted: ordinal of a reserve that the definition deletes now; None for none.
+        distrust: fingerprints that the definition distrusts, 64 hex digits.
+        now: aware UTC, whole seconds.
+    """
+    found = []
+    for version in observed.versions:
+        if version.ordinal is None or version.ordinal in trusted:
+            continue
+        facts = version.facts
+        if facts is not None and (now >= expires(facts) or facts.sha256 in distrust):
+            continue
+        why, endpoints = _why(observed, version, deleted=deleted, now=now), _presenting(observed, version)
+        if why is not None:
+            found.append(Guarded(ordinal=version.ordinal, why=why, endpoints=endpoints))
+    return tuple(found)
+
+
+def _why(observed: ObservedPair, version: StoredVersion, *, deleted: int | None, now: datetime) -> Why | None:
+    # A deletion on request ends the offer. Without facts it is unknown whether there was one.
+    requested = version.role is Role.DELETED or version.ordinal == deleted or _is_given_up(version)
+    if version.is_offered and not requested:
+        return Why.OFFERED
+    if _presenting(observed, version):
+        return Why.PRESENTED
+    armed = observed.armed
+    if armed is None or has_ended(armed, now) or version.facts is None:
+        return None
+    # A damaged record may name any certificate.
+    named = armed.certificate == version.ordinal or (armed.certificate == 0 and version.is_offered)
+    return Why.ARMED if named else None
+
+
+def _is_given_up(version: StoredVersion) -> bool:
+    """Return whether it was stored to replace main, and the definition took that request back."""
+    return version.slots == {Label.STAGED} and version.role is Role.MAIN
+
+
+def _presenting(observed: ObservedPair, version: StoredVersion) -> tuple[str, ...]:
+    if version.facts is None:
+        return ()
+    return tuple(one.endpoint for one in observed.served if one.sha256 == version.facts.sha256)
+
+
+def ended_offers(
+    observed: ObservedPair, trusted: Collection[int], *, slots: Collection[int | None], now: datetime
+) -> tuple[int, ...]:
+    """Return the ordinals of certificates that have the label of an offer and whose offer has ended, ascending.
+
+    A former main that has expired keeps its place in the profile until the server was seen to present another one
+    (R17). It needs no label: its number is limited, and that of the labels as well.
+
+    Args:
+        observed: the pair.
+        trusted: ordinals of the certificates in the profile.
+        slots: ordinals of main and of the reserve.
+        now: aware UTC, whole seconds.
+    """
+    return tuple(
+        version.ordinal
+        for version in observed.versions
+        if version.ordinal is not None
+        and version.is_offered
+        and (version.ordinal not in trusted or (version.ordinal not in slots and _has_expired(version, now)))
+    )
+
+
+def unoffered(observed: ObservedPair, trusted: Collection[int], now: datetime) -> Sequence[StoredVersion]:
+    """Return the versions that need the label of an offer before a profile with these certificates is sent."""
+    return [
+        version
+        for version in observed.versions
+        if version.ordinal in trusted and not version.is_offered and not _has_expired(version, now)
+    ]
+
+
+def uncovered(observed: ObservedPair, trusted: Collection[int], now: datetime) -> Sequence[StoredVersion]:
+    """Return the versions that a profile must cover and does not: by their certificate, or by the root of their chain.
+
+    These are main, the reserve, and every certificate whose offer has not ended, unless it has expired.
+
+    Args:
+        observed: the pair as it is right before the profile is sent.
+        trusted: ordinals of the certificates in the profile.
+        now: aware UTC, whole seconds.
+    """
+    roots = {version.facts.root for version in observed.versions if version.facts and version.ordinal in trusted}
+    return [
+        version
+        for version in observed.versions
+        if version.ordinal is not None
+        and _is_needed(version)
+        and version.ordinal not in trusted
+        and not _has_expired(version, now)
+        and (version.facts is None or version.facts.root not in roots)
+    ]
+
+
+def _is_needed(version: StoredVersion) -> bool:
+    is_reserve = Label.RESERVE in version.labels and version.role is Role.RESERVE
+    return version.is_offered or is_reserve or Label.MAIN in version.labels
+
+
+def _has_expired(version: StoredVersion, now: datetime) -> bool:
+    return version.facts is not None and now >= expires(version.facts)

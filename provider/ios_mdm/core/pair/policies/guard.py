@@ -1,0 +1,111 @@
+"""What a person should know of certificates that stay in the profile, and of those that must leave it (R35)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ios_mdm.core.pair.decision import InstallRequest, Notice, Severity, Why
+from ios_mdm.core.pair.moments import expires
+from ios_mdm.core.pair.policies.answers import refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from ios_mdm.core.pair.decision import Desired, Guarded
+    from ios_mdm.core.pair.definition import PairDefinition
+    from ios_mdm.core.pair.observed import ObservedPair
+
+__all__ = ["distrusted_stays", "guard_notices", "trusted_formers"]
+
+
+def trusted_formers(definition: PairDefinition, observed: ObservedPair, formers: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the former mains that the definition does not distrust."""
+    distrusted = {
+        version.ordinal
+        for version in observed.versions
+        if version.facts is not None and version.facts.sha256 in definition.distrust
+    }
+    return tuple(ordinal for ordinal in formers if ordinal not in distrusted)
+
+
+def distrusted_stays(
+    definition: PairDefinition, observed: ObservedPair, wanted: Desired, now: datetime
+) -> Notice | None:
+    """R35: devices that stop trusting main lose their connection, and a distrusted reserve must not become main."""
+    for request in wanted.requests:
+        if isinstance(request, InstallRequest) and request.offered.sha256 in definition.distrust:
+            return refusal(
+                "distrusts-offered",
+                f"distrust lists {request.offered.sha256}, and {request.slot}.install offers this certificate: install "
+                "another one, or remove the fingerprint from distrust",
+            )
+    for ordinal in (wanted.main, wanted.reserve):
+        version = None if ordinal is None else observed.numbered(ordinal)
+        facts = None if version is None else version.facts
+        if facts is None or facts.sha256 not in definition.distrust or now >= expires(facts):
+            continue
+        if ordinal == wanted.main:
+            return refusal(
+                "distrusts-main",
+                f"distrust lists {facts.sha256}, which is main, certificate {ordinal}: devices that do not trust main "
+                "lose their connection. To replace main in the same run, set `main.replaceNow: true` and "
+                f"`main.confirm: {facts.sha256}`; else remove the fingerprint from distrust",
+            )
+        return refusal(
+            "distrusts-reserve",
+            f"distrust lists {facts.sha256}, which is the reserve, certificate {ordinal}, and the definition keeps it. "
+            "To delete it in the same run, set `reserve.none: true`, raise `reserve.issue.generation` to "
+            f"{facts.generation + 1}, or install another reserve, each with `reserve.confirm: {facts.sha256}`; else "
+            "remove the fingerprint from distrust",
+        )
+    return None
+
+
+def guard_notices(definition: PairDefinition, observed: ObservedPair, wanted: Desired) -> tuple[Notice, ...]:
+    """Return a notice for each certificate that stays in the profile, and for each one that must leave it."""
+    return (*(_kept(observed, one) for one in wanted.guarded), *_distrusted(definition, observed))
+
+
+def _kept(observed: ObservedPair, one: Guarded) -> Notice:
+    version = observed.numbered(one.ordinal)
+    facts = None if version is None else version.facts
+    presented = f"{' and '.join(one.endpoints)} present{'s' if len(one.endpoints) == 1 else ''} it"
+    match one.why:
+        case Why.PRESENTED:
+            reason = f"{presented}: let the server fetch AWSCURRENT and reload"
+        case Why.ARMED:
+            reason = "a schedule may still make it main"
+        case _:
+            reason = "devices were sent it, and its deletion was not requested" + (
+                f". {presented}" if one.endpoints else ""
+            )
+    remedy = "" if facts is None else f". Devices stop trusting it if `distrust` lists {facts.sha256}"
+    return Notice(
+        reason=f"kept-{one.why}",
+        severity=Severity.WARNING if one.endpoints else Severity.NOTICE,
+        message=f"certificate {one.ordinal} is neither main nor reserve, and stays in the profile: {reason}{remedy}",
+        due=None if facts is None else expires(facts),
+    )
+
+
+def _distrusted(definition: PairDefinition, observed: ObservedPair) -> Iterator[Notice]:
+    known = {version.facts.sha256: version.ordinal for version in observed.versions if version.facts is not None}
+    for sha256 in sorted(definition.distrust):
+        if sha256 not in known:
+            yield Notice(
+                reason="distrusts-unknown",
+                severity=Severity.NOTICE,
+                message=f"distrust lists {sha256}, which no certificate of this pair has: it has no effect",
+            )
+            continue
+        endpoints = [one.endpoint for one in observed.served if one.sha256 == sha256]
+        if endpoints:
+            count = "the devices" if definition.devices is None else f"{definition.devices} devices"
+            yield Notice(
+                reason="distrusts-presented",
+                severity=Severity.CRITICAL,
+                message=f"{' and '.join(endpoints)} present{'s' if len(endpoints) == 1 else ''} certificate "
+                f"{known[sha256]}, which distrust lists: {count} of {definition.name} (`ios-mdm status` lists them) "
+                "lose their connection with the next profile. Let the server fetch AWSCURRENT and reload first",
+            )

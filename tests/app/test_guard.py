@@ -1,0 +1,335 @@
+"""The label of an offer, and the guard: no profile takes away what a device may still need."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ios_mdm.app.delivery import DeliveryRequest, DeliveryService, ProfileContent, is_recorded
+from ios_mdm.core.pair.definition import NoReserve
+from ios_mdm.core.pair.guard import uncovered
+from ios_mdm.core.pair.layout import ARMED_TAG, SENT_TAG, armed_value, facts_tag, version_id
+from ios_mdm.core.pair.observed import ArmedPromotion, Role, Served
+from ios_mdm.core.pair.secret import Label, trusted_label
+from ios_mdm.errors import DefinitionError, StoreError
+from ios_mdm.settings.distribution import ProfileSettings
+from tests.app.test_pair_crashes import Crash, CrashError
+from tests.app.test_pair_service import NOW, SECRET, World, definition
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ios_mdm.app.pair.values import PairResult
+    from ios_mdm.core.pair.definition import PairDefinition
+
+ENDPOINT = "10.0.0.5:443"
+ANOTHER = replace(NOW, generation=2)
+
+
+@dataclass(slots=True)
+class Endpoint:
+    """Stands in for the port ``Probe``: one endpoint, which presents one certificate.
+
+    Args:
+        sha256: of the certificate; None if the endpoint cannot be reached.
+    """
+
+    sha256: str | None = None
+
+    def served(self, host: str, endpoints: Sequence[str]) -> tuple[Served, ...]:
+        """Return the certificate that the endpoint presents."""
+        assert host
+        problem = "" if self.sha256 else "timed out"
+        return tuple(Served(endpoint=one, sha256=self.sha256, problem=problem) for one in endpoints)
+
+
+@dataclass(slots=True)
+class Channel:
+    """An MDM server that takes every command; it notes the secret's labels at that time."""
+
+    world: Fleet
+    labels: list[set[str]] = field(default_factory=list)
+
+    def batches(self, enrollment_ids: Sequence[str]) -> Sequence[Sequence[str]]:
+        """Return one batch."""
+        return [enrollment_ids]
+
+    def enqueue(self, enrollment_ids: Sequence[str], command: bytes) -> tuple[str, ...]:
+        """Take it."""
+        assert enrollment_ids
+        assert command
+        self.labels.append(set(self.world.labels))
+        return ()
+
+
+@dataclass(slots=True)
+class Fleet(World):
+    """A pair whose certificates are sent to devices, and an endpoint that presents one of them."""
+
+    endpoint: Endpoint = field(default_factory=Endpoint)
+    channel: Channel = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Make the service with a probe, and a delivery."""
+        super(Fleet, self).__post_init__()
+        self.service._probe = self.endpoint
+        self.channel = Channel(self)
+
+    def request(self, wish=None, *, known=None):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
+        """Return a request for a pair with an endpoint and a distribution."""
+        found = super(Fleet, self).request(wish, known=known)
+        return replace(found, endpoints=(ENDPOINT,), definition=replace(found.definition, distributed=True, devices=3))
+
+    def send(self, result: PairResult) -> None:
+        """Deliver the profile of a pair."""
+        delivery = DeliveryService(lambda: self.channel, self.store, None, self.clock, report=self.reports.append)
+        content = ProfileContent(
+            server="berlin",
+            host="mdm.example.com",
+            settings=ProfileSettings(identifier="com.example.berlin"),
+            trusted=result.view.desired.trusted,
+            chains={ordinal: one.pem for ordinal, one in result.certificates.items()},
+        )
+        delivery.deliver(DeliveryRequest(content=content, revision=1, secret=SECRET, enrollment_ids=("device",)))
+
+    def run(self, wish: PairDefinition | None = None) -> tuple[int, ...]:
+        """Run both parts, and return the certificates of the profile."""
+        result = self.apply(wish)
+        self.send(result)
+        return result.view.desired.trusted
+
+    @property
+    def offered(self) -> set[str]:
+        """Return the labels of offers."""
+        return {label for label in self.labels if label.startswith("TRUSTED-")}
+
+    def notices(self, wish: PairDefinition | None = None) -> dict[str, str]:
+        """Return what a person is told now, by reason."""
+        return {one.reason: one.message for one in self.look(wish).desired.notices}
+
+
+@pytest.fixture
+def fleet() -> Fleet:
+    """Return a pair that was sent, with an endpoint that presents main."""
+    world = Fleet()
+    assert world.run() == (1, 2)
+    world.endpoint.sha256 = world.facts(1).sha256
+    return world
+
+
+class TestTheLabel:
+    """A version that devices may trust keeps a label of its own, from before it is sent until its offer has ended."""
+
+    def test_it_is_put_before_the_mdm_server_is_contacted(self) -> None:
+        """One call for each certificate, and none in the next delivery."""  # R35
+        world = Fleet()
+        world.run()
+        assert world.channel.labels == [{"AWSCURRENT", "RESERVE", "TRUSTED-1", "TRUSTED-2"}]
+        world.store.calls.clear()
+        world.run()
+        assert world.store.calls == []
+
+    @pytest.mark.parametrize("edge", ["before", "after"])
+    @pytest.mark.parametrize("number", [1, 2, 3])
+    def test_a_delivery_that_dies_is_continued(self, number: int, edge: str) -> None:
+        """Between any two effects: nothing is sent that has no label, and the next delivery continues."""  # R35
+        world = Fleet()
+        result = world.apply()
+        world.store.fail = Crash(number, edge)  # type: ignore[arg-type]
+        with contextlib.suppress(CrashError):
+            world.send(result)
+        world.store.fail = None
+        world.send(world.apply())
+        assert world.offered == {"TRUSTED-1", "TRUSTED-2"}
+        assert all(labels >= {"TRUSTED-1", "TRUSTED-2"} for labels in world.channel.labels)
+        assert world.tags[SENT_TAG] == "1 2"
+
+    def test_a_label_that_somebody_removed_is_put_again(self, fleet: Fleet) -> None:
+        """A lost label makes the delivery a change, as a lost record does."""  # R35
+        now = fleet.clock.now()
+        assert is_recorded(fleet.store, SECRET, (1, 2), now)
+        fleet.move(trusted_label(2), None)
+        assert not is_recorded(fleet.store, SECRET, (1, 2), now)
+        fleet.move(trusted_label(1), 2)
+        fleet.run()
+        assert (fleet.labels["TRUSTED-1"], fleet.labels["TRUSTED-2"]) == (1, 2)
+
+    def test_a_deleted_reserve_loses_it(self, fleet: Fleet) -> None:
+        """On request, with nothing armed and no endpoint that presents it, its offer ends; AWS may delete it."""  # R10
+        assert fleet.run(definition(ANOTHER)) == (1, 3)
+        assert fleet.offered == {"TRUSTED-1", "TRUSTED-3"}
+        assert facts_tag(version_id(SECRET, 2)) not in fleet.tags
+
+    def test_a_former_main_keeps_it_until_it_expires(self, fleet: Fleet) -> None:
+        """A promotion moves one label and nothing of the offers; the next certificate gets one."""  # R17
+        fleet.later(days=31)
+        fleet.store.calls.clear()
+        assert fleet.run() == (1, 2, 3)
+        moved = [call for call in fleet.store.calls if call[0] == "move_label" and call[2].startswith("TRUSTED")]
+        assert len(moved) == 1, "the label costs one call, when it is put"
+        fleet.later(days=370)
+        fleet.endpoint.sha256 = fleet.facts(1).sha256
+        assert 1 in fleet.run(), "the server still presents it (R17)"
+        assert "TRUSTED-1" not in fleet.offered
+        fleet.store.calls.clear()
+        fleet.run()
+        assert fleet.store.calls == []
+
+    def test_lost_facts_of_a_certificate_that_has_nothing_else_are_found_again(self, fleet: Fleet) -> None:
+        """Its label still says that devices trust it, so it stays until it expires."""  # R35
+        fleet.endpoint.sha256 = fleet.facts(2).sha256
+        fleet.run(definition(ANOTHER))
+        fleet.store.untag(SECRET, [facts_tag(version_id(SECRET, 2))])
+        assert fleet.look(definition(ANOTHER)).desired.trusted == (1, 2, 3)
+        fleet.endpoint.sha256 = fleet.facts(1).sha256
+        assert fleet.run(definition(ANOTHER)) == (1, 2, 3)
+
+    @pytest.mark.parametrize("edge", ["before", "after"])
+    @pytest.mark.parametrize("number", range(1, 9))
+    def test_a_deletion_that_dies_is_continued(self, fleet: Fleet, number: int, edge: str) -> None:
+        """Between any two effects: the request stays known, and the offer ends."""  # R10 R30 R35
+        fleet.store.fail = Crash(number, edge)  # type: ignore[arg-type]
+        with contextlib.suppress(CrashError):
+            fleet.run(definition(ANOTHER))
+        fleet.store.fail = None
+        assert fleet.run(definition(ANOTHER)) == (1, 3)
+        assert fleet.offered == {"TRUSTED-1", "TRUSTED-3"}
+
+
+class TestTheGuard:
+    """What a profile must cover besides main and reserve."""
+
+    def test_a_deleted_reserve_that_an_endpoint_presents_stays(self, fleet: Fleet) -> None:
+        """An operator put it there; once the endpoint presents main again, the next run drops it."""  # R35
+        fleet.endpoint.sha256 = fleet.facts(2).sha256
+        assert fleet.run(definition(NoReserve())) == (1, 2)
+        assert (
+            f"stays in the profile: {ENDPOINT} presents it" in fleet.notices(definition(NoReserve()))["kept-presented"]
+        )
+        assert fleet.run(definition(NoReserve())) == (1, 2)
+        fleet.endpoint.sha256 = fleet.facts(1).sha256
+        assert fleet.run(definition(NoReserve())) == (1,)
+        assert fleet.offered == {"TRUSTED-1"}
+
+    def test_what_an_endpoint_presents_counts_only_if_it_is_of_this_pair(self, fleet: Fleet) -> None:
+        """A foreign certificate is reported, and an endpoint that cannot be reached keeps nothing."""  # R35
+        fleet.endpoint.sha256 = "f" * 64
+        assert fleet.run() == (1, 2)
+        assert "an unknown one" in fleet.notices()["serves-another"]
+        fleet.endpoint.sha256 = None
+        assert fleet.run(definition(NoReserve())) == (1,)
+
+    def test_a_deleted_reserve_that_is_armed_stays(self, fleet: Fleet) -> None:
+        """Until the record is removed; a record that is damaged may name any certificate."""  # R35
+        for value in (armed_value(ArmedPromotion(certificate=2, at=fleet.clock.now())), "damaged"):
+            fleet.store.tag(SECRET, {ARMED_TAG: value})
+            assert fleet.look(definition(NoReserve())).desired.trusted == (1, 2)
+        fleet.run(definition(NoReserve()))
+        assert "kept-armed" in fleet.notices(definition(NoReserve()))
+        fleet.store.untag(SECRET, [ARMED_TAG])
+        assert fleet.run(definition(NoReserve())) == (1,)
+
+    def test_a_certificate_that_was_never_offered_is_not_in_the_profile(self) -> None:
+        """A run died after it had stored the reserve, and the next definition wants none."""  # R35
+        world = Fleet()
+        world.run(definition(NoReserve()))
+        world.store.fail = Crash(2, "before")
+        with contextlib.suppress(CrashError):
+            world.apply()
+        world.store.fail = None
+        assert world.run(definition(NoReserve())) == (1,)
+
+    def test_a_reserve_that_goes_without_a_request_stays(self, fleet: Fleet) -> None:
+        """Its role says so until it expires: nobody asked for its deletion."""  # R35
+        fleet.move(Label.RESERVE, None)
+        fleet.store.tag(
+            SECRET,
+            {key: text.replace("role=reserve", "role=kept") for key, text in fleet.tags.items() if "n=2 " in text},
+        )
+        assert fleet.run() == (1, 2, 3)
+        assert "its deletion was not requested" in fleet.notices()["kept-offered"]
+        observed = fleet.service.observe(SECRET)
+        assert observed is not None
+        kept = observed.numbered(2)
+        assert kept is not None
+        assert kept.role is Role.KEPT
+        fleet.later(days=400)
+        assert 2 not in fleet.run()
+        assert "TRUSTED-2" not in fleet.offered
+
+    def test_a_delivery_that_would_take_trust_away_is_refused(self, fleet: Fleet) -> None:
+        """Another run has changed the pair since: the MDM server is not contacted."""  # R35
+        before = fleet.apply()
+        fleet.run(definition(ANOTHER))
+        sent = len(fleet.channel.labels)
+        with pytest.raises(StoreError, match=r"changed concurrently.* does not cover certificate 3, .*run again"):
+            fleet.send(before)
+        assert len(fleet.channel.labels) == sent
+
+    def test_a_certificate_is_covered_by_the_root_of_its_chain(self, fleet: Fleet) -> None:
+        """Devices trust a root: another certificate under it needs no place of its own."""  # R16 R35
+        observed, now = fleet.service.observe(SECRET), fleet.clock.now()
+        assert observed is not None
+        assert [version.ordinal for version in uncovered(observed, (1,), now)] == [2]
+        versions = tuple(
+            replace(one, facts=None if one.facts is None else replace(one.facts, root="a" * 64))
+            for one in observed.versions
+        )
+        assert not uncovered(replace(observed, versions=versions), (1,), now)
+
+    def test_a_version_that_is_gone_is_one_clear_error(self, fleet: Fleet) -> None:
+        """A profile without it would end the trust in it, so none is made; `distrust` is the way out."""  # R35
+        fleet.later(days=31)
+        fleet.run()
+        del fleet.store._secrets[SECRET].versions[version_id(SECRET, 1)]
+        gone = fleet.facts(1).sha256
+        with pytest.raises(StoreError, match=rf"certificate 1 \({gone}\).* add their fingerprints to `distrust`"):
+            fleet.apply()
+        assert fleet.run(replace(definition(), distrust=frozenset({gone}))) == (2, 3)
+
+
+class TestDistrust:
+    """A certificate that must leave the devices, whatever the guard says."""
+
+    def test_a_former_main_leaves_although_it_is_presented(self, fleet: Fleet) -> None:
+        """The notice is critical, and says how many devices it costs."""  # R35
+        fleet.later(days=31)
+        fleet.run()
+        wish = replace(definition(), distrust=frozenset({fleet.facts(1).sha256}))
+        assert "3 devices of berlin" in fleet.notices(wish)["distrusts-presented"]
+        assert fleet.run(wish) == (2, 3)
+        assert fleet.offered == {"TRUSTED-2", "TRUSTED-3"}
+        fleet.store.calls.clear()
+        fleet.run(wish)
+        assert fleet.store.calls == []
+
+    def test_main_is_refused_unless_it_is_replaced(self, fleet: Fleet) -> None:
+        """Before any effect, with what to write; together with `main.replaceNow` it is the answer to a stolen key."""
+        # R32 R35
+        main = fleet.facts(1).sha256
+        wish = replace(definition(), distrust=frozenset({main}))
+        fleet.store.calls.clear()
+        with pytest.raises(DefinitionError, match=rf"`main.replaceNow: true` and `main.confirm: {main}`"):
+            fleet.apply(wish)
+        assert fleet.store.calls == []
+        fleet.run(replace(wish, replace_main=True, confirm_main=main))
+        assert "TRUSTED-1" not in fleet.offered
+
+    def test_a_reserve_that_stays_is_refused(self, fleet: Fleet) -> None:
+        """One that is deleted in the same run leaves, also if an endpoint presents it."""  # R10 R35
+        reserve = fleet.facts(2).sha256
+        wish = replace(definition(), distrust=frozenset({reserve}))
+        with pytest.raises(DefinitionError, match=r"the reserve, certificate 2, .*reserve.issue.generation` to 2"):
+            fleet.apply(wish)
+        fleet.endpoint.sha256 = reserve
+        assert fleet.run(replace(wish, reserve=ANOTHER)) == (1, 3)
+
+    def test_a_fingerprint_that_no_version_has_is_a_notice(self, fleet: Fleet) -> None:
+        """Also before there is a pair."""  # R35
+        wish = replace(definition(), distrust=frozenset({"e" * 64}))
+        assert "which no certificate of this pair has" in fleet.notices(wish)["distrusts-unknown"]
+        assert "distrusts-unknown" in Fleet().notices(wish)
+        assert fleet.run(wish) == (1, 2)

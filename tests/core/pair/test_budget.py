@@ -1,0 +1,116 @@
+"""AWS's limits of 50 tags and 20 labels hold in the worst case, and a run that would break them is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from ios_mdm.core.pair import layout
+from ios_mdm.core.pair.budget import (
+    MAX_CERTIFICATES,
+    MAX_EXPIRED_FORMERS,
+    MAX_TAGS,
+    OWN_TAGS,
+    certificates_at_once,
+    check_budget,
+    room_for_tags,
+)
+from ios_mdm.core.pair.definition import IssueReserve, When
+from ios_mdm.core.pair.lifecycle import desired
+from ios_mdm.core.pair.observed import ObservedPair, Role
+from ios_mdm.core.pair.secret import MAX_LABELS, Label, trusted_label
+from ios_mdm.errors import DefinitionError
+from ios_mdm.settings import parse_server
+from tests.core.pair.test_lifecycle import START, definition, facts, pair, version
+
+SECRET = "ios-mdm/berlin"  # noqa: S105 - a name
+OTHERS = 2 + 4
+"""Tags of the ids of pair and resource, and of four profile identifiers."""
+
+
+def full(count: int, *, expired: int = 0) -> ObservedPair:
+    """Return a pair with so many valid certificates, all offered, and so many former mains that have expired."""
+    versions = []
+    for ordinal in range(1, expired + count + 1):
+        known = facts(ordinal)
+        if ordinal <= expired:
+            known = replace(known, not_before=START - timedelta(days=500), not_after=START - timedelta(days=100))
+        role = Role.RESERVE if ordinal == expired + count else Role.MAIN
+        one = version(known, role)
+        labels = set() if ordinal <= expired else {trusted_label(ordinal)}
+        slots = {expired + count: Label.RESERVE, expired + count - 1: Label.MAIN, expired + count - 2: Label.FORMER}
+        labels |= {slots[ordinal]} if ordinal in slots else set()
+        versions.append(replace(one, labels=frozenset(labels)))
+    return pair(*versions)
+
+
+def test_every_tag_of_a_pair_is_counted() -> None:
+    """Each key of the layout that does not name a version, and those of the identity."""  # R40
+    keys = [value for name, value in vars(layout).items() if name.endswith("_TAG")]
+    assert len(keys) + OTHERS == OWN_TAGS
+
+
+@pytest.mark.parametrize("days", [27, 30, 60, 180])
+def test_the_worst_case_fits(days: int) -> None:
+    """The most certificates that a definition allows, expired former mains, one that leaves, and the user's tags."""
+    # R40
+    server = parse_server(
+        {
+            "name": "berlin",
+            "address": "mdm.example.com",
+            "reserve": {"issue": {"when": "now", "apply": {"afterDays": days}}},
+        },
+        "berlin",
+    )
+    count = certificates_at_once(397, days)
+    assert len(Label) + count <= MAX_LABELS
+    tags = OWN_TAGS + count + MAX_EXPIRED_FORMERS + 1 + min(server.room_for_tags, 20)
+    assert tags <= MAX_TAGS
+    live = max(sum(issued <= day < issued + 397 for issued in (0, *range(0, 2000, days))) for day in range(2000))
+    assert live <= count, "main and its first reserve at once, and another one every so many days"
+
+
+def test_the_default_leaves_room_for_twenty_tags() -> None:
+    """Whatever the user writes under aws.tags, with an ordinary life."""  # R40
+    assert parse_server({"name": "berlin", "address": "mdm.example.com"}, "berlin").room_for_tags >= 20
+    assert room_for_tags(3) >= 20
+
+
+def test_one_label_too_many_is_refused_before_any_effect() -> None:
+    """A run that offers another certificate needs a label for it; the message says when there is room again."""  # R40
+    wish = replace(definition(IssueReserve(when=When.NOW, generation=2)), distributed=True)
+    for count, accepted in ((MAX_CERTIFICATES, True), (MAX_CERTIFICATES + 1, False)):
+        found = full(count)
+        wanted = desired(wish, found, START)
+        assert len(wanted.trusted) == count, "the reserve is replaced"
+        if accepted:
+            check_budget(wanted, found, secret=SECRET, tags=(), distributed=True, now=START)
+            continue
+        with pytest.raises(DefinitionError, match=r"17 certificates .* room for 16: wait until one expires \(20"):
+            check_budget(wanted, found, secret=SECRET, tags=(), distributed=True, now=START)
+        check_budget(wanted, found, secret=SECRET, tags=(), distributed=False, now=START)
+
+
+def test_expired_formers_need_no_label() -> None:
+    """They stay in the profile until the server was seen to present another one (R17), and only their tag counts."""
+    # R17 R40
+    found = full(MAX_CERTIFICATES, expired=MAX_EXPIRED_FORMERS)
+    wanted = desired(definition(IssueReserve(when=When.NOW)), found, START)
+    assert len(wanted.trusted) == MAX_CERTIFICATES + MAX_EXPIRED_FORMERS
+    check_budget(wanted, found, secret=SECRET, tags=(), distributed=True, now=START)
+
+
+def test_one_tag_too_many_is_refused_before_any_effect() -> None:
+    """Tags of the user, of others and of certificates count; those of AWS do not."""  # R40
+    wish = definition(IssueReserve(when=When.NOW, generation=2))
+    found = full(3)
+    wanted = desired(wish, found, START)
+    existing = dict.fromkeys([*map(str, range(39)), "aws:created"], "")
+    user = [f"u{number}" for number in range(10)]
+    check_budget(wanted, replace(found, tags=existing), secret=SECRET, tags=user, distributed=True, now=START)
+    with pytest.raises(DefinitionError, match=r"would have 51 tags, and AWS allows 50: remove some of aws\.tags"):
+        check_budget(
+            wanted, replace(found, tags={**existing, "x": ""}), secret=SECRET, tags=user, distributed=True, now=START
+        )
