@@ -15,7 +15,6 @@ from ios_mdm.core.pair.layout import ARMED_TAG, SENT_TAG, armed_value, facts_tag
 from ios_mdm.core.pair.observed import ArmedPromotion, Role, Served
 from ios_mdm.core.pair.secret import Label, trusted_label
 from ios_mdm.errors import DefinitionError, StoreError
-from ios_mdm.settings.distribution import ProfileSettings
 from tests.app.test_pair_crashes import Crash, CrashError
 from tests.app.test_pair_service import NOW, SECRET, World, definition
 
@@ -89,11 +88,27 @@ class Fleet(World):
         content = ProfileContent(
             server="berlin",
             host="mdm.example.com",
-            settings=ProfileSettings(identifier="com.example.berlin"),
+            identifier="com.example.berlin",
+            organization=None,
             trusted=result.view.desired.trusted,
             chains={ordinal: one.pem for ordinal, one in result.certificates.items()},
         )
-        delivery.deliver(DeliveryRequest(content=content, revision=1, secret=SECRET, enrollment_ids=("device",)))
+        delivery.deliver(
+            DeliveryRequest(
+                content=content,
+                revision=1,
+                secret=SECRET,
+                secret_arn=self.arn,
+                resource_id=None,
+                enrollment_ids=("device",),
+            )
+        )
+
+    def is_recorded(self, *trusted: int) -> bool:
+        """Return whether the secret records that devices were offered and sent these certificates."""
+        found = self.store.describe(SECRET)
+        assert found is not None
+        return is_recorded(SECRET, found, trusted, self.clock.now())
 
     def run(self, wish: PairDefinition | None = None) -> tuple[int, ...]:
         """Run both parts, and return the certificates of the profile."""
@@ -149,10 +164,9 @@ class TestTheLabel:
 
     def test_a_label_that_somebody_removed_is_put_again(self, fleet: Fleet) -> None:
         """A lost label makes the delivery a change, as a lost record does."""  # R35
-        now = fleet.clock.now()
-        assert is_recorded(fleet.store, SECRET, (1, 2), now)
+        assert fleet.is_recorded(1, 2)
         fleet.move(trusted_label(2), None)
-        assert not is_recorded(fleet.store, SECRET, (1, 2), now)
+        assert not fleet.is_recorded(1, 2)
         fleet.move(trusted_label(1), 2)
         fleet.run()
         assert (fleet.labels["TRUSTED-1"], fleet.labels["TRUSTED-2"]) == (1, 2)

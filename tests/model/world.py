@@ -379,14 +379,7 @@ class World:
             case "offer":
                 yield from self._offers(state, run, decided)
             case "push":
-                yield Next(state, "the MDM server is down: the run ends")
-                if len(state.queue) == LONGEST_QUEUE:
-                    return
-                after = state._replace(carried=state.carried | trusted)
-                last = state.queue[-1] if state.queue else state.device
-                if state.device is not None and last != trusted:
-                    after = after._replace(queue=(*state.queue, trusted))
-                yield from self._next_stage(after, run, f"the run pushes the profile with {_told(trusted)}")
+                yield from self._pushes(state, run, trusted)
             case "saved":
                 after = state
                 if not self._is_sent(state, trusted):
@@ -403,6 +396,17 @@ class World:
             case _:
                 (stage,) = (arm for arm, verify in _VERIFIES.items() if verify == run.at)
                 yield from self._armed(state, run, deciding.verified(view, state.schedule, state.secret), stage)
+
+    def _pushes(self, state: State, run: Run, trusted: int) -> Iterator[Next]:
+        """A run pushes the profile with these certificates."""
+        yield Next(state, "the MDM server is down: the run ends")
+        if len(state.queue) == LONGEST_QUEUE:
+            return
+        after = state._replace(carried=state.carried | trusted)
+        last = state.queue[-1] if state.queue else state.device
+        if state.device is not None and last != trusted:
+            after = after._replace(queue=(*state.queue, trusted))
+        yield from self._next_stage(after, run, f"the run pushes the profile with {_told(trusted)}")
 
     def _applies(self, state: State, run: Run) -> Iterator[Next]:
         """A run makes main what is due and was sent, after it has deleted the schedule; then it is over."""

@@ -169,7 +169,6 @@ class PairService(PairReader):
             ) from None
 
 
-
 def _certificates(secret: str, view: PairView, effects: Effects) -> Mapping[int, PublicCertificate]:
     assert view.observed is not None  # noqa: S101 - a pair that is what it should be exists
     versions = [view.observed.numbered(ordinal) for ordinal in view.desired.trusted]

@@ -194,7 +194,6 @@ class PairDefinition:
         distributed: whether devices get the certificates in a profile before a switch.
         warn_days: days before main's expiry from which a missing reserve is critical (R5).
         promotion: how the switch is made.
-        distrust: SHA-256 fingerprints (64 hex digits) of certificates that devices must not trust any more.
     """
 
     name: str
@@ -209,7 +208,6 @@ class PairDefinition:
     distributed: bool = False
     warn_days: int = 30
     promotion: Promotion = field(default_factory=Promotion)
-    distrust: frozenset[str] = frozenset()
 
     @property
     def issue(self) -> IssueMain:
