@@ -14,7 +14,7 @@ from ios_mdm.core.pair.decision import Severity
 from ios_mdm.core.pair.definition import AfterDays, IssueReserve, NoReserve, Promotion, When
 from ios_mdm.core.pair.layout import MAIN_GENERATION_TAG, REPLACED_TAG, SENT_TAG, facts_tag, version_id
 from ios_mdm.core.pair.schedule import Kind
-from ios_mdm.core.pair.secret import Label
+from ios_mdm.core.pair.secret import Label, trusted_label
 from ios_mdm.errors import DeliveryError, StoreError
 from ios_mdm.settings import PromotionSettings
 from ios_mdm.settings.distribution import ProfileSettings
@@ -168,7 +168,7 @@ def test_a_request_that_is_taken_back_leaves_main_as_it_is(server: Server) -> No
         server.up(raised)
     server.channel.down = False
     server.up(QUIET)
-    assert server.labels == {Label.MAIN: 1}
+    assert server.labels == {Label.MAIN: 1, trusted_label(1): 1}
     assert server.armed.world.tags[MAIN_GENERATION_TAG] == "1"
     server.up(server.replaced(QUIET))
     assert server.labels[Label.MAIN] == 3

@@ -26,8 +26,8 @@ from ios_mdm.settings import parse_server
 from tests.core.pair.test_lifecycle import START, definition, facts, pair, version
 
 SECRET = "ios-mdm/berlin"  # noqa: S105 - a name
-OTHERS = 2 + 4
-"""Tags of the ids of pair and resource, and of four profile identifiers."""
+OTHERS = 4
+"""Tags of four profile identifiers."""
 
 
 def full(count: int, *, expired: int = 0) -> ObservedPair:
@@ -47,7 +47,7 @@ def full(count: int, *, expired: int = 0) -> ObservedPair:
 
 
 def test_every_tag_of_a_pair_is_counted() -> None:
-    """Each key of the layout that does not name a version, and those of the identity."""  # R40
+    """Each key of the layout that does not name a version, and those of profile identifiers."""  # R40
     keys = [value for name, value in vars(layout).items() if name.endswith("_TAG")]
     assert len(keys) + OTHERS == OWN_TAGS
 
