@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 from pulumi.dynamic import Resource
 
 from ios_mdm.resources.hooks import HookedProvider
+from ios_mdm.resources.plain import certificates_digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,19 +35,17 @@ class CertificatePairProvider(HookedProvider):
     """Translates between the engine and :class:`ios_mdm.app.reconcile.Reconciler`, for the pair."""
 
     hooks = "ios_mdm.resources.pair_hooks"
+    ids = ("pairId", "resourceId", "secretArn")
+    """Names of the inputs that ``check`` observes; the first run has none of them."""
     inputs = ("server", "secret", "owner", "aws", "definition", "distributed", "home", "bundles", "desired", "repairs")
 
     @classmethod
     def is_outdated(cls, outputs: Wire, inputs: Wire) -> bool:
         """Return whether secret, owner or a certificate is not that of the outputs: names may be equal (R33)."""
-        observed = cast("Wire", inputs["observed"])
-        if inputs.get("resourceId") not in {None, outputs.get("resourceId")}:
+        if any(inputs.get(key) not in {None, outputs.get(key)} for key in cls.ids):
             return True
         shown = cast("dict[str, Wire]", outputs.get("certificates") or {})
-        return observed.get("arn") not in {None, outputs.get("secretArn")} or any(
-            name in shown and shown[name]["sha256"] != sha256
-            for name, sha256 in cast("Wire", observed.get("sha256") or {}).items()
-        )
+        return inputs["observed"] != certificates_digest({name: str(one["sha256"]) for name, one in shown.items()})
 
 
 class CertificatePair(Resource, module="ios-mdm", name="CertificatePair"):
@@ -65,7 +64,7 @@ class CertificatePair(Resource, module="ios-mdm", name="CertificatePair"):
         applyAt: when the reserve becomes main, RFC 3339, UTC.
         pairId: 32 hex digits; known in previews of a pair that exists.
         resourceId: of this resource, 32 hex digits; known in the same previews.
-        secretArn: of the pair's secret.
+        secretArn: of the pair's secret; known in the same previews.
         switch: what AWS should do with it by itself: the promotion, and the alarms.
         roleArn: of the role that the schedules act by; None while nothing is scheduled.
         deadLetterArn: of the queue for what a schedule could not do; None as above.

@@ -21,13 +21,13 @@ from ios_mdm.resources.ahead import INPUTS, changed, reads_of
 from ios_mdm.resources.certificate_pair import CertificatePairProvider
 from ios_mdm.resources.engine import progress, tell, warning
 from ios_mdm.resources.hooks import refusal
+from ios_mdm.resources.plain import certificates_digest
 from ios_mdm.resources.wire import (
     certificate_block,
     desired_block,
     home_block,
     home_of,
     name_of,
-    observed_block,
     recorded_block,
     recorded_of,
     switch_block,
@@ -37,12 +37,12 @@ from ios_mdm.resources.wire import (
 from ios_mdm.settings import AwsSettings, DistributionSettings, parse_server
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pulumi.dynamic import CheckFailure
 
     from ios_mdm.app.pair.preview import Preview
-    from ios_mdm.app.pair.values import PairResult
+    from ios_mdm.app.pair.values import PairResult, PairView
     from ios_mdm.app.reconcile import Progress
     from ios_mdm.app.switch_request import SwitchRequest
     from ios_mdm.app.switching import SwitchService
@@ -74,7 +74,7 @@ def check(olds: Wire, news: Wire) -> CheckResult:
         return CheckResult(inputs, [refusal(error)])
     inputs |= {
         "home": home_block(found.view.home),
-        "observed": observed_block(found.view.observed),
+        "observed": certificates_digest(_fingerprints(found.view)),
         "bundles": recorded_block(found.recorded),
     }
     inputs |= _ids(found.view.observed, is_owner=bool(olds))
@@ -138,12 +138,12 @@ def read(id_: str, outputs: Wire) -> ReadResult:
     except IosMdmError as error:
         severity = Severity.WARNING if isinstance(error, TakenOverError) else Severity.CRITICAL
         tell(settings.server.name, severity, str(error))
-        return ReadResult(id_, outputs, {key: outputs[key] for key in (*CertificatePairProvider.inputs, "observed")})
+        return ReadResult(id_, outputs, _inputs(outputs))
     if observed is not None:
         _tell_drift_of_switch(outputs, observed)
     block = None if observed is None else _observed_slots(outputs, observed)
     found = outputs if block is None else {**outputs, "desired": block}
-    return ReadResult(id_, found, {key: found[key] for key in (*CertificatePairProvider.inputs, "observed")})
+    return ReadResult(id_, found, _inputs(found))
 
 
 def delete(id_: str, outputs: Wire) -> None:
@@ -244,11 +244,26 @@ def _known(outputs: Wire) -> Known:
     )
 
 
+def _inputs(outputs: Wire) -> Wire:
+    """Return the inputs that the outputs echo."""
+    keys = (*CertificatePairProvider.inputs, "observed", *CertificatePairProvider.ids)
+    return {key: outputs[key] for key in keys if key in outputs}
+
+
+def _fingerprints(view: PairView) -> Mapping[str, str]:
+    """Return the fingerprints of the certificates that devices should trust, as far as there are any yet, by name."""
+    versions = () if view.observed is None else view.observed.versions
+    facts = (version.facts for version in versions if version.ordinal in view.desired.trusted)
+    return {name_of(one.ordinal): one.sha256 for one in facts if one is not None}
+
+
 def _ids(observed: ObservedPair | None, *, is_owner: bool) -> Wire:
     """Return the ids of an observed pair and, if this resource owns it, of the resource: previews then know them."""
     if observed is None:
         return {}
-    ids: Wire = {} if observed.identity is None else {"pairId": observed.identity.pair_id}
+    ids: Wire = {"secretArn": observed.arn}
+    if observed.identity is not None:
+        ids["pairId"] = observed.identity.pair_id
     if is_owner and observed.resource_id is not None:
         ids["resourceId"] = observed.resource_id
     return ids
@@ -262,7 +277,7 @@ def _known_before(inputs: Wire) -> Known:
     ids = cast("dict[str, str | None]", inputs)
     return Known(
         home=home_of(inputs["home"]),
-        arn=cast("dict[str, str | None]", inputs["observed"]).get("arn"),
+        arn=ids.get("secretArn"),
         owner=str(inputs["owner"]),
         pair_id=ids.get("pairId"),
         resource_id=ids.get("resourceId"),

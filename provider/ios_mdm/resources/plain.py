@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+from typing import TYPE_CHECKING
+
 from pulumi.output import Unknown
 
-__all__ = ["Wire", "known", "plain"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Wire", "certificates_digest", "known", "plain"]
 
 Wire = dict[str, object]
 """A resource's inputs or outputs: JSON values, ``Unknown`` among them in previews."""
@@ -31,3 +37,13 @@ def known(value: object) -> bool:
     if isinstance(value, list):
         return all(known(item) for item in value)
     return True
+
+
+def certificates_digest(fingerprints: Mapping[str, str]) -> str:
+    """Return 16 hex digits that stand for certificates in the state.
+
+    Args:
+        fingerprints: SHA-256 of each certificate, 64 hex digits, by its name.
+    """
+    text = "\n".join(f"{name} {sha256}" for name, sha256 in sorted(fingerprints.items()))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

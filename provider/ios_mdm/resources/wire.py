@@ -24,7 +24,6 @@ __all__ = [
     "home_block",
     "home_of",
     "name_of",
-    "observed_block",
     "recorded_block",
     "recorded_of",
     "switch_block",
@@ -80,14 +79,6 @@ def home_of(block: object) -> Home:
     """Return the home that :func:`home_block` wrote."""
     found = cast("Wire", block)
     return Home(account=str(found["account"]), region=str(found["region"]))
-
-
-def observed_block(observed: ObservedPair | None) -> Wire:
-    """Return what identifies an observed pair: the ARN of its secret, and the fingerprint of each certificate."""
-    if observed is None:
-        return {}
-    facts = (version.facts for version in observed.versions if version.facts is not None)
-    return {"arn": observed.arn, "sha256": {name_of(one.ordinal): one.sha256 for one in facts}}
 
 
 def recorded_block(recorded: Recorded) -> Wire:
