@@ -240,7 +240,9 @@ class Deciding:
 
     @remembered
     def offered(self, secret: int, trusted: int, moment: int) -> int | None:
-        """Return the secret with the next label of an offer, itself if none is missing, or None if a run must not send.
+        """Return the secret with the labels of an offer, itself if none is missing, or None if a run must not send.
+
+        All are put in one event: ``tests/app/test_guard.py`` has the deaths between them.
 
         Args:
             secret: its number.
@@ -254,12 +256,11 @@ class Deciding:
         ordinals = [ordinal for ordinal in range(1, trusted.bit_length()) if trusted >> ordinal & 1]
         if self._seed is not Seed.UNGUARDED and uncovered(observed, ordinals, self.moments[moment]):
             return None
-        missing = unoffered(observed, ordinals, self.moments[moment])
-        if not missing:
-            return secret
-        ordinal = missing[0].ordinal or 0
-        label = trusted_label(ordinal)
-        return self.secret_id(moved(before, label, to=ordinal, current=before.holder(label)))
+        after = before
+        for version in unoffered(observed, ordinals, self.moments[moment]):
+            label = trusted_label(version.ordinal or 0)
+            after = moved(after, label, to=version.ordinal, current=before.holder(label))
+        return self.secret_id(after)
 
     def _schedule_id(self) -> int:
         schedule = self._scheduler.get(_NAME)

@@ -432,7 +432,7 @@ class World:
         return Next(done.state._replace(done=ended or state.done), text, done.complaint)
 
     def _offers(self, state: State, run: Run, decided: Decided) -> Iterator[Next]:
-        """A run labels the certificates of the profile, one after the other, and then pushes it."""
+        """A run labels the certificates of the profile, and then pushes it."""
         view = run.view
         secret = self._deciding.offered(state.secret, decided.trusted, state.moment)
         if secret is None:
@@ -443,7 +443,7 @@ class World:
             after = state._replace(secret=secret)
             # The run knows of the label that it has just put.
             seen = secret if view[2] == state.secret else view[2]
-            yield Next(_with(after, Run((*view[:2], seen, view[3]), "offer")), "the run labels a certificate")
+            yield Next(_with(after, Run((*view[:2], seen, view[3]), "offer")), "the run labels its certificates")
 
     def _armed(self, state: State, run: Run, armed: Armed, stage: str) -> Iterator[Next]:
         outdated = state.outdated and armed.schedule == state.schedule
