@@ -25,8 +25,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from ios_mdm import wiring
 from ios_mdm.core.pair.definition import KeyType
 from ios_mdm.core.pair.layout import SENT_TAG, sent_value, version_id
-from ios_mdm.core.profile import trust_profile
 from ios_mdm.core.pair.secret import trusted_label
+from ios_mdm.core.profile import trust_profile
 from ios_mdm.core.x509.credential import credential_to_json
 from ios_mdm.core.x509.digests import fingerprint
 from ios_mdm.core.x509.issuing import issue

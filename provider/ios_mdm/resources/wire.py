@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from ios_mdm.app.pair.values import PublicCertificate
     from ios_mdm.core.pair.decision import Desired
-    from ios_mdm.core.pair.observed import ObservedPair
     from ios_mdm.resources.plain import Wire
 
 __all__ = [
