@@ -25,7 +25,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from ios_mdm import wiring
 from ios_mdm.core.pair.definition import KeyType
 from ios_mdm.core.pair.layout import SENT_TAG, sent_value, version_id
-from ios_mdm.core.pair.secret import trusted_label
+from ios_mdm.core.pair.secret import Label, trusted_label
 from ios_mdm.core.profile import trust_profile
 from ios_mdm.core.x509.credential import credential_to_json
 from ios_mdm.core.x509.digests import fingerprint
@@ -175,12 +175,14 @@ class DistributionLife(RuleBasedStateMachine):
     @precondition(lambda self: not self.failed)
     @rule(trusted=st.sets(st.sampled_from(CERTIFICATES), min_size=1))
     def trust(self, trusted: set[int]) -> None:
-        """The pair has other certificates; the offer of the others has ended."""
+        """The pair has other certificates, the first of them as main; the offer of the others has ended."""
         described = self.store.describe(SECRET)
         assert described is not None
         for version, labels in described.labels.items():
             for label in labels & {trusted_label(number) for number in set(self.trusted) - trusted}:
                 self.store.move_label(SECRET, label, to=None, current=version)
+        (main,) = (version for version, labels in described.labels.items() if Label.MAIN in labels)
+        self.store.move_label(SECRET, Label.MAIN, to=version_id(SECRET, min(trusted)), current=main)
         self.trusted = tuple(sorted(trusted))
 
     @precondition(lambda self: not self.failed)
