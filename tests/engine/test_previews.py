@@ -91,6 +91,16 @@ def test_a_preview_of_an_automatic_reserve(world: World) -> None:
     _compare("automatic-reserve", world, world.stack.run("preview", "--diff", **DAY_340).ok().output)
 
 
+def test_a_preview_of_a_replaced_main(world: World) -> None:
+    """R32: main is replaced by name, after its successor was sent."""
+    world.stack.define([_server(world)])
+    world.stack.up(**at(DAY_0)).ok()
+    confirmed = world.stack.outputs()["servers"][world.server]["main"]["sha256"]
+    main = {"issue": {"key": "ec-p256"}, "replaceNow": True, "confirm": confirmed}
+    world.stack.define([_server(world, main=main)])
+    _compare("replaced-main", world, world.stack.run("preview", "--diff", **at(DAY_10)).ok().output)
+
+
 def _compare(kind: str, world: World, output: str) -> None:
     shown, file = _normal(output, world), FOLDER / f"{kind}.txt"
     if os.environ.get("IOS_MDM_WRITE_PREVIEWS"):
@@ -107,6 +117,7 @@ def _normal(output: str, world: World) -> str:
     text = re.sub(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", _named("version", names), text)
     text = re.sub(r"\b[0-9a-f]{64}\b", _named("sha256", names), text)
     text = re.sub(r"\b[0-9a-f]{32}\b", _named("id", names), text)
+    text = re.sub(r"\b[0-9a-f]{16}\b", _named("digest", names), text)
     text = re.sub(r"(?<=trust\.)[0-9a-f]{12}\b|(?<=other\.)[0-9a-f]{12}\b", "<id>", text)
     text = re.sub(r"(?<=ios-mdm/berlin-)[A-Za-z0-9]{6}\b", "suffix", text)
     text = re.sub(r"BEGIN CERTIFICATE-----[^\"]*", "BEGIN CERTIFICATE-----…", text)
