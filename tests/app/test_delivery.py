@@ -237,6 +237,17 @@ def test_a_profile_that_returns_is_a_new_command(delivery: Delivery, tmp_path: P
     assert len({*first.uuids, *returned.uuids, *other.uuids}) == 9
 
 
+def test_another_resource_sends_the_same_profile_again(delivery: Delivery, tmp_path: Path) -> None:
+    """After a take-over, an equal revision is no repetition: the new owner's ledger does not know what was sent."""
+    # R34
+    first, second = RecordingChannel(), RecordingChannel()
+    for number, (channel, resource_id) in enumerate(((first, "7c" * 16), (second, "8d" * 16))):
+        ledger = SqliteLedger(tmp_path / f"{number}.db")
+        distribute(replace(delivery, resource_id=resource_id), ledger, channel)
+    assert first.devices == second.devices
+    assert not set(first.uuids) & set(second.uuids)
+
+
 def test_another_profile_goes_to_every_device(delivery: Delivery, ledger: SqliteLedger) -> None:
     """What the devices have of an older profile does not keep the next one from them."""
     # R17

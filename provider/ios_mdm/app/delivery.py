@@ -186,12 +186,14 @@ class Delivery:
         revision: counts the profiles of this server from 1. A profile that comes back after another one is sent
             again: its content is the same, its revision is not.
         enrollment_ids: of the devices, without duplicates.
+        resource_id: of the resource that owns the pair, 32 hex digits; None if it is not known.
     """
 
     server: str
     profile: bytes
     revision: int
     enrollment_ids: Sequence[str]
+    resource_id: str | None = None
 
     @property
     def digest(self) -> str:
@@ -245,6 +247,7 @@ class DeliveryService:
             profile=request.content.profile(),
             revision=request.revision,
             enrollment_ids=request.enrollment_ids,
+            resource_id=request.resource_id,
         )
         found = self._offered(request)
         distributor = Distributor(
@@ -378,13 +381,14 @@ class Distributor:
     def _command_uuid(self, delivery: Delivery, batch: Sequence[str]) -> str:
         """Return the CommandUUID of a batch.
 
-        With a ledger it is equal when a crashed run is repeated, so that nothing is queued twice. Without one it is
+        With a ledger it is equal when a crashed run is repeated, so that nothing is queued twice. After a take-over it
+        differs: the ledger of the new owner does not know which revisions were sent before. Without a ledger it is
         random: it is unknown which devices were sent the profile, a device may have lost it since, and the MDM server
         drops a repeated CommandUUID. A profile that is installed twice does no harm.
         """
         if self._ledger is None:
             return str(self._random_uuid()).upper()
-        what = f"{delivery.server}/{delivery.revision}/{delivery.digest}/{','.join(batch)}"
+        what = f"{delivery.resource_id}/{delivery.server}/{delivery.revision}/{delivery.digest}/{','.join(batch)}"
         return str(uuid5(_NAMESPACE, what)).upper()
 
 
