@@ -344,6 +344,6 @@ class TestDistrust:
     def test_a_fingerprint_that_no_version_has_is_a_notice(self, fleet: Fleet) -> None:
         """Also before there is a pair."""  # R35
         wish = replace(definition(), distrust=frozenset({"e" * 64}))
-        assert "which no certificate of this pair has" in fleet.notices(wish)["distrusts-unknown"]
+        assert "no certificate of this pair has this fingerprint" in fleet.notices(wish)["distrusts-unknown"]
         assert "distrusts-unknown" in Fleet().notices(wish)
         assert fleet.run(wish) == (1, 2)

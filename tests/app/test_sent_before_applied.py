@@ -195,7 +195,7 @@ def test_a_stolen_key_goes_at_once(server: Server) -> None:
         if one.reason == "replaced-unsent"
     )
     assert notice.severity is Severity.CRITICAL
-    assert "all 7 devices lose the connection" in notice.message
+    assert "all 7 devices lose their connection" in notice.message
     server.channel.down = True
     with pytest.raises(DeliveryError):
         server.up(stolen)

@@ -80,8 +80,8 @@ def test_a_renamed_server_adds_trust(distributed: World, aws: Aws, tmp_path: Pat
     with serving(world.value(world.labels()["AWSCURRENT"]), tmp_path) as endpoint:
         world.stack.define([_renamed(world, endpoints=[endpoint])])
         preview = world.stack.run("preview", **at(DAY_10)).output
-    assert "which is not in this new pair. Devices that connect today trust that one" in preview
-    assert "If the server was renamed in the definition, set its name back" in preview
+    assert "which is not in this new pair. Devices that connect today trust that certificate" in preview
+    assert "If the server was renamed in the definition, restore its name" in preview
     world.stack.define([_renamed(world)])
     done = world.stack.up(**at(DAY_10))
     assert (done.code != 0) == protect, "a protected pair is not deleted"
@@ -234,7 +234,7 @@ def test_a_copied_secret_is_refused(distributed: World) -> None:
     refused = world.stack.up(**at(DAY_10))
     assert refused.code != 0
     assert f"secret ios-mdm/{name} in account 000000000000, region" in refused.output
-    assert f"is the secret {world.secret} in account" in refused.output
+    assert f"is in the secret {world.secret} in account" in refused.output
     assert world.aws.writes() == []
 
 

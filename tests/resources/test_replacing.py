@@ -83,5 +83,5 @@ def test_a_distrusted_main_names_the_devices_that_it_costs(
     capsys.readouterr()
     assert engine.checked()["desired"]["main"] == "certificate 3"
     shown = capsys.readouterr().err
-    assert "all 2 devices lose the connection from the time the server changes" in shown
-    assert "2 devices lose the connection until they get the next profile: AAAA-1, AAAA-2" in shown
+    assert "all 2 devices lose their connection from the time the server presents the next main" in shown
+    assert "2 devices lose their connection until they get the next profile: AAAA-1, AAAA-2" in shown

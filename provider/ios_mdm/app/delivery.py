@@ -140,16 +140,16 @@ def check_owner(secret: str, arn: str, resource_id: str | None, found: SecretDes
         TakenOverError: The pair belongs to another resource now.
     """
     if found is None or found.arn != arn:
-        other = "there is no such secret" if found is None else f"the secret of this name is {found.arn}"
+        other = f"there is no secret {secret}" if found is None else f"this name is the secret {found.arn}"
         raise IdentityError(
-            f"the profile is for the pair in {arn}, and for the credentials in use {other}: set AWS_PROFILE, "
-            "AWS_REGION or ios-mdm:aws: {region: …} right"
+            f"the profile is for the pair in secret {arn}, but for the credentials in use {other}: correct "
+            "AWS_PROFILE, AWS_REGION or ios-mdm:aws: {region: …}"
         )
     owner = found.tags.get(RESOURCE_ID_TAG)
     if owner is not None and resource_id is not None and owner != resource_id:
         raise TakenOverError(
             f"the pair in secret {secret} was taken over by the stack {found.tags.get(OWNER_TAG)}, which sends its "
-            "profile: no profile is sent here"
+            "profile: this stack sends none"
         )
 
 

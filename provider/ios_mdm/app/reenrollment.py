@@ -34,7 +34,7 @@ def cut_off(server: str, devices: Sequence[str], *, base: Path) -> Notice:
 
     Arguments as in :func:`to_reenrol`.
     """
-    what = f"{len(devices)} devices lose the connection until they get the next profile"
+    what = f"{len(devices)} devices lose their connection until they get the next profile"
     message = what + _named(devices, base / f"cut-off-{server}.txt")
     return Notice(reason="cut-off", severity=Severity.CRITICAL, message=message)
 

@@ -63,8 +63,8 @@ def check(olds: Wire, news: Wire) -> CheckResult:
         inputs["repairs"] = _repairs(olds, news, inputs, content)
         if before is not None and before.identifier != content.identifier:
             message = (
-                f"devices keep the profile {before.identifier}, and get {content.identifier} beside it: trust is only "
-                "added"
+                f"devices keep the profile {before.identifier}, and get {content.identifier} in addition: no profile "
+                "is removed from devices"
             )
             tell(str(inputs["server"]), Severity.NOTICE, message)
     except TakenOverError as error:

@@ -167,8 +167,8 @@ def delete(id_: str, outputs: Wire) -> None:
         )
     else:
         message = (
-            f"secret {id_} in {settings.known.home if settings.known else 'AWS'} is left as it is, with its switch: it "
-            "is gone, or belongs to another resource"
+            f"secret {id_} in {settings.known.home if settings.known else 'AWS'} and its switch are not changed: the "
+            "secret does not exist, or belongs to another resource"
         )
     tell(server, Severity.NOTICE, message)
 
@@ -225,9 +225,9 @@ def _aws(inputs: Wire) -> AwsSettings:
 def _secret_changed(olds: Wire, news: Wire) -> CheckFailure:
     """Refuse what would need another secret: the pair stays where its consumers read it."""
     return refusal(
-        f"the pair of {olds['server']} is in the secret {olds['secret']}, and its consumers read it there. It would be "
-        f"looked for in {news['secret']}: set the server's name and aws.secretPrefix back. For a pair of another name, "
-        "declare another server and let devices trust both first"
+        f"the pair of {olds['server']} is in the secret {olds['secret']}, where its consumers read it, but the "
+        f"definition names the secret {news['secret']}: restore the server's name and aws.secretPrefix. For a pair "
+        "with another name, declare another server and let devices trust both first"
     )
 
 

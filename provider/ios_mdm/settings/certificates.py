@@ -203,10 +203,10 @@ def check_reserve(main: IssueMainSettings, issue: IssueReserveSettings, warn_day
     if at_once(main, issue) > MAX_CERTIFICATES:
         key = "apply.afterDays" if issue.when is When.NOW else "beforeDays"
         shortest = main.validity_days // (MAX_CERTIFICATES - 1) + 1
-        bound = f"{shortest} is the least" if issue.when is When.NOW else f"{validity - shortest} is the most"
+        bound = f"the minimum is {shortest}" if issue.when is When.NOW else f"the maximum is {validity - shortest}"
         raise ValueError(
-            f"reserve.issue.{key}: with a change that often, {at_once(main, issue)} certificates would be valid at a "
-            f"time, and the labels of a secret allow {MAX_CERTIFICATES}; {bound}"
+            f"reserve.issue.{key}: main would change so often that {at_once(main, issue)} certificates are valid at "
+            f"the same time, but the labels of a secret allow {MAX_CERTIFICATES}; {bound}"
         )
     waits = (
         timedelta(days=after) if after is not None else timedelta(days=window) - min(lead, timedelta(days=window) / 2)

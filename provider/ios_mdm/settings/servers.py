@@ -130,9 +130,9 @@ class StackSettings(Model):
         for server in self.servers:
             if len(self.aws.tags) > server.room_for_tags:
                 raise ValueError(
-                    f"aws.tags has {len(self.aws.tags)} tags, and the secret of {server.name!r} has room for "
+                    f"aws.tags has {len(self.aws.tags)} tags, but the secret of {server.name!r} has room for "
                     f"{server.room_for_tags}: each certificate keeps a tag until it expires, and AWS allows 50; remove "
-                    "tags, or change main less often"
+                    "tags, or let main change less often"
                 )
         shared = _repeated(filter(None, map(profile_identifier, self.servers)))
         if shared:

@@ -110,7 +110,7 @@ def test_one_tag_too_many_is_refused_before_any_effect() -> None:
     existing = dict.fromkeys([*map(str, range(39)), "aws:created"], "")
     user = [f"u{number}" for number in range(10)]
     check_budget(wanted, replace(found, tags=existing), secret=SECRET, tags=user, distributed=True, now=START)
-    with pytest.raises(DefinitionError, match=r"would have 51 tags, and AWS allows 50: remove some of aws\.tags"):
+    with pytest.raises(DefinitionError, match=r"would have 51 tags, but AWS allows 50: remove some of aws\.tags"):
         check_budget(
             wanted, replace(found, tags={**existing, "x": ""}), secret=SECRET, tags=user, distributed=True, now=START
         )

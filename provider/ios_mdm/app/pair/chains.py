@@ -38,12 +38,12 @@ def stored_chains(store: SecretStore, secret: str, digests: Mapping[int, str]) -
         version = version_id(secret, ordinal)
         value = store.read(secret, version)
         if value is None:
-            raise StoreError(f"secret {secret}: certificate {ordinal} (version {version}) is gone: run again")
+            raise StoreError(f"secret {secret}: certificate {ordinal} (version {version}) no longer exists: run again")
         chain = credential_from_json(value, where=f"secret {secret}, version {version}").chain
         if chain_sha256(chain) != digest:
             raise StoreError(
-                f"secret {secret}: version {version} does not hold the certificate {ordinal} that was checked: nothing "
-                "was sent. Run again"
+                f"secret {secret}: version {version} does not hold the chain that was checked for certificate "
+                f"{ordinal}. Nothing was sent: run again"
             )
         found[ordinal] = chain
     return found

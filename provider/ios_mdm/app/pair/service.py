@@ -124,7 +124,7 @@ class PairService(PairReader):
         except LabelMovedError:
             self._report(f"{secret} was changed concurrently; the next run continues")
         else:
-            self._report("run `pulumi up` again: it shows the new main, and schedules the next switch")
+            self._report("run `pulumi up` again to show the new main and to schedule the next switch")
 
     def delete(self, secret: str, *, recovery_window_days: int) -> None:
         """Schedule the deletion of a secret, released first: the stack of the same name may then restore it (R34)."""
@@ -185,8 +185,8 @@ def _certificates(secret: str, view: PairView, effects: Effects) -> Mapping[int,
     if gone:
         names = ", ".join(f"certificate {facts.ordinal} ({facts.sha256})" for facts in gone)
         raise StoreError(
-            f"secret {secret}: the versions of certificates that devices must trust are gone: {names}. A profile "
-            "without them would end this trust, so none is made. If no server presents them any more, add their "
+            f"secret {secret}: certificates that devices must trust no longer exist: {names}. No profile is made, "
+            "because without them devices would stop trusting them. If no server presents them any more, add their "
             "fingerprints to `distrust` of the server, and run again"
         )
     return found

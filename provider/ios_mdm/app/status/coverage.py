@@ -80,7 +80,7 @@ def distribution(
         Notice(
             reason="former-profile",
             severity=Severity.NOTICE,
-            message=f"devices that were sent the profile {one} keep it beside {identifier}",
+            message=f"devices that were sent the former profile {one} keep it in addition to {identifier}",
         )
         for one in pair.profiles
         if one != identifier

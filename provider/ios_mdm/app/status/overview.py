@@ -335,7 +335,7 @@ def _due(definition: PairDefinition, pair: ObservedPair, wanted: Desired, step: 
     if step is not None:
         return f"now, by `pulumi up`: {described(step)}"
     if wanted.next_main is not None:
-        held = "; promotion.hold keeps it from that" if definition.promotion.hold else ""
+        held = ", after promotion.hold is removed" if definition.promotion.hold else ""
         return f"now, by `pulumi up`: send certificate {wanted.next_main} to the devices, then make it main{held}"
     if wanted.apply_at is not None and wanted.reserve is not None:
         held = "; promotion.hold keeps it from that" if definition.promotion.hold else ""

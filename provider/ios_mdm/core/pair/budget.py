@@ -89,7 +89,7 @@ def check_budget(
     count = len(existing | needed | set(tags))
     if needed and count > MAX_TAGS:
         raise DefinitionError(
-            f"secret {secret} would have {count} tags, and AWS allows {MAX_TAGS}: remove some of aws.tags, or wait "
+            f"secret {secret} would have {count} tags, but AWS allows {MAX_TAGS}: remove some of aws.tags, or wait "
             f"until a former main expires{_first_expiry(wanted, observed, now)}"
         )
 
@@ -103,8 +103,8 @@ def _check_labels(wanted: Desired, observed: ObservedPair, secret: str, now: dat
         return
     room = MAX_LABELS - len((kept | set(Label)) - needed)
     raise DefinitionError(
-        f"secret {secret}: {len(needed)} certificates that devices may trust would be valid at a time, and AWS's "
-        f"{MAX_LABELS} labels for a secret leave room for {room}: wait until one expires"
+        f"secret {secret}: {len(needed)} certificates that devices may trust would be valid at the same time, but "
+        f"the {MAX_LABELS} labels of a secret in AWS leave room for {room}: wait until one expires"
         f"{_first_expiry(wanted, observed, now)}, or list under `distrust` the fingerprint of one that no server "
         "presents any more"
     )

@@ -90,7 +90,7 @@ def it_is_overdue(at: Situation) -> Notice | None:
     elif not valid_at(at.reserve.facts, at.now):
         why = f"but is valid from {at.reserve.facts.not_before:%Y-%m-%d %H:%M} UTC only, and is applied then"
     elif at.unsent and not expired:
-        why = "but was not sent to the devices yet: it becomes main as soon as the MDM server has taken the profile"
+        why = "but was not sent to the devices yet: it becomes main as soon as the MDM server accepts the profile"
     else:
         return None
     return Notice(
@@ -192,9 +192,9 @@ def another_server_is_there(served: Sequence[Served], main: str | None) -> Notic
     return Notice(
         reason="another-server",
         severity=Severity.WARNING,
-        message=f"{seen}, which is not in this new pair. Devices that connect today trust that one: give the server a "
-        "certificate of the new pair only after they have the profile. If the server was renamed in the definition, "
-        "set its name back; to adopt its certificate, install it as main (docs/migrating.md)",
+        message=f"{seen}, which is not in this new pair. Devices that connect today trust that certificate: give the "
+        "server a certificate of the new pair only after they have the profile. If the server was renamed in the "
+        "definition, restore its name; to adopt its certificate, install it as main (docs/migrating.md)",
     )
 
 
