@@ -48,7 +48,7 @@ class ProfileContent:
             preview that leaves the pair out.
         chains: the PEM chain of each of them, by ordinal; None while they are unknown, as in a preview of a pair that
             is yet to be changed.
-        sha256: the digest of a profile whose chains are not at hand; None if it is unknown, or follows from them.
+        sha256: digest of the profile if the chains are unknown; None if it is unknown, or follows from the chains.
     """
 
     server: str
@@ -127,7 +127,7 @@ def is_recorded(secret: str, found: SecretDescription, trusted: Sequence[int] | 
 
 
 def check_owner(secret: str, arn: str, resource_id: str | None, found: SecretDescription | None) -> None:
-    """Refuse to send the profile of a pair that is not the resource's own: it may lack certificates that are in use.
+    """Refuse to send a profile if another resource owns the pair: it may lack certificates that are in use.
 
     Args:
         secret: name of the pair's secret.
@@ -136,7 +136,7 @@ def check_owner(secret: str, arn: str, resource_id: str | None, found: SecretDes
         found: the secret of this name; None if there is none.
 
     Raises:
-        IdentityError: The secret is not there, or is another one.
+        IdentityError: The secret does not exist, or is another one.
         TakenOverError: The pair belongs to another resource now.
     """
     if found is None or found.arn != arn:
@@ -231,10 +231,10 @@ class DeliveryService:
     def deliver(self, request: DeliveryRequest) -> Delivery:
         """Queue the profile for every device that it was not queued for, then record that it was sent (R15).
 
-        Before the MDM server is contacted, each certificate of the profile gets the label of an offer (R35).
+        Before the MDM server is contacted, each certificate of the profile gets its label ``TRUSTED-<number>`` (R35).
 
         Raises:
-            IdentityError: The pair's secret is not there, or is another one.
+            IdentityError: The pair's secret does not exist, or is another one.
             TakenOverError: The pair belongs to another resource now.
             StoreError: The pair was changed concurrently: the profile does not cover what devices must trust.
             DeliveryError: The MDM server did not take it; the message says for how many devices it did.
@@ -255,9 +255,12 @@ class DeliveryService:
         return delivery
 
     def _offered(self, request: DeliveryRequest) -> SecretDescription:
-        """Label each certificate of the profile as offered, and record its identifier; return the secret as it was.
+        """Label each certificate of the profile as offered, and record the identifier of the profile.
 
-        A certificate that another run has offered or put into a slot must be in the profile that is sent last.
+        The profile is refused if it lacks a certificate that another run has offered or put into a slot meanwhile.
+
+        Returns:
+            The secret as it was before.
         """
         found = self._store.describe(request.secret)
         check_owner(request.secret, request.secret_arn, request.resource_id, found)

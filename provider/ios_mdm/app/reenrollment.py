@@ -30,7 +30,7 @@ def to_reenrol(server: str, devices: Sequence[str], *, base: Path) -> Notice:
 
 
 def cut_off(server: str, devices: Sequence[str], *, base: Path) -> Notice:
-    """Return which devices lose their connection until they get the next profile; many in ``cut-off-<server>.txt``.
+    """Name the devices that lose their connection until they get the next profile; many in ``cut-off-<server>.txt``.
 
     Arguments as in :func:`to_reenrol`.
     """

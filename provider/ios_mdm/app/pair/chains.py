@@ -23,7 +23,7 @@ def chain_sha256(chain: str) -> str:
 
 
 def stored_chains(store: SecretStore, secret: str, digests: Mapping[int, str]) -> Mapping[int, str]:
-    """Return the PEM chains of certificates, by ordinal: exactly those that were decided about.
+    """Return the PEM chains of certificates, by ordinal, after comparing them with their digests.
 
     Args:
         store: where pairs are kept.
@@ -31,7 +31,7 @@ def stored_chains(store: SecretStore, secret: str, digests: Mapping[int, str]) -
         digests: :func:`chain_sha256` of each chain, by ordinal.
 
     Raises:
-        StoreError: A version is gone, or holds another chain.
+        StoreError: A version does not exist, or holds another chain.
     """
     found: dict[int, str] = {}
     for ordinal, digest in digests.items():

@@ -31,8 +31,8 @@ def check_home(request: PairRequest, observed: ObservedPair | None, actual: Call
         actual: returns the account and region of the credentials; called only if there is no secret.
 
     Raises:
-        IdentityError: The credentials are for another account or region, the account is not allowed, the secret is
-            another one, or it holds another pair, or a copy.
+        IdentityError: The credentials are for another account or region, the account is not allowed, or the secret is
+            another one, a copy, or holds another pair.
     """
     known = request.known
     home = Home.of_arn(observed.arn) if observed is not None else actual()
@@ -75,7 +75,7 @@ def _check_known(request: PairRequest, known: Known, observed: ObservedPair | No
 
 
 def check_copy(identity: PairIdentity, home: Home, secret: str, moved_from: str | None) -> None:
-    """Refuse a secret whose record of identity was copied from another one, unless the pair was moved from there.
+    """Refuse a secret whose identity tag names another secret, unless the pair was moved from that secret.
 
     Args:
         identity: as the secret records it.
@@ -84,7 +84,7 @@ def check_copy(identity: PairIdentity, home: Home, secret: str, moved_from: str 
         moved_from: ARN of the secret that the pair was moved or restored from; None if it was not.
 
     Raises:
-        IdentityError: It is a copy.
+        IdentityError: The secret is a copy.
     """
     if (identity.home, identity.secret) == (home, secret):
         return
@@ -131,12 +131,12 @@ def check_lost(request: PairRequest, observed: ObservedPair | None) -> None:
 def check_ours(request: PairRequest, observed: ObservedPair | None) -> None:
     """Refuse to change a pair that another resource owns (R34).
 
-    A pair that has no resource yet, because a run that created it died, or not any more, because its resource was
-    deleted, is continued by the stack of the same organization, project and name.
+    A pair has no resource if the run that created it died, or if its resource was deleted. The stack of the same
+    organization, project and name continues such a pair.
 
     Raises:
-        TakenOverError: The state has the pair, and another resource has taken it over since.
-        OwnershipError: The state does not have the pair, and another resource or stack does.
+        TakenOverError: The state has the pair, but another resource has taken it over since.
+        OwnershipError: The state does not have the pair, and another resource or stack owns it.
     """
     if request.known is not None:
         _check_kept(request, request.known, observed)
@@ -161,11 +161,11 @@ def _check_kept(request: PairRequest, known: Known, observed: ObservedPair | Non
     if observed is None:
         return
     if observed.resource_id is None and known.arn is not None:
-        return  # check_home has compared the secret, so that the record was lost
+        return  # check_home has compared the ARN: the tag was lost
     if observed.resource_id is not None and known.resource_id is not None:
         is_ours = observed.resource_id == known.resource_id
     else:
-        # The state does not have the ids at hand. What it has is the name of the stack.
+        # An id is unknown here: compare the names of the stacks.
         is_ours = observed.owner in {None, request.owner, known.owner}
         if observed.main is not None and observed.main.ordinal is None:
             is_ours = is_ours and observed.identity is not None

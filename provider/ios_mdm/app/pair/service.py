@@ -106,14 +106,14 @@ class PairService(PairReader):
         )
 
     def claim(self, request: PairRequest) -> None:
-        """Record the resource that owns the pair: the last effect of its creation (R34)."""
+        """Record which resource owns the pair. This is the last effect of its creation (R34)."""
         if request.new_resource_id is not None:
             self._store.tag(request.secret, {RESOURCE_ID_TAG: request.new_resource_id})
 
     def promote(self, secret: str, step: MoveLabel) -> None:
-        """Make a certificate main that devices were sent, after its value was compared with its facts.
+        """Make a certificate main that devices were sent, after comparing its value with its facts.
 
-        If the pair was changed concurrently, nothing is done: the next run continues from what it finds.
+        If the pair was changed concurrently, this does nothing, and the next run continues.
 
         Raises:
             StoreError: A version does not hold what its facts say, or AWS and this machine disagree about the time.
@@ -127,7 +127,7 @@ class PairService(PairReader):
             self._report("run `pulumi up` again to show the new main and to schedule the next switch")
 
     def delete(self, secret: str, *, recovery_window_days: int) -> None:
-        """Schedule the deletion of a secret, released first: the stack of the same name may then restore it (R34)."""
+        """Release a secret, so that a stack of the same name may restore it (R34), then schedule its deletion."""
         observed = self.observe(secret)
         if observed is None or observed.deleted:
             return
@@ -150,9 +150,9 @@ class PairService(PairReader):
             )
 
     def _settled(self, secret: str, view: PairView) -> ObservedPair | None:
-        """Wait until AWS shows the effect, and return the pair then: a stale read would decide the next step wrongly.
+        """Wait until AWS shows the effect, and return the pair: a stale read would lead to a wrong next step.
 
-        A further read would be no safer: it may come from a place that AWS has not brought up to date yet.
+        A second read would not be safer, because it may be stale, too.
         """
         before = None if view.observed is None else replace(view.observed, served=())
         try:

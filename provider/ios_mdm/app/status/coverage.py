@@ -62,7 +62,7 @@ def distribution(
     *,
     base: Path,
 ) -> tuple[Distribution, Sequence[Notice]]:
-    """Return how far the profile with these certificates has come, and what to tell of it.
+    """Return which devices have the profile with these certificates, and the notices about it.
 
     Args:
         server: its settings, with a distribution.

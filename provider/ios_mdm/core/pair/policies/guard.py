@@ -1,4 +1,4 @@
-"""What a person should know of certificates that stay in the profile, and of those that must leave it (R35)."""
+"""Notices and refusals about certificates that stay in the profile, and about those that must leave it (R35)."""
 
 from __future__ import annotations
 

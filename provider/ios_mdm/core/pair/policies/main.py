@@ -84,9 +84,9 @@ def _how_to_replace(at: Situation) -> str:
 
 
 def main_is_replaced(at: Situation) -> Notice | None:
-    """R32: `main.replaceNow` with the fingerprint of the main that goes; once it has gone, it asks for nothing.
+    """R32: `main.replaceNow` with the fingerprint of main. After main was replaced, it has no effect.
 
-    Nor does it after an operator has moved the label back: another file or generation is another request.
+    It also has no effect after an operator has moved the label back. Another file or generation is another request.
     """
     confirmed = digits(at.definition.confirm_main)
     if not at.definition.replace_main or confirmed != at.main.sha256:
@@ -137,10 +137,10 @@ def _replacement(at: Situation) -> Notice:
 
 
 def next_main_waits(at: Situation) -> bool:
-    """R15, R32: whether the certificate that replaces main is stored and sent to the devices, and applied after that.
+    """R15, R32: whether the certificate that replaces main is sent to the devices before it is applied.
 
-    At once: a certificate under main's own root, which devices trust already; in the place of a main whose key is not
-    to be trusted any more; and if devices get no profile from here.
+    It is applied at once in three cases: it is under main's own root, which devices trust already; the definition
+    distrusts main; or the server has no distribution.
     """
     if not at.definition.distributed or at.main.sha256 in at.definition.distrust:
         return False

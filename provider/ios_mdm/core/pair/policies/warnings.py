@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "WARNINGS",
+    "address_presents_another_certificate",
     "an_operator_moved_main",
-    "another_server_is_there",
     "it_came_late",
     "it_expires_first",
     "it_is_overdue",
@@ -178,12 +178,12 @@ def the_server_serves_another(at: Situation) -> Notice | None:
     )
 
 
-def another_server_is_there(served: Sequence[Served], main: str | None) -> Notice | None:
-    """R35: at the address of a pair that is made now, a server presents a certificate that devices trust today.
+def address_presents_another_certificate(served: Sequence[Served], main: str | None) -> Notice | None:
+    """R35: the address of a new pair presents another certificate, which devices trust today.
 
     Args:
         served: what endpoints present.
-        main: SHA-256 fingerprint of the custom certificate that becomes main; None for one that is issued.
+        main: SHA-256 fingerprint of the custom certificate that becomes main; None if main is issued.
     """
     others = [one for one in served if one.sha256 not in {None, main}]
     if not others:
