@@ -1,4 +1,4 @@
-"""The hooks of ``CertificatePair`` while main is replaced by name: what previews show, and what they end with."""
+"""The hooks of ``CertificatePair`` while main is replaced by name: previews and results."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_a_next_main_that_was_sent_is_applied_by_the_pair(engine: Engine) -> Non
     assert engine.up() == "unchanged"
 
 
-def test_a_distrusted_main_names_the_devices_that_it_costs(
+def test_the_devices_that_a_distrusted_main_cuts_off_are_named(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The count from the definition, and the enrollment ids of its list."""  # R32

@@ -341,8 +341,8 @@ def test_names_and_arns_of_secrets_are_taken(name: str) -> None:
 class TestFromTheDefinitionAlone:
     """What is wrong whatever the pair is by now."""
 
-    def test_a_rotation_must_not_use_up_the_secrets_labels(self) -> None:
-        """Each certificate keeps a label until it expires: with 397 days of validity, 27 days is the least."""
+    def test_a_rotation_must_not_need_more_labels_than_a_secret_has(self) -> None:
+        """Each certificate keeps a label until it expires: with 397 days of validity, the minimum is 27 days."""
         # R7 R40
         definition = {"name": "berlin", "address": "mdm.example.com"}
         often = {"when": "now", "apply": {"afterDays": 26}}
