@@ -40,7 +40,7 @@ class IosMdmServer(pulumi.ComponentResource):
         endpoints: where `up` checks which certificate the server presents; empty for nowhere, default the address.
         warn_days: days before an expiry from which the lack of a successor is a warning.
         protect: whether the engine refuses to delete the pair.
-        take_over: id of a pair that another resource owns and that this one takes over, 32 hex digits.
+        take_over: id of the pair to take over from another resource, 32 hex digits.
         moved_from: ARN of the secret that the pair was moved or restored from.
         lost_main: SHA-256 fingerprint of the main of a lost pair that a new one replaces.
         distrust: SHA-256 fingerprints of certificates that devices must not trust any more.
@@ -57,7 +57,7 @@ class IosMdmServer(pulumi.ComponentResource):
         main: details of the main certificate.
         reserve: details of the reserve; None without one.
         apply_at: when the reserve becomes main, RFC 3339 in UTC; None without a reserve.
-        pair_id: of the pair, 32 hex digits.
+        pair_id: id of the pair, 32 hex digits.
         secret_arn: ARN of the pair's secret.
         profile: the configuration profile; None without a distribution.
         promotion: the role and the queue of the schedules.
@@ -117,7 +117,7 @@ class IosMdmServer(pulumi.ComponentResource):
         with short_stack_traces():
             super().__init__("ios-mdm:index:IosMdmServer", name, None, opts)
             self._declare(server, settings)
-        # The certificates are in the state of the pair, and the engine would store them again.
+        # The state of the pair has the certificates. Without this filter, the engine would store them again.
         self.register_outputs({key: value for key, value in self.summary.items() if key not in {"main", "reserve"}})
 
     def _declare(self, server: ServerSettings, aws: AwsSettings) -> None:

@@ -1,4 +1,4 @@
-"""Lets the provider know all servers of a run at the first check, so that it can read for all of them at once."""
+"""Passes all servers of a run to the first check, so that the provider can read for all of them together."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ __all__ = ["read_together"]
 
 _ANNOUNCERS = 16
 """How many pairs announce all servers. The engine checks pairs in the order in which their registrations arrive, which
-is about that of their declaration."""
+is roughly the order of their declaration."""
 
 
 class _Readings(Sequence[str]):
     """What to read for each server of a run, as a list of one JSON text.
 
-    Pulumi serializes inputs after the program has declared its resources, so the text has the servers that are declared
-    after its pair, too. An output would be as late, but also delay the registration.
+    Pulumi serializes inputs after the program has declared its resources, so the text includes the servers that are
+    declared after its pair. An output would include them, too, but delay the registration.
     """
 
     def __init__(self) -> None:
@@ -52,18 +52,18 @@ class _Readings(Sequence[str]):
 
 @dataclass(slots=True)
 class _Run:
-    """One run of a program: what identifies it, and its servers."""
+    """One run of a program: its random name, and its servers."""
 
     name: str = field(default_factory=lambda: uuid4().hex)
     readings: _Readings = field(default_factory=_Readings)
 
 
 _runs: WeakKeyDictionary[pulumi.Resource, _Run] = WeakKeyDictionary()
-"""By the stack's own resource: programs of several stacks can run in one process."""
+"""By the root resource of the stack: programs of several stacks can run in one process."""
 
 
 def read_together(server: ServerSettings, aws: AwsSettings) -> Mapping[str, str | Sequence[str]]:
-    """Return the inputs of a pair that `check` reads its server by, together with the others.
+    """Return the inputs of a pair with which `check` reads the servers of a run together.
 
     Args:
         server: its settings.

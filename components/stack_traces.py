@@ -1,4 +1,4 @@
-"""Keeps what Pulumi stores of a program's call stack short."""
+"""Shortens the call stacks that Pulumi stores of a program."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
 __all__ = ["short_stack_traces"]
 
 _FRAMES = 9
-"""Five of the SDK and of the resource's own constructor; then those that declared the resource."""
+"""Five frames of the SDK and of the resource's own constructor; then the frames that declare the resource."""
 
 
 @contextmanager
 def short_stack_traces() -> Iterator[None]:
-    """Let Pulumi store the nearest frames only of each resource that is declared meanwhile.
+    """Let Pulumi store only the nearest frames of each declaration in this context.
 
-    The SDK takes the whole call stack of each declaration, those of Python's event loop included, and the engine stores
-    it: 1.4 KB for each resource. ``sys.tracebacklimit`` is Python's own limit for that. An exception is printed later,
-    when the former limit is back.
+    The SDK passes the whole call stack of each declaration to the engine, including the frames of Python's event loop,
+    and the engine stores it: 1.4 KB for each resource. ``sys.tracebacklimit`` is Python's own limit of frames. The
+    former limit is restored before an exception is printed.
     """
     former = getattr(sys, "tracebacklimit", None)
     sys.tracebacklimit = _FRAMES if former is None else min(former, _FRAMES)

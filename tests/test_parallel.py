@@ -33,6 +33,6 @@ def test_results_and_errors_keep_the_order_of_the_calls() -> None:
         first.result()
 
 
-def test_nothing_to_do() -> None:
-    """No calls give no results."""
+def test_no_calls_give_no_results() -> None:
+    """An empty list is allowed."""
     assert at_once([]) == []

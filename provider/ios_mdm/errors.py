@@ -28,7 +28,7 @@ class IdentityError(IosMdmError):
 
 
 class OwnershipError(IosMdmError):
-    """A secret of the wanted name belongs to another stack, or to nobody we know."""
+    """A pair belongs to another resource, or a secret of the requested name is not known to be a pair."""
 
 
 class TakenOverError(OwnershipError):

@@ -1,4 +1,4 @@
-"""Waits for several calls at once instead of one after the other."""
+"""Runs several calls at the same time instead of one after the other."""
 
 from __future__ import annotations
 
@@ -21,8 +21,7 @@ def at_once(calls: Sequence[Callable[[], T]]) -> Sequence[Future[T]]:
         calls: each runs in a thread of its own, the last one in the caller's.
 
     Returns:
-        The result or the exception of each call, in the same order. So it does not depend on which call was the
-        quickest what the caller sees.
+        The result or the exception of each call, in the order of the calls, whichever ends first.
     """
     futures: list[Future[T]] = [Future() for _ in calls]
     pairs = list(zip(calls, futures, strict=True))

@@ -71,7 +71,7 @@ class Wiring:
     reads: Reads | None = field(default=None, repr=False, compare=False)
 
     def remembering(self) -> Self:
-        """Return the wiring for one check: each answer of AWS is read once. Write nothing with it."""
+        """Return the wiring for one check, which reads each answer of AWS once. Never write with it."""
         from ios_mdm.adapters.reads import Reads
 
         return replace(self, reads=Reads())

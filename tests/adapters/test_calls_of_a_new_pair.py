@@ -1,4 +1,4 @@
-"""How many calls of AWS it takes to create a pair with its reserve and its switch."""
+"""The number of AWS calls that create a pair with its reserve and its switch."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _secured() -> Progress:
 def test_a_pair_with_its_reserve_and_its_switch_takes_few_calls(
     emulated: object, moto_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The calls that AWS gets: what makes up for a lenient emulator is left out, as it is on AWS."""
+    """Only the calls that AWS gets count; extra reads for lenient emulators are left out."""
     del emulated
     monkeypatch.setattr(Aws, "is_emulator", property(lambda _self: False))
     with recorded(moto_url) as proxy:

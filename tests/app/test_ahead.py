@@ -1,4 +1,4 @@
-"""What is read ahead for the checks of a run."""
+"""Reading ahead for the checks of a run."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def test_no_answer_is_older_than_the_run() -> None:
     assert ahead.take("", BERLIN.secret, "pair") is None
 
 
-def test_what_was_changed_is_read_again() -> None:
-    """After an update of the pair, the check of its distribution does not get what was read before the update."""
+def test_a_changed_secret_is_read_again() -> None:
+    """After an update of the pair, the check of its distribution gets no answer from before the update."""
     ahead = Ahead[str]()
     ahead.start("run", [BERLIN], lambda _reading: "before the update")
     ahead.take("run", BERLIN.secret, "pair")
@@ -67,7 +67,7 @@ def test_an_error_belongs_to_the_server_that_it_was_raised_for() -> None:
 
 
 def test_servers_are_read_at_once_and_each_once() -> None:
-    """Two servers wait for each other. What several pairs announce, or one has asked for already, is not read again."""
+    """Two servers wait for each other. A server that was announced twice, or taken already, is not read again."""
     both, read = threading.Barrier(2, timeout=30), list[str]()
 
     def reading_both(reading: Reading) -> str:

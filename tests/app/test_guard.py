@@ -1,4 +1,4 @@
-"""The label of an offer, and the guard: no profile takes away what a device may still need."""
+"""The label of an offer, and the guard: no profile drops a certificate that a device may still need."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Endpoint:
 
 @dataclass(slots=True)
 class Channel:
-    """An MDM server that takes every command; it notes the secret's labels at that time."""
+    """An MDM server that accepts every command, and records the secret's labels at that time."""
 
     world: Fleet
     labels: list[set[str]] = field(default_factory=list)
@@ -122,7 +122,7 @@ class Fleet(World):
         return {label for label in self.labels if label.startswith("TRUSTED-")}
 
     def notices(self, wish: PairDefinition | None = None) -> dict[str, str]:
-        """Return what a person is told now, by reason."""
+        """Return the messages of the notices, by reason."""
         return {one.reason: one.message for one in self.look(wish).desired.notices}
 
 
@@ -136,9 +136,9 @@ def fleet() -> Fleet:
 
 
 class TestTheLabel:
-    """A version that devices may trust keeps a label of its own, from before it is sent until its offer has ended."""
+    """A version that devices may trust has a label of its own, from before it is sent until its offer has ended."""
 
-    def test_it_is_put_before_the_mdm_server_is_contacted(self) -> None:
+    def test_the_label_is_set_before_the_mdm_server_is_contacted(self) -> None:
         """One call for each certificate, and none in the next delivery."""  # R35
         world = Fleet()
         world.run()
@@ -150,7 +150,7 @@ class TestTheLabel:
     @pytest.mark.parametrize("edge", ["before", "after"])
     @pytest.mark.parametrize("number", [1, 2, 3])
     def test_a_delivery_that_dies_is_continued(self, number: int, edge: str) -> None:
-        """Between any two effects: nothing is sent that has no label, and the next delivery continues."""  # R35
+        """Between any two effects: no certificate is sent without a label, and the next delivery continues."""  # R35
         world = Fleet()
         result = world.apply()
         world.store.fail = Crash(number, edge)  # type: ignore[arg-type]
@@ -162,7 +162,7 @@ class TestTheLabel:
         assert all(labels >= {"TRUSTED-1", "TRUSTED-2"} for labels in world.channel.labels)
         assert world.tags[SENT_TAG] == "1 2"
 
-    def test_a_label_that_somebody_removed_is_put_again(self, fleet: Fleet) -> None:
+    def test_a_lost_label_is_set_again(self, fleet: Fleet) -> None:
         """A lost label makes the delivery a change, as a lost record does."""  # R35
         assert fleet.is_recorded(1, 2)
         fleet.move(trusted_label(2), None)
@@ -171,14 +171,14 @@ class TestTheLabel:
         fleet.run()
         assert (fleet.labels["TRUSTED-1"], fleet.labels["TRUSTED-2"]) == (1, 2)
 
-    def test_a_deleted_reserve_loses_it(self, fleet: Fleet) -> None:
+    def test_a_deleted_reserve_loses_its_label(self, fleet: Fleet) -> None:
         """On request, with nothing armed and no endpoint that presents it, its offer ends; AWS may delete it."""  # R10
         assert fleet.run(definition(ANOTHER)) == (1, 3)
         assert fleet.offered == {"TRUSTED-1", "TRUSTED-3"}
         assert facts_tag(version_id(SECRET, 2)) not in fleet.tags
 
-    def test_a_former_main_keeps_it_until_it_expires(self, fleet: Fleet) -> None:
-        """A promotion moves one label and nothing of the offers; the next certificate gets one."""  # R17
+    def test_a_former_main_keeps_its_label_until_it_expires(self, fleet: Fleet) -> None:
+        """A promotion moves AWSCURRENT and no label of an offer; the next certificate gets a label."""  # R17
         fleet.later(days=31)
         fleet.store.calls.clear()
         assert fleet.run() == (1, 2, 3)
@@ -192,7 +192,7 @@ class TestTheLabel:
         fleet.run()
         assert fleet.store.calls == []
 
-    def test_lost_facts_of_a_certificate_that_has_nothing_else_are_found_again(self, fleet: Fleet) -> None:
+    def test_lost_facts_of_a_certificate_in_no_slot_are_recorded_again(self, fleet: Fleet) -> None:
         """Its label still says that devices trust it, so it stays until it expires."""  # R35
         fleet.endpoint.sha256 = fleet.facts(2).sha256
         fleet.run(definition(ANOTHER))
@@ -217,7 +217,7 @@ class TestTheGuard:
     """What a profile must cover besides main and reserve."""
 
     def test_a_deleted_reserve_that_an_endpoint_presents_stays(self, fleet: Fleet) -> None:
-        """An operator put it there; once the endpoint presents main again, the next run drops it."""  # R35
+        """An operator put it on the server; once the endpoint presents main again, the next run drops it."""  # R35
         fleet.endpoint.sha256 = fleet.facts(2).sha256
         assert fleet.run(definition(NoReserve())) == (1, 2)
         assert (
@@ -228,7 +228,7 @@ class TestTheGuard:
         assert fleet.run(definition(NoReserve())) == (1,)
         assert fleet.offered == {"TRUSTED-1"}
 
-    def test_what_an_endpoint_presents_counts_only_if_it_is_of_this_pair(self, fleet: Fleet) -> None:
+    def test_a_presented_certificate_counts_only_if_it_is_of_this_pair(self, fleet: Fleet) -> None:
         """A foreign certificate is reported, and an endpoint that cannot be reached keeps nothing."""  # R35
         fleet.endpoint.sha256 = "f" * 64
         assert fleet.run() == (1, 2)
@@ -237,7 +237,7 @@ class TestTheGuard:
         assert fleet.run(definition(NoReserve())) == (1,)
 
     def test_a_deleted_reserve_that_is_armed_stays(self, fleet: Fleet) -> None:
-        """Until the record is removed; a record that is damaged may name any certificate."""  # R35
+        """It stays until the record is removed; a damaged record may name any certificate."""  # R35
         for value in (armed_value(ArmedPromotion(certificate=2, at=fleet.clock.now())), "damaged"):
             fleet.store.tag(SECRET, {ARMED_TAG: value})
             assert fleet.look(definition(NoReserve())).desired.trusted == (1, 2)
@@ -256,8 +256,8 @@ class TestTheGuard:
         world.store.fail = None
         assert world.run(definition(NoReserve())) == (1,)
 
-    def test_a_reserve_that_goes_without_a_request_stays(self, fleet: Fleet) -> None:
-        """Its role says so until it expires: nobody asked for its deletion."""  # R35
+    def test_a_reserve_that_leaves_its_slot_without_a_request_stays(self, fleet: Fleet) -> None:
+        """Its role records until it expires that its deletion was not requested."""  # R35
         fleet.move(Label.RESERVE, None)
         fleet.store.tag(
             SECRET,
@@ -274,8 +274,8 @@ class TestTheGuard:
         assert 2 not in fleet.run()
         assert "TRUSTED-2" not in fleet.offered
 
-    def test_a_delivery_that_would_take_trust_away_is_refused(self, fleet: Fleet) -> None:
-        """Another run has changed the pair since: the MDM server is not contacted."""  # R35
+    def test_a_delivery_that_would_remove_trust_is_refused(self, fleet: Fleet) -> None:
+        """If another run has changed the pair since, the MDM server is not contacted."""  # R35
         before = fleet.apply()
         fleet.run(definition(ANOTHER))
         sent = len(fleet.channel.labels)
@@ -284,7 +284,7 @@ class TestTheGuard:
         assert len(fleet.channel.labels) == sent
 
     def test_a_certificate_is_covered_by_the_root_of_its_chain(self, fleet: Fleet) -> None:
-        """Devices trust a root: another certificate under it needs no place of its own."""  # R16 R35
+        """Devices trust a root: another certificate under it needs no entry of its own."""  # R16 R35
         observed, now = fleet.service.observe(SECRET), fleet.clock.now()
         assert observed is not None
         assert [version.ordinal for version in uncovered(observed, (1,), now)] == [2]
@@ -294,8 +294,8 @@ class TestTheGuard:
         )
         assert not uncovered(replace(observed, versions=versions), (1,), now)
 
-    def test_a_version_that_is_gone_is_one_clear_error(self, fleet: Fleet) -> None:
-        """A profile without it would end the trust in it, so none is made; `distrust` is the way out."""  # R35
+    def test_a_missing_version_is_one_clear_error(self, fleet: Fleet) -> None:
+        """No profile is made without it, because devices would stop trusting it; `distrust` allows that."""  # R35
         fleet.later(days=31)
         fleet.run()
         del fleet.store._secrets[SECRET].versions[version_id(SECRET, 1)]
@@ -306,10 +306,10 @@ class TestTheGuard:
 
 
 class TestDistrust:
-    """A certificate that must leave the devices, whatever the guard says."""
+    """A distrusted certificate leaves the profile although the guard would keep it."""
 
     def test_a_former_main_leaves_although_it_is_presented(self, fleet: Fleet) -> None:
-        """The notice is critical, and says how many devices it costs."""  # R35
+        """The notice is critical, and gives the number of devices that lose their connection."""  # R35
         fleet.later(days=31)
         fleet.run()
         wish = replace(definition(), distrust=frozenset({fleet.facts(1).sha256}))
@@ -321,7 +321,7 @@ class TestDistrust:
         assert fleet.store.calls == []
 
     def test_main_is_refused_unless_it_is_replaced(self, fleet: Fleet) -> None:
-        """Before any effect, with what to write; together with `main.replaceNow` it is the answer to a stolen key."""
+        """The refusal comes before any effect and gives the remedy: `main.replaceNow`, as after a stolen key."""
         # R32 R35
         main = fleet.facts(1).sha256
         wish = replace(definition(), distrust=frozenset({main}))
@@ -333,7 +333,7 @@ class TestDistrust:
         assert "TRUSTED-1" not in fleet.offered
 
     def test_a_reserve_that_stays_is_refused(self, fleet: Fleet) -> None:
-        """One that is deleted in the same run leaves, also if an endpoint presents it."""  # R10 R35
+        """A reserve that is deleted in the same run leaves, even if an endpoint presents it."""  # R10 R35
         reserve = fleet.facts(2).sha256
         wish = replace(definition(), distrust=frozenset({reserve}))
         with pytest.raises(DefinitionError, match=r"the reserve, certificate 2, .*reserve.issue.generation` to 2"):
@@ -344,6 +344,6 @@ class TestDistrust:
     def test_a_fingerprint_that_no_version_has_is_a_notice(self, fleet: Fleet) -> None:
         """Also before there is a pair."""  # R35
         wish = replace(definition(), distrust=frozenset({"e" * 64}))
-        assert "which no certificate of this pair has" in fleet.notices(wish)["distrusts-unknown"]
+        assert "no certificate of this pair has this fingerprint" in fleet.notices(wish)["distrusts-unknown"]
         assert "distrusts-unknown" in Fleet().notices(wish)
         assert fleet.run(wish) == (1, 2)

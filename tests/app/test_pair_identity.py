@@ -1,4 +1,4 @@
-"""Which pair it is, and whose: compared before any effect."""
+"""The identity and the owner of a pair are compared before any effect."""
 
 from __future__ import annotations
 
@@ -71,15 +71,15 @@ def checked(request: PairRequest, observed: ObservedPair | None, home: Home = HO
         "a renamed stack",
         "its own, before the state has the ids",
         "a renamed stack, before the state has the ids",
-        "a new one",
-        "one that a dead run or a destroy left",
-        "one that is taken over",
-        "one whose state was lost",
+        "a new pair",
+        "a pair without a resource, after a run that died or a destroy",
+        "a pair that is taken over",
+        "a pair whose state was lost",
         "its own, with a takeOver that is not needed",
     ],
 )
-def test_what_may_be_changed(request_: PairRequest, observed: ObservedPair | None) -> None:
-    """Nothing that is legitimate is refused."""  # R33 R34
+def test_a_legitimate_request_is_accepted(request_: PairRequest, observed: ObservedPair | None) -> None:
+    """The pair may be changed."""  # R33 R34
     checked(request_, observed)
 
 
@@ -103,19 +103,19 @@ def test_what_may_be_changed(request_: PairRequest, observed: ObservedPair | Non
         "another stack's",
         "another stack's, of a dead run",
         "takeOver of another pair",
-        "takeOver of another pair than the one that is left",
-        "takeOver of nothing",
-        "a secret that is no pair",
+        "takeOver of another pair than the released one",
+        "takeOver of a missing secret",
+        "a secret that is not a pair",
         "taken over by another stack",
         "taken over by a stack of the same name",
         "taken over, with a takeOver that was left in the definition",
         "taken over, before the state has the ids",
     ],
 )
-def test_what_belongs_to_another_resource(
+def test_a_pair_of_another_resource_is_refused(
     request_: PairRequest, observed: ObservedPair | None, error: type[IosMdmError], message: str
 ) -> None:
-    """Refused, with the value to write."""  # R34
+    """The message gives the value of takeOver, or what is wrong with it."""  # R34
     with pytest.raises(error, match=message):
         checked(request_, observed)
 
@@ -164,7 +164,7 @@ def test_a_changed_pair_id_is_refused() -> None:
 
 
 def test_a_new_pair_in_the_place_of_a_lost_one_has_another_id() -> None:
-    """`lostMain` accepts it in every run that follows a dead one."""  # R33
+    """`lostMain` also accepts it in the runs after a run that died."""  # R33
     lost = replace(REQUEST, known=KNOWN, lost_main=KNOWN.main)
     made = replace(
         OBSERVED,
@@ -181,7 +181,7 @@ def test_a_new_pair_in_the_place_of_a_lost_one_has_another_id() -> None:
 
 
 def test_lost_records_are_written_as_the_state_knows_them() -> None:
-    """Missing tags of a secret whose ARN is right are drift."""  # R33
+    """Missing tags of a secret with the recorded ARN are drift."""  # R33
     bare = replace(OBSERVED, identity=None, resource_id=None)
     setting = replace(REQUEST, known=KNOWN).setting(bare, HOME)
     assert setting.identity == OBSERVED.identity

@@ -38,7 +38,7 @@ def test_a_file_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
 def test_devices_that_lose_the_connection_are_named(tmp_path: Path) -> None:
     """Few in the message, many in a file of their own."""  # R32
     few = cut_off("berlin", ["A", "B"], base=tmp_path)
-    assert few.message == "2 devices lose the connection until they get the next profile: A, B"
+    assert few.message == "2 devices lose their connection until they get the next profile: A, B"
     devices = [f"D{number}" for number in range(11)]
     assert cut_off("berlin", devices, base=tmp_path).message.endswith(": cut-off-berlin.txt names them")
     assert (tmp_path / "cut-off-berlin.txt").read_text(encoding="utf-8").splitlines() == devices

@@ -1,4 +1,4 @@
-"""A certificate whose time has come is sent to the devices, and becomes main after that: one run does both."""
+"""A certificate that is due is sent to the devices and then becomes main, in one run."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Channel:
         return [enrollment_ids]
 
     def enqueue(self, enrollment_ids: Sequence[str], command: bytes) -> tuple[str, ...]:
-        """Take it, or not."""
+        """Accept the command, or refuse it."""
         assert command
         if self.down:
             raise DeliveryError("the MDM server is down")
@@ -58,7 +58,7 @@ class Server:
 
     @property
     def reconciler(self) -> Reconciler:
-        """What brings the server to what it should be."""
+        """Return the use case that reconciles the server."""
         world = self.armed.world
         deliveries = DeliveryService(lambda: self.channel, world.store, None, world.clock, report=world.reports.append)
         return Reconciler(world.service, self.armed.service, deliveries)
@@ -106,7 +106,7 @@ def server() -> Server:
 
 
 def test_a_main_that_is_replaced_is_sent_and_applied_by_one_run(server: Server) -> None:
-    """The next run records it and takes STAGED off; the one after that writes nothing."""  # R15 R32
+    """The next run records the promotion and removes STAGED; the run after that writes nothing."""  # R15 R32
     wish = server.replaced(QUIET)
     view = server.armed.world.service.look(server.pair(wish))
     assert (view.desired.main, view.desired.next_main, view.desired.trusted) == (1, 2, (1, 2))
@@ -124,8 +124,8 @@ def test_a_main_that_is_replaced_is_sent_and_applied_by_one_run(server: Server) 
     assert done.pair.view.desired.trusted == (1, 2)
 
 
-def test_a_main_stays_until_the_mdm_server_has_taken_the_profile(server: Server) -> None:
-    """Runs that cannot send it keep the same next main; the first one that can makes it main."""  # R15 R32
+def test_a_main_stays_until_the_mdm_server_has_accepted_the_profile(server: Server) -> None:
+    """Runs that cannot send the next main keep it; the first run that can send it makes it main."""  # R15 R32
     wish = server.replaced(QUIET)
     server.channel.down = True
     for _ in range(2):
@@ -138,7 +138,7 @@ def test_a_main_stays_until_the_mdm_server_has_taken_the_profile(server: Server)
 
 
 def test_a_run_that_dies_after_the_delivery_is_continued(server: Server) -> None:
-    """The record of what was sent lets the next run apply it before it contacts the MDM server."""  # R15 R32
+    """The record `sent` lets the next run apply the next main before it contacts the MDM server."""  # R15 R32
     wish, store = server.replaced(QUIET), server.armed.world.store
     seen: list[str] = []
 
@@ -160,7 +160,7 @@ def test_a_run_that_dies_after_the_delivery_is_continued(server: Server) -> None
 
 
 def test_a_request_that_is_taken_back_leaves_main_as_it_is(server: Server) -> None:
-    """Also its generation: the former definition stays right, and a later request gets another certificate."""
+    """Its recorded generation stays, too: the former definition is valid; a later request gets a new certificate."""
     # R32
     raised = replace(server.replaced(QUIET), main=replace(QUIET.issue, generation=2))
     server.channel.down = True
@@ -174,8 +174,8 @@ def test_a_request_that_is_taken_back_leaves_main_as_it_is(server: Server) -> No
     assert server.labels[Label.MAIN] == 3
 
 
-def test_on_hold_nothing_is_applied(server: Server) -> None:
-    """It is sent, and becomes main by the next run without hold."""  # R32
+def test_on_hold_the_next_main_is_not_applied(server: Server) -> None:
+    """It is sent, and the next run without hold makes it main."""  # R32
     wish = server.replaced(QUIET)
     held = replace(wish, promotion=Promotion(hold=True))
     server.up(held)
@@ -185,8 +185,8 @@ def test_on_hold_nothing_is_applied(server: Server) -> None:
     assert server.labels[Label.MAIN] == 2
 
 
-def test_a_stolen_key_goes_at_once(server: Server) -> None:
-    """A main under `distrust` is replaced before devices were sent the next one, and that is critical."""  # R32
+def test_a_main_with_a_stolen_key_is_replaced_at_once(server: Server) -> None:
+    """A main under `distrust` is replaced before devices were sent the next main, with a critical notice."""  # R32
     wish = server.replaced(QUIET)
     stolen = replace(wish, distrust=frozenset({str(wish.confirm_main)}), devices=7)
     (notice,) = (
@@ -195,7 +195,7 @@ def test_a_stolen_key_goes_at_once(server: Server) -> None:
         if one.reason == "replaced-unsent"
     )
     assert notice.severity is Severity.CRITICAL
-    assert "all 7 devices lose the connection" in notice.message
+    assert "all 7 devices lose their connection" in notice.message
     server.channel.down = True
     with pytest.raises(DeliveryError):
         server.up(stolen)
@@ -203,7 +203,7 @@ def test_a_stolen_key_goes_at_once(server: Server) -> None:
 
 
 def test_a_next_main_takes_over_when_main_expires(server: Server) -> None:
-    """A main that no device was sent is better than one that has expired."""  # R13
+    """A main that devices were not sent is better than an expired one."""  # R13
     wish = server.replaced(QUIET)
     server.channel.down = True
     server.armed.world.later(days=10)
@@ -216,7 +216,7 @@ def test_a_next_main_takes_over_when_main_expires(server: Server) -> None:
 
 
 def test_a_reserve_stays_armed_while_the_next_main_waits(server: Server) -> None:
-    """If no run gets through, the switch to the reserve still happens; after the replacement it is armed again."""
+    """If no run succeeds, AWS still switches to the reserve; after the replacement the switch is armed again."""
     # R32 R36
     server.up(WAITS)
     server.up(WAITS)
@@ -237,7 +237,7 @@ def test_a_reserve_stays_armed_while_the_next_main_waits(server: Server) -> None
 
 @pytest.mark.parametrize("is_scheduled", [True, False])
 def test_a_reserve_that_is_sent_late_is_applied_by_the_same_run(server: Server, *, is_scheduled: bool) -> None:
-    """The MDM server was down until the apply moment; with or without schedules one run sends and applies."""
+    """The MDM server was down until the apply time; one run sends and applies, with or without schedules."""
     # R11 R36
     wish = replace(WAITS, promotion=Promotion(schedule=is_scheduled))
     server.channel.down = True
@@ -253,7 +253,7 @@ def test_a_reserve_that_is_sent_late_is_applied_by_the_same_run(server: Server, 
 
 
 def test_a_schedule_that_cannot_be_confirmed_gone_keeps_main(server: Server) -> None:
-    """The schedule of another certificate may still fire: the run says so, and the next one goes on."""  # R36
+    """The schedule of another certificate may still fire: the run fails, and the next run continues."""  # R36
     server.up(WAITS)
     server.up(WAITS)
     wish = server.replaced(WAITS)
@@ -266,7 +266,7 @@ def test_a_schedule_that_cannot_be_confirmed_gone_keeps_main(server: Server) -> 
     assert server.labels[Label.MAIN] == 3
 
 
-def test_a_value_that_is_not_what_its_tag_says_does_not_become_main(server: Server) -> None:
+def test_a_value_that_differs_from_its_facts_does_not_become_main(server: Server) -> None:
     """The certificate is compared with its facts before the label moves."""  # R38
     wish = server.replaced(QUIET)
     server.channel.down = True
@@ -277,14 +277,14 @@ def test_a_value_that_is_not_what_its_tag_says_does_not_become_main(server: Serv
     facts = server.armed.world.tags[tag]
     sha256 = facts.partition("sha256=")[2][:64]
     server.armed.world.store.tag(SECRET, {tag: facts.replace(sha256, "f" * 64), SENT_TAG: "1 2"})
-    due = server.armed.service.due(switch)
+    due = server.armed.service.prepare_due(switch)
     assert due is not None
     with pytest.raises(StoreError, match="does not tell what version"):
         server.armed.world.service.promote(SECRET, due)
     assert server.labels[Label.MAIN] == 1
 
 
-def test_a_request_of_an_earlier_run_does_nothing_to_another_pair_or_on_hold(server: Server) -> None:
+def test_an_earlier_request_has_no_effect_on_another_pair_or_on_hold(server: Server) -> None:
     """With `--target` the distribution sees the switch of the last run that touched the pair."""  # R36
     wish = server.replaced(QUIET)
     server.channel.down = True
@@ -292,17 +292,17 @@ def test_a_request_of_an_earlier_run_does_nothing_to_another_pair_or_on_hold(ser
         server.up(wish)
     view = server.armed.world.service.look(server.pair(wish))
     switch = switch_request(server.pair(wish), PromotionSettings(), view)
-    assert server.armed.service.due(switch) is None, "it was not sent"
+    assert server.armed.service.prepare_due(switch) is None, "it was not sent"
     server.armed.world.store.tag(SECRET, {SENT_TAG: "1 2"})
-    assert server.armed.service.due(replace(switch, hold=True)) is None
-    assert server.armed.service.due(switch) is not None
+    assert server.armed.service.prepare_due(replace(switch, hold=True)) is None
+    assert server.armed.service.prepare_due(switch) is not None
     server.channel.down = False
     server.up(QUIET)
-    assert server.armed.service.due(switch) is None, "the definition took the request back"
+    assert server.armed.service.prepare_due(switch) is None, "the definition took the request back"
 
 
-def test_a_replacement_that_an_operator_takes_back_is_not_repeated(server: Server) -> None:
-    """The unchanged definition asks for nothing more; another generation is another request."""  # R32
+def test_a_replacement_that_an_operator_reverts_is_not_repeated(server: Server) -> None:
+    """The unchanged definition has no further effect; another generation is another request."""  # R32
     wish, store = server.replaced(QUIET), server.armed.world.store
     server.up(wish)
     store.move_label(SECRET, Label.MAIN, to=version_id(SECRET, 1), current=version_id(SECRET, 2))

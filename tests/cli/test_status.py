@@ -375,6 +375,6 @@ def test_a_main_that_is_replaced_waits_until_devices_were_sent_the_next_one(pair
     messages = [notice["message"] for notice in server["notices"] if notice["reason"] in {"replaced", "up-due"}]
     (message,) = messages
     assert message == (
-        "certificate 1 is replaced by the next main, which is sent to the devices first: certificate 3 is stored, and "
-        "the MDM server has not taken the profile yet"
+        "certificate 1 is replaced by the next main, which is sent to the devices first: certificate 3 is stored, but "
+        "the MDM server has not accepted the profile yet"
     )

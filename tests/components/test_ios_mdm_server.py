@@ -60,7 +60,7 @@ class Declared(mocks.Mocks):
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
         """Record a resource, and return what a provider would."""
         inputs = {k: v for k, v in args.inputs.items() if k != "__provider"}
-        # What is the run's is not the definition's: it is not kept.
+        # The inputs of the run do not belong to the definition, and are not kept.
         kept = {k: v for k, v in inputs.items() if k not in {"run", "readings"}}
         self.inputs[args.typ.rpartition(":")[2]] = kept
         self.all.setdefault(args.typ.rpartition(":")[2], {})[args.name] = inputs
@@ -204,7 +204,7 @@ def test_the_names_that_a_program_may_import_exist() -> None:
 
 
 def test_the_first_pairs_announce_all_servers_of_a_run(declared: Callable[..., Declared]) -> None:
-    """Of twenty servers the first sixteen have all twenty in one text, and each has the same name of the run."""
+    """The first 16 of 20 servers have all 20 in one text, and all 20 have the same name of the run."""
 
     def program() -> None:
         for number in range(20):

@@ -269,10 +269,10 @@ def test_a_healthy_main_is_replaced_only_by_its_fingerprint(custom: Custom) -> N
     assert refused.code != 0
     said = " ".join(refused.output.split())
     assert f"main.confirm: {custom.main.sha256}" in said
-    assert "devices trust its root already" in said
+    assert "devices trust the root of the new main already" in said
     custom.write("main.pfx", Leaf(START - DAY, 390, by=authority("Another Root")).pfx())
     said = " ".join(world.stack.run("preview", **at(10)).output.split())
-    assert "none of the 5 devices trusts it before it has the next profile" in said
+    assert "none of the 5 devices trusts the new main before it has the next profile" in said
     custom.write("main.pfx", other.pfx())
     install = {"bundle": "main.pfx", "passwordSecret": f"pfx-{world.server}"}
     custom.define(main={"install": install, "replaceNow": True, "confirm": custom.main.sha256})

@@ -88,9 +88,11 @@ def test_a_main_that_is_replaced_is_sent_first(world: World) -> None:
         failed = world.stack.up(**at(DAY_10))
         assert failed.code != 0
         assert "the pair itself is stored" in " ".join(failed.output.split()).lower()
-        assert world.labels()["AWSCURRENT"] == main, "the MDM server has not taken the profile"
+        assert world.labels()["AWSCURRENT"] == main, "the MDM server has not accepted the profile"
     messages = [notice["message"] for notice in _status(world, at(DAY_10))["notices"]]
-    assert any("certificate 3 is stored, and the MDM server has not taken the profile yet" in one for one in messages)
+    assert any(
+        "certificate 3 is stored, but the MDM server has not accepted the profile yet" in one for one in messages
+    )
     world.stack.define([world.definition(main=replaced, distribution=world.distribution())])
     world.stack.up(**at(DAY_10)).ok()
     labels = world.labels()

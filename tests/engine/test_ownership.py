@@ -1,4 +1,4 @@
-"""Whose pair it is, and which profile is whose, by the real engine: no operation on a stack takes trust away."""
+"""Ownership of pairs and profiles with the real engine: no operation on a stack removes trust."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _renamed(world: World, **changes: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("protect", [True, False], ids=["row 4", "row 5"])
 def test_a_renamed_server_adds_trust(distributed: World, aws: Aws, tmp_path: Path, *, protect: bool) -> None:
-    """Rows 4 and 5: devices keep trusting what the server presents, and get the new pair's profile beside it."""  # R35
+    """Devices still trust what the server presents, and get the profile of the new pair in addition."""  # R35
     world = distributed
     served = _fingerprints(world)
     world.stack.define([world.definition(protect=protect, distribution=world.distribution())])
@@ -80,8 +80,8 @@ def test_a_renamed_server_adds_trust(distributed: World, aws: Aws, tmp_path: Pat
     with serving(world.value(world.labels()["AWSCURRENT"]), tmp_path) as endpoint:
         world.stack.define([_renamed(world, endpoints=[endpoint])])
         preview = world.stack.run("preview", **at(DAY_10)).output
-    assert "which is not in this new pair. Devices that connect today trust that one" in preview
-    assert "If the server was renamed in the definition, set its name back" in preview
+    assert "which is not in this new pair. Devices that connect today trust that certificate" in preview
+    assert "If the server was renamed in the definition, restore its name" in preview
     world.stack.define([_renamed(world)])
     done = world.stack.up(**at(DAY_10))
     assert (done.code != 0) == protect, "a protected pair is not deleted"
@@ -94,7 +94,7 @@ def test_a_renamed_server_adds_trust(distributed: World, aws: Aws, tmp_path: Pat
 
 
 def test_a_copied_stack_file_gets_a_profile_of_its_own(distributed: World) -> None:
-    """Row 6: another secretPrefix and the same profile identifier: two profiles side by side."""  # R35
+    """Another secretPrefix and the same profile identifier give two profiles side by side."""  # R35
     world = distributed
     served = _fingerprints(world)
     copy = replace(world.stack, name="copy")
@@ -110,7 +110,7 @@ def test_a_copied_stack_file_gets_a_profile_of_its_own(distributed: World) -> No
 
 
 def test_a_changed_identifier_adds_a_profile(distributed: World) -> None:
-    """The former profile stays on the devices, and preview says so."""  # R35
+    """The former profile stays on the devices, and preview reports it."""  # R35
     world = distributed
     served, former = _fingerprints(world), world.profile()
     profile = {"identifier": f"com.example.other.{world.server}", "organization": "Example"}
@@ -143,7 +143,7 @@ def _another_backend(world: World, folder: Path) -> Stack:
 def test_a_state_without_the_pair_takes_it_over_by_its_id(
     distributed: World, aws: Aws, tmp_path: Path, how: str
 ) -> None:
-    """The refusal gives the value; with it the pair goes on, and with another value nothing happens."""  # R34
+    """The refusal gives the value; with it the pair is continued, and another value is refused."""  # R34
     world = distributed
     served, identity, labels = _fingerprints(world), _identity(world), world.labels()
     pair_id = _shown(world.stack, world.server)["pairId"]
@@ -169,7 +169,7 @@ def test_a_state_without_the_pair_takes_it_over_by_its_id(
 
 
 def _former_can_go(world: World, served: set[str], aws: Aws) -> None:
-    """Show that the stack of the same name warns, can drop the server, and touches nothing of it."""
+    """Show that the stack of the same name warns, can remove the server, and changes nothing of the pair."""
     labels, identity = world.labels(), _identity(world)
     world.forget_calls()
     changed = world.distribution(devices=list(world.services.fleet.ids()[:2]))
@@ -221,7 +221,7 @@ def test_a_renamed_stack_keeps_its_pair(distributed: World, aws: Aws) -> None:
 
 
 def test_a_copied_secret_is_refused(distributed: World) -> None:
-    """A secret whose tags were copied from another pair is not used, and says which pair it is a copy of."""  # R33
+    """A secret whose tags were copied from another pair is not used, and the message names that pair."""  # R33
     world = distributed
     name = f"{world.server}-copy"
     tags = world.client.describe_secret(SecretId=world.secret)["Tags"]
@@ -234,7 +234,7 @@ def test_a_copied_secret_is_refused(distributed: World) -> None:
     refused = world.stack.up(**at(DAY_10))
     assert refused.code != 0
     assert f"secret ios-mdm/{name} in account 000000000000, region" in refused.output
-    assert f"is the secret {world.secret} in account" in refused.output
+    assert f"is in the secret {world.secret} in account" in refused.output
     assert world.aws.writes() == []
 
 

@@ -69,7 +69,7 @@ KINDS: dict[str, tuple[Callable[[World], None], dict[str, str]]] = {
 
 
 def test_a_preview_of_a_new_server(world: World) -> None:
-    """What is made, and what is known of it before."""  # R14
+    """The preview shows what is created, and the values that are known before."""  # R14
     world.stack.define([_server(world)])
     _compare("new", world, world.stack.run("preview", "--diff", **at(DAY_0)).ok().output)
 

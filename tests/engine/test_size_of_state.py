@@ -1,4 +1,4 @@
-"""How much of the state is one server's. The engine writes the whole state after each step."""
+"""The size of one server in the state. The engine writes the whole state after each step."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ KEY = {"key": "rsa-4096"}
 
 
 def test_each_chain_is_stored_as_an_output_only(world: World) -> None:
-    """A PEM is in the outputs of the pair and of the stack, and nowhere else; no profile is in the state."""
+    """A PEM is only in the outputs of the pair and of the stack; no profile is in the state."""
     issue = {"when": "now", "apply": {"afterDays": 30}, **KEY}
     world.stack.define(
         [world.definition(main={"issue": KEY}, reserve={"issue": issue}, distribution=world.distribution())]

@@ -240,7 +240,7 @@ class Deciding:
 
     @remembered
     def offered(self, secret: int, trusted: int, moment: int) -> int | None:
-        """Return the secret with the labels of an offer, itself if none is missing, or None if a run must not send.
+        """Return the secret with the labels of an offer (unchanged if none is missing), or None if a run must not send.
 
         All are put in one event: ``tests/app/test_guard.py`` has the deaths between them.
 
@@ -355,7 +355,7 @@ class Deciding:
 
     @remembered
     def taken_back(self, view: View, schedule: int, secret: int) -> tuple[int, int]:
-        """Return the schedule that is left when the run has looked at it, before its first other effect.
+        """Return the schedule that is left after the first stage of a run, which may withdraw it.
 
         The secret comes second: a record of the promotion goes with its schedule.
         """
@@ -381,8 +381,8 @@ class Deciding:
             return Effect(secret=secret, text=f"{text}: somebody was quicker")
         except DefinitionError:
             return Effect(secret=secret, refused=True, text=f"{text}: refused")
-        # Held against the moment that the run decided for: it takes minutes, the steps of a story are days. What it has
-        # issued itself is valid from a later moment of the story.
+        # Compared with the time that the run decided for: a run takes minutes, but the steps of a story are days. A
+        # certificate that the run has issued is valid from a later time of the story.
         decided_for, to = self.moments[view[1]], decided.step.to if isinstance(decided.step, MoveLabel) else None
         is_new = to is not None and to.facts is not None and to.facts.not_before > decided_for
         return self._effect(before, after, self.moments[moment] if is_new else decided_for, text)
@@ -438,7 +438,7 @@ class Deciding:
         self._store.secret = self.secrets[secret]
         self._scheduler.down = down
         try:
-            step = self._switches.due(self._switch_request(view))
+            step = self._switches.prepare_due(self._switch_request(view))
         except StoreError:
             return Due(schedule=schedule, secret=secret, step=None)
         finally:

@@ -12,9 +12,9 @@ at any later time, as long as what the requirements ask of others is done:
 - R11: runs come between the moments, or do not. Where no push got through until main has expired, the connection is
   lost, and a run that promotes what no device has seen loses nothing.
 - R6: the server fetches AWSCURRENT before what it presents expires.
-- R13: a lost connection is lost: a device is not looked at any further when an expired main is followed by a new one
+- R13: a lost connection is lost: a device is not checked any further when an expired main is followed by a new one
   that no device has seen.
-- A main that the definition distrusts is replaced before devices were sent the next one: a device is not looked at
+- A main that the definition distrusts is replaced before devices were sent the next one: a device is not checked
   any further then.
 - A run ends within the time to the next moment but one. An operator moves labels while no run is under way.
 - AWS acts on a schedule that is due at once or not at all before the next moment, until it is taken back

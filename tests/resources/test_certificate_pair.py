@@ -129,7 +129,7 @@ def test_a_moved_secret_prefix_is_refused(engine: Engine) -> None:
     """Consumers read the pair where it is: another secret name is an error, not a replacement."""  # R32
     engine.up()
     engine.program |= {"secret": "elsewhere/berlin"}
-    assert "set the server's name and aws.secretPrefix back" in engine.failures()[0]
+    assert "restore the server's name and aws.secretPrefix" in engine.failures()[0]
 
 
 def test_a_resource_that_is_renamed_by_an_alias_is_refused(engine: Engine) -> None:
@@ -139,7 +139,7 @@ def test_a_resource_that_is_renamed_by_an_alias_is_refused(engine: Engine) -> No
     engine.program["definition"]["name"] = "munich"
     engine.aws.calls.clear()
     (refused,) = engine.failures()
-    assert "It would be looked for in ios-mdm/munich" in refused
+    assert "the definition names the secret ios-mdm/munich" in refused
     assert engine.aws.calls == []
 
 

@@ -36,7 +36,7 @@ def _reads(engine: Engine) -> Counter[str]:
 
 
 def test_a_check_reads_once_and_keeps_nothing_of_the_run(engine: Engine) -> None:
-    """What was read ahead is not read again by the check; the next check of the run reads everything again."""
+    """The check does not repeat the reads that were made ahead; the next check of the run repeats all reads."""
     _announced(engine)
     engine.up()
     engine.aws.calls.clear()
@@ -64,7 +64,7 @@ def test_an_update_reads_again(engine: Engine) -> None:
     assert _reads(engine)["DescribeSecret"] > 1
 
 
-def test_what_happened_after_the_last_run_is_seen(engine: Engine) -> None:
+def test_a_change_after_the_last_run_is_seen(engine: Engine) -> None:
     """The process still has an answer that an earlier run did not take: the next run does not get it."""  # R36
     _announced(engine)
     engine.up()
@@ -80,7 +80,7 @@ def test_what_happened_after_the_last_run_is_seen(engine: Engine) -> None:
 
 
 def test_an_error_is_the_checks_own(engine: Engine) -> None:
-    """What AWS refused ahead is what the check of this server refuses with."""
+    """The check of this server fails with the error of its read ahead."""
     _announced(engine)
     engine.up()
     _announced(engine)

@@ -1,4 +1,4 @@
-"""The hooks of ``CertificatePair`` while main is replaced by name: what previews show, and what they end with."""
+"""The hooks of ``CertificatePair`` while main is replaced by name: previews and results."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_a_next_main_that_was_sent_is_applied_by_the_pair(engine: Engine) -> Non
     assert engine.up() == "unchanged"
 
 
-def test_a_distrusted_main_names_the_devices_that_it_costs(
+def test_the_devices_that_a_distrusted_main_cuts_off_are_named(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The count from the definition, and the enrollment ids of its list."""  # R32
@@ -83,5 +83,5 @@ def test_a_distrusted_main_names_the_devices_that_it_costs(
     capsys.readouterr()
     assert engine.checked()["desired"]["main"] == "certificate 3"
     shown = capsys.readouterr().err
-    assert "all 2 devices lose the connection from the time the server changes" in shown
-    assert "2 devices lose the connection until they get the next profile: AAAA-1, AAAA-2" in shown
+    assert "all 2 devices lose their connection from the time the server presents the next main" in shown
+    assert "2 devices lose their connection until they get the next profile: AAAA-1, AAAA-2" in shown

@@ -175,7 +175,7 @@ def test_without_schedules_all_of_the_switch_is_deleted(engine: Engine, schedule
 
 
 def test_a_deleted_pair_leaves_no_schedule_and_a_foreign_one_all_of_them(engine: Engine, scheduled: Scheduled) -> None:
-    """Delete deletes its own switch with its own secret; of a pair that was taken over it deletes neither."""  # R37
+    """Delete removes the switch and the secret of its own pair, and neither of a pair that was taken over."""  # R37
     engine.up()
     secrets = _client(engine, "secretsmanager")
     secret = engine.program["secret"]

@@ -341,13 +341,13 @@ def test_names_and_arns_of_secrets_are_taken(name: str) -> None:
 class TestFromTheDefinitionAlone:
     """What is wrong whatever the pair is by now."""
 
-    def test_a_rotation_must_not_use_up_the_secrets_labels(self) -> None:
-        """Each certificate keeps a label until it expires: with 397 days of validity, 27 days is the least."""
+    def test_a_rotation_must_not_need_more_labels_than_a_secret_has(self) -> None:
+        """Each certificate keeps a label until it expires: with 397 days of validity, the minimum is 27 days."""
         # R7 R40
         definition = {"name": "berlin", "address": "mdm.example.com"}
         often = {"when": "now", "apply": {"afterDays": 26}}
         early = {"beforeDays": 371, "apply": {"afterDays": 1}}
-        for issue, bound in ((often, "27 is the least"), (early, "370 is the most")):
+        for issue, bound in ((often, "the minimum is 27"), (early, "the maximum is 370")):
             with pytest.raises(DefinitionError, match=bound):
                 parse_server({**definition, "warnDays": 1, "reserve": {"issue": issue}}, "berlin")
         for issue in (often | {"apply": {"afterDays": 27}}, early | {"beforeDays": 370}):
@@ -365,7 +365,7 @@ class TestFromTheDefinitionAlone:
             if accepted:
                 StackSettings.model_validate(raw)
                 continue
-            with pytest.raises(ValueError, match=r"aws\.tags has 13 tags, and the secret of 'berlin' has room for 12"):
+            with pytest.raises(ValueError, match=r"aws\.tags has 13 tags, but the secret of 'berlin' has room for 12"):
                 StackSettings.model_validate(raw)
 
     def test_a_reserve_must_live_long_enough(self) -> None:

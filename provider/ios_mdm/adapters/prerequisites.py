@@ -71,7 +71,7 @@ class AwsPrerequisites:
     def role_problems(self, name: str, *, trust: str, policy: str, boundary: str | None) -> tuple[str, ...]:
         """Return how the role of this name differs from what :meth:`ensure_role` makes; writes nothing.
 
-        The policy counts only if the rest is as it should be: one problem is enough for a repair of all.
+        The policy is compared only if the rest is correct: one problem leads to the repair of everything.
 
         Raises:
             StoreError: AWS refuses.

@@ -1,4 +1,4 @@
-"""Keeps what was read for one check, so that it can be read ahead, and is read once."""
+"""Keeps the answers that one check reads, so that each is read once and can be read ahead."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ __all__ = ["KEPT", "Reads", "ReadsProbe"]
 T = TypeVar("T")
 
 KEPT = frozenset({"DescribeSecret", "GetSchedule", "GetRole", "GetRolePolicy", "GetQueueUrl"})
-"""Calls of AWS whose answer depends on nothing but the name that they are made for, in one region."""
+"""AWS operations whose answer depends only on the region and the name in the call."""
 
 
 class Reads:
     """Outcomes of reads: a result, or the exception that was raised.
 
-    Give one object to one check only, and never to what writes: it decides from what it reads itself.
+    Use one object for one check only, and never for code that writes: that code must read again.
     """
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class Reads:
         self._lock = threading.Lock()
 
     def outcome(self, key: Hashable, call: Callable[[], T]) -> T:
-        """Return what *call* returned or raise what it raised when *key* was asked for first; make that call now."""
+        """Make the first *call* for a *key*, and return its result or raise its exception each time."""
         with self._lock:
             found = self._outcomes.get(key)
         if found is None:
@@ -46,11 +46,11 @@ class Reads:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadsProbe:
-    """A ``Probe`` that looks once.
+    """A ``Probe`` that checks each address once.
 
     Args:
-        probe: looks.
-        reads: keeps what it saw.
+        probe: makes the TLS handshakes.
+        reads: keeps the results.
     """
 
     probe: Probe

@@ -228,7 +228,7 @@ class SecretsManager:
             version_id: of the new version, 32 to 64 characters.
             value: at most 65,536 bytes.
         """
-        if self.aws.is_emulator and not self._prepared_for(name, version_id):
+        if self.aws.is_emulator and not self._prepare_put(name, version_id):
             return
         self.aws.answer_unless(
             {"ResourceExistsException"},
@@ -239,8 +239,8 @@ class SecretsManager:
             ),
         )
 
-    def _prepared_for(self, name: str, version_id: str) -> bool:
-        """Do before a put what AWS does with one, and emulators do not; False if there is such a version."""
+    def _prepare_put(self, name: str, version_id: str) -> bool:
+        """On an emulator, do what AWS does in a put and emulators do not; return False if the version exists."""
         found = self.describe(name)
         if found is None:
             return True
@@ -249,7 +249,7 @@ class SecretsManager:
         # ministack would overwrite the version with one of the same id.
         if version_id in found.labels or self.read(name, version_id) is not None:
             return False
-        # AWS takes STAGED from its holder; ministack would leave it on both. Where it has gone meanwhile, so be it.
+        # AWS takes STAGED from its holder; ministack would leave it on both. A label that moved meanwhile is no error.
         for holder in _holders(found, Label.STAGED):
             self._move(name, Label.STAGED, to=None, current=holder)
         return True
@@ -282,7 +282,7 @@ class SecretsManager:
         Raises:
             StoreError: They break AWS's limits, or AWS refuses.
         """
-        # AWS counts the tags by itself; the emulators take any number.
+        # AWS enforces its limit of tags; the emulators accept any number.
         found = self.describe(name) if self.aws.is_emulator else None
         check_tags(name, tags, existing=() if found is None else found.tags)
         self.aws.answer(

@@ -1,7 +1,7 @@
 """Reads ahead what the checks of a run will need, for many servers at once.
 
-The engine calls ``check`` of one resource after the other. Without this, a run with nothing due waits for AWS once or
-more for each server.
+The engine calls ``check`` of one resource after the other. Without reading ahead, a run with nothing due waits for AWS
+at least once for each server.
 """
 
 from __future__ import annotations
@@ -57,9 +57,9 @@ class Reading:
 
 
 class Ahead(Generic[T]):
-    """What was read ahead in one process, by run and secret.
+    """The reads that one process makes ahead, by run and secret.
 
-    What is taken is not older than the run that takes it, because it was read for the same run.
+    A result is never older than the run that takes it, because it was read for that run.
     """
 
     def __init__(self) -> None:
@@ -69,11 +69,11 @@ class Ahead(Generic[T]):
         self._taken: set[tuple[str, str]] = set()
 
     def start(self, run: str, readings: Sequence[Reading], read: Callable[[Reading], T]) -> None:
-        """Begin to read for the servers of a run, but for those for which that has begun, or that were asked for.
+        """Begin to read for the servers of a run, except those that are being read, or were taken, already.
 
         Args:
             run: identifies the run. What was read for an earlier one is dropped.
-            readings: one for each server, in the order in which they are expected to be asked for.
+            readings: one for each server, in the order in which the checks are expected.
             read: reads for one server.
         """
         with self._lock:
@@ -87,12 +87,12 @@ class Ahead(Generic[T]):
             threading.Thread(target=self._read, args=(waiting, read), name="read-ahead", daemon=True).start()
 
     def take(self, run: str, secret: str, reader: str) -> T | None:
-        """Return what was read for a secret, when it has been read; None if nothing is read ahead, or it was changed.
+        """Wait for the result for a secret and return it; None if nothing is read ahead for it, or it was dropped.
 
         Args:
             run: the run that asks; empty for none.
             secret: name of the secret.
-            reader: that asks; each gets it once.
+            reader: name of the caller; each reader gets a result once.
         """
         if not run:
             return None
@@ -103,7 +103,7 @@ class Ahead(Generic[T]):
         return None if future is None else future.result()
 
     def drop(self, secret: str) -> None:
-        """Forget what was read for a secret, which is about to be changed."""
+        """Drop the result for a secret that is about to be changed."""
         with self._lock:
             self._found.pop(secret, None)
 
@@ -124,7 +124,7 @@ class Ahead(Generic[T]):
 
 
 def read_server(reading: Reading, pairs: PairReader, scheduler: Scheduler, prerequisites: Prerequisites) -> None:
-    """Read what a check of this server reads; the adapters keep the answers, errors included."""
+    """Make the reads that a check of this server makes. The adapters keep the answers and the errors."""
     try:
         observed = pairs.observe(reading.secret)
     except StoreError:

@@ -48,7 +48,7 @@ class ProfileContent:
             preview that leaves the pair out.
         chains: the PEM chain of each of them, by ordinal; None while they are unknown, as in a preview of a pair that
             is yet to be changed.
-        sha256: the digest of a profile whose chains are not at hand; None if it is unknown, or follows from them.
+        sha256: digest of the profile if the chains are unknown; None if it is unknown, or follows from the chains.
     """
 
     server: str
@@ -127,7 +127,7 @@ def is_recorded(secret: str, found: SecretDescription, trusted: Sequence[int] | 
 
 
 def check_owner(secret: str, arn: str, resource_id: str | None, found: SecretDescription | None) -> None:
-    """Refuse to send the profile of a pair that is not the resource's own: it may lack certificates that are in use.
+    """Refuse to send a profile if another resource owns the pair: it may lack certificates that are in use.
 
     Args:
         secret: name of the pair's secret.
@@ -136,20 +136,20 @@ def check_owner(secret: str, arn: str, resource_id: str | None, found: SecretDes
         found: the secret of this name; None if there is none.
 
     Raises:
-        IdentityError: The secret is not there, or is another one.
+        IdentityError: The secret does not exist, or is another one.
         TakenOverError: The pair belongs to another resource now.
     """
     if found is None or found.arn != arn:
-        other = "there is no such secret" if found is None else f"the secret of this name is {found.arn}"
+        other = f"there is no secret {secret}" if found is None else f"this name is the secret {found.arn}"
         raise IdentityError(
-            f"the profile is for the pair in {arn}, and for the credentials in use {other}: set AWS_PROFILE, "
-            "AWS_REGION or ios-mdm:aws: {region: …} right"
+            f"the profile is for the pair in secret {arn}, but for the credentials in use {other}: correct "
+            "AWS_PROFILE, AWS_REGION or ios-mdm:aws: {region: …}"
         )
     owner = found.tags.get(RESOURCE_ID_TAG)
     if owner is not None and resource_id is not None and owner != resource_id:
         raise TakenOverError(
             f"the pair in secret {secret} was taken over by the stack {found.tags.get(OWNER_TAG)}, which sends its "
-            "profile: no profile is sent here"
+            "profile: this stack sends none"
         )
 
 
@@ -233,10 +233,10 @@ class DeliveryService:
     def deliver(self, request: DeliveryRequest) -> Delivery:
         """Queue the profile for every device that it was not queued for, then record that it was sent (R15).
 
-        Before the MDM server is contacted, each certificate of the profile gets the label of an offer (R35).
+        Before the MDM server is contacted, each certificate of the profile gets its label ``TRUSTED-<number>`` (R35).
 
         Raises:
-            IdentityError: The pair's secret is not there, or is another one.
+            IdentityError: The pair's secret does not exist, or is another one.
             TakenOverError: The pair belongs to another resource now.
             StoreError: The pair was changed concurrently: the profile does not cover what devices must trust.
             DeliveryError: The MDM server did not take it; the message says for how many devices it did.
@@ -258,9 +258,12 @@ class DeliveryService:
         return delivery
 
     def _offered(self, request: DeliveryRequest) -> SecretDescription:
-        """Label each certificate of the profile as offered, and record its identifier; return the secret as it was.
+        """Label each certificate of the profile as offered, and record the identifier of the profile.
 
-        A certificate that another run has offered or put into a slot must be in the profile that is sent last.
+        The profile is refused if it lacks a certificate that another run has offered or put into a slot meanwhile.
+
+        Returns:
+            The secret as it was before.
         """
         found = self._store.describe(request.secret)
         check_owner(request.secret, request.secret_arn, request.resource_id, found)

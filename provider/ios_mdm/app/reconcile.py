@@ -2,8 +2,8 @@
 
 This module alone fixes the order. Each stage is decided from what is observed and recorded, so a run that dies anywhere
 is continued by the next one, and Pulumi's hooks may run the two parts one by one: the pair with its switch, which never
-contacts the MDM server, and the delivery. After it, a certificate that devices were just sent and whose time has come
-becomes main; the switch of one whose time comes later is armed.
+contacts the MDM server, and the delivery. After the delivery, a certificate that is due and was sent becomes main. The
+switch of a certificate that is due later is armed.
 """
 
 from __future__ import annotations
@@ -45,10 +45,13 @@ class Stage(StrEnum):
 
 
 ORDER = (Stage.WITHDRAW, Stage.PAIR, Stage.ARM, Stage.CLAIM, Stage.DELIVER, Stage.ARM_AGAIN)
-"""A stale schedule is withdrawn before any other effect. A promotion is armed only if the secret records that devices
-were sent the reserve, so that the first arming is for a reserve of an earlier run, and the second for one of this run.
-A new resource claims its pair when the pair is complete: until then, the next run continues what a dead one began.
-The second one makes main what is due already: a reserve that was sent late, or the certificate that replaces main.
+"""A stale schedule is withdrawn before any other effect.
+
+A promotion is armed only if the secret records that devices were sent the reserve. So ARM is for a reserve that an
+earlier run sent, and ARM_AGAIN for one that this run sent. ARM_AGAIN also promotes a certificate that is due already: a
+reserve that was sent late, or the next main.
+
+A new resource claims its pair when the pair is complete. Until then, the next run continues a creation that died.
 """
 
 
@@ -207,11 +210,11 @@ class Reconciler:
                 return replace(done, armed=armed or done.armed)
 
     def _promoted_or_armed(self, switch: SwitchRequest) -> Armed | None:
-        """Make main what is due and was sent, else arm the switch; None after a promotion.
+        """Promote a certificate that is due and was sent, or arm the switch; return None after a promotion.
 
-        What follows a promotion is decided by the next run, from the pair as it is then, as after one by a schedule.
+        As after a promotion by a schedule, the next run decides what follows.
         """
-        due = self._switches.due(switch)
+        due = self._switches.prepare_due(switch)
         if due is None:
             return self._switches.arm(switch)
         self._pairs.promote(switch.secret, due)

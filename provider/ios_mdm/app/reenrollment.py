@@ -30,11 +30,11 @@ def to_reenrol(server: str, devices: Sequence[str], *, base: Path) -> Notice:
 
 
 def cut_off(server: str, devices: Sequence[str], *, base: Path) -> Notice:
-    """Return which devices lose their connection until they get the next profile; many in ``cut-off-<server>.txt``.
+    """Name the devices that lose their connection until they get the next profile; many in ``cut-off-<server>.txt``.
 
     Arguments as in :func:`to_reenrol`.
     """
-    what = f"{len(devices)} devices lose the connection until they get the next profile"
+    what = f"{len(devices)} devices lose their connection until they get the next profile"
     message = what + _named(devices, base / f"cut-off-{server}.txt")
     return Notice(reason="cut-off", severity=Severity.CRITICAL, message=message)
 

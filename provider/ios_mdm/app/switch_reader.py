@@ -63,7 +63,7 @@ class SwitchReader:
         schedules = [partial(self._schedule, schedule) for schedule in wanted.values()]
         schedules.append(partial(self._record, request, observed, is_wanted=Kind.PROMOTE in wanted))
         others = [partial(self._role, request), partial(self._queue, request)] if wanted else []
-        # None needs the answer of another. The findings are in this order, whichever answer comes first.
+        # The checks do not depend on each other. The findings keep this order, whichever check ends first.
         checks = at_once([*schedules, *others])
         problems: list[str] = []
         try:

@@ -43,7 +43,7 @@ class SwitchRequest:
         distributed: whether devices get the certificates in a profile. A promotion is then armed only if the secret
             records that devices were sent the reserve (R36).
         scheduled: False if no schedules are made.
-        hold: True promotes nothing, whatever *switch* says: it may be that of an earlier run.
+        hold: whether promotions are on hold now. *switch* may be that of an earlier run.
         role_arn: the user's own role for the schedules; None for one that is made here.
         boundary_arn: permissions boundary of the role that is made here.
         dead_letter_arn: the user's own queue for what a schedule could not do; None for one that is made here.

@@ -86,8 +86,8 @@ class SwitchService:
         This comes before any other effect of a run. A run that dies on the way must not leave the promotion of a
         reserve that is about to be deleted, and ``promotion.hold`` works even while the MDM server is down. A promotion
         that should be scheduled is scheduled by :meth:`arm` at the end of the run, which also removes the record of one
-        that was withdrawn. The record of a certificate that leaves its slot is removed here: while it is named, the
-        certificate stays in the profile (R35).
+        that was withdrawn. If the recorded certificate leaves its slot, its record is removed here: the record would
+        keep the certificate in the profile (R35).
 
         Args:
             request: the pair.
@@ -150,11 +150,11 @@ class SwitchService:
         """Return what is missing or differs, as :class:`SwitchReader`; writes nothing."""
         return SwitchReader(self._scheduler, self._prerequisites, self._clock).findings(request, observed)
 
-    def due(self, request: SwitchRequest) -> MoveLabel | None:
-        """Return the promotion that a run makes now, after its schedule was deleted; None if there is none.
+    def prepare_due(self, request: SwitchRequest) -> MoveLabel | None:
+        """Delete the schedule of a promotion that is due, and return the promotion; None if none is due.
 
-        Its time has come, the pair is as decided, and devices were sent the certificate. What the schedule of a
-        promotion does, a run does at once if the schedule was never made: the certificate was sent after its time.
+        A promotion is due if its time has come, the pair is as decided, and devices were sent the certificate. No
+        schedule is made for a certificate that was sent after its apply time, so a run promotes it.
 
         Raises:
             StoreError: Secrets Manager does not answer, or a schedule for another certificate may still fire.
@@ -178,13 +178,13 @@ class SwitchService:
         return None
 
     def _delete_schedule_before(self, request: SwitchRequest, promote: Promote, pair: ObservedPair) -> None:
-        """Delete the schedule of a promotion before a run makes this one: it must not fire after a rollback."""
+        """Delete the schedule before a run promotes: the schedule must not fire after a rollback."""
         if not request.scheduled and pair.armed is None:
             return
         try:
             self._delete_promotion(request, pair)
         except _UnavailableError as error:
-            # The schedule of the same promotion does nothing afterwards: AWS refuses it.
+            # A schedule of the same promotion has no effect afterwards: AWS refuses it.
             if pair.armed is not None and pair.armed.certificate != promote.certificate:
                 raise StoreError(
                     f"certificate {promote.certificate} does not become main yet: the schedule of "

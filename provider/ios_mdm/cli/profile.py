@@ -37,8 +37,8 @@ def run(
         chains = [_pem(option, file) for option, file in (("--main", main), ("--reserve", reserve)) if file is not None]
         if pair_id is not None and not re.fullmatch(PAIR_ID, pair_id):
             raise DefinitionError(
-                f"--pair-id {pair_id} is not the id of a pair: it has 32 hexadecimal digits, as `pulumi stack output "
-                "servers` and the tag ios-mdm:pair-id of the pair's secret show it"
+                f"--pair-id {pair_id} is not a pair id, which has 32 hexadecimal digits: copy it from `pulumi stack "
+                "output servers` or from the tag ios-mdm:pair-id of the pair's secret"
             )
         content = _profile(definition, server, chains, pair_id)
         try:

@@ -1,7 +1,8 @@
-"""The reads of a run's checks, ahead of them.
+"""Reads ahead for the checks of a run.
 
-The program passes two inputs that only ``check`` sees: ``run``, which is random for each run of the program, and
-``readings``, which the first pairs have for all. ``check`` does not return them, so no state and no preview has them.
+The program passes two inputs that only ``check`` sees. ``run`` is random for each run of the program. ``readings``
+lists what to read for all servers; only the first pairs have it. ``check`` does not return them, so no state and no
+preview has them.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from ios_mdm.resources.plain import Wire
     from ios_mdm.wiring import Wiring
 
-__all__ = ["INPUTS", "changed", "reads_of"]
+__all__ = ["INPUTS", "forget", "reads_of"]
 
 INPUTS: Final = frozenset({"run", "readings"})
 """Names of the inputs that are not kept."""
@@ -27,7 +28,7 @@ _ahead: Ahead[Wiring] = Ahead()
 
 
 def reads_of(news: Wire, reader: str) -> Wiring:
-    """Return the wiring for one check: it reads each answer of AWS once, or has read it already.
+    """Return the wiring for one check, which reads each answer of AWS once, or has read it ahead.
 
     Args:
         news: the inputs of the program.
@@ -39,8 +40,8 @@ def reads_of(news: Wire, reader: str) -> Wiring:
     return _ahead.take(run, str(news["secret"]), reader) or wiring.here().remembering()
 
 
-def changed(secret: str) -> None:
-    """Forget what was read ahead of a secret: it is about to be changed."""
+def forget(secret: str) -> None:
+    """Drop what was read ahead for a secret that is about to be changed."""
     _ahead.drop(secret)
 
 

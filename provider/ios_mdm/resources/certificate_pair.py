@@ -36,12 +36,12 @@ class CertificatePairProvider(HookedProvider):
 
     hooks = "ios_mdm.resources.pair_hooks"
     ids = ("pairId", "resourceId", "secretArn")
-    """Names of the inputs that ``check`` observes; the first run has none of them."""
+    """Names of the inputs that ``check`` observes. The first run has none of them."""
     inputs = ("server", "secret", "owner", "aws", "definition", "distributed", "home", "bundles", "desired", "repairs")
 
     @classmethod
     def is_outdated(cls, outputs: Wire, inputs: Wire) -> bool:
-        """Return whether secret, owner or a certificate is not that of the outputs: names may be equal (R33)."""
+        """Return whether an id or a certificate is not that of the outputs, even if the names are equal (R33)."""
         if any(inputs.get(key) not in {None, outputs.get(key)} for key in cls.ids):
             return True
         shown = cast("dict[str, Wire]", outputs.get("certificates") or {})

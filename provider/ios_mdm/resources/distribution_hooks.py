@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["check", "create", "delete", "read", "update"]
 
 _PASSED = frozenset({"switch", "secretArn", "promotion", "pairId", "resourceId"})
-"""Inputs that are the pair's, for this run. They are no outputs."""
+"""Inputs that belong to the pair. They are not outputs."""
 
 
 def check(olds: Wire, news: Wire) -> CheckResult:
@@ -59,12 +59,12 @@ def check(olds: Wire, news: Wire) -> CheckResult:
         ledger = None if settings.ledger is None else here.ledger(settings.ledger)
         inputs["revision"] = next_revision(before, revision, content, ledger)
         if content.chains is not None and known(inputs["pairId"]):
-            inputs["profileSha256"] = content.digest  # one that cannot be made is refused before anything is written
+            inputs["profileSha256"] = content.digest  # refuses an invalid profile before any effect
         inputs["repairs"] = _repairs(olds, news, inputs, content)
         if before is not None and before.identifier != content.identifier:
             message = (
-                f"devices keep the profile {before.identifier}, and get {content.identifier} beside it: trust is only "
-                "added"
+                f"devices keep the profile {before.identifier}, and get {content.identifier} in addition: no profile "
+                "is removed from devices"
             )
             tell(str(inputs["server"]), Severity.NOTICE, message)
     except TakenOverError as error:
@@ -122,7 +122,7 @@ def _settings(inputs: Wire) -> DistributionSettings:
 
 
 def _digest(olds: Wire) -> str | None:
-    """Return the digest of the last profile; None if it was not known when it was decided about."""
+    """Return the digest of the last profile; None if it was unknown at its check."""
     found = olds.get("profileSha256")
     return found if isinstance(found, str) else None
 
@@ -150,7 +150,7 @@ def _switch_request(inputs: Wire) -> SwitchRequest:
 
 
 def _identifier(inputs: Wire, settings: DistributionSettings) -> str:
-    """Return the identifier of the profile; before the pair exists, what a preview shows in its place."""
+    """Return the identifier of the profile, or a placeholder for previews if the pair does not exist yet."""
     if not known(inputs["pairId"]):
         return f"{settings.profile.identifier}.<made by up>"
     return profile_identifier(settings.profile.identifier, str(inputs["pairId"]))

@@ -17,7 +17,7 @@ from ios_mdm.core.pair.decision import Severity
 from ios_mdm.core.pair.policies import REPLACED_UNSENT
 from ios_mdm.core.pair.steps import described
 from ios_mdm.errors import IosMdmError, TakenOverError
-from ios_mdm.resources.ahead import INPUTS, changed, reads_of
+from ios_mdm.resources.ahead import INPUTS, forget, reads_of
 from ios_mdm.resources.certificate_pair import CertificatePairProvider
 from ios_mdm.resources.engine import progress, tell, warning
 from ios_mdm.resources.hooks import refusal
@@ -53,7 +53,9 @@ if TYPE_CHECKING:
 __all__ = ["check", "create", "delete", "read", "update"]
 
 _created: dict[str, str] = {}
-"""Ids of the resources that were created in this process, by secret: a replacement deletes the former one after it."""
+"""Ids of the resources that this process created, by secret.
+
+In a replacement, the engine then deletes the former resource. That delete must not delete the pair of the new one."""
 
 _same = CertificatePairProvider.same
 
@@ -167,8 +169,8 @@ def delete(id_: str, outputs: Wire) -> None:
         )
     else:
         message = (
-            f"secret {id_} in {settings.known.home if settings.known else 'AWS'} is left as it is, with its switch: it "
-            "is gone, or belongs to another resource"
+            f"secret {id_} in {settings.known.home if settings.known else 'AWS'} and its switch are not changed: the "
+            "secret does not exist, or belongs to another resource"
         )
     tell(server, Severity.NOTICE, message)
 
@@ -183,7 +185,7 @@ def _previewed(olds: Wire, inputs: Wire, here: Wiring, fleet: object) -> Preview
 
 
 def _applied(inputs: Wire, *, known: Known | None, resource_id: str | None) -> Wire:
-    changed(str(inputs["secret"]))
+    forget(str(inputs["secret"]))
     here, recorded = wiring.here(), recorded_of(inputs.get("bundles"))
     settings = _settings(inputs, known=known, new_resource_id=resource_id if known is None else None)
     reconciler = here.reconciler(
@@ -225,9 +227,9 @@ def _aws(inputs: Wire) -> AwsSettings:
 def _secret_changed(olds: Wire, news: Wire) -> CheckFailure:
     """Refuse what would need another secret: the pair stays where its consumers read it."""
     return refusal(
-        f"the pair of {olds['server']} is in the secret {olds['secret']}, and its consumers read it there. It would be "
-        f"looked for in {news['secret']}: set the server's name and aws.secretPrefix back. For a pair of another name, "
-        "declare another server and let devices trust both first"
+        f"the pair of {olds['server']} is in the secret {olds['secret']}, where its consumers read it, but the "
+        f"definition names the secret {news['secret']}: restore the server's name and aws.secretPrefix. For a pair "
+        "with another name, declare another server and let devices trust both first"
     )
 
 
@@ -258,7 +260,7 @@ def _fingerprints(view: PairView) -> Mapping[str, str]:
 
 
 def _ids(observed: ObservedPair | None, *, is_owner: bool) -> Wire:
-    """Return the ids of an observed pair and, if this resource owns it, of the resource: previews then know them."""
+    """Return the ids of an observed pair and, for its owner, the resource id, so that previews know them."""
     if observed is None:
         return {}
     ids: Wire = {"secretArn": observed.arn}
@@ -272,7 +274,7 @@ def _ids(observed: ObservedPair | None, *, is_owner: bool) -> Wire:
 def _known_before(inputs: Wire) -> Known:
     """Return what the state knows of a pair, from the inputs of its last run: check has no outputs.
 
-    The inputs of the first run do not have what it made. An update compares the rest.
+    The inputs of the first run lack the ids that it created. An update compares those.
     """
     ids = cast("dict[str, str | None]", inputs)
     return Known(

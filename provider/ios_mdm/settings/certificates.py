@@ -35,8 +35,8 @@ __all__ = [
     "IssueReserveSettings",
     "MainSettings",
     "ReserveSettings",
-    "at_once",
     "check_reserve",
+    "issued_at_once",
 ]
 
 
@@ -169,8 +169,8 @@ class ReserveSettings(Model):
         )
 
 
-def at_once(main: IssueMainSettings, issue: IssueReserveSettings) -> int:
-    """Return how many certificates of a pair with issued certificates are valid at a time, at most."""
+def issued_at_once(main: IssueMainSettings, issue: IssueReserveSettings) -> int:
+    """Return the maximum number of issued certificates of a pair that are valid at the same time."""
     validity = issue.validity_days or main.validity_days
     interval = validity - issue.before_days
     if issue.when is When.NOW:
@@ -200,13 +200,14 @@ def check_reserve(main: IssueMainSettings, issue: IssueReserveSettings, warn_day
     window = main.validity_days if issue.when is When.NOW else issue.before_days
     if after is not None and after > window:
         raise ValueError(f"reserve.issue.apply.afterDays is {after}, after main expires: {window} is the most (R7)")
-    if at_once(main, issue) > MAX_CERTIFICATES:
+    count = issued_at_once(main, issue)
+    if count > MAX_CERTIFICATES:
         key = "apply.afterDays" if issue.when is When.NOW else "beforeDays"
         shortest = main.validity_days // (MAX_CERTIFICATES - 1) + 1
-        bound = f"{shortest} is the least" if issue.when is When.NOW else f"{validity - shortest} is the most"
+        bound = f"the minimum is {shortest}" if issue.when is When.NOW else f"the maximum is {validity - shortest}"
         raise ValueError(
-            f"reserve.issue.{key}: with a change that often, {at_once(main, issue)} certificates would be valid at a "
-            f"time, and the labels of a secret allow {MAX_CERTIFICATES}; {bound}"
+            f"reserve.issue.{key}: main would change so often that {count} certificates are valid at "
+            f"the same time, but the labels of a secret allow {MAX_CERTIFICATES}; {bound}"
         )
     waits = (
         timedelta(days=after) if after is not None else timedelta(days=window) - min(lead, timedelta(days=window) / 2)

@@ -190,7 +190,7 @@ NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 Name = Annotated[StrictStr, Field(pattern=NAME_PATTERN)]
 PairId = Annotated[StrictStr, Field(pattern=f"^{PAIR_ID}$")]
 MAX_PREFIX_LENGTH = 120
-"""The tag that records a pair's identity has its secret's name, and AWS allows 256 characters."""
+"""The tag with the identity of a pair contains the name of its secret, and AWS allows 256 characters."""
 SecretPrefix = Annotated[
     StrictStr, Field(pattern=r"^[A-Za-z0-9_+=.@-]+(/[A-Za-z0-9_+=.@-]+)*$", max_length=MAX_PREFIX_LENGTH)
 ]

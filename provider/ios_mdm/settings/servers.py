@@ -12,7 +12,13 @@ from ios_mdm.core.pair.budget import room_for_tags
 from ios_mdm.core.pair.definition import PairDefinition, Promotion
 from ios_mdm.core.pair.policies.answers import digits
 from ios_mdm.settings.aws import AwsSettings, PromotionSettings
-from ios_mdm.settings.certificates import IssueReserveSettings, MainSettings, ReserveSettings, at_once, check_reserve
+from ios_mdm.settings.certificates import (
+    IssueReserveSettings,
+    MainSettings,
+    ReserveSettings,
+    check_reserve,
+    issued_at_once,
+)
 from ios_mdm.settings.distribution import DistributionSettings
 from ios_mdm.settings.fields import Address, Days, Endpoint, Fingerprint, Model, Name, PairId, SecretArn
 
@@ -58,9 +64,9 @@ class ServerSettings(Model):
 
     @property
     def room_for_tags(self) -> int:
-        """How many tags its secret has room for; a pair with a custom certificate changes when the user changes it."""
+        """How many of the user's tags its secret has room for; three valid certificates count for a custom pair."""
         issue = self._issue
-        return room_for_tags(3 if issue is None else at_once(self.main.issue, issue))
+        return room_for_tags(3 if issue is None else issued_at_once(self.main.issue, issue))
 
     @property
     def _issue(self) -> IssueReserveSettings | None:
@@ -130,9 +136,9 @@ class StackSettings(Model):
         for server in self.servers:
             if len(self.aws.tags) > server.room_for_tags:
                 raise ValueError(
-                    f"aws.tags has {len(self.aws.tags)} tags, and the secret of {server.name!r} has room for "
+                    f"aws.tags has {len(self.aws.tags)} tags, but the secret of {server.name!r} has room for "
                     f"{server.room_for_tags}: each certificate keeps a tag until it expires, and AWS allows 50; remove "
-                    "tags, or change main less often"
+                    "tags, or let main change less often"
                 )
         shared = _repeated(filter(None, map(profile_identifier, self.servers)))
         if shared:

@@ -54,7 +54,7 @@ def test_every_tag_of_a_pair_is_counted() -> None:
 
 @pytest.mark.parametrize("days", [27, 30, 60, 180])
 def test_the_worst_case_fits(days: int) -> None:
-    """The most certificates that a definition allows, expired former mains, one that leaves, and the user's tags."""
+    """As many certificates, expired former mains and user's tags as a definition allows, and a leaving reserve."""
     # R40
     server = parse_server(
         {
@@ -73,7 +73,7 @@ def test_the_worst_case_fits(days: int) -> None:
 
 
 def test_the_default_leaves_room_for_twenty_tags() -> None:
-    """Whatever the user writes under aws.tags, with an ordinary life."""  # R40
+    """With the default settings, 20 tags fit under aws.tags."""  # R40
     assert parse_server({"name": "berlin", "address": "mdm.example.com"}, "berlin").room_for_tags >= 20
     assert room_for_tags(3) >= 20
 
@@ -94,7 +94,7 @@ def test_one_label_too_many_is_refused_before_any_effect() -> None:
 
 
 def test_expired_formers_need_no_label() -> None:
-    """They stay in the profile until the server was seen to present another one (R17), and only their tag counts."""
+    """They stay in the profile until the server was seen to present another certificate (R17); only tags count."""
     # R17 R40
     found = full(MAX_CERTIFICATES, expired=MAX_EXPIRED_FORMERS)
     wanted = desired(definition(IssueReserve(when=When.NOW)), found, START)
@@ -110,7 +110,7 @@ def test_one_tag_too_many_is_refused_before_any_effect() -> None:
     existing = dict.fromkeys([*map(str, range(39)), "aws:created"], "")
     user = [f"u{number}" for number in range(10)]
     check_budget(wanted, replace(found, tags=existing), secret=SECRET, tags=user, distributed=True, now=START)
-    with pytest.raises(DefinitionError, match=r"would have 51 tags, and AWS allows 50: remove some of aws\.tags"):
+    with pytest.raises(DefinitionError, match=r"would have 51 tags, but AWS allows 50: remove some of aws\.tags"):
         check_budget(
             wanted, replace(found, tags={**existing, "x": ""}), secret=SECRET, tags=user, distributed=True, now=START
         )

@@ -27,7 +27,7 @@ def test_a_damaged_record_is_no_identity(text: str | None) -> None:
 
 
 def test_the_longest_record_fits_into_a_tag() -> None:
-    """AWS allows 256 characters: of a prefix of 120, a server's name of 63 and a region's name of 25."""  # R40
+    """AWS allows 256 characters: enough for a prefix of 120, a server's name of 63 and a region's name of 25."""  # R40
     longest = PairIdentity(
         pair_id="0" * 32, home=Home(account="0" * 12, region="r" * 25), secret=f"{'p' * 120}/{'n' * 63}"
     )

@@ -485,7 +485,7 @@ class TestCustom:
         assert policies.main_is_replaced(done) is None
 
     def test_devices_are_sent_the_next_main_first(self) -> None:
-        """With a distribution it waits, except under main's own root, and in the place of a distrusted main."""
+        """With a distribution the next main waits, unless it has main's own root or replaces a distrusted main."""
         # R15 R32
         now = END - 50 * DAY
         wish = replace(

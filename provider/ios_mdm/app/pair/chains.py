@@ -23,7 +23,7 @@ def chain_sha256(chain: str) -> str:
 
 
 def stored_chains(store: SecretStore, secret: str, digests: Mapping[int, str]) -> Mapping[int, str]:
-    """Return the PEM chains of certificates, by ordinal: exactly those that were decided about.
+    """Return the PEM chains of certificates, by ordinal, after comparing them with their digests.
 
     Args:
         store: where pairs are kept.
@@ -31,19 +31,19 @@ def stored_chains(store: SecretStore, secret: str, digests: Mapping[int, str]) -
         digests: :func:`chain_sha256` of each chain, by ordinal.
 
     Raises:
-        StoreError: A version is gone, or holds another chain.
+        StoreError: A version does not exist, or holds another chain.
     """
     found: dict[int, str] = {}
     for ordinal, digest in digests.items():
         version = version_id(secret, ordinal)
         value = store.read(secret, version)
         if value is None:
-            raise StoreError(f"secret {secret}: certificate {ordinal} (version {version}) is gone: run again")
+            raise StoreError(f"secret {secret}: certificate {ordinal} (version {version}) no longer exists: run again")
         chain = credential_from_json(value, where=f"secret {secret}, version {version}").chain
         if chain_sha256(chain) != digest:
             raise StoreError(
-                f"secret {secret}: version {version} does not hold the certificate {ordinal} that was checked: nothing "
-                "was sent. Run again"
+                f"secret {secret}: version {version} does not hold the chain that was checked for certificate "
+                f"{ordinal}. Nothing was sent: run again"
             )
         found[ordinal] = chain
     return found

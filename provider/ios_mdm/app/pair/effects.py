@@ -45,9 +45,9 @@ __all__ = ["Effects"]
 
 
 class Effects:
-    """What one run does to a pair's secret.
+    """The effects of one run on a pair's secret.
 
-    A version is read from AWS once: its value never changes. So keep an object no longer than for one run.
+    Each version is read from AWS once, because its value never changes. Use one object for one run only.
 
     Args:
         store: where pairs are kept.
@@ -154,7 +154,7 @@ class Effects:
         role = Role(step.slot)
         tags = {HIGHEST_TAG: str(max(step.highest, step.ordinal))}
         if step.request is None and step.slot is Slot.MAIN and observed is not None:
-            # AWS puts AWSCURRENT on a secret's first version by itself: then nothing has recorded this yet.
+            # AWS puts AWSCURRENT on a secret's first version automatically. Its generation is not recorded yet.
             tags |= {MAIN_GENERATION_TAG: str(step.generation)} if observed.main_generation is None else {}
         if step.request is not None:
             if not _fulfils(credential, request.definition.host, step.request):
@@ -166,7 +166,7 @@ class Effects:
         self._store.tag(request.secret, {facts_tag(step.version_id): facts_value(found, role), **tags})
 
     def move_label(self, secret: str, step: MoveLabel) -> None:
-        """Move a label; main and reserve only to a version that holds what its facts say. Raises as :meth:`perform`."""
+        """Move a label; main and reserve only to a version that matches its facts. Raises as :meth:`perform`."""
         if step.to is not None and step.label in {Label.MAIN, Label.RESERVE}:
             self.verify(secret, step.to)
             # The dates of the one that goes are a reason of the move as well.
@@ -182,17 +182,17 @@ class Effects:
         )
 
     def verify(self, secret: str, version: StoredVersion) -> PublicCertificate:
-        """Return the certificate of a version; as :meth:`verified`, and a version that is gone is an error."""
+        """Return the certificate of a version, as :meth:`verified`; a version that does not exist is an error."""
         found = self.verified(secret, version)
         if found is None:
             raise _gone(secret, version.version_id)
         return found
 
     def verified(self, secret: str, version: StoredVersion) -> PublicCertificate | None:
-        """Return the certificate of a version that has facts; None if the version is gone.
+        """Return the certificate of a version that has facts; None if the version does not exist.
 
         Raises:
-            StoreError: The tag with its facts says something else.
+            StoreError: The tag with the facts does not match the certificate.
         """
         assert version.facts is not None  # noqa: S101 - a step moves labels to recorded versions only
         known = version.facts
@@ -215,7 +215,7 @@ class Effects:
         return found
 
     def _stored(self, secret: str, version: str) -> Credential | None:
-        """Return what a version holds; None if the version is gone."""
+        """Return the credential of a version; None if the version does not exist."""
         if version not in self._credentials:
             value = self._store.read(secret, version)
             if value is None:

@@ -31,8 +31,8 @@ def check_home(request: PairRequest, observed: ObservedPair | None, actual: Call
         actual: returns the account and region of the credentials; called only if there is no secret.
 
     Raises:
-        IdentityError: The credentials are for another account or region, the account is not allowed, the secret is
-            another one, or it holds another pair, or a copy.
+        IdentityError: The credentials are for another account or region, the account is not allowed, or the secret is
+            another one, a copy, or holds another pair.
     """
     known = request.known
     home = Home.of_arn(observed.arn) if observed is not None else actual()
@@ -68,14 +68,14 @@ def _check_known(request: PairRequest, known: Known, observed: ObservedPair | No
         )
     if known.pair_id is not None and observed.identity is not None and observed.identity.pair_id != known.pair_id:
         raise IdentityError(
-            f"the pair of {request.definition.name} is {known.pair_id}, and the secret {observed.arn} holds the pair "
-            f"{observed.identity.pair_id}: its tag {PAIR_ID_TAG} was changed. Set the tag to "
+            f"the pair of {request.definition.name} has the id {known.pair_id}, but the tag {PAIR_ID_TAG} of secret "
+            f"{observed.arn} has the id {observed.identity.pair_id}: the tag was changed. Set the tag to "
             f"`{PairIdentity(pair_id=known.pair_id, home=home, secret=request.secret).text}`"
         )
 
 
 def check_copy(identity: PairIdentity, home: Home, secret: str, moved_from: str | None) -> None:
-    """Refuse a secret whose record of identity was copied from another one, unless the pair was moved from there.
+    """Refuse a secret whose identity tag names another secret, unless the pair was moved from that secret.
 
     Args:
         identity: as the secret records it.
@@ -84,7 +84,7 @@ def check_copy(identity: PairIdentity, home: Home, secret: str, moved_from: str 
         moved_from: ARN of the secret that the pair was moved or restored from; None if it was not.
 
     Raises:
-        IdentityError: It is a copy.
+        IdentityError: The secret is a copy.
     """
     if (identity.home, identity.secret) == (home, secret):
         return
@@ -95,10 +95,10 @@ def check_copy(identity: PairIdentity, home: Home, secret: str, moved_from: str 
         if name == identity.secret or name.startswith(f"{identity.secret}-"):
             return
     raise IdentityError(
-        f"secret {secret} in {home} is a copy: its tag {PAIR_ID_TAG} says that the pair {identity.pair_id} is "
-        f"the secret {identity.secret} in {identity.home}. If the pair was moved or restored here and the other one is "
-        f"not used any more, add to the server `movedFrom: {arn}`. Else give the server another name, or delete the "
-        "copy"
+        f"secret {secret} in {home} is a copy: its tag {PAIR_ID_TAG} says that the pair {identity.pair_id} is in "
+        f"the secret {identity.secret} in {identity.home}. If the pair was moved or restored here and the other secret "
+        f"is no longer used, add to the server `movedFrom: {arn}`. Otherwise give the server another name, or delete "
+        "the copy"
     )
 
 
@@ -131,12 +131,12 @@ def check_lost(request: PairRequest, observed: ObservedPair | None) -> None:
 def check_ours(request: PairRequest, observed: ObservedPair | None) -> None:
     """Refuse to change a pair that another resource owns (R34).
 
-    A pair that has no resource yet, because a run that created it died, or not any more, because its resource was
-    deleted, is continued by the stack of the same organization, project and name.
+    A pair has no resource if the run that created it died, or if its resource was deleted. The stack of the same
+    organization, project and name continues such a pair.
 
     Raises:
-        TakenOverError: The state has the pair, and another resource has taken it over since.
-        OwnershipError: The state does not have the pair, and another resource or stack does.
+        TakenOverError: The state has the pair, but another resource has taken it over since.
+        OwnershipError: The state does not have the pair, and another resource or stack owns it.
     """
     if request.known is not None:
         _check_kept(request, request.known, observed)
@@ -144,8 +144,9 @@ def check_ours(request: PairRequest, observed: ObservedPair | None) -> None:
     if observed is None:
         if request.take_over is not None:
             raise OwnershipError(
-                f"takeOver names the pair {request.take_over}, and there is no secret {request.secret} to take over: "
-                "set aws.secretPrefix and the server's name to those of the pair, or remove takeOver to make a new pair"
+                f"takeOver names the pair {request.take_over}, but there is no secret {request.secret} to take over: "
+                "set aws.secretPrefix and the server's name to those of the pair, or remove takeOver to create a new "
+                "pair"
             )
         return
     pair_id = None if observed.identity is None else observed.identity.pair_id
@@ -160,11 +161,11 @@ def _check_kept(request: PairRequest, known: Known, observed: ObservedPair | Non
     if observed is None:
         return
     if observed.resource_id is None and known.arn is not None:
-        return  # check_home has compared the secret, so that the record was lost
+        return  # check_home has compared the ARN: the tag was lost
     if observed.resource_id is not None and known.resource_id is not None:
         is_ours = observed.resource_id == known.resource_id
     else:
-        # The state does not have the ids at hand. What it has is the name of the stack.
+        # An id is unknown here: compare the names of the stacks.
         is_ours = observed.owner in {None, request.owner, known.owner}
         if observed.main is not None and observed.main.ordinal is None:
             is_ours = is_ours and observed.identity is not None
@@ -174,8 +175,9 @@ def _check_kept(request: PairRequest, known: Known, observed: ObservedPair | Non
         pair_id = "" if observed.identity is None else f" {observed.identity.pair_id}"
         raise TakenOverError(
             f"the pair{pair_id} in secret {request.secret} was taken over: it belongs to the stack {observed.owner}, "
-            f"to another resource than that of {request.owner} here. Nothing of it is changed. Set `protect: false`, "
-            "run `pulumi up`, then remove the server from this stack: the pair, its switch and the profile stay"
+            f"and not to the resource in this state of {request.owner}, which no longer changes it. Set "
+            "`protect: false`, run `pulumi up`, then remove the server from this stack: the pair, its switch and the "
+            "profile stay as they are"
         )
 
 
@@ -184,21 +186,21 @@ def _foreign(request: PairRequest, observed: ObservedPair, pair_id: str | None) 
     if pair_id is None:
         new = PairIdentity(pair_id=request.new_pair_id, home=Home.of_arn(observed.arn), secret=secret)
         return (
-            f"secret {secret} exists and has no tag {PAIR_ID_TAG}, so it is not known to be a pair: give the server "
-            "another name or the stack another aws.secretPrefix. If it is the pair of this server and has lost its "
-            f"tags, set the tag {PAIR_ID_TAG} to `{new.text}` and add to the server `takeOver: {new.pair_id}`"
+            f"secret {secret} exists but has no tag {PAIR_ID_TAG}, which every pair has: give the server another name, "
+            "or the stack another aws.secretPrefix. If the secret is the pair of this server and lost its tags, set "
+            f"the tag {PAIR_ID_TAG} to `{new.text}` and add to the server `takeOver: {new.pair_id}`"
         )
     wrong = (
         "" if request.take_over is None else f"takeOver is {request.take_over}, which is not the pair in the secret. "
     )
-    holder = f"belongs to the stack {observed.owner}" if observed.owner else "has no owner on record"
+    holder = f"belongs to the stack {observed.owner}" if observed.owner else "has no recorded owner"
     if observed.owner == request.owner:
-        holder += ", as this one is called, but to a resource that is not in this state"
+        this = "This stack has the same name, but its state does not have the resource that owns the pair"
     else:
-        holder += f", and this is {request.owner}"
+        this = f"This is the stack {request.owner}"
     return (
-        f"secret {secret} holds the pair {pair_id}, which {holder}. {wrong}Give the server another name or the stack "
-        f"another aws.secretPrefix. If the pair is to be taken over, because it moves to this stack or the former "
+        f"secret {secret} holds the pair {pair_id}, which {holder}. {this}. {wrong}Give the server another name, or "
+        "the stack another aws.secretPrefix. To take over the pair, because it moves to this stack or the former "
         f"state is lost, add to the server `takeOver: {pair_id}`. A pair is not replaced: use neither `--replace` nor "
         "`pulumi state taint`"
     )

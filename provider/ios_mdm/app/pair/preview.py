@@ -73,10 +73,10 @@ def preview(settings: PairSettings, before: Recorded, pairs: PairReader, read: R
 
 
 def _after_withdrawal(request: PairRequest, view: PairView) -> PairView:
-    """Return what a run decides after its first stage.
+    """Return the decision that a run makes after its first stage, the withdrawal.
 
-    The record of an armed promotion keeps its certificate in the profile. A run that finds that it names neither main
-    nor the reserve deletes schedule and record first, or is refused.
+    The record of an armed promotion keeps its certificate in the profile. If this certificate is neither main nor the
+    reserve, a run first deletes the schedule and the record, or is refused.
     """
     armed = None if view.observed is None else view.observed.armed
     if view.observed is None or armed is None or armed.certificate in {view.desired.main, view.desired.reserve}:

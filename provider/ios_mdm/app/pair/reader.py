@@ -12,7 +12,7 @@ from ios_mdm.core.pair.definition import InstallMain
 from ios_mdm.core.pair.encryption import key_notices
 from ios_mdm.core.pair.layout import HIGHEST_TAG, observed_pair
 from ios_mdm.core.pair.lifecycle import desired
-from ios_mdm.core.pair.policies import another_server_is_there
+from ios_mdm.core.pair.policies import address_presents_another_certificate
 from ios_mdm.core.pair.steps import next_step
 
 if TYPE_CHECKING:
@@ -67,15 +67,16 @@ class PairReader:
         return view if observed is not None else self._at_the_address(request, view)
 
     def _at_the_address(self, request: PairRequest, view: PairView) -> PairView:
-        """Return the view of a pair that is yet to be made, with a notice if a server with another certificate runs."""
+        """Return the view of a new pair, with a notice if its address presents another certificate already."""
         if self._probe is None or not request.endpoints:
             return view
         served = self._probe.served(request.definition.host, request.endpoints)
         main = request.definition.main
-        answer = another_server_is_there(served, main.offered.sha256 if isinstance(main, InstallMain) else None)
-        if answer is None:
+        sha256 = main.offered.sha256 if isinstance(main, InstallMain) else None
+        notice = address_presents_another_certificate(served, sha256)
+        if notice is None:
             return view
-        return replace(view, desired=replace(view.desired, notices=(*view.desired.notices, answer)))
+        return replace(view, desired=replace(view.desired, notices=(*view.desired.notices, notice)))
 
     def observed_again(self, request: PairRequest, view: PairView) -> PairView:
         """Return the pair as it is now, with the time and the endpoints of *view*. Raises as :meth:`look`."""
@@ -90,7 +91,7 @@ class PairReader:
 
         Raises:
             IdentityError: It is not the pair that the state knows.
-            OwnershipError: It belongs to another resource.
+            OwnershipError: The pair belongs to another resource.
             DefinitionError: It is for another connection address.
         """
         home = self.check_home(request, observed)
@@ -103,7 +104,8 @@ class PairReader:
         """Return the home of the pair, if the credentials are for it.
 
         Raises:
-            IdentityError: They are for another account or region, or the secret is another one, or holds another pair.
+            IdentityError: The credentials are for another account or region, or the secret is another one, a copy, or
+                holds another pair.
         """
         return check_home(request, observed, self._store.home)
 

@@ -106,14 +106,14 @@ class PairService(PairReader):
         )
 
     def claim(self, request: PairRequest) -> None:
-        """Record the resource that owns the pair: the last effect of its creation (R34)."""
+        """Record which resource owns the pair. This is the last effect of its creation (R34)."""
         if request.new_resource_id is not None:
             self._store.tag(request.secret, {RESOURCE_ID_TAG: request.new_resource_id})
 
     def promote(self, secret: str, step: MoveLabel) -> None:
-        """Make a certificate main that devices were sent, after its value was compared with its facts.
+        """Make a certificate main that devices were sent, after comparing its value with its facts.
 
-        If the pair was changed concurrently, nothing is done: the next run continues from what it finds.
+        If the pair was changed concurrently, this does nothing, and the next run continues.
 
         Raises:
             StoreError: A version does not hold what its facts say, or AWS and this machine disagree about the time.
@@ -124,10 +124,10 @@ class PairService(PairReader):
         except LabelMovedError:
             self._report(f"{secret} was changed concurrently; the next run continues")
         else:
-            self._report("run `pulumi up` again: it shows the new main, and schedules the next switch")
+            self._report("run `pulumi up` again to show the new main and to schedule the next switch")
 
     def delete(self, secret: str, *, recovery_window_days: int) -> None:
-        """Schedule the deletion of a secret, released first: the stack of the same name may then restore it (R34)."""
+        """Release a secret, so that a stack of the same name may restore it (R34), then schedule its deletion."""
         observed = self.observe(secret)
         if observed is None or observed.deleted:
             return
@@ -150,9 +150,9 @@ class PairService(PairReader):
             )
 
     def _settled(self, secret: str, view: PairView) -> ObservedPair | None:
-        """Wait until AWS shows the effect, and return the pair then: a stale read would decide the next step wrongly.
+        """Wait until AWS shows the effect, and return the pair: a stale read would lead to a wrong next step.
 
-        A further read would be no safer: it may come from a place that AWS has not brought up to date yet.
+        A second read would not be safer, because it may be stale, too.
         """
         before = None if view.observed is None else replace(view.observed, served=())
         try:
@@ -185,8 +185,8 @@ def _certificates(secret: str, view: PairView, effects: Effects) -> Mapping[int,
     if gone:
         names = ", ".join(f"certificate {facts.ordinal} ({facts.sha256})" for facts in gone)
         raise StoreError(
-            f"secret {secret}: the versions of certificates that devices must trust are gone: {names}. A profile "
-            "without them would end this trust, so none is made. If no server presents them any more, add their "
+            f"secret {secret}: certificates that devices must trust no longer exist: {names}. No profile is made, "
+            "because without them devices would stop trusting them. If no server presents them any more, add their "
             "fingerprints to `distrust` of the server, and run again"
         )
     return found

@@ -27,7 +27,7 @@ class PairSettings:
         secret: name of the pair's secret.
         owner: organization/project/stack.
         known: what the state knows of the pair; None if the state does not have it.
-        new_resource_id: id of the resource that is created; None if none is.
+        new_resource_id: id of the resource that this run creates; None if it creates none.
         distributed: whether devices get the certificates in a profile.
         devices: how many devices there are, for messages; None if that is unknown.
     """

@@ -40,8 +40,7 @@ class Known:
         home: the account and region that it was made in.
         arn: of its secret; None if this part of the state is not at hand.
         main: SHA-256 fingerprint of its main certificate, 64 hex digits; None as above.
-        owner: organization/project/stack of the last run, which was another one if the stack was renamed; None as
-            above.
+        owner: organization/project/stack of the last run; it differs if the stack was renamed since; None as above.
         pair_id: 32 hex digits; None as above.
         resource_id: of this resource, 32 hex digits; None as above.
     """
@@ -62,7 +61,7 @@ class PairRequest:
         definition: what the user wants.
         secret: name of the pair's secret.
         owner: organization/project/stack.
-        take_over: id of the pair that is adopted although another resource owns it; None to adopt none.
+        take_over: id of the pair to take over from another resource; None to take over none.
         known: what the state knows of the pair; None if the state does not have it.
         new_pair_id: id that the pair gets if it is new, or if the record of its id is lost.
         new_resource_id: id of a resource that is created with this request, recorded when the pair is complete; None
@@ -90,7 +89,7 @@ class PairRequest:
     endpoints: tuple[str, ...] = ()
 
     def setting(self, observed: ObservedPair | None, home: Home | None) -> Setting:
-        """Return what the secret is to carry beside its certificates.
+        """Return what the secret should have in addition to its certificates.
 
         Args:
             observed: the pair; None if its secret does not exist.
@@ -111,7 +110,7 @@ class PairRequest:
         )
 
     def _pair_id(self, observed: ObservedPair | None) -> str:
-        """Return the id of the pair: as recorded, else as the state knows it, else a new one."""
+        """Return the id of the pair: the recorded one, else the one in the state, else a new one."""
         known = self.known
         if observed is None:
             return self.new_pair_id
@@ -141,7 +140,7 @@ class PairView:
 
     @property
     def main(self) -> CertificateFacts | None:
-        """The facts of what will be main when nothing is left to be done, as far as they are known; None if lost."""
+        """The facts of the certificate that will be main after the run, as far as they are known; None if lost."""
         ordinal = self.desired.next_main or self.desired.main
         stored = None if self.observed is None else self.observed.numbered(ordinal)
         if stored is not None and stored.facts is not None:

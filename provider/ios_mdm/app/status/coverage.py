@@ -62,7 +62,7 @@ def distribution(
     *,
     base: Path,
 ) -> tuple[Distribution, Sequence[Notice]]:
-    """Return how far the profile with these certificates has come, and what to tell of it.
+    """Return which devices have the profile with these certificates, and the notices about it.
 
     Args:
         server: its settings, with a distribution.
@@ -80,7 +80,7 @@ def distribution(
         Notice(
             reason="former-profile",
             severity=Severity.NOTICE,
-            message=f"devices that were sent the profile {one} keep it beside {identifier}",
+            message=f"devices that were sent the former profile {one} keep it in addition to {identifier}",
         )
         for one in pair.profiles
         if one != identifier

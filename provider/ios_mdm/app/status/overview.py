@@ -201,7 +201,7 @@ def _definition(server: ServerSettings, pair: ObservedPair) -> PairDefinition:
     """Return the definition; what it would install counts as what there is: files are looked at by ``preview``."""
     staged = pair.holder(Label.STAGED)
     waits = server.main.replace_now and staged is not None and staged.labels == {Label.STAGED}
-    # A next main that waits is what the file holds.
+    # While a next main waits, it counts as the content of the file.
     next_main = staged if waits and staged is not None and staged.role is Role.MAIN else pair.main
     main, reserve = (
         None if one is None or one.facts is None else _offered(one.facts) for one in (next_main, pair.reserve)
@@ -335,7 +335,7 @@ def _due(definition: PairDefinition, pair: ObservedPair, wanted: Desired, step: 
     if step is not None:
         return f"now, by `pulumi up`: {described(step)}"
     if wanted.next_main is not None:
-        held = "; promotion.hold keeps it from that" if definition.promotion.hold else ""
+        held = ", after promotion.hold is removed" if definition.promotion.hold else ""
         return f"now, by `pulumi up`: send certificate {wanted.next_main} to the devices, then make it main{held}"
     if wanted.apply_at is not None and wanted.reserve is not None:
         held = "; promotion.hold keeps it from that" if definition.promotion.hold else ""

@@ -22,7 +22,7 @@ __all__ = ["profile"]
 )
 @click.option("-o", "--output", type=FILE, required=True, metavar="FILE", help="The .mobileconfig to write.")
 @click.option(
-    "--pair-id", metavar="ID", help="Id of the pair, for the identifier of its profile. Default: the suffix `.manual`."
+    "--pair-id", metavar="ID", help="Id of the pair, which ends the profile's identifier. Default: the end `.manual`."
 )
 @click.option("--reserve", type=FILE, metavar="PEM", help="The same of the reserve.")
 @click.option("--json", "as_json", is_flag=True, help="Tell file and SHA-256 as JSON.")
@@ -38,8 +38,8 @@ def profile(
 ) -> None:
     """Write the .mobileconfig that makes devices trust these certificates, as `pulumi up` would push it.
 
-    DEFINITION.yaml is a stack file, or a list of servers. The profile of a pair has the identifier of the definition
-    with the first 12 hex digits of the pair id after it. A device keeps profiles of different identifiers side by side.
+    DEFINITION.yaml is a stack file, or a list of servers. The profile of a pair has the definition's identifier, a
+    dot, and the first 12 hex digits of the pair id. A device keeps profiles with different identifiers side by side.
 
     Exit codes: 0; 2 cannot run.
     """

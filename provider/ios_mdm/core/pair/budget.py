@@ -27,11 +27,11 @@ __all__ = [
 ]
 
 MAX_TAGS = 50
-"""AWS allows so many tags for a secret. Those that AWS sets itself do not count."""
+"""Number of tags that AWS allows for a secret, without the tags that AWS itself sets."""
 
 OWN_TAGS = 17
-"""The most tags of a pair besides the facts of its certificates: 11 in ``layout``, the ids of pair and resource, and
-one for each of the profile identifiers that it ever had, of which four are counted."""
+"""Number of a pair's own tags at most, without those of its certificates: 11 in ``layout``, the ids of pair and
+resource, and one for each of up to four profile identifiers."""
 
 MAX_EXPIRED_FORMERS = 5
 """Former mains that have expired and were not seen to be replaced; each keeps a tag."""
@@ -44,7 +44,9 @@ MAX_CERTIFICATES = MAX_LABELS - len(Label)
 
 
 def certificates_at_once(validity_days: int, interval_days: int) -> int:
-    """Return how many certificates of a pair are valid at a time, at most: main and its first reserve are made at once.
+    """Return the maximum number of certificates of a pair that are valid at the same time.
+
+    Main and its first reserve are issued together.
 
     Args:
         validity_days: of each certificate.
@@ -78,7 +80,7 @@ def check_budget(
         now: aware UTC, whole seconds.
 
     Raises:
-        DefinitionError: There is no room; the message says how to get it.
+        DefinitionError: The secret has no room for them; the message gives the remedy.
     """
     if observed is None:
         return
@@ -89,7 +91,7 @@ def check_budget(
     count = len(existing | needed | set(tags))
     if needed and count > MAX_TAGS:
         raise DefinitionError(
-            f"secret {secret} would have {count} tags, and AWS allows {MAX_TAGS}: remove some of aws.tags, or wait "
+            f"secret {secret} would have {count} tags, but AWS allows {MAX_TAGS}: remove some of aws.tags, or wait "
             f"until a former main expires{_first_expiry(wanted, observed, now)}"
         )
 
@@ -103,8 +105,8 @@ def _check_labels(wanted: Desired, observed: ObservedPair, secret: str, now: dat
         return
     room = MAX_LABELS - len((kept | set(Label)) - needed)
     raise DefinitionError(
-        f"secret {secret}: {len(needed)} certificates that devices may trust would be valid at a time, and AWS's "
-        f"{MAX_LABELS} labels for a secret leave room for {room}: wait until one expires"
+        f"secret {secret}: {len(needed)} certificates that devices may trust would be valid at the same time, but "
+        f"the {MAX_LABELS} labels of a secret in AWS leave room for {room}: wait until one expires"
         f"{_first_expiry(wanted, observed, now)}, or list under `distrust` the fingerprint of one that no server "
         "presents any more"
     )

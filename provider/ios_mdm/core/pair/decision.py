@@ -130,8 +130,8 @@ class Desired:
         apply_at: when the reserve becomes main; None without a reserve, or before it exists.
         reserve_at: when a reserve will be issued by itself; None where there is one, or none will be.
         notices: what a person should know now.
-        guarded: certificates in no slot that devices must still trust (R35), by ordinal.
-        withdrawn: ordinals of certificates whose offer to devices has ended: they lose its label.
+        guarded: certificates in no slot that devices must still trust (R35), in ascending order.
+        withdrawn: ordinals of certificates whose offer to devices has ended, so that their label is removed.
     """
 
     phase: Phase

@@ -22,10 +22,10 @@ __all__ = ["ended_offers", "guarded", "uncovered", "unoffered"]
 def guarded(
     observed: ObservedPair, trusted: Collection[int], *, deleted: int | None, distrust: Collection[str], now: datetime
 ) -> tuple[Guarded, ...]:
-    """Return the certificates besides *trusted* that devices must go on trusting.
+    """Return the certificates in addition to *trusted* that devices must still trust.
 
-    A certificate that expired or that the definition distrusts is not among them. An endpoint that could not be reached
-    presents nothing that is known, and keeps nothing.
+    Certificates that have expired, or that the definition distrusts, are left out. An endpoint that cannot be reached
+    keeps no certificate, because it is unknown which one it presents.
 
     Args:
         observed: the pair.
@@ -63,7 +63,7 @@ def _why(observed: ObservedPair, version: StoredVersion, *, deleted: int | None,
 
 
 def _is_given_up(version: StoredVersion) -> bool:
-    """Return whether it was stored to replace main, and the definition took that request back."""
+    """Return whether the version was stored to replace main, and is no longer requested."""
     return version.slots == {Label.STAGED} and version.role is Role.MAIN
 
 
@@ -76,10 +76,10 @@ def _presenting(observed: ObservedPair, version: StoredVersion) -> tuple[str, ..
 def ended_offers(
     observed: ObservedPair, trusted: Collection[int], *, slots: Collection[int | None], now: datetime
 ) -> tuple[int, ...]:
-    """Return the ordinals of certificates that have the label of an offer and whose offer has ended, ascending.
+    """Return the ordinals of certificates whose offer has ended but whose label is still set, ascending.
 
-    A former main that has expired keeps its place in the profile until the server was seen to present another one
-    (R17). It needs no label: its number is limited, and that of the labels as well.
+    An expired former main stays in the profile until the server was seen to present another certificate (R17). It needs
+    no label: devices reject it anyway, and the number of labels is limited.
 
     Args:
         observed: the pair.
@@ -106,9 +106,10 @@ def unoffered(observed: ObservedPair, trusted: Collection[int], now: datetime) -
 
 
 def uncovered(observed: ObservedPair, trusted: Collection[int], now: datetime) -> Sequence[StoredVersion]:
-    """Return the versions that a profile must cover and does not: by their certificate, or by the root of their chain.
+    """Return the versions that a profile must cover but does not cover.
 
-    These are main, the reserve, and every certificate whose offer has not ended, unless it has expired.
+    It must cover main, the reserve, and every certificate whose offer has not ended, except those that have expired. It
+    covers a version by its certificate, or by the root of its chain.
 
     Args:
         observed: the pair as it is right before the profile is sent.

@@ -11,9 +11,9 @@ PAIR_ID = r"[0-9a-f]{32}"
 """Regular expression of a pair id, without anchors: 128 random bits."""
 
 _SUFFIX = 12
-"""Hex digits of the pair id in a profile's identifier: 48 bits keep the pairs of one device apart."""
+"""Hex digits of the pair id in a profile's identifier: 48 bits distinguish the pairs of one device."""
 _MANUAL = "manual"
-"""No pair has it: it is not hexadecimal."""
+"""Suffix for a profile without a pair. No pair has it, because it is not hexadecimal."""
 _IDENTITY = re.compile(
     rf"(?P<id>{PAIR_ID}) (?P<account>[0-9]{{12}}):(?P<region>[a-z0-9-]+):(?P<secret>[A-Za-z0-9/_+=.@-]+)"
 )
@@ -63,7 +63,7 @@ class PairIdentity:
 
     @classmethod
     def parsed(cls, text: str | None) -> PairIdentity | None:
-        """Return the identity that *text* records; None if there is none, or the text is damaged."""
+        """Return the identity that *text* records; None if *text* is None or damaged."""
         found = _IDENTITY.fullmatch(text or "")
         if found is None:
             return None

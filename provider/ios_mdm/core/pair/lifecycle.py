@@ -72,7 +72,7 @@ def _in_slots(definition: PairDefinition, observed: ObservedPair, now: datetime)
 
 
 def _guarded(wanted: Desired, definition: PairDefinition, observed: ObservedPair, now: datetime) -> Desired:
-    """Add the certificates that devices must go on trusting, and take out those that the definition distrusts (R35)."""
+    """Add the certificates that devices must still trust, and remove those that the definition distrusts (R35)."""
     wanted = replace(wanted, formers=policies.trusted_formers(definition, observed, wanted.formers))
     _refuse(policies.distrusted_stays(definition, observed, wanted, now))
     kept = guarded(
@@ -92,7 +92,7 @@ def _guarded(wanted: Desired, definition: PairDefinition, observed: ObservedPair
 
 
 def _deleted(wanted: Desired, definition: PairDefinition, observed: ObservedPair, now: datetime) -> int | None:
-    """Return the ordinal of the reserve that is deleted now because the definition asks for it; None for none."""
+    """Return the ordinal of the reserve that the definition deletes now; None if it deletes none."""
     main, reserve = observed.main, waiting_reserve(observed)
     if main is None or main.facts is None or reserve is None or reserve.ordinal in {wanted.main, wanted.reserve}:
         return None
@@ -209,10 +209,10 @@ def _with_new_main(
 
 
 def _with_next_main(at: Situation, told: tuple[Notice, ...]) -> Desired:
-    """Decide for a pair whose main stays until devices were sent the certificate that replaces it.
+    """Decide for a pair whose main stays until devices were sent the next main.
 
-    A reserve that waits stays, and its schedule: if main expires meanwhile, it is the successor that devices know. No
-    other is issued: it follows the next main, and only one certificate at a time is under STAGED.
+    A waiting reserve and its schedule stay: if main expires meanwhile, devices know the reserve. A missing reserve is
+    not issued now: it must follow the next main, and STAGED marks only one certificate at a time.
     """
     request = _main_request(at.definition, at.observed, at.now)
     stored = at.observed.numbered(request.ordinal)

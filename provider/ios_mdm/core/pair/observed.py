@@ -53,7 +53,7 @@ class StoredVersion:
 
     @property
     def slots(self) -> frozenset[str]:
-        """The labels but those that record an offer: they say where the certificate is in its life."""
+        """The labels without that of an offer. They show where the certificate is in its life."""
         return frozenset(label for label in self.labels if not label.startswith(TRUSTED))
 
     @property
@@ -160,9 +160,9 @@ class ObservedPair:
 
     @property
     def applied_main(self) -> StoredVersion | None:
-        """The version that was stored to be main and became it, if nothing was written after that.
+        """The version that was stored as the next main and became main, until this is recorded; None otherwise.
 
-        An operator may have moved the label back since.
+        An operator may have moved AWSCURRENT back since.
         """
         version, main = self.holder(Label.STAGED), self.main
         if version is None or main is None or version.role is not Role.MAIN or version.ordinal == self.promoted:

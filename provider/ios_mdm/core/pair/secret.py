@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 __all__ = ["MAX_LABELS", "TRUSTED", "Label", "SecretDescription", "trusted_label"]
 
 MAX_LABELS = 20
-"""AWS allows so many staging labels across all versions of a secret. This is also the limit of one version."""
+"""Number of staging labels that AWS allows across all versions of a secret, and for one version."""
 
 TRUSTED = "TRUSTED-"
-"""Prefix of the label of a certificate that devices may trust; its number follows."""
+"""Prefix of the label of a certificate that devices may trust. The number of the certificate follows."""
 
 
 def trusted_label(ordinal: int) -> str:

@@ -135,7 +135,7 @@ class RecordFacts:
         highest: the highest ordinal to be recorded with it.
         request: what it was to be; None for a certificate that is in a slot already. One that does not fulfil the
             request, because the definition changed since it was stored, is recorded as deleted.
-        follows: True for a main that takes the place of another. Which request it answers is recorded once it is
+        follows: whether it is a main that replaces another. The request that it answers is recorded after it became
             main: until then the definition may take the request back.
     """
 
@@ -266,10 +266,10 @@ def _encryption(desired: Desired, observed: ObservedPair, setting: Setting) -> I
 
 
 def _facts_of_labelled(observed: ObservedPair, setting: Setting) -> Iterator[Step]:
-    """Facts of what is in a slot already; those of a version that is only STAGED come with its slot.
+    """Record the facts of certificates that are in a slot; those of a version that is only STAGED follow with its slot.
 
-    A version whose facts are lost and whose only label is that of an offer was a former main or a deleted reserve: as a
-    former main it stays in the profile until it expires.
+    A version without facts, whose only label is that of an offer, was a former main or a deleted reserve. It becomes a
+    former main, and so stays in the profile until it expires.
     """
     for version in observed.versions:
         slots = version.slots - {Label.STAGED}
@@ -296,7 +296,7 @@ def _roles_of_formers(observed: ObservedPair) -> Iterator[Step]:
 
 
 def _given_up(desired: Desired, observed: ObservedPair) -> Iterator[Step]:
-    """Record of a main that was stored, and that the definition does not ask for any more, that it is none.
+    """Mark a stored main that the definition no longer requests as deleted.
 
     Before the label STAGED leaves it: without a label it would look like a former main.
     """
@@ -316,7 +316,7 @@ def _slot(desired: Desired, observed: ObservedPair, ordinal: int, slot: Slot) ->
     if label not in version.labels:
         holder = observed.holder(label)
         if slot is Slot.RESERVE and holder is not None and holder.role is Role.RESERVE and holder.facts is not None:
-            # Before the label goes: a run that dies here must leave a record of whether the deletion was requested.
+            # Before the label moves: a run that dies here must leave a record of whether the deletion was requested.
             yield Tag(tags={facts_tag(holder.version_id): facts_value(holder.facts, _left_role(desired, holder))})
         yield MoveLabel(label=label, to=version, current=holder)
     if version.role is not role and version.facts is not None:
@@ -347,9 +347,9 @@ def _stored(desired: Desired, observed: ObservedPair, ordinal: int, slot: Slot) 
 
 
 def _answered(observed: ObservedPair) -> Iterator[Step]:
-    """Record which request a main answers that took the place of another, while STAGED still marks it.
+    """Record which request a new main answers, while STAGED still marks it.
 
-    A definition that names the main that has gone stays right for good, even when nothing else is left of it.
+    So a definition that confirms the replaced main stays valid, even after all other records of that main are removed.
     """
     version = observed.applied_main
     if version is None or version.facts is None:
@@ -400,11 +400,11 @@ def _tidy(desired: Desired, observed: ObservedPair) -> Iterator[Step]:
 
 
 def _left_role(desired: Desired, version: StoredVersion) -> Role:
-    """Return the role of a certificate that is in no slot: it says whether devices need it still."""
+    """Return the role of a certificate that is in no slot: it records whether devices still need it."""
     if version.ordinal in desired.formers:
         return Role.MAIN
     offered = {one.ordinal for one in desired.guarded if one.why is Why.OFFERED}
-    # A former main that devices need no more is not taken up again either.
+    # A former main that devices no longer need does not become main again either.
     return Role.KEPT if version.ordinal in offered else Role.DELETED
 
 

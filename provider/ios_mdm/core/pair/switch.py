@@ -22,10 +22,10 @@ OVERDUE_AFTER = timedelta(days=3)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promote:
-    """A promotion that is to happen.
+    """A planned promotion.
 
     Args:
-        at: the apply moment; of a main that replaces another, the begin of its validity.
+        at: the apply time of a reserve, or the start of the validity of a next main.
         certificate: ordinal of the reserve, or of the next main.
         version: its version id.
         former_version: version id of the main that it follows.
@@ -52,15 +52,15 @@ class Alarm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Switch:
-    """What should happen to a pair after a run. It depends on the pair alone, not on the moment.
+    """What should happen to a pair after a run. It depends on the pair alone, not on the time of the run.
 
     Args:
-        promote: what a schedule does, or without schedules a run at that time; None without a reserve, and on hold.
-        replace: what a run does as soon as devices were sent the next main (``main.replaceNow``); None if none waits,
-            and on hold. *promote* stays armed meanwhile.
-        overdue: unless what is due next is done within three days; None where nothing comes by itself, and without
-            schedules.
-        expiry: before the last certificate of the pair expires; None without schedules.
+        promote: the promotion of the reserve, by a schedule, or without schedules by a run; None without a reserve, or
+            on hold.
+        replace: the promotion of the next main (``main.replaceNow``), by a run after devices were sent it; None if none
+            waits, or on hold. *promote* stays armed meanwhile.
+        overdue: the alarm if the next change is three days late; None if no change is automatic, or without schedules.
+        expiry: the alarm before the last certificate of the pair expires; None without schedules.
     """
 
     promote: Promote | None = None

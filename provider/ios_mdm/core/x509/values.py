@@ -54,7 +54,7 @@ class Credential:
 
     @property
     def chain(self) -> str:
-        """Leaf, issuers and root, PEM: what a device must trust."""
+        """Leaf, issuers and root, PEM: the certificates that a device must trust."""
         return self.certificate + ("" if self.root in self.certificate else self.root)
 
     def __repr__(self) -> str:

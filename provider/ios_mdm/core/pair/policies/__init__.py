@@ -41,8 +41,8 @@ from ios_mdm.core.pair.policies.reserve import (
 )
 from ios_mdm.core.pair.policies.warnings import (
     WARNINGS,
+    address_presents_another_certificate,
     an_operator_moved_main,
-    another_server_is_there,
     it_came_late,
     it_expires_first,
     it_is_overdue,
@@ -63,11 +63,11 @@ __all__ = [
     "WARNINGS",
     "Condition",
     "Policy",
+    "address_presents_another_certificate",
     "all_answers",
     "an_operator_moved_main",
     "another_is_offered",
     "another_is_wanted",
-    "another_server_is_there",
     "custom_main_gets_no_issued_reserve",
     "deletion_is_confirmed",
     "distrusted_stays",

@@ -1,4 +1,4 @@
-"""What a person should know of certificates that stay in the profile, and of those that must leave it (R35)."""
+"""Notices and refusals about certificates that stay in the profile, and about those that must leave it (R35)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def distrusted_stays(
         if isinstance(request, InstallRequest) and request.offered.sha256 in definition.distrust:
             return refusal(
                 "distrusts-offered",
-                f"distrust lists {request.offered.sha256}, and {request.slot}.install offers this certificate: install "
+                f"distrust lists {request.offered.sha256}, but {request.slot}.install offers this certificate: install "
                 "another one, or remove the fingerprint from distrust",
             )
     for ordinal in (wanted.main, wanted.reserve):
@@ -50,14 +50,14 @@ def distrusted_stays(
                 "distrusts-main",
                 f"distrust lists {facts.sha256}, which is main, certificate {ordinal}: devices that do not trust main "
                 "lose their connection. To replace main in the same run, set `main.replaceNow: true` and "
-                f"`main.confirm: {facts.sha256}`; else remove the fingerprint from distrust",
+                f"`main.confirm: {facts.sha256}`; otherwise remove the fingerprint from distrust",
             )
         return refusal(
             "distrusts-reserve",
-            f"distrust lists {facts.sha256}, which is the reserve, certificate {ordinal}, and the definition keeps it. "
-            "To delete it in the same run, set `reserve.none: true`, raise `reserve.issue.generation` to "
-            f"{facts.generation + 1}, or install another reserve, each with `reserve.confirm: {facts.sha256}`; else "
-            "remove the fingerprint from distrust",
+            f"distrust lists {facts.sha256}, which is the reserve, certificate {ordinal}, but the definition keeps "
+            "it. To delete it in the same run, set `reserve.none: true`, raise `reserve.issue.generation` to "
+            f"{facts.generation + 1}, or install another reserve, each with `reserve.confirm: {facts.sha256}`; "
+            "otherwise remove the fingerprint from distrust",
         )
     return None
 
@@ -77,10 +77,10 @@ def _kept(observed: ObservedPair, one: Guarded) -> Notice:
         case Why.ARMED:
             reason = "a schedule may still make it main"
         case _:
-            reason = "devices were sent it, and its deletion was not requested" + (
+            reason = "it was offered to devices, and its deletion was not requested" + (
                 f". {presented}" if one.endpoints else ""
             )
-    remedy = "" if facts is None else f". Devices stop trusting it if `distrust` lists {facts.sha256}"
+    remedy = "" if facts is None else f". To remove it from the profile, add {facts.sha256} to `distrust`"
     return Notice(
         reason=f"kept-{one.why}",
         severity=Severity.WARNING if one.endpoints else Severity.NOTICE,
@@ -96,7 +96,7 @@ def _distrusted(definition: PairDefinition, observed: ObservedPair) -> Iterator[
             yield Notice(
                 reason="distrusts-unknown",
                 severity=Severity.NOTICE,
-                message=f"distrust lists {sha256}, which no certificate of this pair has: it has no effect",
+                message=f"distrust lists {sha256}, but no certificate of this pair has this fingerprint: no effect",
             )
             continue
         endpoints = [one.endpoint for one in observed.served if one.sha256 == sha256]

@@ -73,9 +73,10 @@ def _how_to_replace(at: Situation) -> str:
     same_root = offered is not None and offered.root == at.main.root
     count = at.definition.devices
     devices = "no device trusts" if count is None else f"none of the {count} devices trusts"
-    trust = "devices trust its root already" if same_root else f"{devices} it before it has the next profile"
-    if at.definition.distributed and not same_root:
-        trust += ", which is sent first"
+    trust = "devices trust the root of the new main already"
+    if not same_root:
+        trust = f"{devices} the new main before it has the next profile"
+        trust += ", which is sent first" if at.definition.distributed else ""
     return (
         f"To replace certificate {at.main.ordinal} ({trust}), set `main.replaceNow: true` and "
         f"`main.confirm: {at.main.sha256}`"
@@ -83,9 +84,9 @@ def _how_to_replace(at: Situation) -> str:
 
 
 def main_is_replaced(at: Situation) -> Notice | None:
-    """R32: `main.replaceNow` with the fingerprint of the main that goes; once it has gone, it asks for nothing.
+    """R32: `main.replaceNow` with the fingerprint of main. After main was replaced, it has no effect.
 
-    Nor does it after an operator has moved the label back: another file or generation is another request.
+    It also has no effect after an operator has moved the label back. Another file or generation is another request.
     """
     confirmed = digits(at.definition.confirm_main)
     if not at.definition.replace_main or confirmed != at.main.sha256:
@@ -112,34 +113,34 @@ def _replacement(at: Situation) -> Notice:
         if at.definition.promotion.hold:
             message += ", and becomes main after promotion.hold is removed"
         elif at.begun_main is None:
-            message += ", and becomes main as soon as the MDM server has taken the profile"
+            message += ", and becomes main as soon as the MDM server has accepted the profile"
         else:
-            message += f": certificate {at.begun_main} is stored, and the MDM server has not taken the profile yet"
+            message += f": certificate {at.begun_main} is stored, but the MDM server has not accepted the profile yet"
         return Notice(reason="replaced", severity=Severity.WARNING, message=message)
     if at.definition.distributed and at.main.sha256 not in at.definition.distrust:
         trusted = isinstance(wanted, InstallMain) and wanted.offered.root == at.main.root
-        why = "devices trust the next one by its root" if trusted else "devices were sent the next one"
+        why = "devices trust the root of the next main" if trusted else "devices were sent the next main"
         return Notice(reason="replaced", severity=Severity.NOTICE, message=f"{main} is replaced: {why}")
     if at.definition.distributed:
-        devices = "every device loses" if count is None else f"all {count} devices lose"
+        devices = "all devices" if count is None else f"all {count} devices"
         message = (
-            f"{main} is under distrust and is replaced before its successor was sent: {devices} the connection "
-            "from the time the server changes until they get the next profile"
+            f"{main} is listed under distrust and is replaced before its successor is sent: {devices} lose their "
+            "connection from the time the server presents the next main until they get the next profile"
         )
         return Notice(reason=REPLACED_UNSENT, severity=Severity.CRITICAL, message=message)
     return Notice(
         reason="replaced",
         severity=Severity.CRITICAL,
-        message=f"{main} is replaced at once: a device that does not trust the next one when the server changes loses "
-        "its connection" + ("" if count is None else f"; {count} devices need it"),
+        message=f"{main} is replaced at once: devices that do not trust the next main when the server presents it lose "
+        "their connection" + ("" if count is None else f"; {count} devices must trust it"),
     )
 
 
 def next_main_waits(at: Situation) -> bool:
-    """R15, R32: whether the certificate that replaces main is stored and sent to the devices, and applied after that.
+    """R15, R32: whether the certificate that replaces main is sent to the devices before it is applied.
 
-    At once: a certificate under main's own root, which devices trust already; in the place of a main whose key is not
-    to be trusted any more; and if devices get no profile from here.
+    It is applied at once in three cases: it is under main's own root, which devices trust already; the definition
+    distrusts main; or the server has no distribution.
     """
     if not at.definition.distributed or at.main.sha256 in at.definition.distrust:
         return False

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "WARNINGS",
+    "address_presents_another_certificate",
     "an_operator_moved_main",
-    "another_server_is_there",
     "it_came_late",
     "it_expires_first",
     "it_is_overdue",
@@ -90,7 +90,7 @@ def it_is_overdue(at: Situation) -> Notice | None:
     elif not valid_at(at.reserve.facts, at.now):
         why = f"but is valid from {at.reserve.facts.not_before:%Y-%m-%d %H:%M} UTC only, and is applied then"
     elif at.unsent and not expired:
-        why = "but was not sent to the devices yet: it becomes main as soon as the MDM server has taken the profile"
+        why = "but was not sent to the devices yet: it becomes main as soon as the MDM server accepts the profile"
     else:
         return None
     return Notice(
@@ -178,12 +178,12 @@ def the_server_serves_another(at: Situation) -> Notice | None:
     )
 
 
-def another_server_is_there(served: Sequence[Served], main: str | None) -> Notice | None:
-    """R35: at the address of a pair that is made now, a server presents a certificate that devices trust today.
+def address_presents_another_certificate(served: Sequence[Served], main: str | None) -> Notice | None:
+    """R35: the address of a new pair presents another certificate, which devices trust today.
 
     Args:
         served: what endpoints present.
-        main: SHA-256 fingerprint of the custom certificate that becomes main; None for one that is issued.
+        main: SHA-256 fingerprint of the custom certificate that becomes main; None if main is issued.
     """
     others = [one for one in served if one.sha256 not in {None, main}]
     if not others:
@@ -192,9 +192,9 @@ def another_server_is_there(served: Sequence[Served], main: str | None) -> Notic
     return Notice(
         reason="another-server",
         severity=Severity.WARNING,
-        message=f"{seen}, which is not in this new pair. Devices that connect today trust that one: give the server a "
-        "certificate of the new pair only after they have the profile. If the server was renamed in the definition, "
-        "set its name back; to adopt its certificate, install it as main (docs/migrating.md)",
+        message=f"{seen}, which is not in this new pair. Devices that connect today trust that certificate: give the "
+        "server a certificate of the new pair only after they have the profile. If the server was renamed in the "
+        "definition, restore its name; to adopt its certificate, install it as main (docs/migrating.md)",
     )
 
 
