@@ -97,6 +97,7 @@ def test_what_may_be_changed(request_: PairRequest, observed: ObservedPair | Non
         (replace(REQUEST, known=KNOWN), replace(OBSERVED, resource_id=OTHER_RESOURCE), TakenOverError, "taken over"),
         (replace(REQUEST, known=KNOWN, take_over=PAIR), FOREIGN, TakenOverError, "was taken over"),
         (replace(REQUEST, known=FIRST), FOREIGN, TakenOverError, "was taken over"),
+        (replace(REQUEST, known=KNOWN), replace(FOREIGN, resource_id=None), TakenOverError, "was taken over"),
     ],
     ids=[
         "a state that was lost, or another backend",
@@ -110,6 +111,7 @@ def test_what_may_be_changed(request_: PairRequest, observed: ObservedPair | Non
         "taken over by a stack of the same name",
         "taken over, with a takeOver that was left in the definition",
         "taken over, before the state has the ids",
+        "taken over and released by another stack",
     ],
 )
 def test_what_belongs_to_another_resource(

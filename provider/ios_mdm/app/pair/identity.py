@@ -159,13 +159,14 @@ def check_ours(request: PairRequest, observed: ObservedPair | None) -> None:
 def _check_kept(request: PairRequest, known: Known, observed: ObservedPair | None) -> None:
     if observed is None:
         return
-    if observed.resource_id is None and known.arn is not None:
+    names = {None, request.owner, known.owner}
+    if observed.resource_id is None and known.arn is not None and observed.owner in names:
         return  # check_home has compared the secret, so that the record was lost
     if observed.resource_id is not None and known.resource_id is not None:
         is_ours = observed.resource_id == known.resource_id
     else:
         # The state does not have the ids at hand. What it has is the name of the stack.
-        is_ours = observed.owner in {None, request.owner, known.owner}
+        is_ours = observed.owner in names
         if observed.main is not None and observed.main.ordinal is None:
             is_ours = is_ours and observed.identity is not None
     if not is_ours and observed.identity is None:
