@@ -158,6 +158,15 @@ def test_a_replica_is_accepted_if_the_definition_names_the_former_secret(
             checked(request, REPLICA, ELSEWHERE)
 
 
+@pytest.mark.parametrize(("known", "value"), [(KNOWN, arn()), (FIRST, arn().rpartition("-")[0])])
+def test_the_message_names_the_former_secret(known: Known, value: str) -> None:
+    """Also before the state has its ARN; with the value, the pair is accepted in another region."""  # R33
+    moved = replace(OBSERVED, arn=arn(ELSEWHERE))
+    with pytest.raises(IdentityError, match=f"`movedFrom: {value}`"):
+        checked(replace(REQUEST, known=known), moved)
+    checked(replace(REQUEST, known=known, moved_from=value), moved)
+
+
 def test_a_changed_pair_id_is_refused() -> None:
     """The message gives the tag to write."""  # R33
     changed = replace(OBSERVED, identity=PairIdentity(pair_id=OTHER_PAIR, home=HOME, secret=SECRET))

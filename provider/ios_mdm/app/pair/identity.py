@@ -54,7 +54,7 @@ def _check_known(request: PairRequest, known: Known, observed: ObservedPair | No
         raise IdentityError(
             f"the pair of {request.definition.name} is in {known.home}, and the credentials in use are for {home}: set "
             "AWS_PROFILE, AWS_REGION or ios-mdm:aws: {region: …} right. If the secret was moved, add to the server "
-            f"`movedFrom: {known.arn or 'its former ARN'}`"
+            f"`movedFrom: {known.arn or _arn(known.home, request.secret)}`"
         )
     # In the run that replaces a lost pair, the secret is another one from the first effect on.
     replaced = request.lost_main is not None and known.main in {None, request.lost_main}
@@ -88,7 +88,6 @@ def check_copy(identity: PairIdentity, home: Home, secret: str, moved_from: str 
     """
     if (identity.home, identity.secret) == (home, secret):
         return
-    arn = f"arn:aws:secretsmanager:{identity.home.region}:{identity.home.account}:secret:{identity.secret}"
     if moved_from is not None and _names_home(moved_from, identity.home):
         name = moved_from.split(":secret:", 1)[1]
         # AWS adds a hyphen and six characters to the name.
@@ -97,9 +96,14 @@ def check_copy(identity: PairIdentity, home: Home, secret: str, moved_from: str 
     raise IdentityError(
         f"secret {secret} in {home} is a copy: its tag {PAIR_ID_TAG} says that the pair {identity.pair_id} is "
         f"the secret {identity.secret} in {identity.home}. If the pair was moved or restored here and the other one is "
-        f"not used any more, add to the server `movedFrom: {arn}`. Else give the server another name, or delete the "
-        "copy"
+        f"not used any more, add to the server `movedFrom: {_arn(identity.home, identity.secret)}`. Else give the "
+        "server another name, or delete the copy"
     )
+
+
+def _arn(home: Home, secret: str) -> str:
+    """Return the ARN of a secret without the characters that AWS adds to its name; `movedFrom` accepts it."""
+    return f"arn:aws:secretsmanager:{home.region}:{home.account}:secret:{secret}"
 
 
 def _names_home(moved_from: str | None, home: Home) -> bool:
