@@ -197,8 +197,15 @@ def _new_pair(before: World, event: Event, run: Run, after: World) -> Iterator[s
 
 
 def _note_holders(before: World, event: Event, run: Run, after: World) -> None:
-    if event.stack is None:
-        return
+    if event.kind == "between":
+        _note_records(after)
+    if event.stack is not None:
+        _note_created(before, event, after)
+    _note_deleted(run, after)
+
+
+def _note_created(before: World, event: Event, after: World) -> None:
+    assert event.stack is not None
     for server, kept in after.stacks[event.stack].servers.items():
         had = before.stacks[event.stack].server(server).pair
         if kept.pair is None:
@@ -207,6 +214,9 @@ def _note_holders(before: World, event: Event, run: Run, after: World) -> None:
         program = after.stacks[event.stack].program
         if had is None or (kept.pair is not had and program.moved_from is not None):
             after.holders[key] = event.stack
+
+
+def _note_deleted(run: Run, after: World) -> None:
     for place, secret in product(after.places, _SECRETS):
         found = after.places[place].store.secret(secret)
         if found is None:
@@ -218,6 +228,20 @@ def _note_holders(before: World, event: Event, run: Run, after: World) -> None:
             complete = {Label.MAIN, Label.RESERVE} <= {label for one in found.versions.values() for label in one.labels}
             if complete and found.holder(Label.STAGED) is None:
                 after.holders[place, secret] = LOST
+
+
+def _note_records(after: World) -> None:
+    """Take the word of the tags for whose the pairs are after two runs at the same time."""
+    for place, secret in product(after.places, _SECRETS):
+        found = after.places[place].store.secret(secret)
+        if found is not None and (record := found.tags.get(RESOURCE_ID_TAG)) is not None:
+            ids = {
+                str(kept.pair.outputs["resourceId"]): name
+                for name, stack in after.stacks.items()
+                for kept in stack.servers.values()
+                if kept.pair is not None
+            }
+            after.holders[place, secret] = ids.get(record, LOST)
 
 
 def unrecovered(world: World, *, first: str) -> str:

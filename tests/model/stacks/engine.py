@@ -61,10 +61,15 @@ class RefusedError(Exception):
 
 @dataclass(slots=True)
 class Lives:
-    """Lets a run die after so many writes; None for never."""
+    """Lets a run die, or lets another one happen, after so many writes.
+
+    Args:
+        left: how many writes it has left; None for any number.
+        other: what happens then, before this run goes on; None lets it die.
+    """
 
     left: int | None = None
-    nested: Callable[[], None] | None = None
+    other: Callable[[], object] | None = None
 
     def wrote(self, _operation: str, when: Literal["before", "after"], /) -> None:
         """Count a write."""
@@ -73,10 +78,9 @@ class Lives:
         self.left -= 1
         if self.left == 0:
             self.left = None
-            if self.nested is not None:
-                self.nested()
-            else:
+            if self.other is None:
                 raise KilledError
+            self.other()
 
 
 @dataclass(slots=True, kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -61,6 +62,8 @@ def events(world: World, story: Story) -> Iterator[tuple[Event, World, Run]]:
             after.used[event.kind] = after.used.get(event.kind, 0) + 1
         yield event, after, event.act(after)
     yield from _many(world, story)
+    if world.used.get("between", 0) < story.limits.get("between", 0):
+        yield from _between(world)
 
 
 def _of_the_world(world: World, story: Story) -> Iterator[Event]:
@@ -190,6 +193,31 @@ def _many(world: World, story: Story) -> Iterator[tuple[Event, World, Run]]:
                         break
             text = f"`{name}`: {_TEXTS[kind]} {number}"
             yield Event(kind=kind, text=text, act=_ups(name), stack=name, place=world.stacks[name].place), after, run
+
+
+def _between(world: World) -> Iterator[tuple[Event, World, Run]]:
+    """A run between two writes of another stack's, which does not know of it. A create says what it takes over."""
+    for name, other in product(world.stacks, world.stacks):
+        if name == other:
+            continue
+        for number in range(1, MAX_TRIES):
+            after = world.copied()
+            after.used["between"] = after.used.get("between", 0) + 1
+            lives = Lives(number)
+            lives.other = partial(_takes_over, after, other)
+            run = up(after, name, lives=lives)
+            if lives.left is not None:
+                break
+            text = f"`{name}`: up, and `{other}`: takeOver, up after its write {number}"
+            yield Event(kind="between", text=text, act=_ups(name)), after, run
+
+
+def _takes_over(world: World, name: str) -> Run:
+    stack = world.stacks[name]
+    pair_id = world.pair_id(stack.place, stack.program.secret)
+    if stack.server(str(stack.program.server)).pair is None:
+        world.stacks[name] = replace(stack, program=replace(stack.program, take_over=pair_id))
+    return up(world, name)
 
 
 def _ups(name: str, **options: object) -> Callable[[World], Run]:

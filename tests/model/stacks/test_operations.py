@@ -54,6 +54,8 @@ STORIES = {
     "a lost secret": Story(limits={"lose": 1, "lost main": 1, "wrong lost main": 1, "refresh": 1}, days=1),
     "a restored secret": Story(limits={"restore": 1, "moved": 1, "refresh": 1}, days=1),
     "a moved secret": Story(limits={"replica": 1, "moved": 1, "elsewhere": 1, "reads": 1}, days=1),
+    "a take-over in the midst of a run": Story(stacks=DEV | SAME_SECRET, limits={"between": 1}),
+    "two first runs at the same time": Story(stacks=DEV | OTHER_BACKEND, limits={"between": 1}, born=False, days=1),
     "stale reads": Story(limits={"stale": 1}),
 }
 
