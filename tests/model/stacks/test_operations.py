@@ -50,6 +50,9 @@ STORIES = {
     "a former owner": Story(
         stacks=DEV | SAME_SECRET, limits={"take over": 1, "unprotect": 1, "destroy": 1, "alone": 1}, days=1
     ),
+    "a pair that its new owner destroys": Story(
+        stacks=DEV | SAME_SECRET, limits={"take over": 1, "wrong take over": 1, "unprotect": 1, "destroy": 1}, days=1
+    ),
     "a second backend": Story(stacks=DEV | OTHER_BACKEND, limits={"take over": 1}),
     "a lost secret": Story(limits={"lose": 1, "lost main": 1, "wrong lost main": 1, "refresh": 1}, days=1),
     "a restored secret": Story(limits={"restore": 1, "moved": 1, "refresh": 1}, days=1),
@@ -123,7 +126,7 @@ SEEDS = {
     "any home": Seed(
         patches=((reader, "check_home", _home),),
         story=STORIES["a moved secret"],
-        complaint="",
+        complaint="which is a copy of another pair",
     ),
     "another secret of the same name": Seed(
         patches=((reader, "check_home", _home),),
@@ -138,7 +141,7 @@ SEEDS = {
     "a refresh reports a lost pair as gone": Seed(
         patches=((pair_hooks, "read", _gone),),
         story=STORIES["a lost secret"],
-        complaint="",
+        complaint="made another pair in the place of the lost one",
     ),
     "any owner": Seed(
         patches=((reader, "check_ours", _nothing),),
@@ -188,7 +191,7 @@ SEEDS = {
     "a pair is claimed first": Seed(
         patches=((Reconciler, "_run", _claims_first),),
         story=STORIES["a first run that dies"],
-        complaint="",
+        complaint="is refused its own pair",
     ),
 }
 
