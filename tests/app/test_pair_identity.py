@@ -97,6 +97,7 @@ def test_a_legitimate_request_is_accepted(request_: PairRequest, observed: Obser
         (replace(REQUEST, known=KNOWN), replace(OBSERVED, resource_id=OTHER_RESOURCE), TakenOverError, "taken over"),
         (replace(REQUEST, known=KNOWN, take_over=PAIR), FOREIGN, TakenOverError, "was taken over"),
         (replace(REQUEST, known=FIRST), FOREIGN, TakenOverError, "was taken over"),
+        (replace(REQUEST, known=KNOWN), replace(FOREIGN, resource_id=None), TakenOverError, "was taken over"),
     ],
     ids=[
         "a state that was lost, or another backend",
@@ -110,6 +111,7 @@ def test_a_legitimate_request_is_accepted(request_: PairRequest, observed: Obser
         "taken over by a stack of the same name",
         "taken over, with a takeOver that was left in the definition",
         "taken over, before the state has the ids",
+        "taken over and released by another stack",
     ],
 )
 def test_a_pair_of_another_resource_is_refused(
@@ -154,6 +156,15 @@ def test_a_replica_is_accepted_if_the_definition_names_the_former_secret(
     else:
         with pytest.raises(IdentityError, match="movedFrom"):
             checked(request, REPLICA, ELSEWHERE)
+
+
+@pytest.mark.parametrize(("known", "value"), [(KNOWN, arn()), (FIRST, arn().rpartition("-")[0])])
+def test_the_message_names_the_former_secret(known: Known, value: str) -> None:
+    """Also before the state has its ARN; with the value, the pair is accepted in another region."""  # R33
+    moved = replace(OBSERVED, arn=arn(ELSEWHERE))
+    with pytest.raises(IdentityError, match=f"`movedFrom: {value}`"):
+        checked(replace(REQUEST, known=known), moved)
+    checked(replace(REQUEST, known=known, moved_from=value), moved)
 
 
 def test_a_changed_pair_id_is_refused() -> None:

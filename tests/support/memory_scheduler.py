@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from ios_mdm.core.pair.home import Home
 from ios_mdm.errors import StoreError
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MemoryPrerequisites", "MemoryScheduler"]
 
-_ACCOUNT = "123456789012"
+_HOME = Home(account="123456789012", region="eu-west-1")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -65,6 +66,7 @@ class MemoryPrerequisites:
         down: as in :class:`MemoryScheduler`.
         fail: as in :class:`MemoryScheduler`.
         calls: as in :class:`MemoryScheduler`.
+        place: account and region of its roles and queues.
         roles: trust, policy and boundary by name.
         queues: names.
     """
@@ -72,6 +74,7 @@ class MemoryPrerequisites:
     down: bool = False
     fail: Callable[[str, Literal["before", "after"]], None] | None = None
     calls: list[tuple[str, ...]] = field(default_factory=list)
+    place: Home = _HOME
     roles: dict[str, tuple[str, str, str | None]] = field(default_factory=dict)
     queues: set[str] = field(default_factory=set)
 
@@ -83,7 +86,7 @@ class MemoryPrerequisites:
         if found is None or _meant(*found) != _meant(trust, policy, boundary):
             with _write(self.fail, self.calls, "ensure_role", name):
                 self.roles[name] = (trust, policy, boundary)
-        return f"arn:aws:iam::{_ACCOUNT}:role/{name}"
+        return f"arn:aws:iam::{self.place.account}:role/{name}"
 
     def role_problems(self, name: str, *, trust: str, policy: str, boundary: str | None) -> tuple[str, ...]:
         """Return how the role differs."""
@@ -114,7 +117,7 @@ class MemoryPrerequisites:
         if name not in self.queues:
             with _write(self.fail, self.calls, "ensure_queue", name):
                 self.queues.add(name)
-        return f"arn:aws:sqs:eu-west-1:{_ACCOUNT}:{name}"
+        return f"arn:aws:sqs:{self.place.region}:{self.place.account}:{name}"
 
     def delete_queue(self, name: str) -> None:
         """Delete the queue. One that is gone is left alone."""

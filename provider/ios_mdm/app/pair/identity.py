@@ -54,7 +54,7 @@ def _check_known(request: PairRequest, known: Known, observed: ObservedPair | No
         raise IdentityError(
             f"the pair of {request.definition.name} is in {known.home}, and the credentials in use are for {home}: set "
             "AWS_PROFILE, AWS_REGION or ios-mdm:aws: {region: …} right. If the secret was moved, add to the server "
-            f"`movedFrom: {known.arn or 'its former ARN'}`"
+            f"`movedFrom: {known.arn or _arn(known.home, request.secret)}`"
         )
     # In the run that replaces a lost pair, the secret is another one from the first effect on.
     replaced = request.lost_main is not None and known.main in {None, request.lost_main}
@@ -88,7 +88,6 @@ def check_copy(identity: PairIdentity, home: Home, secret: str, moved_from: str 
     """
     if (identity.home, identity.secret) == (home, secret):
         return
-    arn = f"arn:aws:secretsmanager:{identity.home.region}:{identity.home.account}:secret:{identity.secret}"
     if moved_from is not None and _names_home(moved_from, identity.home):
         name = moved_from.split(":secret:", 1)[1]
         # AWS adds a hyphen and six characters to the name.
@@ -97,9 +96,14 @@ def check_copy(identity: PairIdentity, home: Home, secret: str, moved_from: str 
     raise IdentityError(
         f"secret {secret} in {home} is a copy: its tag {PAIR_ID_TAG} says that the pair {identity.pair_id} is in "
         f"the secret {identity.secret} in {identity.home}. If the pair was moved or restored here and the other secret "
-        f"is no longer used, add to the server `movedFrom: {arn}`. Otherwise give the server another name, or delete "
-        "the copy"
+        f"is no longer used, add to the server `movedFrom: {_arn(identity.home, identity.secret)}`. Otherwise give the "
+        "server another name, or delete the copy"
     )
+
+
+def _arn(home: Home, secret: str) -> str:
+    """Return the ARN of a secret without the characters that AWS adds to its name; `movedFrom` accepts it."""
+    return f"arn:aws:secretsmanager:{home.region}:{home.account}:secret:{secret}"
 
 
 def _names_home(moved_from: str | None, home: Home) -> bool:
@@ -160,13 +164,14 @@ def check_ours(request: PairRequest, observed: ObservedPair | None) -> None:
 def _check_kept(request: PairRequest, known: Known, observed: ObservedPair | None) -> None:
     if observed is None:
         return
-    if observed.resource_id is None and known.arn is not None:
+    names = {None, request.owner, known.owner}
+    if observed.resource_id is None and known.arn is not None and observed.owner in names:
         return  # check_home has compared the ARN: the tag was lost
     if observed.resource_id is not None and known.resource_id is not None:
         is_ours = observed.resource_id == known.resource_id
     else:
         # An id is unknown here: compare the names of the stacks.
-        is_ours = observed.owner in {None, request.owner, known.owner}
+        is_ours = observed.owner in names
         if observed.main is not None and observed.main.ordinal is None:
             is_ours = is_ours and observed.identity is not None
     if not is_ours and observed.identity is None:

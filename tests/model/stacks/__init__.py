@@ -1,0 +1,1 @@
+"""An exhaustive search of the operations on stacks, carried out by the real hooks of both resources."""

@@ -1,0 +1,315 @@
+"""What no event may do, whatever the code says of itself."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from itertools import product
+from typing import TYPE_CHECKING
+
+from ios_mdm.core.pair.layout import OWNER_TAG, RESOURCE_ID_TAG
+from ios_mdm.core.pair.schedule import Kind, names, stem
+from ios_mdm.core.pair.secret import Label
+from tests.model.stacks.engine import up
+from tests.model.stacks.world import COPY, LOST, WRONG_FINGERPRINT, WRONG_ID
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.model.stacks.engine import Run
+    from tests.model.stacks.events import Event
+    from tests.model.stacks.world import Program, World
+
+__all__ = ["complaint", "unrecovered"]
+
+LATE_RUNS = 2
+"""More runs that are needed if a reserve is due when it is stored: one sends it, the next one applies it."""
+_SERVERS = ("berlin", "berlin-2")
+_SECRETS = {f"{prefix}/{server}": server for prefix in ("ios-mdm", "copy") for server in _SERVERS}
+_VALUE = re.compile(r"`(takeOver|movedFrom|lostMain): ([^`]+)`")
+
+
+def complaint(before: World, event: Event, run: Run, after: World) -> str:
+    """Return what an event did that it must not do; empty if nothing. Notes in *after* who holds each pair now."""
+    found = next(
+        (
+            text
+            for check in (_trust, _switch, _sent, _refusal, _foreign, _keys, _new_pair)
+            for text in check(before, event, run, after)
+        ),
+        "",
+    )
+    if not found:
+        _note_holders(before, event, run, after)
+    return found
+
+
+def _pairs(world: World) -> Iterator[tuple[str, str]]:
+    """Return place and secret of each pair that is in use."""
+    for place, there in world.places.items():
+        for secret in _SECRETS:
+            if there.store.holder(secret, Label.MAIN) is not None and world.holders.get((place, secret)) != COPY:
+                yield place, secret
+
+
+def _trust(before: World, event: Event, run: Run, after: World) -> Iterator[str]:
+    """R35: a device that accepts what is presented, main or reserve goes on doing so."""
+    del event, run
+    certificates = {before.served, after.served} | {
+        world.labelled(*pair, label)
+        for pair in _pairs(after)
+        for label in (Label.MAIN, Label.RESERVE)
+        for world in (before, after)
+        if before.labelled(*pair, label) == after.labelled(*pair, label)
+    }
+    for device in before.devices:
+        for one in sorted(certificates - {None}, key=str):
+            assert one is not None
+            if before.accepts(device, one) and not after.accepts(device, one):
+                yield f"{device} does not trust a certificate any more that is in use"
+        if (
+            not after.excused
+            and before.served is not None
+            and after.served is not None
+            and before.accepts(device, before.served)
+            and not after.accepts(device, after.served)
+        ):
+            yield f"{device} does not trust what the server presents"
+
+
+def _switch(before: World, event: Event, run: Run, after: World) -> Iterator[str]:
+    """R36: a switch that is armed stays armed while the pair is as it was."""
+    if "fires" in event.text:
+        return
+    for place, secret in _pairs(before):
+        name = names(_SECRETS[secret], secret)[Kind.PROMOTE]
+        armed = before.places[place].scheduler.schedules.get(name)
+        labels = [
+            [world.places[place].store.holder(secret, label) for label in (Label.MAIN, Label.RESERVE)]
+            for world in (before, after)
+        ]
+        found = before.places[place].store.secret(secret)
+        if armed is None or labels[0] != labels[1] or found is None or f'"{found.arn}"' not in armed.input:
+            continue
+        # A run that is late deletes the schedule of what it promotes itself.
+        if after.places[place].scheduler.schedules.get(name) != armed and armed.at > after.now:
+            yield f"the switch of {secret} in {place} is not armed any more ({run.word})"
+
+
+def _sent(before: World, event: Event, run: Run, after: World) -> Iterator[str]:
+    """R36: a switch is armed only for a reserve that devices were sent."""
+    del before, event, run
+    for place, secret in _pairs(after):
+        schedule = after.places[place].scheduler.schedules.get(names(_SECRETS[secret], secret)[Kind.PROMOTE])
+        reserve = after.labelled(place, secret, Label.RESERVE)
+        main = after.labelled(place, secret, Label.MAIN)
+        if schedule is None or reserve is None or main == reserve:
+            continue
+        if not all(after.accepts(device, reserve) for device in after.devices):
+            yield f"the switch of {secret} in {place} is armed for a reserve that not all devices were sent"
+
+
+def _refusal(before: World, event: Event, run: Run, after: World) -> Iterator[str]:
+    """R33, R34: a run that is refused writes nothing."""
+    del before, event, after
+    if run.word == "refused" and run.writes:
+        yield f"a refused run wrote {run.writes[0]}"
+
+
+def _foreign(before: World, event: Event, run: Run, after: World) -> Iterator[str]:
+    """R33, R34, R37: a run writes nothing to a pair that is not its stack's own, in a place that is not the pair's."""
+    if event.stack is None:
+        return
+    for secret in _written(run):
+        reason = _not_allowed(before, event, secret, after.stacks[event.stack].program)
+        if reason:
+            yield f"`{event.stack}` wrote to {secret} in {event.place}, {reason}"
+
+
+def _not_allowed(before: World, event: Event, secret: str, program: Program) -> str:
+    assert event.stack is not None
+    holder = before.holders.get((event.place, secret))
+    is_said = program.take_over is not None and program.take_over == before.pair_id(event.place, secret)
+    homes = [place for (place, held), one in before.holders.items() if one == event.stack and held == secret]
+    if holder == event.stack:
+        return _moved(before, event, secret, program)
+    if program.moved_from is not None and (holder in {None, COPY}):
+        return ""
+    if holder == COPY:
+        return "which is a copy of another pair"
+    if holder is not None:
+        in_state = before.stacks[event.stack].server(_SECRETS[secret]).pair is not None
+        return "" if is_said and not in_state else f"which is the pair of {holder}"
+    if homes:
+        return f"and its pair is in {homes[0]}"
+    found = before.places[event.place].store.secret(secret)
+    owner = None if found is None else found.tags.get(OWNER_TAG)
+    return "" if is_said or owner in {None, program.name} else f"which {owner} has begun"
+
+
+def _moved(before: World, event: Event, secret: str, program: Program) -> str:
+    """Return what is wrong if the secret is not the one in the state of its stack, and the definition is silent."""
+    assert event.stack is not None
+    pair = before.stacks[event.stack].server(_SECRETS[secret]).pair
+    found = before.places[event.place].store.secret(secret)
+    if pair is None or found is None or found.arn == pair.outputs["secretArn"]:
+        return ""
+    said = program.moved_from is not None or program.lost_main not in {None, WRONG_FINGERPRINT}
+    return "" if said else "which is another secret than the pair's"
+
+
+def _written(run: Run) -> set[str]:
+    stems = {stem(server, secret): secret for secret, server in _SECRETS.items()}
+    found = set()
+    for _, name, *_ in run.writes:
+        if name in _SECRETS:
+            found.add(name)
+        found |= {secret for one, secret in stems.items() if name.startswith(one)}
+    return found
+
+
+def _keys(before: World, event: Event, run: Run, after: World) -> Iterator[str]:
+    """R37: the private keys of a pair in use go only by a deletion of the stack that it belongs to."""
+    for place, secret in _pairs(before):
+        found = after.places[place].store.secret(secret)
+        if found is None or found.deleted_at is None:
+            continue
+        if not event.deletes or before.holders.get((place, secret)) != event.stack:
+            yield f"{secret} in {place} is scheduled for deletion ({run.word})"
+
+
+def _new_pair(before: World, event: Event, run: Run, after: World) -> Iterator[str]:
+    """R33: the pair of a stack is replaced by another one only if the definition says that it is lost."""
+    del run
+    if event.stack is None:
+        return
+    program = after.stacks[event.stack].program
+    for (place, secret), holder in before.holders.items():
+        is_there = [world.places[place].store.secret(secret) is not None for world in (before, after)]
+        if holder == event.stack and is_there == [False, True] and program.lost_main in {None, WRONG_FINGERPRINT}:
+            yield f"`{event.stack}` made another pair in the place of the lost one"
+    for server, kept in before.stacks[event.stack].servers.items():
+        now = after.stacks[event.stack].server(server).pair
+        if kept.pair is None or now is None or program.lost_main not in {None, WRONG_FINGERPRINT}:
+            continue
+        if now.outputs["pairId"] != kept.pair.outputs["pairId"]:
+            yield f"`{event.stack}` has another pair than before"
+
+
+def _note_holders(before: World, event: Event, run: Run, after: World) -> None:
+    if event.kind == "between":
+        _note_records(after)
+    if event.stack is not None:
+        _note_created(before, event, after)
+    _note_deleted(run, after)
+
+
+def _note_created(before: World, event: Event, after: World) -> None:
+    assert event.stack is not None
+    for server, kept in after.stacks[event.stack].servers.items():
+        had = before.stacks[event.stack].server(server).pair
+        if kept.pair is None:
+            continue
+        key = (event.place, str(kept.pair.outputs["secret"]))
+        program = after.stacks[event.stack].program
+        if had is None or (kept.pair is not had and program.moved_from is not None):
+            after.holders[key] = event.stack
+
+
+def _note_deleted(run: Run, after: World) -> None:
+    for place, secret in product(after.places, _SECRETS):
+        found = after.places[place].store.secret(secret)
+        if found is None:
+            continue
+        if found.deleted_at is not None:
+            after.holders.pop((place, secret), None)
+        elif run.word == "died" and (place, secret) not in after.holders and RESOURCE_ID_TAG in found.tags:
+            # The run died between the last tag and the engine's record of the new resource (0019).
+            complete = {Label.MAIN, Label.RESERVE} <= {label for one in found.versions.values() for label in one.labels}
+            if complete and found.holder(Label.STAGED) is None:
+                after.holders[place, secret] = LOST
+
+
+def _note_records(after: World) -> None:
+    """Take the word of the tags for whose the pairs are after two runs at the same time."""
+    for place, secret in product(after.places, _SECRETS):
+        found = after.places[place].store.secret(secret)
+        if found is not None and (record := found.tags.get(RESOURCE_ID_TAG)) is not None:
+            ids = {
+                str(kept.pair.outputs["resourceId"]): name
+                for name, stack in after.stacks.items()
+                for kept in stack.servers.values()
+                if kept.pair is not None
+            }
+            after.holders[place, secret] = ids.get(record, LOST)
+
+
+def unrecovered(world: World, *, first: str) -> str:
+    """Return why one `up` does not bring the pair that the server reads to what it should be; empty if it does.
+
+    The faults have ended. A value that a refusal names is written into the definition, unless the pair is the stack's
+    own. A second `up` must find nothing to do.
+
+    Args:
+        world: is not changed.
+        first: the stack that the pair belongs to if no state has it.
+    """
+    holder = world.holders.get(world.reads)
+    name = first if holder in {None, LOST, COPY} else str(holder)
+    stack = world.stacks[name]
+    if stack.program.server is None or stack.program.secret != world.reads[1]:
+        return ""
+    if stack.server(stack.program.server).pair is not None and holder not in {name, COPY}:
+        return ""  # the stack has another pair by now, somewhere else
+    after = world.copied()
+    after.stacks[name] = replace(stack, place=world.reads[0], program=_without_mistakes(stack.program))
+    run = up(after, name)
+    if run.word in {"refused", "failed"}:
+        said = dict(_VALUE.findall(run.message))
+        if (holder == name and "takeOver" in said) or (holder is None and said):
+            return f"`{name}` is refused its own pair: {run.message}"
+        _write_values(after, name, said)
+        run = up(after, name)
+    again = up(after, name)
+    for _ in range(LATE_RUNS):
+        again = up(after, name) if again.word == "changed" else again
+    if run.word not in {"changed", "unchanged", "protected"}:
+        return f"`{name}`: up is {run.word}: {run.message}"
+    if again.word not in {"unchanged", "protected"} or again.writes:
+        return f"`{name}`: a second up is {again.word} and writes {again.writes[:3]} {again.message}"
+    return _incomplete(after)
+
+
+def _without_mistakes(program: Program) -> Program:
+    return replace(
+        program,
+        take_over=None if program.take_over == WRONG_ID else program.take_over,
+        lost_main=None if program.lost_main == WRONG_FINGERPRINT else program.lost_main,
+    )
+
+
+def _write_values(world: World, name: str, said: dict[str, str]) -> None:
+    """Write the values that a refusal names into the definition."""
+    stack = world.stacks[name]
+    changes = {"take_over": said.get("takeOver"), "moved_from": said.get("movedFrom")}
+    kept = stack.server(str(stack.program.server)).pair
+    if "lostMain" in said and kept is not None:
+        # The message names it, or the output of the stack that shows it.
+        changes["lost_main"] = kept.outputs["certificates"][kept.outputs["desired"]["main"]]["sha256"]
+        world.excused = True
+    said_now = {key: value for key, value in changes.items() if value is not None}
+    world.stacks[name] = replace(stack, program=replace(stack.program, **said_now))  # type: ignore[arg-type]
+
+
+def _incomplete(world: World) -> str:
+    """Return what the pair that the server reads lacks; empty if it is what it should be."""
+    place, secret = world.reads
+    main, reserve = (world.labelled(place, secret, label) for label in (Label.MAIN, Label.RESERVE))
+    if main is None or reserve is None or main == reserve:
+        return f"{secret} has not both main and reserve"
+    if not all(world.accepts(device, one) for device in world.devices for one in (main, reserve)):
+        return "not all devices trust main and reserve"
+    schedule = world.places[place].scheduler.schedules.get(names(_SECRETS[secret], secret)[Kind.PROMOTE])
+    if schedule is None or str(world.places[place].store.holder(secret, Label.RESERVE)) not in schedule.input:
+        return "the switch is not armed"
+    return ""

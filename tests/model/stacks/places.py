@@ -1,0 +1,153 @@
+"""An AWS account and region in memory, which a state of the search can copy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tests.support.memory import MemorySecretStore, _Secret, _Version
+from tests.support.memory_scheduler import MemoryPrerequisites, MemoryScheduler
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Literal
+
+    from ios_mdm.core.pair.home import Home
+    from ios_mdm.core.pair.secret import Label, SecretDescription
+    from ios_mdm.ports import Clock
+
+__all__ = ["ModelStore", "Place"]
+
+
+@dataclass(slots=True, kw_only=True)
+class ModelStore(MemorySecretStore):
+    """Secrets Manager whose reads may be stale, and whose secrets have an ARN of their own each time they are created.
+
+    Args:
+        created: how many secrets were created so far.
+        former: the description of each secret before the last write; missing if it did not exist.
+        stale: number of the read, counted from the next one, that returns the former description; 0 for none.
+    """
+
+    created: int = 0
+    former: dict[str, SecretDescription] = field(default_factory=dict)
+    stale: int = 0
+
+    def describe(self, name: str) -> SecretDescription | None:
+        """Return the description; the former one if this read is stale."""
+        is_stale, self.stale = self.stale == 1, max(0, self.stale - 1)
+        # Not `super()`: a dataclass with slots is another class than the one that its methods were defined in.
+        return self.former.get(name) if is_stale else MemorySecretStore.describe(self, name)
+
+    def create(self, name: str, *, tags: Mapping[str, str], description: str, kms_key: str | None) -> None:
+        """Create the secret with another ARN than any before."""
+        is_new = name not in self._secrets
+        try:
+            MemorySecretStore.create(self, name, tags=tags, description=description, kms_key=kms_key)
+        finally:  # a run that dies right after the write has created it, too
+            if is_new and name in self._secrets:
+                self.created += 1
+                secret = self._secrets[name]
+                secret.arn = f"{secret.arn.rpartition('-')[0]}-{self.created:06}"
+
+    def place_copy(self, name: str, secret: _Secret) -> None:
+        """Put a copy of another secret, with its tags and versions, under *name*, as a restore from a backup does."""
+        self.created += 1
+        where = f"{self.place.region}:{self.place.account}"
+        arn = f"arn:aws:secretsmanager:{where}:secret:{name}-{self.created:06}"
+        self._secrets[name] = _copied(secret, arn=arn)
+
+    def lose(self, name: str) -> None:
+        """Delete the secret for good, as an administrator does without a recovery window."""
+        del self._secrets[name]
+
+    def secret(self, name: str) -> _Secret | None:
+        """Return the secret, or None."""
+        return self._secrets.get(name)
+
+    def holder(self, name: str, label: Label) -> str | None:
+        """Return the id of the version with this label; None if there is none, or the secret is being deleted."""
+        secret = self._secrets.get(name)
+        return None if secret is None or secret.deleted_at is not None else secret.holder(label)
+
+    def remember(self) -> None:
+        """Note the descriptions, before a write."""
+        found = {name: MemorySecretStore.describe(self, name) for name in self._secrets}
+        self.former = {name: one for name, one in found.items() if one is not None}
+
+    def copied(self) -> ModelStore:
+        """Return a copy without the record of calls."""
+        return ModelStore(
+            clock=self.clock,
+            place=self.place,
+            created=self.created,
+            former=dict(self.former),
+            _secrets={name: _copied(secret, arn=secret.arn) for name, secret in self._secrets.items()},
+        )
+
+
+def _copied(secret: _Secret, *, arn: str) -> _Secret:
+    return _Secret(
+        arn=arn,
+        tags=dict(secret.tags),
+        kms_key=secret.kms_key,
+        versions={
+            key: _Version(value=one.value, labels=set(one.labels), kms_key=one.kms_key)
+            for key, one in secret.versions.items()
+        },
+        deleted_at=secret.deleted_at,
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class Place:
+    """An account and a region.
+
+    Args:
+        store: its secrets.
+        scheduler: its schedules.
+        prerequisites: its roles and queues.
+    """
+
+    store: ModelStore
+    scheduler: MemoryScheduler
+    prerequisites: MemoryPrerequisites
+
+    @classmethod
+    def empty(cls, home: Home, clock: Clock) -> Place:
+        """Return an account and a region with nothing in them."""
+        return cls(
+            store=ModelStore(clock=clock, place=home),
+            scheduler=MemoryScheduler(),
+            prerequisites=MemoryPrerequisites(place=home),
+        )
+
+    def copied(self) -> Place:
+        """Return a copy without the record of calls."""
+        prerequisites = MemoryPrerequisites(
+            place=self.prerequisites.place,
+            roles=dict(self.prerequisites.roles),
+            queues=set(self.prerequisites.queues),
+        )
+        scheduler = MemoryScheduler(schedules=dict(self.scheduler.schedules))
+        return Place(store=self.store.copied(), scheduler=scheduler, prerequisites=prerequisites)
+
+    def watch(self, fail: Callable[[str, Literal["before", "after"]], None] | None) -> None:
+        """Call *fail* before and after each write; None for nothing."""
+        for one in (self.scheduler, self.prerequisites):
+            one.fail = fail
+        if fail is None:
+            self.store.fail = None
+            return
+
+        def watched(operation: str, when: Literal["before", "after"]) -> None:
+            if when == "before":
+                self.store.remember()
+            fail(operation, when)
+
+        self.store.fail = watched
+
+    @property
+    def writes(self) -> tuple[tuple[str, ...], ...]:
+        """The writes since the copy was made."""
+        return (*self.store.calls, *self.scheduler.calls, *self.prerequisites.calls)

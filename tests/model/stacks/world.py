@@ -1,0 +1,307 @@
+"""A state of the search: AWS, the states of the stacks, what devices trust, and what the server presents."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import plistlib
+import re
+from base64 import b64decode
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any
+
+from ios_mdm.core.pair.definition import KeyType
+from ios_mdm.core.pair.home import Home, PairIdentity
+from ios_mdm.core.pair.layout import PAIR_ID_TAG
+from ios_mdm.core.x509.issuing import issue
+from tests.model.stacks.places import Place
+
+if TYPE_CHECKING:
+    from ios_mdm.core.pair.secret import Label
+    from ios_mdm.core.x509.values import Credential
+
+__all__ = [
+    "COPY",
+    "HOMES",
+    "LOST",
+    "WRONG_FINGERPRINT",
+    "WRONG_ID",
+    "Program",
+    "Resource",
+    "Server",
+    "Stack",
+    "World",
+    "certificate",
+    "profile_roots",
+    "root_of",
+]
+
+START = datetime(2040, 1, 1, tzinfo=UTC)
+DAYS = (0, 31, 62)
+"""The moments, in days: each is a day after a reserve is due that was issued at the one before."""
+HOMES = {
+    "home": Home(account="123456789012", region="eu-west-1"),
+    "other account": Home(account="210987654321", region="eu-west-1"),
+    "other region": Home(account="123456789012", region="eu-central-1"),
+}
+DEVICES = ("device-1", "device-2")
+LOST, COPY = "(lost)", "(a copy)"
+"""Instead of the stack that a pair belongs to: its state was lost; the secret is a copy of another one."""
+WRONG_ID, WRONG_FINGERPRINT = "0" * 32, "0" * 64
+"""Of no pair, and of no certificate."""
+
+_FINGERPRINT = re.compile(r"\b[0-9a-f]{64}\b")
+_ID = re.compile(r"\b[0-9a-f]{32}\b|(?<=\.)[0-9a-f]{12}\b")
+_UNCOMPARED = {"profile", "profileSha256", "serialNumber", "repairs", "revision"}
+"""Outputs that follow from others, are random, or count: of counters, only whether they changed is compared."""
+
+
+@dataclass(slots=True, kw_only=True)
+class SharedClock:
+    """The clock of all states: it is set to the moment of a state before anything happens in it."""
+
+    moment: datetime = START
+
+    def now(self) -> datetime:
+        """Return the moment."""
+        return self.moment
+
+
+CLOCK = SharedClock()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """What a stack's definition says.
+
+    Args:
+        server: name of the server; None if the definition has none.
+        prefix: of secrets.
+        name: organization/project/stack.
+        take_over: id of the pair to be taken over.
+        moved_from: ARN that the pair was moved from.
+        lost_main: fingerprint of the main of a lost pair.
+        protect: whether the engine refuses to delete.
+    """
+
+    server: str | None = "berlin"
+    prefix: str = "ios-mdm"
+    name: str = "organization/ios-mdm/dev"
+    take_over: str | None = None
+    moved_from: str | None = None
+    lost_main: str | None = None
+    protect: bool = True
+
+    @property
+    def secret(self) -> str:
+        """Name of the pair's secret."""
+        return f"{self.prefix}/{self.server}"
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A resource in the state of a stack; *inputs* and *outputs* are never changed."""
+
+    id: str
+    inputs: dict[str, Any]
+    outputs: dict[str, Any]
+    text: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Render it for comparison."""
+        changed = [key for key in ("repairs", "revision") if self.inputs.get(key) != self.outputs.get(key)]
+        text = json.dumps([self.id, _compared(self.inputs), _compared(self.outputs), changed], sort_keys=True)
+        object.__setattr__(self, "text", text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """One server in the state of a stack."""
+
+    pair: Resource | None = None
+    profile: Resource | None = None
+    protect: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stack:
+    """A stack: its definition, its state, and the account and region of its credentials."""
+
+    program: Program = field(default_factory=Program)
+    servers: dict[str, Server] = field(default_factory=dict)
+    place: str = "home"
+
+    def server(self, name: str) -> Server:
+        """Return what the state has of a server."""
+        return self.servers.get(name, Server())
+
+    def with_server(self, name: str, **changes: Any) -> Stack:
+        """Return the stack with a changed server; one of which nothing is left is no longer there."""
+        changed = replace(self.server(name), **changes)
+        left = {key: one for key, one in self.servers.items() if key != name}
+        if changed.pair is not None or changed.profile is not None:
+            left[name] = changed
+        return replace(self, servers=left)
+
+
+@dataclass(slots=True, kw_only=True)
+class World:
+    """Everything there is.
+
+    Args:
+        moment: by number.
+        places: accounts and regions by name.
+        stacks: by name.
+        devices: for each device, its profiles: PayloadIdentifier to the fingerprints of the roots in it.
+        served: fingerprint of the certificate that the server presents, which is its own root; None for none.
+        reads: place and secret that the server reads its certificate from.
+        holders: the stack that each pair belongs to, by place and secret: what is true, whatever the tags say.
+        used: how often each limited event has happened.
+        remembers: whether reads may be stale, so that the former descriptions are a part of the state.
+        excused: an administrator said that the pair is lost, so that no device trusts its successor.
+        ids: how many ids were drawn.
+        issued: how many certificates were issued.
+    """
+
+    moment: int = 0
+    places: dict[str, Place] = field(default_factory=dict)
+    stacks: dict[str, Stack] = field(default_factory=dict)
+    devices: dict[str, dict[str, frozenset[str]]] = field(default_factory=lambda: {one: {} for one in DEVICES})
+    served: str | None = None
+    reads: tuple[str, str] = ("home", "ios-mdm/berlin")
+    holders: dict[tuple[str, str], str] = field(default_factory=dict)
+    used: dict[str, int] = field(default_factory=dict)
+    remembers: bool = False
+    excused: bool = False
+    ids: int = 0
+    issued: int = 0
+
+    @classmethod
+    def new(cls, stacks: dict[str, Stack]) -> World:
+        """Return a world in which nothing has happened yet."""
+        return cls(stacks=stacks, places={name: Place.empty(home, CLOCK) for name, home in HOMES.items()})
+
+    @property
+    def now(self) -> datetime:
+        """The time."""
+        return START + timedelta(days=DAYS[self.moment], hours=1 if self.moment else 0)
+
+    def copied(self) -> World:
+        """Return a copy."""
+        return replace(
+            self,
+            places={name: place.copied() for name, place in self.places.items()},
+            stacks=dict(self.stacks),
+            devices={name: dict(profiles) for name, profiles in self.devices.items()},
+            holders=dict(self.holders),
+            used=dict(self.used),
+        )
+
+    def labelled(self, place: str, secret: str, label: Label) -> str | None:
+        """Return the fingerprint of the certificate with this label; None if there is none, or it is being deleted."""
+        store = self.places[place].store
+        version = store.holder(secret, label)
+        found = store.secret(secret)
+        return None if version is None or found is None else root_of(found.versions[version].value)
+
+    def pair_id(self, place: str, secret: str) -> str | None:
+        """Return the id of the pair in a secret; None if there is none."""
+        found = self.places[place].store.secret(secret)
+        identity = None if found is None else PairIdentity.parsed(found.tags.get(PAIR_ID_TAG))
+        return None if identity is None else identity.pair_id
+
+    def accepts(self, device: str, root: str) -> bool:
+        """Return whether a device accepts a server that presents the certificate of this root."""
+        return any(root in roots for roots in self.devices[device].values())
+
+    def digest(self) -> bytes:
+        """Return what equal states have in common: ids and fingerprints are named by the order they appear in."""
+        parts = [
+            self.moment,
+            self.served,
+            self.reads,
+            self.excused,
+            sorted(self.used.items()),
+            sorted((place, secret, holder) for (place, secret), holder in self.holders.items()),
+            [(name, sorted((key, sorted(roots)) for key, roots in one.items())) for name, one in self.devices.items()],
+            [(name, _told(place)) for name, place in self.places.items()],
+            [_remembered(place) for place in self.places.values()] if self.remembers else [],
+            [
+                (
+                    name,
+                    repr(stack.program),
+                    stack.place,
+                    [
+                        (key, one.protect, *(resource and resource.text for resource in (one.pair, one.profile)))
+                        for key, one in sorted(stack.servers.items())
+                    ],
+                )
+                for name, stack in sorted(self.stacks.items())
+            ],
+        ]
+        names: dict[str, str] = {}
+        text = _FINGERPRINT.sub(lambda found: names.setdefault(found[0], f"certificate {len(names)}"), repr(parts))
+        text = _ID.sub(lambda found: names.setdefault(found[0][:12], f"id {len(names)}"), text)
+        return hashlib.blake2b(text.encode(), digest_size=16).digest()
+
+
+def _told(place: Place) -> object:
+    return (
+        [
+            (
+                name,
+                secret.arn,
+                secret.deleted_at is not None,
+                sorted((value if "profile:" in key else key, value) for key, value in secret.tags.items()),
+                [(key, root_of(one.value), sorted(one.labels)) for key, one in sorted(secret.versions.items())],
+            )
+            for name, secret in sorted(place.store._secrets.items())
+        ],
+        sorted((one.name, one.at, one.input) for one in place.scheduler.schedules.values()),
+        sorted(place.prerequisites.roles),
+        sorted(place.prerequisites.queues),
+    )
+
+
+def _remembered(place: Place) -> object:
+    return [
+        (name, one.arn, sorted(one.tags.items()), sorted((key, sorted(labels)) for key, labels in one.labels.items()))
+        for name, one in sorted(place.store.former.items())
+    ]
+
+
+def _compared(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _compared(one) for key, one in value.items() if key not in _UNCOMPARED}
+    if isinstance(value, list):
+        return [_compared(one) for one in value]
+    if isinstance(value, str) and value.startswith("-----BEGIN"):
+        return hashlib.sha256(value.encode()).hexdigest()
+    return value
+
+
+@cache
+def certificate(host: str, days: int, now: datetime, number: int) -> Credential:
+    """Return the certificate of this number; every state of a search has the same ones."""
+    del number
+    return issue(host, key=KeyType.EC_P256, validity_days=days, now=now)
+
+
+@cache
+def root_of(value: str) -> str:
+    """Return the fingerprint of the certificate in a secret's value."""
+    return hashlib.sha256(_der(json.loads(value)["ca.crt"])).hexdigest()
+
+
+@lru_cache(maxsize=4096)
+def profile_roots(profile: bytes) -> tuple[str, frozenset[str]]:
+    """Return the PayloadIdentifier of a profile, and the fingerprints of the roots in it."""
+    content = plistlib.loads(profile)
+    roots = frozenset(hashlib.sha256(one["PayloadContent"]).hexdigest() for one in content["PayloadContent"])
+    return content["PayloadIdentifier"], roots
+
+
+def _der(pem: str) -> bytes:
+    return b64decode("".join(pem.split("-----")[2].split()))
