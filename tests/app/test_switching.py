@@ -17,7 +17,7 @@ from ios_mdm.app.switching import SwitchService
 from ios_mdm.core.pair.definition import AfterDays, NoReserve, Promotion
 from ios_mdm.core.pair.layout import ARMED_TAG
 from ios_mdm.core.pair.observed import ArmedPromotion
-from ios_mdm.core.pair.schedule import RETRIED_FOR, Kind, names, queue_name, stem
+from ios_mdm.core.pair.schedule import RETRIED_FOR, Kind, names, queue_name, role_name
 from ios_mdm.core.pair.secret import Label
 from ios_mdm.errors import LabelMovedError, StoreError
 from tests.app.test_pair_service import NOW, OWNER, SECRET, World, definition
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 QUEUE = "arn:aws:sqs:eu-west-1:111122223333:mine"
 ROLE = "arn:aws:iam::111122223333:role/mine"
 NAMES = names("berlin", SECRET)
+REGION = "eu-west-1"
+ROLE_NAME, QUEUE_NAME = role_name("berlin", SECRET, REGION), queue_name("berlin", SECRET)
 
 
 class CrashError(Exception):
@@ -100,7 +102,7 @@ class Armed:
 
     def damage_role(self, part: int, text: str) -> None:
         """Replace trust (0), policy (1) or boundary (2) of the role."""
-        name = stem("berlin", SECRET)
+        name = ROLE_NAME
         parts = list(self.prerequisites.roles[name])
         parts[part] = text
         self.prerequisites.roles[name] = (str(parts[0]), str(parts[1]), parts[2])
@@ -141,8 +143,8 @@ def test_an_up_arms_the_switch_and_the_next_one_writes_nothing(armed: Armed) -> 
     labels = armed.world.labels
     assert (labels["AWSCURRENT"], labels["RESERVE"]) == (1, 2)
     assert armed.scheduled()["MoveToVersionId"] != armed.scheduled()["RemoveFromVersionId"]
-    assert armed.prerequisites.queues == {f"{stem('berlin', SECRET)}-dead-letters"}
-    assert set(armed.prerequisites.roles) == {stem("berlin", SECRET)}
+    assert armed.prerequisites.queues == {QUEUE_NAME}
+    assert set(armed.prerequisites.roles) == {ROLE_NAME}
     request = armed.request(armed.secure())
     armed.scheduler.calls.clear()
     armed.prerequisites.calls.clear()
@@ -241,7 +243,6 @@ def test_drift_names_what_is_to_come_and_is_not_as_it_should_be(armed: Armed) ->
     assert armed.drift(request) == (overdue,)
 
 
-ROLE_NAME, QUEUE_NAME = stem("berlin", SECRET), queue_name("berlin", SECRET)
 DAMAGES: dict[str, tuple[Callable[[Armed], object], str]] = {
     "no role": (lambda one: one.prerequisites.roles.clear(), f"the role {ROLE_NAME} is missing"),
     "trust": (lambda one: one.damage_role(0, "{}"), f"the trust policy of the role {ROLE_NAME} differs"),
@@ -455,7 +456,7 @@ def test_schedules_that_are_not_wanted_any_more_are_deleted(armed: Armed) -> Non
     armed.scheduler.down = True
     request = armed.up(wish, scheduled=False)
     assert armed.recorded()
-    assert not armed.service.dismantle("berlin", SECRET, role_made=True, queue_made=True)
+    assert not armed.service.dismantle("berlin", SECRET, region=REGION, role_made=True, queue_made=True)
     assert armed.prerequisites.roles != {}
     assert armed.findings(request).problems == ()
     armed.scheduler.down = False
@@ -463,7 +464,7 @@ def test_schedules_that_are_not_wanted_any_more_are_deleted(armed: Armed) -> Non
     armed.up(wish, scheduled=False)
     assert armed.scheduler.schedules == {}
     assert not armed.recorded()
-    assert armed.service.dismantle("berlin", SECRET, role_made=True, queue_made=True)
+    assert armed.service.dismantle("berlin", SECRET, region=REGION, role_made=True, queue_made=True)
     assert (armed.prerequisites.roles, armed.prerequisites.queues) == ({}, set())
 
 
@@ -473,10 +474,10 @@ def test_a_recorded_schedule_that_cannot_be_deleted_keeps_its_pair(armed: Armed)
     at = armed.world.clock.moment.replace(day=31)
     with pytest.raises(StoreError, match="may still make certificate 2 main on 2040-01-31 00:00 UTC"):
         armed.service.disarm(
-            "berlin", SECRET, role_made=True, queue_made=True, armed=ArmedPromotion(certificate=2, at=at)
+            "berlin", SECRET, region=REGION, role_made=True, queue_made=True, armed=ArmedPromotion(certificate=2, at=at)
         )
     assert armed.prerequisites.roles != {}
-    armed.service.disarm("berlin", SECRET, role_made=True, queue_made=True)
+    armed.service.disarm("berlin", SECRET, region=REGION, role_made=True, queue_made=True)
     assert "schedules of berlin may still exist" in armed.warnings[-1]
     assert armed.prerequisites.roles == {}
 
@@ -512,11 +513,11 @@ def test_nothing_is_made_where_nothing_can_happen_by_itself() -> None:
 
 def test_disarming_leaves_what_is_the_users_own(armed: Armed) -> None:
     """Only what was made here goes."""
-    armed.service.disarm("berlin", SECRET, role_made=False, queue_made=True)
+    armed.service.disarm("berlin", SECRET, region=REGION, role_made=False, queue_made=True)
     assert armed.scheduler.schedules == {}
     assert armed.prerequisites.queues == set()
     assert armed.prerequisites.roles != {}
-    armed.service.disarm("berlin", SECRET, role_made=True, queue_made=True)
+    armed.service.disarm("berlin", SECRET, region=REGION, role_made=True, queue_made=True)
     assert armed.prerequisites.roles == {}
 
 

@@ -17,12 +17,13 @@ from ios_mdm.adapters.secrets_manager import SecretsManager
 from ios_mdm.app.status.overview import overview
 from ios_mdm.cli import status as work
 from ios_mdm.core.pair.layout import version_id
-from ios_mdm.core.pair.schedule import Kind, names, queue_name, stem
+from ios_mdm.core.pair.schedule import Kind, names, queue_name, role_name
 from ios_mdm.core.x509.credential import credential_from_json
 from ios_mdm.errors import StoreError
 from tests.cli.conftest import DEVICES, Pair, run
 from tests.support.aws import AWS
 from tests.support.tls_server import serving
+from tools.services import ministack
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -278,7 +279,7 @@ def test_a_missing_schedule_is_a_warning(pair: Pair) -> None:
 def test_whatever_the_switch_needs_is_checked(pair: Pair, part: str) -> None:
     """A missing role, policy, queue or record is a warning that names it, and says what repairs it."""  # R36
     pair.deliver(pair.make(), ALL)
-    prerequisites, role = AwsPrerequisites(aws=AWS), stem(pair.name, pair.secret)
+    prerequisites, role = AwsPrerequisites(aws=AWS), role_name(pair.name, pair.secret, ministack.REGION)
     match part:
         case "role":
             prerequisites.delete_role(role)

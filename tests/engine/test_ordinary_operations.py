@@ -194,15 +194,15 @@ def test_a_device_that_comes_back_is_sent_the_profile_again_without_a_ledger(wor
 
 
 PARTS = {
-    "role": "the role {stem} is missing",
-    "policy": "the policy of the role {stem} is missing",
-    "trust": "the trust policy of the role {stem} differs",
+    "role": "the role {role} is missing",
+    "policy": "the policy of the role {role} is missing",
+    "trust": "the trust policy of the role {role} differs",
     "queue": "the queue {stem}-dead-letters is missing",
 }
 
 
 def _damage(aws: Aws, part: str) -> None:
-    name = stem(aws.server, aws.secret)
+    name = aws.role_name
     if part == "trust":
         nobody = {"Effect": "Deny", "Principal": {"Service": "scheduler.amazonaws.com"}, "Action": "sts:AssumeRole"}
         document = json.dumps({"Version": "2012-10-17", "Statement": [nobody]})
@@ -222,7 +222,7 @@ def test_whatever_the_switch_needs_is_reported_and_repaired(world: World, aws: A
     world.stack.up(**at(DAY_0)).ok()
     before = _switch(aws)
     _damage(aws, part)
-    expected = PARTS[part].format(stem=stem(aws.server, aws.secret))
+    expected = PARTS[part].format(stem=stem(aws.server, aws.secret), role=aws.role_name)
     shown = _status(world, at(DAY_10))
     assert shown["scheduled"] is False
     assert expected in shown["notices"][0]["message"]

@@ -13,7 +13,7 @@ import boto3
 import pytest
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
-from ios_mdm.core.pair.schedule import Kind, names, stem
+from ios_mdm.core.pair.schedule import Kind, names, role_name, stem
 from tests.engine.stack import make_stack
 from tools.services import ministack
 
@@ -59,10 +59,15 @@ class Aws:
             return None
         return found
 
+    @property
+    def role_name(self) -> str:
+        """Name of the role that is made."""
+        return role_name(self.server, self.secret, ministack.REGION)
+
     def role(self) -> str | None:
         """Return the ARN of the role that was made."""
         roles = {role["RoleName"]: role["Arn"] for role in self.iam.list_roles()["Roles"]}
-        arn: str | None = roles.get(stem(self.server, self.secret))
+        arn: str | None = roles.get(self.role_name)
         return arn
 
     def queue(self) -> str | None:

@@ -9,7 +9,7 @@ import boto3
 import pytest
 
 from ios_mdm.core.pair.layout import ARMED_TAG, RESOURCE_ID_TAG, SENT_TAG, sent_value
-from ios_mdm.core.pair.schedule import Kind, names, stem
+from ios_mdm.core.pair.schedule import Kind, names, role_name, stem
 from tools.services import ministack
 
 if TYPE_CHECKING:
@@ -80,16 +80,22 @@ def test_a_reserve_that_devices_were_not_sent_is_not_armed(engine: Engine, sched
 
 
 DAMAGES = {
-    "role": "the role {stem} is missing",
-    "policy": "the policy of the role {stem} is missing",
-    "trust": "the trust policy of the role {stem} differs",
+    "role": "the role {role} is missing",
+    "policy": "the policy of the role {role} is missing",
+    "trust": "the trust policy of the role {role} differs",
     "queue": "the queue {stem}-dead-letters is missing",
 }
 
 
+def _names(engine: Engine) -> tuple[str, str]:
+    """Return what the names of schedules and queue begin with, and the name of the role."""
+    server, secret = engine.program["server"], engine.program["secret"]
+    return stem(server, secret), role_name(server, secret, ministack.REGION)
+
+
 def _damage(engine: Engine, part: str) -> None:
     """Change or delete a part of what the switch needs, as a hand does in the console."""
-    name = stem(engine.program["server"], engine.program["secret"])
+    name, role = _names(engine)
     iam, sqs = _client(engine, "iam"), _client(engine, "sqs")
     if part == "trust":
         document = {
@@ -98,13 +104,13 @@ def _damage(engine: Engine, part: str) -> None:
                 {"Effect": "Deny", "Principal": {"Service": "scheduler.amazonaws.com"}, "Action": "sts:AssumeRole"}
             ],
         }
-        iam.update_assume_role_policy(RoleName=name, PolicyDocument=json.dumps(document))
+        iam.update_assume_role_policy(RoleName=role, PolicyDocument=json.dumps(document))
     elif part == "queue":
         sqs.delete_queue(QueueUrl=sqs.get_queue_url(QueueName=f"{name}-dead-letters")["QueueUrl"])
     else:
-        iam.delete_role_policy(RoleName=name, PolicyName="switch")
+        iam.delete_role_policy(RoleName=role, PolicyName="switch")
         if part == "role":
-            iam.delete_role(RoleName=name)
+            iam.delete_role(RoleName=role)
     iam.close()
     sqs.close()
 
@@ -114,7 +120,7 @@ def test_what_the_switch_needs_is_repaired(engine: Engine, part: str, capsys: py
     """`check` and `read` name it, one update repairs it, and the schedule is not written again."""  # R36
     engine.up()
     _damage(engine, part)
-    expected = DAMAGES[part].format(stem=stem(engine.program["server"], engine.program["secret"]))
+    expected = DAMAGES[part].format(stem=_names(engine)[0], role=_names(engine)[1])
     engine.aws.calls.clear()
     assert engine.outputs is not None
     engine.provider.read(engine.id, engine.outputs)

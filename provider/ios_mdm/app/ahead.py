@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from ios_mdm.core.pair.schedule import Kind, names, queue_name, stem
+from ios_mdm.core.pair.home import Home
+from ios_mdm.core.pair.schedule import Kind, names, queue_name, role_name
 from ios_mdm.errors import StoreError
 from ios_mdm.parallel import at_once
 
@@ -144,7 +145,7 @@ def _reads(
         yield partial(scheduler.get, name[kind])
     if kinds and reading.role:
         # Nothing is compared here: the check has the documents.
-        role = stem(reading.server, reading.secret)
+        role = role_name(reading.server, reading.secret, Home.of_arn(observed.arn).region)
         yield partial(prerequisites.role_problems, role, trust="{}", policy="{}", boundary=None)
     if kinds and reading.queue:
         yield partial(prerequisites.queue_exists, queue_name(reading.server, reading.secret))

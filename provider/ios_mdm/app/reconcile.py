@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from ios_mdm.app.delivery import DeliveryRequest, ProfileContent, next_revision
 from ios_mdm.app.pair.identity import check_ours
 from ios_mdm.app.switch_request import switch_request
-from ios_mdm.core.pair.home import profile_identifier
+from ios_mdm.core.pair.home import Home, profile_identifier
 from ios_mdm.errors import OwnershipError
 
 if TYPE_CHECKING:
@@ -167,15 +167,17 @@ class Reconciler:
             check_ours(request, observed)
         except OwnershipError:
             return False
+        # The secret first: a switch that is gone beside a secret that AWS keeps would be a switch that is lost (R36).
+        self._pairs.delete(request.secret, recovery_window_days=recovery_window_days)
         if promotion.schedule or is_scheduled or observed.armed is not None:
             self._switches.disarm(
                 request.definition.name,
                 request.secret,
+                region=Home.of_arn(observed.arn).region,
                 role_made=promotion.role_arn is None,
                 queue_made=promotion.dead_letter_arn is None,
                 armed=observed.armed,
             )
-        self._pairs.delete(request.secret, recovery_window_days=recovery_window_days)
         return True
 
     def _run(self, stages: Sequence[Stage], request: ReconcileRequest) -> Progress:

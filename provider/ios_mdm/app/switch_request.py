@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ios_mdm.core.pair.home import Home
 from ios_mdm.core.pair.observed import ArmedPromotion
 from ios_mdm.core.pair.schedule import (
     Kind,
@@ -14,7 +15,7 @@ from ios_mdm.core.pair.schedule import (
     queue_arn,
     queue_name,
     role_arn,
-    stem,
+    role_name,
 )
 from ios_mdm.core.pair.schedule_role import role_policy, role_trust
 from ios_mdm.core.pair.switch import switch
@@ -70,7 +71,7 @@ class SwitchRequest:
     @property
     def role_name(self) -> str:
         """Name of the role that is made here."""
-        return stem(self.server, self.secret)
+        return role_name(self.server, self.secret, Home.of_arn(self.secret_arn).region)
 
     @property
     def queue_name(self) -> str:

@@ -15,7 +15,7 @@ from ios_mdm.app.switch_request import armed_promotion, was_sent
 from ios_mdm.core.pair.layout import ARMED_TAG, armed_value, observed_pair
 from ios_mdm.core.pair.moments import valid_at
 from ios_mdm.core.pair.observed import ArmedPromotion
-from ios_mdm.core.pair.schedule import Kind, has_ended, names, plans, queue_name, stem
+from ios_mdm.core.pair.schedule import Kind, has_ended, names, plans, queue_name, role_name
 from ios_mdm.core.pair.secret import Label
 from ios_mdm.core.pair.steps import MoveLabel
 from ios_mdm.core.pair.switch import switch
@@ -252,13 +252,21 @@ class SwitchService:
             self.confirm(request, promote)
 
     def disarm(
-        self, server: str, secret: str, *, role_made: bool, queue_made: bool, armed: ArmedPromotion | None = None
+        self,
+        server: str,
+        secret: str,
+        *,
+        region: str,
+        role_made: bool,
+        queue_made: bool,
+        armed: ArmedPromotion | None = None,
     ) -> None:
         """Delete the schedules, and the role and the queue where they were made here.
 
         Args:
             server: name of the server.
             secret: name of the pair's secret.
+            region: of the secret.
             role_made: whether the role was made here.
             queue_made: whether the queue was made here.
             armed: the promotion for which a schedule may exist; None if none is recorded.
@@ -274,11 +282,11 @@ class SwitchService:
                 raise StoreError(f"the schedule of {server} {_may_fire(armed)}: {error}") from None
             self._warn(f"schedules of {server} may still exist: {error}")
         if role_made:
-            self.delete_role(server, secret)
+            self.delete_role(server, secret, region)
         if queue_made:
             self.delete_queue(server, secret)
 
-    def dismantle(self, server: str, secret: str, *, role_made: bool, queue_made: bool) -> bool:
+    def dismantle(self, server: str, secret: str, *, region: str, role_made: bool, queue_made: bool) -> bool:
         """Delete the same as :meth:`disarm` because no schedules are wanted any more.
 
         Returns:
@@ -288,7 +296,7 @@ class SwitchService:
             for name in names(server, secret).values():
                 self._scheduler.delete(name)
             if role_made:
-                self.delete_role(server, secret)
+                self.delete_role(server, secret, region)
             if queue_made:
                 self.delete_queue(server, secret)
         except StoreError as error:
@@ -296,9 +304,9 @@ class SwitchService:
             return False
         return True
 
-    def delete_role(self, server: str, secret: str) -> None:
+    def delete_role(self, server: str, secret: str, region: str) -> None:
         """Delete the role that was made for this switch."""
-        self._prerequisites.delete_role(stem(server, secret))
+        self._prerequisites.delete_role(role_name(server, secret, region))
 
     def delete_queue(self, server: str, secret: str) -> None:
         """Delete the queue that was made for this switch."""

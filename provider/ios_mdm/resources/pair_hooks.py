@@ -111,6 +111,7 @@ def update(olds: Wire, news: Wire) -> Wire:
         is_dismantled = not (before.server.promotion.schedule or _is_scheduled(olds)) or switches.dismantle(
             now.server.name,
             now.secret,
+            region=known.home.region,
             role_made=before.server.promotion.role_arn is None,
             queue_made=before.server.promotion.dead_letter_arn is None,
         )
@@ -121,7 +122,7 @@ def update(olds: Wire, news: Wire) -> Wire:
             else {**outputs, "roleArn": olds["roleArn"], "deadLetterArn": olds["deadLetterArn"]}
         )
     if before.server.promotion.role_arn is None and now.server.promotion.role_arn is not None:
-        switches.delete_role(now.server.name, now.secret)
+        switches.delete_role(now.server.name, now.secret, known.home.region)
     if before.server.promotion.dead_letter_arn is None and now.server.promotion.dead_letter_arn is not None:
         switches.delete_queue(now.server.name, now.secret)
     return outputs

@@ -131,9 +131,16 @@ class PairService(PairReader):
         observed = self.observe(secret)
         if observed is None or observed.deleted:
             return
-        if observed.resource_id is not None:
-            self._store.untag(secret, (RESOURCE_ID_TAG,))
-        self._store.delete(secret, recovery_window_days=recovery_window_days)
+        if observed.resource_id is None:
+            self._store.delete(secret, recovery_window_days=recovery_window_days)
+            return
+        # Before: a secret that is scheduled for deletion takes no tags.
+        self._store.untag(secret, (RESOURCE_ID_TAG,))
+        try:
+            self._store.delete(secret, recovery_window_days=recovery_window_days)
+        except StoreError:
+            self._store.tag(secret, {RESOURCE_ID_TAG: observed.resource_id})
+            raise
 
     def _effects(self) -> Effects:
         return Effects(self._store, self._clock, custom=self._custom, report=self._report)

@@ -34,6 +34,7 @@ __all__ = [
     "queue_arn",
     "queue_name",
     "role_arn",
+    "role_name",
     "stem",
 ]
 
@@ -76,13 +77,25 @@ class Schedule:
 
 
 def names(server: str, secret: str) -> dict[Kind, str]:
-    """Return the name of each schedule of the pair in *secret*; its role and queue are named alike."""
+    """Return the name of each schedule of the pair in *secret*; its queue is named alike."""
     return {kind: f"{stem(server, secret)}-{kind}" for kind in Kind}
 
 
 def stem(server: str, secret: str) -> str:
-    """Return what the names of all that belongs to a pair's switch begin with, at most 43 characters."""
-    return f"ios-mdm-{server[:_STEM].rstrip('-')}-{hashlib.sha256(secret.encode()).hexdigest()[:10]}"
+    """Return what the names of the schedules and the queue of a pair's switch begin with, at most 43 characters."""
+    return _name(server, secret)
+
+
+def role_name(server: str, secret: str, region: str) -> str:
+    """Return the name of the role that is made for the schedules of a pair, at most 43 characters.
+
+    Roles belong to an account, not to a region: a pair of the same name in another region has another role.
+    """
+    return _name(server, f"{region}:{secret}")
+
+
+def _name(server: str, identity: str) -> str:
+    return f"ios-mdm-{server[:_STEM].rstrip('-')}-{hashlib.sha256(identity.encode()).hexdigest()[:10]}"
 
 
 def queue_name(server: str, secret: str) -> str:
