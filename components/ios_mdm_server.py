@@ -169,6 +169,8 @@ class IosMdmServer(pulumi.ComponentResource):
                     "run": run["run"],
                     # Not compared with the last run's: the pair arms what devices were sent before.
                     "switch": pair.switch,
+                    # A run that leaves the pair out has a switch that was decided from another definition.
+                    "isDecided": pair.definition.apply(lambda decided: _plain(decided) == _plain(definition)),
                     "pairId": pair.pairId,
                     "resourceId": pair.resourceId,
                     "secretArn": pair.secretArn,
@@ -219,6 +221,17 @@ def _fleet(server: ServerSettings) -> _Block | None:
 
 def _dumped(distribution: DistributionSettings) -> _Block:
     return distribution.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
+
+def _plain(value: object) -> object:
+    """Return a definition as the engine returns it: without keys that are null, and with whole numbers as such."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items() if item is not None}
+    return value
 
 
 def _desired(key: str, pair: CertificatePair) -> pulumi.Output[str]:

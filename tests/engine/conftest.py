@@ -13,11 +13,12 @@ from cryptography.x509 import load_der_x509_certificate, load_pem_x509_certifica
 
 from ios_mdm.core.pair.secret import TRUSTED
 from ios_mdm.core.x509.digests import fingerprint
+from tests.engine.aws import Aws
 from tests.engine.stack import Recorded, Stack, make_stack, recorded
 from tools.services import ministack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
     from tools.services.testing import MdmServices
@@ -104,23 +105,36 @@ class World:
         self.mdm.calls.clear()
 
 
-def check_safety(world: World) -> None:
-    """Check what must hold after any operation on a server that began with a distribution and is not to be deleted.
+def check_safety(world: World, *, devices: Collection[str] = (), is_scheduled: bool = True) -> None:
+    """Check what must hold after any operation on a server whose devices were sent its profile.
 
-    Each simulated device that has a profile of the pair trusts main, which is what the server presents. A promotion is
-    armed if devices were sent the reserve.
+    Args:
+        world: with the server.
+        devices: enrollment ids of those that were sent the profile; empty for all simulated devices.
+        is_scheduled: whether a promotion is made by a schedule: nothing is on hold, and Scheduler is there.
+
+    Each of them trusts main, which is what the server presents. A promotion is armed if devices were sent the reserve:
+    there is a schedule for it in AWS, with its role and its queue.
     """
     labels, tags = world.labels(), world.tags()
     main = json.loads(world.value(labels["AWSCURRENT"]))
     root = fingerprint(load_pem_x509_certificate(main["ca.crt"].encode()))
-    roots = world.trusted()
-    for device, profiles in world.services.fleet.all_profiles().items():
-        if world.profile() in {one.identifier for one in profiles}:
-            assert root in roots[device], f"{device} does not trust main"
-    if "RESERVE" in labels:
-        facts = tags[f"ios-mdm:certificate:{labels['RESERVE']}"]
-        is_sent = facts.split()[0].removeprefix("n=") in tags.get("ios-mdm:sent", "").split()
-        assert ("ios-mdm:armed" in tags) == is_sent, "armed exactly if devices were sent the reserve"
+    trusted = world.trusted()
+    lost = [device for device in devices or world.services.fleet.ids() if root not in trusted.get(device, set())]
+    assert not lost, f"devices do not trust main: {lost}"
+    if labels.get("RESERVE") in {None, labels["AWSCURRENT"]}:
+        return  # none, or it became main, and the next run finds that
+    facts = tags[f"ios-mdm:certificate:{labels['RESERVE']}"]
+    is_sent = facts.split()[0].removeprefix("n=") in tags.get("ios-mdm:sent", "").split()
+    assert ("ios-mdm:armed" in tags) == (is_sent and is_scheduled)
+    aws = Aws(world)
+    found = aws.schedule()
+    assert (found is not None) == (is_sent and is_scheduled), "armed exactly if devices were sent the reserve"
+    if found is not None:
+        assert json.loads(found["Target"]["Input"])["MoveToVersionId"] == labels["RESERVE"]
+        assert found["Target"]["RoleArn"] == aws.role()
+        assert aws.queue() is not None
+    aws.close()
 
 
 @pytest.fixture

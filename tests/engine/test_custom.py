@@ -24,7 +24,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ios_mdm.core.x509.digests import fingerprint
 from tests.app import test_changed_chain as chained
-from tests.engine.test_promotion import Aws
+from tests.engine.aws import Aws
 from tests.support.tls_server import serving
 from tools.services.handshake import visit
 

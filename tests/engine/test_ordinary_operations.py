@@ -17,7 +17,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import load_pem_x509_certificate
 
 from ios_mdm.core.pair.schedule import stem
-from tests.engine.test_promotion import DAY_0, DAY_10, DAY_31, Aws, at
+from tests.engine.aws import Aws
+from tests.engine.conftest import check_safety
+from tests.engine.test_promotion import DAY_0, DAY_10, DAY_31, at
 from tests.support.tls_server import serving
 
 if TYPE_CHECKING:
@@ -32,8 +34,7 @@ def aws(world: World) -> Iterator[Aws]:
     """Return the emulator's other services."""
     found = Aws(world)
     yield found
-    for one in (found.scheduler, found.iam, found.sqs):
-        one.close()
+    found.close()
 
 
 def _switch(aws: Aws) -> tuple[object, ...]:
@@ -64,6 +65,7 @@ def test_a_reserve_is_not_armed_while_a_flag_leaves_the_distribution_out(world: 
     assert world.labels()["AWSCURRENT"] == labels["AWSCURRENT"], "the apply time has passed, and devices know main only"
     world.stack.up(**at(DAY_31)).ok()
     assert world.labels()["AWSCURRENT"] == labels["RESERVE"], "sent, then applied, by one run"
+    check_safety(world)
 
 
 def test_a_main_that_is_replaced_is_sent_first(world: World) -> None:
@@ -124,6 +126,7 @@ def test_a_refused_destroy_deletes_nothing(world: World, aws: Aws) -> None:
     assert refused.code != 0
     assert _switch(aws) == before
     assert world.stack.run("preview", "--expect-no-changes", **at(DAY_10)).ok()
+    check_safety(world)
 
 
 def test_a_protected_server_left_out_of_the_definition_keeps_its_switch(world: World, aws: Aws) -> None:
@@ -136,6 +139,7 @@ def test_a_protected_server_left_out_of_the_definition_keeps_its_switch(world: W
     for _ in range(2):
         assert world.stack.up(**at(DAY_10)).code != 0
         assert _switch(aws) == before
+    check_safety(world)
 
 
 def test_the_former_stack_of_a_moved_pair_takes_nothing_with_it(world: World, aws: Aws) -> None:
@@ -164,6 +168,7 @@ def test_the_former_stack_of_a_moved_pair_takes_nothing_with_it(world: World, aw
     assert (_switch(aws), world.labels()) == before
     assert _have(world, device)
     assert new.run("preview", "--expect-no-changes", "--stack", new.name, **at(DAY_10)).ok()
+    check_safety(world)
 
 
 def _have(world: World, udid: str) -> bool:
@@ -191,6 +196,7 @@ def test_a_device_that_comes_back_is_sent_the_profile_again_without_a_ledger(wor
     assert not _have(world, back)
     assert "profile queued for 5 of 5 devices" in up(devices)
     assert _have(world, back)
+    check_safety(world)
 
 
 PARTS = {
@@ -261,6 +267,7 @@ def test_an_up_works_while_scheduler_does_not_answer(world: World, aws: Aws) -> 
     world.stack.up(**at(DAY_31)).ok()
     assert aws.schedule() is not None, "armed as soon as Scheduler answers"
     assert world.stack.run("preview", "--expect-no-changes", **at(DAY_31)).ok()
+    check_safety(world)
 
 
 def test_what_may_still_fire_is_not_overruled(world: World, aws: Aws) -> None:
@@ -324,6 +331,7 @@ def test_a_lost_record_of_what_was_sent_is_repaired(world: World, aws: Aws) -> N
     world.stack.up(**at(DAY_10)).ok()
     assert _switch(aws) == armed
     assert world.stack.run("preview", "--expect-no-changes", **at(DAY_10)).ok()
+    check_safety(world)
 
 
 @pytest.mark.parametrize(
@@ -363,6 +371,7 @@ def test_credentials_for_elsewhere_are_refused_before_any_effect(
     assert world.stack.run("destroy", "--yes", **at(DAY_10), **elsewhere).code != 0
     assert world.aws.writes() == []
     assert (_switch(aws), world.labels()) == before
+    check_safety(world)
 
 
 def test_an_account_that_is_not_allowed_is_refused_before_there_is_state(world: World) -> None:
@@ -423,3 +432,85 @@ def _roots(world: World) -> int:
     resources = json.loads(world.stack.export())["deployment"]["resources"]
     (profile,) = [one["outputs"]["profile"] for one in resources if one["type"].endswith("ProfileDistribution")]
     return len(plistlib.loads(profile.encode())["PayloadContent"])
+
+
+def test_a_run_that_leaves_the_pair_out_does_not_act_on_its_former_definition(world: World) -> None:
+    """`--target` of the distribution: a due reserve that the definition deletes does not become main."""  # R36
+    world.stack.define([world.definition(distribution=world.distribution())])
+    world.stack.up(**at(DAY_0)).ok()
+    main = world.labels()["AWSCURRENT"]
+    fewer = world.distribution(devices=list(world.services.fleet.ids()[:4]))
+    world.stack.define([world.definition(reserve={"none": True}, distribution=fewer)])
+    world.stack.up("--target", _urn(world, "ProfileDistribution"), **at(DAY_31)).ok()
+    assert world.labels()["AWSCURRENT"] == main
+
+
+@pytest.mark.parametrize("protect", [True, False])
+def test_a_removed_distribution_arms_nothing_that_devices_were_not_sent(
+    world: World, aws: Aws, *, protect: bool
+) -> None:
+    """Devices that have a profile of the pair need the reserve before the switch, whatever the definition says."""
+    # R36
+    definition = world.definition(reserve={"none": True}, protect=protect, distribution=world.distribution())
+    world.stack.define([definition])
+    world.stack.up(**at(DAY_0)).ok()
+    main = world.labels()["AWSCURRENT"]
+    world.stack.define([world.definition(protect=protect)])
+    done = world.stack.up(**at(DAY_0))
+    assert (done.code != 0) == protect, "the engine does not delete a protected distribution"
+    assert (
+        "the definition has no distribution: certificate 2 is not sent to them"
+        in world.stack.run("preview", **at(DAY_0)).output
+    )
+    assert aws.schedule() is None
+    world.stack.up(**at(DAY_31))
+    assert world.labels()["AWSCURRENT"] == main
+    world.stack.define([world.definition(protect=protect, distribution=world.distribution())])
+    world.stack.up(**at(DAY_31)).ok()
+    assert world.labels()["AWSCURRENT"] != main, "sent, and then applied"
+    check_safety(world)
+
+
+def test_a_pair_whose_devices_come_later_is_disarmed_until_they_were_sent_the_reserve(world: World, aws: Aws) -> None:
+    """A distribution that is added while the MDM server is down: the armed switch waits for the delivery."""  # R36
+    world.stack.define([world.definition()])
+    world.stack.up(**at(DAY_0)).ok()
+    assert aws.schedule() is not None
+    down = {"nanomdm": {"url": "http://127.0.0.1:9", "apiKeySecret": "mdm/api-key", "push": False}}
+    world.stack.define([world.definition(distribution=world.distribution(channel=down))])
+    assert world.stack.up(**at(DAY_10)).code != 0
+    assert aws.schedule() is None
+    world.stack.define([world.definition(distribution=world.distribution())])
+    world.stack.up(**at(DAY_10)).ok()
+    assert aws.schedule() is not None
+    check_safety(world)
+
+
+def test_a_pair_of_the_same_name_in_another_region_has_a_switch_of_its_own(world: World, aws: Aws) -> None:
+    """Roles belong to the account: a second stack in another region neither changes nor deletes the first one's."""
+    # R36 R37
+    world.stack.define([world.definition(distribution=world.distribution())])
+    world.stack.up(**at(DAY_0)).ok()
+    before = _switch(aws)
+    trust = aws.iam.get_role(RoleName=aws.role_name)["Role"]["AssumeRolePolicyDocument"]
+    other = replace(world.stack, name="other")
+    other.run("stack", "init", other.name).ok()
+    other.define([world.definition(protect=False)], aws={"region": "eu-central-1"})
+    other.up("--stack", other.name, **at(DAY_0)).ok()
+    assert aws.iam.get_role(RoleName=aws.role_name)["Role"]["AssumeRolePolicyDocument"] == trust
+    other.run("destroy", "--yes", "--stack", other.name, **at(DAY_10)).ok()
+    assert _switch(aws) == before
+    check_safety(world)
+
+
+def test_a_destroy_that_fails_keeps_the_switch(world: World, aws: Aws) -> None:
+    """AWS refuses to delete the secret: the pair keeps its owner, and schedule, role and queue stay."""  # R36 R37
+    world.stack.define([world.definition(protect=False, distribution=world.distribution())])
+    world.stack.up(**at(DAY_0)).ok()
+    before, tags = _switch(aws), world.tags()
+    world.aws.denied |= {"DeleteSecret"}
+    assert world.stack.run("destroy", "--yes", **at(DAY_10)).code != 0
+    assert (_switch(aws), world.tags()) == (before, tags)
+    world.aws.denied.clear()
+    world.stack.up(**at(DAY_10)).ok()
+    check_safety(world)

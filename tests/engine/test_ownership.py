@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.engine.aws import Aws
 from tests.engine.conftest import check_safety
 from tests.engine.stack import make_stack
-from tests.engine.test_promotion import DAY_0, DAY_10, Aws, at
+from tests.engine.test_promotion import DAY_0, DAY_10, at
 from tests.support.tls_server import serving
 
 if TYPE_CHECKING:
@@ -36,8 +37,7 @@ def aws(world: World) -> Iterator[Aws]:
     """Return the emulator's other services."""
     found = Aws(world)
     yield found
-    for one in (found.scheduler, found.iam, found.sqs):
-        one.close()
+    found.close()
 
 
 def _shown(stack: Stack, server: str) -> dict[str, Any]:

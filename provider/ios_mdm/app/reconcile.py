@@ -136,10 +136,16 @@ class Reconciler:
         """Run the stages before the delivery: the MDM server is not contacted. Raises as :meth:`reconcile`."""
         return self._run(ORDER[: ORDER.index(Stage.DELIVER)], ReconcileRequest(pair=pair, promotion=promotion))
 
-    def deliver(self, request: DeliveryRequest, switch: SwitchRequest) -> Delivery:
-        """Run the stages from the delivery on: send the profile, then promote or arm. Raises as :meth:`reconcile`."""
+    def deliver(self, request: DeliveryRequest, switch: SwitchRequest | None) -> Delivery:
+        """Run the stages from the delivery on: send the profile, then promote or arm. Raises as :meth:`reconcile`.
+
+        Args:
+            request: the profile.
+            switch: of the pair; None if it was decided from another definition, and is left as it is.
+        """
         delivery = self._sent(request)
-        self._promoted_or_armed(switch)
+        if switch is not None:
+            self._promoted_or_armed(switch)
         return delivery
 
     def delete(

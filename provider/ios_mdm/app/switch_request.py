@@ -170,8 +170,11 @@ def is_sent(request: SwitchRequest, observed: ObservedPair) -> bool:
 
 
 def was_sent(request: SwitchRequest, promote: Promote, observed: ObservedPair) -> bool:
-    """Return whether the secret records that devices were sent this certificate; True if devices get no profile."""
-    return not request.distributed or promote.certificate in observed.sent
+    """Return whether the secret records that devices were sent this certificate; True if devices get no profile.
+
+    Devices that were sent a profile need the next certificate also if the definition has no distribution any more.
+    """
+    return not (request.distributed or observed.was_distributed) or promote.certificate in observed.sent
 
 
 def armed_promotion(promote: Promote) -> ArmedPromotion:

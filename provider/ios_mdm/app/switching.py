@@ -359,7 +359,14 @@ class SwitchService:
         # After the promotion, made early or by the schedule itself, the new main has both labels.
         promoted = main is not None and main.version_id == promote.version
         if as_decided and pair is not None:
-            return was_sent(request, promote, pair)
+            is_sent = was_sent(request, promote, pair)
+            if not is_sent and pair.armed is not None:
+                self._delete_promotion(request, pair)
+                self._report(
+                    f"the switch to certificate {promote.certificate} is disarmed: no record says that devices were "
+                    "sent it"
+                )
+            return is_sent
         try:
             self._delete_promotion(request, pair)
         except _UnavailableError as error:

@@ -60,6 +60,7 @@ class CertificatePair(Resource, module="ios-mdm", name="CertificatePair"):
     Attributes:
         desired: the state the pair is in, known in previews: phase, main, reserve, trusted, reason, and ``nextMain``
             while main is replaced by a certificate that devices are sent first.
+        definition: the one that the pair was decided from: a run that leaves the pair out may have another.
         certificates: public details and PEM by ``certificate N``.
         applyAt: when the reserve becomes main, RFC 3339, UTC.
         pairId: 32 hex digits; known in previews of a pair that exists.
@@ -71,6 +72,7 @@ class CertificatePair(Resource, module="ios-mdm", name="CertificatePair"):
     """
 
     if TYPE_CHECKING:  # at run time Pulumi would compare every nested value with its own idea of these types
+        definition: pulumi.Output[dict[str, object]]
         desired: pulumi.Output[dict[str, object]]
         certificates: pulumi.Output[dict[str, dict[str, object]]]
         applyAt: pulumi.Output[str | None]  # noqa: N815 - outputs are camelCase, as Pulumi's are

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["check", "create", "delete", "read", "update"]
 
-_PASSED = frozenset({"switch", "secretArn", "promotion", "pairId", "resourceId"})
+_PASSED = frozenset({"switch", "secretArn", "promotion", "pairId", "resourceId", "isDecided"})
 """Inputs that belong to the pair. They are not outputs."""
 
 
@@ -138,7 +138,10 @@ def _content(inputs: Wire, chains: Mapping[int, str] | None) -> ProfileContent:
     )
 
 
-def _switch_request(inputs: Wire) -> SwitchRequest:
+def _switch_request(inputs: Wire) -> SwitchRequest | None:
+    """Return the request for the pair's switch; None if this run leaves the pair out, whose definition has changed."""
+    if inputs.get("isDecided") is False:
+        return None
     return made_switch_request(
         PromotionSettings.model_validate(inputs["promotion"]),
         server=str(inputs["server"]),

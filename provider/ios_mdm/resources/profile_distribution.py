@@ -44,7 +44,8 @@ class ProfileDistribution(Resource, module="ios-mdm", name="ProfileDistribution"
         inputs: ``server``, ``secret`` (the pair's), ``host``, ``aws``, ``distribution``, ``trusted`` (numbers of
             certificates), ``pems`` (number to PEM chain; state keeps their digests, as ``chains``), ``pairId``.
             ``switch``, ``secretArn``, ``resourceId`` and ``promotion`` are the pair's, whose switch is armed after the
-            delivery. ``phase`` leads to messages only and is not kept.
+            delivery if ``isDecided``: the pair was decided from the same definition. ``phase`` leads to messages only
+            and is not kept.
 
     Attributes:
         identifier: PayloadIdentifier of the profile; known in previews.

@@ -325,6 +325,21 @@ class TestWarnings:
         assert f"valid from {END + DAY:%Y-%m-%d %H:%M} UTC only" in answer.message
         assert policies.it_is_overdue(at(END - LEAD, waits=RESERVED)) is None, "it is promoted instead"
 
+    def test_distribution_is_missing(self) -> None:
+        """Devices that have a profile, and a definition without a distribution: the reserve waits for one."""  # R36
+        sent = pair(main(facts(1)), version(facts(2), Role.RESERVE, Label.RESERVE))
+        gone = replace(sent, sent=frozenset({1}))
+        assert says(policies.distribution_is_missing, at(START, waits=RESERVED, observed=gone)) == (
+            "no-distribution",
+            Severity.WARNING,
+        )
+        assert policies.its_moment_has_come(at(END - LEAD, waits=RESERVED, observed=gone)) is None
+        distributed = replace(definition(), distributed=True)
+        assert policies.distribution_is_missing(at(START, distributed, waits=RESERVED, observed=gone)) is None
+        assert policies.distribution_is_missing(at(START, waits=RESERVED, observed=sent)) is None
+        both = replace(sent, sent=frozenset({1, 2}))
+        assert policies.distribution_is_missing(at(START, waits=RESERVED, observed=both)) is None
+
     def test_it_needs_a_run(self) -> None:
         """Without schedules, a notice gives the time of the run that makes the reserve main."""  # R36
         alone = replace(definition(), promotion=Promotion(schedule=False))

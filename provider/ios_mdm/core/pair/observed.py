@@ -153,6 +153,11 @@ class ObservedPair:
         return self.holder(Label.MAIN)
 
     @property
+    def was_distributed(self) -> bool:
+        """Whether devices were sent a profile of this pair, also if the definition has no distribution any more."""
+        return bool(self.profiles or self.sent)
+
+    @property
     def reserve(self) -> StoredVersion | None:
         """The version labelled RESERVE, unless it is main already, or was and an operator rolled it back (R32)."""
         holder = self.holder(Label.RESERVE)

@@ -88,9 +88,10 @@ class Situation:
 
     @property
     def unsent(self) -> bool:
-        """Whether the waiting reserve is yet to be sent to the devices of a pair that has a distribution."""
+        """Whether the waiting reserve is yet to be sent to the devices that get, or got, the pair's profile."""
         reserve = None if self.reserve is None else self.reserve.ordinal
-        return self.definition.distributed and reserve is not None and reserve not in self.observed.sent
+        has_devices = self.definition.distributed or self.observed.was_distributed
+        return has_devices and reserve is not None and reserve not in self.observed.sent
 
     def was_main(self, sha256: str) -> bool:
         """Return whether the certificate with this fingerprint was main before."""

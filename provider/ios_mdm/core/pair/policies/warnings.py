@@ -23,6 +23,7 @@ __all__ = [
     "WARNINGS",
     "address_presents_another_certificate",
     "an_operator_moved_main",
+    "distribution_is_missing",
     "it_came_late",
     "it_expires_first",
     "it_is_overdue",
@@ -97,6 +98,21 @@ def it_is_overdue(at: Situation) -> Notice | None:
         reason="overdue",
         severity=Severity.CRITICAL if expired else Severity.WARNING,
         message=f"certificate {at.reserve.ordinal} should have been applied, {why}",
+        due=expires(at.main),
+    )
+
+
+def distribution_is_missing(at: Situation) -> Notice | None:
+    """R36: devices have a profile of the pair, and the definition has no distribution that sends them the reserve."""
+    if at.definition.distributed or not at.unsent or at.reserve is None:
+        return None
+    return Notice(
+        reason="no-distribution",
+        severity=Severity.WARNING,
+        message=f"devices have a profile of this pair, and the definition has no distribution: certificate "
+        f"{at.reserve.ordinal} is not sent to them, and does not become main before main expires. Restore "
+        "`distribution`. If devices get the certificates in another way now, remove the tags ios-mdm:sent and "
+        "ios-mdm:profile:… from the pair's secret",
         due=expires(at.main),
     )
 
@@ -217,6 +233,7 @@ WARNINGS: tuple[Policy, ...] = (
     it_came_late,
     it_expires_first,
     it_is_overdue,
+    distribution_is_missing,
     it_needs_a_run,
     what_is_offered_was_applied,
     an_operator_moved_main,
