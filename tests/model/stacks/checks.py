@@ -8,10 +8,10 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 from ios_mdm.core.pair.layout import OWNER_TAG, RESOURCE_ID_TAG
-from ios_mdm.core.pair.schedule import Kind, names, stem
+from ios_mdm.core.pair.schedule import Kind, names, role_name, stem
 from ios_mdm.core.pair.secret import Label
 from tests.model.stacks.engine import up
-from tests.model.stacks.world import COPY, LOST, WRONG_FINGERPRINT, WRONG_ID
+from tests.model.stacks.world import COPY, HOMES, LOST, WRONG_FINGERPRINT, WRONG_ID
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -160,6 +160,8 @@ def _moved(before: World, event: Event, secret: str, program: Program) -> str:
 
 def _written(run: Run) -> set[str]:
     stems = {stem(server, secret): secret for secret, server in _SECRETS.items()}
+    for home in HOMES.values():
+        stems |= {role_name(server, secret, home.region): secret for secret, server in _SECRETS.items()}
     found = set()
     for _, name, *_ in run.writes:
         if name in _SECRETS:

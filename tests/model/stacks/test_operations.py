@@ -181,10 +181,13 @@ SEEDS = {
     "a former owner sends its profile": Seed(
         patches=tuple((module, "check_owner", _nothing) for module in (delivery, distribution_hooks)),
         story=Story(stacks=DEV | SAME_SECRET, limits={"take over": 1, "alone": 1}),
-        complaint="does not trust a certificate any more that is in use",
+        complaint="which is the pair of copy",
     ),
     "a switch is armed before devices were sent the reserve": Seed(
-        patches=tuple((module, "is_sent", lambda _request, _observed: True) for module in (switching, switch_reader)),
+        patches=(
+            (switching, "was_sent", lambda _request, _promote, _observed: True),
+            (switch_reader, "is_sent", lambda _request, _observed: True),
+        ),
         story=Story(limits={"half": 1}, born=False, days=1),
         complaint="armed for a reserve that not all devices were sent",
     ),
