@@ -6,7 +6,6 @@ Each test names its row of the report on operations, where the former outcome is
 from __future__ import annotations
 
 import json
-import plistlib
 import subprocess
 import sys
 from dataclasses import replace
@@ -428,10 +427,11 @@ def test_a_deleted_reserve_that_an_endpoint_presents_stays_trusted(world: World,
 
 
 def _roots(world: World) -> int:
-    """Return how many certificates are in the profile that was sent last."""
-    resources = json.loads(world.stack.export())["deployment"]["resources"]
-    (profile,) = [one["outputs"]["profile"] for one in resources if one["type"].endswith("ProfileDistribution")]
-    return len(plistlib.loads(profile.encode())["PayloadContent"])
+    """Return how many certificates are in the profile of this pair on a device, after it processed its commands."""
+    device = world.services.fleet.ids()[0]
+    world.services.fleet.poll([device])
+    (profile,) = [one for one in world.services.fleet.profiles(device) if one.identifier == world.profile()]
+    return len(profile.roots())
 
 
 def test_a_run_that_leaves_the_pair_out_does_not_act_on_its_former_definition(world: World) -> None:
