@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from pulumi.dynamic import CheckResult, ReadResult
+from pulumi.output import Unknown
 
 from ios_mdm import wiring
 from ios_mdm.app.delivery import DeliveryRequest, ProfileContent, check_owner, is_recorded, next_revision
@@ -58,8 +59,10 @@ def check(olds: Wire, news: Wire) -> CheckResult:
         revision = int(cast("int", olds["revision"])) if olds else 0
         ledger = None if settings.ledger is None else here.ledger(settings.ledger)
         inputs["revision"] = next_revision(before, revision, content, ledger)
-        if content.chains is not None and known(inputs["pairId"]):
-            inputs["profileSha256"] = content.digest  # refuses an invalid profile before any effect
+        # Refuses an invalid profile before any effect. A value that preview does not know is unknown, and not left
+        # out: a saved plan allows any value for it, and no input that it does not name.
+        is_made = content.chains is not None and known(inputs["pairId"])
+        inputs["profileSha256"] = content.digest if is_made else Unknown()  # type: ignore[no-untyped-call]
         inputs["repairs"] = _repairs(olds, news, inputs, content)
         if before is not None and before.identifier != content.identifier:
             message = (
