@@ -329,6 +329,8 @@ class Distributor:
             DeliveryError: The MDM server did not take it; the message says for how many devices it had.
         """
         waiting = self._not_sent(delivery)
+        # Once for all batches: each of them is recorded.
+        is_recorded = bool(waiting) and self._ledger is not None and self._ledger.commands(delivery.server) > 0
         notices: dict[str, None] = {}
         sent = 0
         batches = deque(self._channel.batches(waiting))
@@ -338,7 +340,7 @@ class Distributor:
             if len(batch) > largest:
                 batches.extendleft(reversed(_halves(batch)))
                 continue
-            command_uuid = self._command_uuid(delivery, batch)
+            command_uuid = self._command_uuid(delivery, batch, is_recorded=is_recorded)
             try:
                 notices |= dict.fromkeys(
                     self._channel.enqueue(batch, install_profile_command(delivery.profile, command_uuid))
@@ -381,15 +383,21 @@ class Distributor:
         )
         return [device.enrollment_id for device in coverage.devices if device.status is DeliveryStatus.NOT_SENT]
 
-    def _command_uuid(self, delivery: Delivery, batch: Sequence[str]) -> str:
+    def _command_uuid(self, delivery: Delivery, batch: Sequence[str], *, is_recorded: bool) -> str:
         """Return the CommandUUID of a batch.
 
         With a ledger it is equal when a crashed run is repeated, so that nothing is queued twice. After a take-over it
         differs: the ledger of the new owner does not know which revisions were sent before. Without a ledger it is
         random: it is unknown which devices were sent the profile, a device may have lost it since, and the MDM server
-        drops a repeated CommandUUID. A profile that is installed twice does no harm.
+        drops a repeated CommandUUID. A profile that is installed twice does no harm. A ledger without a command for
+        this server counts as none: its file may be lost after each run, as in a pipeline.
+
+        Args:
+            delivery: the profile.
+            batch: the devices.
+            is_recorded: whether the ledger knew commands for this server before this run.
         """
-        if self._ledger is None:
+        if not is_recorded:
             return str(self._random_uuid()).upper()
         what = f"{delivery.resource_id}/{delivery.server}/{delivery.revision}/{delivery.digest}/{','.join(batch)}"
         return str(uuid5(_NAMESPACE, what)).upper()
