@@ -53,7 +53,7 @@ def check(olds: Wire, news: Wire) -> CheckResult:
         if news.get("phase") == Phase.CONNECTION_LOST:
             notice = to_reenrol(str(inputs["server"]), devices, base=here.base)
             tell(str(inputs["server"]), notice.severity, notice.message)
-        inputs["identifier"] = _identifier(inputs, settings)
+        inputs["identifier"] = _identifier(olds, inputs, settings)
         content = _content(inputs, chains)
         before = replace(_content(olds, None), sha256=_digest(olds)) if olds else None
         revision = int(cast("int", olds["revision"])) if olds else 0
@@ -152,10 +152,14 @@ def _switch_request(inputs: Wire) -> SwitchRequest:
     )
 
 
-def _identifier(inputs: Wire, settings: DistributionSettings) -> str:
-    """Return the identifier of the profile, or a placeholder for previews if the pair does not exist yet."""
+def _identifier(olds: Wire, inputs: Wire, settings: DistributionSettings) -> str:
+    """Return the identifier of the profile, or a placeholder for previews if the pair does not exist yet.
+
+    A pair that lost its tags has an unknown id in previews. The state of the last profile has its end.
+    """
     if not known(inputs["pairId"]):
-        return f"{settings.profile.identifier}.<made by up>"
+        suffix = str(olds["identifier"]).rpartition(".")[2] if olds else "<made by up>"
+        return f"{settings.profile.identifier}.{suffix}"
     return profile_identifier(settings.profile.identifier, str(inputs["pairId"]))
 
 
