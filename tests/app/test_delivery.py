@@ -15,7 +15,7 @@ import pytest
 from ios_mdm.adapters.clock import FixedClock
 from ios_mdm.adapters.ledgers.sqlite import SqliteLedger, open_ledger
 from ios_mdm.app.delivery import Delivery, Distributor
-from ios_mdm.app.devices import devices_digest, known_devices, listed_devices, read_devices
+from ios_mdm.app.devices import devices_digest, known_devices, listed_devices, no_devices, read_devices
 from ios_mdm.core.pair.definition import KeyType
 from ios_mdm.core.profile import trust_profile
 from ios_mdm.core.x509.issuing import issue
@@ -317,17 +317,26 @@ class TestDevices:
     @pytest.mark.parametrize(
         ("content", "said"),
         [
-            (b"", "devices.txt names no device"),
-            (b"# none\n", "devices.txt names no device"),
             (b"a\nb\na \n", "devices.txt has a more than once"),
             (b"\xff\xfe", "devices.txt cannot be read: it is not UTF-8 text"),
         ],
     )
     def test_a_wrong_file(self, tmp_path: Path, content: bytes, said: str) -> None:
-        """An empty, duplicated or unreadable list is one clear error."""
+        """A duplicated or unreadable list is one clear error."""
         (tmp_path / "devices.txt").write_bytes(content)
         with pytest.raises(DefinitionError, match=rf"^distribution\.devices\.file: {said}"):
             read_devices(settings({"file": "devices.txt"}), None, base=tmp_path)
+
+    @pytest.mark.parametrize("content", [b"", b"# none\n"])
+    def test_an_empty_file(self, tmp_path: Path, content: bytes) -> None:
+        """There is no device, which is a warning and no error."""
+        (tmp_path / "devices.txt").write_bytes(content)
+        wanted = settings({"file": "devices.txt"})
+        assert read_devices(wanted, None, base=tmp_path) == ()
+        assert known_devices(wanted, partial(open_ledger, base=tmp_path), base=tmp_path) is None
+        assert no_devices(wanted) == (
+            "distribution.devices.file: devices.txt names no device: write one enrollment id per line"
+        )
 
     def test_no_such_file(self, tmp_path: Path) -> None:
         """A missing file, or a folder, is named with the reason."""
@@ -361,10 +370,10 @@ class TestDevices:
         assert devices_digest(["a", "b"]) != devices_digest(["a"])
 
     def test_the_inventory_of_the_ledger(self, tmp_path: Path, ledger: SqliteLedger) -> None:
-        """With `ledger: true` the devices are those that are enrolled; none is an error that says what to start."""
+        """With `ledger: true` the devices are those that are enrolled; for none, a warning says what to start."""
         wanted = settings({"ledger": True}, "sqlite:///ledger.db")
-        with pytest.raises(DefinitionError, match="knows no enrolled device yet: start `ios-mdm receive`"):
-            read_devices(wanted, ledger, base=tmp_path)
+        assert read_devices(wanted, ledger, base=tmp_path) == ()
+        assert "knows no enrolled device yet: start `ios-mdm receive`" in no_devices(wanted)
         for device, enrolled in (("b", True), ("a", True), ("c", False)):
             ledger.record_device(device, enrolled=enrolled, at=START)
         assert read_devices(wanted, ledger, base=tmp_path) == ("a", "b")

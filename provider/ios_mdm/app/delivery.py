@@ -234,6 +234,7 @@ class DeliveryService:
         """Queue the profile for every device that it was not queued for, then record that it was sent (R15).
 
         Before the MDM server is contacted, each certificate of the profile gets its label ``TRUSTED-<number>`` (R35).
+        Without a device, the MDM server is not contacted, and nothing is recorded.
 
         Raises:
             IdentityError: The pair's secret does not exist, or is another one.
@@ -249,6 +250,10 @@ class DeliveryService:
             enrollment_ids=request.enrollment_ids,
             resource_id=request.resource_id,
         )
+        if not request.enrollment_ids:
+            check_owner(request.secret, request.secret_arn, request.resource_id, self._store.describe(request.secret))
+            self._report("there is no device to send the profile to")
+            return delivery
         found = self._offered(request)
         distributor = Distributor(
             self._channel(), self._ledger, self._clock, report=self._report, random_uuid=self._random_uuid
