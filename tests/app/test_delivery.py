@@ -15,7 +15,7 @@ import pytest
 from ios_mdm.adapters.clock import FixedClock
 from ios_mdm.adapters.ledgers.sqlite import SqliteLedger, open_ledger
 from ios_mdm.app.delivery import Delivery, Distributor
-from ios_mdm.app.devices import devices_digest, known_devices, listed_devices, read_devices
+from ios_mdm.app.devices import devices_digest, known_devices, listed_devices, no_devices, read_devices
 from ios_mdm.core.pair.definition import KeyType
 from ios_mdm.core.profile import trust_profile
 from ios_mdm.core.x509.issuing import issue
@@ -108,10 +108,17 @@ def distribute(
     ).distribute(delivery)
 
 
+def used(ledger: SqliteLedger) -> SqliteLedger:
+    """Return the ledger after an earlier profile was sent."""
+    for server in ("berlin", "paris"):
+        ledger.record_enqueued(f"{server}-1", server=server, profile="0" * 64, enrollment_ids=["gone"], at=START)
+    return ledger
+
+
 @pytest.fixture
 def other_ledger(tmp_path: Path) -> SqliteLedger:
-    """Another ledger, which knows of no delivery."""
-    return SqliteLedger(tmp_path / "other.db")
+    """Another ledger, which knows of an earlier profile only."""
+    return used(SqliteLedger(tmp_path / "other.db"))
 
 
 def test_every_device_gets_it_once_in_batches(delivery: Delivery, ledger: SqliteLedger) -> None:
@@ -190,6 +197,7 @@ def test_a_failure_is_told_and_the_next_run_continues(
 ) -> None:
     """The error tells how many devices have it; the next run reaches the rest, none of them twice."""
     first, done = RecordingChannel(fails_at=fails_at), 3 * (fails_at - 1)
+    used(ledger)
     with pytest.raises(DeliveryError, match=rf"is down.*queued for {done} of 7 devices.*continues") as caught:
         distribute(delivery, ledger, first)
     assert "pair itself is stored" in str(caught.value)
@@ -207,7 +215,8 @@ def test_a_run_that_dies_before_the_ledger_repeats_the_same_command(
     lost = RecordingChannel()
     distribute(delivery, other_ledger, lost)
     again = RecordingChannel()
-    distribute(delivery, ledger, again)
+    distribute(delivery, used(ledger), again)
+    assert not set(lost.uuids) & {str(UUID(int=number)) for number in range(10)}
     assert again.batches_taken == lost.batches_taken
 
 
@@ -226,6 +235,19 @@ def test_without_a_ledger_every_command_is_new(delivery: Delivery) -> None:
     assert injected.uuids == [str(UUID(int=number)) for number in (1, 2, 3)]
 
 
+def test_a_ledger_that_was_lost_counts_as_none(delivery: Delivery, tmp_path: Path) -> None:
+    """A pipeline has another file on each run: a device that came back gets the profile, and not a repetition."""
+    # R15
+    first, second = RecordingChannel(), RecordingChannel()
+    clock = FixedClock(moment=START)
+    for number, channel in enumerate((first, second)):
+        ledger = SqliteLedger(tmp_path / f"{number}.db")
+        ledger.record_enqueued("other", server="paris", profile="0" * 64, enrollment_ids=["gone"], at=START)
+        assert Distributor(channel, ledger, clock, report=lambda _line: None).distribute(delivery) == 7
+    assert first.devices == second.devices
+    assert len({*first.uuids, *second.uuids}) == 6
+
+
 def test_a_profile_that_returns_is_a_new_command(delivery: Delivery, tmp_path: Path) -> None:
     """Equal content under another revision has other CommandUUIDs: else the server would take it for a repetition."""
     # R17
@@ -233,7 +255,7 @@ def test_a_profile_that_returns_is_a_new_command(delivery: Delivery, tmp_path: P
     for number, (one, channel) in enumerate(
         ((delivery, first), (replace(delivery, revision=3), returned), (replace(delivery, server="paris"), other))
     ):
-        distribute(one, SqliteLedger(tmp_path / f"{number}.db"), channel)
+        distribute(one, used(SqliteLedger(tmp_path / f"{number}.db")), channel)
     assert len({*first.uuids, *returned.uuids, *other.uuids}) == 9
 
 
@@ -242,7 +264,7 @@ def test_another_resource_sends_the_same_profile_again(delivery: Delivery, tmp_p
     # R34
     first, second = RecordingChannel(), RecordingChannel()
     for number, (channel, resource_id) in enumerate(((first, "7c" * 16), (second, "8d" * 16))):
-        ledger = SqliteLedger(tmp_path / f"{number}.db")
+        ledger = used(SqliteLedger(tmp_path / f"{number}.db"))
         distribute(replace(delivery, resource_id=resource_id), ledger, channel)
     assert first.devices == second.devices
     assert not set(first.uuids) & set(second.uuids)
@@ -295,17 +317,26 @@ class TestDevices:
     @pytest.mark.parametrize(
         ("content", "said"),
         [
-            (b"", "devices.txt names no device"),
-            (b"# none\n", "devices.txt names no device"),
             (b"a\nb\na \n", "devices.txt has a more than once"),
             (b"\xff\xfe", "devices.txt cannot be read: it is not UTF-8 text"),
         ],
     )
     def test_a_wrong_file(self, tmp_path: Path, content: bytes, said: str) -> None:
-        """An empty, duplicated or unreadable list is one clear error."""
+        """A duplicated or unreadable list is one clear error."""
         (tmp_path / "devices.txt").write_bytes(content)
         with pytest.raises(DefinitionError, match=rf"^distribution\.devices\.file: {said}"):
             read_devices(settings({"file": "devices.txt"}), None, base=tmp_path)
+
+    @pytest.mark.parametrize("content", [b"", b"# none\n"])
+    def test_an_empty_file(self, tmp_path: Path, content: bytes) -> None:
+        """There is no device, which is a warning and no error."""
+        (tmp_path / "devices.txt").write_bytes(content)
+        wanted = settings({"file": "devices.txt"})
+        assert read_devices(wanted, None, base=tmp_path) == ()
+        assert known_devices(wanted, partial(open_ledger, base=tmp_path), base=tmp_path) is None
+        assert no_devices(wanted) == (
+            "distribution.devices.file: devices.txt names no device: write one enrollment id per line"
+        )
 
     def test_no_such_file(self, tmp_path: Path) -> None:
         """A missing file, or a folder, is named with the reason."""
@@ -339,10 +370,10 @@ class TestDevices:
         assert devices_digest(["a", "b"]) != devices_digest(["a"])
 
     def test_the_inventory_of_the_ledger(self, tmp_path: Path, ledger: SqliteLedger) -> None:
-        """With `ledger: true` the devices are those that are enrolled; none is an error that says what to start."""
+        """With `ledger: true` the devices are those that are enrolled; for none, a warning says what to start."""
         wanted = settings({"ledger": True}, "sqlite:///ledger.db")
-        with pytest.raises(DefinitionError, match="knows no enrolled device yet: start `ios-mdm receive`"):
-            read_devices(wanted, ledger, base=tmp_path)
+        assert read_devices(wanted, ledger, base=tmp_path) == ()
+        assert "knows no enrolled device yet: start `ios-mdm receive`" in no_devices(wanted)
         for device, enrolled in (("b", True), ("a", True), ("c", False)):
             ledger.record_device(device, enrolled=enrolled, at=START)
         assert read_devices(wanted, ledger, base=tmp_path) == ("a", "b")

@@ -52,16 +52,36 @@ def test_bad_lists_are_refused(world: World) -> None:
 
 
 def test_a_list_of_devices_from_windows_is_read(world: World) -> None:
-    """UTF-8 with a byte order mark and CRLF line ends is read; UTF-16 is one error that names the encoding."""
+    """UTF-8 with a byte order mark and CRLF line ends is read; for UTF-16, a warning names the encoding."""
     world.stack.define([world.definition(distribution=world.distribution(devices={"file": "devices.txt"}))])
     file, lines = world.stack.directory / "devices.txt", "\r\n".join(["# devices", *world.services.fleet.ids(), ""])
     file.write_bytes(lines.encode("utf-8-sig"))
     world.stack.run("preview").ok()
     file.write_bytes(lines.encode("utf-16"))
-    result = world.stack.run("preview")
-    assert result.code != 0
+    result = world.stack.run("preview").ok()
     assert "devices.txt cannot be read: it is not UTF-8 text: save it as UTF-8" in " ".join(result.output.split())
+
+
+def test_a_missing_list_of_devices_does_not_stop_the_switch_from_being_withdrawn(world: World) -> None:
+    """An `up` with preview carries `promotion.hold` out, and then fails for the list, in one clear error."""  # R11 R36
+    distribution = world.distribution(devices={"file": "devices.txt"})
+    file = world.stack.directory / "devices.txt"
+    file.write_text("\n".join(world.services.fleet.ids()), encoding="utf-8")
+    world.stack.define([world.definition(distribution=distribution)])
+    world.stack.up().ok()
+    assert "ios-mdm:armed" in world.tags()
+    file.unlink()
+    world.mdm.calls.clear()
+    world.stack.define([world.definition(distribution=distribution, promotion={"hold": True})])
+    result = world.stack.run("up", "--yes")
+    assert result.code != 0
+    assert "devices.txt cannot be read: No such file or directory" in " ".join(result.output.split())
     assert "Traceback" not in result.output
+    assert "ios-mdm:armed" not in world.tags()
+    file.write_text("# none\n", encoding="utf-8")
+    result = world.stack.run("up", "--yes").ok()
+    assert "devices.txt names no device" in " ".join(result.output.split())
+    assert world.mdm.calls == []
 
 
 def test_a_secret_value_in_place_of_a_name_is_refused_and_not_repeated(world: World) -> None:

@@ -252,6 +252,31 @@ def test_a_saved_plan_that_went_stale_is_refused(world: World) -> None:
     assert world.stack.outputs()["servers"][world.server]["main"]["certificate"] == "certificate 2"
 
 
+@pytest.mark.parametrize("due", ["first run", "reserve", "another main", "promotion"])
+def test_a_saved_plan_is_carried_out_to_its_end(world: World, due: str) -> None:
+    """Preview does not know the chains of certificates that `up` issues: the plan allows them, and so `up` ends."""
+    # R9 R15 R30
+    reserve = {"issue": {"when": "auto"} if due == "reserve" else {"when": "now", "apply": {"afterDays": 30}}}
+    definition = world.definition(reserve=reserve, distribution=world.distribution())
+    moment = {"reserve": "2040-12-03T00:00:00Z", "promotion": DAY_31}.get(due, DAY_0)
+    world.stack.define([definition])
+    if due != "first run":
+        world.stack.up(**at(DAY_0)).ok()
+    if due == "another main":
+        sha256 = world.stack.outputs()["servers"][world.server]["main"]["sha256"]
+        again = {**definition["main"], "replaceNow": True, "confirm": sha256}
+        world.stack.define([{**definition, "main": again}])
+    plan = {"PULUMI_EXPERIMENTAL": "true", **at(moment)}
+    world.stack.run("preview", "--save-plan", "plan.json", **plan).ok()
+    ended = world.stack.up("--plan", "plan.json", **plan)
+    if due == "first run":  # the pair's id, which ends the identifier of the profile, is random
+        assert "violates plan" in ended.output
+        ended = world.stack.up(**plan)
+    ended.ok()
+    if due != "another main":  # the next run shows it as main
+        world.stack.run("preview", "--expect-no-changes", **plan).ok()
+
+
 def test_a_lost_connection_names_the_devices(world: World) -> None:
     """Main expired without a reserve: the output says which devices must be re-enrolled, and how to go on."""  # R13
     world.stack.define([world.definition(reserve={"none": True}, distribution=world.distribution())])

@@ -82,14 +82,14 @@ class ProfileContent:
     def is_same(self, other: ProfileContent) -> bool:
         """Return whether both give the same profile.
 
-        While the chains are unknown, other certificates count as another profile. They need not be one: certificates
-        under one root need no new profile (R16).
+        Other certificates count as another profile, also if they have the same root. So the answer is the same in a
+        preview, which does not know the chains of certificates that are yet to be issued, and in the run after it.
         """
-        mine, others = self.digest, other.digest
-        if mine is not None and others is not None:
-            return mine == others
         mine_is, other_is = ((one.host, one.identifier, one.organization, one.trusted) for one in (self, other))
-        return mine_is == other_is
+        if mine_is != other_is:
+            return False
+        mine, others = self.digest, other.digest
+        return mine is None or others is None or mine == others
 
 
 def next_revision(before: ProfileContent | None, revision: int, after: ProfileContent, ledger: Ledger | None) -> int:
@@ -234,6 +234,7 @@ class DeliveryService:
         """Queue the profile for every device that it was not queued for, then record that it was sent (R15).
 
         Before the MDM server is contacted, each certificate of the profile gets its label ``TRUSTED-<number>`` (R35).
+        Without a device, the MDM server is not contacted, and nothing is recorded.
 
         Raises:
             IdentityError: The pair's secret does not exist, or is another one.
@@ -249,6 +250,10 @@ class DeliveryService:
             enrollment_ids=request.enrollment_ids,
             resource_id=request.resource_id,
         )
+        if not request.enrollment_ids:
+            check_owner(request.secret, request.secret_arn, request.resource_id, self._store.describe(request.secret))
+            self._report("there is no device to send the profile to")
+            return delivery
         found = self._offered(request)
         distributor = Distributor(
             self._channel(), self._ledger, self._clock, report=self._report, random_uuid=self._random_uuid
@@ -329,6 +334,8 @@ class Distributor:
             DeliveryError: The MDM server did not take it; the message says for how many devices it had.
         """
         waiting = self._not_sent(delivery)
+        # Once for all batches: each of them is recorded.
+        is_recorded = bool(waiting) and self._ledger is not None and self._ledger.commands(delivery.server) > 0
         notices: dict[str, None] = {}
         sent = 0
         batches = deque(self._channel.batches(waiting))
@@ -338,7 +345,7 @@ class Distributor:
             if len(batch) > largest:
                 batches.extendleft(reversed(_halves(batch)))
                 continue
-            command_uuid = self._command_uuid(delivery, batch)
+            command_uuid = self._command_uuid(delivery, batch, is_recorded=is_recorded)
             try:
                 notices |= dict.fromkeys(
                     self._channel.enqueue(batch, install_profile_command(delivery.profile, command_uuid))
@@ -381,15 +388,21 @@ class Distributor:
         )
         return [device.enrollment_id for device in coverage.devices if device.status is DeliveryStatus.NOT_SENT]
 
-    def _command_uuid(self, delivery: Delivery, batch: Sequence[str]) -> str:
+    def _command_uuid(self, delivery: Delivery, batch: Sequence[str], *, is_recorded: bool) -> str:
         """Return the CommandUUID of a batch.
 
         With a ledger it is equal when a crashed run is repeated, so that nothing is queued twice. After a take-over it
         differs: the ledger of the new owner does not know which revisions were sent before. Without a ledger it is
         random: it is unknown which devices were sent the profile, a device may have lost it since, and the MDM server
-        drops a repeated CommandUUID. A profile that is installed twice does no harm.
+        drops a repeated CommandUUID. A profile that is installed twice does no harm. A ledger without a command for
+        this server counts as none: its file may be lost after each run, as in a pipeline.
+
+        Args:
+            delivery: the profile.
+            batch: the devices.
+            is_recorded: whether the ledger knew commands for this server before this run.
         """
-        if self._ledger is None:
+        if not is_recorded:
             return str(self._random_uuid()).upper()
         what = f"{delivery.resource_id}/{delivery.server}/{delivery.revision}/{delivery.digest}/{','.join(batch)}"
         return str(uuid5(_NAMESPACE, what)).upper()

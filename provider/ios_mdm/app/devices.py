@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ios_mdm.ports import Ledger
     from ios_mdm.settings import DistributionSettings
 
-__all__ = ["devices_digest", "known_devices", "listed_devices", "read_devices"]
+__all__ = ["devices_digest", "known_devices", "listed_devices", "no_devices", "read_devices"]
 
 
 def listed_devices(path: Path) -> tuple[str, ...]:
@@ -25,7 +25,7 @@ def listed_devices(path: Path) -> tuple[str, ...]:
         path: of a UTF-8 file, with or without a byte order mark.
 
     Raises:
-        DefinitionError: The file cannot be read, names no device, or names one twice.
+        DefinitionError: The file cannot be read, or names a device twice.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -39,10 +39,6 @@ def listed_devices(path: Path) -> tuple[str, ...]:
         )
     lines = text.splitlines()
     devices = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
-    if not devices:
-        raise DefinitionError(
-            f"distribution.devices.file: {path.name} names no device: write one enrollment id per line"
-        )
     seen: dict[str, None] = {}
     for device in devices:
         if device in seen:
@@ -52,7 +48,7 @@ def listed_devices(path: Path) -> tuple[str, ...]:
 
 
 def read_devices(settings: DistributionSettings, ledger: Ledger | None, *, base: Path) -> tuple[str, ...]:
-    """Return the enrolment ids that the definition means, sorted.
+    """Return the enrollment ids that the definition means, sorted; none if there is no device yet.
 
     Args:
         settings: of the server's distribution.
@@ -60,7 +56,8 @@ def read_devices(settings: DistributionSettings, ledger: Ledger | None, *, base:
         base: the folder that relative paths start from: the project's root.
 
     Raises:
-        DefinitionError: The list is empty, has duplicates, or cannot be read.
+        DefinitionError: The list has duplicates, or cannot be read.
+        DeliveryError: The ledger cannot be read.
     """
     if isinstance(settings.devices, list):
         devices: Sequence[str] = settings.devices
@@ -68,12 +65,17 @@ def read_devices(settings: DistributionSettings, ledger: Ledger | None, *, base:
         devices = listed_devices(base / settings.devices.file)
     else:
         devices = () if ledger is None else ledger.enrolled()
-        if not devices:
-            raise DefinitionError(
-                "distribution.devices: the ledger knows no enrolled device yet: start `ios-mdm receive` as "
-                "the MDM server's webhook before devices enrol, or list the devices in a file"
-            )
     return tuple(sorted(checked_enrollment_ids(devices)))
+
+
+def no_devices(settings: DistributionSettings) -> str:
+    """Return what to do about a definition that means no device."""
+    if not isinstance(settings.devices, list) and settings.devices.file is not None:
+        return f"distribution.devices.file: {settings.devices.file} names no device: write one enrollment id per line"
+    return (
+        "distribution.devices: the ledger knows no enrolled device yet: start `ios-mdm receive` as the MDM server's "
+        "webhook before devices enroll, or list the devices in a file"
+    )
 
 
 def known_devices(settings: DistributionSettings, open_ledger: Callable[[str], Ledger], *, base: Path) -> int | None:
@@ -88,7 +90,7 @@ def known_devices(settings: DistributionSettings, open_ledger: Callable[[str], L
         if isinstance(settings.devices, list):
             return len(settings.devices)
         if settings.devices.file is not None:
-            return len(listed_devices(base / settings.devices.file))
+            return len(listed_devices(base / settings.devices.file)) or None
         # An empty ledger does not say whether the webhook was there when devices enrolled.
         return len(open_ledger(settings.ledger or "").enrolled()) or None
     except IosMdmError:

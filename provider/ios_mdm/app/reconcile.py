@@ -201,7 +201,7 @@ class Reconciler:
                     view = self._pairs.observed_again(request.pair, view)
                 return replace(done, view=view)
             case Stage.PAIR:
-                return replace(done, pair=self._pairs.apply(request.pair, done.view))
+                return replace(done, pair=self._brought(request.pair, done.view))
             case Stage.CLAIM:
                 self._pairs.claim(request.pair)
                 return done
@@ -216,6 +216,15 @@ class Reconciler:
                 is_last = stage is Stage.ARM_AGAIN
                 armed = self._promoted_or_armed(switch) if is_last else self._switches.arm(switch)
                 return replace(done, armed=armed or done.armed)
+
+    def _brought(self, request: PairRequest, view: PairView | None) -> PairResult:
+        """Bring the pair to what it should be. A secret that was restored may have a record that is withdrawn now."""
+        result = self._pairs.apply(request, view)
+        if view is None or view.observed is None or not view.observed.deleted:
+            return result
+        if not self._switches.withdraw(request, result.view):
+            return result
+        return self._pairs.apply(request, self._pairs.observed_again(request, result.view))
 
     def _promoted_or_armed(self, switch: SwitchRequest) -> Armed | None:
         """Promote a certificate that is due and was sent, or arm the switch; return None after a promotion.

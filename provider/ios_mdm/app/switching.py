@@ -87,7 +87,8 @@ class SwitchService:
         reserve that is about to be deleted, and ``promotion.hold`` works even while the MDM server is down. A promotion
         that should be scheduled is scheduled by :meth:`arm` at the end of the run, which also removes the record of one
         that was withdrawn. If the recorded certificate leaves its slot, its record is removed here: the record would
-        keep the certificate in the profile (R35).
+        keep the certificate in the profile (R35). A secret that is scheduled for deletion keeps its record until it is
+        restored, because AWS refuses to change its tags.
 
         Args:
             request: the pair.
@@ -116,7 +117,9 @@ class SwitchService:
             if armed is not None and not has_ended(armed, self._clock.now()):
                 self._not_withdrawn(request, view, armed, promote, error)
             return False
-        if observed.armed is None or observed.armed.certificate in {view.desired.main, view.desired.reserve}:
+        if observed.deleted or observed.armed is None:
+            return False
+        if observed.armed.certificate in {view.desired.main, view.desired.reserve}:
             return False
         self._store.untag(request.secret, [ARMED_TAG])
         return True

@@ -6,16 +6,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from pulumi.dynamic import CheckResult, ReadResult
+from pulumi.output import Unknown
 
 from ios_mdm import wiring
 from ios_mdm.app.delivery import DeliveryRequest, ProfileContent, check_owner, is_recorded, next_revision
-from ios_mdm.app.devices import devices_digest
+from ios_mdm.app.devices import devices_digest, no_devices
 from ios_mdm.app.pair.chains import chain_sha256, stored_chains
 from ios_mdm.app.reenrollment import to_reenrol
 from ios_mdm.app.switch_request import made_switch_request
 from ios_mdm.core.pair.decision import Phase, Severity
 from ios_mdm.core.pair.home import profile_identifier
-from ios_mdm.errors import IosMdmError, TakenOverError
+from ios_mdm.errors import DeliveryError, IosMdmError, TakenOverError
 from ios_mdm.resources.ahead import INPUTS, reads_of
 from ios_mdm.resources.engine import progress, tell, warning
 from ios_mdm.resources.hooks import refusal
@@ -35,6 +36,9 @@ __all__ = ["check", "create", "delete", "read", "update"]
 _PASSED = frozenset({"switch", "secretArn", "promotion", "pairId", "resourceId", "isDecided"})
 """Inputs that belong to the pair. They are not outputs."""
 
+_UNREAD = {"deviceCount": 0, "devicesSha256": "unknown"}
+"""Inputs for a list of devices that cannot be read. They differ from those of every list, so an update is planned."""
+
 
 def check(olds: Wire, news: Wire) -> CheckResult:
     """Read the list of devices, and decide whether there is another profile to send; send nothing."""
@@ -47,19 +51,26 @@ def check(olds: Wire, news: Wire) -> CheckResult:
         inputs["chains"] = olds["chains"]
     here, settings = wiring.here(), _settings(inputs)
     try:
-        devices = here.devices(settings)
-        inputs |= {"deviceCount": len(devices), "devicesSha256": devices_digest(devices)}
-        if news.get("phase") == Phase.CONNECTION_LOST:
+        devices = _devices(inputs, settings)
+        if devices is not None:
+            inputs |= {"deviceCount": len(devices), "devicesSha256": devices_digest(devices)}
+        if devices and news.get("phase") == Phase.CONNECTION_LOST:
             notice = to_reenrol(str(inputs["server"]), devices, base=here.base)
             tell(str(inputs["server"]), notice.severity, notice.message)
-        inputs["identifier"] = _identifier(inputs, settings)
+        inputs["identifier"] = _identifier(olds, inputs, settings)
         content = _content(inputs, chains)
         before = replace(_content(olds, None), sha256=_digest(olds)) if olds else None
         revision = int(cast("int", olds["revision"])) if olds else 0
         ledger = None if settings.ledger is None else here.ledger(settings.ledger)
-        inputs["revision"] = next_revision(before, revision, content, ledger)
-        if content.chains is not None and known(inputs["pairId"]):
-            inputs["profileSha256"] = content.digest  # refuses an invalid profile before any effect
+        try:
+            inputs["revision"] = next_revision(before, revision, content, ledger)
+        except DeliveryError as error:
+            _tell_unread(inputs, error)
+            inputs |= {**_UNREAD, "revision": revision + 1}
+        # Refuses an invalid profile before any effect. A value that preview does not know is unknown, and not left
+        # out: a saved plan allows any value for it, and no input that it does not name.
+        is_made = content.chains is not None and known(inputs["pairId"])
+        inputs["profileSha256"] = content.digest if is_made else Unknown()  # type: ignore[no-untyped-call]
         inputs["repairs"] = _repairs(olds, news, inputs, content)
         if before is not None and before.identifier != content.identifier:
             message = (
@@ -69,15 +80,23 @@ def check(olds: Wire, news: Wire) -> CheckResult:
             tell(str(inputs["server"]), Severity.NOTICE, message)
     except TakenOverError as error:
         tell(str(inputs["server"]), Severity.WARNING, str(error))
-        return CheckResult(olds, [])
+        return CheckResult(olds or {**inputs, **_UNREAD, "repairs": 0}, [])
     except IosMdmError as error:
         return CheckResult(inputs, [refusal(error)])
     return CheckResult(inputs, [])
 
 
 def create(inputs: Wire) -> tuple[str, Wire]:
-    """Queue the profile for every device."""
-    return f"{inputs['server']}-profile", _delivered(inputs)
+    """Queue the profile for every device; for a pair that was taken over, send nothing.
+
+    In the latter case the resource exists nevertheless: a run that fails could not remove the server.
+    """
+    id_ = f"{inputs['server']}-profile"
+    try:
+        return id_, _delivered(inputs)
+    except TakenOverError as error:
+        tell(str(inputs["server"]), Severity.WARNING, str(error))
+        return id_, _outputs({**inputs, **_UNREAD})
 
 
 def update(olds: Wire, news: Wire) -> Wire:
@@ -103,18 +122,46 @@ def delete(_id: str, outputs: Wire) -> None:
 def _repairs(olds: Wire, news: Wire, inputs: Wire, content: ProfileContent) -> int:
     """Return the counter that makes a lost record a change: without one, no reserve of this profile is armed."""
     repairs = int(cast("int", olds.get("repairs", 0)))
-    if not olds or not ProfileDistributionProvider.same(olds, {**inputs, "repairs": repairs}):
-        return repairs
     store = reads_of(news, "distribution").store(AwsSettings.model_validate(inputs["aws"]).region)
     found = store.describe(str(inputs["secret"]))
     if found is None:
         return repairs  # the pair reports that
+    # Before anything is planned: a pair of another resource needs no update, and no profile is recorded for it.
     check_owner(str(inputs["secret"]), found.arn, _resource_id(inputs), found)
+    if not olds or not ProfileDistributionProvider.same(olds, {**inputs, "repairs": repairs}):
+        return repairs
+    if not inputs["deviceCount"]:
+        return repairs  # nothing is sent, so nothing is recorded
     if is_recorded(str(inputs["secret"]), found, content.trusted, wiring.here().clock().now()):
         return repairs
     message = "the record of what devices were sent was lost: `up` sends the profile to those without it and records it"
     tell(str(inputs["server"]), Severity.WARNING, message)
     return repairs + 1
+
+
+def _devices(inputs: Wire, settings: DistributionSettings) -> Sequence[str] | None:
+    """Return the devices; None, after a warning, if they cannot be read.
+
+    A list that cannot be read must not stop the pair: it is an error when the profile is to be sent.
+    """
+    try:
+        devices = wiring.here().devices(settings)
+    except IosMdmError as error:
+        _tell_unread(inputs, error)
+        inputs |= _UNREAD
+        return None
+    if not devices:
+        message = (
+            f"{no_devices(settings)}. Without a device, the MDM server is not contacted and nothing is recorded as "
+            "sent: no reserve is scheduled that devices were not sent before"
+        )
+        tell(str(inputs["server"]), Severity.WARNING, message)
+    return devices
+
+
+def _tell_unread(inputs: Wire, error: IosMdmError) -> None:
+    message = f"{error}. Until this is corrected, no profile is sent; the pair is not affected"
+    tell(str(inputs["server"]), Severity.WARNING, message)
 
 
 def _settings(inputs: Wire) -> DistributionSettings:
@@ -152,10 +199,14 @@ def _switch_request(inputs: Wire) -> SwitchRequest | None:
     )
 
 
-def _identifier(inputs: Wire, settings: DistributionSettings) -> str:
-    """Return the identifier of the profile, or a placeholder for previews if the pair does not exist yet."""
+def _identifier(olds: Wire, inputs: Wire, settings: DistributionSettings) -> str:
+    """Return the identifier of the profile, or a placeholder for previews if the pair does not exist yet.
+
+    A pair that lost its tags has an unknown id in previews. The state of the last profile has its end.
+    """
     if not known(inputs["pairId"]):
-        return f"{settings.profile.identifier}.<made by up>"
+        suffix = str(olds["identifier"]).rpartition(".")[2] if olds else "<made by up>"
+        return f"{settings.profile.identifier}.{suffix}"
     return profile_identifier(settings.profile.identifier, str(inputs["pairId"]))
 
 
@@ -167,6 +218,10 @@ def _delivered(inputs: Wire, *, former_identifier: str | None = None) -> Wire:
     here, settings = wiring.here(), _settings(inputs)
     region = AwsSettings.model_validate(inputs["aws"]).region
     server = str(inputs["server"])
+    # Before the chains are read: without a secret of this name, each of them seems to be gone.
+    described = here.store(region).describe(str(inputs["secret"]))
+    check_owner(str(inputs["secret"]), str(inputs["secretArn"]), _resource_id(inputs), described)
+    devices = _devices_to_send_to(inputs, settings)
     reconciler = here.reconciler(region, report=progress(server), warn=warning(server), distribution=settings)
     digests = cast("Wire", inputs["chains"]) if known(inputs["chains"]) else {}
     chains = stored_chains(
@@ -179,9 +234,24 @@ def _delivered(inputs: Wire, *, former_identifier: str | None = None) -> Wire:
             secret=str(inputs["secret"]),
             secret_arn=str(inputs["secretArn"]),
             resource_id=_resource_id(inputs),
-            enrollment_ids=here.devices(settings),
+            enrollment_ids=devices,
             former_identifier=former_identifier,
         ),
         _switch_request(inputs),
     )
-    return {**{key: value for key, value in inputs.items() if key not in _PASSED}, "profileSha256": delivery.digest}
+    return {**_outputs(inputs), "profileSha256": delivery.digest}
+
+
+def _devices_to_send_to(inputs: Wire, settings: DistributionSettings) -> Sequence[str]:
+    """Return the devices. Raises what `check` has warned about."""
+    here = wiring.here()
+    devices = here.devices(settings)
+    if inputs["devicesSha256"] == _UNREAD["devicesSha256"]:
+        if settings.ledger is not None:
+            here.ledger(settings.ledger).commands(str(inputs["server"]))
+        raise DeliveryError("the devices could not be read when this run was checked: run again")
+    return devices
+
+
+def _outputs(inputs: Wire) -> Wire:
+    return {key: value for key, value in inputs.items() if key not in _PASSED}

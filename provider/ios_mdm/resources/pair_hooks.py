@@ -301,6 +301,8 @@ def _tell_cut_off(server: str, found: Preview, fleet: object) -> None:
         devices = here.devices(DistributionSettings.model_validate(fleet))
     except IosMdmError:
         return  # the distribution itself reports what is wrong with the list
+    if not devices:
+        return
     notice = cut_off(server, devices, base=here.base)
     tell(server, notice.severity, notice.message)
 

@@ -325,6 +325,22 @@ class TestLife(Life.TestCase):  # type: ignore[misc, valid-type]  # hypothesis m
     """R8 R10 R11 R12 R13 R17 R30 R32: the rules and invariants of :class:`Life`."""
 
 
+@pytest.mark.parametrize("after", ["another", "none"])
+def test_a_pair_in_a_secret_that_is_scheduled_for_deletion_gets_another_reserve(after: str) -> None:
+    """Its armed reserve is withdrawn: the schedule at once, the record when the secret is restored."""
+    # R10 R11 R33 R35
+    life = Life()
+    life.begins("now")
+    life.somebody_tampers("secret")
+    life.the_user_edits(after)
+    life.a_run()
+    life.no_version_is_used_twice()
+    life.the_pair_is_sound()
+    armed, reserve = life.pair.armed, life.pair.reserve
+    expected = None if after == "none" else 3
+    assert (armed.certificate if armed else None, reserve.ordinal if reserve else None) == (expected, expected)
+
+
 def _validity(version: StoredVersion) -> timedelta:
     assert version.facts is not None
     return version.facts.not_after - version.facts.not_before

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ios_mdm.app.devices import read_devices
+from ios_mdm.app.devices import no_devices, read_devices
 from ios_mdm.core.pair.decision import Notice, Severity
 from ios_mdm.core.pair.home import profile_identifier
 from ios_mdm.core.profile import profile_digest, trust_profile
@@ -106,10 +106,12 @@ def distribution(
     if devices is None:
         message = f"{found.covered}: name a ledger under distribution.ledger"
         return found, [*former, Notice(reason="no-ledger", severity=Severity.NOTICE, message=message)]
-    if found.missing:
+    if found.missing or not devices:
         message = (
             f"only {found.covered}; a device without it loses its connection when the server gets a certificate that "
             "it does not know"
+            if devices
+            else f"no device gets the profile: {no_devices(settings)}"
         )
         return found, [*former, _notice(message)]
     return found, former

@@ -1,0 +1,247 @@
+"""The hooks of a distribution: which faults stop only the distribution, and which of them stop nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from pulumi.output import Unknown
+
+from ios_mdm import wiring
+from ios_mdm.core.pair.layout import RESOURCE_ID_TAG, SENT_TAG, sent_value, version_id
+from ios_mdm.core.x509.credential import credential_to_json
+from ios_mdm.errors import DefinitionError, DeliveryError, IdentityError
+from ios_mdm.resources.profile_distribution import ProfileDistributionProvider
+from tests.app.test_pair_service import HandClock
+from tests.resources.conftest import wired
+from tests.resources.test_distribution_life import PAIR_ID, RESOURCE_ID, SECRET, START, Queue, credentials, pems
+from tests.support.certificates import HOST
+from tests.support.memory import MemorySecretStore
+from tests.support.wiring import TestWiring
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(slots=True)
+class Run:
+    """What the engine does with the distribution of one server."""
+
+    folder: Path
+    store: MemorySecretStore
+    queue: Queue = field(default_factory=Queue)
+    provider: ProfileDistributionProvider = field(default_factory=ProfileDistributionProvider)
+    devices: object = field(default_factory=lambda: {"file": "devices.txt"})
+    changes: dict[str, Any] = field(default_factory=dict)
+    inputs: dict[str, Any] = field(default_factory=dict)
+    outputs: dict[str, Any] | None = None
+
+    def list_devices(self, *devices: str) -> None:
+        """Write the list of devices."""
+        (self.folder / "devices.txt").write_text("\n".join(devices), encoding="utf-8")
+
+    def check(self) -> dict[str, Any]:
+        """Return the checked inputs: nothing is refused."""
+        checked = self.provider.check(wired(self.inputs), wired(self.program()))
+        assert not checked.failures, [one.reason for one in checked.failures]
+        return dict(checked.inputs)
+
+    def up(self) -> str:
+        """Do what `pulumi up` does; the state changes if the run succeeds."""
+        inputs = self.check()
+        if self.outputs is None:
+            self.outputs = dict(self.provider.create(wired(inputs)).outs or {})
+        elif not self.provider.diff("id", wired(self.outputs), wired(inputs)).changes:
+            return "unchanged"
+        else:
+            self.outputs = dict(self.provider.update("id", wired(self.outputs), wired(inputs)).outs or {})
+        self.inputs = inputs
+        return "changed"
+
+    def program(self) -> dict[str, Any]:
+        """Return the inputs of the program."""
+        return {
+            "server": "berlin",
+            "secret": SECRET,
+            "host": HOST,
+            "aws": {},
+            "distribution": {
+                "profile": {"identifier": "com.example.mdm"},
+                "channel": {"nanomdm": {"url": "https://mdm.example.com", "apiKeySecret": "mdm/api-key"}},
+                "devices": self.devices,
+                "ledger": "sqlite:///ledger.sqlite",
+            },
+            "trusted": [1],
+            "switch": {"promote": None, "overdue": None, "expiry": None},
+            "secretArn": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:ios-mdm/berlin-Mem0ry",
+            "promotion": {},
+            "pairId": PAIR_ID,
+            "resourceId": RESOURCE_ID,
+            "pems": {"1": pems()[1]},
+            **self.changes,
+        }
+
+    def sent(self) -> str | None:
+        """Return the record of what devices were sent."""
+        found = self.store.describe(SECRET)
+        assert found is not None
+        return found.tags.get(SENT_TAG)
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """A pair with one certificate, and a list with two devices."""
+    store = MemorySecretStore()
+    store.create(SECRET, tags={RESOURCE_ID_TAG: RESOURCE_ID}, description="", kms_key=None)
+    store.put(SECRET, version_id(SECRET, 1), credential_to_json(credentials()[1]))
+    one = Run(folder=tmp_path, store=store)
+    monkeypatch.setattr(
+        wiring,
+        "here",
+        lambda: TestWiring(environ={}, base=tmp_path, memory=store, hand_clock=HandClock(START), mdm=one.queue),
+    )
+    one.list_devices("a", "b")
+    return one
+
+
+BAD_LISTS = {
+    "missing": None,
+    "doubled": b"a\nb\na\n",
+    "not UTF-8": b"\xff\xfe",
+    "bad id": b"a,b\n",
+}
+
+
+@pytest.mark.parametrize("content", BAD_LISTS.values(), ids=BAD_LISTS)
+@pytest.mark.parametrize("is_new", [True, False])
+def test_a_list_of_devices_that_cannot_be_read_fails_alone(
+    run: Run, content: bytes | None, capfd: pytest.CaptureFixture[str], *, is_new: bool
+) -> None:
+    """Preview warns and plans an update, which fails: the pair's part of the run is not stopped."""
+    # R30 R36
+    if not is_new:
+        run.up()
+    file = run.folder / "devices.txt"
+    file.unlink() if content is None else file.write_bytes(content)
+    for _ in range(2):
+        with pytest.raises(DefinitionError) as caught:
+            run.up()
+        assert f"{caught.value}. Until this is corrected, no profile is sent" in capfd.readouterr().err
+    run.list_devices("a", "b", "c")
+    assert run.up() == "changed"
+    assert set(run.queue.latest) == {"a", "b", "c"}
+    assert run.up() == "unchanged"
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+@pytest.mark.parametrize("devices", [{"ledger": True}, ["a", "b"]])
+def test_a_ledger_that_cannot_be_read_fails_alone(run: Run, devices: object, *, is_new: bool) -> None:
+    """Check does not refuse it, whether the devices come from it or not."""
+    # R30 R36
+    if not is_new:
+        run.up()
+    run.devices = devices
+    ledger = run.folder / "ledger.sqlite"
+    ledger.write_bytes(b"no database " * 100)
+    with pytest.raises(DeliveryError, match=r"ledger\.sqlite"):
+        run.up()
+    ledger.unlink()
+    assert run.up() == "changed"
+
+
+def test_the_list_is_read_again_by_the_next_run(run: Run) -> None:
+    """A list that was corrected after the check is not used: what it leads to was not checked."""
+    (run.folder / "devices.txt").unlink()
+    inputs = run.check()
+    run.list_devices("a")
+    with pytest.raises(DeliveryError, match="run again"):
+        run.provider.create(wired(inputs))
+    assert run.queue.latest == {}
+
+
+@pytest.mark.parametrize(
+    ("devices", "said"), [({"file": "devices.txt"}, "names no device"), ({"ledger": True}, "rece")]
+)
+def test_without_a_device_nothing_is_sent(
+    run: Run, devices: object, said: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A warning, no call of the MDM server, and no record: a reserve is not armed because the list was emptied."""
+    # R36
+    run.devices = devices
+    run.list_devices()
+    assert run.up() == "changed"
+    shown = capfd.readouterr().err
+    assert said in shown
+    assert "the MDM server is not contacted and nothing is recorded as sent" in shown
+    assert (run.sent(), run.queue.known) == (None, set())
+    assert run.outputs is not None
+    assert run.outputs["deviceCount"] == 0
+    assert run.up() == "unchanged"
+    run.devices = {"file": "devices.txt"}
+    run.list_devices("a")
+    assert run.up() == "changed"
+    assert run.sent() == sent_value([1])
+    run.list_devices()
+    assert run.up() == "changed"
+    assert run.sent() == sent_value([1])
+
+
+def test_a_pair_that_was_taken_over_is_left_alone_by_a_new_distribution(run: Run) -> None:
+    """The stack without a distribution in its state: `up` succeeds, so the server can be unprotected and removed."""
+    # R34
+    run.store.tag(SECRET, {RESOURCE_ID_TAG: "8d" * 16})
+    assert run.up() == "changed"
+    assert (run.sent(), run.queue.known) == (None, set())
+    assert run.up() == "unchanged"
+    run.provider.delete("id", wired(run.outputs))
+    run.store.tag(SECRET, {RESOURCE_ID_TAG: RESOURCE_ID})
+    assert run.up() == "changed"
+    assert set(run.queue.latest) == {"a", "b"}
+    assert run.up() == "unchanged"
+
+
+def test_a_pair_that_is_taken_over_after_the_check_is_left_alone(run: Run) -> None:
+    """As above, one moment later."""
+    # R34
+    inputs = run.check()
+    run.store.tag(SECRET, {RESOURCE_ID_TAG: "8d" * 16})
+    outputs = dict(run.provider.create(wired(inputs)).outs or {})
+    assert outputs["deviceCount"] == 0
+    assert run.queue.known == set()
+
+
+@pytest.mark.parametrize("is_found", [True, False])
+def test_another_region_is_named_before_the_certificates_that_are_not_there(run: Run, *, is_found: bool) -> None:
+    """The credentials are for another region: that is what the message says."""
+    # R33
+    inputs = run.check()
+    other = {"secretArn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:ios-mdm/berlin-Mem0ry"}
+    if not is_found:
+        run.store._secrets.clear()
+    with pytest.raises(IdentityError, match="correct AWS_PROFILE, AWS_REGION"):
+        run.provider.create(wired({**inputs, **other}))
+
+
+def test_a_pair_without_tags_keeps_its_profile_in_previews(run: Run) -> None:
+    """Preview does not know the id of a pair that lost its tags, and does not announce a second profile."""
+    # R33 R35
+    run.up()
+    identifier = run.inputs["identifier"]
+    run.changes = {"pairId": Unknown(), "resourceId": Unknown()}  # type: ignore[no-untyped-call]
+    assert run.check()["identifier"] == identifier
+    run.inputs = {}
+    assert run.check()["identifier"] == "com.example.mdm.<made by up>"
+
+
+def test_what_preview_does_not_know_is_unknown_and_not_left_out(run: Run) -> None:
+    """A saved plan holds: preview and `up` name the same inputs."""
+    # R30
+    run.up()
+    run.changes = {"trusted": [1, 2], "pems": Unknown()}  # type: ignore[no-untyped-call]
+    planned = run.check()
+    run.changes = {"trusted": [1, 2], "pems": {str(number): pems()[number] for number in (1, 2)}}
+    checked = run.check()
+    assert planned.keys() == checked.keys()
+    different = {key for key in checked if checked[key] != planned[key] and not isinstance(planned[key], Unknown)}
+    assert different == set()
