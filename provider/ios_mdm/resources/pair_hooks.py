@@ -28,6 +28,7 @@ from ios_mdm.resources.wire import (
     home_block,
     home_of,
     name_of,
+    number_of,
     recorded_block,
     recorded_of,
     switch_block,
@@ -240,6 +241,7 @@ def _known(outputs: Wire) -> Known:
         home=home_of(outputs["home"]),
         arn=str(outputs["secretArn"]),
         main=None if main is None else str(main["sha256"]),
+        number=None if main is None else int(cast("int", main["number"])),
         owner=str(outputs["owner"]),
         pair_id=str(outputs["pairId"]),
         resource_id=str(outputs["resourceId"]),
@@ -280,6 +282,7 @@ def _known_before(inputs: Wire) -> Known:
     return Known(
         home=home_of(inputs["home"]),
         arn=ids.get("secretArn"),
+        number=number_of(cast("Wire", inputs.get("desired") or {}).get("main")),
         owner=str(inputs["owner"]),
         pair_id=ids.get("pairId"),
         resource_id=ids.get("resourceId"),

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ios_mdm.core.pair.home import Home, PairIdentity
-from ios_mdm.core.pair.layout import PAIR_ID_TAG
+from ios_mdm.core.pair.layout import PAIR_ID_TAG, version_id
+from ios_mdm.core.pair.secret import Label
 from ios_mdm.errors import DefinitionError, IdentityError, OwnershipError, TakenOverError
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from ios_mdm.app.pair.values import Known, PairRequest
     from ios_mdm.core.pair.observed import ObservedPair
 
-__all__ = ["check_address", "check_copy", "check_home", "check_lost", "check_ours"]
+__all__ = ["check_address", "check_certificates", "check_copy", "check_home", "check_lost", "check_ours"]
 
 _FINGERPRINT = "the fingerprint of the lost main, which `pulumi stack output servers` shows"
 
@@ -57,8 +58,7 @@ def _check_known(request: PairRequest, known: Known, observed: ObservedPair | No
             f"`movedFrom: {known.arn or _arn(known.home, request.secret)}`"
         )
     # In the run that replaces a lost pair, the secret is another one from the first effect on.
-    replaced = request.lost_main is not None and known.main in {None, request.lost_main}
-    if observed is None or replaced:
+    if observed is None or _is_lost(request, known):
         return
     if known.arn is not None and observed.arn != known.arn and not moved:
         raise IdentityError(
@@ -121,7 +121,7 @@ def check_lost(request: PairRequest, observed: ObservedPair | None) -> None:
     known = request.known
     if known is None or observed is not None:
         return
-    if request.lost_main is not None and known.main in {None, request.lost_main}:
+    if _is_lost(request, known):
         return
     wrong = "" if request.lost_main is None else f"lostMain is {request.lost_main}, which was not its main. "
     raise IdentityError(
@@ -129,6 +129,66 @@ def check_lost(request: PairRequest, observed: ObservedPair | None) -> None:
         f"keys of main and reserve. {wrong}If they can be restored from a replica or a backup, restore them. If not, "
         f"add to the server `lostMain: {known.main or _FINGERPRINT}`: then `up` makes a new pair, which no device "
         "trusts yet, and every device must get its management profile reinstalled (R13)"
+    )
+
+
+def _is_lost(request: PairRequest, known: Known) -> bool:
+    """Return whether the definition says that the main that the state knows is lost."""
+    return request.lost_main is not None and known.main in {None, request.lost_main}
+
+
+def check_certificates(request: PairRequest, observed: ObservedPair | None) -> None:
+    """Refuse a secret that lacks the certificates of the pair, as one that was restored by hand can (R33).
+
+    Otherwise the pair would get new certificates in the profile that devices know it by. A creation that died has no
+    certificate yet, and is continued.
+
+    Raises:
+        IdentityError: The secret does not hold the pair's certificates.
+    """
+    known = request.known
+    if known is None or observed is None:
+        return
+    if _is_lost(request, known) and not _has_id(observed, known.pair_id):
+        return  # the new pair in the place of the lost one
+    if not _has_certificate(observed) or _is_main_missing(observed, known):
+        raise IdentityError(_incomplete(request, known, observed))
+
+
+def _has_certificate(observed: ObservedPair) -> bool:
+    """Return whether the secret has a certificate that is or was in a slot."""
+    return any(one.ordinal is not None and one.slots != {Label.STAGED} for one in observed.versions)
+
+
+def _has_id(observed: ObservedPair, pair_id: str | None) -> bool:
+    return observed.identity is not None and observed.identity.pair_id == pair_id
+
+
+def _is_main_missing(observed: ObservedPair, known: Known) -> bool:
+    """Return whether another secret than the recorded one lacks the main that the state knows.
+
+    A later certificate shows that the pair went on since. Facts that are lost are written again, and compared then.
+    """
+    if known.arn in {None, observed.arn} or known.number is None:
+        return False
+    version = observed.numbered(known.number)
+    if version is None:
+        return observed.highest_ordinal <= known.number
+    return version.facts is not None and known.main not in {None, version.facts.sha256}
+
+
+def _incomplete(request: PairRequest, known: Known, observed: ObservedPair) -> str:
+    main, token = "its main", f"{version_id(request.secret, 1)} for certificate 1"
+    if known.number is not None:
+        main, token = f"its main, certificate {known.number}", version_id(request.secret, known.number)
+    if known.main is not None:
+        main += f" with the fingerprint {known.main}"
+    return (
+        f"secret {observed.arn} has the tags of the pair of {request.definition.name}, but not {main}: its content was "
+        "not restored under the version id that it had. Restore the value of main with `aws secretsmanager "
+        f"put-secret-value --secret-id {request.secret} --client-request-token {token} --version-stages AWSCURRENT "
+        "--secret-string file://…`, then run again. If its private key is lost, delete this secret with "
+        f"`--force-delete-without-recovery`, and add to the server `lostMain: {known.main or _FINGERPRINT}`"
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ios_mdm.app.pair.identity import check_address, check_home, check_lost, check_ours
+from ios_mdm.app.pair.identity import check_address, check_certificates, check_home, check_lost, check_ours
 from ios_mdm.app.pair.values import PairView
 from ios_mdm.core.pair.budget import check_budget
 from ios_mdm.core.pair.definition import InstallMain
@@ -97,6 +97,7 @@ class PairReader:
         home = self.check_home(request, observed)
         check_lost(request, observed)
         check_ours(request, observed)
+        check_certificates(request, observed)
         check_address(request, observed)
         return home
 
