@@ -123,6 +123,7 @@ def test_a_pair_of_another_resource_is_refused(
 
 
 COPY = replace(OBSERVED, arn=arn(secret="ios-mdm/copy"))  # noqa: S106 - a name
+OTHER_IDENTITY = PairIdentity(pair_id=OTHER_PAIR, home=ELSEWHERE, secret=SECRET)
 REPLICA = replace(OBSERVED, arn=arn(ELSEWHERE))
 
 
@@ -165,6 +166,30 @@ def test_the_message_names_the_former_secret(known: Known, value: str) -> None:
     with pytest.raises(IdentityError, match=f"`movedFrom: {value}`"):
         checked(replace(REQUEST, known=known), moved)
     checked(replace(REQUEST, known=known, moved_from=value), moved)
+
+
+@pytest.mark.parametrize("known", [KNOWN, FIRST])
+@pytest.mark.parametrize(
+    "observed",
+    [None, replace(REPLICA, identity=None), replace(REPLICA, identity=OTHER_IDENTITY)],
+    ids=["no secret", "a secret without an id", "another pair"],
+)
+def test_a_former_move_accepts_no_other_home(known: Known, observed: ObservedPair | None) -> None:
+    """`movedFrom` that stayed in the definition names the home of the pair; the credentials are for another one."""
+    # R33
+    request = replace(REQUEST, known=known, moved_from=arn(suffix="d4e5f6"), lost_main=known.main)
+    for one in (request, replace(request, lost_main=None)):
+        with pytest.raises(IdentityError, match="the credentials in use are for"):
+            checked(one, observed, ELSEWHERE)
+
+
+def test_a_restored_secret_without_its_id_is_refused() -> None:
+    """The message gives the tag to write, with the id that the state knows."""  # R33
+    restored = replace(OBSERVED, arn=arn(suffix="d4e5f6"), identity=None, resource_id=None)
+    request = replace(REQUEST, known=KNOWN, moved_from=arn())
+    with pytest.raises(IdentityError, match=f"set the tag to `{PAIR} 111122223333:eu-west-1:ios-mdm/berlin`"):
+        checked(request, restored)
+    checked(request, replace(restored, identity=OBSERVED.identity))
 
 
 def test_a_changed_pair_id_is_refused() -> None:

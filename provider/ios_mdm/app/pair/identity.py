@@ -50,17 +50,29 @@ def check_home(request: PairRequest, observed: ObservedPair | None, actual: Call
 
 
 def _check_known(request: PairRequest, known: Known, observed: ObservedPair | None, home: Home) -> None:
-    moved = known.arn is not None and request.moved_from in {known.arn, known.arn.rpartition("-")[0]}
-    if home != known.home and not moved and not _names_home(request.moved_from, known.home):
+    moved = observed is not None and _is_moved(request, known, observed)
+    if home != known.home and not moved:
+        former = known.arn or _arn(known.home, request.secret)
+        if observed is None:
+            found = f". There is no secret {request.secret} that the pair could have been moved to"
+        elif _names_home(request.moved_from, known.home):
+            found = f". The secret {observed.arn} does not have the id of this pair in its tag {PAIR_ID_TAG}"
+        else:
+            found = f". If the secret was moved, add to the server `movedFrom: {former}`"
         raise IdentityError(
             f"the pair of {request.definition.name} is in {known.home}, and the credentials in use are for {home}: set "
-            "AWS_PROFILE, AWS_REGION or ios-mdm:aws: {region: …} right. If the secret was moved, add to the server "
-            f"`movedFrom: {known.arn or _arn(known.home, request.secret)}`"
+            f"AWS_PROFILE, AWS_REGION or ios-mdm:aws: {{region: …}} right{found}"
         )
     # In the run that replaces a lost pair, the secret is another one from the first effect on.
     if observed is None or _is_lost(request, known):
         return
     if known.arn is not None and observed.arn != known.arn and not moved:
+        if observed.identity is None and _names_secret(request.moved_from, known.arn):
+            tag = PairIdentity(pair_id=known.pair_id or request.new_pair_id, home=home, secret=request.secret).text
+            raise IdentityError(
+                f"{observed.arn} is not the secret {known.arn} of the pair of {request.definition.name}, and has no "
+                f"tag {PAIR_ID_TAG}: if it is the restored pair, set the tag to `{tag}`"
+            )
         raise IdentityError(
             f"the pair of {request.definition.name} is the secret {known.arn}, and {observed.arn} was found under its "
             "name: it was deleted and made again. If its content was restored there, add to the server "
@@ -72,6 +84,18 @@ def _check_known(request: PairRequest, known: Known, observed: ObservedPair | No
             f"{observed.arn} has the id {observed.identity.pair_id}: the tag was changed. Set the tag to "
             f"`{PairIdentity(pair_id=known.pair_id, home=home, secret=request.secret).text}`"
         )
+
+
+def _is_moved(request: PairRequest, known: Known, observed: ObservedPair) -> bool:
+    """Return whether the definition says that the pair was moved, and the secret is the one that it was moved to."""
+    if observed.identity is None or request.moved_from is None:
+        return False
+    if known.pair_id is None:
+        return observed.identity.home == Home.of_arn(request.moved_from)
+    is_elsewhere = Home.of_arn(observed.arn) != known.home
+    is_named = _names_secret(request.moved_from, known.arn)
+    is_named = is_named or (is_elsewhere and _names_home(request.moved_from, known.home))
+    return is_named and observed.identity.pair_id == known.pair_id
 
 
 def check_copy(identity: PairIdentity, home: Home, secret: str, moved_from: str | None) -> None:
@@ -104,6 +128,10 @@ def check_copy(identity: PairIdentity, home: Home, secret: str, moved_from: str 
 def _arn(home: Home, secret: str) -> str:
     """Return the ARN of a secret without the characters that AWS adds to its name; `movedFrom` accepts it."""
     return f"arn:aws:secretsmanager:{home.region}:{home.account}:secret:{secret}"
+
+
+def _names_secret(moved_from: str | None, arn: str | None) -> bool:
+    return arn is not None and moved_from in {arn, arn.rpartition("-")[0]}
 
 
 def _names_home(moved_from: str | None, home: Home) -> bool:
