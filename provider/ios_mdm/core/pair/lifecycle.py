@@ -266,7 +266,9 @@ def _after_expiry(at: Situation, told: tuple[Notice, ...]) -> Desired:
     """Decide for a pair whose main has expired and that has no reserve to promote (R13)."""
     if policies.new_main_asked(at):
         wanted = _with_new_main(at.definition, at.observed, at.now, at.reserve)
-        return replace(wanted, notices=(*told, *wanted.notices, policies.reinstall()))
+        # A next main that was held back until main expired is known to the devices.
+        is_sent = at.begun_main in at.observed.sent
+        return replace(wanted, notices=(*told, *wanted.notices, *(() if is_sent else (policies.reinstall(),))))
     held = at.reserve is not None
     expired = f"main expired on {at.main.not_after:%Y-%m-%d %H:%M} UTC and "
     if not held:
