@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from ios_mdm.app.pair.identity import check_home, check_ours
+from ios_mdm.app.pair.identity import check_home, check_ours, take_over_notice
 from ios_mdm.app.pair.values import Known, PairRequest
+from ios_mdm.core.pair.decision import Severity
 from ios_mdm.core.pair.definition import PairDefinition
 from ios_mdm.core.pair.home import Home, PairIdentity
 from ios_mdm.core.pair.observed import ObservedPair
@@ -120,6 +121,40 @@ def test_a_pair_of_another_resource_is_refused(
     """The message gives the value of takeOver, or what is wrong with it."""  # R34
     with pytest.raises(error, match=message):
         checked(request_, observed)
+
+
+@pytest.mark.parametrize(
+    ("request_", "observed", "message"),
+    [
+        (replace(REQUEST, take_over=PAIR), FOREIGN, "from the stack organization/ios-mdm/other, which then no longer"),
+        (
+            replace(REQUEST, take_over=PAIR),
+            replace(FOREIGN, resource_id=None),
+            "from the stack organization/ios-mdm/ot",
+        ),
+        (replace(REQUEST, take_over=PAIR), OBSERVED, f"from the stack {OWNER}, which has the same name"),
+        (replace(REQUEST, take_over=PAIR), replace(OBSERVED, resource_id=None), None),
+        (replace(REQUEST, take_over=PAIR, known=KNOWN), OBSERVED, None),
+        (REQUEST, replace(OBSERVED, resource_id=None), None),
+    ],
+    ids=["another stack's", "another stack's, of a dead run", "of a lost state", "released", "its own", "no takeOver"],
+)
+def test_a_take_over_is_a_warning(request_: PairRequest, observed: ObservedPair, message: str | None) -> None:
+    """A `takeOver` that stayed in the definition takes the pair over again: the preview shows it."""  # R34
+    notice = take_over_notice(request_, observed)
+    if message is None:
+        assert notice is None
+    else:
+        assert notice is not None
+        assert notice.severity is Severity.WARNING
+        assert f"takes over the pair {PAIR}" in notice.message
+        assert message in notice.message
+
+
+def test_a_take_over_of_a_pair_in_the_state_has_no_effect() -> None:
+    """The message gives the way: let the server go from this state first."""  # R34
+    with pytest.raises(TakenOverError, match="takeOver has no effect while this state has the pair"):
+        checked(replace(REQUEST, known=KNOWN, take_over=PAIR), FOREIGN)
 
 
 COPY = replace(OBSERVED, arn=arn(secret="ios-mdm/copy"))  # noqa: S106 - a name

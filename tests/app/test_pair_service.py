@@ -462,7 +462,9 @@ class TestOwner:
         """With takeOver the pair gets the new owner and keeps its certificates."""
         stored = world.stored()
         other = replace(world.request(), owner="organization/ios-mdm/other", new_resource_id="cd" * 16)
-        world.service.apply(replace(other, take_over=world.pair_id))
+        taken = replace(other, take_over=world.pair_id)
+        assert "take-over" in {one.reason for one in world.service.look(taken).desired.notices}
+        world.service.apply(taken)
         world.service.claim(other)
         assert world.tags["ios-mdm:owner"] == "organization/ios-mdm/other"
         assert world.stored() == stored

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ios_mdm.core.pair.decision import Notice, Severity
 from ios_mdm.core.pair.home import Home, PairIdentity
 from ios_mdm.core.pair.layout import PAIR_ID_TAG, version_id
 from ios_mdm.core.pair.secret import Label
@@ -18,7 +19,15 @@ if TYPE_CHECKING:
     from ios_mdm.app.pair.values import Known, PairRequest
     from ios_mdm.core.pair.observed import ObservedPair
 
-__all__ = ["check_address", "check_certificates", "check_copy", "check_home", "check_lost", "check_ours"]
+__all__ = [
+    "check_address",
+    "check_certificates",
+    "check_copy",
+    "check_home",
+    "check_lost",
+    "check_ours",
+    "take_over_notice",
+]
 
 _FINGERPRINT = "the fingerprint of the lost main, which `pulumi stack output servers` shows"
 
@@ -249,6 +258,26 @@ def check_ours(request: PairRequest, observed: ObservedPair | None) -> None:
     raise OwnershipError(_foreign(request, observed, pair_id))
 
 
+def take_over_notice(request: PairRequest, observed: ObservedPair | None) -> Notice | None:
+    """Return a warning if this run takes a pair over from another resource or stack; None if it does not (R34).
+
+    A `takeOver` that stayed in the definition of a stack that let its pair go takes it over again.
+    """
+    if request.known is not None or request.take_over is None or observed is None:
+        return None
+    if observed.resource_id is None and observed.owner in {None, request.owner}:
+        return None
+    holder = "a stack that is not recorded" if observed.owner is None else f"the stack {observed.owner}"
+    if observed.owner == request.owner:
+        holder += ", which has the same name and another state"
+    return Notice(
+        reason="take-over",
+        severity=Severity.WARNING,
+        message=f"takes over the pair {request.take_over} in secret {request.secret} from {holder}, which then no "
+        "longer changes it. Remove takeOver after this run, or before it if this is not intended",
+    )
+
+
 def _check_kept(request: PairRequest, known: Known, observed: ObservedPair | None) -> None:
     if observed is None:
         return
@@ -266,11 +295,19 @@ def _check_kept(request: PairRequest, known: Known, observed: ObservedPair | Non
         raise OwnershipError(_foreign(request, observed, None))
     if not is_ours:
         pair_id = "" if observed.identity is None else f" {observed.identity.pair_id}"
+        again = (
+            ""
+            if request.take_over is None
+            else (
+                ". takeOver has no effect while this state has the pair: to take the pair back, do this first, then "
+                "declare the server with takeOver again"
+            )
+        )
         raise TakenOverError(
             f"the pair{pair_id} in secret {request.secret} was taken over: it belongs to the stack {observed.owner}, "
             f"and not to the resource in this state of {request.owner}, which no longer changes it. Set "
             "`protect: false`, run `pulumi up`, then remove the server from this stack: the pair, its switch and the "
-            "profile stay as they are"
+            f"profile stay as they are{again}"
         )
 
 
