@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from ios_mdm.app.delivery import DeliveryRequest, DeliveryService, ProfileContent, is_recorded
-from ios_mdm.core.pair.definition import NoReserve
+from ios_mdm.core.pair.definition import At, NoReserve
 from ios_mdm.core.pair.guard import uncovered
 from ios_mdm.core.pair.layout import ARMED_TAG, SENT_TAG, armed_value, facts_tag, version_id
 from ios_mdm.core.pair.observed import ArmedPromotion, Role, Served
 from ios_mdm.core.pair.secret import Label, trusted_label
+from ios_mdm.core.times import parsed_time
 from ios_mdm.errors import DefinitionError, StoreError
 from tests.app.test_pair_crashes import Crash, CrashError
 from tests.app.test_pair_service import NOW, SECRET, World, definition
@@ -331,6 +333,30 @@ class TestDistrust:
         assert fleet.store.calls == []
         fleet.run(replace(wish, replace_main=True, confirm_main=main))
         assert "TRUSTED-1" not in fleet.offered
+
+    def test_a_reserve_that_was_sent_is_offered_as_the_next_main(self, fleet: Fleet) -> None:
+        """The refusal gives the apply time that makes the reserve main at once; no device loses its connection."""
+        # R35
+        fleet.later(hours=1)
+        wish = replace(definition(), distrust=frozenset({fleet.facts(1).sha256}))
+        with pytest.raises(
+            DefinitionError, match=r"main: set `reserve.issue.apply: \{at: (\S+)\}`.*replaceNow"
+        ) as info:
+            fleet.apply(wish)
+        at = re.search(r"\{at: (\S+)\}", str(info.value))
+        assert at is not None
+        fleet.later(minutes=5)
+        fleet.run(replace(wish, reserve=replace(NOW, apply=At(moment=parsed_time(at[1])))))
+        assert fleet.labels[Label.MAIN] == 2
+        assert "TRUSTED-1" not in fleet.offered
+
+    def test_a_reserve_that_was_not_sent_is_not_offered_as_the_next_main(self, fleet: Fleet) -> None:
+        """Devices would lose their connection, as with `main.replaceNow`."""  # R35
+        fleet.later(hours=1)
+        fleet.store.untag(SECRET, [SENT_TAG])
+        wish = replace(definition(), distrust=frozenset({fleet.facts(1).sha256}))
+        with pytest.raises(DefinitionError, match=r"their connection\. To replace main"):
+            fleet.apply(wish)
 
     def test_a_reserve_that_stays_is_refused(self, fleet: Fleet) -> None:
         """A reserve that is deleted in the same run leaves, even if an endpoint presents it."""  # R10 R35

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from ios_mdm.app.pair.identity import check_home, check_ours
+from ios_mdm.app.pair.identity import check_home, check_ours, take_over_notice
 from ios_mdm.app.pair.values import Known, PairRequest
+from ios_mdm.core.pair.decision import Severity
 from ios_mdm.core.pair.definition import PairDefinition
 from ios_mdm.core.pair.home import Home, PairIdentity
 from ios_mdm.core.pair.observed import ObservedPair
@@ -122,7 +123,42 @@ def test_a_pair_of_another_resource_is_refused(
         checked(request_, observed)
 
 
+@pytest.mark.parametrize(
+    ("request_", "observed", "message"),
+    [
+        (replace(REQUEST, take_over=PAIR), FOREIGN, "from the stack organization/ios-mdm/other, which then no longer"),
+        (
+            replace(REQUEST, take_over=PAIR),
+            replace(FOREIGN, resource_id=None),
+            "from the stack organization/ios-mdm/ot",
+        ),
+        (replace(REQUEST, take_over=PAIR), OBSERVED, f"from the stack {OWNER}, which has the same name"),
+        (replace(REQUEST, take_over=PAIR), replace(OBSERVED, resource_id=None), None),
+        (replace(REQUEST, take_over=PAIR, known=KNOWN), OBSERVED, None),
+        (REQUEST, replace(OBSERVED, resource_id=None), None),
+    ],
+    ids=["another stack's", "another stack's, of a dead run", "of a lost state", "released", "its own", "no takeOver"],
+)
+def test_a_take_over_is_a_warning(request_: PairRequest, observed: ObservedPair, message: str | None) -> None:
+    """A `takeOver` that stayed in the definition takes the pair over again: the preview shows it."""  # R34
+    notice = take_over_notice(request_, observed)
+    if message is None:
+        assert notice is None
+    else:
+        assert notice is not None
+        assert notice.severity is Severity.WARNING
+        assert f"takes over the pair {PAIR}" in notice.message
+        assert message in notice.message
+
+
+def test_a_take_over_of_a_pair_in_the_state_has_no_effect() -> None:
+    """The message gives the way: let the server go from this state first."""  # R34
+    with pytest.raises(TakenOverError, match="takeOver has no effect while this state has the pair"):
+        checked(replace(REQUEST, known=KNOWN, take_over=PAIR), FOREIGN)
+
+
 COPY = replace(OBSERVED, arn=arn(secret="ios-mdm/copy"))  # noqa: S106 - a name
+OTHER_IDENTITY = PairIdentity(pair_id=OTHER_PAIR, home=ELSEWHERE, secret=SECRET)
 REPLICA = replace(OBSERVED, arn=arn(ELSEWHERE))
 
 
@@ -165,6 +201,30 @@ def test_the_message_names_the_former_secret(known: Known, value: str) -> None:
     with pytest.raises(IdentityError, match=f"`movedFrom: {value}`"):
         checked(replace(REQUEST, known=known), moved)
     checked(replace(REQUEST, known=known, moved_from=value), moved)
+
+
+@pytest.mark.parametrize("known", [KNOWN, FIRST])
+@pytest.mark.parametrize(
+    "observed",
+    [None, replace(REPLICA, identity=None), replace(REPLICA, identity=OTHER_IDENTITY)],
+    ids=["no secret", "a secret without an id", "another pair"],
+)
+def test_a_former_move_accepts_no_other_home(known: Known, observed: ObservedPair | None) -> None:
+    """`movedFrom` that stayed in the definition names the home of the pair; the credentials are for another one."""
+    # R33
+    request = replace(REQUEST, known=known, moved_from=arn(suffix="d4e5f6"), lost_main=known.main)
+    for one in (request, replace(request, lost_main=None)):
+        with pytest.raises(IdentityError, match="the credentials in use are for"):
+            checked(one, observed, ELSEWHERE)
+
+
+def test_a_restored_secret_without_its_id_is_refused() -> None:
+    """The message gives the tag to write, with the id that the state knows."""  # R33
+    restored = replace(OBSERVED, arn=arn(suffix="d4e5f6"), identity=None, resource_id=None)
+    request = replace(REQUEST, known=KNOWN, moved_from=arn())
+    with pytest.raises(IdentityError, match=f"set the tag to `{PAIR} 111122223333:eu-west-1:ios-mdm/berlin`"):
+        checked(request, restored)
+    checked(request, replace(restored, identity=OBSERVED.identity))
 
 
 def test_a_changed_pair_id_is_refused() -> None:

@@ -6,7 +6,7 @@ import json
 import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -19,7 +19,7 @@ from ios_mdm.core.pair.layout import KEY_TAG, PROMOTED_TAG, TAGS_TAG, facts_tag,
 from ios_mdm.core.pair.moments import expires
 from ios_mdm.core.pair.secret import Label
 from ios_mdm.core.pair.steps import described
-from ios_mdm.errors import DefinitionError, IosMdmError, OwnershipError, StoreError, TakenOverError
+from ios_mdm.errors import DefinitionError, IdentityError, IosMdmError, OwnershipError, StoreError, TakenOverError
 from tests.support.memory import MemorySecretStore
 
 if TYPE_CHECKING:
@@ -462,7 +462,9 @@ class TestOwner:
         """With takeOver the pair gets the new owner and keeps its certificates."""
         stored = world.stored()
         other = replace(world.request(), owner="organization/ios-mdm/other", new_resource_id="cd" * 16)
-        world.service.apply(replace(other, take_over=world.pair_id))
+        taken = replace(other, take_over=world.pair_id)
+        assert "take-over" in {one.reason for one in world.service.look(taken).desired.notices}
+        world.service.apply(taken)
         world.service.claim(other)
         assert world.tags["ios-mdm:owner"] == "organization/ios-mdm/other"
         assert world.stored() == stored
@@ -488,6 +490,54 @@ class TestOwner:
         world.store.create(SECRET, tags={"ios-mdm:owner": OWNER}, description="", kms_key=None)
         world.apply()
         assert world.labels == {"AWSCURRENT": 1, "RESERVE": 2}
+
+    def restored(self, world: World, token: str) -> Known:
+        """Restore main alone, in a secret with few tags, as from a backup; return what the state knows."""
+        known = Known(
+            home=KNOWN.home,
+            arn=f"{world.arn[:-6]}L0ster",
+            main=world.facts(1).sha256,
+            number=1,
+            owner=OWNER,
+            pair_id=world.pair_id,
+            resource_id="ab" * 16,
+        )
+        tags = {key: world.tags[key] for key in ("ios-mdm:owner", "ios-mdm:pair-id")}
+        value = world.value(1)
+        del world.store._secrets[SECRET]
+        world.store.create(SECRET, tags=tags, description="", kms_key=None)
+        world.store.put(SECRET, token, value)
+        world.store.move_label(SECRET, Label.STAGED, to=None, current=token)
+        world.store.calls.clear()
+        return known
+
+    def test_a_pair_that_is_known_gets_no_new_certificates_in_a_restored_secret(self, world: World) -> None:
+        """Main under another version id is refused before an effect; the message gives the version id."""  # R33
+        known = self.restored(world, FOREIGN)
+        request = replace(world.request(known=known), moved_from=known.arn)
+        for refused in (request, replace(request, lost_main=known.main)):
+            with pytest.raises(IdentityError, match=f"--client-request-token {version_id(SECRET, 1)} .*lostMain: "):
+                world.service.apply(refused)
+        assert world.store.calls == []
+
+    def test_a_pair_that_is_restored_under_its_version_id_goes_on(self, world: World) -> None:
+        """The version id of main is enough: all other records are written again."""  # R33
+        key = world.key(1)
+        known = self.restored(world, version_id(SECRET, 1))
+        request = replace(world.request(known=known), moved_from=known.arn)
+        result = world.service.apply(request)
+        assert (world.labels["AWSCURRENT"], world.labels["RESERVE"]) == (1, 2)
+        assert world.key(1) == key
+        assert world.service.apply(request).view.step is None
+        assert result.certificates[1].facts.sha256 == known.main
+
+    @pytest.mark.parametrize("changes", [{"number": 3}, {"main": "ab" * 32}], ids=["an older main", "another main"])
+    def test_a_restored_secret_with_another_main_is_refused(self, world: World, changes: dict[str, Any]) -> None:
+        """Devices may have to trust the main that the state knows: no profile is made without it."""  # R33
+        known = replace(self.restored(world, version_id(SECRET, 1)), **changes)
+        with pytest.raises(IdentityError, match="Restore the value of main with"):
+            world.service.apply(replace(world.request(known=known), moved_from=known.arn))
+        assert "put" not in {call[0] for call in world.store.calls}
 
     def test_another_address_is_refused(self, world: World) -> None:
         """The address of a pair does not change; the error says the old one."""

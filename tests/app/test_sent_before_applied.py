@@ -13,6 +13,7 @@ from ios_mdm.app.switch_request import switch_request
 from ios_mdm.core.pair.decision import Severity
 from ios_mdm.core.pair.definition import AfterDays, IssueReserve, NoReserve, Promotion, When
 from ios_mdm.core.pair.layout import MAIN_GENERATION_TAG, REPLACED_TAG, SENT_TAG, facts_tag, version_id
+from ios_mdm.core.pair.moments import expires
 from ios_mdm.core.pair.schedule import Kind
 from ios_mdm.core.pair.secret import Label, trusted_label
 from ios_mdm.errors import DeliveryError, StoreError
@@ -135,6 +136,22 @@ def test_a_main_stays_until_the_mdm_server_has_accepted_the_profile(server: Serv
     server.channel.down = False
     server.up(wish)
     assert server.labels[Label.MAIN] == 2
+
+
+def test_a_next_main_that_was_sent_and_held_back_needs_no_reinstallation(server: Server) -> None:
+    """Main expires on hold: devices that were sent the next main stay connected. Other devices do not."""
+    # R13 R15 R32
+    world = server.armed.world
+    world.later(days=1)
+    held = server.replaced(replace(QUIET, promotion=Promotion(hold=True)))
+    server.up(held)
+    assert (server.labels[Label.MAIN], server.labels[Label.STAGED]) == (1, 2)
+    world.clock.moment = expires(world.facts(1))
+    view = world.service.look(server.pair(held))
+    assert view.desired.main == 2
+    assert "reinstall" not in {one.reason for one in view.desired.notices}
+    world.store.tag(SECRET, {SENT_TAG: "1"})
+    assert "reinstall" in {one.reason for one in world.service.look(server.pair(held)).desired.notices}
 
 
 def test_a_run_that_dies_after_the_delivery_is_continued(server: Server) -> None:

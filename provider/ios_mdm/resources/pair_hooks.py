@@ -28,6 +28,7 @@ from ios_mdm.resources.wire import (
     home_block,
     home_of,
     name_of,
+    number_of,
     recorded_block,
     recorded_of,
     switch_block,
@@ -80,6 +81,7 @@ def check(olds: Wire, news: Wire) -> CheckResult:
         "bundles": recorded_block(found.recorded),
     }
     inputs |= _ids(found.view.observed, is_owner=bool(olds))
+    inputs["mainSha256"] = _main_sha256(found.view)
     for severity, message in _notices(found):
         tell(str(inputs["server"]), severity, message)
     _tell_cut_off(str(inputs["server"]), found, news.get("fleet"))
@@ -235,12 +237,19 @@ def _secret_changed(olds: Wire, news: Wire) -> CheckFailure:
 
 
 def _known(outputs: Wire) -> Known:
-    """Return what the state knows of a pair, from the outputs of its last run."""
-    main = cast("dict[str, Wire]", outputs["certificates"]).get(str(cast("Wire", outputs["desired"])["main"]))
+    """Return what the state knows of a pair, from the outputs of its last run.
+
+    While the secret is scheduled for deletion, a refresh writes this in the place of main; the fingerprint stays.
+    """
+    certificates = cast("dict[str, Wire]", outputs["certificates"])
+    main = certificates.get(str(cast("Wire", outputs["desired"])["main"]))
+    sha256 = outputs.get("mainSha256") if main is None else main["sha256"]
+    main = next((one for one in certificates.values() if one["sha256"] == sha256), None)
     return Known(
         home=home_of(outputs["home"]),
         arn=str(outputs["secretArn"]),
-        main=None if main is None else str(main["sha256"]),
+        main=None if sha256 is None else str(sha256),
+        number=None if main is None else int(cast("int", main["number"])),
         owner=str(outputs["owner"]),
         pair_id=str(outputs["pairId"]),
         resource_id=str(outputs["resourceId"]),
@@ -250,7 +259,7 @@ def _known(outputs: Wire) -> Known:
 def _inputs(outputs: Wire) -> Wire:
     """Return the inputs that the outputs echo."""
     keys = (*CertificatePairProvider.inputs, "observed", *CertificatePairProvider.ids)
-    return {key: outputs[key] for key in keys if key in outputs}
+    return {**{key: outputs[key] for key in keys if key in outputs}, "mainSha256": _known(outputs).main}
 
 
 def _fingerprints(view: PairView) -> Mapping[str, str]:
@@ -258,6 +267,12 @@ def _fingerprints(view: PairView) -> Mapping[str, str]:
     versions = () if view.observed is None else view.observed.versions
     facts = (version.facts for version in versions if version.ordinal in view.desired.trusted)
     return {name_of(one.ordinal): one.sha256 for one in facts if one is not None}
+
+
+def _main_sha256(view: PairView) -> str | None:
+    """Return the fingerprint of the certificate that is main after the run; None if the run issues it."""
+    version = None if view.observed is None else view.observed.numbered(view.desired.main)
+    return None if version is None or version.facts is None else version.facts.sha256
 
 
 def _ids(observed: ObservedPair | None, *, is_owner: bool) -> Wire:
@@ -281,6 +296,8 @@ def _known_before(inputs: Wire) -> Known:
     return Known(
         home=home_of(inputs["home"]),
         arn=ids.get("secretArn"),
+        main=ids.get("mainSha256"),
+        number=number_of(cast("Wire", inputs.get("desired") or {}).get("main")),
         owner=str(inputs["owner"]),
         pair_id=ids.get("pairId"),
         resource_id=ids.get("resourceId"),
@@ -376,6 +393,7 @@ def _outputs(done: Progress, result: PairResult, settings: PairSettings) -> Wire
         "certificates": {name_of(number): certificate_block(one) for number, one in result.certificates.items()},
         "applyAt": text(result.view.desired.apply_at),
         "secretArn": "" if observed is None else observed.arn,
+        "mainSha256": _main_sha256(result.view),
         "pairId": None if observed is None or observed.identity is None else observed.identity.pair_id,
         "switch": switch_block(result.switch, alarms=alarms),
         "roleArn": None if done.armed is None else done.armed.role,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, cast
 
 from ios_mdm.app.recorded import Recorded, RecordedOffer
@@ -23,6 +24,7 @@ __all__ = [
     "home_block",
     "home_of",
     "name_of",
+    "number_of",
     "recorded_block",
     "recorded_of",
     "switch_block",
@@ -36,6 +38,12 @@ _ROOTS = "roots"
 def name_of(ordinal: int | None) -> str:
     """Return how a certificate is called in state and output."""
     return "none" if ordinal is None else f"certificate {ordinal}"
+
+
+def number_of(name: object) -> int | None:
+    """Return the number of a certificate that :func:`name_of` names; None if *name* names none."""
+    found = re.fullmatch(r"certificate ([1-9][0-9]*)", str(name))
+    return None if found is None else int(found[1])
 
 
 def desired_block(desired: Desired) -> Wire:

@@ -511,6 +511,19 @@ def test_a_main_that_is_not_ours_is_refused(labels: tuple[Label, ...]) -> None:
         desired(definition(), pair(foreign, version(facts(1), Role.MAIN, *labels)), START)
 
 
+def test_a_main_that_no_version_is_left_of_is_restored_under_its_version_id() -> None:
+    """The message names the version id: AWS may have deleted a version without a label."""  # R32
+    foreign = StoredVersion(version_id="x" * 36, ordinal=None, labels=frozenset({Label.MAIN}), facts=None)
+    former = version(facts(1), Role.MAIN)
+    with pytest.raises(DefinitionError, match=f"--client-request-token .*{former.version_id} for certificate 1"):
+        desired(definition(), pair(foreign, former), START)
+    bare = replace(
+        pair(foreign), highest_ordinal=1, arn="arn:aws:secretsmanager:eu-west-1:1:secret:ios-mdm/berlin-a1b2c3"
+    )
+    with pytest.raises(DefinitionError, match=f"{version_id('ios-mdm/berlin', 1)} for certificate 1"):
+        desired(definition(), bare, START)
+
+
 @pytest.mark.parametrize("staged", [True, False])
 def test_a_secret_that_was_only_created_gets_its_main(staged: bool) -> None:  # noqa: FBT001 - pytest passes by name
     """An empty version that an emulator gave a new secret does not stop the run that continues."""

@@ -136,7 +136,7 @@ SEEDS = {
     "a lost pair is made again": Seed(
         patches=((reader, "check_lost", _nothing),),
         story=STORIES["a lost secret"],
-        complaint="up is failed",
+        complaint="up is refused",
     ),
     "a refresh reports a lost pair as gone": Seed(
         patches=((pair_hooks, "read", _gone),),

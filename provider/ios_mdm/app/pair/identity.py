@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ios_mdm.core.pair.decision import Notice, Severity
 from ios_mdm.core.pair.home import Home, PairIdentity
-from ios_mdm.core.pair.layout import PAIR_ID_TAG
+from ios_mdm.core.pair.layout import PAIR_ID_TAG, version_id
+from ios_mdm.core.pair.secret import Label
 from ios_mdm.errors import DefinitionError, IdentityError, OwnershipError, TakenOverError
 
 if TYPE_CHECKING:
@@ -17,7 +19,15 @@ if TYPE_CHECKING:
     from ios_mdm.app.pair.values import Known, PairRequest
     from ios_mdm.core.pair.observed import ObservedPair
 
-__all__ = ["check_address", "check_copy", "check_home", "check_lost", "check_ours"]
+__all__ = [
+    "check_address",
+    "check_certificates",
+    "check_copy",
+    "check_home",
+    "check_lost",
+    "check_ours",
+    "take_over_notice",
+]
 
 _FINGERPRINT = "the fingerprint of the lost main, which `pulumi stack output servers` shows"
 
@@ -49,18 +59,29 @@ def check_home(request: PairRequest, observed: ObservedPair | None, actual: Call
 
 
 def _check_known(request: PairRequest, known: Known, observed: ObservedPair | None, home: Home) -> None:
-    moved = known.arn is not None and request.moved_from in {known.arn, known.arn.rpartition("-")[0]}
-    if home != known.home and not moved and not _names_home(request.moved_from, known.home):
+    moved = observed is not None and _is_moved(request, known, observed)
+    if home != known.home and not moved:
+        former = known.arn or _arn(known.home, request.secret)
+        if observed is None:
+            found = f". There is no secret {request.secret} that the pair could have been moved to"
+        elif _names_home(request.moved_from, known.home):
+            found = f". The secret {observed.arn} does not have the id of this pair in its tag {PAIR_ID_TAG}"
+        else:
+            found = f". If the secret was moved, add to the server `movedFrom: {former}`"
         raise IdentityError(
             f"the pair of {request.definition.name} is in {known.home}, and the credentials in use are for {home}: set "
-            "AWS_PROFILE, AWS_REGION or ios-mdm:aws: {region: …} right. If the secret was moved, add to the server "
-            f"`movedFrom: {known.arn or _arn(known.home, request.secret)}`"
+            f"AWS_PROFILE, AWS_REGION or ios-mdm:aws: {{region: …}} right{found}"
         )
     # In the run that replaces a lost pair, the secret is another one from the first effect on.
-    replaced = request.lost_main is not None and known.main in {None, request.lost_main}
-    if observed is None or replaced:
+    if observed is None or _is_lost(request, known):
         return
     if known.arn is not None and observed.arn != known.arn and not moved:
+        if observed.identity is None and _names_secret(request.moved_from, known.arn):
+            tag = PairIdentity(pair_id=known.pair_id or request.new_pair_id, home=home, secret=request.secret).text
+            raise IdentityError(
+                f"{observed.arn} is not the secret {known.arn} of the pair of {request.definition.name}, and has no "
+                f"tag {PAIR_ID_TAG}: if it is the restored pair, set the tag to `{tag}`"
+            )
         raise IdentityError(
             f"the pair of {request.definition.name} is the secret {known.arn}, and {observed.arn} was found under its "
             "name: it was deleted and made again. If its content was restored there, add to the server "
@@ -72,6 +93,18 @@ def _check_known(request: PairRequest, known: Known, observed: ObservedPair | No
             f"{observed.arn} has the id {observed.identity.pair_id}: the tag was changed. Set the tag to "
             f"`{PairIdentity(pair_id=known.pair_id, home=home, secret=request.secret).text}`"
         )
+
+
+def _is_moved(request: PairRequest, known: Known, observed: ObservedPair) -> bool:
+    """Return whether the definition says that the pair was moved, and the secret is the one that it was moved to."""
+    if observed.identity is None or request.moved_from is None:
+        return False
+    if known.pair_id is None:
+        return observed.identity.home == Home.of_arn(request.moved_from)
+    is_elsewhere = Home.of_arn(observed.arn) != known.home
+    is_named = _names_secret(request.moved_from, known.arn)
+    is_named = is_named or (is_elsewhere and _names_home(request.moved_from, known.home))
+    return is_named and observed.identity.pair_id == known.pair_id
 
 
 def check_copy(identity: PairIdentity, home: Home, secret: str, moved_from: str | None) -> None:
@@ -106,6 +139,10 @@ def _arn(home: Home, secret: str) -> str:
     return f"arn:aws:secretsmanager:{home.region}:{home.account}:secret:{secret}"
 
 
+def _names_secret(moved_from: str | None, arn: str | None) -> bool:
+    return arn is not None and moved_from in {arn, arn.rpartition("-")[0]}
+
+
 def _names_home(moved_from: str | None, home: Home) -> bool:
     return moved_from is not None and Home.of_arn(moved_from) == home
 
@@ -121,7 +158,7 @@ def check_lost(request: PairRequest, observed: ObservedPair | None) -> None:
     known = request.known
     if known is None or observed is not None:
         return
-    if request.lost_main is not None and known.main in {None, request.lost_main}:
+    if _is_lost(request, known):
         return
     wrong = "" if request.lost_main is None else f"lostMain is {request.lost_main}, which was not its main. "
     raise IdentityError(
@@ -129,6 +166,66 @@ def check_lost(request: PairRequest, observed: ObservedPair | None) -> None:
         f"keys of main and reserve. {wrong}If they can be restored from a replica or a backup, restore them. If not, "
         f"add to the server `lostMain: {known.main or _FINGERPRINT}`: then `up` makes a new pair, which no device "
         "trusts yet, and every device must get its management profile reinstalled (R13)"
+    )
+
+
+def _is_lost(request: PairRequest, known: Known) -> bool:
+    """Return whether the definition says that the main that the state knows is lost."""
+    return request.lost_main is not None and known.main in {None, request.lost_main}
+
+
+def check_certificates(request: PairRequest, observed: ObservedPair | None) -> None:
+    """Refuse a secret that lacks the certificates of the pair, as one that was restored by hand can (R33).
+
+    Otherwise the pair would get new certificates in the profile that devices know it by. A creation that died has no
+    certificate yet, and is continued.
+
+    Raises:
+        IdentityError: The secret does not hold the pair's certificates.
+    """
+    known = request.known
+    if known is None or observed is None:
+        return
+    if _is_lost(request, known) and not _has_id(observed, known.pair_id):
+        return  # the new pair in the place of the lost one
+    if not _has_certificate(observed) or _is_main_missing(observed, known):
+        raise IdentityError(_incomplete(request, known, observed))
+
+
+def _has_certificate(observed: ObservedPair) -> bool:
+    """Return whether the secret has a certificate that is or was in a slot."""
+    return any(one.ordinal is not None and one.slots != {Label.STAGED} for one in observed.versions)
+
+
+def _has_id(observed: ObservedPair, pair_id: str | None) -> bool:
+    return observed.identity is not None and observed.identity.pair_id == pair_id
+
+
+def _is_main_missing(observed: ObservedPair, known: Known) -> bool:
+    """Return whether another secret than the recorded one lacks the main that the state knows.
+
+    A later certificate shows that the pair went on since. Facts that are lost are written again, and compared then.
+    """
+    if known.arn in {None, observed.arn} or known.number is None:
+        return False
+    version = observed.numbered(known.number)
+    if version is None:
+        return observed.highest_ordinal <= known.number
+    return version.facts is not None and known.main not in {None, version.facts.sha256}
+
+
+def _incomplete(request: PairRequest, known: Known, observed: ObservedPair) -> str:
+    main, token = "its main", f"{version_id(request.secret, 1)} for certificate 1"
+    if known.number is not None:
+        main, token = f"its main, certificate {known.number}", version_id(request.secret, known.number)
+    if known.main is not None:
+        main += f" with the fingerprint {known.main}"
+    return (
+        f"secret {observed.arn} has the tags of the pair of {request.definition.name}, but not {main}: its content was "
+        "not restored under the version id that it had. Restore the value of main with `aws secretsmanager "
+        f"put-secret-value --secret-id {request.secret} --client-request-token {token} --version-stages AWSCURRENT "
+        "--secret-string file://…`, then run again. If its private key is lost, delete this secret with "
+        f"`--force-delete-without-recovery`, and add to the server `lostMain: {known.main or _FINGERPRINT}`"
     )
 
 
@@ -161,6 +258,26 @@ def check_ours(request: PairRequest, observed: ObservedPair | None) -> None:
     raise OwnershipError(_foreign(request, observed, pair_id))
 
 
+def take_over_notice(request: PairRequest, observed: ObservedPair | None) -> Notice | None:
+    """Return a warning if this run takes a pair over from another resource or stack; None if it does not (R34).
+
+    A `takeOver` that stayed in the definition of a stack that let its pair go takes it over again.
+    """
+    if request.known is not None or request.take_over is None or observed is None:
+        return None
+    if observed.resource_id is None and observed.owner in {None, request.owner}:
+        return None
+    holder = "a stack that is not recorded" if observed.owner is None else f"the stack {observed.owner}"
+    if observed.owner == request.owner:
+        holder += ", which has the same name and another state"
+    return Notice(
+        reason="take-over",
+        severity=Severity.WARNING,
+        message=f"takes over the pair {request.take_over} in secret {request.secret} from {holder}, which then no "
+        "longer changes it. Remove takeOver after this run, or before it if this is not intended",
+    )
+
+
 def _check_kept(request: PairRequest, known: Known, observed: ObservedPair | None) -> None:
     if observed is None:
         return
@@ -178,11 +295,19 @@ def _check_kept(request: PairRequest, known: Known, observed: ObservedPair | Non
         raise OwnershipError(_foreign(request, observed, None))
     if not is_ours:
         pair_id = "" if observed.identity is None else f" {observed.identity.pair_id}"
+        again = (
+            ""
+            if request.take_over is None
+            else (
+                ". takeOver has no effect while this state has the pair: to take the pair back, do this first, then "
+                "declare the server with takeOver again"
+            )
+        )
         raise TakenOverError(
             f"the pair{pair_id} in secret {request.secret} was taken over: it belongs to the stack {observed.owner}, "
             f"and not to the resource in this state of {request.owner}, which no longer changes it. Set "
             "`protect: false`, run `pulumi up`, then remove the server from this stack: the pair, its switch and the "
-            "profile stay as they are"
+            f"profile stay as they are{again}"
         )
 
 

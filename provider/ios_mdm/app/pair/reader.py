@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ios_mdm.app.pair.identity import check_address, check_home, check_lost, check_ours
+from ios_mdm.app.pair.identity import (
+    check_address,
+    check_certificates,
+    check_home,
+    check_lost,
+    check_ours,
+    take_over_notice,
+)
 from ios_mdm.app.pair.values import PairView
 from ios_mdm.core.pair.budget import check_budget
 from ios_mdm.core.pair.definition import InstallMain
@@ -64,6 +71,9 @@ class PairReader:
         if observed is not None:
             observed = replace(observed, served=self.served(observed, request.definition.host, request.endpoints))
         view = pair_view(request, observed, self._clock.now(), home=home)
+        taken = take_over_notice(request, observed)
+        if taken is not None:
+            view = replace(view, desired=replace(view.desired, notices=(taken, *view.desired.notices)))
         return view if observed is not None else self._at_the_address(request, view)
 
     def _at_the_address(self, request: PairRequest, view: PairView) -> PairView:
@@ -97,6 +107,7 @@ class PairReader:
         home = self.check_home(request, observed)
         check_lost(request, observed)
         check_ours(request, observed)
+        check_certificates(request, observed)
         check_address(request, observed)
         return home
 

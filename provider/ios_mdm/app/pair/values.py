@@ -40,6 +40,7 @@ class Known:
         home: the account and region that it was made in.
         arn: of its secret; None if this part of the state is not at hand.
         main: SHA-256 fingerprint of its main certificate, 64 hex digits; None as above.
+        number: of its main certificate; None as above.
         owner: organization/project/stack of the last run; it differs if the stack was renamed since; None as above.
         pair_id: 32 hex digits; None as above.
         resource_id: of this resource, 32 hex digits; None as above.
@@ -48,6 +49,7 @@ class Known:
     home: Home
     arn: str | None = None
     main: str | None = None
+    number: int | None = None
     owner: str | None = None
     pair_id: str | None = None
     resource_id: str | None = None

@@ -16,6 +16,7 @@ from ios_mdm.core.pair.decision import Desired, InstallRequest, IssueRequest, No
 from ios_mdm.core.pair.definition import AfterDays, At, InstallMain, InstallReserve, IssueReserve, NoReserve, Slot
 from ios_mdm.core.pair.facts import CertificateFacts, Source
 from ios_mdm.core.pair.guard import ended_offers, guarded
+from ios_mdm.core.pair.layout import version_id
 from ios_mdm.core.pair.moments import BACKDATED, expires, longest_validity_days
 from ios_mdm.core.pair.observed import ObservedPair, Role
 from ios_mdm.core.pair.secret import Label
@@ -55,8 +56,8 @@ def _in_slots(definition: PairDefinition, observed: ObservedPair, now: datetime)
         return _with_new_main(definition, observed, now, None)
     if main.ordinal is None:
         raise DefinitionError(
-            f"AWSCURRENT is on version {main.version_id}, which is no certificate of this pair: move it back onto "
-            "one with `aws secretsmanager update-secret-version-stage`, then run again"
+            f"AWSCURRENT is on version {main.version_id}, which is no certificate of this pair: {_way_back(observed)}, "
+            "then run again"
         )
     if main.facts is None:
         return _unknown(definition, observed, main.ordinal, now)
@@ -68,6 +69,22 @@ def _in_slots(definition: PairDefinition, observed: ObservedPair, now: datetime)
             main=main.facts,
             reserve=waiting_reserve(observed),
         )
+    )
+
+
+def _way_back(observed: ObservedPair) -> str:
+    """Return how AWSCURRENT gets back onto a certificate of the pair: onto its version, or onto a restored one."""
+    move = "move it back onto one with `aws secretsmanager update-secret-version-stage`"
+    ours = [one for one in observed.versions if one.ordinal is not None]
+    if any(one.slots for one in ours):
+        return move
+    mains = [one for one in ours if one.role is Role.MAIN] or ours
+    number = 1 if not mains else mains[-1].ordinal
+    name = observed.arn.partition(":secret:")[2].rpartition("-")[0]
+    token = mains[-1].version_id if mains else version_id(name, 1)
+    return (
+        f"{move}. If it was deleted, restore its value with `aws secretsmanager put-secret-value --version-stages "
+        f"AWSCURRENT --client-request-token <version id>`, which is {token} for certificate {number}"
     )
 
 
@@ -249,7 +266,9 @@ def _after_expiry(at: Situation, told: tuple[Notice, ...]) -> Desired:
     """Decide for a pair whose main has expired and that has no reserve to promote (R13)."""
     if policies.new_main_asked(at):
         wanted = _with_new_main(at.definition, at.observed, at.now, at.reserve)
-        return replace(wanted, notices=(*told, *wanted.notices, policies.reinstall()))
+        # A next main that was held back until main expired is known to the devices.
+        is_sent = at.begun_main in at.observed.sent
+        return replace(wanted, notices=(*told, *wanted.notices, *(() if is_sent else (policies.reinstall(),))))
     held = at.reserve is not None
     expired = f"main expired on {at.main.not_after:%Y-%m-%d %H:%M} UTC and "
     if not held:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ios_mdm.core.pair.decision import InstallRequest, Notice, Severity, Why
-from ios_mdm.core.pair.moments import expires
+from ios_mdm.core.pair.definition import InstallReserve
+from ios_mdm.core.pair.facts import Source
+from ios_mdm.core.pair.moments import expires, issued_at, valid_at
 from ios_mdm.core.pair.policies.answers import refusal
+from ios_mdm.core.times import rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,8 +52,9 @@ def distrusted_stays(
             return refusal(
                 "distrusts-main",
                 f"distrust lists {facts.sha256}, which is main, certificate {ordinal}: devices that do not trust main "
-                "lose their connection. To replace main in the same run, set `main.replaceNow: true` and "
-                f"`main.confirm: {facts.sha256}`; otherwise remove the fingerprint from distrust",
+                f"lose their connection. {_by_reserve(definition, observed, wanted, now)}To replace main in the same "
+                f"run, set `main.replaceNow: true` and `main.confirm: {facts.sha256}`; otherwise remove the "
+                "fingerprint from distrust",
             )
         return refusal(
             "distrusts-reserve",
@@ -60,6 +64,23 @@ def distrusted_stays(
             "otherwise remove the fingerprint from distrust",
         )
     return None
+
+
+def _by_reserve(definition: PairDefinition, observed: ObservedPair, wanted: Desired, now: datetime) -> str:
+    """Return how the waiting reserve becomes main now, if devices were sent it; empty otherwise."""
+    version = None if wanted.reserve is None else observed.numbered(wanted.reserve)
+    facts = None if version is None else version.facts
+    if facts is None or facts.ordinal not in observed.sent or facts.sha256 in definition.distrust:
+        return ""
+    came = issued_at(facts) if facts.source is Source.ISSUED else observed.reserve_since
+    if came is None or came >= now or not valid_at(facts, now):
+        return ""
+    slot = "install" if isinstance(definition.reserve, InstallReserve) else "issue"
+    hold = " and `promotion.hold: false`" if definition.promotion.hold else ""
+    return (
+        f"Devices were sent the reserve, certificate {facts.ordinal}, and stay connected if it becomes main: set "
+        f"`reserve.{slot}.apply: {{at: {rfc3339(now)}}}`{hold}. "
+    )
 
 
 def guard_notices(definition: PairDefinition, observed: ObservedPair, wanted: Desired) -> tuple[Notice, ...]:

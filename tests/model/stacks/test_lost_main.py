@@ -1,0 +1,67 @@
+"""`lostMain` is accepted only with the fingerprint of main, by the check as by the update."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ios_mdm.core.pair.secret import Label
+from tests.model.stacks.engine import played, refresh, up
+from tests.model.stacks.search import _start
+from tests.model.stacks.story import Story
+from tests.model.stacks.world import WRONG_FINGERPRINT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.model.stacks.world import World
+
+SECRET = "ios-mdm/berlin"  # noqa: S105 - a name
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    """A pair of two runs, by the real hooks."""
+    with played():
+        started = _start(Story(), "dev")
+        up(started, "dev")
+        yield started
+
+
+def says(world: World, lost_main: str) -> None:
+    """Write `lostMain` into the definition."""
+    stack = world.stacks["dev"]
+    world.stacks["dev"] = replace(stack, program=replace(stack.program, lost_main=lost_main))
+
+
+@pytest.mark.parametrize("is_scheduled", [False, True], ids=["of the pair", "of a secret scheduled for deletion"])
+def test_another_fingerprint_is_refused_before_the_update(world: World, *, is_scheduled: bool) -> None:
+    """The check knows main after a refresh, whatever it saw. The refusal gives the value."""  # R33
+    main = world.labelled("home", SECRET, Label.MAIN)
+    if is_scheduled:
+        world.places["home"].store.delete(SECRET, recovery_window_days=30)
+    refresh(world, "dev")
+    world.places["home"].store.lose(SECRET)
+    says(world, WRONG_FINGERPRINT)
+    run = up(world, "dev")
+    assert (run.word, run.writes) == ("refused", ())
+    assert f"`lostMain: {main}`" in run.message
+    says(world, str(main))
+    assert up(world, "dev").word == "changed"
+    assert up(world, "dev").word == "unchanged"
+    assert world.labelled("home", SECRET, Label.MAIN) != main
+
+
+def test_the_main_of_a_new_pair_is_lost_under_its_own_fingerprint(world: World) -> None:
+    """`lostMain` that stayed in the definition makes no second new pair."""  # R33
+    first = world.labelled("home", SECRET, Label.MAIN)
+    world.places["home"].store.lose(SECRET)
+    says(world, str(first))
+    assert up(world, "dev").word == "changed"
+    second = world.labelled("home", SECRET, Label.MAIN)
+    world.places["home"].store.lose(SECRET)
+    run = up(world, "dev")
+    assert (run.word, run.writes) == ("failed", ()), "the check does not know a main that its own run issued"
+    assert f"`lostMain: {second}`" in run.message
