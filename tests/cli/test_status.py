@@ -6,6 +6,7 @@ import json
 import re
 import socket
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +17,7 @@ from ios_mdm.adapters.scheduler import EventBridgeScheduler
 from ios_mdm.adapters.secrets_manager import SecretsManager
 from ios_mdm.app.status.overview import overview
 from ios_mdm.cli import status as work
-from ios_mdm.core.pair.layout import version_id
+from ios_mdm.core.pair.layout import PAIR_ID_TAG, profile_tag, version_id
 from ios_mdm.core.pair.schedule import Kind, names, queue_name, role_name
 from ios_mdm.core.x509.credential import credential_from_json
 from ios_mdm.errors import StoreError
@@ -258,6 +259,32 @@ def test_a_rehearsal_clock_off_the_emulator_is_unknown(pair: Pair) -> None:
     result = pair.status(AWS_ENDPOINT_URL="https://secretsmanager.example.com")
     assert result.code == 3
     assert "IOS_MDM_CLOCK" in result.err
+
+
+def test_profiles_that_devices_keep_are_listed(pair: Pair) -> None:
+    """A former identifier stays on the devices that were sent it, beside the present one."""  # R35
+    pair.deliver(pair.make(), ALL)
+    SecretsManager(aws=AWS).tag(pair.secret, {profile_tag("com.example.former"): "com.example.former"})
+    result = pair.status("--json")
+    assert result.code == 0
+    (notice,) = json.loads(result.out)["servers"][0]["notices"]
+    assert notice["reason"] == "former-profile"
+    assert "com.example.former" in notice["message"]
+
+
+def test_a_copied_secret_is_no_pair(pair: Pair) -> None:
+    """A secret with the identity of another one is unknown, and the message names both."""  # R33
+    made = pair.make()
+    assert made.view.observed is not None
+    assert made.view.observed.identity is not None
+    other = replace(made.view.observed.identity, secret="ios-mdm/other")  # noqa: S106 - a name
+    SecretsManager(aws=AWS).tag(pair.secret, {PAIR_ID_TAG: other.text})
+    result = pair.status("--json")
+    assert result.code == 3
+    (notice,) = json.loads(result.out)["servers"][0]["notices"]
+    assert f"secret {pair.secret} in account" in notice["message"]
+    assert "is a copy" in notice["message"]
+    assert "ios-mdm/other" in notice["message"]
 
 
 def test_a_missing_schedule_is_a_warning(pair: Pair) -> None:

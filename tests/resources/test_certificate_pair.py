@@ -11,10 +11,12 @@ import pytest
 from pulumi.dynamic.dynamic import serialize_provider
 
 from ios_mdm.adapters.secrets_manager import SecretsManager
+from ios_mdm.core.pair.layout import RESOURCE_ID_TAG
 from ios_mdm.core.pair.secret import Label
 from ios_mdm.errors import IosMdmError
 from ios_mdm.resources.certificate_pair import CertificatePair, CertificatePairProvider
 from ios_mdm.resources.profile_distribution import ProfileDistribution, ProfileDistributionProvider
+from tests.resources.conftest import wired
 from tests.support.aws import AWS
 
 if TYPE_CHECKING:
@@ -150,6 +152,25 @@ def test_nothing_ever_replaces_a_pair(engine: Engine) -> None:
     for key in engine.outputs.keys() - {"observed"}:
         changed = {**engine.outputs, key: "something else"}
         assert engine.provider.diff(engine.id, engine.outputs, changed).replaces == []
+
+
+def test_a_replacement_deletes_nothing_although_a_read_lags(engine: Engine) -> None:
+    """The engine creates the new resource first; then a stale read still names the former one as the owner."""
+    # R37
+    engine.up()
+    assert engine.outputs is not None
+    former, pair_id = engine.outputs, engine.outputs["pairId"]
+    engine.inputs, engine.outputs = None, None
+    engine.program["definition"]["takeOver"] = pair_id
+    assert engine.up() == "create"
+    store = SecretsManager(aws=AWS)
+    store.tag(engine.id, {RESOURCE_ID_TAG: former["resourceId"]})
+    engine.aws.calls.clear()
+    engine.provider.delete(engine.id, wired(former))
+    assert engine.aws.writes() == []
+    described = store.describe(engine.id)
+    assert described is not None
+    assert described.deleted_at is None
 
 
 def test_a_refresh_never_reports_a_pair_as_gone(engine: Engine) -> None:
