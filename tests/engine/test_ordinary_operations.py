@@ -514,3 +514,29 @@ def test_a_destroy_that_fails_keeps_the_switch(world: World, aws: Aws) -> None:
     world.aws.denied.clear()
     world.stack.up(**at(DAY_10)).ok()
     check_safety(world)
+
+
+def test_a_reserve_is_not_armed_for_devices_that_were_not_sent_it(world: World, aws: Aws) -> None:
+    """A list that was cut by mistake and is whole again, while the MDM server is down: disarmed until all have it."""
+    # R36
+    devices = world.services.fleet.ids()
+    world.stack.define([world.definition(reserve={"none": True}, distribution=world.distribution())])
+    world.stack.up(**at(DAY_0)).ok()
+    world.stack.define([world.definition(distribution=world.distribution(devices=list(devices[:2])))])
+    world.stack.up(**at(DAY_0)).ok()
+    assert aws.schedule() is not None, "all devices on the list were sent it"
+    down = {"nanomdm": {"url": "http://127.0.0.1:9", "apiKeySecret": "mdm/api-key", "push": False}}
+    for _ in range(2):
+        world.stack.define([world.definition(distribution=world.distribution(channel=down))])
+        assert world.stack.up(**at(DAY_10)).code != 0
+        assert aws.schedule() is None
+    world.stack.define([world.definition(distribution=world.distribution())])
+    world.stack.up(**at(DAY_10)).ok()
+    assert aws.schedule() is not None
+    check_safety(world)
+    world.stack.define([world.definition(distribution=world.distribution(devices=list(devices[:4])))])
+    world.forget_calls()
+    world.stack.up(**at(DAY_10)).ok()
+    withdrawn = [call for call in world.aws.calls if call.startswith("DELETE") and "-promote" in call]
+    assert not withdrawn, "every device on the list has the profile"
+    check_safety(world)

