@@ -119,6 +119,7 @@ def _normal(output: str, world: World) -> str:
     text = re.sub(r"\b[0-9a-f]{32}\b", _named("id", names), text)
     text = re.sub(r"\b[0-9a-f]{16}\b", _named("digest", names), text)
     text = re.sub(r"(?<=trust\.)[0-9a-f]{12}\b|(?<=other\.)[0-9a-f]{12}\b", "<id>", text)
+    text = re.sub(r"(?<=ios-mdm-berlin-)[0-9a-f]{10}\b", "<digest>", text)
     text = re.sub(r"(?<=ios-mdm/berlin-)[A-Za-z0-9]{6}\b", "suffix", text)
     text = re.sub(r"BEGIN CERTIFICATE-----[^\"]*", "BEGIN CERTIFICATE-----…", text)
     return "".join(f"{line.rstrip()}\n" for line in text.splitlines() if not line.startswith("@"))
