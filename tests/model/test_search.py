@@ -10,7 +10,7 @@ from tests.model.breadth_first import search
 from tests.model.story import LIFE, Seed, Story
 from tests.model.world import World
 
-MOST = 250_000
+MOST = 300_000
 """States of the largest story; more would be no small model, and take minutes."""
 LATE = ("a reserve is due", "the warning window", "the apply moment", "main has expired")
 EARLY = ("a quiet day", "seven days later", "a reserve is due", "main has expired")

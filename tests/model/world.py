@@ -160,7 +160,9 @@ class World:
 
     def _met(self, state: State, event: str) -> Next:
         """Hold what the server presents against what the device trusts."""
-        lost = state.device is not None and not self._trusts(state, state.device, state.served)
+        # A definition that distrusts a certificate takes it off the devices on purpose, whoever presents it.
+        is_distrusted = any(fingerprint(state.served) in distrust for distrust in self._distrust)
+        lost = state.device is not None and not self._trusts(state, state.device, state.served) and not is_distrusted
         return Next(
             state, event, f"the device does not trust certificate {state.served}, which is served" if lost else ""
         )

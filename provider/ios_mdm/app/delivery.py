@@ -91,14 +91,14 @@ class ProfileContent:
     def is_same(self, other: ProfileContent) -> bool:
         """Return whether both give the same profile.
 
-        Other certificates count as another profile, also if they have the same root. So the answer is the same in a
-        preview, which does not know the chains of certificates that are yet to be issued, and in the run after it.
+        While the chains are unknown, other certificates count as another profile. They need not be one: certificates
+        under one root need no new profile (R16).
         """
-        mine_is, other_is = ((one.host, one.identifier, one.organization, one.trusted) for one in (self, other))
-        if mine_is != other_is:
-            return False
         mine, others = self.digest, other.digest
-        return mine is None or others is None or mine == others
+        if mine is not None and others is not None:
+            return mine == others
+        mine_is, other_is = ((one.host, one.identifier, one.organization, one.trusted) for one in (self, other))
+        return mine_is == other_is
 
 
 def next_revision(before: ProfileContent | None, revision: int, after: ProfileContent, ledger: Ledger | None) -> int:
