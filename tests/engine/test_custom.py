@@ -276,7 +276,7 @@ def test_a_healthy_main_is_replaced_only_by_its_fingerprint(custom: Custom) -> N
     custom.write("main.pfx", other.pfx())
     install = {"bundle": "main.pfx", "passwordSecret": f"pfx-{world.server}"}
     custom.define(main={"install": install, "replaceNow": True, "confirm": custom.main.sha256})
-    assert "devices trust the next main by its root" in " ".join(world.stack.up(**at(10)).ok().output.split())
+    assert "devices trust the root of the next main" in " ".join(world.stack.up(**at(10)).ok().output.split())
     assert custom.shown["main"]["sha256"] == other.sha256
     assert world.stack.run("preview", "--expect-no-changes", **at(10)).ok()
     custom.define(main={"issue": {"key": "ec-p256"}}, reserve={"issue": {"when": "now", "apply": {"afterDays": 30}}})
