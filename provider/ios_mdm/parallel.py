@@ -18,7 +18,7 @@ def at_once(calls: Sequence[Callable[[], T]]) -> Sequence[Future[T]]:
     """Run calls that do not depend on each other, and return when all have ended.
 
     Args:
-        calls: each runs in a thread of its own, the last one in the caller's.
+        calls: each runs in a separate thread, the last one in the caller's.
 
     Returns:
         The result or the exception of each call, in the order of the calls, whichever ends first.

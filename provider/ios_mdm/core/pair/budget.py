@@ -40,7 +40,7 @@ _LEAVING = 1
 """A reserve that is replaced keeps its tag until its successor is stored."""
 
 MAX_CERTIFICATES = MAX_LABELS - len(Label)
-"""Each certificate that devices may trust has a label of its own until it expires."""
+"""Each certificate that devices may trust has a separate label until it expires."""
 
 
 def certificates_at_once(validity_days: int, interval_days: int) -> int:
