@@ -222,7 +222,10 @@ def _offered(facts: CertificateFacts) -> Offered:
 def _existing(observed: ObservedPair | None, secret: str, host: str) -> ObservedPair:
     """Return the pair, if it is one that devices can use."""
     if observed is None:
-        raise StoreError(f"there is no pair yet (no secret {secret}): run `pulumi up`")
+        raise StoreError(
+            f"there is no pair yet, or not here: AWS has no secret {secret} in the account and region in use. If "
+            "`pulumi up` has made the pair, set AWS_PROFILE and AWS_REGION right; else run `pulumi up`"
+        )
     if observed.deleted:
         raise StoreError(f"the secret {secret} is scheduled for deletion: `pulumi up` restores it")
     if observed.main is None:
