@@ -213,8 +213,8 @@ class IosMdmServer(pulumi.ComponentResource):
 
 
 def _fleet(server: ServerSettings) -> _Block | None:
-    """Return the distribution whose devices a replaced main concerns; None if main is not replaced."""
-    if server.distribution is None or not (server.main.install or server.main.replace_now):
+    """Return the distribution whose devices messages about a replaced or distrusted certificate count, else None."""
+    if server.distribution is None or not (server.main.install or server.main.replace_now or server.distrust):
         return None
     return _dumped(server.distribution)
 

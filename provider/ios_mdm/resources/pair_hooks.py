@@ -14,7 +14,7 @@ from ios_mdm.app.reenrollment import cut_off
 from ios_mdm.app.switch_request import made_switch_request, switch_request
 from ios_mdm.app.wording import told
 from ios_mdm.core.pair.decision import Severity
-from ios_mdm.core.pair.policies import REPLACED_UNSENT
+from ios_mdm.core.pair.policies import DISTRUSTS_PRESENTED, REPLACED_UNSENT
 from ios_mdm.core.pair.steps import described
 from ios_mdm.errors import IosMdmError, TakenOverError
 from ios_mdm.resources.ahead import INPUTS, forget, reads_of
@@ -310,8 +310,9 @@ def _notices(found: Preview) -> Sequence[tuple[Severity, str]]:
 
 
 def _tell_cut_off(server: str, found: Preview, fleet: object) -> None:
-    """Name the devices that lose their connection because main is replaced before they were sent its successor."""
-    if fleet is None or all(one.reason != REPLACED_UNSENT for one in found.view.desired.notices):
+    """Name the devices that lose their connection: main is replaced unsent, or a distrusted certificate is in use."""
+    reasons = {one.reason for one in found.view.desired.notices}
+    if fleet is None or reasons.isdisjoint({REPLACED_UNSENT, DISTRUSTS_PRESENTED}):
         return
     here = wiring.here()
     try:

@@ -7,7 +7,7 @@ answer is shown to nobody answers yes or no.
 from __future__ import annotations
 
 from ios_mdm.core.pair.policies.answers import Condition, Policy, all_answers, first_answer
-from ios_mdm.core.pair.policies.guard import distrusted_stays, guard_notices, trusted_formers
+from ios_mdm.core.pair.policies.guard import DISTRUSTS_PRESENTED, distrusted_stays, guard_notices, trusted_formers
 from ios_mdm.core.pair.policies.main import (
     REPLACED_UNSENT,
     main_gets_another_chain,
@@ -57,6 +57,7 @@ from ios_mdm.core.pair.policies.warnings import (
 __all__ = [
     "DELETIONS",
     "DISMISSALS",
+    "DISTRUSTS_PRESENTED",
     "ISSUES",
     "PROMOTIONS",
     "REFUSALS",

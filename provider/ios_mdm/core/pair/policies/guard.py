@@ -19,7 +19,11 @@ if TYPE_CHECKING:
     from ios_mdm.core.pair.definition import PairDefinition
     from ios_mdm.core.pair.observed import ObservedPair
 
-__all__ = ["distrusted_stays", "guard_notices", "trusted_formers"]
+__all__ = ["DISTRUSTS_PRESENTED", "distrusted_stays", "guard_notices", "trusted_formers"]
+
+
+DISTRUSTS_PRESENTED = "distrusts-presented"
+"""The reason of the notice about a certificate that must leave the devices while an endpoint presents it."""
 
 
 def trusted_formers(definition: PairDefinition, observed: ObservedPair, formers: tuple[int, ...]) -> tuple[int, ...]:
@@ -124,9 +128,9 @@ def _distrusted(definition: PairDefinition, observed: ObservedPair) -> Iterator[
         if endpoints:
             count = "the devices" if definition.devices is None else f"{definition.devices} devices"
             yield Notice(
-                reason="distrusts-presented",
+                reason=DISTRUSTS_PRESENTED,
                 severity=Severity.CRITICAL,
                 message=f"{' and '.join(endpoints)} present{'s' if len(endpoints) == 1 else ''} certificate "
-                f"{known[sha256]}, which distrust lists: {count} of {definition.name} (`ios-mdm status` lists them) "
+                f"{known[sha256]}, which distrust lists: {count} of {definition.name} "
                 "lose their connection with the next profile. Let the server fetch AWSCURRENT and reload first",
             )
