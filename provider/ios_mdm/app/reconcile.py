@@ -228,15 +228,19 @@ class Reconciler:
         return self._pairs.apply(request, self._pairs.observed_again(request, result.view))
 
     def _promoted_or_armed(self, switch: SwitchRequest) -> Armed | None:
-        """Promote a certificate that is due and was sent, or arm the switch; return None after a promotion.
+        """Promote a certificate that is due and was sent, then arm the switch that follows; return what it acts by.
 
-        As after a promotion by a schedule, the next run decides what follows.
+        After a next main, the waiting reserve is armed again: its schedule takes the label from the new main. Its time
+        stays until the next run decides it. After a reserve nothing is armed, and the next run decides what follows, as
+        after a promotion by a schedule.
         """
         due = self._switches.prepare_due(switch)
         if due is None:
             return self._switches.arm(switch)
-        self._pairs.promote(switch.secret, due)
-        return None
+        reserve = switch.promote
+        if not self._pairs.promote(switch.secret, due) or reserve is None or reserve.version == due.to.version_id:
+            return None
+        return self._switches.arm(switch.after_replacement(due.to.version_id))
 
     def _sent(self, request: DeliveryRequest, switch: SwitchRequest | None) -> Delivery:
         if self._deliveries is None:

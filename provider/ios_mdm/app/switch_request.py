@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ios_mdm.core.pair.home import Home
@@ -67,6 +67,16 @@ class SwitchRequest:
     def promote(self) -> Promote | None:
         """The promotion for which a schedule should exist."""
         return self.switch.promote if self.scheduled else None
+
+    def after_replacement(self, main_version: str) -> SwitchRequest:
+        """Return the request after the next main took over: the reserve follows it, at the time as before.
+
+        Args:
+            main_version: version id of the new main.
+        """
+        promote = self.switch.promote
+        following = None if promote is None else replace(promote, former_version=main_version)
+        return replace(self, switch=replace(self.switch, promote=following, replace=None))
 
     @property
     def role_name(self) -> str:

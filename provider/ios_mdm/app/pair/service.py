@@ -110,10 +110,11 @@ class PairService(PairReader):
         if request.new_resource_id is not None:
             self._store.tag(request.secret, {RESOURCE_ID_TAG: request.new_resource_id})
 
-    def promote(self, secret: str, step: MoveLabel) -> None:
+    def promote(self, secret: str, step: MoveLabel) -> bool:
         """Make a certificate main that devices were sent, after comparing its value with its facts.
 
-        If the pair was changed concurrently, this does nothing, and the next run continues.
+        Returns:
+            False if the pair was changed concurrently: nothing was done, and the next run continues.
 
         Raises:
             StoreError: A version does not hold what its facts say, or AWS and this machine disagree about the time.
@@ -123,8 +124,9 @@ class PairService(PairReader):
             self._effects().move_label(secret, step)
         except LabelMovedError:
             self._report(f"{secret} was changed concurrently; the next run continues")
-        else:
-            self._report("run `pulumi up` again to show the new main and to schedule the next switch")
+            return False
+        self._report("run `pulumi up` again to show the new main and to schedule the next switch")
+        return True
 
     def delete(self, secret: str, *, recovery_window_days: int) -> None:
         """Release a secret, so that a stack of the same name may restore it (R34), then schedule its deletion."""
