@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from ios_mdm.app.pair.identity import check_home, check_ours, take_over_notice
+from ios_mdm.app.pair.identity import check_home, check_ours, moved_notice, take_over_notice
 from ios_mdm.app.pair.values import Known, PairRequest
 from ios_mdm.core.pair.decision import Severity
 from ios_mdm.core.pair.definition import PairDefinition
 from ios_mdm.core.pair.home import Home, PairIdentity
 from ios_mdm.core.pair.observed import ObservedPair
+from ios_mdm.core.pair.schedule import role_name, stem
 from ios_mdm.errors import IdentityError, IosMdmError, OwnershipError, TakenOverError
 
 HOME = Home(account="111122223333", region="eu-west-1")
@@ -216,6 +217,18 @@ def test_a_former_move_accepts_no_other_home(known: Known, observed: ObservedPai
     for one in (request, replace(request, lost_main=None)):
         with pytest.raises(IdentityError, match="the credentials in use are for"):
             checked(one, observed, ELSEWHERE)
+
+
+def test_a_moved_pair_names_the_switch_that_it_leaves() -> None:
+    """The credentials do not reach the former region; only a person can delete what is left there."""  # R36
+    request = replace(REQUEST, known=KNOWN)
+    assert moved_notice(request, HOME) is None
+    assert moved_notice(replace(REQUEST, known=None), ELSEWHERE) is None
+    notice = moved_notice(request, ELSEWHERE)
+    assert notice is not None
+    assert notice.severity is Severity.WARNING
+    for name in ("eu-west-1", f"{stem('berlin', SECRET)}-*", role_name("berlin", SECRET, "eu-west-1")):
+        assert name in notice.message
 
 
 def test_a_restored_secret_without_its_id_is_refused() -> None:

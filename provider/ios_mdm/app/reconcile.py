@@ -237,10 +237,10 @@ class Reconciler:
         due = self._switches.prepare_due(switch)
         if due is None:
             return self._switches.arm(switch)
-        reserve = switch.promote
-        if not self._pairs.promote(switch.secret, due) or reserve is None or reserve.version == due.to.version_id:
+        if not self._pairs.promote(switch.secret, due) or due.to is None:
             return None
-        return self._switches.arm(switch.after_replacement(due.to.version_id))
+        following = switch.following(due.to.version_id)
+        return None if following is None else self._switches.arm(following)
 
     def _sent(self, request: DeliveryRequest, switch: SwitchRequest | None) -> Delivery:
         if self._deliveries is None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import dataclasses
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ios_mdm.core.pair.home import Home
@@ -68,15 +69,17 @@ class SwitchRequest:
         """The promotion for which a schedule should exist."""
         return self.switch.promote if self.scheduled else None
 
-    def after_replacement(self, main_version: str) -> SwitchRequest:
-        """Return the request after the next main took over: the reserve follows it, at the time as before.
+    def following(self, main_version: str) -> SwitchRequest | None:
+        """Return the request after the next main took over, with the reserve at its time; None if no reserve follows.
 
         Args:
             main_version: version id of the new main.
         """
         promote = self.switch.promote
-        following = None if promote is None else replace(promote, former_version=main_version)
-        return replace(self, switch=replace(self.switch, promote=following, replace=None))
+        if promote is None or promote.version == main_version:
+            return None
+        promote = dataclasses.replace(promote, former_version=main_version)
+        return dataclasses.replace(self, switch=dataclasses.replace(self.switch, promote=promote, replace=None))
 
     @property
     def role_name(self) -> str:

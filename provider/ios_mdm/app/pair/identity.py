@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ios_mdm.core.pair.decision import Notice, Severity
 from ios_mdm.core.pair.home import Home, PairIdentity
 from ios_mdm.core.pair.layout import PAIR_ID_TAG, version_id
+from ios_mdm.core.pair.schedule import role_name, stem
 from ios_mdm.core.pair.secret import Label
 from ios_mdm.errors import DefinitionError, IdentityError, OwnershipError, TakenOverError
 
@@ -26,6 +27,7 @@ __all__ = [
     "check_home",
     "check_lost",
     "check_ours",
+    "moved_notice",
     "take_over_notice",
 ]
 
@@ -275,6 +277,24 @@ def take_over_notice(request: PairRequest, observed: ObservedPair | None) -> Not
         severity=Severity.WARNING,
         message=f"takes over the pair {request.take_over} in secret {request.secret} from {holder}, which then no "
         "longer changes it. Remove takeOver after this run, or before it if this is not intended",
+    )
+
+
+def moved_notice(request: PairRequest, home: Home) -> Notice | None:
+    """Return a warning about the switch that a pair leaves in its former account or region; None if it stays there.
+
+    The credentials in use do not reach it. Its schedule moves a label of the former secret only.
+    """
+    known = request.known
+    if known is None or known.home == home:
+        return None
+    name = request.definition.name
+    schedules, role = stem(name, request.secret), role_name(name, request.secret, known.home.region)
+    return Notice(
+        reason="moved",
+        severity=Severity.WARNING,
+        message=f"the pair is in {home} now, and its former switch in {known.home} is not changed. After the former "
+        f"secret is gone, delete there the schedules and the queue {schedules}-* and the role {role}",
     )
 
 
