@@ -9,6 +9,7 @@ __all__ = [
     "IdentityError",
     "IosMdmError",
     "LabelMovedError",
+    "LostPairError",
     "OwnershipError",
     "StoreError",
     "TakenOverError",
@@ -25,6 +26,10 @@ class DefinitionError(IosMdmError):
 
 class IdentityError(IosMdmError):
     """What was found is not the pair that the state knows: another account or region, another secret, or none."""
+
+
+class LostPairError(IdentityError):
+    """The secret of a pair is gone from the home that the state knows, and with it the private keys (R33)."""
 
 
 class OwnershipError(IosMdmError):

@@ -174,13 +174,17 @@ def test_a_replacement_deletes_nothing_although_a_read_lags(engine: Engine) -> N
 
 
 def test_a_refresh_never_reports_a_pair_as_gone(engine: Engine) -> None:
-    """A pair whose secret does not exist any more stays in the state: else the next run would make another one."""
+    """A pair whose secret does not exist any more stays in the state, marked: else `up` would make another pair."""
     # R33
     engine.up()
     assert engine.outputs is not None
     gone = {**engine.outputs, "secret": "ios-mdm/never-was"}
     read = engine.provider.read("ios-mdm/never-was", gone)
-    assert (read.id, read.outs) == ("ios-mdm/never-was", gone)
+    assert read.id == "ios-mdm/never-was"
+    marked = dict.fromkeys(("main", "reserve"), "secret is gone")
+    marked["reason"] = "observed by refresh; the next up decides"
+    assert read.outs == {**gone, "desired": {**gone["desired"], **marked}}
+    assert (read.inputs or {})["mainSha256"] == gone["mainSha256"], "for lostMain"
 
 
 def test_a_certificate_of_the_same_number_is_another_one_by_its_fingerprint(engine: Engine) -> None:

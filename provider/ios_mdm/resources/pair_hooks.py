@@ -16,7 +16,7 @@ from ios_mdm.app.wording import told
 from ios_mdm.core.pair.decision import Severity
 from ios_mdm.core.pair.policies import DISTRUSTS_PRESENTED, REPLACED_UNSENT
 from ios_mdm.core.pair.steps import described
-from ios_mdm.errors import IosMdmError, TakenOverError
+from ios_mdm.errors import IosMdmError, LostPairError, TakenOverError
 from ios_mdm.resources.ahead import INPUTS, forget, reads_of
 from ios_mdm.resources.certificate_pair import CertificatePairProvider
 from ios_mdm.resources.engine import progress, tell, warning
@@ -57,6 +57,9 @@ _created: dict[str, str] = {}
 """Ids of the resources that this process created, by secret.
 
 In a replacement, the engine then deletes the former resource. That delete must not delete the pair of the new one."""
+
+_GONE = "secret is gone"
+_SCHEDULED_FOR_DELETION = "secret scheduled for deletion"
 
 _same = CertificatePairProvider.same
 
@@ -133,7 +136,8 @@ def update(olds: Wire, news: Wire) -> Wire:
 def read(id_: str, outputs: Wire) -> ReadResult:
     """Report what there is, from public facts alone: a refresh needs no GetSecretValue.
 
-    A pair is never reported as gone (R33): a run after that would make another one. It stays in the state.
+    A pair is never reported as gone (R33): a run after that would make another one. It stays in the state, and its
+    decision shows that the secret is gone.
     """
     settings, pairs = _settings(outputs, known=_known(outputs)), wiring.here().pairs(_aws(outputs).region)
     request = settings.request(recorded_of(outputs.get("bundles")))
@@ -143,7 +147,9 @@ def read(id_: str, outputs: Wire) -> ReadResult:
     except IosMdmError as error:
         severity = Severity.WARNING if isinstance(error, TakenOverError) else Severity.CRITICAL
         tell(settings.server.name, severity, str(error))
-        return ReadResult(id_, outputs, _inputs(outputs))
+        is_lost = isinstance(error, LostPairError)
+        found = {**outputs, "desired": _refreshed(outputs, _GONE, _GONE)} if is_lost else outputs
+        return ReadResult(id_, found, _inputs(found))
     if observed is not None:
         _tell_drift_of_switch(outputs, observed)
     block = None if observed is None else _observed_slots(outputs, observed)
@@ -239,7 +245,7 @@ def _secret_changed(olds: Wire, news: Wire) -> CheckFailure:
 def _known(outputs: Wire) -> Known:
     """Return what the state knows of a pair, from the outputs of its last run.
 
-    While the secret is scheduled for deletion, a refresh writes this in the place of main; the fingerprint stays.
+    If the secret is gone or scheduled for deletion, a refresh writes this in the place of main; the fingerprint stays.
     """
     certificates = cast("dict[str, Wire]", outputs["certificates"])
     main = certificates.get(str(cast("Wire", outputs["desired"])["main"]))
@@ -406,12 +412,17 @@ def _observed_slots(outputs: Wire, observed: ObservedPair) -> Wire | None:
     """Return the state block as observed, for a refresh to show drift; None if it is as the state has it."""
     before = cast("Wire", outputs["desired"])
     main, reserve = observed.main, observed.reserve
-    slots = {
-        "main": "secret scheduled for deletion" if observed.deleted else name_of(main.ordinal if main else None),
-        "reserve": name_of(reserve.ordinal if reserve else None),
-    }
-    known: Sequence[object] = [*cast("Wire", outputs["certificates"]), "none", "secret scheduled for deletion"]
-    if all(before[key] == value for key, value in slots.items()) or any(value not in known for value in slots.values()):
+    slots = (
+        _SCHEDULED_FOR_DELETION if observed.deleted else name_of(main.ordinal if main else None),
+        name_of(reserve.ordinal if reserve else None),
+    )
+    known: Sequence[object] = [*cast("Wire", outputs["certificates"]), "none", _SCHEDULED_FOR_DELETION]
+    if slots == (before["main"], before["reserve"]) or any(value not in known for value in slots):
         return None  # a certificate that the state has never seen: the next `up` reads it
-    kept = {key: value for key, value in before.items() if key != "nextMain"}
-    return {**kept, **slots, "reason": "observed by refresh; the next up decides"}
+    return _refreshed(outputs, *slots)
+
+
+def _refreshed(outputs: Wire, main: str, reserve: str) -> Wire:
+    """Return the state block with the slots that a refresh found."""
+    kept = {key: value for key, value in cast("Wire", outputs["desired"]).items() if key != "nextMain"}
+    return {**kept, "main": main, "reserve": reserve, "reason": "observed by refresh; the next up decides"}

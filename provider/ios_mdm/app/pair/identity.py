@@ -12,7 +12,7 @@ from ios_mdm.core.pair.home import Home, PairIdentity
 from ios_mdm.core.pair.layout import PAIR_ID_TAG, version_id
 from ios_mdm.core.pair.schedule import role_name, stem
 from ios_mdm.core.pair.secret import Label
-from ios_mdm.errors import DefinitionError, IdentityError, OwnershipError, TakenOverError
+from ios_mdm.errors import DefinitionError, IdentityError, LostPairError, OwnershipError, TakenOverError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -155,7 +155,7 @@ def check_lost(request: PairRequest, observed: ObservedPair | None) -> None:
     Call it after :func:`check_home`: that there is no secret is believed only in the home that the state knows.
 
     Raises:
-        IdentityError: The pair is lost.
+        LostPairError: The pair is lost.
     """
     known = request.known
     if known is None or observed is not None:
@@ -163,7 +163,7 @@ def check_lost(request: PairRequest, observed: ObservedPair | None) -> None:
     if _is_lost(request, known):
         return
     wrong = "" if request.lost_main is None else f"lostMain is {request.lost_main}, which was not its main. "
-    raise IdentityError(
+    raise LostPairError(
         f"secret {request.secret} is gone from {known.home}, not just scheduled for deletion, and with it the private "
         f"keys of main and reserve. {wrong}If they can be restored from a replica or a backup, restore them. If not, "
         f"add to the server `lostMain: {known.main or _FINGERPRINT}`: then `up` makes a new pair, which no device "
