@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 HOST = "mdm.example.com"
 DAY = timedelta(days=1)
-WRITES = 9
+WRITES = 11
 """Of a run in which both slots get new chains."""
 
 

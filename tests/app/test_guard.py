@@ -23,7 +23,7 @@ from tests.app.test_pair_service import NOW, SECRET, World, definition
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ios_mdm.app.pair.values import PairResult
+    from ios_mdm.app.pair.values import Known, PairResult
     from ios_mdm.core.pair.definition import PairDefinition
 
 ENDPOINT = "10.0.0.5:443"
@@ -112,9 +112,9 @@ class Fleet(World):
         assert found is not None
         return is_recorded(SECRET, found, trusted, self.clock.now())
 
-    def run(self, wish: PairDefinition | None = None) -> tuple[int, ...]:
+    def run(self, wish: PairDefinition | None = None, *, known: Known | None = None) -> tuple[int, ...]:
         """Run both parts, and return the certificates of the profile."""
-        result = self.apply(wish)
+        result = self.apply(wish, known=known)
         self.send(result)
         return result.view.desired.trusted
 
@@ -198,10 +198,11 @@ class TestTheLabel:
         """Its label still says that devices trust it, so it stays until it expires."""  # R35
         fleet.endpoint.sha256 = fleet.facts(2).sha256
         fleet.run(definition(ANOTHER))
+        known = fleet.known
         fleet.store.untag(SECRET, [facts_tag(version_id(SECRET, 2))])
         assert fleet.look(definition(ANOTHER)).desired.trusted == (1, 2, 3)
         fleet.endpoint.sha256 = fleet.facts(1).sha256
-        assert fleet.run(definition(ANOTHER)) == (1, 2, 3)
+        assert fleet.run(definition(ANOTHER), known=known) == (1, 2, 3)
 
     @pytest.mark.parametrize("edge", ["before", "after"])
     @pytest.mark.parametrize("number", range(1, 9))

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ios_mdm.app.pair.found import value_digest
 from ios_mdm.app.pair.service import PairService
 from ios_mdm.app.pair.values import Known, PairRequest, PairResult, PairView
 from ios_mdm.core.pair.decision import Phase
 from ios_mdm.core.pair.definition import AfterDays, IssueMain, IssueReserve, KeyType, NoReserve, PairDefinition, When
 from ios_mdm.core.pair.home import Home
-from ios_mdm.core.pair.layout import KEY_TAG, PROMOTED_TAG, TAGS_TAG, facts_tag, tags_value, version_id
+from ios_mdm.core.pair.layout import ANNOUNCED_TAG, KEY_TAG, PROMOTED_TAG, TAGS_TAG, facts_tag, tags_value, version_id
 from ios_mdm.core.pair.moments import expires
 from ios_mdm.core.pair.secret import Label
 from ios_mdm.core.pair.steps import described
@@ -128,6 +129,13 @@ class World:
         names = {version_id(SECRET, ordinal): ordinal for ordinal in range(1, 50)}
         return {label: names.get(key, key) for key, labels in description.labels.items() for label in labels}
 
+    @property
+    def known(self) -> Known:
+        """Return what a state knows after a run."""
+        observed = self.service.observe(SECRET)
+        assert observed is not None
+        return replace(KNOWN, certificates=frozenset(one.facts.sha256 for one in observed.versions if one.facts))
+
     def value(self, ordinal: int) -> str:
         """Return what the version of a certificate holds."""
         value = self.store.read(SECRET, version_id(SECRET, ordinal))
@@ -212,7 +220,8 @@ class TestNew:
         """Owner, address, counters, the user's own tags and one facts tag a certificate are there."""
         facts = {facts_tag(version_id(SECRET, ordinal)) for ordinal in (1, 2)}
         tags = world.tags
-        assert {key: value for key, value in tags.items() if key not in facts} == {
+        assert tags["ios-mdm:announced"] == f"2 {value_digest(world.value(2))}"
+        assert {key: value for key, value in tags.items() if key not in {*facts, "ios-mdm:announced"}} == {
             "ios-mdm:owner": OWNER,
             "ios-mdm:address": "mdm.example.com",
             "ios-mdm:pair-id": f"{PAIR_ID} 123456789012:eu-west-1:{SECRET}",
@@ -280,7 +289,7 @@ class TestLife:
             trusted = set(result.view.desired.trusted)
             world.later(days=1)
         assert world.labels["AWSCURRENT"] == 4
-        assert len(world.tags) < 13
+        assert len(world.tags) < 14
 
     def test_only_the_apply_moment_changed(self, world: World) -> None:
         """Another apply moment writes nothing: key, serial number and fingerprint stay."""
@@ -366,23 +375,23 @@ class TestDrift:
     def test_it_is_repaired_without_touching_main(self, promoted: World, drift: Callable[[World], None]) -> None:
         """The pair is as it was before, nothing is issued, and main's version and value are the same."""
         # R32
-        labels, tags = promoted.labels, promoted.tags
+        labels, tags, known = promoted.labels, promoted.tags, promoted.known
         values = [promoted.value(ordinal) for ordinal in (1, 2, 3)]
         drift(promoted)
         stored = promoted.stored()
         since = len(promoted.store.calls)
-        assert promoted.service.look(promoted.request(known=KNOWN)).step is not None
-        promoted.apply(known=KNOWN)
+        assert promoted.service.look(promoted.request(known=known)).step is not None
+        promoted.apply(known=known)
         assert promoted.labels == labels
-        # Which reserve was promoted last, nothing else tells; it only keeps a warning quiet.
-        assert promoted.tags | {PROMOTED_TAG: "2"} == tags
+        # No other record has these: the reserve that was promoted last, and the version that was announced last.
+        assert promoted.tags | {PROMOTED_TAG: "2", ANNOUNCED_TAG: tags[ANNOUNCED_TAG]} == tags
         assert [promoted.value(ordinal) for ordinal in (1, 2, 3)] == values
         assert promoted.stored() == stored
         assert not [
             call for call in promoted.store.calls[since:] if call[0] == "move_label" and call[2] == "AWSCURRENT"
         ]
         quiet = list(promoted.store.calls)
-        promoted.apply(known=KNOWN)
+        promoted.apply(known=known)
         assert promoted.store.calls == quiet
 
     def test_a_reserve_that_was_made_main_by_hand_is_main(self, world: World) -> None:
@@ -422,7 +431,7 @@ class TestDrift:
     def test_a_tampered_tag_stops_before_a_label_moves(self, world: World, ordinal: int) -> None:
         """Facts that are not those of the version make nothing main, main's own dates included."""
         # R32
-        tag = facts_tag(version_id(SECRET, ordinal))
+        tag, known = facts_tag(version_id(SECRET, ordinal)), world.known
         early = world.tags[tag].replace("notAfter=20410131T235459Z", "notAfter=20400110T235459Z")
         if ordinal == 2:
             early = world.tags[tag].replace("notBefore=20391231T235500Z", "notBefore=20390101T235500Z")
@@ -434,7 +443,7 @@ class TestDrift:
             world.apply()
         assert not [call for call in world.store.calls[since:] if call[0] == "move_label"]
         world.store.untag(SECRET, [tag])  # as the message says
-        world.apply()
+        world.apply(known=known)
         assert world.labels == {"AWSCURRENT": 1, "RESERVE": 2}
 
     def test_a_healthy_pair_with_a_tampered_fingerprint_is_an_error(self, world: World) -> None:
@@ -531,11 +540,20 @@ class TestOwner:
         assert world.service.apply(request).view.step is None
         assert result.certificates[1].facts.sha256 == known.main
 
-    @pytest.mark.parametrize("changes", [{"number": 3}, {"main": "ab" * 32}], ids=["an older main", "another main"])
-    def test_a_restored_secret_with_another_main_is_refused(self, world: World, changes: dict[str, Any]) -> None:
-        """Devices may have to trust the main that the state knows: no profile is made without it."""  # R33
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"number": 3}, "Restore the value of main with"),
+            ({"main": "ab" * 32}, "the state does not know its certificate"),
+        ],
+        ids=["an older main", "another main"],
+    )
+    def test_a_restored_secret_with_another_main_is_refused(
+        self, world: World, changes: dict[str, Any], message: str
+    ) -> None:
+        """Devices may have to trust the main that the state knows: no profile is made without it."""  # R33 R38
         known = replace(self.restored(world, version_id(SECRET, 1)), **changes)
-        with pytest.raises(IdentityError, match="Restore the value of main with"):
+        with pytest.raises((IdentityError, StoreError), match=message):
             world.service.apply(replace(world.request(known=known), moved_from=known.arn))
         assert "put" not in {call[0] for call in world.store.calls}
 

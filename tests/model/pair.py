@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 from ios_mdm.core.pair.decision import InstallRequest
 from ios_mdm.core.pair.definition import Slot
 from ios_mdm.core.pair.layout import (
+    ANNOUNCED_TAG,
     HIGHEST_TAG,
     KEY_TAG,
     MAIN_GENERATION_TAG,
     RESERVE_SINCE_TAG,
+    announced_value,
     facts_tag,
     facts_value,
     moment_value,
@@ -23,7 +25,7 @@ from ios_mdm.core.pair.layout import (
     version_id,
 )
 from ios_mdm.core.pair.lifecycle import foreseen
-from ios_mdm.core.pair.observed import Role
+from ios_mdm.core.pair.observed import Announcement, Role
 from ios_mdm.core.pair.secret import Label, SecretDescription
 from ios_mdm.core.pair.steps import Create, Encrypt, Install, Issue, MoveLabel, RecordFacts, Restore, Tag, Untag
 from ios_mdm.errors import DefinitionError, LabelMovedError
@@ -237,7 +239,10 @@ def _made_as(request: Request) -> tuple[str, int]:
 
 
 def _stored(secret: Secret, request: Request, observed: ObservedPair | None, now: datetime) -> Secret:
-    if secret.value(request.ordinal) is not None:
+    existing = secret.value(request.ordinal)
+    if existing is not None and not _is_announced(secret, existing):
+        return _passed_over(secret, existing.facts.ordinal)
+    if existing is not None:
         holder = None if observed is None else observed.holder(Label.STAGED)
         return moved(secret, Label.STAGED, to=request.ordinal, current=None if holder is None else holder.ordinal)
     made = foreseen(request, now)
@@ -254,8 +259,24 @@ def _stored(secret: Secret, request: Request, observed: ObservedPair | None, now
         role=Role(request.slot),
         follows=0 if main is None else main.ordinal,
     )
-    stored = replace(secret, values=(*secret.values, value)).labelled(Label.STAGED, request.ordinal)
+    announced = secret.tagged({ANNOUNCED_TAG: _announced(value)})
+    stored = replace(announced, values=(*secret.values, value)).labelled(Label.STAGED, request.ordinal)
     return stored.labelled(Label.MAIN, request.ordinal) if len(stored.values) == 1 else stored
+
+
+def _announced(value: Value) -> str:
+    """Return the announcement of a value, for which its certificate stands in the model."""
+    return announced_value(Announcement(ordinal=value.facts.ordinal, sha256=value.facts.sha256))
+
+
+def _is_announced(secret: Secret, value: Value) -> bool:
+    return dict(secret.tags).get(ANNOUNCED_TAG) == _announced(value)
+
+
+def _passed_over(secret: Secret, ordinal: int) -> Secret:
+    """Do not use a version that no run announced."""
+    highest = max(int(dict(secret.tags).get(HIGHEST_TAG, 0)), ordinal)
+    return secret.tagged({HIGHEST_TAG: str(highest)}).untagged([ANNOUNCED_TAG])
 
 
 def _waits(observed: ObservedPair | None, value: Value) -> bool:
@@ -268,6 +289,8 @@ def _recorded(secret: Secret, step: RecordFacts, observed: ObservedPair | None, 
     value = secret.value(step.ordinal)
     assert value is not None
     role, request = Role(step.slot), step.request
+    if request is not None and not _is_announced(secret, value):
+        return _passed_over(secret, step.ordinal)
     tags = {HIGHEST_TAG: str(max(step.highest, step.ordinal))}
     if request is None and role is Role.MAIN and observed is not None and observed.main_generation is None:
         tags[MAIN_GENERATION_TAG] = str(step.generation)

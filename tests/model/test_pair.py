@@ -10,7 +10,7 @@ import pytest
 
 from ios_mdm.app.pair.effects import Effects
 from ios_mdm.app.pair.reader import pair_view
-from ios_mdm.core.pair.layout import REPLACED_TAG, added_tags, version_id
+from ios_mdm.core.pair.layout import ANNOUNCED_TAG, REPLACED_TAG, added_tags, announced_value, version_id
 from ios_mdm.core.pair.lifecycle import desired
 from ios_mdm.core.pair.secret import Label
 from ios_mdm.core.pair.steps import next_step
@@ -73,9 +73,13 @@ def _without_digests(pair: ObservedPair) -> ObservedPair:
         fingerprint(one.facts.ordinal) for one in pair.versions if one.facts and one.facts.sha256 == pair.replaced
     ]
     tags = {key: _tag_without_digests(text) for key, text in pair.tags.items()}
+    announced = pair.announced
+    if announced is not None:
+        announced = replace(announced, sha256=fingerprint(announced.ordinal))
+        tags[ANNOUNCED_TAG] = announced_value(announced)
     if replaced:
         tags[REPLACED_TAG] = replaced[0]
-    return replace(pair, versions=versions, tags=tags, replaced=replaced[0] if replaced else None)
+    return replace(pair, versions=versions, announced=announced, tags=tags, replaced=replaced[0] if replaced else None)
 
 
 def _tag_without_digests(text: str) -> str:

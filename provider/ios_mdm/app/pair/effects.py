@@ -6,22 +6,26 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from ios_mdm.app.pair.found import problem_of_found, unknown_version, value_digest
 from ios_mdm.app.pair.values import PublicCertificate
 from ios_mdm.core.pair.decision import InstallRequest
-from ios_mdm.core.pair.definition import Slot
+from ios_mdm.core.pair.definition import InstallMain, Slot
 from ios_mdm.core.pair.encryption import DEFAULT_KEY
 from ios_mdm.core.pair.facts import Source
 from ios_mdm.core.pair.layout import (
+    ANNOUNCED_TAG,
     HIGHEST_TAG,
     KEY_TAG,
     MAIN_GENERATION_TAG,
     RESERVE_SINCE_TAG,
+    announced_value,
     facts_tag,
     facts_value,
     moment_value,
+    observed_pair,
     version_id,
 )
-from ios_mdm.core.pair.observed import Role
+from ios_mdm.core.pair.observed import Announcement, ObservedPair, Role
 from ios_mdm.core.pair.secret import Label
 from ios_mdm.core.pair.steps import Create, Encrypt, Install, Issue, MoveLabel, RecordFacts, Restore, Tag, Untag
 from ios_mdm.core.x509.credential import credential_from_json, credential_to_json
@@ -37,7 +41,7 @@ if TYPE_CHECKING:
     from ios_mdm.app.pair.values import PairRequest, PairView
     from ios_mdm.core.pair.decision import Request
     from ios_mdm.core.pair.facts import CertificateFacts
-    from ios_mdm.core.pair.observed import ObservedPair, StoredVersion
+    from ios_mdm.core.pair.observed import StoredVersion
     from ios_mdm.core.x509.values import Credential
     from ios_mdm.ports import Clock, CustomCertificates, SecretStore
 
@@ -64,6 +68,8 @@ class Effects:
         self._custom = custom
         self._report = report
         self._credentials: dict[str, Credential] = {}
+        self._digests: dict[str, str] = {}
+        self._announced: set[Announcement] = set()
 
     def perform(self, request: PairRequest, view: PairView) -> None:
         """Carry out the next step of *view*.
@@ -107,8 +113,7 @@ class Effects:
 
     def _issue(self, request: PairRequest, observed: ObservedPair | None, step: Issue) -> None:
         wanted = step.request
-        version = version_id(request.secret, wanted.ordinal)
-        if self._adopted(request.secret, version, observed):
+        if self._is_taken(request.secret, wanted.ordinal):
             return
         self._report(f"issuing certificate {wanted.ordinal} ({wanted.slot}, {wanted.key}, {wanted.validity_days} days)")
         main = None if observed is None or observed.main is None else observed.main.facts
@@ -120,12 +125,11 @@ class Effects:
             # R8, held once more where the certificate is made.
             longest=main.not_after - main.not_before if main is not None and wanted.slot is Slot.RESERVE else None,
         )
-        self._store.put(request.secret, version, credential_to_json(credential))
+        self._put(request.secret, wanted.ordinal, credential)
 
     def _install(self, request: PairRequest, view: PairView, step: Install) -> None:
         wanted = step.request
-        version = version_id(request.secret, wanted.ordinal)
-        if self._adopted(request.secret, version, view.observed):
+        if self._is_taken(request.secret, wanted.ordinal):
             return
         self._report(f"installing certificate {wanted.ordinal} ({wanted.slot}), {wanted.offered.sha256}")
         if self._custom is None:
@@ -137,23 +141,62 @@ class Effects:
                 f"{wanted.slot}.install: the file has changed since it was checked, when its certificate was "
                 f"{wanted.offered.sha256} and is {credential.sha256} now, or its chain was another one: run again"
             )
-        self._store.put(request.secret, version, credential_to_json(credential))
+        self._put(request.secret, wanted.ordinal, credential)
 
-    def _adopted(self, secret: str, version: str, observed: ObservedPair | None) -> bool:
-        """Take up the version that an interrupted run has stored; return whether there is one."""
-        if self._store.read(secret, version) is None:
+    def _put(self, secret: str, ordinal: int, credential: Credential) -> None:
+        """Announce a version, then store it: a version that no run announced is never adopted (R38)."""
+        value = credential_to_json(credential)
+        announced = Announcement(ordinal=ordinal, sha256=value_digest(value))
+        self._announced.add(announced)
+        self._store.tag(secret, {ANNOUNCED_TAG: announced_value(announced)})
+        self._store.put(secret, version_id(secret, ordinal), value)
+
+    def _is_taken(self, secret: str, ordinal: int) -> bool:
+        """Return whether there is a version of this number already.
+
+        One that an interrupted run announced gets STAGED, and is adopted. Any other was stored by another program: its
+        number is recorded as used, so that the next certificate gets another one.
+        """
+        version = version_id(secret, ordinal)
+        if self._stored(secret, version) is None:
             return False
-        holder = None if observed is None else observed.holder(Label.STAGED)
+        description = self._store.describe(secret)
+        observed = ObservedPair() if description is None else observed_pair(secret, description)
+        if observed.announced is None or not self._is_announced(observed, secret, ordinal):
+            self._pass_over(secret, observed, ordinal)
+            return True
+        holder = observed.holder(Label.STAGED)
         current = None if holder is None else holder.version_id
         self._store.move_label(secret, Label.STAGED, to=version, current=current)
         return True
 
+    def _is_announced(self, observed: ObservedPair, secret: str, ordinal: int) -> bool:
+        """Return whether a run announced exactly the value that the version of this number has."""
+        found = Announcement(ordinal=ordinal, sha256=self._digests[version_id(secret, ordinal)])
+        return found == observed.announced or found in self._announced
+
+    def _pass_over(self, secret: str, observed: ObservedPair, ordinal: int) -> None:
+        """Do not use a version that no run announced."""
+        self._report(
+            f"secret {secret} has a version {version_id(secret, ordinal)} that no run announced: another program "
+            f"stored it, and it is not used. Find out which one may call PutSecretValue (SECURITY.md)"
+        )
+        self._store.tag(secret, {HIGHEST_TAG: str(max(observed.highest_ordinal, ordinal))})
+        if observed.announced is not None and observed.announced.ordinal == ordinal:
+            self._store.untag(secret, [ANNOUNCED_TAG])
+
     def _record(self, request: PairRequest, observed: ObservedPair | None, step: RecordFacts) -> None:
         credential = self._credential(request.secret, step.version_id)
+        observed = observed or ObservedPair()
+        if step.request is not None and not self._is_announced(observed, request.secret, step.ordinal):
+            self._pass_over(request.secret, observed, step.ordinal)
+            return
+        if step.request is None:
+            self._check_found(request, observed, step, credential)
         found = facts(credential, ordinal=step.ordinal, source=_source(credential, step), generation=step.generation)
         role = Role(step.slot)
         tags = {HIGHEST_TAG: str(max(step.highest, step.ordinal))}
-        if step.request is None and step.slot is Slot.MAIN and observed is not None:
+        if step.request is None and step.slot is Slot.MAIN:
             # AWS puts AWSCURRENT on a secret's first version automatically. Its generation is not recorded yet.
             tags |= {MAIN_GENERATION_TAG: str(step.generation)} if observed.main_generation is None else {}
         if step.request is not None:
@@ -164,6 +207,28 @@ class Effects:
             elif isinstance(step.request, InstallRequest) and not _waits(observed, found):
                 tags[RESERVE_SINCE_TAG] = moment_value(self._clock.now())
         self._store.tag(request.secret, {facts_tag(step.version_id): facts_value(found, role), **tags})
+
+    def _check_found(
+        self, request: PairRequest, observed: ObservedPair, step: RecordFacts, credential: Credential
+    ) -> None:
+        """Refuse a version in a slot without facts, unless a run announced it, or its certificate is known (R38).
+
+        A certificate is known to the state, or to the definition that offers it.
+
+        Raises:
+            StoreError: Another program stored it.
+        """
+        main, known = request.definition.main, request.known
+        accepted = {known.main, *known.certificates} if known is not None else set()
+        if isinstance(main, InstallMain):
+            accepted.add(main.offered.sha256)
+        if credential.sha256 in accepted:
+            return
+        problem: str | None = "no run announced it, and the state does not know its certificate"
+        if self._is_announced(observed, request.secret, step.ordinal):
+            problem = problem_of_found(credential, request.definition.host, self._clock.now())
+        if problem is not None:
+            raise StoreError(unknown_version(request.secret, step.version_id, step.ordinal, problem))
 
     def move_label(self, secret: str, step: MoveLabel) -> None:
         """Move a label; main and reserve only to a version that matches its facts. Raises as :meth:`perform`."""
@@ -220,6 +285,7 @@ class Effects:
             value = self._store.read(secret, version)
             if value is None:
                 return None
+            self._digests[version] = value_digest(value)
             self._credentials[version] = credential_from_json(value, where=f"secret {secret}, version {version}")
         return self._credentials[version]
 
@@ -228,9 +294,9 @@ def _gone(secret: str, version: str) -> StoreError:
     return StoreError(f"secret {secret}: version {version} is gone: run again")
 
 
-def _waits(observed: ObservedPair | None, found: CertificateFacts) -> bool:
+def _waits(observed: ObservedPair, found: CertificateFacts) -> bool:
     """Tell whether a certificate is the reserve already, for a period that began when it was installed (R7)."""
-    reserve = None if observed is None or observed.reserve_since is None else observed.reserve
+    reserve = None if observed.reserve_since is None else observed.reserve
     return reserve is not None and reserve.facts is not None and reserve.facts.sha256 == found.sha256
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ios_mdm.core.pair.layout import facts_tag, version_id
+from ios_mdm.core.pair.layout import ANNOUNCED_TAG, facts_tag, version_id
 from ios_mdm.core.pair.moments import expires
 from ios_mdm.core.pair.secret import MAX_LABELS, Label, trusted_label
 from ios_mdm.errors import DefinitionError
@@ -29,8 +29,8 @@ __all__ = [
 MAX_TAGS = 50
 """Number of tags that AWS allows for a secret, without the tags that AWS itself sets."""
 
-OWN_TAGS = 17
-"""Number of a pair's own tags at most, without those of its certificates: 11 in ``layout``, the ids of pair and
+OWN_TAGS = 18
+"""Number of a pair's own tags at most, without those of its certificates: 12 in ``layout``, the ids of pair and
 resource, and one for each of up to four profile identifiers."""
 
 MAX_EXPIRED_FORMERS = 5
@@ -87,6 +87,7 @@ def check_budget(
     if distributed:
         _check_labels(wanted, observed, secret, now)
     needed = {facts_tag(version_id(secret, request.ordinal)) for request in wanted.requests}
+    needed |= {ANNOUNCED_TAG} if needed else set()
     existing = {key for key in observed.tags if not key.startswith("aws:")}
     count = len(existing | needed | set(tags))
     if needed and count > MAX_TAGS:

@@ -15,7 +15,7 @@ from uuid import UUID, uuid5
 
 from ios_mdm.core.pair.facts import CertificateFacts, Source
 from ios_mdm.core.pair.home import PairIdentity
-from ios_mdm.core.pair.observed import ArmedPromotion, ObservedPair, Role, StoredVersion
+from ios_mdm.core.pair.observed import Announcement, ArmedPromotion, ObservedPair, Role, StoredVersion
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ADDRESS_TAG",
+    "ANNOUNCED_TAG",
     "ARMED_TAG",
     "HIGHEST_TAG",
     "KEY_TAG",
@@ -37,6 +38,7 @@ __all__ = [
     "SENT_TAG",
     "TAGS_TAG",
     "added_tags",
+    "announced_value",
     "armed_value",
     "facts_tag",
     "facts_value",
@@ -52,6 +54,7 @@ __all__ = [
 
 OWNER_TAG = "ios-mdm:owner"
 ADDRESS_TAG = "ios-mdm:address"
+ANNOUNCED_TAG = "ios-mdm:announced"
 PAIR_ID_TAG = "ios-mdm:pair-id"
 RESOURCE_ID_TAG = "ios-mdm:resource-id"
 HIGHEST_TAG = "ios-mdm:highest-ordinal"
@@ -80,6 +83,7 @@ _SEARCHED_ORDINALS = 512
 _AHEAD = 4
 """Ordinals that a crash can leave unrecorded are the ones just above the recorded; a few more cost nothing."""
 
+_ANNOUNCED = re.compile(r"(?P<ordinal>[1-9][0-9]{0,5}) (?P<sha256>[0-9a-f]{64})")
 _FACTS = re.compile(
     r"n=(?P<ordinal>[1-9][0-9]{0,5}) source=(?P<source>issued|installed) "
     r"(?:generation=(?P<generation>[1-9][0-9]{0,8})|chain=(?P<chain>[0-9a-f]{16})) "
@@ -165,6 +169,7 @@ def observed_pair(
         replaced=tags.get(REPLACED_TAG),
         sent=frozenset(_number(word) for word in tags.get(SENT_TAG, "").split()) - {0},
         armed=_armed(tags.get(ARMED_TAG)),
+        announced=_announced(tags.get(ANNOUNCED_TAG)),
         reserve_since=_since(tags.get(RESERVE_SINCE_TAG)),
         versions=tuple(sorted(versions, key=lambda version: (version.ordinal or 0, version.version_id))),
         tags=dict(tags),
@@ -243,9 +248,19 @@ def armed_value(armed: ArmedPromotion) -> str:
     return str(armed.certificate) if armed.at is None else f"{armed.certificate} {_text(armed.at)}"
 
 
+def announced_value(announced: Announcement) -> str:
+    """Return the value of the tag that names the version that a run stores next."""
+    return f"{announced.ordinal} {announced.sha256}"
+
+
 def moment_value(moment: datetime) -> str:
     """Return a tag's value that is a moment."""
     return _text(moment)
+
+
+def _announced(text: str | None) -> Announcement | None:
+    found = _ANNOUNCED.fullmatch(text or "")
+    return None if found is None else Announcement(ordinal=int(found["ordinal"]), sha256=found["sha256"])
 
 
 def _armed(text: str | None) -> ArmedPromotion | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from ios_mdm.core.pair.secret import TRUSTED, Label, trusted_label
+from ios_mdm.core.pair.secret import Label, trusted_label
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from ios_mdm.core.pair.facts import CertificateFacts
     from ios_mdm.core.pair.home import PairIdentity
 
-__all__ = ["ArmedPromotion", "ObservedPair", "Role", "Served", "StoredVersion"]
+__all__ = ["Announcement", "ArmedPromotion", "ObservedPair", "Role", "Served", "StoredVersion"]
+
+_SLOTS = frozenset(Label)
 
 
 class Role(StrEnum):
@@ -53,8 +55,8 @@ class StoredVersion:
 
     @property
     def slots(self) -> frozenset[str]:
-        """The labels without that of an offer. They show where the certificate is in its life."""
-        return frozenset(label for label in self.labels if not label.startswith(TRUSTED))
+        """The labels of a pair without that of an offer. They show where the certificate is in its life."""
+        return self.labels & _SLOTS
 
     @property
     def is_offered(self) -> bool:
@@ -82,6 +84,19 @@ class Served:
     endpoint: str
     sha256: str | None
     problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Announcement:
+    """The version that a run stores next, recorded before it is stored (R38).
+
+    Args:
+        ordinal: of its certificate.
+        sha256: digest of the value, 64 hex digits.
+    """
+
+    ordinal: int
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +129,7 @@ class ObservedPair:
         replaced: fingerprint of the main that was replaced last; None where none was, or the tag is lost.
         sent: ordinals of the certificates in the profile that was last queued for the devices.
         armed: the promotion for which a schedule may exist; None if none is recorded.
+        announced: the version that a run stored last, or was about to store; None if none is recorded.
         reserve_since: when a custom reserve was installed, aware UTC; None where there is none, or the tag is lost.
         versions: every labelled version, and every version with a facts tag, by ordinal.
         tags: all tags as they are.
@@ -135,6 +151,7 @@ class ObservedPair:
     replaced: str | None = None
     sent: frozenset[int] = frozenset()
     armed: ArmedPromotion | None = None
+    announced: Announcement | None = None
     reserve_since: datetime | None = None
     versions: tuple[StoredVersion, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -142,6 +159,10 @@ class ObservedPair:
     arn: str = ""
     kms_key: str | None = None
     served: tuple[Served, ...] = ()
+
+    def is_announced(self, version: StoredVersion) -> bool:
+        """Return whether a run announced a certificate of this number before it was stored (R38)."""
+        return self.announced is not None and self.announced.ordinal == version.ordinal
 
     def holder(self, label: str) -> StoredVersion | None:
         """Return the version that *label* is on, or None."""

@@ -148,9 +148,14 @@ class Situation:
 
 
 def begun(observed: ObservedPair, slot: Slot, now: datetime) -> int | None:
-    """Return the ordinal of a certificate that is stored for this slot and not in it yet; None for none of use."""
+    """Return the ordinal of a certificate that is stored for this slot and not in it yet; None for none of use.
+
+    A version without facts that no run announced was stored by another program, and is not used (R38).
+    """
     staged = observed.holder(Label.STAGED)
-    if staged is None or staged.slots != {Label.STAGED} or staged.role not in {None, Role(slot)}:
+    if staged is None or (staged.facts is None and not observed.is_announced(staged)):
+        return None
+    if staged.slots != {Label.STAGED} or staged.role not in {None, Role(slot)}:
         return None
     return None if staged.facts is not None and now >= expires(staged.facts) else staged.ordinal
 

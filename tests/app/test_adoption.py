@@ -1,0 +1,144 @@
+"""Only a version that a run announced is adopted: `PutSecretValue` alone gets no certificate onto a device (R38)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ios_mdm.app.pair.found import value_digest
+from ios_mdm.core.pair.definition import NoReserve
+from ios_mdm.core.pair.layout import ANNOUNCED_TAG, announced_value, facts_tag, version_id
+from ios_mdm.core.pair.observed import Announcement
+from ios_mdm.core.x509.credential import credential_to_json
+from ios_mdm.core.x509.digests import fingerprint
+from ios_mdm.core.x509.values import Credential
+from ios_mdm.errors import StoreError
+from tests.app.test_pair_crashes import Crash, CrashError
+from tests.app.test_pair_service import FOREIGN, KNOWN, NOW, SECRET, HandClock, World, definition
+from tests.support.certificates import NOW as AT
+from tests.support.certificates import Chain, Made, SelfSigned, Spec, pem, private_pem
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+QUIET = definition(NoReserve())
+CA = SelfSigned(
+    leaf=Spec(name="attacker", ca=True, usages=("digital_signature", "key_cert_sign"), sans=("mdm.example.com",))
+)
+"""A certificate that can vouch for any name."""
+LABELS = ((), ("STAGED",), ("RESERVE",), ("OTHER",), ("RESERVE", "STAGED"))
+
+
+def value(made: Made) -> str:
+    """Return what a version with this certificate contains."""
+    return credential_to_json(
+        Credential(
+            certificate=pem(*(made.chain[:-1] or made.chain)).decode(),
+            private_key=private_pem(made.keys[0]).decode(),
+            root=pem(made.root).decode(),
+            sha256=fingerprint(made.leaf),
+        )
+    )
+
+
+@pytest.fixture
+def world() -> World:
+    """Return a pair without a reserve."""
+    one = World(clock=HandClock(AT))
+    one.apply(QUIET)
+    return one
+
+
+def put(world: World, version: str, labels: Sequence[str], made: Made) -> None:
+    """Store a version as a program can that may call PutSecretValue only."""
+    staged = world.labels.get("STAGED")
+    world.store.put(SECRET, version, value(made))
+    world.store.move_label(SECRET, "STAGED", to=None, current=version)
+    if isinstance(staged, int):
+        world.store.move_label(SECRET, "STAGED", to=version_id(SECRET, staged), current=None)
+    for label in labels:
+        holder = world.labels.get(label)
+        current = version_id(SECRET, holder) if isinstance(holder, int) else holder
+        world.store.move_label(SECRET, label, to=version, current=current)
+
+
+def announce(world: World, number: int, made: Made) -> None:
+    """Write the tag as a program can that may call TagResource, too."""
+    announced = Announcement(ordinal=number, sha256=value_digest(value(made)))
+    world.store.tag(SECRET, {ANNOUNCED_TAG: announced_value(announced)})
+
+
+@pytest.mark.parametrize("labels", LABELS, ids=lambda labels: "+".join(labels) or "no label")
+@pytest.mark.parametrize("version", [version_id(SECRET, 2), FOREIGN], ids=["the next version id", "another version id"])
+def test_a_version_that_no_run_announced_is_not_adopted(world: World, version: str, labels: Sequence[str]) -> None:
+    """The run issues its own certificate, or is refused before a label or facts tag of the pair changes."""
+    # R38
+    attacker = CA.make()
+    put(world, version, labels, attacker)
+    for _ in range(2):
+        known = replace(KNOWN, certificates=frozenset({world.facts(1).sha256}))
+        if "RESERVE" in labels and version != FOREIGN:
+            with pytest.raises(StoreError, match="has a label of the pair, but no facts tag"):
+                world.apply(definition(NOW), known=known)
+            assert facts_tag(version) not in world.tags
+            continue
+        result = world.apply(definition(NOW), known=known)
+        assert fingerprint(attacker.leaf) not in {one.facts.sha256 for one in result.certificates.values()}
+        assert world.labels["RESERVE"] in {2, 3}
+        assert sorted(result.certificates) == [1, world.labels["RESERVE"]]
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["with a state", "without a state"])
+def test_a_main_that_no_run_announced_is_refused(world: World, *, known: bool) -> None:
+    """PutSecretValue moves AWSCURRENT; the message says which version holds it and what to do."""  # R38
+    state = world.known if known else None
+    put(world, version_id(SECRET, 2), ["AWSCURRENT"], CA.make())
+    writes = list(world.store.calls)
+    with pytest.raises(StoreError, match=rf"version {version_id(SECRET, 2)} \(certificate 2\) .* Move the label back"):
+        world.apply(QUIET, known=state)
+    assert world.store.calls == writes
+
+
+@pytest.mark.parametrize("slot", ["AWSCURRENT", "RESERVE"])
+def test_an_announced_version_in_a_slot_is_judged(world: World, slot: str) -> None:
+    """Whoever may also write tags gets no CA onto a device."""  # R38
+    attacker = CA.make()
+    put(world, version_id(SECRET, 2), [slot], attacker)
+    announce(world, 2, attacker)
+    with pytest.raises(StoreError, match=r"\(certificate 2\) has a label of the pair"):
+        world.apply(definition(NOW), known=KNOWN)
+
+
+def test_an_announced_main_that_passes_all_rules_is_accepted(world: World) -> None:
+    """As after a run that died before it wrote the facts of a custom main."""  # R30 R38
+    made = Chain().make()
+    put(world, version_id(SECRET, 2), ["AWSCURRENT"], made)
+    announce(world, 2, made)
+    assert world.apply(QUIET, known=KNOWN).certificates[2].facts.sha256 == fingerprint(made.leaf)
+
+
+def test_an_announced_certificate_authority_is_not_taken_for_an_issued_reserve(world: World) -> None:
+    """STAGED, as after a run that died: the version is not what the definition asks for (R31)."""  # R38 R31
+    attacker = CA.make()
+    put(world, version_id(SECRET, 2), ["STAGED"], attacker)
+    announce(world, 2, attacker)
+    result = world.apply(definition(NOW))
+    assert fingerprint(attacker.leaf) not in {one.facts.sha256 for one in result.certificates.values()}
+    assert world.labels["RESERVE"] == 3
+
+
+@pytest.mark.parametrize("edge", ["before", "after"])
+@pytest.mark.parametrize("write", [1, 2, 3])
+def test_a_run_that_dies_around_its_announcement_is_continued(world: World, write: int, edge: str) -> None:
+    """A value that was stored is adopted; one that was only announced is replaced. The number is the same."""
+    # R30 R38
+    world.store.fail = Crash(write, edge)  # type: ignore[arg-type]
+    with pytest.raises(CrashError):
+        world.apply(definition(NOW))
+    world.store.fail = None
+    stored = world.store.read(SECRET, version_id(SECRET, 2))
+    world.apply(definition(NOW))
+    assert world.labels["RESERVE"] == 2
+    assert stored in {None, world.value(2)}
