@@ -38,7 +38,7 @@ REQUEST = PairRequest(
     owner="organization/ios-mdm/demo",
     tags={"team": "mobile"},
 )
-MOST = 34
+MOST = 36
 """The checks of a run that also previews add four: DescribeSecret and GetCallerIdentity, twice."""
 
 

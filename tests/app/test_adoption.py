@@ -25,9 +25,16 @@ if TYPE_CHECKING:
 
 QUIET = definition(NoReserve())
 CA = SelfSigned(
-    leaf=Spec(name="attacker", ca=True, usages=("digital_signature", "key_cert_sign"), sans=("mdm.example.com",))
+    leaf=Spec(
+        name="mdm.example.com",
+        owner="attacker",
+        ca=True,
+        usages=("digital_signature", "key_cert_sign"),
+        sans=("mdm.example.com",),
+        days=(-10, 387),
+    )
 )
-"""A certificate that can vouch for any name."""
+"""A certificate that can vouch for any name, with the names, the key type and the validity of an issued one."""
 LABELS = ((), ("STAGED",), ("RESERVE",), ("OTHER",), ("RESERVE", "STAGED"))
 
 

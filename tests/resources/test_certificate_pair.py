@@ -22,7 +22,7 @@ from tests.support.aws import AWS
 if TYPE_CHECKING:
     from tests.resources.conftest import Engine
 
-WRITES_OF_A_CREATE = 18
+WRITES_OF_A_CREATE = 20
 """The last one claims the pair."""
 
 

@@ -354,18 +354,18 @@ class TestFromTheDefinitionAlone:
             parse_server({**definition, "warnDays": 1, "reserve": {"issue": issue}}, "berlin")
 
     def test_tags_and_certificates_share_the_secrets_tags(self) -> None:
-        """With a certificate every 30 days, twelve tags of the user's own fit."""  # R40
+        """With a certificate every 30 days, eleven tags of the user's own fit."""  # R40
         server = {
             "name": "berlin",
             "address": "mdm.example.com",
             "reserve": {"issue": {"when": "now", "apply": {"afterDays": 30}}},
         }
-        for count, accepted in ((12, True), (13, False)):
+        for count, accepted in ((11, True), (12, False)):
             raw = {"aws": {"tags": {f"key{number}": "" for number in range(count)}}, "servers": [server]}
             if accepted:
                 StackSettings.model_validate(raw)
                 continue
-            with pytest.raises(ValueError, match=r"aws\.tags has 13 tags, but the secret of 'berlin' has room for 12"):
+            with pytest.raises(ValueError, match=r"aws\.tags has 12 tags, but the secret of 'berlin' has room for 11"):
                 StackSettings.model_validate(raw)
 
     def test_a_reserve_must_live_long_enough(self) -> None:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-__all__ = ["MAX_LABELS", "Label", "SecretDescription", "trusted_label"]
+__all__ = ["MAX_LABELS", "TRUSTED", "Label", "SecretDescription", "trusted_label"]
 
 MAX_LABELS = 20
 """Number of staging labels that AWS allows across all versions of a secret, and for one version."""

@@ -1,0 +1,69 @@
+"""Attacks on a pair by principals that may call one operation of AWS, and what devices trust after them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography.x509 import load_pem_x509_certificate
+
+from ios_mdm.core.pair.layout import version_id
+from ios_mdm.core.x509.digests import fingerprint
+from tests.engine.conftest import check_safety
+from tests.engine.test_promotion import DAY_0, DAY_10, at
+from tests.support.certificates import SelfSigned, Spec, pem, private_pem
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tests.engine.conftest import World
+
+AUTHORITY = SelfSigned(
+    leaf=Spec(
+        name="mdm.example.com",
+        owner="attacker",
+        ca=True,
+        days=(-6000, 6000),
+        usages=("digital_signature", "key_cert_sign"),
+        sans=("mdm.example.com",),
+    )
+)
+"""A certificate authority without constraints: a device that trusts it trusts its holder for every name."""
+
+
+@pytest.mark.parametrize("labels", [["STAGED"], ["RESERVE"], ["OTHER"]], ids=lambda labels: labels[0])
+def test_a_program_that_may_only_put_values_gets_no_certificate_onto_a_device(
+    world: World, labels: Sequence[str]
+) -> None:
+    """It stores an authority under the next version id, with a label of its choice, before a reserve is issued."""
+    # R38
+    wish = world.definition(reserve={"none": True}, distribution=world.distribution())
+    world.stack.define([wish])
+    world.stack.up(**at(DAY_0)).ok()
+    made = AUTHORITY.make()
+    value = {
+        "tls.crt": pem(made.leaf).decode(),
+        "tls.key": private_pem(made.keys[0]).decode(),
+        "ca.crt": pem(made.root).decode(),
+    }
+    world.client.put_secret_value(
+        SecretId=world.secret,
+        ClientRequestToken=version_id(world.secret, 2),
+        SecretString=json.dumps(value),
+        VersionStages=labels,
+    )
+    world.stack.define([world.definition(distribution=world.distribution())])
+    for _ in range(2):
+        done = world.stack.up(**at(DAY_10))
+        assert done.code == 0 or "has a label of the pair, but no facts tag" in done.output
+        trusted = world.trusted()
+        assert trusted
+        assert all(fingerprint(made.root) not in roots for roots in trusted.values())
+    if labels == ["RESERVE"]:
+        assert done.code != 0
+        return
+    done.ok()
+    reserve = json.loads(world.value(world.labels()["RESERVE"]))
+    assert load_pem_x509_certificate(reserve["tls.crt"].encode()) != made.leaf
+    check_safety(world)
