@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ROLE_SECONDS", "EventBridgeScheduler"]
 
-ROLE_SECONDS = 60.0
+ROLE_SECONDS = 120.0
 """How long IAM may take to show a role that was just made."""
 _MOST_AGE_SECONDS = int(RETRIED_FOR.total_seconds())
 _MOST_ATTEMPTS = 20
@@ -86,8 +86,8 @@ class EventBridgeScheduler:
         A schedule is known by its name, so the call may be repeated: no token of ours is needed for that.
 
         Raises:
-            StoreError: AWS refuses. That it may not act by the role is believed after a minute only: IAM shows a role
-                that was just made a few seconds later.
+            StoreError: AWS refuses. A refusal of the role is believed after two minutes only, because IAM shows a role
+                that was just made some seconds later.
         """
         Retrying(
             retry=retry_if_exception_type(RoleRefusedError),

@@ -10,6 +10,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
+from ios_mdm.app.confirm import confirmed
 from ios_mdm.app.switch_reader import SwitchReader
 from ios_mdm.app.switch_request import armed_promotion, was_sent
 from ios_mdm.core.pair.layout import ARMED_TAG, armed_value, observed_pair
@@ -167,15 +168,13 @@ class SwitchService:
         due = [(promote, label) for promote, label in planned if promote is not None and promote.at <= now]
         if request.hold or not due:
             return None
-        pair = self._pair(request)
         for promote, label in due:
+            pair = self._decided_pair(request, promote, label)
             main, waiting = (None, None) if pair is None else (pair.main, pair.holder(label))
-            if pair is None or pair.arn != request.secret_arn or main is None:
+            if pair is None or pair.arn != request.secret_arn or waiting is None or waiting.facts is None:
                 continue
-            if waiting is None or waiting.facts is None:
-                continue
-            as_decided = (main.version_id, waiting.version_id) == (promote.former_version, promote.version)
-            if as_decided and valid_at(waiting.facts, now) and was_sent(request, promote, pair):
+            is_valid = valid_at(waiting.facts, now)
+            if _is_as_decided(pair, promote, label) and is_valid and was_sent(request, promote, pair):
                 self._delete_schedule_before(request, promote, pair)
                 return MoveLabel(label=Label.MAIN, to=waiting, current=main)
         return None
@@ -324,7 +323,7 @@ class SwitchService:
         Raises:
             StoreError: Something else happened: another run may be at work.
         """
-        return self._may_arm(request, promote, self._pair(request))
+        return self._may_arm(request, promote, self._decided_pair(request, promote, Label.RESERVE))
 
     def _prepared(self, request: SwitchRequest) -> tuple[str, str]:
         """Return the ARNs of the queue and of the role, which exist."""
@@ -342,9 +341,17 @@ class SwitchService:
         description = self._store.describe(request.secret)
         return None if description is None else observed_pair(request.secret, description)
 
+    def _decided_pair(self, request: SwitchRequest, promote: Promote, label: Label) -> ObservedPair | None:
+        """Return the pair. That it is not as decided is believed only if reads show that for some seconds."""
+
+        def is_expected(pair: ObservedPair | None) -> bool:
+            return pair is not None and (_is_as_decided(pair, promote, label) or _is_promoted(pair, promote))
+
+        return confirmed(lambda: self._pair(request), is_expected)
+
     def _recorded(self, request: SwitchRequest, promote: Promote) -> bool:
         """Record a promotion that may be armed, before its schedule is made; False if it may not be armed."""
-        pair = self._pair(request)
+        pair = self._decided_pair(request, promote, Label.RESERVE)
         if not self._may_arm(request, promote, pair):
             return False
         armed = armed_promotion(promote)
@@ -353,15 +360,8 @@ class SwitchService:
         return True
 
     def _may_arm(self, request: SwitchRequest, promote: Promote, pair: ObservedPair | None) -> bool:
-        main, reserve = (None, None) if pair is None else (pair.main, pair.holder(Label.RESERVE))
-        as_decided = (
-            main is not None
-            and reserve is not None
-            and (main.version_id, reserve.version_id) == (promote.former_version, promote.version)
-        )
-        # After the promotion, made early or by the schedule itself, the new main has both labels.
-        promoted = main is not None and main.version_id == promote.version
-        if as_decided and pair is not None:
+        promoted = pair is not None and _is_promoted(pair, promote)
+        if pair is not None and _is_as_decided(pair, promote, Label.RESERVE):
             is_sent = was_sent(request, promote, pair)
             if not is_sent and pair.armed is not None:
                 self._delete_promotion(request, pair)
@@ -421,6 +421,18 @@ def _available(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         return call(*args, **kwargs)
     except StoreError as error:
         raise _UnavailableError(str(error)) from None
+
+
+def _is_as_decided(pair: ObservedPair, promote: Promote, label: Label) -> bool:
+    """Return whether main and the version with this label are those of the promotion."""
+    main, waiting = pair.main, pair.holder(label)
+    found = (None if main is None else main.version_id, None if waiting is None else waiting.version_id)
+    return found == (promote.former_version, promote.version)
+
+
+def _is_promoted(pair: ObservedPair, promote: Promote) -> bool:
+    """Return whether the promotion has happened, made early or by the schedule itself: main is its version."""
+    return pair.main is not None and pair.main.version_id == promote.version
 
 
 def _promotion_of(schedule: Schedule, observed: ObservedPair) -> ArmedPromotion:

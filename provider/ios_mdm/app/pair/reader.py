@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ios_mdm.app.confirm import confirmed
 from ios_mdm.app.pair.identity import (
     check_address,
     check_certificates,
@@ -90,8 +91,15 @@ class PairReader:
         return replace(view, desired=replace(view.desired, notices=(*view.desired.notices, notice)))
 
     def observed_again(self, request: PairRequest, view: PairView) -> PairView:
-        """Return the pair as it is now, with the time and the endpoints of *view*. Raises as :meth:`look`."""
-        observed = self.observe(request.secret)
+        """Return the pair after the record of its promotion was removed. Raises as :meth:`look`.
+
+        The time and the endpoints are those of *view*.
+        """
+
+        def is_shown(pair: ObservedPair | None) -> bool:
+            return pair is None or pair.armed is None
+
+        observed = confirmed(lambda: self.observe(request.secret), is_shown)
         self.check(request, observed)
         if observed is not None and view.observed is not None:
             observed = replace(observed, served=view.observed.served)

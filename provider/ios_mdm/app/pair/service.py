@@ -6,8 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_exponential
-
+from ios_mdm.app.confirm import confirmed
 from ios_mdm.app.pair.effects import Effects
 from ios_mdm.app.pair.reader import PairReader, pair_view
 from ios_mdm.app.pair.values import PairResult, PublicCertificate
@@ -164,18 +163,14 @@ class PairService(PairReader):
         A second read would not be safer, because it may be stale, too.
         """
         before = None if view.observed is None else replace(view.observed, served=())
-        try:
-            return Retrying(
-                retry=retry_if_result(lambda after: after == before),
-                wait=wait_exponential(multiplier=0.1, max=2),
-                stop=stop_after_delay(SETTLE_SECONDS),
-            )(self.observe, secret)
-        except RetryError:
+        after = confirmed(lambda: self.observe(secret), lambda after: after != before, seconds=SETTLE_SECONDS)
+        if after == before:
             raise StoreError(
                 f"secret {secret}: AWS does not show the effect of {type(view.step).__name__} after "
                 f"{SETTLE_SECONDS:.0f} "
                 "seconds: run again"
-            ) from None
+            )
+        return after
 
 
 def _certificates(secret: str, view: PairView, effects: Effects) -> Mapping[int, PublicCertificate]:
