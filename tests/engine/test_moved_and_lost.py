@@ -179,6 +179,54 @@ def test_a_pair_that_was_restored_from_its_recovery_window_is_unchanged(distribu
     check_safety(world)
 
 
+@pytest.mark.parametrize("is_reserve_restored", [True, False], ids=["with the reserve", "without the reserve"])
+def test_a_secret_that_was_made_again_needs_the_values_of_its_certificates(
+    distributed: World, *, is_reserve_restored: bool
+) -> None:
+    """A value under another version id is not enough: no other main is made, and each message gives the way."""
+    # R33 R35 R36
+    world, former, profiles = distributed, _arn(distributed), _profiles(distributed)
+    values = {label: (version, world.value(version)) for label, version in world.labels().items()}
+    reserve = world.stack.outputs()["servers"][world.server]["reserve"]["sha256"]
+    main = values["AWSCURRENT"][0]
+    tags = world.client.describe_secret(SecretId=world.secret)["Tags"]
+    world.client.delete_secret(SecretId=world.secret, ForceDeleteWithoutRecovery=True)
+    world.client.create_secret(Name=world.secret, SecretString=values["AWSCURRENT"][1], Tags=tags)
+    assert _named(world.stack.up(**at(DAY_10)), "movedFrom") == former
+    definition = world.definition(movedFrom=former, distribution=world.distribution())
+    world.stack.define([definition])
+    assert f"which is {main} for certificate 1" in _message(world.stack.up(**at(DAY_10)))
+    world.stack.run("refresh", "--yes", **at(DAY_10))
+    assert world.stack.up(**at(DAY_10)).code != 0, "refresh does not lead to a new pair"
+    assert (world.aws.writes(), _sent(world), _profiles(world)) == ([], [], profiles)
+    _restore(world, "AWSCURRENT", *values["AWSCURRENT"])
+    refused = world.stack.up(**at(DAY_10))
+    assert refused.code != 0
+    command = f"--client-request-token {values['RESERVE'][0]} --version-stages RESERVE --secret-string"
+    assert command in _message(refused)
+    assert f"`reserve.confirm: {reserve}`, and add this fingerprint to `distrust`" in _message(refused)
+    if is_reserve_restored:
+        _restore(world, "RESERVE", *values["RESERVE"])
+    else:
+        issue = {**definition["reserve"]["issue"], "generation": 2}
+        replaced = {"reserve": {"issue": issue, "confirm": reserve}, "distrust": [reserve]}
+        world.stack.define([{**definition, **replaced}])
+    world.stack.up(**at(DAY_10)).ok()
+    labels = world.labels()
+    assert labels["AWSCURRENT"] == main
+    assert (labels["RESERVE"] == values["RESERVE"][0]) == is_reserve_restored
+    assert _profiles(world) == profiles, "the profile is the same one"
+    assert world.stack.run("preview", "--expect-no-changes", **at(DAY_10)).ok()
+    check_safety(world)
+
+
+def _restore(world: World, label: str, version: str, value: str) -> None:
+    """Do what the message says."""
+    world.client.put_secret_value(
+        SecretId=world.secret, ClientRequestToken=version, VersionStages=[label], SecretString=value
+    )
+
+
 def test_a_lost_pair_leaves_neither_its_profile_nor_its_switch_to_the_new_one(distributed: World, aws: Aws) -> None:
     """The new pair has the same numbers: the former schedule must not promote a reserve that devices were not sent."""
     # R33 R35 R36
