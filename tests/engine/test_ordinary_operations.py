@@ -426,6 +426,39 @@ def test_a_deleted_reserve_that_an_endpoint_presents_stays_trusted(world: World,
         assert world.stack.run("preview", "--expect-no-changes", **at(DAY_10)).ok()
 
 
+@pytest.mark.parametrize("slot", ["main", "reserve"])
+def test_the_devices_that_lose_a_distrusted_certificate_are_named(world: World, tmp_path: Path, slot: str) -> None:
+    """Its key was stolen, and a server presents it: preview and up name the devices, and the certificate leaves them.
+
+    cda6e65 has no `distrust`.
+    """
+    # R31 R32 R35
+    devices, distribution = world.services.fleet.ids(), world.distribution()
+    world.stack.define([world.definition(distribution=distribution)])
+    world.stack.up(**at(DAY_0)).ok()
+    stolen = world.stack.outputs()["servers"][world.server][slot]["sha256"]
+    version = world.labels()["AWSCURRENT" if slot == "main" else "RESERVE"]
+    changed: dict[str, Any] = {"reserve": {"none": True}}
+    until = "the server presents a certificate of the next profile"
+    if slot == "main":
+        until = "they get the next profile"
+        changed = {"main": {"issue": {"key": "ec-p256"}, "replaceNow": True, "confirm": stolen}}
+    with serving(world.value(version), tmp_path) as endpoint:
+        definition = world.definition(**changed, endpoints=[endpoint], distrust=[stolen], distribution=distribution)
+        world.stack.define([definition])
+        for command in ("preview", "up"):
+            shown = " ".join(world.stack.run(command, *_YES[command], **at(DAY_10)).ok().output.split())
+            assert f"which distrust lists: {len(devices)} devices of {world.server} lose their connection" in shown
+            assert f"{len(devices)} devices lose their connection until {until}: {', '.join(devices)}" in shown
+    world.services.fleet.poll()
+    assert _roots(world) == (2 if slot == "main" else 1)
+    assert stolen not in {root for roots in world.trusted().values() for root in roots}
+    check_safety(world)
+
+
+_YES = {"preview": (), "up": ("--yes", "--skip-preview")}
+
+
 def _roots(world: World) -> int:
     """Return how many certificates are in the profile of this pair on a device, after it processed its commands."""
     device = world.services.fleet.ids()[0]
