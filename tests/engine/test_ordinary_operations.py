@@ -334,18 +334,20 @@ def test_a_lost_record_of_what_was_sent_is_repaired(world: World, aws: Aws) -> N
 
 
 @pytest.mark.parametrize(
-    ("elsewhere", "named"),
-    [
-        ({"AWS_REGION": "eu-central-1", "AWS_DEFAULT_REGION": "eu-central-1"}, "region eu-central-1"),
-        ({"AWS_ACCESS_KEY_ID": "111122223333"}, "account 111122223333"),
-    ],
+    ("home", "named"),
+    [({"region": "eu-central-1"}, "region eu-central-1"), ({"key": "111122223333"}, "account 111122223333")],
     ids=["another region", "another account"],
 )
 def test_credentials_for_elsewhere_are_refused_before_any_effect(
-    world: World, aws: Aws, elsewhere: dict[str, str], named: str
+    world: World, aws: Aws, home: dict[str, str], named: str
 ) -> None:
-    """Rows 1, 2 and 3: up, refresh, up --refresh and destroy name both sides; devices and state keep what they have."""
+    """Rows 1, 2 and 3: up, refresh, up --refresh and destroy name both sides; devices and state keep what they have.
+
+    The API key is there, too: cda6e65 made another pair there, and its profile replaced the former one on all devices.
+    """
     # R33 R37
+    with world.elsewhere(**home) as other:
+        elsewhere = other.environment
     world.stack.define([world.definition(protect=False, distribution=world.distribution())])
     world.stack.up(**at(DAY_0)).ok()
     before, state = (_switch(aws), world.labels()), world.stack.outputs()
@@ -362,6 +364,7 @@ def test_credentials_for_elsewhere_are_refused_before_any_effect(
     assert world.aws.writes() == []
     assert (_switch(aws), world.labels()) == before
     assert {device: world.services.fleet.profiles(device) for device in profiles} == profiles
+    world.stack.up(**at(DAY_10)).ok()
     world.stack.run("up", "--yes", "--refresh", **at(DAY_10)).ok()
     healed = world.stack.outputs()["servers"][world.server]
     assert {key: healed[key] for key in healed if healed[key] != state["servers"][world.server][key]} == {}
