@@ -105,6 +105,7 @@ def test_a_main_that_is_replaced_is_sent_first(world: World) -> None:
     assert "STAGED" not in world.labels()
     assert world.stack.run("preview", "--expect-no-changes", **at(DAY_10)).ok()
     assert world.stack.outputs()["servers"][world.server]["main"]["certificate"] == "certificate 3"
+    check_safety(world)
 
 
 def _trusting(world: World, version: str) -> set[str]:
@@ -427,6 +428,7 @@ def test_a_deleted_reserve_that_an_endpoint_presents_stays_trusted(world: World,
         assert world.offered() == {1}
         assert _roots(world) == 1
         assert world.stack.run("preview", "--expect-no-changes", **at(DAY_10)).ok()
+    check_safety(world)
 
 
 @pytest.mark.parametrize("slot", ["main", "reserve"])
@@ -479,6 +481,7 @@ def test_a_run_that_leaves_the_pair_out_does_not_act_on_its_former_definition(wo
     world.stack.define([world.definition(reserve={"none": True}, distribution=fewer)])
     world.stack.up("--target", _urn(world, "ProfileDistribution"), **at(DAY_31)).ok()
     assert world.labels()["AWSCURRENT"] == main
+    check_safety(world)
 
 
 @pytest.mark.parametrize("protect", [True, False])
