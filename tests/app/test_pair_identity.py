@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from ios_mdm.app.pair.identity import check_home, check_ours, take_over_notice
+from ios_mdm.app.pair.identity import check_home, check_ours, replica_notice, take_over_notice
 from ios_mdm.app.pair.values import Known, PairRequest
 from ios_mdm.core.pair.decision import Severity
 from ios_mdm.core.pair.definition import PairDefinition
@@ -216,6 +216,16 @@ def test_a_former_move_accepts_no_other_home(known: Known, observed: ObservedPai
     for one in (request, replace(request, lost_main=None)):
         with pytest.raises(IdentityError, match="the credentials in use are for"):
             checked(one, observed, ELSEWHERE)
+
+
+def test_a_replica_is_a_warning_that_gives_the_command() -> None:
+    """AWS refuses to change it; the secret that it is a replica of is none."""  # R33
+    notice = replica_notice(REQUEST, replace(REPLICA, primary_region="eu-west-1"))
+    assert notice is not None
+    assert notice.severity is Severity.WARNING
+    assert f"--region eu-central-1 --secret-id {SECRET}`" in notice.message
+    assert replica_notice(REQUEST, OBSERVED) is None
+    assert replica_notice(REQUEST, None) is None
 
 
 def test_a_restored_secret_without_its_id_is_refused() -> None:

@@ -164,6 +164,26 @@ def test_a_copy_replaces_a_lost_home_and_a_lost_state(distributed: World, elsewh
     check_safety(elsewhere)
 
 
+def test_a_replica_must_be_promoted_first(distributed: World) -> None:
+    """AWS refuses to change a replica, and the preview gives the command; the pair stays where it is."""  # R33
+    world, former, before = distributed, _arn(distributed), distributed.tags()
+    replicas = [{"Region": "eu-central-1"}]
+    world.client.replicate_secret_to_regions(SecretId=world.secret, AddReplicaRegions=replicas)
+    with world.elsewhere(region="eu-central-1") as replica:
+        there = {**at(DAY_10), **replica.environment}
+        world.stack.define([world.definition(movedFrom=former, distribution=world.distribution())])
+        command = f"`aws secretsmanager stop-replication-to-replica --region eu-central-1 --secret-id {world.secret}`"
+        assert command in _message(world.stack.run("preview", **there).ok())
+        refused = world.stack.up(**there)
+        assert refused.code != 0
+        assert command in _message(refused)
+    assert world.tags() == before
+    world.stack.define([world.definition(distribution=world.distribution())])
+    preview = world.stack.run("preview", "--expect-no-changes", **at(DAY_10)).ok()
+    assert "replica" not in preview.output, "the primary secret may have replicas"
+    check_safety(world)
+
+
 def test_a_pair_that_was_restored_from_its_recovery_window_is_unchanged(distributed: World, aws: Aws) -> None:
     """An operator undoes a deletion: no run between them or after them takes the switch or the profile away."""
     # R32 R36

@@ -26,6 +26,7 @@ __all__ = [
     "check_home",
     "check_lost",
     "check_ours",
+    "replica_notice",
     "take_over_notice",
 ]
 
@@ -275,6 +276,20 @@ def take_over_notice(request: PairRequest, observed: ObservedPair | None) -> Not
         severity=Severity.WARNING,
         message=f"takes over the pair {request.take_over} in secret {request.secret} from {holder}, which then no "
         "longer changes it. Remove takeOver after this run, or before it if this is not intended",
+    )
+
+
+def replica_notice(request: PairRequest, observed: ObservedPair | None) -> Notice | None:
+    """Return a warning if the secret is a replica, which AWS does not let anybody change; None if it is not."""
+    if observed is None or observed.primary_region is None:
+        return None
+    region = Home.of_arn(observed.arn).region
+    return Notice(
+        reason="replica",
+        severity=Severity.WARNING,
+        message=f"secret {request.secret} in region {region} is a replica of the one in {observed.primary_region}, and "
+        "AWS refuses to change a replica. If the pair moves here, promote it first: `aws secretsmanager "
+        f"stop-replication-to-replica --region {region} --secret-id {request.secret}`",
     )
 
 

@@ -11,6 +11,7 @@ from ios_mdm.app.pair.identity import (
     check_home,
     check_lost,
     check_ours,
+    replica_notice,
     take_over_notice,
 )
 from ios_mdm.app.pair.values import PairView
@@ -71,9 +72,10 @@ class PairReader:
         if observed is not None:
             observed = replace(observed, served=self.served(observed, request.definition.host, request.endpoints))
         view = pair_view(request, observed, self._clock.now(), home=home)
-        taken = take_over_notice(request, observed)
-        if taken is not None:
-            view = replace(view, desired=replace(view.desired, notices=(taken, *view.desired.notices)))
+        found = (replica_notice(request, observed), take_over_notice(request, observed))
+        notices = tuple(one for one in found if one is not None)
+        if notices:
+            view = replace(view, desired=replace(view.desired, notices=(*notices, *view.desired.notices)))
         return view if observed is not None else self._at_the_address(request, view)
 
     def _at_the_address(self, request: PairRequest, view: PairView) -> PairView:
