@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from ios_mdm.app.pair.identity import check_home, check_ours, moved_notice, take_over_notice
+from ios_mdm.app.pair.identity import check_home, check_ours, moved_notice, replica_notice, take_over_notice
 from ios_mdm.app.pair.values import Known, PairRequest
 from ios_mdm.core.pair.decision import Severity
 from ios_mdm.core.pair.definition import PairDefinition
@@ -229,6 +229,16 @@ def test_a_moved_pair_names_the_switch_that_it_leaves() -> None:
     assert notice.severity is Severity.WARNING
     for name in ("eu-west-1", f"{stem('berlin', SECRET)}-*", role_name("berlin", SECRET, "eu-west-1")):
         assert name in notice.message
+
+
+def test_a_replica_is_a_warning_that_gives_the_command() -> None:
+    """AWS refuses to change it; the secret that it is a replica of is none."""  # R33
+    notice = replica_notice(REQUEST, replace(REPLICA, primary_region="eu-west-1"))
+    assert notice is not None
+    assert notice.severity is Severity.WARNING
+    assert f"--region eu-central-1 --secret-id {SECRET}`" in notice.message
+    assert replica_notice(REQUEST, OBSERVED) is None
+    assert replica_notice(REQUEST, None) is None
 
 
 def test_a_restored_secret_without_its_id_is_refused() -> None:

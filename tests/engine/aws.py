@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from tests.engine.conftest import World
 
 
-def client(service: str, url: str) -> Any:
-    """Return a client of an emulator."""
+def client(service: str, url: str, *, region: str = ministack.REGION, key: str = "test") -> Any:
+    """Return a client of an emulator, for which an access key id of twelve digits is an account."""
     return boto3.client(
         service,
         endpoint_url=url,
-        region_name=ministack.REGION,
-        aws_access_key_id="test",
+        region_name=region,
+        aws_access_key_id=key,
         aws_secret_access_key="test",  # noqa: S106 - an emulator takes any
     )
 
@@ -30,9 +30,10 @@ class Aws:
 
     def __init__(self, world: World) -> None:
         url = world.services.services.aws_url
-        self.scheduler = client("scheduler", url)
-        self.iam = client("iam", url)
-        self.sqs = client("sqs", url)
+        self.region = world.region
+        self.scheduler, self.iam, self.sqs = (
+            client(service, url, region=world.region, key=world.key) for service in ("scheduler", "iam", "sqs")
+        )
         self.server, self.secret = world.server, world.secret
 
     def schedule(self, kind: Kind = Kind.PROMOTE) -> dict[str, Any] | None:
@@ -46,7 +47,7 @@ class Aws:
     @property
     def role_name(self) -> str:
         """Name of the role that is made."""
-        return role_name(self.server, self.secret, ministack.REGION)
+        return role_name(self.server, self.secret, self.region)
 
     def role(self) -> str | None:
         """Return the ARN of the role that was made."""

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-import boto3
 import pytest
 from cryptography.x509 import load_der_x509_certificate, load_pem_x509_certificate
 
 from ios_mdm.core.pair.secret import TRUSTED
 from ios_mdm.core.x509.digests import fingerprint
-from tests.engine.aws import Aws
+from tests.engine.aws import Aws, client
 from tests.engine.stack import Recorded, Stack, make_stack, recorded
 from tools.services import ministack
 
@@ -28,7 +28,7 @@ API_KEY_SECRET = "mdm/api-key"  # noqa: S105 - the name of a secret
 
 @dataclass(slots=True, kw_only=True)
 class World:
-    """A stack of its own among the services that a session shares."""
+    """A stack of its own among the services that a session shares, and the account and region of its pair."""
 
     stack: Stack
     aws: Recorded
@@ -36,11 +36,26 @@ class World:
     services: MdmServices
     server: str
     client: Any
+    region: str = ministack.REGION
+    key: str = "test"
 
     @property
     def secret(self) -> str:
         """Name of the pair's secret."""
         return f"ios-mdm/{self.server}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables of the engine, for credentials of this account and region."""
+        return {"AWS_REGION": self.region, "AWS_DEFAULT_REGION": self.region, "AWS_ACCESS_KEY_ID": self.key}
+
+    @contextmanager
+    def elsewhere(self, *, region: str = ministack.REGION, key: str = "test") -> Iterator[World]:
+        """Yield the same server in another region or account, which has the API key, too."""
+        other = client("secretsmanager", self.services.services.aws_url, region=region, key=key)
+        add_api_key(other, self.services)
+        yield replace(self, client=other, region=region, key=key)
+        other.close()
 
     def definition(self, **changes: Any) -> dict[str, Any]:
         """Return a server with a reserve that is held at all times, and no distribution."""
@@ -137,19 +152,19 @@ def check_safety(world: World, *, devices: Collection[str] = (), is_scheduled: b
     aws.close()
 
 
+def add_api_key(secrets: Any, services: MdmServices) -> None:
+    """Store the API key of the MDM server, unless it is there."""
+    if API_KEY_SECRET not in {found["Name"] for found in secrets.list_secrets()["SecretList"]}:
+        api_key = services.services.api_key.read_text(encoding="utf-8")
+        secrets.create_secret(Name=API_KEY_SECRET, SecretString=api_key)
+
+
 @pytest.fixture
 def world(tmp_path: Path, mdm_services: MdmServices) -> Iterator[World]:
     """Make a stack; its server has a name that no other test uses."""
     services = mdm_services.services
-    client = boto3.client(
-        "secretsmanager",
-        endpoint_url=services.aws_url,
-        region_name=ministack.REGION,
-        aws_access_key_id="test",
-        aws_secret_access_key="test",  # noqa: S106 - an emulator takes any
-    )
-    if API_KEY_SECRET not in {found["Name"] for found in client.list_secrets()["SecretList"]}:
-        client.create_secret(Name=API_KEY_SECRET, SecretString=services.api_key.read_text(encoding="utf-8"))
+    secrets = client("secretsmanager", services.aws_url)
+    add_api_key(secrets, mdm_services)
     with recorded(services.aws_url) as aws, recorded(services.mdm_url) as mdm:
         yield World(
             stack=make_stack(tmp_path, aws.url),
@@ -157,6 +172,6 @@ def world(tmp_path: Path, mdm_services: MdmServices) -> Iterator[World]:
             mdm=mdm,
             services=mdm_services,
             server=f"s{uuid4().hex[:8]}",
-            client=client,
+            client=secrets,
         )
-    client.close()
+    secrets.close()

@@ -25,6 +25,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from ios_mdm.core.x509.digests import fingerprint
 from tests.app import test_changed_chain as chained
 from tests.engine.aws import Aws
+from tests.engine.conftest import check_safety
 from tests.support.tls_server import serving
 from tools.services.handshake import visit
 
@@ -303,6 +304,29 @@ def test_what_a_server_uses_today_is_adopted(custom: Custom) -> None:
     assert "main.install: san-mismatch: " in shown
     assert "install a reserve that fulfils the rules" in " ".join(shown.split())
     assert custom.shown["main"]["sha256"] == poor.sha256
+
+
+def test_a_foreign_certificate_at_the_endpoint_neither_stops_an_adoption_nor_is_trusted(
+    custom: Custom, tmp_path: Path
+) -> None:
+    """A CDN or TLS inspection presents it: a warning in each run, and no profile has it."""  # R35
+    world, foreign = custom.world, Leaf(START - DAY, 90, by=authority("Another Root"))
+    key = foreign.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    presented = {"tls.crt": foreign.certificate.public_bytes(Encoding.PEM).decode(), "tls.key": key}
+    install = {"bundle": "main.pfx", "passwordSecret": f"pfx-{world.server}", "adopt": True}
+    with serving(json.dumps(presented), tmp_path) as endpoint:
+        custom.define(main={"install": install}, endpoints=[endpoint])
+        preview = " ".join(world.stack.run("preview", **at(0)).ok().output.split())
+        assert f"{endpoint} presents the certificate {foreign.sha256}, which is not in this new pair" in preview
+        world.stack.up(**at(0)).ok()
+        custom.define(main={"install": install}, endpoints=[endpoint], **custom.reserved(apply={"afterDays": 60}))
+        shown = " ".join(world.stack.up(**at(310)).ok().output.split())
+        assert f"{endpoint} serves an unknown one, and main is certificate 1" in shown
+        assert world.stack.run("preview", "--expect-no-changes", **at(310)).ok()
+    trusted = {root for roots in world.trusted().values() for root in roots}
+    assert not trusted & {foreign.sha256, fingerprint(foreign.by.root)}
+    assert custom.main.sha256 == custom.shown["main"]["sha256"]
+    check_safety(world)
 
 
 def test_an_issued_main_is_followed_by_a_custom_reserve(custom: Custom) -> None:

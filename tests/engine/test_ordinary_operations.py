@@ -105,6 +105,7 @@ def test_a_main_that_is_replaced_is_sent_first(world: World) -> None:
     assert "STAGED" not in world.labels()
     assert world.stack.run("preview", "--expect-no-changes", **at(DAY_10)).ok()
     assert world.stack.outputs()["servers"][world.server]["main"]["certificate"] == "certificate 3"
+    check_safety(world)
 
 
 def _trusting(world: World, version: str) -> set[str]:
@@ -334,18 +335,20 @@ def test_a_lost_record_of_what_was_sent_is_repaired(world: World, aws: Aws) -> N
 
 
 @pytest.mark.parametrize(
-    ("elsewhere", "named"),
-    [
-        ({"AWS_REGION": "eu-central-1", "AWS_DEFAULT_REGION": "eu-central-1"}, "region eu-central-1"),
-        ({"AWS_ACCESS_KEY_ID": "111122223333"}, "account 111122223333"),
-    ],
+    ("home", "named"),
+    [({"region": "eu-central-1"}, "region eu-central-1"), ({"key": "111122223333"}, "account 111122223333")],
     ids=["another region", "another account"],
 )
 def test_credentials_for_elsewhere_are_refused_before_any_effect(
-    world: World, aws: Aws, elsewhere: dict[str, str], named: str
+    world: World, aws: Aws, home: dict[str, str], named: str
 ) -> None:
-    """Rows 1, 2 and 3: up, refresh, up --refresh and destroy name both sides; devices and state keep what they have."""
+    """Rows 1, 2 and 3: up, refresh, up --refresh and destroy name both sides; devices and state keep what they have.
+
+    The API key is there, too: cda6e65 made another pair there, and its profile replaced the former one on all devices.
+    """
     # R33 R37
+    with world.elsewhere(**home) as other:
+        elsewhere = other.environment
     world.stack.define([world.definition(protect=False, distribution=world.distribution())])
     world.stack.up(**at(DAY_0)).ok()
     before, state = (_switch(aws), world.labels()), world.stack.outputs()
@@ -362,6 +365,7 @@ def test_credentials_for_elsewhere_are_refused_before_any_effect(
     assert world.aws.writes() == []
     assert (_switch(aws), world.labels()) == before
     assert {device: world.services.fleet.profiles(device) for device in profiles} == profiles
+    world.stack.up(**at(DAY_10)).ok()
     world.stack.run("up", "--yes", "--refresh", **at(DAY_10)).ok()
     healed = world.stack.outputs()["servers"][world.server]
     assert {key: healed[key] for key in healed if healed[key] != state["servers"][world.server][key]} == {}
@@ -424,6 +428,40 @@ def test_a_deleted_reserve_that_an_endpoint_presents_stays_trusted(world: World,
         assert world.offered() == {1}
         assert _roots(world) == 1
         assert world.stack.run("preview", "--expect-no-changes", **at(DAY_10)).ok()
+    check_safety(world)
+
+
+@pytest.mark.parametrize("slot", ["main", "reserve"])
+def test_the_devices_that_lose_a_distrusted_certificate_are_named(world: World, tmp_path: Path, slot: str) -> None:
+    """Its key was stolen, and a server presents it: preview and up name the devices, and the certificate leaves them.
+
+    cda6e65 has no `distrust`.
+    """
+    # R31 R32 R35
+    devices, distribution = world.services.fleet.ids(), world.distribution()
+    world.stack.define([world.definition(distribution=distribution)])
+    world.stack.up(**at(DAY_0)).ok()
+    stolen = world.stack.outputs()["servers"][world.server][slot]["sha256"]
+    version = world.labels()["AWSCURRENT" if slot == "main" else "RESERVE"]
+    changed: dict[str, Any] = {"reserve": {"none": True}}
+    until = "the server presents a certificate of the next profile"
+    if slot == "main":
+        until = "they get the next profile"
+        changed = {"main": {"issue": {"key": "ec-p256"}, "replaceNow": True, "confirm": stolen}}
+    with serving(world.value(version), tmp_path) as endpoint:
+        definition = world.definition(**changed, endpoints=[endpoint], distrust=[stolen], distribution=distribution)
+        world.stack.define([definition])
+        for command in ("preview", "up"):
+            shown = " ".join(world.stack.run(command, *_YES[command], **at(DAY_10)).ok().output.split())
+            assert f"which distrust lists: {len(devices)} devices of {world.server} lose their connection" in shown
+            assert f"{len(devices)} devices lose their connection until {until}: {', '.join(devices)}" in shown
+    world.services.fleet.poll()
+    assert _roots(world) == (2 if slot == "main" else 1)
+    assert stolen not in {root for roots in world.trusted().values() for root in roots}
+    check_safety(world)
+
+
+_YES = {"preview": (), "up": ("--yes", "--skip-preview")}
 
 
 def _roots(world: World) -> int:
@@ -443,6 +481,7 @@ def test_a_run_that_leaves_the_pair_out_does_not_act_on_its_former_definition(wo
     world.stack.define([world.definition(reserve={"none": True}, distribution=fewer)])
     world.stack.up("--target", _urn(world, "ProfileDistribution"), **at(DAY_31)).ok()
     assert world.labels()["AWSCURRENT"] == main
+    check_safety(world)
 
 
 @pytest.mark.parametrize("protect", [True, False])

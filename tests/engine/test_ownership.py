@@ -143,7 +143,11 @@ def _another_backend(world: World, folder: Path) -> Stack:
 def test_a_state_without_the_pair_takes_it_over_by_its_id(
     distributed: World, aws: Aws, tmp_path: Path, how: str
 ) -> None:
-    """The refusal gives the value; with it the pair is continued, and another value is refused."""  # R34
+    """The refusal gives the value; with it the pair is continued, and another value is refused.
+
+    cda6e65 let both states have the pair: the `destroy` of either one deleted secret and switch.
+    """
+    # R34 R37
     world = distributed
     served, identity, labels = _fingerprints(world), _identity(world), world.labels()
     pair_id = _shown(world.stack, world.server)["pairId"]
@@ -184,10 +188,18 @@ def _former_can_go(world: World, served: set[str], aws: Aws) -> None:
     assert _all_trust(world, served)
 
 
+@pytest.mark.parametrize("protect", [True, False], ids=["protected", "not protected"])
 @pytest.mark.parametrize("how", ["--replace", "taint"])
-def test_a_pair_is_never_replaced(distributed: World, aws: Aws, how: str) -> None:
-    """`--replace` and `state taint` are refused with an explanation, before any effect."""  # R33 R34 R37
+def test_a_pair_is_never_replaced(distributed: World, aws: Aws, how: str, *, protect: bool) -> None:
+    """`--replace` and `state taint` are refused with an explanation, before any effect.
+
+    cda6e65 scheduled the secret for deletion if it was not protected, with exit code 0.
+    """
+    # R33 R34 R37
     world = distributed
+    if not protect:
+        world.stack.define([world.definition(protect=False, distribution=world.distribution())])
+        world.stack.up(**at(DAY_0)).ok()
     served, before = _fingerprints(world), (world.labels(), world.tags(), _target(aws))
     urns = [one["urn"] for one in json.loads(world.stack.export())["deployment"]["resources"]]
     (pair,) = [urn for urn in urns if "CertificatePair" in urn]
@@ -221,7 +233,11 @@ def test_a_renamed_stack_keeps_its_pair(distributed: World, aws: Aws) -> None:
 
 
 def test_a_copied_secret_is_refused(distributed: World) -> None:
-    """A secret whose tags were copied from another pair is not used, and the message names that pair."""  # R33
+    """A secret whose tags were copied from another pair is not used, and the message names that pair.
+
+    cda6e65 refused it as well, but did not see that it was a copy.
+    """
+    # R33
     world = distributed
     name = f"{world.server}-copy"
     tags = world.client.describe_secret(SecretId=world.secret)["Tags"]

@@ -107,6 +107,7 @@ class SecretsManager:
                 if labels
             },
             deleted_at=found.get("DeletedDate"),
+            primary_region=_primary_region(found["ARN"], found.get("PrimaryRegion")),
             kms_key=found.get("KmsKeyId") or None,
         )
 
@@ -373,6 +374,11 @@ class SecretsManager:
             lambda: self._client.update_secret_version_stage(**request),
         )
         return moved is not None
+
+
+def _primary_region(arn: str, region: str | None) -> str | None:
+    """Return the region of the secret that a replica is of; None if the secret is in that region itself."""
+    return region if region and region != Home.of_arn(arn).region else None
 
 
 def _holders(found: SecretDescription, label: str) -> list[str]:

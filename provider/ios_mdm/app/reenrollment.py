@@ -29,12 +29,16 @@ def to_reenrol(server: str, devices: Sequence[str], *, base: Path) -> Notice:
     return Notice(reason="reenrol", severity=Severity.CRITICAL, message=message)
 
 
-def cut_off(server: str, devices: Sequence[str], *, base: Path) -> Notice:
-    """Name the devices that lose their connection until they get the next profile; many in ``cut-off-<server>.txt``.
+def cut_off(server: str, devices: Sequence[str], *, base: Path, until: str = "they get the next profile") -> Notice:
+    """Name the devices that lose their connection for some time; many in ``cut-off-<server>.txt``.
 
-    Arguments as in :func:`to_reenrol`.
+    Args:
+        server: its name.
+        devices: their enrollment ids.
+        base: the project's folder, where the file goes.
+        until: what ends it.
     """
-    what = f"{len(devices)} devices lose their connection until they get the next profile"
+    what = f"{len(devices)} devices lose their connection until {until}"
     message = what + _named(devices, base / f"cut-off-{server}.txt")
     return Notice(reason="cut-off", severity=Severity.CRITICAL, message=message)
 

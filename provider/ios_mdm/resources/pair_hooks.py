@@ -328,7 +328,10 @@ def _tell_cut_off(server: str, found: Preview, fleet: object) -> None:
         return  # the distribution itself reports what is wrong with the list
     if not devices:
         return
-    notice = cut_off(server, devices, base=here.base)
+    if REPLACED_UNSENT in reasons:
+        notice = cut_off(server, devices, base=here.base)
+    else:
+        notice = cut_off(server, devices, base=here.base, until="the server presents a certificate of the next profile")
     tell(server, notice.severity, notice.message)
 
 

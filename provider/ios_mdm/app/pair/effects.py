@@ -233,7 +233,8 @@ class Effects:
     def move_label(self, secret: str, step: MoveLabel) -> None:
         """Move a label; main and reserve only to a version that matches its facts. Raises as :meth:`perform`."""
         if step.to is not None and step.label in {Label.MAIN, Label.RESERVE}:
-            self.verify(secret, step.to)
+            if self.verified(secret, step.to) is None:
+                raise _lost(secret, step.label, step.to)
             # The dates of the one that goes are a reason of the move as well.
             if step.current is not None and step.current.facts is not None:
                 self.verify(secret, step.current)
@@ -292,6 +293,28 @@ class Effects:
 
 def _gone(secret: str, version: str) -> StoreError:
     return StoreError(f"secret {secret}: version {version} is gone: run again")
+
+
+def _lost(secret: str, label: str, version: StoredVersion) -> StoreError:
+    """Return the error about a version that does not exist, although a tag says that it belongs to a slot.
+
+    AWS deletes a version without labels, and a secret that was restored by hand may lack some of its versions.
+    """
+    assert version.facts is not None  # noqa: S101 - a step moves labels to recorded versions only
+    known = version.facts
+    remedy = ""
+    if label == Label.RESERVE:
+        remedy = (
+            " If its private key is lost, replace or delete the reserve: raise `reserve.issue.generation` to "
+            f"{known.generation + 1}, install another one, or set `reserve.none: true`, each with `reserve.confirm: "
+            f"{known.sha256}`, and add this fingerprint to `distrust` of the server"
+        )
+    return StoreError(
+        f"secret {secret}: the version {version.version_id} of certificate {known.ordinal} ({known.sha256}) does not "
+        f"exist. Run again. If it is still missing, restore its value with `aws secretsmanager put-secret-value "
+        f"--secret-id {secret} --client-request-token {version.version_id} --version-stages {label} --secret-string "
+        f"file://…`.{remedy}"
+    )
 
 
 def _waits(observed: ObservedPair, found: CertificateFacts) -> bool:

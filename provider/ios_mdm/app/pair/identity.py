@@ -28,6 +28,7 @@ __all__ = [
     "check_lost",
     "check_ours",
     "moved_notice",
+    "replica_notice",
     "take_over_notice",
 ]
 
@@ -295,6 +296,20 @@ def moved_notice(request: PairRequest, home: Home) -> Notice | None:
         severity=Severity.WARNING,
         message=f"the pair is in {home} now, and its former switch in {known.home} is not changed. After the former "
         f"secret is gone, delete there the schedules and the queue {schedules}-* and the role {role}",
+    )
+
+
+def replica_notice(request: PairRequest, observed: ObservedPair | None) -> Notice | None:
+    """Return a warning if the secret is a replica, which AWS does not let anybody change; None if it is not."""
+    if observed is None or observed.primary_region is None:
+        return None
+    region = Home.of_arn(observed.arn).region
+    return Notice(
+        reason="replica",
+        severity=Severity.WARNING,
+        message=f"secret {request.secret} in region {region} is a replica of the one in {observed.primary_region}, and "
+        "AWS refuses to change a replica. If the pair moves here, promote it first: `aws secretsmanager "
+        f"stop-replication-to-replica --region {region} --secret-id {request.secret}`",
     )
 
 

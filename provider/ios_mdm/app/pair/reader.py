@@ -13,6 +13,7 @@ from ios_mdm.app.pair.identity import (
     check_lost,
     check_ours,
     moved_notice,
+    replica_notice,
     take_over_notice,
 )
 from ios_mdm.app.pair.values import PairView
@@ -73,7 +74,12 @@ class PairReader:
         if observed is not None:
             observed = replace(observed, served=self.served(observed, request.definition.host, request.endpoints))
         view = pair_view(request, observed, self._clock.now(), home=home)
-        notices = [one for one in (take_over_notice(request, observed), moved_notice(request, home)) if one is not None]
+        found = (
+            replica_notice(request, observed),
+            moved_notice(request, home),
+            take_over_notice(request, observed),
+        )
+        notices = tuple(one for one in found if one is not None)
         if notices:
             view = replace(view, desired=replace(view.desired, notices=(*notices, *view.desired.notices)))
         return view if observed is not None else self._at_the_address(request, view)

@@ -176,6 +176,7 @@ def observed_pair(
         deleted=description.deleted_at is not None,
         arn=description.arn,
         kms_key=description.kms_key,
+        primary_region=description.primary_region,
     )
 
 

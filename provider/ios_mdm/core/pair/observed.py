@@ -136,6 +136,7 @@ class ObservedPair:
         deleted: True while the secret waits in its recovery window.
         arn: of the secret.
         kms_key: as in :class:`SecretDescription`.
+        primary_region: the same.
         served: what the server presents, one entry an endpoint; empty where nobody looked.
     """
 
@@ -158,6 +159,7 @@ class ObservedPair:
     deleted: bool = False
     arn: str = ""
     kms_key: str | None = None
+    primary_region: str | None = None
     served: tuple[Served, ...] = ()
 
     def is_announced(self, version: StoredVersion) -> bool:

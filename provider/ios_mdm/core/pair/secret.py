@@ -47,6 +47,7 @@ class SecretDescription:
         labels: version id to the labels on it; versions without a label are absent.
         deleted_at: when it was scheduled for deletion, None while it lives.
         kms_key: id or ARN of the key it is encrypted with, None for the account's default.
+        primary_region: region of the secret that this one is a replica of; None if it is no replica.
     """
 
     arn: str
@@ -54,3 +55,4 @@ class SecretDescription:
     labels: Mapping[str, frozenset[str]]
     deleted_at: datetime | None = None
     kms_key: str | None = None
+    primary_region: str | None = None
