@@ -4,7 +4,7 @@ VENV := .venv/bin/python
 UV := .venv-lock/bin/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap demo demo-down demo-clean rehearse nginx test bench fuzz lint format lock clean
+.PHONY: help bootstrap demo demo-down demo-clean rehearse nginx verifiers test bench fuzz lint format lock clean
 .NOTPARALLEL:
 
 help: ## list these targets
@@ -34,7 +34,10 @@ rehearse: bootstrap nginx ## play two cycles of a pair, with everything that is 
 nginx:
 	@$(PYTHON) tools/bootstrap.py --only nginx
 
-test: bootstrap nginx lint ## check the code and run all tests
+verifiers:
+	@$(PYTHON) tools/bootstrap.py --only verifiers
+
+test: bootstrap nginx verifiers lint ## check the code and run all tests
 	@echo "== pytest"
 	@$(VENV) -m pytest -n auto
 
