@@ -31,7 +31,7 @@ def test_each_chain_is_stored_as_an_output_only(world: World) -> None:
     assert len(resources) == 5, [one["urn"] for one in resources]
     assert len(_json(own)) <= MOST, len(_json(own))
     assert len(text) <= MOST_WITH_OUTPUTS, len(text)
-    assert text.count("BEGIN CERTIFICATE") == 4
+    assert text.count("BEGIN CERTIFICATE") == 8, "leaf and root of main and reserve, in the pair and in the outputs"
     assert "mobileconfig" not in text
     assert '"readings":[' not in text.replace('"readings":[]', "")
 
