@@ -41,9 +41,10 @@ test: bootstrap nginx verifiers lint ## check the code and run all tests
 	@echo "== pytest"
 	@$(VENV) -m pytest -n auto
 
-bench: bootstrap ## measure runs that find nothing to do, and the check of a custom certificate
+bench: bootstrap ## measure runs that find nothing to do, the check of a custom certificate, and issuing
 	@$(VENV) -m benchmarks
 	@$(VENV) -m benchmarks.validate
+	@$(VENV) -m benchmarks.issuing
 
 fuzz: bootstrap ## read mutated custom certificates for some minutes
 	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-20000} $(VENV) -m pytest -q tests/core/bundle/fuzz

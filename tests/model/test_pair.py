@@ -63,9 +63,7 @@ def _without_digests(pair: ObservedPair) -> ObservedPair:
             version,
             facts=None
             if version.facts is None
-            else replace(
-                version.facts, sha256=fingerprint(version.facts.ordinal), root=root(version.facts.ordinal)
-            ),
+            else replace(version.facts, sha256=fingerprint(version.facts.ordinal), root=root(version.facts.ordinal)),
         )
         for version in pair.versions
     )

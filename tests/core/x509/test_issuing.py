@@ -116,11 +116,11 @@ def test_names_are_the_connection_address() -> None:
 
 
 def test_a_root_has_a_subject_of_its_own() -> None:
-    """Its subject is the address and its key identifier, so two roots never have one name."""  # R31
+    """Its subject is the address and the start of its key identifier, so two roots do not have one name."""  # R31
     roots = [_root(_issue()) for _ in range(2)]
     for root in roots:
         identifier, _ = _extension(root, x509.SubjectKeyIdentifier)
-        assert root.subject.rfc4514_string() == f"OU=One-time root {identifier.digest.hex()},CN={HOST}"
+        assert root.subject.rfc4514_string() == f"OU=One-time root {identifier.digest.hex()[:16]},CN={HOST}"
     assert roots[0].subject != roots[1].subject
 
 

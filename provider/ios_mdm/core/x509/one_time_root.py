@@ -7,8 +7,8 @@ Devices trust the root, and the root's private key does not exist any more. Each
 - The root may issue leaves only (pathLen 0). Its nameConstraints permit the connection address alone and exclude every
   IP address: RFC 5280, 4.2.1.10 restricts only the name forms that are listed. E-mail and URI names are left out,
   because the leaf's extendedKeyUsage is serverAuth. A dNSName constraint includes the subdomains of the host.
-- The root's subject contains its key identifier. Verifiers choose an issuer by subject and key identifier, so the roots
-  of main and reserve are never confused. The root needs no authority key identifier for that.
+- The root's subject contains the start of its key identifier. Verifiers choose an issuer by subject and key identifier,
+  so the roots of main and reserve are never confused. The root needs no authority key identifier for that.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ __all__ = ["CURVE", "Form", "PublicKey"]
 CURVE = ec.SECP384R1
 """Curve of the root's key."""
 
+_IDENTIFIER_BYTES = 8  # of the key identifier in the root's subject: enough to tell the roots of all pairs apart
 _COMMON_NAME_LIMIT = 64  # ub-common-name of RFC 5280, appendix A.1
 
 PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
@@ -92,7 +93,7 @@ class Form:
 
     @property
     def _root_subject(self) -> x509.Name:
-        unit = f"One-time root {self._root_identifier.digest.hex()}"
+        unit = f"One-time root {self._root_identifier.digest[:_IDENTIFIER_BYTES].hex()}"
         return x509.Name([*_host_name(self.host), x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, unit)])
 
     def _signed(
