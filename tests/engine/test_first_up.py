@@ -200,7 +200,7 @@ def _shapes(pem: str) -> set[str]:
     shapes = {line for line in pem.splitlines()[1:-1] if base64.b64decode(line) not in public}
     for form in (PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL):
         der = key.private_bytes(Encoding.DER, form, NoEncryption())
-        start = len(der) // 2 if is_rsa else der.index(numbers.private_value.to_bytes(32, "big"))
+        start = len(der) // 2 if is_rsa else der.index(secret[0].to_bytes(32, "big"))
         middle = der[start : start + 32]
         assert middle not in public
         shapes |= {middle.hex(), middle.hex().upper(), middle.decode("latin-1")}
