@@ -4,7 +4,7 @@ VENV := .venv/bin/python
 UV := .venv-lock/bin/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap demo demo-down demo-clean rehearse nginx test bench fuzz lint format lock clean
+.PHONY: help bootstrap demo demo-down demo-clean rehearse nginx verifiers test bench fuzz lint format lock clean
 .NOTPARALLEL:
 
 help: ## list these targets
@@ -34,13 +34,17 @@ rehearse: bootstrap nginx ## play two cycles of a pair, with everything that is 
 nginx:
 	@$(PYTHON) tools/bootstrap.py --only nginx
 
-test: bootstrap nginx lint ## check the code and run all tests
+verifiers:
+	@$(PYTHON) tools/bootstrap.py --only verifiers
+
+test: bootstrap nginx verifiers lint ## check the code and run all tests
 	@echo "== pytest"
 	@$(VENV) -m pytest -n auto
 
-bench: bootstrap ## measure runs that find nothing to do, and the check of a custom certificate
+bench: bootstrap ## measure runs that find nothing to do, the check of a custom certificate, and issuing
 	@$(VENV) -m benchmarks
 	@$(VENV) -m benchmarks.validate
+	@$(VENV) -m benchmarks.issuing
 
 fuzz: bootstrap ## read mutated custom certificates for some minutes
 	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-20000} $(VENV) -m pytest -q tests/core/bundle/fuzz

@@ -20,6 +20,8 @@ class CertificateOutput(TypedDict):
     sans: list[str]
     serialNumber: str
     sha256: str
+    root: str
+    rootSha256: str
     key: str
     notBefore: str
     notAfter: str

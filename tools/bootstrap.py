@@ -1,4 +1,4 @@
-"""Makes a checkout ready: ``python3 tools/bootstrap.py [--only venv|emulator|engine|tools|nginx]…``.
+"""Makes a checkout ready: ``python3 tools/bootstrap.py [--only venv|emulator|engine|tools|nginx|verifiers]…``.
 
 It needs Python, git and make, and nothing that is installed from elsewhere. What it makes lies in ``.venv`` of the
 checkout and in the cache directory (``tools/toolchain.py``); a second run finds all of it and ends at once.
@@ -30,13 +30,14 @@ from tools import builds
 from tools.nginx_package import ensure_nginx
 from tools.steps import BootstrapError, digest, duration, exclusive, pip_environment, run, say
 from tools.toolchain import MANIFEST, ROOT, VENV, cache_dir
+from tools.verifiers import ensure_verifiers
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 STEPS = ("venv", "emulator", "engine", "tools")
 """What everything needs."""
-ASKED_FOR = ("nginx",)
+ASKED_FOR = ("nginx", "verifiers")
 """What only some commands need; they name it."""
 
 
@@ -186,6 +187,8 @@ def ensure(steps: tuple[str, ...]) -> dict[str, Path]:
             found |= builds.ensure_tools(module)
     if "nginx" in steps:
         found["nginx"] = ensure_nginx()
+    if "verifiers" in steps:
+        found |= ensure_verifiers()
     return found
 
 

@@ -57,6 +57,7 @@ class Toolchain:
     nanomdm: Path
     mdmb: Path
     scepserver: Path
+    x509verify: Path
     ministack: Path
     python: Path
 
@@ -91,6 +92,15 @@ class Toolchain:
         if not os.access(found, os.X_OK):
             raise ToolchainMissingError("not ready: nginx; run `python3 tools/bootstrap.py --only nginx`")
         return Path(found)
+
+    @staticmethod
+    def verifier(command: str, manifest: Path = MANIFEST) -> Path | None:
+        """Return the path of a command of GnuTLS or NSS; None if the bootstrap found none, or was not asked for it."""
+        try:
+            found = json.loads(manifest.read_text(encoding="utf-8")).get(command, "")
+        except FileNotFoundError:
+            return None
+        return Path(found) if os.access(found, os.X_OK) else None
 
     def environment(self) -> dict[str, str]:
         """Variables to add to a process's environment so that it can start the engine.

@@ -79,7 +79,7 @@ class RecordingChannel:
 def profile() -> bytes:
     """Return a profile with a certificate of its own."""
     credential = issue("mdm.example.com", key=KeyType.EC_P256, validity_days=30, now=START)
-    return trust_profile([credential.certificate], identifier="com.example.t", server="berlin", host="mdm.example.com")
+    return trust_profile([credential.chain], identifier="com.example.t", server="berlin", host="mdm.example.com")
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
 import pytest
@@ -13,9 +14,18 @@ from hypothesis import strategies as st
 
 from ios_mdm.core.pair.definition import IssueReserve, KeyType, NoReserve
 from ios_mdm.core.pair.layout import version_id
+from ios_mdm.core.x509.credential import credential_to_json
+from ios_mdm.core.x509.digests import fingerprint
+from ios_mdm.core.x509.issuing import issue, validity
+from ios_mdm.core.x509.values import Credential
 from tests.app.test_pair_service import NOW, SECRET, World, definition
+from tests.support.certificates import DAY, HOST, LEAF, ROOT, Chain, SelfSigned, pem, private_pem
+from tests.support.certificates import NOW as CHAINS_MADE_AT
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
     from ios_mdm.core.pair.definition import PairDefinition
 
 Edge = Literal["before", "after"]
@@ -160,6 +170,52 @@ def test_what_was_stored_for_another_definition_is_not_adopted(changed: IssueRes
     if changed.validity_days is not None:
         facts = result.certificates[3].facts
         assert (facts.not_after - facts.not_before).days == changed.validity_days - 1
+
+
+def _custom(not_before: datetime) -> Credential:
+    """Return a certificate that meets the definition, under an ordinary CA."""
+    days = ((not_before - CHAINS_MADE_AT) / DAY, (not_before + validity(397) - CHAINS_MADE_AT) / DAY)
+    made = Chain(leaf=LEAF.but(days=days), issuing=(), root=ROOT.but(days=days)).make()
+    return Credential(
+        certificate=pem(made.leaf).decode(),
+        private_key=private_pem(made.keys[0]).decode(),
+        root=pem(made.root).decode(),
+        sha256=fingerprint(made.leaf),
+    )
+
+
+def _self_signed(not_before: datetime) -> Credential:
+    """Return one that is its own root."""
+    days = ((not_before - CHAINS_MADE_AT) / DAY, (not_before + validity(397) - CHAINS_MADE_AT) / DAY)
+    made = SelfSigned(leaf=LEAF.but(ca=None, usages=None, days=days)).make()
+    certificate = pem(made.leaf).decode()
+    return Credential(
+        certificate=certificate,
+        private_key=private_pem(made.keys[0]).decode(),
+        root=certificate,
+        sha256=fingerprint(made.leaf),
+    )
+
+
+def _issued(not_before: datetime) -> Credential:
+    return issue(HOST, key=KeyType.EC_P256, validity_days=397, now=not_before + timedelta(minutes=5))
+
+
+@pytest.mark.parametrize(
+    ("made", "reserve"), [(_issued, 2), (_custom, 3), (_self_signed, 3)], ids=["issued", "custom", "self-signed"]
+)
+def test_only_a_certificate_of_the_issued_form_is_adopted_as_issued(
+    made: Callable[[datetime], Credential], reserve: int
+) -> None:
+    """A version waits under the id of the next reserve, with its host, key and validity, but under another root."""
+    # R31 R38
+    world = World()
+    world.apply(definition(None))
+    credential = made(world.clock.moment - timedelta(minutes=5))
+    world.store.put(SECRET, version_id(SECRET, 2), credential_to_json(credential))
+    result = world.apply(definition(NOW))
+    assert world.labels == {"AWSCURRENT": 1, "RESERVE": reserve}
+    assert (result.certificates[reserve].details.sha256 == credential.sha256) is (reserve == 2)
 
 
 def _die_after_put(operation: str, edge: Edge) -> None:

@@ -33,9 +33,9 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "definition.yaml").write_text(SERVER, encoding="utf-8")
     for slot in ("main", "reserve"):
         made = issue("mdm.example.com", key=KeyType.EC_P256, validity_days=397, now=START)
-        (tmp_path / f"{slot}.pem").write_text(made.certificate, encoding="ascii")
+        (tmp_path / f"{slot}.pem").write_text(made.chain, encoding="ascii")
         (tmp_path / f"{slot}.key").write_text(made.private_key, encoding="ascii")
-        (tmp_path / f"{slot}-both.pem").write_text(made.certificate + made.private_key, encoding="ascii")
+        (tmp_path / f"{slot}-both.pem").write_text(made.chain + made.private_key, encoding="ascii")
     return tmp_path
 
 

@@ -18,6 +18,7 @@ from ios_mdm.__main__ import app
 from ios_mdm.core.bundle.model import Code
 from ios_mdm.core.pair.definition import KeyType
 from ios_mdm.core.rules import RULES
+from ios_mdm.core.x509.digests import fingerprint
 from ios_mdm.core.x509.issuing import issue
 from tests.cli.conftest import Result, run
 from tests.core.rules.test_matrix import DEFECTS
@@ -93,6 +94,8 @@ def test_a_good_bundle_is_valid(good: Path) -> None:
             "sans": [HOST],
             "serialNumber": f"{MADE.leaf.serial_number:x}",
             "sha256": found["certificate"]["sha256"],
+            "root": "CN=Root",
+            "rootSha256": fingerprint(MADE.root),
             "key": "EC P-256",
             "notBefore": "2041-02-19T12:30:15Z",
             "notAfter": "2042-03-26T12:30:15Z",
@@ -212,10 +215,14 @@ def test_an_issued_main_lets_any_root_follow(tmp_path: Path, good: Path) -> None
     """While main is issued here, R24 is not applicable, and a notice says what happens first."""  # R24
     current = tmp_path / "current.pem"
     ours = issue(HOST, key=KeyType.EC_P256, validity_days=200, now=NOW - timedelta(days=30))
-    current.write_text(ours.certificate, encoding="ascii")
+    current.write_text(ours.chain, encoding="ascii")
     found = answer(good, "--for", "reserve", "--current", current)
     assert found["valid"]
     assert [one for one in found["notices"] if "distributed to the devices first" in one]
+    current.write_text(ours.certificate, encoding="ascii")  # as the server presents it
+    (found,) = answer(good, "--for", "reserve", "--current", current)["violations"]
+    assert found["code"] == "root-mismatch"
+    assert "give the current certificate's whole chain, or its root" in found["message"]
 
 
 def test_the_moment_of_judgement_can_be_set(good: Path) -> None:

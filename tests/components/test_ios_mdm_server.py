@@ -36,10 +36,12 @@ if TYPE_CHECKING:
 
 CERTIFICATE: dict[str, Any] = {
     "subject": "CN=mdm.example.com",
-    "issuer": "CN=mdm.example.com",
+    "issuer": "OU=One-time root 0a,CN=mdm.example.com",
     "sans": ["mdm.example.com"],
     "serialNumber": "0a",
     "sha256": "ab" * 32,
+    "root": "OU=One-time root 0a,CN=mdm.example.com",
+    "rootSha256": "cd" * 32,
     "key": "EC P-256",
     "notBefore": "2040-01-01T00:00:00Z",
     "notAfter": "2041-01-01T00:00:00Z",

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from ios_mdm.core.pair.definition import KeyType
 from ios_mdm.core.profile import install_profile_command, profile_digest, trust_profile
+from ios_mdm.core.x509.digests import fingerprint
 from ios_mdm.core.x509.issuing import issue
 from ios_mdm.core.x509.pem import CertificateError, chain
 from ios_mdm.errors import DefinitionError
@@ -57,17 +58,17 @@ def _identity(payload: dict[str, Any]) -> tuple[str, str]:
     return payload["PayloadIdentifier"], payload["PayloadUUID"]
 
 
-PAIR = _profile(MAIN.certificate, RESERVE.certificate)
+PAIR = _profile(MAIN.chain, RESERVE.chain)
 
 
 @pytest.mark.parametrize(
     "profile",
     [
-        _profile(MAIN.certificate),
+        _profile(MAIN.chain),
         PAIR,
-        _profile(MAIN.certificate, RESERVE.certificate, organization=None),
+        _profile(MAIN.chain, RESERVE.chain, organization=None),
         _profile(*(_custom(leaf) for leaf in LEAVES)),
-        _profile(MAIN.certificate, _custom(LEAVES[0])),
+        _profile(MAIN.chain, _custom(LEAVES[0])),
     ],
     ids=["main", "main and reserve", "no organization", "custom", "issued and custom"],
 )
@@ -91,11 +92,11 @@ def test_the_schema_check_finds_what_is_wrong() -> None:
         assert any(part in violation for violation in found), (part, found)
 
 
-def test_main_and_reserve_are_roots_in_the_profile() -> None:
-    """The profile holds both certificates as DER, each a root payload, and nothing else."""  # R15
+def test_the_profile_holds_the_roots_of_main_and_reserve() -> None:
+    """The profile holds the one-time root of each as DER, in a root payload, and nothing else."""  # R15, R31
     payloads = _payloads(PAIR)
     assert [payload["PayloadType"] for payload in payloads] == ["com.apple.security.root"] * 2
-    assert [payload["PayloadContent"] for payload in payloads] == [_der(MAIN.certificate), _der(RESERVE.certificate)]
+    assert [payload["PayloadContent"] for payload in payloads] == [_der(MAIN.root), _der(RESERVE.root)]
 
 
 @pytest.mark.parametrize("credential", [MAIN, RESERVE], ids=["main", "reserve"])
@@ -124,20 +125,20 @@ def test_no_private_key_is_in_the_profile(credential: Any) -> None:
 def test_a_private_key_never_gets_as_far_as_the_profile(pem: str) -> None:
     """A chain with a private key in it is refused, without repeating the key."""  # R15, R29
     with pytest.raises(CertificateError, match="private key") as caught:
-        _profile(MAIN.certificate, pem)
+        _profile(MAIN.chain, pem)
     assert not [line for line in pem.splitlines() if line in str(caught.value)]
 
 
 def test_a_promotion_does_not_change_the_profile() -> None:
     """Which of the certificates is main is nowhere in the bytes."""  # R16
-    assert _profile(RESERVE.certificate, MAIN.certificate) == PAIR
+    assert _profile(RESERVE.chain, MAIN.chain) == PAIR
 
 
-@given(order=st.permutations([MAIN.certificate, RESERVE.certificate, NEXT.certificate, _custom(LEAVES[0])]))
+@given(order=st.permutations([MAIN.chain, RESERVE.chain, NEXT.chain, _custom(LEAVES[0])]))
 @settings(deadline=None)
 def test_equal_certificates_give_equal_bytes(order: list[str]) -> None:
     """Neither order nor repetition changes a byte, nor the line ends of a PEM file."""
-    profile = _profile(MAIN.certificate, RESERVE.certificate, NEXT.certificate, _custom(LEAVES[0]))
+    profile = _profile(MAIN.chain, RESERVE.chain, NEXT.chain, _custom(LEAVES[0]))
     assert _profile(*order, order[0]) == profile
     assert _profile(*(pem.replace("\n", "\r\n") for pem in order)) == profile
     assert profile_digest(_profile(*order)) == profile_digest(profile)
@@ -145,7 +146,7 @@ def test_equal_certificates_give_equal_bytes(order: list[str]) -> None:
 
 def test_the_next_profile_replaces_this_one() -> None:
     """Identifier stays, UUID changes; a certificate that stays keeps its payload's identifier and UUID."""  # R17
-    before, after = PAIR, _profile(RESERVE.certificate, NEXT.certificate)
+    before, after = PAIR, _profile(RESERVE.chain, NEXT.chain)
     old, new = plistlib.loads(before), plistlib.loads(after)
     assert old["PayloadIdentifier"] == new["PayloadIdentifier"] == IDENTIFIER
     assert old["PayloadUUID"] != new["PayloadUUID"]
@@ -157,18 +158,19 @@ def test_every_identifier_and_uuid_is_unique() -> None:
     """Two servers with the same certificate have no UUID in common, nor has a profile with its payloads."""
     uuids = []
     for identifier in (IDENTIFIER, IDENTIFIER + ".other"):
-        profile = _profile(MAIN.certificate, RESERVE.certificate, identifier=identifier)
+        profile = _profile(MAIN.chain, RESERVE.chain, identifier=identifier)
         uuids += [plistlib.loads(profile)["PayloadUUID"], *(payload["PayloadUUID"] for payload in _payloads(profile))]
     assert len(set(uuids)) == len(uuids) == 6
 
 
 def test_identity_is_frozen() -> None:
     """A payload's identifier and UUID follow from the fingerprint as they always did: devices remember them."""
-    (payload,) = _payloads(_profile(MAIN.certificate))
-    identifier = f"{IDENTIFIER}.{MAIN.sha256}"
+    (payload,) = _payloads(_profile(MAIN.chain))
+    sha256 = fingerprint(chain(MAIN.root)[0])
+    identifier = f"{IDENTIFIER}.{sha256}"
     namespace = UUID("8b9f0c5e-52ad-4c0b-9d3b-3d3a2f0f6a11")
     assert _identity(payload) == (identifier, str(uuid5(namespace, identifier)).upper())
-    assert payload["PayloadCertificateFileName"] == f"{MAIN.sha256[:16]}.cer"
+    assert payload["PayloadCertificateFileName"] == f"{sha256[:16]}.cer"
 
 
 def test_a_person_can_read_what_the_profile_is_for() -> None:
@@ -180,7 +182,7 @@ def test_a_person_can_read_what_the_profile_is_for() -> None:
     main, reserve = _payloads(PAIR)
     assert main["PayloadDisplayName"] == "mdm.example.com, valid until 2042-04-02"
     assert reserve["PayloadDisplayName"] == "mdm.example.com, valid until 2043-01-27"
-    assert MAIN.sha256 in main["PayloadDescription"]
+    assert fingerprint(chain(MAIN.root)[0]) in main["PayloadDescription"]
 
 
 def test_of_a_custom_chain_devices_get_root_and_intermediates() -> None:
@@ -212,13 +214,13 @@ def test_an_empty_profile_is_refused() -> None:
 def test_a_bad_identifier_is_refused(identifier: str) -> None:
     """The identifier is reverse-DNS style."""
     with pytest.raises(DefinitionError, match="identifier"):
-        _profile(MAIN.certificate, identifier=identifier)
+        _profile(MAIN.chain, identifier=identifier)
 
 
 def test_text_that_no_plist_can_hold_is_refused() -> None:
     """A control character in a name is a clear error."""
     with pytest.raises(DefinitionError, match="organization"):
-        _profile(MAIN.certificate, organization="Exam\x00ple")
+        _profile(MAIN.chain, organization="Exam\x00ple")
 
 
 def test_the_command_carries_the_profile_as_it_is() -> None:
@@ -231,5 +233,5 @@ def test_the_command_carries_the_profile_as_it_is() -> None:
         "CommandUUID": uuid,
     }
     assert command == install_profile_command(PAIR, uuid)
-    for order in permutations([MAIN.certificate, RESERVE.certificate]):
+    for order in permutations([MAIN.chain, RESERVE.chain]):
         assert install_profile_command(_profile(*order), uuid) == command

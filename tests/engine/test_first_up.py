@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
+    PublicFormat,
     load_pem_private_key,
 )
 from cryptography.x509 import load_der_x509_certificate
@@ -56,13 +57,13 @@ def test_one_up_brings_main_and_reserve_to_every_device(world: World) -> None:
         assert shown[slot]["subject"] == "CN=mdm.example.com"
         assert shown[slot]["sans"] == ["mdm.example.com"]
         assert set(shown[slot]) == {
-            *("certificate", "subject", "issuer", "sans", "serialNumber", "sha256", "key"),
+            *("certificate", "subject", "issuer", "sans", "serialNumber", "sha256", "root", "rootSha256", "key"),
             *("notBefore", "notAfter", "source", "pem"),
         }
     assert shown["applyAt"] is not None
     poll = world.services.fleet.poll()
     assert not poll.failed
-    expected = {shown["main"]["sha256"], shown["reserve"]["sha256"]}
+    expected = {shown["main"]["rootSha256"], shown["reserve"]["rootSha256"]}
     assert _on_devices(world) == [expected] * 5
 
 
@@ -103,7 +104,7 @@ def test_a_removed_reserve_block_keeps_the_reserve_and_none_deletes_it(world: Wo
     world.stack.up().ok()
     assert set(world.labels()) == {"AWSCURRENT"}
     world.services.fleet.poll()
-    main = world.stack.outputs()["servers"][world.server]["main"]["sha256"]
+    main = world.stack.outputs()["servers"][world.server]["main"]["rootSha256"]
     assert _on_devices(world) == [{main}] * 5
 
 
@@ -117,11 +118,11 @@ def test_a_profile_that_comes_back_is_sent_again(world: World) -> None:
     world.stack.up().ok()
     world.services.fleet.poll()
     both = world.stack.outputs()["servers"][world.server]
-    assert _on_devices(world) == [{both["main"]["sha256"], both["reserve"]["sha256"]}] * 5
+    assert _on_devices(world) == [{both["main"]["rootSha256"], both["reserve"]["rootSha256"]}] * 5
     world.stack.define([world.definition(reserve={"none": True}, distribution=world.distribution())])
     assert "profile queued for 5 of 5 devices" in world.stack.up().ok().output
     world.services.fleet.poll()
-    assert _on_devices(world) == [{both["main"]["sha256"]}] * 5
+    assert _on_devices(world) == [{both["main"]["rootSha256"]}] * 5
 
 
 def test_a_raised_generation_gives_another_reserve_in_one_up(world: World) -> None:
@@ -186,16 +187,22 @@ def test_no_byte_of_a_private_key_leaves_secrets_manager(world: World, tmp_path:
 
 
 def _shapes(pem: str) -> set[str]:
-    """Return what a private key looks like in PEM, DER, base64, hex, and as its secret numbers."""
+    """Return what a private key looks like in PEM, DER, base64, hex, and as its secret numbers.
+
+    Parts that belong to its public half are left out: a certificate has them, too.
+    """
     key = load_pem_private_key(pem.encode(), None)
     assert isinstance(key, RSAPrivateKey | EllipticCurvePrivateKey)
     numbers = key.private_numbers()
     is_rsa = isinstance(numbers, RSAPrivateNumbers)
     secret = [getattr(numbers, name) for name in (("d", "p", "q") if is_rsa else ("private_value",))]
-    shapes = set(pem.splitlines()[1:-1])
+    public = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    shapes = {line for line in pem.splitlines()[1:-1] if base64.b64decode(line) not in public}
     for form in (PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL):
         der = key.private_bytes(Encoding.DER, form, NoEncryption())
-        middle = der[len(der) // 2 : len(der) // 2 + 48]
+        start = len(der) // 2 if is_rsa else der.index(secret[0].to_bytes(32, "big"))
+        middle = der[start : start + 32]
+        assert middle not in public
         shapes |= {middle.hex(), middle.hex().upper(), middle.decode("latin-1")}
         # Base64 of an inner part has three alignments.
         shapes |= {base64.b64encode(der[start : start + 96]).decode()[:120] for start in (30, 31, 32)}

@@ -109,11 +109,11 @@ def test_a_main_that_is_replaced_is_sent_first(world: World) -> None:
 
 
 def _trusting(world: World, version: str) -> set[str]:
-    """Return the devices that trust the issued certificate of this version: their profile holds it."""
-    pem = str(json.loads(world.value(version))["tls.crt"])
-    leaf = load_pem_x509_certificate(pem.encode()).public_bytes(Encoding.DER)
+    """Return the devices that trust the issued certificate of this version: their profile holds its root."""
+    pem = str(json.loads(world.value(version))["ca.crt"])
+    root = load_pem_x509_certificate(pem.encode()).public_bytes(Encoding.DER)
     installed = world.services.fleet.all_profiles()
-    return {udid for udid, profiles in installed.items() if any(leaf in profile.roots() for profile in profiles)}
+    return {udid for udid, profiles in installed.items() if any(root in profile.roots() for profile in profiles)}
 
 
 def test_a_refused_destroy_deletes_nothing(world: World, aws: Aws) -> None:

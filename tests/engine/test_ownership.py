@@ -46,9 +46,9 @@ def _shown(stack: Stack, server: str) -> dict[str, Any]:
 
 
 def _fingerprints(world: World) -> set[str]:
-    """Return the fingerprints of main and reserve, which devices must go on trusting."""
+    """Return the fingerprints of the roots of main and reserve, which devices must go on trusting."""
     shown = _shown(world.stack, world.server)
-    return {shown["main"]["sha256"], shown["reserve"]["sha256"]}
+    return {shown["main"]["rootSha256"], shown["reserve"]["rootSha256"]}
 
 
 def _all_trust(world: World, certificates: set[str]) -> bool:
@@ -106,7 +106,7 @@ def test_a_copied_stack_file_gets_a_profile_of_its_own(distributed: World) -> No
     shown = _shown(copy, world.server)
     assert shown["profile"]["identifier"] == world.profile(shown["pairId"])
     assert shown["profile"]["identifier"] != world.profile()
-    assert _all_trust(world, served | {shown["main"]["sha256"]})
+    assert _all_trust(world, served | {shown["main"]["rootSha256"]})
 
 
 def test_a_changed_identifier_adds_a_profile(distributed: World) -> None:

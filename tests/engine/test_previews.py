@@ -116,6 +116,7 @@ def _normal(output: str, world: World) -> str:
     names: dict[str, str] = {}
     text = re.sub(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", _named("version", names), text)
     text = re.sub(r"\b[0-9a-f]{64}\b", _named("sha256", names), text)
+    text = re.sub(r"(?<=One-time root )[0-9a-f]{16}\b", _named("root", names), text)
     # A serial number has no leading zeros.
     text = re.sub(r"\b[0-9a-f]{28,32}\b", _named("id", names), text)
     text = re.sub(r"\b[0-9a-f]{16}\b", _named("digest", names), text)

@@ -50,6 +50,7 @@ __all__ = [
     "moved",
     "number",
     "observe",
+    "root",
 ]
 
 SECRET = "ios-mdm/berlin"  # noqa: S105 - a name
@@ -153,6 +154,11 @@ def fingerprint(ordinal: int) -> str:
     return f"{ordinal:064x}"
 
 
+def root(ordinal: int) -> str:
+    """Return the digest that the root of the certificate of this number has in the model."""
+    return f"f{ordinal:063x}"
+
+
 def number(version: str | None) -> int | None:
     """Return the ordinal of a version id, None for none."""
     return None if version is None else _VERSIONS[version]
@@ -248,7 +254,7 @@ def _stored(secret: Secret, request: Request, observed: ObservedPair | None, now
     made = foreseen(request, now)
     main = None if observed is None or observed.main is None else observed.main.facts
     if not isinstance(request, InstallRequest):
-        made = replace(made, sha256=fingerprint(request.ordinal), root=fingerprint(request.ordinal))
+        made = replace(made, sha256=fingerprint(request.ordinal), root=root(request.ordinal))
         if main is not None and request.slot is Slot.RESERVE:
             longest = main.not_after - main.not_before
             if made.not_after - made.not_before > longest:

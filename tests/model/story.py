@@ -22,7 +22,7 @@ from ios_mdm.core.pair.definition import (
     When,
 )
 from ios_mdm.core.pair.moments import BACKDATED
-from tests.model.pair import CHAIN, fingerprint
+from tests.model.pair import CHAIN, fingerprint, root
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -84,7 +84,7 @@ OFFERED = Offered(
 """A custom certificate that is valid from before everything until long after the first main."""
 _IN_USE = Offered(
     sha256=fingerprint(1),
-    root=fingerprint(1),
+    root=root(1),
     not_before=START - BACKDATED,
     not_after=END - timedelta(seconds=1),
     chain=CHAIN,

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ANY",
     "CLIENT",
+    "DAY",
     "HOST",
     "ISSUING",
     "LEAF",

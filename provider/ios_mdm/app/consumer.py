@@ -85,7 +85,7 @@ class Consumer:
             ConsumerError: The files could not be written, or the command failed: the next round tries again.
         """
         credential = self._fetched()
-        certificate = details(credential.certificate)
+        certificate = details(credential.chain)
         try:
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             with self._alone():

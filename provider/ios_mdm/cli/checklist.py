@@ -67,6 +67,7 @@ def _certificate(details: CertificateDetails) -> Iterator[str]:
     rows = {
         "subject": details.subject,
         "issuer": details.issuer,
+        "root": details.root or "unknown",
         "SANs": ", ".join(details.sans) or "none",
         "serial": details.serial_number,
         "key": details.key,

@@ -94,6 +94,8 @@ def _certificate(one: Certificate | None) -> _Json | None:
         "sans": None if details is None else list(details.sans),
         "serialNumber": None if details is None else details.serial_number,
         "sha256": one.sha256,
+        "root": None if details is None else details.root,
+        "rootSha256": None if details is None else details.root_sha256,
         "key": None if details is None else details.key,
         "notBefore": _moment(one.not_before),
         "notAfter": _moment(one.not_after),

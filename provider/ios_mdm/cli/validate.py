@@ -17,10 +17,11 @@ from ios_mdm.cli.junit import junit_xml
 from ios_mdm.core.bundle import MOST_BYTES, BundleError, read_bundle
 from ios_mdm.core.pair.definition import Slot
 from ios_mdm.core.rules import Context, judged, unread
-from ios_mdm.core.rules.reading import certificates_in, is_issued
+from ios_mdm.core.rules.reading import certificates_in
 from ios_mdm.core.times import parsed_time, rfc3339
 from ios_mdm.core.x509.chain import ordered
 from ios_mdm.core.x509.details import details
+from ios_mdm.core.x509.issuing import is_issued
 from ios_mdm.core.x509.signatures import is_self_signed
 from ios_mdm.errors import DefinitionError
 
@@ -107,7 +108,7 @@ def _context(
         slot=Slot(slot),
         apply_at=apply_at,
         current=chain,
-        issued=bool(chain) and is_issued(chain[0]),
+        issued=is_issued(chain),
         root=roots[0] if roots else None,
         trust=tuple(one for file in trust for one in _certificates("--trust", file)),
     )
@@ -198,6 +199,8 @@ def _answer(result: Result, now: datetime) -> _Json:
             "sans": list(shown.sans),
             "serialNumber": shown.serial_number,
             "sha256": shown.sha256,
+            "root": shown.root,
+            "rootSha256": shown.root_sha256,
             "key": shown.key,
             "notBefore": rfc3339(shown.not_before),
             "notAfter": rfc3339(shown.not_after),

@@ -39,14 +39,13 @@ def trust_profile(
 ) -> bytes:
     """Return the .mobileconfig (an XML plist, unsigned) that makes a device trust these certificates.
 
-    A self-signed certificate becomes a ``com.apple.security.root`` payload, an intermediate one a
-    ``com.apple.security.pkcs1`` payload; a leaf under another CA is left out, since its root vouches for it. Each
+    A root becomes a ``com.apple.security.root`` payload, an intermediate certificate a ``com.apple.security.pkcs1``
+    payload; a leaf is left out, because its root vouches for it, unless it is its own root. Each
     certificate is there once, whichever chains it is in. A certificate keeps its payload's identifier and UUID as
     long as it stays in the profile, and the profile keeps its identifier, so that a device updates it in place.
 
     Args:
-        chains: PEM chains of main and reserve, in any order: leaf, issuers, root (a self-signed certificate is all
-            three).
+        chains: PEM chains of main and reserve, in any order: leaf, issuers, root.
         identifier: PayloadIdentifier of the profile, reverse-DNS style; the same for ever for one server.
         server: name of the server.
         host: the connection address, to be read by people.

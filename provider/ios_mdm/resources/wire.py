@@ -69,6 +69,8 @@ def certificate_block(certificate: PublicCertificate) -> Wire:
         "sans": list(details.sans),
         "serialNumber": details.serial_number,
         "sha256": details.sha256,
+        "root": details.root,
+        "rootSha256": details.root_sha256,
         "key": details.key,
         "notBefore": text(details.not_before),
         "notAfter": text(details.not_after),
@@ -108,7 +110,7 @@ def _offer_block(offer: RecordedOffer) -> Wire:
     offered = offer.offered
     return {
         "sha256": offered.sha256,
-        "rootSha256": offered.root,
+        "rootDigest": offered.root,
         "notBefore": text(offered.not_before),
         "notAfter": text(offered.not_after),
         "chain": offered.chain,
@@ -119,7 +121,7 @@ def _offer_block(offer: RecordedOffer) -> Wire:
 def _offer_of(block: Wire) -> RecordedOffer:
     offered = Offered(
         sha256=str(block["sha256"]),
-        root=str(block["rootSha256"]),
+        root=str(block["rootDigest"]),
         not_before=_moment(block["notBefore"]),
         not_after=_moment(block["notAfter"]),
         chain=str(block.get("chain", "")),

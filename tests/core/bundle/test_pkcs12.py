@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -35,6 +34,7 @@ from tests.core.bundle.fuzz.bundles import (
     tlv,
 )
 from tests.core.bundle.test_read import holds, refused
+from tests.support.verifiers import command as path_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,15 +48,16 @@ USUAL = (clear(shrouded(EC, "one")), sealed(certificate_bag(EC), certificate_bag
 
 
 def needs(tool: str) -> pytest.MarkDecorator:
-    """Return a mark that skips a test where the tool is missing."""
-    return pytest.mark.skipif(shutil.which(tool) is None, reason=f"no {tool} command")
+    """Return a mark that skips a test if neither the machine nor the bootstrap has the tool."""
+    return pytest.mark.skipif(not path_of(tool), reason=f"no {tool} command")
 
 
-def run(folder: Path, *command: str, password: str = "") -> bytes:
+def run(folder: Path, tool: str, *arguments: str, password: str = "") -> bytes:
     """Return what a command writes; the password is in its environment, and in a file."""
     (folder / "password").write_text(password + "\n", encoding="utf-8")
     environment = {**os.environ, "PASSWORD": password}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=True).stdout
+    called = [path_of(tool), *arguments]
+    return subprocess.run(called, cwd=folder, env=environment, capture_output=True, check=True).stdout
 
 
 @pytest.fixture
@@ -362,7 +363,7 @@ def test_rc2(key: str, bits: int, ciphertext: str) -> None:
 
 def test_the_makers_agree_with_openssl(tmp_path: Path) -> None:
     """What the tests write by hand is what they say: OpenSSL opens it too."""
-    if shutil.which("openssl") is None:
+    if not path_of("openssl"):
         pytest.skip("no openssl command")
     (tmp_path / "made.p12").write_bytes(pfx(*USUAL))
     command = ("openssl", "pkcs12", "-in", "made.p12", "-passin", "env:PASSWORD", "-passout", "env:PASSWORD")

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from ios_mdm.core.bundle import Bundle, BundleError, read_bundle
 from ios_mdm.core.pair.definition import KeyType, Slot
 from ios_mdm.core.rules import RULES, Context, Outcome, judged, unread
-from ios_mdm.core.rules.reading import certificates_in, is_issued
-from ios_mdm.core.x509.issuing import issue
+from ios_mdm.core.rules.reading import certificates_in
+from ios_mdm.core.x509.issuing import is_issued, issue
 from ios_mdm.core.x509.pem import chain as chain_of
 from tests.support.certificates import ANY, HOST, ISSUING, LEAF, NOW, ROOT, Chain, SelfSigned, Spec, pem, private_pem
 
@@ -154,21 +154,21 @@ def test_a_renewed_root_is_the_same_root() -> None:
 def test_another_root_may_follow_an_issued_main() -> None:
     """While main is issued here, any root may follow, and a notice says that it is distributed first."""  # R24
     ours = issue(HOST, key=KeyType.EC_P256, validity_days=397, now=NOW - 30 * DAY)
-    current = chain_of(ours.certificate)
-    assert is_issued(current[0])
+    current = chain_of(ours.chain)
+    assert is_issued(current)
     longer = Chain(leaf=LEAF.but(days=(-10, 800))).make()
     found = report(longer, slot=Slot.RESERVE, current=current, issued=True)
     assert found.valid
     assert outcome(found, "root is that") is Outcome.NOT_APPLICABLE
     assert [one for one in found.notices if "CN=Root is distributed to the devices first" in one]
     assert codes(longer, slot=Slot.RESERVE, current=current, issued=False) == {"root-mismatch"}
-    assert codes(longer, slot=Slot.RESERVE, current=current, issued=True, root=current[0]) == {"root-mismatch"}
+    assert codes(longer, slot=Slot.RESERVE, current=current, issued=True, root=current[1]) == {"root-mismatch"}
 
 
 def test_a_self_signed_main_that_was_installed_is_its_own_root() -> None:
     """It was brought by the user, so R24 holds: only the same key under the same name may follow."""  # R24
     current, renewed = SelfSigned(leaf=LEAF.but(ca=None, days=(-300, 60))).make(), SelfSigned().make()
-    assert not is_issued(current.leaf)
+    assert not is_issued(current.chain)
     assert codes(renewed, slot=Slot.RESERVE, current=current.chain) == set()
     assert codes(MADE, slot=Slot.RESERVE, current=current.chain) == {"root-mismatch"}
 
@@ -324,7 +324,7 @@ def test_a_self_signed_certificate_is_its_own_root() -> None:
 def test_a_certificate_that_is_issued_here_fulfils_the_rules() -> None:
     """What we issue ourselves would pass as a custom certificate."""  # R31
     ours = issue(HOST, key=KeyType.RSA_4096, validity_days=397, now=NOW)
-    bundle = read_bundle((ours.private_key + ours.certificate).encode())
+    bundle = read_bundle((ours.private_key + ours.chain).encode())
     assert judged(bundle, Context(host=HOST, now=NOW)).report.violations == ()
 
 

@@ -217,10 +217,10 @@ def test_roots_are_found_by_their_signatures() -> None:
 
 
 def test_a_candidate_shows_no_key() -> None:
-    """The repr is of fingerprints; what a server presents is the chain without its root."""  # R29
+    """The repr is of fingerprints, and the PEM of certificates."""  # R29
     found = candidates(MADE.bundle(), host=HOST)[0]
     assert repr(found) == f"Candidate(chain=({', '.join(map(fingerprint, MADE.chain))}))"
-    assert found.pem.count("BEGIN CERTIFICATE") == 3
+    assert found.pem.count("BEGIN CERTIFICATE") == 4
     assert "PRIVATE" not in found.pem
     own = candidates(SelfSigned().make().bundle(), host=HOST)[0]
     assert own.pem.count("BEGIN CERTIFICATE") == 1

@@ -1,9 +1,9 @@
-"""What an issued certificate is, field by field."""
+"""What an issued certificate and its one-time root are, field by field."""
 
 from __future__ import annotations
 
-import shutil
-import subprocess
+import sys
+import traceback
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from ipaddress import ip_network
@@ -22,12 +22,11 @@ from ios_mdm.core.pair.definition import LONGEST_VALIDITY_DAYS, KeyType
 from ios_mdm.core.pair.facts import Source
 from ios_mdm.core.pair.moments import longest_validity_days
 from ios_mdm.core.x509.details import facts
-from ios_mdm.core.x509.issuing import issue, key_type, validity
+from ios_mdm.core.x509.issuing import is_issued, issue, key_type, validity
+from ios_mdm.core.x509.pem import chain
 from ios_mdm.errors import DefinitionError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from ios_mdm.core.x509.values import Credential
 
 HOST = "mdm.example.com"
@@ -43,6 +42,10 @@ def _issue(host: str = HOST, *, key: KeyType = KeyType.EC_P256, days: int = 397,
 
 def _parsed(credential: Credential) -> x509.Certificate:
     return x509.load_pem_x509_certificate(credential.certificate.encode())
+
+
+def _root(credential: Credential) -> x509.Certificate:
+    return x509.load_pem_x509_certificate(credential.root.encode())
 
 
 def _extension(certificate: x509.Certificate, kind: type[ExtensionT]) -> tuple[ExtensionT, bool]:
@@ -90,30 +93,17 @@ def test_the_key_can_sign_a_handshake_but_no_certificate(issued: tuple[KeyType, 
     )
 
 
-def test_it_is_signed_by_its_own_key_with_sha_256(issued: tuple[KeyType, Credential]) -> None:
-    """The signature is SHA-256, by the certificate's own key."""  # R27
-    kind, credential = issued
-    certificate = _parsed(credential)
-    certificate.verify_directly_issued_by(certificate)
-    assert certificate.version is x509.Version.v3
-    assert certificate.issuer == certificate.subject
-    assert certificate.signature_algorithm_oid == (
-        SignatureAlgorithmOID.ECDSA_WITH_SHA256 if kind is KeyType.EC_P256 else SignatureAlgorithmOID.RSA_WITH_SHA256
-    )
-
-
-def test_openssl_takes_it_for_a_server_certificate(issued: tuple[KeyType, Credential], tmp_path: Path) -> None:
-    """OpenSSL, as strict as it can be, accepts the certificate for the connection address and for no other."""  # R31
-    if shutil.which("openssl") is None:
-        pytest.skip("no openssl command")
-    file = tmp_path / "issued.pem"
-    file.write_text(issued[1].certificate, encoding="ascii")
-    command = ["openssl", "verify", "-x509_strict", "-purpose", "sslserver", "-attime", f"{NOW.timestamp():.0f}"]
-    command += ["-no-CApath", "-no-CAstore", "-CAfile", str(file), "-verify_hostname"]
-    accepted = subprocess.run([*command, HOST, str(file)], capture_output=True, text=True, check=False)
-    assert accepted.returncode == 0, accepted.stderr
-    refused = subprocess.run([*command, f"x.{HOST}", str(file)], capture_output=True, text=True, check=False)
-    assert "hostname mismatch" in refused.stderr.lower()
+def test_leaf_and_root_are_signed_by_the_roots_key_with_sha_384(issued: tuple[KeyType, Credential]) -> None:
+    """Both signatures are those of the root's EC P-384 key."""  # R27, R31
+    leaf, root = _parsed(issued[1]), _root(issued[1])
+    key = root.public_key()
+    assert isinstance(key, ec.EllipticCurvePublicKey)
+    assert isinstance(key.curve, ec.SECP384R1)
+    for certificate in (leaf, root):
+        certificate.verify_directly_issued_by(root)
+        assert certificate.version is x509.Version.v3
+        assert certificate.issuer == root.subject
+        assert certificate.signature_algorithm_oid == SignatureAlgorithmOID.ECDSA_WITH_SHA384
 
 
 def test_names_are_the_connection_address() -> None:
@@ -125,14 +115,32 @@ def test_names_are_the_connection_address() -> None:
     assert not critical
 
 
-def test_it_is_a_certificate_authority_without_path_length() -> None:
-    """BasicConstraints is critical CA:TRUE; a path length without keyCertSign is forbidden by RFC 5280, 4.2.1.9."""
-    assert _extension(_parsed(_issue()), x509.BasicConstraints) == (x509.BasicConstraints(True, None), True)  # R31
+def test_a_root_has_a_subject_of_its_own() -> None:
+    """Its subject is the address and the start of its key identifier, so two roots do not have one name."""  # R31
+    roots = [_root(_issue()) for _ in range(2)]
+    for root in roots:
+        identifier, _ = _extension(root, x509.SubjectKeyIdentifier)
+        assert root.subject.rfc4514_string() == f"OU=One-time root {identifier.digest.hex()[:16]},CN={HOST}"
+    assert roots[0].subject != roots[1].subject
 
 
-def test_name_constraints_permit_the_connection_address_only() -> None:
+def test_the_root_may_issue_leaves_and_the_leaf_nothing() -> None:
+    """BasicConstraints is critical: CA:FALSE of the leaf, CA:TRUE with pathLen 0 of the root."""  # R31
+    credential = _issue()
+    assert _extension(_parsed(credential), x509.BasicConstraints) == (x509.BasicConstraints(False, None), True)
+    assert _extension(_root(credential), x509.BasicConstraints) == (x509.BasicConstraints(True, 0), True)
+
+
+def test_the_roots_key_may_sign_certificates_and_nothing_else() -> None:
+    """KeyUsage of the root is critical and keyCertSign alone."""  # R31
+    usage, critical = _extension(_root(_issue()), x509.KeyUsage)
+    assert critical
+    assert usage == x509.KeyUsage(False, False, False, False, False, True, False, False, False)
+
+
+def test_name_constraints_of_the_root_permit_the_connection_address_only() -> None:
     """NameConstraints is critical, permits the address and excludes every IP address."""  # R31
-    constraints, critical = _extension(_parsed(_issue()), x509.NameConstraints)
+    constraints, critical = _extension(_root(_issue()), x509.NameConstraints)
     assert critical
     assert constraints.permitted_subtrees == [x509.DNSName(HOST)]
     assert constraints.excluded_subtrees == [
@@ -147,30 +155,74 @@ def test_it_serves_tls_and_nothing_else() -> None:
     assert list(usage) == [ExtendedKeyUsageOID.SERVER_AUTH]
 
 
-def test_key_identifiers_tell_main_from_reserve() -> None:
-    """The authority key identifier is the certificate's own: main and reserve share a subject."""
-    certificate = _parsed(_issue())
-    own, _ = _extension(certificate, x509.SubjectKeyIdentifier)
-    authority, _ = _extension(certificate, x509.AuthorityKeyIdentifier)
-    assert own == x509.SubjectKeyIdentifier.from_public_key(certificate.public_key())
-    assert authority == x509.AuthorityKeyIdentifier(own.digest, None, None)
+def test_key_identifiers_name_the_root() -> None:
+    """The authority key identifier of the leaf is the subject key identifier of the root."""
+    credential = _issue()
+    leaf, root = _parsed(credential), _root(credential)
+    assert _extension(leaf, x509.SubjectKeyIdentifier)[0] == x509.SubjectKeyIdentifier.from_public_key(
+        leaf.public_key()
+    )
+    identifier, _ = _extension(root, x509.SubjectKeyIdentifier)
+    authority, _ = _extension(leaf, x509.AuthorityKeyIdentifier)
+    assert authority == x509.AuthorityKeyIdentifier(identifier.digest, None, None)
 
 
 def test_there_are_no_other_extensions() -> None:
-    """The certificate carries the seven extensions above."""
-    assert len(_parsed(_issue()).extensions) == 7
-
-
-def test_the_credential_is_its_own_root() -> None:
-    """A self-signed certificate is leaf and root; its fingerprint is the DER's SHA-256."""
+    """The leaf has six extensions and the root four, which the tests above describe."""
     credential = _issue()
-    assert credential.root == credential.certificate
+    assert [len(one.extensions) for one in (_parsed(credential), _root(credential))] == [6, 4]
+
+
+def test_the_credential_is_leaf_and_root_apart() -> None:
+    """A server presents the leaf alone, as of a custom certificate; the fingerprint is the leaf's."""
+    credential = _issue()
+    assert len(chain(credential.certificate)) == len(chain(credential.root)) == 1
+    assert credential.chain == credential.certificate + credential.root
     assert credential.sha256 == _parsed(credential).fingerprint(hashes.SHA256()).hex()
+
+
+def test_the_root_is_valid_exactly_as_long_as_the_leaf() -> None:
+    """No device trusts the root for longer than the certificate that it is for."""  # R31
+    credential = _issue()
+    leaf, root = _parsed(credential), _root(credential)
+    assert root.not_valid_before_utc == leaf.not_valid_before_utc
+    assert root.not_valid_after_utc == leaf.not_valid_after_utc
+
+
+def test_only_the_test_that_recorded_the_roots_key_refers_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing that outlives the call has the key: not the result, not a module, not the frame of an error."""  # R31
+    made: list[ec.EllipticCurvePrivateKey] = []
+    generate = ec.generate_private_key
+
+    def recorded(curve: ec.EllipticCurve) -> ec.EllipticCurvePrivateKey:
+        made.append(generate(curve))
+        return made[-1]
+
+    monkeypatch.setattr(ec, "generate_private_key", recorded)
+    credential = _issue(key=KeyType.RSA_2048)
+    (key,) = made
+    assert key.public_key() == _root(credential).public_key()
+    del key
+    control = [generate(ec.SECP384R1())]
+    references, in_a_list_only = sys.getrefcount(made[0]), sys.getrefcount(control[0])
+    assert references == in_a_list_only
+
+    def refused(_self: x509.CertificateBuilder, *_arguments: object, **_named: object) -> x509.Certificate:
+        raise ValueError("no entropy")
+
+    monkeypatch.setattr(x509.CertificateBuilder, "sign", refused)
+    with pytest.raises(ValueError, match="no entropy") as caught:
+        _issue(key=KeyType.RSA_2048)
+    frames = [frame for frame, _ in traceback.walk_tb(caught.tb)]
+    assert "_leaf_and_root" in {frame.f_code.co_name for frame in frames}
+    ours = [frame for frame in frames if "ios_mdm" in frame.f_code.co_filename]
+    holders = [frame.f_code.co_name for frame in ours if frame.f_locals.get("root_key") is made[-1]]
+    assert not holders
 
 
 def test_serial_numbers_are_random_and_positive(monkeypatch: pytest.MonkeyPatch) -> None:
     """Serial numbers differ, have up to 128 bits and are never zero (RFC 5280, 4.1.2.2)."""
-    serials = [_parsed(_issue()).serial_number for _ in range(50)]
+    serials = [one.serial_number for _ in range(25) for made in [_issue()] for one in (_parsed(made), _root(made))]
     assert len(set(serials)) == 50
     assert 2**96 < max(serials) < 2**128
     monkeypatch.setattr("ios_mdm.core.x509.issuing.secrets.randbits", lambda _bits: 0)
@@ -226,6 +278,7 @@ def test_a_host_too_long_for_a_common_name_becomes_domain_components() -> None:
     assert not certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     components = [item.value for item in certificate.subject.get_attributes_for_oid(NameOID.DOMAIN_COMPONENT)]
     assert ".".join(str(component) for component in reversed(components)) == LONG_HOST
+    assert is_issued(chain(_issue(LONG_HOST).chain))
     assert list(_extension(certificate, x509.SubjectAlternativeName)[0]) == [x509.DNSName(LONG_HOST)]
 
 
@@ -233,7 +286,9 @@ def test_a_host_too_long_for_a_common_name_becomes_domain_components() -> None:
 def test_hosts_of_every_length_are_issued(length: int) -> None:
     """A host may have up to 253 characters; OpenSSL's limit for a CN is where the subject changes."""
     host = (("a" * 49 + ".") * 6)[: length - 1] + "z"
-    certificate = _parsed(_issue(host))
+    credential = _issue(host)
+    certificate = _parsed(credential)
+    assert is_issued(chain(credential.chain))
     assert bool(certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)) is (length <= 64)
 
 

@@ -20,7 +20,7 @@ from ios_mdm.errors import DeliveryError, IosMdmError
 from ios_mdm.resources import distribution_hooks, pair_hooks
 from ios_mdm.resources.certificate_pair import CertificatePairProvider
 from ios_mdm.resources.profile_distribution import ProfileDistributionProvider
-from tests.model.stacks.world import CLOCK, DEVICES, Resource, World, certificate, profile_roots
+from tests.model.stacks.world import CLOCK, DEVICES, Resource, World, certificate, leaf_of, profile_roots
 from tests.resources.conftest import wired
 from tests.support.wiring import TestWiring
 
@@ -125,7 +125,8 @@ class Presented:
     def served(self, host: str, endpoints: Sequence[str]) -> tuple[Served, ...]:
         """Return what each endpoint presents."""
         del host
-        return tuple(Served(endpoint=one, sha256=self.world.served) for one in endpoints)
+        sha256 = None if self.world.served is None else leaf_of(self.world.served)
+        return tuple(Served(endpoint=one, sha256=sha256) for one in endpoints)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

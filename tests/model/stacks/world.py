@@ -34,6 +34,7 @@ __all__ = [
     "Stack",
     "World",
     "certificate",
+    "leaf_of",
     "profile_roots",
     "root_of",
 ]
@@ -155,7 +156,7 @@ class World:
         places: accounts and regions by name.
         stacks: by name.
         devices: for each device, its profiles: PayloadIdentifier to the fingerprints of the roots in it.
-        served: fingerprint of the certificate that the server presents, which is its own root; None for none.
+        served: fingerprint of the root of the certificate that the server presents; None for none.
         reads: place and secret that the server reads its certificate from.
         holders: the stack that each pair belongs to, by place and secret: what is true, whatever the tags say.
         used: how often each limited event has happened.
@@ -200,7 +201,7 @@ class World:
         )
 
     def labelled(self, place: str, secret: str, label: Label) -> str | None:
-        """Return the fingerprint of the certificate with this label; None if there is none, or it is being deleted."""
+        """Return the fingerprint of the root of the certificate with this label; None if there is none."""
         store = self.places[place].store
         version = store.holder(secret, label)
         found = store.secret(secret)
@@ -289,10 +290,21 @@ def certificate(host: str, days: int, now: datetime, number: int) -> Credential:
     return issue(host, key=KeyType.EC_P256, validity_days=days, now=now)
 
 
+_LEAVES: dict[str, str] = {}
+
+
 @cache
 def root_of(value: str) -> str:
-    """Return the fingerprint of the certificate in a secret's value."""
-    return hashlib.sha256(_der(json.loads(value)["ca.crt"])).hexdigest()
+    """Return the fingerprint of the root in a secret's value."""
+    found = json.loads(value)
+    root = hashlib.sha256(_der(found["ca.crt"])).hexdigest()
+    _LEAVES[root] = hashlib.sha256(_der(found["tls.crt"])).hexdigest()
+    return root
+
+
+def leaf_of(root: str) -> str:
+    """Return the fingerprint of the certificate under a root that :func:`root_of` returned: each has one (R31)."""
+    return _LEAVES[root]
 
 
 @lru_cache(maxsize=4096)

@@ -31,7 +31,7 @@ from ios_mdm.core.pair.steps import Create, Encrypt, Install, Issue, MoveLabel, 
 from ios_mdm.core.x509.credential import credential_from_json, credential_to_json
 from ios_mdm.core.x509.details import details, facts
 from ios_mdm.core.x509.digests import chain_digest
-from ios_mdm.core.x509.issuing import is_issued_here, issue, key_type
+from ios_mdm.core.x509.issuing import is_issued, issue, key_type
 from ios_mdm.core.x509.pem import chain
 from ios_mdm.errors import DefinitionError, StoreError
 
@@ -272,7 +272,7 @@ class Effects:
                 f"{version.version_id} holds, a certificate with the fingerprint {found.sha256}. Somebody changed "
                 "the tag: remove it, and the next run writes it again from the certificate"
             )
-        return PublicCertificate(facts=found, details=details(credential.certificate), pem=credential.chain)
+        return PublicCertificate(facts=found, details=details(credential.chain), pem=credential.chain)
 
     def _credential(self, secret: str, version: str) -> Credential:
         found = self._stored(secret, version)
@@ -324,20 +324,21 @@ def _waits(observed: ObservedPair, found: CertificateFacts) -> bool:
 
 
 def _source(credential: Credential, step: RecordFacts) -> Source:
-    """Return where a certificate comes from; where the record of it is lost, its own shape tells."""
+    """Return where a certificate comes from: of a lost record, its form decides."""
     if step.request is not None:
         return Source.INSTALLED if isinstance(step.request, InstallRequest) else Source.ISSUED
-    return Source.ISSUED if is_issued_here(credential.certificate) else Source.INSTALLED
+    return Source.ISSUED if is_issued(chain(credential.chain)) else Source.INSTALLED
 
 
 def _fulfils(credential: Credential, host: str, wanted: Request) -> bool:
     """Tell whether a certificate that an interrupted run stored is the one that is wanted now."""
+    certificates = chain(credential.chain)
     if isinstance(wanted, InstallRequest):
-        stored = chain_digest((*chain(credential.certificate), *chain(credential.root)))
+        stored = chain_digest(certificates)
         return credential.sha256 == wanted.offered.sha256 and wanted.offered.chain in {"", stored}
     if not is_issued_here(credential.certificate):
         return False
     found = details(credential.certificate)
     days = (found.not_after - found.not_before + timedelta(seconds=1)).days
     key = key_type(credential.certificate)
-    return (found.sans, key, days) == ((host,), wanted.key, wanted.validity_days)
+    return is_issued(certificates) and (found.sans, key, days) == ((host,), wanted.key, wanted.validity_days)

@@ -27,7 +27,8 @@ from ios_mdm.core.pair.steps import Issue, MoveLabel, Restore, Setting, describe
 from ios_mdm.core.pair.switch import switch
 from ios_mdm.core.x509.credential import credential_from_json
 from ios_mdm.core.x509.details import details
-from ios_mdm.core.x509.issuing import is_issued_here
+from ios_mdm.core.x509.issuing import is_issued
+from ios_mdm.core.x509.pem import chain as certificates_of
 from ios_mdm.errors import DefinitionError, IosMdmError, StoreError
 
 if TYPE_CHECKING:
@@ -263,10 +264,9 @@ class _Public:
             return None
         if read is not None and facts is not None and read.sha256 != facts.sha256:
             self._warn(f"the tag of certificate {version.ordinal} tells of another one: somebody changed it")
-        issued = chain is not None and is_issued_here(chain)
         return Certificate(
             ordinal=version.ordinal,
-            source=facts.source if facts is not None else Source.ISSUED if issued else Source.INSTALLED,
+            source=_source(chain) if facts is None else facts.source,
             sha256=known.sha256,
             not_before=known.not_before,
             not_after=known.not_after,
@@ -288,6 +288,12 @@ class _Public:
 
     def _warn(self, message: str) -> None:
         self.notices.append(Notice(reason="unreadable", severity=Severity.WARNING, message=message))
+
+
+def _source(chain: str | None) -> Source:
+    """Return where a certificate without facts comes from: its form decides."""
+    issued = chain is not None and is_issued(certificates_of(chain))
+    return Source.ISSUED if issued else Source.INSTALLED
 
 
 def _setting(definition: PairDefinition, pair: ObservedPair, aws: AwsSettings) -> Setting:

@@ -32,7 +32,7 @@ class CertificateFacts:
         sha256: fingerprint of the leaf's DER, 64 hex digits.
         root: SHA-256 over the root's subject and public key, 64 hex digits: equal for a renewed root (R24).
         chain: of a custom certificate, digest of the leaf with all above it, 16 hex digits; empty where it is not on
-            record, and for an issued one, which is a chain by itself.
+            record, and for an issued one, whose root never changes.
     """
 
     ordinal: int

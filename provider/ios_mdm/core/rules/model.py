@@ -31,7 +31,7 @@ class Context:
         slot: that the certificate is for.
         apply_at: when a reserve becomes main; None where that is not known.
         current: the chain of the certificate that is main now, from the leaf upwards; its root may be left out.
-        issued: whether that one is an issued, self-signed certificate; R24 is then not applicable.
+        issued: whether that one is an issued certificate; R24 is then not applicable.
         root: the root that the chain must end in, where it is known by itself; it counts before that of *current*.
         trust: certificates that may complete the chain.
     """

@@ -98,7 +98,7 @@ def root_is_known(candidate: Candidate, context: Context) -> Iterator[Finding]:
         yield Remark(message="the chain has no root to compare", applicable=False, told=False)
     elif context.root is None and context.issued:
         yield Remark(
-            message="main is an issued, self-signed certificate, so another root may follow it: "
+            message="main is an issued certificate, so another root may follow it: "
             f"{named(candidate.root)} is distributed to the devices first",
             applicable=False,
         )

@@ -6,16 +6,14 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from ios_mdm.core.bundle.library import attempt
-from ios_mdm.core.x509.issuing import is_issued_here
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-__all__ = ["certificates_in", "extension", "is_authority", "is_issued", "listed", "moment"]
+__all__ = ["certificates_in", "extension", "is_authority", "listed", "moment"]
 
 _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
 
@@ -44,11 +42,6 @@ def is_authority(certificate: x509.Certificate) -> bool:
     """Tell whether the certificate says that it is a CA's."""
     constraints = extension(certificate, x509.BasicConstraints)
     return constraints is not None and constraints.ca
-
-
-def is_issued(certificate: x509.Certificate) -> bool:
-    """Tell whether the certificate has the shape of those that are issued here (R31)."""
-    return is_issued_here(certificate.public_bytes(Encoding.PEM).decode())
 
 
 def listed(words: Iterable[str], nothing: str) -> str:

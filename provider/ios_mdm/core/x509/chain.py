@@ -69,9 +69,8 @@ class Candidate:
 
     @property
     def pem(self) -> str:
-        """What a server presents: the certificate and its issuers without the root, PEM."""
-        presented = self.chain[:-1] if self.root is not None and not self.is_own_root else self.chain
-        return "".join(one.public_bytes(Encoding.PEM).decode() for one in presented)
+        """The certificate, its issuers and its root, as far as they are known, PEM."""
+        return "".join(one.public_bytes(Encoding.PEM).decode() for one in self.chain)
 
 
 def candidates(

@@ -10,6 +10,7 @@ from ios_mdm.core.pair.facts import CertificateFacts, Source
 from ios_mdm.core.x509.digests import chain_digest, fingerprint, root_digest
 from ios_mdm.core.x509.names import dns_names
 from ios_mdm.core.x509.pem import UNREADABLE, CertificateError, chain
+from ios_mdm.core.x509.signatures import is_self_signed
 from ios_mdm.core.x509.values import CertificateDetails, Credential
 
 if TYPE_CHECKING:
@@ -21,19 +22,26 @@ _CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
 
 
 def details(pem: str) -> CertificateDetails:
-    """Return what R14 shows of the first certificate in *pem*.
+    """Return what R14 shows of a certificate.
+
+    Args:
+        pem: the certificate, its issuers and its root; what is missing is not shown.
 
     Raises:
         CertificateError: As :func:`chain`.
     """
-    leaf = chain(pem)[0]
+    certificates = chain(pem)
+    leaf, last = certificates[0], certificates[-1]
     try:
+        root = last if is_self_signed(last) else None
         return CertificateDetails(
             subject=leaf.subject.rfc4514_string(),
             issuer=leaf.issuer.rfc4514_string(),
             sans=dns_names(leaf),
             serial_number=f"{leaf.serial_number:x}",
             sha256=fingerprint(leaf),
+            root=None if root is None else root.subject.rfc4514_string(),
+            root_sha256=None if root is None else fingerprint(root),
             key=_key_name(leaf),
             not_before=leaf.not_valid_before_utc,
             not_after=leaf.not_valid_after_utc,

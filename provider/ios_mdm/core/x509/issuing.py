@@ -1,43 +1,36 @@
-"""Issues self-signed certificates whose key can vouch for one connection address and nothing else (R31).
-
-Such a certificate becomes a trust anchor on every device, so it is narrowed three times over:
-
-- keyUsage lacks keyCertSign. No verifier then accepts a certificate that this key signed, not even one for the
-  same address. RFC 5280, 4.2.1.9 forbids a pathLenConstraint without keyCertSign, so there is none.
-- nameConstraints permit the address alone and exclude every IP address: RFC 5280, 4.2.1.10 restricts only the name
-  forms that are listed. E-mail and URI names are left out, because serverAuth already makes them worthless. A dNSName
-  constraint cannot tell a host from its subdomains: the leading dot that would is no RFC 5280, and verifiers disagree.
-- extendedKeyUsage is serverAuth.
-
-CA:TRUE is what lets iOS list the certificate among those that a person can trust.
-"""
+"""Issues certificates as leaves under a one-time root, and recognizes them (R31)."""
 
 from __future__ import annotations
 
 import re
 import secrets
 from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Network, IPv6Network
+from typing import TYPE_CHECKING
 
-from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ios_mdm.core.pair.definition import LONGEST_VALIDITY_DAYS, KeyType
 from ios_mdm.core.pair.moments import BACKDATED
+from ios_mdm.core.x509.names import dns_names
+from ios_mdm.core.x509.one_time_root import CURVE, Form
 from ios_mdm.core.x509.pem import UNREADABLE, chain
-from ios_mdm.core.x509.signatures import is_self_signed
+from ios_mdm.core.x509.signatures import is_self_signed, is_signed_by
 from ios_mdm.core.x509.values import Credential
 from ios_mdm.errors import DefinitionError
 
-__all__ = ["is_issued_here", "issue", "key_type", "validity"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cryptography import x509
+
+__all__ = ["is_issued", "issue", "key_type", "validity"]
 
 _SECOND = timedelta(seconds=1)  # notAfter is inclusive (RFC 5280, 4.1.2.5)
 _DAY = timedelta(days=1)
 _SERIAL_NUMBER_BITS = 128
-_COMMON_NAME_LIMIT = 64  # ub-common-name of RFC 5280, appendix A.1
+_EXPONENT = 65537
 _HOST_LIMIT = 253  # RFC 1035, 2.3.4, without the root's dot
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _HOST = re.compile(rf"(?:{_LABEL}\.)*(?!\d+\Z){_LABEL}", re.IGNORECASE)  # an all-digit last label is an IP address
@@ -54,9 +47,9 @@ def validity(days: int) -> timedelta:
 def issue(
     host: str, *, key: KeyType, validity_days: int, now: datetime, longest: timedelta | None = None
 ) -> Credential:
-    """Return a new self-signed certificate for *host* with its private key.
+    """Return a new certificate for *host* with its private key and its one-time root.
 
-    Two calls never give the same certificate: key and serial number are random.
+    Two calls never give the same certificate: keys and serial numbers are random.
 
     Args:
         host: the connection address without its port, a DNS name of A-labels (RFC 5890).
@@ -72,18 +65,46 @@ def issue(
     """
     if now.utcoffset() != timedelta(0) or now.microsecond:
         raise ValueError(f"now must be aware UTC in whole seconds, not {now!r}")
-    if len(host) > _HOST_LIMIT or not _HOST.fullmatch(host):
+    if not _is_host(host):
         raise DefinitionError(f"cannot issue a certificate for {host!r}: the connection address must be a DNS name")
     _check_validity(host, validity_days, longest)
     private_key = _generate(key)
-    certificate = _self_signed(host, private_key, now.astimezone(UTC) - BACKDATED, validity_days)
-    pem = certificate.public_bytes(Encoding.PEM).decode()
+    leaf, root = _leaf_and_root(host, private_key, now.astimezone(UTC) - BACKDATED, validity_days)
     return Credential(
-        certificate=pem,
+        certificate=leaf.public_bytes(Encoding.PEM).decode(),
         private_key=private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode(),
-        root=pem,
-        sha256=certificate.fingerprint(hashes.SHA256()).hex(),
+        root=root.public_bytes(Encoding.PEM).decode(),
+        sha256=leaf.fingerprint(hashes.SHA256()).hex(),
     )
+
+
+def _leaf_and_root(
+    host: str, key: _PrivateKey, not_before: datetime, days: int
+) -> tuple[x509.Certificate, x509.Certificate]:
+    """Return a certificate for *key* and its root.
+
+    The root's private key exists in this function only. It is never serialized, and no other function may return it.
+    """
+    root_key = ec.generate_private_key(CURVE())
+    try:
+        form = Form(
+            host=host,
+            key=key.public_key(),
+            root_key=root_key.public_key(),
+            not_before=not_before,
+            not_after=not_before + validity(days),
+        )
+        return form.leaf(_serial_number(), root_key), form.root(_serial_number(), root_key)
+    finally:
+        del root_key  # also where the traceback of an error keeps this frame
+
+
+def _serial_number() -> int:
+    return secrets.randbits(_SERIAL_NUMBER_BITS) or 1  # positive: RFC 5280, 4.1.2.2
+
+
+def _is_host(text: str) -> bool:
+    return len(text) <= _HOST_LIMIT and _HOST.fullmatch(text) is not None
 
 
 def _check_validity(host: str, days: int, longest: timedelta | None) -> None:
@@ -104,66 +125,7 @@ def _generate(key: KeyType) -> _PrivateKey:
     """Return a new private key."""
     if key is KeyType.EC_P256:
         return ec.generate_private_key(ec.SECP256R1())
-    return rsa.generate_private_key(public_exponent=65537, key_size=_RSA_BITS[key])
-
-
-def _subject(host: str) -> x509.Name:
-    """Return CN=*host*, or for a host that is too long for a CN its domain components (RFC 2247).
-
-    The subject must not be empty in a CA certificate (RFC 5280, 4.1.2.6), and a shortened CN would name another host.
-    """
-    if len(host) <= _COMMON_NAME_LIMIT:
-        return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
-    return x509.Name([x509.NameAttribute(NameOID.DOMAIN_COMPONENT, label) for label in reversed(host.split("."))])
-
-
-def _key_usage(key: _PrivateKey) -> x509.KeyUsage:
-    """Return digitalSignature, with keyEncipherment for RSA only: RFC 8813, 3 forbids that for EC keys."""
-    return x509.KeyUsage(
-        digital_signature=True,
-        content_commitment=False,
-        key_encipherment=isinstance(key, rsa.RSAPrivateKey),
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=False,  # R31
-        crl_sign=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
-
-
-def _self_signed(host: str, key: _PrivateKey, not_before: datetime, days: int) -> x509.Certificate:
-    """Return the certificate that R31 describes."""
-    subject = _subject(host)
-    address = x509.DNSName(host)
-    key_identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
-    extensions: tuple[tuple[x509.ExtensionType, bool], ...] = (
-        (x509.BasicConstraints(ca=True, path_length=None), True),
-        (_key_usage(key), True),
-        (
-            x509.NameConstraints(
-                permitted_subtrees=[address],
-                excluded_subtrees=[x509.IPAddress(IPv4Network("0.0.0.0/0")), x509.IPAddress(IPv6Network("::/0"))],
-            ),
-            True,
-        ),
-        (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False),
-        (x509.SubjectAlternativeName([address]), False),
-        (key_identifier, False),
-        # Main and reserve have one subject. Without this, OpenSSL may take one for the issuer of the other, and refuse.
-        (x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(key_identifier), False),
-    )
-    builder = x509.CertificateBuilder(
-        issuer_name=subject,
-        subject_name=subject,
-        public_key=key.public_key(),
-        serial_number=secrets.randbits(_SERIAL_NUMBER_BITS) or 1,  # positive: RFC 5280, 4.1.2.2
-        not_valid_before=not_before,
-        not_valid_after=not_before + validity(days),
-    )
-    for extension, critical in extensions:
-        builder = builder.add_extension(extension, critical=critical)
-    return builder.sign(key, hashes.SHA256())
+    return rsa.generate_private_key(public_exponent=_EXPONENT, key_size=_RSA_BITS[key])
 
 
 def key_type(pem: str) -> KeyType | None:
@@ -172,9 +134,12 @@ def key_type(pem: str) -> KeyType | None:
     Raises:
         CertificateError: As :func:`chain`.
     """
-    leaf = chain(pem)[0]
+    return _key_type(chain(pem)[0])
+
+
+def _key_type(certificate: x509.Certificate) -> KeyType | None:
     try:
-        key = leaf.public_key()
+        key = certificate.public_key()
     except UNREADABLE:
         return None
     if isinstance(key, rsa.RSAPublicKey):
@@ -183,16 +148,40 @@ def key_type(pem: str) -> KeyType | None:
     return KeyType.EC_P256 if is_p256 else None
 
 
-def is_issued_here(pem: str) -> bool:
-    """Tell whether the first certificate in *pem* has the shape of those that are issued here (R31).
+def is_issued(certificates: Sequence[x509.Certificate]) -> bool:
+    """Return whether the certificates are a leaf and its one-time root exactly as :func:`issue` makes them (R31).
 
-    Self-signed, a CA by its basicConstraints and none by its keyUsage, which nobody else makes.
+    Both are made again from what they say, under another key, and must be the same except for serial numbers and
+    signatures; each of these signatures must be that of the root.
+
+    Args:
+        certificates: a chain from the leaf upwards, the root included.
     """
-    leaf = chain(pem)[0]
     try:
-        authority = leaf.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-        usage = leaf.extensions.get_extension_for_class(x509.KeyUsage).value
-        narrowed = leaf.extensions.get_extension_for_class(x509.NameConstraints).critical
-    except (*UNREADABLE, x509.ExtensionNotFound):
+        leaf, root = certificates
+        (host,) = dns_names(leaf)
+        key, root_key = leaf.public_key(), root.public_key()
+        not_before, not_after = leaf.not_valid_before_utc, leaf.not_valid_after_utc
+    except UNREADABLE:
         return False
-    return authority and narrowed and not usage.key_cert_sign and is_self_signed(leaf)
+    if (
+        not isinstance(root_key, ec.EllipticCurvePublicKey)
+        or not isinstance(root_key.curve, CURVE)
+        or not isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey)
+        or _key_type(leaf) is None
+        or (isinstance(key, rsa.RSAPublicKey) and key.public_numbers().e != _EXPONENT)
+        or not _is_host(host)
+        or (not_after - not_before + _SECOND) % _DAY
+        or not 1 <= (not_after - not_before + _SECOND) // _DAY <= LONGEST_VALIDITY_DAYS
+    ):
+        return False
+    form = Form(host=host, key=key, root_key=root_key, not_before=not_before, not_after=not_after)
+    other = ec.generate_private_key(CURVE())
+    try:
+        again = (form.leaf(leaf.serial_number, other), form.root(root.serial_number, other))
+    except UNREADABLE:
+        return False
+    is_same = all(
+        one.tbs_certificate_bytes == made.tbs_certificate_bytes for one, made in zip(certificates, again, strict=True)
+    )
+    return is_same and is_self_signed(root) and is_signed_by(leaf, root)

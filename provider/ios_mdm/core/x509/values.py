@@ -21,6 +21,8 @@ class CertificateDetails:
         sans: DNS names of the subjectAltName.
         serial_number: lower-case hex without leading zeros, as openssl's ``-serial`` has it.
         sha256: fingerprint of the leaf, 64 hex digits.
+        root: RFC 4514 name of the root, which devices trust; None if it is unknown.
+        root_sha256: fingerprint of the root, 64 hex digits; None if it is unknown.
         key: for example ``RSA 4096`` or ``EC P-256``.
         not_before: start of validity.
         not_after: end of validity, inclusive.
@@ -31,6 +33,8 @@ class CertificateDetails:
     sans: tuple[str, ...]
     serial_number: str
     sha256: str
+    root: str | None
+    root_sha256: str | None
     key: str
     not_before: datetime
     not_after: datetime

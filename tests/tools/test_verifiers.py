@@ -1,0 +1,130 @@
+"""Where certtool, certutil, pk12util and vfychain come from, and what happens if they cannot be had."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tools import bootstrap, verifiers
+from tools.toolchain import Toolchain
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+APT_GET = """\
+#!/bin/sh
+echo "$@" >>{folder}/asked
+case "$1" in
+update) touch {folder}/lists ;;
+--simulate)
+    test -e {folder}/lists || exit 100
+    echo "Inst libgnutls30 [3.7.9] (3.8.0 Debian:13 [amd64])"
+    echo "Inst gnutls-bin (3.8.0 Debian:13 [amd64])"
+    echo "Conf gnutls-bin (3.8.0 Debian:13 [amd64])" ;;
+download) cp {folder}/made.deb gnutls-bin_3_all.deb ;;
+esac
+"""
+"""A package manager without lists of packages, on a machine whose GnuTLS is older than the package."""
+
+
+@pytest.fixture
+def debian(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make a machine without the commands whose package manager is a stub; return the stub's folder."""
+    if shutil.which("dpkg-deb") is None:
+        pytest.skip("dpkg-deb is not on this machine, so there is nothing to unpack")
+    folder = tmp_path / "apt"
+    folder.mkdir()
+    apt = folder / "apt-get"
+    apt.write_text(APT_GET.format(folder=folder), encoding="ascii")
+    apt.chmod(0o755)
+    real = shutil.which
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("IOS_MDM_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "cache").mkdir()
+    monkeypatch.setattr("shutil.which", lambda name, **_named: None if name in verifiers.COMMANDS else real(name))
+    return folder
+
+
+def _package(folder: Path, script: str) -> None:
+    """Make a package whose commands are this script, with a library."""
+    tree = folder / "tree"
+    files = {f"usr/bin/{command}": f"#!/bin/sh\n{script}\n" for command in verifiers.COMMANDS}
+    files["usr/lib/x/libfound.so.1"] = ""
+    files["DEBIAN/control"] = (
+        "Package: gnutls-bin\nVersion: 3\nArchitecture: all\nMaintainer: t <t@example.com>\nDescription: t\n"
+    )
+    for name, content in files.items():
+        file = tree / name
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
+        file.write_text(content, encoding="ascii")
+        file.chmod(0o755)
+    subprocess.run(["dpkg-deb", "--build", tree, folder / "made.deb"], check=True, capture_output=True)
+
+
+def test_the_machines_own_commands_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If all are on PATH, nothing is downloaded."""
+    for command in verifiers.COMMANDS:
+        (tmp_path / command).write_text("#!/bin/sh\n", encoding="ascii")
+        (tmp_path / command).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert verifiers.ensure_verifiers() == {command: tmp_path / command for command in verifiers.COMMANDS}
+
+
+def test_packages_are_unpacked_with_what_the_machine_lacks(debian: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands run with the libraries of the packages; a second call downloads nothing."""
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    _package(debian, 'echo "$LD_LIBRARY_PATH"; echo "$@"')
+    found = verifiers.ensure_verifiers()
+    assert found.keys() == set(verifiers.COMMANDS)
+    ran = subprocess.run([found["certtool"], "one", "two"], check=True, capture_output=True, text=True)
+    libraries, arguments = ran.stdout.splitlines()
+    assert libraries.split(os.pathsep)[0] == str(debian.parent / "cache" / "verifiers" / "usr" / "lib" / "x")
+    assert arguments == "one two"
+    asked = (debian / "asked").read_text(encoding="ascii").splitlines()
+    assert asked[-1] == "download libgnutls30 gnutls-bin"
+    assert verifiers.ensure_verifiers() == found
+    assert (debian / "asked").read_text(encoding="ascii").splitlines() == asked
+
+
+def test_without_lists_of_packages_only_root_can_continue(
+    debian: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Another user reads which packages to install, and the bootstrap goes on without the commands."""
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    assert verifiers.ensure_verifiers() == {}
+    assert "install gnutls-bin and libnss3-tools; their tests are skipped" in capsys.readouterr().out
+    assert "update" not in (debian / "asked").read_text(encoding="ascii")
+
+
+def test_commands_that_do_not_run_are_not_kept(debian: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A library is missing: the next bootstrap tries again."""
+    (debian / "lists").touch()
+    _package(debian, "exit 127")
+    assert verifiers.ensure_verifiers() == {}
+    assert "does not run here" in capsys.readouterr().out
+    assert not (debian.parent / "cache" / "verifiers").exists()
+
+
+def test_a_machine_without_debians_tools_does_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line names the packages, and nothing is left behind."""
+    monkeypatch.setenv("IOS_MDM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("shutil.which", lambda *_arguments, **_named: None)
+    assert verifiers.ensure_verifiers() == {}
+    assert "install gnutls-bin and libnss3-tools" in capsys.readouterr().out
+    assert not (tmp_path / "cache").exists()
+
+
+def test_only_who_asks_gets_them(tmp_path: Path) -> None:
+    """A demo does not need them; a manifest without them names none."""
+    assert "verifiers" in bootstrap.ASKED_FOR
+    assert Toolchain.verifier("certtool", tmp_path / "none.json") is None
+    manifest = tmp_path / "manifest.json"
+    manifest.write_text(json.dumps({"certtool": "/nowhere"}), encoding="utf-8")
+    assert Toolchain.verifier("certtool", manifest) is None
