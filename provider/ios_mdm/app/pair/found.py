@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from ios_mdm.core.bundle import BundleError, read_bundle
 from ios_mdm.core.rules import Context, judged
-from ios_mdm.core.x509.issuing import is_issued_here
+from ios_mdm.core.x509.details import details
+from ios_mdm.core.x509.issuing import is_issued
+from ios_mdm.core.x509.pem import chain
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -32,7 +34,7 @@ def problem_of_found(credential: Credential, host: str, now: datetime) -> str | 
         host: connection address without its port.
         now: aware UTC, whole seconds.
     """
-    if is_issued_here(credential.certificate):
+    if is_issued(chain(credential.chain)) and details(credential.certificate).sans == (host,):
         return None
     parts = (credential.certificate, credential.private_key, credential.root)
     try:
