@@ -85,7 +85,7 @@ def _certificate(table: Table, slot: str, one: Certificate | None) -> None:
         table.add_row("  issuer", _text(one.details.issuer))
         if one.details.root is not None:
             table.add_row("  root", _text(one.details.root))
-            table.add_row("", f"SHA-256 {one.details.root_sha256}")
+            table.add_row("", one.details.root_sha256)
         table.add_row("  SANs", _text(", ".join(one.details.sans) or "none"))
         table.add_row("  serial", one.details.serial_number)
         table.add_row("  key", one.details.key)
