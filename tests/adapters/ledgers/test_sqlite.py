@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import sqlite3
 import subprocess
 import sys
@@ -273,6 +274,66 @@ def test_the_file_and_its_folders_are_private(tmp_path: Path) -> None:
     assert modes == {tmp_path.name: 0o755, "one": 0o700, "two": 0o700, "ledger.db": 0o600}
 
 
+def test_the_file_is_private_from_the_first_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With any umask, no file has ever other permissions than 0600, and no scratch file stays."""  # R40
+    modes = []
+    real = os.link
+
+    def link(scratch: str, path: Path) -> None:
+        modes.append(_modes(tmp_path))
+        real(scratch, path)
+
+    monkeypatch.setattr(os, "link", link)
+    before = os.umask(0)
+    try:
+        sent(SqliteLedger(tmp_path / "ledger.db"))
+    finally:
+        os.umask(before)
+    assert [set(one.values()) for one in modes] == [{0o600}]
+    assert _modes(tmp_path) == {"ledger.db": 0o600}
+
+
+def _modes(folder: Path) -> dict[str, int]:
+    return {one.name: one.stat().st_mode & 0o777 for one in folder.iterdir()}
+
+
+@pytest.mark.parametrize("mode", [0o666, 0o660, 0o622])
+def test_a_file_that_others_can_write_is_refused(ledger: SqliteLedger, mode: int) -> None:
+    """Its answers may be forged, so it is neither read nor written, and the message gives the way out."""  # R40
+    sent(ledger)
+    ledger.path.chmod(mode)
+    for use in (lambda: sent(ledger, "c2"), ledger.enrolled):
+        with pytest.raises(DeliveryError, match=rf"other users can write it \(mode {mode:04o}\); .* `chmod 600`"):
+            use()
+    ledger.path.chmod(0o600)
+    sent(ledger, "c2")
+
+
+def test_a_file_that_everybody_can_read_becomes_private(ledger: SqliteLedger) -> None:
+    """A write takes the permissions of the world away; a group that may read still may."""  # R40
+    sent(ledger)
+    for mode, expected in ((0o644, 0o640), (0o604, 0o600), (0o640, 0o640)):
+        ledger.path.chmod(mode)
+        assert ledger.enrolled() == ()
+        assert ledger.path.stat().st_mode & 0o777 == mode
+        ledger.record_device("a", enrolled=False, at=START)
+        assert ledger.path.stat().st_mode & 0o777 == expected
+
+
+def test_a_dangling_link_is_not_followed(tmp_path: Path) -> None:
+    """Who can make links in a shared folder cannot make us create a file elsewhere; a link to a file works."""  # R40
+    link, target = tmp_path / "ledger.db", tmp_path / "elsewhere.db"
+    link.symlink_to(target)
+    ledger = SqliteLedger(link)
+    assert ledger.enrolled() == ()
+    with pytest.raises(DeliveryError, match="symbolic link to a file that does not exist"):
+        sent(ledger)
+    assert [one.name for one in tmp_path.iterdir()] == ["ledger.db"]
+    sent(SqliteLedger(target))
+    sent(ledger, "c2")
+    assert ledger.commands("berlin") == 2
+
+
 def test_a_relative_url_starts_at_the_project_and_an_absolute_one_does_not(tmp_path: Path) -> None:
     """Three slashes are relative, four absolute; odd characters stay in the file's name."""
     sent(open_ledger("sqlite:///a b%20é.db", base=tmp_path))
@@ -323,7 +384,7 @@ def _inside_a_file(path: Path) -> None:
         (_folder, "unable to open"),
         (_foreign, "of something else"),
         (_newer, "newer ios-mdm"),
-        (_inside_a_file, "unable to open"),
+        (_inside_a_file, "Not a directory"),
     ],
 )
 def test_a_file_that_is_no_ledger_is_an_error_and_stays_as_it_is(
@@ -336,9 +397,8 @@ def test_a_file_that_is_no_ledger_is_an_error_and_stays_as_it_is(
     before = path.read_bytes() if path.is_file() else None
     with pytest.raises(DeliveryError, match=rf"the ledger .*ledger\.db cannot be used: .*{words}"):
         sent(SqliteLedger(path))
-    if make is not _inside_a_file:
-        with pytest.raises(DeliveryError, match=words):
-            SqliteLedger(path).enrolled()
+    with pytest.raises(DeliveryError, match=words):
+        SqliteLedger(path).enrolled()
     assert (path.read_bytes() if path.is_file() else None) == before
 
 

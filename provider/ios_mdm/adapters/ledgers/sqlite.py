@@ -7,6 +7,7 @@ import sqlite3
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from ios_mdm.adapters.ledgers.private_file import create_private, is_private, make_private
 from ios_mdm.core.times import parsed_time, rfc3339
 from ios_mdm.errors import DefinitionError, DeliveryError
 from ios_mdm.ports import Coverage, DeliveryStatus, DeviceStatus, Ledger
@@ -159,15 +160,14 @@ class SqliteLedger:
         """Return the rows of *query*, none where there is no file or an empty one; nothing is created."""
         if not self._exists():
             return []
-        with self._connected("rw") as connection:
+        with self._connected() as connection:
             return connection.execute(query, parameters).fetchall() if self._version(connection) else []
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         """One transaction, written when the block ends and forgotten when it raises."""
-        if not self._exists():
-            self._create()
-        with self._connected("rw") as connection:
+        self._prepare()
+        with self._connected() as connection:
             # immediate: a transaction that reads first could not be upgraded while somebody else writes
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -182,9 +182,9 @@ class SqliteLedger:
                 raise
 
     @contextlib.contextmanager
-    def _connected(self, mode: str) -> Iterator[sqlite3.Connection]:
-        """A connection to the file in SQLite's *mode* ``rw``, or ``rwc`` to create it."""
-        uri = f"{self.path.absolute().as_uri()}?mode={mode}"
+    def _connected(self) -> Iterator[sqlite3.Connection]:
+        """A connection to the file, which must exist."""
+        uri = f"{self.path.absolute().as_uri()}?mode=rw"
         try:
             connection = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT, isolation_level=None)
             with contextlib.closing(connection):
@@ -192,20 +192,18 @@ class SqliteLedger:
         except sqlite3.Error as error:
             raise self._error(str(error)) from error
 
-    def _create(self) -> None:
-        """Make the file, empty and private, and the folders above it."""
+    def _exists(self) -> bool:
         try:
-            for folder in reversed([one for one in self.path.parents if not one.exists()]):
-                folder.mkdir(mode=0o700, exist_ok=True)
-            # by SQLite, for closing a file of one's own takes the locks of every connection in the process with it
-            with self._connected("rwc"):
-                self.path.chmod(0o600)
+            return is_private(self.path)
         except OSError as error:
             raise self._error(error.strerror or str(error)) from error
 
-    def _exists(self) -> bool:
+    def _prepare(self) -> None:
+        """Create the file if there is none, and make it private."""
         try:
-            return self.path.exists()
+            if not self._exists():
+                create_private(self.path)
+            make_private(self.path)
         except OSError as error:
             raise self._error(error.strerror or str(error)) from error
 
