@@ -41,10 +41,11 @@ test: bootstrap nginx verifiers lint ## check the code and run all tests
 	@echo "== pytest"
 	@$(VENV) -m pytest -n auto
 
-bench: bootstrap ## measure runs that find nothing to do, the check of a custom certificate, and issuing
+bench: bootstrap ## measure runs that find nothing to do, the check of a custom certificate, issuing, and the collector
 	@$(VENV) -m benchmarks
 	@$(VENV) -m benchmarks.validate
 	@$(VENV) -m benchmarks.issuing
+	@$(VENV) -m benchmarks.collector
 
 fuzz: bootstrap ## read mutated custom certificates for some minutes
 	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-20000} $(VENV) -m pytest -q tests/core/bundle/fuzz

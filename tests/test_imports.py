@@ -148,6 +148,7 @@ def test_the_core_is_pure() -> None:
         ("boto3", {"adapters"}),
         ("botocore", {"adapters"}),
         ("httpx", {"adapters"}),
+        ("tornado", {"adapters"}),
     ],
 )
 def test_a_library_belongs_to_its_layer(library: str, layers: set[str]) -> None:
@@ -212,7 +213,7 @@ def users(names: set[str], of: set[str]) -> set[str]:
     return found
 
 
-HEAVY = ("boto3", "botocore", "click", "cryptography", "httpx", "pulumi", "rich", "tenacity")
+HEAVY = ("boto3", "botocore", "click", "cryptography", "httpx", "pulumi", "rich", "tenacity", "tornado")
 
 
 def loaded(statement: str) -> list[str]:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
+    from ios_mdm.core.http import Request, Response
     from ios_mdm.core.pair.definition import Slot
     from ios_mdm.core.pair.facts import CertificateFacts
     from ios_mdm.core.pair.home import Home
@@ -19,11 +20,14 @@ if TYPE_CHECKING:
     from ios_mdm.core.x509.values import Credential
 
 __all__ = [
+    "Answer",
     "Clock",
     "Coverage",
     "CustomCertificates",
     "DeliveryStatus",
+    "DeviceEvent",
     "DeviceStatus",
+    "HttpHandler",
     "LabelledValues",
     "Ledger",
     "MdmChannel",
@@ -236,6 +240,43 @@ class Coverage:
     devices: tuple[DeviceStatus, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A device's answer to a command.
+
+    Args:
+        command_uuid: of the command, ours or another.
+        status: ``ACKNOWLEDGED`` (final), ``ERROR`` or ``NOT_NOW`` (the device will ask again).
+        detail: the device's explanation of an error in one line, at most 1,000 characters; else empty.
+    """
+
+    command_uuid: str
+    status: DeliveryStatus
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceEvent:
+    """An event of a device, as an MDM server reported it.
+
+    Args:
+        identity: 16 bytes, the same in each copy of the event and different in any other event.
+        at: the time that the event itself gives, aware UTC, with microseconds.
+        topic: of the event, such as ``mdm.Connect``.
+        enrollment_id: the MDM server's id of the device, which commands are queued for.
+        enrolled: True if the event shows that the device is enrolled, False if it left, None if it shows neither: an
+            Authenticate only asks, and the user channel of a device comes and goes without the device.
+        answer: to a command, if the event contains one.
+    """
+
+    identity: bytes
+    at: datetime
+    topic: str
+    enrollment_id: str
+    enrolled: bool | None = None
+    answer: Answer | None = None
+
+
 class Ledger(Protocol):
     """What was sent to which device, and what the devices answered."""
 
@@ -244,17 +285,16 @@ class Ledger(Protocol):
     ) -> None:
         """Note that *profile* (SHA-256, hex) was queued for these devices. Repetitions change nothing."""
 
-    def record_answer(
-        self, command_uuid: str, enrollment_id: str, status: DeliveryStatus, *, detail: str, at: datetime
-    ) -> None:
-        """Note a device's answer: ``ACKNOWLEDGED``, ``ERROR`` or ``NOT_NOW``, with the device's own explanation.
+    def record_events(self, events: Sequence[DeviceEvent], *, now: datetime) -> None:
+        """Record what an MDM server reported, all of it or nothing; it is durable when this returns.
 
-        Answers may come before ``record_enqueued``, twice, and in any order. Those to commands that are not of ours
-        never count in ``coverage``.
+        Events may come before ``record_enqueued``, more than once, and in any order: each counts once, and by its own
+        time. Answers to commands that are not ours never count in ``coverage``.
+
+        Args:
+            events: any number, also of one device.
+            now: decides which records are too old to keep.
         """
-
-    def record_device(self, enrollment_id: str, *, enrolled: bool, at: datetime) -> None:
-        """Note that a device enrolled, or left."""
 
     def enrolled(self) -> Sequence[str]:
         """Return the ids of the devices that are enrolled, sorted."""
@@ -264,3 +304,13 @@ class Ledger(Protocol):
 
     def coverage(self, *, server: str, profile: str, enrollment_ids: Sequence[str]) -> Coverage:
         """Return what is known of *profile* on each of these devices."""
+
+
+class HttpHandler(Protocol):
+    """Answers HTTP requests. It knows no server, no socket and no thread."""
+
+    def answer_without_body(self, request: Request) -> Response | None:
+        """Return the answer to a request whose body does not matter, or None if the body has to be read."""
+
+    def answers(self, requests: Sequence[Request]) -> Sequence[Response]:
+        """Return the answers to complete requests, in their order. Several at once share one write."""

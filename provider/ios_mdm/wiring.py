@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from typing import Self
 
     from ios_mdm.adapters.aws import Aws
+    from ios_mdm.adapters.http_server import HttpServer
     from ios_mdm.adapters.reads import Reads
-    from ios_mdm.adapters.receiver import Receiver
     from ios_mdm.adapters.secrets_manager import SecretsManager
     from ios_mdm.app.bundles import BundleReader
+    from ios_mdm.app.collector.handler import Collector
     from ios_mdm.app.consumer import Consumer
     from ios_mdm.app.delivery import DeliveryService
     from ios_mdm.app.offers import Offers
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from ios_mdm.ports import (
         Clock,
         CustomCertificates,
+        HttpHandler,
         Ledger,
         MdmChannel,
         Prerequisites,
@@ -310,8 +312,14 @@ class Wiring:
 
         return Consumer(source=self.values(region), secret=secret, directory=directory, command=command)
 
-    def receiver(self, ledger: str, *, host: str, port: int, hmac_key: bytes | None) -> Receiver:
-        """Return the server that receives an MDM server's events, bound and not yet serving."""
-        from ios_mdm.adapters.receiver import Receiver
+    def collector(self, ledger: str, *, hmac_key: bytes | None, hosts: Sequence[str]) -> Collector:
+        """Return the handler of an MDM server's events."""
+        from ios_mdm.app.collector.handler import Collector
 
-        return Receiver(self.ledger(ledger), self.clock(), host=host, port=port, hmac_key=hmac_key)
+        return Collector(ledger=self.ledger(ledger), clock=self.clock(), hmac_key=hmac_key, hosts=hosts)
+
+    def http_server(self, handler: HttpHandler, *, host: str, port: int) -> HttpServer:
+        """Return an HTTP server in front of *handler*, which listens and does not answer yet."""
+        from ios_mdm.adapters.http_server import HttpServer
+
+        return HttpServer(handler, host=host, port=port)

@@ -22,6 +22,7 @@ from ios_mdm.core.x509.issuing import issue
 from ios_mdm.errors import BatchTooLargeError, DefinitionError, DeliveryError
 from ios_mdm.ports import DeliveryStatus
 from ios_mdm.settings import DistributionSettings
+from tests.support.events import record_answer, record_device
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -152,7 +153,7 @@ def test_a_batch_that_is_too_large_is_halved(
     assert reports == ["profile queued for 7 of 7 devices"]
     assert ledger.commands("berlin") == len(sizes) == len(set(channel.uuids))
     for uuid, (device, *_), _ in channel.batches_taken:
-        ledger.record_answer(uuid, device, DeliveryStatus.ACKNOWLEDGED, detail="", at=START)
+        record_answer(ledger, uuid, device, DeliveryStatus.ACKNOWLEDGED, detail="", at=START)
     coverage = ledger.coverage(server="berlin", profile=delivery.digest, enrollment_ids=DEVICES)
     answered = [device for device in coverage.devices if device.status is DeliveryStatus.ACKNOWLEDGED]
     assert len(answered) == len(sizes)
@@ -354,7 +355,7 @@ class TestDevices:
         assert known_devices(settings({"file": "devices.txt"}), opened, base=tmp_path) == 2
         assert known_devices(settings({"file": "none.txt"}), opened, base=tmp_path) is None
         assert known_devices(from_ledger, opened, base=tmp_path) is None
-        ledger.record_device("a", enrolled=True, at=START)
+        record_device(ledger, "a", enrolled=True, at=START)
         assert known_devices(from_ledger, opened, base=tmp_path) == 1
 
     def test_an_id_that_no_device_can_have(self, tmp_path: Path) -> None:
@@ -375,5 +376,5 @@ class TestDevices:
         assert read_devices(wanted, ledger, base=tmp_path) == ()
         assert "knows no enrolled device yet: start `ios-mdm receive`" in no_devices(wanted)
         for device, enrolled in (("b", True), ("a", True), ("c", False)):
-            ledger.record_device(device, enrolled=enrolled, at=START)
+            record_device(ledger, device, enrolled=enrolled, at=START)
         assert read_devices(wanted, ledger, base=tmp_path) == ("a", "b")

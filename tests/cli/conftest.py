@@ -31,6 +31,7 @@ from ios_mdm.ports import DeliveryStatus
 from ios_mdm.settings import parse_server
 from tests.adapters.conftest import ministack_url, no_aws
 from tests.support.aws import AWS
+from tests.support.events import record_answer
 from tools.services import ministack
 
 if TYPE_CHECKING:
@@ -165,7 +166,7 @@ class Pair:
         self.ledger.record_enqueued("C1", server=self.name, profile=digest, enrollment_ids=DEVICES, at=START)
         for device, answer in answers.items():
             detail = "[bold]no\x1b[2J" if answer == "error" else ""
-            self.ledger.record_answer("C1", device, DeliveryStatus(answer), detail=detail, at=START)
+            record_answer(self.ledger, "C1", device, DeliveryStatus(answer), detail=detail, at=START)
         return digest
 
     def status(self, *arguments: str, days: float = 0, **environment: str) -> Result:

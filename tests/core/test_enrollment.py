@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import re
 from typing import TYPE_CHECKING
 
@@ -11,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ios_mdm.adapters.receiver import WebhookError, event_from_webhook
+from ios_mdm.app.collector.events import WebhookError, event_from_webhook
 from ios_mdm.app.devices import read_devices
 from ios_mdm.core.enrollment import checked_enrollment_ids, is_enrollment_id
 from ios_mdm.errors import DefinitionError
 from ios_mdm.settings import DistributionSettings
+from tests.support.events import event
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,7 +47,7 @@ def accepted(text: str, folder: Path) -> dict[str, bool]:
         found["device list"] = read_devices(settings({"file": file.name}), None, base=folder) == (text,)
     except DefinitionError:
         found["device list"] = False
-    body = json.dumps({"topic": "mdm.TokenUpdate", "checkin_event": {"ids": {"id": text}}}).encode()
+    body = event("mdm.TokenUpdate", ids={"id": text}, udid="")
     try:
         found["webhook"] = event_from_webhook(body).enrollment_id == text
     except WebhookError:

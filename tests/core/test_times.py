@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from ios_mdm.core.times import parsed_time, rfc3339
+from ios_mdm.core.times import parsed_precise_time, parsed_time, rfc3339
 
 TIME = datetime(2027, 3, 1, 12, 30, 5, tzinfo=UTC)
 
@@ -68,3 +68,28 @@ def test_written_times_are_utc_and_are_read_back() -> None:
     assert parsed_time(rfc3339(elsewhere)) == TIME
     with pytest.raises(ValueError, match="without its zone"):
         rfc3339(TIME.replace(tzinfo=None))
+
+
+@pytest.mark.parametrize(
+    ("text", "microsecond"),
+    [
+        ("2027-03-01T12:30:05.123456789Z", 123456),
+        ("2027-03-01T14:30:05.5+02:00", 500_000),
+        ("2027-03-01T12:30:05Z", 0),
+        ("2027-03-01t12:30:05.000001z", 1),
+    ],
+)
+def test_a_precise_time_keeps_microseconds(text: str, microsecond: int) -> None:
+    """Events of a device are less than a second apart; Go writes up to nine digits."""
+    # R42
+    assert parsed_precise_time(text) == TIME.replace(microsecond=microsecond)
+    assert parsed_precise_time(text).tzinfo is UTC
+
+
+@pytest.mark.parametrize(
+    "text", ["", "2027-03-01", "2027-02-30T00:00:00Z", "0001-01-01T00:00:00+14:00", "2027-03-01T12:30:05"]
+)
+def test_a_precise_time_needs_a_date_a_time_and_a_zone(text: str) -> None:
+    """Anything else is refused."""
+    with pytest.raises(ValueError, match="RFC 3339"):
+        parsed_precise_time(text)

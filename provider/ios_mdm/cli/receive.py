@@ -12,46 +12,54 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ios_mdm import wiring
 from ios_mdm.errors import DefinitionError, IosMdmError
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 __all__ = ["run"]
 
 LAST_PORT = 65535
 
 
-def run(*, ledger: str, listen: str, hmac_key_file: Path | None, port_file: Path | None) -> None:
+def run(
+    *, ledger: str, listen: str, hmac_key_file: Path | None, port_file: Path | None, allow_host: Sequence[str]
+) -> None:
     """Receive NanoMDM's webhook events and note in a ledger which devices have the profile."""
     try:
-        _receive(ledger, listen, hmac_key_file, port_file)
+        _receive(ledger, listen, hmac_key_file, port_file, allow_host)
     except IosMdmError as error:
         click.echo(f"error: {error}", err=True)
         raise click.exceptions.Exit(2) from None
 
 
-def _receive(ledger_url: str, listen: str, hmac_key_file: Path | None, port_file: Path | None) -> None:
+def _receive(
+    ledger_url: str, listen: str, hmac_key_file: Path | None, port_file: Path | None, hosts: Sequence[str]
+) -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("tornado").setLevel(logging.WARNING)  # a line for each malformed request is of no use
     host, port = _address(listen)
     key = None if hmac_key_file is None else _key(hmac_key_file)
+    wired = wiring.here()
+    collector = wired.collector(ledger_url, hmac_key=key, hosts=hosts)
+    if key is None and not ipaddress.ip_address(host).is_loopback:
+        raise DefinitionError(f"{host} is not a loopback address: everybody could post events without an HMAC key")
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with wiring.here().receiver(ledger_url, host=host, port=port, hmac_key=key) as receiver:
-        serving = threading.Thread(target=receiver.serve_forever, kwargs={"poll_interval": 0.1})
-        serving.start()
-        try:
-            if port_file is not None:
-                _write(port_file, f"{receiver.address}\n")
-            click.echo(f"listening on http://{receiver.address}/")
-            stop.wait()
-        finally:
-            if port_file is not None:
-                port_file.unlink(missing_ok=True)
-            receiver.shutdown()
-            serving.join()
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(wired.http_server(collector, host=host, port=port))
+        if port_file is not None:
+            stack.callback(port_file.unlink, missing_ok=True)
+            _write(port_file, f"{server.address}\n")
+        collector.prepare()
+        click.echo(f"listening on http://{server.address}/")
+        stop.wait()
 
 
 def _address(listen: str) -> tuple[str, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 
-__all__ = ["parsed_time", "rfc3339"]
+__all__ = ["parsed_precise_time", "parsed_time", "rfc3339"]
 
 # RFC 3339, 5.6: date-time. fromisoformat alone would also accept week dates, and times without a zone.
 # Seconds, and the colon of the zone, may be left out: many people write times so.
@@ -37,6 +37,23 @@ def parsed_time(text: str) -> datetime:
     except (ValueError, OverflowError):
         pass
     raise ValueError(f"{text!r} is not a date and time of RFC 3339, such as 2040-01-01T00:00:00Z")
+
+
+def parsed_precise_time(text: str) -> datetime:
+    """Return the time that *text* names, aware UTC, to the microsecond; further digits are dropped.
+
+    Args:
+        text: a date and time of RFC 3339, as Go writes it: up to nine digits of a second, and a zone.
+
+    Raises:
+        ValueError: *text* is not one, or names a time that does not exist.
+    """
+    if _RFC_3339.fullmatch(text) is not None:
+        try:
+            return datetime.fromisoformat(text.upper()).astimezone(UTC)
+        except (ValueError, OverflowError):
+            pass
+    raise ValueError(f"{text!r} is not a date and time of RFC 3339, such as 2040-01-01T00:00:00.123456Z")
 
 
 def rfc3339(time: datetime) -> str:

@@ -5,26 +5,37 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+from ios_mdm.adapters.ledgers.private_file import create_private, is_private, make_private
 from ios_mdm.core.times import parsed_time, rfc3339
 from ios_mdm.errors import DefinitionError, DeliveryError
 from ios_mdm.ports import Coverage, DeliveryStatus, DeviceStatus, Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from datetime import datetime
     from pathlib import Path
+
+    from ios_mdm.ports import Answer, DeviceEvent
 
 __all__ = ["SqliteLedger", "open_ledger"]
 
 BUSY_TIMEOUT: Final = 30.0
-"""Seconds that a writer waits for the others. Receiver and `up` write at the same time, each for milliseconds."""
+"""Seconds that a writer waits for the others. Collector and `up` write at the same time, each for milliseconds."""
 
-STRAY_ANSWERS: Final = "-7 days"
-"""How long an answer waits for its command to be recorded. The receiver sees the answers to everybody's commands."""
+STRAY_ANSWERS: Final = timedelta(days=7)
+"""How long an answer waits for its command to be recorded. The collector gets the answers to all commands."""
 
-SCHEMA_VERSION: Final = 1
+KEPT_EVENTS: Final = timedelta(days=7)
+"""How long the identity of an event is kept, from the time of the event.
+
+NanoMDM posts an event once, at once. A queue between it and the collector may deliver a copy later: AWS Lambda retries
+for 6 hours, Amazon SQS keeps messages for 4 days by default. A copy that is older has no effect either, because records
+change by the time of the event only. 100,000 devices with 5 events a day are about 100 MB.
+"""
+
+SCHEMA_VERSION: Final = 2
 
 # The journal is SQLite's default one and not WAL: it leaves one file, which a reader without write access can read,
 # and is no slower with a connection per operation (1,000 writes a second).
@@ -38,7 +49,11 @@ _SCHEMA: Final = (
         at TEXT NOT NULL, finality INTEGER NOT NULL, known INTEGER NOT NULL,
         PRIMARY KEY (command_uuid, enrollment_id)) WITHOUT ROWID""",
     "CREATE INDEX answer_stray ON answer (at) WHERE NOT known",
-    "CREATE TABLE device (enrollment_id TEXT PRIMARY KEY, enrolled INTEGER NOT NULL, at TEXT NOT NULL) WITHOUT ROWID",
+    # microseconds: a device can leave and come back within a second
+    """CREATE TABLE device (
+        enrollment_id TEXT PRIMARY KEY, enrolled INTEGER NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID""",
+    # the time comes first: new events are at the end of the table, and old ones are deleted from its start
+    "CREATE TABLE event (at INTEGER NOT NULL, identity BLOB NOT NULL, PRIMARY KEY (at, identity)) WITHOUT ROWID",
     f"PRAGMA user_version = {SCHEMA_VERSION}",
 )
 
@@ -52,6 +67,12 @@ _ANSWER: Final = """
     WHERE excluded.finality > finality
         OR (excluded.finality = finality AND (excluded.at, excluded.detail) < (at, detail))"""
 
+# The later event counts, and of two at the same time the enrollment: so the order of arrival makes no difference.
+_DEVICE: Final = """
+    INSERT INTO device VALUES (?, ?, ?)
+    ON CONFLICT DO UPDATE SET enrolled = excluded.enrolled, at = excluded.at
+    WHERE (excluded.at, excluded.enrolled) > (at, enrolled)"""
+
 _DELIVERY: Final = """
     INSERT INTO delivery (command_uuid, enrollment_id, server, profile, at) VALUES (?, ?, ?, ?, ?)
     ON CONFLICT DO NOTHING"""
@@ -63,6 +84,8 @@ _COVERAGE: Final = """
         ifnull(answer.at, delivery.at)
     FROM delivery LEFT JOIN answer USING (command_uuid, enrollment_id)
     WHERE server = ? ORDER BY delivery.at, number"""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _FINALITY: Final = {DeliveryStatus.NOT_NOW: 0, DeliveryStatus.ERROR: 1, DeliveryStatus.ACKNOWLEDGED: 2}
 
@@ -88,39 +111,31 @@ class SqliteLedger:
             connection.executemany(_DELIVERY, rows)
             connection.execute("UPDATE answer SET known = 1 WHERE command_uuid = ?", (command_uuid,))
 
-    def record_answer(
-        self, command_uuid: str, enrollment_id: str, status: DeliveryStatus, *, detail: str, at: datetime
-    ) -> None:
-        """Note a device's answer, also one that comes before its command is recorded.
+    def record_events(self, events: Sequence[DeviceEvent], *, now: datetime) -> None:
+        """Record what an MDM server reported, in one transaction; it is durable when this returns.
 
         Args:
-            command_uuid: of the command, ours or anybody's.
-            enrollment_id: of the device.
-            status: ``ACKNOWLEDGED`` (final), ``ERROR`` or ``NOT_NOW`` (the device will ask again).
-            detail: the device's own explanation of an error.
-            at: when the answer came, aware UTC.
+            events: any number, in any order; also repeated ones, and answers to commands that are recorded later.
+            now: decides which records are too old to keep.
 
         Raises:
-            ValueError: *status* is none of the three.
+            ValueError: An answer has a status other than ``ACKNOWLEDGED``, ``ERROR`` or ``NOT_NOW``, or a time has no
+                zone.
         """
-        if status not in _FINALITY:
-            raise ValueError(f"{str(status)!r} is not an answer of a device")
-        row = {"uuid": command_uuid, "device": enrollment_id, "status": status, "detail": detail, "at": rfc3339(at)}
+        oldest = _microseconds(now - KEPT_EVENTS)
         with self._writing() as connection:
-            connection.execute(_ANSWER, row | {"finality": _FINALITY[status]})
-            connection.execute(
-                "DELETE FROM answer WHERE NOT known AND at < strftime('%Y-%m-%dT%H:%M:%SZ', ?, ?)",
-                (row["at"], STRAY_ANSWERS),
-            )
-
-    def record_device(self, enrollment_id: str, *, enrolled: bool, at: datetime) -> None:
-        """Note that a device enrolled, or left. What happened later counts, and of one second what was noted last."""
-        with self._writing() as connection:
-            connection.execute(
-                "INSERT INTO device VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET enrolled = excluded.enrolled, "
-                "at = excluded.at WHERE excluded.at >= at",
-                (enrollment_id, enrolled, rfc3339(at)),
-            )
+            for event in events:
+                at = _microseconds(event.at)
+                if at >= oldest:
+                    row = (at, event.identity)
+                    if not connection.execute("INSERT INTO event VALUES (?, ?) ON CONFLICT DO NOTHING", row).rowcount:
+                        continue
+                if event.answer is not None:
+                    connection.execute(_ANSWER, _answer_row(event, event.answer))
+                if event.enrolled is not None:
+                    connection.execute(_DEVICE, (event.enrollment_id, event.enrolled, at))
+            connection.execute("DELETE FROM event WHERE at < ?", (oldest,))
+            connection.execute("DELETE FROM answer WHERE NOT known AND at < ?", (rfc3339(now - STRAY_ANSWERS),))
 
     def enrolled(self) -> Sequence[str]:
         """Return the ids of the devices that are enrolled, sorted; none where there is no file yet."""
@@ -159,15 +174,14 @@ class SqliteLedger:
         """Return the rows of *query*, none where there is no file or an empty one; nothing is created."""
         if not self._exists():
             return []
-        with self._connected("rw") as connection:
+        with self._connected() as connection:
             return connection.execute(query, parameters).fetchall() if self._version(connection) else []
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         """One transaction, written when the block ends and forgotten when it raises."""
-        if not self._exists():
-            self._create()
-        with self._connected("rw") as connection:
+        self._prepare()
+        with self._connected() as connection:
             # immediate: a transaction that reads first could not be upgraded while somebody else writes
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -182,9 +196,9 @@ class SqliteLedger:
                 raise
 
     @contextlib.contextmanager
-    def _connected(self, mode: str) -> Iterator[sqlite3.Connection]:
-        """A connection to the file in SQLite's *mode* ``rw``, or ``rwc`` to create it."""
-        uri = f"{self.path.absolute().as_uri()}?mode={mode}"
+    def _connected(self) -> Iterator[sqlite3.Connection]:
+        """A connection to the file, which must exist."""
+        uri = f"{self.path.absolute().as_uri()}?mode=rw"
         try:
             connection = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT, isolation_level=None)
             with contextlib.closing(connection):
@@ -192,20 +206,18 @@ class SqliteLedger:
         except sqlite3.Error as error:
             raise self._error(str(error)) from error
 
-    def _create(self) -> None:
-        """Make the file, empty and private, and the folders above it."""
+    def _exists(self) -> bool:
         try:
-            for folder in reversed([one for one in self.path.parents if not one.exists()]):
-                folder.mkdir(mode=0o700, exist_ok=True)
-            # by SQLite, for closing a file of one's own takes the locks of every connection in the process with it
-            with self._connected("rwc"):
-                self.path.chmod(0o600)
+            return is_private(self.path)
         except OSError as error:
             raise self._error(error.strerror or str(error)) from error
 
-    def _exists(self) -> bool:
+    def _prepare(self) -> None:
+        """Create the file if there is none, and make it private."""
         try:
-            return self.path.exists()
+            if not self._exists():
+                create_private(self.path)
+            make_private(self.path)
         except OSError as error:
             raise self._error(error.strerror or str(error)) from error
 
@@ -213,12 +225,33 @@ class SqliteLedger:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version > SCHEMA_VERSION:
             raise self._error("a newer ios-mdm wrote it, so update this one")
+        if 0 < version < SCHEMA_VERSION:
+            raise self._error("an older ios-mdm wrote it; delete it, then every device gets the profile again")
         if version == 0 and connection.execute("SELECT 1 FROM sqlite_master").fetchone():
             raise self._error("it is the database of something else, so choose another path")
         return int(version)
 
     def _error(self, what: str) -> DeliveryError:
         return DeliveryError(f"the ledger {self.path} cannot be used: {what}")
+
+
+def _microseconds(time: datetime) -> int:
+    if time.tzinfo is None:
+        raise ValueError("a time without its zone")
+    return (time - _EPOCH) // timedelta(microseconds=1)
+
+
+def _answer_row(event: DeviceEvent, answer: Answer) -> dict[str, object]:
+    if answer.status not in _FINALITY:
+        raise ValueError(f"{str(answer.status)!r} is not an answer of a device")
+    return {
+        "uuid": answer.command_uuid,
+        "device": event.enrollment_id,
+        "status": answer.status,
+        "detail": answer.detail,
+        "at": rfc3339(event.at),
+        "finality": _FINALITY[answer.status],
+    }
 
 
 def open_ledger(url: str, *, base: Path) -> Ledger:

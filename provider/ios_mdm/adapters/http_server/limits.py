@@ -1,0 +1,46 @@
+"""What the senders of requests may use."""
+
+from __future__ import annotations
+
+import resource
+from dataclasses import dataclass
+from typing import Final
+
+__all__ = ["Limits"]
+
+_RESERVED_DESCRIPTORS: Final = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What senders may use. The defaults bound the bodies in memory to 48 MiB.
+
+    Args:
+        connections: open at once, fewer if the process may not open so many files. More of them wait in the queue of
+            the operating system, unanswered: a fleet that wakes up at once loses no event.
+        backlog: length of that queue; the operating system may shorten it.
+        header: bytes of a request's head.
+        small: bytes of a body up to which every connection may send one at the same time.
+        large: how many connections may send a longer body at the same time, each up to ``MAX_BODY``.
+        patience: seconds for the head of a request in total, then for its body in total. A busy machine on which
+            thousands of devices answer takes many seconds to send what it has connected for.
+        batch: requests that the handler gets at once, at most.
+        stop: seconds that a stop waits for the answers to requests that are complete.
+    """
+
+    connections: int = 512
+    backlog: int = 4096
+    header: int = 16 * 1024
+    small: int = 64 * 1024
+    large: int = 4
+    patience: float = 30.0
+    batch: int = 512
+    stop: float = 3.0
+
+    @property
+    def descriptors(self) -> int:
+        """How many connections the process can open within its limit of open files."""
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if soft == resource.RLIM_INFINITY:
+            return self.connections
+        return max(1, min(self.connections, soft - _RESERVED_DESCRIPTORS))

@@ -1,0 +1,158 @@
+"""Listens, accepts connections up to a limit, and stops within seconds."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+from typing import TYPE_CHECKING, Self
+
+from tornado.http1connection import HTTP1ConnectionParameters, HTTP1ServerConnection
+from tornado.httputil import HTTPMessageDelegate, HTTPServerConnectionDelegate
+from tornado.iostream import IOStream
+from tornado.netutil import add_accept_handler
+
+from ios_mdm.adapters.http_server.exchange import Exchange
+from ios_mdm.adapters.http_server.limits import Limits
+from ios_mdm.adapters.http_server.work import Work
+from ios_mdm.core.http import MAX_BODY
+from ios_mdm.errors import DefinitionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tornado.httputil import HTTPConnection
+
+    from ios_mdm.ports import HttpHandler
+
+__all__ = ["HttpServer"]
+
+
+class HttpServer:
+    """Listens as soon as it is constructed, and answers from ``with`` on until its end.
+
+    Each connection carries one request: if idle connections were kept, a sender could use one at the moment at which it
+    is closed, and NanoMDM sends an event only once. The end takes little more than ``limits.stop`` seconds.
+
+    Args:
+        handler: answers the requests. It is called in one thread, with all requests that wait.
+        host: IP address to listen on.
+        port: 0 picks a free one.
+        limits: what senders may use.
+
+    Raises:
+        DefinitionError: The address is in use, or is not an address of this machine.
+    """
+
+    def __init__(self, handler: HttpHandler, *, host: str, port: int = 0, limits: Limits | None = None) -> None:
+        self._handler = handler
+        self._limits = limits or Limits()
+        try:
+            self._socket = _listening(host, port, self._limits.backlog)
+        except OSError as error:
+            raise DefinitionError(f"cannot listen on {host} port {port}: {error.strerror}") from error
+        name, self.port = self._socket.getsockname()[:2]
+        self.address = f"[{name}]:{self.port}" if ":" in name else f"{name}:{self.port}"
+        self._loop = asyncio.new_event_loop()
+        self._stop = asyncio.Event()
+        self._work = Work(handler, self._loop, self._limits.batch)
+        self._thread = threading.Thread(target=self._run, name="http")
+
+    def __enter__(self) -> Self:
+        """Start to answer."""
+        self._work.start()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Answer the requests that are complete, and close all connections."""
+        self.stop()
+        self._thread.join()
+
+    def stop(self) -> None:
+        """Accept no connection any more; the end of the ``with`` block waits for the rest."""
+        with contextlib.suppress(RuntimeError):  # it has stopped
+            self._loop.call_soon_threadsafe(self._stop.set)
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._serve())
+
+    async def _serve(self) -> None:
+        with contextlib.closing(self._socket):
+            connections = _Connections(self._socket, self._handler, self._work, self._limits)
+            connections.resume()
+            await self._stop.wait()
+            connections.pause()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._work.finished(), self._limits.stop)
+            await connections.close()
+            self._work.close()
+
+
+def _listening(host: str, port: int, backlog: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    opened = socket.create_server((host, port), family=family, backlog=backlog)
+    opened.setblocking(False)
+    return opened
+
+
+class _Connections(HTTPServerConnectionDelegate):
+    """Accepts connections up to the limit, and gives each request to a new ``Exchange``."""
+
+    def __init__(self, listening: socket.socket, handler: HttpHandler, work: Work, limits: Limits) -> None:
+        self._listening = listening
+        self._handler = handler
+        self._work = work
+        self._limits = limits
+        self._most = limits.descriptors
+        self._large = asyncio.Semaphore(limits.large)
+        self._open: set[HTTP1ServerConnection] = set()
+        self._remove: Callable[[], None] | None = None
+        self._is_paused = True
+        self._parameters = HTTP1ConnectionParameters(
+            no_keep_alive=True,
+            max_header_size=limits.header,
+            header_timeout=limits.patience,
+            max_body_size=MAX_BODY,
+            body_timeout=limits.patience,
+        )
+
+    def resume(self) -> None:
+        """Accept connections."""
+        self._is_paused = False
+        self._remove = add_accept_handler(self._listening, self._accepted)
+
+    def pause(self) -> None:
+        """Accept no connection any more."""
+        self._is_paused = True
+        if self._remove is not None:
+            self._remove()
+            self._remove = None
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await asyncio.gather(*(one.close() for one in tuple(self._open)))
+
+    def _accepted(self, connected: socket.socket, _address: object) -> None:
+        stream = IOStream(connected, max_buffer_size=2 * self._limits.small, read_chunk_size=self._limits.small)
+        connection = HTTP1ServerConnection(stream, self._parameters)
+        self._open.add(connection)
+        connection.start_serving(self)
+        if len(self._open) >= self._most and self._remove is not None:
+            self._remove()
+            self._remove = None
+
+    def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
+        """Return the delegate of a new request; one that ignores it if the connection has had its request."""
+        assert isinstance(server_conn, HTTP1ServerConnection)  # noqa: S101 - this class makes no others
+        if server_conn.stream.closed():
+            return HTTPMessageDelegate()
+        return Exchange(request_conn, self._handler, self._work, self._limits, self._large)
+
+    def on_close(self, server_conn: object) -> None:
+        """Accept the next connection in place of one that is closed."""
+        self._open.discard(server_conn)
+        if self._remove is None and not self._is_paused:
+            self.resume()

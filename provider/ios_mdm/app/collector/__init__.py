@@ -1,0 +1,1 @@
+"""Recording what an MDM server reports of its devices."""

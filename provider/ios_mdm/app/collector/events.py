@@ -1,0 +1,139 @@
+"""Reads the events that NanoMDM (v0.9.0) posts to its webhook."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import plistlib
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from ios_mdm.core.enrollment import is_enrollment_id
+from ios_mdm.core.text import one_line
+from ios_mdm.core.times import parsed_precise_time
+from ios_mdm.errors import IosMdmError
+from ios_mdm.ports import Answer, DeliveryStatus, DeviceEvent
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+__all__ = ["WebhookError", "event_from_webhook"]
+
+_COMMAND_UUID: Final = re.compile(r"[!-~]{1,128}")
+_DETAIL_LIMIT: Final = 1000
+_TOPIC_LIMIT: Final = 100
+_ENROLLMENT: Final = {"mdm.TokenUpdate": True, "mdm.CheckOut": False, "mdm.Connect": True}
+_STATUS: Final = {
+    "Acknowledged": DeliveryStatus.ACKNOWLEDGED,
+    "Error": DeliveryStatus.ERROR,
+    "CommandFormatError": DeliveryStatus.ERROR,
+    "NotNow": DeliveryStatus.NOT_NOW,
+}
+
+
+class WebhookError(IosMdmError):
+    """A body is not an event of NanoMDM."""
+
+
+def event_from_webhook(body: bytes) -> DeviceEvent:
+    """Return the event in *body*, the JSON that NanoMDM posts.
+
+    Raises:
+        WebhookError: It is not an event, or has no device or no time.
+    """
+    try:
+        posted = json.loads(body)
+    except (ValueError, RecursionError) as error:  # a UnicodeDecodeError is a ValueError
+        raise WebhookError(f"not JSON: {type(error).__name__}") from None
+    event = _Fields(posted)
+    topic = event.text("topic")
+    if not topic.startswith("mdm."):
+        raise WebhookError("not an event of NanoMDM: no topic mdm.…")
+    details = event.fields("acknowledge_event" if topic == "mdm.Connect" else "checkin_event")
+    ids = details.fields("ids")
+    # `ids` is NanoMDM's own name for the enrollment, also on user channels; senders before v0.9.0 have only the others
+    enrollment_id = ids.text("id") or details.text("udid") or details.text("enrollment_id")
+    if not is_enrollment_id(enrollment_id):
+        raise WebhookError("the event has no enrollment id, or one that cannot be")
+    at = _time(event)
+    answer = _answer(details) if topic == "mdm.Connect" else None
+    return DeviceEvent(
+        identity=_identity(body, event, details, enrollment_id),
+        at=at,
+        topic=one_line(topic, longest=_TOPIC_LIMIT),
+        enrollment_id=enrollment_id,
+        enrolled=None if ids.text("parent_id") else _ENROLLMENT.get(topic),
+        answer=answer,
+    )
+
+
+def _time(event: _Fields) -> datetime:
+    try:
+        return parsed_precise_time(event.text("created_at"))
+    except ValueError:
+        raise WebhookError("the event has no created_at, or one that is not a time of RFC 3339") from None
+
+
+def _identity(body: bytes, event: _Fields, details: _Fields, enrollment_id: str) -> bytes:
+    """Return 16 bytes that copies of an event share, also copies that a gateway wrote with other spaces.
+
+    NanoMDM's event_id is a random number of 64 bits for each request of a device, not for each event. The other fields
+    keep events apart whose senders give all of them one id.
+    """
+    event_id = event.text("event_id")
+    if not event_id:
+        return hashlib.sha256(body).digest()[:16]
+    names = ("topic", "created_at")
+    fields = [event_id, enrollment_id, *map(event.text, names), *map(details.text, ("command_uuid", "status"))]
+    return hashlib.sha256(json.dumps(fields).encode()).digest()[:16]
+
+
+def _answer(details: _Fields) -> Answer | None:
+    status = details.text("status")
+    command_uuid = details.text("command_uuid")
+    if status not in _STATUS:  # Idle: the device asks for work
+        return None
+    if not _COMMAND_UUID.fullmatch(command_uuid):
+        raise WebhookError(f"the answer {status} has no command_uuid, or one that cannot be")
+    detail = ""
+    if status == "Error":
+        detail = _error_chain(details.text("raw_payload"))
+    elif status == "CommandFormatError":
+        detail = "the device cannot read the command (CommandFormatError)"
+    return Answer(command_uuid=command_uuid, status=_STATUS[status], detail=detail)
+
+
+def _error_chain(raw_payload: str) -> str:
+    """Return a device's ErrorChain in one line; empty where it gives none that can be read."""
+    try:
+        report = _Fields(plistlib.loads(base64.b64decode(raw_payload), fmt=plistlib.FMT_XML))
+        chain = report.value.get("ErrorChain")
+        links = [_Fields(link) for link in chain] if isinstance(chain, list) else []
+        text = "; ".join(
+            f"{link.text('LocalizedDescription') or link.text('USEnglishDescription') or 'error'} "
+            f"({link.text('ErrorDomain')} {link.text('ErrorCode')})"
+            for link in links
+        )
+    except Exception:  # noqa: BLE001 - plistlib raises whatever it stumbles over; the status counts without its reason
+        return ""
+    return one_line(text[: 4 * _DETAIL_LIMIT], longest=_DETAIL_LIMIT)
+
+
+@dataclass(frozen=True, slots=True)
+class _Fields:
+    """A JSON or plist object from outside, of any shape."""
+
+    posted: object
+
+    @property
+    def value(self) -> dict[object, object]:
+        return self.posted if isinstance(self.posted, dict) else {}
+
+    def text(self, key: str) -> str:
+        value = self.value.get(key)
+        return str(value) if isinstance(value, (str, int)) else ""
+
+    def fields(self, key: str) -> _Fields:
+        return _Fields(self.value.get(key))

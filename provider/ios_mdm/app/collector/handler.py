@@ -1,0 +1,138 @@
+"""Answers the requests of NanoMDM's webhook: checks where they come from, and records the events in a ledger."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import ipaddress
+import logging
+import re
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from ios_mdm.app.collector.events import WebhookError, event_from_webhook
+from ios_mdm.core.http import MAX_BODY, Response
+from ios_mdm.errors import IosMdmError
+from ios_mdm.ports import DeviceEvent
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ios_mdm.core.http import Request
+    from ios_mdm.ports import Clock, Ledger
+
+__all__ = ["Collector", "signature"]
+
+MAX_AHEAD: Final = timedelta(minutes=5)
+"""How much later than this machine's clock an event may be. A later one would hide what its device does until then."""
+
+SIGNATURE_HEADER: Final = "X-Hmac-Signature"
+
+_HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(?::[0-9]{1,5})?")
+
+_log = logging.getLogger(__name__)
+
+
+def signature(body: bytes, key: bytes) -> str:
+    """Return the value of ``X-Hmac-Signature`` for *body*: base64 of its HMAC-SHA256."""
+    return base64.b64encode(hmac.digest(key, body, hashlib.sha256)).decode()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collector:
+    """The handler of webhook requests. Status 200 to a POST means that the event is in the ledger.
+
+    Args:
+        ledger: where events are recorded.
+        clock: of this machine; no record has its time.
+        hmac_key: the key of NanoMDM's ``-webhook-hmac-key``. None accepts unsigned events, so it must not be reachable
+            from other machines; a web page in a browser on this one is refused by its host and content type.
+        hosts: host names that unsigned requests may use beside ``localhost`` and loopback addresses.
+    """
+
+    ledger: Ledger
+    clock: Clock
+    hmac_key: bytes | None = field(repr=False)
+    hosts: Sequence[str] = ()
+
+    def prepare(self) -> None:
+        """Open the ledger: an error here loses no event, an error later would.
+
+        Raises:
+            DeliveryError: The ledger cannot be used.
+        """
+        self.ledger.record_events((), now=self.clock.now())
+
+    def answer_without_body(self, request: Request) -> Response | None:
+        """Return the answer to a request whose body does not matter, or None if the body has to be read."""
+        if self.hmac_key is None and not self._is_ours(request.headers.get("host", "")):
+            return _refused(403, "the Host is not a loopback address, nor one that --allow-host names")
+        if request.method in {"GET", "HEAD"}:
+            return Response(status=200, text="NanoMDM's webhook events go here, by POST")
+        if request.method != "POST":
+            return _refused(501, "only POST and GET are known here")
+        if self.hmac_key is not None:
+            if not request.headers.get(SIGNATURE_HEADER.lower()):
+                return _refused(401, f"{SIGNATURE_HEADER} is missing")
+        elif request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+            return _refused(415, "the Content-Type is not application/json")
+        return None
+
+    def answers(self, requests: Sequence[Request]) -> Sequence[Response]:
+        """Return the answers to complete requests, in their order; all events among them share one transaction."""
+        read = [self._event_or_refusal(one) for one in requests]
+        events = [one for one in read if isinstance(one, DeviceEvent)]
+        recorded = self._recorded([one for one in events if one.enrolled is not None or one.answer is not None])
+        return [recorded if isinstance(one, DeviceEvent) else one for one in read]
+
+    def _is_ours(self, host: str) -> bool:
+        """Return whether the value of a Host header names this machine."""
+        found = _HOST.fullmatch(host)
+        if found is None:
+            return False
+        name = found[1].rstrip(".").lower()
+        if name in {"localhost", *(one.lower() for one in self.hosts)}:
+            return True
+        try:
+            return ipaddress.ip_address(name.strip("[]")).is_loopback
+        except ValueError:
+            return False
+
+    def _event_or_refusal(self, request: Request) -> DeviceEvent | Response:
+        early = self.answer_without_body(request)
+        if early is not None:
+            return early
+        if len(request.body) > MAX_BODY:
+            return _refused(413, f"more than {MAX_BODY} bytes")
+        if self.hmac_key is not None:
+            claimed = request.headers.get(SIGNATURE_HEADER.lower(), "").encode("utf-8", "replace")
+            if not hmac.compare_digest(claimed, signature(request.body, self.hmac_key).encode()):
+                return _refused(401, f"{SIGNATURE_HEADER} is wrong")
+        try:
+            event = event_from_webhook(request.body)
+        except WebhookError as error:
+            return _refused(400, str(error))
+        if event.at > self.clock.now() + MAX_AHEAD:
+            return _refused(
+                400, "the time of the event is in the future: set the clocks of the MDM server and of this machine"
+            )
+        return event
+
+    def _recorded(self, events: Sequence[DeviceEvent]) -> Response:
+        """Record *events*; return the answer to each of them."""
+        try:
+            if events:
+                self.ledger.record_events(events, now=self.clock.now())
+        except IosMdmError as error:
+            _log.error("%d events are lost: %s", len(events), error)
+            return Response(status=500, text="not written")
+        for one in events:
+            _log.info("%s %s %s", one.topic, one.enrollment_id, one.answer.status if one.answer else "")
+        return Response(status=200, text="written")
+
+
+def _refused(status: int, reason: str) -> Response:
+    _log.warning("refused a request: %d %s", status, reason)
+    return Response(status=status, text=reason)

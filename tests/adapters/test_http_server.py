@@ -1,0 +1,333 @@
+"""The HTTP server in front of a handler, over real connections: order, limits, slow senders and stops."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import resource
+import select
+import socket
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ios_mdm.adapters.http_server import HttpServer, Limits
+from ios_mdm.core.http import MAX_BODY, Request, Response
+from ios_mdm.errors import DefinitionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+PATIENCE = 30.0
+"""Seconds after which a test gives up."""
+
+QUICK = Limits(patience=1.0)
+
+
+@dataclass
+class Echo:
+    """A handler that answers with the body, and refuses requests with the header ``Refuse`` without it.
+
+    Args:
+        gate: the handler waits for it.
+        batches: how many requests each call had.
+    """
+
+    gate: threading.Event = field(default_factory=threading.Event)
+    entered: threading.Event = field(default_factory=threading.Event)
+    batches: list[int] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
+
+    def answer_without_body(self, request: Request) -> Response | None:
+        """Refuse or answer a request by its head."""
+        if "refuse" in request.headers:
+            return Response(status=401, text="refused")
+        return Response(status=200, text="here") if request.method != "POST" else None
+
+    def answers(self, requests: Sequence[Request]) -> Sequence[Response]:
+        """Return each body; fail for a body ``fail``."""
+        self.entered.set()
+        assert self.gate.wait(PATIENCE)
+        self.batches.append(len(requests))
+        self.requests += requests
+        assert not any(one.body == b"fail" for one in requests)
+        return [Response(status=200, text=one.body[:20].decode()) for one in requests]
+
+
+@contextlib.contextmanager
+def serving(limits: Limits | None = None, *, is_open: bool = True) -> Iterator[tuple[HttpServer, Echo]]:
+    """Run a server on a free port, with a handler that does not wait if *is_open*."""
+    echo = Echo()
+    if is_open:
+        echo.gate.set()
+    try:
+        with HttpServer(echo, host="127.0.0.1", limits=limits) as server:
+            yield server, echo
+    finally:
+        echo.gate.set()
+
+
+def connected(server: HttpServer) -> socket.socket:
+    """Return a new connection."""
+    return socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE)
+
+
+def post(server: HttpServer, body: bytes, **headers: str) -> tuple[int, str]:
+    """Post *body*; return status and text of the answer."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
+    with contextlib.closing(connection):
+        connection.request("POST", "/", body, headers)
+        response = connection.getresponse()
+        return response.status, response.read().decode().rstrip()
+
+
+def raw(server: HttpServer, sent: bytes) -> bytes:
+    """Send bytes; return all that comes back until the server closes the connection."""
+    with connected(server) as one:
+        one.sendall(sent)
+        return rest(one)
+
+
+def rest(one: socket.socket) -> bytes:
+    """Return all that comes until the other end closes the connection, in whichever way."""
+    received = b""
+    with contextlib.suppress(ConnectionError):
+        while chunk := one.recv(65536):
+            received += chunk
+    return received
+
+
+def head(length: int | str) -> bytes:
+    """Return the head of a POST."""
+    return f"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode()
+
+
+def test_a_request_reaches_the_handler_as_it_is() -> None:
+    """Method, path with query, header names in small letters, body."""
+    with serving() as (server, echo):
+        assert server.address == f"127.0.0.1:{server.port}"
+        sent = b"POST /a/b?c=d HTTP/1.0\r\nX-One: 1\r\nx-ONE: 2\r\nContent-Length: 5\r\n\r\nhello"
+        assert raw(server, sent).startswith(b"HTTP/1.1 200 OK\r\n")
+    headers = {"x-one": "1,2", "content-length": "5"}
+    assert echo.requests == [Request(method="POST", path="/a/b?c=d", headers=headers, body=b"hello")]
+
+
+def test_each_connection_carries_one_request() -> None:
+    """No sender can use a connection while it is closed, and a second request on it is not read."""
+    with serving() as (server, echo):
+        answer = raw(server, (head(1) + b"a") * 3)
+        assert answer.count(b"HTTP/1.1") == 1
+        assert b"Connection: close\r\n" in answer
+    assert len(echo.requests) == 1
+
+
+def test_requests_that_wait_share_a_call_of_the_handler() -> None:
+    """While the handler works, complete requests are collected; each gets its own answer."""
+    with serving(is_open=False) as (server, echo), contextlib.ExitStack() as stack:
+        opened = [stack.enter_context(connected(server)) for _ in range(50)]
+        for number, one in enumerate(opened):
+            body = f"{number}".encode()
+            one.sendall(head(len(body)) + body)
+        assert echo.entered.wait(PATIENCE)
+        wait(lambda: server._work._open == 50)
+        echo.gate.set()
+        for number, one in enumerate(opened):
+            assert rest(one).endswith(f"\r\n\r\n{number}\n".encode())
+        assert sum(echo.batches) == 50
+        assert len(echo.batches) <= 3
+
+
+def wait(condition: Callable[[], bool]) -> None:
+    """Wait until *condition* holds; fail after half a minute."""
+    never = threading.Event()
+    for _ in range(round(PATIENCE * 100)):
+        if condition():
+            return
+        never.wait(0.01)
+    pytest.fail("it does not happen")
+
+
+def test_a_fleet_that_answers_at_once_loses_nothing() -> None:
+    """More senders than connections at once: the others wait unanswered, none is refused."""
+    with serving(Limits(connections=20)) as (server, echo):
+        answers: list[tuple[int, str]] = []
+        threads = [
+            threading.Thread(target=lambda one=one: answers.append(post(server, f"{one}".encode())))
+            for one in range(300)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert sorted(answers) == sorted((200, f"{one}") for one in range(300))
+    assert len(echo.requests) == 300
+
+
+@pytest.mark.parametrize("begun", [b"", b"P", b"POST / HTTP/1.1\r\nHost: x\r\nX-Long: ", head(1000) + b"{"])
+def test_a_slow_sender_is_closed_although_it_sends(begun: bytes) -> None:
+    """Head and body have a deadline in total, so a byte from time to time does not keep a connection open."""
+    with serving(QUICK) as (server, echo), connected(server) as slow:
+        slow.sendall(begun)
+        for _ in range(round(PATIENCE * 20)):
+            readable, _, _ = select.select([slow], [], [], 0.05)
+            if readable:
+                break
+            with contextlib.suppress(ConnectionError):
+                slow.send(b"a")
+        assert readable
+        assert rest(slow) == b""
+        assert post(server, b"next") == (200, "next")
+    assert len(echo.requests) == 1
+
+
+def test_silent_connections_up_to_the_limit_are_replaced() -> None:
+    """The next sender is answered as soon as the silent ones are closed."""
+    with serving(Limits(connections=4, patience=1.0)) as (server, _), contextlib.ExitStack() as stack:
+        for _ in range(9):
+            stack.enter_context(connected(server))
+        assert post(server, b"next") == (200, "next")
+
+
+def test_the_limit_of_open_files_limits_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some descriptors stay free for the ledger."""
+    for soft, expected in ((256, 192), (65_536, 512), (resource.RLIM_INFINITY, 512), (10, 1)):
+        monkeypatch.setattr(resource, "getrlimit", lambda _, soft=soft: (soft, soft))
+        assert Limits().descriptors == expected
+
+
+@pytest.mark.parametrize(
+    ("length", "expected"),
+    [("-1", 411), ("many", 411), ("9" * 30, 411), ("", 411), (str(MAX_BODY + 1), 413), ("9" * 18, 413)],
+)
+def test_a_body_without_a_length_or_over_the_limit_is_not_read(length: str, expected: int) -> None:
+    """The answer comes before the body."""
+    with serving() as (server, echo):
+        assert raw(server, head(length)).startswith(f"HTTP/1.1 {expected} ".encode())
+        assert post(server, b"next") == (200, "next")
+    assert len(echo.requests) == 1
+
+
+def test_a_chunked_body_is_refused() -> None:
+    """It has no length in advance; NanoMDM always sends one."""
+    with serving() as (server, echo):
+        sent = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+        assert raw(server, sent).startswith(b"HTTP/1.1 411 ")
+        both = sent.replace(b"Host: x\r\n", b"Host: x\r\nContent-Length: 3\r\n")
+        assert b" 200 " not in raw(server, both)
+    assert echo.requests == []
+
+
+def test_a_head_over_the_limit_is_not_read_to_its_end() -> None:
+    """The connection is closed."""
+    with serving() as (server, echo):
+        assert b" 200 " not in raw(server, b"POST / HTTP/1.1\r\nX-Long: " + b"a" * 100_000)
+        assert post(server, b"next") == (200, "next")
+    assert len(echo.requests) == 1
+
+
+def test_a_large_body_is_read_in_parts() -> None:
+    """Up to the limit, also if the sender waits for permission first."""
+    body = b"x" * MAX_BODY
+    with serving() as (server, echo):
+        assert post(server, body) == (200, "x" * 20)
+        with connected(server) as one:
+            one.sendall(head(len(body)).replace(b"Host: x", b"Host: x\r\nExpect: 100-continue"))
+            assert one.recv(100).startswith(b"HTTP/1.1 100 ")
+            one.sendall(body)
+            assert b" 200 OK\r\n" in rest(one)
+    assert [one.body for one in echo.requests] == [body, body]
+
+
+def test_few_large_bodies_are_read_at_once() -> None:
+    """The next one waits, and is refused if it waits too long; small ones do not wait."""
+    large = b"x" * 100_000
+    with serving(Limits(large=1, patience=2.0)) as (server, _), connected(server) as first:
+        first.sendall(head(len(large)) + large[:-1])
+        with connected(server) as second:
+            second.sendall(head(len(large)) + large)
+            assert post(server, b"small") == (200, "small")
+            first.sendall(large[-1:])
+            assert b" 200 OK\r\n" in rest(first)
+            assert b" 200 OK\r\n" in rest(second)
+
+
+def test_a_large_body_that_waits_too_long_is_refused() -> None:
+    """503, so that the sender knows that it was not read; the place is free again when the first one is given up."""
+    large = b"x" * 100_000
+    slow = Limits(large=1, patience=1.0)
+    with serving(slow, is_open=False) as (server, echo), connected(server) as first:
+        first.sendall(head(len(large)) + large)
+        assert echo.entered.wait(PATIENCE)
+        assert raw(server, head(len(large))).startswith(b"HTTP/1.1 503 ")
+        echo.gate.set()
+        assert b" 200 OK\r\n" in rest(first)
+        with connected(server) as gone:
+            gone.sendall(head(len(large)) + b"x")
+        assert post(server, large) == (200, "x" * 20)
+
+
+@pytest.mark.parametrize("length", [5, 100_000])
+def test_a_refused_request_gets_its_answer(length: int) -> None:
+    """A small body is read and dropped, a large one is not read; the handler sees neither."""
+    with serving() as (server, echo):
+        refused = head(length).replace(b"Host: x", b"Host: x\r\nRefuse: 1")
+        assert raw(server, refused + b"x" * min(length, 5)).startswith(b"HTTP/1.1 401 ")
+        assert raw(server, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").endswith(b"\r\n\r\nhere\n")
+        answer = raw(server, b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert answer.endswith(b"\r\n\r\n")
+    assert echo.requests == []
+
+
+def test_a_sender_that_hangs_up_stops_no_other() -> None:
+    """Half a request is dropped, and an answer that cannot be delivered is no error."""
+    with serving(is_open=False) as (server, echo):
+        with connected(server) as half, connected(server) as whole:
+            half.sendall(head(1000) + b"{")
+            whole.sendall(head(4) + b"gone")
+            assert echo.entered.wait(PATIENCE)
+        echo.gate.set()
+        assert post(server, b"next") == (200, "next")
+    assert [one.body for one in echo.requests] == [b"gone", b"next"]
+
+
+def test_a_handler_that_fails_is_a_500_and_a_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """The next request is answered."""
+    with serving() as (server, _):
+        assert post(server, b"fail") == (500, "failed")
+        assert post(server, b"next") == (200, "next")
+    assert "a handler failed" in caplog.text
+
+
+def test_a_stop_answers_the_requests_that_are_complete() -> None:
+    """Their events are written, so their senders learn it."""
+    with contextlib.ExitStack() as stack:
+        server, echo = stack.enter_context(serving(is_open=False))
+        one = stack.enter_context(connected(server))
+        one.sendall(head(1) + b"a")
+        assert echo.entered.wait(PATIENCE)
+        server.stop()
+        echo.gate.set()
+        assert rest(one).endswith(b"a\n")
+
+
+def test_a_stop_does_not_wait_for_a_handler_that_hangs() -> None:
+    """The sender gets no answer, and the process can end."""
+    with contextlib.ExitStack() as stack:
+        echo = Echo()
+        with HttpServer(echo, host="127.0.0.1", limits=Limits(stop=0.2)) as server:
+            one = stack.enter_context(connected(server))
+            one.sendall(head(1) + b"a")
+            assert echo.entered.wait(PATIENCE)
+        assert rest(one) == b""
+        echo.gate.set()
+
+
+def test_an_address_in_use_is_an_error_of_the_definition() -> None:
+    """Another server on the port, or an address of another machine."""
+    with serving() as (server, _), pytest.raises(DefinitionError, match="cannot listen on 127"):
+        HttpServer(Echo(), host="127.0.0.1", port=server.port)
+    with pytest.raises(DefinitionError, match="cannot listen on 203"):
+        HttpServer(Echo(), host="203.0.113.1")

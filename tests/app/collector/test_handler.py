@@ -1,0 +1,242 @@
+"""The collector's handler, called without any server."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ios_mdm.adapters.clock import FixedClock
+from ios_mdm.adapters.ledgers.sqlite import SqliteLedger
+from ios_mdm.app.collector import handler
+from ios_mdm.app.collector.handler import Collector, signature
+from ios_mdm.core.http import MAX_BODY, Request, Response
+from ios_mdm.errors import DeliveryError
+from ios_mdm.ports import DeliveryStatus, DeviceStatus
+from tests.support.events import EVENT_TIME, KEY, event
+from tests.support.events import signature as computed_signature
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ios_mdm.ports import DeviceEvent
+
+PROFILE = "ab" * 32
+NOW = EVENT_TIME + timedelta(seconds=30)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> SqliteLedger:
+    """A ledger in which command c1 was queued for D1."""
+    ledger = SqliteLedger(tmp_path / "ledger.db")
+    ledger.record_enqueued("c1", server="berlin", profile=PROFILE, enrollment_ids=["D1"], at=EVENT_TIME)
+    return ledger
+
+
+def status(ledger: SqliteLedger) -> DeviceStatus:
+    """Return what the ledger knows of D1."""
+    (one,) = ledger.coverage(server="berlin", profile=PROFILE, enrollment_ids=["D1"]).devices
+    return one
+
+
+def collector(ledger: SqliteLedger, *, hmac_key: bytes | None = KEY, hosts: Sequence[str] = ()) -> Collector:
+    """Return the handler, half a minute after the time of the events."""
+    return Collector(ledger=ledger, clock=FixedClock(moment=NOW), hmac_key=hmac_key, hosts=hosts)
+
+
+def unsigned(body: bytes = b"", **fields: str) -> Request:
+    """Return a POST of *body* as NanoMDM sends it without a key; *fields* replace headers, ``_`` for ``-``."""
+    headers = {"host": "127.0.0.1:9100", "content-type": "application/json; charset=utf-8"}
+    headers |= {name.replace("_", "-"): value for name, value in fields.items()}
+    return Request(method="POST", path="/webhook?x=1", headers=headers, body=body)
+
+
+def signed(body: bytes) -> Request:
+    """Return a POST of *body* with its signature."""
+    return unsigned(body, x_hmac_signature=computed_signature(body))
+
+
+def answer(to: Collector, request: Request) -> int:
+    """Return the status of the answer to one request."""
+    (response,) = to.answers([request])
+    return response.status
+
+
+def acknowledged() -> bytes:
+    """Return the event of an acknowledgement of command c1."""
+    return event(status="Acknowledged", command_uuid="c1")
+
+
+def test_200_means_that_the_event_is_in_the_ledger(ledger: SqliteLedger) -> None:
+    """The answer of the device has the time of the event, not the time of its arrival."""  # R15 R42
+    assert answer(collector(ledger), signed(acknowledged())) == 200
+    assert status(ledger) == DeviceStatus(enrollment_id="D1", status=DeliveryStatus.ACKNOWLEDGED, at=EVENT_TIME)
+    assert ledger.enrolled() == ("D1",)
+    assert answer(collector(ledger), signed(event("mdm.CheckOut", at=EVENT_TIME + timedelta(seconds=1)))) == 200
+    assert ledger.enrolled() == ()
+
+
+def test_many_requests_share_one_write(ledger: SqliteLedger) -> None:
+    """Each request has its own answer, in the order of the requests."""
+    counting = _Counting(ledger.path)
+    requests = [
+        signed(acknowledged()),
+        unsigned(acknowledged(), x_hmac_signature="AAAA"),
+        signed(b"junk"),
+        signed(event("mdm.TokenUpdate", ids={"id": "D2"})),
+        signed(event("mdm.Authenticate")),
+        Request(method="GET", path="/", headers={}),
+    ]
+    responses = collector(counting).answers(requests)
+    assert [one.status for one in responses] == [200, 401, 400, 200, 200, 200]
+    assert counting.batches == [2]
+    assert ledger.enrolled() == ("D1", "D2")
+
+
+@dataclass(frozen=True)
+class _Counting(SqliteLedger):
+    batches: list[int] = field(default_factory=list)
+
+    def record_events(self, events: Sequence[DeviceEvent], **options: object) -> None:
+        self.batches.append(len(events))
+        super().record_events(events, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("topic", ["mdm.Authenticate", "mdm.GetToken", "mdm.DeclarativeManagement"])
+def test_an_event_that_changes_nothing_is_not_written(tmp_path: Path, topic: str) -> None:
+    """NanoMDM reports all of a device's requests; most have nothing to record."""
+    ledger = SqliteLedger(tmp_path / "ledger.db")
+    assert answer(collector(ledger), signed(event(topic))) == 200
+    assert not ledger.path.exists()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["", "AAAA", signature(acknowledged(), b"other"), signature(acknowledged() + b" ", KEY), "é", "\udcff"],
+)
+def test_a_request_without_the_right_signature_changes_nothing(ledger: SqliteLedger, wrong: str) -> None:
+    """Only a sender that knows the key can change the ledger."""  # R40
+    for request in (unsigned(acknowledged(), x_hmac_signature=wrong), unsigned(acknowledged())):
+        assert answer(collector(ledger), request) == 401
+    assert status(ledger).status == DeliveryStatus.PENDING
+    assert answer(collector(ledger), signed(acknowledged())) == 200
+
+
+def test_a_body_is_not_parsed_before_its_signature_is_checked(
+    ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sender without the key causes no work beyond the HMAC."""  # R40
+    parsed: list[bytes] = []
+    monkeypatch.setattr(json, "loads", parsed.append)
+    monkeypatch.setattr(handler, "event_from_webhook", parsed.append)
+    assert answer(collector(ledger), unsigned(acknowledged(), x_hmac_signature="AAAA")) == 401
+    assert parsed == []
+
+
+def test_a_missing_signature_is_known_without_the_body(ledger: SqliteLedger) -> None:
+    """The server need not read such a body."""  # R40
+    with_key, without = collector(ledger), collector(ledger, hmac_key=None)
+    assert with_key.answer_without_body(unsigned()) == Response(status=401, text="X-Hmac-Signature is missing")
+    assert with_key.answer_without_body(unsigned(x_hmac_signature="AAAA")) is None
+    assert without.answer_without_body(unsigned()) is None
+
+
+def test_the_signature_is_nanomdms() -> None:
+    """base64 of HMAC-SHA256; the value was computed with `openssl dgst -sha256 -hmac`."""
+    assert signature(b"The quick brown fox jumps over the lazy dog", b"key") == (
+        "97yD9DBThCSxMpjmqm+xQ+9NWaFJRhdZl0edvC0aPNg="
+    )
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["localhost", "LOCALHOST.:9100", "127.0.0.1", "127.0.0.1:9100", "127.8.8.8", "[::1]", "[::1]:9100", "Collector:80"],
+)
+def test_without_a_key_the_host_is_this_machine(ledger: SqliteLedger, host: str) -> None:
+    """A loopback address, localhost, or a name that an option allows."""  # R40
+    assert answer(collector(ledger, hmac_key=None, hosts=["collector"]), unsigned(acknowledged(), host=host)) == 200
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("", "attacker.example", "attacker.example:9100", "127.0.0.1.attacker.example", "localhost.attacker.example"),
+        *("127.0.0.1,127.0.0.1", "10.0.0.1", "[::2]", "::1", "localhost:x", "user@localhost", "[::]", "2130706433"),
+    ],
+)
+def test_without_a_key_another_host_is_refused(ledger: SqliteLedger, host: str) -> None:
+    """A web page whose name resolves to loopback (DNS rebinding) posts with its own name."""  # R40
+    without = collector(ledger, hmac_key=None)
+    assert answer(without, unsigned(acknowledged(), host=host)) == 403
+    assert answer(without, Request(method="GET", path="/", headers={"host": host})) == 403
+    assert status(ledger).status == DeliveryStatus.PENDING
+
+
+@pytest.mark.parametrize("kind", ["", "text/plain", "application/x-www-form-urlencoded", "application/jsonp"])
+def test_without_a_key_the_content_type_is_json(ledger: SqliteLedger, kind: str) -> None:
+    """A web page of another origin can post other types without asking first."""  # R40
+    assert answer(collector(ledger, hmac_key=None), unsigned(acknowledged(), content_type=kind)) == 415
+    assert status(ledger).status == DeliveryStatus.PENDING
+
+
+def test_with_a_key_host_and_content_type_do_not_matter(ledger: SqliteLedger) -> None:
+    """A proxy in front may replace both; the signature decides."""
+    body = acknowledged()
+    headers = {"host": "mdm.example.com", "x-hmac-signature": computed_signature(body)}
+    assert answer(collector(ledger), Request(method="POST", path="/", headers=headers, body=body)) == 200
+
+
+def test_a_long_body_is_refused_before_its_signature_is_checked(ledger: SqliteLedger) -> None:
+    """A caller other than our server may have read more than the limit."""  # R40
+    assert answer(collector(ledger), signed(b" " * (MAX_BODY + 1))) == 413
+    assert answer(collector(ledger), signed(b" " * MAX_BODY)) == 400
+
+
+def test_the_methods_are_post_and_get(ledger: SqliteLedger) -> None:
+    """A health check needs no signature; other methods are unknown."""
+    for method, expected in (("GET", 200), ("HEAD", 200), ("PUT", 501), ("DELETE", 501), ("post", 501)):
+        assert answer(collector(ledger), Request(method=method, path="/", headers={})) == expected
+
+
+def test_an_old_event_changes_nothing_and_a_copy_neither(ledger: SqliteLedger) -> None:
+    """A recorded CheckOut, replayed with its valid signature, does not make a device gone."""  # R42
+    checkout = signed(event("mdm.CheckOut", at=EVENT_TIME - timedelta(days=365)))
+    recent = signed(event("mdm.CheckOut"))
+    one = collector(ledger)
+    for request in (recent, signed(event("mdm.TokenUpdate", at=EVENT_TIME + timedelta(seconds=1)))):
+        assert answer(one, request) == 200
+    for replayed in (checkout, recent, checkout):
+        assert answer(one, replayed) == 200
+        assert ledger.enrolled() == ("D1",)
+
+
+def test_an_event_from_the_future_is_refused(ledger: SqliteLedger) -> None:
+    """It would hide all later events of the device until its time comes; some minutes are two clocks that differ."""
+    # R42
+    one = collector(ledger)
+    assert answer(one, signed(event("mdm.CheckOut", at=NOW + timedelta(minutes=5, seconds=1)))) == 400
+    assert answer(one, signed(event("mdm.TokenUpdate", at=NOW + timedelta(minutes=5)))) == 200
+    assert ledger.enrolled() == ("D1",)
+
+
+@dataclass(frozen=True)
+class _FullDisk(SqliteLedger):
+    def record_events(self, *_arguments: object, **_options: object) -> None:
+        raise DeliveryError("the ledger cannot be used: disk full")
+
+
+def test_an_event_that_cannot_be_written_is_not_acknowledged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A ledger that fails is a 500 and a line in the log."""
+    full = collector(_FullDisk(tmp_path / "x.db"))
+    assert answer(full, signed(acknowledged())) == 500
+    assert "disk full" in caplog.text
+
+
+def test_the_key_is_not_shown() -> None:
+    """Neither a repr nor a message has the key."""  # R29
+    shown = repr(Collector(ledger=SqliteLedger(Path("x")), clock=FixedClock(moment=NOW), hmac_key=KEY))
+    assert KEY.decode() not in shown

@@ -1,0 +1,207 @@
+"""``ios-mdm receive``: the command, and the real NanoMDM as the sender of its events."""
+
+from __future__ import annotations
+
+import plistlib
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from ios_mdm.adapters.clock import SystemClock
+from ios_mdm.adapters.http_server import HttpServer
+from ios_mdm.adapters.ledgers.sqlite import SqliteLedger
+from ios_mdm.adapters.nanomdm import NanoMdm
+from ios_mdm.app.collector.handler import Collector
+from ios_mdm.ports import DeliveryStatus, DeviceStatus
+from tests.support.events import KEY, event, signature
+from tests.support.nanomdm_server import nanomdm_server
+from tools.toolchain import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from ios_mdm.ports import Ledger
+
+PROFILE = "ab" * 32
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> SqliteLedger:
+    """A ledger in which command c1 was queued for D1."""
+    ledger = SqliteLedger(tmp_path / "ledger.db")
+    ledger.record_enqueued("c1", server="berlin", profile=PROFILE, enrollment_ids=["D1"], at=NOW)
+    return ledger
+
+
+def status(ledger: Ledger, device: str = "D1") -> DeviceStatus:
+    """Return what the ledger knows of a device."""
+    (one,) = ledger.coverage(server="berlin", profile=PROFILE, enrollment_ids=[device]).devices
+    return one
+
+
+@contextmanager
+def collecting(ledger: Ledger, hmac_key: bytes | None = None) -> Iterator[HttpServer]:
+    """Run the collector on a free port."""
+    collector = Collector(ledger=ledger, clock=SystemClock(), hmac_key=hmac_key)
+    with HttpServer(collector, host="127.0.0.1") as http:
+        yield http
+
+
+def eventually(condition: Callable[[], bool]) -> None:
+    """Wait until *condition* holds; fail after half a minute."""
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, "it does not happen"
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("storage", ["inmem", "filekv"])
+def test_from_the_queue_to_the_ledger_through_the_real_nanomdm(tmp_path: Path, storage: str) -> None:
+    """A command is queued, a device fetches and answers it, NanoMDM signs the event, and the ledger knows."""  # R15
+    ledger = SqliteLedger(tmp_path / "ledger.db")
+    with (
+        collecting(ledger, hmac_key=KEY) as http,
+        nanomdm_server(storage=storage, webhook_url=f"http://{http.address}/", webhook_hmac_key=KEY.decode()) as server,
+    ):
+        willing, full, busy = (server.device(udid) for udid in ("willing", "full", "busy"))
+        eventually(lambda: ledger.enrolled() == ("busy", "full", "willing"))
+        ids = [*ledger.enrolled(), "never-seen"]
+        command = plistlib.dumps({"CommandUUID": "c1", "Command": {"RequestType": "InstallProfile", "Payload": b"x"}})
+        NanoMdm(url=server.url, api_key=server.api_key, push=False).enqueue(ids, command)
+        assert willing.queued() == ["c1"]
+        ledger.record_enqueued("c1", server="berlin", profile=PROFILE, enrollment_ids=ids, at=NOW)
+        full.put(Status="Idle")
+        chain = [{"LocalizedDescription": "No space", "ErrorDomain": "NS", "ErrorCode": 28}]
+        full.put(Status="Error", CommandUUID="c1", ErrorChain=chain)
+        busy.put(Status="NotNow", CommandUUID="c1")
+
+        def known() -> dict[str, tuple[str, str]]:
+            devices = ledger.coverage(server="berlin", profile=PROFILE, enrollment_ids=ids).devices
+            return {one.enrollment_id: (one.status, one.detail) for one in devices}
+
+        expected = {
+            "willing": (DeliveryStatus.ACKNOWLEDGED, ""),
+            "full": (DeliveryStatus.ERROR, "No space (NS 28)"),
+            "busy": (DeliveryStatus.NOT_NOW, ""),
+            "never-seen": (DeliveryStatus.PENDING, ""),
+        }
+        eventually(lambda: known() == expected)
+        busy.put(Status="Acknowledged", CommandUUID="c1")
+        eventually(lambda: status(ledger, "busy").status == DeliveryStatus.ACKNOWLEDGED)
+        full.put(MessageType="CheckOut", Topic="com.apple.mgmt.test")
+        eventually(lambda: ledger.enrolled() == ("busy", "willing"))
+
+
+def test_user_channels_and_user_enrollments_have_nanomdms_names(tmp_path: Path) -> None:
+    """What NanoMDM calls an enrolment is what commands are queued for, whatever kind it is."""
+    ledger = SqliteLedger(tmp_path / "ledger.db")
+    with (
+        collecting(ledger) as http,
+        nanomdm_server(webhook_url=f"http://{http.address}/") as server,
+    ):
+        private = replace(server.device("of-a-company"), udid="", identity=server.authority.identity("private"))
+        private.enrol(EnrollmentID="of-a-person")
+        server.device("of-a-company-2").put(Status="Idle", UserID="U1")
+        eventually(lambda: ledger.enrolled() == ("of-a-company", "of-a-company-2", "of-a-person"))
+
+
+def receive_command(*arguments: str) -> list[str]:
+    """Return the command line that runs the command."""
+    return [sys.executable, "-m", "ios_mdm", "receive", *arguments]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_command_listens_until_a_signal(ledger: SqliteLedger, tmp_path: Path, number: int) -> None:
+    """It says where it listens, in a line and in a file, takes signed events, and stops cleanly on a signal."""
+    key = tmp_path / "key"
+    key.write_bytes(KEY + b"\n")
+    port_file = tmp_path / "port"
+    arguments = ["--listen", "127.0.0.1:0", "--hmac-key-file", str(key), "--port-file", str(port_file)]
+    with subprocess.Popen(
+        receive_command("--ledger", f"sqlite:///{ledger.path}", *arguments),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            address = port_file.read_text().strip()
+            assert line == f"listening on http://{address}/\n"
+            body = event(status="Acknowledged", command_uuid="c1")
+            headers = {"X-Hmac-Signature": signature(body)}
+            assert httpx.post(f"http://{address}/", content=body, headers=headers, trust_env=False).is_success
+            process.send_signal(number)
+            _, errors = process.communicate(timeout=30)
+        finally:
+            process.kill()
+    assert process.returncode == 0, errors
+    assert "Traceback" not in errors
+    assert not port_file.exists()
+    assert status(ledger).status == DeliveryStatus.ACKNOWLEDGED
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--ledger", "dynamodb://x"], "is not a ledger"),
+        (["--ledger", "sqlite:///x.db", "--listen", "localhost:1"], "not an address to listen on"),
+        (["--ledger", "sqlite:///x.db", "--listen", "127.0.0.1:65536"], "not an address to listen on"),
+        (["--ledger", "sqlite:///x.db", "--listen", "9100"], "not an address to listen on"),
+        (["--ledger", "sqlite:///x.db", "--listen", "0.0.0.0:0"], "without an HMAC key"),
+        (["--ledger", "sqlite:///x.db", "--hmac-key-file", "nowhere"], "cannot be read"),
+        (["--ledger", "sqlite:///x.db", "--hmac-key-file", "/dev/null"], "is empty"),
+        (["--ledger", "sqlite:///x.db", "--listen", "127.0.0.1:0", "--port-file", "no/port"], "cannot be written"),
+    ],
+)
+def test_what_the_command_cannot_do_is_one_line(arguments: list[str], words: str) -> None:
+    """A wrong option ends with exit code 2 and one line, no traceback."""
+    done = subprocess.run(
+        receive_command(*arguments), cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert words in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_ledger_that_cannot_be_used_is_an_error_at_the_start(ledger: SqliteLedger, tmp_path: Path) -> None:
+    """Not a loss of the first events."""  # R40
+    ledger.path.chmod(0o666)
+    port_file = tmp_path / "port"
+    arguments = ["--ledger", f"sqlite:///{ledger.path}", "--listen", "127.0.0.1:0", "--port-file", str(port_file)]
+    done = subprocess.run(
+        receive_command(*arguments), cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "other users can write it (mode 0666)" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not port_file.exists()
+
+
+def test_another_host_name_is_an_option(ledger: SqliteLedger) -> None:
+    """For a NanoMDM that reaches loopback under another name, without a key."""  # R40
+    arguments = ["--ledger", f"sqlite:///{ledger.path}", "--listen", "127.0.0.1:0", "--allow-host", "host.internal"]
+    with subprocess.Popen(
+        receive_command(*arguments), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            url = process.stdout.readline().removeprefix("listening on ").strip()
+            for host, expected in (("host.internal:9100", 200), ("attacker.example", 403), ("localhost", 200)):
+                headers = {"Host": host, "Content-Type": "application/json"}
+                body = event("mdm.TokenUpdate")
+                assert httpx.post(url, content=body, headers=headers, trust_env=False).status_code == expected
+        finally:
+            process.kill()

@@ -1,0 +1,248 @@
+"""Attacks on the running command ``ios-mdm receive`` from senders that have no key, or a recorded event."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import selectors
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ios_mdm.adapters.ledgers.sqlite import SqliteLedger
+from tests.support.events import KEY, event, signature
+from tools.toolchain import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+MIB = 1024 * 1024
+PATIENCE = 30.0
+"""Seconds after which a test gives up. No test passes or fails by how long something takes below that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """The command in a process, and the ledger file that it writes."""
+
+    process: subprocess.Popen[str]
+    address: tuple[str, int]
+    path: Path
+
+    def connected(self) -> socket.socket:
+        """Return a new connection."""
+        return socket.create_connection(self.address, timeout=PATIENCE)
+
+    def post(self, body: bytes, **headers: str) -> int:
+        """Post *body* as NanoMDM does, with *headers* (``_`` for ``-``) replaced; return the status."""
+        fields = {"Content-Type": "application/json; charset=utf-8"}
+        fields |= {name.replace("_", "-"): value for name, value in headers.items()}
+        connection = http.client.HTTPConnection(*self.address, timeout=PATIENCE)
+        with contextlib.closing(connection):
+            connection.request("POST", "/", body, fields)
+            return connection.getresponse().status
+
+    def signed(self, body: bytes) -> int:
+        """Post *body* with its signature."""
+        return self.post(body, X_Hmac_Signature=signature(body, KEY))
+
+    def memory(self) -> int:
+        """Return the resident memory of the process in bytes."""
+        shown = subprocess.run(
+            ["ps", "-o", "rss=", "-p", str(self.process.pid)], capture_output=True, text=True, check=True
+        )
+        return int(shown.stdout) * 1024
+
+    def enrolled(self) -> tuple[str, ...]:
+        """Return the ids of the enrolled devices."""
+        return tuple(SqliteLedger(self.path).enrolled())
+
+
+@contextlib.contextmanager
+def running(folder: Path, *, has_key: bool = True) -> Iterator[Command]:
+    """Run the command on a free port; kill it at the end if it still runs."""
+    arguments = ["--ledger", f"sqlite:///{folder / 'ledger.db'}", "--listen", "127.0.0.1:0"]
+    if has_key:
+        (folder / "key").write_bytes(KEY)
+        arguments += ["--hmac-key-file", str(folder / "key")]
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ios_mdm", "receive", *arguments],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
+    with process:
+        try:
+            assert process.stdout is not None
+            host, _, port = process.stdout.readline().removeprefix("listening on http://").rstrip("/\n").partition(":")
+            yield Command(process, (host, int(port)), folder / "ledger.db")
+        finally:
+            process.kill()
+
+
+def head(length: int, **headers: str) -> bytes:
+    """Return the head of a POST of *length* bytes."""
+    fields = {"Host": "127.0.0.1", "Content-Type": "application/json", "Content-Length": str(length)}
+    fields |= {name.replace("_", "-"): value for name, value in headers.items()}
+    lines = ["POST / HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items()), "", ""]
+    return "\r\n".join(lines).encode()
+
+
+def flood(connections: list[socket.socket], sent: bytes, amount: int) -> None:
+    """Send *sent* on each connection, again and again up to *amount* bytes or until the server does not read more."""
+    left = dict.fromkeys(connections, amount)
+    with selectors.DefaultSelector() as selector:
+        for one in connections:
+            one.setblocking(False)
+            selector.register(one, selectors.EVENT_WRITE)
+        while selector.get_map():
+            ready = selector.select(timeout=1)
+            if not ready:
+                return
+            for key, _ in ready:
+                connection = next(one for one in connections if one is key.fileobj)
+                try:
+                    left[connection] -= connection.send(sent[: left[connection]])
+                except OSError:  # the server has closed it
+                    left[connection] = 0
+                if left[connection] == 0:
+                    selector.unregister(connection)
+
+
+@pytest.mark.parametrize("claimed", ["", "AAAA"])
+def test_large_bodies_without_a_valid_signature_take_little_memory(tmp_path: Path, claimed: str) -> None:
+    """Forty senders that have no key, each with ten megabytes but for the last byte."""  # R40
+    signed = {"X_Hmac_Signature": claimed} if claimed else {}
+    with running(tmp_path) as command, contextlib.ExitStack() as stack:
+        before = command.memory()
+        for length in (10 * MIB, 4 * MIB):
+            connections = [stack.enter_context(command.connected()) for _ in range(40)]
+            for one in connections:
+                one.sendall(head(length, **signed))
+            flood(connections, b" " * MIB, length - 1)
+            assert command.memory() - before < 64 * MIB
+        body = event("mdm.TokenUpdate")
+        assert command.signed(body) == 200
+
+
+def test_a_recorded_checkout_of_last_year_does_not_make_a_device_gone(tmp_path: Path) -> None:
+    """A replay has a valid signature, but its time is before what the ledger knows of the device."""  # R42
+    now = datetime.now(UTC)
+    recorded = event("mdm.CheckOut", at=now - timedelta(days=365))
+    with running(tmp_path) as command:
+        command.signed(recorded)
+        assert command.signed(event("mdm.TokenUpdate", at=now)) == 200
+        assert command.enrolled() == ("D1",)
+        command.signed(recorded)
+        command.signed(event("mdm.CheckOut", at=now - timedelta(days=364)))
+        assert command.enrolled() == ("D1",)
+
+
+def test_an_event_is_recorded_once(tmp_path: Path) -> None:
+    """A second copy of an event leaves the ledger as it is."""  # R42
+    body = event(status="Error", command_uuid="c1", at=datetime.now(UTC))
+    contents = []
+    with running(tmp_path) as command:
+        for _ in range(3):
+            assert command.signed(body) == 200
+            with contextlib.closing(sqlite3.connect(command.path)) as connection:
+                contents.append(list(connection.iterdump()))
+    assert contents[0] == contents[1] == contents[2]
+    assert [line for line in contents[0] if line.startswith('INSERT INTO "event"')] != []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_ends_with_open_connections(tmp_path: Path, number: int) -> None:
+    """Silent connections, half a head, half a body and a byte from time to time do not delay a stop."""
+    with running(tmp_path) as command, contextlib.ExitStack() as stack:
+        opened = [stack.enter_context(command.connected()) for _ in range(8)]
+        body = event("mdm.TokenUpdate")
+        begun = head(len(body), X_Hmac_Signature=signature(body, KEY)) + body
+        for one, sent in zip(opened, (b"", b"P", b"POST / HTTP/1.1\r\nHost", begun[:-1]) * 2, strict=True):
+            one.sendall(sent)
+        assert command.signed(body) == 200
+        command.process.send_signal(number)
+        drip(opened[0], command.process)
+        assert command.process.returncode == 0
+        assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+def drip(connection: socket.socket, process: subprocess.Popen[str]) -> None:
+    """Send a byte every tenth of a second until the process ends; fail after half a minute."""
+    for _ in range(round(PATIENCE * 10)):
+        with contextlib.suppress(OSError):
+            connection.send(b"P")
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=0.1)
+            return
+    pytest.fail("the process still runs")
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"Host": "attacker.example"},
+        {"Host": "attacker.example:9100"},
+        {"Host": "127.0.0.1.attacker.example"},
+        {"Content_Type": "text/plain"},
+        {"Content_Type": "application/x-www-form-urlencoded"},
+    ],
+)
+def test_a_web_page_cannot_post_without_a_key(tmp_path: Path, forged: dict[str, str]) -> None:
+    """A page in the administrator's browser reaches loopback, with its own host name or a simple content type."""
+    body = json.dumps(json.loads(event("mdm.TokenUpdate"))).encode()
+    with running(tmp_path, has_key=False) as command:
+        assert command.post(body, **forged) >= 400
+        assert command.enrolled() == ()
+        assert command.post(body) == 200
+        assert command.enrolled() == ("D1",)
+
+
+def test_silent_connections_have_no_thread_each(tmp_path: Path) -> None:
+    """Four hundred of them cost descriptors only, and an event is answered at once."""  # R40
+    with running(tmp_path) as command, contextlib.ExitStack() as stack:
+        for _ in range(400):
+            stack.enter_context(command.connected())
+        assert command.signed(event("mdm.TokenUpdate")) == 200
+        assert command.enrolled() == ("D1",)
+        threads = subprocess.run(
+            ["ps", "-o", "nlwp=", "-p", str(command.process.pid)], capture_output=True, text=True, check=True
+        )
+        assert int(threads.stdout) < 20
+
+
+def test_a_kill_in_the_middle_loses_no_acknowledged_event(tmp_path: Path) -> None:
+    """Each device whose sender got 200 before SIGKILL is in the ledger."""  # R15
+    acknowledged: list[str] = []
+    enough = threading.Event()
+
+    def send(name: int) -> None:
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            for number in range(10_000):
+                device = f"{name}-{number}"
+                assert command.signed(event("mdm.TokenUpdate", ids={"id": device})) == 200
+                acknowledged.append(device)
+                if len(acknowledged) > 100:
+                    enough.set()
+
+    with running(tmp_path) as command:
+        senders = [threading.Thread(target=send, args=(name,)) for name in range(8)]
+        for one in senders:
+            one.start()
+        assert enough.wait(PATIENCE)
+        command.process.kill()
+        for one in senders:
+            one.join()
+        assert set(acknowledged) <= set(command.enrolled())

@@ -1,0 +1,52 @@
+"""Events as NanoMDM v0.9.0 posts them to its webhook, their signatures, and short ways to record one in a ledger."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import uuid
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from ios_mdm.ports import Answer, DeviceEvent
+
+if TYPE_CHECKING:
+    from ios_mdm.ports import DeliveryStatus, Ledger
+
+__all__ = ["EVENT_TIME", "KEY", "event", "record_answer", "record_device", "signature"]
+
+EVENT_TIME = datetime(2026, 1, 1, tzinfo=UTC)
+KEY = b"webhook-key"
+
+
+def event(topic: str = "mdm.Connect", *, at: datetime = EVENT_TIME, event_id: str | None = "e", **fields: Any) -> bytes:
+    """Return an event of device D1, with *fields* of the answer or check-in replaced; no ``event_id`` for None."""
+    name = "acknowledge_event" if topic == "mdm.Connect" else "checkin_event"
+    details = {"ids": {"id": "D1", "type": "Device"}, "udid": "D1", "raw_payload": "", **fields}
+    posted = {"topic": topic, "event_id": event_id, "created_at": at.isoformat(), name: details}
+    return json.dumps({key: value for key, value in posted.items() if value is not None}).encode()
+
+
+def signature(body: bytes, key: bytes = KEY) -> str:
+    """Return base64 of the HMAC-SHA256 of *body*, computed here and not by the code under test."""
+    return base64.b64encode(hmac.new(key, body, hashlib.sha256).digest()).decode()
+
+
+def record_answer(
+    ledger: Ledger, command_uuid: str, enrollment_id: str, status: DeliveryStatus, *, detail: str = "", at: datetime
+) -> None:
+    """Record a device's answer as an event that no other event is a copy of."""
+    answer = Answer(command_uuid=command_uuid, status=status, detail=detail)
+    one = DeviceEvent(
+        identity=uuid.uuid4().bytes, at=at, topic="mdm.Connect", enrollment_id=enrollment_id, answer=answer
+    )
+    ledger.record_events([one], now=at)
+
+
+def record_device(ledger: Ledger, enrollment_id: str, *, enrolled: bool, at: datetime) -> None:
+    """Record that a device enrolled or left, as an event that no other event is a copy of."""
+    topic = "mdm.TokenUpdate" if enrolled else "mdm.CheckOut"
+    one = DeviceEvent(identity=uuid.uuid4().bytes, at=at, topic=topic, enrollment_id=enrollment_id, enrolled=enrolled)
+    ledger.record_events([one], now=at)
