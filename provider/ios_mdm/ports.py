@@ -87,7 +87,10 @@ class SecretStore(Protocol):
 
 
 class SecretBytes(Protocol):
-    """Secrets of any content, in AWS Secrets Manager."""
+    """Secrets of any content, in AWS Secrets Manager. Every failure but "not found" is a ``StoreError``."""
+
+    def describe(self, name: str) -> SecretDescription | None:
+        """Return what is public of the secret with this name or ARN; None if there is none."""
 
     def current_bytes(self, name: str) -> bytes | None:
         """Return the current value of a secret, text as UTF-8; None if there is no such secret or value."""
@@ -101,10 +104,7 @@ class LabelledValues(Protocol):
 
 
 class SecretValues(SecretBytes, LabelledValues, Protocol):
-    """Values of secrets in AWS Secrets Manager. Every failure but "not found" is a ``StoreError``."""
-
-    def current_value(self, name: str) -> str | None:
-        """Return the current value of a secret that holds text; None if there is no such secret or value."""
+    """Values of secrets in AWS Secrets Manager."""
 
 
 class Scheduler(Protocol):

@@ -12,8 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ios_mdm.errors import DefinitionError, StoreError
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
@@ -139,22 +137,16 @@ class Wiring:
         """Return the channel that a definition names, with its API key, which lives in memory only (R29).
 
         Raises:
-            StoreError: AWS refuses, or there is no such secret.
-            DefinitionError: The API key is empty, or the settings cannot work.
+            StoreError: AWS refuses.
+            DefinitionError: There is no such secret, its value cannot be an API key, or the settings cannot work.
         """
         from ios_mdm.adapters.nanomdm import NanoMdm
+        from ios_mdm.app.references import api_key
 
         nanomdm = settings.channel.nanomdm
-        api_key = self.values(region).current_value(nanomdm.api_key_secret)
-        if api_key is None:
-            raise StoreError(
-                f"distribution.channel.nanomdm.apiKeySecret: there is no secret {nanomdm.api_key_secret}: create it "
-                "with the MDM server's API key as its value"
-            )
-        if not api_key.strip():
-            raise DefinitionError(f"the secret {nanomdm.api_key_secret} of apiKeySecret is empty")
         ca_file = None if nanomdm.ca_file is None else str(self.base / nanomdm.ca_file)
-        return NanoMdm(url=nanomdm.url, api_key=api_key.strip(), ca_file=ca_file, push=nanomdm.push)
+        key = api_key(self.values(region), nanomdm)
+        return NanoMdm(url=nanomdm.url, api_key=key, ca_file=ca_file, push=nanomdm.push)
 
     # Use cases.
 

@@ -11,6 +11,7 @@ import pytest
 from ios_mdm.app.bundles import BundleReader, Circumstances
 from ios_mdm.core.bundle import BundleError
 from ios_mdm.core.pair.definition import Slot
+from ios_mdm.core.pair.secret import SecretDescription
 from ios_mdm.core.x509.credential import credential_from_json, credential_to_json
 from ios_mdm.errors import DefinitionError
 from ios_mdm.settings import InstallReserveSettings
@@ -28,6 +29,10 @@ class Vault:
     """Secrets by name."""
 
     values: dict[str, bytes] = field(default_factory=dict)
+
+    def describe(self, name: str) -> SecretDescription | None:
+        """Return a secret without tags, whose ARN is its name."""
+        return SecretDescription(arn=name, tags={}, labels={}) if name in self.values else None
 
     def current_bytes(self, name: str) -> bytes | None:
         """Return a value."""

@@ -9,6 +9,7 @@ from ios_mdm.wiring import Wiring
 from tests.support.memory_scheduler import MemoryPrerequisites, MemoryScheduler
 
 if TYPE_CHECKING:
+    from ios_mdm.core.pair.secret import SecretDescription
     from ios_mdm.ports import Clock, MdmChannel, SecretStore, SecretValues
     from ios_mdm.settings import DistributionSettings
 
@@ -22,7 +23,7 @@ class NoValues:
         """Return None."""
         return None
 
-    def current_value(self, _name: str) -> str | None:
+    def describe(self, _name: str) -> SecretDescription | None:
         """Return None."""
         return None
 

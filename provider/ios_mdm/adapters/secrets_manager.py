@@ -208,16 +208,6 @@ class SecretsManager:
         binary = found.get("SecretBinary")
         return binary if binary is not None else found.get("SecretString", "").encode()
 
-    def current_value(self, name: str) -> str | None:
-        """Return the current value of any secret, an API key for example; None where there is none.
-
-        Raises:
-            StoreError: AWS refuses, or the value is bytes.
-        """
-        found = self.describe(name)
-        holders = [] if found is None else _holders(found, Label.MAIN)
-        return self.read(name, holders[0]) if holders else None
-
     def put(self, name: str, version_id: str, value: str) -> None:
         """Add a version with the label STAGED. A version that exists already is left alone, whatever it holds.
 

@@ -123,7 +123,7 @@ def _secret_arn(arn: str) -> str:
 
 
 def _secret_name(name: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9/_+=.@:-]{1,2048}", name) or _SECRET_LIKE.search(name):
+    if not _SECRET_NAME.fullmatch(name) or _SECRET_LIKE.search(name):
         raise ValueError(
             "must be the name or ARN of a secret in AWS Secrets Manager, and this looks like a secret value: store the "
             "value with `aws secretsmanager create-secret` and put the secret's name here"
@@ -131,6 +131,9 @@ def _secret_name(name: str) -> str:
     return name
 
 
+_SECRET_NAME = re.compile(
+    r"(arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:)?[A-Za-z0-9/_+=.@-]{1,519}"  # 512, and 7 that AWS adds
+)
 _SECRET_LIKE = re.compile(
     r"-----BEGIN|^[0-9a-fA-F]{32,}$|^(?=.*[a-z])(?=.*[A-Z])(?=.*[0-9])[A-Za-z0-9+/_-]{40,}={0,2}$"
 )

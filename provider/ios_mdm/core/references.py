@@ -1,0 +1,73 @@
+"""References of a definition to secrets, and values that are refused: no reference gives a key away (R39)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["has_pair_tags", "is_under", "misplaced", "secret_name"]
+
+_ARN: Final = re.compile(r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:", re.IGNORECASE)
+_TAGS: Final = "ios-mdm:"
+_MAX_CREDENTIAL: Final = 4096
+"""Characters. Secrets Manager keeps up to 65,536 bytes; no API key or password is that long."""
+_SEQUENCE: Final = 0x30
+_SHORT_LENGTH: Final = 0x80
+
+
+def secret_name(reference: str) -> str:
+    """Return the name in a secret's name or ARN; a full ARN ends with a hyphen and six characters of AWS's."""
+    return _ARN.sub("", reference, count=1)
+
+
+def is_under(reference: str, prefix: str) -> bool:
+    """Return whether a name, full ARN or partial ARN can mean a secret whose name begins with *prefix* and a slash.
+
+    Case is ignored: AWS distinguishes it in names, and not every emulator or proxy does.
+    """
+    return secret_name(reference).casefold().startswith(f"{prefix}/".casefold())
+
+
+def has_pair_tags(keys: Iterable[str]) -> bool:
+    """Return whether the keys of a secret's tags are those of a pair."""
+    return any(key.casefold().startswith(_TAGS) for key in keys)
+
+
+def misplaced(value: str) -> str | None:
+    """Return the kind of a secret's value that is no API key or password, None if it can be one.
+
+    Args:
+        value: without the line end that editors and shells put after it.
+    """
+    text = value.strip()
+    if "-----BEGIN" in text:
+        return "a PEM file"
+    if text[:1] in {"{", "["} and text[-1:] in {"}", "]"}:
+        return "JSON"
+    if len(text.splitlines()) > 1:
+        return f"{len(text.splitlines())} lines"
+    if not text.isprintable():
+        return "control characters"
+    if len(text) > _MAX_CREDENTIAL:
+        return f"more than {_MAX_CREDENTIAL:,} characters"
+    return "a key or certificate in Base64" if _is_der(text) else None
+
+
+def _is_der(text: str) -> bool:
+    """Return whether *text* is the Base64 of one ASN.1 SEQUENCE, as keys and certificates are."""
+    try:
+        data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        try:
+            data = base64.b64decode(text, validate=True)
+        except (binascii.Error, ValueError):
+            return False
+    if len(data) < 4 or data[0] != _SEQUENCE:  # noqa: PLR2004 - tag, and the shortest length of more than 127 bytes
+        return False
+    octets = data[1] - _SHORT_LENGTH
+    return 1 <= octets <= 3 and len(data) == 2 + octets + int.from_bytes(data[2 : 2 + octets])  # noqa: PLR2004
