@@ -23,6 +23,7 @@ __all__ = [
     "Coverage",
     "CustomCertificates",
     "DeliveryStatus",
+    "DescribedSecrets",
     "DeviceStatus",
     "LabelledValues",
     "Ledger",
@@ -86,11 +87,15 @@ class SecretStore(Protocol):
         """Return AWS's own time (the Date header of an answer), aware UTC."""
 
 
-class SecretBytes(Protocol):
-    """Secrets of any content, in AWS Secrets Manager. Every failure but "not found" is a ``StoreError``."""
+class DescribedSecrets(Protocol):
+    """The public part of secrets, in AWS Secrets Manager. Every failure but "not found" is a ``StoreError``."""
 
     def describe(self, name: str) -> SecretDescription | None:
         """Return what is public of the secret with this name or ARN; None if there is none."""
+
+
+class SecretBytes(DescribedSecrets, Protocol):
+    """Secrets of any content, in AWS Secrets Manager."""
 
     def current_bytes(self, name: str) -> bytes | None:
         """Return the current value of a secret, text as UTF-8; None if there is no such secret or value."""

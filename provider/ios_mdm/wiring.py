@@ -138,7 +138,8 @@ class Wiring:
 
         Raises:
             StoreError: AWS refuses.
-            DefinitionError: There is no such secret, its value cannot be an API key, or the settings cannot work.
+            DefinitionError: There is no such secret, it is not for the channel's URL, its value cannot be an API key,
+                or the settings cannot work.
         """
         from ios_mdm.adapters.nanomdm import NanoMdm
         from ios_mdm.app.references import api_key
@@ -147,6 +148,17 @@ class Wiring:
         ca_file = None if nanomdm.ca_file is None else str(self.base / nanomdm.ca_file)
         key = api_key(self.values(region), nanomdm)
         return NanoMdm(url=nanomdm.url, api_key=key, ca_file=ca_file, push=nanomdm.push)
+
+    def check_channel(self, settings: DistributionSettings, region: str | None) -> None:
+        """Check what :meth:`channel` needs, as far as it can be done without reading the API key.
+
+        Raises:
+            StoreError: AWS refuses.
+            DefinitionError: There is no secret with the API key, or it is not for the channel's URL.
+        """
+        from ios_mdm.app.references import check_api_key
+
+        check_api_key(self.values(region), settings.channel.nanomdm)
 
     # Use cases.
 

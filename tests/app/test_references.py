@@ -7,11 +7,13 @@ import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
 
+from ios_mdm.app.references import refused_url
 from ios_mdm.errors import DefinitionError, IosMdmError
 from ios_mdm.settings import DistributionSettings, InstallReserveSettings, parse_stack
 from ios_mdm.wiring import Wiring
@@ -22,7 +24,7 @@ from tools.services import ministack
 from tools.services.ports import LOOPBACK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 __all__ = ["ministack_url", "no_aws", "pair"]
 
@@ -81,7 +83,7 @@ def client(pair: Pair) -> Any:
     )
 
 
-def kept(pair: Pair, value: str | bytes, **tags: str) -> str:
+def kept(pair: Pair, value: str | bytes, tags: Mapping[str, str] = MappingProxyType({})) -> str:
     """Store a value that is no pair's, and return the name of its secret."""
     name = f"mdm/{pair.name}"
     content = {"SecretString": value} if isinstance(value, str) else {"SecretBinary": value}
@@ -167,8 +169,62 @@ def test_a_value_that_is_no_api_key_is_not_sent(pair: Pair, attacker: Taker, val
 @pytest.mark.parametrize("value", [KEY, f"{KEY}\n", f" {KEY}\r\n", "4711", "{half", "MIIB", "a b"])
 def test_an_api_key_is_sent(pair: Pair, attacker: Taker, value: str) -> None:
     """One line is sent without the white space around it; an administrator's own tags do not matter."""
-    sent(pair, kept(pair, value, team="mobile"), attacker.url)
+    sent(pair, kept(pair, value, {"team": "mobile"}), attacker.url)
     assert attacker.received == [f"nanomdm:{value.strip()}"]
+
+
+def test_an_api_key_is_not_sent_to_another_url(pair: Pair, attacker: Taker) -> None:
+    """A changed URL in the definition alone cannot get an API key: its secret names the URL."""
+    # R39
+    name = kept(pair, KEY, {"ios-mdm:url": "https://mdm.example.com"})
+    message = sent(pair, name, attacker.url)
+    assert attacker.received == []
+    assert f"the API key in the secret {name} may be sent to https://mdm.example.com only" in message
+    assert f"aws secretsmanager tag-resource --secret-id {name} --tags Key=ios-mdm:url,Value=" in message
+
+
+def test_an_api_key_is_sent_to_its_own_url(pair: Pair, attacker: Taker) -> None:
+    """The tag is no tag of a pair."""
+    sent(pair, kept(pair, KEY, {"ios-mdm:url": attacker.url}), attacker.url)
+    assert attacker.received == [f"nanomdm:{KEY}"]
+
+
+def test_an_api_key_without_a_url_is_sent_to_loopback_only(pair: Pair) -> None:
+    """A first stack on one machine needs no tag, and each other URL does: a key is never bound by its first use."""
+    # R39
+    message = sent(pair, kept(pair, KEY), "https://mdm.example.com")
+    assert "does not say where its API key may be sent, so it is not sent to https://mdm.example.com" in message
+
+
+@pytest.mark.parametrize(
+    ("url", "allowed", "is_sent"),
+    [
+        ("https://mdm.example.com", "https://mdm.example.com/", True),
+        ("https://MDM.example.com:443/", "https://mdm.example.com", True),
+        ("https://mdm.example.com/nano", "https://mdm.example.com", True),
+        ("https://mdm.example.com/a%7Eb/nano", "https://mdm.example.com/a~b", True),
+        ("https://mdm.example.com", "https://mdm.example.com/nano", False),
+        ("https://mdm.example.com/nanomdm", "https://mdm.example.com/nano", False),
+        ("https://mdm.example.com/nano/../x", "https://mdm.example.com/nano", False),
+        ("https://mdm.example.com/nano/%2e%2e/x", "https://mdm.example.com/nano", False),
+        ("http://127.0.0.1:9000", "https://127.0.0.1:9000", False),
+        ("https://mdm.example.com:8443", "https://mdm.example.com", False),
+        ("https://mdm.example.com.evil.example", "https://mdm.example.com", False),
+        ("https://evil.example/mdm.example.com", "https://mdm.example.com", False),
+        ("https://mdm.example.com", "mdm.example.com", False),
+        ("https://mdm.example.com", "", False),
+        ("https://mdm.example.com", "https://[", False),
+        ("http://127.0.0.1:9000", "", False),
+        ("http://localhost:9000", None, True),
+        ("http://[::1]:9000", None, True),
+        ("https://127.0.0.1.evil.example", None, False),
+        ("https://localhost.evil.example", None, False),
+    ],
+)
+def test_the_url_of_an_api_key(url: str, allowed: str | None, *, is_sent: bool) -> None:
+    """Scheme, host and port are the same, and the path of the tag is the start of the other."""
+    # R39
+    assert (refused_url(url, allowed, "mdm/api-key") is None) == is_sent
 
 
 @pytest.mark.parametrize("password", [f'{{"password": "{PASSWORD}"}}', f"{PASSWORD}\n{PASSWORD}\n", PEM])

@@ -406,3 +406,17 @@ def test_a_main_that_is_replaced_waits_until_devices_were_sent_the_next_one(pair
         "certificate 1 is replaced by the next main, which is sent to the devices first: certificate 3 is stored, but "
         "the MDM server has not accepted the profile yet"
     )
+
+
+def test_an_api_key_that_is_for_another_url_is_a_warning(pair: Pair) -> None:
+    """Before a profile is due: the secret's tag names the URL, and the message says how to change it."""
+    # R39
+    result = pair.make()
+    pair.deliver(result, dict.fromkeys(DEVICES, "acknowledged"))
+    assert "API key" not in pair.status().out
+    definition = pair.file.read_text(encoding="utf-8")
+    pair.file.write_text(definition.replace("url: https://mdm.example.com", "url: https://mdm.example.net"))
+    changed = pair.status("--json")
+    assert changed.code == 1
+    assert "may be sent to https://mdm.example.com only (its tag ios-mdm:url)" in changed.out
+    assert "aws secretsmanager tag-resource --secret-id mdm/api-key" in changed.out

@@ -76,6 +76,9 @@ class TestWiring(Wiring):
         del region
         return self.roles_and_queues
 
+    def check_channel(self, settings: DistributionSettings, region: str | None) -> None:
+        """Accept every channel."""
+
     def channel(self, settings: DistributionSettings, region: str | None) -> MdmChannel:
         """Return the test's channel."""
         del settings, region

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlsplit
 
+from ios_mdm.address import LOOPBACK_HOSTS
 from ios_mdm.core.enrollment import checked_enrollment_ids
 from ios_mdm.core.text import one_line
 from ios_mdm.errors import BatchTooLargeError, DefinitionError, DeliveryError
@@ -131,7 +132,7 @@ class NanoMdm:
             retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
         )
         # proxies of the environment are for the world outside, and would be handed the API key of a loopback server
-        outside = urlsplit(url).hostname not in {"localhost", "127.0.0.1", "::1"}
+        outside = urlsplit(url).hostname not in LOOPBACK_HOSTS
         timeout = httpx.Timeout(READ_TIMEOUT, connect=CONNECT_TIMEOUT)
         auth = httpx.BasicAuth("nanomdm", self.api_key)
         try:

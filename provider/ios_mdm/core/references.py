@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["has_pair_tags", "is_under", "misplaced", "secret_name"]
+__all__ = ["URL_TAG", "has_pair_tags", "is_under", "misplaced", "secret_name"]
+
+URL_TAG: Final = "ios-mdm:url"
+"""Key of the tag with the URL that an API key may be sent to. An administrator sets it; nothing here writes it."""
 
 _ARN: Final = re.compile(r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:", re.IGNORECASE)
 _TAGS: Final = "ios-mdm:"
@@ -35,7 +38,7 @@ def is_under(reference: str, prefix: str) -> bool:
 
 def has_pair_tags(keys: Iterable[str]) -> bool:
     """Return whether the keys of a secret's tags are those of a pair."""
-    return any(key.casefold().startswith(_TAGS) for key in keys)
+    return any(key.casefold().startswith(_TAGS) and key != URL_TAG for key in keys)
 
 
 def misplaced(value: str) -> str | None:

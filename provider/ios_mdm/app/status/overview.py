@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ios_mdm.app.pair.identity import check_copy
 from ios_mdm.app.pair.reader import PairReader
 from ios_mdm.app.reenrollment import to_reenrol
+from ios_mdm.app.references import check_api_key
 from ios_mdm.app.status.coverage import Distribution, distribution
 from ios_mdm.app.status.scheduled import is_scheduled
 from ios_mdm.app.switch_reader import SwitchReader
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from ios_mdm.core.pair.steps import Step
     from ios_mdm.core.x509.values import CertificateDetails
     from ios_mdm.ports import Clock, Ledger, Prerequisites, Probe, Scheduler, SecretStore
-    from ios_mdm.settings import AwsSettings, ServerSettings
+    from ios_mdm.settings import AwsSettings, DistributionSettings, ServerSettings
 
 __all__ = ["Certificate", "Level", "Overview", "Sources", "overview"]
 
@@ -183,7 +184,7 @@ def overview(server: ServerSettings, aws: AwsSettings, sources: Sources, *, base
         complete = len(chains) == sum(pair.numbered(ordinal) is not None for ordinal in wanted.trusted)
         delivered, said = distribution(server, pair, chains if complete else [], sources.ledger, base=base)
         found = replace(found, distribution=delivered)
-        notices += said
+        notices += [*said, *_api_key(store, server.distribution)]
         if wanted.phase is Phase.CONNECTION_LOST and delivered.devices is not None:
             lost = [device.enrollment_id for device in delivered.devices]
             notices.append(to_reenrol(server.name, lost, base=base))
@@ -233,6 +234,18 @@ def _existing(observed: ObservedPair | None, secret: str, host: str) -> Observed
     if observed.host is not None and observed.host != host:
         raise DefinitionError(f"address: the pair in {secret} is for {observed.host}, not {host}: set it back")
     return observed
+
+
+def _api_key(store: SecretStore, settings: DistributionSettings) -> Sequence[Notice]:
+    """Report an API key that cannot be used for its URL, so that no profile can be sent."""
+    try:
+        check_api_key(store, settings.channel.nanomdm)
+    except DefinitionError as error:
+        return (Notice(reason="api-key-unusable", severity=Severity.WARNING, message=str(error)),)
+    except IosMdmError as error:
+        message = f"whether the API key can be used was not checked: {error}"
+        return (Notice(reason="api-key-unchecked", severity=Severity.NOTICE, message=message),)
+    return ()
 
 
 class _Public:
