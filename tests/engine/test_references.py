@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.app.test_references import Taker, attacker
+from tests.cli.test_validate import MADE, written
+from tests.support.marked import MARKED
 
 if TYPE_CHECKING:
     from tests.engine.conftest import World
@@ -60,3 +62,46 @@ def test_a_pair_is_no_api_key(world: World, attacker: Taker, prefix: str) -> Non
     assert said in " ".join(result.output.split())
     assert attacker.received == []
     assert "PRIVATE" not in previewed.output + result.output
+
+
+def test_no_file_and_no_secret_is_quoted(world: World) -> None:
+    """Preview and up show no part of what a reference of the definition names, at the highest log level either."""
+    # R39
+    marked = MARKED["a private key"]
+    (world.stack.directory / "main.key").write_bytes(marked.content)
+    written(MADE, world.stack.directory / "good.pem")
+    secret = f"marked/{world.server}"
+    world.client.create_secret(Name=secret, SecretString=marked.content.decode())
+    installs: list[dict[str, Any]] = [
+        {"bundle": "main.key"},
+        {"bundle": f"secret:{secret}"},
+        {"bundle": "good.pem", "passwordFile": "main.key"},
+        {"bundle": "good.pem", "passwordSecret": secret},
+        {"bundle": "good.pem", "trust": ["main.key"]},
+    ]
+    ca_file = {"nanomdm": {"url": world.mdm.url, "apiKeySecret": "mdm/api-key", "push": False, "caFile": "main.key"}}
+    distributions: list[dict[str, Any]] = [
+        {"devices": {"file": "main.key"}},
+        {"ledger": "sqlite:///main.key"},
+        {"channel": ca_file},
+        {"channel": _channel(world.mdm.url, secret)},
+    ]
+    servers = [
+        world.definition(name=f"{world.server}-{number}", reserve={"install": install})
+        for number, install in enumerate(installs)
+    ]
+    for number, changes in enumerate(distributions):
+        profile = {"identifier": f"com.example.{world.server}.n{number}"}
+        distribution = world.distribution(**{"profile": profile, **changes})
+        servers.append(world.definition(name=f"{world.server}-d{number}", distribution=distribution))
+    shown = ""
+    for wrong in (servers[: len(installs)], servers[len(installs) :]):
+        world.stack.define(wrong)
+        for command in (("preview",), ("up", "--yes", "--skip-preview", "--continue-on-error")):
+            result = world.stack.run(*command, "--logtostderr", "-v=9")
+            assert "Traceback" not in result.output
+            shown += result.output
+    assert "main.key is not a list of devices: lines 1, 2, 3, 4, 5 and 5 more are no enrollment id" in shown
+    assert "caFile" in shown
+    assert f"the secret {secret} holds a PEM file" in shown
+    assert marked.quoted(shown) == []

@@ -18,6 +18,7 @@ from ios_mdm.core.pair.definition import Offered, Slot
 from ios_mdm.core.rules import Context, judged
 from ios_mdm.core.x509.credential import unfit
 from ios_mdm.core.x509.digests import chain_digest, fingerprint, root_digest
+from ios_mdm.core.x509.pem import UNREADABLE
 from ios_mdm.core.x509.values import Credential
 from ios_mdm.errors import DefinitionError, IosMdmError
 
@@ -182,7 +183,7 @@ class BundleReader:
         data = self._file(path, f"{where}.trust")
         try:
             return tuple(x509.load_pem_x509_certificates(data))
-        except ValueError:
+        except UNREADABLE:
             pass
         raise DefinitionError(f"{where}.trust: {path} holds no PEM certificates that can be read")
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["URL_TAG", "has_pair_tags", "is_under", "misplaced", "secret_name"]
+__all__ = ["URL_TAG", "document_kind", "has_pair_tags", "is_under", "misplaced", "secret_name"]
 
 URL_TAG: Final = "ios-mdm:url"
 """Key of the tag with the URL that an API key may be sent to. An administrator sets it; nothing here writes it."""
@@ -41,6 +41,14 @@ def has_pair_tags(keys: Iterable[str]) -> bool:
     return any(key.casefold().startswith(_TAGS) and key != URL_TAG for key in keys)
 
 
+def document_kind(text: str) -> str | None:
+    """Return the kind of a document that is a PEM file or JSON, None if it is neither."""
+    if "-----BEGIN" in text:
+        return "a PEM file"
+    bare = text.strip()
+    return "JSON" if bare[:1] in {"{", "["} and bare[-1:] in {"}", "]"} else None
+
+
 def misplaced(value: str) -> str | None:
     """Return the kind of a secret's value that is no API key or password, None if it can be one.
 
@@ -48,10 +56,8 @@ def misplaced(value: str) -> str | None:
         value: without the line end that editors and shells put after it.
     """
     text = value.strip()
-    if "-----BEGIN" in text:
-        return "a PEM file"
-    if text[:1] in {"{", "["} and text[-1:] in {"}", "]"}:
-        return "JSON"
+    if (kind := document_kind(text)) is not None:
+        return kind
     if len(text.splitlines()) > 1:
         return f"{len(text.splitlines())} lines"
     if not text.isprintable():
