@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from ios_mdm.adapters.reads import KEPT
 from ios_mdm.adapters.refusals import (
+    CREDENTIAL_CALLS,
     IDENTITY,
     KINDS,
     MALFORMED,
@@ -29,6 +30,9 @@ from ios_mdm.adapters.refusals import (
     obstructed,
     refused,
     restorable,
+    unreadable_file,
+    with_mfa,
+    without_credentials,
 )
 from ios_mdm.errors import StoreError
 
@@ -38,6 +42,7 @@ if TYPE_CHECKING:
     from boto3.session import Session
     from botocore.awsrequest import AWSResponse
     from botocore.client import BaseClient
+    from botocore.session import Session as CoreSession
     from mypy_boto3_iam import IAMClient
     from mypy_boto3_scheduler import EventBridgeSchedulerClient
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -203,16 +208,25 @@ class Aws:
         from botocore.exceptions import BotoCoreError, ClientError
         from botocore.parsers import ResponseParserError
 
-        code, role_refused = "", False
+        code, role_refused, failed = "", False, f'{operation} on {kind.noun} "{name}" failed'
         try:
             return call()
         except ClientError as refusal:
             code = str(refusal.response.get("Error", {}).get("Code", ""))
             message = str(refusal.response.get("Error", {}).get("Message", ""))
-            role_refused = is_role_refused(code, message)
-            reason = refused(operation, name, code, message, kind)
+            if refusal.operation_name in CREDENTIAL_CALLS:
+                failed = f"{refusal.operation_name}, which gets the credentials for {operation}, failed"
+                reason = without_credentials(refusal.operation_name, code, message)
+                code = ""  # of no call that the caller tolerates
+            else:
+                role_refused = is_role_refused(code, message)
+                reason = refused(operation, name, code, message, kind)
+        except MfaRequiredError:
+            reason = with_mfa(self.environ.get("AWS_PROFILE"))
         except BotoCoreError as obstacle:
-            reason = obstructed(obstacle, self.endpoint(kind))
+            reason = obstructed(obstacle, self.endpoint(kind), self.region or self.environ.get("AWS_REGION"))
+        except OSError as error:
+            reason = unreadable_file(error)
         except (_PageError, ResponseParserError):  # it would quote the answer
             reason = UNREADABLE
         except UnicodeError:  # it would quote the value that it could not encode
@@ -220,11 +234,11 @@ class Aws:
         except ValueError:  # botocore's word for an endpoint that is no URL
             reason = f"{self.endpoint(kind)!r} is not a URL. Correct AWS_ENDPOINT_URL"
         raised = RoleRefusedError if role_refused else StoreError
-        error = raised(f'{operation} on {kind.noun} "{name}" failed: {reason}.')
+        store_error = raised(f"{failed}: {reason}.")
         if code in codes:
-            return _Tolerated(error)
+            return _Tolerated(store_error)
         # Raised here, not in a handler: there botocore's error, and with it what was sent, would be its context.
-        raise error
+        raise store_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +264,10 @@ class _PageError(Exception):
     """A web page came in place of an answer."""
 
 
+class MfaRequiredError(Exception):
+    """The AWS profile asks for an MFA code."""
+
+
 class RoleRefusedError(StoreError):
     """Scheduler may not act by the role that a schedule names, or does not know that role yet."""
 
@@ -257,7 +275,7 @@ class RoleRefusedError(StoreError):
 _lock = threading.Lock()
 _clients: dict[_Key, BaseClient] = {}
 _heard: dict[_Key, _Heard] = {}
-_session: tuple[tuple[str | None, str | None], Session] | None = None
+_session: tuple[tuple[str | None, str | None, str | None], Session] | None = None
 
 
 def _connect(key: _Key, attempts: int) -> BaseClient:
@@ -267,9 +285,10 @@ def _connect(key: _Key, attempts: int) -> BaseClient:
 
     # At DEBUG, botocore logs the bodies of requests and answers: keys (R29). Whoever turns all logs on gets the rest.
     logging.getLogger("botocore").setLevel(logging.INFO)
-    credentials = (key.profile, key.access_key_id)
-    if _session is None or _session[0] != credentials:
-        _session = (credentials, boto3.session.Session())
+    of_session = (key.profile, key.access_key_id, key.region)
+    if _session is None or _session[0] != of_session:
+        # The region is also that of the calls by which botocore assumes a role: it does not read AWS_REGION.
+        _session = (of_session, boto3.session.Session(botocore_session=_core_session(), region_name=key.region))
     client: BaseClient = _session[1].client(
         key.service,
         region_name=key.region,
@@ -286,6 +305,21 @@ def _connect(key: _Key, attempts: int) -> BaseClient:
     # What has been imported stays until the end, when Python would look at each object once more: 0.2 s of CPU.
     gc.freeze()
     return client
+
+
+def _core_session() -> CoreSession:
+    """Return a session of botocore that never asks for an MFA code: no person sees the prompt of a run."""
+    from botocore.session import get_session
+
+    def refuse(_prompt: str) -> str:
+        raise MfaRequiredError
+
+    # It logs a traceback for credentials that it cannot fetch, and raises the error as well.
+    logging.getLogger("botocore.credentials").setLevel(logging.ERROR)
+    session = get_session()
+    provider = session.get_component("credential_provider").get_provider("assume-role")
+    provider._prompter = refuse  # noqa: SLF001 - the constructor takes it, and a session does not pass one
+    return session
 
 
 def _hear(key: _Key, *, parsed: Mapping[str, Mapping[str, Mapping[str, str]]], **_rest: object) -> None:
