@@ -7,6 +7,7 @@ import sqlite3
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from ios_mdm.adapters.ledgers.problems import problem
 from ios_mdm.core.times import parsed_time, rfc3339
 from ios_mdm.errors import DefinitionError, DeliveryError
 from ios_mdm.ports import Coverage, DeliveryStatus, DeviceStatus, Ledger
@@ -190,7 +191,7 @@ class SqliteLedger:
             with contextlib.closing(connection):
                 yield connection
         except sqlite3.Error as error:
-            raise self._error(str(error)) from error
+            raise self._error(problem(self.path, error)) from None
 
     def _create(self) -> None:
         """Make the file, empty and private, and the folders above it."""
@@ -201,13 +202,13 @@ class SqliteLedger:
             with self._connected("rwc"):
                 self.path.chmod(0o600)
         except OSError as error:
-            raise self._error(error.strerror or str(error)) from error
+            raise self._error(problem(self.path, error)) from None
 
     def _exists(self) -> bool:
         try:
             return self.path.exists()
         except OSError as error:
-            raise self._error(error.strerror or str(error)) from error
+            raise self._error(problem(self.path, error)) from None
 
     def _version(self, connection: sqlite3.Connection) -> int:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
