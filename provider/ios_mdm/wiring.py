@@ -308,11 +308,20 @@ class Wiring:
             ledger=self.ledger,
         )
 
-    def consumer(self, secret: str, directory: Path, command: Sequence[str], region: str | None) -> Consumer:
+    def consumer(
+        self, secret: str, directory: Path, command: Sequence[str], region: str | None, *, combined: bool = False
+    ) -> Consumer:
         """Return what keeps the files of a TLS server in step with a pair."""
         from ios_mdm.app.consumer import Consumer
 
-        return Consumer(source=self.values(region), secret=secret, directory=directory, command=command)
+        return Consumer(
+            source=self.values(region),
+            secret=secret,
+            directory=directory,
+            command=command,
+            environ=self.environ,
+            combined=combined,
+        )
 
     def receiver(self, ledger: str, *, host: str, port: int, hmac_key: bytes | None) -> Receiver:
         """Return the server that receives an MDM server's events, bound and not yet serving."""
