@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import re
 from dataclasses import dataclass
+from datetime import UTC
 from typing import TYPE_CHECKING
 
 from ios_mdm.adapters.aws import IDENTITY, scheduled_for_deletion
@@ -108,6 +109,7 @@ class SecretsManager:
             },
             deleted_at=found.get("DeletedDate"),
             kms_key=found.get("KmsKeyId") or None,
+            changed_at=None if (changed := found.get("LastChangedDate")) is None else changed.astimezone(UTC),
         )
 
     def create(self, name: str, *, tags: Mapping[str, str], description: str, kms_key: str | None) -> None:

@@ -171,6 +171,7 @@ def observed_pair(
         deleted=description.deleted_at is not None,
         arn=description.arn,
         kms_key=description.kms_key,
+        changed_at=description.changed_at,
     )
 
 

@@ -121,6 +121,7 @@ class ObservedPair:
         arn: of the secret.
         kms_key: as in :class:`SecretDescription`.
         served: what the server presents, one entry an endpoint; empty where nobody looked.
+        changed_at: as in :class:`SecretDescription`. A label moved at this time or earlier.
     """
 
     owner: str | None = None
@@ -142,6 +143,7 @@ class ObservedPair:
     arn: str = ""
     kms_key: str | None = None
     served: tuple[Served, ...] = ()
+    changed_at: datetime | None = field(default=None, compare=False)
 
     def holder(self, label: str) -> StoredVersion | None:
         """Return the version that *label* is on, or None."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -47,6 +47,7 @@ class SecretDescription:
         labels: version id to the labels on it; versions without a label are absent.
         deleted_at: when it was scheduled for deletion, None while it lives.
         kms_key: id or ARN of the key it is encrypted with, None for the account's default.
+        changed_at: when its labels, tags or settings were last changed, aware UTC; None if that is unknown.
     """
 
     arn: str
@@ -54,3 +55,4 @@ class SecretDescription:
     labels: Mapping[str, frozenset[str]]
     deleted_at: datetime | None = None
     kms_key: str | None = None
+    changed_at: datetime | None = field(default=None, compare=False)
