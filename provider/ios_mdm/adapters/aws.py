@@ -28,6 +28,7 @@ from ios_mdm.adapters.refusals import (
     Kind,
     is_role_refused,
     obstructed,
+    plain_endpoint,
     refused,
     restorable,
     unreadable_file,
@@ -89,6 +90,22 @@ def _is_loopback(url: str | None) -> bool:
         return True
     try:
         return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _check_encrypted(url: str | None) -> None:
+    """Refuse plain HTTP to another machine: private keys would travel in it, and anyone could answer.
+
+    A URL that cannot be read is reported when a client is made for it.
+    """
+    if url is not None and url.lower().startswith("http:") and not _is_loopback(url) and _is_url(url):
+        raise UnusableError(plain_endpoint(url))
+
+
+def _is_url(url: str) -> bool:
+    try:
+        return bool(urlsplit(url).hostname) and not any(character.isspace() for character in url)
     except ValueError:
         return False
 
@@ -191,8 +208,14 @@ class Aws:
         key = self._key(kind)
         with _lock:
             if key not in _clients:
+                self._check_endpoints()
                 _clients[key] = _connect(key, _MAX_ATTEMPTS_EMULATOR if self.is_emulator else _MAX_ATTEMPTS)
             return _clients[key]
+
+    def _check_endpoints(self) -> None:
+        """Refuse plain HTTP to another machine, for the calls of botocore that get credentials as well."""
+        for kind in KINDS:
+            _check_encrypted(self.endpoint(kind))
 
     def _outcome(
         self, operation: str, name: str, call: Callable[[], T], codes: Collection[str], kind: Kind
@@ -221,8 +244,8 @@ class Aws:
             else:
                 role_refused = is_role_refused(code, message)
                 reason = refused(operation, name, code, message, kind)
-        except MfaRequiredError:
-            reason = with_mfa(self.environ.get("AWS_PROFILE"))
+        except UnusableError as unusable:
+            reason = str(unusable)
         except BotoCoreError as obstacle:
             reason = obstructed(obstacle, self.endpoint(kind), self.region or self.environ.get("AWS_REGION"))
         except OSError as error:
@@ -264,8 +287,8 @@ class _PageError(Exception):
     """A web page came in place of an answer."""
 
 
-class MfaRequiredError(Exception):
-    """The AWS profile asks for an MFA code."""
+class UnusableError(Exception):
+    """A setting of AWS that is not used: an endpoint without encryption, or a profile that asks for an MFA code."""
 
 
 class RoleRefusedError(StoreError):
@@ -300,6 +323,7 @@ def _connect(key: _Key, attempts: int) -> BaseClient:
             max_pool_connections=20,
         ),
     )
+    _check_encrypted(client.meta.endpoint_url)  # a file of the AWS configuration can name it, too
     client.meta.events.register("after-call", functools.partial(_hear, key))
     client.meta.events.register("after-call", _refuse_page)
     # What has been imported stays until the end, when Python would look at each object once more: 0.2 s of CPU.
@@ -311,12 +335,13 @@ def _core_session() -> CoreSession:
     """Return a session of botocore that never asks for an MFA code: no person sees the prompt of a run."""
     from botocore.session import get_session
 
-    def refuse(_prompt: str) -> str:
-        raise MfaRequiredError
-
     # It logs a traceback for credentials that it cannot fetch, and raises the error as well.
     logging.getLogger("botocore.credentials").setLevel(logging.ERROR)
     session = get_session()
+
+    def refuse(_prompt: str) -> str:
+        raise UnusableError(with_mfa(session.profile))
+
     provider = session.get_component("credential_provider").get_provider("assume-role")
     provider._prompter = refuse  # noqa: SLF001 - the constructor takes it, and a session does not pass one
     return session

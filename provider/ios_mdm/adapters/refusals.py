@@ -24,6 +24,7 @@ __all__ = [
     "Kind",
     "is_role_refused",
     "obstructed",
+    "plain_endpoint",
     "refused",
     "restorable",
     "unreadable_file",
@@ -245,6 +246,14 @@ def with_mfa(profile: str | None) -> str:
         f"the AWS profile {profile or 'default'} asks for an MFA code, and a run cannot ask for it. Get a session "
         f'first, in this shell: eval "$(aws configure export-credentials{named} --format env)" && unset AWS_PROFILE. '
         "Then run again"
+    )
+
+
+def plain_endpoint(url: str) -> str:
+    """Say that an endpoint on another machine is not encrypted."""
+    return (
+        f"{one_line(url, longest=200)} is http and not on this machine, and private keys would travel in the clear. "
+        "Use https, or an emulator on 127.0.0.1: correct AWS_ENDPOINT_URL, or endpoint_url of the profile"
     )
 
 
