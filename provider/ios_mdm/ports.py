@@ -25,6 +25,7 @@ __all__ = [
     "DeliveryStatus",
     "DescribedSecrets",
     "DeviceStatus",
+    "GivenResources",
     "LabelledValues",
     "Ledger",
     "MdmChannel",
@@ -145,6 +146,13 @@ class Prerequisites(Protocol):
 
     def delete_queue(self, name: str) -> None:
         """Delete the queue. One that is gone is left alone."""
+
+
+class GivenResources(Protocol):
+    """IAM roles, SQS queues and SNS topics that a definition names."""
+
+    def exists(self, arn: str) -> bool:
+        """Return whether there is such a role, queue or topic; a ``StoreError`` if AWS refuses."""
 
 
 class CustomCertificates(Protocol):

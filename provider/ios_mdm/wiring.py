@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from ios_mdm.ports import (
         Clock,
         CustomCertificates,
+        GivenResources,
         Ledger,
         MdmChannel,
         Prerequisites,
@@ -115,6 +116,12 @@ class Wiring:
         from ios_mdm.adapters.prerequisites import AwsPrerequisites
 
         return AwsPrerequisites(aws=self._aws(region))
+
+    def given(self, region: str | None) -> GivenResources:
+        """Return IAM, SQS and SNS, for the role, the queue and the topic that a definition names."""
+        from ios_mdm.adapters.given import AwsGivenResources
+
+        return AwsGivenResources(aws=self._aws(region))
 
     def probe(self) -> Probe:
         """Return the TLS probe."""
@@ -303,6 +310,7 @@ class Wiring:
             store=self.store(region),
             scheduler=self.scheduler(region),
             prerequisites=self.prerequisites(region),
+            given=self.given(region),
             probe=self.probe(),
             clock=self.clock(),
             ledger=self.ledger,

@@ -420,3 +420,14 @@ def test_an_api_key_that_is_for_another_url_is_a_warning(pair: Pair) -> None:
     assert changed.code == 1
     assert "may be sent to https://mdm.example.com only (its tag ios-mdm:url)" in changed.out
     assert "aws secretsmanager tag-resource --secret-id mdm/api-key" in changed.out
+
+
+def test_a_topic_that_does_not_exist_is_a_warning(pair: Pair) -> None:
+    """What schedules need is checked as far as one read shows it, and what is elsewhere is told without a read."""
+    # R36
+    pair.make(distributed=False)
+    for account, said in (("000000000000", "does not exist"), ("999988887777", "is of account 999988887777")):
+        arn = f"arn:aws:sns:eu-west-1:{account}:none"
+        pair.define(distributed=False, promotion={"alarmArn": arn})
+        result = pair.status("--json")
+        assert f"promotion.alarmArn: {arn} {said}" in result.out, result.out + result.err

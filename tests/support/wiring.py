@@ -32,6 +32,14 @@ class NoValues:
         return None
 
 
+class Everything:
+    """Roles, queues and topics, all of which exist."""
+
+    def exists(self, _arn: str) -> bool:
+        """Return True."""
+        return True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TestWiring(Wiring):
     """Hands out the adapters of a test.
@@ -78,6 +86,11 @@ class TestWiring(Wiring):
 
     def check_channel(self, settings: DistributionSettings, region: str | None) -> None:
         """Accept every channel."""
+
+    def given(self, region: str | None) -> Everything:
+        """Return what a definition names: all of it exists."""
+        del region
+        return Everything()
 
     def channel(self, settings: DistributionSettings, region: str | None) -> MdmChannel:
         """Return the test's channel."""

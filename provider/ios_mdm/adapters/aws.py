@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 from urllib.parse import urlsplit
 
 from ios_mdm.adapters.reads import KEPT
@@ -24,6 +24,7 @@ from ios_mdm.adapters.refusals import (
     ROLE,
     SCHEDULE,
     SECRET,
+    TOPIC,
     UNREADABLE,
     Kind,
     is_role_refused,
@@ -58,6 +59,7 @@ __all__ = [
     "ROLE",
     "SCHEDULE",
     "SECRET",
+    "TOPIC",
     "Aws",
     "Kind",
     "RoleRefusedError",
@@ -66,6 +68,14 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+
+class Topics(Protocol):
+    """A client for SNS, as far as it is used."""
+
+    def get_topic_attributes(self, *, TopicArn: str) -> object:  # noqa: N803 - a parameter of AWS
+        """Return the attributes of a topic."""
+
 
 _MAX_ATTEMPTS = 5
 """Standard mode waits at most 1 + 2 + 4 + 8 seconds between them: a throttle is outlasted, a dead network told soon."""
@@ -154,6 +164,10 @@ class Aws:
     def sqs(self) -> SQSClient:
         """Return the client for SQS, as :meth:`secrets_manager`."""
         return cast("SQSClient", self._client(QUEUE))
+
+    def sns(self) -> Topics:
+        """Return the client for SNS, as :meth:`secrets_manager`."""
+        return cast("Topics", self._client(TOPIC))
 
     def sts(self) -> STSClient:
         """Return the client for STS, as :meth:`secrets_manager`."""

@@ -20,6 +20,7 @@ __all__ = [
     "ROLE",
     "SCHEDULE",
     "SECRET",
+    "TOPIC",
     "UNREADABLE",
     "Kind",
     "is_role_refused",
@@ -54,8 +55,9 @@ SECRET = Kind("secretsmanager", "secret", "SECRETS_MANAGER")
 SCHEDULE = Kind("scheduler", "schedule", "SCHEDULER")
 ROLE = Kind("iam", "role", "IAM", ", or name a role of your own under promotion.roleArn")
 QUEUE = Kind("sqs", "queue", "SQS", ", or name a queue of your own under promotion.deadLetterArn")
+TOPIC = Kind("sns", "topic", "SNS")
 IDENTITY = Kind("sts", "account", "STS")
-KINDS = (SECRET, SCHEDULE, ROLE, QUEUE, IDENTITY)
+KINDS = (SECRET, SCHEDULE, ROLE, QUEUE, TOPIC, IDENTITY)
 
 _CARRIES_VALUE = frozenset({"PutSecretValue"})
 """Operations whose refusal may quote a part of the value that was sent."""
