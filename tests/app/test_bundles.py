@@ -65,6 +65,20 @@ def leaf() -> Leaf:
     return Leaf(START, 397)
 
 
+def test_a_certificate_that_is_too_large_for_a_secret_is_refused(desk: Desk) -> None:
+    """In the check, so in the preview; AWS would refuse it in the middle of a run."""
+    # R40
+    names = [HOST, *(f"{number}.{'long-name' * 6}.example.com" for number in range(900))]
+    large = Leaf(START, 397, names=tuple(names))
+    (desk.folder / "b.pem").write_bytes(large.pem() + authority().pem())
+    (desk.folder / "p").write_text(PASSWORD, encoding="utf-8")
+    with pytest.raises(
+        DefinitionError,
+        match=r"^reserve\.install: certificate, chain and private key take [0-9,]{6} bytes .* of AWS takes 65,536",
+    ):
+        desk.read(bundle="b.pem", passwordFile="p")
+
+
 def test_a_bundle_from_a_secret_with_a_password_from_one(desk: Desk, leaf: Leaf) -> None:
     """Bytes and password both come from Secrets Manager; what is stored can be read back, and shows no key."""
     # R18 R29

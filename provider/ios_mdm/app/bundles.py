@@ -16,7 +16,7 @@ from ios_mdm.app.references import password, secret_value
 from ios_mdm.core.bundle import MOST_BYTES, BundleError, read_bundle
 from ios_mdm.core.pair.definition import Offered, Slot
 from ios_mdm.core.rules import Context, judged
-from ios_mdm.core.x509.credential import unfit
+from ios_mdm.core.x509.credential import MAX_BYTES, stored_size, unfit
 from ios_mdm.core.x509.digests import chain_digest, fingerprint, root_digest
 from ios_mdm.core.x509.pem import UNREADABLE
 from ios_mdm.core.x509.values import Credential
@@ -151,6 +151,12 @@ class BundleReader:
             raise DefinitionError(
                 f"{where}: root-mismatch: the chain ends in {fingerprint(read.candidate.root)}, and that is not the "
                 "root of main. Have the certificate issued under main's root (R24), or name that root under trust"
+            )
+        # AWS would refuse the value only in `up`, after the pair has announced it (R40).
+        if read.candidate.root is not None and (size := stored_size(read.credential())) > MAX_BYTES:
+            raise DefinitionError(
+                f"{where}: certificate, chain and private key take {size:,} bytes as they are stored, and a secret "
+                f"of AWS takes {MAX_BYTES:,}. Have a certificate issued with fewer names, or under a shorter chain"
             )
         return read
 

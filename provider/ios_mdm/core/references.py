@@ -18,7 +18,7 @@ URL_TAG: Final = "ios-mdm:url"
 _ARN: Final = re.compile(r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:", re.IGNORECASE)
 _TAGS: Final = "ios-mdm:"
 _MAX_CREDENTIAL: Final = 4096
-"""Characters. Secrets Manager keeps up to 65,536 bytes; no API key or password is that long."""
+"""Characters. In Base64, as the header of a request, this is less than the 8 KiB that a stock nginx takes (R40)."""
 _SEQUENCE: Final = 0x30
 _SHORT_LENGTH: Final = 0x80
 

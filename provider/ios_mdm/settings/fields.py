@@ -148,6 +148,10 @@ def _channel_url(url: str) -> str:
         raise ValueError("must not carry a user or a password: the API key belongs into the secret of apiKeySecret")
     if parts.scheme == "http" and parts.hostname not in LOOPBACK_HOSTS:
         raise ValueError("must be https: the API key would travel in the clear (http is for loopback only)")
+    if len(url) > MAX_URL_LENGTH:
+        raise ValueError(
+            f"has {len(url):,} characters, and {MAX_URL_LENGTH:,} are the most: the ids of devices follow it"
+        )
     return url.rstrip("/")
 
 
@@ -192,6 +196,8 @@ Generation = Annotated[StrictInt, Field(ge=1, le=999_999_999)]
 NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 Name = Annotated[StrictStr, Field(pattern=NAME_PATTERN)]
 PairId = Annotated[StrictStr, Field(pattern=f"^{PAIR_ID}$")]
+MAX_URL_LENGTH = 2048
+"""With the longest enrollment id after it, a URL is shorter than the 8 KiB that a stock nginx takes (R40)."""
 MAX_PREFIX_LENGTH = 120
 """The tag with the identity of a pair contains the name of its secret, and AWS allows 256 characters."""
 SecretPrefix = Annotated[
