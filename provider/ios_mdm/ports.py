@@ -141,6 +141,9 @@ class Prerequisites(Protocol):
     def queue_exists(self, name: str) -> bool:
         """Return whether there is an SQS queue of this name."""
 
+    def queue_messages(self, name: str) -> int:
+        """Return about how many messages are in the SQS queue of this name; 0 if there is no queue."""
+
     def ensure_queue(self, name: str) -> str:
         """Create the SQS queue, or find the one of this name; return its ARN. Messages are kept for 14 days."""
 

@@ -431,3 +431,19 @@ def test_a_topic_that_does_not_exist_is_a_warning(pair: Pair) -> None:
         pair.define(distributed=False, promotion={"alarmArn": arn})
         result = pair.status("--json")
         assert f"promotion.alarmArn: {arn} {said}" in result.out, result.out + result.err
+
+
+def test_a_call_of_a_schedule_that_failed_is_reported(pair: Pair) -> None:
+    """The dead-letter queue has the reason; the notice counts the messages and has the command that shows them."""
+    # R36
+    pair.make(distributed=False)
+    sqs = AWS.sqs()
+    (url,) = (one for one in sqs.list_queues()["QueueUrls"] if f"ios-mdm-{pair.name}-" in one)
+    assert "schedules failed" not in pair.status().out
+    for _ in range(2):
+        sqs.send_message(QueueUrl=url, MessageBody="{}")
+    result = pair.status("--json")
+    assert (
+        f"2 calls of schedules failed in the last 14 days. The messages in the queue ios-mdm-{pair.name}-" in result.out
+    )
+    assert "aws sqs receive-message" in result.out

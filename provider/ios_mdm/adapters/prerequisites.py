@@ -121,6 +121,23 @@ class AwsPrerequisites:
         """
         return self._queue_url(name) is not None
 
+    def queue_messages(self, name: str) -> int:
+        """Return about how many messages are in the queue of this name; 0 if there is no queue.
+
+        Raises:
+            StoreError: AWS refuses.
+        """
+        url = self._queue_url(name)
+        if url is None:
+            return 0
+        found = self.aws.answer(
+            "GetQueueAttributes",
+            name,
+            lambda: self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"]),
+            QUEUE,
+        )
+        return int(found.get("Attributes", {}).get("ApproximateNumberOfMessages", "0"))
+
     def ensure_queue(self, name: str) -> str:
         """Create the queue, or find the one of this name; return its ARN."""
         url = self._queue_url(name)

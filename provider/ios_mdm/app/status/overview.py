@@ -13,7 +13,7 @@ from ios_mdm.app.pair.reader import PairReader
 from ios_mdm.app.reenrollment import to_reenrol
 from ios_mdm.app.references import check_api_key
 from ios_mdm.app.status.coverage import Distribution, distribution
-from ios_mdm.app.status.scheduled import is_scheduled
+from ios_mdm.app.status.scheduled import failed_calls, is_scheduled
 from ios_mdm.app.switch_reader import SwitchReader
 from ios_mdm.app.switch_request import made_switch_request
 from ios_mdm.core.pair.decision import Notice, Phase, Severity
@@ -182,6 +182,7 @@ def overview(server: ServerSettings, aws: AwsSettings, sources: Sources, *, base
         reader = SwitchReader(sources.scheduler, sources.prerequisites, sources.clock)
         scheduled, said = is_scheduled(reader, request, pair, now=now)
         notices += [*said, *_given(server.promotion, pair, sources.given)]
+    notices += failed_calls(server.name, secret, server.promotion, sources.prerequisites)
     if server.distribution is not None:
         chains = [chain for ordinal in wanted.trusted if (chain := public.chain(pair.numbered(ordinal))) is not None]
         complete = len(chains) == sum(pair.numbered(ordinal) is not None for ordinal in wanted.trusted)
