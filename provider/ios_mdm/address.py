@@ -1,11 +1,14 @@
-"""The connection address: a DNS name, as it is in a certificate."""
+"""Host names: the connection address, a DNS name as it is in a certificate, and the names of loopback."""
 
 from __future__ import annotations
 
 import re
 from ipaddress import ip_address
 
-__all__ = ["dns_name", "split_address"]
+__all__ = ["LOOPBACK_HOSTS", "dns_name", "split_address"]
+
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
+"""Hosts of URLs that stay on this machine."""
 
 _LAST_PORT = 65535
 # A label of letters, digits and hyphens (RFC 1123); with two hyphens in the third place it may be an A-label.

@@ -25,8 +25,10 @@ __all__ = [
     "Coverage",
     "CustomCertificates",
     "DeliveryStatus",
+    "DescribedSecrets",
     "DeviceEvent",
     "DeviceStatus",
+    "GivenResources",
     "HttpHandler",
     "LabelledValues",
     "Ledger",
@@ -90,7 +92,14 @@ class SecretStore(Protocol):
         """Return AWS's own time (the Date header of an answer), aware UTC."""
 
 
-class SecretBytes(Protocol):
+class DescribedSecrets(Protocol):
+    """The public part of secrets, in AWS Secrets Manager. Every failure but "not found" is a ``StoreError``."""
+
+    def describe(self, name: str) -> SecretDescription | None:
+        """Return what is public of the secret with this name or ARN; None if there is none."""
+
+
+class SecretBytes(DescribedSecrets, Protocol):
     """Secrets of any content, in AWS Secrets Manager."""
 
     def current_bytes(self, name: str) -> bytes | None:
@@ -105,10 +114,7 @@ class LabelledValues(Protocol):
 
 
 class SecretValues(SecretBytes, LabelledValues, Protocol):
-    """Values of secrets in AWS Secrets Manager. Every failure but "not found" is a ``StoreError``."""
-
-    def current_value(self, name: str) -> str | None:
-        """Return the current value of a secret that holds text; None if there is no such secret or value."""
+    """Values of secrets in AWS Secrets Manager."""
 
 
 class Scheduler(Protocol):
@@ -139,11 +145,21 @@ class Prerequisites(Protocol):
     def queue_exists(self, name: str) -> bool:
         """Return whether there is an SQS queue of this name."""
 
+    def queue_messages(self, name: str) -> int:
+        """Return about how many messages are in the SQS queue of this name; 0 if there is no queue."""
+
     def ensure_queue(self, name: str) -> str:
         """Create the SQS queue, or find the one of this name; return its ARN. Messages are kept for 14 days."""
 
     def delete_queue(self, name: str) -> None:
         """Delete the queue. One that is gone is left alone."""
+
+
+class GivenResources(Protocol):
+    """IAM roles, SQS queues and SNS topics that a definition names."""
+
+    def exists(self, arn: str) -> bool:
+        """Return whether there is such a role, queue or topic; a ``StoreError`` if AWS refuses."""
 
 
 class CustomCertificates(Protocol):

@@ -12,8 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ios_mdm.errors import DefinitionError, StoreError
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
@@ -39,6 +37,7 @@ if TYPE_CHECKING:
     from ios_mdm.ports import (
         Clock,
         CustomCertificates,
+        GivenResources,
         HttpHandler,
         Ledger,
         MdmChannel,
@@ -120,6 +119,12 @@ class Wiring:
 
         return AwsPrerequisites(aws=self._aws(region))
 
+    def given(self, region: str | None) -> GivenResources:
+        """Return IAM, SQS and SNS, for the role, the queue and the topic that a definition names."""
+        from ios_mdm.adapters.given import AwsGivenResources
+
+        return AwsGivenResources(aws=self._aws(region))
+
     def probe(self) -> Probe:
         """Return the TLS probe."""
         from ios_mdm.adapters.reads import ReadsProbe
@@ -141,22 +146,28 @@ class Wiring:
         """Return the channel that a definition names, with its API key, which lives in memory only (R29).
 
         Raises:
-            StoreError: AWS refuses, or there is no such secret.
-            DefinitionError: The API key is empty, or the settings cannot work.
+            StoreError: AWS refuses.
+            DefinitionError: There is no such secret, it is not for the channel's URL, its value cannot be an API key,
+                or the settings cannot work.
         """
         from ios_mdm.adapters.nanomdm import NanoMdm
+        from ios_mdm.app.references import api_key
 
         nanomdm = settings.channel.nanomdm
-        api_key = self.values(region).current_value(nanomdm.api_key_secret)
-        if api_key is None:
-            raise StoreError(
-                f"distribution.channel.nanomdm.apiKeySecret: there is no secret {nanomdm.api_key_secret}: create it "
-                "with the MDM server's API key as its value"
-            )
-        if not api_key.strip():
-            raise DefinitionError(f"the secret {nanomdm.api_key_secret} of apiKeySecret is empty")
         ca_file = None if nanomdm.ca_file is None else str(self.base / nanomdm.ca_file)
-        return NanoMdm(url=nanomdm.url, api_key=api_key.strip(), ca_file=ca_file, push=nanomdm.push)
+        key = api_key(self.values(region), nanomdm)
+        return NanoMdm(url=nanomdm.url, api_key=key, ca_file=ca_file, push=nanomdm.push)
+
+    def check_channel(self, settings: DistributionSettings, region: str | None) -> None:
+        """Check what :meth:`channel` needs, as far as it can be done without reading the API key.
+
+        Raises:
+            StoreError: AWS refuses.
+            DefinitionError: There is no secret with the API key, or it is not for the channel's URL.
+        """
+        from ios_mdm.app.references import check_api_key
+
+        check_api_key(self.values(region), settings.channel.nanomdm)
 
     # Use cases.
 
@@ -301,16 +312,26 @@ class Wiring:
             store=self.store(region),
             scheduler=self.scheduler(region),
             prerequisites=self.prerequisites(region),
+            given=self.given(region),
             probe=self.probe(),
             clock=self.clock(),
             ledger=self.ledger,
         )
 
-    def consumer(self, secret: str, directory: Path, command: Sequence[str], region: str | None) -> Consumer:
+    def consumer(
+        self, secret: str, directory: Path, command: Sequence[str], region: str | None, *, combined: bool = False
+    ) -> Consumer:
         """Return what keeps the files of a TLS server in step with a pair."""
         from ios_mdm.app.consumer import Consumer
 
-        return Consumer(source=self.values(region), secret=secret, directory=directory, command=command)
+        return Consumer(
+            source=self.values(region),
+            secret=secret,
+            directory=directory,
+            command=command,
+            environ=self.environ,
+            combined=combined,
+        )
 
     def collector(self, ledger: str, *, hmac_key: bytes | None, hosts: Sequence[str]) -> Collector:
         """Return the handler of an MDM server's events."""

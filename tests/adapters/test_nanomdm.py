@@ -22,8 +22,9 @@ from hypothesis import strategies as st
 
 from ios_mdm.adapters import nanomdm
 from ios_mdm.adapters.nanomdm import NanoMdm
-from ios_mdm.core.enrollment import checked_enrollment_ids
+from ios_mdm.core.enrollment import LONGEST_ENROLLMENT_ID, checked_enrollment_ids
 from ios_mdm.errors import BatchTooLargeError, DefinitionError, DeliveryError, IosMdmError
+from ios_mdm.settings.fields import MAX_URL_LENGTH
 from tests.support.nanomdm_server import NanoMdmServer, free_port, nanomdm_server
 from tools.services import nginx, process
 from tools.toolchain import Toolchain
@@ -290,6 +291,17 @@ def test_a_server_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> Non
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         with pytest.raises(DeliveryError, match="does not answer within"):
             NanoMdm(url=url, api_key="a-key").enqueue([DEVICE], command("u"))
+
+
+def test_the_longest_url_of_a_definition_and_the_longest_id_fit() -> None:
+    """What the settings accept fits into one request through a stock nginx, and so does the longest API key."""
+    # R40
+    url = f"https://mdm.example.com/{'a' * (MAX_URL_LENGTH - 24)}"
+    assert len(url) == MAX_URL_LENGTH
+    channel = NanoMdm(url=url, api_key="k" * 4096)
+    ids = [f"{number}{':' * (LONGEST_ENROLLMENT_ID - 1)}" for number in range(3)]
+    assert [list(batch) for batch in channel.batches(ids)] == [ids]
+    assert len(base64.b64encode(b"nanomdm:" + b"k" * 4096)) < 8192 - 100
 
 
 def test_tls_is_verified_with_ca_file_or_the_usual_roots(tmp_path: Path) -> None:

@@ -93,6 +93,20 @@ def test_a_new_secret_has_its_tags_and_no_labels(backend: Backend) -> None:
     assert backend.secret in found.arn
 
 
+def test_a_changed_secret_has_the_time_of_the_change(backend: Backend) -> None:
+    """Aware UTC, and not before the last one: the end of a server's grace period after a switch."""  # R17
+    if backend.name == "memory":
+        return  # it keeps no times
+    pair(backend)
+    before = described(backend).changed_at
+    assert before is not None
+    assert before.utcoffset() == timedelta(0)
+    moved(backend, Label.MAIN, backend.version(2))
+    after = described(backend).changed_at
+    assert after is not None
+    assert after >= before
+
+
 def test_creating_again_changes_nothing(backend: Backend) -> None:
     """A secret that exists keeps its tags and its versions."""
     created(backend, {"ios-mdm:owner": "org/project/stack"})

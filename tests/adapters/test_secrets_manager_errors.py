@@ -25,6 +25,7 @@ from tools.services.ports import LOOPBACK, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 SECRET = "ios-mdm/berlin"  # noqa: S105 - a name
 VERSION = "5f6b4b3e-9a3e-5a39-8a55-3d6d2b7d1f2c"
@@ -158,6 +159,27 @@ def test_an_endpoint_that_is_no_url_is_told(no_aws: pytest.MonkeyPatch, url: str
     with_credentials(no_aws)
     no_aws.setenv("AWS_ENDPOINT_URL", url)
     assert f"{url!r} is not a URL" in described()
+
+
+@pytest.mark.parametrize(
+    "url", ["http://localstack:4566", "http://10.0.0.5", "HTTP://aws.example.com", "http://[2001:db8::1]"]
+)
+@pytest.mark.parametrize("variable", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SECRETS_MANAGER", "AWS_ENDPOINT_URL_STS"])
+def test_plain_http_to_another_machine_is_refused(no_aws: pytest.MonkeyPatch, url: str, variable: str) -> None:
+    """Keys would travel in the clear, and whoever answers decides what is a pair; nothing is connected to."""  # R29
+    with_credentials(no_aws)
+    no_aws.setenv(variable, url)
+    message = described()
+    assert f"{url} is http and not on this machine" in message
+    assert "Use https, or an emulator on 127.0.0.1" in message
+
+
+def test_plain_http_of_a_profile_is_refused(no_aws: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The endpoint of a file of the AWS configuration."""  # R29
+    with_credentials(no_aws)
+    (tmp_path / "config").write_text("[default]\nendpoint_url = http://aws.example.com\n", encoding="ascii")
+    no_aws.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    assert "http://aws.example.com is http and not on this machine" in described()
 
 
 def test_a_malformed_request_is_told_without_its_content(no_aws: pytest.MonkeyPatch, moto_url: str) -> None:

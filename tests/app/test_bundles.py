@@ -11,6 +11,7 @@ import pytest
 from ios_mdm.app.bundles import BundleReader, Circumstances
 from ios_mdm.core.bundle import BundleError
 from ios_mdm.core.pair.definition import Slot
+from ios_mdm.core.pair.secret import SecretDescription
 from ios_mdm.core.x509.credential import credential_from_json, credential_to_json
 from ios_mdm.errors import DefinitionError
 from ios_mdm.settings import InstallReserveSettings
@@ -28,6 +29,10 @@ class Vault:
     """Secrets by name."""
 
     values: dict[str, bytes] = field(default_factory=dict)
+
+    def describe(self, name: str) -> SecretDescription | None:
+        """Return a secret without tags, whose ARN is its name."""
+        return SecretDescription(arn=name, tags={}, labels={}) if name in self.values else None
 
     def current_bytes(self, name: str) -> bytes | None:
         """Return a value."""
@@ -58,6 +63,20 @@ def desk(tmp_path: Path) -> Desk:
 def leaf() -> Leaf:
     """A good certificate."""
     return Leaf(START, 397)
+
+
+def test_a_certificate_that_is_too_large_for_a_secret_is_refused(desk: Desk) -> None:
+    """In the check, so in the preview; AWS would refuse it in the middle of a run."""
+    # R40
+    names = [HOST, *(f"{number}.{'long-name' * 6}.example.com" for number in range(900))]
+    large = Leaf(START, 397, names=tuple(names))
+    (desk.folder / "b.pem").write_bytes(large.pem() + authority().pem())
+    (desk.folder / "p").write_text(PASSWORD, encoding="utf-8")
+    with pytest.raises(
+        DefinitionError,
+        match=r"^reserve\.install: certificate, chain and private key take [0-9,]{6} bytes .* of AWS takes 65,536",
+    ):
+        desk.read(bundle="b.pem", passwordFile="p")
 
 
 def test_a_bundle_from_a_secret_with_a_password_from_one(desk: Desk, leaf: Leaf) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import ssl
@@ -9,7 +10,7 @@ import stat
 import subprocess
 import sys
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -220,7 +221,8 @@ def test_files_of_somebody_else_stay(server: Server, file: str) -> None:
     server.put(made())
     with pytest.raises(ConsumerError, match=rf"{file} was not made by `consume`"):
         server.consumer().round()
-    assert [(path.name, path.read_text(encoding="ascii")) for path in server.folder.iterdir()] == [(file, "theirs")]
+    found = {path.name: path.read_text(encoding="ascii") for path in server.folder.iterdir()}
+    assert found == {file: "theirs", ".lock": ""}
     assert server.reloads == []
 
 
@@ -231,9 +233,9 @@ def test_a_second_consumer_is_kept_out_of_the_folder(server: Server) -> None:
         "import sys; sys.path.insert(0, sys.argv[1]); from tests.app.test_consumer import compete; compete(sys.argv[2])"
     )
     command = (sys.executable, "-c", another, str(ROOT), str(server.folder))
-    done = Consumer(source=server.shelf, secret="s", directory=server.folder, command=command).round()  # noqa: S106
-    assert done.reloaded
-    assert server.consumer().round().reloaded is False
+    consumer = Consumer(source=server.shelf, secret="s", directory=server.folder, command=command)  # noqa: S106
+    assert consumer.round().reloaded
+    assert consumer.round().reloaded is False
 
 
 def compete(folder: str) -> None:
@@ -351,3 +353,133 @@ def test_the_dates_of_what_is_served_are_told(server: Server) -> None:
     server.put(made())
     told = server.consumer().round().certificate
     assert told.not_after == NOW - timedelta(minutes=5) + timedelta(days=397, seconds=-1)
+
+
+def running(server: Server, program: str, *, combined: bool = False) -> Consumer:
+    """Return a consumer whose command is a Python program."""
+    command = (sys.executable, "-c", program)
+    return Consumer(
+        source=server.shelf,
+        secret="ios-mdm/berlin",  # noqa: S106
+        directory=server.folder,
+        command=command,
+        environ=os.environ,
+        combined=combined,
+    )
+
+
+def test_a_corrected_command_is_run_for_the_same_certificate(server: Server) -> None:
+    """Row 23: the first one ended with success and reloaded nothing; each command succeeds once for a certificate."""
+    server.put(made())
+    assert running(server, "pass").round().reloaded
+    assert server.consumer().round().reloaded
+    assert len(server.reloads) == 1
+    assert server.consumer().round().reloaded is False
+
+
+def test_the_command_gets_no_credentials_of_aws(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reload needs none, and what it starts keeps its environment for long."""
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush")
+    monkeypatch.setenv("AWS_PROFILE", "production")
+    monkeypatch.setenv("LANG", "C")
+    server.put(made())
+    program = f"import os; open({str(server.log)!r}, 'w').write(repr(sorted(os.environ)))"
+    running(server, program).round()
+    names = server.log.read_text(encoding="utf-8")
+    assert "AWS_" not in names
+    assert "'LANG'" in names
+
+
+def test_a_reader_of_the_folder_cannot_lock_it(server: Server) -> None:
+    """Renewals would stop for as long as any user likes."""
+    server.put(made())
+    server.folder.mkdir(mode=0o755)
+    descriptor = os.open(server.folder, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        assert server.consumer().round().reloaded
+    finally:
+        os.close(descriptor)
+    assert stat.S_IMODE((server.folder / ".lock").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("name", [".new-.reloaded", ".new-current", ".reloaded", ".new-x"])
+def test_a_link_that_the_command_makes_is_not_followed(server: Server, name: str) -> None:
+    """The command, or a worker that it starts, may be of a user with fewer rights."""
+    victim = server.folder.parent / "victim"
+    victim.write_text("theirs", encoding="ascii")
+    server.put(made())
+    program = f"import os; os.path.lexists(p := {str(server.folder / name)!r}) or os.symlink({str(victim)!r}, p)"
+    assert running(server, program).round().reloaded
+    server.put(made())
+    assert running(server, program).round().reloaded
+    assert victim.read_text(encoding="ascii") == "theirs"
+    loads(server.folder)
+
+
+def test_a_link_in_the_place_of_the_lock_is_not_followed(server: Server) -> None:
+    """Nothing is made where it leads."""
+    server.put(made())
+    server.folder.mkdir()
+    (server.folder / ".lock").symlink_to(server.folder.parent / "made")
+    with pytest.raises(ConsumerError, match="cannot be written"):
+        server.consumer().round()
+    assert not (server.folder.parent / "made").exists()
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o770, 0o1777])
+def test_a_folder_that_others_can_write_is_refused(server: Server, mode: int) -> None:
+    """They would decide what tls.key is; nothing is written there."""
+    server.put(made())
+    server.folder.mkdir()
+    server.folder.chmod(mode)
+    with pytest.raises(ConsumerError, match=rf"can be written by its group or by all users \(mode {mode:04o}\).*go-w"):
+        server.consumer().round()
+    assert list(server.folder.iterdir()) == []
+
+
+def test_a_folder_below_one_that_others_can_write_is_refused(server: Server) -> None:
+    """They would replace it as a whole; with the sticky bit, as of /tmp, they cannot."""
+    server.put(made())
+    parent = server.folder.parent / "shared"
+    inside = replace(server, folder=parent / "tls")
+    parent.mkdir()
+    parent.chmod(0o777)
+    with pytest.raises(ConsumerError, match=r"shared can be written by its group or by all users"):
+        inside.consumer().round()
+    link = server.folder.parent / "link"
+    link.symlink_to(inside.folder)
+    with pytest.raises(ConsumerError, match=r"shared can be written by its group or by all users"):
+        replace(server, folder=link).consumer().round()
+    parent.chmod(0o1777)
+    assert inside.consumer().round().reloaded
+
+
+def test_a_folder_of_another_user_is_refused(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its owner can give themselves each right to it."""
+    server.put(made())
+    server.folder.mkdir()
+    owner = server.folder.stat().st_uid
+    monkeypatch.setattr(os, "geteuid", lambda: 54_321)
+    with pytest.raises(ConsumerError, match=rf"tls belongs to the user {owner}, and this process runs as 54321.*chown"):
+        server.consumer().round()
+    assert list(server.folder.iterdir()) == []
+
+
+def test_certificate_and_key_in_one_file(server: Server) -> None:
+    """Row 24: HAProxy reads both from one file. It is made for a certificate that is there already, too."""
+    first = made()
+    server.put(first)
+    assert server.consumer().round().changed
+    assert not (server.folder / "tls.pem").exists()
+    assert running(server, "pass", combined=True).round().changed
+    path = server.folder / "tls.pem"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(path)
+    assert path.read_text(encoding="ascii") == first.certificate.rstrip() + "\n" + first.private_key.rstrip() + "\n"
+    loads(server.folder)
+    assert running(server, "pass", combined=True).round().changed is False
+    second = made()
+    server.put(second)
+    assert running(server, "pass", combined=True).round().changed
+    assert second.private_key in path.read_text(encoding="ascii")

@@ -318,7 +318,7 @@ class TestDevices:
     @pytest.mark.parametrize(
         ("content", "said"),
         [
-            (b"a\nb\na \n", "devices.txt has a more than once"),
+            (b"a\nb\na \n", "devices.txt: line 3 has the device of line 1"),
             (b"\xff\xfe", "devices.txt cannot be read: it is not UTF-8 text"),
         ],
     )
@@ -361,7 +361,7 @@ class TestDevices:
     def test_an_id_that_no_device_can_have(self, tmp_path: Path) -> None:
         """A line that is no enrolment id is an error before anything is sent."""
         (tmp_path / "devices.txt").write_text("a,b\n", encoding="utf-8")
-        with pytest.raises(DefinitionError, match="a,b"):
+        with pytest.raises(DefinitionError, match="line 1 is no enrollment id"):
             read_devices(settings({"file": "devices.txt"}), None, base=tmp_path)
 
     def test_a_list_is_sorted(self, tmp_path: Path) -> None:

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 __all__ = ["ministack_url", "no_aws"]
 
 START = datetime(2040, 1, 1, tzinfo=UTC)
+API_KEY = "mdm/api-key"
+MDM_URL = "https://mdm.example.com"
 DEVICES = ("AAAA-1", "AAAA-2", "AAAA-3", "AAAA-4", "AAAA-5")
 
 
@@ -119,7 +121,7 @@ class Pair:
         if distributed:
             server["distribution"] = {
                 "profile": {"identifier": f"com.example.{self.name}", "organization": "Example"},
-                "channel": {"nanomdm": {"url": "https://mdm.example.com", "apiKeySecret": "mdm/api-key"}},
+                "channel": {"nanomdm": {"url": MDM_URL, "apiKeySecret": API_KEY}},
                 "devices": list(DEVICES),
                 "ledger": "sqlite:///ledger.db",
             }
@@ -185,5 +187,6 @@ def pair(tmp_path: Path, no_aws: pytest.MonkeyPatch, ministack_url: str) -> Iter
         no_aws.setenv(variable, value)
     no_aws.delenv("IOS_MDM_CLOCK")
     aws.forget()
+    SecretsManager(aws=AWS).create(API_KEY, tags={"ios-mdm:url": MDM_URL}, description="", kms_key=None)
     yield made
     aws.forget()

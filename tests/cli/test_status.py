@@ -408,3 +408,44 @@ def test_a_main_that_is_replaced_waits_until_devices_were_sent_the_next_one(pair
         "certificate 1 is replaced by the next main, which is sent to the devices first: certificate 3 is stored, but "
         "the MDM server has not accepted the profile yet"
     )
+
+
+def test_an_api_key_that_is_for_another_url_is_a_warning(pair: Pair) -> None:
+    """Before a profile is due: the secret's tag names the URL, and the message says how to change it."""
+    # R39
+    result = pair.make()
+    pair.deliver(result, dict.fromkeys(DEVICES, "acknowledged"))
+    assert "API key" not in pair.status().out
+    definition = pair.file.read_text(encoding="utf-8")
+    pair.file.write_text(definition.replace("url: https://mdm.example.com", "url: https://mdm.example.net"))
+    changed = pair.status("--json")
+    assert changed.code == 1
+    assert "may be sent to https://mdm.example.com only (its tag ios-mdm:url)" in changed.out
+    assert "aws secretsmanager tag-resource --secret-id mdm/api-key" in changed.out
+
+
+def test_a_topic_that_does_not_exist_is_a_warning(pair: Pair) -> None:
+    """What schedules need is checked as far as one read shows it, and what is elsewhere is told without a read."""
+    # R36
+    pair.make(distributed=False)
+    for account, said in (("000000000000", "does not exist"), ("999988887777", "is of account 999988887777")):
+        arn = f"arn:aws:sns:eu-west-1:{account}:none"
+        pair.define(distributed=False, promotion={"alarmArn": arn})
+        result = pair.status("--json")
+        assert f"promotion.alarmArn: {arn} {said}" in result.out, result.out + result.err
+
+
+def test_a_call_of_a_schedule_that_failed_is_reported(pair: Pair) -> None:
+    """The dead-letter queue has the reason; the notice counts the messages and has the command that shows them."""
+    # R36
+    pair.make(distributed=False)
+    sqs = AWS.sqs()
+    (url,) = (one for one in sqs.list_queues()["QueueUrls"] if f"ios-mdm-{pair.name}-" in one)
+    assert "schedules failed" not in pair.status().out
+    for _ in range(2):
+        sqs.send_message(QueueUrl=url, MessageBody="{}")
+    result = pair.status("--json")
+    assert (
+        f"2 calls of schedules failed in the last 14 days. The messages in the queue ios-mdm-{pair.name}-" in result.out
+    )
+    assert "aws sqs receive-message" in result.out

@@ -199,7 +199,9 @@ def test_every_decision_is_in_the_list() -> None:
 def called(module: str, service: str) -> set[str]:
     """Return the calls of *service* in an adapter, as IAM policies have them."""
     named = set(
-        re.findall(r'"([A-Z]\w+)",\s*(?:(?:schedule\.)?name|_NOBODY)\b', read(f"provider/ios_mdm/adapters/{module}.py"))
+        re.findall(
+            r'"([A-Z]\w+)",\s*(?:(?:schedule\.)?name|arn|_NOBODY)\b', read(f"provider/ios_mdm/adapters/{module}.py")
+        )
     )
     known = set(botocore.session.get_session().get_service_model(service).operation_names)
     return {f"{service}:{operation}" for operation in named & known}
@@ -228,6 +230,11 @@ def test_no_call_is_made_that_the_policies_do_not_know() -> None:
         services = ("iam", "sqs") if module == "prerequisites" else (module.replace("_", ""),)
         named = set().union(*(called(module, service) for service in services))
         assert made == {botocore.xform_name(action.partition(":")[2]) for action in named}, module
+
+
+def test_the_reads_of_what_a_definition_names_are_allowed() -> None:
+    """The policy has the calls of the adapter."""  # R36
+    assert actions("given") == called("given", "iam") | called("given", "sqs") | called("given", "sns")
 
 
 def test_roles_are_made_within_the_boundary_only() -> None:

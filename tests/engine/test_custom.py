@@ -81,6 +81,7 @@ class Leaf:
     days: int
     by: Authority = field(default_factory=authority)
     host: str = HOST
+    names: tuple[str, ...] = ()
     key: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
     certificate: x509.Certificate = field(init=False)
 
@@ -91,7 +92,9 @@ class Leaf:
             x509.CertificateBuilder(self.by.root.subject, subject, self.key.public_key(), x509.random_serial_number())
             .not_valid_before(self.start)
             .not_valid_after(self.start + self.days * DAY)
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName(self.host)]), critical=False)
+            .add_extension(
+                x509.SubjectAlternativeName([x509.DNSName(name) for name in self.names or (self.host,)]), critical=False
+            )
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
             .sign(self.by.key, hashes.SHA256())
         )

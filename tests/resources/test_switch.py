@@ -200,3 +200,25 @@ def test_a_deleted_pair_leaves_no_schedule_and_a_foreign_one_all_of_them(engine:
 def test_state_keeps_the_path_of_the_class_in_plain_text(engine: Engine) -> None:
     """It is no secret: encrypted, it would cost more than all the rest."""
     assert engine.provider.serialize_as_secret_always is False
+
+
+def test_a_queue_of_another_account_is_refused(engine: Engine) -> None:
+    """In the check, so in the preview; nothing is written."""  # R36
+    engine.program["definition"]["promotion"] = {"alarmArn": QUEUE.replace("000000000000", "999988887777")}
+    (reason,) = engine.failures()
+    assert "promotion.alarmArn: arn:aws:sqs:eu-west-1:999988887777:alarms is of account 999988887777" in reason
+    assert engine.aws.writes() == []
+
+
+def test_a_queue_that_does_not_exist_is_a_warning(engine: Engine, capfd: pytest.CaptureFixture[str]) -> None:
+    """The program may create it in the same run. One run reads it once; another run reads it again."""  # R36
+    missing = QUEUE.replace("alarms", f"none-{engine.program['server']}")
+    engine.program["definition"]["promotion"] = {"alarmArn": missing}
+    reads = []
+    for run in ("1", "1", "2"):
+        engine.program["run"] = run
+        engine.aws.calls.clear()
+        engine.checked()
+        reads.append(engine.aws.calls.count("GetQueueUrl"))
+        assert f"promotion.alarmArn: {missing} does not exist" in capfd.readouterr().err
+    assert reads == [1, 0, 1]

@@ -9,6 +9,7 @@ from ios_mdm.wiring import Wiring
 from tests.support.memory_scheduler import MemoryPrerequisites, MemoryScheduler
 
 if TYPE_CHECKING:
+    from ios_mdm.core.pair.secret import SecretDescription
     from ios_mdm.ports import Clock, MdmChannel, SecretStore, SecretValues
     from ios_mdm.settings import DistributionSettings
 
@@ -22,13 +23,21 @@ class NoValues:
         """Return None."""
         return None
 
-    def current_value(self, _name: str) -> str | None:
+    def describe(self, _name: str) -> SecretDescription | None:
         """Return None."""
         return None
 
     def labelled_value(self, _name: str, _label: str) -> str | None:
         """Return None."""
         return None
+
+
+class Everything:
+    """Roles, queues and topics, all of which exist."""
+
+    def exists(self, _arn: str) -> bool:
+        """Return True."""
+        return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +83,14 @@ class TestWiring(Wiring):
         """Return roles and queues in memory."""
         del region
         return self.roles_and_queues
+
+    def check_channel(self, settings: DistributionSettings, region: str | None) -> None:
+        """Accept every channel."""
+
+    def given(self, region: str | None) -> Everything:
+        """Return what a definition names: all of it exists."""
+        del region
+        return Everything()
 
     def channel(self, settings: DistributionSettings, region: str | None) -> MdmChannel:
         """Return the test's channel."""

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 from urllib.parse import urlsplit
 
 from ios_mdm.adapters.reads import KEPT
 from ios_mdm.adapters.refusals import (
+    CREDENTIAL_CALLS,
     IDENTITY,
     KINDS,
     MALFORMED,
@@ -23,12 +24,17 @@ from ios_mdm.adapters.refusals import (
     ROLE,
     SCHEDULE,
     SECRET,
+    TOPIC,
     UNREADABLE,
     Kind,
     is_role_refused,
     obstructed,
+    plain_endpoint,
     refused,
     restorable,
+    unreadable_file,
+    with_mfa,
+    without_credentials,
 )
 from ios_mdm.errors import StoreError
 
@@ -38,6 +44,7 @@ if TYPE_CHECKING:
     from boto3.session import Session
     from botocore.awsrequest import AWSResponse
     from botocore.client import BaseClient
+    from botocore.session import Session as CoreSession
     from mypy_boto3_iam import IAMClient
     from mypy_boto3_scheduler import EventBridgeSchedulerClient
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -52,6 +59,7 @@ __all__ = [
     "ROLE",
     "SCHEDULE",
     "SECRET",
+    "TOPIC",
     "Aws",
     "Kind",
     "RoleRefusedError",
@@ -60,6 +68,14 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+
+class Topics(Protocol):
+    """A client for SNS, as far as it is used."""
+
+    def get_topic_attributes(self, *, TopicArn: str) -> object:  # noqa: N803 - a parameter of AWS
+        """Return the attributes of a topic."""
+
 
 _MAX_ATTEMPTS = 5
 """Standard mode waits at most 1 + 2 + 4 + 8 seconds between them: a throttle is outlasted, a dead network told soon."""
@@ -84,6 +100,22 @@ def _is_loopback(url: str | None) -> bool:
         return True
     try:
         return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _check_encrypted(url: str | None) -> None:
+    """Refuse plain HTTP to another machine: private keys would travel in it, and anyone could answer.
+
+    A URL that cannot be read is reported when a client is made for it.
+    """
+    if url is not None and url.lower().startswith("http:") and not _is_loopback(url) and _is_url(url):
+        raise UnusableError(plain_endpoint(url))
+
+
+def _is_url(url: str) -> bool:
+    try:
+        return bool(urlsplit(url).hostname) and not any(character.isspace() for character in url)
     except ValueError:
         return False
 
@@ -132,6 +164,10 @@ class Aws:
     def sqs(self) -> SQSClient:
         """Return the client for SQS, as :meth:`secrets_manager`."""
         return cast("SQSClient", self._client(QUEUE))
+
+    def sns(self) -> Topics:
+        """Return the client for SNS, as :meth:`secrets_manager`."""
+        return cast("Topics", self._client(TOPIC))
 
     def sts(self) -> STSClient:
         """Return the client for STS, as :meth:`secrets_manager`."""
@@ -186,8 +222,14 @@ class Aws:
         key = self._key(kind)
         with _lock:
             if key not in _clients:
+                self._check_endpoints()
                 _clients[key] = _connect(key, _MAX_ATTEMPTS_EMULATOR if self.is_emulator else _MAX_ATTEMPTS)
             return _clients[key]
+
+    def _check_endpoints(self) -> None:
+        """Refuse plain HTTP to another machine, for the calls of botocore that get credentials as well."""
+        for kind in KINDS:
+            _check_encrypted(self.endpoint(kind))
 
     def _outcome(
         self, operation: str, name: str, call: Callable[[], T], codes: Collection[str], kind: Kind
@@ -203,16 +245,25 @@ class Aws:
         from botocore.exceptions import BotoCoreError, ClientError
         from botocore.parsers import ResponseParserError
 
-        code, role_refused = "", False
+        code, role_refused, failed = "", False, f'{operation} on {kind.noun} "{name}" failed'
         try:
             return call()
         except ClientError as refusal:
             code = str(refusal.response.get("Error", {}).get("Code", ""))
             message = str(refusal.response.get("Error", {}).get("Message", ""))
-            role_refused = is_role_refused(code, message)
-            reason = refused(operation, name, code, message, kind)
+            if refusal.operation_name in CREDENTIAL_CALLS:
+                failed = f"{refusal.operation_name}, which gets the credentials for {operation}, failed"
+                reason = without_credentials(refusal.operation_name, code, message)
+                code = ""  # of no call that the caller tolerates
+            else:
+                role_refused = is_role_refused(code, message)
+                reason = refused(operation, name, code, message, kind)
+        except UnusableError as unusable:
+            reason = str(unusable)
         except BotoCoreError as obstacle:
-            reason = obstructed(obstacle, self.endpoint(kind))
+            reason = obstructed(obstacle, self.endpoint(kind), self.region or self.environ.get("AWS_REGION"))
+        except OSError as error:
+            reason = unreadable_file(error)
         except (_PageError, ResponseParserError):  # it would quote the answer
             reason = UNREADABLE
         except UnicodeError:  # it would quote the value that it could not encode
@@ -220,11 +271,11 @@ class Aws:
         except ValueError:  # botocore's word for an endpoint that is no URL
             reason = f"{self.endpoint(kind)!r} is not a URL. Correct AWS_ENDPOINT_URL"
         raised = RoleRefusedError if role_refused else StoreError
-        error = raised(f'{operation} on {kind.noun} "{name}" failed: {reason}.')
+        store_error = raised(f"{failed}: {reason}.")
         if code in codes:
-            return _Tolerated(error)
+            return _Tolerated(store_error)
         # Raised here, not in a handler: there botocore's error, and with it what was sent, would be its context.
-        raise error
+        raise store_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +301,10 @@ class _PageError(Exception):
     """A web page came in place of an answer."""
 
 
+class UnusableError(Exception):
+    """A setting of AWS that is not used: an endpoint without encryption, or a profile that asks for an MFA code."""
+
+
 class RoleRefusedError(StoreError):
     """Scheduler may not act by the role that a schedule names, or does not know that role yet."""
 
@@ -257,7 +312,7 @@ class RoleRefusedError(StoreError):
 _lock = threading.Lock()
 _clients: dict[_Key, BaseClient] = {}
 _heard: dict[_Key, _Heard] = {}
-_session: tuple[tuple[str | None, str | None], Session] | None = None
+_session: tuple[tuple[str | None, str | None, str | None], Session] | None = None
 
 
 def _connect(key: _Key, attempts: int) -> BaseClient:
@@ -267,9 +322,10 @@ def _connect(key: _Key, attempts: int) -> BaseClient:
 
     # At DEBUG, botocore logs the bodies of requests and answers: keys (R29). Whoever turns all logs on gets the rest.
     logging.getLogger("botocore").setLevel(logging.INFO)
-    credentials = (key.profile, key.access_key_id)
-    if _session is None or _session[0] != credentials:
-        _session = (credentials, boto3.session.Session())
+    of_session = (key.profile, key.access_key_id, key.region)
+    if _session is None or _session[0] != of_session:
+        # The region is also that of the calls by which botocore assumes a role: it does not read AWS_REGION.
+        _session = (of_session, boto3.session.Session(botocore_session=_core_session(), region_name=key.region))
     client: BaseClient = _session[1].client(
         key.service,
         region_name=key.region,
@@ -281,11 +337,28 @@ def _connect(key: _Key, attempts: int) -> BaseClient:
             max_pool_connections=20,
         ),
     )
+    _check_encrypted(client.meta.endpoint_url)  # a file of the AWS configuration can name it, too
     client.meta.events.register("after-call", functools.partial(_hear, key))
     client.meta.events.register("after-call", _refuse_page)
     # What has been imported stays until the end, when Python would look at each object once more: 0.2 s of CPU.
     gc.freeze()
     return client
+
+
+def _core_session() -> CoreSession:
+    """Return a session of botocore that never asks for an MFA code: no person sees the prompt of a run."""
+    from botocore.session import get_session
+
+    # It logs a traceback for credentials that it cannot fetch, and raises the error as well.
+    logging.getLogger("botocore.credentials").setLevel(logging.ERROR)
+    session = get_session()
+
+    def refuse(_prompt: str) -> str:
+        raise UnusableError(with_mfa(session.profile))
+
+    provider = session.get_component("credential_provider").get_provider("assume-role")
+    provider._prompter = refuse  # noqa: SLF001 - the constructor takes it, and a session does not pass one
+    return session
 
 
 def _hear(key: _Key, *, parsed: Mapping[str, Mapping[str, Mapping[str, str]]], **_rest: object) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlsplit
 
+from ios_mdm.address import LOOPBACK_HOSTS
 from ios_mdm.core.enrollment import checked_enrollment_ids
 from ios_mdm.core.text import one_line
 from ios_mdm.errors import BatchTooLargeError, DefinitionError, DeliveryError
@@ -110,13 +111,17 @@ class NanoMdm:
     def _tls(self) -> ssl.SSLContext | bool:
         if self.ca_file is None:
             return True
+        # The errors of Python are not quoted: some hold a part of the file (R39).
         try:
             return ssl.create_default_context(cadata=Path(self.ca_file).read_text(encoding="ascii"))
-        except (OSError, ValueError) as error:  # an SSLError is an OSError
-            raise DefinitionError(
-                f"caFile {self.ca_file} cannot be used: {error}; it must be a PEM file with the root certificate that "
-                f"{self.url} is to be verified with"
-            ) from None
+        except (ssl.SSLError, ValueError):  # an SSLError is an OSError
+            reason = "it holds no certificate in PEM that can be read"
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+        raise DefinitionError(
+            f"caFile {self.ca_file} cannot be used: {reason}; it must be a PEM file with the root certificate that "
+            f"{self.url} is to be verified with"
+        )
 
     def _sent(self, url: str, command: bytes) -> httpx.Response:
         """Send the request; again where the connection broke or a proxy failed, for a repetition does no harm."""
@@ -131,7 +136,7 @@ class NanoMdm:
             retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
         )
         # proxies of the environment are for the world outside, and would be handed the API key of a loopback server
-        outside = urlsplit(url).hostname not in {"localhost", "127.0.0.1", "::1"}
+        outside = urlsplit(url).hostname not in LOOPBACK_HOSTS
         timeout = httpx.Timeout(READ_TIMEOUT, connect=CONNECT_TIMEOUT)
         auth = httpx.BasicAuth("nanomdm", self.api_key)
         try:

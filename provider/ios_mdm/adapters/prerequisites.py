@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
     from ios_mdm.adapters.aws import Aws
 
-__all__ = ["AwsPrerequisites"]
+__all__ = ["NO_ENTITY", "NO_QUEUE", "AwsPrerequisites"]
 
 _TAG = {"Key": "ios-mdm", "Value": "switch"}
 """What tells a role of ours from one that happens to have its name."""
 _POLICY = "switch"
 _KEPT_SECONDS = 14 * 24 * 3600
-_NO_ENTITY = frozenset({"NoSuchEntity", "NoSuchEntityException"})
-_NO_QUEUE = frozenset({"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist", "NonExistentQueue"})
+NO_ENTITY = frozenset({"NoSuchEntity", "NoSuchEntityException"})
+NO_QUEUE = frozenset({"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist", "NonExistentQueue"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,13 +105,13 @@ class AwsPrerequisites:
         if role is None:
             return
         self.aws.answer_unless(
-            _NO_ENTITY,
+            NO_ENTITY,
             "DeleteRolePolicy",
             name,
             lambda: self._iam.delete_role_policy(RoleName=name, PolicyName=_POLICY),
             ROLE,
         )
-        self.aws.answer_unless(_NO_ENTITY, "DeleteRole", name, lambda: self._iam.delete_role(RoleName=name), ROLE)
+        self.aws.answer_unless(NO_ENTITY, "DeleteRole", name, lambda: self._iam.delete_role(RoleName=name), ROLE)
 
     def queue_exists(self, name: str) -> bool:
         """Return whether there is a queue of this name.
@@ -120,6 +120,23 @@ class AwsPrerequisites:
             StoreError: AWS refuses.
         """
         return self._queue_url(name) is not None
+
+    def queue_messages(self, name: str) -> int:
+        """Return about how many messages are in the queue of this name; 0 if there is no queue.
+
+        Raises:
+            StoreError: AWS refuses.
+        """
+        url = self._queue_url(name)
+        if url is None:
+            return 0
+        found = self.aws.answer(
+            "GetQueueAttributes",
+            name,
+            lambda: self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"]),
+            QUEUE,
+        )
+        return int(found.get("Attributes", {}).get("ApproximateNumberOfMessages", "0"))
 
     def ensure_queue(self, name: str) -> str:
         """Create the queue, or find the one of this name; return its ARN."""
@@ -144,16 +161,16 @@ class AwsPrerequisites:
         """Delete the queue with its messages. One that is gone is left alone."""
         url = self._queue_url(name)
         if url is not None:
-            self.aws.answer_unless(_NO_QUEUE, "DeleteQueue", name, lambda: self._sqs.delete_queue(QueueUrl=url), QUEUE)
+            self.aws.answer_unless(NO_QUEUE, "DeleteQueue", name, lambda: self._sqs.delete_queue(QueueUrl=url), QUEUE)
 
     def _queue_url(self, name: str) -> str | None:
         found = self.aws.answer_unless(
-            _NO_QUEUE, "GetQueueUrl", name, lambda: self._sqs.get_queue_url(QueueName=name), QUEUE
+            NO_QUEUE, "GetQueueUrl", name, lambda: self._sqs.get_queue_url(QueueName=name), QUEUE
         )
         return None if found is None else found["QueueUrl"]
 
     def _role(self, name: str) -> RoleTypeDef | None:
-        found = self.aws.answer_unless(_NO_ENTITY, "GetRole", name, lambda: self._iam.get_role(RoleName=name), ROLE)
+        found = self.aws.answer_unless(NO_ENTITY, "GetRole", name, lambda: self._iam.get_role(RoleName=name), ROLE)
         if found is None:
             return None
         if _TAG not in [dict(tag) for tag in found["Role"].get("Tags", ())]:
@@ -200,7 +217,7 @@ class AwsPrerequisites:
 
     def _inline_policy(self, name: str) -> object:
         found = self.aws.answer_unless(
-            _NO_ENTITY,
+            NO_ENTITY,
             "GetRolePolicy",
             name,
             lambda: self._iam.get_role_policy(RoleName=name, PolicyName=_POLICY),

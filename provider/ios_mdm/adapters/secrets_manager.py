@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import re
 from dataclasses import dataclass
+from datetime import UTC
 from typing import TYPE_CHECKING
 
 from ios_mdm.adapters.aws import IDENTITY, scheduled_for_deletion
@@ -109,6 +110,7 @@ class SecretsManager:
             deleted_at=found.get("DeletedDate"),
             primary_region=_primary_region(found["ARN"], found.get("PrimaryRegion")),
             kms_key=found.get("KmsKeyId") or None,
+            changed_at=None if (changed := found.get("LastChangedDate")) is None else changed.astimezone(UTC),
         )
 
     def create(self, name: str, *, tags: Mapping[str, str], description: str, kms_key: str | None) -> None:
@@ -208,16 +210,6 @@ class SecretsManager:
             return None
         binary = found.get("SecretBinary")
         return binary if binary is not None else found.get("SecretString", "").encode()
-
-    def current_value(self, name: str) -> str | None:
-        """Return the current value of any secret, an API key for example; None where there is none.
-
-        Raises:
-            StoreError: AWS refuses, or the value is bytes.
-        """
-        found = self.describe(name)
-        holders = [] if found is None else _holders(found, Label.MAIN)
-        return self.read(name, holders[0]) if holders else None
 
     def put(self, name: str, version_id: str, value: str) -> None:
         """Add a version with the label STAGED. A version that exists already is left alone, whatever it holds.

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from ios_mdm.app.references import password, secret_value
 from ios_mdm.core.bundle import MOST_BYTES, BundleError, read_bundle
 from ios_mdm.core.pair.definition import Offered, Slot
 from ios_mdm.core.rules import Context, judged
-from ios_mdm.core.x509.credential import unfit
+from ios_mdm.core.x509.credential import MAX_BYTES, stored_size, unfit
 from ios_mdm.core.x509.digests import chain_digest, fingerprint, root_digest
+from ios_mdm.core.x509.pem import UNREADABLE
 from ios_mdm.core.x509.values import Credential
 from ios_mdm.errors import DefinitionError, IosMdmError
 
@@ -32,8 +34,6 @@ if TYPE_CHECKING:
     from ios_mdm.settings import InstallMainSettings, InstallReserveSettings
 
 __all__ = ["BundleReader", "Circumstances", "Read"]
-
-_SECRET = "secret:"  # noqa: S105 - how a definition names a secret
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,18 +152,25 @@ class BundleReader:
                 f"{where}: root-mismatch: the chain ends in {fingerprint(read.candidate.root)}, and that is not the "
                 "root of main. Have the certificate issued under main's root (R24), or name that root under trust"
             )
+        # AWS would refuse the value only in `up`, after the pair has announced it (R40).
+        if read.candidate.root is not None and (size := stored_size(read.credential())) > MAX_BYTES:
+            raise DefinitionError(
+                f"{where}: certificate, chain and private key take {size:,} bytes as they are stored, and a secret "
+                f"of AWS takes {MAX_BYTES:,}. Have a certificate issued with fewer names, or under a shorter chain"
+            )
         return read
 
     def _bundle(self, install: InstallMainSettings | InstallReserveSettings, where: str) -> Bundle:
-        if install.bundle.startswith(_SECRET):
-            data = self._secret(install.bundle.removeprefix(_SECRET), f"{where}.bundle")
-        else:
+        if install.bundle_secret is None:
             data = self._file(install.bundle, f"{where}.bundle")
+        else:
+            data = secret_value(self._secrets(install.bundle_secret, where), install.bundle_secret, f"{where}.bundle")
         return read_bundle(data, self._password(install, where))
 
     def _password(self, install: InstallMainSettings | InstallReserveSettings, where: str) -> str | None:
         if install.password_secret is not None:
-            raw = self._secret(install.password_secret, f"{where}.passwordSecret")
+            secrets = self._secrets(install.password_secret, where)
+            raw = password(secrets, install.password_secret, f"{where}.passwordSecret")
         elif install.password_file is not None:
             raw = self._file(install.password_file, f"{where}.passwordFile").partition(b"\n")[0]
         elif install.password_env is not None:
@@ -182,7 +189,7 @@ class BundleReader:
         data = self._file(path, f"{where}.trust")
         try:
             return tuple(x509.load_pem_x509_certificates(data))
-        except ValueError:
+        except UNREADABLE:
             pass
         raise DefinitionError(f"{where}.trust: {path} holds no PEM certificates that can be read")
 
@@ -194,13 +201,10 @@ class BundleReader:
             raise DefinitionError(f"{where}: {path} cannot be read: {os.strerror(error.errno or 0)}") from None
         return data
 
-    def _secret(self, name: str, where: str) -> bytes:
+    def _secrets(self, name: str, where: str) -> SecretBytes:
         if self.secrets is None:
             raise DefinitionError(f"{where}: the secret {name} is in AWS, which is not asked here")
-        value = self.secrets.current_bytes(name)
-        if value is None:
-            raise DefinitionError(f"{where}: there is no secret {name}, or it has no value")
-        return value
+        return self.secrets
 
 
 def problem(error: IosMdmError, slot: Slot) -> str:

@@ -8,40 +8,38 @@ runs after the swap, so what it reloads does.
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
+import hashlib
 import os
 import shutil
 import subprocess
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ios_mdm.app.private_folder import ConsumerError, check_folder, only_one, write_new
 from ios_mdm.core.pair.secret import Label
 from ios_mdm.core.x509.credential import credential_from_json
 from ios_mdm.core.x509.details import details
-from ios_mdm.errors import IosMdmError, StoreError
+from ios_mdm.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Mapping, Sequence
 
     from ios_mdm.core.x509.values import CertificateDetails, Credential
     from ios_mdm.ports import LabelledValues
 
-__all__ = ["FILES", "Consumer", "ConsumerError", "Round"]
+__all__ = ["COMBINED", "FILES", "Consumer", "ConsumerError", "Round"]
 
 FILES = ("tls.crt", "tls.key", "ca.crt")
+COMBINED = "tls.pem"
+"""Certificate, chain and private key in one file, as HAProxy reads them."""
 _CURRENT = "current"
 _RELOADED = ".reloaded"
-"""Names the folder that the command has succeeded for. No name comes twice, so a change whose reload failed, or never
-began, is reloaded, and so is the change back to what was there before it."""
+"""Names the folder that the command has succeeded for, and the command by its digest. No name of a folder comes twice,
+so a change whose reload failed, or never began, is reloaded, and so is the change back to what was there before it."""
 _PREFIX = "certificate-"
 _SCRATCH = ".new-"
-
-
-class ConsumerError(IosMdmError):
-    """The files could not be written, or the command failed. What was served before is served on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +64,10 @@ class Consumer:
     Args:
         source: where secrets are read.
         secret: name or ARN of the pair's secret.
-        directory: of the files; of one consumer only.
+        directory: of the files; of one consumer only, and writable by its user only.
         command: run after a change, without a shell; empty for none.
+        environ: variables of the command. Those of AWS are left out.
+        combined: whether ``tls.pem`` is written, too.
         patience: seconds that the command may take.
     """
 
@@ -75,6 +75,8 @@ class Consumer:
     secret: str
     directory: Path
     command: Sequence[str] = ()
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+    combined: bool = False
     patience: float = 300
 
     def round(self) -> Round:
@@ -82,13 +84,15 @@ class Consumer:
 
         Raises:
             StoreError: AWS did not answer, or what the secret holds cannot be served. The files stay as they are.
-            ConsumerError: The files could not be written, or the command failed: the next round tries again.
+            ConsumerError: Another user can change the folder, the files could not be written, or the command failed:
+                the next round tries again.
         """
         credential = self._fetched()
         certificate = details(credential.chain)
         try:
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with self._alone():
+            check_folder(self.directory)
+            with only_one(self.directory):
                 changed = self._write(credential)
                 return Round(certificate=certificate, changed=changed, reloaded=self._reload())
         except OSError as error:
@@ -100,27 +104,12 @@ class Consumer:
         if value is None:
             raise StoreError(f"secret {self.secret} has no main certificate: is the name right, and did `up` run?")
         credential = credential_from_json(value, where=f"secret {self.secret}, {Label.MAIN}")
-        if not all(content.isascii() for content in _contents(credential)):
+        if not all(content.isascii() for content in self._contents(credential).values()):
             raise StoreError(
                 f"secret {self.secret}, {Label.MAIN}: there are characters in its PEM that TLS servers do not read. "
                 "Somebody else wrote it: move AWSCURRENT back to a version that `up` made"
             )
         return credential
-
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Keep a second consumer out of the folder: it would take what is half written for a dead one's."""
-        descriptor = os.open(self.directory, os.O_RDONLY)
-        try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with the process, however that ends
-            except BlockingIOError:
-                raise ConsumerError(
-                    f"another `consume` is at work in {self.directory}: let one end, or give each a folder of its own"
-                ) from None
-            yield
-        finally:
-            os.close(descriptor)
 
     def _write(self, credential: Credential) -> bool:
         """Bring the files to *credential*; tell whether they were others."""
@@ -131,11 +120,17 @@ class Consumer:
         if changed:
             self._point(_CURRENT, self._store(credential))
             _sync(self.directory)
-        for file in FILES:
+        for file in self._contents(credential):
             if not (self.directory / file).is_symlink():
                 self._point(file, f"{_CURRENT}/{file}")
         self._prune()
         return changed
+
+    def _contents(self, credential: Credential) -> dict[str, str]:
+        """Return what the files hold, by name."""
+        contents = dict(zip(FILES, (credential.certificate, credential.private_key, credential.root), strict=True))
+        combined = f"{credential.certificate.rstrip()}\n{credential.private_key.rstrip()}\n"
+        return contents | ({COMBINED: combined} if self.combined else {})
 
     def _refuse_foreign(self) -> None:
         """Stop where somebody else's files are: two files cannot be taken over at once, and a key may be the only one.
@@ -143,7 +138,7 @@ class Consumer:
         Raises:
             ConsumerError: With the file's name.
         """
-        for file in FILES:
+        for file in (*FILES, *([COMBINED] if self.combined else [])):
             path = self.directory / file
             if os.path.lexists(path) and _target(path) != f"{_CURRENT}/{file}":
                 raise ConsumerError(
@@ -155,7 +150,7 @@ class Consumer:
         try:
             return _target(current) != "" and all(
                 (current / file).read_bytes() == content.encode()
-                for file, content in zip(FILES, _contents(credential), strict=True)
+                for file, content in self._contents(credential).items()
             )
         except OSError:  # a file is missing
             return False
@@ -163,12 +158,8 @@ class Consumer:
     def _store(self, credential: Credential) -> str:
         """Write a certificate's folder, complete and on the disk before it has its name; return the name."""
         scratch = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=self.directory))
-        for file, content in zip(FILES, _contents(credential), strict=True):
-            descriptor = os.open(scratch / file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "wb") as stream:
-                stream.write(content.encode())
-                stream.flush()
-                os.fsync(stream.fileno())
+        for file, content in self._contents(credential).items():
+            write_new(scratch / file, content.encode())
         _sync(scratch)
         name = f"{_PREFIX}{credential.sha256[:16]}-{scratch.name.removeprefix(_SCRATCH)}"
         scratch.rename(self.directory / name)
@@ -189,9 +180,11 @@ class Consumer:
             shutil.rmtree(folder)
 
     def _reload(self) -> bool:
-        """Run the command unless it has succeeded for what is served; tell whether it ran."""
+        """Run the command unless this command has succeeded for what is served; return whether it ran."""
         served, marker = _target(self.directory / _CURRENT), self.directory / _RELOADED
-        if not self.command or (marker.is_file() and marker.read_bytes() == served.encode()):
+        command = hashlib.sha256("\0".join(self.command).encode(errors="surrogateescape")).hexdigest()
+        done = f"{served} {command}".encode()
+        if not self.command or (marker.is_file() and marker.read_bytes() == done):
             return False
         problem = self._problem_of_command()
         if problem:
@@ -199,7 +192,8 @@ class Consumer:
                 f"`{self.command[0]}` {problem}: the new files are there, and the next round runs it again"
             )
         scratch = self.directory / f"{_SCRATCH}{_RELOADED}"
-        scratch.write_text(served, encoding="ascii")
+        scratch.unlink(missing_ok=True)  # what the command left there, or a link that it made
+        write_new(scratch, done)
         scratch.replace(marker)
         return True
 
@@ -207,18 +201,19 @@ class Consumer:
         """Run the command, and return why it failed; empty where it did not. What it prints goes to stderr."""
         try:
             done = subprocess.run(  # noqa: S603 - the user's own
-                self.command, check=False, stdin=subprocess.DEVNULL, stdout=2, timeout=self.patience
+                self.command,
+                check=False,
+                stdin=subprocess.DEVNULL,
+                stdout=2,
+                timeout=self.patience,
+                # Credentials of AWS are for this process only.
+                env={name: value for name, value in self.environ.items() if not name.startswith("AWS_")},
             )
         except subprocess.TimeoutExpired:
             return f"did not end within {self.patience:g} s"
         except OSError as error:
             return f"could not be run ({error.strerror})"
         return f"ended with {done.returncode}" if done.returncode else ""
-
-
-def _contents(credential: Credential) -> tuple[str, ...]:
-    """Return what the files hold, in their order."""
-    return (credential.certificate, credential.private_key, credential.root)
 
 
 def _target(link: Path) -> str:

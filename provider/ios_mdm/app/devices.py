@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from ios_mdm.core.enrollment import checked_enrollment_ids
+from ios_mdm.core.enrollment import FORM, checked_enrollment_ids, is_enrollment_id
+from ios_mdm.core.references import document_kind
 from ios_mdm.errors import DefinitionError, IosMdmError
 
 if TYPE_CHECKING:
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["devices_digest", "known_devices", "listed_devices", "no_devices", "read_devices"]
 
+_SHOWN = 5
+"""Number of lines that a message names."""
+
 
 def listed_devices(path: Path) -> tuple[str, ...]:
     """Read a list of enrollment ids, one a line; empty lines and lines that start with # do not count.
@@ -25,26 +29,41 @@ def listed_devices(path: Path) -> tuple[str, ...]:
         path: of a UTF-8 file, with or without a byte order mark.
 
     Raises:
-        DefinitionError: The file cannot be read, or names a device twice.
+        DefinitionError: The file cannot be read, holds something else, or names a device twice. The error names lines
+            and quotes nothing: the definition may name any file, a private key for example (R39).
     """
+    where = f"distribution.devices.file: {path.name}"
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise DefinitionError(f"distribution.devices.file: {path.name} cannot be read: {error.strerror}") from None
+        raise DefinitionError(f"{where} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         text = None
     if text is None or "\0" in text:  # UTF-16 without a byte order mark is valid UTF-8 with zeros
+        raise DefinitionError(f"{where} cannot be read: it is not UTF-8 text: save it as UTF-8")
+    lines = {number: line.strip() for number, line in enumerate(text.splitlines(), 1)}
+    devices = {number: line for number, line in lines.items() if line and not line.startswith("#")}
+    bad = [number for number, device in devices.items() if not is_enrollment_id(device)]
+    if bad:
+        kind = document_kind(text)
         raise DefinitionError(
-            f"distribution.devices.file: {path.name} cannot be read: it is not UTF-8 text: save it as UTF-8"
+            f"{where} is not a list of devices: {_numbered(bad)} no enrollment id"
+            f"{'' if kind is None else f', and the file is {kind}'}. Write one id per line; {FORM}"
         )
-    lines = text.splitlines()
-    devices = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
-    seen: dict[str, None] = {}
-    for device in devices:
-        if device in seen:
-            raise DefinitionError(f"distribution.devices.file: {path.name} has {device} more than once")
-        seen[device] = None
+    seen: dict[str, int] = {}
+    for number, device in devices.items():
+        first = seen.setdefault(device, number)
+        if first != number:
+            raise DefinitionError(f"{where}: line {number} has the device of line {first}: remove one of the two")
     return tuple(seen)
+
+
+def _numbered(lines: Sequence[int]) -> str:
+    """Return the numbers of lines as the start of a sentence about them."""
+    if len(lines) == 1:
+        return f"line {lines[0]} is"
+    shown, more = lines[:_SHOWN], len(lines) - _SHOWN
+    return f"lines {', '.join(map(str, shown))}{f' and {more} more' if more > 0 else ''} are"
 
 
 def read_devices(settings: DistributionSettings, ledger: Ledger | None, *, base: Path) -> tuple[str, ...]:

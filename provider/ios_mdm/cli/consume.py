@@ -30,6 +30,7 @@ def run(
     secret: str,
     directory: Path,
     command: str | None,
+    combined: bool,
     interval: int,
     once: bool,
     region: str | None,
@@ -37,7 +38,7 @@ def run(
 ) -> None:
     """Fetch a pair's main certificate into a folder, and run a command whenever it has changed."""
     with explained(CANNOT_RUN):
-        consumer = _consumer(secret, directory, command, region)
+        consumer = _consumer(secret, directory, command, region, combined=combined)
         if once:
             _show(consumer.round(), as_json=as_json, first=True)
             return
@@ -65,14 +66,14 @@ def _keep_looking(consumer: Consumer, interval: int, *, as_json: bool) -> None:
             pass
 
 
-def _consumer(secret: str, directory: Path, command: str | None, region: str | None) -> Consumer:
+def _consumer(secret: str, directory: Path, command: str | None, region: str | None, *, combined: bool) -> Consumer:
     try:
         words = () if command is None else tuple(shlex.split(command))
     except ValueError as error:
         raise DefinitionError(f"--exec is no command line: {error}") from None
     if command is not None and not words:
         raise DefinitionError("--exec is empty: leave it out, or give a command such as 'nginx -s reload'")
-    return wiring.here().consumer(secret, directory, words, region)
+    return wiring.here().consumer(secret, directory, words, region, combined=combined)
 
 
 def _show(done: Round, *, as_json: bool, first: bool) -> None:

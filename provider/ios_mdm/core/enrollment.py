@@ -10,13 +10,19 @@ from ios_mdm.errors import DefinitionError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["ENROLLMENT_ID", "LONGEST_ENROLLMENT_ID", "checked_enrollment_ids", "is_enrollment_id"]
+__all__ = ["ENROLLMENT_ID", "FORM", "LONGEST_ENROLLMENT_ID", "checked_enrollment_ids", "is_enrollment_id"]
 
 ENROLLMENT_ID: Final = r"\.*[A-Za-z0-9_:@+-][A-Za-z0-9._:@+-]*"
 """Regular expression without anchors. An id of dots alone would name another part of the MDM server's API."""
 
 LONGEST_ENROLLMENT_ID: Final = 255
 """Characters: NanoMDM (v0.9.0) keeps ids in columns and file names of this length."""
+
+FORM: Final = (
+    "an id is what the MDM server calls the device (its UDID, or the id of its User Enrollment): letters, digits and "
+    ". _ : @ + - only"
+)
+"""Form of an enrollment id, for messages."""
 
 _PATTERN: Final = re.compile(ENROLLMENT_ID)
 _SHOWN: Final = 5
@@ -44,8 +50,5 @@ def checked_enrollment_ids(enrollment_ids: Sequence[str]) -> tuple[str, ...]:
     if bad:
         shown = "; ".join(repr(one[:_LONGEST_SHOWN]) for one in bad[:_SHOWN])
         more = f" and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
-        raise DefinitionError(
-            f"not an enrollment id: {shown}{more}; an id is what the MDM server calls the device (its UDID, or the id "
-            "of its User Enrollment): letters, digits and . _ : @ + - only"
-        )
+        raise DefinitionError(f"not an enrollment id: {shown}{more}; {FORM}")
     return tuple(dict.fromkeys(enrollment_ids))

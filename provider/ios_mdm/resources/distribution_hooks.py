@@ -16,7 +16,7 @@ from ios_mdm.app.reenrollment import to_reenrol
 from ios_mdm.app.switch_request import made_switch_request
 from ios_mdm.core.pair.decision import Phase, Severity
 from ios_mdm.core.pair.home import profile_identifier
-from ios_mdm.errors import DeliveryError, IosMdmError, TakenOverError
+from ios_mdm.errors import DefinitionError, DeliveryError, IosMdmError, TakenOverError
 from ios_mdm.resources.ahead import INPUTS, reads_of
 from ios_mdm.resources.engine import progress, tell, warning
 from ios_mdm.resources.hooks import refusal
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from ios_mdm.app.switch_request import SwitchRequest
     from ios_mdm.resources.plain import Wire
+    from ios_mdm.wiring import Wiring
 
 __all__ = ["check", "create", "delete", "read", "update"]
 
@@ -72,6 +73,8 @@ def check(olds: Wire, news: Wire) -> CheckResult:
         is_made = content.chains is not None and known(inputs["pairId"])
         inputs["profileSha256"] = content.digest if is_made else Unknown()  # type: ignore[no-untyped-call]
         inputs["repairs"] = _repairs(olds, news, inputs, content)
+        if devices and not (olds and ProfileDistributionProvider.same(olds, inputs)):
+            _tell_refused_channel(inputs, settings, here)
         if before is not None and before.identifier != content.identifier:
             message = (
                 f"devices keep the profile {before.identifier}, and get {content.identifier} in addition: no profile "
@@ -162,6 +165,16 @@ def _devices(inputs: Wire, settings: DistributionSettings) -> Sequence[str] | No
 def _tell_unread(inputs: Wire, error: IosMdmError) -> None:
     message = f"{error}. Until this is corrected, no profile is sent; the pair is not affected"
     tell(str(inputs["server"]), Severity.WARNING, message)
+
+
+def _tell_refused_channel(inputs: Wire, settings: DistributionSettings, here: Wiring) -> None:
+    """Warn if the API key cannot be used for the channel's URL. The update that sends a profile fails then."""
+    try:
+        here.check_channel(settings, AwsSettings.model_validate(inputs["aws"]).region)
+    except DefinitionError as error:
+        _tell_unread(inputs, error)
+    except IosMdmError as error:
+        tell(str(inputs["server"]), Severity.NOTICE, f"whether the API key can be used was not checked: {error}")
 
 
 def _settings(inputs: Wire) -> DistributionSettings:

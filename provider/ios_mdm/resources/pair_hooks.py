@@ -20,6 +20,7 @@ from ios_mdm.errors import IosMdmError, LostPairError, TakenOverError
 from ios_mdm.resources.ahead import INPUTS, forget, reads_of
 from ios_mdm.resources.certificate_pair import CertificatePairProvider
 from ios_mdm.resources.engine import progress, tell, warning
+from ios_mdm.resources.given import tell_missing
 from ios_mdm.resources.hooks import refusal
 from ios_mdm.resources.plain import certificates_digest
 from ios_mdm.resources.wire import (
@@ -88,6 +89,9 @@ def check(olds: Wire, news: Wire) -> CheckResult:
     for severity, message in _notices(found):
         tell(str(inputs["server"]), severity, message)
     _tell_cut_off(str(inputs["server"]), found, news.get("fleet"))
+    promotion, region = parse_server(inputs["definition"], str(inputs["server"])).promotion, _aws(inputs).region
+    run = str(news.get("run") or "")
+    tell_missing(str(inputs["server"]), promotion, wiring.here().given(region), region=region, run=run)
     refused = () if found.offers is None else found.offers.refused(found.view)
     desired = _desired(olds, inputs, found, here)
     return CheckResult({**inputs, **desired}, [refusal(one) for one in refused])
@@ -383,7 +387,9 @@ def _tell_drift_of_switch(outputs: Wire, observed: ObservedPair) -> None:
         switch=switch_of(cast("Wire", outputs["switch"])),
         distributed=settings.distributed,
     )
-    drift = _drift_of_switch(request, observed, _switches(wiring.here(), settings.aws.region, request.server))
+    region = settings.aws.region
+    tell_missing(request.server, settings.server.promotion, wiring.here().given(region), region=region, run="")
+    drift = _drift_of_switch(request, observed, _switches(wiring.here(), region, request.server))
     if drift is not None:
         tell(request.server, Severity.WARNING, drift)
 

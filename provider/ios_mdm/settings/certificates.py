@@ -57,6 +57,12 @@ class _BundleSettings(Model):
     password_env: Annotated[StrictStr, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
     trust: list[StrictStr] = Field(default_factory=list)
 
+    @property
+    def bundle_secret(self) -> str | None:
+        """The name or ARN of the secret that holds the file, None if it is a file of the project."""
+        prefix = "secret:"
+        return self.bundle.removeprefix(prefix) if self.bundle.startswith(prefix) else None
+
     @model_validator(mode="after")
     def _one_password(self) -> Self:
         if sum(one is not None for one in (self.password_secret, self.password_file, self.password_env)) > 1:

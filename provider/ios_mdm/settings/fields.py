@@ -20,7 +20,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
-from ios_mdm.address import split_address
+from ios_mdm.address import LOOPBACK_HOSTS, split_address
 from ios_mdm.core.pair.definition import LONGEST_VALIDITY_DAYS
 from ios_mdm.core.pair.home import PAIR_ID
 from ios_mdm.core.times import parsed_time
@@ -123,7 +123,7 @@ def _secret_arn(arn: str) -> str:
 
 
 def _secret_name(name: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9/_+=.@:-]{1,2048}", name) or _SECRET_LIKE.search(name):
+    if not _SECRET_NAME.fullmatch(name) or _SECRET_LIKE.search(name):
         raise ValueError(
             "must be the name or ARN of a secret in AWS Secrets Manager, and this looks like a secret value: store the "
             "value with `aws secretsmanager create-secret` and put the secret's name here"
@@ -131,6 +131,9 @@ def _secret_name(name: str) -> str:
     return name
 
 
+_SECRET_NAME = re.compile(
+    r"(arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:)?[A-Za-z0-9/_+=.@-]{1,519}"  # 512, and 7 that AWS adds
+)
 _SECRET_LIKE = re.compile(
     r"-----BEGIN|^[0-9a-fA-F]{32,}$|^(?=.*[a-z])(?=.*[A-Z])(?=.*[0-9])[A-Za-z0-9+/_-]{40,}={0,2}$"
 )
@@ -143,8 +146,12 @@ def _channel_url(url: str) -> str:
         raise ValueError(f"must be an https:// URL, not {parts.scheme or 'one without a scheme'}")
     if parts.username or parts.password:
         raise ValueError("must not carry a user or a password: the API key belongs into the secret of apiKeySecret")
-    if parts.scheme == "http" and parts.hostname not in {"127.0.0.1", "localhost", "::1"}:
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK_HOSTS:
         raise ValueError("must be https: the API key would travel in the clear (http is for loopback only)")
+    if len(url) > MAX_URL_LENGTH:
+        raise ValueError(
+            f"has {len(url):,} characters, and {MAX_URL_LENGTH:,} are the most: the ids of devices follow it"
+        )
     return url.rstrip("/")
 
 
@@ -189,6 +196,8 @@ Generation = Annotated[StrictInt, Field(ge=1, le=999_999_999)]
 NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 Name = Annotated[StrictStr, Field(pattern=NAME_PATTERN)]
 PairId = Annotated[StrictStr, Field(pattern=f"^{PAIR_ID}$")]
+MAX_URL_LENGTH = 2048
+"""With the longest enrollment id after it, a URL is shorter than the 8 KiB that a stock nginx takes (R40)."""
 MAX_PREFIX_LENGTH = 120
 """The tag with the identity of a pair contains the name of its secret, and AWS allows 256 characters."""
 SecretPrefix = Annotated[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from ios_mdm.errors import DefinitionError
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 __all__ = ["definition_error", "refuse_encrypted", "refuse_private_keys"]
 
 _UNION_TAGS = {"list", "from"}
+_KEY = re.compile(r"[A-Za-z_]{1,40}")
+"""Keys of a definition have this form."""
 
 
 def refuse_private_keys(raw: object, prefix: str) -> None:
@@ -82,6 +85,11 @@ def _sentence(prefix: str, location: tuple[int | str, ...], kind: str, message: 
     match kind:
         case "too_short":
             message = "is empty: at least one is needed"
+        case "extra_forbidden" if not _KEY.fullmatch(str(location[-1])):
+            # Not a misspelled key: the file holds something else, which is not quoted.
+            return (
+                f"{prefix}{path.removesuffix(str(location[-1])).removesuffix('.')} has an unknown key that is no name"
+            )
         case "extra_forbidden":
             message = "is not a known key (see docs/definition.md)"
         case "missing":

@@ -11,6 +11,7 @@ from pydantic import Field, StrictBool, StrictStr, model_validator
 from ios_mdm.core.pair.budget import room_for_tags
 from ios_mdm.core.pair.definition import PairDefinition, Promotion
 from ios_mdm.core.pair.policies.answers import digits
+from ios_mdm.core.references import is_under
 from ios_mdm.settings.aws import AwsSettings, PromotionSettings
 from ios_mdm.settings.certificates import (
     IssueReserveSettings,
@@ -23,7 +24,7 @@ from ios_mdm.settings.distribution import DistributionSettings
 from ios_mdm.settings.fields import Address, Days, Endpoint, Fingerprint, Model, Name, PairId, SecretArn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from ios_mdm.core.pair.definition import Offered
 
@@ -61,6 +62,18 @@ class ServerSettings(Model):
     def installs(self) -> bool:
         """Whether a custom certificate is offered for main or reserve."""
         return self.main.install is not None or (self.reserve is not None and self.reserve.install is not None)
+
+    @property
+    def secrets(self) -> Iterator[tuple[str, str]]:
+        """The secrets that it refers to: the path of each key, and the name or ARN."""
+        installs = {"main": self.main.install, "reserve": None if self.reserve is None else self.reserve.install}
+        for slot, install in installs.items():
+            if install is not None and install.bundle_secret is not None:
+                yield f"{slot}.install.bundle", install.bundle_secret
+            if install is not None and install.password_secret is not None:
+                yield f"{slot}.install.passwordSecret", install.password_secret
+        if self.distribution is not None:
+            yield "distribution.channel.nanomdm.apiKeySecret", self.distribution.channel.nanomdm.api_key_secret
 
     @property
     def room_for_tags(self) -> int:
@@ -140,6 +153,12 @@ class StackSettings(Model):
                     f"{server.room_for_tags}: each certificate keeps a tag until it expires, and AWS allows 50; remove "
                     "tags, or let main change less often"
                 )
+            for key, secret in server.secrets:
+                if is_under(secret, self.aws.secret_prefix):  # R39
+                    raise ValueError(
+                        f"server {server.name!r}: {key} names a secret under {self.aws.secret_prefix}/, where the "
+                        "pairs with their private keys are. Store the value under another name, and use that"
+                    )
         shared = _repeated(filter(None, map(profile_identifier, self.servers)))
         if shared:
             raise ValueError(

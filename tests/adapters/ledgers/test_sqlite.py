@@ -447,12 +447,12 @@ def _inside_a_file(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (_garbage, "not a database"),
-        (_folder, "unable to open"),
+        (_garbage, "no SQLite file"),
+        (_folder, "is a folder"),
         (_foreign, "of something else"),
         (_newer, "newer ios-mdm"),
         (_older, "older ios-mdm"),
-        (_inside_a_file, "Not a directory"),
+        (_inside_a_file, "is a file"),
     ],
 )
 def test_a_file_that_is_no_ledger_is_an_error_and_stays_as_it_is(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ from ios_mdm.core.pair.definition import (
 )
 from ios_mdm.core.pair.facts import Source
 from ios_mdm.core.pair.lifecycle import desired
+from ios_mdm.core.pair.moments import expires
 from ios_mdm.core.pair.observed import Role, Served
 from ios_mdm.core.pair.secret import Label
 from ios_mdm.core.pair.situation import Situation
@@ -377,6 +379,27 @@ class TestWarnings:
                 assert answer is not None
                 assert answer.severity is Severity.CRITICAL
                 assert f"10.0.0.5:443 serves {name}, and main is certificate 2" in answer.message
+
+    def test_a_server_has_a_grace_period_after_a_switch(self) -> None:
+        """For the former main only, while it is valid, and up to 15 minutes after the last change of the secret."""
+        # R16 R17
+        formers = pair(version(facts(1), Role.MAIN, Label.FORMER), main(facts(2)))
+
+        def severity(ordinal: int, *, minutes: float | None, now: datetime = START) -> Severity:
+            seen = Served(endpoint="10.0.0.5:443", sha256=facts(ordinal).sha256)
+            changed = None if minutes is None else now - timedelta(minutes=minutes)
+            observed = replace(formers, served=(seen,), changed_at=changed)
+            answer = policies.the_server_serves_another(at(now, known=facts(2), observed=observed))
+            assert answer is not None
+            return answer.severity
+
+        assert severity(1, minutes=0) is Severity.NOTICE
+        assert severity(1, minutes=14.9) is Severity.NOTICE
+        assert severity(1, minutes=15) is Severity.CRITICAL
+        assert severity(1, minutes=-1) is Severity.CRITICAL, "a clock that was set by hand"
+        assert severity(1, minutes=None) is Severity.CRITICAL
+        assert severity(7, minutes=1) is Severity.CRITICAL, "an unknown certificate"
+        assert severity(1, minutes=1, now=expires(facts(1))) is Severity.CRITICAL, "devices refuse it"
 
     def test_nobody_could_look(self) -> None:
         """What could not be looked at is told with its reason, and does not worry."""  # R17

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from ios_mdm.adapters.ledgers.private_file import create_private, is_private, make_private
+from ios_mdm.adapters.ledgers.problems import problem
 from ios_mdm.core.times import parsed_time, rfc3339
 from ios_mdm.errors import DefinitionError, DeliveryError
 from ios_mdm.ports import Coverage, DeliveryStatus, DeviceStatus, Ledger
@@ -204,13 +205,13 @@ class SqliteLedger:
             with contextlib.closing(connection):
                 yield connection
         except sqlite3.Error as error:
-            raise self._error(str(error)) from error
+            raise self._error(problem(self.path, error)) from None
 
     def _exists(self) -> bool:
         try:
             return is_private(self.path)
         except OSError as error:
-            raise self._error(error.strerror or str(error)) from error
+            raise self._error(problem(self.path, error)) from None
 
     def _prepare(self) -> None:
         """Create the file if there is none, and make it private."""
@@ -219,7 +220,7 @@ class SqliteLedger:
                 create_private(self.path)
             make_private(self.path)
         except OSError as error:
-            raise self._error(error.strerror or str(error)) from error
+            raise self._error(problem(self.path, error)) from None
 
     def _version(self, connection: sqlite3.Connection) -> int:
         (version,) = connection.execute("PRAGMA user_version").fetchone()

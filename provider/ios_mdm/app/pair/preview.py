@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
+from ios_mdm.app.given_arns import check_given_arns
 from ios_mdm.app.pair.reader import pair_view
 from ios_mdm.app.recorded import Recorded
 from ios_mdm.core.pair.facts import Source
@@ -55,7 +56,8 @@ def preview(settings: PairSettings, before: Recorded, pairs: PairReader, read: R
         read: reads the offers; called only if the definition offers a custom certificate.
 
     Raises:
-        IosMdmError: As :meth:`PairReader.look`, or a file that the state does not know cannot be read.
+        IosMdmError: As :meth:`PairReader.look`, or a file that the state does not know cannot be read, or schedules
+            cannot use a role, a queue or a topic that the definition names.
     """
     offers, recorded = None, Recorded()
     if settings.server.installs:
@@ -68,6 +70,8 @@ def preview(settings: PairSettings, before: Recorded, pairs: PairReader, read: R
         recorded = Recorded(offers=offers.recorded)
     else:
         view = pairs.look(settings.request(recorded))
+    if view.home is not None:
+        check_given_arns(settings.server.promotion, view.home)
     view = _after_withdrawal(settings.request(Recorded() if offers is None else Recorded(offers=offers.recorded)), view)
     return Preview(view=view, offers=offers, recorded=recorded.with_roots(before, _used_roots(view)))
 

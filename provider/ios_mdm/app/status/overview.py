@@ -7,11 +7,13 @@ from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
+from ios_mdm.app.given_arns import check_given_arns, given_findings
 from ios_mdm.app.pair.identity import check_copy
 from ios_mdm.app.pair.reader import PairReader
 from ios_mdm.app.reenrollment import to_reenrol
+from ios_mdm.app.references import check_api_key
 from ios_mdm.app.status.coverage import Distribution, distribution
-from ios_mdm.app.status.scheduled import is_scheduled
+from ios_mdm.app.status.scheduled import failed_calls, is_scheduled
 from ios_mdm.app.switch_reader import SwitchReader
 from ios_mdm.app.switch_request import made_switch_request
 from ios_mdm.core.pair.decision import Notice, Phase, Severity
@@ -41,8 +43,8 @@ if TYPE_CHECKING:
     from ios_mdm.core.pair.observed import ObservedPair, StoredVersion
     from ios_mdm.core.pair.steps import Step
     from ios_mdm.core.x509.values import CertificateDetails
-    from ios_mdm.ports import Clock, Ledger, Prerequisites, Probe, Scheduler, SecretStore
-    from ios_mdm.settings import AwsSettings, ServerSettings
+    from ios_mdm.ports import Clock, GivenResources, Ledger, Prerequisites, Probe, Scheduler, SecretStore
+    from ios_mdm.settings import AwsSettings, DistributionSettings, PromotionSettings, ServerSettings
 
 __all__ = ["Certificate", "Level", "Overview", "Sources", "overview"]
 
@@ -127,6 +129,7 @@ class Sources:
         store: that holds the pairs.
         scheduler: that holds their schedules.
         prerequisites: that hold the role and the queue of the schedules.
+        given: reads whether what a definition names for its schedules exists.
         probe: looks at what servers present.
         clock: read once for each server.
         ledger: returns the ledger that a URL names.
@@ -135,6 +138,7 @@ class Sources:
     store: SecretStore
     scheduler: Scheduler
     prerequisites: Prerequisites
+    given: GivenResources
     probe: Probe
     clock: Clock
     ledger: Callable[[str], Ledger]
@@ -178,13 +182,14 @@ def overview(server: ServerSettings, aws: AwsSettings, sources: Sources, *, base
         )
         reader = SwitchReader(sources.scheduler, sources.prerequisites, sources.clock)
         scheduled, said = is_scheduled(reader, request, pair, now=now)
-        notices += said
+        notices += [*said, *_given(server.promotion, pair, sources.given)]
+    notices += failed_calls(server.name, secret, server.promotion, sources.prerequisites)
     if server.distribution is not None:
         chains = [chain for ordinal in wanted.trusted if (chain := public.chain(pair.numbered(ordinal))) is not None]
         complete = len(chains) == sum(pair.numbered(ordinal) is not None for ordinal in wanted.trusted)
         delivered, said = distribution(server, pair, chains if complete else [], sources.ledger, base=base)
         found = replace(found, distribution=delivered)
-        notices += said
+        notices += [*said, *_api_key(store, server.distribution)]
         if wanted.phase is Phase.CONNECTION_LOST and delivered.devices is not None:
             lost = [device.enrollment_id for device in delivered.devices]
             notices.append(to_reenrol(server.name, lost, base=base))
@@ -234,6 +239,29 @@ def _existing(observed: ObservedPair | None, secret: str, host: str) -> Observed
     if observed.host is not None and observed.host != host:
         raise DefinitionError(f"address: the pair in {secret} is for {observed.host}, not {host}: set it back")
     return observed
+
+
+def _given(promotion: PromotionSettings, pair: ObservedPair, resources: GivenResources) -> Sequence[Notice]:
+    """Report what is wrong with the role, the queue and the topic that the definition names."""
+    try:
+        check_given_arns(promotion, Home.of_arn(pair.arn))
+    except DefinitionError as error:
+        return [Notice(reason="elsewhere", severity=Severity.WARNING, message=line) for line in str(error).splitlines()]
+    found = given_findings(promotion, resources)
+    missing = [Notice(reason="missing", severity=Severity.WARNING, message=one) for one in found.missing]
+    return [*missing, *(Notice(reason="unchecked", severity=Severity.NOTICE, message=one) for one in found.unchecked)]
+
+
+def _api_key(store: SecretStore, settings: DistributionSettings) -> Sequence[Notice]:
+    """Report an API key that cannot be used for its URL, so that no profile can be sent."""
+    try:
+        check_api_key(store, settings.channel.nanomdm)
+    except DefinitionError as error:
+        return (Notice(reason="api-key-unusable", severity=Severity.WARNING, message=str(error)),)
+    except IosMdmError as error:
+        message = f"whether the API key can be used was not checked: {error}"
+        return (Notice(reason="api-key-unchecked", severity=Severity.NOTICE, message=message),)
+    return ()
 
 
 class _Public:

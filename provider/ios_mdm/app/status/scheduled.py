@@ -1,4 +1,4 @@
-"""Whether a promotion that should happen by itself is scheduled, with all that it needs (R11, R36)."""
+"""Whether a promotion is scheduled, with all that it needs, and which calls of schedules failed (R11, R36)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ios_mdm.core.pair.decision import Notice, Severity
+from ios_mdm.core.pair.schedule import queue_name
+from ios_mdm.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,8 +16,34 @@ if TYPE_CHECKING:
     from ios_mdm.app.switch_reader import SwitchReader
     from ios_mdm.app.switch_request import SwitchRequest
     from ios_mdm.core.pair.observed import ObservedPair
+    from ios_mdm.ports import Prerequisites
+    from ios_mdm.settings import PromotionSettings
 
-__all__ = ["is_scheduled"]
+__all__ = ["failed_calls", "is_scheduled"]
+
+
+def failed_calls(server: str, secret: str, promotion: PromotionSettings, queues: Prerequisites) -> Sequence[Notice]:
+    """Report failed calls of schedules, whose messages are in the queue that is made here.
+
+    A call that came too late fails, too, so this is no warning: what was not done is reported by the state of the pair.
+    Credentials that may not read the queue get no report: the permission is optional (docs/permissions.md).
+    """
+    if not promotion.schedule or promotion.dead_letter_arn is not None:
+        return ()
+    name = queue_name(server, secret)
+    try:
+        count = queues.queue_messages(name)
+    except StoreError:
+        return ()
+    if not count:
+        return ()
+    calls = "a call of a schedule" if count == 1 else f"{count} calls of schedules"
+    message = (
+        f"{calls} failed in the last 14 days. The messages in the queue {name} have the reason (ERROR_MESSAGE): aws "
+        f'sqs receive-message --message-attribute-names All --queue-url "$(aws sqs get-queue-url --queue-name {name} '
+        '--query QueueUrl --output text)"'
+    )
+    return (Notice(reason="calls-failed", severity=Severity.NOTICE, message=message),)
 
 
 def is_scheduled(

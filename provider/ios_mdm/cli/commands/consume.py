@@ -21,6 +21,9 @@ __all__ = ["consume"]
 )
 @click.option("--exec", "command", metavar="COMMAND", help="Run after a change: 'nginx -s reload'.")
 @click.option(
+    "--combined", is_flag=True, help="Also write tls.pem with certificate and private key, as HAProxy reads them."
+)
+@click.option(
     "--interval",
     type=click.IntRange(1, 86_400),
     default=300,
@@ -36,6 +39,7 @@ def consume(
     secret: str,
     directory: Path,
     command: str | None,
+    combined: bool,
     interval: int,
     once: bool,
     region: str | None,
@@ -43,7 +47,8 @@ def consume(
 ) -> None:
     """Fetch a pair's main certificate into a folder, and run a command whenever it has changed.
 
-    Needs secretsmanager:GetSecretValue for AWSCURRENT, and nothing else. While AWS is away the last good files stay.
+    Needs secretsmanager:GetSecretValue for AWSCURRENT, and nothing else. Only this user and root may be able to
+    write to DIR. The command gets no AWS_… variables. While AWS is away the last good files stay.
     SIGUSR1: look now. SIGTERM, SIGINT: end. Exit codes: 0; 2 cannot run.
     """
     from ios_mdm.cli import consume as work
@@ -52,6 +57,7 @@ def consume(
         secret=secret,
         directory=directory,
         command=command,
+        combined=combined,
         interval=interval,
         once=once,
         region=region,

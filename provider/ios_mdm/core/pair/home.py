@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-__all__ = ["PAIR_ID", "Home", "PairIdentity", "profile_identifier"]
+__all__ = ["PAIR_ID", "Home", "PairIdentity", "partition_of", "profile_identifier"]
 
 PAIR_ID = r"[0-9a-f]{32}"
 """Regular expression of a pair id, without anchors: 128 random bits."""
@@ -17,6 +17,22 @@ _MANUAL = "manual"
 _IDENTITY = re.compile(
     rf"(?P<id>{PAIR_ID}) (?P<account>[0-9]{{12}}):(?P<region>[a-z0-9-]+):(?P<secret>[A-Za-z0-9/_+=.@-]+)"
 )
+
+
+_PARTITIONS = {
+    "cn-": "aws-cn",
+    "eu-isoe-": "aws-iso-e",
+    "eusc-": "aws-eusc",
+    "us-gov-": "aws-us-gov",
+    "us-iso-": "aws-iso",
+    "us-isob-": "aws-iso-b",
+    "us-isof-": "aws-iso-f",
+}
+
+
+def partition_of(region: str) -> str:
+    """Return the AWS partition of a region, the first part of its ARNs."""
+    return next((name for prefix, name in _PARTITIONS.items() if region.startswith(prefix)), "aws")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

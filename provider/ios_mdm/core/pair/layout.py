@@ -177,6 +177,7 @@ def observed_pair(
         arn=description.arn,
         kms_key=description.kms_key,
         primary_region=description.primary_region,
+        changed_at=description.changed_at,
     )
 
 

@@ -138,6 +138,7 @@ class ObservedPair:
         kms_key: as in :class:`SecretDescription`.
         primary_region: the same.
         served: what the server presents, one entry an endpoint; empty where nobody looked.
+        changed_at: as in :class:`SecretDescription`. A label moved at this time or earlier.
     """
 
     owner: str | None = None
@@ -161,6 +162,7 @@ class ObservedPair:
     kms_key: str | None = None
     primary_region: str | None = None
     served: tuple[Served, ...] = ()
+    changed_at: datetime | None = field(default=None, compare=False)
 
     def is_announced(self, version: StoredVersion) -> bool:
         """Return whether a run announced a certificate of this number before it was stored (R38)."""

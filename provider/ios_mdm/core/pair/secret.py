@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -48,6 +48,7 @@ class SecretDescription:
         deleted_at: when it was scheduled for deletion, None while it lives.
         kms_key: id or ARN of the key it is encrypted with, None for the account's default.
         primary_region: region of the secret that this one is a replica of; None if it is no replica.
+        changed_at: when its labels, tags or settings were last changed, aware UTC; None if that is unknown.
     """
 
     arn: str
@@ -56,3 +57,4 @@ class SecretDescription:
     deleted_at: datetime | None = None
     kms_key: str | None = None
     primary_region: str | None = None
+    changed_at: datetime | None = field(default=None, compare=False)

@@ -22,7 +22,10 @@ from ios_mdm.errors import StoreError
 if TYPE_CHECKING:
     from cryptography import x509
 
-__all__ = ["credential_from_json", "credential_to_json", "unfit"]
+__all__ = ["MAX_BYTES", "credential_from_json", "credential_to_json", "stored_size", "unfit"]
+
+MAX_BYTES = 65_536
+"""Bytes that AWS Secrets Manager takes as the value of a secret."""
 
 _PRIVATE_KEY = re.compile(r"\s*-----BEGIN PRIVATE KEY-----[A-Za-z0-9+/=\s]+-----END PRIVATE KEY-----\s*")
 
@@ -40,6 +43,15 @@ def credential_to_json(credential: Credential) -> str:
     problem = unfit(credential)
     if problem is not None:
         raise CertificateError(f"certificate {credential.sha256} cannot be kept: {problem}")
+    return _json(credential)
+
+
+def stored_size(credential: Credential) -> int:
+    """Return the number of bytes that the secret value of *credential* has."""
+    return len(_json(credential).encode())
+
+
+def _json(credential: Credential) -> str:
     value = {
         _CERTIFICATE_KEY: credential.certificate,
         _PRIVATE_KEY_KEY: credential.private_key,

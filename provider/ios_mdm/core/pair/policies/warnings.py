@@ -11,13 +11,18 @@ from ios_mdm.core.pair.facts import Source
 from ios_mdm.core.pair.moments import expires, valid_at
 from ios_mdm.core.pair.observed import Role
 from ios_mdm.core.pair.policies.reserve import one_is_offered
+from ios_mdm.core.pair.secret import Label
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
+    from datetime import datetime
 
     from ios_mdm.core.pair.observed import Served
     from ios_mdm.core.pair.policies.answers import Policy
     from ios_mdm.core.pair.situation import Situation
+
+_GRACE = timedelta(minutes=15)
+"""Time that a server has to take up another main: three times the default interval of `consume`, and of most caches."""
 
 __all__ = [
     "WARNINGS",
@@ -186,12 +191,35 @@ def the_server_serves_another(at: Situation) -> Notice | None:
         for one in others
         if one.sha256 is not None
     )
+    until = _grace_end(at, {one.sha256 for one in others})
+    if until is not None:
+        return Notice(
+            reason="serves-former",
+            severity=Severity.NOTICE,
+            message=f"{seen}, and certificate {main.facts.ordinal} has just become main: this is critical from "
+            f"{until:%H:%M:%S} UTC",
+            due=until,
+        )
     return Notice(
         reason="serves-another",
         severity=Severity.CRITICAL,
         message=f"{seen}, and main is certificate {main.facts.ordinal}: let the server fetch AWSCURRENT and reload "
         "(`ios-mdm consume`, docs/servers.md)",
     )
+
+
+def _grace_end(at: Situation, served: Collection[str | None]) -> datetime | None:
+    """Return until when a server may still present the former main after a switch; None if it must not.
+
+    The time of a switch is not recorded: a schedule moves a label and nothing else. The switch happened at the last
+    change of the secret or earlier.
+    """
+    former = at.observed.holder(Label.FORMER)
+    changed = at.observed.changed_at
+    if former is None or former.facts is None or changed is None or served != {former.facts.sha256}:
+        return None
+    is_recent = changed <= at.now < changed + _GRACE
+    return changed + _GRACE if is_recent and at.now < expires(former.facts) else None
 
 
 def address_presents_another_certificate(served: Sequence[Served], main: str | None) -> Notice | None:

@@ -1,0 +1,92 @@
+"""Checks the role, the queue and the topic that a definition names for its schedules (R36)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ios_mdm.core.pair.home import partition_of
+from ios_mdm.errors import DefinitionError, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ios_mdm.core.pair.home import Home
+    from ios_mdm.ports import GivenResources
+    from ios_mdm.settings import PromotionSettings
+
+__all__ = ["GivenFindings", "check_given_arns", "given_arns", "given_findings"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GivenFindings:
+    """What a check found of the resources that a definition names.
+
+    Args:
+        missing: those that do not exist, in sentences.
+        unchecked: why some could not be checked, in sentences.
+    """
+
+    missing: tuple[str, ...] = ()
+    unchecked: tuple[str, ...] = ()
+
+
+def given_arns(promotion: PromotionSettings) -> Mapping[str, str]:
+    """Return the ARNs of what schedules use, by the path of the key; none if there are no schedules."""
+    if not promotion.schedule:
+        return {}
+    found = {
+        "promotion.roleArn": promotion.role_arn,
+        "promotion.deadLetterArn": promotion.dead_letter_arn,
+        "promotion.alarmArn": promotion.alarm_arn,
+    }
+    return {key: arn for key, arn in found.items() if arn is not None}
+
+
+def check_given_arns(promotion: PromotionSettings, home: Home) -> None:
+    """Check that what schedules use is where the schedules are; AWS is not called.
+
+    Args:
+        promotion: how the switch is made.
+        home: account and region of the pair, and so of its schedules.
+
+    Raises:
+        DefinitionError: with each ARN of another partition, account or region, one a line.
+    """
+    arns = dict(given_arns(promotion))
+    if promotion.permissions_boundary_arn is not None:
+        arns["promotion.permissionsBoundaryArn"] = promotion.permissions_boundary_arn
+    partition = partition_of(home.region)
+    problems = []
+    for key, arn in arns.items():
+        _, found_partition, _, region, account, *_ = arn.split(":")
+        wrong = [
+            f"{name} {found}"
+            for name, found, expected in (
+                ("partition", found_partition, {partition}),
+                ("account", account, {home.account, "aws"}),  # AWS's own policies can be a boundary
+                ("region", region, {home.region, ""}),  # IAM has no regions
+            )
+            if found not in expected
+        ]
+        if wrong:
+            problems.append(
+                f"{key}: {arn} is of {' and '.join(wrong)}, but the pair and its schedules are in {home} (partition "
+                f"{partition}): name one there"
+            )
+    if problems:
+        raise DefinitionError("\n".join(problems))
+
+
+def given_findings(promotion: PromotionSettings, resources: GivenResources) -> GivenFindings:
+    """Return what does not exist of the resources that a definition names; one read each, and nothing is written."""
+    missing, unchecked = [], []
+    for key, arn in given_arns(promotion).items():
+        try:
+            exists = resources.exists(arn)
+        except StoreError as error:
+            unchecked.append(f"whether {key} exists was not checked: {error}")
+            continue
+        if not exists:
+            missing.append(f"{key}: {arn} does not exist, so the schedules that need it fail: create it, or correct it")
+    return GivenFindings(missing=tuple(missing), unchecked=tuple(unchecked))

@@ -1,0 +1,93 @@
+"""A folder that no other user can change: checked before a private key is written to it, and used by one process."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import stat
+from typing import TYPE_CHECKING, Final
+
+from ios_mdm.errors import IosMdmError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["ConsumerError", "check_folder", "only_one", "write_new"]
+
+_ROOT: Final = 0
+_WRITABLE_BY_OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
+_LOCK: Final = ".lock"
+
+
+class ConsumerError(IosMdmError):
+    """The files could not be written, or the command failed. The server keeps what it served before."""
+
+
+def check_folder(folder: Path) -> None:
+    """Check that only this user and root can change the folder, or replace it or a folder above it.
+
+    Args:
+        folder: that exists; a link to it is checked as well.
+
+    Raises:
+        ConsumerError: Another user can. Such a user decides what ``tls.key`` is.
+    """
+    user = os.geteuid()
+    absolute, resolved = folder.absolute(), folder.resolve()
+    for one in dict.fromkeys((resolved, absolute, *resolved.parents, *absolute.parents)):
+        found = one.lstat()
+        is_own = one in {absolute, resolved} and not stat.S_ISLNK(found.st_mode)
+        if found.st_uid not in ({user} if is_own else {user, _ROOT}):
+            raise ConsumerError(
+                f"{one} belongs to the user {found.st_uid}, and this process runs as {user}: the owner of a folder "
+                "decides what is in it. Change its owner (chown), or choose another folder"
+            )
+        # In a folder with the sticky bit, such as /tmp, only the owner of an entry can replace it.
+        is_protected = stat.S_ISLNK(found.st_mode) or (found.st_mode & stat.S_ISVTX and not is_own)
+        if found.st_mode & _WRITABLE_BY_OTHERS and not is_protected:
+            raise ConsumerError(
+                f"{one} can be written by its group or by all users (mode {stat.S_IMODE(found.st_mode):04o}), so they "
+                "could replace the private key. Take that away (chmod go-w), or choose another folder"
+            )
+
+
+@contextlib.contextmanager
+def only_one(folder: Path) -> Iterator[None]:
+    """Keep a second consumer out of the folder: it would take what is half written for a dead one's.
+
+    The lock is on a file that only this user can open, because each process that can open a file can lock it.
+
+    Raises:
+        ConsumerError: Another process has the lock, or the file is not this user's own.
+    """
+    path = folder / _LOCK
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
+            raise ConsumerError(f"{path} was not made by `consume`: remove it, or choose another folder")
+        os.fchmod(descriptor, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with the process, however that ends
+        except BlockingIOError:
+            raise ConsumerError(
+                f"another `consume` is at work in {folder}: let one end, or give each a separate folder"
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def write_new(path: Path, content: bytes) -> None:
+    """Write a file that does not exist yet, mode 0600, to the disk; no link is followed.
+
+    Raises:
+        FileExistsError: There is a file or a link.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())

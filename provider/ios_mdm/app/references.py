@@ -1,0 +1,145 @@
+"""Reads the secrets that a definition refers to: never a pair's, and an API key only for its own URL (R39)."""
+
+from __future__ import annotations
+
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote, urlsplit
+
+from ios_mdm.address import LOOPBACK_HOSTS
+from ios_mdm.core.references import URL_TAG, has_pair_tags, misplaced
+from ios_mdm.errors import DefinitionError
+
+if TYPE_CHECKING:
+    from ios_mdm.core.pair.secret import SecretDescription
+    from ios_mdm.ports import DescribedSecrets, SecretBytes
+    from ios_mdm.settings import NanoMdmSettings
+
+__all__ = ["api_key", "check_api_key", "password", "refused_url", "secret_value"]
+
+_PORTS: Final = {"http": 80, "https": 443}
+_API_KEY = "distribution.channel.nanomdm.apiKeySecret"
+
+
+def secret_value(secrets: SecretBytes, name: str, where: str) -> bytes:
+    """Return the current value of a secret that a definition refers to.
+
+    Args:
+        secrets: of AWS.
+        name: name or ARN of the secret.
+        where: path of the key that refers to it, for messages.
+
+    Raises:
+        DefinitionError: There is no such secret, it has no value, or it is a pair's.
+        StoreError: AWS refuses.
+    """
+    return _value(secrets, _described(secrets, name, where), name, where)
+
+
+def password(secrets: SecretBytes, name: str, where: str) -> bytes:
+    """Return the value of a secret that holds a password; raises as :func:`secret_value`."""
+    value = secret_value(secrets, name, where)
+    _text(value, name, where)
+    return value
+
+
+def check_api_key(secrets: DescribedSecrets, channel: NanoMdmSettings) -> SecretDescription:
+    """Check that the secret with the API key is for the channel's URL, and return it; its value is not read.
+
+    Raises:
+        DefinitionError: There is no such secret, it is a pair's, or it is for another URL.
+        StoreError: AWS refuses.
+    """
+    found = _described(secrets, channel.api_key_secret, _API_KEY)
+    refused = refused_url(channel.url, found.tags.get(URL_TAG), channel.api_key_secret)
+    if refused is not None:
+        raise DefinitionError(f"{_API_KEY}: {refused}")
+    return found
+
+
+def api_key(secrets: SecretBytes, channel: NanoMdmSettings) -> str:
+    """Return the API key for the channel's URL.
+
+    Raises:
+        DefinitionError: As :func:`check_api_key`, or the value cannot be an API key. The error does not quote it.
+        StoreError: AWS refuses.
+    """
+    name = channel.api_key_secret
+    value = _value(secrets, check_api_key(secrets, channel), name, _API_KEY)
+    text = _text(value, name, _API_KEY).strip()
+    if not text:
+        raise DefinitionError(f"{_API_KEY}: the secret {name} is empty: store the MDM server's API key in it")
+    return text
+
+
+def refused_url(url: str, allowed: str | None, secret: str) -> str | None:
+    """Return why an API key must not be sent to *url*, and what to do; None if it may be sent.
+
+    Args:
+        url: of the MDM server, as the definition has it.
+        allowed: value of the tag ``ios-mdm:url`` of the secret; None if it has no such tag.
+        secret: name or ARN of the secret, for the message.
+    """
+    if allowed is None and urlsplit(url).hostname in LOOPBACK_HOSTS:
+        return None
+    if allowed is not None and _is_within(url, allowed):
+        return None
+    command = f"aws secretsmanager tag-resource --secret-id {secret} --tags Key={URL_TAG},Value=<URL>"
+    if allowed is None:
+        return (
+            f"the secret {secret} does not say where its API key may be sent, so it is not sent to {url}. If that is "
+            f"the URL of the MDM server, set the tag {URL_TAG}: {command}"
+        )
+    return (
+        f"the API key in the secret {secret} may be sent to {allowed} only (its tag {URL_TAG}), so it is not sent to "
+        f"{url}. Correct the url, or if the MDM server has moved, change the tag: {command}"
+    )
+
+
+def _described(secrets: DescribedSecrets, name: str, where: str) -> SecretDescription:
+    found = secrets.describe(name)
+    if found is None:
+        raise DefinitionError(f"{where}: there is no secret {name}: create it, or correct its name")
+    if has_pair_tags(found.tags):
+        raise DefinitionError(
+            f"{where}: the secret {name} is not read: its tags are those of a pair, which holds private keys. Store "
+            "the value in another secret, and name that one"
+        )
+    return found
+
+
+def _value(secrets: SecretBytes, found: SecretDescription, name: str, where: str) -> bytes:
+    value = secrets.current_bytes(found.arn)  # the secret whose tags were checked, whatever the name resolves to now
+    if value is None:
+        raise DefinitionError(f"{where}: the secret {name} has no value: store one in it")
+    return value
+
+
+def _text(value: bytes, name: str, where: str) -> str:
+    try:
+        text = value.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = None
+    problem = "bytes that are not UTF-8 text" if text is None else misplaced(text)
+    if text is None or problem is not None:
+        raise DefinitionError(
+            f"{where}: the secret {name} holds {problem} and not one line with an API key or password, so it is not "
+            "used. Store the plain text alone in it"
+        )
+    return text
+
+
+def _is_within(url: str, allowed: str) -> bool:
+    """Return whether two URLs have the same scheme, host and port, and the path of *url* starts with the other's."""
+    try:
+        found, tagged = urlsplit(url), urlsplit(allowed)
+        ports = [one.port or _PORTS.get(one.scheme) for one in (found, tagged)]
+    except ValueError:
+        return False
+    if (found.scheme, found.hostname) != (tagged.scheme, tagged.hostname) or ports[0] != ports[1]:
+        return False
+    parts, base = ([unquote(part) for part in one.path.split("/") if part] for one in (found, tagged))
+    # A dot segment would lead out of the path again.
+    return not {".", ".."} & set(parts) and all(
+        expected is None or part == expected for part, expected in zip_longest(parts, base)
+    )

@@ -1,0 +1,82 @@
+"""References of a definition to secrets, and values that are refused: no reference gives a key away (R39)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["URL_TAG", "document_kind", "has_pair_tags", "is_under", "misplaced", "secret_name"]
+
+URL_TAG: Final = "ios-mdm:url"
+"""Key of the tag with the URL that an API key may be sent to. An administrator sets it; nothing here writes it."""
+
+_ARN: Final = re.compile(r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:", re.IGNORECASE)
+_TAGS: Final = "ios-mdm:"
+_MAX_CREDENTIAL: Final = 4096
+"""Characters. In Base64, as the header of a request, this is less than the 8 KiB that a stock nginx takes (R40)."""
+_SEQUENCE: Final = 0x30
+_SHORT_LENGTH: Final = 0x80
+
+
+def secret_name(reference: str) -> str:
+    """Return the name in a secret's name or ARN; a full ARN ends with a hyphen and six characters of AWS's."""
+    return _ARN.sub("", reference, count=1)
+
+
+def is_under(reference: str, prefix: str) -> bool:
+    """Return whether a name, full ARN or partial ARN can mean a secret whose name begins with *prefix* and a slash.
+
+    Case is ignored: AWS distinguishes it in names, and not every emulator or proxy does.
+    """
+    return secret_name(reference).casefold().startswith(f"{prefix}/".casefold())
+
+
+def has_pair_tags(keys: Iterable[str]) -> bool:
+    """Return whether the keys of a secret's tags are those of a pair."""
+    return any(key.casefold().startswith(_TAGS) and key != URL_TAG for key in keys)
+
+
+def document_kind(text: str) -> str | None:
+    """Return the kind of a document that is a PEM file or JSON, None if it is neither."""
+    if "-----BEGIN" in text:
+        return "a PEM file"
+    bare = text.strip()
+    return "JSON" if bare[:1] in {"{", "["} and bare[-1:] in {"}", "]"} else None
+
+
+def misplaced(value: str) -> str | None:
+    """Return the kind of a secret's value that is no API key or password, None if it can be one.
+
+    Args:
+        value: without the line end that editors and shells put after it.
+    """
+    text = value.strip()
+    if (kind := document_kind(text)) is not None:
+        return kind
+    if len(text.splitlines()) > 1:
+        return f"{len(text.splitlines())} lines"
+    if not text.isprintable():
+        return "control characters"
+    if len(text) > _MAX_CREDENTIAL:
+        return f"more than {_MAX_CREDENTIAL:,} characters"
+    return "a key or certificate in Base64" if _is_der(text) else None
+
+
+def _is_der(text: str) -> bool:
+    """Return whether *text* is the Base64 of one ASN.1 SEQUENCE, as keys and certificates are."""
+    try:
+        data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        try:
+            data = base64.b64decode(text, validate=True)
+        except (binascii.Error, ValueError):
+            return False
+    if len(data) < 4 or data[0] != _SEQUENCE:  # noqa: PLR2004 - tag, and the shortest length of more than 127 bytes
+        return False
+    octets = data[1] - _SHORT_LENGTH
+    return 1 <= octets <= 3 and len(data) == 2 + octets + int.from_bytes(data[2 : 2 + octets])  # noqa: PLR2004

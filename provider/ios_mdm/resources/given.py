@@ -1,0 +1,52 @@
+"""Shows what is missing of the role, the queue and the topic that a definition names, read once a run for each ARN."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ios_mdm.app.given_arns import given_findings
+from ios_mdm.core.pair.decision import Severity
+from ios_mdm.errors import StoreError
+from ios_mdm.resources.engine import tell
+
+if TYPE_CHECKING:
+    from ios_mdm.ports import GivenResources
+    from ios_mdm.settings import PromotionSettings
+
+__all__ = ["tell_missing"]
+
+_known: dict[tuple[str, str | None, str], bool | StoreError] = {}
+"""Results by run, region and ARN: the servers of a stack usually name the same ones."""
+
+
+class _OncePerRun:
+    def __init__(self, resources: GivenResources, run: str, region: str | None) -> None:
+        self._resources = resources
+        self._run = run
+        self._region = region
+
+    def exists(self, arn: str) -> bool:
+        """Return whether the resource exists, as it was when this run first read it."""
+        key = (self._run, self._region, arn)
+        if not self._run or key not in _known:
+            if any(run != self._run for run, _, _ in _known):
+                _known.clear()
+            try:
+                _known[key] = self._resources.exists(arn)
+            except StoreError as error:
+                _known[key] = error
+        found = _known[key]
+        if isinstance(found, StoreError):
+            raise found
+        return found
+
+
+def tell_missing(
+    server: str, promotion: PromotionSettings, resources: GivenResources, *, region: str | None, run: str
+) -> None:
+    """Warn about each resource that does not exist; *run* identifies the run of the program, empty if unknown."""
+    found = given_findings(promotion, _OncePerRun(resources, run, region))
+    for message in found.missing:
+        tell(server, Severity.WARNING, message)
+    for message in found.unchecked:
+        tell(server, Severity.NOTICE, message)

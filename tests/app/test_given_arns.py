@@ -1,0 +1,128 @@
+"""The role, the queue and the topic that a definition names for its schedules: their place and their existence."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import boto3
+import pytest
+
+from ios_mdm.adapters.given import AwsGivenResources
+from ios_mdm.app.given_arns import check_given_arns, given_findings
+from ios_mdm.core.pair.home import Home
+from ios_mdm.errors import DefinitionError, StoreError
+from ios_mdm.settings import PromotionSettings
+from tests.adapters.conftest import emulated, ministack_url, moto_url, no_aws
+from tests.support.aws import AWS
+from tools.services import ministack
+
+if TYPE_CHECKING:
+    from tests.adapters.conftest import SwitchBackend
+
+__all__ = ["emulated", "ministack_url", "moto_url", "no_aws"]
+
+HOME = Home(account="111122223333", region="eu-west-1")
+CHINA = Home(account="111122223333", region="cn-north-1")
+ROLE = "arn:aws:iam::111122223333:role/teams/mdm"
+QUEUE = "arn:aws:sqs:eu-west-1:111122223333:dead-letters"
+TOPIC = "arn:aws:sns:eu-west-1:111122223333:alarms"
+BOUNDARY = "arn:aws:iam::111122223333:policy/edge"
+
+
+def promotion(**given: Any) -> PromotionSettings:
+    """Return settings by their YAML names."""
+    return PromotionSettings.model_validate(given)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"roleArn": ROLE, "deadLetterArn": QUEUE, "alarmArn": TOPIC},
+        {"permissionsBoundaryArn": BOUNDARY, "alarmArn": QUEUE},
+        {"permissionsBoundaryArn": "arn:aws:iam::aws:policy/PowerUserAccess"},
+        {"schedule": False, "roleArn": ROLE.replace("1111", "9999")},
+        {},
+    ],
+)
+def test_what_is_beside_the_pair_is_accepted(given: dict[str, Any]) -> None:
+    """Roles and policies have no region, and policies of AWS no account; without schedules nothing is used."""
+    check_given_arns(promotion(**given), HOME)
+
+
+@pytest.mark.parametrize("key", ["roleArn", "deadLetterArn", "alarmArn", "permissionsBoundaryArn"])
+@pytest.mark.parametrize(
+    ("part", "other", "said"),
+    [
+        ("111122223333", "999988887777", "account 999988887777"),
+        (":aws:", ":aws-cn:", "partition aws-cn"),
+        ("eu-west-1", "eu-central-1", "region eu-central-1"),
+    ],
+)
+def test_what_is_elsewhere_is_refused(key: str, part: str, other: str, said: str) -> None:
+    """AWS would refuse the schedule, or accept it and fail when it fires: at the switch."""
+    # R36
+    given = {"roleArn": ROLE, "deadLetterArn": QUEUE, "alarmArn": TOPIC, "permissionsBoundaryArn": BOUNDARY}[key]
+    if part not in given:
+        return
+    with pytest.raises(DefinitionError, match=rf"^promotion\.{key}: \S+ is of {said}, but the pair and its schedules"):
+        check_given_arns(promotion(**{key: given.replace(part, other)}), HOME)
+
+
+def test_all_that_is_elsewhere_is_reported_together() -> None:
+    """One line for each."""
+    with pytest.raises(DefinitionError) as caught:
+        check_given_arns(promotion(roleArn=ROLE, deadLetterArn=QUEUE, alarmArn=TOPIC), CHINA)
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 3
+    assert "is of partition aws and region eu-west-1, but" in lines[1]
+
+
+def test_what_does_not_exist_is_found_by_one_read(emulated: SwitchBackend) -> None:
+    """On each emulator: a role with a path, a queue and a topic."""
+    # R36
+    client = {
+        service: boto3.client(
+            service,
+            region_name=ministack.REGION,
+            endpoint_url=AWS.endpoint(),
+            aws_access_key_id=ministack.CREDENTIALS["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=ministack.CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+        )
+        for service in ("iam", "sqs", "sns")
+    }
+    name = f"given-{uuid4().hex[:12]}"
+    role = client["iam"].create_role(RoleName=name, Path="/teams/", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+    url = client["sqs"].create_queue(QueueName=name)["QueueUrl"]
+    queue = client["sqs"].get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    topic = client["sns"].create_topic(Name=name)["TopicArn"]
+    resources = AwsGivenResources(aws=AWS)
+    assert emulated.name
+    found = given_findings(promotion(roleArn=role, deadLetterArn=queue, alarmArn=topic), resources)
+    assert (found.missing, found.unchecked) == ((), ())
+    wrong = promotion(
+        roleArn=role.replace("teams", "team"), deadLetterArn=f"{queue}-not", alarmArn=topic.replace("given", "none")
+    )
+    missing = given_findings(wrong, resources).missing
+    assert [one.partition(":")[0] for one in missing] == [
+        "promotion.roleArn",
+        "promotion.deadLetterArn",
+        "promotion.alarmArn",
+    ]
+    assert all("does not exist, so the schedules that need it fail" in one for one in missing)
+    assert not resources.exists(f"{role}-not")
+
+
+def test_what_may_not_be_read_is_not_taken_for_missing() -> None:
+    """The previewer's credentials may lack the permission."""
+    # R36
+
+    class Denied:
+        def exists(self, _arn: str) -> bool:
+            raise StoreError("GetRole on role failed: access denied.")
+
+    found = given_findings(promotion(roleArn=ROLE), Denied())
+    assert found.missing == ()
+    assert found.unchecked == (
+        "whether promotion.roleArn exists was not checked: GetRole on role failed: access denied.",
+    )
