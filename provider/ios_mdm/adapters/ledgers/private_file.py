@@ -9,7 +9,11 @@ import stat
 import tempfile
 from pathlib import Path
 
-__all__ = ["create_private", "is_private", "make_private"]
+__all__ = ["NotPrivateError", "create_private", "is_private", "make_private"]
+
+
+class NotPrivateError(PermissionError):
+    """Other users can write the file; the message says what to do."""
 
 
 def create_private(path: Path) -> None:
@@ -38,7 +42,8 @@ def is_private(path: Path) -> bool:
     """Return whether there is a file at *path* that only its owner can write; False if there is none.
 
     Raises:
-        OSError: Others can write the file, or its folder cannot be read.
+        NotPrivateError: Others can write the file.
+        OSError: Its folder cannot be read.
     """
     try:
         mode = path.stat().st_mode
@@ -47,7 +52,7 @@ def is_private(path: Path) -> bool:
     if stat.S_ISREG(mode) and mode & (stat.S_IWGRP | stat.S_IWOTH):
         shown = f"{stat.S_IMODE(mode):04o}"
         message = f"other users can write it (mode {shown}); check its content, then run `chmod 600` on it"
-        raise PermissionError(errno.EPERM, message)
+        raise NotPrivateError(errno.EPERM, message)
     return True
 
 

@@ -8,6 +8,8 @@ import pwd
 import sqlite3
 from typing import TYPE_CHECKING, Final
 
+from ios_mdm.adapters.ledgers.private_file import NotPrivateError
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -18,7 +20,7 @@ _PRIMARY: Final = 0xFF
 _DENIED_BY_SQLITE: Final = frozenset(
     {sqlite3.SQLITE_AUTH, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY}
 )
-_DENIED_BY_SYSTEM: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+_DENIED_BY_SYSTEM: Final = frozenset({errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EROFS})
 _FULL: Final = "its disk is full. Free some space in {folder}, and run again"
 _LOCKED: Final = (
     "another process keeps it locked. Find it (fuser {path}), let it end, and run again; keep the ledger on a local "
@@ -46,6 +48,8 @@ def problem(path: Path, error: sqlite3.Error | OSError) -> str:
         path: of the ledger.
         error: that its use raised.
     """
+    if isinstance(error, NotPrivateError):
+        return str(error.strerror)
     if isinstance(error, OSError):
         is_denied = error.errno in _DENIED_BY_SYSTEM
         reason = _REASONS_OF_SYSTEM.get(error.errno or 0)
