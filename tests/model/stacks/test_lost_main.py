@@ -9,7 +9,7 @@ import pytest
 
 from ios_mdm.core.pair.secret import Label
 from tests.model.stacks.engine import played, refresh, up
-from tests.model.stacks.search import _start
+from tests.model.stacks.search import start
 from tests.model.stacks.story import Story
 from tests.model.stacks.world import WRONG_FINGERPRINT
 
@@ -25,7 +25,7 @@ SECRET = "ios-mdm/berlin"  # noqa: S105 - a name
 def world() -> Iterator[World]:
     """A pair of two runs, by the real hooks."""
     with played():
-        started = _start(Story(), "dev")
+        started = start(Story())
         up(started, "dev")
         yield started
 

@@ -53,6 +53,12 @@ STORIES = {
     "a pair that its new owner destroys": Story(
         stacks=DEV | SAME_SECRET, limits={"take over": 1, "wrong take over": 1, "unprotect": 1, "destroy": 1}, days=1
     ),
+    "a pair that a second backend destroys, and a refresh": Story(
+        stacks=DEV | OTHER_BACKEND, limits={"take over": 1, "unprotect": 1, "destroy": 1, "refresh": 1}, days=1
+    ),
+    "stacks of two regions in one account": Story(
+        stacks=DEV | OTHER_REGION, limits={"replica": 1, "take over": 1, "unprotect": 1, "destroy": 1}, days=1
+    ),
     "a second backend": Story(stacks=DEV | OTHER_BACKEND, limits={"take over": 1}),
     "a lost secret": Story(limits={"lose": 1, "lost main": 1, "wrong lost main": 1, "refresh": 1}, days=1),
     "a restored secret": Story(limits={"restore": 1, "moved": 1, "refresh": 1}, days=1),

@@ -21,6 +21,7 @@ from tests.model.stacks.places import Place
 if TYPE_CHECKING:
     from ios_mdm.core.pair.secret import Label
     from ios_mdm.core.x509.values import Credential
+    from tests.model.stacks.places import Role
 
 __all__ = [
     "COPY",
@@ -115,6 +116,13 @@ class Resource:
         text = json.dumps([self.id, _compared(self.inputs), _compared(self.outputs), changed], sort_keys=True)
         object.__setattr__(self, "text", text)
 
+    @property
+    def main(self) -> str:
+        """Fingerprint of the main of a pair, as the state knows it, also after a refresh of a secret being deleted."""
+        certificates = self.outputs["certificates"]
+        main = certificates.get(self.outputs["desired"]["main"])
+        return str(self.outputs["mainSha256"] if main is None else main["sha256"])
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
@@ -177,11 +185,14 @@ class World:
     excused: bool = False
     ids: int = 0
     issued: int = 0
+    _content: bytes | None = None
 
     @classmethod
     def new(cls, stacks: dict[str, Stack]) -> World:
         """Return a world in which nothing has happened yet."""
-        return cls(stacks=stacks, places={name: Place.empty(home, CLOCK) for name, home in HOMES.items()})
+        places = {name: Place.empty(home, CLOCK) for name, home in HOMES.items()}
+        # The copy has the roles of each account once.
+        return cls(stacks=stacks, places=places).copied()
 
     @property
     def now(self) -> datetime:
@@ -190,13 +201,15 @@ class World:
 
     def copied(self) -> World:
         """Return a copy."""
+        accounts: dict[str, dict[str, Role]] = {}
         return replace(
             self,
-            places={name: place.copied() for name, place in self.places.items()},
+            places={name: place.copied(accounts) for name, place in self.places.items()},
             stacks=dict(self.stacks),
             devices={name: dict(profiles) for name, profiles in self.devices.items()},
             holders=dict(self.holders),
             used=dict(self.used),
+            _content=None,
         )
 
     def labelled(self, place: str, secret: str, label: Label) -> str | None:
@@ -216,18 +229,26 @@ class World:
         """Return whether a device accepts a server that presents the certificate of this root."""
         return any(root in roots for roots in self.devices[device].values())
 
-    def digest(self) -> bytes:
-        """Return what equal states have in common: ids and fingerprints are named by the order they appear in."""
+    @property
+    def content(self) -> bytes:
+        """What equal states have in common, however often limited events have happened; the world is not changed after.
+
+        Ids and fingerprints are named by the order they appear in.
+        """
+        if self._content is None:
+            self._content = self._digest()
+        return self._content
+
+    def _digest(self) -> bytes:
         parts = [
             self.moment,
+            [(name, _told(place)) for name, place in self.places.items()],
+            [_remembered(place) for place in self.places.values()] if self.remembers else [],
             self.served,
             self.reads,
             self.excused,
-            sorted(self.used.items()),
             sorted((place, secret, holder) for (place, secret), holder in self.holders.items()),
             [(name, sorted((key, sorted(roots)) for key, roots in one.items())) for name, one in self.devices.items()],
-            [(name, _told(place)) for name, place in self.places.items()],
-            [_remembered(place) for place in self.places.values()] if self.remembers else [],
             [
                 (
                     name,
