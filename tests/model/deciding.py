@@ -288,7 +288,7 @@ class Deciding:
         observed = self._observed(secret)
         assert observed is not None
         ordinals = [ordinal for ordinal in range(1, trusted.bit_length()) if trusted >> ordinal & 1]
-        if self._seed is not Seed.UNGUARDED and uncovered(observed, ordinals, self.moments[moment]):
+        if self._seed not in {Seed.UNGUARDED, Seed.UNCOVERED} and uncovered(observed, ordinals, self.moments[moment]):
             return None
         after = before
         for version in unoffered(observed, ordinals, self.moments[moment]):

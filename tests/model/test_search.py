@@ -121,6 +121,7 @@ SEEDED = {
     Seed.ARMED_FIRST: Story(definitions=("auto",), moments=LATE),
     Seed.APPLIED_FIRST: Story(definitions=("main replaced",), moments=LATE[:2], highest=3),
     Seed.NOT_MISSED: FORGETFUL,
+    Seed.UNCOVERED: AT_ONCE["a push that is overtaken"],
     Seed.UNGUARDED: Story(definitions=("auto", DELETES), moments=LATE, highest=3, borrows=True),
 }
 
@@ -134,6 +135,7 @@ COMPLAINTS = {
     Seed.ARMED_FIRST: "does not trust certificate 2, which is served",
     Seed.APPLIED_FIRST: "does not trust certificate 2, which is served",
     Seed.NOT_MISSED: "certificate 1 is main and has expired, although runs came in time",
+    Seed.UNCOVERED: "does not trust certificate 2, which is served",
     Seed.UNGUARDED: "does not trust certificate 2, which is served",
 }
 

@@ -24,17 +24,20 @@ SECRETS = {f"{prefix}/{server}": server for prefix in ("ios-mdm", "copy") for se
 
 
 def complaint(before: World, event: Event, run: Run, after: World) -> str:
-    """Return what an event did that it must not do; empty if nothing. Notes in *after* who holds each pair now."""
+    """Return what an event did that it must not do; empty if nothing. Notes in *after* who holds each pair."""
     found = next(
         (
             text
-            for check in (_trust, _switch, _sent, _refusal, _foreign, _keys, _new_pair)
+            for check in (_trust, _added, _distrusted, _switch, _sent, _refusal, _foreign, _keys, _new_pair)
             for text in check(before, event, run, after)
         ),
         "",
     )
     if not found:
         _note_holders(before, event, run, after)
+        _note_deleted_reserve(event, run, after)
+        slots = {after.labelled(*pair, label) for pair in _pairs(after) for label in (Label.MAIN, Label.RESERVE)}
+        after.placed |= {one for one in slots if one is not None}
     return found
 
 
@@ -49,6 +52,7 @@ def _pairs(world: World) -> Iterator[tuple[str, str]]:
 def _trust(before: World, event: Event, run: Run, after: World) -> Iterator[str]:
     """R35: a device that accepts what is presented, main or reserve goes on doing so."""
     del event, run
+    gone = _all_distrusted(after)
     certificates = {before.served, after.served} | {
         world.labelled(*pair, label)
         for pair in _pairs(after)
@@ -57,12 +61,14 @@ def _trust(before: World, event: Event, run: Run, after: World) -> Iterator[str]
         if before.labelled(*pair, label) == after.labelled(*pair, label)
     }
     for device in before.devices:
-        for one in sorted(certificates - {None}, key=str):
+        for one in sorted(certificates - gone - {None}, key=str):
             assert one is not None
             if before.accepts(device, one) and not after.accepts(device, one):
                 yield f"{device} does not trust a certificate any more that is in use"
         if (
             not after.excused
+            and not gone & {before.served, after.served}
+            and not any(stack.program.replaced in stack.program.distrust for stack in after.stacks.values())
             and before.served is not None
             and after.served is not None
             and before.accepts(device, before.served)
@@ -71,9 +77,43 @@ def _trust(before: World, event: Event, run: Run, after: World) -> Iterator[str]
             yield f"{device} does not trust what the server presents"
 
 
+def _added(before: World, event: Event, run: Run, after: World) -> Iterator[str]:
+    """R35: a device loses trust only in what the definition distrusts, or in a reserve that it deletes.
+
+    A next main that was sent and never became main, because another one did, is given up.
+    """
+    del run
+    program = None if event.stack is None else after.stacks[event.stack].program
+    deleted = before.deleted | ({program.dismissed} if program is not None and program.dismissed else set())
+    gone = (deleted - {before.served}) | _all_distrusted(after)
+    for device in before.devices:
+        roots = [{root for profile in world.devices[device].values() for root in profile} for world in (before, after)]
+        if (roots[0] & before.placed) - roots[1] - gone:
+            yield f"{device} does not trust a certificate any more that was not deleted by request"
+
+
+def _distrusted(before: World, event: Event, run: Run, after: World) -> Iterator[str]:
+    """R35: after a run, a certificate that the definition distrusts is in no slot and on no device."""
+    if event.stack is None or event.kind or run.word not in {"changed", "unchanged"}:
+        return
+    program = after.stacks[event.stack].program
+    if before.holders.get((event.place, program.secret)) != event.stack:
+        return
+    labels = {after.labelled(event.place, program.secret, label) for label in (Label.MAIN, Label.RESERVE)}
+    for one in program.distrust:
+        if one in labels:
+            yield f"`{event.stack}` keeps a certificate that its definition distrusts"
+        if any(after.accepts(device, one) for device in after.devices):
+            yield "a device trusts a certificate that the definition distrusts"
+
+
+def _all_distrusted(world: World) -> set[str | None]:
+    return {one for stack in world.stacks.values() for one in stack.program.distrust}
+
+
 def _switch(before: World, event: Event, run: Run, after: World) -> Iterator[str]:
     """R36: a switch that is armed stays armed while the pair is as it was."""
-    if "fires" in event.text:
+    if "fires" in event.text or event.kind == "disarm":
         return
     for place, secret in _pairs(before):
         name = names(SECRETS[secret], secret)[Kind.PROMOTE]
@@ -85,6 +125,11 @@ def _switch(before: World, event: Event, run: Run, after: World) -> Iterator[str
         found = before.places[place].store.secret(secret)
         if armed is None or labels[0] != labels[1] or found is None or f'"{found.arn}"' not in armed.input:
             continue
+        if f'"{labels[0][0]}"' not in armed.input:
+            continue  # it takes AWSCURRENT from a version that does not have it
+        main, reserve = (before.labelled(place, secret, label) for label in (Label.MAIN, Label.RESERVE))
+        if any(main == one.program.replaced or reserve == one.program.dismissed for one in after.stacks.values()):
+            continue  # the schedule is withdrawn before main is replaced or its reserve is deleted
         # A run that is late deletes the schedule of what it promotes itself.
         if after.places[place].scheduler.schedules.get(name) != armed and armed.at > after.now:
             yield f"the switch of {secret} in {place} is not armed any more ({run.word})"
@@ -198,6 +243,12 @@ def _note_holders(before: World, event: Event, run: Run, after: World) -> None:
     if event.stack is not None:
         _note_created(before, event, after)
     _note_deleted(run, after)
+
+
+def _note_deleted_reserve(event: Event, run: Run, after: World) -> None:
+    dismissed = None if event.stack is None else after.stacks[event.stack].program.dismissed
+    if dismissed is not None and run.word != "refused":
+        after.deleted |= {dismissed}
 
 
 def _note_created(before: World, event: Event, after: World) -> None:

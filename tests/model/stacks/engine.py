@@ -436,13 +436,18 @@ def _pair_inputs(program: Program) -> dict[str, Any]:
         "definition": {
             "name": program.server,
             "address": HOST,
-            "main": {"issue": {"key": "ec-p256"}},
-            "reserve": {"issue": {"when": "now", "apply": {"afterDays": 30}}},
+            "main": {"issue": {"key": "ec-p256"}} | _confirmed("replaceNow", program.replaced),
+            "reserve": _confirmed("none", program.dismissed) or {"issue": {"when": "now", "apply": {"afterDays": 30}}},
+            "distrust": list(program.distrust),
             **{key: value for key, value in said.items() if value is not None},
         },
         "distributed": True,
         "fleet": None,
     }
+
+
+def _confirmed(key: str, fingerprint: str | None) -> dict[str, Any]:
+    return {} if fingerprint is None else {key: True, "confirm": fingerprint}
 
 
 def _profile_inputs(program: Program, pair: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What stacks may do: operations of the engine, also with a changed definition."""
+"""What stacks may do: operations of the engine."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from functools import partial
 from itertools import count, product
 from typing import TYPE_CHECKING
 
+from tests.model.stacks.definitions import definitions
 from tests.model.stacks.engine import Lives, Run, destroy, refresh, up
 from tests.model.stacks.event import Event
 from tests.model.stacks.outside import outside
-from tests.model.stacks.world import LOST, WRONG_FINGERPRINT, WRONG_ID
+from tests.model.stacks.world import LOST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.model.stacks.event import Play, Played
     from tests.model.stacks.story import Story
-    from tests.model.stacks.world import Program, World
+    from tests.model.stacks.world import World
 
 __all__ = ["events", "plain_up"]
 
@@ -26,6 +27,8 @@ _TEXTS = {
     "half": "up, and the MDM server is down at command",
     "stale": "up with a stale read, number",
     "between": "up, and after its write",
+    "half destroy": "destroy, which dies after write",
+    "stale replace": "up with --replace of the pair, and a stale read, number",
 }
 
 
@@ -56,7 +59,7 @@ def _of_stacks(world: World) -> Iterator[Event]:
         for other in (place for place in world.places if place != stack.place):
             yield from _elsewhere(name, other)
         if stack.program.server == "berlin":
-            yield from _of_definition(world, name)
+            yield from definitions(world, name)
 
 
 def plain_up(world: World, name: str) -> Event:
@@ -76,12 +79,17 @@ def _of_stack(world: World, name: str) -> Iterator[Event]:
     for alone in ("pair", "profile"):
         text = f"`{name}`: up with nothing but the {alone}"
         yield Event(kind="alone", text=text, act=_ups(name, alone=alone), stack=name, place=place)
-    yield Event(kind="destroy", text=f"`{name}`: destroy", act=_destroys(name), stack=name, place=place, deletes=True)
+    yield _destroy(world, name, "destroy", _destroys(name))
     if kept is not None:
         text = f"`{name}`: up with --replace of the pair"
         yield Event(kind="replace", text=text, act=_ups(name, is_replaced=True), stack=name, place=place)
         text = f"`{name}`: state delete of the pair"
         yield Event(kind="state delete", text=text, act=_forgets(name), stack=name, place=place)
+
+
+def _destroy(world: World, name: str, text: str, act: Callable[[World], Run], kind: str = "destroy") -> Event:
+    place = world.stacks[name].place
+    return Event(kind=kind, text=f"`{name}`: {text}", act=act, stack=name, place=place, deletes=True)
 
 
 def _elsewhere(name: str, other: str) -> Iterator[Event]:
@@ -100,42 +108,6 @@ def _elsewhere(name: str, other: str) -> Iterator[Event]:
         )
 
 
-def _of_definition(world: World, name: str) -> Iterator[Event]:
-    """A changed definition, and the `up` with it."""
-    stack, program = world.stacks[name], world.stacks[name].program
-    kept = stack.server("berlin")
-    changes: list[tuple[str, str, str, dict[str, str | bool | None]]] = []
-    if program.protect:
-        changes.append(("unprotect", "protect: false", stack.place, {"protect": False}))
-    changes.append(("rename", "another name of the server", stack.place, {"server": "berlin-2"}))
-    changes.append(("remove", "no server", stack.place, {"server": None}))
-    pair_id = world.pair_id(stack.place, program.secret)
-    if pair_id is not None:
-        changes.append(("take over", "takeOver with the pair's id", stack.place, {"take_over": pair_id}))
-    changes.append(("wrong take over", "takeOver with another id", stack.place, {"take_over": WRONG_ID}))
-    if kept.pair is not None:
-        arn, main = str(kept.pair.outputs["secretArn"]), kept.pair.main
-        changes.append(("lost main", "lostMain with the fingerprint", stack.place, {"lost_main": main}))
-        changes.append(
-            ("wrong lost main", "lostMain with another fingerprint", stack.place, {"lost_main": WRONG_FINGERPRINT})
-        )
-        changes.append(("moved", "movedFrom", stack.place, {"moved_from": arn}))
-        changes.append(
-            ("moved", "movedFrom, with credentials for the other region", "other region", {"moved_from": arn})
-        )
-    for kind, text, place, change in changes:
-        if place == stack.place and all(getattr(program, key) == value for key, value in change.items()):
-            continue
-        yield Event(
-            kind=kind,
-            text=f"`{name}`: the definition says {text}, up",
-            act=_says(name, place, change),
-            stack=name,
-            place=place,
-            deletes="server" in change and not kept.protect,
-        )
-
-
 def _disturbed(world: World, kind: str, name: str, other: str, number: int) -> Event:
     """Return an `up` to which something happens at a write, read or command of this number.
 
@@ -150,6 +122,10 @@ def _disturbed(world: World, kind: str, name: str, other: str, number: int) -> E
             act = _ups(name, stale=number)
         case "death":
             act = _dies(name, number)
+        case "half destroy":
+            return _destroy(world, name, f"{_TEXTS[kind]} {number}", _destroys(name, number=number), kind)
+        case "stale replace":
+            act = _ups(name, is_replaced=True, stale=number)
         case _:
             text = f"{text}, `{other}`: takeOver, up"
             return Event(kind=kind, text=text, act=_is_overtaken(name, other, number))
@@ -177,24 +153,12 @@ def _ups(name: str, **options: object) -> Callable[[World], Run]:
     return lambda world: up(world, name, **options)  # type: ignore[arg-type]
 
 
-def _destroys(name: str, place: str | None = None) -> Callable[[World], Run]:
-    return lambda world: destroy(world, name, place=place)
+def _destroys(name: str, place: str | None = None, *, number: int | None = None) -> Callable[[World], Run]:
+    return lambda world: destroy(world, name, place=place, lives=Lives(number))
 
 
 def _refreshes(name: str, place: str | None = None) -> Callable[[World], Run]:
     return lambda world: refresh(world, name, place=place)
-
-
-def _says(name: str, place: str, changes: dict[str, str | bool | None]) -> Callable[[World], Run]:
-    def act(world: World) -> Run:
-        stack = world.stacks[name]
-        program: Program = replace(stack.program, **changes)  # type: ignore[arg-type]
-        world.stacks[name] = replace(stack, program=program, place=place)
-        if changes.get("lost_main") not in {None, WRONG_FINGERPRINT}:
-            world.excused = True
-        return up(world, name)
-
-    return act
 
 
 def _forgets(name: str) -> Callable[[World], Run]:

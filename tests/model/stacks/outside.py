@@ -30,7 +30,11 @@ def outside(world: World, story: Story) -> Iterator[Event]:
                 yield Event(text=f"the schedule {name} fires in {place}", act=_fires(place, name))
     main = world.labelled(*world.reads, Label.MAIN)
     if main is not None and main != world.served:
-        yield Event(text="the server loads main", act=_loads)
+        yield Event(text="the server loads main", act=_presents(main))
+    for number, one in world.certificates(*world.reads):
+        if one not in {world.served, main} and all(world.accepts(device, one) for device in world.devices):
+            text = f"an administrator lets the server present certificate {number}, which devices trust"
+            yield Event(kind="present", text=text, act=_presents(one))
     yield from _administrators(world)
 
 
@@ -39,6 +43,9 @@ def _administrators(world: World) -> Iterator[Event]:
     if world.places[place].store.secret(secret) is None:
         return
     yield Event(kind="lose", text="an administrator deletes the secret for good", act=_loses)
+    if any(there.scheduler.schedules for there in world.places.values()):
+        text = "an administrator deletes all schedules, roles and queues"
+        yield Event(kind="disarm", text=text, act=_disarms)
     yield Event(kind="restore", text="the secret is lost and restored from a backup", act=_restores)
     if world.places[place].store.holder(secret, Label.MAIN) is None:
         return  # AWS neither reads nor replicates what is scheduled for deletion
@@ -75,14 +82,25 @@ def _fires(place: str, name: str) -> Callable[[World], Run]:
     return act
 
 
-def _loads(world: World) -> Run:
-    world.served = world.labelled(*world.reads, Label.MAIN)
-    return Run("changed")
+def _presents(certificate: str) -> Callable[[World], Run]:
+    def act(world: World) -> Run:
+        world.served = certificate
+        return Run("changed")
+
+    return act
 
 
 def _loses(world: World) -> Run:
     place, secret = world.reads
     world.places[place].store.lose(secret)
+    return Run("changed")
+
+
+def _disarms(world: World) -> Run:
+    for there in world.places.values():
+        there.scheduler.schedules.clear()
+        there.prerequisites.roles.clear()
+        there.prerequisites.queues.clear()
     return Run("changed")
 
 

@@ -49,6 +49,9 @@ def unrecovered(world: World, *, first: str, play: Play) -> str:
             return f"`{name}` is refused its own pair: {done.run.message}"
         before = done.after.copied()
         _write_values(before, name, said)
+        if "distrust lists" in done.run.message:
+            stack = before.stacks[name]
+            before.stacks[name] = replace(stack, program=replace(stack.program, distrust=()))
         done = _up(before, name, play)
     if done.run.word not in {"changed", "unchanged", "protected"}:
         return f"`{name}`: up is {done.run.word}: {done.run.message}"
@@ -75,6 +78,7 @@ def _without_mistakes(program: Program) -> Program:
         program,
         take_over=None if program.take_over == WRONG_ID else program.take_over,
         lost_main=None if program.lost_main == WRONG_FINGERPRINT else program.lost_main,
+        dismissed=None,
     )
 
 

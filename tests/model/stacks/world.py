@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ios_mdm.core.pair.definition import KeyType
 from ios_mdm.core.pair.home import Home, PairIdentity
-from ios_mdm.core.pair.layout import PAIR_ID_TAG
+from ios_mdm.core.pair.layout import PAIR_ID_TAG, version_id
 from ios_mdm.core.x509.issuing import issue
 from tests.model.stacks.places import Place
 
@@ -48,6 +48,8 @@ HOMES = {
     "other region": Home(account="123456789012", region="eu-central-1"),
 }
 DEVICES = ("device-1", "device-2")
+MAX_CERTIFICATES = 9
+"""More than a pair gets in any story."""
 LOST, COPY = "(lost)", "(a copy)"
 """Instead of the stack that a pair belongs to: its state was lost; the secret is a copy of another one."""
 WRONG_ID, WRONG_FINGERPRINT = "0" * 32, "0" * 64
@@ -84,6 +86,9 @@ class Program:
         take_over: id of the pair to be taken over.
         moved_from: ARN that the pair was moved from.
         lost_main: fingerprint of the main of a lost pair.
+        replaced: fingerprint of the main that is replaced now.
+        dismissed: fingerprint of the reserve that is deleted, so that there is none; None if one is wanted.
+        distrust: fingerprints.
         protect: whether the engine refuses to delete.
     """
 
@@ -93,6 +98,9 @@ class Program:
     take_over: str | None = None
     moved_from: str | None = None
     lost_main: str | None = None
+    replaced: str | None = None
+    dismissed: str | None = None
+    distrust: tuple[str, ...] = ()
     protect: bool = True
 
     @property
@@ -169,6 +177,8 @@ class World:
         used: how often each limited event has happened.
         remembers: whether reads may be stale, so that the former descriptions are a part of the state.
         excused: an administrator said that the pair is lost, so that no device trusts its successor.
+        placed: fingerprints of the certificates that were main or reserve.
+        deleted: fingerprints of the reserves that a definition has deleted by request.
         ids: how many ids were drawn.
         issued: how many certificates were issued.
     """
@@ -183,6 +193,8 @@ class World:
     used: dict[str, int] = field(default_factory=dict)
     remembers: bool = False
     excused: bool = False
+    placed: frozenset[str] = frozenset()
+    deleted: frozenset[str] = frozenset()
     ids: int = 0
     issued: int = 0
     _content: bytes | None = None
@@ -219,6 +231,13 @@ class World:
         found = store.secret(secret)
         return None if version is None or found is None else root_of(found.versions[version].value)
 
+    def certificates(self, place: str, secret: str) -> list[tuple[int, str]]:
+        """Return number and fingerprint of each certificate that a secret has or had."""
+        found = self.places[place].store.secret(secret)
+        versions = {} if found is None else found.versions
+        ordinals = {version_id(secret, ordinal): ordinal for ordinal in range(1, MAX_CERTIFICATES + 1)}
+        return sorted((ordinals[key], root_of(one.value)) for key, one in versions.items() if key in ordinals)
+
     def pair_id(self, place: str, secret: str) -> str | None:
         """Return the id of the pair in a secret; None if there is none."""
         found = self.places[place].store.secret(secret)
@@ -247,6 +266,8 @@ class World:
             self.served,
             self.reads,
             self.excused,
+            sorted(self.placed),
+            sorted(self.deleted),
             sorted((place, secret, holder) for (place, secret), holder in self.holders.items()),
             [(name, sorted((key, sorted(roots)) for key, roots in one.items())) for name, one in self.devices.items()],
             [
