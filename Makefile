@@ -4,7 +4,7 @@ VENV := .venv/bin/python
 UV := .venv-lock/bin/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap demo demo-down demo-clean rehearse nginx test bench fuzz lint format lock clean
+.PHONY: help bootstrap demo demo-down demo-clean rehearse nginx test test-long bench fuzz lint format lock clean
 .NOTPARALLEL:
 
 help: ## list these targets
@@ -37,6 +37,9 @@ nginx:
 test: bootstrap nginx lint ## check the code and run all tests
 	@echo "== pytest"
 	@$(VENV) -m pytest -n auto
+
+test-long: ## the same tests with larger searches, and more examples and mutations
+	@TEST_LONG=1 FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-20000} $(MAKE) test
 
 bench: bootstrap ## measure runs that find nothing to do, and the check of a custom certificate
 	@$(VENV) -m benchmarks

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from ios_mdm.core.pair.definition import IssueReserve, KeyType, NoReserve
 from ios_mdm.core.pair.layout import version_id
 from tests.app.test_pair_service import NOW, SECRET, World, definition
+from tests.support.long import examples
 
 if TYPE_CHECKING:
     from ios_mdm.core.pair.definition import PairDefinition
@@ -185,7 +186,7 @@ WISHES = {
 }
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     runs=st.lists(
         st.tuples(

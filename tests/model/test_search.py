@@ -9,6 +9,7 @@ import pytest
 from tests.model.breadth_first import search
 from tests.model.story import LIFE, Seed, Story
 from tests.model.world import World
+from tests.support.long import bounds
 
 MOST = 300_000
 """States of the largest story; more would be no small model, and take minutes."""
@@ -42,7 +43,12 @@ STORIES = {
     "a changed chain of main beside a reserve": Story(
         definitions=("both from files", "main's chain renewed beside a reserve"), moments=LATE[1:2], custom=True
     ),
-    "changed chains": Story(definitions=("both from files", "both chains renewed"), moments=LATE[1:], custom=True),
+    "changed chains": Story(
+        definitions=("both from files", "both chains renewed"),
+        moments=LATE[1:],
+        custom=True,
+        highest=bounds(3, long=4),
+    ),
     "changed chains, earlier": Story(
         definitions=("both, after seven days", "both, after seven days, renewed"), moments=EARLY[:2], custom=True
     ),
@@ -53,7 +59,7 @@ STORIES = {
         definitions=("a file that is valid later", "main from a file"), moments=LATE, custom=True, highest=3
     ),
     "from issued to custom": Story(definitions=("a custom one", "both from files"), moments=LATE, highest=3),
-    "a rollback": Story(definitions=("now",), moments=EARLY, operator=True),
+    "a rollback": Story(definitions=("now",), moments=EARLY, operator=True, highest=bounds(3, long=4)),
     "a rollback, twice": Story(definitions=("at",), moments=LATE, operator=True),
     "a switch that an operator took back": Story(definitions=("auto", "at"), moments=LATE, operator=True, dies=False),
     "two switches that an operator took back": Story(definitions=("auto",), moments=LAST, highest=3, operator=True),

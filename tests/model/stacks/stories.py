@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.model.stacks.story import COPIED_FILE, DEV, OTHER_BACKEND, OTHER_REGION, SAME_SECRET, Story
+from tests.support.long import bounds
 
 __all__ = ["FOUND", "REASONS", "STORIES"]
 
@@ -49,15 +50,15 @@ STORIES = {
     "a destroy that dies": Story(limits={"unprotect": 1, "half destroy": 1}),
     "a switch that is deleted from outside": Story(limits={"disarm": 1, "refresh": 1}),
     "main is replaced": Story(limits={"replace main": 1, "half": 1}),
-    "main is replaced by a run that dies": Story(limits={"replace main": 1, "death": 1}, days=1),
-    "main is replaced, and stale reads": Story(limits={"replace main": 1, "stale": 1}, days=1),
+    "main is replaced by a run that dies": Story(limits={"replace main": 1, "death": 1}, days=bounds(1, long=2)),
+    "main is replaced, and stale reads": Story(limits={"replace main": 1, "stale": 1}, days=bounds(1, long=2)),
     "main is replaced, and the pair is taken over": Story(
         stacks=DEV | SAME_SECRET, limits={"replace main": 1, "take over": 1, "half": 1}, days=1
     ),
     "a stolen main": Story(limits={"stolen main": 1, "half": 1}),
-    "a stolen main, and a run that dies": Story(limits={"stolen main": 1, "death": 1}),
+    "a stolen main, and a run that dies": Story(limits={"stolen main": 1, "death": 1}, days=bounds(1, long=2)),
     "no reserve, while the server presents it": Story(limits={"no reserve": 1, "present": 1}),
-    "no reserve, and a run that dies": Story(limits={"no reserve": 1, "death": 1}, days=1),
+    "no reserve, and a run that dies": Story(limits={"no reserve": 1, "death": 1}, days=bounds(1, long=2)),
     "a distrusted certificate": Story(limits={"distrust": 1, "present": 1, "half": 1}),
 }
 
