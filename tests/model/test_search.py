@@ -15,6 +15,7 @@ MOST = 300_000
 """States of the largest story; more would be no small model, and take minutes."""
 LATE = ("a reserve is due", "the warning window", "the apply moment", "main has expired")
 EARLY = ("a quiet day", "seven days later", "a reserve is due", "main has expired")
+MIDDLE = bounds(LATE[1:], long=LATE)
 LAST = ("the warning window", "the apply moment", "the last day")
 DELETES = "another, confirmed"
 FORGETFUL = Story(definitions=("auto",), moments=LATE, highest=3, diligent=True, forgets=LATE)
@@ -64,7 +65,7 @@ STORIES = {
     "a switch that an operator took back": Story(definitions=("auto", "at"), moments=LATE, operator=True, dies=False),
     "two switches that an operator took back": Story(definitions=("auto",), moments=LAST, highest=3, operator=True),
     "a first run": Story(definitions=("now",), moments=EARLY[:1], born=False),
-    "main is replaced": Story(definitions=("auto", "main replaced"), moments=LATE, highest=3),
+    "main is replaced": Story(definitions=("auto", "main replaced"), moments=MIDDLE, highest=3),
     "main is replaced, on hold": Story(
         definitions=("main replaced", "main replaced, on hold"), moments=LATE[1:3], highest=3
     ),
@@ -96,10 +97,10 @@ STORIES = {
         definitions=("auto", DELETES), moments=LATE, highest=3, forgets=LATE
     ),
     "a reserve that an operator lets the server present": Story(
-        definitions=("auto", DELETES), moments=LATE, highest=3, borrows=True
+        definitions=("auto", DELETES), moments=MIDDLE, highest=3, borrows=True
     ),
     "a reserve that an operator lets the server present, and none": Story(
-        definitions=("auto", "none, confirmed"), moments=LATE, highest=3, borrows=True
+        definitions=("auto", "none, confirmed"), moments=MIDDLE, highest=3, borrows=True
     ),
     "Scheduler does not answer": Story(
         definitions=("at", "at, on hold", "auto"), moments=LATE[:3], highest=3, outages=True
