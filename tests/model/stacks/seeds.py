@@ -12,10 +12,12 @@ a delivery looks once more at the pair      R35   ``test_search.py``, ``Seed.UNC
 a stale schedule is withdrawn first         R36   ``test_search.py``, ``Seed.NOT_TAKEN_BACK``
 an armed promotion is recorded              R36   ``test_search.py``, ``Seed.NOT_RECORDED``
 a lost record of what was sent is a change  R36   ``test_search.py``, ``Seed.NOT_MISSED``
-another list of devices disarms             R36   ``test_delivery.py``
 a restored secret has its main              R33   ``test_lost_main.py``
 the account is allowed                      R33   ``test_ordinary_operations.py``
 ==========================================  ====  ======================================================
+
+The list of devices is the same in all stories: that another list disarms the switch (R36) is a test of
+``test_ordinary_operations.py``.
 """
 
 from __future__ import annotations
