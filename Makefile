@@ -4,7 +4,7 @@ VENV := .venv/bin/python
 UV := .venv-lock/bin/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap demo demo-down demo-clean rehearse nginx verifiers test bench fuzz lint format lock clean
+.PHONY: help bootstrap demo demo-down demo-clean rehearse nginx verifiers test test-long bench fuzz lint format lock clean
 .NOTPARALLEL:
 
 help: ## list these targets
@@ -40,6 +40,9 @@ verifiers:
 test: bootstrap nginx verifiers lint ## check the code and run all tests
 	@echo "== pytest"
 	@$(VENV) -m pytest -n auto
+
+test-long: ## the same tests with larger searches, and more examples and mutations
+	@TEST_LONG=1 FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-20000} $(MAKE) test
 
 bench: bootstrap ## measure runs that find nothing to do, the check of a custom certificate, issuing, and the collector
 	@$(VENV) -m benchmarks

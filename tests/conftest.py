@@ -7,12 +7,13 @@ import pytest
 from hypothesis import settings
 
 from ios_mdm.app import confirm
+from tests.support.long import examples
 from tools.services.testing import executables, mdm_services
 
 __all__ = ["executables", "mdm_services"]
 
 # No test asserts a duration: on a busy machine any example may take long.
-settings.register_profile("no deadline", deadline=None)
+settings.register_profile("no deadline", deadline=None, max_examples=examples(100))
 settings.load_profile("no deadline")
 
 

@@ -396,6 +396,16 @@ def test_a_definition_that_replaced_main_stays_right(desk: Desk) -> None:
         world.apply(replace(issued, confirm_main="ab" * 32))
 
 
+def test_a_definition_that_replaced_and_distrusts_main_stays_right(desk: Desk) -> None:
+    """A main that it distrusts may have gone without a record, after two promotions in one run."""
+    # R35
+    world = World()
+    desk.wish(FIRST).apply(world)
+    gone = "ab" * 32
+    world.apply(replace(definition(None), replace_main=True, confirm_main=gone, distrust=frozenset({gone})))
+    assert world.facts(1).source is Source.INSTALLED
+
+
 @pytest.mark.parametrize("wanted", ["another file", "issued"])
 def test_a_main_that_a_dead_run_began_gives_way_to_what_is_wanted_now(desk: Desk, wanted: str) -> None:
     """Whatever the run had got done: the wish of the next one counts, and the leftover is no former main."""  # R30 R32

@@ -21,6 +21,7 @@ from ios_mdm.core.x509.values import Credential
 from tests.app.test_pair_service import NOW, SECRET, World, definition
 from tests.support.certificates import DAY, HOST, LEAF, ROOT, Chain, SelfSigned, pem, private_pem
 from tests.support.certificates import NOW as CHAINS_MADE_AT
+from tests.support.long import examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -241,7 +242,7 @@ WISHES = {
 }
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     runs=st.lists(
         st.tuples(

@@ -18,6 +18,7 @@ from ios_mdm.cli.timeline.layout import LEFT, RIGHT, WIDTH, Scale, labels, lanes
 from ios_mdm.cli.timeline.page import Row, timeline_svg
 from ios_mdm.core.pair.definition import AfterDays, IssueReserve, NoReserve, PairDefinition, Promotion, When
 from ios_mdm.core.pair.forecast import foreseen_life
+from tests.support.long import examples
 
 ROOT = Path(__file__).resolve().parents[2]
 START = datetime(2040, 1, 1, tzinfo=UTC)
@@ -137,7 +138,7 @@ def test_alerts_get_their_labels_before_anything_else() -> None:
 
 @pytest.mark.parametrize("reserve", RESERVES, ids=str)
 @given(days=st.integers(1, 1500))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 def test_labels_touch_neither_each_other_nor_a_line(reserve: IssueReserve | NoReserve | None, days: int) -> None:
     """Whatever is foreseen: what is written can be read, and is inside the picture."""
     life = row(reserve, days=days).life
@@ -163,7 +164,7 @@ def test_dates_of_the_axis_have_room(days: int, hours: int) -> None:
 
 
 @given(after=st.integers(20, 300))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_bars_in_a_lane_do_not_overlap(after: int) -> None:
     """However often a pair is switched."""
     certificates = row(IssueReserve(when=When.NOW, apply=AfterDays(days=after))).life.certificates

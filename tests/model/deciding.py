@@ -12,8 +12,10 @@ from ios_mdm.app.pair.values import PairRequest, PairResult
 from ios_mdm.app.reconcile import Progress, Reconciler, ReconcileRequest, Stage
 from ios_mdm.app.switch_request import switch_request
 from ios_mdm.app.switching import SwitchService
+from ios_mdm.core.pair.facts import Source
 from ios_mdm.core.pair.guard import uncovered, unoffered
 from ios_mdm.core.pair.layout import SENT_TAG, sent_value
+from ios_mdm.core.pair.moments import expires
 from ios_mdm.core.pair.observed import Role, Served
 from ios_mdm.core.pair.schedule import Kind, names
 from ios_mdm.core.pair.secret import Label, trusted_label
@@ -218,13 +220,19 @@ class Deciding:
             self.secrets.append(secret)
         return found
 
+    @remembered
+    def _observed(self, secret: int) -> ObservedPair | None:
+        """Return the pair in the secret of this number, without what its server presents."""
+        return observe(self.secrets[secret])
+
+    @remembered
     def noted(self, secret: int, sent: int) -> int:
         """Return the number of a secret in which it is noted what the devices were sent."""
         before = self.secrets[secret]
         assert before is not None
         ordinals = [ordinal for ordinal in range(1, sent.bit_length()) if sent >> ordinal & 1]
         step = Tag(tags={SENT_TAG: sent_value(ordinals)})
-        return self.secret_id(carried_out(before, step, observed=observe(before), now=self.moments[0]))
+        return self.secret_id(carried_out(before, step, observed=None, now=self.moments[0]))
 
     def forgotten(self, secret: int) -> int:
         """Return the number of the secret without the record of what the devices were sent."""
@@ -239,6 +247,32 @@ class Deciding:
         return self.noted(secret, sent) == secret and self.offered(secret, sent, moment) == secret
 
     @remembered
+    def trusted_by(self, secret: int, certificates: int) -> int:
+        """Return what a device with these certificates trusts: them, and those under the same roots (R16)."""
+        held = self.secrets[secret]
+        values = () if held is None else held.values
+        roots = {value.facts.root for value in values if certificates >> value.facts.ordinal & 1}
+        return certificates | mask(tuple(value.facts.ordinal for value in values if value.facts.root in roots))
+
+    @remembered
+    def relevant(self, secret: int, moment: int, served: int) -> int:
+        """Return the certificates of which it matters at *moment* or later whether devices trust them.
+
+        A custom certificate that has expired matters for its root, which another one may have.
+        """
+        held = self.secrets[secret]
+        values = () if held is None else held.values
+        return mask(
+            tuple(
+                value.facts.ordinal
+                for value in values
+                if self.moments[moment] < expires(value.facts)
+                or value.facts.source is Source.INSTALLED
+                or value.facts.ordinal in {served, held and held.holder(Label.MAIN)}
+            )
+        )
+
+    @remembered
     def offered(self, secret: int, trusted: int, moment: int) -> int | None:
         """Return the secret with the labels of an offer (unchanged if none is missing), or None if a run must not send.
 
@@ -251,10 +285,10 @@ class Deciding:
         """
         before = self.secrets[secret]
         assert before is not None
-        observed = observe(before)
+        observed = self._observed(secret)
         assert observed is not None
         ordinals = [ordinal for ordinal in range(1, trusted.bit_length()) if trusted >> ordinal & 1]
-        if self._seed is not Seed.UNGUARDED and uncovered(observed, ordinals, self.moments[moment]):
+        if self._seed not in {Seed.UNGUARDED, Seed.UNCOVERED} and uncovered(observed, ordinals, self.moments[moment]):
             return None
         after = before
         for version in unoffered(observed, ordinals, self.moments[moment]):
@@ -298,7 +332,7 @@ class Deciding:
 
     def _seen(self, secret: int, served: int) -> ObservedPair | None:
         held = self.secrets[secret]
-        pair = observe(held)
+        pair = self._observed(secret)
         if pair is None:
             return None
         presented = None if held is None else held.value(served)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from ios_mdm.core.pair.decision import InstallRequest
@@ -164,6 +165,7 @@ def number(version: str | None) -> int | None:
     return None if version is None else _VERSIONS[version]
 
 
+@lru_cache(maxsize=4_096)
 def describe(secret: Secret) -> SecretDescription:
     """Return what AWS tells of the secret."""
     labels: dict[str, frozenset[str]] = {}

@@ -71,6 +71,7 @@ class Seed(StrEnum):
     ARMED_FIRST = "the schedule is made whatever the devices were sent"
     APPLIED_FIRST = "a main that is replaced is applied before devices were sent the next one"
     UNGUARDED = "the profile drops a deleted reserve that the server presents"
+    UNCOVERED = "a run does not look once more whether its profile covers the pair"
     NOT_MISSED = "a run does not see that the record of what was sent is lost"
 
 

@@ -9,11 +9,13 @@ import pytest
 from tests.model.breadth_first import search
 from tests.model.story import LIFE, Seed, Story
 from tests.model.world import World
+from tests.support.long import bounds
 
 MOST = 300_000
 """States of the largest story; more would be no small model, and take minutes."""
 LATE = ("a reserve is due", "the warning window", "the apply moment", "main has expired")
 EARLY = ("a quiet day", "seven days later", "a reserve is due", "main has expired")
+MIDDLE = bounds(LATE[1:], long=LATE)
 LAST = ("the warning window", "the apply moment", "the last day")
 DELETES = "another, confirmed"
 FORGETFUL = Story(definitions=("auto",), moments=LATE, highest=3, diligent=True, forgets=LATE)
@@ -42,7 +44,12 @@ STORIES = {
     "a changed chain of main beside a reserve": Story(
         definitions=("both from files", "main's chain renewed beside a reserve"), moments=LATE[1:2], custom=True
     ),
-    "changed chains": Story(definitions=("both from files", "both chains renewed"), moments=LATE[1:], custom=True),
+    "changed chains": Story(
+        definitions=("both from files", "both chains renewed"),
+        moments=LATE[1:],
+        custom=True,
+        highest=bounds(3, long=4),
+    ),
     "changed chains, earlier": Story(
         definitions=("both, after seven days", "both, after seven days, renewed"), moments=EARLY[:2], custom=True
     ),
@@ -53,12 +60,12 @@ STORIES = {
         definitions=("a file that is valid later", "main from a file"), moments=LATE, custom=True, highest=3
     ),
     "from issued to custom": Story(definitions=("a custom one", "both from files"), moments=LATE, highest=3),
-    "a rollback": Story(definitions=("now",), moments=EARLY, operator=True),
+    "a rollback": Story(definitions=("now",), moments=EARLY, operator=True, highest=bounds(3, long=4)),
     "a rollback, twice": Story(definitions=("at",), moments=LATE, operator=True),
     "a switch that an operator took back": Story(definitions=("auto", "at"), moments=LATE, operator=True, dies=False),
     "two switches that an operator took back": Story(definitions=("auto",), moments=LAST, highest=3, operator=True),
     "a first run": Story(definitions=("now",), moments=EARLY[:1], born=False),
-    "main is replaced": Story(definitions=("auto", "main replaced"), moments=LATE, highest=3),
+    "main is replaced": Story(definitions=("auto", "main replaced"), moments=MIDDLE, highest=3),
     "main is replaced, on hold": Story(
         definitions=("main replaced", "main replaced, on hold"), moments=LATE[1:3], highest=3
     ),
@@ -90,10 +97,10 @@ STORIES = {
         definitions=("auto", DELETES), moments=LATE, highest=3, forgets=LATE
     ),
     "a reserve that an operator lets the server present": Story(
-        definitions=("auto", DELETES), moments=LATE, highest=3, borrows=True
+        definitions=("auto", DELETES), moments=MIDDLE, highest=3, borrows=True
     ),
     "a reserve that an operator lets the server present, and none": Story(
-        definitions=("auto", "none, confirmed"), moments=LATE, highest=3, borrows=True
+        definitions=("auto", "none, confirmed"), moments=MIDDLE, highest=3, borrows=True
     ),
     "Scheduler does not answer": Story(
         definitions=("at", "at, on hold", "auto"), moments=LATE[:3], highest=3, outages=True
@@ -121,6 +128,7 @@ SEEDED = {
     Seed.ARMED_FIRST: Story(definitions=("auto",), moments=LATE),
     Seed.APPLIED_FIRST: Story(definitions=("main replaced",), moments=LATE[:2], highest=3),
     Seed.NOT_MISSED: FORGETFUL,
+    Seed.UNCOVERED: AT_ONCE["a push that is overtaken"],
     Seed.UNGUARDED: Story(definitions=("auto", DELETES), moments=LATE, highest=3, borrows=True),
 }
 
@@ -134,6 +142,7 @@ COMPLAINTS = {
     Seed.ARMED_FIRST: "does not trust certificate 2, which is served",
     Seed.APPLIED_FIRST: "does not trust certificate 2, which is served",
     Seed.NOT_MISSED: "certificate 1 is main and has expired, although runs came in time",
+    Seed.UNCOVERED: "does not trust certificate 2, which is served",
     Seed.UNGUARDED: "does not trust certificate 2, which is served",
 }
 

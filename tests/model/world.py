@@ -94,7 +94,30 @@ class World:
         )
 
     def events(self, state: State) -> Iterator[Next]:
-        """Return whatever may happen next."""
+        """Return whatever may happen next; of states with the same future only one."""
+        for found in self._events(state):
+            yield found._replace(state=self._told_apart(found.state))
+
+    def _told_apart(self, state: State) -> State:
+        """Return the one state that stands for all those that nothing can tell apart from this one.
+
+        A profile is what devices trust by it: also certificates of the same root. What has expired cannot become main
+        any more, so nothing asks who trusts it, unless the server presents it. A profile that changes nothing need not
+        wait. Where no device is looked at, no push is of interest.
+        """
+        relevant = self._deciding.relevant(state.secret, state.moment, state.served)
+        taken_back = state.taken_back & relevant
+        if state.device is None:
+            return state._replace(queue=(), carried=0, taken_back=taken_back)
+        device = self._deciding.trusted_by(state.secret, state.device) & relevant
+        queue: tuple[int, ...] = ()
+        for profile in state.queue:
+            trusted = self._deciding.trusted_by(state.secret, profile) & relevant
+            if trusted != (queue[-1] if queue else device):
+                queue = (*queue, trusted)
+        return state._replace(device=device, queue=queue, carried=state.carried & relevant, taken_back=taken_back)
+
+    def _events(self, state: State) -> Iterator[Next]:
         yield from self._time(state)
         yield from self._server(state)
         yield from self._device(state)
@@ -169,12 +192,7 @@ class World:
 
     def _trusts(self, state: State, certificates: int, ordinal: int) -> bool:
         """Return whether a device with these certificates in its profile accepts one: it trusts their roots (R16)."""
-        if certificates >> ordinal & 1:
-            return True
-        secret = self._deciding.secrets[state.secret]
-        values = () if secret is None else secret.values
-        roots = {value.facts.root for value in values if certificates >> value.facts.ordinal & 1}
-        return any(value.facts.root in roots for value in values if value.facts.ordinal == ordinal)
+        return bool(self._deciding.trusted_by(state.secret, certificates) >> ordinal & 1)
 
     def _schedule(self, state: State) -> Iterator[Next]:
         """AWS acts on a schedule that is due."""

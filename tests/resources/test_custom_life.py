@@ -34,6 +34,7 @@ from tests.app.test_pair_crashes import Crash, CrashError
 from tests.app.test_pair_service import HandClock
 from tests.resources.conftest import Engine
 from tests.support.certificates import HOST, ISSUING, LEAF, NOW, ROOT, Chain, pem, private_pem
+from tests.support.long import examples
 from tests.support.memory import MemorySecretStore
 from tests.support.memory_scheduler import MemoryPrerequisites, MemoryScheduler
 from tests.support.wiring import TestWiring
@@ -315,7 +316,7 @@ class CustomLife(RuleBasedStateMachine):
 
 
 CustomLife.TestCase.settings = settings(
-    max_examples=100,
+    max_examples=examples(100),
     stateful_step_count=25,
     deadline=None,
     derandomize=True,

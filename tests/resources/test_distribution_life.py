@@ -36,6 +36,7 @@ from ios_mdm.resources.profile_distribution import ProfileDistributionProvider
 from tests.app.test_pair_service import HandClock
 from tests.resources.conftest import wired
 from tests.support.certificates import HOST, LEAF, Chain, pem, private_pem
+from tests.support.long import examples
 from tests.support.memory import MemorySecretStore
 from tests.support.wiring import TestWiring
 
@@ -284,7 +285,7 @@ class DistributionLife(RuleBasedStateMachine):
 
 
 DistributionLife.TestCase.settings = settings(
-    max_examples=40,
+    max_examples=examples(40),
     stateful_step_count=25,
     deadline=None,
     derandomize=True,

@@ -22,6 +22,7 @@ from ios_mdm.adapters.ledgers.sqlite import SqliteLedger, open_ledger
 from ios_mdm.errors import DefinitionError, DeliveryError
 from ios_mdm.ports import Answer, Coverage, DeliveryStatus, DeviceEvent, DeviceStatus
 from tests.support.events import record_answer, record_device
+from tests.support.long import examples
 from tools.toolchain import ROOT
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ EVENTS = st.one_of(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     events=st.lists(st.tuples(EVENTS, st.integers(0, 3)), min_size=1, max_size=7).flatmap(
         lambda events: st.tuples(st.just(events), st.permutations(events + events[:3]))
@@ -201,7 +202,7 @@ def test_a_profile_of_another_server_replaces_nothing(ledger: SqliteLedger) -> N
     assert status(ledger).status == DeliveryStatus.ACKNOWLEDGED
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     deliveries=st.lists(
         st.tuples(

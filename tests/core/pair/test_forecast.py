@@ -22,6 +22,7 @@ from ios_mdm.core.pair.definition import (
     When,
 )
 from ios_mdm.core.pair.forecast import Alert, Event, EventName, forecast, foreseen_life
+from tests.support.long import examples
 
 START = datetime(2040, 1, 1, tzinfo=UTC)
 EXPIRES = START - timedelta(minutes=5) + timedelta(days=397)
@@ -201,7 +202,7 @@ def _definitions(draw: st.DrawFn) -> PairDefinition:
 
 @pytest.mark.parametrize("every", [None, timedelta(days=1)], ids=["when due", "daily"])
 @given(definition=_definitions(), days=st.integers(1, 1200))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_a_certificate_is_issued_then_distributed_then_applied(
     every: timedelta | None, definition: PairDefinition, days: int
 ) -> None:
@@ -232,7 +233,7 @@ def test_a_certificate_is_issued_then_distributed_then_applied(
 
 @pytest.mark.parametrize("every", [None, timedelta(days=1)], ids=["when due", "daily"])
 @given(definition=_definitions(), days=st.integers(1, 1200))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_there_is_a_valid_main_at_every_moment(every: timedelta | None, definition: PairDefinition, days: int) -> None:
     """Each main follows the one before it without a gap, within its own validity."""  # R6 R12 R32
     life = foreseen_life(definition, start=START, days=days, every=every)

@@ -37,6 +37,7 @@ from tests.support.certificates import (
     key,
     openssl_accepts,
 )
+from tests.support.long import examples
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -441,7 +442,7 @@ CERTIFICATES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(150), deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(leaf=CERTIFICATES, issuing=CERTIFICATES, root=CERTIFICATES, levels=st.integers(0, 2))
 def test_others_agree_with_the_rules(
     tmp_path_factory: pytest.TempPathFactory,

@@ -20,6 +20,7 @@ from ios_mdm.core.rules.reading import certificates_in
 from ios_mdm.core.x509.issuing import is_issued, issue
 from ios_mdm.core.x509.pem import chain as chain_of
 from tests.support.certificates import ANY, HOST, ISSUING, LEAF, NOW, ROOT, Chain, SelfSigned, Spec, pem, private_pem
+from tests.support.long import examples
 
 if TYPE_CHECKING:
     from ios_mdm.core.rules import Report
@@ -379,7 +380,7 @@ PARTS = [
 ]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(
     changes=st.lists(
         st.tuples(st.integers(0, 2), st.integers(0, 2000), st.sampled_from([*range(8), 0x17, 0x30, 0x80, 0xFF])),

@@ -2,52 +2,49 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING
 
 from ios_mdm.core.pair.layout import OWNER_TAG, RESOURCE_ID_TAG
 from ios_mdm.core.pair.schedule import Kind, names, role_name, stem
 from ios_mdm.core.pair.secret import Label
-from tests.model.stacks.engine import up
-from tests.model.stacks.world import COPY, HOMES, LOST, WRONG_FINGERPRINT, WRONG_ID
+from tests.model.stacks.world import COPY, HOMES, LOST, WRONG_FINGERPRINT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.model.stacks.engine import Run
-    from tests.model.stacks.events import Event
+    from tests.model.stacks.event import Event
     from tests.model.stacks.world import Program, World
 
-__all__ = ["complaint", "unrecovered"]
+__all__ = ["SECRETS", "complaint"]
 
-LATE_RUNS = 2
-"""More runs that are needed if a reserve is due when it is stored: one sends it, the next one applies it."""
 _SERVERS = ("berlin", "berlin-2")
-_SECRETS = {f"{prefix}/{server}": server for prefix in ("ios-mdm", "copy") for server in _SERVERS}
-_VALUE = re.compile(r"`(takeOver|movedFrom|lostMain): ([^`]+)`")
+SECRETS = {f"{prefix}/{server}": server for prefix in ("ios-mdm", "copy") for server in _SERVERS}
 
 
 def complaint(before: World, event: Event, run: Run, after: World) -> str:
-    """Return what an event did that it must not do; empty if nothing. Notes in *after* who holds each pair now."""
+    """Return what an event did that it must not do; empty if nothing. Notes in *after* who holds each pair."""
     found = next(
         (
             text
-            for check in (_trust, _switch, _sent, _refusal, _foreign, _keys, _new_pair)
+            for check in (_trust, _added, _distrusted, _switch, _sent, _refusal, _foreign, _keys, _new_pair)
             for text in check(before, event, run, after)
         ),
         "",
     )
     if not found:
         _note_holders(before, event, run, after)
+        _note_deleted_reserve(event, run, after)
+        slots = {after.labelled(*pair, label) for pair in _pairs(after) for label in (Label.MAIN, Label.RESERVE)}
+        after.placed |= {one for one in slots if one is not None}
     return found
 
 
 def _pairs(world: World) -> Iterator[tuple[str, str]]:
     """Return place and secret of each pair that is in use."""
     for place, there in world.places.items():
-        for secret in _SECRETS:
+        for secret in SECRETS:
             if there.store.holder(secret, Label.MAIN) is not None and world.holders.get((place, secret)) != COPY:
                 yield place, secret
 
@@ -55,6 +52,7 @@ def _pairs(world: World) -> Iterator[tuple[str, str]]:
 def _trust(before: World, event: Event, run: Run, after: World) -> Iterator[str]:
     """R35: a device that accepts what is presented, main or reserve goes on doing so."""
     del event, run
+    gone = _all_distrusted(after)
     certificates = {before.served, after.served} | {
         world.labelled(*pair, label)
         for pair in _pairs(after)
@@ -63,12 +61,14 @@ def _trust(before: World, event: Event, run: Run, after: World) -> Iterator[str]
         if before.labelled(*pair, label) == after.labelled(*pair, label)
     }
     for device in before.devices:
-        for one in sorted(certificates - {None}, key=str):
+        for one in sorted(certificates - gone - {None}, key=str):
             assert one is not None
             if before.accepts(device, one) and not after.accepts(device, one):
                 yield f"{device} does not trust a certificate any more that is in use"
         if (
             not after.excused
+            and not gone & {before.served, after.served}
+            and not any(stack.program.replaced in stack.program.distrust for stack in after.stacks.values())
             and before.served is not None
             and after.served is not None
             and before.accepts(device, before.served)
@@ -77,12 +77,46 @@ def _trust(before: World, event: Event, run: Run, after: World) -> Iterator[str]
             yield f"{device} does not trust what the server presents"
 
 
+def _added(before: World, event: Event, run: Run, after: World) -> Iterator[str]:
+    """R35: a device loses trust only in what the definition distrusts, or in a reserve that it deletes.
+
+    A next main that was sent and never became main, because another one did, is given up.
+    """
+    del run
+    program = None if event.stack is None else after.stacks[event.stack].program
+    deleted = before.deleted | ({program.dismissed} if program is not None and program.dismissed else set())
+    gone = (deleted - {before.served}) | _all_distrusted(after)
+    for device in before.devices:
+        roots = [{root for profile in world.devices[device].values() for root in profile} for world in (before, after)]
+        if (roots[0] & before.placed) - roots[1] - gone:
+            yield f"{device} does not trust a certificate any more that was not deleted by request"
+
+
+def _distrusted(before: World, event: Event, run: Run, after: World) -> Iterator[str]:
+    """R35: after a run, a certificate that the definition distrusts is in no slot and on no device."""
+    if event.stack is None or event.kind or run.word not in {"changed", "unchanged"}:
+        return
+    program = after.stacks[event.stack].program
+    if before.holders.get((event.place, program.secret)) != event.stack:
+        return
+    labels = {after.labelled(event.place, program.secret, label) for label in (Label.MAIN, Label.RESERVE)}
+    for one in program.distrust:
+        if one in labels:
+            yield f"`{event.stack}` keeps a certificate that its definition distrusts"
+        if any(after.accepts(device, one) for device in after.devices):
+            yield "a device trusts a certificate that the definition distrusts"
+
+
+def _all_distrusted(world: World) -> set[str | None]:
+    return {one for stack in world.stacks.values() for one in stack.program.distrust}
+
+
 def _switch(before: World, event: Event, run: Run, after: World) -> Iterator[str]:
     """R36: a switch that is armed stays armed while the pair is as it was."""
-    if "fires" in event.text:
+    if "fires" in event.text or event.kind == "disarm":
         return
     for place, secret in _pairs(before):
-        name = names(_SECRETS[secret], secret)[Kind.PROMOTE]
+        name = names(SECRETS[secret], secret)[Kind.PROMOTE]
         armed = before.places[place].scheduler.schedules.get(name)
         labels = [
             [world.places[place].store.holder(secret, label) for label in (Label.MAIN, Label.RESERVE)]
@@ -91,6 +125,11 @@ def _switch(before: World, event: Event, run: Run, after: World) -> Iterator[str
         found = before.places[place].store.secret(secret)
         if armed is None or labels[0] != labels[1] or found is None or f'"{found.arn}"' not in armed.input:
             continue
+        if f'"{labels[0][0]}"' not in armed.input:
+            continue  # it takes AWSCURRENT from a version that does not have it
+        main, reserve = (before.labelled(place, secret, label) for label in (Label.MAIN, Label.RESERVE))
+        if any(main == one.program.replaced or reserve == one.program.dismissed for one in after.stacks.values()):
+            continue  # the schedule is withdrawn before main is replaced or its reserve is deleted
         # A run that is late deletes the schedule of what it promotes itself.
         if after.places[place].scheduler.schedules.get(name) != armed and armed.at > after.now:
             yield f"the switch of {secret} in {place} is not armed any more ({run.word})"
@@ -100,7 +139,7 @@ def _sent(before: World, event: Event, run: Run, after: World) -> Iterator[str]:
     """R36: a switch is armed only for a reserve that devices were sent."""
     del before, event, run
     for place, secret in _pairs(after):
-        schedule = after.places[place].scheduler.schedules.get(names(_SECRETS[secret], secret)[Kind.PROMOTE])
+        schedule = after.places[place].scheduler.schedules.get(names(SECRETS[secret], secret)[Kind.PROMOTE])
         reserve = after.labelled(place, secret, Label.RESERVE)
         main = after.labelled(place, secret, Label.MAIN)
         if schedule is None or reserve is None or main == reserve:
@@ -138,7 +177,7 @@ def _not_allowed(before: World, event: Event, secret: str, program: Program) -> 
     if holder == COPY:
         return "which is a copy of another pair"
     if holder is not None:
-        in_state = before.stacks[event.stack].server(_SECRETS[secret]).pair is not None
+        in_state = before.stacks[event.stack].server(SECRETS[secret]).pair is not None
         return "" if is_said and not in_state else f"which is the pair of {holder}"
     if homes:
         return f"and its pair is in {homes[0]}"
@@ -150,7 +189,7 @@ def _not_allowed(before: World, event: Event, secret: str, program: Program) -> 
 def _moved(before: World, event: Event, secret: str, program: Program) -> str:
     """Return what is wrong if the secret is not the one in the state of its stack, and the definition is silent."""
     assert event.stack is not None
-    pair = before.stacks[event.stack].server(_SECRETS[secret]).pair
+    pair = before.stacks[event.stack].server(SECRETS[secret]).pair
     found = before.places[event.place].store.secret(secret)
     if pair is None or found is None or found.arn == pair.outputs["secretArn"]:
         return ""
@@ -159,12 +198,12 @@ def _moved(before: World, event: Event, secret: str, program: Program) -> str:
 
 
 def _written(run: Run) -> set[str]:
-    stems = {stem(server, secret): secret for secret, server in _SECRETS.items()}
+    stems = {stem(server, secret): secret for secret, server in SECRETS.items()}
     for home in HOMES.values():
-        stems |= {role_name(server, secret, home.region): secret for secret, server in _SECRETS.items()}
+        stems |= {role_name(server, secret, home.region): secret for secret, server in SECRETS.items()}
     found = set()
     for _, name, *_ in run.writes:
-        if name in _SECRETS:
+        if name in SECRETS:
             found.add(name)
         found |= {secret for one, secret in stems.items() if name.startswith(one)}
     return found
@@ -206,6 +245,12 @@ def _note_holders(before: World, event: Event, run: Run, after: World) -> None:
     _note_deleted(run, after)
 
 
+def _note_deleted_reserve(event: Event, run: Run, after: World) -> None:
+    dismissed = None if event.stack is None else after.stacks[event.stack].program.dismissed
+    if dismissed is not None and run.word != "refused":
+        after.deleted |= {dismissed}
+
+
 def _note_created(before: World, event: Event, after: World) -> None:
     assert event.stack is not None
     for server, kept in after.stacks[event.stack].servers.items():
@@ -219,7 +264,7 @@ def _note_created(before: World, event: Event, after: World) -> None:
 
 
 def _note_deleted(run: Run, after: World) -> None:
-    for place, secret in product(after.places, _SECRETS):
+    for place, secret in product(after.places, SECRETS):
         found = after.places[place].store.secret(secret)
         if found is None:
             continue
@@ -234,7 +279,7 @@ def _note_deleted(run: Run, after: World) -> None:
 
 def _note_records(after: World) -> None:
     """Take the word of the tags for whose the pairs are after two runs at the same time."""
-    for place, secret in product(after.places, _SECRETS):
+    for place, secret in product(after.places, SECRETS):
         found = after.places[place].store.secret(secret)
         if found is not None and (record := found.tags.get(RESOURCE_ID_TAG)) is not None:
             ids = {
@@ -244,74 +289,3 @@ def _note_records(after: World) -> None:
                 if kept.pair is not None
             }
             after.holders[place, secret] = ids.get(record, LOST)
-
-
-def unrecovered(world: World, *, first: str) -> str:
-    """Return why one `up` does not bring the pair that the server reads to what it should be; empty if it does.
-
-    The faults have ended. A value that a refusal names is written into the definition, unless the pair is the stack's
-    own. A second `up` must find nothing to do.
-
-    Args:
-        world: is not changed.
-        first: the stack that the pair belongs to if no state has it.
-    """
-    holder = world.holders.get(world.reads)
-    name = first if holder in {None, LOST, COPY} else str(holder)
-    stack = world.stacks[name]
-    if stack.program.server is None or stack.program.secret != world.reads[1]:
-        return ""
-    if stack.server(stack.program.server).pair is not None and holder not in {name, COPY}:
-        return ""  # the stack has another pair by now, somewhere else
-    after = world.copied()
-    after.stacks[name] = replace(stack, place=world.reads[0], program=_without_mistakes(stack.program))
-    run = up(after, name)
-    if run.word in {"refused", "failed"}:
-        said = dict(_VALUE.findall(run.message))
-        if (holder == name and "takeOver" in said) or (holder is None and said):
-            return f"`{name}` is refused its own pair: {run.message}"
-        _write_values(after, name, said)
-        run = up(after, name)
-    again = up(after, name)
-    for _ in range(LATE_RUNS):
-        again = up(after, name) if again.word == "changed" else again
-    if run.word not in {"changed", "unchanged", "protected"}:
-        return f"`{name}`: up is {run.word}: {run.message}"
-    if again.word not in {"unchanged", "protected"} or again.writes:
-        return f"`{name}`: a second up is {again.word} and writes {again.writes[:3]} {again.message}"
-    return _incomplete(after)
-
-
-def _without_mistakes(program: Program) -> Program:
-    return replace(
-        program,
-        take_over=None if program.take_over == WRONG_ID else program.take_over,
-        lost_main=None if program.lost_main == WRONG_FINGERPRINT else program.lost_main,
-    )
-
-
-def _write_values(world: World, name: str, said: dict[str, str]) -> None:
-    """Write the values that a refusal names into the definition."""
-    stack = world.stacks[name]
-    changes = {"take_over": said.get("takeOver"), "moved_from": said.get("movedFrom")}
-    kept = stack.server(str(stack.program.server)).pair
-    if "lostMain" in said and kept is not None:
-        # The message names it, or the output of the stack that shows it.
-        changes["lost_main"] = kept.outputs["certificates"][kept.outputs["desired"]["main"]]["sha256"]
-        world.excused = True
-    said_now = {key: value for key, value in changes.items() if value is not None}
-    world.stacks[name] = replace(stack, program=replace(stack.program, **said_now))  # type: ignore[arg-type]
-
-
-def _incomplete(world: World) -> str:
-    """Return what the pair that the server reads lacks; empty if it is what it should be."""
-    place, secret = world.reads
-    main, reserve = (world.labelled(place, secret, label) for label in (Label.MAIN, Label.RESERVE))
-    if main is None or reserve is None or main == reserve:
-        return f"{secret} has not both main and reserve"
-    if not all(world.accepts(device, one) for device in world.devices for one in (main, reserve)):
-        return "not all devices trust main and reserve"
-    schedule = world.places[place].scheduler.schedules.get(names(_SECRETS[secret], secret)[Kind.PROMOTE])
-    if schedule is None or str(world.places[place].store.holder(secret, Label.RESERVE)) not in schedule.input:
-        return "the switch is not armed"
-    return ""

@@ -9,14 +9,18 @@ import hashlib
 import plistlib
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from unittest.mock import patch
 
 from ios_mdm import wiring
+from ios_mdm.app import delivery, switch_reader
 from ios_mdm.app.pair import effects, values
 from ios_mdm.core.pair.observed import Served
+from ios_mdm.core.profile import trust_profile
 from ios_mdm.errors import DeliveryError, IosMdmError
+from ios_mdm.parallel import at_once
 from ios_mdm.resources import distribution_hooks, pair_hooks
 from ios_mdm.resources.certificate_pair import CertificatePairProvider
 from ios_mdm.resources.profile_distribution import ProfileDistributionProvider
@@ -26,6 +30,7 @@ from tests.support.wiring import TestWiring
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from concurrent.futures import Future
     from typing import Literal
 
     from ios_mdm.ports import Probe
@@ -41,7 +46,8 @@ class Run(NamedTuple):
     """How an operation of the engine ended.
 
     Args:
-        word: *unchanged*, *changed*, *refused*, *failed*, *protected* or *died*.
+        word: *unchanged*, *changed*, *refused*, *failed*, *protected* or *died*; *unreached* if the write or read at
+            which something was to happen did not come.
         message: of a refusal or failure.
         writes: what was written, in order.
     """
@@ -76,11 +82,12 @@ class Lives:
         if when == "before" or self.left is None:
             return
         self.left -= 1
-        if self.left == 0:
-            self.left = None
-            if self.other is None:
-                raise KilledError
-            self.other()
+        if self.left > 0:
+            return
+        self.left = None
+        if self.other is None:
+            raise KilledError
+        self.other()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -92,12 +99,14 @@ class Queue:
         lives: counts each command as a write.
         calls: how many calls are taken before it is down; None for all.
         sent: how many were taken.
+        refused: whether a call was not taken.
     """
 
     world: World
     lives: Lives
     calls: int | None = None
     sent: int = 0
+    refused: bool = False
 
     def batches(self, enrollment_ids: Sequence[str]) -> Sequence[Sequence[str]]:
         """Return a batch for each device."""
@@ -106,6 +115,7 @@ class Queue:
     def enqueue(self, enrollment_ids: Sequence[str], command: bytes) -> tuple[str, ...]:
         """Install the profile: it replaces the one of the same identifier, and no other."""
         if self.calls is not None and self.sent >= self.calls:
+            self.refused = True
             raise DeliveryError("the MDM server is down")
         self.lives.wrote("enqueue", "before")
         identifier, roots = profile_roots(plistlib.loads(command)["Command"]["Payload"])
@@ -172,6 +182,8 @@ def played() -> Iterator[None]:
             (wiring, "here", lambda: _runs[-1][1]),
             (values, "uuid4", _random_id),
             (effects, "issue", _issue),
+            (switch_reader, "at_once", _one_by_one),
+            (delivery, "trust_profile", _profile),
             *((module, "tell", _silent) for module in (pair_hooks, distribution_hooks)),
             *(
                 (module, name, lambda _server: _silent)
@@ -186,6 +198,21 @@ def played() -> Iterator[None]:
 
 def _silent(*_arguments: object) -> None:
     pass
+
+
+def _one_by_one(calls: Sequence[Callable[[], Any]]) -> Sequence[Future[Any]]:
+    """Run calls as :func:`ios_mdm.parallel.at_once`, without threads: starting them takes longer than the calls."""
+    return [one for call in calls for one in at_once([call])]
+
+
+def _profile(chains: list[str], **texts: str | None) -> bytes:
+    """Return the profile of these chains; it is made once."""
+    return _made_profile(tuple(chains), tuple(sorted(texts.items())))
+
+
+@lru_cache(maxsize=4_096)
+def _made_profile(chains: tuple[str, ...], texts: tuple[tuple[str, Any], ...]) -> bytes:
+    return trust_profile(list(chains), **dict(texts))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -303,10 +330,11 @@ def _run(
     finally:
         del _runs[outer:]
         here.watch(None)
+        is_reached = not here.store.stale and lives.left is None and queue.refused == (calls is not None)
         here.store.stale = 0
         pair_hooks._created.clear()
         pair_hooks._created.update(created)
-    return Run(word, message, here.writes[written:])
+    return Run(word if is_reached else "unreached", message, here.writes[written:])
 
 
 def up(
@@ -409,13 +437,18 @@ def _pair_inputs(program: Program) -> dict[str, Any]:
         "definition": {
             "name": program.server,
             "address": HOST,
-            "main": {"issue": {"key": "ec-p256"}},
-            "reserve": {"issue": {"when": "now", "apply": {"afterDays": 30}}},
+            "main": {"issue": {"key": "ec-p256"}} | _confirmed("replaceNow", program.replaced),
+            "reserve": _confirmed("none", program.dismissed) or {"issue": {"when": "now", "apply": {"afterDays": 30}}},
+            "distrust": list(program.distrust),
             **{key: value for key, value in said.items() if value is not None},
         },
         "distributed": True,
         "fleet": None,
     }
+
+
+def _confirmed(key: str, fingerprint: str | None) -> dict[str, Any]:
+    return {} if fingerprint is None else {key: True, "confirm": fingerprint}
 
 
 def _profile_inputs(program: Program, pair: dict[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from ios_mdm.core.pair.secret import Label, SecretDescription
     from ios_mdm.ports import Clock
 
-__all__ = ["ModelStore", "Place"]
+__all__ = ["ModelStore", "Place", "Role"]
+
+Role = tuple[str, str, str | None]
+"""Trust, policy and boundary."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -122,13 +125,16 @@ class Place:
             prerequisites=MemoryPrerequisites(place=home),
         )
 
-    def copied(self) -> Place:
-        """Return a copy without the record of calls."""
-        prerequisites = MemoryPrerequisites(
-            place=self.prerequisites.place,
-            roles=dict(self.prerequisites.roles),
-            queues=set(self.prerequisites.queues),
-        )
+    def copied(self, accounts: dict[str, dict[str, Role]]) -> Place:
+        """Return a copy without the record of calls.
+
+        Args:
+            accounts: the roles of each account that was copied before. IAM has no regions: the copies of two places in
+                one account have the same roles.
+        """
+        where = self.prerequisites.place
+        roles = accounts.setdefault(where.account, dict(self.prerequisites.roles))
+        prerequisites = MemoryPrerequisites(place=where, roles=roles, queues=set(self.prerequisites.queues))
         scheduler = MemoryScheduler(schedules=dict(self.scheduler.schedules))
         return Place(store=self.store.copied(), scheduler=scheduler, prerequisites=prerequisites)
 

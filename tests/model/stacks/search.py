@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ios_mdm.core.pair.secret import Label
-from tests.model.stacks.checks import complaint, unrecovered
-from tests.model.stacks.engine import played, up
-from tests.model.stacks.events import Event, events
+from tests.model.stacks.checks import complaint
+from tests.model.stacks.engine import played
+from tests.model.stacks.event import Played
+from tests.model.stacks.events import events, plain_up
+from tests.model.stacks.recovery import unrecovered
 from tests.model.stacks.world import World
 
 if TYPE_CHECKING:
+    from tests.model.stacks.event import Event
     from tests.model.stacks.story import Story
 
-__all__ = ["Found", "search"]
+__all__ = ["Found", "search", "start"]
+
+Key = tuple[bytes, tuple[tuple[str, int], ...]]
+"""What equal states have in common."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +42,36 @@ class Found:
         return "\n".join(f"{number:3}  {event}" for number, event in enumerate(self.trace, start=1))
 
 
+@dataclass(slots=True)
+class Player:
+    """Lets events happen, each once in all states that differ in nothing but how often limited events have happened.
+
+    Args:
+        first: the stack that the pair belongs to if no state has it.
+    """
+
+    first: str
+    _played: dict[tuple[bytes, str], Played] = field(default_factory=dict)
+    _unrecovered: dict[bytes, str] = field(default_factory=dict)
+
+    def play(self, world: World, event: Event) -> Played:
+        """Let an event happen in a world, which is not changed. Two events of the same text do the same."""
+        key = (world.content, event.text)
+        found = self._played.get(key)
+        if found is None:
+            after = world.copied()
+            run = event.act(after)
+            found = self._played[key] = Played(after=after, run=run, complaint=complaint(world, event, run, after))
+        used = world.used | ({event.kind: world.used.get(event.kind, 0) + 1} if event.kind else {})
+        return replace(found, after=replace(found.after, used=used))
+
+    def unrecovered(self, world: World) -> str:
+        """Return why one `up` does not repair what is left; empty if it does."""
+        if world.content not in self._unrecovered:
+            self._unrecovered[world.content] = unrecovered(world, first=self.first, play=self.play)
+        return self._unrecovered[world.content]
+
+
 def search(story: Story, *, most: int) -> Found:
     """Play every event in every state, and stop at the first complaint.
 
@@ -47,50 +83,52 @@ def search(story: Story, *, most: int) -> Found:
         AssertionError: There are more.
     """
     with played():
-        first, *_ = story.stacks
-        start = _start(story, first)
-        came_from: dict[bytes, tuple[bytes, str] | None] = {start.digest(): None}
-        layer = [(start.digest(), start)]
+        player = Player(next(iter(story.stacks)))
+        first = start(story)
+        came_from: dict[Key, tuple[Key, str] | None] = {_key(first): None}
+        layer = [first]
         transitions = 0
         while layer:
-            after_layer: list[tuple[bytes, World]] = []
-            for key, world in layer:
-                for event, after, run in events(world, story):
+            after_layer: list[World] = []
+            for world in layer:
+                for event, one in events(world, story, player.play):
                     transitions += 1
-                    text = f"{event.text}: {run.word}"
-                    found = complaint(world, event, run, after)
-                    following = after.digest()
-                    is_new = following not in came_from
+                    text = f"{event.text}: {one.run.word}"
+                    found, key = one.complaint, _key(one.after)
+                    is_new = key not in came_from
                     if not found and is_new:
-                        found = unrecovered(after, first=first)
+                        found = player.unrecovered(one.after)
                     if found:
-                        trace = (*_way(came_from, key), text, f"=> {found}")
+                        trace = (*_way(came_from, _key(world)), text, f"=> {found}")
                         return Found(states=len(came_from), transitions=transitions, trace=trace)
                     if is_new:
-                        came_from[following] = (key, text)
-                        after_layer.append((following, after))
+                        came_from[key] = (_key(world), text)
+                        after_layer.append(one.after)
             assert len(came_from) <= most, f"more than {most} states: set narrower bounds"
             layer = after_layer
     return Found(states=len(came_from), transitions=transitions)
 
 
-def _start(story: Story, first: str) -> World:
+def start(story: Story) -> World:
+    """Return the world in which a story begins."""
     world = World.new(dict(story.stacks))
     world.remembers = "stale" in story.limits
-    if story.born:
-        before = world.copied()
-        run = up(world, first)
-        assert run.word == "changed", run
-        event = Event(text="up", act=lambda _world: run, stack=first, place="home")
-        found = complaint(before, event, run, world)
-        assert not found, found
-        place, secret = world.reads
-        world.served = world.labelled(place, secret, Label.MAIN)
-        world = world.copied()
+    if not story.born:
+        return world
+    first = next(iter(story.stacks))
+    begun = Player(first).play(world, plain_up(world, first))
+    assert begun.run.word == "changed", begun.run
+    assert not begun.complaint, begun.complaint
+    world = begun.after.copied()
+    world.served = world.labelled(*world.reads, Label.MAIN)
     return world
 
 
-def _way(came_from: dict[bytes, tuple[bytes, str] | None], key: bytes) -> list[str]:
+def _key(world: World) -> Key:
+    return world.content, tuple(sorted(world.used.items()))
+
+
+def _way(came_from: dict[Key, tuple[Key, str] | None], key: Key) -> list[str]:
     found: list[str] = []
     step = came_from[key]
     while step is not None:

@@ -1,4 +1,4 @@
-"""`lostMain` is accepted only with the fingerprint of main, by the check as by the update."""
+"""`lostMain` is accepted only with the fingerprint of main, and `movedFrom` only for a secret that has main."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ios_mdm.core.pair.layout import version_id
 from ios_mdm.core.pair.secret import Label
 from tests.model.stacks.engine import played, refresh, up
-from tests.model.stacks.search import _start
+from tests.model.stacks.search import start
 from tests.model.stacks.story import Story
 from tests.model.stacks.world import WRONG_FINGERPRINT
 
@@ -25,7 +26,7 @@ SECRET = "ios-mdm/berlin"  # noqa: S105 - a name
 def world() -> Iterator[World]:
     """A pair of two runs, by the real hooks."""
     with played():
-        started = _start(Story(), "dev")
+        started = start(Story())
         up(started, "dev")
         yield started
 
@@ -65,3 +66,18 @@ def test_the_main_of_a_new_pair_is_lost_under_its_own_fingerprint(world: World) 
     run = up(world, "dev")
     assert (run.word, run.writes) == ("failed", ()), "the check does not know a main that its own run issued"
     assert f"`lostMain: {second}`" in run.message
+
+
+def test_a_secret_that_was_restored_without_its_certificates_is_refused(world: World) -> None:
+    """Otherwise the pair would get new certificates in the profile that devices know it by."""  # R33
+    stack, store = world.stacks["dev"], world.places["home"].store
+    pair, lost = stack.server("berlin").pair, store.secret(SECRET)
+    assert pair is not None
+    assert lost is not None
+    store.lose(SECRET)
+    store.place_copy(SECRET, replace(lost, versions={}))
+    program = replace(stack.program, moved_from=str(pair.outputs["secretArn"]))
+    world.stacks["dev"] = replace(stack, program=program)
+    run = up(world, "dev")
+    assert (run.word, run.writes) == ("refused", ())
+    assert f"--client-request-token {version_id(SECRET, 1)}" in run.message

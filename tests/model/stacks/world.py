@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from ios_mdm.core.pair.definition import KeyType
 from ios_mdm.core.pair.home import Home, PairIdentity
-from ios_mdm.core.pair.layout import PAIR_ID_TAG
+from ios_mdm.core.pair.layout import PAIR_ID_TAG, version_id
 from ios_mdm.core.x509.issuing import issue
 from tests.model.stacks.places import Place
 
 if TYPE_CHECKING:
     from ios_mdm.core.pair.secret import Label
     from ios_mdm.core.x509.values import Credential
+    from tests.model.stacks.places import Role
 
 __all__ = [
     "COPY",
@@ -48,6 +49,8 @@ HOMES = {
     "other region": Home(account="123456789012", region="eu-central-1"),
 }
 DEVICES = ("device-1", "device-2")
+MAX_CERTIFICATES = 9
+"""More than a pair gets in any story."""
 LOST, COPY = "(lost)", "(a copy)"
 """Instead of the stack that a pair belongs to: its state was lost; the secret is a copy of another one."""
 WRONG_ID, WRONG_FINGERPRINT = "0" * 32, "0" * 64
@@ -84,6 +87,9 @@ class Program:
         take_over: id of the pair to be taken over.
         moved_from: ARN that the pair was moved from.
         lost_main: fingerprint of the main of a lost pair.
+        replaced: fingerprint of the main that is replaced now.
+        dismissed: fingerprint of the reserve that is deleted, so that there is none; None if one is wanted.
+        distrust: fingerprints.
         protect: whether the engine refuses to delete.
     """
 
@@ -93,6 +99,9 @@ class Program:
     take_over: str | None = None
     moved_from: str | None = None
     lost_main: str | None = None
+    replaced: str | None = None
+    dismissed: str | None = None
+    distrust: tuple[str, ...] = ()
     protect: bool = True
 
     @property
@@ -115,6 +124,13 @@ class Resource:
         changed = [key for key in ("repairs", "revision") if self.inputs.get(key) != self.outputs.get(key)]
         text = json.dumps([self.id, _compared(self.inputs), _compared(self.outputs), changed], sort_keys=True)
         object.__setattr__(self, "text", text)
+
+    @property
+    def main(self) -> str:
+        """Fingerprint of the main of a pair, as the state knows it, also after a refresh of a secret being deleted."""
+        certificates = self.outputs["certificates"]
+        main = certificates.get(self.outputs["desired"]["main"])
+        return str(self.outputs["mainSha256"] if main is None else main["sha256"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +178,8 @@ class World:
         used: how often each limited event has happened.
         remembers: whether reads may be stale, so that the former descriptions are a part of the state.
         excused: an administrator said that the pair is lost, so that no device trusts its successor.
+        placed: fingerprints of the certificates that were main or reserve.
+        deleted: fingerprints of the reserves that a definition has deleted by request.
         ids: how many ids were drawn.
         issued: how many certificates were issued.
     """
@@ -176,13 +194,18 @@ class World:
     used: dict[str, int] = field(default_factory=dict)
     remembers: bool = False
     excused: bool = False
+    placed: frozenset[str] = frozenset()
+    deleted: frozenset[str] = frozenset()
     ids: int = 0
     issued: int = 0
+    _content: bytes | None = None
 
     @classmethod
     def new(cls, stacks: dict[str, Stack]) -> World:
         """Return a world in which nothing has happened yet."""
-        return cls(stacks=stacks, places={name: Place.empty(home, CLOCK) for name, home in HOMES.items()})
+        places = {name: Place.empty(home, CLOCK) for name, home in HOMES.items()}
+        # The copy has the roles of each account once.
+        return cls(stacks=stacks, places=places).copied()
 
     @property
     def now(self) -> datetime:
@@ -191,13 +214,15 @@ class World:
 
     def copied(self) -> World:
         """Return a copy."""
+        accounts: dict[str, dict[str, Role]] = {}
         return replace(
             self,
-            places={name: place.copied() for name, place in self.places.items()},
+            places={name: place.copied(accounts) for name, place in self.places.items()},
             stacks=dict(self.stacks),
             devices={name: dict(profiles) for name, profiles in self.devices.items()},
             holders=dict(self.holders),
             used=dict(self.used),
+            _content=None,
         )
 
     def labelled(self, place: str, secret: str, label: Label) -> str | None:
@@ -206,6 +231,13 @@ class World:
         version = store.holder(secret, label)
         found = store.secret(secret)
         return None if version is None or found is None else root_of(found.versions[version].value)
+
+    def certificates(self, place: str, secret: str) -> list[tuple[int, str]]:
+        """Return number and fingerprint of each certificate that a secret has or had."""
+        found = self.places[place].store.secret(secret)
+        versions = {} if found is None else found.versions
+        ordinals = {version_id(secret, ordinal): ordinal for ordinal in range(1, MAX_CERTIFICATES + 1)}
+        return sorted((ordinals[key], root_of(one.value)) for key, one in versions.items() if key in ordinals)
 
     def pair_id(self, place: str, secret: str) -> str | None:
         """Return the id of the pair in a secret; None if there is none."""
@@ -217,18 +249,28 @@ class World:
         """Return whether a device accepts a server that presents the certificate of this root."""
         return any(root in roots for roots in self.devices[device].values())
 
-    def digest(self) -> bytes:
-        """Return what equal states have in common: ids and fingerprints are named by the order they appear in."""
+    @property
+    def content(self) -> bytes:
+        """What equal states have in common, however often limited events have happened; the world is not changed after.
+
+        Ids and fingerprints are named by the order they appear in.
+        """
+        if self._content is None:
+            self._content = self._digest()
+        return self._content
+
+    def _digest(self) -> bytes:
         parts = [
             self.moment,
+            [(name, _told(place)) for name, place in self.places.items()],
+            [_remembered(place) for place in self.places.values()] if self.remembers else [],
             self.served,
             self.reads,
             self.excused,
-            sorted(self.used.items()),
+            sorted(self.placed),
+            sorted(self.deleted),
             sorted((place, secret, holder) for (place, secret), holder in self.holders.items()),
             [(name, sorted((key, sorted(roots)) for key, roots in one.items())) for name, one in self.devices.items()],
-            [(name, _told(place)) for name, place in self.places.items()],
-            [_remembered(place) for place in self.places.values()] if self.remembers else [],
             [
                 (
                     name,

@@ -191,7 +191,9 @@ def check_certificates(request: PairRequest, observed: ObservedPair | None) -> N
         return
     if _is_lost(request, known) and not _has_id(observed, known.pair_id):
         return  # the new pair in the place of the lost one
-    if not _has_certificate(observed) or _is_main_missing(observed, known):
+    # Tags that were restored without the certificates record them, but AWS moves AWSCURRENT and never removes it.
+    is_empty = observed.main is None and not observed.deleted
+    if is_empty or not _has_certificate(observed) or _is_main_missing(observed, known):
         raise IdentityError(_incomplete(request, known, observed))
 
 

@@ -10,6 +10,7 @@ import base64
 import hashlib
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid5
 
@@ -92,6 +93,7 @@ _FACTS = re.compile(
 )
 
 
+@lru_cache(maxsize=16_384)
 def version_id(secret_name: str, ordinal: int) -> str:
     """Return the version id of the certificate *ordinal*: also the ClientRequestToken that makes its put idempotent."""
     return str(uuid5(uuid5(_NAMESPACE, secret_name), str(ordinal)))
@@ -181,6 +183,7 @@ def observed_pair(
     )
 
 
+@lru_cache(maxsize=16_384)
 def _facts(value: str, ordinal: int | None) -> tuple[CertificateFacts | None, Role | None]:
     """Read a facts tag; one that is damaged, or that names another certificate, counts as missing."""
     found = _FACTS.fullmatch(value)

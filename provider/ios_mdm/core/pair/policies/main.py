@@ -63,6 +63,8 @@ def _refused_replacement(at: Situation) -> Notice | None:
     done = isinstance(wanted, InstallMain) and not at.is_new(wanted.offered)
     if done or confirmed in {at.main.sha256, at.observed.replaced} or at.was_main(confirmed):
         return None
+    if confirmed in at.definition.distrust:
+        return None  # it is not main any more, and was removed from the pair
     return refusal(
         "unconfirmed-main", f"main.replaceNow is set, and main.confirm does not name main. {_how_to_replace(at)}"
     )

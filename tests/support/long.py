@@ -1,0 +1,23 @@
+"""Bigger numbers for `make test-long`, which sets ``TEST_LONG``: the only place that reads it."""
+
+from __future__ import annotations
+
+import os
+from typing import TypeVar
+
+__all__ = ["LONG", "bounds", "examples"]
+
+LONG = bool(os.environ.get("TEST_LONG"))
+_TIMES_AS_MANY = 10
+
+T = TypeVar("T")
+
+
+def bounds(short: T, *, long: T) -> T:
+    """Return a bound of a search."""
+    return long if LONG else short
+
+
+def examples(number: int) -> int:
+    """Return how many examples hypothesis tries."""
+    return number * _TIMES_AS_MANY if LONG else number
