@@ -58,7 +58,7 @@ def test_a_role_is_made_once(switch_backend: SwitchBackend) -> None:
     """The second call finds it and gives the same ARN."""  # R11
     arn = made(switch_backend)
     assert arn.startswith("arn:aws")
-    assert arn.endswith(f":role/{switch_backend.stem}")
+    assert arn.endswith(f":role/ios-mdm/{switch_backend.stem}")
     assert made(switch_backend) == arn
 
 
@@ -104,7 +104,7 @@ def test_a_role_is_made_with_what_it_needs_and_no_more(emulated: SwitchBackend) 
     assert role["AssumeRolePolicyDocument"] == json.loads(TRUST)
     assert role["PermissionsBoundary"]["PermissionsBoundaryArn"] == BOUNDARY
     assert role["Tags"] == [{"Key": "ios-mdm", "Value": "switch"}]
-    assert role["Path"] == "/"
+    assert role["Path"] == "/ios-mdm/"
     assert iam.list_role_policies(RoleName=name)["PolicyNames"] == ["switch"]
     assert iam.get_role_policy(RoleName=name, PolicyName="switch")["PolicyDocument"] == json.loads(POLICY)
     assert iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"] == []
@@ -171,7 +171,9 @@ def test_a_check_writes_nothing(emulated: SwitchBackend) -> None:
     iam.delete_role_policy(RoleName=name, PolicyName="switch")
     assert problems(emulated) == (f"the policy of the role {name} is missing",)
     iam.untag_role(RoleName=name, TagKeys=["ios-mdm"])
-    assert problems(emulated) == (f"the role {name} was not made here (it has no tag ios-mdm=switch)",)
+    assert problems(emulated) == (
+        f"the role {name} was not created here (it needs the path /ios-mdm/ and the tag ios-mdm=switch)",
+    )
     assert writes.calls == []
 
 
@@ -188,14 +190,25 @@ def test_a_role_without_its_policy_is_finished(emulated: SwitchBackend) -> None:
         iam.get_role(RoleName=name)
 
 
-@pytest.mark.parametrize("tags", [[], [{"Key": "ios-mdm", "Value": "another"}]])
-def test_somebody_elses_role_is_not_touched(emulated: SwitchBackend, tags: list[dict[str, str]]) -> None:
-    """Neither changed nor deleted, and the error says what to do."""
+@pytest.mark.parametrize(
+    ("path", "tags"),
+    [
+        ("/ios-mdm/", []),
+        ("/ios-mdm/", [{"Key": "ios-mdm", "Value": "another"}]),
+        ("/", [{"Key": "ios-mdm", "Value": "switch"}]),
+        ("/ios-mdm/teams/", [{"Key": "ios-mdm", "Value": "switch"}]),
+    ],
+)
+def test_somebody_elses_role_is_not_touched(emulated: SwitchBackend, path: str, tags: list[dict[str, str]]) -> None:
+    """A role of this name is neither changed nor deleted, and the error says what to do.
+
+    Names of roles are unique in an account, whatever their paths.
+    """
     iam, name = client("iam"), emulated.stem
     trust = TRUST.replace("scheduler.amazonaws.com", "lambda.amazonaws.com")
-    iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust, Tags=tags)
+    iam.create_role(RoleName=name, Path=path, AssumeRolePolicyDocument=trust, Tags=tags)
     writes = Writes()
-    with pytest.raises(StoreError, match=f'"{name}" exists and was not made here .* promotion.roleArn'):
+    with pytest.raises(StoreError, match=f'"{name}" exists and was not created here .* promotion.roleArn'):
         made(emulated)
     emulated.prerequisites.delete_role(name)
     assert writes.calls == []

@@ -239,12 +239,27 @@ def test_the_reads_of_what_a_definition_names_are_allowed() -> None:
 
 def test_roles_are_made_within_the_boundary_only() -> None:
     """A deployer that writes policies of roles cannot give them more than the boundary has."""
-    within, other = policy("deployer-roles")["Statement"]
+    within, other, _read = policy("deployer-roles")["Statement"]
     assert set(within["Condition"]["StringEquals"]) == {"iam:PermissionsBoundary"}
     assert {"iam:CreateRole", "iam:PutRolePolicy", "iam:PutRolePermissionsBoundary"} <= set(within["Action"])
     assert not [action for action in other["Action"] if action.startswith(("iam:Put", "iam:Create", "iam:Attach"))]
     needed = {statement["Action"] for statement in policy("schedule")["Statement"]}
     assert needed == actions("boundary")
+
+
+READS_OF_ROLES = {"iam:GetRole", "iam:GetRolePolicy"}
+
+
+@pytest.mark.parametrize("name", [name for name in POLICIES if name.startswith(("deployer", "previewer"))])
+def test_roles_outside_the_path_cannot_be_changed(name: str) -> None:
+    """A role of a pipeline, `role/ios-mdm-deployer`, cannot be taken over: it may be read at most."""
+    for statement in policy(name)["Statement"]:
+        named = statement["Resource"]
+        roles = {one for one in ([named] if isinstance(named, str) else named) if ":role/" in one}
+        if not roles:
+            continue
+        outside = {one for one in roles if not one.endswith(f":role{schedule.ROLE_PATH}*")}
+        assert not outside or set(statement["Action"]) <= READS_OF_ROLES, statement
 
 
 def test_the_previewer_reads_no_key_and_writes_nothing() -> None:

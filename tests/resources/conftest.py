@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -70,10 +71,10 @@ def wired(value: Any) -> Any:
     return [wired(item) for item in value]
 
 
-@pytest.fixture
-def engine(mdm_services: MdmServices, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
-    """Return an engine with one server that nothing else uses."""
-    with recorded(mdm_services.services.aws_url) as proxy:
+@contextmanager
+def engine_on(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
+    """Yield an engine with one server that nothing else uses, on the emulator at *url*."""
+    with recorded(url) as proxy:
         for name, value in {
             **ministack.CREDENTIALS,
             "AWS_ENDPOINT_URL": proxy.url,
@@ -102,3 +103,10 @@ def engine(mdm_services: MdmServices, monkeypatch: pytest.MonkeyPatch) -> Iterat
             },
         )
         aws.forget()
+
+
+@pytest.fixture
+def engine(mdm_services: MdmServices, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
+    """Return an engine with one server that nothing else uses."""
+    with engine_on(mdm_services.services.aws_url, monkeypatch) as found:
+        yield found

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from ios_mdm.core.pair.home import Home
+from ios_mdm.core.pair.schedule import ROLE_PATH
 from ios_mdm.errors import StoreError
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class MemoryPrerequisites:
         if found is None or _meant(*found) != _meant(trust, policy, boundary):
             with _write(self.fail, self.calls, "ensure_role", name):
                 self.roles[name] = (trust, policy, boundary)
-        return f"arn:aws:iam::{self.place.account}:role/{name}"
+        return f"arn:aws:iam::{self.place.account}:role{ROLE_PATH}{name}"
 
     def role_problems(self, name: str, *, trust: str, policy: str, boundary: str | None) -> tuple[str, ...]:
         """Return how the role differs."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote
 
 from ios_mdm.adapters.aws import QUEUE, ROLE
+from ios_mdm.core.pair.schedule import ROLE_PATH
 from ios_mdm.errors import StoreError
 from ios_mdm.parallel import at_once
 
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["NO_ENTITY", "NO_QUEUE", "AwsPrerequisites"]
 
 _TAG = {"Key": "ios-mdm", "Value": "switch"}
-"""What tells a role of ours from one that happens to have its name."""
+"""Marks the roles that are created here, in addition to their path."""
+_MARKS = f"it needs the path {ROLE_PATH} and the tag {_TAG['Key']}={_TAG['Value']}"
 _POLICY = "switch"
 _KEPT_SECONDS = 14 * 24 * 3600
 NO_ENTITY = frozenset({"NoSuchEntity", "NoSuchEntityException"})
@@ -81,7 +83,7 @@ class AwsPrerequisites:
         try:
             role = cast("RoleTypeDef | None", found_role.result())
         except _NotOursError:
-            return (f"the role {name} was not made here (it has no tag {_TAG['Key']}={_TAG['Value']})",)
+            return (f"the role {name} was not created here ({_MARKS})",)
         if role is None:
             return (f"the role {name} is missing",)
         problems = []
@@ -173,16 +175,19 @@ class AwsPrerequisites:
         found = self.aws.answer_unless(NO_ENTITY, "GetRole", name, lambda: self._iam.get_role(RoleName=name), ROLE)
         if found is None:
             return None
-        if _TAG not in [dict(tag) for tag in found["Role"].get("Tags", ())]:
+        # Names of roles are unique in an account, so a role of this name may have another path.
+        role = found["Role"]
+        if role["Path"] != ROLE_PATH or _TAG not in [dict(tag) for tag in role.get("Tags", ())]:
             raise _NotOursError(
-                f'Role "{name}" exists and was not made here (it has no tag {_TAG["Key"]}={_TAG["Value"]}). Rename it, '
-                "or name a role of your own under promotion.roleArn."
+                f'Role "{name}" exists and was not created here ({_MARKS}). Delete it, or name a role of your own '
+                "under promotion.roleArn."
             )
-        return found["Role"]
+        return role
 
     def _created(self, name: str, trust: str, boundary: str | None) -> RoleTypeDef:
         request: CreateRoleRequestTypeDef = {
             "RoleName": name,
+            "Path": ROLE_PATH,
             "AssumeRolePolicyDocument": trust,
             "Description": "Lets EventBridge Scheduler make the reserve of an iOS MDM server its main certificate",
             "Tags": [{"Key": _TAG["Key"], "Value": _TAG["Value"]}],
@@ -227,7 +232,7 @@ class AwsPrerequisites:
 
 
 class _NotOursError(StoreError):
-    """A role of the wanted name was made by somebody else."""
+    """A role of the wanted name was not created here."""
 
 
 def _boundary(role: RoleTypeDef) -> str | None:

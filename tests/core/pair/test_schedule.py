@@ -103,9 +103,9 @@ def test_without_schedules_nothing_happens_by_itself() -> None:
 def test_what_is_made_has_an_arn_that_follows_from_the_secret() -> None:
     """Role and queue are in the partition and account of the secret, the queue in its region too."""  # R36
     china = ARN.replace("arn:aws:", "arn:aws-cn:")
-    assert role_arn(ARN, "r") == ROLE
+    assert role_arn(ARN, "r") == "arn:aws:iam::111122223333:role/ios-mdm/r"
     assert queue_arn(ARN, "dead") == QUEUE
-    assert role_arn(china, "r") == "arn:aws-cn:iam::111122223333:role/r"
+    assert role_arn(china, "r") == "arn:aws-cn:iam::111122223333:role/ios-mdm/r"
     assert queue_arn(china, "dead") == "arn:aws-cn:sqs:eu-west-1:111122223333:dead"
     assert queue_name("berlin", "ios-mdm/berlin") == f"{stem('berlin', 'ios-mdm/berlin')}-dead-letters"
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MOVE_LABEL",
     "RETRIED_FOR",
+    "ROLE_PATH",
     "Kind",
     "Schedule",
     "alarm_schedule",
@@ -43,6 +44,13 @@ MOVE_LABEL = "arn:aws:scheduler:::aws-sdk:secretsmanager:updateSecretVersionStag
 
 RETRIED_FOR = timedelta(hours=6)
 """For how long Scheduler tries a call that fails."""
+
+ROLE_PATH = "/ios-mdm/"
+"""IAM path of the roles that are created for schedules.
+
+The deployer's policies name this path. A pattern of names, `role/ios-mdm-*`, would match other roles as well, for
+example the role of a pipeline, and the deployer could change who may assume them.
+"""
 
 _STEM = 24
 
@@ -110,9 +118,9 @@ def queue_arn(secret_arn: str, name: str) -> str:
 
 
 def role_arn(secret_arn: str, name: str) -> str:
-    """Return the ARN of the role of this name, without a path, in the account of the secret."""
+    """Return the ARN of the role of this name under :data:`ROLE_PATH` in the account of the secret."""
     _, partition, _, _, account, *_ = secret_arn.split(":")
-    return f"arn:{partition}:iam::{account}:role/{name}"
+    return f"arn:{partition}:iam::{account}:role{ROLE_PATH}{name}"
 
 
 def has_ended(armed: ArmedPromotion, now: datetime) -> bool:

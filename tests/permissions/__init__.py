@@ -1,0 +1,1 @@
+"""Tests of the policies in docs/permissions.md."""

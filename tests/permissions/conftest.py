@@ -1,0 +1,204 @@
+"""The life of a pair on the emulator, with all requests to AWS recorded for the principal that makes them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from ios_mdm import wiring
+from ios_mdm.__main__ import app
+from ios_mdm.adapters.secrets_manager import SecretsManager
+from ios_mdm.core.pair.layout import HIGHEST_TAG
+from ios_mdm.core.pair.schedule import Kind, names, role_name
+from ios_mdm.settings import parse_server
+from tests.engine.aws import client
+from tests.permissions.recording import Recorder, arn
+from tests.resources.conftest import Engine, engine_on, wired
+from tools.services import ministack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tools.services.testing import MdmServices
+
+ALARMS = arn("sns", "alarms")
+BOUNDARY = arn("iam", "policy/ios-mdm-boundary")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lives:
+    """What was recorded.
+
+    Args:
+        recorder: the requests.
+        server: name of the server.
+        secret_arn: of the pair.
+    """
+
+    recorder: Recorder
+    server: str
+    secret_arn: str
+
+
+class Hand:
+    """An administrator in the console, whose requests are not recorded."""
+
+    def __init__(self, engine: Engine, recorder: Recorder) -> None:
+        self.recorder = recorder
+        self._url = engine.aws.target
+        self.secret: str = engine.program["secret"]
+        self.role = role_name(engine.program["server"], self.secret, ministack.REGION)
+        self.schedule = names(engine.program["server"], self.secret)[Kind.PROMOTE]
+
+    def _client(self, service: str) -> Any:
+        return client(service, self._url)
+
+    def untag(self) -> None:
+        """Remove the tag with the highest number of a certificate."""
+        self._client("secretsmanager").untag_resource(SecretId=self.secret, TagKeys=[HIGHEST_TAG])
+
+    def damage_role(self) -> None:
+        """Remove the boundary, and change trust and policy."""
+        iam = self._client("iam")
+        iam.delete_role_permissions_boundary(RoleName=self.role)
+        trust = iam.get_role(RoleName=self.role)["Role"]["AssumeRolePolicyDocument"]
+        changed = json.dumps(trust).replace("scheduler.amazonaws.com", "lambda.amazonaws.com")
+        iam.update_assume_role_policy(RoleName=self.role, PolicyDocument=changed)
+        iam.delete_role_policy(RoleName=self.role, PolicyName="switch")
+
+    def delete_role(self) -> None:
+        """Delete the role with its policy."""
+        iam = self._client("iam")
+        iam.delete_role_policy(RoleName=self.role, PolicyName="switch")
+        iam.delete_role(RoleName=self.role)
+        self.recorder.roles.pop(self.role)
+
+    def fire(self) -> None:
+        """Do what Scheduler does at the time of the schedule."""
+        scheduler = self._client("scheduler")
+        found = scheduler.get_schedule(Name=self.schedule)
+        self._client("secretsmanager").update_secret_version_stage(**json.loads(found["Target"]["Input"]))
+        scheduler.delete_schedule(Name=self.schedule)
+
+
+def _live(engine: Engine, recorder: Recorder, patch: pytest.MonkeyPatch, folder: Path) -> str:
+    """Let a pair live from its first preview to its take-over, and return its ARN."""
+    hand, definition = Hand(engine, recorder), engine.program["definition"]
+    definition["promotion"] = {"alarmArn": ALARMS, "permissionsBoundaryArn": BOUNDARY}
+    engine.program["aws"]["kmsKey"] = arn("kms", "key/KEY-ID")
+
+    def up(*expected: str) -> None:
+        with recorder.acting("deployer"):
+            assert engine.up() in expected
+
+    def look() -> None:
+        with recorder.acting("previewer"):
+            engine.checked()
+        _show_status(engine, recorder, folder)
+
+    with recorder.acting("previewer"):
+        engine.checked()
+    up("create")
+    look()
+    up("unchanged")
+    with recorder.acting("deployer"):
+        assert engine.outputs is not None
+        engine.provider.read(engine.id, wired(engine.outputs))
+
+    for damage in (hand.untag, hand.damage_role, hand.delete_role):
+        damage()
+        look()
+        up("update")
+
+    definition["reserve"]["issue"]["apply"] = {"afterDays": 28}
+    up("update")
+    definition["promotion"]["hold"] = True
+    up("update")
+    definition["promotion"]["hold"] = False
+    up("update")
+    engine.program["aws"]["kmsKey"] = "alias/pairs"
+    up("update")
+    _consume(engine, recorder, folder)
+    _read_api_key(engine, recorder)
+
+    hand.fire()
+    up("update")
+    patch.setenv("IOS_MDM_CLOCK", "2041-01-20T00:00:00Z")
+    up("update")
+    _consume(engine, recorder, folder)
+
+    secret_arn = str((engine.outputs or {})["secretArn"])
+    pair_id = str((engine.outputs or {})["pairId"])
+    engine.inputs, engine.outputs = None, None
+    definition["takeOver"] = pair_id
+    up("create")
+    del definition["takeOver"]
+    definition["protect"] = False
+    up("update")
+    with recorder.acting("deployer"):
+        engine.provider.delete(engine.id, wired(engine.outputs))
+    engine.inputs, engine.outputs = None, None
+    up("create")
+    return secret_arn
+
+
+def _show_status(engine: Engine, recorder: Recorder, folder: Path) -> None:
+    """Run `ios-mdm status`."""
+    file = folder / "stack.yaml"
+    settings = {"kmsKey": engine.program["aws"]["kmsKey"]}
+    config = {"ios-mdm:servers": [engine.program["definition"]], "ios-mdm:aws": settings}
+    file.write_text(yaml.safe_dump({"config": config}), encoding="utf-8")
+    with recorder.acting("status"):
+        shown = CliRunner().invoke(app, ["status", str(file)])
+    assert "certificate 2" in shown.output, shown.output
+
+
+def _consume(engine: Engine, recorder: Recorder, folder: Path) -> None:
+    """Run `ios-mdm consume`."""
+    with recorder.acting("consumer"):
+        consume = ["consume", "--once", "--secret", engine.program["secret"], "--dir", str(folder / "tls")]
+        served = CliRunner().invoke(app, consume)
+    assert served.exit_code == 0, served.output
+
+
+def _read_api_key(engine: Engine, recorder: Recorder) -> None:
+    """Read the API key of the MDM server, as a delivery does."""
+    definition = engine.program["definition"] | {"distribution": DISTRIBUTION}
+    settings = parse_server(definition, engine.program["server"]).distribution
+    assert settings is not None
+    with recorder.acting("deployer"):
+        wiring.here().channel(settings, None)
+
+
+DISTRIBUTION = {
+    "profile": {"identifier": "com.example.mdm", "organization": "Example"},
+    "channel": {"nanomdm": {"url": "https://mdm.example.com", "apiKeySecret": "mdm/api-key"}},
+    "devices": ["AAAA-1"],
+}
+
+
+@pytest.fixture(scope="package")
+def lives(mdm_services: MdmServices, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lives]:
+    """Record whole lives once for all tests of this folder."""
+    with pytest.MonkeyPatch.context() as patch, engine_on(mdm_services.services.aws_url, patch) as engine:
+        patch.setenv("IOS_MDM_CLOCK", "2040-01-01T00:00:00Z")
+        recorder = Recorder()
+        recorder.install(patch)
+        prepare = SecretsManager._prepare_put  # it makes requests that only emulators need
+
+        def prepared(self: SecretsManager, name: str, version_id: str) -> bool:
+            with recorder.acting(None):
+                return prepare(self, name, version_id)
+
+        patch.setattr(SecretsManager, "_prepare_put", prepared)
+        if wiring.here().values(None).current_value("mdm/api-key") is None:
+            secrets = client("secretsmanager", engine.aws.target)
+            secrets.create_secret(Name="mdm/api-key", SecretString="made up")
+        secret_arn = _live(engine, recorder, patch, tmp_path_factory.mktemp("lives"))
+        yield Lives(recorder=recorder, server=engine.program["server"], secret_arn=secret_arn)

@@ -1,0 +1,50 @@
+"""The policies of docs/permissions.md, for the account of the emulators and one server."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from tests.permissions.recording import ACCOUNT
+
+__all__ = ["NAMES", "POLICIES_OF", "documented"]
+
+PAGE = Path(__file__).parents[2] / "docs" / "permissions.md"
+_BLOCK = re.compile(r"^```json policy=(?P<name>\S+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+_TEXTS = {block["name"]: block["text"] for block in _BLOCK.finditer(PAGE.read_text(encoding="utf-8"))}
+NAMES = tuple(_TEXTS)
+
+POLICIES_OF = {
+    "deployer": ("deployer", "deployer-roles", "kms"),
+    "previewer": ("previewer",),
+    "status": ("previewer", "status", "consumer-kms"),
+    "consumer": ("consumer", "consumer-kms"),
+    "schedule": ("schedule",),
+    "scheduler": ("schedule-trust",),
+    "bounded": ("boundary",),
+}
+"""The policies of each principal, with a KMS key of its own.
+
+``scheduler`` is the service that assumes the role of a schedule, ``bounded`` a role that allows everything within the
+permissions boundary: the most that a deployer can create.
+"""
+
+
+def documented(name: str, *, server: str = "berlin", suffix: str = "AbCdEf", stem: str = "") -> dict[str, Any]:
+    """Return a policy of the page.
+
+    Args:
+        name: of the policy.
+        server: name of the server in place of the page's.
+        suffix: the six characters that AWS adds to the ARN of the secret.
+        stem: of the queue's name, in place of the page's; empty for the page's.
+    """
+    text = _TEXTS[name].replace("111122223333", ACCOUNT)
+    text = text.replace("ios-mdm/berlin-AbCdEf", f"ios-mdm/{server}-{suffix}")
+    text = text.replace("ios-mdm/berlin-", f"ios-mdm/{server}-")
+    if stem:
+        text = text.replace("ios-mdm-berlin-288f4f2489", stem)
+    found: dict[str, Any] = json.loads(text)
+    return found

@@ -1,0 +1,137 @@
+"""Requests that a principal must not be allowed: what each restriction in docs/permissions.md is for."""
+
+from __future__ import annotations
+
+from tests.permissions.implied import KEY
+from tests.permissions.recording import ACCOUNT, arn
+from tests.support.iam import Request
+
+__all__ = ["FORBIDDEN"]
+
+PAIR = arn("secretsmanager", "secret:ios-mdm/berlin-AbCdEf")
+OTHER_PAIR = arn("secretsmanager", "secret:ios-mdm/paris-AbCdEf")
+FOREIGN = arn("secretsmanager", "secret:payroll/database-AbCdEf")
+API_KEY = arn("secretsmanager", "secret:mdm/api-key-AbCdEf")
+BOUNDARY = {"iam:PermissionsBoundary": arn("iam", "policy/ios-mdm-boundary")}
+NO_BOUNDARY = {"iam:PermissionsBoundary": "arn:aws:iam::aws:policy/AdministratorAccess"}
+OURS = arn("iam", "role/ios-mdm/ios-mdm-berlin-1")
+PIPELINE = arn("iam", "role/ios-mdm-deployer")
+TO_SCHEDULER = {"iam:PassedToService": "scheduler.amazonaws.com"}
+VIA = {"kms:ViaService": "secretsmanager.eu-west-1.amazonaws.com"}
+SCHEDULER = ("Service", "scheduler.amazonaws.com")
+GROUP = arn("scheduler", "schedule-group/default")
+
+
+def _get(resource: str, stage: str | None = None) -> Request:
+    context = {} if stage is None else {"secretsmanager:VersionStage": stage}
+    return Request(action="secretsmanager:GetSecretValue", resource=resource, context=context)
+
+
+def _request(action: str, resource: str, **context: str) -> Request:
+    return Request(action=action, resource=resource, context={key.replace("_", ":"): context[key] for key in context})
+
+
+def _assume(service: str, account: str, source: str) -> Request:
+    return Request(
+        action="sts:AssumeRole",
+        resource=OURS,
+        context={"aws:SourceAccount": account, "aws:SourceArn": source},
+        principal=("Service", service),
+    )
+
+
+def _kms(action: str, *, key: str = KEY, via: dict[str, str] | None = None) -> Request:
+    return Request(action=action, resource=arn("kms", key), context=VIA if via is None else via)
+
+
+_READS_NO_MORE = (
+    ("reads facts of another project", _request("secretsmanager:DescribeSecret", FOREIGN)),
+    ("stores a certificate", _request("secretsmanager:PutSecretValue", PAIR)),
+    ("moves a label", _request("secretsmanager:UpdateSecretVersionStage", PAIR)),
+    ("changes tags", _request("secretsmanager:TagResource", PAIR)),
+    ("reads a schedule of another project", _request("scheduler:GetSchedule", arn("scheduler", "schedule/x/y"))),
+    ("deletes a schedule", _request("scheduler:DeleteSchedule", arn("scheduler", "schedule/default/ios-mdm-x"))),
+    ("reads a role of another project", Request(action="iam:GetRole", resource=arn("iam", "role/orders"))),
+    ("takes over a role", Request(action="iam:UpdateAssumeRolePolicy", resource=OURS)),
+    ("finds a queue of another project", _request("sqs:GetQueueUrl", arn("sqs", "orders"))),
+)
+
+
+FORBIDDEN: dict[str, tuple[tuple[str, Request], ...]] = {
+    "deployer": (
+        ("reads a secret of another project", _get(FOREIGN)),
+        ("reads another secret of the MDM server", _get(arn("secretsmanager", "secret:mdm/api-key-of-another-AbCdEf"))),
+        ("replaces the API key", _request("secretsmanager:PutSecretValue", API_KEY)),
+        ("deletes a secret of another project", _request("secretsmanager:DeleteSecret", FOREIGN)),
+        ("lets another account read a pair", _request("secretsmanager:PutResourcePolicy", PAIR)),
+        (
+            "deletes a schedule of another project",
+            _request("scheduler:DeleteSchedule", arn("scheduler", "schedule/x/y")),
+        ),
+        ("deletes a queue of another project", _request("sqs:DeleteQueue", arn("sqs", "orders"))),
+        (
+            "passes a role to Lambda",
+            Request(action="iam:PassRole", resource=OURS, context={"iam:PassedToService": "lambda.amazonaws.com"}),
+        ),
+        ("passes the role of a pipeline", Request(action="iam:PassRole", resource=PIPELINE, context=TO_SCHEDULER)),
+        ("creates a role without a boundary", Request(action="iam:CreateRole", resource=OURS)),
+        ("creates a role with another boundary", Request(action="iam:CreateRole", resource=OURS, context=NO_BOUNDARY)),
+        ("creates a role outside the path", Request(action="iam:CreateRole", resource=PIPELINE, context=BOUNDARY)),
+        ("gives rights to a role without the boundary", Request(action="iam:PutRolePolicy", resource=OURS)),
+        ("replaces the boundary", Request(action="iam:PutRolePermissionsBoundary", resource=OURS, context=NO_BOUNDARY)),
+        ("removes the boundary", Request(action="iam:DeleteRolePermissionsBoundary", resource=OURS, context=BOUNDARY)),
+        ("attaches a policy", Request(action="iam:AttachRolePolicy", resource=OURS, context=BOUNDARY)),
+        (
+            "gives rights to the role of a pipeline",
+            Request(action="iam:PutRolePolicy", resource=PIPELINE, context=BOUNDARY),
+        ),
+        ("takes over the role of a pipeline", Request(action="iam:UpdateAssumeRolePolicy", resource=PIPELINE)),
+        ("deletes the role of a pipeline", Request(action="iam:DeleteRole", resource=PIPELINE)),
+        ("reads a role of another project", Request(action="iam:GetRole", resource=arn("iam", "role/orders"))),
+        ("decrypts with another key", _kms("kms:Decrypt", key="key/ANOTHER")),
+        ("decrypts by itself", _kms("kms:Decrypt", via={})),
+        ("decrypts through another service", _kms("kms:Decrypt", via={"kms:ViaService": "s3.eu-west-1.amazonaws.com"})),
+    ),
+    "previewer": (
+        ("reads a key", _get(PAIR)),
+        ("reads the current key", _get(PAIR, "AWSCURRENT")),
+        ("reads the API key", _get(API_KEY)),
+        *_READS_NO_MORE,
+    ),
+    "status": (
+        ("reads a secret of another project", _get(FOREIGN)),
+        ("reads the API key", _get(API_KEY)),
+        *_READS_NO_MORE,
+        ("decrypts with another key", _kms("kms:Decrypt", key="key/ANOTHER")),
+        ("decrypts by itself", _kms("kms:Decrypt", via={})),
+        ("encrypts", _kms("kms:GenerateDataKey")),
+    ),
+    "consumer": (
+        ("reads the reserve", _get(PAIR, "RESERVE")),
+        ("reads a version by its id", _get(PAIR)),
+        ("reads the main of another server", _get(OTHER_PAIR, "AWSCURRENT")),
+        ("reads facts", _request("secretsmanager:DescribeSecret", PAIR)),
+        ("stores a certificate", _request("secretsmanager:PutSecretValue", PAIR)),
+        ("decrypts with another key", _kms("kms:Decrypt", key="key/ANOTHER")),
+        ("decrypts by itself", _kms("kms:Decrypt", via={})),
+    ),
+    "schedule": (
+        ("reads a key", _get(PAIR)),
+        ("moves a label of another pair", _request("secretsmanager:UpdateSecretVersionStage", OTHER_PAIR)),
+        ("sends to the queue of another pair", _request("sqs:SendMessage", arn("sqs", "ios-mdm-paris-dead-letters"))),
+        ("publishes to another topic", _request("sns:Publish", arn("sns", "orders"))),
+    ),
+    "scheduler": (
+        ("another service assumes the role", _assume("lambda.amazonaws.com", ACCOUNT, GROUP)),
+        ("a schedule of another account", _assume(SCHEDULER[1], "999999999999", GROUP)),
+        ("a schedule of another group", _assume(SCHEDULER[1], ACCOUNT, arn("scheduler", "schedule-group/other"))),
+    ),
+    "bounded": (
+        ("reads a key", _get(PAIR)),
+        ("moves a label of another project", _request("secretsmanager:UpdateSecretVersionStage", FOREIGN)),
+        ("sends to a queue of another project", _request("sqs:SendMessage", arn("sqs", "orders"))),
+        ("publishes to another topic", _request("sns:Publish", arn("sns", "orders"))),
+        ("creates a user", _request("iam:CreateUser", arn("iam", "user/eve"))),
+    ),
+}
+"""By principal, what a request would do, and the request."""

@@ -1,0 +1,193 @@
+"""Evaluation of IAM policies, for the part of the policy language that docs/permissions.md and SECURITY.md use.
+
+The emulators enforce neither permissions boundaries nor most condition keys. This evaluator does not guess: elements,
+operators, condition keys and forms of resources that it does not know are errors.
+Source: IAM User Guide, "Policy evaluation logic" and "IAM JSON policy elements reference".
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+__all__ = ["CONDITION_KEYS", "Decision", "PolicyError", "Request", "decision", "statements"]
+
+VERSION = "2012-10-17"
+CONDITION_KEYS = frozenset(
+    {
+        "aws:PrincipalArn",
+        "aws:SourceAccount",
+        "aws:SourceArn",
+        "iam:PassedToService",
+        "iam:PermissionsBoundary",
+        "kms:ViaService",
+        "secretsmanager:VersionStage",
+    }
+)
+"""Keys with one value each, which are all that the policies use."""
+_KNOWN_KEYS = {key.lower(): key for key in CONDITION_KEYS}
+_ELEMENTS = frozenset({"Sid", "Effect", "Principal", "Action", "Resource", "Condition"})
+_ARN_PARTS = 6
+
+
+class PolicyError(ValueError):
+    """A policy or a request has something that this evaluator does not know."""
+
+
+class Decision(StrEnum):
+    """The result of an evaluation."""
+
+    ALLOWED = "allowed"
+    DENIED = "explicitly denied"
+    NOT_ALLOWED = "not allowed by any statement"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A request as IAM evaluates it.
+
+    Args:
+        action: for example ``iam:GetRole``.
+        resource: its ARN, or "*" for an action that has no resource.
+        context: condition keys of the request with their values.
+        principal: of the caller, as a policy of a resource names it: ("Service", "scheduler.amazonaws.com").
+    """
+
+    action: str
+    resource: str
+    context: Mapping[str, str] = field(default_factory=dict)
+    principal: tuple[str, str] | None = None
+
+
+def decision(
+    request: Request, policies: Sequence[Mapping[str, Any]], *, boundary: Mapping[str, Any] | None = None
+) -> Decision:
+    """Return what IAM decides on *request*.
+
+    Args:
+        request: one request.
+        policies: of the caller, and of the resource in the same account.
+        boundary: the caller's permissions boundary; None if it has none.
+
+    Raises:
+        PolicyError: Something in the policies or in the request is unknown.
+    """
+    for key in request.context:
+        _known(key)
+    matching = [one["Effect"] for policy in policies for one in statements(policy) if _matches(one, request)]
+    within = ["Allow"]
+    if boundary is not None:
+        within = [one["Effect"] for one in statements(boundary) if _matches(one, request)]
+    if "Deny" in matching or "Deny" in within:
+        return Decision.DENIED
+    return Decision.ALLOWED if "Allow" in matching and "Allow" in within else Decision.NOT_ALLOWED
+
+
+def statements(policy: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield the statements of a policy.
+
+    Raises:
+        PolicyError: The policy has an element that is unknown, or lacks one.
+    """
+    if policy.get("Version") != VERSION or not set(policy) <= {"Version", "Id", "Statement"}:
+        raise PolicyError(f"a policy needs Version {VERSION} and Statement, and has {sorted(policy)}")
+    found = policy["Statement"]
+    for one in [found] if isinstance(found, dict) else found:
+        unknown = set(one) - _ELEMENTS
+        if unknown:
+            raise PolicyError(f"unknown elements of a statement: {sorted(unknown)}")
+        if one.get("Effect") not in {"Allow", "Deny"}:
+            raise PolicyError(f"Effect is Allow or Deny, not {one.get('Effect')!r}")
+        if "Action" not in one or not {"Principal", "Resource"} & set(one):
+            raise PolicyError("a statement needs Action, and Resource or Principal")
+        for operator, keys in one.get("Condition", {}).items():
+            _operator(operator)
+            for key in keys:
+                _known(key)
+        for text in (*_listed(one.get("Resource", [])), *_values(one)):
+            if "${" in text:
+                raise PolicyError(f"policy variables are unknown here: {text}")
+        yield one
+
+
+def _values(statement: Mapping[str, Any]) -> Iterator[str]:
+    for keys in statement.get("Condition", {}).values():
+        for values in keys.values():
+            yield from _listed(values)
+
+
+def _listed(value: Any) -> list[str]:
+    found = [value] if isinstance(value, str) else value
+    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
+        raise PolicyError(f"expected a text or a list of texts, not {value!r}")
+    return found
+
+
+def _known(key: str) -> str:
+    """Return a condition key in its canonical case; IAM compares keys without regard to case."""
+    try:
+        return _KNOWN_KEYS[key.lower()]
+    except KeyError:
+        raise PolicyError(f"unknown condition key {key!r}") from None
+
+
+def _matches(statement: Mapping[str, Any], request: Request) -> bool:
+    return (
+        _matches_principal(statement.get("Principal"), request.principal)
+        and any(_is_action(pattern, request.action) for pattern in _listed(statement["Action"]))
+        # The trust policy of a role has no Resource: the role itself is meant.
+        and any(_is_resource(pattern, request.resource) for pattern in _listed(statement.get("Resource", "*")))
+        and all(
+            _holds(operator, key, _listed(values), request)
+            for operator, keys in statement.get("Condition", {}).items()
+            for key, values in keys.items()
+        )
+    )
+
+
+def _matches_principal(wanted: Any, principal: tuple[str, str] | None) -> bool:
+    if wanted is None or wanted == "*":
+        return True
+    if not isinstance(wanted, dict) or not set(wanted) <= {"AWS", "Service"}:
+        raise PolicyError(f"unknown Principal {wanted!r}")
+    return any(principal == (kind, one) for kind, names in wanted.items() for one in _listed(names))
+
+
+def _is_action(pattern: str, action: str) -> bool:
+    return _is_like(pattern.lower(), action.lower())
+
+
+def _is_resource(pattern: str, resource: str) -> bool:
+    """Return whether an ARN matches. Where IAM lets a wildcard match beyond its part, it is refused."""
+    if pattern == "*":
+        return True
+    wanted, found = pattern.split(":", _ARN_PARTS - 1), resource.split(":", _ARN_PARTS - 1)
+    if len(wanted) != _ARN_PARTS or wanted[0] != "arn" or set("*?") & set("".join(wanted[:-1])):
+        raise PolicyError(f"a resource is *, or an ARN with wildcards in its last part only, not {pattern!r}")
+    return wanted[:-1] == found[:-1] and _is_like(wanted[-1], found[-1])
+
+
+def _is_like(pattern: str, text: str) -> bool:
+    """Return whether *text* matches: ``*`` stands for any characters, also none and also "/"; ``?`` for exactly one."""
+    parts = {"*": ".*", "?": "."}
+    regex = "".join(parts.get(letter, re.escape(letter)) for letter in pattern)
+    return re.fullmatch(regex, text, re.DOTALL) is not None
+
+
+def _operator(name: str) -> bool:
+    """Return whether the condition operator asks for equality; False if it asks for its opposite."""
+    try:
+        return {"StringEquals": True, "StringNotEquals": False}[name]
+    except KeyError:
+        raise PolicyError(f"unknown condition operator {name!r}") from None
+
+
+def _holds(operator: str, key: str, values: list[str], request: Request) -> bool:
+    """Return whether a condition holds. A key that the request lacks equals no value."""
+    context = {_known(name): value for name, value in request.context.items()}
+    return (context.get(_known(key)) in values) is _operator(operator)
