@@ -35,9 +35,9 @@ from ios_mdm.errors import StoreError
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-    from boto3.session import Session
     from botocore.awsrequest import AWSResponse
     from botocore.client import BaseClient
+    from botocore.session import Session
     from mypy_boto3_iam import IAMClient
     from mypy_boto3_scheduler import EventBridgeSchedulerClient
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -172,7 +172,7 @@ class Aws:
         return result
 
     def _key(self, kind: Kind) -> _Key:
-        # boto3 reads AWS_DEFAULT_REGION only; every other SDK, and Pulumi's users, set AWS_REGION.
+        # botocore reads AWS_DEFAULT_REGION only; every other SDK, and Pulumi's users, set AWS_REGION.
         return _Key(
             kind.service,
             self.region or self.environ.get("AWS_REGION") or None,
@@ -262,15 +262,17 @@ _session: tuple[tuple[str | None, str | None], Session] | None = None
 
 def _connect(key: _Key, attempts: int) -> BaseClient:
     global _session  # noqa: PLW0603 - a second client of the same session takes a tenth of the time
-    import boto3
+    # Not boto3, which imports much beside it that is not used here.
     from botocore.config import Config
+
+    from ios_mdm.adapters.aws_session import session
 
     # At DEBUG, botocore logs the bodies of requests and answers: keys (R29). Whoever turns all logs on gets the rest.
     logging.getLogger("botocore").setLevel(logging.INFO)
     credentials = (key.profile, key.access_key_id)
     if _session is None or _session[0] != credentials:
-        _session = (credentials, boto3.session.Session())
-    client: BaseClient = _session[1].client(
+        _session = (credentials, session())
+    client: BaseClient = _session[1].create_client(
         key.service,
         region_name=key.region,
         endpoint_url=key.endpoint,
