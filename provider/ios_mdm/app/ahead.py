@@ -40,7 +40,7 @@ class Reading:
         server: its name.
         secret: name of its pair's secret.
         region: AWS region; None for the one that the environment names.
-        host: the connection address without its port.
+        host: the connection address without its port; empty without endpoints.
         endpoints: ``host:port`` of each endpoint whose certificate is checked.
         alarms: whether it has schedules for alarms.
         role: whether the role of its schedules is made here.
@@ -49,12 +49,12 @@ class Reading:
 
     server: str
     secret: str
-    region: str | None
-    host: str
-    endpoints: tuple[str, ...]
-    alarms: bool
-    role: bool
-    queue: bool
+    region: str | None = None
+    host: str = ""
+    endpoints: tuple[str, ...] = ()
+    alarms: bool = False
+    role: bool = True
+    queue: bool = True
 
 
 class Ahead(Generic[T]):
