@@ -6,16 +6,15 @@ import sys
 
 import pulumi
 
-from components import DefinitionError, IosMdmServer, load_settings, server_arguments
+from components import DefinitionError, IosMdmServer, load_settings, reduce_overhead, server_arguments
 
-ALREADY_EXPLAINED = 32  # the exit code with which the engine adds no error of its own
-
+reduce_overhead()
 try:
     settings = load_settings(pulumi.Config())
 except DefinitionError as error:
     for line in str(error).splitlines():
         pulumi.log.error(line)
-    sys.exit(ALREADY_EXPLAINED)
+    sys.exit(32)  # with this code the engine adds no error of its own
 
 
 async def program() -> dict[str, object]:

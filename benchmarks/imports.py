@@ -7,6 +7,7 @@ import re
 import subprocess
 from typing import TYPE_CHECKING
 
+from benchmarks.scenarios import INSTALLATION
 from tools.toolchain import ROOT
 
 if TYPE_CHECKING:
@@ -18,12 +19,13 @@ __all__ = ["PROCESSES", "heaviest", "summed"]
 PROCESSES: Mapping[str, str] = {
     "program": "import pulumi, components",
     "provider": (
-        "import pulumi.dynamic, ios_mdm.resources.pair_hooks, ios_mdm.resources.distribution_hooks; "
+        "import pulumi.dynamic, ios_mdm.resources.pair_hooks; "
         "import os; from ios_mdm.adapters.aws import Aws; "
-        "aws = Aws(environ=os.environ, region='eu-west-1'); aws.secrets_manager(); aws.scheduler()"
+        "aws = Aws(environ=os.environ, region='eu-west-1'); "
+        "aws.secrets_manager(); aws.scheduler(); aws.iam(); aws.sqs()"
     ),
 }
-"""What the two Python processes of ours import in a run that has nothing to do."""
+"""What the two Python processes of ours import in a run without a distribution that has nothing to do."""
 
 _LINE = re.compile(r"import time:\s*(\d+) \|\s*\d+ \|\s*(\S+)")
 _OURS = {"ios_mdm", "components"}
@@ -44,7 +46,7 @@ def heaviest(python: Path, code: str, most: int = 8) -> Mapping[str, float]:
     done = subprocess.run(
         [python, "-X", "importtime", "-c", code],
         cwd=ROOT,
-        env={**os.environ, "AWS_EC2_METADATA_DISABLED": "true", "PYTHONDONTWRITEBYTECODE": ""},
+        env={**os.environ, "AWS_EC2_METADATA_DISABLED": "true", **INSTALLATION},
         capture_output=True,
         text=True,
         check=True,

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
     from tests.engine.stack import Stack
 
-__all__ = ["Scenario", "empty", "folder", "server", "servers", "trivial"]
+__all__ = ["INSTALLATION", "Scenario", "empty", "folder", "server", "servers", "trivial"]
 
 _PROGRAMS = ROOT / "benchmarks" / "programs"
-_BYTECODE = {"PYTHONDONTWRITEBYTECODE": ""}
-"""Our modules are compiled once, as they are where somebody works, whatever this shell says."""
+INSTALLATION = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPATH": str(ROOT / "benchmarks" / "absent")}
+"""As where somebody works: our modules are compiled once, and no package of the tests is imported."""
 _LARGE = 500
 """Servers from which on a run takes so long that its processes need not be sampled often, which costs CPU."""
 _LARGE_SAMPLE_SECONDS = 0.25
@@ -71,7 +71,7 @@ class Scenario:
         found = measure(
             command,
             cwd=self.stack.directory,
-            environment={**self.stack.environment, **_BYTECODE, **environment},
+            environment={**self.stack.environment, **INSTALLATION, **environment},
             roles=roles,
             every=_LARGE_SAMPLE_SECONDS if self.count >= _LARGE else SAMPLE_SECONDS,
         )

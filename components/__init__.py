@@ -22,6 +22,7 @@ from ios_mdm.settings.distribution import (
 
 from .ios_mdm_server import IosMdmServer
 from .outputs import CertificateOutput, ProfileOutputs, PromotionOutputs
+from .overhead import reduce_overhead
 from .settings import ServerArguments, load_settings, server_arguments
 
 __all__ = [
@@ -48,5 +49,6 @@ __all__ = [
     "ServerArguments",
     "When",
     "load_settings",
+    "reduce_overhead",
     "server_arguments",
 ]

@@ -123,10 +123,10 @@ class IosMdmServer(pulumi.ComponentResource):
     def _declare(self, server: ServerSettings, aws: AwsSettings) -> None:
         """Declare the resources of the server, and set the outputs."""
         child = pulumi.ResourceOptions(parent=self, protect=server.protect)
-        kept = aws.model_dump(mode="json", by_alias=True, exclude_none=True)
         secret = aws.secret_name(server.name)
         run = read_together(server, aws)
         # What the user wrote and nothing else: a preview shows it back.
+        kept = aws.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_unset=True)
         definition = server.model_dump(
             mode="json", by_alias=True, exclude_unset=True, exclude={"distribution", "protect"}
         )
@@ -138,7 +138,7 @@ class IosMdmServer(pulumi.ComponentResource):
                 "owner": f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}",
                 "aws": kept,
                 "definition": definition,
-                "distributed": server.distribution is not None,
+                "distributed": None if server.distribution is None else True,
                 "fleet": _fleet(server),
                 **run,
             },

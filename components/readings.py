@@ -71,18 +71,22 @@ def read_together(server: ServerSettings, aws: AwsSettings) -> Mapping[str, str 
     """
     root = get_root_resource()
     run = _Run() if root is None else _runs.setdefault(root, _Run())
-    run.readings.servers.append(
-        {
-            "server": server.name,
-            "secret": aws.secret_name(server.name),
-            "region": aws.region,
-            "host": server.host,
-            "endpoints": list(server.looked_at),
-            "alarms": server.promotion.alarm_arn is not None,
-            "role": server.promotion.role_arn is None,
-            "queue": server.promotion.dead_letter_arn is None,
-        }
-    )
+    run.readings.servers.append(_reading(server, aws))
     if len(run.readings.servers) > _ANNOUNCERS:
         return {"run": run.name}
     return {"run": run.name, "readings": run.readings}
+
+
+def _reading(server: ServerSettings, aws: AwsSettings) -> Mapping[str, object]:
+    """Return the fields of an ``ios_mdm.app.ahead.Reading`` that are not its defaults."""
+    endpoints = list(server.looked_at)
+    settings: dict[str, tuple[object, object]] = {
+        "region": (aws.region, None),
+        "host": (server.host if endpoints else "", ""),
+        "endpoints": (endpoints, []),
+        "alarms": (server.promotion.alarm_arn is not None, False),
+        "role": (server.promotion.role_arn is None, True),
+        "queue": (server.promotion.dead_letter_arn is None, True),
+    }
+    named = {"server": server.name, "secret": aws.secret_name(server.name)}
+    return {**named, **{name: value for name, (value, default) in settings.items() if value != default}}

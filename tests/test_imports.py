@@ -145,14 +145,14 @@ def test_the_core_is_pure() -> None:
     ("library", "layers"),
     [
         ("pulumi", {"resources", "components"}),
-        ("boto3", {"adapters"}),
+        ("boto3", set()),
         ("botocore", {"adapters"}),
         ("httpx", {"adapters"}),
         ("tornado", {"adapters"}),
     ],
 )
 def test_a_library_belongs_to_its_layer(library: str, layers: set[str]) -> None:
-    """Only resources and components import Pulumi, and only adapters the clients of other services."""
+    """Only resources and components import Pulumi, only adapters the clients of other services, and none boto3."""
     users = {
         layer(module) for module in modules() for one in imports(module) if one.module.partition(".")[0] == library
     }

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from ios_mdm.parallel import at_once
+from ios_mdm.parallel import at_once, in_turn
 
 
 def test_calls_run_at_once() -> None:
@@ -36,3 +36,15 @@ def test_results_and_errors_keep_the_order_of_the_calls() -> None:
 def test_no_calls_give_no_results() -> None:
     """An empty list is allowed."""
     assert at_once([]) == []
+
+
+def test_calls_in_turn_run_in_the_thread_of_the_caller() -> None:
+    """An error does not keep the calls after it from running."""
+
+    def refused() -> int:
+        raise ValueError("refused")
+
+    first, second = in_turn([refused, threading.get_ident])
+    assert second.result() == threading.get_ident()
+    with pytest.raises(ValueError, match="refused"):
+        first.result()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["at_once"]
+__all__ = ["at_once", "in_turn"]
 
 T = TypeVar("T")
 
@@ -32,6 +32,14 @@ def at_once(calls: Sequence[Callable[[], T]]) -> Sequence[Future[T]]:
         _run(*pair)
     for thread in threads:
         thread.join()
+    return futures
+
+
+def in_turn(calls: Sequence[Callable[[], T]]) -> Sequence[Future[T]]:
+    """Run calls one after the other; otherwise as :func:`at_once`. Threads cost more than calls that need not wait."""
+    futures: list[Future[T]] = [Future() for _ in calls]
+    for call, future in zip(calls, futures, strict=True):
+        _run(call, future)
     return futures
 
 

@@ -229,6 +229,7 @@ class Wiring:
             self.clock(),
             report=report,
             warn=warn,
+            is_read_ahead=self.reads is not None,
         )
 
     def deliveries(

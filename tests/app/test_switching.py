@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
+from ios_mdm.app.ahead import Reading, read_server
 from ios_mdm.app.pair.service import PairService
 from ios_mdm.app.switch_reader import SwitchFindings
 from ios_mdm.app.switch_request import SwitchRequest
@@ -292,6 +293,25 @@ def test_what_cannot_be_read_is_no_problem(armed: Armed) -> None:
     assert armed.drift(request) == (f"the schedule {NAMES[Kind.PROMOTE]} is missing",)
     armed.scheduler.down = True
     assert armed.findings(request) == SwitchFindings(unchecked=("no answer from Scheduler",))
+
+
+def test_reading_ahead_goes_on_after_a_refusal(armed: Armed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """R36. The check decides what an answer means that is missing; what follows is read nevertheless."""
+    asked = list[str]()
+    monkeypatch.setattr(MemoryPrerequisites, "queue_exists", lambda _self, name: asked.append(name))
+    armed.scheduler.down = armed.prerequisites.down = True
+    reading = Reading(
+        server="berlin",
+        secret=SECRET,
+        region=None,
+        host="mdm.example.com",
+        endpoints=(),
+        alarms=False,
+        role=True,
+        queue=True,
+    )
+    read_server(reading, armed.world.service, armed.scheduler, armed.prerequisites)
+    assert asked == [QUEUE_NAME]
 
 
 def test_the_reads_of_a_check_are_made_at_once(armed: Armed, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,6 +28,8 @@ from components import (
     When,
     server_arguments,
 )
+from ios_mdm.app.ahead import Reading
+from ios_mdm.resources.ahead import readings_of
 from ios_mdm.settings import ServerSettings, parse_stack
 from tools.toolchain import ROOT
 
@@ -115,6 +117,7 @@ def test_a_server_with_an_address_only(declared: Callable[..., Declared]) -> Non
     found = declared(lambda: IosMdmServer("berlin", address="mdm.example.com"))
     pair = found.inputs["CertificatePair"]
     assert pair["definition"] == {"name": "berlin", "address": "mdm.example.com"}
+    assert pair["aws"] == {}
     assert pair["secret"] == "ios-mdm/berlin"  # noqa: S105 - a name
     assert "ProfileDistribution" not in found.inputs
 
@@ -221,10 +224,33 @@ def test_the_first_pairs_announce_all_servers_of_a_run(declared: Callable[..., D
     assert readings[19] == {
         "server": "s19",
         "secret": "ios-mdm/s19",
-        "region": None,
         "host": "s19.example.com",
         "endpoints": ["10.0.0.1:443"],
-        "alarms": False,
-        "role": True,
-        "queue": True,
     }
+
+
+def test_what_is_read_ahead_follows_from_the_settings(declared: Callable[..., Declared]) -> None:
+    """Only what differs from the defaults is passed, and the provider completes it."""
+    queue = "arn:aws:sqs:eu-west-1:000000000000:mine"
+    role = "arn:aws:iam::000000000000:role/mine"
+    promotion = PromotionSettings(alarm_arn=queue, role_arn=role, dead_letter_arn=queue)
+    aws = AwsSettings(region="eu-west-1")
+
+    def program() -> None:
+        IosMdmServer("s0", address="s0.example.com", endpoints=[])
+        IosMdmServer("s1", address="s1.example.com:8443", promotion=promotion, aws=aws)
+
+    (text,) = declared(program).all["CertificatePair"]["s0"]["readings"]
+    assert readings_of([text]) == [
+        Reading(server="s0", secret="ios-mdm/s0"),  # noqa: S106 - a name
+        Reading(
+            server="s1",
+            secret="ios-mdm/s1",  # noqa: S106 - a name
+            region="eu-west-1",
+            host="s1.example.com",
+            endpoints=("s1.example.com:8443",),
+            alarms=True,
+            role=False,
+            queue=False,
+        ),
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -197,8 +198,8 @@ def lives(mdm_services: MdmServices, tmp_path_factory: pytest.TempPathFactory) -
                 return prepare(self, name, version_id)
 
         patch.setattr(SecretsManager, "_prepare_put", prepared)
-        if wiring.here().values(None).current_value("mdm/api-key") is None:
-            secrets = client("secretsmanager", engine.aws.target)
+        secrets = client("secretsmanager", engine.aws.target)
+        with suppress(secrets.exceptions.ResourceExistsException):
             secrets.create_secret(Name="mdm/api-key", SecretString="made up")
         secret_arn = _live(engine, recorder, patch, tmp_path_factory.mktemp("lives"))
         yield Lives(recorder=recorder, server=engine.program["server"], secret_arn=secret_arn)

@@ -311,7 +311,7 @@ class CustomLife(RuleBasedStateMachine):
     def promotion(self) -> dict[str, Any] | None:
         """What is due by itself."""
         outputs = self.engine.outputs
-        promote = None if outputs is None else outputs["switch"]["promote"]
+        promote = None if outputs is None else outputs["switch"].get("promote")
         return promote if promote is not None and promote["at"] <= f"{self.clock.now():%Y-%m-%dT%H:%M:%SZ}" else None
 
 

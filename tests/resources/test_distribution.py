@@ -73,7 +73,7 @@ class Run:
                 "ledger": "sqlite:///ledger.sqlite",
             },
             "trusted": [1],
-            "switch": {"promote": None, "overdue": None, "expiry": None},
+            "switch": {},
             "secretArn": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:ios-mdm/berlin-Mem0ry",
             "promotion": {},
             "pairId": PAIR_ID,

@@ -265,7 +265,7 @@ class DistributionLife(RuleBasedStateMachine):
                 "ledger": "sqlite:///ledger.sqlite",
             },
             "trusted": list(self.trusted),
-            "switch": {"promote": None, "overdue": None, "expiry": None},
+            "switch": {},
             "secretArn": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:ios-mdm/berlin-Mem0ry",
             "promotion": {},
             "pairId": PAIR_ID,

@@ -14,6 +14,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 from urllib.parse import urlsplit
 
+from ios_mdm import __version__
 from ios_mdm.adapters.reads import KEPT
 from ios_mdm.adapters.refusals import (
     CREDENTIAL_CALLS,
@@ -41,10 +42,9 @@ from ios_mdm.errors import StoreError
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-    from boto3.session import Session
     from botocore.awsrequest import AWSResponse
     from botocore.client import BaseClient
-    from botocore.session import Session as CoreSession
+    from botocore.session import Session
     from mypy_boto3_iam import IAMClient
     from mypy_boto3_scheduler import EventBridgeSchedulerClient
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -208,7 +208,7 @@ class Aws:
         return result
 
     def _key(self, kind: Kind) -> _Key:
-        # boto3 reads AWS_DEFAULT_REGION only; every other SDK, and Pulumi's users, set AWS_REGION.
+        # botocore reads AWS_DEFAULT_REGION only; every other SDK, and Pulumi's users, set AWS_REGION.
         return _Key(
             kind.service,
             self.region or self.environ.get("AWS_REGION") or None,
@@ -317,16 +317,15 @@ _session: tuple[tuple[str | None, str | None, str | None], Session] | None = Non
 
 def _connect(key: _Key, attempts: int) -> BaseClient:
     global _session  # noqa: PLW0603 - a second client of the same session takes a tenth of the time
-    import boto3
+    # Not boto3, which imports much beside it that is not used here.
     from botocore.config import Config
 
     # At DEBUG, botocore logs the bodies of requests and answers: keys (R29). Whoever turns all logs on gets the rest.
     logging.getLogger("botocore").setLevel(logging.INFO)
     of_session = (key.profile, key.access_key_id, key.region)
     if _session is None or _session[0] != of_session:
-        # The region is also that of the calls by which botocore assumes a role: it does not read AWS_REGION.
-        _session = (of_session, boto3.session.Session(botocore_session=_core_session(), region_name=key.region))
-    client: BaseClient = _session[1].client(
+        _session = (of_session, _quiet_session(key.region))
+    client: BaseClient = _session[1].create_client(
         key.service,
         region_name=key.region,
         endpoint_url=key.endpoint,
@@ -335,6 +334,8 @@ def _connect(key: _Key, attempts: int) -> BaseClient:
             connect_timeout=_CONNECT_TIMEOUT,
             read_timeout=_READ_TIMEOUT,
             max_pool_connections=20,
+            # botocore's own text takes a tenth of the time of a call. AWS keeps this one in its audit log.
+            user_agent=f"ios-mdm/{__version__}",
         ),
     )
     _check_encrypted(client.meta.endpoint_url)  # a file of the AWS configuration can name it, too
@@ -345,20 +346,26 @@ def _connect(key: _Key, attempts: int) -> BaseClient:
     return client
 
 
-def _core_session() -> CoreSession:
-    """Return a session of botocore that never asks for an MFA code: no person sees the prompt of a run."""
-    from botocore.session import get_session
+def _quiet_session(region: str | None) -> Session:
+    """Return a session of botocore that never asks for an MFA code: no person sees the prompt of a run.
+
+    Args:
+        region: also of the calls by which botocore assumes a role: it does not read AWS_REGION.
+    """
+    from ios_mdm.adapters.aws_session import session
 
     # It logs a traceback for credentials that it cannot fetch, and raises the error as well.
     logging.getLogger("botocore.credentials").setLevel(logging.ERROR)
-    session = get_session()
+    found = session()
+    if region is not None:
+        found.set_config_variable("region", region)
 
     def refuse(_prompt: str) -> str:
-        raise UnusableError(with_mfa(session.profile))
+        raise UnusableError(with_mfa(found.profile))
 
-    provider = session.get_component("credential_provider").get_provider("assume-role")
+    provider = found.get_component("credential_provider").get_provider("assume-role")
     provider._prompter = refuse  # noqa: SLF001 - the constructor takes it, and a session does not pass one
-    return session
+    return found
 
 
 def _hear(key: _Key, *, parsed: Mapping[str, Mapping[str, Mapping[str, str]]], **_rest: object) -> None:

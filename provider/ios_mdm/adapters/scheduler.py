@@ -9,8 +9,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from tenacity import Retrying, retry_if_exception_type, wait_exponential
-
 from ios_mdm.adapters.aws import SCHEDULE, RoleRefusedError
 from ios_mdm.core.pair.schedule import RETRIED_FOR, Schedule
 
@@ -89,6 +87,8 @@ class EventBridgeScheduler:
             StoreError: AWS refuses. A refusal of the role is believed after two minutes only, because IAM shows a role
                 that was just made some seconds later.
         """
+        from tenacity import Retrying, retry_if_exception_type, wait_exponential
+
         Retrying(
             retry=retry_if_exception_type(RoleRefusedError),
             wait=wait_exponential(multiplier=0.5, max=5),

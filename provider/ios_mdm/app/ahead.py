@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -15,7 +16,6 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from ios_mdm.core.pair.home import Home
 from ios_mdm.core.pair.schedule import Kind, names, queue_name, role_name
 from ios_mdm.errors import StoreError
-from ios_mdm.parallel import at_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Ahead", "Reading", "read_server"]
 
-_SERVERS_AT_ONCE = 8
-"""IAM throttles earlier than other services, and an armed server is two calls of it."""
+_SERVERS_AT_ONCE = 16
+"""IAM throttles earlier than other services: at most so many of its calls are made at the same time."""
 
 T = TypeVar("T")
 
@@ -40,7 +40,7 @@ class Reading:
         server: its name.
         secret: name of its pair's secret.
         region: AWS region; None for the one that the environment names.
-        host: the connection address without its port.
+        host: the connection address without its port; empty without endpoints.
         endpoints: ``host:port`` of each endpoint whose certificate is checked.
         alarms: whether it has schedules for alarms.
         role: whether the role of its schedules is made here.
@@ -49,12 +49,12 @@ class Reading:
 
     server: str
     secret: str
-    region: str | None
-    host: str
-    endpoints: tuple[str, ...]
-    alarms: bool
-    role: bool
-    queue: bool
+    region: str | None = None
+    host: str = ""
+    endpoints: tuple[str, ...] = ()
+    alarms: bool = False
+    role: bool = True
+    queue: bool = True
 
 
 class Ahead(Generic[T]):
@@ -132,7 +132,9 @@ def read_server(reading: Reading, pairs: PairReader, scheduler: Scheduler, prere
         return
     if observed is None or observed.deleted:
         return
-    at_once(list(_reads(reading, observed, pairs, scheduler, prerequisites)))
+    for read in _reads(reading, observed, pairs, scheduler, prerequisites):
+        with suppress(StoreError):
+            read()
 
 
 def _reads(

@@ -10,7 +10,7 @@ from ios_mdm.app.switch_request import armed_promotion, is_sent
 from ios_mdm.core.pair.layout import ARMED_TAG
 from ios_mdm.core.pair.schedule import Kind, names
 from ios_mdm.errors import StoreError
-from ios_mdm.parallel import at_once
+from ios_mdm.parallel import at_once, in_turn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,12 +43,16 @@ class SwitchReader:
         scheduler: holds the schedules.
         prerequisites: holds the role and the queue.
         clock: read once for each check. A schedule whose time has passed has fired, and is not checked.
+        is_read_ahead: whether the answers of AWS are there already.
     """
 
-    def __init__(self, scheduler: Scheduler, prerequisites: Prerequisites, clock: Clock) -> None:
+    def __init__(
+        self, scheduler: Scheduler, prerequisites: Prerequisites, clock: Clock, *, is_read_ahead: bool = False
+    ) -> None:
         self._scheduler = scheduler
         self._prerequisites = prerequisites
         self._clock = clock
+        self._all = in_turn if is_read_ahead else at_once
 
     def findings(self, request: SwitchRequest, observed: ObservedPair) -> SwitchFindings:
         """Return what is missing or differs. AWS is called only for what should exist, or is recorded as armed.
@@ -64,7 +68,7 @@ class SwitchReader:
         schedules.append(partial(self._record, request, observed, is_wanted=Kind.PROMOTE in wanted))
         others = [partial(self._role, request), partial(self._queue, request)] if wanted else []
         # The checks do not depend on each other. The findings keep this order, whichever check ends first.
-        checks = at_once([*schedules, *others])
+        checks = self._all([*schedules, *others])
         problems: list[str] = []
         try:
             for check in checks[: len(schedules)]:

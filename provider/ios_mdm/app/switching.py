@@ -62,6 +62,7 @@ class SwitchService:
         clock: read once for each call. A schedule whose time has passed is not made any more.
         report: receives each line of progress.
         warn: receives each warning: what is missing because AWS did not answer or refused, and what may still fire.
+        is_read_ahead: whether the answers of AWS that :meth:`findings` needs are there already.
     """
 
     def __init__(
@@ -73,12 +74,14 @@ class SwitchService:
         *,
         report: Callable[[str], None] = lambda _line: None,
         warn: Callable[[str], None] = lambda _line: None,
+        is_read_ahead: bool = False,
     ) -> None:
         self._scheduler = scheduler
         self._prerequisites = prerequisites
         self._store = store
         self._clock = clock
         self._report = report
+        self._is_read_ahead = is_read_ahead
         self._warn = warn
 
     def withdraw(self, request: PairRequest, view: PairView) -> bool:
@@ -152,7 +155,8 @@ class SwitchService:
 
     def findings(self, request: SwitchRequest, observed: ObservedPair) -> SwitchFindings:
         """Return what is missing or differs, as :class:`SwitchReader`; writes nothing."""
-        return SwitchReader(self._scheduler, self._prerequisites, self._clock).findings(request, observed)
+        reader = SwitchReader(self._scheduler, self._prerequisites, self._clock, is_read_ahead=self._is_read_ahead)
+        return reader.findings(request, observed)
 
     def prepare_due(self, request: SwitchRequest) -> MoveLabel | None:
         """Delete the schedule of a promotion that is due, and return the promotion; None if none is due.

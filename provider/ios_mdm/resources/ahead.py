@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ios_mdm.resources.plain import Wire
     from ios_mdm.wiring import Wiring
 
-__all__ = ["INPUTS", "forget", "reads_of"]
+__all__ = ["INPUTS", "forget", "readings_of", "reads_of"]
 
 INPUTS: Final = frozenset({"run", "readings"})
 """Names of the inputs that are not kept."""
@@ -36,7 +36,7 @@ def reads_of(news: Wire, reader: str) -> Wiring:
     """
     run = str(news.get("run") or "")
     if isinstance(readings := news.get("readings"), list):
-        _ahead.start(run, _readings(readings), _read)
+        _ahead.start(run, readings_of(readings), _read)
     return _ahead.take(run, str(news["secret"]), reader) or wiring.here().remembering()
 
 
@@ -45,9 +45,10 @@ def forget(secret: str) -> None:
     _ahead.drop(secret)
 
 
-def _readings(texts: Sequence[object]) -> list[Reading]:
+def readings_of(texts: Sequence[object]) -> list[Reading]:
+    """Return what to read from the input ``readings``, in which defaults are left out."""
     servers = [one for text in texts for one in json.loads(str(text))]
-    return [Reading(**{**one, "endpoints": tuple(one["endpoints"])}) for one in servers]
+    return [Reading(**{**one, "endpoints": tuple(one.get("endpoints", ()))}) for one in servers]
 
 
 def _read(reading: Reading) -> Wiring:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from pulumi.dynamic import CheckResult, ReadResult
@@ -72,7 +73,9 @@ def check(olds: Wire, news: Wire) -> CheckResult:
         return CheckResult(inputs, [_secret_changed(olds, inputs)])
     try:
         here = reads_of(news, "pair")
-        found = _previewed(olds, inputs, here, news.get("fleet"))
+        settings = _checked_settings(olds, inputs, here, news.get("fleet"))
+        before = recorded_of(olds.get("bundles"))
+        found = preview(settings, before, here.pairs(settings.aws.region), here.read_offers(settings, before))
     except TakenOverError as error:
         # Unchanged inputs, so that `protect: false` and the removal of the server work, and change nothing of the pair.
         tell(str(inputs["server"]), Severity.WARNING, str(error))
@@ -82,8 +85,9 @@ def check(olds: Wire, news: Wire) -> CheckResult:
     inputs |= {
         "home": home_block(found.view.home),
         "observed": certificates_digest(_fingerprints(found.view)),
-        "bundles": recorded_block(found.recorded),
     }
+    if recorded := recorded_block(found.recorded):
+        inputs["bundles"] = recorded
     inputs |= _ids(found.view.observed, is_owner=bool(olds))
     inputs["mainSha256"] = _main_sha256(found.view)
     for severity, message in _notices(found):
@@ -93,7 +97,7 @@ def check(olds: Wire, news: Wire) -> CheckResult:
     run = str(news.get("run") or "")
     tell_missing(str(inputs["server"]), promotion, wiring.here().given(region), region=region, run=run)
     refused = () if found.offers is None else found.offers.refused(found.view)
-    desired = _desired(olds, inputs, found, here)
+    desired = _desired(olds, inputs, found, settings, here)
     return CheckResult({**inputs, **desired}, [refusal(one) for one in refused])
 
 
@@ -188,13 +192,10 @@ def delete(id_: str, outputs: Wire) -> None:
     tell(server, Severity.NOTICE, message)
 
 
-def _previewed(olds: Wire, inputs: Wire, here: Wiring, fleet: object) -> Preview:
-    """Return what a run would do; *fleet* is the distribution whose devices are counted for messages, or None."""
+def _checked_settings(olds: Wire, inputs: Wire, here: Wiring, fleet: object) -> PairSettings:
+    """Return the settings of a check; *fleet* is the distribution whose devices are counted for messages, or None."""
     devices = None if fleet is None else here.known_devices(DistributionSettings.model_validate(fleet))
-    known = _known_before(olds) if olds else None
-    settings = _settings(inputs, known=known, devices=devices)
-    before = recorded_of(olds.get("bundles"))
-    return preview(settings, before, here.pairs(settings.aws.region), here.read_offers(settings, before))
+    return _settings(inputs, known=_known_before(olds) if olds else None, devices=devices)
 
 
 def _applied(inputs: Wire, *, known: Known | None, resource_id: str | None) -> Wire:
@@ -339,17 +340,17 @@ def _tell_cut_off(server: str, found: Preview, fleet: object) -> None:
     tell(server, notice.severity, notice.message)
 
 
-def _desired(olds: Wire, inputs: Wire, found: Preview, here: Wiring) -> Wire:
+def _desired(olds: Wire, inputs: Wire, found: Preview, settings: PairSettings, here: Wiring) -> Wire:
     """Return the computed inputs: the desired state, and the counter that makes a repair a change."""
     repairs = int(cast("int", olds.get("repairs", 0)))
     block: Wire = {"desired": desired_block(found.view.desired), "repairs": repairs}
-    if olds and _same(olds, {**inputs, **block}) and (drift := _drift(inputs, found, here)) is not None:
+    if olds and _same(olds, {**inputs, **block}) and (drift := _drift(inputs, found, settings, here)) is not None:
         tell(str(inputs["server"]), Severity.WARNING, drift)
         block["repairs"] = repairs + 1
     return block
 
 
-def _drift(inputs: Wire, found: Preview, here: Wiring) -> str | None:
+def _drift(inputs: Wire, found: Preview, settings: PairSettings, here: Wiring) -> str | None:
     """Return what was changed from outside, None if nothing was."""
     if found.view.step is not None:
         return (
@@ -358,7 +359,7 @@ def _drift(inputs: Wire, found: Preview, here: Wiring) -> str | None:
         )
     if found.view.observed is None:
         return None
-    settings = _settings(inputs, known=_known_before(inputs))
+    settings = replace(settings, known=_known_before(inputs), devices=None)
     request = switch_request(settings.request(found.recorded), settings.server.promotion, found.view)
     return _drift_of_switch(request, found.view.observed, _switches(here, settings.aws.region, request.server))
 

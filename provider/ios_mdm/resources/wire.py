@@ -136,12 +136,13 @@ def switch_block(switch: Switch, *, alarms: bool = True) -> Wire:
         switch: what should happen.
         alarms: whether somebody is told of its alarms; without one they are left out.
     """
-    return {
+    block = {
         "promote": _promote_block(switch.promote),
         "replace": _promote_block(switch.replace),
         "overdue": _alarm_block(switch.overdue if alarms else None),
         "expiry": _alarm_block(switch.expiry if alarms else None),
     }
+    return {key: value for key, value in block.items() if value is not None}
 
 
 def _promote_block(promote: Promote | None) -> Wire | None:

@@ -1,0 +1,26 @@
+"""The session that all clients of AWS are made from."""
+
+from __future__ import annotations
+
+import pytest
+from botocore.exceptions import UnknownServiceError
+
+from ios_mdm.adapters.aws_session import session
+
+
+@pytest.mark.parametrize("service", ["secretsmanager", "scheduler", "iam", "sqs", "sts", "sso", "sso-oidc"])
+def test_a_client_of_each_service_can_be_made(service: str) -> None:
+    """The last two are needed by a login with AWS IAM Identity Center."""
+    client = session().create_client(
+        service,
+        region_name="eu-west-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",  # noqa: S106 - nothing is called
+    )
+    assert client.meta.service_model.service_name == service
+
+
+def test_a_service_that_does_not_exist_is_refused() -> None:
+    """A wrong name is not taken for a service without a model."""
+    with pytest.raises(UnknownServiceError):
+        session().create_client("no-such-service", region_name="eu-west-1")
