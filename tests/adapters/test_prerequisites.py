@@ -10,9 +10,12 @@ import pytest
 from botocore.exceptions import ClientError
 
 from ios_mdm.adapters import aws
+from ios_mdm.adapters.aws import ROLE_SECONDS
+from ios_mdm.adapters.prerequisites import AwsPrerequisites
 from ios_mdm.core.pair.schedule import queue_arn, role_arn
 from ios_mdm.core.pair.schedule_role import role_policy, role_trust
 from ios_mdm.errors import StoreError
+from tests.adapters.test_scheduler_contract import Answer
 from tests.support.aws import AWS
 from tests.support.memory_scheduler import MemoryPrerequisites
 from tools.services import ministack
@@ -175,6 +178,36 @@ def test_a_check_writes_nothing(emulated: SwitchBackend) -> None:
         f"the role {name} was not created here (it needs the path /ios-mdm/ and the tag ios-mdm=switch)",
     )
     assert writes.calls == []
+
+
+@pytest.mark.parametrize("times", [3, 1000])
+def test_a_role_that_iam_does_not_know_yet_is_waited_for(emulated: SwitchBackend, times: int) -> None:
+    """IAM answers PutRolePolicy with NoSuchEntity for some seconds after it created the role."""  # R36
+    refused: list[str] = []
+
+    def answer(**_rest: object) -> tuple[Answer, dict[str, object]] | None:
+        if len(refused) == times:
+            return None
+        refused.append("PutRolePolicy")
+        return Answer(404), {"Error": {"Code": "NoSuchEntity", "Message": "The role cannot be found."}}
+
+    events: Any = AWS.iam().meta.events
+    events.register("before-call.iam.PutRolePolicy", answer)
+    waited: list[float] = []
+    prerequisites = AwsPrerequisites(aws=AWS, sleep=waited.append)
+    try:
+        if times == 3:
+            prerequisites.ensure_role(emulated.stem, trust=TRUST, policy=POLICY, boundary=None)
+            assert waited == [0.5, 1.0, 2.0]
+        else:
+            with pytest.raises(StoreError, match="IAM does not know the role"):
+                prerequisites.ensure_role(emulated.stem, trust=TRUST, policy=POLICY, boundary=None)
+            assert ROLE_SECONDS <= sum(waited) < ROLE_SECONDS + 5
+    finally:
+        events.unregister("before-call.iam.PutRolePolicy", answer)
+    if times == 3:
+        problems = prerequisites.role_problems(emulated.stem, trust=TRUST, policy=POLICY, boundary=None)
+        assert problems == ()
 
 
 def test_a_role_without_its_policy_is_finished(emulated: SwitchBackend) -> None:

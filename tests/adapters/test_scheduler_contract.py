@@ -16,7 +16,8 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from ios_mdm.adapters.scheduler import ROLE_SECONDS, EventBridgeScheduler
+from ios_mdm.adapters.aws import ROLE_SECONDS
+from ios_mdm.adapters.scheduler import EventBridgeScheduler
 from ios_mdm.adapters.secrets_manager import SecretsManager
 from ios_mdm.core.pair.schedule import Kind, Schedule, alarm_schedule, promotion_schedule
 from ios_mdm.core.pair.schedule_role import role_policy, role_trust
@@ -295,7 +296,7 @@ def test_a_role_that_is_not_known_yet_is_waited_for(no_aws: pytest.MonkeyPatch) 
     assert waited == [0.5, 1.0, 2.0, 4.0]
 
 
-def test_a_role_that_is_never_known_is_told_after_a_minute(no_aws: pytest.MonkeyPatch) -> None:
+def test_a_role_that_is_never_known_is_reported_after_two_minutes(no_aws: pytest.MonkeyPatch) -> None:
     """A role of the user's own may lack the trust: that is said, in one line, with the setting."""
     refusing(no_aws, "ValidationException", UNKNOWN_ROLE, times=1000)
     waited: list[float] = []

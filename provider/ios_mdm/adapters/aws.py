@@ -57,6 +57,7 @@ __all__ = [
     "IDENTITY",
     "QUEUE",
     "ROLE",
+    "ROLE_SECONDS",
     "SCHEDULE",
     "SECRET",
     "TOPIC",
@@ -76,6 +77,9 @@ class Topics(Protocol):
     def get_topic_attributes(self, *, TopicArn: str) -> object:  # noqa: N803 - a parameter of AWS
         """Return the attributes of a topic."""
 
+
+ROLE_SECONDS = 120.0
+"""How long IAM may take to show a role that was just created, to itself and to Scheduler."""
 
 _MAX_ATTEMPTS = 5
 """Standard mode waits at most 1 + 2 + 4 + 8 seconds between them: a throttle is outlasted, a dead network told soon."""

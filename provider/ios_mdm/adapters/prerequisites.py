@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote
 
-from ios_mdm.adapters.aws import QUEUE, ROLE
+from ios_mdm.adapters.aws import QUEUE, ROLE, ROLE_SECONDS
 from ios_mdm.core.pair.schedule import ROLE_PATH
 from ios_mdm.errors import StoreError
 from ios_mdm.parallel import at_once, in_turn
@@ -39,9 +40,11 @@ class AwsPrerequisites:
 
     Args:
         aws: the way to AWS.
+        sleep: waits this number of seconds between two attempts.
     """
 
     aws: Aws
+    sleep: Callable[[float], None] = field(default=time.sleep, repr=False)
 
     @property
     def _iam(self) -> IAMClient:
@@ -62,13 +65,28 @@ class AwsPrerequisites:
             self._brought_to(name, existing, trust, boundary)
         role = existing or self._created(name, trust, boundary)
         if existing is None or self._inline_policy(name) != json.loads(policy):
-            self.aws.answer(
-                "PutRolePolicy",
-                name,
-                lambda: self._iam.put_role_policy(RoleName=name, PolicyName=_POLICY, PolicyDocument=policy),
-                ROLE,
-            )
+            self._put_policy(name, policy)
         return role["Arn"]
+
+    def _put_policy(self, name: str, policy: str) -> None:
+        """Store the policy of a role. IAM may not know yet a role that it has just created."""
+        from tenacity import Retrying, retry_if_exception_type, wait_exponential
+
+        Retrying(
+            retry=retry_if_exception_type(_UnknownRoleError),
+            wait=wait_exponential(multiplier=0.5, max=5),
+            stop=lambda state: state.idle_for >= ROLE_SECONDS,
+            sleep=self.sleep,
+            reraise=True,
+        )(self._put_policy_once, name, policy)
+
+    def _put_policy_once(self, name: str, policy: str) -> None:
+        put = partial(self._iam.put_role_policy, RoleName=name, PolicyName=_POLICY, PolicyDocument=policy)
+        if self.aws.answer_unless(NO_ENTITY, "PutRolePolicy", name, put, ROLE) is None:
+            raise _UnknownRoleError(
+                f'PutRolePolicy on role "{name}" failed: IAM does not know the role, although it created it '
+                f"{ROLE_SECONDS:.0f} seconds ago. Run again, and check that no other process deletes it"
+            )
 
     def role_problems(self, name: str, *, trust: str, policy: str, boundary: str | None) -> tuple[str, ...]:
         """Return how the role of this name differs from what :meth:`ensure_role` makes; writes nothing.
@@ -230,6 +248,10 @@ class AwsPrerequisites:
             ROLE,
         )
         return None if found is None else _document(found["PolicyDocument"])
+
+
+class _UnknownRoleError(StoreError):
+    """IAM does not know a role that it has just created."""
 
 
 class _NotOursError(StoreError):

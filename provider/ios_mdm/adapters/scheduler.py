@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from ios_mdm.adapters.aws import SCHEDULE, RoleRefusedError
+from ios_mdm.adapters.aws import ROLE_SECONDS, SCHEDULE, RoleRefusedError
 from ios_mdm.core.pair.schedule import RETRIED_FOR, Schedule
 
 if TYPE_CHECKING:
@@ -25,10 +25,8 @@ if TYPE_CHECKING:
 
     from ios_mdm.adapters.aws import Aws
 
-__all__ = ["ROLE_SECONDS", "EventBridgeScheduler"]
+__all__ = ["EventBridgeScheduler"]
 
-ROLE_SECONDS = 120.0
-"""How long IAM may take to show a role that was just made."""
 _MOST_AGE_SECONDS = int(RETRIED_FOR.total_seconds())
 _MOST_ATTEMPTS = 20
 """For how long, and how often, an outage is outlasted. A late or second move does no harm: it is a compare-and-swap."""
