@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ios_mdm.app.pair import effects
 from ios_mdm.core.pair.definition import IssueReserve, KeyType, NoReserve
 from ios_mdm.core.pair.layout import version_id
-from ios_mdm.core.x509.credential import credential_to_json
 from ios_mdm.core.x509.digests import fingerprint
 from ios_mdm.core.x509.issuing import issue, validity
 from ios_mdm.core.x509.values import Credential
@@ -206,14 +206,19 @@ def _issued(not_before: datetime) -> Credential:
     ("made", "reserve"), [(_issued, 2), (_custom, 3), (_self_signed, 3)], ids=["issued", "custom", "self-signed"]
 )
 def test_only_a_certificate_of_the_issued_form_is_adopted_as_issued(
-    made: Callable[[datetime], Credential], reserve: int
+    made: Callable[[datetime], Credential], reserve: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A version waits under the id of the next reserve, with its host, key and validity, but under another root."""
+    """A run that died has stored the next reserve, with its host, key and validity, but perhaps in another form."""
     # R31 R38
     world = World()
     world.apply(definition(None))
     credential = made(world.clock.moment - timedelta(minutes=5))
-    world.store.put(SECRET, version_id(SECRET, 2), credential_to_json(credential))
+    world.store.fail = _die_after_put
+    with monkeypatch.context() as patched:
+        patched.setattr(effects, "issue", lambda *_arguments, **_named: credential)
+        with pytest.raises(CrashError):
+            world.apply(definition(NOW))
+    world.store.fail = None
     result = world.apply(definition(NOW))
     assert world.labels == {"AWSCURRENT": 1, "RESERVE": reserve}
     assert (result.certificates[reserve].details.sha256 == credential.sha256) is (reserve == 2)

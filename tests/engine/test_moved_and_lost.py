@@ -266,6 +266,6 @@ def test_a_lost_pair_leaves_neither_its_profile_nor_its_switch_to_the_new_one(di
     profiles = {lost["profile"]["identifier"], world.profile()}
     assert set(map(frozenset, _profiles(world).values())) == {frozenset(profiles)}, "trust is only added"
     trusted = world.trusted().values()
-    assert all({lost["main"]["sha256"], lost["reserve"]["sha256"]} <= roots for roots in trusted)
+    assert all({lost["main"]["rootSha256"], lost["reserve"]["rootSha256"]} <= roots for roots in trusted)
     assert world.stack.run("preview", "--expect-no-changes", **at(DAY_10)).ok()
     check_safety(world)
