@@ -9,10 +9,18 @@ import pytest
 
 from ios_mdm.app.pair.found import value_digest
 from ios_mdm.core.pair.definition import NoReserve
-from ios_mdm.core.pair.layout import ANNOUNCED_TAG, announced_value, facts_tag, version_id
-from ios_mdm.core.pair.observed import Announcement
+from ios_mdm.core.pair.facts import CertificateFacts, Source
+from ios_mdm.core.pair.layout import (
+    ANNOUNCED_TAG,
+    HIGHEST_TAG,
+    announced_value,
+    facts_tag,
+    facts_value,
+    version_id,
+)
+from ios_mdm.core.pair.observed import Announcement, Role
 from ios_mdm.core.x509.credential import credential_to_json
-from ios_mdm.core.x509.digests import fingerprint
+from ios_mdm.core.x509.digests import fingerprint, root_digest
 from ios_mdm.core.x509.values import Credential
 from ios_mdm.errors import StoreError
 from tests.app.test_pair_crashes import Crash, CrashError
@@ -115,6 +123,29 @@ def test_an_announced_version_in_a_slot_is_judged(world: World, slot: str) -> No
     put(world, version_id(SECRET, 2), [slot], attacker)
     announce(world, 2, attacker)
     with pytest.raises(StoreError, match=r"\(certificate 2\) has a label of the pair"):
+        world.apply(definition(NOW), known=KNOWN)
+
+
+@pytest.mark.parametrize(("label", "role"), [("RESERVE", Role.RESERVE), ("AWSCURRENT", Role.MAIN)])
+@pytest.mark.parametrize("form", [CA, Chain()], ids=["authority", "custom"])
+def test_a_record_of_an_issued_certificate_does_not_make_it_one(
+    world: World, label: str, role: Role, form: SelfSigned | Chain
+) -> None:
+    """Whoever may also write tags records a version as issued: its form decides (R31)."""  # R38 R31
+    attacker, version = form.make(), version_id(SECRET, 2)
+    put(world, version, [label], attacker)
+    forged = CertificateFacts(
+        ordinal=2,
+        source=Source.ISSUED,
+        generation=1,
+        chain="",
+        not_before=attacker.leaf.not_valid_before_utc,
+        not_after=attacker.leaf.not_valid_after_utc,
+        sha256=fingerprint(attacker.leaf),
+        root=root_digest(attacker.root),
+    )
+    world.store.tag(SECRET, {facts_tag(version): facts_value(forged, role), HIGHEST_TAG: "2"})
+    with pytest.raises(StoreError, match=r"recorded as issued.*is not in the form of issued certificates"):
         world.apply(definition(NOW), known=KNOWN)
 
 
