@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ from ios_mdm.core.pair.observed import Announcement, Role
 from ios_mdm.core.x509.credential import credential_to_json
 from ios_mdm.core.x509.digests import fingerprint, root_digest
 from ios_mdm.core.x509.values import Credential
-from ios_mdm.errors import StoreError
+from ios_mdm.errors import IdentityError, OwnershipError, StoreError
 from tests.app.test_pair_crashes import Crash, CrashError
 from tests.app.test_pair_service import FOREIGN, KNOWN, NOW, SECRET, HandClock, World, definition
 from tests.support.certificates import NOW as AT
@@ -180,3 +181,31 @@ def test_a_run_that_dies_around_its_announcement_is_continued(world: World, writ
     world.apply(definition(NOW))
     assert world.labels["RESERVE"] == 2
     assert stored in {None, world.value(2)}
+
+
+UNTAGGED = {
+    "no tag": "",
+    "the facts": "ios-mdm:certificate:",
+    "the announcement": ANNOUNCED_TAG,
+    "the highest number": HIGHEST_TAG,
+    "all tags": "ios-mdm:",
+}
+
+
+@pytest.mark.parametrize("removed", UNTAGGED)
+@pytest.mark.parametrize("labels", [*LABELS, ("AWSCURRENT",)], ids=lambda labels: "+".join(labels) or "no label")
+def test_without_tag_resource_no_certificate_is_added(labels: Sequence[str], removed: str) -> None:
+    """A program with PutSecretValue, UpdateSecretVersionStage and UntagResource stops runs, and adds no certificate."""
+    # R38
+    for has_reserve, form in ((False, CA), (True, Chain())):
+        world = World(clock=HandClock(AT))
+        world.apply(definition(NOW) if has_reserve else QUIET)
+        for state in (world.known, None):
+            attacker = form.make()
+            put(world, version_id(SECRET, 3 if has_reserve else 2), labels, attacker)
+            keys = [key for key in world.tags if removed and key.startswith(removed)]
+            world.store.untag(SECRET, keys)
+            for _ in range(2):
+                with suppress(StoreError, IdentityError, OwnershipError):
+                    result = world.apply(definition(NOW), known=state)
+                    assert fingerprint(attacker.leaf) not in {one.facts.sha256 for one in result.certificates.values()}
