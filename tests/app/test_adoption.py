@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -9,12 +10,20 @@ import pytest
 
 from ios_mdm.app.pair.found import value_digest
 from ios_mdm.core.pair.definition import NoReserve
-from ios_mdm.core.pair.layout import ANNOUNCED_TAG, announced_value, facts_tag, version_id
-from ios_mdm.core.pair.observed import Announcement
+from ios_mdm.core.pair.facts import CertificateFacts, Source
+from ios_mdm.core.pair.layout import (
+    ANNOUNCED_TAG,
+    HIGHEST_TAG,
+    announced_value,
+    facts_tag,
+    facts_value,
+    version_id,
+)
+from ios_mdm.core.pair.observed import Announcement, Role
 from ios_mdm.core.x509.credential import credential_to_json
-from ios_mdm.core.x509.digests import fingerprint
+from ios_mdm.core.x509.digests import fingerprint, root_digest
 from ios_mdm.core.x509.values import Credential
-from ios_mdm.errors import StoreError
+from ios_mdm.errors import IdentityError, OwnershipError, StoreError
 from tests.app.test_pair_crashes import Crash, CrashError
 from tests.app.test_pair_service import FOREIGN, KNOWN, NOW, SECRET, HandClock, World, definition
 from tests.support.certificates import NOW as AT
@@ -118,6 +127,29 @@ def test_an_announced_version_in_a_slot_is_judged(world: World, slot: str) -> No
         world.apply(definition(NOW), known=KNOWN)
 
 
+@pytest.mark.parametrize(("label", "role"), [("RESERVE", Role.RESERVE), ("AWSCURRENT", Role.MAIN)])
+@pytest.mark.parametrize("form", [CA, Chain()], ids=["authority", "custom"])
+def test_a_record_of_an_issued_certificate_does_not_make_it_one(
+    world: World, label: str, role: Role, form: SelfSigned | Chain
+) -> None:
+    """Whoever may also write tags records a version as issued: its form decides (R31)."""  # R38 R31
+    attacker, version = form.make(), version_id(SECRET, 2)
+    put(world, version, [label], attacker)
+    forged = CertificateFacts(
+        ordinal=2,
+        source=Source.ISSUED,
+        generation=1,
+        chain="",
+        not_before=attacker.leaf.not_valid_before_utc,
+        not_after=attacker.leaf.not_valid_after_utc,
+        sha256=fingerprint(attacker.leaf),
+        root=root_digest(attacker.root),
+    )
+    world.store.tag(SECRET, {facts_tag(version): facts_value(forged, role), HIGHEST_TAG: "2"})
+    with pytest.raises(StoreError, match=r"recorded as issued.*is not in the form of issued certificates"):
+        world.apply(definition(NOW), known=KNOWN)
+
+
 def test_an_announced_main_that_passes_all_rules_is_accepted(world: World) -> None:
     """As after a run that died before it wrote the facts of a custom main."""  # R30 R38
     made = Chain().make()
@@ -149,3 +181,31 @@ def test_a_run_that_dies_around_its_announcement_is_continued(world: World, writ
     world.apply(definition(NOW))
     assert world.labels["RESERVE"] == 2
     assert stored in {None, world.value(2)}
+
+
+UNTAGGED = {
+    "no tag": "",
+    "the facts": "ios-mdm:certificate:",
+    "the announcement": ANNOUNCED_TAG,
+    "the highest number": HIGHEST_TAG,
+    "all tags": "ios-mdm:",
+}
+
+
+@pytest.mark.parametrize("removed", UNTAGGED)
+@pytest.mark.parametrize("labels", [*LABELS, ("AWSCURRENT",)], ids=lambda labels: "+".join(labels) or "no label")
+def test_without_tag_resource_no_certificate_is_added(labels: Sequence[str], removed: str) -> None:
+    """A program with PutSecretValue, UpdateSecretVersionStage and UntagResource stops runs, and adds no certificate."""
+    # R38
+    for has_reserve, form in ((False, CA), (True, Chain())):
+        world = World(clock=HandClock(AT))
+        world.apply(definition(NOW) if has_reserve else QUIET)
+        for state in (world.known, None):
+            attacker = form.make()
+            put(world, version_id(SECRET, 3 if has_reserve else 2), labels, attacker)
+            keys = [key for key in world.tags if removed and key.startswith(removed)]
+            world.store.untag(SECRET, keys)
+            for _ in range(2):
+                with suppress(StoreError, IdentityError, OwnershipError):
+                    result = world.apply(definition(NOW), known=state)
+                    assert fingerprint(attacker.leaf) not in {one.facts.sha256 for one in result.certificates.values()}

@@ -16,6 +16,7 @@ from ios_mdm.__main__ import app
 from ios_mdm.adapters.secrets_manager import SecretsManager
 from ios_mdm.core.pair.layout import HIGHEST_TAG
 from ios_mdm.core.pair.schedule import Kind, names, role_name
+from ios_mdm.core.references import URL_TAG
 from ios_mdm.settings import parse_server
 from tests.engine.aws import client
 from tests.permissions.recording import Recorder, arn
@@ -23,13 +24,15 @@ from tests.resources.conftest import Engine, engine_on, wired
 from tools.services import ministack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tools.services.testing import MdmServices
 
 ALARMS = arn("sns", "alarms")
 BOUNDARY = arn("iam", "policy/ios-mdm-boundary")
+ROLE = arn("iam", "role/mdm-schedules")
+QUEUE = arn("sqs", "mdm-dead-letters")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +129,7 @@ def _live(engine: Engine, recorder: Recorder, patch: pytest.MonkeyPatch, folder:
     engine.program["aws"]["kmsKey"] = "alias/pairs"
     up("update")
     _consume(engine, recorder, folder)
-    _read_api_key(engine, recorder)
+    _use_api_key(engine, recorder)
 
     hand.fire()
     up("update")
@@ -135,18 +138,28 @@ def _live(engine: Engine, recorder: Recorder, patch: pytest.MonkeyPatch, folder:
     _consume(engine, recorder, folder)
 
     secret_arn = str((engine.outputs or {})["secretArn"])
-    pair_id = str((engine.outputs or {})["pairId"])
-    engine.inputs, engine.outputs = None, None
-    definition["takeOver"] = pair_id
-    up("create")
-    del definition["takeOver"]
+    _take_over(engine, up)
     definition["protect"] = False
     up("update")
     with recorder.acting("deployer"):
         engine.provider.delete(engine.id, wired(engine.outputs))
     engine.inputs, engine.outputs = None, None
     up("create")
+
+    definition["promotion"] = {"alarmArn": ALARMS, "roleArn": ROLE, "deadLetterArn": QUEUE}
+    look()
+    with recorder.acting("deployer"):
+        engine.checked()
     return secret_arn
+
+
+def _take_over(engine: Engine, up: Callable[..., None]) -> None:
+    """Let another state, which does not know the pair, take it over."""
+    pair_id = (engine.outputs or {})["pairId"]
+    engine.inputs, engine.outputs = None, None
+    engine.program["definition"]["takeOver"] = pair_id
+    up("create")
+    del engine.program["definition"]["takeOver"]
 
 
 def _show_status(engine: Engine, recorder: Recorder, folder: Path) -> None:
@@ -157,7 +170,7 @@ def _show_status(engine: Engine, recorder: Recorder, folder: Path) -> None:
     file.write_text(yaml.safe_dump({"config": config}), encoding="utf-8")
     with recorder.acting("status"):
         shown = CliRunner().invoke(app, ["status", str(file)])
-    assert "certificate 2" in shown.output, shown.output
+    assert "certificate " in shown.output, shown.output
 
 
 def _consume(engine: Engine, recorder: Recorder, folder: Path) -> None:
@@ -168,16 +181,18 @@ def _consume(engine: Engine, recorder: Recorder, folder: Path) -> None:
     assert served.exit_code == 0, served.output
 
 
-def _read_api_key(engine: Engine, recorder: Recorder) -> None:
-    """Read the API key of the MDM server, as a delivery does."""
+def _use_api_key(engine: Engine, recorder: Recorder) -> None:
+    """Check the URL of the API key as a preview does, and read the key as a delivery does."""
     definition = engine.program["definition"] | {"distribution": DISTRIBUTION}
     settings = parse_server(definition, engine.program["server"]).distribution
     assert settings is not None
+    with recorder.acting("previewer"):
+        wiring.here().check_channel(settings, None)
     with recorder.acting("deployer"):
         wiring.here().channel(settings, None)
 
 
-DISTRIBUTION = {
+DISTRIBUTION: dict[str, Any] = {
     "profile": {"identifier": "com.example.mdm", "organization": "Example"},
     "channel": {"nanomdm": {"url": "https://mdm.example.com", "apiKeySecret": "mdm/api-key"}},
     "devices": ["AAAA-1"],
@@ -200,6 +215,7 @@ def lives(mdm_services: MdmServices, tmp_path_factory: pytest.TempPathFactory) -
         patch.setattr(SecretsManager, "_prepare_put", prepared)
         secrets = client("secretsmanager", engine.aws.target)
         with suppress(secrets.exceptions.ResourceExistsException):
-            secrets.create_secret(Name="mdm/api-key", SecretString="made up")
+            tags = [{"Key": URL_TAG, "Value": DISTRIBUTION["channel"]["nanomdm"]["url"]}]
+            secrets.create_secret(Name="mdm/api-key", SecretString="made up", Tags=tags)
         secret_arn = _live(engine, recorder, patch, tmp_path_factory.mktemp("lives"))
         yield Lives(recorder=recorder, server=engine.program["server"], secret_arn=secret_arn)

@@ -17,9 +17,9 @@ _TEXTS = {block["name"]: block["text"] for block in _BLOCK.finditer(PAGE.read_te
 NAMES = tuple(_TEXTS)
 
 POLICIES_OF = {
-    "deployer": ("deployer", "deployer-roles", "kms"),
-    "previewer": ("previewer",),
-    "status": ("previewer", "status", "consumer-kms"),
+    "deployer": ("deployer", "deployer-roles", "given", "kms"),
+    "previewer": ("previewer", "given"),
+    "status": ("previewer", "given", "status", "consumer-kms"),
     "consumer": ("consumer", "consumer-kms"),
     "schedule": ("schedule",),
     "scheduler": ("schedule-trust",),

@@ -45,6 +45,7 @@ def _kms(action: str, *, key: str = KEY, via: dict[str, str] | None = None) -> R
 
 
 _READS_NO_MORE = (
+    ("reads a topic of another project", _request("sns:GetTopicAttributes", arn("sns", "orders"))),
     ("reads facts of another project", _request("secretsmanager:DescribeSecret", FOREIGN)),
     ("stores a certificate", _request("secretsmanager:PutSecretValue", PAIR)),
     ("moves a label", _request("secretsmanager:UpdateSecretVersionStage", PAIR)),
@@ -68,6 +69,8 @@ FORBIDDEN: dict[str, tuple[tuple[str, Request], ...]] = {
             "deletes a schedule of another project",
             _request("scheduler:DeleteSchedule", arn("scheduler", "schedule/x/y")),
         ),
+        ("finds a queue of another project", _request("sqs:GetQueueUrl", arn("sqs", "orders"))),
+        ("reads a topic of another project", _request("sns:GetTopicAttributes", arn("sns", "orders"))),
         ("deletes a queue of another project", _request("sqs:DeleteQueue", arn("sqs", "orders"))),
         (
             "passes a role to Lambda",
@@ -102,6 +105,7 @@ FORBIDDEN: dict[str, tuple[tuple[str, Request], ...]] = {
         ("reads a secret of another project", _get(FOREIGN)),
         ("reads the API key", _get(API_KEY)),
         *_READS_NO_MORE,
+        ("counts the messages of another project", _request("sqs:GetQueueAttributes", arn("sqs", "orders"))),
         ("decrypts with another key", _kms("kms:Decrypt", key="key/ANOTHER")),
         ("decrypts by itself", _kms("kms:Decrypt", via={})),
         ("encrypts", _kms("kms:GenerateDataKey")),

@@ -125,6 +125,10 @@ class Recorder:
                 name = params["RoleName"]
                 path = params["Path"] if operation == "CreateRole" else self.roles.get(name, ("/", None))[0]
                 return arn(service, f"role{path}{name}")
+            case "sns":
+                name = params["TopicArn"]
+                assert isinstance(name, str)
+                return name
             case "sts":
                 return "*"
         raise AssertionError(service)

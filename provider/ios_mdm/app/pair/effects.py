@@ -258,7 +258,8 @@ class Effects:
         """Return the certificate of a version that has facts; None if the version does not exist.
 
         Raises:
-            StoreError: The tag with the facts does not match the certificate.
+            StoreError: The tag with the facts does not match the certificate, or calls a certificate issued that does
+                not have the form of one.
         """
         assert version.facts is not None  # noqa: S101 - a step moves labels to recorded versions only
         known = version.facts
@@ -271,6 +272,13 @@ class Effects:
                 f"secret {secret}: the tag {facts_tag(version.version_id)} does not tell what version "
                 f"{version.version_id} holds, a certificate with the fingerprint {found.sha256}. Somebody changed "
                 "the tag: remove it, and the next run writes it again from the certificate"
+            )
+        if known.source is Source.ISSUED and not is_issued(chain(credential.chain)):
+            raise StoreError(
+                f"secret {secret}: certificate {known.ordinal} ({known.sha256}) is recorded as issued in the tag "
+                f"{facts_tag(version.version_id)}, but is not in the form of issued certificates, and devices must not "
+                "trust it. Another program may have stored it and written the tag. Move its label back with `aws "
+                "secretsmanager update-secret-version-stage`, and remove the tag"
             )
         return PublicCertificate(facts=found, details=details(credential.chain), pem=credential.chain)
 
