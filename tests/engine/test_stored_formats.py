@@ -27,7 +27,7 @@ SERVER = "frozen"
 """No other test has this server, whose name makes all names and version ids below predictable."""
 MAIN, RESERVE = "60a3a63b-80db-52b2-98a1-ce9202edaa06", "e9badefd-301d-5256-9a2c-bae8a389c324"
 SECRET_ARN = "arn:aws:secretsmanager:eu-west-1:000000000000:secret:ios-mdm/frozen-<6>"  # noqa: S105 - a name
-ROLE_ARN = "arn:aws:iam::000000000000:role/ios-mdm-frozen-35c727a86f"
+ROLE_ARN = "arn:aws:iam::000000000000:role/ios-mdm/ios-mdm-frozen-35c727a86f"
 QUEUE_ARN = "arn:aws:sqs:eu-west-1:000000000000:ios-mdm-frozen-9a1a0f9ff2-dead-letters"
 TOPIC_ARN = "arn:aws:sns:eu-west-1:000000000000:alarms"
 

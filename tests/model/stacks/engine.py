@@ -439,7 +439,7 @@ def _pair_inputs(program: Program) -> dict[str, Any]:
             "address": HOST,
             "main": {"issue": {"key": "ec-p256"}} | _confirmed("replaceNow", program.replaced),
             "reserve": _confirmed("none", program.dismissed) or {"issue": {"when": "now", "apply": {"afterDays": 30}}},
-            "distrust": list(program.distrust),
+            "distrust": [leaf_of(one) for one in program.distrust],
             **{key: value for key, value in said.items() if value is not None},
         },
         "distributed": True,
@@ -447,8 +447,8 @@ def _pair_inputs(program: Program) -> dict[str, Any]:
     }
 
 
-def _confirmed(key: str, fingerprint: str | None) -> dict[str, Any]:
-    return {} if fingerprint is None else {key: True, "confirm": fingerprint}
+def _confirmed(key: str, root: str | None) -> dict[str, Any]:
+    return {} if root is None else {key: True, "confirm": leaf_of(root)}
 
 
 def _profile_inputs(program: Program, pair: dict[str, Any]) -> dict[str, Any]:

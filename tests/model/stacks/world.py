@@ -87,9 +87,9 @@ class Program:
         take_over: id of the pair to be taken over.
         moved_from: ARN that the pair was moved from.
         lost_main: fingerprint of the main of a lost pair.
-        replaced: fingerprint of the main that is replaced now.
-        dismissed: fingerprint of the reserve that is deleted, so that there is none; None if one is wanted.
-        distrust: fingerprints.
+        replaced: fingerprint of the root of the main that is replaced now.
+        dismissed: fingerprint of the root of the reserve that is deleted, so that there is none; None if one is wanted.
+        distrust: fingerprints of the roots of the certificates that are distrusted.
         protect: whether the engine refuses to delete.
     """
 
