@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -178,6 +179,42 @@ def test_a_check_writes_nothing(emulated: SwitchBackend) -> None:
         f"the role {name} was not created here (it needs the path /ios-mdm/ and the tag ios-mdm=switch)",
     )
     assert writes.calls == []
+
+
+@pytest.mark.parametrize(
+    ("times", "exists", "waits", "problem"),
+    [
+        (3, False, [0.5, 1.0, 2.0], None),
+        (1000, False, [0.5, 1.0, 2.0, 4.0, 5.0], "access denied"),
+        (1000, True, [], "access denied"),
+    ],
+    ids=["for a moment", "for good", "existing role"],
+)
+def test_a_denial_is_believed_later_if_the_role_was_just_created(
+    emulated: SwitchBackend, times: int, *, exists: bool, waits: list[float], problem: str | None
+) -> None:
+    """A policy with the path of the roles denies a request for a role whose path IAM does not know yet."""  # R36
+    refused: list[str] = []
+
+    def answer(**_rest: object) -> tuple[Answer, dict[str, object]] | None:
+        if len(refused) == times:
+            return None
+        refused.append("PutRolePolicy")
+        return Answer(403), {"Error": {"Code": "AccessDenied", "Message": "because no identity-based policy allows it"}}
+
+    if exists:
+        made(emulated)
+    events: Any = AWS.iam().meta.events
+    events.register("before-call.iam.PutRolePolicy", answer)
+    waited: list[float] = []
+    prerequisites = AwsPrerequisites(aws=AWS, sleep=waited.append)
+    wanted = role_policy(SECRET, dead_letter=QUEUE, alarm=TOPIC)
+    try:
+        with nullcontext() if problem is None else pytest.raises(StoreError, match=problem):
+            prerequisites.ensure_role(emulated.stem, trust=TRUST, policy=wanted, boundary=None)
+    finally:
+        events.unregister("before-call.iam.PutRolePolicy", answer)
+    assert waited == waits
 
 
 @pytest.mark.parametrize("times", [3, 1000])

@@ -226,7 +226,7 @@ def test_the_deployer_may_do_what_the_code_does() -> None:
 def test_no_call_is_made_that_the_policies_do_not_know() -> None:
     """Every call in an adapter goes through ``aws.answer``, by the name that the tests above look for."""
     for module in ("secrets_manager", "scheduler", "prerequisites"):
-        made = set(re.findall(r"self\._(?:client|iam|sqs)\.(\w+)\(", read(f"provider/ios_mdm/adapters/{module}.py")))
+        made = set(re.findall(r"self\._(?:client|iam|sqs)\.(\w+)[(,]", read(f"provider/ios_mdm/adapters/{module}.py")))
         services = ("iam", "sqs") if module == "prerequisites" else (module.replace("_", ""),)
         named = set().union(*(called(module, service) for service in services))
         assert made == {botocore.xform_name(action.partition(":")[2]) for action in named}, module

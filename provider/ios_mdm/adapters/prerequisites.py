@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote
 
 from ios_mdm.adapters.aws import QUEUE, ROLE, ROLE_SECONDS
+from ios_mdm.adapters.refusals import ACCESS_DENIED
 from ios_mdm.core.pair.schedule import ROLE_PATH
 from ios_mdm.errors import StoreError
 from ios_mdm.parallel import at_once, in_turn
@@ -29,6 +30,8 @@ _TAG = {"Key": "ios-mdm", "Value": "switch"}
 """Marks the roles that are created here, in addition to their path."""
 _MARKS = f"it needs the path {ROLE_PATH} and the tag {_TAG['Key']}={_TAG['Value']}"
 _POLICY = "switch"
+_MAX_DOUBTED_DENIALS = 5
+"""Number of denied attempts, about 12 seconds, before a denial is believed for a role that was just created."""
 _KEPT_SECONDS = 14 * 24 * 3600
 NO_ENTITY = frozenset({"NoSuchEntity", "NoSuchEntityException"})
 NO_QUEUE = frozenset({"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist", "NonExistentQueue"})
@@ -65,24 +68,32 @@ class AwsPrerequisites:
             self._brought_to(name, existing, trust, boundary)
         role = existing or self._created(name, trust, boundary)
         if existing is None or self._inline_policy(name) != json.loads(policy):
-            self._put_policy(name, policy)
+            self._put_policy(name, policy, created=existing is None)
         return role["Arn"]
 
-    def _put_policy(self, name: str, policy: str) -> None:
-        """Store the policy of a role. IAM may not know yet a role that it has just created."""
+    def _put_policy(self, name: str, policy: str, *, created: bool) -> None:
+        """Store the policy of a role. IAM may not know yet a role that it has just created.
+
+        While IAM does not know the role, it does not know its path either, and credentials that may change roles of
+        this path only are denied: so a denial is believed at once for an existing role, and later for a new one.
+        """
         from tenacity import Retrying, retry_if_exception_type, wait_exponential
 
-        Retrying(
+        attempts = Retrying(
             retry=retry_if_exception_type(_UnknownRoleError),
             wait=wait_exponential(multiplier=0.5, max=5),
             stop=lambda state: state.idle_for >= ROLE_SECONDS,
             sleep=self.sleep,
             reraise=True,
-        )(self._put_policy_once, name, policy)
+        )
+        for attempt in attempts:
+            doubted = created and attempt.retry_state.attempt_number <= _MAX_DOUBTED_DENIALS
+            with attempt:
+                self._put_policy_once(name, policy, NO_ENTITY | ACCESS_DENIED if doubted else NO_ENTITY)
 
-    def _put_policy_once(self, name: str, policy: str) -> None:
+    def _put_policy_once(self, name: str, policy: str, unknown: frozenset[str]) -> None:
         put = partial(self._iam.put_role_policy, RoleName=name, PolicyName=_POLICY, PolicyDocument=policy)
-        if self.aws.answer_unless(NO_ENTITY, "PutRolePolicy", name, put, ROLE) is None:
+        if self.aws.answer_unless(unknown, "PutRolePolicy", name, put, ROLE) is None:
             raise _UnknownRoleError(
                 f'PutRolePolicy on role "{name}" failed: IAM does not know the role, although it created it '
                 f"{ROLE_SECONDS:.0f} seconds ago. Run again, and check that no other process deletes it"

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from botocore.exceptions import BotoCoreError
 
 __all__ = [
+    "ACCESS_DENIED",
     "CREDENTIAL_CALLS",
     "IDENTITY",
     "KINDS",
@@ -62,7 +63,7 @@ KINDS = (SECRET, SCHEDULE, ROLE, QUEUE, TOPIC, IDENTITY)
 _CARRIES_VALUE = frozenset({"PutSecretValue"})
 """Operations whose refusal may quote a part of the value that was sent."""
 
-_ACCESS_DENIED = frozenset({"AccessDeniedException", "AccessDenied"})
+ACCESS_DENIED = frozenset({"AccessDeniedException", "AccessDenied"})
 _LOG_IN = (
     "the AWS credentials have expired. Log in again (aws sso login), or start the pipeline's job again, and run again"
 )
@@ -145,7 +146,7 @@ def is_role_refused(code: str, message: str) -> bool:
 
 def refused(operation: str, name: str, code: str, message: str, kind: Kind) -> str:
     """Say why AWS refused, and what to do."""
-    if code in _ACCESS_DENIED:
+    if code in ACCESS_DENIED:
         return _denied(operation, message, kind)
     if is_role_refused(code, message):
         return _ROLE_REFUSED
@@ -168,7 +169,7 @@ def without_credentials(call: str, code: str, message: str) -> str:
     known = _OF_CREDENTIALS.get((call, "ExpiredTokenException" if code in _EXPIRED else code))
     if known is not None:
         return known
-    if code in _ACCESS_DENIED:
+    if code in ACCESS_DENIED:
         denial = Denial.parsed(message) or Denial(action=f"sts:{call}")
         usual = (
             f"Allow {denial.action} on that role to the credentials that the profile starts from, and name them in the "
