@@ -1,4 +1,4 @@
-"""Reduces what Python and Pulumi's SDK do in a program beside the declaration of its resources."""
+"""Reduces the work of Python and Pulumi's SDK in a program that declares resources."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ __all__ = ["reduce_overhead"]
 
 
 def reduce_overhead() -> None:
-    """Send none of the SDK's debug messages, and collect no garbage, in the rest of this process.
+    """Turn off the SDK's debug messages and the garbage collector in this process.
 
-    The SDK calls the engine with five debug messages for each resource, even if nobody asked for ``--debug``. With many
-    resources, that is a third of the time of the program, and a sixth of the engine's.
+    The SDK calls the engine with five debug messages for each resource, even without ``--debug``. With many resources,
+    they take a third of the program's CPU time, and a sixth of the engine's.
 
-    Nearly all that a program makes is needed until it ends, so a search for garbage finds little. A process that goes
-    on after the program, as one of the Automation API, should not call this.
+    Nearly all objects of a program are needed until it ends, so a search for garbage finds little. A process that
+    continues after the program, such as one that uses the Automation API, should not call this.
     """
     gc.disable()
     pulumi.log.debug = _no_message
