@@ -244,7 +244,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "channel in the clear": (nanomdm(url="http://mdm.example.com"), "channel.nanomdm.url must be https"),
     "a long URL": (
         nanomdm(url=f"https://mdm.example.com/{'a' * 2048}"),
-        "nanomdm.url has 2,072 characters, and 2,048 are the most",
+        "nanomdm.url has 2,072 characters, but at most 2,048 are allowed",
     ),
     "password in a URL": (nanomdm(url="https://u:p@mdm.example.com"), "nanomdm.url must not carry a user"),
     "an API key": (nanomdm(apiKeySecret="5f" * 20), "nanomdm.apiKeySecret must be the name or ARN"),

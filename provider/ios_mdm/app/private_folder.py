@@ -26,13 +26,13 @@ class ConsumerError(IosMdmError):
 
 
 def check_folder(folder: Path) -> None:
-    """Check that only this user and root can change the folder, or replace it or a folder above it.
+    """Check that only this user and root can change the folder, and replace it or a folder above it.
 
     Args:
         folder: that exists; a link to it is checked as well.
 
     Raises:
-        ConsumerError: Another user can. Such a user decides what ``tls.key`` is.
+        ConsumerError: Another user can, and so could replace ``tls.key``.
     """
     user = os.geteuid()
     absolute, resolved = folder.absolute(), folder.resolve()
@@ -49,13 +49,13 @@ def check_folder(folder: Path) -> None:
         if found.st_mode & _WRITABLE_BY_OTHERS and not is_protected:
             raise ConsumerError(
                 f"{one} can be written by its group or by all users (mode {stat.S_IMODE(found.st_mode):04o}), so they "
-                "could replace the private key. Take that away (chmod go-w), or choose another folder"
+                "could replace the private key. Remove this permission (chmod go-w), or choose another folder"
             )
 
 
 @contextlib.contextmanager
 def only_one(folder: Path) -> Iterator[None]:
-    """Keep a second consumer out of the folder: it would take what is half written for a dead one's.
+    """Keep a second consumer out of the folder: it would delete files that the first one is still writing.
 
     The lock is on a file that only this user can open, because each process that can open a file can lock it.
 

@@ -42,13 +42,16 @@ def _receive(
     ledger_url: str, listen: str, hmac_key_file: Path | None, port_file: Path | None, hosts: Sequence[str]
 ) -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    logging.getLogger("tornado").setLevel(logging.WARNING)  # a line for each malformed request is of no use
+    logging.getLogger("tornado").setLevel(logging.WARNING)  # it logs a line for each malformed request
     host, port = _address(listen)
     key = None if hmac_key_file is None else _key(hmac_key_file)
     wired = wiring.here()
     collector = wired.collector(ledger_url, hmac_key=key, hosts=hosts)
     if key is None and not ipaddress.ip_address(host).is_loopback:
-        raise DefinitionError(f"{host} is not a loopback address: everybody could post events without an HMAC key")
+        raise DefinitionError(
+            f"{host} is not a loopback address, and without an HMAC key other machines could post events: set "
+            "--hmac-key-file"
+        )
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

@@ -150,7 +150,7 @@ def _channel_url(url: str) -> str:
         raise ValueError("must be https: the API key would travel in the clear (http is for loopback only)")
     if len(url) > MAX_URL_LENGTH:
         raise ValueError(
-            f"has {len(url):,} characters, and {MAX_URL_LENGTH:,} are the most: the ids of devices follow it"
+            f"has {len(url):,} characters, but at most {MAX_URL_LENGTH:,} are allowed, because device ids are appended"
         )
     return url.rstrip("/")
 

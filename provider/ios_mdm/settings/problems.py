@@ -88,7 +88,8 @@ def _sentence(prefix: str, location: tuple[int | str, ...], kind: str, message: 
         case "extra_forbidden" if not _KEY.fullmatch(str(location[-1])):
             # Not a misspelled key: the file holds something else, which is not quoted.
             return (
-                f"{prefix}{path.removesuffix(str(location[-1])).removesuffix('.')} has an unknown key that is no name"
+                f"{prefix}{path.removesuffix(str(location[-1])).removesuffix('.')} has an unknown key that is no name "
+                "(see docs/definition.md)"
             )
         case "extra_forbidden":
             message = "is not a known key (see docs/definition.md)"
