@@ -109,7 +109,7 @@ def _is_loopback(url: str | None) -> bool:
 
 
 def _check_encrypted(url: str | None) -> None:
-    """Refuse plain HTTP to another machine: private keys would travel in it, and anyone could answer.
+    """Refuse plain HTTP to another machine: private keys would not be encrypted, and any machine could answer.
 
     A URL that cannot be read is reported when a client is made for it.
     """
@@ -231,7 +231,7 @@ class Aws:
             return _clients[key]
 
     def _check_endpoints(self) -> None:
-        """Refuse plain HTTP to another machine, for the calls of botocore that get credentials as well."""
+        """Refuse plain HTTP to another machine, also for the calls by which botocore gets credentials."""
         for kind in KINDS:
             _check_encrypted(self.endpoint(kind))
 
@@ -258,7 +258,7 @@ class Aws:
             if refusal.operation_name in CREDENTIAL_CALLS:
                 failed = f"{refusal.operation_name}, which gets the credentials for {operation}, failed"
                 reason = without_credentials(refusal.operation_name, code, message)
-                code = ""  # of no call that the caller tolerates
+                code = ""  # codes that the caller tolerates are those of its own operation
             else:
                 role_refused = is_role_refused(code, message)
                 reason = refused(operation, name, code, message, kind)
@@ -321,14 +321,14 @@ _session: tuple[tuple[str | None, str | None, str | None], Session] | None = Non
 
 def _connect(key: _Key, attempts: int) -> BaseClient:
     global _session  # noqa: PLW0603 - a second client of the same session takes a tenth of the time
-    # Not boto3, which imports much beside it that is not used here.
+    # Not boto3: it imports much that is not used here, in addition to botocore.
     from botocore.config import Config
 
     # At DEBUG, botocore logs the bodies of requests and answers: keys (R29). Whoever turns all logs on gets the rest.
     logging.getLogger("botocore").setLevel(logging.INFO)
-    of_session = (key.profile, key.access_key_id, key.region)
-    if _session is None or _session[0] != of_session:
-        _session = (of_session, _quiet_session(key.region))
+    identity = (key.profile, key.access_key_id, key.region)
+    if _session is None or _session[0] != identity:
+        _session = (identity, _quiet_session(key.region))
     client: BaseClient = _session[1].create_client(
         key.service,
         region_name=key.region,
@@ -351,10 +351,11 @@ def _connect(key: _Key, attempts: int) -> BaseClient:
 
 
 def _quiet_session(region: str | None) -> Session:
-    """Return a session of botocore that never asks for an MFA code: no person sees the prompt of a run.
+    """Return a session of botocore that never asks for an MFA code, because a run cannot show a prompt.
 
     Args:
-        region: also of the calls by which botocore assumes a role: it does not read AWS_REGION.
+        region: of the calls by which botocore assumes a role, because it does not read AWS_REGION; None for the one of
+            the profile.
     """
     from ios_mdm.adapters.aws_session import session
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ios_mdm.core.pair.home import Home
@@ -78,8 +77,8 @@ class SwitchRequest:
         promote = self.switch.promote
         if promote is None or promote.version == main_version:
             return None
-        promote = dataclasses.replace(promote, former_version=main_version)
-        return dataclasses.replace(self, switch=dataclasses.replace(self.switch, promote=promote, replace=None))
+        promote = replace(promote, former_version=main_version)
+        return replace(self, switch=replace(self.switch, promote=promote, replace=None))
 
     @property
     def role_name(self) -> str:

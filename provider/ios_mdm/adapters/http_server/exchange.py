@@ -42,7 +42,7 @@ class Exchange(HTTPMessageDelegate):
 
     def headers_received(self, start_line: object, headers: HTTPHeaders) -> Awaitable[None] | None:
         """Decide from the head of the request whether its body is read."""
-        assert isinstance(start_line, RequestStartLine)  # noqa: S101 - of a server's connection it is
+        assert isinstance(start_line, RequestStartLine)  # noqa: S101 - the connection of a server passes no other type
         named = {name.lower(): value for name, value in headers.items()}
         self._request = Request(method=start_line.method, path=start_line.path, headers=named)
         self._response = self._handler.answer_without_body(self._request)
@@ -55,11 +55,11 @@ class Exchange(HTTPMessageDelegate):
             if self._response is not None:
                 self._respond(self._response)
             else:
-                return self._turn()
+                return self._wait_for_turn()
         return None
 
-    async def _turn(self) -> None:
-        """Wait until few other connections send large bodies."""
+    async def _wait_for_turn(self) -> None:
+        """Wait until fewer connections than the limit send large bodies."""
         try:
             async with asyncio.timeout(self._limits.patience):
                 self._is_large = await self._large.acquire()

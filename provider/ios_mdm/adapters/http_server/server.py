@@ -32,8 +32,8 @@ __all__ = ["HttpServer"]
 class HttpServer:
     """Listens as soon as it is constructed, and answers from ``with`` on until its end.
 
-    Each connection carries one request: if idle connections were kept, a sender could use one at the moment at which it
-    is closed, and NanoMDM sends an event only once. The end takes little more than ``limits.stop`` seconds.
+    Each connection carries one request: if idle connections were kept, a sender could use one while it is closed,
+    and NanoMDM sends an event only once. The end takes little more than ``limits.stop`` seconds.
 
     Args:
         handler: answers the requests. It is called in one thread, with all requests that wait.
@@ -71,7 +71,7 @@ class HttpServer:
         self._thread.join()
 
     def stop(self) -> None:
-        """Accept no connection any more; the end of the ``with`` block waits for the rest."""
+        """Accept no more connections. The end of the ``with`` block waits for the open ones."""
         with contextlib.suppress(RuntimeError):  # it has stopped
             self._loop.call_soon_threadsafe(self._stop.set)
 
@@ -106,7 +106,7 @@ class _Connections(HTTPServerConnectionDelegate):
         self._handler = handler
         self._work = work
         self._limits = limits
-        self._most = limits.descriptors
+        self._max_open = limits.descriptors
         self._large = asyncio.Semaphore(limits.large)
         self._open: set[HTTP1ServerConnection] = set()
         self._remove: Callable[[], None] | None = None
@@ -125,7 +125,7 @@ class _Connections(HTTPServerConnectionDelegate):
         self._remove = add_accept_handler(self._listening, self._accepted)
 
     def pause(self) -> None:
-        """Accept no connection any more."""
+        """Accept no more connections."""
         self._is_paused = True
         if self._remove is not None:
             self._remove()
@@ -140,13 +140,13 @@ class _Connections(HTTPServerConnectionDelegate):
         connection = HTTP1ServerConnection(stream, self._parameters)
         self._open.add(connection)
         connection.start_serving(self)
-        if len(self._open) >= self._most and self._remove is not None:
+        if len(self._open) >= self._max_open and self._remove is not None:
             self._remove()
             self._remove = None
 
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
-        """Return the delegate of a new request; one that ignores it if the connection has had its request."""
-        assert isinstance(server_conn, HTTP1ServerConnection)  # noqa: S101 - this class makes no others
+        """Return the delegate of a new request. After the first request of a connection, the delegate ignores it."""
+        assert isinstance(server_conn, HTTP1ServerConnection)  # noqa: S101 - this class creates no others
         if server_conn.stream.closed():
             return HTTPMessageDelegate()
         return Exchange(request_conn, self._handler, self._work, self._limits, self._large)

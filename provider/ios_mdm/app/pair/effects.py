@@ -113,7 +113,7 @@ class Effects:
 
     def _issue(self, request: PairRequest, observed: ObservedPair | None, step: Issue) -> None:
         wanted = step.request
-        if self._is_taken(request.secret, wanted.ordinal):
+        if self._resolve_existing(request.secret, wanted.ordinal):
             return
         self._report(f"issuing certificate {wanted.ordinal} ({wanted.slot}, {wanted.key}, {wanted.validity_days} days)")
         main = None if observed is None or observed.main is None else observed.main.facts
@@ -129,7 +129,7 @@ class Effects:
 
     def _install(self, request: PairRequest, view: PairView, step: Install) -> None:
         wanted = step.request
-        if self._is_taken(request.secret, wanted.ordinal):
+        if self._resolve_existing(request.secret, wanted.ordinal):
             return
         self._report(f"installing certificate {wanted.ordinal} ({wanted.slot}), {wanted.offered.sha256}")
         if self._custom is None:
@@ -151,11 +151,11 @@ class Effects:
         self._store.tag(secret, {ANNOUNCED_TAG: announced_value(announced)})
         self._store.put(secret, version_id(secret, ordinal), value)
 
-    def _is_taken(self, secret: str, ordinal: int) -> bool:
-        """Return whether there is a version of this number already.
+    def _resolve_existing(self, secret: str, ordinal: int) -> bool:
+        """Adopt or pass over the version of this number, if there is one; return whether there is.
 
-        One that an interrupted run announced gets STAGED, and is adopted. Any other was stored by another program: its
-        number is recorded as used, so that the next certificate gets another one.
+        A version that an interrupted run announced gets STAGED, and is adopted. Any other was stored by another
+        program: its number is recorded as used, so that the next certificate gets another one.
         """
         version = version_id(secret, ordinal)
         if self._stored(secret, version) is None:
@@ -176,7 +176,7 @@ class Effects:
         return found == observed.announced or found in self._announced
 
     def _pass_over(self, secret: str, observed: ObservedPair, ordinal: int) -> None:
-        """Do not use a version that no run announced."""
+        """Report a version that no run announced, and record its number as used."""
         self._report(
             f"secret {secret} has a version {version_id(secret, ordinal)} that no run announced: another program "
             f"stored it, and it is not used. Find out which one may call PutSecretValue (SECURITY.md)"
@@ -304,7 +304,7 @@ def _gone(secret: str, version: str) -> StoreError:
 
 
 def _lost(secret: str, label: str, version: StoredVersion) -> StoreError:
-    """Return the error about a version that does not exist, although a tag says that it belongs to a slot.
+    """Return the error about a version that does not exist, although a tag records it for a slot.
 
     AWS deletes a version without labels, and a secret that was restored by hand may lack some of its versions.
     """
@@ -332,7 +332,7 @@ def _waits(observed: ObservedPair, found: CertificateFacts) -> bool:
 
 
 def _source(credential: Credential, step: RecordFacts) -> Source:
-    """Return where a certificate comes from: of a lost record, its form decides."""
+    """Return where a certificate comes from. If the record is lost, its form decides."""
     if step.request is not None:
         return Source.INSTALLED if isinstance(step.request, InstallRequest) else Source.ISSUED
     return Source.ISSUED if is_issued(chain(credential.chain)) else Source.INSTALLED
