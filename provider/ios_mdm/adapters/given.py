@@ -1,4 +1,4 @@
-"""Reads whether a role, a queue or a topic that a definition names exists."""
+"""Reads from AWS whether the role, the queue and the topic that a definition names exist."""
 
 from __future__ import annotations
 

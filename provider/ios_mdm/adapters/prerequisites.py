@@ -108,7 +108,7 @@ class AwsPrerequisites:
             StoreError: AWS refuses.
         """
         reads: list[Callable[[], object]] = [partial(self._role, name), partial(self._inline_policy, name)]
-        # The answers of a check were mostly read ahead, by threads that read for other servers at the same time.
+        # In a check, most answers have been read ahead, so threads would cost more than they save.
         found_role, found_policy = (at_once if self.aws.reads is None else in_turn)(reads)
         try:
             role = cast("RoleTypeDef | None", found_role.result())

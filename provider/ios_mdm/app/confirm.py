@@ -1,4 +1,4 @@
-"""Reads of AWS may lag: a conclusion from one that is not as expected waits until it was the same for some seconds."""
+"""Repeats a read of AWS that is not as expected for some seconds, because reads may lag behind writes."""
 
 from __future__ import annotations
 

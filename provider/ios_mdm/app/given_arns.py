@@ -20,11 +20,11 @@ __all__ = ["GivenFindings", "check_given_arns", "given_arns", "given_findings"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GivenFindings:
-    """What a check found of the resources that a definition names.
+    """The result of a check of the resources that a definition names.
 
     Args:
-        missing: those that do not exist, in sentences.
-        unchecked: why some could not be checked, in sentences.
+        missing: one sentence for each resource that does not exist.
+        unchecked: one sentence for each resource that could not be checked, with the reason.
     """
 
     missing: tuple[str, ...] = ()
@@ -32,7 +32,7 @@ class GivenFindings:
 
 
 def given_arns(promotion: PromotionSettings) -> Mapping[str, str]:
-    """Return the ARNs of what schedules use, by the path of the key; none if there are no schedules."""
+    """Return the ARNs of role, queue and topic by the path of their key; none if there are no schedules."""
     if not promotion.schedule:
         return {}
     found = {
@@ -44,14 +44,14 @@ def given_arns(promotion: PromotionSettings) -> Mapping[str, str]:
 
 
 def check_given_arns(promotion: PromotionSettings, home: Home) -> None:
-    """Check that what schedules use is where the schedules are; AWS is not called.
+    """Check that role, queue, topic and boundary are in the account and region of the schedules; AWS is not called.
 
     Args:
         promotion: how the switch is made.
         home: account and region of the pair, and so of its schedules.
 
     Raises:
-        DefinitionError: with each ARN of another partition, account or region, one a line.
+        DefinitionError: With each ARN of another partition, account or region, one a line.
     """
     arns = dict(given_arns(promotion))
     if promotion.permissions_boundary_arn is not None:
@@ -79,7 +79,7 @@ def check_given_arns(promotion: PromotionSettings, home: Home) -> None:
 
 
 def given_findings(promotion: PromotionSettings, resources: GivenResources) -> GivenFindings:
-    """Return what does not exist of the resources that a definition names; one read each, and nothing is written."""
+    """Return which resources that a definition names do not exist; one read each, and nothing is written."""
     missing, unchecked = [], []
     for key, arn in given_arns(promotion).items():
         try:

@@ -1,4 +1,4 @@
-"""References of a definition to secrets, and values that are refused: no reference gives a key away (R39)."""
+"""References of a definition to secrets, and values of secrets that are refused as keys or passwords (R39)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shows what is missing of the role, the queue and the topic that a definition names, read once a run for each ARN."""
+"""Warns if a role, queue or topic that a definition names does not exist; each ARN is read once a run."""
 
 from __future__ import annotations
 

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 __all__ = ["HookedProvider", "Hooks", "refusal"]
 
 _MANY_OBJECTS = 50_000
-"""Objects after whose creation Python searches for garbage, in place of 700. Nearly all that a provider's process
-imports and reads is needed until it ends."""
+"""Number of new objects after which Python searches for garbage; its default is 700. Nearly all objects of a provider's
+process are needed until it ends."""
 
 
 class Hooks(Protocol):

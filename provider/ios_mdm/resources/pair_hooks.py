@@ -250,7 +250,7 @@ def _secret_changed(olds: Wire, news: Wire) -> CheckFailure:
 def _known(outputs: Wire) -> Known:
     """Return what the state knows of a pair, from the outputs of its last run.
 
-    If the secret is gone or scheduled for deletion, a refresh writes this in the place of main; the fingerprint stays.
+    If the secret is gone or scheduled for deletion, a refresh writes that in the place of main. The fingerprint stays.
     """
     certificates = cast("dict[str, Wire]", outputs["certificates"])
     main = certificates.get(str(cast("Wire", outputs["desired"])["main"]))

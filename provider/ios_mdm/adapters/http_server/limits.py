@@ -1,4 +1,4 @@
-"""What the senders of requests may use."""
+"""Limits for the senders of requests."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ _RESERVED_DESCRIPTORS: Final = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What senders may use. The defaults bound the bodies in memory to 48 MiB.
+    """Limits for senders. The defaults bound the bodies in memory to 48 MiB.
 
     Args:
         connections: open at once, fewer if the process may not open so many files. More of them wait in the queue of
-            the operating system, unanswered: a fleet that wakes up at once loses no event.
+            the operating system and are not refused: a fleet that wakes up at once loses no event.
         backlog: length of that queue; the operating system may shorten it.
         header: bytes of a request's head.
-        small: bytes of a body up to which every connection may send one at the same time.
+        small: bytes of a body that every connection may send at the same time.
         large: how many connections may send a longer body at the same time, each up to ``MAX_BODY``.
         patience: seconds for the head of a request in total, then for its body in total. A busy machine on which
-            thousands of devices answer takes many seconds to send what it has connected for.
+            thousands of devices answer needs many seconds to send a request after it has connected.
         batch: requests that the handler gets at once, at most.
         stop: seconds that a stop waits for the answers to requests that are complete.
     """

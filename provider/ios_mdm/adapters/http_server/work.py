@@ -1,4 +1,4 @@
-"""Hands complete requests to a handler in another thread, all that wait at once."""
+"""Passes complete requests to a handler in another thread, all that wait in one call."""
 
 from __future__ import annotations
 

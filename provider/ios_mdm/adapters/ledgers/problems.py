@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["problem"]
 
 _PRIMARY: Final = 0xFF
-"""Mask of SQLite's primary error codes; the other bits say more of the same kind."""
+"""Mask of SQLite's primary error codes; the other bits are details of the same error."""
 _DENIED_BY_SQLITE: Final = frozenset(
     {sqlite3.SQLITE_AUTH, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY}
 )
@@ -46,7 +46,7 @@ def problem(path: Path, error: sqlite3.Error | OSError) -> str:
 
     Args:
         path: of the ledger.
-        error: that its use raised.
+        error: raised when it was used.
     """
     if isinstance(error, NotPrivateError):
         return str(error.strerror)
@@ -66,7 +66,10 @@ def problem(path: Path, error: sqlite3.Error | OSError) -> str:
 
 
 def _denied(path: Path) -> str:
-    """Return which user owns the file, or the nearest folder above that there is; or what is wrong with the path."""
+    """Return why access is denied, and what to do: the owner, a wrong path, or the mode.
+
+    The owner is that of the file, or of the nearest folder above it that exists.
+    """
     for one in (path, *path.parents):
         try:
             owner = one.stat().st_uid

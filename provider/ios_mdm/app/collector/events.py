@@ -77,10 +77,10 @@ def _time(event: _Fields) -> datetime:
 
 
 def _identity(body: bytes, event: _Fields, details: _Fields, enrollment_id: str) -> bytes:
-    """Return 16 bytes that copies of an event share, also copies that a gateway wrote with other spaces.
+    """Return 16 bytes that all copies of an event have in common, also copies with other white space from a gateway.
 
     NanoMDM's event_id is a random number of 64 bits for each request of a device, not for each event. The other fields
-    keep events apart whose senders give all of them one id.
+    distinguish events of senders that give all of them the same id.
     """
     event_id = event.text("event_id")
     if not event_id:

@@ -46,10 +46,11 @@ class Collector:
 
     Args:
         ledger: where events are recorded.
-        clock: of this machine; no record has its time.
-        hmac_key: the key of NanoMDM's ``-webhook-hmac-key``. None accepts unsigned events, so it must not be reachable
-            from other machines; a web page in a browser on this one is refused by its host and content type.
-        hosts: host names that unsigned requests may use beside ``localhost`` and loopback addresses.
+        clock: of this machine; events are recorded with their own time.
+        hmac_key: the key of NanoMDM's ``-webhook-hmac-key``. None accepts unsigned events. Then the server must
+            not be reachable from other machines; requests of a web page in a browser on this machine are refused by
+            their host and content type.
+        hosts: host names that unsigned requests may use, in addition to ``localhost`` and loopback addresses.
     """
 
     ledger: Ledger

@@ -1,4 +1,4 @@
-"""Judges a certificate that is found in a pair's secret, and of which the secret has no facts (R38)."""
+"""Checks a certificate that is found in a pair's secret without a facts tag (R38)."""
 
 from __future__ import annotations
 

@@ -191,7 +191,8 @@ def check_certificates(request: PairRequest, observed: ObservedPair | None) -> N
         return
     if _is_lost(request, known) and not _has_id(observed, known.pair_id):
         return  # the new pair in the place of the lost one
-    # Tags that were restored without the certificates record them, but AWS moves AWSCURRENT and never removes it.
+    # Restored tags can record certificates that the secret lacks. A secret with certificates has a main, because AWS
+    # never removes AWSCURRENT.
     is_empty = observed.main is None and not observed.deleted
     if is_empty or not _has_certificate(observed) or _is_main_missing(observed, known):
         raise IdentityError(_incomplete(request, known, observed))
@@ -284,7 +285,7 @@ def take_over_notice(request: PairRequest, observed: ObservedPair | None) -> Not
 
 
 def moved_notice(request: PairRequest, home: Home) -> Notice | None:
-    """Return a warning about the switch that a pair leaves in its former account or region; None if it stays there.
+    """Return a warning about the switch in the former account or region of a pair; None if the pair has not moved.
 
     The credentials in use do not reach it. Its schedule moves a label of the former secret only.
     """
@@ -302,7 +303,7 @@ def moved_notice(request: PairRequest, home: Home) -> Notice | None:
 
 
 def replica_notice(request: PairRequest, observed: ObservedPair | None) -> Notice | None:
-    """Return a warning if the secret is a replica, which AWS does not let anybody change; None if it is not."""
+    """Return a warning if the secret is a replica, which AWS refuses to change; None if it is not."""
     if observed is None or observed.primary_region is None:
         return None
     region = Home.of_arn(observed.arn).region

@@ -129,7 +129,7 @@ class Sources:
         store: that holds the pairs.
         scheduler: that holds their schedules.
         prerequisites: that hold the role and the queue of the schedules.
-        given: reads whether what a definition names for its schedules exists.
+        given: reads whether the role, the queue and the topic that a definition names exist.
         probe: looks at what servers present.
         clock: read once for each server.
         ledger: returns the ledger that a URL names.
@@ -319,7 +319,7 @@ class _Public:
 
 
 def _source(chain: str | None) -> Source:
-    """Return where a certificate without facts comes from: its form decides."""
+    """Return the source of a certificate without facts, by its form."""
     issued = chain is not None and is_issued(certificates_of(chain))
     return Source.ISSUED if issued else Source.INSTALLED
 

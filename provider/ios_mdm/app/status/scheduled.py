@@ -23,9 +23,9 @@ __all__ = ["failed_calls", "is_scheduled"]
 
 
 def failed_calls(server: str, secret: str, promotion: PromotionSettings, queues: Prerequisites) -> Sequence[Notice]:
-    """Report failed calls of schedules, whose messages are in the queue that is made here.
+    """Report failed calls of schedules, whose messages are in the queue that is created here.
 
-    A call that came too late fails, too, so this is no warning: what was not done is reported by the state of the pair.
+    This is a notice only, because a call that came too late fails, too. A switch that is overdue is reported elsewhere.
     Credentials that may not read the queue get no report: the permission is optional (docs/permissions.md).
     """
     if not promotion.schedule or promotion.dead_letter_arn is not None:

@@ -55,7 +55,7 @@ class StoredVersion:
 
     @property
     def slots(self) -> frozenset[str]:
-        """The labels of a pair without that of an offer. They show where the certificate is in its life."""
+        """The labels without those of offers and of other programs. They show where the certificate is in its life."""
         return self.labels & _SLOTS
 
     @property
@@ -136,9 +136,9 @@ class ObservedPair:
         deleted: True while the secret waits in its recovery window.
         arn: of the secret.
         kms_key: as in :class:`SecretDescription`.
-        primary_region: the same.
+        primary_region: as in :class:`SecretDescription`.
         served: what the server presents, one entry an endpoint; empty where nobody looked.
-        changed_at: as in :class:`SecretDescription`. A label moved at this time or earlier.
+        changed_at: as in :class:`SecretDescription`. Every move of a label was at this time or earlier.
     """
 
     owner: str | None = None

@@ -151,8 +151,8 @@ def _key_type(certificate: x509.Certificate) -> KeyType | None:
 def is_issued(certificates: Sequence[x509.Certificate]) -> bool:
     """Return whether the certificates are a leaf and its one-time root exactly as :func:`issue` makes them (R31).
 
-    Both are made again from what they say, under another key, and must be the same except for serial numbers and
-    signatures; each of these signatures must be that of the root.
+    Both are created again from their host, keys, dates and serial numbers, and signed with another key. The signed
+    bytes must be equal, and both signatures must be those of the root.
 
     Args:
         certificates: a chain from the leaf upwards, the root included.
