@@ -28,7 +28,7 @@ API_KEY_SECRET = "mdm/api-key"  # noqa: S105 - the name of a secret
 
 @dataclass(slots=True, kw_only=True)
 class World:
-    """A stack of its own among the services that a session shares, and the account and region of its pair."""
+    """A separate stack among the services that a session shares, and the account and region of its pair."""
 
     stack: Stack
     aws: Recorded
@@ -175,3 +175,11 @@ def world(tmp_path: Path, mdm_services: MdmServices) -> Iterator[World]:
             client=secrets,
         )
     secrets.close()
+
+
+@pytest.fixture
+def aws(world: World) -> Iterator[Aws]:
+    """Return the emulator's other services."""
+    found = Aws(world)
+    yield found
+    found.close()

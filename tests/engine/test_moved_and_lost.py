@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.engine.aws import Aws
 from tests.engine.conftest import check_safety
 from tests.engine.stack import make_stack
 from tests.engine.test_promotion import DAY_0, DAY_10, DAY_31, at
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.engine.aws import Aws
     from tests.engine.conftest import World
     from tests.engine.stack import Result
 
@@ -36,18 +36,10 @@ def distributed(world: World) -> World:
 
 
 @pytest.fixture
-def aws(world: World) -> Iterator[Aws]:
-    """Return the emulator's other services."""
-    found = Aws(world)
-    yield found
-    found.close()
-
-
-@pytest.fixture
 def elsewhere(distributed: World, request: pytest.FixtureRequest) -> Iterator[World]:
     """Return the world in another region or account, with a copy of the secret.
 
-    In another region, it is what AWS leaves when a replica becomes a secret of its own, which the emulator cannot do.
+    In another region, it is what AWS leaves when a replica becomes an independent secret, which the emulator cannot do.
     """
     found = distributed.client.describe_secret(SecretId=distributed.secret)
     stages: dict[str, list[str]] = found["VersionIdsToStages"]

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.engine.aws import Aws
 from tests.engine.conftest import check_safety
 from tests.engine.stack import make_stack
 from tests.engine.test_promotion import DAY_0, DAY_10, at
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.engine.aws import Aws
     from tests.engine.conftest import World
     from tests.engine.stack import Stack
 
@@ -30,14 +30,6 @@ def distributed(world: World) -> Iterator[World]:
     yield world
     if "DeletedDate" not in world.client.describe_secret(SecretId=world.secret):
         check_safety(world)
-
-
-@pytest.fixture
-def aws(world: World) -> Iterator[Aws]:
-    """Return the emulator's other services."""
-    found = Aws(world)
-    yield found
-    found.close()
 
 
 def _shown(stack: Stack, server: str) -> dict[str, Any]:

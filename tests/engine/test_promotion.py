@@ -14,13 +14,14 @@ import pytest
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
 from ios_mdm.core.pair.schedule import Kind, stem
-from tests.engine.aws import Aws, client
+from tests.engine.aws import client
 from tests.engine.stack import make_stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.engine.aws import Aws
     from tests.engine.conftest import World
     from tests.engine.stack import Stack
 
@@ -28,14 +29,6 @@ DAY_0 = "2040-01-01T00:00:00Z"
 DAY_10 = "2040-01-11T00:00:00Z"
 DAY_30 = "2040-01-31T00:00:00Z"
 DAY_31 = "2040-02-01T00:00:00Z"
-
-
-@pytest.fixture
-def aws(world: World) -> Iterator[Aws]:
-    """Return the emulator's other services."""
-    found = Aws(world)
-    yield found
-    found.close()
 
 
 def at(moment: str) -> dict[str, str]:
