@@ -140,7 +140,8 @@ def test_a_body_is_not_parsed_before_its_signature_is_checked(
 def test_a_missing_signature_is_known_without_the_body(ledger: SqliteLedger) -> None:
     """The server need not read such a body."""  # R40
     with_key, without = collector(ledger), collector(ledger, hmac_key=None)
-    assert with_key.answer_without_body(unsigned()) == Response(status=401, text="X-Hmac-Signature is missing")
+    expected = Response(status=401, text="X-Hmac-Signature is missing: set NanoMDM's -webhook-hmac-key")
+    assert with_key.answer_without_body(unsigned()) == expected
     assert with_key.answer_without_body(unsigned(x_hmac_signature="AAAA")) is None
     assert without.answer_without_body(unsigned()) is None
 
@@ -202,7 +203,7 @@ def test_the_methods_are_post_and_get(ledger: SqliteLedger) -> None:
         assert answer(collector(ledger), Request(method=method, path="/", headers={})) == expected
 
 
-def test_an_old_event_changes_nothing_and_a_copy_neither(ledger: SqliteLedger) -> None:
+def test_old_events_and_copies_change_nothing(ledger: SqliteLedger) -> None:
     """A recorded CheckOut, replayed with its valid signature, does not make a device gone."""  # R42
     checkout = signed(event("mdm.CheckOut", at=EVENT_TIME - timedelta(days=365)))
     recent = signed(event("mdm.CheckOut"))

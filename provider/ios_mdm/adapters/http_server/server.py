@@ -51,7 +51,9 @@ class HttpServer:
         try:
             self._socket = _listening(host, port, self._limits.backlog)
         except OSError as error:
-            raise DefinitionError(f"cannot listen on {host} port {port}: {error.strerror}") from error
+            raise DefinitionError(
+                f"cannot listen on {host} port {port} ({error.strerror}): choose another address or port"
+            ) from error
         name, self.port = self._socket.getsockname()[:2]
         self.address = f"[{name}]:{self.port}" if ":" in name else f"{name}:{self.port}"
         self._loop = asyncio.new_event_loop()

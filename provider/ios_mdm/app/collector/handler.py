@@ -69,14 +69,14 @@ class Collector:
     def answer_without_body(self, request: Request) -> Response | None:
         """Return the answer to a request whose body does not matter, or None if the body has to be read."""
         if self.hmac_key is None and not self._is_ours(request.headers.get("host", "")):
-            return _refused(403, "the Host is not a loopback address, nor one that --allow-host names")
+            return _refused(403, "the Host is not a loopback address and not named by --allow-host")
         if request.method in {"GET", "HEAD"}:
             return Response(status=200, text="NanoMDM's webhook events go here, by POST")
         if request.method != "POST":
             return _refused(501, "only POST and GET are known here")
         if self.hmac_key is not None:
             if not request.headers.get(SIGNATURE_HEADER.lower()):
-                return _refused(401, f"{SIGNATURE_HEADER} is missing")
+                return _refused(401, f"{SIGNATURE_HEADER} is missing: set NanoMDM's -webhook-hmac-key")
         elif request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             return _refused(415, "the Content-Type is not application/json")
         return None
@@ -110,7 +110,7 @@ class Collector:
         if self.hmac_key is not None:
             claimed = request.headers.get(SIGNATURE_HEADER.lower(), "").encode("utf-8", "replace")
             if not hmac.compare_digest(claimed, signature(request.body, self.hmac_key).encode()):
-                return _refused(401, f"{SIGNATURE_HEADER} is wrong")
+                return _refused(401, f"{SIGNATURE_HEADER} is wrong: NanoMDM has another key")
         try:
             event = event_from_webhook(request.body)
         except WebhookError as error:
