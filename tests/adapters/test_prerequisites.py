@@ -269,7 +269,9 @@ def test_a_role_without_its_policy_is_finished(emulated: SwitchBackend) -> None:
         ("/ios-mdm/teams/", [{"Key": "ios-mdm", "Value": "switch"}]),
     ],
 )
-def test_somebody_elses_role_is_not_touched(emulated: SwitchBackend, path: str, tags: list[dict[str, str]]) -> None:
+def test_a_role_of_another_program_is_not_touched(
+    emulated: SwitchBackend, path: str, tags: list[dict[str, str]]
+) -> None:
     """A role of this name is neither changed nor deleted, and the error says what to do.
 
     Names of roles are unique in an account, whatever their paths.

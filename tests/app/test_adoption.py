@@ -118,8 +118,8 @@ def test_a_main_that_no_run_announced_is_refused(world: World, *, known: bool) -
 
 
 @pytest.mark.parametrize("slot", ["AWSCURRENT", "RESERVE"])
-def test_an_announced_version_in_a_slot_is_judged(world: World, slot: str) -> None:
-    """Whoever may also write tags gets no CA onto a device."""  # R38
+def test_an_announced_version_in_a_slot_is_checked_by_the_rules(world: World, slot: str) -> None:
+    """A program that may also write tags gets no CA onto a device."""  # R38
     attacker = CA.make()
     put(world, version_id(SECRET, 2), [slot], attacker)
     announce(world, 2, attacker)

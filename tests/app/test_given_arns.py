@@ -45,7 +45,7 @@ def promotion(**given: Any) -> PromotionSettings:
         {},
     ],
 )
-def test_what_is_beside_the_pair_is_accepted(given: dict[str, Any]) -> None:
+def test_arns_in_the_account_and_region_of_the_pair_are_accepted(given: dict[str, Any]) -> None:
     """Roles and policies have no region, and policies of AWS no account; without schedules nothing is used."""
     check_given_arns(promotion(**given), HOME)
 
@@ -59,7 +59,7 @@ def test_what_is_beside_the_pair_is_accepted(given: dict[str, Any]) -> None:
         ("eu-west-1", "eu-central-1", "region eu-central-1"),
     ],
 )
-def test_what_is_elsewhere_is_refused(key: str, part: str, other: str, said: str) -> None:
+def test_an_arn_of_another_account_region_or_partition_is_refused(key: str, part: str, other: str, said: str) -> None:
     """AWS would refuse the schedule, or accept it and fail when it fires: at the switch."""
     # R36
     given = {"roleArn": ROLE, "deadLetterArn": QUEUE, "alarmArn": TOPIC, "permissionsBoundaryArn": BOUNDARY}[key]
@@ -69,7 +69,7 @@ def test_what_is_elsewhere_is_refused(key: str, part: str, other: str, said: str
         check_given_arns(promotion(**{key: given.replace(part, other)}), HOME)
 
 
-def test_all_that_is_elsewhere_is_reported_together() -> None:
+def test_all_wrong_arns_are_reported_together() -> None:
     """One line for each."""
     with pytest.raises(DefinitionError) as caught:
         check_given_arns(promotion(roleArn=ROLE, deadLetterArn=QUEUE, alarmArn=TOPIC), CHINA)
@@ -78,7 +78,7 @@ def test_all_that_is_elsewhere_is_reported_together() -> None:
     assert "is of partition aws and region eu-west-1, but" in lines[1]
 
 
-def test_what_does_not_exist_is_found_by_one_read(emulated: SwitchBackend) -> None:
+def test_a_missing_resource_is_found_by_one_read(emulated: SwitchBackend) -> None:
     """On each emulator: a role with a path, a queue and a topic."""
     # R36
     client = {
@@ -113,7 +113,7 @@ def test_what_does_not_exist_is_found_by_one_read(emulated: SwitchBackend) -> No
     assert not resources.exists(f"{role}-not")
 
 
-def test_what_may_not_be_read_is_not_taken_for_missing() -> None:
+def test_a_resource_that_may_not_be_read_is_not_reported_as_missing() -> None:
     """The previewer's credentials may lack the permission."""
     # R36
 

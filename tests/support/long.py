@@ -1,4 +1,4 @@
-"""Bigger numbers for `make test-long`, which sets ``TEST_LONG``: the only place that reads it."""
+"""Larger bounds for `make test-long`, which sets ``TEST_LONG``. Only this module reads it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TLS clients that trust the certificates of a profile, and the pairs that they meet."""
+"""TLS clients that trust the certificates of a profile, and pairs whose servers they connect to."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def _listening(served: Served, folder: Path) -> Iterator[int]:
                 with connection, context.wrap_socket(connection, server_side=True) as tls:
                     tls.recv(1)
             except (ssl.SSLError, OSError):
-                pass  # the client refused us, which it tells itself
+                pass  # the client refused, and reports that itself
 
         thread = threading.Thread(target=serve)
         thread.start()
