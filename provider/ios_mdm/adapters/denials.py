@@ -1,4 +1,4 @@
-"""Why AWS denies an action: its own reason, and the advice that fits the kind of policy that denies it.
+"""Denied actions: AWS's own reason, and the advice for the kind of policy that denies an action.
 
 AWS documents the form of these messages in "Troubleshoot access denied error messages" of the IAM user guide.
 """
@@ -32,7 +32,7 @@ _WHICH: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Denial:
-    """A denied action as AWS reports it. It has no text but ARNs and words of AWS, so it can be shown.
+    """A denied action as AWS reports it. It contains only ARNs and words of AWS, so it can be shown.
 
     Args:
         action: as IAM policies have it: ``secretsmanager:DescribeSecret``.
@@ -40,7 +40,7 @@ class Denial:
         resource: ARN or name; empty if AWS does not name it.
         policy: kind of the policy that denies or does not allow it, lower case; empty if AWS does not name it.
         why: the end of AWS's sentence, from "with" or "because".
-        is_explicit: whether a policy denies it, as opposed to no policy that allows it.
+        is_explicit: True if a policy denies it, False if no policy allows it.
     """
 
     action: str
@@ -52,7 +52,7 @@ class Denial:
 
     @classmethod
     def parsed(cls, message: str) -> Denial | None:
-        """Return the denial that *message* is about, None if the message has another form."""
+        """Return the denial that *message* reports, None if the message has another form."""
         found = _MESSAGE.search(message)
         if found is None:
             return None

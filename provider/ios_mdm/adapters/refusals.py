@@ -77,7 +77,7 @@ _BAD_KEY = "its KMS key cannot be used. Check ios-mdm:aws: {kmsKey: …} and tha
 _QUEUE_GOES = "a queue of this name was deleted less than a minute ago. Wait a minute, and run again"
 _EXPIRED = frozenset({"ExpiredTokenException", "ExpiredToken"})
 CREDENTIAL_CALLS = frozenset({"AssumeRole", "AssumeRoleWithSAML", "AssumeRoleWithWebIdentity", "GetRoleCredentials"})
-"""Operations by which an SDK gets credentials before the operation that was asked for."""
+"""Operations by which an SDK gets credentials before the requested operation."""
 _OF_CREDENTIALS = {
     ("AssumeRoleWithWebIdentity", "ExpiredTokenException"): (
         "the OIDC token of the pipeline has expired. Start the job again for a new one, and let it assume the role "
@@ -159,7 +159,7 @@ def refused(operation: str, name: str, code: str, message: str, kind: Kind) -> s
 
 
 def without_credentials(call: str, code: str, message: str) -> str:
-    """Say why no credentials could be fetched, and what to do.
+    """Return why no credentials could be fetched, and what to do.
 
     Args:
         call: one of :data:`CREDENTIAL_CALLS`.
@@ -202,12 +202,12 @@ def _said(denial: Denial | None, message: str) -> str:
 
 
 def obstructed(error: BotoCoreError, endpoint: str | None, region: str | None) -> str:
-    """Say why AWS could not be asked, and what to do; in botocore's own words only where they cannot quote a value.
+    """Return why no answer came from AWS, and what to do; botocore's words only if they cannot quote a value.
 
     Args:
         error: of botocore.
         endpoint: the URL that the environment names; None for AWS's own.
-        region: that calls go to; None if it is unknown.
+        region: of the calls; None if it is unknown.
     """
     from botocore import exceptions as known
 
@@ -243,7 +243,7 @@ def obstructed(error: BotoCoreError, endpoint: str | None, region: str | None) -
 
 
 def with_mfa(profile: str | None) -> str:
-    """Say that a profile asks for an MFA code, which a run cannot ask for, and how to get a session first."""
+    """Return the error for a profile that asks for an MFA code, which a run cannot ask for; it shows the way around."""
     named = "" if profile is None else f" --profile {profile}"
     return (
         f"the AWS profile {profile or 'default'} asks for an MFA code, and a run cannot ask for it. Get a session "
@@ -253,7 +253,7 @@ def with_mfa(profile: str | None) -> str:
 
 
 def plain_endpoint(url: str) -> str:
-    """Say that an endpoint on another machine is not encrypted."""
+    """Return the error for an endpoint on another machine without encryption."""
     return (
         f"{one_line(url, longest=200)} is http and not on this machine, and private keys would travel in the clear. "
         "Use https, or an emulator on 127.0.0.1: correct AWS_ENDPOINT_URL, or endpoint_url of the profile"
@@ -261,7 +261,7 @@ def plain_endpoint(url: str) -> str:
 
 
 def unreadable_file(error: OSError) -> str:
-    """Say that a file of the AWS configuration cannot be read."""
+    """Return the error for a file of the AWS configuration that cannot be read."""
     return (
         f"{error.filename or 'a file of the AWS configuration'} cannot be read ({error.strerror}). Check "
         "AWS_WEB_IDENTITY_TOKEN_FILE and the AWS profile, and run again"

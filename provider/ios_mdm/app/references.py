@@ -139,7 +139,7 @@ def _is_within(url: str, allowed: str) -> bool:
     if (found.scheme, found.hostname) != (tagged.scheme, tagged.hostname) or ports[0] != ports[1]:
         return False
     parts, base = ([unquote(part) for part in one.path.split("/") if part] for one in (found, tagged))
-    # A dot segment would lead out of the path again.
+    # A dot segment would lead out of the path.
     return not {".", ".."} & set(parts) and all(
         expected is None or part == expected for part, expected in zip_longest(parts, base)
     )

@@ -1,4 +1,4 @@
-"""Why a ledger's file cannot be used, and what to do: one line for each kind of error of SQLite and of the system."""
+"""Messages about a ledger's file that cannot be used: reason and remedy for each error of SQLite and of the system."""
 
 from __future__ import annotations
 

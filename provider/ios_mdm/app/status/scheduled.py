@@ -1,4 +1,4 @@
-"""Whether a promotion is scheduled, with all that it needs, and which calls of schedules failed (R11, R36)."""
+"""Checks that a promotion is scheduled, with all that it needs, and reports failed calls of schedules (R11, R36)."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ __all__ = ["CURVE", "Form", "PublicKey"]
 CURVE = ec.SECP384R1
 """Curve of the root's key."""
 
-_IDENTIFIER_BYTES = 8  # of the key identifier in the root's subject: enough to tell the roots of all pairs apart
+_IDENTIFIER_BYTES = 8  # of the key identifier in the root's subject: enough to distinguish the roots of all pairs
 _COMMON_NAME_LIMIT = 64  # ub-common-name of RFC 5280, appendix A.1
 
 PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
