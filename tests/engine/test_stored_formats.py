@@ -72,7 +72,6 @@ SCHEDULES = {
     ),
 }
 
-AWS_SETTINGS = {"allowedAccountIds": [], "recoveryWindowDays": 30, "secretPrefix": "ios-mdm", "tags": {}}
 DEFINITION = {
     "name": SERVER,
     "address": "mdm.example.com",
@@ -88,11 +87,13 @@ DISTRIBUTION = {
     "profile": {"identifier": "com.example.frozen.trust", "organization": "Example"},
 }
 CERTIFICATE = {
-    "issuer": "CN=mdm.example.com",
+    "issuer": "<root>",
     "key": "EC P-256",
     "notAfter": "2041-01-31T23:54:59Z",
     "notBefore": "2039-12-31T23:55:00Z",
     "pem": "<pem>",
+    "root": "<root>",
+    "rootSha256": "<64>",
     "sans": ["mdm.example.com"],
     "serialNumber": "<serial number>",
     "sha256": "<64>",
@@ -106,8 +107,7 @@ SWITCH = {
 }
 PAIR_INPUTS = {
     "__provider": ("ios_mdm.resources.certificate_pair", "CertificatePairProvider"),
-    "aws": AWS_SETTINGS,
-    "bundles": {},
+    "aws": {},
     "definition": DEFINITION,
     "desired": {
         "main": "certificate 1",
@@ -137,11 +137,11 @@ PAIR_OUTPUTS = {
     },
     "deadLetterArn": QUEUE_ARN,
     "roleArn": ROLE_ARN,
-    "switch": {**SWITCH, "replace": None},
+    "switch": SWITCH,
 }
 DISTRIBUTION_OUTPUTS = {
     "__provider": ("ios_mdm.resources.profile_distribution", "ProfileDistributionProvider"),
-    "aws": AWS_SETTINGS,
+    "aws": {},
     "chains": {"1": "<64>", "2": "<64>"},
     "deviceCount": 5,
     "devicesSha256": "<64>",
@@ -170,6 +170,10 @@ STATE = {
 }
 
 RANDOM = (
+    (
+        r"^OU=One-time root [0-9a-f]{16},CN=mdm.example.com$|^CN=mdm.example.com,OU=One-time root [0-9a-f]{16}$",
+        "<root>",
+    ),
     (r"(?s)-----BEGIN CERTIFICATE-----.*", "<pem>"),
     (r"(?<=[= ])[0-9a-f]{64}\b|^[0-9a-f]{64}$", "<64>"),
     (r"(?<=devices:)[0-9a-f]{16}$|^[0-9a-f]{16}$", "<16>"),
