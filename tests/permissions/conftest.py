@@ -215,7 +215,10 @@ def lives(mdm_services: MdmServices, tmp_path_factory: pytest.TempPathFactory) -
         patch.setattr(SecretsManager, "_prepare_put", prepared)
         secrets = client("secretsmanager", engine.aws.target)
         with suppress(secrets.exceptions.ResourceExistsException):
-            tags = [{"Key": URL_TAG, "Value": DISTRIBUTION["channel"]["nanomdm"]["url"]}]
-            secrets.create_secret(Name="mdm/api-key", SecretString="made up", Tags=tags)
+            secrets.create_secret(Name="mdm/api-key", SecretString="made up")
+        tags = [{"Key": URL_TAG, "Value": DISTRIBUTION["channel"]["nanomdm"]["url"]}]
+        secrets.tag_resource(SecretId="mdm/api-key", Tags=tags)
         secret_arn = _live(engine, recorder, patch, tmp_path_factory.mktemp("lives"))
         yield Lives(recorder=recorder, server=engine.program["server"], secret_arn=secret_arn)
+        # The tests of the engine use this secret on the same emulator, with a URL on loopback.
+        secrets.untag_resource(SecretId="mdm/api-key", TagKeys=[URL_TAG])
