@@ -15,9 +15,11 @@ from ios_mdm.core.pair.budget import (
     OWN_TAGS,
     certificates_at_once,
     check_budget,
+    check_key_change,
     room_for_tags,
 )
 from ios_mdm.core.pair.definition import IssueReserve, When
+from ios_mdm.core.pair.encryption import left_versions
 from ios_mdm.core.pair.lifecycle import desired
 from ios_mdm.core.pair.observed import ObservedPair, Role
 from ios_mdm.core.pair.secret import MAX_LABELS, Label, trusted_label
@@ -114,3 +116,23 @@ def test_one_tag_too_many_is_refused_before_any_effect() -> None:
         check_budget(
             wanted, replace(found, tags={**existing, "x": ""}), secret=SECRET, tags=user, distributed=True, now=START
         )
+
+
+@pytest.mark.parametrize(
+    ("certificates", "user_tags", "is_accepted"), [(3, 20, True), (14, 8, False), (15, 0, False), (13, 0, True)]
+)
+def test_a_changed_kms_key_is_refused_if_its_tags_do_not_fit(
+    certificates: int, user_tags: int, *, is_accepted: bool
+) -> None:
+    """Each certificate but main and the former main keeps a tag with its former key until it is gone."""  # R40
+    found = full(certificates)
+    wanted = desired(definition(IssueReserve(when=When.NOW)), found, START)
+    tags = [f"u{number}" for number in range(user_tags)]
+    check_key_change(wanted, found, None, tags=tags, now=START)
+    if is_accepted:
+        check_key_change(wanted, found, "alias/new", tags=tags, now=START)
+        most = OWN_TAGS + MAX_EXPIRED_FORMERS + 1 + certificates + user_tags + len(left_versions(wanted, found))
+        assert most <= MAX_TAGS
+        return
+    with pytest.raises(DefinitionError, match=r"aws\.kmsKey cannot change now: .* wait until certificates expire"):
+        check_key_change(wanted, found, "alias/new", tags=tags, now=START)

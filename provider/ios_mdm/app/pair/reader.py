@@ -17,7 +17,7 @@ from ios_mdm.app.pair.identity import (
     take_over_notice,
 )
 from ios_mdm.app.pair.values import PairView
-from ios_mdm.core.pair.budget import check_budget
+from ios_mdm.core.pair.budget import check_budget, check_key_change
 from ios_mdm.core.pair.definition import InstallMain
 from ios_mdm.core.pair.encryption import key_notices
 from ios_mdm.core.pair.layout import HIGHEST_TAG, observed_pair
@@ -169,5 +169,6 @@ def pair_view(
     )
     step = next_step(wanted, observed, request.setting(observed, home))
     if observed is not None:
+        check_key_change(wanted, observed, request.kms_key, tags=request.tags, now=now)
         wanted = replace(wanted, notices=(*wanted.notices, *key_notices(wanted, observed, request.kms_key)))
     return PairView(observed=observed, desired=wanted, step=step, now=now, home=home)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ios_mdm.core.pair.encryption import has_key, left_versions
 from ios_mdm.core.pair.layout import ANNOUNCED_TAG, facts_tag, version_id
 from ios_mdm.core.pair.moments import expires
 from ios_mdm.core.pair.secret import MAX_LABELS, Label, trusted_label
@@ -23,6 +24,7 @@ __all__ = [
     "OWN_TAGS",
     "certificates_at_once",
     "check_budget",
+    "check_key_change",
     "room_for_tags",
 ]
 
@@ -94,6 +96,36 @@ def check_budget(
         raise DefinitionError(
             f"secret {secret} would have {count} tags, but AWS allows {MAX_TAGS}: remove some of aws.tags, or wait "
             f"until a former main expires{_first_expiry(wanted, observed, now)}"
+        )
+
+
+def check_key_change(
+    wanted: Desired, observed: ObservedPair, kms_key: str | None, *, tags: Collection[str], now: datetime
+) -> None:
+    """Refuse another KMS key if AWS does not allow a tag for each version that stays encrypted with the former key.
+
+    The tags must also leave room for those that the pair needs later: a key change never blocks a certificate.
+
+    Args:
+        wanted: the decision about the pair.
+        observed: the pair.
+        kms_key: id, ARN or alias of the wanted key; None for the account's default.
+        tags: keys of the user's tags.
+        now: aware UTC, whole seconds.
+
+    Raises:
+        DefinitionError: There is no room for them; the message gives the remedy.
+    """
+    if has_key(observed, kms_key):
+        return
+    certificates = {*wanted.trusted, *(request.ordinal for request in wanted.requests)}
+    excess = len(left_versions(wanted, observed)) + len(tags) - room_for_tags(len(certificates))
+    if excess > 0:
+        removed = f" remove {excess} of aws.tags first, or" if excess <= len(tags) else ""
+        raise DefinitionError(
+            f"aws.kmsKey cannot change now: each certificate that stays encrypted with the former key needs a tag, and "
+            f"AWS allows {MAX_TAGS} tags. Set it back, and{removed} wait until certificates expire"
+            f"{_first_expiry(wanted, observed, now)}"
         )
 
 
