@@ -1,7 +1,7 @@
 """Builds the adapters and hands them to the use cases. No other module imports both.
 
-Each method imports what it builds when it is called, so that a process loads boto3, cryptography or an HTTP client only
-if it uses them.
+Each method imports what it builds when it is called, so that a process loads botocore, cryptography or an HTTP client
+only if it uses them.
 """
 
 from __future__ import annotations

@@ -483,3 +483,7 @@ def test_certificate_and_key_in_one_file(server: Server) -> None:
     server.put(second)
     assert running(server, "pass", combined=True).round().changed
     assert second.private_key in path.read_text(encoding="ascii")
+    third = made()
+    server.put(third)
+    assert server.consumer().round().changed
+    assert third.private_key in path.read_text(encoding="ascii"), "a server may read it since"

@@ -67,7 +67,7 @@ class Consumer:
         directory: of the files; of one consumer only, and writable by its user only.
         command: run after a change, without a shell; empty for none.
         environ: variables of the command. Those of AWS are left out.
-        combined: whether ``tls.pem`` is written, too.
+        combined: whether ``tls.pem`` is written, too. One that an earlier call wrote is kept up to date in any case.
         patience: seconds that the command may take.
     """
 
@@ -130,7 +130,12 @@ class Consumer:
         """Return what the files hold, by name."""
         contents = dict(zip(FILES, (credential.certificate, credential.private_key, credential.root), strict=True))
         combined = f"{credential.certificate.rstrip()}\n{credential.private_key.rstrip()}\n"
-        return contents | ({COMBINED: combined} if self.combined else {})
+        return contents | ({COMBINED: combined} if self._has_combined else {})
+
+    @property
+    def _has_combined(self) -> bool:
+        """Whether ``tls.pem`` is kept: also if an earlier call made it, because a server may read it since."""
+        return self.combined or _target(self.directory / COMBINED) == f"{_CURRENT}/{COMBINED}"
 
     def _refuse_foreign(self) -> None:
         """Stop where somebody else's files are: two files cannot be taken over at once, and a key may be the only one.
@@ -138,7 +143,7 @@ class Consumer:
         Raises:
             ConsumerError: With the file's name.
         """
-        for file in (*FILES, *([COMBINED] if self.combined else [])):
+        for file in (*FILES, *([COMBINED] if self._has_combined else [])):
             path = self.directory / file
             if os.path.lexists(path) and _target(path) != f"{_CURRENT}/{file}":
                 raise ConsumerError(
