@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ios_mdm.app.pair.found import value_digest
-from ios_mdm.core.pair.definition import NoReserve
+from ios_mdm.core.pair.definition import AfterCurrentExpires, NoReserve
 from ios_mdm.core.pair.facts import CertificateFacts, Source
 from ios_mdm.core.pair.layout import (
     ANNOUNCED_TAG,
     HIGHEST_TAG,
+    OWNER_TAG,
+    PAIR_ID_TAG,
     announced_value,
     facts_tag,
     facts_value,
@@ -31,6 +33,8 @@ from tests.support.certificates import Chain, Made, SelfSigned, Spec, pem, priva
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from ios_mdm.app.pair.values import Known
 
 QUIET = definition(NoReserve())
 CA = SelfSigned(
@@ -181,6 +185,53 @@ def test_a_run_that_dies_around_its_announcement_is_continued(world: World, writ
     world.apply(definition(NOW))
     assert world.labels["RESERVE"] == 2
     assert stored in {None, world.value(2)}
+
+
+def _lost_tags(world: World, *trusted: int) -> Known:
+    """Remove the tags of facts and records; return what the state knows, which has the trusted certificates."""
+    known = replace(KNOWN, certificates=frozenset(world.facts(one).sha256 for one in trusted))
+    kept = {OWNER_TAG, PAIR_ID_TAG}
+    world.store.untag(SECRET, [key for key in world.tags if key.startswith("ios-mdm:") and key not in kept])
+    return known
+
+
+def test_lost_tags_of_a_former_main_that_has_expired_are_written_again() -> None:
+    """AWSPREVIOUS stays on it, and the state does not know it any more: no profile contains it."""  # R30 R33 R38
+    world = World(clock=HandClock(AT))
+    yearly = definition(replace(NOW, apply=AfterCurrentExpires()))
+    world.apply(yearly)
+    world.later(days=396)
+    world.apply(yearly)
+    world.later(days=2)
+    before = world.apply(yearly)
+    assert (world.labels["AWSCURRENT"], world.labels["AWSPREVIOUS"]) == (3, 2)
+    former, known = world.facts(2), _lost_tags(world, *before.certificates.keys() - {1, 2})
+    after = world.apply(yearly, known=known)
+    assert sorted(after.certificates) == [3, 4]
+    assert (after.view.desired.main, after.view.desired.reserve) == (3, 4)
+    assert world.facts(2) == former
+    calls = list(world.store.calls)
+    world.apply(yearly, known=known)
+    assert world.store.calls == calls
+
+
+def test_a_former_main_without_a_facts_tag_is_refused_before_it_expires(world: World) -> None:
+    """Another program can put AWSPREVIOUS on its version."""  # R38
+    attacker = CA.make()
+    put(world, version_id(SECRET, 2), ["AWSPREVIOUS"], attacker)
+    with pytest.raises(StoreError, match=r"\(certificate 2\) has a label of the pair, but no facts tag"):
+        world.apply(QUIET, known=world.known)
+
+
+def test_lost_tags_of_a_distrusted_former_main_are_written_again(world: World) -> None:
+    """The state does not know it any more, and the definition names its fingerprint."""  # R33 R35
+    stolen = world.facts(1).sha256
+    wish = replace(QUIET, replace_main=True, confirm_main=stolen, distrust=frozenset({stolen}))
+    world.apply(wish)
+    assert (world.labels["AWSCURRENT"], world.labels["AWSPREVIOUS"]) == (2, 1)
+    after = world.apply(replace(QUIET, distrust=frozenset({stolen})), known=_lost_tags(world, 2))
+    assert sorted(after.certificates) == [2]
+    assert world.facts(1).sha256 == stolen
 
 
 UNTAGGED = {

@@ -297,6 +297,17 @@ def test_without_schedules_a_run_at_the_apply_time_promotes(world: World, aws: A
     assert world.labels()["AWSCURRENT"] == reserve
 
 
+def test_a_region_without_scheduler_gets_the_setting_that_the_warning_names(world: World) -> None:
+    """Row 17: nothing was ever scheduled. The update warns that schedules may still exist, and the next one is none."""
+    # R36
+    world.stack.define([world.definition()])
+    assert "set promotion.schedule: false" in world.stack.up(**at(DAY_0), **DOWN).ok().output
+    world.stack.define([world.definition(promotion={"schedule": False})])
+    shown = world.stack.up(**at(DAY_10), **DOWN).ok().output
+    assert "promotion.schedule is false, but schedules, role or queue may still exist" in shown
+    assert world.stack.run("preview", "--expect-no-changes", **at(DAY_10), **DOWN).ok()
+
+
 def _status(world: World, environment: Mapping[str, str]) -> dict[str, Any]:
     """Return what `ios-mdm status --json` reports of the server."""
     done = subprocess.run(

@@ -129,11 +129,9 @@ def update(olds: Wire, news: Wire) -> Wire:
             queue_made=before.server.promotion.dead_letter_arn is None,
         )
         # What was not deleted stays in the outputs, so that the next update and `destroy` know of it.
-        return (
-            outputs
-            if is_dismantled
-            else {**outputs, "roleArn": olds["roleArn"], "deadLetterArn": olds["deadLetterArn"]}
-        )
+        # The engine leaves out keys that are null: nothing was made where Scheduler never answered.
+        left = {key: olds.get(key) for key in ("roleArn", "deadLetterArn")}
+        return outputs if is_dismantled else {**outputs, **left}
     if before.server.promotion.role_arn is None and now.server.promotion.role_arn is not None:
         switches.delete_role(now.server.name, now.secret, known.home.region)
     if before.server.promotion.dead_letter_arn is None and now.server.promotion.dead_letter_arn is not None:

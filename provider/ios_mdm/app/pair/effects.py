@@ -191,10 +191,10 @@ class Effects:
         if step.request is not None and not self._is_announced(observed, request.secret, step.ordinal):
             self._pass_over(request.secret, observed, step.ordinal)
             return
-        if step.request is None:
-            self._check_found(request, observed, step, credential)
-        found = facts(credential, ordinal=step.ordinal, source=_source(credential, step), generation=step.generation)
         role = Role(step.slot)
+        if step.request is None:
+            role = self._found_role(request, observed, step, credential)
+        found = facts(credential, ordinal=step.ordinal, source=_source(credential, step), generation=step.generation)
         tags = {HIGHEST_TAG: str(max(step.highest, step.ordinal))}
         if step.request is None and step.slot is Slot.MAIN:
             # AWS puts AWSCURRENT on a secret's first version automatically. Its generation is not recorded yet.
@@ -208,27 +208,34 @@ class Effects:
                 tags[RESERVE_SINCE_TAG] = moment_value(self._clock.now())
         self._store.tag(request.secret, {facts_tag(step.version_id): facts_value(found, role), **tags})
 
-    def _check_found(
+    def _found_role(
         self, request: PairRequest, observed: ObservedPair, step: RecordFacts, credential: Credential
-    ) -> None:
-        """Refuse a version in a slot without facts, unless a run announced it, or its certificate is known (R38).
+    ) -> Role:
+        """Return the role of a version with a label but without facts.
 
-        A certificate is known to the state, or to the definition that offers it.
+        A version is refused unless a run announced it, or its certificate is known to the state, or to the definition
+        that offers or distrusts it (R38). The state forgets a former main that has expired, but AWS keeps AWSPREVIOUS
+        on it. It is recorded as deleted, so that devices are not sent it.
 
         Raises:
             StoreError: Another program stored it.
         """
-        main, known = request.definition.main, request.known
+        definition, known, role = request.definition, request.known, Role(step.slot)
         accepted = {known.main, *known.certificates} if known is not None else set()
-        if isinstance(main, InstallMain):
-            accepted.add(main.offered.sha256)
+        accepted |= definition.distrust  # which no profile contains
+        if isinstance(definition.main, InstallMain):
+            accepted.add(definition.main.offered.sha256)
         if credential.sha256 in accepted:
-            return
+            return role
+        now, version = self._clock.now(), observed.numbered(step.ordinal)
+        if version is not None and version.slots == {Label.FORMER} and now > details(credential.certificate).not_after:
+            return Role.DELETED
         problem: str | None = "no run announced it, and the state does not know its certificate"
         if self._is_announced(observed, request.secret, step.ordinal):
-            problem = problem_of_found(credential, request.definition.host, self._clock.now())
+            problem = problem_of_found(credential, definition.host, now)
         if problem is not None:
             raise StoreError(unknown_version(request.secret, step.version_id, step.ordinal, problem))
+        return role
 
     def move_label(self, secret: str, step: MoveLabel) -> None:
         """Move a label; main and reserve only to a version that matches its facts. Raises as :meth:`perform`."""
