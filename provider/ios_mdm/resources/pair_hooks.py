@@ -264,7 +264,7 @@ def _known(outputs: Wire) -> Known:
         owner=str(outputs["owner"]),
         pair_id=str(outputs["pairId"]),
         resource_id=str(outputs["resourceId"]),
-        certificates=frozenset(str(one["sha256"]) for one in certificates.values()),
+        certificates={str(one["sha256"]): str(one["pem"]) for one in certificates.values()},
     )
 
 

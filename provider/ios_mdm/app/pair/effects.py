@@ -213,18 +213,14 @@ class Effects:
     ) -> None:
         """Refuse a version in a slot without facts, unless a run announced it, or its certificate is known (R38).
 
-        A certificate is known to the state, or to the definition that offers it.
+        A certificate is known to the state, or to the definition that offers it, with its whole chain.
 
         Raises:
             StoreError: Another program stored it.
         """
-        main, known = request.definition.main, request.known
-        accepted = {known.main, *known.certificates} if known is not None else set()
-        if isinstance(main, InstallMain):
-            accepted.add(main.offered.sha256)
-        if credential.sha256 in accepted:
+        if _is_known(request, credential):
             return
-        problem: str | None = "no run announced it, and the state does not know its certificate"
+        problem: str | None = "no run announced it, and the state does not know its certificate with this chain"
         if self._is_announced(observed, request.secret, step.ordinal):
             problem = problem_of_found(credential, request.definition.host, self._clock.now())
         if problem is not None:
@@ -297,6 +293,23 @@ class Effects:
             self._digests[version] = value_digest(value)
             self._credentials[version] = credential_from_json(value, where=f"secret {secret}, version {version}")
         return self._credentials[version]
+
+
+def _is_known(request: PairRequest, credential: Credential) -> bool:
+    """Return whether the state or the definition knows a certificate with exactly this chain.
+
+    Devices trust the root, and anyone can store a known certificate under another one. An issued certificate fixes its
+    root by its form.
+    """
+    certificates, main, known = chain(credential.chain), request.definition.main, request.known
+    if known is not None and credential.sha256 in {known.main, *known.certificates} and is_issued(certificates):
+        return True
+    if known is not None and credential.sha256 in known.certificates:
+        return certificates == chain(known.certificates[credential.sha256])
+    return isinstance(main, InstallMain) and (credential.sha256, chain_digest(certificates)) == (
+        main.offered.sha256,
+        main.offered.chain,
+    )
 
 
 def _gone(secret: str, version: str) -> StoreError:
