@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 
 from ios_mdm.app.pair.found import value_digest
 from ios_mdm.core.pair.definition import AfterCurrentExpires, NoReserve
@@ -33,6 +40,8 @@ from tests.support.certificates import Chain, Made, SelfSigned, Spec, pem, priva
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
     from ios_mdm.app.pair.values import Known
 
@@ -98,7 +107,7 @@ def test_a_version_that_no_run_announced_is_not_adopted(world: World, version: s
     attacker = CA.make()
     put(world, version, labels, attacker)
     for _ in range(2):
-        known = replace(KNOWN, certificates=frozenset({world.facts(1).sha256}))
+        known = replace(KNOWN, certificates={world.facts(1).sha256: world.chain(1)})
         if "RESERVE" in labels and version != FOREIGN:
             with pytest.raises(StoreError, match="has a label of the pair, but no facts tag"):
                 world.apply(definition(NOW), known=known)
@@ -189,7 +198,9 @@ def test_a_run_that_dies_around_its_announcement_is_continued(world: World, writ
 
 def _lost_tags(world: World, *trusted: int) -> Known:
     """Remove the tags of facts and records; return what the state knows, which has the trusted certificates."""
-    known = replace(KNOWN, certificates=frozenset(world.facts(one).sha256 for one in trusted))
+    kept_by_state = {world.facts(one).sha256 for one in trusted}
+    chains = {sha256: chain for sha256, chain in world.known.certificates.items() if sha256 in kept_by_state}
+    known = replace(KNOWN, certificates=chains)
     kept = {OWNER_TAG, PAIR_ID_TAG}
     world.store.untag(SECRET, [key for key in world.tags if key.startswith("ios-mdm:") and key not in kept])
     return known
@@ -260,3 +271,72 @@ def test_without_tag_resource_no_certificate_is_added(labels: Sequence[str], rem
                 with suppress(StoreError, IdentityError, OwnershipError):
                     result = world.apply(definition(NOW), known=state)
                     assert fingerprint(attacker.leaf) not in {one.facts.sha256 for one in result.certificates.values()}
+
+
+def with_another_root(value: str, form: str) -> str:
+    """Return a stored certificate and its key under an attacker's CA, which has the name of the issuer."""
+    stored = json.loads(value)
+    former = x509.load_pem_x509_certificates((stored["tls.crt"] + stored["ca.crt"]).encode())[-1]
+    key = ec.generate_private_key(ec.SECP256R1())
+    cross = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Attacker")])
+    own = former.subject if form == "same name" else cross
+    root = _authority(own, own, key.public_key(), key)
+    if form == "cross-signed":
+        crossed = _authority(former.subject, own, former.public_key(), key)
+        stored["tls.crt"] += crossed.public_bytes(Encoding.PEM).decode()
+    elif form == "self-signed issuer":
+        stored["tls.crt"] += (
+            _authority(former.subject, former.subject, key.public_key(), key).public_bytes(Encoding.PEM).decode()
+        )
+        return json.dumps(stored)
+    return json.dumps({**stored, "ca.crt": root.public_bytes(Encoding.PEM).decode()})
+
+
+def _authority(
+    subject: x509.Name, issuer: x509.Name, public: CertificatePublicKeyTypes, signer: ec.EllipticCurvePrivateKey
+) -> x509.Certificate:
+    builder = x509.CertificateBuilder(
+        issuer_name=issuer,
+        subject_name=subject,
+        public_key=public,
+        serial_number=1,
+        not_valid_before=AT - timedelta(days=1),
+        not_valid_after=AT + timedelta(days=300),
+    )
+    return builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True).sign(
+        signer, hashes.SHA256()
+    )
+
+
+@pytest.mark.parametrize("form", ["same name", "cross-signed", "self-signed issuer"])
+@pytest.mark.parametrize("is_custom", [False, True], ids=["issued", "custom"])
+def test_a_known_certificate_under_another_root_is_refused(world: World, form: str, *, is_custom: bool) -> None:
+    """A program with main's key and PutSecretValue stores main again, under a CA that can vouch for any name.
+
+    The state knows the certificate. Devices would get the CA.
+    """  # R38 R31
+    if is_custom:
+        made = Chain().make()
+        put(world, version_id(SECRET, 2), ["AWSCURRENT"], made)
+        announce(world, 2, made)
+        world.apply(QUIET, known=KNOWN)
+    number = 2 if is_custom else 1
+    known = replace(world.known, main=world.facts(number).sha256)
+    version = version_id(SECRET, number + 1)
+    world.store.put(SECRET, version, with_another_root(world.value(number), form))
+    world.store.move_label(SECRET, "AWSCURRENT", to=version, current=version_id(SECRET, number))
+    tags = world.tags
+    with pytest.raises(StoreError, match="chain"):
+        world.apply(QUIET, known=known)
+    assert world.tags == tags
+
+
+def test_a_known_custom_certificate_is_accepted_with_its_chain(world: World) -> None:
+    """Its facts are written again after their tag was lost."""  # R38
+    made = Chain().make()
+    put(world, version_id(SECRET, 2), ["AWSCURRENT"], made)
+    announce(world, 2, made)
+    world.apply(QUIET, known=KNOWN)
+    known = world.known
+    world.store.untag(SECRET, [facts_tag(version_id(SECRET, 2)), ANNOUNCED_TAG])
+    assert world.apply(QUIET, known=known).certificates[2].facts.sha256 == fingerprint(made.leaf)

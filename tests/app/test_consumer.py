@@ -455,6 +455,33 @@ def test_a_folder_below_one_that_others_can_write_is_refused(server: Server) -> 
     assert inside.consumer().round().reloaded
 
 
+def test_a_link_in_a_folder_that_others_can_write_is_refused(server: Server) -> None:
+    """They would let it lead elsewhere. It is neither where the path begins nor where it ends."""
+    server.put(made())
+    server.folder.mkdir(mode=0o700)
+    shared, link = server.folder.parent / "shared", server.folder.parent / "link"
+    shared.mkdir()
+    (shared / "hop").symlink_to("../tls")
+    link.symlink_to("shared/hop")
+    linked = replace(server, folder=link)
+    assert linked.consumer().round().reloaded
+    shared.chmod(0o777)
+    with pytest.raises(ConsumerError, match=r"shared can be written by its group or by all users"):
+        linked.consumer().round()
+
+
+def test_a_lock_with_a_second_name_is_refused(server: Server) -> None:
+    """Its mode would change for whoever uses the file under its other name."""
+    server.put(made())
+    server.folder.mkdir(mode=0o700)
+    other = server.folder.parent / "other"
+    other.touch(mode=0o644)
+    (server.folder / ".lock").hardlink_to(other)
+    with pytest.raises(ConsumerError, match=r"\.lock was not made by `consume`"):
+        server.consumer().round()
+    assert stat.S_IMODE(other.stat().st_mode) == 0o644
+
+
 def test_a_folder_of_another_user_is_refused(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its owner can give themselves each right to it."""
     server.put(made())

@@ -20,6 +20,7 @@ from ios_mdm.core.pair.layout import ANNOUNCED_TAG, KEY_TAG, PROMOTED_TAG, TAGS_
 from ios_mdm.core.pair.moments import expires
 from ios_mdm.core.pair.secret import Label
 from ios_mdm.core.pair.steps import described
+from ios_mdm.core.x509.credential import credential_from_json
 from ios_mdm.core.x509.digests import fingerprint
 from ios_mdm.core.x509.issuing import is_issued
 from ios_mdm.core.x509.pem import chain
@@ -137,7 +138,12 @@ class World:
         """Return what a state knows after a run."""
         observed = self.service.observe(SECRET)
         assert observed is not None
-        return replace(KNOWN, certificates=frozenset(one.facts.sha256 for one in observed.versions if one.facts))
+        known = {one.facts.sha256: self.chain(one.facts.ordinal) for one in observed.versions if one.facts}
+        return replace(KNOWN, certificates=known)
+
+    def chain(self, ordinal: int) -> str:
+        """Return leaf, issuers and root of a certificate, PEM."""
+        return credential_from_json(self.value(ordinal)).chain
 
     def value(self, ordinal: int) -> str:
         """Return what the version of a certificate holds."""

@@ -42,3 +42,23 @@ def test_devices_that_lose_the_connection_are_named(tmp_path: Path) -> None:
     devices = [f"D{number}" for number in range(11)]
     assert cut_off("berlin", devices, base=tmp_path).message.endswith(": cut-off-berlin.txt names them")
     assert (tmp_path / "cut-off-berlin.txt").read_text(encoding="utf-8").splitlines() == devices
+
+
+def test_devices_of_a_file_are_not_quoted(tmp_path: Path) -> None:
+    """A definition may name any file, and a password has the form of an id: a preview must not show it."""  # R39
+    for devices in (["hunter2"], [f"hunter2-{number}" for number in range(11)]):
+        for notice in (cut_off, to_reenrol):
+            message = notice("berlin", devices, base=tmp_path, listed="../key.txt").message
+            assert message.endswith(": ../key.txt names them")
+            assert "hunter2" not in message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_link_in_the_place_of_the_file_is_not_followed(tmp_path: Path) -> None:
+    """A pull request can add one to the project's folder."""  # R39
+    victim = tmp_path / "victim"
+    victim.write_text("theirs", encoding="ascii")
+    (tmp_path / "cut-off-berlin.txt").symlink_to(victim)
+    message = cut_off("berlin", [f"D{number}" for number in range(11)], base=tmp_path).message
+    assert "cut-off-berlin.txt cannot be written" in message
+    assert victim.read_text(encoding="ascii") == "theirs"

@@ -70,6 +70,13 @@ def test_written_times_are_utc_and_are_read_back() -> None:
         rfc3339(TIME.replace(tzinfo=None))
 
 
+def test_a_year_has_four_digits() -> None:
+    """Go writes the year 1 for a time that is not set. The order of the texts is the order of time."""
+    early = datetime(1, 1, 1, tzinfo=UTC)
+    assert rfc3339(early) == "0001-01-01T00:00:00Z" < rfc3339(TIME)
+    assert parsed_time(rfc3339(early)) == early
+
+
 @pytest.mark.parametrize(
     ("text", "microsecond"),
     [

@@ -13,6 +13,8 @@ from ios_mdm.settings import ServerSettings
 from tests.support.aws import AWS
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pytest
 
     from ios_mdm.core.pair.definition import PairDefinition
@@ -64,9 +66,9 @@ def test_a_next_main_that_was_sent_is_applied_by_the_pair(engine: Engine) -> Non
 
 
 def test_the_devices_that_a_distrusted_main_cuts_off_are_named(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    """The count from the definition, and the enrollment ids of its list."""  # R32
+    """The count from the definition, and the enrollment ids of its list, or the file that has them."""  # R32 R39
     _replaced(engine)
     made = ServerSettings.definition
 
@@ -85,3 +87,10 @@ def test_the_devices_that_a_distrusted_main_cuts_off_are_named(
     shown = capsys.readouterr().err
     assert "all 2 devices lose their connection from the time the server presents the next main" in shown
     assert "2 devices lose their connection until they get the next profile: AAAA-1, AAAA-2" in shown
+    file = tmp_path / "key.txt"
+    file.write_text("hunter2", encoding="ascii")
+    engine.program["fleet"]["devices"] = {"file": str(file)}
+    assert engine.checked()["desired"]["main"] == "certificate 3"
+    shown = capsys.readouterr().err
+    assert f"1 devices lose their connection until they get the next profile: {file} names them" in shown
+    assert "hunter2" not in shown

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ios_mdm.ports import Ledger
     from ios_mdm.settings import DistributionSettings
 
-__all__ = ["devices_digest", "known_devices", "listed_devices", "no_devices", "read_devices"]
+__all__ = ["devices_digest", "devices_file", "known_devices", "listed_devices", "no_devices", "read_devices"]
 
 _SHOWN = 5
 """Number of lines that a message names."""
@@ -85,6 +85,11 @@ def read_devices(settings: DistributionSettings, ledger: Ledger | None, *, base:
     else:
         devices = () if ledger is None else ledger.enrolled()
     return tuple(sorted(checked_enrollment_ids(devices)))
+
+
+def devices_file(settings: DistributionSettings) -> str | None:
+    """Return the file that the definition takes its devices from, None if it takes them from elsewhere."""
+    return None if isinstance(settings.devices, list) else settings.devices.file
 
 
 def no_devices(settings: DistributionSettings) -> str:

@@ -6,13 +6,14 @@ import contextlib
 import fcntl
 import os
 import stat
+from collections import deque
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ios_mdm.errors import IosMdmError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 __all__ = ["ConsumerError", "check_folder", "only_one", "write_new"]
 
@@ -29,16 +30,16 @@ def check_folder(folder: Path) -> None:
     """Check that only this user and root can change the folder, and replace it or a folder above it.
 
     Args:
-        folder: that exists; a link to it is checked as well.
+        folder: that exists; each link on the way to it is checked as well.
 
     Raises:
         ConsumerError: Another user can, and so could replace ``tls.key``.
     """
     user = os.geteuid()
-    absolute, resolved = folder.absolute(), folder.resolve()
-    for one in dict.fromkeys((resolved, absolute, *resolved.parents, *absolute.parents)):
+    resolved = folder.resolve()
+    for one in dict.fromkeys((resolved, *_passed(folder))):
         found = one.lstat()
-        is_own = one in {absolute, resolved} and not stat.S_ISLNK(found.st_mode)
+        is_own = one == resolved
         if found.st_uid not in ({user} if is_own else {user, _ROOT}):
             raise ConsumerError(
                 f"{one} belongs to the user {found.st_uid}, and this process runs as {user}: the owner of a folder "
@@ -51,6 +52,24 @@ def check_folder(folder: Path) -> None:
                 f"{one} can be written by its group or by all users (mode {stat.S_IMODE(found.st_mode):04o}), so they "
                 "could replace the private key. Remove this permission (chmod go-w), or choose another folder"
             )
+
+
+def _passed(path: Path) -> Iterator[Path]:
+    """Yield each folder and link that is passed on the way to *path*, which is no circle of links."""
+    absolute = path.absolute()
+    current, names = Path(absolute.anchor), deque(absolute.parts[1:])
+    yield current
+    while names:
+        name = names.popleft()
+        following = current.parent if name == ".." else current / name
+        yield following
+        if following.is_symlink():
+            target = following.readlink()
+            if target.is_absolute():
+                current = Path(target.anchor)
+            names.extendleft(reversed(target.parts[target.is_absolute() :]))
+        else:
+            current = following
 
 
 @contextlib.contextmanager
@@ -66,7 +85,8 @@ def only_one(folder: Path) -> Iterator[None]:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
     try:
         found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
+        is_own = found.st_uid == os.geteuid() and found.st_nlink == 1  # a second name is that of another file
+        if not stat.S_ISREG(found.st_mode) or not is_own:
             raise ConsumerError(f"{path} was not made by `consume`: remove it, or choose another folder")
         os.fchmod(descriptor, 0o600)
         try:

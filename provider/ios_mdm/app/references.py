@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["api_key", "check_api_key", "password", "refused_url", "secret_value"]
 
 _PORTS: Final = {"http": 80, "https": 443}
+_SPECIAL: Final = frozenset("/\\%;\0")
+"""Characters of a decoded part of a path that servers interpret differently."""
 _API_KEY = "distribution.channel.nanomdm.apiKeySecret"
 
 
@@ -139,7 +141,8 @@ def _is_within(url: str, allowed: str) -> bool:
     if (found.scheme, found.hostname) != (tagged.scheme, tagged.hostname) or ports[0] != ports[1]:
         return False
     parts, base = ([unquote(part) for part in one.path.split("/") if part] for one in (found, tagged))
-    # A dot segment would lead out of the path.
-    return not {".", ".."} & set(parts) and all(
-        expected is None or part == expected for part, expected in zip_longest(parts, base)
-    )
+    # A dot segment would lead out of the path again. Some servers decode more than once, split at an encoded slash or a
+    # backslash, or leave out what follows a semicolon or a NUL.
+    if any(part in {".", ".."} or _SPECIAL & set(part) for part in parts):
+        return False
+    return all(expected is None or part == expected for part, expected in zip_longest(parts, base))

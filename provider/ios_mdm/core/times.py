@@ -64,4 +64,5 @@ def rfc3339(time: datetime) -> str:
     """
     if time.tzinfo is None:
         raise ValueError("a time without its zone")
-    return f"{time.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    utc = time.astimezone(UTC)
+    return f"{utc.year:04}{utc:-%m-%dT%H:%M:%SZ}"  # %Y has no leading zeros on Linux

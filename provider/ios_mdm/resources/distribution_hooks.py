@@ -10,7 +10,7 @@ from pulumi.output import Unknown
 
 from ios_mdm import wiring
 from ios_mdm.app.delivery import DeliveryRequest, ProfileContent, check_owner, is_recorded, next_revision
-from ios_mdm.app.devices import devices_digest, no_devices
+from ios_mdm.app.devices import devices_digest, devices_file, no_devices
 from ios_mdm.app.pair.chains import chain_sha256, stored_chains
 from ios_mdm.app.reenrollment import to_reenrol
 from ios_mdm.app.switch_request import made_switch_request
@@ -56,7 +56,7 @@ def check(olds: Wire, news: Wire) -> CheckResult:
         if devices is not None:
             inputs |= {"deviceCount": len(devices), "devicesSha256": devices_digest(devices)}
         if devices and news.get("phase") == Phase.CONNECTION_LOST:
-            notice = to_reenrol(str(inputs["server"]), devices, base=here.base)
+            notice = to_reenrol(str(inputs["server"]), devices, base=here.base, listed=devices_file(settings))
             tell(str(inputs["server"]), notice.severity, notice.message)
         inputs["identifier"] = _identifier(olds, inputs, settings)
         content = _content(inputs, chains)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 from pulumi.dynamic import CheckResult, ReadResult
 
 from ios_mdm import wiring
+from ios_mdm.app.devices import devices_file
 from ios_mdm.app.pair.preview import preview
 from ios_mdm.app.pair.settings import PairSettings
 from ios_mdm.app.pair.values import Known, random_id
@@ -262,7 +263,7 @@ def _known(outputs: Wire) -> Known:
         owner=str(outputs["owner"]),
         pair_id=str(outputs["pairId"]),
         resource_id=str(outputs["resourceId"]),
-        certificates=frozenset(str(one["sha256"]) for one in certificates.values()),
+        certificates={str(one["sha256"]): str(one["pem"]) for one in certificates.values()},
     )
 
 
@@ -324,17 +325,17 @@ def _tell_cut_off(server: str, found: Preview, fleet: object) -> None:
     reasons = {one.reason for one in found.view.desired.notices}
     if fleet is None or reasons.isdisjoint({REPLACED_UNSENT, DISTRUSTS_PRESENTED}):
         return
-    here = wiring.here()
+    here, settings = wiring.here(), DistributionSettings.model_validate(fleet)
     try:
-        devices = here.devices(DistributionSettings.model_validate(fleet))
+        devices = here.devices(settings)
     except IosMdmError:
         return  # the distribution itself reports what is wrong with the list
     if not devices:
         return
+    until = "the server presents a certificate of the next profile"
     if REPLACED_UNSENT in reasons:
-        notice = cut_off(server, devices, base=here.base)
-    else:
-        notice = cut_off(server, devices, base=here.base, until="the server presents a certificate of the next profile")
+        until = "they get the next profile"
+    notice = cut_off(server, devices, base=here.base, listed=devices_file(settings), until=until)
     tell(server, notice.severity, notice.message)
 
 

@@ -287,6 +287,15 @@ def answered(identity: bytes, at: datetime, status: DeliveryStatus = DeliverySta
     return DeviceEvent(identity=identity, at=at, topic="mdm.Connect", enrollment_id="a", enrolled=True, answer=answer)
 
 
+def test_an_answer_of_the_year_1_can_be_read(ledger: SqliteLedger) -> None:
+    """Go writes this for a time that is not set. One such event must not make the ledger unreadable."""
+    # R42
+    sent(ledger)
+    early = datetime(1, 1, 1, tzinfo=UTC)
+    ledger.record_events([answered(b"1" * 16, early)], now=later(1))
+    assert (status(ledger).status, status(ledger).at) == (DeliveryStatus.ACKNOWLEDGED, early)
+
+
 def test_an_event_counts_once(ledger: SqliteLedger) -> None:
     """A second event with the identity and the time of a first one is a copy, in the same batch or a later one."""
     # R42

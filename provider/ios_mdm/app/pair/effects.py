@@ -213,24 +213,21 @@ class Effects:
     ) -> Role:
         """Return the role of a version with a label but without facts.
 
-        A version is refused unless a run announced it, or its certificate is known to the state, or to the definition
-        that offers or distrusts it (R38). The state forgets a former main that has expired, but AWS keeps AWSPREVIOUS
-        on it. It is recorded as deleted, so that devices are not sent it.
+        A version is refused unless a run announced it, or its certificate is known, with its whole chain, to the state
+        or to the definition that offers it, or is distrusted (R38). The state forgets a former main that has expired,
+        but AWS keeps AWSPREVIOUS on it. It is recorded as deleted, so that devices are not sent it.
 
         Raises:
             StoreError: Another program stored it.
         """
-        definition, known, role = request.definition, request.known, Role(step.slot)
-        accepted = {known.main, *known.certificates} if known is not None else set()
-        accepted |= definition.distrust  # which no profile contains
-        if isinstance(definition.main, InstallMain):
-            accepted.add(definition.main.offered.sha256)
-        if credential.sha256 in accepted:
+        definition, role = request.definition, Role(step.slot)
+        # No profile contains a distrusted certificate.
+        if _is_known(request, credential) or credential.sha256 in definition.distrust:
             return role
         now, version = self._clock.now(), observed.numbered(step.ordinal)
         if version is not None and version.slots == {Label.FORMER} and now > details(credential.certificate).not_after:
             return Role.DELETED
-        problem: str | None = "no run announced it, and the state does not know its certificate"
+        problem: str | None = "no run announced it, and the state does not know its certificate with this chain"
         if self._is_announced(observed, request.secret, step.ordinal):
             problem = problem_of_found(credential, definition.host, now)
         if problem is not None:
@@ -304,6 +301,23 @@ class Effects:
             self._digests[version] = value_digest(value)
             self._credentials[version] = credential_from_json(value, where=f"secret {secret}, version {version}")
         return self._credentials[version]
+
+
+def _is_known(request: PairRequest, credential: Credential) -> bool:
+    """Return whether the state or the definition knows a certificate with exactly this chain.
+
+    Devices trust the root, and anyone can store a known certificate under another one. An issued certificate fixes its
+    root by its form.
+    """
+    certificates, main, known = chain(credential.chain), request.definition.main, request.known
+    if known is not None and credential.sha256 in {known.main, *known.certificates} and is_issued(certificates):
+        return True
+    if known is not None and credential.sha256 in known.certificates:
+        return certificates == chain(known.certificates[credential.sha256])
+    return isinstance(main, InstallMain) and (credential.sha256, chain_digest(certificates)) == (
+        main.offered.sha256,
+        main.offered.chain,
+    )
 
 
 def _gone(secret: str, version: str) -> StoreError:

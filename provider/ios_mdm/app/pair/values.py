@@ -44,7 +44,8 @@ class Known:
         owner: organization/project/stack of the last run; it differs if the stack was renamed since; None as above.
         pair_id: 32 hex digits; None as above.
         resource_id: of this resource, 32 hex digits; None as above.
-        certificates: SHA-256 fingerprints of the pair's certificates, 64 hex digits each; empty as above.
+        certificates: PEM of leaf, issuers and root of the pair's certificates, by the SHA-256 fingerprint of the leaf,
+            64 hex digits; empty as above.
     """
 
     home: Home
@@ -54,7 +55,7 @@ class Known:
     owner: str | None = None
     pair_id: str | None = None
     resource_id: str | None = None
-    certificates: frozenset[str] = frozenset()
+    certificates: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

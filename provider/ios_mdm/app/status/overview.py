@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
+from ios_mdm.app.devices import devices_file
 from ios_mdm.app.given_arns import check_given_arns, given_findings
 from ios_mdm.app.pair.identity import check_copy
 from ios_mdm.app.pair.reader import PairReader
@@ -192,7 +193,7 @@ def overview(server: ServerSettings, aws: AwsSettings, sources: Sources, *, base
         notices += [*said, *_api_key(store, server.distribution)]
         if wanted.phase is Phase.CONNECTION_LOST and delivered.devices is not None:
             lost = [device.enrollment_id for device in delivered.devices]
-            notices.append(to_reenrol(server.name, lost, base=base))
+            notices.append(to_reenrol(server.name, lost, base=base, listed=devices_file(server.distribution)))
     return replace(
         found,
         phase=_phase(pair, wanted, definition, now),
