@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import sqlite3
+import stat
 import subprocess
 import sys
 import tempfile
@@ -472,12 +473,15 @@ def test_a_file_that_is_no_ledger_is_an_error_and_stays_as_it_is(
     path = tmp_path / "state" / "ledger.db"
     path.parent.mkdir()
     make(path)
+    if path.is_file():
+        path.chmod(0o644)
     before = path.read_bytes() if path.is_file() else None
     with pytest.raises(DeliveryError, match=rf"the ledger .*ledger\.db cannot be used: .*{words}"):
         sent(SqliteLedger(path))
     with pytest.raises(DeliveryError, match=words):
         SqliteLedger(path).enrolled()
     assert (path.read_bytes() if path.is_file() else None) == before
+    assert not path.is_file() or stat.S_IMODE(path.stat().st_mode) == 0o644
 
 
 def test_an_empty_file_is_an_empty_ledger(tmp_path: Path) -> None:

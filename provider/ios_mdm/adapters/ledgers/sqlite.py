@@ -186,7 +186,9 @@ class SqliteLedger:
             # immediate: a transaction that reads first could not be upgraded while somebody else writes
             connection.execute("BEGIN IMMEDIATE")
             try:
-                if self._version(connection) == 0:
+                version = self._version(connection)
+                self._make_private()
+                if version == 0:
                     for statement in _SCHEMA:
                         connection.execute(statement)
                 yield connection
@@ -214,10 +216,16 @@ class SqliteLedger:
             raise self._error(problem(self.path, error)) from None
 
     def _prepare(self) -> None:
-        """Create the file if there is none, and make it private."""
+        """Create the file if there is none."""
         try:
             if not self._exists():
                 create_private(self.path)
+        except OSError as error:
+            raise self._error(problem(self.path, error)) from None
+
+    def _make_private(self) -> None:
+        """Remove the permissions of others from a file that is known to be a ledger: the URL may name any file."""
+        try:
             make_private(self.path)
         except OSError as error:
             raise self._error(problem(self.path, error)) from None
