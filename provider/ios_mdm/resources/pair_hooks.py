@@ -9,6 +9,7 @@ from pulumi.dynamic import CheckResult, ReadResult
 
 from ios_mdm import wiring
 from ios_mdm.app.devices import devices_file
+from ios_mdm.app.pair.identity import REPLACES_LOST
 from ios_mdm.app.pair.preview import preview
 from ios_mdm.app.pair.settings import PairSettings
 from ios_mdm.app.pair.values import Known, random_id
@@ -321,9 +322,12 @@ def _notices(found: Preview) -> Sequence[tuple[Severity, str]]:
 
 
 def _tell_cut_off(server: str, found: Preview, fleet: object) -> None:
-    """Name the devices that lose their connection: main is replaced unsent, or a distrusted certificate is in use."""
+    """Name the devices that lose their connection.
+
+    Main is replaced unsent, a lost pair is replaced, or a server presents a distrusted certificate.
+    """
     reasons = {one.reason for one in found.view.desired.notices}
-    if fleet is None or reasons.isdisjoint({REPLACED_UNSENT, DISTRUSTS_PRESENTED}):
+    if fleet is None or reasons.isdisjoint({REPLACED_UNSENT, REPLACES_LOST, DISTRUSTS_PRESENTED}):
         return
     here, settings = wiring.here(), DistributionSettings.model_validate(fleet)
     try:
@@ -333,7 +337,7 @@ def _tell_cut_off(server: str, found: Preview, fleet: object) -> None:
     if not devices:
         return
     until = "the server presents a certificate of the next profile"
-    if REPLACED_UNSENT in reasons:
+    if not reasons.isdisjoint({REPLACED_UNSENT, REPLACES_LOST}):
         until = "they get the next profile"
     notice = cut_off(server, devices, base=here.base, listed=devices_file(settings), until=until)
     tell(server, notice.severity, notice.message)
