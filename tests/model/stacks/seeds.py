@@ -99,6 +99,10 @@ def _no(*_arguments: object) -> bool:
     return False
 
 
+def _yes(*_arguments: object) -> bool:
+    return True
+
+
 def _none_presented(*_arguments: object) -> tuple[str, ...]:
     return ()
 
@@ -238,6 +242,12 @@ SEEDS = {
         requirement="R36",
         patches=((pair_hooks, "_drift_of_switch", _nothing),),
         story=STORIES["a switch that is deleted from outside"],
+        complaint="the switch is not armed",
+    ),
+    "a lost record of what was sent is no change": Seed(
+        requirement="R36",
+        patches=((distribution_hooks, "is_recorded", _yes),),
+        story=STORIES["a lost record of what was sent"],
         complaint="the switch is not armed",
     ),
     "a profile drops a reserve that the server presents": Seed(
