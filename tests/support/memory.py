@@ -91,7 +91,7 @@ class MemorySecretStore:
         if (existing := self._secrets.get(name)) is not None and existing.deleted_at is not None:
             raise scheduled_for_deletion("CreateSecret", name)
         with self._write("create", name):
-            if existing is None:
+            if name not in self._secrets:  # `fail` may let another program create it meanwhile
                 place = f"{self.place.region}:{self.place.account}"
                 arn = f"arn:aws:secretsmanager:{place}:secret:{name}-Mem0ry"
                 self._secrets[name] = _Secret(arn=arn, tags=dict(tags), kms_key=kms_key)
@@ -124,6 +124,8 @@ class MemorySecretStore:
         if version_id in secret.versions:
             return
         with self._write("put", name, version_id):
+            if version_id in secret.versions:
+                return  # `fail` let another program store it meanwhile
             secret.versions[version_id] = _Version(value, kms_key=secret.kms_key)
             secret.attach(Label.STAGED, version_id)
             if len(secret.versions) == 1:

@@ -238,7 +238,7 @@ def _new_pair(before: World, event: Event, run: Run, after: World) -> Iterator[s
 
 
 def _note_holders(before: World, event: Event, run: Run, after: World) -> None:
-    if event.kind == "between":
+    if event.kind in {"between", "last write of another"}:
         _note_records(after)
     if event.stack is not None:
         _note_created(before, event, after)

@@ -67,19 +67,21 @@ class RefusedError(Exception):
 
 @dataclass(slots=True)
 class Lives:
-    """Lets a run die, or lets another one happen, after so many writes.
+    """Lets a run die, or lets another one happen, at a write of this number.
 
     Args:
         left: how many writes it has left; None for any number.
         other: what happens then, before this run goes on; None lets it die.
+        edge: *after* the write, or *before* it, when the run has decided to make it.
     """
 
     left: int | None = None
     other: Callable[[], object] | None = None
+    edge: Literal["before", "after"] = "after"
 
     def wrote(self, _operation: str, when: Literal["before", "after"], /) -> None:
         """Count a write."""
-        if when == "before" or self.left is None:
+        if when != self.edge or self.left is None:
             return
         self.left -= 1
         if self.left > 0:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 from itertools import count, product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from tests.model.stacks.definitions import definitions
 from tests.model.stacks.engine import Lives, Run, destroy, refresh, up
@@ -22,14 +22,20 @@ if TYPE_CHECKING:
 
 __all__ = ["events", "plain_up"]
 
+Edge = Literal["before", "after"]
 _TEXTS = {
     "death": "up, which dies after write",
     "half": "up, and the MDM server is down at command",
     "stale": "up with a stale read, number",
     "between": "up, and after its write",
+    "again": "up, and after its write",
+    "last write": "up, and before its write",
+    "last write of another": "up, and before its write",
     "half destroy": "destroy, which dies after write",
     "stale replace": "up with --replace of the pair, and a stale read, number",
 }
+_OF_ANOTHER = {"between", "last write of another"}
+"""Two stacks have a run; in all other kinds it is one."""
 
 
 def events(world: World, story: Story, play: Play) -> Iterator[tuple[Event, Played]]:
@@ -38,7 +44,7 @@ def events(world: World, story: Story, play: Play) -> Iterator[tuple[Event, Play
         if _is_left(world, story, event.kind):
             yield event, play(world, event)
     for kind, name, other in product(_TEXTS, world.stacks, world.stacks):
-        if (kind == "between") == (name == other) or not _is_left(world, story, kind):
+        if (kind in _OF_ANOTHER) == (name == other) or not _is_left(world, story, kind):
             continue
         for number in count(1):
             event = _disturbed(world, kind, name, other, number)
@@ -111,8 +117,9 @@ def _elsewhere(name: str, other: str) -> Iterator[Event]:
 def _disturbed(world: World, kind: str, name: str, other: str, number: int) -> Event:
     """Return an `up` to which something happens at a write, read or command of this number.
 
-    It dies, it reads what was before the last write, the MDM server goes down, or the stack *other* has a run meanwhile
-    that does not know of it.
+    It dies, it reads what was before the last write, the MDM server goes down, or a second run happens meanwhile: of
+    the stack *other*, which takes the pair over, or of a second program that has the same state and definition. Right
+    before a write, the first run has decided what to write from what it read: its tags are written last, and win.
     """
     text, place = f"`{name}`: {_TEXTS[kind]} {number}", world.stacks[name].place
     match kind:
@@ -124,11 +131,15 @@ def _disturbed(world: World, kind: str, name: str, other: str, number: int) -> E
             act = _dies(name, number)
         case "half destroy":
             return _destroy(world, name, f"{_TEXTS[kind]} {number}", _destroys(name, number=number), kind)
+        case "again" | "last write":
+            text = f"{text}, a second program with the same state: up"
+            act = _is_repeated(name, number, "after" if kind == "again" else "before")
         case "stale replace":
             act = _ups(name, is_replaced=True, stale=number)
         case _:
             text = f"{text}, `{other}`: takeOver, up"
-            return Event(kind=kind, text=text, act=_is_overtaken(name, other, number))
+            edge: Edge = "after" if kind == "between" else "before"
+            return Event(kind=kind, text=text, act=_is_overtaken(name, other, number, edge))
     return Event(kind=kind, text=text, act=act, stack=name, place=place)
 
 
@@ -136,9 +147,14 @@ def _dies(name: str, number: int) -> Callable[[World], Run]:
     return lambda world: up(world, name, lives=Lives(number))
 
 
-def _is_overtaken(name: str, other: str, number: int) -> Callable[[World], Run]:
+def _is_repeated(name: str, number: int, edge: Edge) -> Callable[[World], Run]:
+    """Run the second program to its end; the first one goes on, and saves its state last."""
+    return lambda world: up(world, name, lives=Lives(number, partial(up, world, name), edge))
+
+
+def _is_overtaken(name: str, other: str, number: int, edge: Edge) -> Callable[[World], Run]:
     """A create of the other stack says what it takes over."""
-    return lambda world: up(world, name, lives=Lives(number, partial(_takes_over, world, other)))
+    return lambda world: up(world, name, lives=Lives(number, partial(_takes_over, world, other), edge))
 
 
 def _takes_over(world: World, name: str) -> Run:

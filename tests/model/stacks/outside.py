@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from ios_mdm.core.pair.layout import SENT_TAG
 from ios_mdm.core.pair.secret import Label
 from ios_mdm.errors import LabelMovedError
 from tests.model.stacks.engine import Run
@@ -46,6 +47,9 @@ def _administrators(world: World) -> Iterator[Event]:
     if any(there.scheduler.schedules for there in world.places.values()):
         text = "an administrator deletes all schedules, roles and queues"
         yield Event(kind="disarm", text=text, act=_disarms)
+    if SENT_TAG in world.places[place].store._secrets[secret].tags:
+        text = "an administrator removes the record of what devices were sent"
+        yield Event(kind="forget", text=text, act=_forgets_sent)
     yield Event(kind="restore", text="the secret is lost and restored from a backup", act=_restores)
     if world.places[place].store.holder(secret, Label.MAIN) is None:
         return  # AWS neither reads nor replicates what is scheduled for deletion
@@ -101,6 +105,12 @@ def _disarms(world: World) -> Run:
         there.scheduler.schedules.clear()
         there.prerequisites.roles.clear()
         there.prerequisites.queues.clear()
+    return Run("changed")
+
+
+def _forgets_sent(world: World) -> Run:
+    place, secret = world.reads
+    del world.places[place].store._secrets[secret].tags[SENT_TAG]
     return Run("changed")
 
 

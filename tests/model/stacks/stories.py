@@ -45,6 +45,21 @@ STORIES = {
     "a moved secret": Story(limits={"replica": 1, "moved": 1, "elsewhere": 1, "reads": 1}, days=1),
     "a take-over in the midst of a run": Story(stacks=DEV | SAME_SECRET, limits={"between": 1}),
     "two first runs at the same time": Story(stacks=DEV | OTHER_BACKEND, limits={"between": 1}, born=False, days=1),
+    "two programs with one state, one after the other": Story(limits={"again": 1}, days=bounds(1, long=2)),
+    "two programs with one state, and tags that are last-writer-wins": Story(limits={"last write": 1}),
+    "a first run of two programs, and tags that are last-writer-wins": Story(
+        limits={"last write": 1}, born=False, days=1
+    ),
+    "main is replaced by two programs, and tags that are last-writer-wins": Story(
+        limits={"replace main": 1, "last write": 1}, days=1
+    ),
+    "a take-over, and tags that are last-writer-wins": Story(
+        stacks=DEV | SAME_SECRET, limits={"last write of another": 1}, days=bounds(1, long=2)
+    ),
+    "first runs of two backends, and tags that are last-writer-wins": Story(
+        stacks=DEV | OTHER_BACKEND, limits={"last write of another": 1}, born=False, days=1
+    ),
+    "a lost record of what was sent": Story(limits={"forget": 1, "disarm": 1}, days=1),
     "stale reads": Story(limits={"stale": 1}),
     "a replacement with a stale read": Story(limits={"unprotect": 1, "stale replace": 1, "take over": 1}, days=1),
     "a destroy that dies": Story(limits={"unprotect": 1, "half destroy": 1}),
