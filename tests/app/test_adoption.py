@@ -32,6 +32,8 @@ from tests.support.certificates import Chain, Made, SelfSigned, Spec, pem, priva
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+pytestmark = pytest.mark.usefixtures("unlabelled")
+
 QUIET = definition(NoReserve())
 CA = SelfSigned(
     leaf=Spec(
@@ -71,13 +73,13 @@ def put(world: World, version: str, labels: Sequence[str], made: Made) -> None:
     """Store a version as a program can that may call PutSecretValue only."""
     staged = world.labels.get("STAGED")
     world.store.put(SECRET, version, value(made))
-    world.store.move_label(SECRET, "STAGED", to=None, current=version)
-    if isinstance(staged, int):
-        world.store.move_label(SECRET, "STAGED", to=version_id(SECRET, staged), current=None)
     for label in labels:
         holder = world.labels.get(label)
         current = version_id(SECRET, holder) if isinstance(holder, int) else holder
         world.store.move_label(SECRET, label, to=version, current=current)
+    if "STAGED" not in labels:
+        before = version_id(SECRET, staged) if isinstance(staged, int) else None
+        world.store.move_label(SECRET, "STAGED", to=before, current=version)
 
 
 def announce(world: World, number: int, made: Made) -> None:

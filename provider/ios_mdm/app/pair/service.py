@@ -11,6 +11,7 @@ from ios_mdm.app.pair.effects import Effects
 from ios_mdm.app.pair.reader import PairReader, pair_view
 from ios_mdm.app.pair.values import PairResult, PublicCertificate
 from ios_mdm.core.pair.layout import RESOURCE_ID_TAG
+from ios_mdm.core.pair.moments import expires
 from ios_mdm.core.pair.switch import switch
 from ios_mdm.errors import LabelMovedError, StoreError
 
@@ -182,9 +183,9 @@ def _certificates(secret: str, view: PairView, effects: Effects) -> Mapping[int,
         if version is None or version.facts is None:
             continue
         certificate = effects.verified(secret, version)
-        if certificate is None:
+        if certificate is None and (version.labels or view.now < expires(version.facts)):
             gone.append(version.facts)
-        else:
+        elif certificate is not None:  # AWS may delete an expired former main, which has no label. Devices reject it.
             found[version.facts.ordinal] = certificate
     if gone:
         names = ", ".join(f"certificate {facts.ordinal} ({facts.sha256})" for facts in gone)
