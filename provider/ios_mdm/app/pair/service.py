@@ -12,6 +12,7 @@ from ios_mdm.app.pair.reader import PairReader, pair_view
 from ios_mdm.app.pair.values import PairResult, PublicCertificate
 from ios_mdm.core.pair.layout import RESOURCE_ID_TAG
 from ios_mdm.core.pair.moments import expires
+from ios_mdm.core.pair.steps import Install, Issue
 from ios_mdm.core.pair.switch import switch
 from ios_mdm.errors import LabelMovedError, StoreError
 
@@ -164,7 +165,13 @@ class PairService(PairReader):
         A second read would not be safer, because it may be stale, too.
         """
         before = None if view.observed is None else replace(view.observed, served=())
-        after = confirmed(lambda: self.observe(secret), lambda after: after != before, seconds=SETTLE_SECONDS)
+        # Issue and Install write a tag first. Reads may show the tag before they show the version.
+        ordinal = view.step.request.ordinal if isinstance(view.step, Issue | Install) else 0
+
+        def is_shown(after: ObservedPair | None) -> bool:
+            return after != before and (after is None or after.highest_ordinal >= ordinal)
+
+        after = confirmed(lambda: self.observe(secret), is_shown, seconds=SETTLE_SECONDS)
         if after == before:
             raise StoreError(
                 f"secret {secret}: AWS does not show the effect of {type(view.step).__name__} after "
