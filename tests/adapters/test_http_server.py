@@ -16,6 +16,7 @@ import pytest
 from ios_mdm.adapters.http_server import HttpServer, Limits
 from ios_mdm.core.http import MAX_BODY, Request, Response
 from ios_mdm.errors import DefinitionError
+from tests.support.long import bounds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +25,8 @@ PATIENCE = 30.0
 """Seconds after which a test gives up."""
 
 QUICK = Limits(patience=1.0)
+SENDERS = bounds(300, long=10_000)
+"""Number of devices that answer at once."""
 
 
 @dataclass
@@ -155,14 +158,14 @@ def test_a_fleet_that_answers_at_once_loses_nothing() -> None:
         answers: list[tuple[int, str]] = []
         threads = [
             threading.Thread(target=lambda one=one: answers.append(post(server, f"{one}".encode())))
-            for one in range(300)
+            for one in range(SENDERS)
         ]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-    assert sorted(answers) == sorted((200, f"{one}") for one in range(300))
-    assert len(echo.requests) == 300
+    assert sorted(answers) == sorted((200, f"{one}") for one in range(SENDERS))
+    assert len(echo.requests) == SENDERS
 
 
 @pytest.mark.parametrize("begun", [b"", b"P", b"POST / HTTP/1.1\r\nHost: x\r\nX-Long: ", head(1000) + b"{"])

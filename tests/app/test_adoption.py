@@ -47,6 +47,9 @@ if TYPE_CHECKING:
 
     from ios_mdm.app.pair.values import Known
 
+
+pytestmark = pytest.mark.usefixtures("unlabelled")
+
 QUIET = definition(NoReserve())
 CA = SelfSigned(
     leaf=Spec(
@@ -86,13 +89,13 @@ def put(world: World, version: str, labels: Sequence[str], made: Made) -> None:
     """Store a version as a program can that may call PutSecretValue only."""
     staged = world.labels.get("STAGED")
     world.store.put(SECRET, version, value(made))
-    world.store.move_label(SECRET, "STAGED", to=None, current=version)
-    if isinstance(staged, int):
-        world.store.move_label(SECRET, "STAGED", to=version_id(SECRET, staged), current=None)
     for label in labels:
         holder = world.labels.get(label)
         current = version_id(SECRET, holder) if isinstance(holder, int) else holder
         world.store.move_label(SECRET, label, to=version, current=current)
+    if "STAGED" not in labels:
+        before = version_id(SECRET, staged) if isinstance(staged, int) else None
+        world.store.move_label(SECRET, "STAGED", to=before, current=version)
 
 
 def announce(world: World, number: int, made: Made) -> None:

@@ -245,7 +245,7 @@ def test_two_chains_of_one_certificate_are_refused(desk: Desk) -> None:
         promoted.wish(RENEWED, FIRST).apply(world)
     assert world.store.calls == quiet
     promoted.wish(RENEWED, RENEWED).apply(world)
-    assert world.labels == {"AWSPREVIOUS": 2, "AWSCURRENT": 3}
+    assert world.labels == {"TRUSTED-1": 1, "AWSPREVIOUS": 2, "AWSCURRENT": 3}
     renewed = x509.load_pem_x509_certificates(stored(world, Label.MAIN)["tls.crt"].encode())
     assert renewed == [desk.reserve.certificate, RENEWED.intermediate()]
 
@@ -294,7 +294,7 @@ def test_a_reserve_that_is_older_than_mains_new_chain_is_no_rollback(desk: Desk)
     assert world.labels == {"AWSPREVIOUS": 1, "RESERVE": 2, "AWSCURRENT": 3}
     world.later(days=31)
     result = desk.wish(RENEWED, FIRST).apply(world)
-    assert world.labels == {"AWSPREVIOUS": 3, "AWSCURRENT": 2}
+    assert world.labels == {"TRUSTED-1": 1, "AWSPREVIOUS": 3, "AWSCURRENT": 2}
     reasons = [one.reason for one in result.view.desired.notices]
     assert "rolled-back" not in reasons
     assert "applied" in reasons
@@ -325,7 +325,7 @@ def test_a_chain_that_changes_in_the_reserves_file_after_its_promotion_is_told(d
     assert any("reserve.install has another chain for it now" in one.message for one in told)
     moved = Desk(desk.folder, desk.reserve, desk.reserve).wish(RENEWED)
     told = moved.apply(world).view.desired.notices
-    assert world.labels == {"AWSPREVIOUS": 2, "AWSCURRENT": 3}
+    assert world.labels == {"TRUSTED-1": 1, "AWSPREVIOUS": 2, "AWSCURRENT": 3}
     assert "applied" not in [one.reason for one in told]
 
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from ios_mdm.app.pair.values import Known, PairResult
     from ios_mdm.core.pair.definition import PairDefinition
 
+pytestmark = pytest.mark.usefixtures("unlabelled")
+
 ENDPOINT = "10.0.0.5:443"
 ANOTHER = replace(NOW, generation=2)
 

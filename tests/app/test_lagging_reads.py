@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ios_mdm.app.pair.found import value_digest
 from ios_mdm.app.pair.service import PairService
 from ios_mdm.core.pair.definition import AfterDays, IssueReserve, When
 from ios_mdm.core.pair.layout import ANNOUNCED_TAG
@@ -17,7 +18,7 @@ from tests.app.test_switching import Armed
 from tests.support.memory import MemorySecretStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from ios_mdm.core.pair.definition import PairDefinition
     from ios_mdm.core.pair.secret import SecretDescription
@@ -27,31 +28,49 @@ SOON = definition(IssueReserve(when=When.NOW, apply=AfterDays(days=40), generati
 
 @dataclass(slots=True, kw_only=True)
 class Lagging(MemorySecretStore):
-    """A store whose next reads after a write show the secret as it was before that write.
+    """A store whose next reads after a write show the secret as it was before that write, for each kind of read.
 
     Args:
-        lag: number of these reads.
-        left: number of them that are still to come.
+        lag: number of these reads, of each kind.
+        left: number of them that are still to come, by operation.
     """
 
     lag: int
-    left: int = 0
+    left: dict[str, int] = field(default_factory=dict)
     _former: dict[str, SecretDescription | None] = field(default_factory=dict)
+    _former_versions: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def describe(self, name: str) -> SecretDescription | None:
         """Return the description; the former one while reads lag."""
         found = MemorySecretStore.describe(self, name)
-        if self.left == 0 or name not in self._former:
-            return found
-        self.left -= 1
-        return self._former[name]
+        return self._former[name] if self._is_late("describe", name) else found
+
+    def read(self, name: str, version_id: str) -> str | None:
+        """Return the value; None for a version that was just stored, while reads lag."""
+        found = MemorySecretStore.read(self, name, version_id)
+        is_new = version_id not in self._former_versions.get(name, ())
+        return None if is_new and self._is_late("read", name) else found
+
+    def version_ids(self, name: str) -> Sequence[str]:
+        """Return the ids of all versions, without one that was just stored while reads lag."""
+        found = MemorySecretStore.version_ids(self, name)
+        return sorted(self._former_versions[name]) if self._is_late("version_ids", name) else found
+
+    def _is_late(self, operation: str, name: str) -> bool:
+        if self.left.get(operation, 0) == 0 or name not in self._former:
+            return False
+        self.left[operation] -= 1
+        return True
 
     @contextmanager
     def _write(self, operation: str, *arguments: str) -> Iterator[None]:
-        self._former[arguments[0]] = MemorySecretStore.describe(self, arguments[0])
+        name = arguments[0]
+        self._former[name] = MemorySecretStore.describe(self, name)
+        self._former_versions[name] = frozenset(self._secrets[name].versions if name in self._secrets else ())
         with MemorySecretStore._write(self, operation, *arguments):
             yield
-        self.left = self.lag
+        # A value that was stored may be late for longer than the next write takes.
+        self.left = dict.fromkeys(("describe", "read", "version_ids"), self.lag)
 
 
 def lagging(lag: int) -> Server:
@@ -66,7 +85,7 @@ def up(server: Server, wish: PairDefinition) -> None:
     """Run, some time after the last run: reads no longer lag."""
     store = server.armed.world.store
     assert isinstance(store, Lagging)
-    store.left = 0
+    store.left.clear()
     server.up(wish)
 
 
@@ -107,6 +126,8 @@ def test_a_run_ends_as_without_lagging_reads(live: Callable[[Server], None], lag
     assert late.armed.scheduler.schedules.keys() == prompt.armed.scheduler.schedules.keys()
     assert late.armed.warnings == []
     assert _keys(late) == _keys(prompt)
+    assert _issued(late) == _issued(prompt), "a value that is not shown yet is not made a second time"
+    assert _announced(late)
 
 
 def _keys(server: Server) -> dict[str, str]:
@@ -114,3 +135,17 @@ def _keys(server: Server) -> dict[str, str]:
     found = MemorySecretStore.describe(server.armed.world.store, SECRET)
     assert found is not None
     return {key: value.partition("sha256=")[0] for key, value in found.tags.items() if key != ANNOUNCED_TAG}
+
+
+def _issued(server: Server) -> list[str]:
+    """Return the reports about issued certificates."""
+    return [line for line in server.armed.world.reports if line.startswith("issuing certificate")]
+
+
+def _announced(server: Server) -> bool:
+    """Return whether the announcement is that of the value that was stored last."""
+    store = server.armed.world.store
+    assert isinstance(store, Lagging)
+    store.left.clear()
+    number, digest = server.armed.world.tags[ANNOUNCED_TAG].split()
+    return digest == value_digest(server.armed.world.value(int(number)))

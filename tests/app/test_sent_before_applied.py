@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from ios_mdm.app.reconcile import Progress
     from ios_mdm.core.pair.definition import PairDefinition
 
+pytestmark = pytest.mark.usefixtures("unlabelled")
+
 
 @dataclass(slots=True)
 class Channel:

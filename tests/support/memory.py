@@ -62,6 +62,7 @@ class MemorySecretStore:
         fail: called before and after every write with the operation's name and ``before`` or ``after``; what it
             raises is what a crash between two effects looks like. Before: nothing has happened yet.
         place: account and region of its secrets.
+        is_pruned: whether a version without labels is deleted at once, as AWS may do at any time.
         calls: the writes that took place, in order: operation, secret, version ids, labels, tag keys; no values.
     """
 
@@ -69,6 +70,7 @@ class MemorySecretStore:
     fail: Callable[[str, Literal["before", "after"]], None] | None = None
     calls: list[tuple[str, ...]] = field(default_factory=list)
     place: Home = field(default_factory=lambda: Home(account="123456789012", region="eu-west-1"))
+    is_pruned: bool = False
     _secrets: dict[str, _Secret] = field(default_factory=dict, repr=False)
 
     def describe(self, name: str) -> SecretDescription | None:
@@ -197,6 +199,8 @@ class MemorySecretStore:
         if self.fail is not None:
             self.fail(operation, "before")
         yield
+        if self.is_pruned and (secret := self._secrets.get(arguments[0])) is not None:
+            secret.versions = {key: version for key, version in secret.versions.items() if version.labels}
         self.calls.append((operation, *arguments))
         if self.fail is not None:
             self.fail(operation, "after")

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from ios_mdm.app.confirm import confirmed
 from ios_mdm.app.pair.found import problem_of_found, unknown_version, value_digest
 from ios_mdm.app.pair.values import PublicCertificate
 from ios_mdm.core.pair.decision import InstallRequest
@@ -113,7 +114,7 @@ class Effects:
 
     def _issue(self, request: PairRequest, observed: ObservedPair | None, step: Issue) -> None:
         wanted = step.request
-        if self._resolve_existing(request.secret, wanted.ordinal):
+        if self._resolve_existing(request.secret, observed, wanted.ordinal):
             return
         self._report(f"issuing certificate {wanted.ordinal} ({wanted.slot}, {wanted.key}, {wanted.validity_days} days)")
         main = None if observed is None or observed.main is None else observed.main.facts
@@ -129,7 +130,7 @@ class Effects:
 
     def _install(self, request: PairRequest, view: PairView, step: Install) -> None:
         wanted = step.request
-        if self._resolve_existing(request.secret, wanted.ordinal):
+        if self._resolve_existing(request.secret, view.observed, wanted.ordinal):
             return
         self._report(f"installing certificate {wanted.ordinal} ({wanted.slot}), {wanted.offered.sha256}")
         if self._custom is None:
@@ -144,21 +145,27 @@ class Effects:
         self._put(request.secret, wanted.ordinal, credential)
 
     def _put(self, secret: str, ordinal: int, credential: Credential) -> None:
-        """Announce a version, then store it: a version that no run announced is never adopted (R38)."""
+        """Announce a version, then store it: a version that no run announced is never adopted (R38).
+
+        Returns when AWS shows the value, because a run that does not see it would store another one.
+        """
         value = credential_to_json(credential)
         announced = Announcement(ordinal=ordinal, sha256=value_digest(value))
         self._announced.add(announced)
         self._store.tag(secret, {ANNOUNCED_TAG: announced_value(announced)})
         self._store.put(secret, version_id(secret, ordinal), value)
+        self._confirmed(secret, version_id(secret, ordinal))
 
-    def _resolve_existing(self, secret: str, ordinal: int) -> bool:
+    def _resolve_existing(self, secret: str, before: ObservedPair | None, ordinal: int) -> bool:
         """Adopt or pass over the version of this number, if there is one; return whether there is.
 
         A version that an interrupted run announced gets STAGED, and is adopted. Any other was stored by another
         program: its number is recorded as used, so that the next certificate gets another one.
         """
         version = version_id(secret, ordinal)
-        if self._stored(secret, version) is None:
+        # A run that died may have stored what it announced a moment ago.
+        is_announced = before is not None and before.announced is not None and before.announced.ordinal == ordinal
+        if (self._confirmed if is_announced else self._stored)(secret, version) is None:
             return False
         description = self._store.describe(secret)
         observed = ObservedPair() if description is None else observed_pair(secret, description)
@@ -267,7 +274,8 @@ class Effects:
         """
         assert version.facts is not None  # noqa: S101 - a step moves labels to recorded versions only
         known = version.facts
-        credential = self._stored(secret, version.version_id)
+        # AWS may have deleted a version without labels. One that was just stored has a label.
+        credential = (self._confirmed if version.labels else self._stored)(secret, version.version_id)
         if credential is None:
             return None
         found = facts(credential, ordinal=known.ordinal, source=known.source, generation=known.generation)
@@ -287,10 +295,14 @@ class Effects:
         return PublicCertificate(facts=found, details=details(credential.chain), pem=credential.chain)
 
     def _credential(self, secret: str, version: str) -> Credential:
-        found = self._stored(secret, version)
+        found = self._confirmed(secret, version)
         if found is None:
             raise _gone(secret, version)
         return found
+
+    def _confirmed(self, secret: str, version: str) -> Credential | None:
+        """Return the credential of a version that should exist; None if it does not after repeated reads."""
+        return confirmed(lambda: self._stored(secret, version), lambda found: found is not None)
 
     def _stored(self, secret: str, version: str) -> Credential | None:
         """Return the credential of a version; None if the version does not exist."""

@@ -11,6 +11,8 @@ from ios_mdm.app.pair.effects import Effects
 from ios_mdm.app.pair.reader import PairReader, pair_view
 from ios_mdm.app.pair.values import PairResult, PublicCertificate
 from ios_mdm.core.pair.layout import RESOURCE_ID_TAG
+from ios_mdm.core.pair.moments import expires
+from ios_mdm.core.pair.steps import Install, Issue
 from ios_mdm.core.pair.switch import switch
 from ios_mdm.errors import LabelMovedError, StoreError
 
@@ -163,7 +165,13 @@ class PairService(PairReader):
         A second read would not be safer, because it may be stale, too.
         """
         before = None if view.observed is None else replace(view.observed, served=())
-        after = confirmed(lambda: self.observe(secret), lambda after: after != before, seconds=SETTLE_SECONDS)
+        # Issue and Install write a tag first. Reads may show the tag before they show the version.
+        ordinal = view.step.request.ordinal if isinstance(view.step, Issue | Install) else 0
+
+        def is_shown(after: ObservedPair | None) -> bool:
+            return after != before and (after is None or after.highest_ordinal >= ordinal)
+
+        after = confirmed(lambda: self.observe(secret), is_shown, seconds=SETTLE_SECONDS)
         if after == before:
             raise StoreError(
                 f"secret {secret}: AWS does not show the effect of {type(view.step).__name__} after "
@@ -182,9 +190,9 @@ def _certificates(secret: str, view: PairView, effects: Effects) -> Mapping[int,
         if version is None or version.facts is None:
             continue
         certificate = effects.verified(secret, version)
-        if certificate is None:
+        if certificate is None and (version.labels or view.now < expires(version.facts)):
             gone.append(version.facts)
-        else:
+        elif certificate is not None:  # AWS may delete an expired former main, which has no label. Devices reject it.
             found[version.facts.ordinal] = certificate
     if gone:
         names = ", ".join(f"certificate {facts.ordinal} ({facts.sha256})" for facts in gone)

@@ -30,7 +30,7 @@ from ios_mdm.core.pair.layout import (
     tags_value,
 )
 from ios_mdm.core.pair.observed import Role
-from ios_mdm.core.pair.secret import Label, trusted_label
+from ios_mdm.core.pair.secret import MAX_LABELS, Label, trusted_label
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -318,10 +318,22 @@ def _slot(desired: Desired, observed: ObservedPair, ordinal: int, slot: Slot) ->
         if slot is Slot.RESERVE and holder is not None and holder.role is Role.RESERVE and holder.facts is not None:
             # Before the label moves: a run that dies here must leave a record of whether the deletion was requested.
             yield Tag(tags={facts_tag(holder.version_id): facts_value(holder.facts, _left_role(desired, holder))})
+        if slot is Slot.MAIN:
+            yield from _kept_former(desired, observed)
         yield MoveLabel(label=label, to=version, current=holder)
     if version.role is not role and version.facts is not None:
         tags = {facts_tag(version.version_id): facts_value(version.facts, role)}
         yield Tag(tags=tags | ({PROMOTED_TAG: str(ordinal)} if slot is Slot.MAIN else {}))
+
+
+def _kept_former(desired: Desired, observed: ObservedPair) -> Iterator[Step]:
+    """Label a former main that devices still need, before it loses AWSPREVIOUS: AWS deletes versions without labels."""
+    former = observed.holder(Label.FORMER)
+    if former is None or former.ordinal not in desired.formers or former.labels != {Label.FORMER}:
+        return
+    labels = frozenset[str](Label).union(*(version.labels for version in observed.versions))
+    if len(labels) < MAX_LABELS:
+        yield MoveLabel(label=trusted_label(former.ordinal), to=former, current=None)
 
 
 def _stored(desired: Desired, observed: ObservedPair, ordinal: int, slot: Slot) -> Iterator[Step]:

@@ -1,0 +1,18 @@
+"""Fixtures of the tests of the application layer."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+
+from tests.app import test_pair_service
+from tests.support.memory import MemorySecretStore
+
+
+@pytest.fixture(params=[False, True], ids=["", "deleted"])
+def unlabelled(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Return whether each world's store deletes a version without labels at once, and make it do so."""
+    is_pruned = bool(request.param)
+    monkeypatch.setattr(test_pair_service, "MemorySecretStore", partial(MemorySecretStore, is_pruned=is_pruned))
+    return is_pruned
