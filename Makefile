@@ -4,11 +4,11 @@ VENV := .venv/bin/python
 UV := .venv-lock/bin/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap demo demo-down demo-clean rehearse nginx verifiers test test-long bench fuzz lint format lock clean
+.PHONY: help bootstrap demo demo-down demo-clean rehearse nginx verifiers test test-long smoke-aws smoke-aws-clean bench fuzz lint format lock clean
 .NOTPARALLEL:
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 bootstrap: ## make everything ready: packages, the Pulumi engine, the local services
 	@command -v $(PYTHON) >/dev/null || { \
@@ -43,6 +43,14 @@ test: bootstrap nginx verifiers lint ## check the code and run all tests
 
 test-long: ## the same tests with larger searches, and more examples and mutations
 	@TEST_LONG=1 FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-20000} $(MAKE) test
+
+smoke-aws: ## check what only AWS can show, on the account that IOS_MDM_SMOKE_ACCOUNT names
+	@$(PYTHON) tools/bootstrap.py --only venv
+	@$(VENV) -m tools.smoke
+
+smoke-aws-clean: ## delete what runs of `make smoke-aws` left in the account
+	@$(PYTHON) tools/bootstrap.py --only venv
+	@$(VENV) -m tools.smoke clean
 
 bench: bootstrap ## measure runs that find nothing to do, the check of a custom certificate, issuing, and the collector
 	@$(VENV) -m benchmarks

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
-from pathlib import Path
 from typing import Any
 
 from tests.permissions.recording import ACCOUNT
+from tools.smoke.documents import TEXTS
 
 __all__ = ["NAMES", "POLICIES_OF", "documented"]
 
-PAGE = Path(__file__).parents[2] / "docs" / "permissions.md"
-_BLOCK = re.compile(r"^```json policy=(?P<name>\S+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
-_TEXTS = {block["name"]: block["text"] for block in _BLOCK.finditer(PAGE.read_text(encoding="utf-8"))}
-NAMES = tuple(_TEXTS)
+NAMES = tuple(TEXTS)
 
 POLICIES_OF = {
     "deployer": ("deployer", "deployer-roles", "given", "kms"),
@@ -41,7 +37,7 @@ def documented(name: str, *, server: str = "berlin", suffix: str = "AbCdEf", ste
         suffix: the six characters that AWS adds to the ARN of the secret.
         stem: of the queue's name, in place of the page's; empty for the page's.
     """
-    text = _TEXTS[name].replace("111122223333", ACCOUNT)
+    text = TEXTS[name].replace("111122223333", ACCOUNT)
     text = text.replace("ios-mdm/berlin-AbCdEf", f"ios-mdm/{server}-{suffix}")
     text = text.replace("ios-mdm/berlin-", f"ios-mdm/{server}-")
     if stem:

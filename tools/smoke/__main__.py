@@ -1,0 +1,79 @@
+"""Run the checks with ``python -m tools.smoke``; delete what runs left with ``python -m tools.smoke clean``."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from ios_mdm.errors import IosMdmError
+from tools.smoke.account import RefusedError, checked_account
+from tools.smoke.checks import CHECKS
+from tools.smoke.cleanup import clean
+from tools.smoke.world import UnexpectedError, World, created_world
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tools.smoke.account import Account
+
+OK, FAILED, UNUSABLE = 0, 1, 2
+_LINE = "{:<38}  {:<6}  {}"
+
+
+def run(account: Account) -> int:
+    """Delete what earlier runs left, run all checks, and delete what they created.
+
+    Returns:
+        0 if all is as expected, 1 if a check failed, 2 if the run could not start or something is left.
+    """
+    if cleaned(account):
+        return UNUSABLE
+    try:
+        world = created_world(account, secrets.token_hex(4))
+        print(_LINE.format("check", "result", "seen"))
+        print(_LINE.format("the documented roles can be assumed", "ok", f"after {world.seconds:.0f} s"))
+        code = max(_result(world, name, check) for name, check in CHECKS)
+    except (BotoCoreError, ClientError) as error:
+        print(f"The run could not start: {error}", file=sys.stderr)
+        code = UNUSABLE
+    finally:
+        code_of_cleanup = cleaned(account)
+    return max(code, code_of_cleanup)
+
+
+def cleaned(account: Account) -> int:
+    """Delete what runs left; return 2 if that fails, else 0."""
+    deleted, problems = clean(account)
+    print(*(f"deleted: {name}" for name in deleted), sep="\n", end="\n" if deleted else "")
+    print(*problems, sep="\n", end="\n" if problems else "", file=sys.stderr)
+    return UNUSABLE if problems else OK
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the checks, or with the argument ``clean`` delete what runs left; return the exit code."""
+    try:
+        account = checked_account(os.environ, now=lambda: datetime.now(UTC), sleep=time.sleep)
+    except RefusedError as error:
+        print(error, file=sys.stderr)
+        return UNUSABLE
+    return cleaned(account) if list(arguments) == ["clean"] else run(account)
+
+
+def _result(world: World, name: str, check: Callable[[World], str]) -> int:
+    """Print the row of a check. One that fails does not stop the others."""
+    try:
+        print(_LINE.format(name, "ok", check(world)), flush=True)
+    except (UnexpectedError, IosMdmError, BotoCoreError, ClientError) as error:
+        print(_LINE.format(name, "FAILED", error), flush=True)
+        return FAILED
+    return OK
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
