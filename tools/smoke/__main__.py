@@ -36,6 +36,7 @@ def run(account: Account) -> int:
         return UNUSABLE
     try:
         world = created_world(account, secrets.token_hex(4))
+        print(_LINE.format("check", "result", "seen"))
         print(_LINE.format("the documented roles can be assumed", "ok", f"after {world.seconds:.0f} s"))
         code = max(_result(world, name, check) for name, check in CHECKS)
     except (BotoCoreError, ClientError) as error:

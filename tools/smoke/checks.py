@@ -107,12 +107,16 @@ def customer_key(world: World) -> str:
     world.admin.waited(lambda: world.store("consumer").labelled_value(world.secret, Label.MAIN))
     world.admin.waited(lambda: world.store("status").read(world.secret, new))
     client = world.actors["deployer"].client("secretsmanager")
-    listed = client.list_secret_version_ids(SecretId=world.secret)["Versions"]
-    keys = {one["VersionId"]: str(one.get("KmsKeyIds")) for one in listed}
-    seen = {n: keys.get(world.version(n), "") for n in range(1, 5)}
-    if world.key not in seen[2] or world.key not in seen[4]:
-        raise UnexpectedError(f"main or the new version has another key; keys by version: {seen}")
-    return f"consumer and status read; keys by version: {seen}"
+
+    def keys() -> dict[int, str]:
+        listed = client.list_secret_version_ids(SecretId=world.secret)["Versions"]
+        found = {one["VersionId"]: str(one.get("KmsKeyIds")) for one in listed}
+        return {n: found.get(world.version(n), "") for n in range(1, 5)}
+
+    is_encrypted, _ = world.admin.waited(lambda: all(world.key in keys()[n] for n in (2, 4)))
+    if not is_encrypted:
+        raise UnexpectedError(f"main or the new version has another key; keys by version: {keys()}")
+    return f"consumer and status read; keys by version: {keys()}"
 
 
 def _code(call: Callable[[], object]) -> str:
