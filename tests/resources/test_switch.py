@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
+from ios_mdm.adapters import aws
 from ios_mdm.core.pair.layout import ARMED_TAG, RESOURCE_ID_TAG, SENT_TAG, sent_value
 from ios_mdm.core.pair.schedule import Kind, names, role_name, stem
 from tools.services import ministack
@@ -178,6 +179,43 @@ def test_without_schedules_all_of_the_switch_is_deleted(engine: Engine, schedule
     engine.provider.delete(engine.id, engine.outputs)
     others = ("Role", "Queue", "/schedules")
     assert not [call for call in engine.aws.calls if any(word in call for word in others)]
+
+
+def test_a_role_and_a_queue_stay_until_no_schedule_names_them(
+    engine: Engine, scheduled: Scheduled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While Scheduler is down, the schedule keeps the role and the queue that were made, whatever the definition names.
+
+    The update that gives the schedule the others deletes them.
+    """
+    # R36
+    engine.up()
+    name, made = _names(engine)
+    mine, iam, sqs = f"mine-{name}", _client(engine, "iam"), _client(engine, "sqs")
+    role = iam.create_role(RoleName=mine, AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+    queue = QUEUE.replace("alarms", mine)
+    sqs.create_queue(QueueName=mine)
+    engine.program["definition"]["promotion"] = {"roleArn": role, "deadLetterArn": queue}
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SCHEDULER", "http://127.0.0.1:9")
+    aws.forget()
+    for _ in range(2):
+        engine.up()
+        assert iam.get_role(RoleName=made)
+        assert sqs.get_queue_url(QueueName=f"{name}-dead-letters")
+    assert engine.outputs is not None
+    assert engine.outputs["roleArn"].endswith(made)
+    monkeypatch.delenv("AWS_ENDPOINT_URL_SCHEDULER")
+    aws.forget()
+    assert engine.up() == "update"
+    target = scheduled.client.get_schedule(Name=scheduled.names[Kind.PROMOTE])["Target"]
+    assert (target["RoleArn"], target["DeadLetterConfig"]["Arn"]) == (role, queue)
+    with pytest.raises(iam.exceptions.NoSuchEntityException):
+        iam.get_role(RoleName=made)
+    with pytest.raises(sqs.exceptions.QueueDoesNotExist):
+        sqs.get_queue_url(QueueName=f"{name}-dead-letters")
+    assert engine.up() == "unchanged"
+    iam.close()
+    sqs.close()
 
 
 def test_a_deleted_pair_leaves_no_schedule_and_a_foreign_one_all_of_them(engine: Engine, scheduled: Scheduled) -> None:

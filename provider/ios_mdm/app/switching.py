@@ -46,10 +46,12 @@ class Armed:
     Args:
         role: ARN of the schedules' role; None where nothing is scheduled.
         dead_letter: ARN of the queue for what they could not do; None as above.
+        is_complete: False if AWS did not answer or refused. A schedule may then act by another role and queue.
     """
 
     role: str | None = None
     dead_letter: str | None = None
+    is_complete: bool = True
 
 
 class SwitchService:
@@ -211,7 +213,9 @@ class SwitchService:
         except _UnavailableError as error:
             self._warn(self._unarmed(request, existing.get(Kind.PROMOTE), error))
         found = next((schedule for schedule in existing.values() if schedule is not None), None)
-        return Armed() if found is None else Armed(role=found.role, dead_letter=found.dead_letter)
+        if found is None:
+            return Armed(is_complete=False)
+        return Armed(role=found.role, dead_letter=found.dead_letter, is_complete=False)
 
     def _armed(self, request: SwitchRequest, existing: dict[Kind, Schedule | None]) -> Armed:
         """Arm the switch, and note in *existing* which schedules there were."""

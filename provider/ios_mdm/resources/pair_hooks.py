@@ -18,6 +18,7 @@ from ios_mdm.app.switch_request import made_switch_request, switch_request
 from ios_mdm.app.wording import told
 from ios_mdm.core.pair.decision import Severity
 from ios_mdm.core.pair.policies import DISTRUSTS_PRESENTED, REPLACED_UNSENT
+from ios_mdm.core.pair.schedule import queue_name, role_name
 from ios_mdm.core.pair.steps import described
 from ios_mdm.errors import IosMdmError, LostPairError, TakenOverError
 from ios_mdm.resources.ahead import INPUTS, forget, reads_of
@@ -107,7 +108,7 @@ def create(inputs: Wire) -> tuple[str, Wire]:
     """Issue what is missing, or adopt what an interrupted or destroyed stack left."""
     secret = str(inputs["secret"])
     resource_id = random_id()
-    outputs = _applied(inputs, known=None, resource_id=resource_id)
+    outputs, _ = _applied(inputs, known=None, resource_id=resource_id)
     _created[secret] = resource_id
     return secret, outputs
 
@@ -116,29 +117,44 @@ def update(olds: Wire, news: Wire) -> Wire:
     """Bring the pair to what it should be by now; a role or queue of the user's own replaces one that was made here."""
     known = _known(olds)
     try:
-        outputs = _applied(news, known=known, resource_id=known.resource_id)
+        outputs, is_armed = _applied(news, known=known, resource_id=known.resource_id)
     except TakenOverError as error:
         tell(str(news["server"]), Severity.WARNING, str(error))
         return olds
     before, now = _settings(olds, known=known), _settings(news, known=known)
     switches = _switches(wiring.here(), now.aws.region, now.server.name)
+    # The engine leaves out keys that are null: nothing was made where Scheduler never answered.
+    left = {**outputs, **{key: olds.get(key) for key in ("roleArn", "deadLetterArn")}}
     if not now.server.promotion.schedule:
         is_dismantled = not (before.server.promotion.schedule or _is_scheduled(olds)) or switches.dismantle(
             now.server.name,
             now.secret,
             region=known.home.region,
-            role_made=before.server.promotion.role_arn is None,
-            queue_made=before.server.promotion.dead_letter_arn is None,
+            role_made=_is_role_made(olds, before),
+            queue_made=_is_queue_made(olds, before),
         )
         # What was not deleted stays in the outputs, so that the next update and `destroy` know of it.
-        # The engine leaves out keys that are null: nothing was made where Scheduler never answered.
-        left = {key: olds.get(key) for key in ("roleArn", "deadLetterArn")}
-        return outputs if is_dismantled else {**outputs, **left}
-    if before.server.promotion.role_arn is None and now.server.promotion.role_arn is not None:
+        return outputs if is_dismantled else left
+    if not is_armed:
+        return left  # a schedule may still name the role and the queue that were made
+    if now.server.promotion.role_arn is not None and _is_role_made(olds, before):
         switches.delete_role(now.server.name, now.secret, known.home.region)
-    if before.server.promotion.dead_letter_arn is None and now.server.promotion.dead_letter_arn is not None:
+    if now.server.promotion.dead_letter_arn is not None and _is_queue_made(olds, before):
         switches.delete_queue(now.server.name, now.secret)
     return outputs
+
+
+def _is_role_made(outputs: Wire, settings: PairSettings) -> bool:
+    """Return whether the last update left a role that was made here, also if the definition named another one."""
+    known = settings.known
+    made = role_name(settings.server.name, settings.secret, "" if known is None else known.home.region)
+    return settings.server.promotion.role_arn is None or str(outputs.get("roleArn")).endswith(f"/{made}")
+
+
+def _is_queue_made(outputs: Wire, settings: PairSettings) -> bool:
+    """Return the same of the queue."""
+    made = queue_name(settings.server.name, settings.secret)
+    return settings.server.promotion.dead_letter_arn is None or str(outputs.get("deadLetterArn")).endswith(f":{made}")
 
 
 def read(id_: str, outputs: Wire) -> ReadResult:
@@ -198,7 +214,8 @@ def _checked_settings(olds: Wire, inputs: Wire, here: Wiring, fleet: object) -> 
     return _settings(inputs, known=_known_before(olds) if olds else None, devices=devices)
 
 
-def _applied(inputs: Wire, *, known: Known | None, resource_id: str | None) -> Wire:
+def _applied(inputs: Wire, *, known: Known | None, resource_id: str | None) -> tuple[Wire, bool]:
+    """Bring the pair to what it should be; return the outputs, and whether its switch is what it should be."""
     forget(str(inputs["secret"]))
     here, recorded = wiring.here(), recorded_of(inputs.get("bundles"))
     settings = _settings(inputs, known=known, new_resource_id=resource_id if known is None else None)
@@ -211,12 +228,13 @@ def _applied(inputs: Wire, *, known: Known | None, resource_id: str | None) -> W
     done = reconciler.secure(settings.request(recorded), settings.server.promotion)
     assert done.pair is not None  # noqa: S101 - secure ends with it
     # The block is what check promised; what is there now may be further, if the clock passed a time since.
-    return {
+    outputs = {
         **inputs,
         "desired": desired_block(done.pair.view.desired),
         **_outputs(done, done.pair, settings),
         "resourceId": resource_id,
     }
+    return outputs, done.armed is None or done.armed.is_complete
 
 
 def _settings(
