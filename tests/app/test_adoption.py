@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from contextlib import suppress
 from dataclasses import replace
@@ -11,12 +12,12 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from ios_mdm.app.pair.found import value_digest
-from ios_mdm.core.pair.definition import NoReserve
+from ios_mdm.core.pair.definition import IssueMain, KeyType, NoReserve
 from ios_mdm.core.pair.facts import CertificateFacts, Source
 from ios_mdm.core.pair.layout import (
     ANNOUNCED_TAG,
@@ -27,14 +28,15 @@ from ios_mdm.core.pair.layout import (
     version_id,
 )
 from ios_mdm.core.pair.observed import Announcement, Role
-from ios_mdm.core.x509.credential import credential_to_json
+from ios_mdm.core.x509.credential import credential_from_json, credential_to_json
 from ios_mdm.core.x509.digests import fingerprint, root_digest
 from ios_mdm.core.x509.values import Credential
 from ios_mdm.errors import IdentityError, OwnershipError, StoreError
 from tests.app.test_pair_crashes import Crash, CrashError
 from tests.app.test_pair_service import FOREIGN, KNOWN, NOW, SECRET, HandClock, World, definition
+from tests.core.bundle.fuzz.bundles import tlv
 from tests.support.certificates import NOW as AT
-from tests.support.certificates import Chain, Made, SelfSigned, Spec, pem, private_pem
+from tests.support.certificates import Chain, Made, SelfSigned, Spec, key, pem, private_pem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -224,16 +226,16 @@ def with_another_root(value: str, form: str) -> str:
     """Return a stored certificate and its key under an attacker's CA, which has the name of the issuer."""
     stored = json.loads(value)
     former = x509.load_pem_x509_certificates((stored["tls.crt"] + stored["ca.crt"]).encode())[-1]
-    key = ec.generate_private_key(ec.SECP256R1())
+    signer = ec.generate_private_key(ec.SECP256R1())
     cross = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Attacker")])
     own = former.subject if form == "same name" else cross
-    root = _authority(own, own, key.public_key(), key)
+    root = _authority(own, own, signer.public_key(), signer)
     if form == "cross-signed":
-        crossed = _authority(former.subject, own, former.public_key(), key)
+        crossed = _authority(former.subject, own, former.public_key(), signer)
         stored["tls.crt"] += crossed.public_bytes(Encoding.PEM).decode()
     elif form == "self-signed issuer":
         stored["tls.crt"] += (
-            _authority(former.subject, former.subject, key.public_key(), key).public_bytes(Encoding.PEM).decode()
+            _authority(former.subject, former.subject, signer.public_key(), signer).public_bytes(Encoding.PEM).decode()
         )
         return json.dumps(stored)
     return json.dumps({**stored, "ca.crt": root.public_bytes(Encoding.PEM).decode()})
@@ -276,6 +278,44 @@ def test_a_known_certificate_under_another_root_is_refused(world: World, form: s
     with pytest.raises(StoreError, match="chain"):
         world.apply(QUIET, known=known)
     assert world.tags == tags
+
+
+def test_a_key_that_only_claims_to_be_the_certificates_is_refused() -> None:
+    """A certificate is public: a program without its key writes the public numbers into the form of a private key.
+
+    With PutSecretValue alone it would store main again, and consumers could not serve it.
+    """  # R38
+    world = World(clock=HandClock(AT))
+    quiet = replace(QUIET, main=IssueMain(key=KeyType.RSA_2048))
+    world.apply(quiet)
+    known, stored, version = world.known, json.loads(world.value(1)), version_id(SECRET, 2)
+    public = x509.load_pem_x509_certificate(stored["tls.crt"].encode()).public_key()
+    assert isinstance(public, rsa.RSAPublicKey)
+    other = key("rsa-2048", "attacker")
+    assert isinstance(other, rsa.RSAPrivateKey)
+    for numbers in (other.private_numbers(), None):
+        claimed = _claimed(public.public_numbers(), numbers)
+        with pytest.raises(StoreError, match="not the PKCS#8 key of the certificate"):
+            credential_from_json(json.dumps({**stored, "tls.key": claimed}))
+    world.store.put(SECRET, version, json.dumps({**stored, "tls.key": claimed}))
+    world.store.move_label(SECRET, "AWSCURRENT", to=version, current=version_id(SECRET, 1))
+    with pytest.raises(StoreError, match="not the PKCS#8 key of the certificate"):
+        world.apply(quiet, known=known)
+
+
+def _claimed(public: rsa.RSAPublicNumbers, private: rsa.RSAPrivateNumbers | None) -> str:
+    """Return PKCS#8 PEM with the numbers of one public key and another private key, or with made-up ones."""
+    secret = (3, 3, 5, 1, 1, 1)
+    if private is not None:
+        secret = (private.d, private.p, private.q, private.dmp1, private.dmq1, private.iqmp)
+    numbers = b"".join(_integer(one) for one in (0, public.n, public.e, *secret))
+    algorithm = bytes.fromhex("300d06092a864886f70d0101010500")
+    content = tlv(0x30, _integer(0) + algorithm + tlv(0x04, tlv(0x30, numbers)))
+    return f"-----BEGIN PRIVATE KEY-----\n{base64.b64encode(content).decode()}\n-----END PRIVATE KEY-----\n"
+
+
+def _integer(number: int) -> bytes:
+    return tlv(0x02, number.to_bytes(number.bit_length() // 8 + 1, "big"))
 
 
 def test_a_known_custom_certificate_is_accepted_with_its_chain(world: World) -> None:

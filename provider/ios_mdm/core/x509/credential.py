@@ -11,6 +11,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from ios_mdm.core.x509.digests import fingerprint
@@ -21,6 +22,7 @@ from ios_mdm.errors import StoreError
 
 if TYPE_CHECKING:
     from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 __all__ = ["MAX_BYTES", "credential_from_json", "credential_to_json", "stored_size", "unfit"]
 
@@ -112,9 +114,28 @@ def _is_key_of(private_key: str, certificate: x509.Certificate) -> bool:
     if not _PRIVATE_KEY.fullmatch(private_key):
         return False
     try:
-        # Validating an RSA-4096 key takes 300 ms, at every look at the secret, and would find a key that was made to
-        # attack its owner. This one is our own; whether it is the certificate's, its public half tells.
+        # Validating an RSA-4096 key takes 300 ms and more, at every look at the secret.
         key = load_pem_private_key(private_key.encode(), password=None, unsafe_skip_rsa_key_validation=True)
-        return key.public_key() == certificate.public_key()
+        return key.public_key() == certificate.public_key() and _has_private_half(key)
     except UNREADABLE:
         return False
+
+
+def _has_private_half(key: PrivateKeyTypes) -> bool:
+    """Return whether the private half of a key belongs to its public half.
+
+    An RSA key in PKCS#8 has its public numbers in it, which anyone can copy from a certificate: the other numbers must
+    be those of RFC 8017, 3.2. A trial signature would not do, because OpenSSL can hang with made-up numbers. For other
+    types, the library checks a key when it reads it.
+    """
+    if not isinstance(key, rsa.RSAPrivateKey):
+        return True
+    one = key.private_numbers()
+    p, q, d, public = one.p, one.q, one.d, one.public_numbers
+    return (
+        min(p, q) > 1
+        and p * q == public.n
+        and public.e * d % (p - 1) == public.e * d % (q - 1) == 1
+        and (one.dmp1, one.dmq1) == (d % (p - 1), d % (q - 1))
+        and one.iqmp * q % p == 1
+    )
