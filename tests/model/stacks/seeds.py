@@ -1,23 +1,7 @@
 """The guards of R33 to R37, each switched off, and the story of the search that finds it.
 
-Guards that this search does not have, or that protect nothing alone, and what finds them when they are switched off:
-
-==========================================  ====  ======================================================
-guard                                       R     found by
-==========================================  ====  ======================================================
-what an armed promotion names stays         R35   ``test_guard.py`` (a deleted reserve that is armed stays)
-what was offered stays                      R35   ``test_guard.py`` (a reserve that leaves its slot)
-an offered, presented or armed one stays    R35   ``test_search.py``, ``Seed.UNGUARDED``
-a delivery looks once more at the pair      R35   ``test_search.py``, ``Seed.UNCOVERED``
-a stale schedule is withdrawn first         R36   ``test_search.py``, ``Seed.NOT_TAKEN_BACK``
-an armed promotion is recorded              R36   ``test_search.py``, ``Seed.NOT_RECORDED``
-a lost record of what was sent is a change  R36   ``test_search.py``, ``Seed.NOT_MISSED``
-a restored secret has its main              R33   ``test_lost_main.py``
-the account is allowed                      R33   ``test_ordinary_operations.py``
-==========================================  ====  ======================================================
-
-The list of devices is the same in all stories: that another list disarms the switch (R36) is a test of
-``test_ordinary_operations.py``.
+Guards that no story of the search needs are switched off in short runs: `tests/model/guards.py`. The table of all
+guards is in `tests/model/test_guards_off.py`.
 """
 
 from __future__ import annotations

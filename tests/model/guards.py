@@ -1,0 +1,150 @@
+"""The guards of R33 to R38 that the search of stacks has no story for: each switched off, and what then goes wrong.
+
+`test_guards_off.py` has the table of all guards.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from ios_mdm.app import delivery
+from ios_mdm.app.pair import identity, reader
+from ios_mdm.app.pair.effects import Effects
+from ios_mdm.app.switching import SwitchService
+from ios_mdm.core.pair import guard
+from ios_mdm.core.pair.decision import Why
+from ios_mdm.core.pair.observed import ObservedPair
+from tests.model import scenarios
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["GUARDS", "Guard"]
+
+_CHECK_HOME, _WHY = identity.check_home, guard._why
+
+
+def _yes(*_arguments: object) -> bool:
+    return True
+
+
+def _nothing(*_arguments: object, **_options: object) -> None:
+    pass
+
+
+def _none(*_arguments: object) -> tuple[()]:
+    return ()
+
+
+def _any_account(request: Any, *arguments: Any) -> Any:
+    return _CHECK_HOME(replace(request, allowed_accounts=()), *arguments)
+
+
+def _without(reason: Why) -> Callable[..., Why | None]:
+    """Return the guard without one of its reasons."""
+
+    def why(*arguments: Any, **options: Any) -> Why | None:
+        found = _WHY(*arguments, **options)
+        return None if found is reason else found
+
+    return why
+
+
+def _unrecorded(self: SwitchService, request: Any, promote: Any) -> bool:
+    """Arm a promotion without a record of it."""
+    return self.confirm(request, promote)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guard:
+    """A guard that is switched off.
+
+    Args:
+        requirement: its id.
+        patches: module or class, name, and what takes its place.
+        scenario: returns what goes wrong without the guard, and nothing with it.
+        complaint: what goes wrong.
+    """
+
+    requirement: str
+    patches: tuple[tuple[object, str, object], ...]
+    scenario: Callable[[], str]
+    complaint: str
+
+
+GUARDS = {
+    "the account is allowed": Guard(
+        requirement="R33",
+        patches=((reader, "check_home", _any_account),),
+        scenario=scenarios.account_that_is_not_allowed,
+        complaint="a secret is created in an account that is not allowed",
+    ),
+    "a restored secret has its main": Guard(
+        requirement="R33",
+        patches=((reader, "check_certificates", _nothing),),
+        scenario=scenarios.restored_secret_without_certificates,
+        complaint="the pair gets other certificates in the profile that devices know",
+    ),
+    "what an armed promotion names stays": Guard(
+        requirement="R35",
+        patches=((guard, "_why", _without(Why.ARMED)),),
+        scenario=scenarios.armed_reserve_that_is_deleted,
+        complaint="the profile lacks a reserve that may become main",
+    ),
+    "what was offered stays": Guard(
+        requirement="R35",
+        patches=((guard, "_why", _without(Why.OFFERED)),),
+        scenario=scenarios.offered_reserve_without_its_slot,
+        complaint="the profile lacks a certificate that devices were offered",
+    ),
+    "a delivery looks once more at the pair": Guard(
+        requirement="R35",
+        patches=((delivery, "uncovered", _none),),
+        scenario=scenarios.profile_that_was_overtaken,
+        complaint="devices were sent a profile without the reserve of another run",
+    ),
+    "a stale schedule is withdrawn first": Guard(
+        requirement="R36",
+        patches=((SwitchService, "withdraw", _nothing),),
+        scenario=scenarios.run_that_dies_before_it_replaces_the_reserve,
+        complaint="a schedule makes a certificate main that is not the reserve",
+    ),
+    "an armed promotion is recorded": Guard(
+        requirement="R36",
+        patches=((SwitchService, "_recorded", _unrecorded),),
+        scenario=scenarios.hold_while_scheduler_is_down,
+        complaint="the switch is on hold, and its schedule may fire",
+    ),
+    "another list of devices disarms": Guard(
+        requirement="R36",
+        patches=((delivery, "is_sent_to", _yes),),
+        scenario=scenarios.other_devices_while_the_mdm_server_is_down,
+        complaint="the switch is armed for a reserve that a device was not sent",
+    ),
+    "a version that no run announced is no begun certificate": Guard(
+        requirement="R38",
+        patches=((ObservedPair, "is_announced", _yes),),
+        scenario=scenarios.staged_version_of_another_program,
+        complaint="a version of another program stops the run",
+    ),
+    # Each of two places compares the announcement; only without both is a version adopted.
+    "a version in no slot was announced": Guard(
+        requirement="R38",
+        patches=((ObservedPair, "is_announced", _yes), (Effects, "_is_announced", _yes)),
+        scenario=scenarios.staged_version_of_another_program,
+        complaint="devices get a certificate that no run announced",
+    ),
+    "the value of a version was announced": Guard(
+        requirement="R38",
+        patches=((Effects, "_is_announced", _yes),),
+        scenario=scenarios.announced_number_of_another_version,
+        complaint="devices get a certificate that no run announced",
+    ),
+    "main was announced, or is known": Guard(
+        requirement="R38",
+        patches=((Effects, "_check_found", _nothing),),
+        scenario=scenarios.main_of_another_program,
+        complaint="devices get a certificate that no run announced",
+    ),
+}
