@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
-from contextlib import suppress
+import re
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -39,9 +41,10 @@ from tests.app.test_pair_service import FOREIGN, KNOWN, NOW, SECRET, HandClock, 
 from tests.core.bundle.fuzz.bundles import tlv
 from tests.support.certificates import NOW as AT
 from tests.support.certificates import Chain, Made, SelfSigned, Spec, key, pem, private_pem
+from tests.support.principal import Principal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
@@ -85,23 +88,47 @@ def world() -> World:
     return one
 
 
-def put(world: World, version: str, labels: Sequence[str], made: Made) -> None:
-    """Store a version as a program can that may call PutSecretValue only."""
-    staged = world.labels.get("STAGED")
-    world.store.put(SECRET, version, value(made))
-    for label in labels:
-        holder = world.labels.get(label)
-        current = version_id(SECRET, holder) if isinstance(holder, int) else holder
-        world.store.move_label(SECRET, label, to=version, current=current)
-    if "STAGED" not in labels:
-        before = version_id(SECRET, staged) if isinstance(staged, int) else None
-        world.store.move_label(SECRET, "STAGED", to=before, current=version)
+SECURITY = (Path(__file__).parents[2] / "SECURITY.md").read_text(encoding="utf-8")
+PUT = "`PutSecretValue`"
+PUT_AND_TAG = "`PutSecretValue` and `TagResource`"
+ALL_BUT_TAG = "`PutSecretValue`, `UpdateSecretVersionStage` and `UntagResource`"
+STRAY = "00000000-0000-4000-8000-000000000001"
+
+
+def principal(world: World, permissions: str) -> Principal:
+    """Return the principal with these permissions, as SECURITY.md names them."""
+    assert f"| {permissions} |" in SECURITY or f"with {permissions} " in SECURITY
+    return Principal(store=world.store, actions=frozenset(re.findall(r"`(\w+)`", permissions)))
+
+
+def put(world: World, version: str, labels: Sequence[str], made: Made, *, by: str = PUT) -> None:
+    """Store a version by PutSecretValue, which moves labels; it loses a label when the next version gets it."""
+    attacker = principal(world, by)
+    attacker.put(SECRET, version, value(made), labels or ["STRAY"])
+    if not labels:
+        attacker.put(SECRET, STRAY, value(made), ["STRAY"])
 
 
 def announce(world: World, number: int, made: Made) -> None:
     """Write the tag as a program can that may call TagResource, too."""
     announced = Announcement(ordinal=number, sha256=value_digest(value(made)))
-    world.store.tag(SECRET, {ANNOUNCED_TAG: announced_value(announced)})
+    principal(world, PUT_AND_TAG).tag(SECRET, {ANNOUNCED_TAG: announced_value(announced)})
+
+
+def test_a_principal_does_only_what_it_may(world: World) -> None:
+    """The control: each operation is refused to a principal that lacks it."""  # R38
+    calls: dict[str, Callable[[Principal], object]] = {
+        "PutSecretValue": lambda one: one.put(SECRET, FOREIGN, "", ["OTHER"]),
+        "GetSecretValue": lambda one: one.read(SECRET, FOREIGN),
+        "UpdateSecretVersionStage": lambda one: one.move_label(SECRET, "OTHER", to=None, current=None),
+        "TagResource": lambda one: one.tag(SECRET, {"a": "b"}),
+        "UntagResource": lambda one: one.untag(SECRET, ["a"]),
+    }
+    for allowed in calls:
+        for action, call in calls.items():
+            one = Principal(store=world.store, actions=frozenset({allowed}))
+            with nullcontext() if action == allowed else pytest.raises(PermissionError, match=action):
+                call(one)
 
 
 @pytest.mark.parametrize("labels", LABELS, ids=lambda labels: "+".join(labels) or "no label")
@@ -163,7 +190,8 @@ def test_a_record_of_an_issued_certificate_does_not_make_it_one(
         sha256=fingerprint(attacker.leaf),
         root=root_digest(attacker.root),
     )
-    world.store.tag(SECRET, {facts_tag(version): facts_value(forged, role), HIGHEST_TAG: "2"})
+    tags = {facts_tag(version): facts_value(forged, role), HIGHEST_TAG: "2"}
+    principal(world, PUT_AND_TAG).tag(SECRET, tags)
     with pytest.raises(StoreError, match=r"recorded as issued.*is not in the form of issued certificates"):
         world.apply(definition(NOW), known=KNOWN)
 
@@ -269,9 +297,9 @@ def test_without_tag_resource_no_certificate_is_added(labels: Sequence[str], rem
         world.apply(definition(NOW) if has_reserve else QUIET)
         for state in (world.known, None):
             attacker = form.make()
-            put(world, version_id(SECRET, 3 if has_reserve else 2), labels, attacker)
+            put(world, version_id(SECRET, 3 if has_reserve else 2), labels, attacker, by=ALL_BUT_TAG)
             keys = [key for key in world.tags if removed and key.startswith(removed)]
-            world.store.untag(SECRET, keys)
+            principal(world, ALL_BUT_TAG).untag(SECRET, keys)
             for _ in range(2):
                 with suppress(StoreError, IdentityError, OwnershipError):
                     result = world.apply(definition(NOW), known=state)

@@ -120,8 +120,8 @@ class MemorySecretStore:
         version = self._get("GetSecretValue", name).versions.get(version_id)
         return None if version is None else version.value
 
-    def put(self, name: str, version_id: str, value: str) -> None:
-        """Add a version with the label STAGED, and AWSCURRENT on the first one. An existing version is left alone."""
+    def put(self, name: str, version_id: str, value: str, *, labels: Sequence[str] = (Label.STAGED,)) -> None:
+        """Add a version with these labels, and AWSCURRENT on the first one. An existing version is left alone."""
         secret = self._get("PutSecretValue", name)
         if version_id in secret.versions:
             return
@@ -129,7 +129,8 @@ class MemorySecretStore:
             if version_id in secret.versions:
                 return  # `fail` let another program store it meanwhile
             secret.versions[version_id] = _Version(value, kms_key=secret.kms_key)
-            secret.attach(Label.STAGED, version_id)
+            for label in labels:
+                secret.attach(label, version_id)
             if len(secret.versions) == 1:
                 secret.attach(Label.MAIN, version_id)
 

@@ -104,7 +104,11 @@ def _guarded(wanted: Desired, definition: PairDefinition, observed: ObservedPair
     return replace(
         wanted,
         withdrawn=ended_offers(observed, wanted.trusted, slots=slots, now=now),
-        notices=(*wanted.notices, *policies.guard_notices(definition, observed, wanted)),
+        notices=(
+            *wanted.notices,
+            *policies.guard_notices(definition, observed, wanted),
+            *policies.label_notices(observed),
+        ),
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ios_mdm.core.pair.policies.answers import Condition, Policy, all_answers, first_answer
 from ios_mdm.core.pair.policies.guard import DISTRUSTS_PRESENTED, distrusted_stays, guard_notices, trusted_formers
+from ios_mdm.core.pair.policies.labels import label_notices
 from ios_mdm.core.pair.policies.main import (
     REPLACED_UNSENT,
     main_gets_another_chain,
@@ -85,6 +86,7 @@ __all__ = [
     "it_is_overdue",
     "it_needs_a_run",
     "its_moment_has_come",
+    "label_notices",
     "main_expires_soon",
     "main_gets_another_chain",
     "main_is_replaced",

@@ -1,0 +1,52 @@
+"""Warnings about versions under labels that the pair does not use (R38)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ios_mdm.core.pair.decision import Notice, Severity
+from ios_mdm.core.pair.secret import TRUSTED, Label
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ios_mdm.core.pair.observed import ObservedPair, StoredVersion
+
+__all__ = ["label_notices"]
+
+_ROTATION = "AWSPENDING"
+"""The label of a rotation by Secrets Manager that has not ended."""
+
+
+def label_notices(observed: ObservedPair) -> tuple[Notice, ...]:
+    """Return a warning for each label that another program has put on a version that is not the pair's.
+
+    AWSPENDING is one on each version. Labels that an operator has put on the pair's own versions change nothing.
+    """
+    return tuple(_notice(observed.arn, version, label) for version, label in _other_labels(observed))
+
+
+def _other_labels(observed: ObservedPair) -> Iterator[tuple[StoredVersion, str]]:
+    for version in observed.versions:
+        for label in sorted(version.labels - set(Label)):
+            if label == _ROTATION or (version.facts is None and not label.startswith(TRUSTED)):
+                yield version, label
+
+
+def _notice(arn: str, version: StoredVersion, label: str) -> Notice:
+    remove = (
+        f"remove the label with `aws secretsmanager update-secret-version-stage --secret-id {arn} --version-stage "
+        f"{label} --remove-from-version-id {version.version_id}`"
+    )
+    if label == _ROTATION:
+        message = (
+            f"version {version.version_id} has the label {label}: a rotation of the secret has begun. Its end would "
+            "make a certificate main that devices do not trust. Turn the rotation off with `aws secretsmanager "
+            f"cancel-rotate-secret --secret-id {arn}`, then {remove}"
+        )
+    else:
+        message = (
+            f"version {version.version_id} with the label {label} is not a version of this pair, and is not used. "
+            f"Find the program that stored it (SECURITY.md, PutSecretValue), then {remove}"
+        )
+    return Notice(reason="other-label", severity=Severity.WARNING, message=message)
