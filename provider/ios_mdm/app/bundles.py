@@ -150,7 +150,7 @@ class BundleReader:
             # Main's root is known by its digest alone, and no certificate at hand has it.
             raise DefinitionError(
                 f"{where}: root-mismatch: the chain ends in {fingerprint(read.candidate.root)}, and that is not the "
-                "root of main. Have the certificate issued under main's root (R24), or name that root under trust"
+                "root of main. Have the certificate issued under main's root, or name that root under trust"
             )
         # AWS would refuse the value only in `up`, after the pair has announced it (R40).
         if read.candidate.root is not None and (size := stored_size(read.credential())) > MAX_BYTES:

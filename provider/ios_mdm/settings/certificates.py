@@ -200,12 +200,12 @@ def check_reserve(main: IssueMainSettings, issue: IssueReserveSettings, warn_day
     if validity > main.validity_days:
         raise ValueError(
             f"reserve.issue.validityDays is {validity}, more than main's {main.validity_days}: the validity of a "
-            f"reserve must not exceed main's, so {main.validity_days} is the most (R8)"
+            f"reserve must not exceed main's, so {main.validity_days} is the most"
         )
     after = issue.apply.after_days
     window = main.validity_days if issue.when is When.NOW else issue.before_days
     if after is not None and after > window:
-        raise ValueError(f"reserve.issue.apply.afterDays is {after}, after main expires: {window} is the most (R7)")
+        raise ValueError(f"reserve.issue.apply.afterDays is {after}, after main expires: {window} is the most")
     count = issued_at_once(main, issue)
     if count > MAX_CERTIFICATES:
         key = "apply.afterDays" if issue.when is When.NOW else "beforeDays"

@@ -27,7 +27,7 @@ def refuse_private_keys(raw: object, prefix: str) -> None:
     """
     if "PRIVATE KEY-----" in repr(raw):
         raise DefinitionError(
-            f"{prefix.rstrip()} the configuration holds a private key: keys live in Secrets Manager only (R29)"
+            f"{prefix.rstrip()} the configuration holds a private key: keys live in Secrets Manager only"
         )
 
 

@@ -102,7 +102,7 @@ class ServerSettings(Model):
         if self.main.install is not None and self.reserve is not None and self.reserve.issue is not None:
             raise ValueError(
                 "reserve.issue asks for an issued reserve beside a custom main (main.install): a reserve is never "
-                "issued for it, so install a custom one (R4)"
+                "issued for it, so install a custom one"
             )
         return self
 

@@ -27,10 +27,8 @@ __all__ = ["validate"]
     show_default=True,
     help="What the certificate is to become.",
 )
-@click.option("--current", type=FILE, metavar="FILE", help="PEM chain of the certificate that is main now (R21, R24).")
-@click.option(
-    "--root", type=FILE, metavar="FILE", help="PEM of the root that it must end in (R24); completes the chain."
-)
+@click.option("--current", type=FILE, metavar="FILE", help="PEM chain of the certificate that is main now.")
+@click.option("--root", type=FILE, metavar="FILE", help="PEM of the root that it must end in; completes the chain.")
 @click.option("--trust", type=FILE, multiple=True, metavar="FILE", help="PEM of certificates that complete the chain.")
 @click.option("--apply-at", metavar="T", help="RFC 3339; when a reserve becomes main.")
 @click.option("--at", metavar="T", help="RFC 3339; moment of judgement, now by default.")

@@ -337,7 +337,7 @@ def _reserve_request(definition: PairDefinition, wanted: IssueReserve, ordinal: 
     if days > bound:
         raise DefinitionError(
             f"reserve.issue.validityDays is {days}, but the validity of a reserve must not exceed main's, which is "
-            f"{bound} days: set it to {bound} or less, or leave it out (R8)"
+            f"{bound} days: set it to {bound} or less, or leave it out"
         )
     return IssueRequest(
         ordinal=ordinal,

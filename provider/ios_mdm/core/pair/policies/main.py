@@ -180,5 +180,5 @@ def reinstall() -> Notice:
         reason="reinstall",
         severity=Severity.CRITICAL,
         message="no device trusts a certificate that it has never seen: every device must get its management profile "
-        "reinstalled (R13)",
+        "reinstalled",
     )

@@ -49,7 +49,7 @@ def custom_main_gets_no_issued_reserve(at: Situation) -> Notice | None:
     return refusal(
         "custom-main",
         "reserve.issue asks for an issued reserve, but main is a custom certificate: a reserve is never issued for "
-        "it. Remove reserve.issue, and install a custom reserve (R4)",
+        "it. Remove reserve.issue, and install a custom reserve",
     )
 
 
@@ -94,7 +94,7 @@ def deletion_is_confirmed(at: Situation) -> Notice | None:
     return refusal(
         "unconfirmed",
         f"main expires on {expires(at.main):%Y-%m-%d} and certificate {at.reserve.ordinal} is its reserve; "
-        f"{wish.message}. If that is meant, add to the definition `reserve.confirm: {at.reserve.facts.sha256}` (R10)",
+        f"{wish.message}. If that is meant, add to the definition `reserve.confirm: {at.reserve.facts.sha256}`",
     )
 
 
