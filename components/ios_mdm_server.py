@@ -213,8 +213,12 @@ class IosMdmServer(pulumi.ComponentResource):
 
 
 def _fleet(server: ServerSettings) -> _Block | None:
-    """Return the distribution whose devices messages about a replaced or distrusted certificate count, else None."""
-    if server.distribution is None or not (server.main.install or server.main.replace_now or server.distrust):
+    """Return the distribution whose devices messages count and name; None if the definition gives no reason for them.
+
+    The messages are about a replaced or distrusted certificate, or a lost pair.
+    """
+    is_counted = server.main.install or server.main.replace_now or server.distrust or server.lost_main
+    if server.distribution is None or not is_counted:
         return None
     return _dumped(server.distribution)
 

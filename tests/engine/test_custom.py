@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -154,7 +155,14 @@ class Custom:
 
 @pytest.fixture
 def custom(world: World) -> Iterator[Custom]:
-    """A server with a main of 397 days, and a reserve that is valid from day 300 on."""
+    """A server whose certificates come from files."""
+    with custom_server(world) as one:
+        yield one
+
+
+@contextmanager
+def custom_server(world: World) -> Iterator[Custom]:
+    """Yield a server with a main of 397 days, and a reserve that is valid from day 300 on."""
     one = Custom(world, Leaf(START - DAY, 397), Leaf(START + 300 * DAY, 397))
     one.write("main.pfx", one.main.pfx())
     one.write("reserve.pem", one.reserve.pem())

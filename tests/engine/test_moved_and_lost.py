@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -37,21 +38,34 @@ def distributed(world: World) -> World:
 
 @pytest.fixture
 def elsewhere(distributed: World, request: pytest.FixtureRequest) -> Iterator[World]:
-    """Return the world in another region or account, with a copy of the secret.
+    """Return the world in another region or account, with a copy of the secret."""
+    with copied(distributed, **request.param) as other:
+        yield other
+
+
+@contextmanager
+def copied(world: World, **home: str) -> Iterator[World]:
+    """Yield the world in another region or account, with a copy of the secret.
 
     In another region, it is what AWS leaves when a replica becomes an independent secret, which the emulator cannot do.
     """
-    found = distributed.client.describe_secret(SecretId=distributed.secret)
+    found = world.client.describe_secret(SecretId=world.secret)
     stages: dict[str, list[str]] = found["VersionIdsToStages"]
-    with distributed.elsewhere(**request.param) as other:
+    with world.elsewhere(**home) as other:
         other.client.create_secret(Name=other.secret, Tags=found["Tags"])
         for version, labels in stages.items():
             other.client.put_secret_value(
                 SecretId=other.secret,
                 ClientRequestToken=version,
                 VersionStages=labels,
-                SecretString=distributed.value(version),
+                SecretString=world.value(version),
             )
+        # Unlike AWS, the emulator removes all labels from the version that loses AWSCURRENT.
+        for version, labels in stages.items():
+            for label in labels:
+                other.client.update_secret_version_stage(
+                    SecretId=other.secret, VersionStage=label, MoveToVersionId=version
+                )
         # Unlike AWS, the emulator has a first version without a value.
         empty = other.labels().get("AWSPREVIOUS")
         other.client.update_secret_version_stage(

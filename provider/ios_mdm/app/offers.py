@@ -43,6 +43,7 @@ class Offers:
         recorded: what the state is to keep of each; of a file that cannot be read, what it kept before.
         adopts: whether what main violates is to be warned of only.
         too_late: whether that is asked for, and cannot be: the pair has another main.
+        is_first: whether the pair has no main yet.
     """
 
     found: Mapping[Slot, Read]
@@ -50,6 +51,7 @@ class Offers:
     recorded: Mapping[Slot, RecordedOffer]
     adopts: bool
     too_late: bool = False
+    is_first: bool = False
 
     @classmethod
     def read(
@@ -100,7 +102,14 @@ class Offers:
             raise DefinitionError("\n".join(unknown))
         asked = server.main.install is not None and server.main.install.adopt
         other = asked and _has_another_main(current, found.get(Slot.MAIN))
-        return cls(found=found, problems=problems, recorded=kept, adopts=asked and not other, too_late=other)
+        return cls(
+            found=found,
+            problems=problems,
+            recorded=kept,
+            adopts=asked and not other,
+            too_late=other,
+            is_first=current is None,
+        )
 
     def refused(self, view: PairView) -> tuple[str, ...]:
         """Return why what should be installed now must not be: every rule that is broken, at once."""
@@ -114,10 +123,20 @@ class Offers:
             yield from _told(slot, self.found[slot].report.violations)
             if slot is Slot.MAIN and self.too_late and self.found[slot].report.violations:
                 yield "main.install.adopt is for what a pair begins with; what replaces its main fulfils the rules"
+            elif slot is Slot.MAIN and self.is_first and self._is_adoptable():
+                yield (
+                    "main.install: if the server uses this certificate today, set main.install.adopt: true, which "
+                    "takes it as it is"
+                )
         elif (unfit := self.found[slot].unfit) is not None:
             # Nobody serves a key that is another certificate's, and without a root there is nothing to trust.
             yield from _told(slot, (one for one in self.found[slot].report.violations if one.code in _UNFIT))
             yield f"main.install.adopt takes what is in use, whatever rule it breaks, but not this: {unfit}"
+
+    def _is_adoptable(self) -> bool:
+        """Return whether main breaks rules, and could be adopted nevertheless."""
+        read = self.found[Slot.MAIN]
+        return bool(read.report.violations) and read.unfit is None
 
     def told(self, view: PairView) -> Iterator[tuple[Severity, str]]:
         """Yield what a person should know of the files, with how much it should worry."""

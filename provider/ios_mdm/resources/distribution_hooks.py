@@ -47,18 +47,19 @@ def check(olds: Wire, news: Wire) -> CheckResult:
     pems = news["pems"]
     chains = {int(number): str(pem) for number, pem in cast("Wire", pems).items()} if known(pems) else None
     inputs["chains"] = pems if chains is None else {str(key): chain_sha256(chain) for key, chain in chains.items()}
-    if chains is None and olds and olds["trusted"] == inputs["trusted"]:
-        # While the pair is updated its PEMs are unknown, but certificates of the same numbers are the same.
-        inputs["chains"] = olds["chains"]
     here, settings = wiring.here(), _settings(inputs)
     try:
+        is_lost = _is_lost(olds, news)
+        if chains is None and olds and not is_lost and olds["trusted"] == inputs["trusted"]:
+            # While the pair is updated its PEMs are unknown, but certificates of the same numbers are the same.
+            inputs["chains"] = olds["chains"]
         devices = _devices(inputs, settings)
         if devices is not None:
             inputs |= {"deviceCount": len(devices), "devicesSha256": devices_digest(devices)}
         if devices and news.get("phase") == Phase.CONNECTION_LOST:
             notice = to_reenrol(str(inputs["server"]), devices, base=here.base)
             tell(str(inputs["server"]), notice.severity, notice.message)
-        inputs["identifier"] = _identifier(olds, inputs, settings)
+        inputs["identifier"] = _identifier({} if is_lost else olds, inputs, settings)
         content = _content(inputs, chains)
         before = replace(_content(olds, None), sha256=_digest(olds)) if olds else None
         revision = int(cast("int", olds["revision"])) if olds else 0
@@ -120,6 +121,14 @@ def delete(_id: str, outputs: Wire) -> None:
     """Leave the profile on the devices: a certificate that a server still serves must stay trusted (R32)."""
     message = f"the profile {outputs['identifier']} stays on the devices"
     tell(str(outputs["server"]), Severity.NOTICE, message)
+
+
+def _is_lost(olds: Wire, news: Wire) -> bool:
+    """Return whether the run makes a new pair in the place of a lost one: there is no secret with the pair's id."""
+    if not olds or known(news["pairId"]):
+        return False
+    store = reads_of(news, "distribution").store(AwsSettings.model_validate(news["aws"]).region)
+    return store.describe(str(news["secret"])) is None
 
 
 def _repairs(olds: Wire, news: Wire, inputs: Wire, content: ProfileContent) -> int:
@@ -213,7 +222,7 @@ def _switch_request(inputs: Wire) -> SwitchRequest | None:
 
 
 def _identifier(olds: Wire, inputs: Wire, settings: DistributionSettings) -> str:
-    """Return the identifier of the profile, or a placeholder for previews if the pair does not exist yet.
+    """Return the identifier of the profile, or a placeholder for previews if the pair is not created yet.
 
     A pair that lost its tags has an unknown id in previews. The state of the last profile has its end.
     """

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 from pulumi.dynamic import CheckResult, ReadResult
 
 from ios_mdm import wiring
+from ios_mdm.app.pair.identity import REPLACES_LOST
 from ios_mdm.app.pair.preview import preview
 from ios_mdm.app.pair.settings import PairSettings
 from ios_mdm.app.pair.values import Known, random_id
@@ -322,9 +323,12 @@ def _notices(found: Preview) -> Sequence[tuple[Severity, str]]:
 
 
 def _tell_cut_off(server: str, found: Preview, fleet: object) -> None:
-    """Name the devices that lose their connection: main is replaced unsent, or a distrusted certificate is in use."""
+    """Name the devices that lose their connection.
+
+    Main is replaced unsent, a lost pair is replaced, or a server presents a distrusted certificate.
+    """
     reasons = {one.reason for one in found.view.desired.notices}
-    if fleet is None or reasons.isdisjoint({REPLACED_UNSENT, DISTRUSTS_PRESENTED}):
+    if fleet is None or reasons.isdisjoint({REPLACED_UNSENT, REPLACES_LOST, DISTRUSTS_PRESENTED}):
         return
     here = wiring.here()
     try:
@@ -333,7 +337,7 @@ def _tell_cut_off(server: str, found: Preview, fleet: object) -> None:
         return  # the distribution itself reports what is wrong with the list
     if not devices:
         return
-    if REPLACED_UNSENT in reasons:
+    if not reasons.isdisjoint({REPLACED_UNSENT, REPLACES_LOST}):
         notice = cut_off(server, devices, base=here.base)
     else:
         notice = cut_off(server, devices, base=here.base, until="the server presents a certificate of the next profile")

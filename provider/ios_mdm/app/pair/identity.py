@@ -21,18 +21,21 @@ if TYPE_CHECKING:
     from ios_mdm.core.pair.observed import ObservedPair
 
 __all__ = [
+    "REPLACES_LOST",
     "check_address",
     "check_certificates",
     "check_copy",
     "check_home",
     "check_lost",
     "check_ours",
+    "lost_notice",
     "moved_notice",
     "replica_notice",
     "take_over_notice",
 ]
 
-_FINGERPRINT = "the fingerprint of the lost main, which `pulumi stack output servers` shows"
+REPLACES_LOST = "replaces-lost"
+"""The reason of :func:`lost_notice`."""
 
 
 def check_home(request: PairRequest, observed: ObservedPair | None, actual: Callable[[], Home]) -> Home:
@@ -167,8 +170,31 @@ def check_lost(request: PairRequest, observed: ObservedPair | None) -> None:
     raise LostPairError(
         f"secret {request.secret} is gone from {known.home}, not just scheduled for deletion, and with it the private "
         f"keys of main and reserve. {wrong}If they can be restored from a replica or a backup, restore them. If not, "
-        f"add to the server `lostMain: {known.main or _FINGERPRINT}`: then `up` makes a new pair, which no device "
-        "trusts yet, and every device must get its management profile reinstalled (R13)"
+        f"add to the server {_lost_main(known)}: then `up` makes a new pair, which no device "
+        "trusts yet, and every device must get its management profile reinstalled"
+    )
+
+
+def _lost_main(known: Known) -> str:
+    """Return what to add to the definition; the inputs of a first run do not have the fingerprint."""
+    if known.main is None:
+        return "`lostMain` with the `main.sha256` that `pulumi stack output servers` shows"
+    return f"`lostMain: {known.main}`"
+
+
+def lost_notice(request: PairRequest, observed: ObservedPair | None) -> Notice | None:
+    """Return a warning if this run makes a new pair in the place of a lost one; None if it does not (R33).
+
+    Call it after :func:`check_lost`.
+    """
+    if request.known is None or observed is not None:
+        return None
+    return Notice(
+        reason=REPLACES_LOST,
+        severity=Severity.CRITICAL,
+        message=f"the pair with the main {request.lost_main} is lost, and a new pair takes its place, which no device "
+        "trusts yet. Let the server present the lost main until devices have the new profile: after that, a device "
+        "without it must get its management profile reinstalled",
     )
 
 
@@ -231,7 +257,7 @@ def _incomplete(request: PairRequest, known: Known, observed: ObservedPair) -> s
         "not restored under the version id that it had. Restore the value of main with `aws secretsmanager "
         f"put-secret-value --secret-id {request.secret} --client-request-token {token} --version-stages AWSCURRENT "
         "--secret-string file://…`, then run again. If its private key is lost, delete this secret with "
-        f"`--force-delete-without-recovery`, and add to the server `lostMain: {known.main or _FINGERPRINT}`"
+        f"`--force-delete-without-recovery`, and add to the server {_lost_main(known)}"
     )
 
 

@@ -12,6 +12,7 @@ from ios_mdm.app.pair.identity import (
     check_home,
     check_lost,
     check_ours,
+    lost_notice,
     moved_notice,
     replica_notice,
     take_over_notice,
@@ -78,6 +79,7 @@ class PairReader:
             replica_notice(request, observed),
             moved_notice(request, home),
             take_over_notice(request, observed),
+            lost_notice(request, observed),
         )
         notices = tuple(one for one in found if one is not None)
         if notices:

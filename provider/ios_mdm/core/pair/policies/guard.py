@@ -126,11 +126,13 @@ def _distrusted(definition: PairDefinition, observed: ObservedPair) -> Iterator[
             continue
         endpoints = [one.endpoint for one in observed.served if one.sha256 == sha256]
         if endpoints:
+            is_main = observed.main is not None and observed.main.ordinal == known[sha256]
             count = "the devices" if definition.devices is None else f"{definition.devices} devices"
             yield Notice(
                 reason=DISTRUSTS_PRESENTED,
                 severity=Severity.CRITICAL,
                 message=f"{' and '.join(endpoints)} present{'s' if len(endpoints) == 1 else ''} certificate "
                 f"{known[sha256]}, which distrust lists: {count} of {definition.name} "
-                "lose their connection with the next profile. Let the server fetch AWSCURRENT and reload first",
+                "lose their connection with the next profile. Let the server fetch AWSCURRENT and reload "
+                f"{'right after this run, which replaces it' if is_main else 'first'}",
             )
