@@ -216,7 +216,7 @@ def _damage(aws: Aws, part: str) -> None:
 @pytest.mark.parametrize("part", PARTS)
 def test_whatever_the_switch_needs_is_reported_and_repaired(world: World, aws: Aws, part: str) -> None:
     """Row 11: preview, refresh and status name it, one `up` repairs it, and the next one changes nothing."""  # R36
-    world.stack.define([world.definition()])
+    world.stack.define([world.definition(distribution=world.distribution())])
     world.stack.up(**at(DAY_0)).ok()
     before = _switch(aws)
     _damage(aws, part)
@@ -235,6 +235,7 @@ def test_whatever_the_switch_needs_is_reported_and_repaired(world: World, aws: A
     assert world.stack.run("preview", "--expect-no-changes", **at(DAY_10)).ok()
     world.stack.up(**at(DAY_10)).ok()
     assert world.aws.writes() == []
+    check_safety(world)
 
 
 DOWN = {"AWS_ENDPOINT_URL_SCHEDULER": "http://127.0.0.1:9"}
@@ -264,28 +265,32 @@ def test_an_up_works_while_scheduler_does_not_answer(world: World, aws: Aws) -> 
 
 def test_what_may_still_fire_is_not_overruled(world: World, aws: Aws) -> None:
     """Row 17: with a schedule armed and Scheduler down, `hold` fails with the time; other changes go on."""  # R36
-    world.stack.define([world.definition()])
+    distribution = world.distribution()
+    world.stack.define([world.definition(distribution=distribution)])
     world.stack.up(**at(DAY_0)).ok()
     armed = _switch(aws)
-    world.stack.define([world.definition(promotion={"hold": True})])
+    world.stack.define([world.definition(promotion={"hold": True}, distribution=distribution)])
     refused = world.stack.up(**at(DAY_10), **DOWN)
     assert refused.code != 0
     assert "may still make certificate 2 main on 2040-01-31 00:00 UTC" in refused.output
     assert _switch(aws) == armed
-    world.stack.define([world.definition(warnDays=20)])
+    check_safety(world)
+    world.stack.define([world.definition(warnDays=20, distribution=distribution)])
     world.stack.up(**at(DAY_10), **DOWN).ok()
-    world.stack.define([world.definition(promotion={"hold": True})])
+    check_safety(world)
+    world.stack.define([world.definition(promotion={"hold": True}, distribution=distribution)])
     world.stack.up(**at(DAY_10)).ok()
     assert aws.schedule() is None
-    world.stack.define([world.definition(promotion={"hold": True}, warnDays=20)])
+    world.stack.define([world.definition(promotion={"hold": True}, warnDays=20, distribution=distribution)])
     world.stack.up(**at(DAY_10), **DOWN).ok()
+    check_safety(world, is_scheduled=False)
 
 
 def test_without_schedules_a_run_at_the_apply_time_promotes(world: World, aws: Aws) -> None:
     """Row 17, for good: `promotion.schedule: false` deletes the switch, and says when `up` must run."""  # R36
-    world.stack.define([world.definition()])
+    world.stack.define([world.definition(distribution=world.distribution())])
     world.stack.up(**at(DAY_0)).ok()
-    world.stack.define([world.definition(promotion={"schedule": False})])
+    world.stack.define([world.definition(promotion={"schedule": False}, distribution=world.distribution())])
     shown = world.stack.up(**at(DAY_10)).ok().output
     assert "nothing switches by itself: run `pulumi up` at 2040-01-31 00:00 UTC" in shown
     assert _switch(aws) == (None, None, None)
@@ -294,7 +299,10 @@ def test_without_schedules_a_run_at_the_apply_time_promotes(world: World, aws: A
     assert set(world.aws.calls) == {"DescribeSecret"}
     reserve = world.labels()["RESERVE"]
     world.stack.up(**at(DAY_31), **DOWN).ok()
-    assert world.labels()["AWSCURRENT"] == reserve
+    labels = world.labels()
+    assert labels["AWSCURRENT"] == reserve
+    assert labels["RESERVE"] != reserve, "the next one is issued and sent by the same run"
+    check_safety(world, is_scheduled=False)
 
 
 def _status(world: World, environment: Mapping[str, str]) -> dict[str, Any]:
@@ -380,7 +388,7 @@ def test_an_account_that_is_not_allowed_is_refused_before_there_is_state(world: 
 
 def test_a_lost_pair_is_replaced_only_if_the_definition_names_its_main(world: World) -> None:
     """A secret that is gone for good is no reason for a new pair: neither up nor refresh and up make one."""  # R33
-    world.stack.define([world.definition()])
+    world.stack.define([world.definition(distribution=world.distribution())])
     world.stack.up(**at(DAY_0)).ok()
     lost = world.stack.outputs()["servers"][world.server]["main"]["sha256"]
     world.client.delete_secret(SecretId=world.secret, ForceDeleteWithoutRecovery=True)
@@ -388,14 +396,15 @@ def test_a_lost_pair_is_replaced_only_if_the_definition_names_its_main(world: Wo
     refused = world.stack.up(**at(DAY_10))
     assert refused.code != 0
     assert "add to the server `lostMain: " in refused.output
-    world.stack.define([world.definition(lostMain="ab" * 32)])
+    world.stack.define([world.definition(lostMain="ab" * 32, distribution=world.distribution())])
     wrong = world.stack.up(**at(DAY_10))
     assert wrong.code != 0
     assert "which was not its main" in wrong.output
-    world.stack.define([world.definition(lostMain=lost)])
+    world.stack.define([world.definition(lostMain=lost, distribution=world.distribution())])
     world.stack.up(**at(DAY_10)).ok()
     assert world.stack.outputs()["servers"][world.server]["main"]["sha256"] != lost
     assert world.stack.run("preview", "--expect-no-changes", **at(DAY_10)).ok()
+    check_safety(world)
 
 
 def test_a_deleted_reserve_that_an_endpoint_presents_stays_trusted(world: World, tmp_path: Path) -> None:

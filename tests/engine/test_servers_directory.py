@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +11,7 @@ import yaml
 from click.testing import CliRunner
 
 from ios_mdm.__main__ import app
+from tests.engine.conftest import check_safety
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,11 +28,23 @@ def names(world: World) -> list[str]:
     folder = world.stack.directory / "servers"
     folder.mkdir()
     for name in names:
-        write(world, name, world.definition(name=None))
+        write(world, name, distributed(world, name, name=None))
     stack = stack_file(world)
     text = stack.read_text(encoding="utf-8")
     stack.write_text(f"{text}config:\n  ios-mdm:serversDirectory: servers\n", encoding="utf-8")
     return names
+
+
+def distributed(world: World, server: str, **changes: Any) -> dict[str, Any]:
+    """Return the definition of a server whose devices get its profile."""
+    one = replace(world, server=server)
+    return one.definition(distribution=one.distribution(), **changes)
+
+
+def check_all(world: World, names: list[str]) -> None:
+    """Check that the devices of each server trust its main, and that its switch is armed."""
+    for name in names:
+        check_safety(replace(world, server=name))
 
 
 def file(world: World, name: str) -> Path:
@@ -58,20 +72,21 @@ def test_each_file_is_a_server(world: World, names: list[str]) -> None:
     """A preview and two runs, the second of which changes nothing; the command line reads the same servers."""  # R40
     stack = world.stack
     previewed = stack.run("preview").ok().output
-    assert f"+ {1 + 2 * COUNT} to create" in previewed
+    assert f"+ {1 + 3 * COUNT} to create" in previewed
     assert world.aws.writes() == []
     stack.up().ok()
     assert list(stack.outputs()["servers"]) == names
     world.forget_calls()
-    assert f"{1 + 2 * COUNT} unchanged" in stack.up().ok().output
+    assert f"{1 + 3 * COUNT} unchanged" in stack.up().ok().output
     stack.run("preview", "--expect-no-changes").ok()
     assert world.aws.writes() == []
     definition = stack_file(world)
     forecast = CliRunner().invoke(app, ["forecast", str(definition), "--json"])
     assert {event["server"] for event in json.loads(forecast.output)["events"]} == set(names)
     # The same servers as a list, in another order, are the same stack.
-    stack.define([world.definition(name=name) for name in reversed(names)])
+    stack.define([distributed(world, name) for name in reversed(names)])
     stack.run("preview", "--expect-no-changes").ok()
+    check_all(world, names)
 
 
 def test_a_removed_file_deletes_no_protected_server(world: World, names: list[str]) -> None:
@@ -84,8 +99,10 @@ def test_a_removed_file_deletes_no_protected_server(world: World, names: list[st
     assert refused.code != 0
     assert "protect" in refused.output
     assert labels(world, names[1]) == before
+    check_all(world, names)
     file(world, names[1]).write_text(text, encoding="utf-8")
     world.stack.run("preview", "--expect-no-changes").ok()
+    check_all(world, names)
 
 
 def test_broken_files_are_reported_together_before_anything_is_contacted(world: World, names: list[str]) -> None:
@@ -122,10 +139,21 @@ def test_a_folder_that_is_not_there_is_one_error(world: World, names: list[str])
 
 
 def test_a_configuration_that_is_too_large_is_one_error(world: World) -> None:
-    """The program never starts, and the stand-in of the language host says what to do."""  # R40
-    world.stack.define([world.definition(name=f"s{number}") for number in range(900)])
-    result = world.stack.run("preview")
-    assert result.code != 0
-    assert "`ios-mdm:serversDirectory`" in result.output
-    assert "Exception calling application" not in result.output
+    """Row 19: the program never starts, the stand-in of the language host says what to do, and nothing changes."""
+    # R40
+    mine = distributed(world, world.server)
+    world.stack.define([mine])
+    world.stack.up().ok()
+    before = labels(world, world.server)
+    world.stack.define([mine, *(world.definition(name=f"s{number}") for number in range(900))])
+    world.forget_calls()
+    for command in (("preview",), ("up", "--yes"), ("up", "--yes", "--skip-preview")):
+        result = world.stack.run(*command)
+        assert result.code != 0
+        assert "`ios-mdm:serversDirectory`" in result.output
+        assert "Exception calling application" not in result.output
     assert world.aws.calls == []
+    assert labels(world, world.server) == before
+    world.stack.define([mine])
+    world.stack.run("preview", "--expect-no-changes").ok()
+    check_safety(world)
