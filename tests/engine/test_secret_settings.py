@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tests.engine.conftest import check_safety
+
 if TYPE_CHECKING:
     from tests.engine.conftest import World
 
@@ -24,37 +26,41 @@ def _is_quiet(world: World) -> bool:
 
 def test_a_tag_that_the_definition_no_longer_has_is_removed(world: World) -> None:
     """The tags of others stay, also while no tag is declared; a lost state forgets nothing."""  # R40
-    world.stack.define([world.definition()], aws={"tags": {"team": "mobile", "cost center": "4711"}})
+    world.stack.define(
+        [world.definition(distribution=world.distribution())], aws={"tags": {"team": "mobile", "cost center": "4711"}}
+    )
     world.stack.up().ok()
     world.client.tag_resource(SecretId=world.secret, Tags=[{"Key": "inventory", "Value": "a-17"}])
     assert _is_quiet(world)
-    world.stack.define([world.definition()], aws={"tags": {"team": "mobile"}})
+    world.stack.define([world.definition(distribution=world.distribution())], aws={"tags": {"team": "mobile"}})
     world.stack.up().ok()
     assert _tags(world) == {"team": "mobile", "inventory": "a-17"}
     assert _is_quiet(world)
-    world.stack.define([world.definition()], aws={"tags": {}})
+    world.stack.define([world.definition(distribution=world.distribution())], aws={"tags": {}})
     world.stack.up().ok()
     assert _tags(world) == {"inventory": "a-17"}
     assert _is_quiet(world)
+    check_safety(world)
 
 
 def test_a_changed_kms_key_is_set(world: World) -> None:
     """Preview and later runs say which certificate keeps the former key; the default key is the way back."""  # R40
     key = "arn:aws:kms:eu-west-1:000000000000:key/11112222-3333-4444-5555-666677778888"
-    world.stack.define([world.definition()], aws={})
+    world.stack.define([world.definition(distribution=world.distribution())], aws={})
     world.stack.up().ok()
     values = {label: world.value(version) for label, version in world.labels().items()}
     for wanted in (key, "alias/pairs"):
-        world.stack.define([world.definition()], aws={"kmsKey": wanted})
+        world.stack.define([world.definition(distribution=world.distribution())], aws={"kmsKey": wanted})
         said = "certificate 2 stays encrypted with the former KMS key alias/aws/secretsmanager"
         assert said in world.stack.run("preview").ok().output
         world.stack.up().ok()
         assert world.client.describe_secret(SecretId=world.secret)["KmsKeyId"] == wanted
         assert said in world.stack.run("preview", "--expect-no-changes").ok().output
         assert _is_quiet(world)
-    world.stack.define([world.definition()], aws={})
+    world.stack.define([world.definition(distribution=world.distribution())], aws={})
     world.stack.up().ok()
     assert "KmsKeyId" not in world.client.describe_secret(SecretId=world.secret)
     assert "former KMS key" not in world.stack.run("preview", "--expect-no-changes").ok().output
     assert _is_quiet(world)
     assert {label: world.value(version) for label, version in world.labels().items()} == values
+    check_safety(world)
