@@ -7,8 +7,16 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    SECP256R1,
+    SECP384R1,
+    EllipticCurve,
+    EllipticCurvePrivateKey,
+    generate_private_key,
+)
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPrivateNumbers
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key as generate_rsa_key
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -16,7 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
     load_pem_private_key,
 )
-from cryptography.x509 import load_der_x509_certificate
+from cryptography.x509 import load_der_x509_certificate, load_pem_x509_certificate
 
 from ios_mdm.core.x509.digests import fingerprint
 from tools.toolchain import ROOT
@@ -171,7 +179,7 @@ def test_a_wrong_api_key_is_named_and_not_shown(world: World) -> None:
 
 
 def test_no_byte_of_a_private_key_leaves_secrets_manager(world: World, tmp_path: Path) -> None:
-    """State, checkpoints, output and verbose logs hold no private key in any of its shapes."""  # R29
+    """State, checkpoints, output and verbose logs hold no private key in any of its shapes."""  # R29 R31
     rsa = {"issue": {"key": "rsa-2048"}}
     world.stack.define([world.definition(main=rsa, distribution=world.distribution())])
     verbose = world.stack.up("--logtostderr", "-v=9").ok().output
@@ -184,6 +192,50 @@ def test_no_byte_of_a_private_key_leaves_secrets_manager(world: World, tmp_path:
         for needle in _shapes(json.loads(world.value(version))["tls.key"]):
             assert len(needle) > 15
             assert not any(needle in text for text in haystacks)
+    assert not any(_encoded_keys(text) for text in haystacks), "of a root, whose key is unknown, or of anything else"
+    for version in set(world.labels().values()):
+        value = json.loads(world.value(version))
+        key = load_pem_private_key(value.pop("tls.key").encode(), None)
+        assert key.public_key() == load_pem_x509_certificate(value["tls.crt"].encode()).public_key()
+        assert not _encoded_keys(json.dumps(value))
+    assert not _encoded_keys(json.dumps(world.tags()))
+
+
+MARKS = {
+    "EC, 256 bits": bytes.fromhex("0201010420"),
+    "EC, 384 bits": bytes.fromhex("0201010430"),
+    "RSA": bytes.fromhex("300d06092a864886f70d01010105000482"),
+    "RSA, PKCS #1": bytes.fromhex("0201000282"),
+}
+"""What stands in the DER of each private key of this type, and in no certificate."""
+
+
+def _encoded_keys(text: str) -> set[str]:
+    """Return the types of the private keys in a text, in PEM, DER, base64 or hex."""
+    found = {"PEM"} if re.search(r"-----BEGIN [A-Z ]*PRIVATE KEY", text) else set()
+    flat = re.sub(r"\\+n|\s", "", text)
+    runs = [text.encode("latin-1", "replace")]
+    for run in re.findall(r"[A-Za-z0-9+/]{40,}", flat):
+        runs += [base64.b64decode(run[at : at + (len(run) - at) // 4 * 4]) for at in range(4)]
+    found |= {name for name, mark in MARKS.items() if any(mark in run for run in runs)}
+    return found | {name for name, mark in MARKS.items() if mark.hex() in flat.lower()}
+
+
+@pytest.mark.parametrize("form", [PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL])
+@pytest.mark.parametrize("curve", [SECP256R1(), SECP384R1(), None], ids=["256", "384", "RSA"])
+def test_the_search_finds_a_key_that_is_not_known(curve: EllipticCurve | None, form: PrivateFormat) -> None:
+    """The control: a key in each encoding, inside other text."""  # R29
+    key = generate_rsa_key(65537, 2048) if curve is None else generate_private_key(curve)
+    name = f"EC, {key.key_size} bits"
+    if curve is None:
+        name = "RSA" if form is PrivateFormat.PKCS8 else "RSA, PKCS #1"
+    der, pem = (key.private_bytes(encoding, form, NoEncryption()) for encoding in (Encoding.DER, Encoding.PEM))
+    assert "PEM" in _encoded_keys(pem.decode())
+    bodies = [json.dumps("".join(pem.decode().splitlines(keepends=True)[1:-1])), der.hex(), der.hex().upper()]
+    bodies += [base64.b64encode(b"x" * shift + der).decode() for shift in range(3)]
+    for text in (*bodies, der.decode("latin-1")):
+        assert name in _encoded_keys(f'{{"some": "{text}"}}'), text
+    assert not _encoded_keys(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode())
 
 
 def _shapes(pem: str) -> set[str]:
