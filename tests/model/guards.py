@@ -14,7 +14,7 @@ from ios_mdm.app.pair.effects import Effects
 from ios_mdm.app.switching import SwitchService
 from ios_mdm.core.pair import guard
 from ios_mdm.core.pair.decision import Why
-from ios_mdm.core.pair.observed import ObservedPair
+from ios_mdm.core.pair.observed import ObservedPair, Role
 from tests.model import scenarios
 
 if TYPE_CHECKING:
@@ -31,6 +31,11 @@ def _yes(*_arguments: object) -> bool:
 
 def _nothing(*_arguments: object, **_options: object) -> None:
     pass
+
+
+def _role_of_slot(_effects: object, _request: object, _observed: object, step: Any, _credential: object) -> Role:
+    """Return the role of any version with a label of the pair."""
+    return Role(step.slot)
 
 
 def _none(*_arguments: object) -> tuple[()]:
@@ -143,7 +148,7 @@ GUARDS = {
     ),
     "main was announced, or is known": Guard(
         requirement="R38",
-        patches=((Effects, "_check_found", _nothing),),
+        patches=((Effects, "_found_role", _role_of_slot),),
         scenario=scenarios.main_of_another_program,
         complaint="devices get a certificate that no run announced",
     ),
