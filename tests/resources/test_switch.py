@@ -133,6 +133,18 @@ def test_what_the_switch_needs_is_repaired(engine: Engine, part: str, capsys: py
     assert engine.up() == "unchanged"
 
 
+def test_the_switch_is_repaired_although_the_last_run_reached_another_decision_than_its_check(engine: Engine) -> None:
+    """Diff compares the decision with the one that was reached, and finds no change: the check must find the drift."""
+    # R36
+    engine.up()
+    engine.up()
+    assert engine.inputs is not None
+    engine.inputs["desired"] = {**engine.inputs["desired"], "reason": "another one"}
+    _damage(engine, "queue")
+    assert engine.up() == "update"
+    assert engine.up() == "unchanged"
+
+
 def test_a_previewer_without_rights_in_iam_and_sqs_is_told(engine: Engine, capsys: pytest.CaptureFixture[str]) -> None:
     """What could not be checked is one notice, and no drift."""  # R36
     engine.up()
