@@ -284,7 +284,9 @@ def _is_announced(secret: Secret, value: Value) -> bool:
 def _passed_over(secret: Secret, ordinal: int) -> Secret:
     """Do not use a version that no run announced."""
     highest = max(int(dict(secret.tags).get(HIGHEST_TAG, 0)), ordinal)
-    return secret.tagged({HIGHEST_TAG: str(highest)}).untagged([ANNOUNCED_TAG])
+    passed = secret.tagged({HIGHEST_TAG: str(highest)})
+    announced = dict(secret.tags).get(ANNOUNCED_TAG, "")
+    return passed.untagged([ANNOUNCED_TAG]) if announced.startswith(f"{ordinal} ") else passed
 
 
 def _waits(observed: ObservedPair | None, value: Value) -> bool:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["unrecovered"]
 
-_VALUE = re.compile(r"`(takeOver|movedFrom|lostMain): ([^`]+)`")
+_VALUE = re.compile(r"`(takeOver|movedFrom|lostMain)(?:: ([^`]+))?`")
 
 
 def unrecovered(world: World, *, first: str, play: Play) -> str:
