@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -154,8 +154,8 @@ def check_safety(world: World, *, devices: Collection[str] = (), is_scheduled: b
 
 def add_api_key(secrets: Any, services: MdmServices) -> None:
     """Store the API key of the MDM server, unless it is there."""
-    if API_KEY_SECRET not in {found["Name"] for found in secrets.list_secrets()["SecretList"]}:
-        api_key = services.services.api_key.read_text(encoding="utf-8")
+    api_key = services.services.api_key.read_text(encoding="utf-8")
+    with suppress(secrets.exceptions.ResourceExistsException):
         secrets.create_secret(Name=API_KEY_SECRET, SecretString=api_key)
 
 

@@ -214,8 +214,9 @@ def lives(mdm_services: MdmServices, tmp_path_factory: pytest.TempPathFactory) -
 
         patch.setattr(SecretsManager, "_prepare_put", prepared)
         secrets = client("secretsmanager", engine.aws.target)
+        api_key = mdm_services.services.api_key.read_text(encoding="utf-8")
         with suppress(secrets.exceptions.ResourceExistsException):
-            secrets.create_secret(Name="mdm/api-key", SecretString="made up")
+            secrets.create_secret(Name="mdm/api-key", SecretString=api_key)
         tags = [{"Key": URL_TAG, "Value": DISTRIBUTION["channel"]["nanomdm"]["url"]}]
         secrets.tag_resource(SecretId="mdm/api-key", Tags=tags)
         secret_arn = _live(engine, recorder, patch, tmp_path_factory.mktemp("lives"))
