@@ -14,7 +14,7 @@ try:
 except DefinitionError as error:
     for line in str(error).splitlines():
         pulumi.log.error(line)
-    sys.exit(32)  # with this code the engine adds no error of its own
+    sys.exit(32)  # with this code the engine adds no second error
 
 
 async def program() -> dict[str, object]:

@@ -21,7 +21,7 @@ __all__ = ["INSTALLATION", "Scenario", "empty", "folder", "server", "servers", "
 
 _PROGRAMS = ROOT / "benchmarks" / "programs"
 INSTALLATION = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPATH": str(ROOT / "benchmarks" / "absent")}
-"""As where somebody works: our modules are compiled once, and no package of the tests is imported."""
+"""As in an installation: our modules are compiled once, and no package of the tests is imported."""
 _LARGE = 500
 """Servers from which on a run takes so long that its processes need not be sampled often, which costs CPU."""
 _LARGE_SAMPLE_SECONDS = 0.25

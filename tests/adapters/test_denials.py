@@ -38,7 +38,7 @@ DENIED = f"{NOT_ALLOWED} secretsmanager:DescribeSecret on resource: {ARN}"
 
 
 def refused(operation: str, code: str, message: str, kind: Kind = SECRET, *, called: str = "") -> str:
-    """Return what is told of a refusal; *called* is the operation that AWS refused, if it is another."""
+    """Return the message of a refusal; *called* is the operation that AWS refused, if it is another."""
 
     def call() -> None:
         raise ClientError({"Error": {"Code": code, "Message": message}}, called or operation)

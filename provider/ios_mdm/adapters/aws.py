@@ -258,7 +258,7 @@ class Aws:
             if refusal.operation_name in CREDENTIAL_CALLS:
                 failed = f"{refusal.operation_name}, which gets the credentials for {operation}, failed"
                 reason = without_credentials(refusal.operation_name, code, message)
-                code = ""  # codes that the caller tolerates are those of its own operation
+                code = ""  # the caller tolerates codes of the operation that it called
             else:
                 role_refused = is_role_refused(code, message)
                 reason = refused(operation, name, code, message, kind)
