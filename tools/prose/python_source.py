@@ -22,7 +22,7 @@ _OPT_OUT = re.compile(r"\s*#?\s*prose: allow.*")
 _PREFIX = re.compile(r"(?P<prefix>[A-Za-z]*)(?P<quote>\"\"\"|'''|\"|')")
 _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\}")
 _ESCAPED_LINE_END = re.compile(r"\\[nrt]")
-_WORDS = re.compile(r"[A-Za-z]{2,}[,;:.]? [A-Za-z]")
+_WORDS = re.compile(r"[A-Za-z]{2,}\S* .*[A-Za-z]")
 
 # Python 3.11 has no such tokens: an f-string is one STRING there.
 _FSTRING_START = getattr(tokenize, "FSTRING_START", -1)

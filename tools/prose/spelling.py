@@ -11,7 +11,7 @@ __all__ = ["american_spellings"]
 _FILE = Path(__file__).with_name("spelling.toml")
 _E_ENDINGS = ("e", "ed", "es", "er", "ers", "ing")
 _NOUN_ENDINGS = ("ation", "ations")
-_OUR_ENDINGS = ("", "s", "ed", "ing", "al", "able", "ful", "less", "hood")
+_OUR_ENDINGS = ("", "s", "ed", "ing", "al", "able", "ful", "less", "hood", "ite", "ites")
 _LL_ENDINGS = ("ed", "ing", "er", "ers")
 
 
