@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RULES", "check", "file_findings", "source_paths"]
 
-RULES = (*(rule.name for rule in phrase_rules()), SPELLING, *NAME_RULES, *LAYOUT_RULES, OPT_OUT)
+RULES = (*dict.fromkeys(rule.name for rule in phrase_rules()), SPELLING, *NAME_RULES, *LAYOUT_RULES, OPT_OUT)
 """The names of all rules."""
 
 _HASH_SUFFIXES = frozenset({".cfg", ".in", ".mk", ".sh", ".toml", ".yaml", ".yml"})

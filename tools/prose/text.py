@@ -18,7 +18,7 @@ __all__ = ["Finding", "Kind", "Line", "Text", "paragraphs", "without_code"]
 Line = tuple[int, str]
 """Line number in the file, counted from 1, and the text of the line."""
 
-_CODE = re.compile(r"``.+?``|`[^`]+`|\w+://[^\s)>\"']+")
+_CODE = re.compile(r"``.+?``|`[^`]+`|\w+://[^\s)>\"']+|(?<!\w)(?P<quote>['\"])\w+(?P=quote)(?!\w)")
 _SECTION = re.compile(r"(?:Args|Attributes|Raises|Returns|Yields|Example|Examples|Note):$")
 _LABEL = re.compile(r"\*{0,2}\w+(?: \([^)]*\))?: +")
 _ITEM = re.compile(r"(?:[-*+•]|\d+[.)]) +")
@@ -76,7 +76,7 @@ class Text:
 
     @cached_property
     def prose(self) -> str:
-        """The lines, joined by spaces; code and URLs have letters that form no word, and the same length."""
+        """The lines, joined by spaces; code, URLs and quoted words have as many characters, which are no words."""
         return without_code(self.raw)
 
     @cached_property
@@ -104,8 +104,8 @@ class Text:
 
 
 def without_code(text: str) -> str:
-    """Return *text* with each code span and URL replaced by as many characters that are no words."""
-    return _CODE.sub(lambda match: "`" + "_" * (len(match[0]) - 2) + "`", text) if "`" in text or ":" in text else text
+    """Return *text* with each code span, URL and quoted word replaced by as many characters that are no words."""
+    return _CODE.sub(lambda match: "`" + "_" * (len(match[0]) - 2) + "`", text)
 
 
 def paragraphs(lines: Iterable[Line]) -> Iterator[tuple[Line, ...]]:

@@ -66,6 +66,15 @@ def test_the_description_of_an_argument_starts_a_sentence() -> None:
 
 
 @pytest.mark.parametrize(
+    ("message", "count"),
+    [("START a pair is.", 0), ("START devices were sent is recorded.", 1), ("START a pair is in the state.", 1)],
+)
+def test_a_message_of_a_few_words_may_have_no_subject(message: str, count: int) -> None:
+    """It may be a part of another message."""
+    assert len(findings("provider/module.py", f"print('{message}')", "headless")) == count
+
+
+@pytest.mark.parametrize(
     "source",
     [
         '"""A key, ``VERB``, and `the WORD`."""',
