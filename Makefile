@@ -61,13 +61,15 @@ bench: bootstrap ## measure runs that find nothing to do, the check of a custom 
 fuzz: bootstrap ## read mutated custom certificates for some minutes
 	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-20000} $(VENV) -m pytest -q tests/core/bundle/fuzz
 
-lint: bootstrap ## ruff and mypy
+lint: bootstrap ## ruff, mypy and codespell
 	@echo "== ruff check"
 	@$(VENV) -m ruff check .
 	@echo "== ruff format"
 	@$(VENV) -m ruff format --check .
 	@echo "== mypy"
 	@$(VENV) -m mypy
+	@echo "== codespell"
+	@$(dir $(VENV))codespell
 
 format: bootstrap ## let ruff format the code, and fix what it can
 	@$(VENV) -m ruff check --fix .
