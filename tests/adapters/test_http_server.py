@@ -9,7 +9,7 @@ import select
 import socket
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 PATIENCE = 30.0
 """Seconds after which a test gives up."""
 
-QUICK = Limits(patience=1.0)
+QUICK = Limits(patience=1.0, grace=1.0)
 SENDERS = bounds(300, long=10_000)
 """Number of devices that answer at once."""
 
@@ -102,9 +102,9 @@ def rest(one: socket.socket) -> bytes:
     return received
 
 
-def head(length: int | str) -> bytes:
-    """Return the head of a POST."""
-    return f"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode()
+def head(length: int | str, *lines: str) -> bytes:
+    """Return the head of a POST, with more lines."""
+    return "\r\n".join(["POST / HTTP/1.1", "Host: x", f"Content-Length: {length}", *lines, "", ""]).encode()
 
 
 def test_a_request_reaches_the_handler_as_it_is() -> None:
@@ -134,7 +134,7 @@ def test_requests_that_wait_share_a_call_of_the_handler() -> None:
             body = f"{number}".encode()
             one.sendall(head(len(body)) + body)
         assert echo.entered.wait(PATIENCE)
-        wait(lambda: server._work._open == 50)
+        wait(lambda: server._work.unanswered == 50)
         echo.gate.set()
         for number, one in enumerate(opened):
             assert rest(one).endswith(f"\r\n\r\n{number}\n".encode())
@@ -168,9 +168,20 @@ def test_a_fleet_that_answers_at_once_loses_nothing() -> None:
     assert len(echo.requests) == SENDERS
 
 
-@pytest.mark.parametrize("begun", [b"", b"P", b"POST / HTTP/1.1\r\nHost: x\r\nX-Long: ", head(1000) + b"{"])
-def test_a_slow_sender_is_closed_although_it_sends(begun: bytes) -> None:
-    """Head and body have a deadline in total, so a byte from time to time does not keep a connection open."""
+@pytest.mark.parametrize(
+    ("begun", "expected"),
+    [
+        (b"", b""),
+        (b"P", b""),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nX-Long: ", b""),
+        (head(1000) + b"{", b"HTTP/1.1 408 "),
+        (head(1024 * 1024) + b"{", b"HTTP/1.1 408 "),
+        (head(1024 * 1024) + b"{" * 100_000, b"HTTP/1.1 408 "),
+        (head(1000, "Refuse: 1") + b"{", b"HTTP/1.1 401 "),
+    ],
+)
+def test_a_slow_sender_is_closed_although_it_sends(begun: bytes, expected: bytes) -> None:
+    """Head and body have a deadline, so a byte from time to time does not keep a connection open."""  # R40
     with serving(QUICK) as (server, echo), connected(server) as slow:
         slow.sendall(begun)
         for _ in range(round(PATIENCE * 20)):
@@ -180,7 +191,7 @@ def test_a_slow_sender_is_closed_although_it_sends(begun: bytes) -> None:
             with contextlib.suppress(ConnectionError):
                 slow.send(b"a")
         assert readable
-        assert rest(slow) == b""
+        assert rest(slow).startswith(expected)
         assert post(server, b"next") == (200, "next")
     assert len(echo.requests) == 1
 
@@ -236,38 +247,65 @@ def test_a_large_body_is_read_in_parts() -> None:
     with serving() as (server, echo):
         assert post(server, body) == (200, "x" * 20)
         with connected(server) as one:
-            one.sendall(head(len(body)).replace(b"Host: x", b"Host: x\r\nExpect: 100-continue"))
+            one.sendall(head(len(body), "Expect: 100-continue"))
             assert one.recv(100).startswith(b"HTTP/1.1 100 ")
             one.sendall(body)
             assert b" 200 OK\r\n" in rest(one)
     assert [one.body for one in echo.requests] == [body, body]
 
 
+@pytest.mark.parametrize("sent", [0, 1000, 40_000])
+def test_a_large_event_is_answered_while_others_drip(sent: int) -> None:
+    """Senders that stop before or after they have a place keep out no other, however many they are."""  # R40
+    body = b"x" * MAX_BODY
+    with serving(Limits(grace=2.0)) as (server, echo), contextlib.ExitStack() as stack:
+        for _ in range(10):
+            slow = stack.enter_context(connected(server))
+            slow.sendall(head(MAX_BODY) + b"x" * sent)
+        assert post(server, body) == (200, "x" * 20)
+        assert post(server, b"small") == (200, "small")
+    assert [one.body for one in echo.requests] == [body, b"small"]
+
+
+def test_a_sender_that_has_sent_little_has_no_place() -> None:
+    """Large bodies that begin slowly have no effect on others, also before their deadline."""  # R40
+    large = b"x" * 100_000
+    with serving(Limits(large=1, grace=PATIENCE)) as (server, _), contextlib.ExitStack() as stack:
+        for _ in range(10):
+            stack.enter_context(connected(server)).sendall(head(MAX_BODY) + b"x" * 1000)
+        assert post(server, large) == (200, "x" * 20)
+
+
 def test_few_large_bodies_are_read_at_once() -> None:
-    """The next one waits, and is refused if it waits too long; small ones do not wait."""
+    """The next one waits, and is not refused; small ones do not wait."""
     large = b"x" * 100_000
-    with serving(Limits(large=1, patience=2.0)) as (server, _), connected(server) as first:
+    with serving(Limits(large=1, grace=PATIENCE)) as (server, _), contextlib.ExitStack() as stack:
+        first, second = (stack.enter_context(connected(server)) for _ in range(2))
         first.sendall(head(len(large)) + large[:-1])
-        with connected(server) as second:
-            second.sendall(head(len(large)) + large)
-            assert post(server, b"small") == (200, "small")
-            first.sendall(large[-1:])
-            assert b" 200 OK\r\n" in rest(first)
-            assert b" 200 OK\r\n" in rest(second)
+        second.sendall(head(len(large)) + large)
+        assert post(server, b"small") == (200, "small")
+        first.sendall(large[-1:])
+        assert b" 200 OK\r\n" in rest(first)
+        assert b" 200 OK\r\n" in rest(second)
 
 
-def test_a_large_body_that_waits_too_long_is_refused() -> None:
-    """503, so that the sender knows that it was not read; the place is free again when the first one is given up."""
+def test_a_large_body_waits_as_long_as_the_handler_works() -> None:
+    """A refusal would lose the event; the place is free again when the first one is answered or hangs up."""
     large = b"x" * 100_000
-    slow = Limits(large=1, patience=1.0)
-    with serving(slow, is_open=False) as (server, echo), connected(server) as first:
+    limits = Limits(large=1, patience=0.1, grace=PATIENCE)
+    with serving(limits, is_open=False) as (server, echo), contextlib.ExitStack() as stack:
+        first, second, gone, small = (stack.enter_context(connected(server)) for _ in range(4))
         first.sendall(head(len(large)) + large)
         assert echo.entered.wait(PATIENCE)
-        assert raw(server, head(len(large))).startswith(b"HTTP/1.1 503 ")
+        second.sendall(head(len(large)) + large)
+        gone.sendall(head(len(large)) + b"x" * 50_000)
+        gone.close()
+        small.sendall(head(5) + b"small")
+        wait(lambda: server._work.unanswered == 2)
         echo.gate.set()
         assert b" 200 OK\r\n" in rest(first)
-        with connected(server) as gone:
-            gone.sendall(head(len(large)) + b"x")
+        assert b" 200 OK\r\n" in rest(second)
+        assert [len(one.body) for one in echo.requests] == [100_000, 5, 100_000]
         assert post(server, large) == (200, "x" * 20)
 
 
@@ -275,7 +313,7 @@ def test_a_large_body_that_waits_too_long_is_refused() -> None:
 def test_a_refused_request_gets_its_answer(length: int) -> None:
     """A small body is read and dropped, a large one is not read; the handler sees neither."""
     with serving() as (server, echo):
-        refused = head(length).replace(b"Host: x", b"Host: x\r\nRefuse: 1")
+        refused = head(length, "Refuse: 1")
         assert raw(server, refused + b"x" * min(length, 5)).startswith(b"HTTP/1.1 401 ")
         assert raw(server, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").endswith(b"\r\n\r\nhere\n")
         answer = raw(server, b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -326,6 +364,82 @@ def test_a_stop_does_not_wait_for_a_handler_that_hangs() -> None:
             assert echo.entered.wait(PATIENCE)
         assert rest(one) == b""
         echo.gate.set()
+
+
+def test_a_stop_does_not_wait_for_a_body_that_waits() -> None:
+    """A handler that hangs keeps the place, so no other request frees it."""  # R40
+    large = b"x" * 100_000
+    limits = Limits(large=1, stop=0.2, patience=1000.0, grace=1000.0)
+    with serving(limits, is_open=False) as (server, echo), contextlib.ExitStack() as stack:
+        first, second, small = (stack.enter_context(connected(server)) for _ in range(3))
+        first.sendall(head(len(large)) + large)
+        assert echo.entered.wait(PATIENCE)
+        second.sendall(head(len(large)) + large)
+        small.sendall(head(1) + b"a")
+        wait(lambda: server._work.unanswered == 2)
+        server.stop()
+        server._thread.join(PATIENCE / 2)  # the handler of the test gives up later
+        is_running = server._thread.is_alive()
+        echo.gate.set()
+    assert not is_running
+
+
+def test_requests_of_senders_that_hung_up_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their connections are free at once, but not their memory, so the next senders wait for the handler."""  # R40
+    unanswered: list[int] = []
+    with serving(Limits(connections=4), is_open=False) as (server, echo), contextlib.ExitStack() as stack:
+
+        def add(*arguments: Any) -> None:
+            original(*arguments)
+            unanswered.append(server._work.unanswered)
+
+        original = server._work.add
+        monkeypatch.setattr(server._work, "add", add)
+        for _ in range(50):
+            with connected(server) as one:
+                one.sendall(head(5) + b"x" * 5)
+        last = stack.enter_context(connected(server))
+        last.sendall(head(4) + b"last")
+        wait(lambda: server._work.unanswered >= 4)
+        echo.gate.set()
+        assert rest(last).endswith(b"last\n")
+    assert max(unanswered) < 8
+    assert len(echo.requests) == 51
+
+
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        (head(3, "Transfer-Encoding: chunked") + b"3\r\nabc\r\n0\r\n\r\n", 411),
+        (head(3, "Transfer-Encoding: identity") + b"abc", 411),
+        (head(3, "Content-Length: 3") + b"abc", 411),
+        (head(3, "Content-Length: 4") + b"abcd", 411),
+        (head("+3") + b"abc", 411),
+        (head("3, 3") + b"abc", 411),
+        (head(3, "Transfer-Encoding : chunked") + b"abc", 400),
+        (head(3, " folded: x") + b"abc", 400),
+        (head(3, "X-Nul: a\0b") + b"abc", 400),
+        (b"POST / HTTP/2.0\r\n\r\n", 400),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
+        (b"\xff\xfe / HTTP/1.1\r\n\r\n", 400),
+    ],
+)
+def test_an_ambiguous_request_has_one_answer(sent: bytes, expected: int) -> None:
+    """A proxy in front may read it otherwise; the handler does not see it."""  # R40
+    with serving() as (server, echo):
+        answer = raw(server, sent)
+        assert answer.startswith(f"HTTP/1.1 {expected} ".encode())
+        assert answer.count(b"HTTP/1.1") == 1
+    assert echo.requests == []
+
+
+@pytest.mark.parametrize("length", [5, 100_000, MAX_BODY + 1])
+def test_a_refused_sender_is_not_asked_for_its_body(length: int) -> None:
+    """A sender that asks for permission gets the answer in place of it."""  # R40
+    with serving() as (server, echo):
+        answer = raw(server, head(length, "Expect: 100-continue", "Refuse: 1"))
+        assert answer.startswith(b"HTTP/1.1 401 ")
+    assert echo.requests == []
 
 
 def test_an_address_in_use_is_an_error_of_the_definition() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import plistlib
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -113,6 +115,21 @@ def test_user_channels_and_user_enrollments_have_nanomdms_names(tmp_path: Path) 
         private.enrol(EnrollmentID="of-a-person")
         server.device("of-a-company-2").put(Status="Idle", UserID="U1")
         eventually(lambda: ledger.enrolled() == ("of-a-company", "of-a-company-2", "of-a-person"))
+
+
+def test_a_signed_large_event_is_recorded_while_others_hold_large_bodies_open(ledger: SqliteLedger) -> None:
+    """Whether a signature is right is known only after the body, so such senders take no place from others."""  # R40
+    body = event(status="Acknowledged", command_uuid="c1", raw_payload="A" * 1024 * 1024)
+    lines = ["POST / HTTP/1.1", "Host: x", f"Content-Length: {len(body)}", f"X-Hmac-Signature: {signature(b'')}"]
+    begun = "\r\n".join([*lines, "", ""]).encode() + body[:1000]
+    with collecting(ledger, hmac_key=KEY) as http, contextlib.ExitStack() as stack:
+        for _ in range(8):
+            slow = stack.enter_context(socket.create_connection(("127.0.0.1", http.port), timeout=30))
+            slow.sendall(begun)
+        headers = {"X-Hmac-Signature": signature(body)}
+        url = f"http://{http.address}/"
+        assert httpx.post(url, content=body, headers=headers, timeout=20, trust_env=False).status_code == 200
+    assert status(ledger).status == DeliveryStatus.ACKNOWLEDGED
 
 
 def receive_command(*arguments: str) -> list[str]:

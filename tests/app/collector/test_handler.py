@@ -142,8 +142,54 @@ def test_a_missing_signature_is_known_without_the_body(ledger: SqliteLedger) -> 
     with_key, without = collector(ledger), collector(ledger, hmac_key=None)
     expected = Response(status=401, text="X-Hmac-Signature is missing: set NanoMDM's -webhook-hmac-key")
     assert with_key.answer_without_body(unsigned()) == expected
-    assert with_key.answer_without_body(unsigned(x_hmac_signature="AAAA")) is None
+    assert with_key.answer_without_body(unsigned(x_hmac_signature=computed_signature(b"other"))) is None
     assert without.answer_without_body(unsigned()) is None
+
+
+@pytest.mark.parametrize(
+    "malformed",
+    ["AAAA", f"{'A' * 44}", f"{'A' * 43}= ", f"{'A' * 43}=,{'A' * 43}=", f"{'a1' * 32}", f"{'é' * 43}=", "A" * 10_000],
+)
+def test_a_malformed_signature_is_known_without_the_body(ledger: SqliteLedger, malformed: str) -> None:
+    """Also a repeated header, whose values a server joins: only one of them could be right."""  # R40
+    refused = collector(ledger).answer_without_body(unsigned(x_hmac_signature=malformed))
+    assert refused == Response(status=401, text="X-Hmac-Signature is not the base64 of one HMAC-SHA256")
+
+
+def test_a_signature_sent_twice_is_refused(ledger: SqliteLedger) -> None:
+    """Also if both values are right."""  # R40
+    body = acknowledged()
+    twice = f"{computed_signature(body)},{computed_signature(body)}"
+    assert answer(collector(ledger), unsigned(body, x_hmac_signature=twice)) == 401
+    assert status(ledger).status == DeliveryStatus.PENDING
+
+
+def test_an_old_event_under_a_new_time_is_refused(ledger: SqliteLedger) -> None:
+    """The signature covers the time of the event."""  # R40 R42
+    old = event("mdm.CheckOut", at=EVENT_TIME - timedelta(days=365))
+    new = event("mdm.CheckOut", at=EVENT_TIME + timedelta(seconds=1))
+    one = collector(ledger)
+    assert answer(one, signed(event("mdm.TokenUpdate"))) == 200
+    assert answer(one, unsigned(new, x_hmac_signature=computed_signature(old))) == 401
+    assert ledger.enrolled() == ("D1",)
+
+
+def test_one_bad_request_of_many_loses_no_other(ledger: SqliteLedger) -> None:
+    """Bytes that are not UTF-8, times that cannot be, text that no database stores."""  # R40
+    bad = [
+        b"\xff\xfe\xfd",
+        acknowledged().replace(b"D1", b"D\xff"),
+        acknowledged().replace(b"D1", b"D\xed\xa0\x80"),
+        event("mdm.CheckOut").replace(b"2026-01-01T00:00:00+00:00", b"0001-01-01T00:00:00+23:59"),
+        event("mdm.CheckOut").replace(b"2026-01-01T00:00:00+00:00", b"9999-12-31T23:59:59-23:59"),
+        b"[" * 100_000,
+    ]
+    responses = collector(ledger).answers([*map(signed, bad), signed(acknowledged())])
+    assert [one.status for one in responses] == [*[400] * len(bad), 200]
+    assert status(ledger).status == DeliveryStatus.ACKNOWLEDGED
+    oldest = event("mdm.TokenUpdate", ids={"id": "D2"}).replace(b"2026-01-01T00:00:00+00:00", b"0001-01-01T00:00:00Z")
+    odd = event("mdm.\ud800", event_id="\ud800", ids={"id": "D3"})
+    assert [one.status for one in collector(ledger).answers([*map(signed, (oldest, odd))])] == [200, 200]
 
 
 def test_the_signature_is_nanomdms() -> None:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
-from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
 
+from ios_mdm.adapters.http_server.pace import Pace
 from ios_mdm.core.http import MAX_BODY, Request, Response
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Mapping
 
     from tornado.httputil import HTTPConnection
 
@@ -25,55 +26,66 @@ __all__ = ["Exchange"]
 
 _LENGTH: Final = re.compile(r"[0-9]{1,18}")
 
+_log = logging.getLogger(__name__)
 
-@dataclass(slots=True)
+
 class Exchange(HTTPMessageDelegate):
     """One request and its answer. A body is read only if the handler needs it, or if it is small."""
 
-    _connection: HTTPConnection
-    _handler: HttpHandler
-    _work: Work
-    _limits: Limits
-    _large: asyncio.Semaphore
-    _request: Request | None = None
-    _response: Response | None = None
-    _is_large: bool = False
-    _body: bytearray = field(default_factory=bytearray)
+    def __init__(
+        self, connection: HTTPConnection, handler: HttpHandler, work: Work, limits: Limits, places: asyncio.Semaphore
+    ) -> None:
+        self._connection = connection
+        self._handler = handler
+        self._work = work
+        self._limits = limits
+        self._places = places
+        self._pace = Pace(asyncio.get_running_loop(), limits.rate, self._end_slow_sender)
+        self._request: Request | None = None
+        self._response: Response | None = None
+        self._is_large = False
+        self._has_place = False
+        self._body = bytearray()
 
-    def headers_received(self, start_line: object, headers: HTTPHeaders) -> Awaitable[None] | None:
+    def headers_received(self, start_line: object, headers: HTTPHeaders) -> None:
         """Decide from the head of the request whether its body is read."""
         assert isinstance(start_line, RequestStartLine)  # noqa: S101 - the connection of a server passes no other type
         named = {name.lower(): value for name, value in headers.items()}
         self._request = Request(method=start_line.method, path=start_line.path, headers=named)
-        self._response = self._handler.answer_without_body(self._request)
-        length = named.get("content-length", "0" if self._response and "transfer-encoding" not in named else "")
-        if _LENGTH.fullmatch(length) is None:
-            self._respond(self._response or Response(status=411, text="send the length of the body"))
-        elif int(length) > MAX_BODY:
-            self._respond(self._response or Response(status=413, text=f"more than {MAX_BODY} bytes"))
-        elif int(length) > self._limits.small:
-            if self._response is not None:
-                self._respond(self._response)
-            else:
-                return self._wait_for_turn()
+        length = _body_length(named)
+        self._is_large = length is not None and length > self._limits.small
+        self._response = self._handler.answer_without_body(self._request) or _refusal(length)
+        if self._response is None:
+            self._pace.start(self._limits.grace if self._is_large else self._limits.patience)
+        elif length is None or self._is_large or "expect" in named:
+            self._respond(self._response)
+        else:  # a connection that is closed with bytes unread is reset, and the sender loses the answer
+            self._pace.start(self._limits.grace)
+
+    def data_received(self, chunk: bytes) -> Awaitable[None] | None:
+        """Keep a part of the body, unless the answer does not depend on it."""
+        self._pace.add(len(chunk))
+        if self._response is not None:
+            return None
+        self._body += chunk
+        if self._is_large and not self._has_place and len(self._body) >= self._limits.first:
+            return self._wait_for_place()
         return None
 
-    async def _wait_for_turn(self) -> None:
-        """Wait until fewer connections than the limit send large bodies."""
-        try:
-            async with asyncio.timeout(self._limits.patience):
-                self._is_large = await self._large.acquire()
-        except TimeoutError:
-            self._respond(Response(status=503, text="too many large bodies at once"))
+    async def _wait_for_place(self) -> None:
+        """Read no more of a large body until fewer of them than the limit are read.
 
-    def data_received(self, chunk: bytes) -> None:
-        """Keep a part of the body, unless the answer does not depend on it."""
-        if self._response is None:
-            self._body += chunk
+        There is no deadline: NanoMDM sends an event once, so a refusal would lose it. All that have a place have one.
+        """
+        self._pace.stop()
+        await self._places.acquire()
+        self._has_place = True
+        self._pace.start(self._limits.grace)
 
     def finish(self) -> None:
         """Answer a complete request."""
         assert self._request is not None  # noqa: S101 - its head came first
+        self._pace.stop()
         if self._response is not None:
             self._respond(self._response)
             return
@@ -87,6 +99,11 @@ class Exchange(HTTPMessageDelegate):
         self._body.clear()
         self._release()
 
+    def _end_slow_sender(self) -> None:
+        if self._response is None:
+            _log.warning("refused a request: 408 the body came too slowly")
+        self._respond(self._response or Response(status=408, text="the body came too slowly"))
+
     def _respond(self, response: Response) -> None:
         self._response = response
         self._release()
@@ -98,6 +115,19 @@ class Exchange(HTTPMessageDelegate):
         self._connection.finish()
 
     def _release(self) -> None:
-        if self._is_large:
-            self._is_large = False
-            self._large.release()
+        self._pace.stop()
+        if self._has_place:
+            self._has_place = False
+            self._places.release()
+
+
+def _body_length(headers: Mapping[str, str]) -> int | None:
+    """Return the number of bytes of the body, or None if the headers do not say it in one way."""
+    found = _LENGTH.fullmatch(headers.get("content-length", ""))
+    return None if found is None or "transfer-encoding" in headers else int(found[0])
+
+
+def _refusal(length: int | None) -> Response | None:
+    if length is None:
+        return Response(status=411, text="send Content-Length, and no Transfer-Encoding")
+    return Response(status=413, text=f"more than {MAX_BODY} bytes") if length > MAX_BODY else None

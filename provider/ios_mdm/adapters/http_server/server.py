@@ -109,16 +109,17 @@ class _Connections(HTTPServerConnectionDelegate):
         self._work = work
         self._limits = limits
         self._max_open = limits.descriptors
-        self._large = asyncio.Semaphore(limits.large)
+        self._places = asyncio.Semaphore(limits.large)
         self._open: set[HTTP1ServerConnection] = set()
         self._remove: Callable[[], None] | None = None
         self._is_paused = True
+        work.on_answers = self._accept_next
         self._parameters = HTTP1ConnectionParameters(
             no_keep_alive=True,
+            chunk_size=limits.first,
             max_header_size=limits.header,
             header_timeout=limits.patience,
             max_body_size=MAX_BODY,
-            body_timeout=limits.patience,
         )
 
     def resume(self) -> None:
@@ -135,14 +136,17 @@ class _Connections(HTTPServerConnectionDelegate):
 
     async def close(self) -> None:
         """Close all connections."""
-        await asyncio.gather(*(one.close() for one in tuple(self._open)))
+        closing = asyncio.gather(*(one.close() for one in tuple(self._open)))
+        for _ in range(len(self._open)):  # requests with a handler that hangs keep their places
+            self._places.release()
+        await closing
 
     def _accepted(self, connected: socket.socket, _address: object) -> None:
-        stream = IOStream(connected, max_buffer_size=2 * self._limits.small, read_chunk_size=self._limits.small)
+        stream = IOStream(connected, max_buffer_size=2 * self._limits.small, read_chunk_size=self._limits.first)
         connection = HTTP1ServerConnection(stream, self._parameters)
         self._open.add(connection)
         connection.start_serving(self)
-        if len(self._open) >= self._max_open and self._remove is not None:
+        if self._is_full and self._remove is not None:
             self._remove()
             self._remove = None
 
@@ -151,10 +155,18 @@ class _Connections(HTTPServerConnectionDelegate):
         assert isinstance(server_conn, HTTP1ServerConnection)  # noqa: S101 - this class creates no others
         if server_conn.stream.closed():
             return HTTPMessageDelegate()
-        return Exchange(request_conn, self._handler, self._work, self._limits, self._large)
+        return Exchange(request_conn, self._handler, self._work, self._limits, self._places)
 
     def on_close(self, server_conn: object) -> None:
         """Accept the next connection in place of one that is closed."""
         self._open.discard(server_conn)
-        if self._remove is None and not self._is_paused:
+        self._accept_next()
+
+    @property
+    def _is_full(self) -> bool:
+        """Whether the limit is reached, by connections or by requests whose senders have hung up before the answer."""
+        return max(len(self._open), self._work.unanswered) >= self._max_open
+
+    def _accept_next(self) -> None:
+        if self._remove is None and not self._is_paused and not self._is_full:
             self.resume()

@@ -22,14 +22,20 @@ _log = logging.getLogger(__name__)
 
 
 class Work:
-    """The requests that wait for the handler or are with it."""
+    """The requests that wait for the handler or are with it.
+
+    Attributes:
+        on_answers: called in the loop's thread after requests are answered.
+        unanswered: number of the requests.
+    """
 
     def __init__(self, handler: HttpHandler, loop: asyncio.AbstractEventLoop, batch: int) -> None:
         self._handler = handler
         self._loop = loop
         self._batch = batch
         self._waiting: queue.SimpleQueue[tuple[Request, Callable[[Response], None]] | None] = queue.SimpleQueue()
-        self._open = 0
+        self.on_answers: Callable[[], None] = lambda: None
+        self.unanswered = 0
         self._idle = asyncio.Event()
         self._idle.set()
         # a daemon: a handler that hangs does not delay the end of the process, and its write is one transaction
@@ -41,7 +47,7 @@ class Work:
 
     def add(self, request: Request, respond: Callable[[Response], None]) -> None:
         """Have *request* answered; *respond* is called in the loop's thread."""
-        self._open += 1
+        self.unanswered += 1
         self._idle.clear()
         self._waiting.put((request, respond))
 
@@ -83,6 +89,7 @@ class Work:
     def _respond(self, waiting: Sequence[Callable[[Response], None]], responses: Sequence[Response]) -> None:
         for respond, response in zip(waiting, responses, strict=True):
             respond(response)
-        self._open -= len(waiting)
-        if self._open == 0:
+        self.unanswered -= len(waiting)
+        if self.unanswered == 0:
             self._idle.set()
+        self.on_answers()

@@ -30,6 +30,8 @@ MAX_AHEAD: Final = timedelta(minutes=5)
 
 SIGNATURE_HEADER: Final = "X-Hmac-Signature"
 
+_SIGNATURE: Final = re.compile(r"[A-Za-z0-9+/]{43}=")  # base64 of 32 bytes
+
 _HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(?::[0-9]{1,5})?")
 
 _log = logging.getLogger(__name__)
@@ -75,9 +77,8 @@ class Collector:
         if request.method != "POST":
             return _refused(501, "only POST and GET are known here")
         if self.hmac_key is not None:
-            if not request.headers.get(SIGNATURE_HEADER.lower()):
-                return _refused(401, f"{SIGNATURE_HEADER} is missing: set NanoMDM's -webhook-hmac-key")
-        elif request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+            return _signature_refusal(request.headers.get(SIGNATURE_HEADER.lower(), ""))
+        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             return _refused(415, "the Content-Type is not application/json")
         return None
 
@@ -108,8 +109,8 @@ class Collector:
         if len(request.body) > MAX_BODY:
             return _refused(413, f"more than {MAX_BODY} bytes")
         if self.hmac_key is not None:
-            claimed = request.headers.get(SIGNATURE_HEADER.lower(), "").encode("utf-8", "replace")
-            if not hmac.compare_digest(claimed, signature(request.body, self.hmac_key).encode()):
+            claimed = request.headers[SIGNATURE_HEADER.lower()]
+            if not hmac.compare_digest(claimed, signature(request.body, self.hmac_key)):
                 return _refused(401, f"{SIGNATURE_HEADER} is wrong: NanoMDM has another key")
         try:
             event = event_from_webhook(request.body)
@@ -132,6 +133,15 @@ class Collector:
         for one in events:
             _log.info("%s %s %s", one.topic, one.enrollment_id, one.answer.status if one.answer else "")
         return Response(status=200, text="written")
+
+
+def _signature_refusal(claimed: str) -> Response | None:
+    """Return the answer to a signature that is wrong for every body, or None if it has to be computed."""
+    if not claimed:
+        return _refused(401, f"{SIGNATURE_HEADER} is missing: set NanoMDM's -webhook-hmac-key")
+    if not _SIGNATURE.fullmatch(claimed):
+        return _refused(401, f"{SIGNATURE_HEADER} is not the base64 of one HMAC-SHA256")
+    return None
 
 
 def _refused(status: int, reason: str) -> Response:
