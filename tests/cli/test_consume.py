@@ -53,7 +53,7 @@ def test_once_ends_with_2_where_it_cannot(pair: Pair, tmp_path: Path) -> None:
     assert (missing.code, "has no main certificate" in missing.err) == (2, True)
     away = run(*command, cwd=tmp_path, environment=pair.environment() | {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"})
     assert (away.code, "no answer from" in away.err) == (2, True)
-    for line, problem in (("sh -c 'x", "is no command line"), (" ", "is empty")):
+    for line, problem in (("sh -c 'x", "is not a command line"), (" ", "is empty")):
         broken = run(*command, "--exec", line, cwd=tmp_path, environment=pair.environment())
         assert (broken.code, problem in broken.err) == (2, True)
     assert not folder.exists()

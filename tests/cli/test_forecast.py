@@ -115,7 +115,7 @@ def test_custom_certificates_are_played_by_what_their_files_hold(tmp_path: Path)
     later = f"{START + timedelta(days=500):%Y-%m-%dT%H:%M:%SZ}"
     expired = run(*arguments[:-1], later, cwd=tmp_path, environment={})
     assert expired.code == 0
-    assert expired.err.startswith("berlin: a new pair would be refused: main.install: expired: ")
+    assert expired.err.startswith("berlin: `pulumi up` refuses to create this pair: main.install: expired: ")
     (tmp_path / "main.pfx").unlink()
     missing = run(*arguments, cwd=tmp_path, environment={})
     assert (missing.code, "main.pfx cannot be read" in missing.err) == (2, True)

@@ -294,7 +294,7 @@ def test_a_missing_schedule_is_a_warning(pair: Pair) -> None:
     pair.deliver(pair.make(), ALL)
     fine = pair.status()
     assert fine.code == 0
-    assert "by a schedule in AWS, with nobody running anything" in fine.out
+    assert "automatically, by a schedule in AWS" in fine.out
     EventBridgeScheduler(aws=AWS).delete(names(pair.name, pair.secret)[Kind.PROMOTE])
     result = pair.status("--json")
     assert result.code == 1

@@ -133,7 +133,7 @@ def test_alerts_get_their_labels_before_anything_else() -> None:
     labelled = {mark.x for mark, _ in labels(found, 0)}
     assert len(labelled) < len(found)
     assert {mark.x for mark in found if mark.event == "warning"} <= labelled
-    assert f"no room for a label: {len(found) - len(labelled)}." in timeline_svg([late])
+    assert f"Marks without a label (no room): {len(found) - len(labelled)}." in timeline_svg([late])
 
 
 @pytest.mark.parametrize("reserve", RESERVES, ids=str)
