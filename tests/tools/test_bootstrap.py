@@ -335,8 +335,8 @@ class TestInstalledEngine:
         [
             ("v3.99.0", True, "or newer is needed"),
             ("v4.0.0", True, "or newer is needed"),
-            ("v3.999.0", False, "comes without pulumi-language-python"),
-            ("hello", True, "does not tell its version"),
+            ("v3.999.0", False, "has no pulumi-language-python"),
+            ("hello", True, "does not report a version"),
         ],
     )
     def test_any_other_is_refused_with_a_reason(
@@ -386,7 +386,7 @@ class TestToolchain:
         del complete["mdmb"]
         bootstrap.record(complete, manifest)
         complete["pulumi"].unlink()
-        with pytest.raises(ToolchainMissingError, match="not ready: pulumi, mdmb; run `make bootstrap`"):
+        with pytest.raises(ToolchainMissingError, match="missing tools: pulumi, mdmb: run `make bootstrap`"):
             Toolchain.load(manifest)
 
     def test_before_the_first_bootstrap_all_is_missing(self, tmp_path: Path) -> None:
@@ -416,7 +416,7 @@ class TestSteps:
         with pytest.raises(BootstrapError) as error:
             steps.run("some step", ["sh", "-c", "echo first; echo 'it broke.' >&2; exit 3"])
         log = cache / "log" / "some-step.log"
-        assert str(error.value) == f"some step failed: it broke. The log is {log}"
+        assert str(error.value) == f"some step failed: it broke. Log: {log}"
         assert log.read_text() == "first\nit broke.\n"
 
     @pytest.mark.parametrize(

@@ -84,8 +84,8 @@ def test_a_device_that_trusts_the_root_gets_an_answer_of_the_mdm_server(front: F
 
 def test_a_device_refuses_what_it_does_not_trust_and_says_why(front: Front) -> None:
     """No root, another one, another host, a clock before and one after the validity."""
-    assert "not among those it trusts" in front.see(roots=()).reason
-    assert "not among those it trusts" in front.see(roots=(root(CA()),)).reason
+    assert "the device does not trust" in front.see(roots=()).reason
+    assert "the device does not trust" in front.see(roots=(root(CA()),)).reason
     assert front.see(host="other.example.com").reason == "the certificate is for another host"
     assert front.see(days=91).reason == "the certificate has expired"
     assert front.see(days=-1).reason == "the certificate is not yet valid"

@@ -101,7 +101,7 @@ def test_an_nginx_whose_libraries_are_missing_is_not_kept(debian: Path) -> None:
     """It does not run: one line, and the next bootstrap starts afresh."""
     (debian / "lists").touch()
     package(debian, "exit 127")
-    with pytest.raises(BootstrapError, match="does not run here"):
+    with pytest.raises(BootstrapError, match="does not run on this machine"):
         nginx_package.ensure_nginx()
     assert not (debian.parent / "cache" / "nginx").exists()
 

@@ -23,8 +23,8 @@ _CHUNK = 65536
 _WHY = {
     9: "the certificate is not yet valid",
     10: "the certificate has expired",
-    18: "the certificate is self-signed and not among those it trusts",
-    20: "the certificate's issuer is not among those it trusts",
+    18: "the device does not trust this self-signed certificate",
+    20: "the device does not trust the certificate's issuer",
 }
 """OpenSSL's X509_V_ERR_… by number (x509_vfy.h), of those that a pair can meet."""
 
