@@ -205,7 +205,7 @@ class TestAccount:
     def test_credentials_of_another_account_are_refused(self, clock: Clock) -> None:
         """The account of the credentials is read, not assumed."""
         environ = {**os.environ, VARIABLE: "111122223333"}
-        with pytest.raises(RefusedError, match=f"of account {NUMBER}, and {VARIABLE} is 111122223333"):
+        with pytest.raises(RefusedError, match=f"to account {NUMBER}, but {VARIABLE} is 111122223333"):
             checked_account(environ, now=lambda: clock.now, sleep=clock.sleep, allow_emulator=True)
 
     @pytest.mark.parametrize("arguments", [[], ["clean"]])
@@ -285,7 +285,7 @@ class TestRun:
         assert {name: result for name, (result, _) in found.items()} == dict.fromkeys(found, "ok"), printed
         assert (code, len(found)) == (0, 1 + len(CHECKS))
         # Four refusals, three seconds apart, of a policy that has no effect yet; then those that are expected.
-        assert "had an effect after 12 s" in found["STAGED on an empty secret"][1]
+        assert "took effect after 12 s" in found["STAGED on an empty secret"][1]
         assert iam.denied[4:] == ["secretsmanager:GetSecretValue", "secretsmanager:GetSecretValue", "iam:CreateRole"]
         before, _, _ = printed.partition("the documented roles")
         assert f"deleted: secretsmanager {TAG}-crashed/a" in before.splitlines()

@@ -1,8 +1,7 @@
 // Command scepserver issues device identities by SCEP, for the local services of the demo and the tests.
 //
-// It is micromdm/scep's server library behind one loopback listener. The scepserver that comes with the library
-// listens on every interface (it prefixes ":" to its port, and nothing can change that), and it refuses a second
-// certificate for a device that enrols again; neither fits here.
+// It runs micromdm/scep's server library on one loopback address. The scepserver of the library is not suitable: it
+// always listens on all interfaces, and it refuses a second certificate for a device that enrolls again.
 package main
 
 import (

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 NAME: Final = "ministack"
 REGION: Final = "eu-west-1"
 CREDENTIALS: Final = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": REGION}
-"""What a client of the emulator uses: it accepts any credentials, so these are no secret."""
+"""Credentials for clients. They are not a secret, because the emulator accepts all credentials."""
 AWS_SERVICES: Final = ("events", "iam", "kms", "scheduler", "secretsmanager", "sns", "sqs", "sts")
 
 
 def service(executable: Path, data: Path) -> Service:
-    """Return the emulator; it keeps its data in `data` at a graceful stop and continues with it at the next start."""
+    """Return the emulator. It writes its data into `data` when it stops, and reads them at the next start."""
 
     def command(port: int) -> Command:
         return Command(
@@ -26,7 +26,7 @@ def service(executable: Path, data: Path) -> Service:
             environment={
                 "AUTH": "false",
                 "BIND_HOST": LOOPBACK,
-                # It would look for containers of its own to remove; it has none, and must not touch others'.
+                # The emulator removes containers at its start. Without Docker it cannot remove those of other programs.
                 "DOCKER_HOST": f"unix://{data / 'no-docker.sock'}",
                 "GATEWAY_PORT": str(port),
                 "IOT_MTLS_ENABLED": "0",
