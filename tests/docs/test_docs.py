@@ -196,9 +196,17 @@ def test_the_readme_is_short() -> None:
 
 
 def test_every_decision_is_in_the_list() -> None:
-    """No decision is without its line."""
-    written = {page.name for page in (ROOT / "docs" / "decisions").glob("0*.md")}
-    assert written == set(re.findall(r"\((0[^)]+\.md)\)", read("docs/decisions/README.md")))
+    """Each decision has one row with its title, status and date, and its page has the same ones."""
+    rows = re.findall(
+        r"^\| \[(\d{4})\]\((.+\.md)\) \| (.+) \| (.+) \| (\d{4}-\d\d-\d\d) \|$",
+        read("docs/decisions/README.md"),
+        re.MULTILINE,
+    )
+    assert [name for _, name, *_ in rows] == sorted(page.name for page in (ROOT / "docs" / "decisions").glob("0*.md"))
+    for number, name, title, status, date in rows:
+        text = read(f"docs/decisions/{name}")
+        assert text.startswith(f"# {number} {title}\n"), name
+        assert re.findall(r"^\*\*Status\.\*\* (\w+), ([\d-]+)", text, re.MULTILINE) in ([], [(status, date)]), name
 
 
 def called(module: str, service: str) -> set[str]:
