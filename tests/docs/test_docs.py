@@ -173,6 +173,18 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert anchor in anchors(target), f"{page.name}: {link['target']}"
 
 
+def test_pages_that_messages_name_exist() -> None:
+    """A message of the provider, or of a tool, names no page that is missing."""
+    named = {
+        page
+        for folder in ("provider", "components", "tools")
+        for module in (ROOT / folder).rglob("*.py")
+        for page in re.findall(r"\bdocs/[\w/-]+\.md\b", module.read_text(encoding="utf-8"))
+    }
+    assert "docs/serve.md" in named
+    assert [page for page in sorted(named) if not (ROOT / page).exists()] == []
+
+
 @pytest.mark.parametrize("page", [*PAGES, schema.SCHEMA], ids=lambda page: str(page.relative_to(ROOT)))
 def test_no_page_names_a_path_of_one_machine(page: Path) -> None:
     """Nobody else has the writer's directories."""
