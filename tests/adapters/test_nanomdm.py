@@ -26,6 +26,7 @@ from ios_mdm.core.enrollment import LONGEST_ENROLLMENT_ID, checked_enrollment_id
 from ios_mdm.errors import BatchTooLargeError, DefinitionError, DeliveryError, IosMdmError
 from ios_mdm.settings.fields import MAX_URL_LENGTH
 from tests.support.nanomdm_server import NanoMdmServer, free_port, nanomdm_server
+from tests.support.odd_files import MARK, ODD_FILES, odd_file
 from tools.services import nginx, process
 from tools.toolchain import Toolchain
 
@@ -429,8 +430,17 @@ def test_a_ca_file_that_cannot_be_used_is_refused(tmp_path: Path, content: str |
     file = tmp_path / "root.pem"
     if content is not None:
         file.write_text(content)
-    with pytest.raises(DefinitionError, match=r"caFile .*root\.pem cannot be used"):
+    with pytest.raises(DefinitionError, match=r"caFile .*root\.pem cannot be (used|read)"):
         NanoMdm(url="https://mdm.example.com", api_key="a-key", ca_file=str(file))
+
+
+@pytest.mark.parametrize("kind", ODD_FILES)
+def test_an_odd_ca_file_is_one_error(tmp_path: Path, kind: str) -> None:
+    """An endless file, a pipe, a folder or a large file is named, not waited for, and not quoted."""  # R39, R40
+    odd_file(kind, tmp_path / "odd")
+    with pytest.raises(DefinitionError, match=rf"^caFile .*odd {ODD_FILES[kind]}") as error:
+        NanoMdm(url="https://mdm.example.com", api_key="a-key", ca_file=str(tmp_path / "odd"))
+    assert MARK not in str(error.value)
 
 
 def test_an_empty_key_is_refused() -> None:

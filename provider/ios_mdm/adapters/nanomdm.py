@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import socket
 import ssl
@@ -15,6 +16,7 @@ from ios_mdm.address import LOOPBACK_HOSTS
 from ios_mdm.core.enrollment import checked_enrollment_ids
 from ios_mdm.core.text import one_line
 from ios_mdm.errors import BatchTooLargeError, DefinitionError, DeliveryError
+from ios_mdm.files import MIB, file_content
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -27,6 +29,8 @@ CONNECT_TIMEOUT: Final = 10.0
 READ_TIMEOUT: Final = 120.0
 """Seconds. A thousand devices take 2 s on the slowest storage; with APNs pushes in the same request, longer."""
 ATTEMPTS: Final = 3
+MAX_CA_FILE: Final = MIB
+"""Bytes. The roots of an operating system take a quarter of it."""
 MAX_URL: Final = 7168
 """Characters. A stock nginx takes a request line of 8 KiB (large_client_header_buffers of ngx_http_core_module, default
 ``4 8k``), Apache httpd one of 8190 bytes (LimitRequestLine). The rest is a margin: for the method and the version, and
@@ -111,16 +115,13 @@ class NanoMdm:
     def _tls(self) -> ssl.SSLContext | bool:
         if self.ca_file is None:
             return True
+        content = file_content(Path(self.ca_file), limit=MAX_CA_FILE, named=f"caFile {self.ca_file}")
         # The errors of Python are not quoted: some hold a part of the file (R39).
-        try:
-            return ssl.create_default_context(cadata=Path(self.ca_file).read_text(encoding="ascii"))
-        except (ssl.SSLError, ValueError):  # an SSLError is an OSError
-            reason = "it holds no certificate in PEM that can be read"
-        except OSError as error:
-            reason = error.strerror or type(error).__name__
+        with contextlib.suppress(ssl.SSLError, ValueError):
+            return ssl.create_default_context(cadata=content.decode("ascii"))
         raise DefinitionError(
-            f"caFile {self.ca_file} cannot be used: {reason}; it must be a PEM file with the root certificate that "
-            f"{self.url} is to be verified with"
+            f"caFile {self.ca_file} cannot be used: it holds no certificate in PEM that can be read; it must be a PEM "
+            f"file with the root certificate that {self.url} is to be verified with"
         )
 
     def _sent(self, url: str, command: bytes) -> httpx.Response:
