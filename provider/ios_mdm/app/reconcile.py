@@ -171,6 +171,7 @@ class Reconciler:
 
         Raises:
             IdentityError: The credentials are for another account or region, or the secret is another one.
+            StoreError: AWS does not answer or refuses, or shows the pair as it was before it was taken over.
         """
         observed = self._pairs.observe(request.secret)
         self._pairs.check_home(request, observed)

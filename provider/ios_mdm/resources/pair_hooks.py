@@ -64,6 +64,9 @@ _created: dict[str, str] = {}
 
 In a replacement, the engine then deletes the former resource. That delete must not delete the pair of the new one."""
 
+_TAKEN_OVER_FROM = "takenOverFrom"
+"""Input with the id of the resource that the pair is taken over from, until a check sees the id of the new one."""
+
 _GONE = "secret is gone"
 _SCHEDULED_FOR_DELETION = "secret scheduled for deletion"
 
@@ -93,6 +96,8 @@ def check(olds: Wire, news: Wire) -> CheckResult:
     if recorded := recorded_block(found.recorded):
         inputs["bundles"] = recorded
     inputs |= _ids(found.view.observed, is_owner=bool(olds))
+    if former := _taken_over_from(olds, inputs, settings, found.view.observed):
+        inputs[_TAKEN_OVER_FROM] = former
     inputs["mainSha256"] = _main_sha256(found.view)
     for severity, message in _notices(found):
         tell(str(inputs["server"]), severity, message)
@@ -309,6 +314,7 @@ def _known(outputs: Wire) -> Known:
         owner=str(outputs["owner"]),
         pair_id=str(outputs["pairId"]),
         resource_id=str(outputs["resourceId"]),
+        former_resource_id=cast("str | None", outputs.get(_TAKEN_OVER_FROM)),
         certificates={str(one["sha256"]): str(one["pem"]) for one in certificates.values()},
     )
 
@@ -344,6 +350,17 @@ def _ids(observed: ObservedPair | None, *, is_owner: bool) -> Wire:
     return ids
 
 
+def _taken_over_from(olds: Wire, inputs: Wire, settings: PairSettings, observed: ObservedPair | None) -> str | None:
+    """Return the id of the resource that the pair is taken over from: a later read of it is stale.
+
+    None if no pair is taken over, or the take-over was seen.
+    """
+    if not olds:
+        return None if settings.server.take_over is None or observed is None else observed.resource_id
+    former = olds.get(_TAKEN_OVER_FROM)
+    return str(former) if former and "resourceId" not in inputs else None
+
+
 def _known_before(inputs: Wire) -> Known:
     """Return what the state knows of a pair, from the inputs of its last run: check has no outputs.
 
@@ -358,6 +375,7 @@ def _known_before(inputs: Wire) -> Known:
         owner=str(inputs["owner"]),
         pair_id=ids.get("pairId"),
         resource_id=ids.get("resourceId"),
+        former_resource_id=ids.get(_TAKEN_OVER_FROM),
     )
 
 

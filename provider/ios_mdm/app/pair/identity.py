@@ -12,7 +12,7 @@ from ios_mdm.core.pair.home import Home, PairIdentity
 from ios_mdm.core.pair.layout import PAIR_ID_TAG, facts_tag, version_id
 from ios_mdm.core.pair.schedule import role_name, stem
 from ios_mdm.core.pair.secret import Label
-from ios_mdm.errors import DefinitionError, IdentityError, LostPairError, OwnershipError, TakenOverError
+from ios_mdm.errors import DefinitionError, IdentityError, LostPairError, OwnershipError, StoreError, TakenOverError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -270,6 +270,7 @@ def check_ours(request: PairRequest, observed: ObservedPair | None) -> None:
     Raises:
         TakenOverError: The state has the pair, but another resource has taken it over since.
         OwnershipError: The state does not have the pair, and another resource or stack owns it.
+        StoreError: AWS shows the pair as it was before the last run took it over.
     """
     if request.known is not None:
         _check_kept(request, request.known, observed)
@@ -346,6 +347,11 @@ def _check_kept(request: PairRequest, known: Known, observed: ObservedPair | Non
     if observed is None:
         return
     names = {None, request.owner, known.owner}
+    if observed.resource_id is not None and observed.resource_id == known.former_resource_id:
+        # The id of a resource never comes back. Recorded as that of this resource, it would lose the pair.
+        raise StoreError(
+            f"secret {request.secret}: AWS still shows the pair as it was before this stack took it over: run again"
+        )
     if observed.resource_id is None and known.arn is not None and observed.owner in names:
         return  # check_home has compared the ARN: the tag was lost
     if observed.resource_id is not None and known.resource_id is not None:
