@@ -20,7 +20,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
-from ios_mdm.address import LOOPBACK_HOSTS, split_address
+from ios_mdm.address import is_loopback, split_address
 from ios_mdm.core.pair.definition import LONGEST_VALIDITY_DAYS
 from ios_mdm.core.pair.home import PAIR_ID
 from ios_mdm.core.times import parsed_time
@@ -146,7 +146,7 @@ def _channel_url(url: str) -> str:
         raise ValueError(f"must be an https:// URL, not {parts.scheme or 'one without a scheme'}")
     if parts.username or parts.password:
         raise ValueError("must not carry a user or a password: the API key belongs into the secret of apiKeySecret")
-    if parts.scheme == "http" and parts.hostname not in LOOPBACK_HOSTS:
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
         raise ValueError("must be https: the API key would travel in the clear (http is for loopback only)")
     if len(url) > MAX_URL_LENGTH:
         raise ValueError(
