@@ -265,7 +265,7 @@ WISHES = {
 }
 
 
-@settings(max_examples=examples(60), deadline=None)
+@settings(max_examples=examples(60))
 @given(
     runs=st.lists(
         st.tuples(

@@ -318,7 +318,6 @@ class CustomLife(RuleBasedStateMachine):
 CustomLife.TestCase.settings = settings(
     max_examples=examples(100),
     stateful_step_count=25,
-    deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )

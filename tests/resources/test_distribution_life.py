@@ -287,7 +287,6 @@ class DistributionLife(RuleBasedStateMachine):
 DistributionLife.TestCase.settings = settings(
     max_examples=examples(40),
     stateful_step_count=25,
-    deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )

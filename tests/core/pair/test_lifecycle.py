@@ -572,7 +572,7 @@ DEFINITIONS = st.builds(
 )
 
 
-@settings(max_examples=examples(150), deadline=None)
+@settings(max_examples=examples(150))
 @given(wish=DEFINITIONS, pauses=st.lists(st.integers(0, 700 * 86400), min_size=0, max_size=4))
 def test_what_is_decided_is_not_changed_by_carrying_it_out(wish: PairDefinition, pauses: list[int]) -> None:
     """Two decisions at one moment are equal, and what a preview shows stays true when it has been done."""

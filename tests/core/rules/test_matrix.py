@@ -442,7 +442,7 @@ CERTIFICATES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=examples(150), deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(150), derandomize=True, suppress_health_check=list(HealthCheck))
 @given(leaf=CERTIFICATES, issuing=CERTIFICATES, root=CERTIFICATES, levels=st.integers(0, 2))
 def test_others_agree_with_the_rules(
     tmp_path_factory: pytest.TempPathFactory,

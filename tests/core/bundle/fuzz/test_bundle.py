@@ -45,7 +45,6 @@ many = settings(
     max_examples=EXAMPLES or 400,
     derandomize=not EXAMPLES,
     database=None,
-    deadline=None,
     suppress_health_check=list(HealthCheck),
 )
 
