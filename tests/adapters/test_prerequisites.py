@@ -24,7 +24,7 @@ from tools.services import ministack
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.adapters.conftest import SwitchBackend
+    from tests.support.backends import SwitchBackend
 
 SECRET = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:ios-mdm/berlin-AbCdEf"  # noqa: S105 - a name
 QUEUE = "arn:aws:sqs:eu-west-1:111122223333:ios-mdm-berlin-dead-letters"

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Literal
 
-    from tests.adapters.conftest import SwitchBackend
+    from tests.support.backends import SwitchBackend
 
 MOMENT = datetime(2040, 3, 1, 12, 0, 30, tzinfo=UTC)
 OLD, NEW = "0b7f2d4e-0000-5000-8000-000000000001", "0b7f2d4e-0000-5000-8000-000000000002"

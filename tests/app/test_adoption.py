@@ -38,7 +38,7 @@ from ios_mdm.core.x509.values import Credential
 from ios_mdm.errors import IdentityError, OwnershipError, StoreError
 from tests.app.test_pair_crashes import Crash, CrashError
 from tests.app.test_pair_service import FOREIGN, KNOWN, NOW, SECRET, HandClock, World, definition
-from tests.core.bundle.fuzz.bundles import tlv
+from tests.support.bundles import tlv
 from tests.support.certificates import NOW as AT
 from tests.support.certificates import Chain, Made, SelfSigned, Spec, key, pem, private_pem
 from tests.support.principal import Principal

@@ -18,8 +18,9 @@ from ios_mdm.errors import DefinitionError, IosMdmError
 from ios_mdm.settings import DistributionSettings, InstallReserveSettings, parse_stack
 from ios_mdm.wiring import Wiring
 from tests.app.test_bundles import BY
-from tests.cli.conftest import Pair, ministack_url, no_aws, pair
 from tests.engine.test_custom import PASSWORD, START, Leaf
+from tests.support.backends import ministack_url, no_aws
+from tests.support.command_line import Pair, pair
 from tools.services import ministack
 from tools.services.ports import LOOPBACK
 

@@ -13,7 +13,7 @@ from ios_mdm.__main__ import app
 from ios_mdm.core.pair.definition import KeyType
 from ios_mdm.core.profile import trust_profile
 from ios_mdm.core.x509.issuing import issue
-from tests.cli.conftest import run
+from tests.support.command_line import run
 
 START = datetime(2040, 1, 1, tzinfo=UTC)
 SERVER = """

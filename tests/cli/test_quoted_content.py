@@ -18,7 +18,7 @@ from tests.support.marked import MARKED, Marked
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.cli.conftest import Pair
+    from tests.support.command_line import Pair
 
 FILE = "marked"
 

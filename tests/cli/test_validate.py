@@ -20,9 +20,9 @@ from ios_mdm.core.pair.definition import KeyType
 from ios_mdm.core.rules import RULES
 from ios_mdm.core.x509.digests import fingerprint
 from ios_mdm.core.x509.issuing import issue
-from tests.cli.conftest import Result, run
 from tests.core.rules.test_matrix import DEFECTS
 from tests.support.certificates import HOST, ISSUING, LEAF, NOW, ROOT, Chain, SelfSigned, pem, private_pem
+from tests.support.command_line import Result, run
 from tools.toolchain import ROOT as PROJECT
 
 if TYPE_CHECKING:

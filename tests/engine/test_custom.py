@@ -25,8 +25,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ios_mdm.core.x509.digests import fingerprint
 from tests.app import test_changed_chain as chained
-from tests.engine.aws import Aws
-from tests.engine.conftest import check_safety
+from tests.support.engine import check_safety
+from tests.support.engine_aws import Aws
 from tests.support.tls_server import serving
 from tools.services.handshake import visit
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.engine.conftest import World
+    from tests.support.engine import World
 
 HOST = "mdm.example.com"
 START = datetime(2040, 1, 1, tzinfo=UTC)

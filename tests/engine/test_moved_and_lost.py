@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.engine.conftest import check_safety
-from tests.engine.stack import make_stack
 from tests.engine.test_promotion import DAY_0, DAY_10, DAY_31, at
+from tests.support.engine import check_safety
+from tests.support.stack import make_stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.engine.aws import Aws
-    from tests.engine.conftest import World
-    from tests.engine.stack import Result
+    from tests.support.engine import World
+    from tests.support.engine_aws import Aws
+    from tests.support.stack import Result
 
 ELSEWHERE = pytest.mark.parametrize(
     "elsewhere", [{"region": "eu-central-1"}, {"key": "111122223333"}], ids=["region", "account"], indirect=True

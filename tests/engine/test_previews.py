@@ -22,8 +22,8 @@ from tests.support.tls_server import serving
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.engine.conftest import World
-    from tests.engine.stack import Result
+    from tests.support.engine import World
+    from tests.support.stack import Result
 
 FOLDER = Path(__file__).parent / "previews"
 NOW = {"when": "now", "apply": {"afterDays": 30}}

@@ -14,16 +14,16 @@ import pytest
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
 from ios_mdm.core.pair.schedule import Kind, stem
-from tests.engine.aws import client
-from tests.engine.stack import make_stack
+from tests.support.engine_aws import client
+from tests.support.stack import make_stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.engine.aws import Aws
-    from tests.engine.conftest import World
-    from tests.engine.stack import Stack
+    from tests.support.engine import World
+    from tests.support.engine_aws import Aws
+    from tests.support.stack import Stack
 
 DAY_0 = "2040-01-01T00:00:00Z"
 DAY_10 = "2040-01-11T00:00:00Z"

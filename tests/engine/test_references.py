@@ -11,7 +11,7 @@ from tests.cli.test_validate import MADE, written
 from tests.support.marked import MARKED
 
 if TYPE_CHECKING:
-    from tests.engine.conftest import World
+    from tests.support.engine import World
 
 __all__ = ["attacker"]
 

@@ -17,7 +17,7 @@ from ios_mdm.core.pair.steps import next_step
 from ios_mdm.errors import LabelMovedError
 from tests.app.test_pair_crashes import STORIES
 from tests.app.test_pair_service import NOW, World, definition
-from tests.model.pair import SECRET, Secret, carried_out, fingerprint, moved, observe, root
+from tests.support.model_pair import SECRET, Secret, carried_out, fingerprint, moved, observe, root
 
 if TYPE_CHECKING:
     from ios_mdm.core.pair.definition import PairDefinition

@@ -18,9 +18,9 @@ from ios_mdm.core.pair.layout import HIGHEST_TAG
 from ios_mdm.core.pair.schedule import Kind, names, role_name
 from ios_mdm.core.references import URL_TAG
 from ios_mdm.settings import parse_server
-from tests.engine.aws import client
-from tests.permissions.recording import Recorder, arn
-from tests.resources.conftest import Engine, engine_on, wired
+from tests.support.dynamic_provider import Engine, engine_on, wired
+from tests.support.engine_aws import client
+from tests.support.recording import Recorder, arn
 from tools.services import ministack
 
 if TYPE_CHECKING:

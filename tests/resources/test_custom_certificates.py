@@ -18,7 +18,7 @@ from tools.services import ministack
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.resources.conftest import Engine
+    from tests.support.dynamic_provider import Engine
 
 
 @pytest.fixture(autouse=True)

@@ -32,8 +32,8 @@ from ios_mdm.errors import DefinitionError, LabelMovedError
 from ios_mdm.resources.certificate_pair import CertificatePairProvider
 from tests.app.test_pair_crashes import Crash, CrashError
 from tests.app.test_pair_service import HandClock
-from tests.resources.conftest import Engine
 from tests.support.certificates import HOST, ISSUING, LEAF, NOW, ROOT, Chain, pem, private_pem
+from tests.support.dynamic_provider import Engine
 from tests.support.long import examples
 from tests.support.memory import MemorySecretStore
 from tests.support.memory_scheduler import MemoryPrerequisites, MemoryScheduler

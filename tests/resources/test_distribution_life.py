@@ -34,8 +34,8 @@ from ios_mdm.core.x509.values import Credential
 from ios_mdm.errors import DeliveryError
 from ios_mdm.resources.profile_distribution import ProfileDistributionProvider
 from tests.app.test_pair_service import HandClock
-from tests.resources.conftest import wired
 from tests.support.certificates import HOST, LEAF, Chain, pem, private_pem
+from tests.support.dynamic_provider import wired
 from tests.support.long import examples
 from tests.support.memory import MemorySecretStore
 from tests.support.wiring import TestWiring

@@ -11,8 +11,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, NoEncryption, PrivateFormat, pkcs12
 
 from ios_mdm.core.bundle import ciphers, read_bundle
-from tests.core.bundle.fuzz import bundles
-from tests.core.bundle.fuzz.bundles import (
+from tests.core.bundle.test_read import holds, refused
+from tests.support import bundles
+from tests.support.bundles import (
     EC,
     PASSWORD,
     ROOT,
@@ -33,7 +34,6 @@ from tests.core.bundle.fuzz.bundles import (
     shrouded,
     tlv,
 )
-from tests.core.bundle.test_read import holds, refused
 from tests.support.verifiers import command as path_of
 
 if TYPE_CHECKING:

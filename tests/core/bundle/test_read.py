@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from ios_mdm.core.bundle import Bundle, BundleError, read_bundle
 from ios_mdm.errors import IosMdmError
-from tests.core.bundle.fuzz.bundles import EC, PASSWORD, ROOT, RSA, Pair, pem, self_signed, spki
+from tests.support.bundles import EC, PASSWORD, ROOT, RSA, Pair, pem, self_signed, spki
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -42,10 +42,10 @@ from tests.app.test_pair_crashes import Crash, CrashError
 from tests.app.test_pair_service import KNOWN, OWNER, HandClock
 from tests.core.pair.test_lifecycle import DEFINITIONS, facts, pair
 from tests.core.pair.test_lifecycle import version as stored
-from tests.model.pair import SECRET, Secret, Value, carried_out, fingerprint, observe
 from tests.support.long import examples
 from tests.support.memory import MemorySecretStore
 from tests.support.memory_scheduler import MemoryPrerequisites, MemoryScheduler
+from tests.support.model_pair import SECRET, Secret, Value, carried_out, fingerprint, observe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

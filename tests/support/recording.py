@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ios_mdm.adapters import aws
-from tests.permissions.implied import implied
 from tests.support.iam import Request
+from tests.support.implied import implied
 from tools.services import ministack
 
 if TYPE_CHECKING:
