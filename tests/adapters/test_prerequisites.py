@@ -16,8 +16,8 @@ from ios_mdm.adapters.prerequisites import AwsPrerequisites
 from ios_mdm.core.pair.schedule import queue_arn, role_arn
 from ios_mdm.core.pair.schedule_role import role_policy, role_trust
 from ios_mdm.errors import StoreError
-from tests.adapters.test_scheduler_contract import Answer
 from tests.support.aws import AWS
+from tests.support.aws_errors import Answer
 from tests.support.memory_scheduler import MemoryPrerequisites
 from tools.services import ministack
 

@@ -15,13 +15,11 @@ from ios_mdm.core.pair.secret import SecretDescription
 from ios_mdm.core.x509.credential import credential_from_json, credential_to_json
 from ios_mdm.errors import DefinitionError
 from ios_mdm.settings import InstallReserveSettings
-from tests.engine.test_custom import DAY, HOST, PASSWORD, START, Leaf, authority
+from tests.support.custom_files import BY, HOST, PASSWORD, START, Leaf, authority
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
-
-BY = Circumstances(host=HOST, now=START + DAY, slot=Slot.RESERVE)
 
 
 @dataclass(slots=True)

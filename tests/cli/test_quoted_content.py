@@ -10,9 +10,9 @@ import yaml
 from click.testing import CliRunner
 
 from ios_mdm.__main__ import app
-from tests.cli.test_validate import MADE, written
 from tests.support.aws import AWS
 from tests.support.certificates import pem
+from tests.support.definition_files import MADE, written
 from tests.support.marked import MARKED, Marked
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.engine.test_promotion import DAY_0, DAY_10, at
+from tests.support.days import DAY_0, DAY_10, at
 from tests.support.engine import check_safety
 from tests.support.stack import make_stack
 from tests.support.tls_server import serving

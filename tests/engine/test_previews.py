@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.engine.test_custom import DAY, START, Leaf, custom_server
-from tests.engine.test_moved_and_lost import copied
-from tests.engine.test_promotion import DAY_0, DAY_10, DAY_31, at
+from tests.support.copied_pair import copied
+from tests.support.custom_files import DAY, START, Leaf, custom_server
+from tests.support.days import DAY_0, DAY_10, DAY_31, at
 from tests.support.tls_server import serving
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ios_mdm.core.pair.schedule import Kind
-from tests.engine.test_promotion import DAY_0, at
+from tests.support.days import DAY_0, at
 from tests.support.engine import check_safety
 from tests.support.engine_aws import Aws
 

@@ -22,7 +22,7 @@ from tests.support.recording import ACCOUNT
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.permissions.conftest import Lives
+    from tests.support.recording import Lives
 
 ALL = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 Policies = dict[str, dict[str, Any]]

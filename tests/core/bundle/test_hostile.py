@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 from ios_mdm.core.bundle import Bundle, der, kdf, read_bundle
 from ios_mdm.core.bundle.library import attempt
 from ios_mdm.core.bundle.model import MOST_ROUNDS
-from tests.core.bundle.test_read import KEY, LEAF, holds, refused
+from tests.support.bundle_reading import KEY, LEAF, holds, refused
 from tests.support.bundles import (
     EC,
     PASSWORD,

@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, NoEncryption, PrivateFormat, pkcs12
 
 from ios_mdm.core.bundle import ciphers, read_bundle
-from tests.core.bundle.test_read import holds, refused
 from tests.support import bundles
+from tests.support.bundle_reading import holds, refused
 from tests.support.bundles import (
     EC,
     PASSWORD,

@@ -20,31 +20,17 @@ from cryptography.hazmat.primitives.serialization import (
     pkcs7,
 )
 
-from ios_mdm.core.bundle import Bundle, BundleError, read_bundle
+from ios_mdm.core.bundle import read_bundle
 from ios_mdm.errors import IosMdmError
-from tests.support.bundles import EC, PASSWORD, ROOT, RSA, Pair, pem, self_signed, spki
+from tests.support.bundle_reading import KEY, LEAF, holds, refused
+from tests.support.bundles import EC, PASSWORD, ROOT, RSA, Pair, pem, self_signed
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl command")
 
-LEAF = pem("CERTIFICATE", EC.der)
-KEY = pem("PRIVATE KEY", EC.pkcs8)
 ISSUER = pem("CERTIFICATE", ROOT.der)
-
-
-def refused(data: bytes, password: str | None = None) -> BundleError:
-    """Return the error that a file is refused with."""
-    with pytest.raises(BundleError) as raised:
-        read_bundle(data, password)
-    assert len(str(raised.value).splitlines()) == 1
-    return raised.value
-
-
-def holds(bundle: Bundle, *pairs: Pair) -> bool:
-    """Tell whether a bundle has the keys of these pairs, in this order."""
-    return spki(bundle) == tuple(pair.key.public_key() for pair in pairs)
 
 
 @pytest.mark.parametrize("blocks", [(LEAF, ISSUER, KEY), (KEY, LEAF, ISSUER), (LEAF, KEY, ISSUER)])

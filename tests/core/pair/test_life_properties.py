@@ -38,21 +38,21 @@ from ios_mdm.core.pair.steps import next_step
 from ios_mdm.errors import DefinitionError, LabelMovedError
 from ios_mdm.settings import PromotionSettings
 from ios_mdm.settings.distribution import ProfileSettings
-from tests.app.test_pair_crashes import Crash, CrashError
-from tests.app.test_pair_service import KNOWN, OWNER, HandClock
-from tests.core.pair.test_lifecycle import DEFINITIONS, facts, pair
-from tests.core.pair.test_lifecycle import version as stored
+from tests.support.crashes import Crash, CrashError
+from tests.support.lifecycle import DEFINITIONS, facts, pair
+from tests.support.lifecycle import version as stored
 from tests.support.long import examples
 from tests.support.memory import MemorySecretStore
 from tests.support.memory_scheduler import MemoryPrerequisites, MemoryScheduler
 from tests.support.model_pair import SECRET, Secret, Value, carried_out, fingerprint, observe
+from tests.support.pairs import KNOWN, OWNER, HandClock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ios_mdm.app.pair.values import PairResult
     from ios_mdm.core.pair.observed import ObservedPair, StoredVersion
-    from tests.app.test_pair_crashes import Edge
+    from tests.support.crashes import Edge
 
 START = datetime(2040, 1, 1, tzinfo=UTC)
 AWS_TRIES_FOR = timedelta(hours=6)

@@ -20,7 +20,6 @@ from OpenSSL import SSL
 
 from ios_mdm.core.pair.definition import KeyType
 from ios_mdm.core.x509.issuing import issue
-from tests.core.x509.conftest import NOW, UNTIL_BOTH_ARE_VALID, pair_for, pair_of
 from tests.support.tls_clients import (
     HOST,
     memory_handshake,
@@ -31,6 +30,7 @@ from tests.support.tls_clients import (
     served_by,
 )
 from tests.support.verifiers import OWN_CLOCK, VERIFIERS, Key, Question, Served, refusal
+from tests.support.x509_pairs import NOW, UNTIL_BOTH_ARE_VALID, pair_for, pair_of
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -14,7 +14,6 @@ import pytest
 from OpenSSL import SSL
 
 from ios_mdm.core.pair.definition import KeyType
-from tests.core.x509.conftest import NOW, UNTIL_BOTH_ARE_VALID, pair_for, pair_of
 from tests.support.tls_clients import (
     HOST,
     PYTHON_3_11,
@@ -27,6 +26,7 @@ from tests.support.tls_clients import (
     served_by,
 )
 from tests.support.verifiers import VERIFIERS, Question, Served, refusal
+from tests.support.x509_pairs import NOW, UNTIL_BOTH_ARE_VALID, pair_for, pair_of
 
 if TYPE_CHECKING:
     from pathlib import Path
