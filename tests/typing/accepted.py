@@ -95,12 +95,12 @@ def groups(profile: ProfileOutputs, promotion: PromotionOutputs, certificate: Ce
     assert_type(certificate["notAfter"], str)
 
 
-def applied(server: IosMdmServer) -> pulumi.Output[str]:
+def fingerprint(server: IosMdmServer) -> pulumi.Output[str]:
     """`apply` keeps the type."""
     return server.main.apply(lambda main: assert_type(main, CertificateOutput)["sha256"])
 
 
-def configured(config: pulumi.Config) -> None:
+def declare_servers(config: pulumi.Config) -> None:
     """A program that takes its servers from the stack's configuration."""
     settings = load_settings(config)
     assert_type(settings, StackSettings)
