@@ -1,6 +1,7 @@
 """Fixtures and settings of all tests: the real tools and services, started once a session, and Hypothesis's profile."""
 
 import os
+import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -9,8 +10,13 @@ from hypothesis import HealthCheck, settings
 from ios_mdm.app import confirm
 from tests.support.long import LONG, examples
 from tools.services.testing import executables, mdm_services
+from tools.toolchain import Toolchain
 
 __all__ = ["executables", "mdm_services"]
+
+# The tests call openssl by its name. A machine without it has that of the bootstrap, as it has GnuTLS and NSS.
+if shutil.which("openssl") is None and (unpacked := Toolchain.verifier("openssl")) is not None:
+    os.environ["PATH"] += os.pathsep + str(unpacked.parent)
 
 # On a busy machine any example may take long, so no test has a deadline, and none is called too slow.
 settings.register_profile("ios-mdm", deadline=None, suppress_health_check=[HealthCheck.too_slow])

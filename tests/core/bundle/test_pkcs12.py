@@ -363,8 +363,6 @@ def test_rc2(key: str, bits: int, ciphertext: str) -> None:
 
 def test_the_makers_agree_with_openssl(tmp_path: Path) -> None:
     """What the tests write by hand is what they say: OpenSSL opens it too."""
-    if not path_of("openssl"):
-        pytest.skip("no openssl command")
     (tmp_path / "made.p12").write_bytes(pfx(*USUAL))
     command = ("openssl", "pkcs12", "-in", "made.p12", "-passin", "env:PASSWORD", "-passout", "env:PASSWORD")
     assert b"ENCRYPTED PRIVATE KEY" in run(tmp_path, *command, password=PASSWORD)

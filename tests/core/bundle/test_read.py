@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import traceback
 from typing import TYPE_CHECKING
@@ -28,7 +27,6 @@ from tests.support.bundles import EC, PASSWORD, ROOT, RSA, Pair, pem, self_signe
 if TYPE_CHECKING:
     from pathlib import Path
 
-needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl command")
 
 ISSUER = pem("CERTIFICATE", ROOT.der)
 
@@ -71,7 +69,6 @@ def test_certificates_have_several_labels(label: str) -> None:
     assert read_bundle(KEY + pem(label, EC.der)).certificates == (EC.certificate,)
 
 
-@needs_openssl
 def test_trust_settings_are_cut_off(tmp_path: Path) -> None:
     """What OpenSSL writes after a certificate that it trusts is left out."""  # R18
     made = openssl(tmp_path, LEAF, "x509", "-addtrust", "serverAuth", "-trustout")
@@ -88,7 +85,6 @@ def test_keys_have_several_formats(pair: Pair, label: str) -> None:
     assert holds(read_bundle(pem("CERTIFICATE", pair.der) + pem(label, data)), pair)
 
 
-@needs_openssl
 @pytest.mark.parametrize(
     "options",
     [

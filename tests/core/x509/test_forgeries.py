@@ -23,7 +23,6 @@ from ios_mdm.core.x509.issuing import issue
 from tests.support.tls_clients import (
     HOST,
     memory_handshake,
-    needs_openssl,
     openssl_client,
     python_handshake,
     root_of,
@@ -169,7 +168,6 @@ def test_every_verifier_refuses_what_a_stolen_key_signs(verifier: str, kind: str
     assert refusal(verifier, _question(served, pair.trusted, host, pair.now, tmp_path))
 
 
-@needs_openssl
 def test_the_openssl_client_refuses_what_a_stolen_key_signs(
     forgery: tuple[Served, str], small_pair: Pair, tmp_path: Path
 ) -> None:
