@@ -47,6 +47,12 @@ test-long: ## the same tests with larger searches, and more examples and mutatio
 test-all: ## `make test` with each Python from 3.11 on that PATH has
 	@$(PYTHON) -m tools.interpreters
 
+# The tests that run in one process with the code. Runs of the engine, and the models that repeat these, are left out.
+COVERED := core app adapters settings cli resources components test_address.py test_configuration.py test_parallel.py
+
+coverage: bootstrap nginx verifiers ## measure the coverage of the in-process tests; below the floor in pyproject.toml it fails
+	@$(VENV) -m pytest -n auto --cov --cov-report=term $(addprefix tests/,$(COVERED))
+
 smoke-aws: ## check what only AWS can show, on the account that IOS_MDM_SMOKE_ACCOUNT names
 	@$(PYTHON) tools/bootstrap.py --only venv
 	@$(VENV) -m tools.smoke
