@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from contextlib import nullcontext, suppress
 from dataclasses import replace
 from datetime import timedelta
