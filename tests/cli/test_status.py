@@ -21,8 +21,8 @@ from ios_mdm.core.pair.layout import PAIR_ID_TAG, profile_tag, version_id
 from ios_mdm.core.pair.schedule import Kind, names, queue_name, role_name
 from ios_mdm.core.x509.credential import credential_from_json
 from ios_mdm.errors import StoreError
-from tests.cli.conftest import DEVICES, Pair, run
 from tests.support.aws import AWS
+from tests.support.command_line import DEVICES, Pair, run
 from tests.support.tls_server import serving
 from tools.services import ministack
 

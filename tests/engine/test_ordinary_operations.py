@@ -16,16 +16,16 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import load_pem_x509_certificate
 
 from ios_mdm.core.pair.schedule import stem
-from tests.engine.conftest import check_safety
-from tests.engine.test_promotion import DAY_0, DAY_10, DAY_31, at
+from tests.support.days import DAY_0, DAY_10, DAY_31, at
+from tests.support.engine import check_safety
 from tests.support.tls_server import serving
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from tests.engine.aws import Aws
-    from tests.engine.conftest import World
+    from tests.support.engine import World
+    from tests.support.engine_aws import Aws
 
 
 def _switch(aws: Aws) -> tuple[object, ...]:

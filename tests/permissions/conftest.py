@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,9 +17,9 @@ from ios_mdm.core.pair.layout import HIGHEST_TAG
 from ios_mdm.core.pair.schedule import Kind, names, role_name
 from ios_mdm.core.references import URL_TAG
 from ios_mdm.settings import parse_server
-from tests.engine.aws import client
-from tests.permissions.recording import Recorder, arn
-from tests.resources.conftest import Engine, engine_on, wired
+from tests.support.dynamic_provider import Engine, engine_on, wired
+from tests.support.engine_aws import client
+from tests.support.recording import Lives, Recorder, arn
 from tools.services import ministack
 
 if TYPE_CHECKING:
@@ -33,21 +32,6 @@ ALARMS = arn("sns", "alarms")
 BOUNDARY = arn("iam", "policy/ios-mdm-boundary")
 ROLE = arn("iam", "role/mdm-schedules")
 QUEUE = arn("sqs", "mdm-dead-letters")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lives:
-    """What was recorded.
-
-    Args:
-        recorder: the requests.
-        server: name of the server.
-        secret_arn: of the pair.
-    """
-
-    recorder: Recorder
-    server: str
-    secret_arn: str
 
 
 class Hand:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.permissions.recording import ACCOUNT
+from tests.support.recording import ACCOUNT
 from tools.smoke.documents import TEXTS
 
 __all__ = ["NAMES", "POLICIES_OF", "documented"]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tests.permissions.implied import KEY
-from tests.permissions.recording import ACCOUNT, arn
 from tests.support.iam import Request
+from tests.support.implied import KEY
+from tests.support.recording import ACCOUNT, arn
 
 __all__ = ["FORBIDDEN"]
 

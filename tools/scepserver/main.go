@@ -46,7 +46,7 @@ func serve(listen, caPath, keyPath, challenge string) error {
 		return fmt.Errorf("%q is not a loopback address", host)
 	}
 	if challenge == "" {
-		return errors.New("SCEP_CHALLENGE_PASSWORD is not set: anyone on this machine could enrol")
+		return errors.New("SCEP_CHALLENGE_PASSWORD is not set: set it, because otherwise all users of this machine can enroll")
 	}
 	ca, key, err := readCA(caPath, keyPath)
 	if err != nil {

@@ -10,7 +10,6 @@ import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 from urllib.parse import urlsplit
 
@@ -37,6 +36,7 @@ from ios_mdm.adapters.refusals import (
     with_mfa,
     without_credentials,
 )
+from ios_mdm.address import is_loopback
 from ios_mdm.errors import StoreError
 
 if TYPE_CHECKING:
@@ -97,13 +97,7 @@ def _is_loopback(url: str | None) -> bool:
     if url is None:
         return False
     try:
-        host = urlsplit(url).hostname or ""
-    except ValueError:
-        return False
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
+        return is_loopback(urlsplit(url).hostname)
     except ValueError:
         return False
 

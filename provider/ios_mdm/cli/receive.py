@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING
 import click
 
 from ios_mdm import wiring
+from ios_mdm.address import is_loopback
 from ios_mdm.errors import DefinitionError, IosMdmError
+from ios_mdm.files import KIB, file_content
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 LAST_PORT = 65535
+MAX_KEY_FILE = 4 * KIB
 
 
 def run(
@@ -47,7 +50,7 @@ def _receive(
     key = None if hmac_key_file is None else _key(hmac_key_file)
     wired = wiring.here()
     collector = wired.collector(ledger_url, hmac_key=key, hosts=hosts)
-    if key is None and not ipaddress.ip_address(host).is_loopback:
+    if key is None and not is_loopback(host):
         raise DefinitionError(
             f"{host} is not a loopback address, and without an HMAC key other machines could post events: set "
             "--hmac-key-file"
@@ -76,12 +79,10 @@ def _address(listen: str) -> tuple[str, int]:
 
 
 def _key(file: Path) -> bytes:
-    try:
-        key = file.read_bytes().strip()
-    except OSError as error:
-        raise DefinitionError(f"--hmac-key-file {file} cannot be read: {error.strerror}") from error
+    named = f"--hmac-key-file {file}"
+    key = file_content(file, limit=MAX_KEY_FILE, named=named, allows_pipe=True).strip()
     if not key:
-        raise DefinitionError(f"--hmac-key-file {file} is empty")
+        raise DefinitionError(f"{named} is empty")
     return key
 
 

@@ -25,7 +25,7 @@ from ios_mdm.core.pair.observed import ObservedPair, Role
 from ios_mdm.core.pair.secret import MAX_LABELS, Label, trusted_label
 from ios_mdm.errors import DefinitionError
 from ios_mdm.settings import parse_server
-from tests.core.pair.test_lifecycle import START, definition, facts, pair, version
+from tests.support.lifecycle import START, definition, facts, pair, version
 
 SECRET = "ios-mdm/berlin"  # noqa: S105 - a name
 OTHERS = 4

@@ -202,7 +202,7 @@ def _definitions(draw: st.DrawFn) -> PairDefinition:
 
 @pytest.mark.parametrize("every", [None, timedelta(days=1)], ids=["when due", "daily"])
 @given(definition=_definitions(), days=st.integers(1, 1200))
-@settings(max_examples=examples(50), deadline=None)
+@settings(max_examples=examples(50))
 def test_a_certificate_is_issued_then_distributed_then_applied(
     every: timedelta | None, definition: PairDefinition, days: int
 ) -> None:
@@ -233,7 +233,7 @@ def test_a_certificate_is_issued_then_distributed_then_applied(
 
 @pytest.mark.parametrize("every", [None, timedelta(days=1)], ids=["when due", "daily"])
 @given(definition=_definitions(), days=st.integers(1, 1200))
-@settings(max_examples=examples(50), deadline=None)
+@settings(max_examples=examples(50))
 def test_there_is_a_valid_main_at_every_moment(every: timedelta | None, definition: PairDefinition, days: int) -> None:
     """Each main follows the one before it without a gap, within its own validity."""  # R6 R12 R32
     life = foreseen_life(definition, start=START, days=days, every=every)

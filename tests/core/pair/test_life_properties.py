@@ -38,21 +38,21 @@ from ios_mdm.core.pair.steps import next_step
 from ios_mdm.errors import DefinitionError, LabelMovedError
 from ios_mdm.settings import PromotionSettings
 from ios_mdm.settings.distribution import ProfileSettings
-from tests.app.test_pair_crashes import Crash, CrashError
-from tests.app.test_pair_service import KNOWN, OWNER, HandClock
-from tests.core.pair.test_lifecycle import DEFINITIONS, facts, pair
-from tests.core.pair.test_lifecycle import version as stored
-from tests.model.pair import SECRET, Secret, Value, carried_out, fingerprint, observe
+from tests.support.crashes import Crash, CrashError
+from tests.support.lifecycle import DEFINITIONS, facts, pair
+from tests.support.lifecycle import version as stored
 from tests.support.long import examples
 from tests.support.memory import MemorySecretStore
 from tests.support.memory_scheduler import MemoryPrerequisites, MemoryScheduler
+from tests.support.model_pair import SECRET, Secret, Value, carried_out, fingerprint, observe
+from tests.support.pairs import KNOWN, OWNER, HandClock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ios_mdm.app.pair.values import PairResult
     from ios_mdm.core.pair.observed import ObservedPair, StoredVersion
-    from tests.app.test_pair_crashes import Edge
+    from tests.support.crashes import Edge
 
 START = datetime(2040, 1, 1, tzinfo=UTC)
 AWS_TRIES_FOR = timedelta(hours=6)
@@ -316,7 +316,6 @@ class Life(RuleBasedStateMachine):
 Life.TestCase.settings = settings(
     max_examples=examples(75),
     stateful_step_count=40,
-    deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
@@ -387,7 +386,7 @@ def _secrets(draw: st.DrawFn, *, intact: bool = False) -> Secret:
     return Secret(tags=tuple(sorted(tags.items())), labels=tuple(sorted(labels.items())), values=tuple(values))
 
 
-@settings(max_examples=examples(400), deadline=None, derandomize=True)
+@settings(max_examples=examples(400), derandomize=True)
 @given(wish=DEFINITIONS, secret=_secrets())
 def test_whatever_is_found_is_decided_or_refused(wish: PairDefinition, secret: Secret) -> None:
     """A decision is the same every time, and what cannot be decided is one error that says what to do."""
@@ -419,7 +418,7 @@ def test_a_new_main_that_was_begun_and_has_expired_since_is_not_taken_up() -> No
     assert wanted.main == 3
 
 
-@settings(max_examples=examples(300), deadline=None, derandomize=True)
+@settings(max_examples=examples(300), derandomize=True)
 @given(wish=DEFINITIONS, secret=_secrets(intact=True))
 def test_a_decision_carried_out_is_a_fixed_point(wish: PairDefinition, secret: Secret) -> None:
     """Step by step the pair becomes what was decided at first, unless the user must be asked; then nothing is left."""

@@ -31,19 +31,7 @@ from ios_mdm.core.pair.observed import Role, Served
 from ios_mdm.core.pair.secret import Label
 from ios_mdm.core.pair.situation import Situation
 from ios_mdm.errors import DefinitionError
-from tests.core.pair.test_lifecycle import (
-    DAY,
-    END,
-    LEAD,
-    SECOND,
-    START,
-    definition,
-    facts,
-    main,
-    pair,
-    reserve,
-    version,
-)
+from tests.support.lifecycle import DAY, END, LEAD, SECOND, START, definition, facts, main, pair, reserve, version
 
 if TYPE_CHECKING:
     from datetime import datetime

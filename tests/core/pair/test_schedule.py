@@ -30,7 +30,7 @@ from ios_mdm.core.pair.schedule import (
 from ios_mdm.core.pair.schedule_role import role_policy, role_trust
 from ios_mdm.core.pair.secret import Label
 from ios_mdm.core.pair.switch import Alarm, Promote, Switch, switch
-from tests.core.pair.test_lifecycle import DAY, END, LEAD, START, definition, facts, main, pair, reserve, version
+from tests.support.lifecycle import DAY, END, LEAD, START, definition, facts, main, pair, reserve, version
 
 if TYPE_CHECKING:
     from datetime import datetime
