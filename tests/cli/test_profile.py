@@ -63,7 +63,7 @@ def test_the_file_is_what_up_pushes(folder: Path, pair_id: str | None, suffix: s
         ({"--main": "none.pem"}, "cannot be read: No such file"),
         ({"--main": "definition.yaml"}, "expected PEM certificates"),
         ({"--server": "plain"}, "no distribution"),
-        ({"--server": "paris"}, "it has: berlin, plain"),
+        ({"--server": "paris"}, "its servers: berlin, plain"),
         ({"-o": "none/trust.mobileconfig"}, "cannot be written"),
         ({"--bogus": "1"}, "No such option"),
     ],

@@ -252,7 +252,7 @@ def test_another_server_is_unknown(pair: Pair) -> None:
     pair.define()
     result = pair.status("--server", "paris")
     assert result.code == 3
-    assert result.err == f"error: definition.yaml has no server 'paris'; it has: {pair.name}\n"
+    assert result.err == f"error: definition.yaml has no server 'paris'; its servers: {pair.name}\n"
 
 
 def test_a_rehearsal_clock_off_the_emulator_is_unknown(pair: Pair) -> None:

@@ -116,7 +116,7 @@ def test_commands_that_do_not_run_are_not_kept(debian: Path, capsys: pytest.Capt
     (debian / "lists").touch()
     _package(debian, "exit 127")
     assert verifiers.ensure_verifiers() == {}
-    assert "does not run here" in capsys.readouterr().out
+    assert "does not run on this machine" in capsys.readouterr().out
     assert not (debian.parent / "cache" / "verifiers").exists()
 
 
