@@ -157,7 +157,7 @@ def test_an_up_that_fails_raises_an_alarm(world: World, runner: Runner, heard: t
     alarm = runner.github("up.yml", "alarm")
     assert not alarm.failed, alarm.output
     assert heard[1] == [
-        "ios-mdm test: a job failed, look at its log (https://git.example.com/example/ios-mdm/actions/runs/7)"
+        "ios-mdm test: a job failed, see its log (https://git.example.com/example/ios-mdm/actions/runs/7)"
     ]
     assert HIDDEN not in done.output + alarm.output
 
@@ -172,7 +172,7 @@ def test_what_is_due_raises_an_alarm_until_up_has_done_it(
     watched = runner.github("watch.yml", "watch", **later)
     assert watched.failed
     reason = watched.outputs["steps.check.outputs.reason"]
-    assert reason.startswith("something is due, or was changed from outside")
+    assert reason.startswith("changes are pending, or a resource was changed outside of pulumi")
     assert not _told(runner, reason).github("watch.yml", "alarm").failed
     assert heard[1] == [f"ios-mdm test: {reason} (https://git.example.com/example/ios-mdm/actions/runs/7)"]
     assert not runner.github("up.yml", "up", **later).failed
@@ -208,7 +208,7 @@ def test_the_same_life_on_gitlab(world: World, runner: Runner, heard: tuple[str,
     alarm = runner.gitlab("alarm")
     assert not alarm.failed, alarm.output
     assert len(heard[1]) == 1
-    assert "something is due, or was changed from outside" in heard[1][0]
+    assert "changes are pending, or a resource was changed outside of pulumi" in heard[1][0]
     assert heard[1][0].endswith("(https://git.example.com/example/ios-mdm/-/pipelines/7)")
     assert token["AWS_ID_TOKEN"] not in preview.output + up.output + watch.output + alarm.output
 
