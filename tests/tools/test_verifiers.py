@@ -1,4 +1,4 @@
-"""Where the commands of OpenSSL, GnuTLS and NSS come from, and what happens if they cannot be had."""
+"""Sources of the commands of OpenSSL, GnuTLS and NSS, and the behavior without them."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ update) touch {folder}/lists ;;
 download) cp {folder}/made.deb gnutls-bin_3_all.deb ;;
 esac
 """
-"""A package manager without lists of packages, on a machine whose GnuTLS is older than the package."""
+"""A package manager without package lists, on a machine whose GnuTLS is older than the package."""
 
 
 @pytest.fixture
 def debian(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make a machine without the commands whose package manager is a stub; return the stub's folder."""
+    """Simulate a machine without the commands, with a stub as package manager; return the stub's folder."""
     if shutil.which("dpkg-deb") is None:
         pytest.skip("dpkg-deb is not on this machine, so there is nothing to unpack")
     folder = tmp_path / "apt"
@@ -48,7 +48,7 @@ def debian(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def _package(folder: Path, script: str) -> None:
-    """Make a package whose commands are this script, with a library."""
+    """Build a package with a library, in which each command is this script."""
     tree = folder / "tree"
     files = {f"usr/bin/{command}": f"#!/bin/sh\n{script}\n" for command in verifiers.COMMANDS}
     files["usr/lib/x/libfound.so.1"] = ""
