@@ -75,7 +75,7 @@ def main(arguments: list[str]) -> int:
     try:
         commands[arguments[0]](ROOT / ".demo")
     except (BotoCoreError, ClientError) as error:
-        print(f"error: the AWS emulator: {error}", file=sys.stderr)
+        print(f"error: the AWS emulator reported: {error}", file=sys.stderr)
         return 1
     except (DemoError, ServiceError, FleetError, IosMdmError, ToolchainMissingError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -87,7 +87,7 @@ def main(arguments: list[str]) -> int:
 
 
 def up(state: Path) -> None:
-    """Start the services, run `pulumi up`, let the devices fetch the profile, and show the result."""
+    """Start the services, run `pulumi up`, let the devices fetch the profile, and print the status."""
     tools = Toolchain.load()
     if _is_copied(state):
         # A copy lacks the pair: the emulator writes its data to files only when it stops.

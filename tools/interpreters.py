@@ -68,7 +68,7 @@ def copy_checkout(target: Path) -> None:
 def main() -> int:
     """Run `make test` with each interpreter; return 1 if one of them failed."""
     found = interpreters(os.environ.get("PATH", os.defpath))
-    print(f"== Python {', '.join(found) or 'from 3.11 on: none'}", flush=True)
+    print(f"== Python versions: {', '.join(found) or 'none from 3.11 on'}", flush=True)
     if len(found) == 1:
         print("== only one: install others to test with them, too", flush=True)
     failed = []

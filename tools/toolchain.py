@@ -75,7 +75,7 @@ class Toolchain:
         names = [field.name for field in fields(cls)]
         missing = [name for name in names if name not in found or not os.access(found[name], os.X_OK)]
         if missing:
-            raise ToolchainMissingError(f"missing tools: {', '.join(missing)}: run `make bootstrap`")
+            raise ToolchainMissingError(f"missing tools: {', '.join(missing)}. Run `make bootstrap`")
         return cls(**{name: Path(found[name]) for name in names})
 
     @staticmethod
@@ -90,7 +90,7 @@ class Toolchain:
         except FileNotFoundError:
             found = ""
         if not os.access(found, os.X_OK):
-            raise ToolchainMissingError("missing tool: nginx: run `python3 tools/bootstrap.py --only nginx`")
+            raise ToolchainMissingError("nginx is missing: run `python3 tools/bootstrap.py --only nginx`")
         return Path(found)
 
     @staticmethod

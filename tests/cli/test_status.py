@@ -137,7 +137,7 @@ def test_ten_devices_are_named_and_the_others_counted(pair: Pair) -> None:
     pair.make()
     server = pair.define()
     server["distribution"]["devices"] = [f"D-{number:02}" for number in range(13)]
-    pair.file.write_text(json.dumps([server]), encoding="utf-8")  # JSON is YAML, and this a bare list of servers
+    pair.file.write_text(json.dumps([server]), encoding="utf-8")  # JSON is YAML; a list of servers
     result = pair.status()
     assert result.code == 1
     assert "0 of 13 devices have it" in result.out
@@ -275,7 +275,7 @@ def test_profiles_that_devices_keep_are_listed(pair: Pair) -> None:
 
 
 def test_a_copied_secret_is_no_pair(pair: Pair) -> None:
-    """A secret with the identity of another one is unknown, and the message names both."""  # R33
+    """For a secret with the identity of another one, the status is unknown, and the message names both."""  # R33
     made = pair.make()
     assert made.view.observed is not None
     assert made.view.observed.identity is not None

@@ -84,7 +84,7 @@ def test_every_key_is_on_the_page_and_no_other() -> None:
 
 @pytest.mark.parametrize("row", ["| `main.issue.key` |", "| `ios-mdm:aws` |"])
 def test_a_key_without_a_row_is_told(row: str) -> None:
-    """A forgotten row is an error that names the key."""
+    """A missing row is an error with the name of the key."""
     page = "\n".join(line for line in read("docs/definition.md").splitlines() if not line.startswith(row))
     with pytest.raises(schema.SchemaError, match=rf"lacks a row for: {row.strip('| `')}"):
         schema.schema_text(page)
@@ -174,7 +174,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def test_pages_that_messages_name_exist() -> None:
-    """A message of the provider, or of a tool, names no page that is missing."""
+    """Each page that a message of the provider or a tool names exists."""
     named = {
         page
         for folder in ("provider", "components", "tools")
@@ -203,7 +203,7 @@ def test_every_phase_is_explained() -> None:
 
 
 def test_the_readme_is_short() -> None:
-    """At most 150 lines."""
+    """README.md has at most 150 lines."""
     assert len(read("README.md").splitlines()) <= 150
 
 

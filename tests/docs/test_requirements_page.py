@@ -1,4 +1,4 @@
-"""docs/requirements.md lists each requirement once, and tests name each one that is built."""
+"""docs/requirements.md lists each requirement once, and a test names each requirement that is built."""
 
 from __future__ import annotations
 

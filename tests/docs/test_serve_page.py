@@ -1,4 +1,4 @@
-"""The examples of docs/serve.md can be read by what they are for, as far as that is here."""
+"""The examples of docs/serve.md are valid for the tools that read them, as far as the tests have these tools."""
 
 from __future__ import annotations
 

@@ -386,12 +386,12 @@ class TestToolchain:
         del complete["mdmb"]
         bootstrap.record(complete, manifest)
         complete["pulumi"].unlink()
-        with pytest.raises(ToolchainMissingError, match="missing tools: pulumi, mdmb: run `make bootstrap`"):
+        with pytest.raises(ToolchainMissingError, match=r"missing tools: pulumi, mdmb\. Run `make bootstrap`"):
             Toolchain.load(manifest)
 
     def test_before_the_first_bootstrap_all_is_missing(self, tmp_path: Path) -> None:
         """A missing manifest gives the same error."""
-        with pytest.raises(ToolchainMissingError, match="run `make bootstrap`"):
+        with pytest.raises(ToolchainMissingError, match="Run `make bootstrap`"):
             Toolchain.load(tmp_path / "none.json")
 
     def test_the_engine_and_the_virtualenv_come_first_on_path(

@@ -68,7 +68,7 @@ def test_no_interpreter_is_a_failure(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 
 
 def test_a_copy_is_replaced_but_for_its_virtualenv(tmp_path: Path) -> None:
-    """A file that the checkout no longer has does not stay in the copy."""
+    """Files that the checkout does not have are deleted from the copy."""
     (tmp_path / ".venv").mkdir()
     (tmp_path / "tests").mkdir()
     (tmp_path / "tests" / "test_removed.py").touch()

@@ -210,7 +210,7 @@ class TestLifecycle:
                 local.down(tmp_path)
 
     def test_only_loopback_ports_that_were_asked_for_are_open(self, mdm_services: MdmServices) -> None:
-        """Each process listens on one port at 127.0.0.1 and on nothing else."""
+        """Each process listens only on one port at 127.0.0.1."""
         services = mdm_services.services
         for name in local.NAMES:
             running = process.find(services.state, name)

@@ -237,7 +237,7 @@ class TestCleanup:
     """Deletion of the resources of runs, and of no others."""
 
     def test_everything_of_a_crashed_run_is_deleted(self, account: Account) -> None:
-        """This includes a secret in its recovery window and a role with a policy. A second cleanup finds nothing."""
+        """A cleanup also deletes secrets in their recovery window and roles with policies. A second finds nothing."""
         expected = crashed(account)
         deleted, problems = cleanup.clean(account)
         assert (set(deleted), problems) == (expected, [])

@@ -104,7 +104,7 @@ def test_only_the_commands_that_the_machine_lacks_are_unpacked(debian: Path, mon
 def test_without_lists_of_packages_only_root_can_continue(
     debian: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Another user reads which packages to install, and the bootstrap goes on without the commands."""
+    """For another user, the output names the packages to install, and the bootstrap continues."""
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     assert verifiers.ensure_verifiers() == {}
     assert "install gnutls-bin, libnss3-tools and openssl; their tests are skipped" in capsys.readouterr().out
@@ -112,7 +112,7 @@ def test_without_lists_of_packages_only_root_can_continue(
 
 
 def test_commands_that_do_not_run_are_not_kept(debian: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A library is missing: the next bootstrap tries again."""
+    """If a library is missing, the next bootstrap unpacks the packages again."""
     (debian / "lists").touch()
     _package(debian, "exit 127")
     assert verifiers.ensure_verifiers() == {}
@@ -123,7 +123,7 @@ def test_commands_that_do_not_run_are_not_kept(debian: Path, capsys: pytest.Capt
 def test_a_machine_without_debians_tools_does_without(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One line names the packages, and nothing is left behind."""
+    """One line names the packages, and no file is written."""
     monkeypatch.setenv("IOS_MDM_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("shutil.which", lambda *_arguments, **_named: None)
     assert verifiers.ensure_verifiers() == {}
@@ -132,7 +132,7 @@ def test_a_machine_without_debians_tools_does_without(
 
 
 def test_only_who_asks_gets_them(tmp_path: Path) -> None:
-    """A demo does not need them; a manifest without them names none."""
+    """The demo does not need the commands. Without them in the manifest, the result is None."""
     assert "verifiers" in bootstrap.ASKED_FOR
     assert Toolchain.verifier("certtool", tmp_path / "none.json") is None
     manifest = tmp_path / "manifest.json"

@@ -200,5 +200,5 @@ class Fleet:
 
 
 def _excerpt(output: str) -> str:
-    """Return the two ends of a long output: a crash says why at first, a failure at last."""
+    """Return the start and the end of a long output: a crash has its reason at the start, a failure at the end."""
     return output if len(output) <= 2 * _EXCERPT else f"{output[:_EXCERPT]}\n[…]\n{output[-_EXCERPT:]}"

@@ -1,4 +1,4 @@
-"""The AWS emulator: ministack on loopback, with the services that the product uses and no other."""
+"""The AWS emulator: ministack on loopback, only with the services that the product uses."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def service(executable: Path, data: Path) -> Service:
             environment={
                 "AUTH": "false",
                 "BIND_HOST": LOOPBACK,
-                # The emulator removes containers at its start. Without Docker it cannot remove those of other programs.
+                # The emulator removes containers that it regards as its own. Without Docker it cannot remove any.
                 "DOCKER_HOST": f"unix://{data / 'no-docker.sock'}",
                 "GATEWAY_PORT": str(port),
                 "IOT_MTLS_ENABLED": "0",

@@ -93,7 +93,7 @@ def _performed(url: str, target: Mapping[str, Any]) -> str:
         elif ":sns:" in arn:
             client("sns", url).publish(TopicArn=arn, Message=content)
         else:
-            raise ScheduleError(f"the target {arn} is not supported: only labels, queues and topics are")
+            raise ScheduleError(f"the target {arn} is not supported: only moves of labels, queues and topics are")
     except ClientError as error:
         if (queue := target.get("DeadLetterConfig", {}).get("Arn")) is not None:
             _send(url, queue, content)

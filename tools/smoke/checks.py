@@ -91,7 +91,7 @@ def deleted_and_restored(world: World) -> str:
     before = content()
     store.delete(world.secret, recovery_window_days=7)
     if not world.admin.waited(lambda: world.described().deleted_at)[0]:
-        raise UnexpectedError("DescribeSecret shows no deletion")
+        raise UnexpectedError("DescribeSecret returns no deletion date")
     store.restore(world.secret)
     is_same, seconds = world.admin.waited(lambda: content() == before)
     if not is_same:  # values are never shown
@@ -100,7 +100,7 @@ def deleted_and_restored(world: World) -> str:
 
 
 def customer_key(world: World) -> str:
-    """Encrypt the pair with a customer-managed key; the consumer reads main with kms:Decrypt alone."""
+    """Encrypt the pair with a customer-managed key, and read main as the consumer, which needs only kms:Decrypt."""
     store, new = world.store(), world.version(4)
     store.encrypt(world.secret, kms_key=world.arn("kms", f"key/{world.key}"))
     store.put(world.secret, new, secrets.token_hex())

@@ -75,7 +75,7 @@ def _delete_role(client: Any, item: Any) -> None:  # noqa: ANN401
 
 
 def _key_name(client: Any, item: Any) -> str:  # noqa: ANN401
-    """Return the description, because a key has no name; empty for a key that waits for its deletion."""
+    """Return the description, because a key has no name. It is empty for a key that is scheduled for deletion."""
     try:
         key = client.describe_key(KeyId=item["KeyId"])["KeyMetadata"]
     except ClientError as error:

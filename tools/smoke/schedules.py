@@ -43,7 +43,7 @@ def schedule_fires(world: World) -> str:
     """Wait until the schedule has made the reserve main. No process of the product runs."""
     armed = _scheduler(world).get(_armed(world, "promote"))
     if armed is None:
-        raise UnexpectedError("the schedule does not exist before its time")
+        raise UnexpectedError("the schedule was deleted before its time")
     fired, _ = world.admin.waited(lambda: Label.MAIN in world.labels().get(2, ()), seconds=_FIRES)
     late = (world.admin.now() - armed.at).total_seconds()
     seen = f"{late:.0f} s after its time; labels: {world.labels()}"
