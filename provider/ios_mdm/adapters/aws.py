@@ -63,6 +63,7 @@ __all__ = [
     "TOPIC",
     "Aws",
     "Kind",
+    "Refusal",
     "RoleRefusedError",
     "forget",
     "scheduled_for_deletion",
@@ -198,7 +199,7 @@ class Aws:
                 parameters.
         """
         result = self._outcome(operation, name, call, frozenset(), kind)
-        if isinstance(result, _Tolerated):
+        if isinstance(result, Refusal):
             raise result.error
         return result
 
@@ -207,7 +208,7 @@ class Aws:
     ) -> T | None:
         """Return what *call* returns, or None if AWS refuses with one of these error *codes*; else as ``answer``."""
         result = self._outcome(operation, name, call, codes, kind)
-        if isinstance(result, _Tolerated):
+        if isinstance(result, Refusal):
             return None
         return result
 
@@ -237,7 +238,7 @@ class Aws:
 
     def _outcome(
         self, operation: str, name: str, call: Callable[[], T], codes: Collection[str], kind: Kind
-    ) -> T | _Tolerated:
+    ) -> T | Refusal:
         if self.reads is None or operation not in KEPT:
             return self._attempt(operation, name, call, codes, kind)
         key = (operation, self.region, name)
@@ -245,7 +246,7 @@ class Aws:
 
     def _attempt(
         self, operation: str, name: str, call: Callable[[], T], codes: Collection[str], kind: Kind
-    ) -> T | _Tolerated:
+    ) -> T | Refusal:
         from botocore.exceptions import BotoCoreError, ClientError
         from botocore.parsers import ResponseParserError
 
@@ -277,7 +278,7 @@ class Aws:
         raised = RoleRefusedError if role_refused else StoreError
         store_error = raised(f"{failed}: {reason}.")
         if code in codes:
-            return _Tolerated(store_error)
+            return Refusal(store_error)
         # Raised here, not in a handler: there botocore's error, and with it what was sent, would be its context.
         raise store_error
 
@@ -403,7 +404,7 @@ def forget() -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Tolerated:
+class Refusal:
     """A refusal that the caller knows how to read."""
 
     error: StoreError
