@@ -212,6 +212,13 @@ class Aws:
             return None
         return result
 
+    def refusal(
+        self, codes: Collection[str], operation: str, name: str, call: Callable[[], object], kind: Kind = SECRET
+    ) -> Refusal | None:
+        """Make the *call*, and return the refusal if AWS refuses with one of these *codes*; else as ``answer``."""
+        result = self._outcome(operation, name, call, codes, kind)
+        return result if isinstance(result, Refusal) else None
+
     def _key(self, kind: Kind) -> _Key:
         # botocore reads AWS_DEFAULT_REGION only; every other SDK, and Pulumi's users, set AWS_REGION.
         return _Key(
@@ -278,7 +285,7 @@ class Aws:
         raised = RoleRefusedError if role_refused else StoreError
         store_error = raised(f"{failed}: {reason}.")
         if code in codes:
-            return Refusal(store_error)
+            return Refusal(code, store_error)
         # Raised here, not in a handler: there botocore's error, and with it what was sent, would be its context.
         raise store_error
 
@@ -405,8 +412,14 @@ def forget() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A refusal that the caller knows how to read."""
+    """A refusal that the caller knows how to read.
 
+    Args:
+        code: AWS's error code.
+        error: for a caller that does not know better.
+    """
+
+    code: str
     error: StoreError
 
 
