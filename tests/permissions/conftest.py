@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from ios_mdm.core.pair.schedule import Kind, names, role_name
 from ios_mdm.core.references import URL_TAG
 from ios_mdm.settings import parse_server
 from tests.engine.aws import client
+from tests.permissions.documented import API_KEY_SECRET
 from tests.permissions.recording import Recorder, arn
 from tests.resources.conftest import Engine, engine_on, wired
 from tools.services import ministack
@@ -194,7 +194,7 @@ def _use_api_key(engine: Engine, recorder: Recorder) -> None:
 
 DISTRIBUTION: dict[str, Any] = {
     "profile": {"identifier": "com.example.mdm", "organization": "Example"},
-    "channel": {"nanomdm": {"url": "https://mdm.example.com", "apiKeySecret": "mdm/api-key"}},
+    "channel": {"nanomdm": {"url": "https://mdm.example.com", "apiKeySecret": API_KEY_SECRET}},
     "devices": ["AAAA-1"],
 }
 
@@ -215,11 +215,7 @@ def lives(mdm_services: MdmServices, tmp_path_factory: pytest.TempPathFactory) -
         patch.setattr(SecretsManager, "_prepare_put", prepared)
         secrets = client("secretsmanager", engine.aws.target)
         api_key = mdm_services.services.api_key.read_text(encoding="utf-8")
-        with suppress(secrets.exceptions.ResourceExistsException):
-            secrets.create_secret(Name="mdm/api-key", SecretString=api_key)
         tags = [{"Key": URL_TAG, "Value": DISTRIBUTION["channel"]["nanomdm"]["url"]}]
-        secrets.tag_resource(SecretId="mdm/api-key", Tags=tags)
+        secrets.create_secret(Name=API_KEY_SECRET, SecretString=api_key, Tags=tags)
         secret_arn = _live(engine, recorder, patch, tmp_path_factory.mktemp("lives"))
         yield Lives(recorder=recorder, server=engine.program["server"], secret_arn=secret_arn)
-        # The tests of the engine use this secret on the same emulator, with a URL on loopback.
-        secrets.untag_resource(SecretId="mdm/api-key", TagKeys=[URL_TAG])
