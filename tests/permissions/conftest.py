@@ -19,14 +19,16 @@ from ios_mdm.core.references import URL_TAG
 from ios_mdm.settings import parse_server
 from tests.engine.aws import client
 from tests.permissions.documented import API_KEY_SECRET
+from tests.permissions.enforcing import Iam, policies
 from tests.permissions.recording import Recorder, arn
 from tests.resources.conftest import Engine, engine_on, wired
-from tools.services import ministack
+from tools.services import ministack, process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from tools.services import local
     from tools.services.testing import MdmServices
 
 ALARMS = arn("sns", "alarms")
@@ -219,3 +221,22 @@ def lives(mdm_services: MdmServices, tmp_path_factory: pytest.TempPathFactory) -
         secrets.create_secret(Name=API_KEY_SECRET, SecretString=api_key, Tags=tags)
         secret_arn = _live(engine, recorder, patch, tmp_path_factory.mktemp("lives"))
         yield Lives(recorder=recorder, server=engine.program["server"], secret_arn=secret_arn)
+
+
+@pytest.fixture(scope="package")
+def enforcing(tmp_path_factory: pytest.TempPathFactory, executables: local.Executables) -> Iterator[str]:
+    """Run an emulator that enforces IAM policies, with the boundary, the topic and the API key of the page."""
+    state = tmp_path_factory.mktemp("enforcing")
+    service = ministack.service(executables.ministack, state / "data", is_enforcing=True)
+    try:
+        url = process.ensure(state, service).url
+        with pytest.MonkeyPatch.context() as patch:
+            root = Iam(url=url, patch=patch).root
+            document = json.dumps(policies(("boundary",), "berlin")["boundary"])
+            root("iam").create_policy(PolicyName="ios-mdm-boundary", PolicyDocument=document)
+            root("sns").create_topic(Name="alarms")
+            tags = [{"Key": URL_TAG, "Value": DISTRIBUTION["channel"]["nanomdm"]["url"]}]
+            root("secretsmanager").create_secret(Name=API_KEY_SECRET, SecretString="a-key", Tags=tags)
+            yield url
+    finally:
+        process.stop(state, service.name)
