@@ -307,7 +307,7 @@ def _formers(observed: ObservedPair, main: int, now: datetime) -> tuple[int, ...
     kept: list[int] = []
     expired: list[int] = []
     for version in observed.versions:
-        former = version.former or Label.MAIN in version.labels
+        former = version.former or Label.MAIN in version.labels or observed.was_main(version)
         if version.ordinal in {None, main} or version.facts is None or not former:
             continue
         # An operator can have promoted one that was being deleted: then it was main after all.

@@ -125,7 +125,7 @@ class ObservedPair:
         highest_ordinal: highest certificate number ever recorded or seen; 0 for none.
         recorded_ordinal: what the tag says of it; lower than *highest_ordinal* where the tag lags or is lost.
         main_generation: the last request for a main certificate that was answered; None where the tag is lost.
-        promoted: ordinal of the reserve that was promoted last; None where none was, or the tag is lost.
+        promoted: ordinal of the certificate that became main last; None where none did, or the tag is lost.
         replaced: fingerprint of the main that was replaced last; None where none was, or the tag is lost.
         sent: ordinals of the certificates in the profile that was last queued for the devices.
         armed: the promotion for which a schedule may exist; None if none is recorded.
@@ -167,6 +167,17 @@ class ObservedPair:
     def is_announced(self, version: StoredVersion) -> bool:
         """Return whether a run announced a certificate of this number before it was stored (R38)."""
         return self.announced is not None and self.announced.ordinal == version.ordinal
+
+    def was_main(self, version: StoredVersion) -> bool:
+        """Return whether a version that has STAGED and no other slot was main before (R38).
+
+        Another program put STAGED on it. A certificate that is stored to become main has a higher number than main, and
+        than each certificate that became main before.
+        """
+        if version.slots != {Label.STAGED} or version.role is not Role.MAIN or version.ordinal is None:
+            return False
+        main = 0 if self.main is None else self.main.ordinal or 0
+        return version.ordinal <= max(main, self.promoted or 0)
 
     def holder(self, label: str) -> StoredVersion | None:
         """Return the version that *label* is on, or None."""

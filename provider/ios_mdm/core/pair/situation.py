@@ -155,7 +155,7 @@ def begun(observed: ObservedPair, slot: Slot, now: datetime) -> int | None:
     staged = observed.holder(Label.STAGED)
     if staged is None or (staged.facts is None and not observed.is_announced(staged)):
         return None
-    if staged.slots != {Label.STAGED} or staged.role not in {None, Role(slot)}:
+    if staged.slots != {Label.STAGED} or staged.role not in {None, Role(slot)} or observed.was_main(staged):
         return None
     return None if staged.facts is not None and now >= expires(staged.facts) else staged.ordinal
 

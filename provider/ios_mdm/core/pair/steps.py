@@ -301,7 +301,7 @@ def _given_up(desired: Desired, observed: ObservedPair) -> Iterator[Step]:
     Before the label STAGED leaves it: without a label it would look like a former main.
     """
     for version in observed.versions:
-        begun = version.slots == {Label.STAGED} and version.role is Role.MAIN
+        begun = version.slots == {Label.STAGED} and version.role is Role.MAIN and not observed.was_main(version)
         if begun and version.facts is not None and version.ordinal not in {desired.main, desired.next_main}:
             yield Tag(tags={facts_tag(version.version_id): facts_value(version.facts, Role.DELETED)})
 
@@ -369,7 +369,7 @@ def _answered(observed: ObservedPair) -> Iterator[Step]:
     tags = {MAIN_GENERATION_TAG: str(version.facts.generation)}
     former = _sha256(observed.holder(Label.FORMER) if Label.MAIN in version.labels else observed.main)
     if former not in {None, version.facts.sha256}:
-        tags[REPLACED_TAG] = str(former)
+        tags |= {REPLACED_TAG: str(former), PROMOTED_TAG: str(version.ordinal)}
     missing = {key: value for key, value in tags.items() if observed.tags.get(key) != value}
     if missing:
         yield Tag(tags=missing)
