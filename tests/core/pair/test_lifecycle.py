@@ -516,12 +516,14 @@ def test_a_main_that_no_version_is_left_of_is_restored_under_its_version_id() ->
     """The message has the version id, because AWS can delete a version without labels."""  # R32
     foreign = StoredVersion(version_id="x" * 36, ordinal=None, labels=frozenset({Label.MAIN}), facts=None)
     former = version(facts(1), Role.MAIN)
-    with pytest.raises(DefinitionError, match=f"--client-request-token .*{former.version_id} for certificate 1"):
+    with pytest.raises(
+        DefinitionError, match=f"of certificate 1 was deleted.*--client-request-token {former.version_id}"
+    ):
         desired(definition(), pair(foreign, former), START)
     bare = replace(
         pair(foreign), highest_ordinal=1, arn="arn:aws:secretsmanager:eu-west-1:1:secret:ios-mdm/berlin-a1b2c3"
     )
-    with pytest.raises(DefinitionError, match=f"{version_id('ios-mdm/berlin', 1)} for certificate 1"):
+    with pytest.raises(DefinitionError, match=f"of certificate 1 was deleted.*{version_id('ios-mdm/berlin', 1)}"):
         desired(definition(), bare, START)
 
 

@@ -1,4 +1,4 @@
-"""Simulates the life of a new pair: every event with its time, as if `pulumi up` ran whenever a change is due."""
+"""The forecast of a new pair's life: every event with its time, as if `pulumi up` ran whenever a change is due."""
 
 from __future__ import annotations
 

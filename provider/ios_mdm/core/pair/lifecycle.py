@@ -84,9 +84,8 @@ def _way_back(observed: ObservedPair) -> str:
     name = observed.arn.partition(":secret:")[2].rpartition("-")[0]
     token = mains[-1].version_id if mains else version_id(name, 1)
     return (
-        f"{move}. If its version was deleted, restore the value with `aws secretsmanager put-secret-value "
-        "--version-stages "
-        f"AWSCURRENT --client-request-token <version id>`, which is {token} for certificate {number}"
+        f"{move}. If the version of certificate {number} was deleted, restore its value with `aws secretsmanager "
+        f"put-secret-value --version-stages AWSCURRENT --client-request-token {token}`"
     )
 
 
@@ -151,7 +150,7 @@ def _unknown(definition: PairDefinition, observed: ObservedPair, main: int, now:
 
 
 def _of_a_pair(found: Situation) -> Desired:
-    """Decide for a pair that has a main."""
+    """Decide for a pair whose main has facts."""
     _refuse(policies.first_answer(policies.REFUSALS, found))
     if found.now < expires(found.main) or found.definition.replace_main:
         _refuse(policies.main_not_replaced(found))

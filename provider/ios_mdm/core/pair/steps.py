@@ -418,7 +418,7 @@ def _left_role(desired: Desired, version: StoredVersion) -> Role:
     if version.ordinal in desired.formers:
         return Role.MAIN
     offered = {one.ordinal for one in desired.guarded if one.why is Why.OFFERED}
-    # A former main that devices no longer need does not become main again either.
+    # Role "deleted" also records that devices no longer need a former main.
     return Role.KEPT if version.ordinal in offered else Role.DELETED
 
 

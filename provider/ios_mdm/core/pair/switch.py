@@ -39,7 +39,7 @@ class Promote:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alarm:
-    """A message that AWS sends unless a run cancels it before.
+    """A message that AWS sends unless a run cancels it in time.
 
     Args:
         at: time at which the message is sent, aware UTC.

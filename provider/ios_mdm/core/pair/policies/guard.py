@@ -101,7 +101,7 @@ def _kept(observed: ObservedPair, one: Guarded) -> Notice:
     presented = f"{' and '.join(one.endpoints)} present{'s' if len(one.endpoints) == 1 else ''} it"
     match one.why:
         case Why.PRESENTED:
-            reason = f"{presented}: let the server fetch AWSCURRENT and reload"
+            reason = f"{presented}. Let the server fetch AWSCURRENT and reload"
         case Why.ARMED:
             reason = "a schedule can still make it main"
         case _:

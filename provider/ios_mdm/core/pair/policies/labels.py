@@ -1,4 +1,4 @@
-"""Warnings about versions under labels that the pair does not use (R38)."""
+"""Warnings about labels that the pair does not use (R38)."""
 
 from __future__ import annotations
 

@@ -51,9 +51,9 @@ def main_not_replaced(at: Situation) -> Notice | None:
         return None
     return refusal(
         "main-is-valid",
-        f"main.issue.generation is {wanted.generation}, but main is valid and answers generation {at.answered_main}: "
-        f"set it back to {at.answered_main}. A valid main is replaced by its reserve: for an earlier switch, set "
-        "`reserve.issue.when: now` and a small `reserve.issue.apply.afterDays`",
+        f"main.issue.generation was {at.answered_main} and must not change while main is valid (now "
+        f"{wanted.generation}): set it back to {at.answered_main}. A valid main is replaced by its reserve: for an "
+        "earlier switch, set `reserve.issue.when: now` and a small `reserve.issue.apply.afterDays`",
     )
 
 

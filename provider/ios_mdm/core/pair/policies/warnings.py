@@ -238,7 +238,7 @@ def address_presents_another_certificate(served: Sequence[Served], main: str | N
         reason="another-server",
         severity=Severity.WARNING,
         message=f"{seen}, which is not in this new pair. Devices that connect today trust that certificate: give the "
-        "server a certificate of the new pair only after they have the profile. If the server was renamed in the "
+        "server a certificate of the new pair only after devices have the profile. If the server was renamed in the "
         "definition, restore its name; to adopt its certificate, install it as main (docs/migrating.md)",
     )
 
