@@ -39,7 +39,7 @@ class Notice:
     Args:
         reason: code of the reason, such as ``no-reserve``; it is stable.
         severity: severity of the notice.
-        message: text: the fact, and what to do next.
+        message: text of the notice: the fact, and what to do next.
         due: time that the notice is about, aware UTC, from which its display derives local time and days left; None if
             the notice has no such time.
     """

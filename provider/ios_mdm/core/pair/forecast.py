@@ -50,7 +50,7 @@ class Event:
     Args:
         at: time of the event, aware UTC; for ``APPLY_RESERVE`` the apply time, which includes the lead.
         event: name of the event.
-        reason: text for the user: the reason of the event.
+        reason: reason of the event, for the user.
         certificates: ordinals of the certificates that are issued, applied or distributed; otherwise of main.
     """
 
@@ -213,7 +213,7 @@ def _worst(wanted: Desired) -> EventName | None:
 
 
 def _alerted_once(events: Iterable[Event]) -> Iterator[Event]:
-    """Yield the events, but a warning, a critical notice or a lost connection only once for each main."""
+    """Yield the events, but each kind of alert only once for each main."""
     given: set[tuple[EventName, tuple[int, ...]]] = set()
     for event in events:
         key = (event.event, event.certificates)

@@ -303,7 +303,7 @@ def _phase(at: Situation, reserve: int | None) -> Phase:
 def _formers(observed: ObservedPair, main: int, now: datetime) -> tuple[int, ...]:
     """Return the ordinals of the former mains that devices still need, ascending (R17).
 
-    Devices need a former main until it has expired and every checked endpoint presents another certificate of the pair.
+    Devices need a former main until it has expired and every checked endpoint presents main or a later certificate.
     """
     kept: list[int] = []
     expired: list[int] = []

@@ -43,7 +43,7 @@ class Alarm:
 
     Args:
         at: time at which the message is sent, aware UTC.
-        message: text: the missing change, and what to do.
+        message: text of the message: the missing change, and what to do.
     """
 
     at: datetime

@@ -121,7 +121,7 @@ def it_has_expired(at: Situation) -> Notice | None:
 
 
 def it_comes_to_nothing(at: Situation) -> Notice | None:
-    """R3, R32: a reserve that expires before its apply time is dismissed when a reserve is due that lasts longer."""
+    """R3, R32: a reserve that expires before its apply time is dismissed when a better reserve can be issued."""
     wanted = at.requested
     if not at.comes_to_nothing or at.reserve is None or not isinstance(wanted, IssueReserve):
         return None
@@ -204,7 +204,7 @@ DISMISSALS: tuple[Policy, ...] = (it_has_expired, it_comes_to_nothing, *DELETION
 
 
 def its_moment_has_come(at: Situation) -> Notice | None:
-    """R6, R7, R11, R15, R32: a valid reserve is promoted at its apply time, if devices were sent it, and not on hold.
+    """R6, R7, R11, R15, R32: a valid reserve is promoted at its apply time, unless it is unsent or on hold.
 
     After main has expired, a reserve is promoted even if devices were not sent it.
     """
