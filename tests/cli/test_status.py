@@ -367,7 +367,7 @@ def test_what_the_server_presents_is_looked_at(pair: Pair, tmp_path: Path, serve
         pair.define(endpoints=[endpoint])
         result = pair.status()
     assert result.code == code, result.out
-    assert (f"{endpoint} serves certificate 2, and main is certificate 1" in result.out) == (served == 2)
+    assert (f"{endpoint} presents certificate 2, but main is certificate 1" in result.out) == (served == 2)
 
 
 def test_a_server_that_cannot_be_seen_does_not_worry(pair: Pair) -> None:
