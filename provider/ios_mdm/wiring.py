@@ -64,7 +64,7 @@ class Wiring:
     Args:
         environ: the process's environment variables.
         base: the folder that relative paths of a definition start from: the project's.
-        reads: keeps what is read for one check; None if nothing is kept.
+        reads: keeps what is read for one check or for the status of one server; None if nothing is kept.
     """
 
     environ: Mapping[str, str] = field(repr=False)
@@ -72,7 +72,7 @@ class Wiring:
     reads: Reads | None = field(default=None, repr=False, compare=False)
 
     def remembering(self) -> Self:
-        """Return the wiring for one check, which reads each answer of AWS once. Never write with it."""
+        """Return the wiring for one check or one status, which reads each answer of AWS once. Never write with it."""
         from ios_mdm.adapters.reads import Reads
 
         return replace(self, reads=Reads())
