@@ -250,7 +250,7 @@ def test_a_reserve_is_not_valid_for_longer_than_main(main: int, days: int) -> No
         reserve = _parsed(issue(HOST, key=KeyType.EC_P256, validity_days=days, now=NOW, longest=validity(main)))
         assert reserve.not_valid_after_utc - reserve.not_valid_before_utc <= validity(main)
     else:
-        with pytest.raises(DefinitionError, match=f"which is for {main} days"):
+        with pytest.raises(DefinitionError, match=f"because the main certificate is valid for {main} days"):
             issue(HOST, key=KeyType.EC_P256, validity_days=days, now=NOW, longest=validity(main))
 
 
