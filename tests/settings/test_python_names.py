@@ -155,4 +155,4 @@ class TestArguments:
         """Arguments that are right one by one can be wrong together."""  # R8
         reserve = ReserveSettings(issue=IssueReserveSettings(validity_days=398))
         (line,) = problems(lambda: parse_arguments("berlin", {"address": "mdm.example.com", "reserve": reserve}))
-        assert line.startswith("server berlin: reserve.issue.validityDays is 398, more than main's 397")
+        assert line.startswith("server berlin: reserve.issue.validityDays is 398, but a reserve must not")

@@ -378,28 +378,29 @@ class TestFromTheDefinitionAlone:
         issue = {"when": "now", "apply": {"afterDays": 307}}
         parse_server(reserve(**issue), "berlin")
         message = complaint(reserve(**issue | {"apply": {"afterDays": 308}}))
-        assert "only 89 days of life left" in message
-        assert "apply.afterDays: 307 is the most" in message
+        assert "only 89 more days" in message
+        assert "set apply.afterDays to at most 307" in message
 
     def test_now_goes_with_after_days(self) -> None:
         """A reserve that is issued with main and applied at main's end would end with it."""
         # R7
-        assert "days of life left when it is applied" in complaint(reserve(when="now"))
+        assert "at its apply time, the reserve is valid for only" in complaint(reserve(when="now"))
 
     def test_a_period_beyond_main_is_refused(self) -> None:
-        """A period in days that ends after main expires is an error that names the most."""
+        """A period in days that ends after main expires is an error that names the maximum."""
         # R7
-        assert "afterDays is 61, after main expires: 60 is the most" in complaint(reserve(apply={"afterDays": 61}))
+        said = complaint(reserve(apply={"afterDays": 61}))
+        assert "afterDays is 61, which is after main expires: the maximum is 60" in said
 
     def test_a_reserve_is_valid_no_longer_than_main(self) -> None:
         """More days than main's are an error that names the most."""
         # R8
-        assert "398, more than main's 397" in complaint(reserve(validityDays=398))
+        assert "must not be valid for longer than main: the maximum is 397" in complaint(reserve(validityDays=398))
 
     def test_a_silent_definition_is_held_against_the_rule_too(self) -> None:
         """A main so short that an automatic reserve cannot live long enough is refused; without a reserve it is not."""
         short = {"issue": {"validityDays": 100}}
-        assert "days of life left" in complaint(server(main=short))
+        assert "at its apply time" in complaint(server(main=short))
         parse_server(server(main=short, reserve={"none": True}), "berlin")
 
 
@@ -452,11 +453,11 @@ class TestSwitch:
                     "roleArn": "arn:aws:iam::111122223333:role/r",
                     "permissionsBoundaryArn": "arn:aws:iam::111122223333:policy/p",
                 },
-                "promotion has permissionsBoundaryArn beside roleArn",
+                "promotion has both roleArn and permissionsBoundaryArn",
             ),
             (
                 {"schedule": False, "alarmArn": "arn:aws:sns:eu-west-1:111122223333:alarms"},
-                "promotion has alarmArn beside schedule: false",
+                "promotion has both alarmArn and schedule: false",
             ),
         ],
     )
