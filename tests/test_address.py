@@ -64,3 +64,37 @@ def test_what_is_no_address_is_told(address: str, said: str) -> None:
     """Each in words that say what is expected."""
     with pytest.raises(ValueError, match=said):
         split_address(address)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.1",
+        "1",
+        "2130706433",
+        "1.2.3.4.5",
+        "0x7f.1",
+        "mdm.example.123",
+        "mdm.example.123:8443",
+        "mdm.example.0x",
+        "mdm.example.0X7f",
+        "mdm.example.\uff11",
+    ],
+)
+def test_a_name_that_ends_in_a_number_is_refused(address: str) -> None:
+    """Programs read such a name as an IPv4 address, and no certificate can be issued for it."""  # R19
+    with pytest.raises(ValueError, match="ends in a number, so programs read it as an IPv4 address"):
+        split_address(address)
+
+
+@pytest.mark.parametrize("address", ["\uff11\uff12\uff17.0.0.1", "127.0.0.1:443"])
+def test_an_ipv4_address_in_any_digits_is_refused(address: str) -> None:
+    """IDNA maps digits of full width to ASCII."""  # R19
+    with pytest.raises(ValueError, match=r"not the IP address 127\.0\.0\.1"):
+        split_address(address)
+
+
+@pytest.mark.parametrize("address", ["1.example", "mdm.1a", "mdm.1e3", "mdm.0xg", "mdm", "mdm.xn--p1ai"])
+def test_a_name_with_digits_elsewhere_is_accepted(address: str) -> None:
+    """Only a last label that is a number makes a name an address."""  # R19
+    assert split_address(address) == (address, None)

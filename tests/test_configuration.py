@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ios_mdm.configuration import read_configuration
 from ios_mdm.errors import DefinitionError
+from tests.support.odd_files import odd_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 GOOD = "address: mdm.example.com\n"
 
@@ -87,13 +88,22 @@ def test_files_that_cannot_be_read_are_named_together(folder: Path) -> None:
     ]
 
 
+def test_a_file_that_is_too_large_is_named(folder: Path) -> None:
+    """Nothing of it is quoted, and the other files are still checked."""  # R39, R40
+    odd_file("large", folder / "paris.yaml")
+    (folder / "rome.yaml").write_text("address: 1", encoding="utf-8")
+    large, other = complaint(folder).splitlines()
+    assert large == "paris.yaml is larger than 1,024 KiB: check that this is the right file"
+    assert other.startswith("rome.yaml: address ")
+
+
 def test_a_file_without_permission_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The system's reason follows."""
 
-    def refuse(_path: Path) -> bytes:
+    def refuse(_path: Path, _flags: int) -> int:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     assert complaint(folder) == "berlin.yaml cannot be read: Permission denied"
 
 

@@ -13,6 +13,9 @@ LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 _LAST_PORT = 65535
 # A label of letters, digits and hyphens (RFC 1123); with two hyphens in the third place it may be an A-label.
 _LABEL = r"(?!..--)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+# A last label of digits, or of 0x and hexadecimal digits, makes a name an IPv4 address: "ends in a number" in the URL
+# Standard (WHATWG). RFC 1123, 2.1 distinguishes the two by the last label as well.
+_NUMBER = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)", re.ASCII)
 _PLAIN = re.compile(rf"(?!.{{254}}){_LABEL}(?:\.{_LABEL})*", re.ASCII | re.IGNORECASE)
 
 
@@ -20,20 +23,30 @@ def split_address(address: str) -> tuple[str, int | None]:
     """Return the host of a connection address in A-labels (RFC 5890), lower case, and its port where it has one.
 
     Raises:
-        ValueError: It is a URL, an IP address, or no DNS name; the message goes after the name of what was given.
+        ValueError: It is a URL, an IP address in any form, or no DNS name; the message goes after the name of what was
+            given.
     """
     host, colon, port = address.partition(":")
     if "://" in address or "/" in address:
         raise ValueError(f"is a host name with an optional port, without a scheme or a path, not {address!r}")
     if colon and not (port.isascii() and port.isdigit() and 0 < int(port) <= _LAST_PORT):
         raise ValueError(f"has the port {port!r}: a port is a number from 1 to 65535")
+    name = dns_name(host)
+    if _NUMBER.fullmatch(name):
+        raise ValueError(_not_a_name(name))
+    return name, int(port) if port else None
+
+
+def _not_a_name(number: str) -> str:
+    """Return what is wrong with a host that ends in a number."""
     try:
-        ip_address(host)
+        found = f"not the IP address {ip_address(number)}"
     except ValueError:
-        pass
-    else:
-        raise ValueError(f"must be a DNS name, not the IP address {host}: devices match the SAN of type DNS (RFC 9525)")
-    return dns_name(host), int(port) if port else None
+        return (
+            f"ends in a number, so programs read it as an IPv4 address: {number!r} must be a DNS name, whose last "
+            "label has a letter (RFC 1123)"
+        )
+    return f"must be a DNS name, {found}: devices match the SAN of type DNS (RFC 9525)"
 
 
 def dns_name(host: str) -> str:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["KEYS", "read_configuration"]
 
+MAX_SERVER_FILE = 1 << 20
+"""Bytes."""
 KEYS = ("aws", "servers", "serversDirectory")
 """The keys of a stack's configuration, without their namespace."""
 
@@ -67,19 +69,21 @@ def _servers(name: str, key: str, base: Path) -> Sequence[ServerSettings]:
 
     Only files in the project count, with links followed: whoever reviews the project sees all of its definition.
     """
-    # Imported here: a program without such a folder does not need the reader of YAML.
+    # Imported here: a program without such a folder does not need the readers of files and of YAML.
+    from ios_mdm.files import file_content
     from ios_mdm.settings.server_files import ServerFile, is_server_file, parse_server_files
 
     def read(file: Path) -> ServerFile:
         if not _is_within(file, base):
-            problem = "is a link that leads out of the project: put the file itself there"
+            problem = f"{file.name} is a link that leads out of the project: put the file itself there"
         elif not file.is_file() and file.exists():
-            problem = "is not a file: rename it, or move it elsewhere"
+            problem = f"{file.name} is not a file: rename it, or move it elsewhere"
         else:
             try:
-                return ServerFile(name=file.name, content=file.read_bytes())
-            except OSError as error:
-                problem = f"cannot be read: {error.strerror}"
+                content = file_content(file, limit=MAX_SERVER_FILE, named=file.name)
+                return ServerFile(name=file.name, content=content)
+            except DefinitionError as error:
+                problem = str(error)
         return ServerFile(name=file.name, content=None, problem=problem)
 
     folder = base / name

@@ -26,6 +26,7 @@ from ios_mdm.core.enrollment import LONGEST_ENROLLMENT_ID, checked_enrollment_id
 from ios_mdm.errors import BatchTooLargeError, DefinitionError, DeliveryError, IosMdmError
 from ios_mdm.settings.fields import MAX_URL_LENGTH
 from tests.support.nanomdm_server import NanoMdmServer, free_port, nanomdm_server
+from tests.support.odd_files import MARK, ODD_FILES, odd_file
 from tools.services import nginx, process
 from tools.toolchain import Toolchain
 
@@ -209,6 +210,7 @@ def test_an_id_that_nobody_enrolled_is_a_notice_where_push_is_wanted(server: Nan
     (notice,) = NanoMdm(url=server.url, api_key=server.api_key).enqueue(["stranger"], command("unknown"))
     assert "queued for 1 device," in notice
     assert "push data missing for id" in notice
+    assert "stranger" not in notice
 
 
 def test_a_duplicate_id_counts_once(server: NanoMdmServer, channel: NanoMdm) -> None:
@@ -356,8 +358,8 @@ def test_a_repetition_is_known_in_the_words_of_databases(error: str) -> None:
     [
         (queued({"command_error": "command already exists: another"}), "rejects the command"),
         (queued({"command_error": 'unique constraint "enrollment_queue_pkey"'}), "rejects the command"),
-        (queued({"status": {DEVICE: {"command_error": "disk full"}}}), f"{DEVICE}: disk full"),
-        ((207, queued({"status": {DEVICE: {"command_error": "full"}}})[1]), f"{DEVICE}: full"),
+        (queued({"status": {DEVICE: {"command_error": "disk full"}}}), "for 1 of 1 devices: disk full"),
+        ((207, queued({"status": {DEVICE: {"command_error": "full"}}})[1]), "for 1 of 1 devices: full"),
         ((404, b"404 page not found"), "no NanoMDM API there"),
         ((413, b""), "no command of this size"),
         ((414, b""), "no URL of this length"),
@@ -381,8 +383,61 @@ def test_devices_that_could_not_be_woken_are_counted() -> None:
     answer = (207, queued({"status": {"a": {"push_error": "gone"}, "b": {"push_result": "x"}}})[1])
     with broken_server(answer) as (url, _):
         (notice,) = NanoMdm(url=url, api_key="a-key").enqueue(["a", "b"], command("u"))
-        assert "queued for 2 devices, but 1 of them not woken through APNs (a: gone)" in notice
+        assert "queued for 2 devices, but 1 of them not woken through APNs (gone)" in notice
         assert NanoMdm(url=url, api_key="a-key", push=False).enqueue(["a", "b"], command("u")) == ()
+
+
+def _refused(error: str, *, batch: bool = False) -> bytes:
+    """Return an answer with an error for each device, or for the batch."""
+    errors: dict[str, object] = (
+        {"command_error": error} if batch else {"status": {one: {"command_error": error} for one in PASSWORDS}}
+    )
+    return queued(errors)[1]
+
+
+PASSWORDS = ("S3cret-Of-One-Line", "another.pass:word+7", "B0B")
+"""Lines of a file that a definition names by mistake: each has the form of an enrollment id."""
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (500, _refused("no device S3cret-Of-One-Line, s3cret-of-one-line or (B0B): full")),
+        (500, _refused("full: Duplicate entry 'another.pass:word+7-u' or 'S3cret-Of-O' for key", batch=True)),
+        (500, _refused("full: /v1/enqueue/S3cret-Of-One-Line,another.pass%3Aword%2B7,B0B", batch=True)),
+        (207, queued({"status": {one: {"push_error": f"full: no {one}"} for one in PASSWORDS}})[1]),
+        (207, queued({"push_error": f"full: no {PASSWORDS}"})[1]),
+    ],
+)
+def test_no_answer_of_a_server_shows_an_id(answer: tuple[int, bytes]) -> None:
+    """The reason stays. Ids may be lines of any file that a definition names (R39)."""
+    with broken_server(answer) as (url, _):
+        try:
+            (message,) = NanoMdm(url=url, api_key="a-key").enqueue(PASSWORDS, command("u"))
+        except DeliveryError as error:
+            message = str(error)
+    assert "full" in message
+    parts = [part for one in PASSWORDS for part in re.split("[.:+-]", one)]
+    assert [part for part in parts if re.search(rf"(?i)\b{part}\b", message) and len(part) > 2] == []
+
+
+def test_no_answer_that_is_not_http_shows_an_id_or_the_key() -> None:
+    """The error of the HTTP library has the bytes that it could not read: those of an echo are the request."""  # R39
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def echo() -> None:
+            for _ in range(nanomdm.ATTEMPTS):
+                connection, _address = listening.accept()
+                with connection:
+                    connection.sendall(connection.recv(65536))
+
+        thread = threading.Thread(target=echo)
+        thread.start()
+        channel = NanoMdm(url=f"http://127.0.0.1:{listening.getsockname()[1]}", api_key="k3y-that-shows-nowhere")
+        with pytest.raises(DeliveryError, match="cannot be talked to") as caught:
+            channel.enqueue(PASSWORDS, command("u"))
+        thread.join()
+    assert not any(one in str(caught.value) for one in (*PASSWORDS, "k3y-that-shows-nowhere"))
 
 
 def test_the_api_key_shows_nowhere(caplog: pytest.LogCaptureFixture) -> None:
@@ -429,8 +484,17 @@ def test_a_ca_file_that_cannot_be_used_is_refused(tmp_path: Path, content: str |
     file = tmp_path / "root.pem"
     if content is not None:
         file.write_text(content)
-    with pytest.raises(DefinitionError, match=r"caFile .*root\.pem cannot be used"):
+    with pytest.raises(DefinitionError, match=r"caFile .*root\.pem cannot be (used|read)"):
         NanoMdm(url="https://mdm.example.com", api_key="a-key", ca_file=str(file))
+
+
+@pytest.mark.parametrize("kind", ODD_FILES)
+def test_an_odd_ca_file_is_one_error(tmp_path: Path, kind: str) -> None:
+    """An endless file, a pipe, a folder or a large file is named, not waited for, and not quoted."""  # R39, R40
+    odd_file(kind, tmp_path / "odd")
+    with pytest.raises(DefinitionError, match=rf"^caFile .*odd {ODD_FILES[kind]}") as error:
+        NanoMdm(url="https://mdm.example.com", api_key="a-key", ca_file=str(tmp_path / "odd"))
+    assert MARK not in str(error.value)
 
 
 def test_an_empty_key_is_refused() -> None:

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
-    from ios_mdm.app.pair.values import Known
+    from ios_mdm.app.pair.values import Known, PairResult
 
 
 pytestmark = pytest.mark.usefixtures("unlabelled")
@@ -157,7 +157,8 @@ def test_a_main_that_no_run_announced_is_refused(world: World, *, known: bool) -
     state = world.known if known else None
     put(world, version_id(SECRET, 2), ["AWSCURRENT"], CA.make())
     writes = list(world.store.calls)
-    with pytest.raises(StoreError, match=rf"version {version_id(SECRET, 2)} \(certificate 2\) .* Move the label back"):
+    moved = rf"Move the label AWSCURRENT back with `aws .* --remove-from-version-id {version_id(SECRET, 2)} "
+    with pytest.raises(StoreError, match=rf"version {version_id(SECRET, 2)} \(certificate 2\) .* {moved}"):
         world.apply(QUIET, known=state)
     assert world.store.calls == writes
 
@@ -192,7 +193,8 @@ def test_a_record_of_an_issued_certificate_does_not_make_it_one(
     )
     tags = {facts_tag(version): facts_value(forged, role), HIGHEST_TAG: "2"}
     principal(world, PUT_AND_TAG).tag(SECRET, tags)
-    with pytest.raises(StoreError, match=r"recorded as issued.*is not in the form of issued certificates"):
+    said = rf"recorded as issued.*is not in the form of issued certificates.* Move the label {label} back"
+    with pytest.raises(StoreError, match=said):
         world.apply(definition(NOW), known=KNOWN)
 
 
@@ -237,6 +239,64 @@ def _lost_tags(world: World, *trusted: int) -> Known:
     kept = {OWNER_TAG, PAIR_ID_TAG}
     world.store.untag(SECRET, [key for key in world.tags if key.startswith("ios-mdm:") and key not in kept])
     return known
+
+
+def _lose_all(world: World) -> dict[str, str]:
+    """Remove all tags of the pair, and return those that were removed."""
+    lost = {key: value for key, value in world.tags.items() if key.startswith("ios-mdm:")}
+    world.store.untag(SECRET, list(lost))
+    return lost
+
+
+def _refused(world: World) -> str:
+    """Return the error of a run without a state."""
+    with pytest.raises(OwnershipError) as error:
+        world.apply(definition(NOW))
+    return str(error.value)
+
+
+def _taken_over(world: World, message: str) -> PairResult:
+    """Set the tag that a message gives, and take the pair over by the id that it gives."""
+    tag, take_over = re.search(rf"{PAIR_ID_TAG} to `(.+?)`", message), re.search(r"`takeOver: (.+?)`", message)
+    assert tag is not None
+    assert take_over is not None
+    world.store.tag(SECRET, {PAIR_ID_TAG: tag[1]})
+    return world.service.apply(replace(world.request(definition(NOW)), take_over=take_over[1]))
+
+
+def test_the_first_message_about_a_lost_state_and_lost_tags_has_the_whole_remedy(world: World) -> None:
+    """The tags with the facts of main and reserve are needed, too: their versions may be another program's."""
+    # R34 R38
+    world.apply(definition(NOW))
+    lost, before = _lose_all(world), {number: world.chain(number) for number in (1, 2)}
+    message, needed = _refused(world), {facts_tag(version_id(SECRET, number)) for number in (1, 2)}
+    assert f"`{facts_tag(version_id(SECRET, 1))}` (certificate 1, AWSCURRENT)" in message
+    assert f"`{facts_tag(version_id(SECRET, 2))}` (certificate 2, RESERVE)" in message
+    world.store.tag(SECRET, {key: value for key, value in lost.items() if key in needed})
+    result = _taken_over(world, message)
+    assert {number: one.pem for number, one in result.certificates.items()} == before
+
+
+def test_a_message_about_a_lost_id_names_no_tag_that_is_there(world: World) -> None:
+    """Only the tags with the id and the owner are missing."""  # R34
+    world.store.untag(SECRET, [PAIR_ID_TAG, OWNER_TAG])
+    assert "ios-mdm:certificate:" not in _refused(world)
+
+
+def test_a_pair_whose_tags_have_no_backup_is_taken_over_with_its_main(world: World) -> None:
+    """As docs/storage.md says: an administrator announces the value of main, and another reserve is issued."""
+    # R34 R38
+    world.apply(definition(NOW))
+    _lose_all(world)
+    announced = Announcement(ordinal=1, sha256=value_digest(world.value(1)))
+    world.store.tag(SECRET, {ANNOUNCED_TAG: announced_value(announced)})
+    main, former = world.chain(1), world.chain(2)
+    world.move("RESERVE", None)
+    result = _taken_over(world, _refused(world))
+    assert result.certificates[1].pem == main
+    assert world.labels["AWSCURRENT"] == 1
+    assert world.labels["RESERVE"] in {2, 3}
+    assert result.certificates[int(world.labels["RESERVE"])].pem != former
 
 
 def test_lost_tags_of_a_former_main_that_has_expired_are_written_again() -> None:

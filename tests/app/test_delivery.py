@@ -209,6 +209,13 @@ def test_a_failure_is_told_and_the_next_run_continues(
     assert first.uuids + second.uuids == undisturbed.uuids
 
 
+def test_a_failure_names_the_list_of_devices(delivery: Delivery) -> None:
+    """The file, and not what is in it."""  # R39
+    listed = replace(delivery, listed="devices.txt")
+    with pytest.raises(DeliveryError, match=r"queued for 3 of 7 devices in devices\.txt, and the next"):
+        distribute(listed, None, RecordingChannel(fails_at=2))
+
+
 def test_a_run_that_dies_before_the_ledger_repeats_the_same_command(
     delivery: Delivery, ledger: SqliteLedger, other_ledger: SqliteLedger
 ) -> None:

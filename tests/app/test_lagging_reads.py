@@ -11,7 +11,7 @@ import pytest
 from ios_mdm.app.pair.found import value_digest
 from ios_mdm.app.pair.service import PairService
 from ios_mdm.core.pair.definition import AfterDays, IssueReserve, When
-from ios_mdm.core.pair.layout import ANNOUNCED_TAG
+from ios_mdm.core.pair.layout import ANNOUNCED_TAG, RESOURCE_ID_TAG
 from tests.app.test_pair_service import SECRET, World, definition
 from tests.app.test_sent_before_applied import QUIET, WAITS, Server
 from tests.app.test_switching import Armed
@@ -128,6 +128,17 @@ def test_a_run_ends_as_without_lagging_reads(live: Callable[[Server], None], lag
     assert _keys(late) == _keys(prompt)
     assert _issued(late) == _issued(prompt), "a value that is not shown yet is not made a second time"
     assert _announced(late)
+
+
+def test_a_take_over_ends_when_reads_show_it() -> None:
+    """The profile is sent next, and only for the owner of the pair."""  # R34
+    world = lagging(2).armed.world
+    world.apply()
+    request = replace(world.request(), take_over=world.pair_id, new_resource_id="7c" * 16)
+    world.service.claim(request)
+    found = world.store.describe(SECRET)
+    assert found is not None
+    assert found.tags[RESOURCE_ID_TAG] == "7c" * 16
 
 
 def _keys(server: Server) -> dict[str, str]:

@@ -178,7 +178,7 @@ def test_the_command_listens_until_a_signal(ledger: SqliteLedger, tmp_path: Path
         (["--ledger", "sqlite:///x.db", "--listen", "9100"], "not an address to listen on"),
         (["--ledger", "sqlite:///x.db", "--listen", "0.0.0.0:0"], "without an HMAC key"),
         (["--ledger", "sqlite:///x.db", "--hmac-key-file", "nowhere"], "cannot be read"),
-        (["--ledger", "sqlite:///x.db", "--hmac-key-file", "/dev/null"], "is empty"),
+        (["--ledger", "sqlite:///x.db", "--hmac-key-file", "/dev/null"], "it is a device, not a file"),
         (["--ledger", "sqlite:///x.db", "--listen", "127.0.0.1:0", "--port-file", "no/port"], "cannot be written"),
     ],
 )

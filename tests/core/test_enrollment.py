@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ios_mdm.app.collector.events import WebhookError, event_from_webhook
 from ios_mdm.app.devices import read_devices
-from ios_mdm.core.enrollment import checked_enrollment_ids, is_enrollment_id
+from ios_mdm.core.enrollment import checked_enrollment_ids, is_enrollment_id, without_ids
 from ios_mdm.errors import DefinitionError
 from ios_mdm.settings import DistributionSettings
 from tests.support.events import event
@@ -90,3 +90,20 @@ def test_the_definitions_pattern_is_the_check(text: str) -> None:
         assert not is_enrollment_id(text)
     else:
         assert is_enrollment_id(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("no device 00008030-001A2D3E4F5A in the queue", "no device ***-*** in the queue"),
+        ("001a2d3e4f5a: full", "***: full"),
+        ("'001A2D3E4' is too long", "'***' is too long"),
+        ("x001A2D3E4F5Ay", "***"),
+        ("tim+home", "***+***"),
+        ("tim and his home", "*** and his ***"),
+        ("times and homes", "times and homes"),
+    ],
+)
+def test_ids_are_hidden_in_messages(text: str, shown: str) -> None:
+    """In another case or cut off as well; an id may be a line of any file."""  # R39
+    assert without_ids(text, ["00008030-001A2D3E4F5A", "tim+home"]) == shown

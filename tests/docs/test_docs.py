@@ -173,6 +173,18 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert anchor in anchors(target), f"{page.name}: {link['target']}"
 
 
+def test_pages_that_messages_name_exist() -> None:
+    """A message of the provider, or of a tool, names no page that is missing."""
+    named = {
+        page
+        for folder in ("provider", "components", "tools")
+        for module in (ROOT / folder).rglob("*.py")
+        for page in re.findall(r"\bdocs/[\w/-]+\.md\b", module.read_text(encoding="utf-8"))
+    }
+    assert "docs/serve.md" in named
+    assert [page for page in sorted(named) if not (ROOT / page).exists()] == []
+
+
 @pytest.mark.parametrize("page", [*PAGES, schema.SCHEMA], ids=lambda page: str(page.relative_to(ROOT)))
 def test_no_page_names_a_path_of_one_machine(page: Path) -> None:
     """Nobody else has the writer's directories."""
@@ -186,14 +198,27 @@ def test_what_is_stored_is_on_the_page() -> None:
 
 
 def test_every_phase_is_explained() -> None:
-    """The README says of each phase what to do."""
-    assert [phase for phase in Phase if f"| `{phase}` |" not in read("README.md")] == []
+    """docs/operate.md has the next action for each phase."""
+    assert [phase for phase in Phase if f"| `{phase}` |" not in read("docs/operate.md")] == []
+
+
+def test_the_readme_is_short() -> None:
+    """At most 150 lines."""
+    assert len(read("README.md").splitlines()) <= 150
 
 
 def test_every_decision_is_in_the_list() -> None:
-    """No decision is without its line."""
-    written = {page.name for page in (ROOT / "docs" / "decisions").glob("0*.md")}
-    assert written == set(re.findall(r"\((0[^)]+\.md)\)", read("docs/decisions/README.md")))
+    """Each decision has one row with its title, status and date, and its page has the same ones."""
+    rows = re.findall(
+        r"^\| \[(\d{4})\]\((.+\.md)\) \| (.+) \| (.+) \| (\d{4}-\d\d-\d\d) \|$",
+        read("docs/decisions/README.md"),
+        re.MULTILINE,
+    )
+    assert [name for _, name, *_ in rows] == sorted(page.name for page in (ROOT / "docs" / "decisions").glob("0*.md"))
+    for number, name, title, status, date in rows:
+        text = read(f"docs/decisions/{name}")
+        assert text.startswith(f"# {number} {title}\n"), name
+        assert re.findall(r"^\*\*Status\.\*\* (\w+), ([\d-]+)", text, re.MULTILINE) in ([], [(status, date)]), name
 
 
 def called(module: str, service: str) -> set[str]:

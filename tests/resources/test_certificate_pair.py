@@ -11,7 +11,7 @@ import pytest
 from pulumi.dynamic.dynamic import serialize_provider
 
 from ios_mdm.adapters.secrets_manager import SecretsManager
-from ios_mdm.core.pair.layout import RESOURCE_ID_TAG
+from ios_mdm.core.pair.layout import OWNER_TAG, RESOURCE_ID_TAG
 from ios_mdm.core.pair.secret import Label
 from ios_mdm.errors import IosMdmError
 from ios_mdm.resources.certificate_pair import CertificatePair, CertificatePairProvider
@@ -171,6 +171,33 @@ def test_a_replacement_deletes_nothing_although_a_read_lags(engine: Engine) -> N
     described = store.describe(engine.id)
     assert described is not None
     assert described.deleted_at is None
+
+
+@pytest.mark.parametrize("owner", ["organization/ios-mdm/test", "organization/ios-mdm/other"])
+def test_a_read_that_lags_behind_a_take_over_is_resolved_by_the_next_run(engine: Engine, owner: str) -> None:
+    """A stale id of the former resource does not get into the state, which would then lose the pair to it."""
+    # R33 R34
+    engine.program["owner"] = owner
+    engine.up()
+    assert engine.outputs is not None
+    former = engine.outputs["resourceId"]
+    engine.program["definition"]["takeOver"] = engine.outputs["pairId"]
+    engine.program["owner"] = "organization/ios-mdm/test"
+    engine.inputs, engine.outputs = None, None
+    assert engine.up() == "create"
+    assert engine.outputs is not None
+    own = engine.outputs["resourceId"]
+    del engine.program["definition"]["takeOver"]
+    store = SecretsManager(aws=AWS)
+    store.tag(engine.id, {RESOURCE_ID_TAG: former, OWNER_TAG: owner})
+    (refused,) = engine.failures()
+    assert "AWS still shows the pair as it was before this stack took it over: run again" in refused
+    store.tag(engine.id, {RESOURCE_ID_TAG: own, OWNER_TAG: "organization/ios-mdm/test"})
+    assert engine.up() == "update", "takeOver was removed"
+    assert engine.inputs is not None
+    assert engine.inputs["resourceId"] == own
+    assert "takenOverFrom" not in engine.inputs
+    assert engine.up() == "unchanged"
 
 
 def test_a_refresh_never_reports_a_pair_as_gone(engine: Engine) -> None:

@@ -14,7 +14,7 @@ from ios_mdm.core.pair.schedule import Kind, names, role_name, stem
 from tools.services import ministack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.resources.conftest import Engine
 
@@ -228,6 +228,95 @@ def test_a_role_and_a_queue_stay_until_no_schedule_names_them(
     assert engine.up() == "unchanged"
     iam.close()
     sqs.close()
+
+
+def _made(engine: Engine) -> set[str]:
+    """Return which of role and queue exist that were made for the engine's pair."""
+    name, role = _names(engine)
+    iam, sqs = _client(engine, "iam"), _client(engine, "sqs")
+    found = {"role"} if role in {one["RoleName"] for one in iam.list_roles(PathPrefix="/ios-mdm/")["Roles"]} else set()
+    if sqs.list_queues(QueueNamePrefix=f"{name}-").get("QueueUrls"):
+        found.add("queue")
+    iam.close()
+    sqs.close()
+    return found
+
+
+def _own(engine: Engine) -> dict[str, Any]:
+    """Return settings with a role and a queue of the user's own, which exist."""
+    mine, iam, sqs = f"mine-{_names(engine)[0]}", _client(engine, "iam"), _client(engine, "sqs")
+    role = iam.create_role(RoleName=mine, AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+    sqs.create_queue(QueueName=mine)
+    iam.close()
+    sqs.close()
+    return {"roleArn": role, "deadLetterArn": QUEUE.replace("alarms", mine)}
+
+
+@pytest.fixture
+def scheduler_is_down(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[bool], None]]:
+    """Return what makes Scheduler fail, or answer again."""
+
+    def set_down(is_down: bool) -> None:  # noqa: FBT001 - the fixture's only argument
+        if is_down:
+            monkeypatch.setenv("AWS_ENDPOINT_URL_SCHEDULER", "http://127.0.0.1:9")
+        else:
+            monkeypatch.delenv("AWS_ENDPOINT_URL_SCHEDULER")
+        aws.forget()
+
+    yield set_down
+    aws.forget()
+
+
+def test_a_destroy_during_the_replacement_of_role_and_queue_deletes_both(
+    engine: Engine, scheduled: Scheduled, scheduler_is_down: Callable[[bool], None]
+) -> None:
+    """The definition names others, but the last update has left the ones that were made here."""  # R36 R37
+    engine.up()
+    engine.program["definition"]["promotion"] = _own(engine)
+    scheduler_is_down(True)
+    engine.up()
+    assert _made(engine) == {"role", "queue"}
+    scheduler_is_down(False)
+    assert engine.outputs is not None
+    engine.provider.delete(engine.id, engine.outputs)
+    assert (scheduled.kinds(), _made(engine)) == (set(), set())
+
+
+def _lose_state(engine: Engine) -> None:
+    """Forget the resource, and let the definition take its pair over."""
+    assert engine.outputs is not None
+    engine.program["definition"]["takeOver"] = engine.outputs["pairId"]
+    engine.inputs = engine.outputs = None
+
+
+def test_a_take_over_without_schedules_deletes_the_switch_of_the_lost_state(
+    engine: Engine, scheduled: Scheduled, scheduler_is_down: Callable[[bool], None]
+) -> None:
+    """The names of the pair's switch show what the lost state had; what Scheduler does not delete is deleted later."""
+    # R34 R36
+    engine.program["definition"]["promotion"] = {"alarmArn": QUEUE}
+    engine.up()
+    assert (scheduled.kinds(), _made(engine)) == (set(Kind), {"role", "queue"})
+    _lose_state(engine)
+    engine.program["definition"]["promotion"] = {"schedule": False}
+    scheduler_is_down(True)
+    assert engine.up() == "create"
+    assert _made(engine) == {"role", "queue"}
+    scheduler_is_down(False)
+    engine.program["aws"]["tags"] = {"team": "mdm"}
+    assert engine.up() == "update"
+    assert (scheduled.kinds(), _made(engine)) == (set(), set())
+    assert engine.up() == "unchanged"
+
+
+def test_a_take_over_with_another_role_and_queue_deletes_those_of_the_lost_state(engine: Engine) -> None:
+    """The schedules name the others then."""  # R34 R36
+    engine.up()
+    _lose_state(engine)
+    engine.program["definition"]["promotion"] = _own(engine)
+    assert engine.up() == "create"
+    assert _made(engine) == set()
+    assert engine.up() == "unchanged"
 
 
 def test_a_deleted_pair_leaves_no_schedule_and_a_foreign_one_all_of_them(engine: Engine, scheduled: Scheduled) -> None:

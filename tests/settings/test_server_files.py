@@ -82,7 +82,7 @@ def test_a_file_with_a_name_that_no_server_can_have_is_refused(name: str) -> Non
 
 def test_a_file_that_cannot_be_read_is_named() -> None:
     """The reason follows the name."""
-    assert complaints(ServerFile(name="a.yaml", content=None, problem="cannot be read: Permission denied")) == [
+    assert complaints(ServerFile(name="a.yaml", content=None, problem="a.yaml cannot be read: Permission denied")) == [
         "a.yaml cannot be read: Permission denied"
     ]
 

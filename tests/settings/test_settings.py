@@ -225,6 +225,10 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "path": (server(address="mdm.example.com/mdm"), "servers[0].address is a host name with an optional port"),
     "bad port": (server(address="mdm.example.com:70000"), "servers[0].address has the port '70000'"),
     "IP address": (server(address="10.0.0.5"), "servers[0].address must be a DNS name, not the IP address 10.0.0.5"),
+    "short form of an IP address": (
+        server(address="127.1"),
+        "servers[0].address ends in a number, so programs read it as an IPv4 address",
+    ),
     "IP address and port": (server(address="10.0.0.5:443"), "must be a DNS name, not the IP address 10.0.0.5"),
     "two apply times": (
         reserve(apply={"afterDays": 1, "afterCurrentExpires": True}),

@@ -35,7 +35,7 @@ FOREIGN = {
 
 
 PLAIN = ("pulumi preview --expect-no-changes", "pulumi up --yes --skip-preview --expect-no-changes", "ios-mdm status")
-"""Commands that the README shows for a shell with the demo's settings."""
+"""Commands for a shell with the settings of the demo."""
 
 
 @pytest.fixture
@@ -95,6 +95,7 @@ def test_the_demo_shows_devices_that_have_the_profile_and_stops_without_a_trace(
     first = _demo(checkout, "up")
     assert "+ 4 created" in first
     assert "5 of 5 devices have it" in first
+    _is_shown_in_the_readme(first)
     state = checkout / ".demo"
     assert state.stat().st_mode & 0o777 == 0o700
     again = _demo(checkout, "up")
@@ -115,6 +116,21 @@ def test_the_demo_shows_devices_that_have_the_profile_and_stops_without_a_trace(
     _demo(checkout, "clean")
     assert not state.exists()
     assert _changes(checkout) == ""
+
+
+def _is_shown_in_the_readme(output: str) -> None:
+    """Each line that the README shows of the demo is in its output, in this order; values of one run are left out."""
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"^```text demo\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    lines = iter(_without_values(output))
+    for line in _without_values(shown):
+        assert line == "…" or line in lines, f"README.md shows {line!r}, and the demo does not"
+
+
+def _without_values(output: str) -> list[str]:
+    """Return the lines without times and hex digits, and without spaces at their ends."""
+    text = re.sub(r"\d{4}-\d\d-\d\d|\d\d:\d\d(:\d\d)?|[0-9a-f]{12,}|\d+ days", "<value>", output)
+    return [line.rstrip() for line in text.splitlines()]
 
 
 def _no_key_is_outside_of_its_store(state: Path, output: str) -> None:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import socket
 import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from ios_mdm.address import LOOPBACK_HOSTS
-from ios_mdm.core.enrollment import checked_enrollment_ids
+from ios_mdm.core.enrollment import checked_enrollment_ids, without_ids
 from ios_mdm.core.text import one_line
 from ios_mdm.errors import BatchTooLargeError, DefinitionError, DeliveryError
+from ios_mdm.files import MIB, file_content
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -27,6 +29,8 @@ CONNECT_TIMEOUT: Final = 10.0
 READ_TIMEOUT: Final = 120.0
 """Seconds. A thousand devices take 2 s on the slowest storage; with APNs pushes in the same request, longer."""
 ATTEMPTS: Final = 3
+MAX_CA_FILE: Final = MIB
+"""Bytes. The roots of an operating system take a quarter of it."""
 MAX_URL: Final = 7168
 """Characters. A stock nginx takes a request line of 8 KiB (large_client_header_buffers of ngx_http_core_module, default
 ``4 8k``), Apache httpd one of 8190 bytes (LimitRequestLine). The rest is a margin: for the method and the version, and
@@ -103,7 +107,7 @@ class NanoMdm:
         ids = checked_enrollment_ids(enrollment_ids)
         if not 0 < len(ids) <= self.batch_size:
             raise ValueError(f"a call takes 1 to {self.batch_size} devices, not {len(ids)}")
-        return self._notices(self._sent(self._url(ids), command), ids)
+        return self._notices(self._sent(ids, command), ids)
 
     def _url(self, ids: Sequence[str]) -> str:
         return f"{self.url.rstrip('/')}/v1/enqueue/{_quoted(ids)}{'' if self.push else '?nopush=1'}"
@@ -111,19 +115,16 @@ class NanoMdm:
     def _tls(self) -> ssl.SSLContext | bool:
         if self.ca_file is None:
             return True
+        content = file_content(Path(self.ca_file), limit=MAX_CA_FILE, named=f"caFile {self.ca_file}")
         # The errors of Python are not quoted: some hold a part of the file (R39).
-        try:
-            return ssl.create_default_context(cadata=Path(self.ca_file).read_text(encoding="ascii"))
-        except (ssl.SSLError, ValueError):  # an SSLError is an OSError
-            reason = "it holds no certificate in PEM that can be read"
-        except OSError as error:
-            reason = error.strerror or type(error).__name__
+        with contextlib.suppress(ssl.SSLError, ValueError):
+            return ssl.create_default_context(cadata=content.decode("ascii"))
         raise DefinitionError(
-            f"caFile {self.ca_file} cannot be used: {reason}; it must be a PEM file with the root certificate that "
-            f"{self.url} is to be verified with"
+            f"caFile {self.ca_file} cannot be used: it holds no certificate in PEM that can be read; it must be a PEM "
+            f"file with the root certificate that {self.url} is to be verified with"
         )
 
-    def _sent(self, url: str, command: bytes) -> httpx.Response:
+    def _sent(self, ids: Sequence[str], command: bytes) -> httpx.Response:
         """Send the request; again where the connection broke or a proxy failed, for a repetition does no harm."""
         import httpx
         import tenacity
@@ -136,39 +137,42 @@ class NanoMdm:
             retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
         )
         # proxies of the environment are for the world outside, and would be handed the API key of a loopback server
-        outside = urlsplit(url).hostname not in LOOPBACK_HOSTS
+        outside = urlsplit(self.url).hostname not in LOOPBACK_HOSTS
         timeout = httpx.Timeout(READ_TIMEOUT, connect=CONNECT_TIMEOUT)
         auth = httpx.BasicAuth("nanomdm", self.api_key)
         try:
             with httpx.Client(verify=self._tls(), timeout=timeout, trust_env=outside, auth=auth) as client:
-                return retrying(client.put, url, content=command)
+                return retrying(client.put, self._url(ids), content=command)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             # `from None`: the exception of httpx holds the request, and the request holds the key
-            raise self._error(_explanation(error)) from None
+            raise self._error(_explanation(error, self._some([str(error)], ids))) from None
 
     def _error(self, what: str) -> DeliveryError:
         return DeliveryError(f"the MDM server at {self.url} {what}")
 
-    def _some(self, texts: Sequence[str]) -> str:
-        """Return what the other side wrote, without the key in case that it repeats the request."""
+    def _some(self, texts: Sequence[str], ids: Sequence[str]) -> str:
+        """Return what the other side wrote, without the key and the ids in case that it repeats the request."""
         basic = base64.b64encode(f"nanomdm:{self.api_key}".encode()).decode()
-        return _some([text.replace(basic, "***").replace(self.api_key, "***") for text in texts])
+        keyless = [text.replace(basic, "***").replace(self.api_key, "***") for text in texts]
+        return _some(list(dict.fromkeys(without_ids(unquote(text), ids) for text in keyless)))
 
     def _notices(self, response: httpx.Response, ids: Sequence[str]) -> tuple[str, ...]:
         """Return what the answer means for the user, or raise."""
         answer = _json_object(response.text)
         status = answer.get("status")
         results = status.items() if isinstance(status, dict) else ()
-        # some storages name the command here and not the device (kv/queue.go), so the key is only shown
-        refused = [f"{key}: {one['command_error']}" for key, one in results if _has(one, "command_error")]
-        asleep = [f"{key}: {one['push_error']}" for key, one in results if _has(one, "push_error")]
+        # Some storages name the command here and not the device (kv/queue.go).
+        named = len({key for key, one in results if _has(one, "command_error")} & {*ids})
+        refused = [str(one["command_error"]) for _, one in results if _has(one, "command_error")]
+        asleep = [str(one["push_error"]) for _, one in results if _has(one, "push_error")]
         command_error = str(answer.get("command_error") or "")
         push_error = str(answer.get("push_error") or "")
         if _is_repetition(command_error, str(answer.get("command_uuid") or "")):
             return ()
         if command_error or refused:
             reasons = [command_error, *refused] if command_error else refused
-            raise self._error(f"rejects the command: {self._some(reasons)}")
+            count = f" for {named} of {len(ids)} devices" if named else ""
+            raise self._error(f"rejects the command{count}: {self._some(reasons, ids)}")
         if "command_uuid" not in answer and response.status_code in _TOO_LARGE:
             raise BatchTooLargeError(str(self._error(_refusal(response))))
         if "command_uuid" not in answer:
@@ -176,7 +180,7 @@ class NanoMdm:
         if not (self.push and (push_error or asleep)):
             return ()
         count = "no device was" if push_error else f"{len(asleep)} of them not"
-        why = self._some([push_error] if push_error else asleep)
+        why = self._some([push_error] if push_error else asleep, ids)
         devices = "1 device" if len(ids) == 1 else f"{len(ids)} devices"
         return (f"queued for {devices}, but {count} woken through APNs ({why}): it waits for their next check-in",)
 
@@ -244,8 +248,8 @@ def _refusal(response: httpx.Response) -> str:
     return f"gives an answer that is not NanoMDM's (HTTP {response.status_code}): check the channel's url"
 
 
-def _explanation(error: Exception) -> str:
-    """Say in words what *error*, which httpx wraps a few times, is."""
+def _explanation(error: Exception, shown: str) -> str:
+    """Say in words what *error*, which httpx wraps a few times, is; *shown* is its text, without ids and key."""
     import httpx
 
     for cause in _causes(error):
@@ -264,7 +268,7 @@ def _explanation(error: Exception) -> str:
         case httpx.TimeoutException():
             text = f"does not answer within {READ_TIMEOUT:.0f} s"
         case _:
-            text = f"cannot be talked to: {one_line(str(error), longest=_LONGEST_SHOWN) or type(error).__name__}"
+            text = f"cannot be talked to: {shown or type(error).__name__}"
     return text
 
 

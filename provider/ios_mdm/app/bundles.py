@@ -5,7 +5,6 @@ Bytes of a file and its password live in memory only, as long as it takes (R29).
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,6 +20,7 @@ from ios_mdm.core.x509.digests import chain_digest, fingerprint, root_digest
 from ios_mdm.core.x509.pem import UNREADABLE
 from ios_mdm.core.x509.values import Credential
 from ios_mdm.errors import DefinitionError, IosMdmError
+from ios_mdm.files import KIB, file_content, file_start
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from ios_mdm.settings import InstallMainSettings, InstallReserveSettings
 
 __all__ = ["BundleReader", "Circumstances", "Read"]
+
+MAX_PASSWORD_FILE = 4 * KIB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +164,9 @@ class BundleReader:
 
     def _bundle(self, install: InstallMainSettings | InstallReserveSettings, where: str) -> Bundle:
         if install.bundle_secret is None:
-            data = self._file(install.bundle, f"{where}.bundle")
+            # One byte more: the error of a larger bundle has the code of R18.
+            named = f"{where}.bundle: {install.bundle}"
+            data = file_start(self.base / install.bundle, size=MOST_BYTES + 1, named=named)
         else:
             data = secret_value(self._secrets(install.bundle_secret, where), install.bundle_secret, f"{where}.bundle")
         return read_bundle(data, self._password(install, where))
@@ -172,7 +176,8 @@ class BundleReader:
             secrets = self._secrets(install.password_secret, where)
             raw = password(secrets, install.password_secret, f"{where}.passwordSecret")
         elif install.password_file is not None:
-            raw = self._file(install.password_file, f"{where}.passwordFile").partition(b"\n")[0]
+            content = self._file(install.password_file, f"{where}.passwordFile", limit=MAX_PASSWORD_FILE)
+            raw = content.partition(b"\n")[0]
         elif install.password_env is not None:
             if install.password_env not in self.environ:
                 raise DefinitionError(f"{where}.passwordEnv: the variable {install.password_env} is not set")
@@ -186,20 +191,15 @@ class BundleReader:
         raise DefinitionError(f"{where}: the password is not UTF-8 text")
 
     def _trusted(self, path: str, where: str) -> tuple[x509.Certificate, ...]:
-        data = self._file(path, f"{where}.trust")
+        data = self._file(path, f"{where}.trust", limit=MOST_BYTES)
         try:
             return tuple(x509.load_pem_x509_certificates(data))
         except UNREADABLE:
             pass
         raise DefinitionError(f"{where}.trust: {path} holds no PEM certificates that can be read")
 
-    def _file(self, path: str, where: str) -> bytes:
-        try:
-            with (self.base / path).open("rb") as stream:
-                data = stream.read(MOST_BYTES + 1)
-        except OSError as error:
-            raise DefinitionError(f"{where}: {path} cannot be read: {os.strerror(error.errno or 0)}") from None
-        return data
+    def _file(self, path: str, where: str, *, limit: int) -> bytes:
+        return file_content(self.base / path, limit=limit, named=f"{where}: {path}")
 
     def _secrets(self, name: str, where: str) -> SecretBytes:
         if self.secrets is None:

@@ -175,6 +175,7 @@ class DeliveryRequest:
         resource_id: of the resource that owns the pair, 32 hex digits.
         former_identifier: PayloadIdentifier of the profile that was sent last; None if none was.
         enrollment_ids: of the devices, without duplicates.
+        listed: the file that the definition takes the devices from; None if it takes them from elsewhere.
     """
 
     content: ProfileContent
@@ -184,6 +185,7 @@ class DeliveryRequest:
     resource_id: str | None
     enrollment_ids: Sequence[str]
     former_identifier: str | None = None
+    listed: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,6 +199,7 @@ class Delivery:
             again: its content is the same, its revision is not.
         enrollment_ids: of the devices, without duplicates.
         resource_id: of the resource that owns the pair, 32 hex digits; None if it is not known.
+        listed: the file that the definition takes the devices from; None if it takes them from elsewhere.
     """
 
     server: str
@@ -204,6 +207,7 @@ class Delivery:
     revision: int
     enrollment_ids: Sequence[str]
     resource_id: str | None = None
+    listed: str | None = None
 
     @property
     def digest(self) -> str:
@@ -266,6 +270,7 @@ class DeliveryService:
             revision=request.revision,
             enrollment_ids=request.enrollment_ids,
             resource_id=request.resource_id,
+            listed=request.listed,
         )
         if not request.enrollment_ids:
             check_owner(request.secret, request.secret_arn, request.resource_id, self._store.describe(request.secret))
@@ -387,9 +392,10 @@ class Distributor:
                     batches.appendleft(batch)
                     continue
                 done = len(delivery.enrollment_ids) - len(waiting) + sent
+                where = "" if delivery.listed is None else f" in {delivery.listed}"
                 raise DeliveryError(
                     f"{error}. The pair itself is stored; the profile is queued for {done} of "
-                    f"{len(delivery.enrollment_ids)} devices, and the next `pulumi up` continues there"
+                    f"{len(delivery.enrollment_ids)} devices{where}, and the next `pulumi up` continues there"
                 ) from error
             if self._ledger is not None:
                 self._ledger.record_enqueued(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ios_mdm.core.enrollment import FORM, checked_enrollment_ids, is_enrollment_id
 from ios_mdm.core.references import document_kind
 from ios_mdm.errors import DefinitionError, IosMdmError
+from ios_mdm.files import MIB, file_content
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["devices_digest", "devices_file", "known_devices", "listed_devices", "no_devices", "read_devices"]
 
+MAX_BYTES = 16 * MIB
+"""Of a list of devices: 400,000 UDIDs."""
 _SHOWN = 5
 """Number of lines that a message names."""
 
@@ -29,14 +32,13 @@ def listed_devices(path: Path) -> tuple[str, ...]:
         path: of a UTF-8 file, with or without a byte order mark.
 
     Raises:
-        DefinitionError: The file cannot be read, holds something else, or names a device twice. The error names lines
-            and quotes nothing: the definition may name any file, a private key for example (R39).
+        DefinitionError: The file cannot be read, is too large, holds something else, or names a device twice. The error
+            names lines and quotes nothing: the definition may name any file, a private key for example (R39).
     """
     where = f"distribution.devices.file: {path.name}"
+    content = file_content(path, limit=MAX_BYTES, named=where)
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise DefinitionError(f"{where} cannot be read: {error.strerror}") from None
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = None
     if text is None or "\0" in text:  # UTF-16 without a byte order mark is valid UTF-8 with zeros

@@ -149,14 +149,21 @@ class Reconciler:
         return delivery
 
     def delete(
-        self, request: PairRequest, promotion: PromotionSettings, *, is_scheduled: bool, recovery_window_days: int
+        self,
+        request: PairRequest,
+        *,
+        is_scheduled: bool,
+        role_made: bool,
+        queue_made: bool,
+        recovery_window_days: int,
     ) -> bool:
         """Delete the schedules and the secret of a pair, the latter with a recovery window.
 
         Args:
             request: the pair.
-            promotion: how its switch is made.
-            is_scheduled: whether role, queue or schedules exist although *promotion* makes none.
+            is_scheduled: whether role, queue or schedules may exist.
+            role_made: whether the role was made here.
+            queue_made: whether the queue was made here.
             recovery_window_days: for how long the secret can be restored.
 
         Returns:
@@ -164,6 +171,7 @@ class Reconciler:
 
         Raises:
             IdentityError: The credentials are for another account or region, or the secret is another one.
+            StoreError: AWS does not answer or refuses, or shows the pair as it was before it was taken over.
         """
         observed = self._pairs.observe(request.secret)
         self._pairs.check_home(request, observed)
@@ -175,13 +183,13 @@ class Reconciler:
             return False
         # The secret first: a switch that is gone beside a secret that AWS keeps would be a switch that is lost (R36).
         self._pairs.delete(request.secret, recovery_window_days=recovery_window_days)
-        if promotion.schedule or is_scheduled or observed.armed is not None:
+        if is_scheduled or observed.armed is not None:
             self._switches.disarm(
                 request.definition.name,
                 request.secret,
                 region=Home.of_arn(observed.arn).region,
-                role_made=promotion.role_arn is None,
-                queue_made=promotion.dead_letter_arn is None,
+                role_made=role_made,
+                queue_made=queue_made,
                 armed=observed.armed,
             )
         return True

@@ -314,6 +314,29 @@ class SwitchService:
             return False
         return True
 
+    def delete_former(self, server: str, secret: str, *, region: str, role_made: bool, queue_made: bool) -> None:
+        """Delete the role and the queue that a lost state may have made; a failure is a warning.
+
+        The credentials need no rights for roles and queues if the definition names others.
+
+        Args:
+            server: name of the server.
+            secret: name of the pair's secret.
+            region: of the secret.
+            role_made: whether the role is no longer used.
+            queue_made: whether the queue is no longer used.
+        """
+        try:
+            if role_made:
+                self.delete_role(server, secret, region)
+            if queue_made:
+                self.delete_queue(server, secret)
+        except StoreError as error:
+            self._warn(
+                f"the former state may have made the role {role_name(server, secret, region)} or the queue "
+                f"{queue_name(server, secret)}, which are no longer used and could not be deleted: {error}"
+            )
+
     def delete_role(self, server: str, secret: str, region: str) -> None:
         """Delete the role that was made for this switch."""
         self._prerequisites.delete_role(role_name(server, secret, region))

@@ -13,6 +13,7 @@ import click
 
 from ios_mdm.configuration import KEYS, read_configuration
 from ios_mdm.errors import DefinitionError
+from ios_mdm.files import MIB, file_content
 from ios_mdm.settings.engine_yaml import engine_yaml
 from ios_mdm.settings.problems import refuse_encrypted
 from ios_mdm.settings.size import LARGE, LARGEST, configuration_size, too_large
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Definition", "read_definition", "selected_stack_file"]
 
+MAX_BYTES = 4 * MIB
+"""Of a definition in one file."""
 _PROJECT = "Pulumi.yaml"
 _CONFIG_FILE = "PULUMI_OPTION_CONFIG_FILE"
 """The variable by which the engine takes its option ``--config-file``."""
@@ -167,8 +170,10 @@ def _noted_stack(project: Path, settings: Mapping[str, object], environ: Mapping
     for path in dict.fromkeys((project, project.resolve())):
         name = f"{settings.get('name')}-{hashlib.sha1(str(path).encode(), usedforsecurity=False).hexdigest()}"
         try:
-            noted = json.loads((home / "workspaces" / f"{name}-workspace.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            noted = json.loads(
+                file_content(home / "workspaces" / f"{name}-workspace.json", limit=MAX_BYTES, named=name)
+            )
+        except (DefinitionError, ValueError):
             continue
         if not isinstance(noted, dict):
             continue
@@ -204,9 +209,8 @@ def _base(path: Path) -> Path:
 
 def _yaml(path: Path) -> object:
     """Read a YAML file as the engine does."""
+    content = file_content(path, limit=MAX_BYTES, named=path.name, allows_pipe=True)
     try:
-        return engine_yaml(path.read_bytes())
-    except OSError as error:
-        raise DefinitionError(f"{path.name} cannot be read: {error.strerror}") from None
+        return engine_yaml(content)
     except DefinitionError as error:
         raise DefinitionError(f"{path.name} {error}") from None

@@ -15,11 +15,14 @@ from ios_mdm.core.pair.home import PAIR_ID, profile_identifier
 from ios_mdm.core.profile import trust_profile
 from ios_mdm.core.x509.pem import CertificateError, chain
 from ios_mdm.errors import DefinitionError
+from ios_mdm.files import MIB, file_content
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["run"]
+
+MAX_CHAIN_FILE = MIB
 
 
 def run(
@@ -67,11 +70,10 @@ def _profile(definition: Path, name: str, chains: list[str], pair_id: str | None
 
 def _pem(option: str, file: Path) -> str:
     """Read a chain of certificates; no error quotes what is in the file, which may be a private key (R29)."""
+    content = file_content(file, limit=MAX_CHAIN_FILE, named=f"{option} {file}", allows_pipe=True)
     try:
-        pem = file.read_text(encoding="ascii")
+        pem = content.decode("ascii")
         chain(pem)
-    except OSError as error:
-        reason = f"cannot be read: {error.strerror}"
     except UnicodeDecodeError:
         reason = "is not PEM: convert it with `openssl x509 -inform DER`"
     except CertificateError as error:

@@ -18,6 +18,7 @@ import click
 
 from ios_mdm import wiring
 from ios_mdm.errors import DefinitionError, IosMdmError
+from ios_mdm.files import KIB, file_content
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 LAST_PORT = 65535
+MAX_KEY_FILE = 4 * KIB
 
 
 def run(
@@ -76,12 +78,10 @@ def _address(listen: str) -> tuple[str, int]:
 
 
 def _key(file: Path) -> bytes:
-    try:
-        key = file.read_bytes().strip()
-    except OSError as error:
-        raise DefinitionError(f"--hmac-key-file {file} cannot be read: {error.strerror}") from error
+    named = f"--hmac-key-file {file}"
+    key = file_content(file, limit=MAX_KEY_FILE, named=named, allows_pipe=True).strip()
     if not key:
-        raise DefinitionError(f"--hmac-key-file {file} is empty")
+        raise DefinitionError(f"{named} is empty")
     return key
 
 

@@ -24,6 +24,7 @@ from ios_mdm.core.x509.details import details
 from ios_mdm.core.x509.issuing import is_issued
 from ios_mdm.core.x509.signatures import is_self_signed
 from ios_mdm.errors import DefinitionError
+from ios_mdm.files import KIB, file_content, file_start
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -38,7 +39,7 @@ __all__ = ["run"]
 
 VIOLATIONS = 1
 """Exit code: the certificate cannot be used as it is."""
-_LONGEST_PASSWORD_FILE = 4096
+MAX_PASSWORD_FILE = 4 * KIB
 
 _Json = dict[str, object]
 
@@ -123,7 +124,8 @@ def _host(address: str) -> str:
 
 
 def _result(file: Path, password_file: Path | None, context: Context) -> Result:
-    data = _read("BUNDLE", file, MOST_BYTES + 1)
+    # One byte more: a larger bundle is a verdict, with a code of R18.
+    data = file_start(file, size=MOST_BYTES + 1, named=f"BUNDLE {file}", allows_pipe=True)
     password = None if password_file is None else _password(password_file)
     try:
         judgement = judged(read_bundle(data, password), context)
@@ -143,7 +145,7 @@ def _certificates(option: str, file: Path) -> tuple[x509.Certificate, ...]:
 def _password(file: Path) -> str:
     """Read a password: the file's text without the line end that editors put after it."""
     try:
-        text = _read("--password-file", file, _LONGEST_PASSWORD_FILE).decode("utf-8-sig")
+        text = _read("--password-file", file, MAX_PASSWORD_FILE).decode("utf-8-sig")
     except UnicodeDecodeError:
         text = None
     if text is None:
@@ -151,12 +153,8 @@ def _password(file: Path) -> str:
     return text.removesuffix("\n").removesuffix("\r")
 
 
-def _read(option: str, file: Path, most: int) -> bytes:
-    try:
-        with file.open("rb") as opened:
-            return opened.read(most)
-    except OSError as error:
-        raise DefinitionError(f"{option} {file} cannot be read: {error.strerror}") from None
+def _read(option: str, file: Path, limit: int) -> bytes:
+    return file_content(file, limit=limit, named=f"{option} {file}", allows_pipe=True)
 
 
 def _now(text: str | None) -> datetime:

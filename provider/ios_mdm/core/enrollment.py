@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from ios_mdm.errors import DefinitionError
@@ -10,7 +11,14 @@ from ios_mdm.errors import DefinitionError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["ENROLLMENT_ID", "FORM", "LONGEST_ENROLLMENT_ID", "checked_enrollment_ids", "is_enrollment_id"]
+__all__ = [
+    "ENROLLMENT_ID",
+    "FORM",
+    "LONGEST_ENROLLMENT_ID",
+    "checked_enrollment_ids",
+    "is_enrollment_id",
+    "without_ids",
+]
 
 ENROLLMENT_ID: Final = r"\.*[A-Za-z0-9_:@+-][A-Za-z0-9._:@+-]*"
 """Regular expression without anchors. An id of dots alone would name another part of the MDM server's API."""
@@ -25,6 +33,9 @@ FORM: Final = (
 """Form of an enrollment id, for messages."""
 
 _PATTERN: Final = re.compile(ENROLLMENT_ID)
+_PART: Final = re.compile(r"[^\W_]{3,}")
+_PART_LENGTH: Final = 8
+"""Characters from which on a part of an id is hidden, and not only the whole."""
 _SHOWN: Final = 5
 _LONGEST_SHOWN: Final = 80
 
@@ -52,3 +63,23 @@ def checked_enrollment_ids(enrollment_ids: Sequence[str]) -> tuple[str, ...]:
         more = f" and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
         raise DefinitionError(f"not an enrollment id: {shown}{more}; {FORM}")
     return tuple(dict.fromkeys(enrollment_ids))
+
+
+def without_ids(text: str, enrollment_ids: Sequence[str]) -> str:
+    """Return *text* with asterisks in the place of the ids, and of ids that were cut off or written in another case.
+
+    An id may be a line of any file that a definition names, a password for example (R39).
+
+    Args:
+        text: of a message.
+        enrollment_ids: that it may have.
+    """
+    parts = {part for one in enrollment_ids for part in _PART.findall(one.casefold())}
+
+    @cache
+    def is_hidden(word: str) -> bool:
+        return word in parts or any(
+            min(len(word), len(part)) >= _PART_LENGTH and (word in part or part in word) for part in parts
+        )
+
+    return _PART.sub(lambda found: "***" if is_hidden(found[0].casefold()) else found[0], text)

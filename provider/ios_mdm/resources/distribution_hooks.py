@@ -258,6 +258,7 @@ def _delivered(inputs: Wire, *, former_identifier: str | None = None) -> Wire:
             resource_id=_resource_id(inputs),
             enrollment_ids=devices,
             former_identifier=former_identifier,
+            listed=devices_file(settings),
         ),
         _switch_request(inputs),
     )

@@ -17,8 +17,9 @@ from ios_mdm.app.reenrollment import cut_off
 from ios_mdm.app.switch_request import made_switch_request, switch_request
 from ios_mdm.app.wording import told
 from ios_mdm.core.pair.decision import Severity
+from ios_mdm.core.pair.home import Home
 from ios_mdm.core.pair.policies import DISTRUSTS_PRESENTED, REPLACED_UNSENT
-from ios_mdm.core.pair.schedule import queue_name, role_name
+from ios_mdm.core.pair.schedule import queue_arn, queue_name, role_arn, role_name
 from ios_mdm.core.pair.steps import described
 from ios_mdm.errors import IosMdmError, LostPairError, TakenOverError
 from ios_mdm.resources.ahead import INPUTS, forget, reads_of
@@ -63,6 +64,9 @@ _created: dict[str, str] = {}
 
 In a replacement, the engine then deletes the former resource. That delete must not delete the pair of the new one."""
 
+_TAKEN_OVER_FROM = "takenOverFrom"
+"""Input with the id of the resource that the pair is taken over from, until a check sees the id of the new one."""
+
 _GONE = "secret is gone"
 _SCHEDULED_FOR_DELETION = "secret scheduled for deletion"
 
@@ -92,6 +96,8 @@ def check(olds: Wire, news: Wire) -> CheckResult:
     if recorded := recorded_block(found.recorded):
         inputs["bundles"] = recorded
     inputs |= _ids(found.view.observed, is_owner=bool(olds))
+    if former := _taken_over_from(olds, inputs, settings, found.view.observed):
+        inputs[_TAKEN_OVER_FROM] = former
     inputs["mainSha256"] = _main_sha256(found.view)
     for severity, message in _notices(found):
         tell(str(inputs["server"]), severity, message)
@@ -108,9 +114,34 @@ def create(inputs: Wire) -> tuple[str, Wire]:
     """Issue what is missing, or adopt what an interrupted or destroyed stack left."""
     secret = str(inputs["secret"])
     resource_id = random_id()
-    outputs, _ = _applied(inputs, known=None, resource_id=resource_id)
+    outputs, is_armed = _applied(inputs, known=None, resource_id=resource_id)
     _created[secret] = resource_id
-    return secret, outputs
+    settings = _settings(inputs, known=None)
+    if settings.server.take_over is None:
+        return secret, outputs
+    return secret, {**outputs, **_left_by_former_state(settings, str(outputs["secretArn"]), is_armed=is_armed)}
+
+
+def _left_by_former_state(settings: PairSettings, secret_arn: str, *, is_armed: bool) -> Wire:
+    """Delete what the former state of a pair that was taken over made for its switch, and is no longer used.
+
+    No output of that state is known, but the names follow from the server and the secret.
+
+    Returns:
+        Outputs for what could not be deleted, so that the next update and `destroy` know of it.
+    """
+    promotion, name, secret = settings.server.promotion, settings.server.name, settings.secret
+    region = Home.of_arn(secret_arn).region
+    role, queue = role_arn(secret_arn, role_name(name, secret, region)), queue_arn(secret_arn, queue_name(name, secret))
+    switches = _switches(wiring.here(), settings.aws.region, name)
+    if not promotion.schedule:
+        is_dismantled = switches.dismantle(name, secret, region=region, role_made=True, queue_made=True)
+        return {} if is_dismantled else {"roleArn": role, "deadLetterArn": queue}
+    if is_armed:
+        is_other_role = promotion.role_arn not in {None, role}
+        is_other_queue = promotion.dead_letter_arn not in {None, queue}
+        switches.delete_former(name, secret, region=region, role_made=is_other_role, queue_made=is_other_queue)
+    return {}
 
 
 def update(olds: Wire, news: Wire) -> Wire:
@@ -191,8 +222,9 @@ def delete(id_: str, outputs: Wire) -> None:
         .reconciler(settings.aws.region, report=progress(server), warn=warning(server))
         .delete(
             settings.request(recorded_of(outputs.get("bundles"))),
-            settings.server.promotion,
-            is_scheduled=_is_scheduled(outputs),
+            is_scheduled=settings.server.promotion.schedule or _is_scheduled(outputs),
+            role_made=_is_role_made(outputs, settings),
+            queue_made=_is_queue_made(outputs, settings),
             recovery_window_days=days,
         )
     )
@@ -282,6 +314,7 @@ def _known(outputs: Wire) -> Known:
         owner=str(outputs["owner"]),
         pair_id=str(outputs["pairId"]),
         resource_id=str(outputs["resourceId"]),
+        former_resource_id=cast("str | None", outputs.get(_TAKEN_OVER_FROM)),
         certificates={str(one["sha256"]): str(one["pem"]) for one in certificates.values()},
     )
 
@@ -317,6 +350,17 @@ def _ids(observed: ObservedPair | None, *, is_owner: bool) -> Wire:
     return ids
 
 
+def _taken_over_from(olds: Wire, inputs: Wire, settings: PairSettings, observed: ObservedPair | None) -> str | None:
+    """Return the id of the resource that the pair is taken over from: a later read of it is stale.
+
+    None if no pair is taken over, or the take-over was seen.
+    """
+    if not olds:
+        return None if settings.server.take_over is None or observed is None else observed.resource_id
+    former = olds.get(_TAKEN_OVER_FROM)
+    return str(former) if former and "resourceId" not in inputs else None
+
+
 def _known_before(inputs: Wire) -> Known:
     """Return what the state knows of a pair, from the inputs of its last run: check has no outputs.
 
@@ -331,6 +375,7 @@ def _known_before(inputs: Wire) -> Known:
         owner=str(inputs["owner"]),
         pair_id=ids.get("pairId"),
         resource_id=ids.get("resourceId"),
+        former_resource_id=ids.get(_TAKEN_OVER_FROM),
     )
 
 

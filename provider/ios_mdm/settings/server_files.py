@@ -31,7 +31,7 @@ class ServerFile:
     Args:
         name: of the file, without its folder.
         content: None if it cannot be read.
-        problem: why it cannot be read; a phrase that follows the file's name.
+        problem: why it cannot be read; a sentence that starts with the file's name.
     """
 
     name: str
@@ -83,7 +83,7 @@ def parse_server_files(files: Iterable[ServerFile]) -> Sequence[ServerSettings]:
 
 def _server(file: ServerFile) -> ServerSettings:
     if file.content is None:
-        raise DefinitionError(f"{file.name} {file.problem}")
+        raise DefinitionError(file.problem)
     try:
         raw = engine_yaml(file.content, single=True)
     except DefinitionError as error:

@@ -561,7 +561,7 @@ for number in range(150):
 
 
 def test_processes_write_at_the_same_time(ledger: SqliteLedger) -> None:
-    """`up` and two receivers start on no file at once, and every record of each is there."""
+    """`up` and two receivers start on no file at once, and every record of each is there."""  # R41
     command = [sys.executable, "-c", WRITER, str(ledger.path)]
     names = ("up", "receiver", "receiver")
     writers = [subprocess.Popen([*command, name], cwd=ROOT, stdin=subprocess.PIPE) for name in names]

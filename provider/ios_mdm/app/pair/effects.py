@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from ios_mdm.app.confirm import confirmed
-from ios_mdm.app.pair.found import problem_of_found, unknown_version, value_digest
+from ios_mdm.app.pair.found import problem_of_found, unknown_version, value_digest, way_back
 from ios_mdm.app.pair.values import PublicCertificate
 from ios_mdm.core.pair.decision import InstallRequest
 from ios_mdm.core.pair.definition import InstallMain, Slot
@@ -232,13 +232,14 @@ class Effects:
         if _is_known(request, credential) or credential.sha256 in definition.distrust:
             return role
         now, version = self._clock.now(), observed.numbered(step.ordinal)
-        if version is not None and version.slots == {Label.FORMER} and now > details(credential.certificate).not_after:
+        assert version is not None  # noqa: S101 - the step records a version that was observed
+        if version.slots == {Label.FORMER} and now > details(credential.certificate).not_after:
             return Role.DELETED
         problem: str | None = "no run announced it, and the state does not know its certificate with this chain"
         if self._is_announced(observed, request.secret, step.ordinal):
             problem = problem_of_found(credential, definition.host, now)
         if problem is not None:
-            raise StoreError(unknown_version(request.secret, step.version_id, step.ordinal, problem))
+            raise StoreError(unknown_version(request.secret, version, problem))
         return role
 
     def move_label(self, secret: str, step: MoveLabel) -> None:
@@ -289,8 +290,8 @@ class Effects:
             raise StoreError(
                 f"secret {secret}: certificate {known.ordinal} ({known.sha256}) is recorded as issued in the tag "
                 f"{facts_tag(version.version_id)}, but is not in the form of issued certificates, and devices must not "
-                "trust it. Another program may have stored it and written the tag. Move its label back with `aws "
-                "secretsmanager update-secret-version-stage`, and remove the tag"
+                "trust it. Another program may have stored it and written the tag. Remove the tag"
+                f"{f'. {way_back(secret, version)}' if version.slots else ''}"
             )
         return PublicCertificate(facts=found, details=details(credential.chain), pem=credential.chain)
 

@@ -6,6 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from ios_mdm.core.bundle import BundleError, read_bundle
+from ios_mdm.core.pair.layout import facts_tag
 from ios_mdm.core.rules import Context, judged
 from ios_mdm.core.x509.details import details
 from ios_mdm.core.x509.issuing import is_issued
@@ -14,9 +15,10 @@ from ios_mdm.core.x509.pem import chain
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from ios_mdm.core.pair.observed import StoredVersion
     from ios_mdm.core.x509.values import Credential
 
-__all__ = ["problem_of_found", "unknown_version", "value_digest"]
+__all__ = ["problem_of_found", "unknown_version", "value_digest", "way_back"]
 
 
 def value_digest(value: str) -> str:
@@ -45,11 +47,22 @@ def problem_of_found(credential: Credential, host: str, now: datetime) -> str | 
     return None if found.valid else "; ".join(one.message for one in found.violations)
 
 
-def unknown_version(secret: str, version: str, ordinal: int, problem: str) -> str:
+def unknown_version(secret: str, version: StoredVersion, problem: str) -> str:
     """Return the error message for a version that was found in a slot and must not be used."""
     return (
-        f"secret {secret}: version {version} (certificate {ordinal}) has a label of the pair, but no facts tag: "
-        f"{problem}. Another program may have stored it with PutSecretValue. Move the label back with `aws "
-        "secretsmanager update-secret-version-stage`. If it is the pair's certificate, restore its tag "
-        f"`ios-mdm:certificate:{version}` from a replica or a backup"
+        f"secret {secret}: version {version.version_id} (certificate {version.ordinal}) has a label of the pair, but "
+        f"no facts tag: {problem}. Another program may have stored it with PutSecretValue. "
+        f"{way_back(secret, version)}. If it is the pair's certificate, restore its tag "
+        f"`{facts_tag(version.version_id)}` from a replica or a backup"
+    )
+
+
+def way_back(secret: str, version: StoredVersion) -> str:
+    """Return how the labels of a version that must not be used get back to the versions that had them."""
+    labels = sorted(version.slots)
+    names = f"label {labels[0]} back" if len(labels) == 1 else f"labels {' and '.join(labels)} back, each"
+    stage = labels[0] if len(labels) == 1 else "<label>"
+    return (
+        f"Move the {names} with `aws secretsmanager update-secret-version-stage --secret-id {secret} --version-stage "
+        f"{stage} --remove-from-version-id {version.version_id} --move-to-version-id <version id>`"
     )

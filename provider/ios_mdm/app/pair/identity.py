@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from ios_mdm.core.pair.decision import Notice, Severity
 from ios_mdm.core.pair.home import Home, PairIdentity
-from ios_mdm.core.pair.layout import PAIR_ID_TAG, version_id
+from ios_mdm.core.pair.layout import PAIR_ID_TAG, facts_tag, version_id
 from ios_mdm.core.pair.schedule import role_name, stem
 from ios_mdm.core.pair.secret import Label
-from ios_mdm.errors import DefinitionError, IdentityError, LostPairError, OwnershipError, TakenOverError
+from ios_mdm.errors import DefinitionError, IdentityError, LostPairError, OwnershipError, StoreError, TakenOverError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -270,6 +270,7 @@ def check_ours(request: PairRequest, observed: ObservedPair | None) -> None:
     Raises:
         TakenOverError: The state has the pair, but another resource has taken it over since.
         OwnershipError: The state does not have the pair, and another resource or stack owns it.
+        StoreError: AWS shows the pair as it was before the last run took it over.
     """
     if request.known is not None:
         _check_kept(request, request.known, observed)
@@ -346,6 +347,11 @@ def _check_kept(request: PairRequest, known: Known, observed: ObservedPair | Non
     if observed is None:
         return
     names = {None, request.owner, known.owner}
+    if observed.resource_id is not None and observed.resource_id == known.former_resource_id:
+        # The id of a resource never comes back. Recorded as that of this resource, it would lose the pair.
+        raise StoreError(
+            f"secret {request.secret}: AWS still shows the pair as it was before this stack took it over: run again"
+        )
     if observed.resource_id is None and known.arn is not None and observed.owner in names:
         return  # check_home has compared the ARN: the tag was lost
     if observed.resource_id is not None and known.resource_id is not None:
@@ -383,6 +389,7 @@ def _foreign(request: PairRequest, observed: ObservedPair, pair_id: str | None) 
             f"secret {secret} exists but has no tag {PAIR_ID_TAG}, which every pair has: give the server another name, "
             "or the stack another aws.secretPrefix. If the secret is the pair of this server and lost its tags, set "
             f"the tag {PAIR_ID_TAG} to `{new.text}` and add to the server `takeOver: {new.pair_id}`"
+            f"{_lost_facts(observed)}"
         )
     wrong = (
         "" if request.take_over is None else f"takeOver is {request.take_over}, which is not the pair in the secret. "
@@ -397,6 +404,21 @@ def _foreign(request: PairRequest, observed: ObservedPair, pair_id: str | None) 
         "the stack another aws.secretPrefix. To take over the pair, because it moves to this stack or the former "
         f"state is lost, add to the server `takeOver: {pair_id}`. A pair is not replaced: use neither `--replace` nor "
         "`pulumi state taint`"
+    )
+
+
+def _lost_facts(observed: ObservedPair) -> str:
+    """Return what a take-over needs besides the id if the facts of certificates in slots are lost; usually nothing."""
+    unknown = [one for one in observed.versions if one.ordinal and one.facts is None and one.slots - {Label.STAGED}]
+    if not unknown:
+        return ""
+    tags = ", ".join(
+        f"`{facts_tag(one.version_id)}` (certificate {one.ordinal}, {', '.join(sorted(one.slots))})" for one in unknown
+    )
+    return (
+        f". Before that, restore from a replica or a backup the tags with the facts of its certificates: {tags}. "
+        "Without them a version may be another program's, and is refused. docs/storage.md says what to do without a "
+        "backup"
     )
 
 

@@ -108,8 +108,11 @@ class PairService(PairReader):
 
     def claim(self, request: PairRequest) -> None:
         """Record which resource owns the pair. This is the last effect of its creation (R34)."""
-        if request.new_resource_id is not None:
-            self._store.tag(request.secret, {RESOURCE_ID_TAG: request.new_resource_id})
+        if request.new_resource_id is None:
+            return
+        self._store.tag(request.secret, {RESOURCE_ID_TAG: request.new_resource_id})
+        if request.take_over is not None:  # the former id would stop the delivery that follows
+            confirmed(lambda: self.observe(request.secret), lambda pair: _is_owned(pair, request.new_resource_id))
 
     def promote(self, secret: str, step: MoveLabel) -> bool:
         """Make a certificate main that devices were sent, after comparing its value with its facts.
@@ -179,6 +182,10 @@ class PairService(PairReader):
                 "seconds: run again"
             )
         return after
+
+
+def _is_owned(pair: ObservedPair | None, resource_id: str | None) -> bool:
+    return pair is not None and pair.resource_id == resource_id
 
 
 def _certificates(secret: str, view: PairView, effects: Effects) -> Mapping[int, PublicCertificate]:

@@ -44,6 +44,8 @@ class Known:
         owner: organization/project/stack of the last run; it differs if the stack was renamed since; None as above.
         pair_id: 32 hex digits; None as above.
         resource_id: of this resource, 32 hex digits; None as above.
+        former_resource_id: of the resource that the last run took the pair over from, 32 hex digits; None if it took
+            over none, or a run has seen the take-over since.
         certificates: PEM of leaf, issuers and root of the pair's certificates, by the SHA-256 fingerprint of the leaf,
             64 hex digits; empty as above.
     """
@@ -55,6 +57,7 @@ class Known:
     owner: str | None = None
     pair_id: str | None = None
     resource_id: str | None = None
+    former_resource_id: str | None = None
     certificates: Mapping[str, str] = field(default_factory=dict)
 
 

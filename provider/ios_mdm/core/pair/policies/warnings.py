@@ -204,7 +204,7 @@ def the_server_serves_another(at: Situation) -> Notice | None:
         reason="serves-another",
         severity=Severity.CRITICAL,
         message=f"{seen}, and main is certificate {main.facts.ordinal}: let the server fetch AWSCURRENT and reload "
-        "(`ios-mdm consume`, docs/servers.md)",
+        "(`ios-mdm consume`, docs/serve.md)",
     )
 
 

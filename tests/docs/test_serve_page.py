@@ -1,4 +1,4 @@
-"""The examples of docs/servers.md can be read by what they are for, as far as that is here."""
+"""The examples of docs/serve.md can be read by what they are for, as far as that is here."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from ios_mdm.__main__ import app
 from tools.toolchain import ROOT
 
-PAGE = (ROOT / "docs" / "servers.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "serve.md").read_text(encoding="utf-8")
 _BLOCK = re.compile(r"^```(?P<kind>[^\n]+)\n(?P<text>.*?)^```", re.MULTILINE | re.DOTALL)
 BLOCKS = [(found["kind"], found["text"]) for found in _BLOCK.finditer(PAGE)]
 
