@@ -182,14 +182,14 @@ def test_wrong_arguments_are_one_error_before_anything_is_declared(declared: Cal
         with pytest.raises(DefinitionError) as caught:
             IosMdmServer("berlin", address="https://mdm.example.com", warn_days=0)
         first, second = str(caught.value).splitlines()
-        assert first.startswith("server berlin: address is a host name with an optional port")
+        assert first.startswith("server berlin: address must be a host name with an optional port")
         assert second.startswith("server berlin: warn_days should be greater than or equal to 1")
 
     assert declared(program).inputs == {}
 
 
 def test_each_key_of_a_server_is_an_argument() -> None:
-    """This test fails if a key of the settings is missing here."""
+    """A new key of the settings without an argument of the component fails this test."""
     keys = set(ServerSettings.model_fields) - {"name"}
     assert ServerArguments.__required_keys__ | ServerArguments.__optional_keys__ == keys
     parameters = inspect.signature(IosMdmServer).parameters

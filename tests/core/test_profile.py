@@ -164,7 +164,7 @@ def test_every_identifier_and_uuid_is_unique() -> None:
 
 
 def test_identity_is_frozen() -> None:
-    """The identifier and UUID of a payload depend on the fingerprint only, and devices store them."""
+    """The identifier and UUID of a payload, which devices store, depend on profile identifier and fingerprint only."""
     (payload,) = _payloads(_profile(MAIN.chain))
     sha256 = fingerprint(chain(MAIN.root)[0])
     identifier = f"{IDENTIFIER}.{sha256}"

@@ -60,7 +60,7 @@ def test_words_are_read_as_the_engine_reads_them() -> None:
         (f"{GOOD}{GOOD}", "a.yaml has the same key twice: see line 2, column 1"),
         (f"{GOOD}---\n{GOOD}", "a.yaml has more than one YAML document"),
         ("address: {secure: secretXYZ}", "a.yaml: address is encrypted (`secure:`)"),
-        (f"{GOOD}name: secretxyz", "a.yaml: name is not that of the file: write `name: a`"),
+        (f"{GOOD}name: secretxyz", "a.yaml: name differs from the name of the file: write `name: a`"),
         (f"{GOOD}name: 7", "a.yaml: name should be a valid string"),
         (f"{GOOD}reserv: secretXYZ", "a.yaml: reserv is not a known key"),
         ("address: -----BEGIN PRIVATE KEY-----secretXYZ", "a.yaml: the configuration holds a private key"),
@@ -77,7 +77,7 @@ def test_a_bad_file_is_one_line_that_starts_with_its_name(text: str, words: str)
 def test_a_file_with_a_name_that_no_server_can_have_is_refused(name: str) -> None:
     """The message has the rule for names once."""
     (line,) = complaints(file(name))
-    assert line.startswith(f"{name}: a file is named for its server: up to 63 lower-case letters")
+    assert line.startswith(f"{name}: the name of the file is not a server name: use up to 63")
 
 
 def test_a_file_that_cannot_be_read_is_named() -> None:
@@ -90,14 +90,14 @@ def test_a_file_that_cannot_be_read_is_named() -> None:
 def test_a_server_has_one_file() -> None:
     """`a.yaml` and `a.yml` are the same server."""
     assert complaints(file("a.yaml"), file("a.yml")) == [
-        "a.yml: the server 'a' has the file a.yaml, too: remove one of the two"
+        "a.yml: a.yaml defines the server 'a', too: remove one of the two files"
     ]
 
 
 def test_a_profile_identifier_belongs_to_one_server() -> None:
     """The line names both files."""
     (line,) = complaints(file("a.yaml", GOOD + DISTRIBUTION), file("b.yaml", GOOD + DISTRIBUTION))
-    assert line.startswith("b.yaml: distribution.profile.identifier is that of a.yaml, too")
+    assert line.startswith("b.yaml: a.yaml has the same distribution.profile.identifier")
 
 
 def test_all_problems_of_all_files_are_reported_together() -> None:

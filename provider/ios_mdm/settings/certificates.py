@@ -157,7 +157,7 @@ class ReserveSettings(Model):
         return self
 
     def wanted(self, offered: Offered | None) -> IssueReserve | InstallReserve | NoReserve | None:
-        """Return the requested reserve for the core, or None if the definition does not say; see `MainSettings`."""
+        """Return the requested reserve for the core, or None if not given; errors as :meth:`MainSettings.wanted`."""
         if self.none is not None:
             return NoReserve()
         if self.install is not None:

@@ -55,7 +55,7 @@ def engine_yaml(content: bytes, *, single: bool = False) -> object:
         documents = yaml.load_all(content, Loader=_Loader)
         first = next(documents, None)
         if single and any(True for _ in documents):
-            raise DefinitionError("has more than one YAML document (`---`)")
+            raise DefinitionError("has more than one YAML document (`---`): keep one of them")
     except (UnicodeDecodeError, yaml.reader.ReaderError, RecursionError):
         reason, mark = "is not YAML: it is binary, or nested too deeply", None
     except yaml.MarkedYAMLError as error:
