@@ -54,7 +54,7 @@ def _unique_devices(devices: list[str]) -> list[str]:
         sorted({device for device in devices if devices.count(device) > 1}) if len(set(devices)) < len(devices) else []
     )
     if twice:
-        raise ValueError(f"has {twice[0]} more than once")
+        raise ValueError(f"has {twice[0]} more than once: list each device once")
     return devices
 
 

@@ -49,7 +49,8 @@ def engine_yaml(content: bytes, *, single: bool = False) -> object:
         single: whether further documents are an error. The engine ignores them.
 
     Raises:
-        DefinitionError: The engine refuses *content*, too. The message names reason and position, and quotes nothing.
+        DefinitionError: *content* is not YAML that the engine accepts, or has further documents that *single* forbids.
+            The message names reason and position, and quotes nothing.
     """
     try:
         documents = yaml.load_all(content, Loader=_Loader)

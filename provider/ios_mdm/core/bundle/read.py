@@ -1,4 +1,4 @@
-"""Reads a file with a certificate, its issuers and its private key; the content decides the format, not the name."""
+"""Reads a file with a certificate, its issuers and its private key. The content determines the format, not the name."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ class Judgement:
 
 
 def judged(bundle: Bundle, context: Context) -> Judgement:
-    """Return the certificate of a bundle with the path to a root that breaks the fewest rules.
+    """Return the server certificate of a bundle, with the path to a root that breaks the fewest rules.
 
     Raises:
         BundleError: The bundle has several private keys, and not exactly one is for the connection address (R18).
