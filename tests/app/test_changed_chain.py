@@ -131,7 +131,10 @@ def test_a_preview_tells_of_it(desk: Desk) -> None:
     changed = world.service.look(desk.wish(RENEWED).request(world))
     assert changed.desired.main == 2
     assert [one.message for one in changed.desired.notices if one.reason == "another-chain"] == [
-        "the chain of certificate 1 has changed: it is installed anew with the same key, and devices trust it as before"
+        (
+            "the chain of certificate 1 has changed: the certificate is installed again with the same key, and devices "
+            "trust it as before"
+        )
     ]
 
 
@@ -245,7 +248,7 @@ def test_a_chain_that_changes_in_the_reserves_file_after_its_promotion_is_told(d
     desk.wish(FIRST, FIRST).apply(world)
     told = desk.wish(FIRST, RENEWED).apply(world).view.desired.notices
     assert world.labels == {"AWSPREVIOUS": 1, "AWSCURRENT": 2}
-    assert any("reserve.install has another chain for it now" in one.message for one in told)
+    assert any("reserve.install has another chain for main" in one.message for one in told)
     moved = Desk(desk.folder, desk.reserve, desk.reserve).wish(RENEWED)
     told = moved.apply(world).view.desired.notices
     assert world.labels == {"TRUSTED-1": 1, "AWSPREVIOUS": 2, "AWSCURRENT": 3}
@@ -315,7 +318,7 @@ def test_a_definition_that_replaced_main_stays_right(desk: Desk) -> None:
     quiet = list(world.store.calls)
     world.apply(issued)
     assert world.store.calls == quiet
-    with pytest.raises(DefinitionError, match="does not name main"):
+    with pytest.raises(DefinitionError, match="is not the fingerprint of main"):
         world.apply(replace(issued, confirm_main="ab" * 32))
 
 
@@ -364,6 +367,6 @@ def test_nothing_is_replaced_where_there_is_no_main(desk: Desk) -> None:
     """A new pair whose definition asks for a replacement is refused at once, not in its second run."""  # R32
     world = World()
     wish = desk.wish(FIRST)
-    with pytest.raises(DefinitionError, match="no main yet that could be replaced"):
+    with pytest.raises(DefinitionError, match="the pair has no main yet"):
         replace(wish, definition=replace(wish.definition, replace_main=True)).apply(world)
     assert values(world) == {}

@@ -129,7 +129,7 @@ class TestTheGuard:
         """A foreign certificate is reported, and an endpoint that cannot be reached keeps nothing."""  # R35
         fleet.endpoint.sha256 = "f" * 64
         assert fleet.run() == (1, 2)
-        assert "an unknown one" in fleet.notices()["serves-another"]
+        assert "an unknown certificate" in fleet.notices()["serves-another"]
         fleet.endpoint.sha256 = None
         assert fleet.run(definition(NoReserve())) == (1,)
 

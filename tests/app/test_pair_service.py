@@ -280,7 +280,7 @@ class TestDrift:
         world.store.put(SECRET, FOREIGN, "{}")
         world.store.move_label(SECRET, Label.MAIN, to=FOREIGN, current=version_id(SECRET, 1))
         before = list(world.store.calls)
-        with pytest.raises(DefinitionError, match=rf"{FOREIGN}.*move it back"):
+        with pytest.raises(DefinitionError, match=rf"{FOREIGN}.*move AWSCURRENT back"):
             world.apply()
         assert world.store.calls == before
 

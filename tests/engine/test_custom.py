@@ -69,7 +69,7 @@ def test_a_custom_pair_from_two_files_is_promoted_and_nothing_leaks(custom: Cust
     assert custom.shown["main"]["sha256"] == custom.reserve.sha256
     assert custom.shown["profile"] == profile
     again = world.stack.run("up", "--yes", **at(396)).ok().output
-    assert "reserve.install is already applied; main.install is superseded: it was main before" in again
+    assert "reserve.install is already applied; main.install is superseded: its certificate was main before" in again
     assert "4 unchanged" not in first
     files = [path for path in tmp_path.rglob("*") if path.is_file() and ".venv" not in path.parts]
     ours = {"main.pfx", "reserve.pem", "tls.key"}
@@ -129,7 +129,7 @@ def test_a_file_with_another_chain_is_installed_anew(custom: Custom) -> None:
     assert world.stack.run("preview", "--expect-no-changes", **at(1)).ok()
     custom.write("main.pem", leaf.file(chains.RENEWED))
     shown = world.stack.run("preview", "--diff", **at(1)).ok().output
-    assert "the chain of certificate 1 has changed: it is installed anew with the same key" in " ".join(shown.split())
+    assert "the certificate is installed again with the same key" in " ".join(shown.split())
     assert '"certificate 1" => "certificate 2"' in shown
     world.stack.up(**at(1)).ok()
     main = custom.shown["main"]
@@ -154,7 +154,7 @@ def test_a_healthy_main_is_replaced_only_by_its_fingerprint(custom: Custom) -> N
     assert "devices trust the root of the new main already" in said
     custom.write("main.pfx", Leaf(START - DAY, 390, by=authority("Another Root")).pfx())
     said = " ".join(world.stack.run("preview", **at(10)).output.split())
-    assert "none of the 5 devices trusts the new main before it has the next profile" in said
+    assert "the 5 devices trust the new main only after they get the next profile" in said
     custom.write("main.pfx", other.pfx())
     install = {"bundle": "main.pfx", "passwordSecret": f"pfx-{world.server}"}
     custom.define(main={"install": install, "replaceNow": True, "confirm": custom.main.sha256})
@@ -202,7 +202,7 @@ def test_a_foreign_certificate_at_the_endpoint_neither_stops_an_adoption_nor_is_
         world.stack.up(**at(0)).ok()
         custom.define(main={"install": install}, endpoints=[endpoint], **custom.reserved(apply={"afterDays": 60}))
         shown = " ".join(world.stack.up(**at(310)).ok().output.split())
-        assert f"{endpoint} serves an unknown one, and main is certificate 1" in shown
+        assert f"{endpoint} presents an unknown certificate, but main is certificate 1" in shown
         assert world.stack.run("preview", "--expect-no-changes", **at(310)).ok()
     trusted = {root for roots in world.trusted().values() for root in roots}
     assert not trusted & {foreign.sha256, fingerprint(foreign.by.root)}

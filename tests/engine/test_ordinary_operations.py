@@ -292,7 +292,7 @@ def test_without_schedules_a_run_at_the_apply_time_promotes(world: World, aws: A
     world.stack.up(**at(DAY_0)).ok()
     world.stack.define([world.definition(promotion={"schedule": False}, distribution=world.distribution())])
     shown = world.stack.up(**at(DAY_10)).ok().output
-    assert "nothing switches by itself: run `pulumi up` at 2040-01-31 00:00 UTC" in shown
+    assert "no schedule promotes the reserve: run `pulumi up` at 2040-01-31 00:00 UTC" in shown
     assert _switch(aws) == (None, None, None)
     world.forget_calls()
     assert world.stack.run("preview", "--expect-no-changes", **at(DAY_10), **DOWN).ok()

@@ -17,14 +17,21 @@ CREDENTIALS: Final = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "tes
 AWS_SERVICES: Final = ("events", "iam", "kms", "scheduler", "secretsmanager", "sns", "sqs", "sts")
 
 
-def service(executable: Path, data: Path) -> Service:
-    """Return the emulator. It writes its data into `data` when it stops, and reads them at the next start."""
+def service(executable: Path, data: Path, *, is_enforcing: bool = False) -> Service:
+    """Return the emulator. It writes its data into `data` when it stops, and reads them at the next start.
+
+    Args:
+        executable: Script in the emulator's virtualenv.
+        data: Folder of the data.
+        is_enforcing: Whether the emulator checks credentials and evaluates IAM policies. ``CREDENTIALS`` are then those
+            of the root user.
+    """
 
     def command(port: int) -> Command:
         return Command(
             argv=(str(executable),),
             environment={
-                "AUTH": "false",
+                "AUTH": str(is_enforcing).lower(),
                 "BIND_HOST": LOOPBACK,
                 # The emulator removes containers that it regards as its own. Without Docker it cannot remove any.
                 "DOCKER_HOST": f"unix://{data / 'no-docker.sock'}",
