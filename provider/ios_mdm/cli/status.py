@@ -57,7 +57,7 @@ def _gathered(file: Path | None, name: str | None) -> Sequence[Overview]:
     servers = definition.servers(name)
 
     def gathered(server: ServerSettings) -> Overview:
-        # Nothing is written, so each answer about a server is read once.
+        # status writes nothing, so each response about a server is requested only once.
         return overview(server, aws, here.remembering().sources(aws.region), base=here.base)
 
     if len(servers) == 1:
