@@ -192,7 +192,7 @@ def test_what_is_no_endpoint_is_told_and_not_raised(endpoint: str) -> None:
     assert (seen.endpoint, seen.sha256, seen.problem) == (
         endpoint,
         None,
-        "it is not host:port, or the server name is not one",
+        "it is not host:port, or the server name is not valid",
     )
 
 
@@ -200,7 +200,7 @@ def test_a_server_name_that_is_none_is_told(tmp_path: Path) -> None:
     """The endpoint is all right, the host is not."""
     with serving(credential_to_json(OURS), tmp_path) as endpoint:
         (seen,) = PROBE.served(f"{'a' * 64}.example.com", [endpoint])
-    assert (seen.sha256, seen.problem) == (None, "it is not host:port, or the server name is not one")
+    assert (seen.sha256, seen.problem) == (None, "it is not host:port, or the server name is not valid")
 
 
 def test_more_endpoints_than_are_looked_at_together_are_all_seen(tmp_path: Path) -> None:
