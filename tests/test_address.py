@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ios_mdm.address import dns_name, split_address
+from ios_mdm.address import dns_name, is_loopback, split_address
 
 LABELS = st.one_of(
     st.text("abcXYZ019-", max_size=66),
@@ -98,3 +98,15 @@ def test_an_ipv4_address_in_any_digits_is_refused(address: str) -> None:
 def test_a_name_with_digits_elsewhere_is_accepted(address: str) -> None:
     """Only a last label that is a number makes a name an address."""  # R19
     assert split_address(address) == (address, None)
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.8.0.1", "::1"])
+def test_loopback_hosts_reach_only_this_machine(host: str) -> None:
+    """All of 127.0.0.0/8 is loopback (RFC 1122), not only its first address."""
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize("host", [None, "", "localhost.example.com", "127.0.0.1.example.com", "10.0.0.1", "::"])
+def test_other_hosts_are_not_loopback(host: str | None) -> None:
+    """A name is not resolved, and the unspecified address is not loopback."""
+    assert not is_loopback(host)

@@ -272,3 +272,32 @@ def test_the_program_imports_only_what_is_measured_here() -> None:
     }
     assert names <= {"asyncio", "gc", "sys", "pulumi", "components"}
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 30
+
+
+def test_test_modules_share_only_what_is_in_support() -> None:
+    """No module of tests is imported by others but those of tests/support, and helpers within their own folder."""
+    wrong = set()
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        folder = path.relative_to(ROOT / "tests").parts[0]
+        for module in imported(path):
+            parts = module.split(".")
+            if parts[0] != "tests" or parts[1:2] == ["support"]:
+                continue
+            is_helper = parts[1:2] == [folder] and not any(
+                one.startswith("test_") or one == "conftest" for one in parts
+            )
+            if not is_helper:
+                wrong.add(f"{path.relative_to(ROOT)} imports {module}")
+    assert wrong == set()
+
+
+def imported(path: Path) -> set[str]:
+    """Return the full names that a file imports; of `from a import b`, ``a.b``."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} has a relative import"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found

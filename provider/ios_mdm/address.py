@@ -1,14 +1,11 @@
-"""Host names: the connection address, a DNS name as it is in a certificate, and the names of loopback."""
+"""Host names: the connection address, a DNS name as it is in a certificate, and the hosts of the loopback interface."""
 
 from __future__ import annotations
 
 import re
 from ipaddress import ip_address
 
-__all__ = ["LOOPBACK_HOSTS", "dns_name", "split_address"]
-
-LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
-"""Hosts of URLs that stay on this machine."""
+__all__ = ["dns_name", "is_loopback", "split_address"]
 
 _LAST_PORT = 65535
 # A label of letters, digits and hyphens (RFC 1123); with two hyphens in the third place it may be an A-label.
@@ -47,6 +44,20 @@ def _not_a_name(number: str) -> str:
             "label has a letter (RFC 1123)"
         )
     return f"must be a DNS name, {found}: devices match the SAN of type DNS (RFC 9525)"
+
+
+def is_loopback(host: str | None) -> bool:
+    """Return whether a host reaches only this machine: ``localhost`` or an IP address of the loopback interface.
+
+    Args:
+        host: as ``urlsplit`` returns it, an IPv6 address without brackets; None for a URL without a host.
+    """
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host or "").is_loopback
+    except ValueError:
+        return False
 
 
 def dns_name(host: str) -> str:

@@ -16,10 +16,10 @@ from ios_mdm.core.pair.definition import Slot
 from ios_mdm.core.profile import trust_profile
 from ios_mdm.errors import IosMdmError
 from ios_mdm.settings import parse_server
-from tests.app.test_pair_service import SECRET, HandClock, World
-from tests.core.rules.test_matrix import DEFECTS, GOOD, ODD, SHA1
 from tests.support.certificates import HOST, NOW, Chain, key, pem, private_pem
 from tests.support.custom import Given
+from tests.support.defects import DEFECTS, GOOD, ODD, SHA1
+from tests.support.pairs import SECRET, HandClock, World
 
 if TYPE_CHECKING:
     from pathlib import Path

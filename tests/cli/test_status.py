@@ -21,8 +21,8 @@ from ios_mdm.core.pair.layout import PAIR_ID_TAG, profile_tag, version_id
 from ios_mdm.core.pair.schedule import Kind, names, queue_name, role_name
 from ios_mdm.core.x509.credential import credential_from_json
 from ios_mdm.errors import StoreError
-from tests.cli.conftest import DEVICES, Pair, run
 from tests.support.aws import AWS
+from tests.support.command_line import DEVICES, Pair, run
 from tests.support.tls_server import serving
 from tools.services import ministack
 
@@ -367,7 +367,7 @@ def test_what_the_server_presents_is_looked_at(pair: Pair, tmp_path: Path, serve
         pair.define(endpoints=[endpoint])
         result = pair.status()
     assert result.code == code, result.out
-    assert (f"{endpoint} serves certificate 2, and main is certificate 1" in result.out) == (served == 2)
+    assert (f"{endpoint} presents certificate 2, but main is certificate 1" in result.out) == (served == 2)
 
 
 def test_a_server_that_cannot_be_seen_does_not_worry(pair: Pair) -> None:

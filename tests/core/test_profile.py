@@ -14,7 +14,7 @@ import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ios_mdm.core.pair.definition import KeyType
@@ -135,7 +135,6 @@ def test_a_promotion_does_not_change_the_profile() -> None:
 
 
 @given(order=st.permutations([MAIN.chain, RESERVE.chain, NEXT.chain, _custom(LEAVES[0])]))
-@settings(deadline=None)
 def test_equal_certificates_give_equal_bytes(order: list[str]) -> None:
     """Neither order nor repetition changes a byte, nor the line ends of a PEM file."""
     profile = _profile(MAIN.chain, RESERVE.chain, NEXT.chain, _custom(LEAVES[0]))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from tests.engine.conftest import World
+    from tests.support.engine import World
 
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "unknown key": ({"reserv": {}}, "reserv is not a known key"),

@@ -16,7 +16,7 @@ from tools.services import ministack
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.resources.conftest import Engine
+    from tests.support.dynamic_provider import Engine
 
 QUEUE = f"arn:aws:sqs:{ministack.REGION}:000000000000:alarms"
 

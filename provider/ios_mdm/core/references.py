@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["URL_TAG", "document_kind", "has_pair_tags", "is_under", "misplaced", "secret_name"]
+__all__ = ["ARN_PREFIX", "URL_TAG", "document_kind", "has_pair_tags", "is_under", "misplaced", "secret_name"]
 
 URL_TAG: Final = "ios-mdm:url"
 """Key of the tag with the URL that an API key may be sent to. An administrator sets it; nothing here writes it."""
 
-_ARN: Final = re.compile(r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:", re.IGNORECASE)
+ARN_PREFIX: Final = r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:"
+"""Regular expression of a secret's ARN as far as its name."""
+
+_ARN: Final = re.compile(ARN_PREFIX, re.IGNORECASE)
 _TAGS: Final = "ios-mdm:"
 _MAX_CREDENTIAL: Final = 4096
 """Characters. In Base64, as the header of a request, this is less than the 8 KiB that a stock nginx takes (R40)."""

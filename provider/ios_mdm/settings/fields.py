@@ -20,9 +20,10 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
-from ios_mdm.address import LOOPBACK_HOSTS, split_address
+from ios_mdm.address import is_loopback, split_address
 from ios_mdm.core.pair.definition import LONGEST_VALIDITY_DAYS
 from ios_mdm.core.pair.home import PAIR_ID
+from ios_mdm.core.references import ARN_PREFIX
 from ios_mdm.core.times import parsed_time
 from ios_mdm.settings.problems import definition_error, refuse_private_keys
 
@@ -116,7 +117,7 @@ def _arn(arn: str, pattern: str, what: str, example: str) -> str:
 def _secret_arn(arn: str) -> str:
     return _arn(
         arn,
-        r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:.+",
+        rf"{ARN_PREFIX}.+",
         "a secret",
         "arn:aws:secretsmanager:eu-west-1:111122223333:secret:ios-mdm/berlin-a1b2c3",
     )
@@ -132,7 +133,7 @@ def _secret_name(name: str) -> str:
 
 
 _SECRET_NAME = re.compile(
-    r"(arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:)?[A-Za-z0-9/_+=.@-]{1,519}"  # 512, and 7 that AWS adds
+    rf"({ARN_PREFIX})?[A-Za-z0-9/_+=.@-]{{1,519}}"  # 512, and 7 that AWS adds
 )
 _SECRET_LIKE = re.compile(
     r"-----BEGIN|^[0-9a-fA-F]{32,}$|^(?=.*[a-z])(?=.*[A-Z])(?=.*[0-9])[A-Za-z0-9+/_-]{40,}={0,2}$"
@@ -146,7 +147,7 @@ def _channel_url(url: str) -> str:
         raise ValueError(f"must be an https:// URL, not {parts.scheme or 'one without a scheme'}")
     if parts.username or parts.password:
         raise ValueError("must not carry a user or a password: the API key belongs into the secret of apiKeySecret")
-    if parts.scheme == "http" and parts.hostname not in LOOPBACK_HOSTS:
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
         raise ValueError("must be https: the API key would travel in the clear (http is for loopback only)")
     if len(url) > MAX_URL_LENGTH:
         raise ValueError(

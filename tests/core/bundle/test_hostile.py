@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 from ios_mdm.core.bundle import Bundle, der, kdf, read_bundle
 from ios_mdm.core.bundle.library import attempt
 from ios_mdm.core.bundle.model import MOST_ROUNDS
-from tests.core.bundle.fuzz.bundles import (
+from tests.support.bundle_reading import KEY, LEAF, holds, refused
+from tests.support.bundles import (
     EC,
     PASSWORD,
     RSA,
@@ -37,7 +38,6 @@ from tests.core.bundle.fuzz.bundles import (
     spki,
     tlv,
 )
-from tests.core.bundle.test_read import KEY, LEAF, holds, refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,8 +11,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, NoEncryption, PrivateFormat, pkcs12
 
 from ios_mdm.core.bundle import ciphers, read_bundle
-from tests.core.bundle.fuzz import bundles
-from tests.core.bundle.fuzz.bundles import (
+from tests.support import bundles
+from tests.support.bundle_reading import holds, refused
+from tests.support.bundles import (
     EC,
     PASSWORD,
     ROOT,
@@ -33,7 +34,6 @@ from tests.core.bundle.fuzz.bundles import (
     shrouded,
     tlv,
 )
-from tests.core.bundle.test_read import holds, refused
 from tests.support.verifiers import command as path_of
 
 if TYPE_CHECKING:
@@ -363,8 +363,6 @@ def test_rc2(key: str, bits: int, ciphertext: str) -> None:
 
 def test_the_makers_agree_with_openssl(tmp_path: Path) -> None:
     """What the tests write by hand is what they say: OpenSSL opens it too."""
-    if not path_of("openssl"):
-        pytest.skip("no openssl command")
     (tmp_path / "made.p12").write_bytes(pfx(*USUAL))
     command = ("openssl", "pkcs12", "-in", "made.p12", "-passin", "env:PASSWORD", "-passout", "env:PASSWORD")
     assert b"ENCRYPTED PRIVATE KEY" in run(tmp_path, *command, password=PASSWORD)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import traceback
 from typing import TYPE_CHECKING
@@ -20,31 +19,16 @@ from cryptography.hazmat.primitives.serialization import (
     pkcs7,
 )
 
-from ios_mdm.core.bundle import Bundle, BundleError, read_bundle
+from ios_mdm.core.bundle import read_bundle
 from ios_mdm.errors import IosMdmError
-from tests.core.bundle.fuzz.bundles import EC, PASSWORD, ROOT, RSA, Pair, pem, self_signed, spki
+from tests.support.bundle_reading import KEY, LEAF, holds, refused
+from tests.support.bundles import EC, PASSWORD, ROOT, RSA, Pair, pem, self_signed
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl command")
 
-LEAF = pem("CERTIFICATE", EC.der)
-KEY = pem("PRIVATE KEY", EC.pkcs8)
 ISSUER = pem("CERTIFICATE", ROOT.der)
-
-
-def refused(data: bytes, password: str | None = None) -> BundleError:
-    """Return the error that a file is refused with."""
-    with pytest.raises(BundleError) as raised:
-        read_bundle(data, password)
-    assert len(str(raised.value).splitlines()) == 1
-    return raised.value
-
-
-def holds(bundle: Bundle, *pairs: Pair) -> bool:
-    """Tell whether a bundle has the keys of these pairs, in this order."""
-    return spki(bundle) == tuple(pair.key.public_key() for pair in pairs)
 
 
 @pytest.mark.parametrize("blocks", [(LEAF, ISSUER, KEY), (KEY, LEAF, ISSUER), (LEAF, KEY, ISSUER)])
@@ -85,7 +69,6 @@ def test_certificates_have_several_labels(label: str) -> None:
     assert read_bundle(KEY + pem(label, EC.der)).certificates == (EC.certificate,)
 
 
-@needs_openssl
 def test_trust_settings_are_cut_off(tmp_path: Path) -> None:
     """What OpenSSL writes after a certificate that it trusts is left out."""  # R18
     made = openssl(tmp_path, LEAF, "x509", "-addtrust", "serverAuth", "-trustout")
@@ -102,7 +85,6 @@ def test_keys_have_several_formats(pair: Pair, label: str) -> None:
     assert holds(read_bundle(pem("CERTIFICATE", pair.der) + pem(label, data)), pair)
 
 
-@needs_openssl
 @pytest.mark.parametrize(
     "options",
     [

@@ -380,7 +380,7 @@ PARTS = [
 ]
 
 
-@settings(max_examples=examples(200), deadline=None)
+@settings(max_examples=examples(200))
 @given(
     changes=st.lists(
         st.tuples(st.integers(0, 2), st.integers(0, 2000), st.sampled_from([*range(8), 0x17, 0x30, 0x80, 0xFF])),

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 from cryptography.x509.oid import NameOID
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ios_mdm.core.pair.definition import KeyType
@@ -235,7 +235,6 @@ def test_a_value_of_other_making_is_refused_without_repeating_it(value: str) -> 
         assert not [line for line in pem.splitlines()[1:-1] if line in shown]
 
 
-@settings(deadline=None)
 @given(st.text(max_size=200) | st.recursive(st.none() | st.text(), st.lists).map(json.dumps))
 def test_no_value_makes_reading_fail_otherwise(value: str) -> None:
     """Whatever text is in the secret, the error is one of ours."""
@@ -244,7 +243,6 @@ def test_no_value_makes_reading_fail_otherwise(value: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Parsed a serial number")
-@settings(deadline=None)
 @given(position=st.integers(0, len(ISSUED.certificate) - 1), character=st.characters())
 def test_no_damage_to_a_certificate_makes_reading_fail_otherwise(position: int, character: str) -> None:
     """A certificate with one character changed is read, or refused with an error of ours."""

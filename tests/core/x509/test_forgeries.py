@@ -20,17 +20,16 @@ from OpenSSL import SSL
 
 from ios_mdm.core.pair.definition import KeyType
 from ios_mdm.core.x509.issuing import issue
-from tests.core.x509.conftest import NOW, UNTIL_BOTH_ARE_VALID, pair_for, pair_of
 from tests.support.tls_clients import (
     HOST,
     memory_handshake,
-    needs_openssl,
     openssl_client,
     python_handshake,
     root_of,
     served_by,
 )
 from tests.support.verifiers import OWN_CLOCK, VERIFIERS, Key, Question, Served, refusal
+from tests.support.x509_pairs import NOW, UNTIL_BOTH_ARE_VALID, pair_for, pair_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -169,7 +168,6 @@ def test_every_verifier_refuses_what_a_stolen_key_signs(verifier: str, kind: str
     assert refusal(verifier, _question(served, pair.trusted, host, pair.now, tmp_path))
 
 
-@needs_openssl
 def test_the_openssl_client_refuses_what_a_stolen_key_signs(
     forgery: tuple[Served, str], small_pair: Pair, tmp_path: Path
 ) -> None:

@@ -14,19 +14,18 @@ import pytest
 from OpenSSL import SSL
 
 from ios_mdm.core.pair.definition import KeyType
-from tests.core.x509.conftest import NOW, UNTIL_BOTH_ARE_VALID, pair_for, pair_of
 from tests.support.tls_clients import (
     HOST,
     PYTHON_3_11,
     PYTHON_3_13,
     memory_handshake,
-    needs_openssl,
     openssl_client,
     python_handshake,
     root_of,
     served_by,
 )
 from tests.support.verifiers import VERIFIERS, Question, Served, refusal
+from tests.support.x509_pairs import NOW, UNTIL_BOTH_ARE_VALID, pair_for, pair_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,7 +63,6 @@ def test_a_device_without_the_reserve_refuses_it(pair: Pair) -> None:
         memory_handshake(served_by(pair.reserve), [root], BEFORE_THE_SWITCH)
 
 
-@needs_openssl
 @pytest.mark.parametrize("slot", ["main", "reserve"])
 def test_the_openssl_client_accepts_both_for_their_host(pair: Pair, slot: str, tmp_path: Path) -> None:
     """``openssl s_client`` accepts each of the pair over a socket, host name included."""  # R16, R31
@@ -74,7 +72,6 @@ def test_the_openssl_client_accepts_both_for_their_host(pair: Pair, slot: str, t
     assert "Verification: OK" in accepted.stderr
 
 
-@needs_openssl
 def test_the_openssl_client_refuses_another_host(small_pair: Pair, tmp_path: Path) -> None:
     """The same certificate is refused where another host, or a subdomain, was meant."""  # R31
     for host in (ELSEWHERE, f"sub.{HOST}"):

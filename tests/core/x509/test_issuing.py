@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, SignatureAlgorithmOID
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ios_mdm.core.pair.definition import LONGEST_VALIDITY_DAYS, KeyType
@@ -229,7 +229,6 @@ def test_serial_numbers_are_random_and_positive(monkeypatch: pytest.MonkeyPatch)
     assert _parsed(_issue()).serial_number == 1
 
 
-@settings(deadline=None)
 @given(
     now=st.datetimes(datetime(2000, 1, 1), datetime(2090, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001
     days=st.integers(1, LONGEST_VALIDITY_DAYS),
@@ -242,7 +241,6 @@ def test_validity_is_whole_days_from_five_minutes_ago(now: datetime, days: int) 
     assert certificate.not_valid_after_utc == certificate.not_valid_before_utc + timedelta(days=days, seconds=-1)
 
 
-@settings(deadline=None)
 @given(main=st.integers(1, LONGEST_VALIDITY_DAYS), days=st.integers(1, LONGEST_VALIDITY_DAYS))
 def test_a_reserve_is_not_valid_for_longer_than_main(main: int, days: int) -> None:
     """A reserve of up to main's validity is issued; one day more is refused."""  # R8
@@ -254,7 +252,6 @@ def test_a_reserve_is_not_valid_for_longer_than_main(main: int, days: int) -> No
             issue(HOST, key=KeyType.EC_P256, validity_days=days, now=NOW, longest=validity(main))
 
 
-@settings(deadline=None)
 @given(days=st.integers(1, LONGEST_VALIDITY_DAYS))
 def test_the_longest_reserve_is_as_long_as_main(days: int) -> None:
     """What may be issued at most for a reserve is main's own validity, whole days of it."""  # R8

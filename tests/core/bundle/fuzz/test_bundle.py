@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ios_mdm.core.bundle import BundleError, read_bundle
-from tests.core.bundle.fuzz.bundles import (
+from tests.support.bundles import (
     EC,
     PASSWORD,
     RSA,
@@ -45,7 +45,6 @@ many = settings(
     max_examples=EXAMPLES or 400,
     derandomize=not EXAMPLES,
     database=None,
-    deadline=None,
     suppress_health_check=list(HealthCheck),
 )
 

@@ -1,0 +1,58 @@
+"""A reader of the bundles that a definition names, over secrets and files of a test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ios_mdm.app.bundles import BundleReader, Circumstances
+from ios_mdm.core.pair.secret import SecretDescription
+from ios_mdm.settings import InstallReserveSettings
+from tests.support.custom_files import BY, START, Leaf
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+@dataclass(slots=True)
+class Vault:
+    """Secrets by name."""
+
+    values: dict[str, bytes] = field(default_factory=dict)
+
+    def describe(self, name: str) -> SecretDescription | None:
+        """Return a secret without tags, whose ARN is its name."""
+        return SecretDescription(arn=name, tags={}, labels={}) if name in self.values else None
+
+    def current_bytes(self, name: str) -> bytes | None:
+        """Return a value."""
+        return self.values.get(name)
+
+
+@dataclass(slots=True)
+class Desk:
+    """A folder with bundles, secrets and variables."""
+
+    folder: Path
+    vault: Vault = field(default_factory=Vault)
+    environ: Mapping[str, str] = field(default_factory=dict)
+
+    def read(self, by: Circumstances = BY, **install: Any) -> Any:
+        """Read what this definition says."""
+        reader = BundleReader(base=self.folder, environ=self.environ, secrets=self.vault)
+        return reader.read(InstallReserveSettings.model_validate(install), by)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    """Nothing is there yet."""
+    return Desk(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def leaf() -> Leaf:
+    """A good certificate."""
+    return Leaf(START, 397)
