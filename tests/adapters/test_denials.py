@@ -100,7 +100,7 @@ def test_a_denied_action_that_is_another_is_named() -> None:
     text = f"User: {WHO} is not authorized to perform: iam:TagRole on resource: arn:aws:iam::111122223333:role/x"
     message = refused("CreateRole", "AccessDenied", text, ROLE)
     assert message.startswith('CreateRole on role "')
-    assert "Allow iam:TagRole on this role to these credentials, or name a role of your own" in message
+    assert "Allow iam:TagRole on this role to these credentials, or name an existing role" in message
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_a_denied_pass_role_has_its_reason() -> None:
         f"User: {WHO} is not authorized to perform: iam:PassRole on resource: x with an explicit deny in a permissions "
     )
     message = refused("CreateSchedule", "AccessDeniedException", f"{text}boundary", SCHEDULE)
-    assert "these credentials may not hand its role to Scheduler" in message
+    assert "these credentials are not allowed to pass its role to Scheduler" in message
     assert "Change the permissions boundary of these credentials: it must not deny iam:PassRole" in message
 
 
@@ -148,7 +148,7 @@ def test_a_denied_put_quotes_no_text_of_unknown_form() -> None:
             "AssumeRole",
             "AccessDenied",
             f"{NOT_ALLOWED} sts:AssumeRole on resource: {UP}",
-            "Allow sts:AssumeRole on that role to the credentials that the profile starts from, and name them in",
+            "Allow sts:AssumeRole on that role to the credentials that the profile starts from, and add them to",
         ),
         (
             "AssumeRole",

@@ -314,7 +314,12 @@ def test_memory_compares_as_aws_does() -> None:
         ("AccessDenied", "CreateRole", aws.ROLE, r"Allow iam:CreateRole on this role to .* promotion\.roleArn, and"),
         ("AccessDenied", "PutRolePolicy", aws.ROLE, r"Allow iam:PutRolePolicy on this role .* promotion\.roleArn"),
         ("AccessDenied", "DeleteRole", aws.ROLE, r"Allow iam:DeleteRole on this role to these credentials, and"),
-        ("EntityAlreadyExists", "CreateRole", aws.ROLE, r"another run has just made one of this name\. Run again"),
+        (
+            "EntityAlreadyExists",
+            "CreateRole",
+            aws.ROLE,
+            r"another run created a role of this name at the same time\. Run again",
+        ),
         (
             "AccessDeniedException",
             "CreateQueue",
@@ -322,8 +327,8 @@ def test_memory_compares_as_aws_does() -> None:
             r"Allow sqs:CreateQueue on this queue to .* promotion\.deadLetterArn",
         ),
         ("AWS.SimpleQueueService.QueueDeletedRecently", "CreateQueue", aws.QUEUE, r"Wait a minute, and run again"),
-        ("DeleteConflict", "DeleteRole", aws.ROLE, r"AWS says DeleteConflict \(because\)"),
-        ("LimitExceeded", "CreateRole", aws.ROLE, r"AWS says LimitExceeded \(because\)"),
+        ("DeleteConflict", "DeleteRole", aws.ROLE, r"AWS reports DeleteConflict \(because\)"),
+        ("LimitExceeded", "CreateRole", aws.ROLE, r"AWS reports LimitExceeded \(because\)"),
     ],
 )
 def test_a_refusal_names_the_permission_and_the_way_around_it(

@@ -292,7 +292,9 @@ def test_a_role_that_is_never_known_is_reported_after_two_minutes(no_aws: pytest
     """A role of the user's own may lack the trust: that is said, in one line, with the setting."""
     refusing(no_aws, "ValidationException", UNKNOWN_ROLE, times=1000)
     waited: list[float] = []
-    with pytest.raises(StoreError, match=r"Let the trust policy of promotion\.roleArn name scheduler") as caught:
+    with pytest.raises(
+        StoreError, match=r"Allow scheduler\.amazonaws\.com in the trust policy of promotion\.roleArn"
+    ) as caught:
         EventBridgeScheduler(aws=replace(AWS, region="eu-west-1"), sleep=waited.append).put(some_schedule())
     assert ROLE_SECONDS <= sum(waited) < ROLE_SECONDS + 5
     assert "\n" not in str(caught.value)
@@ -305,14 +307,14 @@ def test_a_role_that_is_never_known_is_reported_after_two_minutes(no_aws: pytest
         (
             "AccessDeniedException",
             "User: x is not authorized to perform: iam:PassRole on resource: y",
-            r"may not hand its role to Scheduler \(x is not authorized .*\)\. Allow iam:PassRole on that role",
+            r"not allowed to pass its role to Scheduler \(x is not authorized .*\)\. Allow iam:PassRole on that role",
         ),
         (
             "AccessDeniedException",
             "User: x is not authorized to perform: scheduler:CreateSchedule",
             r"Allow scheduler:CreateSchedule on this schedule to these credentials, and",
         ),
-        ("ServiceQuotaExceededException", "Quota.", r"AWS says ServiceQuotaExceededException \(Quota\)"),
+        ("ServiceQuotaExceededException", "Quota.", r"AWS reports ServiceQuotaExceededException \(Quota\)"),
     ],
 )
 def test_any_other_refusal_is_told_at_once(no_aws: pytest.MonkeyPatch, code: str, message: str, expected: str) -> None:

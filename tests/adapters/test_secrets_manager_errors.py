@@ -157,8 +157,8 @@ def test_plain_http_to_another_machine_is_refused(no_aws: pytest.MonkeyPatch, ur
     with_credentials(no_aws)
     no_aws.setenv(variable, url)
     message = described()
-    assert f"{url} is http and not on this machine" in message
-    assert "Use https, or an emulator on 127.0.0.1" in message
+    assert f"the endpoint {url} is http and on another machine" in message
+    assert "to https or to an emulator on 127.0.0.1" in message
 
 
 def test_plain_http_of_a_profile_is_refused(no_aws: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_plain_http_of_a_profile_is_refused(no_aws: pytest.MonkeyPatch, tmp_path
     with_credentials(no_aws)
     (tmp_path / "config").write_text("[default]\nendpoint_url = http://aws.example.com\n", encoding="ascii")
     no_aws.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
-    assert "http://aws.example.com is http and not on this machine" in described()
+    assert "http://aws.example.com is http and on another machine" in described()
 
 
 def test_a_malformed_request_is_told_without_its_content(no_aws: pytest.MonkeyPatch, moto_url: str) -> None:
@@ -210,13 +210,13 @@ def test_values_are_in_no_log(no_aws: pytest.MonkeyPatch, moto_url: str, caplog:
         ("UnrecognizedClientException", "", "does not know these credentials"),
         ("InvalidSignatureException", "Signature expired: …", "this machine's clock"),
         ("ThrottlingException", "Rate exceeded", "Wait a minute"),
-        ("ResourceNotFoundException", "", "there is no such secret"),
+        ("ResourceNotFoundException", "", "the secret or the version does not exist"),
         ("InvalidRequestException", "it was marked for deletion", f"restore-secret --secret-id {SECRET}"),
-        ("InvalidRequestException", f"The value {VALUE}", "AWS says InvalidRequestException."),
+        ("InvalidRequestException", f"The value {VALUE}", "AWS reports InvalidRequestException."),
         ("EncryptionFailure", "", "KMS key cannot be used"),
         ("LimitExceededException", "", "quota"),
-        ("ValidationException", f"Value '{VALUE}' at 'secretString' is …", "AWS says ValidationException."),
-        ("", "", "AWS says nothing more."),
+        ("ValidationException", f"Value '{VALUE}' at 'secretString' is …", "AWS reports ValidationException."),
+        ("", "", "AWS reports no reason."),
     ],
 )
 def test_a_refusal_is_told_with_what_to_do(code: str, text: str, expected: str) -> None:
@@ -236,7 +236,7 @@ def test_an_unknown_refusal_is_told_in_the_words_of_aws_on_one_line() -> None:
     def refused() -> None:
         raise ClientError({"Error": {"Code": "Odd", "Message": "first line\n second line."}}, "TagResource")
 
-    assert "AWS says Odd (first line second line)." in told(lambda: AWS.answer("TagResource", SECRET, refused))
+    assert "AWS reports Odd (first line second line)." in told(lambda: AWS.answer("TagResource", SECRET, refused))
 
 
 @pytest.mark.parametrize(
