@@ -208,7 +208,7 @@ def test_a_refresh_never_reports_a_pair_as_gone(engine: Engine) -> None:
     gone = {**engine.outputs, "secret": "ios-mdm/never-was"}
     read = engine.provider.read("ios-mdm/never-was", gone)
     assert read.id == "ios-mdm/never-was"
-    marked = dict.fromkeys(("main", "reserve"), "secret is gone")
+    marked = dict.fromkeys(("main", "reserve"), "secret does not exist")
     marked["reason"] = "observed by refresh; the next up decides"
     assert read.outs == {**gone, "desired": {**gone["desired"], **marked}}
     assert (read.inputs or {})["mainSha256"] == gone["mainSha256"], "for lostMain"

@@ -125,7 +125,7 @@ def test_what_the_switch_needs_is_repaired(engine: Engine, part: str, capsys: py
     engine.aws.calls.clear()
     assert engine.outputs is not None
     engine.provider.read(engine.id, engine.outputs)
-    assert f"the switch is not as it should be, and repaired by `up`: {expected}" in capsys.readouterr().err
+    assert f"the switch differs from its definition; `up` repairs it: {expected}" in capsys.readouterr().err
     assert engine.aws.writes() == []
     assert engine.up() == "update"
     assert expected in capsys.readouterr().err
@@ -152,7 +152,7 @@ def test_a_previewer_without_rights_in_iam_and_sqs_is_told(engine: Engine, capsy
     capsys.readouterr()
     assert engine.up() == "unchanged"
     (line,) = capsys.readouterr().err.splitlines()
-    assert "not all that the switch needs could be checked" in line
+    assert "some parts of the switch could not be checked" in line
     assert "GetRole" in line
     assert "GetQueueUrl" in line
 
