@@ -16,7 +16,7 @@ from ios_mdm.core.pair.layout import HIGHEST_TAG
 from ios_mdm.core.pair.schedule import Kind, names, role_name
 from ios_mdm.core.references import URL_TAG
 from ios_mdm.settings import parse_server
-from tests.permissions.documented import API_KEY_SECRET
+from tests.permissions.documented import API_KEY_SECRET, DISTRIBUTION
 from tests.permissions.enforcing import Iam, policies
 from tests.support.dynamic_provider import Engine, engine_on, wired
 from tests.support.engine_aws import client
@@ -176,13 +176,6 @@ def _use_api_key(engine: Engine, recorder: Recorder) -> None:
         wiring.here().check_channel(settings, None)
     with recorder.acting("deployer"):
         wiring.here().channel(settings, None)
-
-
-DISTRIBUTION: dict[str, Any] = {
-    "profile": {"identifier": "com.example.mdm", "organization": "Example"},
-    "channel": {"nanomdm": {"url": "https://mdm.example.com", "apiKeySecret": API_KEY_SECRET}},
-    "devices": ["AAAA-1"],
-}
 
 
 @pytest.fixture(scope="package")

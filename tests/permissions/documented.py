@@ -8,10 +8,15 @@ from typing import Any
 from tests.support.recording import ACCOUNT
 from tools.smoke.documents import TEXTS
 
-__all__ = ["API_KEY_SECRET", "NAMES", "POLICIES_OF", "documented"]
+__all__ = ["API_KEY_SECRET", "DISTRIBUTION", "NAMES", "POLICIES_OF", "documented"]
 
 API_KEY_SECRET = "permissions/api-key"  # noqa: S105 - the name of a secret
 """In place of the page's ``mdm/api-key``, which the tests of the engine use on the same emulator."""
+DISTRIBUTION: dict[str, Any] = {
+    "profile": {"identifier": "com.example.mdm", "organization": "Example"},
+    "channel": {"nanomdm": {"url": "https://mdm.example.com", "apiKeySecret": API_KEY_SECRET}},
+    "devices": ["AAAA-1"],
+}
 NAMES = tuple(TEXTS)
 
 POLICIES_OF = {

@@ -20,8 +20,7 @@ from ios_mdm.core.pair.secret import Label
 from ios_mdm.core.references import URL_TAG
 from ios_mdm.errors import StoreError
 from ios_mdm.settings import parse_server
-from tests.permissions.conftest import DISTRIBUTION
-from tests.permissions.documented import API_KEY_SECRET
+from tests.permissions.documented import API_KEY_SECRET, DISTRIBUTION
 from tests.permissions.enforcing import Iam, Play, session_arn
 from tests.support.aws import AWS
 from tests.support.dynamic_provider import engine_on, wired
