@@ -114,7 +114,7 @@ def test_a_secret_of_another_service_is_reported_in_the_words_of_aws(double: Dou
     """The label is where it was expected, and the secret is not deleted: reading again would not help."""
     double.refuse("InvalidRequestException", "The secret is managed by another service.")
     double.describe(MAIN)
-    with pytest.raises(StoreError, match=r"AWS says InvalidRequestException \(The secret is managed") as caught:
+    with pytest.raises(StoreError, match=r"AWS reports InvalidRequestException \(The secret is managed") as caught:
         promote()
     assert not isinstance(caught.value, LabelMovedError)
 

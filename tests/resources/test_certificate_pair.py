@@ -131,7 +131,7 @@ def test_a_moved_secret_prefix_is_refused(engine: Engine) -> None:
     """Consumers read the pair where it is: another secret name is an error, not a replacement."""  # R32
     engine.up()
     engine.program |= {"secret": "elsewhere/berlin"}
-    assert "restore the server's name and aws.secretPrefix" in engine.failures()[0]
+    assert "Restore the server's name and aws.secretPrefix" in engine.failures()[0]
 
 
 def test_a_resource_that_is_renamed_by_an_alias_is_refused(engine: Engine) -> None:
@@ -141,7 +141,7 @@ def test_a_resource_that_is_renamed_by_an_alias_is_refused(engine: Engine) -> No
     engine.program["definition"]["name"] = "munich"
     engine.aws.calls.clear()
     (refused,) = engine.failures()
-    assert "the definition names the secret ios-mdm/munich" in refused
+    assert "now ios-mdm/munich): consumers read the pair" in refused
     assert engine.aws.calls == []
 
 
