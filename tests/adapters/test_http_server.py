@@ -290,7 +290,7 @@ def test_few_large_bodies_are_read_at_once() -> None:
 
 
 def test_a_large_body_waits_as_long_as_the_handler_works() -> None:
-    """A refusal would lose the event. The place is free after the answer to the first request, or if its sender leaves."""
+    """A refusal would lose the event. The place is free when the first sender is answered or disconnects."""
     large = b"x" * 100_000
     limits = Limits(large=1, patience=0.1, grace=PATIENCE)
     with serving(limits, is_open=False) as (server, echo), contextlib.ExitStack() as stack:

@@ -296,7 +296,7 @@ def test_a_server_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_the_longest_url_of_a_definition_and_the_longest_id_fit() -> None:
-    """The longest URL that the settings accept and the longest id fit into one request through a default nginx."""
+    """The longest URL, id and API key that the settings accept fit into one request through a default nginx."""
     # R40
     url = f"https://mdm.example.com/{'a' * (MAX_URL_LENGTH - 24)}"
     assert len(url) == MAX_URL_LENGTH

@@ -143,7 +143,7 @@ def problems(backend: SwitchBackend, **changes: Any) -> tuple[str, ...]:
 
 
 def test_what_a_role_lacks_is_named(switch_backend: SwitchBackend) -> None:
-    """A missing role and each different part are problems. A correct role has none."""  # R36
+    """A missing role and each part that differs are reported. A correct role has no problem."""  # R36
     name = switch_backend.stem
     assert problems(switch_backend) == (f"the role {name} is missing",)
     arn = made(switch_backend)
@@ -188,7 +188,7 @@ def test_a_check_writes_nothing(emulated: SwitchBackend) -> None:
         (1000, False, [0.5, 1.0, 2.0, 4.0, 5.0], "access denied"),
         (1000, True, [], "access denied"),
     ],
-    ids=["for a moment", "for good", "existing role"],
+    ids=["for some seconds", "for good", "existing role"],
 )
 def test_a_denial_is_believed_later_if_the_role_was_just_created(
     emulated: SwitchBackend, times: int, *, exists: bool, waits: list[float], problem: str | None

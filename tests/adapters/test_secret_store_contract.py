@@ -84,7 +84,7 @@ def test_nothing_is_read_where_there_is_no_version(backend: Backend) -> None:
 
 
 def test_a_new_secret_has_its_tags_and_no_labels(backend: Backend) -> None:
-    """Creation makes a secret without a value."""
+    """A new secret has no value."""
     created(backend, {"ios-mdm:owner": "org/project/stack"})
     found = described(backend)
     assert found.tags == {"ios-mdm:owner": "org/project/stack"}

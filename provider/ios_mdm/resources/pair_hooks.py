@@ -397,7 +397,7 @@ def _tell_cut_off(server: str, found: Preview, fleet: object) -> None:
     """Show a message with the devices that lose their connection.
 
     They lose it if main is replaced by a certificate that was not sent, if a lost pair is replaced, or if a server
-    presents a certificate that devices do not trust.
+    presents a certificate that the definition distrusts.
     """
     reasons = {one.reason for one in found.view.desired.notices}
     if fleet is None or reasons.isdisjoint({REPLACED_UNSENT, REPLACES_LOST, DISTRUSTS_PRESENTED}):
