@@ -130,7 +130,7 @@ def test_a_denied_pass_role_has_its_reason() -> None:
         f"User: {WHO} is not authorized to perform: iam:PassRole on resource: x with an explicit deny in a permissions "
     )
     message = refused("CreateSchedule", "AccessDeniedException", f"{text}boundary", SCHEDULE)
-    assert "these credentials are not allowed to pass its role to Scheduler" in message
+    assert "these credentials are not allowed to pass the role of this schedule to Scheduler" in message
     assert "Change the permissions boundary of these credentials: it must not deny iam:PassRole" in message
 
 

@@ -308,7 +308,7 @@ def test_a_role_that_is_never_known_is_reported_after_two_minutes(no_aws: pytest
         (
             "AccessDeniedException",
             "User: x is not authorized to perform: iam:PassRole on resource: y",
-            r"not allowed to pass its role to Scheduler \(x is not authorized .*\)\. Allow iam:PassRole on that role",
+            r"pass the role of this schedule to Scheduler \(x is not authorized .*\)\. Allow iam:PassRole on that role",
         ),
         (
             "AccessDeniedException",

@@ -216,7 +216,7 @@ class AwsPrerequisites:
         role = found["Role"]
         if role["Path"] != ROLE_PATH or _TAG not in [dict(tag) for tag in role.get("Tags", ())]:
             raise _NotOursError(
-                f'Role "{name}" exists and was not created here ({_MARKS}). Delete it, or name an existing role '
+                f'Role "{name}" exists and was not created here ({_MARKS}). Delete it, or name the role to use '
                 "under promotion.roleArn."
             )
         return role

@@ -130,8 +130,8 @@ _KMS_ACTIONS = "kms:Decrypt, kms:Encrypt and kms:GenerateDataKey"
 _OF_SECRETS = frozenset({"ResourceNotFoundException", "LimitExceededException"})
 """Error codes that have another meaning in services other than Secrets Manager."""
 _ROLE_REFUSED = (
-    "EventBridge Scheduler cannot assume its role. Allow scheduler.amazonaws.com in the trust policy of "
-    "promotion.roleArn (docs/permissions.md), and run again"
+    "EventBridge Scheduler cannot assume the role of this schedule. Allow scheduler.amazonaws.com in the trust policy "
+    "of promotion.roleArn (docs/permissions.md), and run again"
 )
 
 
@@ -190,8 +190,8 @@ def _denied(operation: str, message: str, kind: Kind) -> str:
     if denial.action == "iam:PassRole":
         usual = "Allow iam:PassRole on that role (docs/permissions.md)"
         return (
-            f"these credentials are not allowed to pass its role to Scheduler{shown}. {denial.advice(usual)}, and run "
-            "again"
+            f"these credentials are not allowed to pass the role of this schedule to Scheduler{shown}. "
+            f"{denial.advice(usual)}, and run again"
         )
     if denial.action.startswith("kms:") or "kms" in message.lower():
         actions = denial.action if denial.action.startswith("kms:") else _KMS_ACTIONS
@@ -262,7 +262,7 @@ def with_mfa(profile: str | None) -> str:
 def plain_endpoint(url: str) -> str:
     """Return the message for an endpoint on another machine without encryption."""
     return (
-        f"the endpoint {one_line(url, longest=200)} is http and on another machine: private keys are sent only "
+        f"the endpoint {one_line(url, longest=200)} is http and on another machine: private keys must be sent "
         "encrypted. Set AWS_ENDPOINT_URL, or endpoint_url of the profile, to https or to an emulator on 127.0.0.1"
     )
 

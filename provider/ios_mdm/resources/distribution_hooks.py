@@ -150,8 +150,8 @@ def _repairs(olds: Wire, news: Wire, inputs: Wire, content: ProfileContent) -> i
     if is_recorded(str(inputs["secret"]), found, content.trusted, wiring.here().clock().now()):
         return repairs
     message = (
-        "the record of the profile that devices were sent is missing: `up` sends the profile to the devices without "
-        "it, and records it"
+        "the record of the sent profile is missing: `up` sends the profile to the devices that do not have it, and "
+        "records it"
     )
     tell(str(inputs["server"]), Severity.WARNING, message)
     return repairs + 1
@@ -171,7 +171,7 @@ def _devices(inputs: Wire, settings: DistributionSettings) -> Sequence[str] | No
     if not devices:
         message = (
             f"{no_devices(settings)}. Without a device, the MDM server is not contacted and nothing is recorded as "
-            "sent: a reserve is scheduled only if devices were sent it before"
+            "sent: a reserve is scheduled only if it was sent to devices before"
         )
         tell(str(inputs["server"]), Severity.WARNING, message)
     return devices
