@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from ios_mdm.errors import DefinitionError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
 __all__ = [
     "ENROLLMENT_ID",
@@ -33,7 +33,13 @@ FORM: Final = (
 """Form of an enrollment id, for messages."""
 
 _PATTERN: Final = re.compile(ENROLLMENT_ID)
+_WORD: Final = re.compile(r"[\w.:@+-]{3,}")
+_EDGES: Final = "._:@+-"
+"""Characters of an id that may also be punctuation around it."""
 _PART: Final = re.compile(r"[^\W_]{3,}")
+_LETTERS: Final = re.compile(r"[^\W_]+")
+_SHORTEST: Final = 3
+"""Characters of the shortest id, without the punctuation at its ends, that is hidden."""
 _PART_LENGTH: Final = 8
 """Characters from which on a part of an id is hidden, and not only the whole."""
 _SHOWN: Final = 5
@@ -74,12 +80,25 @@ def without_ids(text: str, enrollment_ids: Sequence[str]) -> str:
         text: of a message.
         enrollment_ids: that it may have.
     """
-    parts = {part for one in enrollment_ids for part in _PART.findall(one.casefold())}
+    wholes = {bare for one in enrollment_ids if len(bare := one.casefold().strip(_EDGES)) >= _SHORTEST}
+    parts = {part for one in wholes for part in _PART.findall(one)}
 
     @cache
     def is_hidden(word: str) -> bool:
-        return word in parts or any(
-            min(len(word), len(part)) >= _PART_LENGTH and (word in part or part in word) for part in parts
-        )
+        return _is_among(word, parts)
 
-    return _PART.sub(lambda found: "***" if is_hidden(found[0].casefold()) else found[0], text)
+    @cache
+    def hidden(word: str) -> str:
+        # An id whose parts are all short is found as a whole only.
+        if _is_among(word.casefold().strip(_EDGES), wholes):
+            return _LETTERS.sub("***", word)
+        return _PART.sub(lambda found: "***" if is_hidden(found[0].casefold()) else found[0], word)
+
+    return _WORD.sub(lambda found: hidden(found[0]), text)
+
+
+def _is_among(word: str, known: Collection[str]) -> bool:
+    """Return whether a word is known, or has enough characters in common with a known one."""
+    return word in known or any(
+        min(len(word), len(one)) >= _PART_LENGTH and (word in one or one in word) for one in known
+    )
