@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from ios_mdm.errors import DefinitionError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
 __all__ = [
     "ENROLLMENT_ID",
@@ -80,25 +79,31 @@ def without_ids(text: str, enrollment_ids: Sequence[str]) -> str:
         text: of a message.
         enrollment_ids: that it may have.
     """
-    wholes = {bare for one in enrollment_ids if len(bare := one.casefold().strip(_EDGES)) >= _SHORTEST}
-    parts = {part for one in wholes for part in _PART.findall(one)}
+    wholes = frozenset(bare for one in enrollment_ids if len(bare := one.casefold().strip(_EDGES)) >= _SHORTEST)
+    is_whole, is_part = _finder(wholes), _finder(frozenset(part for one in wholes for part in _PART.findall(one)))
 
-    @cache
-    def is_hidden(word: str) -> bool:
-        return _is_among(word, parts)
-
-    @cache
     def hidden(word: str) -> str:
         # An id whose parts are all short is found as a whole only.
-        if _is_among(word.casefold().strip(_EDGES), wholes):
+        if is_whole(word.casefold().strip(_EDGES)):
             return _LETTERS.sub("***", word)
-        return _PART.sub(lambda found: "***" if is_hidden(found[0].casefold()) else found[0], word)
+        return _PART.sub(lambda found: "***" if is_part(found[0].casefold()) else found[0], word)
 
     return _WORD.sub(lambda found: hidden(found[0]), text)
 
 
-def _is_among(word: str, known: Collection[str]) -> bool:
-    """Return whether a word is known, or has enough characters in common with a known one."""
-    return word in known or any(
-        min(len(word), len(one)) >= _PART_LENGTH and (word in one or one in word) for one in known
-    )
+def _finder(known: Collection[str]) -> Callable[[str], bool]:
+    """Return a function that says whether a word is known, or has enough characters in common with a known one.
+
+    It does not compare a word with each known one, because an answer of an MDM server may have a million words.
+    """
+    joined = "\n".join(known)
+    lengths = sorted({len(one) for one in known if len(one) >= _PART_LENGTH})
+
+    def is_found(word: str) -> bool:
+        if word in known or len(word) < _PART_LENGTH:
+            return word in known
+        return word in joined or any(
+            word[start : start + length] in known for length in lengths for start in range(len(word) - length + 1)
+        )
+
+    return is_found
