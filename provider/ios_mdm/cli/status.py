@@ -1,4 +1,4 @@
-"""``status``: the pairs as they are, for a person, or as JSON for a monitoring system."""
+"""``status``: shows the current state of the pairs, as tables or as JSON."""
 
 from __future__ import annotations
 
@@ -25,17 +25,18 @@ if TYPE_CHECKING:
 
     from ios_mdm.app.status.coverage import Distribution
     from ios_mdm.app.status.overview import Certificate, Overview
+    from ios_mdm.settings import ServerSettings
 
 __all__ = ["run"]
 
 _Json = dict[str, object]
 
 MAX_THREADS = 16
-"""Servers that are read at the same time. Fewer than the connections that a client of AWS keeps open (20)."""
+"""Servers that are read in parallel. Fewer than the connections that an AWS client keeps open (20)."""
 
 
 def run(*, definition: Path | None, server: str | None, as_json: bool) -> None:
-    """Show the pairs, what is due, and which devices have the profile. Writes nothing."""
+    """Show the pairs, their pending changes, and the devices that have the profile. Writes nothing."""
     with explained(Exit.UNKNOWN):
         found = _gathered(definition, server)
         for one in found:
@@ -52,13 +53,17 @@ def run(*, definition: Path | None, server: str | None, as_json: bool) -> None:
 
 def _gathered(file: Path | None, name: str | None) -> Sequence[Overview]:
     definition = read_definition(selected_stack_file(os.environ) if file is None else file)
-    aws = definition.settings.aws
-    sources = replace(wiring.here(), base=definition.base).sources(aws.region)
+    aws, here = definition.settings.aws, replace(wiring.here(), base=definition.base)
     servers = definition.servers(name)
+
+    def gathered(server: ServerSettings) -> Overview:
+        # status writes nothing, so each response about a server is requested only once.
+        return overview(server, aws, here.remembering().sources(aws.region), base=here.base)
+
     if len(servers) == 1:
-        return [overview(servers[0], aws, sources, base=definition.base)]
+        return [gathered(servers[0])]
     with ThreadPoolExecutor(MAX_THREADS) as pool:
-        return list(pool.map(lambda server: overview(server, aws, sources, base=definition.base), servers))
+        return list(pool.map(gathered, servers))
 
 
 def _server(one: Overview) -> _Json:
