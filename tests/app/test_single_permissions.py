@@ -301,6 +301,26 @@ def test_staged_on_a_main_that_replaced_another_does_not_end_its_offer() -> None
     assert before <= server.trusted
 
 
+@pytest.mark.parametrize("label", ["AWSPREVIOUS", "AWSCURRENT"])
+def test_staged_on_a_main_before_an_older_reserve_does_not_end_its_offer(label: str) -> None:
+    """Main is replaced while a reserve waits, and the reserve, whose number is lower, becomes main later."""  # R35 R38
+    server = attacked()
+    wish = server.wish
+    server.wish = server.replaced(wish)
+    assert server.runs(3) == ""
+    replacement = server.holder(Label.MAIN)
+    server.wish = wish
+    server.armed.world.later(days=32)
+    assert server.runs() == ""
+    assert server.holder(Label.MAIN) == version_id(SECRET, RESERVE)
+    before = server.trusted
+    server.move(label, MAIN)
+    server.move("STAGED", replacement)
+    assert server.holder("STAGED") == replacement
+    server.runs()
+    assert before <= server.trusted
+
+
 def test_staged_on_a_former_main_does_not_make_it_the_next_main() -> None:
     """UpdateSecretVersionStage alone: a main that is replaced gets a new certificate, not one of a former main."""
     # R32 R38
