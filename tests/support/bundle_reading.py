@@ -1,4 +1,4 @@
-"""Reads bundles, and the refusals of those that cannot be read."""
+"""Reads bundles, and returns the errors of those that cannot be read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ KEY = pem("PRIVATE KEY", EC.pkcs8)
 
 
 def refused(data: bytes, password: str | None = None) -> BundleError:
-    """Return the error that a file is refused with."""
+    """Return the error of reading a file."""
     with pytest.raises(BundleError) as raised:
         read_bundle(data, password)
     assert len(str(raised.value).splitlines()) == 1
@@ -20,5 +20,5 @@ def refused(data: bytes, password: str | None = None) -> BundleError:
 
 
 def holds(bundle: Bundle, *pairs: Pair) -> bool:
-    """Tell whether a bundle has the keys of these pairs, in this order."""
+    """Return whether a bundle has the keys of these pairs, in this order."""
     return spki(bundle) == tuple(pair.key.public_key() for pair in pairs)

@@ -1,4 +1,4 @@
-"""Makes certificates, keys, and PKCS#12 files that no tool would write: in BER, with two keys, or with bombs."""
+"""Builds certificates, keys, and PKCS#12 files that no tool writes: in BER, with two keys, or with bombs."""
 
 from __future__ import annotations
 
@@ -64,10 +64,10 @@ __all__ = [
 
 HOST = "mdm.example.com"
 NOW = datetime(2041, 3, 1, 12, 30, 15, tzinfo=UTC)
-PASSWORD = "correct horse"  # noqa: S105 - of files that live as long as a test
+PASSWORD = "correct horse"  # noqa: S105 - of files of one test
 ROUNDS = 3
 
-_NOT_DERIVED = 1000  # from here on, what is encrypted is never going to be decrypted
+_NOT_DERIVED = 1000  # data with more rounds is never decrypted in tests
 _AES_256 = "2.16.840.1.101.3.4.1.42"
 _IV = bytes(16)
 _SALT = b"saltsalt"
@@ -120,12 +120,12 @@ RSA = self_signed(HOST, rsa.generate_private_key(65537, 2048), ROOT)
 
 
 def spki(bundle: Bundle) -> tuple[object, ...]:
-    """Return the public halves of a bundle's private keys."""
+    """Return the public keys that belong to a bundle's private keys."""
     return tuple(key.public_key() for key in bundle.keys)
 
 
 def outcome(data: bytes, password: str | None) -> Bundle | BundleError:
-    """Return what comes of a file: what it holds, or the error that it is refused with."""
+    """Return the result of reading a file: its bundle, or the error."""
     try:
         return read_bundle(data, password)
     except BundleError as error:
@@ -185,7 +185,7 @@ def pbes2(rounds: int, derivation: bytes | None = None) -> bytes:
 
 
 def encrypted(data: bytes, password: bytes, rounds: int) -> bytes:
-    """Return *data* as :func:`pbes2` encrypts it."""
+    """Return *data*, encrypted as :func:`pbes2` says."""
     count = 16 - len(data) % 16
     cipher = Cipher(AES(hashlib.pbkdf2_hmac("sha1", password, _SALT, rounds, 32)), CBC(_IV)).encryptor()
     return cipher.update(data + bytes([count]) * count) + cipher.finalize()
@@ -252,7 +252,7 @@ def pbmac1(authenticated: bytes, *, rounds: int = ROUNDS) -> bytes:
 
 
 def pfx(*safes: bytes, mac_data: bytes | None = None) -> bytes:
-    """Return a PKCS#12 file; its MAC is that of :func:`mac` unless given, and ``b""`` is none."""
+    """Return a PKCS#12 file. Its MAC is that of :func:`mac` unless given; ``b""`` stands for no MAC."""
     authenticated = sequence(*safes)
     content = sequence(oid(f"{_PKCS7}.1"), tlv(0xA0, octets(authenticated)))
     return sequence(integer(3), content, mac(authenticated) if mac_data is None else mac_data)
@@ -271,10 +271,10 @@ def indefinite(data: bytes) -> bytes:
 
 @cache
 def samples() -> dict[str, tuple[bytes, str]]:
-    """Return small files of every kind with their passwords, the key last where the order is ours."""
+    """Return small files of every kind with their passwords. The key is last if these tests decide on the order."""
     usual = (clear(shrouded(EC, "one")), sealed(certificate_bag(EC)))
     leaf = pem("CERTIFICATE", EC.der)
-    builder = PrivateFormat.PKCS12.encryption_builder().kdf_rounds(2).hmac_hash(hashes.SHA1())  # noqa: S303 - as old files have it
+    builder = PrivateFormat.PKCS12.encryption_builder().kdf_rounds(2).hmac_hash(hashes.SHA1())  # noqa: S303 - as in old files
     triple_des = builder.key_cert_algorithm(pkcs12.PBES.PBESv1SHA1And3KeyTripleDESCBC).build(PASSWORD.encode())
     sec1 = EC.key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, BestAvailableEncryption(b"horse"))
     chain = pkcs7.serialize_certificates([EC.certificate, ROOT.certificate], Encoding.PEM)

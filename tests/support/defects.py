@@ -1,4 +1,4 @@
-"""Certificates with one defect each, and certificates that are odd but correct."""
+"""Certificates with one defect each, and unusual certificates that are correct."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from tests.support.certificates import (
     SelfSigned,
 )
 
-MD5, SHA1 = hashes.MD5(), hashes.SHA1()  # noqa: S303 - what R27 refuses
+MD5, SHA1 = hashes.MD5(), hashes.SHA1()  # noqa: S303 - R27 refuses these
 SHA224, SHA384, SHA512 = hashes.SHA224(), hashes.SHA384(), hashes.SHA512()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Defect:
-    """What breaks one rule.
+    """A change that breaks one rule.
 
     Args:
-        code: of the rule.
+        code: code of the rule.
         leaf: changes to the leaf.
         issuing: changes to the issuing CA.
         root: changes to the root.
-        missing: the issuing CA is not in the file.
-        other_key: the private key is another one.
-        other_root: the current certificate has another root.
+        missing: whether the issuing CA is missing in the file.
+        other_key: whether the private key belongs to another certificate.
+        other_root: whether the current certificate has another root.
     """
 
     code: str
@@ -49,17 +49,17 @@ class Defect:
 
     @property
     def touched(self) -> set[tuple[str, str]]:
-        """Which fields of which certificates it changes."""
+        """Return which fields of which certificates change."""
         levels = {"leaf": self.leaf, "issuing": self.issuing, "root": self.root}
         return {(level, name) for level, changes in levels.items() for name in changes}
 
     @property
     def is_above(self) -> bool:
-        """Whether it is only seen where the chain is complete."""
+        """Whether the defect is only found in a complete chain."""
         return bool(self.issuing or self.root or self.other_root)
 
 
-# The names of all these are free to be combined: each changes fields of its own, or the pair is left out.
+# Any two of these defects can be combined if they change different fields; other combinations are left out.
 DEFECTS = {
     "another name": Defect(code="san-mismatch", leaf={"sans": ("other.example.com",)}),
     "signed by an impostor": Defect(code="issuer-mismatch", issuing={"signer": ("p384", "impostor")}),
@@ -88,7 +88,7 @@ BARE: dict[str, Any] = {"identifiers": False}
 GOOD: dict[str, Chain | SelfSigned] = {
     "no key identifiers": Chain().but(leaf=BARE, issuing=BARE, root=BARE),
     "root without a key usage": Chain().but(root={"usages": None}),
-    "private root and CA of the barest kind": Chain().but(
+    "private root and CA with few extensions": Chain().but(
         issuing={**BARE, "usages": None, "path_length": None}, root={**BARE, "usages": None}
     ),
     "leaf without a key usage": Chain().but(leaf={"usages": None}),
@@ -99,7 +99,7 @@ GOOD: dict[str, Chain | SelfSigned] = {
     "issuer for anything": Chain().but(issuing={"purposes": (ANY,)}),
     "leaf without a subject": Chain().but(leaf={"name": ""}),
     "wildcard": Chain().but(leaf={"sans": ("*.example.com",)}),
-    "other names beside it": Chain().but(leaf={"sans": ("a.example", HOST, x509.IPAddress(IPv4Address("192.0.2.1")))}),
+    "more than one name": Chain().but(leaf={"sans": ("a.example", HOST, x509.IPAddress(IPv4Address("192.0.2.1")))}),
     "upper case": Chain().but(leaf={"sans": ("MDM.Example.COM",)}),
     "directly under the root": Chain(issuing=()),
     "three issuing CAs": Chain(

@@ -1,4 +1,4 @@
-"""Pairs of issued certificates that verifiers are asked about."""
+"""Pairs of issued certificates for tests with other verifiers."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from tests.support.verifiers import OWN_CLOCK
 
 NOW = datetime(2041, 3, 1, 12, 30, 15, tzinfo=UTC)
 UNTIL_BOTH_ARE_VALID = timedelta(days=350)
-"""From the issue of main to a moment before the switch."""
+"""Time from the issue of main to a time before the switch, when both certificates are valid."""
 
 
 @cache
 def pair_of(kind: KeyType, *, present: bool = False) -> Pair:
-    """Return a pair that is valid in 2042, or *present*: now, for clients that have the machine's clock."""
+    """Return a pair that is valid in 2042, or now if *present*, for clients that use the machine's clock."""
     return made_pair(kind, datetime.now(UTC).replace(microsecond=0) - UNTIL_BOTH_ARE_VALID if present else NOW)
 
 
 def pair_for(verifier: str, kind: KeyType = KeyType.EC_P256) -> Pair:
-    """Return a pair that a verifier can be asked about; with EC keys for what does not depend on the key."""
+    """Return a pair for a verifier; its keys are EC keys if the test does not depend on the key type."""
     return pair_of(kind, present=verifier in OWN_CLOCK)
