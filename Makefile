@@ -39,7 +39,7 @@ verifiers:
 
 test: bootstrap nginx verifiers lint ## check the code and run all tests
 	@echo "== pytest"
-	@$(VENV) -m pytest -n auto
+	@$(VENV) -m pytest -n auto --dist worksteal
 
 test-long: ## the same tests with larger searches, and more examples and mutations
 	@TEST_LONG=1 FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-20000} $(MAKE) test

@@ -112,7 +112,7 @@ RENAMED = Chain().but(issuing={"name": "Renamed", "owner": "Issuing"}).make()
 UNFIT: dict[str, tuple[tuple[x509.Certificate, ...], str, str]] = {
     "a chain without its root": (MADE.chain[:2], "chain-incomplete", "its chain has no root"),
     "a certificate alone": (MADE.chain[:1], "chain-incomplete", "its chain has no root"),
-    "an issuer of another name": ((MADE.leaf, *RENAMED.chain[1:]), "issuer-mismatch", "are not one chain"),
+    "an issuer of another name": ((MADE.leaf, *RENAMED.chain[1:]), "issuer-mismatch", "are not a chain"),
 }
 
 
@@ -151,7 +151,7 @@ def test_a_key_of_another_certificate_is_not_adopted(desk: Desk) -> None:
     told = desk.refused()
     assert "key-mismatch" in told[0]
     assert "tls.key is not the PKCS#8 key of the certificate" in told[-1]
-    with pytest.raises(IosMdmError, match="cannot be kept"):
+    with pytest.raises(IosMdmError, match="cannot be stored"):
         desk.apply()
     assert not desk.world.stored()
 

@@ -6,6 +6,7 @@ import json
 import re
 import socket
 import threading
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from ios_mdm.core.x509.credential import credential_from_json
 from ios_mdm.errors import StoreError
 from tests.support.aws import AWS
 from tests.support.command_line import DEVICES, Pair, run
+from tests.support.stack import recorded
 from tests.support.tls_server import serving
 from tools.services import ministack
 
@@ -75,6 +77,22 @@ def test_servers_are_read_in_parallel_and_shown_in_their_order(pair: Pair, monke
     assert shown[-1]["main"]["sha256"] == made.certificates[1].facts.sha256
     assert all("there is no pair yet" in one["notices"][0]["message"] for one in shown[:-1])
     assert re.findall(r"^error: server (\S+):", result.err, re.MULTILINE) == list(reversed(names_[1:]))
+
+
+def test_status_reads_each_answer_of_aws_once(pair: Pair) -> None:
+    """The queue is checked, and its messages are counted: both need its URL."""  # R36
+    pair.make(distributed=False)
+    with recorded(pair.url) as proxy:
+        assert pair.status(AWS_ENDPOINT_URL=proxy.url).code == 0
+    assert Counter(call.partition(" /")[0] for call in proxy.calls) == {
+        "DescribeSecret": 1,
+        "GetSecretValue": 2,  # main and reserve
+        "GET": 1,  # the schedule
+        "GetRole": 1,
+        "GetRolePolicy": 1,
+        "GetQueueUrl": 1,
+        "GetQueueAttributes": 1,
+    }
 
 
 def test_json_has_one_shape(pair: Pair) -> None:

@@ -215,7 +215,7 @@ def test_an_issued_main_lets_any_root_follow(tmp_path: Path, good: Path) -> None
     current.write_text(ours.certificate, encoding="ascii")  # as the server presents it
     (found,) = answer(good, "--for", "reserve", "--current", current)["violations"]
     assert found["code"] == "root-mismatch"
-    assert "give the current certificate's whole chain, or its root" in found["message"]
+    assert "provide the complete chain of the current certificate, or its root" in found["message"]
 
 
 def test_the_moment_of_judgement_can_be_set(good: Path) -> None:

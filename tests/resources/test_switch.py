@@ -40,8 +40,14 @@ class Scheduled:
 
     def kinds(self) -> set[Kind]:
         """Return the kinds of schedules that exist."""
-        found = {one["Name"] for one in self.client.list_schedules()["Schedules"]}
-        return {kind for kind, name in self.names.items() if name in found}
+        return {kind for kind, name in self.names.items() if self._exists(name)}
+
+    def _exists(self, name: str) -> bool:
+        try:
+            self.client.get_schedule(Name=name)
+        except self.client.exceptions.ResourceNotFoundException:
+            return False
+        return True
 
 
 @pytest.fixture

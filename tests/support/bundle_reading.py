@@ -12,7 +12,7 @@ KEY = pem("PRIVATE KEY", EC.pkcs8)
 
 
 def refused(data: bytes, password: str | None = None) -> BundleError:
-    """Return the error of reading a file."""
+    """Return the error for a file."""
     with pytest.raises(BundleError) as raised:
         read_bundle(data, password)
     assert len(str(raised.value).splitlines()) == 1

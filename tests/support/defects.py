@@ -27,7 +27,7 @@ SHA224, SHA384, SHA512 = hashes.SHA224(), hashes.SHA384(), hashes.SHA512()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Defect:
-    """A change that breaks one rule.
+    """A change of a valid chain that breaks one rule.
 
     Args:
         code: code of the rule.
@@ -49,17 +49,17 @@ class Defect:
 
     @property
     def touched(self) -> set[tuple[str, str]]:
-        """Return which fields of which certificates change."""
+        """The fields of the certificates that the defect changes."""
         levels = {"leaf": self.leaf, "issuing": self.issuing, "root": self.root}
         return {(level, name) for level, changes in levels.items() for name in changes}
 
     @property
     def is_above(self) -> bool:
-        """Whether the defect is only found in a complete chain."""
+        """Whether the defect is found in complete chains only."""
         return bool(self.issuing or self.root or self.other_root)
 
 
-# Any two of these defects can be combined if they change different fields; other combinations are left out.
+# All of these can be combined in pairs, except pairs that change the same fields.
 DEFECTS = {
     "another name": Defect(code="san-mismatch", leaf={"sans": ("other.example.com",)}),
     "signed by an impostor": Defect(code="issuer-mismatch", issuing={"signer": ("p384", "impostor")}),
@@ -99,7 +99,7 @@ GOOD: dict[str, Chain | SelfSigned] = {
     "issuer for anything": Chain().but(issuing={"purposes": (ANY,)}),
     "leaf without a subject": Chain().but(leaf={"name": ""}),
     "wildcard": Chain().but(leaf={"sans": ("*.example.com",)}),
-    "more than one name": Chain().but(leaf={"sans": ("a.example", HOST, x509.IPAddress(IPv4Address("192.0.2.1")))}),
+    "other names, too": Chain().but(leaf={"sans": ("a.example", HOST, x509.IPAddress(IPv4Address("192.0.2.1")))}),
     "upper case": Chain().but(leaf={"sans": ("MDM.Example.COM",)}),
     "directly under the root": Chain(issuing=()),
     "three issuing CAs": Chain(

@@ -11,7 +11,7 @@ from tests.support.verifiers import OWN_CLOCK
 
 NOW = datetime(2041, 3, 1, 12, 30, 15, tzinfo=UTC)
 UNTIL_BOTH_ARE_VALID = timedelta(days=350)
-"""Time from the issue of main to a time before the switch, when both certificates are valid."""
+"""Time from the issue of main to shortly before the switch."""
 
 
 @cache
@@ -21,5 +21,5 @@ def pair_of(kind: KeyType, *, present: bool = False) -> Pair:
 
 
 def pair_for(verifier: str, kind: KeyType = KeyType.EC_P256) -> Pair:
-    """Return a pair for a verifier; its keys are EC keys if the test does not depend on the key type."""
+    """Return a pair for a verifier, with EC keys for tests that do not depend on the type of key."""
     return pair_of(kind, present=verifier in OWN_CLOCK)

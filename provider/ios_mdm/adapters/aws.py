@@ -126,7 +126,7 @@ class Aws:
     Args:
         environ: the process's environment variables, which name endpoints, credentials and the default region.
         region: AWS region; None for the one that the environment or the profile names.
-        reads: keeps the answers that one check reads; None if no answers are kept.
+        reads: keeps the answers that one check or one status reads; None if no answers are kept.
     """
 
     environ: Mapping[str, str] = field(repr=False)

@@ -1,7 +1,7 @@
-"""Every rule broken alone and in pairs, and what OpenSSL and cryptography say of each chain (R19-R28).
+"""Every rule is broken alone and in pairs, and OpenSSL and cryptography verify each chain, too (R19-R28).
 
-In both directions: a chain that both of them refuse for a server of that name never passes, and one that fulfils the
-rules always does.
+A chain that both of them refuse for a server of that name never passes, and a chain that fulfills the
+rules always passes.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ if TYPE_CHECKING:
 APPLY_AT = NOW + timedelta(days=100)
 
 
-ALSO = {"expired issuer": {"expires-too-early"}}  # whoever has expired does not outlive anything
+ALSO = {"expired issuer": {"expires-too-early"}}  # an expired issuer does not outlive main, either
 
 
 def verdict(*defects: Defect) -> tuple[Made, set[str]]:
-    """Make a reserve with these defects; return its chain and the codes of what the rules find."""
+    """Create a reserve with these defects; return its chain and the codes of its violations."""
     changes: dict[str, dict[str, Any]] = {"leaf": {}, "issuing": {}, "root": {}}
     for defect in defects:
         changes["leaf"] |= defect.leaf
@@ -77,7 +77,7 @@ def verdict(*defects: Defect) -> tuple[Made, set[str]]:
 
 
 def expected(*names: str) -> set[str]:
-    """Return the codes that these defects should have."""
+    """Return the expected codes of these defects."""
     incomplete = any(DEFECTS[name].missing for name in names)
     seen = [name for name in names if DEFECTS[name].missing or not (incomplete and DEFECTS[name].is_above)]
     return {DEFECTS[name].code for name in seen}.union(*(ALSO.get(name, set()) for name in seen))
@@ -94,7 +94,7 @@ def test_the_codes_are_those_of_the_requirements() -> None:
 
 
 def test_a_good_chain_passes(tmp_path: Path) -> None:
-    """Nothing is found in a chain without a defect, and everybody accepts it."""
+    """A chain without a defect has no violations, and every verifier accepts it."""
     made, codes = verdict()
     assert codes == set()
     assert openssl_accepts(made.chain, tmp_path, strict=True)
@@ -112,22 +112,22 @@ PAIRS = [pair for pair in combinations(DEFECTS, 2) if not DEFECTS[pair[0]].touch
 
 @pytest.mark.parametrize("names", PAIRS, ids=" and ".join)
 def test_rules_in_pairs(names: tuple[str, str]) -> None:
-    """Two broken rules are told at once, and neither hides the other."""  # R19 R20 R21 R22 R23 R24 R25 R26 R27 R28
+    """Two broken rules are reported together; neither hides the other."""  # R19 R20 R21 R22 R23 R24 R25 R26 R27 R28
     assert verdict(*(DEFECTS[name] for name in names))[1] == expected(*names)
 
 
 def test_all_at_once() -> None:
-    """Whatever can be broken at the same time is told at the same time."""
+    """All rules that can be broken at the same time are reported together."""
     names = [name for name in DEFECTS if name not in {"not yet valid", "expires too early", "issuer missing"}]
     assert verdict(*(DEFECTS[name] for name in names))[1] == expected(*names)
 
 
-# What fulfils the rules must pass, and what others make of it must not be a refusal by all.
+# These chains fulfill the rules and must pass; at least one of the two libraries accepts each.
 
 
 @pytest.mark.parametrize("name", GOOD)
 def test_what_fulfils_the_rules_passes(name: str, tmp_path: Path) -> None:
-    """A chain that others may find odd passes where the rules say nothing against it; never one that both refuse."""
+    """An unusual chain passes if it breaks no rule, and at least one of the two libraries accepts it."""
     made = GOOD[name].make()
     report = judged(made.bundle(), Context(host=HOST, now=NOW)).report
     assert report.violations == ()
@@ -136,7 +136,7 @@ def test_what_fulfils_the_rules_passes(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ODD)
 def test_edges(name: str, tmp_path: Path) -> None:
-    """Each edge has exactly its codes, and what passes is accepted by OpenSSL or cryptography."""  # R19 R25 R26 R27
+    """Each edge case has exactly its codes; OpenSSL or cryptography accepts each one that passes."""  # R19 R25 R26 R27
     described, codes = ODD[name]
     made = described.make()
     report = judged(made.bundle(), Context(host=HOST, now=NOW)).report
@@ -147,7 +147,7 @@ def test_edges(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", DEFECTS)
 def test_what_openssl_and_cryptography_refuse_does_not_pass(name: str, tmp_path: Path) -> None:
-    """The oracles see what they should: with the issuer's help, no refusal of both goes unnoticed."""
+    """With the certificates of the issuers, no chain passes that both OpenSSL and cryptography refuse."""
     made, codes = verdict(DEFECTS[name])
     refused = not openssl_accepts(made.chain, tmp_path) and not cryptography_accepts(made.chain)
     assert codes or not refused
@@ -160,16 +160,16 @@ HOSTS = ["mdm.example.com", "example.com", "a.mdm.example.com", "xn--mdm-hoa.xn-
 @pytest.mark.parametrize("host", HOSTS)
 @pytest.mark.parametrize("name", NAMES)
 def test_names_match_as_others_have_it(name: str, host: str, tmp_path: Path) -> None:
-    """For every host, a name of the SAN is the host's exactly where cryptography says so, and OpenSSL where it does."""
+    """A name of the SAN covers a host exactly if cryptography and, apart from one difference, OpenSSL say so."""
     made = Chain().but(leaf={"sans": (name,)}).make()
     passes = judged(made.bundle(), Context(host=host, now=NOW)).report.valid
     assert passes == cryptography_accepts(made.chain, host=host)
-    if name != "*.com":  # OpenSSL wants two labels after the star
+    if name != "*.com":  # OpenSSL requires two labels after the star
         assert passes == openssl_accepts(made.chain, tmp_path, host=host)
 
 
 def test_a_self_issued_certificate_does_not_count_in_a_path() -> None:
-    """A CA that certified its new key under its own name takes no room in a path length."""  # R28
+    """A certificate in which a CA certifies its new key under its own name does not count in a path length."""  # R28
     renewed = ISSUING.but(name="Root", owner="new", path_length=None)
     made = Chain(issuing=(ISSUING, renewed), root=ROOT.but(path_length=1)).make()
     assert judged(made.bundle(), Context(host=HOST, now=NOW)).report.violations == ()
@@ -185,12 +185,12 @@ BEYOND = {
     "rsa-too-small",
     "validity-too-long",
 }
-"""What neither OpenSSL nor cryptography asks for."""
+"""Codes of the rules that neither OpenSSL nor cryptography checks."""
 CERTIFICATES = st.fixed_dictionaries(
     {},
     optional={
         "key": st.sampled_from(["p256", "p384", "p224", "rsa-1024", "rsa-2048", "ed25519"]),
-        "hash": st.sampled_from([SHA1, SHA384]),  # SHA-224 passes by R27, and no setting makes cryptography take it
+        "hash": st.sampled_from([SHA1, SHA384]),  # SHA-224 passes R27, but no setting makes cryptography accept it
         "days": st.sampled_from([(-400, 0.01), (-0.01, 500), (-10, 900), (1, 20), (-20, -1)]),
         "inverted": st.booleans(),
         "ca": st.sampled_from([None, True, False]),
@@ -220,12 +220,12 @@ def test_others_agree_with_the_rules(
     root: dict[str, Any],
     levels: int,
 ) -> None:
-    """Whatever a chain consists of: none passes that both refuse, and one that both take breaks our own rules alone."""
+    """No chain passes that both libraries refuse; a chain that both accept breaks only rules that neither checks."""
     issuers = (ISSUING, ISSUING.but(name="Policy", path_length=1))[:levels]
     made = Chain(issuing=issuers).but(leaf=leaf, issuing=issuing, root=root).make()
     judgement = judged(made.bundle(), Context(host=HOST, now=NOW))
     chain, codes = judgement.candidate.chain, {violation.code for violation in judgement.report.violations}
     folder, accepted = tmp_path_factory.getbasetemp(), cryptography_accepts(chain, private=True)
     assert codes or accepted or openssl_accepts(chain, folder)
-    if accepted and judgement.candidate.root is not None:  # others need no self-signed anchor, as R22 does
+    if accepted and judgement.candidate.root is not None:  # unlike R22, other verifiers need no self-signed anchor
         assert codes <= BEYOND or not openssl_accepts(chain, folder, strict=True)

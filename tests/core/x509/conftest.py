@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module", params=[KeyType.EC_P256, KeyType.RSA_4096], ids=str)
 def pair(request: pytest.FixtureRequest) -> Pair:
-    """A pair of 2041 of each kind of key."""
+    """Return a pair of 2041 for each type of key."""
     return pair_of(request.param)
 
 
 @pytest.fixture(scope="module")
 def small_pair() -> Pair:
-    """A pair of 2041 with EC keys, for what does not depend on the key."""
+    """Return a pair of 2041 with EC keys, for tests that do not depend on the type of key."""
     return pair_of(KeyType.EC_P256)
