@@ -29,7 +29,7 @@ CA = SelfSigned(
         days=(-10, 387),
     )
 )
-"""Certificate that can vouch for any name; its names, key type and validity are those of an issued certificate."""
+"""A CA certificate for any name, with the names, the key type and the validity of an issued certificate."""
 
 
 def value(made: Made) -> str:
@@ -50,13 +50,13 @@ STRAY = "00000000-0000-4000-8000-000000000001"
 
 
 def principal(world: World, permissions: str) -> Principal:
-    """Return a principal with one of the sets of permissions that SECURITY.md names."""
+    """Return a principal with these permissions, as SECURITY.md names them."""
     assert f"| {permissions} |" in SECURITY or f"with {permissions} " in SECURITY
     return Principal(store=world.store, actions=frozenset(re.findall(r"`(\w+)`", permissions)))
 
 
 def put(world: World, version: str, labels: Sequence[str], made: Made, *, by: str = PUT) -> None:
-    """Store a version by PutSecretValue, which takes the labels from the versions that had them."""
+    """Store a version by PutSecretValue, which moves labels: a label leaves the version that had it."""
     attacker = principal(world, by)
     attacker.put(SECRET, version, value(made), labels or ["STRAY"])
     if not labels:

@@ -25,14 +25,14 @@ def named(text: str) -> x509.Name:
 
 @cache
 def rsa_key(bits: int, name: str) -> rsa.RSAPrivateKey:
-    """Return the key of a CA, created once."""
+    """Return the key of a CA, which is created once."""
     del name
     return rsa.generate_private_key(65537, bits)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chain:
-    """An intermediate CA under a root. Only another *serial* makes it a renewed certificate of the same key."""
+    """An intermediate CA under a root. With another *serial* it is the renewed certificate of the same name and key."""
 
     serial: int = 1
     root: str = "Example Root"
@@ -57,7 +57,7 @@ class Chain:
 
 @dataclass(frozen=True)
 class Leaf:
-    """A certificate of the server, and its key."""
+    """A certificate of the server, with a separate key."""
 
     days: int
 

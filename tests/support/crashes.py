@@ -20,14 +20,14 @@ class CrashError(Exception):
 
 @dataclass(slots=True)
 class Crash:
-    """Crashes once, before or after the write of this number."""
+    """Interrupts a run once, before or after the write of this number."""
 
     number: int
     edge: Edge
     seen: int = 0
 
     def __call__(self, operation: str, edge: Edge) -> None:
-        """Count the writes, and crash at the chosen write."""
+        """Count the writes, and raise at the selected one."""
         self.seen += edge == "before"
         if (self.seen, edge) == (self.number, self.edge):
             self.number = 0
@@ -36,7 +36,7 @@ class Crash:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Story:
-    """A run that a crash interrupts: from the pair of ``before``, a number of days later, to that of ``wish``."""
+    """A run with another definition or time: *days* after the pair of *before* was created."""
 
     before: PairDefinition | None
     days: int
@@ -73,7 +73,7 @@ STORIES = {
 
 
 def values(world: World) -> dict[str, str]:
-    """Return the values of all versions."""
+    """Return the value of each version."""
     if SECRET not in world.store._secrets:
         return {}
     return {key: version.value for key, version in world.store._secrets[SECRET].versions.items()}

@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Vault:
-    """Secret values by name."""
+    """Stores secrets by name."""
 
     values: dict[str, bytes] = field(default_factory=dict)
 
     def describe(self, name: str) -> SecretDescription | None:
-        """Return a secret without tags; its ARN is its name."""
+        """Return a secret without tags, with its name as its ARN."""
         return SecretDescription(arn=name, tags={}, labels={}) if name in self.values else None
 
     def current_bytes(self, name: str) -> bytes | None:
-        """Return a value."""
+        """Return the value of a secret."""
         return self.values.get(name)
 
 
@@ -41,18 +41,18 @@ class Desk:
     environ: Mapping[str, str] = field(default_factory=dict)
 
     def read(self, by: Circumstances = BY, **install: Any) -> Any:
-        """Read the bundle of a definition."""
+        """Read the certificate of this definition."""
         reader = BundleReader(base=self.folder, environ=self.environ, secrets=self.vault)
         return reader.read(InstallReserveSettings.model_validate(install), by)
 
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Desk:
-    """Return a desk without bundles, secrets and variables."""
+    """An empty desk."""
     return Desk(tmp_path)
 
 
 @pytest.fixture(scope="module")
 def leaf() -> Leaf:
-    """A certificate without a defect."""
+    """Return a certificate that follows the rules."""
     return Leaf(START, 397)

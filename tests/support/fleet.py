@@ -48,7 +48,7 @@ class Channel:
         return [enrollment_ids]
 
     def enqueue(self, enrollment_ids: Sequence[str], command: bytes) -> tuple[str, ...]:
-        """Accept the command, and record the labels."""
+        """Accept a command, and record the labels."""
         assert enrollment_ids
         assert command
         self.labels.append(set(self.world.labels))
@@ -63,7 +63,7 @@ class Fleet(World):
     channel: Channel = field(init=False)
 
     def __post_init__(self) -> None:
-        """Create the service with a probe, and the delivery."""
+        """Create the service with a probe, and a delivery."""
         super(Fleet, self).__post_init__()
         self.service._probe = self.endpoint
         self.channel = Channel(self)
@@ -102,14 +102,14 @@ class Fleet(World):
         return is_recorded(SECRET, found, trusted, self.clock.now())
 
     def run(self, wish: PairDefinition | None = None, *, known: Known | None = None) -> tuple[int, ...]:
-        """Run the stages of the pair and of the delivery, and return the numbers of the certificates in the profile."""
+        """Run both parts, and return the ordinals of the certificates in the profile."""
         result = self.apply(wish, known=known)
         self.send(result)
         return result.view.desired.trusted
 
     @property
     def offered(self) -> set[str]:
-        """Return the labels that record offers."""
+        """Return the labels of offered certificates."""
         return {label for label in self.labels if label.startswith("TRUSTED-")}
 
     def notices(self, wish: PairDefinition | None = None) -> dict[str, str]:

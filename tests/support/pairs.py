@@ -34,12 +34,12 @@ class HandClock:
     moment: datetime
 
     def now(self) -> datetime:
-        """Return the time."""
+        """Return the time of the clock."""
         return self.moment
 
 
 def definition(reserve: IssueReserve | NoReserve | None = NOW, *, main_generation: int = 1) -> PairDefinition:
-    """Return a definition with keys that are generated quickly."""
+    """Return a definition whose keys are fast to generate."""
     return PairDefinition(
         name="berlin",
         host="mdm.example.com",
@@ -78,11 +78,11 @@ class World:
         )
 
     def apply(self, wish: PairDefinition | None = None, *, known: Known | None = None) -> PairResult:
-        """Reconcile the pair."""
+        """Bring the pair to its desired state."""
         return self.service.apply(self.request(wish, known=known))
 
     def look(self, wish: PairDefinition | None = None) -> PairView:
-        """Observe the pair, and return the view."""
+        """Return the observed and desired state of the pair."""
         return self.service.look(self.request(wish))
 
     def later(self, **period: int) -> None:
@@ -113,7 +113,7 @@ class World:
 
     @property
     def labels(self) -> dict[str, int | str]:
-        """Return the certificate that each label is on."""
+        """Return the ordinal of the certificate with each label."""
         description = self.store.describe(SECRET)
         assert description is not None
         names = {version_id(SECRET, ordinal): ordinal for ordinal in range(1, 50)}
@@ -121,7 +121,7 @@ class World:
 
     @property
     def known(self) -> Known:
-        """Return the facts that a state has after a run."""
+        """Return the pair as the state has it after a run."""
         observed = self.service.observe(SECRET)
         assert observed is not None
         versions = [one for one in observed.versions if self.store.read(SECRET, one.version_id) is not None]
@@ -133,7 +133,7 @@ class World:
         return credential_from_json(self.value(ordinal)).chain
 
     def value(self, ordinal: int) -> str:
-        """Return the secret value of a certificate's version."""
+        """Return the value of a certificate's version."""
         value = self.store.read(SECRET, version_id(SECRET, ordinal))
         assert value is not None
         return value
@@ -152,7 +152,7 @@ class World:
         return version.facts
 
     def move(self, label: str, to: int | None) -> None:
-        """Move a label manually, as an operator does."""
+        """Move a label, as an operator does."""
         current = self.labels.get(label)
         self.store.move_label(
             SECRET,

@@ -82,7 +82,7 @@ class Server:
 
     @property
     def labels(self) -> dict[str, int | str]:
-        """Return the certificate that each label is on."""
+        """Return the ordinal of the certificate with each label."""
         return self.armed.world.labels
 
 

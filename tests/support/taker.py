@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Taker:
-    """A server of an attacker: it records the requests."""
+    """The server of an attacker, which records each request."""
 
     url: str = ""
     received: list[str] = field(default_factory=list)
@@ -39,7 +39,7 @@ def taker() -> Iterator[Taker]:
             self.end_headers()
 
         def log_message(self, *_args: object) -> None:
-            """Print nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer((LOOPBACK, 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
@@ -53,6 +53,6 @@ def taker() -> Iterator[Taker]:
 
 @pytest.fixture
 def attacker() -> Iterator[Taker]:
-    """A running server of an attacker."""
+    """Return the server of an attacker."""
     with taker() as found:
         yield found
