@@ -55,7 +55,7 @@ def test_a_custom_pair_from_two_files_is_promoted_and_nothing_leaks(custom: Cust
     second = world.stack.up("--logtostderr", "-v=9", **at(310)).ok().output
     assert "installing certificate 2 (reserve)" in second
     assert custom.shown["reserve"]["sha256"] == custom.reserve.sha256
-    assert custom.shown["profile"] == profile, "devices trust the root already"
+    assert custom.shown["profile"] == profile, "the root is what devices trust, and it is there already"
     assert f"all {profile['deviceCount']} devices were sent the profile before" in second
     world.services.fleet.poll()
     roots = [authority().root.public_bytes(Encoding.DER)]
@@ -190,7 +190,7 @@ def test_what_a_server_uses_today_is_adopted(custom: Custom) -> None:
 def test_a_foreign_certificate_at_the_endpoint_neither_stops_an_adoption_nor_is_trusted(
     custom: Custom, tmp_path: Path
 ) -> None:
-    """A CDN or TLS inspection presents it. Each run shows a warning, and no profile contains the certificate."""  # R35
+    """A CDN or TLS inspection presents a foreign certificate: each run warns, and no profile contains it."""  # R35
     world, foreign = custom.world, Leaf(START - DAY, 90, by=authority("Another Root"))
     key = foreign.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
     presented = {"tls.crt": foreign.certificate.public_bytes(Encoding.PEM).decode(), "tls.key": key}

@@ -570,7 +570,7 @@ def test_a_destroy_that_fails_keeps_the_switch(world: World, aws: Aws) -> None:
 
 
 def test_a_reserve_is_not_armed_for_devices_that_were_not_sent_it(world: World, aws: Aws) -> None:
-    """A list is cut by mistake and restored while the MDM server is down: disarmed until all were sent the reserve."""
+    """After a list was cut and restored while the MDM server is down, the switch stays disarmed until the delivery."""
     # R36
     devices = world.services.fleet.ids()
     world.stack.define([world.definition(reserve={"none": True}, distribution=world.distribution())])
