@@ -64,7 +64,7 @@ def test_a_reserve_is_not_armed_while_a_flag_leaves_the_distribution_out(world: 
 def test_a_main_that_is_replaced_is_sent_first(world: World) -> None:
     """`main.replaceNow` while the MDM server is down: main stays. The next `up` sends and applies the next main.
 
-    At cda6e65, the run that could not send the profile moved AWSCURRENT.
+    At commit cda6e65, the run that could not send the profile moved AWSCURRENT.
     """
     # R15 R32 R35 R36
     definition = world.definition(distribution=world.distribution())
@@ -357,7 +357,7 @@ def test_credentials_for_elsewhere_are_refused_before_any_effect(
 ) -> None:
     """Rows 1, 2 and 3: up, refresh, up --refresh and destroy name both places; devices and state do not change.
 
-    The API key is in both places. At cda6e65, a second pair was created, and its profile replaced the first one.
+    The API key is in both places. At commit cda6e65, a second pair was created, and its profile replaced the first one.
     """
     # R33 R37
     with world.elsewhere(**home) as other:
@@ -449,7 +449,7 @@ def test_a_deleted_reserve_that_an_endpoint_presents_stays_trusted(world: World,
 def test_the_devices_that_lose_a_distrusted_certificate_are_named(world: World, tmp_path: Path, slot: str) -> None:
     """A server presents a stolen certificate: preview and up name the devices, and the profile drops the certificate.
 
-    cda6e65 has no `distrust`.
+    Commit cda6e65 has no `distrust`.
     """
     # R31 R32 R35
     devices, distribution = world.services.fleet.ids(), world.distribution()

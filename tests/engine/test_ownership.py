@@ -137,7 +137,7 @@ def test_a_state_without_the_pair_takes_it_over_by_its_id(
 ) -> None:
     """The refusal gives the value. With this value the pair is continued; another value is refused.
 
-    At cda6e65, both states had the pair, and the `destroy` of either one deleted secret and switch.
+    At commit cda6e65, both states had the pair, and the `destroy` of either one deleted secret and switch.
     """
     # R34 R37
     world = distributed
@@ -185,7 +185,7 @@ def _former_can_go(world: World, served: set[str], aws: Aws) -> None:
 def test_a_pair_is_never_replaced(distributed: World, aws: Aws, how: str, *, protect: bool) -> None:
     """`--replace` and `state taint` are refused with an explanation, before any effect.
 
-    At cda6e65, the secret of an unprotected pair was scheduled for deletion, with exit code 0.
+    At commit cda6e65, the secret of an unprotected pair was scheduled for deletion, with exit code 0.
     """
     # R33 R34 R37
     world = distributed
@@ -227,7 +227,7 @@ def test_a_renamed_stack_keeps_its_pair(distributed: World, aws: Aws) -> None:
 def test_a_copied_secret_is_refused(distributed: World) -> None:
     """A secret with tags that were copied from another pair is refused, and the message names the other pair.
 
-    cda6e65 refused the secret, too, but did not detect that it was a copy.
+    Commit cda6e65 refused the secret, too, but did not detect that it was a copy.
     """
     # R33
     world = distributed

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def rehearsal(tmp_path: Path, executables: local.Executables) -> Iterator[Rehearsal]:
-    """A separate server, services and devices, because a device that loses its connection here is missing elsewhere."""
+    """A separate server with services and devices, because the device that is locked out here is needed elsewhere."""
     state, services = tmp_path / "rehearsal", tmp_path / "services"
     state.mkdir(mode=0o700)
     services.mkdir(mode=0o700)

@@ -36,7 +36,7 @@ def search(world: World, *, most: int) -> Found:
 
     Args:
         world: model of the possible events.
-        most: maximum number of states of a small model.
+        most: maximum number of states.
 
     Raises:
         AssertionError: The model has more states.

@@ -95,7 +95,7 @@ def one_certificate_a_request(before: Secret | None, after: Secret, now: datetim
         if made.role is Role.RESERVE:
             usable = usable and not value.was_main and valid_at(value.facts, now)
         if same and alike and usable:
-            return f"certificate {made.facts.ordinal} was created, although {value.facts.ordinal} answers its request"
+            return f"certificate {made.facts.ordinal} answers the same request as certificate {value.facts.ordinal}"
     return ""
 
 

@@ -134,7 +134,7 @@ def test_a_previewer_cannot_deploy(play: Play) -> None:
 
 
 def test_a_previewer_cannot_read_a_custom_certificate(play: Play) -> None:
-    """The preview fails if the state does not know the certificate; it names the secret and the refused request."""
+    """The preview fails if the state lacks the certificate. The error names the secret and the refused request."""
     name = f"bundles/{uuid4()}"
     play.iam.root("secretsmanager").create_secret(Name=name, SecretString="the private key")
     play.definition["main"] = {"install": {"bundle": f"secret:{name}"}}

@@ -144,7 +144,7 @@ def check_safety(world: World, *, devices: Collection[str] = (), is_scheduled: b
     assert ("ios-mdm:armed" in tags) == (is_sent and is_scheduled)
     aws = Aws(world)
     found = aws.schedule()
-    assert (found is not None) == (is_sent and is_scheduled), "armed exactly if devices were sent the reserve"
+    assert (found is not None) == (is_sent and is_scheduled), "armed if and only if devices were sent the reserve"
     if found is not None:
         assert json.loads(found["Target"]["Input"])["MoveToVersionId"] == labels["RESERVE"]
         assert found["Target"]["RoleArn"] == aws.role()

@@ -93,7 +93,7 @@ class MemorySecretStore:
         if (existing := self._secrets.get(name)) is not None and existing.deleted_at is not None:
             raise scheduled_for_deletion("CreateSecret", name)
         with self._write("create", name):
-            if name not in self._secrets:  # `fail` may let another program create it meanwhile
+            if name not in self._secrets:  # `fail` may let another program create it first
                 place = f"{self.place.region}:{self.place.account}"
                 arn = f"arn:aws:secretsmanager:{place}:secret:{name}-Mem0ry"
                 self._secrets[name] = _Secret(arn=arn, tags=dict(tags), kms_key=kms_key)

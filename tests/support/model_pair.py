@@ -260,7 +260,7 @@ def _stored(secret: Secret, request: Request, observed: ObservedPair | None, now
         if main is not None and request.slot is Slot.RESERVE:
             longest = main.not_after - main.not_before
             if made.not_after - made.not_before > longest:
-                raise DefinitionError(f"a reserve that is valid for longer than {longest} (R8)")
+                raise DefinitionError(f"the reserve is valid for longer than {longest}")
     value = Value(
         facts=made,
         made_as=_made_as(request),

@@ -130,7 +130,7 @@ def _switch(before: World, event: Event, run: Run, after: World) -> Iterator[str
         main, reserve = (before.labelled(place, secret, label) for label in (Label.MAIN, Label.RESERVE))
         if any(main == one.program.replaced or reserve == one.program.dismissed for one in after.stacks.values()):
             continue  # the schedule is withdrawn before main is replaced or its reserve is deleted
-        # A late run promotes the certificate, and deletes its schedule before.
+        # A late run deletes the schedule of a certificate, and then promotes the certificate.
         if after.places[place].scheduler.schedules.get(name) != armed and armed.at > after.now:
             yield f"the switch of {secret} in {place} is no longer armed ({run.word})"
 
