@@ -180,7 +180,8 @@ class Story:
         dies: whether a run may crash at any point.
         diligent: whether a run ends successfully at every time before the next time begins (R11).
         outages: whether Scheduler might not answer a stage of a run. The story then needs apply times that are among
-            its times: AWS stops retrying after hours, but in the model a schedule between two times acts at the later one.
+            its times: AWS stops retrying after hours, but in the model a schedule between two times acts at the later
+            time.
         forgets: times at which an operator may remove the tag that records the sent certificates, while no run is in
             progress.
         picked_up: whether a due schedule can no longer be deleted, because AWS has begun to act on it and retries for

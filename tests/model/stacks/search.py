@@ -79,7 +79,7 @@ def search(story: Story, *, most: int) -> Found:
         story: bounds of the search.
         most: maximum number of states.
 
-        es:
+    Raises:
         AssertionError: The story has more states.
     """
     with played():
