@@ -1,4 +1,4 @@
-"""References of a definition by the real engine: a change of the definition alone gets no key (R39)."""
+"""References of a definition with the real engine: a change of the definition alone reveals no key (R39)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _channel(url: str, secret: str) -> dict[str, object]:
 
 
 def test_a_changed_url_gets_no_api_key(world: World, attacker: Taker) -> None:
-    """Preview warns, the distribution fails alone, and the secret's own tag is what allows another URL."""
+    """Preview warns, only the distribution fails, and the tag of the secret is needed to allow another URL."""
     # R39
     name = f"mdm/{world.server}"
     key = world.services.services.api_key.read_text(encoding="utf-8")
@@ -47,7 +47,7 @@ def test_a_changed_url_gets_no_api_key(world: World, attacker: Taker) -> None:
 
 @pytest.mark.parametrize("prefix", ["ios-mdm", "elsewhere"])
 def test_a_pair_is_no_api_key(world: World, attacker: Taker, prefix: str) -> None:
-    """Neither under the prefix of the stack nor with another prefix in the same change; the key stays in AWS."""
+    """The secret of a pair is refused under the stack's prefix, and with another prefix; its key stays in AWS."""
     # R39
     world.stack.define([world.definition()])
     world.stack.up().ok()
@@ -65,7 +65,7 @@ def test_a_pair_is_no_api_key(world: World, attacker: Taker, prefix: str) -> Non
 
 
 def test_no_file_and_no_secret_is_quoted(world: World) -> None:
-    """Preview and up show no part of what a reference of the definition names, at the highest log level either."""
+    """Preview and up show no content of a referenced file or secret, not even at the highest log level."""
     # R39
     marked = MARKED["a private key"]
     (world.stack.directory / "main.key").write_bytes(marked.content)
