@@ -135,7 +135,7 @@ class Effects:
         self._report(f"installing certificate {wanted.ordinal} ({wanted.slot}), {wanted.offered.sha256}")
         if self._custom is None:
             raise DefinitionError(
-                f"{wanted.slot}.install: the certificate must be installed, but its file cannot be read here"
+                f"{wanted.slot}.install: the file of the custom certificate is needed, but cannot be read here"
             )
         current = None if view.observed is None or view.observed.main is None else view.observed.main.facts
         credential = self._custom.credential(wanted.slot, current=current, main=view.main)
