@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import imports, scenarios
-from tests.engine.stack import recorded
+from tests.support.stack import recorded
 from tools.services import local, ministack
 from tools.services.webhook import Recorder
 from tools.toolchain import Toolchain, ToolchainMissingError

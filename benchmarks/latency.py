@@ -16,7 +16,7 @@ from rich.table import Table
 
 from benchmarks import scenarios
 from benchmarks.meter import measure
-from tests.engine.stack import recorded
+from tests.support.stack import recorded
 from tools.services import ministack, process
 from tools.toolchain import Toolchain
 

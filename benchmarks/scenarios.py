@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from benchmarks.meter import SAMPLE_SECONDS, Measured, measure
-from tests.engine.stack import make_stack
+from tests.support.stack import make_stack
 from tools.toolchain import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from tests.engine.stack import Stack
+    from tests.support.stack import Stack
 
 __all__ = ["INSTALLATION", "Scenario", "empty", "folder", "server", "servers", "trivial"]
 

@@ -1,4 +1,4 @@
-"""The component of a Pulumi program: one iOS MDM server with its pair of certificates, and its typed settings."""
+"""The component for Pulumi programs: one iOS MDM server with its pair of certificates, and its typed settings."""
 
 from ios_mdm.core.pair.definition import KeyType, When
 from ios_mdm.errors import DefinitionError

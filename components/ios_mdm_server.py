@@ -1,4 +1,4 @@
-"""The component of one iOS MDM server: its pair, and the profile that brings the pair's certificates to devices."""
+"""The component of one iOS MDM server: its pair, and the profile that distributes the pair's certificates."""
 
 from __future__ import annotations
 
@@ -28,44 +28,44 @@ _Block = dict[str, object]
 class IosMdmServer(pulumi.ComponentResource):
     """One iOS MDM server with its pair of certificates.
 
-    ``docs/definition.md`` describes the arguments and their defaults; an argument that is None is not given.
+    ``docs/definition.md`` describes the arguments and their defaults. None means that an argument is not given.
 
     Args:
-        name: of the server, unique in the stack.
-        address: host name that devices connect to, with an optional port.
-        main: how the main certificate is issued or installed.
-        reserve: how the reserve is issued or installed, and when it is applied.
-        promotion: how the switch is made.
-        distribution: which devices get the certificates, and how.
-        endpoints: where `up` checks which certificate the server presents; empty for nowhere, default the address.
-        warn_days: days before an expiry from which the lack of a successor is a warning.
+        name: name of the server, unique in the stack.
+        address: connection address: host name with an optional port.
+        main: issue or install settings of the main certificate.
+        reserve: issue or install settings of the reserve, and its apply time.
+        promotion: settings of the switch.
+        distribution: devices that get the certificates, and the MDM server that sends them.
+        endpoints: endpoints whose certificate `up` checks; default the address, empty for no check.
+        warn_days: days before an expiry from which a missing successor is a warning.
         protect: whether the engine refuses to delete the pair.
-        take_over: id of the pair to take over from another resource, 32 hex digits.
+        take_over: id of a pair to take over from another resource, 32 hex digits.
         moved_from: ARN of the secret that the pair was moved or restored from.
-        lost_main: SHA-256 fingerprint of the main of a lost pair that a new one replaces.
-        distrust: SHA-256 fingerprints of certificates that devices must not trust any more.
-        aws: where the secret of the pair is, and how it is kept.
-        opts: of the component.
+        lost_main: SHA-256 fingerprint of the main of a lost pair, which is replaced with a new pair.
+        distrust: SHA-256 fingerprints of certificates that devices must no longer trust.
+        aws: settings of the secret of the pair.
+        opts: options of the component.
 
     Raises:
-        DefinitionError: The arguments are wrong; one line for each problem.
+        DefinitionError: The arguments are invalid; one line for each problem.
 
     Attributes:
-        address: the connection address, normalized.
-        phase: where in its life the pair is, known in previews.
-        reason: why, in a sentence, known in previews.
+        address: connection address, normalized.
+        phase: phase in the life of the pair, known in previews.
+        reason: reason of the phase in a sentence, known in previews.
         main: details of the main certificate.
-        reserve: details of the reserve; None without one.
-        apply_at: when the reserve becomes main, RFC 3339 in UTC; None without a reserve.
+        reserve: details of the reserve; None if there is no reserve.
+        apply_at: apply time of the reserve, RFC 3339 in UTC; None if there is no reserve.
         pair_id: id of the pair, 32 hex digits.
-        secret_arn: ARN of the pair's secret.
-        profile: the configuration profile; None without a distribution.
-        promotion: the role and the queue of the schedules.
-        summary: all of them as ``docs/outputs.md`` has them, for an export. It is not one output but one for each
-            value, so that a preview shows the values that it knows.
+        secret_arn: ARN of the secret of the pair.
+        profile: configuration profile; None if it is not distributed.
+        promotion: role and queue of the schedules.
+        summary: all outputs with the keys of ``docs/outputs.md``, for an export. Each value is a separate output, so
+            that a preview shows the known values.
     """
 
-    if TYPE_CHECKING:  # at run time Pulumi would evaluate these for each server
+    if TYPE_CHECKING:  # at run time, Pulumi evaluates annotations for each server
         address: str
         phase: pulumi.Output[str]
         reason: pulumi.Output[str]
@@ -103,7 +103,7 @@ class IosMdmServer(pulumi.ComponentResource):
             "reserve": reserve,
             "promotion": promotion,
             "distribution": distribution,
-            # A text is a sequence of texts, too: it is left as it is, to be refused as no list.
+            # A string is a sequence of strings, too. It is passed on unchanged, so that the settings refuse it.
             "endpoints": endpoints if endpoints is None or isinstance(endpoints, str) else list(endpoints),
             "warn_days": warn_days,
             "protect": protect,
@@ -125,7 +125,7 @@ class IosMdmServer(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self, protect=server.protect)
         secret = aws.secret_name(server.name)
         run = read_together(server, aws)
-        # What the user wrote and nothing else: a preview shows it back.
+        # Only the settings that the user wrote, because a preview shows them.
         kept = aws.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_unset=True)
         definition = server.model_dump(
             mode="json", by_alias=True, exclude_unset=True, exclude={"distribution", "protect"}
@@ -162,14 +162,14 @@ class IosMdmServer(pulumi.ComponentResource):
                     "host": server.host,
                     "aws": kept,
                     "distribution": _dumped(server.distribution),
-                    # Known in previews; the PEMs, which only an update of the pair can change, are not.
+                    # Known in previews, unlike the PEMs, which change only when the pair is updated.
                     "trusted": pair.desired.apply(lambda desired: desired["trusted"]),
                     "pems": pair.certificates.apply(_pems),
                     "phase": self.phase,
                     "run": run["run"],
-                    # Not compared with the last run's: the pair arms what devices were sent before.
+                    # Not compared with the last run, because the pair arms certificates that were sent in earlier runs.
                     "switch": pair.switch,
-                    # A run that leaves the pair out has a switch that was decided from another definition.
+                    # If a run excludes the pair, the switch was decided from another definition.
                     "isDecided": pair.definition.apply(lambda decided: _plain(decided) == _plain(definition)),
                     "pairId": pair.pairId,
                     "resourceId": pair.resourceId,
@@ -213,9 +213,9 @@ class IosMdmServer(pulumi.ComponentResource):
 
 
 def _fleet(server: ServerSettings) -> _Block | None:
-    """Return the distribution whose devices messages count and name; None if the definition gives no reason for them.
+    """Return the distribution if a message may have to name its devices, else None.
 
-    The messages are about a replaced or distrusted certificate, or a lost pair.
+    These messages are about a replaced or distrusted certificate, or a lost pair.
     """
     is_counted = server.main.install or server.main.replace_now or server.distrust or server.lost_main
     if server.distribution is None or not is_counted:
@@ -228,7 +228,7 @@ def _dumped(distribution: DistributionSettings) -> _Block:
 
 
 def _plain(value: object) -> object:
-    """Return a definition as the engine returns it: without keys that are null, and with whole numbers as such."""
+    """Return a definition as the engine returns it: without null values, and with whole numbers as integers."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, list):
@@ -243,12 +243,12 @@ def _desired(key: str, pair: CertificatePair) -> pulumi.Output[str]:
 
 
 def _shown(slot: str, pair: CertificatePair) -> pulumi.Output[CertificateOutput | None]:
-    # Not Output.all: it makes an output of every nested value, twenty for each certificate.
+    # Output.all creates an output for every nested value, twenty for each certificate.
     return pair.desired.apply(lambda desired: pair.certificates.apply(lambda found: _slot(slot, desired, found)))
 
 
 def _slot(slot: str, desired: _Block, certificates: Mapping[str, _Block]) -> CertificateOutput | None:
-    """Return the public details of the certificate in a slot, None for an empty slot."""
+    """Return the public details of the certificate in a slot, or None if the slot is empty."""
     name = str(desired[slot])
     if name not in certificates:
         return None
@@ -257,5 +257,5 @@ def _slot(slot: str, desired: _Block, certificates: Mapping[str, _Block]) -> Cer
 
 
 def _pems(certificates: Mapping[str, _Block]) -> Mapping[str, object]:
-    # The engine hands whole numbers on as floats.
+    # The engine passes whole numbers as floats.
     return {str(int(cast("float", one["number"]))): one["pem"] for one in certificates.values()}

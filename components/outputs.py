@@ -34,10 +34,10 @@ class ProfileOutputs:
     """The configuration profile of a server. Each value is a separate output, because previews know some of them.
 
     Args:
-        identifier: PayloadIdentifier: the definition's, and 12 hex digits of the pair id.
-        sha256: digest of the .mobileconfig, 64 hex digits.
-        device_count: number of devices that it is for.
-        revision: counts the profiles of the server.
+        identifier: PayloadIdentifier: the identifier of the definition followed by 12 hex digits of the pair id.
+        sha256: SHA-256 of the .mobileconfig, 64 hex digits.
+        device_count: number of devices that get the profile.
+        revision: number of the profile, counted for each server.
     """
 
     identifier: pulumi.Output[str]
@@ -51,8 +51,8 @@ class PromotionOutputs:
     """The role and the queue of the schedules of a server.
 
     Args:
-        role_arn: role that the schedules act by; None while nothing is scheduled.
-        dead_letter_arn: queue for failed schedules; None while nothing is scheduled.
+        role_arn: ARN of the role that the schedules assume; None if nothing is scheduled.
+        dead_letter_arn: ARN of the queue for failed schedules; None if nothing is scheduled.
     """
 
     role_arn: pulumi.Output[str | None]

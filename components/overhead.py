@@ -12,11 +12,11 @@ __all__ = ["reduce_overhead"]
 def reduce_overhead() -> None:
     """Turn off the SDK's debug messages and the garbage collector in this process.
 
-    The SDK calls the engine with five debug messages for each resource, even without ``--debug``. With many resources,
-    they take a third of the program's CPU time, and a sixth of the engine's.
+    The SDK sends five debug messages for each resource to the engine, even without ``--debug``. With many resources,
+    they take a third of the program's CPU time and a sixth of the engine's CPU time.
 
-    Nearly all objects of a program are needed until it ends, so a search for garbage finds little. A process that
-    continues after the program, such as one that uses the Automation API, should not call this.
+    A program needs nearly all its objects until it ends, so garbage collection finds little. A process that continues
+    after the program, for example with the Automation API, should not call this function.
     """
     gc.disable()
     pulumi.log.debug = _no_message

@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 __all__ = ["read_together"]
 
 _ANNOUNCERS = 16
-"""How many pairs announce all servers. The engine checks pairs in the order in which their registrations arrive, which
-is roughly the order of their declaration."""
+"""Number of pairs that announce all servers. The engine checks pairs in the order in which their registrations arrive,
+which is roughly the order of their declaration."""
 
 
 class _Readings(Sequence[str]):
-    """What to read for each server of a run, as a list of one JSON text.
+    """The values to read for each server of a run, as a list with one JSON text.
 
-    Pulumi serializes inputs after the program has declared its resources, so the text includes the servers that are
-    declared after its pair. An output would include them, too, but delay the registration.
+    Pulumi serializes inputs after the program has declared its resources, so the text includes servers that are
+    declared after the pair. An output also includes them, but delays the registration.
     """
 
     def __init__(self) -> None:
@@ -59,15 +59,15 @@ class _Run:
 
 
 _runs: WeakKeyDictionary[pulumi.Resource, _Run] = WeakKeyDictionary()
-"""By the root resource of the stack: programs of several stacks can run in one process."""
+"""Runs by the root resource of the stack, because programs of several stacks can run in one process."""
 
 
 def read_together(server: ServerSettings, aws: AwsSettings) -> Mapping[str, str | Sequence[str]]:
     """Return the inputs of a pair with which `check` reads the servers of a run together.
 
     Args:
-        server: its settings.
-        aws: where its secret is.
+        server: settings of the server.
+        aws: settings of its secret.
     """
     root = get_root_resource()
     run = _Run() if root is None else _runs.setdefault(root, _Run())
@@ -78,7 +78,7 @@ def read_together(server: ServerSettings, aws: AwsSettings) -> Mapping[str, str 
 
 
 def _reading(server: ServerSettings, aws: AwsSettings) -> Mapping[str, object]:
-    """Return the fields of an ``ios_mdm.app.ahead.Reading`` that are not its defaults."""
+    """Return the fields of an ``ios_mdm.app.ahead.Reading`` whose values differ from the defaults."""
     endpoints = list(server.looked_at)
     settings: dict[str, tuple[object, object]] = {
         "region": (aws.region, None),

@@ -1,4 +1,4 @@
-"""Reads the stack's configuration as settings, and gives them to a component as arguments."""
+"""Reads the configuration of a stack as settings, and converts them to arguments of a component."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ class ServerArguments(TypedDict, total=False):
 
 
 def load_settings(config: pulumi.Config, base: Path | None = None) -> StackSettings:
-    """Return the settings in the stack's configuration, and in the files of its servers if they are in a folder.
+    """Return the settings in the configuration of the stack and in the files of `serversDirectory`.
 
-    A configuration that is nearly too large to be passed to a program is a warning.
+    Logs a warning if the configuration is nearly too large to be passed to a program.
 
     Args:
-        config: of the stack.
-        base: the folder that `serversDirectory` starts from; None for the project's.
+        config: configuration of the stack.
+        base: folder to which `serversDirectory` is relative; None for the folder of the project.
 
     Raises:
-        DefinitionError: with every violated rule, one a line.
+        DefinitionError: The configuration is invalid; one line for each problem.
     """
     raw = {
         "aws": config.get_object("aws"),
@@ -60,6 +60,6 @@ def load_settings(config: pulumi.Config, base: Path | None = None) -> StackSetti
 
 
 def server_arguments(server: ServerSettings) -> ServerArguments:
-    """Return the settings of a server as arguments: only those that the definition gives, for previews show them."""
+    """Return the settings that the definition gives as arguments, without defaults, because previews show arguments."""
     given = {field: getattr(server, field) for field in server.model_fields_set if field != "name"}
     return cast("ServerArguments", given)

@@ -1,4 +1,4 @@
-"""Shortens the call stacks that Pulumi stores of a program."""
+"""Shortens the call stacks of a program that Pulumi stores."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
 __all__ = ["short_stack_traces"]
 
 _FRAMES = 9
-"""Five frames of the SDK and of the resource's own constructor; then the frames that declare the resource."""
+"""Five frames of the SDK and of the constructor of the resource, then four frames that declare the resource."""
 
 
 @contextmanager
 def short_stack_traces() -> Iterator[None]:
-    """Let Pulumi store only the nearest frames of each declaration in this context.
+    """Limit the call stack that Pulumi stores for each declaration in this context to the nearest frames.
 
-    The SDK passes the whole call stack of each declaration to the engine, including the frames of Python's event loop,
-    and the engine stores it: 1.4 KB for each resource. ``sys.tracebacklimit`` is Python's own limit of frames. The
-    former limit is restored before an exception is printed.
+    The SDK passes the whole call stack of each declaration, including the frames of Python's event loop, to the engine,
+    which stores it: 1.4 KB for each resource. The limit is set in ``sys.tracebacklimit``. The former limit is restored
+    before an exception is printed.
     """
     former = getattr(sys, "tracebacklimit", None)
     sys.tracebacklimit = _FRAMES if former is None else min(former, _FRAMES)

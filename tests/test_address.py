@@ -1,4 +1,4 @@
-"""The connection address, held against the library that knows all of Unicode."""
+"""The connection address, checked against the library for all of Unicode."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ios_mdm.address import dns_name, split_address
+from ios_mdm.address import dns_name, is_loopback, split_address
 
 LABELS = st.one_of(
     st.text("abcXYZ019-", max_size=66),
@@ -17,7 +17,7 @@ LABELS = st.one_of(
 
 @given(st.lists(LABELS, max_size=8).map(".".join))
 def test_a_name_that_is_not_looked_up_is_the_one_that_a_lookup_gives(host: str) -> None:
-    """Plain names take a short way, which agrees with IDNA (UTS #46) on every name."""  # R19
+    """The shortcut for plain names gives the same result as IDNA (UTS #46)."""  # R19
     try:
         expected = idna.encode(host, uts46=True, std3_rules=True).decode()
     except (idna.IDNAError, UnicodeError):
@@ -39,7 +39,7 @@ def test_a_name_that_is_not_looked_up_is_the_one_that_a_lookup_gives(host: str) 
     ],
 )
 def test_an_address_is_a_host_and_a_port(address: str, found: tuple[str, int | None]) -> None:
-    """Lower case, in A-labels."""  # R19
+    """The host is returned in lower case, in A-labels."""  # R19
     assert split_address(address) == found
 
 
@@ -48,10 +48,10 @@ def test_an_address_is_a_host_and_a_port(address: str, found: tuple[str, int | N
     [
         ("https://mdm.example.com", "without a scheme or a path"),
         ("mdm.example.com/path", "without a scheme or a path"),
-        ("mdm.example.com:0", "has the port '0'"),
-        ("mdm.example.com:65536", "has the port '65536'"),
-        ("mdm.example.com:", "has the port ''"),
-        ("mdm.example.com:٣", "has the port '٣'"),
+        ("mdm.example.com:0", "has the invalid port '0'"),
+        ("mdm.example.com:65536", "has the invalid port '65536'"),
+        ("mdm.example.com:", "has the invalid port ''"),
+        ("mdm.example.com:٣", "has the invalid port '٣'"),
         ("192.0.2.1", "not the IP address 192.0.2.1"),
         ("mdm.example.com.", "without the trailing dot"),
         ("", "is not a DNS name"),
@@ -61,7 +61,7 @@ def test_an_address_is_a_host_and_a_port(address: str, found: tuple[str, int | N
     ],
 )
 def test_what_is_no_address_is_told(address: str, said: str) -> None:
-    """Each in words that say what is expected."""
+    """Each error names the expected form."""
     with pytest.raises(ValueError, match=said):
         split_address(address)
 
@@ -89,12 +89,24 @@ def test_a_name_that_ends_in_a_number_is_refused(address: str) -> None:
 
 @pytest.mark.parametrize("address", ["\uff11\uff12\uff17.0.0.1", "127.0.0.1:443"])
 def test_an_ipv4_address_in_any_digits_is_refused(address: str) -> None:
-    """IDNA maps digits of full width to ASCII."""  # R19
+    """IDNA maps full-width digits to ASCII."""  # R19
     with pytest.raises(ValueError, match=r"not the IP address 127\.0\.0\.1"):
         split_address(address)
 
 
 @pytest.mark.parametrize("address", ["1.example", "mdm.1a", "mdm.1e3", "mdm.0xg", "mdm", "mdm.xn--p1ai"])
 def test_a_name_with_digits_elsewhere_is_accepted(address: str) -> None:
-    """Only a last label that is a number makes a name an address."""  # R19
+    """Only a number as the last label makes a name an IPv4 address."""  # R19
     assert split_address(address) == (address, None)
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.8.0.1", "::1"])
+def test_loopback_hosts_reach_only_this_machine(host: str) -> None:
+    """All of 127.0.0.0/8 is loopback (RFC 1122), not only its first address."""
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize("host", [None, "", "localhost.example.com", "127.0.0.1.example.com", "10.0.0.1", "::"])
+def test_other_hosts_are_not_loopback(host: str | None) -> None:
+    """A name is not resolved, and the unspecified address is not loopback."""
+    assert not is_loopback(host)

@@ -20,7 +20,7 @@ GOOD = "address: mdm.example.com\n"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder of servers with one file, in a project."""
+    """Return a folder of servers with one file, in a project."""
     made = tmp_path / "project" / "servers"
     made.mkdir(parents=True)
     (made / "berlin.yaml").write_text(GOOD, encoding="utf-8")
@@ -41,7 +41,7 @@ def complaint(folder: Path, **raw: Any) -> str:
 
 
 def test_the_files_of_the_folder_are_the_servers(folder: Path) -> None:
-    """In the order of their names; hidden files, other files and subfolders do not count."""  # R40
+    """The servers are in the order of the file names; hidden files, other files and subfolders are ignored."""  # R40
     for name in ("aachen.yml", "zittau.yaml", ".hidden.yaml", "README.md", "berlin.yaml~"):
         (folder / name).write_text(GOOD, encoding="utf-8")
     (folder / "old").mkdir()
@@ -51,7 +51,7 @@ def test_the_files_of_the_folder_are_the_servers(folder: Path) -> None:
 
 
 def test_a_link_within_the_project_is_followed(folder: Path) -> None:
-    """As Kubernetes mounts the files of a ConfigMap."""
+    """Kubernetes mounts the files of a ConfigMap as such links."""
     data = folder / "..2040"
     data.mkdir()
     (folder / "berlin.yaml").rename(data / "berlin.yaml")
@@ -61,11 +61,11 @@ def test_a_link_within_the_project_is_followed(folder: Path) -> None:
 
 
 def test_a_link_that_leads_out_of_the_project_is_refused(folder: Path) -> None:
-    """Whoever reviews the project must see its servers; nothing of the other file is read."""
+    """A review of the project must cover all servers; nothing of the other file is read."""
     outside = folder.parent.parent / "outside.yaml"
     outside.write_text("secretXYZ", encoding="utf-8")
     (folder / "paris.yaml").symlink_to(outside)
-    assert complaint(folder) == "paris.yaml is a link that leads out of the project: put the file itself there"
+    assert complaint(folder) == "paris.yaml is a link that leads out of the project: replace it with the file"
     for name in ("..", str(folder.parent.parent), "link"):
         (folder.parent / "link").unlink(missing_ok=True)
         (folder.parent / "link").symlink_to(folder.parent.parent)
@@ -75,7 +75,7 @@ def test_a_link_that_leads_out_of_the_project_is_refused(folder: Path) -> None:
 
 
 def test_files_that_cannot_be_read_are_named_together(folder: Path) -> None:
-    """A folder, a link to nothing and a link to itself, each in a separate line."""
+    """A folder, a dangling link and a link to itself each give one line."""
     (folder / "a.yaml").mkdir()
     (folder / "b.yaml").symlink_to("nowhere")
     (folder / "c.yaml").symlink_to("c.yaml")
@@ -89,7 +89,7 @@ def test_files_that_cannot_be_read_are_named_together(folder: Path) -> None:
 
 
 def test_a_file_that_is_too_large_is_named(folder: Path) -> None:
-    """Nothing of it is quoted, and the other files are still checked."""  # R39, R40
+    """The error quotes nothing of the file, and the other files are still checked."""  # R39, R40
     odd_file("large", folder / "paris.yaml")
     (folder / "rome.yaml").write_text("address: 1", encoding="utf-8")
     large, other = complaint(folder).splitlines()
@@ -98,7 +98,7 @@ def test_a_file_that_is_too_large_is_named(folder: Path) -> None:
 
 
 def test_a_file_without_permission_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The system's reason follows."""
+    """The error ends with the reason of the system."""
 
     def refuse(_path: Path, _flags: int) -> int:
         raise PermissionError(13, "Permission denied")
@@ -112,19 +112,19 @@ def test_a_file_without_permission_is_named(folder: Path, monkeypatch: pytest.Mo
     [
         ("nowhere", "the folder 'nowhere' cannot be read: No such file or directory"),
         ("servers/berlin.yaml", "the folder 'servers/berlin.yaml' cannot be read: Not a directory"),
-        (".", "the folder '.' has no file *.yaml: put one there for each server"),
+        (".", "the folder '.' has no file *.yaml: add one for each server"),
         ("\0", r"the folder '\x00' cannot be read: its name has a zero byte"),
     ],
 )
 def test_a_folder_that_cannot_be_used_is_one_error(folder: Path, name: str, words: str) -> None:
-    """It names the key and the folder."""
+    """The error names the key and the folder."""
     said = complaint(folder, serversDirectory=name)
     assert said.startswith(f"ios-mdm:serversDirectory: {words}")
     assert len(said.splitlines()) == 1
 
 
 def test_servers_and_a_folder_are_one_too_many(folder: Path) -> None:
-    """Neither is read; the empty default of Pulumi.yaml does not count."""
+    """Neither is read; the empty default of Pulumi.yaml is not an error."""
     said = complaint(folder, servers=[{"name": "paris"}])
     assert said.startswith("ios-mdm:servers and ios-mdm:serversDirectory are both set: keep one of them")
     read_configuration({"servers": [], "serversDirectory": "servers"}, project="ios-mdm", base=folder.parent)
@@ -132,7 +132,7 @@ def test_servers_and_a_folder_are_one_too_many(folder: Path) -> None:
 
 @pytest.mark.parametrize("name", [7, ["servers"], {"a": 1}, True])
 def test_a_folder_is_text(folder: Path, name: object) -> None:
-    """Another kind of value is an error of its key."""
+    """A value of another type is an error of its key."""
     assert complaint(folder, serversDirectory=name) == "ios-mdm:serversDirectory should be a valid string"
 
 

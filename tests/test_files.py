@@ -1,4 +1,4 @@
-"""Files that a definition or an option names are read up to a size, and never waited for."""
+"""Files that a definition or an option names are read up to a size limit, without waiting."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def test_a_file_of_the_limit_is_read(tmp_path: Path) -> None:
-    """One byte more is too large."""  # R40
+    """A file with one more byte is refused."""  # R40
     file = tmp_path / "file"
     file.write_bytes(b"x" * KIB)
     assert file_content(file, limit=KIB, named="key: file") == b"x" * KIB
@@ -29,7 +29,7 @@ def test_a_file_of_the_limit_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ODD_FILES)
 def test_another_kind_of_file_is_one_error(kind: str, tmp_path: Path) -> None:
-    """It names the file, quotes nothing, and does not wait for a writer."""  # R39, R40
+    """The error names the file and quotes nothing, and reading does not wait for a writer."""  # R39, R40
     odd_file(kind, tmp_path / "odd")
     with pytest.raises(DefinitionError, match=f"^key: odd {ODD_FILES[kind]}") as error:
         file_content(tmp_path / "odd", limit=KIB, named="key: odd")
@@ -38,13 +38,13 @@ def test_another_kind_of_file_is_one_error(kind: str, tmp_path: Path) -> None:
 
 
 def test_a_name_with_a_zero_byte_is_one_error(tmp_path: Path) -> None:
-    """Python has an error of another type for it."""  # R39
+    """Python raises another type of error for such a name."""  # R39
     with pytest.raises(DefinitionError, match=r"^key cannot be read: its name has a zero byte$"):
         file_content(tmp_path / "a\0b", limit=KIB, named="key")
 
 
 def test_an_option_may_name_a_pipe(tmp_path: Path) -> None:
-    """A shell makes one for ``<(command)``."""
+    """A shell creates a pipe for ``<(command)``."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     writer = threading.Thread(target=pipe.write_bytes, args=(b"secret",))

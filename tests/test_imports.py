@@ -1,4 +1,4 @@
-"""Which folder may import which: the layers of the package, and what each process loads."""
+"""The permitted imports between the layers of the package, and the modules that each process loads."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ LAYERS = {
     "__main__": {"cli"},
     "components": {"resources", "configuration", "settings", "core", "errors"},
 }
-"""What each layer may import beside itself. A layer comes after all that it may import, so no arrow leads upwards."""
+"""The layers that each layer may import in addition to itself. They precede it, so that there is no cycle."""
 
-LATE = ("wiring", "cli.commands", "adapters", "address", "configuration")
-"""Where an import may stand in a function; pyproject.toml says why for each."""
+LATE = ("wiring", "cli.commands", "adapters", "address", "app.confirm", "configuration")
+"""Modules with imports inside functions; pyproject.toml gives the reason for each."""
 
 
 class Import(NamedTuple):
-    """One imported module, and whether the import stands in a function."""
+    """One imported module, and whether the import is inside a function."""
 
     module: str
     late: bool
@@ -57,7 +57,7 @@ def modules() -> dict[str, Path]:
 
 @cache
 def imports(module: str) -> tuple[Import, ...]:
-    """Return what a module imports, wherever in it; of a package that is imported from, the submodule."""
+    """Return all imports of a module; for `from package import module`, the submodule."""
     path = modules()[module]
     tree = ast.parse(path.read_text(encoding="utf-8"))
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
@@ -80,18 +80,18 @@ def imports(module: str) -> tuple[Import, ...]:
 
 
 def layer(module: str) -> str:
-    """Return the layer of a module of ours: its folder, or for a module at the top its own name."""
+    """Return the layer of a module of the project: its folder, or its name if it is at the top level."""
     parts = module.split(".")
     return parts[1] if parts[0] == "ios_mdm" and len(parts) > 1 else parts[0]
 
 
 def ours(module: str) -> list[str]:
-    """Return the modules of ours that a module imports, the root package aside."""
+    """Return the modules of the project that a module imports, except the root package."""
     return [one.module for one in imports(module) if one.module in modules() and one.module != "ios_mdm"]
 
 
 def test_the_layers_are_in_order() -> None:
-    """Each layer may import only layers that come before it, and every module has a layer."""
+    """Each layer may import only preceding layers, and every module has a layer."""
     seen: set[str] = set()
     for name, allowed in LAYERS.items():
         assert allowed <= seen, name
@@ -101,7 +101,7 @@ def test_the_layers_are_in_order() -> None:
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_a_layer_imports_only_what_is_below_it(name: str) -> None:
-    """A folder imports itself and the folders that LAYERS gives it; imports for types count."""
+    """A folder imports itself and the folders in LAYERS only; imports for types count."""
     upwards = {
         f"{module} imports {one}"
         for module in modules()
@@ -113,7 +113,7 @@ def test_a_layer_imports_only_what_is_below_it(name: str) -> None:
 
 
 def test_the_import_graph_has_no_cycle() -> None:
-    """No module leads back to itself, imports for types and imports in functions included."""
+    """No chain of imports leads back to its module, including imports for types and in functions."""
     done: set[str] = set()
 
     def visit(module: str, way: tuple[str, ...]) -> None:
@@ -129,7 +129,7 @@ def test_the_import_graph_has_no_cycle() -> None:
 
 
 def test_the_core_is_pure() -> None:
-    """The core imports the standard library and cryptography, and nothing that reaches files, processes or networks."""
+    """The core imports cryptography and the standard library without modules for files, processes and networks."""
     outside = {"os", "pathlib", "io", "socket", "ssl", "subprocess", "time", "urllib", "http", "sqlite3", "logging"}
     allowed = (sys.stdlib_module_names | {"cryptography", "ios_mdm"}) - outside
     beyond = {
@@ -153,7 +153,7 @@ def test_the_core_is_pure() -> None:
     ],
 )
 def test_a_library_belongs_to_its_layer(library: str, layers: set[str]) -> None:
-    """Only resources and components import Pulumi, only adapters the clients of other services, and none boto3."""
+    """Only resources and components import Pulumi, only adapters import service clients, and no layer imports boto3."""
     users = {
         layer(module) for module in modules() for one in imports(module) if one.module.partition(".")[0] == library
     }
@@ -161,7 +161,7 @@ def test_a_library_belongs_to_its_layer(library: str, layers: set[str]) -> None:
 
 
 def test_imports_stand_at_the_top_of_a_module() -> None:
-    """The exceptions are the places that LATE names; they need no comment for each import."""
+    """The exceptions are the modules in LATE, which need no comment for each import."""
     late = {
         f"{module} imports {one.module}"
         for module in modules()
@@ -174,7 +174,7 @@ def test_imports_stand_at_the_top_of_a_module() -> None:
 
 
 def test_only_entry_points_read_the_environment() -> None:
-    """`os.environ` and the working directory are read in cli, resources and wiring; everything else is given them."""
+    """Only cli, resources and wiring read `os.environ` and the working directory, and pass them to other layers."""
     assert users({"environ", "getenv", "getcwd", "cwd", "home"}, of={"os", "Path", "pathlib"}) <= {
         "cli",
         "resources",
@@ -183,13 +183,13 @@ def test_only_entry_points_read_the_environment() -> None:
 
 
 def test_the_core_reads_no_clock_and_opens_no_file() -> None:
-    """The time is an argument of the core, and so is content."""
+    """Times and contents of files are arguments of the core."""
     assert "core" not in users({"now", "today", "utcnow"}, of={"datetime", "date"})
     assert not [module for module in modules() if layer(module) == "core" and "open(" in calls(module)]
 
 
 def calls(module: str) -> set[str]:
-    """Return the functions that a module calls by a plain name, each with a parenthesis."""
+    """Return the functions that a module calls by a plain name, each with an opening parenthesis."""
     tree = ast.parse(modules()[module].read_text(encoding="utf-8"))
     return {
         f"{node.func.id}(" for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
@@ -197,7 +197,7 @@ def calls(module: str) -> set[str]:
 
 
 def users(names: set[str], of: set[str]) -> set[str]:
-    """Return the layers that use one of these names of an object, or import it from there."""
+    """Return the layers that use one of these attributes of an object, or import it from a module."""
     found = set()
     for module, path in modules().items():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -218,7 +218,7 @@ HEAVY = ("boto3", "botocore", "click", "cryptography", "httpx", "pulumi", "rich"
 
 
 def loaded(statement: str) -> list[str]:
-    """Return which of the heavy packages, and which modules of ours, a fresh interpreter has after this statement."""
+    """Return the heavy packages and the modules of the project that a new interpreter has loaded after a statement."""
     code = (
         f"import sys; {statement}\n"
         f"print(*(name for name in sys.modules if name in {HEAVY!r} or name.startswith('ios_mdm.')))"
@@ -228,7 +228,7 @@ def loaded(statement: str) -> list[str]:
 
 
 def test_the_program_loads_no_more_than_it_registers() -> None:
-    """The program's process has the resources and the settings: no hook, no use case, no AWS."""
+    """The process of the program loads resources and settings, but no hooks, use cases or AWS client."""
     allowed = tuple(
         f"ios_mdm.{name}" for name in ("resources", "configuration", "settings", "core", "errors", "address")
     )
@@ -247,9 +247,9 @@ def test_the_program_loads_no_more_than_it_registers() -> None:
         "import ios_mdm.settings",
     ],
 )
-def test_a_run_that_finds_nothing_to_do_loads_no_cryptography(statement: str) -> None:
-    """What observes a pair and its schedules needs no certificates: that saves 0.12 s of CPU in each such run."""
-    assert "cryptography" not in loaded(statement)
+def test_a_run_that_finds_nothing_to_do_loads_only_what_it_needs(statement: str) -> None:
+    """Observing a pair and its schedules loads no cryptography, which saves 0.12 s of CPU, and nothing for retries."""
+    assert not {"cryptography", "tenacity", "tornado"} & set(loaded(statement))
 
 
 @pytest.mark.parametrize("command", ["consume", "forecast", "profile", "receive", "status", "validate"])
@@ -272,3 +272,32 @@ def test_the_program_imports_only_what_is_measured_here() -> None:
     }
     assert names <= {"asyncio", "gc", "sys", "pulumi", "components"}
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 30
+
+
+def test_test_modules_share_only_what_is_in_support() -> None:
+    """No module of tests is imported by others but those of tests/support, and helpers within their own folder."""
+    wrong = set()
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        folder = path.relative_to(ROOT / "tests").parts[0]
+        for module in imported(path):
+            parts = module.split(".")
+            if parts[0] != "tests" or parts[1:2] == ["support"]:
+                continue
+            is_helper = parts[1:2] == [folder] and not any(
+                one.startswith("test_") or one == "conftest" for one in parts
+            )
+            if not is_helper:
+                wrong.add(f"{path.relative_to(ROOT)} imports {module}")
+    assert wrong == set()
+
+
+def imported(path: Path) -> set[str]:
+    """Return the full names that a file imports; of `from a import b`, ``a.b``."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} has a relative import"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found

@@ -1,4 +1,4 @@
-"""Several calls at once."""
+"""Parallel calls."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from ios_mdm.parallel import at_once, in_turn
 
 
 def test_calls_run_at_once() -> None:
-    """Each call ends only when all have begun."""
+    """Each call ends only after all calls have begun."""
     barrier = threading.Barrier(4, timeout=30)
     assert sorted(future.result() for future in at_once([barrier.wait] * 4)) == [0, 1, 2, 3]
 
 
 def test_results_and_errors_keep_the_order_of_the_calls() -> None:
-    """The first call ends last, and is first in the answer."""
+    """The first call ends last, but its result is the first one."""
     last = threading.Event()
 
     def slow() -> str:
@@ -39,7 +39,7 @@ def test_no_calls_give_no_results() -> None:
 
 
 def test_calls_in_turn_run_in_the_thread_of_the_caller() -> None:
-    """An error does not keep the calls after it from running."""
+    """Calls after a failed call still run."""
 
     def refused() -> int:
         raise ValueError("refused")

@@ -1,4 +1,4 @@
-"""Finds the command line tools of GnuTLS and NSS, or unpacks Debian's packages of them into the cache.
+"""Finds the command line tools of OpenSSL, GnuTLS and NSS, or unpacks Debian's packages of them into the cache.
 
 The tests ask them about certificates and files. If neither is possible, those tests are skipped.
 """
@@ -8,16 +8,20 @@ from __future__ import annotations
 import shutil
 import subprocess
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tools.debian_packages import can_unpack, unpack
 from tools.steps import BootstrapError, say
 from tools.toolchain import cache_dir
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 __all__ = ["COMMANDS", "ensure_verifiers"]
 
-COMMANDS = ("certtool", "certutil", "pk12util", "vfychain")
-_PACKAGES = ("gnutls-bin", "libnss3-tools")
-_NEEDED = "the tests need certtool, certutil, pk12util and vfychain: install gnutls-bin and libnss3-tools"
+COMMANDS = ("certtool", "certutil", "openssl", "pk12util", "vfychain")
+_PACKAGES = ("gnutls-bin", "libnss3-tools", "openssl")
+_NEEDED = f"the tests need {', '.join(COMMANDS)}: install gnutls-bin, libnss3-tools and openssl"
 _LAUNCHER = """#!/bin/sh
 LD_LIBRARY_PATH="{libraries}${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}" exec "{program}" "$@"
 """
@@ -26,36 +30,31 @@ LD_LIBRARY_PATH="{libraries}${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}" exec "{prog
 def ensure_verifiers() -> dict[str, Path]:
     """Return the path of each command: the machine's own, else that of Debian's package in the cache.
 
-    Empty if the machine has none and cannot get them: tests that need them say so.
+    Without those that the machine lacks and cannot get: tests that need them say so.
     """
-    found = {command: shutil.which(command) for command in COMMANDS}
-    if all(found.values()):
-        return {command: Path(path) for command, path in found.items() if path is not None}
+    found = {command: Path(path) for command in COMMANDS if (path := shutil.which(command)) is not None}
     target = cache_dir() / "verifiers"
-    launchers = {command: target / "launchers" / command for command in COMMANDS}
+    launchers = {command: target / "launchers" / command for command in COMMANDS if command not in found}
     if not all(launcher.is_file() for launcher in launchers.values()):
         try:
-            _install(target)
+            _install(target, list(launchers.values()))
         except BootstrapError as error:
             shutil.rmtree(target, ignore_errors=True)
             say("verifiers", f"{error}; their tests are skipped")
-            return {}
-    return launchers
+            return found
+    return found | launchers
 
 
-def _install(target: Path) -> None:
+def _install(target: Path, launchers: Sequence[Path]) -> None:
     if not can_unpack():
         raise BootstrapError(_NEEDED)
-    say("verifiers", "unpacking Debian's packages of GnuTLS and NSS into the cache")
+    say("verifiers", "unpacking Debian's packages of OpenSSL, GnuTLS and NSS into the cache")
     unpack("verifiers", _PACKAGES, target, dependencies=True, needed=_NEEDED)
     libraries = sorted({str(file.parent) for file in target.glob("**/*.so*")})
-    launchers = target / "launchers"
-    launchers.mkdir()
-    for command in COMMANDS:
-        launcher = launchers / command
-        launcher.write_text(
-            _LAUNCHER.format(libraries=":".join(libraries), program=target / "usr" / "bin" / command), encoding="utf-8"
-        )
+    (target / "launchers").mkdir()
+    for launcher in launchers:
+        program = target / "usr" / "bin" / launcher.name
+        launcher.write_text(_LAUNCHER.format(libraries=":".join(libraries), program=program), encoding="utf-8")
         launcher.chmod(0o755)
         try:
             # Without arguments each prints its usage. A missing library is exit code 127 of the loader.
@@ -63,4 +62,4 @@ def _install(target: Path) -> None:
         except (OSError, subprocess.SubprocessError):
             done = None
         if done is None or done.returncode == 127:  # noqa: PLR2004 - of the dynamic loader and of sh
-            raise BootstrapError(f"Debian's {command} does not run here. {_NEEDED}")
+            raise BootstrapError(f"Debian's {launcher.name} does not run here. {_NEEDED}")

@@ -1,4 +1,4 @@
-"""``ios-mdm``: what a person or a monitoring system asks beside ``pulumi``."""
+"""The command ``ios-mdm``, which users and monitoring systems call in addition to ``pulumi``."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _COMMANDS = ("status", "forecast", "profile", "receive", "consume", "validate")
 
 
 class _Commands(click.Group):
-    """The commands, each imported when it is asked for: none pays for what another one needs."""
+    """The commands. Each is imported only when it is called, so that it loads no libraries of other commands."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return their names."""
+        """Return the names of the commands."""
         del ctx
         return list(_COMMANDS)
 
@@ -33,7 +33,7 @@ class _Commands(click.Group):
 app = click.version_option(__version__, prog_name="ios-mdm", message="%(prog)s %(version)s")(
     _Commands(
         name="ios-mdm",
-        help="Look at the certificate pairs of iOS MDM servers, and at who trusts them.",
+        help="Inspect the certificate pairs of iOS MDM servers, and check which devices trust them.",
         context_settings={"max_content_width": 100},
     )
 )

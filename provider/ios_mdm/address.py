@@ -1,36 +1,33 @@
-"""Host names: the connection address, a DNS name as it is in a certificate, and the names of loopback."""
+"""Host names: the connection address, DNS names in the form of certificates, and loopback hosts."""
 
 from __future__ import annotations
 
 import re
 from ipaddress import ip_address
 
-__all__ = ["LOOPBACK_HOSTS", "dns_name", "split_address"]
-
-LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
-"""Hosts of URLs that stay on this machine."""
+__all__ = ["dns_name", "is_loopback", "split_address"]
 
 _LAST_PORT = 65535
-# A label of letters, digits and hyphens (RFC 1123); with two hyphens in the third place it may be an A-label.
+# A label of letters, digits and hyphens (RFC 1123). With hyphens at its third and fourth place, it may be an A-label.
 _LABEL = r"(?!..--)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-# A last label of digits, or of 0x and hexadecimal digits, makes a name an IPv4 address: "ends in a number" in the URL
-# Standard (WHATWG). RFC 1123, 2.1 distinguishes the two by the last label as well.
+# A name whose last label is a number, decimal or hexadecimal with 0x, is an IPv4 address: "ends in a number" in the URL
+# Standard (WHATWG). RFC 1123, 2.1 decides by the last label, too.
 _NUMBER = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)", re.ASCII)
 _PLAIN = re.compile(rf"(?!.{{254}}){_LABEL}(?:\.{_LABEL})*", re.ASCII | re.IGNORECASE)
 
 
 def split_address(address: str) -> tuple[str, int | None]:
-    """Return the host of a connection address in A-labels (RFC 5890), lower case, and its port where it has one.
+    """Return the host of a connection address in A-labels (RFC 5890), lower case, and its port or None.
 
     Raises:
-        ValueError: It is a URL, an IP address in any form, or no DNS name; the message goes after the name of what was
-            given.
+        ValueError: The address is a URL, an IP address in any form, or not a DNS name. The message starts with a verb,
+            to follow the name of the setting.
     """
     host, colon, port = address.partition(":")
     if "://" in address or "/" in address:
-        raise ValueError(f"is a host name with an optional port, without a scheme or a path, not {address!r}")
+        raise ValueError(f"must be a host name with an optional port, without a scheme or a path, not {address!r}")
     if colon and not (port.isascii() and port.isdigit() and 0 < int(port) <= _LAST_PORT):
-        raise ValueError(f"has the port {port!r}: a port is a number from 1 to 65535")
+        raise ValueError(f"has the invalid port {port!r}: use a number from 1 to 65535")
     name = dns_name(host)
     if _NUMBER.fullmatch(name):
         raise ValueError(_not_a_name(name))
@@ -38,7 +35,7 @@ def split_address(address: str) -> tuple[str, int | None]:
 
 
 def _not_a_name(number: str) -> str:
-    """Return what is wrong with a host that ends in a number."""
+    """Return the problem of a host that ends in a number."""
     try:
         found = f"not the IP address {ip_address(number)}"
     except ValueError:
@@ -49,11 +46,25 @@ def _not_a_name(number: str) -> str:
     return f"must be a DNS name, {found}: devices match the SAN of type DNS (RFC 9525)"
 
 
+def is_loopback(host: str | None) -> bool:
+    """Return whether a host reaches only this machine: ``localhost`` or an IP address of the loopback interface.
+
+    Args:
+        host: host from ``urlsplit``, an IPv6 address without brackets; None for a URL without a host.
+    """
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host or "").is_loopback
+    except ValueError:
+        return False
+
+
 def dns_name(host: str) -> str:
     """Return a DNS name in A-labels, lower case.
 
     Raises:
-        ValueError: It is none, or ends with a dot.
+        ValueError: The host is not a DNS name, or ends with a dot.
     """
     if _PLAIN.fullmatch(host):
         return host.lower()

@@ -1,4 +1,4 @@
-"""Reads a stack's configuration, and the files of its servers if they are in a folder, for program and command line."""
+"""Reads the configuration of a stack, and the files of its servers if any, for the program and the command line."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
 __all__ = ["KEYS", "read_configuration"]
 
 MAX_SERVER_FILE = 1 << 20
-"""Bytes."""
+"""Size limit of the file of a server, in bytes."""
 KEYS = ("aws", "servers", "serversDirectory")
-"""The keys of a stack's configuration, without their namespace."""
+"""The keys of the configuration of a stack, without their namespace."""
 
 
 def read_configuration(raw: Mapping[str, object], *, project: str, base: Path) -> StackSettings:
     """Return the settings of a stack.
 
     Args:
-        raw: values of KEYS; Pulumi.yaml gives an empty list or text to a key that is not set.
-        project: the name of the Pulumi project, which is the namespace of its keys.
-        base: the project's folder.
+        raw: values by the keys in KEYS; Pulumi.yaml sets an empty list or text for a key that the user does not set.
+        project: name of the Pulumi project, which is the namespace of its keys.
+        base: folder of the project.
 
     Raises:
-        DefinitionError: with every violated rule of the configuration and of all files, one a line.
+        DefinitionError: The configuration or a file is invalid; one line for each problem in any of them.
     """
     servers, folder = raw.get("servers"), raw.get("serversDirectory")
     aws = {"aws": raw["aws"]} if raw.get("aws") is not None else {}
@@ -67,15 +67,15 @@ def read_configuration(raw: Mapping[str, object], *, project: str, base: Path) -
 def _servers(name: str, key: str, base: Path) -> Sequence[ServerSettings]:
     """Return the servers in the folder *name*.
 
-    Only files in the project count, with links followed: whoever reviews the project sees all of its definition.
+    A file or a link that leads out of the project is an error, so that a review of the project covers all servers.
     """
-    # Imported here: a program without such a folder does not need the readers of files and of YAML.
+    # Imported here, because a program without such a folder does not need the readers of files and YAML.
     from ios_mdm.files import file_content
     from ios_mdm.settings.server_files import ServerFile, is_server_file, parse_server_files
 
     def read(file: Path) -> ServerFile:
         if not _is_within(file, base):
-            problem = f"{file.name} is a link that leads out of the project: put the file itself there"
+            problem = f"{file.name} is a link that leads out of the project: replace it with the file"
         elif not file.is_file() and file.exists():
             problem = f"{file.name} is not a file: rename it, or move it elsewhere"
         else:
@@ -97,7 +97,7 @@ def _servers(name: str, key: str, base: Path) -> Sequence[ServerSettings]:
             f"{key}: the folder {name!r} cannot be read: {reason}. It is relative to the folder of Pulumi.yaml"
         ) from None
     if not files:
-        raise DefinitionError(f"{key}: the folder {name!r} has no file *.yaml: put one there for each server")
+        raise DefinitionError(f"{key}: the folder {name!r} has no file *.yaml: add one for each server")
     return parse_server_files(map(read, files))
 
 
@@ -106,4 +106,4 @@ def _is_within(path: Path, base: Path) -> bool:
     try:
         return path.resolve().is_relative_to(base.resolve())
     except (OSError, RuntimeError, ValueError):  # such as a link that leads to itself
-        return True  # an attempt to read it gives the reason
+        return True  # reading the file then reports the reason

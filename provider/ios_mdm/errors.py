@@ -1,4 +1,4 @@
-"""What can go wrong, in the words of the person who has to act on it."""
+"""The errors that the project raises on purpose. Their messages are written for users."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ __all__ = [
 
 
 class IosMdmError(Exception):
-    """The root of every error that the project raises on purpose: one message, what is wrong and what to do next."""
+    """Base class. The message says what is wrong, where, and what to do."""
 
 
 class DefinitionError(IosMdmError):
-    """The definition asks for what cannot or must not be done."""
+    """The definition is invalid, or requests something that is impossible or forbidden."""
 
 
 class IdentityError(IosMdmError):
-    """What was found is not the pair that the state knows: another account or region, another secret, or none."""
+    """The found pair is not the pair in the state: the account, the region or the secret differs, or it is missing."""
 
 
 class LostPairError(IdentityError):
-    """The secret of a pair is gone from the home that the state knows, and with it the private keys (R33)."""
+    """The secret of a pair with its private keys no longer exists in the account and region of the state (R33)."""
 
 
 class OwnershipError(IosMdmError):
@@ -37,20 +37,20 @@ class OwnershipError(IosMdmError):
 
 
 class TakenOverError(OwnershipError):
-    """The pair of this resource belongs to another resource now (R34)."""
+    """Another resource has taken over the pair of this resource (R34)."""
 
 
 class StoreError(IosMdmError):
-    """AWS did not answer, refused, or holds something that we must not touch."""
+    """AWS did not answer, refused a call, or holds something that must not be changed."""
 
 
 class LabelMovedError(StoreError):
-    """A label is not where it was when the pair was observed: somebody else moved it. Observe anew."""
+    """A label was moved concurrently, after the pair was observed. Observe the pair again."""
 
 
 class DeliveryError(IosMdmError):
-    """The MDM server did not take the profile, or took it for some devices only."""
+    """The MDM server did not accept the profile, or accepted it for some devices only."""
 
 
 class BatchTooLargeError(DeliveryError):
-    """The MDM server, or a proxy in front of it, takes no request for so many devices. Nothing was queued."""
+    """The MDM server or its proxy does not accept a request for so many devices. Nothing was queued."""

@@ -1,4 +1,4 @@
-"""Reads files that a definition or an option names: regular files only, and up to a size (R40)."""
+"""Reads files that a definition or an option names: only regular files, and only up to a size limit (R40)."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def file_content(path: Path, *, limit: int, named: str, allows_pipe: bool = Fals
     """Return the content of a file.
 
     Args:
-        path: of the file; links are followed.
-        limit: the most bytes, a number of whole KiB.
-        named: the key or option and the file's name: the start of an error, which quotes nothing of the content.
-        allows_pipe: whether the file may be a pipe, such as ``<(command)`` of a shell. Reading it waits for its writer.
+        path: path of the file; links are followed.
+        limit: size limit in bytes, a multiple of 1 KiB.
+        named: start of an error: the key or option, and the name of the file. An error never quotes the content.
+        allows_pipe: whether the file may be a pipe, such as ``<(command)`` of a shell. Reading waits for the writer.
 
     Raises:
         DefinitionError: The file cannot be read, is not a regular file, or is larger than the limit.
@@ -40,9 +40,9 @@ def file_content(path: Path, *, limit: int, named: str, allows_pipe: bool = Fals
 def file_start(path: Path, *, size: int, named: str, allows_pipe: bool = False) -> bytes:
     """Return the first *size* bytes of a file; arguments and errors as for :func:`file_content`."""
     try:
-        # Before the file is opened: some devices act on that.
+        # The check precedes the open, because opening some devices has an effect.
         _check_kind(path.stat().st_mode, named, allows_pipe=allows_pipe)
-        # An open of a pipe without a writer would wait, and a reference of a definition must not.
+        # Opening a pipe that has no writer would wait, which a file of a definition must not cause.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | (0 if allows_pipe else os.O_NONBLOCK))
         with os.fdopen(descriptor, "rb") as stream:
             _check_kind(os.fstat(descriptor).st_mode, named, allows_pipe=allows_pipe)

@@ -1,4 +1,4 @@
-"""Runs several calls at the same time instead of one after the other."""
+"""Runs several calls in parallel."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def at_once(calls: Sequence[Callable[[], T]]) -> Sequence[Future[T]]:
     """Run calls that do not depend on each other, and return when all have ended.
 
     Args:
-        calls: each runs in a separate thread, the last one in the caller's.
+        calls: calls to run, each in a separate thread; the last one runs in the thread of the caller.
 
     Returns:
-        The result or the exception of each call, in the order of the calls, whichever ends first.
+        The result or the exception of each call, in the order of *calls*.
     """
     futures: list[Future[T]] = [Future() for _ in calls]
     pairs = list(zip(calls, futures, strict=True))
@@ -36,7 +36,7 @@ def at_once(calls: Sequence[Callable[[], T]]) -> Sequence[Future[T]]:
 
 
 def in_turn(calls: Sequence[Callable[[], T]]) -> Sequence[Future[T]]:
-    """Run calls one after the other; otherwise as :func:`at_once`. Threads cost more than calls that need not wait."""
+    """Run calls one after the other; otherwise like :func:`at_once`. For calls that do not wait, threads cost more."""
     futures: list[Future[T]] = [Future() for _ in calls]
     for call, future in zip(calls, futures, strict=True):
         _run(call, future)

@@ -1,4 +1,4 @@
-"""What the service needs from the world, as Protocols; adapters implement them."""
+"""Protocols of the external systems that the use cases need. Adapters implement them."""
 
 from __future__ import annotations
 
@@ -43,74 +43,74 @@ __all__ = [
 
 
 class Clock(Protocol):
-    """Tells the time."""
+    """The source of the current time."""
 
     def now(self) -> datetime:
-        """Return the moment, aware UTC, whole seconds."""
+        """Return the current time, aware UTC, whole seconds."""
 
 
 class SecretStore(Protocol):
-    """AWS Secrets Manager, as far as pairs need it. Every failure but "not found" is a ``StoreError``."""
+    """The operations of AWS Secrets Manager for pairs. Every failure except "not found" is a ``StoreError``."""
 
     def describe(self, name: str) -> SecretDescription | None:
-        """Return what is public of the secret *name* without GetSecretValue; None where AWS says ResourceNotFound."""
+        """Return the public description of a secret without GetSecretValue, or None if the secret does not exist."""
 
     def create(self, name: str, *, tags: Mapping[str, str], description: str, kms_key: str | None) -> None:
-        """Create the secret without a value. One that exists already is left alone."""
+        """Create the secret without a value. An existing secret is not changed."""
 
     def encrypt(self, name: str, *, kms_key: str | None) -> None:
-        """Set the KMS key of the secret (None: the account's default). AWS encrypts main and the former main again."""
+        """Set the KMS key of the secret; None for the default key. AWS encrypts main and the former main again."""
 
     def restore(self, name: str) -> None:
-        """Take the secret out of its recovery window."""
+        """Cancel the scheduled deletion of the secret."""
 
     def read(self, name: str, version_id: str) -> str | None:
-        """Return the value of one version by its id, or None where there is no such version."""
+        """Return the value of one version by its id, or None if the version does not exist."""
 
     def put(self, name: str, version_id: str, value: str) -> None:
-        """Add a version with the label STAGED. A version that exists already is left alone, whatever it holds."""
+        """Add a version with the label STAGED. An existing version with this id is not changed."""
 
     def move_label(self, name: str, label: str, *, to: str | None, current: str | None) -> None:
-        """Put *label* on version *to* (None: on none), if it is on *current* (None: on none): a compare-and-swap."""
+        """Move *label* from version *current* to version *to* as a compare-and-swap; None stands for no version."""
 
     def tag(self, name: str, tags: Mapping[str, str]) -> None:
-        """Set these tags and leave the others."""
+        """Set these tags. Other tags are not changed."""
 
     def untag(self, name: str, keys: Iterable[str]) -> None:
-        """Remove the tags of these keys."""
+        """Remove the tags with these keys."""
 
     def delete(self, name: str, *, recovery_window_days: int) -> None:
-        """Schedule the secret's deletion. One that is gone or scheduled already is left alone."""
+        """Schedule the deletion of the secret. No effect if it does not exist or its deletion is already scheduled."""
 
     def version_ids(self, name: str) -> Sequence[str]:
-        """Return the ids of all versions, those without a label included."""
+        """Return the ids of all versions, including versions without a label."""
 
     def home(self) -> Home:
-        """Return the account and the region that calls go to."""
+        """Return the account and the region that receive the calls."""
 
     def time(self) -> datetime:
-        """Return AWS's own time (the Date header of an answer), aware UTC."""
+        """Return the time of AWS (the Date header of a response), aware UTC."""
 
 
 class DescribedSecrets(Protocol):
-    """The public part of secrets, in AWS Secrets Manager. Every failure but "not found" is a ``StoreError``."""
+    """Public descriptions of secrets in AWS Secrets Manager. Every failure except "not found" is a ``StoreError``."""
 
     def describe(self, name: str) -> SecretDescription | None:
-        """Return what is public of the secret with this name or ARN; None if there is none."""
+        """Return the public description of the secret with this name or ARN, or None if it does not exist."""
 
 
 class SecretBytes(DescribedSecrets, Protocol):
-    """Secrets of any content, in AWS Secrets Manager."""
+    """Secrets with any content in AWS Secrets Manager."""
 
     def current_bytes(self, name: str) -> bytes | None:
-        """Return the current value of a secret, text as UTF-8; None if there is no such secret or value."""
+        """Return the current value of a secret, or None if there is no such secret or value; text is UTF-8."""
 
 
 class LabelledValues(Protocol):
-    """Secrets whose versions have labels, in AWS Secrets Manager."""
+    """Secrets with labels on their versions in AWS Secrets Manager."""
 
     def labelled_value(self, name: str, label: str) -> str | None:
-        """Return the text of the version with this label; None if there is no such secret or label."""
+        """Return the text of the version with this label, or None if there is no such secret or label."""
 
 
 class SecretValues(SecretBytes, LabelledValues, Protocol):
@@ -121,120 +121,124 @@ class Scheduler(Protocol):
     """One-time schedules of EventBridge Scheduler, in the group ``default``. Every failure is a ``StoreError``."""
 
     def get(self, name: str) -> Schedule | None:
-        """Return the schedule, None where there is none: it has fired, or was deleted."""
+        """Return the schedule, or None if it does not exist, for example because it has fired."""
 
     def put(self, schedule: Schedule) -> None:
-        """Create the schedule, or replace all of the one of its name. Waits while its new role is not known yet."""
+        """Create the schedule, or replace the schedule of this name. Waits until AWS knows a new role."""
 
     def delete(self, name: str) -> None:
-        """Delete the schedule. One that is gone is left alone."""
+        """Delete the schedule. No effect if it does not exist."""
 
 
 class Prerequisites(Protocol):
-    """What a schedule needs beside itself: the role that it acts by, and the queue for what it could not do."""
+    """The IAM role that a schedule assumes, and the SQS queue for its failed calls."""
 
     def ensure_role(self, name: str, *, trust: str, policy: str, boundary: str | None) -> str:
-        """Create the IAM role, or bring the one of this name to these documents (JSON); return its ARN."""
+        """Create the IAM role with these documents (JSON), or update the role of this name; return its ARN."""
 
     def role_problems(self, name: str, *, trust: str, policy: str, boundary: str | None) -> tuple[str, ...]:
-        """Return how the IAM role of this name differs from what ``ensure_role`` makes; empty if it does not."""
+        """Return the differences between the IAM role of this name and the role that ``ensure_role`` creates."""
 
     def delete_role(self, name: str) -> None:
-        """Delete the role with its policy. One that is gone is left alone."""
+        """Delete the role with its policy. No effect if it does not exist."""
 
     def queue_exists(self, name: str) -> bool:
         """Return whether there is an SQS queue of this name."""
 
     def queue_messages(self, name: str) -> int:
-        """Return about how many messages are in the SQS queue of this name; 0 if there is no queue."""
+        """Return the approximate number of messages in the SQS queue of this name; 0 if there is no queue."""
 
     def ensure_queue(self, name: str) -> str:
-        """Create the SQS queue, or find the one of this name; return its ARN. Messages are kept for 14 days."""
+        """Create the SQS queue if it does not exist; return its ARN. Messages are kept for 14 days."""
 
     def delete_queue(self, name: str) -> None:
-        """Delete the queue. One that is gone is left alone."""
+        """Delete the queue. No effect if it does not exist."""
 
 
 class GivenResources(Protocol):
     """IAM roles, SQS queues and SNS topics that a definition names."""
 
     def exists(self, arn: str) -> bool:
-        """Return whether there is such a role, queue or topic; a ``StoreError`` if AWS refuses."""
+        """Return whether the role, queue or topic exists.
+
+        Raises:
+            StoreError: AWS refuses the call.
+        """
 
 
 class CustomCertificates(Protocol):
-    """The custom certificates that a definition offers, with their private keys."""
+    """The custom certificates of a definition, with their private keys."""
 
     def credential(self, slot: Slot, *, current: CertificateFacts | None, main: CertificateFacts | None) -> Credential:
-        """Return the certificate that is offered for a slot, read and checked again when it is stored (R29, R32).
+        """Return the custom certificate for a slot. It is read and checked again when it is stored (R29, R32).
 
         Args:
             slot: main or reserve.
-            current: the certificate that is main now; None if there is none.
-            main: the certificate that will be main when the run has ended; None if it is unknown.
+            current: current main certificate; None if there is none.
+            main: main certificate at the end of the run; None if it is unknown.
 
         Raises:
-            DefinitionError: It can no longer be read, or violates a rule.
+            DefinitionError: The certificate can no longer be read, or violates a rule.
         """
 
 
 class Probe(Protocol):
-    """Looks at what a server presents."""
+    """Reads the certificates that servers present."""
 
     def served(self, host: str, endpoints: Sequence[str]) -> tuple[Served, ...]:
-        """Return the certificate that each endpoint presents to a client that asks for *host*; never raises.
+        """Return the certificate that each endpoint presents for *host*. Never raises.
 
         Args:
-            host: sent as the server name (SNI).
-            endpoints: ``host:port`` or ``host``, which means port 443.
+            host: server name (SNI) of the request.
+            endpoints: ``host:port``, or ``host`` for port 443.
         """
 
 
 class MdmChannel(Protocol):
-    """A way to hand a command to devices."""
+    """An MDM server through which devices receive commands."""
 
     def batches(self, enrollment_ids: Sequence[str]) -> Sequence[Sequence[str]]:
-        """Return the devices, in their order, in batches that one call is expected to take."""
+        """Split the devices, in their order, into batches of the size that one call is expected to accept."""
 
     def enqueue(self, enrollment_ids: Sequence[str], command: bytes) -> tuple[str, ...]:
         """Queue one command for the devices of one batch.
 
         Args:
-            enrollment_ids: one of *batches*, or a part of one; duplicates count once.
-            command: an MDM command plist with its CommandUUID. The same CommandUUID again is a repetition, no error:
-                derive it from the profile *and* the batch, for other devices under a known CommandUUID get nothing.
+            enrollment_ids: one of *batches*, or a part of it; duplicates count once.
+            command: MDM command plist with a CommandUUID. A known CommandUUID makes the call a repetition, which has
+                no effect, even for other devices: derive the CommandUUID from the profile *and* the batch.
 
         Returns:
-            Notices: what the user should know although the command is queued for every device.
+            Notices about a command that is queued for every device.
 
         Raises:
-            BatchTooLargeError: Nothing was queued; fewer devices in one call may be taken.
+            BatchTooLargeError: Nothing was queued, because the server does not accept so many devices in one call.
             DeliveryError: The server is down, refuses the API key, or rejects the command.
-            DefinitionError: An id cannot be an enrollment id.
+            DefinitionError: An id is not a valid enrollment id.
         """
 
 
 class DeliveryStatus(StrEnum):
-    """How far a profile has come on its way to a device. The ledger stores these words."""
+    """State of the delivery of a profile to a device. The ledger stores these words."""
 
     NOT_SENT = "not-sent"
     PENDING = "pending"
-    """Queued, and the device has not answered."""
+    """The command is queued, and the device has not answered."""
     NOT_NOW = "not-now"
-    """The device asks for the command again later."""
+    """The device will request the command again later."""
     ERROR = "error"
     ACKNOWLEDGED = "acknowledged"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceStatus:
-    """What is known of a profile on one device.
+    """Recorded state of a profile on one device.
 
     Args:
-        enrollment_id: of the device.
-        status: how far the profile has come.
-        detail: the device's own explanation of an error, else empty.
-        at: when the status was recorded, aware UTC; None for ``NOT_SENT``.
+        enrollment_id: enrollment id of the device.
+        status: state of the delivery.
+        detail: explanation of an error by the device, else empty.
+        at: time of the record, aware UTC; None for ``NOT_SENT``.
     """
 
     enrollment_id: str
@@ -245,11 +249,11 @@ class DeviceStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage:
-    """How many devices have one profile.
+    """Recorded state of one profile on several devices.
 
     Args:
         profile: SHA-256 of the profile, 64 hex digits.
-        devices: one entry a device, in the order asked for.
+        devices: one entry for each device, in the requested order.
     """
 
     profile: str
@@ -258,12 +262,12 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """A device's answer to a command.
+    """The answer of a device to a command.
 
     Args:
-        command_uuid: of the command, ours or another.
-        status: ``ACKNOWLEDGED`` (final), ``ERROR`` or ``NOT_NOW`` (the device will ask again).
-        detail: the device's explanation of an error in one line, at most 1,000 characters; else empty.
+        command_uuid: CommandUUID of any command, also of one that this provider did not send.
+        status: ``ACKNOWLEDGED`` (final), ``ERROR`` or ``NOT_NOW`` (the device will request the command again).
+        detail: explanation of an error by the device in one line, at most 1,000 characters; else empty.
     """
 
     command_uuid: str
@@ -273,16 +277,16 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceEvent:
-    """An event of a device, as an MDM server reported it.
+    """An event of a device, as reported by an MDM server.
 
     Args:
-        identity: 16 bytes, the same in each copy of the event and different in any other event.
-        at: the time that the event itself gives, aware UTC, with microseconds.
-        topic: of the event, such as ``mdm.Connect``.
-        enrollment_id: the MDM server's id of the device, which commands are queued for.
-        enrolled: True if the event shows that the device is enrolled, False if it left, None if it shows neither: an
-            Authenticate only asks, and the user channel of a device comes and goes without the device.
-        answer: to a command, if the event contains one.
+        identity: 16 bytes, equal for copies of the event and different for any other event.
+        at: time stated in the event, aware UTC, with microseconds.
+        topic: topic of the event, such as ``mdm.Connect``.
+        enrollment_id: enrollment id of the device, for which commands are queued.
+        enrolled: True if the event shows that the device is enrolled, False if it shows that the device was unenrolled,
+            else None. An Authenticate is only a request, and the user channel is enrolled independently of the device.
+        answer: answer to a command, or None if the event contains no answer.
     """
 
     identity: bytes
@@ -294,39 +298,39 @@ class DeviceEvent:
 
 
 class Ledger(Protocol):
-    """What was sent to which device, and what the devices answered."""
+    """The record of the profiles that were sent to devices, and of the answers of the devices."""
 
     def record_enqueued(
         self, command_uuid: str, *, server: str, profile: str, enrollment_ids: Sequence[str], at: datetime
     ) -> None:
-        """Note that *profile* (SHA-256, hex) was queued for these devices. Repetitions change nothing."""
+        """Record that *profile* (SHA-256, hex) was queued for these devices. Repetitions have no effect."""
 
     def record_events(self, events: Sequence[DeviceEvent], *, now: datetime) -> None:
-        """Record what an MDM server reported, all of it or nothing; it is durable when this returns.
+        """Record the events of an MDM server atomically and durably.
 
-        Events may come before ``record_enqueued``, more than once, and in any order: each counts once, and by its own
-        time. Answers to commands that are not ours never count in ``coverage``.
+        Events may arrive before ``record_enqueued``, repeatedly and in any order. Each event counts once, with the time
+        stated in it. Answers to commands of other senders never count in ``coverage``.
 
         Args:
-            events: any number, also of one device.
-            now: decides which records are too old to keep.
+            events: any number of events of any devices.
+            now: current time, aware UTC; records that are too old at this time are deleted.
         """
 
     def enrolled(self) -> Sequence[str]:
-        """Return the ids of the devices that are enrolled, sorted."""
+        """Return the enrollment ids of all enrolled devices, sorted."""
 
     def commands(self, server: str) -> int:
-        """Return how many commands were queued for the devices of *server* so far."""
+        """Return the number of commands that were queued for the devices of *server*."""
 
     def coverage(self, *, server: str, profile: str, enrollment_ids: Sequence[str]) -> Coverage:
-        """Return what is known of *profile* on each of these devices."""
+        """Return the recorded state of *profile* on each of these devices."""
 
 
 class HttpHandler(Protocol):
-    """Answers HTTP requests. It knows no server, no socket and no thread."""
+    """Answers HTTP requests, independently of servers, sockets and threads."""
 
     def answer_without_body(self, request: Request) -> Response | None:
-        """Return the answer to a request whose body does not matter, or None if the body has to be read."""
+        """Return the response to a request that needs no body, or None if the body must be read."""
 
     def answers(self, requests: Sequence[Request]) -> Sequence[Response]:
-        """Return the answers to complete requests, in their order. Several at once share one write."""
+        """Return the responses to complete requests, in their order. All requests of a call share one write."""

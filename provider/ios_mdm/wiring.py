@@ -1,7 +1,7 @@
-"""Builds the adapters and hands them to the use cases. No other module imports both.
+"""Builds the adapters and passes them to the use cases. No other module imports both.
 
-Each method imports what it builds when it is called, so that a process loads botocore, cryptography or an HTTP client
-only if it uses them.
+Each method imports its classes when it is called, so that a process loads botocore, cryptography or an HTTP client only
+if it uses them.
 """
 
 from __future__ import annotations
@@ -53,18 +53,18 @@ __all__ = ["Wiring", "here"]
 
 
 def here() -> Wiring:
-    """Return the wiring of this process: its environment, and the folder that it runs in."""
+    """Return the wiring for the environment and the working directory of this process."""
     return Wiring(environ=os.environ, base=Path.cwd())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wiring:
-    """What use cases are built from.
+    """Builds adapters and use cases.
 
     Args:
-        environ: the process's environment variables.
-        base: the folder that relative paths of a definition start from: the project's.
-        reads: keeps what is read for one check; None if nothing is kept.
+        environ: environment variables of the process.
+        base: folder of the project, to which the paths of a definition are relative.
+        reads: cache of the answers of AWS for one check, or for the status of one server; None for no cache.
     """
 
     environ: Mapping[str, str] = field(repr=False)
@@ -72,7 +72,7 @@ class Wiring:
     reads: Reads | None = field(default=None, repr=False, compare=False)
 
     def remembering(self) -> Self:
-        """Return the wiring for one check, which reads each answer of AWS once. Never write with it."""
+        """Return a wiring for one check or one status, which caches answers of AWS. Never write with it."""
         from ios_mdm.adapters.reads import Reads
 
         return replace(self, reads=Reads())
@@ -80,17 +80,17 @@ class Wiring:
     # Adapters: one method for each port.
 
     def clock(self) -> Clock:
-        """Return the clock that the environment asks for.
+        """Return the clock of the environment.
 
         Raises:
-            DefinitionError: It sets a clock by hand, and AWS is not an emulator on loopback.
+            DefinitionError: The environment sets the clock, and AWS is not an emulator on loopback.
         """
         from ios_mdm.adapters.clock import clock_from_environment
 
         return clock_from_environment(self.environ)
 
     def store(self, region: str | None) -> SecretStore:
-        """Return AWS Secrets Manager as the store of pairs; *region* None is the one that the environment names."""
+        """Return AWS Secrets Manager as the store of pairs; *region* None stands for the region of the environment."""
         return self._secrets_manager(region)
 
     def values(self, region: str | None) -> SecretValues:
@@ -120,7 +120,7 @@ class Wiring:
         return AwsPrerequisites(aws=self._aws(region))
 
     def given(self, region: str | None) -> GivenResources:
-        """Return IAM, SQS and SNS, for the role, the queue and the topic that a definition names."""
+        """Return IAM, SQS and SNS, for the roles, queues and topics that a definition names."""
         from ios_mdm.adapters.given import AwsGivenResources
 
         return AwsGivenResources(aws=self._aws(region))
@@ -133,22 +133,22 @@ class Wiring:
         return TlsProbe() if self.reads is None else ReadsProbe(probe=TlsProbe(), reads=self.reads)
 
     def ledger(self, url: str) -> Ledger:
-        """Return the ledger that *url* names; nothing is opened or created yet.
+        """Return the ledger at *url*. It is opened or created later.
 
         Raises:
-            DefinitionError: *url* names no ledger.
+            DefinitionError: *url* is not the URL of a ledger.
         """
         from ios_mdm.adapters.ledgers.sqlite import open_ledger
 
         return open_ledger(url, base=self.base)
 
     def channel(self, settings: DistributionSettings, region: str | None) -> MdmChannel:
-        """Return the channel that a definition names, with its API key, which lives in memory only (R29).
+        """Return the channel of a definition with its API key, which is kept in memory only (R29).
 
         Raises:
-            StoreError: AWS refuses.
-            DefinitionError: There is no such secret, it is not for the channel's URL, its value cannot be an API key,
-                or the settings cannot work.
+            StoreError: AWS refuses a call.
+            DefinitionError: The secret does not exist, is not for the channel's URL or holds no valid API key, or the
+                settings are invalid.
         """
         from ios_mdm.adapters.nanomdm import NanoMdm
         from ios_mdm.app.references import api_key
@@ -159,11 +159,11 @@ class Wiring:
         return NanoMdm(url=nanomdm.url, api_key=key, ca_file=ca_file, push=nanomdm.push)
 
     def check_channel(self, settings: DistributionSettings, region: str | None) -> None:
-        """Check what :meth:`channel` needs, as far as it can be done without reading the API key.
+        """Check the preconditions of :meth:`channel` that can be checked without reading the API key.
 
         Raises:
-            StoreError: AWS refuses.
-            DefinitionError: There is no secret with the API key, or it is not for the channel's URL.
+            StoreError: AWS refuses a call.
+            DefinitionError: The secret of the API key does not exist, or is not for the channel's URL.
         """
         from ios_mdm.app.references import check_api_key
 
@@ -173,13 +173,13 @@ class Wiring:
 
     @property
     def is_rehearsal(self) -> bool:
-        """Whether the clock is set by hand."""
+        """Whether the environment sets the clock."""
         from ios_mdm.adapters.clock import VARIABLE
 
         return bool(self.environ.get(VARIABLE))
 
     def pairs(self, region: str | None) -> PairReader:
-        """Return what observes pairs, which needs no cryptography."""
+        """Return the reader of pairs, which does not need cryptography."""
         from ios_mdm.app.pair.reader import PairReader
 
         return PairReader(self.store(region), self.clock(), probe=self.probe())
@@ -193,14 +193,14 @@ class Wiring:
         custom: CustomCertificates | None = None,
         distribution: DistributionSettings | None = None,
     ) -> Reconciler:
-        """Return what brings a server to what its definition asks for.
+        """Return the reconciler, which changes a server to match its definition.
 
         Args:
-            region: AWS region; None for the one that the environment names.
-            report: receives each line of progress.
-            warn: receives each warning.
-            custom: the custom certificates that the definition offers; None if it offers none.
-            distribution: how its profile is distributed; None if none is.
+            region: AWS region; None for the region of the environment.
+            report: called with each line of progress.
+            warn: called with each warning.
+            custom: custom certificates of the definition; None if there are none.
+            distribution: settings of the distribution; None if the profile is not distributed.
         """
         from ios_mdm.app.pair.service import PairService
         from ios_mdm.app.reconcile import Reconciler
@@ -219,7 +219,7 @@ class Wiring:
     def switches(
         self, region: str | None, *, report: Callable[[str], None], warn: Callable[[str], None]
     ) -> SwitchService:
-        """Return what arms and disarms switches."""
+        """Return the service that arms and disarms switches."""
         from ios_mdm.app.switching import SwitchService
 
         return SwitchService(
@@ -235,7 +235,7 @@ class Wiring:
     def deliveries(
         self, settings: DistributionSettings, region: str | None, *, report: Callable[[str], None]
     ) -> DeliveryService:
-        """Return what sends profiles; the MDM server is contacted when something is sent."""
+        """Return the service that sends profiles. It contacts the MDM server only to send."""
         from ios_mdm.app.delivery import DeliveryService
 
         return DeliveryService(
@@ -247,10 +247,10 @@ class Wiring:
         )
 
     def devices(self, settings: DistributionSettings) -> tuple[str, ...]:
-        """Return the enrollment ids that a definition means, sorted.
+        """Return the enrollment ids of the devices of a definition, sorted.
 
         Raises:
-            DefinitionError: The list is empty, has duplicates, or cannot be read.
+            DefinitionError: The list of devices is empty, has duplicates, or cannot be read.
         """
         from ios_mdm.app.devices import read_devices
 
@@ -258,24 +258,26 @@ class Wiring:
         return read_devices(settings, ledger, base=self.base)
 
     def known_devices(self, settings: DistributionSettings) -> int | None:
-        """Return how many devices there are, for a message; None if that is unknown."""
+        """Return the number of devices for a message, or None if it is unknown."""
         from ios_mdm.app.devices import known_devices
 
         return known_devices(settings, self.ledger, base=self.base)
 
     def bundles(self, region: str | None) -> BundleReader:
-        """Return what reads custom certificates from files and from secrets of AWS."""
+        """Return the reader of custom certificates in files and in secrets of AWS."""
         from ios_mdm.app.bundles import BundleReader
 
         return BundleReader(base=self.base, environ=self.environ, secrets=self.values(region))
 
     def local_offers(self, server: ServerSettings, start: datetime, main: CertificateFacts | None) -> Offers:
-        """Return the custom certificates of a new pair, read without AWS: a secret is an error that says so.
+        """Return the custom certificates of a new pair, read without AWS.
+
+        A custom certificate in a secret of AWS is an error.
 
         Args:
-            server: its settings.
-            start: the time of the first run.
-            main: the main certificate that the run issues; None if main is a custom certificate.
+            server: settings of the server.
+            start: time of the first run, aware UTC.
+            main: main certificate that the run issues; None if main is a custom certificate.
         """
         from ios_mdm.app.bundles import BundleReader
         from ios_mdm.app.offers import Offers
@@ -285,7 +287,7 @@ class Wiring:
         return Offers.read(server, Recorded(), reader, start, current=None, main=main)
 
     def read_offers(self, settings: PairSettings, before: Recorded) -> ReadOffers:
-        """Return what reads and judges the custom certificates that a definition offers, now."""
+        """Return the function that reads the custom certificates of a definition and checks them against the rules."""
 
         def read(*, current: CertificateFacts | None, main: CertificateFacts | None) -> Offers:
             from ios_mdm.app.offers import Offers
@@ -296,7 +298,7 @@ class Wiring:
         return read
 
     def custom(self, settings: PairSettings, recorded: Recorded) -> CustomCertificates | None:
-        """Return the custom certificates that a definition offers, None if it offers none."""
+        """Return the custom certificates of a definition, or None if there are none."""
         if not settings.server.installs:
             return None
         from ios_mdm.app.offers import OfferedCertificates
@@ -306,7 +308,7 @@ class Wiring:
         )
 
     def sources(self, region: str | None) -> Sources:
-        """Return what ``status`` reads."""
+        """Return the sources that ``status`` reads."""
         from ios_mdm.app.status.overview import Sources
 
         return Sources(
@@ -322,7 +324,7 @@ class Wiring:
     def consumer(
         self, secret: str, directory: Path, command: Sequence[str], region: str | None, *, combined: bool = False
     ) -> Consumer:
-        """Return what keeps the files of a TLS server in step with a pair."""
+        """Return the consumer, which keeps the files of a TLS server up to date with a pair."""
         from ios_mdm.app.consumer import Consumer
 
         return Consumer(
@@ -335,13 +337,13 @@ class Wiring:
         )
 
     def collector(self, ledger: str, *, hmac_key: bytes | None, hosts: Sequence[str]) -> Collector:
-        """Return the handler of an MDM server's events."""
+        """Return the handler for the events of an MDM server."""
         from ios_mdm.app.collector.handler import Collector
 
         return Collector(ledger=self.ledger(ledger), clock=self.clock(), hmac_key=hmac_key, hosts=hosts)
 
     def http_server(self, handler: HttpHandler, *, host: str, port: int) -> HttpServer:
-        """Return an HTTP server in front of *handler*, which listens and does not answer yet."""
+        """Return an HTTP server for *handler*. It listens, but does not answer requests yet."""
         from ios_mdm.adapters.http_server import HttpServer
 
         return HttpServer(handler, host=host, port=port)

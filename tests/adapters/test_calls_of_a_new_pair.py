@@ -20,8 +20,8 @@ from ios_mdm.app.reconcile import Reconciler
 from ios_mdm.app.switching import SwitchService
 from ios_mdm.core.pair.definition import AfterDays, IssueMain, IssueReserve, KeyType, PairDefinition, When
 from ios_mdm.settings import PromotionSettings
-from tests.engine.stack import recorded
 from tests.support.aws import AWS
+from tests.support.stack import recorded
 
 if TYPE_CHECKING:
     from ios_mdm.app.reconcile import Progress

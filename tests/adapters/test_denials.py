@@ -16,9 +16,9 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, UnauthorizedSSOTokenError
 
 from ios_mdm.adapters.aws import ROLE, SCHEDULE, SECRET, Kind
-from tests.adapters.conftest import no_aws
-from tests.adapters.test_secrets_manager_errors import told
 from tests.support.aws import AWS
+from tests.support.aws_errors import told
+from tests.support.backends import no_aws
 from tools.services import ministack
 from tools.services.ports import LOOPBACK
 

@@ -13,7 +13,7 @@ from ios_mdm.core.pair.layout import version_id
 from ios_mdm.core.pair.secret import Label
 
 if TYPE_CHECKING:
-    from tests.adapters.conftest import Backend
+    from tests.support.backends import Backend
 
 START = datetime(2040, 1, 1, tzinfo=UTC)
 DEFINITION = PairDefinition(

@@ -16,15 +16,15 @@ from ios_mdm.adapters.prerequisites import AwsPrerequisites
 from ios_mdm.core.pair.schedule import queue_arn, role_arn
 from ios_mdm.core.pair.schedule_role import role_policy, role_trust
 from ios_mdm.errors import StoreError
-from tests.adapters.test_scheduler_contract import Answer
 from tests.support.aws import AWS
+from tests.support.aws_errors import Answer
 from tests.support.memory_scheduler import MemoryPrerequisites
 from tools.services import ministack
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.adapters.conftest import SwitchBackend
+    from tests.support.backends import SwitchBackend
 
 SECRET = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:ios-mdm/berlin-AbCdEf"  # noqa: S105 - a name
 QUEUE = "arn:aws:sqs:eu-west-1:111122223333:ios-mdm-berlin-dead-letters"

@@ -25,6 +25,7 @@ from ios_mdm.core.pair.secret import Label
 from ios_mdm.core.pair.switch import Alarm, Promote
 from ios_mdm.errors import StoreError
 from tests.support.aws import AWS
+from tests.support.aws_errors import Answer
 from tests.support.memory_scheduler import MemoryPrerequisites, MemoryScheduler
 from tools.services import ministack
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Literal
 
-    from tests.adapters.conftest import SwitchBackend
+    from tests.support.backends import SwitchBackend
 
 MOMENT = datetime(2040, 3, 1, 12, 0, 30, tzinfo=UTC)
 OLD, NEW = "0b7f2d4e-0000-5000-8000-000000000001", "0b7f2d4e-0000-5000-8000-000000000002"
@@ -276,15 +277,6 @@ def refusing(no_aws: pytest.MonkeyPatch, code: str, message: str, *, times: int)
 
     replace(AWS, region="eu-west-1").scheduler().meta.events.register("before-call.scheduler", answer)  # type: ignore[arg-type]
     return calls
-
-
-class Answer:
-    """The part of an HTTP answer that botocore and the adapter look at."""
-
-    content = b""
-
-    def __init__(self, status: int) -> None:
-        self.status_code = status
 
 
 def test_a_role_that_is_not_known_yet_is_waited_for(no_aws: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from ios_mdm.errors import StoreError
 from tests.support.memory import MemorySecretStore
 
 if TYPE_CHECKING:
-    from tests.adapters.conftest import Backend
+    from tests.support.backends import Backend
 
 KEY = "the private key of certificate"
 """Stands for what must never be shown."""

@@ -18,8 +18,8 @@ from botocore.exceptions import BotoCoreError, ClientError, ProxyConnectionError
 from ios_mdm.adapters.prerequisites import AwsPrerequisites
 from ios_mdm.adapters.scheduler import EventBridgeScheduler
 from ios_mdm.adapters.secrets_manager import SecretsManager
-from ios_mdm.errors import StoreError
 from tests.support.aws import AWS
+from tests.support.aws_errors import VALUE, told
 from tools.services import ministack
 from tools.services.ports import LOOPBACK, free_port
 
@@ -29,19 +29,6 @@ if TYPE_CHECKING:
 
 SECRET = "ios-mdm/berlin"  # noqa: S105 - a name
 VERSION = "5f6b4b3e-9a3e-5a39-8a55-3d6d2b7d1f2c"
-VALUE = "the private key"
-
-
-def told(call: Callable[[], object]) -> str:
-    """Return the message of the error that *call* ends with: one line, with nothing of the cause attached."""
-    with pytest.raises(StoreError) as caught:
-        call()
-    message = str(caught.value)
-    assert "\n" not in message
-    assert VALUE not in message
-    assert caught.value.__cause__ is None
-    assert caught.value.__context__ is None
-    return message
 
 
 def described(region: str | None = "eu-west-1") -> str:

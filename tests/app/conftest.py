@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from tests.app import test_pair_service
+from tests.support import pairs
 from tests.support.memory import MemorySecretStore
 
 
@@ -14,5 +14,5 @@ from tests.support.memory import MemorySecretStore
 def unlabelled(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Let the store of each world delete a version without labels immediately; the value is whether it does."""
     is_pruned = bool(request.param)
-    monkeypatch.setattr(test_pair_service, "MemorySecretStore", partial(MemorySecretStore, is_pruned=is_pruned))
+    monkeypatch.setattr(pairs, "MemorySecretStore", partial(MemorySecretStore, is_pruned=is_pruned))
     return is_pruned

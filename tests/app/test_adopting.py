@@ -16,10 +16,10 @@ from ios_mdm.core.pair.definition import Slot
 from ios_mdm.core.profile import trust_profile
 from ios_mdm.errors import IosMdmError
 from ios_mdm.settings import parse_server
-from tests.app.test_pair_service import SECRET, HandClock, World
-from tests.core.rules.test_matrix import DEFECTS, GOOD, ODD, SHA1
 from tests.support.certificates import HOST, NOW, Chain, key, pem, private_pem
 from tests.support.custom import Given
+from tests.support.defects import DEFECTS, GOOD, ODD, SHA1
+from tests.support.pairs import SECRET, HandClock, World
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -112,7 +112,7 @@ RENAMED = Chain().but(issuing={"name": "Renamed", "owner": "Issuing"}).make()
 UNFIT: dict[str, tuple[tuple[x509.Certificate, ...], str, str]] = {
     "a chain without its root": (MADE.chain[:2], "chain-incomplete", "its chain has no root"),
     "a certificate alone": (MADE.chain[:1], "chain-incomplete", "its chain has no root"),
-    "an issuer of another name": ((MADE.leaf, *RENAMED.chain[1:]), "issuer-mismatch", "are not one chain"),
+    "an issuer of another name": ((MADE.leaf, *RENAMED.chain[1:]), "issuer-mismatch", "are not a chain"),
 }
 
 
@@ -151,7 +151,7 @@ def test_a_key_of_another_certificate_is_not_adopted(desk: Desk) -> None:
     told = desk.refused()
     assert "key-mismatch" in told[0]
     assert "tls.key is not the PKCS#8 key of the certificate" in told[-1]
-    with pytest.raises(IosMdmError, match="cannot be kept"):
+    with pytest.raises(IosMdmError, match="cannot be stored"):
         desk.apply()
     assert not desk.world.stored()
 

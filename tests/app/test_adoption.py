@@ -8,7 +8,6 @@ import re
 from contextlib import nullcontext, suppress
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from ios_mdm.app.pair.found import value_digest
-from ios_mdm.core.pair.definition import AfterCurrentExpires, IssueMain, KeyType, NoReserve
+from ios_mdm.core.pair.definition import AfterCurrentExpires, IssueMain, KeyType
 from ios_mdm.core.pair.facts import CertificateFacts, Source
 from ios_mdm.core.pair.layout import (
     ANNOUNCED_TAG,
@@ -32,15 +31,15 @@ from ios_mdm.core.pair.layout import (
     version_id,
 )
 from ios_mdm.core.pair.observed import Announcement, Role
-from ios_mdm.core.x509.credential import credential_from_json, credential_to_json
+from ios_mdm.core.x509.credential import credential_from_json
 from ios_mdm.core.x509.digests import fingerprint, root_digest
-from ios_mdm.core.x509.values import Credential
 from ios_mdm.errors import IdentityError, OwnershipError, StoreError
-from tests.app.test_pair_crashes import Crash, CrashError
-from tests.app.test_pair_service import FOREIGN, KNOWN, NOW, SECRET, HandClock, World, definition
-from tests.core.bundle.fuzz.bundles import tlv
+from tests.support.adoption import CA, QUIET, principal, put, value
+from tests.support.bundles import tlv
 from tests.support.certificates import NOW as AT
-from tests.support.certificates import Chain, Made, SelfSigned, Spec, key, pem, private_pem
+from tests.support.certificates import Chain, Made, SelfSigned, key
+from tests.support.crashes import Crash, CrashError
+from tests.support.pairs import FOREIGN, KNOWN, NOW, SECRET, HandClock, World, definition
 from tests.support.principal import Principal
 
 if TYPE_CHECKING:
@@ -53,31 +52,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("unlabelled")
 
-QUIET = definition(NoReserve())
-CA = SelfSigned(
-    leaf=Spec(
-        name="mdm.example.com",
-        owner="attacker",
-        ca=True,
-        usages=("digital_signature", "key_cert_sign"),
-        sans=("mdm.example.com",),
-        days=(-10, 387),
-    )
-)
-"""A CA certificate for any name, with the names, the key type and the validity of an issued certificate."""
 LABELS = ((), ("STAGED",), ("RESERVE",), ("OTHER",), ("RESERVE", "STAGED"))
-
-
-def value(made: Made) -> str:
-    """Return the value of a version with this certificate."""
-    return credential_to_json(
-        Credential(
-            certificate=pem(*(made.chain[:-1] or made.chain)).decode(),
-            private_key=private_pem(made.keys[0]).decode(),
-            root=pem(made.root).decode(),
-            sha256=fingerprint(made.leaf),
-        )
-    )
 
 
 @pytest.fixture
@@ -88,25 +63,8 @@ def world() -> World:
     return one
 
 
-SECURITY = (Path(__file__).parents[2] / "SECURITY.md").read_text(encoding="utf-8")
-PUT = "`PutSecretValue`"
 PUT_AND_TAG = "`PutSecretValue` and `TagResource`"
 ALL_BUT_TAG = "`PutSecretValue`, `UpdateSecretVersionStage` and `UntagResource`"
-STRAY = "00000000-0000-4000-8000-000000000001"
-
-
-def principal(world: World, permissions: str) -> Principal:
-    """Return a principal with these permissions, as SECURITY.md names them."""
-    assert f"| {permissions} |" in SECURITY or f"with {permissions} " in SECURITY
-    return Principal(store=world.store, actions=frozenset(re.findall(r"`(\w+)`", permissions)))
-
-
-def put(world: World, version: str, labels: Sequence[str], made: Made, *, by: str = PUT) -> None:
-    """Store a version by PutSecretValue, which moves labels: a label leaves the version that had it."""
-    attacker = principal(world, by)
-    attacker.put(SECRET, version, value(made), labels or ["STRAY"])
-    if not labels:
-        attacker.put(SECRET, STRAY, value(made), ["STRAY"])
 
 
 def announce(world: World, number: int, made: Made) -> None:

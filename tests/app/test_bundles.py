@@ -2,67 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from ios_mdm.app.bundles import BundleReader, Circumstances
+from ios_mdm.app.bundles import Circumstances
 from ios_mdm.core.bundle import BundleError
 from ios_mdm.core.pair.definition import Slot
-from ios_mdm.core.pair.secret import SecretDescription
 from ios_mdm.core.x509.credential import credential_from_json, credential_to_json
 from ios_mdm.errors import DefinitionError
-from ios_mdm.settings import InstallReserveSettings
-from tests.engine.test_custom import DAY, HOST, PASSWORD, START, Leaf, authority
+from tests.support.custom_files import BY, HOST, PASSWORD, START, Leaf, authority
+from tests.support.desk import Desk, desk, leaf
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-BY = Circumstances(host=HOST, now=START + DAY, slot=Slot.RESERVE)
-
-
-@dataclass(slots=True)
-class Vault:
-    """Stores secrets by name."""
-
-    values: dict[str, bytes] = field(default_factory=dict)
-
-    def describe(self, name: str) -> SecretDescription | None:
-        """Return a secret without tags, with its name as its ARN."""
-        return SecretDescription(arn=name, tags={}, labels={}) if name in self.values else None
-
-    def current_bytes(self, name: str) -> bytes | None:
-        """Return the value of a secret."""
-        return self.values.get(name)
-
-
-@dataclass(slots=True)
-class Desk:
-    """A folder with bundles, with secrets and variables."""
-
-    folder: Path
-    vault: Vault = field(default_factory=Vault)
-    environ: Mapping[str, str] = field(default_factory=dict)
-
-    def read(self, by: Circumstances = BY, **install: Any) -> Any:
-        """Read the certificate of this definition."""
-        reader = BundleReader(base=self.folder, environ=self.environ, secrets=self.vault)
-        return reader.read(InstallReserveSettings.model_validate(install), by)
-
-
-@pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    """An empty desk."""
-    return Desk(tmp_path)
-
-
-@pytest.fixture(scope="module")
-def leaf() -> Leaf:
-    """Return a certificate that follows the rules."""
-    return Leaf(START, 397)
+__all__ = ["desk", "leaf"]
 
 
 def test_a_certificate_that_is_too_large_for_a_secret_is_refused(desk: Desk) -> None:

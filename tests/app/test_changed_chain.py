@@ -5,16 +5,10 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import timedelta
-from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ios_mdm.app.bundles import BundleReader, Circumstances, Read
 from ios_mdm.app.pair.service import PairService
@@ -25,91 +19,20 @@ from ios_mdm.core.pair.secret import Label
 from ios_mdm.core.x509.digests import fingerprint
 from ios_mdm.errors import DefinitionError
 from ios_mdm.settings import InstallMainSettings
-from tests.app.test_pair_crashes import Crash, CrashError, values
-from tests.app.test_pair_service import SECRET, START, World, definition
+from tests.support.chains import ELSEWHERE, FIRST, HOST, RENEWED, Chain, Leaf
+from tests.support.crashes import Crash, CrashError, values
 from tests.support.custom import Given
+from tests.support.pairs import SECRET, START, World, definition
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from ios_mdm.app.pair.values import PairRequest, PairResult
     from ios_mdm.core.pair.definition import PairDefinition
-    from tests.app.test_pair_crashes import Edge
+    from tests.support.crashes import Edge
 
-HOST = "mdm.example.com"
-DAY = timedelta(days=1)
 WRITES = 11
 """Number of writes of a run in which both slots get new chains."""
-
-
-def named(text: str) -> x509.Name:
-    """Return a name."""
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
-
-
-@cache
-def rsa_key(bits: int, name: str) -> rsa.RSAPrivateKey:
-    """Return the key of a CA, which is created once."""
-    del name
-    return rsa.generate_private_key(65537, bits)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chain:
-    """An intermediate CA under a root. With another *serial* it is the renewed certificate of the same name and key."""
-
-    serial: int = 1
-    root: str = "Example Root"
-
-    def authority(self) -> x509.Certificate:
-        """Return the root."""
-        return self._signed(self.root, self.root, rsa_key(4096, self.root), 1)
-
-    def intermediate(self) -> x509.Certificate:
-        """Return the intermediate."""
-        return self._signed("Example Issuing", self.root, rsa_key(2048, "Example Issuing"), self.serial)
-
-    def _signed(self, subject: str, issuer: str, key: rsa.RSAPrivateKey, serial: int) -> x509.Certificate:
-        return (
-            x509.CertificateBuilder(named(issuer), named(subject), key.public_key(), serial)
-            .not_valid_before(START - 100 * DAY)
-            .not_valid_after(START + 3000 * DAY)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            .sign(rsa_key(4096, issuer), hashes.SHA256())
-        )
-
-
-@dataclass(frozen=True)
-class Leaf:
-    """A certificate of the server, with a separate key."""
-
-    days: int
-
-    @cached_property
-    def key(self) -> ec.EllipticCurvePrivateKey:
-        """The private key."""
-        return ec.generate_private_key(ec.SECP256R1())
-
-    @cached_property
-    def certificate(self) -> x509.Certificate:
-        """The certificate."""
-        return (
-            x509.CertificateBuilder(named("Example Issuing"), named(HOST), self.key.public_key(), 1000 + self.days)
-            .not_valid_before(START - DAY)
-            .not_valid_after(START + self.days * DAY)
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST)]), critical=False)
-            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-            .sign(rsa_key(2048, "Example Issuing"), hashes.SHA256())
-        )
-
-    def file(self, chain: Chain) -> bytes:
-        """Return a PEM file with this chain."""
-        key = self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        above = (self.certificate, chain.intermediate(), chain.authority())
-        return key + b"".join(one.public_bytes(Encoding.PEM) for one in above)
-
-
-FIRST, RENEWED, ELSEWHERE = Chain(), Chain(serial=2), Chain(serial=3, root="Another Root")
 
 
 @dataclass(slots=True)
@@ -208,7 +131,10 @@ def test_a_preview_tells_of_it(desk: Desk) -> None:
     changed = world.service.look(desk.wish(RENEWED).request(world))
     assert changed.desired.main == 2
     assert [one.message for one in changed.desired.notices if one.reason == "another-chain"] == [
-        "the chain of certificate 1 has changed: it is installed anew with the same key, and devices trust it as before"
+        (
+            "the chain of certificate 1 has changed: the certificate is installed again with the same key, and devices "
+            "trust it as before"
+        )
     ]
 
 
@@ -322,7 +248,7 @@ def test_a_chain_that_changes_in_the_reserves_file_after_its_promotion_is_told(d
     desk.wish(FIRST, FIRST).apply(world)
     told = desk.wish(FIRST, RENEWED).apply(world).view.desired.notices
     assert world.labels == {"AWSPREVIOUS": 1, "AWSCURRENT": 2}
-    assert any("reserve.install has another chain for it now" in one.message for one in told)
+    assert any("reserve.install has another chain for main" in one.message for one in told)
     moved = Desk(desk.folder, desk.reserve, desk.reserve).wish(RENEWED)
     told = moved.apply(world).view.desired.notices
     assert world.labels == {"TRUSTED-1": 1, "AWSPREVIOUS": 2, "AWSCURRENT": 3}
@@ -392,7 +318,7 @@ def test_a_definition_that_replaced_main_stays_right(desk: Desk) -> None:
     quiet = list(world.store.calls)
     world.apply(issued)
     assert world.store.calls == quiet
-    with pytest.raises(DefinitionError, match="does not name main"):
+    with pytest.raises(DefinitionError, match="is not the fingerprint of main"):
         world.apply(replace(issued, confirm_main="ab" * 32))
 
 
@@ -441,6 +367,6 @@ def test_nothing_is_replaced_where_there_is_no_main(desk: Desk) -> None:
     """A new pair whose definition requests a replacement is refused in its first run, not in its second."""  # R32
     world = World()
     wish = desk.wish(FIRST)
-    with pytest.raises(DefinitionError, match="no main yet that could be replaced"):
+    with pytest.raises(DefinitionError, match="the pair has no main yet"):
         replace(wish, definition=replace(wish.definition, replace_main=True)).apply(world)
     assert values(world) == {}

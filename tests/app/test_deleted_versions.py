@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.app.test_pair_service import SECRET, World
 from tests.support.memory import MemorySecretStore
+from tests.support.pairs import SECRET, World
 
 
 def pruned() -> World:

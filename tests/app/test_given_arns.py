@@ -13,12 +13,12 @@ from ios_mdm.app.given_arns import check_given_arns, given_findings
 from ios_mdm.core.pair.home import Home
 from ios_mdm.errors import DefinitionError, StoreError
 from ios_mdm.settings import PromotionSettings
-from tests.adapters.conftest import emulated, ministack_url, moto_url, no_aws
 from tests.support.aws import AWS
+from tests.support.backends import emulated, ministack_url, moto_url, no_aws
 from tools.services import ministack
 
 if TYPE_CHECKING:
-    from tests.adapters.conftest import SwitchBackend
+    from tests.support.backends import SwitchBackend
 
 __all__ = ["emulated", "ministack_url", "moto_url", "no_aws"]
 

@@ -4,130 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import re
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
 import pytest
 
-from ios_mdm.app.delivery import DeliveryRequest, DeliveryService, ProfileContent, is_recorded
 from ios_mdm.core.pair.definition import At, NoReserve
 from ios_mdm.core.pair.guard import uncovered
 from ios_mdm.core.pair.layout import ARMED_TAG, SENT_TAG, armed_value, facts_tag, version_id
-from ios_mdm.core.pair.observed import ArmedPromotion, Role, Served
+from ios_mdm.core.pair.observed import ArmedPromotion, Role
 from ios_mdm.core.pair.secret import Label, trusted_label
 from ios_mdm.core.times import parsed_time
 from ios_mdm.errors import DefinitionError, StoreError
-from tests.app.test_pair_crashes import Crash, CrashError
-from tests.app.test_pair_service import NOW, SECRET, World, definition
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from ios_mdm.app.pair.values import Known, PairResult
-    from ios_mdm.core.pair.definition import PairDefinition
+from tests.support.crashes import Crash, CrashError
+from tests.support.fleet import ANOTHER, ENDPOINT, Fleet
+from tests.support.pairs import NOW, SECRET, definition
 
 pytestmark = pytest.mark.usefixtures("unlabelled")
-
-ENDPOINT = "10.0.0.5:443"
-ANOTHER = replace(NOW, generation=2)
-
-
-@dataclass(slots=True)
-class Endpoint:
-    """Stands in for the port ``Probe``: one endpoint, which presents one certificate.
-
-    Args:
-        sha256: fingerprint of the certificate; None if the endpoint cannot be reached.
-    """
-
-    sha256: str | None = None
-
-    def served(self, host: str, endpoints: Sequence[str]) -> tuple[Served, ...]:
-        """Return the certificate that the endpoint presents."""
-        assert host
-        problem = "" if self.sha256 else "timed out"
-        return tuple(Served(endpoint=one, sha256=self.sha256, problem=problem) for one in endpoints)
-
-
-@dataclass(slots=True)
-class Channel:
-    """An MDM server that accepts every command, and records the secret's labels at that time."""
-
-    world: Fleet
-    labels: list[set[str]] = field(default_factory=list)
-
-    def batches(self, enrollment_ids: Sequence[str]) -> Sequence[Sequence[str]]:
-        """Return one batch."""
-        return [enrollment_ids]
-
-    def enqueue(self, enrollment_ids: Sequence[str], command: bytes) -> tuple[str, ...]:
-        """Accept a command, and record the labels."""
-        assert enrollment_ids
-        assert command
-        self.labels.append(set(self.world.labels))
-        return ()
-
-
-@dataclass(slots=True)
-class Fleet(World):
-    """A pair whose certificates are sent to devices, and an endpoint that presents one of them."""
-
-    endpoint: Endpoint = field(default_factory=Endpoint)
-    channel: Channel = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Create the service with a probe, and a delivery."""
-        super(Fleet, self).__post_init__()
-        self.service._probe = self.endpoint
-        self.channel = Channel(self)
-
-    def request(self, wish=None, *, known=None):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
-        """Return a request for a pair with an endpoint and a distribution."""
-        found = super(Fleet, self).request(wish, known=known)
-        return replace(found, endpoints=(ENDPOINT,), definition=replace(found.definition, distributed=True, devices=3))
-
-    def send(self, result: PairResult) -> None:
-        """Deliver the profile of a pair."""
-        delivery = DeliveryService(lambda: self.channel, self.store, None, self.clock, report=self.reports.append)
-        content = ProfileContent(
-            server="berlin",
-            host="mdm.example.com",
-            identifier="com.example.berlin",
-            organization=None,
-            trusted=result.view.desired.trusted,
-            chains={ordinal: one.pem for ordinal, one in result.certificates.items()},
-        )
-        delivery.deliver(
-            DeliveryRequest(
-                content=content,
-                revision=1,
-                secret=SECRET,
-                secret_arn=self.arn,
-                resource_id=None,
-                enrollment_ids=("device",),
-            )
-        )
-
-    def is_recorded(self, *trusted: int) -> bool:
-        """Return whether the secret records that devices were offered and sent these certificates."""
-        found = self.store.describe(SECRET)
-        assert found is not None
-        return is_recorded(SECRET, found, trusted, self.clock.now())
-
-    def run(self, wish: PairDefinition | None = None, *, known: Known | None = None) -> tuple[int, ...]:
-        """Run both parts, and return the ordinals of the certificates in the profile."""
-        result = self.apply(wish, known=known)
-        self.send(result)
-        return result.view.desired.trusted
-
-    @property
-    def offered(self) -> set[str]:
-        """Return the labels of offered certificates."""
-        return {label for label in self.labels if label.startswith("TRUSTED-")}
-
-    def notices(self, wish: PairDefinition | None = None) -> dict[str, str]:
-        """Return the messages of the notices, by reason."""
-        return {one.reason: one.message for one in self.look(wish).desired.notices}
 
 
 @pytest.fixture
@@ -237,7 +129,7 @@ class TestTheGuard:
         """A certificate of another pair is reported. An endpoint that cannot be reached has no effect."""  # R35
         fleet.endpoint.sha256 = "f" * 64
         assert fleet.run() == (1, 2)
-        assert "an unknown one" in fleet.notices()["serves-another"]
+        assert "an unknown certificate" in fleet.notices()["serves-another"]
         fleet.endpoint.sha256 = None
         assert fleet.run(definition(NoReserve())) == (1,)
 

@@ -12,10 +12,10 @@ from ios_mdm.app.pair.found import value_digest
 from ios_mdm.app.pair.service import PairService
 from ios_mdm.core.pair.definition import AfterDays, IssueReserve, When
 from ios_mdm.core.pair.layout import ANNOUNCED_TAG, RESOURCE_ID_TAG
-from tests.app.test_pair_service import SECRET, World, definition
-from tests.app.test_sent_before_applied import QUIET, WAITS, Server
-from tests.app.test_switching import Armed
 from tests.support.memory import MemorySecretStore
+from tests.support.pairs import SECRET, World, definition
+from tests.support.served import QUIET, WAITS, Server
+from tests.support.switching import Armed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -9,14 +9,14 @@ import pytest
 from ios_mdm.app.devices import listed_devices
 from ios_mdm.core.bundle import BundleError
 from ios_mdm.errors import DefinitionError
-from tests.app.test_bundles import Desk, desk, leaf
-from tests.engine.test_custom import PASSWORD
+from tests.support.custom_files import PASSWORD
+from tests.support.desk import Desk, desk, leaf
 from tests.support.odd_files import MARK, ODD_FILES, odd_file
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.engine.test_custom import Leaf
+    from tests.support.custom_files import Leaf
 
 __all__ = ["desk", "leaf"]
 

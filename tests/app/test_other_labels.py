@@ -6,9 +6,9 @@ import pytest
 
 from ios_mdm.core.pair.decision import Severity
 from ios_mdm.core.pair.layout import version_id
-from tests.app.test_adoption import CA, QUIET, put
-from tests.app.test_pair_service import FOREIGN, SECRET, HandClock, World
+from tests.support.adoption import CA, QUIET, put
 from tests.support.certificates import NOW as AT
+from tests.support.pairs import FOREIGN, SECRET, HandClock, World
 
 
 def other_labels(world: World) -> list[str]:

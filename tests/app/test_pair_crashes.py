@@ -6,7 +6,7 @@ import contextlib
 import json
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -18,78 +18,18 @@ from ios_mdm.core.pair.layout import version_id
 from ios_mdm.core.x509.digests import fingerprint
 from ios_mdm.core.x509.issuing import issue, validity
 from ios_mdm.core.x509.values import Credential
-from tests.app.test_pair_service import NOW, SECRET, World, definition
 from tests.support.certificates import DAY, HOST, LEAF, ROOT, Chain, SelfSigned, pem, private_pem
 from tests.support.certificates import NOW as CHAINS_MADE_AT
+from tests.support.crashes import STORIES, Crash, CrashError, Edge, Story, values
 from tests.support.long import examples
+from tests.support.pairs import NOW, SECRET, World, definition
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from ios_mdm.core.pair.definition import PairDefinition
 
 pytestmark = pytest.mark.usefixtures("unlabelled")
-
-Edge = Literal["before", "after"]
-
-
-class CrashError(Exception):
-    """The process dies here."""
-
-
-@dataclass(slots=True)
-class Crash:
-    """Interrupts a run once, before or after the write of this number."""
-
-    number: int
-    edge: Edge
-    seen: int = 0
-
-    def __call__(self, operation: str, edge: Edge) -> None:
-        """Count the writes, and raise at the selected one."""
-        self.seen += edge == "before"
-        if (self.seen, edge) == (self.number, self.edge):
-            self.number = 0
-            raise CrashError(f"{edge} {operation}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Story:
-    """A run with another definition or time: *days* after the pair of *before* was created."""
-
-    before: PairDefinition | None
-    days: int
-    wish: PairDefinition
-    labels: dict[str, int | str]
-    issued: int
-
-
-STORIES = {
-    "creation": Story(before=None, days=0, wish=definition(), labels={"AWSCURRENT": 1, "RESERVE": 2}, issued=2),
-    "promotion and the next reserve": Story(
-        before=definition(),
-        days=30,
-        wish=definition(),
-        labels={"AWSPREVIOUS": 1, "AWSCURRENT": 2, "RESERVE": 3},
-        issued=1,
-    ),
-    "a raised generation": Story(
-        before=definition(),
-        days=1,
-        wish=definition(replace(NOW, generation=2)),
-        labels={"AWSCURRENT": 1, "RESERVE": 3},
-        issued=1,
-    ),
-    "none": Story(before=definition(), days=1, wish=definition(NoReserve()), labels={"AWSCURRENT": 1}, issued=0),
-    "a new main after the connection was lost": Story(
-        before=definition(NoReserve()),
-        days=400,
-        wish=definition(NOW, main_generation=2),
-        labels={"AWSPREVIOUS": 1, "AWSCURRENT": 2, "RESERVE": 3},
-        issued=2,
-    ),
-}
 
 
 def begun(story: Story) -> World:
@@ -107,13 +47,6 @@ def writes(story: Story) -> int:
     world = begun(story)
     world.apply(story.wish)
     return len(world.store.calls)
-
-
-def values(world: World) -> dict[str, str]:
-    """Return the value of each version."""
-    if SECRET not in world.store._secrets:
-        return {}
-    return {key: version.value for key, version in world.store._secrets[SECRET].versions.items()}
 
 
 @dataclass(slots=True)
@@ -265,7 +198,7 @@ WISHES = {
 }
 
 
-@settings(max_examples=examples(60), deadline=None)
+@settings(max_examples=examples(60))
 @given(
     runs=st.lists(
         st.tuples(

@@ -23,7 +23,7 @@ def test_many_devices_are_named_in_a_file(tmp_path: Path) -> None:
     """The file has one device per line, and the message has its name."""  # R13
     devices = [f"D{number}" for number in range(11)]
     notice = to_reenrol("berlin", devices, base=tmp_path)
-    file = "reenrol-berlin.txt"  # prose: allow spelling: the file is named after the reason code
+    file = "reenrol-berlin.txt"
     assert notice.message == f"11 devices must get their management profile reinstalled: {file} names them"
     assert (tmp_path / file).read_text(encoding="utf-8").splitlines() == devices
 
@@ -33,7 +33,8 @@ def test_a_file_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
     devices = [f"D{number}" for number in range(11)]
     notice = to_reenrol("berlin", devices, base=tmp_path / "missing")
     assert "D0, D1" in notice.message
-    assert ".txt cannot be written: No such file or directory)" in notice.message
+    file = "reenrol-berlin.txt"
+    assert f"1 more ({file} cannot be written: No such file or directory)" in notice.message
 
 
 def test_devices_that_lose_the_connection_are_named(tmp_path: Path) -> None:

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import base64
-import threading
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -17,59 +13,18 @@ from ios_mdm.app.references import refused_url
 from ios_mdm.errors import DefinitionError, IosMdmError
 from ios_mdm.settings import DistributionSettings, InstallReserveSettings, parse_stack
 from ios_mdm.wiring import Wiring
-from tests.app.test_bundles import BY
-from tests.cli.conftest import Pair, ministack_url, no_aws, pair
-from tests.engine.test_custom import PASSWORD, START, Leaf
+from tests.support.backends import ministack_url, no_aws
+from tests.support.command_line import Pair, pair
+from tests.support.custom_files import BY, PASSWORD, START, Leaf
+from tests.support.taker import Taker, attacker
 from tools.services import ministack
-from tools.services.ports import LOOPBACK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
-__all__ = ["ministack_url", "no_aws", "pair"]
+__all__ = ["attacker", "ministack_url", "no_aws", "pair"]
 
 KEY = "an-api-key"
-
-
-@dataclass(slots=True)
-class Taker:
-    """The server of an attacker, which records each request."""
-
-    url: str = ""
-    received: list[str] = field(default_factory=list)
-
-
-@contextmanager
-def taker() -> Iterator[Taker]:
-    """Run the server on loopback."""
-    found = Taker()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_PUT(self) -> None:
-            kind, _, credential = self.headers.get("Authorization", "").partition(" ")
-            assert kind == "Basic"
-            found.received.append(base64.b64decode(credential).decode())
-            self.send_response(401)
-            self.end_headers()
-
-        def log_message(self, *_args: object) -> None:
-            """Log nothing."""
-
-    server = ThreadingHTTPServer((LOOPBACK, 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    found.url = f"http://{LOOPBACK}:{server.server_address[1]}"
-    yield found
-    server.shutdown()
-    server.server_close()
-    thread.join()
-
-
-@pytest.fixture
-def attacker() -> Iterator[Taker]:
-    """Return the server of an attacker."""
-    with taker() as found:
-        yield found
 
 
 def client(pair: Pair) -> Any:

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from ios_mdm.core.profile import trust_profile
 from ios_mdm.core.x509.pem import chain
-from tests.app.test_pair_service import World
+from tests.support.pairs import World
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -2,102 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
 import pytest
 
-from ios_mdm.app.delivery import DeliveryService
-from ios_mdm.app.reconcile import Distribution, Reconciler, ReconcileRequest
 from ios_mdm.app.switch_request import switch_request
 from ios_mdm.core.pair.decision import Severity
-from ios_mdm.core.pair.definition import AfterDays, IssueReserve, NoReserve, Promotion, When
+from ios_mdm.core.pair.definition import Promotion
 from ios_mdm.core.pair.layout import MAIN_GENERATION_TAG, REPLACED_TAG, SENT_TAG, facts_tag, version_id
 from ios_mdm.core.pair.moments import expires
 from ios_mdm.core.pair.schedule import Kind
 from ios_mdm.core.pair.secret import Label, trusted_label
 from ios_mdm.errors import DeliveryError, StoreError
 from ios_mdm.settings import PromotionSettings
-from ios_mdm.settings.distribution import ProfileSettings
-from tests.app.test_pair_service import SECRET, definition
-from tests.app.test_switching import NAMES, Armed, CrashError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from ios_mdm.app.pair.values import PairRequest
-    from ios_mdm.app.reconcile import Progress
-    from ios_mdm.core.pair.definition import PairDefinition
+from tests.support.pairs import SECRET
+from tests.support.served import QUIET, WAITS, Server
+from tests.support.switching import NAMES, CrashError
 
 pytestmark = pytest.mark.usefixtures("unlabelled")
-
-
-@dataclass(slots=True)
-class Channel:
-    """An MDM server that can be down."""
-
-    down: bool = False
-    taken: int = 0
-
-    def batches(self, enrollment_ids: Sequence[str]) -> Sequence[Sequence[str]]:
-        """Return one batch."""
-        return [enrollment_ids]
-
-    def enqueue(self, enrollment_ids: Sequence[str], command: bytes) -> tuple[str, ...]:
-        """Accept the command, or refuse it."""
-        assert command
-        if self.down:
-            raise DeliveryError("the MDM server is down")
-        self.taken += len(enrollment_ids)
-        return ()
-
-
-@dataclass(slots=True)
-class Server:
-    """A pair with its switch and its distribution."""
-
-    armed: Armed = field(default_factory=Armed)
-    channel: Channel = field(default_factory=Channel)
-
-    @property
-    def reconciler(self) -> Reconciler:
-        """Return the use case that reconciles the server."""
-        world = self.armed.world
-        deliveries = DeliveryService(lambda: self.channel, world.store, None, world.clock, report=world.reports.append)
-        return Reconciler(world.service, self.armed.service, deliveries)
-
-    def request(self, wish: PairDefinition) -> ReconcileRequest:
-        """Return the request for a server whose devices get a profile."""
-        pair = self.armed.world.request(replace(wish, distributed=True))
-        settings = ProfileSettings(identifier="com.example.trust")
-        promotion = PromotionSettings(hold=wish.promotion.hold, schedule=wish.promotion.schedule)
-        distribution = Distribution(settings=settings, enrollment_ids=("device-1",))
-        return ReconcileRequest(pair=pair, promotion=promotion, distribution=distribution)
-
-    def up(self, wish: PairDefinition) -> Progress:
-        """Run all stages."""
-        return self.reconciler.reconcile(self.request(wish))
-
-    def pair(self, wish: PairDefinition) -> PairRequest:
-        """Return the request for the pair."""
-        return self.request(wish).pair
-
-    def replaced(self, wish: PairDefinition) -> PairDefinition:
-        """Return the definition with a request to replace main."""
-        main = self.armed.world.service.observe(SECRET)
-        assert main is not None
-        assert main.main is not None
-        assert main.main.facts is not None
-        return replace(wish, replace_main=True, confirm_main=main.main.facts.sha256)
-
-    @property
-    def labels(self) -> dict[str, int | str]:
-        """Return the ordinal of the certificate with each label."""
-        return self.armed.world.labels
-
-
-QUIET = definition(NoReserve())
-WAITS = definition(IssueReserve(when=When.NOW, apply=AfterDays(days=30)))
 
 
 @pytest.fixture

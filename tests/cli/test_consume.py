@@ -14,8 +14,8 @@ import pytest
 
 from ios_mdm.adapters.secrets_manager import SecretsManager
 from ios_mdm.core.pair.layout import version_id
-from tests.cli.conftest import Pair, run
 from tests.support.aws import AWS
+from tests.support.command_line import Pair, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

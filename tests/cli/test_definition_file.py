@@ -52,7 +52,7 @@ def test_three_forms_are_read(text: str, tmp_path: Path) -> None:
         ("[{name: berlin, adress: secretXYZ}]", "adress is not a known key"),
         ("\udcff", "is not YAML"),
         ("[{name: berlin, name: secretXYZ}]", "has the same key twice: see line 1, column 17"),
-        ("[{name: .inf, address: secretXYZ}]", "has a number that JSON does not know: see line 1, column 9"),
+        ("[{name: .inf, address: secretXYZ}]", "has a number that JSON cannot represent: see line 1, column 9"),
         ("&secretXYZ [*secretXYZ]", "is not YAML: see line 1"),
         ("[" * 10_000, "is not YAML: it is binary, or nested too deeply"),
     ],

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from tests.cli.conftest import START, run
-from tests.engine.test_custom import PASSWORD, Leaf
+from tests.support.command_line import START, run
+from tests.support.custom_files import PASSWORD, Leaf
 
 if TYPE_CHECKING:
     from pathlib import Path

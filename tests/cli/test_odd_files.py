@@ -8,10 +8,10 @@ import pytest
 from click.testing import CliRunner
 
 from ios_mdm.__main__ import app
-from tests.cli.test_profile import SERVER
-from tests.cli.test_validate import MADE, written
 from tests.support.certificates import HOST, pem
+from tests.support.definition_files import MADE, written
 from tests.support.odd_files import MARK, ODD_FILES, odd_file
+from tests.support.profile_server import SERVER
 
 if TYPE_CHECKING:
     from pathlib import Path

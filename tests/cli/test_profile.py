@@ -13,18 +13,10 @@ from ios_mdm.__main__ import app
 from ios_mdm.core.pair.definition import KeyType
 from ios_mdm.core.profile import trust_profile
 from ios_mdm.core.x509.issuing import issue
-from tests.cli.conftest import run
+from tests.support.command_line import run
+from tests.support.profile_server import SERVER
 
 START = datetime(2040, 1, 1, tzinfo=UTC)
-SERVER = """
-- name: berlin
-  address: mdm.example.com
-  distribution:
-    profile: {identifier: com.example.mdm.trust, organization: Example}
-    channel: {nanomdm: {url: "https://mdm.example.com", apiKeySecret: mdm/api-key}}
-    devices: [A-1]
-- {name: plain, address: plain.example.com}
-"""
 
 
 @pytest.fixture

@@ -10,15 +10,15 @@ import yaml
 from click.testing import CliRunner
 
 from ios_mdm.__main__ import app
-from tests.cli.test_validate import MADE, written
 from tests.support.aws import AWS
 from tests.support.certificates import pem
+from tests.support.definition_files import MADE, written
 from tests.support.marked import MARKED, Marked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.cli.conftest import Pair
+    from tests.support.command_line import Pair
 
 FILE = "marked"
 

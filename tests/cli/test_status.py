@@ -6,6 +6,7 @@ import json
 import re
 import socket
 import threading
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +22,9 @@ from ios_mdm.core.pair.layout import PAIR_ID_TAG, profile_tag, version_id
 from ios_mdm.core.pair.schedule import Kind, names, queue_name, role_name
 from ios_mdm.core.x509.credential import credential_from_json
 from ios_mdm.errors import StoreError
-from tests.cli.conftest import DEVICES, Pair, run
 from tests.support.aws import AWS
+from tests.support.command_line import DEVICES, Pair, run
+from tests.support.stack import recorded
 from tests.support.tls_server import serving
 from tools.services import ministack
 
@@ -75,6 +77,22 @@ def test_servers_are_read_in_parallel_and_shown_in_their_order(pair: Pair, monke
     assert shown[-1]["main"]["sha256"] == made.certificates[1].facts.sha256
     assert all("there is no secret " in one["notices"][0]["message"] for one in shown[:-1])
     assert re.findall(r"^error: server (\S+):", result.err, re.MULTILINE) == list(reversed(names_[1:]))
+
+
+def test_status_reads_each_answer_of_aws_once(pair: Pair) -> None:
+    """The queue is checked, and its messages are counted: both need its URL."""  # R36
+    pair.make(distributed=False)
+    with recorded(pair.url) as proxy:
+        assert pair.status(AWS_ENDPOINT_URL=proxy.url).code == 0
+    assert Counter(call.partition(" /")[0] for call in proxy.calls) == {
+        "DescribeSecret": 1,
+        "GetSecretValue": 2,  # main and reserve
+        "GET": 1,  # the schedule
+        "GetRole": 1,
+        "GetRolePolicy": 1,
+        "GetQueueUrl": 1,
+        "GetQueueAttributes": 1,
+    }
 
 
 def test_json_has_one_shape(pair: Pair) -> None:
@@ -367,7 +385,7 @@ def test_what_the_server_presents_is_looked_at(pair: Pair, tmp_path: Path, serve
         pair.define(endpoints=[endpoint])
         result = pair.status()
     assert result.code == code, result.out
-    assert (f"{endpoint} serves certificate 2, and main is certificate 1" in result.out) == (served == 2)
+    assert (f"{endpoint} presents certificate 2, but main is certificate 1" in result.out) == (served == 2)
 
 
 def test_a_server_that_cannot_be_seen_does_not_worry(pair: Pair) -> None:

@@ -138,7 +138,7 @@ def test_alerts_get_their_labels_before_anything_else() -> None:
 
 @pytest.mark.parametrize("reserve", RESERVES, ids=str)
 @given(days=st.integers(1, 1500))
-@settings(max_examples=examples(15), deadline=None)
+@settings(max_examples=examples(15))
 def test_labels_touch_neither_each_other_nor_a_line(reserve: IssueReserve | NoReserve | None, days: int) -> None:
     """Whatever is foreseen: what is written can be read, and is inside the picture."""
     life = row(reserve, days=days).life
@@ -164,7 +164,7 @@ def test_dates_of_the_axis_have_room(days: int, hours: int) -> None:
 
 
 @given(after=st.integers(20, 300))
-@settings(max_examples=examples(25), deadline=None)
+@settings(max_examples=examples(25))
 def test_bars_in_a_lane_do_not_overlap(after: int) -> None:
     """However often a pair is switched."""
     certificates = row(IssueReserve(when=When.NOW, apply=AfterDays(days=after))).life.certificates

@@ -20,28 +20,21 @@ from ios_mdm.core.pair.definition import KeyType
 from ios_mdm.core.rules import RULES
 from ios_mdm.core.x509.digests import fingerprint
 from ios_mdm.core.x509.issuing import issue
-from tests.cli.conftest import Result, run
-from tests.core.rules.test_matrix import DEFECTS
 from tests.support.certificates import HOST, ISSUING, LEAF, NOW, ROOT, Chain, SelfSigned, pem, private_pem
+from tests.support.command_line import Result, run
+from tests.support.defects import DEFECTS
+from tests.support.definition_files import MADE, written
 from tools.toolchain import ROOT as PROJECT
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.support.certificates import Made
 
 AT = f"{NOW:%Y-%m-%dT%H:%M:%SZ}"
 PASSWORD = "päss wörd"  # noqa: S105 - of a file that the test makes
-MADE = Chain().make()
 BROKEN = Chain(
     leaf=LEAF.but(sans=("other.example.com",), purposes=None), root=ROOT.but(key="rsa-2048", days=(-1800, 30))
 ).make()
-
-
-def written(made: Made, file: Path, *, without_root: bool = False) -> Path:
-    """Write a bundle in PEM, and return it."""
-    file.write_bytes(private_pem(made.keys[0]) + pem(*(made.chain[:-1] if without_root else made.chain)))
-    return file
 
 
 def validate(bundle: Path, *arguments: str | Path, address: str = HOST, at: str = AT) -> Result:
@@ -222,7 +215,7 @@ def test_an_issued_main_lets_any_root_follow(tmp_path: Path, good: Path) -> None
     current.write_text(ours.certificate, encoding="ascii")  # as the server presents it
     (found,) = answer(good, "--for", "reserve", "--current", current)["violations"]
     assert found["code"] == "root-mismatch"
-    assert "give the current certificate's whole chain, or its root" in found["message"]
+    assert "provide the complete chain of the current certificate, or its root" in found["message"]
 
 
 def test_the_moment_of_judgement_can_be_set(good: Path) -> None:

@@ -1,4 +1,4 @@
-"""The component, declared by Python arguments and by a stack's configuration, without an engine."""
+"""The component, declared with Python arguments and with a stack's configuration, without an engine."""
 
 from __future__ import annotations
 
@@ -62,9 +62,9 @@ class Declared(mocks.Mocks):
     outputs: list[dict[str, Any]] = field(default_factory=list)
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
-        """Record a resource, and return what a provider would."""
+        """Record a resource, and return the outputs of a provider."""
         inputs = {k: v for k, v in args.inputs.items() if k != "__provider"}
-        # The inputs of the run do not belong to the definition, and are not kept.
+        # The inputs of the run do not belong to the definition and are not recorded.
         kept = {k: v for k, v in inputs.items() if k not in {"run", "readings"}}
         self.inputs[args.typ.rpartition(":")[2]] = kept
         self.all.setdefault(args.typ.rpartition(":")[2], {})[args.name] = inputs
@@ -78,7 +78,7 @@ class Declared(mocks.Mocks):
         }
 
     def call(self, args: mocks.MockCallArgs) -> tuple[dict[Any, Any], None]:
-        """Answer no function: the component calls none."""
+        """Return nothing, because the component calls no functions."""
         raise NotImplementedError(args.token)
 
 
@@ -113,7 +113,7 @@ ISSUE_YAML = {"when": "now", "apply": {"afterDays": 30}}
 
 
 def test_a_server_with_an_address_only(declared: Callable[..., Declared]) -> None:
-    """Arguments that are not given are in no input, so that a preview does not show them."""
+    """Inputs contain only given arguments, so that a preview shows nothing else."""
     found = declared(lambda: IosMdmServer("berlin", address="mdm.example.com"))
     pair = found.inputs["CertificatePair"]
     assert pair["definition"] == {"name": "berlin", "address": "mdm.example.com"}
@@ -141,7 +141,7 @@ def test_a_server_with_an_address_only(declared: Callable[..., Declared]) -> Non
 def test_python_and_yaml_declare_the_same(
     declared: Callable[..., Declared], arguments: dict[str, Any], written: dict[str, Any]
 ) -> None:
-    """A program that gives arguments and a configuration that has the same keys give equal inputs."""
+    """The arguments of a program and the same keys in a configuration give equal inputs."""
     aws = AwsSettings(secret_prefix="teams/mdm")  # noqa: S106 - a name
     by_hand = declared(lambda: IosMdmServer("berlin", address="MDM.example.com", aws=aws, **arguments))
     raw = {"name": "berlin", "address": "MDM.example.com", **written}
@@ -156,7 +156,7 @@ def test_python_and_yaml_declare_the_same(
 
 
 def test_the_outputs_are_attributes_and_registered(declared: Callable[..., Declared]) -> None:
-    """The component registers each output (the SDK omits None); only the PEMs stay out, which the pair's state has."""
+    """The component registers each output except None and the PEMs, which are in the state of the pair."""
     seen: list[object] = []
 
     def program() -> pulumi.Output[None]:
@@ -176,20 +176,20 @@ def test_the_outputs_are_attributes_and_registered(declared: Callable[..., Decla
 
 
 def test_wrong_arguments_are_one_error_before_anything_is_declared(declared: Callable[..., Declared]) -> None:
-    """Each problem is a line with the server and the argument."""
+    """Each problem is one line with the server and the argument."""
 
     def program() -> None:
         with pytest.raises(DefinitionError) as caught:
             IosMdmServer("berlin", address="https://mdm.example.com", warn_days=0)
         first, second = str(caught.value).splitlines()
-        assert first.startswith("server berlin: address is a host name with an optional port")
+        assert first.startswith("server berlin: address must be a host name with an optional port")
         assert second.startswith("server berlin: warn_days should be greater than or equal to 1")
 
     assert declared(program).inputs == {}
 
 
 def test_each_key_of_a_server_is_an_argument() -> None:
-    """A key that the settings get cannot be forgotten here."""
+    """A new key of the settings without an argument of the component fails this test."""
     keys = set(ServerSettings.model_fields) - {"name"}
     assert ServerArguments.__required_keys__ | ServerArguments.__optional_keys__ == keys
     parameters = inspect.signature(IosMdmServer).parameters
@@ -204,7 +204,7 @@ def test_each_key_of_a_certificate_is_typed() -> None:
 
 
 def test_the_names_that_a_program_may_import_exist() -> None:
-    """They are one list."""
+    """The public names are one list."""
     assert [name for name in components.__all__ if not hasattr(components, name)] == []
 
 
@@ -230,7 +230,7 @@ def test_the_first_pairs_announce_all_servers_of_a_run(declared: Callable[..., D
 
 
 def test_what_is_read_ahead_follows_from_the_settings(declared: Callable[..., Declared]) -> None:
-    """Only what differs from the defaults is passed, and the provider completes it."""
+    """Only values that differ from the defaults are passed, and the provider adds the defaults."""
     queue = "arn:aws:sqs:eu-west-1:000000000000:mine"
     role = "arn:aws:iam::000000000000:role/mine"
     promotion = PromotionSettings(alarm_arn=queue, role_arn=role, dead_letter_arn=queue)

@@ -1,4 +1,4 @@
-"""What a program leaves out to be quick."""
+"""A program sends no debug messages and collects no garbage."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class _Engine:
-    """Keeps the messages that it gets."""
+    """Records the messages that it receives."""
 
     def __init__(self) -> None:
         self.messages: list[str] = []
@@ -27,7 +27,7 @@ class _Engine:
 
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[_Engine]:
-    """Return an engine; restore what a program changes in its process."""
+    """Return an engine, and undo the changes of the process afterwards."""
     found = _Engine()
     monkeypatch.setattr(settings, "get_engine", lambda: found)
     monkeypatch.setattr(pulumi.log, "debug", pulumi.log.debug)
@@ -46,7 +46,7 @@ def test_messages_for_the_user_are_sent_and_debug_messages_are_not(engine: _Engi
 
 
 def test_no_garbage_is_collected(engine: _Engine) -> None:
-    """The program ends soon."""
+    """Garbage collection is off, because the program ends soon."""
     del engine
     assert gc.isenabled()
     reduce_overhead()

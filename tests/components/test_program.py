@@ -1,4 +1,4 @@
-"""The program stays a line of sight: settings, components, exports."""
+"""The program stays short: settings, components, exports."""
 
 from __future__ import annotations
 
@@ -42,19 +42,19 @@ def settings(config: dict[str, object], base: Path, name: str = "ios-mdm") -> St
 
 
 def test_the_program_has_at_most_thirty_lines() -> None:
-    """What a user reads first fits on a screen."""
+    """The program fits on a screen."""
     assert len((ROOT / "__main__.py").read_text(encoding="utf-8").splitlines()) <= 30
 
 
 @pytest.mark.parametrize("given", [{}, {"servers": [], "serversDirectory": ""}], ids=["not set", "defaults"])
 def test_a_stack_without_servers_is_told_what_to_write(given: dict[str, object], tmp_path: Path) -> None:
-    """The first mistake of a new user gets an answer that helps; Pulumi.yaml gives empty defaults."""
+    """The error for a stack without servers helps a new user; Pulumi.yaml has empty defaults."""
     with pytest.raises(DefinitionError, match="ios-mdm:servers is missing"):
         settings(given, tmp_path)
 
 
 def test_an_error_names_the_keys_of_a_renamed_project(tmp_path: Path) -> None:
-    """The engine's namespace of a project's keys is the project's name."""
+    """The namespace of the keys is the name of the project."""
     with pytest.raises(DefinitionError, match=r"^other:servers is missing"):
         settings({}, tmp_path, "other")
     with pytest.raises(DefinitionError, match=r"^other:servers\[0\]\.name is missing"):
@@ -62,7 +62,7 @@ def test_an_error_names_the_keys_of_a_renamed_project(tmp_path: Path) -> None:
 
 
 def test_servers_are_read_from_a_folder_of_the_project(tmp_path: Path) -> None:
-    """The folder is relative to the project, and the settings are those of a list."""  # R40
+    """The folder is relative to the project, and gives the same settings as a list."""  # R40
     (tmp_path / "servers").mkdir()
     for name in ("paris", "berlin"):
         (tmp_path / "servers" / f"{name}.yaml").write_text(f"address: {name}.example.com\n", encoding="utf-8")
@@ -75,7 +75,7 @@ def test_servers_are_read_from_a_folder_of_the_project(tmp_path: Path) -> None:
 def test_a_large_configuration_is_a_warning_that_says_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The program warns from 96 KiB on; a program with more than 128 KiB never starts."""  # R40
+    """The program warns from 96 KiB on. Linux does not start a program with more than 128 KiB."""  # R40
     warnings: list[str] = []
     monkeypatch.setattr(pulumi.log, "warn", warnings.append)
     servers = [{"name": f"s{number}", "address": f"s{number}.example.com"} for number in range(1_900)]
@@ -88,7 +88,7 @@ def test_a_large_configuration_is_a_warning_that_says_what_to_do(
 
 
 def test_the_demos_definition_is_valid() -> None:
-    """The stack that the first command runs is one that the settings accept."""
+    """The settings accept the stack of the demo."""
     config = yaml.safe_load((ROOT / "Pulumi.demo.yaml").read_text(encoding="utf-8"))["config"]
     (server,) = parse_stack({"servers": config["ios-mdm:servers"]}).servers
     assert server.name == "berlin"
@@ -96,6 +96,6 @@ def test_the_demos_definition_is_valid() -> None:
 
 
 def test_every_configuration_key_is_declared_for_the_engine() -> None:
-    """Pulumi.yaml types the keys that the settings know."""
+    """Pulumi.yaml has the types of all keys of the settings."""
     declared = yaml.safe_load((ROOT / "Pulumi.yaml").read_text(encoding="utf-8"))["config"]
     assert set(declared) == set(KEYS)

@@ -1,4 +1,4 @@
-"""One check of enrollment ids: the definition, the device list, the channel and the webhook use it."""
+"""The definition, the device list, the channel and the webhook use the same check of enrollment ids."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def settings(devices: object) -> DistributionSettings:
 
 
 def accepted(text: str, folder: Path) -> dict[str, bool]:
-    """Return for each place that takes an enrollment id whether it takes *text*."""
+    """Return, for each place with enrollment ids, whether it accepts *text*."""
     found = {"core": is_enrollment_id(text)}
     try:
         found["settings"] = settings([text]).devices == [text]
@@ -57,7 +57,7 @@ def accepted(text: str, folder: Path) -> dict[str, bool]:
 
 @pytest.mark.parametrize("text", GOOD)
 def test_every_kind_of_enrollment_id_is_accepted_everywhere(text: str, tmp_path: Path) -> None:
-    """UDIDs old and new, User Enrollment ids and user channels (NanoMDM's operations guide)."""
+    """Old and new UDIDs, User Enrollment ids and user channels (NanoMDM's operations guide) are accepted."""
     # R15
     assert set(accepted(text, tmp_path).values()) == {True}
     assert checked_enrollment_ids([text, "other", text]) == (text, "other")
@@ -65,7 +65,7 @@ def test_every_kind_of_enrollment_id_is_accepted_everywhere(text: str, tmp_path:
 
 @pytest.mark.parametrize("text", BAD)
 def test_anything_else_is_refused_everywhere(text: str, tmp_path: Path) -> None:
-    """An id that could name other devices, or another part of the API, is no id for anybody."""
+    """An id that could address other devices or another part of the API is refused."""
     # R15
     assert set(accepted(text, tmp_path).values()) == {False}
     with pytest.raises(DefinitionError, match="not an enrollment id"):
@@ -73,8 +73,8 @@ def test_anything_else_is_refused_everywhere(text: str, tmp_path: Path) -> None:
 
 
 def test_many_bad_ids_are_counted() -> None:
-    """A message names five, each cut off."""
-    with pytest.raises(DefinitionError, match=re.escape("'a b'; 'a b'; 'a b'; 'a b'; 'a b' and 2 more; an id is")):
+    """A message shows five ids, each cut off."""
+    with pytest.raises(DefinitionError, match=re.escape("'a b'; 'a b'; 'a b'; 'a b'; 'a b' and 2 more; an")):
         checked_enrollment_ids(["a b"] * 7)
     with pytest.raises(DefinitionError) as caught:
         checked_enrollment_ids(["é" * 1000])
@@ -105,5 +105,5 @@ def test_the_definitions_pattern_is_the_check(text: str) -> None:
     ],
 )
 def test_ids_are_hidden_in_messages(text: str, shown: str) -> None:
-    """In another case or cut off as well; an id may be a line of any file."""  # R39
+    """Ids are hidden also in another case or cut off, because an id may be a line of any file."""  # R39
     assert without_ids(text, ["00008030-001A2D3E4F5A", "tim+home"]) == shown

@@ -1,4 +1,4 @@
-"""The configuration profile: what devices get, byte for byte, and what they never get."""
+"""The configuration profile: the exact bytes that devices get, without any private key."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ios_mdm.core.pair.definition import KeyType
@@ -73,12 +73,12 @@ PAIR = _profile(MAIN.chain, RESERVE.chain)
     ids=["main", "main and reserve", "no organization", "custom", "issued and custom"],
 )
 def test_apple_accepts_the_profile(profile: bytes) -> None:
-    """Keys, types, values and required keys are those of Apple's schema."""  # R15
+    """Keys, types and values follow Apple's schema, and all required keys are there."""  # R15
     assert profile_violations(profile) == []
 
 
 def test_the_schema_check_finds_what_is_wrong() -> None:
-    """A profile that breaks the schema in every way is told each of them, so that silence means something."""
+    """Control for the test above: each violation of the schema is reported."""
     broken = plistlib.loads(PAIR)
     broken |= {"PayloadType": "Other", "Surprise": 1, "PayloadVersion": True, "PayloadScope": "Everything"}
     del broken["PayloadUUID"]
@@ -101,7 +101,7 @@ def test_the_profile_holds_the_roots_of_main_and_reserve() -> None:
 
 @pytest.mark.parametrize("credential", [MAIN, RESERVE], ids=["main", "reserve"])
 def test_no_private_key_is_in_the_profile(credential: Any) -> None:
-    """Neither the PEM, nor the DER, nor the secret number of a key is in the profile in any coding."""  # R15, R29
+    """Neither the PEM, nor the DER, nor the secret number of a key is in the profile in any encoding."""  # R15, R29
     key = load_pem_private_key(credential.private_key.encode(), password=None)
     assert isinstance(key, ec.EllipticCurvePrivateKey)
     number = key.private_numbers().private_value.to_bytes(32, "big")
@@ -123,21 +123,20 @@ def test_no_private_key_is_in_the_profile(credential: Any) -> None:
     ],
 )
 def test_a_private_key_never_gets_as_far_as_the_profile(pem: str) -> None:
-    """A chain with a private key in it is refused, without repeating the key."""  # R15, R29
+    """A chain that contains a private key is refused, and the error does not repeat the key."""  # R15, R29
     with pytest.raises(CertificateError, match="private key") as caught:
         _profile(MAIN.chain, pem)
     assert not [line for line in pem.splitlines() if line in str(caught.value)]
 
 
 def test_a_promotion_does_not_change_the_profile() -> None:
-    """Which of the certificates is main is nowhere in the bytes."""  # R16
+    """The bytes do not show which certificate is main."""  # R16
     assert _profile(RESERVE.chain, MAIN.chain) == PAIR
 
 
 @given(order=st.permutations([MAIN.chain, RESERVE.chain, NEXT.chain, _custom(LEAVES[0])]))
-@settings(deadline=None)
 def test_equal_certificates_give_equal_bytes(order: list[str]) -> None:
-    """Neither order nor repetition changes a byte, nor the line ends of a PEM file."""
+    """The order, repetitions and the line ends of a PEM file do not change the bytes."""
     profile = _profile(MAIN.chain, RESERVE.chain, NEXT.chain, _custom(LEAVES[0]))
     assert _profile(*order, order[0]) == profile
     assert _profile(*(pem.replace("\n", "\r\n") for pem in order)) == profile
@@ -145,7 +144,7 @@ def test_equal_certificates_give_equal_bytes(order: list[str]) -> None:
 
 
 def test_the_next_profile_replaces_this_one() -> None:
-    """Identifier stays, UUID changes; a certificate that stays keeps its payload's identifier and UUID."""  # R17
+    """The profile keeps its identifier and gets a new UUID; the payload of a kept certificate keeps both."""  # R17
     before, after = PAIR, _profile(RESERVE.chain, NEXT.chain)
     old, new = plistlib.loads(before), plistlib.loads(after)
     assert old["PayloadIdentifier"] == new["PayloadIdentifier"] == IDENTIFIER
@@ -155,7 +154,7 @@ def test_the_next_profile_replaces_this_one() -> None:
 
 
 def test_every_identifier_and_uuid_is_unique() -> None:
-    """Two servers with the same certificate have no UUID in common, nor has a profile with its payloads."""
+    """Two servers with the same certificate have no common UUID, and neither have a profile and its payloads."""
     uuids = []
     for identifier in (IDENTIFIER, IDENTIFIER + ".other"):
         profile = _profile(MAIN.chain, RESERVE.chain, identifier=identifier)
@@ -164,7 +163,7 @@ def test_every_identifier_and_uuid_is_unique() -> None:
 
 
 def test_identity_is_frozen() -> None:
-    """A payload's identifier and UUID follow from the fingerprint as they always did: devices remember them."""
+    """The identifier and UUID of a payload, which devices store, depend on profile identifier and fingerprint only."""
     (payload,) = _payloads(_profile(MAIN.chain))
     sha256 = fingerprint(chain(MAIN.root)[0])
     identifier = f"{IDENTIFIER}.{sha256}"
@@ -174,7 +173,7 @@ def test_identity_is_frozen() -> None:
 
 
 def test_a_person_can_read_what_the_profile_is_for() -> None:
-    """Names and descriptions say which server, which address and until when."""
+    """Names and descriptions show the server, the address and the expiry."""
     profile = plistlib.loads(PAIR)
     assert profile["PayloadDisplayName"] == "Trusted certificates of berlin (mdm.example.com)"
     assert profile["PayloadOrganization"] == "Example"
@@ -186,7 +185,7 @@ def test_a_person_can_read_what_the_profile_is_for() -> None:
 
 
 def test_of_a_custom_chain_devices_get_root_and_intermediates() -> None:
-    """The root is a root payload, an intermediate a pkcs1 payload, the leaf is left out; shared ones are there once."""
+    """The root is a root payload, an intermediate a pkcs1 payload, and the leaf is left out; no payload is repeated."""
     profile = _profile(*(_custom(leaf) for leaf in LEAVES))
     kinds = {payload["PayloadContent"]: payload["PayloadType"] for payload in _payloads(profile)}
     assert kinds == {
@@ -197,7 +196,7 @@ def test_of_a_custom_chain_devices_get_root_and_intermediates() -> None:
 
 
 def test_a_chain_without_its_root_is_refused() -> None:
-    """Devices need the root: a chain that stops before it is an error that names the certificate."""
+    """The error for a chain without the root, which devices need, names the certificate."""
     certificates = chain(_custom(LEAVES[0]))
     pem = "".join(certificate.public_bytes(Encoding.PEM).decode() for certificate in certificates[:-1])
     with pytest.raises(CertificateError, match="add the root"):
@@ -205,14 +204,14 @@ def test_a_chain_without_its_root_is_refused() -> None:
 
 
 def test_an_empty_profile_is_refused() -> None:
-    """A profile without certificates would take the last one from every device."""  # R32
+    """A profile without certificates would remove the last certificate from every device."""  # R32
     with pytest.raises(DefinitionError, match="no certificate"):
         _profile()
 
 
 @pytest.mark.parametrize("identifier", ["", ".", "com.example.", "com example", "com.example\n", "com.exämple"])
 def test_a_bad_identifier_is_refused(identifier: str) -> None:
-    """The identifier is reverse-DNS style."""
+    """The identifier must be in reverse-DNS style."""
     with pytest.raises(DefinitionError, match="identifier"):
         _profile(MAIN.chain, identifier=identifier)
 
@@ -224,7 +223,7 @@ def test_text_that_no_plist_can_hold_is_refused() -> None:
 
 
 def test_the_command_carries_the_profile_as_it_is() -> None:
-    """InstallProfile holds the very bytes, is what Apple's schema asks for, and is always the same."""
+    """InstallProfile contains the bytes of the profile, follows Apple's schema, and is always the same."""
     uuid = "0A1B2C3D-0000-4000-8000-000000000001"
     command = install_profile_command(PAIR, uuid)
     assert command_violations(command, schema="profile.install") == []

@@ -1,4 +1,4 @@
-"""What a terminal would obey never reaches one, whoever wrote it."""
+"""Text from outside cannot control a terminal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ios_mdm.core.text import one_line, printable
 
 @given(st.text(), st.integers(min_value=1, max_value=20))
 def test_whatever_the_text_is_the_result_is_printable_and_short(text: str, longest: int) -> None:
-    """Control characters, escapes, bidirectional marks, line ends: none of them is left."""
+    """The result has no control characters, escapes, bidirectional marks or line ends."""
     for shown in (printable(text, longest=longest), one_line(text, longest=longest)):
         assert shown.isprintable()
         assert len(shown) <= longest
@@ -19,7 +19,7 @@ def test_whatever_the_text_is_the_result_is_printable_and_short(text: str, longe
 
 @given(st.text(st.characters(categories=("L", "N", "P", "S"))))
 def test_a_printable_text_stays_as_it_is(text: str) -> None:
-    """Letters of every alphabet are no danger."""
+    """Letters of every alphabet are kept."""
     assert printable(text) == one_line(text, longest=len(text) or 1) == text
 
 
@@ -33,22 +33,22 @@ def test_a_printable_text_stays_as_it_is(text: str) -> None:
     ],
 )
 def test_a_mark_stands_where_something_was(text: str, shown: str) -> None:
-    """A name with something hidden in it does not look like one without."""
+    """A name with hidden characters does not look like a name without them."""
     assert printable(text) == shown
     assert printable(text, mark="") == shown.replace("?", "")
 
 
 def test_line_feeds_may_stay() -> None:
-    """A message of several lines keeps them, and nothing else."""
+    """A message of several lines keeps its line feeds, but no other control characters."""
     assert printable("one\ntwo\r", keep="\n") == "one\ntwo?"
 
 
 def test_one_line_has_single_spaces() -> None:
-    """Line ends and indentation of the other side become spaces."""
+    """Line ends and indentation become single spaces."""
     assert one_line("  first\n\t second\x00line ", longest=100) == "first second line"
 
 
 @pytest.mark.parametrize(("text", "shown"), [("abcd", "abcd"), ("abcde", "abc…")])
 def test_a_long_text_ends_with_an_ellipsis(text: str, shown: str) -> None:
-    """The ellipsis counts."""
+    """The ellipsis counts as a character."""
     assert printable(text, longest=4) == one_line(text, longest=4) == shown

@@ -1,4 +1,4 @@
-"""Times as text: what is read, what is refused, and that what is written is read back."""
+"""Times as text: accepted and refused forms, and written times that are read again."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ TIME = datetime(2027, 3, 1, 12, 30, 5, tzinfo=UTC)
     ],
 )
 def test_every_accepted_form_is_one_time_in_utc(text: str) -> None:
-    """RFC 3339 in all its spellings, and Go's form in which the engine hands an unquoted YAML time on."""
+    """All forms of RFC 3339, and Go's form, in which the engine passes an unquoted YAML time."""
     # R7
     assert parsed_time(text) == TIME
     assert parsed_time(text).tzinfo is UTC
 
 
 def test_seconds_and_the_colon_of_the_zone_may_be_missing() -> None:
-    """Not RFC 3339, and often written."""
+    """This is not RFC 3339, but users often write it."""
     assert parsed_time("2027-03-01T12:30Z") == TIME.replace(second=0)
     assert parsed_time("2027-03-01T14:30:05+0200") == TIME
 
@@ -62,16 +62,16 @@ def test_anything_else_is_refused_by_its_text(text: str) -> None:
 
 
 def test_written_times_are_utc_and_are_read_back() -> None:
-    """Whatever its zone, a time is written in UTC."""
+    """A time of any zone is written in UTC."""
     elsewhere = TIME.astimezone(timezone(timedelta(hours=-9)))
     assert rfc3339(elsewhere) == rfc3339(TIME) == "2027-03-01T12:30:05Z"
     assert parsed_time(rfc3339(elsewhere)) == TIME
-    with pytest.raises(ValueError, match="without its zone"):
+    with pytest.raises(ValueError, match="has no zone"):
         rfc3339(TIME.replace(tzinfo=None))
 
 
 def test_a_year_has_four_digits() -> None:
-    """Go writes the year 1 for a time that is not set. The order of the texts is the order of time."""
+    """Go writes the year 1 for a time that is not set. The texts sort like the times."""
     early = datetime(1, 1, 1, tzinfo=UTC)
     assert rfc3339(early) == "0001-01-01T00:00:00Z" < rfc3339(TIME)
     assert parsed_time(rfc3339(early)) == early
@@ -97,6 +97,6 @@ def test_a_precise_time_keeps_microseconds(text: str, microsecond: int) -> None:
     "text", ["", "2027-03-01", "2027-02-30T00:00:00Z", "0001-01-01T00:00:00+14:00", "2027-03-01T12:30:05"]
 )
 def test_a_precise_time_needs_a_date_a_time_and_a_zone(text: str) -> None:
-    """Anything else is refused."""
+    """Other forms are refused."""
     with pytest.raises(ValueError, match="RFC 3339"):
         parsed_precise_time(text)

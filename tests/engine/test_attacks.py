@@ -10,14 +10,14 @@ from cryptography.x509 import load_pem_x509_certificate
 
 from ios_mdm.core.pair.layout import version_id
 from ios_mdm.core.x509.digests import fingerprint
-from tests.engine.conftest import check_safety
-from tests.engine.test_promotion import DAY_0, DAY_10, at
 from tests.support.certificates import SelfSigned, Spec, pem, private_pem
+from tests.support.days import DAY_0, DAY_10, at
+from tests.support.engine import check_safety
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tests.engine.conftest import World
+    from tests.support.engine import World
 
 AUTHORITY = SelfSigned(
     leaf=Spec(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from tests.engine.conftest import World
+    from tests.support.engine import World
 
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "unknown key": ({"reserv": {}}, "reserv is not a known key"),
@@ -162,10 +162,10 @@ def test_what_a_pair_does_not_allow_is_refused_with_what_it_does(world: World) -
         ({"reserve": {"issue": {"when": "auto", "generation": 1}}}, "set it to 2, or to 3"),
         ({"reserve": {"none": True}}, f"reserve.confirm: {reserve}"),
         ({"reserve": {"none": True, "confirm": "ab" * 32}}, f"reserve.confirm: {reserve}"),
-        ({"reserve": {"issue": {"apply": {"afterDays": 61}}}}, "60 is the most"),
+        ({"reserve": {"issue": {"apply": {"afterDays": 61}}}}, "the maximum is 60"),
         ({"reserve": {"issue": {}, "none": True}}, "has both issue and none"),
         ({"main": {"issue": {}, "install": {"bundle": "main.pfx"}}}, "has both issue and install"),
-        ({"main": {"install": {"bundle": "main.pfx"}}, "reserve": {"issue": {}}}, "install a custom one"),
+        ({"main": {"install": {"bundle": "main.pfx"}}, "reserve": {"issue": {}}}, "use reserve.install instead"),
     ]
     for change, message in refused:
         world.stack.define([world.definition(**change)])

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.engine.conftest import check_safety
-from tests.engine.test_promotion import DAY_0, DAY_10, at
+from tests.support.days import DAY_0, DAY_10, at
+from tests.support.engine import check_safety
 
 if TYPE_CHECKING:
-    from tests.engine.conftest import World
+    from tests.support.engine import World
 
 PROGRAM = """
 import pulumi

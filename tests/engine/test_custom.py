@@ -4,29 +4,22 @@ from __future__ import annotations
 
 import base64
 import json
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
     Encoding,
     NoEncryption,
     PrivateFormat,
-    pkcs12,
 )
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ios_mdm.core.x509.digests import fingerprint
-from tests.app import test_changed_chain as chained
-from tests.engine.aws import Aws
-from tests.engine.conftest import check_safety
+from tests.support import chains
+from tests.support.custom_files import DAY, HOST, PASSWORD, START, Custom, Leaf, authority, custom_server
+from tests.support.engine import check_safety
+from tests.support.engine_aws import Aws
 from tests.support.tls_server import serving
 from tools.services.handshake import visit
 
@@ -34,12 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.engine.conftest import World
-
-HOST = "mdm.example.com"
-START = datetime(2040, 1, 1, tzinfo=UTC)
-DAY = timedelta(days=1)
-PASSWORD = "pässword of a bundle"  # noqa: S105 - of files that this test makes
+    from tests.support.engine import World
 
 
 def at(days: float) -> dict[str, str]:
@@ -47,129 +35,11 @@ def at(days: float) -> dict[str, str]:
     return {"IOS_MDM_CLOCK": f"{START + timedelta(days=days):%Y-%m-%dT%H:%M:%SZ}"}
 
 
-@dataclass(slots=True)
-class Authority:
-    """A private CA."""
-
-    key: rsa.RSAPrivateKey
-    root: x509.Certificate
-
-    def pem(self) -> bytes:
-        """Return the root."""
-        return self.root.public_bytes(Encoding.PEM)
-
-
-@cache
-def authority(name: str = "Example Root") -> Authority:
-    """Return a CA with a root key of 4096 bits, made once."""
-    key = rsa.generate_private_key(65537, 4096)
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    root = (
-        x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
-        .not_valid_before(START - 100 * DAY)
-        .not_valid_after(START + 5000 * DAY)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    return Authority(key, root)
-
-
-@dataclass(slots=True)
-class Leaf:
-    """A certificate of the server under a CA."""
-
-    start: datetime
-    days: int
-    by: Authority = field(default_factory=authority)
-    host: str = HOST
-    names: tuple[str, ...] = ()
-    key: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
-    certificate: x509.Certificate = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Let the CA sign it."""
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, self.host)])
-        self.certificate = (
-            x509.CertificateBuilder(self.by.root.subject, subject, self.key.public_key(), x509.random_serial_number())
-            .not_valid_before(self.start)
-            .not_valid_after(self.start + self.days * DAY)
-            .add_extension(
-                x509.SubjectAlternativeName([x509.DNSName(name) for name in self.names or (self.host,)]), critical=False
-            )
-            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-            .sign(self.by.key, hashes.SHA256())
-        )
-
-    @property
-    def sha256(self) -> str:
-        """Fingerprint."""
-        return fingerprint(self.certificate)
-
-    def pfx(self) -> bytes:
-        """Return a PFX with the chain, under the password."""
-        protection = BestAvailableEncryption(PASSWORD.encode())
-        return pkcs12.serialize_key_and_certificates(b"mdm", self.key, self.certificate, [self.by.root], protection)
-
-    def pem(self) -> bytes:
-        """Return a PEM file with an encrypted key and the certificate, without the root."""
-        key = self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(PASSWORD.encode()))
-        return key + self.certificate.public_bytes(Encoding.PEM)
-
-    def needles(self) -> list[bytes]:
-        """Return what the key looks like where it leaked."""
-        der = self.key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-        number = self.key.private_numbers().private_value
-        inner = self.key.private_bytes(Encoding.DER, PrivateFormat.TraditionalOpenSSL, NoEncryption())[8:36]
-        return [der[40:68], inner, f"{number:x}".encode(), str(number).encode(), base64.b64encode(inner)[4:28]]
-
-
-@dataclass(slots=True)
-class Custom:
-    """A server whose certificates come from files."""
-
-    world: World
-    main: Leaf
-    reserve: Leaf
-
-    def write(self, name: str, data: bytes) -> str:
-        """Put a file into the project."""
-        (self.world.stack.directory / name).write_bytes(data)
-        return name
-
-    def define(self, **changes: Any) -> None:
-        """Define main from the PFX; its password is in a secret."""
-        install = {"bundle": "main.pfx", "passwordSecret": f"pfx-{self.world.server}"}
-        server = {"main": {"install": install}, "reserve": None, "distribution": self.world.distribution()}
-        self.world.stack.define([self.world.definition(**{**server, **changes})])
-
-    def reserved(self, **more: Any) -> dict[str, Any]:
-        """Return the reserve from the PEM file; its password is in a variable."""
-        return {"reserve": {"install": {"bundle": "reserve.pem", "passwordEnv": "RESERVE_PASSWORD", **more}}}
-
-    @property
-    def shown(self) -> dict[str, Any]:
-        """The outputs."""
-        found: dict[str, Any] = self.world.stack.outputs()["servers"][self.world.server]
-        return found
-
-
 @pytest.fixture
 def custom(world: World) -> Iterator[Custom]:
     """A server whose certificates come from files."""
     with custom_server(world) as one:
         yield one
-
-
-@contextmanager
-def custom_server(world: World) -> Iterator[Custom]:
-    """Yield a server with a main of 397 days, and a reserve that is valid from day 300 on."""
-    one = Custom(world, Leaf(START - DAY, 397), Leaf(START + 300 * DAY, 397))
-    one.write("main.pfx", one.main.pfx())
-    one.write("reserve.pem", one.reserve.pem())
-    world.client.create_secret(Name=f"pfx-{world.server}", SecretString=PASSWORD)
-    world.stack.environment["RESERVE_PASSWORD"] = PASSWORD
-    yield one
-    world.client.delete_secret(SecretId=f"pfx-{world.server}", ForceDeleteWithoutRecovery=True)
 
 
 def test_a_custom_pair_from_two_files_is_promoted_and_nothing_leaks(custom: Custom, tmp_path: Path) -> None:
@@ -199,7 +69,7 @@ def test_a_custom_pair_from_two_files_is_promoted_and_nothing_leaks(custom: Cust
     assert custom.shown["main"]["sha256"] == custom.reserve.sha256
     assert custom.shown["profile"] == profile
     again = world.stack.run("up", "--yes", **at(396)).ok().output
-    assert "reserve.install is already applied; main.install is superseded: it was main before" in again
+    assert "reserve.install is already applied; main.install is superseded: its certificate was main before" in again
     assert "4 unchanged" not in first
     files = [path for path in tmp_path.rglob("*") if path.is_file() and ".venv" not in path.parts]
     ours = {"main.pfx", "reserve.pem", "tls.key"}
@@ -252,20 +122,20 @@ def test_a_file_that_is_missing_is_a_warning_while_nothing_has_to_change(custom:
 def test_a_file_with_another_chain_is_installed_anew(custom: Custom) -> None:
     """A CA renewed what is between certificate and root: the preview names a new number, the certificate stays."""
     # R20 R30
-    world, leaf = custom.world, chained.Leaf(390)
-    install = {"bundle": custom.write("main.pem", leaf.file(chained.FIRST))}
+    world, leaf = custom.world, chains.Leaf(390)
+    install = {"bundle": custom.write("main.pem", leaf.file(chains.FIRST))}
     custom.define(main={"install": install})
     world.stack.up(**at(0)).ok()
     assert world.stack.run("preview", "--expect-no-changes", **at(1)).ok()
-    custom.write("main.pem", leaf.file(chained.RENEWED))
+    custom.write("main.pem", leaf.file(chains.RENEWED))
     shown = world.stack.run("preview", "--diff", **at(1)).ok().output
-    assert "the chain of certificate 1 has changed: it is installed anew with the same key" in " ".join(shown.split())
+    assert "the certificate is installed again with the same key" in " ".join(shown.split())
     assert '"certificate 1" => "certificate 2"' in shown
     world.stack.up(**at(1)).ok()
     main = custom.shown["main"]
     assert (main["certificate"], main["sha256"]) == ("certificate 2", fingerprint(leaf.certificate))
     held = x509.load_pem_x509_certificates(json.loads(world.value(world.labels()["AWSCURRENT"]))["tls.crt"].encode())
-    assert held == [leaf.certificate, chained.RENEWED.intermediate()]
+    assert held == [leaf.certificate, chains.RENEWED.intermediate()]
     assert world.stack.run("preview", "--expect-no-changes", **at(1)).ok()
 
 
@@ -284,7 +154,7 @@ def test_a_healthy_main_is_replaced_only_by_its_fingerprint(custom: Custom) -> N
     assert "devices trust the root of the new main already" in said
     custom.write("main.pfx", Leaf(START - DAY, 390, by=authority("Another Root")).pfx())
     said = " ".join(world.stack.run("preview", **at(10)).output.split())
-    assert "none of the 5 devices trusts the new main before it has the next profile" in said
+    assert "the 5 devices trust the new main only after they get the next profile" in said
     custom.write("main.pfx", other.pfx())
     install = {"bundle": "main.pfx", "passwordSecret": f"pfx-{world.server}"}
     custom.define(main={"install": install, "replaceNow": True, "confirm": custom.main.sha256})
@@ -332,7 +202,7 @@ def test_a_foreign_certificate_at_the_endpoint_neither_stops_an_adoption_nor_is_
         world.stack.up(**at(0)).ok()
         custom.define(main={"install": install}, endpoints=[endpoint], **custom.reserved(apply={"afterDays": 60}))
         shown = " ".join(world.stack.up(**at(310)).ok().output.split())
-        assert f"{endpoint} serves an unknown one, and main is certificate 1" in shown
+        assert f"{endpoint} presents an unknown certificate, but main is certificate 1" in shown
         assert world.stack.run("preview", "--expect-no-changes", **at(310)).ok()
     trusted = {root for roots in world.trusted().values() for root in roots}
     assert not trusted & {foreign.sha256, fingerprint(foreign.by.root)}

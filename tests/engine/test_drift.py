@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.engine.conftest import World
+    from tests.support.engine import World
 
 
 @pytest.fixture

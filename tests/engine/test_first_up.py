@@ -32,7 +32,7 @@ from tools.toolchain import ROOT
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.engine.conftest import World
+    from tests.support.engine import World
 
 
 def _on_devices(world: World) -> list[set[str]]:

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import re
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.engine.conftest import check_safety
-from tests.engine.stack import make_stack
-from tests.engine.test_promotion import DAY_0, DAY_10, DAY_31, at
+from tests.support.copied_pair import copied
+from tests.support.days import DAY_0, DAY_10, DAY_31, at
+from tests.support.engine import check_safety
+from tests.support.stack import make_stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.engine.aws import Aws
-    from tests.engine.conftest import World
-    from tests.engine.stack import Result
+    from tests.support.engine import World
+    from tests.support.engine_aws import Aws
+    from tests.support.stack import Result
 
 ELSEWHERE = pytest.mark.parametrize(
     "elsewhere", [{"region": "eu-central-1"}, {"key": "111122223333"}], ids=["region", "account"], indirect=True
@@ -40,37 +40,6 @@ def distributed(world: World) -> World:
 def elsewhere(distributed: World, request: pytest.FixtureRequest) -> Iterator[World]:
     """Return the world in another region or account, with a copy of the secret."""
     with copied(distributed, **request.param) as other:
-        yield other
-
-
-@contextmanager
-def copied(world: World, **home: str) -> Iterator[World]:
-    """Yield the world in another region or account, with a copy of the secret.
-
-    In another region, it is what AWS leaves when a replica becomes an independent secret, which the emulator cannot do.
-    """
-    found = world.client.describe_secret(SecretId=world.secret)
-    stages: dict[str, list[str]] = found["VersionIdsToStages"]
-    with world.elsewhere(**home) as other:
-        other.client.create_secret(Name=other.secret, Tags=found["Tags"])
-        for version, labels in stages.items():
-            other.client.put_secret_value(
-                SecretId=other.secret,
-                ClientRequestToken=version,
-                VersionStages=labels,
-                SecretString=world.value(version),
-            )
-        # Unlike AWS, the emulator removes all labels from the version that loses AWSCURRENT.
-        for version, labels in stages.items():
-            for label in labels:
-                other.client.update_secret_version_stage(
-                    SecretId=other.secret, VersionStage=label, MoveToVersionId=version
-                )
-        # Unlike AWS, the emulator has a first version without a value.
-        empty = other.labels().get("AWSPREVIOUS")
-        other.client.update_secret_version_stage(
-            SecretId=other.secret, VersionStage="AWSPREVIOUS", RemoveFromVersionId=empty
-        )
         yield other
 
 

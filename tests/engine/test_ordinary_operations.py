@@ -16,16 +16,16 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import load_pem_x509_certificate
 
 from ios_mdm.core.pair.schedule import stem
-from tests.engine.conftest import check_safety
-from tests.engine.test_promotion import DAY_0, DAY_10, DAY_31, at
+from tests.support.days import DAY_0, DAY_10, DAY_31, at
+from tests.support.engine import check_safety
 from tests.support.tls_server import serving
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from tests.engine.aws import Aws
-    from tests.engine.conftest import World
+    from tests.support.engine import World
+    from tests.support.engine_aws import Aws
 
 
 def _switch(aws: Aws) -> tuple[object, ...]:
@@ -292,7 +292,7 @@ def test_without_schedules_a_run_at_the_apply_time_promotes(world: World, aws: A
     world.stack.up(**at(DAY_0)).ok()
     world.stack.define([world.definition(promotion={"schedule": False}, distribution=world.distribution())])
     shown = world.stack.up(**at(DAY_10)).ok().output
-    assert "nothing switches by itself: run `pulumi up` at 2040-01-31 00:00 UTC" in shown
+    assert "no schedule promotes the reserve: run `pulumi up` at 2040-01-31 00:00 UTC" in shown
     assert _switch(aws) == (None, None, None)
     world.forget_calls()
     assert world.stack.run("preview", "--expect-no-changes", **at(DAY_10), **DOWN).ok()

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.engine.conftest import check_safety
-from tests.engine.stack import make_stack
-from tests.engine.test_promotion import DAY_0, DAY_10, at
+from tests.support.days import DAY_0, DAY_10, at
+from tests.support.engine import check_safety
+from tests.support.stack import make_stack
 from tests.support.tls_server import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.engine.aws import Aws
-    from tests.engine.conftest import World
-    from tests.engine.stack import Stack
+    from tests.support.engine import World
+    from tests.support.engine_aws import Aws
+    from tests.support.stack import Stack
 
 
 @pytest.fixture

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.engine.test_custom import DAY, START, Leaf, custom_server
-from tests.engine.test_moved_and_lost import copied
-from tests.engine.test_promotion import DAY_0, DAY_10, DAY_31, at
+from tests.support.copied_pair import copied
+from tests.support.custom_files import DAY, START, Leaf, custom_server
+from tests.support.days import DAY_0, DAY_10, DAY_31, at
 from tests.support.tls_server import serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.engine.conftest import World
-    from tests.engine.stack import Result
+    from tests.support.engine import World
+    from tests.support.stack import Result
 
 FOLDER = Path(__file__).parent / "previews"
 NOW = {"when": "now", "apply": {"afterDays": 30}}

@@ -14,26 +14,19 @@ import pytest
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
 from ios_mdm.core.pair.schedule import Kind, stem
-from tests.engine.aws import client
-from tests.engine.stack import make_stack
+from tests.support.days import DAY_0, DAY_10, DAY_31, at
+from tests.support.engine_aws import client
+from tests.support.stack import make_stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.engine.aws import Aws
-    from tests.engine.conftest import World
-    from tests.engine.stack import Stack
+    from tests.support.engine import World
+    from tests.support.engine_aws import Aws
+    from tests.support.stack import Stack
 
-DAY_0 = "2040-01-01T00:00:00Z"
-DAY_10 = "2040-01-11T00:00:00Z"
 DAY_30 = "2040-01-31T00:00:00Z"
-DAY_31 = "2040-02-01T00:00:00Z"
-
-
-def at(moment: str) -> dict[str, str]:
-    """Return the variable that sets the clock."""
-    return {"IOS_MDM_CLOCK": moment}
 
 
 def test_an_up_schedules_the_switch_and_a_second_one_writes_nothing(world: World, aws: Aws) -> None:

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.app.test_references import Taker, attacker
-from tests.cli.test_validate import MADE, written
+from tests.support.definition_files import MADE, written
 from tests.support.marked import MARKED
+from tests.support.taker import Taker, attacker
 
 if TYPE_CHECKING:
-    from tests.engine.conftest import World
+    from tests.support.engine import World
 
 __all__ = ["attacker"]
 

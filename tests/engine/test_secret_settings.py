@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.engine.conftest import check_safety
+from tests.support.engine import check_safety
 
 if TYPE_CHECKING:
-    from tests.engine.conftest import World
+    from tests.support.engine import World
 
 
 def _tags(world: World) -> dict[str, str]:

@@ -11,12 +11,12 @@ import yaml
 from click.testing import CliRunner
 
 from ios_mdm.__main__ import app
-from tests.engine.conftest import check_safety
+from tests.support.engine import check_safety
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.engine.conftest import World
+    from tests.support.engine import World
 
 COUNT = 3
 

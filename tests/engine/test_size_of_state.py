@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tests.engine.conftest import World
+    from tests.support.engine import World
 
 MOST = 16_000
 """Bytes of JSON for the resources of a server with a reserve and a distribution to five devices."""

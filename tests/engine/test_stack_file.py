@@ -19,7 +19,7 @@ from tools.stack import Stack, make_stack
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.engine.conftest import World
+    from tests.support.engine import World
 
 PROGRAM = """import os, pathlib
 pathlib.Path("seen.json").write_text(os.environ["PULUMI_CONFIG"], encoding="utf-8")

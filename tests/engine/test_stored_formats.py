@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ios_mdm.core.pair.schedule import Kind
-from tests.engine.aws import Aws
-from tests.engine.conftest import check_safety
-from tests.engine.test_promotion import DAY_0, at
+from tests.support.days import DAY_0, at
+from tests.support.engine import check_safety
+from tests.support.engine_aws import Aws
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.engine.conftest import World
+    from tests.support.engine import World
 
 SERVER = "frozen"
 """No other test has this server, whose name makes all names and version ids below predictable."""

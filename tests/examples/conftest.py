@@ -1,5 +1,5 @@
 """Fixtures: a stack as in the engine's tests, which the pipelines' shell lines work on."""
 
-from tests.engine.conftest import world
+from tests.support.engine import world
 
 __all__ = ["world"]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from tests.engine.stack import Stack
+    from tests.support.stack import Stack
 
 GITHUB = ROOT / "examples" / "github-actions"
 GITLAB = ROOT / "examples" / "gitlab-ci" / ".gitlab-ci.yml"

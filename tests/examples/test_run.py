@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.engine.conftest import World
+    from tests.support.engine import World
 
 HIDDEN = "/hooks/not-to-be-seen"
 NO_RESERVE = {"none": True}

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.examples.pipeline import GITHUB, GITLAB, SCRIPTS, github, gitlab, gitlab_jobs, shell_lines
+from tools.toolchain import ROOT
 
 WORKFLOWS = ("preview.yml", "up.yml", "watch.yml")
 KEYS_OF_A_JOB = {
@@ -64,12 +65,15 @@ def test_credentials_come_by_oidc_alone() -> None:
         assert not re.search(r"(?i)secret_access_key|access_key_id|passphrase:", text)
 
 
-def test_actions_are_named_by_a_major_version_with_the_advice_to_pin_them() -> None:
-    """A commit that nobody has looked at would only look like a pin."""
-    for file in WORKFLOWS:
-        text = (GITHUB / file).read_text(encoding="utf-8")
-        assert "full commit SHA" in text
-        assert all(re.fullmatch(r"[\w-]+/[\w-]+@v\d+", used) for used in re.findall(r"uses: (\S+)", text))
+def test_actions_are_pinned_to_the_commit_of_a_release() -> None:
+    """Tags move. The comment names the release, and Dependabot updates both."""
+    pinned = re.compile(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+(;.*)?")
+    files = [*GITHUB.glob("*.yml"), *(ROOT / ".github" / "workflows").glob("*.yml")]
+    used = [line for file in files for line in re.findall(r"uses: (.+)", file.read_text(encoding="utf-8"))]
+    assert used
+    assert [line for line in used if not pinned.fullmatch(line)] == []
+    commits = {tuple(line.partition(";")[0].split("@")) for line in used}
+    assert len(commits) == len({action for action, _ in commits}), "one release of each action"
 
 
 def test_a_change_is_previewed_and_no_fork_gets_a_role() -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from tests.model.pair import Secret, Value
+    from tests.support.model_pair import Secret, Value
 
 __all__ = ["CHECKS", "complaint", "promoted"]
 

@@ -23,12 +23,12 @@ from ios_mdm.core.pair.steps import MoveLabel, Tag, described
 from ios_mdm.core.pair.switch import Switch, switch
 from ios_mdm.errors import DefinitionError, LabelMovedError, StoreError
 from ios_mdm.settings import PromotionSettings
-from tests.app.test_pair_service import HandClock
 from tests.model.checks import complaint, promoted
-from tests.model.pair import SECRET, carried_out, describe, moved, number, observe
 from tests.model.story import DEFINITIONS, LIFE, Seed
 from tests.support.memory import MemorySecretStore
 from tests.support.memory_scheduler import MemoryPrerequisites, MemoryScheduler
+from tests.support.model_pair import SECRET, carried_out, describe, moved, number, observe
+from tests.support.pairs import HandClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from ios_mdm.core.pair.schedule import Schedule
     from ios_mdm.core.pair.secret import SecretDescription
     from ios_mdm.core.pair.steps import Step
-    from tests.model.pair import Secret
     from tests.model.story import Story
+    from tests.support.model_pair import Secret
 
 __all__ = ["OWNER", "Decided", "Deciding", "Due", "Effect", "View", "mask"]
 

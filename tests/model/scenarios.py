@@ -15,14 +15,14 @@ from ios_mdm.core.x509.credential import credential_to_json
 from ios_mdm.core.x509.digests import fingerprint
 from ios_mdm.core.x509.issuing import issue
 from ios_mdm.errors import DeliveryError, IdentityError, StoreError
-from tests.app.test_adoption import CA, QUIET, put
-from tests.app.test_guard import ANOTHER, Fleet
-from tests.app.test_pair_service import KNOWN, NOW, SECRET, HandClock, World, definition
-from tests.app.test_switching import NAMES, Armed, CrashError
 from tests.model.stacks.engine import played, up
 from tests.model.stacks.search import start
 from tests.model.stacks.story import Story
+from tests.support.adoption import CA, QUIET, put
 from tests.support.certificates import NOW as AT
+from tests.support.fleet import ANOTHER, Fleet
+from tests.support.pairs import KNOWN, NOW, SECRET, HandClock, World, definition
+from tests.support.switching import NAMES, Armed, CrashError
 
 __all__ = [
     "account_that_is_not_allowed",

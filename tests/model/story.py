@@ -22,7 +22,7 @@ from ios_mdm.core.pair.definition import (
     When,
 )
 from ios_mdm.core.pair.moments import BACKDATED
-from tests.model.pair import CHAIN, fingerprint, root
+from tests.support.model_pair import CHAIN, fingerprint, root
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -15,14 +15,14 @@ from ios_mdm.core.pair.lifecycle import desired
 from ios_mdm.core.pair.secret import Label
 from ios_mdm.core.pair.steps import next_step
 from ios_mdm.errors import LabelMovedError
-from tests.app.test_pair_crashes import STORIES
-from tests.app.test_pair_service import NOW, World, definition
-from tests.model.pair import SECRET, Secret, carried_out, fingerprint, moved, observe, root
+from tests.support.crashes import STORIES
+from tests.support.model_pair import SECRET, Secret, carried_out, fingerprint, moved, observe, root
+from tests.support.pairs import NOW, World, definition
 
 if TYPE_CHECKING:
     from ios_mdm.core.pair.definition import PairDefinition
     from ios_mdm.core.pair.observed import ObservedPair
-    from tests.app.test_pair_crashes import Story
+    from tests.support.crashes import Story
 
 
 class Both:

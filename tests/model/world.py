@@ -42,16 +42,16 @@ from ios_mdm.core.pair.observed import Role
 from ios_mdm.core.pair.secret import Label
 from ios_mdm.core.pair.steps import Install, Issue, next_step
 from tests.model.deciding import OWNER, Armed, Deciding, mask
-from tests.model.pair import CHAIN, SECRET, carried_out, fingerprint, observe
 from tests.model.state import Next, Run, State
 from tests.model.story import DEFINITIONS, START
+from tests.support.model_pair import CHAIN, SECRET, carried_out, fingerprint, observe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.model.deciding import Decided, Effect, View
-    from tests.model.pair import Secret
     from tests.model.story import Story
+    from tests.support.model_pair import Secret
 
 __all__ = ["World"]
 

@@ -7,45 +7,14 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.support.installed import Installed
 from tools.toolchain import ROOT
 
 PROGRAM = Path(__file__).parent / "program"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Installed:
-    """The wheel, and the folder of a program whose virtualenv has it.
-
-    Args:
-        wheel: the file.
-        folder: of the program.
-        environment: variables without any of the checkout's virtualenv.
-    """
-
-    wheel: Path
-    folder: Path
-    environment: dict[str, str]
-
-    @property
-    def venv(self) -> Path:
-        """The virtualenv that the wheel is installed in."""
-        return self.folder / ".venv"
-
-    @property
-    def packages(self) -> Path:
-        """Its site-packages."""
-        return self.venv / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
-
-    def run(self, *command: str | Path) -> subprocess.CompletedProcess[str]:
-        """Run a command in the folder of the program."""
-        return subprocess.run(
-            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False
-        )
 
 
 @pytest.fixture(scope="session")

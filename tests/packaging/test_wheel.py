@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from email.message import Message
     from pathlib import Path
 
-    from tests.packaging.conftest import Installed
+    from tests.support.installed import Installed
     from tools.services.local import LocalServices
     from tools.services.testing import MdmServices
     from tools.stack import Stack

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,36 +16,24 @@ from ios_mdm.core.pair.layout import HIGHEST_TAG
 from ios_mdm.core.pair.schedule import Kind, names, role_name
 from ios_mdm.core.references import URL_TAG
 from ios_mdm.settings import parse_server
-from tests.engine.aws import client
-from tests.permissions.recording import Recorder, arn
-from tests.resources.conftest import Engine, engine_on, wired
-from tools.services import ministack
+from tests.permissions.documented import API_KEY_SECRET, DISTRIBUTION
+from tests.permissions.enforcing import Iam, policies
+from tests.support.dynamic_provider import Engine, engine_on, wired
+from tests.support.engine_aws import client
+from tests.support.recording import Lives, Recorder, arn
+from tools.services import ministack, process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from tools.services import local
     from tools.services.testing import MdmServices
 
 ALARMS = arn("sns", "alarms")
 BOUNDARY = arn("iam", "policy/ios-mdm-boundary")
 ROLE = arn("iam", "role/mdm-schedules")
 QUEUE = arn("sqs", "mdm-dead-letters")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lives:
-    """What was recorded.
-
-    Args:
-        recorder: the requests.
-        server: name of the server.
-        secret_arn: of the pair.
-    """
-
-    recorder: Recorder
-    server: str
-    secret_arn: str
 
 
 class Hand:
@@ -192,13 +178,6 @@ def _use_api_key(engine: Engine, recorder: Recorder) -> None:
         wiring.here().channel(settings, None)
 
 
-DISTRIBUTION: dict[str, Any] = {
-    "profile": {"identifier": "com.example.mdm", "organization": "Example"},
-    "channel": {"nanomdm": {"url": "https://mdm.example.com", "apiKeySecret": "mdm/api-key"}},
-    "devices": ["AAAA-1"],
-}
-
-
 @pytest.fixture(scope="package")
 def lives(mdm_services: MdmServices, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lives]:
     """Record whole lives once for all tests of this folder."""
@@ -215,11 +194,26 @@ def lives(mdm_services: MdmServices, tmp_path_factory: pytest.TempPathFactory) -
         patch.setattr(SecretsManager, "_prepare_put", prepared)
         secrets = client("secretsmanager", engine.aws.target)
         api_key = mdm_services.services.api_key.read_text(encoding="utf-8")
-        with suppress(secrets.exceptions.ResourceExistsException):
-            secrets.create_secret(Name="mdm/api-key", SecretString=api_key)
         tags = [{"Key": URL_TAG, "Value": DISTRIBUTION["channel"]["nanomdm"]["url"]}]
-        secrets.tag_resource(SecretId="mdm/api-key", Tags=tags)
+        secrets.create_secret(Name=API_KEY_SECRET, SecretString=api_key, Tags=tags)
         secret_arn = _live(engine, recorder, patch, tmp_path_factory.mktemp("lives"))
         yield Lives(recorder=recorder, server=engine.program["server"], secret_arn=secret_arn)
-        # The tests of the engine use this secret on the same emulator, with a URL on loopback.
-        secrets.untag_resource(SecretId="mdm/api-key", TagKeys=[URL_TAG])
+
+
+@pytest.fixture(scope="package")
+def enforcing(tmp_path_factory: pytest.TempPathFactory, executables: local.Executables) -> Iterator[str]:
+    """Run an emulator that enforces IAM policies, with the boundary, the topic and the API key of the page."""
+    state = tmp_path_factory.mktemp("enforcing")
+    service = ministack.service(executables.ministack, state / "data", is_enforcing=True)
+    try:
+        url = process.ensure(state, service).url
+        with pytest.MonkeyPatch.context() as patch:
+            root = Iam(url=url, patch=patch).root
+            document = json.dumps(policies(("boundary",), "berlin")["boundary"])
+            root("iam").create_policy(PolicyName="ios-mdm-boundary", PolicyDocument=document)
+            root("sns").create_topic(Name="alarms")
+            tags = [{"Key": URL_TAG, "Value": DISTRIBUTION["channel"]["nanomdm"]["url"]}]
+            root("secretsmanager").create_secret(Name=API_KEY_SECRET, SecretString="a-key", Tags=tags)
+            yield url
+    finally:
+        process.stop(state, service.name)

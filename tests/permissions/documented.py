@@ -5,11 +5,18 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.permissions.recording import ACCOUNT
+from tests.support.recording import ACCOUNT
 from tools.smoke.documents import TEXTS
 
-__all__ = ["NAMES", "POLICIES_OF", "documented"]
+__all__ = ["API_KEY_SECRET", "DISTRIBUTION", "NAMES", "POLICIES_OF", "documented"]
 
+API_KEY_SECRET = "permissions/api-key"  # noqa: S105 - the name of a secret
+"""In place of the page's ``mdm/api-key``, which the tests of the engine use on the same emulator."""
+DISTRIBUTION: dict[str, Any] = {
+    "profile": {"identifier": "com.example.mdm", "organization": "Example"},
+    "channel": {"nanomdm": {"url": "https://mdm.example.com", "apiKeySecret": API_KEY_SECRET}},
+    "devices": ["AAAA-1"],
+}
 NAMES = tuple(TEXTS)
 
 POLICIES_OF = {
@@ -38,6 +45,7 @@ def documented(name: str, *, server: str = "berlin", suffix: str = "AbCdEf", ste
         stem: of the queue's name, in place of the page's; empty for the page's.
     """
     text = TEXTS[name].replace("111122223333", ACCOUNT)
+    text = text.replace("secret:mdm/api-key-", f"secret:{API_KEY_SECRET}-")
     text = text.replace("ios-mdm/berlin-AbCdEf", f"ios-mdm/{server}-{suffix}")
     text = text.replace("ios-mdm/berlin-", f"ios-mdm/{server}-")
     if stem:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from tests.permissions.implied import KEY
-from tests.permissions.recording import ACCOUNT, arn
+from tests.permissions.documented import API_KEY_SECRET
 from tests.support.iam import Request
+from tests.support.implied import KEY
+from tests.support.recording import ACCOUNT, arn
 
 __all__ = ["FORBIDDEN"]
 
 PAIR = arn("secretsmanager", "secret:ios-mdm/berlin-AbCdEf")
 OTHER_PAIR = arn("secretsmanager", "secret:ios-mdm/paris-AbCdEf")
 FOREIGN = arn("secretsmanager", "secret:payroll/database-AbCdEf")
-API_KEY = arn("secretsmanager", "secret:mdm/api-key-AbCdEf")
+API_KEY = arn("secretsmanager", f"secret:{API_KEY_SECRET}-AbCdEf")
 BOUNDARY = {"iam:PermissionsBoundary": arn("iam", "policy/ios-mdm-boundary")}
 NO_BOUNDARY = {"iam:PermissionsBoundary": "arn:aws:iam::aws:policy/AdministratorAccess"}
 OURS = arn("iam", "role/ios-mdm/ios-mdm-berlin-1")
@@ -61,7 +62,10 @@ _READS_NO_MORE = (
 FORBIDDEN: dict[str, tuple[tuple[str, Request], ...]] = {
     "deployer": (
         ("reads a secret of another project", _get(FOREIGN)),
-        ("reads another secret of the MDM server", _get(arn("secretsmanager", "secret:mdm/api-key-of-another-AbCdEf"))),
+        (
+            "reads another secret of the MDM server",
+            _get(arn("secretsmanager", f"secret:{API_KEY_SECRET}-of-another-AbCdEf")),
+        ),
         ("replaces the API key", _request("secretsmanager:PutSecretValue", API_KEY)),
         ("deletes a secret of another project", _request("secretsmanager:DeleteSecret", FOREIGN)),
         ("lets another account read a pair", _request("secretsmanager:PutResourcePolicy", PAIR)),

@@ -15,14 +15,14 @@ import pytest
 from ios_mdm.core.pair.schedule import MOVE_LABEL, stem
 from tests.permissions.documented import NAMES, POLICIES_OF, documented
 from tests.permissions.forbidden import FORBIDDEN, GROUP, OURS, SCHEDULER
-from tests.permissions.implied import IMPLIED, WITHOUT_PERMISSION
-from tests.permissions.recording import ACCOUNT
 from tests.support.iam import Decision, Request, decision
+from tests.support.implied import IMPLIED, WITHOUT_PERMISSION
+from tests.support.recording import ACCOUNT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.permissions.conftest import Lives
+    from tests.support.recording import Lives
 
 ALL = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 Policies = dict[str, dict[str, Any]]

@@ -16,11 +16,11 @@ from ios_mdm.core.pair.secret import Label
 from ios_mdm.errors import IosMdmError
 from ios_mdm.resources.certificate_pair import CertificatePair, CertificatePairProvider
 from ios_mdm.resources.profile_distribution import ProfileDistribution, ProfileDistributionProvider
-from tests.resources.conftest import wired
 from tests.support.aws import AWS
+from tests.support.dynamic_provider import wired
 
 if TYPE_CHECKING:
-    from tests.resources.conftest import Engine
+    from tests.support.dynamic_provider import Engine
 
 WRITES_OF_A_CREATE = 20
 """The last one claims the pair."""

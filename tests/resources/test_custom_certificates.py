@@ -11,14 +11,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from ios_mdm.adapters.clock import VARIABLE
 from ios_mdm.core.pair.layout import facts_tag, version_id
-from tests.app.test_changed_chain import DAY, FIRST, Leaf
-from tests.app.test_pair_service import START
+from tests.support.chains import DAY, FIRST, Leaf
+from tests.support.pairs import START
 from tools.services import ministack
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.resources.conftest import Engine
+    from tests.support.dynamic_provider import Engine
 
 
 @pytest.fixture(autouse=True)

@@ -30,13 +30,13 @@ from ios_mdm.core.x509.digests import root_digest
 from ios_mdm.core.x509.pem import chain as certificates_in
 from ios_mdm.errors import DefinitionError, LabelMovedError
 from ios_mdm.resources.certificate_pair import CertificatePairProvider
-from tests.app.test_pair_crashes import Crash, CrashError
-from tests.app.test_pair_service import HandClock
-from tests.resources.conftest import Engine
 from tests.support.certificates import HOST, ISSUING, LEAF, NOW, ROOT, Chain, pem, private_pem
+from tests.support.crashes import Crash, CrashError
+from tests.support.dynamic_provider import Engine
 from tests.support.long import examples
 from tests.support.memory import MemorySecretStore
 from tests.support.memory_scheduler import MemoryPrerequisites, MemoryScheduler
+from tests.support.pairs import HandClock
 from tests.support.wiring import TestWiring
 
 if TYPE_CHECKING:
@@ -44,8 +44,8 @@ if TYPE_CHECKING:
 
     from ios_mdm.core.pair.facts import CertificateFacts
     from ios_mdm.core.pair.observed import ObservedPair
-    from tests.app.test_pair_crashes import Edge
     from tests.support.certificates import Made
+    from tests.support.crashes import Edge
 
 SECRET = "ios-mdm/berlin"  # noqa: S105 - a name
 OTHER_ROOT = ROOT.but(name="Other", owner="other")
@@ -318,7 +318,6 @@ class CustomLife(RuleBasedStateMachine):
 CustomLife.TestCase.settings = settings(
     max_examples=examples(100),
     stateful_step_count=25,
-    deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )

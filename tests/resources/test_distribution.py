@@ -13,11 +13,11 @@ from ios_mdm.core.pair.layout import RESOURCE_ID_TAG, SENT_TAG, sent_value, vers
 from ios_mdm.core.x509.credential import credential_to_json
 from ios_mdm.errors import DefinitionError, DeliveryError, IdentityError
 from ios_mdm.resources.profile_distribution import ProfileDistributionProvider
-from tests.app.test_pair_service import HandClock
-from tests.resources.conftest import wired
-from tests.resources.test_distribution_life import PAIR_ID, RESOURCE_ID, SECRET, START, Queue, credentials, pems
 from tests.support.certificates import HOST
+from tests.support.distribution import PAIR_ID, RESOURCE_ID, SECRET, START, Queue, credentials, pems
+from tests.support.dynamic_provider import wired
 from tests.support.memory import MemorySecretStore
+from tests.support.pairs import HandClock
 from tests.support.wiring import TestWiring
 
 if TYPE_CHECKING:

@@ -9,13 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-import plistlib
 import tempfile
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from unittest.mock import patch
 
 from hypothesis import HealthCheck, settings
@@ -23,105 +19,36 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from ios_mdm import wiring
-from ios_mdm.core.pair.definition import KeyType
 from ios_mdm.core.pair.layout import SENT_TAG, sent_value, version_id
 from ios_mdm.core.pair.secret import Label, trusted_label
 from ios_mdm.core.profile import trust_profile
 from ios_mdm.core.x509.credential import credential_to_json
-from ios_mdm.core.x509.digests import fingerprint
-from ios_mdm.core.x509.issuing import issue
-from ios_mdm.core.x509.values import Credential
 from ios_mdm.errors import DeliveryError
 from ios_mdm.resources.profile_distribution import ProfileDistributionProvider
-from tests.app.test_pair_service import HandClock
-from tests.resources.conftest import wired
-from tests.support.certificates import HOST, LEAF, Chain, pem, private_pem
+from tests.support.certificates import HOST
+from tests.support.distribution import (
+    ISSUED,
+    PAIR_ID,
+    RESOURCE_ID,
+    SECRET,
+    START,
+    UNDER_ONE_ROOT,
+    Queue,
+    credentials,
+    pems,
+)
+from tests.support.dynamic_provider import wired
 from tests.support.long import examples
 from tests.support.memory import MemorySecretStore
+from tests.support.pairs import HandClock
 from tests.support.wiring import TestWiring
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-START = datetime(2040, 1, 1, tzinfo=UTC)
 DEVICES = tuple(f"device-{number}" for number in range(5))
-ISSUED = (1, 2, 3)
-UNDER_ONE_ROOT = (4, 5)
 CERTIFICATES = (*ISSUED, *UNDER_ONE_ROOT)
-SECRET = "ios-mdm/berlin"  # noqa: S105 - a name
 
 
 class DownError(Exception):
     """The run is killed."""
-
-
-@cache
-def credentials() -> dict[int, Credential]:
-    """Return five certificates with their keys and what is above them; the last two have one root."""
-    issued = {
-        number: issue(HOST, key=KeyType.EC_P256, validity_days=300, now=START + timedelta(days=number))
-        for number in ISSUED
-    }
-    above = Chain().make().chain[1:]
-    made = [Chain(leaf=LEAF.but(owner=f"leaf {number}")).make() for number in UNDER_ONE_ROOT]
-    under_one_root = {
-        number: Credential(
-            certificate=pem(one.leaf, *above[:-1]).decode(),
-            private_key=private_pem(one.keys[0]).decode(),
-            root=pem(above[-1]).decode(),
-            sha256=fingerprint(one.leaf),
-        )
-        for number, one in zip(UNDER_ONE_ROOT, made, strict=True)
-    }
-    return issued | under_one_root
-
-
-@cache
-def pems() -> dict[int, str]:
-    """Return the five certificates with what is above them."""
-    return {number: credential.chain for number, credential in credentials().items()}
-
-
-PAIR_ID, RESOURCE_ID = "5a" * 16, "7e" * 16
-
-
-@dataclass(slots=True)
-class Queue:
-    """What an MDM server has queued for each device.
-
-    Args:
-        latest: the profile of the last new command, by device.
-        known: the commands that each device was queued, by UUID.
-        calls_left: how many calls are still taken, before *failure*; None for all.
-        failure: what happens then.
-        dies_after: whether the command of the failing call is taken, and its answer lost.
-    """
-
-    batch_size: int = 2
-    latest: dict[str, bytes] = field(default_factory=dict)
-    known: set[tuple[str, str]] = field(default_factory=set)
-    calls_left: int | None = None
-    failure: type[Exception] = DeliveryError
-    dies_after: bool = False
-
-    def batches(self, enrollment_ids: Sequence[str]) -> Sequence[Sequence[str]]:
-        """Cut by number."""
-        return [enrollment_ids[at : at + self.batch_size] for at in range(0, len(enrollment_ids), self.batch_size)]
-
-    def enqueue(self, enrollment_ids: Sequence[str], command: bytes) -> tuple[str, ...]:
-        """Queue a command, unless it is a repetition."""
-        parsed = plistlib.loads(command)
-        fails = self.calls_left == 0
-        if not fails or self.dies_after:
-            for device in enrollment_ids:
-                if (device, parsed["CommandUUID"]) not in self.known:
-                    self.known.add((device, parsed["CommandUUID"]))
-                    self.latest[device] = parsed["Command"]["Payload"]
-        if fails:
-            raise self.failure("the MDM server is down")
-        if self.calls_left is not None:
-            self.calls_left -= 1
-        return ()
 
 
 class DistributionLife(RuleBasedStateMachine):
@@ -287,7 +214,6 @@ class DistributionLife(RuleBasedStateMachine):
 DistributionLife.TestCase.settings = settings(
     max_examples=examples(40),
     stateful_step_count=25,
-    deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )

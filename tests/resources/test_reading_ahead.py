@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 if TYPE_CHECKING:
-    from tests.resources.conftest import Engine
+    from tests.support.dynamic_provider import Engine
 
 READS = ("DescribeSecret", "GetRole", "GetRolePolicy", "GetQueueUrl")
 

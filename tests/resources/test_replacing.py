@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pytest
 
     from ios_mdm.core.pair.definition import PairDefinition
-    from tests.resources.conftest import Engine
+    from tests.support.dynamic_provider import Engine
 
 
 def _replaced(engine: Engine) -> None:

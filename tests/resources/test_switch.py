@@ -16,7 +16,7 @@ from tools.services import ministack
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.resources.conftest import Engine
+    from tests.support.dynamic_provider import Engine
 
 QUEUE = f"arn:aws:sqs:{ministack.REGION}:000000000000:alarms"
 
@@ -40,8 +40,14 @@ class Scheduled:
 
     def kinds(self) -> set[Kind]:
         """Return the kinds of schedules that exist."""
-        found = {one["Name"] for one in self.client.list_schedules()["Schedules"]}
-        return {kind for kind, name in self.names.items() if name in found}
+        return {kind for kind, name in self.names.items() if self._exists(name)}
+
+    def _exists(self, name: str) -> bool:
+        try:
+            self.client.get_schedule(Name=name)
+        except self.client.exceptions.ResourceNotFoundException:
+            return False
+        return True
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Settings in a Python program: snake_case there, camelCase in YAML, and the same errors."""
+"""Settings in a Python program have snake_case names, and the same errors as in YAML."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def models(base: type[Model] = Model) -> Iterator[type[Model]]:
 
 
 def test_python_names_and_camel_case_mean_the_same() -> None:
-    """A definition in Python equals the one in YAML, and both remember only what was given."""
+    """A definition in Python equals the one in YAML, and both record only the given keys."""
     by_name = ServerSettings(
         name="berlin",
         address="mdm.example.com",
@@ -75,7 +75,7 @@ def test_python_names_and_camel_case_mean_the_same() -> None:
     ],
 )
 def test_yaml_takes_no_python_names(change: dict[str, Any]) -> None:
-    """A key in snake_case is unknown, however deep it is."""
+    """A key in snake_case is unknown at any depth."""
     for parse in (lambda raw: parse_server(raw, "berlin"), lambda raw: parse_stack({"servers": [raw]})):
         (line,) = problems(lambda parse=parse: parse({**SERVER, **change}))  # type: ignore[misc]
         assert "_" in line.partition(" is not a known key")[0]
@@ -83,7 +83,7 @@ def test_yaml_takes_no_python_names(change: dict[str, Any]) -> None:
 
 
 def test_python_takes_no_camel_case() -> None:
-    """There is one spelling in each language."""
+    """Each language has one spelling."""
     camel_case: Any = {"beforeDays": 50}
     assert problems(lambda: IssueReserveSettings(**camel_case)) == [
         "IssueReserveSettings: beforeDays is not a known key (see docs/definition.md)"
@@ -94,7 +94,7 @@ def test_python_takes_no_camel_case() -> None:
 
 
 def test_a_constructor_reports_all_problems_together() -> None:
-    """One error with a line for each problem, which names the argument."""
+    """One error has a line for each problem, which names the argument."""
     assert problems(lambda: IssueReserveSettings(before_days=0, generation=0)) == [
         "IssueReserveSettings: before_days should be greater than or equal to 1",
         "IssueReserveSettings: generation should be greater than or equal to 1",
@@ -106,14 +106,14 @@ def test_a_constructor_reports_all_problems_together() -> None:
 
 @pytest.mark.parametrize("secret", ["5f" * 20, "pass word", "hunter2!"])
 def test_a_constructor_never_repeats_a_value(secret: str) -> None:
-    """A secret value in the place of a secret's name is not shown."""  # R29
+    """A secret value instead of the name of a secret is not shown."""  # R29
     (line,) = problems(lambda: NanoMdmSettings(url="https://mdm.example.com", api_key_secret=secret))
     assert "NanoMdmSettings: api_key_secret must be the name or ARN of a secret" in line
     assert secret not in line
 
 
 def test_a_constructor_refuses_a_private_key() -> None:
-    """A key in an argument is an error that does not repeat it."""  # R29
+    """The error for a private key in an argument does not repeat the key."""  # R29
     body = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg"
     key = f"-----BEGIN {''}PRIVATE KEY-----\n{body}\n"
     (line,) = problems(lambda: AwsSettings(kms_key=key))
@@ -142,7 +142,7 @@ class TestArguments:
         assert aws == AwsSettings()
 
     def test_all_problems_are_reported_together(self) -> None:
-        """Those of the server, of AWS and of nested arguments, each by its Python name."""
+        """The error has the problems of the server, of AWS and of nested arguments, each with its Python name."""
         arguments = {"address": "mdm_1.example.com", "warn_days": 0, "reserve": {"isue": {}}}
         lines = problems(lambda: parse_arguments("Berlin", arguments, AwsSettings().model_copy()))
         assert all(line.startswith("server Berlin: ") for line in lines)
@@ -152,7 +152,7 @@ class TestArguments:
         assert line == "server berlin: aws.region should be a valid string"
 
     def test_rules_between_arguments_hold(self) -> None:
-        """Arguments that are right one by one can be wrong together."""  # R8
+        """Arguments that are valid alone can be invalid together."""  # R8
         reserve = ReserveSettings(issue=IssueReserveSettings(validity_days=398))
         (line,) = problems(lambda: parse_arguments("berlin", {"address": "mdm.example.com", "reserve": reserve}))
-        assert line.startswith("server berlin: reserve.issue.validityDays is 398, more than main's 397")
+        assert line.startswith("server berlin: reserve.issue.validityDays is 398, but a reserve must not")

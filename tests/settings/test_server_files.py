@@ -1,4 +1,4 @@
-"""Files of servers: each has the keys of one server, and its name."""
+"""Files of servers: each has the name and the keys of one server."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DISTRIBUTION = (
 
 
 def file(name: str, text: str = GOOD) -> ServerFile:
-    """Return a file."""
+    """Return a file of a server."""
     return ServerFile(name=name, content=text.encode())
 
 
@@ -39,13 +39,13 @@ def test_a_file_is_the_server_that_it_is_named_for(suffix: str, text: str) -> No
 
 
 def test_which_files_count() -> None:
-    """YAML files do; hidden files, backups and other files do not."""
+    """YAML files are read; hidden files, backups and other files are ignored."""
     names = ["a.yaml", "b.yml", "C.YML", ".a.yaml", ".#a.yaml", "a.yaml~", "a.yaml.bak", "README.md", "yaml"]
     assert [name for name in names if is_server_file(name)] == ["a.yaml", "b.yml", "C.YML"]
 
 
 def test_words_are_read_as_the_engine_reads_them() -> None:
-    """`no` is text, as in a stack file, and no boolean."""
+    """`no` is text and not a boolean, as in a stack file."""
     assert complaints(file("a.yaml", f"{GOOD}protect: no\n")) == ["a.yaml: protect should be a valid boolean"]
     assert parse_server_files([file("no.yaml", f"name: no\n{GOOD}")])[0].name == "no"
 
@@ -60,14 +60,14 @@ def test_words_are_read_as_the_engine_reads_them() -> None:
         (f"{GOOD}{GOOD}", "a.yaml has the same key twice: see line 2, column 1"),
         (f"{GOOD}---\n{GOOD}", "a.yaml has more than one YAML document"),
         ("address: {secure: secretXYZ}", "a.yaml: address is encrypted (`secure:`)"),
-        (f"{GOOD}name: secretxyz", "a.yaml: name is not that of the file: write `name: a`"),
+        (f"{GOOD}name: secretxyz", "a.yaml: name differs from the name of the file: write `name: a`"),
         (f"{GOOD}name: 7", "a.yaml: name should be a valid string"),
         (f"{GOOD}reserv: secretXYZ", "a.yaml: reserv is not a known key"),
         ("address: -----BEGIN PRIVATE KEY-----secretXYZ", "a.yaml: the configuration holds a private key"),
     ],
 )
 def test_a_bad_file_is_one_line_that_starts_with_its_name(text: str, words: str) -> None:
-    """The line says what is wrong and quotes no value, which may be a secret."""  # R29 R40
+    """The line names the problem and quotes no value, which may be a secret."""  # R29 R40
     (line,) = complaints(file("b.yaml"), file("a.yaml", text))
     assert line.startswith(words)
     assert "secretxyz" not in line.lower()
@@ -75,9 +75,9 @@ def test_a_bad_file_is_one_line_that_starts_with_its_name(text: str, words: str)
 
 @pytest.mark.parametrize("name", ["Berlin.yaml", "a b.yml", "-.yaml", "a\t.yaml", f"{'a' * 64}.yaml"])
 def test_a_file_with_a_name_that_no_server_can_have_is_refused(name: str) -> None:
-    """The rule for names is in the message, once."""
+    """The message has the rule for names once."""
     (line,) = complaints(file(name))
-    assert line.startswith(f"{name}: a file is named for its server: up to 63 lower-case letters")
+    assert line.startswith(f"{name}: the name of the file is not a server name: use up to 63")
 
 
 def test_a_file_that_cannot_be_read_is_named() -> None:
@@ -90,18 +90,18 @@ def test_a_file_that_cannot_be_read_is_named() -> None:
 def test_a_server_has_one_file() -> None:
     """`a.yaml` and `a.yml` are the same server."""
     assert complaints(file("a.yaml"), file("a.yml")) == [
-        "a.yml: the server 'a' has the file a.yaml, too: remove one of the two"
+        "a.yml: a.yaml defines the server 'a', too: remove one of the two files"
     ]
 
 
 def test_a_profile_identifier_belongs_to_one_server() -> None:
     """The line names both files."""
     (line,) = complaints(file("a.yaml", GOOD + DISTRIBUTION), file("b.yaml", GOOD + DISTRIBUTION))
-    assert line.startswith("b.yaml: distribution.profile.identifier is that of a.yaml, too")
+    assert line.startswith("b.yaml: a.yaml has the same distribution.profile.identifier")
 
 
 def test_all_problems_of_all_files_are_reported_together() -> None:
-    """A wrong name hides no other problem of its file, and a wrong file none of another."""  # R40
+    """An invalid name or file does not hide other problems of the same file or of other files."""  # R40
     bad = "name: other\nwarnDays: 0\n"
     lines = complaints(file("A.yaml", bad), file("b.yaml", "["), file("b.yml", bad))
     assert [line.partition(" ")[0] for line in lines] == [*["A.yaml:"] * 3, "b.yaml", *["b.yml:"] * 4]

@@ -1,4 +1,4 @@
-"""The definition as users write it, and what is said of a wrong one."""
+"""The definition as users write it, and the errors of an invalid one."""
 
 from __future__ import annotations
 
@@ -33,37 +33,37 @@ DISTRIBUTION: dict[str, Any] = {
 
 
 def server(**changes: Any) -> dict[str, Any]:
-    """Return a server's settings with these keys."""
+    """Return the settings of a server with these keys."""
     return copy.deepcopy(SERVER) | changes
 
 
 def distribution(**changes: Any) -> dict[str, Any]:
-    """Return a server with a distribution of these keys."""
+    """Return a server with these keys of distribution."""
     return server(distribution=copy.deepcopy(DISTRIBUTION) | changes)
 
 
 def nanomdm(**changes: Any) -> dict[str, Any]:
-    """Return a server with a NanoMDM channel of these keys."""
+    """Return a server with these keys of a NanoMDM channel."""
     return distribution(channel={"nanomdm": DISTRIBUTION["channel"]["nanomdm"] | changes})
 
 
 def reserve(**issue: Any) -> dict[str, Any]:
-    """Return a server whose reserve is issued so."""
+    """Return a server with these keys of reserve.issue."""
     return server(reserve={"issue": issue})
 
 
 def complaint(one: object, **aws: Any) -> str:
-    """Return what is said of a stack with this server."""
+    """Return the error of a stack with this server."""
     with pytest.raises(DefinitionError) as caught:
         parse_stack({"aws": aws, "servers": [one]})
     return str(caught.value)
 
 
 class TestDefaults:
-    """What a definition means that says little."""
+    """The meaning of a short definition."""
 
     def test_the_shortest_definition(self) -> None:
-        """Name and address are enough; everything else has the documented default."""
+        """Name and address are enough; all other keys have the documented defaults."""
         stack = parse_stack({"servers": [SERVER]})
         assert stack.aws.secret_prefix == "ios-mdm"  # noqa: S105 - a name
         assert (stack.aws.recovery_window_days, stack.aws.tags) == (30, {})
@@ -80,18 +80,18 @@ class TestDefaults:
         )
 
     def test_the_secret_of_a_pair_has_the_name_of_its_server_under_the_prefix(self) -> None:
-        """The default prefix is that of the project."""
+        """The default prefix is the name of the project."""
         assert AwsSettings().secret_name("berlin") == "ios-mdm/berlin"
         assert AwsSettings.model_validate({"secretPrefix": "teams/mdm"}).secret_name("berlin") == "teams/mdm/berlin"
 
     def test_an_empty_reserve_is_a_silent_one(self) -> None:
-        """A reserve that only holds a confirm neither issues nor deletes."""
+        """A reserve with only `confirm` is neither issued nor deleted."""
         # R10
         one = parse_server(server(reserve={"confirm": "AB" * 32}), "berlin").definition()
         assert (one.reserve, one.confirm) == (None, "AB" * 32)
 
     def test_every_key_is_camel_case(self) -> None:
-        """A full definition is taken in camelCase."""
+        """A definition with all keys in camelCase is accepted."""
         issue = {
             "when": "now",
             "beforeDays": 50,
@@ -130,12 +130,12 @@ class TestDefaults:
         )
 
     def test_none(self) -> None:
-        """`none: true` is a reserve that is not wanted."""
+        """`none: true` stands for no reserve."""
         # R10
         assert parse_server(server(reserve={"none": True}), "berlin").definition().reserve == NoReserve()
 
     def test_apply_moments(self) -> None:
-        """Each of the three apply moments is told apart."""
+        """Each of the three apply times has a separate value in the core."""
         # R6 R7
         moments = [
             ({"afterCurrentExpires": True}, AfterCurrentExpires()),
@@ -160,7 +160,7 @@ class TestDefaults:
         ids=str,
     )
     def test_an_apply_time_may_be_unquoted(self, written: object) -> None:
-        """The engine hands an unquoted time on as Go writes it, and a YAML loader as a datetime; all are UTC."""
+        """The engine passes an unquoted time as Go writes it, and a YAML loader as a datetime; all are UTC."""
         # R7
         wanted = parse_server(reserve(apply={"at": written}), "berlin").definition().reserve
         assert isinstance(wanted, IssueReserve)
@@ -172,7 +172,7 @@ class TestDefaults:
         ids=str,
     )
     def test_an_apply_time_needs_date_time_and_zone(self, written: object) -> None:
-        """The error names the path and the right form; it never quotes the value."""
+        """The error names the path and the valid form, and never quotes the value."""
         # R7
         said = complaint(reserve(apply={"at": written}))
         assert said == (
@@ -190,7 +190,7 @@ class TestDefaults:
         ],
     )
     def test_an_address_becomes_an_a_label(self, address: str, host: str) -> None:
-        """Names in other scripts and capitals become what is in a certificate."""
+        """Names in other scripts and capitals become the names in certificates."""
         assert parse_server(server(address=address), "berlin").definition().host == host
 
 
@@ -221,21 +221,21 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "empty label": (server(address="mdm..example.com"), "servers[0].address"),
     "trailing dot": (server(address="mdm.example.com."), "without the trailing dot"),
     "wildcard": (server(address="*.example.com"), "servers[0].address"),
-    "scheme": (server(address="https://mdm.example.com"), "servers[0].address is a host name with an optional port"),
-    "path": (server(address="mdm.example.com/mdm"), "servers[0].address is a host name with an optional port"),
-    "bad port": (server(address="mdm.example.com:70000"), "servers[0].address has the port '70000'"),
+    "scheme": (server(address="https://mdm.example.com"), "address must be a host name with an optional port"),
+    "path": (server(address="mdm.example.com/mdm"), "address must be a host name with an optional port"),
+    "bad port": (server(address="mdm.example.com:70000"), "address has the invalid port '70000'"),
     "IP address": (server(address="10.0.0.5"), "servers[0].address must be a DNS name, not the IP address 10.0.0.5"),
     "short form of an IP address": (
         server(address="127.1"),
         "servers[0].address ends in a number, so programs read it as an IPv4 address",
     ),
     "IP address and port": (server(address="10.0.0.5:443"), "must be a DNS name, not the IP address 10.0.0.5"),
-    "two apply moments": (
+    "two apply times": (
         reserve(apply={"afterDays": 1, "afterCurrentExpires": True}),
         "servers[0].reserve.issue.apply takes exactly one",
     ),
-    "no apply moment": (reserve(apply={}), "servers[0].reserve.issue.apply takes exactly one"),
-    "a moment without its zone": (reserve(apply={"at": "2041-03-01T00:00:00"}), "reserve.issue.apply.at"),
+    "no apply time": (reserve(apply={}), "servers[0].reserve.issue.apply takes exactly one"),
+    "a time without its zone": (reserve(apply={"at": "2041-03-01T00:00:00"}), "reserve.issue.apply.at"),
     "issue and none": (server(reserve={"issue": {}, "none": True}), "servers[0].reserve has both issue and none"),
     "none: false": (server(reserve={"none": False}), "servers[0].reserve.none"),
     "bad confirm": (server(reserve={"confirm": "yes"}), "servers[0].reserve.confirm"),
@@ -250,7 +250,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         nanomdm(url=f"https://mdm.example.com/{'a' * 2048}"),
         "nanomdm.url has 2,072 characters, but at most 2,048 are allowed",
     ),
-    "password in a URL": (nanomdm(url="https://u:p@mdm.example.com"), "nanomdm.url must not carry a user"),
+    "password in a URL": (nanomdm(url="https://u:p@mdm.example.com"), "nanomdm.url must not contain a user"),
     "an API key": (nanomdm(apiKeySecret="5f" * 20), "nanomdm.apiKeySecret must be the name or ARN"),
     "a token": (nanomdm(apiKeySecret="Ab3+" * 12), "nanomdm.apiKeySecret must be the name or ARN"),
     "bad identifier": (distribution(profile={"identifier": "trust"}), "distribution.profile.identifier"),
@@ -259,7 +259,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize(("wrong", "said"), WRONG.values(), ids=list(WRONG))
 def test_one_clear_error_names_the_path(wrong: dict[str, Any], said: str) -> None:
-    """A wrong setting is one line that names the server and the path, without words of pydantic's."""
+    """An invalid setting gives one line with the server and the path, without pydantic's words."""
     # R30
     message = complaint(wrong)
     assert said in message
@@ -275,46 +275,46 @@ def test_one_clear_error_names_the_path(wrong: dict[str, Any], said: str) -> Non
         ({"secretPrefix": "a b"}, "ios-mdm:aws.secretPrefix"),
         ({"secretPrefix": "/x"}, "ios-mdm:aws.secretPrefix"),
         ({"recoveryWindowDays": 6}, "ios-mdm:aws.recoveryWindowDays should be greater than or equal to 7"),
-        ({"tags": {"aws:x": "y"}}, "ios-mdm:aws.tags has the key 'aws:x'"),
-        ({"tags": {"ios-mdm:owner": "y"}}, "ios-mdm:aws.tags has the key 'ios-mdm:owner'"),
-        ({"tags": {"team": "a,b"}}, "ios-mdm:aws.tags has a value for 'team'"),
+        ({"tags": {"aws:x": "y"}}, "ios-mdm:aws.tags has the invalid key 'aws:x'"),
+        ({"tags": {"ios-mdm:owner": "y"}}, "ios-mdm:aws.tags has the invalid key 'ios-mdm:owner'"),
+        ({"tags": {"team": "a,b"}}, "ios-mdm:aws.tags has an invalid value for 'team'"),
         ({"tags": {f"k{n}": "" for n in range(21)}}, "ios-mdm:aws.tags has more than 20 tags"),
         ({"regoin": "eu-west-1"}, "ios-mdm:aws.regoin is not a known key"),
     ],
 )
 def test_wrong_settings_of_aws(aws: dict[str, Any], said: str) -> None:
-    """What AWS would refuse is refused before anything is written."""
+    """Values that AWS refuses are refused before AWS is called."""
     assert complaint(SERVER, **aws).startswith(said)
 
 
 def test_all_errors_are_told_at_once() -> None:
-    """Several mistakes are several lines."""
+    """Each mistake gives one line."""
     lines = complaint(server(adress="x", warnDays=0, protect=1)).splitlines()
     assert len(lines) == 3
 
 
 @pytest.mark.parametrize("servers", [[], None, "berlin", {}])
 def test_no_servers(servers: object) -> None:
-    """A stack has at least one server, as a list."""
+    """A stack needs a list of at least one server."""
     with pytest.raises(DefinitionError, match=r"^ios-mdm:servers (is empty|should)"):
         parse_stack({"servers": servers})
 
 
 def test_names_are_unique() -> None:
-    """Two servers of one name would share a secret."""
+    """Two servers with one name would share a secret."""
     with pytest.raises(DefinitionError, match="the name 'berlin' is used twice"):
         parse_stack({"servers": [SERVER, server(address="other.example.com")]})
 
 
 def test_profile_identifiers_are_unique() -> None:
-    """Two profiles of one identifier would replace each other on the devices."""
+    """Two profiles with one identifier would replace each other on the devices."""
     with pytest.raises(DefinitionError, match=r"'com\.example\.mdm\.trust' is used twice"):
         parse_stack({"servers": [distribution(), distribution() | {"name": "paris"}]})
 
 
 @pytest.mark.parametrize("kind", ["", "RSA ", "EC ", "ENCRYPTED "])
 def test_a_private_key_is_refused_and_not_shown(kind: str) -> None:
-    """A key in the configuration is an error that does not repeat it."""
+    """The error for a private key in the configuration does not repeat the key."""
     # R29
     body = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg"
     key = f"-----BEGIN {kind}PRIVATE KEY-----\n{body}\n-----END {kind}PRIVATE KEY-----\n"
@@ -326,7 +326,7 @@ def test_a_private_key_is_refused_and_not_shown(kind: str) -> None:
 
 @pytest.mark.parametrize("secret", ["5f" * 20, "Ab3+" * 12, "pass word", "hunter2!"])
 def test_a_secret_value_is_never_repeated(secret: str) -> None:
-    """What stands where a secret's name belongs is not shown in the error."""
+    """The error does not show a value given instead of the name of a secret."""
     # R29
     message = complaint(nanomdm(apiKeySecret=secret))
     assert "create-secret" in message
@@ -342,12 +342,12 @@ def test_a_secret_value_is_never_repeated(secret: str) -> None:
     ],
 )
 def test_names_and_arns_of_secrets_are_taken(name: str) -> None:
-    """Usual names of secrets do not look like secret values."""
+    """Usual names of secrets are accepted."""
     parse_server(nanomdm(apiKeySecret=name), "berlin")
 
 
 class TestFromTheDefinitionAlone:
-    """What is wrong whatever the pair is by now."""
+    """Errors that do not depend on the state of the pair."""
 
     def test_a_rotation_must_not_need_more_labels_than_a_secret_has(self) -> None:
         """Each certificate keeps a label until it expires: with 397 days of validity, the minimum is 27 days."""
@@ -362,7 +362,7 @@ class TestFromTheDefinitionAlone:
             parse_server({**definition, "warnDays": 1, "reserve": {"issue": issue}}, "berlin")
 
     def test_tags_and_certificates_share_the_secrets_tags(self) -> None:
-        """With a certificate every 30 days, eleven tags of the user's own fit."""  # R40
+        """With a new certificate every 30 days, there is room for eleven tags of the user."""  # R40
         server = {
             "name": "berlin",
             "address": "mdm.example.com",
@@ -377,48 +377,49 @@ class TestFromTheDefinitionAlone:
                 StackSettings.model_validate(raw)
 
     def test_a_reserve_must_live_long_enough(self) -> None:
-        """At its apply moment a reserve has beforeDays + warnDays of life left, to the day."""
+        """At its apply time, a reserve must be valid for beforeDays + warnDays more days, to the day."""
         # R7
         issue = {"when": "now", "apply": {"afterDays": 307}}
         parse_server(reserve(**issue), "berlin")
         message = complaint(reserve(**issue | {"apply": {"afterDays": 308}}))
-        assert "only 89 days of life left" in message
-        assert "apply.afterDays: 307 is the most" in message
+        assert "only 89 more days" in message
+        assert "set apply.afterDays to at most 307" in message
 
     def test_now_goes_with_after_days(self) -> None:
-        """A reserve that is issued with main and applied at main's end would end with it."""
+        """A reserve that is issued with main and applied when main expires would expire with main."""
         # R7
-        assert "days of life left when it is applied" in complaint(reserve(when="now"))
+        assert "at its apply time, the reserve is valid for only" in complaint(reserve(when="now"))
 
     def test_a_period_beyond_main_is_refused(self) -> None:
-        """A period in days that ends after main expires is an error that names the most."""
+        """A period in days that ends after main expires is an error that names the maximum."""
         # R7
-        assert "afterDays is 61, after main expires: 60 is the most" in complaint(reserve(apply={"afterDays": 61}))
+        said = complaint(reserve(apply={"afterDays": 61}))
+        assert "afterDays is 61, which is after main expires: the maximum is 60" in said
 
     def test_a_reserve_is_valid_no_longer_than_main(self) -> None:
-        """More days than main's are an error that names the most."""
+        """More days than those of main are an error that names the maximum."""
         # R8
-        assert "398, more than main's 397" in complaint(reserve(validityDays=398))
+        assert "must not be valid for longer than main: the maximum is 397" in complaint(reserve(validityDays=398))
 
     def test_a_silent_definition_is_held_against_the_rule_too(self) -> None:
-        """A main so short that an automatic reserve cannot live long enough is refused; without a reserve it is not."""
+        """A short main is refused if its automatic reserve would be too short, and accepted without a reserve."""
         short = {"issue": {"validityDays": 100}}
-        assert "days of life left" in complaint(server(main=short))
+        assert "at its apply time" in complaint(server(main=short))
         parse_server(server(main=short, reserve={"none": True}), "berlin")
 
 
 class TestSwitch:
-    """Where to look, and by whom the switch is made."""
+    """Endpoints, and the role, queue and alarm of the switch."""
 
     @pytest.mark.parametrize(
         "endpoint", ["10.0.0.5:443", "10.0.0.5", "[2001:db8::5]:8443", "edge-1.example.com", "edge-1.example.com:8443"]
     )
     def test_endpoints_are_hosts_with_an_optional_port(self, endpoint: str) -> None:
-        """Addresses and names, of IPv4 and IPv6."""  # R17
+        """Addresses of IPv4 and IPv6, and names, are accepted."""  # R17
         assert parse_server(server(endpoints=[endpoint]), "berlin").looked_at == (endpoint,)
 
     def test_without_endpoints_the_address_is_looked_at(self) -> None:
-        """An empty list says that nobody can look."""  # R17
+        """An empty list turns the check off."""  # R17
         assert parse_server(server(address="mdm.example.com:8443"), "berlin").looked_at == ("mdm.example.com:8443",)
         assert parse_server(server(endpoints=[]), "berlin").looked_at == ()
 
@@ -427,13 +428,13 @@ class TestSwitch:
         ["", "https://10.0.0.5", "10.0.0.5/x", "user@10.0.0.5", "host:0", "host:99999", "host:x", "a b", "::1"],
     )
     def test_what_is_no_endpoint_is_refused(self, endpoint: str) -> None:
-        """One clear error that shows what an endpoint looks like."""
+        """The error shows the form of an endpoint."""
         said = complaint(server(endpoints=[endpoint]))
         assert "endpoints[0]" in said
         assert "such as 10.0.0.5:443" in said
 
     def test_arns_are_taken(self) -> None:
-        """Roles, policies, queues and topics, of other partitions too."""  # R11
+        """ARNs of roles, policies, queues and topics are accepted, also of other partitions."""  # R11
         given = {
             "roleArn": "arn:aws:iam::111122223333:role/teams/mdm",
             "deadLetterArn": "arn:aws-us-gov:sqs:us-gov-west-1:111122223333:dead-letters",
@@ -456,14 +457,14 @@ class TestSwitch:
                     "roleArn": "arn:aws:iam::111122223333:role/r",
                     "permissionsBoundaryArn": "arn:aws:iam::111122223333:policy/p",
                 },
-                "promotion has permissionsBoundaryArn beside roleArn",
+                "promotion has both roleArn and permissionsBoundaryArn",
             ),
             (
                 {"schedule": False, "alarmArn": "arn:aws:sns:eu-west-1:111122223333:alarms"},
-                "promotion has alarmArn beside schedule: false",
+                "promotion has both alarmArn and schedule: false",
             ),
         ],
     )
     def test_wrong_arns_are_refused(self, promotion: dict[str, Any], said: str) -> None:
-        """Each with what is needed and an example."""
+        """Each error names the required type and has an example."""
         assert said in complaint(server(promotion=promotion))

@@ -1,4 +1,4 @@
-"""How many bytes a configuration takes, and how many a program can be given."""
+"""The size of a configuration, and the limit of the system."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ios_mdm.settings.size import LARGE, LARGEST, configuration_size
     sys.platform != "linux" or os.sysconf("SC_PAGE_SIZE") != 4096, reason="the limit is that of Linux with small pages"
 )
 def test_the_limit_is_the_systems() -> None:
-    """A program can be given as many bytes, and not one more."""  # R40
+    """A program starts with a configuration of this size, and not with one more byte."""  # R40
     assert LARGE < LARGEST
     subprocess.run(["true"], env={"PULUMI_CONFIG": "x" * LARGEST}, check=True)
     with pytest.raises(OSError, match="Argument list too long"):
@@ -24,6 +24,6 @@ def test_the_limit_is_the_systems() -> None:
 
 
 def test_the_size_is_that_of_json_in_json() -> None:
-    """The engine passes each value as JSON, and all of them as one object; text stays as it is."""  # R40
+    """The engine passes each value as JSON except text, and all values as one JSON object."""  # R40
     passed = json.dumps({"a:list": '[{"x":1}]', "a:text": "é"}, separators=(",", ":"), ensure_ascii=False)
     assert configuration_size({"a:list": [{"x": 1}], "a:text": "é"}) == len(passed.encode())

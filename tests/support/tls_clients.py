@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import plistlib
-import shutil
 import socket
 import ssl
 import subprocess
@@ -13,7 +12,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from OpenSSL import SSL, crypto
@@ -37,7 +35,6 @@ __all__ = [
     "Pair",
     "made_pair",
     "memory_handshake",
-    "needs_openssl",
     "openssl_client",
     "python_handshake",
     "root_of",
@@ -48,8 +45,6 @@ HOST = "mdm.example.com"
 
 PYTHON_3_11 = ssl.VERIFY_X509_TRUSTED_FIRST
 PYTHON_3_13 = PYTHON_3_11 | ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN
-
-needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl command")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

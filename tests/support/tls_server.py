@@ -29,7 +29,7 @@ def serving(value: str, folder: Path) -> Iterator[str]:
             self.end_headers()
 
         def log_message(self, *_args: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     class Quiet(ThreadingHTTPServer):
         daemon_threads = True

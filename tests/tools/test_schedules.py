@@ -71,6 +71,16 @@ def test_a_schedule_fires_when_its_moment_has_come_and_once(url: str, queue: tup
     assert name not in schedules.due(url, AT + timedelta(days=1))
 
 
+def test_more_schedules_than_one_page_are_due(url: str, queue: tuple[Any, str, str]) -> None:
+    """The emulator returns 100 schedules by default, and no token for the others."""
+    planned_names = {planned(url, queue[2], "{}", queue[2]) for _ in range(101)}
+    assert planned_names <= set(schedules.due(url, AT))
+    scheduler = schedules.client("scheduler", url)
+    for name in planned_names:
+        scheduler.delete_schedule(Name=name)
+    scheduler.close()
+
+
 def test_a_refused_call_goes_to_the_dead_letter_queue(url: str, queue: tuple[Any, str, str]) -> None:
     """A move of a label that AWS refuses changes nothing, and leaves a message."""  # R11
     call = json.dumps({"SecretId": "ios-mdm/never-was", "VersionStage": "AWSCURRENT", "MoveToVersionId": "x" * 36})

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.adapters.conftest import ministack_url, no_aws
-from tests.permissions.implied import implied
-from tests.permissions.recording import Recorder
+from tests.support.backends import ministack_url, no_aws
 from tests.support.iam import Decision, Request, decision, statements
+from tests.support.implied import implied
+from tests.support.recording import Recorder
 from tools.services import ministack, schedules
 from tools.smoke import __main__ as smoke
 from tools.smoke import account as accounts

@@ -1,4 +1,4 @@
-"""Where certtool, certutil, pk12util and vfychain come from, and what happens if they cannot be had."""
+"""Where the commands of OpenSSL, GnuTLS and NSS come from, and what happens if they cannot be had."""
 
 from __future__ import annotations
 
@@ -6,15 +6,12 @@ import json
 import os
 import shutil
 import subprocess
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from tools import bootstrap, verifiers
 from tools.toolchain import Toolchain
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 APT_GET = """\
 #!/bin/sh
@@ -91,13 +88,26 @@ def test_packages_are_unpacked_with_what_the_machine_lacks(debian: Path, monkeyp
     assert (debian / "asked").read_text(encoding="ascii").splitlines() == asked
 
 
+def test_only_the_commands_that_the_machine_lacks_are_unpacked(debian: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that is installed is used: apt does not download its package."""
+    (debian / "lists").touch()
+    _package(debian, "exit 0")
+    (debian / "tree" / "usr" / "bin" / "openssl").unlink()
+    subprocess.run(["dpkg-deb", "--build", debian / "tree", debian / "made.deb"], check=True, capture_output=True)
+    stub = shutil.which
+    monkeypatch.setattr("shutil.which", lambda name, **_named: "/own/openssl" if name == "openssl" else stub(name))
+    found = verifiers.ensure_verifiers()
+    assert found.pop("openssl") == Path("/own/openssl")
+    assert {path.parent for path in found.values()} == {debian.parent / "cache" / "verifiers" / "launchers"}
+
+
 def test_without_lists_of_packages_only_root_can_continue(
     debian: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Another user reads which packages to install, and the bootstrap goes on without the commands."""
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     assert verifiers.ensure_verifiers() == {}
-    assert "install gnutls-bin and libnss3-tools; their tests are skipped" in capsys.readouterr().out
+    assert "install gnutls-bin, libnss3-tools and openssl; their tests are skipped" in capsys.readouterr().out
     assert "update" not in (debian / "asked").read_text(encoding="ascii")
 
 
@@ -117,7 +127,7 @@ def test_a_machine_without_debians_tools_does_without(
     monkeypatch.setenv("IOS_MDM_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("shutil.which", lambda *_arguments, **_named: None)
     assert verifiers.ensure_verifiers() == {}
-    assert "install gnutls-bin and libnss3-tools" in capsys.readouterr().out
+    assert "install gnutls-bin, libnss3-tools and openssl" in capsys.readouterr().out
     assert not (tmp_path / "cache").exists()
 
 

@@ -17,14 +17,21 @@ CREDENTIALS: Final = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "tes
 AWS_SERVICES: Final = ("events", "iam", "kms", "scheduler", "secretsmanager", "sns", "sqs", "sts")
 
 
-def service(executable: Path, data: Path) -> Service:
-    """Return the emulator; it keeps its data in `data` at a graceful stop and continues with it at the next start."""
+def service(executable: Path, data: Path, *, is_enforcing: bool = False) -> Service:
+    """Return the emulator; it keeps its data in `data` at a graceful stop and continues with it at the next start.
+
+    Args:
+        executable: the console script in the emulator's own virtualenv.
+        data: folder of its data.
+        is_enforcing: whether it checks credentials and evaluates the IAM policies of their principals. The credentials
+            above are those of the root user then.
+    """
 
     def command(port: int) -> Command:
         return Command(
             argv=(str(executable),),
             environment={
-                "AUTH": "false",
+                "AUTH": str(is_enforcing).lower(),
                 "BIND_HOST": LOOPBACK,
                 # It would look for containers of its own to remove; it has none, and must not touch others'.
                 "DOCKER_HOST": f"unix://{data / 'no-docker.sock'}",

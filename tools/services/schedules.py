@@ -53,7 +53,8 @@ def client(service: str, url: str) -> Any:  # noqa: ANN401 - the service is a va
 def due(url: str, now: datetime) -> tuple[str, ...]:
     """Return the names of the schedules whose moment has come, in the order of their moments."""
     scheduler = client("scheduler", url)
-    pages = scheduler.get_paginator("list_schedules").paginate()
+    # ministack returns the first MaxResults schedules, 100 by default, and no token for the others.
+    pages = scheduler.get_paginator("list_schedules").paginate(MaxResults=100_000)
     found = [scheduler.get_schedule(Name=one["Name"]) for page in pages for one in page["Schedules"]]
     scheduler.close()
     moments = sorted((_moment(one), one["Name"]) for one in found if one.get("State", "ENABLED") == "ENABLED")

@@ -10,7 +10,6 @@ import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 from urllib.parse import urlsplit
 
@@ -37,6 +36,7 @@ from ios_mdm.adapters.refusals import (
     with_mfa,
     without_credentials,
 )
+from ios_mdm.address import is_loopback
 from ios_mdm.errors import StoreError
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ __all__ = [
     "TOPIC",
     "Aws",
     "Kind",
+    "Refusal",
     "RoleRefusedError",
     "forget",
     "scheduled_for_deletion",
@@ -97,13 +98,7 @@ def _is_loopback(url: str | None) -> bool:
     if url is None:
         return False
     try:
-        host = urlsplit(url).hostname or ""
-    except ValueError:
-        return False
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
+        return is_loopback(urlsplit(url).hostname)
     except ValueError:
         return False
 
@@ -131,7 +126,7 @@ class Aws:
     Args:
         environ: the process's environment variables, which name endpoints, credentials and the default region.
         region: AWS region; None for the one that the environment or the profile names.
-        reads: keeps the answers that one check reads; None if no answers are kept.
+        reads: keeps the answers that one check or one status reads; None if no answers are kept.
     """
 
     environ: Mapping[str, str] = field(repr=False)
@@ -198,7 +193,7 @@ class Aws:
                 parameters.
         """
         result = self._outcome(operation, name, call, frozenset(), kind)
-        if isinstance(result, _Tolerated):
+        if isinstance(result, Refusal):
             raise result.error
         return result
 
@@ -207,9 +202,16 @@ class Aws:
     ) -> T | None:
         """Return what *call* returns, or None if AWS refuses with one of these error *codes*; else as ``answer``."""
         result = self._outcome(operation, name, call, codes, kind)
-        if isinstance(result, _Tolerated):
+        if isinstance(result, Refusal):
             return None
         return result
+
+    def refusal(
+        self, codes: Collection[str], operation: str, name: str, call: Callable[[], object], kind: Kind = SECRET
+    ) -> Refusal | None:
+        """Make the *call*, and return the refusal if AWS refuses with one of these *codes*; else as ``answer``."""
+        result = self._outcome(operation, name, call, codes, kind)
+        return result if isinstance(result, Refusal) else None
 
     def _key(self, kind: Kind) -> _Key:
         # botocore reads AWS_DEFAULT_REGION only; every other SDK, and Pulumi's users, set AWS_REGION.
@@ -237,7 +239,7 @@ class Aws:
 
     def _outcome(
         self, operation: str, name: str, call: Callable[[], T], codes: Collection[str], kind: Kind
-    ) -> T | _Tolerated:
+    ) -> T | Refusal:
         if self.reads is None or operation not in KEPT:
             return self._attempt(operation, name, call, codes, kind)
         key = (operation, self.region, name)
@@ -245,7 +247,7 @@ class Aws:
 
     def _attempt(
         self, operation: str, name: str, call: Callable[[], T], codes: Collection[str], kind: Kind
-    ) -> T | _Tolerated:
+    ) -> T | Refusal:
         from botocore.exceptions import BotoCoreError, ClientError
         from botocore.parsers import ResponseParserError
 
@@ -277,7 +279,7 @@ class Aws:
         raised = RoleRefusedError if role_refused else StoreError
         store_error = raised(f"{failed}: {reason}.")
         if code in codes:
-            return _Tolerated(store_error)
+            return Refusal(code, store_error)
         # Raised here, not in a handler: there botocore's error, and with it what was sent, would be its context.
         raise store_error
 
@@ -403,9 +405,15 @@ def forget() -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Tolerated:
-    """A refusal that the caller knows how to read."""
+class Refusal:
+    """A refusal that the caller knows how to read.
 
+    Args:
+        code: AWS's error code.
+        error: for a caller that does not know better.
+    """
+
+    code: str
     error: StoreError
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from botocore.loaders import Loader
+from botocore.loaders import Loader, instance_cache
 from botocore.session import Session, get_session
 
 __all__ = ["session"]
@@ -16,6 +16,7 @@ class _Loader(Loader):
     botocore's own first searches the folders of all services, four hundred, for the versions of each.
     """
 
+    @instance_cache
     def list_available_services(self, type_name: str) -> list[str]:
         """Return the names of the services that have a folder. One without a model of this type fails when it is read.
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, unquote, urlsplit
 
-from ios_mdm.address import LOOPBACK_HOSTS
+from ios_mdm.address import is_loopback
 from ios_mdm.core.enrollment import checked_enrollment_ids, without_ids
 from ios_mdm.core.text import one_line
 from ios_mdm.errors import BatchTooLargeError, DefinitionError, DeliveryError
@@ -137,7 +137,7 @@ class NanoMdm:
             retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
         )
         # proxies of the environment are for the world outside, and would be handed the API key of a loopback server
-        outside = urlsplit(self.url).hostname not in LOOPBACK_HOSTS
+        outside = not is_loopback(urlsplit(self.url).hostname)
         timeout = httpx.Timeout(READ_TIMEOUT, connect=CONNECT_TIMEOUT)
         auth = httpx.BasicAuth("nanomdm", self.api_key)
         try:

@@ -1,4 +1,4 @@
-"""Keeps the answers that one check reads, so that each is read once and can be read ahead."""
+"""Keeps the answers that one check or one status reads, so that each is read once and can be read ahead."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KEPT = frozenset({"DescribeSecret", "GetSchedule", "GetRole", "GetRolePolicy", "
 class Reads:
     """Outcomes of reads: a result, or the exception that was raised.
 
-    Use one object for one check only, and never for code that writes: that code must read again.
+    Use one object for one check or one status only, and never for code that writes: that code must read again.
     """
 
     def __init__(self) -> None:

@@ -28,13 +28,17 @@ if TYPE_CHECKING:
         UpdateSecretVersionStageRequestTypeDef,
     )
 
-    from ios_mdm.adapters.aws import Aws
+    from ios_mdm.adapters.aws import Aws, Refusal
 
 __all__ = ["SecretsManager", "check_tags", "label_moved"]
 
 _MAX_TAGS = 50
 _TAG_KEY = re.compile(r"[A-Za-z0-9 +\-=._:/@]{1,128}")
 _TAG_VALUE = re.compile(r"[A-Za-z0-9 +\-=._:/@]{0,256}")
+_INVALID_PARAMETER = "InvalidParameterException"
+"""AWS's answer to a wrong RemoveFromVersionId, in the reports of other tools."""
+_INVALID_STATE = "InvalidRequestException"
+"""A parameter that is not valid for the state of the secret: it is scheduled for deletion, or managed by a service."""
 _NOBODY = "ios-mdm-clock"
 """A secret that need not exist: any answer about it, a refusal too, tells AWS's time."""
 
@@ -253,7 +257,8 @@ class SecretsManager:
         A label that is on *to* already is a success: the answer to an earlier attempt may have been lost.
 
         Raises:
-            StoreError: The label is elsewhere (nothing has moved), or AWS refuses.
+            LabelMovedError: The label is elsewhere; nothing has moved.
+            StoreError: The secret is scheduled for deletion, or AWS refuses.
         """
         if label == Label.MAIN and to is None:
             raise StoreError(f'AWSCURRENT of secret "{name}" can be moved, not removed. Report this as a bug.')
@@ -264,10 +269,18 @@ class SecretsManager:
             holder = self._holder(name, label)
             if holder is not None and holder != to:
                 raise label_moved(name, label, to=to, current=current, holder=holder)
-        if not self._move(name, label, to=to, current=current):
-            holder = self._holder(name, label)
-            if holder != to:
-                raise label_moved(name, label, to=to, current=current, holder=holder)
+        refusal = self._move(name, label, to=to, current=current)
+        if refusal is None:
+            return
+        found = self.describe(name)
+        if found is not None and found.deleted_at is not None:
+            raise scheduled_for_deletion("UpdateSecretVersionStage", name)
+        holder = None if found is None else next(iter(_holders(found, label)), None)
+        if holder == to:
+            return
+        if holder == current and refusal.code == _INVALID_STATE:
+            raise refusal.error  # the label is not the reason, so reading again would not help
+        raise label_moved(name, label, to=to, current=current, holder=holder)
 
     def tag(self, name: str, tags: Mapping[str, str]) -> None:
         """Set these tags and leave the others.
@@ -352,20 +365,19 @@ class SecretsManager:
         found = self.describe(name)
         return None if found is None else next(iter(_holders(found, label)), None)
 
-    def _move(self, name: str, label: str, *, to: str | None, current: str | None) -> bool:
-        """Move the label; False where AWS says that it is not where it was expected."""
+    def _move(self, name: str, label: str, *, to: str | None, current: str | None) -> Refusal | None:
+        """Move the label; return the refusal if AWS does not accept the move in the state that the secret has."""
         request: UpdateSecretVersionStageRequestTypeDef = {"SecretId": name, "VersionStage": str(label)}
         if to is not None:
             request["MoveToVersionId"] = to
         if current is not None:
             request["RemoveFromVersionId"] = current
-        moved = self.aws.answer_unless(
-            {"InvalidParameterException"},
+        return self.aws.refusal(
+            {_INVALID_PARAMETER, _INVALID_STATE},
             "UpdateSecretVersionStage",
             name,
             lambda: self._client.update_secret_version_stage(**request),
         )
-        return moved is not None
 
 
 def _primary_region(arn: str, region: str | None) -> str | None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, TypeVar
 
-from tenacity import Retrying, retry_if_result, wait_exponential
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -31,6 +29,8 @@ def confirmed(read: Callable[[], T], is_expected: Callable[[T], bool], *, second
         is_expected: returns whether an answer shows the last write of this process.
         seconds: total time of the waits between the reads.
     """
+    from tenacity import Retrying, retry_if_result, wait_exponential
+
     return Retrying(
         retry=retry_if_result(lambda answer: not is_expected(answer)),
         wait=wait_exponential(multiplier=0.1, max=2),

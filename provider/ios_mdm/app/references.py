@@ -6,7 +6,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
-from ios_mdm.address import LOOPBACK_HOSTS
+from ios_mdm.address import is_loopback
 from ios_mdm.core.references import URL_TAG, has_pair_tags, misplaced
 from ios_mdm.errors import DefinitionError
 
@@ -83,7 +83,7 @@ def refused_url(url: str, allowed: str | None, secret: str) -> str | None:
         allowed: value of the tag ``ios-mdm:url`` of the secret; None if it has no such tag.
         secret: name or ARN of the secret, for the message.
     """
-    if allowed is None and urlsplit(url).hostname in LOOPBACK_HOSTS:
+    if allowed is None and is_loopback(urlsplit(url).hostname):
         return None
     if allowed is not None and _is_within(url, allowed):
         return None

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ios_mdm import wiring
+from ios_mdm.address import is_loopback
 from ios_mdm.errors import DefinitionError, IosMdmError
 from ios_mdm.files import KIB, file_content
 
@@ -49,7 +50,7 @@ def _receive(
     key = None if hmac_key_file is None else _key(hmac_key_file)
     wired = wiring.here()
     collector = wired.collector(ledger_url, hmac_key=key, hosts=hosts)
-    if key is None and not ipaddress.ip_address(host).is_loopback:
+    if key is None and not is_loopback(host):
         raise DefinitionError(
             f"{host} is not a loopback address, and without an HMAC key other machines could post events: set "
             "--hmac-key-file"

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from ios_mdm.app.status.coverage import Distribution
     from ios_mdm.app.status.overview import Certificate, Overview
+    from ios_mdm.settings import ServerSettings
 
 __all__ = ["run"]
 
@@ -52,13 +53,17 @@ def run(*, definition: Path | None, server: str | None, as_json: bool) -> None:
 
 def _gathered(file: Path | None, name: str | None) -> Sequence[Overview]:
     definition = read_definition(selected_stack_file(os.environ) if file is None else file)
-    aws = definition.settings.aws
-    sources = replace(wiring.here(), base=definition.base).sources(aws.region)
+    aws, here = definition.settings.aws, replace(wiring.here(), base=definition.base)
     servers = definition.servers(name)
+
+    def gathered(server: ServerSettings) -> Overview:
+        # Nothing is written, so each answer about a server is read once.
+        return overview(server, aws, here.remembering().sources(aws.region), base=here.base)
+
     if len(servers) == 1:
-        return [overview(servers[0], aws, sources, base=definition.base)]
+        return [gathered(servers[0])]
     with ThreadPoolExecutor(MAX_THREADS) as pool:
-        return list(pool.map(lambda server: overview(server, aws, sources, base=definition.base), servers))
+        return list(pool.map(gathered, servers))
 
 
 def _server(one: Overview) -> _Json:

@@ -1,1 +1,1 @@
-"""The pure core: values and decisions. No boto3, pulumi, network, file or clock; ``now`` is always an argument."""
+"""Pure values and decisions, without boto3, pulumi, network, files or clock; ``now`` is always an argument."""

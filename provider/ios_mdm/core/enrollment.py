@@ -1,4 +1,4 @@
-"""Enrollment ids: what an MDM server calls a device, and what commands are queued for."""
+"""Enrollment ids: the names of devices in an MDM server, for which commands are queued."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ __all__ = [
 ]
 
 ENROLLMENT_ID: Final = r"\.*[A-Za-z0-9_:@+-][A-Za-z0-9._:@+-]*"
-"""Regular expression without anchors. An id of dots alone would name another part of the MDM server's API."""
+"""Regular expression without anchors. An id of dots only would address another part of the MDM server's API."""
 
 LONGEST_ENROLLMENT_ID: Final = 255
-"""Characters: NanoMDM (v0.9.0) keeps ids in columns and file names of this length."""
+"""Length limit in characters. NanoMDM (v0.9.0) stores ids in columns and file names of this length."""
 
 FORM: Final = (
-    "an id is what the MDM server calls the device (its UDID, or the id of its User Enrollment): letters, digits and "
-    ". _ : @ + - only"
+    "an enrollment id is the UDID of a device or the id of its User Enrollment, and has only letters, digits and "
+    ". _ : @ + -"
 )
 """Form of an enrollment id, for messages."""
 
 _PATTERN: Final = re.compile(ENROLLMENT_ID)
 _PART: Final = re.compile(r"[^\W_]{3,}")
 _PART_LENGTH: Final = 8
-"""Characters from which on a part of an id is hidden, and not only the whole."""
+"""Length in characters from which on a part of an id is hidden, too, and not only the whole id."""
 _SHOWN: Final = 5
 _LONGEST_SHOWN: Final = 80
 
 
 def is_enrollment_id(text: str) -> bool:
-    """Return whether *text* can be the id of an enrollment in NanoMDM.
+    """Return whether *text* has the form of an enrollment id in NanoMDM.
 
-    It is a UDID, the id of a User Enrollment, or one of these with ``:user`` after it on a user channel.
+    An enrollment id is a UDID or the id of a User Enrollment, followed by ``:user`` and more for a user channel.
     """
     return len(text) <= LONGEST_ENROLLMENT_ID and _PATTERN.fullmatch(text) is not None
 
@@ -51,11 +51,11 @@ def is_enrollment_id(text: str) -> bool:
 def checked_enrollment_ids(enrollment_ids: Sequence[str]) -> tuple[str, ...]:
     """Return *enrollment_ids* without duplicates, in their order.
 
-    A duplicate or a hostile id is no small slip: the first corrupts a device's queue, and after an id that is not a
-    legal key NanoMDM's file storage refuses every write.
+    A duplicate corrupts the queue of a device. After an id that is not a valid key, the file storage of NanoMDM refuses
+    every write.
 
     Raises:
-        DefinitionError: An id is empty, longer than 255 characters, or has characters that no enrollment id has.
+        DefinitionError: An id is empty, longer than 255 characters, or has invalid characters.
     """
     bad = [one for one in enrollment_ids if not is_enrollment_id(one)]
     if bad:
@@ -66,13 +66,13 @@ def checked_enrollment_ids(enrollment_ids: Sequence[str]) -> tuple[str, ...]:
 
 
 def without_ids(text: str, enrollment_ids: Sequence[str]) -> str:
-    """Return *text* with asterisks in the place of the ids, and of ids that were cut off or written in another case.
+    """Return *text* with asterisks instead of ids, also of ids that are cut off or in another case.
 
-    An id may be a line of any file that a definition names, a password for example (R39).
+    An id may be a line of any file that a definition names, for example a password (R39).
 
     Args:
-        text: of a message.
-        enrollment_ids: that it may have.
+        text: message that may contain ids.
+        enrollment_ids: ids to hide.
     """
     parts = {part for one in enrollment_ids for part in _PART.findall(one.casefold())}
 

@@ -1,4 +1,4 @@
-"""HTTP requests and answers as values, from any server."""
+"""HTTP requests and responses as values, independent of the HTTP server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 __all__ = ["MAX_BODY", "Request", "Response"]
 
 MAX_BODY: Final = 4 * 1024 * 1024
-"""Bytes. The longest event is a device's list of its apps: about 1.4 MB for a thousand apps."""
+"""Size limit of a request body in bytes. The longest event, a list of a thousand apps, has about 1.4 MB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,10 +19,10 @@ class Request:
     """An HTTP request.
 
     Args:
-        method: in capital letters.
-        path: with its query.
-        headers: by name in small letters; values of a repeated header are joined with a comma.
-        body: at most ``MAX_BODY`` bytes; empty as long as it is not read.
+        method: HTTP method in capital letters.
+        path: path with its query.
+        headers: values by lower-case name; values of a repeated header are joined with a comma.
+        body: at most ``MAX_BODY`` bytes; empty until it is read.
     """
 
     method: str
@@ -33,7 +33,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
-    """The answer to a request: an HTTP status, and one line of plain text."""
+    """An HTTP status and one line of plain text."""
 
     status: int
     text: str

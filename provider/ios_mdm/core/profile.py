@@ -1,7 +1,7 @@
 """Builds the configuration profile that makes devices trust a pair, and the command that installs it (R15).
 
-Equal certificates give equal bytes: plists are sorted, UUIDs are derived from content, and the order and slots of
-the certificates are nowhere in the profile. A promotion alone therefore changes nothing on the devices.
+Equal certificates give equal bytes: plists are sorted, UUIDs are derived from the content, and the profile contains
+neither the order nor the slots of the certificates. Therefore a promotion alone changes nothing on the devices.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["install_profile_command", "profile_digest", "trust_profile"]
 
-# Frozen: another namespace would replace the payloads on every device.
+# Frozen, because another namespace replaces the payloads on every device.
 _NAMESPACE = UUID("8b9f0c5e-52ad-4c0b-9d3b-3d3a2f0f6a11")
 _ROOT, _INTERMEDIATE = "com.apple.security.root", "com.apple.security.pkcs1"
 _IDENTIFIER = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
@@ -39,34 +39,34 @@ def trust_profile(
 ) -> bytes:
     """Return the .mobileconfig (an XML plist, unsigned) that makes a device trust these certificates.
 
-    A root becomes a ``com.apple.security.root`` payload, an intermediate certificate a ``com.apple.security.pkcs1``
-    payload; a leaf is left out, because its root vouches for it, unless it is its own root. Each
-    certificate is there once, whichever chains it is in. A certificate keeps its payload's identifier and UUID as
-    long as it stays in the profile, and the profile keeps its identifier, so that a device updates it in place.
+    A root becomes a ``com.apple.security.root`` payload, and an intermediate certificate becomes a
+    ``com.apple.security.pkcs1`` payload. A leaf is left out, because devices trust its root, unless it is its own root.
+    Each certificate appears once. Its payload keeps its identifier and UUID as long as it stays in the profile. The
+    profile keeps its identifier, so that a device updates the profile in place.
 
     Args:
-        chains: PEM chains of main and reserve, in any order: leaf, issuers, root.
-        identifier: PayloadIdentifier of the profile, reverse-DNS style; the same for ever for one server.
+        chains: PEM chains of main and reserve, in any order; each is leaf, issuers, root.
+        identifier: PayloadIdentifier of the profile, reverse-DNS style; must never change for a server.
         server: name of the server.
-        host: the connection address, to be read by people.
-        organization: who provides the profile, to be read by people.
+        host: connection address, shown to the user of a device.
+        organization: provider of the profile, shown to the user of a device; None to omit it.
 
     Raises:
-        CertificateError: A chain holds anything besides certificates, a private key above all, or lacks its root.
-        DefinitionError: There is no chain, or a text cannot be in a profile.
+        CertificateError: A chain holds anything besides certificates, for example a private key, or lacks its root.
+        DefinitionError: There is no chain, or a profile cannot contain one of the texts.
     """
     if not chains:
         raise DefinitionError(f"server {server}: there is no certificate to distribute")
     if not _IDENTIFIER.fullmatch(identifier):
         raise DefinitionError(
-            f"server {server}: the profile's identifier {identifier!r} must be like com.example.mdm.trust"
+            f"server {server}: the profile identifier {identifier!r} is invalid: use a form like com.example.mdm.trust"
         )
     trusted = {certificate: kind for pem in chains for certificate, kind in _trusted(pem, server)}
     ordered = sorted(trusted, key=lambda certificate: (certificate.not_valid_before_utc, fingerprint(certificate)))
     profile: dict[str, str | int | list[_Payload]] = {
         "PayloadContent": [_payload(certificate, trusted[certificate], identifier, host) for certificate in ordered],
         "PayloadDescription": (
-            f"Lets this device recognise its management server {host}, now and after the server's next change of "
+            f"Lets this device recognize its management server {host}, now and after the server's next change of "
             f"certificate. Contains public certificates only."
         ),
         "PayloadDisplayName": f"Trusted certificates of {server} ({host})",
@@ -80,7 +80,7 @@ def trust_profile(
         profile["PayloadUUID"] = _uuid(profile_digest(plistlib.dumps(profile, sort_keys=True)))
         return plistlib.dumps(profile, sort_keys=True)
     except ValueError as error:  # a control character
-        raise DefinitionError(f"server {server}: a name or the organization cannot be in a profile: {error}") from error
+        raise DefinitionError(f"server {server}: a profile cannot contain its name or organization: {error}") from error
 
 
 def install_profile_command(profile: bytes, command_uuid: str) -> bytes:
@@ -88,32 +88,32 @@ def install_profile_command(profile: bytes, command_uuid: str) -> bytes:
 
     Args:
         profile: a .mobileconfig, signed or not.
-        command_uuid: CommandUUID; the same one again makes the command a repetition.
+        command_uuid: CommandUUID; a command with the same CommandUUID is a repetition.
     """
     command = {"Command": {"Payload": profile, "RequestType": "InstallProfile"}, "CommandUUID": command_uuid}
     return plistlib.dumps(command, sort_keys=True)
 
 
 def profile_digest(profile: bytes) -> str:
-    """Return the SHA-256 of the profile's bytes, 64 hex digits."""
+    """Return the SHA-256 of a profile, 64 hex digits."""
     return hashlib.sha256(profile).hexdigest()
 
 
 def _trusted(pem: str, server: str) -> list[tuple[x509.Certificate, str]]:
-    """Return what a device needs of one chain, each certificate with its payload type."""
+    """Return the certificates of one chain that a device needs, each with its payload type."""
     certificates = chain(pem)
     roots = [certificate for certificate in certificates if is_self_signed(certificate)]
     if not roots:
         raise CertificateError(
-            f"server {server}: the chain of {fingerprint(certificates[0])} ends without its root, which is what "
-            f"devices must trust: add the root certificate"
+            f"server {server}: the chain of certificate {fingerprint(certificates[0])} lacks its root, which devices "
+            f"must trust: add the root certificate"
         )
     intermediates = [certificate for certificate in certificates[1:] if certificate not in roots]
     return [*((root, _ROOT) for root in roots), *((certificate, _INTERMEDIATE) for certificate in intermediates)]
 
 
 def _payload(certificate: x509.Certificate, kind: str, identifier: str, host: str) -> _Payload:
-    """Return the payload of one certificate; everything in it but *host* comes from the certificate."""
+    """Return the payload of one certificate. Apart from *host* and *identifier*, it depends on the certificate only."""
     sha256 = fingerprint(certificate)
     expiry = f"{certificate.not_valid_after_utc:%Y-%m-%d}"
     own = f"{identifier}.{sha256}"
@@ -133,5 +133,5 @@ def _payload(certificate: x509.Certificate, kind: str, identifier: str, host: st
 
 
 def _uuid(name: str) -> str:
-    """Return the UUID that belongs to *name*, in capitals as Apple's tools write them."""
+    """Return the UUID derived from *name*, in capitals as Apple's tools write UUIDs."""
     return str(uuid5(_NAMESPACE, name)).upper()

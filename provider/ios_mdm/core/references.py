@@ -1,4 +1,4 @@
-"""References of a definition to secrets, and values of secrets that are refused as keys or passwords (R39)."""
+"""Checks references to secrets, and values of secrets that are not API keys or passwords (R39)."""
 
 from __future__ import annotations
 
@@ -10,39 +10,42 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["URL_TAG", "document_kind", "has_pair_tags", "is_under", "misplaced", "secret_name"]
+__all__ = ["ARN_PREFIX", "URL_TAG", "document_kind", "has_pair_tags", "is_under", "misplaced", "secret_name"]
 
 URL_TAG: Final = "ios-mdm:url"
-"""Key of the tag with the URL that an API key may be sent to. An administrator sets it; nothing here writes it."""
+"""Key of the tag with the URL to which an API key may be sent. An administrator sets it; the provider never does."""
 
-_ARN: Final = re.compile(r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:", re.IGNORECASE)
+ARN_PREFIX: Final = r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:"
+"""Regular expression of a secret's ARN as far as its name."""
+
+_ARN: Final = re.compile(ARN_PREFIX, re.IGNORECASE)
 _TAGS: Final = "ios-mdm:"
 _MAX_CREDENTIAL: Final = 4096
-"""Characters. In Base64, as the header of a request, this is less than the 8 KiB that a stock nginx takes (R40)."""
+"""Length limit in characters. Encoded in the header of a request, a value fits into nginx's default of 8 KiB (R40)."""
 _SEQUENCE: Final = 0x30
 _SHORT_LENGTH: Final = 0x80
 
 
 def secret_name(reference: str) -> str:
-    """Return the name in a secret's name or ARN; a full ARN ends with a hyphen and six characters of AWS's."""
+    """Return the name in the name or ARN of a secret; after a full ARN, with the hyphen and six characters of AWS."""
     return _ARN.sub("", reference, count=1)
 
 
 def is_under(reference: str, prefix: str) -> bool:
-    """Return whether a name, full ARN or partial ARN can mean a secret whose name begins with *prefix* and a slash.
+    """Return whether a name, full ARN or partial ARN can refer to a secret whose name starts with *prefix* and a slash.
 
-    Case is ignored: AWS distinguishes it in names, and not every emulator or proxy does.
+    Case is ignored, because some emulators and proxies ignore it, unlike AWS.
     """
     return secret_name(reference).casefold().startswith(f"{prefix}/".casefold())
 
 
 def has_pair_tags(keys: Iterable[str]) -> bool:
-    """Return whether the keys of a secret's tags are those of a pair."""
+    """Return whether one of these keys of tags marks a secret as that of a pair."""
     return any(key.casefold().startswith(_TAGS) and key != URL_TAG for key in keys)
 
 
 def document_kind(text: str) -> str | None:
-    """Return the kind of a document that is a PEM file or JSON, None if it is neither."""
+    """Return "a PEM file" or "JSON" for a text in this format, or None for any other text."""
     if "-----BEGIN" in text:
         return "a PEM file"
     bare = text.strip()
@@ -50,11 +53,7 @@ def document_kind(text: str) -> str | None:
 
 
 def misplaced(value: str) -> str | None:
-    """Return the kind of a secret's value that is no API key or password, None if it can be one.
-
-    Args:
-        value: without the line end that editors and shells put after it.
-    """
+    """Return a noun phrase for a secret value that cannot be an API key or password, or None if it can be one."""
     text = value.strip()
     if (kind := document_kind(text)) is not None:
         return kind
@@ -68,7 +67,7 @@ def misplaced(value: str) -> str | None:
 
 
 def _is_der(text: str) -> bool:
-    """Return whether *text* is the Base64 of one ASN.1 SEQUENCE, as keys and certificates are."""
+    """Return whether *text* is the Base64 of one ASN.1 SEQUENCE, the form of keys and certificates."""
     try:
         data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):

@@ -1,6 +1,6 @@
-"""The definition as users write it: pydantic models of the stack's configuration, camelCase, unknown keys refused.
+"""The definition as users write it: pydantic models of the stack's configuration. Unknown keys are refused.
 
-``docs/definition.schema.json`` is generated from here; ``PairDefinition`` is what remains of it for the core.
+``docs/definition.schema.json`` is generated from these models. The core receives a ``PairDefinition``.
 """
 
 from ios_mdm.settings.aws import AwsSettings, PromotionSettings

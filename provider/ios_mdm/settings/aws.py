@@ -1,4 +1,4 @@
-"""What a definition says of AWS: where the secrets are, and how the switch is made."""
+"""Settings of AWS: the secrets of the pairs, and the schedules of the switch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PREFIX = "ios-mdm"
 
 
 class AwsSettings(Model):
-    """Where the pairs' secrets are, and how they are kept."""
+    """Location, name and encryption of the secrets of the pairs."""
 
     region: StrictStr | None = None
     secret_prefix: SecretPrefix = _PREFIX
@@ -24,12 +24,12 @@ class AwsSettings(Model):
     recovery_window_days: Annotated[StrictInt, Field(ge=7, le=30)] = 30
 
     def secret_name(self, server: str) -> str:
-        """Return the name of the secret that holds the pair of the server with this name."""
+        """Return the name of the secret for the pair of *server*."""
         return f"{self.secret_prefix}/{server}"
 
 
 class PromotionSettings(Model):
-    """How the switch is made, and who is told when the machinery stops."""
+    """Settings of the switch, its schedules and their alarm."""
 
     lead_minutes: Annotated[StrictInt, Field(ge=0, le=60 * 24 * 30)] = 1440
     hold: StrictBool = False
@@ -42,7 +42,10 @@ class PromotionSettings(Model):
     @model_validator(mode="after")
     def _no_setting_without_effect(self) -> Self:
         if self.role_arn is not None and self.permissions_boundary_arn is not None:
-            raise ValueError("has permissionsBoundaryArn beside roleArn: a boundary is for the role that is made here")
+            raise ValueError(
+                "has both roleArn and permissionsBoundaryArn: a boundary applies only to a role that is created here, "
+                "so remove one of them"
+            )
         if self.alarm_arn is not None and not self.schedule:
-            raise ValueError("has alarmArn beside schedule: false: an alarm is a schedule, so remove one of the two")
+            raise ValueError("has both alarmArn and schedule: false: an alarm is a schedule, so remove one of them")
         return self

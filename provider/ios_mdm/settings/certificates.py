@@ -1,4 +1,4 @@
-"""Main and reserve as a definition writes them: issued, or installed from a file."""
+"""Settings of main and reserve: issued, or installed from a file."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ __all__ = [
 
 
 class IssueMainSettings(Model):
-    """How an issued main certificate is made."""
+    """Settings of an issued main certificate."""
 
     validity_days: ValidityDays = 397
     key: KeyType = KeyType.RSA_4096
@@ -49,7 +49,7 @@ class IssueMainSettings(Model):
 
 
 class _BundleSettings(Model):
-    """A custom certificate: its file, and where the password of the file is; never the password itself (R29)."""
+    """A custom certificate: its file, and the location of the password of the file, never the password itself (R29)."""
 
     bundle: BundleSource
     password_secret: SecretName | None = None
@@ -59,7 +59,7 @@ class _BundleSettings(Model):
 
     @property
     def bundle_secret(self) -> str | None:
-        """The name or ARN of the secret that holds the file, None if it is a file of the project."""
+        """The name or ARN of the secret that holds the file, or None for a file of the project."""
         prefix = "secret:"
         return self.bundle.removeprefix(prefix) if self.bundle.startswith(prefix) else None
 
@@ -71,13 +71,13 @@ class _BundleSettings(Model):
 
 
 class InstallMainSettings(_BundleSettings):
-    """Main is a custom certificate."""
+    """Settings of a custom main certificate."""
 
     adopt: StrictBool = False
 
 
 class MainSettings(Model):
-    """Where main comes from: it is issued, or installed."""
+    """Settings of main: ``issue`` or ``install``."""
 
     issue: IssueMainSettings = Field(default_factory=IssueMainSettings)
     install: InstallMainSettings | None = None
@@ -91,13 +91,13 @@ class MainSettings(Model):
         return self
 
     def wanted(self, offered: Offered | None) -> IssueMain | InstallMain:
-        """Return the core's value.
+        """Return the requested main certificate for the core.
 
         Args:
-            offered: what the file of ``install`` holds.
+            offered: certificate in the file of ``install``; None if the file was not read.
 
         Raises:
-            DefinitionError: Nobody has read the file of ``install``.
+            DefinitionError: The file of ``install`` was not read.
         """
         if self.install is not None:
             return InstallMain(offered=_read(Slot.MAIN, offered))
@@ -105,7 +105,7 @@ class MainSettings(Model):
 
 
 class ApplySettings(Model):
-    """When the reserve becomes main: exactly one of the three."""
+    """Apply time of a reserve: exactly one of the three keys."""
 
     after_current_expires: Literal[True] | None = None
     after_days: Days | None = None
@@ -118,14 +118,14 @@ class ApplySettings(Model):
         return self
 
     def moment(self) -> ApplyMoment:
-        """Return the core's value."""
+        """Return the apply time for the core."""
         if self.after_days is not None:
             return AfterDays(days=self.after_days)
         return AfterCurrentExpires() if self.at is None else At(moment=self.at)
 
 
 class IssueReserveSettings(Model):
-    """How an issued reserve is made, and when it is applied."""
+    """Settings of an issued reserve, and its apply time."""
 
     when: When = When.AUTO
     before_days: Days = 60
@@ -136,13 +136,13 @@ class IssueReserveSettings(Model):
 
 
 class InstallReserveSettings(_BundleSettings):
-    """The reserve is a custom certificate."""
+    """Settings of a custom reserve, and its apply time."""
 
     apply: ApplySettings = Field(default_factory=lambda: ApplySettings.model_validate({"afterCurrentExpires": True}))
 
 
 class ReserveSettings(Model):
-    """Where the reserve comes from: ``issue``, ``install``, or ``none: true``."""
+    """Settings of the reserve: ``issue``, ``install`` or ``none: true``."""
 
     issue: IssueReserveSettings | None = None
     install: InstallReserveSettings | None = None
@@ -157,7 +157,7 @@ class ReserveSettings(Model):
         return self
 
     def wanted(self, offered: Offered | None) -> IssueReserve | InstallReserve | NoReserve | None:
-        """Return the core's value; like :meth:`MainSettings.wanted`."""
+        """Return the requested reserve for the core, or None if not given; errors as :meth:`MainSettings.wanted`."""
         if self.none is not None:
             return NoReserve()
         if self.install is not None:
@@ -185,35 +185,37 @@ def issued_at_once(main: IssueMainSettings, issue: IssueReserveSettings) -> int:
 
 
 def check_reserve(main: IssueMainSettings, issue: IssueReserveSettings, warn_days: int, lead: timedelta) -> None:
-    """Refuse what the definition alone shows to be wrong (R7, R8, and too little life left at the apply moment).
+    """Check the settings of an issued reserve (R7, R8, and enough validity after the apply time).
 
     Args:
-        main: how main is issued.
-        issue: how its reserve is.
-        warn_days: how many days before an expiry nobody wants to be without a successor.
-        lead: how long before main expires the reserve is applied.
+        main: settings of main.
+        issue: settings of its reserve.
+        warn_days: days before an expiry from which a missing successor is a warning.
+        lead: time between the apply time and the expiry of main.
 
     Raises:
-        ValueError: with what is wrong and what would be right.
+        ValueError: A setting is invalid; the message names a valid value.
     """
     validity = issue.validity_days or main.validity_days
     if validity > main.validity_days:
         raise ValueError(
-            f"reserve.issue.validityDays is {validity}, more than main's {main.validity_days}: the validity of a "
-            f"reserve must not exceed main's, so {main.validity_days} is the most"
+            f"reserve.issue.validityDays is {validity}, but a reserve must not be valid for longer than main: "
+            f"the maximum is {main.validity_days}"
         )
     after = issue.apply.after_days
     window = main.validity_days if issue.when is When.NOW else issue.before_days
     if after is not None and after > window:
-        raise ValueError(f"reserve.issue.apply.afterDays is {after}, after main expires: {window} is the most")
+        raise ValueError(
+            f"reserve.issue.apply.afterDays is {after}, which is after main expires: the maximum is {window}"
+        )
     count = issued_at_once(main, issue)
     if count > MAX_CERTIFICATES:
         key = "apply.afterDays" if issue.when is When.NOW else "beforeDays"
         shortest = main.validity_days // (MAX_CERTIFICATES - 1) + 1
         bound = f"the minimum is {shortest}" if issue.when is When.NOW else f"the maximum is {validity - shortest}"
         raise ValueError(
-            f"reserve.issue.{key}: main would change so often that {count} certificates are valid at "
-            f"the same time, but the labels of a secret allow {MAX_CERTIFICATES}; {bound}"
+            f"reserve.issue.{key}: main changes so often that {count} certificates are valid at the same time, but a "
+            f"secret has labels for {MAX_CERTIFICATES} only: {bound}"
         )
     waits = (
         timedelta(days=after) if after is not None else timedelta(days=window) - min(lead, timedelta(days=window) / 2)
@@ -223,17 +225,17 @@ def check_reserve(main: IssueMainSettings, issue: IssueReserveSettings, warn_day
     if left < needed and issue.apply.at is None:
         most = (timedelta(days=validity) - needed).days
         remedy = (
-            f"with these settings apply.afterDays: {most} is the most"
+            f"set apply.afterDays to at most {most}"
             if most >= 1
-            else f"give it at least {(needed + waits).days + 1} days of validity"
+            else f"set the validity of the reserve to at least {(needed + waits).days + 1} days"
         )
         raise ValueError(
-            f"the reserve would have only {max(left, timedelta()).days} days of life left when it is applied, and "
-            f"beforeDays + warnDays = {needed.days} are needed for its own successor: {remedy}"
+            f"at its apply time, the reserve is valid for only {max(left, timedelta()).days} more days, but its own "
+            f"successor needs beforeDays + warnDays = {needed.days} days: {remedy}"
         )
 
 
 def _read(slot: Slot, offered: Offered | None) -> Offered:
     if offered is None:
-        raise DefinitionError(f"{slot}.install: its file is needed for that, and cannot be read here")
+        raise DefinitionError(f"{slot}.install: the file of the custom certificate is needed, but cannot be read here")
     return offered

@@ -1,4 +1,4 @@
-"""How a definition says which devices get the profile, and through which MDM server."""
+"""Settings of the distribution: the profile, the MDM server that sends it, and the devices."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["ChannelSettings", "DevicesSettings", "DistributionSettings", "NanoMd
 
 
 class ProfileSettings(Model):
-    """How the configuration profile presents itself. The identifier must not change: it is what an update replaces."""
+    """Identity of the configuration profile. The identifier must not change, because devices update a profile by it."""
 
     identifier: Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$")]
     organization: Annotated[StrictStr, Field(min_length=1, max_length=200)] | None = None
 
 
 class NanoMdmSettings(Model):
-    """A NanoMDM server's API."""
+    """The API of a NanoMDM server."""
 
     url: ChannelUrl
     api_key_secret: SecretName
@@ -29,13 +29,13 @@ class NanoMdmSettings(Model):
 
 
 class ChannelSettings(Model):
-    """Through which MDM server devices get the profile."""
+    """The MDM server that sends the profile to the devices."""
 
     nanomdm: NanoMdmSettings
 
 
 class DevicesSettings(Model):
-    """Where the list of devices comes from: a file with an enrolment id a line, or the ledger's inventory."""
+    """Source of the list of devices: a file with one enrollment id per line, or the enrolled devices of the ledger."""
 
     file: StrictStr | None = None
     ledger: Literal[True] | None = None
@@ -49,17 +49,17 @@ class DevicesSettings(Model):
 
 def _unique_devices(devices: list[str]) -> list[str]:
     if not devices:
-        raise ValueError("is empty: list the enrolment ids of the devices, or leave distribution out")
+        raise ValueError("is empty: list the enrollment ids of the devices, or remove distribution")
     twice = (
         sorted({device for device in devices if devices.count(device) > 1}) if len(set(devices)) < len(devices) else []
     )
     if twice:
-        raise ValueError(f"has {twice[0]} more than once")
+        raise ValueError(f"has {twice[0]} more than once: list each device once")
     return devices
 
 
 def _devices_kind(devices: object) -> str:
-    """Choose what is meant, so that an error speaks of that form only."""
+    """Return the form of the value, so that an error describes this form only."""
     return "list" if isinstance(devices, list) else "from"
 
 
@@ -68,7 +68,7 @@ DeviceList = Annotated[list[EnrollmentId], AfterValidator(_unique_devices)]
 
 
 class DistributionSettings(Model):
-    """How the public certificates get to the devices."""
+    """Settings of the distribution of the public certificates to the devices."""
 
     profile: ProfileSettings
     channel: ChannelSettings

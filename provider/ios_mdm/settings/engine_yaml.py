@@ -23,7 +23,7 @@ __all__ = ["engine_yaml"]
 
 _CORE = "tag:yaml.org,2002:"
 _PLAIN = "!plain"
-"""Tag of a scalar that has no tag and is not in quotes."""
+"""Tag of an untagged scalar without quotes."""
 _WORDS = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL"), ("null", None)),
     **dict.fromkeys(("true", "True", "TRUE"), ("bool", True)),
@@ -38,24 +38,25 @@ _TIME = re.compile(
 _INT64 = range(-(2**63), 2**63)
 _UINT64 = range(2**64)
 _LARGEST_WHOLE = 1e21
-"""From here on Go writes a whole number with an exponent, which makes it a float in JSON."""
+"""From this value on, Go writes a whole number with an exponent, which makes it a float in JSON."""
 
 
 def engine_yaml(content: bytes, *, single: bool = False) -> object:
-    """Return the value of the first document in *content*, None if there is none; times are text.
+    """Return the value of the first document in *content*, or None if there is no document. Times are text.
 
     Args:
-        content: of a file: UTF-8, or UTF-16 with a byte order mark.
+        content: contents of a file, in UTF-8, or in UTF-16 with a byte order mark.
         single: whether further documents are an error. The engine ignores them.
 
     Raises:
-        DefinitionError: The engine would refuse it, too. The message says why and where, and quotes nothing.
+        DefinitionError: *content* is not YAML that the engine accepts, or has further documents that *single* forbids.
+            The message names reason and position, and quotes nothing.
     """
     try:
         documents = yaml.load_all(content, Loader=_Loader)
         first = next(documents, None)
         if single and any(True for _ in documents):
-            raise DefinitionError("has more than one YAML document (`---`)")
+            raise DefinitionError("has more than one YAML document (`---`): keep one of them")
     except (UnicodeDecodeError, yaml.reader.ReaderError, RecursionError):
         reason, mark = "is not YAML: it is binary, or nested too deeply", None
     except yaml.MarkedYAMLError as error:
@@ -66,7 +67,7 @@ def engine_yaml(content: bytes, *, single: bool = False) -> object:
 
 
 class _RefusalError(yaml.MarkedYAMLError):
-    """YAML that the engine refuses. The problem quotes nothing."""
+    """The engine refuses the YAML. The problem quotes nothing."""
 
     def __init__(self, problem: str, node: yaml.Node) -> None:
         super().__init__(problem=problem, problem_mark=node.start_mark)
@@ -76,14 +77,14 @@ class _Loader(yaml.SafeLoader):
     """PyYAML's parser with the values of the engine."""
 
     def scan_to_next_token(self) -> None:
-        """Skip tabs, too, where they are no indentation."""
+        """Skip tabs, too, unless they are indentation."""
         super().scan_to_next_token()
         while self.peek() == "\t" and (self.flow_level or not self.allow_simple_key):
             self.forward()
             super().scan_to_next_token()
 
     def compose_mapping_node(self, anchor: dict[Any, yaml.Node]) -> yaml.MappingNode:
-        """Refuse a key that appears twice, before merges add theirs."""
+        """Refuse a repeated key, before merges add further keys."""
         node = super().compose_mapping_node(anchor)
         seen: set[str] = set()
         for key, _ in node.value:
@@ -94,7 +95,7 @@ class _Loader(yaml.SafeLoader):
         return node
 
     def value(self, node: yaml.ScalarNode | yaml.SequenceNode | yaml.MappingNode) -> object:
-        """Return what the engine makes of *node*, whose parts are complete at once: a node cannot contain itself."""
+        """Return the value of *node* in the engine. Its parts are built first, so a node cannot contain itself."""
         if isinstance(node, yaml.ScalarNode):
             return _scalar(node)
         if isinstance(node, yaml.SequenceNode):
@@ -127,7 +128,7 @@ def _scalar(node: yaml.ScalarNode) -> object:
         case "!plain" if node.style is None:
             value = _value(text)[1]
             if isinstance(value, float) and not math.isfinite(value):
-                raise _RefusalError("has a number that JSON does not know", node)
+                raise _RefusalError("has a number that JSON cannot represent", node)
             return value
         case "binary":
             try:
@@ -137,14 +138,14 @@ def _scalar(node: yaml.ScalarNode) -> object:
         case "null" | "bool" | "int" | "float" | "timestamp":
             found, value = _value(text)
             if found not in {tag, "int" if tag == "float" else tag}:
-                raise _RefusalError(f"has a value that is not the {tag} that it is tagged as", node)
+                raise _RefusalError(f"has a value that does not match its tag {tag}", node)
             return value
         case _:
             return text
 
 
 def _value(text: str) -> tuple[str, object]:
-    """Return kind and value of plain text."""
+    """Return the type and the value of a plain scalar."""
     if text in _WORDS:
         return _WORDS[text]
     if text.isascii() and text[0] in "+-.0123456789":
@@ -152,7 +153,7 @@ def _value(text: str) -> tuple[str, object]:
             return "timestamp", time
         plain = text.replace("_", "")
         try:
-            # Go, and YAML 1.1, still know octal numbers without an o.
+            # Go and YAML 1.1 still accept octal numbers without an o.
             whole = int(plain, 8 if re.fullmatch("[-+]?0[0-7]+", plain) else 0)
         except ValueError:
             whole = None
@@ -164,12 +165,12 @@ def _value(text: str) -> tuple[str, object]:
 
 
 def _number(number: float) -> float:
-    """Return a number as it comes out of Go's JSON: shortest digits, and no point where none is needed."""
+    """Return a number as Go writes it in JSON: with the fewest digits, and without a point if it is whole."""
     return int(Decimal(repr(number))) if number.is_integer() and abs(number) < _LARGEST_WHOLE else number
 
 
 def _time(text: str) -> str | None:
-    """Return a time as Go prints it, ``2027-03-01 00:00:00 +0000 UTC``; None if *text* is none that yaml.v3 knows."""
+    """Return a time as Go prints it, ``2027-03-01 00:00:00 +0000 UTC``, or None if yaml.v3 does not read a time."""
     if (found := _TIME.fullmatch(text)) is None:
         return None
     year, month, day, separator, hour, minute, second, fraction, zone = found.groups()

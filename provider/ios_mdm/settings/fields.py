@@ -1,4 +1,4 @@
-"""The kinds of text and numbers that a definition is made of, and what their errors say."""
+"""Types of the values in a definition, and the errors of invalid values."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
-from ios_mdm.address import LOOPBACK_HOSTS, split_address
+from ios_mdm.address import is_loopback, split_address
 from ios_mdm.core.pair.definition import LONGEST_VALIDITY_DAYS
 from ios_mdm.core.pair.home import PAIR_ID
+from ios_mdm.core.references import ARN_PREFIX
 from ios_mdm.core.times import parsed_time
 from ios_mdm.settings.problems import definition_error, refuse_private_keys
 
 if TYPE_CHECKING:
     from pydantic._internal._model_construction import ModelMetaclass
 else:
-    ModelMetaclass = type(BaseModel)  # the public way to it
+    ModelMetaclass = type(BaseModel)  # public access to the private class
 
 __all__ = [
     "NAME_PATTERN",
@@ -66,7 +67,7 @@ def _bundle(bundle: str) -> str:
     if kind == "secret" and colon:
         _secret_name(name)
     elif not bundle.strip():
-        raise ValueError("is empty: the path of a PEM, PFX or P12 file, or `secret:` and the name of a secret")
+        raise ValueError("is empty: write the path of a PEM, PFX or P12 file, or `secret:` and the name of a secret")
     return bundle
 
 
@@ -116,7 +117,7 @@ def _arn(arn: str, pattern: str, what: str, example: str) -> str:
 def _secret_arn(arn: str) -> str:
     return _arn(
         arn,
-        r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:.+",
+        rf"{ARN_PREFIX}.+",
         "a secret",
         "arn:aws:secretsmanager:eu-west-1:111122223333:secret:ios-mdm/berlin-a1b2c3",
     )
@@ -125,19 +126,19 @@ def _secret_arn(arn: str) -> str:
 def _secret_name(name: str) -> str:
     if not _SECRET_NAME.fullmatch(name) or _SECRET_LIKE.search(name):
         raise ValueError(
-            "must be the name or ARN of a secret in AWS Secrets Manager, and this looks like a secret value: store the "
-            "value with `aws secretsmanager create-secret` and put the secret's name here"
+            "must be the name or ARN of a secret in AWS Secrets Manager, but looks like a secret value: store the "
+            "value with `aws secretsmanager create-secret`, and write the name of the secret here"
         )
     return name
 
 
 _SECRET_NAME = re.compile(
-    r"(arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:)?[A-Za-z0-9/_+=.@-]{1,519}"  # 512, and 7 that AWS adds
+    rf"({ARN_PREFIX})?[A-Za-z0-9/_+=.@-]{{1,519}}"  # 512, and 7 that AWS adds
 )
 _SECRET_LIKE = re.compile(
     r"-----BEGIN|^[0-9a-fA-F]{32,}$|^(?=.*[a-z])(?=.*[A-Z])(?=.*[0-9])[A-Za-z0-9+/_-]{40,}={0,2}$"
 )
-"""Keys and tokens as they are usually made: PEM, long hex, long base64 (which mixes cases and digits)."""
+"""Usual forms of keys and tokens: PEM, long hex, long Base64 with both cases and digits."""
 
 
 def _channel_url(url: str) -> str:
@@ -145,9 +146,9 @@ def _channel_url(url: str) -> str:
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError(f"must be an https:// URL, not {parts.scheme or 'one without a scheme'}")
     if parts.username or parts.password:
-        raise ValueError("must not carry a user or a password: the API key belongs into the secret of apiKeySecret")
-    if parts.scheme == "http" and parts.hostname not in LOOPBACK_HOSTS:
-        raise ValueError("must be https: the API key would travel in the clear (http is for loopback only)")
+        raise ValueError("must not contain a user or a password: store the API key in the secret of apiKeySecret")
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
+        raise ValueError("must be https, because http sends the API key unencrypted (http is for loopback only)")
     if len(url) > MAX_URL_LENGTH:
         raise ValueError(
             f"has {len(url):,} characters, but at most {MAX_URL_LENGTH:,} are allowed, because device ids are appended"
@@ -158,22 +159,25 @@ def _channel_url(url: str) -> str:
 def _aws_tags(tags: dict[str, str]) -> dict[str, str]:
     for key, value in tags.items():
         if not re.fullmatch(r"[A-Za-z0-9 +=._:/@-]{1,128}", key) or key.startswith(("aws:", "ios-mdm:")):
-            raise ValueError(f"has the key {key!r}: letters, digits, spaces and +-=._:/@, without aws: and ios-mdm:")
+            raise ValueError(
+                f"has the invalid key {key!r}: use letters, digits, spaces and +-=._:/@, and no key that starts with "
+                "aws: or ios-mdm:"
+            )
         if not re.fullmatch(r"[A-Za-z0-9 +=._:/@-]{0,256}", value):
-            raise ValueError(f"has a value for {key!r} that AWS does not take: letters, digits, spaces and +-=._:/@")
-    if len(tags) > 20:  # noqa: PLR2004 - AWS allows 50 on a secret; the certificates' facts need the rest
-        raise ValueError("has more than 20 tags: the rest of AWS's 50 is needed for the certificates' facts")
+            raise ValueError(f"has an invalid value for {key!r}: use letters, digits, spaces and +-=._:/@")
+    if len(tags) > 20:  # noqa: PLR2004 - AWS allows 50 on a secret; the facts of certificates need the rest
+        raise ValueError("has more than 20 tags: remove some, because AWS allows 50 and facts of certificates need 30")
     return tags
 
 
 def _time(written: object) -> datetime:
-    """Return the time that is written: text, or what a YAML loader made of an unquoted time."""
+    """Return a time written as text, or as an unquoted YAML time, which a loader passes as a datetime."""
     text = written.isoformat(timespec="seconds") if isinstance(written, datetime) else written
     try:
-        # Not a number: pydantic would accept it as the seconds since 1970.
+        # A number is refused here, because pydantic reads it as seconds since 1970.
         return parsed_time(text if isinstance(text, str) else "")
     except ValueError:
-        # Not the message of parsed_time, which quotes the value: it may be a password in the wrong place.
+        # The message of parsed_time quotes the value, which may be a misplaced password.
         raise ValueError("must be a date and time of RFC 3339 with its zone, such as 2040-01-01T00:00:00Z") from None
 
 
@@ -197,9 +201,9 @@ NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 Name = Annotated[StrictStr, Field(pattern=NAME_PATTERN)]
 PairId = Annotated[StrictStr, Field(pattern=f"^{PAIR_ID}$")]
 MAX_URL_LENGTH = 2048
-"""With the longest enrollment id after it, a URL is shorter than the 8 KiB that a stock nginx takes (R40)."""
+"""Length limit in characters. With the longest enrollment id, a URL fits into nginx's default limit of 8 KiB (R40)."""
 MAX_PREFIX_LENGTH = 120
-"""The tag with the identity of a pair contains the name of its secret, and AWS allows 256 characters."""
+"""Length limit in characters. The tag of a pair's identity contains the name of its secret, and AWS allows 256."""
 SecretPrefix = Annotated[
     StrictStr, Field(pattern=r"^[A-Za-z0-9_+=.@-]+(/[A-Za-z0-9_+=.@-]+)*$", max_length=MAX_PREFIX_LENGTH)
 ]
@@ -207,16 +211,16 @@ SecretPrefix = Annotated[
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(Field,))  # type checkers do not inherit pydantic's
 class _ModelType(ModelMetaclass):
-    """Makes a model that a Python program constructs report its problems as any other definition does."""
+    """Reports problems of a model that a Python program constructs in the same way as those of a YAML definition."""
 
     if not TYPE_CHECKING:  # type checkers derive the constructor from the fields
 
         def __call__(cls, **fields: object) -> Model:  # noqa: N805 - the instances of a metaclass are classes
-            """Return the model with these fields, by their Python names.
+            """Return the model with these fields, given by their Python names.
 
             Raises:
-                DefinitionError: with every violated rule, one a line. A ValidationError would show the values, one of
-                    which may be a password in the wrong place.
+                DefinitionError: A field is invalid; one line for each problem. Unlike a ValidationError, it does not
+                    show the values, which may include a misplaced password.
             """
             prefix = f"{cls.__name__}: "
             refuse_private_keys(fields, prefix)
@@ -227,14 +231,14 @@ class _ModelType(ModelMetaclass):
 
 
 class Model(BaseModel, metaclass=_ModelType):
-    """What all models share: camelCase in YAML, snake_case in Python, unknown keys refused."""
+    """Base class of all models: camelCase in YAML, snake_case in Python, unknown keys refused."""
 
     model_config = ConfigDict(
         alias_generator=to_camel,
-        # Type checkers take from this that fields are given by their names. YAML is parsed by aliases alone.
+        # From this setting, type checkers derive that fields are given by name. YAML is parsed by alias only.
         validate_by_name=True,
         validate_by_alias=True,
         extra="forbid",
         frozen=True,
-        defer_build=True,  # each process uses a few of these models, and pays at its start for those alone
+        defer_build=True,  # each process uses a few models only, and builds no others at its start
     )

@@ -1,4 +1,4 @@
-"""From YAML, JSON or a Python program's arguments to settings."""
+"""Converts YAML, JSON or the arguments of a Python program to settings."""
 
 from __future__ import annotations
 
@@ -18,33 +18,30 @@ __all__ = ["parse_arguments", "parse_folder_stack", "parse_server", "parse_serve
 
 
 def parse_stack(raw: object, *, project: str = "ios-mdm") -> StackSettings:
-    """Return a stack's settings.
+    """Return the settings of a stack.
 
     Args:
-        raw: a mapping with ``aws`` and ``servers`` as YAML or JSON has them.
-        project: the name of the Pulumi project, which is the namespace of its keys.
+        raw: mapping with ``aws`` and ``servers``, parsed from YAML or JSON.
+        project: name of the Pulumi project, which is the namespace of its keys.
 
     Raises:
-        DefinitionError: with every violated rule, one a line.
+        DefinitionError: *raw* is invalid; one line for each problem.
     """
     return _parse(StackSettings, raw, f"{project}:")
 
 
 def parse_folder_stack(raw: object, *, project: str = "ios-mdm") -> FolderStackSettings:
-    """Return the settings of a stack whose servers are in a folder: ``aws`` and ``serversDirectory``.
-
-    It is like :func:`parse_stack`.
-    """
+    """Like :func:`parse_stack`, for a stack with ``serversDirectory`` instead of ``servers``."""
     return _parse(FolderStackSettings, raw, f"{project}:")
 
 
 def parse_server_file(raw: object, file: str) -> ServerSettings:
-    """Return the settings of the server in a file; each line of an error starts with the name of the file."""
+    """Return the settings of the server in a file. Each line of an error starts with the name of the file."""
     return _parse(ServerSettings, raw, f"{file}: ")
 
 
 def parse_server(raw: object, name: str) -> ServerSettings:
-    """Return one server's settings; like :func:`parse_stack`."""
+    """Return the settings of one server. Each line of an error starts with the name of the server."""
     return _parse(ServerSettings, raw, f"server {name}: ")
 
 
@@ -54,12 +51,12 @@ def parse_arguments(
     """Return the settings of one server that a Python program declares.
 
     Args:
-        name: of the server.
-        arguments: the other fields of ``ServerSettings`` by their Python names, only those that the program gives.
-        aws: None for the defaults.
+        name: name of the server.
+        arguments: given fields of ``ServerSettings`` by their Python names, without the name.
+        aws: settings of AWS; None for the defaults.
 
     Raises:
-        DefinitionError: with every violated rule, one a line.
+        DefinitionError: The arguments are invalid; one line for each problem.
     """
     prefix = f"server {name}: "
     raw = {"servers": [{"name": name, **arguments}], **({} if aws is None else {"aws": aws})}

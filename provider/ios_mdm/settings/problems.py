@@ -1,4 +1,4 @@
-"""Turns the problems of a wrong definition into one error with a sentence for each."""
+"""Reports all problems of a definition in one error, one sentence for each problem."""
 
 from __future__ import annotations
 
@@ -20,32 +20,33 @@ _KEY = re.compile(r"[A-Za-z_]{1,40}")
 
 
 def refuse_private_keys(raw: object, prefix: str) -> None:
-    """Refuse a definition with the text of a private key, wherever it is in *raw*.
+    """Refuse a definition that contains the text of a private key anywhere.
 
     Raises:
-        DefinitionError: without the key.
+        DefinitionError: *raw* contains a private key. The message does not quote it.
     """
     if "PRIVATE KEY-----" in repr(raw):
         raise DefinitionError(
-            f"{prefix.rstrip()} the configuration holds a private key: keys live in Secrets Manager only"
+            f"{prefix.rstrip()} the configuration holds a private key: remove it, because private keys belong in AWS "
+            "Secrets Manager only"
         )
 
 
 def refuse_encrypted(raw: object, prefix: str) -> None:
-    """Refuse a definition with a value that Pulumi has encrypted (``secure:``), wherever it is in *raw*.
+    """Refuse a definition that contains a value encrypted by Pulumi (``secure:``) anywhere.
 
     Raises:
-        DefinitionError: It names the key, after the prefix.
+        DefinitionError: *raw* contains such a value. The message names its key.
     """
     if (where := _encrypted(raw, "")) is not None:
         raise DefinitionError(
-            f"{prefix}{where} is encrypted (`secure:`). A definition holds no secrets: write it in the clear, and "
-            "for a value that must not be read name a secret of AWS Secrets Manager"
+            f"{prefix}{where} is encrypted (`secure:`), but a definition holds no secrets: write the value as plain "
+            "text, or, if it is confidential, name a secret of AWS Secrets Manager that holds it"
         )
 
 
 def _encrypted(value: object, where: str) -> str | None:
-    """Return the key under *where* at which *value* holds a secret of Pulumi's, None if there is none."""
+    """Return the path of the first value encrypted by Pulumi in *value*, which is at *where*; None if there is none."""
     if isinstance(value, dict):
         if value.keys() == {"secure"}:
             return where
@@ -56,12 +57,12 @@ def _encrypted(value: object, where: str) -> str | None:
 
 
 def definition_error(error: ValidationError, prefix: str, within: Sequence[int | str] = ()) -> DefinitionError:
-    """Return the problems of *error* as one error, one problem a line.
+    """Return the problems of *error* as one error, with one line for each problem.
 
     Args:
-        error: of pydantic.
-        prefix: starts each line.
-        within: start of the locations that the lines leave out, because the prefix names it.
+        error: validation error of pydantic.
+        prefix: start of each line.
+        within: start of the locations, left out of the lines because *prefix* names it.
     """
     problems = dict.fromkeys(
         _sentence(prefix, _inner(problem["loc"], tuple(within)), problem["type"], problem["msg"])
@@ -75,7 +76,7 @@ def _inner(location: tuple[int | str, ...], within: tuple[int | str, ...]) -> tu
 
 
 def _sentence(prefix: str, location: tuple[int | str, ...], kind: str, message: str) -> str:
-    """Return a validation error as a sentence; never the value, which may be a password in the wrong place."""
+    """Return a validation error as a sentence, without the value, which may be a misplaced password."""
     path = ""
     for part in location:
         if isinstance(part, int):
@@ -84,11 +85,11 @@ def _sentence(prefix: str, location: tuple[int | str, ...], kind: str, message: 
             path += f".{part}" if path else part
     match kind:
         case "too_short":
-            message = "is empty: at least one is needed"
+            message = "is empty: add at least one entry"
         case "extra_forbidden" if not _KEY.fullmatch(str(location[-1])):
-            # Not a misspelled key: the file holds something else, which is not quoted.
+            # This is not a misspelled key. The text is not quoted, because it may be confidential.
             return (
-                f"{prefix}{path.removesuffix(str(location[-1])).removesuffix('.')} has an unknown key that is no name "
+                f"{prefix}{path.removesuffix(str(location[-1])).removesuffix('.')} has a key that is not a name "
                 "(see docs/definition.md)"
             )
         case "extra_forbidden":

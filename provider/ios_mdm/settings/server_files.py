@@ -1,4 +1,4 @@
-"""From the files of a folder to servers: each file is one server, and has its name."""
+"""Reads servers from the files of a folder: each file defines one server and has its name."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class ServerFile:
     """A file with one server.
 
     Args:
-        name: of the file, without its folder.
-        content: None if it cannot be read.
-        problem: why it cannot be read; a sentence that starts with the file's name.
+        name: name of the file, without its folder.
+        content: contents of the file; None if it cannot be read.
+        problem: reason why it cannot be read, a sentence that starts with the name of the file; else empty.
     """
 
     name: str
@@ -53,7 +53,7 @@ def parse_server_files(files: Iterable[ServerFile]) -> Sequence[ServerSettings]:
     """Return the servers in *files*, in the order of the files.
 
     Raises:
-        DefinitionError: with every violated rule of every file, one a line, each with the file's name at its start.
+        DefinitionError: A file is invalid; one line for each problem of each file, starting with the name of the file.
     """
     servers: dict[str, ServerSettings] = {}
     problems: list[str] = []
@@ -62,7 +62,9 @@ def parse_server_files(files: Iterable[ServerFile]) -> Sequence[ServerSettings]:
     for file in files:
         first = named.setdefault(file.server, file.name)
         if first != file.name:
-            problems.append(f"{file.name}: the server {file.server!r} has the file {first}, too: remove one of the two")
+            problems.append(
+                f"{file.name}: {first} defines the server {file.server!r}, too: remove one of the two files"
+            )
         try:
             server = _server(file)
         except DefinitionError as error:
@@ -72,8 +74,8 @@ def parse_server_files(files: Iterable[ServerFile]) -> Sequence[ServerSettings]:
         other = file.name if identifier is None else identified.setdefault(identifier, file.name)
         if other != file.name and first == file.name:
             problems.append(
-                f"{file.name}: distribution.profile.identifier is that of {other}, too: on a device the one profile "
-                "would replace the other"
+                f"{file.name}: {other} has the same distribution.profile.identifier, so that one profile replaces the "
+                "other on a device: choose a unique identifier for each server"
             )
         servers[file.name] = server
     if problems:
@@ -94,7 +96,7 @@ def _server(file: ServerFile) -> ServerSettings:
             f"{file.name} {found}: it must hold the keys of one server, such as `address` (docs/definition.md)"
         )
     problems = list(_name_problems(file, raw.get("name")))
-    # A wrong name is reported once, and does not hide the other problems of the file.
+    # An invalid name is reported once and does not hide the other problems of the file.
     name = {"name": _ANY_NAME if problems else file.server}
     try:
         refuse_encrypted(raw, f"{file.name}: ")
@@ -109,11 +111,11 @@ def _server(file: ServerFile) -> ServerSettings:
 def _name_problems(file: ServerFile, name: object) -> Iterator[str]:
     if not re.fullmatch(NAME_PATTERN, file.server):
         yield (
-            f"{file.name}: a file is named for its server: up to 63 lower-case letters, digits and hyphens, "
-            "with a letter or digit at both ends, and .yaml"
+            f"{file.name}: the name of the file is not a server name: use up to 63 lower-case letters, digits and "
+            "hyphens, with a letter or digit at both ends, followed by .yaml"
         )
     elif isinstance(name, str) and name != file.server:
         yield (
-            f"{file.name}: name is not that of the file: write `name: {file.server}`, leave name out, or rename "
-            "the file"
+            f"{file.name}: name differs from the name of the file: write `name: {file.server}`, remove name, or "
+            "rename the file"
         )

@@ -1,4 +1,4 @@
-"""A server, and a stack of servers, as a definition writes them."""
+"""Settings of a server, and of a stack of servers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = ["FolderStackSettings", "ServerSettings", "StackSettings", "profile_id
 
 
 class ServerSettings(Model):
-    """One iOS MDM server."""
+    """Settings of one iOS MDM server."""
 
     name: Name
     address: Address
@@ -55,17 +55,17 @@ class ServerSettings(Model):
 
     @property
     def looked_at(self) -> tuple[str, ...]:
-        """Where to look what is served: the address where nothing else is said, nowhere where the list is empty."""
+        """The endpoints whose certificate is checked: by default the connection address; none for an empty list."""
         return (self.address,) if self.endpoints is None else tuple(self.endpoints)
 
     @property
     def installs(self) -> bool:
-        """Whether a custom certificate is offered for main or reserve."""
+        """Whether main or reserve is a custom certificate."""
         return self.main.install is not None or (self.reserve is not None and self.reserve.install is not None)
 
     @property
     def secrets(self) -> Iterator[tuple[str, str]]:
-        """The secrets that it refers to: the path of each key, and the name or ARN."""
+        """The secrets that the settings refer to: the path of each key, and the name or ARN of the secret."""
         installs = {"main": self.main.install, "reserve": None if self.reserve is None else self.reserve.install}
         for slot, install in installs.items():
             if install is not None and install.bundle_secret is not None:
@@ -77,13 +77,13 @@ class ServerSettings(Model):
 
     @property
     def room_for_tags(self) -> int:
-        """How many of the user's tags its secret has room for; three valid certificates count for a custom pair."""
+        """Number of the user's tags that fit on the secret; a custom pair counts as three valid certificates."""
         issue = self._issue
         return room_for_tags(3 if issue is None else issued_at_once(self.main.issue, issue))
 
     @property
     def _issue(self) -> IssueReserveSettings | None:
-        """How the reserve is issued; None if it is not."""
+        """Settings of an issued reserve, or None if the reserve is not issued."""
         reserve = self.reserve
         issue = None if reserve is None else reserve.issue
         silent = reserve is None or (reserve.none is None and reserve.install is None)
@@ -101,20 +101,20 @@ class ServerSettings(Model):
     def _no_issued_reserve_beside_a_custom_main(self) -> Self:
         if self.main.install is not None and self.reserve is not None and self.reserve.issue is not None:
             raise ValueError(
-                "reserve.issue asks for an issued reserve beside a custom main (main.install): a reserve is never "
-                "issued for it, so install a custom one"
+                "reserve.issue cannot be used with a custom main (main.install), which never gets an issued reserve: "
+                "use reserve.install instead"
             )
         return self
 
     def definition(self, *, main: Offered | None = None, reserve: Offered | None = None) -> PairDefinition:
-        """Return what the core decides from.
+        """Return the definition for the core.
 
         Args:
-            main: what the file of main.install holds.
-            reserve: what the file of reserve.install holds.
+            main: certificate in the file of main.install; None if the file was not read.
+            reserve: certificate in the file of reserve.install; None if the file was not read.
 
         Raises:
-            DefinitionError: There is an install whose file nobody has read.
+            DefinitionError: The file of an install was not read.
         """
         return PairDefinition(
             name=self.name,
@@ -136,7 +136,7 @@ class ServerSettings(Model):
 
 
 class StackSettings(Model):
-    """A stack's configuration: ``ios-mdm:aws`` and ``ios-mdm:servers``."""
+    """Configuration of a stack: ``ios-mdm:aws`` and ``ios-mdm:servers``."""
 
     aws: AwsSettings = Field(default_factory=AwsSettings)
     servers: Annotated[list[ServerSettings], Field(min_length=1)]
@@ -145,38 +145,38 @@ class StackSettings(Model):
     def _unique(self) -> Self:
         twice = _repeated(server.name for server in self.servers)
         if twice:
-            raise ValueError(f"servers: the name {twice[0]!r} is used twice; names are unique in a stack")
+            raise ValueError(f"servers: the name {twice[0]!r} is used twice: choose a unique name for each server")
         for server in self.servers:
             if len(self.aws.tags) > server.room_for_tags:
                 raise ValueError(
                     f"aws.tags has {len(self.aws.tags)} tags, but the secret of {server.name!r} has room for "
-                    f"{server.room_for_tags}: each certificate keeps a tag until it expires, and AWS allows 50; remove "
-                    "tags, or let main change less often"
+                    f"{server.room_for_tags}, because AWS allows 50 tags and each certificate needs one until it "
+                    "expires: remove tags, or let main change less often"
                 )
             for key, secret in server.secrets:
                 if is_under(secret, self.aws.secret_prefix):  # R39
                     raise ValueError(
-                        f"server {server.name!r}: {key} names a secret under {self.aws.secret_prefix}/, where the "
-                        "pairs with their private keys are. Store the value under another name, and use that"
+                        f"server {server.name!r}: {key} names a secret under {self.aws.secret_prefix}/, which is "
+                        "reserved for the private keys of pairs: use a secret with another name"
                     )
         shared = _repeated(filter(None, map(profile_identifier, self.servers)))
         if shared:
             raise ValueError(
-                f"servers: the profile identifier {shared[0]!r} is used twice; on a device the one profile would "
-                "replace the other"
+                f"servers: the profile identifier {shared[0]!r} is used twice, so that one profile replaces the other "
+                "on a device: choose a unique identifier for each server"
             )
         return self
 
 
 class FolderStackSettings(Model):
-    """A stack's configuration whose servers are in a folder: ``ios-mdm:aws`` and ``ios-mdm:serversDirectory``."""
+    """Configuration of a stack with its servers in a folder: ``ios-mdm:aws`` and ``ios-mdm:serversDirectory``."""
 
     aws: AwsSettings = Field(default_factory=AwsSettings)
     servers_directory: Annotated[StrictStr, Field(min_length=1)]
 
 
 def profile_identifier(server: ServerSettings) -> str | None:
-    """Return the identifier of the server's profile, None if it has no distribution."""
+    """Return the profile identifier of a server, or None if the server has no distribution."""
     return None if server.distribution is None else server.distribution.profile.identifier
 
 

@@ -1,4 +1,4 @@
-"""How large a stack's configuration may be."""
+"""Size and size limit of the configuration of a stack."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ if TYPE_CHECKING:
 __all__ = ["LARGE", "LARGEST", "configuration_size", "too_large"]
 
 LARGEST = 131_057
-"""Bytes that are left for the configuration.
+"""Size limit of the configuration in bytes.
 
-The engine passes it to the program as one variable, ``PULUMI_CONFIG``. Linux refuses to start a program with a variable
-of more than 32 pages (``MAX_ARG_STRLEN``; 128 KiB on most machines), its name and a zero byte included.
+The engine passes the configuration to the program in one environment variable, ``PULUMI_CONFIG``. Linux refuses to
+start a program with a variable of more than 32 pages (``MAX_ARG_STRLEN``; 128 KiB on most machines), including its name
+and a zero byte.
 """
 LARGE = 96 * 1024
-"""Bytes from which on the size is a warning."""
+"""Size in bytes from which on there is a warning."""
 
 
 def configuration_size(config: Mapping[str, object]) -> int:
-    """Return how many bytes the configuration is for a program.
+    """Return the size of the configuration, as passed to a program, in bytes.
 
     Args:
         config: values by full key, such as ``ios-mdm:servers``.
@@ -31,15 +32,15 @@ def configuration_size(config: Mapping[str, object]) -> int:
 
 
 def too_large(size: int, project: str) -> str:
-    """Return a sentence that says how large a configuration is, and what to do.
+    """Return the message about a large configuration.
 
     Args:
-        size: in bytes.
-        project: the name of the Pulumi project, which is the namespace of its keys.
+        size: size of the configuration in bytes.
+        project: name of the Pulumi project, which is the namespace of its keys.
     """
     return (
-        f"the configuration takes {size} bytes, and Linux passes at most {LARGEST} to a program (`pulumi up` with more "
-        'ends in "Argument list too long"): move each server into a file of its own, and name the folder in '
+        f"the configuration takes {size} bytes, and Linux passes at most {LARGEST} bytes to a program (with more, "
+        '`pulumi up` fails with "Argument list too long"): move each server to a separate file, and name the folder in '
         f"`{project}:serversDirectory` instead of `{project}:servers` (docs/scale.md)"
     )
 

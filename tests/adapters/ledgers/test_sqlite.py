@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ios_mdm.adapters.ledgers.sqlite import SqliteLedger, open_ledger
@@ -151,7 +151,7 @@ EVENTS = st.one_of(
 )
 
 
-@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(40))
 @given(
     events=st.lists(st.tuples(EVENTS, st.integers(0, 3)), min_size=1, max_size=7).flatmap(
         lambda events: st.tuples(st.just(events), st.permutations(events + events[:3]))
@@ -203,7 +203,7 @@ def test_a_profile_of_another_server_replaces_nothing(ledger: SqliteLedger) -> N
     assert status(ledger).status == DeliveryStatus.ACKNOWLEDGED
 
 
-@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(60))
 @given(
     deliveries=st.lists(
         st.tuples(

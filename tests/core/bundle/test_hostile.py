@@ -1,4 +1,4 @@
-"""Bundles that somebody made to do harm, or that were damaged on their way (R18, R28)."""
+"""Bundles that are hostile or damaged (R18, R28)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 from ios_mdm.core.bundle import Bundle, der, kdf, read_bundle
 from ios_mdm.core.bundle.library import attempt
 from ios_mdm.core.bundle.model import MOST_ROUNDS
-from tests.core.bundle.fuzz.bundles import (
+from tests.support.bundle_reading import KEY, LEAF, holds, refused
+from tests.support.bundles import (
     EC,
     PASSWORD,
     RSA,
@@ -37,7 +38,6 @@ from tests.core.bundle.fuzz.bundles import (
     spki,
     tlv,
 )
-from tests.core.bundle.test_read import KEY, LEAF, holds, refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +49,7 @@ SCRYPT = "1.3.6.1.4.1.11591.4.11"
 
 @pytest.fixture
 def no_derivation(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fails a test as soon as a key is derived: what is refused must be refused before."""
+    """Fail a test as soon as a key is derived, because a file must be refused before the first derivation."""
 
     def derived(*_: object, **__: object) -> bytes:
         raise AssertionError("a key was derived")
@@ -65,17 +65,17 @@ def scrypt(n: int, r: int, p: int) -> bytes:
 
 
 def pkcs12_pbe(rounds: int) -> bytes:
-    """Return the AlgorithmIdentifier of PKCS#12's own triple DES."""
+    """Return the AlgorithmIdentifier of the triple DES of PKCS#12."""
     return sequence(oid("1.2.840.113549.1.12.1.3"), sequence(octets(b"saltsalt"), integer(rounds)))
 
 
 def encrypted_pem(algorithm: bytes) -> bytes:
-    """Return a PEM file with a key that is encrypted with this algorithm."""
+    """Return a PEM file with a key encrypted with this algorithm."""
     return LEAF + pem("ENCRYPTED PRIVATE KEY", sequence(algorithm, octets(bytes(32))))
 
 
 def with_mac(rounds: int, *safes: bytes) -> bytes:
-    """Return a PKCS#12 file whose MAC asks for these rounds."""
+    """Return a PKCS#12 file whose MAC needs these rounds."""
     return pfx(*safes, mac_data=mac(sequence(*safes), rounds=rounds))
 
 
@@ -107,12 +107,12 @@ CERTIFICATES = clear(certificate_bag(EC))
     ],
 )
 def test_too_many_rounds(data: bytes) -> None:
-    """A file that asks for too many rounds, in one place or in several, is refused before the first of them."""  # R28
+    """A file that needs too many rounds, in one place or in total, is refused before the first derivation."""  # R28
     assert refused(data, PASSWORD).code == "too-many-iterations"
 
 
 def test_rounds_behind_a_password() -> None:
-    """A key that asks for too many rounds inside an encrypted safe is refused once that is open."""  # R28
+    """A key in an encrypted safe that needs too many rounds is refused after the safe is decrypted."""  # R28
     assert refused(pfx(sealed(shrouded(EC, rounds=BOMB))), PASSWORD).code == "too-many-iterations"
     two = (sealed(shrouded(EC, rounds=HALF)), sealed(shrouded(EC, rounds=HALF)))
     assert refused(pfx(*two), PASSWORD).code == "too-many-iterations"
@@ -127,13 +127,13 @@ def test_no_rounds(rounds: int) -> None:
 
 
 def test_costs_that_scrypt_does_not_know() -> None:
-    """The N of scrypt must be a power of two; a file that says otherwise is damaged."""  # R18
+    """The N of scrypt must be a power of two; a file with another N is damaged."""  # R18
     for n in (1, 3, 1000):
         assert refused(encrypted_pem(scrypt(n, 1, 1)), PASSWORD).code == "unreadable"
 
 
 def test_much_rc2() -> None:
-    """RC2 is slow here: a file with more of it than any certificate chain takes is refused with a command."""  # R18
+    """RC2 is slow here: the error for a file with more RC2 than a certificate chain needs has a command."""  # R18
     algorithm = sequence(oid("1.2.840.113549.1.12.1.6"), sequence(octets(b"saltsalt"), integer(1)))
     information = sequence(oid("1.2.840.113549.1.7.1"), algorithm, tlv(0x80, bytes(300_000)))
     safe = sequence(oid("1.2.840.113549.1.7.6"), tlv(0xA0, sequence(integer(0), information)))
@@ -141,7 +141,7 @@ def test_much_rc2() -> None:
 
 
 def nested(depth: int) -> bytes:
-    """Return bags in bags."""
+    """Return nested bags."""
     inner = key_bag(EC)
     for _ in range(depth):
         inner = bag(6, sequence(inner))
@@ -149,12 +149,12 @@ def nested(depth: int) -> bytes:
 
 
 def segments(depth: int) -> bytes:
-    """Return an octet string of octet strings of octet strings."""
+    """Return nested octet strings."""
     return b"\x24\x80" * depth + b"\0\0" * depth
 
 
 def wrapped(depth: int) -> bytes:
-    """Return PKCS#8 in PKCS#8."""
+    """Return nested PKCS#8 keys."""
     made = RSA.traditional
     for _ in range(depth):
         made = sequence(integer(0), sequence(oid("1.2.840.113549.1.1.1")), octets(made))
@@ -162,7 +162,7 @@ def wrapped(depth: int) -> bytes:
 
 
 def deep(depth: int) -> bytes:
-    """Return sequences in sequences, of known lengths."""
+    """Return nested sequences with definite lengths."""
     made = b""
     for _ in range(depth):
         made = sequence(made)
@@ -201,7 +201,7 @@ def deep(depth: int) -> bytes:
     ],
 )
 def test_bombs(data: bytes) -> None:
-    """Nesting, repetition and false lengths end in one line."""  # R18
+    """Nesting, repetition and false lengths give an error of one line."""  # R18
     assert refused(data, PASSWORD).code == "unreadable"
 
 
@@ -228,30 +228,32 @@ def test_rsa_numbers_must_belong_together() -> None:
 
 @pytest.mark.parametrize("bits", [(4100, 4100), (8000, 100), (15_000, 15_000)], ids=str)
 def test_rsa_keys_of_costly_sizes(bits: tuple[int, int]) -> None:
-    """A key whose primes would take long to test is refused unseen, whether or not they are primes."""  # R18
+    """A key whose primes take long to test is refused without a test, even if they are primes."""  # R18
     p, q = ((1 << size - 1) + 2 * at + 1 for at, size in enumerate(bits))
     d = pow(65537, -1, (p - 1) * (q - 1))
     assert refused(rsa_key(p * q, 65537, d, p, q, d % (p - 1), d % (q - 1), pow(q, -1, p))).code == "unreadable"
 
 
 def test_rsa_with_false_primes() -> None:
-    """Numbers that fit together but are no primes are found."""  # R18
+    """Numbers that fit together but are not primes are detected."""  # R18
     p, q = (1 << 1023) + 3, (1 << 1023) + 9
     d = pow(65537, -1, (p - 1) * (q - 1))
     assert refused(rsa_key(p * q, 65537, d, p, q, d % (p - 1), d % (q - 1), pow(q, -1, p))).code == "unreadable"
 
 
 def test_other_keys_of_costly_sizes() -> None:
-    """A DSA key with a huge modulus, and RSA with three primes, are refused unseen."""  # R18
+    """A DSA key with a huge modulus and an RSA key with three primes are refused without a test."""  # R18
     huge = integer((1 << 19_999) + 1)
     dsa = sequence(oid("1.2.840.10040.4.1"), sequence(huge, integer(7), huge))
-    assert "larger than any" in str(refused(LEAF + pem("PRIVATE KEY", sequence(integer(0), dsa, octets(integer(5))))))
+    assert "too large for a server" in str(
+        refused(LEAF + pem("PRIVATE KEY", sequence(integer(0), dsa, octets(integer(5)))))
+    )
     assert "two primes" in str(refused(rsa_key(*rsa_numbers(), 3)))
 
 
 @pytest.mark.parametrize("length", range(24))
 def test_dek_info_of_any_length(length: int, capfd: pytest.CaptureFixture[str]) -> None:
-    """An IV of the wrong length is damage; the library would panic and write to stderr."""  # R18
+    """An IV of the wrong length is damage. The library panics on it and writes to stderr."""  # R18
     headers = f"Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,{'ab' * length}\n\n".encode()
     block = pem("EC PRIVATE KEY", bytes(32)).replace(b"-----\n", b"-----\n" + headers, 1)
     assert refused(LEAF + block, PASSWORD).code == ("bad-password" if length == 16 else "unreadable")
@@ -260,13 +262,13 @@ def test_dek_info_of_any_length(length: int, capfd: pytest.CaptureFixture[str]) 
 
 @pytest.mark.parametrize("header", ["AES-256-CBC", "AES-256-CBC,xyz", ",", "CAMELLIA-256-CBC,00", "é" * 9])
 def test_dek_info_of_any_kind(header: str) -> None:
-    """A header that names no cipher, or no IV, is refused."""  # R18
+    """A header without a cipher or without an IV is refused."""  # R18
     block = pem("EC PRIVATE KEY", bytes(32)).replace(b"-----\n", f"-----\nDEK-Info: {header}\n\n".encode(), 1)
     assert refused(LEAF + block, PASSWORD).code == "unreadable"
 
 
 def test_panics_are_refusals_and_interrupts_are_not(capfd: pytest.CaptureFixture[str]) -> None:
-    """A panic of the library is a refusal, though it is no Exception; Ctrl-C still ends the program."""  # R18
+    """A panic of the library, which is not an Exception, is a refusal; Ctrl-C still ends the program."""  # R18
     with pytest.raises(BaseException, match="NulError") as raised:
         pkcs12.load_pkcs12(pfx(CERTIFICATES), b"a\0b")
     assert not isinstance(raised.value, Exception)
@@ -281,7 +283,7 @@ def test_panics_are_refusals_and_interrupts_are_not(capfd: pytest.CaptureFixture
 
 
 def test_warnings_of_the_library_are_dropped() -> None:
-    """What the library warns about while it reads is left to the rules."""
+    """Warnings of the library are dropped, because the rules check the certificates."""
 
     def warned() -> int:
         warnings.warn("odd", UserWarning, stacklevel=1)
@@ -291,7 +293,7 @@ def test_warnings_of_the_library_are_dropped() -> None:
 
 
 def test_certificates_are_read_through() -> None:
-    """A certificate that fails only when its extensions are asked for is refused, not returned."""  # R18
+    """A certificate whose extensions cannot be read is refused, not returned."""  # R18
     san = oid("2.5.29.17")
     twice = EC.der.replace(san, oid("2.5.29.14"), 1)
     assert twice != EC.der
@@ -301,7 +303,7 @@ def test_certificates_are_read_through() -> None:
 
 @pytest.mark.parametrize("name", samples())
 def test_cut_off_anywhere(name: str) -> None:
-    """No part of a file is taken for the file: it ends in an error, unless only the last line end is missing."""  # R18
+    """A part of a file gives an error, unless only the last line end is missing."""  # R18
     data, password = samples()[name]
     whole = read_bundle(data, password)
     assert whole.keys
@@ -314,7 +316,7 @@ def test_cut_off_anywhere(name: str) -> None:
 
 @pytest.mark.parametrize("name", samples())
 def test_one_bit_is_wrong(name: str) -> None:
-    """A wrong bit ends in an error, or in the same key: never in another one."""  # R18
+    """A wrong bit gives an error or the same key, but never another key."""  # R18
     data, password = samples()[name]
     whole = spki(read_bundle(data, password))
     for changed in flips(data):
@@ -324,6 +326,6 @@ def test_one_bit_is_wrong(name: str) -> None:
 
 
 def flips(data: bytes) -> Iterator[bytes]:
-    """Return *data* with one bit changed, another one in each octet."""
+    """Yield copies of *data* with one changed bit each, one copy for each octet."""
     for at in range(len(data)):
         yield data[:at] + bytes([data[at] ^ 1 << at % 8]) + data[at + 1 :]

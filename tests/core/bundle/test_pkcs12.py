@@ -1,4 +1,4 @@
-"""What is read of PKCS#12 files, whoever wrote them (R18)."""
+"""PKCS#12 files of many tools are read (R18)."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, NoEncryption, PrivateFormat, pkcs12
 
 from ios_mdm.core.bundle import ciphers, read_bundle
-from tests.core.bundle.fuzz import bundles
-from tests.core.bundle.fuzz.bundles import (
+from tests.support import bundles
+from tests.support.bundle_reading import holds, refused
+from tests.support.bundles import (
     EC,
     PASSWORD,
     ROOT,
@@ -33,7 +34,6 @@ from tests.core.bundle.fuzz.bundles import (
     shrouded,
     tlv,
 )
-from tests.core.bundle.test_read import holds, refused
 from tests.support.verifiers import command as path_of
 
 if TYPE_CHECKING:
@@ -48,12 +48,12 @@ USUAL = (clear(shrouded(EC, "one")), sealed(certificate_bag(EC), certificate_bag
 
 
 def needs(tool: str) -> pytest.MarkDecorator:
-    """Return a mark that skips a test if neither the machine nor the bootstrap has the tool."""
+    """Return a mark that skips a test if the tool is missing on the machine and in the bootstrap."""
     return pytest.mark.skipif(not path_of(tool), reason=f"no {tool} command")
 
 
 def run(folder: Path, tool: str, *arguments: str, password: str = "") -> bytes:
-    """Return what a command writes; the password is in its environment, and in a file."""
+    """Return the output of a command; the password is in its environment and in a file."""
     (folder / "password").write_text(password + "\n", encoding="utf-8")
     environment = {**os.environ, "PASSWORD": password}
     called = [path_of(tool), *arguments]
@@ -62,7 +62,7 @@ def run(folder: Path, tool: str, *arguments: str, password: str = "") -> bytes:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with the pairs in files."""
+    """Return a folder with the pairs in files."""
     for name, pair in (("rsa", RSA), ("ec", EC)):
         (tmp_path / f"{name}.pem").write_bytes(pem("CERTIFICATE", pair.der))
         (tmp_path / f"{name}.key").write_bytes(pem("PRIVATE KEY", pair.pkcs8))
@@ -71,7 +71,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def exported(folder: Path, name: str, *options: str, password: str = PASSWORD) -> bytes:
-    """Return what OpenSSL exports."""
+    """Return a file that OpenSSL exports."""
     files = ("-in", f"{name}.pem", "-inkey", f"{name}.key", "-certfile", "root.pem", "-out", f"{name}.p12")
     run(folder, "openssl", "pkcs12", "-export", *files, "-passout", "env:PASSWORD", *options, password=password)
     return (folder / f"{name}.p12").read_bytes()
@@ -93,7 +93,7 @@ def exported(folder: Path, name: str, *options: str, password: str = PASSWORD) -
     ],
 )
 def test_openssl(folder: Path, options: str, password: str) -> None:
-    """What OpenSSL 3 exports loads, as does what it exports for older readers."""  # R18
+    """Exports of OpenSSL 3 are read, also those for older readers."""  # R18
     data = exported(folder, "rsa", "-name", "fr€und", *options.split(), password=password)
     bundle = read_bundle(data, password)
     assert set(bundle.certificates) == {RSA.certificate, ROOT.certificate}
@@ -108,7 +108,7 @@ def test_openssl(folder: Path, options: str, password: str) -> None:
 
 @needs("openssl")
 def test_what_is_not_supported_can_be_converted(folder: Path) -> None:
-    """A cipher that nobody uses is refused with a command, and the command works."""  # R18
+    """The error for an unusual cipher has a command that converts the file, and the command works."""  # R18
     data = exported(folder, "rsa", "-keypbe", "camellia-256-cbc", "-certpbe", "camellia-256-cbc")
     error = refused(data, PASSWORD)
     assert error.code == "unreadable"
@@ -123,7 +123,7 @@ def test_what_is_not_supported_can_be_converted(folder: Path) -> None:
 @needs("keytool")
 @pytest.mark.parametrize("options", ["", "-J-Dkeystore.pkcs12.legacy"], ids=["current", "legacy"])
 def test_keytool(folder: Path, options: str) -> None:
-    """What Java's keytool stores loads, also with two keys, a trusted certificate and a secret."""  # R18
+    """Stores of Java's keytool are read, also with two keys, a trusted certificate and a secret."""  # R18
     keytool = ("keytool", *options.split())
     here = ("-keystore", "store.p12", "-storepass:env", "PASSWORD")
     for name in ("rsa", "ec"):
@@ -149,7 +149,7 @@ def test_keytool(folder: Path, options: str) -> None:
     ("cipher", "options"), [("3des-pkcs12", ()), ("rc2-40", ("--outder",)), ("arcfour", ()), ("aes-256", ("--outder",))]
 )
 def test_certtool(folder: Path, cipher: str, options: tuple[str, ...]) -> None:
-    """What GnuTLS exports loads, in its PEM and in binary."""  # R18
+    """Exports of GnuTLS are read, in its PEM and in binary."""  # R18
     (folder / "template").write_text(f'password = "{BEYOND_ASCII}"\npkcs12_key_name = "näme"\n', encoding="utf-8")
     files = ("--load-privkey", "rsa.key", "--load-certificate", "rsa.pem", "--load-ca-certificate", "root.pem")
     made = run(folder, "certtool", "--to-p12", *files, "--template", "template", "--pkcs-cipher", cipher, *options)
@@ -162,7 +162,7 @@ def test_certtool(folder: Path, cipher: str, options: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("option", ["--null-password", "--empty-password"])
 @pytest.mark.parametrize("password", [None, ""])
 def test_both_ways_of_no_password(folder: Path, option: str, password: str | None) -> None:
-    """No password is read in both ways in which a file can have none."""  # R18
+    """Both encodings of a missing password are read."""  # R18
     (folder / "template").write_text('pkcs12_key_name = "one"\n', encoding="utf-8")
     files = ("--load-privkey", "rsa.key", "--load-certificate", "rsa.pem", "--template", "template")
     data = run(folder, "certtool", "--to-p12", *files, option, "--outder")
@@ -175,7 +175,7 @@ def test_both_ways_of_no_password(folder: Path, option: str, password: str | Non
 @needs("pk12util")
 @needs("certutil")
 def test_nss(folder: Path) -> None:
-    """What NSS exports loads: BER with indefinite lengths, and 600,000 rounds in each place."""  # R18
+    """Exports of NSS are read: BER with indefinite lengths, and 600,000 rounds in each place."""  # R18
     (folder / "db").mkdir()
     database = ("-d", "sql:db", "-k", "password")
     run(folder, "certutil", "-N", "-d", "sql:db", "-f", "password", password=PASSWORD)
@@ -209,7 +209,7 @@ def test_nss(folder: Path) -> None:
     ids=["none", "best", "3des"],
 )
 def test_the_library(encryption: KeySerializationEncryption) -> None:
-    """What cryptography itself writes loads, certificates in the file's order."""  # R18
+    """Files of cryptography are read, with the certificates in the order of the file."""  # R18
     made = pkcs12.serialize_key_and_certificates(b"one", EC.key, EC.certificate, [ROOT.certificate], encryption)
     bundle = read_bundle(made, None if isinstance(encryption, NoEncryption) else PASSWORD)
     assert bundle.certificates == (EC.certificate, ROOT.certificate)
@@ -217,7 +217,7 @@ def test_the_library(encryption: KeySerializationEncryption) -> None:
 
 
 def test_indefinite_lengths() -> None:
-    """The BER of a Windows export loads: indefinite lengths outside and inside, octet strings in segments."""  # R18
+    """The BER of a Windows export is read: indefinite lengths outside and inside, segmented octet strings."""  # R18
     der_file = pfx(*USUAL)
     safes = tuple(map(indefinite, USUAL))
     for data in (indefinite(der_file), pfx(*safes), indefinite(pfx(*safes)), der_file + b"\r\n"):
@@ -227,7 +227,7 @@ def test_indefinite_lengths() -> None:
 
 
 def test_order_and_nesting() -> None:
-    """Bags come in any order, in any safe, also in a bag of bags; certificates keep the file's order."""  # R18
+    """Bags may be in any order and any safe, also in a bag of bags; certificates keep the order of the file."""  # R18
     inner = bag(6, sequence(certificate_bag(ROOT), key_bag(EC)))
     bundle = read_bundle(pfx(sealed(certificate_bag(RSA)), clear(inner), sealed(certificate_bag(EC))), PASSWORD)
     assert bundle.certificates == (RSA.certificate, ROOT.certificate, EC.certificate)
@@ -244,21 +244,21 @@ def test_order_and_nesting() -> None:
     ids=["shrouded", "two safes", "mixed"],
 )
 def test_two_keys_are_both_read(safes: tuple[bytes, ...]) -> None:
-    """Of a file with two keys both are returned, and their friendly names are shown."""  # R18
+    """Both keys of a file are returned, and their friendly names are shown."""  # R18
     bundle = read_bundle(pfx(*safes), PASSWORD)
     assert holds(bundle, EC, RSA)
     assert 'the file holds 2 private keys: "old", "new"' in bundle.notices
 
 
 def test_friendly_names_are_fit_to_be_shown() -> None:
-    """A name cannot move the cursor, break the line or fill the screen; one that is no text is no obstacle."""  # R18
+    """A name cannot move the cursor, break the line or fill the screen; a name that is not text is ignored."""  # R18
     names = ("\x1b[2J\r\nold" + "x" * 100, "\ud800")
     notices = read_bundle(pfx(clear(key_bag(EC, names[0]), key_bag(RSA), certificate_bag(EC))), PASSWORD).notices
     assert notices == (f'the file holds 2 private keys: "[2Jold{"x" * 58}"',)
 
 
 def test_the_mac_is_checked() -> None:
-    """Without encryption the MAC alone tells the password, and a change of the file."""  # R18
+    """Without encryption, only the MAC shows a wrong password or a changed file."""  # R18
     safes = (clear(key_bag(EC), certificate_bag(EC)),)
     assert holds(read_bundle(pfx(*safes), PASSWORD), EC)
     assert refused(pfx(*safes), "other").code == "bad-password"
@@ -267,10 +267,10 @@ def test_the_mac_is_checked() -> None:
 
 
 def test_no_mac() -> None:
-    """A file without a MAC loads, and a notice says what that means."""  # R18
+    """A file without a MAC is read, and a notice explains the consequence."""  # R18
     bundle = read_bundle(pfx(*USUAL, mac_data=b""), PASSWORD)
     assert holds(bundle, EC)
-    assert bundle.notices == ("the file has no MAC: nothing tells whether it was changed on its way",)
+    assert bundle.notices == ("the file has no MAC: a changed file cannot be detected",)
     assert refused(pfx(*USUAL, mac_data=b""), "other").code == "bad-password"
 
 
@@ -282,12 +282,12 @@ def test_pbmac1() -> None:
 
 
 def test_two_passwords_are_one_too_many() -> None:
-    """A file whose contents have another password than its MAC is refused, as a wrong password."""  # R18
+    """A file whose contents and MAC have different passwords is refused as a wrong password."""  # R18
     assert refused(pfx(clear(shrouded(EC, password=OTHER), certificate_bag(EC))), PASSWORD).code == "bad-password"
 
 
 def test_a_password_with_a_nul(capfd: pytest.CaptureFixture[str]) -> None:
-    """A NUL in the password is a letter like any other, and no panic of the library."""  # R18
+    """A NUL in the password is an ordinary character and causes no panic of the library."""  # R18
     safes = (clear(key_bag(EC), certificate_bag(EC)),)
     data = pfx(*safes, mac_data=mac(sequence(*safes), password=NUL))
     assert holds(read_bundle(data, NUL), EC)
@@ -296,13 +296,13 @@ def test_a_password_with_a_nul(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def test_old_nss_wrote_the_password_in_utf_16() -> None:
-    """PBES2 with the password in UTF-16, as NSS before 3.36 wrote it, opens."""  # R18
+    """PBES2 with the password in UTF-16, as written by NSS before 3.36, is decrypted."""  # R18
     safe = sealed(key_bag(EC), certificate_bag(EC), password=PASSWORD.encode("utf-16-be") + b"\0\0")
     assert holds(read_bundle(pfx(safe), PASSWORD), EC)
 
 
 def test_old_openssl_wrote_each_octet_as_a_letter() -> None:
-    """A PKCS#12 scheme with the UTF-8 of the password taken for Latin-1, as OpenSSL before 1.1 did, opens."""  # R18
+    """A PKCS#12 scheme with the UTF-8 password read as Latin-1, as in OpenSSL before 1.1, is decrypted."""  # R18
     safes = (clear(key_bag(EC), certificate_bag(EC)),)
     password = BEYOND_ASCII.encode().decode("latin-1")
     assert holds(read_bundle(pfx(*safes, mac_data=mac(sequence(*safes), password=password)), BEYOND_ASCII), EC)
@@ -313,12 +313,12 @@ def test_old_openssl_wrote_each_octet_as_a_letter() -> None:
     [((clear(key_bag(EC)),), "no-certificate"), ((clear(certificate_bag(EC)),), "no-key"), ((), "no-certificate")],
 )
 def test_half_a_pair(safes: tuple[bytes, ...], code: str) -> None:
-    """A file without a key, or without a certificate, is refused for that."""  # R18
+    """A file without a key or without a certificate is refused."""  # R18
     assert refused(pfx(*safes), PASSWORD).code == code
 
 
 def test_bags_that_do_not_matter_are_named() -> None:
-    """A revocation list, a certificate of another kind and an unknown bag are skipped with a notice."""  # R18
+    """A revocation list, a certificate of another type and an unknown bag are skipped with a notice."""  # R18
     sdsi = bag(3, sequence(oid("1.2.840.113549.1.9.22.2"), tlv(0xA0, octets(b"x"))))
     others = (bag(4, sequence()), sdsi, bag(9, sequence()))
     notices = read_bundle(pfx(clear(key_bag(EC), certificate_bag(EC), *others)), PASSWORD).notices
@@ -341,7 +341,7 @@ def test_bags_that_do_not_matter_are_named() -> None:
     ids=["signed", "enveloped", "mac", "derivation", "scheme"],
 )
 def test_what_is_not_supported_says_why(data: bytes, hint: str) -> None:
-    """Each way to protect a file that is not known here is named."""  # R18
+    """The error names each unsupported protection of a file."""  # R18
     error = refused(data, PASSWORD)
     assert error.code == "unreadable"
     assert hint in str(error)
@@ -362,9 +362,7 @@ def test_rc2(key: str, bits: int, ciphertext: str) -> None:
 
 
 def test_the_makers_agree_with_openssl(tmp_path: Path) -> None:
-    """What the tests write by hand is what they say: OpenSSL opens it too."""
-    if not path_of("openssl"):
-        pytest.skip("no openssl command")
+    """Files that the tests write by hand are valid: OpenSSL opens them, too."""
     (tmp_path / "made.p12").write_bytes(pfx(*USUAL))
     command = ("openssl", "pkcs12", "-in", "made.p12", "-passin", "env:PASSWORD", "-passout", "env:PASSWORD")
     assert b"ENCRYPTED PRIVATE KEY" in run(tmp_path, *command, password=PASSWORD)

@@ -1,10 +1,9 @@
-"""What is read of PEM and DER files (R18)."""
+"""PEM and DER files are read (R18)."""
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import traceback
 from typing import TYPE_CHECKING
@@ -20,36 +19,21 @@ from cryptography.hazmat.primitives.serialization import (
     pkcs7,
 )
 
-from ios_mdm.core.bundle import Bundle, BundleError, read_bundle
+from ios_mdm.core.bundle import read_bundle
 from ios_mdm.errors import IosMdmError
-from tests.core.bundle.fuzz.bundles import EC, PASSWORD, ROOT, RSA, Pair, pem, self_signed, spki
+from tests.support.bundle_reading import KEY, LEAF, holds, refused
+from tests.support.bundles import EC, PASSWORD, ROOT, RSA, Pair, pem, self_signed
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl command")
 
-LEAF = pem("CERTIFICATE", EC.der)
-KEY = pem("PRIVATE KEY", EC.pkcs8)
 ISSUER = pem("CERTIFICATE", ROOT.der)
-
-
-def refused(data: bytes, password: str | None = None) -> BundleError:
-    """Return the error that a file is refused with."""
-    with pytest.raises(BundleError) as raised:
-        read_bundle(data, password)
-    assert len(str(raised.value).splitlines()) == 1
-    return raised.value
-
-
-def holds(bundle: Bundle, *pairs: Pair) -> bool:
-    """Tell whether a bundle has the keys of these pairs, in this order."""
-    return spki(bundle) == tuple(pair.key.public_key() for pair in pairs)
 
 
 @pytest.mark.parametrize("blocks", [(LEAF, ISSUER, KEY), (KEY, LEAF, ISSUER), (LEAF, KEY, ISSUER)])
 def test_blocks_come_in_any_order(blocks: tuple[bytes, ...]) -> None:
-    """Key and certificates are found wherever they are; the certificates keep the file's order."""  # R18
+    """The key and the certificates may be in any order; the certificates keep the order of the file."""  # R18
     bundle = read_bundle(b"".join(blocks))
     assert bundle.certificates == (EC.certificate, ROOT.certificate)
     assert holds(bundle, EC)
@@ -81,13 +65,12 @@ def test_pem_survives_its_way(data: bytes) -> None:
 
 @pytest.mark.parametrize("label", ["CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE"])
 def test_certificates_have_several_labels(label: str) -> None:
-    """The older names of a certificate block are known."""  # R18
+    """Older labels of a certificate block are accepted."""  # R18
     assert read_bundle(KEY + pem(label, EC.der)).certificates == (EC.certificate,)
 
 
-@needs_openssl
 def test_trust_settings_are_cut_off(tmp_path: Path) -> None:
-    """What OpenSSL writes after a certificate that it trusts is left out."""  # R18
+    """The trust settings that OpenSSL appends to a certificate are ignored."""  # R18
     made = openssl(tmp_path, LEAF, "x509", "-addtrust", "serverAuth", "-trustout")
     assert b"TRUSTED CERTIFICATE" in made
     assert read_bundle(made + KEY).certificates == (EC.certificate,)
@@ -102,7 +85,6 @@ def test_keys_have_several_formats(pair: Pair, label: str) -> None:
     assert holds(read_bundle(pem("CERTIFICATE", pair.der) + pem(label, data)), pair)
 
 
-@needs_openssl
 @pytest.mark.parametrize(
     "options",
     [
@@ -127,7 +109,7 @@ def test_keys_have_several_formats(pair: Pair, label: str) -> None:
 )
 @pytest.mark.parametrize("password", [PASSWORD, "pä€ wörd 𝄞"], ids=["ascii", "beyond"])
 def test_encrypted_keys_are_opened(tmp_path: Path, options: str, password: str) -> None:
-    """A key that OpenSSL encrypted opens with its password, and with no other."""  # R18
+    """A key that OpenSSL encrypted is decrypted with its password only."""  # R18
     legacy = ("-provider", "legacy", "-provider", "default")
     made = openssl(tmp_path, KEY, *options.split(), "-passout", "env:PASSWORD", *legacy, password=password)
     bundle = read_bundle(LEAF + made, password)
@@ -138,7 +120,7 @@ def test_encrypted_keys_are_opened(tmp_path: Path, options: str, password: str) 
 
 
 def test_a_block_of_parameters_is_skipped() -> None:
-    """`openssl ecparam -genkey` writes the curve first; that is worth no word."""  # R18
+    """`openssl ecparam -genkey` writes the curve first, which is skipped without a notice."""  # R18
     curve = pem("EC PARAMETERS", bytes.fromhex("06082a8648ce3d030107"))
     bundle = read_bundle(curve + pem("EC PRIVATE KEY", EC.traditional) + LEAF)
     assert holds(bundle, EC)
@@ -146,7 +128,7 @@ def test_a_block_of_parameters_is_skipped() -> None:
 
 
 def test_blocks_that_do_not_matter_are_named() -> None:
-    """A certificate request beside the certificate is skipped with a notice."""  # R18
+    """A certificate request in the file is skipped with a notice."""  # R18
     bundle = read_bundle(pem("CERTIFICATE REQUEST", b"0") * 2 + KEY + LEAF)
     assert bundle.notices == (
         "the block CERTIFICATE REQUEST was skipped: it is neither a certificate nor a private key",
@@ -154,7 +136,7 @@ def test_blocks_that_do_not_matter_are_named() -> None:
 
 
 def test_pkcs7_gives_certificates() -> None:
-    """A PKCS#7 block, as certificate authorities send chains, is opened."""  # R18
+    """Certificates in a PKCS#7 block, in which CAs send chains, are read."""  # R18
     made = pkcs7.serialize_certificates([EC.certificate, ROOT.certificate], Encoding.PEM)
     assert set(read_bundle(KEY + made).certificates) == {EC.certificate, ROOT.certificate}
     alone = pkcs7.serialize_certificates([EC.certificate, ROOT.certificate], Encoding.DER)
@@ -162,28 +144,28 @@ def test_pkcs7_gives_certificates() -> None:
 
 
 def test_nothing_is_there_twice() -> None:
-    """A certificate or key that the file repeats is returned once."""  # R18
+    """A repeated certificate or key is returned once."""  # R18
     bundle = read_bundle(LEAF + KEY + LEAF + pem("EC PRIVATE KEY", EC.traditional))
     assert bundle.certificates == (EC.certificate,)
     assert holds(bundle, EC)
 
 
 def test_every_key_is_returned() -> None:
-    """Which of several keys is meant is for others to decide; that there are several is said."""  # R18
+    """All keys are returned, and a notice gives their number. The choice of one is made elsewhere."""  # R18
     bundle = read_bundle(LEAF + KEY + pem("PRIVATE KEY", RSA.pkcs8))
     assert holds(bundle, EC, RSA)
     assert bundle.notices == ("the file holds 2 private keys",)
 
 
 def test_a_password_that_was_not_needed() -> None:
-    """A password for a file without encryption does no harm, and is mentioned."""  # R18
+    """A password for an unencrypted file is accepted with a notice."""  # R18
     assert "not needed" in read_bundle(LEAF + KEY, PASSWORD).notices[0]
     assert read_bundle(LEAF + KEY, "").notices == ()
 
 
 @pytest.mark.parametrize("data", [LEAF, LEAF + ISSUER, EC.der], ids=["one", "two", "der"])
 def test_a_certificate_alone(data: bytes) -> None:
-    """Without a private key the file is refused, with the command that puts both together."""  # R18
+    """A file without a private key is refused, and the error has the command that combines both."""  # R18
     error = refused(data)
     assert error.code == "no-key"
     assert "openssl pkcs12 -export -inkey KEY -in CERTIFICATE" in str(error)
@@ -201,7 +183,7 @@ def test_a_certificate_alone(data: bytes) -> None:
     ids=["pem", "pkcs8", "pkcs1", "sec1", "encrypted"],
 )
 def test_a_key_alone(data: bytes) -> None:
-    """Without a certificate the file is refused, before anybody asks for a password."""  # R18
+    """A file without a certificate is refused, even if its password is unknown."""  # R18
     assert refused(data).code == "no-certificate"
 
 
@@ -233,34 +215,34 @@ def test_a_key_alone(data: bytes) -> None:
     ],
 )
 def test_what_cannot_be_read_says_why(data: bytes, hint: str) -> None:
-    """Each file is refused as a whole, with what it is and what to do."""  # R18
+    """The error says what the file is and what to do."""  # R18
     error = refused(data)
     assert error.code == "unreadable"
     assert hint in str(error)
 
 
 def test_a_key_of_another_type_is_named() -> None:
-    """A key that no TLS server has is refused by its type."""  # R18
-    dh = bytes.fromhex("300c020100300506032b656e0400")  # X25519, which agrees on keys and cannot sign
+    """The error for a key that TLS servers do not use names its type."""  # R18
+    dh = bytes.fromhex("300c020100300506032b656e0400")  # X25519, which is for key agreement and cannot sign
     assert "1.3.101.110" in str(refused(LEAF + pem("PRIVATE KEY", dh)))
 
 
 def test_odd_certificates_are_read_in_silence() -> None:
-    """What the rules are going to judge is no reason to refuse here: a curve of nobody, say."""  # R18
+    """A certificate that only the rules refuse is read, for example one with an unusual curve."""  # R18
     odd = self_signed("odd", ec.generate_private_key(ec.SECP256K1()))
     data = pem("CERTIFICATE", odd.der) + pem("PRIVATE KEY", odd.pkcs8)
     assert holds(read_bundle(data), odd)
 
 
 def test_a_bundle_shows_fingerprints_only() -> None:
-    """The text of a bundle names its certificates and nothing of its keys."""  # R29
+    """The repr of a bundle shows its certificates and nothing of its keys."""  # R29
     bundle = read_bundle(LEAF + KEY)
     sha256 = EC.certificate.fingerprint(hashes.SHA256()).hex()
     assert repr(bundle) == str(bundle) == f"Bundle(certificates=({sha256}))"
 
 
 def test_an_error_carries_nothing_of_the_file() -> None:
-    """Neither message nor trace of an error has a byte of key or password."""  # R29
+    """Neither the message nor the trace of an error contains a byte of a key or password."""  # R29
     damaged = bytearray(EC.key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()))
     damaged[-3] ^= 1
     for data, password in (
@@ -279,7 +261,7 @@ def test_an_error_carries_nothing_of_the_file() -> None:
 
 
 def openssl(folder: Path, data: bytes, *arguments: str, password: str = "") -> bytes:
-    """Return what an openssl command makes of *data*."""
+    """Return the output of an openssl command for *data*."""
     source = folder / "source.pem"
     source.write_bytes(data)
     environment = {**os.environ, "PASSWORD": password}

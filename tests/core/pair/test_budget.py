@@ -1,4 +1,4 @@
-"""AWS's limits of 50 tags and 20 labels hold in the worst case, and a run that would break them is refused."""
+"""A pair stays within AWS's limits of 50 tags and 20 labels, and a run that exceeds them is refused."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from ios_mdm.core.pair.observed import ObservedPair, Role
 from ios_mdm.core.pair.secret import MAX_LABELS, Label, trusted_label
 from ios_mdm.errors import DefinitionError
 from ios_mdm.settings import parse_server
-from tests.core.pair.test_lifecycle import START, definition, facts, pair, version
+from tests.support.lifecycle import START, definition, facts, pair, version
 
 SECRET = "ios-mdm/berlin"  # noqa: S105 - a name
 OTHERS = 4
-"""Tags of four profile identifiers."""
+"""Number of tags for four profile identifiers."""
 
 
 def full(count: int, *, expired: int = 0) -> ObservedPair:
-    """Return a pair with so many valid certificates, all offered, and so many former mains that have expired."""
+    """Return a pair with *count* valid certificates, all offered, and *expired* former mains that have expired."""
     versions = []
     for ordinal in range(1, expired + count + 1):
         known = facts(ordinal)
@@ -49,14 +49,14 @@ def full(count: int, *, expired: int = 0) -> ObservedPair:
 
 
 def test_every_tag_of_a_pair_is_counted() -> None:
-    """Each key of the layout that does not name a version, and those of profile identifiers."""  # R40
+    """The tags without a version id in their key, and those of profile identifiers, are counted."""  # R40
     keys = [value for name, value in vars(layout).items() if name.endswith("_TAG")]
     assert len(keys) + OTHERS == OWN_TAGS
 
 
 @pytest.mark.parametrize("days", [27, 30, 60, 180])
 def test_the_worst_case_fits(days: int) -> None:
-    """As many certificates, expired former mains and user's tags as a definition allows, and a leaving reserve."""
+    """The maximum of certificates, expired former mains and user's tags, and a replaced reserve, fit into a secret."""
     # R40
     server = parse_server(
         {
@@ -71,7 +71,7 @@ def test_the_worst_case_fits(days: int) -> None:
     tags = OWN_TAGS + count + MAX_EXPIRED_FORMERS + 1 + min(server.room_for_tags, 20)
     assert tags <= MAX_TAGS
     live = max(sum(issued <= day < issued + 397 for issued in (0, *range(0, 2000, days))) for day in range(2000))
-    assert live <= count, "main and its first reserve at once, and another one every so many days"
+    assert live <= count, "main and its first reserve are issued together, then a reserve after each period"
 
 
 def test_the_default_leaves_room_for_twenty_tags() -> None:
@@ -81,7 +81,7 @@ def test_the_default_leaves_room_for_twenty_tags() -> None:
 
 
 def test_one_label_too_many_is_refused_before_any_effect() -> None:
-    """A run that offers another certificate needs a label for it; the message says when there is room again."""  # R40
+    """A run that offers another certificate needs a label for it. The message says when one is free again."""  # R40
     wish = replace(definition(IssueReserve(when=When.NOW, generation=2)), distributed=True)
     for count, accepted in ((MAX_CERTIFICATES, True), (MAX_CERTIFICATES + 1, False)):
         found = full(count)
@@ -96,7 +96,7 @@ def test_one_label_too_many_is_refused_before_any_effect() -> None:
 
 
 def test_expired_formers_need_no_label() -> None:
-    """They stay in the profile until the server was seen to present another certificate (R17); only tags count."""
+    """An expired former main stays in the profile without a label until the server presents another certificate."""
     # R17 R40
     found = full(MAX_CERTIFICATES, expired=MAX_EXPIRED_FORMERS)
     wanted = desired(definition(IssueReserve(when=When.NOW)), found, START)
@@ -105,14 +105,14 @@ def test_expired_formers_need_no_label() -> None:
 
 
 def test_one_tag_too_many_is_refused_before_any_effect() -> None:
-    """Tags of the user, of others and of certificates count; those of AWS do not."""  # R40
+    """Tags of the user, of other programs and of certificates count. Tags of AWS do not count."""  # R40
     wish = definition(IssueReserve(when=When.NOW, generation=2))
     found = full(3)
     wanted = desired(wish, found, START)
     existing = dict.fromkeys([*map(str, range(38)), "aws:created"], "")
     user = [f"u{number}" for number in range(10)]
     check_budget(wanted, replace(found, tags=existing), secret=SECRET, tags=user, distributed=True, now=START)
-    with pytest.raises(DefinitionError, match=r"would have 51 tags, but AWS allows 50: remove some of aws\.tags"):
+    with pytest.raises(DefinitionError, match=r"needs 51 tags, but AWS allows 50: remove some of aws\.tags"):
         check_budget(
             wanted, replace(found, tags={**existing, "x": ""}), secret=SECRET, tags=user, distributed=True, now=START
         )
@@ -124,7 +124,7 @@ def test_one_tag_too_many_is_refused_before_any_effect() -> None:
 def test_a_changed_kms_key_is_refused_if_its_tags_do_not_fit(
     certificates: int, user_tags: int, *, is_accepted: bool
 ) -> None:
-    """Each certificate but main and the former main keeps a tag with its former key until it is gone."""  # R40
+    """Each certificate except main and the former main keeps a tag with its former key until it is removed."""  # R40
     found = full(certificates)
     wanted = desired(definition(IssueReserve(when=When.NOW)), found, START)
     tags = [f"u{number}" for number in range(user_tags)]

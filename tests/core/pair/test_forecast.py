@@ -1,4 +1,4 @@
-"""A pair's life, played forward."""
+"""The forecast of a pair's life."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _named(events: tuple[Event, ...], name: str) -> list[datetime]:
 
 
 def test_an_automatic_reserve_comes_sixty_days_before_and_is_applied_a_day_before_the_expiry() -> None:
-    """Issue, distribute, switch, and the next cycle from the new main's dates."""  # R3 R6 R12
+    """A reserve is issued, distributed and applied. The next cycle follows the dates of the new main."""  # R3 R6 R12
     events = forecast(_pair(), start=START, days=800)
     issued = EXPIRES - timedelta(days=60)
     assert _named(events, "issue-main") == [START]
@@ -46,19 +46,19 @@ def test_an_automatic_reserve_comes_sixty_days_before_and_is_applied_a_day_befor
     second = issued - timedelta(minutes=5) + timedelta(days=397)
     assert _named(events, "issue-reserve")[1] == second - timedelta(days=60)
     assert issued in _named(events, "distribute")
-    assert EXPIRES in _named(events, "distribute"), "the former main leaves the profile when it has expired"
+    assert EXPIRES in _named(events, "distribute"), "an expired former main is removed from the profile"
     assert _named(events, "warning") == _named(events, "critical") == _named(events, "connection-lost") == []
 
 
 def test_a_periodic_rotation_switches_after_each_period() -> None:
-    """A reserve held at all times, applied after thirty days: a switch every thirty days."""  # R2 R7
+    """With `when: now` and a period of 30 days there is a switch every 30 days."""  # R2 R7
     rotation = IssueReserve(when=When.NOW, apply=AfterDays(days=30))
     events = forecast(_pair(rotation), start=START, days=95)
     assert _named(events, "apply-reserve") == [START + timedelta(days=30 * cycle) for cycle in (1, 2, 3)]
 
 
 def test_no_reserve_is_a_warning_then_critical_then_lost() -> None:
-    """Warned from the first day, critical from warnDays before the expiry, then the connection is lost."""  # R5 R13
+    """A warning from the first day, critical from `warnDays` before the expiry, then a lost connection."""  # R5 R13
     events = forecast(_pair(NoReserve()), start=START, days=800)
     assert _named(events, "warning") == [START]
     assert _named(events, "critical") == [EXPIRES - timedelta(days=30)]
@@ -67,23 +67,23 @@ def test_no_reserve_is_a_warning_then_critical_then_lost() -> None:
 
 
 def test_a_shorter_reserve_is_told_to_bound_its_successors() -> None:
-    """R8 holds for every generation to come, and that is said when the shorter reserve is issued."""  # R8
+    """The warning is given when the shorter reserve is issued: it limits the validity of all successors."""  # R8
     events = forecast(_pair(IssueReserve(validity_days=200)), start=START, days=800)
     warnings = [event for event in events if event.event == "warning"]
     assert [event.at for event in warnings] == [EXPIRES - timedelta(days=60)]
-    assert "no reserve can be valid for more than its 200 days" in warnings[0].reason
+    assert "no later reserve can be valid for more than 200 days" in warnings[0].reason
 
 
 def test_a_period_that_main_does_not_outlive_is_cut_and_told() -> None:
-    """A reserve that comes too late for its period is applied the lead before main expires, with a warning."""  # R7
+    """If main expires before the period ends, the reserve is applied at the lead before, with a warning."""  # R7
     late = IssueReserve(apply=AfterDays(days=60))
     events = forecast(_pair(late), start=START, days=500)
     assert _named(events, "apply-reserve")[0] == EXPIRES - timedelta(days=1)
-    assert "came late" in next(event.reason for event in events if event.event == "warning")
+    assert "before its period of 60 days ends" in next(event.reason for event in events if event.event == "warning")
 
 
 def test_a_raised_generation_is_no_obstacle() -> None:
-    """A definition that once asked for another main is played as one that did not."""  # R10 R13
+    """The forecast of a new pair does not depend on `generation`."""  # R10 R13
     definition = PairDefinition(
         name="berlin", host="mdm.example.com", main=IssueMain(generation=3), reserve=IssueReserve(generation=2)
     )
@@ -91,7 +91,7 @@ def test_a_raised_generation_is_no_obstacle() -> None:
 
 
 def test_the_life_has_the_certificates_with_their_time_as_main() -> None:
-    """Validity as it is issued; main from the switch to the next one."""  # R6 R12
+    """Each certificate has its validity, and is main from one switch to the next."""  # R6 R12
     life = foreseen_life(_pair(), start=START, days=800)
     first, second, third = life.certificates
     assert (first.ordinal, first.came, first.not_before) == (1, START, START - timedelta(minutes=5))
@@ -104,7 +104,7 @@ def test_the_life_has_the_certificates_with_their_time_as_main() -> None:
 
 
 def test_custom_certificates_are_played_by_their_own_dates() -> None:
-    """A custom main with a custom reserve: applied after its days, then nothing comes by itself."""  # R4 R5 R7
+    """A custom reserve is applied after its period. Afterwards no reserve is issued automatically."""  # R4 R5 R7
     main = Offered(sha256="a" * 64, root="c" * 64, not_before=START - timedelta(days=9), not_after=EXPIRES)
     reserve = Offered(
         sha256="b" * 64, root="c" * 64, not_before=START - timedelta(days=2), not_after=EXPIRES + timedelta(days=90)
@@ -127,7 +127,7 @@ def test_custom_certificates_are_played_by_their_own_dates() -> None:
 
 
 def test_alerts_last_until_something_changes() -> None:
-    """Without a reserve: a warning, then critical, then lost until the end."""  # R5 R13
+    """Without a reserve there is a warning, then a critical notice, then a lost connection until the end."""  # R5 R13
     life = foreseen_life(_pair(NoReserve()), start=START, days=800)
     critical = EXPIRES - timedelta(days=30)
     assert life.alerts == (
@@ -138,7 +138,7 @@ def test_alerts_last_until_something_changes() -> None:
 
 
 def test_what_is_on_hold_is_told_and_lost_in_the_end() -> None:
-    """A reserve that must not be applied is overdue at its moment, and critical from main's expiry."""  # R11 R13
+    """A reserve on hold is a warning from its apply time, and critical from main's expiry."""  # R11 R13
     held = PairDefinition(name="berlin", host="mdm.example.com", promotion=Promotion(hold=True))
     life = foreseen_life(held, start=START, days=800)
     assert _named(life.events, "apply-reserve") == []
@@ -147,7 +147,7 @@ def test_what_is_on_hold_is_told_and_lost_in_the_end() -> None:
 
 
 def test_daily_runs_tell_a_lasting_loss_once() -> None:
-    """An event is told when it begins, however many runs see it."""  # R13
+    """A lasting alert is one event, even if many runs report it."""  # R13
     life = foreseen_life(_pair(NoReserve()), start=START, days=800, every=timedelta(days=1))
     assert len(_named(life.events, "connection-lost")) == len(_named(life.events, "critical")) == 1
 
@@ -161,7 +161,7 @@ def test_daily_runs_tell_a_lasting_loss_once() -> None:
 def test_with_automatic_reserves_no_connection_is_ever_lost(
     validity: int, before: int, after: int | None, days: int
 ) -> None:
-    """Whatever the days, events are in order, within the time asked for, and none is a loss."""  # R3 R32
+    """For any settings, the events are ordered and within the forecast, and no connection is lost."""  # R3 R32
     reserve = IssueReserve(before_days=before)
     if after is not None:
         reserve = IssueReserve(when=When.NOW, before_days=before, apply=AfterDays(days=after))
@@ -176,13 +176,13 @@ def test_with_automatic_reserves_no_connection_is_ever_lost(
 
 @st.composite
 def _definitions(draw: st.DrawFn) -> PairDefinition:
-    """Return a definition whose reserves come by themselves, with time for each of their own."""
+    """Return a definition with automatic reserves that all have enough time before their apply time."""
     validity = draw(st.integers(150, 824))
     warn = draw(st.integers(1, 30))
     before = draw(st.integers(2, 60))
     shorter = draw(st.none() | st.integers(150, validity))
     when = draw(st.sampled_from(When))
-    # One that is held at all times and applied at the expiry would have no life left: the settings refuse it.
+    # A reserve with `when: now` that is applied at main's expiry has no validity left: the settings refuse it.
     longest = (shorter or validity) - before - warn
     days = st.integers(-(-validity // 20), longest) if when is When.NOW else st.integers(1, before)
     after = draw(days if when is When.NOW else st.none() | days)
@@ -202,11 +202,11 @@ def _definitions(draw: st.DrawFn) -> PairDefinition:
 
 @pytest.mark.parametrize("every", [None, timedelta(days=1)], ids=["when due", "daily"])
 @given(definition=_definitions(), days=st.integers(1, 1200))
-@settings(max_examples=examples(50), deadline=None)
+@settings(max_examples=examples(50))
 def test_a_certificate_is_issued_then_distributed_then_applied(
     every: timedelta | None, definition: PairDefinition, days: int
 ) -> None:
-    """In this order, once each; devices have the reserve before it is main; and no connection is lost."""
+    """Each reserve has these events once, in this order, and no connection is lost."""
     # R3 R11 R15 R16 R32
     life = foreseen_life(definition, start=START, days=days, every=every)
     assert [event.at for event in life.events] == sorted(event.at for event in life.events)
@@ -220,7 +220,7 @@ def test_a_certificate_is_issued_then_distributed_then_applied(
                 assert event.certificates[0] not in issued
                 issued[event.certificates[0]] = event.at
             case "distribute":
-                assert set(event.certificates) <= set(issued), "nothing is distributed that does not exist"
+                assert set(event.certificates) <= set(issued), "only issued certificates are distributed"
                 distributed |= {one: event.at for one in event.certificates if one not in distributed}
             case "apply-reserve":
                 (ordinal,) = event.certificates
@@ -228,14 +228,14 @@ def test_a_certificate_is_issued_then_distributed_then_applied(
                 assert issued[ordinal] <= distributed[ordinal] < event.at
                 applied.append(ordinal)
     assert applied == sorted(applied)
-    assert set(issued) == set(distributed), "what is issued is distributed at once"
+    assert set(issued) == set(distributed), "issued certificates are distributed at once"
 
 
 @pytest.mark.parametrize("every", [None, timedelta(days=1)], ids=["when due", "daily"])
 @given(definition=_definitions(), days=st.integers(1, 1200))
-@settings(max_examples=examples(50), deadline=None)
+@settings(max_examples=examples(50))
 def test_there_is_a_valid_main_at_every_moment(every: timedelta | None, definition: PairDefinition, days: int) -> None:
-    """Each main follows the one before it without a gap, within its own validity."""  # R6 R12 R32
+    """Each main follows the previous main without a gap, and is valid for the whole period."""  # R6 R12 R32
     life = foreseen_life(definition, start=START, days=days, every=every)
     mains = [one for one in life.certificates if one.main_from is not None]
     until: datetime | None = START

@@ -1,4 +1,4 @@
-"""The identity of a pair: a stored format, and the identifier of its profile."""
+"""The identity of a pair in its stored format, and the identifier of its profile."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ TEXT = "6b1f0d3a59c84be0a7c25d1e90f3b742 111122223333:eu-west-1:ios-mdm/berlin"
 
 
 def test_the_record_of_the_identity_is_frozen() -> None:
-    """Pair id, account, region and name of the secret."""  # R33
+    """The record has pair id, account, region and name of the secret."""  # R33
     assert IDENTITY.text == TEXT
     assert PairIdentity.parsed(TEXT) == IDENTITY
 
 
 @pytest.mark.parametrize("text", [None, "", "x", TEXT[1:], TEXT.upper(), TEXT + " x", TEXT.replace(":", " ")])
 def test_a_damaged_record_is_no_identity(text: str | None) -> None:
-    """It counts as lost."""  # R33
+    """A damaged record counts as lost."""  # R33
     assert PairIdentity.parsed(text) is None
 
 
 def test_the_longest_record_fits_into_a_tag() -> None:
-    """AWS allows 256 characters: enough for a prefix of 120, a server's name of 63 and a region's name of 25."""  # R40
+    """A prefix of 120, a server name of 63 and a region name of 25 characters fit into 256 characters."""  # R40
     longest = PairIdentity(
         pair_id="0" * 32, home=Home(account="0" * 12, region="r" * 25), secret=f"{'p' * 120}/{'n' * 63}"
     )
@@ -35,6 +35,6 @@ def test_the_longest_record_fits_into_a_tag() -> None:
 
 
 def test_the_identifier_of_a_profile_is_frozen() -> None:
-    """Another one would put a second profile on every device."""  # R35
+    """With another identifier, every device gets a second profile."""  # R35
     assert profile_identifier("com.example.trust", IDENTITY.pair_id) == "com.example.trust.6b1f0d3a59c8"
     assert profile_identifier("com.example.trust", None) == "com.example.trust.manual"

@@ -1,4 +1,4 @@
-"""The storage format. Every literal here is in somebody's account already: a change of one loses their pairs."""
+"""The storage format of a pair. After a change of a literal, pairs in users' accounts can no longer be read."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ VALUE = (
 def observed(
     tags: Mapping[str, str], labels: Mapping[str, frozenset[str]] | None = None, ids: tuple[str, ...] = ()
 ) -> ObservedPair:
-    """Read a description with these tags and labels."""
+    """Return the pair in a secret with these tags and labels."""
     return observed_pair(SECRET, SecretDescription(arn="arn", tags=tags, labels=labels or {}), ids)
 
 
@@ -81,12 +81,12 @@ def observed(
     ],
 )
 def test_version_ids_are_frozen(ordinal: int, expected: str) -> None:
-    """A certificate's number gives the version id that it always gave."""
+    """The version id of a certificate follows from its number and never changes."""
     assert version_id(SECRET, ordinal) == expected
 
 
 def test_tag_keys_are_frozen() -> None:
-    """Owner, address, counters and facts are under the keys that they always were under."""
+    """The keys of all tags never change."""
     assert (OWNER_TAG, ADDRESS_TAG) == ("ios-mdm:owner", "ios-mdm:address")
     assert (HIGHEST_TAG, MAIN_GENERATION_TAG) == ("ios-mdm:highest-ordinal", "ios-mdm:main-generation")
     assert (PROMOTED_TAG, RESERVE_SINCE_TAG) == ("ios-mdm:promoted", "ios-mdm:reserve-since")
@@ -101,7 +101,7 @@ def test_tag_keys_are_frozen() -> None:
 
 
 def test_the_record_of_an_armed_promotion_is_frozen() -> None:
-    """Number and time; a damaged record still says that a schedule may exist."""  # R36
+    """The record has number and time. A damaged record still means that a schedule can exist."""  # R36
     armed = ArmedPromotion(certificate=2, at=datetime(2040, 1, 31, tzinfo=UTC))
     assert armed_value(armed) == "2 20400131T000000Z"
     assert observed({ARMED_TAG: "2 20400131T000000Z"}).armed == armed
@@ -111,7 +111,7 @@ def test_the_record_of_an_armed_promotion_is_frozen() -> None:
 
 
 def test_the_facts_of_a_certificate_are_frozen() -> None:
-    """The text of a facts tag is what it always was."""
+    """The format of a facts tag never changes."""
     assert facts_value(FACTS, Role.RESERVE) == VALUE
     custom = replace(FACTS, source=Source.INSTALLED, generation=1, chain="0123456789abcdef")
     assert facts_value(custom, Role.MAIN) == VALUE.replace(
@@ -120,14 +120,14 @@ def test_the_facts_of_a_certificate_are_frozen() -> None:
 
 
 def test_a_custom_certificate_without_a_chain_on_record_is_read() -> None:
-    """The tag of one that was stored before chains were on record."""
+    """The facts tag of a custom certificate can have a generation and no chain."""
     tags = {facts_tag(version_id(SECRET, 2)): VALUE.replace("source=issued", "source=installed")}
     (found,) = observed(tags).versions
     assert found.facts == replace(FACTS, source=Source.INSTALLED)
 
 
 def test_the_record_of_added_tags_is_frozen() -> None:
-    """Twelve characters for each key, sorted: twenty keys fit into one tag, whatever their length."""
+    """Each key has a digest of 12 characters, so the record of 20 keys of any length fits into one tag."""
     assert tags_value(["team", "cost center"]) == "8VLI1pslDu02yosi0NuDoi2x"
     longest = [f"{number:02}{'k' * 126}" for number in range(20)]
     tags = dict.fromkeys([*longest, "foreign"], "") | {TAGS_TAG: tags_value(longest)}
@@ -136,7 +136,7 @@ def test_the_record_of_added_tags_is_frozen() -> None:
 
 
 def test_labels_are_frozen() -> None:
-    """The staging labels are those that consumers and schedules name."""
+    """The staging labels, which consumers and schedules use, never change."""
     assert {label.name: label.value for label in Label} == {
         "MAIN": "AWSCURRENT",
         "FORMER": "AWSPREVIOUS",
@@ -146,13 +146,13 @@ def test_labels_are_frozen() -> None:
 
 
 def test_roles_and_sources_are_frozen() -> None:
-    """The words that a facts tag is made of are what they always were."""
+    """The words for roles and sources in a facts tag never change."""
     assert [role.value for role in Role] == ["main", "reserve", "deleted", "kept"]
     assert [source.value for source in Source] == ["issued", "installed"]
 
 
 def test_the_keys_of_a_secret_are_frozen() -> None:
-    """A version's value is JSON with tls.crt, tls.key and ca.crt, which consumers mount, and nothing else."""
+    """The value of a version is JSON with the keys `tls.crt`, `tls.key` and `ca.crt`, which consumers mount."""
     credential = issue("mdm.example.com", key=KeyType.EC_P256, validity_days=1, now=datetime(2040, 1, 1, tzinfo=UTC))
     value = credential_to_json(credential)
     assert json.loads(value) == {
@@ -164,7 +164,7 @@ def test_the_keys_of_a_secret_are_frozen() -> None:
 
 
 def test_the_longest_facts_are_a_tag_that_aws_takes() -> None:
-    """Keys of 128 and values of 256 characters from AWS's small alphabet are never exceeded."""
+    """The longest key and value are within AWS's limits of 128 and 256 characters, and in its alphabet."""
     longest = CertificateFacts(
         ordinal=999_999,
         source=Source.INSTALLED,
@@ -207,7 +207,7 @@ def test_what_is_written_is_read_back(  # noqa: PLR0917 - hypothesis passes by n
     digests: tuple[str, str],
     recorded: bool,  # noqa: FBT001 - hypothesis passes by name
 ) -> None:
-    """Facts come back from their tag as they were, whether or not the highest ordinal is recorded."""
+    """Facts are read from their tag unchanged, with and without a recorded highest ordinal."""
     facts = CertificateFacts(
         ordinal=ordinal,
         source=source,
@@ -246,7 +246,7 @@ def test_what_is_written_is_read_back(  # noqa: PLR0917 - hypothesis passes by n
     ],
 )
 def test_a_damaged_tag_counts_as_missing(damaged: str) -> None:
-    """A tag that somebody edited, or that names another certificate, is written again and never believed."""
+    """An edited tag, or the tag of another certificate, is not used."""
     version = version_id(SECRET, 2)
     pair = observed({HIGHEST_TAG: "2", facts_tag(version): damaged}, {version: frozenset({Label.RESERVE})})
     (found,) = pair.versions
@@ -255,14 +255,14 @@ def test_a_damaged_tag_counts_as_missing(damaged: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "0", "-1", "x", "2.0", "1" * 10, " 3"])
 def test_a_damaged_counter_counts_as_missing(text: str) -> None:
-    """Counters that are no numbers are recovered like lost ones."""
+    """A counter that is not a number is recovered like a lost counter."""
     version = version_id(SECRET, 4)
     pair = observed({HIGHEST_TAG: text, MAIN_GENERATION_TAG: text}, {version: frozenset({Label.MAIN})})
     assert (pair.recorded_ordinal, pair.highest_ordinal, pair.main_generation) == (0, 4, None)
 
 
 def test_a_lost_highest_ordinal_is_recovered_from_version_ids() -> None:
-    """A deleted certificate without label or tag still counts: its number is never used again."""
+    """The number of a deleted certificate without label and tag is not used again."""
     pair = observed(
         {}, {version_id(SECRET, 2): frozenset({Label.MAIN})}, tuple(version_id(SECRET, n) for n in (1, 2, 9))
     )
@@ -270,25 +270,25 @@ def test_a_lost_highest_ordinal_is_recovered_from_version_ids() -> None:
 
 
 def test_an_ordinal_that_a_crash_left_unrecorded_is_seen() -> None:
-    """A version that was stored before its facts counts among the ordinals."""
+    """A version whose facts were not recorded yet counts for the highest ordinal."""
     pair = observed({HIGHEST_TAG: "1"}, {version_id(SECRET, 2): frozenset({Label.STAGED})})
     assert (pair.highest_ordinal, pair.recorded_ordinal) == (2, 1)
 
 
 def test_a_version_of_somebody_else_has_no_ordinal() -> None:
-    """A version id that is not derived from the secret's name is not of our making."""
+    """A version id that is not derived from the secret's name belongs to another program."""
     other = version_id("ios-mdm/paris", 1)
     (found,) = observed({}, {other: frozenset({Label.MAIN})}).versions
     assert (found.version_id, found.ordinal, found.facts) == (other, None, None)
 
 
 def test_no_two_certificates_share_a_version_id() -> None:
-    """Version ids of many pairs and certificates are all different."""
+    """The version ids of many pairs and certificates are unique."""
     ids = {version_id(secret, n) for secret in (SECRET, "ios-mdm/berlin/1", "ios-mdm/b") for n in range(1, 200)}
     assert len(ids) == 3 * 199
 
 
 def test_times_are_written_in_utc() -> None:
-    """The tag tells UTC, wherever the moment came from."""
+    """A tag has times in UTC."""
     assert FACTS.not_after - FACTS.not_before == timedelta(days=397) - timedelta(seconds=1)
     assert "notAfter=20410131T235459Z" in facts_value(FACTS, Role.MAIN)

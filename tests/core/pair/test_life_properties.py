@@ -1,4 +1,4 @@
-"""A pair's life, whatever happens to it: edits, missed runs, crashes, clocks that jump, hands on labels and tags."""
+"""Properties of a pair's life with edits, missed runs, crashes, wrong clocks, and labels and tags changed by hand."""
 
 from __future__ import annotations
 
@@ -38,21 +38,21 @@ from ios_mdm.core.pair.steps import next_step
 from ios_mdm.errors import DefinitionError, LabelMovedError
 from ios_mdm.settings import PromotionSettings
 from ios_mdm.settings.distribution import ProfileSettings
-from tests.app.test_pair_crashes import Crash, CrashError
-from tests.app.test_pair_service import KNOWN, OWNER, HandClock
-from tests.core.pair.test_lifecycle import DEFINITIONS, facts, pair
-from tests.core.pair.test_lifecycle import version as stored
-from tests.model.pair import SECRET, Secret, Value, carried_out, fingerprint, observe
+from tests.support.crashes import Crash, CrashError
+from tests.support.lifecycle import DEFINITIONS, facts, pair
+from tests.support.lifecycle import version as stored
 from tests.support.long import examples
 from tests.support.memory import MemorySecretStore
 from tests.support.memory_scheduler import MemoryPrerequisites, MemoryScheduler
+from tests.support.model_pair import SECRET, Secret, Value, carried_out, fingerprint, observe
+from tests.support.pairs import KNOWN, OWNER, HandClock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ios_mdm.app.pair.values import PairResult
     from ios_mdm.core.pair.observed import ObservedPair, StoredVersion
-    from tests.app.test_pair_crashes import Edge
+    from tests.support.crashes import Edge
 
 START = datetime(2040, 1, 1, tzinfo=UTC)
 AWS_TRIES_FOR = timedelta(hours=6)
@@ -71,14 +71,14 @@ def _wish(reserve: IssueReserve | NoReserve | None = None, *, hold: bool = False
 
 
 class TakingChannel:
-    """An MDM server that takes every command."""
+    """An MDM server that accepts every command."""
 
     def batches(self, enrollment_ids: Sequence[str]) -> Sequence[Sequence[str]]:
-        """Return one batch."""
+        """Return all ids as one batch."""
         return [enrollment_ids]
 
     def enqueue(self, enrollment_ids: Sequence[str], command: bytes) -> tuple[str, ...]:
-        """Take it."""
+        """Accept the command."""
         assert enrollment_ids
         assert command
         return ()
@@ -96,7 +96,7 @@ WISHES = {
 
 
 class Life(RuleBasedStateMachine):
-    """Years of one pair, its schedule, and everybody who has a hand on them."""
+    """Years of one pair and its schedule, with changes by users, operators and AWS."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -111,28 +111,28 @@ class Life(RuleBasedStateMachine):
         self.held: dict[str, str] = {}
         self.taken_back: set[int | None] = set()
 
-    # What is done with the pair.
+    # Events in the life of the pair.
 
     @initialize(wish=st.sampled_from(sorted(WISHES)))
     def begins(self, wish: str) -> None:
-        """The first run makes the pair."""
+        """The first run creates the pair."""
         self.wish = WISHES[wish]
         self._up()
 
     @rule(wish=st.sampled_from(sorted(WISHES)))
     def the_user_edits(self, wish: str) -> None:
-        """Another definition counts from the next run on."""
+        """The next run uses another definition."""
         self.wish = WISHES[wish]
 
     @rule()
     def a_run(self) -> None:
-        """A run comes to its end, or is refused; another one at that moment writes nothing."""
+        """A run succeeds or is refused. A second run at the same time writes nothing."""
         with contextlib.suppress(DefinitionError):
             self._up()
 
     @rule(number=st.integers(1, 12), edge=st.sampled_from(["before", "after"]))
     def a_run_dies(self, number: int, edge: Edge) -> None:
-        """A run dies at a write, if it makes as many."""
+        """A run is interrupted at a write, if it has this many writes."""
         self.store.fail = self.scheduler.fail = Crash(number, edge)
         try:
             with contextlib.suppress(CrashError, DefinitionError):
@@ -142,18 +142,18 @@ class Life(RuleBasedStateMachine):
 
     @rule(days=st.sampled_from([0, 1, 29, 30, 31, 60, 200, 336, 340, 395]), minutes=st.integers(0, 1440))
     def time_passes(self, days: int, minutes: int) -> None:
-        """The next run may be missed; AWS acts on what is due, or it gets lost."""
+        """Time passes, so that a run can be missed or a schedule can be due."""
         self.clock.moment += timedelta(days=days, minutes=minutes)
 
     @rule(minutes=st.integers(1, 10))
     def the_clock_goes_back(self, minutes: int) -> None:
-        """A clock that was wrong is set right."""
+        """A wrong clock is corrected."""
         self.clock.moment -= timedelta(minutes=minutes)
 
     @precondition(lambda self: self.due)
     @rule(lost=st.booleans())
     def the_schedule_is_due(self, *, lost: bool) -> None:
-        """AWS does what the schedule says, or fails to; the schedule is gone."""
+        """AWS makes the call of the schedule, or fails, and deletes the schedule."""
         schedule = self.scheduler.schedules.pop(PROMOTE)
         call = json.loads(schedule.input)
         if lost or self.pair.deleted or self.clock.now() > schedule.at + AWS_TRIES_FOR:
@@ -168,7 +168,7 @@ class Life(RuleBasedStateMachine):
     @precondition(lambda self: self.is_there)
     @rule()
     def an_operator_moves_main_back(self) -> None:
-        """AWSCURRENT goes back to where it was, if that is valid; nobody but the operator undoes it."""
+        """AWSCURRENT is moved back to a valid former main. Only an operator moves it forward again."""
         pair = self.pair
         main, former = pair.main, pair.holder(Label.FORMER)
         if main is None or former is None or former.facts is None or not valid_at(former.facts, self.clock.now()):
@@ -179,7 +179,7 @@ class Life(RuleBasedStateMachine):
     @precondition(lambda self: self.is_there)
     @rule()
     def an_operator_promotes_early(self) -> None:
-        """AWSCURRENT goes to the reserve before its moment."""
+        """AWSCURRENT is moved to the reserve before its apply time."""
         main, reserve = self.pair.main, self.pair.reserve
         if main is None or reserve is None or reserve.facts is None or not valid_at(reserve.facts, self.clock.now()):
             return
@@ -189,7 +189,7 @@ class Life(RuleBasedStateMachine):
     @precondition(lambda self: self.is_there)
     @rule(what=st.sampled_from(["RESERVE", "facts", HIGHEST_TAG, MAIN_GENERATION_TAG, "STAGED", "secret"]))
     def somebody_tampers(self, what: str) -> None:
-        """A label or a tag gets lost, STAGED is somewhere, or the secret is scheduled for deletion."""
+        """A label or a tag is removed, STAGED is on main, or the secret is scheduled for deletion."""
         pair = self.pair
         reserve, main, staged = pair.reserve, pair.main, pair.holder(Label.STAGED)
         assert main is not None
@@ -206,11 +206,11 @@ class Life(RuleBasedStateMachine):
         elif what.startswith("ios-mdm"):
             self.store.untag(SECRET, [what])
 
-    # What holds after each of them.
+    # Invariants after each event.
 
     @invariant()
     def no_version_is_used_twice(self) -> None:
-        """R32: what a version holds never changes, no version is lost, and no two hold the same key."""
+        """R32: the value of a version never changes, no version is lost, and no two versions have the same key."""
         values = {key: version.value for key, version in self.store._secrets[SECRET].versions.items()}
         assert self.held.items() <= values.items()
         assert len({json.loads(value)["tls.key"] for value in values.values()}) == len(values)
@@ -218,7 +218,7 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def the_pair_is_sound(self) -> None:
-        """Main is one of ours, no reserve outlasts R8, and there is room for tags."""
+        """Main is a certificate of the pair, no reserve is valid for longer than R8 allows, and there are few tags."""
         pair = self.pair
         assert pair.main is not None
         assert pair.main.ordinal is not None
@@ -230,7 +230,7 @@ class Life(RuleBasedStateMachine):
 
     @property
     def pair(self) -> ObservedPair:
-        """The pair as it is."""
+        """The observed pair."""
         pair = self.pairs.observe(SECRET)
         assert pair is not None
         return pair
@@ -243,12 +243,12 @@ class Life(RuleBasedStateMachine):
 
     @property
     def due(self) -> bool:
-        """Whether there is a schedule whose moment has come."""
+        """Whether there is a schedule whose time has passed."""
         schedule = self.scheduler.schedules.get(PROMOTE)
         return schedule is not None and schedule.at <= self.clock.now()
 
     def _up(self) -> None:
-        """Do what an `up` does: the pair, then its schedule; then once more, which must not write anything."""
+        """Reconcile the pair and its schedule, then once again, which must write nothing."""
         before = self.pairs.observe(SECRET)
         puts = self._puts()
         request = ReconcileRequest(
@@ -275,7 +275,7 @@ class Life(RuleBasedStateMachine):
         return sum(call[0] == "put" for call in self.store.calls)
 
     def _check_promotion(self, before: ObservedPair) -> None:
-        """R13, R32: main changed to a reserve that is valid, or from an expired one to a new one on request."""
+        """R13, R32: main is replaced only by a valid reserve, or, after its expiry, by a new main on request."""
         pair, now = self.pair, self.clock.now()
         if before.main is None or pair.main is None or pair.main.version_id == before.main.version_id:
             return
@@ -284,7 +284,8 @@ class Life(RuleBasedStateMachine):
         main = pair.main.facts
         was_valid = former is not None and former.facts is not None and now < expires(former.facts)
         if main is not None:
-            # One that was made before the clock went back is better than one that has expired.
+            # After the clock was corrected, the notBefore of a new main can be in the future. It still replaces an
+            # expired main.
             assert valid_at(main, now) if was_valid else now < expires(main)
         was = before.numbered(pair.main.ordinal or 0)
         if was is not None:
@@ -293,7 +294,7 @@ class Life(RuleBasedStateMachine):
             assert now >= expires(former.facts)
 
     def _check_result(self, result: PairResult, before: ObservedPair | None, puts: int) -> None:
-        """R5, R10, R11, R17: what a run leaves behind."""
+        """R5, R10, R11, R17: check certificates, schedule and number of stored versions after a run."""
         wanted, now = result.view.desired, self.clock.now()
         pair = self.pair
         assert set(result.certificates) == set(wanted.trusted)
@@ -316,19 +317,18 @@ class Life(RuleBasedStateMachine):
 Life.TestCase.settings = settings(
     max_examples=examples(75),
     stateful_step_count=40,
-    deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 
 
-class TestLife(Life.TestCase):  # type: ignore[misc, valid-type]  # hypothesis makes it when it is asked for it
+class TestLife(Life.TestCase):  # type: ignore[misc, valid-type]  # hypothesis creates it on access
     """R8 R10 R11 R12 R13 R17 R30 R32: the rules and invariants of :class:`Life`."""
 
 
 @pytest.mark.parametrize("after", ["another", "none"])
 def test_a_pair_in_a_secret_that_is_scheduled_for_deletion_gets_another_reserve(after: str) -> None:
-    """Its armed reserve is withdrawn: the schedule at once, the record when the secret is restored."""
+    """The schedule of the former reserve is withdrawn at once, and its record after the secret is restored."""
     # R10 R11 R33 R35
     life = Life()
     life.begins("now")
@@ -347,14 +347,14 @@ def _validity(version: StoredVersion) -> timedelta:
     return version.facts.not_after - version.facts.not_before
 
 
-# What may be found in a secret, whoever has been at it.
+# Secrets with any combination of tags and labels.
 
 NOW = START + timedelta(days=800)
 
 
 @st.composite
 def _secrets(draw: st.DrawFn, *, intact: bool = False) -> Secret:
-    """Return a secret of our making in any state; an *intact* one has every facts tag, and nothing is only begun."""
+    """Return a pair's secret in any state. An *intact* secret has every facts tag, and no version is only staged."""
     values, tags = [], {"ios-mdm:owner": OWNER, "ios-mdm:address": "mdm.example.com"}
     count = draw(st.integers(1, 4))
     for ordinal in range(1, count + 1):
@@ -387,10 +387,10 @@ def _secrets(draw: st.DrawFn, *, intact: bool = False) -> Secret:
     return Secret(tags=tuple(sorted(tags.items())), labels=tuple(sorted(labels.items())), values=tuple(values))
 
 
-@settings(max_examples=examples(400), deadline=None, derandomize=True)
+@settings(max_examples=examples(400), derandomize=True)
 @given(wish=DEFINITIONS, secret=_secrets())
 def test_whatever_is_found_is_decided_or_refused(wish: PairDefinition, secret: Secret) -> None:
-    """A decision is the same every time, and what cannot be decided is one error that says what to do."""
+    """For the same secret, the decision is always the same: a desired state, or a refusal."""
     # R30
     found = observe(secret)
     try:
@@ -409,7 +409,7 @@ def test_whatever_is_found_is_decided_or_refused(wish: PairDefinition, secret: S
 
 
 def test_a_new_main_that_was_begun_and_has_expired_since_is_not_taken_up() -> None:
-    """A run began a new main after the connection was lost, and died; the next one comes when that has expired too."""
+    """A new main that an interrupted run stored is not used after it has expired. The next run issues another one."""
     # R13 R32
     versions = (
         stored(facts(1, days=10), Role.MAIN, Label.MAIN),
@@ -419,17 +419,17 @@ def test_a_new_main_that_was_begun_and_has_expired_since_is_not_taken_up() -> No
     assert wanted.main == 3
 
 
-@settings(max_examples=examples(300), deadline=None, derandomize=True)
+@settings(max_examples=examples(300), derandomize=True)
 @given(wish=DEFINITIONS, secret=_secrets(intact=True))
 def test_a_decision_carried_out_is_a_fixed_point(wish: PairDefinition, secret: Secret) -> None:
-    """Step by step the pair becomes what was decided at first, unless the user must be asked; then nothing is left."""
+    """The steps lead to the state that was decided first, unless a step leads to a refusal. Then no step is left."""
     # R30
     setting = PairRequest(definition=wish, secret=SECRET, owner=OWNER, tags={}).setting(None, None)
     try:
         first = desired(wish, observe(secret), NOW)
     except DefinitionError:
         assume(False)
-    # Nothing of ours leaves two reserves: one is deleted before the next is made.
+    # No run leaves two reserves, because it deletes a reserve before it stores the next one.
     seen = observe(secret)
     assume(seen is None or sum(version.role is Role.RESERVE for version in seen.versions) <= 1)
     before = secret.holder(Label.MAIN)
@@ -438,8 +438,8 @@ def test_a_decision_carried_out_is_a_fixed_point(wish: PairDefinition, secret: S
         try:
             wanted = desired(wish, found, NOW)
         except DefinitionError:
-            # An effect can uncover what the user must be asked about: a second reserve, or, after an expired main was
-            # followed by its reserve, a wrong request for another one. Until then nothing was lost.
+            # An effect can lead to a refusal: because of a second reserve, or because of a wrong request for another
+            # reserve after a reserve replaced an expired main. No certificate was lost until then.
             assert secret.holder(Label.MAIN) in {before, first.main}
             return
         step = next_step(wanted, found, setting)
@@ -448,7 +448,7 @@ def test_a_decision_carried_out_is_a_fixed_point(wish: PairDefinition, secret: S
             break
         secret = carried_out(secret, step, observed=found, now=NOW)
     else:
-        raise AssertionError("after 60 steps there is still something to do")
+        raise AssertionError("after 60 steps there are still pending steps")
     assert secret.holder(Label.MAIN) == first.main
     assert secret.holder(Label.RESERVE) == first.reserve
     assert secret.holder(Label.STAGED) is None

@@ -1,4 +1,4 @@
-"""Every policy by itself: when it answers, with which reason and severity, and when it is silent."""
+"""Each policy alone: when it returns a notice, with which reason and severity, and when it returns None."""
 
 from __future__ import annotations
 
@@ -31,19 +31,7 @@ from ios_mdm.core.pair.observed import Role, Served
 from ios_mdm.core.pair.secret import Label
 from ios_mdm.core.pair.situation import Situation
 from ios_mdm.errors import DefinitionError
-from tests.core.pair.test_lifecycle import (
-    DAY,
-    END,
-    LEAD,
-    SECOND,
-    START,
-    definition,
-    facts,
-    main,
-    pair,
-    reserve,
-    version,
-)
+from tests.support.lifecycle import DAY, END, LEAD, SECOND, START, definition, facts, main, pair, reserve, version
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -78,7 +66,7 @@ def at(
     waits: CertificateFacts | None = None,
     observed: ObservedPair | None = None,
 ) -> Situation:
-    """Return a situation with main, and with a reserve where one *waits*."""
+    """Return a situation with main, and with a reserve if *waits* has its facts."""
     certificate = known or facts(1)
     waiting: StoredVersion | None = None if waits is None else reserve(waits)
     seen = observed or pair(main(certificate), *([] if waiting is None else [waiting]))
@@ -86,13 +74,13 @@ def at(
 
 
 def says(policy: Policy, situation: Situation) -> tuple[str, Severity] | None:
-    """Return reason and severity of the policy's answer."""
+    """Return reason and severity of the policy's notice; None if it returns none."""
     answer = policy(situation)
     return None if answer is None else (answer.reason, answer.severity)
 
 
 def test_every_policy_is_tested_by_name() -> None:
-    """A policy that is added to a chain needs a test here."""
+    """Each policy of a chain has a test in this module, and a docstring that begins with a requirement id."""
     text = Path(__file__).read_text(encoding="utf-8")
     names = [policy.__name__ for chain in CHAINS for policy in chain] + [policy.__name__ for policy in ALONE]
     assert len(names) == len(set(names))
@@ -101,10 +89,10 @@ def test_every_policy_is_tested_by_name() -> None:
 
 
 class TestRefusals:
-    """What must not be done."""
+    """Refusals of a definition."""
 
     def test_an_issued_reserve_for_a_custom_main(self) -> None:
-        """Asking for one is an error that says to install one, whatever the moment."""  # R4
+        """A definition that requests one is refused. The message says to install a custom reserve."""  # R4
         custom = facts(1, source=Source.INSTALLED)
         for wanted in (IssueReserve(), IssueReserve(when=When.NOW)):
             answer = policies.custom_main_gets_no_issued_reserve(at(START, definition(wanted), known=custom))
@@ -115,7 +103,7 @@ class TestRefusals:
         assert policies.custom_main_gets_no_issued_reserve(at(START, definition(IssueReserve()))) is None
 
     def test_one_certificate_with_two_chains(self) -> None:
-        """Both files may hold it, with one chain."""  # R20
+        """Both files can have the same certificate, but only with the same chain."""  # R20
         known = replace(facts(1, source=Source.INSTALLED), chain="a" * 16)
         for other, refused in (("a" * 16, False), ("b" * 16, True), ("", False)):
             files = definition(InstallReserve(offered=replace(offer(known), chain=other)))
@@ -126,7 +114,7 @@ class TestRefusals:
         assert policies.one_certificate_has_one_chain(at(START, wish, known=known)) is None
 
     def test_what_main_offers_is_judged_without_the_reserve_that_goes(self) -> None:
-        """The certificate of main.install waits as the reserve, and the definition deletes that: refused at once."""
+        """A definition that deletes the reserve and offers the same certificate as main is refused."""
         # R10 R32
         custom = replace(facts(2, issued=END - 60 * DAY), source=Source.INSTALLED)
         wish = replace(definition(NoReserve()), main=InstallMain(offered=offer(custom)))
@@ -134,7 +122,7 @@ class TestRefusals:
             desired(wish, pair(main(), reserve(custom)), END - 59 * DAY)
 
     def test_a_lowered_generation(self) -> None:
-        """It names both values that would be right."""  # R10
+        """A lowered generation is refused. The message has both valid values."""  # R10
         third = facts(2, generation=3)
         answer = policies.generation_is_only_raised(at(START, definition(IssueReserve(generation=2)), waits=third))
         assert answer is not None
@@ -145,7 +133,7 @@ class TestRefusals:
 
     @pytest.mark.parametrize("wish", [NoReserve(), IssueReserve(generation=2)], ids=["none", "generation"])
     def test_a_deletion_in_the_window_without_the_fingerprint(self, wish: NoReserve | IssueReserve) -> None:
-        """From warnDays before main's expiry on the fingerprint is asked for, and told."""  # R10 R32
+        """From warnDays before main's expiry, a deletion needs the fingerprint. The message has it."""  # R10 R32
         asked = says(policies.deletion_is_confirmed, at(WINDOW, definition(wish), waits=RESERVED))
         assert asked == ("unconfirmed", Severity.CRITICAL)
         answer = policies.deletion_is_confirmed(at(WINDOW, definition(wish, confirm="ab" * 32), waits=RESERVED))
@@ -157,7 +145,7 @@ class TestRefusals:
         assert policies.deletion_is_confirmed(at(WINDOW, definition(), waits=RESERVED)) is None
 
     def test_another_main_while_main_is_valid(self) -> None:
-        """A raised main generation is refused with the value to set it back to."""  # R13 R32
+        """A raised main generation is refused. The message has the former value."""  # R13 R32
         raised = definition(main=IssueMain(key=KeyType.EC_P256, generation=2))
         answer = policies.main_not_replaced(at(START, raised))
         assert answer is not None
@@ -166,7 +154,7 @@ class TestRefusals:
 
 
 class TestDismissals:
-    """Why a waiting reserve goes."""
+    """Reasons for which a waiting reserve leaves its slot."""
 
     def test_it_has_expired(self) -> None:
         """An expired reserve is replaced, with a warning."""  # R32
@@ -178,7 +166,8 @@ class TestDismissals:
         assert policies.it_has_expired(at(short.not_after, waits=short)) is None
 
     def test_it_comes_to_nothing(self) -> None:
-        """One that expires before it is applied goes when main is due for another one, and not before."""  # R3 R32
+        """A reserve that expires before its apply time is dismissed when another reserve is due, not before."""
+        # R3 R32
         short = facts(2, issued=END - 200 * DAY, days=190)
         assert policies.it_comes_to_nothing(at(END - 60 * DAY - SECOND, waits=short)) is None
         assert says(policies.it_comes_to_nothing, at(END - 60 * DAY, waits=short)) == (
@@ -191,19 +180,19 @@ class TestDismissals:
         assert policies.it_comes_to_nothing(at(START + 210 * DAY, held, waits=short)) is not None
 
     def test_it_stays_where_the_next_one_would_be_no_better(self) -> None:
-        """Else every run would issue another one."""  # R10
+        """The reserve stays if the next one also expires before its apply time: no run issues another one."""  # R10
         short = facts(2, issued=END - 200 * DAY, days=190)
         same = definition(IssueReserve(validity_days=50))
         assert policies.it_comes_to_nothing(at(END - 60 * DAY, same, waits=short)) is None
         assert policies.it_comes_to_nothing(at(END - 40 * DAY, same, waits=short)) is not None
 
     def test_none_is_wanted(self) -> None:
-        """Only `none: true` deletes; a silent definition keeps what there is."""  # R10
+        """Only `none: true` deletes the reserve. A definition without a reserve keeps it."""  # R10
         assert policies.none_is_wanted(at(START, definition(NoReserve()), waits=RESERVED)) is not None
         assert policies.none_is_wanted(at(START, definition(), waits=RESERVED)) is None
 
     def test_another_is_wanted(self) -> None:
-        """A raised generation, and nothing else that is edited, asks for another one."""  # R9 R10
+        """Only a raised generation requests another reserve. Other changed settings do not."""  # R9 R10
         assert policies.another_is_wanted(at(START, definition(IssueReserve(generation=2)), waits=RESERVED)) is not None
         edited = IssueReserve(apply=AfterDays(days=20), validity_days=200, key=KeyType.RSA_2048)
         assert policies.another_is_wanted(at(START, definition(edited), waits=RESERVED)) is None
@@ -213,12 +202,12 @@ class TestPromotion:
     """When the waiting reserve becomes main."""
 
     def test_its_moment_has_come(self) -> None:
-        """Not a second before the apply moment, and from then on."""  # R6 R11
+        """The reserve is promoted from the apply time on, and not a second before."""  # R6 R11
         assert policies.its_moment_has_come(at(END - LEAD - SECOND, waits=RESERVED)) is None
         assert says(policies.its_moment_has_come, at(END - LEAD, waits=RESERVED)) == ("due", Severity.NOTICE)
 
     def test_never_on_hold_and_never_one_that_is_not_valid(self) -> None:
-        """A hold stops it; so does a certificate that is not valid yet, or not any more."""  # R32
+        """A reserve is not promoted on hold, before its validity, or after its validity."""  # R32
         assert policies.its_moment_has_come(at(END, definition(hold=True), waits=RESERVED)) is None
         future = replace(RESERVED, not_before=END + DAY)
         assert policies.its_moment_has_come(at(END, waits=future)) is None
@@ -226,7 +215,7 @@ class TestPromotion:
         assert policies.its_moment_has_come(at(END, waits=past)) is None
 
     def test_never_one_that_the_devices_were_not_sent(self) -> None:
-        """While main works it waits for the push, and says so; after main's expiry it is better than none."""
+        """While main is valid, the reserve waits until devices were sent it. After main's expiry it is promoted."""
         # R15 R32
         wish = replace(definition(), distributed=True)
         unsent = at(END - LEAD, wish, waits=RESERVED)
@@ -236,34 +225,34 @@ class TestPromotion:
         assert policies.its_moment_has_come(sent) is not None
         assert policies.it_is_overdue(sent) is None
         assert policies.its_moment_has_come(at(END, wish, waits=RESERVED)) is not None
-        assert policies.its_moment_has_come(at(END - LEAD, waits=RESERVED)) is not None, "nothing is distributed"
+        assert policies.its_moment_has_come(at(END - LEAD, waits=RESERVED)) is not None, "there is no distribution"
 
 
 class TestIssues:
     """When a reserve is issued."""
 
     def test_one_is_held_at_all_times(self) -> None:
-        """`when: now` issues as soon as there is none."""  # R2
+        """With `when: now`, a reserve is issued whenever the pair has none."""  # R2
         wish = definition(IssueReserve(when=When.NOW, apply=AfterDays(days=30)))
         assert policies.one_is_held_at_all_times(at(START, wish))
         assert not policies.one_is_held_at_all_times(at(START, wish, waits=RESERVED))
         assert not policies.one_is_held_at_all_times(at(START, definition()))
 
     def test_main_expires_soon(self) -> None:
-        """Sixty days before main's expiry, or as many as the setting says."""  # R3
+        """A reserve is issued 60 days before main's expiry, or `beforeDays` before it."""  # R3
         assert not policies.main_expires_soon(at(END - 60 * DAY - SECOND))
         assert policies.main_expires_soon(at(END - 60 * DAY))
         assert policies.main_expires_soon(at(END - 70 * DAY, definition(IssueReserve(before_days=70))))
 
     def test_never_for_a_custom_main(self) -> None:
-        """Neither by hand nor automatically."""  # R4
+        """No reserve is issued for a custom main, with `when: now` or automatically."""  # R4
         custom = facts(1, source=Source.INSTALLED)
         wish = definition(IssueReserve(when=When.NOW, apply=AfterDays(days=30)))
         assert not policies.one_is_held_at_all_times(at(START, wish, known=custom))
         assert not policies.main_expires_soon(at(END - SECOND, known=custom))
 
     def test_a_new_main_is_asked_for(self) -> None:
-        """A raised generation asks for one; a run that had begun with it goes on."""  # R13
+        """A raised generation requests a new main. A stored new main also counts as a request."""  # R13
         raised = definition(main=IssueMain(key=KeyType.EC_P256, generation=2))
         assert policies.new_main_asked(at(END, raised))
         assert not policies.new_main_asked(at(END))
@@ -271,17 +260,17 @@ class TestIssues:
         assert policies.new_main_asked(at(END, observed=pair(main(), begun)))
 
     def test_a_new_main_that_expired_before_it_was_main_is_not_asked_for(self) -> None:
-        """A run began with it and came to nothing for as long as it was valid: it has to be asked for again."""  # R13
+        """A stored new main that expired before it became main is no longer a request."""  # R13
         begun = version(facts(2), Role.MAIN, Label.STAGED)
         assert policies.new_main_asked(at(END - SECOND, observed=pair(main(), begun)))
         assert not policies.new_main_asked(at(END, observed=pair(main(), begun)))
 
 
 class TestWarnings:
-    """What a person should know."""
+    """Notices for the user."""
 
     def test_the_reserve_expires_first(self) -> None:
-        """One that will not be there when it is needed is as good as none, and says what would be better."""  # R5 R21
+        """A reserve that expires before its apply time is reported, with the remedy."""  # R5 R21
         short = facts(2, issued=END - 200 * DAY, days=190)
         assert says(policies.it_expires_first, at(START, waits=short)) == ("expires-first", Severity.WARNING)
         assert says(policies.it_expires_first, at(WINDOW, waits=short)) == ("expires-first", Severity.CRITICAL)
@@ -292,7 +281,7 @@ class TestWarnings:
 
     @pytest.mark.parametrize("custom", [True, False], ids=["custom main", "reserve switched off"])
     def test_no_reserve_comes_by_itself(self, custom: bool) -> None:  # noqa: FBT001 - pytest passes it by name
-        """A warning from the first run on, critical from warnDays before the expiry, with the date."""  # R5
+        """There is a warning from the first run, critical from warnDays before the expiry, with the date."""  # R5
         known = facts(1, source=Source.INSTALLED if custom else Source.ISSUED)
         wish = definition(None if custom else NoReserve())
         policy = policies.no_reserve_comes_by_itself
@@ -303,11 +292,11 @@ class TestWarnings:
         assert answer is not None
         assert (f"{END:%Y-%m-%d %H:%M} UTC" in answer.message, answer.due) == (True, END)
         assert ("install one" if custom else "remove `reserve.none`") in answer.message
-        assert policy(at(START)) is None, "an automatic reserve comes by itself"
+        assert policy(at(START)) is None, "the reserve is issued automatically"
         assert policy(at(WINDOW, waits=RESERVED)) is None
 
     def test_it_came_late(self) -> None:
-        """A period that main's expiry cuts short is told with the moment that counts."""  # R7
+        """If main expires before the period of the reserve ends, there is a warning."""  # R7
         wish = definition(IssueReserve(apply=AfterDays(days=50)))
         assert policies.it_came_late(at(END - 60 * DAY, wish, waits=facts(2, issued=END - 60 * DAY))) is None
         assert says(policies.it_came_late, at(END - DAY, wish, waits=facts(2, issued=END - 40 * DAY))) == (
@@ -316,7 +305,7 @@ class TestWarnings:
         )
 
     def test_it_is_overdue(self) -> None:
-        """On hold after the apply moment it is a warning, and critical once main has expired."""  # R11 R32
+        """A reserve on hold is a warning after its apply time, and critical after main's expiry."""  # R11 R32
         held = definition(hold=True)
         assert policies.it_is_overdue(at(END - LEAD - SECOND, held, waits=RESERVED)) is None
         assert says(policies.it_is_overdue, at(END - LEAD, held, waits=RESERVED)) == ("overdue", Severity.WARNING)
@@ -324,11 +313,11 @@ class TestWarnings:
         future = replace(RESERVED, not_before=END + DAY)
         answer = policies.it_is_overdue(at(END, waits=future))
         assert answer is not None
-        assert f"valid from {END + DAY:%Y-%m-%d %H:%M} UTC only" in answer.message
+        assert f"not valid before {END + DAY:%Y-%m-%d %H:%M} UTC" in answer.message
         assert policies.it_is_overdue(at(END - LEAD, waits=RESERVED)) is None, "it is promoted instead"
 
     def test_distribution_is_missing(self) -> None:
-        """Devices that have a profile, and a definition without a distribution: the reserve waits for one."""  # R36
+        """If devices have a profile and the definition has no distribution, the reserve is not promoted."""  # R36
         sent = pair(main(facts(1)), version(facts(2), Role.RESERVE, Label.RESERVE))
         gone = replace(sent, sent=frozenset({1}))
         assert says(policies.distribution_is_missing, at(START, waits=RESERVED, observed=gone)) == (
@@ -343,12 +332,12 @@ class TestWarnings:
         assert policies.distribution_is_missing(at(START, waits=RESERVED, observed=both)) is None
 
     def test_it_needs_a_run(self) -> None:
-        """Without schedules, a notice gives the time of the run that makes the reserve main."""  # R36
+        """Without schedules, a notice has the time at which a run makes the reserve main."""  # R36
         alone = replace(definition(), promotion=Promotion(schedule=False))
         answer = policies.it_needs_a_run(at(END - LEAD - SECOND, alone, waits=RESERVED))
         assert answer is not None
         assert (answer.severity, answer.due) == (Severity.NOTICE, END - LEAD)
-        assert f"run `pulumi up` at {END - LEAD:%Y-%m-%d %H:%M} UTC, which makes certificate 2 main" in answer.message
+        assert f"run `pulumi up` at {END - LEAD:%Y-%m-%d %H:%M} UTC to make certificate 2 main" in answer.message
         held = replace(definition(), promotion=Promotion(schedule=False, hold=True))
         assert policies.it_needs_a_run(at(START, held, waits=RESERVED)) is None
         assert policies.it_needs_a_run(at(END - LEAD, alone, waits=RESERVED)) is None, "it is promoted instead"
@@ -356,20 +345,20 @@ class TestWarnings:
         assert policies.it_needs_a_run(at(START, waits=RESERVED)) is None
 
     def test_an_operator_moved_main(self) -> None:
-        """A main that came before a former one was moved back by hand."""  # R32
+        """A main with a lower number than a former main was moved back by hand."""  # R32
         back = pair(main(facts(1)), version(facts(2), Role.MAIN, Label.FORMER))
         assert says(policies.an_operator_moved_main, at(START, observed=back)) == ("rolled-back", Severity.WARNING)
         forth = pair(version(facts(1), Role.MAIN, Label.FORMER), main(facts(2)))
         assert policies.an_operator_moved_main(at(START, known=facts(2), observed=forth)) is None
-        # Main was replaced while reserve 1 waited: promoted, it follows a main that was made after it.
+        # Main was replaced while reserve 1 waited, so the promoted reserve 1 has a lower number than its former main.
         assert policies.an_operator_moved_main(at(START, observed=replace(back, promoted=1))) is None
         by_schedule = pair(version(facts(1), Role.RESERVE, Label.MAIN), version(facts(2), Role.MAIN, Label.FORMER))
         assert policies.an_operator_moved_main(at(START, observed=by_schedule)) is None
 
     def test_the_server_serves_another(self) -> None:
-        """What is served and is not main is critical, whether it is of the pair or not."""  # R16 R17
+        """A presented certificate that is not main is critical, even if it belongs to the pair."""  # R16 R17
         formers = pair(version(facts(1), Role.MAIN, Label.FORMER), main(facts(2)))
-        for ordinal, name in ((1, "certificate 1"), (7, "an unknown one"), (2, None)):
+        for ordinal, name in ((1, "certificate 1"), (7, "an unknown certificate"), (2, None)):
             seen = Served(endpoint="10.0.0.5:443", sha256=facts(ordinal).sha256)
             situation = at(START, known=facts(2), observed=replace(formers, served=(seen,)))
             answer = policies.the_server_serves_another(situation)
@@ -378,10 +367,10 @@ class TestWarnings:
             else:
                 assert answer is not None
                 assert answer.severity is Severity.CRITICAL
-                assert f"10.0.0.5:443 serves {name}, and main is certificate 2" in answer.message
+                assert f"10.0.0.5:443 presents {name}, but main is certificate 2" in answer.message
 
     def test_a_server_has_a_grace_period_after_a_switch(self) -> None:
-        """For the former main only, while it is valid, and up to 15 minutes after the last change of the secret."""
+        """A valid former main may be presented for 15 minutes after the last change of the secret."""
         # R16 R17
         formers = pair(version(facts(1), Role.MAIN, Label.FORMER), main(facts(2)))
 
@@ -396,13 +385,13 @@ class TestWarnings:
         assert severity(1, minutes=0) is Severity.NOTICE
         assert severity(1, minutes=14.9) is Severity.NOTICE
         assert severity(1, minutes=15) is Severity.CRITICAL
-        assert severity(1, minutes=-1) is Severity.CRITICAL, "a clock that was set by hand"
+        assert severity(1, minutes=-1) is Severity.CRITICAL, "the clock is wrong"
         assert severity(1, minutes=None) is Severity.CRITICAL
         assert severity(7, minutes=1) is Severity.CRITICAL, "an unknown certificate"
-        assert severity(1, minutes=1, now=expires(facts(1))) is Severity.CRITICAL, "devices refuse it"
+        assert severity(1, minutes=1, now=expires(facts(1))) is Severity.CRITICAL, "devices refuse an expired main"
 
     def test_nobody_could_look(self) -> None:
-        """What could not be looked at is told with its reason, and does not worry."""  # R17
+        """An endpoint that could not be checked is a notice, with the reason."""  # R17
         blind = Served(endpoint="10.0.0.5:443", sha256=None, problem="connection refused")
         answer = policies.nobody_could_look(at(START, observed=replace(pair(main()), served=(blind,))))
         assert answer is not None
@@ -411,15 +400,15 @@ class TestWarnings:
         assert policies.nobody_could_look(at(START)) is None
 
     def test_successors_inherit_a_shorter_validity(self) -> None:
-        """A reserve that is valid for less than main bounds all that come after it."""  # R8
+        """A reserve with a shorter validity than main limits the validity of all successors."""  # R8
         assert policies.successors_inherit(at(START), 397) is None
         answer = policies.successors_inherit(at(START), 200)
         assert answer is not None
-        assert "no reserve can be valid for more than its 200 days" in answer.message
+        assert "no later reserve can be valid for more than 200 days" in answer.message
 
 
 def offer(known: CertificateFacts) -> Offered:
-    """Return the offer of a file with this certificate."""
+    """Return the public facts of a file with this certificate, as the definition offers it."""
     return Offered(
         sha256=known.sha256,
         root=known.root,
@@ -430,13 +419,13 @@ def offer(known: CertificateFacts) -> Offered:
 
 
 class TestCustom:
-    """What is installed, and when."""
+    """Custom certificates."""
 
     custom = facts(1, source=Source.INSTALLED)
     second = facts(2, issued=END - 60 * DAY, source=Source.INSTALLED)
 
     def test_one_is_offered(self) -> None:
-        """Installed once: not if it waits already, is main or was it, or has expired."""  # R2 R4
+        """A custom reserve is installed unless it is reserve, main or a former main, or has expired."""  # R2 R4
         wish = definition(InstallReserve(offered=offer(self.second)))
         assert policies.one_is_offered(at(END - 50 * DAY, wish, known=self.custom))
         assert not policies.one_is_offered(at(END - 50 * DAY, wish, known=self.custom, waits=self.second))
@@ -446,7 +435,7 @@ class TestCustom:
         assert not policies.one_is_offered(at(self.second.not_after + SECOND, wish, known=self.custom))
 
     def test_another_is_offered(self) -> None:
-        """Another file replaces the waiting reserve; in the warning window only with its fingerprint."""  # R10
+        """Another file replaces the waiting reserve. In the warning window this needs its fingerprint."""  # R10
         wish = definition(InstallReserve(offered=offer(facts(3, issued=END - 50 * DAY))))
         assert policies.another_is_offered(at(END - 50 * DAY, wish, waits=self.second)) is not None
         same = definition(InstallReserve(offered=offer(self.second)))
@@ -454,7 +443,7 @@ class TestCustom:
         assert says(policies.deletion_is_confirmed, at(WINDOW, wish, waits=self.second)) is not None
 
     def test_a_changed_chain(self) -> None:
-        """A file with another chain for what is in its slot is installed anew, if both chains are on record."""
+        """Main with another chain to the same root is installed again, if both chains are recorded."""
         # R20 R32
         known, changed = replace(self.custom, chain="a" * 16), replace(self.custom, chain="b" * 16)
         wish = replace(definition(), main=InstallMain(offered=offer(changed)))
@@ -471,7 +460,7 @@ class TestCustom:
         )
 
     def test_it_gets_another_chain(self) -> None:
-        """The same for the reserve, without R10's confirmation; under another root it is another certificate."""
+        """A reserve with another chain is installed again without confirmation; another root needs one."""
         # R10 R20
         known, changed = replace(self.second, chain="a" * 16), replace(self.second, chain="b" * 16)
         wish = definition(InstallReserve(offered=offer(changed)))
@@ -485,7 +474,7 @@ class TestCustom:
         assert policies.deletion_is_confirmed(at(WINDOW, elsewhere, known=self.custom, waits=known)) is not None
 
     def test_what_is_offered_was_applied(self) -> None:
-        """After a promotion an unchanged definition is right: "already applied", "superseded"."""  # R12
+        """After a promotion, an unchanged definition stays valid, and a notice says what was applied."""  # R12
         wish = replace(
             definition(InstallReserve(offered=offer(self.second))), main=InstallMain(offered=offer(self.custom))
         )
@@ -493,12 +482,14 @@ class TestCustom:
         situation = at(END, wish, known=self.second, observed=promoted)
         answer = policies.what_is_offered_was_applied(situation)
         assert answer is not None
-        assert answer.message == "reserve.install is already applied; main.install is superseded: it was main before"
+        assert answer.message == (
+            "reserve.install is already applied; main.install is superseded: its certificate was main before"
+        )
         assert policies.main_not_replaced(situation) is None
         assert policies.what_is_offered_was_applied(at(START, wish, known=self.custom)) is None
 
     def test_a_healthy_main_is_replaced_only_by_name(self) -> None:
-        """Another file as main is refused with both ways out; with the fingerprint it is done, once."""  # R32
+        """Another file as main is refused, with both remedies. With main's fingerprint it is installed, once."""  # R32
         wish = replace(definition(), main=InstallMain(offered=offer(self.second)))
         refused = policies.main_not_replaced(at(END - 50 * DAY, wish, known=self.custom))
         assert refused is not None
@@ -523,7 +514,7 @@ class TestCustom:
         assert policies.main_is_replaced(done) is None
 
     def test_devices_are_sent_the_next_main_first(self) -> None:
-        """With a distribution the next main waits, unless it has main's own root or replaces a distrusted main."""
+        """With a distribution, the next main waits unless it has main's root or main is distrusted."""
         # R15 R32
         now = END - 50 * DAY
         wish = replace(
@@ -549,7 +540,7 @@ class TestCustom:
         assert not policies.next_main_waits(at(now, replace(wish, distributed=False), known=self.custom))
 
     def test_from_custom_to_issued_by_name_only(self) -> None:
-        """A silent definition keeps a custom main; replaceNow with its fingerprint issues one."""  # R1 R32
+        """A definition without main keeps a custom main. `replaceNow` with its fingerprint issues a main."""  # R1 R32
         assert policies.main_not_replaced(at(START, known=self.custom)) is None
         named = replace(definition(), replace_main=True, confirm_main=self.custom.sha256)
         assert policies.main_is_replaced(at(START, named, known=self.custom)) is not None
@@ -557,7 +548,7 @@ class TestCustom:
 
 
 def test_a_fixed_moment_counts_as_it_is_written() -> None:
-    """`at` promotes at that moment, and not before."""  # R6
+    """With `at`, the reserve is promoted at this time, and not a second before."""  # R6
     moment = END - 10 * DAY
     wish = definition(IssueReserve(apply=At(moment=moment)))
     assert policies.its_moment_has_come(at(moment - SECOND, wish, waits=RESERVED)) is None

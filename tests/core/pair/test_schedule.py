@@ -1,4 +1,4 @@
-"""Which schedules a pair's switch needs, and what each of them says."""
+"""The schedules that a pair's switch needs, and their targets and inputs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from ios_mdm.core.pair.schedule import (
 from ios_mdm.core.pair.schedule_role import role_policy, role_trust
 from ios_mdm.core.pair.secret import Label
 from ios_mdm.core.pair.switch import Alarm, Promote, Switch, switch
-from tests.core.pair.test_lifecycle import DAY, END, LEAD, START, definition, facts, main, pair, reserve, version
+from tests.support.lifecycle import DAY, END, LEAD, START, definition, facts, main, pair, reserve, version
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -47,12 +47,12 @@ OVERLAP = pair(main(), reserve(RESERVED))
 
 
 def planned(wish: PairDefinition, observed: ObservedPair, now: datetime) -> Switch:
-    """Return what should happen by itself to a pair at *now*."""
+    """Return the promotions and alarms that a run at *now* plans."""
     return switch(wish, desired(wish, observed, now), observed)
 
 
 def test_the_reserve_is_promoted_at_its_apply_moment() -> None:
-    """The schedule names both versions: a compare-and-swap."""  # R6 R11
+    """The schedule names both versions, so that AWS moves the label by compare-and-swap."""  # R6 R11
     promote = planned(definition(), OVERLAP, END - 59 * DAY).promote
     assert promote == Promote(
         at=END - LEAD,
@@ -79,29 +79,29 @@ def test_the_reserve_is_promoted_at_its_apply_moment() -> None:
 
 
 def test_it_does_not_depend_on_the_moment_of_the_run() -> None:
-    """Every run of the same state wants the same schedules, so that one with nothing due writes nothing."""  # R30
+    """Every run on the same pair plans the same schedules, so that a run without a due change writes nothing."""  # R30
     moments = [END - 59 * DAY, END - 30 * DAY, END - LEAD - timedelta(seconds=1)]
     assert len({planned(definition(), OVERLAP, now) for now in moments}) == 1
 
 
 def test_hold_promotes_nothing() -> None:
-    """On hold there is no schedule, and the alarms stay."""  # R11
+    """A pair on hold has no promotion, but keeps its alarms."""  # R11
     held = planned(definition(hold=True), OVERLAP, END - 59 * DAY)
     assert held.promote is None
     assert held.overdue is not None
     assert held.expiry is not None
-    assert held.expiry.at == END - 30 * DAY, "nothing takes over by itself, so main's own expiry counts"
+    assert held.expiry.at == END - 30 * DAY, "no reserve becomes main automatically, so the alarm is for main's expiry"
 
 
 def test_without_schedules_nothing_happens_by_itself() -> None:
-    """`promotion.schedule: false` makes no alarm; the promotion is what a run does at its time."""  # R36
+    """With `promotion.schedule: false` there is no alarm, and a run at the apply time promotes."""  # R36
     wish = replace(definition(), promotion=Promotion(schedule=False))
     switch = planned(wish, OVERLAP, END - 59 * DAY)
     assert switch == Switch(promote=planned(definition(), OVERLAP, END - 59 * DAY).promote)
 
 
 def test_what_is_made_has_an_arn_that_follows_from_the_secret() -> None:
-    """Role and queue are in the partition and account of the secret, the queue in its region too."""  # R36
+    """Role and queue are in the partition and account of the secret, and the queue is in its region."""  # R36
     china = ARN.replace("arn:aws:", "arn:aws-cn:")
     assert role_arn(ARN, "r") == "arn:aws:iam::111122223333:role/ios-mdm/r"
     assert queue_arn(ARN, "dead") == QUEUE
@@ -111,7 +111,7 @@ def test_what_is_made_has_an_arn_that_follows_from_the_secret() -> None:
 
 
 def test_a_schedule_ends_six_hours_after_its_time() -> None:
-    """That long AWS tries a call that fails; a damaged record never ends."""  # R36
+    """AWS retries a failed call for six hours. The end of a damaged record is unknown."""  # R36
     armed = ArmedPromotion(certificate=2, at=END)
     assert not has_ended(armed, END + RETRIED_FOR - DAY / 86400)
     assert has_ended(armed, END + RETRIED_FOR)
@@ -119,7 +119,7 @@ def test_a_schedule_ends_six_hours_after_its_time() -> None:
 
 
 def test_a_reserve_that_is_valid_later_is_promoted_then() -> None:
-    """A schedule never promotes what is not valid at its moment."""  # R32
+    """The schedule for a reserve that is not valid yet fires at its notBefore."""  # R32
     late = reserve(facts(2, issued=END + DAY))
     promote = planned(definition(IssueReserve(apply=AfterDays(days=5))), pair(main(), late), END - 59 * DAY).promote
     assert promote is not None
@@ -131,7 +131,7 @@ def test_a_reserve_that_is_valid_later_is_promoted_then() -> None:
 
 @pytest.mark.parametrize("source", list(Source))
 def test_the_alarm_for_what_is_due_comes_three_days_after(source: Source) -> None:
-    """Where a reserve comes by itself, or waits; where nothing comes by itself, nothing can be late."""  # R3 R5 R11
+    """There is an alarm if a reserve waits or is issued automatically; otherwise no change can be late."""  # R3 R5 R11
     steady = planned(definition(), pair(main(facts(1, source=source))), START)
     if source is Source.ISSUED:
         assert steady.overdue is not None
@@ -148,7 +148,7 @@ def test_the_alarm_for_what_is_due_comes_three_days_after(source: Source) -> Non
 
 
 def test_with_a_successor_the_alarm_is_about_the_successors_expiry() -> None:
-    """A healthy switch must not raise an alarm every year: what needs somebody is the last certificate's end."""  # R5
+    """The alarm is for the expiry of the last certificate, so that an ordinary switch raises no alarm."""  # R5
     found = planned(definition(), OVERLAP, END - 59 * DAY)
     assert found.expiry is not None
     assert found.expiry.at == RESERVED.not_after + timedelta(seconds=1) - 30 * DAY
@@ -156,7 +156,7 @@ def test_with_a_successor_the_alarm_is_about_the_successors_expiry() -> None:
 
 
 def test_after_a_promotion_the_next_cycle_is_armed() -> None:
-    """The moments are the new main's."""  # R12
+    """The alarm for the next reserve follows the dates of the new main."""  # R12
     promoted = pair(version(facts(1), Role.MAIN, Label.FORMER), main(RESERVED))
     found = planned(definition(), promoted, END)
     assert found.promote is None
@@ -165,7 +165,7 @@ def test_after_a_promotion_the_next_cycle_is_armed() -> None:
 
 
 def test_names_fit_and_are_the_same_every_time() -> None:
-    """64 characters of what Scheduler and IAM allow, from the server's name and its secret."""
+    """A name depends on the server and its secret alone, and has at most 64 characters that AWS allows."""
     made = names("a" * 63, "ios-mdm/" + "a" * 63)
     assert len({*made.values()}) == len(Kind)
     for name in made.values():
@@ -176,7 +176,7 @@ def test_names_fit_and_are_the_same_every_time() -> None:
 
 
 def test_an_alarm_says_which_server_and_what_to_do() -> None:
-    """A JSON message for an SNS topic or an SQS queue."""
+    """An alarm is a JSON message for an SNS topic or an SQS queue."""
     alarm = Alarm(at=START, message="berlin: do this")
     made = alarm_schedule(
         alarm, kind=Kind.OVERDUE, name="n", server="berlin", target=TOPIC, role=ROLE, dead_letter=QUEUE
@@ -191,7 +191,7 @@ def test_an_alarm_says_which_server_and_what_to_do() -> None:
 
 
 def test_the_role_may_do_this_and_nothing_else() -> None:
-    """One action on one secret, and messages to two addresses; only Scheduler of this account may use it."""
+    """The role allows one action on one secret, and messages to queue and topic, to Scheduler of this account only."""
     (move, dead, alarm) = json.loads(role_policy(ARN, dead_letter=QUEUE, alarm=TOPIC))["Statement"]
     assert (move["Action"], move["Resource"]) == ("secretsmanager:UpdateSecretVersionStage", ARN)
     assert (dead["Action"], dead["Resource"]) == ("sqs:SendMessage", QUEUE)

@@ -1,4 +1,4 @@
-"""What the rules say beside the certificate itself: of the role, the current certificate, and the report (R21, R24)."""
+"""The rules that depend on the slot or the current certificate (R21, R24), and the report."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ CURRENT = Chain(leaf=LEAF.but(days=(-300, 60))).make()
 
 
 def report(made: Made, **context: Any) -> Report:
-    """Return what the rules say of a good or bad chain."""
+    """Return the report of the rules for a chain."""
     return judged(made.bundle(), Context(**{"host": HOST, "now": NOW, **context})).report
 
 
 def codes(made: Made, **context: Any) -> set[str]:
-    """Return the codes of what the rules find."""
+    """Return the codes of the violations."""
     return {violation.code for violation in report(made, **context).violations}
 
 
 def outcome(found: Report, title: str) -> Outcome:
-    """Return how the rule with this title came out."""
+    """Return the outcome of the rule with this title."""
     return next(check.outcome for check in found.checklist if title in check.title)
 
 
@@ -65,7 +65,7 @@ def test_both_ends_of_the_validity_belong_to_it(moment: Any, expected: set[str])
 
 
 def test_a_reserve_outlives_the_apply_moment() -> None:
-    """A reserve that ends at the very moment it becomes main is of no use; a second more is enough."""  # R21
+    """A reserve that expires exactly at its apply time is refused; one more second is enough."""  # R21
     end = MADE.leaf.not_valid_after_utc
     assert codes(MADE, slot=Slot.RESERVE, apply_at=end) == {"expires-too-early"}
     assert codes(MADE, slot=Slot.RESERVE, apply_at=end - SECOND) == set()
@@ -73,7 +73,7 @@ def test_a_reserve_outlives_the_apply_moment() -> None:
 
 
 def test_a_reserve_outlives_main() -> None:
-    """A reserve that ends with main or before it is refused, whenever it is applied."""  # R21
+    """A reserve that expires with main or before it is refused, regardless of its apply time."""  # R21
     later = Chain(leaf=LEAF.but(days=(-10, 400))).make()
     for current in (later, MADE):
         found = report(MADE, slot=Slot.RESERVE, apply_at=NOW + DAY, current=current.chain).violations
@@ -83,7 +83,7 @@ def test_a_reserve_outlives_main() -> None:
 
 
 def test_issuers_outlive_what_the_reserve_must() -> None:
-    """A reserve whose issuing CA is gone at the apply moment would break the connection: the CA is named."""  # R21
+    """A reserve whose issuing CA has expired at the apply time is refused, and the error names the CA."""  # R21
     made = Chain(issuing=(ISSUING.but(days=(-900, 30)),)).make()
     (found,) = report(made, slot=Slot.RESERVE, apply_at=NOW + 31 * DAY).violations
     assert (found.code, found.subject) == ("expires-too-early", "CN=Issuing")
@@ -91,7 +91,7 @@ def test_issuers_outlive_what_the_reserve_must() -> None:
 
 
 def test_an_issuer_that_expires_first_is_noticed() -> None:
-    """For main it is no violation, but a person should know."""  # R21
+    """For main, this is a notice and not a violation."""  # R21
     made = Chain(issuing=(ISSUING.but(days=(-900, 30)),)).make()
     found = report(made)
     assert found.valid
@@ -99,11 +99,11 @@ def test_an_issuer_that_expires_first_is_noticed() -> None:
 
 
 def test_a_reserve_with_nothing_to_outlive_is_told_so() -> None:
-    """Neither the apply moment nor main is known: the rule is not applicable, and a notice says so."""  # R21
+    """If neither the apply time nor main is known, the rule is not applicable, and a notice says so."""  # R21
     found = report(MADE, slot=Slot.RESERVE)
     assert found.valid
     assert outcome(found, "outlives") is Outcome.NOT_APPLICABLE
-    assert "neither the apply moment nor the main certificate is known" in found.notices
+    assert "neither the apply time nor the main certificate is known" in found.notices
 
 
 @pytest.mark.parametrize(("earlier", "expected"), [(0, {"validity-too-long"}), (1, set())])
@@ -120,7 +120,7 @@ def test_long_validities_are_bound_since_july_2019(earlier: int, expected: set[s
 
 
 def test_the_root_is_that_of_the_current_certificate() -> None:
-    """The same root passes whether or not the current chain has it; another root is refused."""  # R24
+    """The same root passes even if the current chain lacks it; another root is refused."""  # R24
     other = Chain(issuing=(ISSUING.but(owner="other"),), root=ROOT.but(name="Other")).make()
     for shown in (CURRENT.chain, CURRENT.chain[:-1], CURRENT.chain[:1]):
         assert outcome(report(MADE, current=shown), "root is that") is Outcome.PASSED
@@ -129,14 +129,14 @@ def test_the_root_is_that_of_the_current_certificate() -> None:
 
 
 def test_another_root_above_the_same_ca_is_another_root() -> None:
-    """A root that certified the key of the current issuing CA as well is not the one that devices trust."""  # R24
+    """Another root that also certified the key of the current issuing CA is not the root that devices trust."""  # R24
     cross = Chain(root=ROOT.but(name="Other")).make()
     for shown in (CURRENT.chain, CURRENT.chain[:-1]):
         assert codes(cross, current=shown) == {"root-mismatch"}
 
 
 def test_a_rekeyed_root_is_another_root() -> None:
-    """The same name with another key is not what devices trust."""  # R24
+    """Devices do not trust a root with the same name and another key."""  # R24
     rekeyed = Chain(root=ROOT.but(owner="new key")).make()
     (found,) = report(rekeyed, current=CURRENT.chain).violations
     assert found.code == "root-mismatch"
@@ -145,15 +145,15 @@ def test_a_rekeyed_root_is_another_root() -> None:
 
 
 def test_a_renewed_root_is_the_same_root() -> None:
-    """The same name and key under a new certificate passes, with a notice."""  # R24
+    """A new root certificate with the same name and key passes with a notice."""  # R24
     renewed = Chain(root=ROOT.but(days=(-5, 7000), hash=hashes.SHA512())).make()
     found = report(renewed, current=CURRENT.chain)
     assert found.valid
-    assert "CN=Root is a renewed root: subject and key are those that devices trust" in found.notices
+    assert "CN=Root is a renewed root with the subject and the key that devices trust" in found.notices
 
 
 def test_another_root_may_follow_an_issued_main() -> None:
-    """While main is issued here, any root may follow, and a notice says that it is distributed first."""  # R24
+    """If main is issued, any root may follow, and a notice says that it is distributed first."""  # R24
     ours = issue(HOST, key=KeyType.EC_P256, validity_days=397, now=NOW - 30 * DAY)
     current = chain_of(ours.chain)
     assert is_issued(current)
@@ -167,7 +167,7 @@ def test_another_root_may_follow_an_issued_main() -> None:
 
 
 def test_a_self_signed_main_that_was_installed_is_its_own_root() -> None:
-    """It was brought by the user, so R24 holds: only the same key under the same name may follow."""  # R24
+    """R24 applies, because main is a custom certificate: only the same key and name may follow."""  # R24
     current, renewed = SelfSigned(leaf=LEAF.but(ca=None, days=(-300, 60))).make(), SelfSigned().make()
     assert not is_issued(current.chain)
     assert codes(renewed, slot=Slot.RESERVE, current=current.chain) == set()
@@ -187,17 +187,17 @@ def test_the_roots_place_in_the_file_does_not_matter() -> None:
 
 
 def test_a_broken_self_signature_is_no_root() -> None:
-    """A certificate that names itself as issuer and is signed by another key ends no chain."""  # R22
+    """A certificate that names itself as issuer but is signed with another key is not a root."""  # R22
     made = Chain(root=ROOT.but(signer=("p384", "impostor"))).make()
     (found,) = report(made).violations
     assert (found.code, found.subject) == ("chain-incomplete", "CN=Root")
 
 
-# Ambiguities that others do not survive
+# Ambiguities that make other verifiers fail
 
 
 def test_key_identifiers_settle_which_issuer_is_meant() -> None:
-    """A name that two CAs of the chain have needs the issuer's key identifier; a wrong one is told."""  # R20
+    """Two CAs of the chain with one name need distinct key identifiers; a wrong identifier is reported."""  # R20
     renewed = ISSUING.but(name="Root", owner="new")
     assert codes(Chain(issuing=(renewed,)).make()) == set()
     assert codes(Chain(leaf=LEAF.but(identifiers=False), issuing=(renewed,)).make()) == {"issuer-mismatch"}
@@ -241,22 +241,22 @@ def test_key_identifiers_settle_which_issuer_is_meant() -> None:
     ],
 )
 def test_constraints_of_other_names(sans: tuple[Any, ...], subtree: x509.GeneralName, *, fits: bool) -> None:
-    """E-mail addresses and URIs are held against constraints of their kind; what cannot be judged is refused."""  # R28
+    """E-mail addresses and URIs are checked against constraints; types that cannot be checked are refused."""  # R28
     made = Chain(leaf=LEAF.but(sans=(HOST, *sans)), root=ROOT.but(permitted=(subtree,))).make()
     assert codes(made) == (set() if fits else {"name-constraints"})
 
 
 def test_constraints_on_directory_names_ignore_case_and_blanks() -> None:
-    """A distinguished name is compared part by part, as RFC 5280, 7.1 has it."""  # R28
+    """A distinguished name is compared part by part (RFC 5280, 7.1)."""  # R28
     subtree = x509.DirectoryName(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "MDM.example.com ")]))
     made = Chain(issuing=(ISSUING.but(permitted=(subtree,)),)).make()
     found = report(made)
     assert found.valid
-    assert [one for one in found.notices if "a strict validation refuses the chain" in one]
+    assert [one for one in found.notices if "strict validation refuses the chain" in one]
 
 
 def test_a_wildcard_under_a_top_level_domain_is_noticed() -> None:
-    """RFC 9525 allows it, OpenSSL does not: it passes with a notice."""  # R19
+    """RFC 9525 allows such a wildcard, and OpenSSL does not: it passes with a notice."""  # R19
     made = Chain(leaf=LEAF.but(sans=("*.internal",))).make()
     found = report(made, host="mdm.internal")
     assert found.valid
@@ -264,7 +264,7 @@ def test_a_wildcard_under_a_top_level_domain_is_noticed() -> None:
 
 
 def test_a_common_name_is_no_name() -> None:
-    """Whoever relied on the common name is told why that is not enough."""  # R19
+    """The error explains that devices ignore the common name."""  # R19
     (found,) = report(Chain(leaf=LEAF.but(sans=())).make()).violations
     assert found.code == "san-mismatch"
     assert found.found == "no subject alternative names"
@@ -275,7 +275,7 @@ def test_a_common_name_is_no_name() -> None:
 
 
 def test_every_rule_is_in_the_checklist() -> None:
-    """A report lists each rule with its requirement, in their order, after whether the file could be read."""
+    """A report lists first whether the file can be read, and then each rule with its requirement."""
     found = report(MADE)
     assert [check.title for check in found.checklist[1:]] == [rule.title for rule in RULES]
     requirements = [check.requirement for check in found.checklist]
@@ -286,7 +286,7 @@ def test_every_rule_is_in_the_checklist() -> None:
 
 
 def test_a_violation_says_what_is_wrong_and_what_to_do() -> None:
-    """The parts are there for machines, and together for a person."""
+    """The parts are separate for programs, and one message for users."""
     (found,) = report(Chain(leaf=LEAF.but(key="rsa-1024")).make()).violations
     assert (found.code, found.subject, found.found, found.required) == (
         "rsa-too-small",
@@ -296,7 +296,7 @@ def test_a_violation_says_what_is_wrong_and_what_to_do() -> None:
     )
     assert found.message == (
         "CN=mdm.example.com has an RSA key of 1024 bits; required: at least 2048 bits. "
-        "Have it issued again for a larger key"
+        "Have it issued again with a larger key"
     )
 
 
@@ -309,28 +309,28 @@ def test_a_violation_says_what_is_wrong_and_what_to_do() -> None:
     ],
 )
 def test_what_passes_with_a_doubt_is_noticed(change: dict[str, Any], words: str) -> None:
-    """A rule that lets pass what some clients refuse says so."""  # R27 R28
+    """A rule adds a notice if some clients refuse a chain that passes."""  # R27 R28
     found = report(Chain().but(**change).make())
     assert found.valid
     assert [one for one in found.notices if words in one]
 
 
 def test_a_self_signed_certificate_is_its_own_root() -> None:
-    """Nothing is said of an issuer; that there is none is a notice."""  # R28
+    """No rule reports a missing issuer, and a notice says that the certificate is its own root."""  # R28
     found = report(SelfSigned(leaf=LEAF.but(ca=True, usages=None)).make())
     assert found.valid
     assert "the certificate is self-signed: it is its own root" in found.notices
 
 
 def test_a_certificate_that_is_issued_here_fulfils_the_rules() -> None:
-    """What we issue ourselves would pass as a custom certificate."""  # R31
+    """An issued certificate passes the rules for custom certificates."""  # R31
     ours = issue(HOST, key=KeyType.RSA_4096, validity_days=397, now=NOW)
     bundle = read_bundle((ours.private_key + ours.chain).encode())
     assert judged(bundle, Context(host=HOST, now=NOW)).report.violations == ()
 
 
 def test_a_file_that_was_read_is_judged() -> None:
-    """From the bytes of a file to the report, with what the reader noticed."""  # R18
+    """The report for the bytes of a file includes the notices of the reader."""  # R18
     data = private_pem(MADE.keys[0]) + pem(*MADE.chain)
     found = judged(read_bundle(data, "not needed"), Context(host=HOST, now=NOW)).report
     assert found.valid
@@ -348,7 +348,7 @@ def test_a_file_that_was_read_is_judged() -> None:
     ],
 )
 def test_a_file_that_was_not_read_has_a_report(code: Any, requirement: str) -> None:
-    """The reader's error becomes the one violation of the report."""  # R18 R28
+    """The error of the reader becomes the only violation of the report."""  # R18 R28
     found = unread(BundleError("the file is odd: do something", code=code))
     (check,) = found.checklist
     assert (check.requirement, check.outcome, found.valid) == (requirement, Outcome.FAILED, False)
@@ -359,7 +359,7 @@ def test_a_file_that_was_not_read_has_a_report(code: Any, requirement: str) -> N
 
 
 def test_certificates_are_found_in_any_file() -> None:
-    """PEM with text or keys around it, and DER, are read; anything else gives nothing."""
+    """Certificates are read from DER, and from PEM with text or keys around it, but from nothing else."""
     noisy = b"subject=CN = Root\n" + private_pem(MADE.keys[0]) + pem(*MADE.chain)
     assert certificates_in(noisy) == MADE.chain
     assert certificates_in(MADE.root.public_bytes(Encoding.DER)) == (MADE.root,)
@@ -380,7 +380,7 @@ PARTS = [
 ]
 
 
-@settings(max_examples=examples(200), deadline=None)
+@settings(max_examples=examples(200))
 @given(
     changes=st.lists(
         st.tuples(st.integers(0, 2), st.integers(0, 2000), st.sampled_from([*range(8), 0x17, 0x30, 0x80, 0xFF])),
@@ -389,7 +389,7 @@ PARTS = [
     )
 )
 def test_no_damage_makes_judging_fail(changes: list[tuple[int, int, int]]) -> None:
-    """Whatever byte of a certificate is changed, it is not read, or judged: there is no third outcome."""
+    """A certificate with any changed byte is either unreadable or checked by the rules, without another error."""
     parts = [bytearray(part) for part in PARTS]
     for part, index, value in changes:
         parts[part][index % len(parts[part])] = value
@@ -402,7 +402,7 @@ def test_no_damage_makes_judging_fail(changes: list[tuple[int, int, int]]) -> No
 
 
 def test_an_unknown_mask_is_no_sha2() -> None:
-    """A signature with RSA-PSS whose mask cannot be read is refused, not a crash."""  # R27
+    """An RSA-PSS signature with an unreadable mask is refused without a crash."""  # R27
     data = Chain(issuing=(ISSUING.but(key="rsa-2048"),), leaf=LEAF.but(pss=True)).make().leaf
     der = data.public_bytes(Encoding.DER).replace(
         bytes.fromhex("2a864886f70d010108"), bytes.fromhex("2a864886f70d010107")
@@ -414,7 +414,7 @@ def test_an_unknown_mask_is_no_sha2() -> None:
 
 
 def test_a_bundle_may_hold_a_key_of_any_kind() -> None:
-    """A key of another type than the certificate's is told as another key, not as a crash."""  # R28
+    """A private key of another type than the certificate's is reported as a mismatch, without a crash."""  # R28
     odd = Spec(name="x", key="ed25519").private
     found = judged(Bundle(certificates=MADE.chain, keys=(odd,)), Context(host=HOST, now=NOW)).report
     assert {one.code for one in found.violations} == {"key-mismatch"}

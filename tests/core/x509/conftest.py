@@ -2,38 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from functools import cache
+from typing import TYPE_CHECKING
 
 import pytest
 
 from ios_mdm.core.pair.definition import KeyType
-from tests.support.tls_clients import Pair, made_pair
-from tests.support.verifiers import OWN_CLOCK
+from tests.support.x509_pairs import pair_of
 
-NOW = datetime(2041, 3, 1, 12, 30, 15, tzinfo=UTC)
-UNTIL_BOTH_ARE_VALID = timedelta(days=350)
-"""From the issue of main to a moment before the switch."""
-
-
-@cache
-def pair_of(kind: KeyType, *, present: bool = False) -> Pair:
-    """Return a pair that is valid in 2042, or *present*: now, for clients that have the machine's clock."""
-    return made_pair(kind, datetime.now(UTC).replace(microsecond=0) - UNTIL_BOTH_ARE_VALID if present else NOW)
-
-
-def pair_for(verifier: str, kind: KeyType = KeyType.EC_P256) -> Pair:
-    """Return a pair that a verifier can be asked about; with EC keys for what does not depend on the key."""
-    return pair_of(kind, present=verifier in OWN_CLOCK)
+if TYPE_CHECKING:
+    from tests.support.tls_clients import Pair
 
 
 @pytest.fixture(scope="module", params=[KeyType.EC_P256, KeyType.RSA_4096], ids=str)
 def pair(request: pytest.FixtureRequest) -> Pair:
-    """A pair of 2041 of each kind of key."""
+    """Return a pair of 2041 for each type of key."""
     return pair_of(request.param)
 
 
 @pytest.fixture(scope="module")
 def small_pair() -> Pair:
-    """A pair of 2041 with EC keys, for what does not depend on the key."""
+    """Return a pair of 2041 with EC keys, for tests that do not depend on the type of key."""
     return pair_of(KeyType.EC_P256)

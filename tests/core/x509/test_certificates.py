@@ -1,4 +1,4 @@
-"""What is read from certificates, and from the secret values that hold them."""
+"""Details and facts of certificates, and secret values."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 from cryptography.x509.oid import NameOID
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ios_mdm.core.pair.definition import KeyType
@@ -41,7 +41,7 @@ OTHER = issue(HOST, key=KeyType.EC_P256, validity_days=397, now=NOW)
 
 
 def _custom() -> Credential:
-    """Return a certificate under an intermediate under a root."""
+    """Return a certificate with an intermediate CA and a root."""
     root = trustme.CA()
     issuing = root.create_child_ca()
     leaf = issuing.issue_cert(HOST)
@@ -72,7 +72,7 @@ def _self_signed(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.E
 
 
 def test_details_show_what_a_person_compares() -> None:
-    """Name, issuer, expiry and the rest of an issued certificate are shown as they are in it."""  # R14
+    """The details of an issued certificate equal its fields."""  # R14
     certificate, root = chain(ISSUED.chain)
     name = root.subject.rfc4514_string()
     assert details(ISSUED.chain) == CertificateDetails(
@@ -90,7 +90,7 @@ def test_details_show_what_a_person_compares() -> None:
 
 
 def test_details_are_of_the_leaf() -> None:
-    """Of a chain the first certificate is shown, with its issuer's name, and the root if it is there."""  # R14
+    """The details are those of the first certificate of a chain, and of its root if the chain has one."""  # R14
     shown = details(CUSTOM.chain)
     assert shown.root == chain(CUSTOM.root)[0].subject.rfc4514_string() != shown.issuer
     without = details(CUSTOM.certificate)
@@ -114,7 +114,7 @@ def test_details_are_of_the_leaf() -> None:
 def test_details_name_any_key(
     key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey, shown: str
 ) -> None:
-    """The key is named by type and size, a certificate without a SAN has no names."""  # R14
+    """The key is described by type and size; a certificate without a SAN has no names."""  # R14
     pem = _self_signed(key, COMMON_NAME="old")
     found = details(pem)
     assert (found.key, found.sans, found.serial_number) == (shown, (), "abc")
@@ -122,7 +122,7 @@ def test_details_name_any_key(
 
 
 def test_a_chain_has_a_digest() -> None:
-    """Of every certificate once, in order; of an issued certificate none is on record: its root never changes."""
+    """The digest covers each certificate once, in order. An issued certificate has none: its root never changes."""
     certificates, root = chain(CUSTOM.certificate), chain(CUSTOM.root)[0]
     digest = chain_digest((*certificates, root))
     assert re.fullmatch(r"[0-9a-f]{16}", digest)
@@ -133,7 +133,7 @@ def test_a_chain_has_a_digest() -> None:
 
 
 def test_facts_are_those_of_leaf_and_root() -> None:
-    """Dates and fingerprint are the leaf's, the digest is the root's; the private key is not looked at."""
+    """Dates and fingerprint are the leaf's, the digest is the root's; the private key is not read."""
     leaf = chain(CUSTOM.certificate)[0]
     assert facts(CUSTOM, ordinal=7, source=Source.INSTALLED, generation=3) == CertificateFacts(
         ordinal=7,
@@ -148,7 +148,7 @@ def test_facts_are_those_of_leaf_and_root() -> None:
 
 
 def test_a_renewed_root_has_the_same_digest() -> None:
-    """Another name or another key is another root; other dates and another serial number are not."""  # R24
+    """Another name or key makes another root; other dates and another serial number do not."""  # R24
     key, another = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     root = chain(_self_signed(key, COMMON_NAME="Root"))[0]
     renewed = x509.CertificateBuilder(root.subject, root.subject, key.public_key(), 2, NOW, NOW + timedelta(days=9))
@@ -158,7 +158,7 @@ def test_a_renewed_root_has_the_same_digest() -> None:
 
 
 def test_self_signed_is_what_its_own_key_signed() -> None:
-    """An issuer of the same name with another key does not make a root."""
+    """A certificate whose issuer has its name but another key is not a root."""
     assert is_self_signed(chain(ISSUED.root)[0])
     assert not is_self_signed(chain(CUSTOM.certificate)[0])
     key, impostor = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
@@ -169,7 +169,7 @@ def test_self_signed_is_what_its_own_key_signed() -> None:
 
 @pytest.mark.parametrize("credential", [ISSUED, CUSTOM], ids=["issued", "custom"])
 def test_a_secret_value_is_read_back_as_it_was_written(credential: Credential) -> None:
-    """The value has exactly three keys, is always the same text, and reads back as the same credential."""
+    """The value has exactly three keys, is always the same text, and is read as the same credential."""
     value = credential_to_json(credential)
     assert list(json.loads(value)) == ["ca.crt", "tls.crt", "tls.key"]
     assert credential_to_json(credential) == value
@@ -177,7 +177,7 @@ def test_a_secret_value_is_read_back_as_it_was_written(credential: Credential) -
 
 
 def test_a_chain_may_hold_its_root() -> None:
-    """Whether tls.crt repeats the root makes no difference to what is read."""
+    """The credential is the same whether or not tls.crt repeats the root."""
     value = {"tls.crt": CUSTOM.certificate + CUSTOM.root, "tls.key": CUSTOM.private_key, "ca.crt": CUSTOM.root}
     assert credential_from_json(json.dumps(value)).sha256 == CUSTOM.sha256
 
@@ -208,10 +208,10 @@ BAD_VALUES = {
     "a key that is not PKCS#8": json.dumps({**_GOOD, "tls.key": _traditional()}),
     "two keys": json.dumps({**_GOOD, "tls.key": ISSUED.private_key + OTHER.private_key}),
     "a damaged key": json.dumps({**_GOOD, "tls.key": _DAMAGED}),
-    "a key beside the certificate": json.dumps({**_GOOD, "tls.crt": ISSUED.certificate + ISSUED.private_key}),
+    "a key after the certificate": json.dumps({**_GOOD, "tls.crt": ISSUED.certificate + ISSUED.private_key}),
     "a key for a root": json.dumps({**_GOOD, "ca.crt": ISSUED.private_key}),
     "two roots": json.dumps({**_GOOD, "ca.crt": ISSUED.root + OTHER.root}),
-    "a root that is none": json.dumps({**_GOOD, "ca.crt": CUSTOM.certificate}),
+    "a root that is not self-signed": json.dumps({**_GOOD, "ca.crt": CUSTOM.certificate}),
     "the root of another chain": json.dumps({**_GOOD, "ca.crt": CUSTOM.root}),
     "a chain out of order": json.dumps({**_GOOD, "tls.crt": ISSUED.certificate + CUSTOM.certificate}),
     "an empty certificate": json.dumps({**_GOOD, "tls.crt": ""}),
@@ -226,7 +226,7 @@ def _visible(error: BaseException) -> str:
 
 @pytest.mark.parametrize("value", BAD_VALUES.values(), ids=BAD_VALUES.keys())
 def test_a_value_of_other_making_is_refused_without_repeating_it(value: str) -> None:
-    """The error names the version and says what is wrong; no line of any key is in it or behind it."""  # R29
+    """The error names the version and the problem; neither its message nor its context has a line of any key."""  # R29
     with pytest.raises(StoreError, match=r"^version 1 of secret ios-mdm/berlin") as caught:
         credential_from_json(value, where="version 1 of secret ios-mdm/berlin")
     assert caught.value.__context__ is None
@@ -235,19 +235,17 @@ def test_a_value_of_other_making_is_refused_without_repeating_it(value: str) -> 
         assert not [line for line in pem.splitlines()[1:-1] if line in shown]
 
 
-@settings(deadline=None)
 @given(st.text(max_size=200) | st.recursive(st.none() | st.text(), st.lists).map(json.dumps))
 def test_no_value_makes_reading_fail_otherwise(value: str) -> None:
-    """Whatever text is in the secret, the error is one of ours."""
+    """Any text in the secret gives a credential or a StoreError."""
     with pytest.raises(StoreError):
         credential_from_json(value)
 
 
 @pytest.mark.filterwarnings("ignore:Parsed a serial number")
-@settings(deadline=None)
 @given(position=st.integers(0, len(ISSUED.certificate) - 1), character=st.characters())
 def test_no_damage_to_a_certificate_makes_reading_fail_otherwise(position: int, character: str) -> None:
-    """A certificate with one character changed is read, or refused with an error of ours."""
+    """A certificate with one changed character is read, or refused with an error of the project."""
     pem = ISSUED.certificate[:position] + character + ISSUED.certificate[position + 1 :]
     try:
         details(pem)
@@ -270,11 +268,11 @@ def test_no_damage_to_a_certificate_makes_reading_fail_otherwise(position: int, 
     ],
 )
 def test_a_chain_is_certificates_and_nothing_else(pem: str, message: str) -> None:
-    """Text, other PEM blocks, private keys above all, and damage are refused."""  # R15
+    """Text, private keys, other PEM blocks and damage are refused."""  # R15
     with pytest.raises(CertificateError, match=message):
         chain(pem)
 
 
 def test_a_credential_shows_no_key() -> None:
-    """The repr of what was read is a fingerprint."""  # R29
+    """The repr of a credential is a fingerprint."""  # R29
     assert repr(credential_from_json(credential_to_json(ISSUED))) == f"Credential(sha256={ISSUED.sha256})"

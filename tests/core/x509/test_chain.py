@@ -1,4 +1,4 @@
-"""Which certificate of a bundle is meant, with which key, and how its chain is put in order (R18, R20, R22)."""
+"""The choice of the certificate and the key of a bundle, and the order of the chain (R18, R20, R22)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OTHER = Chain(leaf=LEAF.but(name="other", owner="other", sans=("other.example.co
 
 @pytest.mark.parametrize("order", [*itertools.permutations(range(4))])
 def test_the_chain_is_put_in_order(order: tuple[int, ...]) -> None:
-    """Whatever order the file has, the chain goes from the leaf to the root, each issued by the next."""  # R20 R22
+    """For any order in the file, the chain leads from the leaf to the root, each issued by the next one."""  # R20 R22
     bundle = Bundle(certificates=tuple(MADE.chain[index] for index in order), keys=(MADE.keys[0],))
     (found,) = candidates(bundle, host=HOST)
     assert found.chain == MADE.chain
@@ -31,7 +31,7 @@ def test_the_chain_is_put_in_order(order: tuple[int, ...]) -> None:
 
 
 def test_what_does_not_belong_is_set_aside_with_a_notice() -> None:
-    """Certificates of another chain are named and not used."""  # R20
+    """Certificates of another chain are named in notices and not used."""  # R20
     stranger = Chain(leaf=LEAF, root=ROOT.but(name="Stranger")).make().root
     found = candidates(MADE.bundle(stranger), host=HOST)[0]
     assert found.chain == MADE.chain
@@ -41,7 +41,7 @@ def test_what_does_not_belong_is_set_aside_with_a_notice() -> None:
 
 @pytest.mark.parametrize("source", ["trust", "roots"])
 def test_the_root_may_come_from_elsewhere(source: str) -> None:
-    """A file without the root is complete where the root is trusted or known."""  # R22
+    """A file without the root is complete if the root is trusted or known."""  # R22
     bundle = MADE.bundle(without=(MADE.root,))
     assert candidates(bundle, host=HOST)[0].root is None
     found = candidates(bundle, host=HOST, **{source: (MADE.root,)})[0]
@@ -50,13 +50,13 @@ def test_the_root_may_come_from_elsewhere(source: str) -> None:
 
 
 def test_issuing_cas_may_come_from_trust() -> None:
-    """A file with the leaf alone is completed by what is trusted."""  # R22
+    """A file with only the leaf is completed with trusted certificates."""  # R22
     bundle = MADE.bundle(without=MADE.chain[1:])
     assert candidates(bundle, host=HOST, trust=MADE.chain[1:])[0].chain == MADE.chain
 
 
 def test_of_several_keys_the_one_for_the_address_is_meant() -> None:
-    """A file with two pairs gives the one whose certificate is for the connection address."""  # R18
+    """Of two keys with certificates in a file, the one for the connection address is chosen."""  # R18
     bundle = Bundle(certificates=(*OTHER.chain, MADE.leaf, *MADE.chain[1:]), keys=(OTHER.keys[0], MADE.keys[0]))
     found = candidates(bundle, host=HOST)[0]
     assert (found.leaf, found.key) == (MADE.leaf, MADE.keys[0])
@@ -64,7 +64,7 @@ def test_of_several_keys_the_one_for_the_address_is_meant() -> None:
 
 
 def test_no_key_for_the_address_is_refused_with_the_names() -> None:
-    """Of several keys none is for the address: the error tells what they are for."""  # R18
+    """If none of several keys is for the address, the error names their certificates."""  # R18
     bundle = Bundle(certificates=(OTHER.leaf, MADE.leaf), keys=(OTHER.keys[0], MADE.keys[0]))
     with pytest.raises(BundleError, match=r"2 private keys, and none") as refused:
         candidates(bundle, host="third.example.com")
@@ -73,7 +73,7 @@ def test_no_key_for_the_address_is_refused_with_the_names() -> None:
 
 
 def test_two_keys_for_the_address_are_refused_with_the_names() -> None:
-    """Of several keys two are for the address: nobody guesses."""  # R18
+    """If two of several keys are for the address, none is chosen."""  # R18
     second = Chain(leaf=LEAF.but(name="second", owner="second", sans=("*.example.com",))).make()
     bundle = Bundle(certificates=(MADE.leaf, second.leaf), keys=(MADE.keys[0], second.keys[0]))
     with pytest.raises(BundleError, match=r"2 of them have") as refused:
@@ -83,13 +83,13 @@ def test_two_keys_for_the_address_are_refused_with_the_names() -> None:
 
 
 def test_keys_without_certificates_are_refused() -> None:
-    """Two keys, and no certificate is of either."""  # R18
+    """Two keys without a certificate for either are refused."""  # R18
     with pytest.raises(BundleError, match="no certificate belongs to them"):
         candidates(Bundle(certificates=MADE.chain, keys=(key("p256", "a"), key("p256", "b"))), host=HOST)
 
 
 def test_the_key_of_the_ca_is_told() -> None:
-    """A file with the CA's key is about the server's certificate, whose key is missing."""  # R28
+    """In a file with the CA's key, the server certificate is chosen, and its key is reported as missing."""  # R28
     found = candidates(Bundle(certificates=MADE.chain, keys=(MADE.keys[1],)), host=HOST)[0]
     assert found.leaf == MADE.leaf
     (violation,) = judged(
@@ -100,13 +100,13 @@ def test_the_key_of_the_ca_is_told() -> None:
 
 
 def test_without_a_hint_the_lowest_certificate_is_meant() -> None:
-    """Neither key nor name tells which one is meant: it is one that issued no other."""  # R28
+    """If neither key nor name decides, a certificate that issued no other is chosen."""  # R28
     bundle = Bundle(certificates=tuple(reversed(MADE.chain)), keys=(key("p256", "unknown"),))
     assert candidates(bundle, host="third.example.com")[0].leaf == MADE.leaf
 
 
 def test_a_renewed_certificate_of_the_same_key_is_preferred() -> None:
-    """Of an expired and a new certificate of one key, the new one is taken."""  # R18 R21
+    """Of an expired and a new certificate for one key, the new one is chosen."""  # R18 R21
     old = Chain(leaf=LEAF.but(days=(-800, -10))).make()
     new = Chain().make()
     bundle = Bundle(certificates=(old.leaf, *new.chain), keys=(new.keys[0],))
@@ -117,7 +117,7 @@ def test_a_renewed_certificate_of_the_same_key_is_preferred() -> None:
 
 
 def test_the_self_signed_certificate_of_a_request_is_not_meant() -> None:
-    """Java's keytool keeps it beside the CA's answer; the CA's is meant, even where its chain is incomplete."""  # R18
+    """Java's keytool stores both certificates; the CA's is chosen, even if its chain is incomplete."""  # R18
     made, own = Chain().make(), SelfSigned().make()
     bundle = Bundle(certificates=(own.leaf, made.leaf), keys=(made.keys[0],))
     judgement = judged(bundle, Context(host=HOST, now=NOW))
@@ -126,7 +126,7 @@ def test_the_self_signed_certificate_of_a_request_is_not_meant() -> None:
 
 
 def test_a_cross_signed_chain_leads_to_the_wanted_root() -> None:
-    """Two ways up, one to the root that devices have: that one is taken, whichever comes first."""  # R22 R24
+    """Of two paths, the one to the root that devices trust is chosen, in any order of the file."""  # R22 R24
     new, old = Chain(root=ROOT.but(name="New")).make(), Chain(root=ROOT.but(name="Old")).make()
     # The new root's key under the old root: leaf, issuing, cross, old root.
     cross = Chain(issuing=(ISSUING, ROOT.but(name="New", days=(-900, 900))), root=ROOT.but(name="Old")).make().chain[2]
@@ -139,7 +139,7 @@ def test_a_cross_signed_chain_leads_to_the_wanted_root() -> None:
 
 
 def test_of_two_ways_the_one_that_breaks_no_rule_is_taken() -> None:
-    """An issuing CA whose old certificate has SHA-1 or has expired passes with its new one."""  # R20 R27
+    """An issuing CA with an old certificate, with SHA-1 or expired, passes with its new certificate."""  # R20 R27
     made = Chain(issuing=(ISSUING.but(key="rsa-2048"),)).make()
     for change in ({"hash": SHA1}, {"days": (-900, -1)}):
         old = Chain(issuing=(ISSUING.but(key="rsa-2048", **change),)).make().chain[1]
@@ -150,7 +150,7 @@ def test_of_two_ways_the_one_that_breaks_no_rule_is_taken() -> None:
 
 
 def test_a_wrong_root_of_the_right_name_is_told_and_a_right_one_is_found() -> None:
-    """A root of the issuer's name that did not sign breaks R20, unless the real one is known from elsewhere."""  # R20
+    """A root with the issuer's name that did not sign breaks R20, unless the real root is known otherwise."""  # R20
     made, impostor = Chain().make(), Chain(root=ROOT.but(owner="impostor")).make().root
     bundle = Bundle(certificates=(*made.chain[:-1], impostor), keys=(made.keys[0],))
     judgement = judged(bundle, Context(host=HOST, now=NOW))
@@ -162,7 +162,7 @@ def test_a_wrong_root_of_the_right_name_is_told_and_a_right_one_is_found() -> No
 
 
 def test_a_right_root_of_a_wrong_name_is_told() -> None:
-    """A certificate whose issuer's key is there under another name breaks R20."""  # R20
+    """A certificate signed with the key of a CA with another name breaks R20."""  # R20
     made = Chain(issuing=(ISSUING.but(issuer="Former name"),)).make()
     judgement = judged(made.bundle(), Context(host=HOST, now=NOW))
     assert {one.code for one in judgement.report.violations} == {"issuer-mismatch"}
@@ -178,7 +178,7 @@ def test_a_foreign_issuing_ca_is_told() -> None:
 
 
 def test_circles_end() -> None:
-    """Two roots that signed each other lead to no endless chain."""  # R22
+    """Two roots that signed each other give no endless chain."""  # R22
     first, second = ROOT.but(name="First"), ROOT.but(name="Second")
     one = Chain(issuing=(first,), root=second).make()
     two = Chain(issuing=(second,), root=first).make()
@@ -188,7 +188,7 @@ def test_circles_end() -> None:
 
 
 def test_a_mesh_is_not_followed_for_ever() -> None:
-    """Many certificates of many CAs that all signed each other give a bounded number of ways."""
+    """Many CAs that all signed each other give a limited number of paths."""
     names = [f"CA {number}" for number in range(6)]
     mesh = [
         Chain(leaf=LEAF, issuing=(ROOT.but(name=lower),), root=ROOT.but(name=upper)).make().chain[1]
@@ -200,7 +200,7 @@ def test_a_mesh_is_not_followed_for_ever() -> None:
 
 
 def test_a_chain_of_any_order_is_put_in_order() -> None:
-    """The current certificate's chain is read from any order, and a stranger in it is left out."""
+    """The chain of the current certificate is read in any order, without unrelated certificates."""
     for order in itertools.permutations(MADE.chain):
         assert ordered(order) == MADE.chain
     stranger = Chain(root=ROOT.but(name="Stranger")).make().root
@@ -210,14 +210,14 @@ def test_a_chain_of_any_order_is_put_in_order() -> None:
 
 
 def test_roots_are_found_by_their_signatures() -> None:
-    """The roots above a certificate are those that vouch for it, not those of their names."""  # R24
+    """The roots above a certificate are found by signatures, not by names."""  # R24
     impostor = Chain(root=ROOT.but(owner="impostor")).make().root
     assert len(Pool((*MADE.chain, impostor)).roots_above(MADE.leaf)) == 1
     assert Pool((*MADE.chain[:-1], impostor)).roots_above(MADE.leaf) == frozenset()
 
 
 def test_a_candidate_shows_no_key() -> None:
-    """The repr is of fingerprints, and the PEM of certificates."""  # R29
+    """The repr has fingerprints only, and the PEM has certificates only."""  # R29
     found = candidates(MADE.bundle(), host=HOST)[0]
     assert repr(found) == f"Candidate(chain=({', '.join(map(fingerprint, MADE.chain))}))"
     assert found.pem.count("BEGIN CERTIFICATE") == 4
@@ -245,12 +245,12 @@ def test_a_candidate_shows_no_key() -> None:
     ],
 )
 def test_a_name_covers_a_host(pattern: str, host: str, *, result: bool) -> None:
-    """Wildcards stand for the whole left-most label and for nothing else (RFC 9525, 6.3)."""  # R19
+    """A wildcard stands for exactly the whole left-most label (RFC 9525, 6.3)."""  # R19
     assert covers(pattern, host) is result
 
 
 def test_names_are_fit_for_a_line() -> None:
-    """A subject with line ends and terminal codes is shown without them, and cut where it is too long."""
+    """A subject is shown without line ends and terminal codes, and is cut off if it is too long."""
     odd = Chain(leaf=LEAF.but(name="a\n\x1b[2J" + "b" * 50)).make().leaf
     assert "\x1b" not in named(odd)
     assert "\n" not in named(odd)

@@ -1,4 +1,4 @@
-"""What a thief of a server's key can sign: nothing that a device which holds the profile accepts.
+"""A thief of a server's key can sign nothing that a device with the profile accepts.
 
 Controls show that the same forgeries would be accepted if the key of the one-time root existed.
 """
@@ -20,17 +20,16 @@ from OpenSSL import SSL
 
 from ios_mdm.core.pair.definition import KeyType
 from ios_mdm.core.x509.issuing import issue
-from tests.core.x509.conftest import NOW, UNTIL_BOTH_ARE_VALID, pair_for, pair_of
 from tests.support.tls_clients import (
     HOST,
     memory_handshake,
-    needs_openssl,
     openssl_client,
     python_handshake,
     root_of,
     served_by,
 )
 from tests.support.verifiers import OWN_CLOCK, VERIFIERS, Key, Question, Served, refusal
+from tests.support.x509_pairs import NOW, UNTIL_BOTH_ARE_VALID, pair_for, pair_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -51,7 +50,7 @@ def _question(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Signer:
-    """In whose name a thief signs: a subject, a key identifier and the key that makes the signature."""
+    """The issuer in whose name a thief signs: subject, key identifier and signing key."""
 
     subject: x509.Name
     identifier: x509.SubjectKeyIdentifier
@@ -107,7 +106,7 @@ def _signed(
 
 
 def _forgery(kind: str, leaf: x509.Certificate, root: x509.Certificate, stolen: Key) -> tuple[Served, str]:
-    """Return what a thief of the leaf's key presents, and the host that it is an impostor of."""
+    """Return the forgery that a thief of the leaf's key presents, and the impersonated host."""
     thief, as_root = _signer(leaf, stolen), _signer(root, stolen)
     if kind == "the stolen key itself, for another host":
         made, host = _signed(thief, ELSEWHERE, key=stolen), ELSEWHERE
@@ -156,24 +155,23 @@ def _forged(kind: str, pair: Pair) -> tuple[Served, str]:
 
 @pytest.fixture(params=FORGERIES)
 def forgery(request: pytest.FixtureRequest, small_pair: Pair) -> tuple[Served, str]:
-    """What a thief of main's key could try."""
+    """Return each forgery that a thief of main's key could try."""
     return _forged(request.param, small_pair)
 
 
 @pytest.mark.parametrize("kind", FORGERIES)
 @pytest.mark.parametrize("verifier", VERIFIERS)
 def test_every_verifier_refuses_what_a_stolen_key_signs(verifier: str, kind: str, tmp_path: Path) -> None:
-    """The key of the leaf vouches for no certificate, not even for one for the same host."""  # R31
+    """No certificate signed with the leaf's key is accepted, not even one for the same host."""  # R31
     pair = pair_for(verifier)
     served, host = _forged(kind, pair)
     assert refusal(verifier, _question(served, pair.trusted, host, pair.now, tmp_path))
 
 
-@needs_openssl
 def test_the_openssl_client_refuses_what_a_stolen_key_signs(
     forgery: tuple[Served, str], small_pair: Pair, tmp_path: Path
 ) -> None:
-    """A handshake with ``s_client`` ends because of the chain."""  # R31
+    """A handshake with ``s_client`` fails because of the chain."""  # R31
     served, host = forgery
     refused = openssl_client(served, small_pair.trusted, host, BEFORE_THE_SWITCH, tmp_path)
     assert refused.returncode != 0
@@ -181,7 +179,7 @@ def test_the_openssl_client_refuses_what_a_stolen_key_signs(
 
 
 def test_a_handshake_refuses_what_a_stolen_key_signs(forgery: tuple[Served, str], small_pair: Pair) -> None:
-    """A TLS client that trusts the profile ends the handshake with the impostor."""  # R31
+    """The handshake of a TLS client that trusts the profile fails."""  # R31
     served, _ = forgery
     with pytest.raises(SSL.Error, match="certificate verify failed"):
         memory_handshake(served, small_pair.trusted, BEFORE_THE_SWITCH)
@@ -189,19 +187,19 @@ def test_a_handshake_refuses_what_a_stolen_key_signs(forgery: tuple[Served, str]
 
 @pytest.mark.parametrize("kind", FORGERIES)
 def test_pythons_client_refuses_what_a_stolen_key_signs(kind: str, tmp_path: Path) -> None:
-    """Python's ssl refuses it, even where it takes any certificate of the profile for the end of a chain."""  # R31
+    """Python's ssl refuses it, even if it accepts any certificate of the profile as the end of a chain."""  # R31
     pair = pair_of(KeyType.EC_P256, present=True)
     served, host = _forged(kind, pair)
     with pytest.raises(ssl.SSLCertVerificationError):
         python_handshake(served, pair.trusted, host, tmp_path)
 
 
-# The controls: the same questions, with a root key that was kept
+# The controls: the same checks with a root key that was kept
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """A certificate whose root's key was kept, against R31."""
+    """A certificate of which the root's key was kept, against R31."""
 
     credential: Credential
     root_key: ec.EllipticCurvePrivateKey
@@ -244,7 +242,7 @@ def _kept_for(verifier: str) -> Kept:
 @pytest.mark.parametrize("host", [HOST, f"sub.{HOST}"])
 @pytest.mark.parametrize("verifier", VERIFIERS)
 def test_a_kept_root_key_would_forge_the_connection_address(verifier: str, host: str, tmp_path: Path) -> None:
-    """The refusals above mean something: with the root's key, every verifier accepts the forgery."""  # R31
+    """Control for the refusals above: with the root's key, every verifier accepts the forgery."""  # R31
     kept = _kept_for(verifier)
     served = _signed(kept.signer, host)
     assert refusal(verifier, _question(served, kept.trusted, host, kept.now, tmp_path)) == ""
@@ -253,7 +251,7 @@ def test_a_kept_root_key_would_forge_the_connection_address(verifier: str, host:
 @pytest.mark.parametrize("verifier", VERIFIERS)
 @pytest.mark.parametrize("host", [ELSEWHERE, "192.0.2.1"])
 def test_name_constraints_would_limit_a_kept_root_key(verifier: str, host: str, tmp_path: Path) -> None:
-    """Even with the root's key, no certificate for another host or an IP address would be accepted."""  # R31
+    """Even with the root's key, no certificate for another host or an IP address is accepted."""  # R31
     kept = _kept_for(verifier)
     served = _signed(kept.signer, host)
     assert refusal(verifier, _question(served, kept.trusted, host, kept.now, tmp_path))
@@ -261,7 +259,7 @@ def test_name_constraints_would_limit_a_kept_root_key(verifier: str, host: str, 
 
 @pytest.mark.parametrize("verifier", VERIFIERS)
 def test_the_path_length_would_limit_a_kept_root_key(verifier: str, tmp_path: Path) -> None:
-    """Even the root itself could not make a CA."""  # R31
+    """Even with the root's key, no further CA is accepted."""  # R31
     kept = _kept_for(verifier)
     served = _under(_signed(kept.signer, "Middle", ca=True), HOST)
     assert refusal(verifier, _question(served, kept.trusted, HOST, kept.now, tmp_path))

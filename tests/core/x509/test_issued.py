@@ -1,4 +1,4 @@
-"""Which certificates count as issued: a leaf and its one-time root exactly as they are made here (R31)."""
+"""Only a leaf and its one-time root exactly as the provider issues them count as issued (R31)."""
 
 from __future__ import annotations
 
@@ -177,16 +177,16 @@ OTHERS: dict[str, Callable[[], list[x509.Certificate]]] = {
 
 @pytest.mark.parametrize("kind", list(KeyType), ids=str)
 def test_what_was_issued_is_recognized(kind: KeyType) -> None:
-    """Leaf and root, as the secret has them."""  # R31, R38
+    """Leaf and root, as stored in the secret, are recognized."""  # R31, R38
     assert is_issued(chain(issue(HOST, key=kind, validity_days=397, now=NOW).chain))
 
 
 def test_the_form_of_these_tests_is_recognized() -> None:
-    """The control: without a change, what the test below changes is an issued certificate."""
+    """Control: without a change, the certificates of the test below are issued ones."""
     assert is_issued(_made())
 
 
 @pytest.mark.parametrize("other", OTHERS)
 def test_everything_else_is_not(other: str) -> None:
-    """One deviation is enough, of the leaf, the root, a signature or the chain."""  # R31, R38
+    """One deviation of the leaf, the root, a signature or the chain is enough."""  # R31, R38
     assert not is_issued(OTHERS[other]())

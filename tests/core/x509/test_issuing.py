@@ -1,4 +1,4 @@
-"""What an issued certificate and its one-time root are, field by field."""
+"""The fields of an issued certificate and of its one-time root."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, SignatureAlgorithmOID
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ios_mdm.core.pair.definition import LONGEST_VALIDITY_DAYS, KeyType
@@ -55,7 +55,7 @@ def _extension(certificate: x509.Certificate, kind: type[ExtensionT]) -> tuple[E
 
 @pytest.fixture(scope="module", params=list(KeyType), ids=str)
 def issued(request: pytest.FixtureRequest) -> tuple[KeyType, Credential]:
-    """One certificate of each key type: an RSA-4096 key takes a second to make."""
+    """Return one certificate of each key type; shared, because generating an RSA-4096 key takes a second."""
     return request.param, _issue(key=request.param)
 
 
@@ -76,7 +76,7 @@ def test_the_key_is_the_one_asked_for(issued: tuple[KeyType, Credential]) -> Non
 
 
 def test_the_key_can_sign_a_handshake_but_no_certificate(issued: tuple[KeyType, Credential]) -> None:
-    """KeyUsage is critical: digitalSignature, keyEncipherment where RFC 8813 allows it, and nothing else."""  # R31
+    """KeyUsage is critical and has digitalSignature and, if RFC 8813 allows it, keyEncipherment only."""  # R31
     kind, credential = issued
     usage, critical = _extension(_parsed(credential), x509.KeyUsage)
     assert critical
@@ -107,7 +107,7 @@ def test_leaf_and_root_are_signed_by_the_roots_key_with_sha_384(issued: tuple[Ke
 
 
 def test_names_are_the_connection_address() -> None:
-    """Subject and SAN name the connection address and nothing else."""  # R31
+    """Subject and SAN contain the connection address only."""  # R31
     certificate = _parsed(_issue())
     assert certificate.subject.rfc4514_string() == f"CN={HOST}"
     names, critical = _extension(certificate, x509.SubjectAlternativeName)
@@ -116,7 +116,7 @@ def test_names_are_the_connection_address() -> None:
 
 
 def test_a_root_has_a_subject_of_its_own() -> None:
-    """Its subject is the address and the start of its key identifier, so two roots do not have one name."""  # R31
+    """The subject is the address and the start of the key identifier, so that two roots have different names."""  # R31
     roots = [_root(_issue()) for _ in range(2)]
     for root in roots:
         identifier, _ = _extension(root, x509.SubjectKeyIdentifier)
@@ -125,14 +125,14 @@ def test_a_root_has_a_subject_of_its_own() -> None:
 
 
 def test_the_root_may_issue_leaves_and_the_leaf_nothing() -> None:
-    """BasicConstraints is critical: CA:FALSE of the leaf, CA:TRUE with pathLen 0 of the root."""  # R31
+    """BasicConstraints is critical: CA:FALSE in the leaf, CA:TRUE with pathLen 0 in the root."""  # R31
     credential = _issue()
     assert _extension(_parsed(credential), x509.BasicConstraints) == (x509.BasicConstraints(False, None), True)
     assert _extension(_root(credential), x509.BasicConstraints) == (x509.BasicConstraints(True, 0), True)
 
 
 def test_the_roots_key_may_sign_certificates_and_nothing_else() -> None:
-    """KeyUsage of the root is critical and keyCertSign alone."""  # R31
+    """KeyUsage of the root is critical and has keyCertSign only."""  # R31
     usage, critical = _extension(_root(_issue()), x509.KeyUsage)
     assert critical
     assert usage == x509.KeyUsage(False, False, False, False, False, True, False, False, False)
@@ -150,7 +150,7 @@ def test_name_constraints_of_the_root_permit_the_connection_address_only() -> No
 
 
 def test_it_serves_tls_and_nothing_else() -> None:
-    """The Extended Key Usage is serverAuth alone."""  # R23, R31
+    """The extended key usage is serverAuth only."""  # R23, R31
     usage, _ = _extension(_parsed(_issue()), x509.ExtendedKeyUsage)
     assert list(usage) == [ExtendedKeyUsageOID.SERVER_AUTH]
 
@@ -168,13 +168,13 @@ def test_key_identifiers_name_the_root() -> None:
 
 
 def test_there_are_no_other_extensions() -> None:
-    """The leaf has six extensions and the root four, which the tests above describe."""
+    """The leaf has six extensions and the root has four, which the tests above check."""
     credential = _issue()
     assert [len(one.extensions) for one in (_parsed(credential), _root(credential))] == [6, 4]
 
 
 def test_the_credential_is_leaf_and_root_apart() -> None:
-    """A server presents the leaf alone, as of a custom certificate; the fingerprint is the leaf's."""
+    """tls.crt has the leaf only, as for a custom certificate; the fingerprint is the leaf's."""
     credential = _issue()
     assert len(chain(credential.certificate)) == len(chain(credential.root)) == 1
     assert credential.chain == credential.certificate + credential.root
@@ -182,7 +182,7 @@ def test_the_credential_is_leaf_and_root_apart() -> None:
 
 
 def test_the_root_is_valid_exactly_as_long_as_the_leaf() -> None:
-    """No device trusts the root for longer than the certificate that it is for."""  # R31
+    """No device trusts the root for longer than its leaf."""  # R31
     credential = _issue()
     leaf, root = _parsed(credential), _root(credential)
     assert root.not_valid_before_utc == leaf.not_valid_before_utc
@@ -190,7 +190,7 @@ def test_the_root_is_valid_exactly_as_long_as_the_leaf() -> None:
 
 
 def test_only_the_test_that_recorded_the_roots_key_refers_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing that outlives the call has the key: not the result, not a module, not the frame of an error."""  # R31
+    """The result, the modules and the frames of an error do not keep the key."""  # R31
     made: list[ec.EllipticCurvePrivateKey] = []
     generate = ec.generate_private_key
 
@@ -229,35 +229,32 @@ def test_serial_numbers_are_random_and_positive(monkeypatch: pytest.MonkeyPatch)
     assert _parsed(_issue()).serial_number == 1
 
 
-@settings(deadline=None)
 @given(
     now=st.datetimes(datetime(2000, 1, 1), datetime(2090, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001
     days=st.integers(1, LONGEST_VALIDITY_DAYS),
 )
 def test_validity_is_whole_days_from_five_minutes_ago(now: datetime, days: int) -> None:
-    """NotBefore is five minutes before now; notAfter, which is inclusive, makes whole days; also past 2050."""
+    """NotBefore is five minutes before now, and the validity is whole days including notAfter; also after 2050."""
     now = now.replace(microsecond=0)
     certificate = _parsed(_issue(days=days, now=now))
     assert certificate.not_valid_before_utc == now - timedelta(minutes=5)
     assert certificate.not_valid_after_utc == certificate.not_valid_before_utc + timedelta(days=days, seconds=-1)
 
 
-@settings(deadline=None)
 @given(main=st.integers(1, LONGEST_VALIDITY_DAYS), days=st.integers(1, LONGEST_VALIDITY_DAYS))
 def test_a_reserve_is_not_valid_for_longer_than_main(main: int, days: int) -> None:
-    """A reserve of up to main's validity is issued; one day more is refused."""  # R8
+    """A reserve can be valid for as long as main; one more day is refused."""  # R8
     if days <= main:
         reserve = _parsed(issue(HOST, key=KeyType.EC_P256, validity_days=days, now=NOW, longest=validity(main)))
         assert reserve.not_valid_after_utc - reserve.not_valid_before_utc <= validity(main)
     else:
-        with pytest.raises(DefinitionError, match=f"which is for {main} days"):
+        with pytest.raises(DefinitionError, match=f"because the main certificate is valid for {main} days"):
             issue(HOST, key=KeyType.EC_P256, validity_days=days, now=NOW, longest=validity(main))
 
 
-@settings(deadline=None)
 @given(days=st.integers(1, LONGEST_VALIDITY_DAYS))
 def test_the_longest_reserve_is_as_long_as_main(days: int) -> None:
-    """What may be issued at most for a reserve is main's own validity, whole days of it."""  # R8
+    """The maximum validity of a reserve is that of main, in whole days."""  # R8
     main = facts(_issue(days=days), ordinal=1, source=Source.ISSUED, generation=1)
     assert longest_validity_days(main) == days
     assert longest_validity_days(replace(main, not_after=main.not_after - timedelta(seconds=1))) == days - 1
@@ -266,13 +263,13 @@ def test_the_longest_reserve_is_as_long_as_main(days: int) -> None:
 
 @pytest.mark.parametrize("days", [-1, 0, 825, 10_000])
 def test_a_validity_that_devices_refuse_is_refused(days: int) -> None:
-    """Less than a day, and more than Apple's devices accept, is an error that names the limit."""
+    """Less than a day, or more than Apple's devices accept, is an error that names the limit."""
     with pytest.raises(DefinitionError, match="824"):
         _issue(days=days)
 
 
 def test_a_host_too_long_for_a_common_name_becomes_domain_components() -> None:
-    """Beyond the 64 characters of a CN the subject is the host's labels, never empty and never shortened."""
+    """For more than the 64 characters of a CN, the subject has the labels of the host, complete and in order."""
     assert len(LONG_HOST) > 64
     certificate = _parsed(_issue(LONG_HOST))
     assert not certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
@@ -284,7 +281,7 @@ def test_a_host_too_long_for_a_common_name_becomes_domain_components() -> None:
 
 @pytest.mark.parametrize("length", [63, 64, 65, 253])
 def test_hosts_of_every_length_are_issued(length: int) -> None:
-    """A host may have up to 253 characters; OpenSSL's limit for a CN is where the subject changes."""
+    """A host may have up to 253 characters; the subject changes at OpenSSL's limit for a CN."""
     host = (("a" * 49 + ".") * 6)[: length - 1] + "z"
     credential = _issue(host)
     certificate = _parsed(credential)
@@ -307,6 +304,6 @@ def test_what_is_no_dns_name_gets_no_certificate(host: str) -> None:
     "now", [NOW.replace(tzinfo=None), NOW.astimezone(timezone(timedelta(hours=1))), NOW.replace(microsecond=1)]
 )
 def test_only_whole_seconds_of_utc_are_a_moment(now: datetime) -> None:
-    """A naive, local or fractional moment is a programming error."""
+    """A naive, local or fractional time is a programming error."""
     with pytest.raises(ValueError, match="aware UTC"):
         _issue(now=now)

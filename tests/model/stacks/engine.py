@@ -25,7 +25,7 @@ from ios_mdm.resources import distribution_hooks, pair_hooks
 from ios_mdm.resources.certificate_pair import CertificatePairProvider
 from ios_mdm.resources.profile_distribution import ProfileDistributionProvider
 from tests.model.stacks.world import CLOCK, DEVICES, Resource, World, certificate, leaf_of, profile_roots
-from tests.resources.conftest import wired
+from tests.support.dynamic_provider import wired
 from tests.support.wiring import TestWiring
 
 if TYPE_CHECKING:

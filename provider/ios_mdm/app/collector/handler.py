@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import ipaddress
 import logging
 import re
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from ios_mdm.address import is_loopback
 from ios_mdm.app.collector.events import WebhookError, event_from_webhook
 from ios_mdm.core.http import MAX_BODY, Response
 from ios_mdm.errors import IosMdmError
@@ -98,12 +98,7 @@ class Collector:
         if found is None:
             return False
         name = found[1].rstrip(".").lower()
-        if name in {"localhost", *(one.lower() for one in self.hosts)}:
-            return True
-        try:
-            return ipaddress.ip_address(name.strip("[]")).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(name.strip("[]")) or name in {one.lower() for one in self.hosts}
 
     def _event_or_refusal(self, request: Request) -> DeviceEvent | Response:
         early = self.answer_without_body(request)

@@ -1,4 +1,4 @@
-"""Reads a custom certificate: a PEM, PFX or P12 file, whoever wrote it and whatever is wrong with it (R18)."""
+"""Reads a custom certificate from a PEM, PFX or P12 file, or reports why the file cannot be read (R18)."""
 
 from ios_mdm.core.bundle.model import Bundle, BundleError
 from ios_mdm.core.bundle.read import MOST_BYTES, read_bundle

@@ -1,4 +1,4 @@
-"""What a file holds before its keys are opened: certificates, and keys that may be encrypted."""
+"""Contents of a file before its keys are decrypted: certificates, and keys that may be encrypted."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ if TYPE_CHECKING:
 
 __all__ = ["Contents", "SealedKey"]
 
-_MOST_KEYS = 8  # to check an RSA key takes time, and no file needs more
-_MOST_CERTIFICATES = 200  # a whole list of public roots passes
+_MOST_KEYS = 8  # checking an RSA key takes time, and no file needs more keys
+_MOST_CERTIFICATES = 200  # enough for a whole list of public roots
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class SealedKey:
-    """A private key of the file as it is there.
+    """A private key of the file, not yet decrypted.
 
     Args:
-        data: PKCS#8, PKCS#1 or SEC1, DER, encrypted where there is an *encryption*.
-        encryption: what it is encrypted with.
-        name: its friendly name, fit to be shown.
+        data: DER of PKCS#8, PKCS#1 or SEC1; encrypted if *encryption* is given.
+        encryption: scheme and parameters of the encryption.
+        name: friendly name of the key, printable.
     """
 
     data: bytes
@@ -33,7 +33,7 @@ class SealedKey:
 
 @dataclass(slots=True, repr=False)
 class Contents:
-    """What has been found so far, in the file's order: DER certificates, private keys, notices."""
+    """DER certificates, private keys and notices found so far, in the order of the file."""
 
     budget: Budget
     certificates: list[bytes] = field(default_factory=list)
@@ -45,21 +45,22 @@ class Contents:
         """Add a certificate.
 
         Raises:
-            BundleError: They are too many.
+            BundleError: The file holds too many certificates.
         """
         if data in self.certificates:
             return
         if len(self.certificates) == _MOST_CERTIFICATES:
             raise unreadable(
-                f"the file holds more than {_MOST_CERTIFICATES} certificates: leave only the server's and its issuers'"
+                f"the file holds more than {_MOST_CERTIFICATES} certificates: "
+                "keep only the server's certificate and those of its issuers"
             )
         self.certificates.append(data)
 
     def add_key(self, key: SealedKey) -> None:
-        """Add a private key, and declare the rounds that it asks for.
+        """Add a private key, and declare the rounds of key derivation that it needs.
 
         Raises:
-            BundleError: They are too many, or the rounds are.
+            BundleError: The file holds too many keys, or needs too many rounds.
         """
         self._append(key)
         if key.encryption is not None:
@@ -67,7 +68,7 @@ class Contents:
             self.budget.declare(key.encryption.rounds)
 
     def add(self, other: Contents) -> None:
-        """Append what another part of the file holds. Its rounds are declared already."""
+        """Append the contents of another part of the file, whose rounds are already declared."""
         for certificate in other.certificates:
             self.add_certificate(certificate)
         for key in other.keys:
@@ -77,5 +78,5 @@ class Contents:
 
     def _append(self, key: SealedKey) -> None:
         if len(self.keys) == _MOST_KEYS:
-            raise unreadable(f"the file holds more than {_MOST_KEYS} private keys: leave only the server's")
+            raise unreadable(f"the file holds more than {_MOST_KEYS} private keys: keep only the server's key")
         self.keys.append(key)

@@ -1,7 +1,7 @@
-"""A small reader of BER: of DER, and of the indefinite lengths in the PKCS#12 files of Windows and NSS.
+"""A small reader of DER and of the indefinite lengths (BER) in the PKCS#12 files of Windows and NSS.
 
-It reads what is asked for and no more: an element's children are found when they are looked at. Its limits keep a
-hostile file cheap: how deep indefinite lengths nest, and how many elements are walked at once.
+The children of an element are parsed only when they are requested. Limits on the nesting of indefinite lengths and on
+the number of elements keep a hostile file cheap.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 ANY = 0
-"""Stands for any tag where tags are asked for."""
+"""Matches any tag."""
 INTEGER, BIT_STRING, OCTET_STRING, OID, BMP_STRING, SEQUENCE, SET = 0x02, 0x03, 0x04, 0x06, 0x1E, 0x30, 0x31
 
 _CONSTRUCTED = 0x20
@@ -41,7 +41,7 @@ _DEEPEST = 32
 
 
 class DerError(Exception):
-    """The bytes are not what was expected there. Never leaves the package."""
+    """The encoding is not the expected one. Never leaves the package."""
 
 
 def tagged(number: int) -> int:
@@ -54,11 +54,11 @@ class Node:
     """One element.
 
     Args:
-        data: what it is part of.
-        start: where it starts in *data*.
-        body: where its contents start.
-        stop: where its contents stop.
-        end: where the next element starts: behind the end marker of an indefinite length.
+        data: bytes that contain the element; the other fields are offsets in them.
+        start: start of the element.
+        body: start of its contents.
+        stop: end of its contents.
+        end: start of the next element, after the end marker of an indefinite length.
     """
 
     data: bytes
@@ -83,7 +83,7 @@ class Node:
         return self.data[self.start : self.end]
 
     def expect(self, *tags: int) -> Node:
-        """Return the element itself, which must have one of the *tags*; an OCTET STRING may be in segments."""
+        """Return the element itself. It must have one of the *tags*; an OCTET STRING may be segmented."""
         if self.tag not in tags and (self.tag != _SEGMENTED or OCTET_STRING not in tags):
             raise DerError
         return self
@@ -102,7 +102,7 @@ class Node:
         return tuple(found)
 
     def fields(self, *tags: int) -> tuple[Node, ...]:
-        """Return the children, the first of which must have these *tags*; more may follow."""
+        """Return the children. The first ones must have these *tags*; more may follow."""
         children = self.children()
         if len(children) < len(tags):
             raise DerError
@@ -112,7 +112,7 @@ class Node:
         return children
 
     def octets(self, depth: int = 0) -> bytes:
-        """Return the contents of an OCTET STRING, also of one that is written in segments or tagged implicitly."""
+        """Return the contents of an OCTET STRING, which may be segmented or tagged implicitly."""
         if not self.tag & _CONSTRUCTED:
             return self.content
         if depth == _DEEPEST:
@@ -139,15 +139,15 @@ class Node:
 
 
 def first(data: bytes) -> Node:
-    """Return the element that *data* starts with."""
+    """Return the element at the start of *data*."""
     return _node(data, 0, len(data))
 
 
 def parse(data: bytes) -> Node:
-    """Return the one element that *data* is.
+    """Return the single element in *data*.
 
     Raises:
-        DerError: It is none, or something follows.
+        DerError: The data is not one element, or more bytes follow.
     """
     node = first(data)
     if node.end != len(data):
@@ -177,7 +177,7 @@ def _node(data: bytes, start: int, limit: int) -> Node:
 
 
 def _header(data: bytes, at: int, limit: int) -> tuple[int, int | None]:
-    """Return where the contents start and stop; None where that is marked by their end."""
+    """Return the start and the end of the contents; the end is None for an indefinite length."""
     if at + 2 > limit or data[at] & _LONG_TAG == _LONG_TAG:
         raise DerError
     length, body = data[at + 1], at + 2

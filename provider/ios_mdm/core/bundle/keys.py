@@ -1,8 +1,8 @@
-"""Loads private keys, and finds out first what that would cost.
+"""Loads private keys at a bounded cost.
 
-The library checks an RSA key with primality tests that take seconds for 8192 bits and minutes beyond. Here a key is
-bounded in size, and an RSA key is checked by the identities that its numbers must satisfy and one Fermat test for each
-prime: that finds every damage, in a tenth of the time.
+The library checks an RSA key with primality tests that take seconds for 8192 bits and minutes for more. Here the size
+of a key is limited, and an RSA key is checked with the identities that its numbers must satisfy and one Fermat test for
+each prime. This detects every damage in a tenth of the time.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = ["encrypted_key", "open_key"]
 _MOST_RSA_BYTES = 8192  # 8192 bits take 4700
 _MOST_OTHER_BYTES = 2048  # DSA with 4096 bits takes 1200
 _MOST_RSA_BITS = 8192
-_MOST_IMBALANCE = 64  # primes of one size are what bounds the test of them
+_MOST_IMBALANCE = 64  # bits; primes of similar size bound the time of the Fermat tests
 _RSA = {"1.2.840.113549.1.1.1", "1.2.840.113549.1.1.10"}
 _RSA_NUMBERS = 8
 _OTHERS = {
@@ -48,17 +48,17 @@ def encrypted_key(data: bytes, name: str | None = None) -> SealedKey:
 
 
 def open_key(key: SealedKey, password: Password, budget: Budget, *, number: int) -> PrivateKeyTypes:
-    """Return a private key of the file.
+    """Return a private key of the file, decrypted and checked.
 
     Args:
-        key: as it is in the file.
-        password: what it may be encrypted with.
-        budget: for the rounds of another attempt; those of the first are declared already.
-        number: which key of the file it is, for messages.
+        key: key as stored in the file.
+        password: password of an encrypted key.
+        budget: remaining rounds of key derivation; the rounds of the first attempt are already declared.
+        number: position of the key in the file, from 1, for messages.
 
     Raises:
-        BundleError: The password is wrong, or the key is damaged or of no known type.
-        DerError: Its encoding is damaged.
+        BundleError: The password is wrong, the key is damaged, or its type is unknown.
+        DerError: The encoding of the key is damaged.
     """
     what = f"private key {number}" if key.name is None else f'private key {number} ("{key.name}")'
     if key.encryption is None:
@@ -68,23 +68,23 @@ def open_key(key: SealedKey, password: Password, budget: Budget, *, number: int)
     encoded = node.encoded
     numbers = _rsa_numbers(_pkcs1(node)) if len(encoded) <= _MOST_RSA_BYTES else ()
     if numbers == () or (numbers is None and len(encoded) > _MOST_OTHER_BYTES):
-        raise unreadable(f"{what} is larger than any that a server uses: make one of RSA 4096 or EC P-256")
+        raise unreadable(f"{what} is too large for a server: create an RSA 4096 or EC P-256 key")
     sound = numbers is None or _sound(*numbers)
     load = partial(load_der_private_key, encoded, None, unsafe_skip_rsa_key_validation=numbers is not None)
     loaded = attempt(load) if sound else None
     if loaded is None:
         raise unreadable(
-            f"{what} cannot be read: it is damaged, or neither RSA up to {_MOST_RSA_BITS} bits nor EC on a named "
-            "curve. Check it with: openssl pkey -in FILE -noout -check"
+            f"{what} cannot be read: it is damaged, or it is neither an RSA key of at most {_MOST_RSA_BITS} bits "
+            "nor an EC key on a named curve. Check it with: openssl pkey -in FILE -noout -check"
         )
     return loaded
 
 
 def _pkcs1(node: Node) -> Node:
-    """Return what may be an RSA key of PKCS#1: the inside of PKCS#8 where that says so, else the key itself.
+    """Return the PKCS#1 key inside PKCS#8 if PKCS#8 names RSA, else the given key.
 
     Raises:
-        BundleError: PKCS#8 says that it is of a type that no TLS server has.
+        BundleError: PKCS#8 names a type of key that TLS servers do not use.
     """
     _, content, *rest = node.fields(der.INTEGER, der.ANY)
     if content.tag != der.SEQUENCE or not rest:
@@ -93,22 +93,22 @@ def _pkcs1(node: Node) -> Node:
     if oid in _RSA:
         return der.parse(rest[0].expect(der.OCTET_STRING).octets()).expect(der.SEQUENCE)
     if oid not in _OTHERS:
-        raise unreadable(f"a private key is of the type {oid}, which TLS servers do not use: use RSA or EC")
+        raise unreadable(f"a private key has the type {oid}, which TLS servers do not use: use an RSA or EC key")
     return node
 
 
 def _rsa_numbers(node: Node) -> tuple[int, ...] | None:
-    """Return the eight numbers of an RSA key, PKCS#1; None for a key of another type."""
+    """Return the eight numbers of an RSA key in PKCS#1, or None for a key of another type."""
     version, *numbers = node.fields(der.INTEGER)
     if len(numbers) < _RSA_NUMBERS:  # SEC1, or DSA as OpenSSL writes it
         return None
     if len(numbers) > _RSA_NUMBERS or version.integer() != 0:
-        raise unreadable("a private key is RSA with more than two primes: TLS servers do not use that, make another")
+        raise unreadable("an RSA private key has more than two primes: create one with two, as TLS servers need it")
     return tuple(number.integer() for number in numbers)
 
 
 def _sound(n: int, e: int, d: int, p: int, q: int, dp: int, dq: int, inverse: int) -> bool:  # noqa: PLR0917 - RFC 8017
-    """Tell whether the numbers are those of an RSA key, RFC 8017, 3.2."""
+    """Return whether the numbers form a valid RSA key (RFC 8017, 3.2)."""
     if n.bit_length() > _MOST_RSA_BITS or min(n, e, d, p, q, dp, dq, inverse) <= 1 or p * q != n:
         return False
     return (

@@ -1,4 +1,4 @@
-"""Calls into cryptography, which fails on bad input in more ways than its documentation says."""
+"""Calls cryptography, which raises more kinds of errors on bad input than its documentation lists."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _FAILURES = (
 
 
 def attempt(call: Callable[[], _Result]) -> _Result | None:
-    """Return what *call* returns, None where the library refuses its input.
+    """Return the result of *call*, or None if the library refuses its input.
 
-    A panic of the library's Rust code counts as a refusal. It is a BaseException without a public class, so it is told
-    by its module; KeyboardInterrupt and its like pass. Warnings about odd but readable certificates (a serial number
-    of 0, say) are dropped: the rules judge the certificates.
+    A panic of the library's Rust code counts as a refusal. It is a BaseException without a public class and is
+    recognized by its module, so that KeyboardInterrupt and similar exceptions propagate. Warnings about unusual but
+    readable certificates, for example a serial number of 0, are dropped because the rules check the certificates.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -1,4 +1,4 @@
-"""A bundle that was read, and the error and the limits of reading one."""
+"""Contents of a bundle, and the error and the limits of reading it."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 __all__ = ["MOST_ROUNDS", "Budget", "Bundle", "BundleError", "Code", "unreadable"]
 
 MOST_ROUNDS = 5_000_000
-"""Rounds of key derivation that one file may ask for.
+"""Limit for the rounds of key derivation that one file may need.
 
-NSS, the most generous writer, asks for 600,000 in each place, and these are five where there are two keys.
+NSS writes the largest count of all usual tools: 600,000 rounds in each of five places for a file with two keys.
 """
 
 
@@ -27,13 +27,11 @@ Code = Literal["unreadable", "bad-password", "no-key", "no-certificate", "too-ma
 
 
 class BundleError(IosMdmError):
-    """The file cannot be read: one line that says why, and what to do.
-
-    It carries no byte of a key or a password.
+    """The file cannot be read.
 
     Args:
-        message: the line.
-        code: the code of R18 or R28.
+        message: one line with the reason and the remedy, without any byte of a key or password.
+        code: violation code of R18 or R28.
     """
 
     def __init__(self, message: str, *, code: Code) -> None:
@@ -42,19 +40,19 @@ class BundleError(IosMdmError):
 
 
 def unreadable(message: str) -> BundleError:
-    """Return the error for a file that no password would open."""
+    """Return the error for a file that no password can open."""
     return BundleError(message, code="unreadable")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Bundle:
-    """Everything in the file that a server needs. Which key and which leaf are meant is judged elsewhere.
+    """Certificates and private keys of a file. The choice of the leaf and of its key is made elsewhere.
 
     Args:
-        certificates: at least one, in the file's order, none twice. Of each can be read, without an exception: names,
-            dates, extensions and public key.
-        keys: at least one private key, in the file's order, none twice.
-        notices: what the reader should know and need not act on, a line each.
+        certificates: at least one, in the order of the file, without duplicates. Names, dates, extensions and public
+            key of each are known to be readable without an exception.
+        keys: at least one private key, in the order of the file, without duplicates.
+        notices: notices that need no action, one line each.
     """
 
     certificates: tuple[x509.Certificate, ...]
@@ -62,36 +60,36 @@ class Bundle:
     notices: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        """Return the SHA-256 fingerprints of the certificates, never anything of a key."""
+        """Return the SHA-256 fingerprints of the certificates, and nothing of a key."""
         fingerprints = (certificate.fingerprint(hashes.SHA256()).hex() for certificate in self.certificates)
         return f"Bundle(certificates=({', '.join(fingerprints)}))"
 
 
 @dataclass(slots=True)
 class Budget:
-    """The rounds of key derivation that a file may still ask for.
+    """The rounds of key derivation that a file may still use.
 
-    A count is declared as soon as it is read, and everything that can be read without a derivation is read first. So
-    a file that asks for too much costs nothing.
+    A count is declared as soon as it is read, and everything that needs no derivation is read first. Therefore no
+    derivation runs for a file that needs too many rounds.
     """
 
     left: int = MOST_ROUNDS
 
     def declare(self, rounds: int) -> None:
-        """Take *rounds* from what is left.
+        """Subtract *rounds* from the remaining rounds.
 
         Raises:
-            BundleError: It is more than what is left.
+            BundleError: Fewer than *rounds* remain.
         """
         if not self.retry(rounds):
             raise BundleError(
-                f"the file asks for more than {MOST_ROUNDS:,} rounds of key derivation, which no usual tool writes: "
-                "export it again, or convert it where you trust it: openssl pkcs12 -in FILE -out bundle.pem",
+                f"the file needs more than {MOST_ROUNDS:,} rounds of key derivation, more than usual tools write: "
+                "export it again, or, if you trust the file, convert it: openssl pkcs12 -in FILE -out bundle.pem",
                 code="too-many-iterations",
             )
 
     def retry(self, rounds: int) -> bool:
-        """Tell whether there is enough left to derive a key once more, and take it."""
+        """Subtract *rounds* from the remaining rounds, or return False if fewer remain."""
         if rounds > self.left:
             return False
         self.left -= rounds

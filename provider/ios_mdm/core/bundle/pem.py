@@ -1,4 +1,4 @@
-"""Finds the PEM blocks of a text (RFC 7468), whatever encoding, line ends and text around them it has."""
+"""Finds the PEM blocks of a text (RFC 7468) with any encoding, any line ends and any text around the blocks."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Block:
     """A PEM block.
 
     Args:
-        label: what its BEGIN line says, for example ``CERTIFICATE``.
-        data: its contents without Base64.
-        dek_info: how it is encrypted, by its headers.
+        label: label of the BEGIN line, for example ``CERTIFICATE``.
+        data: contents, decoded from Base64.
+        dek_info: value of the ``DEK-Info`` header, which names the encryption.
     """
 
     label: str
@@ -34,27 +34,27 @@ class Block:
 
 
 def blocks(data: bytes) -> list[Block]:
-    """Return the blocks of a text, none where it is no PEM.
+    """Return the blocks of a text; empty if the text is not PEM.
 
     Raises:
         BundleError: A block is cut off or damaged.
     """
-    # split, not one expression for a whole block: that takes quadratic time where no block has an end.
+    # One expression for a whole block would take quadratic time if no block has an end.
     _, *pieces = _MARKER.split(_text(data))
     marks = list(zip(pieces[::3], pieces[1::3], pieces[2::3], strict=True))
     found: list[Block] = []
     for number, ((begin, label, body), ending) in enumerate(zip(marks[::2], [*marks[1::2], None], strict=False), 1):
         if begin != "BEGIN" or ending is None or ending[:2] != ("END", label):
             raise unreadable(
-                f"the PEM block {number} has no matching BEGIN and END line: "
-                "the file is cut off or badly pasted, copy it again as a whole"
+                f"the PEM block {number} has no matching BEGIN and END lines, so a part of the file is missing: "
+                "copy the whole file again"
             )
         found.append(_block(number, label, body))
     return found
 
 
 def _text(data: bytes) -> str:
-    """Return the text. PEM is ASCII; what is around the blocks may be anything, and Latin-1 reads anything."""
+    """Return the text, decoded as Latin-1 because the text around the ASCII blocks may contain any byte."""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # PowerShell's redirection writes UTF-16
         return data.decode("utf-16", "replace")
     return data.decode("latin-1")
@@ -66,10 +66,10 @@ def _block(number: int, label: str, body: str) -> Block:
     dek_info = _DEK_INFO.search(headers.group()) if headers else None
     text = "".join(body[headers.end() if headers else 0 :].split())
     data = attempt(partial(base64.b64decode, text, validate=True))
-    if not data and r"\n" in text:  # as in JSON, which secrets are often kept in
+    if not data and r"\n" in text:  # copied from JSON, in which secrets are often stored
         raise unreadable(
-            r"the line ends of the PEM blocks are written as \n, as in JSON: take the text out of it, for example with "
-            "jq -j, or write real line ends"
+            r"the PEM blocks contain the two characters \n instead of line ends, as in JSON: "
+            "extract the text from the JSON, for example with jq -j, or write real line ends"
         )
     if not data:
         raise unreadable(f"the PEM block {number} ({label}) is not Base64: the file is damaged, copy it again")

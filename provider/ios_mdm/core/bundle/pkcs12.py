@@ -93,7 +93,7 @@ def read_pfx(node: Node, password: Password, budget: Budget) -> Contents:
             bags = unseal(safe.data, safe.encryption, password, budget, what=what)
             _read_bags(bags, found, depth=0)
     if mac is None:
-        found.notices.append("the file has no MAC: nothing tells whether it was changed on its way")
+        found.notices.append("the file has no MAC: a changed file cannot be detected")
     return found
 
 

@@ -1,4 +1,4 @@
-"""Reads a file that should hold a certificate, its issuers and its private key: told by content, not by name."""
+"""Reads a file with a certificate, its issuers and its private key. The content determines the format, not the name."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["MOST_BYTES", "read_bundle"]
 
 MOST_BYTES = 1 << 20
-"""The longest file that is looked at."""
+"""Size limit of a file in bytes."""
 
 _CERTIFICATES = {"CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE"}
 _PKCS7 = {"PKCS7", "CMS", "PKCS #7 SIGNED DATA"}
@@ -44,23 +44,23 @@ _TO_P12 = "keytool -importkeystore -srckeystore FILE -destkeystore bundle.p12 -d
 _OTHER_FORMATS = (
     (b"\xfe\xed\xfe\xed", f"the file is a Java key store (JKS): convert it with {_TO_P12}"),
     (b"\xce\xce\xce\xce", f"the file is a Java key store (JCEKS): convert it with {_TO_P12} -srcstoretype JCEKS"),
-    (b"PK\x03\x04", "the file is a ZIP archive: unpack it, and name the PEM or PFX file that is in it"),
-    (b"PuTTY-User-Key-File", "the file is a key of PuTTY, not a certificate: export the certificate as PFX or PEM"),
+    (b"PK\x03\x04", "the file is a ZIP archive: unpack it, and name the PEM or PFX file inside"),
+    (b"PuTTY-User-Key-File", "the file is a PuTTY key, not a certificate: export the certificate as PFX or PEM"),
 )
 
 
 def read_bundle(data: bytes, password: str | None = None) -> Bundle:
     """Return every certificate and every private key of a PEM, PFX or P12 file (R18).
 
-    Nothing is judged here but whether the file can be read; the rules come after. A DER certificate or key alone is
-    recognised as well, to say what is missing beside it.
+    The rules check the certificates later. A single DER certificate or key is recognized too, so that the error can
+    name the missing part.
 
     Args:
-        data: the file.
-        password: of the file and of every key in it; None and "" both mean that there is none.
+        data: contents of the file.
+        password: password of the file and of every key in it; None and "" mean that there is no password.
 
     Raises:
-        BundleError: It cannot be read. Whatever the bytes are, no other error leaves this function.
+        BundleError: The file cannot be read. No bytes cause another error.
     """
     secret, budget = Password(text=password), Budget()
     try:
@@ -79,13 +79,11 @@ def read_bundle(data: bytes, password: str | None = None) -> Bundle:
 
 
 def _contents(data: bytes, password: Password, budget: Budget) -> Contents:
-    """Return what the file holds, its private keys still encrypted."""
+    """Return the contents of the file, with its private keys still encrypted."""
     if not data.strip():
         raise unreadable("the file is empty: export the certificate with its private key as PEM or PFX")
     if len(data) > MOST_BYTES:
-        raise unreadable(
-            f"the file is larger than {MOST_BYTES >> 10} KiB: leave only the server's key and certificates"
-        )
+        raise unreadable(f"the file is larger than {MOST_BYTES >> 10} KiB: keep only the server's key and certificates")
     contents = Contents(budget)
     if (node := _element(data)) is not None:
         _read_binary(node, contents, password)
@@ -99,7 +97,7 @@ def _contents(data: bytes, password: Password, budget: Budget) -> Contents:
 
 
 def _element(data: bytes) -> Node | None:
-    """Return the SEQUENCE that a binary file is, None for any other file."""
+    """Return the SEQUENCE of a binary file, or None for any other file."""
     if data[0] != der.SEQUENCE:
         return None
     try:
@@ -110,7 +108,7 @@ def _element(data: bytes) -> Node | None:
 
 
 def _what_it_is(data: bytes) -> str:
-    """Return what to say of a file that is neither PEM nor one whole binary element."""
+    """Return the message for a file that is neither PEM nor one complete binary element."""
     for magic, message in _OTHER_FORMATS:
         if data.startswith(magic):
             return message
@@ -120,7 +118,7 @@ def _what_it_is(data: bytes) -> str:
 
 
 def _read_binary(node: Node, contents: Contents, password: Password) -> None:
-    """Add what a binary file holds."""
+    """Add the contents of a binary file."""
     tags = tuple(child.tag for child in node.children())
     if is_pfx(node):
         contents.add(read_pfx(node, password, contents.budget))
@@ -135,9 +133,9 @@ def _read_binary(node: Node, contents: Contents, password: Password) -> None:
 
 
 def _read_block(block: Block, contents: Contents, password: Password) -> None:
-    """Add what a PEM block holds."""
+    """Add the contents of a PEM block."""
     if block.label in _CERTIFICATES:
-        # OpenSSL's TRUSTED CERTIFICATE says after the certificate what it trusts it for.
+        # In OpenSSL's TRUSTED CERTIFICATE, the trusted purposes follow the certificate.
         trusted = block.label == "TRUSTED CERTIFICATE"
         contents.add_certificate(der.first(block.data).encoded if trusted else block.data)
     elif block.label in _KEYS:
@@ -148,8 +146,8 @@ def _read_block(block: Block, contents: Contents, password: Password) -> None:
         contents.add(read_pfx(der.parse(block.data), password, contents.budget))
     elif block.label.endswith("PRIVATE KEY"):
         raise unreadable(
-            f"a private key is in a format that is not supported ({block.label}): convert it with "
-            "ssh-keygen -p -m PKCS8 -f KEY where it is OpenSSH's; a key that cannot leave its hardware cannot be used"
+            f"the format of a private key is not supported ({block.label}): convert an OpenSSH key with "
+            "ssh-keygen -p -m PKCS8 -f KEY. A key that cannot be exported from its hardware cannot be used"
         )
     elif block.label not in _SILENT:
         contents.notices.append(f"the block {block.label} was skipped: it is neither a certificate nor a private key")
@@ -169,18 +167,18 @@ def _private_key(block: Block) -> SealedKey:
 
 
 def _certificate(data: bytes, number: int) -> x509.Certificate:
-    """Return a certificate all of whose parts can be read."""
+    """Return a certificate of which every part can be read."""
     certificate = attempt(partial(x509.load_der_x509_certificate, data))
     if certificate is None or attempt(partial(_parts, certificate)) is None:
         raise unreadable(
-            f"certificate {number} of the file cannot be read: it is damaged, or its key is of an unknown type. "
-            "Look at it with: openssl storeutl -noout -text -certs FILE"
+            f"certificate {number} of the file cannot be read: it is damaged, or its key has an unknown type. "
+            "Inspect it with: openssl storeutl -noout -text -certs FILE"
         )
     return certificate
 
 
 def _parts(certificate: x509.Certificate) -> tuple[object, ...]:
-    """Read what the library decodes only when it is asked for."""
+    """Read the parts that the library decodes lazily."""
     return (
         certificate.subject,
         certificate.issuer,
@@ -192,7 +190,7 @@ def _parts(certificate: x509.Certificate) -> tuple[object, ...]:
 
 
 def _keys(contents: Contents, password: Password) -> tuple[PrivateKeyTypes, ...]:
-    """Return the private keys, none twice."""
+    """Return the private keys without duplicates."""
     found: dict[bytes, PrivateKeyTypes] = {}
     for number, sealed in enumerate(contents.keys, 1):
         key = open_key(sealed, password, contents.budget, number=number)
@@ -201,13 +199,13 @@ def _keys(contents: Contents, password: Password) -> tuple[PrivateKeyTypes, ...]
 
 
 def _notices(contents: Contents, password: Password, keys: tuple[PrivateKeyTypes, ...]) -> tuple[str, ...]:
-    """Return what the reader should know, nothing twice."""
+    """Return the notices without duplicates."""
     notices = contents.notices.copy()
     if len(keys) > 1:
         names = [f'"{key.name}"' for key in contents.keys if key.name]
         notices.append(f"the file holds {len(keys)} private keys{': ' * bool(names)}{', '.join(names)}")
     if password and not contents.encrypted:
-        notices.append("the file is not encrypted: the password that was given was not needed")
+        notices.append("the file is not encrypted: the given password is not needed")
     return tuple(dict.fromkeys(notices))[:_MOST_NOTICES]
 
 

@@ -1,1 +1,1 @@
-"""One pair: its definition, what was observed of it, and what it should be."""
+"""One pair: its definition, its observed state and its desired state."""

@@ -1,4 +1,4 @@
-"""AWS's limits for the secret of a pair: how many labels and tags its certificates may need at a time (R40)."""
+"""AWS's limits for the secret of a pair: the number of labels and tags that its certificates need (R40)."""
 
 from __future__ import annotations
 
@@ -29,36 +29,39 @@ __all__ = [
 ]
 
 MAX_TAGS = 50
-"""Number of tags that AWS allows for a secret, without the tags that AWS itself sets."""
+"""Number of tags that AWS allows for a secret, in addition to the tags that AWS sets."""
 
 OWN_TAGS = 18
-"""Number of a pair's own tags at most, without those of its certificates: 12 in ``layout``, the ids of pair and
-resource, and one for each of up to four profile identifiers."""
+"""Maximum number of tags that a pair needs in addition to the tags of its certificates.
+
+12 are in ``layout``. Two are the ids of pair and resource, and there is one for each of up to four profile identifiers.
+"""
 
 MAX_EXPIRED_FORMERS = 5
-"""Former mains that have expired and were not seen to be replaced; each keeps a tag."""
+"""Maximum number of expired former mains that stay in the profile, because no endpoint was seen to present their
+successor. Each keeps a tag."""
 
 _LEAVING = 1
-"""A reserve that is replaced keeps its tag until its successor is stored."""
+"""Number of tags for a reserve that is being replaced: it keeps its tag until its successor is stored."""
 
 MAX_CERTIFICATES = MAX_LABELS - len(Label)
-"""Each certificate that devices may trust has a separate label until it expires."""
+"""Maximum number of certificates that devices may trust: each of them has a separate label until it expires."""
 
 
 def certificates_at_once(validity_days: int, interval_days: int) -> int:
     """Return the maximum number of certificates of a pair that are valid at the same time.
 
-    Main and its first reserve are issued together.
+    The calculation assumes that main and its first reserve are issued together.
 
     Args:
-        validity_days: of each certificate.
-        interval_days: from one reserve to the next.
+        validity_days: validity of each certificate, in days.
+        interval_days: days from the issue of one reserve to the issue of the next.
     """
     return validity_days // interval_days + 2
 
 
 def room_for_tags(certificates: int) -> int:
-    """Return how many tags are left for the user if so many certificates are valid at a time."""
+    """Return the number of tags that are left for the user if this number of certificates is valid at a time."""
     return MAX_TAGS - OWN_TAGS - MAX_EXPIRED_FORMERS - _LEAVING - certificates
 
 
@@ -71,18 +74,18 @@ def check_budget(
     distributed: bool,
     now: datetime,
 ) -> None:
-    """Refuse a run that would need more labels or tags than AWS allows.
+    """Refuse a run that needs more labels or tags than AWS allows.
 
     Args:
-        wanted: the decision about the pair.
-        observed: the pair; None if its secret does not exist.
-        secret: name of its secret.
+        wanted: desired state of the pair.
+        observed: observed state of the pair; None if its secret does not exist.
+        secret: name of the pair's secret.
         tags: keys of the user's tags.
         distributed: whether devices get the certificates in a profile.
-        now: aware UTC, whole seconds.
+        now: current time, aware UTC, whole seconds.
 
     Raises:
-        DefinitionError: The secret has no room for them; the message gives the remedy.
+        DefinitionError: The secret has no room for the labels or tags; the message gives the remedy.
     """
     if observed is None:
         return
@@ -94,38 +97,38 @@ def check_budget(
     count = len(existing | needed | set(tags))
     if needed and count > MAX_TAGS:
         raise DefinitionError(
-            f"secret {secret} would have {count} tags, but AWS allows {MAX_TAGS}: remove some of aws.tags, or wait "
-            f"until a former main expires{_first_expiry(wanted, observed, now)}"
+            f"secret {secret} needs {count} tags, but AWS allows {MAX_TAGS}: remove some of aws.tags, or wait until a "
+            f"former main expires{_first_expiry(wanted, observed, now)}"
         )
 
 
 def check_key_change(
     wanted: Desired, observed: ObservedPair, kms_key: str | None, *, tags: Collection[str], now: datetime
 ) -> None:
-    """Refuse another KMS key if AWS does not allow a tag for each version that stays encrypted with the former key.
+    """Refuse another KMS key if the secret has no room for a tag for each version that keeps the former key.
 
-    The tags must also leave room for those that the pair needs later: a key change never blocks a certificate.
+    These tags must also leave room for the tags of later certificates, so that a key change never blocks a certificate.
 
     Args:
-        wanted: the decision about the pair.
-        observed: the pair.
-        kms_key: id, ARN or alias of the wanted key; None for the account's default.
+        wanted: desired state of the pair.
+        observed: observed state of the pair.
+        kms_key: id, ARN or alias of the key in the definition; None for the account's default key.
         tags: keys of the user's tags.
-        now: aware UTC, whole seconds.
+        now: current time, aware UTC, whole seconds.
 
     Raises:
-        DefinitionError: There is no room for them; the message gives the remedy.
+        DefinitionError: The secret has no room for the tags; the message gives the remedy.
     """
     if has_key(observed, kms_key):
         return
     certificates = {*wanted.trusted, *(request.ordinal for request in wanted.requests)}
     excess = len(left_versions(wanted, observed)) + len(tags) - room_for_tags(len(certificates))
     if excess > 0:
-        removed = f" remove {excess} of aws.tags first, or" if excess <= len(tags) else ""
+        removed = f" remove {excess} of aws.tags, or" if excess <= len(tags) else ""
         raise DefinitionError(
             f"aws.kmsKey cannot change now: each certificate that stays encrypted with the former key needs a tag, and "
-            f"AWS allows {MAX_TAGS} tags. Set it back, and{removed} wait until certificates expire"
-            f"{_first_expiry(wanted, observed, now)}"
+            f"AWS allows {MAX_TAGS} tags. Restore the former key. Before you change the key,{removed} wait until "
+            f"certificates expire{_first_expiry(wanted, observed, now)}"
         )
 
 
@@ -138,10 +141,10 @@ def _check_labels(wanted: Desired, observed: ObservedPair, secret: str, now: dat
         return
     room = MAX_LABELS - len((kept | set(Label)) - needed)
     raise DefinitionError(
-        f"secret {secret}: {len(needed)} certificates that devices may trust would be valid at the same time, but "
-        f"the {MAX_LABELS} labels of a secret in AWS leave room for {room}: wait until one expires"
-        f"{_first_expiry(wanted, observed, now)}, or list under `distrust` the fingerprint of one that no server "
-        "presents any more"
+        f"secret {secret} needs a label for each of the {len(needed)} certificates that devices may trust, but the "
+        f"{MAX_LABELS} labels of a secret in AWS leave room for {room}: wait until one expires"
+        f"{_first_expiry(wanted, observed, now)}, or add to `distrust` the fingerprint of a certificate that no server "
+        "presents"
     )
 
 

@@ -1,4 +1,4 @@
-"""The values that a decision about a pair is made of."""
+"""The desired state of a pair: phase, certificates, requests and notices."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Desired", "Guarded", "InstallRequest", "IssueRequest", "Notice", "Ph
 
 
 class Phase(StrEnum):
-    """Where a pair is in its life."""
+    """Phase of a pair's life."""
 
     STEADY = "steady"
     OVERLAP = "overlap"
@@ -25,7 +25,7 @@ class Phase(StrEnum):
 
 
 class Severity(StrEnum):
-    """How much a notice should worry."""
+    """Severity of a notice, in ascending order."""
 
     NOTICE = "notice"
     WARNING = "warning"
@@ -34,13 +34,14 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """Something that a person should know: what a policy answers.
+    """A message of a policy for the user.
 
     Args:
-        reason: in a word, the same every time.
-        severity: how much it should worry.
-        message: what it is, and what to do next.
-        due: the moment that it is about, for whoever shows it to add local time and the days left.
+        reason: code of the reason, such as ``no-reserve``; it is stable.
+        severity: severity of the notice.
+        message: text of the notice: the fact, and what to do next.
+        due: time that the notice is about, aware UTC, from which its display derives local time and days left; None if
+            the notice has no such time.
     """
 
     reason: str
@@ -51,14 +52,14 @@ class Notice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssueRequest:
-    """A certificate that should be and is not yet.
+    """A certificate that is to be issued.
 
     Args:
-        ordinal: its number.
-        slot: that it is for.
-        key: type and size.
-        validity_days: for how many days.
-        generation: of the request that it answers.
+        ordinal: number of the certificate in its pair.
+        slot: slot that the certificate is for.
+        key: type and size of the key.
+        validity_days: validity in days.
+        generation: value of ``generation`` in the definition that requests the certificate.
     """
 
     ordinal: int
@@ -70,13 +71,13 @@ class IssueRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstallRequest:
-    """A custom certificate that should be in the pair and is not yet.
+    """A custom certificate that is to be installed.
 
     Args:
-        ordinal: its number.
-        slot: that it is for.
-        offered: the certificate.
-        generation: always 1: another file is another certificate.
+        ordinal: number of the certificate in its pair.
+        slot: slot that the certificate is for.
+        offered: public facts of the certificate.
+        generation: always 1, because another file is another certificate.
     """
 
     ordinal: int
@@ -89,14 +90,14 @@ Request = IssueRequest | InstallRequest
 
 
 class Why(StrEnum):
-    """Why a certificate that is in no slot stays in the profile (R35)."""
+    """Reason why a certificate that is in no slot stays in the profile (R35)."""
 
     OFFERED = "offered"
-    """It was offered to devices, and its deletion was not requested."""
+    """The certificate was offered to devices, and its deletion was not requested."""
     PRESENTED = "presented"
-    """An endpoint presents it."""
+    """An endpoint presents the certificate."""
     ARMED = "armed"
-    """A schedule may still make it main."""
+    """A schedule can still make the certificate main."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,9 +105,9 @@ class Guarded:
     """A certificate that stays in the profile although it is neither main nor reserve nor a former main.
 
     Args:
-        ordinal: its number.
-        why: the first reason that applies.
-        endpoints: the endpoints that present it, ``host:port``.
+        ordinal: number of the certificate in its pair.
+        why: first reason that applies.
+        endpoints: endpoints that present the certificate, each ``host:port``.
     """
 
     ordinal: int
@@ -116,21 +117,22 @@ class Guarded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desired:
-    """What a pair should be.
+    """Desired state of a pair.
 
     Args:
-        phase: where in its life the pair then is.
+        phase: phase of the pair in this state.
         main: ordinal of the main certificate.
-        next_main: ordinal of the certificate that replaces main once devices were sent it (``main.replaceNow``); None
+        next_main: ordinal of the certificate that replaces main after devices were sent it (``main.replaceNow``); None
             if main is not replaced, or is replaced at once.
-        reserve: ordinal of the reserve, None for none.
+        reserve: ordinal of the reserve; None if the pair has none.
         formers: ordinals of former mains that devices must still trust (R17), ascending.
-        requests: certificates among these that are still to be issued or installed.
-        reason: why, in words that stay the same while the decision does.
-        apply_at: when the reserve becomes main; None without a reserve, or before it exists.
-        reserve_at: when a reserve will be issued by itself; None where there is one, or none will be.
-        notices: what a person should know now.
-        guarded: certificates in no slot that devices must still trust (R35), in ascending order.
+        requests: certificates of this state that are still to be issued or installed.
+        reason: why the pair has this phase; the text is the same as long as the decision is.
+        apply_at: apply time of the reserve, aware UTC; None if there is no reserve, or if it is not stored yet.
+        reserve_at: time at which a reserve is issued automatically, aware UTC; None if there is a reserve, or if no
+            reserve is issued automatically.
+        notices: notices for the user.
+        guarded: certificates in no slot that devices must still trust (R35), ascending.
         withdrawn: ordinals of certificates whose offer to devices has ended, so that their label is removed.
     """
 
@@ -149,6 +151,6 @@ class Desired:
 
     @property
     def trusted(self) -> tuple[int, ...]:
-        """Ordinals of the certificates that belong on the devices (R15, R17, R35), ascending."""
+        """Ordinals of the certificates that devices must trust (R15, R17, R35), ascending."""
         slots = (self.main, self.next_main, self.reserve, *self.formers, *(one.ordinal for one in self.guarded))
         return tuple(sorted({ordinal for ordinal in slots if ordinal is not None}))

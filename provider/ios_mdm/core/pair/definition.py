@@ -1,4 +1,4 @@
-"""What the user asks for: the definition of one server's pair, as values (the YAML side is ``ios_mdm.settings``)."""
+"""The definition of one server's pair. ``ios_mdm.settings`` reads it from YAML."""
 
 from __future__ import annotations
 
@@ -29,18 +29,21 @@ __all__ = [
 ]
 
 LONGEST_VALIDITY_DAYS = 824
-"""Apple refuses more than 825 days (103769) and counts any excess as one more day: one day to spare."""
+"""Longest validity of an issued certificate, in days.
+
+Apple refuses more than 825 days (103769) and counts any excess as one more day. One day is kept as a margin.
+"""
 
 
 class Slot(StrEnum):
-    """The two places of a pair that a certificate can be for."""
+    """The two slots of a pair."""
 
     MAIN = "main"
     RESERVE = "reserve"
 
 
 class KeyType(StrEnum):
-    """The key of an issued certificate."""
+    """Type and size of the key of an issued certificate."""
 
     RSA_2048 = "rsa-2048"
     RSA_3072 = "rsa-3072"
@@ -57,12 +60,12 @@ class When(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssueMain:
-    """How an issued main certificate is made (R1).
+    """Settings for an issued main certificate (R1).
 
     Args:
-        validity_days: notAfter - notBefore, in days; 824 at most (Apple 103769).
+        validity_days: notAfter - notBefore, in days; at most 824 (Apple 103769).
         key: type and size of the key.
-        generation: the user's request counter; raising it asks for a new main (R13).
+        generation: the user's request counter; a higher number requests a new main (R13).
     """
 
     validity_days: int = 397
@@ -76,10 +79,10 @@ class Offered:
 
     Args:
         sha256: fingerprint of the leaf, 64 hex digits.
-        root: SHA-256 over its root's subject and key, as :class:`ios_mdm.core.pair.facts.CertificateFacts` has it.
+        root: digest of the root, as in :class:`ios_mdm.core.pair.facts.CertificateFacts`.
         not_before: start of validity, aware UTC.
-        not_after: end of validity, inclusive.
-        chain: digest of the leaf with all above it, as :class:`ios_mdm.core.pair.facts.CertificateFacts` has it.
+        not_after: end of validity, inclusive, aware UTC.
+        chain: digest of the leaf and its issuers, as in :class:`ios_mdm.core.pair.facts.CertificateFacts`.
     """
 
     sha256: str
@@ -94,7 +97,7 @@ class InstallMain:
     """Main is a custom certificate (R1).
 
     Args:
-        offered: the one that the definition offers.
+        offered: certificate that the definition offers as main.
     """
 
     offered: Offered
@@ -102,19 +105,19 @@ class InstallMain:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AfterCurrentExpires:
-    """The reserve is applied when main expires, less the lead (R6)."""
+    """The reserve is applied at main's expiry minus the lead (R6)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AfterDays:
-    """The reserve is applied this many days after it was issued or installed (R7)."""
+    """The reserve is applied this number of days after it was issued or installed (R7)."""
 
     days: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class At:
-    """The reserve is applied at this moment."""
+    """The reserve is applied at this time, aware UTC."""
 
     moment: datetime
 
@@ -124,15 +127,15 @@ ApplyMoment = AfterCurrentExpires | AfterDays | At
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssueReserve:
-    """How an issued reserve is made, and when it is applied (R2, R3, R6-R10).
+    """Settings for an issued reserve (R2, R3, R6-R10).
 
     Args:
-        when: ``auto``: *before_days* before main expires; ``now``: a reserve is held at all times.
-        before_days: days before main's expiry at which an automatic reserve is issued.
-        apply: when the reserve becomes main.
-        validity_days: in days; None takes main's.
-        key: None takes main's.
-        generation: the user's request counter; raising it deletes and issues again (R10).
+        when: ``auto``: a reserve is issued *before_days* before main expires; ``now``: whenever the pair has none.
+        before_days: number of days before main's expiry.
+        apply: rule for the apply time.
+        validity_days: validity in days; None for main's validity.
+        key: type and size of the key; None for main's.
+        generation: the user's request counter; a higher number deletes the reserve and issues another one (R10).
     """
 
     when: When = When.AUTO
@@ -148,8 +151,8 @@ class InstallReserve:
     """The reserve is a custom certificate (R2, R4, R6, R7).
 
     Args:
-        offered: the one that the definition offers.
-        apply: when the reserve becomes main.
+        offered: certificate that the definition offers as the reserve.
+        apply: rule for the apply time.
     """
 
     offered: Offered
@@ -158,17 +161,17 @@ class InstallReserve:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoReserve:
-    """No reserve, on purpose; one that exists is deleted (R10)."""
+    """The definition requests that the pair has no reserve. An existing reserve is deleted (R10)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promotion:
-    """How the switch is made (R6, R11).
+    """Settings for the promotion of the reserve (R6, R11).
 
     Args:
-        lead_minutes: how long before main's expiry the reserve is applied.
-        hold: True promotes nothing.
-        schedule: False makes no schedule: a run at the apply time promotes.
+        lead_minutes: lead: minutes from the apply time to main's expiry.
+        hold: whether promotion is on hold: no certificate is promoted.
+        schedule: whether schedules in AWS promote the reserve. Without them, a run at the apply time promotes it.
     """
 
     lead_minutes: int = 1440
@@ -178,22 +181,23 @@ class Promotion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairDefinition:
-    """One server's pair as the user wants it.
+    """Definition of one server's pair.
 
     Args:
-        name: of the server, unique in the stack.
-        host: the connection address without its port: an A-label DNS name (RFC 5890).
-        main: how main comes to be.
-        replace_main: put another main in the place of a valid one, now.
-        confirm_main: SHA-256 fingerprint (hex) of the main that goes then.
-        distrust: SHA-256 fingerprints (64 hex digits) of certificates whose keys are not to be trusted any more. A
-            main among them is replaced before its successor was sent to the devices.
-        reserve: None where the definition is silent: automatic where main is issued, and never a deletion (R10).
-        confirm: SHA-256 fingerprint (hex) of a reserve whose deletion R10 wants confirmed.
-        devices: how many devices there are, for messages; None where that is not known.
+        name: name of the server, unique in the stack.
+        host: connection address without its port: an A-label DNS name (RFC 5890).
+        main: settings for the main certificate.
+        replace_main: whether a valid main is replaced now.
+        confirm_main: SHA-256 fingerprint (hex) of the main that is replaced then; None if the definition has none.
+        distrust: SHA-256 fingerprints (64 hex digits) of certificates that devices must no longer trust. With
+            *replace_main*, a main among them is replaced before its successor is sent to the devices.
+        reserve: settings for the reserve; None if the definition has none. A reserve is then issued automatically if
+            main is issued, and an existing reserve is kept (R10).
+        confirm: SHA-256 fingerprint (hex) of a reserve, to confirm its deletion (R10); None if the definition has none.
+        devices: number of devices, for messages; None if unknown.
         distributed: whether devices get the certificates in a profile before a switch.
-        warn_days: days before main's expiry from which a missing reserve is critical (R5).
-        promotion: how the switch is made.
+        warn_days: number of days before main's expiry from which a missing reserve is critical (R5).
+        promotion: settings for the promotion of the reserve.
     """
 
     name: str
@@ -211,5 +215,5 @@ class PairDefinition:
 
     @property
     def issue(self) -> IssueMain:
-        """How a main is issued here; the defaults where the definition offers a custom one."""
+        """Settings for an issued main; the defaults if the definition offers a custom main."""
         return self.main if isinstance(self.main, IssueMain) else IssueMain()

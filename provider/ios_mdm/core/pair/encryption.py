@@ -1,7 +1,7 @@
-"""The KMS key of a pair's secret: whether it is the one of the definition, and which versions another key encrypts.
+"""The KMS key of a pair's secret, and the versions that are encrypted with a former key.
 
-When the key of a secret changes, AWS encrypts the versions labelled AWSCURRENT and AWSPREVIOUS again, and no other. A
-version keeps its id and its value for good, so the others stay encrypted with the former key.
+When the key of a secret changes, AWS encrypts only the versions labeled AWSCURRENT and AWSPREVIOUS again. The id and
+the value of a version never change, so the other versions stay encrypted with the former key.
 """
 
 from __future__ import annotations
@@ -22,30 +22,30 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_KEY", "has_key", "key_notices", "key_record", "key_text", "left_versions"]
 
 DEFAULT_KEY = "alias/aws/secretsmanager"
-"""What AWS calls the account's default key; DescribeSecret leaves it out."""
+"""Alias of the account's default key. DescribeSecret does not return it."""
 _MAX_TEXT = 256
 _REENCRYPTED = frozenset({Label.MAIN, Label.FORMER})
 
 
 def key_record(key: str | None) -> str | None:
-    """Return the tag's value for the key of a definition; None for the account's default key."""
+    """Return the value of the tag that records the key of a definition; None for the account's default key."""
     return None if _name(key) == DEFAULT_KEY else key_text(key)
 
 
 def key_text(key: str | None) -> str:
-    """Return the name of a key in a tag: its last 256 characters, which hold the whole alias or id of an ARN."""
+    """Return the name of a key for a tag: its last 256 characters, which include the whole alias or id of an ARN."""
     return (key or DEFAULT_KEY)[-_MAX_TEXT:]
 
 
 def has_key(observed: ObservedPair, key: str | None) -> bool:
     """Return whether new versions of the secret are encrypted with *key*.
 
-    An id and an ARN of one key are the same key. Whether an alias is the alias of a certain key cannot be seen, so the
-    tag with the key that was set last decides.
+    The id and the ARN of a key are equivalent. An alias cannot be compared with an id or an ARN, so the tag with the
+    key that was set last decides.
 
     Args:
-        observed: the pair, with the key that DescribeSecret reports: an id, an ARN or an alias; None for the default.
-        key: the key of the definition, in any of these forms.
+        observed: observed pair, with the key that DescribeSecret reports: id, ARN or alias; None for the default key.
+        key: key of the definition, in any of these forms.
     """
     wanted, reported = _qualified(key, observed.arn), _qualified(observed.kms_key, observed.arn)
     if wanted == reported:
@@ -57,7 +57,7 @@ def has_key(observed: ObservedPair, key: str | None) -> bool:
 
 
 def left_versions(desired: Desired, observed: ObservedPair) -> Sequence[StoredVersion]:
-    """Return the versions in use that keep their key when the key of the secret changes."""
+    """Return the versions in use that keep their key when the secret gets another one."""
     return [
         version
         for version in observed.versions
@@ -68,7 +68,7 @@ def left_versions(desired: Desired, observed: ObservedPair) -> Sequence[StoredVe
 
 
 def key_notices(desired: Desired, observed: ObservedPair, key: str | None) -> Sequence[Notice]:
-    """Return a warning for each certificate in use that another key than *key* encrypts, or will after this run."""
+    """Return a warning for each certificate in use that is not encrypted with *key* after this run."""
     changes = not has_key(observed, key)
     left = {version.version_id for version in left_versions(desired, observed)} if changes else set()
     return [
@@ -83,7 +83,7 @@ def key_notices(desired: Desired, observed: ObservedPair, key: str | None) -> Se
 def _message(ordinal: int | None, former: str) -> str:
     return (
         f"certificate {ordinal} stays encrypted with the former KMS key {former}: AWS encrypts only main and the "
-        "former main again. Keep this key enabled, and kms:Decrypt on it allowed, until another certificate replaces it"
+        f"former main again. Keep this key enabled and allow kms:Decrypt on it until certificate {ordinal} is replaced"
     )
 
 
@@ -101,7 +101,7 @@ def _is_alias(key: str) -> bool:
 
 
 def _qualified(key: str | None, secret_arn: str) -> str:
-    """Return the ARN of a key; one that is named without region and account is in those of the secret."""
+    """Return the ARN of a key. A key without region and account is in the region and account of the secret."""
     key = key or DEFAULT_KEY
     if key.startswith("arn:"):
         return key

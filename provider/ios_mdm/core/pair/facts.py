@@ -1,4 +1,4 @@
-"""The public facts that a pair keeps of each of its certificates."""
+"""The public facts that a pair records about each of its certificates."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["CertificateFacts", "Source"]
 
 
 class Source(StrEnum):
-    """Where a certificate comes from (R1)."""
+    """Whether a certificate was issued, or is a custom certificate that was installed (R1)."""
 
     ISSUED = "issued"
     INSTALLED = "installed"
@@ -24,15 +24,15 @@ class CertificateFacts:
     """The public facts of one certificate of a pair, small enough for a tag.
 
     Args:
-        ordinal: the certificate's number in its pair, from 1, never used again.
+        ordinal: number of the certificate in its pair, from 1; no number is used twice.
         source: issued or installed.
-        generation: of the request that it answers.
+        generation: value of ``generation`` in the definition that requested the certificate; 1 if it is custom.
         not_before: start of validity, aware UTC.
         not_after: end of validity, inclusive (RFC 5280, 4.1.2.5), aware UTC.
         sha256: fingerprint of the leaf's DER, 64 hex digits.
-        root: SHA-256 over the root's subject and public key, 64 hex digits: equal for a renewed root (R24).
-        chain: of a custom certificate, digest of the leaf with all above it, 16 hex digits; empty where it is not on
-            record, and for an issued one, whose root never changes.
+        root: SHA-256 over the root's subject and public key, 64 hex digits; a renewed root has the same (R24).
+        chain: digest of a custom certificate and its issuers, 16 hex digits; empty if it is not recorded, and for an
+            issued certificate, whose root never changes.
     """
 
     ordinal: int

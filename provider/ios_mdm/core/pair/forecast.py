@@ -1,4 +1,4 @@
-"""Plays a pair's life forward: every event with its moment, as if an `up` ran whenever something is due."""
+"""The forecast of a new pair's life: every event with its time, as if `pulumi up` ran whenever a change is due."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SECOND = timedelta(seconds=1)
 
 
 class EventName(StrEnum):
-    """What happens to a pair, in the words that ``forecast`` shows."""
+    """Name of an event, as ``ios-mdm forecast`` shows it."""
 
     ISSUE_MAIN = "issue-main"
     ISSUE_RESERVE = "issue-reserve"
@@ -40,18 +40,18 @@ class EventName(StrEnum):
 
 
 _ALERTS = {Severity.CRITICAL: EventName.CRITICAL, Severity.WARNING: EventName.WARNING}
-"""The event of each severity that is one, the worst first."""
+"""Event of each severity that causes one, in descending order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """Something that will happen to a pair.
+    """A future event of a pair.
 
     Args:
-        at: the moment, aware UTC; for ``APPLY_RESERVE`` that of the switch, lead included.
-        event: what it is.
-        reason: why, for a person.
-        certificates: ordinals of what it is about: what is issued, applied or distributed, else main.
+        at: time of the event, aware UTC; for ``APPLY_RESERVE`` the apply time, which includes the lead.
+        event: name of the event.
+        reason: reason of the event, for the user.
+        certificates: ordinals of the certificates that are issued, applied or distributed; otherwise of main.
     """
 
     at: datetime
@@ -65,12 +65,13 @@ class ForeseenCertificate:
     """A certificate that will be issued or installed.
 
     Args:
-        ordinal: its number in the pair.
-        came: when it comes into the pair, aware UTC.
+        ordinal: number of the certificate in its pair.
+        came: time of issue or installation, aware UTC.
         not_before: start of validity, aware UTC.
         not_after: end of validity, inclusive, aware UTC.
-        main_from: when it becomes main; None where that is after the time that was played.
-        main_until: when another one becomes main in its place; None where that does not happen.
+        main_from: time at which the certificate becomes main, aware UTC; None if that is after the end of the forecast.
+        main_until: time at which another certificate replaces this main, aware UTC; None if that does not happen before
+            the end of the forecast.
     """
 
     ordinal: int
@@ -83,12 +84,12 @@ class ForeseenCertificate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
-    """A time during which something is wrong.
+    """A period with a warning, a critical notice or a lost connection.
 
     Args:
-        event: ``WARNING``, ``CRITICAL`` or ``CONNECTION_LOST``, the worst that is told.
-        start: from when, aware UTC.
-        until: until when; the end of what was played, where it lasts.
+        event: ``WARNING``, ``CRITICAL`` or ``CONNECTION_LOST``: the most severe that applies.
+        start: start of the period, aware UTC.
+        until: end of the period, aware UTC; at most the end of the forecast.
     """
 
     event: EventName
@@ -98,14 +99,14 @@ class Alert:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Life:
-    """What happens to a new pair.
+    """Forecast of the life of a new pair.
 
     Args:
-        start: the moment of the first run, aware UTC.
-        end: until when it was played.
-        events: what happens, in order.
-        certificates: what is issued or installed, by ordinal.
-        alerts: when something is wrong, in order; they do not overlap.
+        start: time of the first run, aware UTC.
+        end: end of the forecast, aware UTC.
+        events: all events, in order of time.
+        certificates: all certificates that are issued or installed, by ordinal.
+        alerts: all alerts, in order of time; they do not overlap.
     """
 
     start: datetime
@@ -117,7 +118,7 @@ class Life:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Run:
-    """One `up`: when it ran, the pair before it, what it wanted, and the pair that it left."""
+    """One simulated run: its time, the pair before the run, the desired state, and the pair after the run."""
 
     at: datetime
     before: ObservedPair | None
@@ -126,25 +127,25 @@ class _Run:
 
 
 def forecast(definition: PairDefinition, *, start: datetime, days: int) -> tuple[Event, ...]:
-    """Return what happens to a new pair from *start* on for this number of *days*, in order.
+    """Return the events of a new pair in the *days* after *start*, in order of time.
 
     Raises:
-        DefinitionError: At some moment the definition asks for what must not be done; the message says what.
+        DefinitionError: A run refuses the definition; the message says why.
     """
     return foreseen_life(definition, start=start, days=days).events
 
 
 def foreseen_life(definition: PairDefinition, *, start: datetime, days: int, every: timedelta | None = None) -> Life:
-    """Return the life of a new pair from *start* on for this number of *days*.
+    """Return the life of a new pair in the *days* after *start*.
 
     Args:
-        definition: what the user wants.
-        start: the moment of the first run, aware UTC, whole seconds.
-        days: for how long.
-        every: the time between two runs; None for one whenever something is due.
+        definition: definition of the pair.
+        start: time of the first run, aware UTC, whole seconds.
+        days: length of the forecast, in days.
+        every: time between two runs; None for a run whenever a change is due.
 
     Raises:
-        DefinitionError: At some moment the definition asks for what must not be done; the message says what.
+        DefinitionError: A run refuses the definition; the message says why.
     """
     end = start + timedelta(days=days)
     runs = tuple(_runs(definition, start, end, every))
@@ -158,7 +159,7 @@ def foreseen_life(definition: PairDefinition, *, start: datetime, days: int, eve
 
 
 def _runs(definition: PairDefinition, start: datetime, end: datetime, every: timedelta | None) -> Iterator[_Run]:
-    """Yield every run; the server follows each of them at once."""
+    """Yield every run. The simulated server presents the new main right after a switch."""
     observed: ObservedPair | None = None
     now: datetime | None = start
     while now is not None and now <= end:
@@ -171,7 +172,7 @@ def _runs(definition: PairDefinition, start: datetime, end: datetime, every: tim
 
 
 def _certificates(runs: Sequence[_Run]) -> tuple[ForeseenCertificate, ...]:
-    """Return every certificate, with the time during which it is main."""
+    """Return every certificate, with the period in which it is main."""
     found: dict[int, ForeseenCertificate] = {}
     for run in runs:
         for request in run.wanted.requests:
@@ -189,7 +190,7 @@ def _certificates(runs: Sequence[_Run]) -> tuple[ForeseenCertificate, ...]:
 
 
 def _alerts(runs: Sequence[_Run], end: datetime) -> tuple[Alert, ...]:
-    """Return when something is wrong: what a run tells holds until the next one."""
+    """Return the alerts. The notices of a run apply until the next run."""
     found: list[Alert] = []
     for number, run in enumerate(runs):
         until = runs[number + 1].at if number + 1 < len(runs) else end
@@ -204,7 +205,7 @@ def _alerts(runs: Sequence[_Run], end: datetime) -> tuple[Alert, ...]:
 
 
 def _worst(wanted: Desired) -> EventName | None:
-    """Return the worst that a run tells, None where all is well."""
+    """Return the event of the most severe notice; None if no notice causes an event."""
     if wanted.phase is Phase.CONNECTION_LOST:
         return EventName.CONNECTION_LOST
     told = {notice.severity for notice in wanted.notices}
@@ -223,7 +224,7 @@ def _alerted_once(events: Iterable[Event]) -> Iterator[Event]:
 
 
 def _events(before: ObservedPair | None, wanted: Desired, now: datetime) -> Iterator[Event]:
-    """Yield what a run at *now* does and reports."""
+    """Yield the events of a run at *now*: its effects and its alerts."""
     main = (wanted.main,)
     promoted = before is not None and before.main is not None and before.main.ordinal != wanted.main
     new = {request.ordinal for request in wanted.requests}
@@ -252,7 +253,7 @@ def _events(before: ObservedPair | None, wanted: Desired, now: datetime) -> Iter
 
 
 def _carried_out(before: ObservedPair | None, wanted: Desired, now: datetime) -> ObservedPair:
-    """Return the pair as a run at *now* leaves it."""
+    """Return the pair after a run at *now*."""
     versions = {version.ordinal: version for version in (before.versions if before is not None else ())}
     for request in wanted.requests:
         versions[request.ordinal] = StoredVersion(
@@ -270,7 +271,7 @@ def _carried_out(before: ObservedPair | None, wanted: Desired, now: datetime) ->
         kept.append(replace(versions[ordinal], labels=frozenset({label}), role=role))
     asked = (request.generation for request in wanted.requests if request.slot is Slot.MAIN)
     main = versions[wanted.main].facts
-    assert main is not None  # noqa: S101 - every certificate of a forecast is foreseen
+    assert main is not None  # noqa: S101 - every certificate of a forecast has facts
     came = wanted.reserve in {request.ordinal for request in wanted.requests}
     highest = max([before.highest_ordinal if before is not None else 0, *wanted.trusted])
     return ObservedPair(
@@ -285,16 +286,19 @@ def _carried_out(before: ObservedPair | None, wanted: Desired, now: datetime) ->
 
 
 def _foreseen(request: Request, now: datetime) -> CertificateFacts:
-    """Return the facts of a certificate that comes at *now*, with a digest of its own: by it a server is told from."""
+    """Return the facts of a certificate that is issued or installed at *now*, with a unique digest.
+
+    The digest identifies the certificate that the simulated server presents.
+    """
     facts = foreseen(request, now)
     return facts if facts.sha256 else replace(facts, sha256=f"{request.ordinal:064x}")
 
 
 def _due(definition: PairDefinition, run: _Run) -> Iterator[datetime]:
-    """Yield the moments at which the next run may decide otherwise."""
+    """Yield the times at which the next run might decide differently."""
     observed, wanted = run.after, run.wanted
     if wanted.apply_at is None and wanted.reserve is not None:
-        # The reserve has just come, and its dates are known only now: look again at once.
+        # The reserve was issued in this run, and its apply time is decided in the next run.
         yield run.at + _SECOND
     if wanted.apply_at is not None:
         yield wanted.apply_at
@@ -311,6 +315,6 @@ def _due(definition: PairDefinition, run: _Run) -> Iterator[datetime]:
 
 def _facts(observed: ObservedPair, ordinal: int) -> CertificateFacts:
     version = observed.numbered(ordinal)
-    assert version is not None  # noqa: S101 - it was carried out just before
-    assert version.facts is not None  # noqa: S101 - the same
+    assert version is not None  # noqa: S101 - the run before stored the version
+    assert version.facts is not None  # noqa: S101 - every certificate of a forecast has facts
     return version.facts

@@ -1,4 +1,4 @@
-"""The guard: which certificates a profile must cover, so that no device loses trust in what a server presents (R35)."""
+"""The guard: the certificates that a profile must cover, so that devices trust what a server presents (R35)."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ def guarded(
 ) -> tuple[Guarded, ...]:
     """Return the certificates in addition to *trusted* that devices must still trust.
 
-    Certificates that have expired, or that the definition distrusts, are left out. An endpoint that cannot be reached
-    keeps no certificate, because it is unknown which one it presents.
+    Certificates that have expired, or that the definition distrusts, are not returned. An endpoint that cannot be
+    reached keeps no certificate in the profile, because it is unknown which certificate it presents.
 
     Args:
-        observed: the pair.
+        observed: observed pair.
         trusted: ordinals of main, the reserve and the former mains.
-        deleted: ordinal of a reserve that the definition deletes now; None for none.
+        deleted: ordinal of the reserve that the definition deletes now; None if it deletes none.
         distrust: fingerprints that the definition distrusts, 64 hex digits.
-        now: aware UTC, whole seconds.
+        now: current time, aware UTC, whole seconds.
     """
     found = []
     for version in observed.versions:
@@ -48,7 +48,7 @@ def guarded(
 
 
 def _why(observed: ObservedPair, version: StoredVersion, *, deleted: int | None, now: datetime) -> Why | None:
-    # A deletion on request ends the offer. Without facts it is unknown whether there was one.
+    # A requested deletion ends the offer. Without facts it is unknown whether a deletion was requested.
     requested = version.role is Role.DELETED or version.ordinal == deleted or _is_given_up(version)
     if version.is_offered and not requested:
         return Why.OFFERED
@@ -57,13 +57,13 @@ def _why(observed: ObservedPair, version: StoredVersion, *, deleted: int | None,
     armed = observed.armed
     if armed is None or has_ended(armed, now) or version.facts is None:
         return None
-    # A damaged record may name any certificate.
+    # A damaged record can stand for any certificate.
     named = armed.certificate == version.ordinal or (armed.certificate == 0 and version.is_offered)
     return Why.ARMED if named else None
 
 
 def _is_given_up(version: StoredVersion) -> bool:
-    """Return whether the version was stored to replace main, and is no longer requested."""
+    """Return whether the version was stored as the next main, and has not become main."""
     return version.slots == {Label.STAGED} and version.role is Role.MAIN
 
 
@@ -79,13 +79,13 @@ def ended_offers(
     """Return the ordinals of certificates whose offer has ended but whose label is still set, ascending.
 
     An expired former main stays in the profile until the server was seen to present another certificate (R17). It needs
-    no label: devices reject it anyway, and the number of labels is limited.
+    no label, because devices reject an expired certificate, and the number of labels is limited.
 
     Args:
-        observed: the pair.
+        observed: observed pair.
         trusted: ordinals of the certificates in the profile.
-        slots: ordinals of main and of the reserve.
-        now: aware UTC, whole seconds.
+        slots: ordinals of main, the next main and the reserve; None for an empty slot.
+        now: current time, aware UTC, whole seconds.
     """
     return tuple(
         version.ordinal
@@ -97,7 +97,7 @@ def ended_offers(
 
 
 def unoffered(observed: ObservedPair, trusted: Collection[int], now: datetime) -> Sequence[StoredVersion]:
-    """Return the versions that need the label of an offer before a profile with these certificates is sent."""
+    """Return the versions that need the label of an offer before a profile with the *trusted* certificates is sent."""
     return [
         version
         for version in observed.versions
@@ -108,13 +108,13 @@ def unoffered(observed: ObservedPair, trusted: Collection[int], now: datetime) -
 def uncovered(observed: ObservedPair, trusted: Collection[int], now: datetime) -> Sequence[StoredVersion]:
     """Return the versions that a profile must cover but does not cover.
 
-    It must cover main, the reserve, and every certificate whose offer has not ended, except those that have expired. It
-    covers a version by its certificate, or by the root of its chain.
+    A profile must cover main, the reserve, and every certificate whose offer has not ended, except those that have
+    expired. A profile covers a version if it contains the certificate, or the root of its chain.
 
     Args:
-        observed: the pair as it is right before the profile is sent.
+        observed: observed pair, right before the profile is sent.
         trusted: ordinals of the certificates in the profile.
-        now: aware UTC, whole seconds.
+        now: current time, aware UTC, whole seconds.
     """
     roots = {version.facts.root for version in observed.versions if version.facts and version.ordinal in trusted}
     return [

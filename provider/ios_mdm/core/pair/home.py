@@ -1,4 +1,4 @@
-"""The identity of a pair: a random id, and its home, the AWS account and region that its secret is in (R33)."""
+"""The identity of a pair: a random id, and its home, which is the AWS account and region of its secret (R33)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PAIR_ID = r"[0-9a-f]{32}"
 """Regular expression of a pair id, without anchors: 128 random bits."""
 
 _SUFFIX = 12
-"""Hex digits of the pair id in a profile's identifier: 48 bits distinguish the pairs of one device."""
+"""Number of hex digits of the pair id in a profile's identifier: 48 bits distinguish the pairs of one device."""
 _MANUAL = "manual"
 """Suffix for a profile without a pair. No pair has it, because it is not hexadecimal."""
 _IDENTITY = re.compile(
@@ -40,20 +40,20 @@ class Home:
     """An AWS account and a region.
 
     Args:
-        account: 12 digits.
-        region: such as ``eu-west-1``.
+        account: account id, 12 digits.
+        region: name of the region, such as ``eu-west-1``.
     """
 
     account: str
     region: str
 
     def __str__(self) -> str:
-        """Return both for a message."""
+        """Return account and region for a message."""
         return f"account {self.account}, region {self.region}"
 
     @classmethod
     def of_arn(cls, arn: str) -> Home:
-        """Return the home of a secret by its ARN: ``arn:aws:secretsmanager:<region>:<account>:secret:<name>``."""
+        """Return the home of a secret with this ARN: ``arn:aws:secretsmanager:<region>:<account>:secret:<name>``."""
         _, _, _, region, account, *_ = arn.split(":")
         return cls(account=account, region=region)
 
@@ -63,8 +63,8 @@ class PairIdentity:
     """The identity of a pair, as its secret records it.
 
     Args:
-        pair_id: 32 hex digits, random, made with the secret and kept for its whole life.
-        home: the account and region of the secret.
+        pair_id: 32 random hex digits, created with the secret; they never change.
+        home: account and region of the secret.
         secret: name of the secret.
     """
 
@@ -74,7 +74,7 @@ class PairIdentity:
 
     @property
     def text(self) -> str:
-        """The identity in one line; :meth:`parsed` reads it back."""
+        """The identity in one line, which :meth:`parsed` reads."""
         return f"{self.pair_id} {self.home.account}:{self.home.region}:{self.secret}"
 
     @classmethod
@@ -91,7 +91,7 @@ def profile_identifier(identifier: str, pair_id: str | None) -> str:
     """Return the PayloadIdentifier of a pair's profile, which no other pair's profile has (R35).
 
     Args:
-        identifier: of the definition, such as ``com.example.mdm.trust``.
-        pair_id: 32 hex digits; None for a profile that is made without a pair.
+        identifier: identifier in the definition, such as ``com.example.mdm.trust``.
+        pair_id: 32 hex digits; None for a profile without a pair.
     """
     return f"{identifier}.{_MANUAL if pair_id is None else pair_id[:_SUFFIX]}"

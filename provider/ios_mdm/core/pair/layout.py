@@ -1,7 +1,7 @@
-"""How a pair lies in its secret: version ids, tags. A storage format: ``tests/core/pair/test_layout.py`` freezes it.
+"""The storage format of a pair in its secret: version ids and tags. ``tests/core/pair/test_layout.py`` freezes it.
 
-Public facts are kept one tag per version id, because tags belong to the secret: facts per slot would go stale when a
-schedule moves a label. AWS's limits (50 tags, 256 characters, a small alphabet) hold for everything made here.
+Each version id has a tag with its public facts. Facts per slot would become wrong when a schedule moves a label,
+because a schedule writes no tags. All tags obey AWS's limits: 50 tags, 256 characters, a small alphabet.
 """
 
 from __future__ import annotations
@@ -76,13 +76,13 @@ _SENT_TO_DIGITS = 16
 
 _RESERVED = ("ios-mdm:", "aws:")
 _KEY_DIGEST = 12
-"""Characters of one key in the tag of added keys: 72 bits, and 20 keys fit into the 256 characters of a tag."""
+"""Number of characters of the digest of a key: 72 bits. The digests of 20 keys fit into the 256 characters of a tag."""
 
 _NAMESPACE = UUID("6d0a9f2e-6c0c-5d0c-9a3b-5f6d64d2f1a7")
 _SEARCHED_ORDINALS = 512
-"""How far version ids are tried when the tag with the highest ordinal is lost: four centuries of yearly renewal."""
+"""Highest ordinal to search version ids for if the tag with the highest ordinal is lost: centuries of renewals."""
 _AHEAD = 4
-"""Ordinals that a crash can leave unrecorded are the ones just above the recorded; a few more cost nothing."""
+"""Number of ordinals above the recorded one whose version ids are searched for: a crash can leave them unrecorded."""
 
 _ANNOUNCED = re.compile(r"(?P<ordinal>[1-9][0-9]{0,5}) (?P<sha256>[0-9a-f]{64})")
 _FACTS = re.compile(
@@ -95,29 +95,29 @@ _FACTS = re.compile(
 
 @lru_cache(maxsize=16_384)
 def version_id(secret_name: str, ordinal: int) -> str:
-    """Return the version id of the certificate *ordinal*: also the ClientRequestToken that makes its put idempotent."""
+    """Return the version id of the certificate *ordinal*. As ClientRequestToken, it makes storing idempotent."""
     return str(uuid5(uuid5(_NAMESPACE, secret_name), str(ordinal)))
 
 
 def facts_tag(version: str) -> str:
-    """Return the key of the tag that carries the facts of this version id."""
+    """Return the key of the tag with the facts of this version id."""
     return _FACTS_PREFIX + version
 
 
 def former_key_tag(version: str) -> str:
-    """Return the key of the tag that names the former KMS key of this version id."""
+    """Return the key of the tag with the former KMS key of this version id."""
     return _FORMER_KEY_PREFIX + version
 
 
 def profile_tag(identifier: str) -> str:
-    """Return the key of the tag that records a profile identifier, which is the tag's value."""
+    """Return the key of the tag that records this profile identifier. The value of the tag is the identifier."""
     return _PROFILE_PREFIX + _key_digest(identifier)
 
 
 def facts_value(facts: CertificateFacts, role: Role) -> str:
-    """Return the tag's value, at most 256 characters; :func:`observed_pair` reads it back.
+    """Return the value of a facts tag, at most 256 characters, which :func:`observed_pair` reads.
 
-    A custom certificate has its chain's digest where an issued one has the generation that it answers.
+    The value has the digest of the chain if that is recorded, otherwise the generation.
     """
     which = f"chain={facts.chain}" if facts.chain else f"generation={facts.generation}"
     return (
@@ -130,12 +130,12 @@ def facts_value(facts: CertificateFacts, role: Role) -> str:
 def observed_pair(
     secret_name: str, description: SecretDescription, all_version_ids: Iterable[str] = ()
 ) -> ObservedPair:
-    """Read a secret's description as the pair that it holds.
+    """Return the pair in a secret.
 
     Args:
-        secret_name: of the secret.
-        description: what DescribeSecret tells.
-        all_version_ids: every version id, where the tags alone do not tell the highest ordinal.
+        secret_name: name of the secret.
+        description: description of the secret.
+        all_version_ids: all version ids of the secret; needed only if the tag with the highest ordinal is lost.
     """
     tags = description.tags
     recorded = _number(tags.get(HIGHEST_TAG))
@@ -185,7 +185,7 @@ def observed_pair(
 
 @lru_cache(maxsize=16_384)
 def _facts(value: str, ordinal: int | None) -> tuple[CertificateFacts | None, Role | None]:
-    """Read a facts tag; one that is damaged, or that names another certificate, counts as missing."""
+    """Return facts and role of a facts tag; None if the tag is damaged or names another certificate."""
     found = _FACTS.fullmatch(value)
     if found is None or int(found["ordinal"]) != ordinal:
         return None, None
@@ -207,34 +207,34 @@ def _facts(value: str, ordinal: int | None) -> tuple[CertificateFacts | None, Ro
 
 
 def sent_value(ordinals: Iterable[int], *, devices: str = "") -> str:
-    """Return the value of the tag that names the certificates in the profile that was queued last, and for whom.
+    """Return the value of the tag that records the profile that was queued last: its certificates and its devices.
 
     Args:
-        ordinals: of the certificates.
-        devices: digest of the list of devices, 64 hex digits; empty if it is not recorded.
+        ordinals: ordinals of the certificates.
+        devices: digest of the device list, 64 hex digits; empty if it is not recorded.
     """
     words = [str(ordinal) for ordinal in sorted(ordinals)]
     return " ".join([*words, f"{_SENT_TO}{devices[:_SENT_TO_DIGITS]}"] if devices else words)
 
 
 def is_sent_to(tags: Mapping[str, str], devices: str) -> bool:
-    """Return whether the record of what was sent is for this list of devices; True if it has no list.
+    """Return whether the last profile was sent to this device list; True if no device list is recorded.
 
     Args:
         tags: all tags of the secret.
-        devices: digest of the list, 64 hex digits.
+        devices: digest of the device list, 64 hex digits.
     """
     recorded = [word for word in tags.get(SENT_TAG, "").split() if word.startswith(_SENT_TO)]
     return recorded in ([], [f"{_SENT_TO}{devices[:_SENT_TO_DIGITS]}"])
 
 
 def tags_value(keys: Iterable[str]) -> str:
-    """Return the value of the tag that names the keys of the user's tags, at most 20: a digest for each key."""
+    """Return the value of the tag that records the keys of the user's tags, at most 20: a digest of each key."""
     return "".join(sorted(_key_digest(key) for key in keys))
 
 
 def added_tags(tags: Mapping[str, str]) -> frozenset[str]:
-    """Return the keys of the tags that were added for the user, as the secret's own tags record it.
+    """Return the keys of the tags that were added for the user, according to the tag :data:`TAGS_TAG`.
 
     Args:
         tags: all tags of the secret.
@@ -249,17 +249,17 @@ def _key_digest(key: str) -> str:
 
 
 def armed_value(armed: ArmedPromotion) -> str:
-    """Return the value of the tag that names the promotion for which a schedule may exist."""
+    """Return the value of the tag that records a promotion for which a schedule can exist."""
     return str(armed.certificate) if armed.at is None else f"{armed.certificate} {_text(armed.at)}"
 
 
 def announced_value(announced: Announcement) -> str:
-    """Return the value of the tag that names the version that a run stores next."""
+    """Return the value of the tag that announces the version that a run stores next."""
     return f"{announced.ordinal} {announced.sha256}"
 
 
 def moment_value(moment: datetime) -> str:
-    """Return a tag's value that is a moment."""
+    """Return the value of a tag that records a time."""
     return _text(moment)
 
 
@@ -269,7 +269,7 @@ def _announced(text: str | None) -> Announcement | None:
 
 
 def _armed(text: str | None) -> ArmedPromotion | None:
-    """Read the tag; one that is damaged still says that a schedule may exist."""
+    """Return the recorded promotion; a damaged record still means that a schedule can exist."""
     if text is None:
         return None
     certificate, _, moment = text.partition(" ")

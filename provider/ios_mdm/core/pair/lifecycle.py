@@ -1,7 +1,7 @@
-"""What a pair should be: pure decisions from a definition, what was observed, and the moment.
+"""The decision about a pair: a pure function of its definition, its observed state and the time.
 
-:func:`desired` says *what should be* and *why*; ``core.pair.policies`` holds the rules, ``core.pair.steps`` turns the
-decision into effects, one at a time.
+:func:`desired` returns the desired state and the reason for it. ``core.pair.policies`` has the rules.
+``core.pair.steps`` turns the desired state into effects, one at a time.
 """
 
 from __future__ import annotations
@@ -32,15 +32,16 @@ __all__ = ["desired", "foreseen"]
 
 
 def desired(definition: PairDefinition, observed: ObservedPair | None, now: datetime) -> Desired:
-    """Return what the pair should be at *now*.
+    """Return the desired state of the pair at *now*.
 
     Args:
-        definition: what the user wants.
-        observed: the pair as it is, None where there is none yet.
-        now: aware UTC, whole seconds.
+        definition: definition of the pair.
+        observed: observed state of the pair; None if the pair does not exist yet.
+        now: current time, aware UTC, whole seconds.
 
     Raises:
-        DefinitionError: The definition asks for what must not be done to this pair; the message says what is allowed.
+        DefinitionError: The definition requests a change that this pair does not allow; the message says what is
+            allowed.
     """
     observed = observed or ObservedPair()
     return _guarded(_in_slots(definition, observed, now), definition, observed, now)
@@ -50,14 +51,14 @@ def _in_slots(definition: PairDefinition, observed: ObservedPair, now: datetime)
     """Decide which certificates are main and reserve, and which former mains devices still need."""
     main = observed.main
     if main is None or _only_created(observed):
-        # Everything is yet to be issued, or was begun by a run that crashed.
+        # Nothing was issued yet, or a run that began to issue main was interrupted.
         if definition.replace_main and definition.confirm_main is None:
-            raise DefinitionError("main.replaceNow: there is no main yet that could be replaced: remove it")
+            raise DefinitionError("main.replaceNow is set, but the pair has no main yet: remove main.replaceNow")
         return _with_new_main(definition, observed, now, None)
     if main.ordinal is None:
         raise DefinitionError(
-            f"AWSCURRENT is on version {main.version_id}, which is no certificate of this pair: {_way_back(observed)}, "
-            "then run again"
+            f"AWSCURRENT is on version {main.version_id}, which is not a certificate of this pair: "
+            f"{_way_back(observed)}, then run again"
         )
     if main.facts is None:
         return _unknown(definition, observed, main.ordinal, now)
@@ -73,8 +74,8 @@ def _in_slots(definition: PairDefinition, observed: ObservedPair, now: datetime)
 
 
 def _way_back(observed: ObservedPair) -> str:
-    """Return how AWSCURRENT gets back onto a certificate of the pair: onto its version, or onto a restored one."""
-    move = "move it back onto one with `aws secretsmanager update-secret-version-stage`"
+    """Return how the user moves AWSCURRENT back to a certificate of the pair, or restores a deleted version."""
+    move = "move AWSCURRENT back to a certificate of the pair with `aws secretsmanager update-secret-version-stage`"
     ours = [one for one in observed.versions if one.ordinal is not None]
     if any(one.slots for one in ours):
         return move
@@ -83,8 +84,8 @@ def _way_back(observed: ObservedPair) -> str:
     name = observed.arn.partition(":secret:")[2].rpartition("-")[0]
     token = mains[-1].version_id if mains else version_id(name, 1)
     return (
-        f"{move}. If it was deleted, restore its value with `aws secretsmanager put-secret-value --version-stages "
-        f"AWSCURRENT --client-request-token <version id>`, which is {token} for certificate {number}"
+        f"{move}. If the version of certificate {number} was deleted, restore its value with `aws secretsmanager "
+        f"put-secret-value --version-stages AWSCURRENT --client-request-token {token}`"
     )
 
 
@@ -122,10 +123,11 @@ def _deleted(wanted: Desired, definition: PairDefinition, observed: ObservedPair
 
 
 def _only_created(observed: ObservedPair) -> bool:
-    """Return whether our secret was created and no certificate has been in a slot yet, whatever AWSCURRENT is on.
+    """Return whether the secret has an owner, and no certificate was in a slot yet.
 
-    An emulator gives a new secret an empty version; a run that died just then must not stop the next one. A
-    certificate that was once in a slot and lost its label is different: devices know it, and nothing replaces it (R32).
+    AWSCURRENT can be on another version: an emulator gives a new secret an empty version. If a run is interrupted
+    right after it created the secret, the next run must continue. A certificate that was in a slot and lost its label
+    is a different case: devices trust it, and it must not be replaced (R32).
     """
     ours = [version for version in observed.versions if version.ordinal is not None]
     only_begun = all(version.slots == {Label.STAGED} for version in ours) if ours else observed.highest_ordinal == 0
@@ -133,7 +135,7 @@ def _only_created(observed: ObservedPair) -> bool:
 
 
 def _unknown(definition: PairDefinition, observed: ObservedPair, main: int, now: datetime) -> Desired:
-    """Keep everything as it is while main's facts are lost: they are written again first, then decided on."""
+    """Return the present state, because main's facts are lost. They are written again before anything is decided."""
     reserve = observed.reserve
     phase = Phase.STEADY if reserve is None else Phase.OVERLAP
     return Desired(
@@ -148,15 +150,15 @@ def _unknown(definition: PairDefinition, observed: ObservedPair, main: int, now:
 
 
 def _of_a_pair(found: Situation) -> Desired:
-    """Decide for a pair that has a main."""
+    """Decide for a pair whose main has facts."""
     _refuse(policies.first_answer(policies.REFUSALS, found))
     if found.now < expires(found.main) or found.definition.replace_main:
         _refuse(policies.main_not_replaced(found))
-    # First: AWS may have begun to act on the schedule, and a reserve that is deleted meanwhile would become main.
+    # Promotions first: AWS might have begun to act on the schedule, and it promotes a reserve that is deleted now, too.
     promotion = policies.first_answer(policies.PROMOTIONS, found)
     if promotion is not None:
-        assert found.reserve is not None  # noqa: S101 - no policy promotes a reserve that is not there,
-        assert found.reserve.facts is not None  # noqa: S101 - or whose dates are not known
+        assert found.reserve is not None  # noqa: S101 - no policy promotes a reserve that does not exist,
+        assert found.reserve.facts is not None  # noqa: S101 - or whose dates are unknown
         # The cycle starts again from the new main's dates (R12).
         return _decided(replace(found, main=found.reserve.facts, reserve=None), (promotion,))
     dismissal = policies.first_answer(policies.DISMISSALS, found) if found.reserve is not None else None
@@ -164,7 +166,7 @@ def _of_a_pair(found: Situation) -> Desired:
     if dismissal is not None:
         found = replace(found, reserve=None)
         if found.now < expires(found.main):
-            # What main.install offers may be the very certificate that goes.
+            # Checked again without the reserve: main.install might offer the certificate that is deleted.
             _refuse(policies.main_not_replaced(found))
     if found.now >= expires(found.main):
         return _after_expiry(found, told)
@@ -180,7 +182,7 @@ def _of_a_pair(found: Situation) -> Desired:
 
 
 def _decided(at: Situation, told: tuple[Notice, ...], requests: tuple[Request, ...] = ()) -> Desired:
-    """Decide about the reserve of a main that stays: the one that waits, a new one, or none."""
+    """Decide about the reserve of a main that stays: the waiting reserve, a new reserve, or no reserve."""
     reserve = None if at.reserve is None else at.reserve.ordinal
     wanted = at.requested
     is_due = any(condition(at) for condition in policies.ISSUES)
@@ -213,10 +215,9 @@ def _decided(at: Situation, told: tuple[Notice, ...], requests: tuple[Request, .
 def _with_new_main(
     definition: PairDefinition, observed: ObservedPair, now: datetime, reserve: StoredVersion | None
 ) -> Desired:
-    """Decide for a pair whose main is yet to be issued; *reserve* is one that stays.
+    """Decide for a pair whose next main is issued or installed now, and whose *reserve* stays.
 
-    What follows from the dates that main will have is decided with it: else a preview would promise less than the
-    run does.
+    The reserve is decided from the dates that main will have, so that a preview shows everything that the run does.
     """
     request = _main_request(definition, observed, now)
     stored = observed.numbered(request.ordinal)
@@ -232,8 +233,8 @@ def _with_new_main(
 def _with_next_main(at: Situation, told: tuple[Notice, ...]) -> Desired:
     """Decide for a pair whose main stays until devices were sent the next main.
 
-    A waiting reserve and its schedule stay: if main expires meanwhile, devices know the reserve. A missing reserve is
-    not issued now: it must follow the next main, and STAGED marks only one certificate at a time.
+    A waiting reserve and its schedule stay: devices trust the reserve if main expires before it is replaced. A missing
+    reserve is not issued now, because it must follow the next main, and STAGED is on only one certificate at a time.
     """
     request = _main_request(at.definition, at.observed, at.now)
     stored = at.observed.numbered(request.ordinal)
@@ -253,7 +254,7 @@ def _with_next_main(at: Situation, told: tuple[Notice, ...]) -> Desired:
 
 
 def _main_request(definition: PairDefinition, observed: ObservedPair, now: datetime) -> Request:
-    """Return the request for another main: the one that an earlier run has stored, or a new one."""
+    """Return the request for another main, with the number of the main that an earlier run stored, or a new number."""
     ordinal = begun_main(definition, observed, now) or observed.highest_ordinal + 1
     if isinstance(definition.main, InstallMain):
         return InstallRequest(ordinal=ordinal, slot=Slot.MAIN, offered=definition.main.offered)
@@ -270,7 +271,7 @@ def _after_expiry(at: Situation, told: tuple[Notice, ...]) -> Desired:
     """Decide for a pair whose main has expired and that has no reserve to promote (R13)."""
     if policies.new_main_asked(at):
         wanted = _with_new_main(at.definition, at.observed, at.now, at.reserve)
-        # A next main that was held back until main expired is known to the devices.
+        # Devices trust a next main that they were sent before main expired.
         is_sent = at.begun_main in at.observed.sent
         return replace(wanted, notices=(*told, *wanted.notices, *(() if is_sent else (policies.reinstall(),))))
     held = at.reserve is not None
@@ -300,17 +301,17 @@ def _phase(at: Situation, reserve: int | None) -> Phase:
 
 
 def _formers(observed: ObservedPair, main: int, now: datetime) -> tuple[int, ...]:
-    """Return the former mains that devices still need (R17).
+    """Return the ordinals of the former mains that devices still need, ascending (R17).
 
-    Until they have expired, and the server was seen to have another one.
+    Devices need a former main until it has expired and every checked endpoint presents main or a later certificate.
     """
     kept: list[int] = []
     expired: list[int] = []
     for version in observed.versions:
-        former = version.former or Label.MAIN in version.labels
+        former = version.former or Label.MAIN in version.labels or observed.was_main(version)
         if version.ordinal in {None, main} or version.facts is None or not former:
             continue
-        # An operator can have promoted one that was being deleted: then it was main after all.
+        # A deleted reserve with AWSPREVIOUS was main: an operator promoted it during its deletion.
         if version.role is Role.DELETED and (Label.FORMER not in version.labels or now >= expires(version.facts)):
             continue
         if now < expires(version.facts):
@@ -321,14 +322,14 @@ def _formers(observed: ObservedPair, main: int, now: datetime) -> tuple[int, ...
 
 
 def _seen_to_be_replaced(observed: ObservedPair, former: int, main: int) -> bool:
-    """Return whether every endpoint that was seen presents main, or what came after *former*."""
+    """Return whether at least one endpoint was checked, and each one presents main or a certificate after *former*."""
     ordinals = {version.facts.sha256: version.facts.ordinal for version in observed.versions if version.facts}
     seen = [ordinals.get(one.sha256, 0) for one in observed.served if one.sha256 is not None]
     return bool(seen) and all(ordinal == main or ordinal > former for ordinal in seen)
 
 
 def _reserve_ordinal(at: Situation) -> int:
-    """Return the number of the reserve that is issued now: that of one that was begun, else a new one."""
+    """Return the number for the next reserve: that of a reserve that an earlier run stored, otherwise a new number."""
     started = at.begun_reserve
     if started is not None and started != at.main.ordinal:
         return started
@@ -336,7 +337,17 @@ def _reserve_ordinal(at: Situation) -> int:
 
 
 def _reserve_request(definition: PairDefinition, wanted: IssueReserve, ordinal: int, bound: int) -> IssueRequest:
-    """Return the request for a reserve that is valid for at most *bound* days, main's own validity (R8)."""
+    """Return the request for a reserve.
+
+    Args:
+        definition: definition of the pair.
+        wanted: settings for the reserve.
+        ordinal: number for the reserve.
+        bound: maximum validity in days, from main's validity (R8).
+
+    Raises:
+        DefinitionError: The definition has a longer validity.
+    """
     days = bound if wanted.validity_days is None else wanted.validity_days
     if days > bound:
         raise DefinitionError(
@@ -353,9 +364,10 @@ def _reserve_request(definition: PairDefinition, wanted: IssueReserve, ordinal: 
 
 
 def _reason(definition: PairDefinition, phase: Phase, main: Source) -> str:
-    """Return why the pair should be in this phase, without a date or a number: equal as long as the phase is right.
+    """Return why the pair has this phase.
 
-    It is stored and compared at every run, so what it says must not change by being carried out.
+    The reason is stored and compared at every run. It depends on no observed date or number, so that it stays the same
+    after the run has carried out the decision.
     """
     wanted = definition.reserve or IssueReserve()
     if phase is Phase.CONNECTION_LOST:
@@ -366,7 +378,7 @@ def _reason(definition: PairDefinition, phase: Phase, main: Source) -> str:
         if main is Source.INSTALLED:
             return "main is a custom certificate and no reserve is installed"
         if isinstance(wanted, InstallReserve):
-            return "what the definition offers as the reserve was applied already"
+            return "the certificate of reserve.install was applied already"
         return f"a reserve is issued {wanted.before_days} days before main expires"
     came = "installed" if isinstance(wanted, InstallReserve) else "issued"
     return _apply_reason(wanted.apply, definition.promotion.lead_minutes, came) + (
@@ -391,7 +403,12 @@ def _refuse(answer: Notice | None) -> None:
 
 
 def foreseen(request: Request, now: datetime) -> CertificateFacts:
-    """Return the facts that a certificate will have; of one that is issued at *now*, but for its digests."""
+    """Return the facts that a requested certificate will have. The digests of an issued certificate are empty.
+
+    Args:
+        request: request for the certificate.
+        now: time of issue, aware UTC, whole seconds.
+    """
     if isinstance(request, InstallRequest):
         return CertificateFacts(
             ordinal=request.ordinal,

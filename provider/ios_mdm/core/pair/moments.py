@@ -1,4 +1,4 @@
-"""The moments of a certificate's life: from when and until when it is valid, and when a reserve becomes main."""
+"""The times of a certificate's life: start and end of its validity, and the apply time of a reserve."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ if TYPE_CHECKING:
 __all__ = ["BACKDATED", "apply_moment", "expires", "issued_at", "longest_validity_days", "valid_at"]
 
 BACKDATED = timedelta(minutes=5)
-"""How long before the moment of issue validity starts: for devices whose clock is slow."""
+"""Time from the start of validity to the issue of a certificate: devices whose clock is slow accept it, too."""
 
 
 def expires(facts: CertificateFacts) -> datetime:
-    """Return the first moment at which the certificate is not valid any more: notAfter is inclusive (RFC 5280)."""
+    """Return the first time at which the certificate is no longer valid: notAfter is inclusive (RFC 5280)."""
     return facts.not_after + timedelta(seconds=1)
 
 
 def valid_at(facts: CertificateFacts, now: datetime) -> bool:
-    """Return whether the certificate is within its validity at *now*."""
+    """Return whether the certificate is valid at *now*."""
     return facts.not_before <= now < expires(facts)
 
 
 def issued_at(facts: CertificateFacts) -> datetime:
-    """Return the moment at which the certificate was issued."""
+    """Return the time at which the certificate was issued."""
     return facts.not_before + BACKDATED
 
 
@@ -40,17 +40,17 @@ def apply_moment(
     *,
     came: datetime | None = None,
 ) -> datetime:
-    """Return when *reserve* becomes main (R6, R7).
+    """Return the apply time of *reserve*, aware UTC, whole seconds (R6, R7).
+
+    The lead never takes more than half of the time from the issue or installation of the reserve to main's expiry. A
+    reserve that is issued late must reach the devices before it is applied.
 
     Args:
-        apply: what the user wants.
-        lead: how long before main's expiry at the latest.
+        apply: rule for the apply time.
+        lead: minimum time from the apply time to main's expiry.
         main: facts of main.
         reserve: facts of the reserve.
-        came: when it was installed; None for one that was issued, whose dates tell.
-
-    A lead never takes more than half of the time that was left when the reserve came: a reserve that comes late must
-    reach the devices before it is applied.
+        came: time at which a custom reserve was installed; None for an issued reserve, whose facts have the time.
     """
     came, end = came or issued_at(reserve), expires(main)
     latest = end - min(lead, max(end - came, timedelta()) / 2)
@@ -65,8 +65,8 @@ def apply_moment(
 
 
 def longest_validity_days(main: CertificateFacts) -> int:
-    """Return for how many whole days a reserve of *main* may be issued (R8), at most :data:`LONGEST_VALIDITY_DAYS`.
+    """Return the longest validity of a reserve of *main*, in whole days (R8), at most :data:`LONGEST_VALIDITY_DAYS`.
 
-    0 means that main itself is valid for less than a day: no reserve fits.
+    0 means that main is valid for less than a day, so no reserve can be issued.
     """
     return min((expires(main) - main.not_before).days, LONGEST_VALIDITY_DAYS)

@@ -1,4 +1,4 @@
-"""A pair as it was observed: the versions of its secret, and the certificates that its server presents."""
+"""The observed state of a pair: the versions of its secret, and the certificates that its server presents."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _SLOTS = frozenset(Label)
 class Role(StrEnum):
     """The last slot that a certificate was seen in. A version with role *main* that is not main is a former main.
 
-    *deleted* is a reserve that was deleted, or a former main that devices need no more. *kept* is a reserve that was
-    offered to devices and left its slot without a request: it stays in the profile until it expires (R35).
+    *deleted* is a reserve that was deleted, or a former main that devices no longer need. *kept* is a reserve that was
+    offered to devices and left its slot without a request. It stays in the profile until it expires (R35).
     """
 
     MAIN = "main"
@@ -38,12 +38,12 @@ class StoredVersion:
     """One version of a pair's secret.
 
     Args:
-        version_id: of the secret's version.
-        ordinal: of the certificate; None for a version that is not of our making.
-        labels: the staging labels on it.
-        facts: None where its tag is missing or unreadable.
-        role: the last slot it was seen in; None without facts.
-        former_key: KMS key that it stays encrypted with although the secret has another; None if there is none.
+        version_id: id of the version.
+        ordinal: number of the certificate; None for a version that another program stored.
+        labels: staging labels of the version.
+        facts: public facts of the certificate; None if their tag is missing or damaged.
+        role: last slot that the certificate was seen in; None without facts.
+        former_key: KMS key of the version if that is not the key of the secret; None otherwise.
     """
 
     version_id: str
@@ -55,7 +55,7 @@ class StoredVersion:
 
     @property
     def slots(self) -> frozenset[str]:
-        """The labels without those of offers and of other programs. They show where the certificate is in its life."""
+        """The labels of slots: all labels except those of offers and of other programs."""
         return self.labels & _SLOTS
 
     @property
@@ -65,7 +65,7 @@ class StoredVersion:
 
     @property
     def former(self) -> bool:
-        """Whether it has been main and is not any more; one that is only staged is on its way."""
+        """Whether the certificate was main and is no longer main. A version that is only staged was not main yet."""
         if Label.MAIN in self.labels or self.slots == {Label.STAGED}:
             return False
         return Label.FORMER in self.labels or self.role is Role.MAIN
@@ -73,12 +73,12 @@ class StoredVersion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Served:
-    """What a server was seen to present in a TLS handshake.
+    """The certificate that an endpoint presented in a TLS handshake.
 
     Args:
-        endpoint: that was looked at, ``host:port``.
-        sha256: fingerprint of the leaf, 64 hex digits; None where it could not be looked at.
-        problem: why it could not, else empty.
+        endpoint: endpoint that was checked, ``host:port``.
+        sha256: fingerprint of the leaf, 64 hex digits; None if the check failed.
+        problem: why the check failed; otherwise empty.
     """
 
     endpoint: str
@@ -88,10 +88,10 @@ class Served:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Announcement:
-    """The version that a run stores next, recorded before it is stored (R38).
+    """Record of a version that is written before a run stores the version (R38).
 
     Args:
-        ordinal: of its certificate.
+        ordinal: number of the certificate.
         sha256: digest of the value, 64 hex digits.
     """
 
@@ -101,11 +101,14 @@ class Announcement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArmedPromotion:
-    """A promotion for which a schedule may exist: recorded before it is made, until its deletion or end is confirmed.
+    """Record of a promotion for which a schedule can exist.
+
+    The record is written before the schedule is created. It is removed after the end or deletion of the schedule is
+    confirmed.
 
     Args:
         certificate: ordinal of the certificate that becomes main; 0 if the record is damaged.
-        at: when the schedule fires, aware UTC; None if the record is damaged.
+        at: time at which the schedule fires, aware UTC; None if the record is damaged.
     """
 
     certificate: int
@@ -114,31 +117,33 @@ class ArmedPromotion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObservedPair:
-    """A pair's secret, read as what it means.
+    """The state of a pair, read from its secret and from its endpoints.
 
     Args:
-        owner: organization/project/stack that the secret says it belongs to.
-        identity: which pair it is; None if the record is lost.
-        resource_id: 32 hex digits, random, of the resource that owns the pair; None if it has no owner.
+        owner: organization/project/stack in the secret's tag; None if the tag is lost.
+        identity: identity of the pair; None if the tag is lost.
+        resource_id: id of the resource that owns the pair, 32 random hex digits; None if the pair has no owner.
         profiles: PayloadIdentifier of each profile with certificates of the pair that devices were sent, sorted.
-        host: connection address that the pair was made for.
+        host: connection address in the secret's tag; None if the tag is lost.
         highest_ordinal: highest certificate number ever recorded or seen; 0 for none.
-        recorded_ordinal: what the tag says of it; lower than *highest_ordinal* where the tag lags or is lost.
-        main_generation: the last request for a main certificate that was answered; None where the tag is lost.
-        promoted: ordinal of the reserve that was promoted last; None where none was, or the tag is lost.
-        replaced: fingerprint of the main that was replaced last; None where none was, or the tag is lost.
+        recorded_ordinal: highest certificate number in the secret's tag; lower than *highest_ordinal* if the tag is
+            out of date, 0 if it is lost.
+        main_generation: value of ``generation`` that requested the last new main; None if the tag is lost.
+        promoted: ordinal of the certificate that became main last, except the first main; None if none did, or if the
+                tag is lost.
+        replaced: fingerprint of the main that was replaced last; None if none was, or if the tag is lost.
         sent: ordinals of the certificates in the profile that was last queued for the devices.
-        armed: the promotion for which a schedule may exist; None if none is recorded.
-        announced: the version that a run stored last, or was about to store; None if none is recorded.
-        reserve_since: when a custom reserve was installed, aware UTC; None where there is none, or the tag is lost.
-        versions: every labelled version, and every version with a facts tag, by ordinal.
-        tags: all tags as they are.
-        deleted: True while the secret waits in its recovery window.
-        arn: of the secret.
+        armed: promotion for which a schedule can exist; None if none is recorded.
+        announced: version that a run stored last, or was about to store; None if none is recorded.
+        reserve_since: when a custom reserve was installed, aware UTC; None if there is none, or if the tag is lost.
+        versions: every version with a label or a facts tag, by ordinal.
+        tags: all tags of the secret.
+        deleted: whether the secret is scheduled for deletion.
+        arn: ARN of the secret.
         kms_key: as in :class:`SecretDescription`.
         primary_region: as in :class:`SecretDescription`.
-        served: what the server presents, one entry an endpoint; empty where nobody looked.
-        changed_at: as in :class:`SecretDescription`. Every move of a label was at this time or earlier.
+        served: certificate that each endpoint presents; empty if no endpoint was checked.
+        changed_at: as in :class:`SecretDescription`. No label was moved after this time.
     """
 
     owner: str | None = None
@@ -165,26 +170,37 @@ class ObservedPair:
     changed_at: datetime | None = field(default=None, compare=False)
 
     def is_announced(self, version: StoredVersion) -> bool:
-        """Return whether a run announced a certificate of this number before it was stored (R38)."""
+        """Return whether a run announced a certificate with the number of this version (R38)."""
         return self.announced is not None and self.announced.ordinal == version.ordinal
 
+    def was_main(self, version: StoredVersion) -> bool:
+        """Return whether a version that has STAGED and no other slot was main before (R38).
+
+        Another program put STAGED on it. A certificate that is stored to become main has a higher number than main, and
+        than each certificate that became main before.
+        """
+        if version.slots != {Label.STAGED} or version.role is not Role.MAIN or version.ordinal is None:
+            return False
+        main = 0 if self.main is None else self.main.ordinal or 0
+        return version.ordinal <= max(main, self.promoted or 0)
+
     def holder(self, label: str) -> StoredVersion | None:
-        """Return the version that *label* is on, or None."""
+        """Return the version with this label; None if there is none."""
         return next((version for version in self.versions if label in version.labels), None)
 
     @property
     def main(self) -> StoredVersion | None:
-        """The version labelled AWSCURRENT."""
+        """The version with the label AWSCURRENT."""
         return self.holder(Label.MAIN)
 
     @property
     def was_distributed(self) -> bool:
-        """Whether devices were sent a profile of this pair, also if the definition has no distribution any more."""
+        """Whether devices were sent a profile of this pair, even if the definition no longer has a distribution."""
         return bool(self.profiles or self.sent)
 
     @property
     def reserve(self) -> StoredVersion | None:
-        """The version labelled RESERVE, unless it is main already, or was and an operator rolled it back (R32)."""
+        """The version with the label RESERVE, unless it is main, or was main and an operator rolled it back (R32)."""
         holder = self.holder(Label.RESERVE)
         return None if holder is None or Label.MAIN in holder.labels or holder.former else holder
 
@@ -192,7 +208,7 @@ class ObservedPair:
     def applied_main(self) -> StoredVersion | None:
         """The version that was stored as the next main and became main, until this is recorded; None otherwise.
 
-        An operator may have moved AWSCURRENT back since.
+        An operator might have moved AWSCURRENT back afterwards.
         """
         version, main = self.holder(Label.STAGED), self.main
         if version is None or main is None or version.role is not Role.MAIN or version.ordinal == self.promoted:
@@ -201,5 +217,5 @@ class ObservedPair:
         return version if (version == main or moved_back) and Label.RESERVE not in version.labels else None
 
     def numbered(self, ordinal: int) -> StoredVersion | None:
-        """Return the version of the certificate with this *ordinal*, or None."""
+        """Return the version of the certificate with this number; None if there is none."""
         return next((version for version in self.versions if version.ordinal == ordinal), None)

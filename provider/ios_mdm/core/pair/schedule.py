@@ -1,7 +1,7 @@
-"""The one-time schedules of EventBridge Scheduler that carry out a switch: their names and what each of them calls.
+"""The one-time schedules of EventBridge Scheduler for a pair: their names, targets and inputs.
 
-A schedule calls ``UpdateSecretVersionStage`` itself, so no process has to run at the apply time (R11). It names the
-version that it takes the label from: one that is stale, or fires twice, fails and changes nothing.
+A promotion schedule calls ``UpdateSecretVersionStage``, so no process has to run at the apply time (R11). The call
+names the version that loses the label. If a schedule is out of date, or fires twice, the call fails without effect.
 """
 
 from __future__ import annotations
@@ -40,23 +40,23 @@ __all__ = [
 ]
 
 MOVE_LABEL = "arn:aws:scheduler:::aws-sdk:secretsmanager:updateSecretVersionStage"
-"""The universal target that moves a label, in the commercial partition."""
+"""ARN of the universal target that moves a label, in the commercial partition."""
 
 RETRIED_FOR = timedelta(hours=6)
-"""For how long Scheduler tries a call that fails."""
+"""Time for which Scheduler retries a call that fails."""
 
 ROLE_PATH = "/ios-mdm/"
 """IAM path of the roles that are created for schedules.
 
-The deployer's policies name this path. A pattern of names, `role/ios-mdm-*`, would match other roles as well, for
-example the role of a pipeline, and the deployer could change who may assume them.
+The deployer's policies allow changes under this path only. A pattern of names, `role/ios-mdm-*`, also matches other
+roles, for example the role of a pipeline. With such a pattern, the deployer can change who may assume those roles.
 """
 
 _STEM = 24
 
 
 class Kind(StrEnum):
-    """What a schedule is for; the end of its name."""
+    """Purpose of a schedule. Its name ends with this word."""
 
     PROMOTE = "promote"
     OVERDUE = "overdue"
@@ -68,12 +68,12 @@ class Schedule:
     """A one-time schedule of EventBridge Scheduler.
 
     Args:
-        name: at most 64 characters of ``[0-9a-zA-Z-_.]``.
-        at: when it fires, aware UTC, whole seconds; AWS takes up to a minute longer.
-        target: ARN: the universal target of an API call, an SNS topic, or an SQS queue.
-        input: JSON: the call's parameters, or the message.
-        role: ARN of the role that it acts by.
-        dead_letter: ARN of the SQS queue for what it could not do.
+        name: name, at most 64 characters of ``[0-9a-zA-Z-_.]``.
+        at: time at which the schedule fires, aware UTC, whole seconds; AWS can be up to a minute late.
+        target: ARN of the universal target of an API call, of an SNS topic, or of an SQS queue.
+        input: parameters of the call, or the message, as JSON.
+        role: ARN of the role that the schedule assumes.
+        dead_letter: ARN of the SQS queue for calls that failed; None for no queue.
     """
 
     name: str
@@ -85,19 +85,20 @@ class Schedule:
 
 
 def names(server: str, secret: str) -> dict[Kind, str]:
-    """Return the name of each schedule of the pair in *secret*; its queue is named alike."""
+    """Return the name of each schedule of the pair in *secret*."""
     return {kind: f"{stem(server, secret)}-{kind}" for kind in Kind}
 
 
 def stem(server: str, secret: str) -> str:
-    """Return what the names of the schedules and the queue of a pair's switch begin with, at most 43 characters."""
+    """Return the common prefix of the names of a pair's schedules and queue, at most 43 characters."""
     return _name(server, secret)
 
 
 def role_name(server: str, secret: str, region: str) -> str:
-    """Return the name of the role that is made for the schedules of a pair, at most 43 characters.
+    """Return the name of the role that is created for the schedules of a pair, at most 43 characters.
 
-    Roles belong to an account, not to a region: a pair of the same name in another region has another role.
+    Roles belong to an account and not to a region. So the region is part of the digest, and a pair with the same name
+    in another region has another role.
     """
     return _name(server, f"{region}:{secret}")
 
@@ -107,29 +108,29 @@ def _name(server: str, identity: str) -> str:
 
 
 def queue_name(server: str, secret: str) -> str:
-    """Return the name of the queue that is made for what the schedules of a pair could not do."""
+    """Return the name of the dead-letter queue that is created for the schedules of a pair."""
     return f"{stem(server, secret)}-dead-letters"
 
 
 def queue_arn(secret_arn: str, name: str) -> str:
-    """Return the ARN of the queue of this name in the account and region of the secret."""
+    """Return the ARN of the queue with this name in the account and region of the secret."""
     _, partition, _, region, account, *_ = secret_arn.split(":")
     return f"arn:{partition}:sqs:{region}:{account}:{name}"
 
 
 def role_arn(secret_arn: str, name: str) -> str:
-    """Return the ARN of the role of this name under :data:`ROLE_PATH` in the account of the secret."""
+    """Return the ARN of the role with this name under :data:`ROLE_PATH` in the account of the secret."""
     _, partition, _, _, account, *_ = secret_arn.split(":")
     return f"arn:{partition}:iam::{account}:role{ROLE_PATH}{name}"
 
 
 def has_ended(armed: ArmedPromotion, now: datetime) -> bool:
-    """Return whether the schedule of a recorded promotion can no longer fire."""
+    """Return whether the schedule of a recorded promotion can no longer fire or be retried."""
     return armed.at is not None and now >= armed.at + RETRIED_FOR
 
 
 def promotion_schedule(promote: Promote, *, name: str, secret_arn: str, role: str, dead_letter: str | None) -> Schedule:
-    """Return the schedule that makes the reserve main: a compare-and-swap of one label."""
+    """Return the schedule that makes the reserve main, by a compare-and-swap of one label."""
     call = {
         "SecretId": secret_arn,
         "VersionStage": str(Label.MAIN),
@@ -148,7 +149,7 @@ def promotion_schedule(promote: Promote, *, name: str, secret_arn: str, role: st
 
 
 def plans(schedule: Schedule, promote: Promote, secret_arn: str) -> bool:
-    """Return whether *schedule* is for this promotion, whatever role it acts by."""
+    """Return whether *schedule* carries out this promotion, with any name, role and dead-letter queue."""
     wanted = promotion_schedule(
         promote, name=schedule.name, secret_arn=secret_arn, role=schedule.role, dead_letter=schedule.dead_letter
     )

@@ -1,4 +1,4 @@
-"""The IAM documents of the role that a pair's schedules act by."""
+"""The IAM policy documents of the role that a pair's schedules assume."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["role_policy", "role_trust"]
 
 
 def role_trust(secret_arn: str) -> str:
-    """Return the document by which Scheduler, and only for schedules of this account and region, may use the role."""
+    """Return the trust policy: Scheduler may assume the role for schedules of this account and region only."""
     _, partition, _, region, account, *_ = secret_arn.split(":")
     return _document(
         {
@@ -26,7 +26,13 @@ def role_trust(secret_arn: str) -> str:
 
 
 def role_policy(secret_arn: str, *, dead_letter: str, alarm: str | None) -> str:
-    """Return the document of what the role may do: move a label of this one secret, and send messages."""
+    """Return the permissions policy: move labels of this one secret, and send messages.
+
+    Args:
+        secret_arn: ARN of the pair's secret.
+        dead_letter: ARN of the SQS queue for calls that failed.
+        alarm: ARN of the SNS topic or SQS queue for alarms; None for no alarms.
+    """
     statements: list[dict[str, object]] = [
         {"Effect": "Allow", "Action": "secretsmanager:UpdateSecretVersionStage", "Resource": secret_arn},
         {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": dead_letter},

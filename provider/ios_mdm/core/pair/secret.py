@@ -1,4 +1,4 @@
-"""A secret of AWS Secrets Manager as DescribeSecret returns it, and the staging labels on its versions."""
+"""The description of a secret of AWS Secrets Manager, and the staging labels of its versions."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ MAX_LABELS = 20
 """Number of staging labels that AWS allows across all versions of a secret, and for one version."""
 
 TRUSTED = "TRUSTED-"
-"""Prefix of the label of a certificate that devices may trust. The number of the certificate follows."""
+"""Prefix of the label of a certificate that devices may trust; the number of the certificate follows."""
 
 
 def trusted_label(ordinal: int) -> str:
-    """Return the staging label of the version with the certificate *ordinal* while devices may trust it (R35).
+    """Return the staging label of the certificate *ordinal* while devices may trust it (R35).
 
-    It records that the certificate was offered to devices: a label moves by compare-and-swap, unlike a tag. AWS never
-    deletes a version that has a label.
+    The label records that the certificate was offered to devices. It is a label and not a tag, because labels move by
+    compare-and-swap, and AWS never deletes a version that has a label.
     """
     return f"{TRUSTED}{ordinal}"
 
 
 class Label(StrEnum):
-    """Staging labels of a pair's secret. AWSPENDING is not among them: rotation owns it."""
+    """Staging labels of a pair's secret. AWSPENDING is not used, because it belongs to rotation by Secrets Manager."""
 
     MAIN = "AWSCURRENT"
     FORMER = "AWSPREVIOUS"
@@ -39,16 +39,16 @@ class Label(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecretDescription:
-    """A secret as DescribeSecret returns it: everything but its values.
+    """The answer of DescribeSecret: a secret without its values.
 
     Args:
-        arn: of the secret.
-        tags: key to value.
-        labels: version id to the labels on it; versions without a label are absent.
-        deleted_at: when it was scheduled for deletion, None while it lives.
-        kms_key: id or ARN of the key it is encrypted with, None for the account's default.
-        primary_region: region of the secret that this one is a replica of; None if it is no replica.
-        changed_at: when its labels, tags or settings were last changed, aware UTC; None if that is unknown.
+        arn: ARN of the secret.
+        tags: value of each tag, by key.
+        labels: labels of each version, by version id; versions without a label are absent.
+        deleted_at: when the secret was scheduled for deletion, aware UTC; None if it is not.
+        kms_key: id, ARN or alias of the KMS key; None for the account's default key.
+        primary_region: region of the primary secret if this secret is a replica; None otherwise.
+        changed_at: when labels, tags or settings were last changed, aware UTC; None if unknown.
     """
 
     arn: str

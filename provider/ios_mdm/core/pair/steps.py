@@ -1,7 +1,7 @@
-"""How a pair gets from what it is to what it should be: one effect at a time, each decided from what was observed.
+"""The steps from the observed state of a pair to its desired state. Each step is one effect.
 
-Because every step is derived from the observed pair alone, a run that dies between any two effects is continued by
-the next one. The order is that of the write protocol: the value under STAGED, its facts, the slot's label, tidying.
+Every step is derived from the observed pair alone, so the next run continues a run that was interrupted between two
+effects. The order of the effects is: the value under STAGED, its facts, the label of its slot, removal of old records.
 """
 
 from __future__ import annotations
@@ -58,17 +58,17 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """What a pair's secret is to carry beside its certificates.
+    """The desired tags and KMS key of a pair's secret.
 
     Args:
         owner: organization/project/stack.
-        host: the connection address without its port.
-        tags: the user's own.
-        main_generation: of the definition: what is written where the record of it is lost.
-        reserve_generation: the same, for a reserve.
-        kms_key: id, ARN or alias of the KMS key; None for the account's default.
-        identity: which pair it is; None if it is not checked here.
-        resource_id: of the resource that owns the pair, written if the record of it is lost; None if it is not known.
+        host: connection address without its port.
+        tags: the user's tags.
+        main_generation: value of ``main.issue.generation``, written if the record of it is lost.
+        reserve_generation: value of ``reserve.issue.generation``, written if the record of it is lost.
+        kms_key: id, ARN or alias of the KMS key; None for the account's default key.
+        identity: identity of the pair; None if its tag is not checked here.
+        resource_id: id of the resource that owns the pair, written if the record of it is lost; None if unknown.
     """
 
     owner: str
@@ -94,9 +94,10 @@ class Encrypt:
     """Set the KMS key of the secret, then record it.
 
     Args:
-        kms_key: id, ARN or alias; None for the account's default.
-        record: the value of the tag that records it; None for no tag.
-        untag: keys of the tags to remove: of the versions that AWS encrypts again.
+        kms_key: id, ARN or alias of the KMS key; None for the account's default key.
+        record: value of the tag that records the key; None for no tag.
+        untag: keys of the tags to remove: former keys of the versions that AWS encrypts again, and a record of the
+            key that is not needed.
     """
 
     kms_key: str | None
@@ -106,7 +107,7 @@ class Encrypt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restore:
-    """Take the secret out of its recovery window."""
+    """Cancel the scheduled deletion of the secret."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,15 +129,15 @@ class RecordFacts:
     """Read a version's certificate and write its facts tag.
 
     Args:
-        version_id: of the version.
-        ordinal: of its certificate.
-        slot: that it is in, or is meant for.
-        generation: of the request that it answers.
-        highest: the highest ordinal to be recorded with it.
-        request: what it was to be; None for a certificate that is in a slot already. One that does not fulfil the
-            request, because the definition changed since it was stored, is recorded as deleted.
-        follows: whether it is a main that replaces another. The request that it answers is recorded after it became
-            main: until then the definition may take the request back.
+        version_id: id of the version.
+        ordinal: number of the certificate.
+        slot: slot that the certificate is in, or is stored for.
+        generation: value of ``generation`` that requested the certificate.
+        highest: highest ordinal, which is recorded together with the facts.
+        request: request for the certificate; None if the certificate is in a slot already. A certificate that does not
+            match the request, because the definition changed after it was stored, is recorded as deleted.
+        follows: whether the certificate replaces a main. Its generation is then recorded after it became main, because
+            until then the definition can withdraw the request.
     """
 
     version_id: str
@@ -150,7 +151,7 @@ class RecordFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MoveLabel:
-    """Move a label from the version *current* to *to*; None for no version."""
+    """Move a label from the version *current* to the version *to*. None stands for no version."""
 
     label: str
     to: StoredVersion | None
@@ -166,7 +167,7 @@ class Tag:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Untag:
-    """Remove tags: of certificates that are gone, or of the user's that the definition has no longer."""
+    """Remove tags of removed certificates, or user's tags that the definition no longer has."""
 
     keys: tuple[str, ...]
 
@@ -175,12 +176,12 @@ Step = Create | Encrypt | Restore | Issue | Install | RecordFacts | MoveLabel | 
 
 
 def next_step(desired: Desired, observed: ObservedPair | None, setting: Setting) -> Step | None:
-    """Return the next effect that brings the pair closer to *desired*; None when it is there.
+    """Return the next effect on the way to the *desired* state; None if the pair has this state.
 
     Args:
-        desired: what it should be, decided from the same *observed*.
-        observed: the pair as it is, None where its secret does not exist.
-        setting: what the secret is to carry beside its certificates.
+        desired: desired state, decided from the same *observed*.
+        observed: observed state of the pair; None if its secret does not exist.
+        setting: desired tags and KMS key of the secret.
     """
     return next(_steps(desired, observed, setting), None)
 
@@ -206,16 +207,16 @@ def _steps(desired: Desired, observed: ObservedPair | None, setting: Setting) ->
         yield from _stored(desired, observed, desired.next_main, Slot.MAIN)
     if desired.reserve is not None:
         yield from _slot(desired, observed, desired.reserve, Slot.RESERVE)
-    # Before a label goes: a version that nothing names any more must still count among the ordinals.
+    # Before a label is removed: the number of a version without label and tag must stay recorded as used.
     yield from _counters(observed, setting)
     yield from _tidy(desired, observed)
 
 
 def _tags(observed: ObservedPair, setting: Setting) -> Iterator[Step]:
-    """Owner, address and the user's tags first: without an owner the secret is nobody's.
+    """Set owner, identity, address and the user's tags first: a secret without an owner belongs to no stack.
 
-    A tag is removed only if the secret records that it was added for the user. The record shrinks after the removal, so
-    that a run that dies in between forgets nothing.
+    A tag is removed only if the secret records that it was added for the user. The record is updated after the removal,
+    so that an interrupted run loses no record.
     """
     wanted = _wanted_tags(setting)
     if setting.resource_id is not None:
@@ -240,7 +241,7 @@ def _wanted_tags(setting: Setting) -> Mapping[str, str]:
 
 
 def _encryption(desired: Desired, observed: ObservedPair, setting: Setting) -> Iterator[Step]:
-    """Set the KMS key. The versions that keep the former key are recorded first: afterwards it is unknown."""
+    """Set the KMS key. The versions that keep the former key are recorded first, because it is unknown afterwards."""
     record = key_record(setting.kms_key)
     if not has_key(observed, setting.kms_key):
         left = {
@@ -266,10 +267,10 @@ def _encryption(desired: Desired, observed: ObservedPair, setting: Setting) -> I
 
 
 def _facts_of_labelled(observed: ObservedPair, setting: Setting) -> Iterator[Step]:
-    """Record the facts of certificates that are in a slot; those of a version that is only STAGED follow with its slot.
+    """Record the missing facts of certificates that are in a slot. A version that is only STAGED gets its facts later.
 
-    A version without facts, whose only label is that of an offer, was a former main or a deleted reserve. It becomes a
-    former main, and so stays in the profile until it expires.
+    A version without facts, whose only label is that of an offer, was a former main or a deleted reserve. It is
+    recorded as a former main, so that it stays in the profile until it expires.
     """
     for version in observed.versions:
         slots = version.slots - {Label.STAGED}
@@ -289,25 +290,25 @@ def _facts_of_labelled(observed: ObservedPair, setting: Setting) -> Iterator[Ste
 
 
 def _roles_of_formers(observed: ObservedPair) -> Iterator[Step]:
-    """Record of a former main what it was, while AWSPREVIOUS still tells: a schedule writes no tags."""
+    """Record the role of a former main while AWSPREVIOUS marks it, because a schedule that promoted it set no tags."""
     for version in observed.versions:
         if Label.FORMER in version.labels and version.role is Role.RESERVE and version.facts is not None:
             yield Tag(tags={facts_tag(version.version_id): facts_value(version.facts, Role.MAIN)})
 
 
 def _given_up(desired: Desired, observed: ObservedPair) -> Iterator[Step]:
-    """Mark a stored main that the definition no longer requests as deleted.
+    """Mark an abandoned staged main as deleted.
 
-    Before the label STAGED leaves it: without a label it would look like a former main.
+    This is done before the label STAGED is removed, because a version without a label looks like a former main.
     """
     for version in observed.versions:
-        begun = version.slots == {Label.STAGED} and version.role is Role.MAIN
+        begun = version.slots == {Label.STAGED} and version.role is Role.MAIN and not observed.was_main(version)
         if begun and version.facts is not None and version.ordinal not in {desired.main, desired.next_main}:
             yield Tag(tags={facts_tag(version.version_id): facts_value(version.facts, Role.DELETED)})
 
 
 def _slot(desired: Desired, observed: ObservedPair, ordinal: int, slot: Slot) -> Iterator[Step]:
-    """Bring the certificate *ordinal* into *slot*."""
+    """Store the certificate *ordinal*, move the label of *slot* to it, and record its role."""
     yield from _stored(desired, observed, ordinal, slot)
     version = observed.numbered(ordinal)
     label, role = (Label.MAIN, Role.MAIN) if slot is Slot.MAIN else (Label.RESERVE, Role.RESERVE)
@@ -316,7 +317,7 @@ def _slot(desired: Desired, observed: ObservedPair, ordinal: int, slot: Slot) ->
     if label not in version.labels:
         holder = observed.holder(label)
         if slot is Slot.RESERVE and holder is not None and holder.role is Role.RESERVE and holder.facts is not None:
-            # Before the label moves: a run that dies here must leave a record of whether the deletion was requested.
+            # Before the label moves, so that an interrupted run leaves a record of whether the deletion was requested.
             yield Tag(tags={facts_tag(holder.version_id): facts_value(holder.facts, _left_role(desired, holder))})
         if slot is Slot.MAIN:
             yield from _kept_former(desired, observed)
@@ -327,7 +328,7 @@ def _slot(desired: Desired, observed: ObservedPair, ordinal: int, slot: Slot) ->
 
 
 def _kept_former(desired: Desired, observed: ObservedPair) -> Iterator[Step]:
-    """Label a former main that devices still need, before it loses AWSPREVIOUS: AWS deletes versions without labels."""
+    """Label a former main that devices still need before it loses AWSPREVIOUS: AWS deletes versions without labels."""
     former = observed.holder(Label.FORMER)
     if former is None or former.ordinal not in desired.formers or former.labels != {Label.FORMER}:
         return
@@ -337,7 +338,7 @@ def _kept_former(desired: Desired, observed: ObservedPair) -> Iterator[Step]:
 
 
 def _stored(desired: Desired, observed: ObservedPair, ordinal: int, slot: Slot) -> Iterator[Step]:
-    """Store the certificate *ordinal* for *slot*, with its facts."""
+    """Store the certificate *ordinal* for *slot*, and record its facts."""
     version = observed.numbered(ordinal)
     request = next((request for request in desired.requests if request.ordinal == ordinal), None)
     if version is None:
@@ -359,9 +360,10 @@ def _stored(desired: Desired, observed: ObservedPair, ordinal: int, slot: Slot) 
 
 
 def _answered(observed: ObservedPair) -> Iterator[Step]:
-    """Record which request a new main answers, while STAGED still marks it.
+    """Record the generation of a new main, and the main that it replaced, while STAGED still marks the new main.
 
-    So a definition that confirms the replaced main stays valid, even after all other records of that main are removed.
+    With this record, a definition that confirms the replaced main stays valid after all other records of that main are
+    removed.
     """
     version = observed.applied_main
     if version is None or version.facts is None:
@@ -369,7 +371,7 @@ def _answered(observed: ObservedPair) -> Iterator[Step]:
     tags = {MAIN_GENERATION_TAG: str(version.facts.generation)}
     former = _sha256(observed.holder(Label.FORMER) if Label.MAIN in version.labels else observed.main)
     if former not in {None, version.facts.sha256}:
-        tags[REPLACED_TAG] = str(former)
+        tags |= {REPLACED_TAG: str(former), PROMOTED_TAG: str(version.ordinal)}
     missing = {key: value for key, value in tags.items() if observed.tags.get(key) != value}
     if missing:
         yield Tag(tags=missing)
@@ -380,14 +382,14 @@ def _sha256(version: StoredVersion | None) -> str | None:
 
 
 def _tidy(desired: Desired, observed: ObservedPair) -> Iterator[Step]:
-    """Take labels and tags off what is in no slot any more."""
+    """Remove labels and tags from versions that are no longer in a slot."""
     reserve = observed.holder(Label.RESERVE)
     for version in observed.versions:
         if version.facts is None or version.ordinal in {desired.main, desired.next_main, desired.reserve}:
             continue
         role = _left_role(desired, version)
         if version.role is not role:
-            # Before the label goes: a version without a label whose tag still said "reserve" would look like a loss.
+            # Before the label is removed: a version with the role "reserve" and no label looks like a lost reserve.
             yield Tag(tags={facts_tag(version.version_id): facts_value(version.facts, role)})
     staged = observed.holder(Label.STAGED)
     if staged is not None and (staged.ordinal is None or staged.ordinal != desired.next_main):
@@ -412,16 +414,16 @@ def _tidy(desired: Desired, observed: ObservedPair) -> Iterator[Step]:
 
 
 def _left_role(desired: Desired, version: StoredVersion) -> Role:
-    """Return the role of a certificate that is in no slot: it records whether devices still need it."""
+    """Return the role of a certificate that is in no slot. The role records whether devices still need it."""
     if version.ordinal in desired.formers:
         return Role.MAIN
     offered = {one.ordinal for one in desired.guarded if one.why is Why.OFFERED}
-    # A former main that devices no longer need does not become main again either.
+    # Role "deleted" also records that devices no longer need a former main.
     return Role.KEPT if version.ordinal in offered else Role.DELETED
 
 
 def _counters(observed: ObservedPair, setting: Setting) -> Iterator[Step]:
-    """Write lost counters again. In the ordinary course they are written with the facts of a certificate."""
+    """Set lost counters again. Usually they are set together with the facts of a certificate."""
     lost: dict[str, str] = {}
     if observed.recorded_ordinal < observed.highest_ordinal:
         lost[HIGHEST_TAG] = str(observed.highest_ordinal)
@@ -432,14 +434,14 @@ def _counters(observed: ObservedPair, setting: Setting) -> Iterator[Step]:
 
 
 def described(step: Step) -> str:  # noqa: C901, PLR0911 - a sentence for each kind of step
-    """Return what a step does, for a person who is shown it before it is done."""
+    """Return the text that a preview shows for a step."""
     match step:
         case Create():
             return "create the secret"
         case Encrypt(kms_key=key):
             return f"set the KMS key of the secret to {key or DEFAULT_KEY}"
         case Restore():
-            return "take the secret out of its deletion"
+            return "cancel the deletion of the secret"
         case Issue(request=request):
             return f"issue certificate {request.ordinal}"
         case Install(request=request):
@@ -449,9 +451,9 @@ def described(step: Step) -> str:  # noqa: C901, PLR0911 - a sentence for each k
         case RecordFacts(ordinal=ordinal):
             return f"write the facts tag of certificate {ordinal}"
         case MoveLabel(label=label, to=None):
-            return f"take the label {label} off"
+            return f"remove the label {label}"
         case MoveLabel(label=label, to=to):
-            return f"put the label {label} on certificate {to.ordinal if to else ''}"
+            return f"set the label {label} on certificate {to.ordinal if to else ''}"
         case Tag(tags=tags):
             return f"set the tags {', '.join(sorted(tags))}"
         case Untag(keys=keys):

@@ -1,4 +1,4 @@
-"""The switch that AWS performs by itself: when the reserve becomes main, and when an alarm is due."""
+"""The switch that AWS performs automatically: when the reserve becomes main, and when an alarm is due."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["OVERDUE_AFTER", "Alarm", "Promote", "Switch", "switch"]
 
 OVERDUE_AFTER = timedelta(days=3)
-"""How long after it was due something may stay undone before the alarm."""
+"""Time from a change that is due to the alarm about it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,8 +27,8 @@ class Promote:
     Args:
         at: the apply time of a reserve, or the start of the validity of a next main.
         certificate: ordinal of the reserve, or of the next main.
-        version: its version id.
-        former_version: version id of the main that it follows.
+        version: version id of this certificate.
+        former_version: version id of the main that it replaces.
     """
 
     at: datetime
@@ -39,11 +39,11 @@ class Promote:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alarm:
-    """A message that is sent unless a run takes it back in time.
+    """A message that AWS sends unless a run cancels it in time.
 
     Args:
-        at: when.
-        message: what has not happened, and what to do.
+        at: time at which the message is sent, aware UTC.
+        message: text of the message: the missing change, and what to do.
     """
 
     at: datetime
@@ -52,15 +52,15 @@ class Alarm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Switch:
-    """What should happen to a pair after a run. It depends on the pair alone, not on the time of the run.
+    """The planned promotions and alarms of a pair. They depend on the pair alone, not on the time of the run.
 
     Args:
-        promote: the promotion of the reserve, by a schedule, or without schedules by a run; None without a reserve, or
-            on hold.
-        replace: the promotion of the next main (``main.replaceNow``), by a run after devices were sent it; None if none
-            waits, or on hold. *promote* stays armed meanwhile.
-        overdue: the alarm if the next change is three days late; None if no change is automatic, or without schedules.
-        expiry: the alarm before the last certificate of the pair expires; None without schedules.
+        promote: promotion of the reserve, by a schedule, or by a run if schedules are off; None if there is no reserve,
+            or if promotion is on hold.
+        replace: promotion of the next main (``main.replaceNow``), by a run after devices were sent it; None if there is
+            none, or if promotion is on hold. *promote* stays armed until then.
+        overdue: alarm if the next change is three days late; None if no change is automatic, or if schedules are off.
+        expiry: alarm before the last certificate of the pair expires; None if schedules are off.
     """
 
     promote: Promote | None = None
@@ -70,12 +70,12 @@ class Switch:
 
 
 def switch(definition: PairDefinition, desired: Desired, observed: ObservedPair) -> Switch:
-    """Return what should happen to a pair that is what it should be.
+    """Return the planned promotions and alarms of a pair.
 
     Args:
-        definition: what the user wants.
-        desired: decided from *observed*, with nothing left to be issued.
-        observed: the pair.
+        definition: definition of the pair.
+        desired: desired state, decided from *observed*, without pending requests.
+        observed: observed state of the pair.
     """
     main = observed.numbered(desired.main)
     if main is None or main.facts is None:
@@ -117,7 +117,7 @@ def _scheduled(
     return Switch(
         promote=promote if usable else None,
         overdue=_overdue(definition, at, f"certificate {reserve.facts.ordinal} was to become main"),
-        # With a successor that takes over by itself, it is the successor's expiry that needs somebody.
+        # If the successor takes over automatically, the user has to act before the successor expires.
         expiry=_expiry(definition, reserve.facts if usable else main),
     )
 
@@ -125,8 +125,8 @@ def _scheduled(
 def _overdue(definition: PairDefinition, due: datetime, what: str) -> Alarm:
     return Alarm(
         at=due + OVERDUE_AFTER,
-        message=f"{definition.name}: {what} on {due:%Y-%m-%d %H:%M} UTC, and no `pulumi up` has seen to it since: look "
-        f"why the pipeline does not run, run `pulumi up`, and ask `ios-mdm status` for {definition.host}",
+        message=f"{definition.name}: {what} on {due:%Y-%m-%d %H:%M} UTC, but no `pulumi up` has succeeded since: find "
+        f"out why the pipeline does not run, run `pulumi up`, and check {definition.host} with `ios-mdm status`",
     )
 
 
@@ -134,6 +134,6 @@ def _expiry(definition: PairDefinition, last: CertificateFacts) -> Alarm:
     return Alarm(
         at=expires(last) - timedelta(days=definition.warn_days),
         message=f"{definition.name}: certificate {last.ordinal} for {definition.host} expires on "
-        f"{expires(last):%Y-%m-%d %H:%M} UTC and has no successor that is known: run `pulumi up`; without one every "
-        "device loses its connection then",
+        f"{expires(last):%Y-%m-%d %H:%M} UTC, and no successor is known: run `pulumi up`. Without a successor, every "
+        "device loses its connection at this time",
     )

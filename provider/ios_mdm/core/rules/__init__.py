@@ -1,4 +1,4 @@
-"""The rules for a custom certificate, each a function with its requirement (R19-R28). All that are broken are told."""
+"""The rules for a custom certificate (R19-R28), one function each. All broken rules are reported together."""
 
 from ios_mdm.core.rules.judge import RULES, Judgement, judged, report, unread
 from ios_mdm.core.rules.model import Check, Context, Finding, Outcome, Remark, Report, Rule, Violation

@@ -1,4 +1,4 @@
-"""What each certificate may be used for: by whom it may be issued, and for which purpose."""
+"""Rules for the permitted use of each certificate: its purpose, its key usage, and whether it may issue others."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ KNOWN = {
     ExtensionOID.POLICY_MAPPINGS,
     ExtensionOID.SUBJECT_ALTERNATIVE_NAME,
 }
-"""Extensions that may be critical: what RFC 5280 lets be so, and verifiers process."""
+"""Extensions that may be critical: RFC 5280 permits it, and verifiers process them."""
 
 
 def purpose_is_server(candidate: Candidate, _context: Context) -> Iterator[Finding]:
-    """R23: the extended key usage names serverAuth; that of an issuer, where there is one, does not exclude it."""
+    """R23: the extended key usage of the leaf names serverAuth, and no extended key usage of an issuer excludes it."""
     for certificate in candidate.chain:
         usage = extension(certificate, x509.ExtendedKeyUsage)
         purposes = set() if usage is None else set(usage)
@@ -55,7 +55,7 @@ def purpose_is_server(candidate: Candidate, _context: Context) -> Iterator[Findi
         if certificate != candidate.leaf and usage is None:
             continue
         if certificate != candidate.leaf and _ANY in purposes:
-            yield Remark(message=f"{named(certificate)} is for any purpose, which OpenSSL does not take for serverAuth")
+            yield Remark(message=f"{named(certificate)} allows any purpose, which OpenSSL does not take as serverAuth")
             continue
         names = listed(sorted(_purpose(oid) for oid in purposes), "nothing")
         yield violation(
@@ -70,7 +70,7 @@ def purpose_is_server(candidate: Candidate, _context: Context) -> Iterator[Findi
 
 
 def leaf_is_no_authority(candidate: Candidate, _context: Context) -> Iterator[Finding]:
-    """R28: a certificate that a CA issued is no CA itself. One that is self-signed may be."""
+    """R28: a certificate issued by a CA is not a CA itself. A self-signed certificate may be a CA."""
     if candidate.is_own_root:
         yield Remark(message="the certificate is self-signed: it is its own root", applicable=False)
     elif is_authority(candidate.leaf):
@@ -84,7 +84,7 @@ def leaf_is_no_authority(candidate: Candidate, _context: Context) -> Iterator[Fi
 
 
 def issuers_are_authorities(candidate: Candidate, _context: Context) -> Iterator[Finding]:
-    """R28: every issuer says of itself that it is a CA."""
+    """R28: the basic constraints of every issuer mark it as a CA."""
     for issuer in candidate.issuers:
         if not is_authority(issuer):
             without = extension(issuer, x509.BasicConstraints) is None
@@ -93,12 +93,15 @@ def issuers_are_authorities(candidate: Candidate, _context: Context) -> Iterator
                 issuer,
                 "no basic constraints" if without else "CA:FALSE in its basic constraints",
                 "CA:TRUE in every issuer",
-                "Have the certificate issued by a CA; a root can be renewed under its name and key",
+                "Have the certificate issued by a CA. A root can be renewed with the same name and key",
             )
 
 
 def paths_are_long_enough(candidate: Candidate, _context: Context) -> Iterator[Finding]:
-    """R28: no more CAs are below an issuer than it allows. Self-issued ones do not count (RFC 5280, 4.2.1.9)."""
+    """R28: an issuer has at most as many CAs below it as its path length allows.
+
+    Self-issued certificates do not count (RFC 5280, 4.2.1.9).
+    """
     below = 0
     for issuer in candidate.issuers:
         constraints = extension(issuer, x509.BasicConstraints)
@@ -115,7 +118,7 @@ def paths_are_long_enough(candidate: Candidate, _context: Context) -> Iterator[F
 
 
 def keys_may_be_used(candidate: Candidate, _context: Context) -> Iterator[Finding]:
-    """R28: where there is a key usage, it lets the server sign a handshake, and issuers sign certificates."""
+    """R28: a key usage, if present, lets the server sign a handshake, and an issuer sign certificates."""
     yield from _server(candidate)
     for issuer in candidate.issuers:
         usage = extension(issuer, x509.KeyUsage)
@@ -130,7 +133,7 @@ def keys_may_be_used(candidate: Candidate, _context: Context) -> Iterator[Findin
 
 
 def extensions_are_known(candidate: Candidate, _context: Context) -> Iterator[Finding]:
-    """R28: no critical extension is unknown: verifiers must refuse what they do not understand (RFC 5280, 4.2)."""
+    """R28: every critical extension is known, because verifiers must refuse unknown ones (RFC 5280, 4.2)."""
     for certificate in candidate.chain:
         unknown = [one.oid for one in certificate.extensions if one.critical and one.oid not in KNOWN]
         for oid in unknown:

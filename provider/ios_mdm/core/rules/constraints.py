@@ -1,4 +1,4 @@
-"""Name constraints: which names a CA may vouch for (R28; RFC 5280, 4.2.1.10)."""
+"""Name constraints: the names that a CA may issue certificates for (R28; RFC 5280, 4.2.1.10)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["names_are_permitted"]
 
 
 def names_are_permitted(candidate: Candidate, context: Context) -> Iterator[Finding]:
-    """R28: every name below an issuer is among those that it may vouch for."""
+    """R28: the name constraints of every issuer allow the names of all certificates below it."""
     for index, issuer in enumerate(candidate.issuers, 1):
         constraints = extension(issuer, x509.NameConstraints)
         if constraints is None:
@@ -37,7 +37,7 @@ def names_are_permitted(candidate: Candidate, context: Context) -> Iterator[Find
                     certificate,
                     problem,
                     f"names that the name constraints of {named(issuer)} allow",
-                    "Have it issued without that name, or by a CA that may vouch for it",
+                    "Have it issued without that name, or by a CA whose name constraints allow it",
                 )
 
 
@@ -47,19 +47,19 @@ def _problems(certificate: x509.Certificate, constraints: x509.NameConstraints, 
         allowed = [subtree for subtree in permitted if name.is_constrained_by(subtree)]
         forbidden = [subtree for subtree in excluded if name.is_constrained_by(subtree)]
         if (allowed or forbidden) and not name.is_comparable:
-            yield f"the name {name}, of a kind whose constraints cannot be judged"
+            yield f"the name {name}, whose type has constraints that cannot be checked"
         elif allowed and not any(name.is_within(subtree) for subtree in allowed):
             yield f"the name {name}, which is not permitted"
         elif any(name.is_within(subtree) for subtree in forbidden):
             yield f"the name {name}, which is excluded"
-    # The text of a wildcard is outside of an excluded host, and would still vouch for it.
+    # As text, a wildcard is not within an excluded host, but it still covers that host.
     address = _Name(kind=x509.DNSName, value=host)
     if fits(certificate, host) and any(map(address.is_within, excluded)) and host not in dns_names(certificate):
         yield f"a wildcard for {host}, which is excluded"
 
 
 def _names(certificate: x509.Certificate) -> Iterator[_Name]:
-    """Yield every name of a certificate that constraints apply to."""
+    """Yield every name of a certificate to which constraints apply."""
     if list(certificate.subject):
         yield _Name(kind=x509.DirectoryName, value=certificate.subject)
     for attribute in certificate.subject.get_attributes_for_oid(NameOID.EMAIL_ADDRESS):
@@ -74,9 +74,9 @@ class _Name:
     """A name of a certificate.
 
     Args:
-        kind: of the name: constraints apply to names of their own kind alone.
-        value: what it is.
-        other: the kind of an otherName.
+        kind: type of the name; constraints apply only to names of the same type.
+        value: value as the library returns it.
+        other: type id of an otherName.
     """
 
     kind: type[x509.GeneralName]
@@ -88,7 +88,7 @@ class _Name:
 
     @property
     def is_comparable(self) -> bool:
-        """Whether constraints of its kind are understood here."""
+        """Whether constraints on names of this type can be checked."""
         return self.kind in {
             x509.DNSName,
             x509.DirectoryName,
@@ -98,11 +98,11 @@ class _Name:
         }
 
     def is_constrained_by(self, subtree: x509.GeneralName) -> bool:
-        """Tell whether a subtree is about names of this kind."""
+        """Return whether a subtree applies to names of this type."""
         return type(subtree) is self.kind and (not isinstance(subtree, x509.OtherName) or subtree.type_id == self.other)
 
     def is_within(self, subtree: x509.GeneralName) -> bool:
-        """Tell whether the name is in a subtree, False for one of another kind."""
+        """Return whether the name is in a subtree; False for a subtree of another type."""
         match self.value, subtree:
             case str(name), x509.DNSName() if self.kind is x509.DNSName:
                 return _under(name.lower(), subtree.value.lower())
@@ -119,7 +119,7 @@ class _Name:
 
 
 def _under(name: str, parent: str) -> bool:
-    """Tell whether a DNS name is the parent or below it; a leading dot leaves the parent out."""
+    """Return whether a DNS name is the parent or below it. A leading dot excludes the parent itself."""
     return not parent or name == parent or name.endswith(parent if parent.startswith(".") else f".{parent}")
 
 
@@ -149,7 +149,7 @@ def _address_matches(address: object, network: object) -> bool:
 
 
 def _parts(name: x509.Name) -> list[frozenset[tuple[str, str]]]:
-    """Return the parts of a distinguished name, to be compared regardless of case and of repeated blanks."""
+    """Return the parts of a distinguished name in a form that ignores case and repeated blanks."""
     return [
         frozenset((one.oid.dotted_string, " ".join(str(one.value).casefold().split())) for one in part)
         for part in name.rdns

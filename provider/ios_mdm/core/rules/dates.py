@@ -1,4 +1,4 @@
-"""When the certificate and its issuers are valid, and for how long."""
+"""Rules for the validity periods of the certificate and its issuers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def valid_now(candidate: Candidate, context: Context) -> Iterator[Finding]:
                 "not-yet-valid",
                 certificate,
                 f"a validity that starts on {moment(start)}{inverted}",
-                f"valid on {moment(context.now)}",
+                f"a certificate that is valid on {moment(context.now)}",
                 "Wait until then, or have it issued again" if not inverted else "Have it issued again",
             )
         if end < context.now:
@@ -41,22 +41,22 @@ def valid_now(candidate: Candidate, context: Context) -> Iterator[Finding]:
                 "expired",
                 certificate,
                 f"a validity that ended on {moment(end)}{inverted}",
-                f"valid on {moment(context.now)}",
-                "Have it renewed, and put the new one into the file",
+                f"a certificate that is valid on {moment(context.now)}",
+                "Have it renewed, and put the new certificate into the file",
             )
     leaf = candidate.leaf
     for issuer in candidate.issuers:
         if context.now <= issuer.not_valid_after_utc < leaf.not_valid_after_utc:
             yield Remark(
                 message=f"{named(issuer)} expires on {moment(issuer.not_valid_after_utc)}, before the server's "
-                "certificate: that moment ends the use of both"
+                "certificate expires: after that date, neither can be used"
             )
 
 
 def outlives(candidate: Candidate, context: Context) -> Iterator[Finding]:
-    """R21: a reserve, and every issuer that it needs, outlives the apply moment and the main certificate."""
+    """R21: a reserve and each of its issuers expire after the apply time and after the main certificate."""
     if context.slot is Slot.MAIN:
-        yield Remark(message="only a reserve must outlive something", applicable=False, told=False)
+        yield Remark(message="only a reserve has to outlive the main certificate", applicable=False, told=False)
         return
     moments: list[tuple[datetime, str]] = []
     if context.apply_at is not None:
@@ -64,7 +64,7 @@ def outlives(candidate: Candidate, context: Context) -> Iterator[Finding]:
     if context.current:
         moments.append((context.current[0].not_valid_after_utc, "when the main certificate expires"))
     if not moments:
-        yield Remark(message="neither the apply moment nor the main certificate is known", applicable=False)
+        yield Remark(message="neither the apply time nor the main certificate is known", applicable=False)
         return
     latest, why = max(moments)
     for certificate in candidate.chain:
@@ -73,18 +73,18 @@ def outlives(candidate: Candidate, context: Context) -> Iterator[Finding]:
                 "expires-too-early",
                 certificate,
                 f"a validity until {moment(certificate.not_valid_after_utc)}",
-                f"valid after {moment(latest)}, {why}",
+                f"a validity beyond {moment(latest)}, {why}",
                 "Have it issued for longer"
                 if certificate == candidate.leaf
-                else "Have this issuer's certificate renewed first, and the server's issued under the new one",
+                else "Have this issuer's certificate renewed first, then have the server's certificate issued again",
             )
 
 
 def not_too_long(candidate: Candidate, _context: Context) -> Iterator[Finding]:
-    """R28: Apple's devices refuse a server's certificate that is valid for more than 825 days (103769)."""
+    """R28: Apple's devices refuse a server certificate that is valid for more than 825 days (Apple 103769)."""
     start, end = candidate.leaf.not_valid_before_utc, candidate.leaf.not_valid_after_utc
     if start >= _BOUND_SINCE and end - start > _LONGEST:
-        days = -((start - end) // _DAY)  # any excess counts as one more day
+        days = -((start - end) // _DAY)  # rounded up
         yield violation(
             "validity-too-long",
             candidate.leaf,

@@ -1,4 +1,4 @@
-"""Whose certificate it is: the name that devices connect to, and the private key."""
+"""Rules for the identity of the certificate: the name that devices connect to, and the private key."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["key_belongs", "name_matches"]
 
 
 def name_matches(candidate: Candidate, context: Context) -> Iterator[Finding]:
-    """R19: a DNS name of the SAN is the connection address. The common name does not count."""
+    """R19: a DNS name of the SAN covers the connection address. The common name does not count."""
     matching = [name for name in dns_names(candidate.leaf) if covers(name, context.host)]
     if not matching:
         yield violation(
@@ -33,13 +33,13 @@ def name_matches(candidate: Candidate, context: Context) -> Iterator[Finding]:
         )
     elif all(name.count(".") == 1 and name.startswith("*.") for name in matching):
         yield Remark(
-            message=f"{matching[0]} stands for every name under a top-level domain, which OpenSSL does not accept: "
-            f"a certificate for {context.host} itself is safer"
+            message=f"{matching[0]} covers every name under a top-level domain, which OpenSSL does not accept: "
+            f"use a certificate for {context.host} itself"
         )
 
 
 def key_belongs(candidate: Candidate, _context: Context) -> Iterator[Finding]:
-    """R28: the private key is that of the certificate."""
+    """R28: the private key belongs to the certificate."""
     if candidate.key.public_key() == candidate.leaf.public_key():
         return
     owners = [one for one in (*candidate.chain, *candidate.set_aside) if one.public_key() == candidate.key.public_key()]
@@ -47,14 +47,14 @@ def key_belongs(candidate: Candidate, _context: Context) -> Iterator[Finding]:
     yield violation(
         "key-mismatch",
         candidate.leaf,
-        f"another public key than that of the private key, which belongs to {theirs}",
-        "the private key that the certificate was requested with",
+        f"a public key that does not match the private key in the file, which belongs to {theirs}",
+        "the private key with which the certificate was requested",
         "Put that key into the file, or have the certificate issued again for the key that you have",
     )
 
 
 def _names(leaf: x509.Certificate) -> str:
-    """Return what the subjectAltName holds."""
+    """Return the DNS names and IP addresses of the subjectAltName, for a message."""
     names = extension(leaf, x509.SubjectAlternativeName)
     if names is None:
         return "no subject alternative names"
@@ -64,6 +64,6 @@ def _names(leaf: x509.Certificate) -> str:
 
 
 def _aside(candidate: Candidate) -> str:
-    """Return what to add where the address seems to be in another place."""
+    """Return a hint for a certificate that names its host in the common name only."""
     common = candidate.leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     return " (devices ignore the common name)" if common and not dns_names(candidate.leaf) else ""

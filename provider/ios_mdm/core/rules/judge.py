@@ -1,4 +1,4 @@
-"""Holds a bundle against every rule, and chooses the way up to a root that breaks the fewest."""
+"""Checks a bundle against every rule, and chooses the path to a root that breaks the fewest rules."""
 
 from __future__ import annotations
 
@@ -34,42 +34,42 @@ RULES: tuple[Rule, ...] = (
     Rule(requirement="R19", title="A DNS name of the SAN is the connection address", findings=name_matches),
     Rule(requirement="R20", title="Each certificate is issued by the next one", findings=issuers_match),
     Rule(requirement="R21", title="The whole chain is valid now", findings=valid_now),
-    Rule(requirement="R21", title="A reserve outlives the apply moment and main", findings=outlives),
+    Rule(requirement="R21", title="A reserve outlives the apply time and main", findings=outlives),
     Rule(requirement="R22", title="The chain leads to a self-signed root", findings=chain_is_complete),
     Rule(requirement="R23", title="The extended key usage has serverAuth", findings=purpose_is_server),
     Rule(requirement="R24", title="The root is that of the current certificate", findings=root_is_known),
     Rule(requirement="R25", title="RSA keys have at least 2048 bits", findings=rsa_keys_are_large),
     Rule(requirement="R26", title="The root's RSA key has at least 4096 bits", findings=root_key_is_large),
     Rule(requirement="R27", title="Every signature uses SHA-2", findings=hashes_are_sha2),
-    Rule(requirement="R28", title="The private key is the certificate's", findings=key_belongs),
+    Rule(requirement="R28", title="The private key belongs to the certificate", findings=key_belongs),
     Rule(requirement="R28", title="The certificate is valid for at most 825 days", findings=not_too_long),
-    Rule(requirement="R28", title="A certificate under a CA is no CA", findings=leaf_is_no_authority),
+    Rule(requirement="R28", title="A certificate issued by a CA is not a CA", findings=leaf_is_no_authority),
     Rule(requirement="R28", title="Issuers are CAs", findings=issuers_are_authorities),
-    Rule(requirement="R28", title="Path lengths hold", findings=paths_are_long_enough),
-    Rule(requirement="R28", title="Key usages hold", findings=keys_may_be_used),
-    Rule(requirement="R28", title="Name constraints hold", findings=names_are_permitted),
-    Rule(requirement="R28", title="No critical extension is unknown", findings=extensions_are_known),
+    Rule(requirement="R28", title="Path lengths are respected", findings=paths_are_long_enough),
+    Rule(requirement="R28", title="Key usages fit", findings=keys_may_be_used),
+    Rule(requirement="R28", title="Name constraints are respected", findings=names_are_permitted),
+    Rule(requirement="R28", title="All critical extensions are known", findings=extensions_are_known),
     Rule(requirement="R28", title="Keys are RSA, or EC P-256, P-384 or P-521", findings=key_types_are_known),
 )
-"""Every rule. A new one is a function and a line here."""
+"""Every rule. A new rule is one function and one line here."""
 
 _READ = "The file can be read, and holds a private key and its certificate"
-_SANE = "The file asks for a sane number of key derivation rounds"
+_SANE = "The file needs a reasonable number of key derivation rounds"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """A certificate with its chain, and what the rules say of it."""
+    """A certificate with its chain, and the report of the rules."""
 
     candidate: Candidate
     report: Report
 
 
 def judged(bundle: Bundle, context: Context) -> Judgement:
-    """Return the best that a bundle offers: of several ways up to a root, one that breaks the fewest rules.
+    """Return the server certificate of a bundle, with the path to a root that breaks the fewest rules.
 
     Raises:
-        BundleError: It has several private keys, and not exactly one is for the connection address (R18).
+        BundleError: The bundle has several private keys, and not exactly one is for the connection address (R18).
     """
     wanted = context.wanted_root
     roots = () if wanted is None else (wanted,)
@@ -83,12 +83,12 @@ def judged(bundle: Bundle, context: Context) -> Judgement:
 
 
 def report(candidate: Candidate, context: Context, *, notices: tuple[str, ...] = ()) -> Report:
-    """Return what every rule says of a certificate and its chain.
+    """Return the report of every rule about a certificate and its chain.
 
     Args:
-        candidate: the certificate.
-        context: what it is held against.
-        notices: what is known of its file already.
+        candidate: certificate with its chain.
+        context: facts that the rules check the certificate against.
+        notices: notices about the file, one line each.
     """
     checks = [_checked(rule, candidate, context) for rule in RULES]
     told = [*notices, *candidate.notices, *(notice for check in checks for notice in check.notices)]
@@ -99,7 +99,7 @@ def report(candidate: Candidate, context: Context, *, notices: tuple[str, ...] =
 
 
 def unread(error: BundleError) -> Report:
-    """Return the report of a file that could not be read, or whose certificate is not clear (R18)."""
+    """Return the report of a file that cannot be read, or whose server certificate is ambiguous (R18)."""
     requirement, title = ("R28", _SANE) if error.code == "too-many-iterations" else ("R18", _READ)
     broken = Violation(
         code=error.code,
@@ -128,7 +128,7 @@ _REQUIRED = {
 
 
 def _faults(one: Judgement) -> tuple[bool, bool, int]:
-    """Return what to sort by: a chain with a gap breaks fewer rules only because less of it is there to be judged."""
+    """Return the sort key. Complete chains sort first, because an incomplete chain has fewer certificates to check."""
     return one.candidate.root is None, not unbroken(one.candidate.links), len(one.report.violations)
 
 

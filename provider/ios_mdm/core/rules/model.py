@@ -1,4 +1,4 @@
-"""What a custom certificate is judged by, and what the judgement consists of."""
+"""Inputs of the rules for a custom certificate, and their report."""
 
 from __future__ import annotations
 
@@ -23,17 +23,18 @@ __all__ = ["Check", "Context", "Finding", "Outcome", "Remark", "Report", "Rule",
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """What a certificate is held against.
+    """Facts that the rules check a certificate against.
 
     Args:
-        host: the connection address without its port, A-labels.
-        now: the moment of judgement, aware UTC.
-        slot: that the certificate is for.
-        apply_at: when a reserve becomes main; None where that is not known.
-        current: the chain of the certificate that is main now, from the leaf upwards; its root may be left out.
-        issued: whether that one is an issued certificate; R24 is then not applicable.
-        root: the root that the chain must end in, where it is known by itself; it counts before that of *current*.
-        trust: certificates that may complete the chain.
+        host: connection address without its port, in A-labels.
+        now: time of the check, aware UTC.
+        slot: slot of the pair that the certificate is for.
+        apply_at: apply time of a reserve, aware UTC; None if unknown.
+        current: chain of the current main certificate, leaf first; the root may be missing.
+        issued: whether the current main was issued by the provider; if so, R24 does not apply.
+        root: root that the chain must end in, if it is known independently of *current*; has precedence over the root
+            of *current*.
+        trust: additional certificates that may complete the chain.
     """
 
     host: str
@@ -47,7 +48,7 @@ class Context:
 
     @property
     def wanted_root(self) -> x509.Certificate | None:
-        """The root that the chain must end in; None where none is known, or none is asked for."""
+        """The root that the chain must end in, or None if it is unknown or any root is accepted."""
         if self.root is not None or self.issued or not self.current:
             return self.root
         top = self.current[-1]
@@ -56,14 +57,14 @@ class Context:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Violation:
-    """A rule that is broken.
+    """A broken rule.
 
     Args:
-        code: of the requirement, the same every time.
-        subject: of the certificate that breaks it, or ``the file``.
-        found: what is there.
-        required: what should be.
-        message: a sentence that says both, and what to do next.
+        code: stable code of the violation, such as ``san-mismatch``.
+        subject: name of the certificate that breaks the rule, or ``the file``.
+        found: property that breaks the rule, a noun phrase.
+        required: property that the rule requires, a noun phrase.
+        message: message with *subject*, *found*, *required* and the remedy.
     """
 
     code: str
@@ -75,12 +76,12 @@ class Violation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remark:
-    """What a person should know about a rule that is not broken.
+    """A remark about a rule that is not broken.
 
     Args:
-        message: a line.
-        applicable: False where the rule was not held against the certificate, for the reason that *message* gives.
-        told: False where the checklist alone needs to say it.
+        message: one line.
+        applicable: False if the rule does not apply to the certificate; *message* gives the reason.
+        told: False if the remark is for the checklist only.
     """
 
     message: str
@@ -93,7 +94,7 @@ Finding = Violation | Remark
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """A rule: its requirement, what it asks for in a few words, and the function that finds what breaks it."""
+    """A rule: its requirement id, a short title, and the function that yields its violations and remarks."""
 
     requirement: str
     title: str
@@ -101,7 +102,7 @@ class Rule:
 
 
 class Outcome(StrEnum):
-    """How a rule came out."""
+    """Outcome of a rule."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -110,15 +111,15 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """A rule that was held against a certificate.
+    """Result of one rule for a certificate.
 
     Args:
-        requirement: its id, such as ``R19``.
-        title: what it asks for.
-        violations: what breaks it.
-        remarks: what else there is to say.
-        notices: those of the remarks that are worth reading without the checklist.
-        applicable: False where it was not held against the certificate.
+        requirement: id of the requirement, such as ``R19``.
+        title: title of the rule.
+        violations: violations of the rule.
+        remarks: remarks about the rule, one line each.
+        notices: remarks that are also shown without the checklist.
+        applicable: False if the rule does not apply to the certificate.
     """
 
     requirement: str
@@ -130,7 +131,7 @@ class Check:
 
     @property
     def outcome(self) -> Outcome:
-        """How it came out."""
+        """Outcome of the rule."""
         if self.violations:
             return Outcome.FAILED
         return Outcome.PASSED if self.applicable else Outcome.NOT_APPLICABLE
@@ -138,11 +139,11 @@ class Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """The judgement of a certificate.
+    """Result of all rules for a certificate.
 
     Args:
-        checklist: every rule, in the order of the requirements.
-        notices: what a person should know and need not act on, a line each.
+        checklist: result of every rule, in the order of the requirements.
+        notices: notices that need no action, one line each.
     """
 
     checklist: tuple[Check, ...]
@@ -150,17 +151,17 @@ class Report:
 
     @property
     def violations(self) -> tuple[Violation, ...]:
-        """All that is broken, at once."""
+        """The violations of all rules."""
         return tuple(violation for check in self.checklist for violation in check.violations)
 
     @property
     def valid(self) -> bool:
-        """Whether nothing is."""
+        """Whether no rule is broken."""
         return not self.violations
 
 
 def violation(code: str, certificate: x509.Certificate, found: str, required: str, remedy: str) -> Violation:
-    """Return what is wrong with a certificate, its sentence put together from the parts."""
+    """Return a violation, with a message composed of its parts."""
     return Violation(
         code=code,
         subject=named(certificate),

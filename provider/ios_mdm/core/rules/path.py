@@ -1,4 +1,4 @@
-"""How the chain holds together: each certificate by the next one, up to the root that devices trust."""
+"""Rules for the chain: each certificate is issued by the next one, up to a root that devices trust."""
 
 from __future__ import annotations
 
@@ -31,25 +31,26 @@ def issuers_match(candidate: Candidate, _context: Context) -> Iterator[Finding]:
                 "issuer-mismatch",
                 lower,
                 f"a signature that the key of {named(upper)} does not verify",
-                "a signature of the issuer's key",
-                f"Replace {named(upper)} by the CA certificate of that name that really issued it",
+                "a signature made with the issuer's key",
+                f"Replace {named(upper)} with the CA certificate of the same name that issued it",
             )
         elif link is Link.KEY_ONLY:
             yield violation(
                 "issuer-mismatch",
                 lower,
-                f"the issuer {_issuer(lower)}, but the key that signed it is that of {named(upper)}",
-                "an issuer that is the subject of the next certificate, byte for byte",
-                f"Replace {named(upper)} by the CA certificate whose name is the issuer's",
+                f"the issuer {_issuer(lower)}, but was signed with the key of {named(upper)}",
+                "an issuer that equals the subject of the next certificate, byte for byte",
+                f"Replace {named(upper)} with the CA certificate whose subject is that issuer",
             )
         elif not _is_told_apart(lower, upper, candidate.chain):
             yield violation(
                 "issuer-mismatch",
                 lower,
-                f"the issuer {_issuer(lower)}, which is the name of two certificates, and no key identifier that tells "
-                "which is meant",
-                "an issuer whose name is not another certificate's, or its key identifier",
-                "Have it issued again with an authority key identifier: verifiers may take the wrong one for it",
+                f"the issuer {_issuer(lower)}, a name that several certificates of the chain have, and no key "
+                "identifier that distinguishes them",
+                "an issuer name that only one certificate has, or an authority key identifier",
+                "Have it issued again with an authority key identifier: without it, verifiers might choose the wrong "
+                "issuer",
             )
         elif _names_another_key(lower, upper):
             yield violation(
@@ -57,21 +58,21 @@ def issuers_match(candidate: Candidate, _context: Context) -> Iterator[Finding]:
                 lower,
                 f"an authority key identifier that is not the subject key identifier of {named(upper)}",
                 "key identifiers that agree",
-                f"Replace {named(upper)} by the certificate of that key which the CA gives out now",
+                f"Replace {named(upper)} with the certificate that its CA currently publishes for this key",
             )
     strangers = [one for one in candidate.set_aside if is_authority(one) and not is_self_issued(one)]
     if candidate.root is None and strangers:
         yield violation(
             "issuer-mismatch",
             candidate.chain[-1],
-            f"the issuer {_issuer(candidate.chain[-1])}, while the file holds {listed(map(named, strangers), '')}",
-            "the certificate of its issuer",
-            "Replace what is in the file by the chain that came with the certificate",
+            f"the issuer {_issuer(candidate.chain[-1])}, but the file holds {listed(map(named, strangers), '')}",
+            "the certificate of that issuer in the file",
+            "Put the chain that its CA delivered with the certificate into the file",
         )
 
 
 def chain_is_complete(candidate: Candidate, context: Context) -> Iterator[Finding]:
-    """R22: the chain leads to a self-signed root, which need not be in the file when it is known from elsewhere."""
+    """R22: the chain leads to a self-signed root. The root may be missing in the file if it is known otherwise."""
     if candidate.root is not None:
         return
     top = candidate.chain[-1]
@@ -79,18 +80,18 @@ def chain_is_complete(candidate: Candidate, context: Context) -> Iterator[Findin
     beside = "" if known is None else f"; the known root {named(known)} did not issue it"
     if is_self_issued(top):
         found = f"itself as issuer, but its own key does not verify its signature{beside}"
-        remedy = "Put the real root into the file, or give it as trust"
+        remedy = "Add the real root to the file or to `trust`"
     else:
-        found = f"the issuer {_issuer(top)}, whose certificate is not there{beside}"
-        remedy = f"Add the certificate of {_issuer(top)} to the file, or give it as trust"
+        found = f"the issuer {_issuer(top)}, whose certificate is missing{beside}"
+        remedy = f"Add the certificate of {_issuer(top)} to the file or to `trust`"
     yield violation("chain-incomplete", top, found, "a chain up to a self-signed root", remedy)
 
 
 def root_is_known(candidate: Candidate, context: Context) -> Iterator[Finding]:
-    """R24: the root has subject and key of the current certificate's root, which devices trust already."""
+    """R24: the root has the subject and the key of the current certificate's root, which devices already trust."""
     if context.root is None and not context.current:
         yield Remark(
-            message="no current certificate and no root are known to compare with",
+            message="neither a current certificate nor its root is known, so the root is not compared",
             applicable=False,
             told=context.slot is Slot.RESERVE,
         )
@@ -98,7 +99,7 @@ def root_is_known(candidate: Candidate, context: Context) -> Iterator[Finding]:
         yield Remark(message="the chain has no root to compare", applicable=False, told=False)
     elif context.root is None and context.issued:
         yield Remark(
-            message="main is an issued certificate, so another root may follow it: "
+            message="the main certificate is issued by this provider, so its root may be replaced: "
             f"{named(candidate.root)} is distributed to the devices first",
             applicable=False,
         )
@@ -109,7 +110,7 @@ def root_is_known(candidate: Candidate, context: Context) -> Iterator[Finding]:
 
 
 def _names_another_key(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    """Tell whether key identifiers contradict what names and signature say: OpenSSL then looks for another issuer."""
+    """Return whether the key identifiers contradict names and signature; OpenSSL then searches another issuer."""
     meant = extension(certificate, x509.AuthorityKeyIdentifier)
     own = extension(issuer, x509.SubjectKeyIdentifier)
     if own is None or meant is None or meant.key_identifier is None:
@@ -120,7 +121,7 @@ def _names_another_key(certificate: x509.Certificate, issuer: x509.Certificate) 
 def _is_told_apart(
     certificate: x509.Certificate, issuer: x509.Certificate, chain: tuple[x509.Certificate, ...]
 ) -> bool:
-    """Tell whether key identifiers set an issuer apart from others of its name, the certificate itself among them."""
+    """Return whether key identifiers distinguish an issuer from other certificates of its name in the chain."""
     rivals = [one for one in chain if one.subject == certificate.issuer and one.public_key() != issuer.public_key()]
     if not rivals:
         return True
@@ -142,23 +143,23 @@ def _compared(root: x509.Certificate, wanted: x509.Certificate) -> Iterator[Find
             f"Have the certificate issued under {named(wanted)}",
         )
     elif root != wanted:
-        yield Remark(message=f"{named(root)} is a renewed root: subject and key are those that devices trust")
+        yield Remark(message=f"{named(root)} is a renewed root with the subject and the key that devices trust")
 
 
 def _below(candidate: Candidate, root: x509.Certificate, context: Context) -> Iterator[Finding]:
-    """Find the current certificate's root by its signatures, where its chain was given without it."""
+    """Find the root of the current certificate by its signatures if its given chain has no root."""
     pool = Pool(tuple(dict.fromkeys((*context.current, *candidate.chain, *candidate.set_aside, *context.trust))))
-    # From the top: another CA may have certified the key of one below, and devices do not trust that CA.
+    # Start at the top: a CA that devices do not trust may have certified the key of a lower certificate.
     roots = pool.roots_above(context.current[-1])
     if root_digest(root) not in roots:
-        whose = "which is not among the certificates that were given" if not roots else "which is another one"
+        whose = "which is not among the given certificates" if not roots else "which is a different root"
         yield violation(
             "root-mismatch",
             root,
-            "no part in the chain of the current certificate",
+            "no link to the chain of the current certificate",
             f"the root of the current certificate {named(context.current[0])}, {whose}",
-            "Have the certificate issued under that root; or, if it is the same, give the current certificate's whole "
-            "chain, or its root",
+            "Have the certificate issued under that root. If both roots are the same, provide the complete chain of "
+            "the current certificate, or its root",
         )
 
 

@@ -1,4 +1,4 @@
-"""Reads the parts of a certificate that rules are about, and writes them the way messages have them."""
+"""Reads the parts of a certificate that the rules check, and formats them for messages."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
 
 
 def certificates_in(data: bytes) -> tuple[x509.Certificate, ...]:
-    """Return the certificates of a PEM file, whatever is around them, or that of a DER file; none where it is neither.
+    """Return the certificates of a PEM file, or the certificate of a DER file; empty if the data is neither.
 
-    Of each can be read, without an exception, whatever rules ask for. A private key beside them is not looked at.
+    All parts that the rules read are known to be readable without an exception. Text and private keys in the file are
+    ignored.
     """
     found = attempt(partial(x509.load_pem_x509_certificates, data))
     if found is None:
@@ -31,7 +32,7 @@ def certificates_in(data: bytes) -> tuple[x509.Certificate, ...]:
 
 
 def extension(certificate: x509.Certificate, kind: type[_Extension]) -> _Extension | None:
-    """Return an extension's value, None where the certificate has none of that kind."""
+    """Return the value of an extension, or None if the certificate does not have it."""
     try:
         return certificate.extensions.get_extension_for_class(kind).value
     except x509.ExtensionNotFound:
@@ -39,22 +40,22 @@ def extension(certificate: x509.Certificate, kind: type[_Extension]) -> _Extensi
 
 
 def is_authority(certificate: x509.Certificate) -> bool:
-    """Tell whether the certificate says that it is a CA's."""
+    """Return whether the basic constraints mark the certificate as a CA."""
     constraints = extension(certificate, x509.BasicConstraints)
     return constraints is not None and constraints.ca
 
 
 def listed(words: Iterable[str], nothing: str) -> str:
-    """Return *words* in one line, or what to say where there are none."""
+    """Return *words* in one line, or *nothing* if there are no words."""
     return ", ".join(words) or nothing
 
 
 def moment(when: datetime) -> str:
-    """Return a moment for a message."""
+    """Return a time, formatted for a message."""
     return f"{when:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _parts(certificate: x509.Certificate) -> tuple[object, ...]:
-    """Read what the library decodes only when it is asked for."""
+    """Read the parts that the library decodes lazily."""
     validity = (certificate.not_valid_before_utc, certificate.not_valid_after_utc)
     return certificate.subject, certificate.issuer, certificate.extensions, certificate.public_key(), validity

@@ -1,7 +1,7 @@
-"""Asks cryptography's own path validation about a chain that no rule objects to.
+"""Runs the path validation of cryptography on a chain that passes all rules.
 
-It knows more than the rules do, and refuses what they must let pass: private roots of odd shapes, SHA-224, constraints
-on directory names. So what it says is a notice, not a violation.
+The validation knows more than the rules, but it also refuses chains that the rules must accept: unusual private roots,
+SHA-224, constraints on directory names. Therefore its objection is a notice, not a violation.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ __all__ = ["second_opinion"]
 
 
 def second_opinion(candidate: Candidate, context: Context) -> str | None:
-    """Return what the library's path validation objects to, None where it accepts the chain.
+    """Return the objection of the library's path validation, or None if it accepts the chain.
 
-    A self-signed certificate is its own trust anchor, for which there is no path to validate.
+    A self-signed certificate is its own trust anchor, so it has no path to validate.
     """
     if candidate.root is None or candidate.is_own_root:
         return None
@@ -44,12 +44,12 @@ def second_opinion(candidate: Candidate, context: Context) -> str | None:
         )
         verifier.verify(candidate.leaf, list(candidate.issuers[:-1]))
     except (VerificationError, ValueError) as error:
-        return f"no rule is broken, but a strict validation refuses the chain, as some clients may: {short(str(error))}"
+        return f"all rules pass, but strict validation refuses the chain, as some clients might: {short(str(error))}"
     return None
 
 
 def _authorities() -> ExtensionPolicy:
-    """Return what to ask of issuers: private CAs seldom have all that the web's must have."""
+    """Return the policy for issuers, which is lenient because private CAs seldom meet all rules of public CAs."""
     anything = Criticality.AGNOSTIC
     return (
         ExtensionPolicy.permit_all()
@@ -60,5 +60,5 @@ def _authorities() -> ExtensionPolicy:
 
 
 def _servers() -> ExtensionPolicy:
-    """Return what to ask of the server's certificate."""
+    """Return the policy for the server certificate."""
     return ExtensionPolicy.permit_all().require_present(x509.SubjectAlternativeName, Criticality.AGNOSTIC, None)

@@ -1,4 +1,4 @@
-"""How strong keys and signatures are: all the way up, the root included."""
+"""Rules for the strength of the keys and signatures of the whole chain, including the root."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _SMALLEST = 2048
 _SMALLEST_ROOT = 4096
 _CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
 _SHA2 = (hashes.SHA224, hashes.SHA256, hashes.SHA384, hashes.SHA512)
-_WITH_SHA512 = {SignatureAlgorithmOID.ED25519}  # RFC 8032, 5.1; its key's type is refused by name
+_WITH_SHA512 = {SignatureAlgorithmOID.ED25519}  # RFC 8032, 5.1; the rule for key types refuses its key
 
 
 def rsa_keys_are_large(candidate: Candidate, _context: Context) -> Iterator[Finding]:
-    """R25: every RSA key of the chain has at least 2048 bits. EC keys are judged by their curve (R28)."""
+    """R25: every RSA key of the chain has at least 2048 bits. For EC keys, R28 checks the curve."""
     for certificate in candidate.chain:
         key = certificate.public_key()
         if isinstance(key, rsa.RSAPublicKey) and key.key_size < _SMALLEST:
@@ -39,14 +39,14 @@ def rsa_keys_are_large(candidate: Candidate, _context: Context) -> Iterator[Find
                 certificate,
                 f"an RSA key of {key.key_size} bits",
                 f"at least {_SMALLEST} bits",
-                "Have it issued again for a larger key",
+                "Have it issued again with a larger key",
             )
 
 
 def root_key_is_large(candidate: Candidate, _context: Context) -> Iterator[Finding]:
-    """R26: the root's RSA key has at least 4096 bits. EC keys are judged by their curve (R28)."""
+    """R26: the RSA key of the root has at least 4096 bits. For EC keys, R28 checks the curve."""
     if candidate.root is None:
-        yield Remark(message="the chain has no root to judge", applicable=False, told=False)
+        yield Remark(message="the chain has no root to check", applicable=False, told=False)
         return
     key = candidate.root.public_key()
     if isinstance(key, rsa.RSAPublicKey) and key.key_size < _SMALLEST_ROOT:
@@ -60,7 +60,7 @@ def root_key_is_large(candidate: Candidate, _context: Context) -> Iterator[Findi
 
 
 def hashes_are_sha2(candidate: Candidate, _context: Context) -> Iterator[Finding]:
-    """R27: every signature of the chain uses SHA-2, the root's own included. SHA-224 passes with a remark."""
+    """R27: every signature of the chain, including that of the root, uses SHA-2. SHA-224 passes with a remark."""
     for certificate in candidate.chain:
         wrong = [name for name, family in _hashes(certificate) if not family]
         if wrong:
@@ -73,12 +73,12 @@ def hashes_are_sha2(candidate: Candidate, _context: Context) -> Iterator[Finding
             )
         elif isinstance(_algorithm(certificate), hashes.SHA224):
             yield Remark(
-                message=f"{named(certificate)} is signed with SHA-224: Apple's App Transport Security asks for SHA-256"
+                message=f"{named(certificate)} is signed with SHA-224: Apple's App Transport Security requires SHA-256"
             )
 
 
 def key_types_are_known(candidate: Candidate, _context: Context) -> Iterator[Finding]:
-    """R28: keys are RSA, or EC on P-256, P-384 or P-521."""
+    """R28: every key is RSA, or EC on P-256, P-384 or P-521."""
     for certificate in candidate.chain:
         key = certificate.public_key()
         if isinstance(key, rsa.RSAPublicKey) or (
@@ -90,12 +90,12 @@ def key_types_are_known(candidate: Candidate, _context: Context) -> Iterator[Fin
             certificate,
             f"a key of type {_type(key)}",
             "RSA, or EC on P-256, P-384 or P-521",
-            "Have it issued again for such a key",
+            "Have it issued again with such a key",
         )
 
 
 def _hashes(certificate: x509.Certificate) -> Iterator[tuple[str, bool]]:
-    """Yield the hashes that a signature uses, each with whether it is of the SHA-2 family."""
+    """Yield the name of each hash that the signature uses, and whether it belongs to the SHA-2 family."""
     oid = certificate.signature_algorithm_oid
     if oid in _WITH_SHA512:
         return
@@ -118,7 +118,7 @@ def _algorithm(certificate: x509.Certificate) -> hashes.HashAlgorithm | None:
 
 
 def _name(algorithm: hashes.HashAlgorithm) -> str:
-    """Return the hash as people write it: SHA-1, SHA-256, SHA3-256."""
+    """Return the common name of a hash: SHA-1, SHA-256, SHA3-256."""
     name = algorithm.name.upper()
     return name.replace("SHA", "SHA-", 1) if name.startswith("SHA") and "-" not in name else name
 

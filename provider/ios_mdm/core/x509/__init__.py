@@ -1,1 +1,1 @@
-"""Certificates: reading them, issuing them, and putting chains together."""
+"""Certificates: reads them, issues them, and builds chains."""

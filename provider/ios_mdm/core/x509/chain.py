@@ -1,7 +1,7 @@
-"""Finds in a bundle the certificate that is meant, its key, and its chain in order up to the root (R18, R20, R22).
+"""Finds the server certificate of a bundle, its key, and its ordered chain up to the root (R18, R20, R22).
 
-A file may hold more than one way up: cross-signed and renewed certificates. Every way is returned, the likeliest first,
-and the rules choose.
+Cross-signed or renewed certificates give a file several paths to a root. All paths are returned, the likeliest first,
+and the rules choose one.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ _MOST_LEAVES = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Candidate:
-    """A certificate that a server could present, with all that belongs to it.
+    """A certificate that a server could present, with its key and its chain.
 
     Args:
-        leaf: the server's certificate.
-        key: the private key that goes with it, or should.
-        chain: from the leaf upwards, as far as it is known; the root, where there is one, is the last.
-        links: how each is tied to the next; one less than there are certificates.
-        root: the self-signed certificate that the chain ends in; None where it is incomplete.
-        set_aside: what else the file holds.
-        notices: what a person should know about the choice.
+        leaf: server certificate.
+        key: private key of the leaf; a rule checks that they match.
+        chain: known certificates from the leaf upwards; a root is the last one.
+        links: link of each certificate to the next one; one fewer than certificates.
+        root: self-signed certificate at the end of the chain, or None if the chain is incomplete.
+        set_aside: certificates of the file that are not in the chain.
+        notices: notices about the choice, one line each.
     """
 
     leaf: x509.Certificate
@@ -54,22 +54,22 @@ class Candidate:
     notices: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        """Return the SHA-256 fingerprints of the chain, never anything of the key."""
+        """Return the SHA-256 fingerprints of the chain, and nothing of the key."""
         return f"Candidate(chain=({', '.join(fingerprint(one) for one in self.chain)}))"
 
     @property
     def is_own_root(self) -> bool:
-        """Whether the certificate is self-signed: there is no CA above it."""
+        """Whether the leaf is self-signed and therefore its own root."""
         return self.root == self.leaf
 
     @property
     def issuers(self) -> tuple[x509.Certificate, ...]:
-        """The certificates above the leaf, the root included."""
+        """The certificates above the leaf, including the root."""
         return self.chain[1:]
 
     @property
     def pem(self) -> str:
-        """The certificate, its issuers and its root, as far as they are known, PEM."""
+        """The known certificates of the chain, leaf first, PEM."""
         return "".join(one.public_bytes(Encoding.PEM).decode() for one in self.chain)
 
 
@@ -80,15 +80,15 @@ def candidates(
     trust: Sequence[x509.Certificate] = (),
     roots: Sequence[x509.Certificate] = (),
 ) -> tuple[Candidate, ...]:
-    """Return what the bundle offers for a connection address, the likeliest first; at least one.
+    """Return the candidates of a bundle for a connection address, at least one, the likeliest first.
 
-    More than one are returned where there are several ways up to a root, or several certificates of one key.
+    There are several candidates if there are several paths to a root, or several certificates for one key.
 
     Args:
-        bundle: what was read from the file.
-        host: the connection address without its port, A-labels.
-        trust: certificates that may complete the chain.
-        roots: self-signed ones that are known from elsewhere, wanted ones above all; they may complete it as well.
+        bundle: contents of the file.
+        host: connection address without its port, in A-labels.
+        trust: additional certificates that may complete the chain.
+        roots: preferred self-signed roots, which may complete the chain, too.
 
     Raises:
         BundleError: The file has several private keys, and not exactly one is for the connection address (R18).
@@ -101,14 +101,14 @@ def candidates(
 
 
 def ordered(certificates: Sequence[x509.Certificate]) -> tuple[x509.Certificate, ...]:
-    """Return a chain from the leaf upwards, whatever order it was given in, without what does not belong to it."""
+    """Return the certificates of a chain from the leaf upwards, without certificates that do not belong to it."""
     (leaf,) = _lowest(certificates)
     chain, _ = min(Pool(tuple(certificates)).ways(leaf), key=lambda way: (not unbroken(way[1]), -len(way[0])))
     return chain
 
 
 def _meant(bundle: Bundle, host: str) -> tuple[PrivateKeyTypes, list[x509.Certificate]]:
-    """Return the private key that is meant, and the certificates that may be, the likeliest first."""
+    """Return the private key for *host*, and its possible certificates, the likeliest first."""
     owned = [(key, _of_key(key, bundle.certificates)) for key in bundle.keys]
     fitting = [(key, fit) for key, certificates in owned if (fit := [one for one in certificates if fits(one, host)])]
     if len(owned) > 1 and len(fitting) != 1:
@@ -117,9 +117,9 @@ def _meant(bundle: Bundle, host: str) -> tuple[PrivateKeyTypes, list[x509.Certif
         key, leaves = fitting[0]
     else:
         key, leaves = owned[0]
-        # The key may be the CA's, or that of a certificate that is not there: the rules will say so.
+        # The key belongs to a CA or to a certificate that is missing; a rule reports this.
         leaves = [one for one in bundle.certificates if fits(one, host)] or leaves or _lowest(bundle.certificates)
-    # One key may have a self-signed certificate, made for the request, and that of a CA; or an old one and a new one.
+    # One key may have a self-signed certificate, created for the request, and one of a CA, or an old and a new one.
     leaves = [one for one in leaves if not is_self_issued(one)] or leaves
     return key, sorted(leaves, key=lambda one: one.not_valid_after_utc, reverse=True)[:_MOST_LEAVES]
 
@@ -129,13 +129,13 @@ def _ambiguous(
     fitting: list[tuple[PrivateKeyTypes, list[x509.Certificate]]],
     host: str,
 ) -> BundleError:
-    """Return the error that names what the private keys are of."""
+    """Return the error that names the certificates of the private keys."""
     certificates = [one for _, found in fitting or owned for one in found]
     names = ", ".join(f"{named(one)} ({short(', '.join(dns_names(one))) or 'no DNS name'})" for one in certificates)
     which = f"{len(fitting)} of them have a certificate" if fitting else "none of them has a certificate"
     return BundleError(
         f"the file holds {len(owned)} private keys, and {which} for {host}: "
-        f"{names or 'no certificate belongs to them'}. Leave the one for {host} with its certificate, and no other",
+        f"{names or 'no certificate belongs to them'}. Keep only the private key for {host} and its certificate",
         code="no-key",
     )
 
@@ -146,7 +146,7 @@ def _of_key(key: PrivateKeyTypes, certificates: Iterable[x509.Certificate]) -> l
 
 
 def _lowest(certificates: Sequence[x509.Certificate]) -> list[x509.Certificate]:
-    """Return the first certificate that issued none of the others."""
+    """Return, as a list, the first certificate that issued none of the others."""
     issuers = {one.issuer for one in certificates if not is_self_issued(one)}
     return [next((one for one in certificates if one.subject not in issuers), certificates[0])]
 
@@ -174,7 +174,7 @@ def _candidate(
 
 
 def _unlikely(one: Candidate, wanted: set[str]) -> tuple[bool, bool, bool]:
-    """Return what to sort by: chains without a gap first, of these those that end in a wanted root."""
+    """Return the sort key: complete chains first, then verified ones, then those that end in a wanted root."""
     return (
         one.root is None,
         not unbroken(one.links),

@@ -1,6 +1,6 @@
 """The value of a pair's secret: a certificate, its private key and its root as JSON.
 
-No error of this module carries anything that it was given, neither in its message nor as its context (R29).
+No error of this module contains any part of its input, neither in its message nor as its context (R29).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["MAX_BYTES", "credential_from_json", "credential_to_json", "stored_size", "unfit"]
 
 MAX_BYTES = 65_536
-"""Bytes that AWS Secrets Manager takes as the value of a secret."""
+"""Size limit of AWS Secrets Manager for the value of a secret, in bytes."""
 
 _PRIVATE_KEY = re.compile(r"\s*-----BEGIN PRIVATE KEY-----[A-Za-z0-9+/=\s]+-----END PRIVATE KEY-----\s*")
 
@@ -35,21 +35,21 @@ _CERTIFICATE_KEY, _PRIVATE_KEY_KEY, _ROOT_KEY = "tls.crt", "tls.key", "ca.crt"
 
 
 def credential_to_json(credential: Credential) -> str:
-    """Return the secret value that holds *credential*: JSON with ``ca.crt``, ``tls.crt`` and ``tls.key``, all PEM.
+    """Return the secret value of *credential*: JSON with ``ca.crt``, ``tls.crt`` and ``tls.key``, all PEM.
 
-    The same in both slots, so that a consumer of main notices nothing of a promotion but a new certificate.
+    The format is the same for main and reserve, so that a promotion changes only the certificate for its consumers.
 
     Raises:
-        CertificateError: :func:`credential_from_json` would refuse the value.
+        CertificateError: The parts of the credential do not belong together, or cannot be read.
     """
     problem = unfit(credential)
     if problem is not None:
-        raise CertificateError(f"certificate {credential.sha256} cannot be kept: {problem}")
+        raise CertificateError(f"certificate {credential.sha256} cannot be stored: {problem}")
     return _json(credential)
 
 
 def stored_size(credential: Credential) -> int:
-    """Return the number of bytes that the secret value of *credential* has."""
+    """Return the size of the secret value of *credential* in bytes."""
     return len(_json(credential).encode())
 
 
@@ -63,17 +63,17 @@ def _json(credential: Credential) -> str:
 
 
 def credential_from_json(value: str, *, where: str = "a version of the secret") -> Credential:
-    """Return the credential in a secret's *value*.
+    """Return the credential in the value of a secret.
 
     Args:
-        value: what :func:`credential_to_json` returned.
-        where: the secret and version that it comes from, for messages.
+        value: secret value as returned by :func:`credential_to_json`.
+        where: name of the secret and its version, for messages.
 
     Raises:
-        StoreError: The value is no such JSON, a part of it cannot be read, the chain is not one, or the private key is
-            not the certificate's.
+        StoreError: The value has another format, a part of it cannot be read, its certificates are not a chain, or the
+            private key does not belong to the certificate.
     """
-    advice = "Somebody else wrote it: put back what was there, or delete that version"
+    advice = "This provider did not write the value: restore the former value, or delete this version"
     try:
         fields = json.loads(value)
     except (ValueError, RecursionError):  # json's own error quotes the whole document
@@ -83,7 +83,7 @@ def credential_from_json(value: str, *, where: str = "a version of the secret") 
         or fields.keys() != {_CERTIFICATE_KEY, _PRIVATE_KEY_KEY, _ROOT_KEY}
         or not all(isinstance(field, str) for field in fields.values())
     ):
-        raise StoreError(f"{where} is not JSON with exactly tls.crt, tls.key and ca.crt as texts. {advice}")
+        raise StoreError(f"{where} is not JSON with exactly the strings tls.crt, tls.key and ca.crt. {advice}")
     credential = Credential(
         certificate=fields[_CERTIFICATE_KEY], private_key=fields[_PRIVATE_KEY_KEY], root=fields[_ROOT_KEY], sha256=""
     )
@@ -94,27 +94,27 @@ def credential_from_json(value: str, *, where: str = "a version of the secret") 
 
 
 def unfit(credential: Credential) -> str | None:
-    """Return why no pair can hold a credential: its parts cannot be read or do not belong together; None if it can."""
+    """Return the reason why a pair cannot store a credential, or None if its parts are readable and fit together."""
     try:
         certificates, roots = chain(credential.certificate), chain(credential.root)
     except CertificateError as error:
         return str(error)
     if len(roots) != 1 or not is_self_signed(roots[0]):
-        return "ca.crt is not one self-signed root"
-    # Names only: the rules of a custom certificate (R20, R22) were checked against its chain before it was stored.
+        return "ca.crt is not a single self-signed root"
+    # Compares names only: R20 and R22 checked the chain of a custom certificate before it was stored.
     path = certificates if certificates[-1] == roots[0] else (*certificates, roots[0])
     if any(lower.issuer != upper.subject for lower, upper in pairwise(path)):
-        return "tls.crt and ca.crt are not one chain"
+        return "tls.crt and ca.crt are not a chain"
     fits = _is_key_of(credential.private_key, certificates[0])
     return None if fits else "tls.key is not the PKCS#8 key of the certificate"
 
 
 def _is_key_of(private_key: str, certificate: x509.Certificate) -> bool:
-    """Tell whether the private key, unencrypted PKCS#8 PEM, belongs to the certificate."""
+    """Return whether the private key, unencrypted PKCS#8 PEM, belongs to the certificate."""
     if not _PRIVATE_KEY.fullmatch(private_key):
         return False
     try:
-        # Validating an RSA-4096 key takes 300 ms and more, at every look at the secret.
+        # Validating an RSA-4096 key takes more than 300 ms, each time that the secret is read.
         key = load_pem_private_key(private_key.encode(), password=None, unsafe_skip_rsa_key_validation=True)
         return key.public_key() == certificate.public_key() and _has_private_half(key)
     except UNREADABLE:
@@ -124,9 +124,9 @@ def _is_key_of(private_key: str, certificate: x509.Certificate) -> bool:
 def _has_private_half(key: PrivateKeyTypes) -> bool:
     """Return whether the private half of a key belongs to its public half.
 
-    An RSA key in PKCS#8 has its public numbers in it, which anyone can copy from a certificate: the other numbers must
-    be those of RFC 8017, 3.2. A trial signature would not do, because OpenSSL can hang with made-up numbers. For other
-    types, the library checks a key when it reads it.
+    An RSA key in PKCS#8 contains its public numbers, which anyone can copy from a certificate. Therefore the other
+    numbers are checked with RFC 8017, 3.2. A trial signature is not safe, because OpenSSL can hang with invalid
+    numbers. The library checks keys of other types when it reads them.
     """
     if not isinstance(key, rsa.RSAPrivateKey):
         return True

@@ -22,13 +22,13 @@ _CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
 
 
 def details(pem: str) -> CertificateDetails:
-    """Return what R14 shows of a certificate.
+    """Return the public details of a certificate (R14).
 
     Args:
-        pem: the certificate, its issuers and its root; what is missing is not shown.
+        pem: certificate, its issuers and its root; the details of a missing root are None.
 
     Raises:
-        CertificateError: As :func:`chain`.
+        CertificateError: *pem* holds anything besides certificates, or cannot be read.
     """
     certificates = chain(pem)
     leaf, last = certificates[0], certificates[-1]
@@ -48,20 +48,20 @@ def details(pem: str) -> CertificateDetails:
         )
     except UNREADABLE:
         pass
-    raise CertificateError(f"the certificate {fingerprint(leaf)} cannot be read: a field of it is damaged")
+    raise CertificateError(f"the certificate {fingerprint(leaf)} cannot be read: one of its fields is damaged")
 
 
 def facts(credential: Credential, *, ordinal: int, source: Source, generation: int) -> CertificateFacts:
-    """Return the public facts of a pair's certificate.
+    """Return the public facts of a certificate of a pair.
 
     Args:
-        credential: the certificate; its private key is not looked at.
-        ordinal: the certificate's number in its pair.
+        credential: certificate and root; the private key is not read.
+        ordinal: number of the certificate in its pair.
         source: issued or installed.
-        generation: of the request that it answers.
+        generation: generation that the definition requested.
 
     Raises:
-        CertificateError: As :func:`chain`.
+        CertificateError: A part of the credential holds anything besides certificates, or cannot be read.
     """
     certificates, root = chain(credential.certificate), chain(credential.root)[0]
     leaf = certificates[0]
@@ -78,7 +78,7 @@ def facts(credential: Credential, *, ordinal: int, source: Source, generation: i
         )
     except UNREADABLE:
         pass
-    raise CertificateError(f"the root {fingerprint(root)} cannot be read: its key is damaged, or of an unknown type")
+    raise CertificateError(f"the root {fingerprint(root)} cannot be read: its key is damaged, or has an unknown type")
 
 
 def _key_name(certificate: x509.Certificate) -> str:

@@ -1,4 +1,4 @@
-"""Digests by which certificates, roots and chains are compared."""
+"""Digests that identify certificates, roots and chains."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ __all__ = ["chain_digest", "fingerprint", "root_digest"]
 
 
 def fingerprint(certificate: x509.Certificate) -> str:
-    """Return the SHA-256 of the certificate's DER, 64 hex digits."""
+    """Return the SHA-256 of a certificate in DER, 64 hex digits."""
     return certificate.fingerprint(hashes.SHA256()).hex()
 
 
 def root_digest(root: x509.Certificate) -> str:
-    """Return the SHA-256 over the subject's DER and then the SubjectPublicKeyInfo's, 64 hex digits.
+    """Return the SHA-256 of the subject followed by the SubjectPublicKeyInfo, both DER, 64 hex digits.
 
-    A root that is renewed under its name and key has the digest of the old one (R24). Both parts are DER, which
-    carries its own length, so no other pair of them has the same concatenation.
+    A root that is renewed with the same name and key keeps its digest (R24). The concatenation is unambiguous, because
+    DER contains its own length.
     """
     digest = hashes.Hash(hashes.SHA256())
     digest.update(root.subject.public_bytes())
@@ -33,10 +33,10 @@ def root_digest(root: x509.Certificate) -> str:
 
 
 def chain_digest(certificates: Iterable[x509.Certificate]) -> str:
-    """Return a digest over a chain, from the leaf up to its root, each certificate once: 16 hex digits.
+    """Return a digest of a chain, leaf first, in which repeated certificates count once: 16 hex digits.
 
-    It distinguishes a changed file from an unchanged one, and nothing is trusted because of it: the first quarter of a
-    SHA-256, which a tag has room for, is enough.
+    The digest only distinguishes a changed file from an unchanged one. The first quarter of a SHA-256 is enough for
+    this and fits into a tag.
     """
     digest = hashes.Hash(hashes.SHA256())
     for certificate in dict.fromkeys(certificates):

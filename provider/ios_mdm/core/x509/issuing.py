@@ -31,7 +31,7 @@ _SECOND = timedelta(seconds=1)  # notAfter is inclusive (RFC 5280, 4.1.2.5)
 _DAY = timedelta(days=1)
 _SERIAL_NUMBER_BITS = 128
 _EXPONENT = 65537
-_HOST_LIMIT = 253  # RFC 1035, 2.3.4, without the root's dot
+_HOST_LIMIT = 253  # RFC 1035, 2.3.4, without the final dot
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _HOST = re.compile(rf"(?:{_LABEL}\.)*(?!\d+\Z){_LABEL}", re.IGNORECASE)  # an all-digit last label is an IP address
 _RSA_BITS = {KeyType.RSA_2048: 2048, KeyType.RSA_3072: 3072, KeyType.RSA_4096: 4096}
@@ -40,7 +40,7 @@ _PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
 
 def validity(days: int) -> timedelta:
-    """Return notAfter - notBefore of a certificate that is issued for this number of *days*."""
+    """Return notAfter - notBefore of a certificate with a validity of *days* days."""
     return days * _DAY - _SECOND
 
 
@@ -49,18 +49,18 @@ def issue(
 ) -> Credential:
     """Return a new certificate for *host* with its private key and its one-time root.
 
-    Two calls never give the same certificate: keys and serial numbers are random.
+    Keys and serial numbers are random, so that two calls never return the same certificate.
 
     Args:
-        host: the connection address without its port, a DNS name of A-labels (RFC 5890).
+        host: connection address without its port, a DNS name of A-labels (RFC 5890).
         key: type and size of the key.
-        validity_days: notAfter - notBefore is this number of days, less the inclusive last second.
-        now: the moment of issue, aware UTC, whole seconds; validity starts :data:`BACKDATED` earlier.
-        longest: main's notAfter - notBefore, where a reserve is issued (R8).
+        validity_days: days between notBefore and notAfter, including the last second.
+        now: time of issue, aware UTC, whole seconds; the validity starts :data:`BACKDATED` earlier.
+        longest: notAfter - notBefore of main if a reserve is issued (R8), else None.
 
     Raises:
-        DefinitionError: *host* is no DNS name, or the validity is less than a day, more than Apple accepts, or more
-            than *longest*.
+        DefinitionError: *host* is not a DNS name, or the validity is less than a day, longer than Apple accepts, or
+            longer than *longest*.
         ValueError: *now* is naive, not UTC, or has a fraction of a second.
     """
     if now.utcoffset() != timedelta(0) or now.microsecond:
@@ -83,7 +83,7 @@ def _leaf_and_root(
 ) -> tuple[x509.Certificate, x509.Certificate]:
     """Return a certificate for *key* and its root.
 
-    The root's private key exists in this function only. It is never serialized, and no other function may return it.
+    The private key of the root exists in this function only. It must never be serialized or returned.
     """
     root_key = ec.generate_private_key(CURVE())
     try:
@@ -96,7 +96,7 @@ def _leaf_and_root(
         )
         return form.leaf(_serial_number(), root_key), form.root(_serial_number(), root_key)
     finally:
-        del root_key  # also where the traceback of an error keeps this frame
+        del root_key  # even if the traceback of an error keeps this frame alive
 
 
 def _serial_number() -> int:
@@ -108,16 +108,16 @@ def _is_host(text: str) -> bool:
 
 
 def _check_validity(host: str, days: int, longest: timedelta | None) -> None:
-    """Refuse a validity that Apple (103769) or R8 refuses."""
+    """Raise an error for a validity that violates Apple 103769 or R8."""
     if not 1 <= days <= LONGEST_VALIDITY_DAYS:
         raise DefinitionError(
             f"cannot issue a certificate for {host} that is valid for {days} days: "
-            f"set validityDays to 1 to {LONGEST_VALIDITY_DAYS} (Apple's devices refuse longer ones)"
+            f"set validityDays to a value from 1 to {LONGEST_VALIDITY_DAYS}, because Apple's devices refuse more"
         )
     if longest is not None and validity(days) > longest:
         raise DefinitionError(
-            f"cannot issue a reserve for {host} that is valid for {days} days: it must not be valid for longer than "
-            f"the main certificate, which is for {(longest + _SECOND) // _DAY} days. Lower the reserve's validityDays"
+            f"cannot issue a reserve for {host} that is valid for {days} days, because the main certificate is valid "
+            f"for {(longest + _SECOND) // _DAY} days: lower validityDays of the reserve to at most this value"
         )
 
 
@@ -129,10 +129,10 @@ def _generate(key: KeyType) -> _PrivateKey:
 
 
 def key_type(pem: str) -> KeyType | None:
-    """Return the type of the key of the first certificate in *pem*, or None if no certificate is issued for such a key.
+    """Return the key type of the first certificate in *pem*, or None if certificates of this type are never issued.
 
     Raises:
-        CertificateError: As :func:`chain`.
+        CertificateError: *pem* holds anything besides certificates, or cannot be read.
     """
     return _key_type(chain(pem)[0])
 
@@ -149,13 +149,13 @@ def _key_type(certificate: x509.Certificate) -> KeyType | None:
 
 
 def is_issued(certificates: Sequence[x509.Certificate]) -> bool:
-    """Return whether the certificates are a leaf and its one-time root exactly as :func:`issue` makes them (R31).
+    """Return whether the certificates are a leaf and its one-time root exactly as :func:`issue` creates them (R31).
 
-    Both are created again from their host, keys, dates and serial numbers, and signed with another key. The signed
-    bytes must be equal, and both signatures must be those of the root.
+    Both certificates are built again from their host, keys, dates and serial numbers. The signed bytes must be equal,
+    and the root's key must have made both signatures.
 
     Args:
-        certificates: a chain from the leaf upwards, the root included.
+        certificates: chain from the leaf upwards, including the root.
     """
     try:
         leaf, root = certificates

@@ -1,7 +1,7 @@
-"""How certificates are tied together: who could have issued whom, and which ways lead up to a root (R20).
+"""Finds the possible issuers of certificates, and the paths from a leaf to a root (R20).
 
-A step whose signature or name is wrong is taken only where no right one is there, so that the rules above it are judged
-as well.
+A link with a wrong signature or name is used only if there is no valid link, so that the rules can check the
+certificates above it, too.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ __all__ = ["Link", "Pool", "unbroken"]
 
 _LONGEST_CHAIN = 12
 _MOST_WAYS = 32
-_MOST_ISSUERS = 8  # of one certificate: more is no chain that a tool would write
+_MOST_ISSUERS = 8  # of one certificate; no tool writes a file with more
 
 
 class Link(Enum):
-    """How a certificate is tied to the next one of its chain (R20)."""
+    """Link between a certificate and the next one of its chain (R20). Subject and key are those of the next one."""
 
-    VERIFIED = "its name is that of the issuer, and its key verifies the signature"
-    NAME_ONLY = "its name is that of the issuer, but its key does not verify the signature"
-    KEY_ONLY = "its key verifies the signature, but its name is not that of the issuer"
+    VERIFIED = "the subject equals the issuer name, and the key verifies the signature"
+    NAME_ONLY = "the subject equals the issuer name, but the key does not verify the signature"
+    KEY_ONLY = "the key verifies the signature, but the subject differs from the issuer name"
 
 
 @dataclass(slots=True)
 class Pool:
-    """Certificates among which issuers are looked for, the first ones first."""
+    """Certificates that may be issuers, in order of preference."""
 
     certificates: tuple[x509.Certificate, ...]
     _issuers: dict[x509.Certificate, tuple[tuple[x509.Certificate, Link], ...]] = field(default_factory=dict)
 
     def issuers(self, certificate: x509.Certificate) -> tuple[tuple[x509.Certificate, Link], ...]:
-        """Return what could have issued it: verified ones, else the nearest to one."""
+        """Return the possible issuers of *certificate* with their links: the verified ones, or else the others."""
         if certificate not in self._issuers:
             found = self._by_name(certificate) or self._by_key(certificate)
             verified = [(issuer, link) for issuer, link in found if link is Link.VERIFIED]
@@ -54,7 +54,7 @@ class Pool:
         yield from islice(self._onward((leaf,), ()), _MOST_WAYS)
 
     def roots_above(self, certificate: x509.Certificate) -> frozenset[str]:
-        """Return the digests of the roots that vouch for *certificate*, as :func:`root_digest` makes them."""
+        """Return the digests (:func:`root_digest`) of all roots to which a verified path from *certificate* leads."""
         return frozenset(
             root_digest(chain[-1])
             for chain, links in self.ways(certificate)
@@ -62,7 +62,7 @@ class Pool:
         )
 
     def _by_name(self, certificate: x509.Certificate) -> list[tuple[x509.Certificate, Link]]:
-        # Python's comparison of names ignores how their text is encoded; _link does not.
+        # The library's comparison of names ignores the encoding of their text; _link compares it.
         alike = (one for one in self.certificates if one.subject == certificate.issuer and one != certificate)
         return [(one, _link(certificate, one) or Link.NAME_ONLY) for one in alike]
 
@@ -84,17 +84,17 @@ class Pool:
 
 
 def unbroken(links: Iterable[Link]) -> bool:
-    """Tell whether every step of a chain is right."""
+    """Return whether every link of a chain is verified."""
     return all(link is Link.VERIFIED for link in links)
 
 
 def _repeats(certificate: x509.Certificate, chain: Iterable[x509.Certificate]) -> bool:
-    """Tell whether a chain has this name with this key already: cross-signed roots can lead in circles."""
+    """Return whether a chain already contains this name with this key; cross-signed roots can form circles."""
     return any(one.subject == certificate.subject and one.public_key() == certificate.public_key() for one in chain)
 
 
 def _link(certificate: x509.Certificate, issuer: x509.Certificate) -> Link | None:
-    """Return how two certificates are tied together, None where they are not."""
+    """Return the link between two certificates, or None if there is no link."""
     if is_signed_by(certificate, issuer):
         return Link.VERIFIED if has_name_of(certificate, issuer) else Link.KEY_ONLY
     return Link.NAME_ONLY if has_name_of(certificate, issuer) else None

@@ -1,4 +1,4 @@
-"""The names in a certificate: which hosts it is for, and how it is called in a message."""
+"""The names in a certificate: its hosts, and its name in messages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LONGEST_NAME = 120
 
 
 def covers(pattern: str, host: str) -> bool:
-    """Tell whether a DNS name of a SAN is the host's: wildcards stand for the whole left-most label (RFC 9525, 6.3)."""
+    """Return whether a DNS name of a SAN covers *host*; a wildcard is the whole left-most label (RFC 9525, 6.3)."""
     pattern, host = pattern.lower(), host.lower()
     if pattern.startswith("*."):
         label, _, parent = host.partition(".")
@@ -30,20 +30,20 @@ def dns_names(certificate: x509.Certificate) -> tuple[str, ...]:
 
 
 def named(certificate: x509.Certificate) -> str:
-    """Return the subject, fit for one line of a message, or the serial number where there is none."""
+    """Return the name of a certificate for a message, in one line: its subject, or its serial number if empty."""
     return short(certificate.subject.rfc4514_string()) or f"serial number {certificate.serial_number:x}"
 
 
 def short(text: str) -> str:
-    """Return *text* for a message, printable and at most 120 characters: a file may say anything."""
+    """Return *text* from a file in a form that is safe in a message: printable, at most 120 characters."""
     return printable(text, longest=_LONGEST_NAME)
 
 
 def is_self_issued(certificate: x509.Certificate) -> bool:
-    """Tell whether issuer and subject are one name (RFC 5280, 3.2)."""
+    """Return whether issuer and subject are the same name (RFC 5280, 3.2)."""
     return certificate.issuer == certificate.subject
 
 
 def fits(certificate: x509.Certificate, host: str) -> bool:
-    """Tell whether a DNS name of the SAN is the host's (R19)."""
+    """Return whether a DNS name of the SAN covers *host* (R19)."""
     return any(covers(name, host) for name in dns_names(certificate))

@@ -1,14 +1,14 @@
-"""The form of an issued certificate and of its one-time root, byte for byte (R31).
+"""The exact fields of an issued certificate and of its one-time root (R31).
 
-Devices trust the root, and the root's private key does not exist any more. Each certificate is narrowed:
+Devices trust the root, whose private key no longer exists. Both certificates are restricted:
 
-- The leaf is not a CA, and its keyUsage lacks keyCertSign. A certificate that the leaf's key signed is refused by every
-  verifier that checks basicConstraints of an issuer.
-- The root may issue leaves only (pathLen 0). Its nameConstraints permit the connection address alone and exclude every
-  IP address: RFC 5280, 4.2.1.10 restricts only the name forms that are listed. E-mail and URI names are left out,
+- The leaf is not a CA, and its keyUsage lacks keyCertSign. Every verifier that checks the basicConstraints of issuers
+  refuses a certificate signed with the leaf's key.
+- The root can issue leaves only (pathLen 0). Its nameConstraints permit only the connection address and exclude every
+  IP address, because RFC 5280, 4.2.1.10 restricts only the listed name forms. E-mail and URI names are not listed,
   because the leaf's extendedKeyUsage is serverAuth. A dNSName constraint includes the subdomains of the host.
 - The root's subject contains the start of its key identifier. Verifiers choose an issuer by subject and key identifier,
-  so the roots of main and reserve are never confused. The root needs no authority key identifier for that.
+  so that the roots of main and reserve are never confused, even without an authority key identifier in the root.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = ["CURVE", "Form", "PublicKey"]
 CURVE = ec.SECP384R1
 """Curve of the root's key."""
 
-_IDENTIFIER_BYTES = 8  # of the key identifier in the root's subject: enough to distinguish the roots of all pairs
+_IDENTIFIER_BYTES = 8  # bytes of the key identifier in the root's subject, enough to distinguish the roots of all pairs
 _COMMON_NAME_LIMIT = 64  # ub-common-name of RFC 5280, appendix A.1
 
 PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
@@ -41,11 +41,11 @@ class Form:
     """Everything that determines a leaf and its root, except serial numbers and signatures.
 
     Args:
-        host: the connection address without its port, a DNS name of A-labels (RFC 5890).
-        key: of the leaf.
-        root_key: of the root, on :data:`CURVE`.
-        not_before: start of the validity of both, aware UTC, whole seconds.
-        not_after: end of the validity of both, inclusive.
+        host: connection address without its port, a DNS name of A-labels (RFC 5890).
+        key: public key of the leaf.
+        root_key: public key of the root, on :data:`CURVE`.
+        not_before: start of the validity of both certificates, aware UTC, whole seconds.
+        not_after: end of the validity of both certificates, inclusive.
     """
 
     host: str
@@ -58,7 +58,7 @@ class Form:
         """Return the leaf, signed by *signer*.
 
         Raises:
-            ValueError: A value of the form cannot be in a certificate.
+            ValueError: A certificate cannot contain a value of the form.
         """
         extensions: tuple[tuple[x509.ExtensionType, bool], ...] = (
             (x509.BasicConstraints(ca=False, path_length=None), True),

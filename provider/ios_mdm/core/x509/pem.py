@@ -1,7 +1,7 @@
 """Reads PEM certificates.
 
-No error of this module carries anything that it was given, neither in its message nor as its context: what was given
-may be a private key (R29). That is why errors are raised after their ``except`` block, not inside it.
+No error of this module contains any part of its input, neither in its message nor as its context, because the input may
+be a private key (R29). For this reason, errors are raised after the ``except`` block, not inside it.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtensi
 
 
 class CertificateError(IosMdmError):
-    """What should be PEM certificates, and nothing else, is not."""
+    """A text is not PEM certificates, or holds anything besides them."""
 
 
 def chain(pem: str) -> tuple[x509.Certificate, ...]:
     """Return the certificates of *pem* in their order, at least one.
 
     Raises:
-        CertificateError: *pem* holds anything besides certificates, a private key above all, or cannot be read.
+        CertificateError: *pem* holds anything besides certificates, for example a private key, or cannot be read.
     """
     if "PRIVATE KEY" in pem:
-        raise CertificateError("a private key is where only public certificates belong: leave it out")
+        raise CertificateError("found a private key where only public certificates are allowed: remove it")
     if not _CHAIN.fullmatch(pem):
-        raise CertificateError("expected PEM certificates and nothing else: take out what is around them")
+        raise CertificateError("expected PEM certificates and nothing else: remove all other text")
     try:
         return tuple(x509.load_pem_x509_certificates(pem.encode()))
     except UNREADABLE:

@@ -1,4 +1,4 @@
-"""Who signed a certificate, whatever the hash is: a weak one is for the rules to refuse (R27), or to be adopted."""
+"""Verifies who signed a certificate, with any hash. Weak hashes are accepted here: R27 refuses or reports them."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _WEAK = (hashes.SHA1, hashes.MD5)
 
 
 def has_name_of(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    """Tell whether a certificate names *issuer* as its issuer, byte for byte."""
+    """Return whether the issuer name of a certificate equals the subject of *issuer*, byte for byte."""
     return certificate.issuer.public_bytes() == issuer.subject.public_bytes()
 
 
-@lru_cache(maxsize=256)  # of one judgement: the root of the current certificate is often that of the new one
+@lru_cache(maxsize=256)  # the current certificate and the new one often have the same root
 def is_signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    """Tell whether the key of *issuer* verifies a certificate's signature; names do not matter."""
+    """Return whether the key of *issuer* verifies the signature of a certificate. Names are not compared."""
     try:
         algorithm = certificate.signature_hash_algorithm
         if has_name_of(certificate, issuer) and not isinstance(algorithm, _WEAK):
@@ -38,16 +38,16 @@ def is_signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> boo
 
 
 def is_self_signed(certificate: x509.Certificate) -> bool:
-    """Tell whether a certificate is a root: issued under its own name, signed with the key that it certifies."""
+    """Return whether a certificate is a root: issuer and subject are equal, and its own key verifies its signature."""
     return has_name_of(certificate, certificate) and is_signed_by(certificate, certificate)
 
 
 def _verify(certificate: x509.Certificate, algorithm: hashes.HashAlgorithm | None, issuer: x509.Certificate) -> None:
-    """Verify a signature where the library will not: its hash is one that R27 refuses, or the names differ.
+    """Verify a signature that the library refuses to verify: one with a weak hash (R27), or with differing names.
 
     Raises:
-        InvalidSignature: Another key made it.
-        ValueError: It is of a kind that no rule would let pass anyway.
+        InvalidSignature: Another key made the signature.
+        ValueError: The rules refuse this type of signature.
     """
     key, parameters = issuer.public_key(), certificate.signature_algorithm_parameters
     signature, content = certificate.signature, certificate.tbs_certificate_bytes

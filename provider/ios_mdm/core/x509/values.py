@@ -1,4 +1,4 @@
-"""What is read from a certificate, and a certificate together with its private key."""
+"""Public details of a certificate, and a certificate with its private key."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ __all__ = ["CertificateDetails", "Credential"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateDetails:
-    """What R14 shows of a certificate. Public; times are aware UTC.
+    """Public details of a certificate (R14). Times are aware UTC.
 
     Args:
         subject: RFC 4514 name.
         issuer: RFC 4514 name.
         sans: DNS names of the subjectAltName.
-        serial_number: lower-case hex without leading zeros, as openssl's ``-serial`` has it.
+        serial_number: lower-case hex without leading zeros.
         sha256: fingerprint of the leaf, 64 hex digits.
         root: RFC 4514 name of the root, which devices trust; None if it is unknown.
         root_sha256: fingerprint of the root, 64 hex digits; None if it is unknown.
-        key: for example ``RSA 4096`` or ``EC P-256``.
+        key: type and size of the key, for example ``RSA 4096`` or ``EC P-256``.
         not_before: start of validity.
         not_after: end of validity, inclusive.
     """
@@ -42,12 +42,12 @@ class CertificateDetails:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Credential:
-    """A certificate with its private key: what one version of a pair's secret holds.
+    """A certificate with its private key and its root, as one version of a pair's secret stores them.
 
     Args:
-        certificate: leaf, then its issuers without the root unless the leaf is the root, PEM.
+        certificate: PEM of the leaf and its issuers; the root is included only if the leaf is the root.
         private_key: PKCS#8 PEM, unencrypted. Lives in memory and in Secrets Manager only (R29).
-        root: the chain's root, PEM.
+        root: PEM of the root of the chain.
         sha256: fingerprint of the leaf, 64 hex digits.
     """
 
@@ -58,9 +58,9 @@ class Credential:
 
     @property
     def chain(self) -> str:
-        """Leaf, issuers and root, PEM: the certificates that a device must trust."""
+        """PEM of the leaf, its issuers and its root."""
         return self.certificate + ("" if self.root in self.certificate else self.root)
 
     def __repr__(self) -> str:
-        """Show the fingerprint, never the key."""
+        """Return the fingerprint only, never the key."""
         return f"Credential(sha256={self.sha256})"

@@ -1,1 +1,1 @@
-"""Bundles that are damaged on purpose, and what makes bundles for these and other tests."""
+"""Tests with damaged bundles, and functions that create bundles for these and other tests."""

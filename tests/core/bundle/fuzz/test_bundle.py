@@ -1,6 +1,6 @@
-"""Whatever the bytes are, reading them ends in a bundle or in one line that says what is wrong (R18).
+"""Reading any bytes gives a bundle or an error of one line (R18).
 
-A few seconds of it run with the other tests, always the same. For longer, and each time other, files:
+A few seconds of it run with the other tests, always with the same files. To run longer, with other files each time:
 
     FUZZ_EXAMPLES=100000 .venv/bin/python -m pytest -q tests/core/bundle/fuzz
 """
@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ios_mdm.core.bundle import BundleError, read_bundle
-from tests.core.bundle.fuzz.bundles import (
+from tests.support.bundles import (
     EC,
     PASSWORD,
     RSA,
@@ -45,13 +45,12 @@ many = settings(
     max_examples=EXAMPLES or 400,
     derandomize=not EXAMPLES,
     database=None,
-    deadline=None,
     suppress_health_check=list(HealthCheck),
 )
 
 
 def check(data: bytes, password: str | None) -> None:
-    """Read *data*, and hold what comes of it against what is promised."""
+    """Read *data*, and check the result against the contract of the reader."""
     bundle = outcome(data, password)
     if isinstance(bundle, BundleError):
         text = str(bundle)
@@ -72,7 +71,7 @@ def check(data: bytes, password: str | None) -> None:
 passwords = st.sampled_from([PASSWORD, None, "", "other", "pä€ 𝄞", "a\0b", "\ud800"]) | st.text(max_size=5)
 
 
-# A change of a file: where, how much of it goes, and what comes there.
+# A change of a file: the position, the number of removed bytes, and the inserted bytes.
 changes = st.tuples(
     st.integers(0, 4000), st.integers(0, 40), st.binary(max_size=8) | st.sampled_from([b"\x80", b"\0\0"])
 )
@@ -107,7 +106,7 @@ LEAF, KEY = pem("CERTIFICATE", EC.der), pem("PRIVATE KEY", EC.pkcs8)
 @many
 @given(st.sampled_from(NAMES), st.lists(changes, min_size=1, max_size=4), passwords | st.none())
 def test_damaged_files(name: str, edits: list[tuple[int, int, bytes]], password: str | None) -> None:
-    """A file with some changes, its own password or any other."""  # R18
+    """A file with some changes, and with its password or any other password."""  # R18
     data, own = samples()[name]
     for at, length, new in edits:
         start = at % (len(data) + 1)
@@ -119,14 +118,14 @@ def test_damaged_files(name: str, edits: list[tuple[int, int, bytes]], password:
 @many
 @given(st.sampled_from(NAMES), st.sampled_from(NAMES), st.integers(0, 4000), st.integers(0, 4000))
 def test_files_that_were_mixed_up(first: str, second: str, stop: int, start: int) -> None:
-    """The start of one file and the end of another."""  # R18
+    """The start of one file, followed by the end of another file."""  # R18
     check(samples()[first][0][:stop] + samples()[second][0][start:], PASSWORD)
 
 
 @many
 @given(trees, passwords)
 def test_files_that_are_nearly_pkcs12(tree: bytes, password: str | None) -> None:
-    """Any tree of elements, as a file of its own and in the places of a PKCS#12 file whose MAC is right."""  # R18
+    """Any tree of elements, as a whole file and inside a PKCS#12 file with a valid MAC."""  # R18
     bag = sequence(oid("1.2.840.113549.1.12.10.1.2"), tlv(0xA0, tree))
     for data in (tree, sequence(integer(3), tree), pfx(tree), pfx(clear(tree)), pfx(clear(bag)), pfx(mac_data=tree)):
         check(data, password)
@@ -136,7 +135,7 @@ def test_files_that_are_nearly_pkcs12(tree: bytes, password: str | None) -> None
 @many
 @given(st.sampled_from(LABELS), trees | st.binary(max_size=60), passwords)
 def test_blocks_with_anything_in_them(label: str, tree: bytes, password: str | None) -> None:
-    """A PEM block with any tree of elements, beside a good certificate and a good key."""  # R18
+    """A PEM block with any tree of elements, together with a valid certificate and a valid key."""  # R18
     check(LEAF + pem(label, tree or b"x") + KEY, password)
 
 
@@ -149,6 +148,6 @@ def test_anything(data: bytes, password: str | None) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_samples_are_good(name: str) -> None:
-    """What the tests above damage can be read before."""
+    """The files that the tests above damage can be read before."""
     check(*samples()[name])
     assert read_bundle(*samples()[name]).keys

@@ -1,7 +1,7 @@
-"""The rules of a pair's life as named policies: pure functions that answer with a reason and a message, or not at all.
+"""The rules of a pair's life as policies: pure functions that return a notice with a reason and a message, or None.
 
-They stand in chains. Of a chain that decides, the first answer counts; of :data:`WARNINGS`, every one. A policy whose
-answer is shown to nobody answers yes or no.
+Policies form chains. In a chain that decides, the first notice counts. In :data:`WARNINGS`, every notice counts. A
+policy whose answer is not shown to the user returns a boolean.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a policy is, and how a chain of them answers."""
+"""The type of a policy, and the answers of a chain of policies."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ __all__ = ["Condition", "Policy", "all_answers", "digits", "first_answer", "refu
 
 Policy = Callable[["Situation"], Notice | None]
 Condition = Callable[["Situation"], bool]
-"""A policy whose answer needs no words, because nobody is shown it."""
+"""A policy that returns a boolean, because its answer is not shown to the user."""
 
 
 def first_answer(policies: Iterable[Policy], situation: Situation) -> Notice | None:
-    """Return what the first policy that answers says, None where none does."""
+    """Return the first notice of these policies; None if no policy returns one."""
     return next((answer for policy in policies if (answer := policy(situation)) is not None), None)
 
 
 def all_answers(policies: Iterable[Policy], situation: Situation) -> tuple[Notice, ...]:
-    """Return what every policy that answers says, in their order."""
+    """Return all notices of these policies, in the order of the policies."""
     return tuple(answer for policy in policies if (answer := policy(situation)) is not None)
 
 
 def refusal(reason: str, message: str) -> Notice:
-    """Return the answer that refuses a definition."""
+    """Return a notice that refuses a definition."""
     return Notice(reason=reason, severity=Severity.CRITICAL, message=message)
 
 
 def digits(fingerprint: str | None) -> str:
-    """Return a fingerprint that a person wrote, with colons or without, as the hex digits that facts have."""
+    """Return the lower-case hex digits of a fingerprint that the user wrote, with or without colons."""
     return (fingerprint or "").replace(":", "").lower()

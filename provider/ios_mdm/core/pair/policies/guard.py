@@ -23,11 +23,11 @@ __all__ = ["DISTRUSTS_PRESENTED", "distrusted_stays", "guard_notices", "trusted_
 
 
 DISTRUSTS_PRESENTED = "distrusts-presented"
-"""The reason of the notice about a certificate that must leave the devices while an endpoint presents it."""
+"""Reason code of the notice about a distrusted certificate that an endpoint still presents."""
 
 
 def trusted_formers(definition: PairDefinition, observed: ObservedPair, formers: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the former mains that the definition does not distrust."""
+    """Return the ordinals of those *formers* that the definition does not distrust."""
     distrusted = {
         version.ordinal
         for version in observed.versions
@@ -39,7 +39,10 @@ def trusted_formers(definition: PairDefinition, observed: ObservedPair, formers:
 def distrusted_stays(
     definition: PairDefinition, observed: ObservedPair, wanted: Desired, now: datetime
 ) -> Notice | None:
-    """R35: devices that stop trusting main lose their connection, and a distrusted reserve must not become main."""
+    """R35: main, the reserve and a certificate that the definition offers must not be listed under `distrust`.
+
+    Devices that stop trusting main lose their connection, and a distrusted reserve must not become main.
+    """
     for request in wanted.requests:
         if isinstance(request, InstallRequest) and request.offered.sha256 in definition.distrust:
             return refusal(
@@ -71,7 +74,7 @@ def distrusted_stays(
 
 
 def _by_reserve(definition: PairDefinition, observed: ObservedPair, wanted: Desired, now: datetime) -> str:
-    """Return how the waiting reserve becomes main now, if devices were sent it; empty otherwise."""
+    """Return how the user makes the waiting reserve main now, if devices were sent the reserve; empty otherwise."""
     version = None if wanted.reserve is None else observed.numbered(wanted.reserve)
     facts = None if version is None else version.facts
     if facts is None or facts.ordinal not in observed.sent or facts.sha256 in definition.distrust:
@@ -98,9 +101,9 @@ def _kept(observed: ObservedPair, one: Guarded) -> Notice:
     presented = f"{' and '.join(one.endpoints)} present{'s' if len(one.endpoints) == 1 else ''} it"
     match one.why:
         case Why.PRESENTED:
-            reason = f"{presented}: let the server fetch AWSCURRENT and reload"
+            reason = f"{presented}. Let the server fetch AWSCURRENT and reload"
         case Why.ARMED:
-            reason = "a schedule may still make it main"
+            reason = "a schedule can still make it main"
         case _:
             reason = "it was offered to devices, and its deletion was not requested" + (
                 f". {presented}" if one.endpoints else ""
@@ -121,7 +124,8 @@ def _distrusted(definition: PairDefinition, observed: ObservedPair) -> Iterator[
             yield Notice(
                 reason="distrusts-unknown",
                 severity=Severity.NOTICE,
-                message=f"distrust lists {sha256}, but no certificate of this pair has this fingerprint: no effect",
+                message=f"distrust lists {sha256}, but no certificate of this pair has this fingerprint: the entry has "
+                "no effect",
             )
             continue
         endpoints = [one.endpoint for one in observed.served if one.sha256 == sha256]

@@ -1,4 +1,4 @@
-"""Warnings about versions under labels that the pair does not use (R38)."""
+"""Warnings about labels that the pair does not use (R38)."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 __all__ = ["label_notices"]
 
 _ROTATION = "AWSPENDING"
-"""The label of a rotation by Secrets Manager that has not ended."""
+"""Label of a version that an unfinished rotation by Secrets Manager has stored."""
 
 
 def label_notices(observed: ObservedPair) -> tuple[Notice, ...]:
-    """Return a warning for each label that another program has put on a version that is not the pair's.
+    """Return a warning for each label that another program has set on a version that is not part of the pair.
 
-    AWSPENDING is one on each version. Labels that an operator has put on the pair's own versions change nothing.
+    AWSPENDING causes a warning on every version. Other labels on versions of the pair have no effect.
     """
     return tuple(_notice(observed.arn, version, label) for version, label in _other_labels(observed))
 
@@ -40,13 +40,13 @@ def _notice(arn: str, version: StoredVersion, label: str) -> Notice:
     )
     if label == _ROTATION:
         message = (
-            f"version {version.version_id} has the label {label}: a rotation of the secret has begun. Its end would "
-            "make a certificate main that devices do not trust. Turn the rotation off with `aws secretsmanager "
-            f"cancel-rotate-secret --secret-id {arn}`, then {remove}"
+            f"version {version.version_id} has the label {label}: a rotation of the secret has begun. At the end of a "
+            "rotation, a certificate becomes main that devices do not trust. Cancel the rotation with `aws "
+            f"secretsmanager cancel-rotate-secret --secret-id {arn}`, then {remove}"
         )
     else:
         message = (
-            f"version {version.version_id} with the label {label} is not a version of this pair, and is not used. "
+            f"version {version.version_id} with the label {label} is not a version of this pair and is not used. "
             f"Find the program that stored it (SECURITY.md, PutSecretValue), then {remove}"
         )
     return Notice(reason="other-label", severity=Severity.WARNING, message=message)

@@ -1,4 +1,4 @@
-"""Whether main is replaced: only a request that names it takes the place of one that works (R13, R32)."""
+"""Policies for the replacement of main: a valid main is replaced only on a request that names it (R13, R32)."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ __all__ = [
 ]
 
 REPLACED_UNSENT = "replaced-unsent"
-"""The reason of the notice about a main that is replaced before devices were sent its successor."""
+"""Reason code of the notice about a main that is replaced before devices were sent its successor."""
 
 
 def main_not_replaced(at: Situation) -> Notice | None:
-    """R13, R32: while main works it is followed by its reserve, or replaced on a request that names it."""
+    """R13, R32: a valid main is replaced only by its reserve, or on a request that names main."""
     wanted = at.definition.main
     if at.definition.replace_main:
         return _refused_replacement(at)
@@ -38,8 +38,8 @@ def main_not_replaced(at: Situation) -> Notice | None:
         if wanted.offered.sha256 == at.main.sha256:
             return refusal(
                 "another-root",
-                f"main.install offers certificate {at.main.ordinal}, which is main, under another root, and devices "
-                f"trust it by the one that it has: put the former chain back into the file. {_how_to_replace(at)}",
+                f"main.install offers certificate {at.main.ordinal}, which is main, under another root, but devices "
+                f"trust main by its present root: put the former chain back into the file. {_how_to_replace(at)}",
             )
         return refusal(
             "main-is-valid",
@@ -51,9 +51,9 @@ def main_not_replaced(at: Situation) -> Notice | None:
         return None
     return refusal(
         "main-is-valid",
-        f"main.issue.generation is {wanted.generation}, but main is valid and answers generation {at.answered_main}: "
-        f"set it back to {at.answered_main}. A working main is only followed by its reserve; to get there sooner, "
-        "issue a reserve now and apply it after few days",
+        f"main.issue.generation was {at.answered_main} and must not change while main is valid (now "
+        f"{wanted.generation}): set it back to {at.answered_main}. A valid main is replaced by its reserve: for an "
+        "earlier switch, set `reserve.issue.when: now` and a small `reserve.issue.apply.afterDays`",
     )
 
 
@@ -64,9 +64,10 @@ def _refused_replacement(at: Situation) -> Notice | None:
     if done or confirmed in {at.main.sha256, at.observed.replaced} or at.was_main(confirmed):
         return None
     if confirmed in at.definition.distrust:
-        return None  # it is not main any more, and was removed from the pair
+        return None  # the confirmed certificate was main, and was removed from the pair
     return refusal(
-        "unconfirmed-main", f"main.replaceNow is set, and main.confirm does not name main. {_how_to_replace(at)}"
+        "unconfirmed-main",
+        f"main.replaceNow is set, but main.confirm is not the fingerprint of main. {_how_to_replace(at)}",
     )
 
 
@@ -74,10 +75,10 @@ def _how_to_replace(at: Situation) -> str:
     offered = at.definition.main.offered if isinstance(at.definition.main, InstallMain) else None
     same_root = offered is not None and offered.root == at.main.root
     count = at.definition.devices
-    devices = "no device trusts" if count is None else f"none of the {count} devices trusts"
-    trust = "devices trust the root of the new main already"
+    devices = "devices trust" if count is None else f"the {count} devices trust"
+    trust = f"{devices} the root of the new main already"
     if not same_root:
-        trust = f"{devices} the new main before it has the next profile"
+        trust = f"{devices} the new main only after they get the next profile"
         trust += ", which is sent first" if at.definition.distributed else ""
     return (
         f"To replace certificate {at.main.ordinal} ({trust}), set `main.replaceNow: true` and "
@@ -86,9 +87,10 @@ def _how_to_replace(at: Situation) -> str:
 
 
 def main_is_replaced(at: Situation) -> Notice | None:
-    """R32: `main.replaceNow` with the fingerprint of main. After main was replaced, it has no effect.
+    """R32: `main.replaceNow` with the fingerprint of main replaces main, once.
 
-    It also has no effect after an operator has moved the label back. Another file or generation is another request.
+    The request has no effect after main was replaced, even if an operator then moves the label back. Another file or
+    generation is another request.
     """
     confirmed = digits(at.definition.confirm_main)
     if not at.definition.replace_main or confirmed != at.main.sha256:
@@ -108,7 +110,7 @@ def _replaced_before(at: Situation) -> bool:
 
 
 def _replacement(at: Situation) -> Notice:
-    """Return what the replacement of main means for the devices."""
+    """Return the notice that says how the replacement of main affects the devices."""
     main, wanted, count = f"certificate {at.main.ordinal}", at.definition.main, at.definition.devices
     if next_main_waits(at):
         message = f"{main} is replaced by the next main, which is sent to the devices first"
@@ -126,7 +128,7 @@ def _replacement(at: Situation) -> Notice:
     if at.definition.distributed:
         devices = "all devices" if count is None else f"all {count} devices"
         message = (
-            f"{main} is listed under distrust and is replaced before its successor is sent: {devices} lose their "
+            f"{main} is listed under distrust, so it is replaced before its successor is sent: {devices} lose their "
             "connection from the time the server presents the next main until they get the next profile"
         )
         return Notice(reason=REPLACED_UNSENT, severity=Severity.CRITICAL, message=message)
@@ -139,10 +141,10 @@ def _replacement(at: Situation) -> Notice:
 
 
 def next_main_waits(at: Situation) -> bool:
-    """R15, R32: whether the certificate that replaces main is sent to the devices before it is applied.
+    """R15, R32: whether the next main must be sent to the devices before it is applied.
 
-    It is applied at once in three cases: it is under main's own root, which devices trust already; the definition
-    distrusts main; or the server has no distribution.
+    The next main is applied at once in three cases: it has main's root, which devices trust already; the definition
+    distrusts main; or the definition has no distribution.
     """
     if not at.definition.distributed or at.main.sha256 in at.definition.distrust:
         return False
@@ -153,20 +155,20 @@ def next_main_waits(at: Situation) -> bool:
 
 
 def main_gets_another_chain(at: Situation) -> Notice | None:
-    """R20: a CA renewed what is between the certificate and its root. Certificate, key and root stay, and so trust."""
+    """R20: a custom main with a renewed intermediate CA is installed again; certificate, key, root and trust stay."""
     wanted = at.definition.main
     if not isinstance(wanted, InstallMain) or not at.is_rechained(wanted.offered, at.main):
         return None
     return Notice(
         reason="another-chain",
         severity=Severity.NOTICE,
-        message=f"the chain of certificate {at.main.ordinal} has changed: it is installed anew with the same key, and "
-        "devices trust it as before",
+        message=f"the chain of certificate {at.main.ordinal} has changed: the certificate is installed again with the "
+        "same key, and devices trust it as before",
     )
 
 
 def new_main_asked(at: Situation) -> bool:
-    """R13: an expired main without a successor is replaced only on request, or where a run had begun to."""
+    """R13: an expired main without a successor is replaced only on request, or if a run has begun to replace it."""
     staged = at.observed.holder(Label.STAGED)
     started = at.begun_main is not None and staged is not None and staged.role is Role.MAIN
     wanted = at.definition.main
@@ -175,7 +177,7 @@ def new_main_asked(at: Situation) -> bool:
 
 
 def reinstall() -> Notice:
-    """R13: what a lost connection means for the devices."""
+    """R13: return the notice about the devices of a pair whose connection is lost."""
     return Notice(
         reason="reinstall",
         severity=Severity.CRITICAL,

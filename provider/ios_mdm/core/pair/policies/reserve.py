@@ -1,4 +1,4 @@
-"""Why the reserve is issued, goes, or becomes main."""
+"""Policies for the reserve: its issue or installation, its dismissal and its promotion."""
 
 from __future__ import annotations
 
@@ -39,22 +39,22 @@ __all__ = [
 ]
 
 
-# What must not be done. An answer refuses the definition.
+# Refusals of a definition.
 
 
 def custom_main_gets_no_issued_reserve(at: Situation) -> Notice | None:
-    """R4: beside a custom main a reserve is never issued, and asking for one is an error."""
+    """R4: no reserve is issued for a custom main, and a definition that requests one is refused."""
     if at.main.source is not Source.INSTALLED or not isinstance(at.definition.reserve, IssueReserve):
         return None
     return refusal(
         "custom-main",
-        "reserve.issue asks for an issued reserve, but main is a custom certificate: a reserve is never issued for "
+        "reserve.issue requests an issued reserve, but main is a custom certificate: a reserve is never issued for "
         "it. Remove reserve.issue, and install a custom reserve",
     )
 
 
 def one_certificate_has_one_chain(at: Situation) -> Notice | None:
-    """R20: both files may hold one certificate, the reserve that became main; then they agree on what is above it."""
+    """R20: if both files have the same certificate, because the reserve became main, their chains must be equal."""
     main, reserve = at.definition.main, at.definition.reserve
     if not isinstance(main, InstallMain) or not isinstance(reserve, InstallReserve):
         return None
@@ -63,13 +63,13 @@ def one_certificate_has_one_chain(at: Situation) -> Notice | None:
         return None
     return refusal(
         "two-chains",
-        f"main.install and reserve.install hold the same certificate, {one.sha256}, with different chains: name the "
-        "same file under both, or take reserve.install out",
+        f"main.install and reserve.install have the same certificate, {one.sha256}, with different chains: name the "
+        "same file under both, or remove reserve.install",
     )
 
 
 def generation_is_only_raised(at: Situation) -> Notice | None:
-    """R10: a lowered request counter is a mistake, not a wish."""
+    """R10: a lowered request counter is refused."""
     wanted = at.definition.reserve
     if not isinstance(wanted, IssueReserve) or at.reserve is None or at.reserve.facts is None:
         return None
@@ -78,13 +78,13 @@ def generation_is_only_raised(at: Situation) -> Notice | None:
         return None
     return refusal(
         "generation-lowered",
-        f"reserve.issue.generation is {wanted.generation}, but the reserve is of generation {has}: a generation is "
-        f"only raised, so set it to {has}, or to {has + 1} for another reserve",
+        f"reserve.issue.generation is {wanted.generation}, but the reserve has generation {has}, and a generation must "
+        f"not be lowered: set it to {has}, or to {has + 1} for another reserve",
     )
 
 
 def deletion_is_confirmed(at: Situation) -> Notice | None:
-    """R10, R32: inside the warning window a reserve goes only with its fingerprint."""
+    """R10, R32: inside the warning window, a reserve is deleted only if the definition has its fingerprint."""
     if at.reserve is None or at.reserve.facts is None or at.now < at.window:
         return None
     wish = first_answer((none_is_wanted, another_is_wanted, another_is_offered), at)
@@ -93,8 +93,8 @@ def deletion_is_confirmed(at: Situation) -> Notice | None:
         return None
     return refusal(
         "unconfirmed",
-        f"main expires on {expires(at.main):%Y-%m-%d} and certificate {at.reserve.ordinal} is its reserve; "
-        f"{wish.message}. If that is meant, add to the definition `reserve.confirm: {at.reserve.facts.sha256}`",
+        f"main expires on {expires(at.main):%Y-%m-%d}, and certificate {at.reserve.ordinal} is its reserve, but "
+        f"{wish.message}. To confirm this, add `reserve.confirm: {at.reserve.facts.sha256}` to the definition",
     )
 
 
@@ -106,11 +106,11 @@ REFUSALS: tuple[Policy, ...] = (
 )
 
 
-# Why the waiting reserve goes.
+# Dismissals: reasons for which the waiting reserve leaves its slot.
 
 
 def it_has_expired(at: Situation) -> Notice | None:
-    """R32: a reserve that is not valid any more is of no use."""
+    """R32: an expired reserve is dismissed."""
     if at.reserve is None or at.reserve.facts is None or at.now < expires(at.reserve.facts):
         return None
     return Notice(
@@ -121,7 +121,7 @@ def it_has_expired(at: Situation) -> Notice | None:
 
 
 def it_comes_to_nothing(at: Situation) -> Notice | None:
-    """R3, R32: one that expires before it is applied goes when another one comes, which will be there in time."""
+    """R3, R32: a reserve that expires before its apply time is dismissed when a better reserve can be issued."""
     wanted = at.requested
     if not at.comes_to_nothing or at.reserve is None or not isinstance(wanted, IssueReserve):
         return None
@@ -131,23 +131,23 @@ def it_comes_to_nothing(at: Situation) -> Notice | None:
     days = wanted.validity_days or longest_validity_days(at.main)
     lead = timedelta(minutes=at.definition.promotion.lead_minutes)
     if at.now - BACKDATED + timedelta(days=days) <= apply_moment(wanted.apply, lead, at.main, at.main, came=at.now):
-        return None  # the next one would be no better
+        return None  # the next reserve also expires before its apply time
     return Notice(
         reason="reserve-too-short",
         severity=Severity.WARNING,
-        message=f"the reserve, certificate {at.reserve.ordinal}, expires before it would become main, and is replaced",
+        message=f"the reserve, certificate {at.reserve.ordinal}, expires before its apply time and is replaced",
     )
 
 
 def none_is_wanted(at: Situation) -> Notice | None:
-    """R10: `none: true`, and nothing else, deletes without a successor."""
+    """R10: only `reserve.none: true` deletes a reserve without a successor."""
     if not isinstance(at.definition.reserve, NoReserve):
         return None
     return Notice(reason="none-wanted", severity=Severity.NOTICE, message="reserve.none deletes it")
 
 
 def another_is_wanted(at: Situation) -> Notice | None:
-    """R10: a raised generation deletes and issues in one run."""
+    """R10: a raised generation deletes the reserve and issues another one in the same run."""
     wanted = at.definition.reserve
     if not isinstance(wanted, IssueReserve) or at.reserve is None or at.reserve.facts is None:
         return None
@@ -170,12 +170,12 @@ def another_is_offered(at: Situation) -> Notice | None:
     return Notice(
         reason="another-offered",
         severity=Severity.NOTICE,
-        message=f"reserve.install replaces it by {wanted.offered.sha256}",
+        message=f"reserve.install replaces it with certificate {wanted.offered.sha256}",
     )
 
 
 def it_gets_another_chain(at: Situation) -> Notice | None:
-    """R20: the same for the reserve; R10's confirmation is not asked for, since the certificate stays."""
+    """R20: a custom reserve with another chain is installed again. R10 needs no confirmation: the certificate stays."""
     wanted = at.definition.reserve
     if not isinstance(wanted, InstallReserve) or at.reserve is None or at.reserve.facts is None:
         return None
@@ -184,7 +184,8 @@ def it_gets_another_chain(at: Situation) -> Notice | None:
     return Notice(
         reason="another-chain",
         severity=Severity.NOTICE,
-        message=f"the chain of certificate {at.reserve.ordinal} has changed: it is installed anew with the same key",
+        message=f"the chain of certificate {at.reserve.ordinal} has changed: the certificate is installed again with "
+        "the same key",
     )
 
 
@@ -199,13 +200,13 @@ DELETIONS: tuple[Policy, ...] = (
 DISMISSALS: tuple[Policy, ...] = (it_has_expired, it_comes_to_nothing, *DELETIONS)
 
 
-# Why the waiting reserve becomes main now.
+# Promotions: reasons for which the waiting reserve becomes main now.
 
 
 def its_moment_has_come(at: Situation) -> Notice | None:
-    """R6, R7, R11, R15, R32: at its apply moment, if it is valid, was sent to the devices, and nothing is on hold.
+    """R6, R7, R11, R15, R32: a valid reserve is promoted at its apply time, unless it is unsent or on hold.
 
-    Once main has expired, a reserve that no device has seen is better than none.
+    After main has expired, a reserve is promoted even if devices were not sent it.
     """
     if at.unsent and at.now < expires(at.main):
         return None
@@ -216,31 +217,31 @@ def its_moment_has_come(at: Situation) -> Notice | None:
     return Notice(
         reason="due",
         severity=Severity.NOTICE,
-        message=f"certificate {at.reserve.ordinal} becomes main: its apply moment, {at.apply_at:%Y-%m-%d %H:%M} UTC, "
-        "has come",
+        message=f"certificate {at.reserve.ordinal} becomes main: its apply time, {at.apply_at:%Y-%m-%d %H:%M} UTC, "
+        "is reached",
     )
 
 
 PROMOTIONS: tuple[Policy, ...] = (its_moment_has_come,)
 
 
-# Why a reserve is issued now. Only an issued main gets one (R4).
+# Reasons for which a reserve is issued or installed now. Only an issued main gets an issued reserve (R4).
 
 
 def one_is_held_at_all_times(at: Situation) -> bool:
-    """R2: `when: now`."""
+    """R2: with `when: now`, a reserve is issued whenever the pair has none."""
     return _issues(at) and isinstance(at.requested, IssueReserve) and at.requested.when is When.NOW
 
 
 def main_expires_soon(at: Situation) -> bool:
-    """R3: beforeDays before main expires."""
+    """R3: an automatic reserve is issued `beforeDays` before main expires."""
     if not _issues(at) or not isinstance(at.requested, IssueReserve):
         return False
     return at.now >= expires(at.main) - timedelta(days=at.requested.before_days)
 
 
 def one_is_offered(at: Situation) -> bool:
-    """R2, R4: a custom reserve is installed as soon as the definition offers one that is not in the pair."""
+    """R2, R4: a custom reserve is installed as soon as the definition offers a certificate that is not in the pair."""
     wanted = at.definition.reserve
     if at.reserve is not None or not isinstance(wanted, InstallReserve):
         return False
@@ -251,15 +252,15 @@ ISSUES: tuple[Condition, ...] = (one_is_held_at_all_times, main_expires_soon, on
 
 
 def successors_inherit(at: Situation, days: int) -> Notice | None:
-    """R8: the validity of a reserve bounds every certificate after it."""
+    """R8: the validity of a reserve limits the validity of all later certificates."""
     longest = longest_validity_days(at.main)
     if days >= longest:
         return None
     return Notice(
         reason="shorter",
         severity=Severity.WARNING,
-        message=f"the reserve is valid for {days} days, main for {longest}: once it is main, no reserve can be valid "
-        f"for more than its {days} days",
+        message=f"the reserve is valid for {days} days, and main for {longest} days: after the reserve became main, no "
+        f"later reserve can be valid for more than {days} days",
     )
 
 

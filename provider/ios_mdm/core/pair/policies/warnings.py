@@ -1,4 +1,4 @@
-"""What a person should know. Every answer is told."""
+"""Policies that return notices for the user. All notices are shown."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ios_mdm.core.pair.situation import Situation
 
 _GRACE = timedelta(minutes=15)
-"""Time that a server has to take up another main: three times the default interval of `consume`, and of most caches."""
+"""Time in which a server must present another main: three times the default interval of `consume` and most caches."""
 
 __all__ = [
     "WARNINGS",
@@ -41,7 +41,7 @@ __all__ = [
 
 
 def no_reserve_comes_by_itself(at: Situation) -> Notice | None:
-    """R5: a custom main without a reserve, or an issued one whose reserve is switched off."""
+    """R5: a custom main has no reserve, or an issued main has none because of `reserve.none`."""
     if at.reserve is not None or at.now >= expires(at.main) or one_is_offered(at):
         return None
     if at.main.source is Source.ISSUED and isinstance(at.requested, IssueReserve):
@@ -57,7 +57,7 @@ def no_reserve_comes_by_itself(at: Situation) -> Notice | None:
 
 
 def it_came_late(at: Situation) -> Notice | None:
-    """R7: a period that main's expiry cuts short."""
+    """R7: main expires before the period in days after the issue of the reserve ends."""
     if at.reserve is None or at.came is None or at.apply_at is None or not isinstance(at.apply, AfterDays):
         return None
     if at.apply_at >= at.came + timedelta(days=at.apply.days):
@@ -65,14 +65,14 @@ def it_came_late(at: Situation) -> Notice | None:
     return Notice(
         reason="late",
         severity=Severity.WARNING,
-        message=f"certificate {at.reserve.ordinal} came late: main expires before the period of {at.apply.days} days "
-        f"ends, so it becomes main on {at.apply_at:%Y-%m-%d %H:%M} UTC",
+        message=f"certificate {at.reserve.ordinal} becomes main on {at.apply_at:%Y-%m-%d %H:%M} UTC, before its period "
+        f"of {at.apply.days} days ends, because main expires earlier",
         due=at.apply_at,
     )
 
 
 def it_expires_first(at: Situation) -> Notice | None:
-    """R5, R21: a reserve that will not be there when it is needed is as good as none."""
+    """R5, R21: a reserve that expires before its apply time is reported like a missing reserve."""
     if at.reserve is None or at.reserve.facts is None or not at.comes_to_nothing:
         return None
     issued = at.main.source is Source.ISSUED and not isinstance(at.requested, InstallReserve)
@@ -81,40 +81,40 @@ def it_expires_first(at: Situation) -> Notice | None:
         reason="expires-first",
         severity=Severity.CRITICAL if at.now >= at.window else Severity.WARNING,
         message=f"certificate {at.reserve.ordinal}, the reserve, expires on "
-        f"{expires(at.reserve.facts):%Y-%m-%d %H:%M} UTC, before it would become main: {remedy}",
+        f"{expires(at.reserve.facts):%Y-%m-%d %H:%M} UTC, before its apply time: {remedy}",
         due=expires(at.reserve.facts),
     )
 
 
 def it_is_overdue(at: Situation) -> Notice | None:
-    """R11: the apply moment has passed, and the switch must not happen: on hold, not valid yet, or not sent (R15)."""
+    """R11: the apply time has passed, but the reserve is on hold, not valid yet, or not sent to the devices (R15)."""
     if not at.is_due or at.reserve is None or at.reserve.facts is None:
         return None
     expired = at.now >= expires(at.main)
     if at.definition.promotion.hold:
         why = "but promotion.hold is set: set it to false"
     elif not valid_at(at.reserve.facts, at.now):
-        why = f"but is valid from {at.reserve.facts.not_before:%Y-%m-%d %H:%M} UTC only, and is applied then"
+        why = f"but it is not valid before {at.reserve.facts.not_before:%Y-%m-%d %H:%M} UTC, and becomes main then"
     elif at.unsent and not expired:
-        why = "but was not sent to the devices yet: it becomes main as soon as the MDM server accepts the profile"
+        why = "but it was not sent to the devices: it becomes main as soon as the MDM server accepts the profile"
     else:
         return None
     return Notice(
         reason="overdue",
         severity=Severity.CRITICAL if expired else Severity.WARNING,
-        message=f"certificate {at.reserve.ordinal} should have been applied, {why}",
+        message=f"the apply time of certificate {at.reserve.ordinal} has passed, {why}",
         due=expires(at.main),
     )
 
 
 def distribution_is_missing(at: Situation) -> Notice | None:
-    """R36: devices have a profile of the pair, and the definition has no distribution that sends them the reserve."""
+    """R36: devices have a profile of the pair, but the definition has no distribution that sends them the reserve."""
     if at.definition.distributed or not at.unsent or at.reserve is None:
         return None
     return Notice(
         reason="no-distribution",
         severity=Severity.WARNING,
-        message=f"devices have a profile of this pair, and the definition has no distribution: certificate "
+        message=f"devices have a profile of this pair, but the definition has no distribution: certificate "
         f"{at.reserve.ordinal} is not sent to them, and does not become main before main expires. Restore "
         "`distribution`. If devices get the certificates in another way now, remove the tags ios-mdm:sent and "
         "ios-mdm:profile:… from the pair's secret",
@@ -123,7 +123,7 @@ def distribution_is_missing(at: Situation) -> Notice | None:
 
 
 def it_needs_a_run(at: Situation) -> Notice | None:
-    """R36: without schedules only a run at the apply time makes the reserve main."""
+    """R36: without schedules, only a run at the apply time makes the reserve main."""
     if at.definition.promotion.schedule or at.definition.promotion.hold or at.reserve is None:
         return None
     if at.apply_at is None or at.is_due or at.comes_to_nothing:
@@ -131,14 +131,14 @@ def it_needs_a_run(at: Situation) -> Notice | None:
     return Notice(
         reason="needs-run",
         severity=Severity.NOTICE,
-        message=f"promotion.schedule is false, so nothing switches by itself: run `pulumi up` at "
-        f"{at.apply_at:%Y-%m-%d %H:%M} UTC, which makes certificate {at.reserve.ordinal} main",
+        message=f"promotion.schedule is false, so no schedule promotes the reserve: run `pulumi up` at "
+        f"{at.apply_at:%Y-%m-%d %H:%M} UTC to make certificate {at.reserve.ordinal} main",
         due=at.apply_at,
     )
 
 
 def what_is_offered_was_applied(at: Situation) -> Notice | None:
-    """R12: after a promotion the definition stays right; what it offers is main by now, or was it."""
+    """R12: after a promotion, the definition stays valid: a certificate that it offers is main or a former main."""
     wanted = {Slot.MAIN: at.definition.main, Slot.RESERVE: at.definition.reserve}
     offers = {slot: one.offered for slot, one in wanted.items() if isinstance(one, InstallMain | InstallReserve)}
     told: list[str] = []
@@ -146,9 +146,9 @@ def what_is_offered_was_applied(at: Situation) -> Notice | None:
     if reserve is not None and reserve.sha256 == at.main.sha256:
         told.append("reserve.install is already applied")
     if reserve is not None and at.is_rechained(reserve, at.main):
-        told.append("reserve.install has another chain for it now: to install that, offer the file under main.install")
+        told.append("reserve.install has another chain for main: to install it, offer the file under main.install")
     told += [
-        f"{slot}.install is superseded: it was main before"
+        f"{slot}.install is superseded: its certificate was main before"
         for slot, one in offers.items()
         if at.was_main(one.sha256) and one.sha256 != at.main.sha256
     ]
@@ -158,10 +158,10 @@ def what_is_offered_was_applied(at: Situation) -> Notice | None:
 
 
 def an_operator_moved_main(at: Situation) -> Notice | None:
-    """R32: AWSCURRENT on a valid certificate of ours is main, whoever put it there."""
+    """R32: a valid certificate of the pair with AWSCURRENT is main, even if an operator moved the label by hand."""
     main = at.observed.numbered(at.main.ordinal)
     promoted = at.observed.promoted == at.main.ordinal or (main is not None and main.role is Role.RESERVE)
-    # A reserve may be older than the main that it follows, where main was replaced while it waited.
+    # A promoted reserve can be older than its former main, if that main replaced another one while the reserve waited.
     after = [
         version.ordinal
         for version in at.observed.versions
@@ -173,12 +173,12 @@ def an_operator_moved_main(at: Situation) -> Notice | None:
         reason="rolled-back",
         severity=Severity.WARNING,
         message=f"certificate {at.main.ordinal} is main again, after certificate {max(after)}: AWSCURRENT was moved "
-        "back by hand, which is respected",
+        f"back by hand. Certificate {max(after)} is not promoted again",
     )
 
 
 def the_server_serves_another(at: Situation) -> Notice | None:
-    """R16, R17: what devices meet is what the server presents, not what a label says."""
+    """R16, R17: an endpoint presents a certificate that is not main."""
     main = at.observed.main
     if main is None or main.facts is None:
         return None
@@ -187,7 +187,8 @@ def the_server_serves_another(at: Situation) -> Notice | None:
     if not others:
         return None
     seen = ", ".join(
-        f"{one.endpoint} serves " + (f"certificate {known[one.sha256]}" if one.sha256 in known else "an unknown one")
+        f"{one.endpoint} presents "
+        + (f"certificate {known[one.sha256]}" if one.sha256 in known else "an unknown certificate")
         for one in others
         if one.sha256 is not None
     )
@@ -196,23 +197,23 @@ def the_server_serves_another(at: Situation) -> Notice | None:
         return Notice(
             reason="serves-former",
             severity=Severity.NOTICE,
-            message=f"{seen}, and certificate {main.facts.ordinal} has just become main: this is critical from "
+            message=f"{seen}, but certificate {main.facts.ordinal} became main a short time ago: this is critical from "
             f"{until:%H:%M:%S} UTC",
             due=until,
         )
     return Notice(
         reason="serves-another",
         severity=Severity.CRITICAL,
-        message=f"{seen}, and main is certificate {main.facts.ordinal}: let the server fetch AWSCURRENT and reload "
+        message=f"{seen}, but main is certificate {main.facts.ordinal}: let the server fetch AWSCURRENT and reload "
         "(`ios-mdm consume`, docs/serve.md)",
     )
 
 
 def _grace_end(at: Situation, served: Collection[str | None]) -> datetime | None:
-    """Return until when a server may still present the former main after a switch; None if it must not.
+    """Return the time until which a server may present the former main after a switch; None if it must not.
 
-    The time of a switch is not recorded: a schedule moves a label and nothing else. The switch happened at the last
-    change of the secret or earlier.
+    The time of a switch is not recorded, because a schedule sets no tags. The switch was at the last change of the
+    secret, or earlier.
     """
     former = at.observed.holder(Label.FORMER)
     changed = at.observed.changed_at
@@ -226,7 +227,7 @@ def address_presents_another_certificate(served: Sequence[Served], main: str | N
     """R35: the address of a new pair presents another certificate, which devices trust today.
 
     Args:
-        served: what endpoints present.
+        served: certificate that each endpoint presents.
         main: SHA-256 fingerprint of the custom certificate that becomes main; None if main is issued.
     """
     others = [one for one in served if one.sha256 not in {None, main}]
@@ -237,13 +238,13 @@ def address_presents_another_certificate(served: Sequence[Served], main: str | N
         reason="another-server",
         severity=Severity.WARNING,
         message=f"{seen}, which is not in this new pair. Devices that connect today trust that certificate: give the "
-        "server a certificate of the new pair only after they have the profile. If the server was renamed in the "
+        "server a certificate of the new pair only after devices have the profile. If the server was renamed in the "
         "definition, restore its name; to adopt its certificate, install it as main (docs/migrating.md)",
     )
 
 
 def nobody_could_look(at: Situation) -> Notice | None:
-    """R17: what was not seen is not assumed."""
+    """R17: the certificate that an endpoint presents is unknown, because the endpoint could not be checked."""
     blind = [one for one in at.observed.served if one.sha256 is None]
     if not blind:
         return None
@@ -251,8 +252,8 @@ def nobody_could_look(at: Situation) -> Notice | None:
     return Notice(
         reason="not-seen",
         severity=Severity.NOTICE,
-        message=f"what the server serves cannot be seen at {seen}: name reachable addresses under endpoints, or none "
-        "(`endpoints: []`)",
+        message=f"cannot read the certificate that the server presents at {seen}: list reachable addresses under "
+        "endpoints, or none (`endpoints: []`)",
     )
 
 

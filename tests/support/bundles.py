@@ -1,4 +1,4 @@
-"""Makes certificates, keys, and PKCS#12 files that no tool would write: in BER, with two keys, or with bombs."""
+"""Creates certificates, keys, and PKCS#12 files that no tool writes: in BER, with two keys, or with bombs."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ NOW = datetime(2041, 3, 1, 12, 30, 15, tzinfo=UTC)
 PASSWORD = "correct horse"  # noqa: S105 - of files that live as long as a test
 ROUNDS = 3
 
-_NOT_DERIVED = 1000  # from here on, what is encrypted is never going to be decrypted
+_NOT_DERIVED = 1000  # the encrypted parts of the samples from here on are never decrypted
 _AES_256 = "2.16.840.1.101.3.4.1.42"
 _IV = bytes(16)
 _SALT = b"saltsalt"
@@ -125,7 +125,7 @@ def spki(bundle: Bundle) -> tuple[object, ...]:
 
 
 def outcome(data: bytes, password: str | None) -> Bundle | BundleError:
-    """Return what comes of a file: what it holds, or the error that it is refused with."""
+    """Return the contents of a file, or the error of reading it."""
     try:
         return read_bundle(data, password)
     except BundleError as error:
@@ -185,14 +185,14 @@ def pbes2(rounds: int, derivation: bytes | None = None) -> bytes:
 
 
 def encrypted(data: bytes, password: bytes, rounds: int) -> bytes:
-    """Return *data* as :func:`pbes2` encrypts it."""
+    """Return *data*, encrypted with :func:`pbes2`."""
     count = 16 - len(data) % 16
     cipher = Cipher(AES(hashlib.pbkdf2_hmac("sha1", password, _SALT, rounds, 32)), CBC(_IV)).encryptor()
     return cipher.update(data + bytes([count]) * count) + cipher.finalize()
 
 
 def bag(kind: int, value: bytes, name: str | None = None) -> bytes:
-    """Return a SafeBag: 1 a key, 2 an encrypted key, 3 a certificate, 4 a CRL, 5 a secret, 6 more bags."""
+    """Return a SafeBag of type 1 (key), 2 (encrypted key), 3 (certificate), 4 (CRL), 5 (secret) or 6 (more bags)."""
     attributes = b""
     if name is not None:
         text = tlv(der.BMP_STRING, name.encode("utf-16-be"))
@@ -252,7 +252,7 @@ def pbmac1(authenticated: bytes, *, rounds: int = ROUNDS) -> bytes:
 
 
 def pfx(*safes: bytes, mac_data: bytes | None = None) -> bytes:
-    """Return a PKCS#12 file; its MAC is that of :func:`mac` unless given, and ``b""`` is none."""
+    """Return a PKCS#12 file; the default MAC is that of :func:`mac`, and ``b""`` stands for no MAC."""
     authenticated = sequence(*safes)
     content = sequence(oid(f"{_PKCS7}.1"), tlv(0xA0, octets(authenticated)))
     return sequence(integer(3), content, mac(authenticated) if mac_data is None else mac_data)
@@ -271,7 +271,7 @@ def indefinite(data: bytes) -> bytes:
 
 @cache
 def samples() -> dict[str, tuple[bytes, str]]:
-    """Return small files of every kind with their passwords, the key last where the order is ours."""
+    """Return small files of every type with their passwords; the key is last if the tests choose the order."""
     usual = (clear(shrouded(EC, "one")), sealed(certificate_bag(EC)))
     leaf = pem("CERTIFICATE", EC.der)
     builder = PrivateFormat.PKCS12.encryption_builder().kdf_rounds(2).hmac_hash(hashes.SHA1())  # noqa: S303 - as old files have it

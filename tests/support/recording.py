@@ -7,10 +7,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from ios_mdm.adapters import aws
-from tests.permissions.implied import implied
 from tests.support.iam import Request
+from tests.support.implied import implied
 from tools.services import ministack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -145,3 +151,18 @@ class Recorder:
             case _:
                 found = {}
         return {key: value for key, value in found.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lives:
+    """What was recorded.
+
+    Args:
+        recorder: the requests.
+        server: name of the server.
+        secret_arn: of the pair.
+    """
+
+    recorder: Recorder
+    server: str
+    secret_arn: str

@@ -116,7 +116,7 @@ def recorded(target: str) -> Iterator[Recorded]:
         do_GET = do_POST = do_PUT = do_DELETE = forward  # noqa: N815 - http.server's names
 
         def log_message(self, *_args: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

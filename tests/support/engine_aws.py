@@ -11,7 +11,7 @@ from ios_mdm.core.pair.schedule import Kind, names, role_name, stem
 from tools.services import ministack
 
 if TYPE_CHECKING:
-    from tests.engine.conftest import World
+    from tests.support.engine import World
 
 
 def client(service: str, url: str, *, region: str = ministack.REGION, key: str = "test") -> Any:

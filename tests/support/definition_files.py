@@ -1,0 +1,20 @@
+"""Definition files, written by a test."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.support.certificates import Chain, pem, private_pem
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.certificates import Made
+
+MADE = Chain().make()
+
+
+def written(made: Made, file: Path, *, without_root: bool = False) -> Path:
+    """Write a bundle in PEM, and return it."""
+    file.write_bytes(private_pem(made.keys[0]) + pem(*(made.chain[:-1] if without_root else made.chain)))
+    return file
