@@ -258,7 +258,7 @@ def test_a_pair_whose_tags_have_no_backup_is_taken_over_with_its_main(world: Wor
 
 
 def test_lost_tags_of_a_former_main_that_has_expired_are_written_again() -> None:
-    """It still has AWSPREVIOUS, but is no longer in the state. No profile contains it."""  # R30 R33 R38
+    """The certificate still has AWSPREVIOUS, but is no longer in the state. No profile contains it."""  # R30 R33 R38
     world = World(clock=HandClock(AT))
     yearly = definition(replace(NOW, apply=AfterCurrentExpires()))
     world.apply(yearly)
@@ -286,7 +286,7 @@ def test_a_former_main_without_a_facts_tag_is_refused_before_it_expires(world: W
 
 
 def test_lost_tags_of_a_distrusted_former_main_are_written_again(world: World) -> None:
-    """It is no longer in the state, but the definition has its fingerprint."""  # R33 R35
+    """The certificate is no longer in the state, but the definition has its fingerprint."""  # R33 R35
     stolen = world.facts(1).sha256
     wish = replace(QUIET, replace_main=True, confirm_main=stolen, distrust=frozenset({stolen}))
     world.apply(wish)

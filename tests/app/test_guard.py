@@ -134,7 +134,7 @@ class TestTheGuard:
         assert fleet.run(definition(NoReserve())) == (1,)
 
     def test_a_deleted_reserve_that_is_armed_stays(self, fleet: Fleet) -> None:
-        """It stays until the record is removed. A damaged record can name any certificate."""  # R35
+        """The reserve stays until the record is removed. A damaged record can name any certificate."""  # R35
         for value in (armed_value(ArmedPromotion(certificate=2, at=fleet.clock.now())), "damaged"):
             fleet.store.tag(SECRET, {ARMED_TAG: value})
             assert fleet.look(definition(NoReserve())).desired.trusted == (1, 2)
@@ -246,7 +246,7 @@ class TestDistrust:
         assert "TRUSTED-1" not in fleet.offered
 
     def test_a_reserve_that_was_not_sent_is_not_offered_as_the_next_main(self, fleet: Fleet) -> None:
-        """Devices would lose their connection, as with `main.replaceNow`."""  # R35
+        """With such a reserve as main, devices lose their connection, as with `main.replaceNow`."""  # R35
         fleet.later(hours=1)
         fleet.store.untag(SECRET, [SENT_TAG])
         wish = replace(definition(), distrust=frozenset({fleet.facts(1).sha256}))

@@ -684,7 +684,7 @@ class TestKmsKey:
         assert world.store.calls == [("tag", SECRET, KEY_TAG)]
 
     def test_a_key_that_was_changed_by_hand_is_set_again(self, world: World) -> None:
-        """The change is visible if both keys are named in the same form."""
+        """The run detects the change if AWS and the definition name the keys in the same form."""
         world.kms_key = self.ALIAS
         world.apply()
         world.store.encrypt(SECRET, kms_key=self.OTHER)

@@ -60,7 +60,7 @@ def test_an_up_arms_the_switch_and_the_next_one_writes_nothing(armed: Armed) -> 
 def test_a_run_that_dies_anywhere_never_leaves_a_schedule_for_what_is_not_the_reserve(
     story: str, number: int, edge: Literal["before", "after"]
 ) -> None:
-    """After each write, the schedule promotes the current reserve. The next run completes the switch."""
+    """After each write, a schedule can promote only the current reserve. The next run completes the switch."""
     # R11 R32
     one = Armed()
     wish = {

@@ -390,7 +390,7 @@ class Distributor:
                 )
             except DeliveryError as error:
                 if isinstance(error, BatchTooLargeError) and len(batch) > 1:
-                    # The later batches are halved as well, so that not each of them needs a request that fails.
+                    # The later batches are halved as well, without a request that fails for each of them.
                     largest = len(batch) - len(batch) // 2
                     batches.appendleft(batch)
                     continue

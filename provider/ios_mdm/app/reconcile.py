@@ -267,7 +267,7 @@ class Reconciler:
 
 def _delivery_request(pair: PairRequest, wanted: Distribution, result: PairResult) -> DeliveryRequest:
     observed = result.view.observed
-    assert observed is not None  # noqa: S101 - a pair that is what it should be exists
+    assert observed is not None  # noqa: S101 - a pair in its desired state exists
     identity = observed.identity
     content = ProfileContent(
         server=pair.definition.name,

@@ -112,7 +112,7 @@ def _described(secrets: DescribedSecrets, name: str, where: str) -> SecretDescri
 
 
 def _value(secrets: SecretBytes, found: SecretDescription, name: str, where: str) -> bytes:
-    value = secrets.current_bytes(found.arn)  # by ARN: the name may now be that of another secret than the checked one
+    value = secrets.current_bytes(found.arn)  # by ARN, because the name may refer to another secret by now
     if value is None:
         raise DefinitionError(f"{where}: the secret {name} has no value: store one in it")
     return value

@@ -140,7 +140,7 @@ class SwitchService:
         definition, desired, observed = request.definition, view.desired, view.observed
         main, reserve = (None, None) if observed is None else (observed.main, observed.reserve)
         if armed.certificate in {desired.main, None if main is None else main.ordinal}:
-            return  # the schedule takes the label from a certificate that no longer has it, so AWS refuses its call
+            return  # after this run, the call names a certificate that no longer has the label, so AWS refuses it
         certificate = armed.certificate or (None if reserve is None else reserve.ordinal)
         schedule = f"the schedule {names(definition.name, request.secret)[Kind.PROMOTE]} {_may_fire(armed)}"
         refused = None

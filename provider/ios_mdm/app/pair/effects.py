@@ -224,8 +224,8 @@ class Effects:
         """Return the role of a version with a label but without a facts tag.
 
         A version is accepted if a run announced it, if the state or the definition has its certificate with the same
-        chain, or if its certificate is distrusted (R38). The state drops a former main that has expired, but AWS keeps
-        AWSPREVIOUS on it. Such a version gets the role *deleted*, so that it is not sent to devices.
+        chain, or if its certificate is distrusted (R38). An expired former main is no longer in the state, but AWS
+        keeps AWSPREVIOUS on it. It gets the role *deleted*, so that it is not sent to devices.
 
         Raises:
             StoreError: Another program may have stored the version.

@@ -216,7 +216,7 @@ def check_certificates(request: PairRequest, observed: ObservedPair | None) -> N
     if known is None or observed is None:
         return
     if _is_lost(request, known) and not _has_id(observed, known.pair_id):
-        return  # the new pair in the place of the lost one
+        return  # the new pair that replaces the lost one
     # Restored tags can record certificates that the secret lacks. A secret with a certificate always has a main,
     # because AWS never removes AWSCURRENT.
     is_empty = observed.main is None and not observed.deleted

@@ -101,7 +101,7 @@ class PairService(PairReader):
         )
 
     def _result(self, request: PairRequest, view: PairView, effects: Effects) -> PairResult:
-        assert view.observed is not None  # noqa: S101 - a pair that is what it should be exists
+        assert view.observed is not None  # noqa: S101 - a pair in its desired state exists
         return PairResult(
             view=view,
             certificates=_certificates(request.secret, view, effects),
@@ -192,7 +192,7 @@ def _is_owned(pair: ObservedPair | None, resource_id: str | None) -> bool:
 
 
 def _certificates(secret: str, view: PairView, effects: Effects) -> Mapping[int, PublicCertificate]:
-    assert view.observed is not None  # noqa: S101 - a pair that is what it should be exists
+    assert view.observed is not None  # noqa: S101 - a pair in its desired state exists
     versions = [view.observed.numbered(ordinal) for ordinal in view.desired.trusted]
     found: dict[int, PublicCertificate] = {}
     gone: list[CertificateFacts] = []

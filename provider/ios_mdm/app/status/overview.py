@@ -89,8 +89,8 @@ class Overview:
     Args:
         name: name of the server.
         address: connection address of the server.
-        problem: the error because of which the state of the pair is unknown; None if there is none. After an error, the
-            other fields have only the data that was read before it.
+        problem: error that made the status incomplete; None if there is none. The other fields then have only the data
+            that was read before the error.
         phase: current phase, before the next ``up``; None if unknown.
         main: main certificate; None if there is none, or if it could not be read and has no facts tag.
         reserve: reserve certificate; None as for *main*.
