@@ -304,8 +304,9 @@ class DeliveryService:
         if missing:
             names = ", ".join(f"certificate {version.ordinal}" for version in missing)
             raise StoreError(
-                f"secret {request.secret}: the pair was changed concurrently: the profile for {request.content.server} "
-                f"does not cover {names}, which devices must trust. Nothing was sent: run again"
+                f"secret {request.secret}: the pair was changed concurrently, so the profile for "
+                f"{request.content.server} does not cover {names}, which devices must trust. Nothing was sent: run "
+                "again"
             )
         for version in unoffered(observed, trusted, now):
             label = trusted_label(version.ordinal or 0)

@@ -73,7 +73,7 @@ def _time(event: _Fields) -> datetime:
     try:
         return parsed_precise_time(event.text("created_at"))
     except ValueError:
-        raise WebhookError("the event has no valid created_at: a time in the format of RFC 3339") from None
+        raise WebhookError("the event has no valid created_at (a time of RFC 3339)") from None
 
 
 def _identity(body: bytes, event: _Fields, details: _Fields, enrollment_id: str) -> bytes:

@@ -109,7 +109,7 @@ class Collector:
         if self.hmac_key is not None:
             claimed = request.headers[SIGNATURE_HEADER.lower()]
             if not hmac.compare_digest(claimed, signature(request.body, self.hmac_key)):
-                return _refused(401, f"{SIGNATURE_HEADER} does not match the body: NanoMDM uses another key")
+                return _refused(401, f"{SIGNATURE_HEADER} does not match the body: give NanoMDM the collector's key")
         try:
             event = event_from_webhook(request.body)
         except WebhookError as error:
