@@ -1,4 +1,4 @@
-# `make` alone lists what there is. Everything starts with the bootstrap, which costs nothing when all is ready.
+# `make` without a target lists the targets. Most targets run the bootstrap first, which is fast if all tools are ready.
 PYTHON ?= python3
 VENV := .venv/bin/python
 UV := .venv-lock/bin/uv
@@ -10,25 +10,25 @@ UV := .venv-lock/bin/uv
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-bootstrap: ## make everything ready: packages, the Pulumi engine, the local services
+bootstrap: ## install packages, the Pulumi engine and the local services
 	@command -v $(PYTHON) >/dev/null || { \
 		echo "$(PYTHON) is missing: install Python 3.11 or newer (Debian, Ubuntu: apt install python3 python3-venv)" >&2; \
 		exit 1; }
-	@echo "== getting ready"
+	@echo "== bootstrap"
 	@$(PYTHON) tools/bootstrap.py
 
-demo: bootstrap ## start the local services, run `pulumi up` on them, show the result
+demo: bootstrap ## start the local services, run `pulumi up`, show the result
 	@$(VENV) -m tools.demo up
 
-demo-down: ## stop what `make demo` started; its data stays
+demo-down: ## stop the services of `make demo`, keep their data
 	@$(PYTHON) tools/bootstrap.py --only venv
 	@$(VENV) -m tools.demo down
 
-demo-clean: ## stop what `make demo` started and forget its data
+demo-clean: ## stop the services of `make demo`, delete their data
 	@$(PYTHON) tools/bootstrap.py --only venv
 	@$(VENV) -m tools.demo clean
 
-rehearse: bootstrap nginx ## play two cycles of a pair, with everything that is part of the switch
+rehearse: bootstrap nginx ## run two cycles of a pair with the real engine, MDM server and TLS server
 	@$(VENV) -m tools.rehearsal
 
 nginx:
@@ -41,36 +41,36 @@ test: bootstrap nginx verifiers lint ## check the code and run all tests
 	@echo "== pytest"
 	@$(VENV) -m pytest -n auto --dist worksteal
 
-test-long: ## the same tests with larger searches, and more examples and mutations
+test-long: ## run the tests with larger searches, more examples and more mutations
 	@TEST_LONG=1 FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-20000} $(MAKE) test
 
-test-all: ## `make test` with each Python from 3.11 on that PATH has
+test-all: ## run `make test` with each Python from 3.11 on that is on PATH
 	@$(PYTHON) -m tools.interpreters
 
-# The tests that run in one process with the code. Runs of the engine, and the models that repeat these, are left out.
+# Tests that run the code in their own process: no tests with the engine, and no models of such runs.
 COVERED := core app adapters settings cli resources components test_address.py test_configuration.py test_parallel.py
 
-coverage: bootstrap nginx verifiers ## measure the coverage of the in-process tests; below the floor in pyproject.toml it fails
+coverage: bootstrap nginx verifiers ## measure the coverage of the in-process tests, with the minimum in pyproject.toml
 	@$(VENV) -m pytest -n auto --cov --cov-report=term $(addprefix tests/,$(COVERED))
 
-smoke-aws: ## check what only AWS can show, on the account that IOS_MDM_SMOKE_ACCOUNT names
+smoke-aws: ## run the checks that need a real AWS account, on the account in IOS_MDM_SMOKE_ACCOUNT
 	@$(PYTHON) tools/bootstrap.py --only venv
 	@$(VENV) -m tools.smoke
 
-smoke-aws-clean: ## delete what runs of `make smoke-aws` left in the account
+smoke-aws-clean: ## delete the resources of `make smoke-aws` from the account
 	@$(PYTHON) tools/bootstrap.py --only venv
 	@$(VENV) -m tools.smoke clean
 
-bench: bootstrap ## measure runs that find nothing to do, the check of a custom certificate, issuing, and the collector
+bench: bootstrap ## measure runs without pending changes, `validate`, issuing, and the collector
 	@$(VENV) -m benchmarks
 	@$(VENV) -m benchmarks.validate
 	@$(VENV) -m benchmarks.issuing
 	@$(VENV) -m benchmarks.collector
 
-fuzz: bootstrap ## read mutated custom certificates for some minutes
+fuzz: bootstrap ## test the bundle reader with mutated files for some minutes
 	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-20000} $(VENV) -m pytest -q tests/core/bundle/fuzz
 
-lint: bootstrap ## ruff, mypy and codespell
+lint: bootstrap ## run ruff, mypy and codespell
 	@echo "== ruff check"
 	@$(VENV) -m ruff check .
 	@echo "== ruff format"
@@ -80,11 +80,11 @@ lint: bootstrap ## ruff, mypy and codespell
 	@echo "== codespell"
 	@$(dir $(VENV))codespell
 
-format: bootstrap ## let ruff format the code, and fix what it can
+format: bootstrap ## format the code and apply the fixes of ruff
 	@$(VENV) -m ruff check --fix .
 	@$(VENV) -m ruff format .
 
-# uv resolves for all platforms at once, which pip cannot; it is needed only here, so it gets a virtualenv of its own.
+# Unlike pip, uv resolves for all platforms at once. Only this target needs uv, so it has a separate virtualenv.
 lock: ## pin the newest versions that requirements*.in allow, with hashes
 	@$(PYTHON) -m venv --clear .venv-lock
 	@.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check uv
@@ -95,6 +95,6 @@ lock: ## pin the newest versions that requirements*.in allow, with hashes
 	done
 	@rm -rf .venv-lock
 
-clean: ## delete what was made in the checkout; the cache directory and the demo stay
+clean: ## delete virtualenvs and caches from the checkout, keep the cache directory and the demo
 	rm -rf .venv .venv-lock .pythons .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './.demo/*' -prune -exec rm -rf {} +

@@ -1,1 +1,1 @@
-"""What a run costs: the real engine, beside an empty program and beside resources that do nothing."""
+"""Measure the cost of runs of the real engine, compared with an empty program and with resources that do nothing."""

@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: what a run with nothing to do costs, as ratios to resources that do nothing."""
+"""``python -m benchmarks``: measures runs without pending changes, compared with resources that do nothing."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ API_KEY_SECRET = "mdm/api-key"  # noqa: S105 - the name of a secret
 
 @dataclass(slots=True, kw_only=True)
 class Series:
-    """What the rounds of one command on one stack gave.
+    """Results of one command on one stack.
 
     Args:
-        scenario: the stack.
-        command: ``up`` or ``preview``.
-        runs: one for each round.
+        scenario: Scenario with the stack.
+        command: Key of ``COMMANDS``: ``up`` or ``preview``.
+        runs: One result per round.
     """
 
     scenario: Scenario
@@ -56,20 +56,20 @@ class Series:
 
     @property
     def cpu(self) -> float:
-        """Median of the CPU seconds of engine, language host, program and provider together."""
+        """Median CPU seconds of engine, language host, program and provider together."""
         return median(run.cpu for run in self.runs)
 
     @property
     def wall(self) -> float:
-        """Median of the seconds until the last process had ended."""
+        """Median seconds until the last process exited."""
         return median(run.wall for run in self.runs)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Measure, and show what was found."""
+    """Measure all scenarios, and print the results."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--servers", default="1,100", help="how many servers, several numbers with commas (1,100)")
-    parser.add_argument("--rounds", type=int, default=5, help="how often each run is measured (5)")
+    parser.add_argument("--servers", default="1,100", help="numbers of servers, separated by commas (1,100)")
+    parser.add_argument("--rounds", type=int, default=5, help="number of measurements of each run (5)")
     options = parser.parse_args(arguments)
     counts = [int(count) for count in options.servers.split(",")]
     console = Console(width=WIDTH)
@@ -136,7 +136,7 @@ def _keep_api_key(services: local.LocalServices) -> None:
 
 
 def _measured(console: Console, stacks: Sequence[Scenario], rounds: int) -> Sequence[Series]:
-    """Interleave the stacks: what else the machine does then falls on all of them alike."""
+    """Measure all stacks in each round, so that other load on the machine affects all of them."""
     series = [Series(scenario=stack, command=command) for stack in stacks for command in COMMANDS]
     for number in range(rounds):
         console.print(f"round {number + 1} of {rounds}")
@@ -156,7 +156,7 @@ def _show(console: Console, series: Sequence[Series]) -> None:
 
 
 def _show_where(console: Console, stacks: Sequence[Scenario], aws_url: str) -> None:
-    """Show, of one more `up` of each stack, which process took how much, and what AWS was asked for each server."""
+    """Run one more `up` of each stack, and print the CPU time of each process and the calls of AWS per server."""
     found = [(stack, stack.measured(*COMMANDS["up"], roles=True).roles) for stack in stacks]
     roles = sorted({role for _, used in found for role in used if used[role]})
     table = Table("CPU s of an up", *roles)
@@ -167,13 +167,13 @@ def _show_where(console: Console, stacks: Sequence[Scenario], aws_url: str) -> N
         calls = Counter(_kind(call) for call in proxy.calls)
         if calls:
             each = ", ".join(f"{number / stack.count:g} {call}" for call, number in sorted(calls.items()))
-            told.append(f"calls to AWS for each server, {stack.name}: {each}")
+            told.append(f"calls of AWS per server, {stack.name}: {each}")
         table.add_row(stack.name, *(f"{used.get(role, 0.0):.2f}" for role in roles))
     console.print(table, *told, sep="\n", highlight=False)
 
 
 def _kind(call: str) -> str:
-    """Return a call without what it names: ``GET /schedules`` of ``GET /schedules/berlin``."""
+    """Return a call without the name of its resource: ``GET /schedules`` for ``GET /schedules/berlin``."""
     method, slash, path = call.partition(" /")
     return f"{method}{slash}{path.partition('/')[0]}"
 

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.collector``: durable events per second beside bare SQLite commits, and a fleet at once."""
+"""``python -m benchmarks.collector``: compares events per second with SQLite commits; measures a fleet at once."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ __all__ = ["main"]
 
 KEY = b"benchmark"
 SENDERS = (1, 8, 64)
-RAW_PAYLOAD = "A" * 600  # base64 of the plist that a device answers with
+RAW_PAYLOAD = "A" * 600  # size of the base64 of a device's answer
 
 
 @dataclass(slots=True)
 class Load:
-    """What senders got.
+    """Results of the senders.
 
     Args:
-        statuses: how often each HTTP status came; 0 for a connection that broke.
-        acknowledged: the devices with status 200.
-        seconds: of each request.
+        statuses: Number of answers per HTTP status. Status 0 is a broken connection.
+        acknowledged: Devices with status 200.
+        seconds: Duration of each request.
     """
 
     statuses: Counter[int] = field(default_factory=Counter)
@@ -47,7 +47,7 @@ class Load:
     seconds: list[float] = field(default_factory=list)
 
     async def send(self, port: int, device: str) -> None:
-        """Post one signed acknowledgement on its own connection, as NanoMDM does."""
+        """Post one signed acknowledgment on a new connection, as NanoMDM does."""
         began = time.perf_counter()
         status = 0
         with contextlib.suppress(OSError, ValueError, IndexError):
@@ -62,11 +62,11 @@ class Load:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Measure in rounds that take turns, and print medians."""
+    """Measure commits and events alternately, and print the medians."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.collector", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=3, help="how long each measurement takes (3)")
-    parser.add_argument("--rounds", type=int, default=3, help="how often each is made (3)")
-    parser.add_argument("--devices", type=int, default=10_000, help="how many devices answer at once (10000)")
+    parser.add_argument("--seconds", type=float, default=3, help="seconds of each measurement (3)")
+    parser.add_argument("--rounds", type=int, default=3, help="number of rounds (3)")
+    parser.add_argument("--devices", type=int, default=10_000, help="number of devices that answer at once (10000)")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="ios-mdm-collector-") as name, _collector(Path(name)) as (port, ledger):
         bare: list[float] = []
@@ -81,12 +81,12 @@ def main(arguments: Sequence[str]) -> int:
             rate, slowest = (statistics.median(one) for one in zip(*found, strict=True))
             print(f"{f'events, {senders} senders':<44} {rate:7.0f}/s {rate / base:6.2f}x   p99 {slowest * 1000:.0f} ms")
         _show_fleet(port, ledger, options.devices)
-    print(f"{os.cpu_count()} processors, which senders and collector share; load {os.getloadavg()[0]:.1f}")
+    print(f"{os.cpu_count()} processors, shared by senders and collector; load {os.getloadavg()[0]:.1f}")
     return 0
 
 
 def _commits(file: Path, seconds: float) -> float:
-    """Return how many transactions of one row a connection commits in a second, as durable as the ledger's."""
+    """Return the commits per second of one connection. A transaction has one row, and is as durable as the ledger's."""
     with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as connection:
         connection.execute("CREATE TABLE row (number INTEGER PRIMARY KEY, text TEXT)")
         began = time.perf_counter()
@@ -98,7 +98,7 @@ def _commits(file: Path, seconds: float) -> float:
 
 
 async def _rate(port: int, senders: int, seconds: float, prefix: str) -> tuple[float, float]:
-    """Return events per second, and the 99th percentile of their seconds."""
+    """Return events per second, and the 99th percentile of their duration in seconds."""
     load = Load()
     began = time.perf_counter()
 
@@ -134,7 +134,7 @@ def _show_fleet(port: int, ledger: Path, devices: int) -> None:
 
 @contextlib.contextmanager
 def _collector(folder: Path) -> Iterator[tuple[int, Path]]:
-    """Run the command on a free port; give port and ledger."""
+    """Run the collector on a free port; yield the port and the ledger file."""
     (folder / "key").write_bytes(KEY)
     ledger = folder / "ledger.db"
     arguments = ["--ledger", f"sqlite:///{ledger}", "--listen", "127.0.0.1:0", "--hmac-key-file", str(folder / "key")]

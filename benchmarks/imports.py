@@ -1,4 +1,4 @@
-"""Which packages a process spends its start on: a summary of ``python -X importtime``."""
+"""Measures the import time of each package with ``python -X importtime``."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ PROCESSES: Mapping[str, str] = {
         "aws.secrets_manager(); aws.scheduler(); aws.iam(); aws.sqs()"
     ),
 }
-"""What the two Python processes of ours import in a run without a distribution that has nothing to do."""
+"""Imports of our two Python processes in a run without distribution and without pending changes."""
 
 _LINE = re.compile(r"import time:\s*(\d+) \|\s*\d+ \|\s*(\S+)")
 _OURS = {"ios_mdm", "components"}
 
 
 def summed(log: str) -> Mapping[str, float]:
-    """Return the milliseconds that each package took by itself, from the output of ``-X importtime``."""
+    """Return the milliseconds of each package without its imports, from the output of ``-X importtime``."""
     found: dict[str, float] = {}
     for microseconds, module in _LINE.findall(log):
         package = module.partition(".")[0]
@@ -42,7 +42,7 @@ def summed(log: str) -> Mapping[str, float]:
 
 
 def heaviest(python: Path, code: str, most: int = 8) -> Mapping[str, float]:
-    """Return the *most* expensive packages of a process that runs *code*, and the sum of all as ``all``."""
+    """Run *code*; return the milliseconds of the *most* expensive packages, and the sum of all packages as ``all``."""
     done = subprocess.run(
         [python, "-X", "importtime", "-c", code],
         cwd=ROOT,

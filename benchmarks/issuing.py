@@ -1,4 +1,4 @@
-"""What the issue of a certificate costs in addition to its key: CPU time of both, measured in the same calls."""
+"""Measures the CPU time of issuing a certificate, separately for the key and for all other work."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ ROUNDS = {KeyType.EC_P256: 200, KeyType.RSA_2048: 60, KeyType.RSA_3072: 30, KeyT
 
 
 def _measured(kind: KeyType, rounds: int) -> tuple[float, float]:
-    """Return the medians of the CPU seconds for the key alone, and for everything else.
+    """Return the median CPU seconds for the key, and for all other work.
 
-    The time for an RSA key differs by a factor of ten from call to call, so both are taken from one call.
+    The time for an RSA key varies by a factor of ten between calls, so both values are measured in the same call.
     """
     generate = issuing._generate  # noqa: SLF001 - its share of the call is measured
     keys, others = [], []

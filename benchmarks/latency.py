@@ -1,4 +1,4 @@
-"""``python -m benchmarks.latency``: the wall time of runs with nothing to do, with a delay added to each AWS call."""
+"""``python -m benchmarks.latency``: measures runs without pending changes, with a delay added to each AWS call."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ COMMANDS: Mapping[str, Sequence[str]] = {
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Measure, and show what was found."""
+    """Measure all commands, and print the results."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.latency", description=__doc__)
-    parser.add_argument("--servers", type=int, default=50, help="how many servers (50)")
+    parser.add_argument("--servers", type=int, default=50, help="number of servers (50)")
     parser.add_argument("--delay", type=float, default=40, help="milliseconds that are added to each call of AWS (40)")
-    parser.add_argument("--rounds", type=int, default=3, help="how often each run is measured (3)")
-    parser.add_argument("--only", choices=COMMANDS, help="measure this command only")
+    parser.add_argument("--rounds", type=int, default=3, help="number of measurements of each run (3)")
+    parser.add_argument("--only", choices=COMMANDS, help="measure only this command")
     options = parser.parse_args(arguments)
     console = Console(width=120)
     table = Table(title=f"{options.servers} servers, median of {options.rounds} rounds")

@@ -1,4 +1,4 @@
-"""Runs one command and measures it with all of its descendants; a process of its own, so that it can wait for them.
+"""Measures a command with all descendants. It runs in a separate process, so that it can wait for the descendants.
 
 ``python -m benchmarks.meter [--roles=SECONDS] COMMAND…`` runs COMMAND with its output on stderr, and prints one JSON
 object.
@@ -26,25 +26,25 @@ if TYPE_CHECKING:
 __all__ = ["SAMPLE_SECONDS", "Measured", "measure"]
 
 _PR_SET_CHILD_SUBREAPER = 36
-"""prctl(2): orphaned descendants become our children, so that their time is not lost."""
+"""prctl(2): orphaned descendants become children of this process, which counts their CPU time."""
 _ROLES = "--roles="
 SAMPLE_SECONDS = 0.02
 _TICKS = os.sysconf("SC_CLK_TCK")
 _LIMIT = 1_200.0
-"""Seconds after which a command that hangs is killed."""
+"""Seconds after which a command is killed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """What a command cost.
+    """Cost of a command.
 
     Args:
-        code: its exit code.
-        cpu: seconds of CPU, user and system, of the command and all of its descendants.
-        wall: seconds until the last of them ended.
-        roles: seconds of CPU for each kind of process, as far as it was looked at: sampled, so a little too low.
-        memory: most resident bytes of one process of each kind, sampled like the roles.
-        output: stdout and stderr.
+        code: Exit code of the command.
+        cpu: CPU seconds (user and system) of the command and all descendants.
+        wall: Seconds until the last process exited.
+        roles: CPU seconds per kind of process. They are sampled, so they are slightly too low.
+        memory: Peak resident bytes of the largest process of each kind, sampled.
+        output: Output of the command, stdout and stderr.
     """
 
     code: int
@@ -63,24 +63,24 @@ def measure(
     roles: bool = False,
     every: float = SAMPLE_SECONDS,
 ) -> Measured:
-    """Run *command* under a meter of its own, and return what it cost.
+    """Run *command* under a new meter process, and return its cost.
 
     Args:
-        command: program and arguments.
-        cwd: where.
-        environment: all of it.
-        roles: tell also which process took how much, which itself costs some time.
-        every: seconds between two samples of the roles.
+        command: Program and arguments.
+        cwd: Working directory.
+        environment: Complete environment.
+        roles: Whether CPU and memory are also measured per kind of process, which takes some CPU time.
+        every: Seconds between two samples.
     """
     meter = [sys.executable, "-P", str(Path(__file__).resolve()), *([f"{_ROLES}{every}"] if roles else []), *command]
     done = subprocess.run(meter, cwd=cwd, env=dict(environment), capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise RuntimeError(f"the meter itself failed: {done.stderr[-2000:]}")
+        raise RuntimeError(f"the meter failed: {done.stderr[-2000:]}")
     return Measured(**{**json.loads(done.stdout), "output": done.stderr})
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Measure the command in *arguments*, and print what it cost."""
+    """Measure the command in *arguments*, and print its cost."""
     command = list(arguments)
     sampler = _Sampler(float(command[0].removeprefix(_ROLES))) if command[0].startswith(_ROLES) else None
     command = command[1:] if sampler else command
@@ -93,7 +93,7 @@ def main(arguments: Sequence[str]) -> int:
         sampler.start()
     code = child.wait()
     with contextlib.suppress(ChildProcessError):
-        while True:  # whatever it left behind ends by itself once the engine is gone
+        while True:  # remaining descendants exit after the engine
             os.wait()
     wall = time.monotonic() - began
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -105,7 +105,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 class _Sampler(threading.Thread):
-    """Looks every few milliseconds at what each descendant has used so far."""
+    """Samples CPU time and memory of each descendant."""
 
     def __init__(self, every: float) -> None:
         super().__init__(daemon=True)
@@ -115,12 +115,12 @@ class _Sampler(threading.Thread):
         self._memory: dict[int, int] = {}
 
     def run(self) -> None:
-        """Sample until told to stop."""
+        """Sample until :meth:`stop` is called."""
         while not self._ended.wait(self._every):
             self._sample()
 
     def stop(self) -> tuple[dict[str, float], dict[str, int]]:
-        """Return the seconds of all processes of each role, and the peak memory of its largest one in bytes."""
+        """Return the CPU seconds per role, and the peak memory of the largest process per role in bytes."""
         self._ended.set()
         self.join()
         total: dict[str, float] = {}
@@ -131,7 +131,7 @@ class _Sampler(threading.Thread):
         return {role: round(seconds, 2) for role, seconds in sorted(total.items())}, dict(sorted(memory.items()))
 
     def _sample(self) -> None:
-        stats = dict(filter(None, map(_stat, filter(str.isdecimal, os.listdir("/proc")))))  # noqa: PTH208 - the cheapest
+        stats = dict(filter(None, map(_stat, filter(str.isdecimal, os.listdir("/proc")))))  # noqa: PTH208 - the fastest way
         ours, me = set(), os.getpid()
         for pid in stats:
             line, seen = pid, set()
@@ -143,7 +143,7 @@ class _Sampler(threading.Thread):
         for pid in ours:
             before = self._used.get(pid, ("", 0.0))[1]
             self._used[pid] = (_role(pid) or self._used.get(pid, ("other", 0.0))[0], max(before, stats[pid][1]))
-            # The last peak is the highest; a process that was forked starts again with its program.
+            # The last value is the peak of the process. It restarts at zero when a forked process runs its program.
             self._memory[pid] = _peak(pid) or self._memory.get(pid, 0)
 
 
@@ -157,7 +157,7 @@ def _stat(name: str) -> tuple[int, tuple[int, float]] | None:
 
 
 def _peak(pid: int) -> int:
-    """Return the most resident memory that a process has had so far, in bytes; 0 if it has ended."""
+    """Return the peak resident memory of a process in bytes, or 0 if it has exited."""
     try:
         lines = Path("/proc", str(pid), "status").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

@@ -1,8 +1,9 @@
-"""``python -m benchmarks.scale``: the cost of a stack with many servers whose definition is a folder of files.
+"""``python -m benchmarks.scale``: measures a stack with many servers, whose definition is a folder of files.
 
-The creation runs with ``PULUMI_SKIP_CHECKPOINTS=true``, unless ``--checkpoints`` is given. The engine then writes its
-state once, at the end. Without the variable it writes all of the state after each step, which is quadratic. The
-variable is for measurements only: an engine that dies forgets what it created. All other runs are ordinary ones.
+The creation runs with ``PULUMI_SKIP_CHECKPOINTS=true``, unless ``--checkpoints`` is set. The engine then writes its
+state once, at the end. Without the variable it writes the whole state after each step, which takes quadratic time. The
+variable is for measurements only: after a crash, the engine does not know the created resources. All other runs are
+ordinary ones.
 """
 
 from __future__ import annotations
@@ -37,10 +38,12 @@ MIB = 1024 * 1024
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Measure, and show what was found."""
+    """Measure all runs, and print the results."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scale", description=__doc__)
-    parser.add_argument("--servers", default="100", help="how many servers, several numbers with commas (100)")
-    parser.add_argument("--checkpoints", action="store_true", help="create as `pulumi up` does, which is quadratic")
+    parser.add_argument("--servers", default="100", help="numbers of servers, separated by commas (100)")
+    parser.add_argument(
+        "--checkpoints", action="store_true", help="write the state after each step, as `pulumi up` does"
+    )
     options = parser.parse_args(arguments)
     console = Console(width=WIDTH)
     try:
@@ -76,7 +79,7 @@ def _runs(
     skipped = "false" if checkpoints else "true"
     yield "creation", stack.measured(*UP, roles=True, PULUMI_SKIP_CHECKPOINTS=skipped)
     yield "preview", stack.measured(*PREVIEW, "--expect-no-changes", roles=True)
-    # It stores the ids of each pair in its inputs, so the engine writes a checkpoint for each.
+    # This run stores the ids of each pair in its inputs, so the engine writes a checkpoint per pair.
     yield "second up", stack.measured(*UP, "--expect-no-changes", roles=True, PULUMI_SKIP_CHECKPOINTS=skipped)
     yield "up", stack.measured(*UP, "--expect-no-changes", roles=True)
     yield "status", stack.status(python)

@@ -1,4 +1,4 @@
-"""The stacks that are measured, each in a folder of its own beside one AWS emulator."""
+"""The measured stacks. Each stack has a separate folder, and all use one AWS emulator."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ __all__ = ["INSTALLATION", "Scenario", "empty", "folder", "server", "servers", "
 
 _PROGRAMS = ROOT / "benchmarks" / "programs"
 INSTALLATION = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPATH": str(ROOT / "benchmarks" / "absent")}
-"""As in an installation: our modules are compiled once, and no package of the tests is imported."""
+"""Environment of an installation: our modules are compiled once, and packages of the tests are not imported."""
 _LARGE = 500
-"""Servers from which on a run takes so long that its processes need not be sampled often, which costs CPU."""
+"""Number of servers from which a run is so long that rare samples suffice. Sampling takes CPU time."""
 _LARGE_SAMPLE_SECONDS = 0.25
 _PROJECT = {
     "name": "benchmark",
@@ -33,12 +33,12 @@ _PROJECT = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """A stack that is up, and has nothing to do.
+    """A stack without pending changes.
 
     Args:
-        name: as the table has it.
-        stack: where.
-        count: servers, or resources that stand for them; 0 for the empty program.
+        name: Name in the table.
+        stack: The stack.
+        count: Number of servers or of trivial resources; 0 for the empty program.
     """
 
     name: str
@@ -46,25 +46,25 @@ class Scenario:
     count: int
 
     def measured(self, *arguments: str, roles: bool = False, **environment: str) -> Measured:
-        """Run `pulumi` with these arguments, and return what it cost.
+        """Run `pulumi` with these arguments, and return its cost.
 
         Raises:
-            RuntimeError: it failed.
+            RuntimeError: The run failed.
         """
         command = ["pulumi", *arguments, "--non-interactive", "--color", "never"]
         return self._measured(command, environment, roles=roles)
 
     def status(self, python: Path) -> Measured:
-        """Run `ios-mdm status` on the stack by this interpreter, and return what it cost, with its memory.
+        """Run `ios-mdm status` on the stack with this interpreter, and return its cost and memory.
 
         Raises:
-            RuntimeError: it failed, or a pair is not well.
+            RuntimeError: The run failed, or the state of a pair is not ok.
         """
         file = f"Pulumi.{self.stack.name}.yaml"
         return self._measured([str(python), "-m", "ios_mdm", "status", "--json", file], {}, roles=True)
 
     def created(self) -> Measured:
-        """Bring the stack up from nothing."""
+        """Create the stack with `pulumi up`, and return the cost."""
         return self.measured("up", "--yes", "--skip-preview", "--suppress-outputs")
 
     def _measured(self, command: Sequence[str], environment: Mapping[str, str], *, roles: bool) -> Measured:
@@ -81,7 +81,7 @@ class Scenario:
 
 
 def server(name: str, distribution: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Return a server that holds a reserve and looks nowhere: no server of that name runs here."""
+    """Return a server with a reserve and without endpoints, because no such server runs."""
     base: dict[str, Any] = {
         "name": name,
         "address": f"{name}.example.com",
@@ -93,14 +93,14 @@ def server(name: str, distribution: Mapping[str, Any] | None = None) -> dict[str
 
 
 def servers(directory: Path, aws_url: str, name: str, definitions: Sequence[Mapping[str, Any]]) -> Scenario:
-    """Return a stack of the project itself."""
+    """Return a stack of the project with these servers."""
     stack = _stack(directory, aws_url)
     stack.define(definitions)
     return Scenario(name=name, stack=stack, count=len(definitions))
 
 
 def folder(directory: Path, aws_url: str, name: str, definitions: Sequence[Mapping[str, Any]]) -> Scenario:
-    """Return a stack of the project whose servers are files in a folder."""
+    """Return a stack of the project with a file per server in a folder."""
     stack = _stack(directory, aws_url)
     servers = stack.directory / "servers"
     servers.mkdir()
@@ -130,7 +130,7 @@ def _stack(directory: Path, aws_url: str) -> Stack:
 
 
 def _other(directory: Path, aws_url: str, program: str, config: Mapping[str, int]) -> Stack:
-    """Return a stack whose program is one of ours, in place of the project's."""
+    """Return a stack with a program of the benchmarks in place of the project's program."""
     stack = _stack(directory, aws_url)
     for part in stack.directory.iterdir():
         if part.name != ".venv":
@@ -138,7 +138,7 @@ def _other(directory: Path, aws_url: str, program: str, config: Mapping[str, int
     for part in (_PROGRAMS / program).glob("*.py"):
         (stack.directory / part.name).symlink_to(part)
     (stack.directory / "Pulumi.yaml").write_text(yaml.safe_dump(_PROJECT), encoding="utf-8")
-    # The state of the project's name is another one's; this program has a name of its own.
+    # The existing stack belongs to the project's name. This program has another project name.
     stack.run("stack", "init", stack.name).ok()
     file = stack.directory / f"Pulumi.{stack.name}.yaml"
     before = yaml.safe_load(file.read_text(encoding="utf-8")) if file.exists() else {}

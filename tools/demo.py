@@ -1,7 +1,7 @@
-"""``make demo``: local services, a `pulumi up` on the stack `demo`, and what came of it.
+"""``make demo``: starts local services, runs `pulumi up` on the stack `demo`, and shows the result.
 
-Everything that it writes is in ``.demo/`` of the checkout (mode 0700): state, data, logs, and ``env`` for a shell to
-source. If the usual port of NanoMDM is taken, a copy of ``Pulumi.demo.yaml`` with another port is there, too.
+All files are in ``.demo/`` of the checkout (mode 0700): state, data, logs, and ``env``, which a shell can source. If
+the default port of NanoMDM is taken, ``.demo/`` also has a copy of ``Pulumi.demo.yaml`` with another port.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ RECEIVER_PORT = 9100
 STACK = "demo"
 STACK_FILE = ROOT / f"Pulumi.{STACK}.yaml"
 CONFIG_FILE = "PULUMI_OPTION_CONFIG_FILE"
-"""The variable by which the engine takes its option ``--config-file``."""
+"""Environment variable for the engine's option ``--config-file``."""
 API_KEY_SECRET = "mdm/api-key"  # noqa: S105 - the name of a secret
 RECEIVER = "receiver"
 ANSWER_LIMIT = 60.0
-"""Seconds within which the devices' answers reach the ledger."""
+"""Seconds to wait until the devices' answers are in the ledger."""
 
 SHELL_VARIABLES = (
-    "AWS_ENDPOINT_URL_SECRETS_MANAGER",  # it would win over the emulator's address
+    "AWS_ENDPOINT_URL_SECRETS_MANAGER",  # it has priority over AWS_ENDPOINT_URL
     "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
     "AWS_PROFILE",
     "AWS_SESSION_TOKEN",
@@ -54,15 +54,15 @@ SHELL_VARIABLES = (
     CONFIG_FILE,
     "PULUMI_STACK",
 )
-"""What a user's shell may say of other stacks and of the real AWS: nothing of it may reach the demo."""
+"""Variables of other stacks and of the real AWS in the user's shell. None of them must reach the demo."""
 LAST_EXIT_CODE_WITH_A_RESULT = 2
-"""Of `status`: 0 ok, 1 warning, 2 critical; more means that it could not tell."""
+"""Exit codes of `status`: 0 ok, 1 warning, 2 critical. A greater code means that the state is unknown."""
 
 _URL = re.compile(r"(?<=url: )http://127\.0\.0\.1:\d+")
 
 
 class DemoError(Exception):
-    """The demo cannot go on; the message is the one line that the user sees."""
+    """The demo failed. The message is the line that the user sees."""
 
 
 def main(arguments: list[str]) -> int:
@@ -75,23 +75,23 @@ def main(arguments: list[str]) -> int:
     try:
         commands[arguments[0]](ROOT / ".demo")
     except (BotoCoreError, ClientError) as error:
-        print(f"error: the AWS emulator: {error}", file=sys.stderr)
+        print(f"error: the AWS emulator reported: {error}", file=sys.stderr)
         return 1
     except (DemoError, ServiceError, FleetError, IosMdmError, ToolchainMissingError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("interrupted; `make demo` continues, `make demo-down` stops what runs", file=sys.stderr)
+        print("interrupted: `make demo` continues, `make demo-down` stops the services", file=sys.stderr)
         return 130
     return 0
 
 
 def up(state: Path) -> None:
-    """Start the services, run `pulumi up`, let the devices fetch the profile, and show the result."""
+    """Start the services, run `pulumi up`, let the devices fetch the profile, and print the status."""
     tools = Toolchain.load()
     if _is_copied(state):
-        # The emulator keeps its data in memory until it stops, so the pair of the original is not in a copy.
-        print("== .demo was copied with its checkout; this one starts from the beginning")
+        # A copy lacks the pair: the emulator writes its data to files only when it stops.
+        print("== .demo is a copy from another checkout: the demo starts with empty data")
         clean(state)
     print("== local services")
     services = _services(state, tools)
@@ -112,12 +112,12 @@ def up(state: Path) -> None:
         check=False,
     ).returncode
     if code > LAST_EXIT_CODE_WITH_A_RESULT:
-        raise DemoError("the status could not be told, see above")
+        raise DemoError("`ios-mdm status` failed, see its output above")
     print(_NEXT)
 
 
 def _is_copied(state: Path) -> bool:
-    """Return whether the folder was copied from elsewhere; a folder that was moved or renamed is the same one."""
+    """Return whether the folder is a copy of another one. A moved or renamed folder is not a copy."""
     marker = state / "folder"
     return marker.exists() and marker.read_text(encoding="ascii") != _folder_id(state)
 
@@ -128,7 +128,7 @@ def _folder_id(state: Path) -> str:
 
 
 def down(state: Path) -> None:
-    """Stop exactly what :func:`up` started; the data stays."""
+    """Stop the services that :func:`up` started, and keep the data."""
     stopped = list(local.down(state))
     if state.exists():
         with records.locked(state.resolve()):
@@ -137,15 +137,15 @@ def down(state: Path) -> None:
 
 
 def clean(state: Path) -> None:
-    """Stop what runs, and forget the data."""
+    """Stop the services and delete the data."""
     down(state)
     if state.exists():
         shutil.rmtree(state)
-    print("forgotten: .demo")
+    print("deleted: .demo")
 
 
 def _services(state: Path, tools: Toolchain) -> local.LocalServices:
-    """Start the receiver first: devices that enrol are its first events."""
+    """Start the services, the receiver first: the enrollments of the devices are its first events."""
     state.mkdir(mode=0o700, exist_ok=True)
     (state / "folder").write_text(_folder_id(state), encoding="ascii")
     began = time.monotonic()
@@ -158,8 +158,8 @@ def _services(state: Path, tools: Toolchain) -> local.LocalServices:
     say("AWS emulator", services.aws_url)
     say("NanoMDM", services.mdm_url)
     say("SCEP server", services.scep_url)
-    say("receiver", f"{receiver.url}, writes the devices' answers to .demo/ledger.sqlite")
-    say("devices", f"{len(services.fleet.ids())} enrolled; ready in {duration(time.monotonic() - began)}")
+    say("receiver", f"{receiver.url}, records the devices' answers in .demo/ledger.sqlite")
+    say("devices", f"{len(services.fleet.ids())} enrolled, ready in {duration(time.monotonic() - began)}")
     (state / "devices.txt").write_text("".join(f"{one}\n" for one in services.fleet.ids()), encoding="ascii")
     _store_api_key(services)
     return services
@@ -179,7 +179,7 @@ def _receiver(state: Path, tools: Toolchain) -> process.Service:
 
 
 def _store_api_key(services: local.LocalServices) -> None:
-    """Put NanoMDM's API key where the definition says that it is: in Secrets Manager."""
+    """Store NanoMDM's API key in Secrets Manager, under the name in the definition."""
     import boto3  # noqa: PLC0415 - `down` and `clean` need no AWS
 
     client = boto3.client(
@@ -198,20 +198,20 @@ def _store_api_key(services: local.LocalServices) -> None:
 
 
 def _environment(state: Path, services: local.LocalServices, tools: Toolchain, definition: Path) -> Mapping[str, str]:
-    """Return what the demo's commands need, and write it as ``.demo/env`` for a shell."""
+    """Return the environment variables of the demo's commands, and write them to ``.demo/env`` for a shell."""
     backend = state / "pulumi"
     backend.mkdir(exist_ok=True)
     settings = {
         **tools.environment(),
         **ministack.CREDENTIALS,
         "AWS_ENDPOINT_URL": services.aws_url,
-        "AWS_DEFAULT_REGION": ministack.REGION,  # some versions of the AWS CLI read this one only
+        "AWS_DEFAULT_REGION": ministack.REGION,  # some versions of the AWS CLI read only this variable
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",
         "PULUMI_BACKEND_URL": backend.resolve().as_uri(),
         "PULUMI_HOME": str(state.resolve() / "pulumi-home"),
-        # Empty: there is no secret in the state that it could protect (R29).
+        # Empty, because the state has no secret to protect (R29).
         "PULUMI_CONFIG_PASSPHRASE": "",
     }
     if definition != STACK_FILE:
@@ -226,7 +226,7 @@ def _environment(state: Path, services: local.LocalServices, tools: Toolchain, d
 
 
 def _forget_the_shell() -> None:
-    """Drop what the user's shell says of other stacks, of the real AWS, and of a proxy for this machine itself."""
+    """Remove the settings of other stacks, of the real AWS, and of a proxy for 127.0.0.1 from the environment."""
     for name in SHELL_VARIABLES:
         os.environ.pop(name, None)
     os.environ |= {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
@@ -235,7 +235,7 @@ def _forget_the_shell() -> None:
 
 
 def _definition(state: Path, mdm_url: str) -> Path:
-    """Return the stack's file: the checkout's, or a copy with another URL of NanoMDM if the usual port was taken."""
+    """Return the stack's file: that of the checkout, or a copy with another URL if NanoMDM's default port is taken."""
     text = STACK_FILE.read_text(encoding="utf-8")
     wanted = _URL.sub(mdm_url, text)
     if wanted == text:
@@ -249,17 +249,17 @@ def _definition(state: Path, mdm_url: str) -> Path:
 def _pulumi(environment: Mapping[str, str], *arguments: str) -> None:
     engine = shutil.which("pulumi", path=environment["PATH"])
     if engine is None:
-        raise DemoError("pulumi is not there: run `make bootstrap`")
+        raise DemoError("pulumi is missing: run `make bootstrap`")
     code = subprocess.run([engine, *arguments], cwd=ROOT, env={**os.environ, **environment}, check=False).returncode
     if code != 0:
         raise DemoError(
-            f"pulumi {' '.join(arguments)} ended with code {code}, see above; `make demo` continues there, and "
-            "`make demo-clean` starts anew"
+            f"`pulumi {' '.join(arguments)}` exited with code {code}, see its output above: run `make demo` to "
+            "continue, or `make demo-clean` to delete the demo's data"
         )
 
 
 def _check_in(state: Path, services: local.LocalServices, environment: Mapping[str, str]) -> None:
-    """Let the devices connect, fetch what waits for them and answer, and wait until the answers are in the ledger."""
+    """Let the devices fetch and answer their commands, and wait until the answers are in the ledger."""
     began = time.monotonic()
     poll = services.fleet.poll()
     if poll.failed:
@@ -272,7 +272,7 @@ def _check_in(state: Path, services: local.LocalServices, environment: Mapping[s
         stdout=subprocess.PIPE,
     )
     if shown.returncode != 0:
-        raise DemoError("the outputs of the stack cannot be read, see above")
+        raise DemoError("the outputs of the stack cannot be read, see the error above")
     server, shown_server = next(iter(json.loads(shown.stdout).items()))
     ledger = SqliteLedger(state / "ledger.sqlite")
 
@@ -285,20 +285,22 @@ def _check_in(state: Path, services: local.LocalServices, environment: Mapping[s
     try:
         Retrying(retry=retry_if_result(bool), wait=wait_fixed(0.1), stop=stop_after_delay(ANSWER_LIMIT))(waiting)
     except RetryError:
-        raise DemoError("the answers of the devices did not reach the ledger in time, see .demo/receiver.log") from None
-    say("devices", f"checked in, fetched and answered in {duration(time.monotonic() - began)}")
+        raise DemoError(
+            f"the devices' answers did not reach the ledger within {ANSWER_LIMIT:.0f} s: see .demo/receiver.log"
+        ) from None
+    say("devices", f"fetched and answered their commands in {duration(time.monotonic() - began)}")
 
 
-_NEXT = """== what to try next
-  . .demo/env                          puts pulumi and the demo's settings into this shell; then, for example:
-  pulumi preview                       nothing is due: 4 unchanged
-  pulumi stack output servers          the pair's public details, for other programs
+_NEXT = """== next steps
+  . .demo/env                          adds pulumi and the demo's settings to this shell; then, for example:
+  pulumi preview                       no pending changes: 4 unchanged
+  pulumi stack output servers          public details of the pair, for other programs
   IOS_MDM_CLOCK=$(date -u -d '31 days' +%FT%TZ) pulumi preview --diff
-                                       what would be in 31 days: the reserve becomes main
+                                       pending changes in 31 days: the reserve becomes main
   ios-mdm status                       the table above
-  make rehearse                        two cycles of a pair in 2040, and who was refused
-  make demo-down                       stops what the demo started; `make demo` continues with the same pair
-  make demo-clean                      also forgets its data"""
+  make rehearse                        two cycles of a pair in 2040, and the devices that lose their connection
+  make demo-down                       stops the services; `make demo` continues with the same pair
+  make demo-clean                      stops the services and deletes the demo's data"""
 
 
 if __name__ == "__main__":

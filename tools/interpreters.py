@@ -1,6 +1,6 @@
 """Runs all tests with each Python from 3.11 on that the machine has: ``python3 -m tools.interpreters``.
 
-Each works on a copy of the checkout in ``.pythons``, and so in a separate virtualenv.
+Each interpreter uses a copy of the checkout in ``.pythons``, with a separate virtualenv.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ __all__ = ["copy_checkout", "interpreters", "main"]
 
 OLDEST = 11
 NEWEST = 19
-"""Minor versions of Python 3 that are searched for."""
+"""Minor versions of Python 3 to search for."""
 COPIES = ROOT / ".pythons"
 _KEPT = {".venv", ".hypothesis"}
 
 
 def interpreters(path: str) -> dict[str, Path]:
-    """Return the interpreters on a search path by version, as ``3.12``; the first that runs counts.
+    """Return the first working interpreter of each version (such as ``3.12``) on a search path.
 
-    A command may be there and not run: pyenv has one for each version that is installed, selected or not.
+    Not every command works: pyenv has a command for each installed version, but runs only selected versions.
     """
     found: dict[str, Path] = {}
     for version in (f"3.{minor}" for minor in range(OLDEST, NEWEST + 1)):
@@ -37,7 +37,7 @@ def interpreters(path: str) -> dict[str, Path]:
 
 
 def _version(command: Path) -> str | None:
-    """Return the version of an interpreter that can make virtualenvs, None if it does not run or cannot."""
+    """Return the version of an interpreter, or None if it does not run or cannot create virtualenvs."""
     if not os.access(command, os.X_OK):
         return None
     code = "import ensurepip, sys, venv; print(f'{sys.version_info[0]}.{sys.version_info[1]}')"
@@ -49,7 +49,7 @@ def _version(command: Path) -> str | None:
 
 
 def copy_checkout(target: Path) -> None:
-    """Copy the files of the checkout that git has or would add. The virtualenv of an earlier copy stays."""
+    """Copy the files that git tracks or does not ignore. The virtualenv of an earlier copy is kept."""
     target.mkdir(parents=True, exist_ok=True)
     for old in target.iterdir():
         if old.is_dir() and old.name not in _KEPT:
@@ -59,7 +59,7 @@ def copy_checkout(target: Path) -> None:
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for name in filter(None, listed.split("\0")):
-        if (ROOT / name).is_file():  # a deleted file is listed until the deletion is committed
+        if (ROOT / name).is_file():  # git lists a deleted file until the deletion is committed
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, target / name)
     subprocess.run(["git", "init", "--quiet"], cwd=target, check=True)
@@ -68,7 +68,7 @@ def copy_checkout(target: Path) -> None:
 def main() -> int:
     """Run `make test` with each interpreter; return 1 if one of them failed."""
     found = interpreters(os.environ.get("PATH", os.defpath))
-    print(f"== Python {', '.join(found) or 'from 3.11 on: none'}", flush=True)
+    print(f"== Python versions: {', '.join(found) or 'none from 3.11 on'}", flush=True)
     if len(found) == 1:
         print("== only one: install others to test with them, too", flush=True)
     failed = []

@@ -1,4 +1,4 @@
-"""Finds an nginx, or unpacks Debian's package of it into the cache: nothing is installed, and nothing is started."""
+"""Finds an nginx on the machine, or unpacks Debian's package into the cache."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _NEEDED = "nginx is needed for tests and rehearsals of a switch: install it (Deb
 
 
 def ensure_nginx() -> Path:
-    """Return the path of an nginx: the machine's own, else that of Debian's package in the cache.
+    """Return the path of nginx: on the machine, or from Debian's package in the cache.
 
     Raises:
-        BootstrapError: there is none, and none can be had.
+        BootstrapError: The machine has no nginx, and the package cannot be unpacked or does not run.
     """
     found = shutil.which("nginx", path=os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin"]))
     if found is not None:
@@ -30,11 +30,11 @@ def ensure_nginx() -> Path:
     if not executable.is_file():
         if not can_unpack():
             raise BootstrapError(_NEEDED)
-        say("nginx", "unpacking Debian's package into the cache")
+        say("nginx", "unpacking Debian's package of nginx into the cache")
         unpack("nginx", ["nginx"], target, dependencies=False, needed=_NEEDED)
     try:
         subprocess.run([executable, "-v"], check=True, capture_output=True, timeout=30)
     except (OSError, subprocess.SubprocessError):
         shutil.rmtree(target, ignore_errors=True)
-        raise BootstrapError(f"Debian's nginx does not run here. {_NEEDED}") from None
+        raise BootstrapError(f"Debian's nginx does not run on this machine. {_NEEDED}") from None
     return executable

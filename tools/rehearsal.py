@@ -1,4 +1,4 @@
-"""``make rehearse``: the story of ``tools/story.py`` on the terminal, and what came of it."""
+"""``make rehearse``: runs the scenario of ``tools/story.py`` on the terminal, and shows the result."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 EXPECTED = (
-    AssertionError,  # what the engine showed is its message
+    AssertionError,  # its message is the output of the engine
     EngineHungError,
     FleetError,
     RehearsalError,
@@ -35,10 +35,10 @@ EXPECTED = (
 
 
 def main() -> int:
-    """Play the story in ``.demo/rehearsal``, which is made anew; nothing is left running.
+    """Run the scenario in a new folder ``.demo/rehearsal``, and stop all services at the end.
 
     Returns:
-        0 where every device on the list stayed connected, 1 where one was refused or the story could not be told.
+        0 if every listed device stayed connected, 1 if a device was locked out or the rehearsal failed.
     """
     home = ROOT / ".demo"
     home.mkdir(mode=0o700, exist_ok=True)
@@ -48,7 +48,7 @@ def main() -> int:
         shutil.rmtree(state, ignore_errors=True)
         state.mkdir(mode=0o700)
         (state / "services").mkdir(mode=0o700)
-        print("== a rehearsal: two cycles of a pair, with the real engine, MDM server and TLS server")
+        print("== rehearsal: two cycles of a pair, with the real engine, MDM server and TLS server")
         with Recorder(state / "services" / "mdm-webhook-key") as webhook:
             played = _play(state, webhook.url)
     except EXPECTED as error:
@@ -75,17 +75,17 @@ def _play(state: Path, webhook_url: str) -> Rehearsal:
 
 
 def _conclude(played: Rehearsal) -> int:
-    """Show the timeline and who was refused; return the exit code."""
-    print("== the timeline")
+    """Show the timeline and the devices that were locked out; return the exit code."""
+    print("== timeline")
     Console(highlight=False, soft_wrap=True).print(drawn(played.bars.values()))
-    print("== the devices")
+    print("== devices")
     lost = {one.device: one for one in reversed(played.refused)}  # the first refusal of each
     kept = [device for device in played.listed if device not in lost]
-    print(f"  {len(kept)} of {len(played.listed)} devices on the list were never refused")
+    print(f"  {len(kept)} of {len(played.listed)} listed devices stayed connected")
     numbers = {device: number for number, device in enumerate(played.services.fleet.ids(), 1)}
     for device, first in lost.items():
-        why = "listed, and yet" if device in played.listed else "no longer on the list when the reserve came,"
-        print(f"  device {numbers[device]}, {why} locked out since {first.at:%Y-%m-%d %H:%M}: {first.reason}")
+        why = "listed" if device in played.listed else "not listed when the reserve was issued"
+        print(f"  device {numbers[device]} ({why}): locked out since {first.at:%Y-%m-%d %H:%M}: {first.reason}")
     return 0 if len(kept) == len(played.listed) else 1
 
 
@@ -101,5 +101,5 @@ def _line(moment: datetime, text: str) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that no service goes on without us
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop the services, too
     sys.exit(main())

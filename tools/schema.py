@@ -1,7 +1,8 @@
 """Writes ``docs/definition.schema.json``: ``python -m tools.schema [--check]``.
 
-Types, defaults and limits come from the models in ``ios_mdm.settings``; what a key means comes from the tables of
-``docs/definition.md``, so that an editor shows the same words as the page. A key that either of them lacks is an error.
+Types, defaults and limits are those of the models in ``ios_mdm.settings``. Descriptions of keys are copied from the
+tables of ``docs/definition.md``, so that an editor shows the same text as the page. A key that only one of them has is
+an error.
 """
 
 from __future__ import annotations
@@ -33,23 +34,23 @@ _ROW = re.compile(r"^\| `(?P<key>[A-Za-z.:-]+)` \|.*\| (?P<meaning>[^|]+) \|$", 
 _LINK = re.compile(r"\[([^\]]+)\]\([^)]+\)")
 
 _STACKS = (FolderStackSettings, StackSettings)
-"""The two forms of a stack's configuration; a key of both counts as the last one's."""
+"""The two forms of a stack's configuration. A key of both forms is taken from the last one."""
 
 _Block = dict[str, object]
 
 
 class SchemaError(Exception):
-    """The page and the models do not speak of the same keys."""
+    """The page and the models have different keys."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
-    """One key that a definition may have.
+    """One key of a definition.
 
     Args:
-        path: as the page calls it: ``ios-mdm:servers``, ``aws.region``, and ``main.issue.key`` within a server.
-        model: name of the model that has it.
-        alias: its own name there.
+        path: Key on the page: ``ios-mdm:servers``, ``aws.region``, and ``main.issue.key`` within a server.
+        model: Name of the model with the key.
+        alias: Last part of the key, as the model names it.
     """
 
     path: str
@@ -69,14 +70,14 @@ def _keys(model: type[BaseModel], prefix: str) -> Iterator[Key]:
         alias = field.alias or name
         path = f"{_NAMESPACE}{alias}" if top else f"{prefix}{alias}"
         yield Key(path=path, model=model.__name__, alias=alias)
-        # A server is what nearly every key belongs to: its keys go without a prefix.
+        # Nearly all keys belong to a server. They have no prefix.
         inner = "" if path == f"{_NAMESPACE}servers" else f"{path.removeprefix(_NAMESPACE)}."
         for nested in _models(field.annotation):
             yield from _keys(nested, inner)
 
 
 def _models(annotation: object) -> Iterator[type[BaseModel]]:
-    """Find the models in a type, however deep in lists and unions."""
+    """Yield the models in a type, at any depth of lists and unions."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for argument in get_args(annotation):
@@ -84,17 +85,17 @@ def _models(annotation: object) -> Iterator[type[BaseModel]]:
 
 
 def descriptions(page: str) -> Mapping[str, str]:
-    """Return what the tables of *page* say of each key, as plain text."""
+    """Return the description of each key in the tables of *page*, as plain text."""
     return {
         row["key"]: _LINK.sub(r"\1", row["meaning"]).replace("`", "").replace("**", "") for row in _ROW.finditer(page)
     }
 
 
 def schema_text(page: str) -> str:
-    """Return the JSON Schema of a stack file: equal models and an equal *page* give equal text.
+    """Return the JSON Schema of a stack file. The same models and the same *page* give the same text.
 
     Raises:
-        SchemaError: *page* lacks a key of the models, or has one that they lack.
+        SchemaError: *page* lacks a key of the models, or has a key that the models lack.
     """
     known, meant = known_keys(), descriptions(page)
     missing, strange = [key.path for key in known if key.path not in meant], meant.keys() - {key.path for key in known}
@@ -103,7 +104,7 @@ def schema_text(page: str) -> str:
             "docs/definition.md "
             + "; ".join(
                 f"{what}: {', '.join(sorted(which))}"
-                for what, which in (("lacks a row for", missing), ("has a row for what is no key", strange))
+                for what, which in (("lacks a row for", missing), ("has a row for an unknown key", strange))
                 if which
             )
         )
@@ -123,7 +124,7 @@ def schema_text(page: str) -> str:
         "type": "object",
         "description": "The stack's configuration. Keys of other namespaces are left alone.",
         "properties": {f"{_NAMESPACE}{name}": block for name, block in stack.items()},
-        # With both, or with none, an editor marks the whole.
+        # With both keys, or with neither, an editor marks the whole configuration.
         "oneOf": [{"required": [f"{_NAMESPACE}{name}"]} for name in ("servers", "serversDirectory")],
     }
     schema: _Block = {
@@ -138,9 +139,9 @@ def schema_text(page: str) -> str:
 
 
 def main() -> int:
-    """Write the schema, or with ``--check`` only tell whether it is fresh (0) or stale (1)."""
+    """Write the schema. With ``--check``, write nothing and return 0 if the file is up to date, else 1."""
     parser = argparse.ArgumentParser(prog="python -m tools.schema", description="Write docs/definition.schema.json.")
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if the file is stale")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if the file is out of date")
     check = parser.parse_args().check
     try:
         text = schema_text(PAGE.read_text(encoding="utf-8"))
@@ -150,7 +151,7 @@ def main() -> int:
     if check:
         fresh = SCHEMA.is_file() and SCHEMA.read_text(encoding="utf-8") == text
         if not fresh:
-            print("docs/definition.schema.json is stale: run `python -m tools.schema`", file=sys.stderr)
+            print("docs/definition.schema.json is out of date: run `python -m tools.schema`", file=sys.stderr)
         return 0 if fresh else 1
     SCHEMA.write_text(text, encoding="utf-8")
     return 0

@@ -1,4 +1,4 @@
-"""A stack of the real engine in a folder of its own: for rehearsals and tests."""
+"""Stacks of the real engine in separate folders, for rehearsals and tests."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ __all__ = ["EngineHungError", "Result", "Stack", "make_stack"]
 
 PROGRAM = ("Pulumi.yaml", "__main__.py", "provider", "components", ".venv")
 TIMEOUT = 180.0
-"""Seconds after which a hanging engine is killed; nothing is decided from how long it took."""
+"""Seconds after which a hanging engine is killed. No result depends on the duration."""
 
 
 class EngineHungError(Exception):
-    """The engine did not end, and was killed with its process group."""
+    """The engine did not exit and was killed with its process group."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one run of the engine gave: its exit code, and stdout and stderr in one."""
+    """Result of a run of the engine: exit code, and stdout and stderr as one text."""
 
     code: int
     output: str
 
     def ok(self) -> Result:
-        """Return this, if the run succeeded."""
-        assert self.code == 0, self.output  # noqa: S101 - whoever calls it expects nothing else
+        """Return this result. Fail with the output if the run failed."""
+        assert self.code == 0, self.output  # noqa: S101 - callers expect success
         return self
 
 
@@ -47,9 +47,9 @@ class Stack:
     """One stack of the project.
 
     Args:
-        directory: with links to the program, and the stack's file.
-        environment: of the engine.
-        name: of the stack.
+        directory: Folder with links to the program, and with the stack's file.
+        environment: Environment variables of the engine.
+        name: Name of the stack.
     """
 
     directory: Path
@@ -66,7 +66,11 @@ class Stack:
         file.write_text(yaml.safe_dump({**before, "config": config}), encoding="utf-8")
 
     def run(self, *arguments: str, **environment: str) -> Result:
-        """Run `pulumi` with these arguments and variables (empty: unset); a hang is killed with its process group."""
+        """Run `pulumi` with these arguments and variables. An empty variable is unset.
+
+        Raises:
+            EngineHungError: The engine did not exit in time.
+        """
         process = subprocess.Popen(
             ["pulumi", *arguments, "--non-interactive", "--color", "never"],
             cwd=self.directory,
@@ -83,14 +87,14 @@ class Stack:
             os.killpg(process.pid, signal.SIGKILL)
             output, _ = process.communicate()
             raise EngineHungError(f"pulumi {' '.join(arguments)} hung:\n{output}") from None
-        except KeyboardInterrupt:  # the terminal does not interrupt it: its process group is its own
+        except KeyboardInterrupt:  # the terminal does not interrupt the engine, which has another process group
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
             raise
         return Result(process.returncode, output)
 
     def up(self, *arguments: str, **environment: str) -> Result:
-        """Run `pulumi up` without its preview."""
+        """Run `pulumi up` without a preview."""
         return self.run("up", "--yes", "--skip-preview", *arguments, **environment)
 
     def outputs(self) -> dict[str, Any]:
@@ -99,12 +103,12 @@ class Stack:
         return found
 
     def export(self) -> str:
-        """Return the state, secrets decrypted."""
+        """Return the state as JSON, with decrypted secrets."""
         return self.run("stack", "export", "--show-secrets").ok().output
 
 
 def make_stack(directory: Path, aws_url: str, name: str = "test") -> Stack:
-    """Make an empty stack in *directory*, with a file backend of its own."""
+    """Create an empty stack with a file backend in *directory*."""
     toolchain = Toolchain.load()
     project, backend = directory / "project", directory / "backend"
     project.mkdir()

@@ -1,4 +1,4 @@
-"""What every step of the bootstrap shares: it reports, keeps a log, fails with one line, and runs one at a time."""
+"""Functions that all steps of the bootstrap use: progress lines, logs, errors, and a lock."""
 
 from __future__ import annotations
 
@@ -17,24 +17,27 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 REPORT_EVERY = 15.0
-"""Seconds between two lines about a step that lasts."""
+"""Seconds between two progress lines of a step."""
 
 _HINTS = (
-    ("No space left on device", "the disk is full; make room"),
-    ("REQUIRE THEIR HASHES", "the pinned requirements are inconsistent; run `make lock`"),
-    ("HASHES FROM THE REQUIREMENTS", "a downloaded package is not the pinned one; check the package index in use"),
-    ("checksum mismatch", "a downloaded module is not the pinned one; check GOPROXY"),
-    ("dial tcp", "the Go module proxy cannot be reached; check the network and GOPROXY"),
-    ("403 Forbidden", "the Go module proxy refused a module; check GOPROXY"),
-    ("NewConnectionError", "the Python package index cannot be reached; check the network and pip's settings"),
-    ("No matching distribution", "a pinned package is not offered for this Python and platform"),
-    ("signal: killed", "it was killed, mostly for want of memory"),
+    ("No space left on device", "the disk is full: free some space"),
+    ("REQUIRE THEIR HASHES", "the pinned requirements are inconsistent: run `make lock`"),
+    ("HASHES FROM THE REQUIREMENTS", "a downloaded package is not the pinned one: check the package index"),
+    ("checksum mismatch", "a downloaded module is not the pinned one: check GOPROXY"),
+    ("dial tcp", "the Go module proxy cannot be reached: check the network and GOPROXY"),
+    ("403 Forbidden", "the Go module proxy refused a module: check GOPROXY"),
+    ("NewConnectionError", "the Python package index cannot be reached: check the network and pip's settings"),
+    (
+        "No matching distribution",
+        "the index lacks a pinned package for this Python and platform: check the package index",
+    ),
+    ("signal: killed", "the process was killed, probably because the memory was full: free some memory"),
 )
-"""What a log says, and what it means to the person who reads our one line."""
+"""Text in a log, and the error and advice for the user."""
 
 
 class BootstrapError(Exception):
-    """The bootstrap cannot go on; the message is the one line that the user sees."""
+    """The bootstrap failed. The message is the line that the user sees."""
 
 
 def say(subject: str, text: str) -> None:
@@ -43,15 +46,15 @@ def say(subject: str, text: str) -> None:
 
 
 def duration(seconds: float) -> str:
-    """*seconds* for a person: ``0.4s``, ``38s``, ``2m05s``."""
-    if seconds < 10:  # noqa: PLR2004 - below ten, a tenth matters
+    """Return *seconds* in a readable form: ``0.4s``, ``38s``, ``2m05s``."""
+    if seconds < 10:  # noqa: PLR2004 - tenths are shown below ten seconds
         return f"{seconds:.1f}s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes}m{rest:02}s" if minutes else f"{rest}s"
 
 
 def digest(*parts: bytes | str) -> str:
-    """A short name that changes when any of *parts* changes."""
+    """Return a name of 16 hex digits that changes if any of *parts* changes."""
     whole = hashlib.sha256()
     for part in parts:
         data = part.encode() if isinstance(part, str) else part
@@ -67,12 +70,12 @@ def run(
     cwd: Path | None = None,
     progress: Callable[[str], str] | None = None,
 ) -> str:
-    """Run a command that may last, and return what it printed, errors included.
+    """Run a command, and return its stdout and stderr.
 
-    While it lasts a line every fifteen seconds says so; *progress* makes its words from the output so far.
+    Every fifteen seconds a line shows the progress. *progress* returns its text from the output so far.
 
     Raises:
-        BootstrapError: the command failed; the message names its log.
+        BootstrapError: The command failed. The message names its log.
     """
     log = cache_dir() / "log" / f"{subject.replace(' ', '-')}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -99,34 +102,34 @@ def run(
             raise
     text = log.read_text(encoding="utf-8", errors="replace")
     if process.returncode:
-        raise BootstrapError(f"{subject} failed: {_reason(text)}. The log is {log}")
+        raise BootstrapError(f"{subject} failed: {_reason(text)}. Log: {log}")
     return text
 
 
 def _reason(text: str) -> str:
-    """Why a command failed that printed *text*: what is known about it, else its last line."""
+    """Return the reason of a failure from the output of the command: a known reason, or the last line."""
     for mark, meaning in _HINTS:
         if mark in text:
-            return f"{meaning}, then run this again"
+            return f"{meaning}, then run this command again"
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1].rstrip(".") if lines else "it printed nothing"
+    return lines[-1].rstrip(".") if lines else "the command printed nothing"
 
 
 def pip_environment() -> dict[str, str]:
-    """The environment of every pip: the user's, but what it keeps it keeps in our cache."""
+    """Return the environment of pip: the user's variables, but pip's cache is in the cache directory."""
     return {**os.environ, "PIP_CACHE_DIR": str(cache_dir() / "pip")}
 
 
 @contextlib.contextmanager
 def exclusive() -> Iterator[None]:
-    """Let one bootstrap at a time work on the cache directory; a second one waits and says so."""
+    """Lock the cache directory. A second bootstrap prints a line and waits."""
     path = cache_dir() / "lock"
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The file stays: removing it while another process waits for it would let two in. The lock ends with the process.
+    # The file is never removed: a removal while another process waits lets two processes in.
     with path.open("a", encoding="utf-8") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say("bootstrap", "another one is running; waiting for it")
+            say("bootstrap", "another bootstrap is running; waiting for its end")
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -1,8 +1,8 @@
-"""The story of a rehearsal, for ``make rehearse`` and for its test: two cycles of a pair in 2040.
+"""Scenario of a rehearsal, for ``make rehearse`` and its test: two cycles of a pair in 2040.
 
-Real are the engine, NanoMDM, nginx and `consume`. AWS is an emulator, whose stored schedules
-``tools.services.schedules`` performs when their moment comes. Devices look at the rehearsal's clock, trust only what
-their installed profile holds, and fetch their commands only where they accept what nginx presents.
+The engine, NanoMDM, nginx and `consume` are real. AWS is an emulator: ``tools.services.schedules`` makes the calls of
+stored schedules when they are due. Devices use the rehearsal's clock and trust only the roots in their installed
+profile. A device fetches its commands only if it accepts the certificate that nginx presents.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tools.stack import Stack
 
 START = datetime(2040, 1, 1, tzinfo=UTC)
-"""An emulator drops schedules that are due by the machine's clock, so all of it is in a future."""
+"""Start of the rehearsal. In the future, because the emulator drops schedules that are due by the machine's clock."""
 HOST = "mdm.example.com"
 SERVER = "berlin"
 SECRET = f"ios-mdm/{SERVER}"
@@ -45,12 +45,12 @@ _FINGERPRINT_TAIL = re.compile(r"(?<=[0-9a-f]{8})[0-9a-f]{56}")
 
 
 class RehearsalError(Exception):
-    """The rehearsal cannot go on; the message is the one line that the user sees."""
+    """The rehearsal failed. The message is the line that the user sees."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
-    """A device that did not accept what the server presented."""
+    """A device that refused the server's certificate."""
 
     at: datetime
     device: str
@@ -62,11 +62,11 @@ class Rehearsal:
     """One server with its devices.
 
     Args:
-        services: the emulator, NanoMDM and the simulated devices.
-        stack: of the real engine.
-        state: folder of the rehearsal.
-        executable: nginx.
-        tell: takes an event of the story.
+        services: Emulator, NanoMDM and the simulated devices.
+        stack: Stack of the real engine.
+        state: Folder of the rehearsal.
+        executable: Path of nginx.
+        tell: Receives the time and the text of each event.
     """
 
     services: LocalServices
@@ -81,17 +81,17 @@ class Rehearsal:
     bars: dict[str, Bar] = field(default_factory=dict)
     serving: bool = False
     shown: Mapping[str, Any] = field(default_factory=dict)
-    """The outputs of the server after the last `up`."""
+    """Outputs of the server after the last `pulumi up`."""
 
     @property
     def files(self) -> Path:
-        """What nginx reads."""
+        """Folder with the certificate files of nginx."""
         return self.state / "tls"
 
     def define(self, devices: Iterable[str]) -> None:
-        """Let the definition list these devices; reserve and promotion are what they are where nothing is said."""
+        """Write the definition with these devices, and with the defaults for reserve and promotion."""
         self.listed = tuple(devices)
-        # Without a push: APNs is not part of this, and the devices come when the story lets them.
+        # Without a push: APNs is not part of the rehearsal, and the scenario decides when devices connect.
         nanomdm = {"url": self.services.mdm_url, "apiKeySecret": API_KEY_SECRET, "push": False}
         server = {
             "name": SERVER,
@@ -108,15 +108,16 @@ class Rehearsal:
         self.stack.define([server])
 
     def up(self, now: datetime) -> None:
-        """Run `pulumi up` at this moment, as a pipeline does every day."""
+        """Run `pulumi up` at this time, as a daily pipeline does."""
         self.now = now
         output = self.stack.up(IOS_MDM_CLOCK=f"{now:%Y-%m-%dT%H:%M:%SZ}").ok().output
         counts = ", ".join(f"{found['count']} {found['what']}" for found in _COUNT.finditer(output))
         self.tell(now, f"pulumi up: {counts}")
         for line in output.splitlines():
             told = line.strip().removeprefix(f"{SERVER}: ")
-            # Lines about this server; not its outputs, and not what cannot be looked at before there is a server.
-            if told != line.strip() and not told.startswith("{") and (self.serving or not told.startswith("what the")):
+            # Lines about this server, except its outputs and, before nginx runs, the notice about its endpoints.
+            is_notice = "`endpoints: []`" in told
+            if told != line.strip() and not told.startswith("{") and (self.serving or not is_notice):
                 self.tell(now, f"  {told}")
         self.shown = self.stack.outputs()["servers"][SERVER]
         for slot in ("main", "reserve"):
@@ -135,13 +136,13 @@ class Rehearsal:
                     other.main_until = self.now
 
     def trusted(self, device: str) -> tuple[bytes, ...]:
-        """Return the roots in the profiles of ours that are installed on a device."""
+        """Return the roots in this server's profiles on a device, in DER."""
         profiles = self.services.fleet.profiles(device)
         ours = (profile for profile in profiles if profile.identifier.startswith(f"{PROFILE}."))
         return tuple(root for profile in ours for root in profile.roots())
 
     def visits(self, devices: Iterable[str]) -> dict[str, Visit]:
-        """Let devices connect to the server at the rehearsal's moment; note who refuses it."""
+        """Let devices connect to the server at the rehearsal's time, and record each refusal."""
         found = {device: visit(self.port, HOST, self.trusted(device), self.now) for device in devices}
         self.refused += [
             Refused(at=self.now, device=device, reason=one.reason) for device, one in found.items() if not one.accepted
@@ -149,7 +150,7 @@ class Rehearsal:
         return found
 
     def check_in(self, devices: Iterable[str], now: datetime, whose: str = "devices") -> None:
-        """Let devices connect, and those that accept the server fetch what waits for them."""
+        """Let devices connect. Devices that accept the server fetch their commands."""
         self.now = now
         seen = self.visits(devices)
         accepted = [device for device, one in seen.items() if one.accepted]
@@ -160,18 +161,18 @@ class Rehearsal:
         self.tell(now, f"{whose}: {len(accepted)} of {len(seen)} connect" + (f", {lost} LOCKED OUT" if lost else ""))
 
     def fire(self, now: datetime) -> None:
-        """Let AWS do what its schedules say is due."""
+        """Make the calls of the schedules that are due, as AWS does."""
         self.now = now
         fired = schedules.fire(self.services.aws_url, now)
         if not fired:
-            raise RehearsalError(f"no schedule is due at {now:%Y-%m-%d %H:%M}: nothing would have made the switch")
+            raise RehearsalError(f"no schedule is due at {now:%Y-%m-%d %H:%M}, so the reserve does not become main")
         for one in fired:
             if one.problem:
-                raise RehearsalError(f"the schedule {one.name} fired in vain: {one.problem}")
-            self.tell(now, "AWS: the schedule fires and moves the label; nobody runs pulumi")
+                raise RehearsalError(f"the call of the schedule {one.name} failed: {one.problem}")
+            self.tell(now, "AWS: the schedule moves the label AWSCURRENT, without a run of pulumi")
 
     def consume(self) -> None:
-        """Run `consume` once, as its service does every few minutes, with the reload of nginx once that runs."""
+        """Run `consume` once, as its service does every few minutes. It reloads nginx if nginx runs."""
         arguments = ["consume", "--secret", SECRET, "--dir", str(self.files), "--once"]
         if self.serving:
             arguments += ["--exec", nginx.reload_command(self.executable, self.state)]
@@ -188,18 +189,18 @@ class Rehearsal:
         self.tell(self.now, f"consume: {_FINGERPRINT_TAIL.sub('…', done.stdout.strip().splitlines()[-1])}")
 
     def serve(self) -> None:
-        """Start nginx with what `consume` wrote."""
+        """Start nginx with the files of `consume`."""
         settings = nginx.Settings(host=HOST, files=self.files, upstream=self.services.mdm_url)
         with records.locked(self.state):
             running = process.ensure(
                 self.state, nginx.service(self.executable, self.state, settings), wished_port=self.port
             )
         if running.port != self.port:
-            raise RehearsalError("the port that was chosen for nginx was taken meanwhile: run this again")
+            raise RehearsalError("another process took the port of nginx: run this command again")
         self.serving = True
 
     def follow(self, devices: Iterable[str]) -> None:
-        """Run `consume`, and let devices connect all the time that nginx takes for its reload."""
+        """Run `consume`, and let devices connect continuously until nginx has reloaded."""
         listed, before = list(devices), nginx.workers(self.state)
         self.consume()
 
@@ -210,21 +211,22 @@ class Rehearsal:
         try:
             Retrying(retry=retry_if_result(bool), wait=wait_fixed(0.02), stop=stop_after_delay(RELOAD_SECONDS))(former)
         except RetryError:
-            raise RehearsalError("nginx has not taken up its new files, see nginx.log") from None
+            raise RehearsalError("nginx did not load its new files: see nginx.log") from None
 
 
 def play(stage: Rehearsal, *, cycles: int = 2) -> Iterator[str]:
-    """Play the story, and yield the name of each scene when it is over.
+    """Run the scenario, and yield the name of each scene after its end.
 
-    Devices 1 to 3 are always there. Device 4 is away for three weeks after each reserve came. Device 5 is taken off
-    the list before the first reserve comes, and so never gets it: somebody must be locked out, or nothing is proved.
+    Devices 1 to 3 always connect. Device 4 does not connect in the first three weeks of each reserve. Device 5 is
+    removed from the list before the first reserve is issued, so it never trusts the reserve. It must be locked out:
+    this proves that the rehearsal detects a lock-out.
     """
     devices = stage.services.fleet.ids()
     steady, late, forgotten = devices[:3], devices[3], devices[4]
     kept = [*steady, late]
     stage.define(devices)
     stage.up(START)
-    # A device has its first profile from the enrolment, or through a connection that it trusts for another reason.
+    # A device gets its first profile at its enrollment, or through a connection that it trusts for another reason.
     stage.services.fleet.poll()
     stage.consume()
     stage.serve()
@@ -234,14 +236,14 @@ def play(stage: Rehearsal, *, cycles: int = 2) -> Iterator[str]:
         expiry = datetime.fromisoformat(stage.shown["main"]["notAfter"]) + timedelta(seconds=1)
         stage.define(kept)
         if cycle == 1:
-            stage.tell(expiry - 60 * DAY, "somebody forgets device 5 in the list of devices; device 4 is away")
+            stage.tell(expiry - 60 * DAY, "device 5 is removed from the list by mistake; device 4 is away")
         stage.up(expiry - 60 * DAY)
         stage.check_in([*steady, forgotten], expiry - 60 * DAY + timedelta(hours=1), "devices 1, 2, 3, 5")
         yield "reserve"
         stage.check_in([late], expiry - 39 * DAY, "device 4, back after three weeks")
         yield "late device"
         stage.fire(expiry - DAY + timedelta(seconds=60))
-        stage.visits(kept)  # the label has moved, and the server still has the former one
+        stage.visits(kept)  # the label has moved, but the server still presents the former main
         yield "fired"
         stage.follow(kept)
         stage.check_in(devices, expiry - DAY + timedelta(minutes=10), "all devices")
@@ -255,7 +257,7 @@ def play(stage: Rehearsal, *, cycles: int = 2) -> Iterator[str]:
 
 
 def stage(state: Path, tell: Callable[[datetime, str], None], services: LocalServices) -> Rehearsal:
-    """Return a rehearsal in *state*, an empty folder, beside running services."""
+    """Return a rehearsal that uses running services. *state* is an empty folder."""
     client = schedules.client("secretsmanager", services.aws_url)
     client.create_secret(Name=API_KEY_SECRET, SecretString=services.api_key.read_text(encoding="utf-8"))
     client.close()

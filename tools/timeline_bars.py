@@ -1,4 +1,4 @@
-"""Draws the lives of a pair's certificates as bars of text."""
+"""Draws the certificates of a pair as bars of text."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _STYLES = {RESERVE: "yellow", MAIN: "green", FORMER: "dim"}
 
 @dataclass(slots=True)
 class Bar:
-    """The life of one certificate: its validity, and when it was main."""
+    """One certificate: its validity, and the time in which it is main."""
 
     name: str
     start: datetime
@@ -31,7 +31,7 @@ class Bar:
     main_until: datetime | None = None
 
     def mark(self, moment: datetime) -> str:
-        """Return the character that tells what the certificate is at a moment."""
+        """Return the character for the role of the certificate at a time."""
         if not self.start <= moment <= self.end:
             return " "
         if self.main_from is None or moment < self.main_from:
@@ -40,11 +40,11 @@ class Bar:
 
 
 def drawn(bars: Iterable[Bar], *, width: int = 76) -> Text:
-    """Return a row for each certificate, the months below, and what the marks mean; coloured on a terminal.
+    """Return a row for each certificate, the months, and the legend. The text has colors on a terminal.
 
     Args:
-        bars: at least one.
-        width: of the longest time, in characters.
+        bars: At least one bar.
+        width: Number of characters from the first start to the last end.
     """
     listed = list(bars)
     start, end = min(bar.start for bar in listed), max(bar.end for bar in listed)

@@ -1,4 +1,4 @@
-"""Where the tools lie that the bootstrap made ready, and the environment in which the engine runs."""
+"""Paths of the tools that the bootstrap found or built, and the environment of the engine."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ ROOT = Path(__file__).resolve().parent.parent
 """The checkout."""
 
 VENV = ROOT / ".venv"
-"""The virtualenv in which programs, providers, tests and checks run."""
+"""Virtualenv of the program, the provider, the tests and the checks."""
 
 MANIFEST = VENV / "ios-mdm-toolchain.json"
-"""What the bootstrap found or built: a name and an absolute path for each. It goes when the virtualenv goes."""
+"""JSON with the absolute path of each tool that the bootstrap found or built. Part of the virtualenv."""
 
 
 class ToolchainMissingError(RuntimeError):
-    """A tool that is needed is not ready; the message says what to run."""
+    """A tool is missing. The message names the command that provides it."""
 
 
 def cache_dir() -> Path:
-    """The directory outside the checkout for what is dear to make.
+    """Return the directory outside the checkout for builds and downloads.
 
     ``$IOS_MDM_CACHE``, else ``$XDG_CACHE_HOME/ios-mdm``, else ``~/.cache/ios-mdm``.
     """
     if chosen := os.environ.get("IOS_MDM_CACHE"):
         return Path(chosen).expanduser().resolve()
     base = os.environ.get("XDG_CACHE_HOME")
-    # The XDG base directory specification: a relative path there is invalid and to be ignored.
+    # By the XDG base directory specification, a relative path is invalid and is ignored.
     return (Path(base) if base and Path(base).is_absolute() else Path.home() / ".cache") / "ios-mdm"
 
 
 def parsed_version(text: str) -> tuple[int, int, int]:
-    """The first version number in *text*, as in ``v3.259.0``, ``go1.26.8`` or ``go1.27rc1``.
+    """Return the first version number in *text*, such as ``v3.259.0``, ``go1.26.8`` or ``go1.27rc1``.
 
     Raises:
-        ValueError: there is none.
+        ValueError: *text* has no version number.
     """
     match = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", text)
     if match is None:
@@ -51,7 +51,7 @@ def parsed_version(text: str) -> tuple[int, int, int]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Toolchain:
-    """The executables that the tests and the demo start, as absolute paths."""
+    """Absolute paths of the executables for the tests and the demo."""
 
     pulumi: Path
     nanomdm: Path
@@ -63,10 +63,10 @@ class Toolchain:
 
     @classmethod
     def load(cls, manifest: Path = MANIFEST) -> Toolchain:
-        """The tools that the bootstrap wrote into *manifest*.
+        """Read the tools in *manifest*, which the bootstrap writes.
 
         Raises:
-            ToolchainMissingError: it has not run, or what it made has been deleted since.
+            ToolchainMissingError: The bootstrap has not run, or a tool was deleted.
         """
         try:
             found = json.loads(manifest.read_text(encoding="utf-8"))
@@ -75,27 +75,27 @@ class Toolchain:
         names = [field.name for field in fields(cls)]
         missing = [name for name in names if name not in found or not os.access(found[name], os.X_OK)]
         if missing:
-            raise ToolchainMissingError(f"not ready: {', '.join(missing)}; run `make bootstrap`")
+            raise ToolchainMissingError(f"missing tools: {', '.join(missing)}. Run `make bootstrap`")
         return cls(**{name: Path(found[name]) for name in names})
 
     @staticmethod
     def nginx(manifest: Path = MANIFEST) -> Path:
-        """The nginx of rehearsals, which not everything needs.
+        """Return the path of nginx, which only rehearsals and some tests need.
 
         Raises:
-            ToolchainMissingError: it is not ready.
+            ToolchainMissingError: nginx is missing.
         """
         try:
             found = json.loads(manifest.read_text(encoding="utf-8")).get("nginx", "")
         except FileNotFoundError:
             found = ""
         if not os.access(found, os.X_OK):
-            raise ToolchainMissingError("not ready: nginx; run `python3 tools/bootstrap.py --only nginx`")
+            raise ToolchainMissingError("nginx is missing: run `python3 tools/bootstrap.py --only nginx`")
         return Path(found)
 
     @staticmethod
     def verifier(command: str, manifest: Path = MANIFEST) -> Path | None:
-        """Return the path of a command of GnuTLS or NSS; None if the bootstrap found none, or was not asked for it."""
+        """Return the path of a command of GnuTLS or NSS, or None if the manifest has none."""
         try:
             found = json.loads(manifest.read_text(encoding="utf-8")).get(command, "")
         except FileNotFoundError:
@@ -103,10 +103,10 @@ class Toolchain:
         return Path(found) if os.access(found, os.X_OK) else None
 
     def environment(self) -> dict[str, str]:
-        """Variables to add to a process's environment so that it can start the engine.
+        """Return the environment variables that a process needs to start the engine.
 
-        The language host and the dynamic providers are found beside the engine, the interpreter in the virtualenv.
-        Where state is kept and how it is encrypted (PULUMI_BACKEND_URL, PULUMI_CONFIG_PASSPHRASE) is the caller's.
+        The engine finds the language host and the dynamic provider in its own directory, and the interpreter in the
+        virtualenv. Callers set PULUMI_BACKEND_URL and PULUMI_CONFIG_PASSPHRASE.
         """
         venv = self.python.parent
         return {
@@ -114,6 +114,6 @@ class Toolchain:
             "VIRTUAL_ENV": str(venv.parent),
             "PULUMI_HOME": str(cache_dir() / "pulumi"),
             "PULUMI_SKIP_UPDATE_CHECK": "1",
-            # All that a program here needs is installed. A slip should be an error, not a download.
+            # All plugins are installed. A missing plugin must be an error, not a download.
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "1",
         }

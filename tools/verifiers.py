@@ -1,6 +1,6 @@
 """Finds the command line tools of OpenSSL, GnuTLS and NSS, or unpacks Debian's packages of them into the cache.
 
-The tests ask them about certificates and files. If neither is possible, those tests are skipped.
+Tests compare their results with ours. Tests whose tools are missing are skipped.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ LD_LIBRARY_PATH="{libraries}${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}" exec "{prog
 
 
 def ensure_verifiers() -> dict[str, Path]:
-    """Return the path of each command: the machine's own, else that of Debian's package in the cache.
+    """Return the path of each command on the machine, or in Debian's package in the cache.
 
-    Without those that the machine lacks and cannot get: tests that need them say so.
+    Commands that cannot be unpacked are missing from the result.
     """
     found = {command: Path(path) for command in COMMANDS if (path := shutil.which(command)) is not None}
     target = cache_dir() / "verifiers"
@@ -57,9 +57,9 @@ def _install(target: Path, launchers: Sequence[Path]) -> None:
         launcher.write_text(_LAUNCHER.format(libraries=":".join(libraries), program=program), encoding="utf-8")
         launcher.chmod(0o755)
         try:
-            # Without arguments each prints its usage. A missing library is exit code 127 of the loader.
+            # Each command prints its usage. The loader's exit code for a missing library is 127.
             done = subprocess.run([launcher, "--help"], check=False, capture_output=True, timeout=30)
         except (OSError, subprocess.SubprocessError):
             done = None
         if done is None or done.returncode == 127:  # noqa: PLR2004 - of the dynamic loader and of sh
-            raise BootstrapError(f"Debian's {launcher.name} does not run here. {_NEEDED}")
+            raise BootstrapError(f"Debian's {launcher.name} does not run on this machine. {_NEEDED}")

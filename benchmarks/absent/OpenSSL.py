@@ -1,4 +1,4 @@
-# ruff: noqa: INP001 - it has the name of the package that it hides, in a folder that is put on the import path
-"""Hides pyOpenSSL, which the tests need. An installation does not have it, and botocore imports it where it is."""
+# ruff: noqa: INP001 - a module with the name of a package, in a folder on the import path
+"""Hides pyOpenSSL, which only tests need. botocore imports it if it is installed, which distorts the measurement."""
 
-raise ImportError("hidden from what is measured")
+raise ImportError("pyOpenSSL is hidden from the measured processes")

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Sends an alarm to ALARM_URL, an incoming webhook that takes {"text": "…"} (Slack, Mattermost, and many more).
-# Usage: alarm.sh [REASON]; without one: what alarm.txt says, or that a job failed.
+# Sends an alarm to ALARM_URL, an incoming webhook that accepts {"text": "…"} (Slack, Mattermost, and others).
+# Usage: alarm.sh [REASON]. Default: the lines of alarm.txt, or a message that a job failed.
 set -euo pipefail
 reason=${1:-}
 if [ -z "$reason" ] && [ -s alarm.txt ]; then reason=$(paste -sd ';' alarm.txt); fi
-reason=${reason:-a job failed, look at its log}
+reason=${reason:-a job failed, see its log}
 if [ -n "${GITHUB_RUN_ID:-}" ]; then
     where="$GITHUB_SERVER_URL/$GITHUB_REPOSITORY/actions/runs/$GITHUB_RUN_ID"
 else
@@ -12,10 +12,10 @@ else
 fi
 text="ios-mdm ${PULUMI_STACK:-}: $reason ($where)"
 echo "$text"
-: "${ALARM_URL:?is not set, so nobody hears this alarm: make it a secret of the pipeline}"
+: "${ALARM_URL:?is not set, so this alarm cannot be sent: add it to the secrets of the pipeline}"
 text=${text//\\/\\\\}
 text=${text//\"/\\\"}
-# Whoever knows the URL can post to it: so it goes in on stdin, and not on the command line, which others can see.
+# The URL is a secret. It is passed on stdin, because other processes can read the command line.
 curl --fail --silent --show-error --output /dev/null --max-time 30 --retry 3 \
     --header 'Content-Type: application/json' --data-binary "{\"text\": \"$text\"}" --config - <<EOF
 url = "$ALARM_URL"

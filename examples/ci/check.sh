@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Says what is not as it should be, and why, in alarm.txt (and as the output `reason` on GitHub). Writes nothing to AWS.
-# Exit code: 0 all is well, 1 there is something to tell.
+# Writes each problem to alarm.txt (and to the output `reason` on GitHub). Writes nothing to AWS.
+# Exit code: 0 no problem, 1 at least one problem.
 set -uo pipefail
 : >alarm.txt
 
@@ -13,8 +13,8 @@ code=0
 pulumi preview --expect-no-changes --suppress-outputs --non-interactive --color never || code=$?
 case $code in
     0) ;;
-    7) tell "something is due, or was changed from outside: the next \`pulumi up\` sees to it" ;;
-    *) tell "\`pulumi preview\` failed with exit code $code: whether something is due is not known" ;;
+    7) tell "changes are pending, or a resource was changed outside of pulumi: the next \`pulumi up\` applies them" ;;
+    *) tell "\`pulumi preview\` failed with exit code $code: it is unknown whether changes are pending" ;;
 esac
 
 code=0
@@ -22,8 +22,8 @@ code=0
 case $code in
     0) ;;
     1) tell "status: warning" ;;
-    2) tell "status: CRITICAL, devices lose their connection if nothing is done" ;;
-    *) tell "status: unknown, the pairs could not be looked at" ;;
+    2) tell "status: CRITICAL, devices lose their connection without action" ;;
+    *) tell "status: unknown, the pairs could not be read" ;;
 esac
 
 if [ -s alarm.txt ]; then

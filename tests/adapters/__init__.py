@@ -1,1 +1,1 @@
-"""Adapters, tested against what they adapt: real processes wherever there are any."""
+"""Tests of the adapters, with real processes or emulators where these exist."""

@@ -1,4 +1,4 @@
-"""Fixtures: the secret stores, and the schedulers beside them, that the contracts are tested on."""
+"""Fixtures: the secret stores and the schedulers that the contract tests use."""
 
 from tests.support.backends import backend, emulated, ministack_url, moto_url, no_aws, switch_backend
 

@@ -1,4 +1,4 @@
-"""The session that all clients of AWS are made from."""
+"""The botocore session of all clients."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ios_mdm.adapters.aws_session import session
 
 @pytest.mark.parametrize("service", ["secretsmanager", "scheduler", "iam", "sqs", "sts", "sso", "sso-oidc"])
 def test_a_client_of_each_service_can_be_made(service: str) -> None:
-    """The last two are needed by a login with AWS IAM Identity Center."""
+    """A login with AWS IAM Identity Center needs the last two services."""
     client = session().create_client(
         service,
         region_name="eu-west-1",
@@ -21,6 +21,6 @@ def test_a_client_of_each_service_can_be_made(service: str) -> None:
 
 
 def test_a_service_that_does_not_exist_is_refused() -> None:
-    """A wrong name is not taken for a service without a model."""
+    """A wrong name does not count as a service without a model."""
     with pytest.raises(UnknownServiceError):
         session().create_client("no-such-service", region_name="eu-west-1")

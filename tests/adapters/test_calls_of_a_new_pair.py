@@ -39,11 +39,11 @@ REQUEST = PairRequest(
     tags={"team": "mobile"},
 )
 MOST = 36
-"""The checks of a run that also previews add four: DescribeSecret and GetCallerIdentity, twice."""
+"""Maximum number of calls. The checks of a run with a preview add four: DescribeSecret and GetCallerIdentity, twice."""
 
 
 def _secured() -> Progress:
-    """Create the pair, or bring it to what it should be, as the hook `create` does."""
+    """Create the pair, or bring it to its desired state, as the hook `create` does."""
     store, clock = SecretsManager(aws=AWS), FixedClock(moment=START)
     pairs = PairService(store, clock, rehearsal=True)
     switches = SwitchService(EventBridgeScheduler(aws=AWS), AwsPrerequisites(aws=AWS), store, clock)
@@ -54,7 +54,7 @@ def _secured() -> Progress:
 def test_a_pair_with_its_reserve_and_its_switch_takes_few_calls(
     emulated: object, moto_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only the calls that AWS gets count; extra reads for lenient emulators are left out."""
+    """The extra reads for lenient emulators are left out, so that only calls to AWS count."""
     del emulated
     monkeypatch.setattr(Aws, "is_emulator", property(lambda _self: False))
     with recorded(moto_url) as proxy:

@@ -1,4 +1,4 @@
-"""The clock is the machine's, unless a rehearsal on an emulator sets it."""
+"""The clock: this machine's, or a fixed clock for a rehearsal on an emulator."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ EMULATOR = {"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"}
 
 
 def test_the_machines_clock_shows_whole_seconds_of_utc() -> None:
-    """Times are aware UTC, whole seconds, everywhere."""
+    """All times are aware UTC and whole seconds."""
     before = datetime.now(UTC)
     now = SystemClock().now()
     assert now.tzinfo is UTC
@@ -23,7 +23,7 @@ def test_the_machines_clock_shows_whole_seconds_of_utc() -> None:
 
 
 def test_a_fixed_clock_stands_still_in_utc() -> None:
-    """Whatever zone it was set in."""
+    """The time zone of the argument makes no difference."""
     clock = FixedClock(moment=datetime(2040, 1, 1, 1, 0, 0, 999, tzinfo=timezone(timedelta(hours=1))))
     assert clock.now() == datetime(2040, 1, 1, tzinfo=UTC)
     assert clock.now().tzinfo is UTC
@@ -31,7 +31,7 @@ def test_a_fixed_clock_stands_still_in_utc() -> None:
 
 @pytest.mark.parametrize("environ", [{}, {"IOS_MDM_CLOCK": ""}, EMULATOR])
 def test_the_clock_is_the_machines_unless_it_is_set(environ: dict[str, str]) -> None:
-    """An empty variable counts as none."""
+    """An empty variable counts as unset."""
     assert clock_from_environment(environ) == SystemClock()
 
 
@@ -47,7 +47,7 @@ def test_the_clock_is_the_machines_unless_it_is_set(environ: dict[str, str]) -> 
     ],
 )
 def test_a_rehearsal_sets_the_clock(text: str) -> None:
-    """In every form that RFC 3339 has; fractions of a second are cut off."""
+    """All forms of RFC 3339 are accepted. Fractions of a second are cut off."""
     clock = clock_from_environment({**EMULATOR, "IOS_MDM_CLOCK": text})
     assert clock.now() == datetime(2040, 2, 29, 12, tzinfo=UTC)
 
@@ -67,7 +67,7 @@ def test_a_rehearsal_sets_the_clock(text: str) -> None:
     ],
 )
 def test_a_moment_that_is_none_is_refused(text: str) -> None:
-    """The message shows how to write one."""
+    """The message shows an example of a valid time."""
     with pytest.raises(DefinitionError, match=r"IOS_MDM_CLOCK: .* such as 2040-01-01T00:00:00Z"):
         clock_from_environment({**EMULATOR, "IOS_MDM_CLOCK": text})
 
@@ -85,7 +85,7 @@ def test_a_moment_that_is_none_is_refused(text: str) -> None:
     ],
 )
 def test_the_clock_is_not_set_where_aws_is_real(environ: dict[str, str]) -> None:
-    """No certificate with made-up dates reaches an account."""
+    """No certificate with invented dates is stored in a real account."""
     assert not Aws(environ=environ).is_emulator
     with pytest.raises(DefinitionError, match="rehearsals only"):
         clock_from_environment({**environ, "IOS_MDM_CLOCK": "2040-01-01T00:00:00Z"})
@@ -105,12 +105,12 @@ def test_the_clock_is_not_set_where_aws_is_real(environ: dict[str, str]) -> None
     ],
 )
 def test_an_emulator_is_recognized_by_its_address(environ: dict[str, str]) -> None:
-    """Loopback in every spelling; a service's own endpoint goes before the common one."""
+    """Every spelling of loopback counts. The endpoint of a service takes precedence over the common one."""
     assert Aws(environ=environ).is_emulator
 
 
 @pytest.mark.parametrize("service", ["SECRETS_MANAGER", "SCHEDULER", "IAM", "SQS", "SNS"])
 def test_one_service_on_real_aws_makes_it_no_emulator(service: str) -> None:
-    """A rehearsal's schedule or role must not reach a real account either."""
+    """The schedule or role of a rehearsal must not be created in a real account either."""
     assert not Aws(environ=EMULATOR | {f"AWS_ENDPOINT_URL_{service}": "https://example.com"}).is_emulator
     assert not Aws(environ={f"AWS_ENDPOINT_URL_{service}": "http://127.0.0.1:4566"}).is_emulator

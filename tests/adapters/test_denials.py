@@ -1,4 +1,4 @@
-"""Messages about denied actions and refused credentials: the operation, AWS's reason, and the advice that fits."""
+"""Messages about denied actions and refused credentials: the operation, AWS's reason, and the matching advice."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ DENIED = f"{NOT_ALLOWED} secretsmanager:DescribeSecret on resource: {ARN}"
 
 
 def refused(operation: str, code: str, message: str, kind: Kind = SECRET, *, called: str = "") -> str:
-    """Return the message of a refusal; *called* is the operation that AWS refused, if it is another."""
+    """Return the message of a refusal; *called* is the refused operation, if it differs from *operation*."""
 
     def call() -> None:
         raise ClientError({"Error": {"Code": code, "Message": message}}, called or operation)
@@ -86,7 +86,7 @@ def refused(operation: str, code: str, message: str, kind: Kind = SECRET, *, cal
     ],
 )
 def test_a_denied_action_is_reported_with_the_policy_that_denies_it(why: str, advice: str) -> None:
-    """An allowed action has no effect against an explicit deny, so the advice names the policy to change."""
+    """An explicit deny overrides an allowed action, so the advice names the policy to change."""
     message = refused("DescribeSecret", "AccessDeniedException", DENIED + why)
     assert message.startswith(f'DescribeSecret on secret "{NAME}" failed: access denied ({WHO} is not authorized ')
     assert advice in message
@@ -96,11 +96,11 @@ def test_a_denied_action_is_reported_with_the_policy_that_denies_it(why: str, ad
 
 
 def test_a_denied_action_that_is_another_is_named() -> None:
-    """A secret with tags needs two actions, a role three."""
+    """A secret with tags needs two actions, and a role needs three."""
     text = f"User: {WHO} is not authorized to perform: iam:TagRole on resource: arn:aws:iam::111122223333:role/x"
     message = refused("CreateRole", "AccessDenied", text, ROLE)
     assert message.startswith('CreateRole on role "')
-    assert "Allow iam:TagRole on this role to these credentials, or name a role of your own" in message
+    assert "Allow iam:TagRole on this role to these credentials, or name an existing role" in message
 
 
 @pytest.mark.parametrize(
@@ -118,24 +118,24 @@ def test_a_denied_action_that_is_another_is_named() -> None:
     ],
 )
 def test_a_denied_key_is_named_with_its_action(text: str, advice: str) -> None:
-    """The key's own policy decides in KMS, unlike elsewhere."""
+    """In KMS, unlike in other services, the policy of the key decides."""
     message = refused("PutSecretValue", "AccessDeniedException", text)
     assert "failed: access to its KMS key is denied" in message
     assert advice in message
 
 
 def test_a_denied_pass_role_has_its_reason() -> None:
-    """A condition on the service, or a deny of the organization, is not the missing action."""
+    """The reason can be a condition on the service, or a deny of the organization, and not only a missing action."""
     text = (
         f"User: {WHO} is not authorized to perform: iam:PassRole on resource: x with an explicit deny in a permissions "
     )
     message = refused("CreateSchedule", "AccessDeniedException", f"{text}boundary", SCHEDULE)
-    assert "these credentials may not hand its role to Scheduler" in message
+    assert "these credentials are not allowed to pass the role of this schedule to Scheduler" in message
     assert "Change the permissions boundary of these credentials: it must not deny iam:PassRole" in message
 
 
 def test_a_denied_put_quotes_no_text_of_unknown_form() -> None:
-    """Only ARNs and words of AWS are shown of the refusal of a call that carries a value."""
+    """If the call sends a value, the message shows only ARNs and fixed words of AWS."""
     # R39
     message = refused("PutSecretValue", "AccessDeniedException", "hush: the value is not allowed")
     assert "hush" not in message
@@ -148,7 +148,7 @@ def test_a_denied_put_quotes_no_text_of_unknown_form() -> None:
             "AssumeRole",
             "AccessDenied",
             f"{NOT_ALLOWED} sts:AssumeRole on resource: {UP}",
-            "Allow sts:AssumeRole on that role to the credentials that the profile starts from, and name them in",
+            "Allow sts:AssumeRole on that role to the credentials that the profile starts from, and add them to",
         ),
         (
             "AssumeRole",
@@ -178,7 +178,7 @@ def test_a_denied_put_quotes_no_text_of_unknown_form() -> None:
 def test_credentials_that_are_refused_are_not_taken_for_the_call(
     called: str, code: str, text: str, expected: str
 ) -> None:
-    """The operation that failed is named, and the actions on the secret are not."""
+    """The message names the failed operation, and no actions on the secret."""
     message = refused("DescribeSecret", code, text, called=called)
     assert message.startswith(f"{called}, which gets the credentials for DescribeSecret, failed: ")
     assert expected in message
@@ -186,7 +186,7 @@ def test_credentials_that_are_refused_are_not_taken_for_the_call(
 
 
 def test_refused_credentials_are_no_answer_of_the_service() -> None:
-    """A code that a caller tolerates is tolerated of its own call only."""
+    """A caller accepts an error code only from the operation that it called."""
 
     def call() -> None:
         raise ClientError({"Error": {"Code": "AccessDenied", "Message": ""}}, "AssumeRole")
@@ -195,7 +195,7 @@ def test_refused_credentials_are_no_answer_of_the_service() -> None:
 
 
 def test_an_expired_login_names_the_command() -> None:
-    """The session of the identity center ends daily."""
+    """A session of IAM Identity Center ends daily."""
 
     def call() -> None:
         raise UnauthorizedSSOTokenError
@@ -217,7 +217,7 @@ def test_an_endpoint_that_does_not_exist_names_the_region(no_aws: pytest.MonkeyP
 
 @contextmanager
 def sts(code: str, text: str) -> Iterator[str]:
-    """Run an STS on loopback that refuses everything."""
+    """Run an STS on loopback that refuses every request."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -231,7 +231,7 @@ def sts(code: str, text: str) -> Iterator[str]:
             self.wfile.write(content)
 
         def log_message(self, *_args: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer((LOOPBACK, 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
@@ -243,7 +243,7 @@ def sts(code: str, text: str) -> Iterator[str]:
 
 
 def status(folder: Path, environment: Mapping[str, str], config: str) -> subprocess.CompletedProcess[str]:
-    """Run the command line with an AWS profile, and nothing to answer a prompt with."""
+    """Run the command line with an AWS profile and without an input for prompts."""
     (folder / "config").write_text(config, encoding="utf-8")
     servers = [{"name": "berlin", "address": "mdm.example.com", "endpoints": []}]
     (folder / "servers.yaml").write_text(json.dumps(servers), encoding="utf-8")
@@ -263,12 +263,12 @@ def status(folder: Path, environment: Mapping[str, str], config: str) -> subproc
         text=True,
         timeout=60,
         check=False,
-        start_new_session=True,  # without a terminal, from which a password would be read
+        start_new_session=True,  # without a terminal, from which a prompt could read
     )
 
 
 def problem(done: subprocess.CompletedProcess[str]) -> str:
-    """Return why the state of the server is unknown: one line."""
+    """Return the message that explains why the state of the server is unknown. It is one line."""
     assert done.stderr.startswith("error: server berlin: ")
     assert done.stderr.count("\n") == 1
     return done.stderr
@@ -281,7 +281,7 @@ ASSUMING = (
 
 
 def test_a_profile_with_mfa_is_one_line(tmp_path: Path) -> None:
-    """No prompt: the message has the command that asks for the code and exports a session."""
+    """Nothing prompts for the code. The message has the command that asks for the code and exports a session."""
     config = ASSUMING.replace("source_profile", "mfa_serial = arn:aws:iam::111122223333:mfa/me\nsource_profile")
     with sts("AccessDenied", "") as url:
         done = status(tmp_path, {"AWS_PROFILE": "up", "AWS_ENDPOINT_URL_STS": url}, config)
@@ -291,7 +291,7 @@ def test_a_profile_with_mfa_is_one_line(tmp_path: Path) -> None:
 
 
 def test_a_role_that_may_not_be_assumed_is_one_line(tmp_path: Path) -> None:
-    """By botocore itself: the refusal of STS arrives in the middle of another call."""
+    """Botocore assumes the role, so the refusal of STS arrives during another call."""
     text = f"User: {WHO} is not authorized to perform: sts:AssumeRole on resource: arn:aws:iam::111122223333:role/up"
     with sts("AccessDenied", text) as url:
         done = status(tmp_path, {"AWS_PROFILE": "up", "AWS_ENDPOINT_URL_STS": url}, ASSUMING)
@@ -301,7 +301,7 @@ def test_a_role_that_may_not_be_assumed_is_one_line(tmp_path: Path) -> None:
 
 
 def test_an_oidc_token_that_has_expired_or_is_missing_is_one_line(tmp_path: Path) -> None:
-    """In a pipeline, a token lives for minutes, and its file may be of another step."""
+    """In a pipeline, a token is valid for minutes, and its file might belong to another step."""
     variables = {
         "AWS_ROLE_ARN": "arn:aws:iam::111122223333:role/up",
         "AWS_WEB_IDENTITY_TOKEN_FILE": str(tmp_path / "token"),

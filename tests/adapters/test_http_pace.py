@@ -31,7 +31,7 @@ class _Timer:
 
 
 class _Loop:
-    """Timers that fire when the test moves the clock."""
+    """Timers that fire when the test advances the clock."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -47,7 +47,7 @@ class _Loop:
         return timer
 
     def advance(self, seconds: float) -> None:
-        """Let time pass, and call what is due meanwhile at its time."""
+        """Advance the clock, and make each due call at its time."""
         until = self.now + seconds
         while self.timers and self.timers[0][0] <= until:
             when, _, timer = heapq.heappop(self.timers)
@@ -58,19 +58,19 @@ class _Loop:
 
 @pytest.fixture
 def loop() -> _Loop:
-    """A clock at zero."""
+    """Return a clock at zero."""
     return _Loop()
 
 
 @pytest.fixture
 def ended() -> list[float]:
-    """The times at which the sender was ended."""
+    """Return the list of times at which the sender was ended."""
     return []
 
 
 @pytest.fixture
 def pace(loop: _Loop, ended: list[float]) -> Pace:
-    """100 bytes in a second, started with 3 seconds."""
+    """Return a pace of 100 bytes per second, started with 3 seconds."""
     one = Pace(loop, 100, lambda: ended.append(loop.now))
     one.start(3)
     return one
@@ -78,7 +78,7 @@ def pace(loop: _Loop, ended: list[float]) -> Pace:
 
 @pytest.mark.usefixtures("pace")
 def test_a_silent_sender_is_ended_once(loop: _Loop, ended: list[float]) -> None:
-    """After the pause that it may make."""  # R40
+    """The sender is ended after the longest allowed pause."""  # R40
     loop.advance(2.5)
     assert ended == []
     loop.advance(100)
@@ -86,7 +86,7 @@ def test_a_silent_sender_is_ended_once(loop: _Loop, ended: list[float]) -> None:
 
 
 def test_a_sender_that_drips_gains_only_the_time_of_its_bytes(loop: _Loop, ended: list[float], pace: Pace) -> None:
-    """One byte a second of a body of any length."""  # R40
+    """The sender sends one byte per second of a body of any length."""  # R40
     for _ in range(10):
         loop.advance(1)
         pace.add(1)
@@ -95,7 +95,7 @@ def test_a_sender_that_drips_gains_only_the_time_of_its_bytes(loop: _Loop, ended
 
 
 def test_a_sender_at_the_rate_is_never_ended(loop: _Loop, ended: list[float], pace: Pace) -> None:
-    """Also with pauses that are shorter than the one allowed."""  # R40
+    """Pauses that are shorter than the allowed pause make no difference."""  # R40
     for _ in range(100):
         loop.advance(2)
         pace.add(200)
@@ -103,7 +103,7 @@ def test_a_sender_at_the_rate_is_never_ended(loop: _Loop, ended: list[float], pa
 
 
 def test_a_fast_start_gains_no_longer_pause(loop: _Loop, ended: list[float], pace: Pace) -> None:
-    """A sender that sends all but the last byte at once is ended as early as others."""  # R40
+    """A sender that sends all but the last byte at once is ended as early as other senders."""  # R40
     loop.advance(1)
     pace.add(1_000_000)
     loop.advance(100)
@@ -111,7 +111,7 @@ def test_a_fast_start_gains_no_longer_pause(loop: _Loop, ended: list[float], pac
 
 
 def test_a_stopped_deadline_does_not_pass(loop: _Loop, ended: list[float], pace: Pace) -> None:
-    """A body that waits for its place has no deadline, and a whole one when it is read again."""  # R40
+    """A body that waits for its place has no deadline. It gets a full deadline when it is read again."""  # R40
     loop.advance(2)
     pace.stop()
     loop.advance(100)
@@ -123,7 +123,7 @@ def test_a_stopped_deadline_does_not_pass(loop: _Loop, ended: list[float], pace:
 
 
 def test_bytes_that_have_arrived_count_after_a_suspension(loop: _Loop, ended: list[float], pace: Pace) -> None:
-    """A process that was suspended reads first what came meanwhile, and does not blame the sender."""
+    """A suspended process first reads the bytes that arrived in the meantime, and does not end the sender."""
     loop.now = 50
     when, _, first = heapq.heappop(loop.timers)
     assert when == 3
@@ -136,7 +136,7 @@ def test_bytes_that_have_arrived_count_after_a_suspension(loop: _Loop, ended: li
 
 
 def test_a_whole_body_takes_less_than_the_time_of_a_small_one() -> None:
-    """The limits as they are: the longest event, and an event that drips."""  # R40
+    """The default limits, for an event of maximum size and for an event that arrives in single bytes."""  # R40
     limits = Limits()
     assert limits.grace + MAX_BODY / limits.rate < limits.patience
     assert limits.grace < 5

@@ -1,4 +1,4 @@
-"""The HTTP server in front of a handler, over real connections: order, limits, slow senders and stops."""
+"""The HTTP server with a handler, over real connections: order, limits, slow senders and stops."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 PATIENCE = 30.0
-"""Seconds after which a test gives up."""
+"""Seconds after which a test fails."""
 
 QUICK = Limits(patience=1.0, grace=1.0)
 SENDERS = bounds(300, long=10_000)
-"""Number of devices that answer at once."""
+"""Number of devices that answer at the same time."""
 
 
 @dataclass
 class Echo:
-    """A handler that answers with the body, and refuses requests with the header ``Refuse`` without it.
+    """A handler that answers with the body. It refuses a request with the header ``Refuse`` without reading the body.
 
     Args:
         gate: the handler waits for it.
@@ -44,13 +44,13 @@ class Echo:
     requests: list[Request] = field(default_factory=list)
 
     def answer_without_body(self, request: Request) -> Response | None:
-        """Refuse or answer a request by its head."""
+        """Refuse or answer a request from its head."""
         if "refuse" in request.headers:
             return Response(status=401, text="refused")
         return Response(status=200, text="here") if request.method != "POST" else None
 
     def answers(self, requests: Sequence[Request]) -> Sequence[Response]:
-        """Return each body; fail for a body ``fail``."""
+        """Return each body; fail for the body ``fail``."""
         self.entered.set()
         assert self.gate.wait(PATIENCE)
         self.batches.append(len(requests))
@@ -61,7 +61,7 @@ class Echo:
 
 @contextlib.contextmanager
 def serving(limits: Limits | None = None, *, is_open: bool = True) -> Iterator[tuple[HttpServer, Echo]]:
-    """Run a server on a free port, with a handler that does not wait if *is_open*."""
+    """Run a server on a free port. If *is_open*, the handler does not wait."""
     echo = Echo()
     if is_open:
         echo.gate.set()
@@ -87,14 +87,14 @@ def post(server: HttpServer, body: bytes, **headers: str) -> tuple[int, str]:
 
 
 def raw(server: HttpServer, sent: bytes) -> bytes:
-    """Send bytes; return all that comes back until the server closes the connection."""
+    """Send bytes; return all bytes of the answer until the server closes the connection."""
     with connected(server) as one:
         one.sendall(sent)
         return rest(one)
 
 
 def rest(one: socket.socket) -> bytes:
-    """Return all that comes until the other end closes the connection, in whichever way."""
+    """Return all bytes until the other end closes or resets the connection."""
     received = b""
     with contextlib.suppress(ConnectionError):
         while chunk := one.recv(65536):
@@ -103,12 +103,12 @@ def rest(one: socket.socket) -> bytes:
 
 
 def head(length: int | str, *lines: str) -> bytes:
-    """Return the head of a POST, with more lines."""
+    """Return the head of a POST with additional lines."""
     return "\r\n".join(["POST / HTTP/1.1", "Host: x", f"Content-Length: {length}", *lines, "", ""]).encode()
 
 
 def test_a_request_reaches_the_handler_as_it_is() -> None:
-    """Method, path with query, header names in small letters, body."""
+    """The handler gets the method, the path with its query, the header names in lower case, and the body."""
     with serving() as (server, echo):
         assert server.address == f"127.0.0.1:{server.port}"
         sent = b"POST /a/b?c=d HTTP/1.0\r\nX-One: 1\r\nx-ONE: 2\r\nContent-Length: 5\r\n\r\nhello"
@@ -118,7 +118,7 @@ def test_a_request_reaches_the_handler_as_it_is() -> None:
 
 
 def test_each_connection_carries_one_request() -> None:
-    """No sender can use a connection while it is closed, and a second request on it is not read."""
+    """A second request on a connection is not read, so no sender uses a connection that is being closed."""
     with serving() as (server, echo):
         answer = raw(server, (head(1) + b"a") * 3)
         assert answer.count(b"HTTP/1.1") == 1
@@ -127,7 +127,7 @@ def test_each_connection_carries_one_request() -> None:
 
 
 def test_requests_that_wait_share_a_call_of_the_handler() -> None:
-    """While the handler works, complete requests are collected; each gets its own answer."""
+    """Complete requests are collected while the handler works. Each request gets its answer."""
     with serving(is_open=False) as (server, echo), contextlib.ExitStack() as stack:
         opened = [stack.enter_context(connected(server)) for _ in range(50)]
         for number, one in enumerate(opened):
@@ -143,7 +143,7 @@ def test_requests_that_wait_share_a_call_of_the_handler() -> None:
 
 
 def wait(condition: Callable[[], bool]) -> None:
-    """Wait until *condition* holds; fail after half a minute."""
+    """Wait until *condition* is true; fail after half a minute."""
     never = threading.Event()
     for _ in range(round(PATIENCE * 100)):
         if condition():
@@ -153,7 +153,7 @@ def wait(condition: Callable[[], bool]) -> None:
 
 
 def test_a_fleet_that_answers_at_once_loses_nothing() -> None:
-    """More senders than connections at once: the others wait unanswered, none is refused."""
+    """With more senders than connections, the others wait for an answer, and none is refused."""
     with serving(Limits(connections=20)) as (server, echo):
         answers: list[tuple[int, str]] = []
         threads = [
@@ -181,7 +181,7 @@ def test_a_fleet_that_answers_at_once_loses_nothing() -> None:
     ],
 )
 def test_a_slow_sender_is_closed_although_it_sends(begun: bytes, expected: bytes) -> None:
-    """Head and body have a deadline, so a byte from time to time does not keep a connection open."""  # R40
+    """Head and body have a deadline, so occasional bytes do not keep a connection open."""  # R40
     with serving(QUICK) as (server, echo), connected(server) as slow:
         slow.sendall(begun)
         for _ in range(round(PATIENCE * 20)):
@@ -197,7 +197,7 @@ def test_a_slow_sender_is_closed_although_it_sends(begun: bytes, expected: bytes
 
 
 def test_silent_connections_up_to_the_limit_are_replaced() -> None:
-    """The next sender is answered as soon as the silent ones are closed."""
+    """The next sender is answered as soon as the silent connections are closed."""
     with serving(Limits(connections=4, patience=1.0)) as (server, _), contextlib.ExitStack() as stack:
         for _ in range(9):
             stack.enter_context(connected(server))
@@ -205,7 +205,7 @@ def test_silent_connections_up_to_the_limit_are_replaced() -> None:
 
 
 def test_the_limit_of_open_files_limits_connections(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Some descriptors stay free for the ledger."""
+    """Some file descriptors stay free for the ledger."""
     for soft, expected in ((256, 192), (65_536, 512), (resource.RLIM_INFINITY, 512), (10, 1)):
         monkeypatch.setattr(resource, "getrlimit", lambda _, soft=soft: (soft, soft))
         assert Limits().descriptors == expected
@@ -216,7 +216,7 @@ def test_the_limit_of_open_files_limits_connections(monkeypatch: pytest.MonkeyPa
     [("-1", 411), ("many", 411), ("9" * 30, 411), ("", 411), (str(MAX_BODY + 1), 413), ("9" * 18, 413)],
 )
 def test_a_body_without_a_length_or_over_the_limit_is_not_read(length: str, expected: int) -> None:
-    """The answer comes before the body."""
+    """The server answers before the body arrives."""
     with serving() as (server, echo):
         assert raw(server, head(length)).startswith(f"HTTP/1.1 {expected} ".encode())
         assert post(server, b"next") == (200, "next")
@@ -224,7 +224,7 @@ def test_a_body_without_a_length_or_over_the_limit_is_not_read(length: str, expe
 
 
 def test_a_chunked_body_is_refused() -> None:
-    """It has no length in advance; NanoMDM always sends one."""
+    """A chunked body has no length in advance. NanoMDM always sends a length."""
     with serving() as (server, echo):
         sent = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
         assert raw(server, sent).startswith(b"HTTP/1.1 411 ")
@@ -234,7 +234,7 @@ def test_a_chunked_body_is_refused() -> None:
 
 
 def test_a_head_over_the_limit_is_not_read_to_its_end() -> None:
-    """The connection is closed."""
+    """The server closes the connection."""
     with serving() as (server, echo):
         assert b" 200 " not in raw(server, b"POST / HTTP/1.1\r\nX-Long: " + b"a" * 100_000)
         assert post(server, b"next") == (200, "next")
@@ -242,7 +242,7 @@ def test_a_head_over_the_limit_is_not_read_to_its_end() -> None:
 
 
 def test_a_large_body_is_read_in_parts() -> None:
-    """Up to the limit, also if the sender waits for permission first."""
+    """The body can have any length up to the limit, and the sender may wait for `100 Continue` first."""
     body = b"x" * MAX_BODY
     with serving() as (server, echo):
         assert post(server, body) == (200, "x" * 20)
@@ -256,7 +256,7 @@ def test_a_large_body_is_read_in_parts() -> None:
 
 @pytest.mark.parametrize("sent", [0, 1000, 40_000])
 def test_a_large_event_is_answered_while_others_drip(sent: int) -> None:
-    """Senders that stop before or after they have a place keep out no other, however many they are."""  # R40
+    """Any number of senders that stop, before or after they have a place, do not block another sender."""  # R40
     body = b"x" * MAX_BODY
     with serving(Limits(grace=2.0)) as (server, echo), contextlib.ExitStack() as stack:
         for _ in range(10):
@@ -268,7 +268,7 @@ def test_a_large_event_is_answered_while_others_drip(sent: int) -> None:
 
 
 def test_a_sender_that_has_sent_little_has_no_place() -> None:
-    """Large bodies that begin slowly have no effect on others, also before their deadline."""  # R40
+    """Large bodies that begin slowly have no effect on other senders, even before their deadline."""  # R40
     large = b"x" * 100_000
     with serving(Limits(large=1, grace=PATIENCE)) as (server, _), contextlib.ExitStack() as stack:
         for _ in range(10):
@@ -277,7 +277,7 @@ def test_a_sender_that_has_sent_little_has_no_place() -> None:
 
 
 def test_few_large_bodies_are_read_at_once() -> None:
-    """The next one waits, and is not refused; small ones do not wait."""
+    """The next large body waits and is not refused. Small bodies do not wait."""
     large = b"x" * 100_000
     with serving(Limits(large=1, grace=PATIENCE)) as (server, _), contextlib.ExitStack() as stack:
         first, second = (stack.enter_context(connected(server)) for _ in range(2))
@@ -290,7 +290,7 @@ def test_few_large_bodies_are_read_at_once() -> None:
 
 
 def test_a_large_body_waits_as_long_as_the_handler_works() -> None:
-    """A refusal would lose the event; the place is free again when the first one is answered or hangs up."""
+    """A refusal would lose the event. The place is free when the first sender is answered or disconnects."""
     large = b"x" * 100_000
     limits = Limits(large=1, patience=0.1, grace=PATIENCE)
     with serving(limits, is_open=False) as (server, echo), contextlib.ExitStack() as stack:
@@ -311,7 +311,7 @@ def test_a_large_body_waits_as_long_as_the_handler_works() -> None:
 
 @pytest.mark.parametrize("length", [5, 100_000])
 def test_a_refused_request_gets_its_answer(length: int) -> None:
-    """A small body is read and dropped, a large one is not read; the handler sees neither."""
+    """A small body is read and dropped, and a large one is not read. The handler gets neither of them."""
     with serving() as (server, echo):
         refused = head(length, "Refuse: 1")
         assert raw(server, refused + b"x" * min(length, 5)).startswith(b"HTTP/1.1 401 ")
@@ -323,7 +323,7 @@ def test_a_refused_request_gets_its_answer(length: int) -> None:
 
 
 def test_a_sender_that_hangs_up_stops_no_other() -> None:
-    """Half a request is dropped, and an answer that cannot be delivered is no error."""
+    """An incomplete request is dropped, and an answer that cannot be delivered is no error."""
     with serving(is_open=False) as (server, echo):
         with connected(server) as half, connected(server) as whole:
             half.sendall(head(1000) + b"{")
@@ -335,7 +335,7 @@ def test_a_sender_that_hangs_up_stops_no_other() -> None:
 
 
 def test_a_handler_that_fails_is_a_500_and_a_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    """The next request is answered."""
+    """The server answers the next request."""
     with serving() as (server, _):
         assert post(server, b"fail") == (500, "failed")
         assert post(server, b"next") == (200, "next")
@@ -343,7 +343,7 @@ def test_a_handler_that_fails_is_a_500_and_a_line_in_the_log(caplog: pytest.LogC
 
 
 def test_a_stop_answers_the_requests_that_are_complete() -> None:
-    """Their events are written, so their senders learn it."""
+    """The events of these requests are written, so the senders get the answer."""
     with contextlib.ExitStack() as stack:
         server, echo = stack.enter_context(serving(is_open=False))
         one = stack.enter_context(connected(server))
@@ -367,7 +367,7 @@ def test_a_stop_does_not_wait_for_a_handler_that_hangs() -> None:
 
 
 def test_a_stop_does_not_wait_for_a_body_that_waits() -> None:
-    """A handler that hangs keeps the place, so no other request frees it."""  # R40
+    """A handler that hangs keeps the place, so no other request frees the place."""  # R40
     large = b"x" * 100_000
     limits = Limits(large=1, stop=0.2, patience=1000.0, grace=1000.0)
     with serving(limits, is_open=False) as (server, echo), contextlib.ExitStack() as stack:
@@ -378,7 +378,7 @@ def test_a_stop_does_not_wait_for_a_body_that_waits() -> None:
         small.sendall(head(1) + b"a")
         wait(lambda: server._work.unanswered == 2)
         server.stop()
-        server._thread.join(PATIENCE / 2)  # the handler of the test gives up later
+        server._thread.join(PATIENCE / 2)  # the handler of the test returns later
         is_running = server._thread.is_alive()
         echo.gate.set()
     assert not is_running
@@ -425,7 +425,7 @@ def test_requests_of_senders_that_hung_up_are_limited(monkeypatch: pytest.Monkey
     ],
 )
 def test_an_ambiguous_request_has_one_answer(sent: bytes, expected: int) -> None:
-    """A proxy in front may read it otherwise; the handler does not see it."""  # R40
+    """A proxy might read an ambiguous request differently. The handler does not get such a request."""  # R40
     with serving() as (server, echo):
         answer = raw(server, sent)
         assert answer.startswith(f"HTTP/1.1 {expected} ".encode())
@@ -435,7 +435,7 @@ def test_an_ambiguous_request_has_one_answer(sent: bytes, expected: int) -> None
 
 @pytest.mark.parametrize("length", [5, 100_000, MAX_BODY + 1])
 def test_a_refused_sender_is_not_asked_for_its_body(length: int) -> None:
-    """A sender that asks for permission gets the answer in place of it."""  # R40
+    """A sender that waits for `100 Continue` gets the answer instead."""  # R40
     with serving() as (server, echo):
         answer = raw(server, head(length, "Expect: 100-continue", "Refuse: 1"))
         assert answer.startswith(b"HTTP/1.1 401 ")
@@ -443,7 +443,7 @@ def test_a_refused_sender_is_not_asked_for_its_body(length: int) -> None:
 
 
 def test_an_address_in_use_is_an_error_of_the_definition() -> None:
-    """Another server on the port, or an address of another machine."""
+    """The port is in use, or the address belongs to another machine."""
     with serving() as (server, _), pytest.raises(DefinitionError, match="cannot listen on 127"):
         HttpServer(Echo(), host="127.0.0.1", port=server.port)
     with pytest.raises(DefinitionError, match="cannot listen on 203"):

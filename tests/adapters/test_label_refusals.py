@@ -1,4 +1,4 @@
-"""Refused moves of a label: a label on another version and a secret that is scheduled for deletion are told apart.
+"""Refused moves of a label: a label on another version, and a secret that is scheduled for deletion.
 
 AWS documents two codes for UpdateSecretVersionStage. InvalidParameterException is a parameter that is not valid: it is
 the answer to a wrong RemoveFromVersionId in the reports of other AWS tools. InvalidRequestException is a parameter that
@@ -37,7 +37,7 @@ IN_WORDS = "A parameter value is not valid for the current state of the resource
 
 @dataclass(slots=True)
 class Double:
-    """A strict double of AWS: it answers the expected requests in their order, and fails at any other request."""
+    """A strict double of AWS. It answers the expected requests in their order, and fails at any other request."""
 
     expected: list[tuple[str, dict[str, str], int, dict[str, Any]]] = field(default_factory=list)
 
@@ -90,7 +90,7 @@ def test_a_label_on_another_version_was_moved_concurrently(double: Double, code:
 
 @pytest.mark.parametrize("code", CODES)
 def test_a_label_that_has_arrived_is_a_success(double: Double, code: str) -> None:
-    """The answer to an earlier attempt was lost."""  # R30
+    """The answer to an earlier attempt was lost, and the label is at its target."""  # R30
     double.refuse(code)
     double.describe(RESERVE)
     promote()
@@ -102,7 +102,7 @@ def test_a_label_that_has_arrived_is_a_success(double: Double, code: str) -> Non
 def test_a_secret_that_is_scheduled_for_deletion_is_reported(
     double: Double, code: str, message: str, holder: str
 ) -> None:
-    """DescribeSecret decides, not the words of AWS. The error says how to restore the secret."""
+    """DescribeSecret decides, and not the text of AWS. The error has the command that restores the secret."""
     double.refuse(code, message)
     double.describe(holder, is_deleted=True)
     with pytest.raises(StoreError, match=r"scheduled for deletion.*restore-secret") as caught:
@@ -111,16 +111,16 @@ def test_a_secret_that_is_scheduled_for_deletion_is_reported(
 
 
 def test_a_secret_of_another_service_is_reported_in_the_words_of_aws(double: Double) -> None:
-    """The label is where it was expected, and the secret is not deleted: reading again would not help."""
+    """The label is on the expected version, and the secret is not deleted: another read does not help."""
     double.refuse("InvalidRequestException", "The secret is managed by another service.")
     double.describe(MAIN)
-    with pytest.raises(StoreError, match=r"AWS says InvalidRequestException \(The secret is managed") as caught:
+    with pytest.raises(StoreError, match=r"AWS reports InvalidRequestException \(The secret is managed") as caught:
         promote()
     assert not isinstance(caught.value, LabelMovedError)
 
 
 def test_a_read_that_lags_is_repeated(double: Double) -> None:
-    """DescribeSecret shows the label where it was before another run moved it."""  # R30
+    """DescribeSecret shows the label at its place before the move of another run."""  # R30
     double.refuse("InvalidParameterException")
     double.describe(MAIN)
     with pytest.raises(LabelMovedError):

@@ -1,4 +1,4 @@
-"""NanoMDM as a channel: against the real server, and against the answers that only a broken one gives."""
+"""NanoMDM as a channel, with the real server and with the answers of a broken server."""
 
 from __future__ import annotations
 
@@ -46,25 +46,25 @@ def command(uuid: str) -> bytes:
 
 @pytest.fixture(scope="module", params=["inmem", "filekv"])
 def server(request: pytest.FixtureRequest) -> Iterator[NanoMdmServer]:
-    """A real NanoMDM, once on each storage that needs no database."""
+    """Return a real NanoMDM, once on each storage that needs no database."""
     with nanomdm_server(storage=request.param) as running:
         yield running
 
 
 @pytest.fixture
 def channel(server: NanoMdmServer) -> NanoMdm:
-    """The server as a channel that wakes nobody."""
+    """Return the server as a channel that wakes no device."""
     return NanoMdm(url=server.url, api_key=server.api_key, push=False)
 
 
 class _Broken(http.server.BaseHTTPRequestHandler):
-    """Gives prepared answers; an empty one breaks the connection."""
+    """Sends prepared answers; an empty answer closes the connection."""
 
     answers: ClassVar[list[tuple[int, bytes] | None]] = []
     requests: ClassVar[list[str]] = []
 
     def do_PUT(self) -> None:
-        """Give the next answer, the last one for ever."""
+        """Send the next answer; repeat the last one."""
         self.requests.append(self.path)
         self.rfile.read(int(self.headers["Content-Length"]))
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
@@ -78,14 +78,14 @@ class _Broken(http.server.BaseHTTPRequestHandler):
         self.wfile.write(answer[1].replace(b"{AUTH}", self.headers["Authorization"].encode()))
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-        """Say nothing."""
+        """Log nothing."""
 
 
 @contextmanager
 def broken_server(
     *answers: tuple[int, bytes] | None, tls: ssl.SSLContext | None = None
 ) -> Iterator[tuple[str, list[str]]]:
-    """Serve *answers* on loopback; yield the URL and the list of paths that were asked for."""
+    """Serve *answers* on loopback; yield the URL and the list of requested paths."""
 
     class Handler(_Broken):
         requests: ClassVar[list[str]] = []
@@ -105,12 +105,12 @@ def broken_server(
 
 
 def queued(answer: dict[str, object]) -> tuple[int, bytes]:
-    """Return an answer of NanoMDM's own shape."""
+    """Return an answer in the format of NanoMDM."""
     return 500, json.dumps({"command_uuid": "u", "request_type": "InstallProfile", **answer}).encode()
 
 
 def test_a_command_reaches_every_device_of_a_batch(server: NanoMdmServer, channel: NanoMdm) -> None:
-    """What is enqueued in batches is what devices fetch, once each."""  # R15
+    """Each device fetches each enqueued command once."""  # R15
     devices = [server.device(f"batch-{number}") for number in range(7)]
     ids = [device.udid for device in devices]
     for start in range(0, len(ids), 3):
@@ -119,7 +119,7 @@ def test_a_command_reaches_every_device_of_a_batch(server: NanoMdmServer, channe
 
 
 def test_a_thousand_devices_are_one_request(channel: NanoMdm) -> None:
-    """The largest sensible batch fits into a URL; ids that nobody enrolled are taken as well."""
+    """The largest sensible batch fits into a URL. Ids that are not enrolled are accepted as well."""
     ids = [f"{number:040x}" for number in range(1000)]
     big = NanoMdm(url=channel.url, api_key=channel.api_key, push=False, batch_size=1000)
     assert big.enqueue(ids, command("a-thousand")) == ()
@@ -127,7 +127,7 @@ def test_a_thousand_devices_are_one_request(channel: NanoMdm) -> None:
 
 @pytest.mark.parametrize("status", [413, 414, 431])
 def test_a_request_that_is_too_large_is_an_error_of_its_own(status: int) -> None:
-    """So that fewer devices are tried; an answer of NanoMDM itself never is."""  # R40
+    """The caller can then try fewer devices. An answer of NanoMDM itself never has this meaning."""  # R40
     with broken_server((status, b"<html>")) as (url, requests):
         with pytest.raises(BatchTooLargeError):
             NanoMdm(url=url, api_key="a-key").enqueue([DEVICE], command("u"))
@@ -141,7 +141,7 @@ def test_a_request_that_is_too_large_is_an_error_of_its_own(status: int) -> None
     push=st.booleans(),
 )
 def test_batches_keep_the_order_and_the_length_of_urls(ids: list[str], *, push: bool) -> None:
-    """Each URL is short enough, escapes included, and no batch is shorter than it has to be."""  # R40
+    """Each URL is short enough, including its escapes, and no batch is shorter than necessary."""  # R40
     channel = NanoMdm(url="https://mdm.example.com/prefix/", api_key="a-key", push=push)
     batches = channel.batches(ids)
     assert [one for batch in batches for one in batch] == ids
@@ -152,7 +152,7 @@ def test_batches_keep_the_order_and_the_length_of_urls(ids: list[str], *, push: 
 
 @pytest.fixture
 def behind_nginx(server: NanoMdmServer, tmp_path: Path) -> Iterator[NanoMdm]:
-    """The server behind an nginx whose limits are those that it has by itself."""
+    """Return the server behind an nginx with default limits."""
     state, files, ca = tmp_path / "state", tmp_path / "files", trustme.CA()
     state.mkdir(mode=0o700)
     files.mkdir(mode=0o700)
@@ -170,23 +170,23 @@ def behind_nginx(server: NanoMdmServer, tmp_path: Path) -> Iterator[NanoMdm]:
 
 
 def test_a_stock_nginx_takes_every_batch(server: NanoMdmServer, behind_nginx: NanoMdm) -> None:
-    """Row 18: 320 devices with ids of 25 characters are two commands; in one, they are too many, and it says so."""
+    """320 devices with ids of 25 characters need two commands. One command for all of them is a clear error."""
     # R40
     devices = [server.device(f"00008030-{number:016X}") for number in (1, 320)]
     ids = [f"00008030-{number:016X}" for number in range(1, 321)]
-    with pytest.raises(BatchTooLargeError, match="no URL of this length"):
+    with pytest.raises(BatchTooLargeError, match="refuses a URL of this length"):
         behind_nginx.enqueue(ids, command("all-at-once"))
     batches = behind_nginx.batches(ids)
     assert len(batches) == 2
     for number, batch in enumerate(batches):
-        # As large as a profile with some chains: nginx answers before it has read the command.
+        # As large as a profile with several chains: nginx answers before it has read the command.
         padded = command(f"nginx-{number}").replace(b"<plist", b" " * 40_000 + b"<plist")
         assert behind_nginx.enqueue(batch, padded) == ()
     assert [device.queued() for device in devices] == [["nginx-0"], ["nginx-1"]]
 
 
 def test_the_same_command_again_is_a_repetition(server: NanoMdmServer, channel: NanoMdm) -> None:
-    """A CommandUUID that the server knows is no error, and no device gets it twice, not even after it answered."""
+    """A known CommandUUID is no error, and no device gets the command twice, even after it answered."""
     device = server.device("repetition")
     for _ in range(2):
         assert channel.enqueue([device.udid], command("same")) == ()
@@ -196,7 +196,7 @@ def test_the_same_command_again_is_a_repetition(server: NanoMdmServer, channel: 
 
 
 def test_without_a_push_certificate_a_notice_says_who_sleeps(server: NanoMdmServer) -> None:
-    """NanoMDM answers 500 and yet has queued the command."""
+    """NanoMDM answers 500 although it has queued the command."""
     device = server.device("asleep")
     waking = NanoMdm(url=server.url, api_key=server.api_key)
     (notice,) = waking.enqueue([device.udid, "nobody"], command("push"))
@@ -206,7 +206,7 @@ def test_without_a_push_certificate_a_notice_says_who_sleeps(server: NanoMdmServ
 
 
 def test_an_id_that_nobody_enrolled_is_a_notice_where_push_is_wanted(server: NanoMdmServer) -> None:
-    """The key-value storages queue for unknown ids; only the push tells that there is no such device."""
+    """The key-value storages queue for unknown ids. Only the push reports that the device does not exist."""
     (notice,) = NanoMdm(url=server.url, api_key=server.api_key).enqueue(["stranger"], command("unknown"))
     assert "queued for 1 device," in notice
     assert "push data missing for id" in notice
@@ -214,7 +214,7 @@ def test_an_id_that_nobody_enrolled_is_a_notice_where_push_is_wanted(server: Nan
 
 
 def test_a_duplicate_id_counts_once(server: NanoMdmServer, channel: NanoMdm) -> None:
-    """Sent twice in one URL it would corrupt the device's queue."""
+    """A duplicate id in one URL would corrupt the queue of the device."""
     device = server.device("twice")
     channel.enqueue([device.udid, device.udid], command("twice-1"))
     channel.enqueue([device.udid], command("twice-2"))
@@ -234,7 +234,7 @@ def test_a_hostile_id_is_refused_before_anything_is_sent(hostile: str) -> None:
 
 
 def test_ids_of_every_kind_of_enrolment_are_taken(server: NanoMdmServer, channel: NanoMdm) -> None:
-    """UDIDs old and new, User Enrollment ids and user channels (NanoMDM's operations guide)."""
+    """Old and new UDIDs, User Enrollment ids and user channels (NanoMDM's operations guide) are accepted."""
     ids = [DEVICE, "00008030-001A2B3C4D5E6F70", f"{DEVICE}:F151140B-3988-45A9", f"{DEVICE}:a+b@example.com"]
     assert checked_enrollment_ids(ids) == tuple(ids)
     assert channel.enqueue(ids, command("kinds")) == ()
@@ -243,14 +243,14 @@ def test_ids_of_every_kind_of_enrolment_are_taken(server: NanoMdmServer, channel
 
 @pytest.mark.parametrize("count", [0, 3])
 def test_a_batch_of_the_wrong_size_is_a_mistake_of_the_caller(count: int) -> None:
-    """The caller sends the batches that the channel cuts, or parts of them."""
+    """The caller must send the batches of the channel, or parts of them."""
     small = NanoMdm(url="http://127.0.0.1:1", api_key="a-key", batch_size=2)
     with pytest.raises(ValueError, match="1 to 2 devices"):
         small.enqueue([f"d{number}" for number in range(count)], command("u"))
 
 
 def test_a_wrong_api_key_is_told_by_the_name_of_its_setting(server: NanoMdmServer) -> None:
-    """401 names what to check, and not the key."""
+    """The message for status 401 names the setting, and not the key."""
     wrong = NanoMdm(url=server.url, api_key="wr0ng-k3y", push=False)
     with pytest.raises(DeliveryError, match="refuses the API key: check the secret named by apiKeySecret") as caught:
         wrong.enqueue([DEVICE], command("u"))
@@ -258,20 +258,20 @@ def test_a_wrong_api_key_is_told_by_the_name_of_its_setting(server: NanoMdmServe
 
 
 def test_a_command_that_is_none_is_rejected(channel: NanoMdm) -> None:
-    """NanoMDM's own words are passed on."""
+    """The message contains NanoMDM's reason."""
     with pytest.raises(DeliveryError, match="rejects the command: decoding command"):
         channel.enqueue([DEVICE], b"no plist")
 
 
 def test_a_server_that_is_down_is_told_with_its_url() -> None:
-    """Connection refused is said in words."""
+    """The message reports the refused connection."""
     url = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(DeliveryError, match=re.escape(f"{url} is down: connection refused")):
         NanoMdm(url=url, api_key="a-key").enqueue([DEVICE], command("u"))
 
 
 def test_a_proxy_of_the_environment_is_for_the_world_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server on loopback is reached directly, so that no proxy sees its API key."""
+    """A server on loopback is contacted directly, so that no proxy gets its API key."""
     monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port()}")
     monkeypatch.delenv("NO_PROXY", raising=False)
     with broken_server((200, b'{"command_uuid": "u"}')) as (url, _):
@@ -287,7 +287,7 @@ def test_a_host_that_does_not_resolve_is_told() -> None:
 
 
 def test_a_server_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A connection that is taken but never answered ends with a timeout."""
+    """A connection that is accepted but never answered ends with a timeout."""
     monkeypatch.setattr(nanomdm, "READ_TIMEOUT", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
@@ -296,7 +296,7 @@ def test_a_server_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_the_longest_url_of_a_definition_and_the_longest_id_fit() -> None:
-    """What the settings accept fits into one request through a stock nginx, and so does the longest API key."""
+    """The longest URL, id and API key that the settings accept fit into one request through a default nginx."""
     # R40
     url = f"https://mdm.example.com/{'a' * (MAX_URL_LENGTH - 24)}"
     assert len(url) == MAX_URL_LENGTH
@@ -307,7 +307,7 @@ def test_the_longest_url_of_a_definition_and_the_longest_id_fit() -> None:
 
 
 def test_tls_is_verified_with_ca_file_or_the_usual_roots(tmp_path: Path) -> None:
-    """With the root in caFile the server is believed; without it the message names caFile."""
+    """The server is trusted with its root in caFile. Without it, the message names caFile."""
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
@@ -317,14 +317,14 @@ def test_tls_is_verified_with_ca_file_or_the_usual_roots(tmp_path: Path) -> None
         assert NanoMdm(url=url, api_key="a-key", ca_file=str(root)).enqueue([DEVICE], command("u")) == ()
         with pytest.raises(DeliveryError, match=r"TLS certificate that is not trusted .*set caFile"):
             NanoMdm(url=url, api_key="a-key").enqueue([DEVICE], command("u"))
-        with pytest.raises(DeliveryError, match=r"talked to|does not speak TLS"):
+        with pytest.raises(DeliveryError, match=r"does not complete the request|does not speak TLS"):
             NanoMdm(url=url.replace("https", "http"), api_key="a-key").enqueue([DEVICE], command("u"))
     with broken_server((200, b"{}")) as (url, _), pytest.raises(DeliveryError, match="does not speak TLS"):
         NanoMdm(url=url.replace("http", "https"), api_key="a-key").enqueue([DEVICE], command("u"))
 
 
 def test_a_broken_connection_is_tried_again() -> None:
-    """A reset and a proxy's 502 pass; the repetition is then found queued."""
+    """A reset and a 502 of a proxy are repeated. The repetition finds the command queued."""
     repeated = queued({"command_error": "command already exists: u"})
     with broken_server(None, (502, b"<html>bad gateway"), repeated) as (url, requests):
         assert NanoMdm(url=url, api_key="a-key").enqueue([DEVICE], command("u")) == ()
@@ -333,7 +333,7 @@ def test_a_broken_connection_is_tried_again() -> None:
 
 @pytest.mark.parametrize("answer", [None, (503, b"<html>")])
 def test_tries_are_bounded(answer: tuple[int, bytes] | None) -> None:
-    """A server that stays broken is an error after three tries."""
+    """A server that stays broken is an error after three attempts."""
     with broken_server(answer) as (url, requests):
         with pytest.raises(DeliveryError, match=re.escape(f"the MDM server at {url} ")):
             NanoMdm(url=url, api_key="a-key").enqueue([DEVICE], command("u"))
@@ -348,7 +348,7 @@ def test_tries_are_bounded(answer: tuple[int, bytes] | None) -> None:
     ],
 )
 def test_a_repetition_is_known_in_the_words_of_databases(error: str) -> None:
-    """A commands row that exists is a repetition on pgsql and mysql as well."""
+    """An existing row of the table commands is a repetition on pgsql and mysql, too."""
     with broken_server(queued({"command_error": error})) as (url, _):
         assert NanoMdm(url=url, api_key="a-key").enqueue([DEVICE], command("u")) == ()
 
@@ -360,30 +360,30 @@ def test_a_repetition_is_known_in_the_words_of_databases(error: str) -> None:
         (queued({"command_error": 'unique constraint "enrollment_queue_pkey"'}), "rejects the command"),
         (queued({"status": {DEVICE: {"command_error": "disk full"}}}), "for 1 of 1 devices: disk full"),
         ((207, queued({"status": {DEVICE: {"command_error": "full"}}})[1]), "for 1 of 1 devices: full"),
-        ((404, b"404 page not found"), "no NanoMDM API there"),
-        ((413, b""), "no command of this size"),
-        ((414, b""), "no URL of this length"),
-        ((431, b""), "no URL of this length"),
-        ((301, b""), "redirects elsewhere"),
-        ((200, b'{"hello": "world"}'), "not NanoMDM's"),
-        ((200, b"[" * 100_000), "not NanoMDM's"),
-        ((200, b"\xff\xfe\x00"), "not NanoMDM's"),
+        ((404, b"404 page not found"), "no NanoMDM API at this URL"),
+        ((413, b""), "refuses a command of this size"),
+        ((414, b""), "refuses a URL of this length"),
+        ((431, b""), "refuses a URL of this length"),
+        ((301, b""), "redirects to another URL"),
+        ((200, b'{"hello": "world"}'), "not from NanoMDM"),
+        ((200, b"[" * 100_000), "not from NanoMDM"),
+        ((200, b"\xff\xfe\x00"), "not from NanoMDM"),
         ((200, b'{"command_uuid": "u", "status": [1], "command_error": {"a": 1}}'), "rejects the command"),
     ],
 )
 def test_what_a_server_refuses_is_said(answer: tuple[int, bytes], words: str) -> None:
-    """Every answer but "queued" is an error in words."""
+    """Every answer except "queued" is an error with a reason."""
     with broken_server(answer) as (url, _), pytest.raises(DeliveryError, match="the MDM server at") as caught:
         NanoMdm(url=url, api_key="a-key").enqueue([DEVICE], command("u"))
     assert words in str(caught.value)
 
 
 def test_devices_that_could_not_be_woken_are_counted() -> None:
-    """A push that failed for some is a notice with their number."""
+    """If the push fails for some devices, the notice has their number."""
     answer = (207, queued({"status": {"a": {"push_error": "gone"}, "b": {"push_result": "x"}}})[1])
     with broken_server(answer) as (url, _):
         (notice,) = NanoMdm(url=url, api_key="a-key").enqueue(["a", "b"], command("u"))
-        assert "queued for 2 devices, but 1 of them not woken through APNs (gone)" in notice
+        assert "queued for 2 devices, but 1 of them was not woken through APNs (gone)" in notice
         assert NanoMdm(url=url, api_key="a-key", push=False).enqueue(["a", "b"], command("u")) == ()
 
 
@@ -410,7 +410,7 @@ PASSWORDS = ("S3cret-Of-One-Line", "another.pass:word+7", "B0B")
     ],
 )
 def test_no_answer_of_a_server_shows_an_id(answer: tuple[int, bytes]) -> None:
-    """The reason stays. Ids may be lines of any file that a definition names (R39)."""
+    """The reason is shown. Ids might be lines of any file that a definition names (R39)."""
     with broken_server(answer) as (url, _):
         try:
             (message,) = NanoMdm(url=url, api_key="a-key").enqueue(PASSWORDS, command("u"))
@@ -422,7 +422,7 @@ def test_no_answer_of_a_server_shows_an_id(answer: tuple[int, bytes]) -> None:
 
 
 def test_no_answer_that_is_not_http_shows_an_id_or_the_key() -> None:
-    """The error of the HTTP library has the bytes that it could not read: those of an echo are the request."""  # R39
+    """The error of the HTTP library contains the unreadable bytes, which can be an echo of the request."""  # R39
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def echo() -> None:
@@ -434,14 +434,14 @@ def test_no_answer_that_is_not_http_shows_an_id_or_the_key() -> None:
         thread = threading.Thread(target=echo)
         thread.start()
         channel = NanoMdm(url=f"http://127.0.0.1:{listening.getsockname()[1]}", api_key="k3y-that-shows-nowhere")
-        with pytest.raises(DeliveryError, match="cannot be talked to") as caught:
+        with pytest.raises(DeliveryError, match="does not complete the request") as caught:
             channel.enqueue(PASSWORDS, command("u"))
         thread.join()
     assert not any(one in str(caught.value) for one in (*PASSWORDS, "k3y-that-shows-nowhere"))
 
 
 def test_the_api_key_shows_nowhere(caplog: pytest.LogCaptureFixture) -> None:
-    """Not in a repr, not in an error or its chain, not in a log at debug level."""  # R29
+    """The key is in no repr, in no error or its chain, and in no log at debug level."""  # R29
     key = "k3y-that-shows-nowhere"
     basic = base64.b64encode(f"nanomdm:{key}".encode())
     caplog.set_level(logging.DEBUG)
@@ -466,21 +466,21 @@ def test_the_api_key_shows_nowhere(caplog: pytest.LogCaptureFixture) -> None:
     ],
 )
 def test_a_url_that_is_none_is_refused(url: str) -> None:
-    """A typing mistake shows before anything is sent."""
+    """A typing error is reported before anything is sent."""
     with pytest.raises(DefinitionError, match="is not the URL of an MDM server"):
         NanoMdm(url=url, api_key="a-key")
 
 
 def test_a_password_in_the_url_is_refused_and_not_shown() -> None:
-    """The key has one place, which is not the URL."""
-    with pytest.raises(DefinitionError, match="must not carry") as caught:
+    """The key must be in the secret and not in the URL."""
+    with pytest.raises(DefinitionError, match="must not contain") as caught:
         NanoMdm(url="https://nanomdm:hunter2@mdm.example.com", api_key="a-key")
     assert "hunter2" not in str(caught.value)
 
 
 @pytest.mark.parametrize("content", [None, "no PEM", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
 def test_a_ca_file_that_cannot_be_used_is_refused(tmp_path: Path, content: str | None) -> None:
-    """A missing or broken caFile is named before anything is sent."""
+    """A missing or broken caFile is reported before anything is sent."""
     file = tmp_path / "root.pem"
     if content is not None:
         file.write_text(content)
@@ -490,7 +490,7 @@ def test_a_ca_file_that_cannot_be_used_is_refused(tmp_path: Path, content: str |
 
 @pytest.mark.parametrize("kind", ODD_FILES)
 def test_an_odd_ca_file_is_one_error(tmp_path: Path, kind: str) -> None:
-    """An endless file, a pipe, a folder or a large file is named, not waited for, and not quoted."""  # R39, R40
+    """An endless file, a pipe, a folder or a large file is refused without a wait, and is not quoted."""  # R39, R40
     odd_file(kind, tmp_path / "odd")
     with pytest.raises(DefinitionError, match=rf"^caFile .*odd {ODD_FILES[kind]}") as error:
         NanoMdm(url="https://mdm.example.com", api_key="a-key", ca_file=str(tmp_path / "odd"))
@@ -498,13 +498,13 @@ def test_an_odd_ca_file_is_one_error(tmp_path: Path, kind: str) -> None:
 
 
 def test_an_empty_key_is_refused() -> None:
-    """A secret that was never filled is told apart from a wrong one."""
+    """An empty secret has another message than a wrong key."""
     with pytest.raises(DefinitionError, match="apiKeySecret"):
         NanoMdm(url="https://mdm.example.com", api_key=" \n")
 
 
 def test_it_is_a_channel(channel: NanoMdm) -> None:
-    """The class fits the port, and its errors have one root."""
+    """The class implements the port, and its errors have the common base class."""
     port: MdmChannel = channel
     assert [len(batch) for batch in port.batches([f"d{number}" for number in range(1001)])] == [500, 500, 1]
     assert issubclass(DeliveryError, IosMdmError)

@@ -1,4 +1,4 @@
-"""A pair's life on every store: the same labels and keys wherever it is kept."""
+"""The life of a pair on every store: labels and keys are the same on all of them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _applied(backend: Backend, *, days: int) -> PairResult:
 
 
 def _labels(backend: Backend) -> dict[str, list[str]]:
-    """Return which versions each label is on; on a faithful store one each."""
+    """Return the versions of each label. A faithful store has exactly one version for each."""
     found = backend.store.describe(backend.secret)
     assert found is not None
     holders: dict[str, list[str]] = {}
@@ -41,7 +41,7 @@ def _labels(backend: Backend) -> dict[str, list[str]]:
 
 
 def test_a_pair_is_made_promoted_and_promoted_again(backend: Backend) -> None:
-    """Two cycles: each label has one holder throughout, and no key of a live certificate changes."""  # R2 R7 R11 R12
+    """In two cycles, each label is always on one version, and no key of a live certificate changes."""  # R2 R7 R11 R12
     values: dict[int, str | None] = {}
     for cycle, days in enumerate((0, 31, 62), start=1):
         result = _applied(backend, days=days)
@@ -57,7 +57,7 @@ def test_a_pair_is_made_promoted_and_promoted_again(backend: Backend) -> None:
 
 
 def test_a_deleted_pair_comes_back_with_its_keys(backend: Backend) -> None:
-    """Delete, then apply: restored and adopted, not made anew."""  # R32
+    """A deleted pair is restored and adopted, and not created again."""  # R32
     _applied(backend, days=0)
     before = {number: backend.store.read(backend.secret, version_id(backend.secret, number)) for number in (1, 2)}
     labels = _labels(backend)

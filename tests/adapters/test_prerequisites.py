@@ -1,4 +1,4 @@
-"""The role and the queue of a switch: made, found, brought back to what they should be, and deleted."""
+"""The role and the queue of a switch are created, found, repaired and deleted."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ BOUNDARY = "arn:aws:iam::111122223333:policy/boundary"
 
 
 def made(backend: SwitchBackend, *, trust: str = TRUST, policy: str = POLICY, boundary: str | None = None) -> str:
-    """Make the role, or bring it to these documents."""
+    """Create the role, or update it to these documents."""
     return backend.prerequisites.ensure_role(backend.stem, trust=trust, policy=policy, boundary=boundary)
 
 
@@ -45,7 +45,7 @@ def client(service: str) -> Any:
 
 
 class Writes:
-    """Counts what an adapter's client for IAM writes."""
+    """Counts the write calls of an adapter's IAM client."""
 
     def __init__(self) -> None:
         self.calls: list[str] = []
@@ -53,13 +53,13 @@ class Writes:
         events.register("before-call.iam", self)
 
     def __call__(self, model: Any, **_rest: object) -> None:
-        """Note a call."""
+        """Count a call."""
         if not model.name.startswith("Get"):
             self.calls.append(model.name)
 
 
 def test_a_role_is_made_once(switch_backend: SwitchBackend) -> None:
-    """The second call finds it and gives the same ARN."""  # R11
+    """The second call finds the role and returns the same ARN."""  # R11
     arn = made(switch_backend)
     assert arn.startswith("arn:aws")
     assert arn.endswith(f":role/ios-mdm/{switch_backend.stem}")
@@ -67,7 +67,7 @@ def test_a_role_is_made_once(switch_backend: SwitchBackend) -> None:
 
 
 def test_a_role_is_deleted_and_may_be_deleted_again(switch_backend: SwitchBackend) -> None:
-    """With its policy; one that is gone is left alone, and can be made anew."""
+    """The policy is deleted, too. A missing role is no error, and the role can be created again."""
     made(switch_backend, boundary=None)
     switch_backend.prerequisites.delete_role(switch_backend.stem)
     switch_backend.prerequisites.delete_role(switch_backend.stem)
@@ -75,7 +75,7 @@ def test_a_role_is_deleted_and_may_be_deleted_again(switch_backend: SwitchBacken
 
 
 def test_a_queue_is_made_once_and_deleted_for_good(switch_backend: SwitchBackend) -> None:
-    """The second call finds it; a delete may be repeated."""
+    """The second call finds the queue. A deletion can be repeated."""
     prerequisites, name = switch_backend.prerequisites, switch_backend.stem
     arn = prerequisites.ensure_queue(name)
     assert arn.startswith("arn:aws")
@@ -86,7 +86,7 @@ def test_a_queue_is_made_once_and_deleted_for_good(switch_backend: SwitchBackend
 
 
 def test_what_is_as_it_should_be_is_not_written(emulated: SwitchBackend) -> None:
-    """Documents are compared by what they mean, not by their spaces; the second `up` only looks."""  # R30
+    """Documents are compared as JSON and not as text, so the second `up` only reads."""  # R30
     writes = Writes()
     made(emulated, boundary=BOUNDARY)
     assert writes.calls == ["CreateRole", "PutRolePolicy"]
@@ -101,7 +101,7 @@ def test_what_is_as_it_should_be_is_not_written(emulated: SwitchBackend) -> None
 
 
 def test_a_role_is_made_with_what_it_needs_and_no_more(emulated: SwitchBackend) -> None:
-    """Trust, one inline policy, boundary, and the tag by which it is known as ours."""
+    """The role has the trust policy, one inline policy, the boundary, and the tag that marks it."""
     made(emulated, boundary=BOUNDARY)
     iam, name = client("iam"), emulated.stem
     role = iam.get_role(RoleName=name)["Role"]
@@ -115,7 +115,7 @@ def test_a_role_is_made_with_what_it_needs_and_no_more(emulated: SwitchBackend) 
 
 
 def test_a_changed_role_is_brought_back(emulated: SwitchBackend) -> None:
-    """Trust, policy and boundary: changed by hand or by the definition, each is written once more."""  # R11
+    """Trust, policy and boundary are written once more after a change by hand or in the definition."""  # R11
     made(emulated)
     iam, name, writes = client("iam"), emulated.stem, Writes()
     iam.update_assume_role_policy(
@@ -137,13 +137,13 @@ def test_a_changed_role_is_brought_back(emulated: SwitchBackend) -> None:
 
 
 def problems(backend: SwitchBackend, **changes: Any) -> tuple[str, ...]:
-    """Return how the role differs."""
+    """Return the differences of the role."""
     wanted: dict[str, Any] = {"trust": TRUST, "policy": POLICY, "boundary": None, **changes}
     return backend.prerequisites.role_problems(backend.stem, **wanted)
 
 
 def test_what_a_role_lacks_is_named(switch_backend: SwitchBackend) -> None:
-    """A missing role, and each part that differs; one that is as it should be has no problem."""  # R36
+    """A missing role and each part that differs are reported. A correct role has no problem."""  # R36
     name = switch_backend.stem
     assert problems(switch_backend) == (f"the role {name} is missing",)
     arn = made(switch_backend)
@@ -159,7 +159,7 @@ def test_what_a_role_lacks_is_named(switch_backend: SwitchBackend) -> None:
 
 
 def test_a_missing_queue_is_seen(switch_backend: SwitchBackend) -> None:
-    """Its ARN follows from its name, the account and the region."""  # R36
+    """The ARN of the queue follows from its name, the account and the region."""  # R36
     prerequisites, name = switch_backend.prerequisites, switch_backend.stem
     assert not prerequisites.queue_exists(name)
     arn = prerequisites.ensure_queue(name)
@@ -169,7 +169,7 @@ def test_a_missing_queue_is_seen(switch_backend: SwitchBackend) -> None:
 
 
 def test_a_check_writes_nothing(emulated: SwitchBackend) -> None:
-    """A deleted policy and a role that was not made here are problems too."""  # R36
+    """A deleted policy and a role that was not created here are problems, too."""  # R36
     made(emulated)
     iam, name, writes = client("iam"), emulated.stem, Writes()
     iam.delete_role_policy(RoleName=name, PolicyName="switch")
@@ -188,7 +188,7 @@ def test_a_check_writes_nothing(emulated: SwitchBackend) -> None:
         (1000, False, [0.5, 1.0, 2.0, 4.0, 5.0], "access denied"),
         (1000, True, [], "access denied"),
     ],
-    ids=["for a moment", "for good", "existing role"],
+    ids=["for some seconds", "for good", "existing role"],
 )
 def test_a_denial_is_believed_later_if_the_role_was_just_created(
     emulated: SwitchBackend, times: int, *, exists: bool, waits: list[float], problem: str | None
@@ -248,7 +248,7 @@ def test_a_role_that_iam_does_not_know_yet_is_waited_for(emulated: SwitchBackend
 
 
 def test_a_role_without_its_policy_is_finished(emulated: SwitchBackend) -> None:
-    """A run that died between the two writes is continued by the next one; so is a deletion."""
+    """The next run continues after a run that stopped between the two writes, also in a deletion."""
     made(emulated)
     iam, name = client("iam"), emulated.stem
     iam.delete_role_policy(RoleName=name, PolicyName="switch")
@@ -272,7 +272,7 @@ def test_a_role_without_its_policy_is_finished(emulated: SwitchBackend) -> None:
 def test_a_role_of_another_program_is_not_touched(
     emulated: SwitchBackend, path: str, tags: list[dict[str, str]]
 ) -> None:
-    """A role of this name is neither changed nor deleted, and the error says what to do.
+    """A role of this name is neither changed nor deleted, and the error has the advice.
 
     Names of roles are unique in an account, whatever their paths.
     """
@@ -288,7 +288,7 @@ def test_a_role_of_another_program_is_not_touched(
 
 
 def test_the_queue_keeps_messages_for_two_weeks_encrypted(emulated: SwitchBackend) -> None:
-    """What a schedule could not do must be seen after a holiday."""
+    """A failed call of a schedule must still be visible after a holiday."""
     emulated.prerequisites.ensure_queue(emulated.stem)
     sqs = client("sqs")
     url = sqs.get_queue_url(QueueName=emulated.stem)["QueueUrl"]
@@ -298,7 +298,7 @@ def test_the_queue_keeps_messages_for_two_weeks_encrypted(emulated: SwitchBacken
 
 
 def test_memory_compares_as_aws_does() -> None:
-    """What is as it should be is no write in memory either."""
+    """An unchanged role or queue is not written in memory either."""
     prerequisites = MemoryPrerequisites()
     for indent in (None, 2):
         prerequisites.ensure_role(
@@ -314,7 +314,12 @@ def test_memory_compares_as_aws_does() -> None:
         ("AccessDenied", "CreateRole", aws.ROLE, r"Allow iam:CreateRole on this role to .* promotion\.roleArn, and"),
         ("AccessDenied", "PutRolePolicy", aws.ROLE, r"Allow iam:PutRolePolicy on this role .* promotion\.roleArn"),
         ("AccessDenied", "DeleteRole", aws.ROLE, r"Allow iam:DeleteRole on this role to these credentials, and"),
-        ("EntityAlreadyExists", "CreateRole", aws.ROLE, r"another run has just made one of this name\. Run again"),
+        (
+            "EntityAlreadyExists",
+            "CreateRole",
+            aws.ROLE,
+            r"another run created a role of this name at the same time\. Run again",
+        ),
         (
             "AccessDeniedException",
             "CreateQueue",
@@ -322,14 +327,14 @@ def test_memory_compares_as_aws_does() -> None:
             r"Allow sqs:CreateQueue on this queue to .* promotion\.deadLetterArn",
         ),
         ("AWS.SimpleQueueService.QueueDeletedRecently", "CreateQueue", aws.QUEUE, r"Wait a minute, and run again"),
-        ("DeleteConflict", "DeleteRole", aws.ROLE, r"AWS says DeleteConflict \(because\)"),
-        ("LimitExceeded", "CreateRole", aws.ROLE, r"AWS says LimitExceeded \(because\)"),
+        ("DeleteConflict", "DeleteRole", aws.ROLE, r"AWS reports DeleteConflict \(because\)"),
+        ("LimitExceeded", "CreateRole", aws.ROLE, r"AWS reports LimitExceeded \(because\)"),
     ],
 )
 def test_a_refusal_names_the_permission_and_the_way_around_it(
     code: str, operation: str, kind: aws.Kind, expected: str
 ) -> None:
-    """Whoever may not make roles can name one that others made."""
+    """A user without the permission to create roles can name an existing role."""
 
     def refused() -> None:
         raise ClientError({"Error": {"Code": code, "Message": "because"}}, operation)

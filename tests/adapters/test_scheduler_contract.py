@@ -1,6 +1,7 @@
-"""What every scheduler does alike: the one in memory, both emulators and, opt-in, a real account.
+"""The common contract of all schedulers: in memory, both emulators and, opt-in, a real account.
 
-On a real account (``IOS_MDM_TEST_REAL_AWS=1``) nothing fires: the moments are in 2040, and all is deleted afterwards.
+On a real account (``IOS_MDM_TEST_REAL_AWS=1``) nothing fires, because all times are in 2040. Everything is
+deleted afterwards.
 """
 
 from __future__ import annotations
@@ -41,16 +42,16 @@ UNKNOWN_ROLE = "The execution role you provide must allow AWS EventBridge Schedu
 
 
 def arn(service: str, resource: str) -> str:
-    """Return an ARN that no emulator asks about."""
+    """Return an ARN that no emulator checks."""
     return f"arn:aws:{service}:eu-west-1:111122223333:{resource}"
 
 
 @pytest.fixture
 def schedule(switch_backend: SwitchBackend) -> Schedule:
-    """Return a promotion with the role and the queue that it needs, not scheduled yet."""
+    """Return a promotion with its role and queue that is not scheduled yet."""
     made = switch_backend.prerequisites
     queue = made.ensure_queue(switch_backend.stem)
-    # On a real account Scheduler looks at the role, and only at its trust policy.
+    # On a real account, Scheduler checks the role, but only its trust policy.
     _, partition, _, region, account, *_ = queue.split(":")
     secret = f"arn:{partition}:secretsmanager:{region}:{account}:secret:{switch_backend.stem}-AbCdEf"
     role = made.ensure_role(
@@ -70,13 +71,13 @@ def client(service: str) -> Any:
 
 @pytest.fixture
 def raw(emulated: SwitchBackend) -> Any:
-    """Return the emulator's own client of Scheduler, for what a hand can do in the console."""
+    """Return the emulator's client of Scheduler, for changes by hand as in the console."""
     del emulated
     return client("scheduler")
 
 
 def some_schedule() -> Schedule:
-    """Return a schedule of a name that nothing else uses."""
+    """Return a schedule with a unique name."""
     return Schedule(
         name=f"ios-mdm-test-{uuid4().hex[:20]}",
         at=MOMENT,
@@ -88,12 +89,12 @@ def some_schedule() -> Schedule:
 
 
 def test_there_is_no_schedule_of_an_unknown_name(switch_backend: SwitchBackend) -> None:
-    """One that has fired or was deleted is None, not an error."""
+    """A schedule that has fired or was deleted is None and no error."""
     assert switch_backend.scheduler.get(switch_backend.stem) is None
 
 
 def test_what_is_put_is_what_is_found(switch_backend: SwitchBackend, schedule: Schedule) -> None:
-    """Every field comes back as it was given; putting it again changes nothing."""  # R11
+    """Every field has the value that was put. The same put again changes nothing."""  # R11
     switch_backend.scheduler.put(schedule)
     assert switch_backend.scheduler.get(schedule.name) == schedule
     switch_backend.scheduler.put(schedule)
@@ -101,7 +102,7 @@ def test_what_is_put_is_what_is_found(switch_backend: SwitchBackend, schedule: S
 
 
 def test_a_second_put_replaces_every_field(switch_backend: SwitchBackend, schedule: Schedule) -> None:
-    """Nothing of the former schedule is left, its dead-letter queue included."""  # R9
+    """No value of the former schedule is left, including its dead-letter queue."""  # R9
     switch_backend.scheduler.put(schedule)
     assert schedule.dead_letter is not None
     other = replace(
@@ -116,7 +117,7 @@ def test_a_second_put_replaces_every_field(switch_backend: SwitchBackend, schedu
 
 
 def test_a_deleted_schedule_is_gone_and_may_be_deleted_again(switch_backend: SwitchBackend, schedule: Schedule) -> None:
-    """`hold` works whether or not there is something to hold."""  # R32
+    """`hold` works with and without a schedule."""  # R32
     switch_backend.scheduler.put(schedule)
     switch_backend.scheduler.delete(schedule.name)
     switch_backend.scheduler.delete(schedule.name)
@@ -126,7 +127,7 @@ def test_a_deleted_schedule_is_gone_and_may_be_deleted_again(switch_backend: Swi
 
 
 def test_the_message_of_an_alarm_survives(switch_backend: SwitchBackend, schedule: Schedule) -> None:
-    """Quotes, braces and letters beyond ASCII are those of the definition."""
+    """Quotes, braces and non-ASCII letters of the definition are not changed."""
     assert schedule.dead_letter is not None
     alarm = Alarm(at=MOMENT, message='berlin: "Zürich" <aws.scheduler.execution-id> {x: 1}, run `pulumi up`')
     wanted = alarm_schedule(
@@ -143,7 +144,7 @@ def test_the_message_of_an_alarm_survives(switch_backend: SwitchBackend, schedul
 
 
 def test_a_stale_firing_is_refused_and_changes_nothing(switch_backend: SwitchBackend, schedule: Schedule) -> None:
-    """The stored call moves the label once; performed again, or after another promotion, it fails."""  # R11 R32
+    """The stored call moves the label once. It fails if it is repeated, or after another promotion."""  # R11 R32
     store, secret = switch_backend.store, switch_backend.stem
     store.create(secret, tags={}, description="a pair", kms_key=None)
 
@@ -154,7 +155,7 @@ def test_a_stale_firing_is_refused_and_changes_nothing(switch_backend: SwitchBac
 
     for version in (OLD, NEW):
         store.put(secret, version, "{}")
-    if holder(Label.MAIN) != [OLD]:  # ministack labels no first version by itself
+    if holder(Label.MAIN) != [OLD]:  # ministack puts no label on a first version
         store.move_label(secret, Label.MAIN, to=OLD, current=None)
     switch_backend.scheduler.put(schedule)
     stored = switch_backend.scheduler.get(schedule.name)
@@ -183,7 +184,7 @@ def test_a_stale_firing_is_refused_and_changes_nothing(switch_backend: SwitchBac
 
 
 def test_it_acts_once_at_its_moment_and_is_gone(raw: Any) -> None:
-    """No flexible window, UTC, deleted when it has fired, an outage outlasted: what AWS is told beside the fields."""
+    """The schedule has no flexible window, is in UTC, is deleted after it fired, and is repeated during an outage."""
     wanted = some_schedule()
     EventBridgeScheduler(aws=AWS).put(wanted)
     found = raw.get_schedule(Name=wanted.name, GroupName="default")
@@ -208,7 +209,7 @@ def test_it_acts_once_at_its_moment_and_is_gone(raw: Any) -> None:
     ],
 )
 def test_a_change_by_hand_is_seen_and_put_right(raw: Any, change: dict[str, Any], at: datetime | None) -> None:
-    """Whatever the moment was changed to reads as another one, and never fails; None: no single moment."""  # R11
+    """A changed time is another time and no error. None stands for a schedule without a single time."""  # R11
     wanted, scheduler = some_schedule(), EventBridgeScheduler(aws=AWS)
     scheduler.put(wanted)
     found = raw.get_schedule(Name=wanted.name)
@@ -223,7 +224,7 @@ def test_a_change_by_hand_is_seen_and_put_right(raw: Any, change: dict[str, Any]
 
 
 def test_a_disabled_schedule_counts_as_none_and_is_enabled(raw: Any) -> None:
-    """Disabled in the console, it would not fire: so it is repaired like one that is missing."""  # R11
+    """A schedule that is disabled in the console does not fire, so it is repaired like a missing schedule."""  # R11
     wanted, scheduler = some_schedule(), EventBridgeScheduler(aws=AWS)
     scheduler.put(wanted)
     found = raw.get_schedule(Name=wanted.name)
@@ -236,14 +237,14 @@ def test_a_disabled_schedule_counts_as_none_and_is_enabled(raw: Any) -> None:
 
 
 def test_an_alarm_reaches_its_queue(no_aws: pytest.MonkeyPatch, ministack_url: str) -> None:
-    """Only ministack fires schedules: the message is the definition's, whole, and the schedule is gone."""
+    """The queue gets the whole message, and then the schedule is deleted. Only ministack fires schedules."""
     no_aws.setenv("AWS_ENDPOINT_URL", ministack_url)
     for variable, value in ministack.CREDENTIALS.items():
         no_aws.setenv(variable, value)
     sqs, scheduler, name = client("sqs"), EventBridgeScheduler(aws=AWS), some_schedule().name
     answer = sqs.create_queue(QueueName=name)
     told = sqs.get_queue_attributes(QueueUrl=answer["QueueUrl"], AttributeNames=["QueueArn"])["Attributes"]
-    assert scheduler.get(name) is None  # the client is made before the time is taken
+    assert scheduler.get(name) is None  # the client is created before the time is read
     soon = SecretsManager(aws=AWS).time() + timedelta(seconds=3)  # the emulator's clock decides, not the test's
     wanted = alarm_schedule(
         Alarm(at=soon, message="berlin: nothing was done"),
@@ -263,7 +264,7 @@ def test_an_alarm_reaches_its_queue(no_aws: pytest.MonkeyPatch, ministack_url: s
 
 
 def refusing(no_aws: pytest.MonkeyPatch, code: str, message: str, *, times: int) -> list[str]:
-    """Let AWS refuse CreateSchedule so often; return the list that gets the calls."""
+    """Let AWS refuse CreateSchedule this number of times; return the list that receives the calls."""
     no_aws.setenv("AWS_REGION", "eu-west-1")
     no_aws.setenv("AWS_ACCESS_KEY_ID", "test")
     no_aws.setenv("AWS_SECRET_ACCESS_KEY", "test")
@@ -280,7 +281,7 @@ def refusing(no_aws: pytest.MonkeyPatch, code: str, message: str, *, times: int)
 
 
 def test_a_role_that_is_not_known_yet_is_waited_for(no_aws: pytest.MonkeyPatch) -> None:
-    """IAM shows a new role to Scheduler some seconds after it was made."""
+    """Scheduler sees a new role some seconds after IAM created it."""
     calls = refusing(no_aws, "ValidationException", UNKNOWN_ROLE, times=4)
     waited: list[float] = []
     EventBridgeScheduler(aws=replace(AWS, region="eu-west-1"), sleep=waited.append).put(some_schedule())
@@ -289,10 +290,12 @@ def test_a_role_that_is_not_known_yet_is_waited_for(no_aws: pytest.MonkeyPatch) 
 
 
 def test_a_role_that_is_never_known_is_reported_after_two_minutes(no_aws: pytest.MonkeyPatch) -> None:
-    """A role of the user's own may lack the trust: that is said, in one line, with the setting."""
+    """An existing role of the user might lack the trust policy. The error names the setting in one line."""
     refusing(no_aws, "ValidationException", UNKNOWN_ROLE, times=1000)
     waited: list[float] = []
-    with pytest.raises(StoreError, match=r"Let the trust policy of promotion\.roleArn name scheduler") as caught:
+    with pytest.raises(
+        StoreError, match=r"Allow scheduler\.amazonaws\.com in the trust policy of promotion\.roleArn"
+    ) as caught:
         EventBridgeScheduler(aws=replace(AWS, region="eu-west-1"), sleep=waited.append).put(some_schedule())
     assert ROLE_SECONDS <= sum(waited) < ROLE_SECONDS + 5
     assert "\n" not in str(caught.value)
@@ -305,18 +308,18 @@ def test_a_role_that_is_never_known_is_reported_after_two_minutes(no_aws: pytest
         (
             "AccessDeniedException",
             "User: x is not authorized to perform: iam:PassRole on resource: y",
-            r"may not hand its role to Scheduler \(x is not authorized .*\)\. Allow iam:PassRole on that role",
+            r"pass the role of this schedule to Scheduler \(x is not authorized .*\)\. Allow iam:PassRole on that role",
         ),
         (
             "AccessDeniedException",
             "User: x is not authorized to perform: scheduler:CreateSchedule",
             r"Allow scheduler:CreateSchedule on this schedule to these credentials, and",
         ),
-        ("ServiceQuotaExceededException", "Quota.", r"AWS says ServiceQuotaExceededException \(Quota\)"),
+        ("ServiceQuotaExceededException", "Quota.", r"AWS reports ServiceQuotaExceededException \(Quota\)"),
     ],
 )
 def test_any_other_refusal_is_told_at_once(no_aws: pytest.MonkeyPatch, code: str, message: str, expected: str) -> None:
-    """One line, with the schedule and what to do; nothing is waited for."""
+    """The error is one line with the schedule and the advice, without a wait."""
     calls, wanted = refusing(no_aws, code, message, times=1000), some_schedule()
     waited: list[float] = []
     with pytest.raises(StoreError, match=expected) as caught:
@@ -329,7 +332,7 @@ def test_any_other_refusal_is_told_at_once(no_aws: pytest.MonkeyPatch, code: str
 
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_memory_can_die_at_every_write(moment: Literal["before", "after"]) -> None:
-    """Before a write nothing has happened, after it everything: what crash tests build on."""
+    """A crash before a write changes nothing, and a crash after it changes everything. Crash tests rely on this."""
 
     def at(operation: str) -> Callable[[str, Literal["before", "after"]], None]:
         def fail(called: str, when: Literal["before", "after"]) -> None:

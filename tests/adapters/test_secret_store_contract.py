@@ -1,7 +1,7 @@
-"""What every secret store does alike: the one in memory, both emulators and, opt-in, a real account.
+"""The common contract of all secret stores: in memory, both emulators and, opt-in, a real account.
 
-``IOS_MDM_TEST_REAL_AWS=1`` adds the account of the environment's credentials; the secrets made there are scheduled for
-deletion. Where an emulator falls short of AWS in a way that no adapter can make up for, the test says so.
+``IOS_MDM_TEST_REAL_AWS=1`` adds the account of the environment's credentials. The secrets that are created there are
+scheduled for deletion. A test mentions each difference between an emulator and AWS that the adapter cannot hide.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from tests.support.backends import Backend
 
 KEY = "the private key of certificate"
-"""Stands for what must never be shown."""
+"""A value that must never be shown."""
 
 
 def value(ordinal: int) -> str:
-    """Return what a version holds."""
+    """Return the value of a version."""
     return f'{{"tls.key": "{KEY} {ordinal}"}}'
 
 
@@ -35,14 +35,14 @@ def created(backend: Backend, tags: dict[str, str] | None = None) -> None:
 
 
 def described(backend: Backend) -> SecretDescription:
-    """Describe the secret, which is there."""
+    """Return the description of the secret, which exists."""
     found = backend.store.describe(backend.secret)
     assert found is not None
     return found
 
 
 def holders(backend: Backend) -> dict[str, str]:
-    """Return the version of every label; each label is on exactly one."""
+    """Return the version of every label. Each label is on exactly one version."""
     labels = described(backend).labels
     counts = Counter(label for on_version in labels.values() for label in on_version)
     assert set(counts.values()) <= {1}, f"a label is on several versions: {labels}"
@@ -50,7 +50,7 @@ def holders(backend: Backend) -> dict[str, str]:
 
 
 def moved(backend: Backend, label: Label, to: str | None) -> None:
-    """Move a label from where it is now, as the write protocol does."""
+    """Move a label from its current version, as the write protocol does."""
     backend.store.move_label(backend.secret, label, to=to, current=holders(backend).get(label))
 
 
@@ -63,7 +63,7 @@ def stored(backend: Backend, ordinal: int, slot: Label) -> None:
 
 
 def pair(backend: Backend) -> None:
-    """Make a pair: certificate 1 is main, certificate 2 its reserve."""
+    """Create a pair: certificate 1 is main, and certificate 2 is its reserve."""
     created(backend)
     stored(backend, 1, Label.MAIN)
     stored(backend, 2, Label.RESERVE)
@@ -75,7 +75,7 @@ def test_nothing_is_described_where_there_is_no_secret(backend: Backend) -> None
 
 
 def test_nothing_is_read_where_there_is_no_version(backend: Backend) -> None:
-    """A version that does not exist is None, with and without its secret, with and without other versions."""
+    """A missing version is None, with or without its secret and with or without other versions."""
     assert backend.store.read(backend.secret, backend.version(1)) is None
     created(backend)
     assert backend.store.read(backend.secret, backend.version(1)) is None
@@ -84,7 +84,7 @@ def test_nothing_is_read_where_there_is_no_version(backend: Backend) -> None:
 
 
 def test_a_new_secret_has_its_tags_and_no_labels(backend: Backend) -> None:
-    """A secret without a value is all that creation leaves behind."""
+    """A new secret has no value."""
     created(backend, {"ios-mdm:owner": "org/project/stack"})
     found = described(backend)
     assert found.tags == {"ios-mdm:owner": "org/project/stack"}
@@ -94,9 +94,9 @@ def test_a_new_secret_has_its_tags_and_no_labels(backend: Backend) -> None:
 
 
 def test_a_changed_secret_has_the_time_of_the_change(backend: Backend) -> None:
-    """Aware UTC, and not before the last one: the end of a server's grace period after a switch."""  # R17
+    """The time is aware UTC and not before the last one. A server's grace period after a switch ends then."""  # R17
     if backend.name == "memory":
-        return  # it keeps no times
+        return  # the memory store has no times
     pair(backend)
     before = described(backend).changed_at
     assert before is not None
@@ -108,7 +108,7 @@ def test_a_changed_secret_has_the_time_of_the_change(backend: Backend) -> None:
 
 
 def test_creating_again_changes_nothing(backend: Backend) -> None:
-    """A secret that exists keeps its tags and its versions."""
+    """An existing secret keeps its tags and versions."""
     created(backend, {"ios-mdm:owner": "org/project/stack"})
     stored(backend, 1, Label.MAIN)
     before = described(backend)
@@ -117,7 +117,7 @@ def test_creating_again_changes_nothing(backend: Backend) -> None:
 
 
 def test_the_kms_key_of_a_secret_changes_and_nothing_else(backend: Backend) -> None:
-    """Another key, the same key again, and back to the account's default, which is reported as None."""
+    """Another key, the same key again, and the default key of the account, which is reported as None."""
     if backend.name == "aws":
         pytest.skip("the account has no such key")
     pair(backend)
@@ -136,7 +136,7 @@ def test_the_kms_key_of_a_secret_changes_and_nothing_else(backend: Backend) -> N
 
 
 def test_the_first_certificate_becomes_main(backend: Backend) -> None:
-    """The write protocol ends with AWSCURRENT on the version, and nothing else on any."""
+    """At the end of the write protocol, the version has AWSCURRENT, and there is no other label."""
     created(backend)
     backend.store.put(backend.secret, backend.version(1), value(1))
     assert holders(backend)[Label.STAGED] == backend.version(1)
@@ -147,7 +147,7 @@ def test_the_first_certificate_becomes_main(backend: Backend) -> None:
 
 
 def test_a_second_certificate_becomes_the_reserve(backend: Backend) -> None:
-    """Main stays where it is while the reserve is written."""
+    """Main does not change while the reserve is written."""
     pair(backend)
     assert holders(backend) == {Label.MAIN: backend.version(1), Label.RESERVE: backend.version(2)}
     assert backend.store.read(backend.secret, backend.version(1)) == value(1)
@@ -155,7 +155,7 @@ def test_a_second_certificate_becomes_the_reserve(backend: Backend) -> None:
 
 
 def test_a_promotion_moves_one_label_and_the_former_main_is_previous(backend: Backend) -> None:
-    """The new main holds RESERVE too until that is tidied; AWSPREVIOUS follows AWSCURRENT."""
+    """The new main also has RESERVE until it is removed. AWSPREVIOUS follows AWSCURRENT."""
     pair(backend)
     backend.store.move_label(backend.secret, Label.MAIN, to=backend.version(2), current=backend.version(1))
     assert holders(backend) == {
@@ -168,7 +168,7 @@ def test_a_promotion_moves_one_label_and_the_former_main_is_previous(backend: Ba
 
 
 def test_the_cycle_after_a_promotion_ends_with_one_holder_of_every_label(backend: Backend) -> None:
-    """A third certificate, promoted in its turn, leaves the first without a label, but readable."""
+    """After the promotion of a third certificate, the first one has no label but is readable."""
     pair(backend)
     moved(backend, Label.MAIN, backend.version(2))
     moved(backend, Label.RESERVE, None)
@@ -189,7 +189,7 @@ def test_an_operators_rollback_swaps_main_and_the_former_main(backend: Backend) 
 
 
 def test_a_stale_promotion_fails_and_nothing_moves(backend: Backend) -> None:
-    """Main is not taken from a version that the caller does not know of."""
+    """Main is not moved from a version that the caller does not expect."""
     pair(backend)
     stored(backend, 3, Label.RESERVE)
     moved(backend, Label.MAIN, backend.version(2))
@@ -200,7 +200,7 @@ def test_a_stale_promotion_fails_and_nothing_moves(backend: Backend) -> None:
 
 
 def test_a_label_that_was_expected_nowhere_stays_where_it_is(backend: Backend) -> None:
-    """No label is ever on two versions because somebody did not look."""
+    """A caller that did not read the current version cannot put a label on two versions."""
     pair(backend)
     before = described(backend).labels
     with pytest.raises(StoreError, match="RESERVE"):
@@ -209,7 +209,7 @@ def test_a_label_that_was_expected_nowhere_stays_where_it_is(backend: Backend) -
 
 
 def test_a_label_does_not_go_to_a_version_that_is_not_there(backend: Backend) -> None:
-    """A label without a version would mean a certificate that nobody has."""
+    """A label without a version would stand for a certificate that does not exist."""
     created(backend)
     stored(backend, 1, Label.MAIN)
     with pytest.raises(StoreError):
@@ -218,7 +218,7 @@ def test_a_label_does_not_go_to_a_version_that_is_not_there(backend: Backend) ->
 
 
 def test_a_move_that_has_taken_place_may_be_repeated(backend: Backend) -> None:
-    """The answer to the first attempt may have been lost, so a label at its goal is a success."""
+    """The answer to the first attempt might be lost, so a label at its target is a success."""
     pair(backend)
     for _ in range(2):
         backend.store.move_label(backend.secret, Label.MAIN, to=backend.version(2), current=backend.version(1))
@@ -228,7 +228,7 @@ def test_a_move_that_has_taken_place_may_be_repeated(backend: Backend) -> None:
 
 
 def test_main_is_never_taken_off(backend: Backend) -> None:
-    """AWS moves AWSCURRENT but does not remove it; nor does any store."""
+    """AWS moves AWSCURRENT but never removes it. All stores do the same."""
     pair(backend)
     with pytest.raises(StoreError, match="moved, not removed"):
         backend.store.move_label(backend.secret, Label.MAIN, to=None, current=backend.version(1))
@@ -237,7 +237,7 @@ def test_main_is_never_taken_off(backend: Backend) -> None:
 
 @pytest.mark.parametrize("ordinal", [1, 2, 3])
 def test_a_version_keeps_its_first_value(backend: Backend, ordinal: int) -> None:
-    """Main, the reserve and a version without a label are left alone by a put with their id, labels and all."""
+    """A put with the id of main, of the reserve or of a version without a label changes neither value nor labels."""
     pair(backend)
     stored(backend, 3, Label.STAGED)
     before = described(backend).labels
@@ -247,7 +247,7 @@ def test_a_version_keeps_its_first_value(backend: Backend, ordinal: int) -> None
 
 
 def test_an_abandoned_version_loses_staged_to_the_next(backend: Backend) -> None:
-    """After a crash between put and tidying, STAGED is on the newest version alone."""
+    """After a crash between the put and the removal of STAGED, only the newest version has STAGED."""
     pair(backend)
     backend.store.put(backend.secret, backend.version(3), value(3))
     backend.store.put(backend.secret, backend.version(4), value(4))
@@ -255,7 +255,7 @@ def test_an_abandoned_version_loses_staged_to_the_next(backend: Backend) -> None
 
 
 def test_nothing_is_put_where_there_is_no_secret(backend: Backend) -> None:
-    """The error names the secret and the operation, and quotes no value, however deep one looks."""
+    """The error names the secret and the operation, and no part of its chain quotes a value."""
     with pytest.raises(StoreError, match=f'PutSecretValue on secret "{backend.secret}"') as caught:
         backend.store.put(backend.secret, backend.version(1), value(1))
     assert KEY not in f"{caught.value!r} {caught.value}"
@@ -264,13 +264,13 @@ def test_nothing_is_put_where_there_is_no_secret(backend: Backend) -> None:
 
 
 def test_values_are_not_in_the_repr_of_a_store(backend: Backend) -> None:
-    """A store may end up in a log; the keys in it may not."""
+    """A store might be logged, but its keys must not be."""
     pair(backend)
     assert KEY not in repr(backend.store)
 
 
 def test_deletion_and_restoration_keep_everything(backend: Backend) -> None:
-    """In its recovery window a secret is described, not read; after it, labels, tags and values are the same."""
+    """In its recovery window, a secret is described but not read. After it, labels, tags and values are the same."""
     pair(backend)
     before = described(backend)
     backend.store.delete(backend.secret, recovery_window_days=7)
@@ -285,7 +285,7 @@ def test_deletion_and_restoration_keep_everything(backend: Backend) -> None:
 
 
 def test_nothing_is_put_into_a_deleted_secret(backend: Backend) -> None:
-    """The error says what to do about it."""
+    """The error has the advice."""
     pair(backend)
     backend.store.delete(backend.secret, recovery_window_days=7)
     with pytest.raises(StoreError, match="scheduled for deletion"):
@@ -293,7 +293,7 @@ def test_nothing_is_put_into_a_deleted_secret(backend: Backend) -> None:
 
 
 def test_a_deleted_secret_takes_no_tags_and_moves_no_labels(backend: Backend) -> None:
-    """AWS refuses all of it until the secret is restored."""
+    """AWS refuses all of these calls until the secret is restored."""
     if backend.name == "moto":
         pytest.skip("moto takes tags and moves in the recovery window")
     pair(backend)
@@ -309,7 +309,7 @@ def test_a_deleted_secret_takes_no_tags_and_moves_no_labels(backend: Backend) ->
 
 
 def test_deletion_may_be_repeated(backend: Backend) -> None:
-    """A secret that is gone, or going, is left alone."""
+    """A secret that does not exist, or is scheduled for deletion, is not changed."""
     backend.store.delete(backend.secret, recovery_window_days=7)
     created(backend)
     backend.store.delete(backend.secret, recovery_window_days=7)
@@ -318,7 +318,7 @@ def test_deletion_may_be_repeated(backend: Backend) -> None:
 
 
 def test_restoration_may_be_repeated(backend: Backend) -> None:
-    """A secret that lives is left alone; one that does not exist cannot be restored."""
+    """A secret that is not deleted is not changed, and a missing secret cannot be restored."""
     with pytest.raises(StoreError, match="RestoreSecret"):
         backend.store.restore(backend.secret)
     created(backend)
@@ -327,7 +327,7 @@ def test_restoration_may_be_repeated(backend: Backend) -> None:
 
 
 def test_tags_are_set_and_removed_one_by_one(backend: Backend) -> None:
-    """Tags that are not named stay; removing one that is not there is no error."""
+    """Other tags are not changed. The removal of a missing tag is no error."""
     created(backend, {"a": "1", "b": "2"})
     backend.store.tag(backend.secret, {"b": "3", "c": "letters 0-9 +-=._:/@"})
     assert described(backend).tags == {"a": "1", "b": "3", "c": "letters 0-9 +-=._:/@"}
@@ -349,7 +349,7 @@ def test_tags_are_set_and_removed_one_by_one(backend: Backend) -> None:
     ],
 )
 def test_tags_beyond_the_limits_of_aws_are_refused(backend: Backend, key: str, text: str) -> None:
-    """The emulators take them, so a test on them alone would not notice."""
+    """The emulators accept such tags, so a test with only emulators would pass."""
     with pytest.raises(StoreError, match="Tag"):
         created(backend, {key: text})
     assert backend.store.describe(backend.secret) is None
@@ -360,7 +360,7 @@ def test_tags_beyond_the_limits_of_aws_are_refused(backend: Backend, key: str, t
 
 
 def test_a_secret_takes_fifty_tags(backend: Backend) -> None:
-    """Those that are there already count; one that is set again does not count twice."""
+    """Existing tags count, and a tag that is set again does not count twice."""
     created(backend, {f"tag-{number}": "k" * 256 for number in range(49)})
     backend.store.tag(backend.secret, {"k" * 128: "", "tag-0": "again"})
     assert len(described(backend).tags) == 50
@@ -370,7 +370,7 @@ def test_a_secret_takes_fifty_tags(backend: Backend) -> None:
 
 
 def test_all_versions_are_listed(backend: Backend) -> None:
-    """Those without a label too: their numbers must not be used again."""
+    """Versions without a label are included, because their numbers must not be used again."""
     pair(backend)
     moved(backend, Label.RESERVE, None)
     assert backend.version(2) not in described(backend).labels
@@ -378,7 +378,7 @@ def test_all_versions_are_listed(backend: Backend) -> None:
 
 
 def test_the_time_is_aware_and_in_whole_seconds(backend: Backend) -> None:
-    """It comes from an answer, without there being any secret."""
+    """The time is read from an answer, even if no secret exists."""
     first = backend.store.time()
     created(backend)
     second = backend.store.time()
@@ -389,7 +389,7 @@ def test_the_time_is_aware_and_in_whole_seconds(backend: Backend) -> None:
 
 
 def test_the_memory_records_writes_and_crashes_on_demand() -> None:
-    """A crash before a write leaves nothing behind, one after it all; values are never recorded."""
+    """A crash before a write changes nothing, and a crash after it changes everything. Values are never recorded."""
     moments: list[str] = []
 
     def fail(operation: str, moment: str) -> None:

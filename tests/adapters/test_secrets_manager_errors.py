@@ -1,4 +1,4 @@
-"""What is told where AWS cannot be asked, or refuses: one line with the secret and what to do next, and no value."""
+"""Errors of AWS calls: one line with the secret and the advice, and without a value."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ VERSION = "5f6b4b3e-9a3e-5a39-8a55-3d6d2b7d1f2c"
 
 
 def described(region: str | None = "eu-west-1") -> str:
-    """Return what is told when the secret is described."""
+    """Return the error message of a call that describes the secret."""
     return told(lambda: SecretsManager(aws=replace(AWS, region=region)).describe(SECRET))
 
 
 def with_credentials(environment: pytest.MonkeyPatch) -> None:
-    """Give credentials that an emulator takes, and a region."""
+    """Set credentials that an emulator accepts, and a region."""
     for variable, value in ministack.CREDENTIALS.items():
         environment.setenv(variable, value)
 
 
 def test_missing_credentials_are_told(no_aws: pytest.MonkeyPatch) -> None:
-    """The variables to set are named."""
+    """The message names the variables to set."""
     no_aws.setenv("AWS_ENDPOINT_URL", f"http://{LOOPBACK}:{free_port()}")
     message = described()
     assert message.startswith(f'DescribeSecret on secret "{SECRET}" failed: there are no AWS credentials.')
@@ -51,39 +51,39 @@ def test_missing_credentials_are_told(no_aws: pytest.MonkeyPatch) -> None:
 
 
 def test_half_of_the_credentials_is_told_as_none(no_aws: pytest.MonkeyPatch) -> None:
-    """An access key id without its secret does not sign anything."""
+    """An access key id without its secret key cannot sign a request."""
     no_aws.setenv("AWS_ACCESS_KEY_ID", "test")
     assert "there are no AWS credentials" in described()
 
 
 def test_a_missing_region_is_told_with_the_setting(no_aws: pytest.MonkeyPatch) -> None:
-    """The stack's setting comes first, since that is what a colleague sees too."""
+    """The stack's setting is named first, because it also applies to colleagues."""
     with_credentials(no_aws)
     no_aws.delenv("AWS_REGION")
     assert "no AWS region is set. Set ios-mdm:aws: {region: …}" in described(region=None)
 
 
 def test_the_regions_variable_of_the_other_sdks_counts(no_aws: pytest.MonkeyPatch, moto_url: str) -> None:
-    """boto3 by itself reads AWS_DEFAULT_REGION only."""
+    """Without this, boto3 reads only AWS_DEFAULT_REGION."""
     with_credentials(no_aws)
     no_aws.setenv("AWS_ENDPOINT_URL", moto_url)
     assert SecretsManager(aws=AWS).describe(SECRET) is None
 
 
 def test_a_region_that_is_none_is_told(no_aws: pytest.MonkeyPatch) -> None:
-    """A typing error does not reach the network."""
+    """A typing error causes no network traffic."""
     with_credentials(no_aws)
     assert "'eu west' is not an AWS region" in described(region="eu west")
 
 
 def test_an_unknown_profile_is_told(no_aws: pytest.MonkeyPatch) -> None:
-    """So that nobody looks for the error in the stack."""
+    """The message shows that the cause is the environment and not the stack."""
     no_aws.setenv("AWS_PROFILE", "nobody")
     assert "there is no AWS profile 'nobody'" in described()
 
 
 def test_an_endpoint_that_is_down_is_told_within_seconds(no_aws: pytest.MonkeyPatch) -> None:
-    """It is named, and so are the places where it may be wrong."""
+    """The message names the endpoint and the settings to check."""
     with_credentials(no_aws)
     url = f"http://{LOOPBACK}:{free_port()}"
     no_aws.setenv("AWS_ENDPOINT_URL", url)
@@ -96,7 +96,7 @@ def test_an_endpoint_that_is_down_is_told_within_seconds(no_aws: pytest.MonkeyPa
 
 @pytest.fixture
 def page() -> Iterator[str]:
-    """Serve a page in place of AWS, as a proxy that wants a login does."""
+    """Serve a page in place of AWS, as a proxy with a login page does."""
 
     class Page(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -111,7 +111,7 @@ def page() -> Iterator[str]:
         do_GET = do_POST  # noqa: N815 - http.server's names
 
         def log_message(self, *_args: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer((LOOPBACK, 0), Page)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
@@ -134,7 +134,7 @@ def page() -> Iterator[str]:
 def test_a_page_in_place_of_an_answer_is_told(
     no_aws: pytest.MonkeyPatch, page: str, call: Callable[[], object]
 ) -> None:
-    """A proxy that wants a login is named, and what it said is not quoted."""
+    """The message mentions the proxy and does not quote its page."""
     with_credentials(no_aws)
     no_aws.setenv("AWS_ENDPOINT_URL", page)
     assert "something other than AWS answered. Check AWS_ENDPOINT_URL and any proxy" in told(call)
@@ -142,7 +142,7 @@ def test_a_page_in_place_of_an_answer_is_told(
 
 @pytest.mark.parametrize("url", ["127.0.0.1:4566", "http://[::1", "http://bad host"])
 def test_an_endpoint_that_is_no_url_is_told(no_aws: pytest.MonkeyPatch, url: str) -> None:
-    """Botocore's own error for it is a bare ValueError."""
+    """Botocore's error for this is a bare ValueError."""
     with_credentials(no_aws)
     no_aws.setenv("AWS_ENDPOINT_URL", url)
     assert f"{url!r} is not a URL" in described()
@@ -153,20 +153,20 @@ def test_an_endpoint_that_is_no_url_is_told(no_aws: pytest.MonkeyPatch, url: str
 )
 @pytest.mark.parametrize("variable", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SECRETS_MANAGER", "AWS_ENDPOINT_URL_STS"])
 def test_plain_http_to_another_machine_is_refused(no_aws: pytest.MonkeyPatch, url: str, variable: str) -> None:
-    """Keys would travel in the clear, and whoever answers decides what is a pair; nothing is connected to."""  # R29
+    """Keys would be sent without encryption, and any machine could answer. No connection is made."""  # R29
     with_credentials(no_aws)
     no_aws.setenv(variable, url)
     message = described()
-    assert f"{url} is http and not on this machine" in message
-    assert "Use https, or an emulator on 127.0.0.1" in message
+    assert f"the endpoint {url} is http and on another machine" in message
+    assert "to https or to an emulator on 127.0.0.1" in message
 
 
 def test_plain_http_of_a_profile_is_refused(no_aws: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The endpoint of a file of the AWS configuration."""  # R29
+    """A file of the AWS configuration can also set the endpoint."""  # R29
     with_credentials(no_aws)
     (tmp_path / "config").write_text("[default]\nendpoint_url = http://aws.example.com\n", encoding="ascii")
     no_aws.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
-    assert "http://aws.example.com is http and not on this machine" in described()
+    assert "http://aws.example.com is http and on another machine" in described()
 
 
 def test_a_malformed_request_is_told_without_its_content(no_aws: pytest.MonkeyPatch, moto_url: str) -> None:
@@ -182,13 +182,13 @@ def test_a_malformed_request_is_told_without_its_content(no_aws: pytest.MonkeyPa
 
 
 def test_a_value_that_cannot_be_encoded_is_not_quoted() -> None:
-    """Python's own error for it holds all of it."""
+    """Python's error contains the whole value."""
     message = told(lambda: AWS.answer("PutSecretValue", SECRET, f"{VALUE}\udcff".encode))
     assert "Report this as a bug" in message
 
 
 def test_values_are_in_no_log(no_aws: pytest.MonkeyPatch, moto_url: str, caplog: pytest.LogCaptureFixture) -> None:
-    """Botocore logs the bodies of requests and answers where somebody turns all logs on."""
+    """Botocore logs the bodies of requests and answers if all logs are enabled."""
     with_credentials(no_aws)
     no_aws.setenv("AWS_ENDPOINT_URL", moto_url)
     store = SecretsManager(aws=AWS)
@@ -210,17 +210,17 @@ def test_values_are_in_no_log(no_aws: pytest.MonkeyPatch, moto_url: str, caplog:
         ("UnrecognizedClientException", "", "does not know these credentials"),
         ("InvalidSignatureException", "Signature expired: …", "this machine's clock"),
         ("ThrottlingException", "Rate exceeded", "Wait a minute"),
-        ("ResourceNotFoundException", "", "there is no such secret"),
+        ("ResourceNotFoundException", "", "the secret or the version does not exist"),
         ("InvalidRequestException", "it was marked for deletion", f"restore-secret --secret-id {SECRET}"),
-        ("InvalidRequestException", f"The value {VALUE}", "AWS says InvalidRequestException."),
+        ("InvalidRequestException", f"The value {VALUE}", "AWS reports InvalidRequestException."),
         ("EncryptionFailure", "", "KMS key cannot be used"),
         ("LimitExceededException", "", "quota"),
-        ("ValidationException", f"Value '{VALUE}' at 'secretString' is …", "AWS says ValidationException."),
-        ("", "", "AWS says nothing more."),
+        ("ValidationException", f"Value '{VALUE}' at 'secretString' is …", "AWS reports ValidationException."),
+        ("", "", "AWS reports no reason."),
     ],
 )
 def test_a_refusal_is_told_with_what_to_do(code: str, text: str, expected: str) -> None:
-    """AWS's own words are withheld where they could quote the value that was sent."""
+    """AWS's text is not shown if it might quote the value that was sent."""
 
     def refused() -> None:
         raise ClientError({"Error": {"Code": code, "Message": text}}, "PutSecretValue")
@@ -231,12 +231,12 @@ def test_a_refusal_is_told_with_what_to_do(code: str, text: str, expected: str) 
 
 
 def test_an_unknown_refusal_is_told_in_the_words_of_aws_on_one_line() -> None:
-    """Where no value was sent, they can only help."""
+    """AWS's text is shown if no value was sent."""
 
     def refused() -> None:
         raise ClientError({"Error": {"Code": "Odd", "Message": "first line\n second line."}}, "TagResource")
 
-    assert "AWS says Odd (first line second line)." in told(lambda: AWS.answer("TagResource", SECRET, refused))
+    assert "AWS reports Odd (first line second line)." in told(lambda: AWS.answer("TagResource", SECRET, refused))
 
 
 @pytest.mark.parametrize(
@@ -248,7 +248,7 @@ def test_an_unknown_refusal_is_told_in_the_words_of_aws_on_one_line() -> None:
     ],
 )
 def test_an_obstacle_is_told_with_what_to_do(no_aws: pytest.MonkeyPatch, error: BotoCoreError, expected: str) -> None:
-    """Whatever keeps AWS from being asked."""
+    """Each error that prevents an answer of AWS has advice."""
     del no_aws
 
     def obstructed() -> None:
@@ -258,7 +258,7 @@ def test_an_obstacle_is_told_with_what_to_do(no_aws: pytest.MonkeyPatch, error: 
 
 
 def test_threads_share_one_client(no_aws: pytest.MonkeyPatch, moto_url: str) -> None:
-    """Sessions are not thread-safe, and a second client would cost 0.1 seconds."""
+    """Sessions are not thread-safe, and a second client costs 0.1 seconds."""
     with_credentials(no_aws)
     no_aws.setenv("AWS_ENDPOINT_URL", moto_url)
     with ThreadPoolExecutor(8) as pool:
@@ -268,6 +268,6 @@ def test_threads_share_one_client(no_aws: pytest.MonkeyPatch, moto_url: str) -> 
 
 
 def test_boto3_is_not_imported_before_it_is_needed() -> None:
-    """Commands that never ask AWS start 0.4 seconds sooner."""
+    """Commands that make no AWS call start 0.4 seconds sooner."""
     code = "import sys, tests.support.memory, ios_mdm.adapters.secrets_manager; sys.exit('botocore' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

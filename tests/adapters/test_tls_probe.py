@@ -1,4 +1,4 @@
-"""What a server presents, seen in real handshakes; and what is said where nothing can be seen."""
+"""The presented certificate, read in real handshakes, and the reasons if it cannot be read."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PROBE = TlsProbe(seconds=2)
 
 @contextmanager
 def answering(answer: Callable[[socket.socket], None]) -> Iterator[str]:
-    """Listen, and let *answer* deal with every connection; yield the endpoint."""
+    """Listen, and pass every connection to *answer*; yield the endpoint."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def serve() -> None:
@@ -50,7 +50,7 @@ def answering(answer: Callable[[socket.socket], None]) -> Iterator[str]:
 
 
 def test_the_certificate_is_seen_whatever_it_is_worth(tmp_path: Path) -> None:
-    """One that is not valid yet, and that nobody trusts: what counts is that it is presented."""  # R17
+    """A certificate that is not valid yet, and not trusted, is reported as presented."""  # R17
     with serving(credential_to_json(OURS), tmp_path) as endpoint:
         (seen,) = PROBE.served(HOST, [endpoint])
     assert (seen.endpoint, seen.sha256, seen.problem) == (endpoint, OURS.sha256, "")
@@ -68,7 +68,10 @@ def test_the_certificate_is_seen_whatever_it_is_worth(tmp_path: Path) -> None:
 def test_a_server_that_asks_for_a_client_certificate(
     tmp_path: Path, version: ssl.TLSVersion, demand: ssl.VerifyMode, *, seen: bool
 ) -> None:
-    """It is seen, unless it ends a TLS 1.2 handshake for want of one: nginx does not, it answers 400 afterwards."""
+    """The certificate is read, unless the server ends a TLS 1.2 handshake for lack of a client certificate.
+
+    nginx does not end the handshake, but answers 400 afterwards.
+    """
     (tmp_path / "crt").write_text(OURS.certificate, encoding="ascii")
     (tmp_path / "key").write_text(OURS.private_key, encoding="ascii")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -91,7 +94,7 @@ def test_a_server_that_asks_for_a_client_certificate(
 
 
 def test_the_name_is_asked_for(tmp_path: Path) -> None:
-    """The server gets the host as server name (SNI), not the endpoint."""
+    """The server gets the host, and not the endpoint, as server name (SNI)."""
     (tmp_path / "crt").write_text(OURS.certificate, encoding="ascii")
     (tmp_path / "key").write_text(OURS.private_key, encoding="ascii")
     asked: list[str | None] = []
@@ -112,7 +115,7 @@ def test_the_name_is_asked_for(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_seen_has_a_reason(tmp_path: Path) -> None:
-    """A closed port, a server without TLS, one that hangs up: one line each, in the order asked for, and no error."""
+    """A closed port, a server without TLS and a reset have one line each, in the order of the endpoints."""
     with socket.socket() as bound, answering(lambda one: one.sendall(b"HTTP/1.1 400\r\n\r\n")) as plain:
         bound.bind(("127.0.0.1", 0))
         closed = f"127.0.0.1:{bound.getsockname()[1]}"
@@ -128,7 +131,7 @@ def test_what_cannot_be_seen_has_a_reason(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("drip", [b"", b"\x16"], ids=["silent", "a byte at a time"])
 def test_a_server_that_never_answers_does_not_hold_it_up(drip: bytes) -> None:
-    """The time is for the whole handshake, not for each byte of it."""
+    """The time limit applies to the whole handshake, and not to each byte."""
     released = threading.Event()
 
     def stall(connection: socket.socket) -> None:
@@ -146,7 +149,7 @@ def test_a_server_that_never_answers_does_not_hold_it_up(drip: bytes) -> None:
 
 
 def test_a_name_that_is_never_found_does_not_hold_it_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The system's search for a name knows no limit; the probe does."""
+    """A name lookup of the system has no time limit, but the probe has."""
     released = threading.Event()
 
     def search(*_asked: object, **_named: object) -> list[object]:
@@ -160,7 +163,7 @@ def test_a_name_that_is_never_found_does_not_hold_it_up(monkeypatch: pytest.Monk
 
 
 def test_every_address_of_a_name_is_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first one refuses, or never answers; the second one is the server."""
+    """The first address refuses or never answers, and the second one is the server."""
     asked: list[tuple[object, object]] = []
     with serving(credential_to_json(OURS), tmp_path) as endpoint, socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
@@ -187,24 +190,24 @@ def test_every_address_of_a_name_is_tried(tmp_path: Path, monkeypatch: pytest.Mo
     ["", ":443", "127.0.0.1:https", "127.0.0.1:99999", "::1", "[::1", f"{'a' * 64}.example.com"],
 )
 def test_what_is_no_endpoint_is_told_and_not_raised(endpoint: str) -> None:
-    """One line, as for every other failure."""
+    """The problem is one line, as for every other failure."""
     (seen,) = PROBE.served(HOST, [endpoint])
     assert (seen.endpoint, seen.sha256, seen.problem) == (
         endpoint,
         None,
-        "it is not host:port, or the server name is not one",
+        "it is not host:port, or the server name is not valid",
     )
 
 
 def test_a_server_name_that_is_none_is_told(tmp_path: Path) -> None:
-    """The endpoint is all right, the host is not."""
+    """The endpoint is valid, but the host is not."""
     with serving(credential_to_json(OURS), tmp_path) as endpoint:
         (seen,) = PROBE.served(f"{'a' * 64}.example.com", [endpoint])
-    assert (seen.sha256, seen.problem) == (None, "it is not host:port, or the server name is not one")
+    assert (seen.sha256, seen.problem) == (None, "it is not host:port, or the server name is not valid")
 
 
 def test_more_endpoints_than_are_looked_at_together_are_all_seen(tmp_path: Path) -> None:
-    """In the order asked for."""
+    """The results are in the order of the endpoints."""
     with serving(credential_to_json(OURS), tmp_path) as endpoint, socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         closed = f"127.0.0.1:{bound.getsockname()[1]}"
@@ -215,5 +218,5 @@ def test_more_endpoints_than_are_looked_at_together_are_all_seen(tmp_path: Path)
 
 
 def test_nothing_to_look_at_is_nothing_seen() -> None:
-    """An empty list."""
+    """The result is empty for an empty list."""
     assert PROBE.served(HOST, []) == ()

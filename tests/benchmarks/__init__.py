@@ -1,1 +1,1 @@
-"""The benchmarks measure what they say."""
+"""Tests of the benchmarks."""

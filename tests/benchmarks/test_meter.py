@@ -1,4 +1,4 @@
-"""The meter counts all that a command starts, and a stack of the real engine can be measured."""
+"""Tests of the meter, and of measurements of a stack of the real engine."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ ORPHAN = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {BURN
 
 @pytest.mark.parametrize("code", [BURN, ORPHAN], ids=["itself", "what it leaves behind"])
 def test_all_that_a_command_starts_is_counted(tmp_path: Path, code: str) -> None:
-    """A process that its parent did not wait for is waited for, and its CPU time is in the sum."""
+    """The CPU time of a process whose parent did not wait for it is in the sum."""
     found = measure([sys.executable, "-c", code], cwd=tmp_path, environment=os.environ)
     assert found.code == 0
     assert found.cpu >= 0.3
 
 
 def test_the_exit_code_and_the_output_are_the_commands(tmp_path: Path) -> None:
-    """What fails is not taken for something quick."""
+    """A failed command is visible as a failure."""
     found = measure(["sh", "-c", "echo out; echo err >&2; exit 3"], cwd=tmp_path, environment=os.environ)
     assert (found.code, found.output) == (3, "out\nerr\n")
 
 
 def test_the_peak_of_memory_is_that_of_the_largest_process(tmp_path: Path) -> None:
-    """In bytes; a program that has given memory back has had it."""
+    """The peak is in bytes, and includes memory that the program has freed."""
     code = "import time; block = bytearray(100_000_000); del block; time.sleep(0.3)"
     found = measure([sys.executable, "-c", code], cwd=tmp_path, environment=os.environ, roles=True)
     assert 100_000_000 < found.memory["other"] < 200_000_000
 
 
 def test_a_stack_of_files_is_measured(tmp_path: Path) -> None:
-    """Each server has a file in a folder, and a preview declares all of them."""
+    """Each server has a file in a folder, and a preview declares all servers."""
     definitions = [scenarios.server(name) for name in ("berlin", "paris")]
     stack = scenarios.folder(tmp_path / "folder", "http://127.0.0.1:9", "2 servers", definitions)
     with pytest.raises(RuntimeError, match=r"(?s)2 servers: pulumi preview .*(berlin.*paris|paris.*berlin)"):
@@ -60,7 +60,7 @@ def test_a_stack_is_measured_with_each_kind_of_process(tmp_path: Path) -> None:
 
 
 def test_a_series_has_the_median_of_its_rounds(tmp_path: Path) -> None:
-    """One slow round does not decide."""
+    """A single slow round has no effect."""
     scenario = scenarios.empty(tmp_path / "empty", "http://127.0.0.1:9")
     runs = [Measured(code=0, cpu=cpu, wall=2 * cpu) for cpu in (1.0, 9.0, 2.0)]
     series = Series(scenario=scenario, command="up", runs=runs)
@@ -68,7 +68,7 @@ def test_a_series_has_the_median_of_its_rounds(tmp_path: Path) -> None:
 
 
 def test_imports_are_summed_by_package() -> None:
-    """Self times count once, ours under our name."""
+    """Self times are added; our packages have one name."""
     log = (
         "import time: self [us] | cumulative | imported package\n"
         "import time:       500 |        500 |     pydantic.types\n"

@@ -1,4 +1,4 @@
-"""``consume`` as a process, on a real emulator."""
+"""``consume`` as a process, with the emulator."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def test_once_fetches_main_and_runs_the_command_after_a_change(pair: Pair, tmp_path: Path) -> None:
-    """Main before, main after a promotion; unchanged in between."""  # R11
+    """Only the first run and a run after a promotion write files and run the command."""  # R11
     made = pair.make()
     folder = tmp_path / "tls"
     command = ("consume", "--secret", pair.secret, "--dir", str(folder), "--once", "--exec", "sh -c 'echo reloading'")
@@ -37,7 +37,7 @@ def test_once_fetches_main_and_runs_the_command_after_a_change(pair: Pair, tmp_p
     versions = [version_id(pair.secret, ordinal) for ordinal in (1, 2)]
     SecretsManager(aws=AWS).move_label(pair.secret, "AWSCURRENT", to=versions[1], current=versions[0])
     promoted = run(*command, "--json", cwd=tmp_path, environment=pair.environment())
-    told = json.loads(promoted.out)  # and nothing of what the command prints
+    told = json.loads(promoted.out)  # stdout has no output of the command
     assert (told["sha256"], told["changed"], told["reloaded"]) == (made.certificates[2].details.sha256, True, True)
     files = [(folder / name).read_text(encoding="ascii") for name in ("tls.crt", "ca.crt")]
     assert "".join(files) == made.certificates[2].pem, "the server presents the leaf; the root is apart"  # R31
@@ -46,14 +46,14 @@ def test_once_fetches_main_and_runs_the_command_after_a_change(pair: Pair, tmp_p
 
 
 def test_once_ends_with_2_where_it_cannot(pair: Pair, tmp_path: Path) -> None:
-    """No such secret, AWS away, a broken command line: one line each, and no files."""
+    """Missing secret, no answer from AWS, invalid command line: each is one error, and no file is written."""
     folder = tmp_path / "tls"
     command = ("consume", "--secret", pair.secret, "--dir", str(folder), "--once")
     missing = run(*command, cwd=tmp_path, environment=pair.environment())
     assert (missing.code, "has no main certificate" in missing.err) == (2, True)
     away = run(*command, cwd=tmp_path, environment=pair.environment() | {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"})
     assert (away.code, "no answer from" in away.err) == (2, True)
-    for line, problem in (("sh -c 'x", "is no command line"), (" ", "is empty")):
+    for line, problem in (("sh -c 'x", "is not a command line"), (" ", "is empty")):
         broken = run(*command, "--exec", line, cwd=tmp_path, environment=pair.environment())
         assert (broken.code, problem in broken.err) == (2, True)
     assert not folder.exists()
@@ -61,7 +61,7 @@ def test_once_ends_with_2_where_it_cannot(pair: Pair, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
 def test_it_runs_until_it_is_told_to_stop(pair: Pair, tmp_path: Path, ending: signal.Signals) -> None:
-    """It says what it serves at the start and after a change, looks at once on SIGUSR1, and ends with 0."""  # R11
+    """It prints the certificate at the start and after a change, checks on SIGUSR1, and exits with 0."""  # R11
     made = pair.make()
     versions = [version_id(pair.secret, ordinal) for ordinal in (1, 2)]
     with running(pair, tmp_path) as (process, lines):
@@ -74,7 +74,7 @@ def test_it_runs_until_it_is_told_to_stop(pair: Pair, tmp_path: Path, ending: si
 
 
 def test_it_keeps_trying(pair: Pair, tmp_path: Path) -> None:
-    """No pair yet: a line on stderr at every look, and the files as soon as there is one."""  # R32
+    """Without a pair, each check prints an error. After the creation of the pair, the files are written."""  # R32
     with running(pair, tmp_path, stderr=subprocess.STDOUT) as (process, lines):
         for _ in range(2):
             assert "has no main certificate" in next(lines)
@@ -90,7 +90,7 @@ def test_it_keeps_trying(pair: Pair, tmp_path: Path) -> None:
 def running(
     pair: Pair, folder: Path, *, stderr: int | None = None
 ) -> Iterator[tuple[subprocess.Popen[str], Iterator[str]]]:
-    """Run ``consume`` until the block is left; yield the process, and the lines that it writes."""
+    """Run ``consume`` inside the block; yield the process and its lines of output."""
     arguments = ("--secret", pair.secret, "--dir", str(folder / "tls"), "--interval", "3600")
     process = subprocess.Popen(
         [sys.executable, "-m", "ios_mdm", "consume", *arguments],

@@ -1,4 +1,4 @@
-"""Definition files: what is read, which one is the selected stack's, and what is said of a bad one."""
+"""Definition files: their forms, the file of the selected stack, and errors."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ BACKEND = "file:///state"
     ],
 )
 def test_three_forms_are_read(text: str, tmp_path: Path) -> None:
-    """A stack file, a list of servers and a mapping mean the same; paths start at the project."""
+    """A stack file, a list of servers and a mapping give the same servers. Paths start at the project."""
     (tmp_path / "Pulumi.yaml").touch()
     (tmp_path / "stacks").mkdir()
     file = tmp_path / "stacks" / "definition.yaml"
@@ -46,8 +46,8 @@ def test_three_forms_are_read(text: str, tmp_path: Path) -> None:
         ("config: {ios-mdm:servers: {secure: AAABsecretXYZ}}", "ios-mdm:servers is encrypted"),
         ("[{name: berlin, address: {secure: AAABsecretXYZ}}]", "ios-mdm:servers[0].address is encrypted"),
         ("a: [secretXYZ", "is not YAML: see line 1"),
-        ("secretXYZ", "is no definition"),
-        ("", "is no definition"),
+        ("secretXYZ", "is not a definition"),
+        ("", "is not a definition"),
         ("config: {}", "servers is missing"),
         ("[{name: berlin, adress: secretXYZ}]", "adress is not a known key"),
         ("\udcff", "is not YAML"),
@@ -58,7 +58,7 @@ def test_three_forms_are_read(text: str, tmp_path: Path) -> None:
     ],
 )
 def test_a_bad_definition_is_explained_and_not_quoted(text: str, words: str, tmp_path: Path) -> None:
-    """Exit code 3, words that name the file and the place, and no value, which may be a secret."""  # R29
+    """The exit code is 3. The error names the file and the place, and quotes no value: it might be a secret."""  # R29
     file = tmp_path / "bad.yaml"
     file.write_text(text, encoding="utf-8", errors="surrogateescape")
     result = CliRunner().invoke(app, ["status", str(file)])
@@ -85,7 +85,7 @@ def test_an_error_names_the_keys_of_a_renamed_project(definition: str, words: st
 
 
 def test_a_stack_with_a_folder_of_servers_is_read(tmp_path: Path) -> None:
-    """The folder is relative to Pulumi.yaml, wherever the stack's file is; a renamed project has its own keys."""
+    """The folder is relative to Pulumi.yaml, not to the stack's file. A renamed project has another namespace."""
     (tmp_path / "Pulumi.yaml").write_text("name: other\nconfig: {serversDirectory: {default: ''}}\n", encoding="utf-8")
     (tmp_path / "servers").mkdir()
     (tmp_path / "servers" / "berlin.yaml").write_text("address: mdm.example.com\n", encoding="utf-8")
@@ -98,7 +98,7 @@ def test_a_stack_with_a_folder_of_servers_is_read(tmp_path: Path) -> None:
 
 
 def test_each_problem_starts_with_the_file_that_has_it(tmp_path: Path) -> None:
-    """The stack's file for its own keys, and a server's file for the server's; all in one error."""
+    """One error has the problems of the stack's file and of the servers' files, each with its file name."""
     (tmp_path / "servers").mkdir()
     (tmp_path / "servers" / "berlin.yaml").write_text("adress: secretXYZ\n", encoding="utf-8")
     file = tmp_path / "Pulumi.test.yaml"
@@ -121,7 +121,7 @@ def stack_of(count: int, file: Path) -> None:
 
 
 def test_a_configuration_that_no_program_can_be_given_is_one_error(tmp_path: Path) -> None:
-    """128 KiB is Linux's limit, and 96 KiB are a warning; both say what to do."""  # R40
+    """More than 128 KiB, the limit of Linux, is an error, and 96 KiB is a warning. Both say what to do."""  # R40
     file = tmp_path / "Pulumi.test.yaml"
     stack_of(1_900, file)
     near = CliRunner().invoke(app, ["forecast", str(file), "--days", "1"])
@@ -137,21 +137,21 @@ def test_a_configuration_that_no_program_can_be_given_is_one_error(tmp_path: Pat
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
 def test_a_file_with_a_byte_order_mark_is_read(encoding: str, tmp_path: Path) -> None:
-    """As the engine does."""
+    """The engine also accepts a byte order mark."""
     file = tmp_path / "definition.yaml"
     file.write_bytes(f"[{SERVER}]\r\n".encode(encoding))
     assert [server.name for server in read_definition(file).settings.servers] == ["berlin"]
 
 
 def test_a_file_that_is_not_there_is_explained(tmp_path: Path) -> None:
-    """One line, exit code 3."""
+    """The error is one line, with exit code 3."""
     result = CliRunner().invoke(app, ["status", str(tmp_path / "none.yaml")])
     assert (result.exit_code, result.stderr) == (3, "error: none.yaml cannot be read: No such file or directory\n")
 
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project with one stack file, and a folder in it where the user is."""
+    """A project with one stack file. The working directory is a folder in it."""
     folder = tmp_path / "project"
     (folder / "inside").mkdir(parents=True)
     (folder / "Pulumi.yaml").write_text("name: ios-mdm\nruntime: python\n", encoding="utf-8")
@@ -161,10 +161,10 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def noted(project: Path, content: object) -> dict[str, str]:
-    """Note a selected stack as the engine does, and return its environment."""
+    """Store a selected stack as the engine does, and return the environment of the engine."""
     home = project.parent / "home"
     (home / "workspaces").mkdir(parents=True)
-    # The engine's own name, seen with 3.259.
+    # The engine's name for the file, observed with 3.259.
     sha1 = hashlib.sha1(str(project / "Pulumi.yaml").encode(), usedforsecurity=False).hexdigest()
     (home / "workspaces" / f"ios-mdm-{sha1}-workspace.json").write_text(json.dumps(content), encoding="utf-8")
     return {"PULUMI_HOME": str(home)}
@@ -180,7 +180,7 @@ def noted(project: Path, content: object) -> dict[str, str]:
     ],
 )
 def test_the_selected_stack_is_the_engines(content: object, backend: str, project: Path) -> None:
-    """The stack of the backend in use, from where the engine notes it."""
+    """The selected stack is that of the current backend, in the file in which the engine stores it."""
     environment = {**noted(project, content), "PULUMI_BACKEND_URL": backend}
     assert selected_stack_file(environment) == project / "Pulumi.demo.yaml"
     (project / "Pulumi.test.yaml").touch()
@@ -198,21 +198,21 @@ def test_the_selected_stack_is_the_engines(content: object, backend: str, projec
     ],
 )
 def test_what_cannot_be_told_is_not_guessed(content: object, backend: str, words: str, project: Path) -> None:
-    """The error tells how to name the file."""
+    """The error shows how to name the file."""
     with pytest.raises(DefinitionError, match=words) as raised:
         selected_stack_file({**noted(project, content), "PULUMI_BACKEND_URL": backend})
     assert "`status Pulumi.<stack>.yaml`" in str(raised.value)
 
 
 def test_the_engines_option_for_another_file_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The variable of the engine's option --config-file names the stack's file, relative to where one is."""
+    """The variable of the engine's option --config-file names the stack's file, relative to the working directory."""
     monkeypatch.chdir(tmp_path)
     environment = {"PULUMI_OPTION_CONFIG_FILE": ".demo/Pulumi.demo.yaml", "PULUMI_STACK": "other"}
     assert selected_stack_file(environment) == tmp_path / ".demo" / "Pulumi.demo.yaml"
 
 
 def test_a_folder_for_stack_files_is_the_engines(project: Path) -> None:
-    """`stackConfigDir`, or its old name `config`."""
+    """The key is `stackConfigDir`, or `config` in older projects."""
     (project / "stacks").mkdir()
     (project / "stacks" / "Pulumi.test.yaml").touch()
     for key in ("stackConfigDir", "config"):
@@ -221,7 +221,7 @@ def test_a_folder_for_stack_files_is_the_engines(project: Path) -> None:
 
 
 def test_outside_of_a_project_a_file_must_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a Pulumi.yaml there is no stack."""
+    """Without a Pulumi.yaml, no stack can be selected."""
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DefinitionError, match=r"no Pulumi\.yaml .*`status Pulumi\.<stack>\.yaml`"):
         selected_stack_file({})

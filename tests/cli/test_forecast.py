@@ -1,4 +1,4 @@
-"""``forecast``: its JSON, its table, and what it refuses."""
+"""``forecast``: its JSON, its table, its picture and its errors."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_json_lists_every_event_in_order(folder: Path) -> None:
-    """Each event has its moment, server, name and reason; no AWS is needed."""  # R3 R6
+    """Each event has its time, server, name and reason. AWS is not contacted."""  # R3 R6
     arguments = ("forecast", "servers.yaml", "--from", "2040-01-01T00:00:00Z", "--json")
     result = run(*arguments, cwd=folder, environment={})
     assert (result.code, result.err) == (0, "")
@@ -42,7 +42,7 @@ def test_json_lists_every_event_in_order(folder: Path) -> None:
 
 
 def test_one_server_as_a_table(folder: Path) -> None:
-    """A person gets a table, of the server asked for."""
+    """Without `--json`, the output is a table of the selected server."""
     arguments = ("forecast", "servers.yaml", "--server", "paris", "--from", "2040-01-01T00:00:00Z")
     result = run(*arguments, cwd=folder, environment={})
     assert result.code == 0
@@ -52,7 +52,7 @@ def test_one_server_as_a_table(folder: Path) -> None:
 
 @pytest.mark.parametrize("form", [(), ("--json",)])
 def test_the_timeline_is_drawn_beside_what_is_printed(folder: Path, form: tuple[str, ...]) -> None:
-    """`--svg` writes a file, and changes nothing of the table and the JSON."""
+    """`--svg` writes a file and does not change the table or the JSON."""
     arguments = ("forecast", "servers.yaml", "--from", "2040-01-01T00:00:00Z", *form)
     plain = run(*arguments, cwd=folder, environment={})
     drawn = run(*arguments, "--svg", "timeline.svg", cwd=folder, environment={})
@@ -63,7 +63,7 @@ def test_the_timeline_is_drawn_beside_what_is_printed(folder: Path, form: tuple[
 
 
 def test_a_picture_of_one_server(folder: Path) -> None:
-    """Only the server asked for is drawn."""
+    """Only the selected server is drawn."""
     arguments = ("forecast", "servers.yaml", "--server", "paris", "--svg", "timeline.svg")
     assert run(*arguments, cwd=folder, environment={}).code == 0
     assert "berlin" not in (folder / "timeline.svg").read_text(encoding="utf-8")
@@ -71,7 +71,7 @@ def test_a_picture_of_one_server(folder: Path) -> None:
 
 @pytest.mark.parametrize("file", ["missing/timeline.svg", "."])
 def test_a_picture_that_cannot_be_written_is_one_line(folder: Path, file: str) -> None:
-    """Exit code 2, the file and the reason; and nothing that looks like a forecast."""
+    """The exit code is 2, the error has the file and the reason, and no forecast is printed."""
     result = run("forecast", "servers.yaml", "--svg", file, "--json", cwd=folder, environment={})
     assert (result.code, result.out) == (2, "")
     assert result.err.startswith(f"error: --svg {file} cannot be written: ")
@@ -88,7 +88,7 @@ def test_a_picture_that_cannot_be_written_is_one_line(folder: Path, file: str) -
     ],
 )
 def test_what_cannot_be_played_is_refused(folder: Path, arguments: tuple[str, ...], words: str) -> None:
-    """Exit code 2 and one clear message, no traceback."""
+    """The exit code is 2, with an error and without a traceback."""
     result = run("forecast", "servers.yaml", *arguments, cwd=folder, environment={})
     assert result.code == 2
     assert words in result.err
@@ -96,7 +96,7 @@ def test_what_cannot_be_played_is_refused(folder: Path, arguments: tuple[str, ..
 
 
 def test_custom_certificates_are_played_by_what_their_files_hold(tmp_path: Path) -> None:
-    """Main expires when its file says so, and no reserve comes by itself; a file that is missing is one line."""  # R5
+    """Main expires at the time in its file, and no reserve is issued. A missing file is an error."""  # R5
     main = Leaf(START, 397)
     (tmp_path / "main.pfx").write_bytes(main.pfx())
     (tmp_path / "password").write_text(PASSWORD, encoding="utf-8")
@@ -115,7 +115,7 @@ def test_custom_certificates_are_played_by_what_their_files_hold(tmp_path: Path)
     later = f"{START + timedelta(days=500):%Y-%m-%dT%H:%M:%SZ}"
     expired = run(*arguments[:-1], later, cwd=tmp_path, environment={})
     assert expired.code == 0
-    assert expired.err.startswith("berlin: a new pair would be refused: main.install: expired: ")
+    assert expired.err.startswith("berlin: `pulumi up` refuses to create this pair: main.install: expired: ")
     (tmp_path / "main.pfx").unlink()
     missing = run(*arguments, cwd=tmp_path, environment={})
     assert (missing.code, "main.pfx cannot be read" in missing.err) == (2, True)

@@ -1,4 +1,4 @@
-"""An option may name any file: an endless one, a folder or a large one is one error; a pipe is read up to a limit."""
+"""Options that name a device, a folder or a large file give one error. A pipe is read up to a limit."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ COMMANDS = {
     "profile definition.yaml --server berlin -o out --main public.pem --reserve odd": "--reserve odd",
     "receive --ledger sqlite:///ledger.db --hmac-key-file odd": "--hmac-key-file odd",
 }
-"""For each command, how it names the file."""
+"""Each command with its name for the file in errors."""
 
 
 @pytest.mark.parametrize("kind", ["folder", "device", "large"])
 @pytest.mark.parametrize("command", COMMANDS)
 def test_an_odd_file_is_one_error(command: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It names the file and quotes nothing."""  # R39, R40
+    """The error names the file and quotes no content."""  # R39, R40
     monkeypatch.chdir(tmp_path)
     odd_file(kind, tmp_path / "odd")
     written(MADE, tmp_path / "good.pem")

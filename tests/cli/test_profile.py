@@ -1,4 +1,4 @@
-"""``profile``: the file that it writes, and what it refuses."""
+"""``profile``: its file and its errors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ START = datetime(2040, 1, 1, tzinfo=UTC)
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A definition and two certificates with their keys."""
+    """A folder with a definition and two certificates with their keys."""
     (tmp_path / "definition.yaml").write_text(SERVER, encoding="utf-8")
     for slot in ("main", "reserve"):
         made = issue("mdm.example.com", key=KeyType.EC_P256, validity_days=397, now=START)
@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(("pair_id", "suffix"), [("0123456789ab" + "f" * 20, "0123456789ab"), (None, "manual")])
 def test_the_file_is_what_up_pushes(folder: Path, pair_id: str | None, suffix: str) -> None:
-    """Byte for byte the profile of these certificates, in whatever order, from a real process."""  # R15 R35
+    """A real process writes the same bytes as `up`, in any order of the certificates."""  # R15 R35
     result = run(
         *("profile", "definition.yaml", "--server", "berlin", "--main", "main.pem", "--reserve", "reserve.pem"),
         *("-o", "trust.mobileconfig"),
@@ -63,13 +63,13 @@ def test_the_file_is_what_up_pushes(folder: Path, pair_id: str | None, suffix: s
         ({"--main": "none.pem"}, "cannot be read: No such file"),
         ({"--main": "definition.yaml"}, "expected PEM certificates"),
         ({"--server": "plain"}, "no distribution"),
-        ({"--server": "paris"}, "it has: berlin, plain"),
+        ({"--server": "paris"}, "its servers: berlin, plain"),
         ({"-o": "none/trust.mobileconfig"}, "cannot be written"),
         ({"--bogus": "1"}, "No such option"),
     ],
 )
 def test_what_cannot_be_used_is_refused(changes: dict[str, str], words: str, folder: Path) -> None:
-    """Exit code 2, the reason, no file, and not a line of a key."""  # R29
+    """The exit code is 2, with the reason, without a file, and without a line of a key."""  # R29
     arguments = {"--server": "berlin", "--main": "main.pem", "-o": "trust.mobileconfig", **changes}
     paths = {"--main", "--reserve", "-o"}
     line = [
@@ -85,7 +85,7 @@ def test_what_cannot_be_used_is_refused(changes: dict[str, str], words: str, fol
 
 
 def test_help_is_quick(folder: Path) -> None:
-    """Help imports neither AWS's library nor cryptography, and names the commands."""
+    """Help names the commands, and imports neither botocore nor cryptography."""
     result = run("--help", cwd=folder, environment={"PYTHONPROFILEIMPORTTIME": "1"})
     assert result.code == 0
     assert all(command in result.out for command in ("status", "profile", "receive"))

@@ -1,4 +1,4 @@
-"""No command quotes a file or a secret that a definition or an option names (R39)."""
+"""No command quotes the content of a file or a secret that a definition or an option names (R39)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FILE = "marked"
 
 
 def _definition(pair: Pair, **changes: Any) -> str:
-    """Write a definition, and return its name."""
+    """Write a definition, and return its path."""
     pair.define(**changes)
     return str(pair.file)
 
@@ -38,7 +38,7 @@ def _distributed(pair: Pair, **changes: Any) -> str:
 
 
 def _commands(pair: Pair, definition: str) -> dict[str, list[str]]:
-    """Return the command lines that read the marked file or secret, each with another definition or option."""
+    """Return command lines that read the marked file or secret, each through another argument."""
     marked, good, public = (str(pair.folder / name) for name in (FILE, "good.pem", "public.pem"))
     address = ["--address", "mdm.example.com"]
     profile = ["--server", pair.name, "-o", str(pair.folder / "out.mobileconfig")]
@@ -58,7 +58,7 @@ def _commands(pair: Pair, definition: str) -> dict[str, list[str]]:
 
 
 def _run(pair: Pair, arguments: list[str], log: pytest.LogCaptureFixture) -> str:
-    """Run a command at the highest log level; return all that it shows."""
+    """Run a command with all log messages; return its output and the messages."""
     log.clear()
     with log.at_level(logging.DEBUG):
         result = CliRunner().invoke(app, arguments, env=pair.environment())
@@ -69,7 +69,7 @@ def _run(pair: Pair, arguments: list[str], log: pytest.LogCaptureFixture) -> str
 
 @pytest.mark.parametrize("marked", MARKED.values(), ids=list(MARKED))
 def test_no_command_quotes_a_file_or_a_secret(pair: Pair, marked: Marked, caplog: pytest.LogCaptureFixture) -> None:
-    """Each command reads each kind of content in each place where it takes a file or a secret."""
+    """Each command reads each kind of content through each argument that names a file or a secret."""
     # R39
     (pair.folder / FILE).write_bytes(marked.content)
     written(MADE, pair.folder / "good.pem")

@@ -1,4 +1,4 @@
-"""``ios-mdm receive``: the command, and the real NanoMDM as the sender of its events."""
+"""``ios-mdm receive``: the command, and the collector with events of a real NanoMDM."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> SqliteLedger:
-    """A ledger in which command c1 was queued for D1."""
+    """A ledger that records that command c1 was queued for D1."""
     ledger = SqliteLedger(tmp_path / "ledger.db")
     ledger.record_enqueued("c1", server="berlin", profile=PROFILE, enrollment_ids=["D1"], at=NOW)
     return ledger
 
 
 def status(ledger: Ledger, device: str = "D1") -> DeviceStatus:
-    """Return what the ledger knows of a device."""
+    """Return the status of a device in the ledger."""
     (one,) = ledger.coverage(server="berlin", profile=PROFILE, enrollment_ids=[device]).devices
     return one
 
@@ -63,13 +63,13 @@ def eventually(condition: Callable[[], bool]) -> None:
     """Wait until *condition* holds; fail after half a minute."""
     deadline = time.monotonic() + 30
     while not condition():
-        assert time.monotonic() < deadline, "it does not happen"
+        assert time.monotonic() < deadline, "the condition does not hold"
         time.sleep(0.01)
 
 
 @pytest.mark.parametrize("storage", ["inmem", "filekv"])
 def test_from_the_queue_to_the_ledger_through_the_real_nanomdm(tmp_path: Path, storage: str) -> None:
-    """A command is queued, a device fetches and answers it, NanoMDM signs the event, and the ledger knows."""  # R15
+    """A device fetches and answers a queued command, NanoMDM signs the event, and the ledger records it."""  # R15
     ledger = SqliteLedger(tmp_path / "ledger.db")
     with (
         collecting(ledger, hmac_key=KEY) as http,
@@ -105,7 +105,7 @@ def test_from_the_queue_to_the_ledger_through_the_real_nanomdm(tmp_path: Path, s
 
 
 def test_user_channels_and_user_enrollments_have_nanomdms_names(tmp_path: Path) -> None:
-    """What NanoMDM calls an enrolment is what commands are queued for, whatever kind it is."""
+    """For each kind of enrollment, the ledger has the id that NanoMDM queues commands for."""
     ledger = SqliteLedger(tmp_path / "ledger.db")
     with (
         collecting(ledger) as http,
@@ -118,7 +118,7 @@ def test_user_channels_and_user_enrollments_have_nanomdms_names(tmp_path: Path) 
 
 
 def test_a_signed_large_event_is_recorded_while_others_hold_large_bodies_open(ledger: SqliteLedger) -> None:
-    """Whether a signature is right is known only after the body, so such senders take no place from others."""  # R40
+    """A signature can be checked only after the body, so unsigned senders must not block others."""  # R40
     body = event(status="Acknowledged", command_uuid="c1", raw_payload="A" * 1024 * 1024)
     lines = ["POST / HTTP/1.1", "Host: x", f"Content-Length: {len(body)}", f"X-Hmac-Signature: {signature(b'')}"]
     begun = "\r\n".join([*lines, "", ""]).encode() + body[:1000]
@@ -133,13 +133,13 @@ def test_a_signed_large_event_is_recorded_while_others_hold_large_bodies_open(le
 
 
 def receive_command(*arguments: str) -> list[str]:
-    """Return the command line that runs the command."""
+    """Return the command line of the collector."""
     return [sys.executable, "-m", "ios_mdm", "receive", *arguments]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_command_listens_until_a_signal(ledger: SqliteLedger, tmp_path: Path, number: int) -> None:
-    """It says where it listens, in a line and in a file, takes signed events, and stops cleanly on a signal."""
+    """It prints its URL and writes its address to a file, records signed events, and exits with 0 on a signal."""
     key = tmp_path / "key"
     key.write_bytes(KEY + b"\n")
     port_file = tmp_path / "port"
@@ -183,7 +183,7 @@ def test_the_command_listens_until_a_signal(ledger: SqliteLedger, tmp_path: Path
     ],
 )
 def test_what_the_command_cannot_do_is_one_line(arguments: list[str], words: str) -> None:
-    """A wrong option ends with exit code 2 and one line, no traceback."""
+    """A wrong option gives exit code 2 and one line without a traceback."""
     done = subprocess.run(
         receive_command(*arguments), cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
     )
@@ -194,7 +194,7 @@ def test_what_the_command_cannot_do_is_one_line(arguments: list[str], words: str
 
 
 def test_a_ledger_that_cannot_be_used_is_an_error_at_the_start(ledger: SqliteLedger, tmp_path: Path) -> None:
-    """Not a loss of the first events."""  # R40
+    """The command fails at its start, before it loses events."""  # R40
     ledger.path.chmod(0o666)
     port_file = tmp_path / "port"
     arguments = ["--ledger", f"sqlite:///{ledger.path}", "--listen", "127.0.0.1:0", "--port-file", str(port_file)]
@@ -208,7 +208,7 @@ def test_a_ledger_that_cannot_be_used_is_an_error_at_the_start(ledger: SqliteLed
 
 
 def test_another_host_name_is_an_option(ledger: SqliteLedger) -> None:
-    """For a NanoMDM that reaches loopback under another name, without a key."""  # R40
+    """Without a key, `--allow-host` accepts the host name under which NanoMDM reaches loopback."""  # R40
     arguments = ["--ledger", f"sqlite:///{ledger.path}", "--listen", "127.0.0.1:0", "--allow-host", "host.internal"]
     with subprocess.Popen(
         receive_command(*arguments), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True

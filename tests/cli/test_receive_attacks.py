@@ -1,4 +1,4 @@
-"""Attacks on the running command ``ios-mdm receive`` from senders that have no key, or a recorded event."""
+"""Attacks on the running command ``ios-mdm receive`` by senders without a key, or with a recorded event."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
 MIB = 1024 * 1024
 PATIENCE = 30.0
-"""Seconds after which a test gives up. No test passes or fails by how long something takes below that."""
+"""Seconds after which a test fails. Shorter durations do not affect the results."""
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """The command in a process, and the ledger file that it writes."""
+    """The running command, and its ledger file."""
 
     process: subprocess.Popen[str]
     address: tuple[str, int]
@@ -44,7 +44,7 @@ class Command:
         return socket.create_connection(self.address, timeout=PATIENCE)
 
     def post(self, body: bytes, **headers: str) -> int:
-        """Post *body* as NanoMDM does, with *headers* (``_`` for ``-``) replaced; return the status."""
+        """Post *body* as NanoMDM does, and return the status. *headers* (``_`` for ``-``) replace the usual ones."""
         fields = {"Content-Type": "application/json; charset=utf-8"}
         fields |= {name.replace("_", "-"): value for name, value in headers.items()}
         connection = http.client.HTTPConnection(*self.address, timeout=PATIENCE)
@@ -53,7 +53,7 @@ class Command:
             return connection.getresponse().status
 
     def signed(self, body: bytes) -> int:
-        """Post *body* with its signature."""
+        """Post *body* with a valid signature."""
         return self.post(body, X_Hmac_Signature=signature(body, KEY))
 
     def memory(self) -> int:
@@ -64,13 +64,13 @@ class Command:
         return int(shown.stdout) * 1024
 
     def enrolled(self) -> tuple[str, ...]:
-        """Return the ids of the enrolled devices."""
+        """Return the enrollment ids of the enrolled devices."""
         return tuple(SqliteLedger(self.path).enrolled())
 
 
 @contextlib.contextmanager
 def running(folder: Path, *, has_key: bool = True) -> Iterator[Command]:
-    """Run the command on a free port; kill it at the end if it still runs."""
+    """Run the command on a free port, and kill it at the end."""
     arguments = ["--ledger", f"sqlite:///{folder / 'ledger.db'}", "--listen", "127.0.0.1:0"]
     if has_key:
         (folder / "key").write_bytes(KEY)
@@ -93,7 +93,7 @@ def running(folder: Path, *, has_key: bool = True) -> Iterator[Command]:
 
 
 def head(length: int, **headers: str) -> bytes:
-    """Return the head of a POST of *length* bytes."""
+    """Return the request line and headers of a POST of *length* bytes."""
     fields = {"Host": "127.0.0.1", "Content-Type": "application/json", "Content-Length": str(length)}
     fields |= {name.replace("_", "-"): value for name, value in headers.items()}
     lines = ["POST / HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items()), "", ""]
@@ -101,7 +101,7 @@ def head(length: int, **headers: str) -> bytes:
 
 
 def flood(connections: list[socket.socket], sent: bytes, amount: int) -> None:
-    """Send *sent* on each connection, again and again up to *amount* bytes or until the server does not read more."""
+    """Send *sent* repeatedly on each connection, up to *amount* bytes or until the server stops reading."""
     left = dict.fromkeys(connections, amount)
     with selectors.DefaultSelector() as selector:
         for one in connections:
@@ -123,7 +123,7 @@ def flood(connections: list[socket.socket], sent: bytes, amount: int) -> None:
 
 @pytest.mark.parametrize("claimed", ["", "AAAA"])
 def test_large_bodies_without_a_valid_signature_take_little_memory(tmp_path: Path, claimed: str) -> None:
-    """Forty senders that have no key, each with ten megabytes but for the last byte."""  # R40
+    """Forty senders without a key each send ten megabytes except the last byte."""  # R40
     signed = {"X_Hmac_Signature": claimed} if claimed else {}
     with running(tmp_path) as command, contextlib.ExitStack() as stack:
         before = command.memory()
@@ -138,7 +138,7 @@ def test_large_bodies_without_a_valid_signature_take_little_memory(tmp_path: Pat
 
 
 def test_a_recorded_checkout_of_last_year_does_not_make_a_device_gone(tmp_path: Path) -> None:
-    """A replay has a valid signature, but its time is before what the ledger knows of the device."""  # R42
+    """A replayed event has a valid signature, but it is older than the device's state in the ledger."""  # R42
     now = datetime.now(UTC)
     recorded = event("mdm.CheckOut", at=now - timedelta(days=365))
     with running(tmp_path) as command:
@@ -151,7 +151,7 @@ def test_a_recorded_checkout_of_last_year_does_not_make_a_device_gone(tmp_path: 
 
 
 def test_an_event_is_recorded_once(tmp_path: Path) -> None:
-    """A second copy of an event leaves the ledger as it is."""  # R42
+    """A second copy of an event does not change the ledger."""  # R42
     body = event(status="Error", command_uuid="c1", at=datetime.now(UTC))
     contents = []
     with running(tmp_path) as command:
@@ -165,7 +165,7 @@ def test_an_event_is_recorded_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stop_ends_with_open_connections(tmp_path: Path, number: int) -> None:
-    """Silent connections, half a head, half a body and a byte from time to time do not delay a stop."""
+    """Silent connections, incomplete headers or bodies, and single bytes do not delay the exit."""
     with running(tmp_path) as command, contextlib.ExitStack() as stack:
         opened = [stack.enter_context(command.connected()) for _ in range(8)]
         body = event("mdm.TokenUpdate")
@@ -180,7 +180,7 @@ def test_a_stop_ends_with_open_connections(tmp_path: Path, number: int) -> None:
 
 
 def drip(connection: socket.socket, process: subprocess.Popen[str]) -> None:
-    """Send a byte every tenth of a second until the process ends; fail after half a minute."""
+    """Send a byte every tenth of a second until the process exits; fail after half a minute."""
     for _ in range(round(PATIENCE * 10)):
         with contextlib.suppress(OSError):
             connection.send(b"P")
@@ -201,7 +201,7 @@ def drip(connection: socket.socket, process: subprocess.Popen[str]) -> None:
     ],
 )
 def test_a_web_page_cannot_post_without_a_key(tmp_path: Path, forged: dict[str, str]) -> None:
-    """A page in the administrator's browser reaches loopback, with its own host name or a simple content type."""
+    """A web page in the administrator's browser reaches loopback, but with its host name or a simple content type."""
     body = json.dumps(json.loads(event("mdm.TokenUpdate"))).encode()
     with running(tmp_path, has_key=False) as command:
         assert command.post(body, **forged) >= 400
@@ -211,7 +211,7 @@ def test_a_web_page_cannot_post_without_a_key(tmp_path: Path, forged: dict[str, 
 
 
 def test_silent_connections_have_no_thread_each(tmp_path: Path) -> None:
-    """Four hundred of them cost descriptors only, and an event is answered at once."""  # R40
+    """Four hundred silent connections use no threads, and an event is still answered."""  # R40
     with running(tmp_path) as command, contextlib.ExitStack() as stack:
         for _ in range(400):
             stack.enter_context(command.connected())

@@ -1,4 +1,4 @@
-"""``status``: what it shows, and the exit code that a monitoring system acts on."""
+"""``status``: its table, its JSON and its exit codes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ ALL = dict.fromkeys(DEVICES, "acknowledged")
 
 
 def test_all_is_well(pair: Pair) -> None:
-    """A pair in overlap, whose profile every device has, is shown with its details and ends with 0."""  # R14 R15
+    """The table has all details of a pair in overlap. If all devices have the profile, the code is 0."""  # R14 R15
     made = pair.make()
     digest = pair.deliver(made, ALL)
     result = pair.status()
@@ -57,7 +57,7 @@ def test_all_is_well(pair: Pair) -> None:
 
 
 def test_servers_are_read_in_parallel_and_shown_in_their_order(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each server waits until all are being read; one that cannot be read keeps its place and its error."""  # R40
+    """All servers are read at the same time. A server that cannot be read keeps its place and its error."""  # R40
     made = pair.make(distributed=False)
     names_ = [pair.name, *(f"{pair.name}-{number}" for number in range(work.MAX_THREADS - 1))]
     server = pair.define(distributed=False)
@@ -96,7 +96,7 @@ def test_status_reads_each_answer_of_aws_once(pair: Pair) -> None:
 
 
 def test_json_has_one_shape(pair: Pair) -> None:
-    """The JSON for machines holds what the table shows, twice the same."""  # R14
+    """The JSON has the content of the table. A second run prints the same JSON."""  # R14
     made = pair.make()
     digest = pair.deliver(made, {**ALL, "AAAA-2": "error", "AAAA-3": "not-now"})
     result = pair.status("--json", "--server", pair.name)
@@ -141,7 +141,7 @@ def test_json_has_one_shape(pair: Pair) -> None:
 
 
 def test_a_device_without_the_profile_is_a_warning(pair: Pair) -> None:
-    """Who does not have the profile is named with its own words, which reach the terminal as text only."""  # R15
+    """The table shows the device and its error. Markup and control characters in the error have no effect."""  # R15
     pair.deliver(pair.make(), {**ALL, "AAAA-2": "error"})
     result = pair.status()
     assert result.code == 1
@@ -151,11 +151,11 @@ def test_a_device_without_the_profile_is_a_warning(pair: Pair) -> None:
 
 
 def test_ten_devices_are_named_and_the_others_counted(pair: Pair) -> None:
-    """A long list does not hide the pair."""
+    """A long list of devices does not hide the pair."""
     pair.make()
     server = pair.define()
     server["distribution"]["devices"] = [f"D-{number:02}" for number in range(13)]
-    pair.file.write_text(json.dumps([server]), encoding="utf-8")  # JSON is YAML, and this a bare list of servers
+    pair.file.write_text(json.dumps([server]), encoding="utf-8")  # JSON is YAML; a list of servers
     result = pair.status()
     assert result.code == 1
     assert "0 of 13 devices have the profile" in result.out
@@ -167,7 +167,7 @@ def test_ten_devices_are_named_and_the_others_counted(pair: Pair) -> None:
     ("days", "code", "words"), [(0, 1, "there is no reserve"), (380, 2, "16 days left"), (400, 2, "connection-lost")]
 )
 def test_no_reserve_is_a_warning_and_then_critical(pair: Pair, days: int, code: int, words: str) -> None:
-    """The nearer main's expiry, the worse, by the rehearsal's clock."""  # R5 R13
+    """The severity rises as the expiry of main approaches. The time is that of the rehearsal's clock."""  # R5 R13
     pair.make(reserve={"none": True}, distributed=False)
     result = pair.status(days=days)
     assert result.code == code, result.out
@@ -176,7 +176,7 @@ def test_no_reserve_is_a_warning_and_then_critical(pair: Pair, days: int, code: 
 
 @pytest.mark.parametrize(("days", "code"), [(395.9, 0), (396.1, 1), (396.999, 2)])
 def test_an_apply_moment_that_passed_is_overdue(pair: Pair, days: float, code: int) -> None:
-    """A reserve that should be main by now, and is not, is a warning; once main is dead, critical."""  # R6
+    """A reserve that is not main after its apply time is a warning, and critical after the expiry of main."""  # R6
     for day in (0, 345):
         pair.make(days=day, reserve={"issue": {}}, distributed=False)
     result = pair.status("--json", days=days)
@@ -187,7 +187,7 @@ def test_an_apply_moment_that_passed_is_overdue(pair: Pair, days: float, code: i
 
 
 def test_a_reserve_that_is_due_is_a_warning(pair: Pair) -> None:
-    """Nothing issues it but `up`, so that status says so; before that it says when."""  # R3
+    """Before the time, status shows when the reserve is issued. Then it warns, because only `up` issues it."""  # R3
     pair.make(reserve={"issue": {}}, distributed=False)
     assert "2040-12-02 23:55 UTC: a reserve is issued" in pair.status(days=300).out
     result = pair.status("--json", days=340)
@@ -198,7 +198,7 @@ def test_a_reserve_that_is_due_is_a_warning(pair: Pair) -> None:
 
 
 def test_without_leave_to_read_the_tags_tell(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where GetSecretValue is denied, dates and fingerprint are still there, and the lack of the rest is told."""
+    """If GetSecretValue is denied, status shows dates and fingerprint from the tags, and reports the denial."""
     made = pair.make()
 
     def denied(_self: SecretsManager, name: str, _version: str) -> str:
@@ -215,7 +215,7 @@ def test_without_leave_to_read_the_tags_tell(pair: Pair, monkeypatch: pytest.Mon
 
 
 def test_a_pair_that_is_not_there_is_unknown(pair: Pair) -> None:
-    """No secret: 3, and what to do."""
+    """Without a secret the exit code is 3, and the error says what to do."""
     pair.define()
     result = pair.status()
     assert result.code == 3
@@ -225,7 +225,7 @@ def test_a_pair_that_is_not_there_is_unknown(pair: Pair) -> None:
 
 
 def test_aws_that_does_not_answer_is_unknown(pair: Pair) -> None:
-    """A closed port: 3 and one line, from a real process."""
+    """With a closed port, a real process exits with 3 and prints one line."""
     pair.define()
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -240,7 +240,7 @@ def test_aws_that_does_not_answer_is_unknown(pair: Pair) -> None:
 
 
 def test_no_private_key_is_shown(pair: Pair) -> None:
-    """Neither table nor JSON nor errors hold a line of a key, from a real process."""  # R29
+    """The table, the JSON and the errors of a real process contain no line of a private key."""  # R29
     pair.make()
     outputs = [
         run("status", str(pair.file), *arguments, cwd=pair.folder, environment=pair.environment())
@@ -259,22 +259,22 @@ def test_no_private_key_is_shown(pair: Pair) -> None:
 
 @pytest.mark.parametrize("arguments", [("status", "--bogus"), ("status", "a.yaml", "b.yaml"), ("status", "--server")])
 def test_wrong_usage_is_unknown(arguments: tuple[str, ...], tmp_path: Path) -> None:
-    """3, for 2 would tell a monitoring system of a critical pair."""
+    """The exit code is 3, because 2 means a critical pair to a monitoring system."""
     result = run(*arguments, cwd=tmp_path, environment={})
     assert result.code == 3
     assert "Error" in result.err
 
 
 def test_another_server_is_unknown(pair: Pair) -> None:
-    """A name that the definition does not have is told together with those that it has."""
+    """The error for an unknown name lists the servers of the definition."""
     pair.define()
     result = pair.status("--server", "paris")
     assert result.code == 3
-    assert result.err == f"error: definition.yaml has no server 'paris'; it has: {pair.name}\n"
+    assert result.err == f"error: definition.yaml has no server 'paris'; its servers: {pair.name}\n"
 
 
 def test_a_rehearsal_clock_off_the_emulator_is_unknown(pair: Pair) -> None:
-    """A made-up moment must not be taken for the state of a real account."""
+    """The state of a real account must not be computed for a rehearsal's time."""
     pair.define()
     result = pair.status(AWS_ENDPOINT_URL="https://secretsmanager.example.com")
     assert result.code == 3
@@ -282,7 +282,7 @@ def test_a_rehearsal_clock_off_the_emulator_is_unknown(pair: Pair) -> None:
 
 
 def test_profiles_that_devices_keep_are_listed(pair: Pair) -> None:
-    """A former identifier stays on the devices that were sent it, beside the present one."""  # R35
+    """Devices keep the profile with the former identifier in addition to the present one."""  # R35
     pair.deliver(pair.make(), ALL)
     SecretsManager(aws=AWS).tag(pair.secret, {profile_tag("com.example.former"): "com.example.former"})
     result = pair.status("--json")
@@ -293,7 +293,7 @@ def test_profiles_that_devices_keep_are_listed(pair: Pair) -> None:
 
 
 def test_a_copied_secret_is_no_pair(pair: Pair) -> None:
-    """A secret with the identity of another one is unknown, and the message names both."""  # R33
+    """For a secret with the identity of another one, the status is unknown, and the message names both."""  # R33
     made = pair.make()
     assert made.view.observed is not None
     assert made.view.observed.identity is not None
@@ -308,11 +308,11 @@ def test_a_copied_secret_is_no_pair(pair: Pair) -> None:
 
 
 def test_a_missing_schedule_is_a_warning(pair: Pair) -> None:
-    """The reserve would not become main by itself; with the schedule, status says that it does."""  # R11
+    """With the schedule, status says that the reserve becomes main automatically. Without it, status warns."""  # R11
     pair.deliver(pair.make(), ALL)
     fine = pair.status()
     assert fine.code == 0
-    assert "by a schedule in AWS, with nobody running anything" in fine.out
+    assert "automatically, by a schedule in AWS" in fine.out
     EventBridgeScheduler(aws=AWS).delete(names(pair.name, pair.secret)[Kind.PROMOTE])
     result = pair.status("--json")
     assert result.code == 1
@@ -324,7 +324,7 @@ def test_a_missing_schedule_is_a_warning(pair: Pair) -> None:
 
 @pytest.mark.parametrize("part", ["role", "policy", "queue", "record"])
 def test_whatever_the_switch_needs_is_checked(pair: Pair, part: str) -> None:
-    """A missing role, policy, queue or record is a warning that names it, and says what repairs it."""  # R36
+    """A missing role, policy, queue or record is a warning with its name and the repair."""  # R36
     pair.deliver(pair.make(), ALL)
     prerequisites, role = AwsPrerequisites(aws=AWS), role_name(pair.name, pair.secret, ministack.REGION)
     match part:
@@ -351,7 +351,7 @@ def test_whatever_the_switch_needs_is_checked(pair: Pair, part: str) -> None:
 
 @pytest.mark.parametrize("service", ["SCHEDULER", "IAM", "SQS"])
 def test_what_cannot_be_checked_is_unknown(pair: Pair, service: str) -> None:
-    """A service that does not answer is a notice, and `scheduled` is null."""  # R36
+    """If a service does not answer, there is a notice, and `scheduled` is null."""  # R36
     pair.deliver(pair.make(), ALL)
     variables: dict[str, Any] = {f"AWS_ENDPOINT_URL_{service}": "http://127.0.0.1:9"}
     result = pair.status("--json", **variables)
@@ -362,7 +362,7 @@ def test_what_cannot_be_checked_is_unknown(pair: Pair, service: str) -> None:
 
 
 def test_without_schedules_status_says_when_to_run(pair: Pair) -> None:
-    """`promotion.schedule: false`: nothing switches by itself, and a notice gives the time."""  # R36
+    """With `promotion.schedule: false` the switch is not automatic, and a notice gives the time of the run."""  # R36
     made = pair.make()
     pair.deliver(made, ALL)
     pair.define(promotion={"schedule": False})
@@ -376,7 +376,7 @@ def test_without_schedules_status_says_when_to_run(pair: Pair) -> None:
 
 @pytest.mark.parametrize(("served", "code"), [(1, 0), (2, 2)], ids=["main", "another"])
 def test_what_the_server_presents_is_looked_at(pair: Pair, tmp_path: Path, served: int, code: int) -> None:
-    """Main is fine; anything else is critical, and both certificates are named."""  # R16 R17
+    """If the server does not present main, this is critical, and the notice names both certificates."""  # R16 R17
     made = pair.make()
     pair.deliver(made, ALL)
     value = SecretsManager(aws=AWS).read(pair.secret, version_id(pair.secret, served))
@@ -389,9 +389,9 @@ def test_what_the_server_presents_is_looked_at(pair: Pair, tmp_path: Path, serve
 
 
 def test_a_server_that_cannot_be_seen_does_not_worry(pair: Pair) -> None:
-    """What is not seen is told as a notice: a pipeline is not always in the server's network."""  # R17
+    """An unreachable endpoint is only a notice, because a pipeline might not be in the server's network."""  # R17
     pair.deliver(pair.make(), ALL)
-    with socket.socket() as bound:  # a port that is taken, and that nobody listens on
+    with socket.socket() as bound:  # a port that is taken, without a listener
         bound.bind(("127.0.0.1", 0))
         pair.define(endpoints=[f"127.0.0.1:{bound.getsockname()[1]}"])
         result = pair.status()
@@ -400,7 +400,7 @@ def test_a_server_that_cannot_be_seen_does_not_worry(pair: Pair) -> None:
 
 
 def test_a_lost_connection_names_the_devices_to_reenrol(pair: Pair) -> None:
-    """Every device of the server, after what to do."""  # R13
+    """The notice says what to do and lists all devices of the server."""  # R13
     pair.make(reserve={"none": True})
     result = pair.status("--json", days=400)
     assert result.code == 2
@@ -410,7 +410,7 @@ def test_a_lost_connection_names_the_devices_to_reenrol(pair: Pair) -> None:
 
 
 def test_a_main_that_is_replaced_waits_until_devices_were_sent_the_next_one(pair: Pair) -> None:
-    """Status names the next main, what keeps it from being main, and what to do."""  # R14 R32
+    """Status names the next main, the reason why it is not main yet, and what to do."""  # R14 R32
     made = pair.make()
     pair.deliver(made, ALL)
     sha256 = made.certificates[1].facts.sha256
@@ -429,7 +429,7 @@ def test_a_main_that_is_replaced_waits_until_devices_were_sent_the_next_one(pair
 
 
 def test_an_api_key_that_is_for_another_url_is_a_warning(pair: Pair) -> None:
-    """Before a profile is due: the secret's tag names the URL, and the message says how to change it."""
+    """The URL is in a tag of the secret. Status warns before the next distribution, and shows how to change the tag."""
     # R39
     result = pair.make()
     pair.deliver(result, dict.fromkeys(DEVICES, "acknowledged"))
@@ -443,7 +443,7 @@ def test_an_api_key_that_is_for_another_url_is_a_warning(pair: Pair) -> None:
 
 
 def test_a_topic_that_does_not_exist_is_a_warning(pair: Pair) -> None:
-    """What schedules need is checked as far as one read shows it, and what is elsewhere is told without a read."""
+    """A topic of this account is looked up. A topic of another account is reported without a call."""
     # R36
     pair.make(distributed=False)
     for account, said in (("000000000000", "does not exist"), ("999988887777", "is in account 999988887777")):
@@ -454,7 +454,7 @@ def test_a_topic_that_does_not_exist_is_a_warning(pair: Pair) -> None:
 
 
 def test_a_call_of_a_schedule_that_failed_is_reported(pair: Pair) -> None:
-    """The dead-letter queue has the reason; the notice counts the messages and has the command that shows them."""
+    """The notice counts the messages in the dead-letter queue, and has the command that shows them."""
     # R36
     pair.make(distributed=False)
     sqs = AWS.sqs()

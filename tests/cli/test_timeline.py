@@ -1,4 +1,4 @@
-"""The picture of a forecast: what is drawn where, and that it is harmless, readable and always the same."""
+"""The picture of a forecast: its layout and its text, without scripts, and the same for the same definition."""
 
 from __future__ import annotations
 
@@ -66,13 +66,13 @@ def bars(picture: ET.Element, ordinal: int) -> list[tuple[str, float, float]]:
 
 
 def shades(picture: ET.Element, fill: str) -> list[tuple[float, float]]:
-    """Return left and right of what is shaded with this colour, the legend's sample left out."""
+    """Return left and right of the areas with this fill, except the sample in the legend."""
     found = [one for one in picture.iter(f"{SVG}rect") if one.attrib["fill"] == fill and one.attrib["width"] != "16"]
     return [(float(one.attrib["x"]), float(one.attrib["x"]) + float(one.attrib["width"])) for one in found]
 
 
 def test_a_bar_is_a_reserve_then_main_then_a_former_main() -> None:
-    """The parts of a bar are the times that a certificate spends in each slot, and meet."""  # R3 R6 R7 R17
+    """The parts of a bar are the times of a certificate in each role, without gaps."""  # R3 R6 R7 R17
     one = row(IssueReserve(apply=AfterDays(days=30)))
     scale = Scale(start=one.life.start, end=one.life.end)
     second = one.life.certificates[1]
@@ -85,14 +85,14 @@ def test_a_bar_is_a_reserve_then_main_then_a_former_main() -> None:
 
 
 def test_what_goes_on_after_the_forecast_ends_at_its_edge_with_a_date() -> None:
-    """A bar never leaves the picture, and its expiry is told beside it."""
+    """The bar ends at the edge of the picture, with the expiry next to it."""
     picture = parsed(row(days=20))
     assert [(left, right) for _, left, right in bars(picture, 1)] == [(LEFT, RIGHT)]
     assert "→ 2041-01-31" in "".join(picture.itertext())
 
 
 def test_without_a_reserve_warning_critical_and_loss_follow_each_other() -> None:
-    """From the first day to the last no time without a shade."""  # R5 R13
+    """The shades cover the whole time."""  # R5 R13
     one = row(NoReserve())
     picture, scale = parsed(one), Scale(start=one.life.start, end=one.life.end)
     expires = START - timedelta(minutes=5) + timedelta(days=397)
@@ -103,14 +103,14 @@ def test_without_a_reserve_warning_critical_and_loss_follow_each_other() -> None
 
 
 def test_a_healthy_server_is_shaded_in_its_warning_windows_only() -> None:
-    """The last warnDays of each main, until its successor is there; no orange and no red."""  # R5
+    """The last warnDays of each main are shaded until the next main. There is no orange and no red."""  # R5
     picture = parsed(row())
     assert len(shades(picture, "#fff3bf")) == 2
     assert [shades(picture, fill) for fill in ("#ffdfa8", "#ffbdb5", "#d59993")] == [[], [], []]
 
 
 def test_every_event_is_told_where_a_pointer_is() -> None:
-    """Moment, event and reason of each are in the titles of the marks."""  # R6
+    """The titles of the marks have time, name and reason of each event."""  # R6
     rows = [row(), row(NoReserve(), name="paris")]
     told = "\n".join(title.text or "" for title in parsed(*rows).iter(f"{SVG}title"))
     for one in rows:
@@ -119,28 +119,28 @@ def test_every_event_is_told_where_a_pointer_is() -> None:
 
 
 def test_a_label_has_moment_and_certificate_of_the_switch() -> None:
-    """What a change request is read for is there without a pointer."""  # R6
+    """The label shows the time of the switch and the certificate without a pointer."""  # R6
     texts = [text.text for text in parsed(row()).iter(f"{SVG}text")]
     assert "2041-01-30 23:55" in texts
     assert "apply-reserve 2" in texts
 
 
 def test_alerts_get_their_labels_before_anything_else() -> None:
-    """Where not all labels have room, no warning is among those that are left out."""
+    """If space is short, no warning loses its label."""
     late = row(IssueReserve(apply=AfterDays(days=60), validity_days=200))
     scale = Scale(start=late.life.start, end=late.life.end)
     found = marks(late.life.events, scale)
     labelled = {mark.x for mark, _ in labels(found, 0)}
     assert len(labelled) < len(found)
     assert {mark.x for mark in found if mark.event == "warning"} <= labelled
-    assert f"no room for a label: {len(found) - len(labelled)}." in timeline_svg([late])
+    assert f"Marks without a label (no room): {len(found) - len(labelled)}." in timeline_svg([late])
 
 
 @pytest.mark.parametrize("reserve", RESERVES, ids=str)
 @given(days=st.integers(1, 1500))
 @settings(max_examples=examples(15))
 def test_labels_touch_neither_each_other_nor_a_line(reserve: IssueReserve | NoReserve | None, days: int) -> None:
-    """Whatever is foreseen: what is written can be read, and is inside the picture."""
+    """In each forecast, all labels are readable and inside the picture."""
     life = row(reserve, days=days).life
     hung = labels(marks(life.events, Scale(start=life.start, end=life.end)), 0)
     assert hung
@@ -148,13 +148,13 @@ def test_labels_touch_neither_each_other_nor_a_line(reserve: IssueReserve | NoRe
         assert mark.x + mark.width < WIDTH
         for other, below in hung[number + 1 :]:
             beside = mark.x + mark.width < other.x
-            under = below + other.height < top  # nor does the other's line, which ends there, come as deep
+            under = below + other.height < top  # the line of the other mark ends at its label
             assert beside or under, (mark, other)
 
 
 @given(days=st.integers(1, 36500), hours=st.integers(0, 30000))
 def test_dates_of_the_axis_have_room(days: int, hours: int) -> None:
-    """They are even, in the picture, and wider apart than their names."""
+    """The dates are unique, inside the picture, and further apart than the width of their names."""
     start = START + timedelta(hours=hours)
     scale = Scale(start=start, end=start + timedelta(days=days))
     found = [(scale.x(date), name) for date, name in scale.ticks()]
@@ -166,7 +166,7 @@ def test_dates_of_the_axis_have_room(days: int, hours: int) -> None:
 @given(after=st.integers(20, 300))
 @settings(max_examples=examples(25))
 def test_bars_in_a_lane_do_not_overlap(after: int) -> None:
-    """However often a pair is switched."""
+    """The number of switches does not matter."""
     certificates = row(IssueReserve(when=When.NOW, apply=AfterDays(days=after))).life.certificates
     lane_of = lanes(certificates)
     for lane in set(lane_of.values()):
@@ -180,7 +180,7 @@ def test_it_is_harmless_and_needs_nothing_from_elsewhere(
     reserve: IssueReserve | NoReserve | None,
     hold: bool,  # noqa: FBT001 - a parameter of the test
 ) -> None:
-    """Shapes and text only: no script, style, link or font file; the one reference is to its own pattern."""
+    """The picture has only shapes and text. Its only reference is to its own pattern."""
     svg = timeline_svg([row(reserve, hold=hold)])
     names = {one.tag.removeprefix(SVG) for one in ET.fromstring(svg).iter()}  # noqa: S314 - our own output
     allowed = {"svg", "g", "defs", "pattern", "rect", "circle", "path", "text", "tspan", "title", "desc"}
@@ -191,7 +191,7 @@ def test_it_is_harmless_and_needs_nothing_from_elsewhere(
 
 
 def test_what_others_wrote_is_text() -> None:
-    """A name cannot become markup, and nothing that XML has no way to write gets in."""
+    """Names are escaped, and characters that XML cannot represent are replaced."""
     name = "<script>&\"'\x00\x1b[2J"
     picture = parsed(row(name=name, address="<b>"))
     heading = [tspan.text for tspan in picture.iter(f"{SVG}tspan")]
@@ -199,7 +199,7 @@ def test_what_others_wrote_is_text() -> None:
 
 
 def test_a_screen_reader_is_told_what_is_seen() -> None:
-    """Title and description are there, named by the picture, and tell servers, certificates and alerts."""
+    """The picture refers to a title and a description, which name servers, certificates and alerts."""
     picture = parsed(row(), row(NoReserve(), name="paris"))
     title, desc = picture.find(f"{SVG}title"), picture.find(f"{SVG}desc")
     assert title is not None
@@ -212,7 +212,7 @@ def test_a_screen_reader_is_told_what_is_seen() -> None:
 
 
 def test_the_picture_of_the_documentation_is_fresh(tmp_path: Path) -> None:
-    """The definition and the command of docs/forecast.md make docs/forecast.svg, byte by byte."""
+    """The definition and the command in docs/forecast.md produce docs/forecast.svg, byte by byte."""
     page = (ROOT / "docs" / "forecast.md").read_text(encoding="utf-8")
     block = re.search(r"^```yaml definition\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     command = re.search(r"^    ios-mdm (forecast .*)$", page, re.MULTILINE)

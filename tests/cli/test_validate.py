@@ -1,4 +1,4 @@
-"""``validate``: its exit codes, its JSON, its checklist and its JUnit report, and what it refuses."""
+"""``validate``: its exit codes, its JSON, its checklist, its JUnit report and its errors."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def validate(bundle: Path, *arguments: str | Path, address: str = HOST, at: str 
 
 
 def answer(bundle: Path, *arguments: str | Path, **options: str) -> dict[str, Any]:
-    """Run validate for its JSON."""
+    """Run validate with `--json`, and return the parsed output."""
     result = validate(bundle, *arguments, "--json", **options)
     assert result.err == ""
     found: dict[str, Any] = json.loads(result.out)
@@ -57,7 +57,7 @@ def answer(bundle: Path, *arguments: str | Path, **options: str) -> dict[str, An
 
 
 def codes(bundle: Path, *arguments: str | Path, **options: str) -> set[str]:
-    """Return the codes of what is found."""
+    """Return the codes of the violations."""
     return {one["code"] for one in answer(bundle, *arguments, **options)["violations"]}
 
 
@@ -69,12 +69,12 @@ def good(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def broken(tmp_path: Path) -> Path:
-    """A bundle that breaks three rules, and a fourth as a reserve."""
+    """A bundle that breaks three rules, and a fourth rule for a reserve."""
     return written(BROKEN, tmp_path / "broken.pem")
 
 
 def test_a_good_bundle_is_valid(good: Path) -> None:
-    """Exit code 0, and the certificate's details."""  # R14
+    """The exit code is 0, and the JSON has the details of the certificate."""  # R14
     found = answer(good)
     assert found == {
         "valid": True,
@@ -99,7 +99,7 @@ def test_a_good_bundle_is_valid(good: Path) -> None:
 
 
 def test_all_violations_are_told_at_once(broken: Path) -> None:
-    """Exit code 1, and each violation with what was found, what is required, and what to do."""  # R19 R23 R26
+    """The exit code is 1. Each violation has the found and the required value, and what to do."""  # R19 R23 R26
     found = answer(broken)["violations"]
     assert [one["code"] for one in found] == ["san-mismatch", "eku-missing", "root-rsa-too-small"]
     for one in found:
@@ -109,7 +109,7 @@ def test_all_violations_are_told_at_once(broken: Path) -> None:
 
 
 def test_a_person_gets_a_checklist(broken: Path) -> None:
-    """Every rule is listed, passed or failed, with its requirement and, where it failed, the remedy."""
+    """Each rule is listed with its outcome and requirement, and each failed rule with the remedy."""
     result = validate(broken)
     assert result.code == 1
     lines = result.out.splitlines()
@@ -123,7 +123,7 @@ def test_a_person_gets_a_checklist(broken: Path) -> None:
 
 
 def test_a_junit_report_is_written_beside(broken: Path, tmp_path: Path) -> None:
-    """A case for each rule, with failures and skipped ones, beside what is printed."""
+    """The report has a case for each rule, with failures and skipped cases. The output stays the same."""
     assert validate(broken, "--junit", tmp_path / "junit.xml", "--json").code == 1
     suite = ET.parse(tmp_path / "junit.xml").getroot()  # noqa: S314 - our own
     cases = list(suite.iter("testcase"))
@@ -138,7 +138,7 @@ def test_a_junit_report_is_written_beside(broken: Path, tmp_path: Path) -> None:
 
 
 def test_names_cannot_break_what_is_printed(tmp_path: Path) -> None:
-    """A subject with markup, terminal codes and what XML cannot hold stays text."""
+    """Markup, terminal codes and characters that XML cannot represent have no effect in a subject."""
     odd = Chain(leaf=LEAF.but(name="[red]<a>\x1b[2J\x00 &", sans=("[bold]*.example.com",))).make()
     bundle = written(odd, tmp_path / "odd.pem")
     result = validate(bundle, "--junit", tmp_path / "junit.xml")
@@ -151,7 +151,7 @@ def test_names_cannot_break_what_is_printed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("end", ["", "\n", "\r\n"])
 def test_the_password_comes_from_a_file(tmp_path: Path, end: str) -> None:
-    """A P12 opens with the password of a file, whatever line end an editor put after it."""  # R18 R29
+    """A P12 is opened with the password in a file, with or without a line end."""  # R18 R29
     bundle, password = tmp_path / "main.p12", tmp_path / "password"
     key: Any = MADE.keys[0]
     encryption = BestAvailableEncryption(PASSWORD.encode())
@@ -164,7 +164,7 @@ def test_the_password_comes_from_a_file(tmp_path: Path, end: str) -> None:
 
 
 def test_a_file_that_is_no_certificate_is_a_violation(tmp_path: Path) -> None:
-    """Exit code 1, and no certificate to show."""  # R18
+    """The exit code is 1, and the JSON has no certificate."""  # R18
     bundle = tmp_path / "letter.txt"
     bundle.write_text("Dear administrator", encoding="utf-8")
     found = answer(bundle)
@@ -178,7 +178,7 @@ def test_a_file_that_is_no_certificate_is_a_violation(tmp_path: Path) -> None:
 
 
 def test_root_and_trust_complete_the_chain(tmp_path: Path) -> None:
-    """A bundle with the leaf alone passes with --trust and --root, in PEM or DER."""  # R22
+    """A bundle that has only the leaf passes with --trust and --root, in PEM or DER."""  # R22
     bundle, issuing, root = tmp_path / "leaf.pem", tmp_path / "issuing.pem", tmp_path / "root.der"
     bundle.write_bytes(private_pem(MADE.keys[0]) + pem(MADE.leaf))
     issuing.write_bytes(b"subject=CN = Issuing\n" + pem(MADE.chain[1]))
@@ -192,7 +192,7 @@ def test_root_and_trust_complete_the_chain(tmp_path: Path) -> None:
 
 
 def test_the_current_certificate_is_compared(tmp_path: Path, good: Path) -> None:
-    """Root and expiry are held against the current chain, in whatever order its file has it."""  # R21 R24
+    """Root and expiry are compared with the current chain, in any order of its certificates."""  # R21 R24
     current = tmp_path / "current.pem"
     older = Chain(leaf=LEAF.but(days=(-300, 60))).make()
     for order in (older.chain, older.chain[::-1], older.chain[:-1]):
@@ -205,7 +205,7 @@ def test_the_current_certificate_is_compared(tmp_path: Path, good: Path) -> None
 
 
 def test_an_issued_main_lets_any_root_follow(tmp_path: Path, good: Path) -> None:
-    """While main is issued here, R24 is not applicable, and a notice says what happens first."""  # R24
+    """If main is issued, R24 does not apply, and a notice names the step that happens first."""  # R24
     current = tmp_path / "current.pem"
     ours = issue(HOST, key=KeyType.EC_P256, validity_days=200, now=NOW - timedelta(days=30))
     current.write_text(ours.chain, encoding="ascii")
@@ -219,7 +219,7 @@ def test_an_issued_main_lets_any_root_follow(tmp_path: Path, good: Path) -> None
 
 
 def test_the_moment_of_judgement_can_be_set(good: Path) -> None:
-    """`--at` judges the past and the future; without it, it is now, when this certificate is not valid yet."""  # R21
+    """`--at` sets a past or future time. The default is now, when this certificate is not valid yet."""  # R21
     assert codes(good, at="2040-01-01T00:00:00Z") == {"not-yet-valid"}
     assert codes(good, at="2043-01-01T01:00:00+01:00") == {"expired"}
     result = CliRunner().invoke(app, ["validate", str(good), "--address", HOST, "--json"])
@@ -227,7 +227,7 @@ def test_the_moment_of_judgement_can_be_set(good: Path) -> None:
 
 
 def test_the_address_is_read_as_in_a_definition(tmp_path: Path) -> None:
-    """A port is left out, and other letters become A-labels."""  # R19
+    """A port is ignored, and non-ASCII letters become A-labels."""  # R19
     bundle = written(Chain(leaf=LEAF.but(sans=("xn--bcher-kva.example",))).make(), tmp_path / "idn.pem")
     assert answer(bundle, address="Bücher.example:8443")["valid"]
     own = written(SelfSigned().make(), tmp_path / "own.pem")
@@ -247,7 +247,7 @@ def test_the_address_is_read_as_in_a_definition(tmp_path: Path) -> None:
         (("good.pem", "--address", HOST, "--apply-at", "2041-01-01T00:00:00"), "--apply-at"),
         (("good.pem", "--address", HOST, "--password-file", "missing"), "--password-file missing cannot be read"),
         (("good.pem", "--address", HOST, "--password-file", "latin-1"), "is not UTF-8"),
-        (("good.pem", "--address", HOST, "--current", "latin-1"), "--current latin-1 holds no certificate"),
+        (("good.pem", "--address", HOST, "--current", "latin-1"), "--current latin-1 holds no readable certificate"),
         (("good.pem", "--address", HOST, "--root", "good.pem"), "--root good.pem holds 3 certificates"),
         (("good.pem", "--address", HOST, "--root", "leaf.pem"), "--root leaf.pem is not self-signed"),
         (("good.pem", "--address", HOST, "--trust", "missing"), "--trust missing cannot be read"),
@@ -258,7 +258,7 @@ def test_the_address_is_read_as_in_a_definition(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_run_is_one_line(good: Path, arguments: tuple[str, ...], words: str) -> None:
-    """Exit code 2, what is wrong on stderr, and nothing that looks like a judgement."""
+    """The exit code is 2, stderr has the error, and no result is printed."""
     (good.parent / "leaf.pem").write_bytes(pem(MADE.leaf))
     (good.parent / "latin-1").write_bytes("pässword".encode("latin-1"))
     result = run("validate", *arguments, cwd=good.parent, environment={})
@@ -267,7 +267,7 @@ def test_what_cannot_be_run_is_one_line(good: Path, arguments: tuple[str, ...], 
 
 
 def test_the_page_names_every_code_and_rule() -> None:
-    """docs/custom-certificates.md explains each code that there is."""
+    """docs/custom-certificates.md has each code and the title of each rule."""
     page = (PROJECT / "docs" / "custom-certificates.md").read_text(encoding="utf-8")
     found = set(get_args(Code)) | {defect.code for defect in DEFECTS.values()}
     assert [code for code in sorted(found) if f"`{code}`" not in page] == []
@@ -279,7 +279,7 @@ HEAVY = ("boto3", "cryptography", "httpx", "idna", "pulumi", "pydantic", "rich",
 
 @pytest.mark.parametrize(("loaded", "option"), [([], "--help"), (["cryptography"], None), (["cryptography"], "--json")])
 def test_a_judgement_loads_only_what_it_needs(good: Path, loaded: list[str], option: str | None) -> None:
-    """`--help` answers without any library, and a judgement with the one that reads certificates."""
+    """`--help` imports no library, and a check only the library that reads certificates."""
     command = ["validate", str(good), "--address", HOST, "--at", "2041-03-01T00:00:00Z", *([option] if option else [])]
     code = (
         "import sys\nfrom click.testing import CliRunner\nfrom ios_mdm.__main__ import app\n"

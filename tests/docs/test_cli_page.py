@@ -1,4 +1,4 @@
-"""docs/cli.md has each command with all of its options."""
+"""docs/cli.md describes each command with all options."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ COMMANDS = app.list_commands(click.Context(app))
 
 
 def test_each_command_has_a_section_and_a_row() -> None:
-    """In the order of the help."""
+    """Sections and rows have the order of the help."""
     assert list(SECTIONS) == COMMANDS
     assert re.findall(r"^\| \[`(\w+)`\]", PAGE, re.MULTILINE) == COMMANDS
 

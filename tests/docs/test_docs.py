@@ -1,4 +1,4 @@
-"""What the documentation says is held against the code."""
+"""The documentation agrees with the code."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def read(name: str) -> str:
 
 
 def blocks(info: str) -> list[Any]:
-    """Return every code block with exactly this info string, as a parameter that names its page."""
+    """Return each code block with this info string as a parameter with the name of its page."""
     return [
         pytest.param(block["text"], id=f"{page.relative_to(ROOT)}-{number}")
         for page in PAGES
@@ -56,24 +56,24 @@ POLICIES = re.findall(r"^```json policy=(\S+)$", read("docs/permissions.md"), re
 
 
 def actions(name: str) -> set[str]:
-    """Return what a policy allows."""
+    """Return the actions of a policy."""
     return {action for statement in policy(name)["Statement"] for action in statement["Action"]}
 
 
 def anchors(page: Path) -> set[str]:
-    """Return the anchors of a page's headings, as GitHub makes them."""
+    """Return the anchors that GitHub gives to the headings of a page."""
     titles = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
 @pytest.fixture(scope="module")
 def stack_schema() -> Draft202012Validator:
-    """Return a validator of the schema that editors are given."""
+    """Return a validator of the schema for editors."""
     return Draft202012Validator(json.loads(read("docs/definition.schema.json")))
 
 
 def test_the_schema_is_fresh() -> None:
-    """The committed schema is what ``python -m tools.schema`` writes."""
+    """The committed schema is the output of ``python -m tools.schema``."""
     assert read("docs/definition.schema.json") == schema.schema_text(read("docs/definition.md"))
 
 
@@ -84,21 +84,21 @@ def test_every_key_is_on_the_page_and_no_other() -> None:
 
 @pytest.mark.parametrize("row", ["| `main.issue.key` |", "| `ios-mdm:aws` |"])
 def test_a_key_without_a_row_is_told(row: str) -> None:
-    """A forgotten row is an error that names the key."""
+    """A missing row is an error with the name of the key."""
     page = "\n".join(line for line in read("docs/definition.md").splitlines() if not line.startswith(row))
     with pytest.raises(schema.SchemaError, match=rf"lacks a row for: {row.strip('| `')}"):
         schema.schema_text(page)
 
 
 def test_a_row_without_a_key_is_told() -> None:
-    """A row for a key that went away is an error too."""
-    page = read("docs/definition.md") + "\n| `main.colour` | text | | Its colour. |\n"
-    with pytest.raises(schema.SchemaError, match=r"what is no key: main\.colour"):
+    """A row for an unknown key is an error."""
+    page = read("docs/definition.md") + "\n| `main.color` | text | | Its color. |\n"
+    with pytest.raises(schema.SchemaError, match=r"an unknown key: main\.color"):
         schema.schema_text(page)
 
 
 def test_the_defaults_on_the_page_are_those_of_the_models() -> None:
-    """A default that the schema knows is in the row of its key."""
+    """The row of a key has the default of the schema."""
     rows = {
         line.split("`")[1]: line.split(" | ")[2].strip()
         for line in read("docs/definition.md").splitlines()
@@ -113,7 +113,7 @@ def test_the_defaults_on_the_page_are_those_of_the_models() -> None:
 
 
 def test_every_type_of_key_is_on_the_page() -> None:
-    """The page lists all keys that a certificate may have."""
+    """The page lists all types of keys of a certificate."""
     assert [key for key in KeyType if f"`{key}`" not in read("docs/definition.md")] == []
 
 
@@ -124,7 +124,7 @@ def test_there_is_a_definition_to_copy() -> None:
 
 @pytest.mark.parametrize("text", blocks("yaml definition"))
 def test_definitions_parse(text: str, stack_schema: Draft202012Validator) -> None:
-    """What a reader copies is accepted, by the provider and in an editor."""
+    """The provider and the schema accept each definition on a page."""
     raw = yaml.safe_load(text)
     settings = parse_stack({key.removeprefix("ios-mdm:"): value for key, value in raw["config"].items()})
     assert settings.servers
@@ -141,14 +141,14 @@ def test_definitions_parse(text: str, stack_schema: Draft202012Validator) -> Non
     ],
 )
 def test_an_editor_marks_what_is_wrong(change: dict[str, Any], stack_schema: Draft202012Validator) -> None:
-    """Unknown keys, limits and choices are in the schema, as they are in the provider."""
+    """The schema rejects unknown keys and values outside limits and choices, as the provider does."""
     server = {"name": "berlin", "address": "mdm.example.com"}
     assert stack_schema.is_valid({"config": {"ios-mdm:servers": [server]}, "encryptionsalt": "v1:"})
     assert not stack_schema.is_valid({"config": {"ios-mdm:servers": [server | change]}})
 
 
 def test_an_editor_knows_the_folder_of_servers(stack_schema: Draft202012Validator) -> None:
-    """A stack has a list or a folder, and not both."""
+    """A stack has either a list or a folder."""
     listed, folder = (
         {"ios-mdm:servers": [{"name": "a", "address": "a.example"}]},
         {"ios-mdm:serversDirectory": "servers"},
@@ -161,7 +161,7 @@ def test_an_editor_knows_the_folder_of_servers(stack_schema: Draft202012Validato
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
-    """A link to another page, or to a heading, has a target."""
+    """The target of each link to a page or a heading exists."""
     for link in LINK.finditer(page.read_text(encoding="utf-8")):
         name, _, anchor = link["target"].partition("#")
         if "://" in name:
@@ -174,7 +174,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def test_pages_that_messages_name_exist() -> None:
-    """A message of the provider, or of a tool, names no page that is missing."""
+    """Each page that a message of the provider or a tool names exists."""
     named = {
         page
         for folder in ("provider", "components", "tools")
@@ -187,12 +187,12 @@ def test_pages_that_messages_name_exist() -> None:
 
 @pytest.mark.parametrize("page", [*PAGES, schema.SCHEMA], ids=lambda page: str(page.relative_to(ROOT)))
 def test_no_page_names_a_path_of_one_machine(page: Path) -> None:
-    """Nobody else has the writer's directories."""
+    """Absolute paths of the author's machine do not exist for readers."""
     assert not re.search(r"(?<![\w.])/(home|root|Users|work|tmp|var/folders)\b", page.read_text(encoding="utf-8"))
 
 
 def test_what_is_stored_is_on_the_page() -> None:
-    """Labels and tags are called in docs/storage.md as in the secret."""
+    """docs/storage.md has the names of all labels and tags."""
     names = [*Label, OWNER_TAG, ADDRESS_TAG, HIGHEST_TAG, MAIN_GENERATION_TAG]
     assert [name for name in names if f"`{name}`" not in read("docs/storage.md")] == []
 
@@ -203,7 +203,7 @@ def test_every_phase_is_explained() -> None:
 
 
 def test_the_readme_is_short() -> None:
-    """At most 150 lines."""
+    """README.md has at most 150 lines."""
     assert len(read("README.md").splitlines()) <= 150
 
 
@@ -222,7 +222,7 @@ def test_every_decision_is_in_the_list() -> None:
 
 
 def called(module: str, service: str) -> set[str]:
-    """Return the calls of *service* in an adapter, as IAM policies have them."""
+    """Return the calls of *service* in an adapter, in the form of IAM policies."""
     named = set(
         re.findall(
             r'"([A-Z]\w+)",\s*(?:(?:schedule\.)?name|arn|_NOBODY)\b', read(f"provider/ios_mdm/adapters/{module}.py")
@@ -233,7 +233,7 @@ def called(module: str, service: str) -> set[str]:
 
 
 def test_the_deployer_may_do_what_the_code_does() -> None:
-    """The policies have the calls of the adapters, no more and no fewer."""
+    """The policies have exactly the calls of the adapters."""
     calls = (
         called("secrets_manager", "secretsmanager")
         | called("scheduler", "scheduler")
@@ -241,7 +241,7 @@ def test_the_deployer_may_do_what_the_code_does() -> None:
         | called("prerequisites", "sqs")
     )
     assert {action.partition(":")[0] for action in calls} == {"secretsmanager", "scheduler", "iam", "sqs"}
-    # IAM asks for these two beside CreateSchedule and CreateRole. The last one would undo a boundary.
+    # IAM requires these two in addition to CreateSchedule and CreateRole. The omitted action removes a boundary.
     beside, left_out = {"iam:PassRole", "iam:TagRole"}, {"iam:DeleteRolePermissionsBoundary"}
     assert actions("deployer") | actions("deployer-roles") == (calls | beside) - left_out
     assert left_out < calls
@@ -249,7 +249,7 @@ def test_the_deployer_may_do_what_the_code_does() -> None:
 
 
 def test_no_call_is_made_that_the_policies_do_not_know() -> None:
-    """Every call in an adapter goes through ``aws.answer``, by the name that the tests above look for."""
+    """Each call in an adapter uses ``aws.answer``, with the name of the operation that ``called`` finds."""
     for module in ("secrets_manager", "scheduler", "prerequisites"):
         made = set(re.findall(r"self\._(?:client|iam|sqs)\.(\w+)[(,]", read(f"provider/ios_mdm/adapters/{module}.py")))
         services = ("iam", "sqs") if module == "prerequisites" else (module.replace("_", ""),)
@@ -258,12 +258,12 @@ def test_no_call_is_made_that_the_policies_do_not_know() -> None:
 
 
 def test_the_reads_of_what_a_definition_names_are_allowed() -> None:
-    """The policy has the calls of the adapter."""  # R36
+    """The policy ``given`` has exactly the calls of the adapter."""  # R36
     assert actions("given") == called("given", "iam") | called("given", "sqs") | called("given", "sns")
 
 
 def test_roles_are_made_within_the_boundary_only() -> None:
-    """A deployer that writes policies of roles cannot give them more than the boundary has."""
+    """The deployer can create roles only with the boundary, which limits their permissions."""
     within, other, _read = policy("deployer-roles")["Statement"]
     assert set(within["Condition"]["StringEquals"]) == {"iam:PermissionsBoundary"}
     assert {"iam:CreateRole", "iam:PutRolePolicy", "iam:PutRolePermissionsBoundary"} <= set(within["Action"])
@@ -277,7 +277,7 @@ READS_OF_ROLES = {"iam:GetRole", "iam:GetRolePolicy"}
 
 @pytest.mark.parametrize("name", [name for name in POLICIES if name.startswith(("deployer", "previewer"))])
 def test_roles_outside_the_path_cannot_be_changed(name: str) -> None:
-    """A role of a pipeline, `role/ios-mdm-deployer`, cannot be taken over: it may be read at most."""
+    """Roles outside of the path, such as that of a pipeline, can only be read."""
     for statement in policy(name)["Statement"]:
         named = statement["Resource"]
         roles = {one for one in ([named] if isinstance(named, str) else named) if ":role/" in one}
@@ -288,7 +288,7 @@ def test_roles_outside_the_path_cannot_be_changed(name: str) -> None:
 
 
 def test_the_previewer_reads_no_key_and_writes_nothing() -> None:
-    """What previews on pull requests is no danger to a pair (R29)."""
+    """The role for previews of pull requests cannot read a key or change a pair (R29)."""
     assert actions("previewer") == {
         "iam:GetRole",
         "iam:GetRolePolicy",
@@ -300,7 +300,7 @@ def test_the_previewer_reads_no_key_and_writes_nothing() -> None:
 
 
 def test_the_role_of_the_schedules_is_as_shown() -> None:
-    """The page has the documents that are written to IAM."""  # R11
+    """The page has the documents that the provider writes to IAM."""  # R11
     name, secret = "berlin", "arn:aws:secretsmanager:eu-west-1:111122223333:secret:ios-mdm/berlin-AbCdEf"
     queue = f"arn:aws:sqs:eu-west-1:111122223333:{schedule.stem(name, f'ios-mdm/{name}')}-dead-letters"
     topic = "arn:aws:sns:eu-west-1:111122223333:alarms"
@@ -309,14 +309,14 @@ def test_the_role_of_the_schedules_is_as_shown() -> None:
 
 
 def test_a_consumer_reads_main_alone() -> None:
-    """No key of a reserve leaves AWS before it is main."""  # R29
+    """A consumer cannot read the key of a reserve before the reserve is main."""  # R29
     (statement,) = policy("consumer")["Statement"]
     assert statement["Action"] == ["secretsmanager:GetSecretValue"]
     assert statement["Condition"] == {"StringEquals": {"secretsmanager:VersionStage": Label.MAIN}}
 
 
 def test_only_scheduler_is_handed_a_role() -> None:
-    """A deployer must not lend the role to a service of its choice."""
+    """The deployer must not pass the role to other services."""
     passing = [one for one in policy("deployer")["Statement"] if "iam:PassRole" in one["Action"]]
     assert [one["Condition"] for one in passing] == [
         {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}}
@@ -331,6 +331,6 @@ def test_a_policy_can_be_pasted(name: str) -> None:
 
 
 def test_licenses_are_in_place() -> None:
-    """Ours, and that of the schema that the tests use."""
+    """The license of the project and that of Apple's schema are in the checkout."""
     assert "Apache License" in read("LICENSE")
     assert "Permission is hereby granted" in read("tests/fixtures/apple-schema/LICENSE.txt")

@@ -14,11 +14,11 @@ NAMES = sorted(set(re.findall(r"`((?:provider|components|tests|tools)[\w/.]*|__m
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_named_file_exists(name: str) -> None:
-    """Relative to the root of the checkout."""
+    """Names are relative to the root of the checkout."""
     assert (ROOT / name).exists()
 
 
 def test_the_page_follows_a_certificate_through_the_package() -> None:
-    """The pattern above finds modules of the layers that the page describes."""
+    """``NAMES`` has modules of each layer that the page describes."""
     layers = {name.split("/")[2] for name in NAMES if name.startswith("provider/ios_mdm/")}
     assert {"core", "app", "adapters", "settings", "resources"} <= layers

@@ -1,4 +1,4 @@
-"""docs/requirements.md lists each requirement once, and tests name each one that is built."""
+"""docs/requirements.md lists each requirement once, and a test names each requirement that is built."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ LINES = [
 
 
 def test_each_requirement_has_one_row() -> None:
-    """R1 to R49, in this order."""
+    """The rows are R1 to R49, in this order."""
     assert re.findall(r"^\| (R\d+) \|", PAGE, re.MULTILINE) == [f"R{number}" for number in range(1, HIGHEST + 1)]
 
 
 def test_the_status_of_each_row_is_known() -> None:
-    """A row of the fleet is built in part or not built."""
+    """A row of the fleet is built, built in part, or not built."""
     _, _, fleet = PAGE.partition("\n## The fleet\n")
     assert set(re.findall(r"^\| R\d+ \| ([^|]+) \|", fleet, re.MULTILINE)) <= {"built", "in part", "not built"}
 
 
 @pytest.mark.parametrize("requirement", BUILT)
 def test_a_test_names_each_requirement_that_is_built(requirement: str) -> None:
-    """In a comment or in a docstring."""
+    """The id is in a comment or in a docstring."""
     assert [line for line in LINES if re.search(rf"\b{requirement}\b", line)]

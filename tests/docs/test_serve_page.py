@@ -1,4 +1,4 @@
-"""The examples of docs/serve.md can be read by what they are for, as far as that is here."""
+"""The examples of docs/serve.md are valid for the tools that read them, as far as the tests have these tools."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ BLOCKS = [(found["kind"], found["text"]) for found in _BLOCK.finditer(PAGE)]
 
 
 def of(kind: str) -> list[str]:
-    """Return the blocks of a kind; there is at least one."""
+    """Return the code blocks of a kind. At least one exists."""
     found = [text for name, text in BLOCKS if name == kind]
     assert found
     return found
 
 
 def options() -> set[str]:
-    """Return the options that `consume` has."""
+    """Return the options of `consume`."""
     shown = CliRunner().invoke(app, ["consume", "--help"], env={"COLUMNS": "200"}).output
     return set(re.findall(r"--[a-z]+", shown))
 
@@ -43,12 +43,12 @@ def test_shell_lines_use_options_that_there_are(line: str) -> None:
 
 @pytest.mark.parametrize("text", of("bash"))
 def test_shell_blocks_are_shell(text: str) -> None:
-    """Bash reads them."""
+    """`bash -n` accepts each block."""
     subprocess.run(["bash", "-n"], input=text, text=True, check=True)
 
 
 def test_the_unit_is_a_unit() -> None:
-    """Its sections and commands can be read, and the options of `consume` are right."""
+    """The unit has the expected sections, and its commands use existing options of `consume`."""
     unit = configparser.ConfigParser(strict=True, interpolation=None)
     unit.optionxform = str  # type: ignore[assignment, method-assign]
     unit.read_string(of("ini unit")[0])
@@ -58,12 +58,14 @@ def test_the_unit_is_a_unit() -> None:
         assert words[0].endswith("/.venv/bin/ios-mdm")
         assert words[1] == "consume"
         assert {word for word in words if word.startswith("--")} <= options()
-        assert words[words.index("--dir") + 1] == f"/var/lib/{unit['Service']['StateDirectory']}", "all it may write"
-    assert unit["Service"]["ExecReload"].split()[1] == "-USR1", "the signal that makes it look at once"
+        assert words[words.index("--dir") + 1] == f"/var/lib/{unit['Service']['StateDirectory']}", (
+            "the only writable folder"
+        )
+    assert unit["Service"]["ExecReload"].split()[1] == "-USR1", "the signal for an immediate check"
 
 
 def test_the_drop_in_points_at_the_credential_that_it_loads() -> None:
-    """By the unit's name and the credential's."""
+    """The path consists of the names of the unit and of the credential."""
     service = configparser.ConfigParser(strict=True, interpolation=None)
     service.read_string(of("ini drop-in")[0])
     name = service["Service"]["LoadCredential"].partition(":")[0]
@@ -73,7 +75,7 @@ def test_the_drop_in_points_at_the_credential_that_it_loads() -> None:
 
 @pytest.mark.parametrize("text", of("yaml kubernetes"))
 def test_manifests_ask_for_awscurrent(text: str) -> None:
-    """YAML with a kind and a name, which names the version stage in every reference."""
+    """Each manifest is a Kubernetes object, and each reference in it has the version stage AWSCURRENT."""
     manifest = yaml.safe_load(text)
     assert {"apiVersion", "kind", "metadata", "spec"} <= set(manifest)
     if manifest["kind"] == "ExternalSecret":

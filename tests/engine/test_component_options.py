@@ -78,7 +78,7 @@ def test_a_component_of_another_name_is_refused_although_it_has_an_alias(world: 
     world.stack.define([other])
     refused = world.stack.up(**at(DAY_10))
     assert refused.code != 0
-    assert f"the definition names the secret ios-mdm/{world.server}-2" in " ".join(refused.output.split())
+    assert f"now ios-mdm/{world.server}-2): consumers read the pair" in " ".join(refused.output.split())
     assert world.aws.writes() == []
     assert (world.labels(), world.tags()) == (labels, tags)
     _program(world, "")

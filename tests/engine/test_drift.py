@@ -108,6 +108,6 @@ def test_a_secret_that_is_gone_for_good_is_not_silently_replaced(pair: World) ->
     assert failed.code != 0
     assert "every device must get its management profile reinstalled" in failed.output
     pair.stack.run("refresh", "--yes").ok()
-    assert "secret is gone" in pair.stack.export()
+    assert "secret does not exist" in pair.stack.export()
     assert pair.stack.up().code != 0, "refresh does not lead to a new pair"
     assert "CreateSecret" not in pair.aws.calls

@@ -338,7 +338,7 @@ def test_a_lost_record_of_what_was_sent_is_repaired(world: World, aws: Aws) -> N
     armed = _switch(aws)
     world.client.untag_resource(SecretId=world.secret, TagKeys=["ios-mdm:sent"])
     shown = world.stack.run("preview", **at(DAY_10)).ok().output
-    assert "the record of what devices were sent was lost" in shown
+    assert "the record of the sent profile is missing" in shown
     world.stack.up(**at(DAY_10)).ok()
     assert _switch(aws) == armed
     assert world.stack.run("preview", "--expect-no-changes", **at(DAY_10)).ok()

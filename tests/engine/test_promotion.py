@@ -93,7 +93,7 @@ def test_a_schedule_that_somebody_changed_is_repaired_once(world: World, aws: Aw
         kept = {key: before[key] for key in ("Name", "Target", "FlexibleTimeWindow")}
         aws.scheduler.update_schedule(**kept, ScheduleExpression="at(2040-01-05T00:00:00)")
     preview = world.stack.run("preview", **at(DAY_10)).ok().output
-    assert f"not as it should be, and repaired by `up`: the schedule {before['Name']}" in preview
+    assert f"the switch differs from its definition; `up` repairs it: the schedule {before['Name']}" in preview
     world.stack.up(**at(DAY_10)).ok()
     after = aws.schedule()
     assert after is not None

@@ -1,1 +1,1 @@
-"""The examples: linted, and run as their pipelines would run them."""
+"""Tests of the examples: their structure, and runs of their shell lines."""

@@ -1,4 +1,4 @@
-"""Fixtures: a stack as in the engine's tests, which the pipelines' shell lines work on."""
+"""Fixtures: the stack of the engine's tests, on which the shell lines of the pipelines run."""
 
 from tests.support.engine import world
 

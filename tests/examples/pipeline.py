@@ -1,6 +1,6 @@
-"""Reads the example pipelines, and runs their shell lines as the hosting platform would.
+"""Reads the example pipelines, and runs their shell lines in place of the hosting platform.
 
-What belongs to the platform alone is stood in for: actions (checkout, OIDC), containers, and the command `gh`.
+Actions (checkout, OIDC), containers and the command `gh` are replaced.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ GITHUB = ROOT / "examples" / "github-actions"
 GITLAB = ROOT / "examples" / "gitlab-ci" / ".gitlab-ci.yml"
 SCRIPTS = ROOT / "examples" / "ci"
 LINKED = ("examples", "requirements.txt")
-"""What a checkout has beside what `make_stack` links."""
+"""Parts of a checkout that `make_stack` does not link."""
 
 _EXPRESSION = re.compile(r"\$\{\{\s*(.*?)\s*\}\}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """A job that was run.
+    """Result of a job.
 
     Args:
-        failed: whether one of its steps did.
-        output: of all its steps.
-        outputs: what its steps gave, by ``steps.<id>.outputs.<name>``.
+        failed: Whether a step failed.
+        output: Output of all steps.
+        outputs: Outputs of the steps, by ``steps.<id>.outputs.<name>``.
     """
 
     failed: bool
@@ -45,7 +45,7 @@ class Finished:
 
 
 def github(name: str) -> dict[str, Any]:
-    """Return a workflow; YAML 1.1 reads its key ``on`` as true."""
+    """Return a workflow. YAML 1.1 reads its key ``on`` as true, which is corrected."""
     found: dict[Any, Any] = yaml.safe_load((GITHUB / name).read_text(encoding="utf-8"))
     return {"on" if key is True else key: value for key, value in found.items()}
 
@@ -57,7 +57,7 @@ def gitlab() -> dict[str, Any]:
 
 
 def gitlab_jobs() -> dict[str, dict[str, Any]]:
-    """Return GitLab's jobs, each with what it extends merged in."""
+    """Return the jobs of GitLab, each merged with the job that it extends."""
     pipeline = gitlab()
     jobs = {}
     for name, job in pipeline.items():
@@ -70,7 +70,7 @@ def gitlab_jobs() -> dict[str, dict[str, Any]]:
 
 
 def shell_lines() -> Iterator[tuple[str, str]]:
-    """Yield every piece of shell in the examples, with where it is."""
+    """Yield the shell code in the examples, each with its place."""
     for file in sorted(GITHUB.glob("*.yml")):
         for name, job in github(file.name)["jobs"].items():
             for number, step in enumerate(job["steps"]):
@@ -86,13 +86,13 @@ def shell_lines() -> Iterator[tuple[str, str]]:
 
 @dataclass(slots=True, kw_only=True)
 class Runner:
-    """A machine that runs jobs on a stack's folder, which stands for the checkout.
+    """Runs jobs in the folder of a stack, which replaces the checkout.
 
     Args:
-        stack: whose folder it is.
-        tools: folder of the commands that are stood in for.
-        values: what expressions and variables of the platform stand for.
-        environment: of the platform.
+        stack: The stack.
+        tools: Folder of the replaced commands.
+        values: Values of the platform's expressions and variables.
+        environment: Environment variables of the platform.
     """
 
     stack: Stack
@@ -101,7 +101,7 @@ class Runner:
     environment: dict[str, str]
 
     def github(self, workflow: str, job: str, **variables: str) -> Finished:
-        """Run a job of GitHub's, its steps in order; after a failure only those that ask for it."""
+        """Run the steps of a GitHub job in order. After a failure, only steps with ``cancelled()`` run."""
         described = github(workflow)["jobs"][job]
         outputs_file = self.tools / f"outputs-{job}"
         outputs: dict[str, str] = {}
@@ -130,7 +130,7 @@ class Runner:
         return Finished(failed=failed, output=output, outputs=outputs)
 
     def gitlab(self, job: str, **variables: str) -> Finished:
-        """Run a job of GitLab's: before_script and script in one shell that stops at an error, then after_script."""
+        """Run a GitLab job: before_script and script in one shell that stops at an error, then after_script."""
         described = gitlab_jobs()[job]
         known = {
             "CI_JOB_ID": "7",
@@ -139,7 +139,7 @@ class Runner:
             **variables,
         }
         names = {**self.values, **known}
-        # A variable that names another one, as GitLab expands it; what nobody knows is empty.
+        # GitLab expands references to other variables. An unknown variable is empty.
         own = {
             name: re.sub(r"\$(\w+)", lambda found: names.get(found[1], ""), str(value))
             for name, value in described["variables"].items()
@@ -155,7 +155,7 @@ class Runner:
     def _bash(self, command: Sequence[str], variables: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
         environment = {**self.stack.environment, **self.environment, **variables}
         environment["PATH"] = f"{self.tools}:{environment['PATH']}"
-        # The stack's own backend, whatever the platform's variables say: there is no bucket here.
+        # The backend of the stack, because the tests have no bucket.
         environment["PULUMI_BACKEND_URL"] = self.stack.environment["PULUMI_BACKEND_URL"]
         return subprocess.run(
             command,

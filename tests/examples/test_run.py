@@ -1,4 +1,4 @@
-"""The example pipelines on real services: their own shell lines, from the first preview to each alarm."""
+"""The shell lines of the example pipelines on real services, from the first preview to each alarm."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ cp preview.md "$(dirname "$0")/comment.md"
 
 @contextmanager
 def _webhook() -> Iterator[tuple[str, list[str]]]:
-    """Take alarms; the URL holds what only the pipeline may know."""
+    """Receive alarms; yield the URL, which contains a secret, and the received texts."""
     heard: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -43,7 +43,7 @@ def _webhook() -> Iterator[tuple[str, list[str]]]:
             self.end_headers()
 
         def log_message(self, *_args: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
@@ -58,14 +58,14 @@ def _webhook() -> Iterator[tuple[str, list[str]]]:
 
 @pytest.fixture
 def heard() -> Iterator[tuple[str, list[str]]]:
-    """Run something that takes alarms; its URL, and what it was told."""
+    """A webhook for alarms: its URL, and the received texts."""
     with _webhook() as found:
         yield found
 
 
 @pytest.fixture
 def runner(world: World, tmp_path: Path, heard: tuple[str, list[str]]) -> Runner:
-    """Make a runner whose checkout is the stack's folder."""
+    """A runner whose checkout is the folder of the stack."""
     for name in LINKED:
         (world.stack.directory / name).symlink_to(ROOT / name)
     tools = tmp_path / "tools"
@@ -85,7 +85,7 @@ def runner(world: World, tmp_path: Path, heard: tuple[str, list[str]]) -> Runner
             "needs.watch.outputs.reason": "",
         },
         environment={
-            # All that requirements.txt names is installed. A slip should be an error, not a download.
+            # All packages of requirements.txt are installed. A missing package must be an error, not a download.
             "PIP_NO_INDEX": "1",
             "PIP_DRY_RUN": "1",
             "PULUMI_STACK": world.stack.name,
@@ -95,7 +95,7 @@ def runner(world: World, tmp_path: Path, heard: tuple[str, list[str]]) -> Runner
 
 
 def _told(runner: Runner, reason: str) -> Runner:
-    """Return the runner as the job after one that gave this reason sees it."""
+    """Return a runner for the job after a job with this reason as its output."""
     return Runner(
         stack=runner.stack,
         tools=runner.tools,
@@ -105,7 +105,7 @@ def _told(runner: Runner, reason: str) -> Runner:
 
 
 def test_a_pull_request_gets_a_comment_with_its_preview_and_nothing_is_written(world: World, runner: Runner) -> None:
-    """The reviewer sees what would be created; neither AWS nor the state hears of it."""  # R30
+    """The comment lists the resources to create. Neither AWS nor the state is changed."""  # R30
     world.stack.define([world.definition()])
     before = _files(world)
     done = runner.github("preview.yml", "preview")
@@ -117,7 +117,7 @@ def test_a_pull_request_gets_a_comment_with_its_preview_and_nothing_is_written(w
     assert "3 to create" in comment
     assert 'phase  : "overlap"' in comment
     assert world.aws.writes() == []
-    assert _files(world) == before, "the previewer's role may not write to the state"
+    assert _files(world) == before, "the role for previews must not write to the state"
 
 
 def _files(world: World) -> list[str]:
@@ -126,7 +126,7 @@ def _files(world: World) -> list[str]:
 
 
 def test_a_preview_that_fails_is_commented_too(world: World, runner: Runner) -> None:
-    """The comment says what is wrong, and the check is red."""
+    """The comment has the error, and the check fails."""
     world.stack.define([world.definition(reserv={})])
     assert runner.github("preview.yml", "preview").failed
     comment = (runner.tools / "comment.md").read_text(encoding="utf-8")
@@ -135,7 +135,7 @@ def test_a_preview_that_fails_is_commented_too(world: World, runner: Runner) -> 
 
 
 def test_a_merge_brings_the_pair_and_all_is_well(world: World, runner: Runner, heard: tuple[str, list[str]]) -> None:
-    """`up` creates, the check after it finds nothing; the daily run does nothing, and nobody is alarmed."""  # R30
+    """`up` creates the pair, the check passes, and the daily run changes nothing and sends no alarm."""  # R30
     world.stack.define([world.definition(distribution=world.distribution(ledger=None))])
     first = runner.github("up.yml", "up")
     assert not first.failed, first.output
@@ -149,7 +149,7 @@ def test_a_merge_brings_the_pair_and_all_is_well(world: World, runner: Runner, h
 
 
 def test_an_up_that_fails_raises_an_alarm(world: World, runner: Runner, heard: tuple[str, list[str]]) -> None:
-    """The alarm says where to look; the webhook's URL is shown to nobody."""  # R29
+    """The alarm has a link to the log. The webhook's URL is not shown."""  # R29
     world.stack.define([world.definition(warnDays=0)])
     done = runner.github("up.yml", "up")
     assert done.failed
@@ -157,7 +157,7 @@ def test_an_up_that_fails_raises_an_alarm(world: World, runner: Runner, heard: t
     alarm = runner.github("up.yml", "alarm")
     assert not alarm.failed, alarm.output
     assert heard[1] == [
-        "ios-mdm test: a job failed, look at its log (https://git.example.com/example/ios-mdm/actions/runs/7)"
+        "ios-mdm test: a job failed, see its log (https://git.example.com/example/ios-mdm/actions/runs/7)"
     ]
     assert HIDDEN not in done.output + alarm.output
 
@@ -165,14 +165,14 @@ def test_an_up_that_fails_raises_an_alarm(world: World, runner: Runner, heard: t
 def test_what_is_due_raises_an_alarm_until_up_has_done_it(
     world: World, runner: Runner, heard: tuple[str, list[str]]
 ) -> None:
-    """A month later the reserve should be main: watch tells, with the reason; after an `up` it is quiet."""  # R11
+    """A month later the reserve must be main: watch sends an alarm with the reason until `up` has run."""  # R11
     world.stack.define([world.definition()])
     assert not runner.github("up.yml", "up").failed
     later = {"IOS_MDM_CLOCK": f"{datetime.now(UTC) + timedelta(days=31):%Y-%m-%dT%H:%M:%SZ}"}
     watched = runner.github("watch.yml", "watch", **later)
     assert watched.failed
     reason = watched.outputs["steps.check.outputs.reason"]
-    assert reason.startswith("something is due, or was changed from outside")
+    assert reason.startswith("changes are pending, or a resource was changed outside of pulumi")
     assert not _told(runner, reason).github("watch.yml", "alarm").failed
     assert heard[1] == [f"ios-mdm test: {reason} (https://git.example.com/example/ios-mdm/actions/runs/7)"]
     assert not runner.github("up.yml", "up", **later).failed
@@ -180,20 +180,20 @@ def test_what_is_due_raises_an_alarm_until_up_has_done_it(
 
 
 def test_a_warning_and_a_critical_status_raise_alarms(world: World, runner: Runner) -> None:
-    """A pair that will never have a reserve is a warning, and near main's expiry critical, with nothing due."""  # R5
+    """A pair without a reserve is a warning, and critical near the expiry of main, without pending changes."""  # R5
     world.stack.define([world.definition(reserve=NO_RESERVE)])
     first = runner.github("up.yml", "up")
     assert first.failed
     assert first.outputs["steps.check.outputs.reason"] == "status: warning"
     late = {"IOS_MDM_CLOCK": f"{datetime.now(UTC) + timedelta(days=380):%Y-%m-%dT%H:%M:%SZ}"}
-    runner.github("up.yml", "up", **late)  # an `up` does not help here
+    runner.github("up.yml", "up", **late)  # `up` does not change the status
     watched = runner.github("watch.yml", "watch", **late)
     assert watched.failed
     assert watched.outputs["steps.check.outputs.reason"].startswith("status: CRITICAL")
 
 
 def test_the_same_life_on_gitlab(world: World, runner: Runner, heard: tuple[str, list[str]]) -> None:
-    """Preview, up, watch and alarm; the token of the job is a private file, and gone afterwards."""  # R29 R30
+    """Preview, up, watch and alarm run. The token of the job is in a private file, which is deleted."""  # R29 R30
     world.stack.define([world.definition()])
     token = {"AWS_ID_TOKEN": "a token of the platform's"}
     preview = runner.gitlab("preview", **token)
@@ -208,13 +208,13 @@ def test_the_same_life_on_gitlab(world: World, runner: Runner, heard: tuple[str,
     alarm = runner.gitlab("alarm")
     assert not alarm.failed, alarm.output
     assert len(heard[1]) == 1
-    assert "something is due, or was changed from outside" in heard[1][0]
+    assert "changes are pending, or a resource was changed outside of pulumi" in heard[1][0]
     assert heard[1][0].endswith("(https://git.example.com/example/ios-mdm/-/pipelines/7)")
     assert token["AWS_ID_TOKEN"] not in preview.output + up.output + watch.output + alarm.output
 
 
 def test_an_alarm_that_nobody_would_hear_is_an_error(runner: Runner) -> None:
-    """Without a URL, or with one that refuses, the alarm's own job fails and says why."""
+    """Without a URL, or if the webhook refuses, the alarm job fails with the reason."""
     runner.environment["ALARM_URL"] = ""
     alone = runner.gitlab("alarm")
     assert alone.failed
@@ -226,7 +226,7 @@ def test_an_alarm_that_nobody_would_hear_is_an_error(runner: Runner) -> None:
 
 
 def test_a_saved_plan_that_has_gone_stale_is_refused(world: World, runner: Runner) -> None:
-    """A plan of before the apply moment does not promote after it; a new preview and `up` do."""  # R30 R32
+    """A plan from before the apply time does not promote after it. A new `up` does."""  # R30 R32
     world.stack.define([world.definition()])
     assert not runner.github("up.yml", "up").failed
     world.stack.define([world.definition(warnDays=29)])

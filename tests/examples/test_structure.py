@@ -1,4 +1,4 @@
-"""The example pipelines as text: their jobs, triggers and permissions, and shell that at least parses."""
+"""The text of the example pipelines: jobs, triggers, permissions, and the syntax of shell code."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ GRANTED: dict[tuple[str, str], dict[str, str]] = {
     ("watch.yml", "watch"): {"contents": "read", "id-token": "write"},
     ("watch.yml", "alarm"): {"contents": "read"},
 }
-"""Everything that any job may do on GitHub."""
+"""Permissions of each job on GitHub."""
 
 
 def _jobs() -> list[tuple[str, str, dict[str, Any]]]:
@@ -32,29 +32,29 @@ def _jobs() -> list[tuple[str, str, dict[str, Any]]]:
 
 
 def test_there_is_no_example_that_is_not_looked_at() -> None:
-    """Every workflow is among those that these tests read."""
+    """These tests read each workflow."""
     assert sorted(file.name for file in GITHUB.iterdir()) == sorted(WORKFLOWS)
 
 
 def test_each_job_may_do_what_it_needs_and_no_more() -> None:
-    """No permission is granted to a whole workflow; each job has its own, and a limit of time."""
+    """Permissions are granted to jobs, not to workflows. Each job has a timeout."""
     assert all(github(file)["permissions"] == {} for file in WORKFLOWS)
     assert {(file, name): job["permissions"] for file, name, job in _jobs()} == GRANTED
     assert all(job["timeout-minutes"] <= 60 for _, _, job in _jobs())
 
 
 def test_workflows_use_keys_that_github_knows() -> None:
-    """A slip in a key would be an error at the first run."""
+    """An unknown key is an error in a run."""
     for file, name, job in _jobs():
         assert job.keys() <= KEYS_OF_A_JOB, f"{file}: {name}"
-        assert job["defaults"] == {"run": {"shell": "bash"}}, "with it, a failure in a pipe is one"
+        assert job["defaults"] == {"run": {"shell": "bash"}}, "with bash, a failure in a pipe fails the step"
         for step in job["steps"]:
             assert step.keys() <= KEYS_OF_A_STEP, f"{file}: {name}"
             assert ("run" in step) != ("uses" in step), f"{file}: {name}"
 
 
 def test_credentials_come_by_oidc_alone() -> None:
-    """Every job that talks to AWS assumes a role; a stored key of AWS is nowhere."""  # R29
+    """Each job that calls AWS assumes a role. No file has an AWS key."""  # R29
     for file, name, job in _jobs():
         assumed = [step["with"] for step in job["steps"] if "configure-aws-credentials" in step.get("uses", "")]
         assert len(assumed) == (0 if name == "alarm" else 1), f"{file}: {name}"
@@ -77,14 +77,14 @@ def test_actions_are_pinned_to_the_commit_of_a_release() -> None:
 
 
 def test_a_change_is_previewed_and_no_fork_gets_a_role() -> None:
-    """Preview runs for pull and merge requests, never for the code of a fork with our roles."""  # R30
+    """Previews run for pull and merge requests, but code of a fork never gets a role."""  # R30
     assert github("preview.yml")["on"] == {"pull_request": {"branches": ["main"]}}
     assert github("preview.yml")["jobs"]["preview"]["if"].endswith("head.repo.full_name == github.repository")
     assert gitlab_jobs()["preview"]["rules"] == [{"if": '$CI_PIPELINE_SOURCE == "merge_request_event"'}]
 
 
 def test_up_runs_after_a_merge_and_daily_and_never_twice_at_once() -> None:
-    """Both platforms queue a second run, and kill none."""  # R3 R11
+    """Both platforms queue a second run, and stop no running job."""  # R3 R11
     up = github("up.yml")
     assert up["on"]["push"] == {"branches": ["main"]}
     assert [re.fullmatch(r"\d+ \d+ \* \* \*", one["cron"]) is not None for one in up["on"]["schedule"]] == [True]
@@ -99,27 +99,28 @@ def test_up_runs_after_a_merge_and_daily_and_never_twice_at_once() -> None:
 
 
 def test_a_job_that_fails_raises_an_alarm() -> None:
-    """Failed, cancelled or too late: another job tells, so that nothing of the first one is needed for it."""
+    """If a job fails, is canceled or exceeds its timeout, a separate job sends the alarm."""
     for file, needed in (("up.yml", "up"), ("watch.yml", "watch")):
         alarm = github(file)["jobs"]["alarm"]
-        assert (alarm["needs"], alarm["if"]) == (needed, "failure() || cancelled()")
+        expression = "failure() || cancelled()"  # prose: allow spelling: a function of GitHub
+        assert (alarm["needs"], alarm["if"]) == (needed, expression)
     assert gitlab()["stages"] == ["preview", "up", "alarm"]
     assert [rule["when"] for rule in gitlab_jobs()["alarm"]["rules"]] == ["on_failure"]
 
 
 def test_nothing_that_others_write_becomes_shell() -> None:
-    """An expression in a line of shell would run what a branch is named; values come as variables."""
+    """Values are passed as variables: an expression in shell code can run the name of a branch as code."""
     assert [where for where, line in shell_lines() if "${{" in line] == []
 
 
 @pytest.mark.parametrize("where", [where for where, _ in shell_lines()])
 def test_shell_parses(where: str) -> None:
-    """`bash -n` accepts every line."""
+    """`bash -n` accepts the code."""
     line = dict(shell_lines())[where]
     checked = subprocess.run(["bash", "-n"], input=line, capture_output=True, text=True, check=False)
     assert (checked.returncode, checked.stderr) == (0, "")
 
 
 def test_scripts_can_be_executed() -> None:
-    """The pipelines call them by name."""
+    """The pipelines run the scripts directly."""
     assert all(file.stat().st_mode & 0o111 for file in SCRIPTS.glob("*.sh"))

@@ -1,1 +1,1 @@
-"""Tests of the package as others install it."""
+"""Tests of the installed package."""

@@ -1,4 +1,4 @@
-"""A fixture: the wheel in a fresh virtualenv, beside another Pulumi program."""
+"""A fixture: the wheel in a new virtualenv of another Pulumi program."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ PROGRAM = Path(__file__).parent / "program"
 
 @pytest.fixture(scope="session")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    """Build the wheel, and install it without the network into a virtualenv that has nothing else.
+    """Build the wheel, and install it without the network into an empty virtualenv.
 
-    Other packages come from the checkout's virtualenv through a path file. Python does not read the path files of a
-    directory that a path file names, so the checkout's own code cannot come with them.
+    Other packages are imported from the checkout's virtualenv through a path file. Python does not read path files in
+    a directory that a path file names, so the code of the checkout is not importable.
     """
     directory = tmp_path_factory.mktemp("wheel")
     folder = directory / "program"

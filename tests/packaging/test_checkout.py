@@ -1,4 +1,4 @@
-"""The package in a checkout: its one name, and a copied checkout that runs its own code."""
+"""The package in a checkout: its name, and the code that a copied checkout runs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def subclasses(base: type) -> set[type]:
 
 
 def test_no_file_uses_the_name_of_the_source_folder() -> None:
-    """The package has one name: `provider` is its source folder, and is in no wheel."""
+    """The package is always imported as `ios_mdm`: its source folder `provider` is not in the wheel."""
     wrong = re.compile(r"\bprovider" + r"\.ios_mdm\b|^\s*(?:from|import) provider\b", re.MULTILINE)
     assert [path for path in sources() if wrong.search(path.read_text(encoding="utf-8"))] == []
 
@@ -57,7 +57,7 @@ def test_every_dynamic_provider_is_stored_under_its_place_in_the_package() -> No
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """Copy the checkout with its virtualenv, other packages by links; the copy has another version."""
+    """Copy the checkout with its virtualenv, with links to other packages. The copy has another version."""
     copied = tmp_path / "copy"
     venv, packages = (
         copied / ".venv",
@@ -83,7 +83,7 @@ def copy(tmp_path: Path) -> Path:
     "command", [["bin/python", "-m", "ios_mdm"], ["bin/ios-mdm"]], ids=["python -m ios_mdm", "ios-mdm"]
 )
 def test_a_copied_checkout_runs_its_own_code(copy: Path, tmp_path: Path, command: list[str]) -> None:
-    """Interpreter, path file and command are those of the copy, from any directory."""
+    """The command uses interpreter and path file of the copy, in any working directory."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     program, *arguments = command
     done = subprocess.run(

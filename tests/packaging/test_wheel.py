@@ -1,4 +1,4 @@
-"""The wheel, and another Pulumi program that uses it on the real engine."""
+"""The wheel, and another Pulumi program that uses the wheel with the real engine."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def readme() -> str:
 
 
 def test_the_wheel_has_the_package_with_its_components_and_types(installed: Installed) -> None:
-    """Each module of the checkout is in it, nothing else is, and type checkers may read it."""
+    """The wheel has the modules of the checkout, the marker for type checkers, and no other files."""
     modules = {
         f"{prefix}/{path.relative_to(ROOT / folder)}"
         for folder, prefix in (("provider/ios_mdm", "ios_mdm"), ("components", "ios_mdm/components"))
@@ -73,7 +73,7 @@ def test_the_wheel_has_the_package_with_its_components_and_types(installed: Inst
 
 
 def test_the_metadata_says_what_it_is_and_needs(installed: Installed) -> None:
-    """Dependencies are those of requirements.in, as bounds that the pinned packages meet."""
+    """The dependencies are those of requirements.in. The pinned packages are within their bounds."""
     found = metadata(installed)
     assert (found["Name"], found["Version"]) == ("ios-mdm", ios_mdm.__version__)
     assert (found["License-Expression"], found["License-File"]) == ("Apache-2.0", "LICENSE")
@@ -119,7 +119,7 @@ server.secretArn  # attr-defined
 
 
 def test_a_type_checker_reads_the_types_of_the_wheel(installed: Installed, tmp_path: Path) -> None:
-    """The program and that of the README pass mypy strict without any plugin, and each misuse is an error."""
+    """The program and that of README.md pass mypy strict without a plugin. Each wrong use is an error."""
     (tmp_path / "wrong.py").write_text(WRONG, encoding="utf-8")
     python = installed.venv / "bin" / "python"
     mypy = (sys.executable, "-m", "mypy", "--strict", "--config-file=", "--python-executable", python)
@@ -141,7 +141,7 @@ def test_a_type_checker_reads_the_types_of_the_wheel(installed: Installed, tmp_p
 
 @pytest.fixture
 def stack(installed: Installed, tmp_path: Path, mdm_services: MdmServices) -> Stack:
-    """Make an empty stack of the other program."""
+    """Create an empty stack of the other program."""
     services = mdm_services.services
     usual = make_stack(tmp_path, services.aws_url)
     engine, *_ = usual.environment["PATH"].split(os.pathsep)
@@ -160,7 +160,7 @@ def stack(installed: Installed, tmp_path: Path, mdm_services: MdmServices) -> St
 
 
 def secrets(services: LocalServices) -> Any:
-    """Return a client of the emulator's Secrets Manager, which has the API key of the MDM server."""
+    """Store the API key of the MDM server in the emulator's Secrets Manager; return the client."""
     client = boto3.client(
         "secretsmanager",
         endpoint_url=services.aws_url,
@@ -174,7 +174,7 @@ def secrets(services: LocalServices) -> Any:
 
 
 def test_another_program_declares_a_server_and_uses_its_outputs(stack: Stack, mdm_services: MdmServices) -> None:
-    """A program with its own folder `components` runs on the engine with the installed package."""  # R14 R30
+    """The program has a folder `components`, which does not hide the components of the package."""  # R14 R30
     client = secrets(mdm_services.services)
     preview = stack.run("preview", "--diff").ok().output
     assert re.search(r'phase *: "overlap"', preview), preview
@@ -199,7 +199,7 @@ def test_another_program_declares_a_server_and_uses_its_outputs(stack: Stack, md
 
 
 def _check_component(state: dict[str, Any], outputs: dict[str, Any]) -> None:
-    """The state has the component's registered outputs, and the certificates with the pair alone."""
+    """Check that the state has the component's outputs, and certificates only in the outputs of the pair."""
     resources = {one["type"].rpartition(":")[2]: one for one in state["deployment"]["resources"]}
     registered = resources["IosMdmServer"]["outputs"]
     assert registered["secretArn"] == outputs["secretArn"]

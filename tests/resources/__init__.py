@@ -1,1 +1,1 @@
-"""Tests; the tree mirrors the project."""
+"""Tests of the Pulumi resources and their hooks."""

@@ -1,4 +1,4 @@
-"""Fixtures: the dynamic providers, called as the engine calls them."""
+"""Fixtures: the dynamic providers, called in the same way as by the engine."""
 
 from tests.support.dynamic_provider import engine
 

@@ -1,4 +1,4 @@
-"""The hooks of ``CertificatePair``: converging, pure where they must be, and safe to interrupt anywhere."""
+"""The hooks of ``CertificatePair``: they converge, check and diff have no effects, and any interruption is safe."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from tests.support.dynamic_provider import Engine
 
 WRITES_OF_A_CREATE = 20
-"""The last one claims the pair."""
+"""Number of writes of a create. The last write claims the pair."""
 
 
 def test_a_pair_is_created_and_then_unchanged(engine: Engine) -> None:
-    """Create, then nothing: the desired state that check computes does not change by being carried out."""  # R2 R30
+    """The second run finds no change: carrying out the desired state of check changes no value in it."""  # R2 R30
     assert engine.up() == "create"
     engine.aws.calls.clear()
     assert engine.up() == "unchanged"
@@ -35,7 +35,7 @@ def test_a_pair_is_created_and_then_unchanged(engine: Engine) -> None:
 
 
 def test_check_and_diff_write_nothing(engine: Engine) -> None:
-    """A preview of a new pair only looks."""
+    """A preview of a new pair only reads."""
     inputs = engine.checked()
     assert inputs["desired"]["reserve"] == "certificate 2"
     assert inputs["repairs"] == 0
@@ -46,7 +46,7 @@ def test_check_and_diff_write_nothing(engine: Engine) -> None:
 
 
 def test_preview_and_refresh_never_read_a_secret_value(engine: Engine) -> None:
-    """DescribeSecret is enough for check and read, also while something is to be repaired."""  # R29
+    """DescribeSecret is enough for check and read, even if a repair is pending."""  # R29
     engine.up()
     store = SecretsManager(aws=AWS)
     described = store.describe(engine.id)
@@ -62,7 +62,7 @@ def test_preview_and_refresh_never_read_a_secret_value(engine: Engine) -> None:
 @pytest.mark.parametrize("answered", [True, False], ids=["before", "after"])
 @pytest.mark.parametrize("lives", range(1, WRITES_OF_A_CREATE + 1))
 def test_a_create_that_dies_between_two_effects_is_continued(engine: Engine, lives: int, *, answered: bool) -> None:
-    """Whichever write is the last, the next run ends in the one right pair: no number is used for two certificates."""
+    """The next run after any last write ends with the same correct pair: no number is used for two certificates."""
     engine.aws.lives, engine.aws.answers_last = lives, answered
     try:
         engine.up()
@@ -77,7 +77,7 @@ def test_a_create_that_dies_between_two_effects_is_continued(engine: Engine, liv
     stored = set() if before is None else {version for version, labels in before.labels.items() if labels}
     values = {version: store.read(str(engine.program["secret"]), version) for version in stored}
     if lives == WRITES_OF_A_CREATE:
-        # The pair was claimed, and the engine did not get the answer: as with any lost state, the definition names it.
+        # The pair was claimed, but the engine got no answer. As after any lost state, the definition must name it.
         (refused,) = engine.failures()
         take_over = re.search(r"`takeOver: ([0-9a-f]{32})`", refused)
         assert take_over is not None
@@ -87,17 +87,17 @@ def test_a_create_that_dies_between_two_effects_is_continued(engine: Engine, liv
     after = store.describe(engine.id)
     assert after is not None
     labels = sorted(label for version in after.labels.values() for label in version)
-    # AWSPREVIOUS can be on the empty version that the emulator makes with a secret.
+    # AWSPREVIOUS can be on the empty version that the emulator creates with a secret.
     slots = [label for label in labels if label != Label.FORMER]
-    assert slots == [Label.MAIN, Label.RESERVE], "one holder of each, and nothing staged"
-    assert stored <= set(after.labels), "what was stored is adopted, not made again"
+    assert slots == [Label.MAIN, Label.RESERVE], "each label is on one version, and nothing is staged"
+    assert stored <= set(after.labels), "stored versions are adopted, not created again"
     assert all(store.read(engine.id, version) == value for version, value in values.items())
     assert engine.outputs is not None
     assert set(engine.outputs["certificates"]) == {"certificate 1", "certificate 2"}
 
 
 def test_refresh_shows_drift_and_the_next_up_repairs_it(engine: Engine) -> None:
-    """A lost RESERVE label is legible in the refreshed state, and gone after the next run."""
+    """The refreshed state shows a lost RESERVE label, and the next run repairs it."""
     engine.up()
     assert engine.outputs is not None
     store = SecretsManager(aws=AWS)
@@ -117,7 +117,7 @@ def test_refresh_shows_drift_and_the_next_up_repairs_it(engine: Engine) -> None:
 
 
 def test_drift_without_a_refresh_is_one_repair(engine: Engine) -> None:
-    """The counter goes up by one while there is drift, and stays there."""
+    """A drift raises the counter by one, and the repair keeps its value."""
     engine.up()
     store = SecretsManager(aws=AWS)
     store.tag(engine.id, {"ios-mdm:highest-ordinal": "x"})
@@ -128,25 +128,25 @@ def test_drift_without_a_refresh_is_one_repair(engine: Engine) -> None:
 
 
 def test_a_moved_secret_prefix_is_refused(engine: Engine) -> None:
-    """Consumers read the pair where it is: another secret name is an error, not a replacement."""  # R32
+    """Consumers read the former secret, so another name of the secret is an error and no replacement."""  # R32
     engine.up()
     engine.program |= {"secret": "elsewhere/berlin"}
-    assert "restore the server's name and aws.secretPrefix" in engine.failures()[0]
+    assert "Restore the server's name and aws.secretPrefix" in engine.failures()[0]
 
 
 def test_a_resource_that_is_renamed_by_an_alias_is_refused(engine: Engine) -> None:
-    """An alias keeps the state, and with it the pair; another name of the server would be another secret."""  # R34
+    """An alias keeps the state and the pair. Another name of the server would need another secret."""  # R34
     engine.up()
     engine.program |= {"server": "munich", "secret": "ios-mdm/munich"}
     engine.program["definition"]["name"] = "munich"
     engine.aws.calls.clear()
     (refused,) = engine.failures()
-    assert "the definition names the secret ios-mdm/munich" in refused
+    assert "now ios-mdm/munich): consumers read the pair" in refused
     assert engine.aws.calls == []
 
 
 def test_nothing_ever_replaces_a_pair(engine: Engine) -> None:
-    """Whatever changes, diff names no property that replaces."""  # R32
+    """Diff names no property that replaces the resource, for any change."""  # R32
     engine.up()
     assert engine.outputs is not None
     for key in engine.outputs.keys() - {"observed"}:
@@ -155,7 +155,7 @@ def test_nothing_ever_replaces_a_pair(engine: Engine) -> None:
 
 
 def test_a_replacement_deletes_nothing_although_a_read_lags(engine: Engine) -> None:
-    """The engine creates the new resource first; then a stale read still names the former one as the owner."""
+    """The engine first creates the new resource. Then a stale read still reports the former resource as the owner."""
     # R37
     engine.up()
     assert engine.outputs is not None
@@ -175,7 +175,7 @@ def test_a_replacement_deletes_nothing_although_a_read_lags(engine: Engine) -> N
 
 @pytest.mark.parametrize("owner", ["organization/ios-mdm/test", "organization/ios-mdm/other"])
 def test_a_read_that_lags_behind_a_take_over_is_resolved_by_the_next_run(engine: Engine, owner: str) -> None:
-    """A stale id of the former resource does not get into the state, which would then lose the pair to it."""
+    """A stale id of the former resource is not written to the state, which would lose the pair to that resource."""
     # R33 R34
     engine.program["owner"] = owner
     engine.up()
@@ -201,21 +201,21 @@ def test_a_read_that_lags_behind_a_take_over_is_resolved_by_the_next_run(engine:
 
 
 def test_a_refresh_never_reports_a_pair_as_gone(engine: Engine) -> None:
-    """A pair whose secret does not exist any more stays in the state, marked: else `up` would make another pair."""
+    """A pair without a secret stays in the state, with a mark. Otherwise `up` would create another pair."""
     # R33
     engine.up()
     assert engine.outputs is not None
     gone = {**engine.outputs, "secret": "ios-mdm/never-was"}
     read = engine.provider.read("ios-mdm/never-was", gone)
     assert read.id == "ios-mdm/never-was"
-    marked = dict.fromkeys(("main", "reserve"), "secret is gone")
+    marked = dict.fromkeys(("main", "reserve"), "secret does not exist")
     marked["reason"] = "observed by refresh; the next up decides"
     assert read.outs == {**gone, "desired": {**gone["desired"], **marked}}
     assert (read.inputs or {})["mainSha256"] == gone["mainSha256"], "for lostMain"
 
 
 def test_a_certificate_of_the_same_number_is_another_one_by_its_fingerprint(engine: Engine) -> None:
-    """Outputs of another pair, or of a restored one, heal by one update though all names are the same."""  # R33
+    """One update corrects the outputs of another pair or of a restored pair, even if all names are the same."""  # R33
     engine.up()
     assert engine.outputs is not None
     right = engine.outputs["certificates"]["certificate 1"]["sha256"]
@@ -226,10 +226,10 @@ def test_a_certificate_of_the_same_number_is_another_one_by_its_fingerprint(engi
 
 
 class TestFrozen:
-    """Module paths, class names and type tokens are a state format: they must not change."""
+    """Module paths, class names and type tokens are part of the state and must not change."""
 
     def test_providers_pickle_by_reference(self) -> None:
-        """What state keeps of a provider is its import path, a few bytes, and nothing of its code."""
+        """The state contains the import path of a provider, and nothing of its code."""
         for provider, path in (
             (CertificatePairProvider, b"ios_mdm.resources.certificate_pair"),
             (ProfileDistributionProvider, b"ios_mdm.resources.profile_distribution"),
@@ -241,6 +241,6 @@ class TestFrozen:
             assert isinstance(pickle.loads(stored), provider)  # noqa: S301 - made one line above
 
     def test_type_tokens(self) -> None:
-        """The URNs of resources carry these."""
+        """The URNs of resources contain the type tokens."""
         assert CertificatePair._resource_type_name == "dynamic/ios-mdm:CertificatePair"
         assert ProfileDistribution._resource_type_name == "dynamic/ios-mdm:ProfileDistribution"

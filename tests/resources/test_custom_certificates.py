@@ -1,4 +1,4 @@
-"""Custom certificates through the provider's hooks: what a run needs of their files, and what state remembers."""
+"""Custom certificates in the hooks of the provider: when a run needs their files, and the data that the state keeps."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the project's root, where the files are, at the moment of the certificates."""
+    """Return the project folder with the files, with the clock at the time of the certificates."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(VARIABLE, (START + DAY).isoformat())
     return tmp_path
@@ -35,7 +35,7 @@ def _without_root(leaf: Leaf) -> bytes:
 
 
 def test_a_reserve_is_installed_though_mains_file_is_gone(engine: Engine, project: Path) -> None:
-    """What state remembers of main, its root included, is enough to judge and to store a reserve."""
+    """The state keeps enough of main, including its root, to check and store a reserve."""
     # R18 R22 R24 R29
     main, reserve = Leaf(390), Leaf(700)
     (project / "main.pem").write_bytes(main.file(FIRST))
@@ -62,7 +62,7 @@ def test_a_reserve_is_installed_though_mains_file_is_gone(engine: Engine, projec
 def test_the_root_of_a_promoted_reserve_is_remembered_without_its_file(
     engine: Engine, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An issued main, a custom reserve that became main, a definition that names no file any more: R24 still holds."""
+    """The promoted custom reserve follows an issued main, and the definition names no file any more. R24 holds."""
     # R22 R24
     definition = engine.program["definition"]
     (project / "first.pem").write_bytes(Leaf(700).file(FIRST))
@@ -83,7 +83,7 @@ def test_the_root_of_a_promoted_reserve_is_remembered_without_its_file(
 
 
 def test_a_secret_that_a_pipeline_may_not_read_is_a_warning(engine: Engine, capfd: pytest.CaptureFixture[str]) -> None:
-    """Previews go on without the permission while nothing about the file has to change; the reason is told."""
+    """Previews work without the permission while the file needs no change. A warning has the reason."""
     # R18 R29
     name = f"{engine.program['server']}-bundle"
     client = boto3.client("secretsmanager", region_name=ministack.REGION)
@@ -100,7 +100,7 @@ def test_a_secret_that_a_pipeline_may_not_read_is_a_warning(engine: Engine, capf
 
 
 def test_a_reserve_is_judged_by_the_main_that_it_will_follow(engine: Engine, project: Path) -> None:
-    """Where one run makes main and installs a reserve, the preview tells that the reserve would expire first."""
+    """If one run creates main and installs a reserve, the preview reports that the reserve expires first."""
     # R21 R32
     (project / "reserve.pem").write_bytes(Leaf(390).file(FIRST))
     definition = engine.program["definition"]
@@ -114,7 +114,7 @@ def test_a_reserve_is_judged_by_the_main_that_it_will_follow(engine: Engine, pro
 
 
 def test_a_reserve_that_got_lost_cannot_be_installed_without_its_file(engine: Engine, project: Path) -> None:
-    """Somebody took its label and its tag away, and the file is gone: the preview says what it cannot read."""  # R18
+    """The label and the tag of the reserve were removed, and so was the file, which the preview names."""  # R18
     secret = engine.program["secret"]
     (project / "main.pem").write_bytes(Leaf(390).file(FIRST))
     (project / "reserve.pem").write_bytes(Leaf(700).file(FIRST))

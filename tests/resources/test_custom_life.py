@@ -1,6 +1,6 @@
-"""Years of a pair with custom certificates: files come, change and go, and so does the permission to read them.
+"""Years of a pair with custom certificates: files and the permission to read them are added, changed and removed.
 
-The hooks are called as the engine calls them, on a store in memory; what a preview lets through, a run carries out.
+The hooks are called in the same way as by the engine, on a store in memory. A run carries out what the preview accepts.
 """
 
 from __future__ import annotations
@@ -73,21 +73,21 @@ def made(name: str) -> Made:
 
 @cache
 def renewed(name: str) -> tuple[x509.Certificate, ...]:
-    """Return what is above a certificate after its CA was renewed under its name and key."""
+    """Return the chain above a certificate after a renewal of its CA with the same name and key."""
     if name == "elsewhere":
         return Chain(issuing=(OTHER_ISSUING.but(days=(-800, 1900)),), root=OTHER_ROOT).make().chain[1:]
     return Chain(issuing=(ISSUING.but(days=(-800, 1900)),)).make().chain[1:]
 
 
 def file(name: str, chain: str) -> bytes:
-    """Return a file: a certificate with its key, and one of the chains that are right for it."""
+    """Return a file with a certificate, its key, and one of the valid chains."""
     one = made(name)
     above = renewed(name) if chain == "renewed" else one.chain[1:]
     return pem(one.leaf, *(above[:-1] if chain == "without root" else above)) + private_pem(one.keys[0])
 
 
 class CustomLife(RuleBasedStateMachine):
-    """One pair, its files, and the state that runs leave behind."""
+    """One pair, its files, and the state after each run."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -126,28 +126,28 @@ class CustomLife(RuleBasedStateMachine):
             one.start()
 
     def teardown(self) -> None:
-        """Put everything back."""
+        """Restore the environment."""
         for one in self.patches:
             one.stop()
         self.folder.cleanup()
 
-    # What people and time do.
+    # Actions of users and of time.
 
     @initialize(first=st.sampled_from(["custom", "issued", "adopted"]), chain=st.sampled_from(CHAINS))
     def begins(self, first: str, chain: str) -> None:
-        """The first run makes the pair."""
+        """The first run creates the pair."""
         self.put("main.pem", "useless" if first == "adopted" else "first", chain)
         self.edit("issue" if first == "issued" else "adopt" if first == "adopted" else "install", "silent")
         self.run()
 
     @rule(name=st.sampled_from(NAMES), certificate=st.sampled_from(FILES), chain=st.sampled_from(CHAINS))
     def put(self, name: str, certificate: str, chain: str) -> None:
-        """A file comes, or changes."""
+        """A file is added or changed."""
         (self.path / name).write_bytes(file(certificate, chain))
 
     @rule(name=st.sampled_from(NAMES))
     def lose(self, name: str) -> None:
-        """A file goes."""
+        """A file is removed."""
         (self.path / name).unlink(missing_ok=True)
 
     @rule(
@@ -155,7 +155,7 @@ class CustomLife(RuleBasedStateMachine):
         reserve=st.sampled_from(["install", "install", "later", "confirmed", "silent", "none", "issue"]),
     )
     def edit(self, main: str, reserve: str) -> None:
-        """The definition is edited; where it must name a certificate, it names the right one."""
+        """The definition is edited. If it must name a certificate, it names the correct one."""
         pair = self.pair
         confirmed = {"confirm": _sha256(pair.main.facts)} if pair is not None and pair.main is not None else {}
         issue = {"issue": {"key": "ec-p256"}}
@@ -181,13 +181,13 @@ class CustomLife(RuleBasedStateMachine):
 
     @rule(days=st.sampled_from([0, 1, 29, 30, 60, 200, 330]), minutes=st.integers(0, 1440))
     def time_passes(self, days: int, minutes: int) -> None:
-        """Nobody runs anything for a while."""
+        """Time passes without a run."""
         self.clock.moment += timedelta(days=days, minutes=minutes)
 
     @precondition(lambda self: self.promotion is not None)
     @rule()
     def the_switch_happens(self) -> None:
-        """AWS makes the reserve main at its moment."""
+        """AWS promotes the reserve at its apply time."""
         promote = self.promotion
         assert promote is not None
         with suppress(LabelMovedError):
@@ -195,7 +195,7 @@ class CustomLife(RuleBasedStateMachine):
 
     @rule()
     def run(self) -> None:
-        """A preview refuses and nothing is written, or a run does what it said and the next one finds nothing to do."""
+        """A preview refuses and nothing is written, or a run does what it announced. The next run changes nothing."""
         before = self.pair
         writes = list(self.store.calls)
         refused = self.engine.failures()
@@ -207,8 +207,8 @@ class CustomLife(RuleBasedStateMachine):
         try:
             self.engine.up()
         except DefinitionError:
-            # A run died before it wrote down what main is: only the next one can tell what is wrong with the wish.
-            # And an expired main is followed by its reserve before a wrong wish is told.
+            # An interrupted run did not record main, so only the next run can find the error of the definition.
+            # An expired main is also replaced by its reserve before an error of the definition is reported.
             assert unknown or self._is_followed(before)
             return
         left = list(self.store.calls)
@@ -220,7 +220,7 @@ class CustomLife(RuleBasedStateMachine):
 
     @rule(number=st.integers(1, 12), edge=st.sampled_from(["before", "after"]))
     def a_run_dies(self, number: int, edge: Edge) -> None:
-        """A run dies at a write, if it makes as many; state then keeps what it had."""
+        """A run is interrupted at a write, if it makes so many writes. The state does not change."""
         before, unknown = self.pair, self.is_unknown
         if self.engine.failures():
             return
@@ -234,7 +234,7 @@ class CustomLife(RuleBasedStateMachine):
         finally:
             self.store.fail = None
 
-    # What holds.
+    # Invariants.
 
     @invariant()
     def what_is_stored_can_be_used(self) -> None:
@@ -245,7 +245,7 @@ class CustomLife(RuleBasedStateMachine):
             credential_from_json(version.value)
 
     def _check_run(self, before: ObservedPair | None) -> None:
-        """R21, R24, R32: what a run puts into a slot."""
+        """R21, R24, R32: check the certificates that a run has stored."""
         pair, now = self.pair, self.clock.now()
         assert pair is not None
         assert pair.main is not None
@@ -253,14 +253,14 @@ class CustomLife(RuleBasedStateMachine):
         assert main is not None
         was = None if before is None or before.main is None else before.main.facts
         if was is not None and main.sha256 != was.sha256:
-            assert valid_at(main, now), "what becomes main is valid"
+            assert valid_at(main, now), "a new main is valid"
         facts = None if pair.reserve is None else pair.reserve.facts
         if facts is not None and (before is None or before.numbered(facts.ordinal) is None):
-            assert valid_at(facts, now), "a reserve is valid when it comes"
+            assert valid_at(facts, now), "a new reserve is valid"
             if facts.source is Source.INSTALLED:
-                assert expires(facts) > expires(main), "and outlives main"
+                assert expires(facts) > expires(main), "a new reserve outlives main"
             if facts.source is main.source is Source.INSTALLED:
-                assert facts.root == main.root, "under main's root"
+                assert facts.root == main.root, "a new reserve has the root of main"
         for version in pair.versions:
             if version.facts is not None and version.facts.source is Source.INSTALLED:
                 value = self.store.read(SECRET, version_id(SECRET, version.facts.ordinal))
@@ -269,7 +269,7 @@ class CustomLife(RuleBasedStateMachine):
                 assert root_digest(root) == version.facts.root
 
     def _is_followed(self, before: ObservedPair | None) -> bool:
-        """R11, R32: an expired main was followed by its reserve."""
+        """R11, R32: return whether an expired main was replaced by its reserve."""
         assert before is not None
         assert before.main is not None
         assert before.main.facts is not None
@@ -280,7 +280,7 @@ class CustomLife(RuleBasedStateMachine):
         return expired and pair.main is not None and reserve is not None and pair.main.ordinal == reserve.ordinal
 
     def _is_not_needed(self, name: str) -> None:
-        """R18: once everything is as it should be, a file may be missing."""
+        """R18: check that a run needs no file after everything is stored."""
         path = self.path / name
         if not path.exists():
             return
@@ -293,23 +293,23 @@ class CustomLife(RuleBasedStateMachine):
 
     @property
     def path(self) -> Path:
-        """The project's root."""
+        """Return the project folder."""
         return Path(self.folder.name)
 
     @property
     def pair(self) -> ObservedPair | None:
-        """The pair as it is."""
+        """Return the current pair."""
         return PairReader(self.store, self.clock).observe(SECRET)
 
     @property
     def is_unknown(self) -> bool:
-        """Whether nobody has written down yet what main is."""
+        """Whether main is not recorded yet."""
         pair = self.pair
         return pair is not None and pair.main is not None and pair.main.facts is None
 
     @property
     def promotion(self) -> dict[str, Any] | None:
-        """What is due by itself."""
+        """The promotion that is due; None if no promotion is due."""
         outputs = self.engine.outputs
         promote = None if outputs is None else outputs["switch"].get("promote")
         return promote if promote is not None and promote["at"] <= f"{self.clock.now():%Y-%m-%dT%H:%M:%SZ}" else None

@@ -1,4 +1,4 @@
-"""The hooks of a distribution: which faults stop only the distribution, and which of them stop nothing."""
+"""The hooks of a distribution: faults that stop only the distribution, and faults that stop nothing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Run:
-    """What the engine does with the distribution of one server."""
+    """Calls the hooks of the distribution of one server as the engine does."""
 
     folder: Path
     store: MemorySecretStore
@@ -42,13 +42,13 @@ class Run:
         (self.folder / "devices.txt").write_text("\n".join(devices), encoding="utf-8")
 
     def check(self) -> dict[str, Any]:
-        """Return the checked inputs: nothing is refused."""
+        """Return the checked inputs. Nothing may be refused."""
         checked = self.provider.check(wired(self.inputs), wired(self.program()))
         assert not checked.failures, [one.reason for one in checked.failures]
         return dict(checked.inputs)
 
     def up(self) -> str:
-        """Do what `pulumi up` does; the state changes if the run succeeds."""
+        """Do the same as `pulumi up`. The state changes if the run succeeds."""
         inputs = self.check()
         if self.outputs is None:
             self.outputs = dict(self.provider.create(wired(inputs)).outs or {})
@@ -83,7 +83,7 @@ class Run:
         }
 
     def sent(self) -> str | None:
-        """Return the record of what devices were sent."""
+        """Return the record of the profile that devices were sent."""
         found = self.store.describe(SECRET)
         assert found is not None
         return found.tags.get(SENT_TAG)
@@ -91,7 +91,7 @@ class Run:
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """A pair with one certificate, and a list with two devices."""
+    """Return a run with a pair of one certificate and a list of two devices."""
     store = MemorySecretStore()
     store.create(SECRET, tags={RESOURCE_ID_TAG: RESOURCE_ID}, description="", kms_key=None)
     store.put(SECRET, version_id(SECRET, 1), credential_to_json(credentials()[1]))
@@ -118,7 +118,7 @@ BAD_LISTS = {
 def test_a_list_of_devices_that_cannot_be_read_fails_alone(
     run: Run, content: bytes | None, capfd: pytest.CaptureFixture[str], *, is_new: bool
 ) -> None:
-    """Preview warns and plans an update, which fails: the pair's part of the run is not stopped."""
+    """Preview warns and plans an update, which fails. The run of the pair is not stopped."""
     # R30 R36
     if not is_new:
         run.up()
@@ -137,7 +137,7 @@ def test_a_list_of_devices_that_cannot_be_read_fails_alone(
 @pytest.mark.parametrize("is_new", [True, False])
 @pytest.mark.parametrize("devices", [{"ledger": True}, ["a", "b"]])
 def test_a_ledger_that_cannot_be_read_fails_alone(run: Run, devices: object, *, is_new: bool) -> None:
-    """Check does not refuse it, whether the devices come from it or not."""
+    """Check does not refuse the ledger, whether it is the source of the devices or not."""
     # R30 R36
     if not is_new:
         run.up()
@@ -151,7 +151,7 @@ def test_a_ledger_that_cannot_be_read_fails_alone(run: Run, devices: object, *, 
 
 
 def test_the_list_is_read_again_by_the_next_run(run: Run) -> None:
-    """A list that was corrected after the check is not used: what it leads to was not checked."""
+    """A list that was corrected after the check is not used, because its result was not checked."""
     (run.folder / "devices.txt").unlink()
     inputs = run.check()
     run.list_devices("a")
@@ -166,7 +166,7 @@ def test_the_list_is_read_again_by_the_next_run(run: Run) -> None:
 def test_without_a_device_nothing_is_sent(
     run: Run, devices: object, said: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """A warning, no call of the MDM server, and no record: a reserve is not armed because the list was emptied."""
+    """There is a warning, no call of the MDM server and no record: an emptied list does not arm a reserve."""
     # R36
     run.devices = devices
     run.list_devices()
@@ -188,7 +188,7 @@ def test_without_a_device_nothing_is_sent(
 
 
 def test_a_pair_that_was_taken_over_is_left_alone_by_a_new_distribution(run: Run) -> None:
-    """The stack without a distribution in its state: `up` succeeds, so the server can be unprotected and removed."""
+    """The state has no distribution. `up` succeeds, so the server can be unprotected and removed."""
     # R34
     run.store.tag(SECRET, {RESOURCE_ID_TAG: "8d" * 16})
     assert run.up() == "changed"
@@ -202,7 +202,7 @@ def test_a_pair_that_was_taken_over_is_left_alone_by_a_new_distribution(run: Run
 
 
 def test_a_pair_that_is_taken_over_after_the_check_is_left_alone(run: Run) -> None:
-    """As above, one moment later."""
+    """The take-over happens after the check."""
     # R34
     inputs = run.check()
     run.store.tag(SECRET, {RESOURCE_ID_TAG: "8d" * 16})
@@ -213,7 +213,7 @@ def test_a_pair_that_is_taken_over_after_the_check_is_left_alone(run: Run) -> No
 
 @pytest.mark.parametrize("is_found", [True, False])
 def test_another_region_is_named_before_the_certificates_that_are_not_there(run: Run, *, is_found: bool) -> None:
-    """The credentials are for another region: that is what the message says."""
+    """The message names the other region of the credentials."""
     # R33
     inputs = run.check()
     other = {"secretArn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:ios-mdm/berlin-Mem0ry"}
@@ -224,7 +224,7 @@ def test_another_region_is_named_before_the_certificates_that_are_not_there(run:
 
 
 def test_a_pair_without_tags_keeps_its_profile_in_previews(run: Run) -> None:
-    """Preview does not know the id of a pair that lost its tags, and does not announce a second profile."""
+    """The id of a pair without tags is unknown in previews. They do not announce a second profile."""
     # R33 R35
     run.up()
     identifier = run.inputs["identifier"]
@@ -235,7 +235,7 @@ def test_a_pair_without_tags_keeps_its_profile_in_previews(run: Run) -> None:
 
 
 def test_what_preview_does_not_know_is_unknown_and_not_left_out(run: Run) -> None:
-    """A saved plan holds: preview and `up` name the same inputs."""
+    """A saved plan can be applied, because preview and `up` have the same input names."""
     # R30
     run.up()
     run.changes = {"trusted": [1, 2], "pems": Unknown()}  # type: ignore[no-untyped-call]

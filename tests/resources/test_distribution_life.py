@@ -1,8 +1,8 @@
-"""Months of a profile: certificates come, go and come back, devices too, the MDM server is down, and runs die.
+"""Months of a profile: certificates and devices change, the MDM server is down, and runs are interrupted.
 
-The hooks are called as the engine calls them, with a real ledger. Of the MDM server only its queue is played: it takes
-a command of a known CommandUUID for a repetition, as NanoMDM does. After a push that failed the profile stays what it
-is until one has succeeded: what is not covered otherwise is in docs/decisions/0004-revision-of-a-profile.md.
+The hooks are called in the same way as by the engine, with a real ledger. The MDM server is a queue, which treats a
+command with a known CommandUUID as a repetition, as NanoMDM does. After a failed run, the profile does not change
+until a run succeeds. The cases that are not covered are in docs/decisions/0004-revision-of-a-profile.md.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ CERTIFICATES = (*ISSUED, *UNDER_ONE_ROOT)
 
 
 class DownError(Exception):
-    """The run is killed."""
+    """Error that kills the run."""
 
 
 class DistributionLife(RuleBasedStateMachine):
-    """One server's profile."""
+    """The profile of one server."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -83,7 +83,7 @@ class DistributionLife(RuleBasedStateMachine):
         os.chdir(self.folder.name)
 
     def teardown(self) -> None:
-        """Put everything back."""
+        """Restore the environment."""
         os.chdir(self.there)
         for one in self.patches:
             one.stop()
@@ -91,19 +91,19 @@ class DistributionLife(RuleBasedStateMachine):
 
     @initialize(devices=st.sets(st.sampled_from(DEVICES), min_size=1))
     def begins(self, devices: set[str]) -> None:
-        """A first run."""
+        """The first run."""
         self.list_devices(devices)
         self.run()
 
     @rule(devices=st.sets(st.sampled_from(DEVICES), min_size=1))
     def list_devices(self, devices: set[str]) -> None:
-        """Another list of devices."""
+        """The list of devices changes."""
         Path("devices.txt").write_text("\n".join(sorted(devices)), encoding="utf-8")
 
     @precondition(lambda self: not self.failed)
     @rule(trusted=st.sets(st.sampled_from(CERTIFICATES), min_size=1))
     def trust(self, trusted: set[int]) -> None:
-        """The pair has other certificates, the first of them as main; the offer of the others has ended."""
+        """The pair has other certificates, with the lowest number as main. The other trusted labels are removed."""
         described = self.store.describe(SECRET)
         assert described is not None
         for version, labels in described.labels.items():
@@ -116,27 +116,27 @@ class DistributionLife(RuleBasedStateMachine):
     @precondition(lambda self: not self.failed)
     @rule(organization=st.sampled_from(["Example", "Example Ltd"]))
     def present(self, organization: str) -> None:
-        """The profile presents itself in another way."""
+        """The name of the organization in the profile changes."""
         self.organization = organization
 
     @rule()
     def lose_the_ledger(self) -> None:
-        """A disk is replaced: what was sent is to be sent again, once there is something else to send."""
+        """The disk is replaced. The profile is sent again when another one is due."""
         Path("ledger.sqlite").unlink(missing_ok=True)
 
     @rule(calls=st.integers(0, 2), taken=st.booleans())
     def the_server_is_down(self, calls: int, *, taken: bool) -> None:
-        """A run comes to some devices only."""
+        """A run reaches only some devices."""
         self._fail(DeliveryError, calls, taken=taken)
 
     @rule(calls=st.integers(0, 2), taken=st.booleans())
     def a_run_dies(self, calls: int, *, taken: bool) -> None:
-        """A run is killed before the ledger knows what it queued."""
+        """A run is killed before the ledger records the queued commands."""
         self._fail(DownError, calls, taken=taken)
 
     @rule()
     def run(self) -> None:
-        """After a run each device has the profile in its queue, and another run changes nothing."""
+        """After a run, each device has the profile in its queue, and another run changes nothing."""
         self._up()
         self.failed = False
         wanted = self._profile()
@@ -156,7 +156,7 @@ class DistributionLife(RuleBasedStateMachine):
             self._up()
         except (DeliveryError, DownError):
             self.failed = True
-            assert self._recorded() in {before, None}, "what devices were not all sent is not recorded as sent (R36)"
+            assert self._recorded() in {before, None}, "only a profile that was sent to all devices is recorded (R36)"
         finally:
             self.queue.calls_left = None
 
@@ -166,7 +166,7 @@ class DistributionLife(RuleBasedStateMachine):
         return described.tags.get(SENT_TAG)
 
     def _up(self) -> str:
-        """Do what `pulumi up` does with this resource; state changes where the run succeeds."""
+        """Do the same as `pulumi up` for this resource. The state changes if the run succeeds."""
         checked = self.provider.check(wired(self.inputs), wired(self._program()))
         assert not checked.failures, [one.reason for one in checked.failures]
         inputs = dict(checked.inputs)

@@ -52,7 +52,7 @@ def test_a_check_reads_once_and_keeps_nothing_of_the_run(engine: Engine) -> None
 
 
 def test_an_update_reads_again(engine: Engine) -> None:
-    """A check and an update of the same run: the update decides from what it reads itself."""  # R36
+    """Check and update belong to the same run. The update decides from its own reads."""  # R36
     _announced(engine)
     engine.up()
     _announced(engine)
@@ -65,13 +65,13 @@ def test_an_update_reads_again(engine: Engine) -> None:
 
 
 def test_a_change_after_the_last_run_is_seen(engine: Engine) -> None:
-    """The process still has an answer that an earlier run did not take: the next run does not get it."""  # R36
+    """The process still has an unused answer of an earlier run. The next run does not get this answer."""  # R36
     _announced(engine)
     engine.up()
     _announced(engine)
     other = dict(engine.program)
     engine.program["secret"] = "ios-mdm/other"  # noqa: S105 - a name
-    engine.failures()  # announces the server, and takes nothing of it
+    engine.failures()  # announces the server, and uses none of its answers
     engine.program.update(other)
     engine.program["run"] = uuid4().hex
     del engine.program["readings"]

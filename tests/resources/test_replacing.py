@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def _replaced(engine: Engine) -> None:
-    """Make a pair whose devices get a profile, and ask for another main."""
+    """Create a pair with a distribution, and request another main."""
     engine.program |= {"distributed": True}
     engine.up()
     assert engine.outputs is not None
@@ -31,7 +31,7 @@ def _replaced(engine: Engine) -> None:
 
 
 def test_a_next_main_is_shown_until_it_is_main(engine: Engine) -> None:
-    """One update stores it, the next one records that it was applied; in between and afterwards nothing changes."""
+    """One update stores the next main, and the next update records its application. No other run changes anything."""
     # R15 R30 R32
     _replaced(engine)
     shown = engine.checked()["desired"]
@@ -55,7 +55,7 @@ def test_a_next_main_is_shown_until_it_is_main(engine: Engine) -> None:
 
 
 def test_a_next_main_that_was_sent_is_applied_by_the_pair(engine: Engine) -> None:
-    """The run that sent it died before it moved the label."""  # R15 R32
+    """The run that sent the next main was interrupted before it moved the label."""  # R15 R32
     _replaced(engine)
     engine.up()
     SecretsManager(aws=AWS).tag(engine.id, {SENT_TAG: "1 2 3"})
@@ -68,7 +68,7 @@ def test_a_next_main_that_was_sent_is_applied_by_the_pair(engine: Engine) -> Non
 def test_the_devices_that_a_distrusted_main_cuts_off_are_named(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    """The count from the definition, and the enrollment ids of its list, or the file that has them."""  # R32 R39
+    """The message has the number of devices, and their enrollment ids or the file with them."""  # R32 R39
     _replaced(engine)
     made = ServerSettings.definition
 

@@ -59,7 +59,7 @@ def scheduled(engine: Engine) -> Iterator[Scheduled]:
 
 
 def test_the_pair_arms_its_switch_with_alarms_only_if_they_have_a_target(engine: Engine, scheduled: Scheduled) -> None:
-    """Without alarmArn no alarm is an output or a schedule; with one they are both."""  # R11
+    """Without alarmArn, no alarm is an output or a schedule. With alarmArn, alarms are both."""  # R11
     engine.up()
     assert engine.outputs is not None
     assert engine.outputs["switch"].keys() == {"promote"}
@@ -72,15 +72,15 @@ def test_the_pair_arms_its_switch_with_alarms_only_if_they_have_a_target(engine:
 
 
 def test_a_reserve_that_devices_were_not_sent_is_not_armed(engine: Engine, scheduled: Scheduled) -> None:
-    """The record in the secret decides; the alarms, which name what is due, are armed at once."""  # R36
+    """The record in the secret decides. The alarms report overdue actions and are armed at once."""  # R36
     engine.program["distributed"] = True
     engine.program["definition"]["promotion"] = {"alarmArn": QUEUE}
     engine.up()
     assert scheduled.kinds() == {Kind.OVERDUE, Kind.EXPIRY}
-    assert engine.up() == "unchanged", "a promotion that may not be armed yet is no drift"
+    assert engine.up() == "unchanged", "a promotion that must not be armed yet is no drift"
     secrets = _client(engine, "secretsmanager")
     secrets.tag_resource(SecretId=engine.program["secret"], Tags=[{"Key": SENT_TAG, "Value": sent_value([1, 2])}])
-    assert engine.up() == "update", "what devices were sent and what is not armed is drift"
+    assert engine.up() == "update", "a reserve that was sent but is not armed is drift"
     assert scheduled.kinds() == set(Kind)
     assert engine.up() == "unchanged"
     secrets.close()
@@ -95,13 +95,13 @@ DAMAGES = {
 
 
 def _names(engine: Engine) -> tuple[str, str]:
-    """Return what the names of schedules and queue begin with, and the name of the role."""
+    """Return the prefix of the names of the schedules and the queue, and the name of the role."""
     server, secret = engine.program["server"], engine.program["secret"]
     return stem(server, secret), role_name(server, secret, ministack.REGION)
 
 
 def _damage(engine: Engine, part: str) -> None:
-    """Change or delete a part of what the switch needs, as a hand does in the console."""
+    """Change or delete a part of the switch by hand, as in the console."""
     name, role = _names(engine)
     iam, sqs = _client(engine, "iam"), _client(engine, "sqs")
     if part == "trust":
@@ -124,14 +124,14 @@ def _damage(engine: Engine, part: str) -> None:
 
 @pytest.mark.parametrize("part", DAMAGES)
 def test_what_the_switch_needs_is_repaired(engine: Engine, part: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """`check` and `read` name it, one update repairs it, and the schedule is not written again."""  # R36
+    """`check` and `read` report the part, one update repairs it, and the schedule is not written again."""  # R36
     engine.up()
     _damage(engine, part)
     expected = DAMAGES[part].format(stem=_names(engine)[0], role=_names(engine)[1])
     engine.aws.calls.clear()
     assert engine.outputs is not None
     engine.provider.read(engine.id, engine.outputs)
-    assert f"the switch is not as it should be, and repaired by `up`: {expected}" in capsys.readouterr().err
+    assert f"the switch differs from its definition; `up` repairs it: {expected}" in capsys.readouterr().err
     assert engine.aws.writes() == []
     assert engine.up() == "update"
     assert expected in capsys.readouterr().err
@@ -140,7 +140,7 @@ def test_what_the_switch_needs_is_repaired(engine: Engine, part: str, capsys: py
 
 
 def test_the_switch_is_repaired_although_the_last_run_reached_another_decision_than_its_check(engine: Engine) -> None:
-    """Diff compares the decision with the one that was reached, and finds no change: the check must find the drift."""
+    """Diff compares the decision with the reached decision and finds no change, so the check must find the drift."""
     # R36
     engine.up()
     engine.up()
@@ -152,19 +152,19 @@ def test_the_switch_is_repaired_although_the_last_run_reached_another_decision_t
 
 
 def test_a_previewer_without_rights_in_iam_and_sqs_is_told(engine: Engine, capsys: pytest.CaptureFixture[str]) -> None:
-    """What could not be checked is one notice, and no drift."""  # R36
+    """The unchecked parts are one notice, and no drift."""  # R36
     engine.up()
     engine.aws.denied |= {"GetRole", "GetQueueUrl"}
     capsys.readouterr()
     assert engine.up() == "unchanged"
     (line,) = capsys.readouterr().err.splitlines()
-    assert "not all that the switch needs could be checked" in line
+    assert "some parts of the switch could not be checked" in line
     assert "GetRole" in line
     assert "GetQueueUrl" in line
 
 
 def test_a_check_reads_no_more_than_it_needs(engine: Engine) -> None:
-    """Schedule, role, policy and queue, each once; nothing on hold."""  # R36
+    """Schedule, role, policy and queue are each read once. On hold, only the secret is read."""  # R36
     engine.up()
     engine.aws.calls.clear()
     assert engine.up() == "unchanged"
@@ -179,7 +179,7 @@ def test_a_check_reads_no_more_than_it_needs(engine: Engine) -> None:
 
 
 def test_without_schedules_all_of_the_switch_is_deleted(engine: Engine, scheduled: Scheduled) -> None:
-    """`promotion.schedule: false` deletes what exists, and then calls neither Scheduler nor IAM nor SQS."""  # R36
+    """`promotion.schedule: false` deletes everything, and later runs call neither Scheduler nor IAM nor SQS."""  # R36
     engine.up()
     engine.program["definition"]["promotion"] = {"schedule": False}
     assert engine.up() == "update"
@@ -202,9 +202,9 @@ def test_without_schedules_all_of_the_switch_is_deleted(engine: Engine, schedule
 def test_a_role_and_a_queue_stay_until_no_schedule_names_them(
     engine: Engine, scheduled: Scheduled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While Scheduler is down, the schedule keeps the role and the queue that were made, whatever the definition names.
+    """While Scheduler is down, the schedule keeps the created role and queue, even if the definition names others.
 
-    The update that gives the schedule the others deletes them.
+    The update that writes the other role and queue to the schedule deletes the created ones.
     """
     # R36
     engine.up()
@@ -237,7 +237,7 @@ def test_a_role_and_a_queue_stay_until_no_schedule_names_them(
 
 
 def _made(engine: Engine) -> set[str]:
-    """Return which of role and queue exist that were made for the engine's pair."""
+    """Return whether the created role and the created queue of the engine's pair exist."""
     name, role = _names(engine)
     iam, sqs = _client(engine, "iam"), _client(engine, "sqs")
     found = {"role"} if role in {one["RoleName"] for one in iam.list_roles(PathPrefix="/ios-mdm/")["Roles"]} else set()
@@ -249,7 +249,7 @@ def _made(engine: Engine) -> set[str]:
 
 
 def _own(engine: Engine) -> dict[str, Any]:
-    """Return settings with a role and a queue of the user's own, which exist."""
+    """Return settings with an existing role and queue of the user."""
     mine, iam, sqs = f"mine-{_names(engine)[0]}", _client(engine, "iam"), _client(engine, "sqs")
     role = iam.create_role(RoleName=mine, AssumeRolePolicyDocument="{}")["Role"]["Arn"]
     sqs.create_queue(QueueName=mine)
@@ -260,7 +260,7 @@ def _own(engine: Engine) -> dict[str, Any]:
 
 @pytest.fixture
 def scheduler_is_down(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[bool], None]]:
-    """Return what makes Scheduler fail, or answer again."""
+    """Return a function that makes Scheduler fail, or answer again."""
 
     def set_down(is_down: bool) -> None:  # noqa: FBT001 - the fixture's only argument
         if is_down:
@@ -276,7 +276,7 @@ def scheduler_is_down(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[boo
 def test_a_destroy_during_the_replacement_of_role_and_queue_deletes_both(
     engine: Engine, scheduled: Scheduled, scheduler_is_down: Callable[[bool], None]
 ) -> None:
-    """The definition names others, but the last update has left the ones that were made here."""  # R36 R37
+    """The definition names others, but the last update has left the created role and queue."""  # R36 R37
     engine.up()
     engine.program["definition"]["promotion"] = _own(engine)
     scheduler_is_down(True)
@@ -289,7 +289,7 @@ def test_a_destroy_during_the_replacement_of_role_and_queue_deletes_both(
 
 
 def _lose_state(engine: Engine) -> None:
-    """Forget the resource, and let the definition take its pair over."""
+    """Remove the resource from the state, and let the definition take over its pair."""
     assert engine.outputs is not None
     engine.program["definition"]["takeOver"] = engine.outputs["pairId"]
     engine.inputs = engine.outputs = None
@@ -298,7 +298,7 @@ def _lose_state(engine: Engine) -> None:
 def test_a_take_over_without_schedules_deletes_the_switch_of_the_lost_state(
     engine: Engine, scheduled: Scheduled, scheduler_is_down: Callable[[bool], None]
 ) -> None:
-    """The names of the pair's switch show what the lost state had; what Scheduler does not delete is deleted later."""
+    """The names of the switch follow from the pair. A part that Scheduler does not delete is deleted later."""
     # R34 R36
     engine.program["definition"]["promotion"] = {"alarmArn": QUEUE}
     engine.up()
@@ -316,7 +316,7 @@ def test_a_take_over_without_schedules_deletes_the_switch_of_the_lost_state(
 
 
 def test_a_take_over_with_another_role_and_queue_deletes_those_of_the_lost_state(engine: Engine) -> None:
-    """The schedules name the others then."""  # R34 R36
+    """The schedules then name the other role and queue."""  # R34 R36
     engine.up()
     _lose_state(engine)
     engine.program["definition"]["promotion"] = _own(engine)
@@ -326,7 +326,7 @@ def test_a_take_over_with_another_role_and_queue_deletes_those_of_the_lost_state
 
 
 def test_a_deleted_pair_leaves_no_schedule_and_a_foreign_one_all_of_them(engine: Engine, scheduled: Scheduled) -> None:
-    """Delete removes the switch and the secret of its own pair, and neither of a pair that was taken over."""  # R37
+    """Delete removes the switch and the secret of its pair. It removes nothing of a pair that was taken over."""  # R37
     engine.up()
     secrets = _client(engine, "secretsmanager")
     secret = engine.program["secret"]
@@ -343,12 +343,12 @@ def test_a_deleted_pair_leaves_no_schedule_and_a_foreign_one_all_of_them(engine:
 
 
 def test_state_keeps_the_path_of_the_class_in_plain_text(engine: Engine) -> None:
-    """It is no secret: encrypted, it would cost more than all the rest."""
+    """The path is no secret, and encrypting it would cost more time than everything else."""
     assert engine.provider.serialize_as_secret_always is False
 
 
 def test_a_queue_of_another_account_is_refused(engine: Engine) -> None:
-    """In the check, so in the preview; nothing is written."""  # R36
+    """The check refuses it, so the preview does, too. Nothing is written."""  # R36
     engine.program["definition"]["promotion"] = {"alarmArn": QUEUE.replace("000000000000", "999988887777")}
     (reason,) = engine.failures()
     assert "promotion.alarmArn: arn:aws:sqs:eu-west-1:999988887777:alarms is in account 999988887777" in reason
@@ -356,7 +356,7 @@ def test_a_queue_of_another_account_is_refused(engine: Engine) -> None:
 
 
 def test_a_queue_that_does_not_exist_is_a_warning(engine: Engine, capfd: pytest.CaptureFixture[str]) -> None:
-    """The program may create it in the same run. One run reads it once; another run reads it again."""  # R36
+    """The program might create the queue in the same run. Each run reads it once."""  # R36
     missing = QUEUE.replace("alarms", f"none-{engine.program['server']}")
     engine.program["definition"]["promotion"] = {"alarmArn": missing}
     reads = []

@@ -1,4 +1,4 @@
-"""What the bootstrap decides, without the network and without building anything."""
+"""Decisions of the bootstrap. The tests need no network and build nothing."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from tools.toolchain import Toolchain, ToolchainMissingError, cache_dir, parsed_
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache directory of the test's own."""
+    """A separate cache directory for the test."""
     monkeypatch.setenv("IOS_MDM_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
 
 def script(path: Path, text: str = "") -> Path:
-    """An executable shell script at *path*."""
+    """Write an executable shell script, and return its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f"#!/bin/sh\n{text}\n")
     path.chmod(0o755)
@@ -34,15 +34,15 @@ def script(path: Path, text: str = "") -> Path:
 
 
 class TestCacheDirectory:
-    """Where what is dear to make is kept."""
+    """The cache directory for builds and downloads."""
 
     def test_the_users_own_choice_comes_first(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-        """`IOS_MDM_CACHE` wins over everything, and need not exist yet."""
+        """`IOS_MDM_CACHE` has the highest priority, and the directory may be missing."""
         monkeypatch.setenv("XDG_CACHE_HOME", "/elsewhere")
         assert cache_dir() == tmp_path / "cache"
 
     def test_then_the_desktops(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """`XDG_CACHE_HOME` is honoured, unless it is relative, which its specification calls invalid."""
+        """`XDG_CACHE_HOME` is used, unless it is relative, which is invalid by its specification."""
         monkeypatch.delenv("IOS_MDM_CACHE")
         monkeypatch.setenv("XDG_CACHE_HOME", "/elsewhere")
         assert cache_dir() == Path("/elsewhere/ios-mdm")
@@ -50,14 +50,14 @@ class TestCacheDirectory:
         assert cache_dir() == Path.home() / ".cache" / "ios-mdm"
 
     def test_then_the_home_directory(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Without any choice it is below `~/.cache`."""
+        """Without these variables, the cache directory is below `~/.cache`."""
         monkeypatch.delenv("IOS_MDM_CACHE")
         monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
         assert cache_dir() == Path.home() / ".cache" / "ios-mdm"
 
 
 class TestVersions:
-    """What is new enough."""
+    """Parsing of version numbers."""
 
     @pytest.mark.parametrize(
         ("text", "version"),
@@ -70,22 +70,22 @@ class TestVersions:
         ],
     )
     def test_a_version_is_read_as_numbers(self, text: str, version: tuple[int, int, int]) -> None:
-        """Numbers compare as numbers: 3.99 is older than 3.259."""
+        """Versions are compared as numbers: 3.99 is older than 3.259."""
         assert parsed_version(text) == version
 
     def test_words_are_no_version(self) -> None:
-        """A program that answers something else has no version."""
+        """A text without a version number is an error."""
         with pytest.raises(ValueError, match="no version number in 'devel'"):
             parsed_version("devel")
 
 
 class TestPrerequisites:
-    """What only the user can install."""
+    """Prerequisites that only the user can install."""
 
     def test_each_missing_tool_is_one_line_that_says_what_to_install(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
     ) -> None:
-        """All of them are told at once, before anything is done."""
+        """All missing tools are reported together, before any step runs."""
         monkeypatch.setenv("PATH", str(tmp_path))
         monkeypatch.setattr(bootstrap, "find_spec", lambda _name: None)
         assert bootstrap.main([]) == 1
@@ -98,7 +98,7 @@ class TestPrerequisites:
         assert not cache_dir().exists()
 
     def test_nothing_is_missing_where_all_is_there(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-        """With git, make and venv there is nothing to say."""
+        """If git, make and venv exist, nothing is missing."""
         for tool in ("git", "make"):
             script(tmp_path / "bin" / tool)
         monkeypatch.setenv("PATH", str(tmp_path / "bin"))
@@ -106,7 +106,7 @@ class TestPrerequisites:
         assert bootstrap.missing_prerequisites() == []
 
     def test_an_old_python_is_told_so_in_one_line(self) -> None:
-        """Not by a syntax error or a traceback."""
+        """The output has no syntax error and no traceback."""
         old = "import runpy, sys; sys.version_info = (3, 9); runpy.run_path(sys.argv[1], run_name='__main__')"
         run = subprocess.run(
             [sys.executable, "-c", old, bootstrap.__file__], capture_output=True, text=True, check=False
@@ -118,7 +118,7 @@ class TestPrerequisites:
 
 @pytest.fixture
 def venv(tmp_path: Path) -> Virtualenv:
-    """A virtualenv that is complete, as far as its files tell."""
+    """A virtualenv whose files look complete."""
     requirements = tmp_path / "requirements.txt"
     requirements.write_text("package==1\n")
     made = Virtualenv(subject="packages", directory=tmp_path / "venv", requirements=requirements)
@@ -129,7 +129,7 @@ def venv(tmp_path: Path) -> Virtualenv:
 
 
 def stamp(venv: Virtualenv, content: dict[str, str] | None) -> None:
-    """Make *content* the stamp of *venv*."""
+    """Write *content* as the stamp of *venv*, or delete the stamp."""
     path = venv.directory / "ios-mdm-stamp.json"
     if content is None:
         path.unlink(missing_ok=True)
@@ -138,43 +138,43 @@ def stamp(venv: Virtualenv, content: dict[str, str] | None) -> None:
 
 
 class TestVirtualenvStamp:
-    """When a virtualenv is left alone, completed, or made anew."""
+    """States in which a virtualenv is kept, completed, or created again."""
 
     def test_a_complete_one_is_left_alone(self, venv: Virtualenv, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The second run starts no process."""
+        """A second run starts no process."""
         monkeypatch.setattr(bootstrap, "run", lambda *_, **__: pytest.fail("something was run"))
         venv.ensure()
         assert venv.state() == "ready"
 
     def test_other_requirements_are_installed_into_it(self, venv: Virtualenv) -> None:
-        """A changed pin does not cost a new virtualenv."""
+        """A changed pin needs no new virtualenv."""
         venv.requirements.write_text("package==2\n")
         assert venv.state() == "outdated"
 
     def test_an_interrupted_installation_is_completed(self, venv: Virtualenv) -> None:
-        """Without a stamp the packages are installed again, into what is there."""
+        """Without a stamp, the packages are installed again into the existing virtualenv."""
         stamp(venv, None)
         assert venv.state() == "outdated"
 
     @pytest.mark.parametrize("change", [{"python": "3.9"}, {"directory": "/moved"}])
     def test_another_python_or_place_makes_it_anew(self, venv: Virtualenv, change: dict[str, str]) -> None:
-        """Neither packages nor scripts of a virtualenv survive these."""
+        """After these changes, neither packages nor scripts of the virtualenv can be used."""
         stamp(venv, {**venv.wanted(), **change})
         assert venv.state() == "absent"
 
     def test_a_python_that_was_removed_makes_it_anew(self, venv: Virtualenv, tmp_path: Path) -> None:
-        """A link to an interpreter that is gone is not an interpreter."""
+        """A link to a removed interpreter is not an interpreter."""
         venv.python.unlink()
         venv.python.symlink_to(tmp_path / "gone")
         assert venv.state() == "absent"
 
     def test_a_broken_stamp_is_no_stamp(self, venv: Virtualenv) -> None:
-        """A file that was cut short does not stop the bootstrap."""
+        """An incomplete stamp does not stop the bootstrap."""
         (venv.directory / "ios-mdm-stamp.json").write_text('{"python": ')
         assert venv.state() == "outdated"
 
     def test_the_stamp_is_written_only_after_success(self, venv: Virtualenv, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A failed installation is tried again the next time."""
+        """A failed installation is repeated by the next run."""
         venv.requirements.write_text("package==2\n")
         monkeypatch.setattr(bootstrap, "ROOT", venv.requirements.parent)
 
@@ -191,7 +191,7 @@ class TestVirtualenvStamp:
 
 
 class TestPackageLink:
-    """How a virtualenv gets the checkout's package."""
+    """Links from a virtualenv to the checkout's package."""
 
     @staticmethod
     def files(venv: Virtualenv) -> tuple[Path, Path]:
@@ -200,7 +200,7 @@ class TestPackageLink:
         return packages / "ios-mdm.pth", venv.directory / "bin" / "ios-mdm"
 
     def test_it_is_relative(self, venv: Virtualenv, tmp_path: Path) -> None:
-        """No file names the place of the checkout, so that a copy of it is complete."""
+        """No file contains the path of the checkout, so a copy uses its own files."""
         bootstrap.link_package(venv)
         path_file, command = self.files(venv)
         assert (path_file.parent / path_file.read_text().strip()).resolve() == tmp_path / "provider"
@@ -208,7 +208,7 @@ class TestPackageLink:
         assert os.access(command, os.X_OK)
 
     def test_a_second_run_writes_nothing(self, venv: Virtualenv) -> None:
-        """Processes that run meanwhile read the same files."""
+        """Other processes might be reading the files."""
         bootstrap.link_package(venv)
         before = [file.stat().st_ino for file in self.files(venv)]
         bootstrap.link_package(venv)
@@ -216,7 +216,7 @@ class TestPackageLink:
 
     @pytest.mark.parametrize("number", [0, 1])
     def test_a_changed_file_is_written_again(self, venv: Virtualenv, number: int) -> None:
-        """A path or a command from elsewhere does not stay."""
+        """A changed path or command is replaced."""
         bootstrap.link_package(venv)
         changed = self.files(venv)[number]
         text = changed.read_text()
@@ -228,10 +228,10 @@ class TestPackageLink:
 
 
 class TestGoModules:
-    """What is built from a go.mod."""
+    """Builds from a go.mod."""
 
     def test_every_tool_directive_is_read(self, tmp_path: Path) -> None:
-        """On a line of its own, in a block, with comments."""
+        """Directives on a single line and in a block are read, with comments."""
         (tmp_path / "go.mod").write_text(
             "module m\n\ngo 1.25.11\n\ntool example.com/a/cmd/one\n\ntool (\n"
             "\texample.com/b/v2/cmd/two // why\n\texample.com/three/v3\n)\n\nrequire example.com/a v1.0.0\n"
@@ -242,7 +242,7 @@ class TestGoModules:
         assert [builds.executable(tool) for tool in module.tools] == ["one", "two", "three"]
 
     def test_the_key_follows_what_is_pinned(self, tmp_path: Path) -> None:
-        """A checksum that changes means another build."""
+        """A changed checksum causes a new build."""
         (tmp_path / "go.mod").write_text("module m\n")
         (tmp_path / "go.sum").write_text("a")
         before = GoModule.read(tmp_path).key
@@ -251,15 +251,15 @@ class TestGoModules:
         assert GoModule.read(tmp_path).key != before
 
     def test_the_services_of_this_checkout_are_found(self) -> None:
-        """The engine is not among them: it is built in its own way."""
+        """The engine is not among them, because it is built separately."""
         names = {builds.executable(tool) for module in builds.go_modules() for tool in module.tools}
         assert {"nanomdm", "mdmb", "scepserver"} <= names
         assert "pulumi" not in names
 
     def test_a_build_that_is_there_is_not_repeated(self, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The name of its directory says that it is the same."""
+        """The name of the directory is a digest of all inputs of the build."""
         (module, *_) = builds.go_modules()
-        monkeypatch.setattr(Go, "find", lambda _needed: pytest.fail("a Go was looked for"))
+        monkeypatch.setattr(Go, "find", lambda _needed: pytest.fail("Go was searched for"))
         target = cache / "tools" / f"{module.directory.name}-{steps.digest(module.key, '-ldflags', '-s -w')}"
         for tool in module.tools:
             script(target / builds.executable(tool))
@@ -267,7 +267,7 @@ class TestGoModules:
 
 
 class TestGoChoice:
-    """Which Go builds."""
+    """Choice of the Go that builds."""
 
     @pytest.mark.parametrize(
         ("shown", "used"), [("go1.25.11", True), ("go1.30.0", True), ("go1.19.8", False), ("nothing", False)]
@@ -275,14 +275,14 @@ class TestGoChoice:
     def test_the_one_on_path_if_it_is_new_enough(
         self, shown: str, *, used: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
-        """Else the packaged one."""
+        """An older Go, or one without a version, is replaced by the packaged Go."""
         found = script(tmp_path / "bin" / "go", f"echo {shown}")
         monkeypatch.setenv("PATH", str(found.parent))
         monkeypatch.setattr(builds, "_packaged_go", lambda: Path("/packaged/go"))
         assert Go.find((1, 25, 11)).command == (found if used else Path("/packaged/go"))
 
     def test_the_users_settings_do_not_leak_into_the_build(self, monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
-        """The caches are ours, and another target or vendor mode is not taken over; the proxy is."""
+        """The user's proxy is used. Caches, target and vendor mode are set by the bootstrap."""
         for name, value in {"GOOS": "plan9", "GOFLAGS": "-mod=vendor", "GOPROXY": "https://proxy.example"}.items():
             monkeypatch.setenv(name, value)
         found = Go(command=Path("go")).environment()
@@ -294,7 +294,7 @@ class TestGoChoice:
 
     @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere Go asks the system for these directories")
     def test_what_go_counts_stays_in_the_cache(self, monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
-        """And what the user has set with `go env -w` still holds."""
+        """The settings of `go env -w` still have an effect."""
         monkeypatch.setenv("XDG_CONFIG_HOME", "/home/user/settings")
         monkeypatch.delenv("GOENV", raising=False)
         found = Go(command=Path("go")).environment()
@@ -303,11 +303,11 @@ class TestGoChoice:
 
 
 class TestInstalledEngine:
-    """When the user's own Pulumi is used."""
+    """Conditions for the use of the user's Pulumi."""
 
     @staticmethod
     def install(directory: Path, version: str, *, host: bool = True) -> Path:
-        """A `pulumi` that tells *version*."""
+        """Write a `pulumi` that reports *version*, and return its path."""
         if host:
             script(directory / "pulumi-language-python")
         return script(directory / "pulumi", f"echo {version}")
@@ -315,7 +315,7 @@ class TestInstalledEngine:
     def test_a_new_enough_one_with_its_language_host_is_used(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
-        """The pinned version is the oldest that will do."""
+        """The pinned version is the oldest that is accepted."""
         monkeypatch.setenv("PATH", str(tmp_path / "bin"))
         engine = self.install(tmp_path / "bin", f"v{builds.engine_version()}")
         assert builds.installed_engine() == engine
@@ -323,7 +323,7 @@ class TestInstalledEngine:
     def test_a_link_is_followed_to_what_lies_beside_the_engine(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
-        """As package managers install it."""
+        """Package managers install the engine behind a link."""
         engine = self.install(tmp_path / "cellar", "v3.999.0")
         (tmp_path / "bin").mkdir()
         (tmp_path / "bin" / "pulumi").symlink_to(engine)
@@ -335,8 +335,8 @@ class TestInstalledEngine:
         [
             ("v3.99.0", True, "or newer is needed"),
             ("v4.0.0", True, "or newer is needed"),
-            ("v3.999.0", False, "comes without pulumi-language-python"),
-            ("hello", True, "does not tell its version"),
+            ("v3.999.0", False, "has no pulumi-language-python"),
+            ("hello", True, "does not report a version"),
         ],
     )
     def test_any_other_is_refused_with_a_reason(
@@ -349,29 +349,29 @@ class TestInstalledEngine:
         tmp_path: Path,
         capsys: pytest.CaptureFixture[str],
     ) -> None:
-        """Too old, of another major version, incomplete, or not Pulumi at all."""
+        """The engine is too old, of another major version, incomplete, or not Pulumi."""
         monkeypatch.setenv("PATH", str(tmp_path / "bin"))
         self.install(tmp_path / "bin", version, host=host)
         assert builds.installed_engine() is None
         assert reason in capsys.readouterr().out
 
     def test_what_we_built_is_not_the_users(self, monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
-        """The shell of the demo has our engine on PATH; a later pin must still replace it."""
+        """The demo's shell has our engine on PATH. After a change of the pin, it must still be replaced."""
         self.install(cache / "engine" / "old", "v3.999.0")
         monkeypatch.setenv("PATH", str(cache / "engine" / "old"))
         assert builds.installed_engine() is None
 
 
 class TestToolchain:
-    """What tests and demo are told."""
+    """Paths of tools for the tests and the demo."""
 
     @pytest.fixture
     def complete(self, tmp_path: Path) -> dict[str, Path]:
-        """Every tool, by name."""
+        """Path of each tool by name."""
         return {name: script(tmp_path / name / name) for name in Toolchain.__slots__}
 
     def test_what_the_bootstrap_recorded_is_loaded(self, complete: dict[str, Path], tmp_path: Path) -> None:
-        """Runs for single steps add up."""
+        """The manifest has the results of several runs with single steps."""
         manifest = tmp_path / "manifest.json"
         python = {"python": complete.pop("python")}
         bootstrap.record(complete, manifest)
@@ -381,23 +381,23 @@ class TestToolchain:
         assert found.mdmb == complete["mdmb"]
 
     def test_what_is_missing_is_named_with_what_to_run(self, complete: dict[str, Path], tmp_path: Path) -> None:
-        """Never recorded, or deleted since."""
+        """A tool is missing if it was never recorded, or if it was deleted."""
         manifest = tmp_path / "manifest.json"
         del complete["mdmb"]
         bootstrap.record(complete, manifest)
         complete["pulumi"].unlink()
-        with pytest.raises(ToolchainMissingError, match="not ready: pulumi, mdmb; run `make bootstrap`"):
+        with pytest.raises(ToolchainMissingError, match=r"missing tools: pulumi, mdmb\. Run `make bootstrap`"):
             Toolchain.load(manifest)
 
     def test_before_the_first_bootstrap_all_is_missing(self, tmp_path: Path) -> None:
-        """A missing manifest is the same error, not another one."""
-        with pytest.raises(ToolchainMissingError, match="run `make bootstrap`"):
+        """A missing manifest gives the same error."""
+        with pytest.raises(ToolchainMissingError, match="Run `make bootstrap`"):
             Toolchain.load(tmp_path / "none.json")
 
     def test_the_engine_and_the_virtualenv_come_first_on_path(
         self, complete: dict[str, Path], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """So that the language host is the one beside the engine."""
+        """The engine's directory is first, so that its language host is used."""
         monkeypatch.setenv("PATH", "/usr/bin")
         found = Toolchain(**complete).environment()
         assert found["PATH"].split(os.pathsep) == [
@@ -409,14 +409,14 @@ class TestToolchain:
 
 
 class TestSteps:
-    """How a step runs."""
+    """Runs of a step."""
 
     def test_a_failure_is_one_line_with_the_log(self, cache: Path) -> None:
-        """The last line that was printed says why, where nothing better is known."""
+        """For an unknown failure, the error has the last line of the output."""
         with pytest.raises(BootstrapError) as error:
             steps.run("some step", ["sh", "-c", "echo first; echo 'it broke.' >&2; exit 3"])
         log = cache / "log" / "some-step.log"
-        assert str(error.value) == f"some step failed: it broke. The log is {log}"
+        assert str(error.value) == f"some step failed: it broke. Log: {log}"
         assert log.read_text() == "first\nit broke.\n"
 
     @pytest.mark.parametrize(
@@ -428,14 +428,14 @@ class TestSteps:
         ],
     )
     def test_a_known_failure_says_what_to_do(self, printed: str, meaning: str) -> None:
-        """The words of the tool are in the log, ours are for the user."""
+        """The user gets advice in place of the output of the tool, which is in the log."""
         with pytest.raises(BootstrapError, match=meaning):
             steps.run("build", ["sh", "-c", f"echo '{printed}'; echo noise; exit 1"])
 
     def test_a_long_step_says_how_far_it_is(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
     ) -> None:
-        """From its output so far, in the words of its kind."""
+        """The progress is computed from the output so far."""
         monkeypatch.setattr(steps, "REPORT_EVERY", 0.01)
         (tmp_path / "gate").touch()
 
@@ -450,7 +450,7 @@ class TestSteps:
         assert "build            … 1 things, 0." in capsys.readouterr().out
 
     def test_two_at_a_time_take_turns(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The second one says that it waits, and goes on when the first one has ended."""
+        """The second bootstrap prints that it waits, and continues after the end of the first."""
         waiting = threading.Event()
         monkeypatch.setattr(steps, "say", lambda *_: waiting.set())
         order = []
@@ -470,7 +470,7 @@ class TestSteps:
     def test_no_traceback_reaches_the_user(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        """A step that fails ends the bootstrap with its line and exit code 1."""
+        """After a failed step, the bootstrap prints its error and exits with 1."""
         monkeypatch.setattr(bootstrap, "missing_prerequisites", list)
 
         def failing(_steps: tuple[str, ...]) -> dict[str, Path]:
@@ -482,12 +482,12 @@ class TestSteps:
 
     @pytest.mark.parametrize(("seconds", "shown"), [(0.42, "0.4s"), (38, "38s"), (125, "2m05s"), (59.7, "1m00s")])
     def test_durations_are_short(self, seconds: float, shown: str) -> None:
-        """As a person would say them."""
+        """Minutes and seconds are rounded."""
         assert steps.duration(seconds) == shown
 
 
 def test_the_stand_in_is_replaced_when_it_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The engine's directory outlives this checkout's version of the language host."""
+    """The engine's directory is shared by checkouts with different versions of the language host."""
     source = tmp_path / "source"
     source.mkdir()
     monkeypatch.setattr(builds, "_STAND_IN", source)
@@ -504,5 +504,5 @@ def test_the_stand_in_is_replaced_when_it_changed(tmp_path: Path, monkeypatch: p
 
 
 def test_the_real_cache_is_not_touched_by_these_tests() -> None:
-    """Everything above works in a directory of its own."""
+    """The tests of this module use a separate cache directory."""
     assert toolchain.cache_dir() != Path.home() / ".cache" / "ios-mdm"

@@ -1,4 +1,4 @@
-"""``make demo`` from a fresh copy of the tree: up, again, down, up once more, clean."""
+"""``make demo`` in a new copy of the tree: up, up again, down, up, clean."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
 NAMES = ("receiver", "ministack", "nanomdm", "scepserver")
 MAY_HOLD_KEYS = ("aws/", "scep-ca.key", "mdmb.db")
-"""The emulator's own store, and the keys of the simulated fleet."""
+"""The store of the emulator, and the keys of the simulated devices."""
 
 
 FOREIGN = {
     "AWS_ENDPOINT_URL_SECRETS_MANAGER": "http://127.0.0.1:9",
-    "AWS_PROFILE": "somebody",
+    "AWS_PROFILE": "other",
     "HTTP_PROXY": "http://127.0.0.1:9",
     "PULUMI_STACK": "other",
 }
-"""What a user's shell may say of other work; nothing of it may reach the demo."""
+"""Variables of other work in a user's shell. None of them must reach the demo."""
 
 
 PLAIN = ("pulumi preview --expect-no-changes", "pulumi up --yes --skip-preview --expect-no-changes", "ios-mdm status")
@@ -40,19 +40,19 @@ PLAIN = ("pulumi preview --expect-no-changes", "pulumi up --yes --skip-preview -
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Iterator[Path]:
-    """Return a copy of the tracked files beside the virtualenv that is there; what the demo left running is stopped."""
+    """Return a copy of the tracked files with a link to the virtualenv. Running services are stopped at the end."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
     copy = tmp_path / "checkout"
     for name in filter(None, listed.split("\0")):
         if not (ROOT / name).exists():
-            continue  # deleted, and not committed yet
+            continue  # the deletion is not committed yet
         target = copy / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, target)
     _git(copy, "init", "--quiet")
     _git(copy, "add", "--all")
     (copy / ".venv").symlink_to(ROOT / ".venv")
-    (copy / ".git" / "info" / "exclude").write_text("/.venv\n", encoding="utf-8")  # .gitignore means a folder
+    (copy / ".git" / "info" / "exclude").write_text("/.venv\n", encoding="utf-8")  # .gitignore matches only a folder
     yield copy
     for state in tmp_path.glob("*/.demo"):
         for name in NAMES:
@@ -60,17 +60,17 @@ def checkout(tmp_path: Path) -> Iterator[Path]:
 
 
 def _git(checkout: Path, *arguments: str) -> str:
-    """Run git, and return what it shows."""
+    """Run git, and return its output."""
     return subprocess.run(["git", *arguments], cwd=checkout, check=True, capture_output=True, text=True).stdout
 
 
 def _changes(checkout: Path) -> str:
-    """Return the tracked files that differ from those that were added, and the files that git would add."""
+    """Return the changed tracked files, and the files that git neither tracks nor ignores."""
     return _git(checkout, "diff", "--name-only") + _git(checkout, "ls-files", "--others", "--exclude-standard")
 
 
 def _demo(checkout: Path, command: str) -> str:
-    """Run a command of the demo, and return what it shows."""
+    """Run a command of the demo, and return its output."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PULUMI_", "IOS_MDM"))}
     result = subprocess.run(
         [Toolchain.load().python, "-m", "tools.demo", command],
@@ -91,7 +91,7 @@ def _fingerprints(output: str) -> list[str]:
 
 
 def test_the_demo_shows_devices_that_have_the_profile_and_stops_without_a_trace(checkout: Path) -> None:
-    """Five devices have both certificates; again is unchanged; down stops all; up goes on; clean forgets."""  # R15 R30
+    """All devices get both certificates. A second up changes nothing, down stops all, clean deletes all."""  # R15 R30
     first = _demo(checkout, "up")
     assert "+ 4 created" in first
     assert "5 of 5 devices have the profile" in first
@@ -119,7 +119,7 @@ def test_the_demo_shows_devices_that_have_the_profile_and_stops_without_a_trace(
 
 
 def _is_shown_in_the_readme(output: str) -> None:
-    """Each line that the README shows of the demo is in its output, in this order; values of one run are left out."""
+    """The output has each line of the demo in README.md, in the same order, except for the values of one run."""
     page = (ROOT / "README.md").read_text(encoding="utf-8")
     (shown,) = re.findall(r"^```text demo\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     lines = iter(_without_values(output))
@@ -128,13 +128,13 @@ def _is_shown_in_the_readme(output: str) -> None:
 
 
 def _without_values(output: str) -> list[str]:
-    """Return the lines without times and hex digits, and without spaces at their ends."""
+    """Return the lines without times, hex digits and trailing spaces."""
     text = re.sub(r"\d{4}-\d\d-\d\d|\d\d:\d\d(:\d\d)?|[0-9a-f]{12,}|\d+ days", "<value>", output)
     return [line.rstrip() for line in text.splitlines()]
 
 
 def _no_key_is_outside_of_its_store(state: Path, output: str) -> None:
-    """Nothing that was shown or written holds a private key, but the emulator's store and the fleet's own."""  # R29
+    """Output and files contain no private key, except the store of the emulator and the devices' files."""  # R29
     files = {
         str(path.relative_to(state)): path.read_bytes().decode("latin-1")
         for path in state.rglob("*")
@@ -146,11 +146,11 @@ def _no_key_is_outside_of_its_store(state: Path, output: str) -> None:
 
 
 def test_the_demos_shell_settings_make_plain_commands_work(checkout: Path) -> None:
-    """After `. .demo/env`, plain commands work on the stack demo, also where a port was taken; git sees no change."""
+    """After `. .demo/env`, plain commands use the stack demo, also if a port was taken. No tracked file changes."""
     # R30
     with socket.socket() as holder:
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        with suppress(OSError):  # somebody else holds it: as good
+        with suppress(OSError):  # another process has the port, which has the same effect
             holder.bind(("127.0.0.1", 9000))
             holder.listen()
         assert "is Pulumi.demo.yaml with http://127.0.0.1:" in _demo(checkout, "up")
@@ -171,7 +171,7 @@ def test_the_demos_shell_settings_make_plain_commands_work(checkout: Path) -> No
 
 
 def test_a_copied_checkout_has_services_of_its_own(checkout: Path) -> None:
-    """In a copy of a checkout whose demo runs, down, up and clean leave the original's services alone."""
+    """In a copy of a checkout whose demo runs, down, up and clean do not change the services of the original."""
     first = _demo(checkout, "up")
     state = (checkout / ".demo").resolve()
     running = [process.find(state, name) for name in NAMES]

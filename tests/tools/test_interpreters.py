@@ -1,4 +1,4 @@
-"""`make test-all`: which interpreters are found, and the copies that they work on."""
+"""`make test-all`: the interpreters that it finds, and their copies of the checkout."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def command(folder: Path, version: str, script: str) -> Path:
 
 
 def test_the_first_interpreter_that_runs_is_found(tmp_path: Path) -> None:
-    """A command that fails, as pyenv's for a version that is not selected, does not hide the next one."""
+    """A failing command, such as pyenv's for a version that is not selected, does not hide the next one."""
     command(tmp_path / "shims", VERSION, "exit 127")
     real = command(tmp_path / "bin", VERSION, f'exec "{sys.executable}" "$@"')
     command(tmp_path / "bin", "3.10", "echo 3.10")
@@ -35,7 +35,7 @@ def test_the_first_interpreter_that_runs_is_found(tmp_path: Path) -> None:
 
 
 def test_a_command_of_another_version_is_not_taken(tmp_path: Path) -> None:
-    """The name alone does not count."""
+    """The version is read from the interpreter, not from its name."""
     command(tmp_path, "3.18", f'exec "{sys.executable}" "$@"')
     assert interpreters.interpreters(str(tmp_path)) == {}
 
@@ -43,7 +43,7 @@ def test_a_command_of_another_version_is_not_taken(tmp_path: Path) -> None:
 def test_a_single_interpreter_is_mentioned(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """A run that tests one version must not look like one that tests all. Its result is the result of `make test`."""
+    """The output says that only one version is tested. The exit code is 1 if `make test` fails."""
     command(tmp_path / "bin", VERSION, f'exec "{sys.executable}" "$@"')
     make = tmp_path / "bin" / "make"
     monkeypatch.setattr(interpreters, "COPIES", tmp_path / "copies")
@@ -62,13 +62,13 @@ def test_a_single_interpreter_is_mentioned(
 
 
 def test_no_interpreter_is_a_failure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Nothing was tested."""
+    """The exit code is 1, because nothing was tested."""
     monkeypatch.setenv("PATH", str(tmp_path))
     assert interpreters.main() == 1
 
 
 def test_a_copy_is_replaced_but_for_its_virtualenv(tmp_path: Path) -> None:
-    """A file that the checkout no longer has does not stay in the copy."""
+    """Files that the checkout does not have are deleted from the copy."""
     (tmp_path / ".venv").mkdir()
     (tmp_path / "tests").mkdir()
     (tmp_path / "tests" / "test_removed.py").touch()

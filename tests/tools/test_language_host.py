@@ -1,4 +1,4 @@
-"""The stand-in language host, driven by the real engine on a file backend."""
+"""The stand-in language host with the real engine and a file backend."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LIMIT = 120
-"""Seconds after which a test gives up on a process; nothing waits for them otherwise."""
+"""Seconds after which a test stops waiting for a process, and fails."""
 
 DYNAMIC = """
 import os, sys
@@ -57,14 +57,14 @@ pulumi.export("secret", config.require_secret("secret"))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
-    """A Pulumi project in a directory of its own, with a stack that is selected."""
+    """A Pulumi project in a separate directory, with a selected stack."""
 
     directory: Path
     tools: Toolchain
 
     @property
     def environment(self) -> dict[str, str]:
-        """The engine's, with all of its state in this project's directory."""
+        """Environment of the engine, with all of its state in this project's directory."""
         return {
             **os.environ,
             **self.tools.environment(),
@@ -74,14 +74,14 @@ class Project:
         }
 
     def write(self, program: str, *, virtualenv: str | None = None) -> None:
-        """Make *program* the project's."""
+        """Write *program* as the program of the project."""
         options = {"virtualenv": virtualenv or str(self.tools.python.parent.parent)}
         project = {"name": "tiny", "runtime": {"name": "python", "options": options}}
         (self.directory / "Pulumi.yaml").write_text(json.dumps(project))
         (self.directory / "__main__.py").write_text(program)
 
     def pulumi(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run the engine to its end."""
+        """Run the engine until it exits."""
         return subprocess.run(
             [self.tools.pulumi, *arguments, "--non-interactive", "--color=never"],
             cwd=self.directory,
@@ -93,7 +93,7 @@ class Project:
         )
 
     def done(self, *arguments: str) -> str:
-        """What the engine printed; it has to succeed."""
+        """Run the engine, which must succeed, and return its output."""
         result = self.pulumi(*arguments)
         assert result.returncode == 0, result.stdout + result.stderr
         return result.stdout
@@ -101,7 +101,7 @@ class Project:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    """A project with the stack ``dev``."""
+    """An empty project with the stack ``dev``."""
     tools = Toolchain.load()
     if not (tools.pulumi.parent / "libexec" / "host.py").is_file():
         pytest.skip("the engine of this machine has the real language host")
@@ -114,7 +114,7 @@ def project(tmp_path: Path) -> Project:
 
 
 def test_a_dynamic_resource_lives_through_all_commands(project: Project) -> None:
-    """Create, unchanged, preview, refresh and destroy behave as with the real language host."""
+    """The commands `up`, `preview`, `refresh` and `destroy` behave as with the real language host."""
     project.write(PROGRAM)
     project.done("config", "set", "text", "hello")
     project.done("config", "set", "--secret", "secret", "hush")
@@ -143,7 +143,7 @@ def test_the_program_knows_whether_it_is_a_preview(project: Project) -> None:
 
 
 def test_an_exception_is_shown_once_with_the_lines_of_the_program(project: Project) -> None:
-    """The traceback is shown, without frames of the SDK and without a second error about an exit code."""
+    """The traceback has no frames of the SDK, and there is no second error about an exit code."""
     project.write("def broken():\n    raise ValueError('boom')\n\nbroken()\n")
     failed = project.pulumi("preview")
     assert failed.returncode != 0
@@ -154,7 +154,7 @@ def test_an_exception_is_shown_once_with_the_lines_of_the_program(project: Proje
 
 
 def test_a_run_error_is_shown_without_a_traceback(project: Project) -> None:
-    """An error that is meant for the user stays the user's."""
+    """A `RunError` is an error for the user."""
     project.write("import pulumi\nraise pulumi.RunError('the address is missing')\n")
     failed = project.pulumi("preview")
     assert failed.returncode != 0
@@ -170,7 +170,7 @@ def test_a_run_error_is_shown_without_a_traceback(project: Project) -> None:
     ],
 )
 def test_an_end_without_words_is_reported(project: Project, program: str, shown: str) -> None:
-    """A program that says nothing about its failure does not pass for a success."""
+    """A program that fails without output is reported as failed."""
     project.write(program)
     failed = project.pulumi("preview")
     assert failed.returncode != 0
@@ -178,7 +178,7 @@ def test_an_end_without_words_is_reported(project: Project, program: str, shown:
 
 
 def test_a_missing_virtualenv_is_named(project: Project) -> None:
-    """The message says which directory lacks it and what to run."""
+    """The message names the directory without the virtualenv, and the command to run."""
     project.write("", virtualenv="nowhere")
     failed = project.pulumi("preview")
     assert failed.returncode != 0
@@ -187,7 +187,7 @@ def test_a_missing_virtualenv_is_named(project: Project) -> None:
 
 
 def test_a_configuration_that_is_too_large_is_explained(project: Project) -> None:
-    """Linux passes at most 128 KiB in one variable; the error gives the size and the way out."""  # R40
+    """Linux passes at most 128 KiB in one variable. The error gives the size and what to do."""  # R40
     project.write("")
     (stack,) = project.directory.glob("Pulumi.dev.yaml")
     text = stack.read_text(encoding="utf-8")
@@ -200,7 +200,7 @@ def test_a_configuration_that_is_too_large_is_explained(project: Project) -> Non
 
 
 def test_about_names_the_interpreter(project: Project) -> None:
-    """`pulumi about` works and shows the program's interpreter and packages."""
+    """`pulumi about` shows the program's interpreter and packages."""
     about = json.loads(project.done("about", "--json"))
     assert about["runtime"]["executable"] == str(project.tools.python)
     assert "pulumi" in {package["name"] for package in about["dependencies"]}
@@ -209,7 +209,7 @@ def test_about_names_the_interpreter(project: Project) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="watches processes through pidfds")
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_no_process_outlives_the_engine(project: Project, ending: signal.Signals) -> None:
-    """Ctrl-C, termination and even the sudden death of the engine end the program and the language host."""
+    """Ctrl-C, termination and a kill of the engine end the program and the language host."""
     project.write("import os, signal; print('running', os.getpid(), os.getppid()); signal.pause()")
     with subprocess.Popen(
         [project.tools.pulumi, "preview", "--non-interactive", "--color=never"],
@@ -225,7 +225,7 @@ def test_no_process_outlives_the_engine(project: Project, ending: signal.Signals
         engine.send_signal(ending)
         while watched:
             ended, _, _ = select.select(watched, [], [], LIMIT)
-            assert ended, "a process is still there"
+            assert ended, "a process still runs"
             for process in ended:
                 os.close(process)
             watched.difference_update(ended)
@@ -252,7 +252,7 @@ def _request(tmp_path: Path, *, virtualenv: str) -> proto.RunRequest:
 
 
 def test_the_command_line_is_the_executors(tmp_path: Path) -> None:
-    """Every argument that Pulumi's executor script takes is passed, the program and its arguments last."""
+    """Pulumi's executor script gets all of its arguments, then the program and its arguments."""
     python = tmp_path / "env" / "bin" / "python"
     python.parent.mkdir(parents=True)
     python.touch()
@@ -266,7 +266,7 @@ def test_the_command_line_is_the_executors(tmp_path: Path) -> None:
 
 
 def test_the_virtualenv_of_the_program_is_active_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The program gets its configuration, and finds the tools of its virtualenv first."""
+    """The environment has the configuration, and the virtualenv is first on PATH."""
     monkeypatch.setenv("PATH", "/somewhere")
     monkeypatch.setenv("PYTHONHOME", "/elsewhere")
     found = host.environment(_request(tmp_path, virtualenv="env"), python="/project/env/bin/python")
@@ -278,7 +278,7 @@ def test_the_virtualenv_of_the_program_is_active_in_it(tmp_path: Path, monkeypat
 
 
 def test_without_a_virtualenv_python_comes_from_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A project that names no virtualenv runs with the `python3` of the shell, whose PATH stays as it is."""
+    """A project without a virtualenv runs with `python3`, and PATH is unchanged."""
     monkeypatch.setenv("PATH", "/somewhere")
     request = _request(tmp_path, virtualenv="")
     python = host.interpreter(request.info)
@@ -287,6 +287,6 @@ def test_without_a_virtualenv_python_comes_from_path(tmp_path: Path, monkeypatch
 
 
 def test_after_a_shown_error_the_engine_adds_nothing() -> None:
-    """The executor's exit code 32 becomes `bail`."""
+    """The executor's exit code 32 becomes a response with `bail`."""
     assert host.verdict(32) == proto.RunResponse(bail=True)
     assert host.verdict(0) == proto.RunResponse()

@@ -1,4 +1,4 @@
-"""nginx in front of NanoMDM, and what a device sees of it at a moment of its choice."""
+"""nginx in front of NanoMDM, and connections of devices at chosen times."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PATIENCE = 30.0
 
 @dataclass(slots=True, kw_only=True)
 class Front:
-    """A running nginx, and the authority whose certificate it presents."""
+    """A running nginx, and the CA of its certificate."""
 
     port: int
     state: Path
@@ -38,7 +38,7 @@ class Front:
     ca: CA
 
     def see(self, *, roots: tuple[bytes, ...] | None = None, host: str = HOST, days: int = 1) -> Visit:
-        """Visit as a device that trusts this authority unless said otherwise, some days after today."""
+        """Connect as a device *days* after ``NOW``. By default the device trusts this CA."""
         trusted = (root(self.ca),) if roots is None else roots
         return visit(self.port, host, trusted, NOW + timedelta(days=days))
 
@@ -48,12 +48,12 @@ EXPIRY = NOW + timedelta(days=90)
 
 
 def root(ca: CA) -> bytes:
-    """Return an authority's certificate in DER."""
+    """Return the certificate of a CA in DER."""
     return load_pem_x509_certificate(ca.cert_pem.bytes()).public_bytes(Encoding.DER)
 
 
 def present(ca: CA, files: Path) -> None:
-    """Write the files of a server certificate that is valid until `EXPIRY`."""
+    """Write the files of a server certificate that is valid until ``EXPIRY``."""
     made = ca.issue_cert(HOST, not_before=NOW, not_after=EXPIRY)
     (files / "tls.crt").write_bytes(b"".join(part.bytes() for part in made.cert_chain_pems))
     (files / "tls.key").write_bytes(made.private_key_pem.bytes())
@@ -75,7 +75,7 @@ def front(tmp_path: Path, mdm_services: MdmServices) -> Iterator[Front]:
 
 
 def test_a_device_that_trusts_the_root_gets_an_answer_of_the_mdm_server(front: Front) -> None:
-    """TLS ends at nginx, the request does not."""
+    """The server terminates TLS and forwards the request."""
     seen = front.see()
     assert seen.accepted, seen.reason
     served = load_pem_x509_certificate((front.files / "tls.crt").read_bytes())
@@ -83,9 +83,9 @@ def test_a_device_that_trusts_the_root_gets_an_answer_of_the_mdm_server(front: F
 
 
 def test_a_device_refuses_what_it_does_not_trust_and_says_why(front: Front) -> None:
-    """No root, another one, another host, a clock before and one after the validity."""
-    assert "not among those it trusts" in front.see(roots=()).reason
-    assert "not among those it trusts" in front.see(roots=(root(CA()),)).reason
+    """The device has no root, another root, another host, or a time before or after the validity."""
+    assert "the device does not trust" in front.see(roots=()).reason
+    assert "the device does not trust" in front.see(roots=(root(CA()),)).reason
     assert front.see(host="other.example.com").reason == "the certificate is for another host"
     assert front.see(days=91).reason == "the certificate has expired"
     assert front.see(days=-1).reason == "the certificate is not yet valid"
@@ -93,12 +93,12 @@ def test_a_device_refuses_what_it_does_not_trust_and_says_why(front: Front) -> N
 
 
 def test_a_reload_takes_up_new_files_and_refuses_nobody_meanwhile(front: Front) -> None:
-    """A device that trusts both, as one with our profile does, connects all the time."""  # R16
+    """A device that trusts both certificates can connect at any time."""  # R16
     before, other = front.ca, CA()
     both = (root(before), root(other))
     first, workers = front.see(roots=both), nginx.workers(front.state)
     present(other, front.files)
-    assert front.see(roots=both).sha256 == first.sha256, "files alone change nothing"
+    assert front.see(roots=both).sha256 == first.sha256, "new files have no effect without a reload"
     subprocess.run(
         shlex.split(nginx.reload_command(Toolchain.nginx(), front.state)), check=True, capture_output=True, cwd="/"
     )
@@ -113,11 +113,11 @@ def test_a_reload_takes_up_new_files_and_refuses_nobody_meanwhile(front: Front) 
     last = front.see(roots=(root(other),))
     assert last.accepted, last.reason
     assert last.sha256 != first.sha256
-    assert not front.see(roots=(root(before),)).accepted, "the test can see a refusal"
+    assert not front.see(roots=(root(before),)).accepted, "the test must detect a refusal"
 
 
 def test_a_server_that_is_not_there_is_no_crash() -> None:
-    """The reason says that there was no connection."""
+    """The result has the reason that there was no connection."""
     seen = visit(ports.free_port(), HOST, [], NOW)
     assert not seen.accepted
     assert seen.sha256 == ""

@@ -1,4 +1,4 @@
-"""Which nginx a rehearsal uses, and what is said where there is none."""
+"""The nginx of a rehearsal, and the errors without nginx."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ test "$1" = update && touch {folder}/lists
 test "$1" = update || test -e {folder}/lists || exit 100
 test "$1" = update || cp {folder}/made.deb nginx_1_all.deb
 """
-"""A machine's package manager without lists of packages: it fetches nothing before an update."""
+"""A package manager without package lists: a download fails before an update."""
 
 
 @pytest.fixture
 def debian(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make a machine without nginx whose package manager is a stub; return the stub's folder."""
+    """Simulate a machine without nginx, with a stub as package manager; return the stub's folder."""
     if shutil.which("dpkg-deb") is None:
-        pytest.skip("dpkg-deb is not on this machine, and so there is nothing to unpack")
+        pytest.skip("this machine has no dpkg-deb, so nothing can be unpacked")
     folder = tmp_path / "apt"
     folder.mkdir()
     apt = folder / "apt-get"
@@ -45,7 +45,7 @@ def debian(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def package(folder: Path, script: str) -> None:
-    """Make a package whose nginx is this script."""
+    """Build a package in which nginx is this script."""
     tree = folder / "tree"
     for name, content in (
         ("usr/sbin/nginx", f"#!/bin/sh\n{script}\n"),
@@ -62,14 +62,14 @@ def package(folder: Path, script: str) -> None:
 
 
 def test_the_nginx_of_the_bootstrap_runs() -> None:
-    """It tells its version, and speaks TLS."""
+    """It reports its version, and supports TLS."""
     shown = subprocess.run([Toolchain.nginx(), "-V"], check=True, capture_output=True, text=True).stderr
     assert shown.startswith("nginx version:")
     assert "http_ssl_module" in shown
 
 
 def test_the_machines_own_nginx_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One on PATH is taken as it is."""
+    """An nginx on PATH is used."""
     own = tmp_path / "nginx"
     own.write_text("#!/bin/sh\n", encoding="ascii")
     own.chmod(0o755)
@@ -80,7 +80,7 @@ def test_the_machines_own_nginx_is_used(tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_package_is_unpacked_into_the_cache_after_an_update_and_fetched_once(
     debian: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing is installed: the package manager only downloads, and what it gave is used the next time too."""
+    """The package manager only downloads. The next call uses the same unpacked package."""
     monkeypatch.setattr("os.geteuid", lambda: 0)
     package(debian, "exit 0")
     found = nginx_package.ensure_nginx()
@@ -90,7 +90,7 @@ def test_a_package_is_unpacked_into_the_cache_after_an_update_and_fetched_once(
 
 
 def test_without_lists_of_packages_only_root_can_go_on(debian: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another user is told what to install, and the package manager is not asked for more."""
+    """For another user, the error names the package to install, and no update is tried."""
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     with pytest.raises(BootstrapError, match="apt install nginx"):
         nginx_package.ensure_nginx()
@@ -98,16 +98,16 @@ def test_without_lists_of_packages_only_root_can_go_on(debian: Path, monkeypatch
 
 
 def test_an_nginx_whose_libraries_are_missing_is_not_kept(debian: Path) -> None:
-    """It does not run: one line, and the next bootstrap starts afresh."""
+    """If nginx does not run, the error is one line, and the next bootstrap unpacks it again."""
     (debian / "lists").touch()
     package(debian, "exit 127")
-    with pytest.raises(BootstrapError, match="does not run here"):
+    with pytest.raises(BootstrapError, match="does not run on this machine"):
         nginx_package.ensure_nginx()
     assert not (debian.parent / "cache" / "nginx").exists()
 
 
 def test_only_what_asks_for_nginx_gets_it() -> None:
-    """A demo must not pay for it."""
+    """The demo does not download nginx."""
     assert "nginx" not in bootstrap.STEPS
     assert "nginx" in bootstrap.ASKED_FOR
 
@@ -115,7 +115,7 @@ def test_only_what_asks_for_nginx_gets_it() -> None:
 def test_a_machine_without_debians_tools_is_told_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One line, and nothing is left behind."""
+    """The error is one line, and no file is written."""
     monkeypatch.setenv("IOS_MDM_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("shutil.which", lambda *_arguments, **_named: None)
     with pytest.raises(BootstrapError, match="apt install nginx"):
@@ -124,6 +124,6 @@ def test_a_machine_without_debians_tools_is_told_what_to_install(
 
 
 def test_without_a_bootstrap_the_command_to_run_is_named(tmp_path: Path) -> None:
-    """A manifest that names no nginx."""
+    """The manifest has no nginx."""
     with pytest.raises(ToolchainMissingError, match="--only nginx"):
         Toolchain.nginx(tmp_path / "none.json")

@@ -1,4 +1,4 @@
-"""The stand-in for what AWS does when a schedule is due: the stored call and nothing else."""
+"""The stand-in for EventBridge Scheduler: it makes the stored call of a schedule that is due."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ AT = datetime(2040, 1, 31, tzinfo=UTC)
 
 @pytest.fixture
 def url(mdm_services: MdmServices) -> str:
-    """The emulator."""
+    """URL of the emulator."""
     return mdm_services.services.aws_url
 
 
 @pytest.fixture
 def queue(url: str) -> Iterator[tuple[Any, str, str]]:
-    """A queue of its own: client, URL and ARN."""
+    """A new queue: client, URL and ARN."""
     sqs = schedules.client("sqs", url)
     address = sqs.create_queue(QueueName=f"q{uuid4().hex[:8]}")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=address, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -37,7 +37,7 @@ def queue(url: str) -> Iterator[tuple[Any, str, str]]:
 
 
 def planned(url: str, target: str, content: str, dead_letter: str) -> str:
-    """Make a schedule; return its name."""
+    """Create a schedule; return its name."""
     name = f"s{uuid4().hex[:8]}"
     scheduler = schedules.client("scheduler", url)
     scheduler.create_schedule(
@@ -63,7 +63,7 @@ def received(queue: tuple[Any, str, str]) -> list[str]:
 
 
 def test_a_schedule_fires_when_its_moment_has_come_and_once(url: str, queue: tuple[Any, str, str]) -> None:
-    """Not before; then its message is there, and the schedule is gone."""
+    """At its time, not earlier, the message is in the queue, and the schedule is deleted."""
     name = planned(url, queue[2], '{"alarm": "overdue"}', queue[2])
     assert name not in schedules.due(url, AT - timedelta(seconds=1))
     assert name in [one.name for one in schedules.fire(url, AT)]
@@ -82,7 +82,7 @@ def test_more_schedules_than_one_page_are_due(url: str, queue: tuple[Any, str, s
 
 
 def test_a_refused_call_goes_to_the_dead_letter_queue(url: str, queue: tuple[Any, str, str]) -> None:
-    """A move of a label that AWS refuses changes nothing, and leaves a message."""  # R11
+    """If AWS refuses a move of a label, nothing changes, and the queue has a message."""  # R11
     call = json.dumps({"SecretId": "ios-mdm/never-was", "VersionStage": "AWSCURRENT", "MoveToVersionId": "x" * 36})
     name = planned(url, MOVE_LABEL, call, queue[2])
     (fired,) = [one for one in schedules.fire(url, AT) if one.name == name]
@@ -91,7 +91,7 @@ def test_a_refused_call_goes_to_the_dead_letter_queue(url: str, queue: tuple[Any
 
 
 def test_another_target_is_an_error(url: str, queue: tuple[Any, str, str]) -> None:
-    """What nobody made here is not performed."""
+    """The call of an unknown target is not made."""
     name = planned(url, "arn:aws:lambda:eu-west-1:000000000000:function:f", "{}", queue[2])
     with pytest.raises(schedules.ScheduleError, match="lambda"):
         schedules.fire(url, AT)

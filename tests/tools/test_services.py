@@ -1,4 +1,4 @@
-"""The local services: real processes on loopback, devices that enrol and install profiles, and nothing left behind."""
+"""The local services: processes on loopback, devices that enroll and install profiles, and the stop of all services."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def profile(identifier: str, root: bytes = ROOT_DER) -> bytes:
 def install(
     services: local.LocalServices, ids: tuple[str, ...], content: bytes, command: str | None = None
 ) -> tuple[httpx.Response, str]:
-    """Enqueue InstallProfile without a push; return NanoMDM's response and the command's UUID."""
+    """Enqueue InstallProfile without a push; return NanoMDM's response and the UUID of the command."""
     chosen = command or str(uuid.uuid4())
     body = plistlib.dumps({"CommandUUID": chosen, "Command": {"RequestType": "InstallProfile", "Payload": content}})
     response = httpx.put(
@@ -67,15 +67,15 @@ def install(
 
 
 def held(fleet: Fleet, udid: str, identifier: str) -> bytes | None:
-    """Return the exact content of a profile on a device."""
+    """Return the content of a profile on a device, or None if the device does not have it."""
     return next((kept.content for kept in fleet.profiles(udid) if kept.identifier == identifier), None)
 
 
 class TestDevices:
-    """What simulated devices do with a real NanoMDM."""
+    """Simulated devices with a real NanoMDM."""
 
     def test_all_devices_acknowledge_and_hold_a_profile(self, mdm_services: MdmServices) -> None:
-        """Every device that connects installs the profile, keeps its content, and says so to the webhook."""
+        """Each device that connects installs the profile and answers. The webhook receives the answers."""
         fleet, content = mdm_services.fleet, profile("com.example.all")
         response, command = install(mdm_services.services, fleet.ids(), content)
         assert response.status_code == 200
@@ -86,7 +86,7 @@ class TestDevices:
         assert [held(fleet, udid, "com.example.all") for udid in fleet.ids()] == [content] * 5
 
     def test_a_device_that_does_not_connect_does_not_get_the_profile(self, mdm_services: MdmServices) -> None:
-        """A command waits for the devices that are away, and reaches them later."""
+        """A command waits for devices that do not connect."""
         fleet, content = mdm_services.fleet, profile("com.example.later")
         away, *present = fleet.ids()
         _, command = install(mdm_services.services, fleet.ids(), content)
@@ -97,7 +97,7 @@ class TestDevices:
         assert held(fleet, away, "com.example.later") == content
 
     def test_the_trusted_roots_can_be_read_from_the_device(self, mdm_services: MdmServices) -> None:
-        """A profile with the same identifier replaces the installed one, roots and all."""
+        """A profile with the same identifier replaces the installed one with its roots."""
         fleet = mdm_services.fleet
         one = fleet.ids()[:1]
         for root in (b"old", b"new"):
@@ -107,7 +107,7 @@ class TestDevices:
         assert roots == [(b"new",)]
 
     def test_a_profile_that_a_device_cannot_read_is_answered_with_an_error(self, mdm_services: MdmServices) -> None:
-        """The webhook carries the device's ErrorChain."""
+        """The event has the ErrorChain of the device."""
         one = mdm_services.fleet.ids()[:1]
         _, command = install(mdm_services.services, one, b"no property list")
         mdm_services.fleet.poll(one)
@@ -116,21 +116,21 @@ class TestDevices:
         assert event.answer()["ErrorChain"]
 
     def test_devices_that_do_not_exist_are_refused(self, mdm_services: MdmServices) -> None:
-        """A typing error in a test must not look like a device that is away."""
-        with pytest.raises(FleetError, match="not enrolled: NOBODY"):
-            mdm_services.fleet.poll(["NOBODY"])
+        """A wrong id in a test must not look like a device that does not connect."""
+        with pytest.raises(FleetError, match="not enrolled: UNKNOWN"):
+            mdm_services.fleet.poll(["UNKNOWN"])
 
 
 class TestNanoMdm:
-    """Behaviour of NanoMDM v0.9.0 that the product builds on (facts of the MDM server)."""
+    """Behavior of NanoMDM v0.9.0 that the product depends on."""
 
     def test_an_unknown_device_is_not_reported(self, mdm_services: MdmServices) -> None:
-        """The response is a success, so an id that is wrong shows only in the coverage."""
-        response, command = install(mdm_services.services, ("NOBODY",), profile("com.example.nobody"))
+        """The response is a success, so a wrong id is visible only in the coverage."""
+        response, command = install(mdm_services.services, ("UNKNOWN",), profile("com.example.unknown"))
         assert (response.status_code, response.json()["command_uuid"]) == (200, command)
 
     def test_a_command_uuid_is_an_idempotency_key(self, mdm_services: MdmServices) -> None:
-        """The same UUID a second time is refused, also for other devices."""
+        """NanoMDM refuses a second command with the same UUID, also for other devices."""
         first, *others = mdm_services.fleet.ids()
         content = profile("com.example.once")
         _, command = install(mdm_services.services, (first,), content)
@@ -140,7 +140,7 @@ class TestNanoMdm:
         mdm_services.fleet.poll()
 
     def test_without_a_push_certificate_a_pushed_command_fails_but_is_queued(self, mdm_services: MdmServices) -> None:
-        """So a failure of the push alone must not make the caller enqueue once more."""
+        """Because of this, callers must not enqueue again if only the push failed."""
         services, one = mdm_services.services, mdm_services.fleet.ids()[:1]
         command, content = str(uuid.uuid4()), profile("com.example.pushed")
         response = httpx.put(
@@ -156,7 +156,7 @@ class TestNanoMdm:
         assert held(mdm_services.fleet, one[0], "com.example.pushed") == content
 
     def test_the_api_key_is_not_visible_in_the_process_list(self, mdm_services: MdmServices) -> None:
-        """It is passed in the environment, which only the owner can read."""
+        """The key is passed in the environment, which only the owner can read."""
         services = mdm_services.services
         running = process.find(services.state, nanomdm.NAME)
         assert running is not None
@@ -166,10 +166,10 @@ class TestNanoMdm:
 
 
 class TestLifecycle:
-    """Start, reuse and stop."""
+    """Start, reuse and stop of services."""
 
     def test_everything_stops_and_goes_on_where_it_was(self, tmp_path: Path, executables: local.Executables) -> None:
-        """A second `up` reuses what runs; after `down` it has the same ports, devices and AWS data."""
+        """A second `up` reuses running services. After `down`, `up` has the same ports, devices and AWS data."""
         state = tmp_path / "state"
         with Recorder(state / "mdm-webhook-key") as webhook:
             try:
@@ -194,7 +194,7 @@ class TestLifecycle:
     def test_devices_are_enrolled_anew_when_the_port_was_taken(
         self, tmp_path: Path, executables: local.Executables
     ) -> None:
-        """Somebody else got NanoMDM's port meanwhile; the devices keep their other profiles."""
+        """If another process has NanoMDM's port, the devices are enrolled again and keep their other profiles."""
         with Recorder(tmp_path / "mdm-webhook-key") as webhook:
             try:
                 first = local.up(tmp_path, executables, webhook_url=webhook.url, devices=1, storage="inmem")
@@ -210,7 +210,7 @@ class TestLifecycle:
                 local.down(tmp_path)
 
     def test_only_loopback_ports_that_were_asked_for_are_open(self, mdm_services: MdmServices) -> None:
-        """Each process listens on one port at 127.0.0.1 and on nothing else."""
+        """Each process listens only on one port at 127.0.0.1."""
         services = mdm_services.services
         for name in local.NAMES:
             running = process.find(services.state, name)
@@ -218,21 +218,21 @@ class TestLifecycle:
             assert procfs.listeners(procfs.group(running.process.pid)) == {("127.0.0.1", running.port)}
 
     def test_nobody_else_can_read_the_state(self, mdm_services: MdmServices) -> None:
-        """The directory is closed to others, and so is every file in it that holds a secret."""
+        """Other users can read neither the directory nor its files."""
         state = mdm_services.services.state
         assert stat.S_IMODE(state.stat().st_mode) == 0o700
         modes = {stat.S_IMODE(file.stat().st_mode) & 0o077 for file in state.rglob("*")}
         assert modes == {0}
 
     def test_a_recycled_pid_is_left_alone(self, tmp_path: Path) -> None:
-        """A process that only has the pid of one that we started is not ours."""
+        """A process with the pid of a former service is not a service."""
         impostor = procfs.Identity(pid=os.getpid(), started=1, boot=procfs.boot_id())
         records.write(tmp_path, "gone", records.Record(port=1, digest="", process=impostor))
         assert process.find(tmp_path, "gone") is None
         assert process.stop(tmp_path, "gone") is False
 
     def test_a_copied_state_stops_and_reuses_nothing_of_the_original(self, tmp_path: Path) -> None:
-        """The copy's records name the original's process; the copy starts another one, on another port."""
+        """The copied record names the process of the original. The copy starts another process on another port."""
         service = Service(
             name="page", command=lambda port: Command(argv=(sys.executable, "-c", PAGE, str(port))), health="/"
         )
@@ -255,7 +255,7 @@ class TestLifecycle:
         assert stopped == [True, False]
 
     def test_a_moved_state_stops_its_processes(self, tmp_path: Path) -> None:
-        """They still run in the folder, which has another name now."""
+        """The processes still run in the renamed folder."""
         service = Service(
             name="page", command=lambda port: Command(argv=(sys.executable, "-c", PAGE, str(port))), health="/"
         )
@@ -267,7 +267,7 @@ class TestLifecycle:
         assert procfs.identify(first.process.pid) is None
 
     def test_a_service_that_ends_early_shows_its_log(self, tmp_path: Path) -> None:
-        """The error says why, in the service's own words."""
+        """The error quotes the log of the service."""
         broken = Service(
             name="broken", command=lambda _: Command(argv=("sh", "-c", "echo no such option; exit 3")), health="/"
         )
@@ -275,13 +275,13 @@ class TestLifecycle:
             process.ensure(tmp_path, broken)
 
     def test_a_program_that_is_missing_is_named(self, tmp_path: Path) -> None:
-        """No traceback of Python's own for a missing executable."""
+        """A missing executable gives an error without a traceback."""
         missing = Service(name="missing", command=lambda _: Command(argv=("no-such-program",)), health="/")
         with pytest.raises(ServiceError, match="cannot execute no-such-program"):
             process.ensure(tmp_path, missing)
 
     def test_a_service_that_opens_more_than_its_port_is_stopped(self, tmp_path: Path) -> None:
-        """Nothing of ours may be reachable where nobody expects it, whatever the defaults of a program are."""
+        """Services must not be reachable on other addresses, whatever the defaults of a program are."""
         program = (
             "import http.server, socket, sys\n"
             "extra = socket.create_server(('127.0.0.2', 0))\n"
@@ -297,12 +297,12 @@ class TestLifecycle:
 
 
 def running_pids(state: Path) -> list[int]:
-    """Return the pids of the services that run."""
+    """Return the pids of the running services."""
     return [running.process.pid for name in local.NAMES if (running := process.find(state, name)) is not None]
 
 
 def put_secret(endpoint: str, name: str) -> int:
-    """Create a secret with one plain call of the AWS JSON protocol; return the HTTP status."""
+    """Create a secret with one call of the AWS JSON protocol; return the HTTP status."""
     credential = "Credential=test/20400101/eu-west-1/secretsmanager/aws4_request"
     return httpx.post(
         endpoint,

@@ -1,7 +1,7 @@
-"""The checks that are for a real AWS account, on the emulator: what they do, and that they leave nothing.
+"""The checks for a real AWS account, on the emulator: their results, and the deletion of all resources.
 
-The emulator does not evaluate all conditions of policies, never makes the call of a schedule and encrypts nothing.
-Doubles in this file do: the evaluator of policies, the stand-in for EventBridge Scheduler, and the name of a key.
+The emulator does not evaluate all conditions of policies, makes no calls of schedules, and encrypts nothing. The tests
+replace these parts: an evaluator of policies, the stand-in for EventBridge Scheduler, and the id of a key.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ START = datetime(2040, 1, 1, tzinfo=UTC)
 
 @dataclass(slots=True)
 class Clock:
-    """Time that passes when a check waits; schedules that are due then fire.
+    """A clock that advances when a check waits. Schedules that are due then fire.
 
     Args:
-        url: of the emulator.
-        now: the time.
-        waits: number of waits.
+        url: URL of the emulator.
+        now: Current time.
+        waits: Number of waits.
     """
 
     url: str
@@ -54,7 +54,7 @@ class Clock:
     waits: int = 0
 
     def sleep(self, seconds: float) -> None:
-        """Let so many seconds pass."""
+        """Advance the clock, and fire the schedules that are due."""
         self.now += timedelta(seconds=seconds)
         self.waits += 1
         schedules.fire(self.url, self.now)
@@ -62,14 +62,14 @@ class Clock:
 
 @dataclass(slots=True)
 class Iam:
-    """Evaluates the policies that a run wrote for the roles that it assumed.
+    """Evaluates the policies of the roles that a run assumes.
 
     Args:
-        recorder: derives requests from calls.
-        lag: number of refusals before a policy has an effect.
-        policies: of each role, by its name.
-        roles: name of the role of each access key.
-        denied: actions that were denied.
+        recorder: Derives requests from calls.
+        lag: Number of refusals before a policy takes effect.
+        policies: Policies of each role, by name of the role.
+        roles: Name of the role, by access key.
+        denied: Denied actions.
         key: KMS key of the secret.
     """
 
@@ -134,7 +134,7 @@ class Iam:
 
 @pytest.fixture
 def clock(ministack_url: str, no_aws: pytest.MonkeyPatch) -> Clock:
-    """The emulator as the account of the environment, and its time."""
+    """The clock of a run whose environment names the emulator as the account."""
     for name, value in (*ministack.CREDENTIALS.items(), ("AWS_ENDPOINT_URL", ministack_url), (VARIABLE, NUMBER)):
         no_aws.setenv(name, value)
     return Clock(url=ministack_url)
@@ -142,7 +142,7 @@ def clock(ministack_url: str, no_aws: pytest.MonkeyPatch) -> Clock:
 
 @pytest.fixture
 def account(clock: Clock) -> Iterator[Account]:
-    """The emulator, checked, and empty afterwards."""
+    """The emulator as a checked account. Its resources are deleted at the end."""
     found = checked_account(os.environ, now=lambda: clock.now, sleep=clock.sleep, allow_emulator=True)
     yield found
     assert cleanup.clean(found)[1] == []
@@ -157,7 +157,7 @@ def iam(no_aws: pytest.MonkeyPatch) -> Iam:
 
 
 def rows(printed: str) -> dict[str, tuple[str, str]]:
-    """Return result and what was seen of each check in the printed table."""
+    """Return the result and the observation of each check in the printed table."""
     names = ["the documented roles can be assumed", *(name for name, _ in CHECKS)]
     lines = [
         (name, line.removeprefix(name).split(maxsplit=1))
@@ -169,7 +169,7 @@ def rows(printed: str) -> dict[str, tuple[str, str]]:
 
 
 def crashed(account: Account) -> set[str]:
-    """Create one resource of each kind, as a run that crashed leaves them; return what a cleanup calls them."""
+    """Create the resources of a crashed run, at least one of each kind; return their names in the cleanup."""
     name = f"{TAG}-crashed"
     content = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "*", "Resource": "*"}]})
     secrets, roles = account.client("secretsmanager"), account.client("iam")
@@ -193,7 +193,7 @@ def crashed(account: Account) -> set[str]:
 
 
 class TestAccount:
-    """Where a run may start."""
+    """Conditions for the start of a run."""
 
     @pytest.mark.parametrize("number", [None, "", "prod", "1" * 11, "1" * 13, "\u0661" * 12])
     def test_no_account_is_contacted_without_its_number(self, clock: Clock, number: str | None) -> None:
@@ -203,16 +203,16 @@ class TestAccount:
             checked_account(environ, now=lambda: clock.now, sleep=clock.sleep)
 
     def test_credentials_of_another_account_are_refused(self, clock: Clock) -> None:
-        """The account of the credentials is read, not assumed."""
+        """The run reads the account of the credentials from AWS."""
         environ = {**os.environ, VARIABLE: "111122223333"}
-        with pytest.raises(RefusedError, match=f"of account {NUMBER}, and {VARIABLE} is 111122223333"):
+        with pytest.raises(RefusedError, match=f"to account {NUMBER}, but {VARIABLE} is 111122223333"):
             checked_account(environ, now=lambda: clock.now, sleep=clock.sleep, allow_emulator=True)
 
     @pytest.mark.parametrize("arguments", [[], ["clean"]])
     def test_the_command_refuses_an_emulator(
         self, clock: Clock, arguments: list[str], capsys: pytest.CaptureFixture[str]
     ) -> None:
-        """Results of an emulator say nothing about AWS. Nothing is created."""
+        """An emulator's results are not valid for AWS. No resource is created."""
         assert smoke.main(arguments) == 2
         assert "127.0.0.1, not AWS" in capsys.readouterr().err
         assert clock.waits == 0
@@ -220,31 +220,31 @@ class TestAccount:
     def test_a_single_service_of_another_endpoint_is_refused(
         self, clock: Clock, no_aws: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        """An endpoint can be set for one service alone."""
+        """An endpoint can be set for a single service."""
         no_aws.delenv("AWS_ENDPOINT_URL")
         no_aws.setenv("AWS_ENDPOINT_URL_SNS", clock.url)
         assert smoke.main([]) == 2
         assert "The endpoint of sns is 127.0.0.1" in capsys.readouterr().err
 
     def test_a_missing_region_is_one_line(self, clock: Clock, no_aws: pytest.MonkeyPatch) -> None:
-        """No region is guessed."""
+        """The error says to set the region."""
         no_aws.delenv("AWS_REGION")
         with pytest.raises(RefusedError, match="Set AWS_REGION"):
             checked_account(os.environ, now=lambda: clock.now, sleep=clock.sleep, allow_emulator=True)
 
 
 class TestCleanup:
-    """What is deleted, and what is not."""
+    """Deletion of the resources of runs, and of no others."""
 
     def test_everything_of_a_crashed_run_is_deleted(self, account: Account) -> None:
-        """All kinds, also a secret in its recovery window and a role with a policy; a second cleanup finds nothing."""
+        """A cleanup also deletes secrets in their recovery window and roles with policies. A second finds nothing."""
         expected = crashed(account)
         deleted, problems = cleanup.clean(account)
         assert (set(deleted), problems) == (expected, [])
         assert cleanup.clean(account) == ([], [])
 
     def test_resources_without_the_tag_or_with_another_name_stay(self, account: Account) -> None:
-        """Both the tag and the beginning of the name are required."""
+        """Both the tag and the prefix of the name are required."""
         secrets, name = account.client("secretsmanager"), f"{TAG}-untagged"
         secrets.create_secret(Name=name)
         secrets.create_secret(Name="other-tagged", Tags=TAGS)
@@ -257,7 +257,7 @@ class TestCleanup:
     def test_a_refused_deletion_does_not_stop_the_others(
         self, account: Account, no_aws: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        """It is reported with its name, and the exit code is 2."""
+        """The refused deletion is reported with the name, and the exit code is 2."""
         expected = crashed(account)
 
         def refuse(*_: object) -> None:
@@ -266,7 +266,7 @@ class TestCleanup:
         kinds = tuple(kind._replace(delete=refuse) if kind.items == "Roles" else kind for kind in cleanup._KINDS)
         with no_aws.context() as patch:
             patch.setattr(cleanup, "_KINDS", kinds)
-            assert smoke.run(account) == 2  # and no check starts
+            assert smoke.run(account) == 2  # no check starts
         assert f"iam {TAG}-crashed was not deleted" in (printed := capsys.readouterr()).err
         assert set(printed.out.splitlines()) == {f"deleted: {one}" for one in expected - {f"iam {TAG}-crashed"}}
 
@@ -277,22 +277,22 @@ class TestRun:
     def test_all_checks_pass_and_nothing_is_left(
         self, account: Account, iam: Iam, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        """The documented policies allow each request of the roles, as far as the evaluator knows conditions."""  # R38
+        """The documented policies allow each request, by the conditions that the evaluator knows."""  # R38
         crashed(account)
         iam.lag = 4
         code = smoke.run(account)
         found = rows(printed := capsys.readouterr().out)
         assert {name: result for name, (result, _) in found.items()} == dict.fromkeys(found, "ok"), printed
         assert (code, len(found)) == (0, 1 + len(CHECKS))
-        # Four refusals, three seconds apart, of a policy that has no effect yet; then those that are expected.
-        assert "had an effect after 12 s" in found["STAGED on an empty secret"][1]
+        # First four refusals, three seconds apart, before the policy takes effect; then the expected refusals.
+        assert "took effect after 12 s" in found["STAGED on an empty secret"][1]
         assert iam.denied[4:] == ["secretsmanager:GetSecretValue", "secretsmanager:GetSecretValue", "iam:CreateRole"]
         before, _, _ = printed.partition("the documented roles")
         assert f"deleted: secretsmanager {TAG}-crashed/a" in before.splitlines()
         assert cleanup.clean(account) == ([], [])
 
     def test_a_check_that_fails_is_a_row(self, account: Account, capsys: pytest.CaptureFixture[str]) -> None:
-        """The emulator alone denies nothing and knows no keys: two rows, exit code 1, and all else goes on."""
+        """Without replacements, the emulator fails two checks. The exit code is 1, and all other checks run."""
         assert smoke.run(account) == 1
         found = rows(capsys.readouterr().out)
         assert {name for name, (result, _) in found.items() if result == "FAILED"} == {
@@ -304,7 +304,7 @@ class TestRun:
     def test_a_schedule_that_never_fires_fails_three_checks(
         self, account: Account, iam: Iam, no_aws: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        """Time passes, by the clock of the test, and nothing happens."""
+        """The clock of the test advances without firing a schedule."""
         del iam
         no_aws.setattr(checks_of_schedules, "_FIRES", 30)
         clock = Clock(url="")
@@ -317,7 +317,7 @@ class TestRun:
         assert failed == {"a schedule fires", "a stale schedule changes nothing", "an alarm arrives"}
 
     def test_an_interrupt_leaves_nothing(self, account: Account, no_aws: pytest.MonkeyPatch) -> None:
-        """What exists by then is deleted."""
+        """All resources created before the interrupt are deleted."""
 
         def interrupt(_: object) -> str:
             raise KeyboardInterrupt
@@ -330,7 +330,7 @@ class TestRun:
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_a_run_reaches_resources_of_its_own_alone(name: str) -> None:
-    """Every resource of every policy has the prefix of the run, or is its key."""
+    """Each resource in each policy has the prefix of the run, or is its KMS key."""
     text = document(name, prefix=f"{TAG}-r1", account=NUMBER, region="eu-north-1", key="1234")
     assert "111122223333" not in text
     assert "eu-west-1" not in text

@@ -1,4 +1,4 @@
-"""The lives of certificates as bars of text."""
+"""Certificates as bars of text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ YEAR = timedelta(days=366)
 
 
 def test_a_row_for_each_certificate_with_the_months_below() -> None:
-    """What was main, what was still trusted after it, what waited, and a legend of these three."""  # R14
+    """The bars show reserve, main and former main, and the legend explains them."""  # R14
     first = Bar("certificate 1", START, START + 1.1 * YEAR, START, START + YEAR)
     second = Bar("certificate 2", START + 0.9 * YEAR, START + 2 * YEAR, START + YEAR)
     main, reserve, months, legend = drawn([first, second], width=40).plain.splitlines()
@@ -22,6 +22,6 @@ def test_a_row_for_each_certificate_with_the_months_below() -> None:
 
 
 def test_a_legend_explains_only_what_is_there() -> None:
-    """A pair in its first days has neither a reserve nor a former main."""
+    """A new pair has neither a reserve nor a former main."""
     legend = drawn([Bar("certificate 1", START, START + YEAR, START)]).plain.splitlines()[-1]
     assert legend.strip() == "█ main"

@@ -1,4 +1,4 @@
-"""Where the commands of OpenSSL, GnuTLS and NSS come from, and what happens if they cannot be had."""
+"""Sources of the commands of OpenSSL, GnuTLS and NSS, and the behavior without them."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ update) touch {folder}/lists ;;
 download) cp {folder}/made.deb gnutls-bin_3_all.deb ;;
 esac
 """
-"""A package manager without lists of packages, on a machine whose GnuTLS is older than the package."""
+"""A package manager without package lists, on a machine whose GnuTLS is older than the package."""
 
 
 @pytest.fixture
 def debian(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make a machine without the commands whose package manager is a stub; return the stub's folder."""
+    """Simulate a machine without the commands, with a stub as package manager; return the stub's folder."""
     if shutil.which("dpkg-deb") is None:
         pytest.skip("dpkg-deb is not on this machine, so there is nothing to unpack")
     folder = tmp_path / "apt"
@@ -48,7 +48,7 @@ def debian(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def _package(folder: Path, script: str) -> None:
-    """Make a package whose commands are this script, with a library."""
+    """Build a package with a library, in which each command is this script."""
     tree = folder / "tree"
     files = {f"usr/bin/{command}": f"#!/bin/sh\n{script}\n" for command in verifiers.COMMANDS}
     files["usr/lib/x/libfound.so.1"] = ""
@@ -104,7 +104,7 @@ def test_only_the_commands_that_the_machine_lacks_are_unpacked(debian: Path, mon
 def test_without_lists_of_packages_only_root_can_continue(
     debian: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Another user reads which packages to install, and the bootstrap goes on without the commands."""
+    """For another user, the output names the packages to install, and the bootstrap continues."""
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     assert verifiers.ensure_verifiers() == {}
     assert "install gnutls-bin, libnss3-tools and openssl; their tests are skipped" in capsys.readouterr().out
@@ -112,18 +112,18 @@ def test_without_lists_of_packages_only_root_can_continue(
 
 
 def test_commands_that_do_not_run_are_not_kept(debian: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A library is missing: the next bootstrap tries again."""
+    """If a library is missing, the next bootstrap unpacks the packages again."""
     (debian / "lists").touch()
     _package(debian, "exit 127")
     assert verifiers.ensure_verifiers() == {}
-    assert "does not run here" in capsys.readouterr().out
+    assert "does not run on this machine" in capsys.readouterr().out
     assert not (debian.parent / "cache" / "verifiers").exists()
 
 
 def test_a_machine_without_debians_tools_does_without(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One line names the packages, and nothing is left behind."""
+    """One line names the packages, and no file is written."""
     monkeypatch.setenv("IOS_MDM_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("shutil.which", lambda *_arguments, **_named: None)
     assert verifiers.ensure_verifiers() == {}
@@ -132,7 +132,7 @@ def test_a_machine_without_debians_tools_does_without(
 
 
 def test_only_who_asks_gets_them(tmp_path: Path) -> None:
-    """A demo does not need them; a manifest without them names none."""
+    """The demo does not need the commands. Without them in the manifest, the result is None."""
     assert "verifiers" in bootstrap.ASKED_FOR
     assert Toolchain.verifier("certtool", tmp_path / "none.json") is None
     manifest = tmp_path / "manifest.json"

@@ -1,1 +1,1 @@
-"""A stand-in for Pulumi's Python language host, for machines where the engine had to be built from Go modules."""
+"""A stand-in for Pulumi's Python language host, for engines that the bootstrap builds from Go modules."""

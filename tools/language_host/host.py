@@ -1,9 +1,9 @@
-"""Serves Pulumi's LanguageRuntime protocol for Python programs, where the real language host is missing.
+"""Serves Pulumi's LanguageRuntime protocol for Python programs, in place of the real language host.
 
-The engine starts this through the launcher ``pulumi-language-python``, reads the port from its first line of output
-and asks it to run the program. It covers what ``pulumi up``, ``preview``, ``refresh``, ``destroy`` and ``about``
-need; it does not generate code, convert, run plugins or install packages. Protocol: ``pulumi/language.proto`` of the
-Pulumi SDK.
+The engine starts this script through the launcher ``pulumi-language-python``, reads the port from the first line of
+its output, and requests runs of the program. The script supports ``pulumi up``, ``preview``, ``refresh``, ``destroy``
+and ``about``. It does not generate code, convert programs, run plugins or install packages. Protocol:
+``pulumi/language.proto`` of the Pulumi SDK.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from typing import TYPE_CHECKING
 def _skip_package_init() -> None:
     """Make ``pulumi.runtime.proto`` importable without running ``pulumi/__init__.py``.
 
-    The package imports the whole SDK, which costs this process more than all of its own work, on every command.
+    The package imports the whole SDK, which takes longer than all other work of this process.
     """
     spec = find_spec("pulumi")
     if spec is None or spec.origin is None:
-        sys.exit(f"{sys.executable} has no Pulumi SDK: run `make bootstrap` in the checkout, then try again")
+        sys.exit(f"{sys.executable} has no Pulumi SDK: run `make bootstrap` in the checkout, then run `pulumi` again")
     root = Path(spec.origin).parent
     for name, directory in (
         ("pulumi", root),
@@ -45,7 +45,7 @@ def _skip_package_init() -> None:
 if __name__ == "__main__":
     _skip_package_init()
 
-import grpc  # noqa: E402 - after the bypass, which has to come first
+import grpc  # noqa: E402 - after the bypass, which must run first
 from google.protobuf.empty_pb2 import Empty  # type: ignore[import-untyped]  # noqa: E402
 from pulumi.runtime.proto import language_pb2 as proto  # noqa: E402
 from pulumi.runtime.proto import plugin_pb2  # noqa: E402
@@ -58,14 +58,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 EXECUTOR = Path(__file__).resolve().parent.parent / "pulumi-language-python-exec"
-"""Pulumi's own script that runs a program. The bootstrap puts it beside the engine, and this file into a directory
-below: the engine's directory is on the import path of every program, and must not offer a module."""
+"""Pulumi's script that runs a program, in the engine's directory. This file is in a subdirectory, because the engine's
+directory is on the import path of each program and must not contain a module."""
 
 BAIL = 32
-"""The exit code with which that script says: the error was shown, add nothing."""
+"""Exit code of that script if the program's error was already shown."""
 
 GRACE = 2.0
-"""Seconds between SIGTERM and SIGKILL for a program; the engine gives this process 5 in all."""
+"""Seconds between SIGTERM and SIGKILL for a program. The engine kills this process after 5 seconds."""
 
 _DEPENDENCIES = """
 import importlib.metadata as m, json, re
@@ -77,17 +77,17 @@ print(json.dumps([[*v, k in needed] for k, v in sorted(found.items())]))
 
 
 class MissingVirtualenvError(Exception):
-    """The virtualenv that Pulumi.yaml names is not there."""
+    """The virtualenv that Pulumi.yaml names does not exist."""
 
 
 def interpreter(info: proto.ProgramInfo) -> str:
-    """The Python that runs the program that *info* describes.
+    """Return the Python that runs the program that *info* describes.
 
-    That of ``runtime.options.virtualenv`` in Pulumi.yaml, relative to the project's root; ``python3`` where none is
-    named.
+    The Python is that of ``runtime.options.virtualenv`` in Pulumi.yaml, relative to the project's root, or ``python3``
+    if the option is missing.
 
     Raises:
-        MissingVirtualenvError: there is no such virtualenv.
+        MissingVirtualenvError: The virtualenv does not exist.
     """
     name = info.options.fields["virtualenv"].string_value
     if not name:
@@ -96,16 +96,16 @@ def interpreter(info: proto.ProgramInfo) -> str:
     if not python.is_file():
         raise MissingVirtualenvError(
             f"the virtualenv {name!r} of Pulumi.yaml is not in {info.root_directory}: "
-            "run `make bootstrap` there, then try again"
+            "run `make bootstrap` there, then run `pulumi` again"
         )
     return str(python)
 
 
 def command(request: proto.RunRequest, *, engine: str) -> list[str]:
-    """The command line that runs the program of *request* against the engine at *engine*."""
+    """Return the command line that runs the program of *request* with the engine at *engine*."""
     return [
         interpreter(request.info),
-        "-u",  # a line is shown when it is printed, not when the program ends
+        "-u",  # unbuffered: a line is shown as soon as it is printed
         str(EXECUTOR),
         *("--monitor", request.monitor_address),
         *("--engine", engine),
@@ -122,7 +122,7 @@ def command(request: proto.RunRequest, *, engine: str) -> list[str]:
 
 
 def environment(request: proto.RunRequest, *, python: str) -> dict[str, str]:
-    """The environment of the program of *request*: the engine's, its configuration, *python*'s virtualenv active."""
+    """Return the environment of the program of *request*: the engine's, its configuration, and the virtualenv."""
     added = {
         "PULUMI_CONFIG": json.dumps(dict(request.config)),
         "PULUMI_CONFIG_SECRET_KEYS": json.dumps(list(request.configSecretKeys)),
@@ -134,7 +134,7 @@ def environment(request: proto.RunRequest, *, python: str) -> dict[str, str]:
 
 
 def verdict(returncode: int) -> proto.RunResponse:
-    """What the engine is told of a program that ended with *returncode*."""
+    """Return the response for a program that exited with *returncode*."""
     if returncode == 0:
         return proto.RunResponse()
     if returncode == BAIL:
@@ -145,19 +145,19 @@ def verdict(returncode: int) -> proto.RunResponse:
 
 
 def too_large(size: int, project: str) -> str:
-    """The error of a configuration of *size* bytes that the system does not pass to a program of *project*.
+    """Return the error for a configuration of *size* bytes, which the system does not pass to a program.
 
-    The real language host has the system's words for it: "argument list too long".
+    The real language host shows the system's error: "argument list too long".
     """
     return (
         f"the stack's configuration takes {size} bytes, which is more than this system passes to a program (128 KiB "
-        f"on Linux). Keep less in Pulumi.<stack>.yaml: with ios-mdm, move each server into a file of its own, and name "
-        f"the folder in `{project}:serversDirectory` instead of `{project}:servers` (docs/scale.md)"
+        f"on Linux). Make Pulumi.<stack>.yaml smaller: with ios-mdm, move each server into a separate file, and set "
+        f"`{project}:serversDirectory` to their folder instead of `{project}:servers` (docs/scale.md)"
     )
 
 
 class LanguageHost(LanguageRuntimeServicer):
-    """Runs the programs of one engine, whose gRPC address is *engine*, and ends them when it is told to."""
+    """Runs and stops the programs of one engine, whose gRPC address is *engine*."""
 
     def __init__(self, engine: str) -> None:
         """Start with no program."""
@@ -169,25 +169,25 @@ class LanguageHost(LanguageRuntimeServicer):
     def Handshake(  # noqa: N802 - the protocol's names, here and below
         self, request: proto.LanguageHandshakeRequest, context: grpc.ServicerContext
     ) -> proto.LanguageHandshakeResponse:
-        """Take the address of the engine."""
+        """Store the address of the engine."""
         del context
         self._engine = request.engine_address or self._engine
         return proto.LanguageHandshakeResponse()
 
     def GetPluginInfo(self, request: Empty, context: grpc.ServicerContext) -> plugin_pb2.PluginInfo:  # noqa: N802
-        """Claim no version: this is not one of Pulumi's releases."""
+        """Return no version, because this is not a release of Pulumi."""
         del request, context
         return plugin_pb2.PluginInfo()
 
     def GetRequiredPackages(  # noqa: N802
         self, request: proto.GetRequiredPackagesRequest, context: grpc.ServicerContext
     ) -> proto.GetRequiredPackagesResponse:
-        """Name none: dynamic providers are no plugins, and the engine finds any other when a resource asks for it."""
+        """Return no packages: dynamic providers are not plugins, and the engine finds plugins when it needs them."""
         del request, context
         return proto.GetRequiredPackagesResponse()
 
     def About(self, request: proto.AboutRequest, context: grpc.ServicerContext) -> proto.AboutResponse:  # noqa: N802
-        """Name the interpreter and its version."""
+        """Return the interpreter and its version."""
         del context
         python = interpreter(request.info)
         shown = subprocess.run([python, "-V"], capture_output=True, text=True, check=True)
@@ -200,7 +200,7 @@ class LanguageHost(LanguageRuntimeServicer):
     def GetProgramDependencies(  # noqa: N802
         self, request: proto.GetProgramDependenciesRequest, context: grpc.ServicerContext
     ) -> proto.GetProgramDependenciesResponse:
-        """List the packages in the program's virtualenv; by default those that no other one needs."""
+        """Return the packages in the program's virtualenv; by default only those that no other package needs."""
         del context
         python = interpreter(request.info)
         listed = subprocess.run([python, "-c", _DEPENDENCIES], capture_output=True, text=True, check=True)
@@ -215,7 +215,7 @@ class LanguageHost(LanguageRuntimeServicer):
     def InstallDependencies(  # noqa: N802
         self, request: proto.InstallDependenciesRequest, context: grpc.ServicerContext
     ) -> Iterator[proto.InstallDependenciesResponse]:
-        """Refuse, and say what installs them."""
+        """Refuse the request, and name the command that installs packages."""
         del request
         context.abort(grpc.StatusCode.UNIMPLEMENTED, "packages are installed by `make bootstrap`, not by `pulumi`")
         yield from ()
@@ -223,20 +223,20 @@ class LanguageHost(LanguageRuntimeServicer):
     def RuntimeOptionsPrompts(  # noqa: N802
         self, request: proto.RuntimeOptionsRequest, context: grpc.ServicerContext
     ) -> proto.RuntimeOptionsResponse:
-        """Ask for no option."""
+        """Return no prompts."""
         del request, context
         return proto.RuntimeOptionsResponse()
 
     def Run(self, request: proto.RunRequest, context: grpc.ServicerContext) -> proto.RunResponse:  # noqa: N802
-        """Run the program to its end; it inherits the output streams, which the engine shows."""
+        """Run the program until it exits. It inherits the output streams, which the engine shows."""
         try:
             arguments = command(request, engine=self._engine)
         except MissingVirtualenvError as error:
             return proto.RunResponse(error=str(error))
         with self._lock:
             if self._stopped:
-                return proto.RunResponse(error="the operation was cancelled before the program started")
-            # It stays in this process's group, so that the engine's last resort, a SIGKILL to the group, reaches it.
+                return proto.RunResponse(error="the operation was canceled before the program started")
+            # The program stays in this process group, so that a SIGKILL of the engine to the group reaches it.
             variables = environment(request, python=arguments[0])
             try:
                 program = subprocess.Popen(arguments, cwd=request.pwd, env=variables, stdin=subprocess.DEVNULL)
@@ -245,7 +245,7 @@ class LanguageHost(LanguageRuntimeServicer):
                     raise
                 return proto.RunResponse(error=too_large(len(variables["PULUMI_CONFIG"]), request.project))
             self._programs.add(program)
-        context.add_callback(program.terminate)  # the engine went away, or no longer wants the answer
+        context.add_callback(program.terminate)  # the engine exited or canceled the request
         try:
             return verdict(program.wait())
         finally:
@@ -253,13 +253,13 @@ class LanguageHost(LanguageRuntimeServicer):
                 self._programs.discard(program)
 
     def Cancel(self, request: Empty, context: grpc.ServicerContext) -> Empty:  # noqa: N802
-        """End the program: the user pressed Ctrl-C."""
+        """Stop all programs, because the user pressed Ctrl-C."""
         del request, context
         self.stop()
         return Empty()
 
     def stop(self) -> None:
-        """End every program and start no other one; returns when they have ended."""
+        """Stop all programs and start no more. Returns after all have exited."""
         with self._lock:
             self._stopped = True
             programs = list(self._programs)
@@ -273,7 +273,7 @@ class LanguageHost(LanguageRuntimeServicer):
 
 
 def main() -> None:
-    """Serve the engine whose address is the last argument until it closes our stdin or sends a signal."""
+    """Serve the engine, whose address is the last argument, until it closes stdin or sends a signal."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     host = LanguageHost(engine=sys.argv[-1])
     server = grpc.server(ThreadPoolExecutor(), options=[("grpc.max_receive_message_length", -1)])
@@ -283,13 +283,13 @@ def main() -> None:
     try:
         sys.stdout.write(f"{port}\n")
         sys.stdout.flush()
-        # The engine holds the other end of this pipe for as long as it lives, however it ends.
+        # The engine holds the other end of this pipe. The pipe closes when the engine exits, also after a crash.
         while os.read(sys.stdin.fileno(), 4096):
             pass
     except KeyboardInterrupt:
         pass
     finally:
-        with contextlib.suppress(KeyboardInterrupt):  # a second one changes nothing
+        with contextlib.suppress(KeyboardInterrupt):  # ignore a second signal
             host.stop()
             server.stop(grace=None).wait()
 

@@ -1,8 +1,7 @@
 // Command scepserver issues device identities by SCEP, for the local services of the demo and the tests.
 //
-// It is micromdm/scep's server library behind one loopback listener. The scepserver that comes with the library
-// listens on every interface (it prefixes ":" to its port, and nothing can change that), and it refuses a second
-// certificate for a device that enrols again; neither fits here.
+// It runs micromdm/scep's server library on one loopback address. The scepserver of the library is not suitable: it
+// always listens on all interfaces, and it refuses a second certificate for a device that enrolls again.
 package main
 
 import (
@@ -47,7 +46,7 @@ func serve(listen, caPath, keyPath, challenge string) error {
 		return fmt.Errorf("%q is not a loopback address", host)
 	}
 	if challenge == "" {
-		return errors.New("SCEP_CHALLENGE_PASSWORD is not set: anyone on this machine could enrol")
+		return errors.New("SCEP_CHALLENGE_PASSWORD is not set: set it, because otherwise all users of this machine can enroll")
 	}
 	ca, key, err := readCA(caPath, keyPath)
 	if err != nil {

@@ -1,1 +1,1 @@
-"""The real local services of the demo and the tests: an AWS emulator, NanoMDM, SCEP, and simulated devices."""
+"""Local services of the demo and the tests: an AWS emulator, NanoMDM, SCEP, and simulated devices."""

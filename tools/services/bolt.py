@@ -1,6 +1,6 @@
-"""Reads a bbolt database (the file that the simulated devices keep) without Go: buckets, keys and values.
+"""Reads a bbolt database, the file of the simulated devices: buckets, keys and values.
 
-Layout: go.etcd.io/bbolt v1.3, page.go, bucket.go and db.go; little-endian on every machine that we build for.
+Layout: go.etcd.io/bbolt v1.3, page.go, bucket.go and db.go; little-endian on all supported machines.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _BRANCH = struct.Struct("<IIQ")
 _LEAF = struct.Struct("<IIII")
 """flags, offset from the element, key size, value size."""
 _BUCKET = struct.Struct("<QQ")
-"""root page (0: the bucket's only page follows inline), sequence."""
+"""root page (0: the only page of the bucket follows inline), sequence."""
 _IS_BRANCH, _IS_LEAF = 0x01, 0x02
 _IS_BUCKET = 0x01
 _FNV_OFFSET, _FNV_PRIME = 0xCBF29CE484222325, 0x100000001B3
@@ -37,19 +37,19 @@ class BoltError(Exception):
 
 
 def read(path: Path) -> Mapping[str, Mapping[bytes, bytes]]:
-    """Return the top-level buckets by name, each as its keys and values; nested buckets are left out.
+    """Return the keys and values of each top-level bucket, by name. Nested buckets are omitted.
 
-    Waits for a writer to finish, as another bbolt reader would (a shared flock).
+    Waits until no process writes, with the shared flock of bbolt readers.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        BoltError: no valid meta page, or a page of an unknown kind.
+        FileNotFoundError: The file does not exist.
+        BoltError: The file has no valid meta page, or a page of an unknown kind.
 
     """
     with path.open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_SH)
         if path.stat().st_size == 0:
-            return {}  # created a moment ago and never written
+            return {}  # just created, not written yet
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             meta = _newest_meta(data)
             return {
@@ -60,10 +60,11 @@ def read(path: Path) -> Mapping[str, Mapping[bytes, bytes]]:
 
 
 def make_room(path: Path, room: int) -> None:
-    """Lengthen the file (sparsely) to `room` bytes, or to four times what is in use if that is more.
+    """Extend the file (sparsely) to `room` bytes, or to four times the used bytes if that is more.
 
-    bbolt maps the file as long as it finds it, and maps it anew, elsewhere, once it has to grow beyond that. A
-    program that keeps pointers into the old mapping then crashes or reads rubbish; with room enough it never moves.
+    bbolt maps the file in its current length. If the file grows, bbolt maps it again at another address. A program
+    that still has pointers into the old mapping then crashes or reads wrong data. A file with free space is never
+    mapped again.
     """
     with path.open("r+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -81,7 +82,7 @@ class _Meta:
     page_size: int
     root: int
     pages: int
-    """The high-water mark: no page from this number on is in use."""
+    """High-water mark: all pages in use have smaller numbers."""
     transaction: int
 
 
@@ -89,7 +90,7 @@ _Data = bytes | mmap.mmap
 
 
 def _newest_meta(data: _Data) -> _Meta:
-    # Two meta pages take turns; a crash may leave the newer one half written, which its checksum shows.
+    # Writes alternate between two meta pages. After a crash the newer one can be incomplete, with a wrong checksum.
     found = [_meta(data, _PAGE.size)]
     page_size = found[0].page_size if found[0] else 4096
     found.append(_meta(data, page_size + _PAGE.size))
@@ -123,7 +124,7 @@ def _bucket(data: _Data, page_size: int, header: bytes) -> Iterator[tuple[bytes,
 
 
 def _elements(data: _Data, page_size: int, page: int) -> Iterator[tuple[bytes, bytes, bool]]:
-    """Yield (key, value, is a bucket) of the tree under the page at that offset, in key order."""
+    """Yield (key, value, is a bucket) for each element of the tree below the page at this offset, in key order."""
     _, flags, count, _ = _PAGE.unpack_from(data, page)
     first = page + _PAGE.size
     if flags & _IS_BRANCH:

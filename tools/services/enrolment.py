@@ -1,4 +1,4 @@
-"""The enrolment profile of the simulated devices."""
+"""Enrollment profile of the simulated devices."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ IDENTIFIER: Final = "com.example.ios-mdm.enrolment"
 TOPIC: Final = "com.apple.mgmt.External.ios-mdm-local-services"
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, IDENTIFIER)
 _SIGNING = 1
-"""Key usage bit of SCEP payloads: the identity only signs."""
+"""Key usage of SCEP payloads: the identity only signs."""
 _ALL_RIGHTS = 8191
 
 
 def enrolment_profile(*, mdm_url: str, scep_url: str, challenge: str) -> bytes:
-    """Return the profile (XML plist) that enrols a device: an identity by SCEP, then the MDM server.
+    """Return the profile (XML plist) that enrolls a device: an identity by SCEP, and the MDM server.
 
-    Equal arguments give equal bytes. The result holds the SCEP challenge, which is a secret.
+    The same arguments give the same bytes. The result contains the SCEP challenge, which is a secret.
     """
     identity = _payload("com.apple.security.scep", "identity") | {
         "PayloadContent": {
@@ -41,7 +41,7 @@ def enrolment_profile(*, mdm_url: str, scep_url: str, challenge: str) -> bytes:
     }
     profile = _payload("Configuration", "") | {
         "PayloadContent": [identity, server],
-        "PayloadDisplayName": "Enrolment of simulated devices",
+        "PayloadDisplayName": "Enrollment of simulated devices",
     }
     return plistlib.dumps(profile, sort_keys=True)
 

@@ -1,4 +1,4 @@
-"""Simulated devices (mdmb): they enrol by SCEP, fetch their commands when told to, and keep the profiles they got."""
+"""Simulated devices (mdmb): they enroll by SCEP, fetch their commands on request, and store their profiles."""
 
 from __future__ import annotations
 
@@ -19,36 +19,36 @@ if TYPE_CHECKING:
 
 _DATABASE = "mdmb.db"
 _CONNECT_WORKERS = 1
-"""The simulator goes on using pages of its database when their transaction has ended, so another worker could write to
-them meanwhile: it would sign with a broken certificate (NanoMDM answers 400), or crash."""
+"""The simulator uses pages of its database after the end of their transaction. If another worker writes to these pages
+at the same time, the simulator signs with a broken certificate (NanoMDM answers 400) or crashes."""
 _ROOM = 8 << 20
-"""Bytes; for the same reason its database must not have to move while it runs. Costs no disk space."""
+"""Length of the database in bytes, so that it is never mapped again while the simulator runs. Uses no disk space."""
 _PATIENCE = 60.0
 _PATIENCE_PER_DEVICE = 5.0
-"""Seconds; mdmb would wait for its locked database for ever."""
+"""Time limits in seconds: mdmb waits for a locked database without a limit."""
 _EXCERPT = 600
 _FAILED_CONNECT = re.compile(r"device connect for device (?P<id>[0-9A-F-]{36}): (?P<reason>.*)")
 
 
 class FleetError(Exception):
-    """The simulator failed, or was asked about a device that it does not have."""
+    """The simulator failed, or it does not have a requested device."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstalledProfile:
-    """A profile as a device keeps it: `content` is the exact plist that was installed, payload contents included."""
+    """A profile on a device. `content` is the installed plist, byte by byte."""
 
     identifier: str
     content: bytes
 
     def payloads(self, kind: str) -> tuple[Mapping[str, object], ...]:
-        """Return the payloads of one PayloadType, such as com.apple.security.root."""
+        """Return the payloads with the PayloadType *kind*, such as com.apple.security.root."""
         return tuple(
             payload for payload in plistlib.loads(self.content)["PayloadContent"] if payload["PayloadType"] == kind
         )
 
     def roots(self) -> tuple[bytes, ...]:
-        """Return the DER certificates that this profile makes trusted roots, in its order."""
+        """Return the roots that this profile makes trusted, as DER certificates, in the profile's order."""
         return tuple(
             content
             for payload in self.payloads("com.apple.security.root")
@@ -58,7 +58,7 @@ class InstalledProfile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Poll:
-    """Who reached the MDM server and processed its commands, and why the others (by enrolment id) did not."""
+    """Enrollment ids of the devices that processed their commands, and the reasons of the others by enrollment id."""
 
     connected: frozenset[str]
     failed: Mapping[str, str]
@@ -68,36 +68,40 @@ class Poll:
 class Fleet:
     """The simulated devices whose database is in `state`.
 
-    An enrolment id is the device's UDID: 36 characters, upper-case. The simulator locks its database, so a second call
-    waits for the first.
+    The enrollment id of a device is its UDID: 36 upper-case characters. The simulator locks its database, so a second
+    call waits for the first.
     """
 
     executable: Path
     state: Path
 
     def ids(self) -> tuple[str, ...]:
-        """Return the enrolment ids of all devices, enrolled or not, sorted."""
+        """Return the enrollment ids of all devices, enrolled or not, sorted."""
         return tuple(sorted(key.decode() for key in self._bucket("device_serial")))
 
     def enrolled(self) -> tuple[str, ...]:
-        """Return the enrolment ids of the enrolled devices, sorted."""
+        """Return the enrollment ids of the enrolled devices, sorted."""
         return tuple(sorted(key.decode() for key in self._bucket("device_mdm_profile_id")))
 
     def grow(self, count: int) -> tuple[str, ...]:
-        """Create devices until there are `count`; return the ids of all."""
+        """Create devices until `count` exist; return all enrollment ids."""
         missing = count - len(self.ids())
         if missing > 0:
             self._run((), "devices-create", "-n", str(missing))
         return self.ids()
 
     def enrol(self, profile: bytes, *, anew: bool = False) -> tuple[str, ...]:
-        """Enrol every device that is not enrolled with exactly this profile, or all (`anew`); return their ids.
+        """Enroll each device that is not enrolled with exactly this profile; return their ids.
 
-        A device that was enrolled with another one (the server got another port) is enrolled anew: NanoMDM forgets
-        its pending commands then; the device keeps its other profiles.
+        A device with another enrollment profile (the server has another port now) is enrolled again: NanoMDM deletes
+        its pending commands, and the device keeps its other profiles.
+
+        Args:
+            profile: Enrollment profile.
+            anew: Whether devices with this profile are enrolled again, too.
 
         Raises:
-            FleetError: devices could not enrol; the message quotes the simulator.
+            FleetError: Devices could not enroll. The message quotes the simulator.
 
         """
         enrolments, enrolled = self._enrolments(), set(self.enrolled())
@@ -107,20 +111,20 @@ class Fleet:
             self._run(stale, "devices-profiles-remove", "-i", enrolment.IDENTIFIER)
         if pending:
             file = self.state / "enrolment.mobileconfig"
-            write_private(file, profile)  # it holds the SCEP challenge
+            write_private(file, profile)  # it contains the SCEP challenge
             output = self._run(pending, "devices-profiles-install", "-f", str(file))
-            # The simulator ends with 0 whatever happens, so ask the devices.
+            # The exit code of the simulator is always 0, so read the devices' profiles.
             enrolments = self._enrolments()
             failed = [udid for udid in pending if enrolments.get(udid) != profile]
             if failed:
-                raise FleetError(f"{len(failed)} of {len(pending)} devices did not enrol:\n{_excerpt(output)}")
+                raise FleetError(f"{len(failed)} of {len(pending)} devices did not enroll:\n{_excerpt(output)}")
         return pending
 
     def poll(self, ids: Iterable[str] | None = None) -> Poll:
-        """Let devices (default: all that are enrolled) connect, and process their commands until none is left.
+        """Let devices (default: all enrolled ones) connect and process all their commands.
 
         Raises:
-            FleetError: one of them does not exist or is not enrolled.
+            FleetError: A device does not exist or is not enrolled.
 
         """
         enrolled = self.enrolled()
@@ -135,10 +139,10 @@ class Fleet:
         return Poll(connected=frozenset(asked) - failed.keys(), failed=MappingProxyType(failed))
 
     def remove(self, udid: str, identifier: str) -> None:
-        """Remove a profile from a device without the MDM server, as erasing the device does.
+        """Remove a profile from a device without the MDM server, as an erasure of the device does.
 
         Raises:
-            FleetError: the device does not exist.
+            FleetError: The device does not exist.
 
         """
         if udid not in self.ids():
@@ -146,11 +150,11 @@ class Fleet:
         self._run((udid,), "devices-profiles-remove", "-i", identifier)
 
     def profiles(self, udid: str) -> tuple[InstalledProfile, ...]:
-        """Return the profiles on a device, sorted by identifier; its enrolment profile is one of them."""
+        """Return the profiles on a device, including its enrollment profile, sorted by identifier."""
         return self.all_profiles().get(udid, ())
 
     def all_profiles(self) -> Mapping[str, tuple[InstalledProfile, ...]]:
-        """Return the profiles on every device by enrolment id, from one reading of the database."""
+        """Return the profiles on each device by enrollment id. Reads the database once."""
         found: dict[str, tuple[InstalledProfile, ...]] = {}
         for key, content in sorted(self._bucket("profiles").items()):
             udid, _, identifier = key.decode().partition("_")
@@ -196,5 +200,5 @@ class Fleet:
 
 
 def _excerpt(output: str) -> str:
-    """Return the two ends of a long output: a crash says why at first, a failure at last."""
+    """Return the start and the end of a long output: a crash has its reason at the start, a failure at the end."""
     return output if len(output) <= 2 * _EXCERPT else f"{output[:_EXCERPT]}\n[…]\n{output[-_EXCERPT:]}"

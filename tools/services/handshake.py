@@ -1,4 +1,4 @@
-"""A device's view of a server: TLS at a given moment that trusts given roots alone, and a request through it."""
+"""Connects to a server as a device does: a TLS handshake at a given time with given roots, and a request."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ _CHUNK = 65536
 _WHY = {
     9: "the certificate is not yet valid",
     10: "the certificate has expired",
-    18: "the certificate is self-signed and not among those it trusts",
-    20: "the certificate's issuer is not among those it trusts",
+    18: "the device does not trust this self-signed certificate",
+    20: "the device does not trust the certificate's issuer",
 }
-"""OpenSSL's X509_V_ERR_… by number (x509_vfy.h), of those that a pair can meet."""
+"""Reasons by OpenSSL's error number, X509_V_ERR_… in x509_vfy.h: the errors that a pair can cause."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
-    """How a connection went.
+    """Result of a connection.
 
     Args:
-        accepted: whether the device accepted the server's certificate and got an answer through the connection.
-        sha256: fingerprint of the certificate that it met, empty where it met none.
-        reason: why it refused, else empty.
+        accepted: Whether the device accepted the server's certificate and got an answer to its request.
+        sha256: SHA-256 fingerprint of the server's certificate (64 hex digits), or empty without a certificate.
+        reason: Reason of the refusal, or empty.
     """
 
     accepted: bool
@@ -45,14 +45,14 @@ class Visit:
 
 
 def visit(port: int, host: str, roots: Sequence[bytes], moment: datetime, *, path: str = "/version") -> Visit:
-    """Connect to 127.0.0.1:*port* as a device does that wants *host*, and get *path*.
+    """Connect to 127.0.0.1:*port* as a device connects to *host*, and request *path*.
 
     Args:
-        port: of the server.
-        host: the connection address: sent as SNI, and held against the certificate's subjectAltName.
+        port: Port of the server.
+        host: Connection address, sent as SNI and checked against the certificate's subjectAltName.
         roots: DER certificates that the device trusts.
-        moment: what the device's clock shows, aware UTC.
-        path: of the request.
+        moment: Time of the device's clock, aware, UTC.
+        path: Path of the request.
     """
     met: list[x509.Certificate] = []
     why: list[str] = []
@@ -95,7 +95,7 @@ def visit(port: int, host: str, roots: Sequence[bytes], moment: datetime, *, pat
 
 
 def _until_done(connection: SSL.Connection, raw: socket.socket, act: Callable[[], T]) -> T:
-    """Carry bytes between the connection and the socket until *act* needs no more of them."""
+    """Transfer bytes between the connection and the socket until *act* succeeds; return its result."""
     while True:
         try:
             result = act()
@@ -106,7 +106,7 @@ def _until_done(connection: SSL.Connection, raw: socket.socket, act: Callable[[]
                 raise SSL.Error([("", "", "the connection was closed")]) from None
             connection.bio_write(data)
         except SSL.Error:
-            _flush(connection, raw)  # the alert: the server shall know that it was refused
+            _flush(connection, raw)  # sends the alert with the refusal to the server
             raise
         else:
             _flush(connection, raw)

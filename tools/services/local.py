@@ -1,4 +1,4 @@
-"""Brings all local services up in one state directory, and down again."""
+"""Starts and stops all local services of one state directory."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NAMES = (nanomdm.NAME, scep.NAME, ministack.NAME)
-"""In the order in which they are stopped."""
+"""Names of the services, in the order of their stop."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Executables:
-    """Paths of the programs; `ministack` is the console script in the emulator's own virtualenv."""
+    """Paths of the programs. `ministack` is the script in the emulator's virtualenv."""
 
     ministack: Path
     nanomdm: Path
@@ -29,7 +29,7 @@ class Executables:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """Wished TCP ports on loopback, 0 for none in particular; a taken one is answered by another one."""
+    """Preferred TCP ports on loopback, 0 for any port. If a port is taken, the service gets another one."""
 
     aws: int = 0
     mdm: int = 0
@@ -38,7 +38,7 @@ class Ports:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalServices:
-    """What runs: root URLs without a trailing slash, files of the secrets, and the simulated devices."""
+    """The running services: root URLs without a trailing slash, files with secrets, and the simulated devices."""
 
     state: Path
     aws_url: str
@@ -49,10 +49,10 @@ class LocalServices:
     devices_ca: Path
     fleet: Fleet
     enrolment: bytes
-    """The enrolment profile of this server (it holds the SCEP challenge)."""
+    """Enrollment profile of this server. It contains the SCEP challenge."""
 
     def down(self) -> tuple[str, ...]:
-        """Stop what runs; return the names of the services that did."""
+        """Stop the services; return the names of those that ran."""
         return down(self.state)
 
 
@@ -65,14 +65,14 @@ def up(
     storage: nanomdm.Storage = "filekv",
     ports: Ports | None = None,
 ) -> LocalServices:
-    """Start what does not run yet, in a state directory of mode 0700, and enrol `devices` simulated devices.
+    """Start the services that do not run yet, and enroll `devices` simulated devices. The directory gets mode 0700.
 
-    Everything goes on where it was: the same ports where they are free, the same secrets, data and devices. With
-    storage `inmem` NanoMDM forgets its devices when it stops, and they are enrolled again.
+    Ports (if they are free), secrets, data and devices are those of the last start. With the storage `inmem` NanoMDM
+    loses its devices when it stops, and they are enrolled again.
 
     Raises:
-        ServiceError: a service did not start, or listens where it should not.
-        FleetError: devices could not enrol.
+        ServiceError: A service did not start, or listens on another address.
+        FleetError: Devices could not enroll.
 
     """
     state = state.resolve()
@@ -94,7 +94,7 @@ def up(
         profile = enrolment_profile(mdm_url=mdm.url, scep_url=scep_url, challenge=secret(ca.challenge))
         fleet = Fleet(executable=executables.mdmb, state=state)
         fleet.grow(devices)
-        # A server that keeps its devices in memory has lost them when it started anew.
+        # A server that keeps its devices in memory has none after a restart.
         fleet.enrol(profile, anew=storage == "inmem" and not mdm.reused)
     return LocalServices(
         state=state,
@@ -110,9 +110,9 @@ def up(
 
 
 def down(state: Path) -> tuple[str, ...]:
-    """Stop exactly what `up` started in this state directory, by process id; return the names that ran.
+    """Stop the processes that `up` started in this state directory; return the names of those that ran.
 
-    The emulator writes its data while it stops. A state directory that does not exist is fine.
+    The emulator writes its data while it stops. The state directory may be missing.
     """
     if not state.exists():
         return ()

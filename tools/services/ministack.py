@@ -1,4 +1,4 @@
-"""The AWS emulator: ministack on loopback, with the services that the product uses and no other."""
+"""The AWS emulator: ministack on loopback, only with the services that the product uses."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
 NAME: Final = "ministack"
 REGION: Final = "eu-west-1"
 CREDENTIALS: Final = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": REGION}
-"""What a client of the emulator uses: it accepts any credentials, so these are no secret."""
+"""Credentials for clients. They are not a secret, because the emulator accepts all credentials."""
 AWS_SERVICES: Final = ("events", "iam", "kms", "scheduler", "secretsmanager", "sns", "sqs", "sts")
 
 
 def service(executable: Path, data: Path, *, is_enforcing: bool = False) -> Service:
-    """Return the emulator; it keeps its data in `data` at a graceful stop and continues with it at the next start.
+    """Return the emulator. It writes its data into `data` when it stops, and reads them at the next start.
 
     Args:
-        executable: the console script in the emulator's own virtualenv.
-        data: folder of its data.
-        is_enforcing: whether it checks credentials and evaluates the IAM policies of their principals. The credentials
-            above are those of the root user then.
+        executable: Script in the emulator's virtualenv.
+        data: Folder of the data.
+        is_enforcing: Whether the emulator checks credentials and evaluates IAM policies. ``CREDENTIALS`` are then those
+            of the root user.
     """
 
     def command(port: int) -> Command:
@@ -33,7 +33,7 @@ def service(executable: Path, data: Path, *, is_enforcing: bool = False) -> Serv
             environment={
                 "AUTH": str(is_enforcing).lower(),
                 "BIND_HOST": LOOPBACK,
-                # It would look for containers of its own to remove; it has none, and must not touch others'.
+                # The emulator removes containers that it regards as its own. Without Docker it cannot remove any.
                 "DOCKER_HOST": f"unix://{data / 'no-docker.sock'}",
                 "GATEWAY_PORT": str(port),
                 "IOT_MTLS_ENABLED": "0",

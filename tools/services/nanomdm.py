@@ -1,4 +1,4 @@
-"""NanoMDM: the MDM server that the demo and the tests push their profiles through."""
+"""NanoMDM: the MDM server of the demo and the tests."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 NAME: Final = "nanomdm"
 API_USER: Final = "nanomdm"
-"""User name of the API's Basic authentication; the password is the API key."""
+"""User name for the API's Basic authentication. The password is the API key."""
 
 Storage = Literal["filekv", "inmem"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How NanoMDM runs: `devices_ca` signs device identities, events go to `webhook_url`, filekv data to `data`."""
+    """Settings of NanoMDM. `devices_ca` signs device identities; `data` is the folder of the storage `filekv`."""
 
     devices_ca: Path
     api_key: Path
@@ -32,7 +32,7 @@ class Settings:
 
 
 def service(executable: Path, settings: Settings) -> Service:
-    """Return the MDM server: devices use /mdm and /checkin, the API is under /v1."""
+    """Return the MDM server. Devices use /mdm and /checkin; the API is below /v1."""
 
     def command(port: int) -> Command:
         return Command(
@@ -42,7 +42,7 @@ def service(executable: Path, settings: Settings) -> Service:
                 f"{LOOPBACK}:{port}",
                 "-ca",
                 str(settings.devices_ca),
-                "-checkin",  # the simulated devices check in at a URL of its own
+                "-checkin",  # the simulated devices check in at a separate URL
                 "-storage",
                 settings.storage,
                 "-storage-dsn",

@@ -1,4 +1,4 @@
-"""nginx: terminates TLS in front of NanoMDM with the files that ``consume`` writes."""
+"""nginx: terminates TLS in front of NanoMDM, with the certificate files of ``consume``."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ http {{
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What nginx serves.
+    """Settings of nginx.
 
     Args:
-        host: name that devices connect to.
-        files: folder with tls.crt and tls.key; both must be there before it starts.
-        upstream: URL that requests go to, without a path.
+        host: Host name that devices connect to.
+        files: Folder with tls.crt and tls.key, which must exist before the start.
+        upstream: URL that nginx forwards requests to, without a path.
     """
 
     host: str
@@ -58,11 +58,11 @@ class Settings:
 
 
 def service(executable: Path, state: Path, settings: Settings) -> Service:
-    """Return the server; everything it writes is in *state*."""
+    """Return the server. It writes all files into *state*."""
 
     def command(port: int) -> Command:
         configuration = _CONFIGURATION.format(
-            user="user root;\n" if os.geteuid() == 0 else "",  # its files are for their owner alone
+            user="user root;\n" if os.geteuid() == 0 else "",  # only the owner can read its files
             state=state,
             loopback=LOOPBACK,
             port=port,
@@ -78,14 +78,14 @@ def service(executable: Path, state: Path, settings: Settings) -> Service:
 
 
 def reload_command(executable: Path, state: Path) -> str:
-    """Return the command line that lets a running nginx take up changed files."""
+    """Return the command line that makes a running nginx read its files again."""
     return shlex.join((str(executable), *_arguments(state), "-s", "reload"))
 
 
 def workers(state: Path) -> frozenset[int]:
-    """Return the pids of the processes that take connections.
+    """Return the pids of the processes that accept connections.
 
-    After a reload those from before take some more, with the certificate from before, until they have ended.
+    After a reload the former processes still accept connections with the former certificate until they exit.
     """
     running = process.find(state, NAME)
     return frozenset() if running is None else procfs.group(running.process.pid) - {running.process.pid}

@@ -1,4 +1,4 @@
-"""Keeps one local service running: start it, reuse it, stop exactly it, and let it listen on loopback only."""
+"""Starts, reuses and stops one local service, and requires that it listens on loopback only."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _POLL = 0.05
-"""Seconds between two looks at a service that starts or stops."""
+"""Seconds between two checks of a service that starts or stops."""
 _START_LIMIT = 60.0
 _STOP_LIMIT = 15.0
 _PORT_ATTEMPTS = 3
 
 
 class ServiceError(Exception):
-    """A local service did not start, did not stop, or opened something that it must not."""
+    """A local service did not start, did not stop, or listens on an address that it must not use."""
 
 
 class _NotReadyError(Exception):
@@ -38,26 +38,26 @@ class _NotReadyError(Exception):
 
 
 class _PortTakenError(Exception):
-    """Somebody else got the port between the choice and the start."""
+    """Another process took the port between its choice and the start of the service."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """What to execute. Secrets belong in `secrets`, environment variables: arguments are visible to every user."""
+    """A command line with environment variables. Secrets belong in `secrets`: all users can read arguments."""
 
     argv: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def digest(self) -> str:
-        """Return a SHA-256, hex, that changes when this command does; it does not reveal the secrets."""
+        """Return a SHA-256 (64 hex digits) that changes with this command and does not reveal the secrets."""
         known = json.dumps([self.argv, sorted(self.environment.items()), sorted(self.secrets.items())])
         return hashlib.sha256(known.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """A service by name: its command for a given port, and a path that answers below 500 once it is ready."""
+    """A service: its name, its command for a port, and a path whose HTTP status is below 500 when it is ready."""
 
     name: str
     command: Callable[[int], Command]
@@ -66,7 +66,7 @@ class Service:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Running:
-    """A service that answers on 127.0.0.1:`port`; its output is in `log`."""
+    """A service that answers on 127.0.0.1:`port` and writes its output to `log`."""
 
     name: str
     port: int
@@ -76,17 +76,17 @@ class Running:
 
     @property
     def url(self) -> str:
-        """The root URL, without a trailing slash."""
+        """Root URL without a trailing slash."""
         return f"http://{LOOPBACK}:{self.port}"
 
 
 def ensure(state: Path, service: Service, *, wished_port: int = 0) -> Running:
-    """Start a service, or go on with the running one if its command is the same.
+    """Start a service, or reuse the running one if its command is the same.
 
-    It gets the port that it had before, else `wished_port` (0: none in particular); where that is taken, a free one.
+    The service gets its former port, else `wished_port` (0: any port). If that port is taken, it gets a free one.
 
     Raises:
-        ServiceError: it ended early, did not answer in time, or listens where it should not.
+        ServiceError: The service exited early, did not answer in time, or listens on another address.
 
     """
     record = records.read(state, service.name)
@@ -105,12 +105,12 @@ def ensure(state: Path, service: Service, *, wished_port: int = 0) -> Running:
             continue
         return _running(state, service.name, port, process, reused=False)
     raise ServiceError(
-        f"{service.name}: every port that was free a moment ago was taken, {_PORT_ATTEMPTS} times in a row"
+        f"{service.name}: other processes took the chosen port {_PORT_ATTEMPTS} times: run this command again"
     )
 
 
 def find(state: Path, name: str) -> Running | None:
-    """Return the running service of that name; None if it does not run."""
+    """Return the running service with this name, or None if it does not run."""
     record = records.read(state, name)
     if record is None or record.process is None or not _is_ours(state, record.process):
         return None
@@ -118,10 +118,10 @@ def find(state: Path, name: str) -> Running | None:
 
 
 def stop(state: Path, name: str) -> bool:
-    """Stop what was started under that name, and nothing else: SIGTERM to its group, then SIGKILL. True if it ran.
+    """Stop the service with this name by SIGTERM to its process group, then SIGKILL. Return whether it ran.
 
     Raises:
-        ServiceError: it survived SIGKILL.
+        ServiceError: The service still runs after SIGKILL.
 
     """
     record = records.read(state, name)
@@ -135,7 +135,7 @@ def stop(state: Path, name: str) -> bool:
 
 
 def child_environment(state: Path, command: Command) -> dict[str, str]:
-    """Return the whole environment of a child: nothing of the user's shell (credentials, proxies) but PATH."""
+    """Return the environment of a child process. Of the user's shell (credentials, proxies) it has only PATH."""
     basis = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(state), "TMPDIR": str(state), "LANG": "C.UTF-8"}
     return basis | dict(command.environment) | dict(command.secrets)
 
@@ -158,7 +158,7 @@ def _start(state: Path, service: Service, port: int) -> procfs.Identity:
         except OSError as error:
             raise ServiceError(f"{service.name}: cannot execute {command.argv[0]}: {error.strerror}") from error
     process = procfs.identify(child.pid)
-    child.returncode = 0  # it shall outlive this program, so Popen must not complain that nobody waited for it
+    child.returncode = 0  # the child outlives this program: without a code, Popen warns that it still runs
     if process is None:
         raise _died_early(state, service.name)
     records.write(state, service.name, Record(port=port, digest=command.digest(), process=process))
@@ -204,7 +204,7 @@ def _wait_until_ready(state: Path, service: Service, port: int, process: procfs.
 def _require_loopback_only(name: str, port: int, process: procfs.Identity) -> None:
     unasked = procfs.listeners(procfs.group(process.pid)) - {(LOOPBACK, port)}
     if unasked:
-        raise ServiceError(f"{name} also listens on {sorted(unasked)}, which nothing asked for")
+        raise ServiceError(f"{name} also listens on {sorted(unasked)}, which is not allowed")
 
 
 def _end(name: str, process: procfs.Identity) -> None:
@@ -219,12 +219,12 @@ def _end(name: str, process: procfs.Identity) -> None:
         )
         if not waiting(_remaining, process.pid):
             return
-    raise ServiceError(f"{name} (process {process.pid}) did not end")
+    raise ServiceError(f"{name} (process {process.pid}) still runs after SIGKILL")
 
 
 def _remaining(leader: int) -> bool:
     with suppress(ChildProcessError):
-        os.waitpid(leader, os.WNOHANG)  # where it is our own child, so that no zombie stays
+        os.waitpid(leader, os.WNOHANG)  # reaps the zombie, if it is a child of this process
     return bool(procfs.group(leader))
 
 
@@ -235,7 +235,7 @@ def _is_alive(process: procfs.Identity) -> bool:
 
 
 def _is_ours(state: Path, process: procfs.Identity) -> bool:
-    """Return whether the process runs, and was started in *state*: a copied record names a process of the original."""
+    """Return whether the process runs and was started in *state*. A copied record names a process of the original."""
     return _is_alive(process) and procfs.is_in(process.pid, state)
 
 
@@ -244,4 +244,4 @@ def _running(state: Path, name: str, port: int, process: procfs.Identity, *, reu
 
 
 def _died_early(state: Path, name: str) -> ServiceError:
-    return ServiceError(f"{name} ended before it was ready; the end of its log:\n{records.tail(state, name)}")
+    return ServiceError(f"{name} exited before it was ready. The end of its log:\n{records.tail(state, name)}")

@@ -1,4 +1,4 @@
-"""What the kernel knows about processes and listening sockets: enough to stop exactly what was started (Linux)."""
+"""Reads processes and listening sockets from /proc (Linux)."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _LISTEN = "0A"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """A process that cannot be confused with a later one that got the same pid.
+    """Identity of a process. A later process with the same pid has another one.
 
-    `started` is in clock ticks after boot (proc(5), field 22), `boot` is the kernel's boot id.
+    `started` is the start in clock ticks after boot (proc(5), field 22). `boot` is the kernel's boot id.
     """
 
     pid: int
@@ -26,12 +26,12 @@ class Identity:
 
 
 def boot_id() -> str:
-    """Return the id that the kernel drew at boot."""
+    """Return the kernel's random boot id."""
     return (_PROC / "sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 
 
 def identify(pid: int) -> Identity | None:
-    """Return the identity of a running process; None if there is none, or only a zombie."""
+    """Return the identity of a running process, or None if it does not run or is a zombie."""
     stat = _stat(pid)
     if stat is None or stat.state in {"Z", "X"}:
         return None
@@ -39,15 +39,15 @@ def identify(pid: int) -> Identity | None:
 
 
 def is_in(pid: int, folder: Path) -> bool:
-    """Return whether a process has *folder* as its working directory, whatever name the folder has by now."""
+    """Return whether *folder* is the working directory of a process, also after a rename of the folder."""
     try:
         return (_PROC / str(pid) / "cwd").samefile(folder)
     except OSError:
-        return False  # it ended meanwhile, or belongs to another user
+        return False  # the process has exited, or belongs to another user
 
 
 def group(leader: int) -> frozenset[int]:
-    """Return the pids of the running processes in a process group (zombies do not count)."""
+    """Return the pids of the running processes in a process group, without zombies."""
     members = set()
     for entry in _PROC.iterdir():
         if entry.name.isdecimal():
@@ -58,7 +58,7 @@ def group(leader: int) -> frozenset[int]:
 
 
 def listeners(pids: frozenset[int]) -> frozenset[tuple[str, int]]:
-    """Return the (address, port) pairs on which any of these processes listens for TCP."""
+    """Return the addresses and ports on which these processes listen for TCP."""
     inodes = {inode for pid in pids for inode in _socket_inodes(pid)}
     tables = ((_PROC / "net/tcp", socket.AF_INET), (_PROC / "net/tcp6", socket.AF_INET6))
     return frozenset(
@@ -82,7 +82,7 @@ def _stat(pid: int) -> _Stat | None:
         text = (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
     except (FileNotFoundError, ProcessLookupError):
         return None
-    # The second field is the command in parentheses and may hold anything, parentheses and spaces too.
+    # The second field is the command in parentheses. The command may contain parentheses and spaces.
     fields = text.rpartition(")")[2].split()
     return _Stat(state=fields[0], group=int(fields[2]), started=int(fields[19]))
 
@@ -95,7 +95,7 @@ def _socket_inodes(pid: int) -> frozenset[str]:
             if target.startswith("socket:["):
                 inodes.add(target[len("socket:[") : -1])
     except (FileNotFoundError, ProcessLookupError, PermissionError):
-        pass  # it ended meanwhile, or is not ours: nothing of it is listening for us
+        pass  # the process has exited, or belongs to another user
     return frozenset(inodes)
 
 
@@ -103,7 +103,7 @@ def _link(path: str) -> str:
     try:
         return str(Path(path).readlink())
     except OSError:
-        return ""  # closed between the listing and this call
+        return ""  # closed after the listing
 
 
 def _address(field: str, family: socket.AddressFamily) -> tuple[str, int]:

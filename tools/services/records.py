@@ -1,4 +1,4 @@
-"""What is kept about the services in their state directory: process, port and log of each, and one lock for all."""
+"""Records of the services in their state directory: process, port and log of each service, and one lock."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _LOG_TAIL = 2_000
-"""Bytes of a log that an error quotes."""
+"""Number of bytes of a log that an error quotes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """What is kept about a service in `<state>/<name>.json`; the port outlives the process."""
+    """Record of a service in `<state>/<name>.json`. The port is kept after the process has stopped."""
 
     port: int
     digest: str = ""
@@ -30,7 +30,7 @@ class Record:
 
 @contextmanager
 def locked(state: Path) -> Iterator[None]:
-    """Create the state directory (mode 0700) and hold its lock: only one start or stop at a time."""
+    """Create the state directory (mode 0700) and hold its lock, so that starts and stops do not overlap."""
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     state.chmod(0o700)
     descriptor = os.open(state / "lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -42,19 +42,19 @@ def locked(state: Path) -> Iterator[None]:
 
 
 def log(state: Path, name: str) -> Path:
-    """Return the log file of a service, which exists then; mode 0600."""
+    """Create the log file of a service if it is missing (mode 0600), and return its path."""
     file = state / f"{name}.log"
     file.touch(mode=0o600)
     return file
 
 
 def tail(state: Path, name: str) -> str:
-    """Return the end of a log, for an error."""
-    return log(state, name).read_bytes()[-_LOG_TAIL:].decode(errors="replace").strip() or "(it wrote nothing)"
+    """Return the end of a log, for an error message."""
+    return log(state, name).read_bytes()[-_LOG_TAIL:].decode(errors="replace").strip() or "(the log is empty)"
 
 
 def read(state: Path, name: str) -> Record | None:
-    """Return what is kept about a service; None if it never started here."""
+    """Return the record of a service, or None if the service never started in this directory."""
     try:
         stored = json.loads((state / f"{name}.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -68,8 +68,8 @@ def read(state: Path, name: str) -> Record | None:
 
 
 def write(state: Path, name: str, record: Record) -> None:
-    """Keep a record of a service in `<name>.json`."""
-    # Written aside and renamed, so that a crash never leaves half a record and, with it, an orphan.
+    """Write the record of a service to `<name>.json`."""
+    # The rename is atomic: after a crash, an incomplete record would leave a process without a record.
     fresh = state / f"{name}.json.new"
     fresh.touch(mode=0o600)
     fresh.write_text(json.dumps(asdict(record)), encoding="utf-8")

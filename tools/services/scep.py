@@ -1,4 +1,4 @@
-"""The authority of the simulated devices: by SCEP it issues the identity that a device signs its messages with."""
+"""The CA of the simulated devices. By SCEP it issues the identity that signs the messages of a device."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LIFETIME = dt.timedelta(days=3650)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authority:
-    """Files of the authority: certificate (PEM), key (PKCS#8 PEM) and the challenge that lets a device enrol."""
+    """Files of the CA: certificate (PEM), key (PKCS #8 PEM), and the challenge that a device needs to enroll."""
 
     certificate: Path
     key: Path
@@ -32,7 +32,7 @@ class Authority:
 
 
 def authority(state: Path) -> Authority:
-    """Return the authority in a state directory; make it at first."""
+    """Return the CA in a state directory. The first call creates it."""
     found = Authority(certificate=state / "scep-ca.pem", key=state / "scep-ca.key", challenge=state / "scep-challenge")
     secret(found.challenge)
     if not (found.certificate.exists() and found.key.exists()):
@@ -48,7 +48,7 @@ def authority(state: Path) -> Authority:
 
 
 def service(executable: Path, ca: Authority) -> Service:
-    """Return the SCEP server; devices reach it under /scep."""
+    """Return the SCEP server. Its path is /scep."""
 
     def command(port: int) -> Command:
         return Command(
@@ -78,7 +78,7 @@ def _certificate(key: rsa.RSAPrivateKey) -> x509.Certificate:
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(
             x509.KeyUsage(
-                # SCEP encrypts a request to the authority and has the authority sign the answer.
+                # In SCEP, requests are encrypted for the CA, and the CA signs the answers.
                 digital_signature=True,
                 key_encipherment=True,
                 key_cert_sign=True,

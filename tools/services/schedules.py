@@ -1,4 +1,4 @@
-"""What AWS does when a one-time schedule is due, by the clock of a rehearsal: the schedule's own call, and no other."""
+"""Stand-in for EventBridge Scheduler: makes the call of each one-time schedule that is due by a rehearsal's clock."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Fired:
     """A schedule that was due.
 
     Args:
-        name: of the schedule.
-        at: when it was to fire.
-        problem: why its call was refused, else empty; the message is then in its dead-letter queue.
+        name: Name of the schedule.
+        at: Time of the schedule.
+        problem: Reason of a refused call, whose message is in the dead-letter queue, or empty.
     """
 
     name: str
@@ -36,11 +36,11 @@ class Fired:
 
 
 class ScheduleError(Exception):
-    """A schedule asks for what this stand-in does not know."""
+    """A schedule has a target or an expression that this stand-in does not support."""
 
 
 def client(service: str, url: str) -> Any:  # noqa: ANN401 - the service is a variable here
-    """Return a client of an emulator."""
+    """Return a client of the emulator at *url*."""
     return boto3.client(
         service,
         endpoint_url=url,
@@ -51,7 +51,7 @@ def client(service: str, url: str) -> Any:  # noqa: ANN401 - the service is a va
 
 
 def due(url: str, now: datetime) -> tuple[str, ...]:
-    """Return the names of the schedules whose moment has come, in the order of their moments."""
+    """Return the names of the schedules that are due, ordered by time."""
     scheduler = client("scheduler", url)
     # ministack returns the first MaxResults schedules, 100 by default, and no token for the others.
     pages = scheduler.get_paginator("list_schedules").paginate(MaxResults=100_000)
@@ -62,14 +62,14 @@ def due(url: str, now: datetime) -> tuple[str, ...]:
 
 
 def fire(url: str, now: datetime) -> tuple[Fired, ...]:
-    """Perform what every due schedule says, as AWS would at its moment, and delete it.
+    """Make the call of each due schedule, as AWS does, and delete the schedule.
 
     Args:
-        url: of the emulator.
-        now: the rehearsal's moment, aware.
+        url: URL of the emulator.
+        now: Time of the rehearsal, aware.
 
     Raises:
-        ScheduleError: A target is neither the move of a label nor a queue nor a topic.
+        ScheduleError: A target is not a move of a label, a queue or a topic.
     """
     scheduler = client("scheduler", url)
     fired = []
@@ -84,7 +84,7 @@ def fire(url: str, now: datetime) -> tuple[Fired, ...]:
 
 
 def _performed(url: str, target: Mapping[str, Any]) -> str:
-    """Make the stored call; a refusal goes to the dead-letter queue, as it does after AWS's last attempt."""
+    """Make the stored call. A refused call is sent to the dead-letter queue, as AWS does after its last attempt."""
     arn, content = target["Arn"], target["Input"]
     try:
         if arn == MOVE_LABEL:
@@ -94,7 +94,7 @@ def _performed(url: str, target: Mapping[str, Any]) -> str:
         elif ":sns:" in arn:
             client("sns", url).publish(TopicArn=arn, Message=content)
         else:
-            raise ScheduleError(f"a target that nobody made here: {arn}")
+            raise ScheduleError(f"the target {arn} is not supported: only moves of labels, queues and topics are")
     except ClientError as error:
         if (queue := target.get("DeadLetterConfig", {}).get("Arn")) is not None:
             _send(url, queue, content)
@@ -111,5 +111,5 @@ def _send(url: str, queue: str, content: str) -> None:
 def _moment(schedule: Mapping[str, Any]) -> datetime:
     found = _AT.fullmatch(schedule["ScheduleExpression"])
     if found is None or schedule.get("ScheduleExpressionTimezone", "UTC") != "UTC":
-        raise ScheduleError(f"{schedule['Name']} is no one-time schedule in UTC: {schedule['ScheduleExpression']}")
+        raise ScheduleError(f"{schedule['Name']} is not a one-time schedule in UTC: {schedule['ScheduleExpression']}")
     return datetime.fromisoformat(found[1]).replace(tzinfo=UTC)

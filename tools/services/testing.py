@@ -1,6 +1,6 @@
-"""Pytest fixtures that give tests the real local services; `tests/conftest.py` imports them.
+"""Pytest fixtures with the real local services. `tests/conftest.py` imports them.
 
-Each pytest-xdist worker is a session of its own, so each has its own services, in a directory of its own.
+Each pytest-xdist worker is a separate session, with separate services in a separate directory.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ DEVICES = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MdmServices:
-    """The running services, and what NanoMDM told its webhook."""
+    """The running services, and the events that NanoMDM sent to its webhook."""
 
     services: local.LocalServices
     webhook: Recorder
@@ -37,7 +37,7 @@ class MdmServices:
 
 @pytest.fixture(scope="session")
 def executables() -> local.Executables:
-    """Return the programs that the bootstrap made ready."""
+    """Return the programs of the bootstrap."""
     tools = Toolchain.load()
     return local.Executables(
         ministack=tools.ministack, nanomdm=tools.nanomdm, scepserver=tools.scepserver, mdmb=tools.mdmb

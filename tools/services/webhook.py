@@ -1,4 +1,4 @@
-"""A receiver of NanoMDM's webhook that keeps the events in memory, for tests."""
+"""A receiver for NanoMDM's webhook that keeps the events in memory, for tests."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One webhook event: `topic` as in mdm.Connect; the device; for an answer to a command its UUID and status.
+    """One webhook event: `topic` (such as mdm.Connect), device, and for an answer the command's UUID and status.
 
-    `message` is the plist that the device sent, and `genuine` tells whether the HMAC of the event was right.
+    `message` is the plist of the device. `genuine` is true if the HMAC of the event is correct.
     """
 
     topic: str
@@ -35,19 +35,19 @@ class Event:
     genuine: bool
 
     def answer(self) -> dict[str, object]:
-        """Return the message of the device, parsed; an Error carries its ErrorChain there."""
+        """Return the parsed message of the device. For the status Error it contains an ErrorChain."""
         parsed: dict[str, object] = plistlib.loads(self.message)
         return parsed
 
 
 class Recorder:
-    """Listens on a free loopback port from `with` on, and records every event in the order of arrival.
+    """Context manager that listens on a free loopback port and records the events in the order of their arrival.
 
-    `key` is the file of the HMAC key; it is read per event, because the server may start after this.
+    `key` is the file of the HMAC key. It is read for each event, because NanoMDM may create it later.
     """
 
     def __init__(self, key: Path) -> None:
-        """Open the port, so that `url` is known; events are taken from `with` on."""
+        """Open the port, so that `url` is known. Events are received inside the `with` block."""
         self._events: list[Event] = []
         self._changed = threading.Condition()
         recorder = self
@@ -61,14 +61,14 @@ class Recorder:
                 self.end_headers()
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-                """Say nothing."""
+                """Log nothing."""
 
         self._server = ThreadingHTTPServer((LOOPBACK, 0), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
         self.url = f"http://{LOOPBACK}:{self._server.server_port}/"
 
     def __enter__(self) -> Self:
-        """Start to take events."""
+        """Start to receive events."""
         self._thread.start()
         return self
 
@@ -82,15 +82,15 @@ class Recorder:
 
     @property
     def events(self) -> tuple[Event, ...]:
-        """All events until now."""
+        """Events received so far."""
         with self._changed:
             return tuple(self._events)
 
     def answers(self, command: str, count: int, *, patience: float = 30) -> dict[str, Event]:
-        """Wait until `count` devices have answered a command (by UUID); return their last answers by device.
+        """Wait until `count` devices have answered the command with this UUID; return their last answers by device.
 
         Raises:
-            TimeoutError: fewer answered within `patience` seconds.
+            TimeoutError: Fewer devices answered within `patience` seconds.
 
         """
 
@@ -102,15 +102,15 @@ class Recorder:
             return found()
 
     def wait(self, reached: Callable[[], bool], what: str, *, patience: float = 30) -> None:
-        """Wait until a condition on the events holds; it is looked at after each event.
+        """Wait until a condition holds. It is checked after each event.
 
         Raises:
-            TimeoutError: it does not hold after `patience` seconds.
+            TimeoutError: The condition does not hold after `patience` seconds.
 
         """
         with self._changed:
             if not self._changed.wait_for(reached, timeout=patience):
-                raise TimeoutError(f"no {what} within {patience:.0f} s; {len(self._events)} events came")
+                raise TimeoutError(f"no {what} within {patience:.0f} s; events received: {len(self._events)}")
 
     def _record(self, event: Event) -> None:
         with self._changed:

@@ -1,4 +1,4 @@
-"""Run the checks with ``python -m tools.smoke``; delete what runs left with ``python -m tools.smoke clean``."""
+"""``python -m tools.smoke`` runs the checks. ``python -m tools.smoke clean`` deletes the resources of earlier runs."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _LINE = "{:<38}  {:<6}  {}"
 
 
 def run(account: Account) -> int:
-    """Delete what earlier runs left, run all checks, and delete what they created.
+    """Delete the resources of earlier runs, run all checks, and delete the resources of this run.
 
     Returns:
-        0 if all is as expected, 1 if a check failed, 2 if the run could not start or something is left.
+        0 if all checks passed, 1 if a check failed, 2 if the run could not start or a resource was not deleted.
     """
     if cleaned(account):
         return UNUSABLE
@@ -48,7 +48,7 @@ def run(account: Account) -> int:
 
 
 def cleaned(account: Account) -> int:
-    """Delete what runs left; return 2 if that fails, else 0."""
+    """Delete the resources of all runs; return 2 if a deletion fails, else 0."""
     deleted, problems = clean(account)
     print(*(f"deleted: {name}" for name in deleted), sep="\n", end="\n" if deleted else "")
     print(*problems, sep="\n", end="\n" if problems else "", file=sys.stderr)
@@ -56,7 +56,7 @@ def cleaned(account: Account) -> int:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the checks, or with the argument ``clean`` delete what runs left; return the exit code."""
+    """Run the checks, or with the argument ``clean`` only delete the resources of runs; return the exit code."""
     try:
         account = checked_account(os.environ, now=lambda: datetime.now(UTC), sleep=time.sleep)
     except RefusedError as error:
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _result(world: World, name: str, check: Callable[[World], str]) -> int:
-    """Print the row of a check. One that fails does not stop the others."""
+    """Run a check and print its row. Later checks run even if it fails."""
     try:
         print(_LINE.format(name, "ok", check(world)), flush=True)
     except (UnexpectedError, IosMdmError, BotoCoreError, ClientError) as error:

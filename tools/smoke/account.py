@@ -1,4 +1,4 @@
-"""The AWS account of a run, and the clients that reach it."""
+"""The AWS account of a run, and its clients."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _RETRIES = Config(retries={"mode": "standard", "max_attempts": 5}, connect_timeo
 
 
 class RefusedError(Exception):
-    """The run must not start; the message says why and what to do."""
+    """The run must not start. The message names the reason and what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,13 +36,13 @@ class Account:
     """An account whose number was checked.
 
     Args:
-        number: 12 digits.
+        number: Account number, 12 digits.
         region: AWS region of the run.
-        session: with the credentials of the administrator.
-        credentials: of an assumed role, as arguments of boto3; empty for the administrator.
-        environ: environment variables of the process.
-        now: returns the time, aware.
-        sleep: waits for so many seconds.
+        session: Session with the credentials of the administrator.
+        credentials: Credentials of an assumed role, as arguments of boto3; empty for the administrator.
+        environ: Environment variables of the process.
+        now: Returns the time, aware.
+        sleep: Waits for a number of seconds.
     """
 
     number: str
@@ -55,26 +55,26 @@ class Account:
     _clients: dict[str, Any] = field(init=False, repr=False, default_factory=dict)
 
     def client(self, service: str) -> Any:  # noqa: ANN401 - the service is a variable here
-        """Return the client of a service, the same one every time."""
+        """Return the client of a service. Repeated calls return the same client."""
         if service not in self._clients:
             self._clients[service] = _client(self.session, service, self.region, **self.credentials)
         return self._clients[service]
 
     def aws(self) -> Aws:
-        """Return AWS for the adapters of the product."""
+        """Return this account for the adapters of the product."""
         return _Assumed(environ=self.environ, region=self.region, account=self)
 
     def waited(self, attempt: Callable[[], T], *, seconds: float = ROLE_SECONDS) -> tuple[T | None, float]:
-        """Repeat *attempt* until its result is true; return the result and the seconds that passed.
+        """Repeat *attempt* until its result is true; return the result and the elapsed seconds.
 
-        A refusal is repeated as well, because IAM shows new roles and policies late.
+        A refused attempt is repeated, too, because new roles and policies take effect with a delay.
 
         Returns:
-            A result that is not true if so many *seconds* were not enough.
+            The last result, which is not true after a timeout of *seconds*.
 
         Raises:
-            ClientError: AWS refuses to the end, or for another reason than IAM.
-            StoreError: The same, from an adapter.
+            ClientError: The last attempt was refused, or AWS reported an error that does not come from IAM.
+            StoreError: An adapter reported such an error.
         """
         begin = self.now()
         while True:
@@ -111,14 +111,14 @@ def checked_account(
     sleep: Callable[[float], None],
     allow_emulator: bool = False,
 ) -> Account:
-    """Return the account that the environment names, if the credentials are of it.
+    """Return the account that the environment names, if the credentials belong to it.
 
     Raises:
-        RefusedError: No account is named, the credentials are of another one, or an endpoint is not AWS.
+        RefusedError: No account is named, the credentials belong to another account, or an endpoint is not AWS.
     """
     number = environ.get(VARIABLE, "")
     if not (len(number) == _DIGITS and number.isascii() and number.isdigit()):
-        raise RefusedError(f"{VARIABLE} is not set to an account. Set it to the 12 digits of an account for tests.")
+        raise RefusedError(f"{VARIABLE} is not set to an account. Set it to the 12 digits of a test account.")
     try:
         session = boto3.Session()
         region = environ.get("AWS_REGION") or session.region_name
@@ -128,17 +128,17 @@ def checked_account(
             host = urlsplit(_client(session, service, region).meta.endpoint_url).hostname or ""
             if not host.endswith(".amazonaws.com"):
                 raise RefusedError(
-                    f"The endpoint of {service} is {host}, not AWS. Remove endpoint URLs from the settings."
+                    f"The endpoint of {service} is {host}, not AWS. Remove the endpoint URL from the AWS settings."
                 )
         identity = _client(session, "sts", region).get_caller_identity()
     except (BotoCoreError, ClientError) as error:
         raise RefusedError(f"The account cannot be read: {error}. Check the AWS credentials.") from None
     if identity["Account"] != number:
         raise RefusedError(
-            f"The credentials are of account {identity['Account']}, and {VARIABLE} is {number}. Change one of them."
+            f"The credentials belong to account {identity['Account']}, but {VARIABLE} is {number}. Change one of them."
         )
     if not identity["Arn"].startswith("arn:aws:"):
-        raise RefusedError("The account is not in the partition aws, for which docs/permissions.md is written.")
+        raise RefusedError("The account is not in the partition aws, the only one that docs/permissions.md covers.")
     return Account(number=number, region=region, session=session, environ=environ, now=now, sleep=sleep)
 
 

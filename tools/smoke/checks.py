@@ -1,4 +1,4 @@
-"""The checks of a run. Each returns what was seen, and they build on each other in the order of ``CHECKS``."""
+"""The checks of a run. A check returns its observation and uses the resources of the checks before it in ``CHECKS``."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _WRONG_REMOVE = ("InvalidParameterException", "InvalidRequestException")
-"""The error codes that the product accepts for a label that is elsewhere."""
+"""Error codes that mean, for the product, that another version has the label."""
 
 
 def staged_on_empty(world: World) -> str:
-    """Put STAGED on the first version of a secret without a value, then make it main; add a reserve and a third."""
+    """Stage the first version of a secret without a value and make it main; add a reserve and a third version."""
     store, name = world.store(), world.secret
     main, reserve, other = (world.version(n) for n in (1, 2, 3))
 
@@ -45,11 +45,11 @@ def staged_on_empty(world: World) -> str:
     wanted = {1: [Label.MAIN], 2: [Label.RESERVE], 3: [Label.STAGED]}
     if not world.admin.waited(lambda: world.labels() == wanted)[0]:
         raise UnexpectedError(f"labels: {world.labels()}, expected: {wanted}")
-    return f"labels after the put: {', '.join(first or ())}; the deployer's policy had an effect after {seconds:.0f} s"
+    return f"labels after the put: {', '.join(first or ())}; the deployer's policy took effect after {seconds:.0f} s"
 
 
 def wrong_remove_from(world: World) -> str:
-    """Refuse the move of a label from a version that does not have it."""
+    """Check that AWS refuses to move a label from a version that does not have it."""
     before, reserve, other = world.labels(), world.version(2), world.version(3)
     move = world.actors["deployer"].client("secretsmanager").update_secret_version_stage
     code = _code(
@@ -61,7 +61,7 @@ def wrong_remove_from(world: World) -> str:
 
 
 def policies(world: World) -> str:
-    """Allow and deny what docs/permissions.md says, in particular what depends on a condition."""
+    """Check that the policies of docs/permissions.md allow and deny the documented calls, conditions included."""
     read = {principal: actor.client("secretsmanager").get_secret_value for principal, actor in world.actors.items()}
     iam = world.actors["deployer"].client("iam")
     main, reserve = ({"SecretId": world.secret, "VersionStage": label} for label in (Label.MAIN, Label.RESERVE))
@@ -82,7 +82,7 @@ def policies(world: World) -> str:
 
 
 def deleted_and_restored(world: World) -> str:
-    """Delete the secret and restore it: the same values under the same labels."""
+    """Delete and restore the secret, and check that values and labels are the same."""
     store = world.store()
 
     def content() -> dict[str, tuple[list[str], str | None]]:
@@ -91,7 +91,7 @@ def deleted_and_restored(world: World) -> str:
     before = content()
     store.delete(world.secret, recovery_window_days=7)
     if not world.admin.waited(lambda: world.described().deleted_at)[0]:
-        raise UnexpectedError("DescribeSecret shows no deletion")
+        raise UnexpectedError("DescribeSecret returns no deletion date")
     store.restore(world.secret)
     is_same, seconds = world.admin.waited(lambda: content() == before)
     if not is_same:  # values are never shown
@@ -100,7 +100,7 @@ def deleted_and_restored(world: World) -> str:
 
 
 def customer_key(world: World) -> str:
-    """Encrypt the pair with a customer-managed key; the consumer reads main with kms:Decrypt alone."""
+    """Encrypt the pair with a customer-managed key, and read main as the consumer, which needs only kms:Decrypt."""
     store, new = world.store(), world.version(4)
     store.encrypt(world.secret, kms_key=world.arn("kms", f"key/{world.key}"))
     store.put(world.secret, new, secrets.token_hex())

@@ -1,4 +1,4 @@
-"""Deletes what runs created: what has both the tag and the beginning of the name."""
+"""Deletes the resources of runs: those with both the tag and the prefix of the name."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _KEY_DAYS = 7
 
 
 class _Kind(NamedTuple):
-    """How one kind of resource is listed and deleted; the functions get a client and one item of the list."""
+    """Calls that list and delete one kind of resource. The functions receive a client and an item of the list."""
 
     service: str
     operation: str
@@ -31,10 +31,10 @@ class _Kind(NamedTuple):
 
 
 def clean(account: Account) -> tuple[list[str], list[str]]:
-    """Delete what all runs left in the account and region.
+    """Delete the resources of all runs in the account and region.
 
     Returns:
-        The names of what was deleted, and a line for each problem.
+        The names of the deleted resources, and a line for each problem.
     """
     deleted, problems = [], []
     for kind in _KINDS:
@@ -75,7 +75,7 @@ def _delete_role(client: Any, item: Any) -> None:  # noqa: ANN401
 
 
 def _key_name(client: Any, item: Any) -> str:  # noqa: ANN401
-    """Return the description, because a key has no name; empty for a key that waits for its deletion."""
+    """Return the description, because a key has no name. It is empty for a key that is scheduled for deletion."""
     try:
         key = client.describe_key(KeyId=item["KeyId"])["KeyMetadata"]
     except ClientError as error:
@@ -129,4 +129,4 @@ _KINDS = (
         delete=lambda client, item: client.schedule_key_deletion(KeyId=item["KeyId"], PendingWindowInDays=_KEY_DAYS),
     ),
 )
-"""In the order of deletion: a role before the policy that is its boundary."""
+"""Kinds of resources in the order of deletion: roles before the policies that are their boundaries."""

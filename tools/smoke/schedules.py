@@ -1,4 +1,4 @@
-"""The checks of schedules: one that promotes, a stale one and an alarm, by the documented role."""
+"""Checks of schedules with the documented role: a promotion, a stale schedule and an alarm."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 _AHEAD = timedelta(minutes=2)
 _FAR = datetime(2040, 1, 1, tzinfo=UTC)
 _FIRES = 420
-"""Seconds in which a schedule two minutes ahead should have fired: Scheduler takes up to a minute longer."""
+"""Seconds to wait for a schedule that is due in two minutes. Scheduler can be a minute late."""
 
 
 def schedules_are_accepted(world: World) -> str:
-    """Create the role of the schedules as the deployer; measure until Scheduler accepts it; arm three schedules."""
+    """Create the role of the schedules as the deployer, wait until Scheduler accepts it, and create three schedules."""
     iam, name = world.actors["deployer"].client("iam"), f"{world.prefix}-berlin"
     trust, policy = world.document("schedule-trust"), world.document("schedule", world.described().arn[-6:])
     boundary, path = world.arn("iam", f"policy/{world.prefix}-boundary"), f"/{world.prefix}/"
@@ -40,10 +40,10 @@ def schedules_are_accepted(world: World) -> str:
 
 
 def schedule_fires(world: World) -> str:
-    """Wait until the schedule has made the reserve main, without a process of the product."""
+    """Wait until the schedule has made the reserve main. No process of the product runs."""
     armed = _scheduler(world).get(_armed(world, "promote"))
     if armed is None:
-        raise UnexpectedError("the schedule is gone before its time")
+        raise UnexpectedError("the schedule was deleted before its time")
     fired, _ = world.admin.waited(lambda: Label.MAIN in world.labels().get(2, ()), seconds=_FIRES)
     late = (world.admin.now() - armed.at).total_seconds()
     seen = f"{late:.0f} s after its time; labels: {world.labels()}"
@@ -53,7 +53,7 @@ def schedule_fires(world: World) -> str:
 
 
 def stale_schedule_changes_nothing(world: World) -> str:
-    """Wait until the stale schedule was tried; the label is where it was."""
+    """Wait until Scheduler has tried the stale schedule, and check that no label has moved."""
     name = _armed(world, "stale")
 
     def sign() -> str:
@@ -65,19 +65,19 @@ def stale_schedule_changes_nothing(world: World) -> str:
     if Label.RESERVE not in world.labels().get(2, ()):
         raise UnexpectedError(f"the label has moved: {world.labels()}")
     if not seen:
-        raise UnexpectedError(f"no label moved, but no sign in {seconds:.0f} s that the schedule was tried")
-    return f"no label moved; it was tried, by the sign of {seen}"
+        raise UnexpectedError(f"no label moved, but after {seconds:.0f} s nothing shows that the schedule was tried")
+    return f"no label moved; {seen} shows that the schedule was tried"
 
 
 def alarm_arrives(world: World) -> str:
-    """Wait for the message that a schedule sends to the topic, in a queue that is subscribed to it."""
+    """Wait until the message of a schedule has reached the topic and a subscribed queue."""
     _armed(world, "overdue")
     found, seconds = world.admin.waited(lambda: _messages(world, "alarms"), seconds=_FIRES)
     if not found:
         raise UnexpectedError(f"no message in {seconds:.0f} s")
     content = json.loads(json.loads(found[0]["Body"])["Message"])
     if (content.get("alarm"), content.get("server")) != (Kind.OVERDUE, "berlin"):
-        raise UnexpectedError(f"another message: {content}")
+        raise UnexpectedError(f"unexpected message: {content}")
     return f"from SNS in SQS: {json.dumps(content)}"
 
 
@@ -102,7 +102,7 @@ def _planned(world: World, at: datetime) -> tuple[Schedule, Schedule, Schedule]:
         secret_arn=world.described().arn,
         **shared,
     )
-    # Another label, so that its place does not depend on which of the two fires first.
+    # A different label, so that the result does not depend on the order of the two schedules.
     stale = {"VersionStage": Label.RESERVE, "MoveToVersionId": main, "RemoveFromVersionId": other}
     call = json.dumps(json.loads(promote.input) | stale)
     topic, alarm = world.arn("sns", f"{world.prefix}-alarms"), Alarm(at=at, message="smoke")

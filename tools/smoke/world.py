@@ -1,4 +1,4 @@
-"""What the checks of a run share: a KMS key, a topic, queues, and the documented roles."""
+"""Resources that all checks of a run use: a KMS key, a topic, queues, and the documented roles."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 
 
 class UnexpectedError(Exception):
-    """AWS did not do what the product expects; the message says what was seen."""
+    """AWS behaved differently than the product expects. The message contains the observation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
-    """What exists before the first check.
+    """Resources of a run.
 
     Args:
-        run: id of the run.
-        admin: the account, with the credentials of the run.
-        key: id of the KMS key.
-        actors: the account with the credentials of each documented role.
-        seconds: the longest time until a new role could be assumed.
-        armed: names of the schedules that a check created.
+        run: Id of the run.
+        admin: Account with the credentials of the administrator.
+        key: Id of the KMS key.
+        actors: Account with the credentials of a role, by name of the documented role.
+        seconds: Longest time until a new role could be assumed.
+        armed: Names of the schedules that a check created.
     """
 
     run: str
@@ -45,7 +45,7 @@ class World:
 
     @property
     def prefix(self) -> str:
-        """What all names of the run begin with."""
+        """Prefix of all names of the run."""
         return f"{TAG}-{self.run}"
 
     @property
@@ -55,7 +55,7 @@ class World:
 
     @property
     def tags(self) -> list[dict[str, str]]:
-        """The tag of the run."""
+        """Tag of the run, in the form of most AWS services."""
         return [{"Key": TAG, "Value": self.run}]
 
     def arn(self, service: str, resource: str) -> str:
@@ -76,23 +76,23 @@ class World:
         return str(uuid5(NAMESPACE_URL, f"{self.secret}/{ordinal}"))
 
     def described(self) -> SecretDescription:
-        """Return the secret as the deployer reads it."""
+        """Return the description of the secret, read as the deployer."""
         found = self.store().describe(self.secret)
         if found is None:
             raise UnexpectedError(f"secret {self.secret} does not exist")
         return found
 
     def labels(self) -> dict[int, list[str]]:
-        """Return the labels of each version that has one, by its ordinal."""
+        """Return the labels of the versions that have one, by ordinal."""
         found = self.described().labels
         return {n: sorted(found[one]) for n in range(1, 5) if (one := self.version(n)) in found}
 
 
 def created_world(account: Account, run: str) -> World:
-    """Create what the checks share, and assume the documented roles.
+    """Create the shared resources, and assume the documented roles.
 
     Raises:
-        ClientError: AWS refuses, also if a role cannot be assumed two minutes after it was created.
+        ClientError: AWS refuses a call, or a role cannot be assumed two minutes after its creation.
     """
     key = account.client("kms").create_key(Description=f"{TAG}-{run}", Tags=[{"TagKey": TAG, "TagValue": run}])
     world = World(run=run, admin=account, key=key["KeyMetadata"]["KeyId"], actors={})
@@ -124,7 +124,7 @@ def _document(**statement: object) -> str:
 def _created_role(world: World, principal: str) -> str:
     iam, name = world.admin.client("iam"), f"{world.prefix}-{principal}"
     trust = _document(Principal={"AWS": world.arn("iam", "root")}, Action="sts:AssumeRole")
-    # Not the path of the schedules' roles, which the deployer may change.
+    # A path different from that of the schedules' roles, which the deployer may change.
     path = f"/{TAG}-principals-{world.run}/"
     role = iam.create_role(RoleName=name, Path=path, AssumeRolePolicyDocument=trust, Tags=world.tags)["Role"]
     for policy in POLICIES_OF[principal]:
@@ -134,7 +134,7 @@ def _created_role(world: World, principal: str) -> str:
 
 
 def _assumed(account: Account, role: str) -> tuple[Account, float]:
-    """Return the account as a role reaches it, and the seconds until the role could be assumed."""
+    """Return the account with the credentials of a role, and the seconds until the role could be assumed."""
     assume = partial(account.client("sts").assume_role, RoleArn=role, RoleSessionName=TAG)
     answer, seconds = account.waited(assume)
     found: Mapping[str, str] = (answer or {})["Credentials"]

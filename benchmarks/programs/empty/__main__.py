@@ -1,5 +1,5 @@
-# ruff: noqa: INP001 - a program of its own, which the engine starts in its folder
-"""A program that declares nothing: what every run costs."""
+# ruff: noqa: INP001 - a separate program, which the engine starts in this folder
+"""A program that declares nothing. Its cost is the minimum cost of a run."""
 
 import pulumi
 

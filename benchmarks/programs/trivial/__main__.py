@@ -1,5 +1,5 @@
-# ruff: noqa: INP001 - a program of its own, which the engine starts in its folder
-"""As many resources that do nothing as the configuration says."""
+# ruff: noqa: INP001 - a separate program, which the engine starts in this folder
+"""Declares resources that do nothing. The key ``count`` of the configuration is their number."""
 
 import pulumi
 from trivial import Trivial

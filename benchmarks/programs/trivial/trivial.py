@@ -1,5 +1,5 @@
-# ruff: noqa: INP001 - a program of its own, which the engine starts in its folder
-"""A dynamic resource that does nothing: the least that one can cost in Python."""
+# ruff: noqa: INP001 - a separate program, which the engine starts in this folder
+"""A dynamic resource that does nothing. Its cost is the minimum cost of a dynamic resource in Python."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _Wire = dict[str, object]
 
 
 class TrivialProvider(ResourceProvider):
-    """Finds everything as it should be."""
+    """Provider that never reports a change."""
 
     def check(self, _olds: _Wire, news: _Wire) -> CheckResult:
-        """Accept what is declared."""
+        """Accept all inputs."""
         return CheckResult(news, [])
 
     def diff(self, _id: str, _olds: _Wire, _news: _Wire) -> DiffResult:
-        """See no change."""
+        """Report no change."""
         return DiffResult(changes=False)
 
     def create(self, props: _Wire) -> CreateResult:
@@ -27,7 +27,7 @@ class TrivialProvider(ResourceProvider):
 
 
 class Trivial(Resource):
-    """A resource that does nothing; it has one input, as many have."""
+    """A resource with one input that does nothing."""
 
     def __init__(self, name: str) -> None:
         super().__init__(TrivialProvider(), name, {"name": name})

@@ -1,4 +1,4 @@
-"""The one way to AWS: cached clients, and every failure told as one line that says what to do next."""
+"""Access to AWS: cached clients, and errors with one line that says what is wrong and what to do."""
 
 from __future__ import annotations
 
@@ -73,24 +73,26 @@ T = TypeVar("T")
 
 
 class Topics(Protocol):
-    """A client for SNS, as far as it is used."""
+    """The used part of a client for SNS."""
 
     def get_topic_attributes(self, *, TopicArn: str) -> object:  # noqa: N803 - a parameter of AWS
         """Return the attributes of a topic."""
 
 
 ROLE_SECONDS = 120.0
-"""How long IAM may take to show a role that was just created, to itself and to Scheduler."""
+"""Maximum time until IAM and Scheduler know a role that was just created."""
 
 _MAX_ATTEMPTS = 5
-"""Standard mode waits at most 1 + 2 + 4 + 8 seconds between them: a throttle is outlasted, a dead network told soon."""
+"""The waits of standard mode are at most 1 + 2 + 4 + 8 seconds. This outlasts a throttle, and reports a dead network
+soon."""
 _MAX_ATTEMPTS_EMULATOR = 2
 _CONNECT_TIMEOUT = 3.0
 _READ_TIMEOUT = 15.0
 _HEARD_FOR = 60.0
-"""Seconds for which AWS's time is carried forward; a suspended machine stops the clock that carries it."""
+"""Seconds for which AWS's last time is extrapolated. The limit is short because a suspended machine stops the monotonic
+clock."""
 _FAILED = 400
-"""The lowest HTTP status of a refusal. botocore reports the status of a refusal that it cannot read."""
+"""The lowest HTTP status of a refusal. botocore itself reports an unreadable answer with such a status."""
 _PAGES = (b"<!doctype", b"<html")
 
 
@@ -106,7 +108,7 @@ def _is_loopback(url: str | None) -> bool:
 def _check_encrypted(url: str | None) -> None:
     """Refuse plain HTTP to another machine: private keys would not be encrypted, and any machine could answer.
 
-    A URL that cannot be read is reported when a client is made for it.
+    An invalid URL is reported when a client is created for it.
     """
     if url is not None and url.lower().startswith("http:") and not _is_loopback(url) and _is_url(url):
         raise UnusableError(plain_endpoint(url))
@@ -121,11 +123,11 @@ def _is_url(url: str) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Aws:
-    """AWS as one process reaches it.
+    """Access to AWS with one environment and one region.
 
     Args:
-        environ: the process's environment variables, which name endpoints, credentials and the default region.
-        region: AWS region; None for the one that the environment or the profile names.
+        environ: environment variables of the process, which set endpoints, credentials and the default region.
+        region: AWS region; None for the default region of the environment or the profile.
         reads: keeps the answers that one check or one status reads; None if no answers are kept.
     """
 
@@ -134,7 +136,7 @@ class Aws:
     reads: Reads | None = field(default=None, repr=False, compare=False)
 
     def endpoint(self, kind: Kind = SECRET) -> str | None:
-        """Return the endpoint that the environment names, None for AWS's own."""
+        """Return the endpoint URL from the environment, or None for AWS's default."""
         if self.environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() == "true":
             return None
         return self.environ.get(f"AWS_ENDPOINT_URL_{kind.endpoint}") or self.environ.get("AWS_ENDPOINT_URL") or None
@@ -145,10 +147,9 @@ class Aws:
         return all(_is_loopback(self.endpoint(kind)) for kind in KINDS)
 
     def secrets_manager(self) -> SecretsManagerClient:
-        """Return the client for Secrets Manager, the same one every time.
+        """Return the client for Secrets Manager, always the same object.
 
-        Call it inside :meth:`answer`, which explains what it raises (no region, no such profile, an endpoint that is no
-        URL).
+        Call this inside :meth:`answer`, which explains its errors: no region, no such profile, an invalid endpoint URL.
         """
         return cast("SecretsManagerClient", self._client(SECRET))
 
@@ -173,24 +174,24 @@ class Aws:
         return cast("STSClient", self._client(IDENTITY))
 
     def last_date(self) -> datetime | None:
-        """Return AWS's time, carried forward from its last answer; None if that is more than a minute ago."""
+        """Return AWS's time, extrapolated from its last answer; None if that answer is more than a minute old."""
         heard = _heard.get(self._key(SECRET))
         if heard is None or (elapsed := time.monotonic() - heard.at) > _HEARD_FOR:
             return None
         return (heard.date + timedelta(seconds=elapsed)).replace(microsecond=0)
 
     def answer(self, operation: str, name: str, call: Callable[[], T], kind: Kind = SECRET) -> T:
-        """Return what *call* returns.
+        """Return the result of *call*.
 
         Args:
-            operation: the API's name of what is called, as IAM policies have it: ``DescribeSecret``.
-            name: of the secret, or of what *kind* says, for the message.
-            call: makes the client and the call.
-            kind: what *name* names.
+            operation: name of the operation in the API and in IAM policies, for example ``DescribeSecret``.
+            name: name of the resource, for the message.
+            call: gets the client and makes the call.
+            kind: kind of the resource.
 
         Raises:
-            StoreError: AWS could not be asked, or refused. It has no cause or context: botocore's errors quote
-                parameters.
+            StoreError: AWS did not answer, or refused. The error has no cause or context, because botocore's errors
+                quote parameters.
         """
         result = self._outcome(operation, name, call, frozenset(), kind)
         if isinstance(result, Refusal):
@@ -200,7 +201,7 @@ class Aws:
     def answer_unless(
         self, codes: Collection[str], operation: str, name: str, call: Callable[[], T], kind: Kind = SECRET
     ) -> T | None:
-        """Return what *call* returns, or None if AWS refuses with one of these error *codes*; else as ``answer``."""
+        """Return the result of *call*, or None if AWS refuses with one of these error *codes*; else as ``answer``."""
         result = self._outcome(operation, name, call, codes, kind)
         if isinstance(result, Refusal):
             return None
@@ -214,7 +215,7 @@ class Aws:
         return result if isinstance(result, Refusal) else None
 
     def _key(self, kind: Kind) -> _Key:
-        # botocore reads AWS_DEFAULT_REGION only; every other SDK, and Pulumi's users, set AWS_REGION.
+        # botocore reads only AWS_DEFAULT_REGION. Other SDKs read AWS_REGION, and users of Pulumi set it.
         return _Key(
             kind.service,
             self.region or self.environ.get("AWS_REGION") or None,
@@ -224,7 +225,7 @@ class Aws:
         )
 
     def _client(self, kind: Kind) -> BaseClient:
-        """Return a client that is kept. Clients may be shared by threads, sessions may not: so the lock."""
+        """Return a cached client. The lock is needed because threads can share clients, but not sessions."""
         key = self._key(kind)
         with _lock:
             if key not in _clients:
@@ -260,7 +261,7 @@ class Aws:
             if refusal.operation_name in CREDENTIAL_CALLS:
                 failed = f"{refusal.operation_name}, which gets the credentials for {operation}, failed"
                 reason = without_credentials(refusal.operation_name, code, message)
-                code = ""  # the caller tolerates codes of the operation that it called
+                code = ""  # the caller accepts only codes of the operation that it called
             else:
                 role_refused = is_role_refused(code, message)
                 reason = refused(operation, name, code, message, kind)
@@ -270,23 +271,23 @@ class Aws:
             reason = obstructed(obstacle, self.endpoint(kind), self.region or self.environ.get("AWS_REGION"))
         except OSError as error:
             reason = unreadable_file(error)
-        except (_PageError, ResponseParserError):  # it would quote the answer
+        except (_PageError, ResponseParserError):  # the text of the error quotes the answer
             reason = UNREADABLE
-        except UnicodeError:  # it would quote the value that it could not encode
+        except UnicodeError:  # the text of the error quotes the value that cannot be encoded
             reason = MALFORMED
-        except ValueError:  # botocore's word for an endpoint that is no URL
+        except ValueError:  # botocore's error for an endpoint that is not a URL
             reason = f"{self.endpoint(kind)!r} is not a URL. Correct AWS_ENDPOINT_URL"
         raised = RoleRefusedError if role_refused else StoreError
         store_error = raised(f"{failed}: {reason}.")
         if code in codes:
             return Refusal(code, store_error)
-        # Raised here, not in a handler: there botocore's error, and with it what was sent, would be its context.
+        # Raised outside the handlers, where botocore's error with the sent values would become its context.
         raise store_error
 
 
 @dataclass(frozen=True, slots=True)
 class _Key:
-    """What makes a client another one. The credentials' names are in it, so that changed ones are not ignored."""
+    """Key of a cached client. It contains profile and access key id, so that changed credentials get a new client."""
 
     service: str
     region: str | None
@@ -297,22 +298,22 @@ class _Key:
 
 @dataclass(frozen=True, slots=True)
 class _Heard:
-    """A Date that AWS sent, and this process's monotonic clock when it came."""
+    """The Date of an answer of AWS, and this process's monotonic time at its arrival."""
 
     date: datetime
     at: float
 
 
 class _PageError(Exception):
-    """A web page came in place of an answer."""
+    """The answer is a web page."""
 
 
 class UnusableError(Exception):
-    """A setting of AWS that is not used: an endpoint without encryption, or a profile that asks for an MFA code."""
+    """A refused AWS setting: an endpoint without encryption, or a profile that requires an MFA code."""
 
 
 class RoleRefusedError(StoreError):
-    """Scheduler may not act by the role that a schedule names, or does not know that role yet."""
+    """Scheduler cannot assume the role of a schedule, or does not know that role yet."""
 
 
 _lock = threading.Lock()
@@ -323,10 +324,10 @@ _session: tuple[tuple[str | None, str | None, str | None], Session] | None = Non
 
 def _connect(key: _Key, attempts: int) -> BaseClient:
     global _session  # noqa: PLW0603 - a second client of the same session takes a tenth of the time
-    # Not boto3: it imports much that is not used here, in addition to botocore.
+    # botocore instead of boto3, which also imports much that is not used here.
     from botocore.config import Config
 
-    # At DEBUG, botocore logs the bodies of requests and answers: keys (R29). Whoever turns all logs on gets the rest.
+    # At DEBUG, botocore logs the bodies of requests and answers, which contain keys (R29).
     logging.getLogger("botocore").setLevel(logging.INFO)
     identity = (key.profile, key.access_key_id, key.region)
     if _session is None or _session[0] != identity:
@@ -340,14 +341,14 @@ def _connect(key: _Key, attempts: int) -> BaseClient:
             connect_timeout=_CONNECT_TIMEOUT,
             read_timeout=_READ_TIMEOUT,
             max_pool_connections=20,
-            # botocore's own text takes a tenth of the time of a call. AWS keeps this one in its audit log.
+            # Building botocore's default text takes a tenth of the time of a call. AWS's audit log contains this text.
             user_agent=f"ios-mdm/{__version__}",
         ),
     )
-    _check_encrypted(client.meta.endpoint_url)  # a file of the AWS configuration can name it, too
+    _check_encrypted(client.meta.endpoint_url)  # a file of the AWS configuration can set it, too
     client.meta.events.register("after-call", functools.partial(_hear, key))
     client.meta.events.register("after-call", _refuse_page)
-    # What has been imported stays until the end, when Python would look at each object once more: 0.2 s of CPU.
+    # Imported objects live until the exit, when Python would traverse each of them again: 0.2 s of CPU.
     gc.freeze()
     return client
 
@@ -356,12 +357,12 @@ def _quiet_session(region: str | None) -> Session:
     """Return a session of botocore that never asks for an MFA code, because a run cannot show a prompt.
 
     Args:
-        region: of the calls by which botocore assumes a role, because it does not read AWS_REGION; None for the one of
-            the profile.
+        region: region of the calls by which botocore assumes a role, because botocore does not read AWS_REGION; None
+            for the region of the profile.
     """
     from ios_mdm.adapters.aws_session import session
 
-    # It logs a traceback for credentials that it cannot fetch, and raises the error as well.
+    # botocore logs a traceback if it cannot fetch credentials, in addition to raising the error.
     logging.getLogger("botocore.credentials").setLevel(logging.ERROR)
     found = session()
     if region is not None:
@@ -371,12 +372,12 @@ def _quiet_session(region: str | None) -> Session:
         raise UnusableError(with_mfa(found.profile))
 
     provider = found.get_component("credential_provider").get_provider("assume-role")
-    provider._prompter = refuse  # noqa: SLF001 - the constructor takes it, and a session does not pass one
+    provider._prompter = refuse  # noqa: SLF001 - a session does not pass this argument of the constructor
     return found
 
 
 def _hear(key: _Key, *, parsed: Mapping[str, Mapping[str, Mapping[str, str]]], **_rest: object) -> None:
-    """Remember the Date of an answer; refusals have one too."""
+    """Record the Date of an answer or refusal."""
     text = parsed.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
     if text is None:
         return
@@ -388,13 +389,13 @@ def _hear(key: _Key, *, parsed: Mapping[str, Mapping[str, Mapping[str, str]]], *
 
 
 def _refuse_page(*, http_response: AWSResponse, **_rest: object) -> None:
-    """Refuse a web page with status 200, as a proxy's login: botocore reads it as an answer in which nothing is."""
+    """Refuse a web page with status 200, such as the login page of a proxy. botocore parses it as an empty answer."""
     if http_response.status_code < _FAILED and http_response.content.lstrip()[:9].lower().startswith(_PAGES):
         raise _PageError
 
 
 def forget() -> None:
-    """Close all clients; the next call connects anew, with the credentials that it finds then."""
+    """Close all clients. The next call creates a client with the credentials of that time."""
     global _session  # noqa: PLW0603 - see _connect
     with _lock:
         for client in _clients.values():
@@ -406,11 +407,11 @@ def forget() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A refusal that the caller knows how to read.
+    """A refusal with a code that the caller accepts.
 
     Args:
         code: AWS's error code.
-        error: for a caller that does not know better.
+        error: the error to raise if the caller does not handle the refusal.
     """
 
     code: str
@@ -418,5 +419,5 @@ class Refusal:
 
 
 def scheduled_for_deletion(operation: str, secret: str) -> StoreError:
-    """Return the error for a call that AWS refuses while the secret waits in its recovery window."""
+    """Return the error for a call that AWS refuses because the secret is in its recovery window."""
     return StoreError(f'{operation} on secret "{secret}" failed: {restorable(secret)}.')

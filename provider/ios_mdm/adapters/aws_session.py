@@ -1,4 +1,4 @@
-"""The session of botocore that all clients are made from."""
+"""The botocore session of all clients."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["session"]
 class _Loader(Loader):
     """Finds the models of services by the names of their folders.
 
-    botocore's own first searches the folders of all services, four hundred, for the versions of each.
+    The loader of botocore first reads the folders of all services, about four hundred, to find their versions.
     """
 
     @instance_cache
     def list_available_services(self, type_name: str) -> list[str]:
-        """Return the names of the services that have a folder. One without a model of this type fails when it is read.
+        """Return the names of the services that have a folder. Loading a missing model fails later.
 
-        All services are named, because a login makes clients of services that are not used here.
+        All services are returned, because a login uses clients of services that are not used here.
         """
         del type_name
         folders = [folder for folder in map(Path, self.search_paths) if folder.is_dir()]
@@ -28,7 +28,7 @@ class _Loader(Loader):
 
 
 def session() -> Session:
-    """Return a new session, which finds credentials and profiles as the AWS command line does."""
+    """Return a new session. It finds credentials and profiles in the same way as the AWS CLI."""
     found = get_session()
     found.register_component("data_loader", _Loader())
     return found

@@ -1,4 +1,4 @@
-"""The clock: the machine's, or one set by hand for a rehearsal on an emulator."""
+"""The clock of this machine, or a fixed clock that a rehearsal on an emulator sets."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["VARIABLE", "FixedClock", "SystemClock", "clock_from_environment"]
 
 VARIABLE = "IOS_MDM_CLOCK"
-"""Sets the clock, RFC 3339: ``2040-01-01T00:00:00Z``."""
+"""Environment variable with the time of a rehearsal, RFC 3339: ``2040-01-01T00:00:00Z``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,38 +26,38 @@ class SystemClock:
     """This machine's clock."""
 
     def now(self) -> datetime:
-        """Return the moment, aware UTC, whole seconds."""
+        """Return the time, aware UTC, whole seconds."""
         return datetime.now(UTC).replace(microsecond=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FixedClock:
-    """A clock that stands still.
+    """A clock that always returns the same time.
 
     Args:
-        moment: what it shows, aware.
+        moment: the time, aware.
     """
 
     moment: datetime
 
     def now(self) -> datetime:
-        """Return the moment, aware UTC, whole seconds."""
+        """Return the time, aware UTC, whole seconds."""
         return self.moment.astimezone(UTC).replace(microsecond=0)
 
 
 def clock_from_environment(environ: Mapping[str, str]) -> Clock:
-    """Return the clock that *environ* asks for: this machine's, unless ``IOS_MDM_CLOCK`` sets one for a rehearsal.
+    """Return this machine's clock, or the fixed clock that ``IOS_MDM_CLOCK`` in *environ* sets for a rehearsal.
 
     Raises:
-        DefinitionError: The variable is no RFC 3339 date and time, or AWS is not an emulator on loopback: a
-            certificate with made-up dates must not reach a real account.
+        DefinitionError: The variable is not an RFC 3339 date and time, or AWS is not an emulator on loopback. A
+            certificate with invented dates must not be stored in a real account.
     """
     text = environ.get(VARIABLE, "").strip()
     if not text:
         return SystemClock()
     if not Aws(environ=environ).is_emulator:
         raise DefinitionError(
-            f"{VARIABLE} sets the clock for rehearsals only, where AWS is an emulator on this machine. "
+            f"{VARIABLE} sets the clock for rehearsals only, with an AWS emulator on this machine. "
             f"Unset it, or point AWS_ENDPOINT_URL at the emulator on 127.0.0.1."
         )
     try:

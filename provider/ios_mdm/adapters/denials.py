@@ -35,12 +35,12 @@ class Denial:
     """A denied action as AWS reports it. It contains only ARNs and words of AWS, so it can be shown.
 
     Args:
-        action: as IAM policies have it: ``secretsmanager:DescribeSecret``.
+        action: IAM action, for example ``secretsmanager:DescribeSecret``.
         who: ARN of the principal; empty if AWS does not name it.
-        resource: ARN or name; empty if AWS does not name it.
-        policy: kind of the policy that denies or does not allow it, lower case; empty if AWS does not name it.
+        resource: ARN or name of the resource; empty if AWS does not name it.
+        policy: kind of the policy that denies or does not allow the action, lower case; empty if AWS does not name it.
         why: the end of AWS's sentence, from "with" or "because".
-        is_explicit: True if a policy denies it, False if no policy allows it.
+        is_explicit: True if a policy denies the action, False if no policy allows it.
     """
 
     action: str
@@ -52,7 +52,7 @@ class Denial:
 
     @classmethod
     def parsed(cls, message: str) -> Denial | None:
-        """Return the denial that *message* reports, None if the message has another form."""
+        """Return the denial that *message* reports, or None if the message has another form."""
         found = _MESSAGE.search(message)
         if found is None:
             return None
@@ -68,22 +68,22 @@ class Denial:
 
     @property
     def reason(self) -> str:
-        """AWS's own sentence."""
+        """The reason in AWS's words."""
         who = f"{self.who} is not" if self.who else "not"
         on = f" on {self.resource}" if self.resource else ""
         end = f" {self.why}" + ("" if self.is_explicit else " it") if self.why else ""
         return f"{who} authorized to perform {self.action}{on}{end}"
 
     def advice(self, usual: str) -> str:
-        """Return what to do.
+        """Return the advice to the user: a sentence without a full stop.
 
         Args:
-            usual: what to do if no policy of the credentials allows the action.
+            usual: the advice if no policy of the credentials allows the action.
         """
         if self.policy in _OF_ORGANIZATION:
             return (
-                "Ask an administrator of the AWS organization to change that policy: what is allowed to these "
-                "credentials has no effect against it"
+                "Ask an administrator of the AWS organization to change that policy: it overrides all permissions of "
+                "these credentials"
             )
         of_resource = f"the policy of {self.resource or 'the resource'} itself"
         if not self.is_explicit and self.policy not in _WHICH:

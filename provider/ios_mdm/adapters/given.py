@@ -1,4 +1,4 @@
-"""Reads from AWS whether the role, the queue and the topic that a definition names exist."""
+"""Checks whether the role, the queue and the topic that a definition names exist in AWS."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class AwsGivenResources:
     """``GivenResources`` in IAM, SQS and SNS, or an emulator of them (``AWS_ENDPOINT_URL``).
 
     Args:
-        aws: the way to AWS.
+        aws: access to AWS.
     """
 
     aws: Aws
 
     def exists(self, arn: str) -> bool:
-        """Return whether there is such a role, queue or topic, by one read.
+        """Return whether the role, queue or topic with this ARN exists, by one read.
 
         Raises:
             StoreError: AWS refuses.

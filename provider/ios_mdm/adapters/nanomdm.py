@@ -1,4 +1,4 @@
-"""Hands commands to devices through NanoMDM's API (v0.9.0: ``PUT /v1/enqueue/<id>,<id>…``)."""
+"""Sends commands to devices through NanoMDM's API (v0.9.0: ``PUT /v1/enqueue/<id>,<id>…``)."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ __all__ = ["NanoMdm"]
 
 CONNECT_TIMEOUT: Final = 10.0
 READ_TIMEOUT: Final = 120.0
-"""Seconds. A thousand devices take 2 s on the slowest storage; with APNs pushes in the same request, longer."""
+"""Seconds. A request for a thousand devices takes 2 s on the slowest storage, and longer with APNs pushes."""
 ATTEMPTS: Final = 3
 MAX_CA_FILE: Final = MIB
-"""Bytes. The roots of an operating system take a quarter of it."""
+"""Bytes. The root certificates of an operating system take a quarter of this limit."""
 MAX_URL: Final = 7168
-"""Characters. A stock nginx takes a request line of 8 KiB (large_client_header_buffers of ngx_http_core_module, default
-``4 8k``), Apache httpd one of 8190 bytes (LimitRequestLine). The rest is a margin: for the method and the version, and
-for a path that a proxy adds."""
+"""Characters. By default nginx accepts a request line of 8 KiB (large_client_header_buffers of ngx_http_core_module,
+``4 8k``), and Apache httpd one of 8190 bytes (LimitRequestLine). The rest is a margin for the method, the version and a
+path that a proxy adds."""
 
 _SHOWN: Final = 5
 _LONGEST_SHOWN: Final = 300
@@ -43,17 +43,17 @@ _LONGEST_SHOWN: Final = 300
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NanoMdm:
-    """A NanoMDM server, as a way to hand commands to devices.
+    """An ``MdmChannel`` through a NanoMDM server.
 
     Args:
-        url: ``https://host[:port][/prefix]``, where NanoMDM's ``/v1`` is found.
-        api_key: of NanoMDM's ``-api``; never shown.
-        ca_file: PEM file with the roots to trust; None trusts the usual ones.
-        push: True asks NanoMDM to wake the devices through APNs.
-        batch_size: how many devices one call takes at most; the length of its URL is limited, too.
+        url: base URL of the API, ``https://host[:port][/prefix]``, without ``/v1``.
+        api_key: API key, NanoMDM's option ``-api``; never shown.
+        ca_file: PEM file with the trusted root certificates; None for those of the system.
+        push: whether NanoMDM wakes the devices through APNs.
+        batch_size: maximum number of devices in one call. The length of the URL is limited, too.
 
     Raises:
-        DefinitionError: The URL cannot be one of an API, the key is empty, or *ca_file* cannot be read.
+        DefinitionError: The URL is not the URL of an API, the key is empty, or *ca_file* cannot be read.
     """
 
     url: str
@@ -63,7 +63,7 @@ class NanoMdm:
     batch_size: int = 500
 
     def __post_init__(self) -> None:
-        """Refuse what can never work before anything is sent."""
+        """Check the settings before anything is sent."""
         _check_url(self.url)
         if not self.api_key.strip():
             raise DefinitionError("the API key of the MDM server is empty: check the secret named by apiKeySecret")
@@ -71,10 +71,10 @@ class NanoMdm:
             self._tls()
 
     def batches(self, enrollment_ids: Sequence[str]) -> Sequence[Sequence[str]]:
-        """Return the devices in batches of at most *batch_size*, the URL of each at most :data:`MAX_URL` long.
+        """Return the devices in batches of at most *batch_size*, each with a URL of at most :data:`MAX_URL` characters.
 
         Raises:
-            DefinitionError: An id cannot be an enrollment id.
+            DefinitionError: An id is not a valid enrollment id.
         """
         batches: list[list[str]] = []
         length = 0
@@ -92,16 +92,16 @@ class NanoMdm:
 
         Args:
             enrollment_ids: not empty; duplicates count once.
-            command: an MDM command plist. NanoMDM takes a CommandUUID once, whatever devices it is for, so the same
-                one again (after a crash, or a lost answer) is a repetition and no error.
+            command: MDM command plist. NanoMDM accepts a CommandUUID only once, even for other devices. A second call
+                with the same CommandUUID (after a crash or a lost answer) is a repetition and no error.
 
         Returns:
-            A notice where the command is queued but devices could not be woken.
+            A notice if the command is queued but devices could not be woken.
 
         Raises:
-            BatchTooLargeError: The server, or a proxy in front of it, takes no URL or request of this size.
+            BatchTooLargeError: The server, or a proxy in front of it, refuses a URL or request of this size.
             DeliveryError: The server is down, refuses the API key, or rejects the command.
-            DefinitionError: An id cannot be an enrollment id.
+            DefinitionError: An id is not a valid enrollment id.
             ValueError: No ids, or more than *batch_size*.
         """
         ids = checked_enrollment_ids(enrollment_ids)
@@ -116,16 +116,16 @@ class NanoMdm:
         if self.ca_file is None:
             return True
         content = file_content(Path(self.ca_file), limit=MAX_CA_FILE, named=f"caFile {self.ca_file}")
-        # The errors of Python are not quoted: some hold a part of the file (R39).
+        # The errors of Python are not quoted, because some contain a part of the file (R39).
         with contextlib.suppress(ssl.SSLError, ValueError):
             return ssl.create_default_context(cadata=content.decode("ascii"))
         raise DefinitionError(
-            f"caFile {self.ca_file} cannot be used: it holds no certificate in PEM that can be read; it must be a PEM "
-            f"file with the root certificate that {self.url} is to be verified with"
+            f"caFile {self.ca_file} cannot be used: it contains no readable PEM certificate. Name a PEM file with the "
+            f"root certificate that verifies {self.url}"
         )
 
     def _sent(self, ids: Sequence[str], command: bytes) -> httpx.Response:
-        """Send the request; again where the connection broke or a proxy failed, for a repetition does no harm."""
+        """Send the request, again if the connection breaks or a proxy fails. A repetition does no harm."""
         import httpx
         import tenacity
 
@@ -144,24 +144,28 @@ class NanoMdm:
             with httpx.Client(verify=self._tls(), timeout=timeout, trust_env=outside, auth=auth) as client:
                 return retrying(client.put, self._url(ids), content=command)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            # `from None`: the exception of httpx holds the request, and the request holds the key
+            # `from None`, because the exception of httpx contains the request with the key
             raise self._error(_explanation(error, self._some([str(error)], ids))) from None
 
     def _error(self, what: str) -> DeliveryError:
         return DeliveryError(f"the MDM server at {self.url} {what}")
 
     def _some(self, texts: Sequence[str], ids: Sequence[str]) -> str:
-        """Return what the other side wrote, without the key and the ids in case that it repeats the request."""
+        """Return the texts of the server without the key and the ids, which they contain if they repeat the request."""
         basic = base64.b64encode(f"nanomdm:{self.api_key}".encode()).decode()
         keyless = [text.replace(basic, "***").replace(self.api_key, "***") for text in texts]
         return _some(list(dict.fromkeys(without_ids(unquote(text), ids) for text in keyless)))
 
     def _notices(self, response: httpx.Response, ids: Sequence[str]) -> tuple[str, ...]:
-        """Return what the answer means for the user, or raise."""
+        """Return the notices for the user.
+
+        Raises:
+            DeliveryError: The command was not queued for every device.
+        """
         answer = _json_object(response.text)
         status = answer.get("status")
         results = status.items() if isinstance(status, dict) else ()
-        # Some storages name the command here and not the device (kv/queue.go).
+        # Some storages write the command here in place of the device (kv/queue.go).
         named = len({key for key, one in results if _has(one, "command_error")} & {*ids})
         refused = [str(one["command_error"]) for _, one in results if _has(one, "command_error")]
         asleep = [str(one["push_error"]) for _, one in results if _has(one, "push_error")]
@@ -179,10 +183,10 @@ class NanoMdm:
             raise self._error(_refusal(response))
         if not (self.push and (push_error or asleep)):
             return ()
-        count = "no device was" if push_error else f"{len(asleep)} of them not"
+        count = "no device was" if push_error else f"{len(asleep)} of them {'was' if len(asleep) == 1 else 'were'} not"
         why = self._some([push_error] if push_error else asleep, ids)
         devices = "1 device" if len(ids) == 1 else f"{len(ids)} devices"
-        return (f"queued for {devices}, but {count} woken through APNs ({why}): it waits for their next check-in",)
+        return (f"queued for {devices}, but {count} woken through APNs ({why}): devices get it at their next check-in",)
 
 
 def _quoted(ids: Sequence[str]) -> str:
@@ -195,15 +199,17 @@ def _check_url(url: str) -> None:
         usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError:
         usable = False
-    # before anything of the URL is shown: it may hold a password
+    # before any part of the URL is shown, because it might contain a password
     if "@" in url:
-        raise DefinitionError("the URL of the MDM server must not carry a user or password: apiKeySecret names the key")
+        raise DefinitionError(
+            "the URL of the MDM server must not contain a user or password: apiKeySecret names the secret with the key"
+        )
     if not usable or "?" in url or "#" in url or not url.isprintable() or " " in url:
-        raise DefinitionError(f"{url!r} is not the URL of an MDM server: https://host, a :port and a /prefix if any")
+        raise DefinitionError(f"{url!r} is not the URL of an MDM server. Write https://host[:port][/prefix]")
 
 
 def _is_passing_failure(response: httpx.Response) -> bool:
-    """A 5xx that is not NanoMDM's own answer, which is JSON: a proxy whose server is just restarting."""
+    """Return whether the answer is a 5xx of a proxy whose server is restarting: answers of NanoMDM are JSON."""
     return response.is_server_error and not _json_object(response.text)
 
 
@@ -220,7 +226,7 @@ def _has(result: object, key: str) -> bool:
 
 
 def _is_repetition(error: str, command_uuid: str) -> bool:
-    """Say whether *error* means that the CommandUUID is known: in words of inmem and filekv, of pgsql, of mysql."""
+    """Return whether *error* reports a known CommandUUID, in the words of inmem and filekv, of pgsql, or of mysql."""
     return bool(command_uuid) and (
         error == f"command already exists: {command_uuid}"
         or 'unique constraint "commands_pkey"' in error
@@ -231,11 +237,11 @@ def _is_repetition(error: str, command_uuid: str) -> bool:
 _TOO_LARGE: Final = frozenset({413, 414, 431})
 _REFUSALS: Final[Mapping[int, str]] = {
     401: "refuses the API key: check the secret named by apiKeySecret",
-    403: "refuses the request (HTTP 403): check the secret named by apiKeySecret, and what stands in front of it",
-    404: "has no NanoMDM API there (HTTP 404): check the channel's url, and that NanoMDM runs with -api",
-    413: "or a proxy in front of it takes no command of this size (HTTP 413): raise the proxy's limit",
-    414: "or a proxy in front of it takes no URL of this length (HTTP 414): raise the proxy's limit",
-    431: "or a proxy in front of it takes no URL of this length (HTTP 431): raise the proxy's limit",
+    403: "refuses the request (HTTP 403): check the secret named by apiKeySecret, and any proxy in front of the server",
+    404: "has no NanoMDM API at this URL (HTTP 404): check the channel's url, and that NanoMDM runs with -api",
+    413: "or a proxy in front of it refuses a command of this size (HTTP 413): raise the proxy's limit",
+    414: "or a proxy in front of it refuses a URL of this length (HTTP 414): raise the proxy's limit",
+    431: "or a proxy in front of it refuses a URL of this length (HTTP 431): raise the proxy's limit",
 }
 
 
@@ -243,19 +249,22 @@ def _refusal(response: httpx.Response) -> str:
     if known := _REFUSALS.get(response.status_code):
         return known
     if response.is_redirect:
-        return f"redirects elsewhere (HTTP {response.status_code}): the channel's url must be the final one"
-    # its text is not shown: the debug page of a proxy repeats the request, key included
-    return f"gives an answer that is not NanoMDM's (HTTP {response.status_code}): check the channel's url"
+        return f"redirects to another URL (HTTP {response.status_code}): set the channel's url to the final URL"
+    # The text of the answer is not shown, because the debug page of a proxy repeats the request with the key.
+    return f"sends an answer that is not from NanoMDM (HTTP {response.status_code}): check the channel's url"
 
 
 def _explanation(error: Exception, shown: str) -> str:
-    """Say in words what *error*, which httpx wraps a few times, is; *shown* is its text, without ids and key."""
+    """Return the cause of *error*, which httpx wraps several times; *shown* is its text without ids and key."""
     import httpx
 
     for cause in _causes(error):
         match cause:
             case ssl.SSLCertVerificationError():
-                return f"shows a TLS certificate that is not trusted ({cause.verify_message}): set caFile to its root"
+                return (
+                    f"presents a TLS certificate that is not trusted ({cause.verify_message}): set caFile to a PEM "
+                    "file with its root certificate"
+                )
             case ssl.SSLError():
                 return f"does not speak TLS ({cause.reason or 'handshake failed'}): check the channel's url"
             case socket.gaierror():
@@ -264,11 +273,11 @@ def _explanation(error: Exception, shown: str) -> str:
                 return "is down: connection refused"
     match error:
         case httpx.ConnectTimeout():
-            text = f"is down or out of reach: no connection within {CONNECT_TIMEOUT:.0f} s"
+            text = f"cannot be reached: no connection within {CONNECT_TIMEOUT:.0f} s"
         case httpx.TimeoutException():
             text = f"does not answer within {READ_TIMEOUT:.0f} s"
         case _:
-            text = f"cannot be talked to: {shown or type(error).__name__}"
+            text = f"does not complete the request: {shown or type(error).__name__}"
     return text
 
 

@@ -1,4 +1,4 @@
-"""What schedules need beside themselves: an IAM role that they act by, and an SQS queue for what they could not do."""
+"""The prerequisites of schedules: the IAM role that they assume, and the SQS queue for their failed calls."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class AwsPrerequisites:
     """``Prerequisites`` in IAM and SQS, or an emulator of them (``AWS_ENDPOINT_URL``).
 
     Args:
-        aws: the way to AWS.
+        aws: access to AWS.
         sleep: waits this number of seconds between two attempts.
     """
 
@@ -58,10 +58,16 @@ class AwsPrerequisites:
         return self.aws.sqs()
 
     def ensure_role(self, name: str, *, trust: str, policy: str, boundary: str | None) -> str:
-        """Create the role, or bring the one of this name to these documents; return its ARN.
+        """Create the role with these documents, or update the role of this name; return its ARN.
+
+        Args:
+            name: role name.
+            trust: trust policy, JSON.
+            policy: inline policy, JSON.
+            boundary: ARN of the permissions boundary, or None.
 
         Raises:
-            StoreError: A role of this name is not ours, or AWS refuses.
+            StoreError: A role of this name exists and was not created here, or AWS refuses.
         """
         existing = self._role(name)
         if existing is not None:
@@ -72,10 +78,11 @@ class AwsPrerequisites:
         return role["Arn"]
 
     def _put_policy(self, name: str, policy: str, *, created: bool) -> None:
-        """Store the policy of a role. IAM may not know yet a role that it has just created.
+        """Store the policy of a role, again while IAM does not know the role that it has just created.
 
-        While IAM does not know the role, it does not know its path either, and credentials that may change roles of
-        this path only are denied: so a denial is believed at once for an existing role, and later for a new one.
+        While IAM does not know the role, it does not know the path of the role either. Then it denies the call of
+        credentials that may only change roles with this path. Therefore, a denial for a new role is an error only
+        after several attempts.
         """
         from tenacity import Retrying, retry_if_exception_type, wait_exponential
 
@@ -95,20 +102,20 @@ class AwsPrerequisites:
         put = partial(self._iam.put_role_policy, RoleName=name, PolicyName=_POLICY, PolicyDocument=policy)
         if self.aws.answer_unless(unknown, "PutRolePolicy", name, put, ROLE) is None:
             raise _UnknownRoleError(
-                f'PutRolePolicy on role "{name}" failed: IAM does not know the role, although it created it '
-                f"{ROLE_SECONDS:.0f} seconds ago. Run again, and check that no other process deletes it"
+                f'PutRolePolicy on role "{name}" failed: IAM does not know the role, although IAM created the role '
+                f"{ROLE_SECONDS:.0f} seconds ago. Check that no other process deletes the role, and run again"
             )
 
     def role_problems(self, name: str, *, trust: str, policy: str, boundary: str | None) -> tuple[str, ...]:
-        """Return how the role of this name differs from what :meth:`ensure_role` makes; writes nothing.
+        """Return the differences between the role of this name and the role of :meth:`ensure_role`; write nothing.
 
-        The policy is compared only if the rest is correct: one problem leads to the repair of everything.
+        The policy is compared only if the rest is correct, because one difference leads to the repair of everything.
 
         Raises:
             StoreError: AWS refuses.
         """
         reads: list[Callable[[], object]] = [partial(self._role, name), partial(self._inline_policy, name)]
-        # In a check, most answers have been read ahead, so threads would cost more than they save.
+        # In a check, most answers were read ahead, so threads would cost more time than they save.
         found_role, found_policy = (at_once if self.aws.reads is None else in_turn)(reads)
         try:
             role = cast("RoleTypeDef | None", found_role.result())
@@ -129,7 +136,7 @@ class AwsPrerequisites:
         return () if found == json.loads(policy) else (f"the policy of the role {name} differs",)
 
     def delete_role(self, name: str) -> None:
-        """Delete the role with its policy. One that is gone, or is not ours, is left alone."""
+        """Delete the role with its policy. A role that does not exist, or was not created here, is no error."""
         try:
             role = self._role(name)
         except _NotOursError:
@@ -154,7 +161,7 @@ class AwsPrerequisites:
         return self._queue_url(name) is not None
 
     def queue_messages(self, name: str) -> int:
-        """Return about how many messages are in the queue of this name; 0 if there is no queue.
+        """Return the approximate number of messages in the queue of this name; 0 if there is no queue.
 
         Raises:
             StoreError: AWS refuses.
@@ -171,7 +178,7 @@ class AwsPrerequisites:
         return int(found.get("Attributes", {}).get("ApproximateNumberOfMessages", "0"))
 
     def ensure_queue(self, name: str) -> str:
-        """Create the queue, or find the one of this name; return its ARN."""
+        """Create the queue if there is no queue of this name; return its ARN."""
         url = self._queue_url(name)
         if url is None:
             attributes = {"MessageRetentionPeriod": str(_KEPT_SECONDS), "SqsManagedSseEnabled": "true"}
@@ -190,7 +197,7 @@ class AwsPrerequisites:
         return told["Attributes"]["QueueArn"]
 
     def delete_queue(self, name: str) -> None:
-        """Delete the queue with its messages. One that is gone is left alone."""
+        """Delete the queue with its messages. A queue that does not exist is no error."""
         url = self._queue_url(name)
         if url is not None:
             self.aws.answer_unless(NO_QUEUE, "DeleteQueue", name, lambda: self._sqs.delete_queue(QueueUrl=url), QUEUE)
@@ -205,11 +212,11 @@ class AwsPrerequisites:
         found = self.aws.answer_unless(NO_ENTITY, "GetRole", name, lambda: self._iam.get_role(RoleName=name), ROLE)
         if found is None:
             return None
-        # Names of roles are unique in an account, so a role of this name may have another path.
+        # Names of roles are unique in an account, so a role of this name can have another path.
         role = found["Role"]
         if role["Path"] != ROLE_PATH or _TAG not in [dict(tag) for tag in role.get("Tags", ())]:
             raise _NotOursError(
-                f'Role "{name}" exists and was not created here ({_MARKS}). Delete it, or name a role of your own '
+                f'Role "{name}" exists and was not created here ({_MARKS}). Delete it, or name the role to use '
                 "under promotion.roleArn."
             )
         return role
@@ -266,7 +273,7 @@ class _UnknownRoleError(StoreError):
 
 
 class _NotOursError(StoreError):
-    """A role of the wanted name was not created here."""
+    """A role of the requested name was not created here."""
 
 
 def _boundary(role: RoleTypeDef) -> str | None:
@@ -274,5 +281,5 @@ def _boundary(role: RoleTypeDef) -> str | None:
 
 
 def _document(text: object) -> object:
-    """Return a policy document as IAM has it: URL-encoded JSON, which botocore decodes where it is well-formed."""
+    """Return a policy document of IAM. IAM sends URL-encoded JSON, and botocore decodes it if it is well-formed."""
     return json.loads(unquote(text)) if isinstance(text, str) else text

@@ -1,4 +1,4 @@
-"""Keeps the answers that one check or one status reads, so that each is read once and can be read ahead."""
+"""Keeps the answers that one check or one status reads, so that each read is made once and can be made ahead."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KEPT = frozenset({"DescribeSecret", "GetSchedule", "GetRole", "GetRolePolicy", "
 class Reads:
     """Outcomes of reads: a result, or the exception that was raised.
 
-    Use one object for one check or one status only, and never for code that writes: that code must read again.
+    Use an object for only one check or one status, and never for code that writes, because that code must read again.
     """
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class Reads:
         self._lock = threading.Lock()
 
     def outcome(self, key: Hashable, call: Callable[[], T]) -> T:
-        """Make the first *call* for a *key*, and return its result or raise its exception each time."""
+        """Return the result, or raise the exception, of the first *call* for this *key*. Later calls are not made."""
         with self._lock:
             found = self._outcomes.get(key)
         if found is None:

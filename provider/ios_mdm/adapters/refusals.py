@@ -1,4 +1,4 @@
-"""What AWS's refusals mean for the person who runs this, and what to do: one line each, with no value in it."""
+"""Messages for errors of AWS: each is one line with the reason and the advice, and contains no secret value."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of thing in AWS.
+    """A kind of AWS resource.
 
     Args:
-        service: as IAM policies and boto3 have it.
-        noun: for messages.
-        endpoint: the end of the variable that names an endpoint of this service alone.
-        instead: what to do where making one is not allowed.
+        service: service name in IAM policies and in boto3.
+        noun: noun in messages.
+        endpoint: end of the environment variable that sets the endpoint of this service.
+        instead: advice if the credentials must not create such a resource.
     """
 
     service: str
@@ -54,14 +54,14 @@ class Kind:
 
 SECRET = Kind("secretsmanager", "secret", "SECRETS_MANAGER")
 SCHEDULE = Kind("scheduler", "schedule", "SCHEDULER")
-ROLE = Kind("iam", "role", "IAM", ", or name a role of your own under promotion.roleArn")
-QUEUE = Kind("sqs", "queue", "SQS", ", or name a queue of your own under promotion.deadLetterArn")
+ROLE = Kind("iam", "role", "IAM", ", or name an existing role under promotion.roleArn")
+QUEUE = Kind("sqs", "queue", "SQS", ", or name an existing queue under promotion.deadLetterArn")
 TOPIC = Kind("sns", "topic", "SNS")
 IDENTITY = Kind("sts", "account", "STS")
 KINDS = (SECRET, SCHEDULE, ROLE, QUEUE, TOPIC, IDENTITY)
 
 _CARRIES_VALUE = frozenset({"PutSecretValue"})
-"""Operations whose refusal may quote a part of the value that was sent."""
+"""Operations whose refusal might quote a part of the value that was sent."""
 
 ACCESS_DENIED = frozenset({"AccessDeniedException", "AccessDenied"})
 _LOG_IN = (
@@ -72,7 +72,7 @@ _BAD_CREDENTIALS = (
     "AWS_ACCESS_KEY_ID and the region, and run again"
 )
 _BAD_SIGNATURE = "AWS rejects the signature. Check the secret access key and this machine's clock, and run again"
-_THROTTLED = "AWS throttles these calls, after several attempts. Wait a minute, and run again"
+_THROTTLED = "AWS still throttles these calls after several attempts. Wait a minute, and run again"
 _BAD_KEY = "its KMS key cannot be used. Check ios-mdm:aws: {kmsKey: …} and that the key is enabled, and run again"
 _QUEUE_GOES = "a queue of this name was deleted less than a minute ago. Wait a minute, and run again"
 _EXPIRED = frozenset({"ExpiredTokenException", "ExpiredToken"})
@@ -98,7 +98,9 @@ _OF_CREDENTIALS = {
     ("GetRoleCredentials", "UnauthorizedException"): _LOG_IN,
 }
 """Reasons by operation and error code."""
-MALFORMED = "the request is malformed (the details could quote a value, so they are withheld). Report this as a bug"
+MALFORMED = (
+    "the request is malformed (details are not shown, because they might contain a secret value). Report this as a bug"
+)
 UNREADABLE = "something other than AWS answered. Check AWS_ENDPOINT_URL and any proxy, and run again"
 _REFUSALS = {
     "ExpiredTokenException": _LOG_IN,
@@ -113,26 +115,28 @@ _REFUSALS = {
     "Throttling": _THROTTLED,
     "TooManyRequestsException": _THROTTLED,
     "RequestLimitExceeded": _THROTTLED,
-    "ResourceNotFoundException": "there is no such secret, or no such version. Run again to observe anew",
+    "ResourceNotFoundException": "the secret or the version does not exist. Run again to read the current state",
     "EncryptionFailure": _BAD_KEY,
     "DecryptionFailure": _BAD_KEY,
-    "LimitExceededException": "a quota of Secrets Manager is reached. Raise it, or wait a day for old versions to go",
-    "EntityAlreadyExists": "another run has just made one of this name. Run again",
+    "LimitExceededException": (
+        "a quota of Secrets Manager is reached. Raise it, or wait a day until AWS has deleted old versions"
+    ),
+    "EntityAlreadyExists": "another run created a role of this name at the same time. Run again",
     "QueueDeletedRecently": _QUEUE_GOES,
     "AWS.SimpleQueueService.QueueDeletedRecently": _QUEUE_GOES,
 }
-"""What AWS's error codes mean for the person who runs this."""
+"""Reason and advice by error code."""
 _KMS_ACTIONS = "kms:Decrypt, kms:Encrypt and kms:GenerateDataKey"
 _OF_SECRETS = frozenset({"ResourceNotFoundException", "LimitExceededException"})
-"""Codes that other services use for things of their own."""
+"""Error codes that have another meaning in services other than Secrets Manager."""
 _ROLE_REFUSED = (
-    "Scheduler may not act by the role that it names. Let the trust policy of promotion.roleArn name "
-    "scheduler.amazonaws.com (docs/permissions.md), and run again"
+    "EventBridge Scheduler cannot assume the role of this schedule. Allow scheduler.amazonaws.com in the trust policy "
+    "of promotion.roleArn (docs/permissions.md), and run again"
 )
 
 
 def restorable(secret: str) -> str:
-    """Say that the secret waits in its recovery window, and how it gets out."""
+    """Return the message for a secret in its recovery window, with the command that restores it."""
     return (
         "it is scheduled for deletion. "
         f"Restore it (aws secretsmanager restore-secret --secret-id {secret}), and run again"
@@ -140,12 +144,12 @@ def restorable(secret: str) -> str:
 
 
 def is_role_refused(code: str, message: str) -> bool:
-    """Return whether Scheduler may not act by the role that a schedule names, or does not know it yet."""
+    """Return whether Scheduler cannot assume the role of a schedule, or does not know the role yet."""
     return code == "ValidationException" and "assume the role" in message.lower()
 
 
 def refused(operation: str, name: str, code: str, message: str, kind: Kind) -> str:
-    """Say why AWS refused, and what to do."""
+    """Return the reason of a refusal, and the advice."""
     if code in ACCESS_DENIED:
         return _denied(operation, message, kind)
     if is_role_refused(code, message):
@@ -155,16 +159,16 @@ def refused(operation: str, name: str, code: str, message: str, kind: Kind) -> s
     if code in _REFUSALS and (kind is SECRET or code not in _OF_SECRETS):
         return _REFUSALS[code]
     told = "" if operation in _CARRIES_VALUE or not message else f" ({_quoted(message)})"
-    return f"AWS says {code or 'nothing more'}{told}. Look that up in the AWS documentation, and run again"
+    return f"AWS reports {code or 'no reason'}{told}. See the AWS documentation of this error, and run again"
 
 
 def without_credentials(call: str, code: str, message: str) -> str:
-    """Return why no credentials could be fetched, and what to do.
+    """Return why no credentials could be fetched, and the advice.
 
     Args:
         call: one of :data:`CREDENTIAL_CALLS`.
-        code: of the error.
-        message: AWS's own.
+        code: AWS's error code.
+        message: AWS's error message.
     """
     known = _OF_CREDENTIALS.get((call, "ExpiredTokenException" if code in _EXPIRED else code))
     if known is not None:
@@ -172,8 +176,8 @@ def without_credentials(call: str, code: str, message: str) -> str:
     if code in ACCESS_DENIED:
         denial = Denial.parsed(message) or Denial(action=f"sts:{call}")
         usual = (
-            f"Allow {denial.action} on that role to the credentials that the profile starts from, and name them in the "
-            "role's trust policy"
+            f"Allow {denial.action} on that role to the credentials that the profile starts from, and add them to the "
+            "trust policy of the role"
         )
         return f"access denied{_said(denial, message)}. {denial.advice(usual)}, and run again"
     return refused(call, "", code, message, IDENTITY)
@@ -185,7 +189,10 @@ def _denied(operation: str, message: str, kind: Kind) -> str:
     denial = denial or Denial(action=f"{kind.service}:{operation}")
     if denial.action == "iam:PassRole":
         usual = "Allow iam:PassRole on that role (docs/permissions.md)"
-        return f"these credentials may not hand its role to Scheduler{shown}. {denial.advice(usual)}, and run again"
+        return (
+            f"these credentials are not allowed to pass the role of this schedule to Scheduler{shown}. "
+            f"{denial.advice(usual)}, and run again"
+        )
     if denial.action.startswith("kms:") or "kms" in message.lower():
         actions = denial.action if denial.action.startswith("kms:") else _KMS_ACTIONS
         usual = f"Allow {actions} on that key to these credentials"
@@ -196,18 +203,18 @@ def _denied(operation: str, message: str, kind: Kind) -> str:
 
 
 def _said(denial: Denial | None, message: str) -> str:
-    """Return AWS's reason in parentheses, empty if it gives none."""
+    """Return AWS's reason in parentheses; empty if AWS gives no reason."""
     reason = message if denial is None or not denial.who + denial.why else denial.reason
     return f" ({_quoted(reason)})" if reason else ""
 
 
 def obstructed(error: BotoCoreError, endpoint: str | None, region: str | None) -> str:
-    """Return why no answer came from AWS, and what to do; botocore's words only if they cannot quote a value.
+    """Return why AWS did not answer, and the advice. botocore's text is shown only if it cannot contain a value.
 
     Args:
-        error: of botocore.
-        endpoint: the URL that the environment names; None for AWS's own.
-        region: of the calls; None if it is unknown.
+        error: botocore's error.
+        endpoint: endpoint URL from the environment; None for AWS's default.
+        region: region of the calls; None if it is unknown.
     """
     from botocore import exceptions as known
 
@@ -243,25 +250,25 @@ def obstructed(error: BotoCoreError, endpoint: str | None, region: str | None) -
 
 
 def with_mfa(profile: str | None) -> str:
-    """Return the error for a profile that asks for an MFA code, which a run cannot ask for; it shows the way around."""
+    """Return the message for a profile that requires an MFA code, with the command that exports a session."""
     named = "" if profile is None else f" --profile {profile}"
     return (
-        f"the AWS profile {profile or 'default'} asks for an MFA code, and a run cannot ask for it. Get a session "
-        f'first, in this shell: eval "$(aws configure export-credentials{named} --format env)" && unset AWS_PROFILE. '
-        "Then run again"
+        f"the AWS profile {profile or 'default'} requires an MFA code, and a run cannot prompt for it. Export a "
+        f'session in this shell first: eval "$(aws configure export-credentials{named} --format env)" && unset '
+        "AWS_PROFILE. Then run again"
     )
 
 
 def plain_endpoint(url: str) -> str:
-    """Return the error for an endpoint on another machine without encryption."""
+    """Return the message for an endpoint on another machine without encryption."""
     return (
-        f"{one_line(url, longest=200)} is http and not on this machine, and private keys would travel in the clear. "
-        "Use https, or an emulator on 127.0.0.1: correct AWS_ENDPOINT_URL, or endpoint_url of the profile"
+        f"the endpoint {one_line(url, longest=200)} is http and on another machine: private keys must be sent "
+        "encrypted. Set AWS_ENDPOINT_URL, or endpoint_url of the profile, to https or to an emulator on 127.0.0.1"
     )
 
 
 def unreadable_file(error: OSError) -> str:
-    """Return the error for a file of the AWS configuration that cannot be read."""
+    """Return the message for a file of the AWS configuration that cannot be read."""
     return (
         f"{error.filename or 'a file of the AWS configuration'} cannot be read ({error.strerror}). Check "
         "AWS_WEB_IDENTITY_TOKEN_FILE and the AWS profile, and run again"

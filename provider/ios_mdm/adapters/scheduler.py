@@ -1,4 +1,4 @@
-"""EventBridge Scheduler: one-time schedules that act by themselves, each call safe to repeat."""
+"""EventBridge Scheduler: one-time schedules that AWS carries out. Each call can be repeated."""
 
 from __future__ import annotations
 
@@ -29,10 +29,11 @@ __all__ = ["EventBridgeScheduler"]
 
 _MOST_AGE_SECONDS = int(RETRIED_FOR.total_seconds())
 _MOST_ATTEMPTS = 20
-"""For how long, and how often, an outage is outlasted. A late or second move does no harm: it is a compare-and-swap."""
+"""How long and how often Scheduler repeats a failed call. A late or second move of a label does no harm, because the
+move is a compare-and-swap."""
 _EXPRESSION = re.compile(r"at\((\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\)")
 _NEVER = datetime.min.replace(tzinfo=UTC)
-"""Stands for a moment that is no single one: somebody changed the schedule."""
+"""Stands for the time of a schedule that was changed and has no single time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +41,8 @@ class EventBridgeScheduler:
     """A ``Scheduler`` on EventBridge Scheduler, or an emulator of it (``AWS_ENDPOINT_URL``).
 
     Args:
-        aws: the way to AWS.
-        sleep: waits for so many seconds.
+        aws: access to AWS.
+        sleep: waits the given number of seconds.
     """
 
     aws: Aws
@@ -52,10 +53,10 @@ class EventBridgeScheduler:
         return self.aws.scheduler()
 
     def get(self, name: str) -> Schedule | None:
-        """Return the schedule, None where there is none, or a disabled one.
+        """Return the schedule, or None if it does not exist or is disabled.
 
-        One that somebody changed to what is no single moment (a rate, a flexible window, an unknown timezone) reads as
-        one at the beginning of time, ``datetime.min``, so that it is never what it should be.
+        A schedule that was changed and has no single time (a rate, a flexible window, an unknown time zone) has the
+        time ``datetime.min``, so that it always differs from the expected schedule.
         """
         found = self.aws.answer_unless(
             {"ResourceNotFoundException"},
@@ -77,13 +78,13 @@ class EventBridgeScheduler:
         )
 
     def put(self, schedule: Schedule) -> None:
-        """Create the schedule, or replace all of the one of its name.
+        """Create the schedule, or replace every field of the schedule with this name.
 
-        A schedule is known by its name, so the call may be repeated: no token of ours is needed for that.
+        The call can be repeated without a client token, because the name identifies the schedule.
 
         Raises:
-            StoreError: AWS refuses. A refusal of the role is believed after two minutes only, because IAM shows a role
-                that was just made some seconds later.
+            StoreError: AWS refuses. If AWS refuses the role, the call is repeated for two minutes, because Scheduler
+                sees a new role some seconds after IAM created it.
         """
         from tenacity import Retrying, retry_if_exception_type, wait_exponential
 
@@ -96,7 +97,7 @@ class EventBridgeScheduler:
         )(self._put, schedule)
 
     def delete(self, name: str) -> None:
-        """Delete the schedule. One that is gone is left alone."""
+        """Delete the schedule. A schedule that does not exist is no error."""
         self.aws.answer_unless(
             {"ResourceNotFoundException"},
             "DeleteSchedule",
@@ -114,7 +115,7 @@ class EventBridgeScheduler:
         }
         if schedule.dead_letter is not None:
             target["DeadLetterConfig"] = {"Arn": schedule.dead_letter}
-        # UpdateSchedule resets every field that it is not given, so both calls say the same.
+        # UpdateSchedule resets every field that the request lacks, so both calls send the same request.
         request: CreateScheduleInputTypeDef = {
             "Name": schedule.name,
             "ScheduleExpression": f"at({schedule.at.astimezone(UTC):%Y-%m-%dT%H:%M:%S})",

@@ -1,7 +1,8 @@
-"""AWS Secrets Manager as the store of pairs: the write protocol's steps, each safe to repeat.
+"""AWS Secrets Manager as the store of pairs: the steps of the write protocol, each safe to repeat.
 
-Reads on AWS may lag behind writes. Nothing here retries because of that: whoever calls observes again. Where an
-emulator is more lenient than AWS, the adapter makes up for it, so that one contract holds on all of them.
+On AWS, a read can return the state before the last write. This module does not retry such reads: the caller observes
+again. If an emulator accepts more than AWS, this module adds the missing check, so that one contract holds on all
+backends.
 """
 
 from __future__ import annotations
@@ -36,40 +37,42 @@ _MAX_TAGS = 50
 _TAG_KEY = re.compile(r"[A-Za-z0-9 +\-=._:/@]{1,128}")
 _TAG_VALUE = re.compile(r"[A-Za-z0-9 +\-=._:/@]{0,256}")
 _INVALID_PARAMETER = "InvalidParameterException"
-"""AWS's answer to a wrong RemoveFromVersionId, in the reports of other tools."""
+"""AWS's error code for a wrong RemoveFromVersionId, according to reports of other tools."""
 _INVALID_STATE = "InvalidRequestException"
-"""A parameter that is not valid for the state of the secret: it is scheduled for deletion, or managed by a service."""
+"""AWS's error code for a request that the state of the secret does not allow: the secret is scheduled for deletion, or
+managed by a service."""
 _NOBODY = "ios-mdm-clock"
-"""A secret that need not exist: any answer about it, a refusal too, tells AWS's time."""
+"""Name of a secret that need not exist: any answer or refusal about it has AWS's time."""
 
 
 def check_tags(name: str, tags: Mapping[str, str], *, existing: Iterable[str] = ()) -> None:
-    """Refuse tags that AWS would not take; the emulators take them all.
+    """Refuse tags that AWS refuses, because emulators accept them.
 
     Args:
-        name: of the secret.
-        tags: to be set.
-        existing: keys that the secret has already.
+        name: name of the secret.
+        tags: tags to set.
+        existing: keys of the secret's current tags.
 
     Raises:
         StoreError: More than 50 tags, a key of more than 128 or a value of more than 256 characters, a character
-            beyond letters, digits, space and ``+ - = . _ : / @``, or a key that AWS keeps for itself.
+            other than letters, digits, space and ``+ - = . _ : / @``, or a key with the reserved prefix ``aws:``.
     """
     for key, value in tags.items():
         if not _TAG_KEY.fullmatch(key) or key.lower().startswith("aws:"):
             raise StoreError(
-                f'Tag "{key[:128]}" of secret "{name}" has a key that AWS does not take. Report it as a bug.'
+                f'Tag "{key[:128]}" of secret "{name}" has a key that AWS does not accept. Report this as a bug.'
             )
         if not _TAG_VALUE.fullmatch(value):
             raise StoreError(
-                f'Tag "{key}" of secret "{name}" has a value that AWS does not take: at most 256 letters, digits, '
-                "spaces and + - = . _ : / @. Change it under ios-mdm:aws: {tags: …}, or report it as a bug."
+                f'Tag "{key}" of secret "{name}" has a value that AWS does not accept: at most 256 letters, digits, '
+                "spaces and + - = . _ : / @. Change it under ios-mdm:aws: {tags: …}, or report this as a bug."
             )
-    # Tags of AWS's own do not count.
+    # Tags that AWS sets do not count.
     count = len({key for key in existing if not key.startswith("aws:")} | set(tags))
     if count > _MAX_TAGS:
         raise StoreError(
-            f'Secret "{name}" would have {count} tags; AWS takes {_MAX_TAGS}. Remove some under ios-mdm:aws: {{tags}}.'
+            f'Secret "{name}" needs {count} tags, but AWS accepts only {_MAX_TAGS}. Remove tags under ios-mdm:aws: '
+            "{tags: …}."
         )
 
 
@@ -77,7 +80,7 @@ def label_moved(name: str, label: str, *, to: str | None, current: str | None, h
     """Return the error for a compare-and-swap that found *label* on *holder* instead of *current*."""
     return LabelMovedError(
         f'Label {label} of secret "{name}" was not moved to {to or "no version"}: it was expected on '
-        f"{current or 'no version'} and is on {holder or 'no version'}. Run again to observe anew."
+        f"{current or 'no version'} and is on {holder or 'no version'}. Run again to read the current state."
     )
 
 
@@ -86,7 +89,7 @@ class SecretsManager:
     """A ``SecretStore`` on AWS Secrets Manager, or an emulator of it (``AWS_ENDPOINT_URL``).
 
     Args:
-        aws: the way to AWS.
+        aws: access to AWS.
     """
 
     aws: Aws
@@ -96,13 +99,13 @@ class SecretsManager:
         return self.aws.secrets_manager()
 
     def describe(self, name: str) -> SecretDescription | None:
-        """Return what is public of the secret *name*, or None where there is none."""
+        """Return the public description of the secret, or None if the secret does not exist."""
         found = self.aws.answer_unless(
             {"ResourceNotFoundException"}, "DescribeSecret", name, lambda: self._client.describe_secret(SecretId=name)
         )
         if found is None:
             return None
-        # AWS leaves out what is empty; emulators send null.
+        # AWS leaves out empty fields, and emulators send null.
         return SecretDescription(
             arn=found["ARN"],
             tags={tag.get("Key", ""): tag.get("Value", "") for tag in found.get("Tags") or ()},
@@ -118,10 +121,11 @@ class SecretsManager:
         )
 
     def create(self, name: str, *, tags: Mapping[str, str], description: str, kms_key: str | None) -> None:
-        """Create the secret without a value. One that exists already is left alone.
+        """Create the secret without a value. An existing secret is not changed.
 
         Raises:
-            StoreError: The tags break AWS's limits, or AWS refuses: so where the name waits in its recovery window.
+            StoreError: The tags exceed AWS's limits, or AWS refuses, for example while a secret with this name is in
+                its recovery window.
         """
         check_tags(name, tags)
         request: CreateSecretRequestTypeDef = {
@@ -135,18 +139,18 @@ class SecretsManager:
             {"ResourceExistsException"}, "CreateSecret", name, lambda: self._client.create_secret(**request)
         )
         if created is not None and (version := created.get("VersionId")):
-            # ministack makes a version without a value and labels it; on AWS a secret without a value has no version.
+            # ministack creates and labels a version without a value. On AWS, a secret without a value has no version.
             self._move(name, Label.MAIN, to=None, current=version)
 
     def encrypt(self, name: str, *, kms_key: str | None) -> None:
-        """Set the KMS key of the secret, for new versions.
+        """Set the KMS key of the secret for new versions.
 
-        AWS encrypts the versions labelled AWSCURRENT, AWSPENDING and AWSPREVIOUS again if the caller may use both keys,
-        and leaves the others. The emulators encrypt nothing.
+        AWS also encrypts the versions with the labels AWSCURRENT, AWSPENDING and AWSPREVIOUS again, if the credentials
+        may use both keys. Other versions keep their key. The emulators encrypt nothing.
 
         Args:
-            name: of the secret.
-            kms_key: id, ARN or alias; None for the account's default.
+            name: name of the secret.
+            kms_key: id, ARN or alias of the key; None for the default key of the account.
 
         Raises:
             StoreError: AWS refuses.
@@ -155,18 +159,22 @@ class SecretsManager:
         self.aws.answer("UpdateSecret", name, lambda: self._client.update_secret(SecretId=name, KmsKeyId=kms_key or ""))
 
     def restore(self, name: str) -> None:
-        """Take the secret out of its recovery window. One that lives is left alone."""
+        """Cancel the scheduled deletion of the secret. No effect if no deletion is scheduled.
+
+        Raises:
+            StoreError: The secret does not exist, or AWS refuses.
+        """
         restored = self.aws.answer_unless(
             {"InvalidRequestException"}, "RestoreSecret", name, lambda: self._client.restore_secret(SecretId=name)
         )
         if restored is None and ((found := self.describe(name)) is None or found.deleted_at is not None):
-            raise StoreError(f'Secret "{name}" cannot be restored. Look at it in the AWS console, then run again.')
+            raise StoreError(f'Secret "{name}" cannot be restored. Check it in the AWS console, and run again.')
 
     def read(self, name: str, version_id: str) -> str | None:
-        """Return the value of one version by its id, or None where there is no such version, or it has no value.
+        """Return the value of one version by its id, or None if the version does not exist or has no value.
 
         Raises:
-            StoreError: AWS refuses (so while the secret waits in its recovery window), or the version holds bytes.
+            StoreError: The value is binary, or AWS refuses, for example while the secret is in its recovery window.
         """
         found = self.aws.answer_unless(
             {"ResourceNotFoundException"},
@@ -177,14 +185,17 @@ class SecretsManager:
         if found is None:
             return None
         if found.get("SecretBinary") is not None:
-            raise StoreError(f'Version {version_id} of secret "{name}" holds bytes: it is not of our making.')
+            raise StoreError(
+                f'Version {version_id} of secret "{name}" is binary, so another program wrote it. Check it in the AWS '
+                "console, and run again."
+            )
         return found.get("SecretString")
 
     def labelled_value(self, name: str, label: str) -> str | None:
-        """Return the value of the version with this label, in one call; None where there is none.
+        """Return the value of the version with this label, in one call; None if there is no such secret or label.
 
         Raises:
-            StoreError: AWS refuses, or the value is bytes.
+            StoreError: The value is binary, or AWS refuses.
         """
         found = self.aws.answer_unless(
             {"ResourceNotFoundException"},
@@ -195,11 +206,11 @@ class SecretsManager:
         if found is None:
             return None
         if found.get("SecretBinary") is not None:
-            raise StoreError(f'Secret "{name}" holds bytes: it is not of our making.')
+            raise StoreError(f'Secret "{name}" is binary, so another program wrote it. Check the name of the secret.')
         return found.get("SecretString")
 
     def current_bytes(self, name: str) -> bytes | None:
-        """Return the current value of any secret, text as UTF-8; None where there is none.
+        """Return the current value of any secret, or None if there is no such secret or value; text is UTF-8.
 
         Raises:
             StoreError: AWS refuses.
@@ -216,14 +227,14 @@ class SecretsManager:
         return binary if binary is not None else found.get("SecretString", "").encode()
 
     def put(self, name: str, version_id: str, value: str) -> None:
-        """Add a version with the label STAGED. A version that exists already is left alone, whatever it holds.
+        """Add a version with the label STAGED. An existing version with this id is not changed.
 
-        AWS puts AWSCURRENT on a secret's first version by itself.
+        AWS also puts AWSCURRENT on the first version of a secret.
 
         Args:
-            name: of the secret.
-            version_id: of the new version, 32 to 64 characters.
-            value: at most 65,536 bytes.
+            name: name of the secret.
+            version_id: id of the new version, 32 to 64 characters.
+            value: value of the new version, at most 65,536 bytes.
         """
         if self.aws.is_emulator and not self._prepare_put(name, version_id):
             return
@@ -237,27 +248,28 @@ class SecretsManager:
         )
 
     def _prepare_put(self, name: str, version_id: str) -> bool:
-        """On an emulator, do what AWS does in a put and emulators do not; return False if the version exists."""
+        """Do on an emulator the steps that only AWS does in a put; return False if the version exists."""
         found = self.describe(name)
         if found is None:
             return True
-        if found.deleted_at is not None:  # moto would take it
+        if found.deleted_at is not None:  # moto would accept the value
             raise scheduled_for_deletion("PutSecretValue", name)
-        # ministack would overwrite the version with one of the same id.
+        # ministack would overwrite a version with the same id.
         if version_id in found.labels or self.read(name, version_id) is not None:
             return False
-        # AWS takes STAGED from its holder; ministack would leave it on both. A label that moved meanwhile is no error.
+        # AWS removes STAGED from its former version, and ministack does not. A label that was moved concurrently is no
+        # error.
         for holder in _holders(found, Label.STAGED):
             self._move(name, Label.STAGED, to=None, current=holder)
         return True
 
     def move_label(self, name: str, label: str, *, to: str | None, current: str | None) -> None:
-        """Put *label* on version *to* (None: on none), if it is on *current* (None: on none): a compare-and-swap.
+        """Move *label* from version *current* to version *to* as a compare-and-swap; None stands for no version.
 
-        A label that is on *to* already is a success: the answer to an earlier attempt may have been lost.
+        It is a success if the label is on *to* already, because the answer to an earlier attempt might be lost.
 
         Raises:
-            LabelMovedError: The label is elsewhere; nothing has moved.
+            LabelMovedError: The label is on another version, and is not moved.
             StoreError: The secret is scheduled for deletion, or AWS refuses.
         """
         if label == Label.MAIN and to is None:
@@ -265,7 +277,7 @@ class SecretsManager:
         if to == current:
             return
         if current is None and self.aws.is_emulator:
-            # moto would leave the label on two versions. AWS refuses by itself, and its reads may lag.
+            # moto would leave the label on two versions. AWS refuses this, and a read there might be stale.
             holder = self._holder(name, label)
             if holder is not None and holder != to:
                 raise label_moved(name, label, to=to, current=current, holder=holder)
@@ -279,14 +291,14 @@ class SecretsManager:
         if holder == to:
             return
         if holder == current and refusal.code == _INVALID_STATE:
-            raise refusal.error  # the label is not the reason, so reading again would not help
+            raise refusal.error  # the label is not the reason, so another read does not help
         raise label_moved(name, label, to=to, current=current, holder=holder)
 
     def tag(self, name: str, tags: Mapping[str, str]) -> None:
-        """Set these tags and leave the others.
+        """Set these tags. Other tags are not changed.
 
         Raises:
-            StoreError: They break AWS's limits, or AWS refuses.
+            StoreError: The tags exceed AWS's limits, or AWS refuses.
         """
         # AWS enforces its limit of tags; the emulators accept any number.
         found = self.describe(name) if self.aws.is_emulator else None
@@ -300,13 +312,16 @@ class SecretsManager:
         )
 
     def untag(self, name: str, keys: Iterable[str]) -> None:
-        """Remove the tags of these keys, as far as they are there."""
+        """Remove the tags with these keys. A key without a tag is no error."""
         self.aws.answer(
             "UntagResource", name, lambda: self._client.untag_resource(SecretId=name, TagKeys=sorted(set(keys)))
         )
 
     def delete(self, name: str, *, recovery_window_days: int) -> None:
-        """Schedule the secret's deletion in 7 to 30 days. One that is gone or scheduled already is left alone."""
+        """Schedule the deletion of the secret in 7 to 30 days.
+
+        It is no error if the secret does not exist or its deletion is already scheduled.
+        """
         deleted = self.aws.answer_unless(
             {"ResourceNotFoundException", "InvalidRequestException"},
             "DeleteSecret",
@@ -316,11 +331,11 @@ class SecretsManager:
         if deleted is None and (found := self.describe(name)) is not None and found.deleted_at is None:
             raise StoreError(
                 f'Secret "{name}" cannot be deleted: another service manages it, or it has replicas. '
-                "Look at it in the AWS console, then run again."
+                "Check it in the AWS console, and run again."
             )
 
     def version_ids(self, name: str) -> Sequence[str]:
-        """Return the ids of all versions, those without a label included, sorted."""
+        """Return the sorted ids of all versions, including versions without a label."""
         ids: set[str] = set()
         token = ""
         while True:
@@ -331,7 +346,7 @@ class SecretsManager:
                 return sorted(ids)
 
     def home(self) -> Home:
-        """Return the account of the credentials, and the region that calls go to.
+        """Return the account of the credentials, and the region of the calls.
 
         Raises:
             StoreError: AWS refuses, or no region is set.
@@ -343,7 +358,7 @@ class SecretsManager:
         return Home(account=account, region=region)
 
     def time(self) -> datetime:
-        """Return AWS's own time, aware UTC, whole seconds: from an answer of the last minute, or of a new call."""
+        """Return AWS's time, aware UTC, whole seconds, from an answer of the last minute or from a new call."""
         if (date := self.aws.last_date()) is not None:
             return date
         self.aws.answer_unless(
@@ -353,7 +368,9 @@ class SecretsManager:
             lambda: self._client.describe_secret(SecretId=_NOBODY),
         )
         if (date := self.aws.last_date()) is None:
-            raise StoreError("AWS's answer has no Date header, so the clock cannot be checked. Look for a proxy.")
+            raise StoreError(
+                "AWS's answer has no Date header, so the clock cannot be checked. Check whether a proxy removes it."
+            )
         return date
 
     def _versions_page(self, name: str, token: str) -> ListSecretVersionIdsResponseTypeDef:
@@ -366,7 +383,7 @@ class SecretsManager:
         return None if found is None else next(iter(_holders(found, label)), None)
 
     def _move(self, name: str, label: str, *, to: str | None, current: str | None) -> Refusal | None:
-        """Move the label; return the refusal if AWS does not accept the move in the state that the secret has."""
+        """Move the label; return the refusal if the label or the state of the secret does not allow the move."""
         request: UpdateSecretVersionStageRequestTypeDef = {"SecretId": name, "VersionStage": str(label)}
         if to is not None:
             request["MoveToVersionId"] = to
@@ -381,7 +398,7 @@ class SecretsManager:
 
 
 def _primary_region(arn: str, region: str | None) -> str | None:
-    """Return the region of the secret that a replica is of; None if the secret is in that region itself."""
+    """Return the region of the primary secret of a replica, or None if the secret is not a replica."""
     return region if region and region != Home.of_arn(arn).region else None
 
 

@@ -1,4 +1,4 @@
-"""Looks at the certificate that a server presents: a TLS handshake, and nothing is sent or believed."""
+"""Reads the certificate that a server presents in a TLS handshake. Nothing is verified, and no request is sent."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ _LATE = "no answer in time"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsProbe:
-    """A ``Probe`` by TLS 1.2 or newer.
+    """A ``Probe`` that uses TLS 1.2 or newer.
 
     Args:
-        seconds: how long one endpoint may take, connection and handshake together.
+        seconds: time limit for one endpoint, connection and handshake together.
     """
 
     seconds: float = 3.0
 
     def served(self, host: str, endpoints: Sequence[str]) -> tuple[Served, ...]:
-        """Return the certificate that each endpoint presents to a client that asks for *host*; never raises."""
+        """Return the certificate that each endpoint presents for the server name *host*; never raises."""
         seen = [Served(endpoint=endpoint, sha256=None, problem=_LATE) for endpoint in endpoints]
 
         def look(number: int) -> None:
@@ -42,7 +42,7 @@ class TlsProbe:
 
         for start in range(0, len(endpoints), _AT_ONCE):
             numbers = range(start, min(start + _AT_ONCE, len(endpoints)))
-            # Nothing can stop the system's search for a name; one that hangs must hold up neither this nor the exit.
+            # A name lookup of the system cannot be stopped. One that hangs must delay neither this call nor the exit.
             threads = [threading.Thread(target=look, args=(number,), daemon=True, name="probe") for number in numbers]
             for thread in threads:
                 thread.start()
@@ -61,14 +61,14 @@ class TlsProbe:
         return Served(endpoint=endpoint, sha256=hashlib.sha256(certificate).hexdigest())
 
     def _certificate(self, host: str, endpoint: str) -> bytes | None:
-        # Nothing is verified: an expired or foreign certificate is what there is to see.
+        # Nothing is verified, because an expired or unknown certificate must be reported, too.
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         deadline = time.monotonic() + self.seconds
         with _connected(endpoint, deadline) as raw:
-            # Memory buffers, because a socket's timeout starts anew at every byte that comes.
+            # Memory buffers, because the timeout of a socket starts again with each byte that arrives.
             incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
             tls = context.wrap_bio(incoming, outgoing, server_hostname=host)
             while True:
@@ -87,7 +87,7 @@ class TlsProbe:
 
 
 def _connected(endpoint: str, deadline: float) -> socket.socket:
-    """Return a connection to the first address that takes one; each gets its share of the time that is left."""
+    """Return a connection to the first address that accepts one; each address gets a share of the time that is left."""
     address = urlsplit(f"//{endpoint}")
     if not address.hostname:
         raise ValueError(endpoint)
@@ -114,11 +114,11 @@ def _problem(error: Exception) -> str:
     if isinstance(error, ssl.SSLError):
         return f"no TLS handshake: {(error.reason or 'TLS error').lower().replace('_', ' ')}"
     told = {
-        socket.gaierror: "the name is not known",
+        socket.gaierror: "the host name does not resolve",
         TimeoutError: _LATE,
         ConnectionRefusedError: "connection refused",
         ConnectionResetError: "the connection was closed before a certificate was presented",
-        ValueError: "it is not host:port, or the server name is not one",
+        ValueError: "it is not host:port, or the server name is not valid",
     }
     known = next((text for kind, text in told.items() if isinstance(error, kind)), None)
     return known or (error.strerror if isinstance(error, OSError) and error.strerror else "it cannot be reached")

@@ -133,7 +133,7 @@ def _text(value: bytes, name: str, where: str) -> str:
 
 
 def _is_within(url: str, allowed: str) -> bool:
-    """Return whether the URLs have the same scheme, host and port, and the path of *url* is below that of *allowed*."""
+    """Return whether *url* has the scheme, host and port of *allowed*, and its path or a path below it."""
     try:
         found, tagged = urlsplit(url), urlsplit(allowed)
         ports = [one.port or _PORTS.get(one.scheme) for one in (found, tagged)]

@@ -1,1 +1,1 @@
-"""The commands of ``ios-mdm``. Each imports what it needs when it runs, so that ``--help`` is quick."""
+"""The commands of ``ios-mdm``. A command imports its modules when it runs, so that ``--help`` is fast."""

@@ -1,4 +1,4 @@
-"""Shows a person what the rules say of a custom certificate: the certificate, every rule, and what to do."""
+"""Prints the check of a custom certificate: its details, the outcome of each rule, and what to do."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["show"]
 
 _WIDTH = 120
-"""Columns where there is no terminal that has a width."""
+"""Columns if stdout is not a terminal."""
 _INDENT = " " * 13
 _WORDS = {
     Outcome.PASSED: ("pass", "green"),
@@ -35,11 +35,11 @@ def show(report: Report, details: CertificateDetails | None, *, file: str, addre
     """Print the checklist to stdout.
 
     Args:
-        report: what was found.
-        details: of the certificate, None where the file could not be read.
-        file: the bundle's name.
-        address: the host that it is held against.
-        now: the moment of judgement.
+        report: Result of the rules.
+        details: Details of the certificate, or None if the bundle cannot be read.
+        file: File name of the bundle.
+        address: Host that the certificate is checked against.
+        now: Time of the check.
     """
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDTH
     for line in _lines(report, details, f"{printable(file)} for {address} at {_utc(now)}", width):
@@ -78,7 +78,7 @@ def _certificate(details: CertificateDetails) -> Iterator[str]:
 
 
 def _rule(check: Check, width: int) -> Iterator[str]:
-    """Yield a line for the rule, and below it what breaks it, or why it does not apply."""
+    """Yield a line for the rule, then its violations, or the reason why it does not apply."""
     word, colour = _WORDS[check.outcome]
     mark = click.style(f"{word:<4}", fg=colour, bold=check.outcome is Outcome.FAILED, dim=colour is None)
     yield f"  {mark}  {check.requirement:<3}  {check.title}"

@@ -1,4 +1,4 @@
-"""``consume``: keeps the files of what terminates TLS in step with a pair, and reloads it after a change."""
+"""``consume``: keeps the certificate files of a TLS server up to date with a pair, and reloads the server."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def run(
     region: str | None,
     as_json: bool,
 ) -> None:
-    """Fetch a pair's main certificate into a folder, and run a command whenever it has changed."""
+    """Write a pair's main certificate into a folder, and run a command after each change."""
     with explained(CANNOT_RUN):
         consumer = _consumer(secret, directory, command, region, combined=combined)
         if once:
@@ -46,8 +46,8 @@ def run(
 
 
 def _keep_looking(consumer: Consumer, interval: int, *, as_json: bool) -> None:
-    """Look every so many seconds, and at once on SIGUSR1, until SIGTERM or SIGINT; a round that has begun is ended."""
-    # Of all queues and events only this one may be used in a signal handler: the others can block on themselves.
+    """Check every *interval* seconds and on SIGUSR1. SIGTERM and SIGINT end the loop after the current round."""
+    # Only SimpleQueue is safe in a signal handler: other queues and events can deadlock there.
     told: SimpleQueue[int] = SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
         signal.signal(number, lambda number, _frame: told.put(number))
@@ -70,14 +70,14 @@ def _consumer(secret: str, directory: Path, command: str | None, region: str | N
     try:
         words = () if command is None else tuple(shlex.split(command))
     except ValueError as error:
-        raise DefinitionError(f"--exec is no command line: {error}") from None
+        raise DefinitionError(f"--exec is not a command line: {error}") from None
     if command is not None and not words:
-        raise DefinitionError("--exec is empty: leave it out, or give a command such as 'nginx -s reload'")
+        raise DefinitionError("--exec is empty: omit it, or set a command such as 'nginx -s reload'")
     return wiring.here().consumer(secret, directory, words, region, combined=combined)
 
 
 def _show(done: Round, *, as_json: bool, first: bool) -> None:
-    """Say what is served: at the start, and after every change."""
+    """Print the certificate in the folder: in the first round, and after each change."""
     if not (first or done.changed or done.reloaded):
         return
     one = done.certificate

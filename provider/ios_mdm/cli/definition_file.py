@@ -1,4 +1,4 @@
-"""Finds and reads definitions: a stack's file, a mapping with the keys of one, or a bare list of servers."""
+"""Finds and reads definition files: a stack file, a mapping with the keys of a stack, or a list of servers."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 __all__ = ["Definition", "read_definition", "selected_stack_file"]
 
 MAX_BYTES = 4 * MIB
-"""Of a definition in one file."""
+"""Maximum size of a definition file."""
 _PROJECT = "Pulumi.yaml"
 _CONFIG_FILE = "PULUMI_OPTION_CONFIG_FILE"
-"""The variable by which the engine takes its option ``--config-file``."""
+"""Environment variable for the engine's option ``--config-file``."""
 _NAME = "ios-mdm"
-"""Name of the project without a Pulumi.yaml, and of the definition's keys in messages about a bare definition."""
+"""Project name if Pulumi.yaml has none, and namespace of the keys in messages about a definition without a stack."""
 _STACK_KEYS = {"config", "encryptedkey", "encryptionsalt", "secretsprovider"}
-"""Any of them makes a file a stack's."""
+"""A file with one of these keys is a stack file."""
 _ADVICE = "name the file: `status Pulumi.<stack>.yaml`"
 
 
@@ -42,9 +42,9 @@ class Definition:
     """A definition file that was read.
 
     Args:
-        path: of the file.
-        base: the folder that relative paths in it start from: the project's, as for the engine.
-        settings: what it holds.
+        path: Path of the file.
+        base: Folder that relative paths in the definition start from: that of the project, as for the engine.
+        settings: Parsed settings.
     """
 
     path: Path
@@ -52,31 +52,33 @@ class Definition:
     settings: StackSettings
 
     def servers(self, name: str | None) -> Sequence[ServerSettings]:
-        """Return the server called *name*, or all.
+        """Return the server called *name*, or all servers.
 
         Raises:
-            DefinitionError: There is no such server.
+            DefinitionError: No server has this name.
         """
         if name is None:
             return self.settings.servers
         found = [server for server in self.settings.servers if server.name == name]
         if not found:
             known = ", ".join(server.name for server in self.settings.servers)
-            raise DefinitionError(f"{self.path.name} has no server {name!r}; it has: {known}")
+            raise DefinitionError(f"{self.path.name} has no server {name!r}; its servers: {known}")
         return found
 
 
 def read_definition(path: Path) -> Definition:
-    """Read the definition in the file *path*.
+    """Read a definition file.
 
     Raises:
-        DefinitionError: It cannot be read, is not YAML, holds a Pulumi secret, or breaks a rule of the definition.
+        DefinitionError: The file cannot be read, is not YAML, contains a Pulumi secret, or breaks a rule.
     """
     raw = _yaml(path)
     if isinstance(raw, list):
         raw = {"servers": raw}
     if not isinstance(raw, dict):
-        raise DefinitionError(f"{path.name} is no definition: a stack file, or a list of servers (docs/definition.md)")
+        raise DefinitionError(
+            f"{path.name} is not a definition: use a stack file or a list of servers (docs/definition.md)"
+        )
     base, name = _base(path), _NAME
     if _STACK_KEYS & raw.keys():
         project = _project(base / _PROJECT)
@@ -88,17 +90,17 @@ def read_definition(path: Path) -> Definition:
         refuse_encrypted(raw, f"{name}:")
         settings = read_configuration(raw, project=name, base=base)
     except DefinitionError as error:
-        # The line of a server's own file starts with the name of that file.
+        # Lines about a server's file already start with the name of that file.
         lines = [f"{path.name}: {line}" if line.startswith(f"{name}:") else line for line in str(error).splitlines()]
         raise DefinitionError("\n".join(lines)) from None
     return Definition(path=path, base=base, settings=settings)
 
 
 def _check_size(path: Path, config: object, name: str) -> None:
-    """Warn of a configuration that is nearly too large for a program.
+    """Print a warning if the configuration is nearly too large for the engine.
 
     Raises:
-        DefinitionError: It is too large.
+        DefinitionError: The configuration is too large.
     """
     size = configuration_size(config) if isinstance(config, dict) else 0
     if size > LARGEST:
@@ -108,46 +110,46 @@ def _check_size(path: Path, config: object, name: str) -> None:
 
 
 def selected_stack_file(environ: Mapping[str, str]) -> Path:
-    """Return the file of the stack that `pulumi` would use here.
+    """Return the file of the stack that `pulumi` uses in the working directory.
 
-    It is the file of the option ``--config-file`` if its variable is set. Else
-    the engine (3.259: pkg/workspace/workspace.go) notes the selected stack in a file in its home, which is named for
-    the project and the SHA-1 of its path: one stack for each backend, or, as it used to, one for all.
+    If the variable of the option ``--config-file`` is set, it names the file. Otherwise the engine (3.259:
+    pkg/workspace/workspace.go) stores the selected stack in a file in its home. The name of that file consists of the
+    project name and the SHA-1 of the project's path. It has one stack per backend, or in an older form one for all.
 
     Raises:
-        DefinitionError: Which stack it is cannot be told, or it has no file.
+        DefinitionError: The selected stack is unknown, or it has no file.
     """
     here = _working_directory(environ)
     if chosen := environ.get(_CONFIG_FILE):
         return here / chosen
     project = next((file for folder in (here, *here.parents) if (file := folder / _PROJECT).is_file()), None)
     if project is None:
-        raise DefinitionError(f"there is no {_PROJECT} here or in a folder above: {_ADVICE}")
+        raise DefinitionError(f"no {_PROJECT} in the working directory or above it: {_ADVICE}")
     settings = _project(project)
     stack = environ.get("PULUMI_STACK") or _noted_stack(project, settings, environ)
     if not stack:
-        raise DefinitionError(f"no stack is selected: `pulumi stack select`, set PULUMI_STACK, or {_ADVICE}")
-    # organization/project/stack: the file is named for the stack alone.
+        raise DefinitionError(f"no stack is selected: run `pulumi stack select`, set PULUMI_STACK, or {_ADVICE}")
+    # In organization/project/stack, only the stack is in the file name.
     folder = settings.get("stackConfigDir", settings.get("config"))
     file = project.parent / (folder if isinstance(folder, str) else "") / f"Pulumi.{stack.rpartition('/')[2]}.yaml"
     if not file.is_file():
-        raise DefinitionError(f"the stack {stack} is selected, but there is no file {file.name}: {_ADVICE}")
+        raise DefinitionError(f"the stack {stack} is selected, but it has no file {file.name}: {_ADVICE}")
     return file
 
 
 def _project(file: Path) -> Mapping[str, object]:
-    """Return the project's settings, none if it has no file."""
+    """Return the settings in Pulumi.yaml, or an empty mapping if *file* does not exist."""
     settings = _yaml(file) if file.is_file() else None
     return settings if isinstance(settings, dict) else {}
 
 
 def _configuration(config: object, project: Mapping[str, object], name: str) -> dict[str, object]:
-    """Return ``aws``, ``servers`` and ``serversDirectory`` as the engine hands them to a program.
+    """Return ``aws``, ``servers`` and ``serversDirectory`` as the engine passes them to a program.
 
     Args:
-        config: of the stack.
-        project: Pulumi.yaml, which may have a value or a default for a key that the stack does not have.
-        name: of the project: a key without a namespace is the project's.
+        config: Configuration of the stack.
+        project: Settings in Pulumi.yaml. They can have values and defaults for keys that the stack does not have.
+        name: Name of the project, which is the namespace of keys without a namespace.
     """
     declared = {
         key: value.get("default", value.get("value")) if isinstance(value, dict) else value
@@ -165,7 +167,7 @@ def _keys_of(name: str, config: object) -> Iterator[tuple[str, object]]:
 
 
 def _noted_stack(project: Path, settings: Mapping[str, object], environ: Mapping[str, str]) -> str | None:
-    """Return the stack that `pulumi stack select` has noted, None where it has not, or for another backend only."""
+    """Return the stack that `pulumi stack select` has stored, or None if no stack is stored for the backend."""
     home = Path(environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
     for path in dict.fromkeys((project, project.resolve())):
         name = f"{settings.get('name')}-{hashlib.sha1(str(path).encode(), usedforsecurity=False).hexdigest()}"
@@ -179,7 +181,7 @@ def _noted_stack(project: Path, settings: Mapping[str, object], environ: Mapping
             continue
         stacks = noted["stacks"] if isinstance(noted.get("stacks"), dict) else {}
         backend = environ.get("PULUMI_BACKEND_URL") or _backend(settings)
-        # Without either, the engine looks into its credentials file for the backend; that one is not ours to read.
+        # The engine also reads the backend from its credentials file. This program does not read credentials.
         stack = stacks.get(backend) if backend else next(iter(stacks.values())) if len(stacks) == 1 else None
         stack = stack or (None if stacks and not backend else noted.get("stack"))
         if isinstance(stack, str) and stack:
@@ -194,7 +196,7 @@ def _backend(settings: Mapping[str, object]) -> str | None:
 
 
 def _working_directory(environ: Mapping[str, str]) -> Path:
-    """Return where we are, by the name that the shell has for it: the engine takes that, and hashes it."""
+    """Return the working directory with the shell's name for it, because the engine hashes that name."""
     actual, named = Path.cwd(), Path(environ.get("PWD") or ".")
     try:
         return named if named.is_absolute() and named.samefile(actual) else actual
@@ -203,7 +205,7 @@ def _working_directory(environ: Mapping[str, str]) -> Path:
 
 
 def _base(path: Path) -> Path:
-    folder = Path(os.path.abspath(path)).parent  # noqa: PTH100 - resolve() would follow links out of the project
+    folder = Path(os.path.abspath(path)).parent  # noqa: PTH100 - resolve() follows links out of the project
     return next((one for one in (folder, *folder.parents) if (one / _PROJECT).is_file()), folder)
 
 

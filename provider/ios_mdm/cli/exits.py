@@ -1,4 +1,4 @@
-"""How commands end: with an exit code of their own, a line that says what to do, and never a traceback."""
+"""Exit codes and error output of the commands. No command prints a traceback."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 __all__ = ["CANNOT_RUN", "FILE", "Exit", "StatusCommand", "complain", "explained"]
 
 CANNOT_RUN = 2
-"""Of every command but status: usage, no such file, AWS or the MDM server not reachable."""
+"""Exit code of all commands except status: wrong usage, a missing file, or AWS or the MDM server does not answer."""
 FILE = click.Path(path_type=Path)
-"""An option's file. Whether it can be read is told where it is read, with what to do."""
+"""Type of an option that names a file. click does not check the file: the code that reads it reports what to do."""
 
 
 class Exit(IntEnum):
-    """Exit codes of status, as monitoring plugins have them."""
+    """Exit codes of status: those of monitoring plugins."""
 
     OK = 0
     WARNING = 1
@@ -33,14 +33,14 @@ class Exit(IntEnum):
 
 
 class StatusCommand(click.Command):
-    """A command whose usage errors are *unknown*: 2, the usual code, would be taken for a critical pair."""
+    """A command that exits with *unknown* after a usage error. The usual code, 2, means a critical pair."""
 
     usage_exit_code: ClassVar[int] = Exit.UNKNOWN
 
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: object
     ) -> click.Context:
-        """Read the arguments."""
+        """Parse the arguments."""
         try:
             return super().make_context(info_name, args, parent, **extra)
         except click.ClickException as error:
@@ -49,13 +49,13 @@ class StatusCommand(click.Command):
 
 
 def complain(message: str) -> None:
-    """Say on stderr what is wrong."""
+    """Print an error message to stderr."""
     click.echo(f"error: {printable(message, keep=chr(10))}", err=True)
 
 
 @contextlib.contextmanager
 def explained(code: int) -> Iterator[None]:
-    """End the command with *code* where the block fails, with the error's own words and no traceback."""
+    """If the block fails, print the error without a traceback and exit with *code*."""
     try:
         yield
     except IosMdmError as error:
@@ -63,7 +63,7 @@ def explained(code: int) -> Iterator[None]:
     except (click.exceptions.Exit, click.Abort, BrokenPipeError):
         raise
     except Exception as error:  # noqa: BLE001 - a traceback quotes values, and this may be in a monitoring system's log
-        complain(f"{type(error).__name__} where none was expected: this is a bug of ios-mdm, please report it")
+        complain(f"unexpected {type(error).__name__}: this is a bug in ios-mdm, please report it")
     else:
         return
     raise click.exceptions.Exit(code) from None

@@ -1,4 +1,4 @@
-"""``forecast``: what will happen to a pair, and when, without AWS."""
+"""``forecast``: lists the future events of a new pair. Does not contact AWS."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ __all__ = ["run"]
 
 
 def run(*, definition: Path, server: str | None, start: str | None, days: int, as_json: bool, svg: Path | None) -> None:
-    """Play the life of a new pair forward, as if an `up` ran whenever something is due. Needs no AWS."""
+    """Forecast the events of a new pair, as if `pulumi up` ran whenever a change is due. Does not contact AWS."""
     with explained(CANNOT_RUN):
         rows = _rows(definition, server, _start(start), days)
         if svg is not None:
@@ -64,14 +64,14 @@ def _rows(file: Path, name: str | None, start: datetime, days: int) -> list[Row]
 
 
 def _definition(server: ServerSettings, base: Path, start: datetime) -> PairDefinition:
-    """Return what the core decides from; of custom certificates the dates are read from their files."""
+    """Return the definition of the pair, with the custom certificates that its files hold."""
     if not server.installs:
         return server.definition()
     issued = None if server.main.install is not None else foreseen(_first(server), start)
     offers = replace(wiring.here(), base=base).local_offers(server, start, issued)
     for slot in offers.found:
         for text in offers.broken(slot):
-            click.echo(f"{server.name}: a new pair would be refused: {text}", err=True)
+            click.echo(f"{server.name}: `pulumi up` refuses to create this pair: {text}", err=True)
     offered = {slot: read.offered for slot, read in offers.found.items()}
     return server.definition(main=offered.get(Slot.MAIN), reserve=offered.get(Slot.RESERVE))
 

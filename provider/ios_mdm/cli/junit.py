@@ -1,4 +1,4 @@
-"""Writes a checklist as a JUnit report, the format that pipelines show beside a merge request."""
+"""Writes a checklist as a JUnit report, which pipelines show in a merge request."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def junit_xml(report: Report, *, name: str) -> bytes:
     """Return the report as XML: a suite with a case for each rule.
 
     Args:
-        report: what was found.
-        name: of the suite.
+        report: Result of the rules.
+        name: Name of the suite.
     """
     outcomes = [check.outcome for check in report.checklist]
     suite = ET.Element(

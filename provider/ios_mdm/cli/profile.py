@@ -1,4 +1,4 @@
-"""``profile``: writes the configuration profile that ``up`` would push, from certificates in files."""
+"""``profile``: writes the configuration profile that ``pulumi up`` distributes, from certificates in files."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def run(
     reserve: Path | None,
     as_json: bool,
 ) -> None:
-    """Write the .mobileconfig that makes devices trust these certificates, as `pulumi up` would push it."""
+    """Write the profile (.mobileconfig) that makes devices trust these certificates, as `pulumi up` distributes it."""
     with explained(CANNOT_RUN):
         chains = [_pem(option, file) for option, file in (("--main", main), ("--reserve", reserve)) if file is not None]
         if pair_id is not None and not re.fullmatch(PAIR_ID, pair_id):
             raise DefinitionError(
-                f"--pair-id {pair_id} is not a pair id, which has 32 hexadecimal digits: copy it from `pulumi stack "
-                "output servers` or from the tag ios-mdm:pair-id of the pair's secret"
+                f"--pair-id {pair_id} is not a pair id of 32 hexadecimal digits: copy it from `pulumi stack output "
+                "servers` or from the tag ios-mdm:pair-id of the pair's secret"
             )
         content = _profile(definition, server, chains, pair_id)
         try:
@@ -56,7 +56,7 @@ def _profile(definition: Path, name: str, chains: list[str], pair_id: str | None
     (server,) = read_definition(definition).servers(name)
     if server.distribution is None:
         raise DefinitionError(
-            f"server {name} has no distribution: its profile gets its identifier from distribution.profile"
+            f"server {name} has no distribution: set distribution.profile, which has the identifier of the profile"
         )
     presented = server.distribution.profile
     return trust_profile(
@@ -69,7 +69,7 @@ def _profile(definition: Path, name: str, chains: list[str], pair_id: str | None
 
 
 def _pem(option: str, file: Path) -> str:
-    """Read a chain of certificates; no error quotes what is in the file, which may be a private key (R29)."""
+    """Read a PEM chain. Errors do not quote the file, because it might contain a private key (R29)."""
     content = file_content(file, limit=MAX_CHAIN_FILE, named=f"{option} {file}", allows_pipe=True)
     try:
         pem = content.decode("ascii")

@@ -1,4 +1,4 @@
-"""``receive``: keeps a ledger up to date with what an MDM server reports."""
+"""``receive``: runs the collector, which records the events of an MDM server in a ledger."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MAX_KEY_FILE = 4 * KIB
 def run(
     *, ledger: str, listen: str, hmac_key_file: Path | None, port_file: Path | None, allow_host: Sequence[str]
 ) -> None:
-    """Receive NanoMDM's webhook events and note in a ledger which devices have the profile."""
+    """Receive NanoMDM's webhook events and record in a ledger which devices have the profile."""
     try:
         _receive(ledger, listen, hmac_key_file, port_file, allow_host)
     except IosMdmError as error:
@@ -45,14 +45,14 @@ def _receive(
     ledger_url: str, listen: str, hmac_key_file: Path | None, port_file: Path | None, hosts: Sequence[str]
 ) -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    logging.getLogger("tornado").setLevel(logging.WARNING)  # it logs a line for each malformed request
+    logging.getLogger("tornado").setLevel(logging.WARNING)  # tornado logs a line for each malformed request
     host, port = _address(listen)
     key = None if hmac_key_file is None else _key(hmac_key_file)
     wired = wiring.here()
     collector = wired.collector(ledger_url, hmac_key=key, hosts=hosts)
     if key is None and not is_loopback(host):
         raise DefinitionError(
-            f"{host} is not a loopback address, and without an HMAC key other machines could post events: set "
+            f"{host} is not a loopback address, so without an HMAC key other machines can post events: set "
             "--hmac-key-file"
         )
     stop = threading.Event()
@@ -69,25 +69,25 @@ def _receive(
 
 
 def _address(listen: str) -> tuple[str, int]:
-    """Return IP address and port of ``127.0.0.1:9100`` or ``[::1]:9100``."""
+    """Return the IP address and the port of an address such as ``127.0.0.1:9100`` or ``[::1]:9100``."""
     host, _, port = listen.rpartition(":")
     with contextlib.suppress(ValueError):
         address = ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))
         if re.fullmatch(r"[0-9]{1,5}", port) and int(port) <= LAST_PORT:
             return str(address), int(port)
-    raise DefinitionError(f"--listen {listen!r} is not an address to listen on: IP:PORT, such as 127.0.0.1:9100")
+    raise DefinitionError(f"--listen {listen!r} is not an address to listen on: use IP:PORT, such as 127.0.0.1:9100")
 
 
 def _key(file: Path) -> bytes:
     named = f"--hmac-key-file {file}"
     key = file_content(file, limit=MAX_KEY_FILE, named=named, allows_pipe=True).strip()
     if not key:
-        raise DefinitionError(f"{named} is empty")
+        raise DefinitionError(f"{named} is empty: write the key of NanoMDM's -webhook-hmac-key into it")
     return key
 
 
 def _write(file: Path, text: str) -> None:
-    """Write *text* so that a reader sees all of it or no file."""
+    """Write a file atomically: a reader finds the complete text or no file."""
     try:
         handle, scratch = tempfile.mkstemp(dir=file.absolute().parent, prefix=f".{file.name}.")
         with os.fdopen(handle, "w", encoding="ascii") as stream:

@@ -1,4 +1,4 @@
-"""``status``: the pairs as they are, for a person, or as JSON for a monitoring system."""
+"""``status``: shows the current state of the pairs, as tables or as JSON."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ __all__ = ["run"]
 _Json = dict[str, object]
 
 MAX_THREADS = 16
-"""Servers that are read at the same time. Fewer than the connections that a client of AWS keeps open (20)."""
+"""Servers that are read in parallel. Fewer than the connections that an AWS client keeps open (20)."""
 
 
 def run(*, definition: Path | None, server: str | None, as_json: bool) -> None:
-    """Show the pairs, what is due, and which devices have the profile. Writes nothing."""
+    """Show the pairs, their pending changes, and the devices that have the profile. Writes nothing."""
     with explained(Exit.UNKNOWN):
         found = _gathered(definition, server)
         for one in found:
@@ -57,7 +57,7 @@ def _gathered(file: Path | None, name: str | None) -> Sequence[Overview]:
     servers = definition.servers(name)
 
     def gathered(server: ServerSettings) -> Overview:
-        # Nothing is written, so each answer about a server is read once.
+        # status writes nothing, so each response about a server is requested only once.
         return overview(server, aws, here.remembering().sources(aws.region), base=here.base)
 
     if len(servers) == 1:

@@ -1,4 +1,4 @@
-"""Shows pairs to a person: one table for each server."""
+"""Prints the state of pairs: one table per server."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["show"]
 
 _WIDTH = 120
-"""Columns where there is no terminal that has a width: in a log, lines that break in the middle cannot be searched."""
+"""Columns if stdout is not a terminal. Wrapped lines in a log are hard to search."""
 _LISTED = 10
-"""Devices that are named; the others are counted, and ``--json`` has them all."""
+"""Number of devices that the table lists. The others are counted; ``--json`` lists all."""
 _STYLES = {
     "ok": "green",
     "warning": "yellow",
@@ -34,7 +34,7 @@ _STYLES = {
 
 
 def show(overviews: Sequence[Overview]) -> None:
-    """Print them to stdout."""
+    """Print a table per server to stdout."""
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=_WIDTH)
@@ -57,14 +57,14 @@ def _table(one: Overview) -> Table:
         table.add_row("phase", str(one.phase))
         table.add_row("due next", _text(one.due))
     for slot, certificate in (("main", one.main), ("reserve", one.reserve)):
-        if certificate is not None or one.problem is None:  # of an unknown pair nobody can say "none"
+        if certificate is not None or one.problem is None:  # "none" might be wrong for an unknown pair
             _certificate(table, slot, certificate)
     if one.apply_at is not None:
         local = one.apply_at.astimezone()
         here = f" ({local:%Y-%m-%d %H:%M:%S %Z})" if local.utcoffset() else ""
-        table.add_row("applied", f"{_utc(one.apply_at)}{here}")
+        table.add_row("applies", f"{_utc(one.apply_at)}{here}")
     if one.scheduled:
-        table.add_row("", "by a schedule in AWS, with nobody running anything")
+        table.add_row("", "automatically, by a schedule in AWS")
     if one.distribution is not None:
         _distribution(table, one.distribution)
     if one.notices:
@@ -115,5 +115,5 @@ def _utc(moment: datetime) -> str:
 
 
 def _text(text: str, kind: str = "") -> Text:
-    """Return *text* as it is: no markup, and nothing of what devices say that a terminal would obey."""
+    """Return *text* without markup or control characters: text of devices must not reach the terminal as commands."""
     return Text(printable(text, keep="\n"), style=_STYLES.get(kind, ""))

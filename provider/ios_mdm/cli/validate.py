@@ -1,4 +1,4 @@
-"""``validate``: a custom certificate held against every rule, before it is installed (R18-R28)."""
+"""``validate``: checks a custom certificate against all rules before its installation (R18-R28)."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 VIOLATIONS = 1
-"""Exit code: the certificate cannot be used as it is."""
+"""Exit code for a certificate that breaks a rule."""
 MAX_PASSWORD_FILE = 4 * KIB
 
 _Json = dict[str, object]
@@ -46,7 +46,7 @@ _Json = dict[str, object]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What was found: the report, and the certificate where there is one."""
+    """Result of a check: the report, and the details of the certificate or None if the bundle cannot be read."""
 
     report: Report
     details: CertificateDetails | None
@@ -100,9 +100,9 @@ def _context(
     chain = () if current is None else ordered(_certificates("--current", current))
     roots = () if root is None else _certificates("--root", root)
     if len(roots) > 1:
-        raise DefinitionError(f"--root {root} holds {len(roots)} certificates: leave the root alone in it")
+        raise DefinitionError(f"--root {root} holds {len(roots)} certificates: remove all except the root")
     if roots and not is_self_signed(roots[0]):
-        raise DefinitionError(f"--root {root} is not self-signed: give the last certificate of the chain")
+        raise DefinitionError(f"--root {root} is not self-signed: use the last certificate of the chain")
     return Context(
         host=_host(address),
         now=now,
@@ -124,7 +124,7 @@ def _host(address: str) -> str:
 
 
 def _result(file: Path, password_file: Path | None, context: Context) -> Result:
-    # One byte more: a larger bundle is a verdict, with a code of R18.
+    # One byte more than the limit: the rules report a bundle that is too large (R18).
     data = file_start(file, size=MOST_BYTES + 1, named=f"BUNDLE {file}", allows_pipe=True)
     password = None if password_file is None else _password(password_file)
     try:
@@ -135,21 +135,21 @@ def _result(file: Path, password_file: Path | None, context: Context) -> Result:
 
 
 def _certificates(option: str, file: Path) -> tuple[x509.Certificate, ...]:
-    """Read the certificates of a file, whatever text or key is around them; no error quotes it (R29)."""
+    """Read the certificates in a file and ignore other content. Errors do not quote the file (R29)."""
     found = certificates_in(_read(option, file, MOST_BYTES))
     if not found:
-        raise DefinitionError(f"{option} {file} holds no certificate that can be read: give certificates in PEM")
+        raise DefinitionError(f"{option} {file} holds no readable certificate: use certificates in PEM")
     return found
 
 
 def _password(file: Path) -> str:
-    """Read a password: the file's text without the line end that editors put after it."""
+    """Read a password from a file, without the line end that editors add."""
     try:
         text = _read("--password-file", file, MAX_PASSWORD_FILE).decode("utf-8-sig")
     except UnicodeDecodeError:
         text = None
     if text is None:
-        raise DefinitionError(f"--password-file {file} is not UTF-8: write the password into it as UTF-8 text")
+        raise DefinitionError(f"--password-file {file} is not UTF-8: save the password as UTF-8 text")
     return text.removesuffix("\n").removesuffix("\r")
 
 

@@ -1,4 +1,5 @@
-"""Pulumi's resources and their hooks, thin: they translate between the engine and the use cases of ``ios_mdm.app``.
+"""Pulumi resources and their hooks, which translate between the engine and the use cases of ``ios_mdm.app``.
 
-Module paths and class names here are a state format: ``tests/resources/test_certificate_pair.py`` keeps them.
+Pulumi's state contains the module paths and class names, so they must not change
+(``tests/resources/test_certificate_pair.py``).
 """

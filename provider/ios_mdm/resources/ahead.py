@@ -1,8 +1,8 @@
-"""Reads ahead for the checks of a run.
+"""Reads ahead of the checks of a run.
 
-The program passes two inputs that only ``check`` sees. ``run`` is random for each run of the program. ``readings``
-lists what to read for all servers; only the first pairs have it. ``check`` does not return them, so no state and no
-preview has them.
+The program passes two inputs that only ``check`` gets. ``run`` is a random id of the run of the program. ``readings``
+lists the reads for all servers; only the first pairs have this input. ``check`` does not return the two inputs, so
+they are in no state and no preview.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ _ahead: Ahead[Wiring] = Ahead()
 
 
 def reads_of(news: Wire, reader: str) -> Wiring:
-    """Return the wiring for one check, which reads each answer of AWS once, or has read it ahead.
+    """Return the wiring for one check. It makes each read of AWS once, and may have made it ahead.
 
     Args:
-        news: the inputs of the program.
-        reader: the kind of resource.
+        news: inputs of the program.
+        reader: kind of the resource, ``pair`` or ``distribution``.
     """
     run = str(news.get("run") or "")
     if isinstance(readings := news.get("readings"), list):
@@ -41,12 +41,12 @@ def reads_of(news: Wire, reader: str) -> Wiring:
 
 
 def forget(secret: str) -> None:
-    """Drop what was read ahead for a secret that is about to be changed."""
+    """Drop the reads that were made ahead for a secret, before the secret is changed."""
     _ahead.drop(secret)
 
 
 def readings_of(texts: Sequence[object]) -> list[Reading]:
-    """Return what to read from the input ``readings``, in which defaults are left out."""
+    """Parse the input ``readings``: JSON arrays of objects without the default values."""
     servers = [one for text in texts for one in json.loads(str(text))]
     return [Reading(**{**one, "endpoints": tuple(one.get("endpoints", ()))}) for one in servers]
 

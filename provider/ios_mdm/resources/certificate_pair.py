@@ -32,16 +32,16 @@ _OUTPUTS = (
 
 
 class CertificatePairProvider(HookedProvider):
-    """Translates between the engine and :class:`ios_mdm.app.reconcile.Reconciler`, for the pair."""
+    """Passes calls of the engine for a pair to :class:`ios_mdm.app.reconcile.Reconciler`."""
 
     hooks = "ios_mdm.resources.pair_hooks"
     ids = ("pairId", "resourceId", "secretArn")
-    """Names of the inputs that ``check`` observes. The first run has none of them."""
+    """Names of the inputs that ``check`` adds from the observed pair. They are absent in the first run."""
     inputs = ("server", "secret", "owner", "aws", "definition", "distributed", "home", "bundles", "desired", "repairs")
 
     @classmethod
     def is_outdated(cls, outputs: Wire, inputs: Wire) -> bool:
-        """Return whether an id or a certificate is not that of the outputs, even if the names are equal (R33)."""
+        """Return whether an id or a certificate differs from the outputs, even if the names are equal (R33)."""
         if any(inputs.get(key) not in {None, outputs.get(key)} for key in cls.ids):
             return True
         shown = cast("dict[str, Wire]", outputs.get("certificates") or {})
@@ -52,26 +52,26 @@ class CertificatePair(Resource, module="ios-mdm", name="CertificatePair"):
     """One server's pair of certificates.
 
     Args:
-        name: of the resource: the server's.
-        inputs: ``server``, ``secret``, ``owner``, ``aws`` and ``definition``, as ``ios_mdm.settings`` describes them,
-            ``distributed`` (whether devices get the certificates in a profile), and ``fleet``: the settings of the
-            distribution if messages need the number of devices, else None. It is not kept.
+        name: name of the resource: the server name.
+        inputs: ``server``, ``secret``, ``owner``, ``aws`` and ``definition``, as ``ios_mdm.settings`` describes them;
+            ``distributed`` (whether devices get the certificates in a profile); and ``fleet`` (settings of the
+            distribution if messages need the number of devices, else None), which is not kept.
 
     Attributes:
-        desired: the state the pair is in, known in previews: phase, main, reserve, trusted, reason, and ``nextMain``
-            while main is replaced by a certificate that devices are sent first.
-        definition: the one that the pair was decided from: a run that leaves the pair out may have another.
+        desired: state of the pair, known in previews: phase, main, reserve, trusted, reason, and ``nextMain`` while
+            devices are sent the certificate that replaces main.
+        definition: definition of the last decision. A run that leaves the pair out may have another one.
         certificates: public details and PEM by ``certificate N``.
-        applyAt: when the reserve becomes main, RFC 3339, UTC.
-        pairId: 32 hex digits; known in previews of a pair that exists.
-        resourceId: of this resource, 32 hex digits; known in the same previews.
-        secretArn: of the pair's secret; known in the same previews.
-        switch: what AWS should do with it by itself: the promotion, and the alarms.
-        roleArn: of the role that the schedules act by; None while nothing is scheduled.
-        deadLetterArn: of the queue for what a schedule could not do; None as above.
+        applyAt: apply time of the reserve, RFC 3339, UTC.
+        pairId: id of the pair, 32 hex digits; known in previews of an existing pair.
+        resourceId: id of this resource, 32 hex digits; known in the same previews.
+        secretArn: ARN of the pair's secret; known in the same previews.
+        switch: the promotion and the alarms that AWS carries out automatically.
+        roleArn: ARN of the role that the schedules assume; None while nothing is scheduled.
+        deadLetterArn: ARN of the queue for failed calls of the schedules; None while nothing is scheduled.
     """
 
-    if TYPE_CHECKING:  # at run time Pulumi would compare every nested value with its own idea of these types
+    if TYPE_CHECKING:  # at run time Pulumi would compare every nested value with these types
         definition: pulumi.Output[dict[str, object]]
         desired: pulumi.Output[dict[str, object]]
         certificates: pulumi.Output[dict[str, dict[str, object]]]

@@ -35,14 +35,14 @@ if TYPE_CHECKING:
 __all__ = ["check", "create", "delete", "read", "update"]
 
 _PASSED = frozenset({"switch", "secretArn", "promotion", "pairId", "resourceId", "isDecided"})
-"""Inputs that belong to the pair. They are not outputs."""
+"""Inputs with values of the pair. They are not outputs."""
 
 _UNREAD = {"deviceCount": 0, "devicesSha256": "unknown"}
-"""Inputs for a list of devices that cannot be read. They differ from those of every list, so an update is planned."""
+"""Inputs if the devices cannot be read. They differ from the inputs of every list, so an update is planned."""
 
 
 def check(olds: Wire, news: Wire) -> CheckResult:
-    """Read the list of devices, and decide whether there is another profile to send; send nothing."""
+    """Read the list of devices, and decide whether another profile must be sent; send nothing."""
     inputs = {key: value for key, value in news.items() if key not in {"phase", "pems", *INPUTS}}
     pems = news["pems"]
     chains = {int(number): str(pem) for number, pem in cast("Wire", pems).items()} if known(pems) else None
@@ -51,7 +51,7 @@ def check(olds: Wire, news: Wire) -> CheckResult:
     try:
         is_lost = _is_lost(olds, news)
         if chains is None and olds and not is_lost and olds["trusted"] == inputs["trusted"]:
-            # While the pair is updated its PEMs are unknown, but certificates of the same numbers are the same.
+            # PEMs are unknown in previews of an update of the pair, but equal numbers mean equal certificates.
             inputs["chains"] = olds["chains"]
         devices = _devices(inputs, settings)
         if devices is not None:
@@ -69,8 +69,8 @@ def check(olds: Wire, news: Wire) -> CheckResult:
         except DeliveryError as error:
             _tell_unread(inputs, error)
             inputs |= {**_UNREAD, "revision": revision + 1}
-        # Refuses an invalid profile before any effect. A value that preview does not know is unknown, and not left
-        # out: a saved plan allows any value for it, and no input that it does not name.
+        # Computing the digest refuses an invalid profile before any effect. In a preview that cannot compute it, the
+        # input is Unknown and not left out: a saved plan allows any value of an unknown input, but no new input.
         is_made = content.chains is not None and known(inputs["pairId"])
         inputs["profileSha256"] = content.digest if is_made else Unknown()  # type: ignore[no-untyped-call]
         inputs["repairs"] = _repairs(olds, news, inputs, content)
@@ -91,9 +91,9 @@ def check(olds: Wire, news: Wire) -> CheckResult:
 
 
 def create(inputs: Wire) -> tuple[str, Wire]:
-    """Queue the profile for every device; for a pair that was taken over, send nothing.
+    """Queue the profile for every device. If the pair was taken over, create the resource and send nothing.
 
-    In the latter case the resource exists nevertheless: a run that fails could not remove the server.
+    An error would make the run fail, and then the server could not be removed from the stack.
     """
     id_ = f"{inputs['server']}-profile"
     try:
@@ -104,7 +104,7 @@ def create(inputs: Wire) -> tuple[str, Wire]:
 
 
 def update(olds: Wire, news: Wire) -> Wire:
-    """Queue another profile for every device, or the same one for those that it was not queued for."""
+    """Queue another profile for every device, or the same profile for the devices that it was not queued for."""
     try:
         return _delivered(news, former_identifier=str(olds["identifier"]))
     except TakenOverError as error:
@@ -113,7 +113,7 @@ def update(olds: Wire, news: Wire) -> Wire:
 
 
 def read(id_: str, outputs: Wire) -> ReadResult:
-    """Report what was sent. What devices have changes daily and is in the ledger, not in state."""
+    """Return the outputs unchanged. The state has no answers of devices, which change daily: they are in the ledger."""
     return ReadResult(id_, outputs)
 
 
@@ -124,7 +124,7 @@ def delete(_id: str, outputs: Wire) -> None:
 
 
 def _is_lost(olds: Wire, news: Wire) -> bool:
-    """Return whether the run makes a new pair in the place of a lost one: there is no secret with the pair's id."""
+    """Return whether the run replaces a lost pair: the state has a distribution, but the secret does not exist."""
     if not olds or known(news["pairId"]):
         return False
     store = reads_of(news, "distribution").store(AwsSettings.model_validate(news["aws"]).region)
@@ -132,13 +132,16 @@ def _is_lost(olds: Wire, news: Wire) -> bool:
 
 
 def _repairs(olds: Wire, news: Wire, inputs: Wire, content: ProfileContent) -> int:
-    """Return the counter that makes a lost record a change: without one, no reserve of this profile is armed."""
+    """Return the counter of repairs. A lost record raises it, which plans an update.
+
+    Without a record of the sent profile, no reserve in it is armed.
+    """
     repairs = int(cast("int", olds.get("repairs", 0)))
     store = reads_of(news, "distribution").store(AwsSettings.model_validate(inputs["aws"]).region)
     found = store.describe(str(inputs["secret"]))
     if found is None:
-        return repairs  # the pair reports that
-    # Before anything is planned: a pair of another resource needs no update, and no profile is recorded for it.
+        return repairs  # the check of the pair reports the missing secret
+    # Before the record is checked, because no profile is recorded for the pair of another resource.
     check_owner(str(inputs["secret"]), found.arn, _resource_id(inputs), found)
     if not olds or not ProfileDistributionProvider.same(olds, {**inputs, "repairs": repairs}):
         return repairs
@@ -146,15 +149,18 @@ def _repairs(olds: Wire, news: Wire, inputs: Wire, content: ProfileContent) -> i
         return repairs  # nothing is sent, so nothing is recorded
     if is_recorded(str(inputs["secret"]), found, content.trusted, wiring.here().clock().now()):
         return repairs
-    message = "the record of what devices were sent was lost: `up` sends the profile to those without it and records it"
+    message = (
+        "the record of the sent profile is missing: `up` sends the profile to the devices that do not have it, and "
+        "records it"
+    )
     tell(str(inputs["server"]), Severity.WARNING, message)
     return repairs + 1
 
 
 def _devices(inputs: Wire, settings: DistributionSettings) -> Sequence[str] | None:
-    """Return the devices; None, after a warning, if they cannot be read.
+    """Return the devices, or None after a warning if they cannot be read.
 
-    A list that cannot be read must not stop the pair: it is an error when the profile is to be sent.
+    A list that cannot be read does not stop the run of the pair. The update that sends the profile fails.
     """
     try:
         devices = wiring.here().devices(settings)
@@ -165,7 +171,7 @@ def _devices(inputs: Wire, settings: DistributionSettings) -> Sequence[str] | No
     if not devices:
         message = (
             f"{no_devices(settings)}. Without a device, the MDM server is not contacted and nothing is recorded as "
-            "sent: no reserve is scheduled that devices were not sent before"
+            "sent: a reserve is scheduled only if it was sent to devices before"
         )
         tell(str(inputs["server"]), Severity.WARNING, message)
     return devices
@@ -177,13 +183,13 @@ def _tell_unread(inputs: Wire, error: IosMdmError) -> None:
 
 
 def _tell_refused_channel(inputs: Wire, settings: DistributionSettings, here: Wiring) -> None:
-    """Warn if the API key cannot be used for the channel's URL. The update that sends a profile fails then."""
+    """Warn if the API key cannot be used for the channel's URL. Then the update that sends the profile fails."""
     try:
         here.check_channel(settings, AwsSettings.model_validate(inputs["aws"]).region)
     except DefinitionError as error:
         _tell_unread(inputs, error)
     except IosMdmError as error:
-        tell(str(inputs["server"]), Severity.NOTICE, f"whether the API key can be used was not checked: {error}")
+        tell(str(inputs["server"]), Severity.NOTICE, f"the use of the API key could not be checked: {error}")
 
 
 def _settings(inputs: Wire) -> DistributionSettings:
@@ -191,7 +197,7 @@ def _settings(inputs: Wire) -> DistributionSettings:
 
 
 def _digest(olds: Wire) -> str | None:
-    """Return the digest of the last profile; None if it was unknown at its check."""
+    """Return the digest of the last profile, or None if the check of that profile did not know it."""
     found = olds.get("profileSha256")
     return found if isinstance(found, str) else None
 
@@ -208,7 +214,7 @@ def _content(inputs: Wire, chains: Mapping[int, str] | None) -> ProfileContent:
 
 
 def _switch_request(inputs: Wire) -> SwitchRequest | None:
-    """Return the request for the pair's switch; None if this run leaves the pair out, whose definition has changed."""
+    """Return the request for the pair's switch, or None if this run leaves out the pair and its definition changed."""
     if inputs.get("isDecided") is False:
         return None
     return made_switch_request(
@@ -222,9 +228,9 @@ def _switch_request(inputs: Wire) -> SwitchRequest | None:
 
 
 def _identifier(olds: Wire, inputs: Wire, settings: DistributionSettings) -> str:
-    """Return the identifier of the profile, or a placeholder for previews if the pair is not created yet.
+    """Return the identifier of the profile, or a placeholder in previews if the pair is not created yet.
 
-    A pair that lost its tags has an unknown id in previews. The state of the last profile has its end.
+    The id of a pair that lost its tags is unknown in previews. Then the suffix is taken from the last profile.
     """
     if not known(inputs["pairId"]):
         suffix = str(olds["identifier"]).rpartition(".")[2] if olds else "<made by up>"
@@ -240,7 +246,7 @@ def _delivered(inputs: Wire, *, former_identifier: str | None = None) -> Wire:
     here, settings = wiring.here(), _settings(inputs)
     region = AwsSettings.model_validate(inputs["aws"]).region
     server = str(inputs["server"])
-    # Before the chains are read: without a secret of this name, each of them seems to be gone.
+    # Before the chains are read, because without a secret of this name every chain seems to be missing.
     described = here.store(region).describe(str(inputs["secret"]))
     check_owner(str(inputs["secret"]), str(inputs["secretArn"]), _resource_id(inputs), described)
     devices = _devices_to_send_to(inputs, settings)
@@ -266,7 +272,11 @@ def _delivered(inputs: Wire, *, former_identifier: str | None = None) -> Wire:
 
 
 def _devices_to_send_to(inputs: Wire, settings: DistributionSettings) -> Sequence[str]:
-    """Return the devices. Raises what `check` has warned about."""
+    """Return the devices.
+
+    Raises:
+        IosMdmError: The devices cannot be read. `check` has warned about this.
+    """
     here = wiring.here()
     devices = here.devices(settings)
     if inputs["devicesSha256"] == _UNREAD["devicesSha256"]:

@@ -1,4 +1,4 @@
-"""Talks to the person at the terminal from inside a dynamic provider's process."""
+"""Shows messages in the user's terminal from the process of a dynamic provider."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TIMEOUT = 5.0
 
 
 def tell(server: str, severity: Severity, message: str) -> None:
-    """Show a line with its severity, as the engine shows its own warnings; on stderr where there is no engine."""
+    """Show a message as a line of the engine with this severity, or on stderr if there is no engine."""
     line = printable(f"{server}: {message}", keep="\n")
     engine = _engine(sys.argv[-1]) if len(sys.argv) > 1 else None
     if engine is not None:
@@ -32,7 +32,7 @@ def tell(server: str, severity: Severity, message: str) -> None:
         try:
             engine.Log(engine_pb2.LogRequest(severity=level, message=prefix + line), timeout=_TIMEOUT)
         except grpc.RpcError:
-            pass  # the documented way below still works
+            pass  # stderr is the documented way
         else:
             return
     print(line, file=sys.stderr, flush=True)  # noqa: T201 - the engine shows a provider's stderr
@@ -50,7 +50,10 @@ def warning(server: str) -> Callable[[str], None]:
 
 @lru_cache(maxsize=1)
 def _engine(address: str) -> EngineStub | None:
-    """Connect to the engine, whose address is the last argument of a provider's process (not documented by Pulumi)."""
+    """Return a connection to the engine; None if *address* is not ``host:port``.
+
+    Pulumi passes the address as the last argument of a provider's process, which is not documented.
+    """
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit():
         return None

@@ -1,4 +1,4 @@
-"""Warns if a role, queue or topic that a definition names does not exist; each ARN is read once a run."""
+"""Warns about a role, queue or topic of the definition that does not exist. Each ARN is read once in a run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["tell_missing"]
 
 _known: dict[tuple[str, str | None, str], bool | StoreError] = {}
-"""Results by run, region and ARN: the servers of a stack usually name the same ones."""
+"""Results by run, region and ARN. The servers of a stack usually name the same resources."""
 
 
 class _OncePerRun:
@@ -26,7 +26,7 @@ class _OncePerRun:
         self._region = region
 
     def exists(self, arn: str) -> bool:
-        """Return whether the resource exists, as it was when this run first read it."""
+        """Return whether the resource existed at the first read of this run."""
         key = (self._run, self._region, arn)
         if not self._run or key not in _known:
             if any(run != self._run for run, _, _ in _known):
@@ -44,7 +44,15 @@ class _OncePerRun:
 def tell_missing(
     server: str, promotion: PromotionSettings, resources: GivenResources, *, region: str | None, run: str
 ) -> None:
-    """Warn about each resource that does not exist; *run* identifies the run of the program, empty if unknown."""
+    """Warn about each resource that does not exist.
+
+    Args:
+        server: server name for the messages.
+        promotion: settings with the ARNs.
+        resources: reads whether a resource exists.
+        region: AWS region; None for the default.
+        run: id of the run of the program; empty if it is unknown, then nothing is kept.
+    """
     found = given_findings(promotion, _OncePerRun(resources, run, region))
     for message in found.missing:
         tell(server, Severity.WARNING, message)

@@ -1,7 +1,8 @@
-"""What the dynamic resources have in common: hooks that are imported when the engine calls the first of them.
+"""Base class of the dynamic providers. It imports the hooks of a resource when the engine calls the first of them.
 
-The program's process imports a resource's class to register it, and never calls a hook. The provider's process finds
-the class by its path and calls the hooks. So the hooks, with all that they import, are in a separate module.
+The process of the program imports the class of a resource to register the resource, and never calls a hook. The
+process of the provider imports the class by its path and calls the hooks. The hooks are in a separate module, so that
+the program does not load everything that they import.
 """
 
 from __future__ import annotations
@@ -33,42 +34,42 @@ if TYPE_CHECKING:
 __all__ = ["HookedProvider", "Hooks", "refusal"]
 
 _MANY_OBJECTS = 50_000
-"""Number of new objects after which Python searches for garbage; its default is 700. Nearly all objects of a provider's
-process are needed until it ends."""
+"""Number of new objects after which Python collects garbage; its default is 700. Nearly all objects of a provider's
+process are needed until the process ends."""
 
 
 class Hooks(Protocol):
     """The module with a resource's hooks."""
 
     def check(self, olds: Wire, news: Wire) -> CheckResult:
-        """Return the inputs with what they lead to, or why they are refused; write nothing."""
+        """Return the inputs with the computed values, or the failures; write nothing."""
 
     def create(self, inputs: Wire) -> tuple[str, Wire]:
-        """Carry the inputs out; return id and outputs."""
+        """Create the resource; return its id and outputs."""
 
     def update(self, olds: Wire, news: Wire) -> Wire:
-        """Carry the new inputs out; return the outputs. *olds* are the last outputs."""
+        """Apply the new inputs; return the outputs. *olds* are the last outputs."""
 
     def read(self, id_: str, outputs: Wire) -> ReadResult:
-        """Return what there is."""
+        """Return the current outputs and inputs."""
 
     def delete(self, id_: str, outputs: Wire) -> None:
-        """Undo what may be undone."""
+        """Delete the resource, except the parts that must stay."""
 
 
 class HookedProvider(ResourceProvider):
-    """A provider whose resource changes when its inputs do, and is never replaced (R32)."""
+    """A provider whose resource is updated when its inputs change, and is never replaced (R32)."""
 
-    # Pulumi keeps the path of a provider's class, which is no secret. Encrypting it is expensive for many resources.
+    # The state contains the path of the provider's class, which is no secret. Encryption of many paths is slow.
     serialize_as_secret_always = False
 
     hooks: ClassVar[str]
     """Name of the module with the hooks."""
     inputs: ClassVar[tuple[str, ...]]
-    """Names of the inputs that state keeps."""
+    """Names of the inputs that are kept in the state."""
 
     def configure(self, req: ConfigureRequest) -> None:
-        """Make an exception one line: its text says what to do, and a traceback hides it. Search for garbage seldom."""
+        """Show exceptions without a traceback, which hides their message, and collect garbage rarely."""
         del req
         sys.tracebacklimit = 0
         gc.set_threshold(_MANY_OBJECTS)
@@ -78,8 +79,8 @@ class HookedProvider(ResourceProvider):
         return self._hooks().check(_wire(_olds), _wire(news))
 
     def diff(self, _id: str, _olds: Mapping[str, object], _news: Mapping[str, object]) -> DiffResult:
-        """Compare inputs with the inputs that the last outputs echo; pure."""
-        # A class that moved must heal in state while its old path still imports.
+        """Compare the inputs with the inputs in the last outputs; calls nothing."""
+        # An update writes the new path of a class that was moved into the state.
         moved = _olds.get("__provider") != _news.get("__provider")
         changed = not self.same(_wire(_olds), _wire(_news)) or self.is_outdated(_wire(_olds), _wire(_news))
         return DiffResult(changes=changed or moved, replaces=[], delete_before_replace=False)
@@ -102,12 +103,12 @@ class HookedProvider(ResourceProvider):
 
     @classmethod
     def same(cls, olds: Wire, news: Wire) -> bool:
-        """Return whether the inputs that are kept are as they were."""
+        """Return whether the kept inputs have not changed."""
         return all(olds.get(key) == news.get(key) for key in cls.inputs)
 
     @classmethod
     def is_outdated(cls, outputs: Wire, inputs: Wire) -> bool:
-        """Return whether the outputs are not what `check` has observed."""
+        """Return whether the outputs differ from the observation of `check`."""
         del outputs, inputs
         return False
 
@@ -121,8 +122,8 @@ def _wire(properties: Mapping[str, object]) -> Wire:
 
 
 def refusal(reason: object) -> CheckFailure:
-    """Return what the engine shows of inputs that are refused, on one line.
+    """Return a failure of `check` that the engine shows in one line.
 
-    It names no property: of one that is named the engine prints the whole value before the reason.
+    The failure names no property, because the engine prints the whole value of a named property before the reason.
     """
     return CheckFailure("", str(reason))

@@ -62,19 +62,20 @@ __all__ = ["check", "create", "delete", "read", "update"]
 _created: dict[str, str] = {}
 """Ids of the resources that this process created, by secret.
 
-In a replacement, the engine then deletes the former resource. That delete must not delete the pair of the new one."""
+In a replacement, the engine deletes the former resource after it created the new one. That delete must not delete the
+pair of the new resource."""
 
 _TAKEN_OVER_FROM = "takenOverFrom"
-"""Input with the id of the resource that the pair is taken over from, until a check sees the id of the new one."""
+"""Input with the id of the resource that the pair is taken over from, until a check reads the new id."""
 
-_GONE = "secret is gone"
+_GONE = "secret does not exist"
 _SCHEDULED_FOR_DELETION = "secret scheduled for deletion"
 
 _same = CertificatePairProvider.same
 
 
 def check(olds: Wire, news: Wire) -> CheckResult:
-    """Compute what the pair should be, so that the engine can show it."""
+    """Compute the desired state of the pair, so that the engine can show it."""
     inputs = {key: value for key, value in news.items() if key not in {"fleet", *INPUTS}}
     if olds and olds.get("secret") != inputs.get("secret"):
         return CheckResult(inputs, [_secret_changed(olds, inputs)])
@@ -84,7 +85,7 @@ def check(olds: Wire, news: Wire) -> CheckResult:
         before = recorded_of(olds.get("bundles"))
         found = preview(settings, before, here.pairs(settings.aws.region), here.read_offers(settings, before))
     except TakenOverError as error:
-        # Unchanged inputs, so that `protect: false` and the removal of the server work, and change nothing of the pair.
+        # Unchanged inputs, so that `protect: false` and the removal of the server work without a change of the pair.
         tell(str(inputs["server"]), Severity.WARNING, str(error))
         return CheckResult(olds, [])
     except IosMdmError as error:
@@ -111,7 +112,7 @@ def check(olds: Wire, news: Wire) -> CheckResult:
 
 
 def create(inputs: Wire) -> tuple[str, Wire]:
-    """Issue what is missing, or adopt what an interrupted or destroyed stack left."""
+    """Create the pair, or adopt the pair of an interrupted or destroyed stack."""
     secret = str(inputs["secret"])
     resource_id = random_id()
     outputs, is_armed = _applied(inputs, known=None, resource_id=resource_id)
@@ -123,12 +124,12 @@ def create(inputs: Wire) -> tuple[str, Wire]:
 
 
 def _left_by_former_state(settings: PairSettings, secret_arn: str, *, is_armed: bool) -> Wire:
-    """Delete what the former state of a pair that was taken over made for its switch, and is no longer used.
+    """Delete the unused parts of the switch that the former state of a pair has created before the take-over.
 
-    No output of that state is known, but the names follow from the server and the secret.
+    The outputs of that state are unknown, but the names follow from the server and the secret.
 
     Returns:
-        Outputs for what could not be deleted, so that the next update and `destroy` know of it.
+        Outputs with the parts that could not be deleted, for the next update and `destroy`.
     """
     promotion, name, secret = settings.server.promotion, settings.server.name, settings.secret
     region = Home.of_arn(secret_arn).region
@@ -145,7 +146,7 @@ def _left_by_former_state(settings: PairSettings, secret_arn: str, *, is_armed: 
 
 
 def update(olds: Wire, news: Wire) -> Wire:
-    """Bring the pair to what it should be by now; a role or queue of the user's own replaces one that was made here."""
+    """Bring the pair to its desired state. A role or queue that the definition names replaces the created one."""
     known = _known(olds)
     try:
         outputs, is_armed = _applied(news, known=known, resource_id=known.resource_id)
@@ -154,7 +155,7 @@ def update(olds: Wire, news: Wire) -> Wire:
         return olds
     before, now = _settings(olds, known=known), _settings(news, known=known)
     switches = _switches(wiring.here(), now.aws.region, now.server.name)
-    # The engine leaves out keys that are null: nothing was made where Scheduler never answered.
+    # The engine leaves out keys that are null. They are null if Scheduler never answered, and then nothing was created.
     left = {**outputs, **{key: olds.get(key) for key in ("roleArn", "deadLetterArn")}}
     if not now.server.promotion.schedule:
         is_dismantled = not (before.server.promotion.schedule or _is_scheduled(olds)) or switches.dismantle(
@@ -164,10 +165,10 @@ def update(olds: Wire, news: Wire) -> Wire:
             role_made=_is_role_made(olds, before),
             queue_made=_is_queue_made(olds, before),
         )
-        # What was not deleted stays in the outputs, so that the next update and `destroy` know of it.
+        # Parts that could not be deleted stay in the outputs, for the next update and `destroy`.
         return outputs if is_dismantled else left
     if not is_armed:
-        return left  # a schedule may still name the role and the queue that were made
+        return left  # a schedule might still name the created role and queue
     if now.server.promotion.role_arn is not None and _is_role_made(olds, before):
         switches.delete_role(now.server.name, now.secret, known.home.region)
     if now.server.promotion.dead_letter_arn is not None and _is_queue_made(olds, before):
@@ -176,23 +177,23 @@ def update(olds: Wire, news: Wire) -> Wire:
 
 
 def _is_role_made(outputs: Wire, settings: PairSettings) -> bool:
-    """Return whether the last update left a role that was made here, also if the definition named another one."""
+    """Return whether the last update left a created role, even if the definition named another role."""
     known = settings.known
     made = role_name(settings.server.name, settings.secret, "" if known is None else known.home.region)
     return settings.server.promotion.role_arn is None or str(outputs.get("roleArn")).endswith(f"/{made}")
 
 
 def _is_queue_made(outputs: Wire, settings: PairSettings) -> bool:
-    """Return the same of the queue."""
+    """Return whether the last update left a created queue, even if the definition named another queue."""
     made = queue_name(settings.server.name, settings.secret)
     return settings.server.promotion.dead_letter_arn is None or str(outputs.get("deadLetterArn")).endswith(f":{made}")
 
 
 def read(id_: str, outputs: Wire) -> ReadResult:
-    """Report what there is, from public facts alone: a refresh needs no GetSecretValue.
+    """Return the observed pair. The read uses only public facts, so a refresh needs no GetSecretValue.
 
-    A pair is never reported as gone (R33): a run after that would make another one. It stays in the state, and its
-    decision shows that the secret is gone.
+    A lost pair stays in the state (R33), because otherwise the next run would create another pair. Its block `desired`
+    shows that the secret does not exist.
     """
     settings, pairs = _settings(outputs, known=_known(outputs)), wiring.here().pairs(_aws(outputs).region)
     request = settings.request(recorded_of(outputs.get("bundles")))
@@ -213,7 +214,7 @@ def read(id_: str, outputs: Wire) -> ReadResult:
 
 
 def delete(id_: str, outputs: Wire) -> None:
-    """Delete the switch, and schedule the deletion of the secret; until then ``up`` brings the same pair back."""
+    """Delete the switch, and schedule the deletion of the secret. Until then, ``up`` restores the same pair."""
     settings, server = _settings(outputs, known=_known(outputs)), str(outputs["server"])
     days = settings.aws.recovery_window_days
     is_replaced = _created.get(id_, outputs["resourceId"]) != outputs["resourceId"]
@@ -235,19 +236,26 @@ def delete(id_: str, outputs: Wire) -> None:
     else:
         message = (
             f"secret {id_} in {settings.known.home if settings.known else 'AWS'} and its switch are not changed: the "
-            "secret does not exist, or belongs to another resource"
+            "secret does not exist, or it belongs to another resource"
         )
     tell(server, Severity.NOTICE, message)
 
 
 def _checked_settings(olds: Wire, inputs: Wire, here: Wiring, fleet: object) -> PairSettings:
-    """Return the settings of a check; *fleet* is the distribution whose devices are counted for messages, or None."""
+    """Return the settings of a check.
+
+    Args:
+        olds: inputs of the last run; empty for a new resource.
+        inputs: inputs of this run.
+        here: counts the devices.
+        fleet: settings of the distribution if messages need the number of devices, else None.
+    """
     devices = None if fleet is None else here.known_devices(DistributionSettings.model_validate(fleet))
     return _settings(inputs, known=_known_before(olds) if olds else None, devices=devices)
 
 
 def _applied(inputs: Wire, *, known: Known | None, resource_id: str | None) -> tuple[Wire, bool]:
-    """Bring the pair to what it should be; return the outputs, and whether its switch is what it should be."""
+    """Bring the pair to its desired state; return the outputs, and whether its switch is complete."""
     forget(str(inputs["secret"]))
     here, recorded = wiring.here(), recorded_of(inputs.get("bundles"))
     settings = _settings(inputs, known=known, new_resource_id=resource_id if known is None else None)
@@ -258,8 +266,8 @@ def _applied(inputs: Wire, *, known: Known | None, resource_id: str | None) -> t
         custom=here.custom(settings, recorded),
     )
     done = reconciler.secure(settings.request(recorded), settings.server.promotion)
-    assert done.pair is not None  # noqa: S101 - secure ends with it
-    # The block is what check promised; what is there now may be further, if the clock passed a time since.
+    assert done.pair is not None  # noqa: S101 - secure sets it
+    # The result can differ from the block that check returned, if a time of the definition has passed since.
     outputs = {
         **inputs,
         "desired": desired_block(done.pair.view.desired),
@@ -289,18 +297,19 @@ def _aws(inputs: Wire) -> AwsSettings:
 
 
 def _secret_changed(olds: Wire, news: Wire) -> CheckFailure:
-    """Refuse what would need another secret: the pair stays where its consumers read it."""
+    """Return the failure for a definition that names another secret: consumers read the pair in the former one."""
     return refusal(
-        f"the pair of {olds['server']} is in the secret {olds['secret']}, where its consumers read it, but the "
-        f"definition names the secret {news['secret']}: restore the server's name and aws.secretPrefix. For a pair "
-        "with another name, declare another server and let devices trust both first"
+        f"the secret of server {olds['server']} cannot change (was {olds['secret']}, now {news['secret']}): consumers "
+        "read the pair in the former secret. Restore the server's name and aws.secretPrefix. For a pair with another "
+        "name, declare another server, and let devices trust both pairs first"
     )
 
 
 def _known(outputs: Wire) -> Known:
-    """Return what the state knows of a pair, from the outputs of its last run.
+    """Return the facts of a pair in the state, from the outputs of its last run.
 
-    If the secret is gone or scheduled for deletion, a refresh writes that in the place of main. The fingerprint stays.
+    If the secret does not exist or is scheduled for deletion, a refresh writes this in place of the name of main. The
+    fingerprint of main stays.
     """
     certificates = cast("dict[str, Wire]", outputs["certificates"])
     main = certificates.get(str(cast("Wire", outputs["desired"])["main"]))
@@ -320,26 +329,26 @@ def _known(outputs: Wire) -> Known:
 
 
 def _inputs(outputs: Wire) -> Wire:
-    """Return the inputs that the outputs echo."""
+    """Return the inputs that are part of the outputs."""
     keys = (*CertificatePairProvider.inputs, "observed", *CertificatePairProvider.ids)
     return {**{key: outputs[key] for key in keys if key in outputs}, "mainSha256": _known(outputs).main}
 
 
 def _fingerprints(view: PairView) -> Mapping[str, str]:
-    """Return the fingerprints of the certificates that devices should trust, as far as there are any yet, by name."""
+    """Return the fingerprints by name of the existing certificates that devices should trust."""
     versions = () if view.observed is None else view.observed.versions
     facts = (version.facts for version in versions if version.ordinal in view.desired.trusted)
     return {name_of(one.ordinal): one.sha256 for one in facts if one is not None}
 
 
 def _main_sha256(view: PairView) -> str | None:
-    """Return the fingerprint of the certificate that is main after the run; None if the run issues it."""
+    """Return the fingerprint of the certificate that is main after the run, or None if the run issues it."""
     version = None if view.observed is None else view.observed.numbered(view.desired.main)
     return None if version is None or version.facts is None else version.facts.sha256
 
 
 def _ids(observed: ObservedPair | None, *, is_owner: bool) -> Wire:
-    """Return the ids of an observed pair and, for its owner, the resource id, so that previews know them."""
+    """Return the ids of an observed pair for previews; for its owner, also the resource id."""
     if observed is None:
         return {}
     ids: Wire = {"secretArn": observed.arn}
@@ -351,9 +360,9 @@ def _ids(observed: ObservedPair | None, *, is_owner: bool) -> Wire:
 
 
 def _taken_over_from(olds: Wire, inputs: Wire, settings: PairSettings, observed: ObservedPair | None) -> str | None:
-    """Return the id of the resource that the pair is taken over from: a later read of it is stale.
+    """Return the id of the resource that the pair is taken over from. A later read that returns this id is stale.
 
-    None if no pair is taken over, or the take-over was seen.
+    None if no pair is taken over, or a check has read the new id.
     """
     if not olds:
         return None if settings.server.take_over is None or observed is None else observed.resource_id
@@ -362,9 +371,9 @@ def _taken_over_from(olds: Wire, inputs: Wire, settings: PairSettings, observed:
 
 
 def _known_before(inputs: Wire) -> Known:
-    """Return what the state knows of a pair, from the inputs of its last run: check has no outputs.
+    """Return the facts of a pair in the state, from the inputs of its last run, because check gets no outputs.
 
-    The inputs of the first run lack the ids that it created. An update compares those.
+    The inputs of the first run lack the ids that the run created. An update compares these ids.
     """
     ids = cast("dict[str, str | None]", inputs)
     return Known(
@@ -385,9 +394,10 @@ def _notices(found: Preview) -> Sequence[tuple[Severity, str]]:
 
 
 def _tell_cut_off(server: str, found: Preview, fleet: object) -> None:
-    """Name the devices that lose their connection.
+    """Show a message with the devices that lose their connection.
 
-    Main is replaced unsent, a lost pair is replaced, or a server presents a distrusted certificate.
+    They lose it if main is replaced by a certificate that was not sent, if a lost pair is replaced, or if a server
+    presents a certificate that the definition distrusts.
     """
     reasons = {one.reason for one in found.view.desired.notices}
     if fleet is None or reasons.isdisjoint({REPLACED_UNSENT, REPLACES_LOST, DISTRUSTS_PRESENTED}):
@@ -396,7 +406,7 @@ def _tell_cut_off(server: str, found: Preview, fleet: object) -> None:
     try:
         devices = here.devices(settings)
     except IosMdmError:
-        return  # the distribution itself reports what is wrong with the list
+        return  # the check of the distribution reports the fault of the list
     if not devices:
         return
     until = "the server presents a certificate of the next profile"
@@ -407,13 +417,13 @@ def _tell_cut_off(server: str, found: Preview, fleet: object) -> None:
 
 
 def _desired(olds: Wire, inputs: Wire, found: Preview, settings: PairSettings, here: Wiring) -> Wire:
-    """Return the computed inputs: the desired state, and the counter that makes a repair a change."""
+    """Return the computed inputs: the desired state, and the counter of repairs, whose increase plans an update."""
     repairs = int(cast("int", olds.get("repairs", 0)))
     block: Wire = {"desired": desired_block(found.view.desired), "repairs": repairs}
     if not olds:
         return block
     after = {**inputs, **block}
-    # The last run may have reached this decision although its check promised another one. Diff then finds no change.
+    # The last run might have reached this decision although its check computed another one. Then diff finds no change.
     may_be_reached = found.view.step is None and _same(olds, {**after, "desired": olds["desired"]})
     if (_same(olds, after) or may_be_reached) and (drift := _drift(inputs, found, settings, here)) is not None:
         tell(str(inputs["server"]), Severity.WARNING, drift)
@@ -422,10 +432,10 @@ def _desired(olds: Wire, inputs: Wire, found: Preview, settings: PairSettings, h
 
 
 def _drift(inputs: Wire, found: Preview, settings: PairSettings, here: Wiring) -> str | None:
-    """Return what was changed from outside, None if nothing was."""
+    """Return the warning about a change outside of Pulumi, or None if there is no such change."""
     if found.view.step is not None:
         return (
-            f"the secret {inputs['secret']} was changed from outside; `up` repairs it, first: "
+            f"the secret {inputs['secret']} was changed outside of Pulumi; `up` repairs it. First step: "
             f"{described(found.view.step)}"
         )
     if found.view.observed is None:
@@ -436,18 +446,18 @@ def _drift(inputs: Wire, found: Preview, settings: PairSettings, here: Wiring) -
 
 
 def _drift_of_switch(request: SwitchRequest, observed: ObservedPair, switches: SwitchService) -> str | None:
-    """Return what is missing or differs of a switch, None if nothing does; show what could not be checked."""
+    """Return the warning about missing or different parts of a switch, or None; show what could not be checked."""
     found = switches.findings(request, observed)
     if found.unchecked:
-        message = f"not all that the switch needs could be checked: {' '.join(found.unchecked)}"
+        message = f"some parts of the switch could not be checked: {' '.join(found.unchecked)}"
         tell(request.server, Severity.NOTICE, message)
     if not found.problems:
         return None
-    return f"the switch is not as it should be, and repaired by `up`: {', '.join(found.problems)}"
+    return f"the switch differs from its definition; `up` repairs it: {', '.join(found.problems)}"
 
 
 def _tell_drift_of_switch(outputs: Wire, observed: ObservedPair) -> None:
-    """Warn about the switch during a refresh, which cannot repair it: as the last update made it, it must be there."""
+    """Warn during a refresh if the switch differs from the switch of the last update. A refresh cannot repair it."""
     settings = _settings(outputs, known=_known(outputs))
     if observed.deleted:
         return
@@ -471,7 +481,7 @@ def _switches(here: Wiring, region: str | None, server: str) -> SwitchService:
 
 
 def _is_scheduled(outputs: Wire) -> bool:
-    """Return whether the last update left schedules, role or queue."""
+    """Return whether the last update left schedules, a role or a queue."""
     return bool(outputs.get("roleArn") or outputs.get("deadLetterArn"))
 
 
@@ -491,7 +501,7 @@ def _outputs(done: Progress, result: PairResult, settings: PairSettings) -> Wire
 
 
 def _observed_slots(outputs: Wire, observed: ObservedPair) -> Wire | None:
-    """Return the state block as observed, for a refresh to show drift; None if it is as the state has it."""
+    """Return the observed block `desired` with which a refresh shows drift, or None if there is no drift."""
     before = cast("Wire", outputs["desired"])
     main, reserve = observed.main, observed.reserve
     slots = (
@@ -500,11 +510,11 @@ def _observed_slots(outputs: Wire, observed: ObservedPair) -> Wire | None:
     )
     known: Sequence[object] = [*cast("Wire", outputs["certificates"]), "none", _SCHEDULED_FOR_DELETION]
     if slots == (before["main"], before["reserve"]) or any(value not in known for value in slots):
-        return None  # a certificate that the state has never seen: the next `up` reads it
+        return None  # the state does not have this certificate yet: the next `up` reads it
     return _refreshed(outputs, *slots)
 
 
 def _refreshed(outputs: Wire, main: str, reserve: str) -> Wire:
-    """Return the state block with the slots that a refresh found."""
+    """Return the block `desired` with the main and the reserve that a refresh observed."""
     kept = {key: value for key, value in cast("Wire", outputs["desired"]).items() if key != "nextMain"}
     return {**kept, "main": main, "reserve": reserve, "reason": "observed by refresh; the next up decides"}

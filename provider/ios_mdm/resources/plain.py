@@ -1,4 +1,4 @@
-"""What the engine sends: plain dicts with numbers as floats and unknown values as objects."""
+"""Converts values from the engine, which sends numbers as floats and unknown values as objects."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 __all__ = ["Wire", "certificates_digest", "known", "plain"]
 
 Wire = dict[str, object]
-"""A resource's inputs or outputs: JSON values, ``Unknown`` among them in previews."""
+"""Inputs or outputs of a resource: JSON values, and ``Unknown`` in previews."""
 
 
 def plain(value: object) -> object:
-    """Return *value* with the engine's floats as the whole numbers that they were, and its own dicts as dicts."""
+    """Return *value* with whole numbers as ints and without the keys that the engine adds."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, dict):
-        # `__provider` and other keys are the engine's own.
+        # The engine adds `__provider` and other keys with this prefix.
         return {str(key): plain(item) for key, item in value.items() if not str(key).startswith("__")}
     if isinstance(value, list):
         return [plain(item) for item in value]
@@ -29,7 +29,7 @@ def plain(value: object) -> object:
 
 
 def known(value: object) -> bool:
-    """Return whether *value* holds nothing that is known only after an effect."""
+    """Return whether *value* contains no ``Unknown``."""
     if isinstance(value, Unknown):
         return False
     if isinstance(value, dict):
@@ -40,10 +40,10 @@ def known(value: object) -> bool:
 
 
 def certificates_digest(fingerprints: Mapping[str, str]) -> str:
-    """Return 16 hex digits that stand for certificates in the state.
+    """Return a digest of the certificates for the state, 16 hex digits.
 
     Args:
-        fingerprints: SHA-256 of each certificate, 64 hex digits, by its name.
+        fingerprints: SHA-256 of each certificate by its name, 64 hex digits.
     """
     text = "\n".join(f"{name} {sha256}" for name, sha256 in sorted(fingerprints.items()))
     return hashlib.sha256(text.encode()).hexdigest()[:16]

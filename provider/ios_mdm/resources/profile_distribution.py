@@ -1,4 +1,4 @@
-"""The resource ``ProfileDistribution``: a pair's public certificates on every device, in a configuration profile."""
+"""The resource ``ProfileDistribution``: a configuration profile with a pair's public certificates on every device."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["ProfileDistribution", "ProfileDistributionProvider"]
 
 
 class ProfileDistributionProvider(HookedProvider):
-    """Translates between the engine and :class:`ios_mdm.app.reconcile.Reconciler`, for the profile."""
+    """Passes calls of the engine for a profile to :class:`ios_mdm.app.reconcile.Reconciler`."""
 
     hooks = "ios_mdm.resources.distribution_hooks"
     inputs = (
@@ -40,18 +40,18 @@ class ProfileDistribution(Resource, module="ios-mdm", name="ProfileDistribution"
     """The configuration profile with a pair's public certificates, on the devices of one server.
 
     Args:
-        name: of the resource: the server's.
-        inputs: ``server``, ``secret`` (the pair's), ``host``, ``aws``, ``distribution``, ``trusted`` (numbers of
-            certificates), ``pems`` (number to PEM chain; state keeps their digests, as ``chains``), ``pairId``.
-            ``switch``, ``secretArn``, ``resourceId`` and ``promotion`` are the pair's, whose switch is armed after the
-            delivery if ``isDecided``: the pair was decided from the same definition. ``phase`` leads to messages only
-            and is not kept.
+        name: name of the resource: the server name.
+        inputs: ``server``, ``secret`` (of the pair), ``host``, ``aws``, ``distribution``, ``trusted`` (numbers of
+            certificates), ``pems`` (PEM chains by number; the state keeps their digests as ``chains``) and ``pairId``.
+            ``switch``, ``secretArn``, ``resourceId`` and ``promotion`` are values of the pair. Its switch is armed
+            after the delivery if ``isDecided``, which means that the pair was decided from the same definition.
+            ``phase`` is only for messages and is not kept.
 
     Attributes:
         identifier: PayloadIdentifier of the profile; known in previews.
         profileSha256: SHA-256 of the .mobileconfig, 64 hex digits.
-        deviceCount: how many devices it is for.
-        revision: counts the profiles of this server.
+        deviceCount: number of devices that get the profile.
+        revision: number of profiles of this server so far.
     """
 
     if TYPE_CHECKING:  # as in CertificatePair

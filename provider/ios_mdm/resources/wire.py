@@ -1,4 +1,4 @@
-"""The form of values in Pulumi's state: each block is written and read here, and nowhere else."""
+"""The format of values in Pulumi's state. Only this module writes and reads it."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ _ROOTS = "roots"
 
 
 def name_of(ordinal: int | None) -> str:
-    """Return how a certificate is called in state and output."""
+    """Return the name of a certificate in state and output: ``certificate N``, or ``none``."""
     return "none" if ordinal is None else f"certificate {ordinal}"
 
 
 def number_of(name: object) -> int | None:
-    """Return the number of a certificate that :func:`name_of` names; None if *name* names none."""
+    """Return the number of the certificate with this name; None if *name* is not ``certificate N``."""
     found = re.fullmatch(r"certificate ([1-9][0-9]*)", str(name))
     return None if found is None else int(found[1])
 
 
 def desired_block(desired: Desired) -> Wire:
-    """Return the desired state as the input block that previews show. It holds nothing that changes by being done."""
+    """Return the desired state as the input block that previews show. Carrying it out changes no value in it."""
     following = {} if desired.next_main is None else {"nextMain": name_of(desired.next_main)}
     return {
         "phase": str(desired.phase),
@@ -60,7 +60,7 @@ def desired_block(desired: Desired) -> Wire:
 
 
 def certificate_block(certificate: PublicCertificate) -> Wire:
-    """Return what R14 shows of a certificate, with its PEM chain; everything is public."""
+    """Return the public details of a certificate with its PEM chain (R14)."""
     details = certificate.details
     return {
         "number": certificate.facts.ordinal,
@@ -80,24 +80,24 @@ def certificate_block(certificate: PublicCertificate) -> Wire:
 
 
 def home_block(home: Home | None) -> Wire | None:
-    """Return an account and a region; :func:`home_of` reads them back."""
+    """Return the account and the region of a pair; :func:`home_of` parses them."""
     return None if home is None else {"account": home.account, "region": home.region}
 
 
 def home_of(block: object) -> Home:
-    """Return the home that :func:`home_block` wrote."""
+    """Parse a block of :func:`home_block`."""
     found = cast("Wire", block)
     return Home(account=str(found["account"]), region=str(found["region"]))
 
 
 def recorded_block(recorded: Recorded) -> Wire:
-    """Return what the state keeps of custom certificates; :func:`recorded_of` reads it back. Everything is public."""
+    """Return the public data of custom certificates that the state keeps; :func:`recorded_of` parses it."""
     block: Wire = {str(slot): _offer_block(offer) for slot, offer in recorded.offers.items()}
     return {**block, _ROOTS: dict(recorded.roots)} if recorded.roots else block
 
 
 def recorded_of(block: object) -> Recorded:
-    """Return the custom certificates that :func:`recorded_block` wrote; none for a state that has no such block."""
+    """Parse a block of :func:`recorded_block`; a state without such a block has no custom certificates."""
     if not isinstance(block, dict):
         return Recorded()
     return Recorded(
@@ -130,11 +130,11 @@ def _offer_of(block: Wire) -> RecordedOffer:
 
 
 def switch_block(switch: Switch, *, alarms: bool = True) -> Wire:
-    """Return what should happen by itself as an output; :func:`switch_of` reads it back.
+    """Return a switch as an output block; :func:`switch_of` parses it.
 
     Args:
-        switch: what should happen.
-        alarms: whether somebody is told of its alarms; without one they are left out.
+        switch: promotions and alarms that AWS carries out automatically.
+        alarms: whether the alarms are sent to a topic; otherwise they are left out.
     """
     block = {
         "promote": _promote_block(switch.promote),
@@ -161,7 +161,7 @@ def _alarm_block(alarm: Alarm | None) -> Wire | None:
 
 
 def switch_of(block: Wire) -> Switch:
-    """Return the switch that :func:`switch_block` wrote."""
+    """Parse a block of :func:`switch_block`."""
     return Switch(
         promote=_promote_of(cast("Wire | None", block.get("promote"))),
         replace=_promote_of(cast("Wire | None", block.get("replace"))),
@@ -190,5 +190,5 @@ def _moment(value: object) -> datetime:
 
 
 def text(moment: datetime | None) -> str | None:
-    """Return a moment as RFC 3339 text in UTC."""
+    """Return a time as RFC 3339 text in UTC."""
     return None if moment is None else rfc3339(moment)

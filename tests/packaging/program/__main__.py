@@ -39,7 +39,7 @@ server = IosMdmServer(
 
 
 def expiry(certificate: CertificateOutput | None) -> str | None:
-    """Return when a certificate expires; None without one."""
+    """Return the expiry of a certificate, or None without a certificate."""
     return None if certificate is None else certificate["notAfter"]
 
 

@@ -1,4 +1,4 @@
-"""Runs an HTTP handler on Tornado: one thread for the connections, one for the handler, and limits for senders."""
+"""Runs an HTTP handler on Tornado, with one thread for the connections, one for the handler, and limits for senders."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 
 class Exchange(HTTPMessageDelegate):
-    """One request and its answer. A body is read only if the handler needs it, or if it is small."""
+    """Handles one request. A body is read only if the handler needs it, or if it is small."""
 
     def __init__(
         self, connection: HTTPConnection, handler: HttpHandler, work: Work, limits: Limits, places: asyncio.Semaphore
@@ -48,7 +48,7 @@ class Exchange(HTTPMessageDelegate):
         self._body = bytearray()
 
     def headers_received(self, start_line: object, headers: HTTPHeaders) -> None:
-        """Decide from the head of the request whether its body is read."""
+        """Decide whether the body is read, from the start line and the headers of the request."""
         assert isinstance(start_line, RequestStartLine)  # noqa: S101 - the connection of a server passes no other type
         named = {name.lower(): value for name, value in headers.items()}
         self._request = Request(method=start_line.method, path=start_line.path, headers=named)
@@ -59,7 +59,7 @@ class Exchange(HTTPMessageDelegate):
             self._pace.start(self._limits.grace if self._is_large else self._limits.patience)
         elif length is None or self._is_large or "expect" in named:
             self._respond(self._response)
-        else:  # a connection that is closed with bytes unread is reset, and the sender loses the answer
+        else:  # closing a connection with unread bytes resets it, and the sender loses the answer
             self._pace.start(self._limits.grace)
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
@@ -73,9 +73,10 @@ class Exchange(HTTPMessageDelegate):
         return None
 
     async def _wait_for_place(self) -> None:
-        """Read no more of a large body until fewer of them than the limit are read.
+        """Read no more of a large body until one of the places for large bodies is free.
 
-        There is no deadline: NanoMDM sends an event once, so a refusal would lose it. All that have a place have one.
+        The wait has no deadline: NanoMDM sends an event once, so a refusal loses it. The bodies that have a place have
+        a deadline.
         """
         self._pace.stop()
         await self._places.acquire()
@@ -84,7 +85,7 @@ class Exchange(HTTPMessageDelegate):
 
     def finish(self) -> None:
         """Answer a complete request."""
-        assert self._request is not None  # noqa: S101 - its head came first
+        assert self._request is not None  # noqa: S101 - Tornado calls headers_received first
         self._pace.stop()
         if self._response is not None:
             self._respond(self._response)
@@ -95,14 +96,14 @@ class Exchange(HTTPMessageDelegate):
         self._work.add(request, self._respond)
 
     def on_connection_close(self) -> None:
-        """Forget a request whose sender has hung up, or was too slow."""
+        """Drop a request whose sender closed the connection or was too slow."""
         self._body.clear()
         self._release()
 
     def _end_slow_sender(self) -> None:
         if self._response is None:
-            _log.warning("refused a request: 408 the body came too slowly")
-        self._respond(self._response or Response(status=408, text="the body came too slowly"))
+            _log.warning("refused a request: 408 the body arrived too slowly")
+        self._respond(self._response or Response(status=408, text="the body arrived too slowly"))
 
     def _respond(self, response: Response) -> None:
         self._response = response
@@ -122,7 +123,7 @@ class Exchange(HTTPMessageDelegate):
 
 
 def _body_length(headers: Mapping[str, str]) -> int | None:
-    """Return the number of bytes of the body, or None if the headers do not say it in one way."""
+    """Return the number of bytes of the body, or None if the headers do not state exactly one length."""
     found = _LENGTH.fullmatch(headers.get("content-length", ""))
     return None if found is None or "transfer-encoding" in headers else int(found[0])
 
@@ -130,4 +131,4 @@ def _body_length(headers: Mapping[str, str]) -> int | None:
 def _refusal(length: int | None) -> Response | None:
     if length is None:
         return Response(status=411, text="send Content-Length, and no Transfer-Encoding")
-    return Response(status=413, text=f"more than {MAX_BODY} bytes") if length > MAX_BODY else None
+    return Response(status=413, text=f"the body has more than {MAX_BODY} bytes") if length > MAX_BODY else None

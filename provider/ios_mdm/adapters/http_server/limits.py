@@ -16,21 +16,22 @@ class Limits:
     """Limits for senders. The defaults bound the bodies in memory to 80 MiB.
 
     Args:
-        connections: open at once, fewer if the process may not open so many files. More of them wait in the queue of
-            the operating system and are not refused: a fleet that wakes up at once loses no event. As many requests
-            may wait for the handler after their senders hung up.
+        connections: maximum number of open connections, less if the process can open fewer files. Further connections
+            wait in the queue of the operating system and are not refused, so a fleet that wakes up at once loses no
+            event. The same number of requests can wait for the handler after their senders closed the connection.
         backlog: length of that queue; the operating system may shorten it.
-        header: bytes of a request's head.
-        small: bytes of a body that every connection may send at the same time.
-        first: bytes that a connection sends of a longer body before it needs a place, fewer than ``small``.
-        large: number of these places: how many connections may send the rest at the same time, up to ``MAX_BODY``.
-        patience: seconds for the head of a request in total, then for a small body. A busy machine on which thousands
-            of devices answer needs many seconds to send a request after it has connected.
-        grace: seconds that the sender of a longer body may be behind ``rate``, also the sender of a small body whose
+        header: maximum size of a request's head (start line and headers), in bytes.
+        small: maximum size of a small body, in bytes. All connections can send small bodies at the same time.
+        first: bytes of a large body that a connection can send before it needs a place; less than ``small``.
+        large: number of places: how many connections can send the rest of a large body, up to ``MAX_BODY``, at the same
+            time.
+        patience: seconds for the whole head of a request, and again for a small body. A busy machine on which
+            thousands of devices answer needs many seconds to send a request after it has connected.
+        grace: seconds that the sender of a large body may be behind ``rate``. The same applies to a small body whose
             answer is known from the head.
-        rate: bytes in a second, at least.
-        batch: requests that the handler gets at once, at most.
-        stop: seconds that a stop waits for the answers to requests that are complete.
+        rate: minimum rate of a large body, in bytes per second.
+        batch: maximum number of requests that the handler gets in one call.
+        stop: seconds that a stop waits for the answers to complete requests.
     """
 
     connections: int = 512
@@ -47,7 +48,7 @@ class Limits:
 
     @property
     def descriptors(self) -> int:
-        """How many connections the process can open within its limit of open files."""
+        """Maximum number of connections within the limit of open files of this process."""
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         if soft == resource.RLIM_INFINITY:
             return self.connections

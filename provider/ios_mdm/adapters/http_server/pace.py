@@ -1,4 +1,4 @@
-"""The deadline of a body, which each of its bytes puts off."""
+"""The deadline of a body, which each received byte extends."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ __all__ = ["Pace", "Timer", "Timers"]
 
 
 class Timer(Protocol):
-    """A call that is due later."""
+    """A call at a later time."""
 
     def cancel(self) -> object:
-        """Do not call."""
+        """Cancel the call."""
 
 
 class Timers(Protocol):
-    """A clock and its timers, as an event loop has them."""
+    """The clock and the timers of an event loop."""
 
     def time(self) -> float:
         """Return the time in seconds."""
 
     def call_later(self, delay: float, callback: Callable[[], None], /) -> Timer:
-        """Call *callback* in *delay* seconds."""
+        """Call *callback* after *delay* seconds."""
 
 
 class Pace:
@@ -32,8 +32,8 @@ class Pace:
 
     Args:
         timers: the clock of the deadline.
-        rate: bytes that put off the deadline by one second.
-        end: called at most once for each start.
+        rate: number of bytes that extend the deadline by one second.
+        end: function that ends the sender, called at most once for each start.
     """
 
     def __init__(self, timers: Timers, rate: int, end: Callable[[], None]) -> None:
@@ -46,20 +46,20 @@ class Pace:
         self._timer: Timer | None = None
 
     def start(self, seconds: float) -> None:
-        """Give a sender a deadline, in *seconds* if it sends nothing. That is also its longest pause later."""
+        """Set the deadline of a sender to *seconds* from now. Later, *seconds* is also the longest allowed pause."""
         self.stop()
         self._longest = seconds
         self._deadline = self._timers.time() + seconds
         self._wait(seconds)
 
     def add(self, received: int) -> None:
-        """Put off the deadline by the time that *received* bytes may take."""
+        """Extend the deadline by the time that *received* bytes take at the minimum rate."""
         latest = self._timers.time() + self._longest
         self._deadline = min(self._deadline + received / self._rate, latest)
         self._is_overdue = False
 
     def stop(self) -> None:
-        """Set no deadline."""
+        """Remove the deadline."""
         self._is_overdue = False
         if self._timer is not None:
             self._timer.cancel()
@@ -75,6 +75,6 @@ class Pace:
         elif self._is_overdue:
             self.stop()
             self._end()
-        else:  # this process may have been suspended: bytes that have arrived are read first
+        else:  # the process might have been suspended: first read the bytes that have arrived
             self._is_overdue = True
             self._wait(0)

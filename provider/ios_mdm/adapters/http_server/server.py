@@ -30,16 +30,16 @@ __all__ = ["HttpServer"]
 
 
 class HttpServer:
-    """Listens as soon as it is constructed, and answers from ``with`` on until its end.
+    """Listens as soon as it is constructed, and answers requests inside a ``with`` block.
 
-    Each connection carries one request: if idle connections were kept, a sender could use one while it is closed,
-    and NanoMDM sends an event only once. The end takes little more than ``limits.stop`` seconds.
+    Each connection carries one request. Otherwise a sender could use an idle connection while it is being closed, and
+    NanoMDM sends an event only once. The end of the block takes little more than ``limits.stop`` seconds.
 
     Args:
-        handler: answers the requests. It is called in one thread, with all requests that wait.
+        handler: answers the requests. It is called in one thread, each time with all requests that wait.
         host: IP address to listen on.
-        port: 0 picks a free one.
-        limits: what senders may use.
+        port: port to listen on; 0 selects a free port.
+        limits: limits for senders.
 
     Raises:
         DefinitionError: The address is in use, or is not an address of this machine.
@@ -62,7 +62,7 @@ class HttpServer:
         self._thread = threading.Thread(target=self._run, name="http")
 
     def __enter__(self) -> Self:
-        """Start to answer."""
+        """Start to answer requests."""
         self._work.start()
         self._thread.start()
         return self
@@ -74,7 +74,7 @@ class HttpServer:
 
     def stop(self) -> None:
         """Accept no more connections. The end of the ``with`` block waits for the open ones."""
-        with contextlib.suppress(RuntimeError):  # it has stopped
+        with contextlib.suppress(RuntimeError):  # the server has stopped
             self._loop.call_soon_threadsafe(self._stop.set)
 
     def _run(self) -> None:
@@ -137,7 +137,7 @@ class _Connections(HTTPServerConnectionDelegate):
     async def close(self) -> None:
         """Close all connections."""
         closing = asyncio.gather(*(one.close() for one in tuple(self._open)))
-        for _ in range(len(self._open)):  # requests with a handler that hangs keep their places
+        for _ in range(len(self._open)):  # requests that wait for a handler that hangs keep their places
             self._places.release()
         await closing
 
@@ -151,20 +151,20 @@ class _Connections(HTTPServerConnectionDelegate):
             self._remove = None
 
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
-        """Return the delegate of a new request. After the first request of a connection, the delegate ignores it."""
-        assert isinstance(server_conn, HTTP1ServerConnection)  # noqa: S101 - this class creates no others
+        """Return the delegate of a new request. Only the first request of a connection gets an answer."""
+        assert isinstance(server_conn, HTTP1ServerConnection)  # noqa: S101 - this class creates no other type
         if server_conn.stream.closed():
             return HTTPMessageDelegate()
         return Exchange(request_conn, self._handler, self._work, self._limits, self._places)
 
     def on_close(self, server_conn: object) -> None:
-        """Accept the next connection in place of one that is closed."""
+        """Accept the next connection in place of the closed one."""
         self._open.discard(server_conn)
         self._accept_next()
 
     @property
     def _is_full(self) -> bool:
-        """Whether the limit is reached, by connections or by requests whose senders have hung up before the answer."""
+        """Whether open connections, or requests whose senders closed the connection early, have reached the limit."""
         return max(len(self._open), self._work.unanswered) >= self._max_open
 
     def _accept_next(self) -> None:

@@ -1,4 +1,4 @@
-"""Passes complete requests to a handler in another thread, all that wait in one call."""
+"""Passes complete requests to a handler in another thread. One call gets all requests that wait."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _log = logging.getLogger(__name__)
 
 
 class Work:
-    """The requests that wait for the handler or are with it.
+    """The requests that are not answered yet.
 
     Attributes:
-        on_answers: called in the loop's thread after requests are answered.
-        unanswered: number of the requests.
+        on_answers: function that is called in the loop's thread after requests are answered.
+        unanswered: number of these requests.
     """
 
     def __init__(self, handler: HttpHandler, loop: asyncio.AbstractEventLoop, batch: int) -> None:
@@ -38,7 +38,7 @@ class Work:
         self.unanswered = 0
         self._idle = asyncio.Event()
         self._idle.set()
-        # a daemon: a handler that hangs does not delay the end of the process, and its write is one transaction
+        # A daemon, so that a handler that hangs does not delay the end of the process. Its write is one transaction.
         self._thread = threading.Thread(target=self._handle, name="handler", daemon=True)
 
     def start(self) -> None:
@@ -46,7 +46,7 @@ class Work:
         self._thread.start()
 
     def add(self, request: Request, respond: Callable[[Response], None]) -> None:
-        """Have *request* answered; *respond* is called in the loop's thread."""
+        """Queue *request* for the handler; *respond* is called with the answer in the loop's thread."""
         self.unanswered += 1
         self._idle.clear()
         self._waiting.put((request, respond))
@@ -56,21 +56,21 @@ class Work:
         await self._idle.wait()
 
     def close(self) -> None:
-        """Let the thread end after the requests that it has."""
+        """Let the thread end after the requests that are queued."""
         self._waiting.put(None)
 
     def _handle(self) -> None:
         while (taken := self._next_batch()) is not None:
             try:
                 responses = self._handler.answers([request for request, _ in taken])
-            except Exception:  # noqa: BLE001 - one bad batch must not end the thread; it is logged and answered
+            except Exception:  # noqa: BLE001 - one bad batch must not end the thread; the error is logged
                 _log.exception("a handler failed")
                 responses = [Response(status=500, text="failed")] * len(taken)
-            with contextlib.suppress(RuntimeError):  # the loop is closed: these answers have no receiver
+            with contextlib.suppress(RuntimeError):  # the loop is closed: the connections do not exist any more
                 self._loop.call_soon_threadsafe(self._respond, [one for _, one in taken], responses)
 
     def _next_batch(self) -> list[tuple[Request, Callable[[Response], None]]] | None:
-        """Wait for a request; return all that wait then, or None if there are no more."""
+        """Wait for a request; return all requests that wait then, or None after the last one."""
         one = self._waiting.get()
         if one is None:
             return None

@@ -1,1 +1,1 @@
-"""The commands' options and help. Each imports its work when it runs, so that ``--help`` is quick."""
+"""Options and help of the commands. A command imports its implementation when it runs, so that ``--help`` is fast."""

@@ -1,4 +1,4 @@
-"""``consume``: its options and help."""
+"""Options and help of ``consume``."""
 
 from __future__ import annotations
 
@@ -14,26 +14,33 @@ if TYPE_CHECKING:
 __all__ = ["consume"]
 
 
-@click.command(short_help="Keep a server's certificate files in step with a pair.")
-@click.option("--secret", required=True, metavar="NAME", help="Name or ARN of the pair's secret: ios-mdm/berlin.")
+@click.command(short_help="Keep the certificate files of a TLS server up to date.")
 @click.option(
-    "--dir", "directory", type=FILE, required=True, metavar="DIR", help="Folder for tls.crt, tls.key and ca.crt."
+    "--secret", required=True, metavar="NAME", help="Name or ARN of the pair's secret, for example ios-mdm/berlin."
 )
-@click.option("--exec", "command", metavar="COMMAND", help="Run after a change: 'nginx -s reload'.")
 @click.option(
-    "--combined", is_flag=True, help="Also write tls.pem with certificate and private key, as HAProxy reads them."
+    "--dir",
+    "directory",
+    type=FILE,
+    required=True,
+    metavar="DIR",
+    help="Folder to write tls.crt, tls.key and ca.crt to.",
 )
+@click.option(
+    "--exec", "command", metavar="COMMAND", help="Command to run after each change, for example 'nginx -s reload'."
+)
+@click.option("--combined", is_flag=True, help="Also write tls.pem with certificate and private key, for HAProxy.")
 @click.option(
     "--interval",
     type=click.IntRange(1, 86_400),
     default=300,
     show_default=True,
     metavar="S",
-    help="Seconds between two looks.",
+    help="Seconds between two checks.",
 )
-@click.option("--once", is_flag=True, help="Look once, then end.")
-@click.option("--region", metavar="REGION", help="AWS region; the environment's by default.")
-@click.option("--json", "as_json", is_flag=True, help="For machines, a line a change.")
+@click.option("--once", is_flag=True, help="Run once and exit.")
+@click.option("--region", metavar="REGION", help="AWS region. Default: from the environment.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one line per change.")
 def consume(
     *,
     secret: str,
@@ -45,11 +52,12 @@ def consume(
     region: str | None,
     as_json: bool,
 ) -> None:
-    """Fetch a pair's main certificate into a folder, and run a command whenever it has changed.
+    """Write a pair's main certificate into a folder, and run a command after each change.
 
-    Needs secretsmanager:GetSecretValue for AWSCURRENT, and nothing else. Only this user and root may be able to
-    write to DIR. The command gets no AWS_… variables. While AWS is away the last good files stay.
-    SIGUSR1: look now. SIGTERM, SIGINT: end. Exit codes: 0; 2 cannot run.
+    The only permission needed is secretsmanager:GetSecretValue for AWSCURRENT. Only the current user and root may
+    have write access to DIR. COMMAND gets no AWS_… variables. If AWS does not answer, the files are kept.
+
+    SIGUSR1: check now. SIGTERM, SIGINT: exit. Exit codes: 0 success, 2 cannot run.
     """
     from ios_mdm.cli import consume as work
 

@@ -1,4 +1,4 @@
-"""``forecast``: its options and help."""
+"""Options and help of ``forecast``."""
 
 from __future__ import annotations
 
@@ -16,23 +16,28 @@ __all__ = ["forecast"]
 MAX_DAYS = 36500
 
 
-@click.command(short_help="Play the life of a new pair forward; needs no AWS.")
+@click.command(short_help="List the future events of a new pair. Does not contact AWS.")
 @click.argument("definition", type=FILE, metavar="DEFINITION.yaml")
-@click.option("--server", metavar="NAME", help="Of this server only.")
-@click.option("--from", "start", metavar="T", help="RFC 3339; now by default.")
+@click.option("--server", metavar="NAME", help="Forecast only this server.")
+@click.option("--from", "start", metavar="T", help="Start of the forecast, RFC 3339. Default: now.")
 @click.option(
-    "--days", type=click.IntRange(1, MAX_DAYS), default=800, show_default=True, metavar="N", help="How far to look."
+    "--days",
+    type=click.IntRange(1, MAX_DAYS),
+    default=800,
+    show_default=True,
+    metavar="N",
+    help="Length of the forecast in days.",
 )
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
-@click.option("--svg", type=FILE, metavar="FILE", help="Also draw the timeline into this file.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--svg", type=FILE, metavar="FILE", help="Also draw a timeline into this file.")
 def forecast(
     *, definition: Path, server: str | None, start: str | None, days: int, as_json: bool, svg: Path | None
 ) -> None:
-    """Play the life of a new pair forward, as if an `up` ran whenever something is due. Needs no AWS.
+    """List the future events of a new pair, as if `pulumi up` ran whenever a change is due. Does not contact AWS.
 
     DEFINITION.yaml is a stack file, or a list of servers.
 
-    Exit codes: 0; 2 cannot run.
+    Exit codes: 0 success, 2 cannot run.
     """
     from ios_mdm.cli import forecast as work
 

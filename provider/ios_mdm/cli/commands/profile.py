@@ -1,4 +1,4 @@
-"""``profile``: its options and help."""
+"""Options and help of ``profile``."""
 
 from __future__ import annotations
 
@@ -18,14 +18,20 @@ __all__ = ["profile"]
 @click.argument("definition", type=FILE, metavar="DEFINITION.yaml")
 @click.option("--server", required=True, metavar="NAME", help="Name of the server.")
 @click.option(
-    "--main", type=FILE, required=True, metavar="PEM", help="Main's chain with its root, public certificates only."
+    "--main",
+    type=FILE,
+    required=True,
+    metavar="PEM",
+    help="Chain of main including its root: certificates only, no key.",
 )
-@click.option("-o", "--output", type=FILE, required=True, metavar="FILE", help="The .mobileconfig to write.")
+@click.option("-o", "--output", type=FILE, required=True, metavar="FILE", help="The .mobileconfig file to write.")
 @click.option(
-    "--pair-id", metavar="ID", help="Id of the pair, which ends the profile's identifier. Default: the end `.manual`."
+    "--pair-id",
+    metavar="ID",
+    help="Pair id for the end of the profile identifier. Default: the identifier ends in `.manual`.",
 )
-@click.option("--reserve", type=FILE, metavar="PEM", help="The same of the reserve.")
-@click.option("--json", "as_json", is_flag=True, help="Tell file and SHA-256 as JSON.")
+@click.option("--reserve", type=FILE, metavar="PEM", help="Chain of the reserve including its root.")
+@click.option("--json", "as_json", is_flag=True, help="Print file name and SHA-256 as JSON.")
 def profile(
     *,
     definition: Path,
@@ -36,12 +42,12 @@ def profile(
     reserve: Path | None,
     as_json: bool,
 ) -> None:
-    """Write the .mobileconfig that makes devices trust these certificates, as `pulumi up` would push it.
+    """Write the profile (.mobileconfig) that makes devices trust these certificates, as `pulumi up` distributes it.
 
-    DEFINITION.yaml is a stack file, or a list of servers. The profile of a pair has the definition's identifier, a
-    dot, and the first 12 hex digits of the pair id. A device keeps profiles with different identifiers side by side.
+    DEFINITION.yaml is a stack file, or a list of servers. The profile identifier of a pair is the identifier in the
+    definition, a dot, and the first 12 hex digits of the pair id. A device keeps profiles with different identifiers.
 
-    Exit codes: 0; 2 cannot run.
+    Exit codes: 0 success, 2 cannot run.
     """
     from ios_mdm.cli import profile as work
 

@@ -1,4 +1,4 @@
-"""``receive``: its options and help."""
+"""Options and help of ``receive``."""
 
 from __future__ import annotations
 
@@ -14,29 +14,33 @@ if TYPE_CHECKING:
 __all__ = ["receive"]
 
 
-@click.command(short_help="Note in a ledger which devices have the profile.")
-@click.option("--ledger", required=True, metavar="URL", help="Where to note events: sqlite:///path.")
+@click.command(short_help="Record in a ledger which devices have the profile.")
+@click.option("--ledger", required=True, metavar="URL", help="URL of the ledger: sqlite:///path.")
 @click.option(
     "--listen",
     default="127.0.0.1:9100",
     show_default=True,
     metavar="IP:PORT",
-    help="Where to listen; port 0 picks a free one.",
+    help="Address to listen on. Port 0 selects a free port.",
 )
-@click.option("--hmac-key-file", type=FILE, metavar="FILE", help="File with the key of NanoMDM's -webhook-hmac-key.")
+@click.option(
+    "--hmac-key-file", type=FILE, metavar="FILE", help="File with the key that NanoMDM gets as -webhook-hmac-key."
+)
 @click.option(
     "--allow-host",
     multiple=True,
     metavar="NAME",
-    help="Without a key: a host name in NanoMDM's -webhook-url other than localhost. Repeatable.",
+    help="Without a key: host name in NanoMDM's -webhook-url, if it is not localhost. Repeatable.",
 )
-@click.option("--port-file", type=FILE, metavar="FILE", help="File to write the bound IP:PORT to while listening.")
+@click.option(
+    "--port-file", type=FILE, metavar="FILE", help="File that holds the bound IP:PORT while the command runs."
+)
 def receive(
     ledger: str, listen: str, hmac_key_file: Path | None, port_file: Path | None, allow_host: tuple[str, ...]
 ) -> None:
-    """Receive NanoMDM's webhook events and note in a ledger which devices have the profile.
+    """Receive NanoMDM's webhook events and record in a ledger which devices have the profile.
 
-    Runs until SIGTERM or SIGINT. Point NanoMDM's -webhook-url at the address that it prints.
+    Runs until SIGTERM or SIGINT. Set NanoMDM's -webhook-url to the URL that this command prints.
     """
     from ios_mdm.cli import receive as work
 

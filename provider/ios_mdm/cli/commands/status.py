@@ -1,4 +1,4 @@
-"""``status``: its options and help."""
+"""Options and help of ``status``."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 __all__ = ["status"]
 
 
-@click.command(cls=StatusCommand, short_help="Show the pairs, what is due, and who has the profile.")
+@click.command(cls=StatusCommand, short_help="Show pairs, pending changes, and device coverage.")
 @click.argument("definition", type=FILE, metavar="[DEFINITION.yaml]", required=False)
-@click.option("--server", metavar="NAME", help="Of this server only.")
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@click.option("--server", metavar="NAME", help="Show only this server.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status(*, definition: Path | None, server: str | None, as_json: bool) -> None:
-    """Show the pairs, what is due, and which devices have the profile. Writes nothing.
+    """Show the pairs, their pending changes, and the devices that have the profile. Writes nothing.
 
-    DEFINITION.yaml is a stack file, or a list of servers; the selected stack's file by default.
+    DEFINITION.yaml is a stack file, or a list of servers. Default: the file of the selected stack.
 
-    Exit codes: 0 ok, 1 warning, 2 critical, 3 unknown or usage.
+    Exit codes: 0 ok, 1 warning, 2 critical, 3 unknown or wrong usage.
     """
     from ios_mdm.cli import status as work
 

@@ -1,4 +1,4 @@
-"""``validate``: its options and help."""
+"""Options and help of ``validate``."""
 
 from __future__ import annotations
 
@@ -18,21 +18,25 @@ __all__ = ["validate"]
 @click.command(short_help="Check a custom certificate before it is installed.")
 @click.argument("bundle", type=FILE, metavar="BUNDLE")
 @click.option("--address", required=True, metavar="HOST", help="Host name that devices connect to.")
-@click.option("--password-file", type=FILE, metavar="F", help="Holds the file's password.")
+@click.option("--password-file", type=FILE, metavar="F", help="File that holds the password of BUNDLE.")
 @click.option(
     "--for",
     "slot",
     type=click.Choice([str(one) for one in Slot]),
     default=str(Slot.MAIN),
     show_default=True,
-    help="What the certificate is to become.",
+    help="Slot that the certificate is for.",
 )
-@click.option("--current", type=FILE, metavar="FILE", help="PEM chain of the certificate that is main now.")
-@click.option("--root", type=FILE, metavar="FILE", help="PEM of the root that it must end in; completes the chain.")
-@click.option("--trust", type=FILE, multiple=True, metavar="FILE", help="PEM of certificates that complete the chain.")
-@click.option("--apply-at", metavar="T", help="RFC 3339; when a reserve becomes main.")
-@click.option("--at", metavar="T", help="RFC 3339; moment of judgement, now by default.")
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@click.option("--current", type=FILE, metavar="FILE", help="PEM chain of the current main certificate.")
+@click.option(
+    "--root", type=FILE, metavar="FILE", help="PEM of the root that the chain must end in. Completes the chain."
+)
+@click.option(
+    "--trust", type=FILE, multiple=True, metavar="FILE", help="PEM of certificates that complete the chain. Repeatable."
+)
+@click.option("--apply-at", metavar="T", help="Apply time of a reserve, RFC 3339.")
+@click.option("--at", metavar="T", help="Time of the check, RFC 3339. Default: now.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--junit", type=FILE, metavar="FILE", help="Also write a JUnit report.")
 def validate(
     *,
@@ -50,9 +54,9 @@ def validate(
 ) -> None:
     """Check a custom certificate: list every rule that it breaks, and what to do. Writes nothing to AWS.
 
-    BUNDLE is the certificate's PEM, PFX or P12 file.
+    BUNDLE is the PEM, PFX or P12 file of the certificate.
 
-    Exit codes: 0 valid; 1 violations; 2 cannot run.
+    Exit codes: 0 valid, 1 violations, 2 cannot run.
     """
     from ios_mdm.cli import validate as work
 

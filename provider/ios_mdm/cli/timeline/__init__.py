@@ -1,1 +1,1 @@
-"""The timeline that `forecast --svg` draws."""
+"""Timeline of `forecast --svg`."""

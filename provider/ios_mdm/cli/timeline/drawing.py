@@ -1,4 +1,4 @@
-"""Elements of an SVG picture as text: deterministic, escaped, without scripts, styles or anything from elsewhere."""
+"""Builds SVG elements as text: deterministic and escaped, without scripts, styles or external references."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ios_mdm.core.text import printable
 __all__ = ["element", "line", "number", "rect", "symbol", "text", "width_of", "words"]
 
 _EM = 0.6
-"""Width of a character in ems; most fonts are narrower, so what is measured with it fits."""
+"""Width of a character in ems. Most fonts are narrower, so a text is at most as wide as computed with it."""
 
 _SHAPES = {
     EventName.ISSUE_MAIN: '<circle r="4" fill="#1b5499"/>',
@@ -24,13 +24,13 @@ _SHAPES = {
 
 
 def element(name: str, *parts: str, **attributes: str | float) -> str:
-    """Return an element; *parts* are its content, already SVG; ``stroke_width`` is written ``stroke-width``."""
+    """Return an element with the SVG *parts* as content. An attribute ``stroke_width`` is written ``stroke-width``."""
     written = "".join(f' {key.replace("_", "-")}="{_value(value)}"' for key, value in attributes.items())
     return f"<{name}{written}>{''.join(parts)}</{name}>" if parts else f"<{name}{written}/>"
 
 
 def words(name: str, content: str, **attributes: str | float) -> str:
-    """Return an element whose content is text: ``title`` is shown at a pointer and read by screen readers."""
+    """Return an element with text as content. Browsers show a ``title`` as a tooltip, and screen readers read it."""
     return element(name, _escaped(content), **attributes)
 
 
@@ -50,17 +50,17 @@ def line(x: float, top: float, bottom: float, **attributes: str | float) -> str:
 
 
 def symbol(event: EventName, x: float, y: float, *parts: str) -> str:
-    """Return the mark of an event, with its centre at *x* and *y*; every event has a shape of its own."""
+    """Return the symbol of an event, with its center at *x* and *y*. Each event has a different shape."""
     return element("g", *parts, _SHAPES[event], transform=f"translate({number(x)} {number(y)})")
 
 
 def width_of(content: str, size: float) -> float:
-    """Return at most how wide a text of this font size is."""
+    """Return the maximum width of a text in this font size, in pixels."""
     return len(content) * size * _EM
 
 
 def number(value: float) -> str:
-    """Return a coordinate: a tenth of a pixel is as fine as it gets."""
+    """Return a coordinate as text, rounded to a tenth of a pixel."""
     return f"{value:.1f}".removesuffix(".0")
 
 
@@ -69,5 +69,5 @@ def _value(value: str | float) -> str:
 
 
 def _escaped(content: str) -> str:
-    """Return *content* as it may stand in XML, which has no way to write control characters."""
+    """Return *content* escaped for XML, without control characters, which XML cannot represent."""
     return html.escape(printable(content, keep="\n"))

@@ -1,4 +1,4 @@
-"""Where things are in a timeline: moments, ticks, lanes of certificates, marks of events and their labels."""
+"""Layout of the timeline: time scale, ticks, lanes of certificates, marks of events and their labels."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ __all__ = ["EVENTS", "LEFT", "LINE", "RIGHT", "SMALL", "WIDTH", "Mark", "Scale",
 
 WIDTH = 900
 LEFT, RIGHT = 28, 764
-"""Where time starts and ends; what is right of it has room for the last labels."""
+"""Positions of the start and the end of time. The last labels extend into the space right of the end."""
 SMALL, LINE = 10.5, 13
-"""Font size of labels, and the height of their lines."""
+"""Font size and line height of labels."""
 
 EVENTS = (
     EventName.CONNECTION_LOST,
@@ -32,14 +32,14 @@ EVENTS = (
     EventName.ISSUE_RESERVE,
     EventName.DISTRIBUTE,
 )
-"""Of several events at one place, the first of these is the mark; and the order in which labels get their room."""
+"""Priority of events, highest first: for the symbol of a mark with several events, and for labels if space is short."""
 
 _NUMBERED = {EventName.ISSUE_MAIN, EventName.ISSUE_RESERVE, EventName.APPLY_RESERVE}
-"""Events of one certificate, whose number their label shows."""
+"""Events whose label shows the number of the certificate."""
 _SAME = 8
-"""Marks that are closer than this many pixels are one, with a label of several lines."""
+"""Events closer than this many pixels share a mark, which has a label of several lines."""
 _DEEPEST = 220
-"""How far labels may hang below their marks; for what would hang deeper there are the marks' titles."""
+"""Maximum height of the labels below the marks, in pixels. Events without a label are in the titles of the marks."""
 _MOST_LINES = 8
 _GAP = 5
 _SYMBOL = 12
@@ -48,18 +48,18 @@ _YEAR = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scale:
-    """Where a moment is: *start* at the left, *end* at the right."""
+    """Maps times to horizontal positions: *start* is at the left, *end* at the right."""
 
     start: datetime
     end: datetime
 
     def x(self, at: datetime) -> float:
-        """Return the place of *at*, at most that of start or end."""
+        """Return the position of *at*. A time outside the scale has the position of start or end."""
         part = (min(max(at, self.start), self.end) - self.start) / (self.end - self.start)
         return round(LEFT + part * (RIGHT - LEFT), 1)
 
     def ticks(self) -> Iterator[tuple[datetime, str]]:
-        """Yield even dates with their names, far enough apart for these."""
+        """Yield evenly spaced dates with their names. The distance leaves room for the names."""
         room = (self.end - self.start).days * 72 / (RIGHT - LEFT)
         days = next((step for step in (1, 2, 7, 14) if step >= room), None)
         dates = self._months(room) if days is None else self._days(days)
@@ -83,11 +83,11 @@ class Scale:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
-    """Events at one place.
+    """Events at one position.
 
     Args:
-        x: the place, that of the first of them.
-        events: at least one, in order.
+        x: Position of the first event.
+        events: At least one event, ordered by time.
     """
 
     x: float
@@ -99,13 +99,13 @@ class Mark:
         return min((event.event for event in self.events), key=EVENTS.index)
 
     def without(self, name: EventName) -> Mark | None:
-        """Return the mark without the events called *name*; None where there are no others."""
+        """Return the mark without the events called *name*, or None if it has no other event."""
         events = tuple(event for event in self.events if event.event is not name)
         return Mark(x=self.x, events=events) if events else None
 
     @property
     def lines(self) -> tuple[tuple[EventName | None, str], ...]:
-        """The label: for each line the event that it is about, None for a moment, and the words."""
+        """Lines of the label: the event and its text. A line with a time has None as its event."""
         found: list[tuple[EventName | None, str]] = []
         moment = ""
         for event in self.events:
@@ -120,12 +120,12 @@ class Mark:
 
     @property
     def width(self) -> float:
-        """How wide the label is at most."""
+        """Maximum width of the label, in pixels."""
         return max(width_of(words, SMALL) + (0 if event is None else _SYMBOL) for event, words in self.lines)
 
     @property
     def height(self) -> float:
-        """How high the label is."""
+        """Height of the label, in pixels."""
         return len(self.lines) * LINE
 
 
@@ -142,10 +142,11 @@ def marks(events: Sequence[Event], scale: Scale) -> tuple[Mark, ...]:
 
 
 def labels(found: Sequence[Mark], top: float) -> tuple[tuple[Mark, float], ...]:
-    """Return the marks whose labels have room at or below *top*, each with the top of its label, from left to right.
+    """Return the marks that have room for a label, from left to right, each with the top of its label.
 
-    A label hangs at the right of its mark's line, and deeper than every label of a later mark that it would touch: so
-    no line crosses a label. Where not all have room, labels say nothing of the profile, and alerts come first.
+    No label is above *top*. A label is at the right of the line of its mark, and below each label of a later mark that
+    it would overlap, so that no line crosses a label. If space is short, labels omit the event *distribute*, and marks
+    with alerts get their labels first.
     """
     hung = _hung(found, top)
     if hung is not None:
@@ -162,7 +163,7 @@ def labels(found: Sequence[Mark], top: float) -> tuple[tuple[Mark, float], ...]:
 
 
 def _hung(found: Sequence[Mark], top: float) -> tuple[tuple[Mark, float], ...] | None:
-    """Return all of these with the tops of their labels, None where they would hang too deep."""
+    """Return all marks with the tops of their labels, or None if a label is below the maximum height."""
     hung: list[tuple[Mark, float]] = []
     for mark in reversed(found):
         right = mark.x + mark.width + _SYMBOL
@@ -174,7 +175,7 @@ def _hung(found: Sequence[Mark], top: float) -> tuple[tuple[Mark, float], ...] |
 
 
 def lanes(certificates: Sequence[ForeseenCertificate]) -> dict[int, int]:
-    """Return for each certificate's ordinal the number of its lane: in a lane, no two are there and valid at a time."""
+    """Return the lane number of each certificate, by ordinal. The bars in a lane do not overlap."""
     free: list[datetime] = []
     found: dict[int, int] = {}
     for one in certificates:

@@ -1,4 +1,4 @@
-"""Draws what a forecast foresees: one picture, a row for each server, to paste into a change request."""
+"""Draws a forecast as one picture with a row per server, to paste into a change request."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _BANDS: Mapping[EventName, str] = {
 
 
 class _Part(StrEnum):
-    """What a certificate is during a part of its validity."""
+    """Role of a certificate during a part of its validity."""
 
     MAIN = "main"
     RESERVE = "reserve"
@@ -63,13 +63,13 @@ _LEGEND: Sequence[tuple[str, str, str]] = (
     (_BANDS[EventName.CRITICAL], _RULE, "critical"),
     (_BANDS[EventName.CONNECTION_LOST], _RULE, "no valid main"),
 )
-"""Fill, stroke and meaning of what is drawn."""
+"""Fill, stroke and meaning of each bar and shade."""
 _RIM: Mapping[str, str | float] = {"stroke": "#fff", "stroke_width": 3, "paint_order": "stroke"}
-"""So that what is under a text does not cross it."""
+"""White outline of a text, so that lines below the text do not cross it."""
 
 
 _MOST_TOLD = 12
-"""Events of one mark that its title tells."""
+"""Maximum number of events in the title of a mark."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,10 +77,10 @@ class Row:
     """A server in the picture.
 
     Args:
-        name: of the server.
-        address: its connection address.
-        warn_days: days before main's expiry from which a missing reserve is critical.
-        life: what is foreseen.
+        name: Name of the server.
+        address: Its connection address.
+        warn_days: Number of days before the expiry of main in which a missing reserve is critical.
+        life: Forecast of the pair.
     """
 
     name: str
@@ -90,7 +90,7 @@ class Row:
 
 
 def timeline_svg(rows: Sequence[Row]) -> str:
-    """Return the picture as an SVG document, the same for the same *rows*, at least one of them."""
+    """Return the picture as an SVG document. The same *rows* (at least one) give the same document."""
     scale = Scale(start=min(row.life.start for row in rows), end=max(row.life.end for row in rows))
     span = f"{scale.start:%Y-%m-%d %H:%M} to {scale.end:%Y-%m-%d %H:%M} UTC"
     y, hidden, drawn = 96.0, 0, list[str]()
@@ -99,9 +99,9 @@ def timeline_svg(rows: Sequence[Row]) -> str:
         drawn += parts
         hidden += without
     legend, below = _legend(y, {event.event for row in rows for event in row.life.events}, drawn)
-    note = "Foreseen for new pairs, if pulumi up runs whenever something is due. All times are UTC."
+    note = "Forecast for new pairs, if pulumi up runs whenever a change is due. All times are UTC."
     if hidden:
-        note += f" Marks that have no room for a label: {hidden}."
+        note += f" Marks without a label (no room): {hidden}."
     height = below + 40
     body = (
         words("title", f"Certificates of {', '.join(row.name for row in rows)}", id="timeline-title"),
@@ -133,7 +133,7 @@ def timeline_svg(rows: Sequence[Row]) -> str:
 
 
 def _described(rows: Sequence[Row], span: str) -> str:
-    """Return the picture in words, for who cannot see it."""
+    """Return the description of the picture for screen readers."""
     told = [f"From {span}."]
     for row in rows:
         told.append(f"{row.name} ({row.address}):")
@@ -155,7 +155,7 @@ def _axis(scale: Scale, bottom: float) -> Iterator[str]:
 
 
 def _row(row: Row, scale: Scale, top: float) -> tuple[list[str], float, int]:
-    """Return the parts of a server's row, where the next one starts, and how many marks have no label."""
+    """Return the parts of a server's row, the top of the next row, and the number of marks without a label."""
     life, lane_of = row.life, lanes(row.life.certificates)
     bars, count = top + 12, max(lane_of.values()) + 1
     height = max(4.0, min(22.0, 400 / count))
@@ -179,14 +179,14 @@ def _row(row: Row, scale: Scale, top: float) -> tuple[list[str], float, int]:
 
 
 def _told(mark: Mark) -> str:
-    """Return what is shown where a pointer is on a mark."""
+    """Return the title of a mark, which browsers show as a tooltip."""
     told = [f"{event.at:%Y-%m-%d %H:%M} {event.event}: {event.reason}" for event in mark.events[:_MOST_TOLD]]
     more = [f"and {len(mark.events) - _MOST_TOLD} more"] if len(mark.events) > _MOST_TOLD else []
     return "\n".join([*told, *more])
 
 
 def _bands(row: Row, scale: Scale, top: float, bottom: float) -> Iterator[str]:
-    """Yield what is shaded behind the bars: when a missing reserve would be critical, and when something is wrong."""
+    """Yield the shades behind the bars: the warning window of each main, and the times with alerts."""
     bands: list[tuple[str, datetime, datetime]] = []
     for one in row.life.certificates:
         if one.main_from is not None:
@@ -200,7 +200,7 @@ def _bands(row: Row, scale: Scale, top: float, bottom: float) -> Iterator[str]:
 
 
 def _bar(one: ForeseenCertificate, scale: Scale, y: float, height: float) -> Iterator[str]:
-    """Yield a certificate's validity in its parts, with its number in the first of them that has room."""
+    """Yield the bar of a certificate: a part per role, and its number in the first part that has room."""
     came, ends = one.came, one.not_after
     promoted, replaced = one.main_from or ends, one.main_until or ends
     spans = {
@@ -250,7 +250,7 @@ def _label(mark: Mark, top: float) -> Iterator[str]:
 
 
 def _legend(top: float, events: AbstractSet[EventName], drawn: Sequence[str]) -> tuple[list[str], float]:
-    """Return what the colours and symbols mean that are in the picture, and where it ends."""
+    """Return the legend of the colors and symbols in the picture, and the bottom of the legend."""
     parts = [element("path", d=f"M{LEFT} {number(top - 22)}H{WIDTH - LEFT}", stroke=_RULE)]
     x, y = float(LEFT), top
     for fill, stroke, name in _LEGEND:

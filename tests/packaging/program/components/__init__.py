@@ -1,4 +1,4 @@
-"""Components of this program. The name of the package is the same as that of the checkout's folder."""
+"""Components of this program. The package has the same name as a folder of the checkout."""
 
 from components.policy import reserve_of_each_server
 

@@ -1,4 +1,4 @@
-"""Rules of this program for all its servers."""
+"""Rules for all servers of this program."""
 
 from ios_mdm.components import ApplySettings, IssueReserveSettings, ReserveSettings, When
 
