@@ -59,7 +59,7 @@ def test_a_list_of_devices_from_windows_is_read(world: World) -> None:
     world.stack.run("preview").ok()
     file.write_bytes(lines.encode("utf-16"))
     result = world.stack.run("preview").ok()
-    assert "devices.txt cannot be read: it is not UTF-8 text: save it as UTF-8" in " ".join(result.output.split())
+    assert "devices.txt cannot be read, because it is not UTF-8 text: save it" in " ".join(result.output.split())
 
 
 def test_a_missing_list_of_devices_does_not_stop_the_switch_from_being_withdrawn(world: World) -> None:

@@ -152,7 +152,7 @@ def test_an_mdm_server_that_is_down_loses_nothing(world: World) -> None:
     world.stack.define([world.definition(distribution=_unreachable(world))])
     failed = world.stack.up()
     assert failed.code != 0
-    assert "the next `pulumi up` continues there" in failed.output
+    assert "run `pulumi up` again to continue with the others" in failed.output
     assert "Traceback" not in failed.output
     labels = world.labels()
     world.stack.define([world.definition(distribution=world.distribution())])

@@ -32,7 +32,7 @@ def test_a_changed_url_gets_no_api_key(world: World, attacker: Taker) -> None:
     devices = world.services.fleet.ids()[:-1]
     changed = world.distribution(channel=_channel(attacker.url, name), devices=list(devices), ledger=None)
     world.stack.define([world.definition(distribution=changed)])
-    said = f"may be sent to {world.mdm.url} only (its tag ios-mdm:url), so it is not sent to {attacker.url}"
+    said = f"allows sending its API key only to {world.mdm.url}, so the key is not sent to {attacker.url}"
     previewed = world.stack.run("preview").ok()
     assert said in previewed.output
     assert "no profile is sent; the pair is not affected" in previewed.output
@@ -55,7 +55,7 @@ def test_a_pair_is_no_api_key(world: World, attacker: Taker, prefix: str) -> Non
     changed = changed if prefix == "ios-mdm" else {**changed, "name": f"{world.server}-b", "protect": False}
     world.stack.define([changed], aws={"secretPrefix": prefix})
     previewed = world.stack.run("preview")
-    said = "names a secret under ios-mdm/" if prefix == "ios-mdm" else "its tags are those of a pair"
+    said = "names a secret under ios-mdm/" if prefix == "ios-mdm" else "it has the tags of a pair"
     assert said in " ".join(previewed.output.split())
     result = world.stack.run("up", "--yes", "--skip-preview")
     assert result.code != 0

@@ -375,7 +375,7 @@ def test_a_queue_of_another_account_is_refused(engine: Engine) -> None:
     """The check refuses it, so the preview does, too. Nothing is written."""  # R36
     engine.program["definition"]["promotion"] = {"alarmArn": QUEUE.replace("000000000000", "999988887777")}
     (reason,) = engine.failures()
-    assert "promotion.alarmArn: arn:aws:sqs:eu-west-1:999988887777:alarms is of account 999988887777" in reason
+    assert "promotion.alarmArn: arn:aws:sqs:eu-west-1:999988887777:alarms is in account 999988887777" in reason
     assert engine.aws.writes() == []
 
 

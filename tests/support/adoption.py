@@ -51,7 +51,8 @@ STRAY = "00000000-0000-4000-8000-000000000001"
 
 def principal(world: World, permissions: str) -> Principal:
     """Return a principal with these permissions, as SECURITY.md names them."""
-    assert f"| {permissions} |" in SECURITY or f"with {permissions} " in SECURITY
+    places = (f"| {permissions} |", f"with {permissions} ", f"with {permissions}.")
+    assert any(place in SECURITY for place in places)
     return Principal(store=world.store, actions=frozenset(re.findall(r"`(\w+)`", permissions)))
 
 

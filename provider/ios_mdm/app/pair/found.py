@@ -27,14 +27,14 @@ def value_digest(value: str) -> str:
 
 
 def problem_of_found(credential: Credential, host: str, now: datetime) -> str | None:
-    """Return why devices must not trust a certificate that was found; None if they may.
+    """Return why devices must not trust a certificate without a facts tag; None if they can.
 
-    A run announced it, but its slot and the definition that it was stored for are unknown.
+    A run announced the certificate, but its slot and the definition at that time are unknown.
 
     Args:
         credential: the certificate with its key and root.
         host: connection address without its port.
-        now: aware UTC, whole seconds.
+        now: current time, aware UTC, whole seconds.
     """
     if is_issued(chain(credential.chain)) and details(credential.certificate).sans == (host,):
         return None
@@ -48,7 +48,7 @@ def problem_of_found(credential: Credential, host: str, now: datetime) -> str | 
 
 
 def unknown_version(secret: str, version: StoredVersion, problem: str) -> str:
-    """Return the error message for a version that was found in a slot and must not be used."""
+    """Return the error message for a version in a slot that has no facts tag and must not be used."""
     return (
         f"secret {secret}: version {version.version_id} (certificate {version.ordinal}) has a label of the pair, but "
         f"no facts tag: {problem}. Another program may have stored it with PutSecretValue. "
@@ -58,7 +58,7 @@ def unknown_version(secret: str, version: StoredVersion, problem: str) -> str:
 
 
 def way_back(secret: str, version: StoredVersion) -> str:
-    """Return how the labels of a version that must not be used get back to the versions that had them."""
+    """Return the remedy for a version that must not be used: its labels are moved to the versions that had them."""
     labels = sorted(version.slots)
     names = f"label {labels[0]} back" if len(labels) == 1 else f"labels {' and '.join(labels)} back, each"
     stage = labels[0] if len(labels) == 1 else "<label>"
