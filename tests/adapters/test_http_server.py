@@ -126,6 +126,15 @@ def test_each_connection_carries_one_request() -> None:
     assert len(echo.requests) == 1
 
 
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_no_sender_is_promised_that_its_connection_stays_open(version: str) -> None:
+    """A proxy with HTTP/1.0 and keep-alive would use the connection while it is closed, and lose an event."""
+    with serving() as (server, echo):
+        sent = f"POST / HTTP/{version}\r\nHost: x\r\nContent-Length: 1\r\nConnection: keep-alive\r\n\r\na"
+        assert b"keep-alive" not in raw(server, sent.encode()).lower()
+    assert echo.requests[0].headers["connection"] == "keep-alive"
+
+
 def test_requests_that_wait_share_a_call_of_the_handler() -> None:
     """Complete requests are collected while the handler works. Each request gets its answer."""
     with serving(is_open=False) as (server, echo), contextlib.ExitStack() as stack:

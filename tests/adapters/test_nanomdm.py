@@ -478,6 +478,23 @@ def test_a_password_in_the_url_is_refused_and_not_shown() -> None:
     assert "hunter2" not in str(caught.value)
 
 
+@pytest.mark.parametrize("start", ["\ufeff", "# F\u0151tan\u00fas\u00edtv\u00e1ny\n", "subject=CN = B\u00fccher\r\n"])
+def test_a_ca_file_may_have_a_byte_order_mark_and_comments(tmp_path: Path, start: str) -> None:
+    """As the roots of an operating system, and the output of ``openssl s_client``."""
+    pem = trustme.CA().cert_pem.bytes()
+    for content in (start.encode() + pem, start.encode() + pem.replace(b"\n", b"\r\n") * 2):
+        (tmp_path / "root.pem").write_bytes(content)
+        NanoMdm(url="https://mdm.example.com", api_key="a-key", ca_file=str(tmp_path / "root.pem"))
+
+
+@pytest.mark.parametrize("content", ["", "\n", "\ufeff"])
+def test_an_empty_ca_file_does_not_trust_the_usual_roots(tmp_path: Path, content: str) -> None:
+    """A file that was emptied must not widen what the API key is sent to."""  # R39
+    (tmp_path / "root.pem").write_text(content, encoding="utf-8")
+    with pytest.raises(DefinitionError, match="contains no readable PEM certificate"):
+        NanoMdm(url="https://mdm.example.com", api_key="a-key", ca_file=str(tmp_path / "root.pem"))
+
+
 @pytest.mark.parametrize("content", [None, "no PEM", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
 def test_a_ca_file_that_cannot_be_used_is_refused(tmp_path: Path, content: str | None) -> None:
     """A missing or broken caFile is reported before anything is sent."""

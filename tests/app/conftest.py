@@ -12,7 +12,7 @@ from tests.support.memory import MemorySecretStore
 
 @pytest.fixture(params=[False, True], ids=["", "deleted"])
 def unlabelled(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Return whether each world's store deletes a version without labels at once, and make it do so."""
+    """Let the store of each world delete a version without labels immediately; the value is whether it does."""
     is_pruned = bool(request.param)
     monkeypatch.setattr(pairs, "MemorySecretStore", partial(MemorySecretStore, is_pruned=is_pruned))
     return is_pruned

@@ -1,4 +1,4 @@
-"""Adopting what a running server serves: whatever is wrong with it, it is taken as it is or refused before a write."""
+"""Adopting the certificate of a running server: it is accepted despite violations, or refused before a write."""
 
 from __future__ import annotations
 
@@ -51,27 +51,27 @@ CHAINS: dict[str, Chain | SelfSigned] = {
 
 @dataclass(slots=True)
 class Desk:
-    """A project's root, and a pair that does not exist yet."""
+    """A project folder, and a pair that does not exist yet."""
 
     folder: Path
     world: World
 
     def put(self, certificates: tuple[x509.Certificate, ...], private: PrivateKey) -> None:
-        """Write the file."""
+        """Write a file of the project."""
         (self.folder / "main.pem").write_bytes(pem(*certificates) + private_pem(private))
 
     def refused(self, server: dict[str, Any] = SERVER, observed: ObservedPair | None = None) -> tuple[str, ...]:
-        """Return what a preview refuses."""
+        """Return the errors of a preview."""
         return self._offers(server, observed).refused(self.world.service.look(self.request(server)))
 
     def request(self, server: dict[str, Any] = SERVER) -> PairRequest:
-        """Return what a run asks for."""
+        """Return the request of a run."""
         offered = self._offers(server).found[Slot.MAIN].offered
         definition = parse_server(server, "berlin").definition(main=offered)
         return self.world.request(definition)
 
     def apply(self, server: dict[str, Any] = SERVER) -> PairResult:
-        """Bring the pair to the definition."""
+        """Bring the pair to its desired state."""
         given = Given({Slot.MAIN: partial(self._credential, server)})
         service = PairService(self.world.store, self.world.clock, custom=given)
         return service.apply(self.request(server))
@@ -88,13 +88,13 @@ class Desk:
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Desk:
-    """An empty one, at the moment that the certificates are made for."""
+    """An empty desk, at the time that the certificates are valid from."""
     return Desk(tmp_path, World(clock=HandClock(NOW)))
 
 
 @pytest.mark.parametrize("name", CHAINS)
 def test_what_is_in_use_is_taken_whatever_rule_it_breaks(desk: Desk, name: str) -> None:
-    """It is stored, devices can be made to trust it, and the next run finds nothing to do."""
+    """The certificate is stored, devices can be made to trust it, and the next run changes nothing."""
     # R19 R20 R21 R22 R23 R25 R26 R27 R28
     made = CHAINS[name].make()
     desk.put(made.chain, made.keys[0])
@@ -118,7 +118,7 @@ UNFIT: dict[str, tuple[tuple[x509.Certificate, ...], str, str]] = {
 
 @pytest.mark.parametrize("name", UNFIT)
 def test_what_does_not_hang_together_is_refused_in_the_preview(desk: Desk, name: str) -> None:
-    """Adopting has its limits where nothing could be stored, presented or trusted; nothing is written."""  # R20 R22
+    """Nothing is written if the certificate cannot be stored, presented or trusted."""  # R20 R22
     certificates, code, reason = UNFIT[name]
     desk.put(certificates, MADE.keys[0])
     told = desk.refused()
@@ -130,7 +130,7 @@ def test_what_does_not_hang_together_is_refused_in_the_preview(desk: Desk, name:
 
 
 def test_a_pair_begins_with_what_is_adopted(desk: Desk) -> None:
-    """A main that the pair has is not replaced by one that breaks rules, `adopt` or not."""  # R32
+    """A main is not replaced by a certificate that breaks rules, with or without `adopt`."""  # R32
     desk.put(MADE.chain, MADE.keys[0])
     desk.apply()
     observed = desk.world.service.observe(SECRET)
@@ -142,11 +142,11 @@ def test_a_pair_begins_with_what_is_adopted(desk: Desk) -> None:
     replaced = {**SERVER["main"], "replaceNow": True, "confirm": observed.main.facts.sha256}
     told = desk.refused({**SERVER, "main": replaced}, observed)
     assert "eku-missing" in told[0]
-    assert "what a pair begins with" in told[1]
+    assert "applies only to the first main" in told[1]
 
 
 def test_a_key_of_another_certificate_is_not_adopted(desk: Desk) -> None:
-    """No server serves it, and one that got it would serve nothing: refused, and nothing is written."""  # R28
+    """No server can present such a certificate. It is refused, and nothing is written."""  # R28
     desk.put(MADE.chain, key("p256", "other"))
     told = desk.refused()
     assert "key-mismatch" in told[0]
@@ -157,7 +157,7 @@ def test_a_key_of_another_certificate_is_not_adopted(desk: Desk) -> None:
 
 
 def test_a_root_that_its_ca_renewed_heals_a_weak_hash(desk: Desk) -> None:
-    """An adopted main under a root with SHA-1 gets a reserve under the same name and key, signed with SHA-256."""
+    """An adopted main under a root with SHA-1 gets a reserve under a root with the same name and key, but SHA-256."""
     # R24 R27
     old = Chain().but(root={"hash": SHA1})
     desk.put(old.make().chain, old.make().keys[0])

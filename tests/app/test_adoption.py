@@ -1,4 +1,4 @@
-"""Only a version that a run announced is adopted: `PutSecretValue` alone gets no certificate onto a device (R38)."""
+"""Only a version that a run announced is adopted: `PutSecretValue` alone adds no certificate to a profile (R38)."""
 
 from __future__ import annotations
 
@@ -68,13 +68,13 @@ ALL_BUT_TAG = "`PutSecretValue`, `UpdateSecretVersionStage` and `UntagResource`"
 
 
 def announce(world: World, number: int, made: Made) -> None:
-    """Write the tag as a program can that may call TagResource, too."""
+    """Write the announcement, as a program can that also has the permission TagResource."""
     announced = Announcement(ordinal=number, sha256=value_digest(value(made)))
     principal(world, PUT_AND_TAG).tag(SECRET, {ANNOUNCED_TAG: announced_value(announced)})
 
 
 def test_a_principal_does_only_what_it_may(world: World) -> None:
-    """The control: each operation is refused to a principal that lacks it."""  # R38
+    """Control: each operation is refused to a principal without the permission for it."""  # R38
     calls: dict[str, Callable[[Principal], object]] = {
         "PutSecretValue": lambda one: one.put(SECRET, FOREIGN, "", ["OTHER"]),
         "GetSecretValue": lambda one: one.read(SECRET, FOREIGN),
@@ -92,7 +92,7 @@ def test_a_principal_does_only_what_it_may(world: World) -> None:
 @pytest.mark.parametrize("labels", LABELS, ids=lambda labels: "+".join(labels) or "no label")
 @pytest.mark.parametrize("version", [version_id(SECRET, 2), FOREIGN], ids=["the next version id", "another version id"])
 def test_a_version_that_no_run_announced_is_not_adopted(world: World, version: str, labels: Sequence[str]) -> None:
-    """The run issues its own certificate, or is refused before a label or facts tag of the pair changes."""
+    """The run issues another certificate, or is refused before it changes a label or facts tag of the pair."""
     # R38
     attacker = CA.make()
     put(world, version, labels, attacker)
@@ -111,7 +111,7 @@ def test_a_version_that_no_run_announced_is_not_adopted(world: World, version: s
 
 @pytest.mark.parametrize("known", [True, False], ids=["with a state", "without a state"])
 def test_a_main_that_no_run_announced_is_refused(world: World, *, known: bool) -> None:
-    """PutSecretValue moves AWSCURRENT; the message says which version holds it and what to do."""  # R38
+    """PutSecretValue moves AWSCURRENT. The message names the version with this label and the remedy."""  # R38
     state = world.known if known else None
     put(world, version_id(SECRET, 2), ["AWSCURRENT"], CA.make())
     writes = list(world.store.calls)
@@ -123,7 +123,7 @@ def test_a_main_that_no_run_announced_is_refused(world: World, *, known: bool) -
 
 @pytest.mark.parametrize("slot", ["AWSCURRENT", "RESERVE"])
 def test_an_announced_version_in_a_slot_is_checked_by_the_rules(world: World, slot: str) -> None:
-    """A program that may also write tags gets no CA onto a device."""  # R38
+    """A program that can also write tags cannot add a CA to a profile."""  # R38
     attacker = CA.make()
     put(world, version_id(SECRET, 2), [slot], attacker)
     announce(world, 2, attacker)
@@ -136,7 +136,7 @@ def test_an_announced_version_in_a_slot_is_checked_by_the_rules(world: World, sl
 def test_a_record_of_an_issued_certificate_does_not_make_it_one(
     world: World, label: str, role: Role, form: SelfSigned | Chain
 ) -> None:
-    """Whoever may also write tags records a version as issued: its form decides (R31)."""  # R38 R31
+    """A program that can also write tags records a version as issued, but its form decides (R31)."""  # R38 R31
     attacker, version = form.make(), version_id(SECRET, 2)
     put(world, version, [label], attacker)
     forged = CertificateFacts(
@@ -151,13 +151,13 @@ def test_a_record_of_an_issued_certificate_does_not_make_it_one(
     )
     tags = {facts_tag(version): facts_value(forged, role), HIGHEST_TAG: "2"}
     principal(world, PUT_AND_TAG).tag(SECRET, tags)
-    said = rf"recorded as issued.*is not in the form of issued certificates.* Move the label {label} back"
+    said = rf"recorded as issued.*does not have the form of an issued certificate.* Move the label {label} back"
     with pytest.raises(StoreError, match=said):
         world.apply(definition(NOW), known=KNOWN)
 
 
 def test_an_announced_main_that_passes_all_rules_is_accepted(world: World) -> None:
-    """As after a run that died before it wrote the facts of a custom main."""  # R30 R38
+    """This is the state after a run that was interrupted before it wrote the facts of a custom main."""  # R30 R38
     made = Chain().make()
     put(world, version_id(SECRET, 2), ["AWSCURRENT"], made)
     announce(world, 2, made)
@@ -231,7 +231,7 @@ def _check_found(world: World, made: Made, problem: str | None, number: int = 3)
 
 
 def test_an_announced_certificate_authority_is_not_taken_for_an_issued_reserve(world: World) -> None:
-    """STAGED, as after a run that died: the version is not what the definition asks for (R31)."""  # R38 R31
+    """The version has STAGED, as after an interrupted run, but is not the requested certificate (R31)."""  # R38 R31
     attacker = CA.make()
     put(world, version_id(SECRET, 2), ["STAGED"], attacker)
     announce(world, 2, attacker)
@@ -243,7 +243,7 @@ def test_an_announced_certificate_authority_is_not_taken_for_an_issued_reserve(w
 @pytest.mark.parametrize("edge", ["before", "after"])
 @pytest.mark.parametrize("write", [1, 2, 3])
 def test_a_run_that_dies_around_its_announcement_is_continued(world: World, write: int, edge: str) -> None:
-    """A value that was stored is adopted; one that was only announced is replaced. The number is the same."""
+    """A value that was stored is adopted. A value that was only announced is replaced. The number stays the same."""
     # R30 R38
     world.store.fail = Crash(write, edge)  # type: ignore[arg-type]
     with pytest.raises(CrashError):
@@ -256,7 +256,7 @@ def test_a_run_that_dies_around_its_announcement_is_continued(world: World, writ
 
 
 def _lost_tags(world: World, *trusted: int) -> Known:
-    """Remove the tags of facts and records; return what the state knows, which has the trusted certificates."""
+    """Remove the facts tags and records; return the pair as the state has it, with the trusted certificates."""
     kept_by_state = {world.facts(one).sha256 for one in trusted}
     chains = {sha256: chain for sha256, chain in world.known.certificates.items() if sha256 in kept_by_state}
     known = replace(KNOWN, certificates=chains)
@@ -266,7 +266,7 @@ def _lost_tags(world: World, *trusted: int) -> Known:
 
 
 def _lose_all(world: World) -> dict[str, str]:
-    """Remove all tags of the pair, and return those that were removed."""
+    """Remove all tags of the pair, and return them."""
     lost = {key: value for key, value in world.tags.items() if key.startswith("ios-mdm:")}
     world.store.untag(SECRET, list(lost))
     return lost
@@ -280,7 +280,7 @@ def _refused(world: World) -> str:
 
 
 def _taken_over(world: World, message: str) -> PairResult:
-    """Set the tag that a message gives, and take the pair over by the id that it gives."""
+    """Set the tag that a message names, and take over the pair with the id that the message names."""
     tag, take_over = re.search(rf"{PAIR_ID_TAG} to `(.+?)`", message), re.search(r"`takeOver: (.+?)`", message)
     assert tag is not None
     assert take_over is not None
@@ -289,7 +289,7 @@ def _taken_over(world: World, message: str) -> PairResult:
 
 
 def test_the_first_message_about_a_lost_state_and_lost_tags_has_the_whole_remedy(world: World) -> None:
-    """The tags with the facts of main and reserve are needed, too: their versions may be another program's."""
+    """The message also names the facts tags of main and reserve: without them, their versions are refused."""
     # R34 R38
     world.apply(definition(NOW))
     lost, before = _lose_all(world), {number: world.chain(number) for number in (1, 2)}
@@ -308,7 +308,7 @@ def test_a_message_about_a_lost_id_names_no_tag_that_is_there(world: World) -> N
 
 
 def test_a_pair_whose_tags_have_no_backup_is_taken_over_with_its_main(world: World) -> None:
-    """As docs/storage.md says: an administrator announces the value of main, and another reserve is issued."""
+    """As in docs/storage.md: an administrator announces the value of main, and another reserve is issued."""
     # R34 R38
     world.apply(definition(NOW))
     _lose_all(world)
@@ -324,7 +324,7 @@ def test_a_pair_whose_tags_have_no_backup_is_taken_over_with_its_main(world: Wor
 
 
 def test_lost_tags_of_a_former_main_that_has_expired_are_written_again() -> None:
-    """AWSPREVIOUS stays on it, and the state does not know it any more: no profile contains it."""  # R30 R33 R38
+    """The certificate still has AWSPREVIOUS, but is no longer in the state. No profile contains it."""  # R30 R33 R38
     world = World(clock=HandClock(AT))
     yearly = definition(replace(NOW, apply=AfterCurrentExpires()))
     world.apply(yearly)
@@ -344,7 +344,7 @@ def test_lost_tags_of_a_former_main_that_has_expired_are_written_again() -> None
 
 
 def test_a_former_main_without_a_facts_tag_is_refused_before_it_expires(world: World) -> None:
-    """Another program can put AWSPREVIOUS on its version."""  # R38
+    """Another program can move AWSPREVIOUS to its version."""  # R38
     attacker = CA.make()
     put(world, version_id(SECRET, 2), ["AWSPREVIOUS"], attacker)
     with pytest.raises(StoreError, match=r"\(certificate 2\) has a label of the pair, but no facts tag"):
@@ -352,7 +352,7 @@ def test_a_former_main_without_a_facts_tag_is_refused_before_it_expires(world: W
 
 
 def test_lost_tags_of_a_distrusted_former_main_are_written_again(world: World) -> None:
-    """The state does not know it any more, and the definition names its fingerprint."""  # R33 R35
+    """The certificate is no longer in the state, but the definition has its fingerprint."""  # R33 R35
     stolen = world.facts(1).sha256
     wish = replace(QUIET, replace_main=True, confirm_main=stolen, distrust=frozenset({stolen}))
     world.apply(wish)
@@ -374,7 +374,7 @@ UNTAGGED = {
 @pytest.mark.parametrize("removed", UNTAGGED)
 @pytest.mark.parametrize("labels", [*LABELS, ("AWSCURRENT",)], ids=lambda labels: "+".join(labels) or "no label")
 def test_without_tag_resource_no_certificate_is_added(labels: Sequence[str], removed: str) -> None:
-    """A program with PutSecretValue, UpdateSecretVersionStage and UntagResource stops runs, and adds no certificate."""
+    """A program with PutSecretValue, UpdateSecretVersionStage and UntagResource stops runs, but adds no certificate."""
     # R38
     for has_reserve, form in ((False, CA), (True, Chain())):
         world = World(clock=HandClock(AT))
@@ -428,9 +428,9 @@ def _authority(
 @pytest.mark.parametrize("form", ["same name", "cross-signed", "self-signed issuer"])
 @pytest.mark.parametrize("is_custom", [False, True], ids=["issued", "custom"])
 def test_a_known_certificate_under_another_root_is_refused(world: World, form: str, *, is_custom: bool) -> None:
-    """A program with main's key and PutSecretValue stores main again, under a CA that can vouch for any name.
+    """A program with main's key and PutSecretValue stores main again, under a CA that can issue for any name.
 
-    The state knows the certificate. Devices would get the CA.
+    The state contains the certificate, but devices must not get the CA.
     """  # R38 R31
     if is_custom:
         made = Chain().make()
@@ -449,9 +449,9 @@ def test_a_known_certificate_under_another_root_is_refused(world: World, form: s
 
 
 def test_a_key_that_only_claims_to_be_the_certificates_is_refused() -> None:
-    """A certificate is public: a program without its key writes the public numbers into the form of a private key.
+    """A certificate is public, so a program without its key can write the public numbers into a private key.
 
-    With PutSecretValue alone it would store main again, and consumers could not serve it.
+    With only PutSecretValue, it stores main again with a key that consumers cannot use.
     """  # R38
     world = World(clock=HandClock(AT))
     quiet = replace(QUIET, main=IssueMain(key=KeyType.RSA_2048))

@@ -1,4 +1,4 @@
-"""Reading ahead for the checks of a run."""
+"""Tests of reading ahead for the checks of a run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PARIS = replace(BERLIN, server="paris", secret="ios-mdm/paris")  # noqa: S106 - 
 
 
 def test_each_reader_gets_an_answer_once() -> None:
-    """The pair and the distribution of a server share an answer; a second check of either reads again."""
+    """The pair and the distribution of a server share an answer. A second check of the same resource reads again."""
     ahead = Ahead[str]()
     ahead.start("run", [BERLIN, PARIS], lambda reading: f"read {reading.server}")
     assert ahead.take("run", BERLIN.secret, "pair") == "read berlin"
@@ -33,7 +33,7 @@ def test_each_reader_gets_an_answer_once() -> None:
 
 
 def test_no_answer_is_older_than_the_run() -> None:
-    """A process that serves a second run reads again for it."""
+    """A process that serves a second run reads again for this run."""
     ahead = Ahead[str]()
     ahead.start("run", [BERLIN], lambda _reading: "old")
     assert ahead.take("next run", BERLIN.secret, "pair") is None
@@ -43,7 +43,7 @@ def test_no_answer_is_older_than_the_run() -> None:
 
 
 def test_a_changed_secret_is_read_again() -> None:
-    """After an update of the pair, the check of its distribution gets no answer from before the update."""
+    """After an update of the pair, the check of its distribution does not get an answer from before the update."""
     ahead = Ahead[str]()
     ahead.start("run", [BERLIN], lambda _reading: "before the update")
     ahead.take("run", BERLIN.secret, "pair")
@@ -67,7 +67,7 @@ def test_an_error_belongs_to_the_server_that_it_was_raised_for() -> None:
 
 
 def test_servers_are_read_at_once_and_each_once() -> None:
-    """Two servers wait for each other. A server that was announced twice, or taken already, is not read again."""
+    """Two servers wait for each other. A server that was announced twice, or already taken, is not read again."""
     both, read = threading.Barrier(2, timeout=30), list[str]()
 
     def reading_both(reading: Reading) -> str:

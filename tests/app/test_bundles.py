@@ -1,4 +1,4 @@
-"""Bundles and their passwords from where a definition says that they are; and what is said where they are not."""
+"""Tests of reading bundles and passwords from files, secrets and variables, and of the errors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["desk", "leaf"]
 
 
 def test_a_certificate_that_is_too_large_for_a_secret_is_refused(desk: Desk) -> None:
-    """In the check, so in the preview; AWS would refuse it in the middle of a run."""
+    """The check refuses it, and so the preview. AWS would refuse it during the run."""
     # R40
     names = [HOST, *(f"{number}.{'long-name' * 6}.example.com" for number in range(900))]
     large = Leaf(START, 397, names=tuple(names))
@@ -27,13 +27,13 @@ def test_a_certificate_that_is_too_large_for_a_secret_is_refused(desk: Desk) -> 
     (desk.folder / "p").write_text(PASSWORD, encoding="utf-8")
     with pytest.raises(
         DefinitionError,
-        match=r"^reserve\.install: certificate, chain and private key take [0-9,]{6} bytes .* of AWS takes 65,536",
+        match=r"^reserve\.install: certificate, chain and private key need [0-9,]{6} bytes, but .* at most 65,536",
     ):
         desk.read(bundle="b.pem", passwordFile="p")
 
 
 def test_a_bundle_from_a_secret_with_a_password_from_one(desk: Desk, leaf: Leaf) -> None:
-    """Bytes and password both come from Secrets Manager; what is stored can be read back, and shows no key."""
+    """Bytes and password are read from Secrets Manager. The stored form can be read, and a repr shows no key."""
     # R18 R29
     desk.vault.values = {"bundles/next": leaf.pfx(), "bundles/password": PASSWORD.encode() + b"\n"}
     read = desk.read(bundle="secret:bundles/next", passwordSecret="bundles/password")
@@ -41,21 +41,21 @@ def test_a_bundle_from_a_secret_with_a_password_from_one(desk: Desk, leaf: Leaf)
     credential = read.credential()
     assert credential.sha256 == leaf.sha256
     assert credential.root == authority().pem().decode()
-    assert credential.certificate.count("BEGIN CERTIFICATE") == 1, "the root is kept by itself"
+    assert credential.certificate.count("BEGIN CERTIFICATE") == 1, "the root is stored separately"
     assert credential_from_json(credential_to_json(credential), where="here") == credential
     assert "PRIVATE" not in repr(read) + repr(credential)
 
 
 @pytest.mark.parametrize("ending", [b"", b"\n", b"\r\n", b"\nsecond line"])
 def test_a_password_file_has_it_in_its_first_line(desk: Desk, leaf: Leaf, ending: bytes) -> None:
-    """However the line ends."""  # R18
+    """All line endings are accepted."""  # R18
     (desk.folder / "b.pfx").write_bytes(leaf.pfx())
     (desk.folder / "p").write_bytes(PASSWORD.encode() + ending)
     assert desk.read(bundle="b.pfx", passwordFile="p").offered.sha256 == leaf.sha256
 
 
 def test_the_root_may_come_from_elsewhere(desk: Desk, leaf: Leaf) -> None:
-    """From a trust file, or from what is known of main; without either the chain is incomplete."""  # R22 R24
+    """It is read from a trust file or from the records of main. Without either, the chain is incomplete."""  # R22 R24
     (desk.folder / "b.pem").write_bytes(leaf.pem())
     desk.environ = {"P": PASSWORD}
     given: dict[str, Any] = {"bundle": "b.pem", "passwordEnv": "P"}
@@ -72,7 +72,7 @@ def test_the_root_may_come_from_elsewhere(desk: Desk, leaf: Leaf) -> None:
 
 
 def test_a_reserve_must_outlive_main(desk: Desk, leaf: Leaf) -> None:
-    """Its dates are held against main's expiry, or the apply moment where that is later."""  # R21
+    """Its dates are checked against main's expiry, or against the apply time if that is later."""  # R21
     (desk.folder / "b.pfx").write_bytes(leaf.pfx())
     desk.environ = {"P": PASSWORD}
     late = Circumstances(host=HOST, now=BY.now, slot=Slot.RESERVE, outlives=START + timedelta(days=400))
@@ -88,11 +88,11 @@ def test_a_reserve_must_outlive_main(desk: Desk, leaf: Leaf) -> None:
         ({"bundle": "b.pfx", "passwordEnv": "NOT_SET"}, "the variable NOT_SET is not set"),
         ({"bundle": "b.pfx", "passwordFile": "none"}, "reserve.install.passwordFile: none cannot be read"),
         ({"bundle": "b.pfx", "passwordSecret": "none"}, "reserve.install.passwordSecret: there is no secret none"),
-        ({"bundle": "b.pfx", "passwordEnv": "P", "trust": ["b.pfx"]}, "b.pfx holds no PEM certificates"),
+        ({"bundle": "b.pfx", "passwordEnv": "P", "trust": ["b.pfx"]}, "b.pfx has no readable PEM certificate"),
     ],
 )
 def test_what_is_not_there_is_named(desk: Desk, leaf: Leaf, install: dict[str, Any], said: str) -> None:
-    """One line with the key of the definition, and nothing of a password."""  # R29
+    """The error is one line with the key of the definition, and does not quote a password."""  # R29
     (desk.folder / "b.pfx").write_bytes(leaf.pfx())
     desk.environ = {"P": PASSWORD}
     with pytest.raises(DefinitionError) as caught:
@@ -102,7 +102,7 @@ def test_what_is_not_there_is_named(desk: Desk, leaf: Leaf, install: dict[str, A
 
 
 def test_a_wrong_password_has_its_code(desk: Desk, leaf: Leaf) -> None:
-    """It is told apart from a file that cannot be read."""  # R18
+    """The code differs from that of a file that cannot be read."""  # R18
     (desk.folder / "b.pfx").write_bytes(leaf.pfx())
     desk.environ = {"P": "wrong"}
     with pytest.raises(BundleError) as caught:

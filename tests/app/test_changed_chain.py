@@ -1,4 +1,4 @@
-"""A CA renews what is between a custom certificate and its root: the new chain is installed, and nothing else moves."""
+"""A CA renews the chain between a custom certificate and its root: only the new chain is installed."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ if TYPE_CHECKING:
     from tests.support.crashes import Edge
 
 WRITES = 11
-"""Of a run in which both slots get new chains."""
+"""Number of writes of a run in which both slots get new chains."""
 
 
 @dataclass(slots=True)
 class Desk:
-    """Two certificates of a server, the second of which outlives the first."""
+    """Two certificates of a server. The second one expires after the first one."""
 
     folder: Path
     main: Leaf
     reserve: Leaf
 
     def read(self, leaf: Leaf, chain: Chain) -> Read:
-        """Read a file as the definition's."""
+        """Read a file of the definition."""
         (self.folder / "bundle.pem").write_bytes(leaf.file(chain))
         reader = BundleReader(base=self.folder, environ={})
         read = reader.read(
@@ -66,17 +66,17 @@ class Desk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """A definition, and the files that it names."""
+    """A definition and the files that it names."""
 
     definition: PairDefinition
     reads: dict[Slot, Read]
 
     def request(self, world: World) -> PairRequest:
-        """Return the request for it."""
+        """Return the request for the definition."""
         return world.request(self.definition)
 
     def apply(self, world: World) -> PairResult:
-        """Bring the pair to it."""
+        """Bring the pair to the definition."""
         given = Given({role: read.credential for role, read in self.reads.items()})
         return PairService(world.store, world.clock, custom=given).apply(self.request(world))
 
@@ -94,7 +94,7 @@ def desk(tmp_path: Path, certificates: tuple[Leaf, Leaf]) -> Desk:
 
 
 def stored(world: World, label: Label) -> dict[str, str]:
-    """Return what a slot holds."""
+    """Return the certificate and its issuers in a slot."""
     ordinal = world.labels[label]
     assert isinstance(ordinal, int)
     value: dict[str, str] = json.loads(world.value(ordinal))
@@ -102,7 +102,7 @@ def stored(world: World, label: Label) -> dict[str, str]:
 
 
 def test_a_renewed_intermediate_is_installed_under_the_same_leaf(desk: Desk) -> None:
-    """Main moves to a version with the new chain, and keeps certificate and key; then nothing is left to do."""
+    """Main moves to a version with the new chain, and keeps certificate and key. The next run changes nothing."""
     # R20 R32
     world = World()
     desk.wish(FIRST).apply(world)
@@ -123,7 +123,7 @@ def test_a_renewed_intermediate_is_installed_under_the_same_leaf(desk: Desk) -> 
 
 
 def test_a_preview_tells_of_it(desk: Desk) -> None:
-    """Another certificate number, and why; an unchanged file changes nothing."""  # R30
+    """The preview has another certificate number and the reason. An unchanged file changes nothing."""  # R30
     world = World()
     desk.wish(FIRST).apply(world)
     same = world.service.look(desk.wish(FIRST).request(world))
@@ -139,7 +139,7 @@ def test_a_preview_tells_of_it(desk: Desk) -> None:
 
 
 def test_a_reserve_keeps_its_period(desk: Desk) -> None:
-    """The reserve gets its new chain without a confirmation, inside the last days as well; R7's days go on."""
+    """The reserve gets its new chain without a confirmation, even in its last days. Its days (R7) continue."""
     # R7 R10
     world = World()
     desk.wish(FIRST).apply(world)
@@ -156,7 +156,7 @@ def test_a_reserve_keeps_its_period(desk: Desk) -> None:
 
 
 def test_two_chains_of_one_certificate_are_refused(desk: Desk) -> None:
-    """After a promotion both slots may name its file; two files that differ are an error, and one is not."""  # R20 R32
+    """After a promotion both slots can name main's file. Two files with different chains are an error."""  # R20 R32
     world = World()
     same = replace(desk, reserve=desk.main)
     with pytest.raises(DefinitionError, match="with different chains"):
@@ -177,7 +177,7 @@ def test_two_chains_of_one_certificate_are_refused(desk: Desk) -> None:
 
 
 def test_another_root_is_another_certificate_to_the_devices(desk: Desk) -> None:
-    """A healthy main does not move under another root, unless its fingerprint is given."""  # R24 R32
+    """A valid main is not replaced by one under another root, unless the definition confirms this."""  # R24 R32
     world = World()
     desk.wish(FIRST).apply(world)
     moved = desk.wish(ELSEWHERE)
@@ -196,7 +196,7 @@ def test_another_root_is_another_certificate_to_the_devices(desk: Desk) -> None:
 
 
 def test_an_operator_who_goes_back_to_the_former_chain_is_respected(desk: Desk) -> None:
-    """R32: the label stays where it was put; a file that goes back is followed."""
+    """The label stays on the version that the operator chose. A file with the former chain is installed again."""
     # R32
     world = World()
     desk.wish(FIRST).apply(world)
@@ -231,7 +231,7 @@ def test_a_reserve_that_is_older_than_mains_new_chain_is_no_rollback(desk: Desk)
 
 
 def test_a_reserve_older_than_main_is_found_without_its_label(desk: Desk) -> None:
-    """A label that is lost is put back, whichever of the two certificates was stored first."""  # R32
+    """A lost label is set again, regardless of which of the two certificates was stored first."""  # R32
     world = World()
     desk.wish(FIRST, FIRST).apply(world)
     desk.wish(RENEWED, FIRST).apply(world)
@@ -241,7 +241,7 @@ def test_a_reserve_older_than_main_is_found_without_its_label(desk: Desk) -> Non
 
 
 def test_a_chain_that_changes_in_the_reserves_file_after_its_promotion_is_told(desk: Desk) -> None:
-    """It is main by now, and its new chain belongs under main.install, where it is installed."""  # R12
+    """The certificate is main now, so its new chain belongs under main.install, where it is installed."""  # R12
     world = World()
     desk.wish(FIRST, FIRST).apply(world)
     world.later(days=31)
@@ -258,7 +258,7 @@ def test_a_chain_that_changes_in_the_reserves_file_after_its_promotion_is_told(d
 @pytest.mark.parametrize("edge", ["before", "after"])
 @pytest.mark.parametrize("number", range(1, WRITES + 1))
 def test_a_crash_at_any_write_converges(desk: Desk, number: int, edge: Edge) -> None:
-    """Both slots get new chains; a run that dies at any write is continued, and nothing is stored twice."""
+    """Both slots get new chains. A run that is interrupted at any write is continued, and nothing is stored twice."""
     # R30 R32
     world = World()
     desk.wish(FIRST, FIRST).apply(world)
@@ -279,7 +279,7 @@ def test_a_crash_at_any_write_converges(desk: Desk, number: int, edge: Edge) -> 
 
 
 def test_the_crashes_above_are_at_every_write(desk: Desk) -> None:
-    """An undisturbed run makes as many writes as crashes are tried at."""
+    """Crashes are tested at each write of an undisturbed run."""
     world = World()
     desk.wish(FIRST, FIRST).apply(world)
     world.store.calls.clear()
@@ -288,17 +288,17 @@ def test_the_crashes_above_are_at_every_write(desk: Desk) -> None:
 
 
 def test_a_file_that_changes_between_check_and_update_is_not_stored(desk: Desk) -> None:
-    """What was decided about is what is stored, chain included."""  # R32
+    """Only the certificate and chain of the decision are stored."""  # R32
     world = World()
     wish, other = desk.wish(FIRST), desk.wish(RENEWED)
     changed = replace(wish, reads={Slot.MAIN: other.reads[Slot.MAIN]})
-    with pytest.raises(DefinitionError, match="has changed since it was checked"):
+    with pytest.raises(DefinitionError, match="changed after it was checked"):
         changed.apply(world)
     assert values(world) == {}, SECRET
 
 
 def test_a_definition_that_replaced_main_stays_right(desk: Desk) -> None:
-    """Long after the main that it named has gone, the definition is what it was; so is a wrong name an error."""
+    """The definition stays valid after the confirmed main's record is removed. A wrong fingerprint is an error."""
     # R3 R32
     world = World()
     desk.wish(FIRST).apply(world)
@@ -311,7 +311,7 @@ def test_a_definition_that_replaced_main_stays_right(desk: Desk) -> None:
     world.later(days=20)
     world.apply(issued)
     assert world.labels["AWSCURRENT"] == 3
-    world.store.untag(SECRET, [facts_tag(version_id(SECRET, 1))])  # as a run does once no device needs it
+    world.store.untag(SECRET, [facts_tag(version_id(SECRET, 1))])  # as a run does when no device needs it any more
     observed = world.service.observe(SECRET)
     assert observed is not None
     assert observed.numbered(1) is None
@@ -323,7 +323,7 @@ def test_a_definition_that_replaced_main_stays_right(desk: Desk) -> None:
 
 
 def test_a_definition_that_replaced_and_distrusts_main_stays_right(desk: Desk) -> None:
-    """A main that it distrusts may have gone without a record, after two promotions in one run."""
+    """A distrusted main can be without a record after two promotions in one run."""
     # R35
     world = World()
     desk.wish(FIRST).apply(world)
@@ -334,7 +334,7 @@ def test_a_definition_that_replaced_and_distrusts_main_stays_right(desk: Desk) -
 
 @pytest.mark.parametrize("wanted", ["another file", "issued"])
 def test_a_main_that_a_dead_run_began_gives_way_to_what_is_wanted_now(desk: Desk, wanted: str) -> None:
-    """Whatever the run had got done: the wish of the next one counts, and the leftover is no former main."""  # R30 R32
+    """The next run follows the new definition, and the unused version does not become a former main."""  # R30 R32
     other = replace(desk, main=desk.reserve)
     third = replace(desk, main=Leaf(500))
     goes = fingerprint(desk.main.certificate)
@@ -364,7 +364,7 @@ def test_a_main_that_a_dead_run_began_gives_way_to_what_is_wanted_now(desk: Desk
 
 
 def test_nothing_is_replaced_where_there_is_no_main(desk: Desk) -> None:
-    """A new pair whose definition asks for a replacement is refused at once, not in its second run."""  # R32
+    """A new pair whose definition requests a replacement is refused in its first run, not in its second."""  # R32
     world = World()
     wish = desk.wish(FIRST)
     with pytest.raises(DefinitionError, match="the pair has no main yet"):

@@ -1,4 +1,4 @@
-"""The files that a server reads: always a matching pair, reloaded after every change, kept while AWS is away."""
+"""The files of a TLS server: always a matching pair, loaded after each change, and kept if AWS does not answer."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def made() -> Credential:
 
 @dataclass(slots=True)
 class Shelf:
-    """Holds one value, or none, or is away."""
+    """Stores one value or none, or does not answer."""
 
     value: str | None = None
     away: bool = False
@@ -57,19 +57,19 @@ class Shelf:
 
 @dataclass(slots=True)
 class Server:
-    """A folder, a shelf, and a command that counts how often it ran."""
+    """A folder, a store, and a command that counts its runs."""
 
     folder: Path
     shelf: Shelf = field(default_factory=Shelf)
 
     @property
     def log(self) -> Path:
-        """Where the command notes what it saw."""
+        """File that the command appends to."""
         return self.folder.parent / "reloads"
 
     @property
     def reloads(self) -> list[str]:
-        """What the command saw as tls.crt, each time."""
+        """The content of tls.crt at each run of the command."""
         return self.log.read_text(encoding="utf-8").split("|")[:-1] if self.log.exists() else []
 
     def consumer(self, *, fails: bool = False) -> Consumer:
@@ -80,32 +80,32 @@ class Server:
         return Consumer(source=self.shelf, secret="ios-mdm/berlin", directory=self.folder, command=command)  # noqa: S106
 
     def put(self, credential: Credential) -> None:
-        """Let AWSCURRENT be this certificate."""
+        """Store this certificate as AWSCURRENT."""
         self.shelf.value = credential_to_json(credential)
 
     def read(self) -> tuple[str, ...]:
-        """Return what a server would read."""
+        """Return the file that a server reads."""
         return tuple((self.folder / file).read_text(encoding="ascii") for file in FILES)
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Server:
-    """A server that has got nothing yet."""
+    """A server without files."""
     return Server(folder=tmp_path / "tls")
 
 
 def contents(credential: Credential) -> tuple[str, ...]:
-    """Return what the three files of a certificate hold."""
+    """Return the contents of the three files of a certificate."""
     return (credential.certificate, credential.private_key, credential.root)
 
 
 def loads(folder: Path) -> None:
-    """Load certificate and key as a TLS server does: fails where they do not match."""
+    """Load certificate and key as a TLS server does; fails if they do not match."""
     ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(folder / "tls.crt", folder / "tls.key")
 
 
 def test_the_first_round_writes_and_reloads_and_the_second_does_nothing(server: Server) -> None:
-    """AWSCURRENT is asked for and nothing else; files are for the owner alone."""  # R11 R29
+    """Only AWSCURRENT is read. The files are readable only by their owner."""  # R11 R29
     first = made()
     server.put(first)
     done = server.consumer().round()
@@ -121,7 +121,7 @@ def test_the_first_round_writes_and_reloads_and_the_second_does_nothing(server: 
 
 
 def test_a_change_swaps_all_three_and_reloads_once(server: Server) -> None:
-    """After a promotion the new certificate, its key and its root are there before the command runs."""  # R11
+    """After a promotion, certificate, key and root are written before the command runs."""  # R11
     first, second, third = made(), made(), made()
     for one in (first, second, third):
         server.put(one)
@@ -129,15 +129,15 @@ def test_a_change_swaps_all_three_and_reloads_once(server: Server) -> None:
         assert server.read() == contents(one)
     assert server.reloads == [first.certificate, second.certificate, third.certificate]
     kept = [folder for folder in server.folder.iterdir() if folder.is_dir() and not folder.is_symlink()]
-    assert len(kept) == 2, "the one that is served, and the one before it"
+    assert len(kept) == 2, "the folders of the current and the former certificate"
     server.put(first)
     server.consumer().round()
-    assert server.read() == contents(first), "an operator's rollback is followed"
+    assert server.read() == contents(first), "the rollback of an operator is followed"
 
 
 @pytest.mark.parametrize("broken", ["away", "gone", "no json", "another key", "wide space"])
 def test_what_cannot_be_served_leaves_the_last_good_files(server: Server, broken: str) -> None:
-    """AWS away, a missing secret or a broken one: an error, the same files, no reload."""  # R32
+    """If AWS does not answer, or the secret is missing or damaged: an error, the same files, and no reload."""  # R32
     first = made()
     server.put(first)
     server.consumer().round()
@@ -148,7 +148,7 @@ def test_what_cannot_be_served_leaves_the_last_good_files(server: Server, broken
             server.shelf.value = None
         case "no json":
             server.shelf.value = "{"
-        case "wide space":  # which cryptography reads, and OpenSSL does not
+        case "wide space":  # cryptography reads this, but OpenSSL does not
             value = json.loads(server.shelf.value or "")
             server.shelf.value = json.dumps(value | {"tls.crt": value["tls.crt"].replace("\n", "\u2003\n", 2)})
         case _:
@@ -164,10 +164,10 @@ def test_what_cannot_be_served_leaves_the_last_good_files(server: Server, broken
 
 
 def test_a_command_that_failed_runs_again_until_it_succeeds(server: Server) -> None:
-    """Also after a restart, and although nothing has changed since."""
+    """It also runs after a restart, although the certificate has not changed."""
     server.put(made())
     for _ in range(2):
-        with pytest.raises(ConsumerError, match="ended with 7"):
+        with pytest.raises(ConsumerError, match="failed with exit code 7"):
             server.consumer(fails=True).round()
     assert server.consumer().round().reloaded
     assert not server.consumer().round().reloaded
@@ -175,12 +175,12 @@ def test_a_command_that_failed_runs_again_until_it_succeeds(server: Server) -> N
 
 
 def test_a_change_back_is_reloaded_after_a_change_whose_reload_failed(server: Server) -> None:
-    """The failed command may have loaded the other certificate, so what was reloaded long ago counts no more."""  # R32
+    """The failed command may have loaded the other certificate, so the former reload does not count."""  # R32
     first, second = made(), made()
     server.put(first)
     server.consumer().round()
     server.put(second)
-    with pytest.raises(ConsumerError, match="ended with 7"):
+    with pytest.raises(ConsumerError, match="failed with exit code 7"):
         server.consumer(fails=True).round()
     server.put(first)
     assert server.consumer().round().reloaded
@@ -188,7 +188,7 @@ def test_a_change_back_is_reloaded_after_a_change_whose_reload_failed(server: Se
 
 
 def test_a_command_that_does_not_end_is_ended(server: Server) -> None:
-    """Or a server whose reload hangs would never get another certificate."""
+    """Otherwise a server whose reload hangs never gets another certificate."""
     first = made()
     server.put(first)
     waits = (sys.executable, "-c", "import signal; signal.pause()")
@@ -202,7 +202,7 @@ def test_a_command_that_does_not_end_is_ended(server: Server) -> None:
 @pytest.mark.parametrize("file", FILES)
 @pytest.mark.parametrize("loss", ["deleted", "emptied"])
 def test_a_file_that_was_damaged_is_made_again(server: Server, file: str, loss: str) -> None:
-    """What is in the folder is held against the secret at every round; the repair is reloaded."""
+    """Each round compares the folder with the secret. The command runs after a repair."""
     first = made()
     server.put(first)
     server.consumer().round()
@@ -215,11 +215,11 @@ def test_a_file_that_was_damaged_is_made_again(server: Server, file: str, loss: 
 
 @pytest.mark.parametrize("file", FILES)
 def test_files_of_somebody_else_stay(server: Server, file: str) -> None:
-    """Two files cannot be taken over in one step, and the key may be the only one."""  # R32
+    """Two files cannot be replaced atomically, and the key may be the only copy."""  # R32
     server.folder.mkdir()
     (server.folder / file).write_text("theirs", encoding="ascii")
     server.put(made())
-    with pytest.raises(ConsumerError, match=rf"{file} was not made by `consume`"):
+    with pytest.raises(ConsumerError, match=rf"{file} was not created by `consume`"):
         server.consumer().round()
     found = {path.name: path.read_text(encoding="ascii") for path in server.folder.iterdir()}
     assert found == {file: "theirs", ".lock": ""}
@@ -227,7 +227,7 @@ def test_files_of_somebody_else_stay(server: Server, file: str) -> None:
 
 
 def test_a_second_consumer_is_kept_out_of_the_folder(server: Server) -> None:
-    """While one is at work, here in its command, another one says so and touches nothing."""
+    """While a consumer runs its command, another consumer fails with an error and changes nothing."""
     server.put(made())
     another = (
         "import sys; sys.path.insert(0, sys.argv[1]); from tests.app.test_consumer import compete; compete(sys.argv[2])"
@@ -239,13 +239,13 @@ def test_a_second_consumer_is_kept_out_of_the_folder(server: Server) -> None:
 
 
 def compete(folder: str) -> None:
-    """Be the other consumer, in a process of its own; fail unless it is kept out."""
-    with pytest.raises(ConsumerError, match="another `consume` is at work"):
+    """Run the other consumer, in a separate process; fail unless it is refused."""
+    with pytest.raises(ConsumerError, match="another `consume` uses"):
         Consumer(source=Shelf(value=credential_to_json(made())), secret="s", directory=Path(folder)).round()  # noqa: S106
 
 
 def test_a_folder_that_cannot_be_written_is_told(server: Server) -> None:
-    """Here because a file is in its place."""
+    """The cause is a file in place of the folder."""
     server.folder.write_text("", encoding="ascii")
     server.put(made())
     with pytest.raises(ConsumerError, match="cannot be written: File exists"):
@@ -253,7 +253,7 @@ def test_a_folder_that_cannot_be_written_is_told(server: Server) -> None:
 
 
 def test_a_command_that_is_not_there_is_told(server: Server) -> None:
-    """One line with its name; the files are there."""
+    """The error is one line with the name of the command. The files are written."""
     first = made()
     server.put(first)
     missing = Consumer(source=server.shelf, secret="s", directory=server.folder, command=("/no/such/reload",))  # noqa: S106
@@ -270,7 +270,7 @@ class DeathError(BaseException):
 def test_a_round_that_dies_anywhere_leaves_a_matching_pair(
     tmp_path: Path, rounds: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Killed before any of its calls, the folder holds the old pair or the new one; the next round ends it."""  # R32
+    """A process that is killed before any call leaves the old or the new pair. The next round completes it."""  # R32
     certificates = [made() for _ in range(rounds + 1)]
     for number in count(1):
         server = Server(folder=tmp_path / f"{number}" / "tls")
@@ -286,7 +286,7 @@ def test_a_round_that_dies_anywhere_leaves_a_matching_pair(
             except DeathError:
                 pass
             else:
-                assert number > 20, "a round makes more calls than that"
+                assert number > 20, "a round makes more than 20 calls"
                 break
         if rounds or all((server.folder / file).exists() for file in FILES):
             assert server.read() in [contents(one) for one in certificates[-2:]]
@@ -299,7 +299,7 @@ def test_a_round_that_dies_anywhere_leaves_a_matching_pair(
 
 
 def _die_at(number: int, patch: pytest.MonkeyPatch) -> None:
-    """Let the process die instead of making its call of this number that changes anything."""
+    """Kill the process in place of its call of this number that changes a file."""
     seen = 0
 
     def counted(call: Callable[..., object]) -> Callable[..., object]:
@@ -319,7 +319,7 @@ def _die_at(number: int, patch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_reader_meets_a_matching_pair_at_every_moment(server: Server) -> None:
-    """A server that reloads again and again while certificates change never loads two that do not belong together."""
+    """A server that loads the files repeatedly while certificates change never loads two that do not match."""
     certificates = [made() for _ in range(6)]
     server.put(certificates[0])
     quiet = Consumer(source=server.shelf, secret="s", directory=server.folder)  # noqa: S106
@@ -336,7 +336,7 @@ def test_a_reader_meets_a_matching_pair_at_every_moment(server: Server) -> None:
                 failures.append(error)
                 return
             except FileNotFoundError:
-                continue  # two changes since the link was read: no server is that slow, and none that quick
+                continue  # the link has changed twice since it was read, which is too fast to happen in practice
 
     reader = threading.Thread(target=read)
     reader.start()
@@ -349,7 +349,7 @@ def test_a_reader_meets_a_matching_pair_at_every_moment(server: Server) -> None:
 
 
 def test_the_dates_of_what_is_served_are_told(server: Server) -> None:
-    """For the line that `consume` prints."""
+    """They are for the line that `consume` prints."""
     server.put(made())
     told = server.consumer().round().certificate
     assert told.not_after == NOW - timedelta(minutes=5) + timedelta(days=397, seconds=-1)
@@ -369,7 +369,7 @@ def running(server: Server, program: str, *, combined: bool = False) -> Consumer
 
 
 def test_a_corrected_command_is_run_for_the_same_certificate(server: Server) -> None:
-    """Row 23: the first one ended with success and reloaded nothing; each command succeeds once for a certificate."""
+    """The first command succeeded but reloaded nothing. Each command has to succeed once for a certificate."""
     server.put(made())
     assert running(server, "pass").round().reloaded
     assert server.consumer().round().reloaded
@@ -378,7 +378,7 @@ def test_a_corrected_command_is_run_for_the_same_certificate(server: Server) -> 
 
 
 def test_the_command_gets_no_credentials_of_aws(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A reload needs none, and what it starts keeps its environment for long."""
+    """A reload needs none, and a process that it starts keeps its environment for a long time."""
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush")
     monkeypatch.setenv("AWS_PROFILE", "production")
     monkeypatch.setenv("LANG", "C")
@@ -391,7 +391,7 @@ def test_the_command_gets_no_credentials_of_aws(server: Server, monkeypatch: pyt
 
 
 def test_a_reader_of_the_folder_cannot_lock_it(server: Server) -> None:
-    """Renewals would stop for as long as any user likes."""
+    """Otherwise any user can stop renewals."""
     server.put(made())
     server.folder.mkdir(mode=0o755)
     descriptor = os.open(server.folder, os.O_RDONLY)
@@ -405,7 +405,7 @@ def test_a_reader_of_the_folder_cannot_lock_it(server: Server) -> None:
 
 @pytest.mark.parametrize("name", [".new-.reloaded", ".new-current", ".reloaded", ".new-x"])
 def test_a_link_that_the_command_makes_is_not_followed(server: Server, name: str) -> None:
-    """The command, or a worker that it starts, may be of a user with fewer rights."""
+    """The command, or a process that it starts, may run as a user with fewer permissions."""
     victim = server.folder.parent / "victim"
     victim.write_text("theirs", encoding="ascii")
     server.put(made())
@@ -418,7 +418,7 @@ def test_a_link_that_the_command_makes_is_not_followed(server: Server, name: str
 
 
 def test_a_link_in_the_place_of_the_lock_is_not_followed(server: Server) -> None:
-    """Nothing is made where it leads."""
+    """Nothing is created at the target of the link."""
     server.put(made())
     server.folder.mkdir()
     (server.folder / ".lock").symlink_to(server.folder.parent / "made")
@@ -429,34 +429,34 @@ def test_a_link_in_the_place_of_the_lock_is_not_followed(server: Server) -> None
 
 @pytest.mark.parametrize("mode", [0o777, 0o770, 0o1777])
 def test_a_folder_that_others_can_write_is_refused(server: Server, mode: int) -> None:
-    """They would decide what tls.key is; nothing is written there."""
+    """These users could replace tls.key, so nothing is written there."""
     server.put(made())
     server.folder.mkdir()
     server.folder.chmod(mode)
-    with pytest.raises(ConsumerError, match=rf"can be written by its group or by all users \(mode {mode:04o}\).*go-w"):
+    with pytest.raises(ConsumerError, match=rf"is writable for its group or for all users \(mode {mode:04o}\).*go-w"):
         server.consumer().round()
     assert list(server.folder.iterdir()) == []
 
 
 def test_a_folder_below_one_that_others_can_write_is_refused(server: Server) -> None:
-    """They would replace it as a whole; with the sticky bit, as of /tmp, they cannot."""
+    """These users could replace the whole folder. With the sticky bit, as in /tmp, they cannot."""
     server.put(made())
     parent = server.folder.parent / "shared"
     inside = replace(server, folder=parent / "tls")
     parent.mkdir()
     parent.chmod(0o777)
-    with pytest.raises(ConsumerError, match=r"shared can be written by its group or by all users"):
+    with pytest.raises(ConsumerError, match=r"shared is writable for its group or for all users"):
         inside.consumer().round()
     link = server.folder.parent / "link"
     link.symlink_to(inside.folder)
-    with pytest.raises(ConsumerError, match=r"shared can be written by its group or by all users"):
+    with pytest.raises(ConsumerError, match=r"shared is writable for its group or for all users"):
         replace(server, folder=link).consumer().round()
     parent.chmod(0o1777)
     assert inside.consumer().round().reloaded
 
 
 def test_a_link_in_a_folder_that_others_can_write_is_refused(server: Server) -> None:
-    """They would let it lead elsewhere. It is neither where the path begins nor where it ends."""
+    """These users could change the link. It is in the middle of the path."""
     server.put(made())
     server.folder.mkdir(mode=0o700)
     shared, link = server.folder.parent / "shared", server.folder.parent / "link"
@@ -466,35 +466,35 @@ def test_a_link_in_a_folder_that_others_can_write_is_refused(server: Server) -> 
     linked = replace(server, folder=link)
     assert linked.consumer().round().reloaded
     shared.chmod(0o777)
-    with pytest.raises(ConsumerError, match=r"shared can be written by its group or by all users"):
+    with pytest.raises(ConsumerError, match=r"shared is writable for its group or for all users"):
         linked.consumer().round()
 
 
 def test_a_lock_with_a_second_name_is_refused(server: Server) -> None:
-    """Its mode would change for whoever uses the file under its other name."""
+    """The mode of the file would change for the users of its other name."""
     server.put(made())
     server.folder.mkdir(mode=0o700)
     other = server.folder.parent / "other"
     other.touch(mode=0o644)
     (server.folder / ".lock").hardlink_to(other)
-    with pytest.raises(ConsumerError, match=r"\.lock was not made by `consume`"):
+    with pytest.raises(ConsumerError, match=r"\.lock was not created by `consume`"):
         server.consumer().round()
     assert stat.S_IMODE(other.stat().st_mode) == 0o644
 
 
 def test_a_folder_of_another_user_is_refused(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its owner can give themselves each right to it."""
+    """The owner can change all permissions of the folder."""
     server.put(made())
     server.folder.mkdir()
     owner = server.folder.stat().st_uid
     monkeypatch.setattr(os, "geteuid", lambda: 54_321)
-    with pytest.raises(ConsumerError, match=rf"tls belongs to the user {owner}, and this process runs as 54321.*chown"):
+    with pytest.raises(ConsumerError, match=rf"tls belongs to the user {owner}, but this process runs as 54321.*chown"):
         server.consumer().round()
     assert list(server.folder.iterdir()) == []
 
 
 def test_certificate_and_key_in_one_file(server: Server) -> None:
-    """Row 24: HAProxy reads both from one file. It is made for a certificate that is there already, too."""
+    """HAProxy reads both from one file. The file is also created for a certificate that is already in the folder."""
     first = made()
     server.put(first)
     assert server.consumer().round().changed
@@ -513,4 +513,4 @@ def test_certificate_and_key_in_one_file(server: Server) -> None:
     third = made()
     server.put(third)
     assert server.consumer().round().changed
-    assert third.private_key in path.read_text(encoding="ascii"), "a server may read it since"
+    assert third.private_key in path.read_text(encoding="ascii"), "a server may read tls.pem"

@@ -1,4 +1,4 @@
-"""AWS deletes a version without labels: each certificate that devices need keeps one."""
+"""AWS deletes a version without labels, so each certificate that devices need keeps a label."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from tests.support.pairs import SECRET, World
 
 
 def pruned() -> World:
-    """Return a world whose store deletes a version without labels at once."""
+    """Return a world whose store deletes a version without labels immediately."""
     world = World()
     world.store = MemorySecretStore(clock=world.clock, is_pruned=True)
     world.service._store = world.store
@@ -15,12 +15,12 @@ def pruned() -> World:
 
 
 def test_the_store_deletes_exactly_the_versions_without_labels() -> None:
-    """A label keeps its version, whatever its name."""
+    """Any label keeps its version."""
     store = pruned().store
     store.create("one", tags={}, description="", kms_key=None)
     for version in ("main", "staged", "other"):
         store.put("one", version, version)
-    assert store.version_ids("one") == ["main", "other"], "STAGED has moved on"
+    assert store.version_ids("one") == ["main", "other"], "STAGED was moved to a later version"
     store.move_label("one", "OTHER", to="other", current=None)
     store.move_label("one", "STAGED", to=None, current="other")
     assert store.read("one", "other") == "other"
@@ -29,7 +29,7 @@ def test_the_store_deletes_exactly_the_versions_without_labels() -> None:
 
 
 def test_a_former_main_gets_a_label_before_it_loses_awsprevious() -> None:
-    """Also without a distribution, which labels what it sends: devices trust it until it expires."""  # R17 R32
+    """Without a distribution, no delivery sets labels. Devices trust the former main until it expires."""  # R17 R32
     world = pruned()
     world.apply()
     for former in (1, 2, 3):
@@ -45,5 +45,5 @@ def test_a_former_main_gets_a_label_before_it_loses_awsprevious() -> None:
     }
     world.later(days=400)
     world.apply()
-    assert not {"TRUSTED-1", "TRUSTED-2"} & world.labels.keys(), "the label goes with the validity"
+    assert not {"TRUSTED-1", "TRUSTED-2"} & world.labels.keys(), "the label is removed after the expiry"
     assert len(world.store.version_ids(SECRET)) == len(set(world.labels.values()))

@@ -1,4 +1,4 @@
-"""A profile on its way to devices: in batches, once each, continued after a failure."""
+"""Tests of delivering a profile: in batches, once to each device, and continued after a failure."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ DEVICES = tuple(f"device-{number}" for number in range(7))
 
 @dataclass(slots=True)
 class RecordingChannel:
-    """Stands in for the port ``MdmChannel``; the real NanoMDM is in tests/adapters and tests/engine.
+    """Stands in for the port ``MdmChannel``. The real NanoMDM is used in tests/adapters and tests/engine.
 
     Args:
-        batch_size: how many devices are in a batch.
-        takes: how many devices one call takes; a larger batch is refused.
-        fails_at: the number of the call that the server does not take, from 1; 0 for none.
-        batches_taken: what was taken: CommandUUID, devices, profile.
+        batch_size: number of devices in a batch.
+        takes: maximum number of devices in a call; a larger batch is refused.
+        fails_at: number of the call that the server refuses, from 1; 0 for none.
+        batches_taken: accepted batches: CommandUUID, devices and profile of each.
     """
 
     batch_size: int = 3
@@ -51,11 +51,11 @@ class RecordingChannel:
     batches_taken: list[tuple[str, tuple[str, ...], bytes]] = field(default_factory=list)
 
     def batches(self, enrollment_ids: Sequence[str]) -> Sequence[Sequence[str]]:
-        """Cut by number."""
+        """Split the devices into batches of the same size."""
         return [enrollment_ids[at : at + self.batch_size] for at in range(0, len(enrollment_ids), self.batch_size)]
 
     def enqueue(self, enrollment_ids: Sequence[str], command: bytes) -> tuple[str, ...]:
-        """Take a command, or fail."""
+        """Accept a command, or fail."""
         self.calls += 1
         if len(enrollment_ids) > self.takes:
             raise BatchTooLargeError("a proxy takes no URL of this length")
@@ -78,7 +78,7 @@ class RecordingChannel:
 
 
 def profile() -> bytes:
-    """Return a profile with a certificate of its own."""
+    """Return a profile with a unique certificate."""
     credential = issue("mdm.example.com", key=KeyType.EC_P256, validity_days=30, now=START)
     return trust_profile([credential.chain], identifier="com.example.t", server="berlin", host="mdm.example.com")
 
@@ -98,7 +98,7 @@ def ledger(tmp_path: Path) -> SqliteLedger:
 def distribute(
     delivery: Delivery, ledger: SqliteLedger | None, channel: RecordingChannel, reports: list[str] | None = None
 ) -> int:
-    """Distribute at the start."""
+    """Distribute the profile, with a clock at START."""
     lines, numbers = [] if reports is None else reports, count(1)
     return Distributor(
         channel,
@@ -118,12 +118,12 @@ def used(ledger: SqliteLedger) -> SqliteLedger:
 
 @pytest.fixture
 def other_ledger(tmp_path: Path) -> SqliteLedger:
-    """Another ledger, which knows of an earlier profile only."""
+    """Another ledger, which has only an earlier profile."""
     return used(SqliteLedger(tmp_path / "other.db"))
 
 
 def test_every_device_gets_it_once_in_batches(delivery: Delivery, ledger: SqliteLedger) -> None:
-    """Seven devices in batches of three are three commands with a CommandUUID each, noted in the ledger."""
+    """Seven devices in batches of three need three commands, each with a unique CommandUUID and a record."""
     # R15
     channel, reports = RecordingChannel(notices=("push failed for 1",)), list[str]()
     assert distribute(delivery, ledger, channel, reports) == 7
@@ -143,7 +143,7 @@ def test_every_device_gets_it_once_in_batches(delivery: Delivery, ledger: Sqlite
 def test_a_batch_that_is_too_large_is_halved(
     delivery: Delivery, ledger: SqliteLedger, takes: int, sizes: list[int], calls: int
 ) -> None:
-    """Down to one device; each batch that was taken is a separate command, noted in the ledger under its UUID."""
+    """Batches are halved down to one device. Each accepted batch is a separate command with a record in the ledger."""
     # R40
     channel, reports = RecordingChannel(batch_size=7, takes=takes), list[str]()
     assert distribute(delivery, ledger, channel, reports) == 7
@@ -160,7 +160,7 @@ def test_a_batch_that_is_too_large_is_halved(
 
 
 def test_later_batches_are_halved_without_another_refusal(delivery: Delivery, ledger: SqliteLedger) -> None:
-    """The first refusal is enough to know that the others would be refused, too."""
+    """After the first refusal, larger batches are halved without a request."""
     channel = RecordingChannel(batch_size=3, takes=2)
     assert distribute(delivery, ledger, channel) == 7
     assert [len(batch) for _, batch, _ in channel.batches_taken] == [2, 1, 2, 1, 1]
@@ -168,13 +168,13 @@ def test_later_batches_are_halved_without_another_refusal(delivery: Delivery, le
 
 
 def test_a_request_for_one_device_that_is_too_large_is_an_error(delivery: Delivery, ledger: SqliteLedger) -> None:
-    """Halving ends there, and the message is that of the channel."""
+    """One device cannot be halved. The message is that of the channel."""
     with pytest.raises(DeliveryError, match=r"takes no URL of this length\. .* queued for 0 of 7 devices"):
         distribute(delivery, ledger, RecordingChannel(takes=0))
 
 
 def test_a_run_that_dies_among_halves_is_continued(delivery: Delivery, ledger: SqliteLedger) -> None:
-    """What was queued in a half stays queued, and the next run sends the rest."""
+    """The devices of an accepted half stay queued, and the next run sends to the others."""
     first, second = RecordingChannel(batch_size=7, takes=4, fails_at=3), RecordingChannel(batch_size=7, takes=4)
     with pytest.raises(DeliveryError, match="queued for 4 of 7 devices"):
         distribute(delivery, ledger, first)
@@ -183,7 +183,7 @@ def test_a_run_that_dies_among_halves_is_continued(delivery: Delivery, ledger: S
 
 
 def test_what_is_queued_is_not_queued_again(delivery: Delivery, ledger: SqliteLedger) -> None:
-    """A second run makes no call; a new device gets the profile alone."""
+    """A second run makes no call. A new device gets the profile in a separate command."""
     distribute(delivery, ledger, RecordingChannel())
     again = RecordingChannel()
     assert distribute(delivery, ledger, again) == 0
@@ -196,12 +196,12 @@ def test_what_is_queued_is_not_queued_again(delivery: Delivery, ledger: SqliteLe
 def test_a_failure_is_told_and_the_next_run_continues(
     delivery: Delivery, ledger: SqliteLedger, other_ledger: SqliteLedger, fails_at: int
 ) -> None:
-    """The error tells how many devices have it; the next run reaches the rest, none of them twice."""
+    """The error has the number of devices that the profile is queued for. The next run sends to the others only."""
     first, done = RecordingChannel(fails_at=fails_at), 3 * (fails_at - 1)
     used(ledger)
-    with pytest.raises(DeliveryError, match=rf"is down.*queued for {done} of 7 devices.*continues") as caught:
+    with pytest.raises(DeliveryError, match=rf"is down.*queued for {done} of 7 devices.*continue") as caught:
         distribute(delivery, ledger, first)
-    assert "pair itself is stored" in str(caught.value)
+    assert "pair is stored" in str(caught.value)
     second, undisturbed = RecordingChannel(), RecordingChannel()
     assert distribute(delivery, ledger, second) == 7 - done
     assert sorted(first.devices + second.devices) == sorted(DEVICES)
@@ -210,16 +210,16 @@ def test_a_failure_is_told_and_the_next_run_continues(
 
 
 def test_a_failure_names_the_list_of_devices(delivery: Delivery) -> None:
-    """The file, and not what is in it."""  # R39
+    """The message has the path of the file, not its content."""  # R39
     listed = replace(delivery, listed="devices.txt")
-    with pytest.raises(DeliveryError, match=r"queued for 3 of 7 devices in devices\.txt, and the next"):
+    with pytest.raises(DeliveryError, match=r"queued for 3 of 7 devices in devices\.txt: run"):
         distribute(listed, None, RecordingChannel(fails_at=2))
 
 
 def test_a_run_that_dies_before_the_ledger_repeats_the_same_command(
     delivery: Delivery, ledger: SqliteLedger, other_ledger: SqliteLedger
 ) -> None:
-    """A batch that was queued and not noted goes again under its CommandUUID, which the server knows already."""
+    """A batch that was queued but not recorded is sent again with its CommandUUID, which the server has already."""
     lost = RecordingChannel()
     distribute(delivery, other_ledger, lost)
     again = RecordingChannel()
@@ -229,7 +229,7 @@ def test_a_run_that_dies_before_the_ledger_repeats_the_same_command(
 
 
 def test_without_a_ledger_every_command_is_new(delivery: Delivery) -> None:
-    """A device may have lost the profile since: a repetition is harmless, and a command that is dropped is not."""
+    """A device may have lost the profile. Installing it again has no effect, but a repeated CommandUUID is dropped."""
     # R15
     channel = RecordingChannel()
     clock = FixedClock(moment=START)
@@ -244,7 +244,7 @@ def test_without_a_ledger_every_command_is_new(delivery: Delivery) -> None:
 
 
 def test_a_ledger_that_was_lost_counts_as_none(delivery: Delivery, tmp_path: Path) -> None:
-    """A pipeline has another file on each run: a device that came back gets the profile, and not a repetition."""
+    """A pipeline has another file in each run. A device that enrolled again gets the profile in a new command."""
     # R15
     first, second = RecordingChannel(), RecordingChannel()
     clock = FixedClock(moment=START)
@@ -257,7 +257,7 @@ def test_a_ledger_that_was_lost_counts_as_none(delivery: Delivery, tmp_path: Pat
 
 
 def test_a_profile_that_returns_is_a_new_command(delivery: Delivery, tmp_path: Path) -> None:
-    """Equal content under another revision has other CommandUUIDs: else the server would take it for a repetition."""
+    """The same content with another revision has other CommandUUIDs, because the server drops repeated ones."""
     # R17
     first, returned, other = RecordingChannel(), RecordingChannel(), RecordingChannel()
     for number, (one, channel) in enumerate(
@@ -268,7 +268,7 @@ def test_a_profile_that_returns_is_a_new_command(delivery: Delivery, tmp_path: P
 
 
 def test_another_resource_sends_the_same_profile_again(delivery: Delivery, tmp_path: Path) -> None:
-    """After a take-over, an equal revision is no repetition: the new owner's ledger does not know what was sent."""
+    """After a take-over, an equal revision is not a repetition: the new owner's ledger lacks the former commands."""
     # R34
     first, second = RecordingChannel(), RecordingChannel()
     for number, (channel, resource_id) in enumerate(((first, "7c" * 16), (second, "8d" * 16))):
@@ -279,7 +279,7 @@ def test_another_resource_sends_the_same_profile_again(delivery: Delivery, tmp_p
 
 
 def test_another_profile_goes_to_every_device(delivery: Delivery, ledger: SqliteLedger) -> None:
-    """What the devices have of an older profile does not keep the next one from them."""
+    """A device that has an older profile gets the next one, too."""
     # R17
     distribute(delivery, ledger, RecordingChannel())
     channel = RecordingChannel()
@@ -299,17 +299,17 @@ def settings(devices: object, ledger: str | None = None) -> DistributionSettings
 
 
 class TestDevices:
-    """Which devices are meant."""
+    """The devices of a definition."""
 
     def test_a_file(self, tmp_path: Path) -> None:
-        """Ids are one a line; blanks, empty lines and comments do not count."""
+        """Ids are one per line. White space, empty lines and comments are ignored."""
         (tmp_path / "devices.txt").write_text("# fleet\n\n  b  \na\n   # later: c\n", encoding="utf-8")
         assert listed_devices(tmp_path / "devices.txt") == ("b", "a")
         assert read_devices(settings({"file": "devices.txt"}), None, base=tmp_path) == ("a", "b")
 
     @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
     def test_a_file_from_windows(self, tmp_path: Path, encoding: str) -> None:
-        """A byte order mark and CRLF line ends are no part of an id."""
+        """A byte order mark and CRLF line endings are not part of an id."""
         (tmp_path / "devices.txt").write_bytes("# devices\r\nb\r\n\r\na\r\n".encode(encoding))
         assert listed_devices(tmp_path / "devices.txt") == ("b", "a")
         (tmp_path / "devices.txt").write_bytes("b\r\na\r\n".encode(encoding))
@@ -319,25 +319,25 @@ class TestDevices:
     def test_a_file_in_another_encoding(self, tmp_path: Path, encoding: str) -> None:
         """The error names the expected encoding."""
         (tmp_path / "devices.txt").write_bytes("# devices\r\na\r\n".encode(encoding))
-        with pytest.raises(DefinitionError, match=r"devices\.txt cannot be read: it is not UTF-8 text: .* as UTF-8"):
+        with pytest.raises(DefinitionError, match=r"devices\.txt cannot be read, .* not UTF-8 text: .* as UTF-8"):
             listed_devices(tmp_path / "devices.txt")
 
     @pytest.mark.parametrize(
         ("content", "said"),
         [
-            (b"a\nb\na \n", "devices.txt: line 3 has the device of line 1"),
-            (b"\xff\xfe", "devices.txt cannot be read: it is not UTF-8 text"),
+            (b"a\nb\na \n", "devices.txt: lines 1 and 3 name the same device"),
+            (b"\xff\xfe", "devices.txt cannot be read, because it is not UTF-8 text"),
         ],
     )
     def test_a_wrong_file(self, tmp_path: Path, content: bytes, said: str) -> None:
-        """A duplicated or unreadable list is one clear error."""
+        """A list that cannot be read, or has a duplicate, is one clear error."""
         (tmp_path / "devices.txt").write_bytes(content)
         with pytest.raises(DefinitionError, match=rf"^distribution\.devices\.file: {said}"):
             read_devices(settings({"file": "devices.txt"}), None, base=tmp_path)
 
     @pytest.mark.parametrize("content", [b"", b"# none\n"])
     def test_an_empty_file(self, tmp_path: Path, content: bytes) -> None:
-        """There is no device, which is a warning and no error."""
+        """A list without a device is a warning, not an error."""
         (tmp_path / "devices.txt").write_bytes(content)
         wanted = settings({"file": "devices.txt"})
         assert read_devices(wanted, None, base=tmp_path) == ()
@@ -347,14 +347,14 @@ class TestDevices:
         )
 
     def test_no_such_file(self, tmp_path: Path) -> None:
-        """A missing file, or a folder, is named with the reason."""
+        """The error has the path and the reason."""
         with pytest.raises(DefinitionError, match=r"none\.txt cannot be read: No such file"):
             listed_devices(tmp_path / "none.txt")
         with pytest.raises(DefinitionError, match="cannot be read: Is a directory"):
             listed_devices(tmp_path)
 
     def test_how_many_there_are(self, tmp_path: Path, ledger: SqliteLedger) -> None:
-        """For a message: from the list, the file or the ledger; what is not known is not guessed."""
+        """The number is that of the list, the file or the ledger. It is None if unknown."""
         (tmp_path / "devices.txt").write_text("a\nb\n", encoding="utf-8")
         from_ledger = settings({"ledger": True}, ledger="sqlite:///ledger.db")
         opened = partial(open_ledger, base=tmp_path)
@@ -366,22 +366,22 @@ class TestDevices:
         assert known_devices(from_ledger, opened, base=tmp_path) == 1
 
     def test_an_id_that_no_device_can_have(self, tmp_path: Path) -> None:
-        """A line that is no enrolment id is an error before anything is sent."""
+        """A line that is not an enrollment id is an error before anything is sent."""
         (tmp_path / "devices.txt").write_text("a,b\n", encoding="utf-8")
         with pytest.raises(DefinitionError, match="line 1 is no enrollment id"):
             read_devices(settings({"file": "devices.txt"}), None, base=tmp_path)
 
     def test_a_list_is_sorted(self, tmp_path: Path) -> None:
-        """The order in which devices are written makes no difference."""
+        """The order of the devices in the definition has no effect."""
         assert read_devices(settings(["b", "a"]), None, base=tmp_path) == ("a", "b")
         assert devices_digest(["b", "a"]) == devices_digest(["a", "b"])
         assert devices_digest(["a", "b"]) != devices_digest(["a"])
 
     def test_the_inventory_of_the_ledger(self, tmp_path: Path, ledger: SqliteLedger) -> None:
-        """With `ledger: true` the devices are those that are enrolled; for none, a warning says what to start."""
+        """With `ledger: true` the devices are the enrolled ones. If there are none, a warning has the remedy."""
         wanted = settings({"ledger": True}, "sqlite:///ledger.db")
         assert read_devices(wanted, ledger, base=tmp_path) == ()
-        assert "knows no enrolled device yet: start `ios-mdm receive`" in no_devices(wanted)
+        assert "has no enrolled device yet: start `ios-mdm receive`" in no_devices(wanted)
         for device, enrolled in (("b", True), ("a", True), ("c", False)):
             record_device(ledger, device, enrolled=enrolled, at=START)
         assert read_devices(wanted, ledger, base=tmp_path) == ("a", "b")

@@ -1,4 +1,4 @@
-"""The role, the queue and the topic that a definition names for its schedules: their place and their existence."""
+"""The role, the queue and the topic that a definition names for its schedules must be in the right place and exist."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ BOUNDARY = "arn:aws:iam::111122223333:policy/edge"
 
 
 def promotion(**given: Any) -> PromotionSettings:
-    """Return settings by their YAML names."""
+    """Return settings with these YAML keys."""
     return PromotionSettings.model_validate(given)
 
 
@@ -46,7 +46,7 @@ def promotion(**given: Any) -> PromotionSettings:
     ],
 )
 def test_arns_in_the_account_and_region_of_the_pair_are_accepted(given: dict[str, Any]) -> None:
-    """Roles and policies have no region, and policies of AWS no account; without schedules nothing is used."""
+    """Roles and policies have no region, and policies of AWS have no account. Without schedules, no ARN is used."""
     check_given_arns(promotion(**given), HOME)
 
 
@@ -60,22 +60,22 @@ def test_arns_in_the_account_and_region_of_the_pair_are_accepted(given: dict[str
     ],
 )
 def test_an_arn_of_another_account_region_or_partition_is_refused(key: str, part: str, other: str, said: str) -> None:
-    """AWS would refuse the schedule, or accept it and fail when it fires: at the switch."""
+    """AWS refuses the schedule, or accepts it and fails at its time."""
     # R36
     given = {"roleArn": ROLE, "deadLetterArn": QUEUE, "alarmArn": TOPIC, "permissionsBoundaryArn": BOUNDARY}[key]
     if part not in given:
         return
-    with pytest.raises(DefinitionError, match=rf"^promotion\.{key}: \S+ is of {said}, but the pair and its schedules"):
+    with pytest.raises(DefinitionError, match=rf"^promotion\.{key}: \S+ is in {said}, but the pair and its schedules"):
         check_given_arns(promotion(**{key: given.replace(part, other)}), HOME)
 
 
 def test_all_wrong_arns_are_reported_together() -> None:
-    """One line for each."""
+    """Each ARN has one line."""
     with pytest.raises(DefinitionError) as caught:
         check_given_arns(promotion(roleArn=ROLE, deadLetterArn=QUEUE, alarmArn=TOPIC), CHINA)
     lines = str(caught.value).splitlines()
     assert len(lines) == 3
-    assert "is of partition aws and region eu-west-1, but" in lines[1]
+    assert "is in partition aws and region eu-west-1, but" in lines[1]
 
 
 def test_a_missing_resource_is_found_by_one_read(emulated: SwitchBackend) -> None:
@@ -114,7 +114,7 @@ def test_a_missing_resource_is_found_by_one_read(emulated: SwitchBackend) -> Non
 
 
 def test_a_resource_that_may_not_be_read_is_not_reported_as_missing() -> None:
-    """The previewer's credentials may lack the permission."""
+    """The credentials of a preview may lack the permission."""
     # R36
 
     class Denied:
@@ -124,5 +124,5 @@ def test_a_resource_that_may_not_be_read_is_not_reported_as_missing() -> None:
     found = given_findings(promotion(roleArn=ROLE), Denied())
     assert found.missing == ()
     assert found.unchecked == (
-        "whether promotion.roleArn exists was not checked: GetRole on role failed: access denied.",
+        f"promotion.roleArn: it could not be checked whether {ROLE} exists: GetRole on role failed: access denied.",
     )

@@ -1,4 +1,4 @@
-"""The label of an offer, and the guard: no profile drops a certificate that a device may still need."""
+"""Labels of offered certificates, and the guard: no profile drops a certificate that a device may still need."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("unlabelled")
 
 @pytest.fixture
 def fleet() -> Fleet:
-    """Return a pair that was sent, with an endpoint that presents main."""
+    """Return a pair whose profile was sent, with an endpoint that presents main."""
     world = Fleet()
     assert world.run() == (1, 2)
     world.endpoint.sha256 = world.facts(1).sha256
@@ -32,10 +32,10 @@ def fleet() -> Fleet:
 
 
 class TestTheLabel:
-    """A version that devices may trust has a label of its own, from before it is sent until its offer has ended."""
+    """A version that devices may trust has a separate label, from before it is sent until its offer has ended."""
 
     def test_the_label_is_set_before_the_mdm_server_is_contacted(self) -> None:
-        """One call for each certificate, and none in the next delivery."""  # R35
+        """Each certificate needs one call, and none in the next delivery."""  # R35
         world = Fleet()
         world.run()
         assert world.channel.labels == [{"AWSCURRENT", "RESERVE", "TRUSTED-1", "TRUSTED-2"}]
@@ -46,7 +46,7 @@ class TestTheLabel:
     @pytest.mark.parametrize("edge", ["before", "after"])
     @pytest.mark.parametrize("number", [1, 2, 3])
     def test_a_delivery_that_dies_is_continued(self, number: int, edge: str) -> None:
-        """Between any two effects: no certificate is sent without a label, and the next delivery continues."""  # R35
+        """After an interruption between any two effects, no certificate is sent without a label."""  # R35
         world = Fleet()
         result = world.apply()
         world.store.fail = Crash(number, edge)  # type: ignore[arg-type]
@@ -59,7 +59,7 @@ class TestTheLabel:
         assert world.tags[SENT_TAG].startswith("1 2 devices:")
 
     def test_a_lost_label_is_set_again(self, fleet: Fleet) -> None:
-        """A lost label makes the delivery a change, as a lost record does."""  # R35
+        """The next delivery sets the label, like a lost record."""  # R35
         assert fleet.is_recorded(1, 2)
         fleet.move(trusted_label(2), None)
         assert not fleet.is_recorded(1, 2)
@@ -68,18 +68,18 @@ class TestTheLabel:
         assert (fleet.labels["TRUSTED-1"], fleet.labels["TRUSTED-2"]) == (1, 2)
 
     def test_a_deleted_reserve_loses_its_label(self, fleet: Fleet) -> None:
-        """On request, with nothing armed and no endpoint that presents it, its offer ends; AWS may delete it."""  # R10
+        """On request, if it is neither armed nor presented, its offer ends. AWS may then delete it."""  # R10
         assert fleet.run(definition(ANOTHER)) == (1, 3)
         assert fleet.offered == {"TRUSTED-1", "TRUSTED-3"}
         assert facts_tag(version_id(SECRET, 2)) not in fleet.tags
 
     def test_a_former_main_keeps_its_label_until_it_expires(self, fleet: Fleet) -> None:
-        """A promotion moves AWSCURRENT and no label of an offer; the next certificate gets a label."""  # R17
+        """A promotion moves AWSCURRENT but no label of an offer. The next certificate gets a label."""  # R17
         fleet.later(days=31)
         fleet.store.calls.clear()
         assert fleet.run() == (1, 2, 3)
         moved = [call for call in fleet.store.calls if call[0] == "move_label" and call[2].startswith("TRUSTED")]
-        assert len(moved) == 1, "the label costs one call, when it is put"
+        assert len(moved) == 1, "the label needs one call, when it is set"
         fleet.later(days=370)
         fleet.endpoint.sha256 = fleet.facts(1).sha256
         assert 1 in fleet.run(), "the server still presents it (R17)"
@@ -89,7 +89,7 @@ class TestTheLabel:
         assert fleet.store.calls == []
 
     def test_lost_facts_of_a_certificate_in_no_slot_are_recorded_again(self, fleet: Fleet) -> None:
-        """Its label still says that devices trust it, so it stays until it expires."""  # R35
+        """Its label shows that devices trust it, so it stays in the profile until it expires."""  # R35
         fleet.endpoint.sha256 = fleet.facts(2).sha256
         fleet.run(definition(ANOTHER))
         known = fleet.known
@@ -101,7 +101,7 @@ class TestTheLabel:
     @pytest.mark.parametrize("edge", ["before", "after"])
     @pytest.mark.parametrize("number", range(1, 9))
     def test_a_deletion_that_dies_is_continued(self, fleet: Fleet, number: int, edge: str) -> None:
-        """Between any two effects: the request stays known, and the offer ends."""  # R10 R30 R35
+        """After an interruption between any two effects, the request stays known, and the offer ends."""  # R10 R30 R35
         fleet.store.fail = Crash(number, edge)  # type: ignore[arg-type]
         with contextlib.suppress(CrashError):
             fleet.run(definition(ANOTHER))
@@ -111,10 +111,10 @@ class TestTheLabel:
 
 
 class TestTheGuard:
-    """What a profile must cover besides main and reserve."""
+    """Certificates that a profile must cover in addition to main and reserve."""
 
     def test_a_deleted_reserve_that_an_endpoint_presents_stays(self, fleet: Fleet) -> None:
-        """An operator put it on the server; once the endpoint presents main again, the next run drops it."""  # R35
+        """An operator installed it on the server. When the endpoint presents main again, a run drops it."""  # R35
         fleet.endpoint.sha256 = fleet.facts(2).sha256
         assert fleet.run(definition(NoReserve())) == (1, 2)
         assert (
@@ -126,7 +126,7 @@ class TestTheGuard:
         assert fleet.offered == {"TRUSTED-1"}
 
     def test_a_presented_certificate_counts_only_if_it_is_of_this_pair(self, fleet: Fleet) -> None:
-        """A foreign certificate is reported, and an endpoint that cannot be reached keeps nothing."""  # R35
+        """A certificate of another pair is reported. An endpoint that cannot be reached has no effect."""  # R35
         fleet.endpoint.sha256 = "f" * 64
         assert fleet.run() == (1, 2)
         assert "an unknown certificate" in fleet.notices()["serves-another"]
@@ -134,7 +134,7 @@ class TestTheGuard:
         assert fleet.run(definition(NoReserve())) == (1,)
 
     def test_a_deleted_reserve_that_is_armed_stays(self, fleet: Fleet) -> None:
-        """It stays until the record is removed; a damaged record may name any certificate."""  # R35
+        """The reserve stays until the record is removed. A damaged record can name any certificate."""  # R35
         for value in (armed_value(ArmedPromotion(certificate=2, at=fleet.clock.now())), "damaged"):
             fleet.store.tag(SECRET, {ARMED_TAG: value})
             assert fleet.look(definition(NoReserve())).desired.trusted == (1, 2)
@@ -144,7 +144,7 @@ class TestTheGuard:
         assert fleet.run(definition(NoReserve())) == (1,)
 
     def test_a_certificate_that_was_never_offered_is_not_in_the_profile(self) -> None:
-        """A run died after it had stored the reserve, and the next definition wants none."""  # R35
+        """A run was interrupted after it had stored the reserve, and the next definition requests no reserve."""  # R35
         world = Fleet()
         world.run(definition(NoReserve()))
         world.store.fail = Crash(2, "before")
@@ -154,7 +154,7 @@ class TestTheGuard:
         assert world.run(definition(NoReserve())) == (1,)
 
     def test_a_reserve_that_leaves_its_slot_without_a_request_stays(self, fleet: Fleet) -> None:
-        """Its role records until it expires that its deletion was not requested."""  # R35
+        """Until it expires, its role records that its deletion was not requested."""  # R35
         fleet.move(Label.RESERVE, None)
         fleet.store.tag(
             SECRET,
@@ -172,7 +172,7 @@ class TestTheGuard:
         assert "TRUSTED-2" not in fleet.offered
 
     def test_a_delivery_that_would_remove_trust_is_refused(self, fleet: Fleet) -> None:
-        """If another run has changed the pair since, the MDM server is not contacted."""  # R35
+        """If another run has changed the pair, the MDM server is not contacted."""  # R35
         before = fleet.apply()
         fleet.run(definition(ANOTHER))
         sent = len(fleet.channel.labels)
@@ -181,7 +181,7 @@ class TestTheGuard:
         assert len(fleet.channel.labels) == sent
 
     def test_a_certificate_is_covered_by_the_root_of_its_chain(self, fleet: Fleet) -> None:
-        """Devices trust a root: another certificate under it needs no entry of its own."""  # R16 R35
+        """Devices trust a root, so another certificate under this root needs no separate entry."""  # R16 R35
         observed, now = fleet.service.observe(SECRET), fleet.clock.now()
         assert observed is not None
         assert [version.ordinal for version in uncovered(observed, (1,), now)] == [2]
@@ -192,7 +192,7 @@ class TestTheGuard:
         assert not uncovered(replace(observed, versions=versions), (1,), now)
 
     def test_a_missing_version_is_one_clear_error(self, fleet: Fleet) -> None:
-        """No profile is made without it, because devices would stop trusting it; `distrust` allows that."""  # R35
+        """No profile is created without it, because devices would stop trusting it. `distrust` allows that."""  # R35
         fleet.later(days=31)
         fleet.run()
         del fleet.store._secrets[SECRET].versions[version_id(SECRET, 1)]
@@ -206,7 +206,7 @@ class TestDistrust:
     """A distrusted certificate leaves the profile although the guard would keep it."""
 
     def test_a_former_main_leaves_although_it_is_presented(self, fleet: Fleet) -> None:
-        """The notice is critical, and gives the number of devices that lose their connection."""  # R35
+        """The notice is critical, and has the number of devices that lose their connection."""  # R35
         fleet.later(days=31)
         fleet.run()
         wish = replace(definition(), distrust=frozenset({fleet.facts(1).sha256}))
@@ -218,7 +218,7 @@ class TestDistrust:
         assert fleet.store.calls == []
 
     def test_main_is_refused_unless_it_is_replaced(self, fleet: Fleet) -> None:
-        """The refusal comes before any effect and gives the remedy: `main.replaceNow`, as after a stolen key."""
+        """It is refused before any effect. The message has the remedy, `main.replaceNow`, as after a stolen key."""
         # R32 R35
         main = fleet.facts(1).sha256
         wish = replace(definition(), distrust=frozenset({main}))
@@ -230,7 +230,7 @@ class TestDistrust:
         assert "TRUSTED-1" not in fleet.offered
 
     def test_a_reserve_that_was_sent_is_offered_as_the_next_main(self, fleet: Fleet) -> None:
-        """The refusal gives the apply time that makes the reserve main at once; no device loses its connection."""
+        """The message has the apply time that makes the reserve main immediately. No device loses its connection."""
         # R35
         fleet.later(hours=1)
         wish = replace(definition(), distrust=frozenset({fleet.facts(1).sha256}))
@@ -246,7 +246,7 @@ class TestDistrust:
         assert "TRUSTED-1" not in fleet.offered
 
     def test_a_reserve_that_was_not_sent_is_not_offered_as_the_next_main(self, fleet: Fleet) -> None:
-        """Devices would lose their connection, as with `main.replaceNow`."""  # R35
+        """With such a reserve as main, devices lose their connection, as with `main.replaceNow`."""  # R35
         fleet.later(hours=1)
         fleet.store.untag(SECRET, [SENT_TAG])
         wish = replace(definition(), distrust=frozenset({fleet.facts(1).sha256}))
@@ -254,7 +254,7 @@ class TestDistrust:
             fleet.apply(wish)
 
     def test_a_reserve_that_stays_is_refused(self, fleet: Fleet) -> None:
-        """A reserve that is deleted in the same run leaves, even if an endpoint presents it."""  # R10 R35
+        """A reserve that is deleted in the same run leaves the profile, even if an endpoint presents it."""  # R10 R35
         reserve = fleet.facts(2).sha256
         wish = replace(definition(), distrust=frozenset({reserve}))
         with pytest.raises(DefinitionError, match=r"the reserve, certificate 2, .*reserve.issue.generation` to 2"):
@@ -263,7 +263,7 @@ class TestDistrust:
         assert fleet.run(replace(wish, reserve=ANOTHER)) == (1, 3)
 
     def test_a_fingerprint_that_no_version_has_is_a_notice(self, fleet: Fleet) -> None:
-        """Also before there is a pair."""  # R35
+        """This is so even before the pair exists."""  # R35
         wish = replace(definition(), distrust=frozenset({"e" * 64}))
         assert "no certificate of this pair has this fingerprint" in fleet.notices(wish)["distrusts-unknown"]
         assert "distrusts-unknown" in Fleet().notices(wish)

@@ -1,4 +1,4 @@
-"""Reads of Secrets Manager that lag behind the last write: a run ends as it does without them."""
+"""With stale reads of Secrets Manager, a run ends like one without them."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ SOON = definition(IssueReserve(when=When.NOW, apply=AfterDays(days=40), generati
 
 @dataclass(slots=True, kw_only=True)
 class Lagging(MemorySecretStore):
-    """A store whose next reads after a write show the secret as it was before that write, for each kind of read.
+    """A store whose next reads after a write, of each kind, show the secret before that write.
 
     Args:
-        lag: number of these reads, of each kind.
-        left: number of them that are still to come, by operation.
+        lag: number of stale reads of each kind after a write.
+        left: number of stale reads that are still to be made, by operation.
     """
 
     lag: int
@@ -41,18 +41,18 @@ class Lagging(MemorySecretStore):
     _former_versions: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def describe(self, name: str) -> SecretDescription | None:
-        """Return the description; the former one while reads lag."""
+        """Return the description; the former one while reads are stale."""
         found = MemorySecretStore.describe(self, name)
         return self._former[name] if self._is_late("describe", name) else found
 
     def read(self, name: str, version_id: str) -> str | None:
-        """Return the value; None for a version that was just stored, while reads lag."""
+        """Return the value; None for a version that was just stored, while reads are stale."""
         found = MemorySecretStore.read(self, name, version_id)
         is_new = version_id not in self._former_versions.get(name, ())
         return None if is_new and self._is_late("read", name) else found
 
     def version_ids(self, name: str) -> Sequence[str]:
-        """Return the ids of all versions, without one that was just stored while reads lag."""
+        """Return the ids of all versions, except one that was just stored, while reads are stale."""
         found = MemorySecretStore.version_ids(self, name)
         return sorted(self._former_versions[name]) if self._is_late("version_ids", name) else found
 
@@ -69,12 +69,12 @@ class Lagging(MemorySecretStore):
         self._former_versions[name] = frozenset(self._secrets[name].versions if name in self._secrets else ())
         with MemorySecretStore._write(self, operation, *arguments):
             yield
-        # A value that was stored may be late for longer than the next write takes.
+        # A stored value may be missing in reads even after the next write.
         self.left = dict.fromkeys(("describe", "read", "version_ids"), self.lag)
 
 
 def lagging(lag: int) -> Server:
-    """Return a server whose reads lag."""
+    """Return a server whose reads are stale."""
     world = World()
     world.store = Lagging(clock=world.clock, lag=lag)
     world.service = PairService(world.store, world.clock, report=world.reports.append)
@@ -82,7 +82,7 @@ def lagging(lag: int) -> Server:
 
 
 def up(server: Server, wish: PairDefinition) -> None:
-    """Run, some time after the last run: reads no longer lag."""
+    """Make a run, some time after the last run, so that reads are no longer stale."""
     store = server.armed.world.store
     assert isinstance(store, Lagging)
     store.left.clear()
@@ -118,7 +118,7 @@ LIVES = (_new, _another_reserve, _promoted_by_a_run, _main_replaced)
 @pytest.mark.parametrize("lag", [1, 2, 5, 9])
 @pytest.mark.parametrize("live", LIVES, ids=lambda live: live.__name__.strip("_"))
 def test_a_run_ends_as_without_lagging_reads(live: Callable[[Server], None], lag: int) -> None:
-    """No run takes a lagging read for another run, and no switch is disarmed for it."""  # R30 R36
+    """A stale read is not mistaken for a change by another run, and disarms no switch."""  # R30 R36
     prompt, late = lagging(0), lagging(lag)
     live(prompt)
     live(late)
@@ -126,12 +126,12 @@ def test_a_run_ends_as_without_lagging_reads(live: Callable[[Server], None], lag
     assert late.armed.scheduler.schedules.keys() == prompt.armed.scheduler.schedules.keys()
     assert late.armed.warnings == []
     assert _keys(late) == _keys(prompt)
-    assert _issued(late) == _issued(prompt), "a value that is not shown yet is not made a second time"
+    assert _issued(late) == _issued(prompt), "a value that reads do not show yet is not stored again"
     assert _announced(late)
 
 
 def test_a_take_over_ends_when_reads_show_it() -> None:
-    """The profile is sent next, and only for the owner of the pair."""  # R34
+    """The delivery that follows needs the new owner of the pair."""  # R34
     world = lagging(2).armed.world
     world.apply()
     request = replace(world.request(), take_over=world.pair_id, new_resource_id="7c" * 16)
@@ -142,7 +142,7 @@ def test_a_take_over_ends_when_reads_show_it() -> None:
 
 
 def _keys(server: Server) -> dict[str, str]:
-    """Return the tags, without digests and fingerprints, which are random."""
+    """Return the tags without digests and fingerprints, which are random."""
     found = MemorySecretStore.describe(server.armed.world.store, SECRET)
     assert found is not None
     return {key: value.partition("sha256=")[0] for key, value in found.tags.items() if key != ANNOUNCED_TAG}

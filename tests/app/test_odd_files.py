@@ -1,4 +1,4 @@
-"""A definition may name any file: one that is endless, a pipe, a folder or too large is one error."""
+"""A definition may name any file: an endless file, a pipe, a folder or a large file is one error."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_list_of_a_hundred_thousand_devices_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ODD_FILES)
 @pytest.mark.parametrize("key", ["bundle", "passwordFile", "trust"])
 def test_a_file_of_a_custom_certificate(desk: Desk, leaf: Leaf, key: str, kind: str) -> None:
-    """One error with the key and the name of the file; a large bundle has its own, with a code of R18."""  # R39, R40
+    """The error has the key and the name of the file. A large bundle has an error with a code of R18."""  # R39, R40
     odd_file(kind, desk.folder / "odd")
     (desk.folder / "b.pfx").write_bytes(leaf.pfx())
     desk.environ = {"P": PASSWORD}

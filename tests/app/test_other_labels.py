@@ -1,4 +1,4 @@
-"""A version under a label that is not the pair's is reported by preview, `up` and `status`, and is not used (R38)."""
+"""A version with a label that is not the pair's is reported by preview, `up` and `status`, and is not used (R38)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.pairs import FOREIGN, SECRET, HandClock, World
 
 
 def other_labels(world: World) -> list[str]:
-    """Return the warnings of a preview and of a run, which are the same."""
+    """Return the warnings of a preview and of a run, which must be equal."""
     seen = []
     for found in (world.look(QUIET).desired, world.apply(QUIET).view.desired):
         notices = [one for one in found.notices if one.reason == "other-label"]
@@ -32,7 +32,7 @@ def world() -> World:
 
 @pytest.mark.parametrize("version", [version_id(SECRET, 2), FOREIGN], ids=["the next version id", "another version id"])
 def test_a_version_of_another_program_is_reported(world: World, version: str) -> None:
-    """One line names the version, the label and the command that removes it."""  # R38
+    """One line has the version, the label and the command that removes the label."""  # R38
     assert other_labels(world) == []
     put(world, version, ["OTHER"], CA.make())
     (line,) = other_labels(world)
@@ -45,7 +45,7 @@ def test_a_version_of_another_program_is_reported(world: World, version: str) ->
 
 @pytest.mark.parametrize("version", [version_id(SECRET, 1), FOREIGN], ids=["main", "another version"])
 def test_a_rotation_is_reported_as_one(world: World, version: str) -> None:
-    """AWSPENDING is the label of a rotation, which would replace main."""  # R38
+    """AWSPENDING is the label of a rotation, which replaces main."""  # R38
     if version == FOREIGN:
         put(world, version, ["AWSPENDING"], CA.make())
     else:

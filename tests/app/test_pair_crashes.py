@@ -1,4 +1,4 @@
-"""A run that dies at any write, once or several times in a row: the next one continues, and nothing is lost."""
+"""The next run continues a run that was interrupted at any write, once or several times, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def begun(story: Story) -> World:
 
 
 def writes(story: Story) -> int:
-    """Return how many writes an undisturbed run makes."""
+    """Return the number of writes of an undisturbed run."""
     world = begun(story)
     world.apply(story.wish)
     return len(world.store.calls)
@@ -51,12 +51,12 @@ def writes(story: Story) -> int:
 
 @dataclass(slots=True)
 class Seen:
-    """The values of all versions that a test has seen, those included that the store deleted since."""
+    """The values of all versions that a test has read, including those that the store has deleted."""
 
     all: dict[str, str] = field(default_factory=dict)
 
     def __call__(self, world: World) -> dict[str, str]:
-        """Return them; no version ever gets another value, and only a pruned store lacks one."""
+        """Return the values. The value of a version never changes, and only a pruned store lacks versions."""
         found = values(world)
         assert world.store.is_pruned or self.all.keys() <= found.keys()
         assert all(self.all.get(key, value) == value for key, value in found.items())
@@ -74,7 +74,7 @@ CRASHES = [
 
 @pytest.mark.parametrize(("story", "number", "edge"), CRASHES)
 def test_the_next_run_continues(story: Story, number: int, edge: Edge) -> None:
-    """After a crash at any write the next run ends where an undisturbed one does, and issues nothing twice."""
+    """After a crash at any write, the next run has the same result as an undisturbed one, and issues nothing twice."""
     # R30 R32
     world = begun(story)
     seen = Seen()
@@ -107,7 +107,7 @@ def test_the_next_run_continues(story: Story, number: int, edge: Edge) -> None:
     ids=["key", "validity"],
 )
 def test_what_was_stored_for_another_definition_is_not_adopted(changed: IssueReserve, key: str) -> None:
-    """A reserve that a crash left staged, and that the definition no longer describes, gives way to a new number."""
+    """A crash left a staged reserve that the definition no longer describes. It is replaced under a new number."""
     world = World()
     world.apply(definition(None))
     world.store.fail = _die_after_put
@@ -125,7 +125,7 @@ def test_what_was_stored_for_another_definition_is_not_adopted(changed: IssueRes
 
 
 def _custom(not_before: datetime) -> Credential:
-    """Return a certificate that meets the definition, under an ordinary CA."""
+    """Return a certificate that fulfills the definition, under an ordinary CA."""
     days = ((not_before - CHAINS_MADE_AT) / DAY, (not_before + validity(397) - CHAINS_MADE_AT) / DAY)
     made = Chain(leaf=LEAF.but(days=days), issuing=(), root=ROOT.but(days=days)).make()
     return Credential(
@@ -137,7 +137,7 @@ def _custom(not_before: datetime) -> Credential:
 
 
 def _self_signed(not_before: datetime) -> Credential:
-    """Return one that is its own root."""
+    """Return a self-signed certificate."""
     days = ((not_before - CHAINS_MADE_AT) / DAY, (not_before + validity(397) - CHAINS_MADE_AT) / DAY)
     made = SelfSigned(leaf=LEAF.but(ca=None, usages=None, days=days)).make()
     certificate = pem(made.leaf).decode()
@@ -159,7 +159,7 @@ def _issued(not_before: datetime) -> Credential:
 def test_only_a_certificate_of_the_issued_form_is_adopted_as_issued(
     made: Callable[[datetime], Credential], reserve: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A run that died has stored the next reserve, with its host, key and validity, but perhaps in another form."""
+    """An interrupted run has stored the next reserve, with its host, key and validity, but possibly in another form."""
     # R31 R38
     world = World()
     world.apply(definition(None))
@@ -182,7 +182,7 @@ def _die_after_put(operation: str, edge: Edge) -> None:
 
 @pytest.mark.parametrize(("story", "number", "edge"), CRASHES)
 def test_a_preview_after_a_crash_tells_how_it_ends(story: Story, number: int, edge: Edge) -> None:
-    """Looking at a pair that a run left half-done gives no error and names the main of the end."""
+    """The preview of a half-changed pair has no error, and the same main as the result of the next run."""
     world = begun(story)
     world.store.fail = Crash(number, edge)
     with pytest.raises(CrashError):
@@ -211,7 +211,7 @@ WISHES = {
     )
 )
 def test_several_crashes_in_a_row_while_time_passes(runs: list[tuple[int, Edge, int, str]]) -> None:
-    """Whatever runs died, with whichever definition, main stays as long as it is due, and the last run converges."""
+    """After interrupted runs with any definitions, main stays until it is due, and the last run converges."""
     # R32
     world, seen = World(), Seen()
     held: dict[str, str] = {}

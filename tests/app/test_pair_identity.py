@@ -1,4 +1,4 @@
-"""The identity and the owner of a pair are compared before any effect."""
+"""The identity and the owner of a pair are checked before any effect."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def arn(home: Home = HOME, secret: str = SECRET, suffix: str = "a1b2c3") -> str:
 
 KNOWN = Known(home=HOME, arn=arn(), main="ab" * 32, owner=OWNER, pair_id=PAIR, resource_id=RESOURCE)
 FIRST = Known(home=HOME, owner=OWNER)
-"""What `check` knows before a second run."""
+"""The pair as the state has it, for `check` before a second run."""
 REQUEST = PairRequest(
     definition=PairDefinition(name="berlin", host="mdm.example.com"),
     secret=SECRET,
@@ -48,7 +48,7 @@ FOREIGN = replace(OBSERVED, owner="organization/ios-mdm/other", resource_id=OTHE
 
 
 def checked(request: PairRequest, observed: ObservedPair | None, home: Home = HOME) -> None:
-    """Run the checks in their order."""
+    """Run the checks in the order of a run."""
     check_home(request, observed, lambda: home)
     check_ours(request, observed)
 
@@ -119,7 +119,7 @@ def test_a_legitimate_request_is_accepted(request_: PairRequest, observed: Obser
 def test_a_pair_of_another_resource_is_refused(
     request_: PairRequest, observed: ObservedPair | None, error: type[IosMdmError], message: str
 ) -> None:
-    """The message gives the value of takeOver, or what is wrong with it."""  # R34
+    """The message has the value for takeOver, or what is wrong with it."""  # R34
     with pytest.raises(error, match=message):
         checked(request_, observed)
 
@@ -141,7 +141,7 @@ def test_a_pair_of_another_resource_is_refused(
     ids=["another stack's", "another stack's, of a dead run", "of a lost state", "released", "its own", "no takeOver"],
 )
 def test_a_take_over_is_a_warning(request_: PairRequest, observed: ObservedPair, message: str | None) -> None:
-    """A `takeOver` that stayed in the definition takes the pair over again: the preview shows it."""  # R34
+    """If `takeOver` stays in the definition, the pair is taken over again. The preview shows that."""  # R34
     notice = take_over_notice(request_, observed)
     if message is None:
         assert notice is None
@@ -153,7 +153,7 @@ def test_a_take_over_is_a_warning(request_: PairRequest, observed: ObservedPair,
 
 
 def test_a_take_over_of_a_pair_in_the_state_has_no_effect() -> None:
-    """The message gives the way: let the server go from this state first."""  # R34
+    """The message has the remedy: first remove the server from the stack of this state."""  # R34
     with pytest.raises(TakenOverError, match="takeOver has no effect while this state has the pair"):
         checked(replace(REQUEST, known=KNOWN, take_over=PAIR), FOREIGN)
 
@@ -165,7 +165,7 @@ REPLICA = replace(OBSERVED, arn=arn(ELSEWHERE))
 
 @pytest.mark.parametrize("known", [None, KNOWN])
 def test_a_copied_secret_is_refused(known: Known | None) -> None:
-    """The tag says which secret the pair is in; a copy under another name is not the pair."""  # R33
+    """The tag names the secret of the pair. A copy with another name is not the pair."""  # R33
     request = replace(REQUEST, known=known, secret="ios-mdm/copy", take_over=PAIR)  # noqa: S106 - a name
     with pytest.raises(IdentityError):
         checked(request, COPY)
@@ -197,7 +197,7 @@ def test_a_replica_is_accepted_if_the_definition_names_the_former_secret(
 
 @pytest.mark.parametrize(("known", "value"), [(KNOWN, arn()), (FIRST, arn().rpartition("-")[0])])
 def test_the_message_names_the_former_secret(known: Known, value: str) -> None:
-    """Also before the state has its ARN; with the value, the pair is accepted in another region."""  # R33
+    """This works before the state has the ARN, too. With this value, the pair is accepted in another region."""  # R33
     moved = replace(OBSERVED, arn=arn(ELSEWHERE))
     with pytest.raises(IdentityError, match=f"`movedFrom: {value}`"):
         checked(replace(REQUEST, known=known), moved)
@@ -211,7 +211,7 @@ def test_the_message_names_the_former_secret(known: Known, value: str) -> None:
     ids=["no secret", "a secret without an id", "another pair"],
 )
 def test_a_former_move_accepts_no_other_home(known: Known, observed: ObservedPair | None) -> None:
-    """`movedFrom` that stayed in the definition names the home of the pair; the credentials are for another one."""
+    """`movedFrom` that stays in the definition names the home of the pair, but the credentials are for another one."""
     # R33
     request = replace(REQUEST, known=known, moved_from=arn(suffix="d4e5f6"), lost_main=known.main)
     for one in (request, replace(request, lost_main=None)):
@@ -220,7 +220,7 @@ def test_a_former_move_accepts_no_other_home(known: Known, observed: ObservedPai
 
 
 def test_a_moved_pair_names_the_switch_that_it_leaves() -> None:
-    """The credentials do not reach the former region; only a person can delete what is left there."""  # R36
+    """The credentials are not for the former region, so the user must delete the former switch."""  # R36
     request = replace(REQUEST, known=KNOWN)
     assert moved_notice(request, HOME) is None
     assert moved_notice(replace(REQUEST, known=None), ELSEWHERE) is None
@@ -232,7 +232,7 @@ def test_a_moved_pair_names_the_switch_that_it_leaves() -> None:
 
 
 def test_a_replica_is_a_warning_that_gives_the_command() -> None:
-    """AWS refuses to change it; the secret that it is a replica of is none."""  # R33
+    """AWS refuses to change a replica. The secret that is replicated has no warning."""  # R33
     notice = replica_notice(REQUEST, replace(REPLICA, primary_region="eu-west-1"))
     assert notice is not None
     assert notice.severity is Severity.WARNING
@@ -242,7 +242,7 @@ def test_a_replica_is_a_warning_that_gives_the_command() -> None:
 
 
 def test_a_restored_secret_without_its_id_is_refused() -> None:
-    """The message gives the tag to write, with the id that the state knows."""  # R33
+    """The message has the tag to write, with the id in the state."""  # R33
     restored = replace(OBSERVED, arn=arn(suffix="d4e5f6"), identity=None, resource_id=None)
     request = replace(REQUEST, known=KNOWN, moved_from=arn())
     with pytest.raises(IdentityError, match=f"set the tag to `{PAIR} 111122223333:eu-west-1:ios-mdm/berlin`"):
@@ -251,14 +251,14 @@ def test_a_restored_secret_without_its_id_is_refused() -> None:
 
 
 def test_a_changed_pair_id_is_refused() -> None:
-    """The message gives the tag to write."""  # R33
+    """The message has the tag to write."""  # R33
     changed = replace(OBSERVED, identity=PairIdentity(pair_id=OTHER_PAIR, home=HOME, secret=SECRET))
     with pytest.raises(IdentityError, match=f"Set the tag to `{PAIR} 111122223333:eu-west-1:ios-mdm/berlin`"):
         checked(replace(REQUEST, known=KNOWN), changed)
 
 
 def test_a_new_pair_in_the_place_of_a_lost_one_has_another_id() -> None:
-    """`lostMain` also accepts it in the runs after a run that died."""  # R33
+    """`lostMain` is also accepted in the runs after an interrupted one."""  # R33
     lost = replace(REQUEST, known=KNOWN, lost_main=KNOWN.main)
     made = replace(
         OBSERVED,
@@ -275,7 +275,7 @@ def test_a_new_pair_in_the_place_of_a_lost_one_has_another_id() -> None:
 
 
 def test_lost_records_are_written_as_the_state_knows_them() -> None:
-    """Missing tags of a secret with the recorded ARN are drift."""  # R33
+    """Tags that a secret with the recorded ARN lacks are drift."""  # R33
     bare = replace(OBSERVED, identity=None, resource_id=None)
     setting = replace(REQUEST, known=KNOWN).setting(bare, HOME)
     assert setting.identity == OBSERVED.identity

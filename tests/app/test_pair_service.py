@@ -1,4 +1,4 @@
-"""A pair from its definition to its secret, and back from whatever happened to the secret meanwhile."""
+"""A pair from its definition to its secret, and its repair after changes of the secret by others."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def world() -> World:
 
 @pytest.fixture
 def promoted(world: World) -> World:
-    """A pair whose first reserve has become main, and that has the next one: 1 former, 2 main, 3 reserve."""
+    """A pair after its first promotion: certificate 1 is the former main, 2 is main, 3 is the reserve."""
     world.later(days=30)
     world.apply()
     return world
@@ -50,7 +50,7 @@ class TestNew:
     """A new pair."""
 
     def test_a_pair_lies_in_its_secret(self) -> None:
-        """Main and reserve are versions of one secret under their labels, each with its own key."""
+        """Main and reserve are versions of one secret with their labels, each with a separate key."""
         # R1 R2
         world = World()
         result = world.apply()
@@ -66,7 +66,7 @@ class TestNew:
         assert result.view.desired.apply_at == START + timedelta(days=30)
 
     def test_its_details_are_told(self) -> None:
-        """Subject, issuer, root, names, serial number, fingerprint, key and dates of both certificates are there."""
+        """The result has the names, the serial number, the fingerprint, the key and the dates of both certificates."""
         # R14
         for ordinal, certificate in World().apply().certificates.items():
             assert certificate.facts.ordinal == ordinal
@@ -81,7 +81,7 @@ class TestNew:
             assert expires(certificate.facts) - certificate.details.not_before == timedelta(days=397)
 
     def test_its_tags(self, world: World) -> None:
-        """Owner, address, counters, the user's own tags and one facts tag a certificate are there."""
+        """The tags have owner, address, counters, the tags of the user, and the facts of each certificate."""
         facts = {facts_tag(version_id(SECRET, ordinal)) for ordinal in (1, 2)}
         tags = world.tags
         assert tags["ios-mdm:announced"] == f"2 {value_digest(world.value(2))}"
@@ -97,7 +97,7 @@ class TestNew:
         assert facts <= tags.keys()
 
     def test_looking_writes_nothing(self) -> None:
-        """A preview makes no write call, whether or not there is a secret."""
+        """A preview makes no write call, whether or not the secret exists."""
         # R30
         world = World()
         world.look()
@@ -108,14 +108,14 @@ class TestNew:
         assert world.store.calls == before
 
     def test_a_second_run_writes_nothing(self, world: World) -> None:
-        """An `up` with nothing due makes no write call."""
+        """An `up` without pending changes makes no write call."""
         before = list(world.store.calls)
         world.later(days=29)
         world.apply()
         assert world.store.calls == before
 
     def test_the_facts_are_there_before_the_label(self) -> None:
-        """RESERVE is put on a version whose facts are recorded already, so that no preview meets an unknown one."""
+        """RESERVE is moved to a version with a facts tag, so that no preview reads a reserve without facts."""
         world = World()
         world.apply()
         calls = world.store.calls
@@ -126,10 +126,10 @@ class TestNew:
 
 
 class TestLife:
-    """Years of a pair with an unchanged definition."""
+    """Several years of a pair with an unchanged definition."""
 
     def test_promotion_is_one_label_move(self, world: World) -> None:
-        """An overdue reserve becomes main by its label; its value and key stay, and the next reserve follows."""
+        """An overdue reserve becomes main by its label, with the same value and key, and the next reserve is issued."""
         # R9 R11 R12
         before = world.value(2)
         world.later(days=30)
@@ -140,7 +140,7 @@ class TestLife:
         assert any("certificate 2 becomes main" in line for line in world.reports)
 
     def test_one_run_a_day_for_three_years(self) -> None:
-        """Automatic reserves follow each other; main is valid on every day, and every change is announced before."""
+        """Automatic reserves follow each other. Main is valid on each day, and devices have each new main before."""
         # R3 R6 R11 R12 R16
         world, wish = World(), definition(None)
         trusted: set[int] = set()
@@ -149,14 +149,14 @@ class TestLife:
             main = result.view.desired.main
             facts = result.certificates[main].facts
             assert facts.not_before <= world.clock.now() < expires(facts)
-            assert not trusted or main in trusted  # devices had it since an earlier day
+            assert not trusted or main in trusted  # devices have it since an earlier day
             trusted = set(result.view.desired.trusted)
             world.later(days=1)
         assert world.labels["AWSCURRENT"] == 4
         assert len(world.tags) < 14
 
     def test_only_the_apply_moment_changed(self, world: World) -> None:
-        """Another apply moment writes nothing: key, serial number and fingerprint stay."""
+        """Another apply time writes nothing: key, serial number and fingerprint stay the same."""
         # R9
         before = list(world.store.calls)
         result = world.apply(definition(replace(NOW, apply=AfterDays(days=100))))
@@ -164,7 +164,7 @@ class TestLife:
         assert result.view.desired.apply_at == START + timedelta(days=100)
 
     def test_a_raised_generation_gives_another_reserve(self, world: World) -> None:
-        """One run deletes the reserve and issues one of a new number; main is not touched."""
+        """One run deletes the reserve and issues another one with a new number. Main does not change."""
         # R10
         main = world.value(1)
         world.apply(definition(replace(NOW, generation=2)))
@@ -173,7 +173,7 @@ class TestLife:
         assert facts_tag(version_id(SECRET, 2)) not in world.tags
 
     def test_none_takes_the_reserve_off(self, world: World) -> None:
-        """`none: true` takes the label and the facts; another reserve later gets a new number."""
+        """`none: true` removes the label and the facts. A later reserve gets a new number."""
         # R10
         world.apply(definition(NoReserve()))
         assert world.labels == {"AWSCURRENT": 1}
@@ -182,7 +182,7 @@ class TestLife:
         assert world.labels == {"AWSCURRENT": 1, "RESERVE": 3}
 
     def test_a_lost_connection_is_mended_by_a_raised_generation(self, world: World) -> None:
-        """An expired main is replaced only when that is asked for."""
+        """An expired main is replaced only on request."""
         # R13
         wish = definition(NoReserve())
         world.apply(wish)
@@ -194,7 +194,7 @@ class TestLife:
         assert world.tags["ios-mdm:main-generation"] == "2"
 
     def test_a_lost_connection_is_mended_with_the_next_reserve(self) -> None:
-        """Where a reserve is held at all times, the new main comes with one, and the preview says so."""
+        """If the pair has a reserve at all times, a reserve is issued with the new main. The preview shows both."""
         # R13
         world = World()
         world.apply(definition(NoReserve()))
@@ -206,7 +206,7 @@ class TestLife:
 
 
 def _mistaken(world: World) -> None:
-    """Make the former main look like a reserve."""
+    """Make the former main look like a reserve, and remove its facts."""
     world.move("RESERVE", 1)
     world.store.untag(SECRET, [facts_tag(version_id(SECRET, 1))])
 
@@ -233,11 +233,11 @@ DRIFTS: dict[str, Callable[[World], None]] = {
 
 
 class TestDrift:
-    """What somebody else did to the secret."""
+    """Changes of the secret by others."""
 
     @pytest.mark.parametrize("drift", DRIFTS.values(), ids=list(DRIFTS))
     def test_it_is_repaired_without_touching_main(self, promoted: World, drift: Callable[[World], None]) -> None:
-        """The pair is as it was before, nothing is issued, and main's version and value are the same."""
+        """The pair has its former labels and tags, nothing is issued, and main's version and value are the same."""
         # R32
         labels, tags, known = promoted.labels, promoted.tags, promoted.known
         values = [promoted.value(ordinal) for ordinal in (1, 2, 3)]
@@ -247,7 +247,7 @@ class TestDrift:
         assert promoted.service.look(promoted.request(known=known)).step is not None
         promoted.apply(known=known)
         assert promoted.labels == labels
-        # No other record has these: the reserve that was promoted last, and the version that was announced last.
+        # These records cannot be derived from others: the last promoted reserve, and the last announced version.
         assert promoted.tags | {PROMOTED_TAG: "2", ANNOUNCED_TAG: tags[ANNOUNCED_TAG]} == tags
         assert [promoted.value(ordinal) for ordinal in (1, 2, 3)] == values
         assert promoted.stored() == stored
@@ -259,7 +259,7 @@ class TestDrift:
         assert promoted.store.calls == quiet
 
     def test_a_reserve_that_was_made_main_by_hand_is_main(self, world: World) -> None:
-        """AWSCURRENT on the reserve's version is a promotion, whoever made it."""
+        """AWSCURRENT on the reserve's version is a promotion, also if an operator moved the label."""
         # R32 R12
         world.move("AWSCURRENT", 2)
         result = world.apply()
@@ -267,7 +267,7 @@ class TestDrift:
         assert result.view.desired.main == 2
 
     def test_a_rollback_by_hand_is_respected_and_told(self, promoted: World) -> None:
-        """AWSCURRENT that an operator moved back stays there, and both are trusted."""
+        """If an operator moves AWSCURRENT back, it stays there, and both certificates are trusted."""
         # R32
         promoted.move("AWSCURRENT", 1)
         result = promoted.apply()
@@ -276,7 +276,7 @@ class TestDrift:
         assert any("moved back by hand" in notice.message for notice in result.view.desired.notices)
 
     def test_main_on_a_version_of_somebody_else_is_an_error(self, world: World) -> None:
-        """A foreign AWSCURRENT is an error that names the version, and nothing is written."""
+        """The error names the version, and nothing is written."""
         world.store.put(SECRET, FOREIGN, "{}")
         world.store.move_label(SECRET, Label.MAIN, to=FOREIGN, current=version_id(SECRET, 1))
         before = list(world.store.calls)
@@ -285,7 +285,7 @@ class TestDrift:
         assert world.store.calls == before
 
     def test_a_foreign_reserve_is_replaced(self, world: World) -> None:
-        """RESERVE on a version of somebody else goes back to the reserve."""
+        """RESERVE on a version of another program is moved back to the reserve."""
         world.store.put(SECRET, FOREIGN, "{}")
         world.store.move_label(SECRET, Label.RESERVE, to=FOREIGN, current=version_id(SECRET, 2))
         world.apply()
@@ -293,7 +293,7 @@ class TestDrift:
 
     @pytest.mark.parametrize("ordinal", [1, 2])
     def test_a_tampered_tag_stops_before_a_label_moves(self, world: World, ordinal: int) -> None:
-        """Facts that are not those of the version make nothing main, main's own dates included."""
+        """If the facts tag of main or of the reserve does not match its certificate, no label is moved."""
         # R32
         tag, known = facts_tag(version_id(SECRET, ordinal)), world.known
         early = world.tags[tag].replace("notAfter=20410131T235459Z", "notAfter=20400110T235459Z")
@@ -303,7 +303,7 @@ class TestDrift:
         world.store.tag(SECRET, {tag: early})
         world.later(days=10)
         since = len(world.store.calls)
-        with pytest.raises(StoreError, match="does not tell what version"):
+        with pytest.raises(StoreError, match="does not match the certificate in version"):
             world.apply()
         assert not [call for call in world.store.calls[since:] if call[0] == "move_label"]
         world.store.untag(SECRET, [tag])  # as the message says
@@ -311,18 +311,18 @@ class TestDrift:
         assert world.labels == {"AWSCURRENT": 1, "RESERVE": 2}
 
     def test_a_healthy_pair_with_a_tampered_fingerprint_is_an_error(self, world: World) -> None:
-        """A wrong fingerprint is found even when nothing is to be done."""
+        """A wrong fingerprint is an error even if no change is pending."""
         tag = facts_tag(version_id(SECRET, 1))
         world.store.tag(SECRET, {tag: re.sub("sha256=[0-9a-f]{64}", f"sha256={'0' * 64}", world.tags[tag])})
-        with pytest.raises(StoreError, match="Somebody changed the tag"):
+        with pytest.raises(StoreError, match="The tag was changed"):
             world.apply()
 
 
 class TestOwner:
-    """Whose secret it is."""
+    """Checks of the owner of a secret."""
 
     def test_another_stacks_pair_is_refused(self, world: World) -> None:
-        """A secret of another owner is an error that names the owner, for a preview too."""
+        """The error names the owner, in a preview, too."""
         # R32
         before = list(world.store.calls)
         other = replace(world.request(), owner="organization/ios-mdm/other", known=KNOWN)
@@ -349,7 +349,7 @@ class TestOwner:
 
     @pytest.mark.parametrize("known", [KNOWN, None])
     def test_an_untagged_secret_is_refused(self, known: Known | None) -> None:
-        """A secret that somebody made by hand is not adopted, whatever the state says."""
+        """A secret that was created by hand is not adopted, even if the state has the pair."""
         # R32
         world = World()
         world.store.create(SECRET, tags={}, description="", kms_key=None)
@@ -358,14 +358,14 @@ class TestOwner:
             world.apply(known=known)
 
     def test_an_empty_secret_with_our_tag_is_adopted(self) -> None:
-        """A run that died after the create is continued."""
+        """A run that was interrupted after the creation of the secret is continued."""
         world = World()
         world.store.create(SECRET, tags={"ios-mdm:owner": OWNER}, description="", kms_key=None)
         world.apply()
         assert world.labels == {"AWSCURRENT": 1, "RESERVE": 2}
 
     def restored(self, world: World, token: str) -> Known:
-        """Restore main alone, in a secret with few tags, as from a backup; return what the state knows."""
+        """Restore only main, in a secret with few tags, as from a backup; return the pair as the state has it."""
         known = Known(
             home=KNOWN.home,
             arn=f"{world.arn[:-6]}L0ster",
@@ -385,7 +385,7 @@ class TestOwner:
         return known
 
     def test_a_pair_that_is_known_gets_no_new_certificates_in_a_restored_secret(self, world: World) -> None:
-        """Main under another version id is refused before an effect; the message gives the version id."""  # R33
+        """Main with another version id is refused before any effect. The message has the right version id."""  # R33
         known = self.restored(world, FOREIGN)
         request = replace(world.request(known=known), moved_from=known.arn)
         for refused in (request, replace(request, lost_main=known.main)):
@@ -394,7 +394,7 @@ class TestOwner:
         assert world.store.calls == []
 
     def test_a_pair_that_is_restored_under_its_version_id_goes_on(self, world: World) -> None:
-        """The version id of main is enough: all other records are written again."""  # R33
+        """Main with its version id is sufficient. All other records are written again."""  # R33
         key = world.key(1)
         known = self.restored(world, version_id(SECRET, 1))
         request = replace(world.request(known=known), moved_from=known.arn)
@@ -408,31 +408,31 @@ class TestOwner:
         ("changes", "message"),
         [
             ({"number": 3}, "Restore the value of main with"),
-            ({"main": "ab" * 32}, "the state does not know its certificate"),
+            ({"main": "ab" * 32}, "the state does not contain its certificate"),
         ],
         ids=["an older main", "another main"],
     )
     def test_a_restored_secret_with_another_main_is_refused(
         self, world: World, changes: dict[str, Any], message: str
     ) -> None:
-        """Devices may have to trust the main that the state knows: no profile is made without it."""  # R33 R38
+        """Devices may have to trust the main in the state, so no profile is created without it."""  # R33 R38
         known = replace(self.restored(world, version_id(SECRET, 1)), **changes)
         with pytest.raises((IdentityError, StoreError), match=message):
             world.service.apply(replace(world.request(known=known), moved_from=known.arn))
         assert "put" not in {call[0] for call in world.store.calls}
 
     def test_another_address_is_refused(self, world: World) -> None:
-        """The address of a pair does not change; the error says the old one."""
-        with pytest.raises(DefinitionError, match=r"address: the pair is for mdm\.example\.com"):
+        """The error has the former address."""
+        with pytest.raises(DefinitionError, match=r"address: it cannot change \(was mdm\.example\.com, now mdm"):
             world.apply(replace(definition(), host="mdm.example.org"))
 
 
 class TestClock:
-    """The machine's clock against AWS's."""
+    """The clock of this machine, compared with the clock of AWS."""
 
     @pytest.mark.parametrize("seconds", [-301, 301])
     def test_a_wrong_clock_stops_before_an_effect(self, seconds: int) -> None:
-        """More than five minutes apart is an error, and nothing is written."""
+        """A difference of more than five minutes is an error, and nothing is written."""
         world = World()
         world.store.clock = HandClock(START + timedelta(seconds=seconds))
         with pytest.raises(StoreError, match=r"clock is 0:05:01 .* AWS's"):
@@ -441,30 +441,30 @@ class TestClock:
 
     @pytest.mark.parametrize("seconds", [-300, 300])
     def test_five_minutes_are_allowed(self, seconds: int) -> None:
-        """Five minutes apart is what validity is backdated for."""
+        """Certificates are valid from five minutes before they are issued."""
         world = World()
         world.store.clock = HandClock(START + timedelta(seconds=seconds))
         world.apply()
         assert world.labels == {"AWSCURRENT": 1, "RESERVE": 2}
 
     def test_a_rehearsal_plays_at_any_time(self) -> None:
-        """A clock that is set by hand is not held against AWS's."""
+        """A simulated clock is not compared with the clock of AWS."""
         world = World()
         world.store.clock = HandClock(START - timedelta(days=5000))
         PairService(world.store, world.clock, rehearsal=True).apply(world.request())
         assert world.labels == {"AWSCURRENT": 1, "RESERVE": 2}
 
     def test_a_wrong_clock_does_not_disturb_a_pair_without_effects(self, world: World) -> None:
-        """Where nothing is to be done, AWS's clock is not asked."""
+        """If no change is pending, the time of AWS is not requested."""
         world.store.clock = HandClock(START + timedelta(hours=1))
         world.apply()
 
 
 class TestDelete:
-    """The end of a pair, and its return."""
+    """Deletion and restoration of a pair."""
 
     def test_a_deleted_pair_comes_back_with_the_same_keys(self, world: World) -> None:
-        """An `up` after a `destroy` restores and adopts."""
+        """An `up` after a `destroy` restores the secret and adopts the pair."""
         # R32
         values = [world.value(ordinal) for ordinal in (1, 2)]
         world.service.claim(replace(world.request(), new_resource_id="ab" * 16))
@@ -478,7 +478,7 @@ class TestDelete:
         assert any("is restored" in line for line in world.reports)
 
     def test_a_pair_that_is_gone_is_left_alone(self, world: World) -> None:
-        """Deleting nothing, or twice, does nothing."""
+        """Deleting a missing secret, or deleting twice, has no effect."""
         # R32
         world.service.delete("ios-mdm/none", recovery_window_days=7)
         world.service.delete(SECRET, recovery_window_days=7)
@@ -488,7 +488,7 @@ class TestDelete:
 
 
 def die_and_go_on(world: World, number: int, edge: str) -> None:
-    """Apply in a run that dies before or after this write, and in one that does not."""
+    """Apply in a run that is interrupted before or after this write, and then in a run that is not."""
     writes = 0
 
     def fail(_operation: str, moment: str) -> None:
@@ -509,11 +509,11 @@ class TestUserTags:
 
     @staticmethod
     def users(world: World) -> dict[str, str]:
-        """Return the tags that are not made by ios-mdm itself."""
+        """Return the tags without those of ios-mdm."""
         return {key: value for key, value in world.tags.items() if not key.startswith("ios-mdm:")}
 
     def test_a_tag_that_is_no_longer_declared_is_removed(self, world: World) -> None:
-        """Tags of others stay, and afterwards there is nothing left to do."""
+        """Tags of other programs stay, and the next run changes nothing."""
         world.store.tag(SECRET, {"inventory": "a-17"})
         world.user_tags = {"stage": "test"}
         world.apply()
@@ -526,7 +526,7 @@ class TestUserTags:
         assert world.look().step is None
 
     def test_a_tag_that_was_never_declared_is_never_removed(self, world: World) -> None:
-        """Without the record, nothing is removed; the next run writes it again for the tags that are declared."""
+        """Without the record, nothing is removed. The next run writes the record again for the declared tags."""
         world.user_tags = {"team": "mobile", "stage": "test"}
         world.apply()
         world.store.untag(SECRET, [TAGS_TAG])
@@ -539,7 +539,7 @@ class TestUserTags:
 
     @pytest.mark.parametrize("value", ["x", "yosi0NuDoi2", tags_value(["ios-mdm:owner", "ios-mdm:address"])])
     def test_a_damaged_record_removes_nothing(self, world: World, value: str) -> None:
-        """Neither the user's tags nor those of ios-mdm itself."""
+        """Neither a tag of the user nor a tag of ios-mdm is removed."""
         world.store.tag(SECRET, {TAGS_TAG: value})
         before = world.tags
         world.user_tags = {}
@@ -547,7 +547,7 @@ class TestUserTags:
         assert world.tags == {key: text for key, text in before.items() if key != TAGS_TAG}
 
     def test_another_stack_removes_what_was_declared_before(self, world: World) -> None:
-        """The record is in the secret: a take-over, like a lost state, knows the tags that were added."""  # R34
+        """The record is in the secret, so it is available after a take-over or after the state is lost."""  # R34
         world.store.tag(SECRET, {"inventory": "a-17"})
         world.owner, world.user_tags = "organization/ios-mdm/other", {"stage": "test"}
         world.service.apply(replace(world.request(), take_over=world.pair_id))
@@ -556,7 +556,7 @@ class TestUserTags:
     @pytest.mark.parametrize("number", [1, 2])
     @pytest.mark.parametrize("edge", ["before", "after"])
     def test_a_run_that_dies_forgets_nothing(self, world: World, number: int, edge: str) -> None:
-        """After a removal that died at any write, the next run ends as one that did not."""
+        """After a removal that was interrupted at any write, the next run has the result of an undisturbed one."""
         world.user_tags = {"stage": "test"}
         die_and_go_on(world, number, edge)
         assert self.users(world) == {"stage": "test"}
@@ -564,7 +564,7 @@ class TestUserTags:
 
 
 def keys(world: World) -> dict[int, str | None]:
-    """Return the KMS key that encrypts each certificate."""
+    """Return the KMS key of each certificate."""
     versions = world.store._secrets[SECRET].versions
     return {ordinal: versions[version_id(SECRET, ordinal)].kms_key for ordinal in range(1, len(versions) + 1)}
 
@@ -583,7 +583,7 @@ class TestKmsKey:
         return [one.message for one in world.look().desired.notices if one.reason == "former-key"]
 
     def test_a_changed_key_encrypts_main_and_the_reserve_stays_with_a_warning(self, world: World) -> None:
-        """The preview and each later run name the key that must stay enabled, until the reserve has been replaced."""
+        """Until the reserve is replaced, the preview and each run warn that the former key must stay enabled."""
         world.kms_key = self.ALIAS
         first = self.warnings(world)
         assert len(first) == 1
@@ -600,7 +600,7 @@ class TestKmsKey:
         assert self.warnings(world) == first, "a promotion moves a label and encrypts nothing"
 
     def test_a_replaced_reserve_is_encrypted_with_the_new_key(self, world: World) -> None:
-        """A raised generation ends the warning, and the record of the former key goes with the certificate."""
+        """A raised generation replaces the reserve, which ends the warning and removes the record of the former key."""
         world.kms_key = self.ALIAS
         world.apply()
         world.apply(definition(replace(NOW, generation=2)))
@@ -611,7 +611,7 @@ class TestKmsKey:
         assert [key for key in world.tags if "former" in key] == []
 
     def test_a_second_change_encrypts_what_is_main_by_then(self, world: World) -> None:
-        """The record of a version that AWS encrypts again is removed."""
+        """When AWS encrypts a version again, the record of its former key is removed."""
         world.kms_key = self.ALIAS
         world.apply()
         world.later(days=30)
@@ -623,7 +623,7 @@ class TestKmsKey:
         assert f"certificate 3 stays encrypted with the former KMS key {self.ALIAS}" in warning
 
     def test_the_former_key_comes_back(self, world: World) -> None:
-        """The reserve was encrypted with it all the time, and nothing is to be warned of."""
+        """The reserve is still encrypted with the former key, so no warning is needed."""
         world.kms_key = self.ALIAS
         world.apply()
         world.kms_key = None
@@ -634,7 +634,7 @@ class TestKmsKey:
 
     @pytest.mark.parametrize("first", [ALIAS, ID, ARN, None, DEFAULT_ARN])
     def test_a_new_pair_has_its_key_from_the_beginning(self, first: str | None) -> None:
-        """Nothing is set again, in whichever form the key is named."""
+        """The key is not set again, regardless of the form in which it is named."""
         world = World()
         world.kms_key = first
         world.apply()
@@ -656,7 +656,7 @@ class TestKmsKey:
     def test_one_key_in_another_form_is_no_drift(
         self, world: World, monkeypatch: pytest.MonkeyPatch, wanted: str, reported: str | None
     ) -> None:
-        """AWS reports an id, an ARN or an alias, whichever it likes: at most one run sets the key."""
+        """AWS returns an id, an ARN or an alias. At most one run sets the key."""
         encrypt = MemorySecretStore.encrypt
 
         def encrypted(store: MemorySecretStore, name: str, *, kms_key: str | None) -> None:
@@ -675,7 +675,7 @@ class TestKmsKey:
         assert ("encrypt", SECRET, self.OTHER) in world.store.calls
 
     def test_another_form_of_the_same_key_changes_the_record_alone(self, world: World) -> None:
-        """An ARN instead of an id is one tag; the alias that was recorded before would otherwise count as set."""
+        """An ARN instead of an id changes one tag. Without this, the former alias counts as the set key."""
         world.kms_key = self.ID
         world.apply()
         world.store.calls.clear()
@@ -684,7 +684,7 @@ class TestKmsKey:
         assert world.store.calls == [("tag", SECRET, KEY_TAG)]
 
     def test_a_key_that_was_changed_by_hand_is_set_again(self, world: World) -> None:
-        """Where both are named in the same form."""
+        """The run detects the change if AWS and the definition name the keys in the same form."""
         world.kms_key = self.ALIAS
         world.apply()
         world.store.encrypt(SECRET, kms_key=self.OTHER)
@@ -697,7 +697,7 @@ class TestKmsKey:
     @pytest.mark.parametrize("number", [1, 2, 3])
     @pytest.mark.parametrize("edge", ["before", "after"])
     def test_a_change_that_dies_is_continued(self, world: World, number: int, edge: str) -> None:
-        """Whichever write was the last, the next run sets the key, and knows which certificate the former key has."""
+        """After an interruption at any write, a run sets the key, and records the version with the former key."""
         world.kms_key = self.ALIAS
         die_and_go_on(world, number, edge)
         assert keys(world) == {1: self.ALIAS, 2: None}
@@ -706,7 +706,7 @@ class TestKmsKey:
 
 
 def test_somebody_who_undoes_every_effect_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run that never comes to an end stops and says that something else changes the pair."""
+    """A run whose effects are undone again and again stops, and reports a concurrent change."""
     world = World()
     world.apply()
     world.move("RESERVE", None)
@@ -715,7 +715,7 @@ def test_somebody_who_undoes_every_effect_is_an_error(monkeypatch: pytest.Monkey
     def undone(store: MemorySecretStore, name: str, label: str, *, to: str | None, current: str | None) -> None:
         move(store, name, label, to=to, current=current)
         if label == "RESERVE" and to is not None:
-            # Somewhere else than before: what looks like no effect at all is waited for.
+            # The change is another one than before, because a run waits for an effect that it cannot see.
             move(store, name, label, to=None if current else version_id(SECRET, 1), current=to)
 
     monkeypatch.setattr(MemorySecretStore, "move_label", undone)
@@ -724,7 +724,7 @@ def test_somebody_who_undoes_every_effect_is_an_error(monkeypatch: pytest.Monkey
 
 
 def test_no_key_is_ever_shown(promoted: World) -> None:
-    """Reports, errors, results and representations hold no part of a private key."""
+    """Reports, errors, results and representations contain no part of a private key."""
     # R29
     shown: list[str] = [*promoted.reports, repr(promoted.store), repr(promoted.look()), repr(promoted.apply())]
     for value in ("not JSON", promoted.value(3).replace("tls.key", "tls.kez"), promoted.value(3)[:-2]):

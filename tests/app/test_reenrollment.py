@@ -1,4 +1,4 @@
-"""Who must be re-enrolled after the connection was lost."""
+"""Messages about devices that lose their connection or must be re-enrolled."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def test_few_devices_are_named(tmp_path: Path) -> None:
-    """Up to ten stand in the message, and no file is written."""  # R13
+    """The message names up to ten devices, and no file is written."""  # R13
     notice = to_reenrol("berlin", ["A", "B"], base=tmp_path)
     assert notice.severity is Severity.CRITICAL
     assert notice.message == "2 devices must get their management profile reinstalled: A, B"
@@ -20,23 +20,25 @@ def test_few_devices_are_named(tmp_path: Path) -> None:
 
 
 def test_many_devices_are_named_in_a_file(tmp_path: Path) -> None:
-    """One a line, in a file that the message names."""  # R13
+    """The file has one device per line, and the message has its name."""  # R13
     devices = [f"D{number}" for number in range(11)]
     notice = to_reenrol("berlin", devices, base=tmp_path)
-    assert notice.message == ("11 devices must get their management profile reinstalled: reenrol-berlin.txt names them")
-    assert (tmp_path / "reenrol-berlin.txt").read_text(encoding="utf-8").splitlines() == devices
+    file = "reenrol-berlin.txt"
+    assert notice.message == f"11 devices must get their management profile reinstalled: {file} names them"
+    assert (tmp_path / file).read_text(encoding="utf-8").splitlines() == devices
 
 
 def test_a_file_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
-    """The first ten are named then, and why there are no more."""  # R13
+    """The message names the first ten devices, and the reason why the file is missing."""  # R13
     devices = [f"D{number}" for number in range(11)]
     notice = to_reenrol("berlin", devices, base=tmp_path / "missing")
     assert "D0, D1" in notice.message
-    assert "1 more (reenrol-berlin.txt cannot be written: No such file or directory)" in notice.message
+    file = "reenrol-berlin.txt"
+    assert f"1 more ({file} cannot be written: No such file or directory)" in notice.message
 
 
 def test_devices_that_lose_the_connection_are_named(tmp_path: Path) -> None:
-    """Few in the message, many in a file of their own."""  # R32
+    """The message names a few devices. Many devices are in a separate file."""  # R32
     few = cut_off("berlin", ["A", "B"], base=tmp_path)
     assert few.message == "2 devices lose their connection until they get the next profile: A, B"
     devices = [f"D{number}" for number in range(11)]
@@ -45,7 +47,7 @@ def test_devices_that_lose_the_connection_are_named(tmp_path: Path) -> None:
 
 
 def test_devices_of_a_file_are_not_quoted(tmp_path: Path) -> None:
-    """A definition may name any file, and a password has the form of an id: a preview must not show it."""  # R39
+    """A definition may name any file, and a password has the form of an id, so a preview must not show it."""  # R39
     for devices in (["hunter2"], [f"hunter2-{number}" for number in range(11)]):
         for notice in (cut_off, to_reenrol):
             message = notice("berlin", devices, base=tmp_path, listed="../key.txt").message
@@ -55,7 +57,7 @@ def test_devices_of_a_file_are_not_quoted(tmp_path: Path) -> None:
 
 
 def test_a_link_in_the_place_of_the_file_is_not_followed(tmp_path: Path) -> None:
-    """A pull request can add one to the project's folder."""  # R39
+    """A pull request can add a link to the project folder."""  # R39
     victim = tmp_path / "victim"
     victim.write_text("theirs", encoding="ascii")
     (tmp_path / "cut-off-berlin.txt").symlink_to(victim)

@@ -1,4 +1,4 @@
-"""Attacks through the references of a definition: each tries to get a key out of a secret, on an emulator of AWS."""
+"""Attacks through the references of a definition: each tries to read a secret or to send it, on an emulator of AWS."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ KEY = "an-api-key"
 
 
 def client(pair: Pair) -> Any:
-    """Return a client of the emulator, as an administrator uses it."""
+    """Return a client of the emulator with all permissions."""
     return boto3.client(
         "secretsmanager",
         endpoint_url=pair.url,
@@ -39,7 +39,7 @@ def client(pair: Pair) -> Any:
 
 
 def kept(pair: Pair, value: str | bytes, tags: Mapping[str, str] = MappingProxyType({})) -> str:
-    """Store a value that is no pair's, and return the name of its secret."""
+    """Store a value in a secret without a pair, and return the name of the secret."""
     name = f"mdm/{pair.name}"
     content = {"SecretString": value} if isinstance(value, str) else {"SecretBinary": value}
     client(pair).create_secret(Name=name, Tags=[{"Key": key, "Value": text} for key, text in tags.items()], **content)
@@ -47,7 +47,7 @@ def kept(pair: Pair, value: str | bytes, tags: Mapping[str, str] = MappingProxyT
 
 
 def sent(pair: Pair, secret: str, url: str) -> str:
-    """Send something to the MDM server at *url* with the API key in *secret*; return what is refused."""
+    """Send a command to the MDM server at *url* with the API key in *secret*; return the error."""
     settings = DistributionSettings.model_validate(
         {
             "profile": {"identifier": "com.example.mdm"},
@@ -73,20 +73,20 @@ def test_the_key_of_a_pair_is_never_sent_as_an_api_key(pair: Pair, attacker: Tak
     pair.make(distributed=False)
     message = sent(pair, references(pair)[kind], attacker.url)
     assert attacker.received == []
-    assert "its tags are those of a pair" in message
+    assert "it has the tags of a pair" in message
 
 
 @pytest.mark.parametrize("kind", ["name", "full ARN", "partial ARN"])
 @pytest.mark.parametrize("key", ["bundle", "passwordSecret"])
 def test_a_pair_is_no_bundle_and_no_password(pair: Pair, kind: str, key: str) -> None:
-    """Its value is not even read."""
+    """The value of the secret is not even read."""
     # R39
     pair.make(distributed=False)
     (pair.folder / "next.pfx").write_bytes(Leaf(START, 397).pfx())
     name = references(pair)[kind]
     given = {"bundle": f"secret:{name}"} if key == "bundle" else {"bundle": "next.pfx", key: name}
     reader = Wiring(environ=pair.environment(), base=pair.folder).bundles(None)
-    with pytest.raises(DefinitionError, match=rf"^reserve\.install\.{key}: .*its tags are those of a pair"):
+    with pytest.raises(DefinitionError, match=rf"^reserve\.install\.{key}: .*it has the tags of a pair"):
         reader.read(InstallReserveSettings.model_validate(given), BY)
 
 
@@ -112,7 +112,7 @@ MISPLACED = {
 
 @pytest.mark.parametrize(("value", "said"), MISPLACED.values(), ids=list(MISPLACED))
 def test_a_value_that_is_no_api_key_is_not_sent(pair: Pair, attacker: Taker, value: str | bytes, said: str) -> None:
-    """The value of a secret that is no pair's is not sent either if it is a key or a document; it is not quoted."""
+    """A private key or a document in another secret is not sent either, and the message does not quote it."""
     # R39
     message = sent(pair, kept(pair, value), attacker.url)
     assert attacker.received == []
@@ -123,32 +123,32 @@ def test_a_value_that_is_no_api_key_is_not_sent(pair: Pair, attacker: Taker, val
 
 @pytest.mark.parametrize("value", [KEY, f"{KEY}\n", f" {KEY}\r\n", "4711", "{half", "MIIB", "a b"])
 def test_an_api_key_is_sent(pair: Pair, attacker: Taker, value: str) -> None:
-    """One line is sent without the white space around it; an administrator's own tags do not matter."""
+    """One line is sent without the white space around it. Other tags of the secret have no effect."""
     sent(pair, kept(pair, value, {"team": "mobile"}), attacker.url)
     assert attacker.received == [f"nanomdm:{value.strip()}"]
 
 
 def test_an_api_key_is_not_sent_to_another_url(pair: Pair, attacker: Taker) -> None:
-    """A changed URL in the definition alone cannot get an API key: its secret names the URL."""
+    """A changed URL in the definition is not sufficient to get an API key, because its secret names the URL."""
     # R39
     name = kept(pair, KEY, {"ios-mdm:url": "https://mdm.example.com"})
     message = sent(pair, name, attacker.url)
     assert attacker.received == []
-    assert f"the API key in the secret {name} may be sent to https://mdm.example.com only" in message
+    assert f"the secret {name} allows sending its API key only to https://mdm.example.com" in message
     assert f"aws secretsmanager tag-resource --secret-id {name} --tags Key=ios-mdm:url,Value=" in message
 
 
 def test_an_api_key_is_sent_to_its_own_url(pair: Pair, attacker: Taker) -> None:
-    """The tag is no tag of a pair."""
+    """The tag with the URL does not mark the secret as that of a pair."""
     sent(pair, kept(pair, KEY, {"ios-mdm:url": attacker.url}), attacker.url)
     assert attacker.received == [f"nanomdm:{KEY}"]
 
 
 def test_an_api_key_without_a_url_is_sent_to_loopback_only(pair: Pair) -> None:
-    """A first stack on one machine needs no tag, and each other URL does: a key is never bound by its first use."""
+    """A first stack on one machine needs no tag. Each other URL needs the tag, even for the first use of a key."""
     # R39
     message = sent(pair, kept(pair, KEY), "https://mdm.example.com")
-    assert "does not say where its API key may be sent, so it is not sent to https://mdm.example.com" in message
+    assert "has no tag ios-mdm:url that allows sending its API key to https://mdm.example.com" in message
 
 
 @pytest.mark.parametrize(
@@ -183,14 +183,14 @@ def test_an_api_key_without_a_url_is_sent_to_loopback_only(pair: Pair) -> None:
     ],
 )
 def test_the_url_of_an_api_key(url: str, allowed: str | None, *, is_sent: bool) -> None:
-    """Scheme, host and port are the same, and the path of the tag is the start of the other."""
+    """Scheme, host and port must be equal, and the path must start with the path in the tag."""
     # R39
     assert (refused_url(url, allowed, "mdm/api-key") is None) == is_sent
 
 
 @pytest.mark.parametrize("password", [f'{{"password": "{PASSWORD}"}}', f"{PASSWORD}\n{PASSWORD}\n", PEM])
 def test_a_value_that_is_no_password_is_not_quoted(pair: Pair, password: str) -> None:
-    """A password is one line, too."""
+    """A password, too, must be one line."""
     # R39
     (pair.folder / "next.pfx").write_bytes(Leaf(START, 397).pfx())
     install = InstallReserveSettings.model_validate({"bundle": "next.pfx", "passwordSecret": kept(pair, password)})
@@ -214,7 +214,7 @@ PREFIXED = {
 @pytest.mark.parametrize("secret", PREFIXED.values(), ids=list(PREFIXED))
 @pytest.mark.parametrize("key", ["apiKeySecret", "passwordSecret", "bundle"])
 def test_a_reference_to_a_secret_under_the_prefix_is_refused_without_aws(secret: str, key: str) -> None:
-    """The definition alone shows it, so preview, status and forecast refuse it; another prefix moves the border."""
+    """The definition alone shows it, so preview, status and forecast refuse it. The prefix decides what is refused."""
     # R39
 
     def server() -> dict[str, Any]:
@@ -235,7 +235,7 @@ def test_a_reference_to_a_secret_under_the_prefix_is_refused_without_aws(secret:
     "name", ["ios-mdm/berlin:x", "x:secret:ios-mdm/berlin", "ARN:aws:secretsmanager:eu:1:secret:a"]
 )
 def test_a_reference_in_another_form_is_refused(name: str) -> None:
-    """Only names and ARNs as AWS writes them are accepted, so no other form can mean a pair."""
+    """Only names and ARNs in the form of AWS are accepted, so no other form can refer to a pair."""
     # R39
     with pytest.raises(DefinitionError, match="must be the name or ARN of a secret"):
         InstallReserveSettings(bundle="next.pfx", password_secret=name)

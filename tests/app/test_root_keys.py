@@ -1,4 +1,4 @@
-"""The key of a one-time root is nowhere once its certificate is issued: not in AWS, a result, a report or a log."""
+"""The key of a one-time root is not stored after its certificate is issued: not in AWS, results, reports or logs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ IDENTIFIER = "com.example.mdm.trust"
 
 @pytest.fixture
 def roots(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[ec.EllipticCurvePrivateKey]]:
-    """Record every key on the curve of roots while a pair lives."""
+    """Record each generated key on the curve of the roots."""
     made: list[ec.EllipticCurvePrivateKey] = []
     generate = ec.generate_private_key
 
@@ -41,13 +41,13 @@ def roots(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[ec.EllipticCurvePriv
 
 
 def _forms(key: ec.EllipticCurvePrivateKey) -> list[str]:
-    """Return what a key can look like in a text, except what belongs to its public half."""
+    """Return the forms of a private key in a text, except those that its public part has, too."""
     number = key.private_numbers().private_value
     octets = number.to_bytes(48, "big")
     der = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
     start = der.index(octets)
     pem = base64.b64encode(der).decode()
-    # The characters of base64 that depend on the private number alone, wherever a line may break.
+    # The characters of base64 that depend only on the private number, for each position of a line break.
     inside = pem[-(-start * 4 // 3) + 1 : (start + 48) * 4 // 3 - 1]
     return [
         str(number),
@@ -63,7 +63,7 @@ def _forms(key: ec.EllipticCurvePrivateKey) -> list[str]:
 def test_no_text_that_stays_has_the_key_of_a_root(
     roots: list[ec.EllipticCurvePrivateKey], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Two cycles of a pair: its secret, profiles, results, reports, and logs at the lowest level."""  # R29, R31
+    """The search covers two cycles of a pair: its secret, profiles, results, reports, and logs."""  # R29, R31
     caplog.set_level(logging.DEBUG)
     world, results, profiles = World(), [], []
     for _ in range(3):
@@ -95,7 +95,7 @@ def test_no_text_that_stays_has_the_key_of_a_root(
 
 
 def test_the_search_finds_a_key_that_is_there(roots: list[ec.EllipticCurvePrivateKey]) -> None:
-    """The control: each way of writing a key down is found by at least one of the forms."""
+    """Control: each form of a key in a text is found."""
     key = ec.generate_private_key(ec.SECP384R1())
     assert roots == [key]
     number = key.private_numbers().private_value
@@ -108,7 +108,7 @@ def test_the_search_finds_a_key_that_is_there(roots: list[ec.EllipticCurvePrivat
 
 
 def test_no_object_that_stays_has_the_key_of_a_root(roots: list[ec.EllipticCurvePrivateKey]) -> None:
-    """After an `up`, the list of the test is all that refers to the keys."""  # R31
+    """After an `up`, only the list of the test refers to the keys."""  # R31
     world = World()
     result = world.apply()
     assert len(roots) >= len(result.certificates) == 2

@@ -1,4 +1,4 @@
-"""A certificate that is due is sent to the devices and then becomes main, in one run."""
+"""A certificate that is due is sent to the devices and then becomes main in the same run."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def server() -> Server:
 
 
 def test_a_main_that_is_replaced_is_sent_and_applied_by_one_run(server: Server) -> None:
-    """The next run records the promotion and removes STAGED; the run after that writes nothing."""  # R15 R32
+    """The next run records the promotion and removes STAGED. The run after that writes nothing."""  # R15 R32
     wish = server.replaced(QUIET)
     view = server.armed.world.service.look(server.pair(wish))
     assert (view.desired.main, view.desired.next_main, view.desired.trusted) == (1, 2, (1, 2))
     assert [one.severity for one in view.desired.notices if one.reason == "replaced"] == [Severity.WARNING]
     server.up(wish)
     assert (server.labels[Label.MAIN], server.labels[Label.FORMER]) == (2, 1)
-    assert "certificate 2 becomes main, after certificate 1" in server.armed.world.reports
+    assert "certificate 2 becomes main and replaces certificate 1" in server.armed.world.reports
     server.up(wish)
     assert Label.STAGED not in server.labels
     assert server.armed.world.tags[REPLACED_TAG] == wish.confirm_main
@@ -50,7 +50,7 @@ def test_a_main_that_is_replaced_is_sent_and_applied_by_one_run(server: Server) 
 
 
 def test_a_main_stays_until_the_mdm_server_has_accepted_the_profile(server: Server) -> None:
-    """Runs that cannot send the next main keep it; the first run that can send it makes it main."""  # R15 R32
+    """Runs that cannot send the next main keep main. The first run that can send it promotes it."""  # R15 R32
     wish = server.replaced(QUIET)
     server.channel.down = True
     for _ in range(2):
@@ -63,7 +63,7 @@ def test_a_main_stays_until_the_mdm_server_has_accepted_the_profile(server: Serv
 
 
 def test_a_next_main_that_was_sent_and_held_back_needs_no_reinstallation(server: Server) -> None:
-    """Main expires on hold: devices that were sent the next main stay connected. Other devices do not."""
+    """Main expires on hold. Only devices that were not sent the next main lose their connection."""
     # R13 R15 R32
     world = server.armed.world
     world.later(days=1)
@@ -79,7 +79,7 @@ def test_a_next_main_that_was_sent_and_held_back_needs_no_reinstallation(server:
 
 
 def test_a_run_that_dies_after_the_delivery_is_continued(server: Server) -> None:
-    """The record `sent` lets the next run apply the next main before it contacts the MDM server."""  # R15 R32
+    """With the record `sent`, the next run promotes the next main before it contacts the MDM server."""  # R15 R32
     wish, store = server.replaced(QUIET), server.armed.world.store
     seen: list[str] = []
 
@@ -101,7 +101,7 @@ def test_a_run_that_dies_after_the_delivery_is_continued(server: Server) -> None
 
 
 def test_a_request_that_is_taken_back_leaves_main_as_it_is(server: Server) -> None:
-    """Its recorded generation stays, too: the former definition is valid; a later request gets a new certificate."""
+    """Its recorded generation stays the same, too, so the former definition is valid. A later request is a new one."""
     # R32
     raised = replace(server.replaced(QUIET), main=replace(QUIET.issue, generation=2))
     server.channel.down = True
@@ -116,7 +116,7 @@ def test_a_request_that_is_taken_back_leaves_main_as_it_is(server: Server) -> No
 
 
 def test_on_hold_the_next_main_is_not_applied(server: Server) -> None:
-    """It is sent, and the next run without hold makes it main."""  # R32
+    """The next main is sent, and the next run without hold promotes it."""  # R32
     wish = server.replaced(QUIET)
     held = replace(wish, promotion=Promotion(hold=True))
     server.up(held)
@@ -127,7 +127,7 @@ def test_on_hold_the_next_main_is_not_applied(server: Server) -> None:
 
 
 def test_a_main_with_a_stolen_key_is_replaced_at_once(server: Server) -> None:
-    """A main under `distrust` is replaced before devices were sent the next main, with a critical notice."""  # R32
+    """A main under `distrust` is replaced before devices are sent the next main, with a critical notice."""  # R32
     wish = server.replaced(QUIET)
     stolen = replace(wish, distrust=frozenset({str(wish.confirm_main)}), devices=7)
     (notice,) = (
@@ -157,7 +157,7 @@ def test_a_next_main_takes_over_when_main_expires(server: Server) -> None:
 
 
 def test_a_reserve_stays_armed_while_the_next_main_waits(server: Server) -> None:
-    """If no run succeeds, AWS still switches to the reserve; the run that replaces main arms the switch again."""
+    """If no run succeeds, AWS still promotes the reserve. The run that replaces main arms the switch again."""
     # R32 R36
     server.up(WAITS)
     server.up(WAITS)
@@ -179,7 +179,7 @@ def test_a_reserve_stays_armed_while_the_next_main_waits(server: Server) -> None
 
 @pytest.mark.parametrize("is_scheduled", [True, False])
 def test_a_reserve_that_is_sent_late_is_applied_by_the_same_run(server: Server, *, is_scheduled: bool) -> None:
-    """The MDM server was down until the apply time; one run sends and applies, with or without schedules."""
+    """The MDM server was down until the apply time. One run sends and promotes, with or without schedules."""
     # R11 R36
     wish = replace(WAITS, promotion=Promotion(schedule=is_scheduled))
     server.channel.down = True
@@ -195,7 +195,7 @@ def test_a_reserve_that_is_sent_late_is_applied_by_the_same_run(server: Server, 
 
 
 def test_a_schedule_that_cannot_be_confirmed_gone_keeps_main(server: Server) -> None:
-    """The schedule of another certificate may still fire: the run fails, and the next run continues."""  # R36
+    """The schedule of another certificate may still fire, so the run fails. The next run continues."""  # R36
     server.up(WAITS)
     server.up(WAITS)
     wish = server.replaced(WAITS)
@@ -209,7 +209,7 @@ def test_a_schedule_that_cannot_be_confirmed_gone_keeps_main(server: Server) -> 
 
 
 def test_a_value_that_differs_from_its_facts_does_not_become_main(server: Server) -> None:
-    """The certificate is compared with its facts before the label moves."""  # R38
+    """The certificate is compared with its facts tag before the label is moved."""  # R38
     wish = server.replaced(QUIET)
     server.channel.down = True
     with pytest.raises(DeliveryError):
@@ -221,13 +221,13 @@ def test_a_value_that_differs_from_its_facts_does_not_become_main(server: Server
     server.armed.world.store.tag(SECRET, {tag: facts.replace(sha256, "f" * 64), SENT_TAG: "1 2"})
     due = server.armed.service.prepare_due(switch)
     assert due is not None
-    with pytest.raises(StoreError, match="does not tell what version"):
+    with pytest.raises(StoreError, match="does not match the certificate in version"):
         server.armed.world.service.promote(SECRET, due)
     assert server.labels[Label.MAIN] == 1
 
 
 def test_an_earlier_request_has_no_effect_on_another_pair_or_on_hold(server: Server) -> None:
-    """With `--target` the distribution sees the switch of the last run that touched the pair."""  # R36
+    """With `--target` the distribution uses the switch of the last run that changed the pair."""  # R36
     wish = server.replaced(QUIET)
     server.channel.down = True
     with pytest.raises(DeliveryError):
@@ -240,11 +240,11 @@ def test_an_earlier_request_has_no_effect_on_another_pair_or_on_hold(server: Ser
     assert server.armed.service.prepare_due(switch) is not None
     server.channel.down = False
     server.up(QUIET)
-    assert server.armed.service.prepare_due(switch) is None, "the definition took the request back"
+    assert server.armed.service.prepare_due(switch) is None, "the definition no longer has the request"
 
 
 def test_a_replacement_that_an_operator_reverts_is_not_repeated(server: Server) -> None:
-    """The unchanged definition has no further effect; another generation is another request."""  # R32
+    """The unchanged definition has no further effect. Another generation is another request."""  # R32
     wish, store = server.replaced(QUIET), server.armed.world.store
     server.up(wish)
     store.move_label(SECRET, Label.MAIN, to=version_id(SECRET, 1), current=version_id(SECRET, 2))

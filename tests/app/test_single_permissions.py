@@ -1,6 +1,6 @@
-"""Attacks with one permission alone: no device loses trust in main, or trusts what no run has verified (R38).
+"""Attacks with a single permission: no device loses trust in main, or trusts a certificate that no run verified (R38).
 
-After an attack, runs of the deployer go on or are refused. SECURITY.md says what each permission allows.
+After an attack, runs of the deployer continue or are refused. SECURITY.md describes what each permission allows.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 LABELS = (*(label.value for label in Label), *STRAYS, *(trusted_label(number) for number in range(1, 7)))
 VERSIONS: tuple[str | int | None, ...] = (*FORMERS, MAIN, DELETED, RESERVE, *STRAYS.values(), None)
-"""Numbers of certificates, ids of versions, and None for no version."""
+"""Targets of a label: ordinals of certificates, ids of versions, and None to remove the label."""
 BOOLS = st.booleans()
 MAX_FORGERIES = 100
 TAGS = st.lists(st.one_of(st.none(), st.integers(0, MAX_FORGERIES - 1)), min_size=2, max_size=5)
@@ -46,7 +46,7 @@ def check(server: Attacked, before: frozenset[str], *, strays: frozenset[str]) -
 
 
 def check_sources(server: Attacked, before: frozenset[str], *, strays: frozenset[str]) -> None:
-    """Check that devices trust what they trusted before, and else only certificates that a run has stored."""
+    """Check that devices trust only certificates that they trusted before, or that a run has stored."""
     assert not strays & server.trusted
     stored = {one for one in server.armed.world.stored() if server.store.read(SECRET, one) is not None}
     assert server.trusted <= before | {server.root(one) for one in stored}
@@ -79,9 +79,9 @@ def test_no_move_of_a_label_costs_trust(label: str) -> None:
 def test_no_moves_of_labels_cost_trust(
     moves: list[tuple[str, str | int | None] | None], *, is_pruned: bool, has_distrust: bool, has_state: bool
 ) -> None:
-    """Also between runs, with versions that AWS deletes, and when the schedule fires.
+    """The moves are also made between runs, with versions that AWS deletes, and when the schedule fires.
 
-    Runs and schedules make nothing main that devices do not trust. A distrusted certificate does not return.
+    Runs and schedules promote only certificates that devices trust. A distrusted certificate stays distrusted.
     """  # R36 R38
     server = attacked(is_pruned=is_pruned, has_distrust=has_distrust, has_state=has_state)
     before, strays = server.trusted, stray_roots(server)
@@ -100,12 +100,12 @@ def test_no_moves_of_labels_cost_trust(
 
 
 def test_moves_decide_which_certificate_is_main() -> None:
-    """A version of another program too, which consumers serve then. The next run says what to move back."""  # R38
+    """A version of another program can be main, too. The next run reports the label to move back."""  # R38
     for number in FORMERS:
         server = attacked()
         server.move(Label.MAIN, number)
         assert server.runs() == ""
-        assert server.holder(Label.MAIN) == version_id(SECRET, number), "as an operator's own move"
+        assert server.holder(Label.MAIN) == version_id(SECRET, number), "like a move by an operator"
     for version in (version_id(SECRET, DELETED), *STRAYS.values()):
         server = attacked()
         server.move(Label.MAIN, version)
@@ -116,13 +116,13 @@ def test_moves_decide_which_certificate_is_main() -> None:
 
 @pytest.mark.parametrize("is_distrusted", [False, True])
 def test_moves_bring_a_deleted_reserve_back_unless_it_is_distrusted(*, is_distrusted: bool) -> None:
-    """It is the certificate that a run announced last, and AWS has its version."""  # R38
+    """The reserve is the certificate that a run announced last, and AWS still has its version."""  # R38
     server = attacked()
     sha256, root = server.armed.world.facts(RESERVE).sha256, server.root(RESERVE)
     server.wish = replace(server.wish, reserve=NoReserve())
     assert server.runs() == ""
     assert root not in server.trusted
-    # The definition asks for a reserve again, and this label is on the deleted one.
+    # The definition requests a reserve again, and the deleted one has its label.
     server.wish = replace(attacked().wish, distrust=frozenset({sha256} if is_distrusted else ()))
     server.move(Label.RESERVE, RESERVE)
     server.runs()
@@ -131,7 +131,7 @@ def test_moves_bring_a_deleted_reserve_back_unless_it_is_distrusted(*, is_distru
 
 @pytest.mark.parametrize("number", [FORMERS[0], RESERVE])
 def test_aws_can_delete_a_version_whose_labels_were_removed(number: int) -> None:
-    """A run that needs it is refused. The devices keep their trust."""  # R38
+    """A run that needs the version is refused. Devices keep their trust."""  # R38
     server = attacked(is_pruned=True)
     before = server.trusted
     for label in (trusted_label(number), *([Label.RESERVE] if number == RESERVE else [])):
@@ -143,7 +143,7 @@ def test_aws_can_delete_a_version_whose_labels_were_removed(number: int) -> None
 
 
 def test_a_reader_changes_nothing_and_finds_no_key_of_a_root() -> None:
-    """GetSecretValue alone: the keys of main and reserve, with which it can present itself as the MDM server.
+    """GetSecretValue gives the keys of main and reserve, with which a program can present itself as the MDM server.
 
     tests/core/x509/test_forgeries.py shows that these keys sign no certificate that a device accepts.
     """  # R31 R38
@@ -174,7 +174,7 @@ def test_a_reader_changes_nothing_and_finds_no_key_of_a_root() -> None:
 
 @pytest.mark.parametrize("label", LABELS)
 def test_no_version_of_another_program_reaches_a_device(label: str) -> None:
-    """PutSecretValue alone: a version under the next version id or another one, with any label, which it takes."""
+    """PutSecretValue stores a version with the next version id or another one, and moves any label to it."""
     # R38
     for version in (version_id(SECRET, 7), "00000000-0000-4000-8000-000000000009"):
         server = attacked(is_pruned=True)
@@ -187,7 +187,7 @@ def test_no_version_of_another_program_reaches_a_device(label: str) -> None:
 
 
 def forgeries(server: Attacked) -> Iterator[tuple[str, str]]:
-    """Yield tags that a program can set: forged facts of each certificate, and forged records."""
+    """Yield the tags that a program can set: forged facts of each certificate, and forged records."""
     observed = server.armed.world.service.observe(SECRET)
     assert observed is not None
     for version in observed.versions:
@@ -225,7 +225,7 @@ def forgeries(server: Attacked) -> Iterator[tuple[str, str]]:
 
 
 def test_no_forged_tag_costs_trust_in_main() -> None:
-    """TagResource alone: no tag adds a certificate that no run has issued, or removes main from a profile."""  # R38
+    """TagResource: no tag adds a certificate that no run has issued, or removes main from a profile."""  # R38
     for key, text in forgeries(attacked()):
         server = attacked()
         main, strays, before = server.root(MAIN), stray_roots(server), server.trusted
@@ -238,7 +238,7 @@ def test_no_forged_tag_costs_trust_in_main() -> None:
 @settings(max_examples=examples(40))
 @given(tags=TAGS, is_pruned=BOOLS, has_state=BOOLS)
 def test_no_forged_tags_cost_trust_in_main(tags: list[int | None], *, is_pruned: bool, has_state: bool) -> None:
-    """Several of them, and None for a run between them."""  # R38
+    """Several tags are set, with runs between them."""  # R38
     found = tuple(forgeries(attacked()))
     assert len(found) <= MAX_FORGERIES
     server = attacked(is_pruned=is_pruned, has_state=has_state)
@@ -256,7 +256,7 @@ def test_no_forged_tags_cost_trust_in_main(tags: list[int | None], *, is_pruned:
 
 @pytest.mark.parametrize("number", [FORMERS[0], RESERVE])
 def test_a_tag_ends_the_offer_of_a_certificate_that_is_not_main(number: int) -> None:
-    """A former main without a slot leaves the profile; a reserve is replaced by another one."""  # R35 R38
+    """A former main without a slot leaves the profile. A reserve is replaced by another one."""  # R35 R38
     server = attacked()
     main, root, facts = server.root(MAIN), server.root(number), server.armed.world.facts(number)
     forged = {
@@ -279,7 +279,7 @@ STAGED_FORMERS = {
 
 @pytest.mark.parametrize("name", STAGED_FORMERS)
 def test_staged_on_a_former_main_does_not_end_its_offer(name: str) -> None:
-    """UpdateSecretVersionStage alone: it looks like a main that was stored and is no longer requested."""  # R35 R38
+    """UpdateSecretVersionStage: the former main looks like a stored main that is no longer requested."""  # R35 R38
     server = attacked()
     before = server.trusted
     for label, to in STAGED_FORMERS[name]:
@@ -289,7 +289,7 @@ def test_staged_on_a_former_main_does_not_end_its_offer(name: str) -> None:
 
 
 def test_staged_on_a_main_that_replaced_another_does_not_end_its_offer() -> None:
-    """Also after AWSCURRENT was moved back to the main that it replaced."""  # R35 R38
+    """This is so even after AWSCURRENT was moved back to the main that was replaced."""  # R35 R38
     server = attacked()
     server.wish = server.replaced(replace(server.wish, reserve=NoReserve()))
     assert server.runs(3) == ""
@@ -301,8 +301,28 @@ def test_staged_on_a_main_that_replaced_another_does_not_end_its_offer() -> None
     assert before <= server.trusted
 
 
+@pytest.mark.parametrize("label", ["AWSPREVIOUS", "AWSCURRENT"])
+def test_staged_on_a_main_before_an_older_reserve_does_not_end_its_offer(label: str) -> None:
+    """Main is replaced while a reserve waits, and the reserve, whose number is lower, becomes main later."""  # R35 R38
+    server = attacked()
+    wish = server.wish
+    server.wish = server.replaced(wish)
+    assert server.runs(3) == ""
+    replacement = server.holder(Label.MAIN)
+    server.wish = wish
+    server.armed.world.later(days=32)
+    assert server.runs() == ""
+    assert server.holder(Label.MAIN) == version_id(SECRET, RESERVE)
+    before = server.trusted
+    server.move(label, MAIN)
+    server.move("STAGED", replacement)
+    assert server.holder("STAGED") == replacement
+    server.runs()
+    assert before <= server.trusted
+
+
 def test_staged_on_a_former_main_does_not_make_it_the_next_main() -> None:
-    """UpdateSecretVersionStage alone: a main that is replaced gets a new certificate, not one of a former main."""
+    """UpdateSecretVersionStage: the request to replace main gets a new certificate, not that of a former main."""
     # R32 R38
     server = attacked()
     server.wish = server.replaced(replace(server.wish, reserve=NoReserve()))

@@ -1,4 +1,4 @@
-"""Arming and disarming the switch, with runs that die at any write, beside a pair that changes."""
+"""Arming and disarming the switch, with interrupted runs and concurrent changes of the pair."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ ROLE = "arn:aws:iam::111122223333:role/mine"
 
 @pytest.fixture
 def armed() -> Armed:
-    """A pair in overlap whose switch is armed."""
+    """A pair with a reserve whose promotion is scheduled."""
     one = Armed()
     one.up()
     return one
 
 
 def test_an_up_arms_the_switch_and_the_next_one_writes_nothing(armed: Armed) -> None:
-    """Queue, role, schedule; then nothing."""  # R11
+    """The first run creates queue, role and schedule. The next run writes nothing."""  # R11
     labels = armed.world.labels
     assert (labels["AWSCURRENT"], labels["RESERVE"]) == (1, 2)
     assert armed.scheduled()["MoveToVersionId"] != armed.scheduled()["RemoveFromVersionId"]
@@ -60,7 +60,7 @@ def test_an_up_arms_the_switch_and_the_next_one_writes_nothing(armed: Armed) -> 
 def test_a_run_that_dies_anywhere_never_leaves_a_schedule_for_what_is_not_the_reserve(
     story: str, number: int, edge: Literal["before", "after"]
 ) -> None:
-    """After every write, what is scheduled moves main's label to the reserve of that moment; the next run ends it."""
+    """After each write, a schedule can promote only the current reserve. The next run completes the switch."""
     # R11 R32
     one = Armed()
     wish = {
@@ -85,7 +85,7 @@ def test_a_run_that_dies_anywhere_never_leaves_a_schedule_for_what_is_not_the_re
             observed.main.version_id,
             observed.reserve.version_id,
         )
-        assert story != "hold" or number == 1, "the first write of a run with hold takes the schedule back"
+        assert story != "hold" or number == 1, "the first write of a run with hold deletes the schedule"
         schedule = one.scheduler.schedules[NAMES[Kind.PROMOTE]]
         assert observed.armed == ArmedPromotion(certificate=observed.reserve.ordinal or 0, at=schedule.at)
         one.scheduler.down = True
@@ -93,12 +93,12 @@ def test_a_run_that_dies_anywhere_never_leaves_a_schedule_for_what_is_not_the_re
             one.up(replace(wish, promotion=Promotion(hold=True)))
         one.scheduler.down = False
     one.up(wish)
-    assert one.recorded() == (story in {"new", "generation"}), "the record ends with the schedule"
+    assert one.recorded() == (story in {"new", "generation"}), "the record is removed with the schedule"
     assert (NAMES[Kind.PROMOTE] in one.scheduler.schedules) == (story in {"new", "generation"})
 
 
 def test_a_schedule_of_another_moment_is_taken_back_before_anything_else(armed: Armed) -> None:
-    """The pair's part of an `up` removes it; the switch's part, after the devices were sent the profile, makes it."""
+    """The first part of an `up` deletes it. The second part creates another one after the delivery."""
     # R9 R11
     later = definition(replace(NOW, apply=AfterDays(days=40)))
     result = armed.secure(later)
@@ -110,7 +110,7 @@ def test_a_schedule_of_another_moment_is_taken_back_before_anything_else(armed: 
 
 
 def test_a_pair_that_changed_while_it_was_armed_is_not_promoted(armed: Armed) -> None:
-    """Another run replaced the reserve meanwhile: what was scheduled for the old one is taken back."""  # R32
+    """Another run has replaced the reserve, so the schedule of the former reserve is deleted."""  # R32
     stale = armed.request(armed.secure())
     armed.secure(definition(replace(NOW, generation=2)))
     with pytest.raises(StoreError, match="run again"):
@@ -119,7 +119,7 @@ def test_a_pair_that_changed_while_it_was_armed_is_not_promoted(armed: Armed) ->
 
 
 def test_drift_names_what_is_to_come_and_is_not_as_it_should_be(armed: Armed) -> None:
-    """A deleted or changed schedule is drift; one whose moment has passed has fired."""  # R11
+    """A deleted or changed schedule is drift. A schedule whose time has passed has fired."""  # R11
     request = armed.request(armed.secure(), alarm_arn=QUEUE)
     armed.service.arm(request)
     name = NAMES[Kind.PROMOTE]
@@ -162,7 +162,7 @@ DAMAGES: dict[str, tuple[Callable[[Armed], object], str]] = {
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_whatever_the_switch_needs_is_checked_and_repaired(armed: Armed, damage: str) -> None:
-    """One problem, which the next arming repairs although the schedule itself is as it should be."""  # R36
+    """One problem is reported, and the next `arm` repairs it although the schedule is correct."""  # R36
     do, expected = DAMAGES[damage]
     request = armed.request(armed.secure())
     before = dict(armed.scheduler.schedules), dict(armed.prerequisites.roles), set(armed.prerequisites.queues)
@@ -184,7 +184,7 @@ def test_nothing_is_read_if_nothing_should_be_scheduled(armed: Armed) -> None:
 
 
 def test_what_cannot_be_read_is_no_problem(armed: Armed) -> None:
-    """A caller without rights in IAM and SQS learns what was not checked; the schedule is checked."""  # R36
+    """Without permissions for IAM and SQS, the unchecked resources are reported. The schedule is checked."""  # R36
     request = armed.request(armed.secure())
     armed.prerequisites.down = True
     assert armed.findings(request) == SwitchFindings(unchecked=("no answer from IAM", "no answer from SQS"))
@@ -195,7 +195,7 @@ def test_what_cannot_be_read_is_no_problem(armed: Armed) -> None:
 
 
 def test_reading_ahead_goes_on_after_a_refusal(armed: Armed, monkeypatch: pytest.MonkeyPatch) -> None:
-    """R36. The check decides what an answer means that is missing; what follows is read nevertheless."""
+    """R36. The check handles the missing answer. The following reads are made nevertheless."""
     asked = list[str]()
     monkeypatch.setattr(MemoryPrerequisites, "queue_exists", lambda _self, name: asked.append(name))
     armed.scheduler.down = armed.prerequisites.down = True
@@ -214,7 +214,7 @@ def test_reading_ahead_goes_on_after_a_refusal(armed: Armed, monkeypatch: pytest
 
 
 def test_the_reads_of_a_check_are_made_at_once(armed: Armed, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Schedule, role and queue: each answer waits until all three have been asked for."""  # R36
+    """Schedule, role and queue are read concurrently: each answer waits until all three were requested."""  # R36
     request = armed.request(armed.secure())
     armed.service.arm(request)
     asked = threading.Barrier(3, timeout=30)
@@ -239,15 +239,15 @@ def _waiting(asked: threading.Barrier, call: Callable[..., Any]) -> Callable[...
 HOLD = replace(definition(), promotion=Promotion(hold=True))
 UNSAFE = {
     "hold": (HOLD, "promotion.hold is set"),
-    "none": (definition(NoReserve()), "certificate 2 is not to become main"),
-    "another": (definition(replace(NOW, generation=2)), "certificate 2 is not to become main"),
+    "none": (definition(NoReserve()), "certificate 2 must not become main"),
+    "another": (definition(replace(NOW, generation=2)), "certificate 2 must not become main"),
     "later": (definition(replace(NOW, apply=AfterDays(days=40))), "the apply time is 2040-02-10 00:00 UTC"),
 }
 
 
 @pytest.mark.parametrize("wish", UNSAFE)
 def test_what_is_unsafe_while_a_schedule_may_fire_is_refused(armed: Armed, wish: str) -> None:
-    """While Scheduler does not answer, the run ends before its first effect and gives the time."""  # R36
+    """If Scheduler does not answer, the run fails before its first effect. The message has the time."""  # R36
     definition_, reason = UNSAFE[wish]
     armed.scheduler.down = True
     armed.world.store.calls.clear()
@@ -259,12 +259,12 @@ def test_what_is_unsafe_while_a_schedule_may_fire_is_refused(armed: Armed, wish:
     armed.world.later(days=30)
     armed.world.clock.moment += RETRIED_FOR
     if wish == "hold":
-        armed.up(definition_)  # AWS no longer tries to perform it
+        armed.up(definition_)  # AWS no longer tries to fire the schedule.
         assert not armed.recorded()
 
 
 def test_a_schedule_that_cannot_be_deleted_refuses_as_one_that_cannot_be_read(armed: Armed) -> None:
-    """Also without a record of it: it was found."""  # R36
+    """This includes a schedule without a record."""  # R36
     armed.world.store.untag(SECRET, [ARMED_TAG])
 
     def denied(operation: str, _edge: str) -> None:
@@ -283,7 +283,7 @@ def test_a_schedule_that_cannot_be_deleted_refuses_as_one_that_cannot_be_read(ar
 
 @pytest.mark.parametrize("service", ["scheduler", "prerequisites"])
 def test_an_up_goes_on_without_scheduler_iam_and_sqs(service: str) -> None:
-    """The pair is issued; one warning says what is missing, and nothing records a schedule that there is not."""  # R36
+    """The pair is issued. One warning names the missing switch, and no missing schedule is recorded as armed."""  # R36
     one = Armed()
     getattr(one, service).down = True
     one.up()
@@ -301,7 +301,7 @@ def test_an_up_goes_on_without_scheduler_iam_and_sqs(service: str) -> None:
 
 
 def test_an_earlier_apply_time_is_no_reason_to_refuse(armed: Armed) -> None:
-    """The run warns about what may still fire; the next one with Scheduler moves the schedule."""  # R36
+    """The run warns about the schedule that may still fire. The next run with Scheduler moves the schedule."""  # R36
     sooner = definition(replace(NOW, apply=AfterDays(days=20)))
     armed.scheduler.down = True
     armed.up(sooner)
@@ -312,7 +312,7 @@ def test_an_earlier_apply_time_is_no_reason_to_refuse(armed: Armed) -> None:
 
 
 def test_a_run_that_dies_never_leaves_a_schedule_that_outlives_its_record(armed: Armed) -> None:
-    """A schedule of a later time goes before the record names the earlier one."""  # R36
+    """A schedule with a later time is deleted before the record gets the earlier time."""  # R36
     sooner = definition(replace(NOW, apply=AfterDays(days=20)))
     armed.scheduler.down = True
     result = armed.secure(sooner)
@@ -326,7 +326,7 @@ def test_a_run_that_dies_never_leaves_a_schedule_that_outlives_its_record(armed:
 
 
 def test_a_due_reserve_is_promoted_while_scheduler_is_down(armed: Armed) -> None:
-    """Its schedule fails by compare-and-swap; its record ends when Scheduler answers again."""  # R36
+    """The call of its schedule then fails because main has changed. Its record is removed by a later run."""  # R36
     armed.scheduler.down = True
     armed.world.later(days=30)
     armed.up()
@@ -339,7 +339,7 @@ def test_a_due_reserve_is_promoted_while_scheduler_is_down(armed: Armed) -> None
 
 
 def test_a_put_that_fails_leaves_the_record(armed: Armed) -> None:
-    """The schedule may have been made although the answer was lost; the run goes on with a warning."""  # R36
+    """The schedule may exist although the answer was lost. The run continues with a warning."""  # R36
     armed.up(HOLD)
 
     def lost(operation: str, edge: str) -> None:
@@ -356,7 +356,7 @@ def test_a_put_that_fails_leaves_the_record(armed: Armed) -> None:
 
 
 def test_without_schedules_nothing_is_made_and_aws_is_not_called() -> None:
-    """`promotion.schedule: false`: neither schedule nor role nor queue, and no call to Scheduler."""  # R36
+    """`promotion.schedule: false` creates no schedule, role or queue, and Scheduler is not called."""  # R36
     one = Armed()
     one.scheduler.down = one.prerequisites.down = True
     wish = replace(definition(), promotion=Promotion(schedule=False))
@@ -369,7 +369,7 @@ def test_without_schedules_nothing_is_made_and_aws_is_not_called() -> None:
 
 
 def test_schedules_that_are_not_wanted_any_more_are_deleted(armed: Armed) -> None:
-    """Schedule and record by the run itself, role and queue after it; while Scheduler is down, the record stays."""
+    """The run deletes schedule and record, then role and queue. If Scheduler is down, the record stays."""
     # R36
     wish = replace(definition(), promotion=Promotion(schedule=False))
     armed.scheduler.down = True
@@ -388,7 +388,7 @@ def test_schedules_that_are_not_wanted_any_more_are_deleted(armed: Armed) -> Non
 
 
 def test_a_recorded_schedule_that_cannot_be_deleted_keeps_its_pair(armed: Armed) -> None:
-    """A deletion of the pair fails with the time; without a record it goes on."""  # R36 R37
+    """The deletion of the pair fails, and the message has the time. Without a record the pair is deleted."""  # R36 R37
     armed.scheduler.down = True
     at = armed.world.clock.moment.replace(day=31)
     with pytest.raises(StoreError, match="may still make certificate 2 main on 2040-01-31 00:00 UTC"):
@@ -402,7 +402,7 @@ def test_a_recorded_schedule_that_cannot_be_deleted_keeps_its_pair(armed: Armed)
 
 
 def test_the_users_own_role_and_queue_are_used(armed: Armed) -> None:
-    """With ARNs nothing is made, and a schedule by another role is drift."""  # R11
+    """With ARNs in the definition, neither is created. A schedule with another role is drift."""  # R11
     fresh = Armed()
     request = fresh.up(role_arn=ROLE, dead_letter_arn=QUEUE)
     assert (fresh.prerequisites.roles, fresh.prerequisites.queues) == ({}, set())
@@ -414,7 +414,7 @@ def test_the_users_own_role_and_queue_are_used(armed: Armed) -> None:
 
 
 def test_what_is_past_is_not_scheduled() -> None:
-    """A moment that has passed is the business of `up` itself, and an alarm for it would ring at once."""
+    """An `up` makes a change whose time has passed. An alarm for it would be sent immediately."""
     one = Armed()
     one.secure()
     one.world.later(days=390)
@@ -424,14 +424,14 @@ def test_what_is_past_is_not_scheduled() -> None:
 
 
 def test_nothing_is_made_where_nothing_can_happen_by_itself() -> None:
-    """No reserve and no alarms: no role, no queue."""
+    """Without a reserve and alarms, no role and no queue are created."""
     one = Armed()
     one.up(definition(NoReserve()))
     assert (one.scheduler.schedules, one.prerequisites.roles, one.prerequisites.queues) == ({}, {}, set())
 
 
 def test_disarming_leaves_what_is_the_users_own(armed: Armed) -> None:
-    """Only what was made here goes."""
+    """Only the role and the queue of the provider are deleted."""
     armed.service.disarm("berlin", SECRET, region=REGION, role_made=False, queue_made=True)
     assert armed.scheduler.schedules == {}
     assert armed.prerequisites.queues == set()
@@ -441,7 +441,7 @@ def test_disarming_leaves_what_is_the_users_own(armed: Armed) -> None:
 
 
 def test_a_run_whose_label_somebody_moved_looks_again() -> None:
-    """A lost compare-and-swap is no failure: the run goes on from what the other one did."""  # R11 R32
+    """A lost compare-and-swap is not an error: the run continues from the new state."""  # R11 R32
     one = World()
     one.apply()
     one.later(days=31)
@@ -464,7 +464,7 @@ def test_a_run_whose_label_somebody_moved_looks_again() -> None:
 
 
 class _Raced:
-    """A store of which one call is another one."""
+    """A store in which one method is replaced."""
 
     def __init__(self, store: object, move_label: object) -> None:
         self._store = store

@@ -1,4 +1,4 @@
-"""How notices are told to a person."""
+"""Tests of the text of a notice."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DUE = datetime(2040, 1, 31, 23, 55, tzinfo=UTC)
 
 @pytest.fixture
 def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let this process be in Berlin."""
+    """Set the local time zone to Berlin."""
     monkeypatch.setenv("TZ", "Europe/Berlin")
     time.tzset()
     yield
@@ -28,7 +28,7 @@ def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def notice(due: datetime | None) -> Notice:
-    """Return a notice about this moment."""
+    """Return a notice about this time."""
     return Notice(reason="r", severity=Severity.WARNING, message="main expires on 2040-01-31 23:55 UTC", due=due)
 
 
@@ -43,7 +43,7 @@ def notice(due: datetime | None) -> Notice:
     ],
 )
 def test_a_moment_is_told_in_local_time_with_the_days_left(before: timedelta, said: str) -> None:
-    """UTC is in the message; the clock on the wall and the distance come with it."""  # R5 R13
+    """The message has the time in UTC. The local time and the days left follow it."""  # R5 R13
     assert told(notice(DUE), DUE - before) == (
         f"main expires on 2040-01-31 23:55 UTC (2040-02-01 00:55 CET here, {said})"
     )
@@ -59,5 +59,5 @@ def test_where_local_time_is_utc_it_is_told_once(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_notice_without_a_moment_is_its_message() -> None:
-    """Nothing is added."""
+    """Nothing is added to the message."""
     assert told(notice(None), DUE) == "main expires on 2040-01-31 23:55 UTC"

@@ -107,3 +107,19 @@ def test_the_definitions_pattern_is_the_check(text: str) -> None:
 def test_ids_are_hidden_in_messages(text: str, shown: str) -> None:
     """Ids are hidden also in another case or cut off, because an id may be a line of any file."""  # R39
     assert without_ids(text, ["00008030-001A2D3E4F5A", "tim+home"]) == shown
+
+
+@pytest.mark.parametrize(
+    ("enrollment_id", "text", "shown"),
+    [
+        ("p@55-w0:rd", "no queue for p@55-w0:rd: full", "no queue for ***@***-***:***: full"),
+        ("a1-b2-c3-d4", "id:A1-B2-C3-D4", "***:***-***-***-***"),
+        ("a1-b2-c3-d4", "'a1-b2-c3' is too long", "'***-***-***' is too long"),
+        ("12-34", "12-34: HTTP 401 for 12-345", "***-***: HTTP 401 for 12-345"),
+        ("x_y_z_q", "(x_y_z_q)", "(***_***_***_***)"),
+        ("a", "a queue", "a queue"),
+    ],
+)
+def test_an_id_of_short_parts_is_hidden_as_a_whole(enrollment_id: str, text: str, shown: str) -> None:
+    """A password with a punctuation mark after each second character has the form of an id."""  # R39
+    assert without_ids(text, [enrollment_id]) == shown

@@ -87,7 +87,7 @@ def test_the_schema_check_finds_what_is_wrong() -> None:
     broken["PayloadContent"].append(broken["PayloadContent"][0])
     found = profile_violations(plistlib.dumps(broken))
     parts = ["PayloadUUID is missing", "Surprise is unknown", "'Other' is not one of", "PayloadVersion: must be"]
-    parts += ["'Everything' is not one of", "PayloadContent: must be <data>", "pkcs12", "is there twice"]
+    parts += ["'Everything' is not one of", "PayloadContent: must be <data>", "pkcs12", "occurs twice"]
     for part in parts:
         assert any(part in violation for violation in found), (part, found)
 

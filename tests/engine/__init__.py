@@ -1,1 +1,1 @@
-"""Tests; the tree mirrors the project."""
+"""Tests with the real engine."""

@@ -1,4 +1,4 @@
-"""Attacks on a pair by principals that may call one operation of AWS, and what devices trust after them."""
+"""Attacks on a pair by principals with one permission, and the certificates that devices trust afterwards."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ AUTHORITY = SelfSigned(
         sans=("mdm.example.com",),
     )
 )
-"""A certificate authority without constraints: a device that trusts it trusts its holder for every name."""
+"""A CA without constraints: a device that trusts it accepts its certificates for every name."""
 
 
 @pytest.mark.parametrize("labels", [["STAGED"], ["RESERVE"], ["OTHER"]], ids=lambda labels: labels[0])
 def test_a_program_that_may_only_put_values_gets_no_certificate_onto_a_device(
     world: World, labels: Sequence[str]
 ) -> None:
-    """It stores an authority under the next version id, with a label of its choice, before a reserve is issued."""
+    """The program stores a CA under the next version id, with a label of its choice, before a reserve is issued."""
     # R38
     wish = world.definition(reserve={"none": True}, distribution=world.distribution())
     world.stack.define([wish])

@@ -1,4 +1,4 @@
-"""Every bad input is one clear error before anything is written, and never a traceback."""
+"""Bad input produces one clear error before anything is written, and never a traceback."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
 def test_a_bad_definition_is_refused_before_anything_is_written(
     world: World, change: dict[str, Any], message: str
 ) -> None:
-    """The message names the key and the rule; neither AWS nor the MDM server hears of it."""  # R30
+    """The message names the key and the rule. Neither AWS nor the MDM server is contacted."""  # R30
     world.stack.define([world.definition(**change)])
     result = world.stack.run("preview")
     assert result.code != 0
@@ -38,7 +38,7 @@ def test_a_bad_definition_is_refused_before_anything_is_written(
 
 
 def test_bad_lists_are_refused(world: World) -> None:
-    """Two servers of one name, a doubled device and an empty list are each named, in one run where they meet."""
+    """Duplicate server names, a repeated device and an empty list are reported, in one run if they occur together."""
     doubled = world.distribution(devices=["A", "A"])
     world.stack.define([world.definition(distribution=doubled), world.definition(name="other", distribution={})])
     result = world.stack.run("preview")
@@ -52,18 +52,18 @@ def test_bad_lists_are_refused(world: World) -> None:
 
 
 def test_a_list_of_devices_from_windows_is_read(world: World) -> None:
-    """UTF-8 with a byte order mark and CRLF line ends is read; for UTF-16, a warning names the encoding."""
+    """UTF-8 with a byte order mark and CRLF line ends is accepted. For UTF-16, a warning names the encoding."""
     world.stack.define([world.definition(distribution=world.distribution(devices={"file": "devices.txt"}))])
     file, lines = world.stack.directory / "devices.txt", "\r\n".join(["# devices", *world.services.fleet.ids(), ""])
     file.write_bytes(lines.encode("utf-8-sig"))
     world.stack.run("preview").ok()
     file.write_bytes(lines.encode("utf-16"))
     result = world.stack.run("preview").ok()
-    assert "devices.txt cannot be read: it is not UTF-8 text: save it as UTF-8" in " ".join(result.output.split())
+    assert "devices.txt cannot be read, because it is not UTF-8 text: save it" in " ".join(result.output.split())
 
 
 def test_a_missing_list_of_devices_does_not_stop_the_switch_from_being_withdrawn(world: World) -> None:
-    """An `up` with preview carries `promotion.hold` out, and then fails for the list, in one clear error."""  # R11 R36
+    """An `up` with preview applies `promotion.hold`, and then fails with one error about the list."""  # R11 R36
     distribution = world.distribution(devices={"file": "devices.txt"})
     file = world.stack.directory / "devices.txt"
     file.write_text("\n".join(world.services.fleet.ids()), encoding="utf-8")
@@ -85,7 +85,7 @@ def test_a_missing_list_of_devices_does_not_stop_the_switch_from_being_withdrawn
 
 
 def test_a_secret_value_in_place_of_a_name_is_refused_and_not_repeated(world: World) -> None:
-    """What looks like a key is refused, and the message does not show it."""  # R29
+    """A name that looks like a key is refused. The message does not show the value."""  # R29
     value = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
     channel = {"nanomdm": {"url": world.mdm.url, "apiKeySecret": value}}
     world.stack.define([world.definition(distribution=world.distribution(channel=channel))])
@@ -105,7 +105,7 @@ def test_a_secret_value_in_place_of_a_name_is_refused_and_not_repeated(world: Wo
     ids=["endpoint down", "no region", "no credentials", "bad clock"],
 )
 def test_an_aws_that_cannot_be_used_is_one_clear_error(world: World, environment: dict[str, str], message: str) -> None:
-    """No region, no credentials, or an endpoint that is down: said at preview, without a traceback."""
+    """A missing region, missing credentials or an unreachable endpoint is reported in preview, without a traceback."""
     world.stack.define([world.definition()])
     result = world.stack.run("preview", **environment)
     assert result.code != 0
@@ -114,7 +114,7 @@ def test_an_aws_that_cannot_be_used_is_one_clear_error(world: World, environment
 
 
 def test_a_changed_address_is_refused(world: World) -> None:
-    """A pair's certificates name its address, so another address needs another server."""
+    """Certificates of a pair name its address, so another address needs another server."""
     world.stack.define([world.definition()])
     world.stack.up().ok()
     world.forget_calls()
@@ -126,7 +126,7 @@ def test_a_changed_address_is_refused(world: World) -> None:
 
 
 def test_servers_that_are_no_list_are_refused_without_a_traceback(world: World) -> None:
-    """A slip in the file's shape is an error of the configuration."""
+    """A wrong type of `servers` is an error of the configuration."""
     (world.stack.directory / f"Pulumi.{world.stack.name}.yaml").write_text(
         "config:\n  ios-mdm:servers: berlin\n", encoding="utf-8"
     )
@@ -137,7 +137,7 @@ def test_servers_that_are_no_list_are_refused_without_a_traceback(world: World) 
 
 
 def test_an_api_key_secret_that_is_missing_is_named(world: World) -> None:
-    """The error names the key of the definition and what to create; the pair is kept for the next run."""
+    """The error names the key of the definition and the missing secret. The pair is kept for the next run."""
     channel = {"nanomdm": {"url": world.mdm.url, "apiKeySecret": "mdm/not-there", "push": False}}
     world.stack.define([world.definition(distribution=world.distribution(channel=channel))])
     result = world.stack.up()
@@ -148,7 +148,7 @@ def test_an_api_key_secret_that_is_missing_is_named(world: World) -> None:
 
 
 def test_what_a_pair_does_not_allow_is_refused_with_what_it_does(world: World) -> None:
-    """Generations, a deletion near the expiry and a period past it: one error each, with the value to set."""
+    """Generations, a deletion near the expiry and a period past it: each has one error with the value to set."""
     # R7 R10 R13 R32
     day_0, late = ({"IOS_MDM_CLOCK": moment} for moment in ("2040-01-01T00:00:00Z", "2041-01-20T00:00:00Z"))
     second = {"issue": {"when": "auto", "generation": 2}}

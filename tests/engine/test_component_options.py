@@ -1,4 +1,4 @@
-"""A user's program gives the component of a server another parent or name: the pair stays, or the run is refused."""
+"""A program changes the parent or the name of a server's component: the pair is kept, or the run is refused."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ CAMPUS = 'pulumi.ComponentResource("example:index:Campus", "campus")'
 
 
 def _program(world: World, options: str) -> None:
-    """Let the stack run a program that gives the component these options."""
+    """Give the stack a program that passes these options to the component."""
     file = world.stack.directory / "__main__.py"
     file.unlink()
     file.write_text(PROGRAM.format(options=f"pulumi.ResourceOptions({options})"), encoding="utf-8")
 
 
 def test_a_component_under_another_parent_keeps_its_pair_by_an_alias(world: World) -> None:
-    """All URNs of the server change; nothing of the pair, the profile and the switch does."""  # R34 R36
+    """All URNs of the server change, but the pair, the profile and the switch do not."""  # R34 R36
     _program(world, "")
     world.stack.define([world.definition(distribution=world.distribution())])
     world.stack.up(**at(DAY_0)).ok()
@@ -49,7 +49,7 @@ def test_a_component_under_another_parent_keeps_its_pair_by_an_alias(world: Worl
 
 
 def test_a_component_under_another_parent_without_an_alias_is_refused(world: World) -> None:
-    """To the engine it is another server: it may neither take the pair nor delete it, whether protected or not."""
+    """The engine sees another server, which must neither take nor delete the pair, whether it is protected or not."""
     # R34 R37
     _program(world, "")
     world.stack.define([world.definition(protect=False, distribution=world.distribution())])
@@ -66,7 +66,7 @@ def test_a_component_under_another_parent_without_an_alias_is_refused(world: Wor
 
 
 def test_a_component_of_another_name_is_refused_although_it_has_an_alias(world: World) -> None:
-    """The name of the component is the server's, and with it the name of the secret, which consumers read."""
+    """The name of the component is the name of the server, and part of the secret's name, which consumers use."""
     # R32 R34
     _program(world, "")
     world.stack.define([world.definition(distribution=world.distribution())])

@@ -1,4 +1,4 @@
-"""Custom certificates by the real engine: installed from files, promoted, replaced only by name, never leaked."""
+"""Custom certificates with the real engine: installed from files, promoted, replaced only by name, never leaked."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ if TYPE_CHECKING:
 
 
 def at(days: float) -> dict[str, str]:
-    """Return the variable that sets the clock so many days after the start."""
+    """Return the variable that sets the clock to a number of days after the start."""
     return {"IOS_MDM_CLOCK": f"{START + timedelta(days=days):%Y-%m-%dT%H:%M:%SZ}"}
 
 
 @pytest.fixture
 def custom(world: World) -> Iterator[Custom]:
-    """A server whose certificates come from files."""
+    """A server with certificates from files."""
     with custom_server(world) as one:
         yield one
 
 
 def test_a_custom_pair_from_two_files_is_promoted_and_nothing_leaks(custom: Custom, tmp_path: Path) -> None:
-    """Main from a PFX, a reserve from a PEM with an encrypted key; one root on the devices, before and after."""
+    """Main comes from a PFX, the reserve from a PEM file with an encrypted key; devices have one root for both."""
     # R1 R2 R4 R5 R16 R18 R24 R29
     world = custom.world
     custom.define()
@@ -56,7 +56,7 @@ def test_a_custom_pair_from_two_files_is_promoted_and_nothing_leaks(custom: Cust
     assert "installing certificate 2 (reserve)" in second
     assert custom.shown["reserve"]["sha256"] == custom.reserve.sha256
     assert custom.shown["profile"] == profile, "the root is what devices trust, and it is there already"
-    assert f"all {profile['deviceCount']} devices were sent the profile before" in second
+    assert f"the profile was already queued for all {profile['deviceCount']} devices" in second
     world.services.fleet.poll()
     roots = [authority().root.public_bytes(Encoding.DER)]
     labels = world.labels()
@@ -75,7 +75,7 @@ def test_a_custom_pair_from_two_files_is_promoted_and_nothing_leaks(custom: Cust
     ours = {"main.pfx", "reserve.pem", "tls.key"}
     kept = [path.read_bytes() for path in files if path.name not in ours and "provider" not in path.parts]
     searched = [*kept, first.encode(), second.encode(), world.stack.export().encode()]
-    assert any(b"BEGIN CERTIFICATE" in text for text in searched), "the search must be able to find something"
+    assert any(b"BEGIN CERTIFICATE" in text for text in searched), "the search finds certificates"
     for needle in (*custom.main.needles(), *custom.reserve.needles(), PASSWORD.encode()):
         assert not any(needle in text for text in searched)
     held = json.loads(world.value(labels["RESERVE"]))
@@ -85,7 +85,7 @@ def test_a_custom_pair_from_two_files_is_promoted_and_nothing_leaks(custom: Cust
 
 
 def test_every_broken_rule_is_told_in_the_preview_and_nothing_is_written(custom: Custom) -> None:
-    """Another host, another root and too short a life, all at once; a wrong password by its code."""
+    """Another host, another root and a short validity are reported together; a wrong password by its code."""
     # R18 R19 R21 R24
     world = custom.world
     custom.define()
@@ -105,7 +105,7 @@ def test_every_broken_rule_is_told_in_the_preview_and_nothing_is_written(custom:
 
 
 def test_a_file_that_is_missing_is_a_warning_while_nothing_has_to_change(custom: Custom) -> None:
-    """A pipeline without the files goes on; what would have to be installed is an error."""  # R30
+    """A pipeline without the files continues. A missing file that must be installed is an error."""  # R30
     world = custom.world
     custom.define()
     world.stack.up(**at(0)).ok()
@@ -120,7 +120,7 @@ def test_a_file_that_is_missing_is_a_warning_while_nothing_has_to_change(custom:
 
 
 def test_a_file_with_another_chain_is_installed_anew(custom: Custom) -> None:
-    """A CA renewed what is between certificate and root: the preview names a new number, the certificate stays."""
+    """A CA renewed its intermediate certificate: the preview names a new number, and the certificate stays."""
     # R20 R30
     world, leaf = custom.world, chains.Leaf(390)
     install = {"bundle": custom.write("main.pem", leaf.file(chains.FIRST))}
@@ -140,7 +140,7 @@ def test_a_file_with_another_chain_is_installed_anew(custom: Custom) -> None:
 
 
 def test_a_healthy_main_is_replaced_only_by_its_fingerprint(custom: Custom) -> None:
-    """Another file as main is refused with what to confirm; confirmed it is done, and an issued one the same way."""
+    """Another file as main is refused with the value to confirm. Confirmed, it replaces a custom or an issued main."""
     # R4 R32
     world = custom.world
     custom.define()
@@ -166,13 +166,13 @@ def test_a_healthy_main_is_replaced_only_by_its_fingerprint(custom: Custom) -> N
     assert "a reserve is never issued for it" in " ".join(asked.output.split())
     custom.define(main={"issue": {"key": "ec-p256"}, "replaceNow": True, "confirm": other.sha256})
     world.stack.up(**at(11)).ok()
-    assert custom.shown["main"]["sha256"] == other.sha256, "sent and applied; the next run shows it"
+    assert custom.shown["main"]["sha256"] == other.sha256, "it is sent and applied; the next run shows it"
     world.stack.up(**at(11)).ok()
     assert custom.shown["main"]["source"] == "issued"
 
 
 def test_what_a_server_uses_today_is_adopted(custom: Custom) -> None:
-    """A certificate that breaks rules is taken as it is, with warnings and the way out; nothing is re-keyed."""
+    """A certificate that violates rules is adopted unchanged, with warnings and the way out. No key is replaced."""
     # R19 R26
     world = custom.world
     poor = Leaf(START - DAY, 397, host="old.example.com")
@@ -183,14 +183,14 @@ def test_what_a_server_uses_today_is_adopted(custom: Custom) -> None:
     custom.define(main={"install": {**install, "adopt": True}})
     shown = world.stack.up(**at(0)).ok().output
     assert "main.install: san-mismatch: " in shown
-    assert "install a reserve that fulfils the rules" in " ".join(shown.split())
+    assert "install a reserve that fulfills the rules" in " ".join(shown.split())
     assert custom.shown["main"]["sha256"] == poor.sha256
 
 
 def test_a_foreign_certificate_at_the_endpoint_neither_stops_an_adoption_nor_is_trusted(
     custom: Custom, tmp_path: Path
 ) -> None:
-    """A CDN or TLS inspection presents it: a warning in each run, and no profile has it."""  # R35
+    """A CDN or TLS inspection presents a foreign certificate: each run warns, and no profile contains it."""  # R35
     world, foreign = custom.world, Leaf(START - DAY, 90, by=authority("Another Root"))
     key = foreign.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
     presented = {"tls.crt": foreign.certificate.public_bytes(Encoding.PEM).decode(), "tls.key": key}
@@ -211,7 +211,7 @@ def test_a_foreign_certificate_at_the_endpoint_neither_stops_an_adoption_nor_is_
 
 
 def test_an_issued_main_is_followed_by_a_custom_reserve(custom: Custom) -> None:
-    """Its root is new to the devices, which a notice says; the profile has it before the switch."""  # R15 R24
+    """A notice says that its root is new to the devices. The profile contains the root before the switch."""  # R15 R24
     world = custom.world
     custom.define(main={"issue": {"key": "ec-p256"}})
     world.stack.up(**at(300)).ok()
@@ -220,7 +220,7 @@ def test_an_issued_main_is_followed_by_a_custom_reserve(custom: Custom) -> None:
     custom.reserve = Leaf(START + 300 * DAY, 700)
     custom.write("reserve.pem", custom.reserve.pem())
     shown = world.stack.up(**at(310)).ok().output
-    assert "the reserve's root is new to the devices" in shown
+    assert "devices do not know the reserve's root yet" in shown
     assert custom.shown["applyAt"] == f"{START + 370 * DAY:%Y-%m-%dT%H:%M:%SZ}"
     profile = custom.shown["profile"]["sha256"]
     world.stack.up(**at(371)).ok()

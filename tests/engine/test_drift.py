@@ -1,4 +1,4 @@
-"""What was changed from outside is seen and repaired; what an operator did on purpose is respected."""
+"""External changes are detected and repaired; deliberate changes by an operator are kept."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def pair(world: World) -> World:
-    """Return a world with a pair in it."""
+    """Return a world with a pair."""
     world.stack.define([world.definition()])
     world.stack.up().ok()
     world.forget_calls()
@@ -36,7 +36,7 @@ def _delete(world: World) -> None:
 @pytest.mark.parametrize("change", [_lose_label, _lose_tags, _delete], ids=["label", "tags", "secret"])
 @pytest.mark.parametrize("refreshed", [False, True], ids=["up", "refresh-and-up"])
 def test_what_was_lost_is_repaired_and_main_is_not_touched(pair: World, change: object, *, refreshed: bool) -> None:
-    """A lost RESERVE label, lost tags or a deleted secret: one update, the same keys, then unchanged."""  # R32
+    """A lost RESERVE label, lost tags or a deleted secret need one update, which keeps the keys."""  # R32
     labels = pair.labels()
     values = {label: pair.value(version) for label, version in labels.items()}
     assert callable(change)
@@ -44,7 +44,7 @@ def test_what_was_lost_is_repaired_and_main_is_not_touched(pair: World, change: 
     if refreshed:
         pair.stack.run("refresh", "--yes").ok()
     else:
-        assert pair.stack.run("preview", "--expect-no-changes").code != 0, "the drift must show in preview"
+        assert pair.stack.run("preview", "--expect-no-changes").code != 0, "preview shows the drift"
     pair.forget_calls()
     pair.stack.up().ok()
     assert pair.labels() == labels
@@ -56,7 +56,7 @@ def test_what_was_lost_is_repaired_and_main_is_not_touched(pair: World, change: 
 
 
 def test_a_reserve_label_that_was_moved_is_put_back(pair: World) -> None:
-    """RESERVE on main is a promotion only if AWSCURRENT moved; moved alone, it goes back to the reserve."""
+    """RESERVE on main is a promotion only if AWSCURRENT moved. If only RESERVE moved, it moves back to the reserve."""
     labels = pair.labels()
     pair.client.update_secret_version_stage(
         SecretId=pair.secret,
@@ -69,7 +69,7 @@ def test_a_reserve_label_that_was_moved_is_put_back(pair: World) -> None:
 
 
 def test_main_moved_by_hand_onto_the_reserve_is_respected(pair: World) -> None:
-    """The operator's promotion stays, and the next reserve is issued."""  # R12 R32
+    """The operator's promotion is kept, and the next reserve is issued."""  # R12 R32
     labels = pair.labels()
     pair.client.update_secret_version_stage(
         SecretId=pair.secret,
@@ -87,7 +87,7 @@ def test_main_moved_by_hand_onto_the_reserve_is_respected(pair: World) -> None:
 
 
 def test_destroy_waits_out_the_recovery_window_and_up_brings_the_same_pair_back(pair: World) -> None:
-    """`destroy` is refused while the pair is protected; after it, `up` restores the same keys."""  # R32
+    """`destroy` is refused while the pair is protected. After a destroy, `up` restores the same keys."""  # R32
     labels = pair.labels()
     value = pair.value(labels["AWSCURRENT"])
     assert pair.stack.run("destroy", "--yes").code != 0
@@ -102,7 +102,7 @@ def test_destroy_waits_out_the_recovery_window_and_up_brings_the_same_pair_back(
 
 
 def test_a_secret_that_is_gone_for_good_is_not_silently_replaced(pair: World) -> None:
-    """A pair whose secret no longer exists is an error that says what that means, not a new pair."""  # R32
+    """A pair whose secret was deleted for good is an error with the consequences, not a new pair."""  # R32
     pair.client.delete_secret(SecretId=pair.secret, ForceDeleteWithoutRecovery=True)
     failed = pair.stack.up()
     assert failed.code != 0

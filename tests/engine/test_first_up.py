@@ -1,4 +1,4 @@
-"""From nothing to devices that trust the reserve, by the real engine."""
+"""First runs with the real engine, up to devices that trust the reserve."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ def _on_devices(world: World) -> list[set[str]]:
 
 
 def test_one_up_brings_main_and_reserve_to_every_device(world: World) -> None:
-    """After one `up` and a check-in every device holds both certificates, and the stack shows them."""  # R1 R2 R14 R15
+    """After one `up` and a check-in, each device has both certificates, and the stack shows them."""  # R1 R2 R14 R15
     world.stack.define([world.definition(distribution=world.distribution())])
     preview = world.stack.run("preview").ok().output
     assert "CertificatePair" in preview
     assert re.search(r'phase *: "overlap"', preview), preview
-    assert world.aws.writes() == [], "a preview must write nothing"
+    assert world.aws.writes() == [], "a preview writes nothing"
     result = world.stack.up().ok()
     assert "profile queued for 5 of 5 devices" in result.output
     shown = world.stack.outputs()["servers"][world.server]
@@ -76,20 +76,20 @@ def test_one_up_brings_main_and_reserve_to_every_device(world: World) -> None:
 
 
 def test_a_second_up_says_unchanged_and_writes_nothing(world: World) -> None:
-    """With nothing due, neither AWS nor the MDM server gets a write, and preview is usable as an alarm."""  # R30
+    """If nothing is due, neither AWS nor the MDM server gets a write, and preview can serve as an alarm."""  # R30
     world.stack.define([world.definition(distribution=world.distribution())])
     world.stack.up().ok()
     world.forget_calls()
     result = world.stack.run("up", "--yes").ok()
     assert re.search(r"Resources:\n +4 unchanged\n", result.output), result.output
     assert world.stack.run("preview", "--expect-no-changes").ok()
-    assert world.aws.calls, "the proxy must have seen the reads"
+    assert world.aws.calls, "the proxy records the reads"
     assert world.aws.writes() == []
     assert world.mdm.calls == []
 
 
 def test_changing_only_the_apply_moment_reissues_nothing(world: World) -> None:
-    """Key, serial number and fingerprint stay when the reserve is to be applied later."""  # R9
+    """Key, serial number and fingerprint do not change if the apply time of the reserve changes."""  # R9
     world.stack.define([world.definition()])
     world.stack.up().ok()
     before = world.stack.outputs()["servers"][world.server]
@@ -102,7 +102,7 @@ def test_changing_only_the_apply_moment_reissues_nothing(world: World) -> None:
 
 
 def test_a_removed_reserve_block_keeps_the_reserve_and_none_deletes_it(world: World) -> None:
-    """What is merely absent deletes nothing; `none: true` does, and the profile follows."""  # R10 R17
+    """A removed setting deletes nothing. `none: true` deletes the reserve, and the profile follows."""  # R10 R17
     world.stack.define([world.definition(distribution=world.distribution())])
     world.stack.up().ok()
     world.stack.define([world.definition(reserve=None, distribution=world.distribution())])
@@ -117,7 +117,7 @@ def test_a_removed_reserve_block_keeps_the_reserve_and_none_deletes_it(world: Wo
 
 
 def test_a_profile_that_comes_back_is_sent_again(world: World) -> None:
-    """Main alone, then with a reserve, then alone again: the devices follow, though that profile was sent before."""
+    """Main alone, then with a reserve, then alone again: devices get each profile, also the repeated one."""
     # R17
     world.stack.define([world.definition(reserve=None, distribution=world.distribution())])
     world.stack.up().ok()
@@ -134,7 +134,7 @@ def test_a_profile_that_comes_back_is_sent_again(world: World) -> None:
 
 
 def test_a_raised_generation_gives_another_reserve_in_one_up(world: World) -> None:
-    """The old reserve goes, a new one with a new number comes, and main stays."""  # R10
+    """The old reserve is replaced by a new one with a new number, and main does not change."""  # R10
     world.stack.define([world.definition()])
     world.stack.up().ok()
     before = world.labels()
@@ -148,11 +148,11 @@ def test_a_raised_generation_gives_another_reserve_in_one_up(world: World) -> No
 
 
 def test_an_mdm_server_that_is_down_loses_nothing(world: World) -> None:
-    """The pair is stored, the error says how to go on, and the next `up` goes on there."""
+    """The pair is stored, the error says how to continue, and the next `up` continues."""
     world.stack.define([world.definition(distribution=_unreachable(world))])
     failed = world.stack.up()
     assert failed.code != 0
-    assert "the next `pulumi up` continues there" in failed.output
+    assert "run `pulumi up` again to continue with the others" in failed.output
     assert "Traceback" not in failed.output
     labels = world.labels()
     world.stack.define([world.definition(distribution=world.distribution())])
@@ -166,7 +166,7 @@ def _unreachable(world: World) -> dict[str, object]:
 
 
 def test_a_wrong_api_key_is_named_and_not_shown(world: World) -> None:
-    """The error about a refused API key names the definition's key, not the secret's value."""  # R29
+    """The error about a refused API key names the key of the definition, not the secret's value."""  # R29
     name, wrong = f"wrong-{world.server}", "a-wrong-api-key-value"
     world.client.create_secret(Name=name, SecretString=wrong)
     channel = {"nanomdm": {"url": world.mdm.url, "apiKeySecret": name, "push": False}}
@@ -179,7 +179,7 @@ def test_a_wrong_api_key_is_named_and_not_shown(world: World) -> None:
 
 
 def test_no_byte_of_a_private_key_leaves_secrets_manager(world: World, tmp_path: Path) -> None:
-    """State, checkpoints, output and verbose logs hold no private key in any of its shapes."""  # R29 R31
+    """State, checkpoints, output and verbose logs contain no private key in any encoding."""  # R29 R31
     rsa = {"issue": {"key": "rsa-2048"}}
     world.stack.define([world.definition(main=rsa, distribution=world.distribution())])
     verbose = world.stack.up("--logtostderr", "-v=9").ok().output
@@ -187,12 +187,14 @@ def test_no_byte_of_a_private_key_leaves_secrets_manager(world: World, tmp_path:
     files = [path for path in tmp_path.rglob("*") if path.is_file() and ".venv" not in path.parts]
     files = [path for path in files if not path.is_relative_to(world.stack.directory / "provider")]
     haystacks = [verbose, refreshed, world.stack.export(), *(path.read_bytes().decode("latin-1") for path in files)]
-    assert any("BEGIN CERTIFICATE" in text for text in haystacks), "the search must be able to find something"
+    assert any("BEGIN CERTIFICATE" in text for text in haystacks), "the search finds certificates"
     for version in (world.labels()[label] for label in ("AWSCURRENT", "RESERVE")):
         for needle in _shapes(json.loads(world.value(version))["tls.key"]):
             assert len(needle) > 15
             assert not any(needle in text for text in haystacks)
-    assert not any(_encoded_keys(text) for text in haystacks), "of a root, whose key is unknown, or of anything else"
+    assert not any(_encoded_keys(text) for text in haystacks), (
+        "no other private key either; keys of roots are unknown to the test"
+    )
     for version in set(world.labels().values()):
         value = json.loads(world.value(version))
         key = load_pem_private_key(value.pop("tls.key").encode(), None)
@@ -207,7 +209,7 @@ MARKS = {
     "RSA": bytes.fromhex("300d06092a864886f70d01010105000482"),
     "RSA, PKCS #1": bytes.fromhex("0201000282"),
 }
-"""What stands in the DER of each private key of this type, and in no certificate."""
+"""Parts of the DER of each private key of this type that are in no certificate."""
 
 
 def _encoded_keys(text: str) -> set[str]:
@@ -224,7 +226,7 @@ def _encoded_keys(text: str) -> set[str]:
 @pytest.mark.parametrize("form", [PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL])
 @pytest.mark.parametrize("curve", [SECP256R1(), SECP384R1(), None], ids=["256", "384", "RSA"])
 def test_the_search_finds_a_key_that_is_not_known(curve: EllipticCurve | None, form: PrivateFormat) -> None:
-    """The control: a key in each encoding, inside other text."""  # R29
+    """Control test: a key in each encoding, within other text, is found."""  # R29
     key = generate_rsa_key(65537, 2048) if curve is None else generate_private_key(curve)
     name = f"EC, {key.key_size} bits"
     if curve is None:
@@ -239,9 +241,9 @@ def test_the_search_finds_a_key_that_is_not_known(curve: EllipticCurve | None, f
 
 
 def _shapes(pem: str) -> set[str]:
-    """Return what a private key looks like in PEM, DER, base64, hex, and as its secret numbers.
+    """Return the forms of a private key in PEM, DER, base64, hex, and as its secret numbers.
 
-    Parts that belong to its public half are left out: a certificate has them, too.
+    Parts that the public key contains are left out, because certificates contain them, too.
     """
     key = load_pem_private_key(pem.encode(), None)
     assert isinstance(key, RSAPrivateKey | EllipticCurvePrivateKey)
@@ -264,7 +266,7 @@ def _shapes(pem: str) -> set[str]:
 
 
 def test_the_outputs_are_what_the_page_says(world: World) -> None:
-    """The keys of `docs/outputs.md` and those that the engine prints are the same."""  # R14
+    """The keys on the page `docs/outputs.md` are those that the engine prints."""  # R14
     world.stack.define([world.definition(distribution=world.distribution())])
     world.stack.up().ok()
     shown = world.stack.outputs()["servers"][world.server]

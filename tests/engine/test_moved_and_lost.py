@@ -1,4 +1,4 @@
-"""A pair that was moved, restored, copied by AWS to another region, or lost: devices keep the trust that they have."""
+"""A pair that was moved, restored, copied by AWS to another region, or lost: devices keep their trust."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ELSEWHERE = pytest.mark.parametrize(
 
 @pytest.fixture
 def distributed(world: World) -> World:
-    """Return a world whose devices trust main and reserve of its pair; its state has the ids since the second run."""
+    """Return a world whose devices trust main and reserve; its state has the ids since the second run."""
     world.stack.define([world.definition(distribution=world.distribution())])
     world.stack.up(**at(DAY_0)).ok()
     world.stack.up(**at(DAY_0)).ok()
@@ -44,7 +44,7 @@ def elsewhere(distributed: World, request: pytest.FixtureRequest) -> Iterator[Wo
 
 
 def _message(result: Result) -> str:
-    """Return the output in one line, as the engine breaks messages."""
+    """Return the output as one line, because the engine breaks messages into lines."""
     return " ".join(result.output.split())
 
 
@@ -54,7 +54,7 @@ def _arn(world: World) -> str:
 
 
 def _identity(world: World) -> tuple[str, ...]:
-    """Return the id of the pair and where its tag says that it is."""
+    """Return the id of the pair, and the home in its tag."""
     return tuple(world.tags()["ios-mdm:pair-id"].split(" "))
 
 
@@ -68,7 +68,7 @@ def _profiles(world: World) -> dict[str, set[str]]:
 
 
 def _promotion(aws: Aws) -> tuple[object, object]:
-    """Return when the schedule acts, and how."""
+    """Return time and target of the schedule."""
     found = aws.schedule()
     assert found is not None
     return found["ScheduleExpression"], found["Target"]
@@ -79,7 +79,7 @@ def _sent(world: World) -> list[str]:
 
 
 def _named(result: Result, setting: str) -> str:
-    """Return the value of a setting that a refusal gives."""
+    """Return the value of a setting that a refusal names."""
     assert result.code != 0
     found = re.search(rf"add to the server `{setting}: ([^`]+)`", _message(result))
     assert found is not None, result.output
@@ -88,7 +88,7 @@ def _named(result: Result, setting: str) -> str:
 
 @ELSEWHERE
 def test_a_moved_pair_is_continued_by_the_arn_of_its_former_secret(distributed: World, elsewhere: World) -> None:
-    """The refusal gives the value; with it, identity, labels and profile stay, and the switch is armed there."""
+    """The refusal gives the value. With it, identity, labels and profile stay, and the new home arms the switch."""
     # R33 R35 R36
     world, labels, pair_id = distributed, distributed.labels(), _identity(distributed)[0]
     profiles, there = _profiles(world), {**at(DAY_10), **elsewhere.environment}
@@ -110,7 +110,7 @@ def test_a_moved_pair_is_continued_by_the_arn_of_its_former_secret(distributed: 
     world.stack.define([world.definition(distribution=world.distribution())])
     world.stack.up(**there).ok()
     assert world.stack.run("preview", "--expect-no-changes", **there).ok()
-    assert world.stack.up(**at(DAY_10)).code != 0, "the former home is another one now"
+    assert world.stack.up(**at(DAY_10)).code != 0, "the former home is no longer the home of the pair"
     check_safety(elsewhere)
     world.stack.up(**{**there, **at(DAY_31)}).ok()
     assert elsewhere.labels()["AWSCURRENT"] == labels["RESERVE"]
@@ -119,7 +119,7 @@ def test_a_moved_pair_is_continued_by_the_arn_of_its_former_secret(distributed: 
 
 @ELSEWHERE
 def test_a_copy_replaces_a_lost_home_and_a_lost_state(distributed: World, elsewhere: World, tmp_path: Path) -> None:
-    """Disaster recovery: the region is gone, and the backend with the state too. Devices get nothing else."""
+    """Disaster recovery: region, backend and state are lost. Devices get no other profile."""
     # R33 R34 R35 R36
     world, labels, pair_id = distributed, distributed.labels(), _identity(distributed)[0]
     profiles, there = _profiles(world), {**at(DAY_10), **elsewhere.environment}
@@ -140,7 +140,7 @@ def test_a_copy_replaces_a_lost_home_and_a_lost_state(distributed: World, elsewh
 
 
 def test_a_replica_must_be_promoted_first(distributed: World) -> None:
-    """AWS refuses to change a replica, and the preview gives the command; the pair stays where it is."""  # R33
+    """AWS refuses to change a replica, and the preview gives the command. The pair stays in its home."""  # R33
     world, former, before = distributed, _arn(distributed), distributed.tags()
     replicas = [{"Region": "eu-central-1"}]
     world.client.replicate_secret_to_regions(SecretId=world.secret, AddReplicaRegions=replicas)
@@ -155,12 +155,12 @@ def test_a_replica_must_be_promoted_first(distributed: World) -> None:
     assert world.tags() == before
     world.stack.define([world.definition(distribution=world.distribution())])
     preview = world.stack.run("preview", "--expect-no-changes", **at(DAY_10)).ok()
-    assert "replica" not in preview.output, "the primary secret may have replicas"
+    assert "replica" not in preview.output, "replicas of the primary secret are no problem"
     check_safety(world)
 
 
 def test_a_pair_that_was_restored_from_its_recovery_window_is_unchanged(distributed: World, aws: Aws) -> None:
-    """An operator undoes a deletion: no run between them or after them takes the switch or the profile away."""
+    """An operator restores a deleted secret. No run before or after it deletes the switch or changes the profile."""
     # R32 R36
     world, labels, profiles = distributed, distributed.labels(), _profiles(distributed)
     armed = _promotion(aws)
@@ -178,7 +178,7 @@ def test_a_pair_that_was_restored_from_its_recovery_window_is_unchanged(distribu
 def test_a_secret_that_was_made_again_needs_the_values_of_its_certificates(
     distributed: World, *, is_reserve_restored: bool
 ) -> None:
-    """A value under another version id is not enough: no other main is made, and each message gives the way."""
+    """A value under another version id is not enough. No other main is created, and messages give the next step."""
     # R33 R35 R36
     world, former, profiles = distributed, _arn(distributed), _profiles(distributed)
     values = {label: (version, world.value(version)) for label, version in world.labels().items()}
@@ -192,7 +192,7 @@ def test_a_secret_that_was_made_again_needs_the_values_of_its_certificates(
     world.stack.define([definition])
     assert f"which is {main} for certificate 1" in _message(world.stack.up(**at(DAY_10)))
     world.stack.run("refresh", "--yes", **at(DAY_10))
-    assert world.stack.up(**at(DAY_10)).code != 0, "refresh does not lead to a new pair"
+    assert world.stack.up(**at(DAY_10)).code != 0, "no new pair is created after a refresh"
     assert (world.aws.writes(), _sent(world), _profiles(world)) == ([], [], profiles)
     _restore(world, "AWSCURRENT", *values["AWSCURRENT"])
     refused = world.stack.up(**at(DAY_10))
@@ -210,20 +210,20 @@ def test_a_secret_that_was_made_again_needs_the_values_of_its_certificates(
     labels = world.labels()
     assert labels["AWSCURRENT"] == main
     assert (labels["RESERVE"] == values["RESERVE"][0]) == is_reserve_restored
-    assert _profiles(world) == profiles, "the profile is the same one"
+    assert _profiles(world) == profiles, "the profile is unchanged"
     assert world.stack.run("preview", "--expect-no-changes", **at(DAY_10)).ok()
     check_safety(world)
 
 
 def _restore(world: World, label: str, version: str, value: str) -> None:
-    """Do what the message says."""
+    """Make the calls in the message."""
     world.client.put_secret_value(
         SecretId=world.secret, ClientRequestToken=version, VersionStages=[label], SecretString=value
     )
 
 
 def test_a_lost_pair_leaves_neither_its_profile_nor_its_switch_to_the_new_one(distributed: World, aws: Aws) -> None:
-    """The new pair has the same numbers: the former schedule must not promote a reserve that devices were not sent."""
+    """The new pair has the same numbers. The former schedule must not promote a reserve that devices were not sent."""
     # R33 R35 R36
     world, lost = distributed, distributed.stack.outputs()["servers"][distributed.server]
     former = aws.schedule()
@@ -239,7 +239,7 @@ def test_a_lost_pair_leaves_neither_its_profile_nor_its_switch_to_the_new_one(di
     world.stack.up(**at(DAY_10)).ok()
     assert world.stack.outputs()["servers"][world.server]["pairId"] != lost["pairId"]
     profiles = {lost["profile"]["identifier"], world.profile()}
-    assert set(map(frozenset, _profiles(world).values())) == {frozenset(profiles)}, "trust is only added"
+    assert set(map(frozenset, _profiles(world).values())) == {frozenset(profiles)}, "devices lose no trust"
     trusted = world.trusted().values()
     assert all({lost["main"]["rootSha256"], lost["reserve"]["rootSha256"]} <= roots for roots in trusted)
     assert world.stack.run("preview", "--expect-no-changes", **at(DAY_10)).ok()

@@ -1,6 +1,6 @@
-"""Operations of an ordinary day, by the real engine: none may take trust or the switch away.
+"""Ordinary operations with the real engine: none removes trust or the switch.
 
-Each test names its row of the report on operations, where the former outcome is described.
+Each test names a row of the report on operations, which describes the former outcome.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def _switch(aws: Aws) -> tuple[object, ...]:
-    """Return what the switch needs: its schedule, role and queue."""
+    """Return the parts of the switch: its schedule, role and queue."""
     found = aws.schedule()
     schedule = None if found is None else (found["ScheduleExpression"], found["Target"])
     return schedule, aws.role(), aws.queue()
@@ -41,7 +41,7 @@ def _urn(world: World, kind: str) -> str:
 
 @pytest.mark.parametrize("flag", ["--exclude", "--target"])
 def test_a_reserve_is_not_armed_while_a_flag_leaves_the_distribution_out(world: World, aws: Aws, flag: str) -> None:
-    """Row 10: devices were sent main alone, so neither a schedule nor a later run makes the reserve main."""
+    """Row 10: devices were sent main only, so neither a schedule nor a later run promotes the reserve."""
     # R36
     definition = world.definition(reserve={"none": True}, distribution=world.distribution())
     world.stack.define([definition])
@@ -53,16 +53,18 @@ def test_a_reserve_is_not_armed_while_a_flag_leaves_the_distribution_out(world: 
     assert "RESERVE" in labels
     assert aws.schedule() is None
     world.stack.up(flag, left_out, **at(DAY_31)).ok()
-    assert world.labels()["AWSCURRENT"] == labels["AWSCURRENT"], "the apply time has passed, and devices know main only"
+    assert world.labels()["AWSCURRENT"] == labels["AWSCURRENT"], (
+        "the apply time has passed, but devices were sent main only"
+    )
     world.stack.up(**at(DAY_31)).ok()
-    assert world.labels()["AWSCURRENT"] == labels["RESERVE"], "sent, then applied, by one run"
+    assert world.labels()["AWSCURRENT"] == labels["RESERVE"], "one run sends and applies the reserve"
     check_safety(world)
 
 
 def test_a_main_that_is_replaced_is_sent_first(world: World) -> None:
-    """`main.replaceNow` while the MDM server is down: main stays; one `up` after that sends the next one, and applies.
+    """`main.replaceNow` while the MDM server is down: main stays. The next `up` sends and applies the next main.
 
-    cda6e65 moved AWSCURRENT in the run that could not send the profile.
+    At commit cda6e65, the run that could not send the profile moved AWSCURRENT.
     """
     # R15 R32 R35 R36
     definition = world.definition(distribution=world.distribution())
@@ -80,7 +82,7 @@ def test_a_main_that_is_replaced_is_sent_first(world: World) -> None:
     for _ in range(2):
         failed = world.stack.up(**at(DAY_10))
         assert failed.code != 0
-        assert "the pair itself is stored" in " ".join(failed.output.split()).lower()
+        assert "the pair is stored" in " ".join(failed.output.split()).lower()
         assert world.labels()["AWSCURRENT"] == main, "the MDM server has not accepted the profile"
     messages = [notice["message"] for notice in _status(world, at(DAY_10))["notices"]]
     assert any(
@@ -101,7 +103,7 @@ def test_a_main_that_is_replaced_is_sent_first(world: World) -> None:
 
 
 def _trusting(world: World, version: str) -> set[str]:
-    """Return the devices that trust the issued certificate of this version: their profile holds its root."""
+    """Return the devices that trust the issued certificate of this version: its root is in their profile."""
     pem = str(json.loads(world.value(version))["ca.crt"])
     root = load_pem_x509_certificate(pem.encode()).public_bytes(Encoding.DER)
     installed = world.services.fleet.all_profiles()
@@ -109,7 +111,7 @@ def _trusting(world: World, version: str) -> set[str]:
 
 
 def test_a_refused_destroy_deletes_nothing(world: World, aws: Aws) -> None:
-    """Row 7: the stack is protected, and schedule, role and queue survive with the pair."""  # R36
+    """Row 7: the stack is protected. Schedule, role and queue are kept with the pair."""  # R36
     world.stack.define([world.definition(distribution=world.distribution())])
     world.stack.up(**at(DAY_0)).ok()
     before = _switch(aws)
@@ -122,7 +124,7 @@ def test_a_refused_destroy_deletes_nothing(world: World, aws: Aws) -> None:
 
 
 def test_a_protected_server_left_out_of_the_definition_keeps_its_switch(world: World, aws: Aws) -> None:
-    """Row 8: the run is refused, in this run and in later ones, and nothing is deleted."""  # R36
+    """Row 8: this run and later runs are refused, and nothing is deleted."""  # R36
     world.stack.define([world.definition(distribution=world.distribution())])
     world.stack.up(**at(DAY_0)).ok()
     before = _switch(aws)
@@ -135,7 +137,7 @@ def test_a_protected_server_left_out_of_the_definition_keeps_its_switch(world: W
 
 
 def test_the_former_stack_of_a_moved_pair_takes_nothing_with_it(world: World, aws: Aws) -> None:
-    """Row 9: after `takeOver` by another stack, up, refresh and destroy of the old one leave pair and switch alone."""
+    """Row 9: after `takeOver`, up, refresh and destroy of the former stack change neither the pair nor the switch."""
     # R34 R36 R37
     old, new = world.stack, replace(world.stack, name="new")
     old.define([world.definition(protect=False, distribution=world.distribution())])
@@ -170,7 +172,7 @@ def _have(world: World, udid: str) -> bool:
 
 
 def test_a_device_that_comes_back_is_sent_the_profile_again_without_a_ledger(world: World) -> None:
-    """Row 13: taken off the list, erased, and added again."""
+    """Row 13: a device is removed from the list, erased, and added again."""
     # R15
     devices = world.services.fleet.ids()
     back = devices[-1]
@@ -215,7 +217,7 @@ def _damage(aws: Aws, part: str) -> None:
 
 @pytest.mark.parametrize("part", PARTS)
 def test_whatever_the_switch_needs_is_reported_and_repaired(world: World, aws: Aws, part: str) -> None:
-    """Row 11: preview, refresh and status name it, one `up` repairs it, and the next one changes nothing."""  # R36
+    """Row 11: preview, refresh and status name the damage. One `up` repairs it; the next one changes nothing."""  # R36
     world.stack.define([world.definition(distribution=world.distribution())])
     world.stack.up(**at(DAY_0)).ok()
     before = _switch(aws)
@@ -243,7 +245,7 @@ DOWN = {"AWS_ENDPOINT_URL_SCHEDULER": "http://127.0.0.1:9"}
 
 
 def test_an_up_works_while_scheduler_does_not_answer(world: World, aws: Aws) -> None:
-    """Row 17: issue, delivery and promotion go on with a warning, and `hold` too while nothing is armed."""  # R36
+    """Row 17: issue, delivery and promotion continue with a warning; so does `hold` if nothing is armed."""  # R36
     world.stack.define([world.definition(distribution=world.distribution())])
     shown = world.stack.up(**at(DAY_0), **DOWN).ok().output
     assert "no schedule makes certificate 2 main on 2040-01-31 00:00 UTC" in shown
@@ -258,13 +260,13 @@ def test_an_up_works_while_scheduler_does_not_answer(world: World, aws: Aws) -> 
     world.stack.up(**at(DAY_31), **DOWN).ok()
     assert world.labels()["AWSCURRENT"] == reserve, "an `up` after the apply time promotes"
     world.stack.up(**at(DAY_31)).ok()
-    assert aws.schedule() is not None, "armed as soon as Scheduler answers"
+    assert aws.schedule() is not None, "the switch is armed as soon as Scheduler answers"
     assert world.stack.run("preview", "--expect-no-changes", **at(DAY_31)).ok()
     check_safety(world)
 
 
 def test_what_may_still_fire_is_not_overruled(world: World, aws: Aws) -> None:
-    """Row 17: with a schedule armed and Scheduler down, `hold` fails with the time; other changes go on."""  # R36
+    """Row 17: with a schedule armed and Scheduler down, `hold` fails with the time; other changes continue."""  # R36
     distribution = world.distribution()
     world.stack.define([world.definition(distribution=distribution)])
     world.stack.up(**at(DAY_0)).ok()
@@ -287,7 +289,7 @@ def test_what_may_still_fire_is_not_overruled(world: World, aws: Aws) -> None:
 
 
 def test_without_schedules_a_run_at_the_apply_time_promotes(world: World, aws: Aws) -> None:
-    """Row 17, for good: `promotion.schedule: false` deletes the switch, and says when `up` must run."""  # R36
+    """Row 17: `promotion.schedule: false` deletes the switch, and a notice says when to run `up`."""  # R36
     world.stack.define([world.definition(distribution=world.distribution())])
     world.stack.up(**at(DAY_0)).ok()
     world.stack.define([world.definition(promotion={"schedule": False}, distribution=world.distribution())])
@@ -301,12 +303,12 @@ def test_without_schedules_a_run_at_the_apply_time_promotes(world: World, aws: A
     world.stack.up(**at(DAY_31), **DOWN).ok()
     labels = world.labels()
     assert labels["AWSCURRENT"] == reserve
-    assert labels["RESERVE"] != reserve, "the next one is issued and sent by the same run"
+    assert labels["RESERVE"] != reserve, "the same run issues and sends the next reserve"
     check_safety(world, is_scheduled=False)
 
 
 def test_a_region_without_scheduler_gets_the_setting_that_the_warning_names(world: World) -> None:
-    """Row 17: nothing was ever scheduled. The update warns that schedules may still exist, and the next one is none."""
+    """Row 17: without any former schedule, one update warns that schedules may still exist. Then nothing changes."""
     # R36
     world.stack.define([world.definition()])
     assert "set promotion.schedule: false" in world.stack.up(**at(DAY_0), **DOWN).ok().output
@@ -317,7 +319,7 @@ def test_a_region_without_scheduler_gets_the_setting_that_the_warning_names(worl
 
 
 def _status(world: World, environment: Mapping[str, str]) -> dict[str, Any]:
-    """Return what `ios-mdm status --json` reports of the server."""
+    """Return the report of `ios-mdm status --json` about the server."""
     done = subprocess.run(
         [sys.executable, "-m", "ios_mdm", "status", f"Pulumi.{world.stack.name}.yaml", "--json"],
         cwd=world.stack.directory,
@@ -332,7 +334,7 @@ def _status(world: World, environment: Mapping[str, str]) -> dict[str, Any]:
 
 
 def test_a_lost_record_of_what_was_sent_is_repaired(world: World, aws: Aws) -> None:
-    """A removed tag neither disarms the switch nor keeps the next run from arming it again."""  # R36
+    """A removed tag does not disarm the switch, and the next run can arm it again."""  # R36
     world.stack.define([world.definition(distribution=world.distribution())])
     world.stack.up(**at(DAY_0)).ok()
     armed = _switch(aws)
@@ -353,9 +355,9 @@ def test_a_lost_record_of_what_was_sent_is_repaired(world: World, aws: Aws) -> N
 def test_credentials_for_elsewhere_are_refused_before_any_effect(
     world: World, aws: Aws, home: dict[str, str], named: str
 ) -> None:
-    """Rows 1, 2 and 3: up, refresh, up --refresh and destroy name both sides; devices and state keep what they have.
+    """Rows 1, 2 and 3: up, refresh, up --refresh and destroy name both places; devices and state do not change.
 
-    The API key is there, too: cda6e65 made another pair there, and its profile replaced the former one on all devices.
+    The API key is in both places. At commit cda6e65, a second pair was created, and its profile replaced the first one.
     """
     # R33 R37
     with world.elsewhere(**home) as other:
@@ -372,7 +374,7 @@ def test_credentials_for_elsewhere_are_refused_before_any_effect(
         assert named in refused.output
         assert "Traceback" not in refused.output
     world.stack.run("refresh", "--yes", **at(DAY_10), **elsewhere).ok()
-    assert world.stack.run("up", "--yes", **at(DAY_10), **elsewhere).code != 0, "refresh does not lead to a new pair"
+    assert world.stack.run("up", "--yes", **at(DAY_10), **elsewhere).code != 0, "no new pair is created after a refresh"
     assert world.aws.writes() == []
     assert (_switch(aws), world.labels()) == before
     assert {device: world.services.fleet.profiles(device) for device in profiles} == profiles
@@ -389,7 +391,7 @@ def test_credentials_for_elsewhere_are_refused_before_any_effect(
 
 
 def test_an_account_that_is_not_allowed_is_refused_before_there_is_state(world: World) -> None:
-    """`aws.allowedAccountIds` pins the account of a first run."""  # R33
+    """`aws.allowedAccountIds` limits the account of a first run."""  # R33
     world.stack.define([world.definition()], aws={"allowedAccountIds": ["999900001111"]})
     refused = world.stack.up(**at(DAY_0))
     assert refused.code != 0
@@ -398,7 +400,7 @@ def test_an_account_that_is_not_allowed_is_refused_before_there_is_state(world: 
 
 
 def test_a_lost_pair_is_replaced_only_if_the_definition_names_its_main(world: World) -> None:
-    """A secret that is gone for good is no reason for a new pair: neither up nor refresh and up make one."""  # R33
+    """If a secret was deleted for good, neither up nor refresh and up create a new pair."""  # R33
     world.stack.define([world.definition(distribution=world.distribution())])
     world.stack.up(**at(DAY_0)).ok()
     lost = world.stack.outputs()["servers"][world.server]["main"]["sha256"]
@@ -410,7 +412,7 @@ def test_a_lost_pair_is_replaced_only_if_the_definition_names_its_main(world: Wo
     world.stack.define([world.definition(lostMain="ab" * 32, distribution=world.distribution())])
     wrong = world.stack.up(**at(DAY_10))
     assert wrong.code != 0
-    assert "which was not its main" in wrong.output
+    assert "which was not the pair's main" in wrong.output
     world.stack.define([world.definition(lostMain=lost, distribution=world.distribution())])
     world.stack.up(**at(DAY_10)).ok()
     assert world.stack.outputs()["servers"][world.server]["main"]["sha256"] != lost
@@ -419,7 +421,7 @@ def test_a_lost_pair_is_replaced_only_if_the_definition_names_its_main(world: Wo
 
 
 def test_a_deleted_reserve_that_an_endpoint_presents_stays_trusted(world: World, tmp_path: Path) -> None:
-    """An operator put the reserve on the server; it leaves the profile after the server presents main again."""  # R35
+    """The reserve that an operator put on the server leaves the profile after the server presents main again."""  # R35
     world.stack.define([world.definition(distribution=world.distribution())])
     world.stack.up(**at(DAY_0)).ok()
     assert world.offered() == {1, 2}
@@ -445,9 +447,9 @@ def test_a_deleted_reserve_that_an_endpoint_presents_stays_trusted(world: World,
 
 @pytest.mark.parametrize("slot", ["main", "reserve"])
 def test_the_devices_that_lose_a_distrusted_certificate_are_named(world: World, tmp_path: Path, slot: str) -> None:
-    """Its key was stolen, and a server presents it: preview and up name the devices, and the certificate leaves them.
+    """A server presents a stolen certificate: preview and up name the devices, and the profile drops the certificate.
 
-    cda6e65 has no `distrust`.
+    Commit cda6e65 has no `distrust`.
     """
     # R31 R32 R35
     devices, distribution = world.services.fleet.ids(), world.distribution()
@@ -477,7 +479,7 @@ _YES = {"preview": (), "up": ("--yes", "--skip-preview")}
 
 
 def _roots(world: World) -> int:
-    """Return how many certificates are in the profile of this pair on a device, after it processed its commands."""
+    """Return the number of certificates in the pair's profile on a device, after it has processed its commands."""
     device = world.services.fleet.ids()[0]
     world.services.fleet.poll([device])
     (profile,) = [one for one in world.services.fleet.profiles(device) if one.identifier == world.profile()]
@@ -485,7 +487,7 @@ def _roots(world: World) -> int:
 
 
 def test_a_run_that_leaves_the_pair_out_does_not_act_on_its_former_definition(world: World) -> None:
-    """`--target` of the distribution: a due reserve that the definition deletes does not become main."""  # R36
+    """`--target` of the distribution: a due reserve that the definition deletes is not promoted."""  # R36
     world.stack.define([world.definition(distribution=world.distribution())])
     world.stack.up(**at(DAY_0)).ok()
     main = world.labels()["AWSCURRENT"]
@@ -500,7 +502,7 @@ def test_a_run_that_leaves_the_pair_out_does_not_act_on_its_former_definition(wo
 def test_a_removed_distribution_arms_nothing_that_devices_were_not_sent(
     world: World, aws: Aws, *, protect: bool
 ) -> None:
-    """Devices that have a profile of the pair need the reserve before the switch, whatever the definition says."""
+    """Devices with a profile of the pair need the reserve before the switch, although no distribution is defined."""
     # R36
     definition = world.definition(reserve={"none": True}, protect=protect, distribution=world.distribution())
     world.stack.define([definition])
@@ -523,7 +525,7 @@ def test_a_removed_distribution_arms_nothing_that_devices_were_not_sent(
 
 
 def test_a_pair_whose_devices_come_later_is_disarmed_until_they_were_sent_the_reserve(world: World, aws: Aws) -> None:
-    """A distribution that is added while the MDM server is down: the armed switch waits for the delivery."""  # R36
+    """A distribution is added while the MDM server is down: the armed switch is disarmed until the delivery."""  # R36
     world.stack.define([world.definition()])
     world.stack.up(**at(DAY_0)).ok()
     assert aws.schedule() is not None
@@ -538,7 +540,7 @@ def test_a_pair_whose_devices_come_later_is_disarmed_until_they_were_sent_the_re
 
 
 def test_a_pair_of_the_same_name_in_another_region_has_a_switch_of_its_own(world: World, aws: Aws) -> None:
-    """Roles belong to the account: a second stack in another region neither changes nor deletes the first one's."""
+    """Roles belong to the account: a second stack in another region neither changes nor deletes that of the first."""
     # R36 R37
     world.stack.define([world.definition(distribution=world.distribution())])
     world.stack.up(**at(DAY_0)).ok()
@@ -555,7 +557,7 @@ def test_a_pair_of_the_same_name_in_another_region_has_a_switch_of_its_own(world
 
 
 def test_a_destroy_that_fails_keeps_the_switch(world: World, aws: Aws) -> None:
-    """AWS refuses to delete the secret: the pair keeps its owner, and schedule, role and queue stay."""  # R36 R37
+    """AWS refuses to delete the secret: the pair keeps its owner, and schedule, role and queue are kept."""  # R36 R37
     world.stack.define([world.definition(protect=False, distribution=world.distribution())])
     world.stack.up(**at(DAY_0)).ok()
     before, tags = _switch(aws), world.tags()
@@ -568,14 +570,14 @@ def test_a_destroy_that_fails_keeps_the_switch(world: World, aws: Aws) -> None:
 
 
 def test_a_reserve_is_not_armed_for_devices_that_were_not_sent_it(world: World, aws: Aws) -> None:
-    """A list that was cut by mistake and is whole again, while the MDM server is down: disarmed until all have it."""
+    """After a list was cut and restored while the MDM server is down, the switch stays disarmed until the delivery."""
     # R36
     devices = world.services.fleet.ids()
     world.stack.define([world.definition(reserve={"none": True}, distribution=world.distribution())])
     world.stack.up(**at(DAY_0)).ok()
     world.stack.define([world.definition(distribution=world.distribution(devices=list(devices[:2])))])
     world.stack.up(**at(DAY_0)).ok()
-    assert aws.schedule() is not None, "all devices on the list were sent it"
+    assert aws.schedule() is not None, "all devices on the list were sent the reserve"
     down = {"nanomdm": {"url": "http://127.0.0.1:9", "apiKeySecret": "mdm/api-key", "push": False}}
     for _ in range(2):
         world.stack.define([world.definition(distribution=world.distribution(channel=down))])

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def distributed(world: World) -> Iterator[World]:
-    """Return a world whose devices trust main and reserve of its pair; after the test, they must still do."""
+    """Return a world whose devices trust main and reserve; they must still trust both after the test."""
     world.stack.define([world.definition(distribution=world.distribution())])
     world.stack.up(**at(DAY_0)).ok()
     yield world
@@ -38,7 +38,7 @@ def _shown(stack: Stack, server: str) -> dict[str, Any]:
 
 
 def _fingerprints(world: World) -> set[str]:
-    """Return the fingerprints of the roots of main and reserve, which devices must go on trusting."""
+    """Return the fingerprints of the roots of main and reserve, which devices must continue to trust."""
     shown = _shown(world.stack, world.server)
     return {shown["main"]["rootSha256"], shown["reserve"]["rootSha256"]}
 
@@ -63,7 +63,7 @@ def _renamed(world: World, **changes: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("protect", [True, False], ids=["row 4", "row 5"])
 def test_a_renamed_server_adds_trust(distributed: World, aws: Aws, tmp_path: Path, *, protect: bool) -> None:
-    """Devices still trust what the server presents, and get the profile of the new pair in addition."""  # R35
+    """Devices still trust the server's certificate, and get the profile of the new pair in addition."""  # R35
     world = distributed
     served = _fingerprints(world)
     world.stack.define([world.definition(protect=protect, distribution=world.distribution())])
@@ -86,7 +86,7 @@ def test_a_renamed_server_adds_trust(distributed: World, aws: Aws, tmp_path: Pat
 
 
 def test_a_copied_stack_file_gets_a_profile_of_its_own(distributed: World) -> None:
-    """Another secretPrefix and the same profile identifier give two profiles side by side."""  # R35
+    """Another secretPrefix with the same profile identifier gives a second profile on the devices."""  # R35
     world = distributed
     served = _fingerprints(world)
     copy = replace(world.stack, name="copy")
@@ -118,7 +118,7 @@ def test_a_changed_identifier_adds_a_profile(distributed: World) -> None:
 
 
 def _lose_state(world: World) -> Stack:
-    """Remove the pair from the state, as an administrator does who wants to begin again."""
+    """Remove the pair from the state, as an administrator does to start again."""
     urns = [one["urn"] for one in json.loads(world.stack.export())["deployment"]["resources"]]
     (pair,) = [urn for urn in urns if "CertificatePair" in urn]
     world.stack.run("state", "delete", pair, "--yes", "--force", "--target-dependents").ok()
@@ -126,7 +126,7 @@ def _lose_state(world: World) -> Stack:
 
 
 def _another_backend(world: World, folder: Path) -> Stack:
-    """Return a stack of the same organization, project and name, whose state is elsewhere."""
+    """Return a stack of the same organization, project and name in another backend."""
     folder.mkdir()
     return make_stack(folder, world.aws.url, world.stack.name)
 
@@ -135,9 +135,9 @@ def _another_backend(world: World, folder: Path) -> Stack:
 def test_a_state_without_the_pair_takes_it_over_by_its_id(
     distributed: World, aws: Aws, tmp_path: Path, how: str
 ) -> None:
-    """The refusal gives the value; with it the pair is continued, and another value is refused.
+    """The refusal gives the value. With this value the pair is continued; another value is refused.
 
-    cda6e65 let both states have the pair: the `destroy` of either one deleted secret and switch.
+    At commit cda6e65, both states had the pair, and the `destroy` of either one deleted secret and switch.
     """
     # R34 R37
     world = distributed
@@ -165,7 +165,7 @@ def test_a_state_without_the_pair_takes_it_over_by_its_id(
 
 
 def _former_can_go(world: World, served: set[str], aws: Aws) -> None:
-    """Show that the stack of the same name warns, can remove the server, and changes nothing of the pair."""
+    """Check that the stack of the same name warns, can remove the server, and changes nothing in the pair."""
     labels, identity = world.labels(), _identity(world)
     world.forget_calls()
     changed = world.distribution(devices=list(world.services.fleet.ids()[:2]))
@@ -185,7 +185,7 @@ def _former_can_go(world: World, served: set[str], aws: Aws) -> None:
 def test_a_pair_is_never_replaced(distributed: World, aws: Aws, how: str, *, protect: bool) -> None:
     """`--replace` and `state taint` are refused with an explanation, before any effect.
 
-    cda6e65 scheduled the secret for deletion if it was not protected, with exit code 0.
+    At commit cda6e65, the secret of an unprotected pair was scheduled for deletion, with exit code 0.
     """
     # R33 R34 R37
     world = distributed
@@ -210,7 +210,7 @@ def test_a_pair_is_never_replaced(distributed: World, aws: Aws, how: str, *, pro
 
 
 def test_a_renamed_stack_keeps_its_pair(distributed: World, aws: Aws) -> None:
-    """The resource id is in the state, which moves with the stack; only the owner's name changes."""  # R34
+    """The resource id is in the state, which moves with the stack. Only the name of the owner changes."""  # R34
     world = distributed
     served, identity, labels = _fingerprints(world), _identity(world), world.labels()
     world.stack.run("stack", "rename", "renamed").ok()
@@ -225,9 +225,9 @@ def test_a_renamed_stack_keeps_its_pair(distributed: World, aws: Aws) -> None:
 
 
 def test_a_copied_secret_is_refused(distributed: World) -> None:
-    """A secret whose tags were copied from another pair is not used, and the message names that pair.
+    """A secret with tags that were copied from another pair is refused, and the message names the other pair.
 
-    cda6e65 refused it as well, but did not see that it was a copy.
+    Commit cda6e65 refused the secret, too, but did not detect that it was a copy.
     """
     # R33
     world = distributed
@@ -249,12 +249,12 @@ def test_a_copied_secret_is_refused(distributed: World) -> None:
 @pytest.mark.parametrize("answers_last", [True, False])
 @pytest.mark.parametrize("lives", [1, 2, 5, 9])
 def test_a_creation_that_died_is_continued(world: World, lives: int, *, answers_last: bool) -> None:
-    """The next run has one pair with the identity that the first one began, and needs no take-over."""  # R33 R34
+    """The next run has one pair with the identity from the first run, and needs no take-over."""  # R33 R34
     world.stack.define([world.definition(distribution=world.distribution())])
     world.aws.lives, world.aws.answers_last = lives, answers_last
     assert world.stack.up(**at(DAY_0)).code != 0
     begun = world.tags()
-    assert "ios-mdm:resource-id" not in begun, "claimed when it is complete"
+    assert "ios-mdm:resource-id" not in begun, "a pair is claimed when it is complete"
     world.aws.lives = None
     world.stack.up(**at(DAY_0)).ok()
     assert world.tags()["ios-mdm:pair-id"] == begun["ios-mdm:pair-id"]

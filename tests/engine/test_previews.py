@@ -1,6 +1,6 @@
-"""What `pulumi preview --diff` shows, kind by kind: a person must be able to read it.
+"""Output of `pulumi preview --diff` for each kind of run: a person must be able to read it.
 
-The files in `previews` are what the engine printed, with names, ids and digests replaced. To write them again after an
+The files in `previews` contain the engine's output with names, ids and digests replaced. To write them again after an
 intended change, set `IOS_MDM_WRITE_PREVIEWS=1`, run this test, and read the difference.
 """
 
@@ -33,7 +33,7 @@ DAY_340 = {"IOS_MDM_CLOCK": "2040-12-06T00:00:00Z"}
 
 
 def _nothing(_world: World) -> None:
-    """Leave everything as the first run left it."""
+    """Change nothing after the first run."""
 
 
 def _hold(world: World) -> None:
@@ -75,14 +75,14 @@ KINDS: dict[str, tuple[Callable[[World], None], dict[str, str]]] = {
 
 
 def test_a_preview_of_a_new_server(world: World) -> None:
-    """The preview shows what is created, and the values that are known before."""  # R14
+    """The preview shows the resources to create, and the values that are known in advance."""  # R14
     world.stack.define([_server(world)])
     _compare("new", world, world.stack.run("preview", "--diff", **at(DAY_0)).ok().output)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_preview_shows_what_is_due(world: World, kind: str) -> None:
-    """Each kind of run after the first one."""
+    """The preview of each kind of run after the first run."""
     change, moment = KINDS[kind]
     world.stack.define([_server(world)])
     world.stack.up(**at(DAY_0)).ok()
@@ -91,14 +91,14 @@ def test_a_preview_shows_what_is_due(world: World, kind: str) -> None:
 
 
 def test_a_preview_of_an_automatic_reserve(world: World) -> None:
-    """R3: the reserve that is issued 60 days before main expires."""
+    """R3: a reserve is issued 60 days before main expires."""
     world.stack.define([_server(world, reserve={"issue": AUTO})])
     world.stack.up(**at(DAY_0)).ok()
     _compare("automatic-reserve", world, world.stack.run("preview", "--diff", **DAY_340).ok().output)
 
 
 def test_a_preview_of_a_replaced_main(world: World) -> None:
-    """R32: main is replaced by name, after its successor was sent."""
+    """R32: main is replaced by its fingerprint, after its successor was sent."""
     world.stack.define([_server(world)])
     world.stack.up(**at(DAY_0)).ok()
     confirmed = world.stack.outputs()["servers"][world.server]["main"]["sha256"]
@@ -108,7 +108,7 @@ def test_a_preview_of_a_replaced_main(world: World) -> None:
 
 
 def test_a_preview_of_a_lost_connection(world: World) -> None:
-    """R13: main expired without a reserve. The devices, and what is to be done, before and after the change."""
+    """R13: main expired without a reserve. The preview names devices and next steps, before and after the change."""
     distribution = world.distribution()
     world.stack.define([world.definition(reserve={"none": True}, distribution=distribution)])
     world.stack.up(**at(DAY_0)).ok()
@@ -119,7 +119,7 @@ def test_a_preview_of_a_lost_connection(world: World) -> None:
 
 
 def test_a_preview_of_a_pair_that_is_taken_over(world: World) -> None:
-    """R34: another stack, without the pair's id, with it, and the former stack after that."""
+    """R34: another stack without the pair's id and with it, and afterwards the former stack."""
     old, new = world.stack, replace(world.stack, name="new")
     old.define([_server(world)])
     old.up(**at(DAY_0)).ok()
@@ -135,7 +135,7 @@ def test_a_preview_of_a_pair_that_is_taken_over(world: World) -> None:
 
 
 def test_a_preview_of_a_moved_pair(world: World) -> None:
-    """R33: the secret was copied to another region, without the former ARN and with it."""
+    """R33: the secret was copied to another region. Previews without the former ARN, and with it."""
     world.stack.define([_server(world)])
     world.stack.up(**at(DAY_0)).ok()
     former = world.client.describe_secret(SecretId=world.secret)["ARN"]
@@ -147,7 +147,7 @@ def test_a_preview_of_a_moved_pair(world: World) -> None:
 
 
 def test_a_preview_of_a_lost_pair(world: World) -> None:
-    """R33: the secret is gone, without the fingerprint of its main and with it."""
+    """R33: the secret was deleted for good. Previews without the fingerprint of its main, and with it."""
     world.stack.define([_server(world)])
     world.stack.up(**at(DAY_0)).ok()
     lost = world.stack.outputs()["servers"][world.server]["main"]["sha256"]
@@ -159,7 +159,7 @@ def test_a_preview_of_a_lost_pair(world: World) -> None:
 
 @pytest.mark.parametrize("slot", ["main", "reserve"])
 def test_a_preview_of_a_distrusted_certificate(world: World, tmp_path: Path, slot: str) -> None:
-    """R35: its key was stolen, and an endpoint presents it."""
+    """R35: the key of a certificate that an endpoint presents was stolen."""
     world.stack.define([_server(world)])
     world.stack.up(**at(DAY_0)).ok()
     stolen = world.stack.outputs()["servers"][world.server][slot]["sha256"]
@@ -174,7 +174,7 @@ def test_a_preview_of_a_distrusted_certificate(world: World, tmp_path: Path, slo
 
 
 def test_a_preview_of_a_custom_main_that_is_adopted(world: World) -> None:
-    """R19: a certificate for another address is refused as it is, and adopted on request."""
+    """R19: a certificate for another address is refused, and adopted on request."""
     install = {"bundle": "main.pfx", "passwordSecret": f"pfx-{world.server}"}
     with custom_server(world) as custom:
         custom.write("main.pfx", Leaf(START - DAY, 397, host="old.example.com").pfx())
@@ -186,7 +186,7 @@ def test_a_preview_of_a_custom_main_that_is_adopted(world: World) -> None:
 
 @pytest.mark.parametrize("protect", [True, False], ids=["protected", "not-protected"])
 def test_a_preview_of_a_server_that_was_removed_from_the_definition(world: World, *, protect: bool) -> None:
-    """R32: another server is left, and the pair of this one is deleted only if it is not protected."""
+    """R32: another server is left. The pair of the removed server is deleted only if it is not protected."""
     other = world.definition(name=f"{world.server}-2", address="other.example.com", reserve={"none": True})
     world.stack.define([_server(world, protect=protect), other])
     world.stack.up(**at(DAY_0)).ok()
@@ -197,7 +197,7 @@ def test_a_preview_of_a_server_that_was_removed_from_the_definition(world: World
 
 
 def _refusal(result: Result) -> str:
-    """Return the output of a run that was refused."""
+    """Return the output of a refused run."""
     assert result.code != 0, result.output
     return result.output
 
@@ -210,7 +210,7 @@ def _compare(kind: str, world: World, output: str) -> None:
 
 
 def _normal(output: str, world: World) -> str:
-    """Return the output with what differs from run to run replaced by a name."""
+    """Return the output with names in place of all values that differ between runs."""
     text = output.replace(world.server, "berlin").replace(world.mdm.url, "http://mdm")
     for number, device in enumerate(world.services.fleet.ids(), start=1):
         text = text.replace(device, f"DEVICE-{number}")

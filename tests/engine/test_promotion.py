@@ -1,4 +1,4 @@
-"""The switch that happens by itself, by the real engine: what is scheduled, taken back, repaired, and found done."""
+"""The automatic switch with the real engine: it is scheduled, withdrawn, repaired, and found completed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ DAY_30 = "2040-01-31T00:00:00Z"
 
 
 def test_an_up_schedules_the_switch_and_a_second_one_writes_nothing(world: World, aws: Aws) -> None:
-    """The schedule moves AWSCURRENT by compare-and-swap, by a role that may do nothing else."""  # R11 R30
+    """The schedule moves AWSCURRENT by compare-and-swap, with a role that has no other permission."""  # R11 R30
     world.stack.define([world.definition(distribution=world.distribution())])
     shown = world.stack.up(**at(DAY_0)).ok().output
     assert "scheduled for 2040-01-31 00:00 UTC: certificate 2 becomes main" in shown
@@ -52,7 +52,7 @@ def test_an_up_schedules_the_switch_and_a_second_one_writes_nothing(world: World
 
 
 def test_the_schedule_follows_the_definition(world: World, aws: Aws) -> None:
-    """Another apply moment moves it and issues nothing; hold removes it, even while the MDM server is down."""
+    """Another apply time moves the schedule and issues nothing. Hold removes it, even while the MDM server is down."""
     # R9 R11
     world.stack.define([world.definition(distribution=world.distribution())])
     world.stack.up(**at(DAY_0)).ok()
@@ -69,7 +69,7 @@ def test_the_schedule_follows_the_definition(world: World, aws: Aws) -> None:
     broken = world.distribution(channel=down, profile=profile)
     world.stack.define([world.definition(reserve=later, promotion={"hold": True}, distribution=broken)])
     assert world.stack.up(**at(DAY_10)).code != 0
-    assert aws.schedule() is None, "hold must work even where the MDM server does not"
+    assert aws.schedule() is None, "hold works while the MDM server is down"
     world.stack.define([world.definition(reserve=later, distribution=world.distribution())])
     world.stack.up(**at(DAY_10)).ok()
     assert aws.schedule() is not None
@@ -82,7 +82,7 @@ def _serials(stack: Stack, server: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("damage", ["deleted", "moved"])
 def test_a_schedule_that_somebody_changed_is_repaired_once(world: World, aws: Aws, damage: str) -> None:
-    """One update with a warning that names it, then nothing."""  # R11 R30
+    """One update with a warning that names the schedule; then nothing changes."""  # R11 R30
     world.stack.define([world.definition()])
     world.stack.up(**at(DAY_0)).ok()
     before = aws.schedule()
@@ -103,7 +103,7 @@ def test_a_schedule_that_somebody_changed_is_repaired_once(world: World, aws: Aw
 
 
 def test_up_finds_the_promotion_done_and_starts_the_next_cycle(world: World, aws: Aws) -> None:
-    """After the schedule has fired, `up` tidies labels, issues the next reserve, sends the profile, schedules anew."""
+    """After the schedule has acted, `up` updates labels, issues a reserve, sends the profile, and schedules again."""
     # R11 R12 R17
     world.stack.define([world.definition(distribution=world.distribution())])
     world.stack.up(**at(DAY_0)).ok()
@@ -112,7 +112,7 @@ def test_up_finds_the_promotion_done_and_starts_the_next_cycle(world: World, aws
     fired = world.labels()
     assert fired["AWSCURRENT"] == fired["RESERVE"] == before["RESERVE"]
     due = world.stack.run("preview", "--expect-no-changes", **at(DAY_31))
-    assert due.code != 0, "a pipeline that asks for no changes must notice"
+    assert due.code != 0, "a pipeline that expects no changes fails"
     world.stack.up(**at(DAY_31)).ok()
     labels = world.labels()
     assert labels["AWSCURRENT"] == before["RESERVE"]
@@ -129,7 +129,7 @@ def test_up_finds_the_promotion_done_and_starts_the_next_cycle(world: World, aws
 
 
 def test_a_stale_schedule_changes_nothing(world: World, aws: Aws) -> None:
-    """A schedule that fires after `up` has promoted, or fires twice, is refused by AWS."""  # R11 R32
+    """AWS refuses the call of a schedule that acts after `up` has promoted, or acts twice."""  # R11 R32
     world.stack.define([world.definition()])
     world.stack.up(**at(DAY_0)).ok()
     stale = aws.schedule()
@@ -142,7 +142,7 @@ def test_a_stale_schedule_changes_nothing(world: World, aws: Aws) -> None:
 
 
 def test_a_deleted_reserve_leaves_nothing_that_would_promote_it(world: World, aws: Aws) -> None:
-    """`none: true` takes the schedule back with the reserve."""  # R10 R32
+    """`none: true` withdraws the schedule with the reserve."""  # R10 R32
     world.stack.define([world.definition()])
     world.stack.up(**at(DAY_0)).ok()
     assert aws.schedule() is not None
@@ -154,7 +154,7 @@ def test_a_deleted_reserve_leaves_nothing_that_would_promote_it(world: World, aw
 
 
 def test_destroy_leaves_no_schedule_no_role_and_no_queue(world: World, aws: Aws) -> None:
-    """What was made for the switch goes with the stack."""  # R30
+    """The resources of the switch are deleted with the stack."""  # R30
     world.stack.define([world.definition(protect=False)])
     world.stack.up(**at(DAY_0)).ok()
     assert aws.role() is not None
@@ -164,7 +164,7 @@ def test_destroy_leaves_no_schedule_no_role_and_no_queue(world: World, aws: Aws)
 
 
 def test_a_role_and_a_queue_of_ones_own_are_used_and_left_alone(world: World, aws: Aws) -> None:
-    """With ARNs in the definition nothing is made, and what had been made before goes."""  # R11
+    """With ARNs in the definition, no role or queue is created, and former ones are deleted."""  # R11
     world.stack.define([world.definition(protect=False)])
     world.stack.up(**at(DAY_0)).ok()
     own = aws.sqs.create_queue(QueueName=f"own-{world.server}")["QueueUrl"]
@@ -184,7 +184,7 @@ def test_a_role_and_a_queue_of_ones_own_are_used_and_left_alone(world: World, aw
 
 
 def test_alarms_are_armed_for_what_is_due_next_and_armed_anew(world: World, aws: Aws) -> None:
-    """Three days after the next due moment; an `up` with nothing due writes nothing, the one that does it re-arms."""
+    """Alarms act three days after the next due time. An `up` sets them again only if it does what was due."""
     # R5 R11
     queue = aws.sqs.create_queue(QueueName=f"alarms-{world.server}")["QueueUrl"]
     arn = aws.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -201,7 +201,7 @@ def test_alarms_are_armed_for_what_is_due_next_and_armed_anew(world: World, aws:
     world.stack.up(**at("2040-12-03T00:00:00Z")).ok()
     assert _moment(aws.schedule()) == "at(2041-01-30T23:55:00)"
     assert _moment(aws.schedule(Kind.OVERDUE)) == "at(2041-02-02T23:55:00)"
-    assert _moment(aws.schedule(Kind.EXPIRY)) == "at(2041-12-04T23:55:00)", "the reserve's own, less 30 days"
+    assert _moment(aws.schedule(Kind.EXPIRY)) == "at(2041-12-04T23:55:00)", "the expiry of the reserve, minus 30 days"
     found = aws.schedule(Kind.OVERDUE)
     assert found is not None
     assert json.loads(found["Target"]["Input"])["server"] == world.server
@@ -212,7 +212,7 @@ def _moment(found: dict[str, Any] | None) -> str | None:
 
 
 def test_the_day_something_is_due_is_seen_in_the_preview(world: World) -> None:
-    """State and reason change in the preview, and `--expect-no-changes` ends with a code of its own."""  # R30
+    """State and reason change in the preview, and `--expect-no-changes` ends with an error code."""  # R30
     world.stack.define([world.definition(reserve=None)])
     world.stack.up(**at(DAY_0)).ok()
     assert world.stack.run("preview", "--expect-no-changes", **at("2040-12-01T00:00:00Z")).ok()
@@ -224,7 +224,7 @@ def test_the_day_something_is_due_is_seen_in_the_preview(world: World) -> None:
 
 
 def test_a_saved_plan_that_went_stale_is_refused(world: World) -> None:
-    """The clock crossed a window between plan and `up`: the engine refuses, and nothing is written."""  # R30
+    """A due time passed between plan and `up`: the engine refuses, and nothing is written."""  # R30
     world.stack.define([world.definition()])
     world.stack.up(**at(DAY_0)).ok()
     world.stack.run("preview", "--save-plan", "plan.json", PULUMI_EXPERIMENTAL="true", **at(DAY_10)).ok()
@@ -241,7 +241,7 @@ def test_a_saved_plan_that_went_stale_is_refused(world: World) -> None:
 
 @pytest.mark.parametrize("due", ["first run", "reserve", "another main", "promotion"])
 def test_a_saved_plan_is_carried_out_to_its_end(world: World, due: str) -> None:
-    """Preview does not know the chains of certificates that `up` issues: the plan allows them, and so `up` ends."""
+    """Preview does not know the chains of certificates that `up` issues. The plan allows them, so `up` succeeds."""
     # R9 R15 R30
     reserve = {"issue": {"when": "auto"} if due == "reserve" else {"when": "now", "apply": {"afterDays": 30}}}
     definition = world.definition(reserve=reserve, distribution=world.distribution())
@@ -260,12 +260,12 @@ def test_a_saved_plan_is_carried_out_to_its_end(world: World, due: str) -> None:
         assert "violates plan" in ended.output
         ended = world.stack.up(**plan)
     ended.ok()
-    if due != "another main":  # the next run shows it as main
+    if due != "another main":  # only the next run shows it as main
         world.stack.run("preview", "--expect-no-changes", **plan).ok()
 
 
 def test_a_lost_connection_names_the_devices(world: World) -> None:
-    """Main expired without a reserve: the output says which devices must be re-enrolled, and how to go on."""  # R13
+    """Main expired without a reserve: the output names the devices to re-enroll, and the next steps."""  # R13
     world.stack.define([world.definition(reserve={"none": True}, distribution=world.distribution())])
     world.stack.up(**at(DAY_0)).ok()
     late = at("2041-03-01T00:00:00Z")
@@ -303,7 +303,7 @@ def _copy(source: Path, target: Path) -> None:
 @pytest.mark.parametrize("emulator", ["ministack", "moto"])
 @pytest.mark.parametrize("moment", [DAY_0, DAY_31], ids=["creation", "promotion"])
 def test_two_runs_at_the_same_time_end_in_one_pair(world: World, tmp_path: Path, emulator: str, moment: str) -> None:
-    """Two engines do the same at once: one pair, one owner, and another run of it changes nothing."""
+    """Two engines make the same run concurrently: one pair with one owner results, and its next run changes nothing."""
     # R11 R32 R34
     with _emulator(emulator, world) as url:
         stacks = []
@@ -313,7 +313,7 @@ def test_two_runs_at_the_same_time_end_in_one_pair(world: World, tmp_path: Path,
             stacks.append(make_stack(tmp_path / name, url))
             stacks[-1].define([server])
         if moment != DAY_0:
-            # One pair in two states, as if the lock of the stack were broken.
+            # Two states have one pair, as if the lock of the stack failed.
             stacks[0].up(**at(DAY_0)).ok()
             for part in ("backend", f"project/Pulumi.{stacks[0].name}.yaml"):
                 _copy(tmp_path / "a" / part, tmp_path / "b" / part)
@@ -322,25 +322,25 @@ def test_two_runs_at_the_same_time_end_in_one_pair(world: World, tmp_path: Path,
         for result in results:
             assert "Traceback" not in result.output
         for stack, result in zip(stacks, results, strict=True):
-            if result.code != 0:  # the other one was quicker; this one says so, and goes on at the next run
+            if result.code != 0:  # the other run won; this one reports it and continues in the next run
                 assert re.search("run again|takeOver: ", result.output), result.output
                 if moment != DAY_0:
                     stack.up(**at(moment)).ok()
         quiet = [stack for stack in stacks if stack.run("preview", "--expect-no-changes", **at(moment)).code == 0]
-        # Two first runs end in one pair, which the last one to claim it owns.
+        # Two first runs result in one pair, which belongs to the stack that claimed it last.
         assert len(quiet) == (2 if moment != DAY_0 else 1)
         shown = [stack.outputs()["servers"][server["name"]] for stack in quiet]
         assert len({(one["main"]["sha256"], one["reserve"]["sha256"]) for one in shown}) == 1
         expected = ("certificate 1", "certificate 2") if moment == DAY_0 else ("certificate 2", "certificate 3")
         assert (shown[0]["main"]["certificate"], shown[0]["reserve"]["certificate"]) == expected
         found = client("secretsmanager", url).describe_secret(SecretId=f"ios-mdm/{server['name']}")
-        # moto lists a label twice on a version that it was put on twice.
+        # moto lists a label twice on a version if it was put there twice.
         holders = [label for labels in found["VersionIdsToStages"].values() for label in set(labels)]
-        assert sorted(holders) == sorted(set(holders)), "every label is on one version"
+        assert sorted(holders) == sorted(set(holders)), "each label is on one version"
 
 
 def test_a_run_that_races_the_schedule_ends_well(world: World, aws: Aws) -> None:
-    """The schedule fires while `up` promotes: whichever is first, the other one finds it done."""  # R11
+    """The schedule acts while `up` promotes: the second of the two finds the promotion completed."""  # R11
     world.stack.define([world.definition()])
     world.stack.up(**at(DAY_0)).ok()
     stale = aws.schedule()
@@ -368,7 +368,7 @@ def test_a_run_that_races_the_schedule_ends_well(world: World, aws: Aws) -> None
 
 
 def test_the_previewer_needs_no_write_and_no_value(world: World) -> None:
-    """A preview on the day something is due reads what is public, and nothing else."""  # R29 R30
+    """On a day with a due change, a preview reads public data only."""  # R29 R30
     world.stack.define([world.definition()])
     world.stack.up(**at(DAY_0)).ok()
     world.forget_calls()

@@ -1,4 +1,4 @@
-"""References of a definition by the real engine: a change of the definition alone gets no key (R39)."""
+"""References of a definition with the real engine: a change of the definition alone reveals no key (R39)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _channel(url: str, secret: str) -> dict[str, object]:
 
 
 def test_a_changed_url_gets_no_api_key(world: World, attacker: Taker) -> None:
-    """Preview warns, the distribution fails alone, and the secret's own tag is what allows another URL."""
+    """Preview warns, only the distribution fails, and the tag of the secret is needed to allow another URL."""
     # R39
     name = f"mdm/{world.server}"
     key = world.services.services.api_key.read_text(encoding="utf-8")
@@ -32,7 +32,7 @@ def test_a_changed_url_gets_no_api_key(world: World, attacker: Taker) -> None:
     devices = world.services.fleet.ids()[:-1]
     changed = world.distribution(channel=_channel(attacker.url, name), devices=list(devices), ledger=None)
     world.stack.define([world.definition(distribution=changed)])
-    said = f"may be sent to {world.mdm.url} only (its tag ios-mdm:url), so it is not sent to {attacker.url}"
+    said = f"allows sending its API key only to {world.mdm.url}, so the key is not sent to {attacker.url}"
     previewed = world.stack.run("preview").ok()
     assert said in previewed.output
     assert "no profile is sent; the pair is not affected" in previewed.output
@@ -47,7 +47,7 @@ def test_a_changed_url_gets_no_api_key(world: World, attacker: Taker) -> None:
 
 @pytest.mark.parametrize("prefix", ["ios-mdm", "elsewhere"])
 def test_a_pair_is_no_api_key(world: World, attacker: Taker, prefix: str) -> None:
-    """Neither under the prefix of the stack nor with another prefix in the same change; the key stays in AWS."""
+    """The secret of a pair is refused under the stack's prefix, and with another prefix; its key stays in AWS."""
     # R39
     world.stack.define([world.definition()])
     world.stack.up().ok()
@@ -55,7 +55,7 @@ def test_a_pair_is_no_api_key(world: World, attacker: Taker, prefix: str) -> Non
     changed = changed if prefix == "ios-mdm" else {**changed, "name": f"{world.server}-b", "protect": False}
     world.stack.define([changed], aws={"secretPrefix": prefix})
     previewed = world.stack.run("preview")
-    said = "names a secret under ios-mdm/" if prefix == "ios-mdm" else "its tags are those of a pair"
+    said = "names a secret under ios-mdm/" if prefix == "ios-mdm" else "it has the tags of a pair"
     assert said in " ".join(previewed.output.split())
     result = world.stack.run("up", "--yes", "--skip-preview")
     assert result.code != 0
@@ -65,7 +65,7 @@ def test_a_pair_is_no_api_key(world: World, attacker: Taker, prefix: str) -> Non
 
 
 def test_no_file_and_no_secret_is_quoted(world: World) -> None:
-    """Preview and up show no part of what a reference of the definition names, at the highest log level either."""
+    """Preview and up show no content of a referenced file or secret, not even at the highest log level."""
     # R39
     marked = MARKED["a private key"]
     (world.stack.directory / "main.key").write_bytes(marked.content)

@@ -1,4 +1,4 @@
-"""Two full cycles in 2040: the switch happens on time with nothing of ours running, and no device is refused."""
+"""Two full cycles in 2040: the switch is on time although no process of the project runs, and no device is refused."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def rehearsal(tmp_path: Path, executables: local.Executables) -> Iterator[Rehearsal]:
-    """A server with services and devices of its own: a device that is locked out here would be missed elsewhere."""
+    """A separate server with services and devices, because the device that is locked out here is needed elsewhere."""
     state, services = tmp_path / "rehearsal", tmp_path / "services"
     state.mkdir(mode=0o700)
     services.mkdir(mode=0o700)
@@ -34,7 +34,7 @@ def rehearsal(tmp_path: Path, executables: local.Executables) -> Iterator[Rehear
 
 
 def test_two_cycles_without_a_refusal(rehearsal: Rehearsal) -> None:
-    """Reserve, push, schedule, consume, reload, tidy, twice; only the device without our profile is locked out."""
+    """Reserve, push, schedule, consume, reload and tidy, twice. Only the device without the profile is refused."""
     # R3 R6 R11 R12 R15 R16 R17 R32
     devices = rehearsal.services.fleet.ids()
     late, forgotten = devices[3:]
@@ -45,24 +45,28 @@ def test_two_cycles_without_a_refusal(rehearsal: Rehearsal) -> None:
         seen.append((scene, shown["main"]["certificate"]))
         if scene == "fired":
             assert labels["AWSCURRENT"] == labels["RESERVE"], "the schedule alone has moved the label"
-            assert schedules.due(rehearsal.services.aws_url, rehearsal.now) == (), "a schedule that fired is gone"
+            assert schedules.due(rehearsal.services.aws_url, rehearsal.now) == (), (
+                "a schedule that has acted is deleted"
+            )
         if scene == "switched":
             assert rehearsal.visits(devices[:1])[devices[0]].sha256 == shown["reserve"]["sha256"]
         if scene in {"tidied", "former main gone"}:
             assert set(labels) == {"AWSCURRENT", "AWSPREVIOUS"}
         if scene in {"start", "former main gone"}:
             (root,) = rehearsal.trusted(devices[0])
-            assert root, "main alone is in the profile"
+            assert root, "only main is in the profile"
         if scene in {"reserve", "late device", "fired", "switched"}:
             assert len(rehearsal.trusted(devices[0])) == 2
-            assert len(rehearsal.trusted(late)) == (1 if scene == "reserve" else 2), "it was away for three weeks"
+            assert len(rehearsal.trusted(late)) == (1 if scene == "reserve" else 2), (
+                "the device was offline for three weeks"
+            )
     cycle = ("reserve", "late device", "fired", "switched", "tidied", "former main gone")
     assert [scene for scene, _ in seen] == ["start", *cycle, *cycle]
     assert seen[-1][1] == "certificate 3"
-    assert {one.device for one in rehearsal.refused} == {forgotten}, "the test must be able to see a lock-out"
+    assert {one.device for one in rehearsal.refused} == {forgotten}, "the test sees refused devices"
     lost = [one.at for one in rehearsal.refused]
     switch = rehearsal.bars["certificate 1"].end
-    assert min(lost) > switch - DAY, "until the switch even that device is accepted"
+    assert min(lost) > switch - DAY, "before the switch this device is accepted, too"
     assert rehearsal.visits(devices[:4])[devices[0]].sha256 == rehearsal.shown["main"]["sha256"]
 
 

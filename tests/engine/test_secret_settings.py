@@ -1,4 +1,4 @@
-"""Changed settings of the secrets, by the real engine: row 21 of the report on operations."""
+"""Changed settings of secrets with the real engine: row 21 of the report on operations."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
 
 def _tags(world: World) -> dict[str, str]:
-    """Return the tags of the pair's secret that are not made by ios-mdm itself."""
+    """Return the tags of the pair's secret that ios-mdm does not create itself."""
     found = world.client.describe_secret(SecretId=world.secret)["Tags"]
     return {tag["Key"]: tag["Value"] for tag in found if not tag["Key"].startswith("ios-mdm:")}
 
 
 def _is_quiet(world: World) -> bool:
-    """Return whether another run has nothing to do."""
+    """Return whether another run finds no pending changes."""
     world.forget_calls()
     world.stack.run("preview", "--expect-no-changes").ok()
     world.stack.up().ok()
@@ -25,7 +25,7 @@ def _is_quiet(world: World) -> bool:
 
 
 def test_a_tag_that_the_definition_no_longer_has_is_removed(world: World) -> None:
-    """The tags of others stay, also while no tag is declared; a lost state forgets nothing."""  # R40
+    """The tags of others stay, even if the definition declares no tags."""  # R40
     world.stack.define(
         [world.definition(distribution=world.distribution())], aws={"tags": {"team": "mobile", "cost center": "4711"}}
     )
@@ -44,7 +44,7 @@ def test_a_tag_that_the_definition_no_longer_has_is_removed(world: World) -> Non
 
 
 def test_a_changed_kms_key_is_set(world: World) -> None:
-    """Preview and later runs say which certificate keeps the former key; the default key is the way back."""  # R40
+    """Preview and later runs name the certificate that keeps the former key. The default key can be restored."""  # R40
     key = "arn:aws:kms:eu-west-1:000000000000:key/11112222-3333-4444-5555-666677778888"
     world.stack.define([world.definition(distribution=world.distribution())], aws={})
     world.stack.up().ok()

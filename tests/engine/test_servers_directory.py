@@ -1,4 +1,4 @@
-"""Servers in a folder, one file each, by the real engine."""
+"""Servers in a folder, with one file each, and the real engine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ COUNT = 3
 
 @pytest.fixture
 def names(world: World) -> list[str]:
-    """Names of three servers, each of which has a file in the folder of the stack."""
+    """Names of three servers with a file each in the folder of the stack."""
     names = [f"{world.server}-{number}" for number in range(COUNT)]
     folder = world.stack.directory / "servers"
     folder.mkdir()
@@ -36,7 +36,7 @@ def names(world: World) -> list[str]:
 
 
 def distributed(world: World, server: str, **changes: Any) -> dict[str, Any]:
-    """Return the definition of a server whose devices get its profile."""
+    """Return the definition of a server whose devices are sent its profile."""
     one = replace(world, server=server)
     return one.definition(distribution=one.distribution(), **changes)
 
@@ -69,7 +69,7 @@ def labels(world: World, name: str) -> dict[str, list[str]]:
 
 
 def test_each_file_is_a_server(world: World, names: list[str]) -> None:
-    """A preview and two runs, the second of which changes nothing; the command line reads the same servers."""  # R40
+    """After a preview and a run, a second run changes nothing. The command line reads the same servers."""  # R40
     stack = world.stack
     previewed = stack.run("preview").ok().output
     assert f"+ {1 + 3 * COUNT} to create" in previewed
@@ -83,14 +83,14 @@ def test_each_file_is_a_server(world: World, names: list[str]) -> None:
     definition = stack_file(world)
     forecast = CliRunner().invoke(app, ["forecast", str(definition), "--json"])
     assert {event["server"] for event in json.loads(forecast.output)["events"]} == set(names)
-    # The same servers as a list, in another order, are the same stack.
+    # The same servers as a list in another order are the same stack.
     stack.define([distributed(world, name) for name in reversed(names)])
     stack.run("preview", "--expect-no-changes").ok()
     check_all(world, names)
 
 
 def test_a_removed_file_deletes_no_protected_server(world: World, names: list[str]) -> None:
-    """The run is refused and the pair stays; with the file, nothing is due."""  # R40
+    """The run is refused and the pair is kept. With the file restored, nothing is due."""  # R40
     world.stack.up().ok()
     before = labels(world, names[1])
     text = file(world, names[1]).read_text(encoding="utf-8")
@@ -106,7 +106,7 @@ def test_a_removed_file_deletes_no_protected_server(world: World, names: list[st
 
 
 def test_broken_files_are_reported_together_before_anything_is_contacted(world: World, names: list[str]) -> None:
-    """Each line starts with the name of its file; neither AWS nor the MDM server is contacted."""  # R30 R40
+    """Each line starts with the name of its file. Neither AWS nor the MDM server is contacted."""  # R30 R40
     file(world, names[0]).write_text("address: [", encoding="utf-8")
     write(world, names[2], world.definition(name=None, warnDays=0, reserv={}))
     for command in (("preview",), ("up", "--yes", "--skip-preview")):
@@ -122,7 +122,7 @@ def test_broken_files_are_reported_together_before_anything_is_contacted(world: 
 
 
 def test_a_folder_that_is_not_there_is_one_error(world: World, names: list[str]) -> None:
-    """The error names the key and the folder; a stack with both keys is one, too."""  # R30
+    """The error names the key and the folder. Two keys in one stack are an error, too."""  # R30
     assert names
     folder = world.stack.directory / "servers"
     folder.rename(world.stack.directory / "server")
@@ -139,7 +139,7 @@ def test_a_folder_that_is_not_there_is_one_error(world: World, names: list[str])
 
 
 def test_a_configuration_that_is_too_large_is_one_error(world: World) -> None:
-    """Row 19: the program never starts, the stand-in of the language host says what to do, and nothing changes."""
+    """Row 19: the program does not start, the language host's stand-in names the next step, and nothing changes."""
     # R40
     mine = distributed(world, world.server)
     world.stack.define([mine])

@@ -9,15 +9,15 @@ if TYPE_CHECKING:
     from tests.support.engine import World
 
 MOST = 16_000
-"""Bytes of JSON for the resources of a server with a reserve and a distribution to five devices."""
+"""Size of the resources of a server with a reserve and a distribution to five devices, in bytes of JSON."""
 MOST_WITH_OUTPUTS = 22_500
-"""The same with the server's part of the stack's outputs, which repeat the PEMs of main and reserve."""
+"""Size with the server's part of the stack outputs, which repeat the PEMs of main and reserve."""
 KEY = {"key": "rsa-4096"}
-"""The largest certificates, and the default."""
+"""The default key type, which has the largest certificates."""
 
 
 def test_each_chain_is_stored_as_an_output_only(world: World) -> None:
-    """A PEM is only in the outputs of the pair and of the stack; no profile is in the state."""
+    """PEMs are only in the outputs of the pair and of the stack. The state contains no profile."""
     issue = {"when": "now", "apply": {"afterDays": 30}, **KEY}
     world.stack.define(
         [world.definition(main={"issue": KEY}, reserve={"issue": issue}, distribution=world.distribution())]

@@ -1,4 +1,4 @@
-"""The command line reads a stack file as the real engine does: one file with every kind of value, read by both."""
+"""The command line and the real engine read the same stack file with every kind of value, and get equal values."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 PROGRAM = """import os, pathlib
 pathlib.Path("seen.json").write_text(os.environ["PULUMI_CONFIG"], encoding="utf-8")
 """
-"""Notes the configuration that the engine hands to a program."""
+"""Saves the configuration that a program gets from the engine."""
 
 RUNTIME = "runtime: {name: python, options: {virtualenv: .venv}}\n"
 
@@ -43,7 +43,7 @@ SCALARS = """
     *anchor|*text|{}|[]|{a: }|{a: 1, 'b':2, c: no}|[1,\t2]|1\t# a comment|
     {1: a, true: b, 1.5: c, ~: d, no: e, 2027-03-01: f}
 """
-"""Values of which many mean something else in YAML 1.1, 1.2 and in Go; a bar separates them."""
+"""Values that often have different meanings in YAML 1.1, YAML 1.2 and Go; a bar separates them."""
 
 BLOCKS = """
     anchor: &anchor {a: 1, b: 2}
@@ -84,9 +84,9 @@ REFUSED = {
 
 @pytest.fixture
 def stack(tmp_path: Path) -> Stack:
-    """A stack whose program notes its configuration."""
+    """A stack with a program that saves its configuration."""
     stack = make_stack(tmp_path, "http://127.0.0.1:9")
-    stack.environment["TZ"] = "UTC"  # the engine names the local zone in a time that has its offset
+    stack.environment["TZ"] = "UTC"  # the engine adds the name of the local zone to times with its offset
     for name, text in (("__main__.py", PROGRAM), ("Pulumi.yaml", f"name: ios-mdm\n{RUNTIME}")):
         (stack.directory / name).unlink()
         (stack.directory / name).write_text(text, encoding="utf-8")
@@ -109,12 +109,12 @@ def handed_over(stack: Stack) -> dict[str, Any]:
 
 
 def kinds(value: object) -> str:
-    """Return a value as text in which 1, 1.0, "1" and true differ."""
+    """Return a value as text that distinguishes 1, 1.0, "1" and true."""
     return json.dumps(value, sort_keys=True)
 
 
 def test_every_kind_of_value_is_read_as_the_engine_reads_it(stack: Stack) -> None:
-    """Words, times, numbers, tags, anchors, merges and blocks: equal in kind and value."""
+    """Words, times, numbers, tags, anchors, merges and blocks have the same type and value."""
     scalars = [line.strip() for line in SCALARS.replace("\n    ", "").strip("\n").split("|")]
     lines = "".join(f"    value {number}: {scalar}\n" for number, scalar in enumerate(scalars))
     file = written(stack, f"config:\n  ios-mdm:servers:\n{BLOCKS.lstrip(chr(10))}{lines}")
@@ -132,7 +132,7 @@ def test_every_kind_of_value_is_read_as_the_engine_reads_it(stack: Stack) -> Non
 
 @pytest.mark.parametrize("value", REFUSED.values(), ids=REFUSED)
 def test_a_value_that_the_engine_refuses_is_refused(value: str, stack: Stack) -> None:
-    """Neither reader accepts it."""
+    """Both readers refuse the value."""
     file = written(stack, f"config:\n  ios-mdm:servers: {value}\n")
     assert stack.run("config", "--json").code != 0
     with pytest.raises(DefinitionError):
@@ -148,18 +148,18 @@ CONFIGURATIONS = {
         f"name: other\nconfig: {{aws: {{type: object, default: {{region: no}}}}, other:servers: {{value: [{A}]}}}}\n",
         "config: {}\n",
     ),
-    "a default that is not used": (
+    "an unused default": (
         f"name: other\nconfig: {{aws: {{default: {{region: eu-west-1}}}}, servers: [{B}]}}\n",
         f"config: {{other:servers: [{A}]}}\n",
     ),
     "defaults and no configuration": (f"name: other\nconfig: {{servers: [{A}]}}\n", ""),
 }
-"""A project file and a stack file in which the server a is meant."""
+"""Pairs of project file and stack file that define server a."""
 
 
 @pytest.mark.parametrize(("project", "text"), CONFIGURATIONS.values(), ids=CONFIGURATIONS)
 def test_the_keys_are_those_of_the_project(project: str, text: str, stack: Stack) -> None:
-    """Their namespace is the project's name, and Pulumi.yaml may have their values."""
+    """The namespace of the keys is the project's name, and Pulumi.yaml may contain their values."""
     (stack.directory / "Pulumi.yaml").write_text(f"{project}{RUNTIME}", encoding="utf-8")
     stack.run("stack", "init", stack.name).ok()
     file = written(stack, text)
@@ -170,7 +170,7 @@ def test_the_keys_are_those_of_the_project(project: str, text: str, stack: Stack
 
 
 def test_an_unquoted_time_is_accepted_by_the_engine_and_by_forecast(world: World) -> None:
-    """A pair is issued with an apply time as YAML knows it, without quotes."""  # R7
+    """A pair is issued with an apply time that is an unquoted YAML time."""  # R7
     stack = world.stack
     server = json.dumps(world.definition(reserve={"issue": {"when": "now", "apply": {"at": "TIME"}}}))
     file = written(stack, f"config:\n  ios-mdm:servers: [{server}]".replace('"TIME"', "2040-03-01T00:00:00Z"))

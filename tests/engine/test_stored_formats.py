@@ -1,4 +1,4 @@
-"""What one run stores in AWS, on devices and in the state of Pulumi, by value. A change here is a change of a format.
+"""Values that one run stores in AWS, on devices and in Pulumi's state. A change here is a change of a format.
 
 Rare records (a damaged tag, a former key, a custom certificate) are frozen in ``tests/core/pair/test_layout.py``, and
 the payloads of a profile in ``tests/core/test_profile.py``. ``docs/storage.md`` describes the formats.
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.support.engine import World
 
 SERVER = "frozen"
-"""No other test has this server, whose name makes all names and version ids below predictable."""
+"""No other test has this server. Its name makes all names and version ids below predictable."""
 MAIN, RESERVE = "60a3a63b-80db-52b2-98a1-ce9202edaa06", "e9badefd-301d-5256-9a2c-bae8a389c324"
 SECRET_ARN = "arn:aws:secretsmanager:eu-west-1:000000000000:secret:ios-mdm/frozen-<6>"  # noqa: S105 - a name
 ROLE_ARN = "arn:aws:iam::000000000000:role/ios-mdm/ios-mdm-frozen-35c727a86f"
@@ -182,12 +182,12 @@ RANDOM = (
     (r"^http://127.0.0.1:\d+$", "<url>"),
     (r"^[0-9A-F]{8}(-[0-9A-F]{4}){3}-[0-9A-F]{12}$", "<device>"),
 )
-"""What differs from run to run."""
+"""Patterns of values that differ between runs."""
 
 
 @pytest.fixture
 def stored(world: World) -> Iterator[World]:
-    """Return a world with a pair, its reserve and a distribution, after a second run, which observes the ids."""
+    """Return a world with a pair, its reserve and a distribution, after a second run, which records the ids."""
     world.server = SERVER
     promotion = {"alarmArn": TOPIC_ARN}
     world.stack.define([world.definition(promotion=promotion, distribution=world.distribution())])
@@ -198,7 +198,7 @@ def stored(world: World) -> Iterator[World]:
 
 
 def _stable(value: Any, ids: dict[str, str]) -> Any:
-    """Return *value* with placeholders for everything random."""
+    """Return *value* with placeholders for random values."""
     if isinstance(value, dict):
         found = {_stable(key, ids): _stable(one, ids) for key, one in value.items()}
         names = {"serialNumber": "<serial number>", "message": "<message>"}
@@ -223,7 +223,7 @@ def _ids(world: World) -> dict[str, str]:
 
 
 def _class(provider: str) -> tuple[str, ...]:
-    """Return the module and the class that the state refers to."""
+    """Return module and class in the state's reference to the provider."""
     return tuple(re.findall(r"[A-Za-z_.]{12,}", base64.b64decode(provider).decode("latin-1")))
 
 

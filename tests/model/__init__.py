@@ -1,1 +1,1 @@
-"""An exhaustive search of a small model of the switch, played by the real decisions."""
+"""An exhaustive search of a small model of the switch, which uses the decisions of the provider."""

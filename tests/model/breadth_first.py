@@ -1,4 +1,4 @@
-"""Searches every state that a world can get into, the shortest way first."""
+"""Breadth-first search of every state that a model can reach."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ __all__ = ["Found", "search"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """What a search found.
+    """The result of a search.
 
     Args:
-        states: how many there are, or were met before the first complaint.
-        switched: whether the server presents another certificate in one of them, with a device that is looked at.
-        trace: the events of a shortest way to the complaint, and the complaint; empty where there is none.
+        states: number of states, or of those that were reached before the first complaint.
+        switched: whether the server presents another certificate in one of them, while a device is checked.
+        trace: the events of a shortest path to the complaint, and the complaint; empty if there is none.
     """
 
     states: int
@@ -27,19 +27,19 @@ class Found:
     trace: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """Return the trace, an event a line."""
+        """Return the trace, one event per line."""
         return "\n".join(f"{number:3}  {event}" for number, event in enumerate(self.trace, start=1))
 
 
 def search(world: World, *, most: int) -> Found:
-    """Go through every state, each once, and stop at the first complaint.
+    """Visit every state once, and stop at the first complaint.
 
     Args:
-        world: what may happen.
-        most: a story with more states is no small model any more.
+        world: model of the possible events.
+        most: maximum number of states.
 
     Raises:
-        AssertionError: There are more.
+        AssertionError: The model has more states.
     """
     start = world.start()
     came_from: dict[State, State | None] = {start: None}

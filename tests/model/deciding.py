@@ -1,4 +1,4 @@
-"""The real decisions, remembered: states of the search are numbers, and each question is answered once."""
+"""The decisions of the provider, cached: states of the search are numbers, and each question is answered once."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ _NAME = names("berlin", SECRET)[Kind.PROMOTE]
 P = ParamSpec("P")
 R = TypeVar("R")
 View = tuple[int, int, int, int]
-"""What a run decides from: its definition, its moment, the secret that it observed, and the certificate that it saw
-the server present (0 for none), each by number."""
+"""The inputs of a run's decision, as numbers: its definition, its time, the secret that it observed, and the
+certificate that it saw the server present (0 if it saw none)."""
 
 
 def remembered(method: Callable[Concatenate[Deciding, P], R]) -> Callable[Concatenate[Deciding, P], R]:
-    """Answer each question once for each story."""
+    """Cache the answers of a method for the story."""
     name = method.__name__
 
     def answer(self: Deciding, /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -69,18 +69,18 @@ def remembered(method: Callable[Concatenate[Deciding, P], R]) -> Callable[Concat
 
 
 def mask(ordinals: tuple[int, ...]) -> int:
-    """Return a set of certificates as a number."""
+    """Return a set of certificates as a bit mask."""
     return sum(1 << ordinal for ordinal in ordinals)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decided:
-    """What a run decides.
+    """The decisions of a run.
 
     Args:
         view: the pair as it was observed, and the decision about it.
-        trusted: what belongs on the devices, as a mask.
-        switch: what should happen by itself.
+        trusted: certificates that devices must trust, as a mask.
+        switch: the required state of the switch.
     """
 
     view: PairView
@@ -89,20 +89,20 @@ class Decided:
 
     @property
     def step(self) -> Step | None:
-        """The next effect, None if the pair is what it should be."""
+        """The next effect; None if the pair matches its definition."""
         return self.view.step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effect:
-    """What an effect did.
+    """The result of an effect.
 
     Args:
-        secret: its number, afterwards.
-        promoted: ordinals of the former and the new main; None where main stayed.
-        complaint: the invariant that it broke, else empty.
-        refused: it was refused, and the run is over.
-        text: in words.
+        secret: number of the secret afterwards.
+        promoted: numbers of the former and the new main; None if main did not change.
+        complaint: the violated invariant; empty if there is none.
+        refused: whether the effect was refused, which ends the run.
+        text: description of the effect.
     """
 
     secret: int
@@ -114,14 +114,14 @@ class Effect:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Armed:
-    """What a run made of the schedule.
+    """The result of arming the switch.
 
     Args:
-        schedule: its number, afterwards.
-        secret: its number, afterwards: the promotion is recorded in it.
-        recorded: the promotion was recorded just now, and its schedule is not made yet.
-        paused: it was made just now, and the run has not looked at the pair once more.
-        refused: the run is over, because the pair was changed.
+        schedule: number of the schedule afterwards.
+        secret: number of the secret afterwards; the promotion is recorded in it.
+        recorded: whether the promotion was recorded just now, and its schedule does not exist yet.
+        paused: whether the schedule was created just now, and the run has not read the pair again yet.
+        refused: whether the pair was changed, which ends the run.
     """
 
     schedule: int
@@ -136,9 +136,9 @@ class Due:
     """A promotion that a run makes after its delivery.
 
     Args:
-        schedule: its number, after the run has deleted it.
-        secret: its number, then.
-        step: the promotion; None if the run is over, because a schedule may still fire.
+        schedule: number of the schedule after the run has deleted it.
+        secret: number of the secret at that time.
+        step: the promotion; None if the run ends because a schedule may still fire.
     """
 
     schedule: int
@@ -147,7 +147,7 @@ class Due:
 
 
 class PausedError(Exception):
-    """The real code goes on in another event."""
+    """The code under test continues in another event."""
 
 
 class RecordedError(Exception):
@@ -163,14 +163,14 @@ class Shown(MemorySecretStore):
     """Shows a secret of the model, and changes its tags.
 
     Attributes:
-        records: False drops the record of what is armed: it decides nothing while Scheduler answers.
+        records: whether to keep the record of the armed promotion. No decision needs it while Scheduler answers.
     """
 
     secret: Secret | None = None
     records: bool = False
 
     def tag(self, name: str, tags: Mapping[str, str]) -> None:
-        """Set these tags; the run goes on in another event."""
+        """Set these tags; the run continues in another event."""
         del name
         assert self.secret is not None
         if self.records:
@@ -178,7 +178,7 @@ class Shown(MemorySecretStore):
             raise RecordedError
 
     def untag(self, name: str, keys: Iterable[str]) -> None:
-        """Remove these tags. It is the last effect of what calls it, or the last but one before a refusal."""
+        """Remove these tags. The caller has no later effect, or one more before a refusal."""
         del name
         assert self.secret is not None
         self.secret = self.secret.untagged(keys)
@@ -190,10 +190,10 @@ class Shown(MemorySecretStore):
 
 
 class Deciding:
-    """Answers for one story.
+    """The decisions for one story.
 
     Args:
-        story: its bounds and its seed.
+        story: bounds and seed.
     """
 
     def __init__(self, story: Story) -> None:
@@ -222,12 +222,12 @@ class Deciding:
 
     @remembered
     def _observed(self, secret: int) -> ObservedPair | None:
-        """Return the pair in the secret of this number, without what its server presents."""
+        """Return the pair in the secret of this number, without the certificate that its server presents."""
         return observe(self.secrets[secret])
 
     @remembered
     def noted(self, secret: int, sent: int) -> int:
-        """Return the number of a secret in which it is noted what the devices were sent."""
+        """Return the number of a secret that records which certificates the devices were sent."""
         before = self.secrets[secret]
         assert before is not None
         ordinals = [ordinal for ordinal in range(1, sent.bit_length()) if sent >> ordinal & 1]
@@ -235,7 +235,7 @@ class Deciding:
         return self.secret_id(carried_out(before, step, observed=None, now=self.moments[0]))
 
     def forgotten(self, secret: int) -> int:
-        """Return the number of the secret without the record of what the devices were sent."""
+        """Return the number of the secret without the record of the certificates that the devices were sent."""
         before = self.secrets[secret]
         assert before is not None
         return self.secret_id(before.untagged((SENT_TAG,)))
@@ -248,7 +248,7 @@ class Deciding:
 
     @remembered
     def trusted_by(self, secret: int, certificates: int) -> int:
-        """Return what a device with these certificates trusts: them, and those under the same roots (R16)."""
+        """Return the certificates that a device with these certificates trusts: all that have the same roots (R16)."""
         held = self.secrets[secret]
         values = () if held is None else held.values
         roots = {value.facts.root for value in values if certificates >> value.facts.ordinal & 1}
@@ -256,9 +256,9 @@ class Deciding:
 
     @remembered
     def relevant(self, secret: int, moment: int, served: int) -> int:
-        """Return the certificates of which it matters at *moment* or later whether devices trust them.
+        """Return the certificates for which the trust of devices matters at ``moment`` or later.
 
-        A custom certificate that has expired matters for its root, which another one may have.
+        An expired custom certificate still matters, because another certificate may have its root.
         """
         held = self.secrets[secret]
         values = () if held is None else held.values
@@ -276,12 +276,12 @@ class Deciding:
     def offered(self, secret: int, trusted: int, moment: int) -> int | None:
         """Return the secret with the labels of an offer (unchanged if none is missing), or None if a run must not send.
 
-        All are put in one event: ``tests/app/test_guard.py`` has the deaths between them.
+        All labels are added in one event: ``tests/app/test_guard.py`` has the crashes between them.
 
         Args:
-            secret: its number.
+            secret: number of the secret.
             trusted: the certificates of the profile, as a mask.
-            moment: of the run.
+            moment: number of the run's time.
         """
         before = self.secrets[secret]
         assert before is not None
@@ -304,14 +304,14 @@ class Deciding:
         return found
 
     def _lay(self, schedule: int, moment: int) -> None:
-        """Let the real services find this schedule, at this moment."""
+        """Give the services under test this schedule and this time."""
         found = self.schedules[schedule]
         self._scheduler.schedules = {} if found is None else {_NAME: found}
         self._clock.moment = self.moments[moment]
 
     @remembered
     def decided(self, view: View) -> Decided | None:
-        """Return what a run decides; None where the definition must not be carried out."""
+        """Return the decisions of a run; None if the definition must not be applied."""
         definition, now, secret, served = view
         wish, pair = self._definitions[definition], self._seen(secret, served)
         request = self._request(view)
@@ -374,7 +374,7 @@ class Deciding:
 
     @remembered
     def goes_on_without_scheduler(self, view: View) -> bool:
-        """Return whether a run whose first stage gets no answer from Scheduler goes on, and leaves the schedule."""
+        """Return whether a run leaves the schedule and continues if Scheduler does not answer its first stage."""
         decided = self.decided(view)
         assert decided is not None
         self._lay(0, view[1])
@@ -389,9 +389,9 @@ class Deciding:
 
     @remembered
     def taken_back(self, view: View, schedule: int, secret: int) -> tuple[int, int]:
-        """Return the schedule that is left after the first stage of a run, which may withdraw it.
+        """Return schedule and secret after the first stage of a run, which may withdraw the schedule.
 
-        The secret comes second: a record of the promotion goes with its schedule.
+        The record of a promotion is removed from the secret together with its schedule.
         """
         decided = self.decided(view)
         assert decided is not None
@@ -404,7 +404,7 @@ class Deciding:
 
     @remembered
     def performed(self, view: View, secret: int, moment: int) -> Effect:
-        """Return what the run's next effect does to the secret at *moment*, which may be later than the run's."""
+        """Return the result of the run's next effect on the secret at ``moment``, which may be after the run's time."""
         decided, before = self.decided(view), self.secrets[secret]
         assert decided is not None
         assert decided.step is not None
@@ -412,10 +412,10 @@ class Deciding:
         try:
             after = carried_out(before, decided.step, observed=decided.view.observed, now=self.moments[moment])
         except LabelMovedError:
-            return Effect(secret=secret, text=f"{text}: somebody was quicker")
+            return Effect(secret=secret, text=f"{text}: the label was moved concurrently")
         except DefinitionError:
             return Effect(secret=secret, refused=True, text=f"{text}: refused")
-        # Compared with the time that the run decided for: a run takes minutes, but the steps of a story are days. A
+        # The check uses the time of the run's decision: a run takes minutes, but the steps of a story are days. A
         # certificate that the run has issued is valid from a later time of the story.
         decided_for, to = self.moments[view[1]], decided.step.to if isinstance(decided.step, MoveLabel) else None
         is_new = to is not None and to.facts is not None and to.facts.not_before > decided_for
@@ -437,7 +437,7 @@ class Deciding:
 
     @remembered
     def armed(self, view: View, schedule: int, secret: int, moment: int) -> Armed:
-        """Return the schedule that the run makes; where it makes one, it goes on in an event of its own."""
+        """Return the result of arming. If the run creates a schedule, it continues in a separate event."""
         self._lay(schedule, moment)
         self._store.secret = self.secrets[secret]
         self._scheduler.fail = _pause_after_put
@@ -459,13 +459,13 @@ class Deciding:
 
     @remembered
     def due(self, view: View, schedule: int, secret: int, moment: int, *, down: bool = False) -> Due | None:
-        """Return the promotion that a run makes after its delivery, None if there is none.
+        """Return the promotion that a run makes after its delivery; None if there is none.
 
         Args:
-            view: what the run decided from.
-            schedule: as it is, by number.
-            secret: the same.
-            moment: by number.
+            view: inputs of the run's decision.
+            schedule: number of the schedule.
+            secret: number of the secret.
+            moment: number of the time.
             down: whether Scheduler does not answer.
         """
         self._lay(schedule, moment)
@@ -483,20 +483,20 @@ class Deciding:
 
     @remembered
     def applied(self, secret: int, moment: int, step: MoveLabel) -> Effect:
-        """Return what this promotion, made by a run after its delivery, does to the secret at *moment*."""
+        """Return the result of this promotion at ``moment``, which a run makes after its delivery."""
         before = self.secrets[secret]
         assert before is not None
         text = f"the run makes certificate {None if step.to is None else step.to.ordinal} main"
         try:
             after = carried_out(before, step, observed=None, now=self.moments[moment])
         except LabelMovedError:
-            return Effect(secret=secret, text=f"{text}: somebody was quicker")
-        # Unlike the run's other effects, this one is decided at the moment at which it is done.
+            return Effect(secret=secret, text=f"{text}: the label was moved concurrently")
+        # Unlike the run's other effects, this effect is decided at the time at which it happens.
         return self._effect(before, after, self.moments[moment], text)
 
     @remembered
     def verified(self, view: View, schedule: int, secret: int) -> Armed:
-        """Return the schedule that the run leaves when it looks at the pair once more."""
+        """Return the schedule that the run leaves after it has read the pair again."""
         request = self._switch_request(view)
         assert request.switch.promote is not None
         self._lay(schedule, view[1])
@@ -508,18 +508,18 @@ class Deciding:
         return self._armed()
 
     def takes_from(self, schedule: int) -> int | None:
-        """Return the certificate that a schedule takes AWSCURRENT from; None where there is no schedule."""
+        """Return the certificate that a schedule takes AWSCURRENT from; None if there is no schedule."""
         found = self.schedules[schedule]
         return None if found is None else number(json.loads(found.input)["RemoveFromVersionId"])
 
     def is_due(self, schedule: int, moment: int) -> bool:
-        """Return whether there is a schedule whose moment has come."""
+        """Return whether there is a schedule, and its time is reached."""
         found = self.schedules[schedule]
         return found is not None and found.at <= self.moments[moment]
 
     @remembered
     def fired(self, schedule: int, secret: int) -> Effect:
-        """Return what a schedule does: the API call that it holds, a compare-and-swap."""
+        """Return the result of a schedule: it makes the API call that it contains, a compare-and-swap."""
         held, before = self.schedules[schedule], self.secrets[secret]
         assert held is not None
         assert before is not None
@@ -531,5 +531,5 @@ class Deciding:
         try:
             after = moved(before, call["VersionStage"], to=to, current=current)
         except LabelMovedError:
-            return Effect(secret=secret, text=f"{text}: AWS refuses, the label is elsewhere")
+            return Effect(secret=secret, text=f"{text}: AWS refuses because the label was moved")
         return self._effect(before, after, held.at, text)

@@ -1,4 +1,4 @@
-"""The guards of R33 to R38 that the search of stacks has no story for: each switched off, and what then goes wrong.
+"""Guards of R33 to R38 that no story of the search of stacks covers: each is switched off in a short run.
 
 `test_guards_off.py` has the table of all guards.
 """
@@ -66,10 +66,10 @@ class Guard:
     """A guard that is switched off.
 
     Args:
-        requirement: its id.
-        patches: module or class, name, and what takes its place.
-        scenario: returns what goes wrong without the guard, and nothing with it.
-        complaint: what goes wrong.
+        requirement: id of its requirement.
+        patches: module or class, name, and replacement.
+        scenario: returns the harm that happens without the guard; empty with the guard.
+        complaint: the expected harm.
     """
 
     requirement: str
@@ -91,19 +91,19 @@ GUARDS = {
         scenario=scenarios.restored_secret_without_certificates,
         complaint="the pair gets other certificates in the profile that devices know",
     ),
-    "what an armed promotion names stays": Guard(
+    "a certificate in an armed promotion stays": Guard(
         requirement="R35",
         patches=((guard, "_why", _without(Why.ARMED)),),
         scenario=scenarios.armed_reserve_that_is_deleted,
         complaint="the profile lacks a reserve that may become main",
     ),
-    "what was offered stays": Guard(
+    "an offered certificate stays": Guard(
         requirement="R35",
         patches=((guard, "_why", _without(Why.OFFERED)),),
         scenario=scenarios.offered_reserve_without_its_slot,
         complaint="the profile lacks a certificate that devices were offered",
     ),
-    "a delivery looks once more at the pair": Guard(
+    "a delivery reads the pair again": Guard(
         requirement="R35",
         patches=((delivery, "uncovered", _none),),
         scenario=scenarios.profile_that_was_overtaken,
@@ -133,7 +133,7 @@ GUARDS = {
         scenario=scenarios.staged_version_of_another_program,
         complaint="a version of another program stops the run",
     ),
-    # Each of two places compares the announcement; only without both is a version adopted.
+    # Two places compare the announcement; a version is adopted only if both are switched off.
     "a version in no slot was announced": Guard(
         requirement="R38",
         patches=((ObservedPair, "is_announced", _yes), (Effects, "_is_announced", _yes)),
@@ -146,7 +146,7 @@ GUARDS = {
         scenario=scenarios.announced_number_of_another_version,
         complaint="devices get a certificate that no run announced",
     ),
-    "main was announced, or is known": Guard(
+    "main was announced or is known": Guard(
         requirement="R38",
         patches=((Effects, "_found_role", _role_of_slot),),
         scenario=scenarios.main_of_another_program,

@@ -1,4 +1,4 @@
-"""Short runs on a pair that show what a guard is for: each returns what went wrong, or nothing."""
+"""Short runs on a pair that show why a guard is needed: each returns the harm that happened, or an empty text."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def offered_reserve_without_its_slot() -> str:
 
 
 def profile_that_was_overtaken() -> str:
-    """Send a profile after another run has replaced the reserve and sent it."""
+    """Send a profile after another run has replaced the reserve and sent the new one."""
     fleet = _fleet()
     before = fleet.apply()
     fleet.run(definition(ANOTHER))
@@ -75,7 +75,7 @@ def profile_that_was_overtaken() -> str:
 
 
 def run_that_dies_before_it_replaces_the_reserve() -> str:
-    """Replace the reserve that is armed; the run dies at any write."""
+    """Replace the armed reserve; the run crashes at any write."""
     for number in range(1, 12):
         one = Armed()
         one.up()
@@ -92,7 +92,7 @@ def run_that_dies_before_it_replaces_the_reserve() -> str:
 
 
 def hold_while_scheduler_is_down() -> str:
-    """Set `hold` while Scheduler does not answer, so that the schedule that is armed may fire."""
+    """Set `hold` while Scheduler does not answer, so that the armed schedule may still fire."""
     one = Armed()
     one.up()
     one.scheduler.down = True
@@ -111,12 +111,12 @@ class _Down:
         return [enrollment_ids]
 
     def enqueue(self, _enrollment_ids: tuple[str, ...], _command: bytes) -> tuple[str, ...]:
-        """Take nothing."""
+        """Accept no command."""
         raise DeliveryError("the MDM server is down")
 
 
 def other_devices_while_the_mdm_server_is_down() -> str:
-    """Add a device, which cannot be sent the reserve yet."""
+    """Add a device that cannot be sent the reserve yet."""
     fleet = _fleet()
     result, disarmed = fleet.apply(), []
     content = ProfileContent(
@@ -176,19 +176,19 @@ def _quiet() -> World:
 
 
 def staged_version_of_another_program() -> str:
-    """Store a version under the next id, as a program can that may call PutSecretValue only."""
+    """Store a version under the next id, as a program with the permission PutSecretValue can."""
     return _staged(_quiet())
 
 
 def announced_number_of_another_version() -> str:
-    """Store another value under the number that a run announced before it died."""
+    """Store another value under the number that a run announced before it crashed."""
     world = _quiet()
     world.store.tag(SECRET, {ANNOUNCED_TAG: announced_value(Announcement(ordinal=2, sha256="0" * 64))})
     return _staged(world)
 
 
 def _staged(world: World) -> str:
-    """Store a certificate in the form of an issued one, as the next reserve."""
+    """Store a certificate in the form of an issued certificate, as the next reserve."""
     wish = definition(NOW)
     days = IssueMain().validity_days
     stored = issue(wish.host, key=KeyType.EC_P256, validity_days=days, now=world.clock.now(), longest=None)
@@ -202,7 +202,7 @@ def _staged(world: World) -> str:
 
 
 def main_of_another_program() -> str:
-    """Store a version that gets AWSCURRENT, which PutSecretValue moves."""
+    """Store a version that gets AWSCURRENT by PutSecretValue."""
     world, attacker = _quiet(), CA.make()
     put(world, version_id(SECRET, 2), ["AWSCURRENT"], attacker)
     try:

@@ -1,4 +1,4 @@
-"""What a state of the model is: values that are quick to compare, certificates as ordinals, sets of them as masks."""
+"""States of the model: values that are quick to compare, with certificates as numbers and sets of them as masks."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ __all__ = ["Next", "Run", "State"]
 
 
 class Run(NamedTuple):
-    """A run that is under way.
+    """A run in progress.
 
     Args:
-        view: what it decides from.
-        at: what it does next.
+        view: inputs of its decision.
+        at: its next action.
     """
 
     view: View
@@ -23,23 +23,23 @@ class Run(NamedTuple):
 
 
 class State(NamedTuple):
-    """A state of the world; certificates are ordinals, sets of them masks.
+    """A state of the model; certificates are numbers, sets of them masks.
 
     Args:
-        moment: by number.
-        secret: by number.
-        schedule: by number, 0 for none.
-        outdated: the schedule is from before the last move by an operator.
-        under_way: the schedule that AWS acts on and nobody can take back, 0 for none.
-        runs: under way, sorted.
+        moment: number of the time.
+        secret: number of the secret.
+        schedule: number of the schedule, 0 for none.
+        outdated: whether the schedule is older than the last move by an operator.
+        under_way: number of the schedule that AWS acts on and that can no longer be deleted, 0 for none.
+        runs: runs in progress, sorted.
         served: the certificate that the server presents, 0 for none.
-        device: the certificates that it trusts; None where it is not looked at any further.
-        queue: the profiles that wait for it, in their order.
-        sent: the certificates of the profile that Pulumi's state tells of.
-        carried: the certificates that a push ever carried.
-        on_hold: a run with `hold` has looked at the schedule, and none without has come since.
+        device: the certificates that the device trusts; None if the device is no longer checked.
+        queue: the profiles that wait for the device, in order.
+        sent: the certificates of the profile in Pulumi's state.
+        carried: the certificates that were ever pushed.
+        on_hold: whether a run with `hold` has checked the schedule, and no run without `hold` has started since.
         taken_back: the certificates that an operator took back.
-        done: a run has come to its end since the last moment; only where the story is of a diligent one.
+        done: whether a run has ended since the last time step; only set in diligent stories.
     """
 
     moment: int
@@ -59,12 +59,12 @@ class State(NamedTuple):
 
 
 class Next(NamedTuple):
-    """What may happen next.
+    """A possible next event.
 
     Args:
-        state: afterwards.
-        event: in words.
-        complaint: what must never be seen and is; else empty.
+        state: state afterwards.
+        event: description of the event.
+        complaint: the violated property; empty if there is none.
     """
 
     state: State

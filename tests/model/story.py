@@ -1,4 +1,4 @@
-"""What the search plays: the moments, the definitions that a user goes back and forth between, and the seeded bugs."""
+"""The parts of a search: times, definitions that a user switches between, and seeded bugs."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ __all__ = ["DEFINITIONS", "END", "LIFE", "ONE_CYCLE", "START", "Seed", "Story"]
 START = datetime(2040, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
 END = START - BACKDATED + 397 * DAY
-"""The first moment at which the main of the beginning is not valid any more."""
+"""The first time at which the first main is no longer valid."""
 
 _SECOND = END - 60 * DAY - BACKDATED + 397 * DAY
-"""The same of a reserve that was issued when it was due."""
+"""The first time at which a reserve that was issued when it was due is no longer valid."""
 _THIRD = _SECOND - 60 * DAY - BACKDATED + 397 * DAY
 
 LIFE: Mapping[str, datetime] = {
@@ -44,35 +44,35 @@ LIFE: Mapping[str, datetime] = {
     "seven days later": END - 93 * DAY,
     "a reserve is due": END - 60 * DAY,
     "the warning window": END - 30 * DAY,
-    "the apply moment": END - DAY,
+    "the apply time": END - DAY,
     "the last day": END - DAY / 2,
     "main has expired": END,
     "the next reserve is due": _SECOND - 60 * DAY,
-    "the next apply moment": _SECOND - DAY,
+    "the next apply time": _SECOND - DAY,
     "the reserve has expired": _SECOND,
     "the third reserve is due": _THIRD - 60 * DAY,
-    "the third apply moment": _THIRD - DAY,
+    "the third apply time": _THIRD - DAY,
     "the third last day": _THIRD - DAY / 2,
     "the next reserve has expired": _THIRD,
 }
-"""The moments of a life, by what is special about them."""
+"""Times in the life of a pair, by name."""
 ONE_CYCLE = (*tuple(LIFE)[:7], "the reserve has expired")
 
 
 class Seed(StrEnum):
-    """A bug that is put into the model, for the search to find."""
+    """A bug that is added to the model, and that the search must find."""
 
     REUSED_NUMBER = "the number of a deleted certificate is used again"
-    SHRUNK_PROFILE = "the profile drops a former main before the server has reloaded"
+    SHRUNK_PROFILE = "the profile drops a former main before the server has loaded the new main"
     UNDONE_ROLLBACK = "a certificate that an operator took back counts as a waiting reserve"
     NO_SWAP = "the schedule does not say which version it takes the label from"
-    NOT_TAKEN_BACK = "a stale schedule is not taken back before the first effect"
+    NOT_TAKEN_BACK = "a stale schedule is not withdrawn before the first effect"
     NOT_RECORDED = "a run does not know that a promotion is armed"
-    ARMED_FIRST = "the schedule is made whatever the devices were sent"
-    APPLIED_FIRST = "a main that is replaced is applied before devices were sent the next one"
+    ARMED_FIRST = "the schedule is created although devices were not sent the reserve"
+    APPLIED_FIRST = "a replacement of main is applied before devices were sent it"
     UNGUARDED = "the profile drops a deleted reserve that the server presents"
-    UNCOVERED = "a run does not look once more whether its profile covers the pair"
-    NOT_MISSED = "a run does not see that the record of what was sent is lost"
+    UNCOVERED = "a run does not check again whether its profile covers the pair"
+    NOT_MISSED = "a run does not see that the record of the sent certificates is lost"
 
 
 OFFERED = Offered(
@@ -82,7 +82,7 @@ OFFERED = Offered(
     not_after=END + 300 * DAY - timedelta(seconds=1),
     chain="c" * 16,
 )
-"""A custom certificate that is valid from before everything until long after the first main."""
+"""A custom certificate that is valid from before the first time until long after the first main."""
 _IN_USE = Offered(
     sha256=fingerprint(1),
     root=root(1),
@@ -90,9 +90,9 @@ _IN_USE = Offered(
     not_after=END - timedelta(seconds=1),
     chain=CHAIN,
 )
-"""The custom main of the beginning."""
+"""The first main of stories with a custom main."""
 _NEXT = replace(OFFERED, root=_IN_USE.root, chain="a" * 16)
-"""A custom reserve for it: they share a root (R24)."""
+"""A custom reserve for this main: both have the same root (R24)."""
 _OTHER = replace(_NEXT, sha256="e" * 64, chain="e" * 16)
 _LATER = replace(_NEXT, not_before=END - 20 * DAY)
 
@@ -151,7 +151,7 @@ DEFINITIONS: Mapping[str, PairDefinition] = {
     "main from a file": _definition(main=_IN_USE),
     "main's chain renewed": _definition(main=_renewed(_IN_USE)),
     "both from files": _definition(InstallReserve(offered=_NEXT), main=_IN_USE),
-    "main's chain renewed beside a reserve": _definition(InstallReserve(offered=_NEXT), main=_renewed(_IN_USE)),
+    "main's chain renewed, with a reserve": _definition(InstallReserve(offered=_NEXT), main=_renewed(_IN_USE)),
     "both chains renewed": _definition(InstallReserve(offered=_renewed(_NEXT)), main=_renewed(_IN_USE)),
     "both, after seven days": _definition(InstallReserve(offered=_NEXT, apply=AfterDays(days=7)), main=_IN_USE),
     "both, after seven days, renewed": _definition(
@@ -165,26 +165,28 @@ DEFINITIONS: Mapping[str, PairDefinition] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Story:
-    """Bounds of one search, and what may happen in it.
+    """Bounds of one search, and its possible events.
 
     Args:
-        definitions: names, between which the user goes back and forth.
-        moments: names, in their order.
-        highest: the most certificates that are ever made; a run that would make one more does not start.
-        runs: how many are under way at once, at most. Pulumi's lock on a stack allows one.
-        born: there is a pair at the beginning; else the first run makes it.
-        custom: main of the beginning is a custom certificate.
-        device: there is one to be looked at.
-        operator: an operator may take a switch back.
-        borrows: an operator may let the server present the waiting reserve, which the device trusts.
-        dies: a run may die anywhere.
-        diligent: at every moment a run comes to its end before time goes on (R11).
-        outages: Scheduler may not answer a stage of a run. The story then needs apply times that are moments of it: AWS
-            gives up after hours, and the model lets a schedule of a time between two moments act at the later one.
-        forgets: moments at which somebody may remove the tag that records what the devices were sent, while no run is
-            under way.
-        picked_up: a schedule that is due cannot be taken back any more: AWS is at it, and tries for hours.
-        seed: the bug, None for none.
+        definitions: names of the definitions that the user switches between.
+        moments: names of the times, in order.
+        highest: maximum number of certificates; a run does not start if it creates one more.
+        runs: maximum number of concurrent runs. Pulumi's lock on a stack allows one.
+        born: whether the pair exists at the start; else the first run creates it.
+        custom: whether the first main is a custom certificate.
+        device: whether a device is checked.
+        operator: whether an operator may take a switch back.
+        borrows: whether an operator may let the server present the waiting reserve, which the device trusts.
+        dies: whether a run may crash at any point.
+        diligent: whether a run ends successfully at every time before the next time begins (R11).
+        outages: whether Scheduler might not answer a stage of a run. The story then needs apply times that are among
+            its times: AWS stops retrying after hours, but in the model a schedule between two times acts at the later
+            time.
+        forgets: times at which an operator may remove the tag that records the sent certificates, while no run is in
+            progress.
+        picked_up: whether a due schedule can no longer be deleted, because AWS has begun to act on it and retries for
+            hours.
+        seed: the bug; None for none.
     """
 
     definitions: tuple[str, ...]

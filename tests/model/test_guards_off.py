@@ -1,11 +1,11 @@
-"""Each guard of R33 to R38 that is switched off is found, and this table names what runs with each of them off.
+"""Each guard of R33 to R38 is needed: a search or a scenario finds harm after it is switched off.
 
 ==============================================================  ====  ========
 switched off                                                    R     found by
 ==============================================================  ====  ========
 a copied secret is taken over                                   R33   search
-a lost pair is made again                                       R33   search
-a refresh reports a lost pair as gone                           R33   search
+a lost pair is created again                                    R33   search
+a refresh reports a lost pair as deleted                        R33   search
 another secret of the same name                                 R33   search
 any home                                                        R33   search
 a restored secret has its main                                  R33   scenario
@@ -20,12 +20,12 @@ a profile keeps a former main that the definition distrusts     R35   search
 main stays although the definition distrusts it                 R35   search
 one identifier for all profiles                                 R35   search
 the next main is applied before it is sent                      R35   search
-a delivery looks once more at the pair                          R35   scenario
-what an armed promotion names stays                             R35   scenario
-what was offered stays                                          R35   scenario
-a lost record of what was sent is no change                     R36   search
+a delivery reads the pair again                                 R35   scenario
+a certificate in an armed promotion stays                       R35   scenario
+an offered certificate stays                                    R35   scenario
+a lost record of the sent certificates is no change             R36   search
 a switch is armed before devices were sent the reserve          R36   search
-an update does not look at the switch                           R36   search
+an update does not check the switch                             R36   search
 the switch is deleted before the secret                         R36   search
 a stale schedule is withdrawn first                             R36   scenario
 an armed promotion is recorded                                  R36   scenario
@@ -35,12 +35,12 @@ a delete does not compare the ids                               R37   search
 a resource that was replaced deletes the pair of its successor  R37   search
 a version in no slot was announced                              R38   scenario
 a version that no run announced is no begun certificate         R38   scenario
-main was announced, or is known                                 R38   scenario
+main was announced or is known                                  R38   scenario
 the value of a version was announced                            R38   scenario
 ==============================================================  ====  ========
 
 *search*: every order of a few operations on stacks (`stacks/seeds.py`). *scenario*: one short run (`guards.py`). A row
-is the guard, or what happens without it. The seeds of `test_search.py` are other ones: bugs in the model of a pair.
+names the guard, or the harm without it. `test_search.py` has other seeds: bugs in the model of a pair.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ from tests.model.stacks.seeds import SEEDS
 
 @pytest.mark.parametrize("guard", [pytest.param(guard, id=name) for name, guard in GUARDS.items()])
 def test_a_guard_that_is_switched_off_is_found(guard: Guard) -> None:
-    """With the guard nothing goes wrong; without it, what the guard is for."""
+    """A scenario shows no harm with the guard, and the expected harm without it."""
     # R33 R35 R36 R38
     assert guard.scenario() == ""
     with ExitStack() as stack:
@@ -67,7 +67,7 @@ def test_a_guard_that_is_switched_off_is_found(guard: Guard) -> None:
 
 
 def test_the_table_has_what_runs_and_nothing_else() -> None:
-    """A row without a seed or a scenario claims what nothing shows."""
+    """Each row of the table is tested, and each seed and each guard has a row."""
     # R33 R34 R35 R36 R37 R38
     rows = re.findall(r"^(\S.*?) +(R\d+) +(search|scenario)$", str(__doc__), re.MULTILINE)
     runs = [(name, seed.requirement, "search") for name, seed in SEEDS.items()]

@@ -1,4 +1,4 @@
-"""The secret of the model behaves as the real service's does, step by step."""
+"""The secret of the model is compared with that of the real service after each step."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 
 class Both:
-    """The real service on a store in memory, and the model, side by side."""
+    """The real service on a store in memory, and the model."""
 
     def __init__(self) -> None:
         self.world = World()
         self.secret: Secret | None = None
 
     def goes_on(self, wish: PairDefinition, *, most: int = 60) -> int:
-        """Carry out at most this many steps on both, compare them after each, and return how many there were."""
+        """Apply at most this many steps to both, compare them after each step, and return the number of steps."""
         request, now = self.world.request(wish), self.world.clock.now()
         for count in range(most):
             real = self.world.service.observe(SECRET)
@@ -50,14 +50,14 @@ class Both:
         return most
 
     def compare(self) -> None:
-        """Compare what is observed of both, but for digests."""
+        """Compare the observations of both, except digests."""
         real = self.world.service.observe(SECRET)
         assert real is not None
         assert observe(self.secret) == _without_digests(real)
 
 
 def _without_digests(pair: ObservedPair) -> ObservedPair:
-    """Return the pair with the digests that the model gives its certificates."""
+    """Return the pair with digests that are replaced by those of the model."""
     versions = tuple(
         replace(
             version,
@@ -95,7 +95,7 @@ def _tag_without_digests(text: str) -> str:
     ids=["as begun", "with another definition"],
 )
 def test_a_run_that_dies_anywhere(story: Story, continued: PairDefinition | None) -> None:
-    """Whatever was begun, and whichever definition goes on with it, the model has the store's labels and tags."""
+    """A run may crash after any effect, and continue with any definition: the model has the store's labels and tags."""
     # R30
     for dies_after in range(20):
         both = Both()
@@ -109,11 +109,11 @@ def test_a_run_that_dies_anywhere(story: Story, continued: PairDefinition | None
         both.goes_on(wish)
         if done < dies_after:
             return
-    pytest.fail("a story is at most some twenty effects long")
+    pytest.fail("the story has too many effects: raise the range")
 
 
 def test_changed_tags() -> None:
-    """Tags that are no longer declared are removed from both, step by step, and a removal that dies is continued."""
+    """Tags that are no longer declared are removed step by step in both. A removal that crashes is continued."""
     # R32
     for dies_after in range(1, 4):
         both = Both()
@@ -127,7 +127,7 @@ def test_changed_tags() -> None:
 
 @pytest.mark.parametrize("dies_after", range(1, 4))
 def test_a_changed_kms_key(dies_after: int) -> None:
-    """The key and the records of the former one are the same in both, step by step, and a change that dies goes on."""
+    """The KMS key and the records of the former key change step by step in both. A change that crashes is continued."""
     # R32
     both = Both()
     both.goes_on(definition())
@@ -142,7 +142,7 @@ def test_a_changed_kms_key(dies_after: int) -> None:
 
 
 def test_labels_that_others_move() -> None:
-    """A schedule's promotion and an operator's rollback take AWSPREVIOUS along, and a stale move is refused."""
+    """AWSPREVIOUS follows the promotion of a schedule and the rollback of an operator. A stale move is refused."""
     # R11 R32
     both = Both()
     both.goes_on(definition())

@@ -1,4 +1,4 @@
-"""Every state of a small model of the switch: no device loses its connection, and a seeded bug is found."""
+"""Search of every state of a small model of the switch: no device loses its connection, and seeded bugs are found."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from tests.model.world import World
 from tests.support.long import bounds
 
 MOST = 300_000
-"""States of the largest story; more would be no small model, and take minutes."""
-LATE = ("a reserve is due", "the warning window", "the apply moment", "main has expired")
+"""Maximum number of states of a story, so that the model stays small and a search takes seconds."""
+LATE = ("a reserve is due", "the warning window", "the apply time", "main has expired")
 EARLY = ("a quiet day", "seven days later", "a reserve is due", "main has expired")
 MIDDLE = bounds(LATE[1:], long=LATE)
-LAST = ("the warning window", "the apply moment", "the last day")
+LAST = ("the warning window", "the apply time", "the last day")
 DELETES = "another, confirmed"
 FORGETFUL = Story(definitions=("auto",), moments=LATE, highest=3, diligent=True, forgets=LATE)
-"""Also if a record is lost right before the apply moment, with the schedule, one run sends and applies."""
+"""A record that is lost right before the apply time, and a schedule: one run then sends and applies."""
 
 STORIES = {
-    "nothing said, hold, and another apply moment": Story(definitions=("auto", "hold", "at")),
+    "no setting, hold, and another apply time": Story(definitions=("auto", "hold", "at")),
     "a reserve at all times": Story(definitions=("now", "auto"), moments=EARLY, highest=3),
     "a reserve at all times, on hold": Story(definitions=("now", "hold"), moments=EARLY, highest=3),
     "another reserve": Story(definitions=("auto", DELETES), moments=LATE, highest=3),
@@ -41,8 +41,8 @@ STORIES = {
     "a changed chain of main, and an operator": Story(
         definitions=("main from a file", "main's chain renewed"), moments=LATE[1:2], custom=True, operator=True
     ),
-    "a changed chain of main beside a reserve": Story(
-        definitions=("both from files", "main's chain renewed beside a reserve"), moments=LATE[1:2], custom=True
+    "a changed chain of main, with a reserve": Story(
+        definitions=("both from files", "main's chain renewed, with a reserve"), moments=LATE[1:2], custom=True
     ),
     "changed chains": Story(
         definitions=("both from files", "both chains renewed"),
@@ -88,12 +88,14 @@ STORIES = {
     "main is replaced, and Scheduler does not answer": Story(
         definitions=("at", "main replaced"), moments=LATE[:2], highest=3, outages=True
     ),
-    "main is replaced, and the record of what was sent is lost": Story(
+    "main is replaced, and the record of the sent certificates is lost": Story(
         definitions=("main replaced",), moments=LATE[:3], highest=3, forgets=LATE[:3]
     ),
     "main is distrusted": Story(definitions=("main replaced", "main distrusted"), moments=LATE[1:3], highest=3),
-    "the record of what was sent is lost": Story(definitions=("auto", "at"), moments=LATE, highest=3, forgets=LATE),
-    "the record of what was sent is lost, and another reserve": Story(
+    "the record of the sent certificates is lost": Story(
+        definitions=("auto", "at"), moments=LATE, highest=3, forgets=LATE
+    ),
+    "the record of the sent certificates is lost, and another reserve": Story(
         definitions=("auto", DELETES), moments=LATE, highest=3, forgets=LATE
     ),
     "a reserve that an operator lets the server present": Story(
@@ -113,9 +115,9 @@ STORIES = {
 AT_ONCE = {
     "a first run": Story(definitions=("now",), moments=EARLY[:1], born=False, runs=2, device=False),
     "the same definition": Story(definitions=("auto",), moments=LATE[1:], runs=2, device=False, highest=2),
-    "another apply moment": Story(definitions=("auto", "at"), moments=LATE[:3], runs=2, device=False, highest=2),
+    "another apply time": Story(definitions=("auto", "at"), moments=LATE[:3], runs=2, device=False, highest=2),
     "hold": Story(definitions=("auto", "hold"), moments=LATE[1:3], runs=2, device=False, highest=2),
-    "a push that is overtaken": Story(definitions=("auto",), moments=LATE[1:], highest=2, runs=2),
+    "a push of an outdated profile": Story(definitions=("auto",), moments=LATE[1:], highest=2, runs=2),
 }
 
 SEEDED = {
@@ -128,50 +130,50 @@ SEEDED = {
     Seed.ARMED_FIRST: Story(definitions=("auto",), moments=LATE),
     Seed.APPLIED_FIRST: Story(definitions=("main replaced",), moments=LATE[:2], highest=3),
     Seed.NOT_MISSED: FORGETFUL,
-    Seed.UNCOVERED: AT_ONCE["a push that is overtaken"],
+    Seed.UNCOVERED: AT_ONCE["a push of an outdated profile"],
     Seed.UNGUARDED: Story(definitions=("auto", DELETES), moments=LATE, highest=3, borrows=True),
 }
 
 COMPLAINTS = {
     Seed.REUSED_NUMBER: "was deleted, and RESERVE is on it again",
-    Seed.SHRUNK_PROFILE: "does not trust certificate 1, which is served",
-    Seed.UNDONE_ROLLBACK: "an operator took certificate 2 back, and it is main again",
-    Seed.NO_SWAP: "a schedule from before an operator's move undid it",
-    Seed.NOT_TAKEN_BACK: "certificate 2 became main, which worked, and was not its reserve",
-    Seed.NOT_RECORDED: "certificate 2 became main on hold",
-    Seed.ARMED_FIRST: "does not trust certificate 2, which is served",
-    Seed.APPLIED_FIRST: "does not trust certificate 2, which is served",
-    Seed.NOT_MISSED: "certificate 1 is main and has expired, although runs came in time",
-    Seed.UNCOVERED: "does not trust certificate 2, which is served",
-    Seed.UNGUARDED: "does not trust certificate 2, which is served",
+    Seed.SHRUNK_PROFILE: "does not trust certificate 1, which the server presents",
+    Seed.UNDONE_ROLLBACK: "an operator took certificate 2 back, but it is main again",
+    Seed.NO_SWAP: "a schedule from before an operator's move reverted the move",
+    Seed.NOT_TAKEN_BACK: "certificate 2 replaced a valid main, but was not its reserve",
+    Seed.NOT_RECORDED: "certificate 2 became main although the switch is on hold",
+    Seed.ARMED_FIRST: "does not trust certificate 2, which the server presents",
+    Seed.APPLIED_FIRST: "does not trust certificate 2, which the server presents",
+    Seed.NOT_MISSED: "certificate 1 is main and has expired, although runs were in time",
+    Seed.UNCOVERED: "does not trust certificate 2, which the server presents",
+    Seed.UNGUARDED: "does not trust certificate 2, which the server presents",
 }
 
 FOUND = {
     "a deletion while AWS acts": Story(definitions=("auto", DELETES), moments=LATE, highest=3, picked_up=True),
-    "two wishes at once": Story(definitions=("auto", DELETES), moments=LATE[1:3], highest=3, runs=2, device=False),
+    "two definitions at once": Story(definitions=("auto", DELETES), moments=LATE[1:3], highest=3, runs=2, device=False),
 }
 
 REASONS = {
     "a deletion while AWS acts": """
-        a run that is to delete the reserve observes the pair just before the apply moment, AWS begins to act on the
-        schedule at that moment, and makes the certificate main that the run is deleting""",
-    "two wishes at once": """
+        a run that deletes the reserve observes the pair just before the apply time, AWS begins to act on the schedule
+        at that time, and makes the certificate main that the run is deleting""",
+    "two definitions at once": """
         of two runs at once, which Pulumi's lock does not allow, one promotes the reserve that the other deletes""",
 }
 
 
 @pytest.mark.parametrize("story", [pytest.param(story, id=name) for name, story in STORIES.items()])
 def test_no_device_loses_its_connection(story: Story) -> None:
-    """With one run at a time, which may die anywhere, nothing that must never be seen is in any state."""
+    """With one run at a time, which may crash anywhere, no state violates the property of the model."""
     # R4 R7 R8 R9 R10 R11 R12 R13 R15 R16 R17 R32
     found = search(World(story), most=MOST)
     assert not found.trace, f"\n{found}"
-    assert found.switched or not story.born or story.custom, "no device of this story ever sees a switch"
+    assert found.switched or not story.born or story.custom, "no checked device of this story sees a switch"
 
 
 @pytest.mark.parametrize("story", [pytest.param(story, id=name) for name, story in AT_ONCE.items()])
 def test_a_pair_bears_two_runs_at_once(story: Story) -> None:
-    """Two runs whose wishes do not contradict each other, at once and dying anywhere, do no harm to the pair."""
+    """Two concurrent runs that do not contradict each other do no harm to the pair, and may crash anywhere."""
     # R30 R32
     found = search(World(story), most=MOST)
     assert not found.trace, f"\n{found}"
@@ -179,7 +181,7 @@ def test_a_pair_bears_two_runs_at_once(story: Story) -> None:
 
 @pytest.mark.parametrize("definition", ["auto", "now"])
 def test_with_runs_at_every_due_moment_no_main_expires(definition: str) -> None:
-    """Over three certificates, with schedules that may get lost, what is served is valid at every moment."""
+    """Over three certificates, with schedules that may get lost, the server always presents a valid certificate."""
     # R3 R6 R11 R12 R16
     moments = tuple(LIFE) if definition == "auto" else EARLY[:3]
     found = search(World(Story(definitions=(definition,), moments=moments, highest=9, diligent=True)), most=MOST)
@@ -188,7 +190,7 @@ def test_with_runs_at_every_due_moment_no_main_expires(definition: str) -> None:
 
 
 def test_a_record_that_is_lost_before_the_apply_moment_costs_no_main() -> None:
-    """Somebody removes the record of what was sent, schedules get lost, and runs come at every moment."""
+    """The record of the sent certificates is removed and schedules get lost, but a run ends at each time."""
     # R11 R36
     found = search(World(FORGETFUL), most=MOST)
     assert not found.trace, f"\n{found}"
@@ -197,10 +199,10 @@ def test_a_record_that_is_lost_before_the_apply_moment_costs_no_main() -> None:
 
 @pytest.mark.parametrize("seed", Seed)
 def test_a_seeded_bug_is_found(seed: Seed) -> None:
-    """The search is worth something: with each of these bugs in the model it finds a way to harm, and tells it."""
+    """With each of these bugs in the model, the search finds a way to harm, and prints it."""
     # R10 R17 R32
     found = search(World(replace(SEEDED[seed], seed=seed)), most=MOST)
-    print(f"{seed}: {found.states} states\n{found}")  # noqa: T201 - the trace is what a seed is for; `pytest -rP` shows it
+    print(f"{seed}: {found.states} states\n{found}")  # noqa: T201 - `pytest -rP` shows the trace of a seed
     assert found.trace
     assert COMPLAINTS[seed] in found.trace[-1]
 
@@ -213,7 +215,7 @@ def test_a_seeded_bug_is_found(seed: Seed) -> None:
     ],
 )
 def test_what_the_search_found(story: Story) -> None:
-    """What is known not to hold, until it does; docs/decisions/0007 has the ways there."""
+    """Known violations, until they are fixed; docs/decisions/0007 describes the ways to them."""
     # R15 R16 R32
     found = search(World(story), most=MOST)
     assert not found.trace, f"\n{found}"

@@ -1,31 +1,32 @@
-"""The small model: who acts, what a state is, and what must never be seen.
+"""The small model: its actors, its states, and the property that every state must have.
 
-A state is the secret with its labels, the schedule, the runs under way (each with what it observed, which others may
-have changed since), the certificate that the server presents, one device with the profiles that still wait for it,
-what the last push said, and the moment. One device stands for all: devices change nothing that others see.
+A state is the secret with its labels, the schedule, the runs in progress, the certificate that the server presents, one
+device with the profiles that wait for it, the certificates of the last push, and the time. A run has the pair as it
+observed it, which others may have changed since. One device stands for all, because devices change nothing that other
+actors see.
 
-**The property.** A device that accepts the certificate which the server presents accepts what the server presents
-at any later time, as long as what the requirements ask of others is done:
+**The property.** A device that accepts the certificate which the server presents accepts the server's certificate at
+any later time, if the requirements for others are met:
 
-- R15, R16: between a push and the next switch the device is online. One for which a switch finds the profile with
-  the new main still waiting is not looked at any further.
-- R11: runs come between the moments, or do not. Where no push got through until main has expired, the connection is
-  lost, and a run that promotes what no device has seen loses nothing.
-- R6: the server fetches AWSCURRENT before what it presents expires.
-- R13: a lost connection is lost: a device is not checked any further when an expired main is followed by a new one
-  that no device has seen.
-- A main that the definition distrusts is replaced before devices were sent the next one: a device is not checked
-  any further then.
-- A run ends within the time to the next moment but one. An operator moves labels while no run is under way.
-- AWS acts on a schedule that is due at once or not at all before the next moment, until it is taken back
-  (``Story.picked_up`` drops the last words).
+- R15, R16: between a push and the next switch the device is online. If the profile with the new main still waits for a
+  device at a switch, the device is no longer checked.
+- R11: runs happen between two times, or not. If no push succeeds until main has expired, the connection is lost. A run
+  then loses nothing if it promotes a certificate that no device has.
+- R6: the server fetches AWSCURRENT before the certificate that it presents expires.
+- R13: a lost connection stays lost: a device is no longer checked after an expired main is followed by a new main
+  that no device has.
+- A main that the definition distrusts is replaced before devices were sent the next one. A device is not checked any
+  more then.
+- A run ends before the next time but one. An operator moves labels only while no run is in progress.
+- AWS acts on a due schedule before the next time or never, unless the schedule is deleted first. With
+  ``Story.picked_up``, AWS may act on it even after it was deleted.
 
-Beside it, on every effect, the checks of ``tests.model.checks``, and for whole states: what an operator took back is
-not promoted by anybody else, a schedule from before an operator's move does nothing, nothing is promoted on hold, and a
-run that was not disturbed leaves nothing to do for the next one at that moment.
+In addition, the checks of ``tests.model.checks`` run on every effect, and these on whole states: only an operator
+promotes a certificate that an operator took back; a schedule from before an operator's move has no effect; nothing is
+promoted on hold; after an undisturbed run, a second run at the same time finds no pending changes.
 
-Orders of events that nobody can tell apart are played once: the server and the device act while no run is between its
-effects, for a run does not look at them again; where nobody else can touch the pair, a run observes with its effect.
+Equivalent orders of events are played once. The server and the device act while no run is between its effects, because
+a run does not read them again. If no other actor can change the pair, a run observes it together with its effect.
 """
 
 from __future__ import annotations
@@ -63,16 +64,16 @@ _POINTS = {
     Stage.DELIVER: ("offer", "push", "saved"),
     Stage.ARM_AGAIN: ("arm again",),
 }
-"""Where a run can die or be overtaken in each stage of ``reconcile``; those of the pair are its effects."""
+"""Points in each stage of ``reconcile`` where a run can crash or be overtaken; those of the pair are its effects."""
 _VERIFIES = {"arm": "verify", "arm again": "verify again"}
-"""Where a run can die after it has made a schedule, and before it has read the pair once more."""
+"""Points where a run can crash after it has created a schedule, and before it has read the pair again."""
 
 
 class World:
-    """What may happen, event by event.
+    """The possible events.
 
     Args:
-        story: its bounds.
+        story: bounds of the search.
     """
 
     def __init__(self, story: Story) -> None:
@@ -94,16 +95,16 @@ class World:
         )
 
     def events(self, state: State) -> Iterator[Next]:
-        """Return whatever may happen next; of states with the same future only one."""
+        """Return each possible next event; of equivalent states afterwards, only one is returned."""
         for found in self._events(state):
             yield found._replace(state=self._told_apart(found.state))
 
     def _told_apart(self, state: State) -> State:
-        """Return the one state that stands for all those that nothing can tell apart from this one.
+        """Return the representative of all states that are equivalent to this state.
 
-        A profile is what devices trust by it: also certificates of the same root. What has expired cannot become main
-        any more, so nothing asks who trusts it, unless the server presents it. A profile that changes nothing need not
-        wait. Where no device is looked at, no push is of interest.
+        A profile stands for all certificates that devices trust by it, including those of the same root. An expired
+        certificate cannot become main, so its trust matters only while the server presents it. A profile that changes
+        no trust need not wait. Without a checked device, pushes do not matter.
         """
         relevant = self._deciding.relevant(state.secret, state.moment, state.served)
         taken_back = state.taken_back & relevant
@@ -131,7 +132,7 @@ class World:
         for run in dict.fromkeys(state.runs):
             others = _without(state.runs, run)
             if self.story.dies:
-                yield Next(state._replace(runs=others), "the run dies")
+                yield Next(state._replace(runs=others), "the run crashes")
             yield from self._goes_on(state._replace(runs=others), run)
 
     def _valid(self, state: State, ordinal: int, moment: int) -> bool:
@@ -144,7 +145,7 @@ class World:
         return 0 if secret is None else secret.holder(Label.MAIN) or 0
 
     def _time(self, state: State) -> Iterator[Next]:
-        """Time goes on, as far as everybody has done what the requirements ask for."""
+        """Time moves on if all actors have met their requirements."""
         now, then = state.moment, state.moment + 1
         if then == len(self.story.moments) or any(run.view[1] != now for run in state.runs):
             return
@@ -158,11 +159,11 @@ class World:
             after = after._replace(schedule=0, outdated=False)
         complaint = ""
         if self.story.diligent and not self._valid(state, main, then):
-            complaint = f"certificate {main} is main and has expired, although runs came in time"
+            complaint = f"certificate {main} is main and has expired, although runs were in time"
         yield Next(after, f"time: {self.story.moments[then]}", complaint)
 
     def _waits_for_server(self, state: State) -> bool:
-        """Return whether the next moment comes only when the server has fetched main."""
+        """Return whether the server must fetch main before the next time."""
         main, now, then = self._main(state), state.moment, state.moment + 1
         if then == len(self.story.moments) or state.served == main or not self._valid(state, main, then):
             return False
@@ -176,22 +177,24 @@ class World:
         yield self._met(state._replace(served=main), f"the server reloads and presents certificate {main}")
 
     def _device(self, state: State) -> Iterator[Next]:
-        """The device gets the next profile that waits for it."""
+        """The device installs the next profile that waits for it."""
         if state.queue and all(run.at in {"saved", "arm again", "verify again"} for run in state.runs):
             after = state._replace(device=state.queue[0], queue=state.queue[1:])
             yield self._met(after, f"the device gets the profile with {_told(state.queue[0])}")
 
     def _met(self, state: State, event: str) -> Next:
-        """Hold what the server presents against what the device trusts."""
-        # A definition that distrusts a certificate takes it off the devices on purpose, whoever presents it.
+        """Return the event, with a complaint if the device does not trust the certificate that the server presents."""
+        # A definition that distrusts a certificate removes it from the devices on purpose, also if it is presented.
         is_distrusted = any(fingerprint(state.served) in distrust for distrust in self._distrust)
         lost = state.device is not None and not self._trusts(state, state.device, state.served) and not is_distrusted
         return Next(
-            state, event, f"the device does not trust certificate {state.served}, which is served" if lost else ""
+            state,
+            event,
+            f"the device does not trust certificate {state.served}, which the server presents" if lost else "",
         )
 
     def _trusts(self, state: State, certificates: int, ordinal: int) -> bool:
-        """Return whether a device with these certificates in its profile accepts one: it trusts their roots (R16)."""
+        """Return whether a device with these certificates in its profile trusts another one by its root (R16)."""
         return bool(self._deciding.trusted_by(state.secret, certificates) >> ordinal & 1)
 
     def _schedule(self, state: State) -> Iterator[Next]:
@@ -209,11 +212,13 @@ class World:
 
     def _acted(self, state: State, schedule: int, *, outdated: bool) -> Next:
         effect = self._deciding.fired(schedule, state.secret)
-        complaint = "a schedule from before an operator's move undid it" if outdated and effect.promoted else ""
+        complaint = (
+            "a schedule from before an operator's move reverted the move" if outdated and effect.promoted else ""
+        )
         return self._changed(state, effect, by_run=False, complaint=complaint)
 
     def _operator(self, state: State) -> Iterator[Next]:
-        """An operator moves AWSCURRENT back to where it was, if that is valid."""
+        """An operator moves AWSCURRENT back to the former main, if that is valid."""
         if not self.story.operator or state.runs or state.under_way:
             return
         secret = self._deciding.secrets[state.secret]
@@ -223,18 +228,18 @@ class World:
         after = state._replace(
             secret=self._deciding.secret_id(secret.labelled(Label.MAIN, former)),
             taken_back=(state.taken_back | mask((main,))) & ~mask((former,)),
-            # Moved to and fro, it is where the schedule expects it.
+            # If AWSCURRENT was moved back and forth, it is again where the schedule expects it.
             outdated=state.schedule != 0 and self._deciding.takes_from(state.schedule) != former,
         )
         yield Next(after, f"an operator moves AWSCURRENT back from certificate {main} to {former}")
 
     def _somebody(self, state: State) -> Iterator[Next]:
-        """Somebody removes the record of what the devices were sent."""
+        """An operator removes the record of the certificates that the devices were sent."""
         if self.story.moments[state.moment] not in self.story.forgets or state.runs or not state.secret:
             return
         after = state._replace(secret=self._deciding.forgotten(state.secret))
         if after != state:
-            yield Next(after, "somebody removes the record of what was sent")
+            yield Next(after, "an operator removes the record of the sent certificates")
 
     def _borrowed(self, state: State) -> Iterator[Next]:
         """An operator lets the server present the waiting reserve, which the device trusts."""
@@ -251,21 +256,21 @@ class World:
             yield self._met(state._replace(served=reserve), event)
 
     def _is_sent(self, state: State, trusted: int) -> bool:
-        """Return whether a run takes it that the devices were sent these certificates: state and secret say so."""
+        """Return whether state and secret say that the devices were sent these certificates."""
         return trusted == state.sent and self._deciding.is_noted(state.secret, trusted, state.moment)
 
     def _changed(
         self, state: State, effect: Effect, *, by_run: bool, definition: int | None = None, complaint: str = ""
     ) -> Next:
-        """Return the state after an effect on the secret, and whether it may be; *definition* is the run's."""
+        """Return the state after an effect on the secret, with a complaint; *definition* is that of the run."""
         after = state._replace(secret=effect.secret)
         if effect.promoted is None:
             return Next(after, effect.text, complaint or effect.complaint)
         former, main = effect.promoted
         if state.taken_back >> main & 1:
-            complaint = f"an operator took certificate {main} back, and it is main again"
+            complaint = f"an operator took certificate {main} back, but it is main again"
         elif state.on_hold:
-            complaint = f"certificate {main} became main on hold"
+            complaint = f"certificate {main} became main although the switch is on hold"
         if (
             state.device is not None
             and not all(self._trusts(state, profile, main) for profile in (state.device, *state.queue))
@@ -278,7 +283,7 @@ class World:
         return Next(after, effect.text, complaint or effect.complaint)
 
     def _excused(self, state: State, former: int, main: int, *, by_run: bool) -> bool:
-        """Return whether a device that does not trust the new main yet is not looked at any further."""
+        """Return whether a device that does not trust the new main yet is no longer checked."""
         offline = bool(state.queue) and self._trusts(state, state.queue[-1], main)
         too_late = by_run and not state.carried >> main & 1 and not self._valid(state, former, state.moment)
         secret = self._deciding.secrets[state.secret]
@@ -296,7 +301,7 @@ class World:
         name = f"a run with the definition `{self.story.definitions[definition]}`"
         if self.story.runs == 1 and self._finds_nothing_to_do(after, view):
             after = self._looked(after, view)._replace(done=self.story.diligent)
-            yield Next(after, f"{name} finds nothing to do")
+            yield Next(after, f"{name} finds no pending changes")
         elif "begin" in self._stages or (self.story.runs == 1 and self._leaves_all(state, view)):
             after = self._looked(after, view)
             yield Next(_with(after, Run(view, self._after_looking(view))), f"{name} observes the pair")
@@ -304,7 +309,7 @@ class World:
             yield Next(_with(after, Run(view, "begin")), f"{name} observes the pair")
 
     def _leaves_all(self, state: State, view: View) -> bool:
-        """Return whether there is no schedule, and no record of one that the run removes."""
+        """Return whether there is neither a schedule nor a record of a schedule that the run removes."""
         return not state.schedule and self._deciding.taken_back(view, 0, state.secret) == (0, state.secret)
 
     def _after_looking(self, view: View) -> str:
@@ -319,17 +324,17 @@ class World:
         """A run observes the pair again."""
         view = (*view[:2], state.secret, view[3])
         if self._deciding.decided(view) is None:
-            return Next(state, f"{text}; it observes, and is refused")
-        return Next(_with(state, Run(view, self._after_looking(view))), f"{text}; it observes")
+            return Next(state, f"{text}; it observes the pair, and is refused")
+        return Next(_with(state, Run(view, self._after_looking(view))), f"{text}; it observes the pair")
 
     def _alone(self, state: State) -> bool:
-        """Return whether nobody else can change the pair before the next moment but one: then observing is no event."""
+        """Return whether only this run can change the pair before the next time but one; observing is then no event."""
         then = min(state.moment + 1, len(self.story.moments) - 1)
         due = self._deciding.is_due(state.schedule, then)
         return self.story.runs == 1 and not state.under_way and not due
 
     def _too_many(self, view: View) -> bool:
-        """Return whether the next effect makes more certificates than the story has."""
+        """Return whether the next effect creates more certificates than the story allows."""
         decided = self._deciding.decided(view)
         step = None if decided is None else decided.step
         return isinstance(step, Issue | Install) and step.request.ordinal > self.story.highest
@@ -347,12 +352,12 @@ class World:
         )
 
     def _looked(self, state: State, view: View) -> State:
-        """Note that a run on hold has looked at the schedule, while no other was under way."""
+        """Record that a run on hold has checked the schedule, while no other run was in progress."""
         alone = all(self._hold[run.view[0]] for run in state.runs)
         return state._replace(on_hold=True) if self._hold[view[0]] and alone else state
 
     def _goes_on(self, state: State, run: Run) -> Iterator[Next]:
-        """A run does what it does next; *state* is without it."""
+        """A run takes its next action; *state* does not include the run."""
         view, deciding = run.view, self._deciding
         decided = deciding.decided(view)
         assert decided is not None
@@ -366,9 +371,9 @@ class World:
                 after = self._looked(state._replace(schedule=left, outdated=outdated, secret=secret), view)
                 if secret != state.secret:
                     # The run reads the pair again, without the record.
-                    yield self._observes(after, view, "the run takes the schedule and its record back")
+                    yield self._observes(after, view, "the run withdraws the schedule and its record")
                     return
-                text = "the run leaves the schedule" if left == state.schedule else "the run takes the schedule back"
+                text = "the run leaves the schedule" if left == state.schedule else "the run withdraws the schedule"
                 if "begin" in self._stages:  # the schedule is withdrawn after the pair was changed
                     yield from self._next_stage(after, run, text)
                 else:
@@ -385,17 +390,17 @@ class World:
                 else:
                     yield done._replace(state=_with(done.state, Run(view, "observe")))
             case "observe":
-                yield self._observes(state, view, "the run goes on")
+                yield self._observes(state, view, "the run continues")
             case _:
                 yield from self._distributes(state, run, decided)
 
     def _distributes(self, state: State, run: Run, decided: Decided) -> Iterator[Next]:
-        """A run whose pair is what it should be pushes the profile and makes the schedule."""
+        """A run whose pair matches its definition pushes the profile and creates the schedule."""
         view, deciding, trusted = run.view, self._deciding, decided.trusted
         match run.at:
             case "offer" if self._is_sent(state, trusted):
                 # Nothing is delivered, so nothing is armed again.
-                yield from self._next_stage(state, Run(view, self._stages[-1]), "the profile is the one that was sent")
+                yield from self._next_stage(state, Run(view, self._stages[-1]), "the profile was sent already")
             case "offer":
                 yield from self._offers(state, run, decided)
             case "push":
@@ -404,7 +409,7 @@ class World:
                 after = state
                 if not self._is_sent(state, trusted):
                     after = state._replace(sent=trusted, secret=deciding.noted(state.secret, trusted))
-                yield from self._next_stage(after, run, "what was pushed is noted, in the secret and by the engine")
+                yield from self._next_stage(after, run, "the secret and the engine record the sent certificates")
             case "arm again" if deciding.due(view, state.schedule, state.secret, state.moment) is not None:
                 yield from self._applies(state, run)
             case "arm" | "arm again":
@@ -429,7 +434,7 @@ class World:
         yield from self._next_stage(after, run, f"the run pushes the profile with {_told(trusted)}")
 
     def _applies(self, state: State, run: Run) -> Iterator[Next]:
-        """A run makes main what is due and was sent, after it has deleted the schedule; then it is over."""
+        """A run deletes the schedule, promotes the due certificate that was sent, and ends."""
         yield self._applied(state, run, down=False)
         if self.story.outages:
             yield self._applied(state, run, down=True)
@@ -444,15 +449,15 @@ class World:
         if due.step is None:
             return Next(after, f"{answers}the run ends, because the schedule may still fire")
         if after != state:
-            return Next(_with(after, run), "the run takes the schedule back")
+            return Next(_with(after, run), "the run withdraws the schedule")
         effect = self._deciding.applied(state.secret, state.moment, due.step)
         done = self._changed(state, effect, by_run=True, definition=run.view[0])
         ended = self.story.diligent and run.view[1] == state.moment
-        text = f"{answers}{done.event}; the run has come to its end"
+        text = f"{answers}{done.event}; the run has ended"
         return Next(done.state._replace(done=ended or state.done), text, done.complaint)
 
     def _offers(self, state: State, run: Run, decided: Decided) -> Iterator[Next]:
-        """A run labels the certificates of the profile, and then pushes it."""
+        """A run labels the certificates of the profile, and pushes the profile afterwards."""
         view = run.view
         secret = self._deciding.offered(state.secret, decided.trusted, state.moment)
         if secret is None:
@@ -461,21 +466,21 @@ class World:
             yield from self._distributes(state, Run(view, "push"), decided)
         else:
             after = state._replace(secret=secret)
-            # The run knows of the label that it has just put.
+            # The run knows the label that it has just added.
             seen = secret if view[2] == state.secret else view[2]
             yield Next(_with(after, Run((*view[:2], seen, view[3]), "offer")), "the run labels its certificates")
 
     def _armed(self, state: State, run: Run, armed: Armed, stage: str) -> Iterator[Next]:
         outdated = state.outdated and armed.schedule == state.schedule
         after = state._replace(schedule=armed.schedule, secret=armed.secret, outdated=outdated)
-        # The run knows of the record that it has just changed.
+        # The run knows the record that it has just changed.
         run = Run((*run.view[:2], armed.secret if run.view[2] == state.secret else run.view[2], run.view[3]), run.at)
-        text = "the run makes the schedule" if armed.paused else "the run is done with the schedule"
+        text = "the run creates the schedule" if armed.paused else "the run is done with the schedule"
         if armed.refused:
-            yield Next(after, "the run finds that the pair has changed, takes the schedule back and ends")
+            yield Next(after, "the run finds that the pair has changed, withdraws the schedule, and ends")
         elif armed.recorded:
-            # Played again from its begin, with the record in place. The real code does not read the pair again before
-            # the put; what it would find then, it finds after the put.
+            # The stage is played again from its start, with the record in place. The code under test does not read the
+            # pair again before it creates the schedule; it finds changes of the pair afterwards.
             yield Next(_with(after, run), "the run records the promotion")
         elif armed.paused:
             yield Next(_with(after, Run(run.view, stage)), text)
@@ -483,7 +488,7 @@ class World:
             yield from self._next_stage(after, Run(run.view, stage), text)
 
     def _next_stage(self, state: State, run: Run, text: str, *, is_complete: bool = True) -> Iterator[Next]:
-        """Take a run to the stage after this one, or to its end; not *is_complete* if an outage left something."""
+        """Take a run to the next stage or to its end; not *is_complete* if an outage left a stage undone."""
         at = self._stages.index(run.at) + 1
         if at < len(self._stages):
             yield Next(_with(state, Run(run.view, self._stages[at])), text)
@@ -491,13 +496,13 @@ class World:
         undisturbed = run.view[1:] == (state.moment, state.secret, state.served) and self.story.runs == 1
         undisturbed = undisturbed and is_complete and not self.story.outages
         noisy = undisturbed and self.story.seed is None and not self._finds_nothing_to_do(state, run.view)
-        complaint = "the run has come to its end, and another one at this moment has something to do" if noisy else ""
+        complaint = "the run has ended, but a second run at the same time finds pending changes" if noisy else ""
         done = self.story.diligent and run.view[1] == state.moment
-        yield Next(state._replace(done=done or state.done), f"{text}; the run has come to its end", complaint)
+        yield Next(state._replace(done=done or state.done), f"{text}; the run has ended", complaint)
 
 
 def first_pair(source: Source) -> Secret:
-    """Return the pair that a first run makes: main, and no reserve yet."""
+    """Return the pair that a first run creates: main, and no reserve yet."""
     wish = DEFINITIONS["auto"]
     setting = PairRequest(definition=wish, secret=SECRET, owner=OWNER, tags={}).setting(None, None)
     secret: Secret | None = None

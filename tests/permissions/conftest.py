@@ -1,4 +1,4 @@
-"""The life of a pair on the emulator, with all requests to AWS recorded for the principal that makes them."""
+"""The life of a pair on the emulator; all requests to AWS are recorded for the principal that makes them."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ class Hand:
         return client(service, self._url)
 
     def untag(self) -> None:
-        """Remove the tag with the highest number of a certificate."""
+        """Remove the tag that records the highest number of a certificate."""
         self._client("secretsmanager").untag_resource(SecretId=self.secret, TagKeys=[HIGHEST_TAG])
 
     def damage_role(self) -> None:
-        """Remove the boundary, and change trust and policy."""
+        """Remove the boundary, and change the trust policy and the permissions policy."""
         iam = self._client("iam")
         iam.delete_role_permissions_boundary(RoleName=self.role)
         trust = iam.get_role(RoleName=self.role)["Role"]["AssumeRolePolicyDocument"]
@@ -78,7 +78,7 @@ class Hand:
 
 
 def _live(engine: Engine, recorder: Recorder, patch: pytest.MonkeyPatch, folder: Path) -> str:
-    """Let a pair live from its first preview to its take-over, and return its ARN."""
+    """Run the life of a pair from its first preview to its take-over, and return its ARN."""
     hand, definition = Hand(engine, recorder), engine.program["definition"]
     definition["promotion"] = {"alarmArn": ALARMS, "permissionsBoundaryArn": BOUNDARY}
     engine.program["aws"]["kmsKey"] = arn("kms", "key/KEY-ID")
@@ -140,7 +140,7 @@ def _live(engine: Engine, recorder: Recorder, patch: pytest.MonkeyPatch, folder:
 
 
 def _take_over(engine: Engine, up: Callable[..., None]) -> None:
-    """Let another state, which does not know the pair, take it over."""
+    """Take the pair over with another state, which does not have it."""
     pair_id = (engine.outputs or {})["pairId"]
     engine.inputs, engine.outputs = None, None
     engine.program["definition"]["takeOver"] = pair_id
@@ -185,7 +185,7 @@ def lives(mdm_services: MdmServices, tmp_path_factory: pytest.TempPathFactory) -
         patch.setenv("IOS_MDM_CLOCK", "2040-01-01T00:00:00Z")
         recorder = Recorder()
         recorder.install(patch)
-        prepare = SecretsManager._prepare_put  # it makes requests that only emulators need
+        prepare = SecretsManager._prepare_put  # its requests are needed on emulators only
 
         def prepared(self: SecretsManager, name: str, version_id: str) -> bool:
             with recorder.acting(None):

@@ -11,7 +11,7 @@ from tools.smoke.documents import TEXTS
 __all__ = ["API_KEY_SECRET", "DISTRIBUTION", "NAMES", "POLICIES_OF", "documented"]
 
 API_KEY_SECRET = "permissions/api-key"  # noqa: S105 - the name of a secret
-"""In place of the page's ``mdm/api-key``, which the tests of the engine use on the same emulator."""
+"""Name that replaces the page's ``mdm/api-key``, which the tests of the engine use on the same emulator."""
 DISTRIBUTION: dict[str, Any] = {
     "profile": {"identifier": "com.example.mdm", "organization": "Example"},
     "channel": {"nanomdm": {"url": "https://mdm.example.com", "apiKeySecret": API_KEY_SECRET}},
@@ -28,10 +28,10 @@ POLICIES_OF = {
     "scheduler": ("schedule-trust",),
     "bounded": ("boundary",),
 }
-"""The policies of each principal, with a KMS key of its own.
+"""The policies of each principal, with a customer managed KMS key.
 
-``scheduler`` is the service that assumes the role of a schedule, ``bounded`` a role that allows everything within the
-permissions boundary: the most that a deployer can create.
+``scheduler`` is the service that assumes the role of a schedule. ``bounded`` is a role that allows all actions within
+the permissions boundary, which is the maximum that a deployer can create.
 """
 
 
@@ -39,10 +39,10 @@ def documented(name: str, *, server: str = "berlin", suffix: str = "AbCdEf", ste
     """Return a policy of the page.
 
     Args:
-        name: of the policy.
-        server: name of the server in place of the page's.
+        name: name of the policy.
+        server: name that replaces the server of the page.
         suffix: the six characters that AWS adds to the ARN of the secret.
-        stem: of the queue's name, in place of the page's; empty for the page's.
+        stem: replacement for the first part of the queue's name; empty to keep it.
     """
     text = TEXTS[name].replace("111122223333", ACCOUNT)
     text = text.replace("secret:mdm/api-key-", f"secret:{API_KEY_SECRET}-")

@@ -38,7 +38,7 @@ LACKING: Mapping[str, str] = {
 }
 """Condition keys of the page that the emulator lacks, with the reason. tests/support/iam.py evaluates all of them.
 
-Each reason is tested, so that a row is removed when the emulator learns to evaluate it.
+Each reason is tested, so that a row is removed when the emulator supports its key.
 """
 _ROLES = arn("iam", "role/ios-mdm/*")
 _ROLES_BY_NAME = arn("iam", "role/ios-mdm-*")
@@ -46,7 +46,7 @@ _ROLES_BY_NAME = arn("iam", "role/ios-mdm-*")
 
 
 def enforceable(policy: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a policy without the conditions that the emulator lacks, and with the names of roles for their path."""
+    """Return a policy without the conditions that the emulator lacks, and with roles named without their path."""
     found: dict[str, Any] = json.loads(json.dumps(policy).replace(_ROLES, _ROLES_BY_NAME))
     for statement in found["Statement"]:
         conditions = {
@@ -65,12 +65,12 @@ def condition_keys(policy: Mapping[str, Any]) -> set[str]:
 
 
 def policies(names: tuple[str, ...], server: str) -> dict[str, dict[str, Any]]:
-    """Return policies of the page for a server, as far as the emulator can enforce them."""
+    """Return the parts of the page's policies for a server that the emulator can enforce."""
     return {name: enforceable(documented(name, server=server, suffix="??????")) for name in names}
 
 
 def session_arn(name: str) -> str:
-    """Return the ARN by which AWS names the principal that assumed a role."""
+    """Return the ARN that AWS reports for a principal with an assumed role."""
     return f"arn:aws:sts::{ACCOUNT}:assumed-role/{name}/life"
 
 
@@ -79,9 +79,9 @@ class Iam:
     """The principals of an emulator at *url*, created and assumed by its root user.
 
     Args:
-        url: of the emulator.
+        url: URL of the emulator.
         patch: sets the credentials of this process.
-        credentials: environment variables with the credentials of each role, by its name.
+        credentials: environment variables with the credentials of each role, by the name of the role.
     """
 
     url: str
@@ -89,7 +89,7 @@ class Iam:
     credentials: dict[str, dict[str, str]] = field(default_factory=dict, repr=False)
 
     def root(self, service: str) -> Any:
-        """Return a client of the root user, to whom everything is allowed."""
+        """Return a client of the root user, which has all permissions."""
         return client(service, self.url)
 
     def create(
@@ -103,10 +103,10 @@ class Iam:
         """Create a role with these policies, and assume it.
 
         Args:
-            name: of the role.
-            policies: by their names.
-            trust: who can assume it; None for the account.
-            boundary: ARN of the permissions boundary; None if it has none.
+            name: name of the role.
+            policies: policies by name.
+            trust: trust policy; None trusts the account.
+            boundary: ARN of the permissions boundary; None for no boundary.
         """
         iam = self.root("iam")
         account = {"Effect": "Allow", "Principal": {"AWS": arn("iam", "root")}, "Action": "sts:AssumeRole"}
@@ -124,7 +124,7 @@ class Iam:
 
     @contextmanager
     def acting(self, name: str) -> Iterator[None]:
-        """Let this process have the credentials of a role."""
+        """Give this process the credentials of a role."""
         with self.patch.context() as patch:
             for variable, value in self.credentials[name].items():
                 patch.setenv(variable, value)
@@ -138,7 +138,7 @@ class Play:
     Args:
         engine: calls the hooks of the provider.
         iam: the principals.
-        folder: for files.
+        folder: folder for files.
         refused: operations that were refused to a principal.
     """
 
@@ -175,14 +175,14 @@ class Play:
 
     @contextmanager
     def acting(self, principal: str) -> Iterator[None]:
-        """Let this process have the credentials of a documented principal, which is created if it does not exist."""
+        """Give this process the credentials of a documented principal, which is created if it does not exist."""
         if (name := self.name(principal)) not in self.iam.credentials:
             self.iam.create(name, policies(POLICIES_OF[principal], self.server))
         with self.iam.acting(name):
             yield
 
     def up(self) -> str:
-        """Run as the deployer."""
+        """Run `up` as the deployer."""
         with self.acting("deployer"):
             return self.engine.up()
 

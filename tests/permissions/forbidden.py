@@ -1,4 +1,4 @@
-"""Requests that a principal must not be allowed: what each restriction in docs/permissions.md is for."""
+"""Forbidden requests of each principal; each restriction in docs/permissions.md refuses at least one of them."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ FORBIDDEN: dict[str, tuple[tuple[str, Request], ...]] = {
         ("deletes the role of a pipeline", Request(action="iam:DeleteRole", resource=PIPELINE)),
         ("reads a role of another project", Request(action="iam:GetRole", resource=arn("iam", "role/orders"))),
         ("decrypts with another key", _kms("kms:Decrypt", key="key/ANOTHER")),
-        ("decrypts by itself", _kms("kms:Decrypt", via={})),
+        ("decrypts without Secrets Manager", _kms("kms:Decrypt", via={})),
         ("decrypts through another service", _kms("kms:Decrypt", via={"kms:ViaService": "s3.eu-west-1.amazonaws.com"})),
     ),
     "previewer": (
@@ -111,7 +111,7 @@ FORBIDDEN: dict[str, tuple[tuple[str, Request], ...]] = {
         *_READS_NO_MORE,
         ("counts the messages of another project", _request("sqs:GetQueueAttributes", arn("sqs", "orders"))),
         ("decrypts with another key", _kms("kms:Decrypt", key="key/ANOTHER")),
-        ("decrypts by itself", _kms("kms:Decrypt", via={})),
+        ("decrypts without Secrets Manager", _kms("kms:Decrypt", via={})),
         ("encrypts", _kms("kms:GenerateDataKey")),
     ),
     "consumer": (
@@ -121,7 +121,7 @@ FORBIDDEN: dict[str, tuple[tuple[str, Request], ...]] = {
         ("reads facts", _request("secretsmanager:DescribeSecret", PAIR)),
         ("stores a certificate", _request("secretsmanager:PutSecretValue", PAIR)),
         ("decrypts with another key", _kms("kms:Decrypt", key="key/ANOTHER")),
-        ("decrypts by itself", _kms("kms:Decrypt", via={})),
+        ("decrypts without Secrets Manager", _kms("kms:Decrypt", via={})),
     ),
     "schedule": (
         ("reads a key", _get(PAIR)),
@@ -142,4 +142,4 @@ FORBIDDEN: dict[str, tuple[tuple[str, Request], ...]] = {
         ("creates a user", _request("iam:CreateUser", arn("iam", "user/eve"))),
     ),
 }
-"""By principal, what a request would do, and the request."""
+"""For each principal, the effect of each forbidden request, and the request."""

@@ -1,4 +1,4 @@
-"""Actions and condition keys of the policies exist: parliament has a copy of the service authorization reference."""
+"""Actions and condition keys of the policies exist. Parliament has a copy of the service authorization reference."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ import pytest
 from tests.permissions.documented import NAMES, documented
 
 POLICIES = [name for name in NAMES if not name.endswith("-trust")]
-"""Parliament does not read trust policies; the page has one, which is compared with the one that is written."""
+"""Parliament does not check trust policies. The page has one, which is compared with the written trust policy."""
 USABLE = {"MISMATCHED_TYPE_BUT_USABLE"}
-"""`iam:PermissionsBoundary` is an ARN, and the IAM User Guide compares it with StringEquals."""
+"""`iam:PermissionsBoundary` is an ARN, but the IAM User Guide compares it with StringEquals."""
 
 
 @pytest.fixture(scope="module")
 def parliament() -> Any:
-    """Import parliament, which asks for `pkg_resources`: setuptools no longer has this module."""
+    """Import parliament with a stand-in for `pkg_resources`, which setuptools no longer has."""
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)  # it leaves its data files open
+        warnings.simplefilter("ignore", ResourceWarning)  # parliament leaves its data files open
         paths = ModuleType("pkg_resources")
         paths.resource_filename = lambda package, name: str(resources.files(package) / name)  # type: ignore[attr-defined]
         patch.setitem(sys.modules, "pkg_resources", paths)
@@ -39,7 +39,7 @@ def findings(parliament: Any, policy: dict[str, Any]) -> set[str]:
 
 @pytest.mark.parametrize("name", POLICIES)
 def test_actions_and_condition_keys_exist(parliament: Any, name: str) -> None:
-    """Each action exists, and takes the resources and the condition keys that the statement names."""
+    """Each action exists and supports the resources and the condition keys of its statement."""
     assert findings(parliament, documented(name)) == set()
 
 
@@ -58,7 +58,7 @@ FAULTS = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_in_a_policy_is_found(parliament: Any, fault: str) -> None:
-    """A misspelled action, service, key or operator, and the resource of another service."""
+    """A misspelled action, service, key or operator, and a resource of another service, are found."""
     element, value, expected = FAULTS[fault]
     policy = copy.deepcopy(documented("consumer"))
     policy["Statement"][0][element] = value

@@ -1,6 +1,6 @@
-"""A life with the credentials of each documented principal, on an emulator that enforces its policies.
+"""The life of a pair with the credentials of each documented principal, on an emulator that enforces its policies.
 
-The emulator cannot enforce all of them: see ``LACKING``. test_policies.py evaluates the whole policies.
+The emulator cannot enforce all of their parts: see ``LACKING``. test_policies.py evaluates the complete policies.
 """
 
 from __future__ import annotations
@@ -62,12 +62,12 @@ def play(enforcing: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ite
 
 
 def issue_reserve(play: Play) -> None:
-    """Let the definition ask for a reserve that becomes main after 30 days."""
+    """Define a reserve that becomes main after 30 days."""
     play.definition["reserve"] = {"issue": {"when": "now", "apply": {"afterDays": 30}}}
 
 
 def switch(play: Play) -> None:
-    """Do what Scheduler does at the time of the schedule, with the rights of its role."""
+    """Make the call of the schedule with the permissions of its role, as Scheduler does at the apply time."""
     root = play.iam.root("scheduler")
     found = root.get_schedule(Name=names(play.server, play.secret)[Kind.PROMOTE])
     with play.iam.acting(play.schedule_role()):
@@ -76,9 +76,9 @@ def switch(play: Play) -> None:
 
 
 def test_each_principal_plays_its_part_of_a_life(play: Play) -> None:
-    """First up, no-op, preview, issue of a reserve, arm, switch, status, consume, API key, destroy: nothing is refused.
+    """First up, no-op, preview, issue, arm, switch, status, consume, API key, destroy: AWS refuses nothing.
 
-    A refusal that the project tolerates would be found, too.
+    A refused request that the project tolerates fails this test, too.
     """  # R36
     with play.acting("previewer"):
         play.engine.checked()
@@ -115,7 +115,7 @@ def test_each_principal_plays_its_part_of_a_life(play: Play) -> None:
 
 
 def denial(play: Play, principal: str, action: str) -> str:
-    """Return how a message reports a refusal by AWS, and what to do."""
+    """Return the text in which a message reports a refusal by AWS, and the way to fix it."""
     return (
         f"access denied ({session_arn(play.name(principal))} is not authorized to perform {action} because no "
         f"identity-based policy allows it). Allow {action} on this"
@@ -123,7 +123,7 @@ def denial(play: Play, principal: str, action: str) -> str:
 
 
 def test_a_previewer_cannot_deploy(play: Play) -> None:
-    """The first write is refused and reported; no secret was created."""
+    """The first write is refused and reported. No secret is created."""
     with play.acting("previewer"), pytest.raises(StoreError) as caught:
         play.engine.up()
     assert denial(play, "previewer", "secretsmanager:CreateSecret") in str(caught.value)
@@ -134,7 +134,7 @@ def test_a_previewer_cannot_deploy(play: Play) -> None:
 
 
 def test_a_previewer_cannot_read_a_custom_certificate(play: Play) -> None:
-    """The preview fails if the state does not know the certificate; it names the secret and the refused request."""
+    """The preview fails if the state lacks the certificate. The error names the secret and the refused request."""
     name = f"bundles/{uuid4()}"
     play.iam.root("secretsmanager").create_secret(Name=name, SecretString="the private key")
     play.definition["main"] = {"install": {"bundle": f"secret:{name}"}}
@@ -145,7 +145,7 @@ def test_a_previewer_cannot_read_a_custom_certificate(play: Play) -> None:
 
 
 def test_a_deployer_cannot_reach_a_secret_outside_the_prefix(play: Play) -> None:
-    """Nothing is created."""
+    """No secret is created."""
     play.engine.program["secret"] = f"payroll/{play.server}"
     with play.acting("deployer"):
         (failure,) = play.engine.failures()
@@ -153,14 +153,14 @@ def test_a_deployer_cannot_reach_a_secret_outside_the_prefix(play: Play) -> None
 
 
 def test_a_deployer_cannot_change_the_url_of_an_api_key(play: Play) -> None:
-    """An administrator sets the tag."""  # R39
+    """Only an administrator can set the tag."""  # R39
     with play.acting("deployer"), pytest.raises(StoreError) as caught:
         SecretsManager(aws=AWS).tag(API_KEY_SECRET, {URL_TAG: "https://attacker.example.com"})
     assert denial(play, "deployer", "secretsmanager:TagResource") in str(caught.value)
 
 
 def test_a_deployer_cannot_remove_the_boundary_of_a_role(play: Play, capfd: pytest.CaptureFixture[str]) -> None:
-    """It warns when the setting is removed. The role keeps its boundary, and the switch stays armed."""  # R36
+    """A warning reports the removed setting. The role keeps its boundary, and the switch stays armed."""  # R36
     issue_reserve(play)
     play.up()
     boundary = play.definition["promotion"].pop("permissionsBoundaryArn")
@@ -173,18 +173,18 @@ def test_a_deployer_cannot_remove_the_boundary_of_a_role(play: Play, capfd: pyte
 
 
 def test_status_with_the_policy_of_the_previewer_shows_what_the_tags_have(play: Play) -> None:
-    """A warning says which certificates could not be read."""
+    """A warning names the certificates that could not be read."""
     play.up()
     shown = " ".join(play.status("previewer").output.replace("│", " ").split())
     assert "certificate 1, issued" in shown
-    assert "certificate 1 cannot be read, so less is known" in shown
+    assert "certificate 1 cannot be read: " in shown
     assert denial(play, "previewer", "secretsmanager:GetSecretValue") in shown
     assert set(play.refused) == {"GetSecretValue", "GetQueueAttributes"}
     assert "CN=mdm.example.com" in play.status("status").output
 
 
 def test_status_cannot_change_a_pair(play: Play) -> None:
-    """It reads private keys, and can move no label."""
+    """Status reads private keys, but can move no label."""
     play.up()
     version = SecretsManager(aws=AWS).version_ids(play.secret)[0]
     with play.acting("status"), pytest.raises(StoreError) as caught:
@@ -193,7 +193,7 @@ def test_status_cannot_change_a_pair(play: Play) -> None:
 
 
 def test_a_consumer_cannot_read_the_main_of_another_server(play: Play) -> None:
-    """It reports the refusal, and writes no file."""
+    """`ios-mdm consume` reports the refusal, and writes no file."""
     other = f"{play.secret}-other"
     play.iam.root("secretsmanager").create_secret(Name=other, SecretString="{}")
     done = play.consume(other)
@@ -203,7 +203,7 @@ def test_a_consumer_cannot_read_the_main_of_another_server(play: Play) -> None:
 
 
 def test_the_role_of_a_schedule_reads_no_key_and_changes_no_other_pair(play: Play) -> None:
-    """It may do what the schedule does, and nothing else."""  # R36
+    """The role has only the permissions that the schedule needs."""  # R36
     issue_reserve(play)
     play.up()
     name, other = play.schedule_role(), f"{play.secret}-other"
@@ -224,7 +224,7 @@ def test_the_role_of_a_schedule_reads_no_key_and_changes_no_other_pair(play: Pla
 
 
 def test_a_role_that_a_deployer_creates_stays_within_the_boundary(play: Play) -> None:
-    """Also if its policy allows all actions."""  # R36
+    """The boundary also limits a role whose policy allows all actions."""  # R36
     play.up()
     name, other = play.name("bounded"), f"payroll/{play.server}"
     secrets = play.iam.root("secretsmanager")

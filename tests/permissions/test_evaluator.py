@@ -1,4 +1,4 @@
-"""The evaluator of IAM policies: its decisions, what it refuses, and that its cases find faults in it."""
+"""The evaluator of IAM policies: its decisions and errors, and faults that its test cases find."""
 
 from __future__ import annotations
 
@@ -68,17 +68,17 @@ CASES = {
     "one of a list": Case(policies=[allow([PUT, GET])], expected=YES),
     "the second policy": Case(policies=[allow(PUT), allow(GET)], expected=YES),
     "the second statement": Case(policies=[policy(statement("Allow", PUT), statement("Allow", GET))], expected=YES),
-    "actions have no case": Case(policies=[allow("SecretsManager:getsecretvalue")], expected=YES),
+    "actions ignore case": Case(policies=[allow("SecretsManager:getsecretvalue")], expected=YES),
     "wildcard of actions": Case(policies=[allow("secretsmanager:Get*")], expected=YES),
     "wildcard of other actions": Case(policies=[allow("secretsmanager:Put*")], expected=NO),
-    "an action is a whole": Case(policies=[allow("secretsmanager:Get")], expected=NO),
+    "an action matches as a whole": Case(policies=[allow("secretsmanager:Get")], expected=NO),
     "a wildcard is no regular expression": Case(policies=[allow("secretsmanager.GetSecretValue")], expected=NO),
     "denied after allowed": Case(policies=[allow(GET), deny(GET)], expected=NEVER),
     "denied before allowed": Case(policies=[deny("*", "*"), allow(GET)], expected=NEVER),
     "another action is denied": Case(policies=[allow(GET), deny(PUT)], expected=YES),
-    "a condition of a denial does not hold": Case(policies=[allow(GET), deny(GET, Condition=EQUALS)], expected=YES),
+    "a condition of a denial is false": Case(policies=[allow(GET), deny(GET, Condition=EQUALS)], expected=YES),
     "resource in another case": Case(policies=[allow(GET, PAIR.replace("ios-mdm", "iOS-mdm"))], expected=NO),
-    "resources have a case": Case(policies=[allow(GET, PAIR.replace("berlin", "Berlin"))], expected=NO),
+    "resources are case-sensitive": Case(policies=[allow(GET, PAIR.replace("berlin", "Berlin"))], expected=NO),
     "any resource": Case(policies=[allow(GET, "*")], expected=YES),
     "a prefix of a resource": Case(policies=[allow(GET, PAIR.removesuffix("-AbCdEf"))], expected=NO),
     "wildcard of resources": Case(policies=[allow(GET, PAIR.replace("berlin-AbCdEf", "*"))], expected=YES),
@@ -91,8 +91,8 @@ CASES = {
     "another account": Case(policies=[allow(GET, PAIR.replace("111122223333", "444455556666"))], expected=NO),
     "six characters": Case(policies=[allow(GET, PAIR.replace("AbCdEf", "??????"))], expected=YES),
     "a question mark is one character": Case(policies=[allow(GET, PAIR.replace("AbCdEf", "???????"))], expected=NO),
-    "a wildcard is also nothing": Case(policies=[allow(GET, f"{PAIR}*")], expected=YES),
-    "a name that only begins alike": Case(
+    "a wildcard also matches no characters": Case(policies=[allow(GET, f"{PAIR}*")], expected=YES),
+    "a name with the same prefix": Case(
         policies=[allow("iam:GetRole", "arn:aws:iam::111122223333:role/ios-mdm/*")],
         action="iam:GetRole",
         resource="arn:aws:iam::111122223333:role/ios-mdm-deployer",
@@ -103,14 +103,16 @@ CASES = {
         policies=[allow(GET, Condition=EQUALS)], context=((STAGE, "AWSPREVIOUS"),), expected=YES
     ),
     "not equal": Case(policies=[allow(GET, Condition=EQUALS)], context=((STAGE, "RESERVE"),), expected=NO),
-    "values have a case": Case(policies=[allow(GET, Condition=EQUALS)], context=((STAGE, "awscurrent"),), expected=NO),
-    "equal has no wildcards": Case(
+    "values are case-sensitive": Case(
+        policies=[allow(GET, Condition=EQUALS)], context=((STAGE, "awscurrent"),), expected=NO
+    ),
+    "equality has no wildcards": Case(
         policies=[allow(GET, Condition={"StringEquals": {STAGE: "AWS*"}})],
         context=((STAGE, "AWSCURRENT"),),
         expected=NO,
     ),
     "a missing key is not equal": Case(policies=[allow(GET, Condition=EQUALS)], expected=NO),
-    "keys have no case": Case(
+    "keys ignore case": Case(
         policies=[allow(GET, Condition={"StringEquals": {STAGE.lower(): "AWSCURRENT"}})],
         context=((STAGE, "AWSCURRENT"),),
         expected=YES,
@@ -167,7 +169,7 @@ def decided(module: Any, case: Case) -> str:
 
 @pytest.mark.parametrize("name", CASES)
 def test_requests_are_decided_as_iam_decides_them(name: str) -> None:
-    """Deny wins, a boundary limits, conditions and wildcards have the meaning of the IAM User Guide."""
+    """Deny wins, a boundary limits, and conditions and wildcards work as the IAM User Guide says."""
     assert decided(iam, CASES[name]) == CASES[name].expected
 
 
@@ -184,17 +186,17 @@ UNKNOWN = {
     "element of a policy": {**policy(), "Statements": []},
     "variable in a resource": allow(GET, PAIR.replace("berlin", "${aws:username}")),
     "variable in a condition": allow(GET, Condition={"StringEquals": {STAGE: "${aws:username}"}}),
-    "resource that is no ARN": allow(GET, "ios-mdm/*"),
+    "resource without an ARN": allow(GET, "ios-mdm/*"),
     "wildcard in the account": allow(GET, PAIR.replace("111122223333", "*")),
     "wildcard in the region": allow(GET, PAIR.replace("eu-west-1", "eu-west-?")),
     "principal": policy({"Effect": "Allow", "Principal": {"Federated": "x"}, "Action": GET}),
-    "action that is no text": allow([1]),
+    "action that is a number": allow([1]),
 }
 
 
 @pytest.mark.parametrize("name", UNKNOWN)
 def test_the_unknown_is_an_error(name: str) -> None:
-    """The evaluator never guesses, also in a boundary and in statements that do not match."""
+    """The evaluator never guesses, not even in a boundary or in statements that do not match."""
     request = Request(action=GET, resource=PAIR)
     with pytest.raises(PolicyError):
         iam.decision(request, [UNKNOWN[name]])
@@ -203,7 +205,7 @@ def test_the_unknown_is_an_error(name: str) -> None:
 
 
 def test_an_unknown_key_of_a_request_is_an_error() -> None:
-    """A recorder that derives a key which no policy can name has a mistake."""
+    """A recorder that derives a key which no policy can name is wrong."""
     with pytest.raises(PolicyError, match="aws:Colour"):
         iam.decision(Request(action=GET, resource=PAIR, context={"aws:Colour": "x"}), [allow(GET)])
 
@@ -237,13 +239,13 @@ FAULTS = {
         "(context.get(_known(key)) in values)",
         "any(_is_like(one, context.get(_known(key)) or '') for one in values)",
     ),
-    "keys have a case": ("_KNOWN_KEYS = {key.lower(): key", "_KNOWN_KEYS = {key: key"),
-    "actions have a case": ("_is_like(pattern.lower(), action.lower())", "_is_like(pattern, action)"),
-    "resources have no case": ("_is_like(wanted[-1], found[-1])", "_is_like(wanted[-1].lower(), found[-1].lower())"),
+    "keys are case-sensitive": ("_KNOWN_KEYS = {key.lower(): key", "_KNOWN_KEYS = {key: key"),
+    "actions are case-sensitive": ("_is_like(pattern.lower(), action.lower())", "_is_like(pattern, action)"),
+    "resources ignore case": ("_is_like(wanted[-1], found[-1])", "_is_like(wanted[-1].lower(), found[-1].lower())"),
     "actions are ignored": ("        and any(_is_action(", "        and any(True or _is_action("),
     "resources are ignored": ("        and any(_is_resource(", "        and any(True or _is_resource("),
     "principals are ignored": ("return any(principal == (kind, one)", "return any(True"),
-    "principals have no kind": ("principal == (kind, one)", "principal is not None and principal[1] == one"),
+    "kinds of principals are ignored": ("principal == (kind, one)", "principal is not None and principal[1] == one"),
     "a star is one character": ('"*": ".*"', '"*": "."'),
     "a star is at least one character": ('"*": ".*"', '"*": ".+"'),
     "a star stops at a slash": ('"*": ".*"', '"*": "[^/]*"'),
@@ -261,7 +263,7 @@ def _faulty(name: str) -> ModuleType:
     source = Path(iam.__file__).read_text(encoding="utf-8")
     assert source.count(old) == 1, f"{source.count(old)} places for the fault"
     module = ModuleType("faulty_iam")
-    sys.modules[module.__name__] = module  # dataclasses look their module up
+    sys.modules[module.__name__] = module  # dataclasses need their module there
     exec(compile(source.replace(old, new), name, "exec"), module.__dict__)  # noqa: S102 - source of this repository
     return module
 
@@ -274,6 +276,6 @@ def _forgotten() -> Iterator[None]:
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_in_the_evaluator_is_found(name: str) -> None:
-    """At least one case is decided differently by an evaluator with this fault."""
+    """The evaluator with this fault decides at least one case differently."""
     faulty = _faulty(name)
     assert [case for case in CASES if decided(faulty, CASES[case]) != CASES[case].expected]

@@ -1,7 +1,7 @@
-"""What the enforcing emulator cannot evaluate, row by row.
+"""Each row of the table of features that the enforcing emulator lacks.
 
-A test that fails here shows that the emulator has learned to evaluate something: remove the row from ``LACKING``, so
-that test_enforced.py enforces it.
+A failing test shows that the emulator now evaluates a feature: remove the row from ``LACKING``, so that
+test_enforced.py enforces it.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def allow(*actions: str) -> dict[str, Any]:
 
 
 def test_the_table_has_the_condition_keys_of_the_page() -> None:
-    """And the evaluator of the tests knows all of them."""
+    """The evaluator of the tests supports each of these keys."""
     keys = {key for name in NAMES for key in condition_keys(documented(name))}
     assert set(LACKING) == keys
     assert keys <= CONDITION_KEYS
@@ -62,7 +62,7 @@ def test_the_table_has_the_condition_keys_of_the_page() -> None:
 
 
 def test_the_emulator_lacks_the_label_of_a_request(iam: Iam) -> None:
-    """A consumer that asks for AWSCURRENT is refused."""
+    """The emulator refuses a consumer that requests AWSCURRENT."""
     iam.root("secretsmanager").create_secret(Name=SECRET, SecretString="{}")
     policy = documented("consumer", suffix="??????")
 
@@ -74,7 +74,7 @@ def test_the_emulator_lacks_the_label_of_a_request(iam: Iam) -> None:
 
 
 def test_the_emulator_lacks_the_boundary_and_the_path_of_a_role(iam: Iam) -> None:
-    """A deployer that creates a role with the path and the boundary of the page is refused."""
+    """The emulator refuses a deployer that creates a role with the path and the boundary of the page."""
     policy = documented("deployer-roles")
     boundary = arn("iam", "policy/ios-mdm-boundary")
 
@@ -94,7 +94,7 @@ def test_the_emulator_lacks_the_boundary_and_the_path_of_a_role(iam: Iam) -> Non
 
 
 def test_the_emulator_lacks_pass_role(iam: Iam) -> None:
-    """A principal without iam:PassRole creates a schedule with a role."""
+    """The emulator lets a principal without iam:PassRole create a schedule with a role."""
 
     def create() -> None:
         AWS.scheduler().create_schedule(
@@ -109,7 +109,7 @@ def test_the_emulator_lacks_pass_role(iam: Iam) -> None:
 
 
 def test_the_emulator_lacks_permissions_on_kms_keys(iam: Iam) -> None:
-    """A principal without kms:Decrypt reads a secret that is encrypted with a key of the account."""
+    """The emulator lets a principal without kms:Decrypt read a secret that is encrypted with a key of the account."""
     key = iam.root("kms").create_key()["KeyMetadata"]["KeyId"]
     iam.root("secretsmanager").create_secret(Name="ios-mdm/encrypted", SecretString="{}", KmsKeyId=key)
 
@@ -121,7 +121,7 @@ def test_the_emulator_lacks_permissions_on_kms_keys(iam: Iam) -> None:
 
 @pytest.mark.parametrize("key", ["aws:SourceAccount", "aws:SourceArn"])
 def test_the_emulator_lacks_the_source_of_a_service(iam: Iam, key: str) -> None:
-    """Its own services act as the root user, which a trust in a service admits; with this condition it is refused."""
+    """Services of the emulator act as the root user. A trust policy with this key does not admit them."""
     trust = documented("schedule-trust")
     (statement,) = trust["Statement"]
     iam.create(f"trusted-{uuid4().hex[:8]}", {}, trust=enforceable(trust))

@@ -1,6 +1,6 @@
-"""docs/permissions.md, evaluated against the requests of whole lives.
+"""The policies of docs/permissions.md, evaluated against the recorded requests of a pair's life.
 
-Each policy allows what its principal needs, has no action that no request needs, and refuses the forbidden requests.
+Each policy allows the requests of its principal, has no action that no request needs, and refuses forbidden requests.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Policies = dict[str, dict[str, Any]]
 
 
 def requests(lives: Lives, principal: str) -> list[Request]:
-    """Return the requests of a principal: recorded, or what the recorded schedules make EventBridge Scheduler do."""
+    """Return a principal's requests: the recorded ones, or those that EventBridge Scheduler makes for its schedules."""
     if principal in lives.recorder.requests:
         found = lives.recorder.requests[principal]
         return [one for one in found if one.action not in WITHOUT_PERMISSION]
@@ -129,7 +129,7 @@ STATEMENTS = sorted(
 
 
 def test_every_policy_belongs_to_a_principal() -> None:
-    """No policy of the page is left out of these tests."""
+    """The tests cover each policy of the page."""
     assert {name for names in POLICIES_OF.values() for name in names} == set(NAMES)
 
 
@@ -141,7 +141,7 @@ def test_a_principal_may_do_what_it_does(lives: Lives) -> None:
 
 
 def test_each_action_and_resource_is_needed(lives: Lives) -> None:
-    """Without any one of them, a further request of a principal that has the policy is refused."""
+    """Without any one of them, a request of a principal with the policy is refused."""
     found = {one: policies(lives, one) for one in PRINCIPALS}
     before = {one: refused(lives, one, found[one]) for one in PRINCIPALS}
     unneeded = [
@@ -158,7 +158,7 @@ def test_each_action_and_resource_is_needed(lives: Lives) -> None:
 
 @pytest.mark.parametrize("principal", PRINCIPALS)
 def test_forbidden_requests_are_refused(principal: str) -> None:
-    """No principal can read a key, take over a role or leave its boundary beyond what the page says."""  # R29
+    """No principal can read a key, take over a role, or leave its boundary, unless the page says so."""  # R29
     assert permitted(principal, on_page(principal)) == []
 
 
@@ -186,13 +186,13 @@ def test_each_implied_permission_occurs(lives: Lives) -> None:
 
 
 def test_the_role_that_is_written_is_the_documented_one(lives: Lives) -> None:
-    """The policy and the trust of the page are those that the requests of this life wrote."""
+    """The policy and the trust policy of the page are those in the recorded requests."""
     assert json.loads(lives.recorder.documents["policy"]) == policies(lives, "schedule")["schedule"]
     assert json.loads(lives.recorder.documents["trust"]) == policies(lives, "scheduler")["schedule-trust"]
 
 
 def test_the_boundary_allows_what_the_role_of_a_schedule_does(lives: Lives) -> None:
-    """A role that is created within the boundary can do all that its own policy allows."""
+    """Within the boundary, a role can make all requests that its policy allows."""
     found = list(policies(lives, "schedule").values())
     boundary = policies(lives, "bounded")["boundary"]
     decisions = {decision(one, found, boundary=boundary) for one in requests(lives, "schedule")}
@@ -200,7 +200,7 @@ def test_the_boundary_allows_what_the_role_of_a_schedule_does(lives: Lives) -> N
 
 
 def test_only_roles_that_are_created_need_rights_in_iam(lives: Lives) -> None:
-    """With `promotion.roleArn` the deployer needs no policy but its own."""
+    """With `promotion.roleArn`, the deployer needs only its own policy."""
     others = policies(lives, "deployer")
     del others["deployer-roles"]
     assert {one.action.partition(":")[0] for one in refused(lives, "deployer", others)} == {"iam"}

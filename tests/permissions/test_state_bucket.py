@@ -22,7 +22,7 @@ WRITES = ("s3:PutObject", "s3:DeleteObject", "s3:DeleteObjectVersion")
 
 
 def bucket_policy() -> dict[str, Any]:
-    """Return the policy."""
+    """Return the bucket policy in SECURITY.md."""
     (text,) = re.findall(r"^```json policy=state-bucket\n(.*?)^```$", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
     found: dict[str, Any] = json.loads(text)
     return found

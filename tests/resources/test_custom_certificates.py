@@ -96,7 +96,7 @@ def test_a_secret_that_a_pipeline_may_not_read_is_a_warning(engine: Engine, capf
     engine.aws.denied = {"GetSecretValue"}
     capfd.readouterr()
     assert engine.up() == "unchanged"
-    assert "Nothing about it has to change now" in capfd.readouterr().err
+    assert "This run does not need the file" in capfd.readouterr().err
 
 
 def test_a_reserve_is_judged_by_the_main_that_it_will_follow(engine: Engine, project: Path) -> None:

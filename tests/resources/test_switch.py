@@ -325,6 +325,30 @@ def test_a_take_over_with_another_role_and_queue_deletes_those_of_the_lost_state
     assert engine.up() == "unchanged"
 
 
+@pytest.mark.parametrize("ends", ["update", "delete"])
+def test_a_take_over_while_scheduler_is_down_deletes_role_and_queue_later(
+    engine: Engine, scheduled: Scheduled, scheduler_is_down: Callable[[bool], None], ends: str
+) -> None:
+    """The schedule of the lost state still names its role and queue, which the next update or `destroy` deletes."""
+    # R34 R36
+    engine.up()
+    _lose_state(engine)
+    engine.program["definition"]["promotion"] = _own(engine)
+    scheduler_is_down(True)
+    assert engine.up() == "create"
+    assert _made(engine) == {"role", "queue"}
+    scheduler_is_down(False)
+    if ends == "update":
+        assert engine.up() == "update"
+        assert scheduled.kinds() == {Kind.PROMOTE}
+        assert engine.up() == "unchanged"
+    else:
+        assert engine.outputs is not None
+        engine.provider.delete(engine.id, engine.outputs)
+        assert scheduled.kinds() == set()
+    assert _made(engine) == set()
+
+
 def test_a_deleted_pair_leaves_no_schedule_and_a_foreign_one_all_of_them(engine: Engine, scheduled: Scheduled) -> None:
     """Delete removes the switch and the secret of its pair. It removes nothing of a pair that was taken over."""  # R37
     engine.up()
@@ -351,7 +375,7 @@ def test_a_queue_of_another_account_is_refused(engine: Engine) -> None:
     """The check refuses it, so the preview does, too. Nothing is written."""  # R36
     engine.program["definition"]["promotion"] = {"alarmArn": QUEUE.replace("000000000000", "999988887777")}
     (reason,) = engine.failures()
-    assert "promotion.alarmArn: arn:aws:sqs:eu-west-1:999988887777:alarms is of account 999988887777" in reason
+    assert "promotion.alarmArn: arn:aws:sqs:eu-west-1:999988887777:alarms is in account 999988887777" in reason
     assert engine.aws.writes() == []
 
 

@@ -1,1 +1,1 @@
-"""What tests share: certificates, servers, and AWS in memory."""
+"""Code that tests share: certificates, servers, and AWS in memory."""

@@ -1,4 +1,4 @@
-"""Versions of a secret that a run finds and did not store."""
+"""Versions of a secret that a run finds but did not store."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ CA = SelfSigned(
         days=(-10, 387),
     )
 )
-"""A certificate that can vouch for any name, with the names, the key type and the validity of an issued one."""
+"""A CA certificate for any name, with the names, the key type and the validity of an issued certificate."""
 
 
 def value(made: Made) -> str:
-    """Return what a version with this certificate contains."""
+    """Return the value of a version with this certificate."""
     return credential_to_json(
         Credential(
             certificate=pem(*(made.chain[:-1] or made.chain)).decode(),
@@ -50,13 +50,14 @@ STRAY = "00000000-0000-4000-8000-000000000001"
 
 
 def principal(world: World, permissions: str) -> Principal:
-    """Return the principal with these permissions, as SECURITY.md names them."""
-    assert f"| {permissions} |" in SECURITY or f"with {permissions} " in SECURITY
+    """Return a principal with these permissions, as SECURITY.md names them."""
+    places = (f"| {permissions} |", f"with {permissions} ", f"with {permissions}.")
+    assert any(place in SECURITY for place in places)
     return Principal(store=world.store, actions=frozenset(re.findall(r"`(\w+)`", permissions)))
 
 
 def put(world: World, version: str, labels: Sequence[str], made: Made, *, by: str = PUT) -> None:
-    """Store a version by PutSecretValue, which moves labels; it loses a label when the next version gets it."""
+    """Store a version by PutSecretValue, which moves labels: a label leaves the version that had it."""
     attacker = principal(world, by)
     attacker.put(SECRET, version, value(made), labels or ["STRAY"])
     if not labels:

@@ -1,4 +1,4 @@
-"""Holds a profile or a command against Apple's own schema (github.com/apple/device-management)."""
+"""Checks profiles and commands against Apple's own schema (github.com/apple/device-management)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _TYPES: Final[dict[str, tuple[type, ...]]] = {
 
 
 def profile_violations(profile: bytes) -> list[str]:
-    """Return what Apple's schema has against a .mobileconfig; a payload of a type without a schema here is one."""
+    """Return how a .mobileconfig violates Apple's schema; a payload type without a schema here is a violation, too."""
     value = plistlib.loads(profile)
     found = _violations(value, _keys("profiles/TopLevel"), "profile")
     for index, payload in enumerate(value.get("PayloadContent", [])):
@@ -39,12 +39,12 @@ def profile_violations(profile: bytes) -> list[str]:
         found += _violations(payload, _keys("profiles/CommonPayloadKeys") + _keys(f"profiles/{kind}"), where)
     identifiers = [payload.get("PayloadIdentifier") for payload in value.get("PayloadContent", [])]
     if len(set(identifiers)) != len(identifiers):
-        found.append("profile.PayloadContent: a PayloadIdentifier is there twice")
+        found.append("profile.PayloadContent: a PayloadIdentifier occurs twice")
     return found
 
 
 def command_violations(command: bytes, *, schema: str) -> list[str]:
-    """Return what Apple's schema *schema* (a file of ``mdm/commands``) has against an MDM command."""
+    """Return how an MDM command violates Apple's schema *schema*, a file of ``mdm/commands``."""
     value = plistlib.loads(command)
     found = [f"command: key {key} is unknown" for key in value.keys() - {"Command", "CommandUUID"}]
     if not isinstance(value.get("CommandUUID"), str):
@@ -68,7 +68,7 @@ def _keys(name: str) -> list[dict[str, Any]]:
 
 
 def _violations(value: dict[str, Any], keys: list[dict[str, Any]], where: str) -> list[str]:
-    """Return the violations of one dictionary: unknown and missing keys, and those of each value."""
+    """Return the violations of one dictionary: unknown keys, missing keys, and the violations of its values."""
     known = {key["key"]: key for key in keys}
     found = [f"{where}: {name} is missing" for name in known if _required(known[name]) and name not in value]
     for name, item in value.items():
@@ -84,7 +84,7 @@ def _required(key: dict[str, Any]) -> bool:
 
 
 def _value_violations(value: Any, key: dict[str, Any], where: str) -> list[str]:
-    """Return the violations of one value: type, allowed values, iOS, and what is inside it."""
+    """Return the violations of one value: its type, allowed values, iOS support, and nested values."""
     if not isinstance(value, _TYPES[key["type"]]) or (key["type"] == "<integer>" and isinstance(value, bool)):
         return [f"{where}: must be {key['type']}, is {type(value).__name__}"]
     found = []

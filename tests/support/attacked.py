@@ -1,4 +1,4 @@
-"""A server with a history, whose devices keep what they trust: what attacks with one permission are played on."""
+"""A server with a history, for attacks with one permission; its devices keep the roots that they trust."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ if TYPE_CHECKING:
 __all__ = ["FORMERS", "MAIN", "RESERVE", "STRAYS", "Attacked", "attacked"]
 
 FORMERS, MAIN, DELETED, RESERVE = (1, 2), 3, 4, 5
-"""Numbers of the certificates: the first former main has no slot any more, the second one has AWSPREVIOUS."""
+"""Numbers of the certificates: the first former main has no slot any more, the second former main has AWSPREVIOUS."""
 STRAYS = {"OTHER": FOREIGN, "NEXT": version_id(SECRET, 6)}
-"""Versions of another program, with an authority for any name, by their labels; one has the next version id."""
+"""Versions of another program by their labels, with a CA for any name; the key NEXT has the next version id."""
 
 
 @dataclass(slots=True)
 class Devices(Channel):
-    """An MDM server whose devices install each profile at once.
+    """An MDM server whose devices install each profile immediately.
 
     Args:
         profiles: fingerprints of the roots in each profile, by its PayloadIdentifier.
@@ -52,7 +52,7 @@ class Devices(Channel):
     profiles: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def enqueue(self, enrollment_ids: Sequence[str], command: bytes) -> tuple[str, ...]:
-        """Install the profile of a command."""
+        """Install the profile in a command."""
         profile = plistlib.loads(plistlib.loads(command)["Command"]["Payload"])
         roots = [one for one in profile["PayloadContent"] if one["PayloadType"] == "com.apple.security.root"]
         self.profiles[profile["PayloadIdentifier"]] = frozenset(
@@ -63,14 +63,14 @@ class Devices(Channel):
 
 @dataclass(slots=True)
 class Attacked(Server):
-    """A server.
+    """A server under attack.
 
     Args:
-        channel: to its devices.
+        channel: channel to its devices.
         wish: its definition.
-        known: what the state knows; None without a state.
+        known: facts in the state; None without a state.
         has_state: whether runs keep a state.
-        distrusted: fingerprint of a root that the definition distrusts; empty for none.
+        distrusted: fingerprint of a root that the definition distrusts; empty if there is none.
     """
 
     channel: Devices = field(default_factory=Devices)
@@ -80,12 +80,12 @@ class Attacked(Server):
     distrusted: str = ""
 
     def request(self, wish: PairDefinition) -> ReconcileRequest:
-        """Return the request of a run that has the state."""
+        """Return the request of a run; it has the facts in the state."""
         found = Server.request(self, wish)
         return replace(found, pair=replace(found.pair, known=self.known))
 
     def run(self) -> Progress:
-        """Run `up`, which keeps in the state what it found."""
+        """Run `up`, which saves its results in the state."""
         done = self.up(self.wish)
         assert done.pair is not None
         certificates = {one.facts.sha256: one.pem for one in done.pair.certificates.values()}
@@ -93,7 +93,7 @@ class Attacked(Server):
         return done
 
     def runs(self, number: int = 2) -> str:
-        """Run `up` several times, and return the last error; empty if the last run had none."""
+        """Run `up` several times, and return the last error; empty if the last run succeeded."""
         error = ""
         for _ in range(number):
             error = ""
@@ -105,7 +105,7 @@ class Attacked(Server):
 
     @property
     def store(self) -> MemorySecretStore:
-        """The secrets."""
+        """The secret store."""
         return self.armed.world.store
 
     @property
@@ -114,14 +114,14 @@ class Attacked(Server):
         return frozenset().union(*self.channel.profiles.values())
 
     def root(self, version: str | int) -> str:
-        """Return the fingerprint of the root of a version, or of a certificate by its number."""
+        """Return the fingerprint of the root of a certificate, by its version id or its number."""
         name = version_id(SECRET, version) if isinstance(version, int) else version
         found = self.store.read(SECRET, name)
         assert found is not None
         return fingerprint(chain(credential_from_json(found).chain)[-1])
 
     def holder(self, label: str) -> str | None:
-        """Return the version with a label."""
+        """Return the id of the version with a label, or None."""
         found = self.store.describe(SECRET)
         assert found is not None
         return next((version for version, labels in found.labels.items() if label in labels), None)
@@ -131,13 +131,13 @@ class Attacked(Server):
         return Principal(store=self.store, actions=frozenset(actions))
 
     def move(self, label: str, to: str | int | None) -> None:
-        """Move a label as a principal that has UpdateSecretVersionStage alone; what AWS refuses changes nothing."""
+        """Move a label with the permission UpdateSecretVersionStage only; a move that AWS refuses changes nothing."""
         version = version_id(SECRET, to) if isinstance(to, int) else to
         with suppress(IosMdmError):
             self.principal("UpdateSecretVersionStage").move_label(SECRET, label, to=version, current=self.holder(label))
 
     def fire(self) -> bool:
-        """Do what Scheduler does at the time of the schedule; return whether there is one."""
+        """Make the call of the schedule, as Scheduler does at its time; return whether there is a schedule."""
         if (found := self.armed.scheduler.schedules.get(NAMES[Kind.PROMOTE])) is None:
             return False
         call = self.armed.scheduled()
@@ -176,7 +176,7 @@ def attacked(*, is_pruned: bool = False, has_distrust: bool = False, has_state: 
     """Return a server with two former mains, a main, a deleted reserve and an armed reserve, before an attack.
 
     Args:
-        is_pruned: whether AWS deletes a version without labels at once.
+        is_pruned: whether AWS deletes versions without labels immediately.
         has_distrust: whether the definition distrusts the first former main.
         has_state: whether the runs have a state.
     """

@@ -1,4 +1,4 @@
-"""AWS as the tests reach it: through the environment of the test's own process."""
+"""AWS as the tests reach it, through the environment of the test process."""
 
 from __future__ import annotations
 
@@ -9,4 +9,4 @@ from ios_mdm.adapters.aws import Aws
 __all__ = ["AWS"]
 
 AWS = Aws(environ=os.environ)
-"""Follows ``monkeypatch.setenv``: the variables are read at each call."""
+"""Follows ``monkeypatch.setenv``, because each call reads the variables again."""

@@ -1,4 +1,4 @@
-"""Answers of AWS, and the messages that an adapter makes of them."""
+"""Error answers of AWS, and the messages that an adapter derives from them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ VALUE = "the private key"
 
 
 def told(call: Callable[[], object]) -> str:
-    """Return the message of the error that *call* ends with: one line, with nothing of the cause attached."""
+    """Return the message of the error that *call* raises, after checking that it is one line and has no cause."""
     with pytest.raises(StoreError) as caught:
         call()
     message = str(caught.value)
@@ -30,7 +30,7 @@ def told(call: Callable[[], object]) -> str:
 
 
 class Answer:
-    """The part of an HTTP answer that botocore and the adapter look at."""
+    """The parts of an HTTP answer that botocore and the adapter read."""
 
     content = b""
 

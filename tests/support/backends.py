@@ -1,4 +1,4 @@
-"""The secret stores, and the schedulers beside them, that the contracts are tested on."""
+"""The secret stores and schedulers that the contract tests run on."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ _AWS_VARIABLES = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backend:
-    """A store and a secret's name that nothing else uses.
+    """A store, and a secret name that is used only here.
 
     Args:
         name: memory, moto, ministack or aws.
-        store: what is tested.
-        secret: the name; there is no such secret yet.
+        store: store under test.
+        secret: name of the secret; the secret does not exist yet.
     """
 
     name: str
@@ -67,14 +67,14 @@ class Backend:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SwitchBackend:
-    """What a switch is made of, and a stem of names that nothing else uses.
+    """The adapters of a switch, and a prefix of names that is used only here.
 
     Args:
         name: memory, moto, ministack or aws.
-        scheduler: what is tested.
-        prerequisites: what is tested.
-        store: a secret store beside them.
-        stem: what the names of schedules, role and queue begin with.
+        scheduler: scheduler under test.
+        prerequisites: prerequisites under test.
+        store: a secret store in the same account.
+        stem: prefix of the names of schedules, role and queue.
     """
 
     name: str
@@ -86,7 +86,7 @@ class SwitchBackend:
 
 @pytest.fixture
 def no_aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
-    """Take away every way to AWS that this machine may have, and forget the clients afterwards."""
+    """Remove every AWS setting of this machine; drop the cached clients afterwards."""
     for variable in _AWS_VARIABLES:
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
@@ -117,7 +117,7 @@ def ministack_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def _towards(name: str, request: pytest.FixtureRequest) -> None:
-    """Let clients of AWS find the emulator of this name."""
+    """Point AWS clients to the emulator of this name."""
     patch: pytest.MonkeyPatch = request.getfixturevalue("no_aws")
     patch.setenv("AWS_ENDPOINT_URL", request.getfixturevalue(f"{name}_url"))
     for variable, value in ministack.CREDENTIALS.items():
@@ -126,7 +126,7 @@ def _towards(name: str, request: pytest.FixtureRequest) -> None:
 
 @pytest.fixture(params=_BACKENDS)
 def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
-    """Each store in turn, with the name of a secret that is not there yet."""
+    """Each store in turn, with the name of a secret that does not exist yet."""
     name: str = request.param
     secret = f"ios-mdm-test/{uuid4()}"
     if name == "memory":
@@ -153,14 +153,14 @@ def _switch(name: str, stem: str) -> SwitchBackend:
 
 @pytest.fixture(params=["moto", "ministack"])
 def emulated(request: pytest.FixtureRequest) -> SwitchBackend:
-    """Each emulator in turn, for what a hand does in the console: that is done by the emulator's own clients."""
+    """Each emulator in turn, for manual changes in the console: the tests make them with the emulator's clients."""
     _towards(request.param, request)
     return _switch(request.param, f"ios-mdm-test-{uuid4().hex[:20]}")
 
 
 @pytest.fixture(params=_BACKENDS)
 def switch_backend(request: pytest.FixtureRequest) -> Iterator[SwitchBackend]:
-    """Each of them in turn, with nothing scheduled, no role and no queue."""
+    """Each switch in turn, without schedules, role and queue."""
     name: str = request.param
     stem = f"ios-mdm-test-{uuid4().hex[:20]}"
     if name == "memory":

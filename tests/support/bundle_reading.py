@@ -1,4 +1,4 @@
-"""Reads bundles, and the refusals of those that cannot be read."""
+"""Reads bundles, and returns the errors of those that cannot be read."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ __all__ = [
 
 HOST = "mdm.example.com"
 NOW = datetime(2041, 3, 1, 12, 30, 15, tzinfo=UTC)
-PASSWORD = "correct horse"  # noqa: S105 - of files that live as long as a test
+PASSWORD = "correct horse"  # noqa: S105 - of files of one test
 ROUNDS = 3
 
 _NOT_DERIVED = 1000  # the encrypted parts of the samples from here on are never decrypted
@@ -120,7 +120,7 @@ RSA = self_signed(HOST, rsa.generate_private_key(65537, 2048), ROOT)
 
 
 def spki(bundle: Bundle) -> tuple[object, ...]:
-    """Return the public halves of a bundle's private keys."""
+    """Return the public keys that belong to a bundle's private keys."""
     return tuple(key.public_key() for key in bundle.keys)
 
 
@@ -274,7 +274,7 @@ def samples() -> dict[str, tuple[bytes, str]]:
     """Return small files of every type with their passwords; the key is last if the tests choose the order."""
     usual = (clear(shrouded(EC, "one")), sealed(certificate_bag(EC)))
     leaf = pem("CERTIFICATE", EC.der)
-    builder = PrivateFormat.PKCS12.encryption_builder().kdf_rounds(2).hmac_hash(hashes.SHA1())  # noqa: S303 - as old files have it
+    builder = PrivateFormat.PKCS12.encryption_builder().kdf_rounds(2).hmac_hash(hashes.SHA1())  # noqa: S303 - as in old files
     triple_des = builder.key_cert_algorithm(pkcs12.PBES.PBESv1SHA1And3KeyTripleDESCBC).build(PASSWORD.encode())
     sec1 = EC.key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, BestAvailableEncryption(b"horse"))
     chain = pkcs7.serialize_certificates([EC.certificate, ROOT.certificate], Encoding.PEM)

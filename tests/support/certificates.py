@@ -1,7 +1,7 @@
-"""Makes chains of certificates, good ones and of every defect, and asks other verifiers about them.
+"""Builds certificate chains without and with defects, and runs other verifiers on them.
 
-A chain is described by values, made from the root downwards, and signed for real. What the library would not sign
-(SHA-1, MD5, dates the wrong way round) is put together from DER.
+A chain is described by values, built from the root downwards, and really signed. Certificates that the library refuses
+to sign (SHA-1, MD5, end before start) are assembled from DER.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519Pri
 
 @cache
 def key(kind: str, owner: str = "") -> PrivateKey:
-    """Return the key of this kind (``rsa-2048``, ``p256``, ``ed25519``, ``dsa``) that *owner* has, made once."""
+    """Return the key of *owner* of this kind (``rsa-2048``, ``p256``, ``ed25519``, ``dsa``), created once."""
     del owner  # it is in the cache's key
     if kind.startswith("rsa-"):
         size = int(kind.removeprefix("rsa-"))
@@ -85,7 +85,7 @@ def key(kind: str, owner: str = "") -> PrivateKey:
 
 
 def _odd_rsa(size: int) -> rsa.RSAPrivateKey:
-    """Return a key of an odd size, from a prime of the next larger and one of the next smaller: OpenSSL makes none."""
+    """Return a key of an odd size, from a larger and a smaller prime: OpenSSL does not generate such keys."""
     larger, smaller = (rsa.generate_private_key(_EXPONENT, size + step).private_numbers() for step in (1, -1))
     p, q = larger.p, smaller.p
     exponent = pow(_EXPONENT, -1, (p - 1) * (q - 1))
@@ -102,28 +102,28 @@ def _odd_rsa(size: int) -> rsa.RSAPrivateKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spec:
-    """What a certificate is to be.
+    """Description of a certificate.
 
     Args:
-        name: its common name; "" for an empty subject.
-        key: kind of its key.
-        owner: who else has that key: certificates of one kind and owner have one key.
-        hash: of its signature.
-        pss: sign with RSA-PSS, its mask with the same hash.
+        name: common name; "" for an empty subject.
+        key: kind of key.
+        owner: owner of the key: certificates of the same kind and owner share one key.
+        hash: hash of its signature.
+        pss: whether to sign with RSA-PSS, its mask with the same hash.
         days: start and end of its validity, in days from :data:`NOW`.
-        inverted: put the end before the start.
-        ca: of the basic constraints; None for none of these.
-        path_length: of the basic constraints.
-        usages: bits of the key usage; None for none.
-        purposes: of the extended key usage; None for none.
-        sans: DNS names, or any other general name.
-        permitted: of the name constraints.
-        excluded: of the name constraints.
-        unknown: a critical extension that nobody knows.
-        identifiers: have the subject's and the issuer's key identifiers.
-        issuer: name of the issuer, where it is not to be the next one's.
-        signer: the key that signs, where it is not to be the next one's: kind and owner.
-        outer: hash that the outer algorithm identifier names, where it is not to be the inner one's.
+        inverted: whether to put the end before the start.
+        ca: CA flag of the basic constraints; None for no basic constraints.
+        path_length: path length of the basic constraints.
+        usages: bits of the key usage; None for no key usage.
+        purposes: extended key usages; None for no extension.
+        sans: DNS names, or any other general names.
+        permitted: permitted subtrees of the name constraints.
+        excluded: excluded subtrees of the name constraints.
+        unknown: whether to add an unknown critical extension.
+        identifiers: whether to add the key identifiers of subject and issuer.
+        issuer: name of the issuer; None for the name of the next certificate.
+        signer: kind and owner of the signing key; None for the key of the next certificate.
+        outer: hash in the outer algorithm identifier; None for the hash of the inner one.
     """
 
     name: str
@@ -152,7 +152,7 @@ class Spec:
         return key(self.key, self.owner or self.name)
 
     def but(self, **changes: Any) -> Spec:
-        """Return the same with changes."""
+        """Return a copy with changes."""
         return replace(self, **changes)
 
 
@@ -163,11 +163,11 @@ ROOT = Spec(name="Root", key="p384", ca=True, usages=("key_cert_sign", "crl_sign
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """A chain that was made.
+    """A chain with its keys.
 
     Args:
-        chain: from the leaf up to the root.
-        keys: their private keys.
+        chain: certificates from the leaf up to the root.
+        keys: their private keys, in the same order.
     """
 
     chain: tuple[x509.Certificate, ...]
@@ -180,18 +180,18 @@ class Made:
 
     @property
     def root(self) -> x509.Certificate:
-        """The self-signed one."""
+        """The self-signed certificate."""
         return self.chain[-1]
 
     def bundle(self, *others: x509.Certificate, without: Sequence[x509.Certificate] = ()) -> Bundle:
-        """Return what a file with this chain would be read as."""
+        """Return the bundle that a file with this chain is read as."""
         certificates = [one for one in (*self.chain, *others) if one not in without]
         return Bundle(certificates=tuple(certificates), keys=(self.keys[0],))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chain:
-    """What a chain is to be: a server's certificate under an issuing CA under a root, all good unless changed."""
+    """Description of a chain: a server's certificate, issuing CAs and a root, all correct unless changed."""
 
     leaf: Spec = LEAF
     issuing: tuple[Spec, ...] = (ISSUING,)
@@ -204,7 +204,7 @@ class Chain:
         issuing: dict[str, Any] | None = None,
         root: dict[str, Any] | None = None,
     ) -> Chain:
-        """Return the same with changes to its certificates; those of *issuing* are for each of the issuing CAs."""
+        """Return a copy with changed certificates; the changes in *issuing* apply to each issuing CA."""
         return Chain(
             leaf=self.leaf.but(**leaf or {}),
             issuing=tuple(one.but(**issuing or {}) for one in self.issuing),
@@ -212,7 +212,7 @@ class Chain:
         )
 
     def make(self) -> Made:
-        """Sign it all."""
+        """Sign all certificates."""
         specs = (self.leaf, *self.issuing, self.root)
         uppers = (*specs[1:], self.root)
         chain = tuple(_signed(spec, upper) for spec, upper in zip(specs, uppers, strict=True))
@@ -221,12 +221,12 @@ class Chain:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SelfSigned:
-    """What a certificate without a CA is to be."""
+    """Description of a self-signed certificate without a CA."""
 
     leaf: Spec = field(default_factory=lambda: LEAF.but(ca=None, usages=None))
 
     def make(self) -> Made:
-        """Sign it."""
+        """Sign the certificate."""
         return Made(chain=(_signed(self.leaf, self.leaf),), keys=(self.leaf.private,))
 
 
@@ -243,7 +243,7 @@ def private_pem(private: PrivateKey) -> bytes:
 def openssl_accepts(
     made: Sequence[x509.Certificate], folder: Path, *, host: str = HOST, at: datetime = NOW, strict: bool = False
 ) -> bool:
-    """Return whether ``openssl verify`` takes a chain, root last, for a server of this name at a moment."""
+    """Return whether ``openssl verify`` accepts a chain, root last, for a server of this name at a given time."""
     leaf, root, untrusted = folder / "leaf.pem", folder / "root.pem", folder / "untrusted.pem"
     leaf.write_bytes(pem(made[0]))
     root.write_bytes(pem(made[-1]))
@@ -257,9 +257,9 @@ def openssl_accepts(
 def cryptography_accepts(
     made: Sequence[x509.Certificate], *, host: str = HOST, at: datetime = NOW, private: bool = False
 ) -> bool:
-    """Return whether cryptography's validation takes a chain, root last: by its defaults, or as *private* CAs need it.
+    """Return whether cryptography accepts a chain, root last: by its defaults, or with a policy for *private* CAs.
 
-    The defaults are for the web's CAs and refuse what has no key identifiers, or a root without a key usage.
+    The defaults are for CAs of the web: they refuse certificates without key identifiers, and roots without key usage.
     """
     builder = PolicyBuilder().store(Store([made[-1]])).time(at)
     if private:
@@ -345,11 +345,11 @@ _RSA_ALGORITHMS = {"md5": 4, "sha1": 5, "sha224": 14, "sha256": 11, "sha384": 12
 _EC = bytes.fromhex("06082a8648ce3d0403")  # the prefix of ecdsa-with-SHA2…
 _EC_SHA1 = bytes.fromhex("06072a8648ce3d0401")
 _EC_ALGORITHMS = {"sha224": 1, "sha256": 2, "sha384": 3, "sha512": 4}
-_GENERALIZED = 2050  # from this year on, times have four digits for it (RFC 5280, 4.1.2.5)
+_GENERALIZED = 2050  # first year with four digits in times (RFC 5280, 4.1.2.5)
 
 
 def _signed_by_hand(made: x509.Certificate, signer: PrivateKey, spec: Spec) -> x509.Certificate:
-    """Return the certificate with its hash, dates or outer algorithm changed, and signed again."""
+    """Return the certificate with its hash, dates or outer algorithm changed, signed again."""
     inner = _algorithm(signer, spec.hash)
     content = _content(made.tbs_certificate_bytes).replace(_algorithm(signer, hashes.SHA256()), inner, 1)
     if spec.inverted:
@@ -392,5 +392,5 @@ def _tlv(tag: int, content: bytes) -> bytes:
 
 
 def _content(element: bytes) -> bytes:
-    """Return what is in a DER element."""
+    """Return the content of a DER element."""
     return element[2 + (element[1] & 0x7F if element[1] & 0x80 else 0) :]

@@ -1,4 +1,4 @@
-"""A leaf under chains that differ, with files for each."""
+"""A leaf under different chains, with a file for each chain."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def named(text: str) -> x509.Name:
 
 @cache
 def rsa_key(bits: int, name: str) -> rsa.RSAPrivateKey:
-    """Return the key of a CA, made once."""
+    """Return the key of a CA, which is created once."""
     del name
     return rsa.generate_private_key(65537, bits)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chain:
-    """An intermediate CA under a root. The same names and keys with another *serial* are a renewed certificate."""
+    """An intermediate CA under a root. With another *serial* it is the renewed certificate of the same name and key."""
 
     serial: int = 1
     root: str = "Example Root"
@@ -57,18 +57,18 @@ class Chain:
 
 @dataclass(frozen=True)
 class Leaf:
-    """A certificate of the server, with a key of its own."""
+    """A certificate of the server, with a separate key."""
 
     days: int
 
     @cached_property
     def key(self) -> ec.EllipticCurvePrivateKey:
-        """Its key."""
+        """The private key."""
         return ec.generate_private_key(ec.SECP256R1())
 
     @cached_property
     def certificate(self) -> x509.Certificate:
-        """Itself."""
+        """The certificate."""
         return (
             x509.CertificateBuilder(named("Example Issuing"), named(HOST), self.key.public_key(), 1000 + self.days)
             .not_valid_before(START - DAY)
@@ -79,7 +79,7 @@ class Leaf:
         )
 
     def file(self, chain: Chain) -> bytes:
-        """Return a PEM file with this chain."""
+        """Return a PEM file with leaf, key and this chain."""
         key = self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         above = (self.certificate, chain.intermediate(), chain.authority())
         return key + b"".join(one.public_bytes(Encoding.PEM) for one in above)

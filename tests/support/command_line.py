@@ -1,4 +1,4 @@
-"""Fixtures: pairs on a real emulator, and the command line as a process and in this one."""
+"""Fixtures: pairs on a real emulator, and the command line, run as a process and in this process."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ DEVICES = ("AAAA-1", "AAAA-2", "AAAA-3", "AAAA-4", "AAAA-5")
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How a command ended."""
+    """The result of a command."""
 
     code: int
     out: str
@@ -55,7 +55,7 @@ class Result:
 
 
 def run(*arguments: str, cwd: Path, environment: Mapping[str, str]) -> Result:
-    """Run the command line as a process, with no variable but *environment* and the path."""
+    """Run the command line as a process; its only variables are *environment* and PATH."""
     process = subprocess.run(
         [sys.executable, "-m", "ios_mdm", *arguments],
         cwd=cwd,
@@ -71,7 +71,7 @@ def run(*arguments: str, cwd: Path, environment: Mapping[str, str]) -> Result:
 
 @dataclass(slots=True, kw_only=True)
 class Pair:
-    """A server with its definition file, and a pair on the emulator once it is made."""
+    """A server with its definition file, and its pair on the emulator after `make`."""
 
     folder: Path
     url: str
@@ -79,7 +79,7 @@ class Pair:
 
     @property
     def file(self) -> Path:
-        """The definition."""
+        """Path of the definition."""
         return self.folder / "definition.yaml"
 
     @property
@@ -93,7 +93,7 @@ class Pair:
         return SqliteLedger(self.folder / "ledger.db")
 
     def environment(self, days: float = 0) -> dict[str, str]:
-        """Return the variables of a rehearsal, so many days after the start."""
+        """Return the variables of a rehearsal at a number of days after the start."""
         moment = START + timedelta(days=days)
         return {
             **ministack.CREDENTIALS,
@@ -127,7 +127,7 @@ class Pair:
         return server
 
     def make(self, *, days: float = 0, **changes: Any) -> PairResult:
-        """Write the definition and bring the pair to it, so many days after the start."""
+        """Write the definition and reconcile the pair, at a number of days after the start."""
         server = parse_server(self.define(**changes), self.name)
         request = PairRequest(
             definition=server.definition(), secret=self.secret, owner="organization/ios-mdm/test", tags={}
@@ -160,7 +160,7 @@ class Pair:
         )
 
     def deliver(self, result: PairResult, answers: Mapping[str, str]) -> str:
-        """Note that the profile was queued for all devices and that some answered; return its digest."""
+        """Record that the profile was queued for all devices and that some answered; return its digest."""
         digest = profile_digest(self.profile(result))
         self.ledger.record_enqueued("C1", server=self.name, profile=digest, enrollment_ids=DEVICES, at=START)
         for device, answer in answers.items():
@@ -169,7 +169,7 @@ class Pair:
         return digest
 
     def status(self, *arguments: str, days: float = 0, **environment: str) -> Result:
-        """Run status on the definition, in this process."""
+        """Run `status` on the definition, in this process."""
         variables = {**self.environment(days), **environment}
         result = CliRunner().invoke(app, ["status", str(self.file), *arguments], env=variables)
         assert "Traceback" not in result.output
@@ -178,7 +178,7 @@ class Pair:
 
 @pytest.fixture
 def pair(tmp_path: Path, no_aws: pytest.MonkeyPatch, ministack_url: str) -> Iterator[Pair]:
-    """A server of its own on the emulator; its pair is not made yet."""
+    """A server on the emulator; its pair does not exist yet."""
     made = Pair(folder=tmp_path, url=ministack_url)
     for variable, value in made.environment().items():
         no_aws.setenv(variable, value)

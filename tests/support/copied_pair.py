@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def copied(world: World, **home: str) -> Iterator[World]:
     """Yield the world in another region or account, with a copy of the secret.
 
-    In another region, it is what AWS leaves when a replica becomes an independent secret, which the emulator cannot do.
+    In another region, the copy is like a replica that became an independent secret. The emulator has no replicas.
     """
     found = world.client.describe_secret(SecretId=world.secret)
     stages: dict[str, list[str]] = found["VersionIdsToStages"]
@@ -34,7 +34,7 @@ def copied(world: World, **home: str) -> Iterator[World]:
                 other.client.update_secret_version_stage(
                     SecretId=other.secret, VersionStage=label, MoveToVersionId=version
                 )
-        # Unlike AWS, the emulator has a first version without a value.
+        # Unlike AWS, the emulator creates a first version without a value.
         empty = other.labels().get("AWSPREVIOUS")
         other.client.update_secret_version_stage(
             SecretId=other.secret, VersionStage="AWSPREVIOUS", RemoveFromVersionId=empty

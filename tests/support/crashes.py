@@ -1,4 +1,4 @@
-"""Ends a run before, during or after any call, as a crash of its process does."""
+"""Crashes the process of a run before, during or after any call."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ Edge = Literal["before", "after"]
 
 
 class CrashError(Exception):
-    """The process dies here."""
+    """The process crashes here."""
 
 
 @dataclass(slots=True)
 class Crash:
-    """Dies once, before or after the write of this number."""
+    """Interrupts a run once, before or after the write of this number."""
 
     number: int
     edge: Edge
     seen: int = 0
 
     def __call__(self, operation: str, edge: Edge) -> None:
-        """Count the writes, and die at the one that is meant."""
+        """Count the writes, and raise at the selected one."""
         self.seen += edge == "before"
         if (self.seen, edge) == (self.number, self.edge):
             self.number = 0
@@ -36,7 +36,7 @@ class Crash:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Story:
-    """What a run is to do: from the pair of *before*, *days* later, to that of *wish*."""
+    """A run with another definition or time: *days* after the pair of *before* was created."""
 
     before: PairDefinition | None
     days: int
@@ -73,7 +73,7 @@ STORIES = {
 
 
 def values(world: World) -> dict[str, str]:
-    """Return what every version holds."""
+    """Return the value of each version."""
     if SECRET not in world.store._secrets:
         return {}
     return {key: version.value for key, version in world.store._secrets[SECRET].versions.items()}

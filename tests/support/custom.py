@@ -1,4 +1,4 @@
-"""The port ``CustomCertificates`` for tests that have the certificates at hand."""
+"""The port ``CustomCertificates`` for tests that hold the certificates in memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Given"]
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """Certificates by slot, each made when it is asked for."""
+    """Certificates by slot, each created on request."""
 
     credentials: Mapping[Slot, Callable[[], Credential]]
 

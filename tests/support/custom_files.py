@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 HOST = "mdm.example.com"
 START = datetime(2040, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
-PASSWORD = "pässword of a bundle"  # noqa: S105 - of files that this test makes
+PASSWORD = "pässword of a bundle"  # noqa: S105 - of files that the tests create
 BY = Circumstances(host=HOST, now=START + DAY, slot=Slot.RESERVE)
 
 
@@ -51,7 +51,7 @@ class Authority:
 
 @cache
 def authority(name: str = "Example Root") -> Authority:
-    """Return a CA with a root key of 4096 bits, made once."""
+    """Return a CA with a root key of 4096 bits, created once."""
     key = rsa.generate_private_key(65537, 4096)
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     root = (
@@ -77,7 +77,7 @@ class Leaf:
     certificate: x509.Certificate = field(init=False)
 
     def __post_init__(self) -> None:
-        """Let the CA sign it."""
+        """Sign the certificate with the CA's key."""
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, self.host)])
         self.certificate = (
             x509.CertificateBuilder(self.by.root.subject, subject, self.key.public_key(), x509.random_serial_number())
@@ -92,7 +92,7 @@ class Leaf:
 
     @property
     def sha256(self) -> str:
-        """Fingerprint."""
+        """Fingerprint of the certificate, SHA-256."""
         return fingerprint(self.certificate)
 
     def pfx(self) -> bytes:
@@ -106,7 +106,7 @@ class Leaf:
         return key + self.certificate.public_bytes(Encoding.PEM)
 
     def needles(self) -> list[bytes]:
-        """Return what the key looks like where it leaked."""
+        """Return parts of the key; a text with one of them has leaked the key."""
         der = self.key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
         number = self.key.private_numbers().private_value
         inner = self.key.private_bytes(Encoding.DER, PrivateFormat.TraditionalOpenSSL, NoEncryption())[8:36]
@@ -115,14 +115,14 @@ class Leaf:
 
 @dataclass(slots=True)
 class Custom:
-    """A server whose certificates come from files."""
+    """A server with certificates from files."""
 
     world: World
     main: Leaf
     reserve: Leaf
 
     def write(self, name: str, data: bytes) -> str:
-        """Put a file into the project."""
+        """Write a file into the project; return its name."""
         (self.world.stack.directory / name).write_bytes(data)
         return name
 
@@ -133,19 +133,19 @@ class Custom:
         self.world.stack.define([self.world.definition(**{**server, **changes})])
 
     def reserved(self, **more: Any) -> dict[str, Any]:
-        """Return the reserve from the PEM file; its password is in a variable."""
+        """Return a reserve from the PEM file; its password is in a variable."""
         return {"reserve": {"install": {"bundle": "reserve.pem", "passwordEnv": "RESERVE_PASSWORD", **more}}}
 
     @property
     def shown(self) -> dict[str, Any]:
-        """The outputs."""
+        """The outputs of the server."""
         found: dict[str, Any] = self.world.stack.outputs()["servers"][self.world.server]
         return found
 
 
 @contextmanager
 def custom_server(world: World) -> Iterator[Custom]:
-    """Yield a server with a main of 397 days, and a reserve that is valid from day 300 on."""
+    """Yield a server with a main of 397 days, and a reserve whose validity starts on day 300."""
     one = Custom(world, Leaf(START - DAY, 397), Leaf(START + 300 * DAY, 397))
     one.write("main.pfx", one.main.pfx())
     one.write("reserve.pem", one.reserve.pem())

@@ -1,4 +1,4 @@
-"""Certificates with one defect each, and certificates that are odd but correct."""
+"""Certificates with one defect each, and unusual certificates that are correct."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.certificates import (
     SelfSigned,
 )
 
-MD5, SHA1 = hashes.MD5(), hashes.SHA1()  # noqa: S303 - what R27 refuses
+MD5, SHA1 = hashes.MD5(), hashes.SHA1()  # noqa: S303 - R27 refuses these
 SHA224, SHA384, SHA512 = hashes.SHA224(), hashes.SHA384(), hashes.SHA512()
 
 
@@ -30,13 +30,13 @@ class Defect:
     """A change of a valid chain that breaks one rule.
 
     Args:
-        code: of the rule.
+        code: code of the rule.
         leaf: changes to the leaf.
         issuing: changes to the issuing CA.
         root: changes to the root.
-        missing: the issuing CA is not in the file.
-        other_key: the private key is another one.
-        other_root: the current certificate has another root.
+        missing: whether the issuing CA is missing in the file.
+        other_key: whether the private key belongs to another certificate.
+        other_root: whether the current certificate has another root.
     """
 
     code: str
@@ -88,7 +88,7 @@ BARE: dict[str, Any] = {"identifiers": False}
 GOOD: dict[str, Chain | SelfSigned] = {
     "no key identifiers": Chain().but(leaf=BARE, issuing=BARE, root=BARE),
     "root without a key usage": Chain().but(root={"usages": None}),
-    "private root and CA of the barest kind": Chain().but(
+    "private root and CA with few extensions": Chain().but(
         issuing={**BARE, "usages": None, "path_length": None}, root={**BARE, "usages": None}
     ),
     "leaf without a key usage": Chain().but(leaf={"usages": None}),

@@ -1,4 +1,4 @@
-"""Definition files, written by a test."""
+"""Definition files that tests write."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ MADE = Chain().make()
 
 
 def written(made: Made, file: Path, *, without_root: bool = False) -> Path:
-    """Write a bundle in PEM, and return it."""
+    """Write a bundle in PEM, and return its path."""
     file.write_bytes(private_pem(made.keys[0]) + pem(*(made.chain[:-1] if without_root else made.chain)))
     return file

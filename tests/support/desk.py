@@ -1,4 +1,4 @@
-"""A reader of the bundles that a definition names, over secrets and files of a test."""
+"""A reader of the bundles that a definition names, with secrets and files of a test."""
 
 from __future__ import annotations
 
@@ -19,40 +19,40 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Vault:
-    """Secrets by name."""
+    """Stores secrets by name."""
 
     values: dict[str, bytes] = field(default_factory=dict)
 
     def describe(self, name: str) -> SecretDescription | None:
-        """Return a secret without tags, whose ARN is its name."""
+        """Return a secret without tags, with its name as its ARN."""
         return SecretDescription(arn=name, tags={}, labels={}) if name in self.values else None
 
     def current_bytes(self, name: str) -> bytes | None:
-        """Return a value."""
+        """Return the value of a secret."""
         return self.values.get(name)
 
 
 @dataclass(slots=True)
 class Desk:
-    """A folder with bundles, secrets and variables."""
+    """A folder with bundles, and secrets and variables."""
 
     folder: Path
     vault: Vault = field(default_factory=Vault)
     environ: Mapping[str, str] = field(default_factory=dict)
 
     def read(self, by: Circumstances = BY, **install: Any) -> Any:
-        """Read what this definition says."""
+        """Read the certificate of this definition."""
         reader = BundleReader(base=self.folder, environ=self.environ, secrets=self.vault)
         return reader.read(InstallReserveSettings.model_validate(install), by)
 
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Desk:
-    """Nothing is there yet."""
+    """An empty desk."""
     return Desk(tmp_path)
 
 
 @pytest.fixture(scope="module")
 def leaf() -> Leaf:
-    """A good certificate."""
+    """Return a certificate that follows the rules."""
     return Leaf(START, 397)

@@ -1,4 +1,4 @@
-"""Certificates, devices and answers for the life of a distribution."""
+"""Certificates, devices and answers for tests of a distribution."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SECRET = "ios-mdm/berlin"  # noqa: S105 - a name
 
 @cache
 def credentials() -> dict[int, Credential]:
-    """Return five certificates with their keys and what is above them; the last two have one root."""
+    """Return five certificates with their keys and chains; the last two share one root."""
     issued = {
         number: issue(HOST, key=KeyType.EC_P256, validity_days=300, now=START + timedelta(days=number))
         for number in ISSUED
@@ -47,7 +47,7 @@ def credentials() -> dict[int, Credential]:
 
 @cache
 def pems() -> dict[int, str]:
-    """Return the five certificates with what is above them."""
+    """Return the five certificates with their chains, PEM."""
     return {number: credential.chain for number, credential in credentials().items()}
 
 
@@ -56,14 +56,14 @@ PAIR_ID, RESOURCE_ID = "5a" * 16, "7e" * 16
 
 @dataclass(slots=True)
 class Queue:
-    """What an MDM server has queued for each device.
+    """The queue of an MDM server.
 
     Args:
-        latest: the profile of the last new command, by device.
-        known: the commands that each device was queued, by UUID.
-        calls_left: how many calls are still taken, before *failure*; None for all.
-        failure: what happens then.
-        dies_after: whether the command of the failing call is taken, and its answer lost.
+        latest: the profile in the last new command, by device.
+        known: the UUIDs of the commands that were queued for each device.
+        calls_left: number of calls that succeed before *failure*; None for all.
+        failure: error of the failing call.
+        dies_after: whether the failing call queues its command, and only its answer is lost.
     """
 
     batch_size: int = 2
@@ -74,11 +74,11 @@ class Queue:
     dies_after: bool = False
 
     def batches(self, enrollment_ids: Sequence[str]) -> Sequence[Sequence[str]]:
-        """Cut by number."""
+        """Split the devices into batches of equal size."""
         return [enrollment_ids[at : at + self.batch_size] for at in range(0, len(enrollment_ids), self.batch_size)]
 
     def enqueue(self, enrollment_ids: Sequence[str], command: bytes) -> tuple[str, ...]:
-        """Queue a command, unless it is a repetition."""
+        """Queue a command, unless it is queued already."""
         parsed = plistlib.loads(command)
         fails = self.calls_left == 0
         if not fails or self.dies_after:

@@ -1,4 +1,4 @@
-"""The provider's hooks, called directly as the engine calls them, on a real AWS emulator behind a recording proxy."""
+"""The provider's hooks, called as the engine calls them, on a real AWS emulator behind a recording proxy."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ KEY = "__provider"
 
 @dataclass(slots=True, kw_only=True)
 class Engine:
-    """What the engine does with one resource: check, then diff, then create or update; numbers travel as floats."""
+    """The engine's calls for one resource: check, diff, then create or update. Numbers travel as floats."""
 
     provider: CertificatePairProvider
     aws: Recorded
@@ -42,12 +42,12 @@ class Engine:
         return inputs
 
     def failures(self) -> list[str]:
-        """Return what check refuses."""
+        """Return the failures of check."""
         result = self.provider.check(wired(self.inputs or {}), wired(self.program))
         return [failure.reason for failure in result.failures]
 
     def up(self) -> str:
-        """Do what `pulumi up` does, and return create, update or unchanged."""
+        """Make the calls of `pulumi up`; return create, update or unchanged."""
         inputs = self.checked()
         if self.outputs is None:
             created = self.provider.create(wired(inputs))
@@ -61,7 +61,7 @@ class Engine:
 
 
 def wired(value: Any) -> Any:
-    """Return *value* as the engine sends it."""
+    """Return *value* in the form in which the engine sends it."""
     if isinstance(value, bool) or not isinstance(value, int | dict | list):
         return value
     if isinstance(value, int):
@@ -73,7 +73,7 @@ def wired(value: Any) -> Any:
 
 @contextmanager
 def engine_on(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
-    """Yield an engine with one server that nothing else uses, on the emulator at *url*."""
+    """Yield an engine with one server that is used only here, on the emulator at *url*."""
     with recorded(url) as proxy:
         for name, value in {
             **ministack.CREDENTIALS,
@@ -107,6 +107,6 @@ def engine_on(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
 
 @pytest.fixture
 def engine(mdm_services: MdmServices, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
-    """Return an engine with one server that nothing else uses."""
+    """Return an engine with one server that is used only here."""
     with engine_on(mdm_services.services.aws_url, monkeypatch) as found:
         yield found

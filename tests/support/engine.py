@@ -1,4 +1,4 @@
-"""Fixtures: the real engine, an AWS emulator and NanoMDM, with every call to the two recorded."""
+"""Fixtures: the real engine, an AWS emulator and NanoMDM; the calls to the emulator and to NanoMDM are recorded."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ API_KEY_SECRET = "mdm/api-key"  # noqa: S105 - the name of a secret
 
 @dataclass(slots=True, kw_only=True)
 class World:
-    """A separate stack among the services that a session shares, and the account and region of its pair."""
+    """A separate stack on services that the session shares, and the account and region of its pair."""
 
     stack: Stack
     aws: Recorded
@@ -46,19 +46,19 @@ class World:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Variables of the engine, for credentials of this account and region."""
+        """Variables of the engine, with credentials of this account and region."""
         return {"AWS_REGION": self.region, "AWS_DEFAULT_REGION": self.region, "AWS_ACCESS_KEY_ID": self.key}
 
     @contextmanager
     def elsewhere(self, *, region: str = ministack.REGION, key: str = "test") -> Iterator[World]:
-        """Yield the same server in another region or account, which has the API key, too."""
+        """Yield the same server in another region or account, where the API key is stored, too."""
         other = client("secretsmanager", self.services.services.aws_url, region=region, key=key)
         add_api_key(other, self.services)
         yield replace(self, client=other, region=region, key=key)
         other.close()
 
     def definition(self, **changes: Any) -> dict[str, Any]:
-        """Return a server with a reserve that is held at all times, and no distribution."""
+        """Return a server that always has a reserve, without a distribution."""
         issue = {"when": "now", "apply": {"afterDays": 30}}
         base = {
             "name": self.server,
@@ -80,7 +80,7 @@ class World:
         return {**base, **changes}
 
     def profile(self, pair_id: str | None = None) -> str:
-        """Return the identifier of the profile of a pair; None: of this server's."""
+        """Return the PayloadIdentifier of a pair's profile; None for the pair of this server."""
         pair_id = pair_id or self.tags()["ios-mdm:pair-id"].partition(" ")[0]
         return f"com.example.{self.server}.trust.{pair_id[:12]}"
 
@@ -90,7 +90,7 @@ class World:
         return {tag["Key"]: tag["Value"] for tag in found}
 
     def trusted(self) -> dict[str, set[str]]:
-        """Return the fingerprints of the roots that each simulated device trusts, after it processed its commands."""
+        """Return the fingerprints of the roots that each simulated device trusts, after processing its commands."""
         self.services.fleet.poll()
         return {
             device: {fingerprint(load_der_x509_certificate(der)) for one in profiles for der in one.roots()}
@@ -98,7 +98,7 @@ class World:
         }
 
     def labels(self) -> dict[str, str]:
-        """Return which version each label of a slot is on."""
+        """Return the version id that each label of a slot is on."""
         return {label: version for label, version in self._all_labels() if not label.startswith(TRUSTED)}
 
     def offered(self) -> set[int]:
@@ -115,21 +115,21 @@ class World:
         return text
 
     def forget_calls(self) -> None:
-        """Start recording anew."""
+        """Clear the recorded calls."""
         self.aws.calls.clear()
         self.mdm.calls.clear()
 
 
 def check_safety(world: World, *, devices: Collection[str] = (), is_scheduled: bool = True) -> None:
-    """Check what must hold after any operation on a server whose devices were sent its profile.
+    """Check the invariants of every operation on a server whose devices were sent its profile.
 
     Args:
-        world: with the server.
-        devices: enrollment ids of those that were sent the profile; empty for all simulated devices.
-        is_scheduled: whether a promotion is made by a schedule: nothing is on hold, and Scheduler is there.
+        world: world of the server.
+        devices: enrollment ids of the devices that were sent the profile; empty for all simulated devices.
+        is_scheduled: whether a schedule promotes: the switch is not on hold, and Scheduler answers.
 
-    Each of them trusts main, which is what the server presents. A promotion is armed if devices were sent the reserve:
-    there is a schedule for it in AWS, with its role and its queue.
+    These devices trust main, which the server presents. A promotion is armed if devices were sent the reserve: AWS has
+    a schedule for it, with its role and its queue.
     """
     labels, tags = world.labels(), world.tags()
     main = json.loads(world.value(labels["AWSCURRENT"]))
@@ -138,13 +138,13 @@ def check_safety(world: World, *, devices: Collection[str] = (), is_scheduled: b
     lost = [device for device in devices or world.services.fleet.ids() if root not in trusted.get(device, set())]
     assert not lost, f"devices do not trust main: {lost}"
     if labels.get("RESERVE") in {None, labels["AWSCURRENT"]}:
-        return  # none, or it became main, and the next run finds that
+        return  # no reserve, or it became main, which the next run finds
     facts = tags[f"ios-mdm:certificate:{labels['RESERVE']}"]
     is_sent = facts.split()[0].removeprefix("n=") in tags.get("ios-mdm:sent", "").split()
     assert ("ios-mdm:armed" in tags) == (is_sent and is_scheduled)
     aws = Aws(world)
     found = aws.schedule()
-    assert (found is not None) == (is_sent and is_scheduled), "armed exactly if devices were sent the reserve"
+    assert (found is not None) == (is_sent and is_scheduled), "armed if and only if devices were sent the reserve"
     if found is not None:
         assert json.loads(found["Target"]["Input"])["MoveToVersionId"] == labels["RESERVE"]
         assert found["Target"]["RoleArn"] == aws.role()
@@ -153,7 +153,7 @@ def check_safety(world: World, *, devices: Collection[str] = (), is_scheduled: b
 
 
 def add_api_key(secrets: Any, services: MdmServices) -> None:
-    """Store the API key of the MDM server, unless it is there."""
+    """Store the API key of the MDM server, unless it is stored already."""
     api_key = services.services.api_key.read_text(encoding="utf-8")
     with suppress(secrets.exceptions.ResourceExistsException):
         secrets.create_secret(Name=API_KEY_SECRET, SecretString=api_key)
@@ -161,7 +161,7 @@ def add_api_key(secrets: Any, services: MdmServices) -> None:
 
 @pytest.fixture
 def world(tmp_path: Path, mdm_services: MdmServices) -> Iterator[World]:
-    """Make a stack; its server has a name that no other test uses."""
+    """Create a stack; its server has a name that no other test uses."""
     services = mdm_services.services
     secrets = client("secretsmanager", services.aws_url)
     add_api_key(secrets, mdm_services)

@@ -1,4 +1,4 @@
-"""The other services of the AWS emulator: what lies beside a pair."""
+"""The other AWS resources of a pair in the emulator: its schedules, role and queue."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 
 def client(service: str, url: str, *, region: str = ministack.REGION, key: str = "test") -> Any:
-    """Return a client of an emulator, for which an access key id of twelve digits is an account."""
+    """Return a client of an emulator, which takes an access key id of twelve digits as an account id."""
     return boto3.client(
         service,
         endpoint_url=url,
         region_name=region,
         aws_access_key_id=key,
-        aws_secret_access_key="test",  # noqa: S106 - an emulator takes any
+        aws_secret_access_key="test",  # noqa: S106 - an emulator accepts any secret
     )
 
 
 class Aws:
-    """What lies in the emulator beside the pair."""
+    """The schedules, the role and the queue of a pair in the emulator."""
 
     def __init__(self, world: World) -> None:
         url = world.services.services.aws_url
@@ -46,22 +46,22 @@ class Aws:
 
     @property
     def role_name(self) -> str:
-        """Name of the role that is made."""
+        """Name of the pair's role."""
         return role_name(self.server, self.secret, self.region)
 
     def role(self) -> str | None:
-        """Return the ARN of the role that was made."""
+        """Return the ARN of the role, or None."""
         roles = {role["RoleName"]: role["Arn"] for role in self.iam.list_roles()["Roles"]}
         arn: str | None = roles.get(self.role_name)
         return arn
 
     def queue(self) -> str | None:
-        """Return the URL of the queue that was made."""
+        """Return the URL of the queue, or None."""
         urls = self.sqs.list_queues(QueueNamePrefix=stem(self.server, self.secret)).get("QueueUrls", [])
         return urls[0] if urls else None
 
     def fire(self, world: World) -> None:
-        """Do what Scheduler does at the moment: the stored call, and the schedule is gone."""
+        """Do what Scheduler does at the apply time: make the stored call and delete the schedule."""
         found = self.schedule()
         assert found is not None
         world.client.update_secret_version_stage(**json.loads(found["Target"]["Input"]))

@@ -1,4 +1,4 @@
-"""Events as NanoMDM v0.9.0 posts them to its webhook, their signatures, and short ways to record one in a ledger."""
+"""Events as NanoMDM v0.9.0 posts them to its webhook, their signatures, and functions that record one in a ledger."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KEY = b"webhook-key"
 
 
 def event(topic: str = "mdm.Connect", *, at: datetime = EVENT_TIME, event_id: str | None = "e", **fields: Any) -> bytes:
-    """Return an event of device D1, with *fields* of the answer or check-in replaced; no ``event_id`` for None."""
+    """Return an event of device D1, with *fields* of the answer or check-in replaced; no id if *event_id* is None."""
     name = "acknowledge_event" if topic == "mdm.Connect" else "checkin_event"
     details = {"ids": {"id": "D1", "type": "Device"}, "udid": "D1", "raw_payload": "", **fields}
     posted = {"topic": topic, "event_id": event_id, "created_at": at.isoformat(), name: details}
@@ -30,14 +30,14 @@ def event(topic: str = "mdm.Connect", *, at: datetime = EVENT_TIME, event_id: st
 
 
 def signature(body: bytes, key: bytes = KEY) -> str:
-    """Return base64 of the HMAC-SHA256 of *body*, computed here and not by the code under test."""
+    """Return the HMAC-SHA256 of *body* in base64, computed independently of the code under test."""
     return base64.b64encode(hmac.new(key, body, hashlib.sha256).digest()).decode()
 
 
 def record_answer(
     ledger: Ledger, command_uuid: str, enrollment_id: str, status: DeliveryStatus, *, detail: str = "", at: datetime
 ) -> None:
-    """Record a device's answer as an event that no other event is a copy of."""
+    """Record a device's answer as an event without copies."""
     answer = Answer(command_uuid=command_uuid, status=status, detail=detail)
     one = DeviceEvent(
         identity=uuid.uuid4().bytes, at=at, topic="mdm.Connect", enrollment_id=enrollment_id, answer=answer
@@ -46,7 +46,7 @@ def record_answer(
 
 
 def record_device(ledger: Ledger, enrollment_id: str, *, enrolled: bool, at: datetime) -> None:
-    """Record that a device enrolled or left, as an event that no other event is a copy of."""
+    """Record that a device enrolled or left, as an event without copies."""
     topic = "mdm.TokenUpdate" if enrolled else "mdm.CheckOut"
     one = DeviceEvent(identity=uuid.uuid4().bytes, at=at, topic=topic, enrollment_id=enrollment_id, enrolled=enrolled)
     ledger.record_events([one], now=at)

@@ -1,4 +1,4 @@
-"""Devices of a server on doubles, which the guard of a distribution protects."""
+"""A pair on doubles, whose devices the guard of a distribution protects."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Endpoint:
     """Stands in for the port ``Probe``: one endpoint, which presents one certificate.
 
     Args:
-        sha256: of the certificate; None if the endpoint cannot be reached.
+        sha256: fingerprint of the certificate; None if the endpoint cannot be reached.
     """
 
     sha256: str | None = None
@@ -48,7 +48,7 @@ class Channel:
         return [enrollment_ids]
 
     def enqueue(self, enrollment_ids: Sequence[str], command: bytes) -> tuple[str, ...]:
-        """Take it."""
+        """Accept a command, and record the labels."""
         assert enrollment_ids
         assert command
         self.labels.append(set(self.world.labels))
@@ -57,13 +57,13 @@ class Channel:
 
 @dataclass(slots=True)
 class Fleet(World):
-    """A pair whose certificates are sent to devices, and an endpoint that presents one of them."""
+    """A pair whose certificates are sent to devices, and an endpoint that presents one of these certificates."""
 
     endpoint: Endpoint = field(default_factory=Endpoint)
     channel: Channel = field(init=False)
 
     def __post_init__(self) -> None:
-        """Make the service with a probe, and a delivery."""
+        """Create the service with a probe, and a delivery."""
         super(Fleet, self).__post_init__()
         self.service._probe = self.endpoint
         self.channel = Channel(self)
@@ -102,14 +102,14 @@ class Fleet(World):
         return is_recorded(SECRET, found, trusted, self.clock.now())
 
     def run(self, wish: PairDefinition | None = None, *, known: Known | None = None) -> tuple[int, ...]:
-        """Run both parts, and return the certificates of the profile."""
+        """Run both parts, and return the ordinals of the certificates in the profile."""
         result = self.apply(wish, known=known)
         self.send(result)
         return result.view.desired.trusted
 
     @property
     def offered(self) -> set[str]:
-        """Return the labels of offers."""
+        """Return the labels of offered certificates."""
         return {label for label in self.labels if label.startswith("TRUSTED-")}
 
     def notices(self, wish: PairDefinition | None = None) -> dict[str, str]:

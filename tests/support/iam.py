@@ -1,7 +1,7 @@
 """Evaluation of IAM policies, for the part of the policy language that docs/permissions.md and SECURITY.md use.
 
-The emulators enforce neither permissions boundaries nor most condition keys. This evaluator does not guess: elements,
-operators, condition keys and forms of resources that it does not know are errors.
+The emulators enforce neither permissions boundaries nor most condition keys. This evaluator does not guess: unknown
+elements, operators, condition keys and forms of resources are errors.
 Source: IAM User Guide, "Policy evaluation logic" and "IAM JSON policy elements reference".
 """
 
@@ -29,14 +29,14 @@ CONDITION_KEYS = frozenset(
         "secretsmanager:VersionStage",
     }
 )
-"""Keys with one value each, which are all that the policies use."""
+"""Keys with one value each; the policies use no others."""
 _KNOWN_KEYS = {key.lower(): key for key in CONDITION_KEYS}
 _ELEMENTS = frozenset({"Sid", "Effect", "Principal", "Action", "Resource", "Condition"})
 _ARN_PARTS = 6
 
 
 class PolicyError(ValueError):
-    """A policy or a request has something that this evaluator does not know."""
+    """A policy or a request has a part that this evaluator does not support."""
 
 
 class Decision(StrEnum):
@@ -53,9 +53,9 @@ class Request:
 
     Args:
         action: for example ``iam:GetRole``.
-        resource: its ARN, or "*" for an action that has no resource.
+        resource: ARN of the resource, or "*" for an action without a resource.
         context: condition keys of the request with their values.
-        principal: of the caller, as a policy of a resource names it: ("Service", "scheduler.amazonaws.com").
+        principal: the caller, as a resource's policy names it: ("Service", "scheduler.amazonaws.com").
     """
 
     action: str
@@ -67,15 +67,15 @@ class Request:
 def decision(
     request: Request, policies: Sequence[Mapping[str, Any]], *, boundary: Mapping[str, Any] | None = None
 ) -> Decision:
-    """Return what IAM decides on *request*.
+    """Return IAM's decision on *request*.
 
     Args:
         request: one request.
-        policies: of the caller, and of the resource in the same account.
+        policies: policies of the caller, and of the resource in the same account.
         boundary: the caller's permissions boundary; None if it has none.
 
     Raises:
-        PolicyError: Something in the policies or in the request is unknown.
+        PolicyError: A part of the policies or of the request is unknown.
     """
     for key in request.context:
         _known(key)
@@ -92,17 +92,17 @@ def statements(policy: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """Yield the statements of a policy.
 
     Raises:
-        PolicyError: The policy has an element that is unknown, or lacks one.
+        PolicyError: The policy has an unknown element, or lacks a required element.
     """
     if policy.get("Version") != VERSION or not set(policy) <= {"Version", "Id", "Statement"}:
-        raise PolicyError(f"a policy needs Version {VERSION} and Statement, and has {sorted(policy)}")
+        raise PolicyError(f"a policy needs Version {VERSION} and Statement (found: {sorted(policy)})")
     found = policy["Statement"]
     for one in [found] if isinstance(found, dict) else found:
         unknown = set(one) - _ELEMENTS
         if unknown:
             raise PolicyError(f"unknown elements of a statement: {sorted(unknown)}")
         if one.get("Effect") not in {"Allow", "Deny"}:
-            raise PolicyError(f"Effect is Allow or Deny, not {one.get('Effect')!r}")
+            raise PolicyError(f"Effect must be Allow or Deny, not {one.get('Effect')!r}")
         if "Action" not in one or not {"Principal", "Resource"} & set(one):
             raise PolicyError("a statement needs Action, and Resource or Principal")
         for operator, keys in one.get("Condition", {}).items():
@@ -111,7 +111,7 @@ def statements(policy: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
                 _known(key)
         for text in (*_listed(one.get("Resource", [])), *_values(one)):
             if "${" in text:
-                raise PolicyError(f"policy variables are unknown here: {text}")
+                raise PolicyError(f"policy variables are not supported: {text}")
         yield one
 
 
@@ -124,7 +124,7 @@ def _values(statement: Mapping[str, Any]) -> Iterator[str]:
 def _listed(value: Any) -> list[str]:
     found = [value] if isinstance(value, str) else value
     if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
-        raise PolicyError(f"expected a text or a list of texts, not {value!r}")
+        raise PolicyError(f"expected a string or a list of strings, not {value!r}")
     return found
 
 
@@ -140,7 +140,7 @@ def _matches(statement: Mapping[str, Any], request: Request) -> bool:
     return (
         _matches_principal(statement.get("Principal"), request.principal)
         and any(_is_action(pattern, request.action) for pattern in _listed(statement["Action"]))
-        # The trust policy of a role has no Resource: the role itself is meant.
+        # The trust policy of a role has no Resource: it applies to the role itself.
         and any(_is_resource(pattern, request.resource) for pattern in _listed(statement.get("Resource", "*")))
         and all(
             _holds(operator, key, _listed(values), request)
@@ -163,24 +163,24 @@ def _is_action(pattern: str, action: str) -> bool:
 
 
 def _is_resource(pattern: str, resource: str) -> bool:
-    """Return whether an ARN matches. Where IAM lets a wildcard match beyond its part, it is refused."""
+    """Return whether an ARN matches. Patterns that IAM matches across the parts of an ARN are errors."""
     if pattern == "*":
         return True
     wanted, found = pattern.split(":", _ARN_PARTS - 1), resource.split(":", _ARN_PARTS - 1)
     if len(wanted) != _ARN_PARTS or wanted[0] != "arn" or set("*?") & set("".join(wanted[:-1])):
-        raise PolicyError(f"a resource is *, or an ARN with wildcards in its last part only, not {pattern!r}")
+        raise PolicyError(f"a resource must be * or an ARN with wildcards in its last part only, not {pattern!r}")
     return wanted[:-1] == found[:-1] and _is_like(wanted[-1], found[-1])
 
 
 def _is_like(pattern: str, text: str) -> bool:
-    """Return whether *text* matches: ``*`` stands for any characters, also none and also "/"; ``?`` for exactly one."""
+    """Return whether *text* matches: ``*`` stands for any characters, including "/", or none; ``?`` for exactly one."""
     parts = {"*": ".*", "?": "."}
     regex = "".join(parts.get(letter, re.escape(letter)) for letter in pattern)
     return re.fullmatch(regex, text, re.DOTALL) is not None
 
 
 def _operator(name: str) -> bool:
-    """Return whether the condition operator asks for equality; False if it asks for its opposite."""
+    """Return whether the condition operator tests equality; False if it tests inequality."""
     try:
         return {"StringEquals": True, "StringNotEquals": False}[name]
     except KeyError:
@@ -188,6 +188,6 @@ def _operator(name: str) -> bool:
 
 
 def _holds(operator: str, key: str, values: list[str], request: Request) -> bool:
-    """Return whether a condition holds. A key that the request lacks equals no value."""
+    """Return whether a condition is true. A key that the request lacks equals no value."""
     context = {_known(name): value for name, value in request.context.items()}
     return (context.get(_known(key)) in values) is _operator(operator)

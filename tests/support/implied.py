@@ -1,4 +1,4 @@
-"""Permissions that AWS requires in addition to the action of a request; one source for each row."""
+"""Permissions that AWS requires in addition to the action of a request, each with its source."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ KEY = "key/KEY-ID"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A permission that a request needs in addition.
+    """A permission that a request needs in addition to its action.
 
     Args:
         request: action of the request.
-        parameter: with this parameter only; None for all requests.
-        needs: the additional actions.
+        parameter: parameter that the rule applies to; None for all requests.
+        needs: additional actions.
         source: page of the AWS documentation.
     """
 
@@ -43,7 +43,7 @@ IMPLIED = (
     Row(
         request="secretsmanager:CreateSecret",
         needs=("kms:GenerateDataKey", "kms:Decrypt"),
-        source="Secrets Manager API Reference, CreateSecret: required permissions for a KMS key of your own",
+        source="Secrets Manager API Reference, CreateSecret: required permissions for a customer managed KMS key",
     ),
     Row(
         request="secretsmanager:PutSecretValue",
@@ -86,7 +86,7 @@ WITHOUT_PERMISSION = {"sts:GetCallerIdentity": "STS API Reference, GetCallerIden
 
 
 def implied(request: Request, params: Mapping[str, Any]) -> Iterator[Request]:
-    """Yield the additional requests of a request with these parameters."""
+    """Yield the additional requests that a request with these parameters needs."""
     for row in IMPLIED:
         if row.request == request.action and (row.parameter is None or row.parameter in params):
             yield from (_additional(action, request, params) for action in row.needs)

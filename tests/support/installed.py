@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Installed:
-    """The wheel, and the folder of a program whose virtualenv has it.
+    """The wheel, and the folder of a program whose virtualenv has it installed.
 
     Args:
-        wheel: the file.
-        folder: of the program.
-        environment: variables without any of the checkout's virtualenv.
+        wheel: path of the wheel.
+        folder: folder of the program.
+        environment: variables without those of the checkout's virtualenv.
     """
 
     wheel: Path
@@ -32,7 +32,7 @@ class Installed:
 
     @property
     def packages(self) -> Path:
-        """Its site-packages."""
+        """The site-packages of this virtualenv."""
         return self.venv / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
 
     def run(self, *command: str | Path) -> subprocess.CompletedProcess[str]:

@@ -1,4 +1,4 @@
-"""Definitions and observed pairs for the tests of the core's decisions."""
+"""Definitions and observed pairs for tests of the decisions in core."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SECOND = timedelta(seconds=1)
 DAY = timedelta(days=1)
 MINUTE = timedelta(minutes=1)
 END = START - 5 * MINUTE + 397 * DAY
-"""The first moment at which a main that was issued at START is not valid any more."""
+"""The first time at which a main that was issued at START is no longer valid."""
 
 LEAD = timedelta(minutes=1440)
 
@@ -85,7 +85,7 @@ def version(known: CertificateFacts, role: Role | None, *labels: Label) -> Store
 
 
 def pair(*versions: StoredVersion, main_generation: int = 1) -> ObservedPair:
-    """Return a pair of these versions."""
+    """Return a pair with these versions."""
     highest = max(version.ordinal or 0 for version in versions)
     return ObservedPair(
         owner="o/p/s",

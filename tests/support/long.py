@@ -14,10 +14,10 @@ T = TypeVar("T")
 
 
 def bounds(short: T, *, long: T) -> T:
-    """Return a bound of a search."""
+    """Return the bound of a search: *long* in `make test-long`, else *short*."""
     return long if LONG else short
 
 
 def examples(number: int) -> int:
-    """Return how many examples hypothesis tries."""
+    """Return the number of examples that Hypothesis tries."""
     return number * _TIMES_AS_MANY if LONG else number

@@ -16,15 +16,15 @@ class Marked:
     """Content that no output may quote.
 
     Args:
-        content: of the file or the secret.
-        parts: what to search for.
+        content: content of the file or the secret.
+        parts: texts to search for.
     """
 
     content: bytes
     parts: tuple[str, ...]
 
     def quoted(self, output: str) -> list[str]:
-        """Return the parts that *output* has."""
+        """Return the parts that are in *output*."""
         return [part for part in self.parts if part.casefold() in output.casefold()]
 
 

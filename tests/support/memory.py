@@ -1,4 +1,4 @@
-"""Secrets Manager in memory, with AWS's semantics: what fast tests of the lifecycle play on."""
+"""Secrets Manager in memory, with AWS's semantics, for fast tests of the lifecycle."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class _Secret:
         return next((version_id for version_id, version in self.versions.items() if label in version.labels), None)
 
     def attach(self, label: str, version_id: str | None) -> None:
-        """Put *label* on this version alone; AWSPREVIOUS follows AWSCURRENT to where that came from."""
+        """Move *label* to this version; AWSPREVIOUS follows to the version that had AWSCURRENT."""
         holder = self.holder(label)
         if holder is not None:
             self.versions[holder].labels.discard(label)
@@ -58,12 +58,12 @@ class MemorySecretStore:
     """A ``SecretStore`` without AWS.
 
     Args:
-        clock: what ``time`` shows and deletions are dated with.
-        fail: called before and after every write with the operation's name and ``before`` or ``after``; what it
-            raises is what a crash between two effects looks like. Before: nothing has happened yet.
+        clock: clock of ``time`` and of deletions.
+        fail: called before and after every write with the operation's name and ``before`` or ``after``. An exception
+            that it raises stands for a crash between two effects; ``before``, the write has not happened yet.
         place: account and region of its secrets.
-        is_pruned: whether a version without labels is deleted at once, as AWS may do at any time.
-        calls: the writes that took place, in order: operation, secret, version ids, labels, tag keys; no values.
+        is_pruned: whether versions without labels are deleted immediately, as AWS may do at any time.
+        calls: the writes in order: operation, secret, version ids, labels, tag keys; no values.
     """
 
     clock: Clock = field(default_factory=SystemClock)
@@ -74,7 +74,7 @@ class MemorySecretStore:
     _secrets: dict[str, _Secret] = field(default_factory=dict, repr=False)
 
     def describe(self, name: str) -> SecretDescription | None:
-        """Return what is public of the secret *name*, or None."""
+        """Return the description of the secret *name*, or None."""
         secret = self._secrets.get(name)
         if secret is None:
             return None
@@ -87,13 +87,13 @@ class MemorySecretStore:
         )
 
     def create(self, name: str, *, tags: Mapping[str, str], description: str, kms_key: str | None) -> None:
-        """Create the secret without a value. One that exists already is left alone."""
-        del description  # nothing shows it
+        """Create the secret without a value. An existing secret is left unchanged."""
+        del description  # tests do not read it
         check_tags(name, tags)
         if (existing := self._secrets.get(name)) is not None and existing.deleted_at is not None:
             raise scheduled_for_deletion("CreateSecret", name)
         with self._write("create", name):
-            if name not in self._secrets:  # `fail` may let another program create it meanwhile
+            if name not in self._secrets:  # `fail` may let another program create it first
                 place = f"{self.place.region}:{self.place.account}"
                 arn = f"arn:aws:secretsmanager:{place}:secret:{name}-Mem0ry"
                 self._secrets[name] = _Secret(arn=arn, tags=dict(tags), kms_key=kms_key)
@@ -121,13 +121,13 @@ class MemorySecretStore:
         return None if version is None else version.value
 
     def put(self, name: str, version_id: str, value: str, *, labels: Sequence[str] = (Label.STAGED,)) -> None:
-        """Add a version with these labels, and AWSCURRENT on the first one. An existing version is left alone."""
+        """Add a version with these labels, and AWSCURRENT if it is the first. An existing version is left unchanged."""
         secret = self._get("PutSecretValue", name)
         if version_id in secret.versions:
             return
         with self._write("put", name, version_id):
             if version_id in secret.versions:
-                return  # `fail` let another program store it meanwhile
+                return  # `fail` let another program store it first
             secret.versions[version_id] = _Version(value, kms_key=secret.kms_key)
             for label in labels:
                 secret.attach(label, version_id)
@@ -135,7 +135,7 @@ class MemorySecretStore:
                 secret.attach(Label.MAIN, version_id)
 
     def move_label(self, name: str, label: str, *, to: str | None, current: str | None) -> None:
-        """Put *label* on version *to* (None: on none), if it is on *current* (None: on none)."""
+        """Put *label* on version *to* (None: on no version), if it is on *current* (None: on no version)."""
         if label == Label.MAIN and to is None:
             raise StoreError(f'AWSCURRENT of secret "{name}" can be moved, not removed. Report this as a bug.')
         if to == current:
@@ -145,13 +145,13 @@ class MemorySecretStore:
             if (holder := secret.holder(label)) not in (current, to):
                 raise label_moved(name, label, to=to, current=current, holder=holder)
             if to is not None and to not in secret.versions:
-                raise StoreError(f'Secret "{name}" has no version {to}. Run again to observe anew.')
+                raise StoreError(f'Secret "{name}" has no version {to}. Run the command again.')
             if len({label for version in secret.versions.values() for label in version.labels} | {label}) > _MAX_LABELS:
-                raise StoreError(f'Secret "{name}" has {_MAX_LABELS} labels, as many as AWS takes. Remove one.')
+                raise StoreError(f'Secret "{name}" has {_MAX_LABELS} labels, the maximum. Remove one.')
             secret.attach(label, to)
 
     def tag(self, name: str, tags: Mapping[str, str]) -> None:
-        """Set these tags and leave the others."""
+        """Set these tags. The other tags do not change."""
         secret = self._get("TagResource", name)
         check_tags(name, tags, existing=secret.tags)
         with self._write("tag", name, *sorted(tags)):
@@ -166,18 +166,18 @@ class MemorySecretStore:
                 secret.tags.pop(key, None)
 
     def delete(self, name: str, *, recovery_window_days: int) -> None:
-        """Schedule the secret's deletion. One that is gone or scheduled already is left alone."""
+        """Schedule the secret's deletion. A secret that does not exist or is scheduled already is left unchanged."""
         with self._write("delete", name, str(recovery_window_days)):
             secret = self._secrets.get(name)
             if secret is not None and secret.deleted_at is None:
                 secret.deleted_at = self.clock.now()
 
     def version_ids(self, name: str) -> Sequence[str]:
-        """Return the ids of all versions, those without a label included, sorted."""
+        """Return the ids of all versions, including those without a label, sorted."""
         return sorted(self._get("ListSecretVersionIds", name, deleted=True).versions)
 
     def home(self) -> Home:
-        """Return where this store says that it is."""
+        """Return account and region of the store."""
         return self.place
 
     def time(self) -> datetime:
@@ -185,12 +185,10 @@ class MemorySecretStore:
         return self.clock.now()
 
     def _get(self, operation: str, name: str, *, deleted: bool = False) -> _Secret:
-        """Return the secret; AWS takes few calls on one that is scheduled for deletion."""
+        """Return the secret; most calls fail if it is scheduled for deletion."""
         secret = self._secrets.get(name)
         if secret is None:
-            raise StoreError(
-                f'{operation} on secret "{name}" failed: there is no such secret. Run again to observe anew.'
-            )
+            raise StoreError(f'{operation} on secret "{name}" failed: there is no such secret. Run the command again.')
         if secret.deleted_at is not None and not deleted:
             raise scheduled_for_deletion(operation, name)
         return secret

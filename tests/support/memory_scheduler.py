@@ -1,4 +1,4 @@
-"""Schedules, roles and queues in memory, with AWS's semantics: what fast tests of the switch play on."""
+"""Schedules, roles and queues in memory, with AWS's semantics, for fast tests of the switch."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class MemoryScheduler:
     """A ``Scheduler`` without AWS.
 
     Args:
-        down: True lets every call fail.
+        down: whether every call fails.
         fail: as in :class:`tests.support.memory.MemorySecretStore`.
-        calls: the writes that took place, in order: operation and name.
-        schedules: by name.
+        calls: the writes in order: operation and name.
+        schedules: schedules by name.
     """
 
     down: bool = False
@@ -38,18 +38,18 @@ class MemoryScheduler:
     schedules: dict[str, Schedule] = field(default_factory=dict)
 
     def get(self, name: str) -> Schedule | None:
-        """Return the schedule, None where there is none."""
+        """Return the schedule, or None if it does not exist."""
         self._answer()
         return self.schedules.get(name)
 
     def put(self, schedule: Schedule) -> None:
-        """Create the schedule, or replace the one of its name."""
+        """Create the schedule, or replace the schedule with the same name."""
         self._answer()
         with _write(self.fail, self.calls, "put_schedule", schedule.name):
             self.schedules[schedule.name] = schedule
 
     def delete(self, name: str) -> None:
-        """Delete the schedule. One that is gone is left alone."""
+        """Delete the schedule. A missing schedule is not an error."""
         self._answer()
         with _write(self.fail, self.calls, "delete_schedule", name):
             self.schedules.pop(name, None)
@@ -68,8 +68,8 @@ class MemoryPrerequisites:
         fail: as in :class:`MemoryScheduler`.
         calls: as in :class:`MemoryScheduler`.
         place: account and region of its roles and queues.
-        roles: trust, policy and boundary by name.
-        queues: names.
+        roles: trust policy, permissions policy and boundary, by name.
+        queues: names of the queues.
     """
 
     down: bool = False
@@ -80,7 +80,7 @@ class MemoryPrerequisites:
     queues: set[str] = field(default_factory=set)
 
     def ensure_role(self, name: str, *, trust: str, policy: str, boundary: str | None) -> str:
-        """Create the role, or bring it to these documents; return its ARN."""
+        """Create the role, or update it to these documents; return its ARN."""
         if self.down:
             raise StoreError("no answer from IAM")
         found = self.roles.get(name)
@@ -90,7 +90,7 @@ class MemoryPrerequisites:
         return f"arn:aws:iam::{self.place.account}:role{ROLE_PATH}{name}"
 
     def role_problems(self, name: str, *, trust: str, policy: str, boundary: str | None) -> tuple[str, ...]:
-        """Return how the role differs."""
+        """Return the differences of the role."""
         if self.down:
             raise StoreError("no answer from IAM")
         found = self.roles.get(name)
@@ -101,7 +101,7 @@ class MemoryPrerequisites:
         return tuple(f"the {part} of the role {name} differs" for part, (has, wanted) in parts if has != wanted)
 
     def delete_role(self, name: str) -> None:
-        """Delete the role. One that is gone is left alone."""
+        """Delete the role. A missing role is not an error."""
         with _write(self.fail, self.calls, "delete_role", name):
             self.roles.pop(name, None)
 
@@ -112,14 +112,14 @@ class MemoryPrerequisites:
         return name in self.queues
 
     def queue_messages(self, name: str) -> int:
-        """Return 0: no schedule fires here."""
+        """Return 0: no schedule acts here."""
         del name
         if self.down:
             raise StoreError("no answer from SQS")
         return 0
 
     def ensure_queue(self, name: str) -> str:
-        """Create the queue, or find it; return its ARN."""
+        """Create the queue, unless it exists; return its ARN."""
         if self.down:
             raise StoreError("no answer from SQS")
         if name not in self.queues:
@@ -128,7 +128,7 @@ class MemoryPrerequisites:
         return f"arn:aws:sqs:{self.place.region}:{self.place.account}:{name}"
 
     def delete_queue(self, name: str) -> None:
-        """Delete the queue. One that is gone is left alone."""
+        """Delete the queue. A missing queue is not an error."""
         with _write(self.fail, self.calls, "delete_queue", name):
             self.queues.discard(name)
 

@@ -1,6 +1,6 @@
-"""A pair's secret without keys: a value, and a pure function that carries one step out on it as Secrets Manager does.
+"""A model of a pair's secret without keys: a value, and a pure function that applies one step as Secrets Manager does.
 
-``tests/model/test_pair.py`` holds it against the real service on ``MemorySecretStore``, step by step.
+``tests/model/test_pair.py`` compares it with the real service on ``MemorySecretStore`` after each step.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ __all__ = [
 SECRET = "ios-mdm/berlin"  # noqa: S105 - a name
 ARN = f"arn:aws:secretsmanager:eu-west-1:123456789012:secret:{SECRET}-Mem0ry"
 CHAIN = "1" * 16
-"""Digest of the chain of a custom main that is there at the beginning."""
+"""Digest of the chain of a custom main that exists from the start."""
 _DELETED_AT = datetime(2040, 1, 1, tzinfo=UTC)
 _VERSIONS = {version_id(SECRET, ordinal): ordinal for ordinal in range(1, 65)}
 _TAGS = {facts_tag(version): ordinal for version, ordinal in _VERSIONS.items()}
@@ -65,15 +65,15 @@ _TAGS = {facts_tag(version): ordinal for version, ordinal in _VERSIONS.items()}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Value:
-    """What one version holds, and what has become of it.
+    """The content of one version, and its history.
 
     Args:
-        facts: as they are derived from the certificate itself.
-        made_as: what it was asked for as: key and days, or the fingerprint and chain of a file.
-        role: the slot that it was made for.
-        follows: the main beside which it was made; 0 for none.
-        was_main: it has held AWSCURRENT.
-        deleted: its facts tag said so, or was removed.
+        facts: facts as they are derived from the certificate.
+        made_as: the request that it was created for: key type and validity days, or fingerprint and chain of a file.
+        role: role of the slot that it was created for.
+        follows: number of main when it was created; 0 if there was none.
+        was_main: whether it has ever had AWSCURRENT.
+        deleted: whether its facts tag ever said that it is deleted, or was removed.
     """
 
     facts: CertificateFacts
@@ -89,11 +89,11 @@ class Secret:
     """A pair's secret, hashable.
 
     Args:
-        tags: sorted.
-        labels: on which certificate each is, sorted.
-        values: every certificate that was ever stored, by ordinal.
-        deleted: it waits in its recovery window.
-        kms_key: of new versions; None for the account's default.
+        tags: tags, sorted.
+        labels: each label with the number of its certificate, sorted.
+        values: every certificate that was ever stored, by number.
+        deleted: whether it is scheduled for deletion.
+        kms_key: KMS key of new versions; None for the account's default.
     """
 
     tags: tuple[tuple[str, str], ...]
@@ -103,11 +103,11 @@ class Secret:
     kms_key: str | None = None
 
     def holder(self, label: str | None) -> int | None:
-        """Return the ordinal of the certificate that *label* is on, or None."""
+        """Return the number of the certificate that *label* is on, or None."""
         return next((ordinal for name, ordinal in self.labels if name == label), None)
 
     def value(self, ordinal: int) -> Value | None:
-        """Return what the version of this number holds, or None."""
+        """Return the content of the version with this number, or None."""
         return next((value for value in self.values if value.facts.ordinal == ordinal), None)
 
     def is_known(self, ordinal: int) -> bool:
@@ -120,7 +120,7 @@ class Secret:
         return any(_TAGS.get(key) == ordinal and f" role={Role.DELETED} " in value for key, value in self.tags)
 
     def labelled(self, label: str, ordinal: int | None) -> Secret:
-        """Put a label on this certificate alone; AWSPREVIOUS follows AWSCURRENT to where that came from."""
+        """Move a label to this certificate; AWSPREVIOUS follows to the certificate that had AWSCURRENT."""
         before, labels = self.holder(label), dict(self.labels)
         labels.pop(label, None)
         if ordinal is not None:
@@ -134,7 +134,7 @@ class Secret:
         return replace(self, labels=tuple(sorted(labels.items())), values=values)
 
     def tagged(self, tags: Mapping[str, str]) -> Secret:
-        """Set these tags and leave the others."""
+        """Set these tags. The other tags do not change."""
         after = tuple(sorted((dict(self.tags) | dict(tags)).items()))
         deleted = [key for key, value in tags.items() if f" role={Role.DELETED} " in value]
         return replace(self, tags=after, values=self._without(deleted))
@@ -151,23 +151,23 @@ class Secret:
 
 
 def fingerprint(ordinal: int) -> str:
-    """Return the SHA-256 that the certificate of this number has in the model."""
+    """Return the SHA-256 of the certificate with this number in the model."""
     return f"{ordinal:064x}"
 
 
 def root(ordinal: int) -> str:
-    """Return the digest that the root of the certificate of this number has in the model."""
+    """Return the digest of the root of the certificate with this number in the model."""
     return f"f{ordinal:063x}"
 
 
 def number(version: str | None) -> int | None:
-    """Return the ordinal of a version id, None for none."""
+    """Return the number of a version id, or None if it is None."""
     return None if version is None else _VERSIONS[version]
 
 
 @lru_cache(maxsize=4_096)
 def describe(secret: Secret) -> SecretDescription:
-    """Return what AWS tells of the secret."""
+    """Return the description of the secret as AWS returns it."""
     labels: dict[str, frozenset[str]] = {}
     for label, ordinal in secret.labels:
         version = version_id(SECRET, ordinal)
@@ -195,14 +195,14 @@ def carried_out(secret: Secret | None, step: Step, *, observed: ObservedPair | N
     """Return the secret after one step.
 
     Args:
-        secret: as it is, None where there is none.
-        step: decided from *observed*.
-        observed: as it was when the step was decided.
-        now: the moment of the effect.
+        secret: the secret before the step; None if it does not exist.
+        step: step that was decided from *observed*.
+        observed: the pair at the time of the decision.
+        now: time of the effect.
 
     Raises:
         LabelMovedError: The compare-and-swap failed.
-        DefinitionError: R8, held once more where a certificate is made.
+        DefinitionError: The issued reserve is valid for longer than R8 allows.
     """
     if secret is None:
         assert isinstance(step, Create)
@@ -230,7 +230,7 @@ def carried_out(secret: Secret | None, step: Step, *, observed: ObservedPair | N
 
 
 def moved(secret: Secret, label: str, *, to: int | None, current: int | None) -> Secret:
-    """Move a label from one version to another: a compare-and-swap."""
+    """Move a label from one version to another, as a compare-and-swap."""
     if to == current:
         return secret
     if secret.holder(label) not in {current, to}:
@@ -260,7 +260,7 @@ def _stored(secret: Secret, request: Request, observed: ObservedPair | None, now
         if main is not None and request.slot is Slot.RESERVE:
             longest = main.not_after - main.not_before
             if made.not_after - made.not_before > longest:
-                raise DefinitionError(f"a reserve that is valid for longer than {longest} (R8)")
+                raise DefinitionError(f"the reserve is valid for longer than {longest}")
     value = Value(
         facts=made,
         made_as=_made_as(request),
@@ -273,7 +273,7 @@ def _stored(secret: Secret, request: Request, observed: ObservedPair | None, now
 
 
 def _announced(value: Value) -> str:
-    """Return the announcement of a value, for which its certificate stands in the model."""
+    """Return the announcement of a value. The model has no secret values, so it announces the fingerprint."""
     return announced_value(Announcement(ordinal=value.facts.ordinal, sha256=value.facts.sha256))
 
 
@@ -282,7 +282,7 @@ def _is_announced(secret: Secret, value: Value) -> bool:
 
 
 def _passed_over(secret: Secret, ordinal: int) -> Secret:
-    """Do not use a version that no run announced."""
+    """Skip the number of a version that no run announced."""
     highest = max(int(dict(secret.tags).get(HIGHEST_TAG, 0)), ordinal)
     passed = secret.tagged({HIGHEST_TAG: str(highest)})
     announced = dict(secret.tags).get(ANNOUNCED_TAG, "")
@@ -290,7 +290,7 @@ def _passed_over(secret: Secret, ordinal: int) -> Secret:
 
 
 def _waits(observed: ObservedPair | None, value: Value) -> bool:
-    """Return whether a certificate is the reserve already, and is installed anew for its chain."""
+    """Return whether a certificate is the waiting reserve already, and is installed again for its chain."""
     reserve = None if observed is None or observed.reserve_since is None else observed.reserve
     return reserve is not None and reserve.facts is not None and reserve.facts.sha256 == value.facts.sha256
 
@@ -312,7 +312,7 @@ def _recorded(secret: Secret, step: RecordFacts, observed: ObservedPair | None, 
         elif isinstance(request, InstallRequest) and not _waits(observed, value):
             tags[RESERVE_SINCE_TAG] = moment_value(now)
     facts = replace(value.facts, generation=step.generation)
-    # Until it is recorded, a certificate answers whatever request comes first, also that for the other slot.
+    # Until its facts are recorded, a certificate answers the first request for its number, also one for the other slot.
     recorded = replace(value, facts=facts, role=Role(step.slot))
     values = tuple(recorded if one is value else one for one in secret.values)
     return replace(secret, values=values).tagged({facts_tag(step.version_id): facts_value(facts, role), **tags})

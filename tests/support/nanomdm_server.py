@@ -1,4 +1,4 @@
-"""A real NanoMDM on loopback for tests, and devices that talk to it by hand over HTTP."""
+"""A real NanoMDM on loopback, and simulated devices that send their HTTP requests directly."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def nanomdm_executable() -> Path:
     try:
         return Toolchain.load().nanomdm
     except ToolchainMissingError:
-        # another tool may be what is missing, and these tests need only this one
+        # Another tool may be missing, and these tests need NanoMDM only.
         executable = cache_dir() / "bin" / "nanomdm"
         if executable.exists():
             return executable
@@ -43,10 +43,10 @@ def nanomdm_executable() -> Path:
 
 
 class DeviceAuthority:
-    """The CA that NanoMDM believes; it makes the identity certificates of devices."""
+    """The CA that NanoMDM trusts; it issues the identity certificates of devices."""
 
     def __init__(self) -> None:
-        """Make the root."""
+        """Create the root."""
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Test device CA")])
         self.root = self._certificate(self._name, self._key, ca=True)
@@ -75,14 +75,14 @@ class DeviceAuthority:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
-    """A device without a screen: it enrols, and answers commands as it is told to."""
+    """A simulated device: it enrolls, and answers commands as the test says."""
 
     url: str
     udid: str
     identity: bytes
 
     def put(self, **message: Any) -> dict[str, Any] | None:
-        """Send one MDM message; return the command in the answer, None where it is empty."""
+        """Send one MDM message; return the command in the answer, or None if the answer is empty."""
         body = plistlib.dumps({**({"UDID": self.udid} if self.udid else {}), **message})
         headers = {CERT_HEADER: f":{base64.b64encode(self.identity).decode()}:"}
         if "MessageType" in message:
@@ -92,12 +92,12 @@ class Device:
         return dict(plistlib.loads(answer.content)) if answer.content else None
 
     def enrol(self, **names: str) -> None:
-        """Authenticate and hand over a push token; *names* are what the device calls itself beside its UDID."""
+        """Authenticate and send a push token; *names* are identifiers of the device in addition to its UDID."""
         self.put(MessageType="Authenticate", Topic="com.apple.mgmt.test", **names)
         self.put(MessageType="TokenUpdate", Topic="com.apple.mgmt.test", PushMagic="magic", Token=b"token", **names)
 
     def queued(self) -> list[str]:
-        """Acknowledge everything in the queue; return the CommandUUIDs in their order."""
+        """Acknowledge all queued commands; return their CommandUUIDs in order."""
         uuids: list[str] = []
         command = self.put(Status="Idle")
         while command is not None:
@@ -122,7 +122,7 @@ class NanoMdmServer:
 
 
 def free_port() -> int:
-    """Return a TCP port on loopback that was free a moment ago."""
+    """Return a TCP port on loopback that was free when it was checked."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -146,7 +146,7 @@ def nanomdm_server(
             *("-storage-dsn", str(Path(scratch) / "db")),
             *("-cert-header", CERT_HEADER),
         ]
-        # by environment: an argument would show the keys to whoever lists processes (R29)
+        # Keys are passed in the environment, because every user who lists processes sees the arguments (R29).
         environment = {"NANOMDM_API": API_KEY}
         if webhook_url:
             environment |= {"NANOMDM_WEBHOOK_URL": webhook_url, "NANOMDM_WEBHOOK_HMAC_KEY": webhook_hmac_key}

@@ -1,4 +1,4 @@
-"""Files that a definition or an option may name, and that are refused at once: of another kind, endless, too large."""
+"""Files that are refused before they are read: of another kind, endless, or too large."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["MARK", "ODD_FILES", "odd_file"]
 
 MARK: Final = "f00dfeed"
-"""Content of the file that is too large. No message may have it."""
+"""Content of the file that is too large. No message may contain it."""
 
 ODD_FILES: Final[Mapping[str, str]] = {
     "folder": "cannot be read: Is a directory",
@@ -21,11 +21,11 @@ ODD_FILES: Final[Mapping[str, str]] = {
     "large": "is larger than",
     "missing": "cannot be read: No such file or directory",
 }
-"""For each kind of file, how its error begins after the file's name."""
+"""For each kind of file, the part of the error that follows the file's name."""
 
 
 def odd_file(kind: str, path: Path) -> None:
-    """Make a file of this kind."""
+    """Create a file of this kind."""
     match kind:
         case "folder":
             path.mkdir()
@@ -35,4 +35,4 @@ def odd_file(kind: str, path: Path) -> None:
             path.symlink_to("/dev/zero")
         case "large":
             path.write_text(MARK)
-            os.truncate(path, 1 << 30)  # sparse: takes no space
+            os.truncate(path, 1 << 30)  # sparse: uses no space

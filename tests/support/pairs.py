@@ -1,4 +1,4 @@
-"""A pair on a secret store in memory: the world of a test of the use case."""
+"""A pair on a secret store in memory, for tests of the pair's use case."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ FOREIGN = "00000000-0000-4000-8000-000000000000"
 
 @dataclass(slots=True)
 class HandClock:
-    """A clock that is moved by hand."""
+    """A clock that tests set."""
 
     moment: datetime
 
     def now(self) -> datetime:
-        """Return the moment."""
+        """Return the time of the clock."""
         return self.moment
 
 
 def definition(reserve: IssueReserve | NoReserve | None = NOW, *, main_generation: int = 1) -> PairDefinition:
-    """Return a definition whose keys are quick to make."""
+    """Return a definition whose keys are fast to generate."""
     return PairDefinition(
         name="berlin",
         host="mdm.example.com",
@@ -50,7 +50,7 @@ def definition(reserve: IssueReserve | NoReserve | None = NOW, *, main_generatio
 
 @dataclass(slots=True)
 class World:
-    """A store, a clock, and the service between them."""
+    """A store, a clock, and the service that uses them."""
 
     clock: HandClock = field(default_factory=lambda: HandClock(START))
     store: MemorySecretStore = field(init=False)
@@ -61,12 +61,12 @@ class World:
     kms_key: str | None = None
 
     def __post_init__(self) -> None:
-        """Make the store and the service."""
+        """Create the store and the service."""
         self.store = MemorySecretStore(clock=self.clock)
         self.service = PairService(self.store, self.clock, report=self.reports.append)
 
     def request(self, wish: PairDefinition | None = None, *, known: Known | None = None) -> PairRequest:
-        """Return a request for the pair of berlin."""
+        """Return a request for the pair of server berlin."""
         return PairRequest(
             definition=wish or definition(),
             secret=SECRET,
@@ -78,15 +78,15 @@ class World:
         )
 
     def apply(self, wish: PairDefinition | None = None, *, known: Known | None = None) -> PairResult:
-        """Bring the pair to what it should be."""
+        """Bring the pair to its desired state."""
         return self.service.apply(self.request(wish, known=known))
 
     def look(self, wish: PairDefinition | None = None) -> PairView:
-        """Look at the pair."""
+        """Return the observed and desired state of the pair."""
         return self.service.look(self.request(wish))
 
     def later(self, **period: int) -> None:
-        """Let time pass."""
+        """Move the clock forward."""
         self.clock.moment += timedelta(**period)
 
     @property
@@ -113,7 +113,7 @@ class World:
 
     @property
     def labels(self) -> dict[str, int | str]:
-        """Return which certificate each label is on."""
+        """Return the ordinal of the certificate with each label."""
         description = self.store.describe(SECRET)
         assert description is not None
         names = {version_id(SECRET, ordinal): ordinal for ordinal in range(1, 50)}
@@ -121,7 +121,7 @@ class World:
 
     @property
     def known(self) -> Known:
-        """Return what a state knows after a run."""
+        """Return the pair as the state has it after a run."""
         observed = self.service.observe(SECRET)
         assert observed is not None
         versions = [one for one in observed.versions if self.store.read(SECRET, one.version_id) is not None]
@@ -133,7 +133,7 @@ class World:
         return credential_from_json(self.value(ordinal)).chain
 
     def value(self, ordinal: int) -> str:
-        """Return what the version of a certificate holds."""
+        """Return the value of a certificate's version."""
         value = self.store.read(SECRET, version_id(SECRET, ordinal))
         assert value is not None
         return value
@@ -152,7 +152,7 @@ class World:
         return version.facts
 
     def move(self, label: str, to: int | None) -> None:
-        """Move a label by hand, as an operator does."""
+        """Move a label, as an operator does."""
         current = self.labels.get(label)
         self.store.move_label(
             SECRET,

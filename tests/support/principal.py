@@ -1,4 +1,4 @@
-"""A principal of AWS with a few permissions on the secrets in memory."""
+"""An AWS principal with a few permissions on the secrets in memory."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ __all__ = ["Principal"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
-    """Calls Secrets Manager with its own permissions only: any other call is a PermissionError.
+    """Calls Secrets Manager with its own permissions; any other call raises PermissionError.
 
     Args:
-        store: with the secrets.
-        actions: the operations that are allowed.
+        store: the secret store.
+        actions: the allowed operations.
     """
 
     store: MemorySecretStore
     actions: frozenset[str]
 
     def put(self, name: str, version_id: str, value: str, labels: Sequence[str]) -> None:
-        """Store a version under these labels, which leave the versions that had them."""
+        """Store a version with these labels, which are taken from the versions that had them."""
         self._check("PutSecretValue")
         assert labels, "AWS puts AWSCURRENT on a version that is stored without labels"
         self.store.put(name, version_id, value, labels=labels)

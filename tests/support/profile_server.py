@@ -1,4 +1,4 @@
-"""The definition of a server with a profile, for tests of commands."""
+"""Definition of a server with a profile, for tests of commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests to AWS as IAM evaluates them, derived from the calls that boto3 makes."""
+"""Requests to AWS as IAM evaluates them, derived from the calls of boto3."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ class Recorder:
     """The requests of each principal.
 
     Args:
-        requests: by principal, each once, in order.
-        schedules: the targets of all schedules that were written.
-        roles: path and permissions boundary of each role that was created, by name.
-        documents: the last trust policy and the last policy that were written for roles.
+        requests: requests by principal, without duplicates, in order.
+        schedules: targets of all schedules that were written.
+        roles: path and permissions boundary of each created role, by name.
+        documents: the last trust policy and the last permissions policy that were written for roles.
     """
 
     requests: dict[str, list[Request]] = field(default_factory=dict)
@@ -68,7 +68,7 @@ class Recorder:
 
     @contextmanager
     def acting(self, principal: str | None) -> Iterator[None]:
-        """Record what is called in the block as requests of *principal*; None records nothing."""
+        """Record the calls in the block as requests of *principal*; None records nothing."""
         before, self._principal = self._principal, principal
         try:
             yield
@@ -117,7 +117,7 @@ class Recorder:
                     del boundary
 
     def _resource(self, service: str, operation: str, params: Mapping[str, Any]) -> str:
-        """Return the ARN of what is called. The name of a role that does not exist has no path."""
+        """Return the ARN of a call's resource. A role that does not exist gets the path "/"."""
         match service:
             case "secretsmanager":
                 name = params.get("SecretId") or params["Name"]
@@ -155,12 +155,12 @@ class Recorder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lives:
-    """What was recorded.
+    """The recorded life of a server.
 
     Args:
-        recorder: the requests.
+        recorder: recorder with the requests.
         server: name of the server.
-        secret_arn: of the pair.
+        secret_arn: ARN of the pair's secret.
     """
 
     recorder: Recorder

@@ -1,4 +1,4 @@
-"""A server with a distribution on doubles, whose devices are sent profiles."""
+"""A server with a distribution to devices, on doubles."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Channel:
-    """An MDM server that may be down."""
+    """An MDM server that can be down."""
 
     down: bool = False
     taken: int = 0
@@ -34,7 +34,7 @@ class Channel:
         return [enrollment_ids]
 
     def enqueue(self, enrollment_ids: Sequence[str], command: bytes) -> tuple[str, ...]:
-        """Accept the command, or refuse it."""
+        """Accept the command, or raise DeliveryError if the server is down."""
         assert command
         if self.down:
             raise DeliveryError("the MDM server is down")
@@ -57,7 +57,7 @@ class Server:
         return Reconciler(world.service, self.armed.service, deliveries)
 
     def request(self, wish: PairDefinition) -> ReconcileRequest:
-        """Return the request for a server whose devices get a profile."""
+        """Return the request for a server whose devices are sent a profile."""
         pair = self.armed.world.request(replace(wish, distributed=True))
         settings = ProfileSettings(identifier="com.example.trust")
         promotion = PromotionSettings(hold=wish.promotion.hold, schedule=wish.promotion.schedule)
@@ -82,7 +82,7 @@ class Server:
 
     @property
     def labels(self) -> dict[str, int | str]:
-        """Return which certificate each label is on."""
+        """Return the ordinal of the certificate with each label."""
         return self.armed.world.labels
 
 

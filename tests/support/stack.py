@@ -1,4 +1,4 @@
-"""A proxy that notes every call to a service, and stacks of the real engine to make them."""
+"""A proxy that records every call to a service, and stacks of the real engine that make the calls."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 __all__ = ["READS", "Recorded", "Result", "Stack", "make_stack", "recorded"]
 
 READS = ("Describe", "Get", "List", "GET ")
-"""How the calls begin that change nothing: operations of AWS, and requests to REST APIs."""
+"""Prefixes of the calls that change nothing: operations of AWS, and requests to REST APIs."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Recorded:
-    """A service on loopback, reached through a proxy that notes every call.
+    """A service on loopback behind a proxy that records every call.
 
     Args:
         target: URL of the service.
-        url: of the proxy.
-        calls: for AWS the operation, else method and path, in order.
-        lives: how many writes still get through; then every call is refused, as if the run had died. None: all.
-        answers_last: False loses the answer to the last write that got through.
-        denied: operations that whoever runs this has no permission for.
+        url: URL of the proxy.
+        calls: the calls in order: the operation for AWS, else method and path.
+        lives: number of writes that still pass; then every call is refused, as if the run had crashed. None for all.
+        answers_last: whether the last write that passes is answered.
+        denied: operations for which the caller has no permission.
         delay: seconds that are added to each call, for benchmarks.
     """
 
@@ -46,7 +46,7 @@ class Recorded:
     delay: float = 0.0
 
     def passes(self, call: str) -> bool:
-        """Tell whether a call gets through, and count it."""
+        """Return whether a call passes, and count it."""
         if self.lives is None or (call.startswith(READS) and self.lives > 0):
             return True
         self.lives -= 1
@@ -54,11 +54,11 @@ class Recorded:
 
     @property
     def died(self) -> bool:
-        """Whether the answer to a write is to be lost now."""
+        """Whether the answer to the current write is dropped."""
         return self.lives == 0 and not self.answers_last
 
     def writes(self) -> list[str]:
-        """Return the calls that change something."""
+        """Return the calls that change data."""
         return [call for call in self.calls if not call.startswith(READS)]
 
 
@@ -70,7 +70,7 @@ def recorded(target: str) -> Iterator[Recorded]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True  # else head and body, sent apart, cost 40 ms a call
+        disable_nagle_algorithm = True  # otherwise header and body, sent separately, take 40 ms per call
 
         def forward(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -116,7 +116,7 @@ def recorded(target: str) -> Iterator[Recorded]:
         do_GET = do_POST = do_PUT = do_DELETE = forward  # noqa: N815 - http.server's names
 
         def log_message(self, *_args: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

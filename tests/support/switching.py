@@ -1,4 +1,4 @@
-"""A switch on doubles: its schedules, role and queue, and crashes between their effects."""
+"""A switch on doubles: its schedules, role and queue, and crashes between its effects."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ ROLE_NAME, QUEUE_NAME = role_name("berlin", SECRET, REGION), queue_name("berlin"
 
 
 class CrashError(Exception):
-    """The process dies here."""
+    """The process crashes here."""
 
 
 @dataclass(slots=True)
 class Armed:
-    """A pair's world with a scheduler, and what an `up` does: the pair, then the switch."""
+    """A pair with a scheduler, and the two parts of an `up`: the pair, then the switch."""
 
     world: World = field(default_factory=World)
     scheduler: MemoryScheduler = field(default_factory=MemoryScheduler)
@@ -38,7 +38,7 @@ class Armed:
 
     @property
     def service(self) -> SwitchService:
-        """The service that arms."""
+        """Return the service that arms switches."""
         return SwitchService(
             self.scheduler,
             self.prerequisites,
@@ -49,7 +49,7 @@ class Armed:
         )
 
     def request(self, result: PairResult, **settings: Any) -> SwitchRequest:
-        """Return what an `up` asks of the switch after it has seen to the pair."""
+        """Return the request for the switch after the pair was brought to its desired state."""
         assert result.view.observed is not None
         return SwitchRequest(
             server="berlin",
@@ -61,17 +61,17 @@ class Armed:
         )
 
     def secure(self, wish: PairDefinition | None = None) -> PairResult:
-        """Withdraw a stale schedule, and bring the pair to what it should be."""
+        """Withdraw a stale schedule, and bring the pair to its desired state."""
         view = self.world.service.look(self.world.request(wish))
         self.service.withdraw(self.world.request(wish), view)
         return self.world.service.apply(self.world.request(wish), view)
 
     def drift(self, request: SwitchRequest) -> tuple[str, ...]:
-        """Return what is missing or differs."""
+        """Return the resources that are missing or differ."""
         return self.findings(request).problems
 
     def findings(self, request: SwitchRequest) -> SwitchFindings:
-        """Return what a check of the switch finds."""
+        """Return the findings of a check of the switch."""
         observed = self.world.service.observe(SECRET)
         assert observed is not None
         return self.service.findings(request, observed)
@@ -83,23 +83,23 @@ class Armed:
         return request
 
     def scheduled(self) -> dict[str, str]:
-        """Return what the schedule would call."""
+        """Return the call of the schedule."""
         call: dict[str, str] = json.loads(self.scheduler.schedules[NAMES[Kind.PROMOTE]].input)
         return call
 
     def damage_role(self, part: int, text: str) -> None:
-        """Replace trust (0), policy (1) or boundary (2) of the role."""
+        """Damage the trust (0), the policy (1) or the boundary (2) of the role."""
         name = ROLE_NAME
         parts = list(self.prerequisites.roles[name])
         parts[part] = text
         self.prerequisites.roles[name] = (str(parts[0]), str(parts[1]), parts[2])
 
     def recorded(self) -> bool:
-        """Return whether the secret records that a promotion is armed."""
+        """Return whether the secret records an armed promotion."""
         return ARMED_TAG in self.world.tags
 
     def die_at(self, number: int, edge: Literal["before", "after"]) -> None:
-        """Let the write of this number, wherever it goes, be the last."""
+        """Interrupt the process after the write of this number, to any service."""
         seen = 0
 
         def fail(operation: str, where: Literal["before", "after"]) -> None:
@@ -112,6 +112,6 @@ class Armed:
             one.fail = fail
 
     def live(self) -> None:
-        """Let no write be the last any more."""
+        """Stop interrupting writes."""
         for one in (self.world.store, self.scheduler, self.prerequisites):
             one.fail = None

@@ -1,4 +1,4 @@
-"""An MDM server that keeps the API keys that it is sent."""
+"""An MDM server of an attacker, which records the API keys in its requests."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Taker:
-    """A server that an attacker runs: it keeps what it is sent."""
+    """The server of an attacker, which records each request."""
 
     url: str = ""
     received: list[str] = field(default_factory=list)
@@ -27,7 +27,7 @@ class Taker:
 
 @contextmanager
 def taker() -> Iterator[Taker]:
-    """Run such a server on loopback."""
+    """Run the server on loopback."""
     found = Taker()
 
     class Handler(BaseHTTPRequestHandler):
@@ -39,7 +39,7 @@ def taker() -> Iterator[Taker]:
             self.end_headers()
 
         def log_message(self, *_args: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer((LOOPBACK, 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
@@ -53,6 +53,6 @@ def taker() -> Iterator[Taker]:
 
 @pytest.fixture
 def attacker() -> Iterator[Taker]:
-    """A server of an attacker."""
+    """Return the server of an attacker."""
     with taker() as found:
         yield found

@@ -1,4 +1,4 @@
-"""TLS clients that trust the certificates of a profile, and pairs whose servers they connect to."""
+"""TLS clients that trust the certificates of a profile, and pairs for the servers that they connect to."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ PYTHON_3_13 = PYTHON_3_11 | ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHA
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """A pair whose main was issued at *now*, and what a device knows of it."""
+    """A pair whose main was issued at *now*, and the certificates that a device trusts."""
 
     now: datetime
     main: Credential
@@ -68,7 +68,7 @@ def made_pair(kind: KeyType, now: datetime) -> Pair:
 
 
 def served_by(credential: Credential) -> Served:
-    """Return what a server with this credential presents."""
+    """Return the chain and key of a server with this credential."""
     return Served(chain=(x509.load_pem_x509_certificate(credential.certificate.encode()),), key=_key(credential))
 
 
@@ -84,7 +84,7 @@ def root_of(credential: Credential) -> x509.Certificate:
 
 
 def memory_handshake(served: Served, trusted: Sequence[x509.Certificate], moment: datetime) -> None:
-    """Shake hands over memory at *moment*; raise SSL.Error where the client refuses."""
+    """Do a handshake in memory at a given time; raise SSL.Error if the client refuses."""
     server_context = SSL.Context(SSL.TLS_SERVER_METHOD)
     server_context.use_certificate(served.chain[0])
     for issuer in served.chain[1:]:
@@ -112,13 +112,13 @@ def memory_handshake(served: Served, trusted: Sequence[x509.Certificate], moment
                 there.bio_write(here.bio_read(2**16))
         if all(done.values()):
             return
-    raise AssertionError("the handshake never ended")
+    raise AssertionError("the handshake does not end")
 
 
 def python_handshake(
     served: Served, trusted: Sequence[x509.Certificate], host: str, folder: Path, *, flags: int = PYTHON_3_13
 ) -> None:
-    """Shake hands with Python's own client; raise ssl.SSLError where it refuses."""
+    """Do a handshake with Python's TLS client; raise ssl.SSLError if the client refuses."""
     client_context = ssl.create_default_context(cadata=pem(trusted))
     client_context.verify_flags = ssl.VerifyFlags(flags)
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -132,11 +132,11 @@ def python_handshake(
                 done[here] = True
         if all(done.values()):
             return
-    raise AssertionError("the handshake never ended")
+    raise AssertionError("the handshake does not end")
 
 
 def _server_context(served: Served, folder: Path) -> ssl.SSLContext:
-    """Return a server's context; Python takes keys from files only."""
+    """Return a server's context; Python loads keys from files only."""
     file = folder / "server.pem"
     file.touch(mode=0o600)
     key = served.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
@@ -161,7 +161,7 @@ def _listening(served: Served, folder: Path) -> Iterator[int]:
                 with connection, context.wrap_socket(connection, server_side=True) as tls:
                     tls.recv(1)
             except (ssl.SSLError, OSError):
-                pass  # the client refused, and reports that itself
+                pass  # the client refused and reports the reason
 
         thread = threading.Thread(target=serve)
         thread.start()
@@ -174,7 +174,7 @@ def _listening(served: Served, folder: Path) -> Iterator[int]:
 def openssl_client(
     served: Served, trusted: Sequence[x509.Certificate], host: str, moment: datetime, folder: Path
 ) -> subprocess.CompletedProcess[str]:
-    """Shake hands with ``openssl s_client``, which checks chain and host name at *moment*."""
+    """Do a handshake with ``openssl s_client``, which checks chain and host name at a given time."""
     with _listening(served, folder) as port:
         command = ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-servername", host]
         command += ["-verify_hostname", host, "-verify_return_error", "-brief"]

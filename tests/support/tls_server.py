@@ -1,4 +1,4 @@
-"""A TLS server on loopback that presents a pair's certificate, for tests that look at what is served."""
+"""A TLS server on loopback that presents a pair's certificate."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def serving(value: str, folder: Path) -> Iterator[str]:
-    """Serve with the certificate and key of a secret's *value*; yield ``127.0.0.1:port``."""
+    """Serve with the certificate and key in a secret's *value*; yield ``127.0.0.1:port``."""
     pair = json.loads(value)
     for name in ("tls.crt", "tls.key"):
         (folder / name).write_text(pair[name], encoding="ascii")
@@ -29,13 +29,13 @@ def serving(value: str, folder: Path) -> Iterator[str]:
             self.end_headers()
 
         def log_message(self, *_args: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     class Quiet(ThreadingHTTPServer):
         daemon_threads = True
 
         def handle_error(self, *_args: object) -> None:
-            """Say nothing: a client that only looks ends the connection early."""
+            """Print nothing: clients that only read the certificate close the connection early."""
 
     server = Quiet(("127.0.0.1", 0), Handler)
     server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)

@@ -1,6 +1,6 @@
-"""Asks other implementations of X.509 whether they accept the certificate of a TLS server.
+"""Runs other implementations of X.509 on the certificate of a TLS server.
 
-Each verifier trusts the given roots alone. All but those in :data:`OWN_CLOCK` verify at a given moment.
+Each verifier trusts the given roots only. All except those in :data:`OWN_CLOCK` verify at a given time.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 __all__ = ["LIMIT", "OWN_CLOCK", "VERIFIERS", "Key", "Question", "Served", "command", "pem", "refusal"]
 
 LIMIT = 30
-"""Seconds after which a test gives up on a process."""
+"""Seconds after which a test stops waiting for a process."""
 
 Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Served:
-    """What a server, ours or an impostor's, presents: a chain, leaf first, and the leaf's key."""
+    """The chain, leaf first, and the leaf's key that a server presents; the server may be an impostor."""
 
     chain: tuple[x509.Certificate, ...]
     key: Key
@@ -46,14 +46,14 @@ class Served:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """Whether a server for *host* may present a chain, leaf first, at *moment*.
+    """Whether clients accept a chain, leaf first, from a host at a given time.
 
     Args:
-        chain: what it presents.
-        trusted: the roots.
-        host: that the client connects to.
-        moment: of the verification, aware UTC.
-        folder: for files of the verifier; empty.
+        chain: certificates that the server presents.
+        trusted: trusted roots.
+        host: host that the client connects to.
+        moment: time of the verification, aware UTC.
+        folder: empty folder for files of the verifier.
     """
 
     chain: tuple[x509.Certificate, ...]
@@ -69,12 +69,12 @@ def pem(certificates: Sequence[x509.Certificate]) -> str:
 
 
 def command(name: str) -> str:
-    """Return the path of a command of this machine or of the bootstrap; empty if there is none."""
+    """Return the path of a command from this machine or the bootstrap; empty if there is none."""
     return shutil.which(name) or str(Toolchain.verifier(name) or "")
 
 
 def refusal(verifier: str, question: Question) -> str:
-    """Return why a verifier refuses; empty if it accepts. Skips the test if the machine does not have the verifier."""
+    """Return the reason of a verifier's refusal; empty if it accepts. Skip the test if it is not installed."""
     return VERIFIERS[verifier](question)
 
 
@@ -96,7 +96,7 @@ def _openssl_partial(question: Question) -> str:
 
 
 def _cryptography(question: Question) -> str:
-    """Ask the verifier of pyca/cryptography, as it is by default."""
+    """Run the verifier of pyca/cryptography with its defaults."""
     builder = PolicyBuilder().store(Store(list(question.trusted))).time(question.moment)
     try:
         verifier = builder.build_server_verifier(x509.DNSName(question.host))
@@ -118,7 +118,7 @@ def _go(question: Question) -> str:
 
 def _gnutls(question: Question) -> str:
     chain = question.folder / "chain.pem"
-    # certtool follows the order of the file, and wants no root in it that it trusts already.
+    # certtool follows the order of the file, which must not contain a root that certtool already trusts.
     chain.write_text(pem([one for one in question.chain if one not in question.trusted]), encoding="ascii")
     arguments = ["--verify", "--infile", str(chain), "--load-ca-certificate", _roots(question)]
     arguments += ["--verify-hostname", question.host, "--verify-purpose", "1.3.6.1.5.5.7.3.1"]
@@ -126,7 +126,7 @@ def _gnutls(question: Question) -> str:
 
 
 def _nss(question: Question, *options: str) -> str:
-    """Ask NSS, which does not compare the host name here."""
+    """Run NSS, which does not check the host name here."""
     database = f"sql:{question.folder}"
     if not (question.folder / "cert9.db").exists():
         made = _run("certutil", "-N", "-d", database, "--empty-password")
@@ -163,7 +163,7 @@ VERIFIERS: dict[str, Callable[[Question], str]] = {
 
 
 OWN_CLOCK = frozenset({"gnutls"})
-"""Verifiers that have no other clock than the machine's: certtool learned ``--attime`` after Debian 12."""
+"""Verifiers that use the machine's clock only: certtool has ``--attime`` only in releases after Debian 12."""
 
 
 def _roots(question: Question) -> str:
@@ -180,9 +180,9 @@ def _run(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def _refused(done: subprocess.CompletedProcess[str], mark: str) -> str:
-    """Return what a command said, which has the mark of a refusal; empty if it ended without an error."""
+    """Return the output of a command that refused; empty if it succeeded. The output must contain *mark*."""
     said = done.stdout + done.stderr
     if done.returncode == 0:
         return ""
-    assert mark in said, done  # anything else is no verdict
+    assert mark in said, done  # other errors are no verdict
     return said

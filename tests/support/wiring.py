@@ -1,4 +1,4 @@
-"""The wiring of hooks that run on adapters of the test: a store and a scheduler in memory, a clock moved by hand."""
+"""Wiring of hooks with the test's adapters: a store and a scheduler in memory, and a clock that tests set."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["TestWiring"]
 
 
 class NoValues:
-    """A source of secrets without any."""
+    """A source of secrets that has none."""
 
     def current_bytes(self, _name: str) -> bytes | None:
         """Return None."""
@@ -42,17 +42,17 @@ class Everything:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TestWiring(Wiring):
-    """Hands out the adapters of a test.
+    """Returns the adapters of a test.
 
     Args:
-        memory: the store of pairs.
+        memory: store of pairs.
         hand_clock: the clock.
         schedules: the scheduler.
-        roles_and_queues: what the schedules need.
-        mdm: the channel to devices; None if nothing is sent.
+        roles_and_queues: roles and queues of the schedules.
+        mdm: channel to devices; None if nothing is sent.
     """
 
-    __test__ = False  # pytest would collect the name
+    __test__ = False  # pytest collects classes with this prefix
 
     memory: SecretStore
     hand_clock: Clock
@@ -88,7 +88,7 @@ class TestWiring(Wiring):
         """Accept every channel."""
 
     def given(self, region: str | None) -> Everything:
-        """Return what a definition names: all of it exists."""
+        """Return a resource check that finds everything that a definition names."""
         del region
         return Everything()
 

@@ -1,4 +1,4 @@
-"""Pairs of issued certificates that verifiers are asked about."""
+"""Pairs of issued certificates for tests with other verifiers."""
 
 from __future__ import annotations
 

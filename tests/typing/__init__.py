@@ -1,1 +1,1 @@
-"""The types of the public API. mypy checks these modules as part of `make lint`; nothing runs them."""
+"""Types of the public API. mypy checks these modules in `make lint`; they are never run."""

@@ -1,4 +1,4 @@
-"""Uses of the public API that type checkers accept, and the types that they see."""
+"""Uses of the public API that type checkers accept, and the inferred types."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from ios_mdm.settings import ServerSettings, StackSettings
 
 
 def arguments() -> IosMdmServer:
-    """Every argument of the component, with values of its type."""
+    """Pass every argument of the component, with values of its type."""
     return IosMdmServer(
         "berlin",
         address="mdm.example.com:8443",
@@ -60,7 +60,7 @@ def arguments() -> IosMdmServer:
 
 
 def other_sources() -> tuple[ReserveSettings, ReserveSettings, DevicesSettings]:
-    """A custom reserve, no reserve, and devices from the ledger."""
+    """Return a custom reserve, no reserve, and devices from the ledger."""
     return (
         ReserveSettings(install=InstallReserveSettings(bundle="next.p12", password_env="PASSWORD")),  # noqa: S106 - a name
         ReserveSettings(none=True),
@@ -69,7 +69,7 @@ def other_sources() -> tuple[ReserveSettings, ReserveSettings, DevicesSettings]:
 
 
 def outputs(server: IosMdmServer) -> None:
-    """Every output. A program knows without a cast which of them can be None."""
+    """Read every output. Programs know without a cast which outputs can be None."""
     assert_type(server.address, str)
     assert_type(server.phase, pulumi.Output[str])
     assert_type(server.reason, pulumi.Output[str])
@@ -84,7 +84,7 @@ def outputs(server: IosMdmServer) -> None:
 
 
 def groups(profile: ProfileOutputs, promotion: PromotionOutputs, certificate: CertificateOutput) -> None:
-    """The values in the grouped outputs."""
+    """Read the values in the grouped outputs."""
     assert_type(profile.identifier, pulumi.Output[str])
     assert_type(profile.sha256, pulumi.Output[str])
     assert_type(profile.device_count, pulumi.Output[int])
@@ -101,7 +101,7 @@ def fingerprint(server: IosMdmServer) -> pulumi.Output[str]:
 
 
 def declare_servers(config: pulumi.Config) -> None:
-    """A program that takes its servers from the stack's configuration."""
+    """Create servers from the stack's configuration."""
     settings = load_settings(config)
     assert_type(settings, StackSettings)
     for server in settings.servers:

@@ -1,7 +1,7 @@
 """Uses of the public API that type checkers refuse.
 
-Each ignore names the error that is expected. mypy warns about ignores that are not needed, so a use that it begins to
-accept fails `make lint`.
+Each ignore names the expected error. mypy warns about unused ignores, so `make lint` fails if mypy starts to accept one
+of these uses.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from components import IosMdmServer, IssueMainSettings, MainSettings, ProfileOut
 
 
 def arguments(address: pulumi.Output[str]) -> None:
-    """Arguments that are missing, unknown or of another type."""
+    """Pass arguments that are missing, unknown or of another type."""
     IosMdmServer("berlin")  # type: ignore[call-arg]
     IosMdmServer("berlin", "mdm.example.com")  # type: ignore[call-arg]
     IosMdmServer("berlin", address="mdm.example.com", adress="mdm.example.com")  # type: ignore[call-arg]
@@ -24,14 +24,14 @@ def arguments(address: pulumi.Output[str]) -> None:
 
 
 def settings() -> None:
-    """Settings with unknown keys, or with values of another type."""
+    """Create settings with unknown keys, or with values of another type."""
     MainSettings(isue=IssueMainSettings())  # type: ignore[call-arg]
     IssueMainSettings(key="ec-p256")  # type: ignore[arg-type]
     ReserveSettings(none=False)  # type: ignore[arg-type]
 
 
 def outputs(server: IosMdmServer, profile: ProfileOutputs) -> None:
-    """Outputs that can be None, that are unknown in previews, or that do not exist."""
+    """Read outputs that can be None, that are unknown in previews, or that do not exist."""
     server.reserve.apply(lambda reserve: reserve["sha256"])  # type: ignore[index]
     server.main.apply(lambda main: main["sha1"])  # type: ignore[typeddict-item]
     str.upper(server.phase)  # type: ignore[arg-type]
@@ -41,5 +41,5 @@ def outputs(server: IosMdmServer, profile: ProfileOutputs) -> None:
 
 
 def configuration() -> None:
-    """Arguments are made from the settings of a server, not from a dictionary."""
+    """Create arguments from a dictionary, although they are created from the settings of a server only."""
     server_arguments({"address": "mdm.example.com"})  # type: ignore[arg-type]

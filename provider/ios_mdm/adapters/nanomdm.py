@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import re
 import socket
 import ssl
 from dataclasses import dataclass, field
@@ -36,6 +37,9 @@ MAX_URL: Final = 7168
 ``4 8k``), and Apache httpd one of 8190 bytes (LimitRequestLine). The rest is a margin for the method, the version and a
 path that a proxy adds."""
 
+_CERTIFICATE: Final = re.compile(
+    rb"-----BEGIN (?P<kind>(?:X509 |TRUSTED )?CERTIFICATE)-----.*?-----END (?P=kind)-----", re.DOTALL
+)
 _SHOWN: Final = 5
 _LONGEST_SHOWN: Final = 300
 """Characters: three lines of a terminal."""
@@ -116,9 +120,13 @@ class NanoMdm:
         if self.ca_file is None:
             return True
         content = file_content(Path(self.ca_file), limit=MAX_CA_FILE, named=f"caFile {self.ca_file}")
+        # Files of roots have comments in any encoding, and `cadata` takes ASCII only. Without any data, it would trust
+        # the usual roots.
+        certificates = b"\n".join(found[0] for found in _CERTIFICATE.finditer(content))
         # The errors of Python are not quoted, because some contain a part of the file (R39).
         with contextlib.suppress(ssl.SSLError, ValueError):
-            return ssl.create_default_context(cadata=content.decode("ascii"))
+            if certificates:
+                return ssl.create_default_context(cadata=certificates.decode("ascii"))
         raise DefinitionError(
             f"caFile {self.ca_file} cannot be used: it contains no readable PEM certificate. Name a PEM file with the "
             f"root certificate that verifies {self.url}"

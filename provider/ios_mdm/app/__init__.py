@@ -1,1 +1,1 @@
-"""The use cases: what is done to pairs, profiles and files, whoever asks for it. No module here knows an adapter."""
+"""Use cases: operations on pairs, profiles and files. No module here imports an adapter."""

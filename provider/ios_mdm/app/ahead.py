@@ -1,6 +1,6 @@
-"""Reads ahead what the checks of a run will need, for many servers at once.
+"""Reads from AWS ahead of the checks of a run, for many servers at the same time.
 
-The engine calls ``check`` of one resource after the other. Without reading ahead, a run with nothing due waits for AWS
+The engine calls ``check`` of one resource after the other. Without reading ahead, a run without changes waits for AWS
 at least once for each server.
 """
 
@@ -27,24 +27,24 @@ if TYPE_CHECKING:
 __all__ = ["Ahead", "Reading", "read_server"]
 
 _SERVERS_AT_ONCE = 16
-"""IAM throttles earlier than other services: at most so many of its calls are made at the same time."""
+"""Number of servers that are read at the same time. IAM throttles earlier than other services."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """What to read for one server.
+    """Selects the reads for one server.
 
     Args:
-        server: its name.
-        secret: name of its pair's secret.
-        region: AWS region; None for the one that the environment names.
-        host: the connection address without its port; empty without endpoints.
+        server: name of the server.
+        secret: name of the pair's secret.
+        region: AWS region; None for the region of the environment.
+        host: connection address without its port; empty if there are no endpoints.
         endpoints: ``host:port`` of each endpoint whose certificate is checked.
-        alarms: whether it has schedules for alarms.
-        role: whether the role of its schedules is made here.
-        queue: whether the queue of its schedules is made here.
+        alarms: whether the server has schedules for alarms.
+        role: whether the provider manages the role of the schedules.
+        queue: whether the provider manages the queue of the schedules.
     """
 
     server: str
@@ -58,7 +58,7 @@ class Reading:
 
 
 class Ahead(Generic[T]):
-    """The reads that one process makes ahead, by run and secret.
+    """Results of the reads ahead of one process, by run and secret.
 
     A result is never older than the run that takes it, because it was read for that run.
     """
@@ -70,12 +70,12 @@ class Ahead(Generic[T]):
         self._taken: set[tuple[str, str]] = set()
 
     def start(self, run: str, readings: Sequence[Reading], read: Callable[[Reading], T]) -> None:
-        """Begin to read for the servers of a run, except those that are being read, or were taken, already.
+        """Start the reads for the servers of a run, except for those that were started or taken before.
 
         Args:
-            run: identifies the run. What was read for an earlier one is dropped.
-            readings: one for each server, in the order in which the checks are expected.
-            read: reads for one server.
+            run: id of the run. Results for an earlier run are dropped.
+            readings: one for each server, in the expected order of the checks.
+            read: makes the reads for one server.
         """
         with self._lock:
             self._turn_to(run)
@@ -84,14 +84,14 @@ class Ahead(Generic[T]):
             self._found |= {reading.secret: future for reading, future in work}
         waiting = iter(work)
         for _ in range(min(_SERVERS_AT_ONCE, len(work))):
-            # Threads of an executor would keep a process alive that has nothing else to do.
+            # Threads of an executor keep the process alive until they end; daemon threads do not.
             threading.Thread(target=self._read, args=(waiting, read), name="read-ahead", daemon=True).start()
 
     def take(self, run: str, secret: str, reader: str) -> T | None:
-        """Wait for the result for a secret and return it; None if nothing is read ahead for it, or it was dropped.
+        """Wait for the result for a secret and return it; None if no read was started for it, or if it was dropped.
 
         Args:
-            run: the run that asks; empty for none.
+            run: id of the caller's run; empty for none.
             secret: name of the secret.
             reader: name of the caller; each reader gets a result once.
         """
@@ -104,7 +104,7 @@ class Ahead(Generic[T]):
         return None if future is None else future.result()
 
     def drop(self, secret: str) -> None:
-        """Drop the result for a secret that is about to be changed."""
+        """Drop the result for a secret, before the secret is changed."""
         with self._lock:
             self._found.pop(secret, None)
 
@@ -125,7 +125,7 @@ class Ahead(Generic[T]):
 
 
 def read_server(reading: Reading, pairs: PairReader, scheduler: Scheduler, prerequisites: Prerequisites) -> None:
-    """Make the reads that a check of this server makes. The adapters keep the answers and the errors."""
+    """Make the same reads as the check of this server. The adapters cache the answers and the errors."""
     try:
         observed = pairs.observe(reading.secret)
     except StoreError:
@@ -146,7 +146,7 @@ def _reads(
     for kind in kinds:
         yield partial(scheduler.get, name[kind])
     if kinds and reading.role:
-        # Nothing is compared here: the check has the documents.
+        # The result is not used, so the documents can be empty: the check compares the right ones.
         role = role_name(reading.server, reading.secret, Home.of_arn(observed.arn).region)
         yield partial(prerequisites.role_problems, role, trust="{}", policy="{}", boundary=None)
     if kinds and reading.queue:

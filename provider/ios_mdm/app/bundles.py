@@ -1,6 +1,6 @@
-"""Reads the custom certificates that a definition offers, and holds them against the rules (R18-R28).
+"""Reads the custom certificates that a definition offers, and checks them against the rules (R18-R28).
 
-Bytes of a file and its password live in memory only, as long as it takes (R29).
+The bytes of a file and its password are only in memory, and only while the file is read (R29).
 """
 
 from __future__ import annotations
@@ -40,15 +40,16 @@ MAX_PASSWORD_FILE = 4 * KIB
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Circumstances:
-    """What a custom certificate is judged by beside its own content.
+    """Inputs of the check of a custom certificate, in addition to the file.
 
     Args:
-        host: the connection address without its port.
-        now: the moment.
-        slot: that it is for.
-        outlives: what a reserve must outlive: its apply moment, or main's expiry.
-        root: digest of main's root, which the reserve's must be (R24); None where that is not asked for.
-        known_root: PEM of a root that is known from elsewhere, and may complete the chain.
+        host: connection address without its port.
+        now: time of the check, aware UTC.
+        slot: slot that the certificate is for.
+        outlives: time at which a reserve must still be valid: its apply time or main's expiry, aware UTC; None if there
+            is no such time.
+        root: digest of main's root, which must also be the reserve's root (R24); None if any root is allowed.
+        known_root: PEM of a root that is recorded elsewhere and can complete the chain; None for none.
     """
 
     host: str
@@ -61,11 +62,11 @@ class Circumstances:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Read:
-    """A custom certificate as it was read and judged. No ``repr`` shows its key.
+    """A custom certificate after it was read and checked. No ``repr`` shows its key.
 
     Args:
-        candidate: the certificate, its key and chain.
-        report: what the rules say.
+        candidate: certificate, key and chain.
+        report: results of the rules.
     """
 
     candidate: Candidate
@@ -73,7 +74,7 @@ class Read:
 
     @property
     def offered(self) -> Offered:
-        """Its public facts."""
+        """The public facts of the certificate."""
         leaf = self.candidate.leaf
         return Offered(
             sha256=fingerprint(leaf),
@@ -85,23 +86,26 @@ class Read:
 
     @property
     def root(self) -> str:
-        """PEM of the root, empty where the chain has none."""
+        """PEM of the root; empty if the chain has none."""
         return "" if self.candidate.root is None else _pem(self.candidate.root)
 
     @property
     def unfit(self) -> str | None:
-        """Why no pair can hold it, whatever its violations are taken for; None where one can."""
+        """The reason why no pair can hold the certificate, even with ``adopt``; None if a pair can."""
         return "its chain has no root" if self.candidate.root is None else unfit(self.credential())
 
     def credential(self) -> Credential:
-        """Return what is stored: leaf and issuers, key, root.
+        """Return the stored form of the certificate: leaf and issuers, key, root.
 
         Raises:
-            DefinitionError: The chain has no root, so there is nothing that devices could trust.
+            DefinitionError: The chain has no root, which devices must trust.
         """
         one = self.candidate
         if one.root is None:
-            raise DefinitionError("the chain has no root, which is what devices must trust")
+            raise DefinitionError(
+                "the chain has no root certificate, which devices must trust: add it to the bundle, or name its file "
+                "under trust"
+            )
         issuers = [certificate for certificate in one.chain[1:] if certificate != one.root]
         return Credential(
             certificate="".join(_pem(certificate) for certificate in (one.leaf, *issuers)),
@@ -116,9 +120,9 @@ class BundleReader:
     """Reads bundles from files and secrets.
 
     Args:
-        base: the folder that relative paths start from: the project's root.
-        environ: for ``passwordEnv``.
-        secrets: for ``secret:`` and ``passwordSecret``; None where AWS is not to be asked.
+        base: folder of the project, which relative paths start from.
+        environ: environment variables, for ``passwordEnv``.
+        secrets: reads secrets, for ``bundle: secret:…`` and ``passwordSecret``; None if AWS must not be contacted.
     """
 
     base: Path
@@ -126,11 +130,12 @@ class BundleReader:
     secrets: SecretBytes | None = None
 
     def read(self, install: InstallMainSettings | InstallReserveSettings, by: Circumstances) -> Read:
-        """Return the certificate of a bundle, judged.
+        """Read the certificate of a bundle and check it.
 
         Raises:
             BundleError: The file cannot be read as a bundle (R18).
-            DefinitionError: A file, secret or variable that the definition names is not there.
+            DefinitionError: A file, secret or variable of the definition does not exist or cannot be used, the
+                certificate has another root than main, or it is too large for a secret.
         """
         where = f"{by.slot}.install"
         bundle = self._bundle(install, where)
@@ -149,22 +154,23 @@ class BundleReader:
         found = judged(bundle, context)
         read = Read(candidate=found.candidate, report=found.report)
         if by.root is not None and not wanted and read.candidate.root is not None:
-            # Main's root is known by its digest alone, and no certificate at hand has it.
+            # Only the digest of main's root is recorded, and no certificate of the definition has this digest.
             raise DefinitionError(
-                f"{where}: root-mismatch: the chain ends in {fingerprint(read.candidate.root)}, and that is not the "
-                "root of main. Have the certificate issued under main's root, or name that root under trust"
+                f"{where}: root-mismatch: the chain ends in {fingerprint(read.candidate.root)}, which is not the "
+                "root of main. Have the certificate issued under main's root, or name the file of main's root under "
+                "trust"
             )
-        # AWS would refuse the value only in `up`, after the pair has announced it (R40).
+        # AWS refuses the value only in `up`, after the pair has announced it (R40).
         if read.candidate.root is not None and (size := stored_size(read.credential())) > MAX_BYTES:
             raise DefinitionError(
-                f"{where}: certificate, chain and private key take {size:,} bytes as they are stored, and a secret "
-                f"of AWS takes {MAX_BYTES:,}. Have a certificate issued with fewer names, or under a shorter chain"
+                f"{where}: certificate, chain and private key need {size:,} bytes, but a secret in AWS holds at most "
+                f"{MAX_BYTES:,} bytes. Have a certificate issued with fewer names, or with a shorter chain"
             )
         return read
 
     def _bundle(self, install: InstallMainSettings | InstallReserveSettings, where: str) -> Bundle:
         if install.bundle_secret is None:
-            # One byte more: the error of a larger bundle has the code of R18.
+            # One byte more than allowed, so that `read_bundle` reports a larger bundle with its code (R18).
             named = f"{where}.bundle: {install.bundle}"
             data = file_start(self.base / install.bundle, size=MOST_BYTES + 1, named=named)
         else:
@@ -180,7 +186,9 @@ class BundleReader:
             raw = content.partition(b"\n")[0]
         elif install.password_env is not None:
             if install.password_env not in self.environ:
-                raise DefinitionError(f"{where}.passwordEnv: the variable {install.password_env} is not set")
+                raise DefinitionError(
+                    f"{where}.passwordEnv: the variable {install.password_env} is not set: set it, or correct the name"
+                )
             return self.environ[install.password_env]
         else:
             return None
@@ -188,7 +196,7 @@ class BundleReader:
             return raw.decode().rstrip("\r\n")
         except UnicodeDecodeError:
             pass
-        raise DefinitionError(f"{where}: the password is not UTF-8 text")
+        raise DefinitionError(f"{where}: the password is not UTF-8 text: store it as UTF-8")
 
     def _trusted(self, path: str, where: str) -> tuple[x509.Certificate, ...]:
         data = self._file(path, f"{where}.trust", limit=MOST_BYTES)
@@ -196,19 +204,19 @@ class BundleReader:
             return tuple(x509.load_pem_x509_certificates(data))
         except UNREADABLE:
             pass
-        raise DefinitionError(f"{where}.trust: {path} holds no PEM certificates that can be read")
+        raise DefinitionError(f"{where}.trust: {path} has no readable PEM certificate: name a file of PEM certificates")
 
     def _file(self, path: str, where: str, *, limit: int) -> bytes:
         return file_content(self.base / path, limit=limit, named=f"{where}: {path}")
 
     def _secrets(self, name: str, where: str) -> SecretBytes:
         if self.secrets is None:
-            raise DefinitionError(f"{where}: the secret {name} is in AWS, which is not asked here")
+            raise DefinitionError(f"{where}: the secret {name} is in AWS, which this command does not contact")
         return self.secrets
 
 
 def problem(error: IosMdmError, slot: Slot) -> str:
-    """Return what is wrong with a bundle, with the code of R18 where it has one."""
+    """Return the message of an error of a bundle, with the path of its key, and with the code of R18 if it has one."""
     if isinstance(error, BundleError):
         return f"{slot}.install: {error.code}: {error}"
     return str(error) if isinstance(error, DefinitionError) else f"{slot}.install: {error}"

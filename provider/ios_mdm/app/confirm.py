@@ -1,4 +1,4 @@
-"""Repeats a read of AWS that is not as expected for some seconds, because reads may lag behind writes."""
+"""Repeats a read from AWS for some seconds until it returns the expected answer, because reads can be stale."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ if TYPE_CHECKING:
 __all__ = ["CONFIRM_SECONDS", "confirmed"]
 
 CONFIRM_SECONDS = 10.0
-"""How long a read may lag behind the last write. AWS documents no limit; some seconds were seen."""
+"""Seconds after a write in which reads can be stale. AWS documents no limit; some seconds were observed."""
 
 T = TypeVar("T")
 
 pause = time.sleep
-"""Waits between two reads; tests replace it."""
+"""Wait between two reads. Tests replace this function."""
 
 
 def confirmed(read: Callable[[], T], is_expected: Callable[[T], bool], *, seconds: float = CONFIRM_SECONDS) -> T:
-    """Return the first answer that is as expected, or the last one after reading for this many seconds.
+    """Return the first expected answer, or the last answer after *seconds*.
 
     Args:
         read: reads from AWS.
-        is_expected: whether an answer is as this process expects it after its last write.
-        seconds: for how long an answer that is not expected is read again.
+        is_expected: returns whether an answer shows the last write of this process.
+        seconds: total time of the waits between the reads.
     """
     from tenacity import Retrying, retry_if_result, wait_exponential
 

@@ -1,9 +1,10 @@
-"""Keeps the files of what terminates TLS in step with a pair's AWSCURRENT.
+"""Keeps the files of a TLS server up to date with a pair's AWSCURRENT.
 
-Three files change together, and no file system changes three at once. So each certificate gets a folder of its own,
-which is complete before it has its name, and one symbolic link, ``current``, is swapped. ``tls.crt``, ``tls.key`` and
-``ca.crt`` are links through it: whoever opens certificate and key between two swaps gets a matching pair. The command
-runs after the swap, so what it reloads does.
+Three files must change together, but no file system replaces three files atomically. So each certificate is written
+to a separate folder, which gets its name when it is complete. One symbolic link, ``current``, is then replaced.
+``tls.crt``, ``tls.key`` and ``ca.crt`` are links through ``current``, so a server that opens certificate and key
+between two changes reads a matching pair. The command runs after the link was replaced, so that the server loads the
+new files.
 """
 
 from __future__ import annotations
@@ -36,19 +37,22 @@ COMBINED = "tls.pem"
 """Certificate, chain and private key in one file, as HAProxy reads them."""
 _CURRENT = "current"
 _RELOADED = ".reloaded"
-"""Names the folder that the command has succeeded for, and the command by its digest. No name of a folder comes twice,
-so a change whose reload failed, or never began, is reloaded, and so is the change back to what was there before it."""
+"""File with the name of the folder that the command has succeeded for, and the digest of the command.
+
+Names of folders are unique. So the command also runs after a change whose reload failed or did not start, and after the
+certificate changes back.
+"""
 _PREFIX = "certificate-"
 _SCRATCH = ".new-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Round:
-    """What one look at the secret came to.
+    """The result of one round: one read of the secret, and the changes after it.
 
     Args:
-        certificate: what is in the files now.
-        changed: whether it was another one before.
+        certificate: details of the certificate in the files.
+        changed: whether this round changed the files.
         reloaded: whether the command was run, and succeeded.
     """
 
@@ -62,13 +66,13 @@ class Consumer:
     """Fetches a pair's main certificate into a folder.
 
     Args:
-        source: where secrets are read.
+        source: reads secrets.
         secret: name or ARN of the pair's secret.
-        directory: of the files; of one consumer only, and writable by its user only.
-        command: run after a change, without a shell; empty for none.
-        environ: variables of the command. Those of AWS are left out.
-        combined: whether ``tls.pem`` is written, too. One that an earlier call wrote is kept up to date in any case.
-        patience: seconds that the command may take.
+        directory: folder of the files. Only one consumer may use it, and only this user may be able to write to it.
+        command: command to run after a change, without a shell; empty for none.
+        environ: environment variables of the command. Variables that start with ``AWS_`` are removed.
+        combined: whether to write ``tls.pem``, too. A ``tls.pem`` of an earlier call is kept up to date in any case.
+        patience: maximum duration of the command, in seconds.
     """
 
     source: LabelledValues
@@ -80,12 +84,13 @@ class Consumer:
     patience: float = 300
 
     def round(self) -> Round:
-        """Look once, and write and reload where something has changed.
+        """Read the secret once. If the certificate has changed, write the files and run the command.
 
         Raises:
-            StoreError: AWS did not answer, or what the secret holds cannot be served. The files stay as they are.
-            ConsumerError: Another user can change the folder, the files could not be written, or the command failed:
-                the next round tries again.
+            StoreError: AWS did not answer, or a TLS server cannot use the value of the secret. The files stay
+                unchanged.
+            ConsumerError: Another user can change the folder, the files could not be written, or the command failed.
+                The next round tries again.
         """
         credential = self._fetched()
         certificate = details(credential.chain)
@@ -99,22 +104,22 @@ class Consumer:
             raise ConsumerError(f"{self.directory} cannot be written: {error.strerror}") from None
 
     def _fetched(self) -> Credential:
-        """Return what is to be served: a certificate that can be read, with its own private key."""
+        """Return the main certificate with its private key, after checking that TLS servers can read both."""
         value = self.source.labelled_value(self.secret, Label.MAIN)
         if value is None:
-            raise StoreError(f"secret {self.secret} has no main certificate: is the name right, and did `up` run?")
+            raise StoreError(f"secret {self.secret} has no main certificate: check the name, or run `pulumi up` first")
         credential = credential_from_json(value, where=f"secret {self.secret}, {Label.MAIN}")
         if not all(content.isascii() for content in self._contents(credential).values()):
             raise StoreError(
-                f"secret {self.secret}, {Label.MAIN}: there are characters in its PEM that TLS servers do not read. "
-                "Somebody else wrote it: move AWSCURRENT back to a version that `up` made"
+                f"secret {self.secret}, {Label.MAIN}: the PEM has non-ASCII characters, which TLS servers cannot read. "
+                "Another program stored this version: move AWSCURRENT back to a version that `pulumi up` stored"
             )
         return credential
 
     def _write(self, credential: Credential) -> bool:
-        """Bring the files to *credential*; tell whether they were others."""
+        """Write the files of *credential*; return whether this changed the certificate, the key or the root."""
         self._refuse_foreign()
-        for scratch in self.directory.glob(f"{_SCRATCH}*"):  # of a round that died
+        for scratch in self.directory.glob(f"{_SCRATCH}*"):  # of an interrupted round
             scratch.unlink() if scratch.is_symlink() or scratch.is_file() else shutil.rmtree(scratch)
         changed = not self._serves(credential)
         if changed:
@@ -127,27 +132,27 @@ class Consumer:
         return changed
 
     def _contents(self, credential: Credential) -> dict[str, str]:
-        """Return what the files hold, by name."""
+        """Return the contents of the files, by name."""
         contents = dict(zip(FILES, (credential.certificate, credential.private_key, credential.root), strict=True))
         combined = f"{credential.certificate.rstrip()}\n{credential.private_key.rstrip()}\n"
         return contents | ({COMBINED: combined} if self._has_combined else {})
 
     @property
     def _has_combined(self) -> bool:
-        """Whether ``tls.pem`` is kept: also if an earlier call made it, because a server may read it since."""
+        """Whether ``tls.pem`` is written: also if an earlier call created it, because a server may read it."""
         return self.combined or _target(self.directory / COMBINED) == f"{_CURRENT}/{COMBINED}"
 
     def _refuse_foreign(self) -> None:
-        """Stop where somebody else's files are: two files cannot be taken over at once, and a key may be the only one.
+        """Refuse to replace a file of another program: it may be the only copy of a key.
 
         Raises:
-            ConsumerError: With the file's name.
+            ConsumerError: A file was not created by ``consume``; the message has its path.
         """
         for file in (*FILES, *([COMBINED] if self._has_combined else [])):
             path = self.directory / file
             if os.path.lexists(path) and _target(path) != f"{_CURRENT}/{file}":
                 raise ConsumerError(
-                    f"{path} was not made by `consume`, so it stays: move it away, or choose another folder"
+                    f"{path} was not created by `consume`, so it is not replaced: move it, or choose another folder"
                 )
 
     def _serves(self, credential: Credential) -> bool:
@@ -161,7 +166,7 @@ class Consumer:
             return False
 
     def _store(self, credential: Credential) -> str:
-        """Write a certificate's folder, complete and on the disk before it has its name; return the name."""
+        """Write the folder of a certificate and return its name, which it gets when it is complete and on the disk."""
         scratch = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=self.directory))
         for file, content in self._contents(credential).items():
             write_new(scratch / file, content.encode())
@@ -172,20 +177,20 @@ class Consumer:
         return name
 
     def _point(self, link: str, target: str) -> None:
-        """Let *link* lead to *target*; there is no moment at which it leads nowhere."""
+        """Replace *link* atomically by a link to *target*."""
         scratch = self.directory / f"{_SCRATCH}{link}"
         scratch.symlink_to(target)
         scratch.replace(self.directory / link)
 
     def _prune(self) -> None:
-        """Delete the folders of other certificates but the newest: somebody may be reading it."""
+        """Delete the folders of former certificates, except the newest, which a server may still read."""
         served = _target(self.directory / _CURRENT)
         others = [folder for folder in self.directory.glob(f"{_PREFIX}*") if folder.name != served]
         for folder in sorted(others, key=lambda folder: folder.stat().st_mtime_ns)[:-1]:
             shutil.rmtree(folder)
 
     def _reload(self) -> bool:
-        """Run the command unless this command has succeeded for what is served; return whether it ran."""
+        """Run the command, unless it has already succeeded for the current folder; return whether it ran."""
         served, marker = _target(self.directory / _CURRENT), self.directory / _RELOADED
         command = hashlib.sha256("\0".join(self.command).encode(errors="surrogateescape")).hexdigest()
         done = f"{served} {command}".encode()
@@ -194,35 +199,35 @@ class Consumer:
         problem = self._problem_of_command()
         if problem:
             raise ConsumerError(
-                f"`{self.command[0]}` {problem}: the new files are there, and the next round runs it again"
+                f"`{self.command[0]}` {problem}: the new files are written, and the next round runs the command again"
             )
         scratch = self.directory / f"{_SCRATCH}{_RELOADED}"
-        scratch.unlink(missing_ok=True)  # what the command left there, or a link that it made
+        scratch.unlink(missing_ok=True)  # the command may have created a file or a link of this name
         write_new(scratch, done)
         scratch.replace(marker)
         return True
 
     def _problem_of_command(self) -> str:
-        """Run the command, and return why it failed; empty where it did not. What it prints goes to stderr."""
+        """Run the command, and return why it failed; empty if it succeeded. Its output is written to stderr."""
         try:
-            done = subprocess.run(  # noqa: S603 - the user's own
+            done = subprocess.run(  # noqa: S603 - the user's command
                 self.command,
                 check=False,
                 stdin=subprocess.DEVNULL,
                 stdout=2,
                 timeout=self.patience,
-                # Credentials of AWS are for this process only.
+                # The command must not get the AWS credentials of this process.
                 env={name: value for name, value in self.environ.items() if not name.startswith("AWS_")},
             )
         except subprocess.TimeoutExpired:
             return f"did not end within {self.patience:g} s"
         except OSError as error:
             return f"could not be run ({error.strerror})"
-        return f"ended with {done.returncode}" if done.returncode else ""
+        return f"failed with exit code {done.returncode}" if done.returncode else ""
 
 
 def _target(link: Path) -> str:
-    """Return what a symbolic link says; empty where there is none."""
+    """Return the target of a symbolic link, as written; empty if *link* is not a symbolic link."""
     return os.readlink(link) if link.is_symlink() else ""  # noqa: PTH115 - the text, not a path
 
 

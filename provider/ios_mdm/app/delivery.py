@@ -1,4 +1,4 @@
-"""Delivers a configuration profile to devices: in batches, to each device once, recorded in the ledger."""
+"""Delivers a configuration profile to devices in batches, once to each device, and records that in the ledger."""
 
 from __future__ import annotations
 
@@ -47,18 +47,18 @@ _NAMESPACE = UUID("0f3f4f0e-2f63-5b7e-8d53-9a6a6f0a6d0b")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileContent:
-    """What decides the bytes of a server's profile.
+    """The inputs that determine the bytes of a server's profile.
 
     Args:
-        server: its name.
-        host: the connection address without its port.
+        server: name of the server.
+        host: connection address without its port.
         identifier: PayloadIdentifier of the profile.
-        organization: that provides the profile; None for none.
-        trusted: ordinals of the certificates that devices should trust, ascending; None while they are unknown, as in a
-            preview that leaves the pair out.
-        chains: the PEM chain of each of them, by ordinal; None while they are unknown, as in a preview of a pair that
-            is yet to be changed.
-        sha256: digest of the profile if the chains are unknown; None if it is unknown, or follows from the chains.
+        organization: PayloadOrganization of the profile; None for none.
+        trusted: ordinals of the certificates that devices should trust, ascending; None if unknown, as in a preview
+            that leaves the pair out.
+        chains: PEM chain of each of these certificates, by ordinal; None if unknown, as in a preview of a pair that
+            will change.
+        sha256: digest of the profile if the chains are unknown; None if it is unknown, or if the chains are known.
     """
 
     server: str
@@ -71,15 +71,15 @@ class ProfileContent:
 
     @property
     def digest(self) -> str | None:
-        """SHA-256 of the profile, 64 hex digits; None while it is unknown. Raises as :meth:`profile`."""
+        """SHA-256 of the profile, 64 hex digits; None if unknown. Raises the errors of :meth:`profile`."""
         return self.sha256 if self.chains is None else hashlib.sha256(self.profile()).hexdigest()
 
     def profile(self) -> bytes:
         """Return the .mobileconfig.
 
         Raises:
-            CertificateError: A chain holds anything besides certificates, or lacks its root.
-            DefinitionError: There is no chain, or a text cannot be in a profile.
+            CertificateError: A chain has other contents than certificates, or lacks its root.
+            DefinitionError: There is no chain, or a text has characters that a profile cannot contain.
         """
         return trust_profile(
             list((self.chains or {}).values()),
@@ -90,10 +90,10 @@ class ProfileContent:
         )
 
     def is_same(self, other: ProfileContent) -> bool:
-        """Return whether both give the same profile.
+        """Return whether both contents result in the same profile.
 
-        While the chains are unknown, other certificates count as another profile. They need not be one: certificates
-        under one root need no new profile (R16).
+        If chains are unknown, other certificates count as another profile. This can be wrong: certificates under the
+        same root need no new profile (R16).
         """
         mine, others = self.digest, other.digest
         if mine is not None and others is not None:
@@ -103,16 +103,16 @@ class ProfileContent:
 
 
 def next_revision(before: ProfileContent | None, revision: int, after: ProfileContent, ledger: Ledger | None) -> int:
-    """Return the number of a server's profile: another content has another number.
+    """Return the revision of a server's next profile. It changes with the content.
 
-    The first one is above what a stack that was destroyed since has sent. A number that came back would be a
-    CommandUUID that comes back, and the MDM server would take the new command for a repetition.
+    The first revision is higher than each revision that a destroyed stack of this server has sent. If a revision were
+    used twice, so would be a CommandUUID, and the MDM server would drop the second command as a repetition.
 
     Args:
-        before: the profile that was sent last; None if none was.
-        revision: its number.
-        after: the profile that is sent next.
-        ledger: None if none is kept.
+        before: content of the profile that was sent last; None if none was sent.
+        revision: revision of that profile.
+        after: content of the next profile.
+        ledger: the ledger; None if none is kept.
     """
     if before is None:
         return 1 + (0 if ledger is None else ledger.commands(after.server))
@@ -122,13 +122,11 @@ def next_revision(before: ProfileContent | None, revision: int, after: ProfileCo
 def is_recorded(secret: str, found: SecretDescription, trusted: Sequence[int] | None, now: datetime) -> bool:
     """Return whether the pair's secret records that devices were offered and sent these certificates.
 
-    True if they are unknown.
-
     Args:
         secret: name of the pair's secret.
-        found: the secret.
-        trusted: ordinals of the certificates in the profile; None while they are unknown.
-        now: aware UTC, whole seconds.
+        found: description of the secret.
+        trusted: ordinals of the certificates in the profile; None if unknown: the result is then True.
+        now: current time, aware UTC, whole seconds.
     """
     if trusted is None:
         return True
@@ -137,45 +135,45 @@ def is_recorded(secret: str, found: SecretDescription, trusted: Sequence[int] | 
 
 
 def check_owner(secret: str, arn: str, resource_id: str | None, found: SecretDescription | None) -> None:
-    """Refuse to send a profile if another resource owns the pair: it may lack certificates that are in use.
+    """Refuse to send a profile if another resource owns the pair: the profile may lack certificates that are in use.
 
     Args:
         secret: name of the pair's secret.
-        arn: its ARN.
-        resource_id: of the resource that owns the pair; None if it is not known.
+        arn: ARN of the pair's secret.
+        resource_id: id of the resource that owned the pair in the last run; None if unknown.
         found: the secret of this name; None if there is none.
 
     Raises:
-        IdentityError: The secret does not exist, or is another one.
-        TakenOverError: The pair belongs to another resource now.
+        IdentityError: The secret does not exist, or has another ARN.
+        TakenOverError: Another resource has taken over the pair.
     """
     if found is None or found.arn != arn:
-        other = f"there is no secret {secret}" if found is None else f"this name is the secret {found.arn}"
+        other = f"there is no secret {secret}" if found is None else f"the secret of this name is {found.arn}"
         raise IdentityError(
-            f"the profile is for the pair in secret {arn}, but for the credentials in use {other}: correct "
+            f"the profile is for the pair in secret {arn}, but with the credentials in use, {other}: correct "
             "AWS_PROFILE, AWS_REGION or ios-mdm:aws: {region: …}"
         )
     owner = found.tags.get(RESOURCE_ID_TAG)
     if owner is not None and resource_id is not None and owner != resource_id:
         raise TakenOverError(
-            f"the pair in secret {secret} was taken over by the stack {found.tags.get(OWNER_TAG)}, which sends its "
-            "profile: this stack sends none"
+            f"the pair in secret {secret} was taken over by the stack {found.tags.get(OWNER_TAG)}, which now sends its "
+            "profile: this stack sends no profile"
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryRequest:
-    """One server's profile, and who gets it.
+    """One server's profile, and the devices that get it.
 
     Args:
-        content: of the profile.
-        revision: the number of the profile, from :func:`next_revision`.
-        secret: name of the pair's secret, which records what was sent.
-        secret_arn: its ARN.
-        resource_id: of the resource that owns the pair, 32 hex digits.
-        former_identifier: PayloadIdentifier of the profile that was sent last; None if none was.
-        enrollment_ids: of the devices, without duplicates.
-        listed: the file that the definition takes the devices from; None if it takes them from elsewhere.
+        content: content of the profile.
+        revision: revision of the profile, from :func:`next_revision`.
+        secret: name of the pair's secret, which records the certificates that were sent.
+        secret_arn: ARN of that secret.
+        resource_id: id of the resource that owns the pair, 32 hex digits; None if unknown.
+        former_identifier: PayloadIdentifier of the profile that was sent last; None if none was sent.
+        enrollment_ids: enrollment ids of the devices, without duplicates.
+        listed: path of the file of devices in the definition; None if the definition names no such file.
     """
 
     content: ProfileContent
@@ -190,16 +188,16 @@ class DeliveryRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """One profile on its way to the devices of one server.
+    """One profile for the devices of one server.
 
     Args:
-        server: its name.
+        server: name of the server.
         profile: the .mobileconfig.
-        revision: counts the profiles of this server from 1. A profile that comes back after another one is sent
-            again: its content is the same, its revision is not.
-        enrollment_ids: of the devices, without duplicates.
-        resource_id: of the resource that owns the pair, 32 hex digits; None if it is not known.
-        listed: the file that the definition takes the devices from; None if it takes them from elsewhere.
+        revision: revision of the profile, from 1. A former content that is sent again after another one gets a new
+            revision.
+        enrollment_ids: enrollment ids of the devices, without duplicates.
+        resource_id: id of the resource that owns the pair, 32 hex digits; None if unknown.
+        listed: path of the file of devices in the definition; None if the definition names no such file.
     """
 
     server: str
@@ -216,15 +214,15 @@ class Delivery:
 
 
 class DeliveryService:
-    """Sends the profile of a pair, and records in the pair's secret what was sent.
+    """Sends the profile of a pair, and records in the pair's secret which certificates were sent to which devices.
 
     Args:
         channel: returns the connection to the MDM server, with its API key; called once for each delivery.
-        store: where pairs are kept.
-        ledger: None if none is kept; device coverage is then unknown.
-        clock: read when something is sent.
+        store: stores the pairs.
+        ledger: the ledger; None if none is kept: device coverage is then unknown.
+        clock: returns the time of each command.
         report: receives each line of progress.
-        random_uuid: returns a UUID that no command has had.
+        random_uuid: returns a unique UUID.
     """
 
     def __init__(
@@ -248,21 +246,22 @@ class DeliveryService:
         """Queue the profile for every device that it was not queued for, then record that it was sent (R15).
 
         Before the MDM server is contacted, each certificate of the profile gets its label ``TRUSTED-<number>`` (R35).
-        Without a device, the MDM server is not contacted, and nothing is recorded.
+        If there is no device, the MDM server is not contacted, and nothing is recorded.
 
-        If devices are on the list that the last profile was not sent to, the record of what was sent is removed until
-        they were sent this one: a reserve that they do not have must not become main by a schedule (R36).
+        If the last profile was not sent to all of these devices, the record of the sent certificates is removed until
+        this profile is sent to them. A schedule must not promote a reserve that these devices do not have (R36).
 
         Args:
-            request: the profile, and who gets it.
+            request: the profile, and the devices that get it.
             disarm: called after the record was removed; deletes a schedule that needs the record.
 
         Raises:
-            IdentityError: The pair's secret does not exist, or is another one.
-            TakenOverError: The pair belongs to another resource now.
-            StoreError: The pair was changed concurrently: the profile does not cover what devices must trust.
-            DeliveryError: The MDM server did not take it; the message says for how many devices it did.
-            DefinitionError: The profile cannot be made, or the API key is missing.
+            IdentityError: The pair's secret does not exist, or has another ARN.
+            TakenOverError: Another resource has taken over the pair.
+            StoreError: The pair was changed concurrently: the profile lacks a certificate that devices must trust.
+            DeliveryError: The MDM server did not accept the profile for all devices. The message has the number of
+                devices that it is queued for.
+            DefinitionError: The profile cannot be created, or the API key is missing.
         """
         delivery = Delivery(
             server=request.content.server,
@@ -274,7 +273,7 @@ class DeliveryService:
         )
         if not request.enrollment_ids:
             check_owner(request.secret, request.secret_arn, request.resource_id, self._store.describe(request.secret))
-            self._report("there is no device to send the profile to")
+            self._report("the profile is not sent, because there is no device")
             return delivery
         found = self._offered(request)
         distributor = Distributor(
@@ -291,10 +290,10 @@ class DeliveryService:
     def _offered(self, request: DeliveryRequest) -> SecretDescription:
         """Label each certificate of the profile as offered, and record the identifier of the profile.
 
-        The profile is refused if it lacks a certificate that another run has offered or put into a slot meanwhile.
+        The profile is refused if it lacks a certificate that another run has concurrently offered or put into a slot.
 
         Returns:
-            The secret as it was before.
+            The description of the secret before these changes.
         """
         found = self._store.describe(request.secret)
         check_owner(request.secret, request.secret_arn, request.resource_id, found)
@@ -305,8 +304,9 @@ class DeliveryService:
         if missing:
             names = ", ".join(f"certificate {version.ordinal}" for version in missing)
             raise StoreError(
-                f"secret {request.secret}: the pair was changed concurrently: the profile for {request.content.server} "
-                f"does not cover {names}, which devices must trust. Nothing was sent: run again"
+                f"secret {request.secret}: the pair was changed concurrently, so the profile for "
+                f"{request.content.server} does not cover {names}, which devices must trust. Nothing was sent: run "
+                "again"
             )
         for version in unoffered(observed, trusted, now):
             label = trusted_label(version.ordinal or 0)
@@ -321,14 +321,17 @@ class DeliveryService:
         return found
 
     def _record_sent(self, request: DeliveryRequest, found: SecretDescription) -> None:
-        """Tag the pair's secret: before main expires, only a reserve that devices were sent is promoted."""
+        """Record the sent certificates and the devices in the pair's secret.
+
+        Before main expires, only a reserve with this record is promoted.
+        """
         value = sent_value(request.content.trusted or (), devices=devices_digest(request.enrollment_ids))
         if found.tags.get(SENT_TAG) != value:
             self._store.tag(request.secret, {SENT_TAG: value})
             self._confirm_sent(request.secret, value)
 
     def _confirm_sent(self, secret: str, value: str | None) -> None:
-        """Wait until reads show the record: the switch is decided from it next."""
+        """Wait until reads show the record, because the next stage decides the switch from it."""
 
         def is_shown(found: SecretDescription | None) -> bool:
             return found is None or found.tags.get(SENT_TAG) == value
@@ -340,11 +343,11 @@ class Distributor:
     """Sends profiles.
 
     Args:
-        channel: to the MDM server.
-        ledger: None where none is kept; then nobody can tell who has the profile.
-        clock: gives the time at which something was sent.
-        report: takes a line of progress.
-        random_uuid: returns a UUID that no command has had.
+        channel: connection to the MDM server.
+        ledger: the ledger; None if none is kept: device coverage is then unknown.
+        clock: returns the time of each command.
+        report: receives each line of progress.
+        random_uuid: returns a unique UUID.
     """
 
     def __init__(
@@ -363,13 +366,14 @@ class Distributor:
         self._report = report
 
     def distribute(self, delivery: Delivery) -> int:
-        """Queue the profile for every device that it was not queued for, and return for how many.
+        """Queue the profile for every device that it was not queued for; return the number of these devices.
 
         Raises:
-            DeliveryError: The MDM server did not take it; the message says for how many devices it had.
+            DeliveryError: The MDM server did not accept the profile for all devices. The message has the number of
+                devices that it is queued for.
         """
         waiting = self.waiting(delivery)
-        # Once for all batches: each of them is recorded.
+        # Read before the first batch, because each batch adds a command to the ledger.
         is_recorded = bool(waiting) and self._ledger is not None and self._ledger.commands(delivery.server) > 0
         notices: dict[str, None] = {}
         sent = 0
@@ -387,15 +391,15 @@ class Distributor:
                 )
             except DeliveryError as error:
                 if isinstance(error, BatchTooLargeError) and len(batch) > 1:
-                    # The later batches are halved, too, without a request that fails for each of them.
+                    # The later batches are halved as well, without a request that fails for each of them.
                     largest = len(batch) - len(batch) // 2
                     batches.appendleft(batch)
                     continue
                 done = len(delivery.enrollment_ids) - len(waiting) + sent
                 where = "" if delivery.listed is None else f" in {delivery.listed}"
                 raise DeliveryError(
-                    f"{error}. The pair itself is stored; the profile is queued for {done} of "
-                    f"{len(delivery.enrollment_ids)} devices{where}, and the next `pulumi up` continues there"
+                    f"{error}. The pair is stored, and the profile is queued for {done} of "
+                    f"{len(delivery.enrollment_ids)} devices{where}: run `pulumi up` again to continue with the others"
                 ) from error
             if self._ledger is not None:
                 self._ledger.record_enqueued(
@@ -412,12 +416,12 @@ class Distributor:
         self._report(
             f"profile queued for {sent} of {count} devices"
             if sent
-            else f"all {count} devices were sent the profile before"
+            else f"the profile was already queued for all {count} devices"
         )
         return sent
 
     def waiting(self, delivery: Delivery) -> list[str]:
-        """Return the devices that the profile is not recorded to be queued for: all of them without a ledger."""
+        """Return the devices without a record that the profile was queued for them; without a ledger, all devices."""
         if self._ledger is None:
             return list(delivery.enrollment_ids)
         coverage = self._ledger.coverage(
@@ -428,16 +432,18 @@ class Distributor:
     def _command_uuid(self, delivery: Delivery, batch: Sequence[str], *, is_recorded: bool) -> str:
         """Return the CommandUUID of a batch.
 
-        With a ledger it is equal when a crashed run is repeated, so that nothing is queued twice. After a take-over it
-        differs: the ledger of the new owner does not know which revisions were sent before. Without a ledger it is
-        random: it is unknown which devices were sent the profile, a device may have lost it since, and the MDM server
-        drops a repeated CommandUUID. A profile that is installed twice does no harm. A ledger without a command for
-        this server counts as none: its file may be lost after each run, as in a pipeline.
+        With a ledger, a run after an interrupted one uses the same CommandUUID, so that no command is queued twice.
+        After a take-over the CommandUUID is another one, because the ledger of the new owner does not have the
+        revisions that were sent before.
+
+        Without a ledger, the CommandUUID is random. A device may have lost a profile that was sent to it, and the MDM
+        server drops a repeated CommandUUID. Installing a profile twice has no effect. A ledger without a command for
+        this server counts as no ledger: its file may be lost after each run, as in a pipeline.
 
         Args:
             delivery: the profile.
-            batch: the devices.
-            is_recorded: whether the ledger knew commands for this server before this run.
+            batch: enrollment ids of the devices.
+            is_recorded: whether the ledger had commands for this server before this run.
         """
         if not is_recorded:
             return str(self._random_uuid()).upper()

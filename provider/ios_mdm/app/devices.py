@@ -1,4 +1,4 @@
-"""Which devices a definition means: a list, a file with one enrollment id a line, or the ledger's inventory."""
+"""Returns the devices of a definition: from a list, from a file with one enrollment id per line, or from the ledger."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 __all__ = ["devices_digest", "devices_file", "known_devices", "listed_devices", "no_devices", "read_devices"]
 
 MAX_BYTES = 16 * MIB
-"""Of a list of devices: 400,000 UDIDs."""
+"""Maximum size of a file of devices: enough for 400,000 UDIDs."""
 _SHOWN = 5
-"""Number of lines that a message names."""
+"""Maximum number of lines that a message names."""
 
 
 def listed_devices(path: Path) -> tuple[str, ...]:
-    """Read a list of enrollment ids, one a line; empty lines and lines that start with # do not count.
+    """Read a file with one enrollment id per line. Empty lines and lines that start with # are ignored.
 
     Args:
-        path: of a UTF-8 file, with or without a byte order mark.
+        path: path of a UTF-8 file, with or without a byte order mark.
 
     Raises:
-        DefinitionError: The file cannot be read, is too large, holds something else, or names a device twice. The error
-            names lines and quotes nothing: the definition may name any file, a private key for example (R39).
+        DefinitionError: The file cannot be read, is too large, is not such a list, or names a device twice. The message
+            has line numbers but no content, because the definition may name any file, such as a private key (R39).
     """
     where = f"distribution.devices.file: {path.name}"
     content = file_content(path, limit=MAX_BYTES, named=where)
@@ -42,7 +42,7 @@ def listed_devices(path: Path) -> tuple[str, ...]:
     except UnicodeDecodeError:
         text = None
     if text is None or "\0" in text:  # UTF-16 without a byte order mark is valid UTF-8 with zeros
-        raise DefinitionError(f"{where} cannot be read: it is not UTF-8 text: save it as UTF-8")
+        raise DefinitionError(f"{where} cannot be read, because it is not UTF-8 text: save it as UTF-8")
     lines = {number: line.strip() for number, line in enumerate(text.splitlines(), 1)}
     devices = {number: line for number, line in lines.items() if line and not line.startswith("#")}
     bad = [number for number, device in devices.items() if not is_enrollment_id(device)]
@@ -56,12 +56,12 @@ def listed_devices(path: Path) -> tuple[str, ...]:
     for number, device in devices.items():
         first = seen.setdefault(device, number)
         if first != number:
-            raise DefinitionError(f"{where}: line {number} has the device of line {first}: remove one of the two")
+            raise DefinitionError(f"{where}: lines {first} and {number} name the same device: remove one of the two")
     return tuple(seen)
 
 
 def _numbered(lines: Sequence[int]) -> str:
-    """Return the numbers of lines as the start of a sentence about them."""
+    """Return "line 3 is" or "lines 3, 4 are", the start of a sentence about these lines."""
     if len(lines) == 1:
         return f"line {lines[0]} is"
     shown, more = lines[:_SHOWN], len(lines) - _SHOWN
@@ -69,15 +69,15 @@ def _numbered(lines: Sequence[int]) -> str:
 
 
 def read_devices(settings: DistributionSettings, ledger: Ledger | None, *, base: Path) -> tuple[str, ...]:
-    """Return the enrollment ids that the definition means, sorted; none if there is no device yet.
+    """Return the enrollment ids of the devices of a definition, sorted; empty if there is no device yet.
 
     Args:
-        settings: of the server's distribution.
-        ledger: the one that *settings* names.
-        base: the folder that relative paths start from: the project's root.
+        settings: settings of the server's distribution.
+        ledger: the ledger that *settings* names; None if they name none.
+        base: folder of the project, which relative paths start from.
 
     Raises:
-        DefinitionError: The list has duplicates, or cannot be read.
+        DefinitionError: The list has duplicates, or its file cannot be read.
         DeliveryError: The ledger cannot be read.
     """
     if isinstance(settings.devices, list):
@@ -90,39 +90,39 @@ def read_devices(settings: DistributionSettings, ledger: Ledger | None, *, base:
 
 
 def devices_file(settings: DistributionSettings) -> str | None:
-    """Return the file that the definition takes its devices from, None if it takes them from elsewhere."""
+    """Return the path of the file of devices in the definition; None if the definition names no such file."""
     return None if isinstance(settings.devices, list) else settings.devices.file
 
 
 def no_devices(settings: DistributionSettings) -> str:
-    """Return what to do about a definition that means no device."""
+    """Return the message for a definition without a device: the fact, and what to do."""
     if not isinstance(settings.devices, list) and settings.devices.file is not None:
         return f"distribution.devices.file: {settings.devices.file} names no device: write one enrollment id per line"
     return (
-        "distribution.devices: the ledger knows no enrolled device yet: start `ios-mdm receive` as the MDM server's "
+        "distribution.devices: the ledger has no enrolled device yet: start `ios-mdm receive` as the MDM server's "
         "webhook before devices enroll, or list the devices in a file"
     )
 
 
 def known_devices(settings: DistributionSettings, open_ledger: Callable[[str], Ledger], *, base: Path) -> int | None:
-    """Return how many devices there are, for a message; None if that is unknown, for whatever reason.
+    """Return the number of devices, for a message; None if it is unknown.
 
     Args:
-        settings: of the server's distribution.
-        open_ledger: returns the ledger that a URL names.
-        base: the folder that relative paths start from: the project's root.
+        settings: settings of the server's distribution.
+        open_ledger: returns the ledger for a URL.
+        base: folder of the project, which relative paths start from.
     """
     try:
         if isinstance(settings.devices, list):
             return len(settings.devices)
         if settings.devices.file is not None:
             return len(listed_devices(base / settings.devices.file)) or None
-        # An empty ledger does not say whether the webhook was there when devices enrolled.
+        # If the ledger is empty, the webhook may not have been set up when devices enrolled.
         return len(open_ledger(settings.ledger or "").enrolled()) or None
     except IosMdmError:
-        return None  # the distribution itself reports what is wrong with it
+        return None  # the distribution reports this error
 
 
 def devices_digest(enrollment_ids: Sequence[str]) -> str:
-    """Return the SHA-256 over the sorted ids, 64 hex digits: in state it stands for the list."""
+    """Return the SHA-256 over the sorted ids, 64 hex digits. The state has this digest instead of the list."""
     return hashlib.sha256("\n".join(sorted(enrollment_ids)).encode()).hexdigest()

@@ -20,7 +20,7 @@ __all__ = ["GivenFindings", "check_given_arns", "given_arns", "given_findings"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GivenFindings:
-    """The result of a check of the resources that a definition names.
+    """The result of the check of the resources that a definition names.
 
     Args:
         missing: one sentence for each resource that does not exist.
@@ -32,7 +32,7 @@ class GivenFindings:
 
 
 def given_arns(promotion: PromotionSettings) -> Mapping[str, str]:
-    """Return the ARNs of role, queue and topic by the path of their key; none if there are no schedules."""
+    """Return the ARNs of role, queue and topic by the path of their key; empty if no schedules are created."""
     if not promotion.schedule:
         return {}
     found = {
@@ -44,14 +44,14 @@ def given_arns(promotion: PromotionSettings) -> Mapping[str, str]:
 
 
 def check_given_arns(promotion: PromotionSettings, home: Home) -> None:
-    """Check that role, queue, topic and boundary are in the account and region of the schedules; AWS is not called.
+    """Check that role, queue, topic and boundary are in the account and region of the schedules, without calling AWS.
 
     Args:
-        promotion: how the switch is made.
-        home: account and region of the pair, and so of its schedules.
+        promotion: settings of the switch.
+        home: account and region of the pair and its schedules.
 
     Raises:
-        DefinitionError: With each ARN of another partition, account or region, one a line.
+        DefinitionError: An ARN has another partition, account or region. The message has one line for each such ARN.
     """
     arns = dict(given_arns(promotion))
     if promotion.permissions_boundary_arn is not None:
@@ -71,22 +71,24 @@ def check_given_arns(promotion: PromotionSettings, home: Home) -> None:
         ]
         if wrong:
             problems.append(
-                f"{key}: {arn} is of {' and '.join(wrong)}, but the pair and its schedules are in {home} (partition "
-                f"{partition}): name one there"
+                f"{key}: {arn} is in {' and '.join(wrong)}, but the pair and its schedules are in {home} (partition "
+                f"{partition}): use a resource there"
             )
     if problems:
         raise DefinitionError("\n".join(problems))
 
 
 def given_findings(promotion: PromotionSettings, resources: GivenResources) -> GivenFindings:
-    """Return which resources that a definition names do not exist; one read each, and nothing is written."""
+    """Check whether the resources that a definition names exist: one read for each, no write."""
     missing, unchecked = [], []
     for key, arn in given_arns(promotion).items():
         try:
             exists = resources.exists(arn)
         except StoreError as error:
-            unchecked.append(f"whether {key} exists was not checked: {error}")
+            unchecked.append(f"{key}: it could not be checked whether {arn} exists: {error}")
             continue
         if not exists:
-            missing.append(f"{key}: {arn} does not exist, so the schedules that need it fail: create it, or correct it")
+            missing.append(
+                f"{key}: {arn} does not exist, so the schedules that need it fail: create it, or correct the ARN"
+            )
     return GivenFindings(missing=tuple(missing), unchecked=tuple(unchecked))

@@ -1,4 +1,4 @@
-"""The custom certificates that a definition offers to a pair: read, judged, and what the state keeps of them."""
+"""Reads and checks the custom certificates that a definition offers to a pair."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ if TYPE_CHECKING:
 __all__ = ["OfferedCertificates", "Offers"]
 
 _UNFIT = {"chain-incomplete", "issuer-mismatch", "key-mismatch"}
-"""The rules whose violation may be the reason why no pair can hold a certificate."""
+"""Codes of the rules whose violation can be the reason why no pair can hold a certificate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offers:
-    """What a definition offers.
+    """The custom certificates that a definition offers.
 
     Args:
-        found: what was read, by slot.
-        problems: why nothing could be read, by slot.
-        recorded: what the state is to keep of each; of a file that cannot be read, what it kept before.
-        adopts: whether what main violates is to be warned of only.
-        too_late: whether that is asked for, and cannot be: the pair has another main.
+        found: certificates that were read, by slot.
+        problems: messages for the files that could not be read, by slot.
+        recorded: records for the state, by slot. If a file cannot be read, its former record is kept.
+        adopts: whether violations of main are only warnings (``adopt``).
+        too_late: whether the definition sets ``adopt``, but the pair has another main already.
         is_first: whether the pair has no main yet.
     """
 
@@ -64,19 +64,20 @@ class Offers:
         current: CertificateFacts | None,
         main: CertificateFacts | None,
     ) -> Offers:
-        """Read what the definition of *server* offers.
+        """Read and check the custom certificates that the definition of *server* offers.
 
         Args:
-            server: its settings.
-            recorded: what the state keeps.
-            reader: of files and secrets.
-            now: the moment.
-            current: what is main now; None where there is none.
-            main: what will be main, which a reserve must outlive (R21) and share its root with (R24); None where that
-                is not known.
+            server: settings of the server.
+            recorded: records of custom certificates in the state.
+            reader: reads files and secrets.
+            now: time of the check, aware UTC.
+            current: facts of the current main; None if there is none.
+            main: facts of the main after the run. A reserve must outlive this main (R21) and share its root (R24). None
+                if unknown.
 
         Raises:
-            DefinitionError: A file cannot be read and state does not know it: every problem, one a line.
+            DefinitionError: A file cannot be read and the state has no record of it. The message has one line for each
+                such file.
         """
         found: dict[Slot, Read] = {}
         problems: dict[Slot, str] = {}
@@ -112,38 +113,41 @@ class Offers:
         )
 
     def refused(self, view: PairView) -> tuple[str, ...]:
-        """Return why what should be installed now must not be: every rule that is broken, at once."""
+        """Return why the certificates that this run is to install must not be installed: one text per violation."""
         return tuple(text for slot in self._installed_now(view) for text in self.broken(slot))
 
     def broken(self, slot: Slot) -> Iterator[str]:
-        """Yield why what is offered for a slot cannot be installed."""
+        """Yield why the certificate that is offered for a slot cannot be installed."""
         if slot in self.problems:
             yield self.problems[slot]
         elif not (slot is Slot.MAIN and self.adopts):
             yield from _told(slot, self.found[slot].report.violations)
             if slot is Slot.MAIN and self.too_late and self.found[slot].report.violations:
-                yield "main.install.adopt is for what a pair begins with; what replaces its main fulfils the rules"
+                yield (
+                    "main.install.adopt applies only to the first main of a pair: a certificate that replaces main "
+                    "must fulfill the rules"
+                )
             elif slot is Slot.MAIN and self.is_first and self._is_adoptable():
                 yield (
-                    "main.install: if the server uses this certificate today, set main.install.adopt: true, which "
-                    "takes it as it is"
+                    "main.install: if the server already uses this certificate, set main.install.adopt: true to "
+                    "accept it with these violations"
                 )
         elif (unfit := self.found[slot].unfit) is not None:
-            # Nobody serves a key that is another certificate's, and without a root there is nothing to trust.
+            # No server can use the key of another certificate, and devices can trust no chain without a root.
             yield from _told(slot, (one for one in self.found[slot].report.violations if one.code in _UNFIT))
-            yield f"main.install.adopt takes what is in use, whatever rule it breaks, but not this: {unfit}"
+            yield f"main.install.adopt cannot accept this certificate: {unfit}"
 
     def _is_adoptable(self) -> bool:
-        """Return whether main breaks rules, and could be adopted nevertheless."""
+        """Return whether main breaks rules, but ``adopt`` can accept it."""
         read = self.found[Slot.MAIN]
         return bool(read.report.violations) and read.unfit is None
 
     def told(self, view: PairView) -> Iterator[tuple[Severity, str]]:
-        """Yield what a person should know of the files, with how much it should worry."""
+        """Yield the notices about the files, each with its severity."""
         now = self._installed_now(view)
         for slot, text in self.problems.items():
             if slot not in now:
-                yield Severity.WARNING, f"{text}. Nothing about it has to change now, so what is there stays"
+                yield Severity.WARNING, f"{text}. This run does not need the file: the pair keeps its certificate"
         for slot in now:
             read = self.found.get(slot)
             if read is None:
@@ -155,14 +159,14 @@ class Offers:
                 yield (
                     Severity.WARNING,
                     (
-                        "main.install.adopt takes the certificate as it is; to get to a pair without these, install a "
-                        "reserve that fulfils the rules and let it become main"
+                        "main.install.adopt accepts the certificate with these violations. To replace it, install a "
+                        "reserve that fulfills the rules, and let it become main"
                     ),
                 )
             main = None if view.observed is None or view.observed.main is None else view.observed.main.facts
             if slot is Slot.RESERVE and main is not None and main.source is Source.ISSUED:
-                text = "main is an issued certificate, so the reserve's root is new to the devices"
-                yield Severity.NOTICE, f"reserve.install: {text}: the profile brings it to them first"
+                text = "main is an issued certificate, so devices do not know the reserve's root yet"
+                yield Severity.NOTICE, f"reserve.install: {text}. The profile with this root is sent to them first"
 
     def _installed_now(self, view: PairView) -> tuple[Slot, ...]:
         return tuple(request.slot for request in view.desired.requests if isinstance(request, InstallRequest))
@@ -171,7 +175,7 @@ class Offers:
         """Return the certificate of a slot with its key.
 
         Raises:
-            DefinitionError: It cannot be read any more, or breaks a rule.
+            DefinitionError: The certificate can no longer be read, or breaks a rule.
         """
         if slot in self.problems:
             raise DefinitionError(self.problems[slot])
@@ -196,7 +200,7 @@ def _of_a_reserve(
     recorded: Recorded,
     main_read: Read | None,
 ) -> Circumstances:
-    """Add what a reserve is judged by: the main that it follows, and its own apply moment."""
+    """Return *by* with the inputs that only a reserve has: the root and the expiry of its main, and its apply time."""
     end, root = _of_main(facts, main_read)
     apply = None if server.reserve is None or server.reserve.install is None else server.reserve.install.apply.moment()
     moments = [moment for moment in (end, _applied(apply, by.now)) if moment is not None]
@@ -205,14 +209,14 @@ def _of_a_reserve(
 
 
 def _known_root(root: str | None, recorded: Recorded, main_read: Read | None) -> str | None:
-    """Return the PEM of main's root: from main's file, or from what state remembers."""
+    """Return the PEM of main's root from main's file or from the state; None if neither has it."""
     if main_read is not None and main_read.offered.root == root:
         return main_read.root or None
     return None if root is None else recorded.known_roots.get(root)
 
 
 def _of_main(facts: CertificateFacts | None, read: Read | None) -> tuple[datetime | None, str | None]:
-    """Return when main expires, and the digest of its root where a reserve must share it (R24)."""
+    """Return main's expiry, and the digest of its root if a reserve must have the same root (R24)."""
     if facts is not None:
         return expires(facts), facts.root if facts.source is Source.INSTALLED else None
     return (None, None) if read is None else (read.offered.not_after, read.offered.root)
@@ -230,13 +234,13 @@ def _applied(apply: ApplyMoment | None, now: datetime) -> datetime | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OfferedCertificates:
-    """The port ``CustomCertificates``, on the files and secrets that a definition names.
+    """Implements the port ``CustomCertificates`` with the files and secrets that a definition names.
 
     Args:
-        server: its settings.
-        recorded: what the state keeps of its custom certificates.
-        reader: of files and secrets.
-        clock: the time at which a certificate is judged.
+        server: settings of the server.
+        recorded: records of custom certificates in the state.
+        reader: reads files and secrets.
+        clock: returns the time of the check.
     """
 
     server: ServerSettings
@@ -245,10 +249,10 @@ class OfferedCertificates:
     clock: Clock
 
     def credential(self, slot: Slot, *, current: CertificateFacts | None, main: CertificateFacts | None) -> Credential:
-        """Return the certificate that is offered for a slot, read and judged again.
+        """Read and check the certificate for a slot again, and return it with its key.
 
         Raises:
-            DefinitionError: It can no longer be read, or violates a rule.
+            DefinitionError: The certificate can no longer be read, or breaks a rule.
         """
         offers = Offers.read(self.server, self.recorded, self.reader, self.clock.now(), current=current, main=main)
         return offers.credential(slot)

@@ -1,4 +1,4 @@
-"""A folder that no other user can change: checked before a private key is written to it, and used by one process."""
+"""Checks that no other user can change a folder for private keys, and locks the folder for one process."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ _LOCK: Final = ".lock"
 
 
 class ConsumerError(IosMdmError):
-    """The files could not be written, or the command failed. The server keeps what it served before."""
+    """The files could not be written, or the command failed. The server keeps its former certificate."""
 
 
 def check_folder(folder: Path) -> None:
-    """Check that only this user and root can change the folder, and replace it or a folder above it.
+    """Check that only this user and root can change or replace the folder and the folders above it.
 
     Args:
-        folder: that exists; each link on the way to it is checked as well.
+        folder: existing folder. Each link in its path is checked as well.
 
     Raises:
-        ConsumerError: Another user can, and so could replace ``tls.key``.
+        ConsumerError: Another user can change one of these folders, and so replace ``tls.key``.
     """
     user = os.geteuid()
     resolved = folder.resolve()
@@ -42,20 +42,20 @@ def check_folder(folder: Path) -> None:
         is_own = one == resolved
         if found.st_uid not in ({user} if is_own else {user, _ROOT}):
             raise ConsumerError(
-                f"{one} belongs to the user {found.st_uid}, and this process runs as {user}: the owner of a folder "
-                "decides what is in it. Change its owner (chown), or choose another folder"
+                f"{one} belongs to the user {found.st_uid}, but this process runs as {user}: the owner of a folder can "
+                "replace its files. Change its owner (chown), or choose another folder"
             )
         # In a folder with the sticky bit, such as /tmp, only the owner of an entry can replace it.
         is_protected = stat.S_ISLNK(found.st_mode) or (found.st_mode & stat.S_ISVTX and not is_own)
         if found.st_mode & _WRITABLE_BY_OTHERS and not is_protected:
             raise ConsumerError(
-                f"{one} can be written by its group or by all users (mode {stat.S_IMODE(found.st_mode):04o}), so they "
-                "could replace the private key. Remove this permission (chmod go-w), or choose another folder"
+                f"{one} is writable for its group or for all users (mode {stat.S_IMODE(found.st_mode):04o}), so they "
+                "can replace the private key. Remove this permission (chmod go-w), or choose another folder"
             )
 
 
 def _passed(path: Path) -> Iterator[Path]:
-    """Yield each folder and link that is passed on the way to *path*, which is no circle of links."""
+    """Yield each folder and link in *path* and in the targets of its links, which must not form a circle."""
     absolute = path.absolute()
     current, names = Path(absolute.anchor), deque(absolute.parts[1:])
     yield current
@@ -74,26 +74,26 @@ def _passed(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def only_one(folder: Path) -> Iterator[None]:
-    """Keep a second consumer out of the folder: it would delete files that the first one is still writing.
+    """Lock the folder: a second consumer would delete files that the first one is still writing.
 
     The lock is on a file that only this user can open, because each process that can open a file can lock it.
 
     Raises:
-        ConsumerError: Another process has the lock, or the file is not this user's own.
+        ConsumerError: Another process has the lock, or the file does not belong to this user.
     """
     path = folder / _LOCK
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
     try:
         found = os.fstat(descriptor)
-        is_own = found.st_uid == os.geteuid() and found.st_nlink == 1  # a second name is that of another file
+        is_own = found.st_uid == os.geteuid() and found.st_nlink == 1  # with a second name, it is another file
         if not stat.S_ISREG(found.st_mode) or not is_own:
-            raise ConsumerError(f"{path} was not made by `consume`: remove it, or choose another folder")
+            raise ConsumerError(f"{path} was not created by `consume`: remove it, or choose another folder")
         os.fchmod(descriptor, 0o600)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with the process, however that ends
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # released when the process ends or crashes
         except BlockingIOError:
             raise ConsumerError(
-                f"another `consume` is at work in {folder}: let one end, or give each a separate folder"
+                f"another `consume` uses {folder}: stop one of them, or give each a separate folder"
             ) from None
         yield
     finally:
@@ -101,10 +101,10 @@ def only_one(folder: Path) -> Iterator[None]:
 
 
 def write_new(path: Path, content: bytes) -> None:
-    """Write a file that does not exist yet, mode 0600, to the disk; no link is followed.
+    """Create a file with mode 0600 and flush it to the disk. Links are not followed.
 
     Raises:
-        FileExistsError: There is a file or a link.
+        FileExistsError: A file or a link with this path exists.
     """
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as stream:

@@ -1,9 +1,9 @@
 """Reconciles one server: withdraw ► pair ► arm ► claim ► deliver ► promote or arm.
 
-This module alone fixes the order. Each stage is decided from what is observed and recorded, so a run that dies anywhere
-is continued by the next one, and Pulumi's hooks may run the two parts one by one: the pair with its switch, which never
-contacts the MDM server, and the delivery. After the delivery, a certificate that is due and was sent becomes main. The
-switch of a certificate that is due later is armed.
+Only this module defines the order. Each stage decides from observed and recorded state, so the next run continues an
+interrupted one. Pulumi's hooks can also run the two parts separately: the pair with its switch, which never contacts
+the MDM server, and the delivery. After the delivery, a certificate that is due and was sent becomes main. For a
+certificate that is due later, the switch is armed.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ ORDER = (Stage.WITHDRAW, Stage.PAIR, Stage.ARM, Stage.CLAIM, Stage.DELIVER, Stag
 """A stale schedule is withdrawn before any other effect.
 
 A promotion is armed only if the secret records that devices were sent the reserve. So ARM is for a reserve that an
-earlier run sent, and ARM_AGAIN for one that this run sent. ARM_AGAIN also promotes a certificate that is due already: a
-reserve that was sent late, or the next main.
+earlier run sent, and ARM_AGAIN for a reserve that this run sent. ARM_AGAIN also promotes a certificate that is already
+due: a reserve that was sent late, or the next main.
 
-A new resource claims its pair when the pair is complete. Until then, the next run continues a creation that died.
+A new resource claims its pair when the pair is complete. Before that, the next run continues an interrupted creation.
 """
 
 
@@ -60,11 +60,11 @@ class Distribution:
     """The profile of a server, and the devices that get it.
 
     Args:
-        settings: how the profile presents itself.
-        enrollment_ids: of the devices, without duplicates.
-        before: content of the profile that was sent last; None if none was.
-        revision: number of that profile.
-        ledger: None if none is kept.
+        settings: identifier and organization of the profile.
+        enrollment_ids: enrollment ids of the devices, without duplicates.
+        before: content of the profile that was sent last; None if none was sent.
+        revision: revision of that profile.
+        ledger: the ledger; None if none is kept.
     """
 
     settings: ProfileSettings
@@ -76,12 +76,12 @@ class Distribution:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReconcileRequest:
-    """One server.
+    """The request to reconcile one server.
 
     Args:
-        pair: the request for its pair.
-        promotion: how the switch is made.
-        distribution: the profile for its devices; None if none is distributed.
+        pair: request for the pair.
+        promotion: settings of the switch.
+        distribution: profile and devices; None if no profile is distributed.
     """
 
     pair: PairRequest
@@ -91,13 +91,13 @@ class ReconcileRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """What a run has done so far.
+    """The results of a run so far.
 
     Args:
-        view: the pair before the run's first effect; None before it was observed.
-        pair: the pair that is what it should be; None before that.
-        delivery: the profile that was sent; None before that, or if none is distributed.
-        armed: what the switch acts by; None before it is armed.
+        view: the pair before the first effect of the run; None until it is observed.
+        pair: the pair in its desired state; None until then.
+        delivery: the profile that was sent; None until then, or if no profile is distributed.
+        armed: role and queue of the armed switch; None until it is armed.
     """
 
     view: PairView | None = None
@@ -107,12 +107,12 @@ class Progress:
 
 
 class Reconciler:
-    """Brings one server to what its definition asks for.
+    """Brings one server to the state that its definition requests.
 
     Args:
-        pairs: the pair.
-        switches: its switch.
-        deliveries: its profile; None if none is distributed.
+        pairs: changes the pair.
+        switches: changes the switch.
+        deliveries: sends the profile; None if no profile is distributed.
     """
 
     def __init__(self, pairs: PairService, switches: SwitchService, deliveries: DeliveryService | None = None) -> None:
@@ -124,24 +124,24 @@ class Reconciler:
         """Run all stages.
 
         Raises:
-            DefinitionError: The definition asks for what must not be done.
+            DefinitionError: The definition requests a change that this pair does not allow.
             OwnershipError: The pair's secret belongs to another stack, or to none.
-            DeliveryError: The MDM server did not take the profile. The pair is stored, and no reserve that devices were
-                not sent is armed.
-            StoreError: AWS did not answer, refused, or the pair was changed concurrently.
+            DeliveryError: The MDM server did not accept the profile. The pair is stored, and only a reserve that was
+                sent before is armed.
+            StoreError: AWS did not answer or refused, or the pair was changed concurrently.
         """
         return self._run(ORDER, request)
 
     def secure(self, pair: PairRequest, promotion: PromotionSettings) -> Progress:
-        """Run the stages before the delivery: the MDM server is not contacted. Raises as :meth:`reconcile`."""
+        """Run the stages before the delivery, without the MDM server. Raises the errors of :meth:`reconcile`."""
         return self._run(ORDER[: ORDER.index(Stage.DELIVER)], ReconcileRequest(pair=pair, promotion=promotion))
 
     def deliver(self, request: DeliveryRequest, switch: SwitchRequest | None) -> Delivery:
-        """Run the stages from the delivery on: send the profile, then promote or arm. Raises as :meth:`reconcile`.
+        """Send the profile, then promote or arm. Raises the errors of :meth:`reconcile`.
 
         Args:
-            request: the profile.
-            switch: of the pair; None if it was decided from another definition, and is left as it is.
+            request: request for the profile.
+            switch: request for the switch; None if the switch was decided from another definition and must not change.
         """
         delivery = self._sent(request, switch)
         if switch is not None:
@@ -157,21 +157,21 @@ class Reconciler:
         queue_made: bool,
         recovery_window_days: int,
     ) -> bool:
-        """Delete the schedules and the secret of a pair, the latter with a recovery window.
+        """Delete the secret of a pair, with a recovery window, and its schedules.
 
         Args:
-            request: the pair.
+            request: request for the pair.
             is_scheduled: whether role, queue or schedules may exist.
-            role_made: whether the role was made here.
-            queue_made: whether the queue was made here.
-            recovery_window_days: for how long the secret can be restored.
+            role_made: whether the provider created the role.
+            queue_made: whether the provider created the queue.
+            recovery_window_days: days in which the secret can be restored.
 
         Returns:
-            False if nothing was deleted: there is no such secret, or it belongs to another resource.
+            False if nothing was deleted, because the secret does not exist or belongs to another resource.
 
         Raises:
-            IdentityError: The credentials are for another account or region, or the secret is another one.
-            StoreError: AWS does not answer or refuses, or shows the pair as it was before it was taken over.
+            IdentityError: The credentials are for another account or region, or the secret has another ARN.
+            StoreError: AWS did not answer or refused, or a stale read shows the pair before a take-over.
         """
         observed = self._pairs.observe(request.secret)
         self._pairs.check_home(request, observed)
@@ -181,7 +181,7 @@ class Reconciler:
             check_ours(request, observed)
         except OwnershipError:
             return False
-        # The secret first: a switch that is gone beside a secret that AWS keeps would be a switch that is lost (R36).
+        # The secret is deleted first: if AWS refuses that, the pair keeps its switch (R36).
         self._pairs.delete(request.secret, recovery_window_days=recovery_window_days)
         if is_scheduled or observed.armed is not None:
             self._switches.disarm(
@@ -201,7 +201,10 @@ class Reconciler:
         return done
 
     def perform(self, stage: Stage, request: ReconcileRequest, done: Progress) -> Progress:
-        """Run one stage, after those before it; return what the run has done then. Raises as :meth:`reconcile`."""
+        """Run one stage, after the stages before it; return the results so far.
+
+        Raises the errors of :meth:`reconcile`.
+        """
         match stage:
             case Stage.WITHDRAW:
                 view = done.view or self._pairs.look(request.pair)
@@ -227,7 +230,7 @@ class Reconciler:
                 return replace(done, armed=armed or done.armed)
 
     def _brought(self, request: PairRequest, view: PairView | None) -> PairResult:
-        """Bring the pair to what it should be. A secret that was restored may have a record that is withdrawn now."""
+        """Bring the pair to its desired state. The record of a secret that was restored is withdrawn afterwards."""
         result = self._pairs.apply(request, view)
         if view is None or view.observed is None or not view.observed.deleted:
             return result
@@ -236,11 +239,11 @@ class Reconciler:
         return self._pairs.apply(request, self._pairs.observed_again(request, result.view))
 
     def _promoted_or_armed(self, switch: SwitchRequest) -> Armed | None:
-        """Promote a certificate that is due and was sent, then arm the switch that follows; return what it acts by.
+        """Promote a certificate that is due and was sent, then arm the next switch; return its role and queue.
 
-        After a next main, the waiting reserve is armed again: its schedule takes the label from the new main. Its time
-        stays until the next run decides it. After a reserve nothing is armed, and the next run decides what follows, as
-        after a promotion by a schedule.
+        After the promotion of a next main, the reserve is armed again, because its schedule must take the label from
+        the new main. The apply time stays the same until the next run decides it. After the promotion of a reserve, no
+        switch is armed: the next run decides it, as after a promotion by a schedule.
         """
         due = self._switches.prepare_due(switch)
         if due is None:
@@ -257,14 +260,14 @@ class Reconciler:
             return self._deliveries.deliver(request)
 
         def disarm() -> None:
-            self._switches.arm(switch)  # which deletes a schedule for what is not recorded as sent
+            self._switches.arm(switch)  # deletes the schedule of a certificate that is not recorded as sent
 
         return self._deliveries.deliver(request, disarm)
 
 
 def _delivery_request(pair: PairRequest, wanted: Distribution, result: PairResult) -> DeliveryRequest:
     observed = result.view.observed
-    assert observed is not None  # noqa: S101 - a pair that is what it should be exists
+    assert observed is not None  # noqa: S101 - a pair in its desired state exists
     identity = observed.identity
     content = ProfileContent(
         server=pair.definition.name,

@@ -1,4 +1,4 @@
-"""What the state keeps of the custom certificates of a pair."""
+"""Records of the custom certificates of a pair in the state."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__ = ["Recorded", "RecordedOffer"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedOffer:
-    """What the state keeps of one custom certificate. Everything in it is public.
+    """Record of one custom certificate in the state. All of it is public.
 
     Args:
-        offered: its facts.
-        root: PEM of its root; empty if its chain has none.
+        offered: facts of the certificate.
+        root: PEM of the root; empty if the chain has none.
     """
 
     offered: Offered
@@ -28,11 +28,11 @@ class RecordedOffer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """What the state keeps of the custom certificates of a pair.
+    """Records of the custom certificates of a pair in the state.
 
     Args:
-        offers: what the definition offers, by slot.
-        roots: PEM of the roots in use that no file of the definition has any more, by their digest.
+        offers: custom certificates that the definition offers, by slot.
+        roots: PEM of the roots in use that no file of the definition contains any more, by digest.
     """
 
     offers: Mapping[Slot, RecordedOffer] = field(default_factory=dict)
@@ -45,14 +45,14 @@ class Recorded:
 
     @property
     def known_roots(self) -> Mapping[str, str]:
-        """PEM of every root that is kept, by its digest: of what is offered, and of what is in use."""
+        """PEM of the roots of the offers and of the roots in use, by digest."""
         return {**self.roots, **{one.offered.root: one.root for one in self.offers.values() if one.root}}
 
     def with_roots(self, before: Recorded, used: Iterable[str]) -> Recorded:
-        """Return this with the roots in use that only *before* has.
+        """Return a copy with the roots in use that only *before* has.
 
         Args:
-            before: what the state kept until now.
+            before: records in the state before this run.
             used: digests of the roots of the custom certificates that are main or reserve.
         """
         missing = set(used) - self.known_roots.keys()

@@ -1,4 +1,4 @@
-"""Names the devices that lose their connection, or whose management profile must be reinstalled after that (R13)."""
+"""Names the devices that lose their connection, and those that need their management profile reinstalled (R13)."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 __all__ = ["cut_off", "to_reenrol"]
 
 LISTED = 10
-"""So many are named in a message; more go into a file."""
+"""Maximum number of devices that a message names. More are written to a file."""
 
 
 def to_reenrol(server: str, devices: Sequence[str], *, base: Path, listed: str | None = None) -> Notice:
-    """Return who must be re-enrolled; many are written to ``reenrol-<server>.txt``, one a line.
+    """Return the notice about devices that must be re-enrolled. Many are written to ``reenrol-<server>.txt``.
 
     Args:
-        server: its name.
-        devices: their enrolment ids.
-        base: the project's folder, where the file goes.
-        listed: the file that the definition takes the devices from; None if it takes them from elsewhere.
+        server: name of the server.
+        devices: enrollment ids of the devices.
+        base: folder of the project, which the file is written to, with one id per line.
+        listed: path of the file of devices in the definition; None if the definition names no such file.
     """
     what = f"{len(devices)} devices must get their management profile reinstalled"
     message = what + _named(devices, base / f"reenrol-{server}.txt", listed)
@@ -39,14 +39,14 @@ def cut_off(
     listed: str | None = None,
     until: str = "they get the next profile",
 ) -> Notice:
-    """Name the devices that lose their connection for some time; many in ``cut-off-<server>.txt``.
+    """Return the notice about devices that lose their connection. Many are written to ``cut-off-<server>.txt``.
 
     Args:
-        server: its name.
-        devices: their enrollment ids.
-        base: the project's folder, where the file goes.
-        listed: the file that the definition takes the devices from; None if it takes them from elsewhere.
-        until: what ends it.
+        server: name of the server.
+        devices: enrollment ids of the devices.
+        base: folder of the project, which the file is written to, with one id per line.
+        listed: path of the file of devices in the definition; None if the definition names no such file.
+        until: event that restores the connection, as the end of a sentence.
     """
     what = f"{len(devices)} devices lose their connection until {until}"
     message = what + _named(devices, base / f"cut-off-{server}.txt", listed)
@@ -55,12 +55,12 @@ def cut_off(
 
 def _named(devices: Sequence[str], file: Path, listed: str | None) -> str:
     if listed is not None:
-        # A key or password of one line has the form of an enrollment id, and a definition may name any file (R39).
+        # A definition may name any file, and a line with a key or password can look like an enrollment id (R39).
         return f": {listed} names them"
     where = f": {', '.join(devices[:LISTED])}"
     if len(devices) > LISTED:
         try:
-            # A link in its place is refused: a project may hold one that leads to any file.
+            # A link of this name is not followed, because it can point to any file.
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
             with os.fdopen(os.open(file, flags, 0o666), "w", encoding="utf-8") as stream:
                 stream.writelines(f"{device}\n" for device in devices)

@@ -1,4 +1,4 @@
-"""Reads the secrets that a definition refers to: never a pair's, and an API key only for its own URL (R39)."""
+"""Reads the secrets that a definition refers to: never the secret of a pair, and an API key only for its URL (R39)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["api_key", "check_api_key", "password", "refused_url", "secret_value"
 
 _PORTS: Final = {"http": 80, "https": 443}
 _SPECIAL: Final = frozenset("/\\%;\0")
-"""Characters of a decoded part of a path that servers interpret differently."""
+"""Characters in a decoded segment of a path that servers interpret differently."""
 _API_KEY = "distribution.channel.nanomdm.apiKeySecret"
 
 
@@ -27,29 +27,29 @@ def secret_value(secrets: SecretBytes, name: str, where: str) -> bytes:
     """Return the current value of a secret that a definition refers to.
 
     Args:
-        secrets: of AWS.
+        secrets: reads secrets.
         name: name or ARN of the secret.
-        where: path of the key that refers to it, for messages.
+        where: path of the key that refers to the secret, for messages.
 
     Raises:
-        DefinitionError: There is no such secret, it has no value, or it is a pair's.
+        DefinitionError: The secret does not exist, has no value, or is the secret of a pair.
         StoreError: AWS refuses.
     """
     return _value(secrets, _described(secrets, name, where), name, where)
 
 
 def password(secrets: SecretBytes, name: str, where: str) -> bytes:
-    """Return the value of a secret that holds a password; raises as :func:`secret_value`."""
+    """Return the value of a secret that contains a password. Raises the errors of :func:`secret_value`."""
     value = secret_value(secrets, name, where)
     _text(value, name, where)
     return value
 
 
 def check_api_key(secrets: DescribedSecrets, channel: NanoMdmSettings) -> SecretDescription:
-    """Check that the secret with the API key is for the channel's URL, and return it; its value is not read.
+    """Check that the secret with the API key is for the channel's URL, and return it without reading its value.
 
     Raises:
-        DefinitionError: There is no such secret, it is a pair's, or it is for another URL.
+        DefinitionError: The secret does not exist, is the secret of a pair, or is for another URL.
         StoreError: AWS refuses.
     """
     found = _described(secrets, channel.api_key_secret, _API_KEY)
@@ -63,7 +63,8 @@ def api_key(secrets: SecretBytes, channel: NanoMdmSettings) -> str:
     """Return the API key for the channel's URL.
 
     Raises:
-        DefinitionError: As :func:`check_api_key`, or the value cannot be an API key. The error does not quote it.
+        DefinitionError: An error of :func:`check_api_key`, or the value cannot be an API key. The message does not
+            quote the value.
         StoreError: AWS refuses.
     """
     name = channel.api_key_secret
@@ -75,10 +76,10 @@ def api_key(secrets: SecretBytes, channel: NanoMdmSettings) -> str:
 
 
 def refused_url(url: str, allowed: str | None, secret: str) -> str | None:
-    """Return why an API key must not be sent to *url*, and what to do; None if it may be sent.
+    """Return why an API key must not be sent to *url*, and what to do; None if it can be sent.
 
     Args:
-        url: of the MDM server, as the definition has it.
+        url: URL of the MDM server, as in the definition.
         allowed: value of the tag ``ios-mdm:url`` of the secret; None if it has no such tag.
         secret: name or ARN of the secret, for the message.
     """
@@ -89,12 +90,12 @@ def refused_url(url: str, allowed: str | None, secret: str) -> str | None:
     command = f"aws secretsmanager tag-resource --secret-id {secret} --tags Key={URL_TAG},Value=<URL>"
     if allowed is None:
         return (
-            f"the secret {secret} does not say where its API key may be sent, so it is not sent to {url}. If that is "
-            f"the URL of the MDM server, set the tag {URL_TAG}: {command}"
+            f"the secret {secret} has no tag {URL_TAG} that allows sending its API key to {url}, so the key is not "
+            f"sent. If this is the URL of the MDM server, set the tag: {command}"
         )
     return (
-        f"the API key in the secret {secret} may be sent to {allowed} only (its tag {URL_TAG}), so it is not sent to "
-        f"{url}. Correct the url, or if the MDM server has moved, change the tag: {command}"
+        f"the tag {URL_TAG} of the secret {secret} allows sending its API key only to {allowed}, so the key is not "
+        f"sent to {url}. Correct the url. If the MDM server has moved, change the tag: {command}"
     )
 
 
@@ -104,14 +105,14 @@ def _described(secrets: DescribedSecrets, name: str, where: str) -> SecretDescri
         raise DefinitionError(f"{where}: there is no secret {name}: create it, or correct its name")
     if has_pair_tags(found.tags):
         raise DefinitionError(
-            f"{where}: the secret {name} is not read: its tags are those of a pair, which holds private keys. Store "
-            "the value in another secret, and name that one"
+            f"{where}: the secret {name} is not read, because it has the tags of a pair, which contains private keys. "
+            "Store the value in another secret, and refer to that secret"
         )
     return found
 
 
 def _value(secrets: SecretBytes, found: SecretDescription, name: str, where: str) -> bytes:
-    value = secrets.current_bytes(found.arn)  # the secret whose tags were checked, whatever the name resolves to now
+    value = secrets.current_bytes(found.arn)  # by ARN, because the name may refer to another secret by now
     if value is None:
         raise DefinitionError(f"{where}: the secret {name} has no value: store one in it")
     return value
@@ -125,14 +126,14 @@ def _text(value: bytes, name: str, where: str) -> str:
     problem = "bytes that are not UTF-8 text" if text is None else misplaced(text)
     if text is None or problem is not None:
         raise DefinitionError(
-            f"{where}: the secret {name} holds {problem} and not one line with an API key or password, so it is not "
-            "used. Store the plain text alone in it"
+            f"{where}: the secret {name} holds {problem} instead of one line with an API key or password, so it is not "
+            "used. Store only the plain text in it"
         )
     return text
 
 
 def _is_within(url: str, allowed: str) -> bool:
-    """Return whether two URLs have the same scheme, host and port, and the path of *url* starts with the other's."""
+    """Return whether *url* has the scheme, host and port of *allowed*, and its path or a path below it."""
     try:
         found, tagged = urlsplit(url), urlsplit(allowed)
         ports = [one.port or _PORTS.get(one.scheme) for one in (found, tagged)]
@@ -141,8 +142,8 @@ def _is_within(url: str, allowed: str) -> bool:
     if (found.scheme, found.hostname) != (tagged.scheme, tagged.hostname) or ports[0] != ports[1]:
         return False
     parts, base = ([unquote(part) for part in one.path.split("/") if part] for one in (found, tagged))
-    # A dot segment would lead out of the path again. Some servers decode more than once, split at an encoded slash or a
-    # backslash, or leave out what follows a semicolon or a NUL.
+    # A dot segment can lead out of the allowed path. Some servers decode more than once, split at an encoded slash or a
+    # backslash, or drop the text after a semicolon or a NUL.
     if any(part in {".", ".."} or _SPECIAL & set(part) for part in parts):
         return False
     return all(expected is None or part == expected for part, expected in zip_longest(parts, base))

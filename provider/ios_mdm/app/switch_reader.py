@@ -1,4 +1,4 @@
-"""Checks that everything a switch needs exists and is as it should be. Writes nothing (R36)."""
+"""Checks that the schedules, the role and the queue of a switch exist and are correct. Writes nothing (R36)."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ __all__ = ["SwitchFindings", "SwitchReader"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SwitchFindings:
-    """What a check of a switch found.
+    """The result of the check of a switch.
 
     Args:
-        problems: what is missing or differs, in short phrases; empty if nothing that could be checked does.
-        unchecked: why something could not be checked, in sentences; empty if all was checked.
+        problems: one phrase for each resource that is missing or differs.
+        unchecked: one sentence for each check that failed, with the reason.
     """
 
     problems: tuple[str, ...] = ()
@@ -40,10 +40,10 @@ class SwitchReader:
     """Reads schedules, role and queue.
 
     Args:
-        scheduler: holds the schedules.
-        prerequisites: holds the role and the queue.
+        scheduler: has the schedules.
+        prerequisites: has the role and the queue.
         clock: read once for each check. A schedule whose time has passed has fired, and is not checked.
-        is_read_ahead: whether the answers of AWS are there already.
+        is_read_ahead: whether the answers of AWS are cached, so that no threads are needed.
     """
 
     def __init__(
@@ -55,26 +55,27 @@ class SwitchReader:
         self._all = in_turn if is_read_ahead else at_once
 
     def findings(self, request: SwitchRequest, observed: ObservedPair) -> SwitchFindings:
-        """Return what is missing or differs. AWS is called only for what should exist, or is recorded as armed.
+        """Return the resources of the switch that are missing or differ.
 
-        The promotion of a reserve that devices were not sent need not be scheduled yet.
+        AWS is called only for resources that should exist, and for a schedule that is recorded as armed. The promotion
+        of a reserve that devices were not sent yet need not be scheduled.
 
         Args:
-            request: the switch as it should be.
+            request: desired switch.
             observed: the pair, with its records.
         """
         wanted = self._wanted(request, observed)
         schedules = [partial(self._schedule, schedule) for schedule in wanted.values()]
         schedules.append(partial(self._record, request, observed, is_wanted=Kind.PROMOTE in wanted))
         others = [partial(self._role, request), partial(self._queue, request)] if wanted else []
-        # The checks do not depend on each other. The findings keep this order, whichever check ends first.
+        # The checks run concurrently. The order of the findings does not depend on which check ends first.
         checks = self._all([*schedules, *others])
         problems: list[str] = []
         try:
             for check in checks[: len(schedules)]:
                 problems += check.result()
         except StoreError as error:
-            # Without Scheduler, role and queue are of no use.
+            # If Scheduler does not answer, problems of role and queue are not reported.
             return SwitchFindings(problems=tuple(problems), unchecked=(str(error),))
         unchecked: list[str] = []
         for check in checks[len(schedules) :]:
@@ -102,7 +103,7 @@ class SwitchReader:
         return ()
 
     def _record(self, request: SwitchRequest, observed: ObservedPair, *, is_wanted: bool) -> tuple[str, ...]:
-        """Compare the record of what is armed with what should be."""
+        """Compare the record of the armed promotion with the desired promotion."""
         promote, armed = request.promote, observed.armed
         if promote is not None and armed == armed_promotion(promote):
             return ()
@@ -110,7 +111,7 @@ class SwitchReader:
             return (f"the tag {ARMED_TAG} does not record the schedule",)
         if armed is None:
             return ()
-        # While Scheduler does not answer, an `up` could not confirm that the schedule is gone either.
+        # If Scheduler does not answer, this is no problem to report: `up` cannot confirm the deletion either.
         self._scheduler.get(names(request.server, request.secret)[Kind.PROMOTE])
         return (f"the tag {ARMED_TAG} records a schedule that should not exist",)
 
@@ -131,7 +132,7 @@ class SwitchReader:
 
 
 def _difference(found: Schedule, wanted: Schedule) -> str:
-    """Return the names of what differs, in a fixed order."""
+    """Return the names of the fields that differ, in a fixed order."""
     differs = {
         "time": found.at != wanted.at,
         "target": found.target != wanted.target,

@@ -34,21 +34,21 @@ __all__ = ["SwitchRequest", "armed_promotion", "is_sent", "made_switch_request",
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SwitchRequest:
-    """One pair's switch, and how it is to be made.
+    """The desired switch of one pair, with its settings.
 
     Args:
         server: name of the server.
         secret: name of the pair's secret.
-        secret_arn: its ARN.
-        switch: what should happen.
+        secret_arn: ARN of that secret.
+        switch: promotions and alarms.
         distributed: whether devices get the certificates in a profile. A promotion is then armed only if the secret
             records that devices were sent the reserve (R36).
-        scheduled: False if no schedules are made.
-        hold: whether promotions are on hold now. *switch* may be that of an earlier run.
-        role_arn: the user's own role for the schedules; None for one that is made here.
-        boundary_arn: permissions boundary of the role that is made here.
-        dead_letter_arn: the user's own queue for what a schedule could not do; None for one that is made here.
-        alarm_arn: SNS topic or SQS queue for alarms; None for no alarms.
+        scheduled: whether schedules are created.
+        hold: whether promotions are on hold now. *switch* may be from an earlier run.
+        role_arn: ARN of the user's role for the schedules; None if the provider creates the role.
+        boundary_arn: ARN of the permissions boundary of the role that the provider creates; None for none.
+        dead_letter_arn: ARN of the user's queue for failed calls; None if the provider creates the queue.
+        alarm_arn: ARN of the SNS topic or SQS queue for alarms; None for no alarms.
     """
 
     server: str
@@ -65,11 +65,11 @@ class SwitchRequest:
 
     @property
     def promote(self) -> Promote | None:
-        """The promotion for which a schedule should exist."""
+        """The promotion for which a schedule should exist; None if there is none."""
         return self.switch.promote if self.scheduled else None
 
     def following(self, main_version: str) -> SwitchRequest | None:
-        """Return the request after the next main took over, with the reserve at its time; None if no reserve follows.
+        """Return the request after the promotion of the next main, with the same apply time; None without a reserve.
 
         Args:
             main_version: version id of the new main.
@@ -82,21 +82,21 @@ class SwitchRequest:
 
     @property
     def role_name(self) -> str:
-        """Name of the role that is made here."""
+        """Name of the role that the provider creates."""
         return role_name(self.server, self.secret, Home.of_arn(self.secret_arn).region)
 
     @property
     def queue_name(self) -> str:
-        """Name of the queue that is made here."""
+        """Name of the queue that the provider creates."""
         return queue_name(self.server, self.secret)
 
     @property
     def trust(self) -> str:
-        """The trust policy of the role that is made here, as JSON."""
+        """Trust policy of the role that the provider creates, as JSON."""
         return role_trust(self.secret_arn)
 
     def policy(self, dead_letter: str) -> str:
-        """Return the policy of the role that is made here, as JSON; *dead_letter* is the ARN of the queue."""
+        """Return the policy of the role that the provider creates, as JSON; *dead_letter* is the ARN of the queue."""
         return role_policy(self.secret_arn, dead_letter=dead_letter, alarm=self.alarm_arn)
 
     def expected_role(self) -> str:
@@ -108,11 +108,11 @@ class SwitchRequest:
         return self.dead_letter_arn or queue_arn(self.secret_arn, self.queue_name)
 
     def schedules(self, *, role: str, dead_letter: str) -> Mapping[Kind, Schedule]:
-        """Return the schedules that should exist, also those whose time has passed.
+        """Return the schedules that should exist, including those whose time has passed.
 
         Args:
-            role: ARN of the role that they act by.
-            dead_letter: ARN of the queue for what they could not do.
+            role: ARN of the role of the schedules.
+            dead_letter: ARN of the queue for their failed calls.
         """
         name = names(self.server, self.secret)
         found: dict[Kind, Schedule] = {}
@@ -139,14 +139,14 @@ class SwitchRequest:
 
 
 def switch_request(pair: PairRequest, promotion: PromotionSettings, view: PairView) -> SwitchRequest:
-    """Return the request for the switch of a pair that is what it should be.
+    """Return the request for the switch of a pair in its desired state.
 
     Args:
-        pair: the request for the pair.
-        promotion: how the switch is made.
-        view: the pair, which exists.
+        pair: request for the pair.
+        promotion: settings of the switch.
+        view: observed and desired state of the pair, whose secret exists.
     """
-    assert view.observed is not None  # noqa: S101 - such a pair exists
+    assert view.observed is not None  # noqa: S101 - a pair in its desired state exists
     return made_switch_request(
         promotion,
         server=pair.definition.name,
@@ -160,7 +160,7 @@ def switch_request(pair: PairRequest, promotion: PromotionSettings, view: PairVi
 def made_switch_request(
     promotion: PromotionSettings, *, server: str, secret: str, secret_arn: str, switch: Switch, distributed: bool
 ) -> SwitchRequest:
-    """Return the request for a switch that is made as *promotion* says; the other arguments as in the request."""
+    """Return the request for a switch with the settings of *promotion*; the other arguments are as in the request."""
     return SwitchRequest(
         server=server,
         secret=secret,
@@ -177,14 +177,14 @@ def made_switch_request(
 
 
 def is_sent(request: SwitchRequest, observed: ObservedPair) -> bool:
-    """Return whether the secret records that devices were sent the reserve; True if there is nothing to send."""
+    """Return whether the secret records that devices were sent the reserve; True if no promotion is scheduled."""
     return request.promote is None or was_sent(request, request.promote, observed)
 
 
 def was_sent(request: SwitchRequest, promote: Promote, observed: ObservedPair) -> bool:
     """Return whether the secret records that devices were sent this certificate; True if devices get no profile.
 
-    Devices that were sent a profile need the next certificate also if the definition has no distribution any more.
+    Devices that were sent a profile before need this certificate even if the definition no longer has a distribution.
     """
     return not (request.distributed or observed.was_distributed) or promote.certificate in observed.sent
 

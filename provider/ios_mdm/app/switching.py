@@ -1,7 +1,8 @@
-"""Keeps the schedules of a pair's switch, and the role and queue that they need, in step with what they should be.
+"""Brings the schedules of a pair's switch, and their role and queue, to the desired state.
 
-A promotion is recorded in the pair's secret before its schedule is made, and until its deletion or end is confirmed. So
-a run to which Scheduler does not answer knows whether something may still fire.
+A promotion is recorded in the pair's secret before its schedule is created. The record stays until the deletion or the
+end of the schedule is confirmed. So a run can determine whether a schedule may still fire even if Scheduler does not
+answer.
 """
 
 from __future__ import annotations
@@ -41,12 +42,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Armed:
-    """What a switch that is armed acts by.
+    """Role and queue of an armed switch.
 
     Args:
-        role: ARN of the schedules' role; None where nothing is scheduled.
-        dead_letter: ARN of the queue for what they could not do; None as above.
-        is_complete: False if AWS did not answer or refused. A schedule may then act by another role and queue.
+        role: ARN of the role of the schedules; None if there are no schedules.
+        dead_letter: ARN of the queue for failed calls of the schedules; None if there are no schedules.
+        is_complete: False if AWS did not answer or refused. A schedule may then use another role and queue.
     """
 
     role: str | None = None
@@ -58,13 +59,14 @@ class SwitchService:
     """Arms and disarms switches.
 
     Args:
-        scheduler: holds the schedules.
-        prerequisites: makes the role and the queue.
-        store: holds the pair, which is read again after its promotion was scheduled.
-        clock: read once for each call. A schedule whose time has passed is not made any more.
+        scheduler: has the schedules.
+        prerequisites: creates the role and the queue.
+        store: stores the pairs. A pair is read again after its promotion was scheduled.
+        clock: read once for each call. A schedule whose time has passed is not created.
         report: receives each line of progress.
-        warn: receives each warning: what is missing because AWS did not answer or refused, and what may still fire.
-        is_read_ahead: whether the answers of AWS that :meth:`findings` needs are there already.
+        warn: receives each warning: a resource is missing because AWS did not answer or refused, or a schedule may
+            still fire.
+        is_read_ahead: whether the answers of AWS that :meth:`findings` needs are cached.
     """
 
     def __init__(
@@ -87,25 +89,26 @@ class SwitchService:
         self._warn = warn
 
     def withdraw(self, request: PairRequest, view: PairView) -> bool:
-        """Delete a schedule that would promote what must not be promoted, or earlier than it should be.
+        """Delete the schedule of a promotion that must not happen, or must happen later.
 
-        This comes before any other effect of a run. A run that dies on the way must not leave the promotion of a
-        reserve that is about to be deleted, and ``promotion.hold`` works even while the MDM server is down. A promotion
-        that should be scheduled is scheduled by :meth:`arm` at the end of the run, which also removes the record of one
-        that was withdrawn. If the recorded certificate leaves its slot, its record is removed here: the record would
-        keep the certificate in the profile (R35). A secret that is scheduled for deletion keeps its record until it is
-        restored, because AWS refuses to change its tags.
+        This is the first effect of a run. An interrupted run must not leave the promotion of a reserve that is about to
+        be deleted, and ``promotion.hold`` must work even if the MDM server does not answer. At the end of the run,
+        :meth:`arm` schedules the desired promotion, and removes the record of a withdrawn one.
+
+        The record keeps its certificate in the profile (R35). So if the certificate leaves its slot, the record is
+        removed here. A secret that is scheduled for deletion keeps its record until it is restored, because AWS refuses
+        to change its tags.
 
         Args:
-            request: the pair.
-            view: the pair as observed, and the decision about it.
+            request: request for the pair.
+            view: observed and desired state of the pair.
 
         Returns:
-            True if the record of an armed promotion was removed: the decision may change.
+            True if the record of an armed promotion was removed: the decision can then be another one.
 
         Raises:
-            StoreError: Scheduler does not confirm that a recorded schedule is gone, and what the run is to do is unsafe
-                while that schedule may fire.
+            StoreError: Scheduler does not confirm that a recorded schedule is deleted, and the changes of this run are
+                unsafe if that schedule fires.
         """
         observed, definition = view.observed, request.definition
         if observed is None or (observed.armed is None and not definition.promotion.schedule):
@@ -133,18 +136,18 @@ class SwitchService:
     def _not_withdrawn(
         self, request: PairRequest, view: PairView, armed: ArmedPromotion, promote: Promote | None, error: StoreError
     ) -> None:
-        """Refuse what is unsafe while this schedule may fire; warn about a schedule that should not exist."""
+        """Refuse changes that are unsafe if this schedule fires; otherwise warn if the schedule should not exist."""
         definition, desired, observed = request.definition, view.desired, view.observed
         main, reserve = (None, None) if observed is None else (observed.main, observed.reserve)
         if armed.certificate in {desired.main, None if main is None else main.ordinal}:
-            return  # afterwards the schedule takes the label from a certificate that does not have it: AWS refuses
+            return  # after this run, the call names a certificate that no longer has the label, so AWS refuses it
         certificate = armed.certificate or (None if reserve is None else reserve.ordinal)
         schedule = f"the schedule {names(definition.name, request.secret)[Kind.PROMOTE]} {_may_fire(armed)}"
         refused = None
         if definition.promotion.hold:
             refused = "promotion.hold is set"
         elif certificate not in {desired.main, desired.reserve}:
-            refused = f"certificate {certificate} is not to become main"
+            refused = f"certificate {certificate} must not become main"
         elif promote is not None and (armed.at is None or promote.at > armed.at):
             refused = f"the apply time is {promote.at:%Y-%m-%d %H:%M} UTC"
         if refused is not None:
@@ -156,15 +159,15 @@ class SwitchService:
             self._warn(f"{schedule}, because EventBridge Scheduler does not confirm that it is deleted ({error})")
 
     def findings(self, request: SwitchRequest, observed: ObservedPair) -> SwitchFindings:
-        """Return what is missing or differs, as :class:`SwitchReader`; writes nothing."""
+        """Return the findings of :class:`SwitchReader`; writes nothing."""
         reader = SwitchReader(self._scheduler, self._prerequisites, self._clock, is_read_ahead=self._is_read_ahead)
         return reader.findings(request, observed)
 
     def prepare_due(self, request: SwitchRequest) -> MoveLabel | None:
         """Delete the schedule of a promotion that is due, and return the promotion; None if none is due.
 
-        A promotion is due if its time has come, the pair is as decided, and devices were sent the certificate. No
-        schedule is made for a certificate that was sent after its apply time, so a run promotes it.
+        A promotion is due after its apply time, if the pair has not changed since the decision and devices were sent
+        the certificate. A certificate that was sent after its apply time gets no schedule, so a run promotes it.
 
         Raises:
             StoreError: Secrets Manager does not answer, or a schedule for another certificate may still fire.
@@ -186,13 +189,13 @@ class SwitchService:
         return None
 
     def _delete_schedule_before(self, request: SwitchRequest, promote: Promote, pair: ObservedPair) -> None:
-        """Delete the schedule before a run promotes: the schedule must not fire after a rollback."""
+        """Delete the schedule before a run promotes, because the schedule must not fire after a rollback."""
         if not request.scheduled and pair.armed is None:
             return
         try:
             self._delete_promotion(request, pair)
         except _UnavailableError as error:
-            # A schedule of the same promotion has no effect afterwards: AWS refuses it.
+            # A schedule of the same promotion has no effect after this promotion, because AWS refuses its call.
             if pair.armed is not None and pair.armed.certificate != promote.certificate:
                 raise StoreError(
                     f"certificate {promote.certificate} does not become main yet: the schedule of "
@@ -200,9 +203,9 @@ class SwitchService:
                 ) from None
 
     def arm(self, request: SwitchRequest) -> Armed:
-        """Make the schedules what they should be, after what they need; delete those that should not be.
+        """Create or update the role, the queue and then the schedules; delete schedules that should not exist.
 
-        Whatever of Scheduler, IAM and SQS does not answer or refuses is a warning: the pair needs none of them.
+        An error of Scheduler, IAM or SQS is only a warning, because the pair does not need them.
 
         Raises:
             StoreError: The pair was changed concurrently, or Secrets Manager does not answer.
@@ -218,18 +221,18 @@ class SwitchService:
         return Armed(role=found.role, dead_letter=found.dead_letter, is_complete=False)
 
     def _armed(self, request: SwitchRequest, existing: dict[Kind, Schedule | None]) -> Armed:
-        """Arm the switch, and note in *existing* which schedules there were."""
+        """Arm the switch, and add the schedules that existed before to *existing*."""
         wanted = request.schedules(role="", dead_letter="")
         self._delete_unwanted(request, wanted.keys())
         if not wanted:
             return Armed()
         now = self._clock.now()
-        # Before role and queue are made: where Scheduler does not exist, they are of no use.
+        # Before role and queue are created, because they are useless in a region without Scheduler.
         for kind, schedule in wanted.items():
             if now < schedule.at:
                 existing[kind] = _available(self._scheduler.get, schedule.name)
-        # Also if each schedule is as it should be: role and queue may be missing. Those of the same name have the same
-        # ARN, so a schedule that names them works again.
+        # Even if all schedules are correct, role and queue can be missing. A new role and queue of the same name have
+        # the same ARN, so the schedules work again.
         dead_letter, role = self._prepared(request)
         for kind, schedule in request.schedules(role=role, dead_letter=dead_letter).items():
             if kind in existing:
@@ -248,12 +251,12 @@ class SwitchService:
                 _available(self._scheduler.delete, names(request.server, request.secret)[kind])
 
     def _schedule(self, request: SwitchRequest, kind: Kind, schedule: Schedule, existing: Schedule | None) -> None:
-        """Make a schedule, unless it exists, or would promote what may not be promoted."""
+        """Create or update a schedule, unless it is correct or its promotion must not be armed."""
         promote = request.promote if kind is Kind.PROMOTE else None
         if promote is not None and existing is not None and not plans(existing, promote, request.secret_arn):
-            # A run that dies before the put must not leave a record that says less than what may still fire.
+            # If the run is interrupted before the put, a schedule that may fire earlier than recorded must not remain.
             _available(self._scheduler.delete, existing.name)
-        # Before, too: a run that dies right after the put leaves what it made.
+        # The record, too, is written before the put: a run that is interrupted after the put leaves the schedule.
         if (promote is not None and not self._recorded(request, promote)) or existing == schedule:
             return
         _available(self._scheduler.put, schedule)
@@ -271,18 +274,18 @@ class SwitchService:
         queue_made: bool,
         armed: ArmedPromotion | None = None,
     ) -> None:
-        """Delete the schedules, and the role and the queue where they were made here.
+        """Delete the schedules, and the role and the queue if the provider created them.
 
         Args:
             server: name of the server.
             secret: name of the pair's secret.
-            region: of the secret.
-            role_made: whether the role was made here.
-            queue_made: whether the queue was made here.
-            armed: the promotion for which a schedule may exist; None if none is recorded.
+            region: region of the secret.
+            role_made: whether the provider created the role.
+            queue_made: whether the provider created the queue.
+            armed: promotion for which a schedule may exist; None if none is recorded.
 
         Raises:
-            StoreError: Scheduler does not confirm that a recorded schedule is gone, or IAM or SQS refuses.
+            StoreError: Scheduler does not confirm that a recorded schedule is deleted, or IAM or SQS refuses.
         """
         try:
             for name in names(server, secret).values():
@@ -297,7 +300,7 @@ class SwitchService:
             self.delete_queue(server, secret)
 
     def dismantle(self, server: str, secret: str, *, region: str, role_made: bool, queue_made: bool) -> bool:
-        """Delete the same as :meth:`disarm` because no schedules are wanted any more.
+        """Delete the same resources as :meth:`disarm`, because the definition no longer requests schedules.
 
         Returns:
             False, after a warning, if not all could be deleted.
@@ -315,14 +318,14 @@ class SwitchService:
         return True
 
     def delete_former(self, server: str, secret: str, *, region: str, role_made: bool, queue_made: bool) -> None:
-        """Delete the role and the queue that a lost state may have made; a failure is a warning.
+        """Delete the role and the queue that a stack with a lost state may have created. An error is only a warning.
 
-        The credentials need no rights for roles and queues if the definition names others.
+        If the definition names another role and queue, the credentials may lack the permissions to delete these.
 
         Args:
             server: name of the server.
             secret: name of the pair's secret.
-            region: of the secret.
+            region: region of the secret.
             role_made: whether the role is no longer used.
             queue_made: whether the queue is no longer used.
         """
@@ -333,31 +336,31 @@ class SwitchService:
                 self.delete_queue(server, secret)
         except StoreError as error:
             self._warn(
-                f"the former state may have made the role {role_name(server, secret, region)} or the queue "
+                f"a stack with a lost state may have created the role {role_name(server, secret, region)} or the queue "
                 f"{queue_name(server, secret)}, which are no longer used and could not be deleted: {error}"
             )
 
     def delete_role(self, server: str, secret: str, region: str) -> None:
-        """Delete the role that was made for this switch."""
+        """Delete the role that the provider created for this switch."""
         self._prerequisites.delete_role(role_name(server, secret, region))
 
     def delete_queue(self, server: str, secret: str) -> None:
-        """Delete the queue that was made for this switch."""
+        """Delete the queue that the provider created for this switch."""
         self._prerequisites.delete_queue(queue_name(server, secret))
 
     def confirm(self, request: SwitchRequest, promote: Promote) -> bool:
-        """Return whether the promotion may be armed: the pair is as decided, and devices were sent the reserve.
+        """Return whether the promotion can be armed: the pair has not changed, and devices were sent the reserve.
 
-        If the pair has changed, the schedule is withdrawn. A promotion that has happened already, made early or by the
-        schedule itself, must not happen again after a rollback.
+        If the pair has changed, the schedule is deleted. If the promotion has happened already, early or by the
+        schedule, it must not happen again after a rollback.
 
         Raises:
-            StoreError: Something else happened: another run may be at work.
+            StoreError: The pair has changed in another way, for example by another run.
         """
         return self._may_arm(request, promote, self._decided_pair(request, promote, Label.RESERVE))
 
     def _prepared(self, request: SwitchRequest) -> tuple[str, str]:
-        """Return the ARNs of the queue and of the role, which exist."""
+        """Create the queue and the role if they are missing, and return their ARNs."""
         dead_letter = request.dead_letter_arn or _available(self._prerequisites.ensure_queue, request.queue_name)
         role = request.role_arn or _available(
             self._prerequisites.ensure_role,
@@ -373,7 +376,7 @@ class SwitchService:
         return None if description is None else observed_pair(request.secret, description)
 
     def _decided_pair(self, request: SwitchRequest, promote: Promote, label: Label) -> ObservedPair | None:
-        """Return the pair. That it is not as decided is believed only if reads show that for some seconds."""
+        """Return the pair. Reads are repeated for some seconds before a changed pair is returned."""
 
         def is_expected(pair: ObservedPair | None) -> bool:
             return pair is not None and (_is_as_decided(pair, promote, label) or _is_promoted(pair, promote))
@@ -381,7 +384,7 @@ class SwitchService:
         return confirmed(lambda: self._pair(request), is_expected)
 
     def _recorded(self, request: SwitchRequest, promote: Promote) -> bool:
-        """Record a promotion that may be armed, before its schedule is made; False if it may not be armed."""
+        """Record a promotion before its schedule is created; return False if it must not be armed."""
         pair = self._decided_pair(request, promote, Label.RESERVE)
         if not self._may_arm(request, promote, pair):
             return False
@@ -397,8 +400,8 @@ class SwitchService:
             if not is_sent and pair.armed is not None:
                 self._delete_promotion(request, pair)
                 self._report(
-                    f"the switch to certificate {promote.certificate} is disarmed: no record says that devices were "
-                    "sent it"
+                    f"the switch to certificate {promote.certificate} is disarmed, because there is no record that "
+                    "devices were sent this certificate"
                 )
             return is_sent
         try:
@@ -413,12 +416,12 @@ class SwitchService:
         if promoted:
             return False
         raise StoreError(
-            f"secret {request.secret}: the pair was changed while its promotion was scheduled, which is taken back: "
-            "look for another run, then run again"
+            f"secret {request.secret}: the pair was changed concurrently, so the schedule of its promotion was "
+            "deleted: wait until other runs have ended, then run again"
         )
 
     def _delete_promotion(self, request: SwitchRequest, pair: ObservedPair | None) -> None:
-        """Delete the schedule of the promotion, and then the record of it."""
+        """Delete the schedule of the promotion, and then its record."""
         armed = None if pair is None else pair.armed
         try:
             _available(self._scheduler.delete, names(request.server, request.secret)[Kind.PROMOTE])
@@ -429,16 +432,16 @@ class SwitchService:
             self._store.untag(request.secret, [ARMED_TAG])
 
     def _unarmed(self, request: SwitchRequest, existing: Schedule | None, error: StoreError) -> str:
-        """Return the warning for a switch that could not be brought to what it should be."""
+        """Return the warning about a switch that could not be armed or repaired."""
         promote = request.promote
         if promote is None:
-            return f"schedules that should not exist may still do: {error}"
+            return f"schedules that are no longer needed may still exist: {error}"
         if existing is not None and plans(existing, promote, request.secret_arn):
-            return f"the schedule {existing.name} exists, but what it needs could not be checked and repaired: {error}"
+            return f"the schedule {existing.name} exists, but its role and queue could not be checked: {error}"
         return (
             f"no schedule makes certificate {promote.certificate} main on {promote.at:%Y-%m-%d %H:%M} UTC: run "
-            "`pulumi up` again before, or at that time; in a region without EventBridge Scheduler, set "
-            f"promotion.schedule: false. {error}"
+            "`pulumi up` again before or at that time. In a region without EventBridge Scheduler, set "
+            f"promotion.schedule: false. ({error})"
         )
 
 
@@ -447,7 +450,7 @@ class _UnavailableError(StoreError):
 
 
 def _available(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Return what a call to Scheduler, IAM or SQS returns; its failure is told apart from those of the pair."""
+    """Return the result of a call to Scheduler, IAM or SQS; convert its StoreError to _UnavailableError."""
     try:
         return call(*args, **kwargs)
     except StoreError as error:
@@ -455,19 +458,19 @@ def _available(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
 
 
 def _is_as_decided(pair: ObservedPair, promote: Promote, label: Label) -> bool:
-    """Return whether main and the version with this label are those of the promotion."""
+    """Return whether main and the version with this label are those for which the promotion was decided."""
     main, waiting = pair.main, pair.holder(label)
     found = (None if main is None else main.version_id, None if waiting is None else waiting.version_id)
     return found == (promote.former_version, promote.version)
 
 
 def _is_promoted(pair: ObservedPair, promote: Promote) -> bool:
-    """Return whether the promotion has happened, made early or by the schedule itself: main is its version."""
+    """Return whether the promotion has happened, early or by the schedule: its version is main."""
     return pair.main is not None and pair.main.version_id == promote.version
 
 
 def _promotion_of(schedule: Schedule, observed: ObservedPair) -> ArmedPromotion:
-    """Return which promotion an existing schedule performs; certificate 0 if it names none of the pair."""
+    """Return the promotion that a schedule performs; certificate 0 if the schedule names no certificate of the pair."""
     try:
         version = json.loads(schedule.input)["MoveToVersionId"]
     except (ValueError, KeyError, TypeError):
@@ -485,4 +488,4 @@ def _may_fire(armed: ArmedPromotion) -> str:
 def _told(kind: Kind, switch: Switch) -> str:
     if kind is Kind.PROMOTE and switch.promote is not None:
         return f"certificate {switch.promote.certificate} becomes main"
-    return "an alarm, unless a run has done by then what is due"
+    return "an alarm, unless a run makes the due change before"

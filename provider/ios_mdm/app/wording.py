@@ -1,4 +1,4 @@
-"""How a notice is told: its message, with its moment in local time and the days left."""
+"""The text of a notice: its message, with its time in local time and the days left."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ __all__ = ["told"]
 
 
 def told(notice: Notice, now: datetime) -> str:
-    """Return the notice as a sentence for a person.
+    """Return the message of a notice, with its time in local time and the days until or since then.
 
     Args:
-        notice: its message gives moments in UTC.
-        now: aware.
+        notice: notice with all times of its message in UTC.
+        now: current time, aware.
     """
     if notice.due is None:
         return notice.message

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from ios_mdm.errors import DefinitionError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Collection, Sequence
 
 __all__ = [
     "ENROLLMENT_ID",
@@ -33,7 +32,13 @@ FORM: Final = (
 """Form of an enrollment id, for messages."""
 
 _PATTERN: Final = re.compile(ENROLLMENT_ID)
+_WORD: Final = re.compile(r"[\w.:@+-]{3,}")
+_EDGES: Final = "._:@+-"
+"""Characters of an id that may also be punctuation around it."""
 _PART: Final = re.compile(r"[^\W_]{3,}")
+_LETTERS: Final = re.compile(r"[^\W_]+")
+_SHORTEST: Final = 3
+"""Characters of the shortest id, without the punctuation at its ends, that is hidden."""
 _PART_LENGTH: Final = 8
 """Length in characters from which on a part of an id is hidden, too, and not only the whole id."""
 _SHOWN: Final = 5
@@ -74,12 +79,31 @@ def without_ids(text: str, enrollment_ids: Sequence[str]) -> str:
         text: message that may contain ids.
         enrollment_ids: ids to hide.
     """
-    parts = {part for one in enrollment_ids for part in _PART.findall(one.casefold())}
+    wholes = frozenset(bare for one in enrollment_ids if len(bare := one.casefold().strip(_EDGES)) >= _SHORTEST)
+    is_whole, is_part = _finder(wholes), _finder(frozenset(part for one in wholes for part in _PART.findall(one)))
 
-    @cache
-    def is_hidden(word: str) -> bool:
-        return word in parts or any(
-            min(len(word), len(part)) >= _PART_LENGTH and (word in part or part in word) for part in parts
+    def hidden(word: str) -> str:
+        # An id whose parts are all short is found as a whole only.
+        if is_whole(word.casefold().strip(_EDGES)):
+            return _LETTERS.sub("***", word)
+        return _PART.sub(lambda found: "***" if is_part(found[0].casefold()) else found[0], word)
+
+    return _WORD.sub(lambda found: hidden(found[0]), text)
+
+
+def _finder(known: Collection[str]) -> Callable[[str], bool]:
+    """Return a function that says whether a word is known, or has enough characters in common with a known one.
+
+    It does not compare a word with each known one, because an answer of an MDM server may have a million words.
+    """
+    joined = "\n".join(known)
+    lengths = sorted({len(one) for one in known if len(one) >= _PART_LENGTH})
+
+    def is_found(word: str) -> bool:
+        if word in known or len(word) < _PART_LENGTH:
+            return word in known
+        return word in joined or any(
+            word[start : start + length] in known for length in lengths for start in range(len(word) - length + 1)
         )
 
-    return _PART.sub(lambda found: "***" if is_hidden(found[0].casefold()) else found[0], text)
+    return is_found

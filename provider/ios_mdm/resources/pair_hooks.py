@@ -138,10 +138,12 @@ def _left_by_former_state(settings: PairSettings, secret_arn: str, *, is_armed: 
     if not promotion.schedule:
         is_dismantled = switches.dismantle(name, secret, region=region, role_made=True, queue_made=True)
         return {} if is_dismantled else {"roleArn": role, "deadLetterArn": queue}
-    if is_armed:
-        is_other_role = promotion.role_arn not in {None, role}
-        is_other_queue = promotion.dead_letter_arn not in {None, queue}
-        switches.delete_former(name, secret, region=region, role_made=is_other_role, queue_made=is_other_queue)
+    is_other_role = promotion.role_arn not in {None, role}
+    is_other_queue = promotion.dead_letter_arn not in {None, queue}
+    if not is_armed:  # a schedule may still name them
+        left = {"roleArn": (role, is_other_role), "deadLetterArn": (queue, is_other_queue)}
+        return {key: arn for key, (arn, is_other) in left.items() if is_other}
+    switches.delete_former(name, secret, region=region, role_made=is_other_role, queue_made=is_other_queue)
     return {}
 
 

@@ -1,4 +1,4 @@
-"""Reading the events of NanoMDM's webhook, from real payloads to senders that lie."""
+"""Tests of the parser of NanoMDM's webhook events, with real, malformed and forged payloads."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def report(*chain: Any) -> str:
     ],
 )
 def test_an_answer_of_a_device_is_read(posted: str, words: str) -> None:
-    """The four answers to a command become the ledger's three words, and show that the device is enrolled."""
+    """The four answers to a command become the three statuses of the ledger, and show that the device is enrolled."""
     read = event_from_webhook(answered(posted))
     assert (read.topic, read.enrollment_id, read.enrolled) == ("mdm.Connect", "D1", True)
     assert read.answer is not None
@@ -45,7 +45,7 @@ def test_an_answer_of_a_device_is_read(posted: str, words: str) -> None:
 
 
 def test_an_error_has_the_words_of_the_device() -> None:
-    """The whole ErrorChain, in one line: description, domain and code."""
+    """The whole ErrorChain is one line: description, domain and code."""
     chain = [
         {"LocalizedDescription": "Profil\nungültig", "ErrorDomain": "MCInstallation", "ErrorCode": 4001},
         {"USEnglishDescription": "invalid payload", "ErrorDomain": "MCPayload", "ErrorCode": 2002},
@@ -57,21 +57,21 @@ def test_an_error_has_the_words_of_the_device() -> None:
 
 @pytest.mark.parametrize("payload", ["", "%%%", base64.b64encode(b"no plist").decode(), report(), report(1, "x"), 7])
 def test_an_error_counts_without_its_reason(payload: object) -> None:
-    """A report that cannot be read does not hide that there is an error."""
+    """A report that cannot be read does not hide the error."""
     read = event_from_webhook(answered("Error", raw_payload=payload))
     assert read.answer is not None
     assert read.answer.status == DeliveryStatus.ERROR
 
 
 def test_a_long_reason_is_cut() -> None:
-    """A device cannot fill the ledger with its words."""
+    """A device cannot fill the ledger with a long text."""
     read = event_from_webhook(answered("Error", raw_payload=report({"LocalizedDescription": "x" * 100_000})))
     assert read.answer is not None
     assert len(read.answer.detail) == 1000
 
 
 def test_an_idle_device_only_shows_that_it_is_there() -> None:
-    """Idle asks for work; it is no answer."""
+    """Idle requests the next command. It is not an answer to a command."""
     read = event_from_webhook(event(status="Idle"))
     assert (read.topic, read.enrollment_id, read.enrolled, read.answer) == ("mdm.Connect", "D1", True, None)
 
@@ -81,13 +81,13 @@ def test_an_idle_device_only_shows_that_it_is_there() -> None:
     [("mdm.TokenUpdate", True), ("mdm.CheckOut", False), ("mdm.Authenticate", None), ("mdm.GetToken", None)],
 )
 def test_checkins_show_whether_a_device_is_enrolled(topic: str, enrolled: bool | None) -> None:  # noqa: FBT001 - a parameter
-    """A token makes a device reachable; an Authenticate alone only asks to enroll."""
+    """A token makes a device reachable. Authenticate alone only requests the enrollment."""
     read = event_from_webhook(event(topic))
     assert (read.topic, read.enrollment_id, read.enrolled, read.answer) == (topic, "D1", enrolled, None)
 
 
 def test_a_user_channel_is_no_device() -> None:
-    """Users come and go on their device's user channel; the device stays."""
+    """Users enroll and leave on the user channel of a device. The device stays enrolled."""
     ids = {"id": "D1:user", "parent_id": "D1", "type": "User"}
     assert event_from_webhook(event("mdm.CheckOut", ids=ids)).enrolled is None
     assert event_from_webhook(event("mdm.TokenUpdate", ids=ids)).enrolled is None
@@ -95,7 +95,7 @@ def test_a_user_channel_is_no_device() -> None:
 
 @pytest.mark.parametrize(("name", "other"), [("udid", "enrollment_id"), ("enrollment_id", "udid")])
 def test_older_senders_name_the_device_otherwise(name: str, other: str) -> None:
-    """Without NanoMDM's own ids a UDID, and for User Enrollments an EnrollmentID, names the device."""
+    """Without NanoMDM's `ids`, the UDID names the device, and for User Enrollments the EnrollmentID."""
     assert event_from_webhook(answered("NotNow", ids=None, **{name: "X1", other: None})).enrollment_id == "X1"
 
 
@@ -110,7 +110,7 @@ def test_older_senders_name_the_device_otherwise(name: str, other: str) -> None:
     ],
 )
 def test_a_malformed_event_is_one_error(body: bytes) -> None:
-    """A malformed event is one named error."""
+    """A malformed event is one WebhookError."""
     if b'"id": ""' in body:
         body = body.replace(b'"udid": "D1"', b'"udid": ""')
     with pytest.raises(WebhookError):
@@ -161,7 +161,7 @@ def _plist(value: dict[str, Any]) -> bytes:
 @example(answered("Error", raw_payload=base64.b64encode(b"<plist><integer>" + b"9" * 5000).decode()))
 @example(answered("Error", raw_payload=base64.b64encode(b'<!DOCTYPE p [<!ENTITY a "b">]><plist>&a;').decode()))
 def test_nothing_that_is_posted_breaks_the_reader(body: bytes) -> None:
-    """Whatever comes is an event that a ledger can keep, or the one named error."""
+    """Each posted body results in an event that the ledger can record, or in a WebhookError."""
     try:
         read = event_from_webhook(body)
     except WebhookError:
@@ -179,7 +179,7 @@ def test_the_time_of_an_event_is_its_own() -> None:
 
 
 def test_copies_of_an_event_have_one_identity() -> None:
-    """The same event is the same with other spaces or another order of its fields."""  # R42
+    """The identity does not depend on white space or on the order of the fields."""  # R42
     body = answered("Acknowledged")
     copy = json.dumps(dict(reversed(json.loads(body).items())), indent=1).encode()
     assert copy != body
@@ -187,7 +187,7 @@ def test_copies_of_an_event_have_one_identity() -> None:
 
 
 def test_other_events_have_other_identities() -> None:
-    """Also with the same event_id: a sender may give one id to all of them."""  # R42
+    """A sender may use one event_id for all of its events."""  # R42
     bodies = [
         answered("Acknowledged"),
         answered("Acknowledged", ids={"id": "D2"}),

@@ -1,4 +1,4 @@
-"""The collector's handler, called without any server."""
+"""Tests of the collector's handler, called without a server."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ def ledger(tmp_path: Path) -> SqliteLedger:
 
 
 def status(ledger: SqliteLedger) -> DeviceStatus:
-    """Return what the ledger knows of D1."""
+    """Return the status of D1 in the ledger."""
     (one,) = ledger.coverage(server="berlin", profile=PROFILE, enrollment_ids=["D1"]).devices
     return one
 
 
 def collector(ledger: SqliteLedger, *, hmac_key: bytes | None = KEY, hosts: Sequence[str] = ()) -> Collector:
-    """Return the handler, half a minute after the time of the events."""
+    """Return the handler, with a clock half a minute after the time of the events."""
     return Collector(ledger=ledger, clock=FixedClock(moment=NOW), hmac_key=hmac_key, hosts=hosts)
 
 
 def unsigned(body: bytes = b"", **fields: str) -> Request:
-    """Return a POST of *body* as NanoMDM sends it without a key; *fields* replace headers, ``_`` for ``-``."""
+    """Return an unsigned POST of *body*, as NanoMDM sends it; *fields* replace headers, with ``_`` for ``-``."""
     headers = {"host": "127.0.0.1:9100", "content-type": "application/json; charset=utf-8"}
     headers |= {name.replace("_", "-"): value for name, value in fields.items()}
     return Request(method="POST", path="/webhook?x=1", headers=headers, body=body)
@@ -67,12 +67,12 @@ def answer(to: Collector, request: Request) -> int:
 
 
 def acknowledged() -> bytes:
-    """Return the event of an acknowledgement of command c1."""
+    """Return the event of a device that acknowledges command c1."""
     return event(status="Acknowledged", command_uuid="c1")
 
 
 def test_200_means_that_the_event_is_in_the_ledger(ledger: SqliteLedger) -> None:
-    """The answer of the device has the time of the event, not the time of its arrival."""  # R15 R42
+    """The answer of the device is recorded with the time of the event, not with the time of its arrival."""  # R15 R42
     assert answer(collector(ledger), signed(acknowledged())) == 200
     assert status(ledger) == DeviceStatus(enrollment_id="D1", status=DeliveryStatus.ACKNOWLEDGED, at=EVENT_TIME)
     assert ledger.enrolled() == ("D1",)
@@ -81,7 +81,7 @@ def test_200_means_that_the_event_is_in_the_ledger(ledger: SqliteLedger) -> None
 
 
 def test_many_requests_share_one_write(ledger: SqliteLedger) -> None:
-    """Each request has its own answer, in the order of the requests."""
+    """Each request has a separate answer, in the order of the requests."""
     counting = _Counting(ledger.path)
     requests = [
         signed(acknowledged()),
@@ -108,7 +108,7 @@ class _Counting(SqliteLedger):
 
 @pytest.mark.parametrize("topic", ["mdm.Authenticate", "mdm.GetToken", "mdm.DeclarativeManagement"])
 def test_an_event_that_changes_nothing_is_not_written(tmp_path: Path, topic: str) -> None:
-    """NanoMDM reports all of a device's requests; most have nothing to record."""
+    """NanoMDM reports all requests of a device. Most of them have nothing to record."""
     ledger = SqliteLedger(tmp_path / "ledger.db")
     assert answer(collector(ledger), signed(event(topic))) == 200
     assert not ledger.path.exists()
@@ -119,7 +119,7 @@ def test_an_event_that_changes_nothing_is_not_written(tmp_path: Path, topic: str
     ["", "AAAA", signature(acknowledged(), b"other"), signature(acknowledged() + b" ", KEY), "é", "\udcff"],
 )
 def test_a_request_without_the_right_signature_changes_nothing(ledger: SqliteLedger, wrong: str) -> None:
-    """Only a sender that knows the key can change the ledger."""  # R40
+    """Only a sender with the key can change the ledger."""  # R40
     for request in (unsigned(acknowledged(), x_hmac_signature=wrong), unsigned(acknowledged())):
         assert answer(collector(ledger), request) == 401
     assert status(ledger).status == DeliveryStatus.PENDING
@@ -129,7 +129,7 @@ def test_a_request_without_the_right_signature_changes_nothing(ledger: SqliteLed
 def test_a_body_is_not_parsed_before_its_signature_is_checked(
     ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A sender without the key causes no work beyond the HMAC."""  # R40
+    """A request of a sender without the key costs no more than the HMAC."""  # R40
     parsed: list[bytes] = []
     monkeypatch.setattr(json, "loads", parsed.append)
     monkeypatch.setattr(handler, "event_from_webhook", parsed.append)
@@ -138,7 +138,7 @@ def test_a_body_is_not_parsed_before_its_signature_is_checked(
 
 
 def test_a_missing_signature_is_known_without_the_body(ledger: SqliteLedger) -> None:
-    """The server need not read such a body."""  # R40
+    """The server does not have to read such a body."""  # R40
     with_key, without = collector(ledger), collector(ledger, hmac_key=None)
     expected = Response(status=401, text="X-Hmac-Signature is missing: set NanoMDM's -webhook-hmac-key")
     assert with_key.answer_without_body(unsigned()) == expected
@@ -151,13 +151,13 @@ def test_a_missing_signature_is_known_without_the_body(ledger: SqliteLedger) -> 
     ["AAAA", f"{'A' * 44}", f"{'A' * 43}= ", f"{'A' * 43}=,{'A' * 43}=", f"{'a1' * 32}", f"{'é' * 43}=", "A" * 10_000],
 )
 def test_a_malformed_signature_is_known_without_the_body(ledger: SqliteLedger, malformed: str) -> None:
-    """Also a repeated header, whose values a server joins: only one of them could be right."""  # R40
+    """This includes a repeated header, whose values a server joins."""  # R40
     refused = collector(ledger).answer_without_body(unsigned(x_hmac_signature=malformed))
     assert refused == Response(status=401, text="X-Hmac-Signature is not the base64 of one HMAC-SHA256")
 
 
 def test_a_signature_sent_twice_is_refused(ledger: SqliteLedger) -> None:
-    """Also if both values are right."""  # R40
+    """This is so even if both values are correct."""  # R40
     body = acknowledged()
     twice = f"{computed_signature(body)},{computed_signature(body)}"
     assert answer(collector(ledger), unsigned(body, x_hmac_signature=twice)) == 401
@@ -175,7 +175,7 @@ def test_an_old_event_under_a_new_time_is_refused(ledger: SqliteLedger) -> None:
 
 
 def test_one_bad_request_of_many_loses_no_other(ledger: SqliteLedger) -> None:
-    """Bytes that are not UTF-8, times that cannot be, text that no database stores."""  # R40
+    """Examples are bytes that are not UTF-8, invalid times, and a text that no database can store."""  # R40
     bad = [
         b"\xff\xfe\xfd",
         acknowledged().replace(b"D1", b"D\xff"),
@@ -193,7 +193,7 @@ def test_one_bad_request_of_many_loses_no_other(ledger: SqliteLedger) -> None:
 
 
 def test_the_signature_is_nanomdms() -> None:
-    """base64 of HMAC-SHA256; the value was computed with `openssl dgst -sha256 -hmac`."""
+    """The signature is the base64 of HMAC-SHA256. The value was computed with `openssl dgst -sha256 -hmac`."""
     assert signature(b"The quick brown fox jumps over the lazy dog", b"key") == (
         "97yD9DBThCSxMpjmqm+xQ+9NWaFJRhdZl0edvC0aPNg="
     )
@@ -204,7 +204,7 @@ def test_the_signature_is_nanomdms() -> None:
     ["localhost", "LOCALHOST.:9100", "127.0.0.1", "127.0.0.1:9100", "127.8.8.8", "[::1]", "[::1]:9100", "Collector:80"],
 )
 def test_without_a_key_the_host_is_this_machine(ledger: SqliteLedger, host: str) -> None:
-    """A loopback address, localhost, or a name that an option allows."""  # R40
+    """Allowed are a loopback address, localhost, and a name of `--allow-host`."""  # R40
     assert answer(collector(ledger, hmac_key=None, hosts=["collector"]), unsigned(acknowledged(), host=host)) == 200
 
 
@@ -216,7 +216,7 @@ def test_without_a_key_the_host_is_this_machine(ledger: SqliteLedger, host: str)
     ],
 )
 def test_without_a_key_another_host_is_refused(ledger: SqliteLedger, host: str) -> None:
-    """A web page whose name resolves to loopback (DNS rebinding) posts with its own name."""  # R40
+    """A web page whose name resolves to loopback (DNS rebinding) sends its name as the host."""  # R40
     without = collector(ledger, hmac_key=None)
     assert answer(without, unsigned(acknowledged(), host=host)) == 403
     assert answer(without, Request(method="GET", path="/", headers={"host": host})) == 403
@@ -225,32 +225,32 @@ def test_without_a_key_another_host_is_refused(ledger: SqliteLedger, host: str) 
 
 @pytest.mark.parametrize("kind", ["", "text/plain", "application/x-www-form-urlencoded", "application/jsonp"])
 def test_without_a_key_the_content_type_is_json(ledger: SqliteLedger, kind: str) -> None:
-    """A web page of another origin can post other types without asking first."""  # R40
+    """A web page of another origin can post other types without a preflight request."""  # R40
     assert answer(collector(ledger, hmac_key=None), unsigned(acknowledged(), content_type=kind)) == 415
     assert status(ledger).status == DeliveryStatus.PENDING
 
 
 def test_with_a_key_host_and_content_type_do_not_matter(ledger: SqliteLedger) -> None:
-    """A proxy in front may replace both; the signature decides."""
+    """A proxy may replace both headers. The signature decides."""
     body = acknowledged()
     headers = {"host": "mdm.example.com", "x-hmac-signature": computed_signature(body)}
     assert answer(collector(ledger), Request(method="POST", path="/", headers=headers, body=body)) == 200
 
 
 def test_a_long_body_is_refused_before_its_signature_is_checked(ledger: SqliteLedger) -> None:
-    """A caller other than our server may have read more than the limit."""  # R40
+    """A caller other than the collector's server may have read more than the limit."""  # R40
     assert answer(collector(ledger), signed(b" " * (MAX_BODY + 1))) == 413
     assert answer(collector(ledger), signed(b" " * MAX_BODY)) == 400
 
 
 def test_the_methods_are_post_and_get(ledger: SqliteLedger) -> None:
-    """A health check needs no signature; other methods are unknown."""
+    """A health check needs no signature. Other methods are refused."""
     for method, expected in (("GET", 200), ("HEAD", 200), ("PUT", 501), ("DELETE", 501), ("post", 501)):
         assert answer(collector(ledger), Request(method=method, path="/", headers={})) == expected
 
 
 def test_old_events_and_copies_change_nothing(ledger: SqliteLedger) -> None:
-    """A recorded CheckOut, replayed with its valid signature, does not make a device gone."""  # R42
+    """A recorded CheckOut that is sent again with its valid signature does not remove the device."""  # R42
     checkout = signed(event("mdm.CheckOut", at=EVENT_TIME - timedelta(days=365)))
     recent = signed(event("mdm.CheckOut"))
     one = collector(ledger)
@@ -262,7 +262,7 @@ def test_old_events_and_copies_change_nothing(ledger: SqliteLedger) -> None:
 
 
 def test_an_event_from_the_future_is_refused(ledger: SqliteLedger) -> None:
-    """It would hide all later events of the device until its time comes; some minutes are two clocks that differ."""
+    """Such an event hides all later events of its device. Five minutes are allowed, because clocks differ."""
     # R42
     one = collector(ledger)
     assert answer(one, signed(event("mdm.CheckOut", at=NOW + timedelta(minutes=5, seconds=1)))) == 400
@@ -277,13 +277,13 @@ class _FullDisk(SqliteLedger):
 
 
 def test_an_event_that_cannot_be_written_is_not_acknowledged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A ledger that fails is a 500 and a line in the log."""
+    """An error of the ledger results in status 500 and a line in the log."""
     full = collector(_FullDisk(tmp_path / "x.db"))
     assert answer(full, signed(acknowledged())) == 500
     assert "disk full" in caplog.text
 
 
 def test_the_key_is_not_shown() -> None:
-    """Neither a repr nor a message has the key."""  # R29
+    """Neither a repr nor a message contains the key."""  # R29
     shown = repr(Collector(ledger=SqliteLedger(Path("x")), clock=FixedClock(moment=NOW), hmac_key=KEY))
     assert KEY.decode() not in shown

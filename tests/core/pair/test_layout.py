@@ -35,6 +35,7 @@ from ios_mdm.core.pair.layout import (
     former_key_tag,
     observed_pair,
     profile_tag,
+    promoted_value,
     tags_value,
     version_id,
 )
@@ -292,3 +293,19 @@ def test_times_are_written_in_utc() -> None:
     """A tag has times in UTC."""
     assert FACTS.not_after - FACTS.not_before == timedelta(days=397) - timedelta(seconds=1)
     assert "notAfter=20410131T235459Z" in facts_value(FACTS, Role.MAIN)
+
+
+@pytest.mark.parametrize(
+    ("value", "promoted", "highest"),
+    [("", None, 0), ("3", 3, 3), ("2 3", 2, 3), ("x", None, 0), ("2 x", 2, 2), ("x 3", None, 3)],
+)
+def test_the_mains_that_were_promoted_are_read(value: str, promoted: int | None, highest: int) -> None:
+    """The last one, and the highest number if that is another one."""  # R35
+    found = observed({PROMOTED_TAG: value})
+    assert (found.promoted, found.highest_main) == (promoted, highest)
+
+
+@pytest.mark.parametrize(("number", "highest", "value"), [(2, 0, "2"), (3, 2, "3"), (3, 3, "3"), (2, 3, "2 3")])
+def test_the_highest_main_stays_recorded(number: int, highest: int, value: str) -> None:
+    """A reserve that waited while main was replaced has a lower number than that main."""  # R35
+    assert promoted_value(number, highest) == value

@@ -1,1 +1,1 @@
-"""An exhaustive search of the operations on stacks, carried out by the real hooks of both resources."""
+"""An exhaustive search of the operations on stacks, which calls the real hooks of both resources."""

@@ -1,4 +1,4 @@
-"""What no event may do, whatever the code says of itself."""
+"""Invariants of all events, checked independently of the code under test."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SECRETS = {f"{prefix}/{server}": server for prefix in ("ios-mdm", "copy") for se
 
 
 def complaint(before: World, event: Event, run: Run, after: World) -> str:
-    """Return what an event did that it must not do; empty if nothing. Notes in *after* who holds each pair."""
+    """Return the violation of an event; empty if there is none. Record in *after* which stack each pair belongs to."""
     found = next(
         (
             text
@@ -42,7 +42,7 @@ def complaint(before: World, event: Event, run: Run, after: World) -> str:
 
 
 def _pairs(world: World) -> Iterator[tuple[str, str]]:
-    """Return place and secret of each pair that is in use."""
+    """Return place and secret of each pair in use."""
     for place, there in world.places.items():
         for secret in SECRETS:
             if there.store.holder(secret, Label.MAIN) is not None and world.holders.get((place, secret)) != COPY:
@@ -50,7 +50,7 @@ def _pairs(world: World) -> Iterator[tuple[str, str]]:
 
 
 def _trust(before: World, event: Event, run: Run, after: World) -> Iterator[str]:
-    """R35: a device that accepts what is presented, main or reserve goes on doing so."""
+    """R35: a device that accepts the server's certificate, main or reserve continues to accept it."""
     del event, run
     gone = _all_distrusted(after)
     certificates = {before.served, after.served} | {
@@ -64,7 +64,7 @@ def _trust(before: World, event: Event, run: Run, after: World) -> Iterator[str]
         for one in sorted(certificates - gone - {None}, key=str):
             assert one is not None
             if before.accepts(device, one) and not after.accepts(device, one):
-                yield f"{device} does not trust a certificate any more that is in use"
+                yield f"{device} no longer trusts a certificate that is in use"
         if (
             not after.excused
             and not gone & {before.served, after.served}
@@ -74,13 +74,13 @@ def _trust(before: World, event: Event, run: Run, after: World) -> Iterator[str]
             and before.accepts(device, before.served)
             and not after.accepts(device, after.served)
         ):
-            yield f"{device} does not trust what the server presents"
+            yield f"{device} does not trust the certificate that the server presents"
 
 
 def _added(before: World, event: Event, run: Run, after: World) -> Iterator[str]:
-    """R35: a device loses trust only in what the definition distrusts, or in a reserve that it deletes.
+    """R35: a device loses trust only in a certificate that the definition distrusts, or in a reserve that it deletes.
 
-    A next main that was sent and never became main, because another one did, is given up.
+    If another certificate became main, a next main that was sent is given up.
     """
     del run
     program = None if event.stack is None else after.stacks[event.stack].program
@@ -89,7 +89,7 @@ def _added(before: World, event: Event, run: Run, after: World) -> Iterator[str]
     for device in before.devices:
         roots = [{root for profile in world.devices[device].values() for root in profile} for world in (before, after)]
         if (roots[0] & before.placed) - roots[1] - gone:
-            yield f"{device} does not trust a certificate any more that was not deleted by request"
+            yield f"{device} no longer trusts a certificate that was not deleted by request"
 
 
 def _distrusted(before: World, event: Event, run: Run, after: World) -> Iterator[str]:
@@ -112,7 +112,7 @@ def _all_distrusted(world: World) -> set[str | None]:
 
 
 def _switch(before: World, event: Event, run: Run, after: World) -> Iterator[str]:
-    """R36: a switch that is armed stays armed while the pair is as it was."""
+    """R36: an armed switch stays armed while the pair does not change."""
     if "fires" in event.text or event.kind == "disarm":
         return
     for place, secret in _pairs(before):
@@ -126,13 +126,13 @@ def _switch(before: World, event: Event, run: Run, after: World) -> Iterator[str
         if armed is None or labels[0] != labels[1] or found is None or f'"{found.arn}"' not in armed.input:
             continue
         if f'"{labels[0][0]}"' not in armed.input:
-            continue  # it takes AWSCURRENT from a version that does not have it
+            continue  # the version that it takes AWSCURRENT from no longer has it
         main, reserve = (before.labelled(place, secret, label) for label in (Label.MAIN, Label.RESERVE))
         if any(main == one.program.replaced or reserve == one.program.dismissed for one in after.stacks.values()):
             continue  # the schedule is withdrawn before main is replaced or its reserve is deleted
-        # A run that is late deletes the schedule of what it promotes itself.
+        # A late run deletes the schedule of a certificate, and then promotes the certificate.
         if after.places[place].scheduler.schedules.get(name) != armed and armed.at > after.now:
-            yield f"the switch of {secret} in {place} is not armed any more ({run.word})"
+            yield f"the switch of {secret} in {place} is no longer armed ({run.word})"
 
 
 def _sent(before: World, event: Event, run: Run, after: World) -> Iterator[str]:
@@ -149,14 +149,14 @@ def _sent(before: World, event: Event, run: Run, after: World) -> Iterator[str]:
 
 
 def _refusal(before: World, event: Event, run: Run, after: World) -> Iterator[str]:
-    """R33, R34: a run that is refused writes nothing."""
+    """R33, R34: a refused run writes nothing."""
     del before, event, after
     if run.word == "refused" and run.writes:
-        yield f"a refused run wrote {run.writes[0]}"
+        yield f"a refused run writes {run.writes[0]}"
 
 
 def _foreign(before: World, event: Event, run: Run, after: World) -> Iterator[str]:
-    """R33, R34, R37: a run writes nothing to a pair that is not its stack's own, in a place that is not the pair's."""
+    """R33, R34, R37: a run writes only to the pair of its stack, in the place of the pair."""
     if event.stack is None:
         return
     for secret in _written(run):
@@ -187,14 +187,14 @@ def _not_allowed(before: World, event: Event, secret: str, program: Program) -> 
 
 
 def _moved(before: World, event: Event, secret: str, program: Program) -> str:
-    """Return what is wrong if the secret is not the one in the state of its stack, and the definition is silent."""
+    """Return the violation if the secret is not the one in the stack's state, and the definition does not say so."""
     assert event.stack is not None
     pair = before.stacks[event.stack].server(SECRETS[secret]).pair
     found = before.places[event.place].store.secret(secret)
     if pair is None or found is None or found.arn == pair.outputs["secretArn"]:
         return ""
     said = program.moved_from is not None or program.lost_main not in {None, WRONG_FINGERPRINT}
-    return "" if said else "which is another secret than the pair's"
+    return "" if said else "which is not the secret of the pair"
 
 
 def _written(run: Run) -> set[str]:
@@ -210,7 +210,7 @@ def _written(run: Run) -> set[str]:
 
 
 def _keys(before: World, event: Event, run: Run, after: World) -> Iterator[str]:
-    """R37: the private keys of a pair in use go only by a deletion of the stack that it belongs to."""
+    """R37: private keys of a pair in use are deleted only by a deletion of the stack that the pair belongs to."""
     for place, secret in _pairs(before):
         found = after.places[place].store.secret(secret)
         if found is None or found.deleted_at is None:
@@ -220,7 +220,7 @@ def _keys(before: World, event: Event, run: Run, after: World) -> Iterator[str]:
 
 
 def _new_pair(before: World, event: Event, run: Run, after: World) -> Iterator[str]:
-    """R33: the pair of a stack is replaced by another one only if the definition says that it is lost."""
+    """R33: another pair replaces the pair of a stack only if the definition says that the pair is lost."""
     del run
     if event.stack is None:
         return
@@ -228,13 +228,13 @@ def _new_pair(before: World, event: Event, run: Run, after: World) -> Iterator[s
     for (place, secret), holder in before.holders.items():
         is_there = [world.places[place].store.secret(secret) is not None for world in (before, after)]
         if holder == event.stack and is_there == [False, True] and program.lost_main in {None, WRONG_FINGERPRINT}:
-            yield f"`{event.stack}` made another pair in the place of the lost one"
+            yield f"`{event.stack}` created another pair in place of the lost one"
     for server, kept in before.stacks[event.stack].servers.items():
         now = after.stacks[event.stack].server(server).pair
         if kept.pair is None or now is None or program.lost_main not in {None, WRONG_FINGERPRINT}:
             continue
         if now.outputs["pairId"] != kept.pair.outputs["pairId"]:
-            yield f"`{event.stack}` has another pair than before"
+            yield f"`{event.stack}` has a different pair than before"
 
 
 def _note_holders(before: World, event: Event, run: Run, after: World) -> None:
@@ -271,14 +271,14 @@ def _note_deleted(run: Run, after: World) -> None:
         if found.deleted_at is not None:
             after.holders.pop((place, secret), None)
         elif run.word == "died" and (place, secret) not in after.holders and RESOURCE_ID_TAG in found.tags:
-            # The run died between the last tag and the engine's record of the new resource (0019).
+            # The run crashed between the last tag and the engine's record of the new resource (0019).
             complete = {Label.MAIN, Label.RESERVE} <= {label for one in found.versions.values() for label in one.labels}
             if complete and found.holder(Label.STAGED) is None:
                 after.holders[place, secret] = LOST
 
 
 def _note_records(after: World) -> None:
-    """Take the word of the tags for whose the pairs are after two runs at the same time."""
+    """After two concurrent runs, read from the tags which stack each pair belongs to."""
     for place, secret in product(after.places, SECRETS):
         found = after.places[place].store.secret(secret)
         if found is not None and (record := found.tags.get(RESOURCE_ID_TAG)) is not None:

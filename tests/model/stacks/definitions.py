@@ -1,4 +1,4 @@
-"""What the definition of a stack may say next. An `up` with it follows at once, if only that is of interest."""
+"""Possible changes of a stack's definition. Some changes are always followed by an `up`."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Change(NamedTuple):
 
     Args:
         kind: as in :class:`Event`.
-        text: in words.
-        says: fields of the program.
-        place: of the credentials from then on; empty if it is the same.
+        text: description of the change.
+        says: changed fields of the program.
+        place: place of the credentials afterwards; empty if it is unchanged.
     """
 
     kind: str
@@ -39,7 +39,7 @@ class Change(NamedTuple):
 
 
 def definitions(world: World, name: str) -> Iterator[Event]:
-    """Return each change of a definition that may happen now."""
+    """Return each possible change of a definition."""
     stack = world.stacks[name]
     kept = stack.server("berlin")
     for change in _of_certificates(world, name):
@@ -71,7 +71,7 @@ def _of_the_server(world: World, name: str) -> Iterator[Change]:
 
 
 def _of_the_state(world: World, name: str) -> Iterator[Change]:
-    """Return what names the pair in the state of the stack."""
+    """Return the changes with values from the stack's state that identify the pair."""
     pair = world.stacks[name].server("berlin").pair
     if pair is None:
         return
@@ -83,7 +83,7 @@ def _of_the_state(world: World, name: str) -> Iterator[Change]:
 
 
 def _of_certificates(world: World, name: str) -> Iterator[Change]:
-    """Return what names certificates of the pair, unless the definition says it already."""
+    """Return the changes with values that identify certificates of the pair, unless the definition has them already."""
     stack = world.stacks[name]
     main, reserve = (world.labelled(stack.place, stack.program.secret, one) for one in (Label.MAIN, Label.RESERVE))
     if main is not None and main != stack.program.replaced:

@@ -1,6 +1,6 @@
-"""The operations of the Pulumi engine on a stack: the real hooks of both resources, in the order the engine calls them.
+"""The operations of the Pulumi engine on a stack: it calls the hooks of both resources in the order of the engine.
 
-Previews are left out, as with ``pulumi up --skip-preview``: what only a preview refuses protects nothing.
+Previews are left out, as in ``pulumi up --skip-preview``, because a check that only previews make protects nothing.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ _PAIR, _PROFILE = CertificatePairProvider(), ProfileDistributionProvider()
 
 
 class Run(NamedTuple):
-    """How an operation of the engine ended.
+    """The result of an operation of the engine.
 
     Args:
-        word: *unchanged*, *changed*, *refused*, *failed*, *protected* or *died*; *unreached* if the write or read at
-            which something was to happen did not come.
-        message: of a refusal or failure.
-        writes: what was written, in order.
+        word: *unchanged*, *changed*, *refused*, *failed*, *protected* or *died*; *unreached* if the operation had fewer
+            writes or reads than the number at which the event happens.
+        message: message of a refusal or failure.
+        writes: writes in order.
     """
 
     word: str
@@ -58,7 +58,7 @@ class Run(NamedTuple):
 
 
 class KilledError(BaseException):
-    """The run is killed."""
+    """The run crashes."""
 
 
 class RefusedError(Exception):
@@ -67,11 +67,11 @@ class RefusedError(Exception):
 
 @dataclass(slots=True)
 class Lives:
-    """Lets a run die, or lets another one happen, at a write of this number.
+    """Crashes a run, or starts another run, at a write with a given number.
 
     Args:
-        left: how many writes it has left; None for any number.
-        other: what happens then, before this run goes on; None lets it die.
+        left: number of writes that are left; None for any number.
+        other: runs then, before this run continues; None crashes this run.
         edge: *after* the write, or *before* it, when the run has decided to make it.
     """
 
@@ -94,14 +94,14 @@ class Lives:
 
 @dataclass(slots=True, kw_only=True)
 class Queue:
-    """The MDM server: devices are online and install what they are sent.
+    """The MDM server: devices are online and install the profiles that they are sent.
 
     Args:
-        world: whose devices they are.
+        world: world of the devices.
         lives: counts each command as a write.
-        calls: how many calls are taken before it is down; None for all.
-        sent: how many were taken.
-        refused: whether a call was not taken.
+        calls: number of calls that succeed before the server is down; None for all.
+        sent: number of accepted calls.
+        refused: whether a call failed.
     """
 
     world: World
@@ -115,7 +115,7 @@ class Queue:
         return [(one,) for one in enrollment_ids]
 
     def enqueue(self, enrollment_ids: Sequence[str], command: bytes) -> tuple[str, ...]:
-        """Install the profile: it replaces the one of the same identifier, and no other."""
+        """Install the profile; it replaces only the profile with the same identifier."""
         if self.calls is not None and self.sent >= self.calls:
             self.refused = True
             raise DeliveryError("the MDM server is down")
@@ -130,12 +130,12 @@ class Queue:
 
 @dataclass(frozen=True, slots=True)
 class Presented:
-    """A probe that reports what the server of a world presents."""
+    """A probe that reports the certificate that the server of a world presents."""
 
     world: World
 
     def served(self, host: str, endpoints: Sequence[str]) -> tuple[Served, ...]:
-        """Return what each endpoint presents."""
+        """Return the certificate that each endpoint presents."""
         del host
         sha256 = None if self.world.served is None else leaf_of(self.world.served)
         return tuple(Served(endpoint=one, sha256=sha256) for one in endpoints)
@@ -150,12 +150,12 @@ class ModelWiring(TestWiring):
     presented: Probe
 
     def probe(self) -> Probe:
-        """Return what the server presents."""
+        """Return a probe of the server."""
         return self.presented
 
 
 _runs: list[tuple[World, TestWiring]] = []
-"""The operations that are under way, each in a process of its own: the inner one is last."""
+"""The operations in progress, each in its own process; the inner operation is last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +178,7 @@ def _issue(host: str, *, key: object, validity_days: int, now: Any, longest: obj
 
 @contextmanager
 def played() -> Iterator[None]:
-    """Let the hooks run on worlds: what is random is drawn from the world, and nothing is printed or waited for."""
+    """Run the hooks on worlds: random values come from the world, and the hooks neither print nor wait."""
     with ExitStack() as stack:
         for target, name, new in (
             (wiring, "here", lambda: _runs[-1][1]),
@@ -203,12 +203,12 @@ def _silent(*_arguments: object) -> None:
 
 
 def _one_by_one(calls: Sequence[Callable[[], Any]]) -> Sequence[Future[Any]]:
-    """Run calls as :func:`ios_mdm.parallel.at_once`, without threads: starting them takes longer than the calls."""
+    """Run calls like :func:`ios_mdm.parallel.at_once`, but without threads, whose start takes longer than the calls."""
     return [one for call in calls for one in at_once([call])]
 
 
 def _profile(chains: list[str], **texts: str | None) -> bytes:
-    """Return the profile of these chains; it is made once."""
+    """Return the profile of these chains, created once."""
     return _made_profile(tuple(chains), tuple(sorted(texts.items())))
 
 
@@ -219,13 +219,13 @@ def _made_profile(chains: tuple[str, ...], texts: tuple[tuple[str, Any], ...]) -
 
 @dataclass(slots=True, kw_only=True)
 class Operation:
-    """One operation, with the credentials of one account and region.
+    """One operation with the credentials of one account and region.
 
     Args:
-        world: it happens in; it is changed.
-        name: of the stack.
-        place: of the credentials.
-        lives: when it dies.
+        world: its world, which the operation changes.
+        name: name of the stack.
+        place: place of the credentials.
+        lives: when the operation crashes.
         queue: the MDM server.
         changed: whether a resource was changed so far.
     """
@@ -239,16 +239,16 @@ class Operation:
 
     @property
     def stack(self) -> Stack:
-        """The stack."""
+        """The stack of the operation."""
         return self.world.stacks[self.name]
 
     def keep(self, server: str, **changes: Any) -> None:
-        """Change what the state has of a server."""
+        """Change the state of a server."""
         self.world.stacks[self.name] = self.stack.with_server(server, **changes)
         self.changed = True
 
     def pair(self, program: Program, *, is_replaced: bool) -> None:
-        """Check, then create or update the pair."""
+        """Check the pair, then create or update it."""
         server = str(program.server)
         kept = self.stack.server(server).pair
         olds = None if is_replaced else kept
@@ -263,7 +263,7 @@ class Operation:
             _PAIR.delete(kept.id, wired(kept.outputs))
 
     def profile(self, program: Program) -> None:
-        """Check, then create or update the distribution."""
+        """Check the distribution, then create or update it."""
         server = str(program.server)
         kept = self.stack.server(server)
         if kept.pair is None:
@@ -277,7 +277,7 @@ class Operation:
             self.keep(server, profile=Resource(kept.profile.id, inputs, dict(outputs)))
 
     def remove(self, server: str) -> None:
-        """Delete the resources of a server that is not protected, the distribution first."""
+        """Delete the resources of an unprotected server, its distribution first."""
         kept = self.stack.server(server)
         if kept.profile is not None:
             _PROFILE.delete(kept.profile.id, wired(kept.profile.outputs))
@@ -353,14 +353,14 @@ def up(
     """Run `pulumi up` on a stack.
 
     Args:
-        world: it happens in; it is changed.
-        name: of the stack.
-        place: of the credentials, if they are not the stack's own.
-        alone: *pair* or *profile*, if the other one is left out (`--target`, `--exclude`).
-        is_replaced: whether the pair is to be replaced (`--replace`, `state taint`).
-        lives: when the run dies.
-        calls: how many calls the MDM server takes; None for all.
-        stale: number of the read of a secret that shows it as it was before the last write; 0 for none.
+        world: world of the stack, which the operation changes.
+        name: name of the stack.
+        place: place of the credentials; None for those of the stack.
+        alone: *pair* or *profile* to leave out the other resource (`--target`, `--exclude`).
+        is_replaced: whether to replace the pair (`--replace`, `state taint`).
+        lives: when the run crashes.
+        calls: number of calls that the MDM server accepts; None for all.
+        stale: number of the read that returns a secret as it was before the last write; 0 for none.
     """
 
     def act(operation: Operation) -> str:
@@ -373,7 +373,7 @@ def up(
                 operation.pair(program, is_replaced=is_replaced and kept.pair is not None)
             if alone != "pair":
                 operation.profile(program)
-            # The engine keeps that with every resource, without a hook.
+            # The engine saves this value with every resource, without a hook.
             protected = operation.stack.with_server(program.server, protect=program.protect)
             world.stacks[name] = protected
         gone = [server for server in operation.stack.servers if server != program.server]
@@ -408,7 +408,7 @@ def refresh(world: World, name: str, *, place: str | None = None) -> Run:
 
 
 def destroy(world: World, name: str, *, place: str | None = None, lives: Lives | None = None) -> Run:
-    """Run `pulumi destroy` on a stack: the engine refuses to delete what is protected, and calls no hook for it."""
+    """Run `pulumi destroy` on a stack: the engine refuses to delete protected resources, and calls no hook for them."""
 
     def act(operation: Operation) -> str:
         if any(kept.protect for kept in operation.stack.servers.values()):
@@ -454,7 +454,7 @@ def _confirmed(key: str, root: str | None) -> dict[str, Any]:
 
 
 def _profile_inputs(program: Program, pair: dict[str, Any]) -> dict[str, Any]:
-    """Return the inputs as the component makes them of the pair's outputs."""
+    """Return the inputs as the component derives them from the pair's outputs."""
     return {
         "server": program.server,
         "secret": program.secret,

@@ -1,4 +1,4 @@
-"""Something that may happen, and what came of it."""
+"""A possible event, and its result."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ __all__ = ["Event", "Play", "Played"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """Something that may happen.
+    """A possible event.
 
     Args:
-        text: in words.
-        act: changes a world.
-        kind: of which only so many may happen; empty for no limit.
-        stack: whose operation it is; None if it is none.
-        place: of the operation's credentials; empty as above.
-        deletes: whether the definition or the command says that the stack's pair is to be deleted.
+        text: description of the event.
+        act: function that changes a world.
+        kind: kind for the limits of a story; empty if the event is not limited.
+        stack: stack of the operation; None if the event is no operation of a stack.
+        place: place of the operation's credentials; empty if the event is no operation of a stack.
+        deletes: whether the definition or the command deletes the stack's pair.
     """
 
     text: str
@@ -39,9 +39,9 @@ class Played:
     """An event that happened.
 
     Args:
-        after: the world after it.
-        run: how it ended.
-        complaint: what it did that it must not do; empty if nothing.
+        after: the world after the event.
+        run: its result.
+        complaint: the violated invariant; empty if there is none.
     """
 
     after: World
@@ -50,4 +50,4 @@ class Played:
 
 
 Play = Callable[["World", Event], Played]
-"""Lets an event happen in a world, which is not changed."""
+"""Applies an event to a copy of a world."""

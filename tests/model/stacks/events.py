@@ -1,4 +1,4 @@
-"""What stacks may do: operations of the engine."""
+"""Events of stacks: operations of the engine."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ __all__ = ["events", "plain_up"]
 
 Edge = Literal["before", "after"]
 _TEXTS = {
-    "death": "up, which dies after write",
+    "death": "up, which crashes after write",
     "half": "up, and the MDM server is down at command",
     "stale": "up with a stale read, number",
     "between": "up, and after its write",
     "again": "up, and after its write",
     "last write": "up, and before its write",
     "last write of another": "up, and before its write",
-    "half destroy": "destroy, which dies after write",
+    "half destroy": "destroy, which crashes after write",
     "stale replace": "up with --replace of the pair, and a stale read, number",
 }
 _OF_ANOTHER = {"between", "last write of another"}
-"""Two stacks have a run; in all other kinds it is one."""
+"""Two stacks have a run in these kinds; in all other kinds it is one stack."""
 
 
 def events(world: World, story: Story, play: Play) -> Iterator[tuple[Event, Played]]:
-    """Let each event happen that may happen now."""
+    """Apply each possible event."""
     for event in (*outside(world, story), *_of_stacks(world)):
         if _is_left(world, story, event.kind):
             yield event, play(world, event)
@@ -55,7 +55,7 @@ def events(world: World, story: Story, play: Play) -> Iterator[tuple[Event, Play
 
 
 def _is_left(world: World, story: Story, kind: str) -> bool:
-    """Return whether an event of this kind may still happen."""
+    """Return whether the story allows another event of this kind."""
     return not kind or world.used.get(kind, 0) < story.limits.get(kind, 0)
 
 
@@ -69,21 +69,21 @@ def _of_stacks(world: World) -> Iterator[Event]:
 
 
 def plain_up(world: World, name: str) -> Event:
-    """Return the event of an `up` with the definition and the credentials as they are."""
+    """Return an `up` with the current definition and credentials."""
     stack = world.stacks[name]
     deletes = any(key != stack.program.server and not one.protect for key, one in stack.servers.items())
     return Event(text=f"`{name}`: up", act=_ups(name), stack=name, place=stack.place, deletes=deletes)
 
 
 def _of_stack(world: World, name: str) -> Iterator[Event]:
-    """What a stack does with its definition as it is."""
+    """Yield the events of a stack with its current definition."""
     stack, place = world.stacks[name], world.stacks[name].place
     program = stack.program
     kept = None if program.server is None else stack.server(program.server).pair
     yield plain_up(world, name)
     yield Event(kind="refresh", text=f"`{name}`: refresh", act=_refreshes(name), stack=name, place=place)
     for alone in ("pair", "profile"):
-        text = f"`{name}`: up with nothing but the {alone}"
+        text = f"`{name}`: up of the {alone} only"
         yield Event(kind="alone", text=text, act=_ups(name, alone=alone), stack=name, place=place)
     yield _destroy(world, name, "destroy", _destroys(name))
     if kept is not None:
@@ -115,11 +115,11 @@ def _elsewhere(name: str, other: str) -> Iterator[Event]:
 
 
 def _disturbed(world: World, kind: str, name: str, other: str, number: int) -> Event:
-    """Return an `up` to which something happens at a write, read or command of this number.
+    """Return an `up` that is disturbed at a write, read or command of this number.
 
-    It dies, it reads what was before the last write, the MDM server goes down, or a second run happens meanwhile: of
-    the stack *other*, which takes the pair over, or of a second program that has the same state and definition. Right
-    before a write, the first run has decided what to write from what it read: its tags are written last, and win.
+    The run crashes, or reads data from before the last write, or the MDM server is down, or a second run happens:
+    either the stack *other* takes the pair over, or a second program has the same state and definition. Right before a
+    write, the first run has decided from its reads what to write: it writes its tags last, so they win.
     """
     text, place = f"`{name}`: {_TEXTS[kind]} {number}", world.stacks[name].place
     match kind:
@@ -148,12 +148,12 @@ def _dies(name: str, number: int) -> Callable[[World], Run]:
 
 
 def _is_repeated(name: str, number: int, edge: Edge) -> Callable[[World], Run]:
-    """Run the second program to its end; the first one goes on, and saves its state last."""
+    """Run the second program to its end. The first program then continues, and saves its state last."""
     return lambda world: up(world, name, lives=Lives(number, partial(up, world, name), edge))
 
 
 def _is_overtaken(name: str, other: str, number: int, edge: Edge) -> Callable[[World], Run]:
-    """A create of the other stack says what it takes over."""
+    """Let the definition of the other stack take the pair over; its `up` creates the resource."""
     return lambda world: up(world, name, lives=Lives(number, partial(_takes_over, world, other), edge))
 
 

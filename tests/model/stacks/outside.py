@@ -1,4 +1,4 @@
-"""What may happen outside of the stacks: time, AWS, the server, and administrators."""
+"""Events outside of the stacks: time, AWS, the server, and administrators."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["outside"]
 
 
 def outside(world: World, story: Story) -> Iterator[Event]:
-    """Return what may happen outside of the stacks now."""
+    """Return the possible events outside of the stacks."""
     if world.moment + 1 < min(story.days, len(DAYS)):
         yield Event(text="time passes to a day after the apply time", act=_time_passes)
     for place, there in world.places.items():
@@ -48,11 +48,11 @@ def _administrators(world: World) -> Iterator[Event]:
         text = "an administrator deletes all schedules, roles and queues"
         yield Event(kind="disarm", text=text, act=_disarms)
     if SENT_TAG in world.places[place].store._secrets[secret].tags:
-        text = "an administrator removes the record of what devices were sent"
+        text = "an administrator removes the record of the sent certificates"
         yield Event(kind="forget", text=text, act=_forgets_sent)
     yield Event(kind="restore", text="the secret is lost and restored from a backup", act=_restores)
     if world.places[place].store.holder(secret, Label.MAIN) is None:
-        return  # AWS neither reads nor replicates what is scheduled for deletion
+        return  # AWS neither reads nor replicates a secret that is scheduled for deletion
     if place == "home" and world.places["other region"].store.secret(secret) is None:
         yield Event(kind="replica", text="the secret is copied to another region, with its tags", act=_replicates)
     if place == "home" and world.places["other region"].store.secret(secret) is not None:
@@ -67,7 +67,7 @@ def _time_passes(world: World) -> Run:
 
 
 def _fires(place: str, name: str) -> Callable[[World], Run]:
-    """AWS carries out the call of a schedule once, and deletes the schedule."""
+    """AWS makes the call of a schedule once, and deletes the schedule."""
 
     def act(world: World) -> Run:
         there = world.places[place]
@@ -79,7 +79,7 @@ def _fires(place: str, name: str) -> Callable[[World], Run]:
                     found[0], call["VersionStage"], to=call["MoveToVersionId"], current=call["RemoveFromVersionId"]
                 )
             except LabelMovedError:
-                return Run("failed", "the label is elsewhere")
+                return Run("failed", "the label was moved")
             there.store.calls.clear()
         return Run("changed")
 

@@ -1,4 +1,4 @@
-"""An AWS account and region in memory, which a state of the search can copy."""
+"""An AWS account and region in memory, of which the search can copy a state."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ Role = tuple[str, str, str | None]
 
 @dataclass(slots=True, kw_only=True)
 class ModelStore(MemorySecretStore):
-    """Secrets Manager whose reads may be stale, and whose secrets have an ARN of their own each time they are created.
+    """Secrets Manager with stale reads; a secret gets a new ARN each time it is created.
 
     Args:
-        created: how many secrets were created so far.
-        former: the description of each secret before the last write; missing if it did not exist.
+        created: number of secrets that were created so far.
+        former: description of each secret before the last write; missing if the secret did not exist.
         stale: number of the read, counted from the next one, that returns the former description; 0 for none.
     """
 
@@ -39,29 +39,29 @@ class ModelStore(MemorySecretStore):
     def describe(self, name: str) -> SecretDescription | None:
         """Return the description; the former one if this read is stale."""
         is_stale, self.stale = self.stale == 1, max(0, self.stale - 1)
-        # Not `super()`: a dataclass with slots is another class than the one that its methods were defined in.
+        # `super()` does not work: a dataclass with slots replaces the class in which its methods were defined.
         return self.former.get(name) if is_stale else MemorySecretStore.describe(self, name)
 
     def create(self, name: str, *, tags: Mapping[str, str], description: str, kms_key: str | None) -> None:
-        """Create the secret with another ARN than any before."""
+        """Create the secret with a new ARN."""
         is_new = name not in self._secrets
         try:
             MemorySecretStore.create(self, name, tags=tags, description=description, kms_key=kms_key)
-        finally:  # a run that dies right after the write has created it, too
+        finally:  # a run that crashes right after the write has created the secret, too
             if is_new and name in self._secrets:
                 self.created += 1
                 secret = self._secrets[name]
                 secret.arn = f"{secret.arn.rpartition('-')[0]}-{self.created:06}"
 
     def place_copy(self, name: str, secret: _Secret) -> None:
-        """Put a copy of another secret, with its tags and versions, under *name*, as a restore from a backup does."""
+        """Store a copy of another secret, with its tags and versions, under *name*, like a restore from a backup."""
         self.created += 1
         where = f"{self.place.region}:{self.place.account}"
         arn = f"arn:aws:secretsmanager:{where}:secret:{name}-{self.created:06}"
         self._secrets[name] = _copied(secret, arn=arn)
 
     def lose(self, name: str) -> None:
-        """Delete the secret for good, as an administrator does without a recovery window."""
+        """Delete the secret without a recovery window, as an administrator can."""
         del self._secrets[name]
 
     def secret(self, name: str) -> _Secret | None:
@@ -74,7 +74,7 @@ class ModelStore(MemorySecretStore):
         return None if secret is None or secret.deleted_at is not None else secret.holder(label)
 
     def remember(self) -> None:
-        """Note the descriptions, before a write."""
+        """Save the descriptions before a write."""
         found = {name: MemorySecretStore.describe(self, name) for name in self._secrets}
         self.former = {name: one for name, one in found.items() if one is not None}
 
@@ -107,9 +107,9 @@ class Place:
     """An account and a region.
 
     Args:
-        store: its secrets.
-        scheduler: its schedules.
-        prerequisites: its roles and queues.
+        store: the secrets.
+        scheduler: the schedules.
+        prerequisites: the roles and queues.
     """
 
     store: ModelStore
@@ -118,7 +118,7 @@ class Place:
 
     @classmethod
     def empty(cls, home: Home, clock: Clock) -> Place:
-        """Return an account and a region with nothing in them."""
+        """Return an empty account and region."""
         return cls(
             store=ModelStore(clock=clock, place=home),
             scheduler=MemoryScheduler(),
@@ -129,8 +129,8 @@ class Place:
         """Return a copy without the record of calls.
 
         Args:
-            accounts: the roles of each account that was copied before. IAM has no regions: the copies of two places in
-                one account have the same roles.
+            accounts: the roles of each account that was copied before. IAM has no regions, so the copies of two places
+                in one account share their roles.
         """
         where = self.prerequisites.place
         roles = accounts.setdefault(where.account, dict(self.prerequisites.roles))
@@ -139,7 +139,7 @@ class Place:
         return Place(store=self.store.copied(), scheduler=scheduler, prerequisites=prerequisites)
 
     def watch(self, fail: Callable[[str, Literal["before", "after"]], None] | None) -> None:
-        """Call *fail* before and after each write; None for nothing."""
+        """Call *fail* before and after each write; None calls nothing."""
         for one in (self.scheduler, self.prerequisites):
             one.fail = fail
         if fail is None:

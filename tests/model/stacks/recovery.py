@@ -1,4 +1,4 @@
-"""Whether one `up` brings a pair to what it should be, from every state."""
+"""Checks whether one `up` repairs a pair in every state."""
 
 from __future__ import annotations
 
@@ -22,16 +22,17 @@ _VALUE = re.compile(r"`(takeOver|movedFrom|lostMain)(?:: ([^`]+))?`")
 
 
 def unrecovered(world: World, *, first: str, play: Play) -> str:
-    """Return why one `up` does not bring the pair that the server reads to what it should be; empty if it does.
+    """Return why one `up` does not repair the pair that the server reads; empty if it does.
 
-    The faults have ended. A value that a refusal names is written into the definition, unless the pair is the stack's
-    own. A second `up` must find nothing to do. If the first one applied a reserve that was due already, the second one
-    issues the next reserve, as after a promotion by a schedule, and a third one must find nothing to do.
+    No more faults happen. A value that a refusal names is written into the definition, unless the pair belongs to the
+    stack already. A second `up` must find no pending changes. If the first `up` applied a reserve that was due, the
+    second `up` issues the next reserve, as after a promotion by a schedule, and a third `up` must find no pending
+    changes.
 
     Args:
-        world: is not changed.
-        first: the stack that the pair belongs to if no state has it.
-        play: lets an event happen.
+        world: world, which is not changed.
+        first: stack that the pair belongs to if no state has it.
+        play: applies an event to a copy of a world.
     """
     holder = world.holders.get(world.reads)
     name = first if holder in {None, LOST, COPY} else str(holder)
@@ -39,7 +40,7 @@ def unrecovered(world: World, *, first: str, play: Play) -> str:
     if stack.program.server is None or stack.program.secret != world.reads[1]:
         return ""
     if stack.server(stack.program.server).pair is not None and holder not in {name, COPY}:
-        return ""  # the stack has another pair by now, somewhere else
+        return ""  # the stack now has another pair in another place
     before = world.copied()
     before.stacks[name] = replace(stack, place=world.reads[0], program=_without_mistakes(stack.program))
     done = _up(before, name, play)
@@ -59,7 +60,7 @@ def unrecovered(world: World, *, first: str, play: Play) -> str:
         done = _up(done.after, name, play)
     again = _up(done.after, name, play)
     if again.run.word not in {"unchanged", "protected"} or again.run.writes:
-        return f"`{name}`: a second up is {again.run.word} and writes {again.run.writes[:3]} {again.run.message}"
+        return f"`{name}`: a second up is {again.run.word}, and writes {again.run.writes[:3]} {again.run.message}"
     return done.complaint or _incomplete(again.after)
 
 
@@ -68,7 +69,7 @@ def _up(world: World, name: str, play: Play) -> Played:
 
 
 def _is_applied(before: World, after: World) -> bool:
-    """Return whether the pair that the server reads has another main, and had one before."""
+    """Return whether the pair that the server reads had a main and has another one now."""
     mains = [world.labelled(*world.reads, Label.MAIN) for world in (before, after)]
     return mains[0] is not None and mains[0] != mains[1]
 
@@ -88,7 +89,7 @@ def _write_values(world: World, name: str, said: dict[str, str]) -> None:
     changes = {"take_over": said.get("takeOver"), "moved_from": said.get("movedFrom")}
     kept = stack.server(str(stack.program.server)).pair
     if "lostMain" in said and kept is not None:
-        # The message names it, or the output of the stack that shows it.
+        # The message names the value, or the output that shows it.
         changes["lost_main"] = kept.main
         world.excused = True
     said_now = {key: value for key, value in changes.items() if value is not None}
@@ -96,11 +97,11 @@ def _write_values(world: World, name: str, said: dict[str, str]) -> None:
 
 
 def _incomplete(world: World) -> str:
-    """Return what the pair that the server reads lacks; empty if it is what it should be."""
+    """Return which part of the pair that the server reads is missing; empty if the pair is complete."""
     place, secret = world.reads
     main, reserve = (world.labelled(place, secret, label) for label in (Label.MAIN, Label.RESERVE))
     if main is None or reserve is None or main == reserve:
-        return f"{secret} has not both main and reserve"
+        return f"{secret} lacks main or reserve"
     if not all(world.accepts(device, one) for device in world.devices for one in (main, reserve)):
         return "not all devices trust main and reserve"
     schedule = world.places[place].scheduler.schedules.get(names(SECRETS[secret], secret)[Kind.PROMOTE])

@@ -1,4 +1,4 @@
-"""Searches every state that the operations of a story lead to, the shortest way first."""
+"""Breadth-first search of every state that the operations of a story can reach."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 __all__ = ["Found", "search", "start"]
 
 Key = tuple[bytes, tuple[tuple[str, int], ...]]
-"""What equal states have in common."""
+"""Digest of a state; equivalent states have the same one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """What a search found.
+    """The result of a search.
 
     Args:
-        states: how many there are, or were reached before the first complaint.
-        transitions: how many events were played.
-        trace: the events of a shortest way to the complaint, and the complaint; empty if there is none.
+        states: number of states, or of those that were reached before the first complaint.
+        transitions: number of events that were played.
+        trace: the events of a shortest path to the complaint, and the complaint; empty if there is none.
     """
 
     states: int
@@ -38,16 +38,16 @@ class Found:
     trace: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """Return the trace, one event on each line."""
+        """Return the trace, one event per line."""
         return "\n".join(f"{number:3}  {event}" for number, event in enumerate(self.trace, start=1))
 
 
 @dataclass(slots=True)
 class Player:
-    """Lets events happen, each once in all states that differ in nothing but how often limited events have happened.
+    """Plays each event once for all states that differ only in how often limited events have happened.
 
     Args:
-        first: the stack that the pair belongs to if no state has it.
+        first: stack that the pair belongs to if no state has it.
     """
 
     first: str
@@ -55,7 +55,7 @@ class Player:
     _unrecovered: dict[bytes, str] = field(default_factory=dict)
 
     def play(self, world: World, event: Event) -> Played:
-        """Let an event happen in a world, which is not changed. Two events of the same text do the same."""
+        """Apply an event to a copy of a world. Events with the same text have the same effect."""
         key = (world.content, event.text)
         found = self._played.get(key)
         if found is None:
@@ -66,7 +66,7 @@ class Player:
         return replace(found, after=replace(found.after, used=used))
 
     def unrecovered(self, world: World) -> str:
-        """Return why one `up` does not repair what is left; empty if it does."""
+        """Return why one `up` does not repair the pair; empty if it does."""
         if world.content not in self._unrecovered:
             self._unrecovered[world.content] = unrecovered(world, first=self.first, play=self.play)
         return self._unrecovered[world.content]
@@ -76,11 +76,11 @@ def search(story: Story, *, most: int) -> Found:
     """Play every event in every state, and stop at the first complaint.
 
     Args:
-        story: the bounds.
-        most: a story with more states is too large.
+        story: bounds of the search.
+        most: maximum number of states.
 
     Raises:
-        AssertionError: There are more.
+        AssertionError: The story has more states.
     """
     with played():
         player = Player(next(iter(story.stacks)))

@@ -1,7 +1,7 @@
-"""The guards of R33 to R37, each switched off, and the story of the search that finds it.
+"""The guards of R33 to R37, each switched off, and the story in which the search finds it.
 
-Guards that no story of the search needs are switched off in short runs: `tests/model/guards.py`. The table of all
-guards is in `tests/model/test_guards_off.py`.
+Guards that no story covers are switched off in short runs: `tests/model/guards.py`. The table of all guards is in
+`tests/model/test_guards_off.py`.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def _identifier(identifier: str, pair_id: str | None) -> str:
 
 
 def _gone(id_: str, outputs: dict[str, Any]) -> ReadResult:
-    """Report a pair that is gone as gone."""
+    """Report a lost pair as deleted."""
     if wiring.here().store(None).describe(id_) is None:
         return ReadResult(None, {})
     return _READ(id_, outputs)
@@ -67,7 +67,7 @@ def _claims_first(self: Reconciler, stages: Any, request: Any) -> Any:
 
 
 def _deletes_anywhere(self: Reconciler, *arguments: Any, **options: Any) -> bool:
-    """Delete a pair wherever the credentials are for."""
+    """Delete a pair with any credentials."""
     with patch.object(PairService, "check_home", _nothing):
         return _DELETE(self, *arguments, **options)
 
@@ -96,7 +96,7 @@ def _all_formers(_definition: object, _observed: object, formers: tuple[int, ...
 
 
 class _Forgets(dict[str, str]):
-    """Keeps nothing."""
+    """Drops every item."""
 
     def __setitem__(self, _key: str, _value: str) -> None:
         pass
@@ -110,10 +110,10 @@ class Seed:
     """A guard that is switched off.
 
     Args:
-        requirement: its id.
-        patches: module or class, name, and what takes its place.
-        story: that finds it.
-        complaint: a part of what the search says.
+        requirement: id of its requirement.
+        patches: module or class, name, and replacement.
+        story: story in which the search finds harm.
+        complaint: part of the expected complaint.
     """
 
     requirement: str
@@ -133,19 +133,19 @@ SEEDS = {
         requirement="R33",
         patches=((reader, "check_home", _home),),
         story=STORIES["a restored secret"],
-        complaint="which is another secret than the pair's",
+        complaint="which is not the secret of the pair",
     ),
-    "a lost pair is made again": Seed(
+    "a lost pair is created again": Seed(
         requirement="R33",
         patches=((reader, "check_lost", _nothing),),
         story=STORIES["a lost secret"],
         complaint="up is refused",
     ),
-    "a refresh reports a lost pair as gone": Seed(
+    "a refresh reports a lost pair as deleted": Seed(
         requirement="R33",
         patches=((pair_hooks, "read", _gone),),
         story=STORIES["a lost secret"],
-        complaint="made another pair in the place of the lost one",
+        complaint="created another pair in place of the lost one",
     ),
     "any owner": Seed(
         requirement="R34",
@@ -187,7 +187,7 @@ SEEDS = {
         requirement="R35",
         patches=((distribution_hooks, "profile_identifier", _identifier),),
         story=STORIES["a copied stack file"],
-        complaint="does not trust a certificate any more that is in use",
+        complaint="no longer trusts a certificate that is in use",
     ),
     "a former owner sends its profile": Seed(
         requirement="R34",
@@ -207,7 +207,7 @@ SEEDS = {
     "a pair is claimed first": Seed(
         requirement="R34",
         patches=((Reconciler, "_run", _claims_first),),
-        story=STORIES["a first run that dies"],
+        story=STORIES["a first run that crashes"],
         complaint="is refused its own pair",
     ),
     "a resource that was replaced deletes the pair of its successor": Seed(
@@ -219,26 +219,26 @@ SEEDS = {
     "the switch is deleted before the secret": Seed(
         requirement="R36",
         patches=((Reconciler, "delete", _disarms_first),),
-        story=STORIES["a destroy that dies"],
-        complaint="is not armed any more",
+        story=STORIES["a destroy that crashes"],
+        complaint="is no longer armed",
     ),
-    "an update does not look at the switch": Seed(
+    "an update does not check the switch": Seed(
         requirement="R36",
         patches=((pair_hooks, "_drift_of_switch", _nothing),),
         story=STORIES["a switch that is deleted from outside"],
         complaint="the switch is not armed",
     ),
-    "a lost record of what was sent is no change": Seed(
+    "a lost record of the sent certificates is no change": Seed(
         requirement="R36",
         patches=((distribution_hooks, "is_recorded", _yes),),
-        story=STORIES["a lost record of what was sent"],
+        story=STORIES["a lost record of the sent certificates"],
         complaint="the switch is not armed",
     ),
     "a profile drops a reserve that the server presents": Seed(
         requirement="R35",
         patches=((guard, "_presenting", _none_presented),),
         story=STORIES["no reserve, while the server presents it"],
-        complaint="does not trust a certificate any more that is in use",
+        complaint="no longer trusts a certificate that is in use",
     ),
     "a profile keeps a former main that the definition distrusts": Seed(
         requirement="R35",
@@ -256,6 +256,6 @@ SEEDS = {
         requirement="R35",
         patches=tuple((module, "next_main_waits", _no) for module in (policies, main_policies)),
         story=STORIES["main is replaced"],
-        complaint="does not trust what the server presents",
+        complaint="does not trust the certificate that the server presents",
     ),
 }

@@ -1,4 +1,4 @@
-"""The bounds of a search: which stacks there are, and how often each kind of event may happen."""
+"""The bounds of a search: its stacks, and how often each kind of event may happen."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COPIED_FILE = {"copy": Stack(program=Program(prefix="copy", name="organization/i
 SAME_SECRET = {"copy": Stack(program=Program(name="organization/ios-mdm/copy"))}
 """A copied stack file whose secrets have the same names."""
 OTHER_REGION = {"copy": Stack(program=Program(name="organization/ios-mdm/copy"), place="other region")}
-"""The same in another region."""
+"""A copied stack file for another region, with the same names of secrets."""
 OTHER_BACKEND = {"backend": Stack()}
 """A second backend with the same names and an empty state."""
 
@@ -29,10 +29,10 @@ class Story:
     """The bounds of a search.
 
     Args:
-        stacks: by name, without state.
-        limits: how often each kind of event may happen. `up`, a load by the server and a schedule that fires are not
+        stacks: stacks by name, without state.
+        limits: how often each kind of event may happen. `up`, a load by the server and a schedule that acts are not
             limited.
-        days: how many moments there are.
+        days: number of times.
         born: whether the first run of the first stack has succeeded, and the server presents its main.
     """
 

@@ -24,7 +24,7 @@ SECRET = "ios-mdm/berlin"  # noqa: S105 - a name
 
 @pytest.fixture
 def world() -> Iterator[World]:
-    """A pair of two runs, by the real hooks."""
+    """A pair after two runs of the real hooks."""
     with played():
         started = start(Story())
         up(started, "dev")
@@ -46,7 +46,7 @@ def says(world: World, lost_main: str) -> None:
 
 @pytest.mark.parametrize("is_scheduled", [False, True], ids=["of the pair", "of a secret scheduled for deletion"])
 def test_another_fingerprint_is_refused_before_the_update(world: World, *, is_scheduled: bool) -> None:
-    """The check knows main after a refresh, whatever it saw. The refusal gives the value."""  # R33
+    """After a refresh, the check knows main, whatever the refresh saw. The refusal gives the correct value."""  # R33
     main = _main(world)
     if is_scheduled:
         world.places["home"].store.delete(SECRET, recovery_window_days=30)
@@ -63,7 +63,7 @@ def test_another_fingerprint_is_refused_before_the_update(world: World, *, is_sc
 
 
 def test_the_main_of_a_new_pair_is_lost_under_its_own_fingerprint(world: World) -> None:
-    """`lostMain` that stayed in the definition makes no second new pair."""  # R33
+    """If `lostMain` stays in the definition, no second new pair is created."""  # R33
     first = _main(world)
     world.places["home"].store.lose(SECRET)
     says(world, first)
@@ -71,12 +71,12 @@ def test_the_main_of_a_new_pair_is_lost_under_its_own_fingerprint(world: World) 
     second = _main(world)
     world.places["home"].store.lose(SECRET)
     run = up(world, "dev")
-    assert (run.word, run.writes) == ("failed", ()), "the check does not know a main that its own run issued"
+    assert (run.word, run.writes) == ("failed", ()), "the check does not know a main that the same run issues"
     assert f"`lostMain: {second}`" in run.message
 
 
 def test_a_secret_that_was_restored_without_its_certificates_is_refused(world: World) -> None:
-    """Otherwise the pair would get new certificates in the profile that devices know it by."""  # R33
+    """Otherwise the pair gets new certificates in the profile that devices have."""  # R33
     stack, store = world.stacks["dev"], world.places["home"].store
     pair, lost = stack.server("berlin").pair, store.secret(SECRET)
     assert pair is not None

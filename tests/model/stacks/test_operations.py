@@ -1,4 +1,4 @@
-"""Every order of a few operations on stacks, by the real hooks: none takes trust away, and each guard is needed."""
+"""Every order of a few operations on stacks, with the real hooks: devices keep trust, and each guard is needed."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from tests.model.stacks.story import Story
 
 MOST = 3_000
-"""States of the largest story."""
+"""Maximum number of states of a story."""
 
 
 @pytest.mark.parametrize("story", [pytest.param(story, id=name) for name, story in STORIES.items()])
 def test_no_order_of_operations_takes_trust_away(story: Story) -> None:
-    """Whatever comes first: devices keep their trust, switches stay armed, and one `up` repairs what is left."""
+    """In every order, devices keep their trust, switches stay armed, and one `up` repairs the pair."""
     # R33 R34 R35 R36 R37
     found = search(story, most=MOST)
     print(f"{found.states} states, {found.transitions} events")  # noqa: T201 - `pytest -rP` shows it
@@ -30,7 +30,7 @@ def test_no_order_of_operations_takes_trust_away(story: Story) -> None:
 
 @pytest.mark.parametrize("seed", [pytest.param(seed, id=name) for name, seed in SEEDS.items()])
 def test_a_guard_that_is_switched_off_is_found(seed: Seed) -> None:
-    """Without any of these guards there is a way to do harm."""
+    """Without any one of these guards, the search finds harm."""
     # R33 R34 R35 R36 R37
     with ExitStack() as stack:
         for target, name, new in seed.patches:
@@ -42,7 +42,7 @@ def test_a_guard_that_is_switched_off_is_found(seed: Seed) -> None:
 
 
 def test_each_requirement_has_a_guard_that_is_needed() -> None:
-    """None of them is left out of the search."""
+    """Each requirement of the search has a seed."""
     # R33 R34 R35 R36 R37
     assert {seed.requirement for seed in SEEDS.values()} == {"R33", "R34", "R35", "R36", "R37"}
 
@@ -55,7 +55,7 @@ def test_each_requirement_has_a_guard_that_is_needed() -> None:
     ],
 )
 def test_what_the_search_found(story: Story) -> None:
-    """What is known not to hold, until it does; docs/decisions/0007 has the way there."""
+    """Known violations, until they are fixed; docs/decisions/0007 describes the ways to them."""
     # R34 R35
     found = search(story, most=MOST)
     print(f"{found}")  # noqa: T201 - `pytest -rP` shows it

@@ -1,4 +1,4 @@
-"""A state of the search: AWS, the states of the stacks, what devices trust, and what the server presents."""
+"""A state of the search: AWS, the states of the stacks, the profiles of devices, and the server's certificate."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ __all__ = [
 
 START = datetime(2040, 1, 1, tzinfo=UTC)
 DAYS = (0, 31, 62)
-"""The moments, in days: each is a day after a reserve is due that was issued at the one before."""
+"""The times in days. A reserve that is issued at one time is due a day before the next time."""
 HOMES = {
     "home": Home(account="123456789012", region="eu-west-1"),
     "other account": Home(account="210987654321", region="eu-west-1"),
@@ -50,26 +50,26 @@ HOMES = {
 }
 DEVICES = ("device-1", "device-2")
 MAX_CERTIFICATES = 9
-"""More than a pair gets in any story."""
+"""More certificates than a pair gets in any story."""
 LOST, COPY = "(lost)", "(a copy)"
-"""Instead of the stack that a pair belongs to: its state was lost; the secret is a copy of another one."""
+"""Holders of a pair without a stack: its state was lost, or its secret is a copy of another one."""
 WRONG_ID, WRONG_FINGERPRINT = "0" * 32, "0" * 64
-"""Of no pair, and of no certificate."""
+"""An id of no pair, and a fingerprint of no certificate."""
 
 _FINGERPRINT = re.compile(r"\b[0-9a-f]{64}\b")
 _ID = re.compile(r"\b[0-9a-f]{32}\b|(?<=\.)[0-9a-f]{12}\b")
 _UNCOMPARED = {"profile", "profileSha256", "serialNumber", "repairs", "revision"}
-"""Outputs that follow from others, are random, or count: of counters, only whether they changed is compared."""
+"""Outputs that follow from others, are random, or are counters. Of counters, only a change is compared."""
 
 
 @dataclass(slots=True, kw_only=True)
 class SharedClock:
-    """The clock of all states: it is set to the moment of a state before anything happens in it."""
+    """The clock of all states: it is set to the time of a state before an event happens in the state."""
 
     moment: datetime = START
 
     def now(self) -> datetime:
-        """Return the moment."""
+        """Return the time."""
         return self.moment
 
 
@@ -78,19 +78,19 @@ CLOCK = SharedClock()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """What a stack's definition says.
+    """The definition of a stack.
 
     Args:
         server: name of the server; None if the definition has none.
-        prefix: of secrets.
+        prefix: prefix of secret names.
         name: organization/project/stack.
-        take_over: id of the pair to be taken over.
-        moved_from: ARN that the pair was moved from.
+        take_over: id of the pair to take over.
+        moved_from: ARN of the secret that the pair was moved from.
         lost_main: fingerprint of the main of a lost pair.
-        replaced: fingerprint of the root of the main that is replaced now.
-        dismissed: fingerprint of the root of the reserve that is deleted, so that there is none; None if one is wanted.
-        distrust: fingerprints of the roots of the certificates that are distrusted.
-        protect: whether the engine refuses to delete.
+        replaced: fingerprint of the root of the main to replace now.
+        dismissed: fingerprint of the root of the reserve to delete without a new reserve; None if a reserve is wanted.
+        distrust: fingerprints of the roots of distrusted certificates.
+        protect: whether the engine refuses to delete the resources.
     """
 
     server: str | None = "berlin"
@@ -112,7 +112,7 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """A resource in the state of a stack; *inputs* and *outputs* are never changed."""
+    """A resource in the state of a stack; *inputs* and *outputs* never change."""
 
     id: str
     inputs: dict[str, Any]
@@ -120,14 +120,14 @@ class Resource:
     text: str = field(init=False)
 
     def __post_init__(self) -> None:
-        """Render it for comparison."""
+        """Serialize the resource for comparison."""
         changed = [key for key in ("repairs", "revision") if self.inputs.get(key) != self.outputs.get(key)]
         text = json.dumps([self.id, _compared(self.inputs), _compared(self.outputs), changed], sort_keys=True)
         object.__setattr__(self, "text", text)
 
     @property
     def main(self) -> str:
-        """Fingerprint of the main of a pair, as the state knows it, also after a refresh of a secret being deleted."""
+        """Fingerprint of main in the state; a refresh of a secret that is scheduled for deletion keeps it."""
         certificates = self.outputs["certificates"]
         main = certificates.get(self.outputs["desired"]["main"])
         return str(self.outputs["mainSha256"] if main is None else main["sha256"])
@@ -151,11 +151,11 @@ class Stack:
     place: str = "home"
 
     def server(self, name: str) -> Server:
-        """Return what the state has of a server."""
+        """Return the state of a server."""
         return self.servers.get(name, Server())
 
     def with_server(self, name: str, **changes: Any) -> Stack:
-        """Return the stack with a changed server; one of which nothing is left is no longer there."""
+        """Return the stack with a changed server; a server without resources is removed."""
         changed = replace(self.server(name), **changes)
         left = {key: one for key, one in self.servers.items() if key != name}
         if changed.pair is not None or changed.profile is not None:
@@ -165,23 +165,23 @@ class Stack:
 
 @dataclass(slots=True, kw_only=True)
 class World:
-    """Everything there is.
+    """A state of the whole model.
 
     Args:
-        moment: by number.
+        moment: number of the time.
         places: accounts and regions by name.
-        stacks: by name.
-        devices: for each device, its profiles: PayloadIdentifier to the fingerprints of the roots in it.
+        stacks: stacks by name.
+        devices: for each device, its profiles: PayloadIdentifier to the fingerprints of the roots in the profile.
         served: fingerprint of the root of the certificate that the server presents; None for none.
         reads: place and secret that the server reads its certificate from.
-        holders: the stack that each pair belongs to, by place and secret: what is true, whatever the tags say.
+        holders: the stack that each pair really belongs to, by place and secret, independently of the tags.
         used: how often each limited event has happened.
-        remembers: whether reads may be stale, so that the former descriptions are a part of the state.
-        excused: an administrator said that the pair is lost, so that no device trusts its successor.
+        remembers: whether reads may be stale, so that the former descriptions are part of the state.
+        excused: whether an administrator said that the pair is lost, so that no device trusts its successor.
         placed: fingerprints of the certificates that were main or reserve.
         deleted: fingerprints of the reserves that a definition has deleted by request.
-        ids: how many ids were drawn.
-        issued: how many certificates were issued.
+        ids: number of ids that were drawn.
+        issued: number of certificates that were issued.
     """
 
     moment: int = 0
@@ -202,9 +202,9 @@ class World:
 
     @classmethod
     def new(cls, stacks: dict[str, Stack]) -> World:
-        """Return a world in which nothing has happened yet."""
+        """Return a world without any events."""
         places = {name: Place.empty(home, CLOCK) for name, home in HOMES.items()}
-        # The copy has the roles of each account once.
+        # The copy shares the roles of places in one account.
         return cls(stacks=stacks, places=places).copied()
 
     @property
@@ -246,14 +246,14 @@ class World:
         return None if identity is None else identity.pair_id
 
     def accepts(self, device: str, root: str) -> bool:
-        """Return whether a device accepts a server that presents the certificate of this root."""
+        """Return whether a device accepts a server with the certificate of this root."""
         return any(root in roots for roots in self.devices[device].values())
 
     @property
     def content(self) -> bytes:
-        """What equal states have in common, however often limited events have happened; the world is not changed after.
+        """Digest of a state without the counts of limited events; the world must not be changed afterwards.
 
-        Ids and fingerprints are named by the order they appear in.
+        Ids and fingerprints are replaced by names in the order in which they appear.
         """
         if self._content is None:
             self._content = self._digest()
@@ -327,7 +327,7 @@ def _compared(value: Any) -> Any:
 
 @cache
 def certificate(host: str, days: int, now: datetime, number: int) -> Credential:
-    """Return the certificate of this number; every state of a search has the same ones."""
+    """Return the certificate of this number; all states of a search share it."""
     del number
     return issue(host, key=KeyType.EC_P256, validity_days=days, now=now)
 
@@ -345,7 +345,7 @@ def root_of(value: str) -> str:
 
 
 def leaf_of(root: str) -> str:
-    """Return the fingerprint of the certificate under a root that :func:`root_of` returned: each has one (R31)."""
+    """Return the fingerprint of the certificate under a root that :func:`root_of` returned: each root has one (R31)."""
     return _LEAVES[root]
 
 

@@ -52,6 +52,8 @@ class Exchange(HTTPMessageDelegate):
         assert isinstance(start_line, RequestStartLine)  # noqa: S101 - the connection of a server passes no other type
         named = {name.lower(): value for name, value in headers.items()}
         self._request = Request(method=start_line.method, path=start_line.path, headers=named)
+        # Otherwise Tornado promises an HTTP/1.0 sender that asks for it to keep the connection, and then closes it.
+        headers.pop("Connection", None)
         length = _body_length(named)
         self._is_large = length is not None and length > self._limits.small
         self._response = self._handler.answer_without_body(self._request) or _refusal(length)

@@ -1,1 +1,1 @@
-"""Recording what an MDM server reports of its devices."""
+"""Records the events that an MDM server reports about its devices."""

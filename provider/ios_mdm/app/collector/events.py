@@ -1,4 +1,4 @@
-"""Reads the events that NanoMDM (v0.9.0) posts to its webhook."""
+"""Parses the webhook events of NanoMDM (v0.9.0)."""
 
 from __future__ import annotations
 
@@ -34,29 +34,29 @@ _STATUS: Final = {
 
 
 class WebhookError(IosMdmError):
-    """A body is not an event of NanoMDM."""
+    """The body of a request is not an event of NanoMDM."""
 
 
 def event_from_webhook(body: bytes) -> DeviceEvent:
     """Return the event in *body*, the JSON that NanoMDM posts.
 
     Raises:
-        WebhookError: It is not an event, or has no device or no time.
+        WebhookError: The body is not an event, or the event has no valid enrollment id, time or CommandUUID.
     """
     try:
         posted = json.loads(body)
     except (ValueError, RecursionError) as error:  # a UnicodeDecodeError is a ValueError
-        raise WebhookError(f"not JSON: {type(error).__name__}") from None
+        raise WebhookError(f"the body is not JSON: {type(error).__name__}") from None
     event = _Fields(posted)
     topic = event.text("topic")
     if not topic.startswith("mdm."):
-        raise WebhookError("not an event of NanoMDM: no topic mdm.…")
+        raise WebhookError("the body is not an event of NanoMDM: its topic does not start with `mdm.`")
     details = event.fields("acknowledge_event" if topic == "mdm.Connect" else "checkin_event")
     ids = details.fields("ids")
-    # `ids` is NanoMDM's own name for the enrollment, also on user channels; senders before v0.9.0 have only the others
+    # `ids` has the enrollment id of NanoMDM, also for user channels. Before v0.9.0, NanoMDM sends only the other keys.
     enrollment_id = ids.text("id") or details.text("udid") or details.text("enrollment_id")
     if not is_enrollment_id(enrollment_id):
-        raise WebhookError("the event has no enrollment id, or one that cannot be")
+        raise WebhookError("the event has no valid enrollment id")
     at = _time(event)
     answer = _answer(details) if topic == "mdm.Connect" else None
     return DeviceEvent(
@@ -73,14 +73,14 @@ def _time(event: _Fields) -> datetime:
     try:
         return parsed_precise_time(event.text("created_at"))
     except ValueError:
-        raise WebhookError("the event has no created_at, or one that is not a time of RFC 3339") from None
+        raise WebhookError("the event has no valid created_at (a time of RFC 3339)") from None
 
 
 def _identity(body: bytes, event: _Fields, details: _Fields, enrollment_id: str) -> bytes:
-    """Return 16 bytes that all copies of an event have in common, also copies with other white space from a gateway.
+    """Return 16 bytes that identify an event: the same for all copies, also for copies with other white space.
 
     NanoMDM's event_id is a random number of 64 bits for each request of a device, not for each event. The other fields
-    distinguish events of senders that give all of them the same id.
+    distinguish the events of a sender that uses one event_id for all of them.
     """
     event_id = event.text("event_id")
     if not event_id:
@@ -93,10 +93,10 @@ def _identity(body: bytes, event: _Fields, details: _Fields, enrollment_id: str)
 def _answer(details: _Fields) -> Answer | None:
     status = details.text("status")
     command_uuid = details.text("command_uuid")
-    if status not in _STATUS:  # Idle: the device asks for work
+    if status not in _STATUS:  # Idle: the device requests its next command
         return None
     if not _COMMAND_UUID.fullmatch(command_uuid):
-        raise WebhookError(f"the answer {status} has no command_uuid, or one that cannot be")
+        raise WebhookError(f"the answer {status} has no valid command_uuid")
     detail = ""
     if status == "Error":
         detail = _error_chain(details.text("raw_payload"))
@@ -106,7 +106,7 @@ def _answer(details: _Fields) -> Answer | None:
 
 
 def _error_chain(raw_payload: str) -> str:
-    """Return a device's ErrorChain in one line; empty where it gives none that can be read."""
+    """Return a device's ErrorChain in one line; empty if there is no readable one."""
     try:
         report = _Fields(plistlib.loads(base64.b64decode(raw_payload), fmt=plistlib.FMT_XML))
         chain = report.value.get("ErrorChain")
@@ -116,14 +116,14 @@ def _error_chain(raw_payload: str) -> str:
             f"({link.text('ErrorDomain')} {link.text('ErrorCode')})"
             for link in links
         )
-    except Exception:  # noqa: BLE001 - plistlib raises whatever it stumbles over; the status counts without its reason
+    except Exception:  # noqa: BLE001 - plistlib raises many types on bad input; the status counts without its reason
         return ""
     return one_line(text[: 4 * _DETAIL_LIMIT], longest=_DETAIL_LIMIT)
 
 
 @dataclass(frozen=True, slots=True)
 class _Fields:
-    """A JSON or plist object from outside, of any shape."""
+    """A JSON or plist object of an untrusted sender, of any shape."""
 
     posted: object
 

@@ -1,4 +1,4 @@
-"""Answers the requests of NanoMDM's webhook: checks where they come from, and records the events in a ledger."""
+"""Answers the requests of NanoMDM's webhook: checks their sender, and records the events in a ledger."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 __all__ = ["Collector", "signature"]
 
 MAX_AHEAD: Final = timedelta(minutes=5)
-"""How much later than this machine's clock an event may be. A later one would hide what its device does until then."""
+"""Maximum time of an event after the clock of this machine.
+
+An event further in the future hides the later events of its device until that time.
+"""
 
 SIGNATURE_HEADER: Final = "X-Hmac-Signature"
 
@@ -47,11 +50,11 @@ class Collector:
     """The handler of webhook requests. Status 200 to a POST means that the event is in the ledger.
 
     Args:
-        ledger: where events are recorded.
-        clock: of this machine; events are recorded with their own time.
-        hmac_key: the key of NanoMDM's ``-webhook-hmac-key``. None accepts unsigned events. Then the server must
-            not be reachable from other machines; requests of a web page in a browser on this machine are refused by
-            their host and content type.
+        ledger: records the events.
+        clock: clock of this machine. An event is recorded with the time that it contains.
+        hmac_key: the key of NanoMDM's ``-webhook-hmac-key``. None accepts unsigned events: other machines must then
+            not be able to reach the server. Requests of a web page in a browser on this machine are refused because of
+            their host or content type.
         hosts: host names that unsigned requests may use, in addition to ``localhost`` and loopback addresses.
     """
 
@@ -61,7 +64,7 @@ class Collector:
     hosts: Sequence[str] = ()
 
     def prepare(self) -> None:
-        """Open the ledger: an error here loses no event, an error later would.
+        """Open the ledger before the first request, because an error during a request loses events.
 
         Raises:
             DeliveryError: The ledger cannot be used.
@@ -69,21 +72,21 @@ class Collector:
         self.ledger.record_events((), now=self.clock.now())
 
     def answer_without_body(self, request: Request) -> Response | None:
-        """Return the answer to a request whose body does not matter, or None if the body has to be read."""
+        """Return the answer to a request that does not depend on its body; None if the body is needed."""
         if self.hmac_key is None and not self._is_ours(request.headers.get("host", "")):
-            return _refused(403, "the Host is not a loopback address and not named by --allow-host")
+            return _refused(403, "the Host header is not a loopback address: set --allow-host to allow this host")
         if request.method in {"GET", "HEAD"}:
-            return Response(status=200, text="NanoMDM's webhook events go here, by POST")
+            return Response(status=200, text="send NanoMDM's webhook events to this URL with POST")
         if request.method != "POST":
-            return _refused(501, "only POST and GET are known here")
+            return _refused(501, "the method is not supported: use POST, or GET to check the server")
         if self.hmac_key is not None:
             return _signature_refusal(request.headers.get(SIGNATURE_HEADER.lower(), ""))
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-            return _refused(415, "the Content-Type is not application/json")
+            return _refused(415, "the Content-Type must be application/json")
         return None
 
     def answers(self, requests: Sequence[Request]) -> Sequence[Response]:
-        """Return the answers to complete requests, in their order; all events among them share one transaction."""
+        """Return the answers to complete requests, in their order. Their events are recorded in one transaction."""
         read = [self._event_or_refusal(one) for one in requests]
         events = [one for one in read if isinstance(one, DeviceEvent)]
         recorded = self._recorded([one for one in events if one.enrolled is not None or one.answer is not None])
@@ -102,18 +105,18 @@ class Collector:
         if early is not None:
             return early
         if len(request.body) > MAX_BODY:
-            return _refused(413, f"more than {MAX_BODY} bytes")
+            return _refused(413, f"the body has more than {MAX_BODY} bytes")
         if self.hmac_key is not None:
             claimed = request.headers[SIGNATURE_HEADER.lower()]
             if not hmac.compare_digest(claimed, signature(request.body, self.hmac_key)):
-                return _refused(401, f"{SIGNATURE_HEADER} is wrong: NanoMDM has another key")
+                return _refused(401, f"{SIGNATURE_HEADER} does not match the body: give NanoMDM the collector's key")
         try:
             event = event_from_webhook(request.body)
         except WebhookError as error:
             return _refused(400, str(error))
         if event.at > self.clock.now() + MAX_AHEAD:
             return _refused(
-                400, "the time of the event is in the future: set the clocks of the MDM server and of this machine"
+                400, "the time of the event is in the future: correct the clock of the MDM server or of this machine"
             )
         return event
 
@@ -124,14 +127,14 @@ class Collector:
                 self.ledger.record_events(events, now=self.clock.now())
         except IosMdmError as error:
             _log.error("%d events are lost: %s", len(events), error)
-            return Response(status=500, text="not written")
+            return Response(status=500, text="not recorded")
         for one in events:
             _log.info("%s %s %s", one.topic, one.enrollment_id, one.answer.status if one.answer else "")
-        return Response(status=200, text="written")
+        return Response(status=200, text="recorded")
 
 
 def _signature_refusal(claimed: str) -> Response | None:
-    """Return the answer to a signature that is wrong for every body, or None if it has to be computed."""
+    """Return the answer to a signature that no body can have; None if the signature must be computed."""
     if not claimed:
         return _refused(401, f"{SIGNATURE_HEADER} is missing: set NanoMDM's -webhook-hmac-key")
     if not _SIGNATURE.fullmatch(claimed):

@@ -1,1 +1,1 @@
-"""Bringing one pair to what its definition asks for."""
+"""Brings one pair to the state that its definition requests."""

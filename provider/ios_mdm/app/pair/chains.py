@@ -1,4 +1,4 @@
-"""The public chains of a pair, read from its secret for a delivery. The state has their digests only."""
+"""Reads the public chains of a pair from its secret for a delivery. The state has only their digests."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def stored_chains(store: SecretStore, secret: str, digests: Mapping[int, str]) -
     """Return the PEM chains of certificates, by ordinal, after comparing them with their digests.
 
     Args:
-        store: where pairs are kept.
+        store: stores the pairs.
         secret: name of the pair's secret.
         digests: :func:`chain_sha256` of each chain, by ordinal.
 
     Raises:
-        StoreError: A version does not exist, or holds another chain.
+        StoreError: A version does not exist, or has another chain.
     """
     found: dict[int, str] = {}
     for ordinal, digest in digests.items():

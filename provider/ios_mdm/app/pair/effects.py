@@ -1,4 +1,4 @@
-"""Carries out the steps of a pair: each is one write to its secret, and a label moves to a verified version only."""
+"""Carries out the steps of a pair: writes to its secret. A label is moved only to a verified version."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ __all__ = ["Effects"]
 class Effects:
     """The effects of one run on a pair's secret.
 
-    Each version is read from AWS once, because its value never changes. Use one object for one run only.
+    Each version is read from AWS once, because its value never changes. Create a new object for each run.
 
     Args:
-        store: where pairs are kept.
+        store: stores the pairs.
         clock: read when a certificate is issued or installed.
-        custom: the custom certificates that the definition offers; None if it offers none.
+        custom: reads the custom certificates that the definition offers; None if it offers none.
         report: receives each line of progress.
     """
 
@@ -77,8 +77,8 @@ class Effects:
 
         Raises:
             LabelMovedError: The label was moved concurrently.
-            DefinitionError: A custom certificate is no longer the one that was decided about.
-            StoreError: A version does not hold what its facts say.
+            DefinitionError: The file of a custom certificate has changed since the decision.
+            StoreError: The certificate of a version does not match its facts tag.
         """
         store, secret, observed, step = self._store, request.secret, view.observed, view.step
         match step:
@@ -106,7 +106,7 @@ class Effects:
     def _encrypt(self, secret: str, step: Encrypt) -> None:
         self._report(f"the KMS key of {secret} becomes {step.kms_key or DEFAULT_KEY}")
         self._store.encrypt(secret, kms_key=step.kms_key)
-        # With the key, in one step: DescribeSecret may report one key by the same name before and after.
+        # In the same step as the key, because DescribeSecret may return the same name before and after the change.
         if step.record is not None:
             self._store.tag(secret, {KEY_TAG: step.record})
         if step.untag:
@@ -123,7 +123,7 @@ class Effects:
             key=wanted.key,
             validity_days=wanted.validity_days,
             now=self._clock.now(),
-            # R8, held once more where the certificate is made.
+            # R8, enforced again where the certificate is created.
             longest=main.not_after - main.not_before if main is not None and wanted.slot is Slot.RESERVE else None,
         )
         self._put(request.secret, wanted.ordinal, credential)
@@ -134,20 +134,23 @@ class Effects:
             return
         self._report(f"installing certificate {wanted.ordinal} ({wanted.slot}), {wanted.offered.sha256}")
         if self._custom is None:
-            raise DefinitionError(f"{wanted.slot}.install: its file is needed, and cannot be read here")
+            raise DefinitionError(
+                f"{wanted.slot}.install: the file of the custom certificate is needed, but cannot be read here"
+            )
         current = None if view.observed is None or view.observed.main is None else view.observed.main.facts
         credential = self._custom.credential(wanted.slot, current=current, main=view.main)
         if not _fulfils(credential, request.definition.host, wanted):
             raise DefinitionError(
-                f"{wanted.slot}.install: the file has changed since it was checked, when its certificate was "
-                f"{wanted.offered.sha256} and is {credential.sha256} now, or its chain was another one: run again"
+                f"{wanted.slot}.install: the file changed after it was checked: its certificate "
+                f"(was {wanted.offered.sha256}, now {credential.sha256}) or its chain is another one. Run `pulumi up` "
+                "again"
             )
         self._put(request.secret, wanted.ordinal, credential)
 
     def _put(self, secret: str, ordinal: int, credential: Credential) -> None:
-        """Announce a version, then store it: a version that no run announced is never adopted (R38).
+        """Announce a version, then store it. A version that no run announced is never adopted (R38).
 
-        Returns when AWS shows the value, because a run that does not see it would store another one.
+        The method returns when reads show the value: a run that does not see the value stores another one.
         """
         value = credential_to_json(credential)
         announced = Announcement(ordinal=ordinal, sha256=value_digest(value))
@@ -157,13 +160,13 @@ class Effects:
         self._confirmed(secret, version_id(secret, ordinal))
 
     def _resolve_existing(self, secret: str, before: ObservedPair | None, ordinal: int) -> bool:
-        """Adopt or pass over the version of this number, if there is one; return whether there is.
+        """Adopt or skip the version with this number, if it exists; return whether it exists.
 
-        A version that an interrupted run announced gets STAGED, and is adopted. Any other was stored by another
-        program: its number is recorded as used, so that the next certificate gets another one.
+        A version that an interrupted run announced gets the label STAGED and is adopted. Any other version was stored
+        by another program: its number is recorded as used, so that the next certificate gets another number.
         """
         version = version_id(secret, ordinal)
-        # A run that died may have stored what it announced a moment ago.
+        # An interrupted run may have stored the announced version so recently that reads do not show it yet.
         is_announced = before is not None and before.announced is not None and before.announced.ordinal == ordinal
         if (self._confirmed if is_announced else self._stored)(secret, version) is None:
             return False
@@ -178,7 +181,7 @@ class Effects:
         return True
 
     def _is_announced(self, observed: ObservedPair, secret: str, ordinal: int) -> bool:
-        """Return whether a run announced exactly the value that the version of this number has."""
+        """Return whether a run announced exactly the value of the version with this number."""
         found = Announcement(ordinal=ordinal, sha256=self._digests[version_id(secret, ordinal)])
         return found == observed.announced or found in self._announced
 
@@ -186,7 +189,7 @@ class Effects:
         """Report a version that no run announced, and record its number as used."""
         self._report(
             f"secret {secret} has a version {version_id(secret, ordinal)} that no run announced: another program "
-            f"stored it, and it is not used. Find out which one may call PutSecretValue (SECURITY.md)"
+            f"stored it, and it is not used. Find out which program can call PutSecretValue (SECURITY.md)"
         )
         self._store.tag(secret, {HIGHEST_TAG: str(max(observed.highest_ordinal, ordinal))})
         if observed.announced is not None and observed.announced.ordinal == ordinal:
@@ -204,7 +207,7 @@ class Effects:
         found = facts(credential, ordinal=step.ordinal, source=_source(credential, step), generation=step.generation)
         tags = {HIGHEST_TAG: str(max(step.highest, step.ordinal))}
         if step.request is None and step.slot is Slot.MAIN:
-            # AWS puts AWSCURRENT on a secret's first version automatically. Its generation is not recorded yet.
+            # AWS labels a secret's first version AWSCURRENT automatically, so its generation is not recorded yet.
             tags |= {MAIN_GENERATION_TAG: str(step.generation)} if observed.main_generation is None else {}
         if step.request is not None:
             if not _fulfils(credential, request.definition.host, step.request):
@@ -218,14 +221,14 @@ class Effects:
     def _found_role(
         self, request: PairRequest, observed: ObservedPair, step: RecordFacts, credential: Credential
     ) -> Role:
-        """Return the role of a version with a label but without facts.
+        """Return the role of a version with a label but without a facts tag.
 
-        A version is refused unless a run announced it, or its certificate is known, with its whole chain, to the state
-        or to the definition that offers it, or is distrusted (R38). The state forgets a former main that has expired,
-        but AWS keeps AWSPREVIOUS on it. It is recorded as deleted, so that devices are not sent it.
+        A version is accepted if a run announced it, if the state or the definition has its certificate with the same
+        chain, or if its certificate is distrusted (R38). An expired former main is no longer in the state, but AWS
+        keeps AWSPREVIOUS on it. It gets the role *deleted*, so that it is not sent to devices.
 
         Raises:
-            StoreError: Another program stored it.
+            StoreError: Another program may have stored the version.
         """
         definition, role = request.definition, Role(step.slot)
         # No profile contains a distrusted certificate.
@@ -235,7 +238,7 @@ class Effects:
         assert version is not None  # noqa: S101 - the step records a version that was observed
         if version.slots == {Label.FORMER} and now > details(credential.certificate).not_after:
             return Role.DELETED
-        problem: str | None = "no run announced it, and the state does not know its certificate with this chain"
+        problem: str | None = "no run announced it, and the state does not contain its certificate with this chain"
         if self._is_announced(observed, request.secret, step.ordinal):
             main = observed.main if step.slot is Slot.RESERVE else None
             problem = problem_of_found(credential, definition.host, now, main=None if main is None else main.facts)
@@ -244,15 +247,18 @@ class Effects:
         return role
 
     def move_label(self, secret: str, step: MoveLabel) -> None:
-        """Move a label; main and reserve only to a version that matches its facts. Raises as :meth:`perform`."""
+        """Move a label. Main and reserve are moved only to a version that matches its facts tag.
+
+        Raises the errors of :meth:`perform`.
+        """
         if step.to is not None and step.label in {Label.MAIN, Label.RESERVE}:
             if self.verified(secret, step.to) is None:
                 raise _lost(secret, step.label, step.to)
-            # The dates of the one that goes are a reason of the move as well.
+            # The move also depends on the dates of the certificate that loses the label.
             if step.current is not None and step.current.facts is not None:
                 self.verify(secret, step.current)
         if step.label is Label.MAIN and step.current is not None and step.to is not None:
-            self._report(f"certificate {step.to.ordinal} becomes main, after certificate {step.current.ordinal}")
+            self._report(f"certificate {step.to.ordinal} becomes main and replaces certificate {step.current.ordinal}")
         self._store.move_label(
             secret,
             step.label,
@@ -261,37 +267,37 @@ class Effects:
         )
 
     def verify(self, secret: str, version: StoredVersion) -> PublicCertificate:
-        """Return the certificate of a version, as :meth:`verified`; a version that does not exist is an error."""
+        """Return the certificate of a version like :meth:`verified`; raise StoreError if it does not exist."""
         found = self.verified(secret, version)
         if found is None:
             raise _gone(secret, version.version_id)
         return found
 
     def verified(self, secret: str, version: StoredVersion) -> PublicCertificate | None:
-        """Return the certificate of a version that has facts; None if the version does not exist.
+        """Return the certificate of a version that has a facts tag; None if the version does not exist.
 
         Raises:
-            StoreError: The tag with the facts does not match the certificate, or calls a certificate issued that does
-                not have the form of one.
+            StoreError: The facts tag does not match the certificate, or records it as issued although it does not have
+                the form of an issued certificate.
         """
         assert version.facts is not None  # noqa: S101 - a step moves labels to recorded versions only
         known = version.facts
-        # AWS may have deleted a version without labels. One that was just stored has a label.
+        # AWS may have deleted a version without labels. A version that was just stored has a label.
         credential = (self._confirmed if version.labels else self._stored)(secret, version.version_id)
         if credential is None:
             return None
         found = facts(credential, ordinal=known.ordinal, source=known.source, generation=known.generation)
         if replace(found, chain=known.chain and found.chain) != known:  # an earlier tag may be without a chain
             raise StoreError(
-                f"secret {secret}: the tag {facts_tag(version.version_id)} does not tell what version "
-                f"{version.version_id} holds, a certificate with the fingerprint {found.sha256}. Somebody changed "
-                "the tag: remove it, and the next run writes it again from the certificate"
+                f"secret {secret}: the tag {facts_tag(version.version_id)} does not match the certificate in version "
+                f"{version.version_id}, which has the fingerprint {found.sha256}. The tag was changed: remove it, and "
+                "the next run writes it again from the certificate"
             )
         if known.source is Source.ISSUED and not is_issued(chain(credential.chain)):
             raise StoreError(
                 f"secret {secret}: certificate {known.ordinal} ({known.sha256}) is recorded as issued in the tag "
-                f"{facts_tag(version.version_id)}, but is not in the form of issued certificates, and devices must not "
-                "trust it. Another program may have stored it and written the tag. Remove the tag"
+                f"{facts_tag(version.version_id)}, but does not have the form of an issued certificate. Devices must "
+                "not trust it. Another program may have stored it and written the tag: remove the tag"
                 f"{f'. {way_back(secret, version)}' if version.slots else ''}"
             )
         return PublicCertificate(facts=found, details=details(credential.chain), pem=credential.chain)
@@ -303,7 +309,7 @@ class Effects:
         return found
 
     def _confirmed(self, secret: str, version: str) -> Credential | None:
-        """Return the credential of a version that should exist; None if it does not after repeated reads."""
+        """Return the credential of a version that should exist; None if repeated reads do not show it."""
         return confirmed(lambda: self._stored(secret, version), lambda found: found is not None)
 
     def _stored(self, secret: str, version: str) -> Credential | None:
@@ -318,10 +324,10 @@ class Effects:
 
 
 def _is_known(request: PairRequest, credential: Credential) -> bool:
-    """Return whether the state or the definition knows a certificate with exactly this chain.
+    """Return whether the state or the definition contains this certificate with exactly this chain.
 
-    Devices trust the root, and anyone can store a known certificate under another one. An issued certificate fixes its
-    root by its form.
+    Devices trust the root, and another program can store a known certificate with another root. The form of an issued
+    certificate allows only one root.
     """
     certificates, main, known = chain(credential.chain), request.definition.main, request.known
     if known is not None and credential.sha256 in {known.main, *known.certificates} and is_issued(certificates):
@@ -335,13 +341,13 @@ def _is_known(request: PairRequest, credential: Credential) -> bool:
 
 
 def _gone(secret: str, version: str) -> StoreError:
-    return StoreError(f"secret {secret}: version {version} is gone: run again")
+    return StoreError(f"secret {secret}: version {version} no longer exists: run again")
 
 
 def _lost(secret: str, label: str, version: StoredVersion) -> StoreError:
-    """Return the error about a version that does not exist, although a tag records it for a slot.
+    """Return the error for a version that does not exist, although a facts tag records it for a slot.
 
-    AWS deletes a version without labels, and a secret that was restored by hand may lack some of its versions.
+    AWS deletes versions without labels, and a secret that was restored manually may lack some versions.
     """
     assert version.facts is not None  # noqa: S101 - a step moves labels to recorded versions only
     known = version.facts
@@ -361,20 +367,20 @@ def _lost(secret: str, label: str, version: StoredVersion) -> StoreError:
 
 
 def _waits(observed: ObservedPair, found: CertificateFacts) -> bool:
-    """Tell whether a certificate is the reserve already, for a period that began when it was installed (R7)."""
+    """Return whether a certificate is already the reserve, with a recorded time of its installation (R7)."""
     reserve = None if observed.reserve_since is None else observed.reserve
     return reserve is not None and reserve.facts is not None and reserve.facts.sha256 == found.sha256
 
 
 def _source(credential: Credential, step: RecordFacts) -> Source:
-    """Return where a certificate comes from. If the record is lost, its form decides."""
+    """Return the source of a certificate. If no request names it, the form of the certificate decides."""
     if step.request is not None:
         return Source.INSTALLED if isinstance(step.request, InstallRequest) else Source.ISSUED
     return Source.ISSUED if is_issued(chain(credential.chain)) else Source.INSTALLED
 
 
 def _fulfils(credential: Credential, host: str, wanted: Request) -> bool:
-    """Tell whether a certificate that an interrupted run stored is the one that is wanted now."""
+    """Return whether a certificate, which an interrupted run may have stored, is the requested one."""
     certificates = chain(credential.chain)
     if isinstance(wanted, InstallRequest):
         stored = chain_digest(certificates)

@@ -32,17 +32,16 @@ def value_digest(value: str) -> str:
 
 
 def problem_of_found(credential: Credential, host: str, now: datetime, *, main: CertificateFacts | None) -> str | None:
-    """Return why devices must not trust a certificate that was found; None if they may.
+    """Return why devices must not trust a certificate without a facts tag; None if they can.
 
-    A run announced it, but its slot and the definition that it was stored for are unknown.
+    A run announced the certificate, but its slot and the definition at that time, with its apply time, are unknown.
     A reserve is checked against main: it expires later, and has the root of a custom main. If main is unknown, because
-    it has no facts tag yet or is another program's version, a reserve cannot be checked against it. The apply time is
-    part of the unknown definition.
+    main has no facts tag yet or another program stored it, a reserve cannot be checked against main.
 
     Args:
         credential: the certificate with its key and root.
         host: connection address without its port.
-        now: aware UTC, whole seconds.
+        now: current time, aware UTC, whole seconds.
         main: facts of the main that the certificate is a reserve of; None if it is not a reserve, or main is unknown.
     """
     if is_issued(chain(credential.chain)) and details(credential.certificate).sans == (host,):
@@ -68,7 +67,7 @@ def problem_of_found(credential: Credential, host: str, now: datetime, *, main: 
 
 
 def unknown_version(secret: str, version: StoredVersion, problem: str) -> str:
-    """Return the error message for a version that was found in a slot and must not be used."""
+    """Return the error message for a version in a slot that has no facts tag and must not be used."""
     return (
         f"secret {secret}: version {version.version_id} (certificate {version.ordinal}) has a label of the pair, but "
         f"no facts tag: {problem}. Another program may have stored it with PutSecretValue. "
@@ -78,7 +77,7 @@ def unknown_version(secret: str, version: StoredVersion, problem: str) -> str:
 
 
 def way_back(secret: str, version: StoredVersion) -> str:
-    """Return how the labels of a version that must not be used get back to the versions that had them."""
+    """Return the remedy for a version that must not be used: its labels are moved to the versions that had them."""
     labels = sorted(version.slots)
     names = f"label {labels[0]} back" if len(labels) == 1 else f"labels {' and '.join(labels)} back, each"
     stage = labels[0] if len(labels) == 1 else "<label>"

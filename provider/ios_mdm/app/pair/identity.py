@@ -1,6 +1,6 @@
-"""Whether what was observed is the pair that the state knows (R33), and whether it may be changed here (R34).
+"""Checks that a secret is the pair that the state contains (R33), and that this stack may change it (R34).
 
-Every check here comes before the first effect of a run. A message names both sides, and the value to write.
+All checks run before the first effect of a run. An error message names both sides, and the value to set.
 """
 
 from __future__ import annotations
@@ -39,22 +39,22 @@ REPLACES_LOST = "replaces-lost"
 
 
 def check_home(request: PairRequest, observed: ObservedPair | None, actual: Callable[[], Home]) -> Home:
-    """Return the home of the pair, after comparing it with what the state knows and what the definition allows.
+    """Return the home of the pair, after comparing it with the state and with the accounts that the definition allows.
 
     Args:
-        request: the pair.
-        observed: as it is; None if AWS says that there is no such secret.
+        request: request for the pair.
+        observed: observed state of the pair; None if AWS reports that the secret does not exist.
         actual: returns the account and region of the credentials; called only if there is no secret.
 
     Raises:
-        IdentityError: The credentials are for another account or region, the account is not allowed, or the secret is
-            another one, a copy, or holds another pair.
+        IdentityError: The credentials are for another account or region, the account is not allowed, or the secret has
+            another ARN, is a copy, or has another pair.
     """
     known = request.known
     home = Home.of_arn(observed.arn) if observed is not None else actual()
     if request.allowed_accounts and home.account not in request.allowed_accounts:
         raise IdentityError(
-            f"the credentials are for account {home.account}, and aws.allowedAccountIds allows only "
+            f"the credentials are for account {home.account}, but aws.allowedAccountIds allows only "
             f"{', '.join(request.allowed_accounts)}: use another AWS_PROFILE"
         )
     if known is not None:
@@ -75,10 +75,10 @@ def _check_known(request: PairRequest, known: Known, observed: ObservedPair | No
         else:
             found = f". If the secret was moved, add to the server `movedFrom: {former}`"
         raise IdentityError(
-            f"the pair of {request.definition.name} is in {known.home}, and the credentials in use are for {home}: set "
-            f"AWS_PROFILE, AWS_REGION or ios-mdm:aws: {{region: …}} right{found}"
+            f"the pair of {request.definition.name} is in {known.home}, but the credentials in use are for {home}: "
+            f"correct AWS_PROFILE, AWS_REGION or ios-mdm:aws: {{region: …}}{found}"
         )
-    # In the run that replaces a lost pair, the secret is another one from the first effect on.
+    # In the run that replaces a lost pair, the secret has another ARN after the first effect.
     if observed is None or _is_lost(request, known):
         return
     if known.arn is not None and observed.arn != known.arn and not moved:
@@ -89,9 +89,9 @@ def _check_known(request: PairRequest, known: Known, observed: ObservedPair | No
                 f"tag {PAIR_ID_TAG}: if it is the restored pair, set the tag to `{tag}`"
             )
         raise IdentityError(
-            f"the pair of {request.definition.name} is the secret {known.arn}, and {observed.arn} was found under its "
-            "name: it was deleted and made again. If its content was restored there, add to the server "
-            f"`movedFrom: {known.arn}`"
+            f"the pair of {request.definition.name} is in the secret {known.arn}, but the secret of this name is now "
+            f"{observed.arn}: the secret was deleted and created again. If its content was restored there, add to the "
+            f"server `movedFrom: {known.arn}`"
         )
     if known.pair_id is not None and observed.identity is not None and observed.identity.pair_id != known.pair_id:
         raise IdentityError(
@@ -102,7 +102,7 @@ def _check_known(request: PairRequest, known: Known, observed: ObservedPair | No
 
 
 def _is_moved(request: PairRequest, known: Known, observed: ObservedPair) -> bool:
-    """Return whether the definition says that the pair was moved, and the secret is the one that it was moved to."""
+    """Return whether the definition declares that the pair was moved, and this secret has the moved pair."""
     if observed.identity is None or request.moved_from is None:
         return False
     if known.pair_id is None:
@@ -117,9 +117,9 @@ def check_copy(identity: PairIdentity, home: Home, secret: str, moved_from: str 
     """Refuse a secret whose identity tag names another secret, unless the pair was moved from that secret.
 
     Args:
-        identity: as the secret records it.
-        home: the account and region of the secret.
-        secret: its name.
+        identity: identity that the secret records.
+        home: account and region of the secret.
+        secret: name of the secret.
         moved_from: ARN of the secret that the pair was moved or restored from; None if it was not.
 
     Raises:
@@ -133,8 +133,8 @@ def check_copy(identity: PairIdentity, home: Home, secret: str, moved_from: str 
         if name == identity.secret or name.startswith(f"{identity.secret}-"):
             return
     raise IdentityError(
-        f"secret {secret} in {home} is a copy: its tag {PAIR_ID_TAG} says that the pair {identity.pair_id} is in "
-        f"the secret {identity.secret} in {identity.home}. If the pair was moved or restored here and the other secret "
+        f"secret {secret} in {home} is a copy: by its tag {PAIR_ID_TAG}, the pair {identity.pair_id} is in the secret "
+        f"{identity.secret} in {identity.home}. If the pair was moved or restored here and the other secret "
         f"is no longer used, add to the server `movedFrom: {_arn(identity.home, identity.secret)}`. Otherwise give the "
         "server another name, or delete the copy"
     )
@@ -154,9 +154,9 @@ def _names_home(moved_from: str | None, home: Home) -> bool:
 
 
 def check_lost(request: PairRequest, observed: ObservedPair | None) -> None:
-    """Refuse to make another pair instead of a lost one, unless the definition names the lost main (R33).
+    """Refuse to create a pair in place of a lost one, unless the definition names the lost main (R33).
 
-    Call it after :func:`check_home`: that there is no secret is believed only in the home that the state knows.
+    Call :func:`check_home` before: a missing secret means a lost pair only in the home that the state has.
 
     Raises:
         LostPairError: The pair is lost.
@@ -166,59 +166,59 @@ def check_lost(request: PairRequest, observed: ObservedPair | None) -> None:
         return
     if _is_lost(request, known):
         return
-    wrong = "" if request.lost_main is None else f"lostMain is {request.lost_main}, which was not its main. "
+    wrong = "" if request.lost_main is None else f"lostMain is {request.lost_main}, which was not the pair's main. "
     raise LostPairError(
-        f"secret {request.secret} is gone from {known.home}, not just scheduled for deletion, and with it the private "
-        f"keys of main and reserve. {wrong}If they can be restored from a replica or a backup, restore them. If not, "
-        f"add to the server {_lost_main(known)}: then `up` makes a new pair, which no device "
-        "trusts yet, and every device must get its management profile reinstalled"
+        f"secret {request.secret} no longer exists in {known.home} and is not scheduled for deletion. The private keys "
+        f"of main and reserve are lost with it. {wrong}If the secret can be restored from a replica or a backup, "
+        f"restore it. If not, add to the server {_lost_main(known)}: `pulumi up` then creates a new pair, which no "
+        "device trusts, and every device must get its management profile reinstalled"
     )
 
 
 def _lost_main(known: Known) -> str:
-    """Return what to add to the definition; the inputs of a first run do not have the fingerprint."""
+    """Return the key to add to the definition, with its value if the state has the fingerprint of main."""
     if known.main is None:
         return "`lostMain` with the `main.sha256` that `pulumi stack output servers` shows"
     return f"`lostMain: {known.main}`"
 
 
 def lost_notice(request: PairRequest, observed: ObservedPair | None) -> Notice | None:
-    """Return a warning if this run makes a new pair in the place of a lost one; None if it does not (R33).
+    """Return a notice if this run creates a new pair in place of a lost one; None if it does not (R33).
 
-    Call it after :func:`check_lost`.
+    Call :func:`check_lost` before.
     """
     if request.known is None or observed is not None:
         return None
     return Notice(
         reason=REPLACES_LOST,
         severity=Severity.CRITICAL,
-        message=f"the pair with the main {request.lost_main} is lost, and a new pair takes its place, which no device "
-        "trusts yet. Let the server present the lost main until devices have the new profile: after that, a device "
-        "without it must get its management profile reinstalled",
+        message=f"the pair with the main {request.lost_main} is lost, and a new pair replaces it, which no device "
+        "trusts yet. Let the server present the lost main until devices have the new profile. After the server changes "
+        "to the new main, a device without this profile must get its management profile reinstalled",
     )
 
 
 def _is_lost(request: PairRequest, known: Known) -> bool:
-    """Return whether the definition says that the main that the state knows is lost."""
+    """Return whether the definition declares that the main in the state is lost."""
     return request.lost_main is not None and known.main in {None, request.lost_main}
 
 
 def check_certificates(request: PairRequest, observed: ObservedPair | None) -> None:
-    """Refuse a secret that lacks the certificates of the pair, as one that was restored by hand can (R33).
+    """Refuse a secret that lacks the certificates of the pair, such as a secret that was restored manually (R33).
 
-    Otherwise the pair would get new certificates in the profile that devices know it by. A creation that died has no
-    certificate yet, and is continued.
+    Without this check, the pair gets new certificates, and its profile loses those that devices trust. An interrupted
+    creation has no certificate yet, and is continued.
 
     Raises:
-        IdentityError: The secret does not hold the pair's certificates.
+        IdentityError: The secret lacks certificates of the pair.
     """
     known = request.known
     if known is None or observed is None:
         return
     if _is_lost(request, known) and not _has_id(observed, known.pair_id):
-        return  # the new pair in the place of the lost one
-    # Restored tags can record certificates that the secret lacks. A secret with certificates has a main, because AWS
-    # never removes AWSCURRENT.
+        return  # the new pair that replaces the lost one
+    # Restored tags can record certificates that the secret lacks. A secret with a certificate always has a main,
+    # because AWS never removes AWSCURRENT.
     is_empty = observed.main is None and not observed.deleted
     if is_empty or not _has_certificate(observed) or _is_main_missing(observed, known):
         raise IdentityError(_incomplete(request, known, observed))
@@ -234,9 +234,10 @@ def _has_id(observed: ObservedPair, pair_id: str | None) -> bool:
 
 
 def _is_main_missing(observed: ObservedPair, known: Known) -> bool:
-    """Return whether another secret than the recorded one lacks the main that the state knows.
+    """Return whether the secret has another ARN than the state, and lacks the main in the state.
 
-    A later certificate shows that the pair went on since. Facts that are lost are written again, and compared then.
+    A certificate with a higher number shows that the pair was changed after the state was written. A lost facts tag is
+    written again and compared then.
     """
     if known.arn in {None, observed.arn} or known.number is None:
         return False
@@ -264,13 +265,13 @@ def _incomplete(request: PairRequest, known: Known, observed: ObservedPair) -> s
 def check_ours(request: PairRequest, observed: ObservedPair | None) -> None:
     """Refuse to change a pair that another resource owns (R34).
 
-    A pair has no resource if the run that created it died, or if its resource was deleted. The stack of the same
-    organization, project and name continues such a pair.
+    A pair has no resource if the run that created it was interrupted, or if its resource was deleted. The stack of the
+    same organization, project and name continues such a pair.
 
     Raises:
-        TakenOverError: The state has the pair, but another resource has taken it over since.
+        TakenOverError: The state has the pair, but another resource has taken it over.
         OwnershipError: The state does not have the pair, and another resource or stack owns it.
-        StoreError: AWS shows the pair as it was before the last run took it over.
+        StoreError: A read is stale: it shows the pair before the last run took it over.
     """
     if request.known is not None:
         _check_kept(request, request.known, observed)
@@ -294,7 +295,7 @@ def check_ours(request: PairRequest, observed: ObservedPair | None) -> None:
 def take_over_notice(request: PairRequest, observed: ObservedPair | None) -> Notice | None:
     """Return a warning if this run takes a pair over from another resource or stack; None if it does not (R34).
 
-    A `takeOver` that stayed in the definition of a stack that let its pair go takes it over again.
+    A stack that has released its pair takes it over again if `takeOver` is still in its definition.
     """
     if request.known is not None or request.take_over is None or observed is None:
         return None
@@ -307,14 +308,14 @@ def take_over_notice(request: PairRequest, observed: ObservedPair | None) -> Not
         reason="take-over",
         severity=Severity.WARNING,
         message=f"takes over the pair {request.take_over} in secret {request.secret} from {holder}, which then no "
-        "longer changes it. Remove takeOver after this run, or before it if this is not intended",
+        "longer changes it. If this is not intended, remove takeOver now. Otherwise remove it after this run",
     )
 
 
 def moved_notice(request: PairRequest, home: Home) -> Notice | None:
-    """Return a warning about the switch in the former account or region of a pair; None if the pair has not moved.
+    """Return a warning about the switch in the former account or region of a pair; None if the pair was not moved.
 
-    The credentials in use do not reach it. Its schedule moves a label of the former secret only.
+    The credentials in use cannot delete this switch. Its schedule moves labels of the former secret only.
     """
     known = request.known
     if known is None or known.home == home:
@@ -324,8 +325,8 @@ def moved_notice(request: PairRequest, home: Home) -> Notice | None:
     return Notice(
         reason="moved",
         severity=Severity.WARNING,
-        message=f"the pair is in {home} now, and its former switch in {known.home} is not changed. After the former "
-        f"secret is gone, delete there the schedules and the queue {schedules}-* and the role {role}",
+        message=f"the pair is now in {home}, and its former switch in {known.home} is not changed. After the former "
+        f"secret is deleted, delete the schedules and the queue {schedules}-* and the role {role} there",
     )
 
 
@@ -337,8 +338,8 @@ def replica_notice(request: PairRequest, observed: ObservedPair | None) -> Notic
     return Notice(
         reason="replica",
         severity=Severity.WARNING,
-        message=f"secret {request.secret} in region {region} is a replica of the one in {observed.primary_region}, and "
-        "AWS refuses to change a replica. If the pair moves here, promote it first: `aws secretsmanager "
+        message=f"secret {request.secret} in region {region} is a replica of the secret in {observed.primary_region}, "
+        "and AWS refuses to change a replica. If the pair moves here, promote the replica first: `aws secretsmanager "
         f"stop-replication-to-replica --region {region} --secret-id {request.secret}`",
     )
 
@@ -348,16 +349,17 @@ def _check_kept(request: PairRequest, known: Known, observed: ObservedPair | Non
         return
     names = {None, request.owner, known.owner}
     if observed.resource_id is not None and observed.resource_id == known.former_resource_id:
-        # The id of a resource never comes back. Recorded as that of this resource, it would lose the pair.
+        # The id of a resource is never used again, so this read is stale. If the run recorded this id as that of its
+        # resource, the stack would lose the pair.
         raise StoreError(
             f"secret {request.secret}: AWS still shows the pair as it was before this stack took it over: run again"
         )
     if observed.resource_id is None and known.arn is not None and observed.owner in names:
-        return  # check_home has compared the ARN: the tag was lost
+        return  # the tag was lost; check_home has compared the ARN
     if observed.resource_id is not None and known.resource_id is not None:
         is_ours = observed.resource_id == known.resource_id
     else:
-        # An id is unknown here: compare the names of the stacks.
+        # One of the ids is unknown, so the names of the stacks are compared.
         is_ours = observed.owner in names
         if observed.main is not None and observed.main.ordinal is None:
             is_ours = is_ours and observed.identity is not None
@@ -408,7 +410,7 @@ def _foreign(request: PairRequest, observed: ObservedPair, pair_id: str | None) 
 
 
 def _lost_facts(observed: ObservedPair) -> str:
-    """Return what a take-over needs besides the id if the facts of certificates in slots are lost; usually nothing."""
+    """Return the tags to restore before a take-over: the facts tags that certificates in slots lack; usually empty."""
     unknown = [one for one in observed.versions if one.ordinal and one.facts is None and one.slots - {Label.STAGED}]
     if not unknown:
         return ""
@@ -417,13 +419,13 @@ def _lost_facts(observed: ObservedPair) -> str:
     )
     return (
         f". Before that, restore from a replica or a backup the tags with the facts of its certificates: {tags}. "
-        "Without them a version may be another program's, and is refused. docs/storage.md says what to do without a "
-        "backup"
+        "A version without this tag may be from another program, and is refused. docs/storage.md explains what to do "
+        "without a backup"
     )
 
 
 def check_address(request: PairRequest, observed: ObservedPair | None) -> None:
-    """Refuse another connection address: the certificates name the first one.
+    """Refuse another connection address, because the certificates name the first one.
 
     Raises:
         DefinitionError: The pair is for another address.
@@ -431,6 +433,6 @@ def check_address(request: PairRequest, observed: ObservedPair | None) -> None:
     if observed is None or observed.host is None or observed.host == request.definition.host:
         return
     raise DefinitionError(
-        f"address: the pair is for {observed.host}, and its certificates name it; a changed address "
-        f"({request.definition.host}) needs a new server of another name. Set it back to {observed.host}"
+        f"address: it cannot change (was {observed.host}, now {request.definition.host}), because the pair's "
+        f"certificates name it. Set it back to {observed.host}, or create a new server with another name"
     )

@@ -1,4 +1,4 @@
-"""What a run would do with a pair, custom certificates included. Writes nothing."""
+"""Previews the changes of a run to a pair, including its custom certificates. Writes nothing."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ __all__ = ["Preview", "ReadOffers", "preview"]
 
 
 class ReadOffers(Protocol):
-    """Reads and judges the custom certificates that a definition offers."""
+    """Reads and checks the custom certificates that a definition offers."""
 
     def __call__(self, *, current: CertificateFacts | None, main: CertificateFacts | None) -> Offers:
-        """Return the offers; *current* is main now, *main* will be main when the run has ended."""
+        """Return the offers; *current* is main before the run, *main* is main after it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
-    """A pair as it is and as it should be.
+    """Observed and desired state of a pair, with its custom certificates.
 
     Args:
-        view: the pair.
+        view: observed and desired state of the pair.
         offers: the custom certificates that the definition offers; None if it offers none.
-        recorded: what the state is to keep of them, and of the roots in use.
+        recorded: records for the state: the custom certificates, and the roots in use.
     """
 
     view: PairView
@@ -44,20 +44,20 @@ class Preview:
 
 
 def preview(settings: PairSettings, before: Recorded, pairs: PairReader, read: ReadOffers) -> Preview:
-    """Return what a run would do with the pair.
+    """Return the decision that a run makes about the pair.
 
-    The certificate that a run makes main is known only after the definition has been decided on, and the decision needs
-    the facts of the files. If main changes, the reserve is judged once more, by the main that it will follow.
+    The decision needs the facts of the files, and the check of a reserve needs the main of the decision. So if main
+    changes, the reserve is checked again with the new main.
 
     Args:
-        settings: of the pair.
-        before: what the state keeps of custom certificates.
+        settings: settings of the pair.
+        before: records of custom certificates in the state.
         pairs: observes the pair.
         read: reads the offers; called only if the definition offers a custom certificate.
 
     Raises:
-        IosMdmError: As :meth:`PairReader.look`, or a file that the state does not know cannot be read, or schedules
-            cannot use a role, a queue or a topic that the definition names.
+        IosMdmError: An error of :meth:`PairReader.look`; or a file without a record in the state cannot be read; or
+            schedules cannot use a role, a queue or a topic that the definition names.
     """
     offers, recorded = None, Recorded()
     if settings.server.installs:
@@ -80,7 +80,7 @@ def _after_withdrawal(request: PairRequest, view: PairView) -> PairView:
     """Return the decision that a run makes after its first stage, the withdrawal.
 
     The record of an armed promotion keeps its certificate in the profile. If this certificate is neither main nor the
-    reserve, a run first deletes the schedule and the record, or is refused.
+    reserve, a run first deletes the schedule and the record. If it cannot, the run fails.
     """
     armed = None if view.observed is None else view.observed.armed
     if view.observed is None or armed is None or armed.certificate in {view.desired.main, view.desired.reserve}:
@@ -94,7 +94,7 @@ def _main(observed: ObservedPair | None) -> CertificateFacts | None:
 
 
 def _used_roots(view: PairView) -> set[str]:
-    """Return the roots of main and reserve: a certificate issued under them later may come without (R22, R24)."""
+    """Return the digests of the roots of main and reserve. The file of a later certificate may lack them (R22, R24)."""
     versions = () if view.observed is None else view.observed.versions
     used = [one.facts for one in versions if one.ordinal in {view.desired.main, view.desired.reserve}]
     slots = (view.main, *used)

@@ -1,4 +1,4 @@
-"""Observes a pair and decides what it should be. Writes nothing."""
+"""Observes a pair and decides its desired state. Writes nothing."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ __all__ = ["PairReader", "pair_view"]
 
 
 class PairReader:
-    """Observes pairs. It needs no GetSecretValue.
+    """Observes pairs. It does not call GetSecretValue.
 
     Args:
-        store: where pairs are kept.
-        clock: read once for each call, so that one call has one ``now``.
+        store: stores the pairs.
+        clock: read once for each call, so that a call has one ``now``.
         probe: reports the certificates that endpoints present; None to check no endpoint.
     """
 
@@ -53,21 +53,21 @@ class PairReader:
         self._probe = probe
 
     def observe(self, secret: str) -> ObservedPair | None:
-        """Return the pair in *secret*, or None if AWS says that there is no such secret."""
+        """Return the pair in *secret*, or None if AWS reports that the secret does not exist."""
         description = self._store.describe(secret)
         if description is None:
             return None
-        # Only where the tag is lost: a caller without ListSecretVersionIds can preview an intact pair.
+        # Only if the tag is lost, so that a caller without ListSecretVersionIds can preview an intact pair.
         lost = HIGHEST_TAG not in description.tags and bool(description.labels)
         return observed_pair(secret, description, self._store.version_ids(secret) if lost else ())
 
     def look(self, request: PairRequest) -> PairView:
-        """Return the pair as it is and as it should be.
+        """Return the observed and desired state of the pair.
 
         Raises:
-            IdentityError: What is found is not the pair that the state knows.
+            IdentityError: The secret is not the pair that the state has.
             OwnershipError: The secret belongs to another stack, or to none.
-            DefinitionError: The definition asks for what must not be done to this pair.
+            DefinitionError: The definition requests a change that this pair does not allow.
             StoreError: AWS did not answer.
         """
         observed = self.observe(request.secret)
@@ -87,7 +87,7 @@ class PairReader:
         return view if observed is not None else self._at_the_address(request, view)
 
     def _at_the_address(self, request: PairRequest, view: PairView) -> PairView:
-        """Return the view of a new pair, with a notice if its address presents another certificate already."""
+        """Return the view of a new pair, with a notice if a server at its address presents another certificate."""
         if self._probe is None or not request.endpoints:
             return view
         served = self._probe.served(request.definition.host, request.endpoints)
@@ -99,9 +99,9 @@ class PairReader:
         return replace(view, desired=replace(view.desired, notices=(*view.desired.notices, notice)))
 
     def observed_again(self, request: PairRequest, view: PairView) -> PairView:
-        """Return the pair after the record of its promotion was removed. Raises as :meth:`look`.
+        """Return the pair after the record of its promotion was removed. Raises the errors of :meth:`look`.
 
-        The time and the endpoints are those of *view*.
+        The time and the certificates of the endpoints are those of *view*.
         """
 
         def is_shown(pair: ObservedPair | None) -> bool:
@@ -114,12 +114,12 @@ class PairReader:
         return pair_view(request, observed, view.now, home=view.home)
 
     def check(self, request: PairRequest, observed: ObservedPair | None) -> Home:
-        """Return the home of the pair, if what was observed may be changed for this request.
+        """Return the home of the pair, after checking that this request may change it.
 
         Raises:
-            IdentityError: It is not the pair that the state knows.
+            IdentityError: The secret is not the pair that the state has.
             OwnershipError: The pair belongs to another resource.
-            DefinitionError: It is for another connection address.
+            DefinitionError: The pair is for another connection address.
         """
         home = self.check_home(request, observed)
         check_lost(request, observed)
@@ -129,16 +129,16 @@ class PairReader:
         return home
 
     def check_home(self, request: PairRequest, observed: ObservedPair | None) -> Home:
-        """Return the home of the pair, if the credentials are for it.
+        """Return the home of the pair, after checking that the credentials are for it.
 
         Raises:
-            IdentityError: The credentials are for another account or region, or the secret is another one, a copy, or
-                holds another pair.
+            IdentityError: The credentials are for another account or region, or the secret has another ARN, is a copy,
+                or has another pair.
         """
         return check_home(request, observed, self._store.home)
 
     def served(self, observed: ObservedPair, host: str, endpoints: Sequence[str]) -> tuple[Served, ...]:
-        """Return the certificate that each endpoint presents; nothing if the pair has no main that it could present."""
+        """Return the certificate that each endpoint presents; empty if the pair has no main to compare with."""
         if self._probe is None or not endpoints or observed.deleted:
             return ()
         if observed.main is None or observed.main.facts is None:
@@ -152,13 +152,13 @@ def pair_view(
     """Return an observed pair together with the decision about it.
 
     Args:
-        request: with the definition.
-        observed: the pair as it is; None if its secret does not exist.
-        now: the time of the decision, aware UTC, whole seconds.
-        home: the account and region of the secret; None if it was not checked.
+        request: request for the pair, with the definition.
+        observed: observed state of the pair; None if its secret does not exist.
+        now: time of the decision, aware UTC, whole seconds.
+        home: account and region of the secret; None if they were not checked.
 
     Raises:
-        DefinitionError: The definition asks for what must not be done to this pair.
+        DefinitionError: The definition requests a change that this pair does not allow.
     """
     wanted = desired(request.definition, observed, now)
     check_budget(

@@ -1,4 +1,4 @@
-"""Brings a pair to what it should be, one verified effect after the other."""
+"""Brings a pair to its desired state with one verified effect after the other."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ if TYPE_CHECKING:
 __all__ = ["PairService"]
 
 MAX_STEPS = 60
-"""A pair is at most some twenty effects away from what it should be; more means that another process undoes them."""
+"""Maximum number of effects of a run. About twenty are enough; more mean that another process undoes them."""
 MAX_SKEW = timedelta(minutes=5)
 SETTLE_SECONDS = 20.0
-"""How long AWS may take to show what was just written."""
+"""Seconds that AWS may take until reads show a write."""
 
 
 class PairService(PairReader):
-    """Observes pairs and brings them to what they should be.
+    """Observes pairs and brings them to their desired state.
 
     Args:
-        store: where pairs are kept.
-        clock: read once for each call, so that one call has one ``now``.
+        store: stores the pairs.
+        clock: read once for each call, so that a call has one ``now``.
         probe: reports the certificates that endpoints present; None to check no endpoint.
-        custom: the custom certificates that the definition offers; None if it offers none.
+        custom: reads the custom certificates that the definition offers; None if it offers none.
         report: receives each line of progress.
-        rehearsal: True if the clock is set by hand and cannot be compared with AWS's.
+        rehearsal: whether the clock is simulated, so that it cannot be compared with the clock of AWS.
     """
 
     def __init__(
@@ -62,16 +62,18 @@ class PairService(PairReader):
         self._custom = custom
 
     def apply(self, request: PairRequest, view: PairView | None = None) -> PairResult:
-        """Bring the pair to what it should be, and return it.
+        """Bring the pair to its desired state, and return it.
 
-        A call that dies between two effects is continued by the next one. Raises as :meth:`look`, and:
+        The next call continues a call that was interrupted between two effects.
 
         Args:
-            request: the pair.
-            view: of :meth:`look` for the same request, to decide the first effect from; None to look now.
+            request: request for the pair.
+            view: result of :meth:`look` for the same request, which has the first effect; None to call :meth:`look`.
 
         Raises:
-            StoreError: A version does not hold what its facts say, or AWS and this machine disagree about the time.
+            IosMdmError: An error of :meth:`look`.
+            StoreError: The certificate of a version does not match its facts tag, the clocks of AWS and of this machine
+                differ, or another process changes the pair.
         """
         view = view or self.look(request)
         effects = self._effects()
@@ -84,7 +86,7 @@ class PairService(PairReader):
             try:
                 effects.perform(request, view)
             except LabelMovedError:
-                # Another run, or the schedule, was quicker. This run continues from what it did.
+                # Another run or the schedule has moved the label. This run continues from the new state.
                 self._report(f"{request.secret} was changed concurrently; reading it again")
             observed = self._settled(request.secret, view)
             self.check(request, observed)
@@ -94,12 +96,12 @@ class PairService(PairReader):
                 observed = replace(observed, served=served)
             view = pair_view(request, observed, view.now, home=view.home)
         raise StoreError(
-            f"secret {request.secret}: after {MAX_STEPS} effects the pair is not what it should be: something else "
-            "changes it at the same time. Look for another run or a rotation of this secret, then run again"
+            f"secret {request.secret}: after {MAX_STEPS} effects the pair is not in its desired state, because another "
+            "process changes it at the same time. Stop the other run or the rotation of this secret, then run again"
         )
 
     def _result(self, request: PairRequest, view: PairView, effects: Effects) -> PairResult:
-        assert view.observed is not None  # noqa: S101 - a pair that is what it should be exists
+        assert view.observed is not None  # noqa: S101 - a pair in its desired state exists
         return PairResult(
             view=view,
             certificates=_certificates(request.secret, view, effects),
@@ -111,17 +113,18 @@ class PairService(PairReader):
         if request.new_resource_id is None:
             return
         self._store.tag(request.secret, {RESOURCE_ID_TAG: request.new_resource_id})
-        if request.take_over is not None:  # the former id would stop the delivery that follows
+        if request.take_over is not None:  # a read with the former id makes the following delivery fail
             confirmed(lambda: self.observe(request.secret), lambda pair: _is_owned(pair, request.new_resource_id))
 
     def promote(self, secret: str, step: MoveLabel) -> bool:
-        """Make a certificate main that devices were sent, after comparing its value with its facts.
+        """Make a certificate main that devices were sent, after comparing its value with its facts tag.
 
         Returns:
-            False if the pair was changed concurrently: nothing was done, and the next run continues.
+            False if the pair was changed concurrently: this call changed nothing, and the next run continues.
 
         Raises:
-            StoreError: A version does not hold what its facts say, or AWS and this machine disagree about the time.
+            StoreError: The certificate of a version does not match its facts tag, or the clocks of AWS and of this
+                machine differ.
         """
         self._check_clock()
         try:
@@ -140,7 +143,7 @@ class PairService(PairReader):
         if observed.resource_id is None:
             self._store.delete(secret, recovery_window_days=recovery_window_days)
             return
-        # Before: a secret that is scheduled for deletion takes no tags.
+        # Before the deletion, because the tags of a secret that is scheduled for deletion cannot change.
         self._store.untag(secret, (RESOURCE_ID_TAG,))
         try:
             self._store.delete(secret, recovery_window_days=recovery_window_days)
@@ -152,23 +155,23 @@ class PairService(PairReader):
         return Effects(self._store, self._clock, custom=self._custom, report=self._report)
 
     def _check_clock(self) -> None:
-        """Compare the clock with AWS's before an effect: a certificate with wrong dates is of no use."""
+        """Compare the clock with the clock of AWS before an effect, because a wrong clock leads to wrong dates."""
         if self._rehearsal:
             return
         skew = self._clock.now() - self._store.time()
         if abs(skew) > MAX_SKEW:
             raise StoreError(
-                f"this machine's clock is {abs(skew)} {'ahead of' if skew > timedelta() else 'behind'} AWS's: "
-                "set it right (NTP), then run again"
+                f"this machine's clock is {abs(skew)} {'ahead of' if skew > timedelta() else 'behind'} AWS's clock: "
+                "correct it (NTP), then run again"
             )
 
     def _settled(self, secret: str, view: PairView) -> ObservedPair | None:
-        """Wait until AWS shows the effect, and return the pair: a stale read would lead to a wrong next step.
+        """Wait until reads show the effect, and return the pair. A stale read leads to a wrong next step.
 
-        A second read would not be safer, because it may be stale, too.
+        The read that shows the effect is used, because another read can be stale again.
         """
         before = None if view.observed is None else replace(view.observed, served=())
-        # Issue and Install write a tag first. Reads may show the tag before they show the version.
+        # Issue and Install write a tag before the version. Reads may show the tag before they show the version.
         ordinal = view.step.request.ordinal if isinstance(view.step, Issue | Install) else 0
 
         def is_shown(after: ObservedPair | None) -> bool:
@@ -189,7 +192,7 @@ def _is_owned(pair: ObservedPair | None, resource_id: str | None) -> bool:
 
 
 def _certificates(secret: str, view: PairView, effects: Effects) -> Mapping[int, PublicCertificate]:
-    assert view.observed is not None  # noqa: S101 - a pair that is what it should be exists
+    assert view.observed is not None  # noqa: S101 - a pair in its desired state exists
     versions = [view.observed.numbered(ordinal) for ordinal in view.desired.trusted]
     found: dict[int, PublicCertificate] = {}
     gone: list[CertificateFacts] = []
@@ -204,8 +207,8 @@ def _certificates(secret: str, view: PairView, effects: Effects) -> Mapping[int,
     if gone:
         names = ", ".join(f"certificate {facts.ordinal} ({facts.sha256})" for facts in gone)
         raise StoreError(
-            f"secret {secret}: certificates that devices must trust no longer exist: {names}. No profile is made, "
-            "because without them devices would stop trusting them. If no server presents them any more, add their "
-            "fingerprints to `distrust` of the server, and run again"
+            f"secret {secret}: certificates that devices must trust no longer exist: {names}. No profile is created, "
+            "because devices stop trusting certificates that their profile lacks. If no server presents these "
+            "certificates, add their fingerprints to `distrust` of the server, and run again"
         )
     return found

@@ -1,4 +1,4 @@
-"""From the settings of a server to the request for its pair."""
+"""Converts the settings of a server to the request for its pair."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ __all__ = ["PairSettings"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairSettings:
-    """One server's settings, and what else decides about its pair.
+    """One server's settings, and the other inputs of the request for its pair.
 
     Args:
-        server: its settings.
-        aws: where its secret is.
+        server: settings of the server.
+        aws: settings of AWS.
         secret: name of the pair's secret.
         owner: organization/project/stack.
-        known: what the state knows of the pair; None if the state does not have it.
-        new_resource_id: id of the resource that this run creates; None if it creates none.
+        known: the pair in the state; None if the state does not have it.
+        new_resource_id: id of the resource that this run creates, 32 hex digits; None if it creates none.
         distributed: whether devices get the certificates in a profile.
-        devices: how many devices there are, for messages; None if that is unknown.
+        devices: number of devices, for messages; None if unknown.
     """
 
     server: ServerSettings
@@ -45,7 +45,7 @@ class PairSettings:
         """Return the request for the pair.
 
         Args:
-            recorded: the facts of the custom certificates that the definition offers.
+            recorded: records of the custom certificates that the definition offers.
 
         Raises:
             DefinitionError: The definition offers a custom certificate that *recorded* does not have.

@@ -28,26 +28,28 @@ __all__ = ["Known", "PairRequest", "PairResult", "PairView", "PublicCertificate"
 
 
 def random_id() -> str:
-    """Return a random id, 32 hex digits: of a pair, or of a resource."""
+    """Return a random id of a pair or of a resource, 32 hex digits."""
     return uuid4().hex
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What the state knows of a pair.
+    """A pair as the state has it.
+
+    If only a part of the state is available, all fields except *home* are None or empty.
 
     Args:
-        home: the account and region that it was made in.
-        arn: of its secret; None if this part of the state is not at hand.
-        main: SHA-256 fingerprint of its main certificate, 64 hex digits; None as above.
-        number: of its main certificate; None as above.
-        owner: organization/project/stack of the last run; it differs if the stack was renamed since; None as above.
-        pair_id: 32 hex digits; None as above.
-        resource_id: of this resource, 32 hex digits; None as above.
-        former_resource_id: of the resource that the last run took the pair over from, 32 hex digits; None if it took
-            over none, or a run has seen the take-over since.
+        home: account and region that the pair was created in.
+        arn: ARN of the pair's secret.
+        main: SHA-256 fingerprint of the main certificate, 64 hex digits.
+        number: ordinal of the main certificate.
+        owner: organization/project/stack of the last run; the stack may have another name now.
+        pair_id: id of the pair, 32 hex digits.
+        resource_id: id of this resource, 32 hex digits.
+        former_resource_id: id of the resource that the last run took the pair over from, 32 hex digits; None if it took
+            over none, or if a later run has confirmed the take-over.
         certificates: PEM of leaf, issuers and root of the pair's certificates, by the SHA-256 fingerprint of the leaf,
-            64 hex digits; empty as above.
+            64 hex digits.
     """
 
     home: Home
@@ -63,20 +65,20 @@ class Known:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairRequest:
-    """One server's pair, and where it is kept.
+    """The definition of one server's pair, and the place of the pair in AWS.
 
     Args:
-        definition: what the user wants.
+        definition: definition of the pair.
         secret: name of the pair's secret.
         owner: organization/project/stack.
         take_over: id of the pair to take over from another resource; None to take over none.
-        known: what the state knows of the pair; None if the state does not have it.
-        new_pair_id: id that the pair gets if it is new, or if the record of its id is lost.
+        known: the pair in the state; None if the state does not have it.
+        new_pair_id: id for a pair that is new, or whose record of the id is lost.
         new_resource_id: id of a resource that is created with this request, recorded when the pair is complete; None
             if none is created.
-        tags: the user's own, for the secret.
-        kms_key: id, ARN or alias of the key that encrypts the secret; None for the account's default.
-        allowed_accounts: the only AWS accounts that the pair may be in; empty for any.
+        tags: tags of the user for the secret.
+        kms_key: id, ARN or alias of the key that encrypts the secret; None for the account's default key.
+        allowed_accounts: AWS accounts that the pair may be in; empty for any.
         moved_from: ARN of the secret that the pair was moved or restored from; None if it was not.
         lost_main: SHA-256 fingerprint of the main of a lost pair that a new one replaces; None for none.
         endpoints: ``host:port`` of each endpoint whose certificate is checked; empty for none.
@@ -97,11 +99,11 @@ class PairRequest:
     endpoints: tuple[str, ...] = ()
 
     def setting(self, observed: ObservedPair | None, home: Home | None) -> Setting:
-        """Return what the secret should have in addition to its certificates.
+        """Return the settings that the secret should record in addition to its certificates.
 
         Args:
-            observed: the pair; None if its secret does not exist.
-            home: the account and region of the secret; None if it was not checked.
+            observed: observed state of the pair; None if its secret does not exist.
+            home: account and region of the secret; None if they were not checked.
         """
         reserve = self.definition.reserve
         return Setting(
@@ -118,7 +120,7 @@ class PairRequest:
         )
 
     def _pair_id(self, observed: ObservedPair | None) -> str:
-        """Return the id of the pair: the recorded one, else the one in the state, else a new one."""
+        """Return the id of the pair: the id that the secret records, else the id in the state, else a new id."""
         known = self.known
         if observed is None:
             return self.new_pair_id
@@ -130,14 +132,14 @@ class PairRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairView:
-    """A pair as it is and as it should be.
+    """Observed and desired state of a pair.
 
     Args:
-        observed: as it is, None where its secret does not exist.
-        desired: as it should be.
-        step: the next effect; None where nothing is to be done.
-        now: the time of the decision.
-        home: the account and region of the secret; None if it was not checked.
+        observed: observed state; None if the secret does not exist.
+        desired: desired state.
+        step: next effect; None if the pair is in its desired state.
+        now: time of the decision, aware UTC, whole seconds.
+        home: account and region of the secret; None if they were not checked.
     """
 
     observed: ObservedPair | None
@@ -148,7 +150,7 @@ class PairView:
 
     @property
     def main(self) -> CertificateFacts | None:
-        """The facts of the certificate that will be main after the run, as far as they are known; None if lost."""
+        """The facts of the certificate that is main after the run, as far as they are known; None if they are lost."""
         ordinal = self.desired.next_main or self.desired.main
         stored = None if self.observed is None else self.observed.numbered(ordinal)
         if stored is not None and stored.facts is not None:
@@ -162,9 +164,9 @@ class PublicCertificate:
     """The public part of a certificate of a pair.
 
     Args:
-        facts: its tag's content.
-        details: what R14 shows.
-        pem: leaf, issuers and root.
+        facts: facts of the certificate, as in its tag.
+        details: details to show to the user (R14).
+        pem: PEM of leaf, issuers and root.
     """
 
     facts: CertificateFacts
@@ -174,12 +176,12 @@ class PublicCertificate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairResult:
-    """A pair that is what it should be.
+    """A pair in its desired state.
 
     Args:
-        view: of it.
+        view: observed and desired state of the pair.
         certificates: main, reserve and the former mains that devices still trust, by ordinal.
-        switch: what should happen to it with nobody running anything.
+        switch: planned promotions and alarms of the pair.
     """
 
     view: PairView

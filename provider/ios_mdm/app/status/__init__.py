@@ -1,1 +1,1 @@
-"""What `status` reports about a server."""
+"""The status of a server, as `ios-mdm status` shows it."""

@@ -1,4 +1,4 @@
-"""Which devices have the profile of a pair: the ledger, asked for the profile that ``up`` would push now (R15)."""
+"""Reports which devices have the profile of a pair: the ledger's records of the profile that ``up`` sends now (R15)."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ __all__ = ["Distribution", "distribution"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Distribution:
-    """A profile, and the devices that it is for.
+    """A profile, and the status of its devices.
 
     Args:
-        identifier: of the profile.
-        profile: its SHA-256; None where a certificate of it cannot be read.
-        devices: every device with what is known of it; None where nobody knows.
+        identifier: PayloadIdentifier of the profile.
+        profile: SHA-256 of the profile, 64 hex digits; None if one of its certificates cannot be read.
+        devices: status of each device; None if unknown.
     """
 
     identifier: str
@@ -38,20 +38,20 @@ class Distribution:
     devices: tuple[DeviceStatus, ...] | None
 
     def count(self, *statuses: DeliveryStatus) -> int | None:
-        """Return how many devices have one of these statuses, None where nobody knows."""
+        """Return the number of devices that have one of these statuses; None if unknown."""
         return None if self.devices is None else sum(device.status in statuses for device in self.devices)
 
     @property
     def missing(self) -> tuple[DeviceStatus, ...]:
-        """The devices that do not have the profile."""
+        """The devices without a record that they have the profile."""
         return tuple(device for device in self.devices or () if device.status is not DeliveryStatus.ACKNOWLEDGED)
 
     @property
     def covered(self) -> str:
-        """How many devices have the profile, in words."""
+        """The number of devices that have the profile, as a text."""
         if self.devices is None:
-            return "nobody knows which devices have it"
-        return f"{self.count(DeliveryStatus.ACKNOWLEDGED)} of {len(self.devices)} devices have it"
+            return "device coverage is unknown"
+        return f"{self.count(DeliveryStatus.ACKNOWLEDGED)} of {len(self.devices)} devices have the profile"
 
 
 def distribution(
@@ -62,17 +62,17 @@ def distribution(
     *,
     base: Path,
 ) -> tuple[Distribution, Sequence[Notice]]:
-    """Return which devices have the profile with these certificates, and the notices about it.
+    """Return the coverage of the profile with these certificates, and the notices about it.
 
     Args:
-        server: its settings, with a distribution.
-        pair: its pair.
-        chains: PEM chains of the certificates that devices should trust; empty where not all could be read.
-        open_ledger: returns the ledger that a URL names.
-        base: the project's folder.
+        server: settings of the server, with a distribution.
+        pair: observed state of the pair.
+        chains: PEM chains of the certificates that devices should trust; empty if some could not be read.
+        open_ledger: returns the ledger for a URL.
+        base: folder of the project.
     """
     settings = server.distribution
-    assert settings is not None  # noqa: S101 - asked of such servers only
+    assert settings is not None  # noqa: S101 - the caller checks it
     pair_id = None if pair.identity is None else pair.identity.pair_id
     identifier = profile_identifier(settings.profile.identifier, pair_id)
     unknown = Distribution(identifier=identifier, profile=None, devices=None)
@@ -100,7 +100,7 @@ def distribution(
             else _devices(server.name, settings, open_ledger(settings.ledger), digest, base)
         )
     except IosMdmError as error:
-        # What is not known here is the devices, not the pair: that still has its own severity.
+        # Only the coverage is unknown, so the error is a warning and does not change the severity of the pair.
         return unknown, [*former, _notice(f"{unknown.covered}: {error}")]
     found = Distribution(identifier=identifier, profile=digest, devices=devices)
     if devices is None:
@@ -108,8 +108,8 @@ def distribution(
         return found, [*former, Notice(reason="no-ledger", severity=Severity.NOTICE, message=message)]
     if found.missing or not devices:
         message = (
-            f"only {found.covered}; a device without it loses its connection when the server gets a certificate that "
-            "it does not know"
+            f"only {found.covered}: a device without it loses its connection when the server presents a certificate "
+            "that the device does not trust"
             if devices
             else f"no device gets the profile: {no_devices(settings)}"
         )
@@ -118,7 +118,7 @@ def distribution(
 
 
 def _digest(server: ServerSettings, identifier: str, chains: Sequence[str]) -> str:
-    assert server.distribution is not None  # noqa: S101 - asked of such servers only
+    assert server.distribution is not None  # noqa: S101 - the caller checks it
     return profile_digest(
         trust_profile(
             chains,

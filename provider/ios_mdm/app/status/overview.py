@@ -1,4 +1,4 @@
-"""Gathers what ``status`` shows: a pair as it is, what is due, and which devices have its profile. Writes nothing."""
+"""Collects the data of ``status``: the pair, its next change, and its device coverage. Writes nothing."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ __all__ = ["Certificate", "Level", "Overview", "Sources", "overview"]
 
 
 class Level(IntEnum):
-    """How bad it is, the worst last: what is known to be critical outweighs what is not known."""
+    """Level of an overview, in ascending order. A critical notice is worse than an unknown state."""
 
     OK = 0
     WARNING = 1
@@ -64,13 +64,13 @@ class Certificate:
     """A certificate in a slot (R14).
 
     Args:
-        ordinal: its number.
+        ordinal: number of the certificate in its pair.
         source: issued or installed.
         sha256: fingerprint, 64 hex digits.
-        not_before: start of validity.
-        not_after: end of validity, inclusive.
-        days_left: whole days until then, 0 once it has passed.
-        details: None where the credentials may not read the certificate: the rest is from the secret's tags.
+        not_before: start of validity, aware UTC.
+        not_after: end of validity, inclusive, aware UTC.
+        days_left: whole days until the end of validity; 0 after it.
+        details: details of the certificate; None if it could not be read: the other fields are then from its tag.
     """
 
     ordinal: int
@@ -84,21 +84,22 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
-    """One server's pair.
+    """Status of one server's pair.
 
     Args:
-        name: of the server.
-        address: its connection address.
-        problem: why the pair is unknown, None where it is known; what follows is then as far as it is known.
-        phase: in which it is, not in which the next ``up`` will bring it.
-        main: None where there is none, or its facts are lost.
-        reserve: the same.
-        apply_at: when the reserve becomes main.
-        notices: what a person should know, in the order of their finding.
-        distribution: None where the definition has none.
-        due: what comes next, and when.
-        scheduled: whether the reserve becomes main by itself; None where that is not known, or nothing waits.
-        now: the moment that all of this is told for.
+        name: name of the server.
+        address: connection address of the server.
+        problem: error that made the status incomplete; None if there is none. The other fields then have only the data
+            that was read before the error.
+        phase: current phase, before the next ``up``; None if unknown.
+        main: main certificate; None if there is none, or if it could not be read and has no facts tag.
+        reserve: reserve certificate; None as for *main*.
+        apply_at: apply time of the reserve, aware UTC; None if there is no reserve.
+        notices: notices for the user.
+        distribution: coverage of the profile; None if the definition has no distribution.
+        due: next change and its time, as a text.
+        scheduled: whether schedules promote the reserve; None if unknown, or if no promotion is planned.
+        now: time of the status, aware UTC.
     """
 
     name: str
@@ -116,7 +117,7 @@ class Overview:
 
     @property
     def level(self) -> Level:
-        """The worst of what was found."""
+        """The worst level of the notices and the problem."""
         levels = {Severity.CRITICAL: Level.CRITICAL, Severity.WARNING: Level.WARNING, Severity.NOTICE: Level.OK}
         found = [levels[notice.severity] for notice in self.notices]
         return max([*found, Level.OK if self.problem is None else Level.UNKNOWN])
@@ -124,16 +125,16 @@ class Overview:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
-    """Where ``status`` looks.
+    """The ports that ``status`` reads from.
 
     Args:
-        store: that holds the pairs.
-        scheduler: that holds their schedules.
-        prerequisites: that hold the role and the queue of the schedules.
-        given: reads whether the role, the queue and the topic that a definition names exist.
-        probe: looks at what servers present.
+        store: stores the pairs.
+        scheduler: has the schedules of the pairs.
+        prerequisites: has the role and the queue of the schedules.
+        given: checks whether the role, the queue and the topic that a definition names exist.
+        probe: reports the certificates that endpoints present.
         clock: read once for each server.
-        ledger: returns the ledger that a URL names.
+        ledger: returns the ledger for a URL.
     """
 
     store: SecretStore
@@ -146,13 +147,13 @@ class Sources:
 
 
 def overview(server: ServerSettings, aws: AwsSettings, sources: Sources, *, base: Path) -> Overview:
-    """Return what there is to say of *server*; a failure is part of it.
+    """Return the status of a server. An error is a field of the status and is not raised.
 
     Args:
-        server: its settings.
-        aws: where its secret is.
-        sources: where to look.
-        base: the project's folder.
+        server: settings of the server.
+        aws: settings of AWS.
+        sources: ports to read from.
+        base: folder of the project.
     """
     now, store = sources.clock.now(), sources.store
     found = Overview(name=server.name, address=server.address, now=now)
@@ -179,7 +180,7 @@ def overview(server: ServerSettings, aws: AwsSettings, sources: Sources, *, base
             secret=secret,
             secret_arn=pair.arn,
             switch=switch(definition, wanted, pair),
-            distributed=False,  # a reserve that devices were not sent is not scheduled, and that is shown
+            distributed=False,  # so that a reserve that is not scheduled because it was not sent is reported
         )
         reader = SwitchReader(sources.scheduler, sources.prerequisites, sources.clock)
         scheduled, said = is_scheduled(reader, request, pair, now=now)
@@ -205,10 +206,10 @@ def overview(server: ServerSettings, aws: AwsSettings, sources: Sources, *, base
 
 
 def _definition(server: ServerSettings, pair: ObservedPair) -> PairDefinition:
-    """Return the definition; what it would install counts as what there is: files are looked at by ``preview``."""
+    """Return the definition, with the stored certificates as its custom ones: only ``preview`` reads their files."""
     staged = pair.holder(Label.STAGED)
     waits = server.main.replace_now and staged is not None and staged.labels == {Label.STAGED}
-    # While a next main waits, it counts as the content of the file.
+    # A next main that is not promoted yet is the certificate in the file.
     next_main = staged if waits and staged is not None and staged.role is Role.MAIN else pair.main
     main, reserve = (
         None if one is None or one.facts is None else _offered(one.facts) for one in (next_main, pair.reserve)
@@ -227,23 +228,26 @@ def _offered(facts: CertificateFacts) -> Offered:
 
 
 def _existing(observed: ObservedPair | None, secret: str, host: str) -> ObservedPair:
-    """Return the pair, if it is one that devices can use."""
+    """Return the pair, after checking that it exists, has a main, and is for the address."""
     if observed is None:
         raise StoreError(
-            f"there is no pair yet, or not here: AWS has no secret {secret} in the account and region in use. If "
-            "`pulumi up` has made the pair, set AWS_PROFILE and AWS_REGION right; else run `pulumi up`"
+            f"there is no secret {secret} in the account and region in use. If `pulumi up` has created the pair, "
+            "correct AWS_PROFILE and AWS_REGION. Otherwise run `pulumi up`"
         )
     if observed.deleted:
-        raise StoreError(f"the secret {secret} is scheduled for deletion: `pulumi up` restores it")
+        raise StoreError(f"the secret {secret} is scheduled for deletion: run `pulumi up` to restore it")
     if observed.main is None:
-        raise StoreError(f"the secret {secret} holds no main certificate yet: run `pulumi up`, which continues")
+        raise StoreError(f"the secret {secret} has no main certificate yet: run `pulumi up` to complete the pair")
     if observed.host is not None and observed.host != host:
-        raise DefinitionError(f"address: the pair in {secret} is for {observed.host}, not {host}: set it back")
+        raise DefinitionError(
+            f"address: it cannot change (was {observed.host}, now {host}), because the pair's certificates name it. "
+            f"Set it back to {observed.host}, or create a new server with another name"
+        )
     return observed
 
 
 def _given(promotion: PromotionSettings, pair: ObservedPair, resources: GivenResources) -> Sequence[Notice]:
-    """Report what is wrong with the role, the queue and the topic that the definition names."""
+    """Report problems of the role, the queue and the topic that the definition names."""
     try:
         check_given_arns(promotion, Home.of_arn(pair.arn))
     except DefinitionError as error:
@@ -260,13 +264,13 @@ def _api_key(store: SecretStore, settings: DistributionSettings) -> Sequence[Not
     except DefinitionError as error:
         return (Notice(reason="api-key-unusable", severity=Severity.WARNING, message=str(error)),)
     except IosMdmError as error:
-        message = f"whether the API key can be used was not checked: {error}"
+        message = f"it could not be checked whether the API key can be used: {error}"
         return (Notice(reason="api-key-unchecked", severity=Severity.NOTICE, message=message),)
     return ()
 
 
 class _Public:
-    """The public part of a secret's versions, each read at most once. No private key is kept, let alone shown."""
+    """Reads the public part of a secret's versions, each at most once. Private keys are dropped after the read."""
 
     def __init__(self, store: SecretStore, secret: str) -> None:
         self._store = store
@@ -275,7 +279,7 @@ class _Public:
         self.notices: list[Notice] = []
 
     def chain(self, version: StoredVersion | None) -> str | None:
-        """Return leaf, issuers and root as PEM; None where the version may not or cannot be read."""
+        """Return leaf, issuers and root as PEM; None if the version does not exist or cannot be read."""
         if version is None:
             return None
         if version.version_id not in self._chains:
@@ -283,7 +287,7 @@ class _Public:
         return self._chains[version.version_id]
 
     def certificate(self, version: StoredVersion | None, now: datetime) -> Certificate | None:
-        """Return what R14 shows of a version; what the tags tell where it may not be read."""
+        """Return the certificate of a version (R14), from its facts tag if the version cannot be read."""
         if version is None or version.ordinal is None:
             return None
         chain, facts = self.chain(version), version.facts
@@ -292,7 +296,10 @@ class _Public:
         if known is None:
             return None
         if read is not None and facts is not None and read.sha256 != facts.sha256:
-            self._warn(f"the tag of certificate {version.ordinal} tells of another one: somebody changed it")
+            self._warn(
+                f"the facts tag of certificate {version.ordinal} does not match the certificate: the tag was changed. "
+                "Remove it, and the next `pulumi up` writes it again from the certificate"
+            )
         return Certificate(
             ordinal=version.ordinal,
             source=_source(chain) if facts is None else facts.source,
@@ -308,10 +315,10 @@ class _Public:
         try:
             value = self._store.read(self._secret, version.version_id)
             if value is None:
-                raise StoreError("the version is gone")  # noqa: TRY301 - told like every other failure
+                raise StoreError("the version no longer exists")  # noqa: TRY301 - reported like the other errors
             credential = credential_from_json(value, where=f"version {version.version_id}")
         except StoreError as error:
-            self._warn(f"certificate {version.ordinal or version.version_id} cannot be read, so less is known: {error}")
+            self._warn(f"certificate {version.ordinal or version.version_id} cannot be read: {error}")
             return None
         return credential.chain
 
@@ -320,13 +327,13 @@ class _Public:
 
 
 def _source(chain: str | None) -> Source:
-    """Return the source of a certificate without facts, by its form."""
+    """Return the source of a certificate without a facts tag, by its form."""
     issued = chain is not None and is_issued(certificates_of(chain))
     return Source.ISSUED if issued else Source.INSTALLED
 
 
 def _setting(definition: PairDefinition, pair: ObservedPair, aws: AwsSettings) -> Setting:
-    """Return what the secret is to carry, as far as status can know: the owner is the stack's business."""
+    """Return the settings that the secret should record. The recorded owner is kept: ``status`` has no stack."""
     reserve = definition.reserve
     return Setting(
         owner=pair.owner or "",
@@ -339,21 +346,19 @@ def _setting(definition: PairDefinition, pair: ObservedPair, aws: AwsSettings) -
 
 
 def _late(pair: ObservedPair, step: Step | None, now: datetime) -> Sequence[Notice]:
-    """Tell that an ``up`` has something to do: unlike a preview, a monitoring system cannot just run one."""
+    """Report pending changes of ``pulumi up``, for monitoring, which cannot run a preview."""
     if step is None:
         return ()
     urgent = isinstance(step, Issue | Restore) or (isinstance(step, MoveLabel) and step.to is not None)
     lost = pair.main is not None and pair.main.facts is not None and now >= expires(pair.main.facts)
     severity = Severity.CRITICAL if urgent and lost else Severity.WARNING if urgent else Severity.NOTICE
     return (
-        Notice(
-            reason="up-due", severity=severity, message=f"`pulumi up` has something to do, first: {described(step)}"
-        ),
+        Notice(reason="up-due", severity=severity, message=f"`pulumi up` has pending changes; next: {described(step)}"),
     )
 
 
 def _phase(pair: ObservedPair, wanted: Desired, definition: PairDefinition, now: datetime) -> Phase:
-    """Return the phase that the pair is in: *wanted* has the one that it will be in after an ``up``."""
+    """Return the current phase of the pair; *wanted* has the phase after the next ``up``."""
     main, reserve = pair.main, pair.reserve
     if reserve is not None and reserve.ordinal == wanted.main:
         return Phase.OVERDUE
@@ -369,18 +374,18 @@ def _phase(pair: ObservedPair, wanted: Desired, definition: PairDefinition, now:
 
 
 def _due(definition: PairDefinition, pair: ObservedPair, wanted: Desired, step: Step | None) -> str:
-    """Return what comes next, in a sentence."""
+    """Return the next change of the pair and its time, as a text."""
     if step is not None:
         return f"now, by `pulumi up`: {described(step)}"
     if wanted.next_main is not None:
         held = ", after promotion.hold is removed" if definition.promotion.hold else ""
         return f"now, by `pulumi up`: send certificate {wanted.next_main} to the devices, then make it main{held}"
     if wanted.apply_at is not None and wanted.reserve is not None:
-        held = "; promotion.hold keeps it from that" if definition.promotion.hold else ""
+        held = ", unless promotion.hold is still set" if definition.promotion.hold else ""
         return f"{wanted.apply_at:%Y-%m-%d %H:%M} UTC: certificate {wanted.reserve} becomes main{held}"
     main = pair.holder(Label.MAIN)
     if main is None or main.facts is None:
-        return "nothing that is known"
+        return "unknown"
     if wanted.reserve_at is not None:
         return f"{wanted.reserve_at:%Y-%m-%d %H:%M} UTC: a reserve is issued"
-    return f"{expires(main.facts):%Y-%m-%d %H:%M} UTC: main expires, and no reserve comes by itself"
+    return f"{expires(main.facts):%Y-%m-%d %H:%M} UTC: main expires, and no reserve is issued automatically"

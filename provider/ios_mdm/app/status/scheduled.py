@@ -1,4 +1,4 @@
-"""Checks that a promotion is scheduled, with all that it needs, and reports failed calls of schedules (R11, R36)."""
+"""Checks that a promotion is scheduled, with its role and queue, and reports failed calls of schedules (R11, R36)."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ __all__ = ["failed_calls", "is_scheduled"]
 
 
 def failed_calls(server: str, secret: str, promotion: PromotionSettings, queues: Prerequisites) -> Sequence[Notice]:
-    """Report failed calls of schedules, whose messages are in the queue that is created here.
+    """Report failed calls of schedules, whose messages are in the queue that the provider creates.
 
-    This is a notice only, because a call that came too late fails, too. A switch that is overdue is reported elsewhere.
-    Credentials that may not read the queue get no report: the permission is optional (docs/permissions.md).
+    The severity is only *notice*, because a call after an early promotion fails, too, and another notice reports an
+    overdue switch. Without permission to read the queue there is no report: this permission is optional
+    (docs/permissions.md).
     """
     if not promotion.schedule or promotion.dead_letter_arn is not None:
         return ()
@@ -39,7 +40,7 @@ def failed_calls(server: str, secret: str, promotion: PromotionSettings, queues:
         return ()
     calls = "a call of a schedule" if count == 1 else f"{count} calls of schedules"
     message = (
-        f"{calls} failed in the last 14 days. The messages in the queue {name} have the reason (ERROR_MESSAGE): aws "
+        f"{calls} failed in the last 14 days. Read the reason (ERROR_MESSAGE) in the queue {name}: aws "
         f'sqs receive-message --message-attribute-names All --queue-url "$(aws sqs get-queue-url --queue-name {name} '
         '--query QueueUrl --output text)"'
     )
@@ -49,13 +50,15 @@ def failed_calls(server: str, secret: str, promotion: PromotionSettings, queues:
 def is_scheduled(
     reader: SwitchReader, request: SwitchRequest, observed: ObservedPair, *, now: datetime
 ) -> tuple[bool | None, Sequence[Notice]]:
-    """Return whether the promotion is scheduled, None if that is unknown or nothing waits, and notices about it.
+    """Return whether the promotion is scheduled, and notices about it.
+
+    The first value is None if this is unknown, or if no promotion is planned.
 
     Args:
         reader: checks schedule, role and queue.
-        request: the switch as it should be.
+        request: desired switch.
         observed: the pair.
-        now: aware UTC.
+        now: current time, aware UTC.
     """
     if not request.scheduled:
         return (None if observed.reserve is None else False), ()
@@ -67,11 +70,11 @@ def is_scheduled(
     notices = []
     if found.problems:
         message = (
-            f"certificate {promote.certificate} does not become main by itself: {', '.join(found.problems)}: "
-            "run `pulumi up`"
+            f"certificate {promote.certificate} does not become main automatically: {', '.join(found.problems)}. "
+            "Run `pulumi up`"
         )
         notices.append(Notice(reason="not-scheduled", severity=Severity.WARNING, message=message, due=promote.at))
     if found.unchecked:
-        message = f"not all that the switch needs could be checked: {' '.join(found.unchecked)}"
+        message = f"some resources of the switch could not be checked: {' '.join(found.unchecked)}"
         notices.append(Notice(reason="schedule-unknown", severity=Severity.NOTICE, message=message))
     return (False if found.problems else None if found.unchecked else True), notices

@@ -48,6 +48,7 @@ __all__ = [
     "moment_value",
     "observed_pair",
     "profile_tag",
+    "promoted_value",
     "sent_value",
     "tags_value",
     "version_id",
@@ -157,6 +158,7 @@ def observed_pair(
                 former_key=tags.get(former_key_tag(version)),
             )
         )
+    promotions = [_number(word) for word in tags.get(PROMOTED_TAG, "").split()]
     seen = [ordinals[version] for version in {*tagged, *description.labels, *all_version_ids} if version in ordinals]
     return ObservedPair(
         owner=tags.get(OWNER_TAG),
@@ -167,7 +169,8 @@ def observed_pair(
         highest_ordinal=max([recorded, *seen]),
         recorded_ordinal=recorded,
         main_generation=_number(tags.get(MAIN_GENERATION_TAG)) or None,
-        promoted=_number(tags.get(PROMOTED_TAG)) or None,
+        promoted=(promotions or [0])[0] or None,
+        highest_main=max(promotions, default=0),
         replaced=tags.get(REPLACED_TAG),
         sent=frozenset(_number(word) for word in tags.get(SENT_TAG, "").split()) - {0},
         armed=_armed(tags.get(ARMED_TAG)),
@@ -204,6 +207,17 @@ def _facts(value: str, ordinal: int | None) -> tuple[CertificateFacts | None, Ro
         chain=found["chain"] or "",
     )
     return facts, Role(found["role"])
+
+
+def promoted_value(promoted: int, highest: int) -> str:
+    """Return the value of the tag that records which certificates became main.
+
+    Args:
+        promoted: ordinal of the certificate that becomes main.
+        highest: highest ordinal of a certificate that became main before; 0 for none. A reserve can be promoted after
+            a main that replaced another one while the reserve waited.
+    """
+    return str(promoted) if highest <= promoted else f"{promoted} {highest}"
 
 
 def sent_value(ordinals: Iterable[int], *, devices: str = "") -> str:

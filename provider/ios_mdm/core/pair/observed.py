@@ -131,6 +131,7 @@ class ObservedPair:
         main_generation: value of ``generation`` that requested the last new main; None if the tag is lost.
         promoted: ordinal of the certificate that became main last, except the first main; None if none did, or if the
                 tag is lost.
+        highest_main: highest ordinal of a certificate that became main, as in *promoted*; 0 for none.
         replaced: fingerprint of the main that was replaced last; None if none was, or if the tag is lost.
         sent: ordinals of the certificates in the profile that was last queued for the devices.
         armed: promotion for which a schedule can exist; None if none is recorded.
@@ -155,6 +156,7 @@ class ObservedPair:
     recorded_ordinal: int = 0
     main_generation: int | None = None
     promoted: int | None = None
+    highest_main: int = 0
     replaced: str | None = None
     sent: frozenset[int] = frozenset()
     armed: ArmedPromotion | None = None
@@ -182,7 +184,7 @@ class ObservedPair:
         if version.slots != {Label.STAGED} or version.role is not Role.MAIN or version.ordinal is None:
             return False
         main = 0 if self.main is None else self.main.ordinal or 0
-        return version.ordinal <= max(main, self.promoted or 0)
+        return version.ordinal <= max(main, self.highest_main)
 
     def holder(self, label: str) -> StoredVersion | None:
         """Return the version with this label; None if there is none."""

@@ -27,6 +27,7 @@ from ios_mdm.core.pair.layout import (
     facts_tag,
     facts_value,
     former_key_tag,
+    promoted_value,
     tags_value,
 )
 from ios_mdm.core.pair.observed import Role
@@ -324,7 +325,8 @@ def _slot(desired: Desired, observed: ObservedPair, ordinal: int, slot: Slot) ->
         yield MoveLabel(label=label, to=version, current=holder)
     if version.role is not role and version.facts is not None:
         tags = {facts_tag(version.version_id): facts_value(version.facts, role)}
-        yield Tag(tags=tags | ({PROMOTED_TAG: str(ordinal)} if slot is Slot.MAIN else {}))
+        promoted = {PROMOTED_TAG: promoted_value(ordinal, observed.highest_main)} if slot is Slot.MAIN else {}
+        yield Tag(tags=tags | promoted)
 
 
 def _kept_former(desired: Desired, observed: ObservedPair) -> Iterator[Step]:
@@ -371,7 +373,10 @@ def _answered(observed: ObservedPair) -> Iterator[Step]:
     tags = {MAIN_GENERATION_TAG: str(version.facts.generation)}
     former = _sha256(observed.holder(Label.FORMER) if Label.MAIN in version.labels else observed.main)
     if former not in {None, version.facts.sha256}:
-        tags |= {REPLACED_TAG: str(former), PROMOTED_TAG: str(version.ordinal)}
+        tags |= {
+            REPLACED_TAG: str(former),
+            PROMOTED_TAG: promoted_value(version.facts.ordinal, observed.highest_main),
+        }
     missing = {key: value for key, value in tags.items() if observed.tags.get(key) != value}
     if missing:
         yield Tag(tags=missing)
