@@ -164,6 +164,72 @@ def test_an_announced_main_that_passes_all_rules_is_accepted(world: World) -> No
     assert world.apply(QUIET, known=KNOWN).certificates[2].facts.sha256 == fingerprint(made.leaf)
 
 
+LATER = Chain().but(leaf={"days": (-5, 395)})
+OTHER_ROOT = LATER.but(root={"owner": "other"})
+
+
+@pytest.mark.parametrize(
+    ("form", "problem"),
+    [
+        pytest.param(LATER, None, id="the root of main, and expires later"),
+        pytest.param(LATER.but(root={"days": (-900, 3700)}), None, id="main's root renewed"),
+        pytest.param(OTHER_ROOT, "root-mismatch: .* not the root of main", id="another root of the same name"),
+        pytest.param(Chain(), "a validity beyond", id="does not outlive main"),
+        pytest.param(LATER.but(issuing={"days": (-10, 100)}), "a validity beyond", id="its issuer does not"),
+    ],
+)
+def test_an_announced_reserve_is_checked_against_a_custom_main(world: World, form: Chain, problem: str | None) -> None:
+    """The root of a custom main is the root of its reserve, and the reserve expires later."""  # R21 R24 R38
+    _custom_main(world)
+    made = form.make()
+    put(world, version_id(SECRET, 3), ["RESERVE"], made)
+    announce(world, 3, made)
+    _check_found(world, made, problem)
+
+
+@pytest.mark.parametrize(
+    ("days", "problem"), [(395, "a validity beyond"), (700, None)], ids=["before main", "after main"]
+)
+def test_an_announced_reserve_of_an_issued_main_has_any_root_and_outlives_main(
+    world: World, days: int, problem: str | None
+) -> None:
+    """Devices are sent the root of the reserve before the reserve becomes main."""  # R21 R24 R38
+    made = Chain().but(leaf={"days": (-5, days)}).make()
+    put(world, version_id(SECRET, 2), ["RESERVE"], made)
+    announce(world, 2, made)
+    _check_found(world, made, problem, number=2)
+
+
+@pytest.mark.parametrize("label", ["AWSCURRENT", "RESERVE"])
+def test_the_root_of_an_announced_version_is_the_root_of_its_chain(world: World, label: str) -> None:
+    """The chain leads to main's root, but the value has another root of the same name, which devices would get."""
+    # R22 R24 R38
+    _custom_main(world)
+    good, other = LATER.make(), OTHER_ROOT.make()
+    made = Made(chain=(*good.chain, other.root), keys=good.keys)
+    put(world, version_id(SECRET, 3), [label], made)
+    announce(world, 3, made)
+    _check_found(world, made, "root")
+
+
+def _custom_main(world: World) -> None:
+    """Make a custom certificate main, number 2."""
+    made = Chain().make()
+    put(world, version_id(SECRET, 2), ["AWSCURRENT"], made)
+    announce(world, 2, made)
+    world.apply(definition(None), known=KNOWN)
+
+
+def _check_found(world: World, made: Made, problem: str | None, number: int = 3) -> None:
+    """Check that a run accepts a certificate, or refuses it with a problem before it records its facts."""
+    if problem is None:
+        assert world.apply(definition(None), known=KNOWN).certificates[number].facts.sha256 == fingerprint(made.leaf)
+        return
+    with pytest.raises(StoreError, match=rf"\(certificate {number}\) has a label of the pair.*{problem}"):
+        world.apply(definition(None), known=KNOWN)
+    assert facts_tag(version_id(SECRET, number)) not in world.tags
+
+
 def test_an_announced_certificate_authority_is_not_taken_for_an_issued_reserve(world: World) -> None:
     """The version has STAGED, as after an interrupted run, but is not the requested certificate (R31)."""  # R38 R31
     attacker = CA.make()

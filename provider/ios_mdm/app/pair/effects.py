@@ -240,7 +240,8 @@ class Effects:
             return Role.DELETED
         problem: str | None = "no run announced it, and the state does not contain its certificate with this chain"
         if self._is_announced(observed, request.secret, step.ordinal):
-            problem = problem_of_found(credential, definition.host, now)
+            main = observed.main if step.slot is Slot.RESERVE else None
+            problem = problem_of_found(credential, definition.host, now, main=None if main is None else main.facts)
         if problem is not None:
             raise StoreError(unknown_version(request.secret, version, problem))
         return role

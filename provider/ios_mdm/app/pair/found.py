@@ -6,15 +6,20 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from ios_mdm.core.bundle import BundleError, read_bundle
+from ios_mdm.core.pair.definition import Slot
+from ios_mdm.core.pair.facts import Source
 from ios_mdm.core.pair.layout import facts_tag
+from ios_mdm.core.pair.moments import expires
 from ios_mdm.core.rules import Context, judged
 from ios_mdm.core.x509.details import details
+from ios_mdm.core.x509.digests import fingerprint, root_digest
 from ios_mdm.core.x509.issuing import is_issued
 from ios_mdm.core.x509.pem import chain
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from ios_mdm.core.pair.facts import CertificateFacts
     from ios_mdm.core.pair.observed import StoredVersion
     from ios_mdm.core.x509.values import Credential
 
@@ -26,22 +31,36 @@ def value_digest(value: str) -> str:
     return hashlib.sha256(value.encode()).hexdigest()
 
 
-def problem_of_found(credential: Credential, host: str, now: datetime) -> str | None:
+def problem_of_found(credential: Credential, host: str, now: datetime, *, main: CertificateFacts | None) -> str | None:
     """Return why devices must not trust a certificate without a facts tag; None if they can.
 
-    A run announced the certificate, but its slot and the definition at that time are unknown.
+    A run announced the certificate, but its slot and the definition at that time, with its apply time, are unknown.
+    A reserve is checked against main: it expires later, and has the root of a custom main. If main is unknown, because
+    main has no facts tag yet or another program stored it, a reserve cannot be checked against main.
 
     Args:
         credential: the certificate with its key and root.
         host: connection address without its port.
         now: current time, aware UTC, whole seconds.
+        main: facts of the main that the certificate is a reserve of; None if it is not a reserve, or main is unknown.
     """
     if is_issued(chain(credential.chain)) and details(credential.certificate).sans == (host,):
         return None
+    (root,) = chain(credential.root)
+    if main is not None and main.source is Source.INSTALLED and root_digest(root) != main.root:
+        return f"root-mismatch: its root {fingerprint(root)} is not the root of main, which is a custom certificate"
     parts = (credential.certificate, credential.private_key, credential.root)
+    # Devices are sent the stored root. The chain could also lead to another root of the same name.
+    context = Context(
+        host=host,
+        now=now,
+        slot=Slot.MAIN if main is None else Slot.RESERVE,
+        apply_at=None if main is None else expires(main),
+        root=root,
+    )
     try:
         bundle = read_bundle("".join(dict.fromkeys(parts)).encode(), None)
-        found = judged(bundle, Context(host=host, now=now)).report
+        found = judged(bundle, context).report
     except BundleError as error:
         return str(error)
     return None if found.valid else "; ".join(one.message for one in found.violations)

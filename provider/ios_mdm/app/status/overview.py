@@ -264,7 +264,7 @@ def _api_key(store: SecretStore, settings: DistributionSettings) -> Sequence[Not
     except DefinitionError as error:
         return (Notice(reason="api-key-unusable", severity=Severity.WARNING, message=str(error)),)
     except IosMdmError as error:
-        message = f"it could not be checked whether the API key can be used: {error}"
+        message = f"the use of the API key could not be checked: {error}"
         return (Notice(reason="api-key-unchecked", severity=Severity.NOTICE, message=message),)
     return ()
 

@@ -75,6 +75,6 @@ def is_scheduled(
         )
         notices.append(Notice(reason="not-scheduled", severity=Severity.WARNING, message=message, due=promote.at))
     if found.unchecked:
-        message = f"some resources of the switch could not be checked: {' '.join(found.unchecked)}"
+        message = f"some parts of the switch could not be checked: {' '.join(found.unchecked)}"
         notices.append(Notice(reason="schedule-unknown", severity=Severity.NOTICE, message=message))
     return (False if found.problems else None if found.unchecked else True), notices
