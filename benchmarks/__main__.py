@@ -87,8 +87,8 @@ def main(arguments: Sequence[str]) -> int:
                     ministack=tools.ministack, nanomdm=tools.nanomdm, scepserver=tools.scepserver, mdmb=tools.mdmb
                 )
                 services = local.up(state, executables, webhook_url=webhook.url, devices=DEVICES, storage="inmem")
-                stacks = _created(console, directory, services, counts)
-                _show(console, _measured(console, stacks, options.rounds))
+                stacks = _create_scenarios(console, directory, services, counts)
+                _show(console, _measure(console, stacks, options.rounds))
                 _show_where(console, stacks, services.aws_url)
             finally:
                 local.down(state)
@@ -97,7 +97,7 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _created(
+def _create_scenarios(
     console: Console, directory: Path, services: local.LocalServices, counts: Sequence[int]
 ) -> Sequence[Scenario]:
     _keep_api_key(services)
@@ -118,7 +118,7 @@ def _created(
         scenarios.servers(directory / "distributed", services.aws_url, "1 server, distribution", with_devices)
     )
     for stack in stacks:
-        found = stack.created()
+        found = stack.create()
         console.print(f"created: {stack.name}, {found.cpu:.1f} s of CPU, {found.wall:.1f} s", highlight=False)
     return stacks
 
@@ -135,13 +135,13 @@ def _keep_api_key(services: local.LocalServices) -> None:
     client.close()
 
 
-def _measured(console: Console, stacks: Sequence[Scenario], rounds: int) -> Sequence[Series]:
+def _measure(console: Console, stacks: Sequence[Scenario], rounds: int) -> Sequence[Series]:
     """Measure all stacks in each round, so that other load on the machine affects all of them."""
     series = [Series(scenario=stack, command=command) for stack in stacks for command in COMMANDS]
     for number in range(rounds):
         console.print(f"round {number + 1} of {rounds}")
         for one in series:
-            one.runs.append(one.scenario.measured(*COMMANDS[one.command]))
+            one.runs.append(one.scenario.measure_command(*COMMANDS[one.command]))
     return series
 
 
@@ -157,19 +157,19 @@ def _show(console: Console, series: Sequence[Series]) -> None:
 
 def _show_where(console: Console, stacks: Sequence[Scenario], aws_url: str) -> None:
     """Run one more `up` of each stack, and print the CPU time of each process and the calls of AWS per server."""
-    found = [(stack, stack.measured(*COMMANDS["up"], roles=True).roles) for stack in stacks]
+    found = [(stack, stack.measure_command(*COMMANDS["up"], roles=True).roles) for stack in stacks]
     roles = sorted({role for _, used in found for role in used if used[role]})
     table = Table("CPU s of an up", *roles)
-    told = []
+    lines = []
     for stack, used in found:
         with recorded(aws_url) as proxy:
-            stack.measured(*COMMANDS["up"], AWS_ENDPOINT_URL=proxy.url)
+            stack.measure_command(*COMMANDS["up"], AWS_ENDPOINT_URL=proxy.url)
         calls = Counter(_kind(call) for call in proxy.calls)
         if calls:
             each = ", ".join(f"{number / stack.count:g} {call}" for call, number in sorted(calls.items()))
-            told.append(f"calls of AWS per server, {stack.name}: {each}")
+            lines.append(f"calls of AWS per server, {stack.name}: {each}")
         table.add_row(stack.name, *(f"{used.get(role, 0.0):.2f}" for role in roles))
-    console.print(table, *told, sep="\n", highlight=False)
+    console.print(table, *lines, sep="\n", highlight=False)
 
 
 def _kind(call: str) -> str:
@@ -180,9 +180,9 @@ def _kind(call: str) -> str:
 
 def _show_imports(console: Console, python: Path) -> None:
     for process, code in imports.PROCESSES.items():
-        packages = imports.heaviest(python, code)
-        told = ", ".join(f"{package} {milliseconds:.0f}" for package, milliseconds in packages.items())
-        console.print(f"imports of the {process}, ms: {told}", highlight=False)
+        packages = imports.heaviest_packages(python, code)
+        summary = ", ".join(f"{package} {milliseconds:.0f}" for package, milliseconds in packages.items())
+        console.print(f"imports of the {process}, ms: {summary}", highlight=False)
 
 
 if __name__ == "__main__":

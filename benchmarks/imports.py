@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["PROCESSES", "heaviest", "summed"]
+__all__ = ["PROCESSES", "heaviest_packages", "package_times"]
 
 PROCESSES: Mapping[str, str] = {
     "program": "import pulumi, components",
@@ -28,21 +28,21 @@ PROCESSES: Mapping[str, str] = {
 """Imports of our two Python processes in a run without distribution and without pending changes."""
 
 _LINE = re.compile(r"import time:\s*(\d+) \|\s*\d+ \|\s*(\S+)")
-_OURS = {"ios_mdm", "components"}
+_PROJECT_PACKAGES = {"ios_mdm", "components"}
 
 
-def summed(log: str) -> Mapping[str, float]:
+def package_times(log: str) -> Mapping[str, float]:
     """Return the milliseconds of each package without its imports, from the output of ``-X importtime``."""
     found: dict[str, float] = {}
     for microseconds, module in _LINE.findall(log):
         package = module.partition(".")[0]
-        package = "ios-mdm" if package in _OURS else package
+        package = "ios-mdm" if package in _PROJECT_PACKAGES else package
         found[package] = found.get(package, 0.0) + int(microseconds) / 1000
     return found
 
 
-def heaviest(python: Path, code: str, most: int = 8) -> Mapping[str, float]:
-    """Run *code*; return the milliseconds of the *most* expensive packages, and the sum of all packages as ``all``."""
+def heaviest_packages(python: Path, code: str, count: int = 8) -> Mapping[str, float]:
+    """Run *code*; return the milliseconds of the *count* expensive packages, and the sum of all packages as ``all``."""
     done = subprocess.run(
         [python, "-X", "importtime", "-c", code],
         cwd=ROOT,
@@ -51,6 +51,6 @@ def heaviest(python: Path, code: str, most: int = 8) -> Mapping[str, float]:
         text=True,
         check=True,
     )
-    found = summed(done.stderr)
-    ranked = sorted(found.items(), key=lambda item: -item[1])[:most]
+    found = package_times(done.stderr)
+    ranked = sorted(found.items(), key=lambda item: -item[1])[:count]
     return {**dict(ranked), "all": sum(found.values())}

@@ -21,7 +21,7 @@ NOW = datetime(2040, 1, 1, tzinfo=UTC)
 ROUNDS = {KeyType.EC_P256: 200, KeyType.RSA_2048: 60, KeyType.RSA_3072: 30, KeyType.RSA_4096: 20}
 
 
-def _measured(kind: KeyType, rounds: int) -> tuple[float, float]:
+def _measure(kind: KeyType, rounds: int) -> tuple[float, float]:
     """Return the median CPU seconds for the key, and for all other work.
 
     The time for an RSA key varies by a factor of ten between calls, so both values are measured in the same call.
@@ -46,7 +46,7 @@ def _measured(kind: KeyType, rounds: int) -> tuple[float, float]:
 def main() -> int:
     """Print a line for each type of key."""
     for kind, rounds in ROUNDS.items():
-        key, other = _measured(kind, rounds)
+        key, other = _measure(kind, rounds)
         ratio = (key + other) / key
         print(f"{kind:<10} key {key * 1000:8.2f} ms CPU   rest {other * 1000:6.2f} ms CPU   {ratio:.3f}x")
     return 0

@@ -56,16 +56,16 @@ def main(arguments: Sequence[str]) -> int:
             with recorded(url) as aws:
                 definitions = [scenarios.server(f"s{number}") for number in range(options.servers)]
                 stack = scenarios.servers(Path(name) / "stack", aws.url, "latency", definitions)
-                stack.created()
+                stack.create()
                 for title, command in COMMANDS.items():
                     if options.only not in {None, title}:
                         continue
                     aws.calls.clear()
                     aws.delay = 0.0
-                    plain = [_measured(stack, command) for _ in range(options.rounds)]
+                    plain = [_measure(stack, command) for _ in range(options.rounds)]
                     calls = len(aws.calls) // options.rounds
                     aws.delay = options.delay / 1000
-                    delayed = [_measured(stack, command) for _ in range(options.rounds)]
+                    delayed = [_measure(stack, command) for _ in range(options.rounds)]
                     walls = (median(run.wall for run in runs) for runs in (plain, delayed))
                     table.add_row(title, str(calls), *(f"{wall:.1f}" for wall in walls))
         finally:
@@ -75,7 +75,7 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _measured(stack: Scenario, command: Sequence[str]) -> Measured:
+def _measure(stack: Scenario, command: Sequence[str]) -> Measured:
     found = measure(command, cwd=stack.stack.directory, environment=stack.stack.environment)
     if found.code != 0:
         raise RuntimeError(f"{' '.join(command)} failed:\n{found.output[-4000:]}")

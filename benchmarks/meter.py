@@ -61,7 +61,7 @@ def measure(
     cwd: Path,
     environment: Mapping[str, str],
     roles: bool = False,
-    every: float = SAMPLE_SECONDS,
+    interval: float = SAMPLE_SECONDS,
 ) -> Measured:
     """Run *command* under a new meter process, and return its cost.
 
@@ -70,9 +70,9 @@ def measure(
         cwd: Working directory.
         environment: Complete environment.
         roles: Whether CPU and memory are also measured per kind of process, which takes some CPU time.
-        every: Seconds between two samples.
+        interval: Seconds between two samples.
     """
-    meter = [sys.executable, "-P", str(Path(__file__).resolve()), *([f"{_ROLES}{every}"] if roles else []), *command]
+    meter = [sys.executable, "-P", str(Path(__file__).resolve()), *([f"{_ROLES}{interval}"] if roles else []), *command]
     done = subprocess.run(meter, cwd=cwd, env=dict(environment), capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise RuntimeError(f"the meter failed: {done.stderr[-2000:]}")
@@ -107,9 +107,9 @@ def main(arguments: Sequence[str]) -> int:
 class _Sampler(threading.Thread):
     """Samples CPU time and memory of each descendant."""
 
-    def __init__(self, every: float) -> None:
+    def __init__(self, interval: float) -> None:
         super().__init__(daemon=True)
-        self._every = every
+        self._every = interval
         self._ended = threading.Event()
         self._used: dict[int, tuple[str, float]] = {}
         self._memory: dict[int, int] = {}

@@ -75,13 +75,13 @@ def _runs(
     width = len(str(count - 1))
     definitions = [scenarios.server(f"n{number:0{width}}") for number in range(count)]
     stack = scenarios.folder(directory / "stack", aws_url, f"{count} servers", definitions)
-    yield "first preview", stack.measured(*PREVIEW, roles=True)
+    yield "first preview", stack.measure_command(*PREVIEW, roles=True)
     skipped = "false" if checkpoints else "true"
-    yield "creation", stack.measured(*UP, roles=True, PULUMI_SKIP_CHECKPOINTS=skipped)
-    yield "preview", stack.measured(*PREVIEW, "--expect-no-changes", roles=True)
+    yield "creation", stack.measure_command(*UP, roles=True, PULUMI_SKIP_CHECKPOINTS=skipped)
+    yield "preview", stack.measure_command(*PREVIEW, "--expect-no-changes", roles=True)
     # This run stores the ids of each pair in its inputs, so the engine writes a checkpoint per pair.
-    yield "second up", stack.measured(*UP, "--expect-no-changes", roles=True, PULUMI_SKIP_CHECKPOINTS=skipped)
-    yield "up", stack.measured(*UP, "--expect-no-changes", roles=True)
+    yield "second up", stack.measure_command(*UP, "--expect-no-changes", roles=True, PULUMI_SKIP_CHECKPOINTS=skipped)
+    yield "up", stack.measure_command(*UP, "--expect-no-changes", roles=True)
     yield "status", stack.status(python)
 
 

@@ -45,14 +45,14 @@ class Scenario:
     stack: Stack
     count: int
 
-    def measured(self, *arguments: str, roles: bool = False, **environment: str) -> Measured:
+    def measure_command(self, *arguments: str, roles: bool = False, **environment: str) -> Measured:
         """Run `pulumi` with these arguments, and return its cost.
 
         Raises:
             RuntimeError: The run failed.
         """
         command = ["pulumi", *arguments, "--non-interactive", "--color", "never"]
-        return self._measured(command, environment, roles=roles)
+        return self._measure(command, environment, roles=roles)
 
     def status(self, python: Path) -> Measured:
         """Run `ios-mdm status` on the stack with this interpreter, and return its cost and memory.
@@ -61,19 +61,19 @@ class Scenario:
             RuntimeError: The run failed, or the state of a pair is not ok.
         """
         file = f"Pulumi.{self.stack.name}.yaml"
-        return self._measured([str(python), "-m", "ios_mdm", "status", "--json", file], {}, roles=True)
+        return self._measure([str(python), "-m", "ios_mdm", "status", "--json", file], {}, roles=True)
 
-    def created(self) -> Measured:
+    def create(self) -> Measured:
         """Create the stack with `pulumi up`, and return the cost."""
-        return self.measured("up", "--yes", "--skip-preview", "--suppress-outputs")
+        return self.measure_command("up", "--yes", "--skip-preview", "--suppress-outputs")
 
-    def _measured(self, command: Sequence[str], environment: Mapping[str, str], *, roles: bool) -> Measured:
+    def _measure(self, command: Sequence[str], environment: Mapping[str, str], *, roles: bool) -> Measured:
         found = measure(
             command,
             cwd=self.stack.directory,
             environment={**self.stack.environment, **INSTALLATION, **environment},
             roles=roles,
-            every=_LARGE_SAMPLE_SECONDS if self.count >= _LARGE else SAMPLE_SECONDS,
+            interval=_LARGE_SAMPLE_SECONDS if self.count >= _LARGE else SAMPLE_SECONDS,
         )
         if found.code != 0:
             raise RuntimeError(f"{self.name}: {' '.join(command)} failed:\n{found.output[-4000:]}")

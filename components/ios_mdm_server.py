@@ -145,10 +145,10 @@ class IosMdmServer(pulumi.ComponentResource):
             child,
         )
         self.address = server.address
-        self.phase = _desired("phase", pair)
-        self.reason = _desired("reason", pair)
-        self.main = cast("pulumi.Output[CertificateOutput]", _shown("main", pair))  # a pair always has one
-        self.reserve = _shown("reserve", pair)
+        self.phase = _desired_output("phase", pair)
+        self.reason = _desired_output("reason", pair)
+        self.main = cast("pulumi.Output[CertificateOutput]", _certificate_output("main", pair))  # a pair always has one
+        self.reserve = _certificate_output("reserve", pair)
         self.apply_at = pair.applyAt
         self.pair_id = pair.pairId
         self.secret_arn = pair.secretArn
@@ -161,7 +161,7 @@ class IosMdmServer(pulumi.ComponentResource):
                     "secret": secret,
                     "host": server.host,
                     "aws": kept,
-                    "distribution": _dumped(server.distribution),
+                    "distribution": _distribution_block(server.distribution),
                     # Known in previews, unlike the PEMs, which change only when the pair is updated.
                     "trusted": pair.desired.apply(lambda desired: desired["trusted"]),
                     "pems": pair.certificates.apply(_pems),
@@ -220,10 +220,10 @@ def _fleet(server: ServerSettings) -> _Block | None:
     is_counted = server.main.install or server.main.replace_now or server.distrust or server.lost_main
     if server.distribution is None or not is_counted:
         return None
-    return _dumped(server.distribution)
+    return _distribution_block(server.distribution)
 
 
-def _dumped(distribution: DistributionSettings) -> _Block:
+def _distribution_block(distribution: DistributionSettings) -> _Block:
     return distribution.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 
@@ -238,11 +238,11 @@ def _plain(value: object) -> object:
     return value
 
 
-def _desired(key: str, pair: CertificatePair) -> pulumi.Output[str]:
+def _desired_output(key: str, pair: CertificatePair) -> pulumi.Output[str]:
     return pair.desired.apply(lambda desired: cast("str", desired[key]))
 
 
-def _shown(slot: str, pair: CertificatePair) -> pulumi.Output[CertificateOutput | None]:
+def _certificate_output(slot: str, pair: CertificatePair) -> pulumi.Output[CertificateOutput | None]:
     # Output.all creates an output for every nested value, twenty for each certificate.
     return pair.desired.apply(lambda desired: pair.certificates.apply(lambda found: _slot(slot, desired, found)))
 

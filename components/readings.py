@@ -78,8 +78,8 @@ def read_together(server: ServerSettings, aws: AwsSettings) -> Mapping[str, str 
 
 
 def _reading(server: ServerSettings, aws: AwsSettings) -> Mapping[str, object]:
-    """Return the fields of an ``ios_mdm.app.ahead.Reading`` whose values differ from the defaults."""
-    endpoints = list(server.looked_at)
+    """Return the fields of an ``ios_mdm.app.read_ahead.Reading`` whose values differ from the defaults."""
+    endpoints = list(server.checked_endpoints)
     settings: dict[str, tuple[object, object]] = {
         "region": (aws.region, None),
         "host": (server.host if endpoints else "", ""),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Required, TypedDict, cast
 import pulumi
 
 from ios_mdm.configuration import read_configuration
-from ios_mdm.settings.size import LARGE, configuration_size, too_large
+from ios_mdm.settings.size import WARNING_SIZE, configuration_size, too_large_message
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,8 +54,8 @@ def load_settings(config: pulumi.Config, base: Path | None = None) -> StackSetti
         "serversDirectory": config.get("serversDirectory"),
     }
     size = configuration_size({f"{config.name}:{key}": value for key, value in raw.items() if value is not None})
-    if size >= LARGE:
-        pulumi.log.warn(too_large(size, config.name))
+    if size >= WARNING_SIZE:
+        pulumi.log.warn(too_large_message(size, config.name))
     return read_configuration(raw, project=config.name, base=base or Path(pulumi.get_root_directory()))
 
 

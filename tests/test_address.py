@@ -60,7 +60,7 @@ def test_an_address_is_a_host_and_a_port(address: str, found: tuple[str, int | N
         ("a" * 64 + ".example", "is not a DNS name"),
     ],
 )
-def test_what_is_no_address_is_told(address: str, said: str) -> None:
+def test_an_invalid_address_is_reported(address: str, said: str) -> None:
     """Each error names the expected form."""
     with pytest.raises(ValueError, match=said):
         split_address(address)

@@ -243,7 +243,7 @@ def test_the_program_loads_no_more_than_it_registers() -> None:
     "statement",
     [
         "import ios_mdm.resources.pair_hooks",
-        "from ios_mdm import wiring; wiring.here().pairs('eu-west-1')",
+        "from ios_mdm import wiring; wiring.process_wiring().pairs('eu-west-1')",
         "import ios_mdm.settings",
     ],
 )

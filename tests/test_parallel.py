@@ -6,13 +6,13 @@ import threading
 
 import pytest
 
-from ios_mdm.parallel import at_once, in_turn
+from ios_mdm.parallel import run_concurrently, run_sequentially
 
 
 def test_calls_run_at_once() -> None:
     """Each call ends only after all calls have begun."""
     barrier = threading.Barrier(4, timeout=30)
-    assert sorted(future.result() for future in at_once([barrier.wait] * 4)) == [0, 1, 2, 3]
+    assert sorted(future.result() for future in run_concurrently([barrier.wait] * 4)) == [0, 1, 2, 3]
 
 
 def test_results_and_errors_keep_the_order_of_the_calls() -> None:
@@ -27,7 +27,7 @@ def test_results_and_errors_keep_the_order_of_the_calls() -> None:
         last.set()
         return "quick"
 
-    first, second = at_once([slow, quick])
+    first, second = run_concurrently([slow, quick])
     assert second.result() == "quick"
     with pytest.raises(ValueError, match="slow"):
         first.result()
@@ -35,7 +35,7 @@ def test_results_and_errors_keep_the_order_of_the_calls() -> None:
 
 def test_no_calls_give_no_results() -> None:
     """An empty list is allowed."""
-    assert at_once([]) == []
+    assert run_concurrently([]) == []
 
 
 def test_calls_in_turn_run_in_the_thread_of_the_caller() -> None:
@@ -44,7 +44,7 @@ def test_calls_in_turn_run_in_the_thread_of_the_caller() -> None:
     def refused() -> int:
         raise ValueError("refused")
 
-    first, second = in_turn([refused, threading.get_ident])
+    first, second = run_sequentially([refused, threading.get_ident])
     assert second.result() == threading.get_ident()
     with pytest.raises(ValueError, match="refused"):
         first.result()

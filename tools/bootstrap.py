@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 STEPS = ("venv", "emulator", "engine", "tools")
 """Steps that all commands need."""
-ASKED_FOR = ("nginx", "verifiers")
+OPTIONAL_STEPS = ("nginx", "verifiers")
 """Steps that only some commands need. These commands name them."""
 
 
@@ -71,7 +71,7 @@ class Virtualenv:
         """Interpreter of the virtualenv."""
         return self.directory / "bin" / "python"
 
-    def wanted(self) -> dict[str, str]:
+    def expected_stamp(self) -> dict[str, str]:
         """Return the content of the stamp of a complete virtualenv."""
         return {
             "python": f"{sys.version_info.major}.{sys.version_info.minor}",
@@ -79,7 +79,7 @@ class Virtualenv:
             "requirements": digest(self.requirements.read_bytes()),
         }
 
-    def stamped(self) -> dict[str, str] | None:
+    def recorded_stamp(self) -> dict[str, str] | None:
         """Return the content of the stamp, or None if it cannot be read."""
         try:
             found = json.loads(self._stamp.read_text(encoding="utf-8"))
@@ -89,7 +89,7 @@ class Virtualenv:
 
     def state(self) -> str:
         """Return ``ready``, ``outdated`` (packages must be installed) or ``absent`` (a new virtualenv is needed)."""
-        wanted, found = self.wanted(), self.stamped()
+        wanted, found = self.expected_stamp(), self.recorded_stamp()
         if not os.access(self.python, os.X_OK):  # false if the link points to a Python that was removed
             return "absent"
         if found == wanted:
@@ -118,7 +118,7 @@ class Virtualenv:
             env=pip_environment(),
             progress=lambda text: f"{text.count('Collecting ')} packages fetched",
         )
-        self._stamp.write_text(json.dumps(self.wanted()), encoding="utf-8")
+        self._stamp.write_text(json.dumps(self.expected_stamp()), encoding="utf-8")
         say(self.subject, f"installed in {duration(time.monotonic() - started)}")
 
     @property
@@ -138,7 +138,7 @@ def link_package(venv: Virtualenv) -> None:
     Both paths are relative. An editable install has absolute paths, so the copy of a checkout runs the code of the
     original.
     """
-    packages = venv.directory / "lib" / f"python{venv.wanted()['python']}" / "site-packages"
+    packages = venv.directory / "lib" / f"python{venv.expected_stamp()['python']}" / "site-packages"
     _write_changed(packages / "ios-mdm.pth", f"{_PACKAGE_FOLDER}\n", mode=0o644)
     _write_changed(venv.directory / "bin" / "ios-mdm", _COMMAND, mode=0o755)
 
@@ -208,7 +208,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the steps that the command line names, or all of ``STEPS``; return the exit code."""
     parser = argparse.ArgumentParser(description="Install the tools that this checkout needs to run and to test.")
     parser.add_argument(
-        "--only", action="append", choices=(*STEPS, *ASKED_FOR), help="run only this step (can be repeated)"
+        "--only", action="append", choices=(*STEPS, *OPTIONAL_STEPS), help="run only this step (can be repeated)"
     )
     steps = tuple(parser.parse_args(arguments).only or STEPS)
     started = time.monotonic()

@@ -121,8 +121,8 @@ def ensure_engine() -> Path:
     if not (target / "pulumi").is_file():
         say("engine", f"building Pulumi {version} from Go modules; the first time takes 3 to 6 minutes on 2 cores")
         go = Go.find(module.go)
-        told = go.run("engine sdk", "mod", "download", "-json", f"{_PULUMI}/sdk/v3", cwd=ENGINE)
-        sdk = json.loads(told[told.index("{") :])["Dir"]
+        output = go.run("engine sdk", "mod", "download", "-json", f"{_PULUMI}/sdk/v3", cwd=ENGINE)
+        sdk = json.loads(output[output.index("{") :])["Dir"]
         go.build("engine", module, target, flags=flags, extra=tuple(Path(sdk, name) for name in _SUPPORT))
     _install_stand_in(target)
     return target / "pulumi"

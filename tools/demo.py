@@ -131,7 +131,7 @@ def down(state: Path) -> None:
     """Stop the services that :func:`up` started, and keep the data."""
     stopped = list(local.down(state))
     if state.exists():
-        with records.locked(state.resolve()):
+        with records.state_lock(state.resolve()):
             stopped += [RECEIVER] if process.stop(state.resolve(), RECEIVER) else []
     print(f"stopped: {', '.join(stopped) or 'nothing was running'}")
 
@@ -149,7 +149,7 @@ def _services(state: Path, tools: Toolchain) -> local.LocalServices:
     state.mkdir(mode=0o700, exist_ok=True)
     (state / "folder").write_text(_folder_id(state), encoding="ascii")
     began = time.monotonic()
-    with records.locked(state.resolve()):
+    with records.state_lock(state.resolve()):
         receiver = process.ensure(state.resolve(), _receiver(state.resolve(), tools), wished_port=RECEIVER_PORT)
     executables = local.Executables(
         ministack=tools.ministack, nanomdm=tools.nanomdm, scepserver=tools.scepserver, mdmb=tools.mdmb

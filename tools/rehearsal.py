@@ -16,7 +16,7 @@ from tools.services.schedules import ScheduleError
 from tools.services.webhook import Recorder
 from tools.stack import EngineHungError
 from tools.story import DEVICES, Rehearsal, RehearsalError, play, stage
-from tools.timeline_bars import drawn
+from tools.timeline_bars import bar_chart
 from tools.toolchain import ROOT, Toolchain, ToolchainMissingError
 
 if TYPE_CHECKING:
@@ -74,24 +74,24 @@ def _play(state: Path, webhook_url: str) -> Rehearsal:
     return played
 
 
-def _conclude(played: Rehearsal) -> int:
+def _conclude(rehearsal: Rehearsal) -> int:
     """Show the timeline and the devices that were locked out; return the exit code."""
     print("== timeline")
-    Console(highlight=False, soft_wrap=True).print(drawn(played.bars.values()))
+    Console(highlight=False, soft_wrap=True).print(bar_chart(rehearsal.bars.values()))
     print("== devices")
-    lost = {one.device: one for one in reversed(played.refused)}  # the first refusal of each
-    kept = [device for device in played.listed if device not in lost]
-    print(f"  {len(kept)} of {len(played.listed)} listed devices stayed connected")
-    numbers = {device: number for number, device in enumerate(played.services.fleet.ids(), 1)}
+    lost = {one.device: one for one in reversed(rehearsal.refusals)}  # the first refusal of each
+    kept = [device for device in rehearsal.listed if device not in lost]
+    print(f"  {len(kept)} of {len(rehearsal.listed)} listed devices stayed connected")
+    numbers = {device: number for number, device in enumerate(rehearsal.services.fleet.ids(), 1)}
     for device, first in lost.items():
-        why = "listed" if device in played.listed else "not listed when the reserve was issued"
+        why = "listed" if device in rehearsal.listed else "not listed when the reserve was issued"
         print(f"  device {numbers[device]} ({why}): locked out since {first.at:%Y-%m-%d %H:%M}: {first.reason}")
-    return 0 if len(kept) == len(played.listed) else 1
+    return 0 if len(kept) == len(rehearsal.listed) else 1
 
 
 def _stop(state: Path) -> None:
     if state.exists():
-        with records.locked(state):
+        with records.state_lock(state):
             process.stop(state, nginx.NAME)
         local.down(state / "services")
 

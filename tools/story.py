@@ -49,7 +49,7 @@ class RehearsalError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refused:
+class Refusal:
     """A device that refused the server's certificate."""
 
     at: datetime
@@ -66,17 +66,17 @@ class Rehearsal:
         stack: Stack of the real engine.
         state: Folder of the rehearsal.
         executable: Path of nginx.
-        tell: Receives the time and the text of each event.
+        report: Receives the time and the text of each event.
     """
 
     services: LocalServices
     stack: Stack
     state: Path
     executable: Path
-    tell: Callable[[datetime, str], None]
+    report: Callable[[datetime, str], None]
     port: int = field(default_factory=free_port)
     now: datetime = START
-    refused: list[Refused] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
     listed: tuple[str, ...] = ()
     bars: dict[str, Bar] = field(default_factory=dict)
     serving: bool = False
@@ -112,13 +112,13 @@ class Rehearsal:
         self.now = now
         output = self.stack.up(IOS_MDM_CLOCK=f"{now:%Y-%m-%dT%H:%M:%SZ}").ok().output
         counts = ", ".join(f"{found['count']} {found['what']}" for found in _COUNT.finditer(output))
-        self.tell(now, f"pulumi up: {counts}")
+        self.report(now, f"pulumi up: {counts}")
         for line in output.splitlines():
-            told = line.strip().removeprefix(f"{SERVER}: ")
+            text = line.strip().removeprefix(f"{SERVER}: ")
             # Lines about this server, except its outputs and, before nginx runs, the notice about its endpoints.
-            is_notice = "`endpoints: []`" in told
-            if told != line.strip() and not told.startswith("{") and (self.serving or not is_notice):
-                self.tell(now, f"  {told}")
+            is_notice = "`endpoints: []`" in text
+            if text != line.strip() and not text.startswith("{") and (self.serving or not is_notice):
+                self.report(now, f"  {text}")
         self.shown = self.stack.outputs()["servers"][SERVER]
         for slot in ("main", "reserve"):
             self._note(slot, self.shown[slot])
@@ -135,7 +135,7 @@ class Rehearsal:
                 if other is not bar and other.main_from is not None and other.main_until is None:
                     other.main_until = self.now
 
-    def trusted(self, device: str) -> tuple[bytes, ...]:
+    def trusted_roots(self, device: str) -> tuple[bytes, ...]:
         """Return the roots in this server's profiles on a device, in DER."""
         profiles = self.services.fleet.profiles(device)
         ours = (profile for profile in profiles if profile.identifier.startswith(f"{PROFILE}."))
@@ -143,13 +143,13 @@ class Rehearsal:
 
     def visits(self, devices: Iterable[str]) -> dict[str, Visit]:
         """Let devices connect to the server at the rehearsal's time, and record each refusal."""
-        found = {device: visit(self.port, HOST, self.trusted(device), self.now) for device in devices}
-        self.refused += [
-            Refused(at=self.now, device=device, reason=one.reason) for device, one in found.items() if not one.accepted
+        found = {device: visit(self.port, HOST, self.trusted_roots(device), self.now) for device in devices}
+        self.refusals += [
+            Refusal(at=self.now, device=device, reason=one.reason) for device, one in found.items() if not one.accepted
         ]
         return found
 
-    def check_in(self, devices: Iterable[str], now: datetime, whose: str = "devices") -> None:
+    def check_in(self, devices: Iterable[str], now: datetime, group: str = "devices") -> None:
         """Let devices connect. Devices that accept the server fetch their commands."""
         self.now = now
         seen = self.visits(devices)
@@ -158,7 +158,7 @@ class Rehearsal:
         if poll.failed:
             raise RehearsalError(f"a device could not fetch its commands: {next(iter(poll.failed.values()))}")
         lost = len(seen) - len(accepted)
-        self.tell(now, f"{whose}: {len(accepted)} of {len(seen)} connect" + (f", {lost} LOCKED OUT" if lost else ""))
+        self.report(now, f"{group}: {len(accepted)} of {len(seen)} connect" + (f", {lost} LOCKED OUT" if lost else ""))
 
     def fire(self, now: datetime) -> None:
         """Make the calls of the schedules that are due, as AWS does."""
@@ -169,7 +169,7 @@ class Rehearsal:
         for one in fired:
             if one.problem:
                 raise RehearsalError(f"the call of the schedule {one.name} failed: {one.problem}")
-            self.tell(now, "AWS: the schedule moves the label AWSCURRENT, without a run of pulumi")
+            self.report(now, "AWS: the schedule moves the label AWSCURRENT, without a run of pulumi")
 
     def consume(self) -> None:
         """Run `consume` once, as its service does every few minutes. It reloads nginx if nginx runs."""
@@ -186,12 +186,12 @@ class Rehearsal:
         )
         if done.returncode != 0:
             raise RehearsalError(f"consume failed: {done.stderr.strip()}")
-        self.tell(self.now, f"consume: {_FINGERPRINT_TAIL.sub('…', done.stdout.strip().splitlines()[-1])}")
+        self.report(self.now, f"consume: {_FINGERPRINT_TAIL.sub('…', done.stdout.strip().splitlines()[-1])}")
 
     def serve(self) -> None:
         """Start nginx with the files of `consume`."""
         settings = nginx.Settings(host=HOST, files=self.files, upstream=self.services.mdm_url)
-        with records.locked(self.state):
+        with records.state_lock(self.state):
             running = process.ensure(
                 self.state, nginx.service(self.executable, self.state, settings), wished_port=self.port
             )
@@ -236,7 +236,7 @@ def play(stage: Rehearsal, *, cycles: int = 2) -> Iterator[str]:
         expiry = datetime.fromisoformat(stage.shown["main"]["notAfter"]) + timedelta(seconds=1)
         stage.define(kept)
         if cycle == 1:
-            stage.tell(expiry - 60 * DAY, "device 5 is removed from the list by mistake; device 4 is away")
+            stage.report(expiry - 60 * DAY, "device 5 is removed from the list by mistake; device 4 is away")
         stage.up(expiry - 60 * DAY)
         stage.check_in([*steady, forgotten], expiry - 60 * DAY + timedelta(hours=1), "devices 1, 2, 3, 5")
         yield "reserve"
@@ -256,7 +256,7 @@ def play(stage: Rehearsal, *, cycles: int = 2) -> Iterator[str]:
         yield "former main gone"
 
 
-def stage(state: Path, tell: Callable[[datetime, str], None], services: LocalServices) -> Rehearsal:
+def stage(state: Path, report: Callable[[datetime, str], None], services: LocalServices) -> Rehearsal:
     """Return a rehearsal that uses running services. *state* is an empty folder."""
     client = schedules.client("secretsmanager", services.aws_url)
     client.create_secret(Name=API_KEY_SECRET, SecretString=services.api_key.read_text(encoding="utf-8"))
@@ -266,5 +266,5 @@ def stage(state: Path, tell: Callable[[datetime, str], None], services: LocalSer
         stack=make_stack(state, services.aws_url, "rehearsal"),
         state=state,
         executable=Toolchain.nginx(),
-        tell=tell,
+        report=report,
     )

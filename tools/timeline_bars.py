@@ -39,7 +39,7 @@ class Bar:
         return MAIN if self.main_until is None or moment < self.main_until else FORMER
 
 
-def drawn(bars: Iterable[Bar], *, width: int = 76) -> Text:
+def bar_chart(bars: Iterable[Bar], *, width: int = 76) -> Text:
     """Return a row for each certificate, the months, and the legend. The text has colors on a terminal.
 
     Args:

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 
 __all__ = ["dns_name", "is_loopback", "split_address"]
 
-_LAST_PORT = 65535
+_MAX_PORT = 65535
 # A label of letters, digits and hyphens (RFC 1123). With hyphens at its third and fourth place, it may be an A-label.
 _LABEL = r"(?!..--)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 # A name whose last label is a number, decimal or hexadecimal with 0x, is an IPv4 address: "ends in a number" in the URL
@@ -26,7 +26,7 @@ def split_address(address: str) -> tuple[str, int | None]:
     host, colon, port = address.partition(":")
     if "://" in address or "/" in address:
         raise ValueError(f"must be a host name with an optional port, without a scheme or a path, not {address!r}")
-    if colon and not (port.isascii() and port.isdigit() and 0 < int(port) <= _LAST_PORT):
+    if colon and not (port.isascii() and port.isdigit() and 0 < int(port) <= _MAX_PORT):
         raise ValueError(f"has the invalid port {port!r}: use a number from 1 to 65535")
     name = dns_name(host)
     if _NUMBER.fullmatch(name):

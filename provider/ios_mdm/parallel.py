@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["at_once", "in_turn"]
+__all__ = ["run_concurrently", "run_sequentially"]
 
 T = TypeVar("T")
 
 
-def at_once(calls: Sequence[Callable[[], T]]) -> Sequence[Future[T]]:
+def run_concurrently(calls: Sequence[Callable[[], T]]) -> Sequence[Future[T]]:
     """Run calls that do not depend on each other, and return when all have ended.
 
     Args:
@@ -35,7 +35,7 @@ def at_once(calls: Sequence[Callable[[], T]]) -> Sequence[Future[T]]:
     return futures
 
 
-def in_turn(calls: Sequence[Callable[[], T]]) -> Sequence[Future[T]]:
+def run_sequentially(calls: Sequence[Callable[[], T]]) -> Sequence[Future[T]]:
     """Run calls one after the other; otherwise like :func:`at_once`. For calls that do not wait, threads cost more."""
     futures: list[Future[T]] = [Future() for _ in calls]
     for call, future in zip(calls, futures, strict=True):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ios_mdm.core.pair.definition import Slot
     from ios_mdm.core.pair.facts import CertificateFacts
     from ios_mdm.core.pair.home import Home
-    from ios_mdm.core.pair.observed import Served
+    from ios_mdm.core.pair.observed import ServedCertificate
     from ios_mdm.core.pair.schedule import Schedule
     from ios_mdm.core.pair.secret import SecretDescription
     from ios_mdm.core.x509.values import Credential
@@ -185,7 +185,7 @@ class CustomCertificates(Protocol):
 class Probe(Protocol):
     """Reads the certificates that servers present."""
 
-    def served(self, host: str, endpoints: Sequence[str]) -> tuple[Served, ...]:
+    def served_certificates(self, host: str, endpoints: Sequence[str]) -> tuple[ServedCertificate, ...]:
         """Return the certificate that each endpoint presents for *host*. Never raises.
 
         Args:

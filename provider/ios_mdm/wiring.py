@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ios_mdm.app.pair.reader import PairReader
     from ios_mdm.app.pair.settings import PairSettings
     from ios_mdm.app.reconcile import Reconciler
-    from ios_mdm.app.recorded import Recorded
+    from ios_mdm.app.recorded_offers import RecordedOffers
     from ios_mdm.app.status.overview import Sources
     from ios_mdm.app.switching import SwitchService
     from ios_mdm.core.pair.facts import CertificateFacts
@@ -49,10 +49,10 @@ if TYPE_CHECKING:
     )
     from ios_mdm.settings import DistributionSettings, ServerSettings
 
-__all__ = ["Wiring", "here"]
+__all__ = ["Wiring", "process_wiring"]
 
 
-def here() -> Wiring:
+def process_wiring() -> Wiring:
     """Return the wiring for the environment and the working directory of this process."""
     return Wiring(environ=os.environ, base=Path.cwd())
 
@@ -71,7 +71,7 @@ class Wiring:
     base: Path
     reads: Reads | None = field(default=None, repr=False, compare=False)
 
-    def remembering(self) -> Self:
+    def with_cached_reads(self) -> Self:
         """Return a wiring for one check or one status, which caches answers of AWS. Never write with it."""
         from ios_mdm.adapters.reads import Reads
 
@@ -119,7 +119,7 @@ class Wiring:
 
         return AwsPrerequisites(aws=self._aws(region))
 
-    def given(self, region: str | None) -> GivenResources:
+    def given_resources(self, region: str | None) -> GivenResources:
         """Return IAM, SQS and SNS, for the roles, queues and topics that a definition names."""
         from ios_mdm.adapters.given import AwsGivenResources
 
@@ -281,12 +281,12 @@ class Wiring:
         """
         from ios_mdm.app.bundles import BundleReader
         from ios_mdm.app.offers import Offers
-        from ios_mdm.app.recorded import Recorded
+        from ios_mdm.app.recorded_offers import RecordedOffers
 
         reader = BundleReader(base=self.base, environ=self.environ)
-        return Offers.read(server, Recorded(), reader, start, current=None, main=main)
+        return Offers.read(server, RecordedOffers(), reader, start, current=None, main=main)
 
-    def read_offers(self, settings: PairSettings, before: Recorded) -> ReadOffers:
+    def read_offers(self, settings: PairSettings, before: RecordedOffers) -> ReadOffers:
         """Return the function that reads the custom certificates of a definition and checks them against the rules."""
 
         def read(*, current: CertificateFacts | None, main: CertificateFacts | None) -> Offers:
@@ -297,9 +297,9 @@ class Wiring:
 
         return read
 
-    def custom(self, settings: PairSettings, recorded: Recorded) -> CustomCertificates | None:
+    def custom_certificates(self, settings: PairSettings, recorded: RecordedOffers) -> CustomCertificates | None:
         """Return the custom certificates of a definition, or None if there are none."""
-        if not settings.server.installs:
+        if not settings.server.has_custom_certificate:
             return None
         from ios_mdm.app.offers import OfferedCertificates
 
@@ -315,7 +315,7 @@ class Wiring:
             store=self.store(region),
             scheduler=self.scheduler(region),
             prerequisites=self.prerequisites(region),
-            given=self.given(region),
+            given=self.given_resources(region),
             probe=self.probe(),
             clock=self.clock(),
             ledger=self.ledger,

@@ -44,7 +44,7 @@ MOST = 36
 
 def _secured() -> Progress:
     """Create the pair, or bring it to its desired state, as the hook `create` does."""
-    store, clock = SecretsManager(aws=AWS), FixedClock(moment=START)
+    store, clock = SecretsManager(aws=AWS), FixedClock(time=START)
     pairs = PairService(store, clock, rehearsal=True)
     switches = SwitchService(EventBridgeScheduler(aws=AWS), AwsPrerequisites(aws=AWS), store, clock)
     return Reconciler(pairs, switches).secure(REQUEST, PromotionSettings())
@@ -59,7 +59,7 @@ def test_a_pair_with_its_reserve_and_its_switch_takes_few_calls(
     monkeypatch.setattr(Aws, "is_emulator", property(lambda _self: False))
     with recorded(moto_url) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
-        aws.forget()
+        aws.close_clients()
         created = _secured()
         calls = Counter(proxy.calls)
         assert created.pair is not None

@@ -24,7 +24,7 @@ def test_the_machines_clock_shows_whole_seconds_of_utc() -> None:
 
 def test_a_fixed_clock_stands_still_in_utc() -> None:
     """The time zone of the argument makes no difference."""
-    clock = FixedClock(moment=datetime(2040, 1, 1, 1, 0, 0, 999, tzinfo=timezone(timedelta(hours=1))))
+    clock = FixedClock(time=datetime(2040, 1, 1, 1, 0, 0, 999, tzinfo=timezone(timedelta(hours=1))))
     assert clock.now() == datetime(2040, 1, 1, tzinfo=UTC)
     assert clock.now().tzinfo is UTC
 
@@ -66,7 +66,7 @@ def test_a_rehearsal_sets_the_clock(text: str) -> None:
         "0001-01-01T00:00:00+01:00",
     ],
 )
-def test_a_moment_that_is_none_is_refused(text: str) -> None:
+def test_an_invalid_time_is_refused(text: str) -> None:
     """The message shows an example of a valid time."""
     with pytest.raises(DefinitionError, match=r"IOS_MDM_CLOCK: .* such as 2040-01-01T00:00:00Z"):
         clock_from_environment({**EMULATOR, "IOS_MDM_CLOCK": text})

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from ios_mdm.adapters import nanomdm
 from ios_mdm.adapters.nanomdm import NanoMdm
-from ios_mdm.core.enrollment import LONGEST_ENROLLMENT_ID, checked_enrollment_ids
+from ios_mdm.core.enrollment import MAX_ENROLLMENT_ID_LENGTH, checked_enrollment_ids
 from ios_mdm.errors import BatchTooLargeError, DefinitionError, DeliveryError, IosMdmError
 from ios_mdm.settings.fields import MAX_URL_LENGTH
 from tests.support.nanomdm_server import NanoMdmServer, free_port, nanomdm_server
@@ -195,7 +195,7 @@ def test_the_same_command_again_is_a_repetition(server: NanoMdmServer, channel: 
     assert device.queued() == []
 
 
-def test_without_a_push_certificate_a_notice_says_who_sleeps(server: NanoMdmServer) -> None:
+def test_without_a_push_certificate_a_notice_names_the_sleeping_devices(server: NanoMdmServer) -> None:
     """NanoMDM answers 500 although it has queued the command."""
     device = server.device("asleep")
     waking = NanoMdm(url=server.url, api_key=server.api_key)
@@ -205,7 +205,7 @@ def test_without_a_push_certificate_a_notice_says_who_sleeps(server: NanoMdmServ
     assert device.queued() == ["push"]
 
 
-def test_an_id_that_nobody_enrolled_is_a_notice_where_push_is_wanted(server: NanoMdmServer) -> None:
+def test_an_id_that_is_not_enrolled_is_a_notice_if_push_is_set(server: NanoMdmServer) -> None:
     """The key-value storages queue for unknown ids. Only the push reports that the device does not exist."""
     (notice,) = NanoMdm(url=server.url, api_key=server.api_key).enqueue(["stranger"], command("unknown"))
     assert "queued for 1 device," in notice
@@ -233,7 +233,7 @@ def test_a_hostile_id_is_refused_before_anything_is_sent(hostile: str) -> None:
         assert requests == []
 
 
-def test_ids_of_every_kind_of_enrolment_are_taken(server: NanoMdmServer, channel: NanoMdm) -> None:
+def test_ids_of_every_kind_of_enrollment_are_accepted(server: NanoMdmServer, channel: NanoMdm) -> None:
     """Old and new UDIDs, User Enrollment ids and user channels (NanoMDM's operations guide) are accepted."""
     ids = [DEVICE, "00008030-001A2B3C4D5E6F70", f"{DEVICE}:F151140B-3988-45A9", f"{DEVICE}:a+b@example.com"]
     assert checked_enrollment_ids(ids) == tuple(ids)
@@ -249,7 +249,7 @@ def test_a_batch_of_the_wrong_size_is_a_mistake_of_the_caller(count: int) -> Non
         small.enqueue([f"d{number}" for number in range(count)], command("u"))
 
 
-def test_a_wrong_api_key_is_told_by_the_name_of_its_setting(server: NanoMdmServer) -> None:
+def test_the_error_of_a_wrong_api_key_names_its_setting(server: NanoMdmServer) -> None:
     """The message for status 401 names the setting, and not the key."""
     wrong = NanoMdm(url=server.url, api_key="wr0ng-k3y", push=False)
     with pytest.raises(DeliveryError, match="refuses the API key: check the secret named by apiKeySecret") as caught:
@@ -257,13 +257,13 @@ def test_a_wrong_api_key_is_told_by_the_name_of_its_setting(server: NanoMdmServe
     assert "wr0ng-k3y" not in str(caught.value)
 
 
-def test_a_command_that_is_none_is_rejected(channel: NanoMdm) -> None:
+def test_an_invalid_command_is_rejected(channel: NanoMdm) -> None:
     """The message contains NanoMDM's reason."""
     with pytest.raises(DeliveryError, match="rejects the command: decoding command"):
         channel.enqueue([DEVICE], b"no plist")
 
 
-def test_a_server_that_is_down_is_told_with_its_url() -> None:
+def test_a_server_that_is_down_is_reported_with_its_url() -> None:
     """The message reports the refused connection."""
     url = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(DeliveryError, match=re.escape(f"{url} is down: connection refused")):
@@ -280,7 +280,7 @@ def test_a_proxy_of_the_environment_is_for_the_world_outside(monkeypatch: pytest
         NanoMdm(url="http://mdm.invalid", api_key="a-key").enqueue([DEVICE], command("u"))
 
 
-def test_a_host_that_does_not_resolve_is_told() -> None:
+def test_a_host_that_does_not_resolve_is_reported() -> None:
     """The reserved TLD `invalid` never resolves (RFC 6761)."""
     with pytest.raises(DeliveryError, match="does not resolve"):
         NanoMdm(url="http://mdm.invalid", api_key="a-key").enqueue([DEVICE], command("u"))
@@ -301,7 +301,7 @@ def test_the_longest_url_of_a_definition_and_the_longest_id_fit() -> None:
     url = f"https://mdm.example.com/{'a' * (MAX_URL_LENGTH - 24)}"
     assert len(url) == MAX_URL_LENGTH
     channel = NanoMdm(url=url, api_key="k" * 4096)
-    ids = [f"{number}{':' * (LONGEST_ENROLLMENT_ID - 1)}" for number in range(3)]
+    ids = [f"{number}{':' * (MAX_ENROLLMENT_ID_LENGTH - 1)}" for number in range(3)]
     assert [list(batch) for batch in channel.batches(ids)] == [ids]
     assert len(base64.b64encode(b"nanomdm:" + b"k" * 4096)) < 8192 - 100
 
@@ -371,7 +371,7 @@ def test_a_repetition_is_known_in_the_words_of_databases(error: str) -> None:
         ((200, b'{"command_uuid": "u", "status": [1], "command_error": {"a": 1}}'), "rejects the command"),
     ],
 )
-def test_what_a_server_refuses_is_said(answer: tuple[int, bytes], words: str) -> None:
+def test_a_refusal_of_the_server_is_reported(answer: tuple[int, bytes], words: str) -> None:
     """Every answer except "queued" is an error with a reason."""
     with broken_server(answer) as (url, _), pytest.raises(DeliveryError, match="the MDM server at") as caught:
         NanoMdm(url=url, api_key="a-key").enqueue([DEVICE], command("u"))
@@ -465,7 +465,7 @@ def test_the_api_key_shows_nowhere(caplog: pytest.LogCaptureFixture) -> None:
         *("https://mdm/?a=b", "https://mdm/#x", "https://m dm", "https://mdm\n", "http://[::1"),
     ],
 )
-def test_a_url_that_is_none_is_refused(url: str) -> None:
+def test_an_invalid_url_is_refused(url: str) -> None:
     """A typing error is reported before anything is sent."""
     with pytest.raises(DefinitionError, match="is not the URL of an MDM server"):
         NanoMdm(url=url, api_key="a-key")
@@ -520,7 +520,7 @@ def test_an_empty_key_is_refused() -> None:
         NanoMdm(url="https://mdm.example.com", api_key=" \n")
 
 
-def test_it_is_a_channel(channel: NanoMdm) -> None:
+def test_nanomdm_is_a_channel(channel: NanoMdm) -> None:
     """The class implements the port, and its errors have the common base class."""
     port: MdmChannel = channel
     assert [len(batch) for batch in port.batches([f"d{number}" for number in range(1001)])] == [500, 500, 1]

@@ -25,7 +25,7 @@ DEFINITION = PairDefinition(
 
 
 def _applied(backend: Backend, *, days: int) -> PairResult:
-    service = PairService(backend.store, FixedClock(moment=START + timedelta(days=days)), rehearsal=True)
+    service = PairService(backend.store, FixedClock(time=START + timedelta(days=days)), rehearsal=True)
     return service.apply(PairRequest(definition=DEFINITION, secret=backend.secret, owner="o/p/s", tags={}))
 
 
@@ -61,7 +61,7 @@ def test_a_deleted_pair_comes_back_with_its_keys(backend: Backend) -> None:
     _applied(backend, days=0)
     before = {number: backend.store.read(backend.secret, version_id(backend.secret, number)) for number in (1, 2)}
     labels = _labels(backend)
-    PairService(backend.store, FixedClock(moment=START)).delete(backend.secret, recovery_window_days=7)
+    PairService(backend.store, FixedClock(time=START)).delete(backend.secret, recovery_window_days=7)
     _applied(backend, days=0)
     assert _labels(backend) == labels
     after = {number: backend.store.read(backend.secret, version_id(backend.secret, number)) for number in (1, 2)}

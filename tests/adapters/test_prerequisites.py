@@ -85,7 +85,7 @@ def test_a_queue_is_made_once_and_deleted_for_good(switch_backend: SwitchBackend
     prerequisites.delete_queue(name)
 
 
-def test_what_is_as_it_should_be_is_not_written(emulated: SwitchBackend) -> None:
+def test_correct_resources_are_not_written(emulated: SwitchBackend) -> None:
     """Documents are compared as JSON and not as text, so the second `up` only reads."""  # R30
     writes = Writes()
     made(emulated, boundary=BOUNDARY)
@@ -142,7 +142,7 @@ def problems(backend: SwitchBackend, **changes: Any) -> tuple[str, ...]:
     return backend.prerequisites.role_problems(backend.stem, **wanted)
 
 
-def test_what_a_role_lacks_is_named(switch_backend: SwitchBackend) -> None:
+def test_differences_of_a_role_are_named(switch_backend: SwitchBackend) -> None:
     """A missing role and each part that differs are reported. A correct role has no problem."""  # R36
     name = switch_backend.stem
     assert problems(switch_backend) == (f"the role {name} is missing",)

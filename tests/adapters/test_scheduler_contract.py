@@ -93,7 +93,7 @@ def test_there_is_no_schedule_of_an_unknown_name(switch_backend: SwitchBackend) 
     assert switch_backend.scheduler.get(switch_backend.stem) is None
 
 
-def test_what_is_put_is_what_is_found(switch_backend: SwitchBackend, schedule: Schedule) -> None:
+def test_a_stored_schedule_is_read_back(switch_backend: SwitchBackend, schedule: Schedule) -> None:
     """Every field has the value that was put. The same put again changes nothing."""  # R11
     switch_backend.scheduler.put(schedule)
     assert switch_backend.scheduler.get(schedule.name) == schedule
@@ -183,7 +183,7 @@ def test_a_stale_firing_is_refused_and_changes_nothing(switch_backend: SwitchBac
     assert (holder(Label.MAIN), holder(Label.FORMER)) == ([third], [NEW])
 
 
-def test_it_acts_once_at_its_moment_and_is_gone(raw: Any) -> None:
+def test_a_schedule_fires_once_at_its_time_and_is_deleted(raw: Any) -> None:
     """The schedule has no flexible window, is in UTC, is deleted after it fired, and is repeated during an outage."""
     wanted = some_schedule()
     EventBridgeScheduler(aws=AWS).put(wanted)
@@ -318,7 +318,9 @@ def test_a_role_that_is_never_known_is_reported_after_two_minutes(no_aws: pytest
         ("ServiceQuotaExceededException", "Quota.", r"AWS reports ServiceQuotaExceededException \(Quota\)"),
     ],
 )
-def test_any_other_refusal_is_told_at_once(no_aws: pytest.MonkeyPatch, code: str, message: str, expected: str) -> None:
+def test_any_other_refusal_is_reported_immediately(
+    no_aws: pytest.MonkeyPatch, code: str, message: str, expected: str
+) -> None:
     """The error is one line with the schedule and the advice, without a wait."""
     calls, wanted = refusing(no_aws, code, message, times=1000), some_schedule()
     waited: list[float] = []

@@ -42,7 +42,7 @@ def with_credentials(environment: pytest.MonkeyPatch) -> None:
         environment.setenv(variable, value)
 
 
-def test_missing_credentials_are_told(no_aws: pytest.MonkeyPatch) -> None:
+def test_missing_credentials_are_reported(no_aws: pytest.MonkeyPatch) -> None:
     """The message names the variables to set."""
     no_aws.setenv("AWS_ENDPOINT_URL", f"http://{LOOPBACK}:{free_port()}")
     message = described()
@@ -50,13 +50,13 @@ def test_missing_credentials_are_told(no_aws: pytest.MonkeyPatch) -> None:
     assert "AWS_PROFILE" in message
 
 
-def test_half_of_the_credentials_is_told_as_none(no_aws: pytest.MonkeyPatch) -> None:
+def test_half_of_the_credentials_is_reported_as_none(no_aws: pytest.MonkeyPatch) -> None:
     """An access key id without its secret key cannot sign a request."""
     no_aws.setenv("AWS_ACCESS_KEY_ID", "test")
     assert "there are no AWS credentials" in described()
 
 
-def test_a_missing_region_is_told_with_the_setting(no_aws: pytest.MonkeyPatch) -> None:
+def test_a_missing_region_is_reported_with_the_setting(no_aws: pytest.MonkeyPatch) -> None:
     """The stack's setting is named first, because it also applies to colleagues."""
     with_credentials(no_aws)
     no_aws.delenv("AWS_REGION")
@@ -70,19 +70,19 @@ def test_the_regions_variable_of_the_other_sdks_counts(no_aws: pytest.MonkeyPatc
     assert SecretsManager(aws=AWS).describe(SECRET) is None
 
 
-def test_a_region_that_is_none_is_told(no_aws: pytest.MonkeyPatch) -> None:
+def test_an_invalid_region_is_reported(no_aws: pytest.MonkeyPatch) -> None:
     """A typing error causes no network traffic."""
     with_credentials(no_aws)
     assert "'eu west' is not an AWS region" in described(region="eu west")
 
 
-def test_an_unknown_profile_is_told(no_aws: pytest.MonkeyPatch) -> None:
+def test_an_unknown_profile_is_reported(no_aws: pytest.MonkeyPatch) -> None:
     """The message shows that the cause is the environment and not the stack."""
     no_aws.setenv("AWS_PROFILE", "nobody")
     assert "there is no AWS profile 'nobody'" in described()
 
 
-def test_an_endpoint_that_is_down_is_told_within_seconds(no_aws: pytest.MonkeyPatch) -> None:
+def test_an_endpoint_that_is_down_is_reported_within_seconds(no_aws: pytest.MonkeyPatch) -> None:
     """The message names the endpoint and the settings to check."""
     with_credentials(no_aws)
     url = f"http://{LOOPBACK}:{free_port()}"
@@ -131,7 +131,7 @@ def page() -> Iterator[str]:
         pytest.param(lambda: EventBridgeScheduler(aws=AWS).get("ios-mdm-berlin"), id="Scheduler"),
     ],
 )
-def test_a_page_in_place_of_an_answer_is_told(
+def test_a_page_in_place_of_an_answer_is_reported(
     no_aws: pytest.MonkeyPatch, page: str, call: Callable[[], object]
 ) -> None:
     """The message mentions the proxy and does not quote its page."""
@@ -141,7 +141,7 @@ def test_a_page_in_place_of_an_answer_is_told(
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:4566", "http://[::1", "http://bad host"])
-def test_an_endpoint_that_is_no_url_is_told(no_aws: pytest.MonkeyPatch, url: str) -> None:
+def test_an_endpoint_that_is_no_url_is_reported(no_aws: pytest.MonkeyPatch, url: str) -> None:
     """Botocore's error for this is a bare ValueError."""
     with_credentials(no_aws)
     no_aws.setenv("AWS_ENDPOINT_URL", url)
@@ -169,7 +169,7 @@ def test_plain_http_of_a_profile_is_refused(no_aws: pytest.MonkeyPatch, tmp_path
     assert "http://aws.example.com is http and on another machine" in described()
 
 
-def test_a_malformed_request_is_told_without_its_content(no_aws: pytest.MonkeyPatch, moto_url: str) -> None:
+def test_a_malformed_request_is_reported_without_its_content(no_aws: pytest.MonkeyPatch, moto_url: str) -> None:
     """Botocore quotes parameters of a wrong type or length."""
     with_credentials(no_aws)
     no_aws.setenv("AWS_ENDPOINT_URL", moto_url)
@@ -219,7 +219,7 @@ def test_values_are_in_no_log(no_aws: pytest.MonkeyPatch, moto_url: str, caplog:
         ("", "", "AWS reports no reason."),
     ],
 )
-def test_a_refusal_is_told_with_what_to_do(code: str, text: str, expected: str) -> None:
+def test_a_refusal_is_reported_with_advice(code: str, text: str, expected: str) -> None:
     """AWS's text is not shown if it might quote the value that was sent."""
 
     def refused() -> None:
@@ -230,7 +230,7 @@ def test_a_refusal_is_told_with_what_to_do(code: str, text: str, expected: str) 
     assert expected in message
 
 
-def test_an_unknown_refusal_is_told_in_the_words_of_aws_on_one_line() -> None:
+def test_an_unknown_refusal_is_reported_in_the_words_of_aws_on_one_line() -> None:
     """AWS's text is shown if no value was sent."""
 
     def refused() -> None:
@@ -247,7 +247,7 @@ def test_an_unknown_refusal_is_told_in_the_words_of_aws_on_one_line() -> None:
         (BotoCoreError(), "BotoCoreError"),
     ],
 )
-def test_an_obstacle_is_told_with_what_to_do(no_aws: pytest.MonkeyPatch, error: BotoCoreError, expected: str) -> None:
+def test_an_obstacle_is_reported_with_advice(no_aws: pytest.MonkeyPatch, error: BotoCoreError, expected: str) -> None:
     """Each error that prevents an answer of AWS has advice."""
     del no_aws
 

@@ -52,7 +52,7 @@ def answering(answer: Callable[[socket.socket], None]) -> Iterator[str]:
 def test_the_certificate_is_seen_whatever_it_is_worth(tmp_path: Path) -> None:
     """A certificate that is not valid yet, and not trusted, is reported as presented."""  # R17
     with serving(credential_to_json(OURS), tmp_path) as endpoint:
-        (seen,) = PROBE.served(HOST, [endpoint])
+        (seen,) = PROBE.served_certificates(HOST, [endpoint])
     assert (seen.endpoint, seen.sha256, seen.problem) == (endpoint, OURS.sha256, "")
 
 
@@ -88,7 +88,7 @@ def test_a_server_that_asks_for_a_client_certificate(
             pass
 
     with answering(shake) as endpoint:
-        (found,) = PROBE.served(HOST, [endpoint])
+        (found,) = PROBE.served_certificates(HOST, [endpoint])
     assert (found.sha256 == OURS.sha256) == seen
     assert (found.problem == "") == seen
 
@@ -110,17 +110,17 @@ def test_the_name_is_asked_for(tmp_path: Path) -> None:
             pass
 
     with answering(shake) as endpoint:
-        PROBE.served(HOST, [endpoint])
+        PROBE.served_certificates(HOST, [endpoint])
     assert asked == [HOST]
 
 
-def test_what_cannot_be_seen_has_a_reason(tmp_path: Path) -> None:
+def test_an_endpoint_that_cannot_be_checked_has_a_reason(tmp_path: Path) -> None:
     """A closed port, a server without TLS and a reset have one line each, in the order of the endpoints."""
     with socket.socket() as bound, answering(lambda one: one.sendall(b"HTTP/1.1 400\r\n\r\n")) as plain:
         bound.bind(("127.0.0.1", 0))
         closed = f"127.0.0.1:{bound.getsockname()[1]}"
         with answering(lambda _one: None) as hangs_up, serving(credential_to_json(OURS), tmp_path) as good:
-            seen = PROBE.served(HOST, [closed, plain, hangs_up, good])
+            seen = PROBE.served_certificates(HOST, [closed, plain, hangs_up, good])
     assert [one.endpoint for one in seen] == [closed, plain, hangs_up, good]
     assert [one.sha256 for one in seen] == [None, None, None, OURS.sha256]
     assert seen[0].problem == "connection refused"
@@ -142,7 +142,7 @@ def test_a_server_that_never_answers_does_not_hold_it_up(drip: bytes) -> None:
                 return
 
     with answering(stall) as endpoint:
-        (seen,) = TlsProbe(seconds=0.3).served(HOST, [endpoint])
+        (seen,) = TlsProbe(seconds=0.3).served_certificates(HOST, [endpoint])
         released.set()
     assert seen.sha256 is None
     assert seen.problem != ""
@@ -157,7 +157,7 @@ def test_a_name_that_is_never_found_does_not_hold_it_up(monkeypatch: pytest.Monk
         raise socket.gaierror
 
     monkeypatch.setattr(socket, "getaddrinfo", search)
-    (seen,) = TlsProbe(seconds=0.1).served(HOST, ["slow.example.com"])
+    (seen,) = TlsProbe(seconds=0.1).served_certificates(HOST, ["slow.example.com"])
     released.set()
     assert (seen.sha256, seen.problem) == (None, "no answer in time")
 
@@ -180,7 +180,7 @@ def test_every_address_of_a_name_is_tried(tmp_path: Path, monkeypatch: pytest.Mo
             ]
 
         monkeypatch.setattr(socket, "getaddrinfo", both)
-        (seen,) = PROBE.served(HOST, [HOST])
+        (seen,) = PROBE.served_certificates(HOST, [HOST])
     assert seen.sha256 == OURS.sha256
     assert asked == [(HOST, 443)], "the port of a bare name"
 
@@ -189,9 +189,9 @@ def test_every_address_of_a_name_is_tried(tmp_path: Path, monkeypatch: pytest.Mo
     "endpoint",
     ["", ":443", "127.0.0.1:https", "127.0.0.1:99999", "::1", "[::1", f"{'a' * 64}.example.com"],
 )
-def test_what_is_no_endpoint_is_told_and_not_raised(endpoint: str) -> None:
+def test_an_invalid_endpoint_is_reported_and_not_raised(endpoint: str) -> None:
     """The problem is one line, as for every other failure."""
-    (seen,) = PROBE.served(HOST, [endpoint])
+    (seen,) = PROBE.served_certificates(HOST, [endpoint])
     assert (seen.endpoint, seen.sha256, seen.problem) == (
         endpoint,
         None,
@@ -199,24 +199,24 @@ def test_what_is_no_endpoint_is_told_and_not_raised(endpoint: str) -> None:
     )
 
 
-def test_a_server_name_that_is_none_is_told(tmp_path: Path) -> None:
+def test_an_invalid_server_name_is_reported(tmp_path: Path) -> None:
     """The endpoint is valid, but the host is not."""
     with serving(credential_to_json(OURS), tmp_path) as endpoint:
-        (seen,) = PROBE.served(f"{'a' * 64}.example.com", [endpoint])
+        (seen,) = PROBE.served_certificates(f"{'a' * 64}.example.com", [endpoint])
     assert (seen.sha256, seen.problem) == (None, "it is not host:port, or the server name is not valid")
 
 
-def test_more_endpoints_than_are_looked_at_together_are_all_seen(tmp_path: Path) -> None:
+def test_more_endpoints_than_are_checked_together_are_all_checked(tmp_path: Path) -> None:
     """The results are in the order of the endpoints."""
     with serving(credential_to_json(OURS), tmp_path) as endpoint, socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         closed = f"127.0.0.1:{bound.getsockname()[1]}"
         asked = [endpoint, *[closed] * 33, endpoint]
-        seen = TlsProbe(seconds=20).served(HOST, asked)
+        seen = TlsProbe(seconds=20).served_certificates(HOST, asked)
     assert [one.endpoint for one in seen] == asked
     assert [one.sha256 for one in seen] == [OURS.sha256, *[None] * 33, OURS.sha256]
 
 
-def test_nothing_to_look_at_is_nothing_seen() -> None:
+def test_no_endpoints_give_no_certificates() -> None:
     """The result is empty for an empty list."""
-    assert PROBE.served(HOST, []) == ()
+    assert PROBE.served_certificates(HOST, []) == ()

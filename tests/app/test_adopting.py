@@ -11,7 +11,7 @@ import pytest
 from ios_mdm.app.bundles import BundleReader
 from ios_mdm.app.offers import Offers
 from ios_mdm.app.pair.service import PairService
-from ios_mdm.app.recorded import Recorded
+from ios_mdm.app.recorded_offers import RecordedOffers
 from ios_mdm.core.pair.definition import Slot
 from ios_mdm.core.profile import trust_profile
 from ios_mdm.errors import IosMdmError
@@ -62,11 +62,11 @@ class Desk:
 
     def refused(self, server: dict[str, Any] = SERVER, observed: ObservedPair | None = None) -> tuple[str, ...]:
         """Return the errors of a preview."""
-        return self._offers(server, observed).refused(self.world.service.look(self.request(server)))
+        return self._offers(server, observed).refusals(self.world.service.view(self.request(server)))
 
     def request(self, server: dict[str, Any] = SERVER) -> PairRequest:
         """Return the request of a run."""
-        offered = self._offers(server).found[Slot.MAIN].offered
+        offered = self._offers(server).found[Slot.MAIN].offered_certificate
         definition = parse_server(server, "berlin").definition(main=offered)
         return self.world.request(definition)
 
@@ -83,7 +83,7 @@ class Desk:
         reader = BundleReader(base=self.folder, environ={})
         main = None if observed is None or observed.main is None else observed.main.facts
         settings = parse_server(server, "berlin")
-        return Offers.read(settings, Recorded(), reader, self.world.clock.now(), current=main, main=main)
+        return Offers.read(settings, RecordedOffers(), reader, self.world.clock.now(), current=main, main=main)
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def desk(tmp_path: Path) -> Desk:
 
 
 @pytest.mark.parametrize("name", CHAINS)
-def test_what_is_in_use_is_taken_whatever_rule_it_breaks(desk: Desk, name: str) -> None:
+def test_a_certificate_in_use_is_adopted_although_it_breaks_rules(desk: Desk, name: str) -> None:
     """The certificate is stored, devices can be made to trust it, and the next run changes nothing."""
     # R19 R20 R21 R22 R23 R25 R26 R27 R28
     made = CHAINS[name].make()
@@ -117,7 +117,7 @@ UNFIT: dict[str, tuple[tuple[x509.Certificate, ...], str, str]] = {
 
 
 @pytest.mark.parametrize("name", UNFIT)
-def test_what_does_not_hang_together_is_refused_in_the_preview(desk: Desk, name: str) -> None:
+def test_an_inconsistent_bundle_is_refused_in_the_preview(desk: Desk, name: str) -> None:
     """Nothing is written if the certificate cannot be stored, presented or trusted."""  # R20 R22
     certificates, code, reason = UNFIT[name]
     desk.put(certificates, MADE.keys[0])
@@ -168,5 +168,5 @@ def test_a_root_that_its_ca_renewed_heals_a_weak_hash(desk: Desk) -> None:
         (desk.folder / "reserve.pem").write_bytes(pem(*chain) + private_pem(renewed.keys[0]))
         server = parse_server({**SERVER, "reserve": {"install": {"bundle": "reserve.pem"}}}, "berlin")
         reader = BundleReader(base=desk.folder, environ={})
-        read = Offers.read(server, Recorded(), reader, NOW, current=main, main=main).found[Slot.RESERVE]
+        read = Offers.read(server, RecordedOffers(), reader, NOW, current=main, main=main).found[Slot.RESERVE]
         assert [one.code for one in read.report.violations] == refused

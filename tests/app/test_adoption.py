@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from ios_mdm.app.pair.found import value_digest
+from ios_mdm.app.pair.found_certificates import value_digest
 from ios_mdm.core.pair.definition import AfterCurrentExpires, IssueMain, KeyType
 from ios_mdm.core.pair.facts import CertificateFacts, Source
 from ios_mdm.core.pair.layout import (
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
-    from ios_mdm.app.pair.values import Known, PairResult
+    from ios_mdm.app.pair.values import KnownPair, PairResult
 
 
 pytestmark = pytest.mark.usefixtures("unlabelled")
@@ -255,7 +255,7 @@ def test_a_run_that_dies_around_its_announcement_is_continued(world: World, writ
     assert stored in {None, world.value(2)}
 
 
-def _lost_tags(world: World, *trusted: int) -> Known:
+def _lost_tags(world: World, *trusted: int) -> KnownPair:
     """Remove the facts tags and records; return the pair as the state has it, with the trusted certificates."""
     kept_by_state = {world.facts(one).sha256 for one in trusted}
     chains = {sha256: chain for sha256, chain in world.known.certificates.items() if sha256 in kept_by_state}

@@ -37,7 +37,7 @@ def test_a_bundle_from_a_secret_with_a_password_from_one(desk: Desk, leaf: Leaf)
     # R18 R29
     desk.vault.values = {"bundles/next": leaf.pfx(), "bundles/password": PASSWORD.encode() + b"\n"}
     read = desk.read(bundle="secret:bundles/next", passwordSecret="bundles/password")
-    assert read.report.valid, read.report.violations
+    assert read.report.is_valid, read.report.violations
     credential = read.credential()
     assert credential.sha256 == leaf.sha256
     assert credential.root == authority().pem().decode()
@@ -51,7 +51,7 @@ def test_a_password_file_has_it_in_its_first_line(desk: Desk, leaf: Leaf, ending
     """All line endings are accepted."""  # R18
     (desk.folder / "b.pfx").write_bytes(leaf.pfx())
     (desk.folder / "p").write_bytes(PASSWORD.encode() + ending)
-    assert desk.read(bundle="b.pfx", passwordFile="p").offered.sha256 == leaf.sha256
+    assert desk.read(bundle="b.pfx", passwordFile="p").offered_certificate.sha256 == leaf.sha256
 
 
 def test_the_root_may_come_from_elsewhere(desk: Desk, leaf: Leaf) -> None:
@@ -62,10 +62,10 @@ def test_the_root_may_come_from_elsewhere(desk: Desk, leaf: Leaf) -> None:
     assert [one.code for one in desk.read(**given).report.violations] == ["chain-incomplete"]
     (desk.folder / "root.pem").write_bytes(authority().pem())
     trusted = desk.read(**given, trust=["root.pem"])
-    assert trusted.report.valid
-    root = trusted.offered.root
+    assert trusted.report.is_valid
+    root = trusted.offered_certificate.root
     known = Circumstances(host=HOST, now=BY.now, slot=Slot.RESERVE, root=root, known_root=authority().pem().decode())
-    assert desk.read(known, **given).report.valid
+    assert desk.read(known, **given).report.is_valid
     foreign = Circumstances(host=HOST, now=BY.now, slot=Slot.RESERVE, root="0" * 64)
     with pytest.raises(DefinitionError, match="root-mismatch"):
         desk.read(foreign, **given, trust=["root.pem"])
@@ -91,7 +91,7 @@ def test_a_reserve_must_outlive_main(desk: Desk, leaf: Leaf) -> None:
         ({"bundle": "b.pfx", "passwordEnv": "P", "trust": ["b.pfx"]}, "b.pfx has no readable PEM certificate"),
     ],
 )
-def test_what_is_not_there_is_named(desk: Desk, leaf: Leaf, install: dict[str, Any], said: str) -> None:
+def test_a_missing_file_or_secret_is_named(desk: Desk, leaf: Leaf, install: dict[str, Any], said: str) -> None:
     """The error is one line with the key of the definition, and does not quote a password."""  # R29
     (desk.folder / "b.pfx").write_bytes(leaf.pfx())
     desk.environ = {"P": PASSWORD}

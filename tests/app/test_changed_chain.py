@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography import x509
 
-from ios_mdm.app.bundles import BundleReader, Circumstances, Read
+from ios_mdm.app.bundles import BundleReader, CheckedBundle, Circumstances
 from ios_mdm.app.pair.service import PairService
 from ios_mdm.core.pair.definition import AfterDays, InstallMain, InstallReserve, Slot
 from ios_mdm.core.pair.facts import Source
@@ -43,7 +43,7 @@ class Desk:
     main: Leaf
     reserve: Leaf
 
-    def read(self, leaf: Leaf, chain: Chain) -> Read:
+    def read(self, leaf: Leaf, chain: Chain) -> CheckedBundle:
         """Read a file of the definition."""
         (self.folder / "bundle.pem").write_bytes(leaf.file(chain))
         reader = BundleReader(base=self.folder, environ={})
@@ -51,15 +51,17 @@ class Desk:
             InstallMainSettings.model_validate({"bundle": "bundle.pem"}),
             Circumstances(host=HOST, now=START, slot=Slot.MAIN),
         )
-        assert read.report.valid, read.report.violations
+        assert read.report.is_valid, read.report.violations
         return read
 
     def wish(self, chain: Chain, reserve_chain: Chain | None = None) -> Wish:
         """Return a definition with these chains."""
         main = self.read(self.main, chain)
         reserve = None if reserve_chain is None else self.read(self.reserve, reserve_chain)
-        installed = None if reserve is None else InstallReserve(offered=reserve.offered, apply=AfterDays(days=30))
-        wanted = replace(definition(None), main=InstallMain(offered=main.offered), reserve=installed)
+        installed = (
+            None if reserve is None else InstallReserve(offered=reserve.offered_certificate, apply=AfterDays(days=30))
+        )
+        wanted = replace(definition(None), main=InstallMain(offered=main.offered_certificate), reserve=installed)
         reads = {Slot.MAIN: main} if reserve is None else {Slot.MAIN: main, Slot.RESERVE: reserve}
         return Wish(definition=wanted, reads=reads)
 
@@ -69,7 +71,7 @@ class Wish:
     """A definition and the files that it names."""
 
     definition: PairDefinition
-    reads: dict[Slot, Read]
+    reads: dict[Slot, CheckedBundle]
 
     def request(self, world: World) -> PairRequest:
         """Return the request for the definition."""
@@ -122,13 +124,13 @@ def test_a_renewed_intermediate_is_installed_under_the_same_leaf(desk: Desk) -> 
     assert world.store.calls == quiet
 
 
-def test_a_preview_tells_of_it(desk: Desk) -> None:
+def test_a_preview_shows_a_changed_chain(desk: Desk) -> None:
     """The preview has another certificate number and the reason. An unchanged file changes nothing."""  # R30
     world = World()
     desk.wish(FIRST).apply(world)
-    same = world.service.look(desk.wish(FIRST).request(world))
+    same = world.service.view(desk.wish(FIRST).request(world))
     assert same.step is None
-    changed = world.service.look(desk.wish(RENEWED).request(world))
+    changed = world.service.view(desk.wish(RENEWED).request(world))
     assert changed.desired.main == 2
     assert [one.message for one in changed.desired.notices if one.reason == "another-chain"] == [
         (
@@ -183,7 +185,7 @@ def test_another_root_is_another_certificate_to_the_devices(desk: Desk) -> None:
     moved = desk.wish(ELSEWHERE)
     with pytest.raises(DefinitionError, match="under another root") as refused:
         moved.apply(world)
-    sha256 = moved.reads[Slot.MAIN].offered.sha256
+    sha256 = moved.reads[Slot.MAIN].offered_certificate.sha256
     assert f"main.confirm: {sha256}" in str(refused.value)
     assert world.labels == {"AWSCURRENT": 1}
     named = replace(moved.definition, replace_main=True, confirm_main=sha256)
@@ -240,7 +242,7 @@ def test_a_reserve_older_than_main_is_found_without_its_label(desk: Desk) -> Non
     assert (world.labels["AWSCURRENT"], world.labels["RESERVE"]) == (3, 2)
 
 
-def test_a_chain_that_changes_in_the_reserves_file_after_its_promotion_is_told(desk: Desk) -> None:
+def test_a_changed_chain_in_the_file_of_a_promoted_reserve_is_reported(desk: Desk) -> None:
     """The certificate is main now, so its new chain belongs under main.install, where it is installed."""  # R12
     world = World()
     desk.wish(FIRST, FIRST).apply(world)
@@ -314,7 +316,7 @@ def test_a_definition_that_replaced_main_stays_right(desk: Desk) -> None:
     world.store.untag(SECRET, [facts_tag(version_id(SECRET, 1))])  # as a run does when no device needs it any more
     observed = world.service.observe(SECRET)
     assert observed is not None
-    assert observed.numbered(1) is None
+    assert observed.version_of(1) is None
     quiet = list(world.store.calls)
     world.apply(issued)
     assert world.store.calls == quiet
@@ -358,8 +360,8 @@ def test_a_main_that_a_dead_run_began_gives_way_to_what_is_wanted_now(desk: Desk
         if wanted == "issued":
             assert main.source is Source.ISSUED
         else:
-            assert main.sha256 == wish.reads[Slot.MAIN].offered.sha256
-        assert result.view.desired.trusted == (1, main.ordinal)
+            assert main.sha256 == wish.reads[Slot.MAIN].offered_certificate.sha256
+        assert result.view.desired.trusted_ordinals == (1, main.ordinal)
     pytest.fail("main is replaced in fewer writes")
 
 

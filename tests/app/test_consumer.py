@@ -136,7 +136,7 @@ def test_a_change_swaps_all_three_and_reloads_once(server: Server) -> None:
 
 
 @pytest.mark.parametrize("broken", ["away", "gone", "no json", "another key", "wide space"])
-def test_what_cannot_be_served_leaves_the_last_good_files(server: Server, broken: str) -> None:
+def test_an_unusable_certificate_leaves_the_last_good_files(server: Server, broken: str) -> None:
     """If AWS does not answer, or the secret is missing or damaged: an error, the same files, and no reload."""  # R32
     first = made()
     server.put(first)
@@ -214,7 +214,7 @@ def test_a_file_that_was_damaged_is_made_again(server: Server, file: str, loss: 
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_files_of_somebody_else_stay(server: Server, file: str) -> None:
+def test_files_of_another_program_stay(server: Server, file: str) -> None:
     """Two files cannot be replaced atomically, and the key may be the only copy."""  # R32
     server.folder.mkdir()
     (server.folder / file).write_text("theirs", encoding="ascii")
@@ -244,7 +244,7 @@ def compete(folder: str) -> None:
         Consumer(source=Shelf(value=credential_to_json(made())), secret="s", directory=Path(folder)).round()  # noqa: S106
 
 
-def test_a_folder_that_cannot_be_written_is_told(server: Server) -> None:
+def test_a_folder_that_cannot_be_written_is_reported(server: Server) -> None:
     """The cause is a file in place of the folder."""
     server.folder.write_text("", encoding="ascii")
     server.put(made())
@@ -252,7 +252,7 @@ def test_a_folder_that_cannot_be_written_is_told(server: Server) -> None:
         server.consumer().round()
 
 
-def test_a_command_that_is_not_there_is_told(server: Server) -> None:
+def test_a_missing_command_is_reported(server: Server) -> None:
     """The error is one line with the name of the command. The files are written."""
     first = made()
     server.put(first)
@@ -318,7 +318,7 @@ def _die_at(number: int, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(subprocess, "run", counted(subprocess.run))
 
 
-def test_a_reader_meets_a_matching_pair_at_every_moment(server: Server) -> None:
+def test_a_reader_always_finds_a_matching_pair(server: Server) -> None:
     """A server that loads the files repeatedly while certificates change never loads two that do not match."""
     certificates = [made() for _ in range(6)]
     server.put(certificates[0])
@@ -348,7 +348,7 @@ def test_a_reader_meets_a_matching_pair_at_every_moment(server: Server) -> None:
     assert failures == []
 
 
-def test_the_dates_of_what_is_served_are_told(server: Server) -> None:
+def test_the_dates_of_the_served_certificate_are_shown(server: Server) -> None:
     """They are for the line that `consume` prints."""
     server.put(made())
     told = server.consumer().round().certificate

@@ -15,7 +15,7 @@ import pytest
 from ios_mdm.adapters.clock import FixedClock
 from ios_mdm.adapters.ledgers.sqlite import SqliteLedger, open_ledger
 from ios_mdm.app.delivery import Delivery, Distributor
-from ios_mdm.app.devices import devices_digest, known_devices, listed_devices, no_devices, read_devices
+from ios_mdm.app.devices import devices_digest, known_devices, listed_devices, no_devices_advice, read_devices
 from ios_mdm.core.pair.definition import KeyType
 from ios_mdm.core.profile import trust_profile
 from ios_mdm.core.x509.issuing import issue
@@ -103,7 +103,7 @@ def distribute(
     return Distributor(
         channel,
         ledger,
-        FixedClock(moment=START),
+        FixedClock(time=START),
         report=lines.append,
         random_uuid=lambda: UUID(int=next(numbers)),
     ).distribute(delivery)
@@ -182,7 +182,7 @@ def test_a_run_that_dies_among_halves_is_continued(delivery: Delivery, ledger: S
     assert first.devices + second.devices == list(DEVICES)
 
 
-def test_what_is_queued_is_not_queued_again(delivery: Delivery, ledger: SqliteLedger) -> None:
+def test_a_queued_command_is_not_queued_again(delivery: Delivery, ledger: SqliteLedger) -> None:
     """A second run makes no call. A new device gets the profile in a separate command."""
     distribute(delivery, ledger, RecordingChannel())
     again = RecordingChannel()
@@ -193,7 +193,7 @@ def test_what_is_queued_is_not_queued_again(delivery: Delivery, ledger: SqliteLe
 
 
 @pytest.mark.parametrize("fails_at", [1, 2, 3])
-def test_a_failure_is_told_and_the_next_run_continues(
+def test_a_failure_is_reported_and_the_next_run_continues(
     delivery: Delivery, ledger: SqliteLedger, other_ledger: SqliteLedger, fails_at: int
 ) -> None:
     """The error has the number of devices that the profile is queued for. The next run sends to the others only."""
@@ -232,7 +232,7 @@ def test_without_a_ledger_every_command_is_new(delivery: Delivery) -> None:
     """A device may have lost the profile. Installing it again has no effect, but a repeated CommandUUID is dropped."""
     # R15
     channel = RecordingChannel()
-    clock = FixedClock(moment=START)
+    clock = FixedClock(time=START)
     for devices in (DEVICES, DEVICES[1:], DEVICES):
         Distributor(channel, None, clock, report=lambda _line: None).distribute(
             replace(delivery, enrollment_ids=devices)
@@ -247,7 +247,7 @@ def test_a_ledger_that_was_lost_counts_as_none(delivery: Delivery, tmp_path: Pat
     """A pipeline has another file in each run. A device that enrolled again gets the profile in a new command."""
     # R15
     first, second = RecordingChannel(), RecordingChannel()
-    clock = FixedClock(moment=START)
+    clock = FixedClock(time=START)
     for number, channel in enumerate((first, second)):
         ledger = SqliteLedger(tmp_path / f"{number}.db")
         ledger.record_enqueued("other", server="paris", profile="0" * 64, enrollment_ids=["gone"], at=START)
@@ -301,14 +301,14 @@ def settings(devices: object, ledger: str | None = None) -> DistributionSettings
 class TestDevices:
     """The devices of a definition."""
 
-    def test_a_file(self, tmp_path: Path) -> None:
+    def test_devices_are_read_from_a_file(self, tmp_path: Path) -> None:
         """Ids are one per line. White space, empty lines and comments are ignored."""
         (tmp_path / "devices.txt").write_text("# fleet\n\n  b  \na\n   # later: c\n", encoding="utf-8")
         assert listed_devices(tmp_path / "devices.txt") == ("b", "a")
         assert read_devices(settings({"file": "devices.txt"}), None, base=tmp_path) == ("a", "b")
 
     @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
-    def test_a_file_from_windows(self, tmp_path: Path, encoding: str) -> None:
+    def test_a_device_file_from_windows_is_read(self, tmp_path: Path, encoding: str) -> None:
         """A byte order mark and CRLF line endings are not part of an id."""
         (tmp_path / "devices.txt").write_bytes("# devices\r\nb\r\n\r\na\r\n".encode(encoding))
         assert listed_devices(tmp_path / "devices.txt") == ("b", "a")
@@ -316,7 +316,7 @@ class TestDevices:
         assert listed_devices(tmp_path / "devices.txt") == ("b", "a")
 
     @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
-    def test_a_file_in_another_encoding(self, tmp_path: Path, encoding: str) -> None:
+    def test_a_device_file_in_another_encoding_is_refused(self, tmp_path: Path, encoding: str) -> None:
         """The error names the expected encoding."""
         (tmp_path / "devices.txt").write_bytes("# devices\r\na\r\n".encode(encoding))
         with pytest.raises(DefinitionError, match=r"devices\.txt cannot be read, .* not UTF-8 text: .* as UTF-8"):
@@ -329,31 +329,31 @@ class TestDevices:
             (b"\xff\xfe", "devices.txt cannot be read, because it is not UTF-8 text"),
         ],
     )
-    def test_a_wrong_file(self, tmp_path: Path, content: bytes, said: str) -> None:
+    def test_a_wrong_device_file_is_refused(self, tmp_path: Path, content: bytes, said: str) -> None:
         """A list that cannot be read, or has a duplicate, is one clear error."""
         (tmp_path / "devices.txt").write_bytes(content)
         with pytest.raises(DefinitionError, match=rf"^distribution\.devices\.file: {said}"):
             read_devices(settings({"file": "devices.txt"}), None, base=tmp_path)
 
     @pytest.mark.parametrize("content", [b"", b"# none\n"])
-    def test_an_empty_file(self, tmp_path: Path, content: bytes) -> None:
+    def test_an_empty_device_file_is_refused(self, tmp_path: Path, content: bytes) -> None:
         """A list without a device is a warning, not an error."""
         (tmp_path / "devices.txt").write_bytes(content)
         wanted = settings({"file": "devices.txt"})
         assert read_devices(wanted, None, base=tmp_path) == ()
         assert known_devices(wanted, partial(open_ledger, base=tmp_path), base=tmp_path) is None
-        assert no_devices(wanted) == (
+        assert no_devices_advice(wanted) == (
             "distribution.devices.file: devices.txt names no device: write one enrollment id per line"
         )
 
-    def test_no_such_file(self, tmp_path: Path) -> None:
+    def test_a_missing_device_file_is_refused(self, tmp_path: Path) -> None:
         """The error has the path and the reason."""
         with pytest.raises(DefinitionError, match=r"none\.txt cannot be read: No such file"):
             listed_devices(tmp_path / "none.txt")
         with pytest.raises(DefinitionError, match="cannot be read: Is a directory"):
             listed_devices(tmp_path)
 
-    def test_how_many_there_are(self, tmp_path: Path, ledger: SqliteLedger) -> None:
+    def test_known_devices_are_counted(self, tmp_path: Path, ledger: SqliteLedger) -> None:
         """The number is that of the list, the file or the ledger. It is None if unknown."""
         (tmp_path / "devices.txt").write_text("a\nb\n", encoding="utf-8")
         from_ledger = settings({"ledger": True}, ledger="sqlite:///ledger.db")
@@ -381,7 +381,7 @@ class TestDevices:
         """With `ledger: true` the devices are the enrolled ones. If there are none, a warning has the remedy."""
         wanted = settings({"ledger": True}, "sqlite:///ledger.db")
         assert read_devices(wanted, ledger, base=tmp_path) == ()
-        assert "has no enrolled device yet: start `ios-mdm receive`" in no_devices(wanted)
+        assert "has no enrolled device yet: start `ios-mdm receive`" in no_devices_advice(wanted)
         for device, enrolled in (("b", True), ("a", True), ("c", False)):
             record_device(ledger, device, enrolled=enrolled, at=START)
         assert read_devices(wanted, ledger, base=tmp_path) == ("a", "b")

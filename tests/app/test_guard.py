@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from ios_mdm.core.pair.definition import At, NoReserve
-from ios_mdm.core.pair.guard import uncovered
+from ios_mdm.core.pair.definition import AtTime, NoReserve
+from ios_mdm.core.pair.guard import uncovered_versions
 from ios_mdm.core.pair.layout import ARMED_TAG, SENT_TAG, armed_value, facts_tag, version_id
 from ios_mdm.core.pair.observed import ArmedPromotion, Role
 from ios_mdm.core.pair.secret import Label, trusted_label
@@ -94,7 +94,7 @@ class TestTheLabel:
         fleet.run(definition(ANOTHER))
         known = fleet.known
         fleet.store.untag(SECRET, [facts_tag(version_id(SECRET, 2))])
-        assert fleet.look(definition(ANOTHER)).desired.trusted == (1, 2, 3)
+        assert fleet.look(definition(ANOTHER)).desired.trusted_ordinals == (1, 2, 3)
         fleet.endpoint.sha256 = fleet.facts(1).sha256
         assert fleet.run(definition(ANOTHER), known=known) == (1, 2, 3)
 
@@ -137,7 +137,7 @@ class TestTheGuard:
         """The reserve stays until the record is removed. A damaged record can name any certificate."""  # R35
         for value in (armed_value(ArmedPromotion(certificate=2, at=fleet.clock.now())), "damaged"):
             fleet.store.tag(SECRET, {ARMED_TAG: value})
-            assert fleet.look(definition(NoReserve())).desired.trusted == (1, 2)
+            assert fleet.look(definition(NoReserve())).desired.trusted_ordinals == (1, 2)
         fleet.run(definition(NoReserve()))
         assert "kept-armed" in fleet.notices(definition(NoReserve()))
         fleet.store.untag(SECRET, [ARMED_TAG])
@@ -164,7 +164,7 @@ class TestTheGuard:
         assert "its deletion was not requested" in fleet.notices()["kept-offered"]
         observed = fleet.service.observe(SECRET)
         assert observed is not None
-        kept = observed.numbered(2)
+        kept = observed.version_of(2)
         assert kept is not None
         assert kept.role is Role.KEPT
         fleet.later(days=400)
@@ -184,12 +184,12 @@ class TestTheGuard:
         """Devices trust a root, so another certificate under this root needs no separate entry."""  # R16 R35
         observed, now = fleet.service.observe(SECRET), fleet.clock.now()
         assert observed is not None
-        assert [version.ordinal for version in uncovered(observed, (1,), now)] == [2]
+        assert [version.ordinal for version in uncovered_versions(observed, (1,), now)] == [2]
         versions = tuple(
             replace(one, facts=None if one.facts is None else replace(one.facts, root="a" * 64))
             for one in observed.versions
         )
-        assert not uncovered(replace(observed, versions=versions), (1,), now)
+        assert not uncovered_versions(replace(observed, versions=versions), (1,), now)
 
     def test_a_missing_version_is_one_clear_error(self, fleet: Fleet) -> None:
         """No profile is created without it, because devices would stop trusting it. `distrust` allows that."""  # R35
@@ -241,7 +241,7 @@ class TestDistrust:
         at = re.search(r"\{at: (\S+)\}", str(info.value))
         assert at is not None
         fleet.later(minutes=5)
-        fleet.run(replace(wish, reserve=replace(NOW, apply=At(moment=parsed_time(at[1])))))
+        fleet.run(replace(wish, reserve=replace(NOW, apply=AtTime(time=parsed_time(at[1])))))
         assert fleet.labels[Label.MAIN] == 2
         assert "TRUSTED-1" not in fleet.offered
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ios_mdm.app.pair.found import value_digest
+from ios_mdm.app.pair.found_certificates import value_digest
 from ios_mdm.app.pair.service import PairService
 from ios_mdm.core.pair.definition import AfterDays, IssueReserve, When
 from ios_mdm.core.pair.layout import ANNOUNCED_TAG, RESOURCE_ID_TAG

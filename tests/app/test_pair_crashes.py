@@ -106,7 +106,7 @@ def test_the_next_run_continues(story: Story, number: int, edge: Edge) -> None:
     ],
     ids=["key", "validity"],
 )
-def test_what_was_stored_for_another_definition_is_not_adopted(changed: IssueReserve, key: str) -> None:
+def test_a_version_stored_for_another_definition_is_not_adopted(changed: IssueReserve, key: str) -> None:
     """A crash left a staged reserve that the definition no longer describes. It is replaced under a new number."""
     world = World()
     world.apply(definition(None))
@@ -181,7 +181,7 @@ def _die_after_put(operation: str, edge: Edge) -> None:
 
 
 @pytest.mark.parametrize(("story", "number", "edge"), CRASHES)
-def test_a_preview_after_a_crash_tells_how_it_ends(story: Story, number: int, edge: Edge) -> None:
+def test_a_preview_after_a_crash_shows_how_it_ends(story: Story, number: int, edge: Edge) -> None:
     """The preview of a half-changed pair has no error, and the same main as the result of the next run."""
     world = begun(story)
     world.store.fail = Crash(number, edge)

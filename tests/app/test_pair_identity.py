@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from ios_mdm.app.pair.identity import check_home, check_ours, moved_notice, replica_notice, take_over_notice
-from ios_mdm.app.pair.values import Known, PairRequest
+from ios_mdm.app.pair.identity import check_home, check_pair_owner, moved_notice, replica_notice, take_over_notice
+from ios_mdm.app.pair.values import KnownPair, PairRequest
 from ios_mdm.core.pair.decision import Severity
 from ios_mdm.core.pair.definition import PairDefinition
 from ios_mdm.core.pair.home import Home, PairIdentity
 from ios_mdm.core.pair.observed import ObservedPair
-from ios_mdm.core.pair.schedule import role_name, stem
+from ios_mdm.core.pair.schedule import name_stem, role_name
 from ios_mdm.errors import IdentityError, IosMdmError, OwnershipError, TakenOverError
 
 HOME = Home(account="111122223333", region="eu-west-1")
@@ -28,8 +28,8 @@ def arn(home: Home = HOME, secret: str = SECRET, suffix: str = "a1b2c3") -> str:
     return f"arn:aws:secretsmanager:{home.region}:{home.account}:secret:{secret}-{suffix}"
 
 
-KNOWN = Known(home=HOME, arn=arn(), main="ab" * 32, owner=OWNER, pair_id=PAIR, resource_id=RESOURCE)
-FIRST = Known(home=HOME, owner=OWNER)
+KNOWN = KnownPair(home=HOME, arn=arn(), main="ab" * 32, owner=OWNER, pair_id=PAIR, resource_id=RESOURCE)
+FIRST = KnownPair(home=HOME, owner=OWNER)
 """The pair as the state has it, for `check` before a second run."""
 REQUEST = PairRequest(
     definition=PairDefinition(name="berlin", host="mdm.example.com"),
@@ -50,7 +50,7 @@ FOREIGN = replace(OBSERVED, owner="organization/ios-mdm/other", resource_id=OTHE
 def checked(request: PairRequest, observed: ObservedPair | None, home: Home = HOME) -> None:
     """Run the checks in the order of a run."""
     check_home(request, observed, lambda: home)
-    check_ours(request, observed)
+    check_pair_owner(request, observed)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ REPLICA = replace(OBSERVED, arn=arn(ELSEWHERE))
 
 
 @pytest.mark.parametrize("known", [None, KNOWN])
-def test_a_copied_secret_is_refused(known: Known | None) -> None:
+def test_a_copied_secret_is_refused(known: KnownPair | None) -> None:
     """The tag names the secret of the pair. A copy with another name is not the pair."""  # R33
     request = replace(REQUEST, known=known, secret="ios-mdm/copy", take_over=PAIR)  # noqa: S106 - a name
     with pytest.raises(IdentityError):
@@ -184,7 +184,7 @@ def test_a_copied_secret_is_refused(known: Known | None) -> None:
 )
 @pytest.mark.parametrize("known", [None, KNOWN])
 def test_a_replica_is_accepted_if_the_definition_names_the_former_secret(
-    moved_from: str | None, known: Known | None, *, is_accepted: bool
+    moved_from: str | None, known: KnownPair | None, *, is_accepted: bool
 ) -> None:
     """Disaster recovery: the same pair in another region, with or without the former state."""  # R33
     request = replace(REQUEST, known=known, take_over=None if known else PAIR, moved_from=moved_from)
@@ -196,7 +196,7 @@ def test_a_replica_is_accepted_if_the_definition_names_the_former_secret(
 
 
 @pytest.mark.parametrize(("known", "value"), [(KNOWN, arn()), (FIRST, arn().rpartition("-")[0])])
-def test_the_message_names_the_former_secret(known: Known, value: str) -> None:
+def test_the_message_names_the_former_secret(known: KnownPair, value: str) -> None:
     """This works before the state has the ARN, too. With this value, the pair is accepted in another region."""  # R33
     moved = replace(OBSERVED, arn=arn(ELSEWHERE))
     with pytest.raises(IdentityError, match=f"`movedFrom: {value}`"):
@@ -210,7 +210,7 @@ def test_the_message_names_the_former_secret(known: Known, value: str) -> None:
     [None, replace(REPLICA, identity=None), replace(REPLICA, identity=OTHER_IDENTITY)],
     ids=["no secret", "a secret without an id", "another pair"],
 )
-def test_a_former_move_accepts_no_other_home(known: Known, observed: ObservedPair | None) -> None:
+def test_a_former_move_accepts_no_other_home(known: KnownPair, observed: ObservedPair | None) -> None:
     """`movedFrom` that stays in the definition names the home of the pair, but the credentials are for another one."""
     # R33
     request = replace(REQUEST, known=known, moved_from=arn(suffix="d4e5f6"), lost_main=known.main)
@@ -227,7 +227,7 @@ def test_a_moved_pair_names_the_switch_that_it_leaves() -> None:
     notice = moved_notice(request, ELSEWHERE)
     assert notice is not None
     assert notice.severity is Severity.WARNING
-    for name in ("eu-west-1", f"{stem('berlin', SECRET)}-*", role_name("berlin", SECRET, "eu-west-1")):
+    for name in ("eu-west-1", f"{name_stem('berlin', SECRET)}-*", role_name("berlin", SECRET, "eu-west-1")):
         assert name in notice.message
 
 

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ios_mdm.app.pair.found import value_digest
+from ios_mdm.app.pair.found_certificates import value_digest
 from ios_mdm.app.pair.service import PairService
-from ios_mdm.app.pair.values import Known
+from ios_mdm.app.pair.values import KnownPair
+from ios_mdm.core.pair.certificate_times import expiry
 from ios_mdm.core.pair.decision import Phase
 from ios_mdm.core.pair.definition import AfterDays, NoReserve
 from ios_mdm.core.pair.layout import ANNOUNCED_TAG, KEY_TAG, PROMOTED_TAG, TAGS_TAG, facts_tag, tags_value, version_id
-from ios_mdm.core.pair.moments import expires
 from ios_mdm.core.pair.secret import Label
-from ios_mdm.core.pair.steps import described
+from ios_mdm.core.pair.steps import step_description
 from ios_mdm.core.x509.digests import fingerprint
 from ios_mdm.core.x509.issuing import is_issued
 from ios_mdm.core.x509.pem import chain
@@ -65,7 +65,7 @@ class TestNew:
         assert result.view.step is None
         assert result.view.desired.apply_at == START + timedelta(days=30)
 
-    def test_its_details_are_told(self) -> None:
+    def test_the_details_of_a_pair_are_returned(self) -> None:
         """The result has the names, the serial number, the fingerprint, the key and the dates of both certificates."""
         # R14
         for ordinal, certificate in World().apply().certificates.items():
@@ -78,9 +78,9 @@ class TestNew:
             assert certificate.details.key == "EC P-256"
             assert certificate.details.sha256 == certificate.facts.sha256
             assert certificate.details.not_before == START - timedelta(minutes=5)
-            assert expires(certificate.facts) - certificate.details.not_before == timedelta(days=397)
+            assert expiry(certificate.facts) - certificate.details.not_before == timedelta(days=397)
 
-    def test_its_tags(self, world: World) -> None:
+    def test_a_new_secret_has_its_tags(self, world: World) -> None:
         """The tags have owner, address, counters, the tags of the user, and the facts of each certificate."""
         facts = {facts_tag(version_id(SECRET, ordinal)) for ordinal in (1, 2)}
         tags = world.tags
@@ -148,14 +148,14 @@ class TestLife:
             result = world.apply(wish)
             main = result.view.desired.main
             facts = result.certificates[main].facts
-            assert facts.not_before <= world.clock.now() < expires(facts)
+            assert facts.not_before <= world.clock.now() < expiry(facts)
             assert not trusted or main in trusted  # devices have it since an earlier day
-            trusted = set(result.view.desired.trusted)
+            trusted = set(result.view.desired.trusted_ordinals)
             world.later(days=1)
         assert world.labels["AWSCURRENT"] == 4
         assert len(world.tags) < 14
 
-    def test_only_the_apply_moment_changed(self, world: World) -> None:
+    def test_changing_only_the_apply_time_writes_no_version(self, world: World) -> None:
         """Another apply time writes nothing: key, serial number and fingerprint stay the same."""
         # R9
         before = list(world.store.calls)
@@ -172,7 +172,7 @@ class TestLife:
         assert world.value(1) == main
         assert facts_tag(version_id(SECRET, 2)) not in world.tags
 
-    def test_none_takes_the_reserve_off(self, world: World) -> None:
+    def test_none_deletes_the_reserve(self, world: World) -> None:
         """`none: true` removes the label and the facts. A later reserve gets a new number."""
         # R10
         world.apply(definition(NoReserve()))
@@ -236,7 +236,7 @@ class TestDrift:
     """Changes of the secret by others."""
 
     @pytest.mark.parametrize("drift", DRIFTS.values(), ids=list(DRIFTS))
-    def test_it_is_repaired_without_touching_main(self, promoted: World, drift: Callable[[World], None]) -> None:
+    def test_drift_is_repaired_without_changing_main(self, promoted: World, drift: Callable[[World], None]) -> None:
         """The pair has its former labels and tags, nothing is issued, and main's version and value are the same."""
         # R32
         labels, tags, known = promoted.labels, promoted.tags, promoted.known
@@ -244,7 +244,7 @@ class TestDrift:
         drift(promoted)
         stored = promoted.stored()
         since = len(promoted.store.calls)
-        assert promoted.service.look(promoted.request(known=known)).step is not None
+        assert promoted.service.view(promoted.request(known=known)).step is not None
         promoted.apply(known=known)
         assert promoted.labels == labels
         # These records cannot be derived from others: the last promoted reserve, and the last announced version.
@@ -266,16 +266,16 @@ class TestDrift:
         assert world.labels == {"AWSPREVIOUS": 1, "AWSCURRENT": 2, "RESERVE": 3}
         assert result.view.desired.main == 2
 
-    def test_a_rollback_by_hand_is_respected_and_told(self, promoted: World) -> None:
+    def test_a_rollback_by_hand_is_respected_and_reported(self, promoted: World) -> None:
         """If an operator moves AWSCURRENT back, it stays there, and both certificates are trusted."""
         # R32
         promoted.move("AWSCURRENT", 1)
         result = promoted.apply()
         assert promoted.labels == {"AWSCURRENT": 1, "AWSPREVIOUS": 2, "RESERVE": 3}
-        assert set(result.view.desired.trusted) == {1, 2, 3}
+        assert set(result.view.desired.trusted_ordinals) == {1, 2, 3}
         assert any("moved back by hand" in notice.message for notice in result.view.desired.notices)
 
-    def test_main_on_a_version_of_somebody_else_is_an_error(self, world: World) -> None:
+    def test_main_on_a_version_of_another_program_is_an_error(self, world: World) -> None:
         """The error names the version, and nothing is written."""
         world.store.put(SECRET, FOREIGN, "{}")
         world.store.move_label(SECRET, Label.MAIN, to=FOREIGN, current=version_id(SECRET, 1))
@@ -326,7 +326,7 @@ class TestOwner:
         # R32
         before = list(world.store.calls)
         other = replace(world.request(), owner="organization/ios-mdm/other", known=KNOWN)
-        for call in (world.service.look, world.service.apply):
+        for call in (world.service.view, world.service.apply):
             with pytest.raises(OwnershipError, match=rf"belongs to the stack {OWNER}"):
                 call(other)
         assert world.store.calls == before
@@ -336,19 +336,19 @@ class TestOwner:
         stored = world.stored()
         other = replace(world.request(), owner="organization/ios-mdm/other", new_resource_id="cd" * 16)
         taken = replace(other, take_over=world.pair_id)
-        assert "take-over" in {one.reason for one in world.service.look(taken).desired.notices}
+        assert "take-over" in {one.reason for one in world.service.view(taken).desired.notices}
         world.service.apply(taken)
         world.service.claim(other)
         assert world.tags["ios-mdm:owner"] == "organization/ios-mdm/other"
         assert world.stored() == stored
         with pytest.raises(OwnershipError):
             world.apply()
-        former = Known(home=KNOWN.home, arn=world.arn, pair_id=world.pair_id, resource_id="ab" * 16)
+        former = KnownPair(home=KNOWN.home, arn=world.arn, pair_id=world.pair_id, resource_id="ab" * 16)
         with pytest.raises(TakenOverError, match=r"was taken over.*protect: false"):
             world.apply(known=former)
 
     @pytest.mark.parametrize("known", [KNOWN, None])
-    def test_an_untagged_secret_is_refused(self, known: Known | None) -> None:
+    def test_an_untagged_secret_is_refused(self, known: KnownPair | None) -> None:
         """A secret that was created by hand is not adopted, even if the state has the pair."""
         # R32
         world = World()
@@ -364,9 +364,9 @@ class TestOwner:
         world.apply()
         assert world.labels == {"AWSCURRENT": 1, "RESERVE": 2}
 
-    def restored(self, world: World, token: str) -> Known:
+    def restored(self, world: World, token: str) -> KnownPair:
         """Restore only main, in a secret with few tags, as from a backup; return the pair as the state has it."""
-        known = Known(
+        known = KnownPair(
             home=KNOWN.home,
             arn=f"{world.arn[:-6]}L0ster",
             main=world.facts(1).sha256,
@@ -690,7 +690,9 @@ class TestKmsKey:
         world.store.encrypt(SECRET, kms_key=self.OTHER)
         step = world.look().step
         assert step is not None
-        assert described(step).startswith("set the tags ios-mdm:former-kms-key:") or "KMS key" in described(step)
+        assert step_description(step).startswith(
+            "set the tags ios-mdm:former-kms-key:"
+        ) or "KMS key" in step_description(step)
         world.apply()
         assert keys(world)[1] == self.ALIAS
 
@@ -705,7 +707,7 @@ class TestKmsKey:
         assert world.tags[KEY_TAG] == self.ALIAS
 
 
-def test_somebody_who_undoes_every_effect_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_program_that_undoes_every_effect_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """A run whose effects are undone again and again stops, and reports a concurrent change."""
     world = World()
     world.apply()

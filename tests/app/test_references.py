@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from ios_mdm.app.references import refused_url
+from ios_mdm.app.references import url_refusal
 from ios_mdm.errors import DefinitionError, IosMdmError
 from ios_mdm.settings import DistributionSettings, InstallReserveSettings, parse_stack
 from ios_mdm.wiring import Wiring
@@ -185,7 +185,7 @@ def test_an_api_key_without_a_url_is_sent_to_loopback_only(pair: Pair) -> None:
 def test_the_url_of_an_api_key(url: str, allowed: str | None, *, is_sent: bool) -> None:
     """Scheme, host and port must be equal, and the path must start with the path in the tag."""
     # R39
-    assert (refused_url(url, allowed, "mdm/api-key") is None) == is_sent
+    assert (url_refusal(url, allowed, "mdm/api-key") is None) == is_sent
 
 
 @pytest.mark.parametrize("password", [f'{{"password": "{PASSWORD}"}}', f"{PASSWORD}\n{PASSWORD}\n", PEM])

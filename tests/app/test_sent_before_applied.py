@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from ios_mdm.app.switch_request import switch_request
+from ios_mdm.core.pair.certificate_times import expiry
 from ios_mdm.core.pair.decision import Severity
 from ios_mdm.core.pair.definition import Promotion
 from ios_mdm.core.pair.layout import MAIN_GENERATION_TAG, REPLACED_TAG, SENT_TAG, facts_tag, version_id
-from ios_mdm.core.pair.moments import expires
 from ios_mdm.core.pair.schedule import Kind
 from ios_mdm.core.pair.secret import Label, trusted_label
 from ios_mdm.errors import DeliveryError, StoreError
@@ -33,8 +33,8 @@ def server() -> Server:
 def test_a_main_that_is_replaced_is_sent_and_applied_by_one_run(server: Server) -> None:
     """The next run records the promotion and removes STAGED. The run after that writes nothing."""  # R15 R32
     wish = server.replaced(QUIET)
-    view = server.armed.world.service.look(server.pair(wish))
-    assert (view.desired.main, view.desired.next_main, view.desired.trusted) == (1, 2, (1, 2))
+    view = server.armed.world.service.view(server.pair(wish))
+    assert (view.desired.main, view.desired.next_main, view.desired.trusted_ordinals) == (1, 2, (1, 2))
     assert [one.severity for one in view.desired.notices if one.reason == "replaced"] == [Severity.WARNING]
     server.up(wish)
     assert (server.labels[Label.MAIN], server.labels[Label.FORMER]) == (2, 1)
@@ -46,7 +46,7 @@ def test_a_main_that_is_replaced_is_sent_and_applied_by_one_run(server: Server) 
     done = server.up(wish)
     assert len(server.armed.world.store.calls) == before
     assert done.pair is not None
-    assert done.pair.view.desired.trusted == (1, 2)
+    assert done.pair.view.desired.trusted_ordinals == (1, 2)
 
 
 def test_a_main_stays_until_the_mdm_server_has_accepted_the_profile(server: Server) -> None:
@@ -70,12 +70,12 @@ def test_a_next_main_that_was_sent_and_held_back_needs_no_reinstallation(server:
     held = server.replaced(replace(QUIET, promotion=Promotion(hold=True)))
     server.up(held)
     assert (server.labels[Label.MAIN], server.labels[Label.STAGED]) == (1, 2)
-    world.clock.moment = expires(world.facts(1))
-    view = world.service.look(server.pair(held))
+    world.clock.moment = expiry(world.facts(1))
+    view = world.service.view(server.pair(held))
     assert view.desired.main == 2
     assert "reinstall" not in {one.reason for one in view.desired.notices}
     world.store.tag(SECRET, {SENT_TAG: "1"})
-    assert "reinstall" in {one.reason for one in world.service.look(server.pair(held)).desired.notices}
+    assert "reinstall" in {one.reason for one in world.service.view(server.pair(held)).desired.notices}
 
 
 def test_a_run_that_dies_after_the_delivery_is_continued(server: Server) -> None:
@@ -132,7 +132,7 @@ def test_a_main_with_a_stolen_key_is_replaced_at_once(server: Server) -> None:
     stolen = replace(wish, distrust=frozenset({str(wish.confirm_main)}), devices=7)
     (notice,) = (
         one
-        for one in server.armed.world.service.look(server.pair(stolen)).desired.notices
+        for one in server.armed.world.service.view(server.pair(stolen)).desired.notices
         if one.reason == "replaced-unsent"
     )
     assert notice.severity is Severity.CRITICAL
@@ -214,7 +214,7 @@ def test_a_value_that_differs_from_its_facts_does_not_become_main(server: Server
     server.channel.down = True
     with pytest.raises(DeliveryError):
         server.up(wish)
-    switch = switch_request(server.pair(wish), PromotionSettings(), server.armed.world.service.look(server.pair(wish)))
+    switch = switch_request(server.pair(wish), PromotionSettings(), server.armed.world.service.view(server.pair(wish)))
     tag = facts_tag(version_id(SECRET, 2))
     facts = server.armed.world.tags[tag]
     sha256 = facts.partition("sha256=")[2][:64]
@@ -232,7 +232,7 @@ def test_an_earlier_request_has_no_effect_on_another_pair_or_on_hold(server: Ser
     server.channel.down = True
     with pytest.raises(DeliveryError):
         server.up(wish)
-    view = server.armed.world.service.look(server.pair(wish))
+    view = server.armed.world.service.view(server.pair(wish))
     switch = switch_request(server.pair(wish), PromotionSettings(), view)
     assert server.armed.service.prepare_due(switch) is None, "it was not sent"
     server.armed.world.store.tag(SECRET, {SENT_TAG: "1 2"})

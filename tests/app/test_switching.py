@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from ios_mdm.app.ahead import Reading, read_server
 from ios_mdm.app.pair.service import PairService
+from ios_mdm.app.read_ahead import Reading, read_server
 from ios_mdm.app.switch_reader import SwitchFindings
 from ios_mdm.core.pair.definition import AfterDays, NoReserve, Promotion
 from ios_mdm.core.pair.layout import ARMED_TAG
 from ios_mdm.core.pair.observed import ArmedPromotion
-from ios_mdm.core.pair.schedule import RETRIED_FOR, Kind
+from ios_mdm.core.pair.schedule import RETRY_PERIOD, Kind
 from ios_mdm.core.pair.secret import Label
 from ios_mdm.errors import LabelMovedError, StoreError
 from tests.support.memory_scheduler import MemoryPrerequisites
@@ -97,7 +97,7 @@ def test_a_run_that_dies_anywhere_never_leaves_a_schedule_for_what_is_not_the_re
     assert (NAMES[Kind.PROMOTE] in one.scheduler.schedules) == (story in {"new", "generation"})
 
 
-def test_a_schedule_of_another_moment_is_taken_back_before_anything_else(armed: Armed) -> None:
+def test_a_schedule_for_another_time_is_deleted_first(armed: Armed) -> None:
     """The first part of an `up` deletes it. The second part creates another one after the delivery."""
     # R9 R11
     later = definition(replace(NOW, apply=AfterDays(days=40)))
@@ -161,7 +161,7 @@ DAMAGES: dict[str, tuple[Callable[[Armed], object], str]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_whatever_the_switch_needs_is_checked_and_repaired(armed: Armed, damage: str) -> None:
+def test_all_needs_of_the_switch_are_checked_and_repaired(armed: Armed, damage: str) -> None:
     """One problem is reported, and the next `arm` repairs it although the schedule is correct."""  # R36
     do, expected = DAMAGES[damage]
     request = armed.request(armed.secure())
@@ -183,7 +183,7 @@ def test_nothing_is_read_if_nothing_should_be_scheduled(armed: Armed) -> None:
         assert one.findings(request) == SwitchFindings()
 
 
-def test_what_cannot_be_read_is_no_problem(armed: Armed) -> None:
+def test_an_unreadable_resource_is_not_reported_as_missing(armed: Armed) -> None:
     """Without permissions for IAM and SQS, the unchecked resources are reported. The schedule is checked."""  # R36
     request = armed.request(armed.secure())
     armed.prerequisites.down = True
@@ -246,7 +246,7 @@ UNSAFE = {
 
 
 @pytest.mark.parametrize("wish", UNSAFE)
-def test_what_is_unsafe_while_a_schedule_may_fire_is_refused(armed: Armed, wish: str) -> None:
+def test_unsafe_changes_are_refused_while_a_schedule_may_fire(armed: Armed, wish: str) -> None:
     """If Scheduler does not answer, the run fails before its first effect. The message has the time."""  # R36
     definition_, reason = UNSAFE[wish]
     armed.scheduler.down = True
@@ -257,7 +257,7 @@ def test_what_is_unsafe_while_a_schedule_may_fire_is_refused(armed: Armed, wish:
     assert "certificate 2 main on 2040-01-31 00:00 UTC" in str(refused.value)
     assert armed.world.store.calls == []
     armed.world.later(days=30)
-    armed.world.clock.moment += RETRIED_FOR
+    armed.world.clock.moment += RETRY_PERIOD
     if wish == "hold":
         armed.up(definition_)  # AWS no longer tries to fire the schedule.
         assert not armed.recorded()
@@ -375,7 +375,7 @@ def test_schedules_that_are_not_wanted_any_more_are_deleted(armed: Armed) -> Non
     armed.scheduler.down = True
     request = armed.up(wish, scheduled=False)
     assert armed.recorded()
-    assert not armed.service.dismantle("berlin", SECRET, region=REGION, role_made=True, queue_made=True)
+    assert not armed.service.dismantle("berlin", SECRET, region=REGION, is_role_made=True, is_queue_made=True)
     assert armed.prerequisites.roles != {}
     assert armed.findings(request).problems == ()
     armed.scheduler.down = False
@@ -383,7 +383,7 @@ def test_schedules_that_are_not_wanted_any_more_are_deleted(armed: Armed) -> Non
     armed.up(wish, scheduled=False)
     assert armed.scheduler.schedules == {}
     assert not armed.recorded()
-    assert armed.service.dismantle("berlin", SECRET, region=REGION, role_made=True, queue_made=True)
+    assert armed.service.dismantle("berlin", SECRET, region=REGION, is_role_made=True, is_queue_made=True)
     assert (armed.prerequisites.roles, armed.prerequisites.queues) == ({}, set())
 
 
@@ -393,10 +393,15 @@ def test_a_recorded_schedule_that_cannot_be_deleted_keeps_its_pair(armed: Armed)
     at = armed.world.clock.moment.replace(day=31)
     with pytest.raises(StoreError, match="may still make certificate 2 main on 2040-01-31 00:00 UTC"):
         armed.service.disarm(
-            "berlin", SECRET, region=REGION, role_made=True, queue_made=True, armed=ArmedPromotion(certificate=2, at=at)
+            "berlin",
+            SECRET,
+            region=REGION,
+            is_role_made=True,
+            is_queue_made=True,
+            armed=ArmedPromotion(certificate=2, at=at),
         )
     assert armed.prerequisites.roles != {}
-    armed.service.disarm("berlin", SECRET, region=REGION, role_made=True, queue_made=True)
+    armed.service.disarm("berlin", SECRET, region=REGION, is_role_made=True, is_queue_made=True)
     assert "schedules of berlin may still exist" in armed.warnings[-1]
     assert armed.prerequisites.roles == {}
 
@@ -413,7 +418,7 @@ def test_the_users_own_role_and_queue_are_used(armed: Armed) -> None:
     assert armed.drift(mine) == (f"the schedule {NAMES[Kind.PROMOTE]} has another role",)
 
 
-def test_what_is_past_is_not_scheduled() -> None:
+def test_past_times_are_not_scheduled() -> None:
     """An `up` makes a change whose time has passed. An alarm for it would be sent immediately."""
     one = Armed()
     one.secure()
@@ -423,7 +428,7 @@ def test_what_is_past_is_not_scheduled() -> None:
     assert set(one.scheduler.schedules) == set()
 
 
-def test_nothing_is_made_where_nothing_can_happen_by_itself() -> None:
+def test_nothing_is_created_if_nothing_can_be_scheduled() -> None:
     """Without a reserve and alarms, no role and no queue are created."""
     one = Armed()
     one.up(definition(NoReserve()))
@@ -432,15 +437,15 @@ def test_nothing_is_made_where_nothing_can_happen_by_itself() -> None:
 
 def test_disarming_leaves_what_is_the_users_own(armed: Armed) -> None:
     """Only the role and the queue of the provider are deleted."""
-    armed.service.disarm("berlin", SECRET, region=REGION, role_made=False, queue_made=True)
+    armed.service.disarm("berlin", SECRET, region=REGION, is_role_made=False, is_queue_made=True)
     assert armed.scheduler.schedules == {}
     assert armed.prerequisites.queues == set()
     assert armed.prerequisites.roles != {}
-    armed.service.disarm("berlin", SECRET, region=REGION, role_made=True, queue_made=True)
+    armed.service.disarm("berlin", SECRET, region=REGION, is_role_made=True, is_queue_made=True)
     assert armed.prerequisites.roles == {}
 
 
-def test_a_run_whose_label_somebody_moved_looks_again() -> None:
+def test_a_run_whose_label_was_moved_concurrently_reads_again() -> None:
     """A lost compare-and-swap is not an error: the run continues from the new state."""  # R11 R32
     one = World()
     one.apply()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ios_mdm.app.wording import told
+from ios_mdm.app.wording import notice_text
 from ios_mdm.core.pair.decision import Notice, Severity
 
 if TYPE_CHECKING:
@@ -42,22 +42,22 @@ def notice(due: datetime | None) -> Notice:
         (timedelta(days=-2, hours=-1), "2 days ago"),
     ],
 )
-def test_a_moment_is_told_in_local_time_with_the_days_left(before: timedelta, said: str) -> None:
+def test_a_time_is_shown_in_local_time_with_the_days_left(before: timedelta, said: str) -> None:
     """The message has the time in UTC. The local time and the days left follow it."""  # R5 R13
-    assert told(notice(DUE), DUE - before) == (
+    assert notice_text(notice(DUE), DUE - before) == (
         f"main expires on 2040-01-31 23:55 UTC (2040-02-01 00:55 CET here, {said})"
     )
 
 
-def test_where_local_time_is_utc_it_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_time_is_shown_once_if_local_time_is_utc(monkeypatch: pytest.MonkeyPatch) -> None:
     """Most pipelines run in UTC."""
     with monkeypatch.context() as patched:
         patched.setenv("TZ", "UTC")
         time.tzset()
-        assert told(notice(DUE), DUE - timedelta(days=3)) == "main expires on 2040-01-31 23:55 UTC (3 days left)"
+        assert notice_text(notice(DUE), DUE - timedelta(days=3)) == "main expires on 2040-01-31 23:55 UTC (3 days left)"
     time.tzset()
 
 
-def test_a_notice_without_a_moment_is_its_message() -> None:
+def test_a_notice_without_a_time_is_its_message() -> None:
     """Nothing is added to the message."""
-    assert told(notice(None), DUE) == "main expires on 2040-01-31 23:55 UTC"
+    assert notice_text(notice(None), DUE) == "main expires on 2040-01-31 23:55 UTC"

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks import scenarios
 from benchmarks.__main__ import Series
-from benchmarks.imports import summed
+from benchmarks.imports import package_times
 from benchmarks.meter import Measured, measure
 
 if TYPE_CHECKING:
@@ -46,17 +46,17 @@ def test_a_stack_of_files_is_measured(tmp_path: Path) -> None:
     definitions = [scenarios.server(name) for name in ("berlin", "paris")]
     stack = scenarios.folder(tmp_path / "folder", "http://127.0.0.1:9", "2 servers", definitions)
     with pytest.raises(RuntimeError, match=r"(?s)2 servers: pulumi preview .*(berlin.*paris|paris.*berlin)"):
-        stack.measured("preview")
+        stack.measure_command("preview")
 
 
 def test_a_stack_is_measured_with_each_kind_of_process(tmp_path: Path) -> None:
     """A preview of a resource that does nothing has an engine, a language host, a program and a provider."""
     stack = scenarios.trivial(tmp_path / "trivial", "http://127.0.0.1:9", 1)
-    assert "2 created" in stack.created().output
-    found = stack.measured("preview", "--expect-no-changes", roles=True)
+    assert "2 created" in stack.create().output
+    found = stack.measure_command("preview", "--expect-no-changes", roles=True)
     assert {"engine", "language host", "program", "provider"} <= found.roles.keys()
     with pytest.raises(RuntimeError, match=r"1 trivial: pulumi preview --no-such-flag .*failed"):
-        stack.measured("preview", "--no-such-flag")
+        stack.measure_command("preview", "--no-such-flag")
 
 
 def test_a_series_has_the_median_of_its_rounds(tmp_path: Path) -> None:
@@ -76,4 +76,4 @@ def test_imports_are_summed_by_package() -> None:
         "import time:      2000 |       3500 | ios_mdm.settings\n"
         "import time:      1000 |       1000 | components\n"
     )
-    assert summed(log) == {"pydantic": 1.5, "ios-mdm": 3.0}
+    assert package_times(log) == {"pydantic": 1.5, "ios-mdm": 3.0}

@@ -45,7 +45,7 @@ def test_once_fetches_main_and_runs_the_command_after_a_change(pair: Pair, tmp_p
     assert value["tls.key"] not in promoted.out + promoted.err
 
 
-def test_once_ends_with_2_where_it_cannot(pair: Pair, tmp_path: Path) -> None:
+def test_once_exits_with_2_if_it_fails(pair: Pair, tmp_path: Path) -> None:
     """Missing secret, no answer from AWS, invalid command line: each is one error, and no file is written."""
     folder = tmp_path / "tls"
     command = ("consume", "--secret", pair.secret, "--dir", str(folder), "--once")
@@ -60,7 +60,7 @@ def test_once_ends_with_2_where_it_cannot(pair: Pair, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
-def test_it_runs_until_it_is_told_to_stop(pair: Pair, tmp_path: Path, ending: signal.Signals) -> None:
+def test_the_consumer_runs_until_a_signal(pair: Pair, tmp_path: Path, ending: signal.Signals) -> None:
     """It prints the certificate at the start and after a change, checks on SIGUSR1, and exits with 0."""  # R11
     made = pair.make()
     versions = [version_id(pair.secret, ordinal) for ordinal in (1, 2)]
@@ -73,7 +73,7 @@ def test_it_runs_until_it_is_told_to_stop(pair: Pair, tmp_path: Path, ending: si
         assert process.wait(timeout=60) == 0
 
 
-def test_it_keeps_trying(pair: Pair, tmp_path: Path) -> None:
+def test_the_consumer_tries_again_after_a_failure(pair: Pair, tmp_path: Path) -> None:
     """Without a pair, each check prints an error. After the creation of the pair, the files are written."""  # R32
     with running(pair, tmp_path, stderr=subprocess.STDOUT) as (process, lines):
         for _ in range(2):

@@ -197,7 +197,7 @@ def test_the_selected_stack_is_the_engines(content: object, backend: str, projec
         ([], "", "no stack is selected"),
     ],
 )
-def test_what_cannot_be_told_is_not_guessed(content: object, backend: str, words: str, project: Path) -> None:
+def test_an_unknown_stack_is_not_guessed(content: object, backend: str, words: str, project: Path) -> None:
     """The error shows how to name the file."""
     with pytest.raises(DefinitionError, match=words) as raised:
         selected_stack_file({**noted(project, content), "PULUMI_BACKEND_URL": backend})

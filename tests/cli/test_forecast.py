@@ -51,7 +51,7 @@ def test_one_server_as_a_table(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("form", [(), ("--json",)])
-def test_the_timeline_is_drawn_beside_what_is_printed(folder: Path, form: tuple[str, ...]) -> None:
+def test_the_timeline_is_drawn_in_addition_to_the_table(folder: Path, form: tuple[str, ...]) -> None:
     """`--svg` writes a file and does not change the table or the JSON."""
     arguments = ("forecast", "servers.yaml", "--from", "2040-01-01T00:00:00Z", *form)
     plain = run(*arguments, cwd=folder, environment={})
@@ -87,7 +87,7 @@ def test_a_picture_that_cannot_be_written_is_one_line(folder: Path, file: str) -
         (("--days", "0"), "--days"),
     ],
 )
-def test_what_cannot_be_played_is_refused(folder: Path, arguments: tuple[str, ...], words: str) -> None:
+def test_an_unplayable_definition_is_refused(folder: Path, arguments: tuple[str, ...], words: str) -> None:
     """The exit code is 2, with an error and without a traceback."""
     result = run("forecast", "servers.yaml", *arguments, cwd=folder, environment={})
     assert result.code == 2

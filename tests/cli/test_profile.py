@@ -68,7 +68,7 @@ def test_the_file_is_what_up_pushes(folder: Path, pair_id: str | None, suffix: s
         ({"--bogus": "1"}, "No such option"),
     ],
 )
-def test_what_cannot_be_used_is_refused(changes: dict[str, str], words: str, folder: Path) -> None:
+def test_an_unusable_certificate_is_refused(changes: dict[str, str], words: str, folder: Path) -> None:
     """The exit code is 2, with the reason, without a file, and without a line of a key."""  # R29
     arguments = {"--server": "berlin", "--main": "main.pem", "-o": "trust.mobileconfig", **changes}
     paths = {"--main", "--reserve", "-o"}

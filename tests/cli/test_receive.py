@@ -182,7 +182,7 @@ def test_the_command_listens_until_a_signal(ledger: SqliteLedger, tmp_path: Path
         (["--ledger", "sqlite:///x.db", "--listen", "127.0.0.1:0", "--port-file", "no/port"], "cannot be written"),
     ],
 )
-def test_what_the_command_cannot_do_is_one_line(arguments: list[str], words: str) -> None:
+def test_an_error_of_the_command_is_one_line(arguments: list[str], words: str) -> None:
     """A wrong option gives exit code 2 and one line without a traceback."""
     done = subprocess.run(
         receive_command(*arguments), cwd=ROOT, capture_output=True, text=True, check=False, timeout=60

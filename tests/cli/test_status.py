@@ -19,7 +19,7 @@ from ios_mdm.adapters.secrets_manager import SecretsManager
 from ios_mdm.app.status.overview import overview
 from ios_mdm.cli import status as work
 from ios_mdm.core.pair.layout import PAIR_ID_TAG, profile_tag, version_id
-from ios_mdm.core.pair.schedule import Kind, names, queue_name, role_name
+from ios_mdm.core.pair.schedule import Kind, queue_name, role_name, schedule_names
 from ios_mdm.core.x509.credential import credential_from_json
 from ios_mdm.errors import StoreError
 from tests.support.aws import AWS
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 ALL = dict.fromkeys(DEVICES, "acknowledged")
 
 
-def test_all_is_well(pair: Pair) -> None:
+def test_a_healthy_pair_is_ok(pair: Pair) -> None:
     """The table has all details of a pair in overlap. If all devices have the profile, the code is 0."""  # R14 R15
     made = pair.make()
     digest = pair.deliver(made, ALL)
@@ -175,7 +175,7 @@ def test_no_reserve_is_a_warning_and_then_critical(pair: Pair, days: int, code: 
 
 
 @pytest.mark.parametrize(("days", "code"), [(395.9, 0), (396.1, 1), (396.999, 2)])
-def test_an_apply_moment_that_passed_is_overdue(pair: Pair, days: float, code: int) -> None:
+def test_a_passed_apply_time_is_overdue(pair: Pair, days: float, code: int) -> None:
     """A reserve that is not main after its apply time is a warning, and critical after the expiry of main."""  # R6
     for day in (0, 345):
         pair.make(days=day, reserve={"issue": {}}, distributed=False)
@@ -197,7 +197,7 @@ def test_a_reserve_that_is_due_is_a_warning(pair: Pair) -> None:
     assert "issue certificate 2" in result.out
 
 
-def test_without_leave_to_read_the_tags_tell(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_permission_to_read_the_facts_come_from_the_tags(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     """If GetSecretValue is denied, status shows dates and fingerprint from the tags, and reports the denial."""
     made = pair.make()
 
@@ -313,7 +313,7 @@ def test_a_missing_schedule_is_a_warning(pair: Pair) -> None:
     fine = pair.status()
     assert fine.code == 0
     assert "automatically, by a schedule in AWS" in fine.out
-    EventBridgeScheduler(aws=AWS).delete(names(pair.name, pair.secret)[Kind.PROMOTE])
+    EventBridgeScheduler(aws=AWS).delete(schedule_names(pair.name, pair.secret)[Kind.PROMOTE])
     result = pair.status("--json")
     assert result.code == 1
     (server,) = json.loads(result.out)["servers"]
@@ -323,7 +323,7 @@ def test_a_missing_schedule_is_a_warning(pair: Pair) -> None:
 
 
 @pytest.mark.parametrize("part", ["role", "policy", "queue", "record"])
-def test_whatever_the_switch_needs_is_checked(pair: Pair, part: str) -> None:
+def test_all_needs_of_the_switch_are_checked(pair: Pair, part: str) -> None:
     """A missing role, policy, queue or record is a warning with its name and the repair."""  # R36
     pair.deliver(pair.make(), ALL)
     prerequisites, role = AwsPrerequisites(aws=AWS), role_name(pair.name, pair.secret, ministack.REGION)
@@ -350,7 +350,7 @@ def test_whatever_the_switch_needs_is_checked(pair: Pair, part: str) -> None:
 
 
 @pytest.mark.parametrize("service", ["SCHEDULER", "IAM", "SQS"])
-def test_what_cannot_be_checked_is_unknown(pair: Pair, service: str) -> None:
+def test_a_failed_check_is_unknown(pair: Pair, service: str) -> None:
     """If a service does not answer, there is a notice, and `scheduled` is null."""  # R36
     pair.deliver(pair.make(), ALL)
     variables: dict[str, Any] = {f"AWS_ENDPOINT_URL_{service}": "http://127.0.0.1:9"}
@@ -375,7 +375,7 @@ def test_without_schedules_status_says_when_to_run(pair: Pair) -> None:
 
 
 @pytest.mark.parametrize(("served", "code"), [(1, 0), (2, 2)], ids=["main", "another"])
-def test_what_the_server_presents_is_looked_at(pair: Pair, tmp_path: Path, served: int, code: int) -> None:
+def test_the_presented_certificate_is_checked(pair: Pair, tmp_path: Path, served: int, code: int) -> None:
     """If the server does not present main, this is critical, and the notice names both certificates."""  # R16 R17
     made = pair.make()
     pair.deliver(made, ALL)
@@ -399,7 +399,7 @@ def test_a_server_that_cannot_be_seen_does_not_worry(pair: Pair) -> None:
     assert "connection refused" in result.out
 
 
-def test_a_lost_connection_names_the_devices_to_reenrol(pair: Pair) -> None:
+def test_a_lost_connection_names_the_devices_to_reenroll(pair: Pair) -> None:
     """The notice says what to do and lists all devices of the server."""  # R13
     pair.make(reserve={"none": True})
     result = pair.status("--json", days=400)

@@ -79,12 +79,14 @@ def test_a_bar_is_a_reserve_then_main_then_a_former_main() -> None:
     assert second.main_from is not None
     assert second.main_until is not None
     places = {fill: (left, right) for fill, left, right in bars(parsed(one), 2)}
-    assert places["url(#timeline-reserve)"] == pytest.approx((scale.x(second.came), scale.x(second.main_from)), abs=0.2)
+    assert places["url(#timeline-reserve)"] == pytest.approx(
+        (scale.x(second.stored_at), scale.x(second.main_from)), abs=0.2
+    )
     assert places["#1b5499"] == pytest.approx((scale.x(second.main_from), scale.x(second.main_until)), abs=0.2)
     assert places["#eef1f5"] == pytest.approx((scale.x(second.main_until), scale.x(second.not_after)), abs=0.2)
 
 
-def test_what_goes_on_after_the_forecast_ends_at_its_edge_with_a_date() -> None:
+def test_a_bar_beyond_the_forecast_ends_at_the_edge_with_a_date() -> None:
     """The bar ends at the edge of the picture, with the expiry next to it."""
     picture = parsed(row(days=20))
     assert [(left, right) for _, left, right in bars(picture, 1)] == [(LEFT, RIGHT)]
@@ -109,7 +111,7 @@ def test_a_healthy_server_is_shaded_in_its_warning_windows_only() -> None:
     assert [shades(picture, fill) for fill in ("#ffdfa8", "#ffbdb5", "#d59993")] == [[], [], []]
 
 
-def test_every_event_is_told_where_a_pointer_is() -> None:
+def test_every_event_has_a_tooltip() -> None:
     """The titles of the marks have time, name and reason of each event."""  # R6
     rows = [row(), row(NoReserve(), name="paris")]
     told = "\n".join(title.text or "" for title in parsed(*rows).iter(f"{SVG}title"))
@@ -118,7 +120,7 @@ def test_every_event_is_told_where_a_pointer_is() -> None:
             assert f"{event.at:%Y-%m-%d %H:%M} {event.event}: {event.reason}" in told
 
 
-def test_a_label_has_moment_and_certificate_of_the_switch() -> None:
+def test_a_label_has_time_and_certificate_of_the_switch() -> None:
     """The label shows the time of the switch and the certificate without a pointer."""  # R6
     texts = [text.text for text in parsed(row()).iter(f"{SVG}text")]
     assert "2041-01-30 23:55" in texts
@@ -171,12 +173,12 @@ def test_bars_in_a_lane_do_not_overlap(after: int) -> None:
     lane_of = lanes(certificates)
     for lane in set(lane_of.values()):
         together = [one for one in certificates if lane_of[one.ordinal] == lane]
-        assert all(one.not_after < other.came for one, other in pairwise(together))
+        assert all(one.not_after < other.stored_at for one, other in pairwise(together))
 
 
 @pytest.mark.parametrize("hold", [False, True])
 @pytest.mark.parametrize("reserve", RESERVES, ids=str)
-def test_it_is_harmless_and_needs_nothing_from_elsewhere(
+def test_the_picture_has_no_scripts_and_no_external_references(
     reserve: IssueReserve | NoReserve | None,
     hold: bool,  # noqa: FBT001 - a parameter of the test
 ) -> None:
@@ -190,7 +192,7 @@ def test_it_is_harmless_and_needs_nothing_from_elsewhere(
     assert not re.search(r"\s(on\w+|style|href)=", svg)
 
 
-def test_what_others_wrote_is_text() -> None:
+def test_foreign_text_is_escaped() -> None:
     """Names are escaped, and characters that XML cannot represent are replaced."""
     name = "<script>&\"'\x00\x1b[2J"
     picture = parsed(row(name=name, address="<b>"))
@@ -198,7 +200,7 @@ def test_what_others_wrote_is_text() -> None:
     assert heading == ["<script>&\"'??[2J", "<b>"]
 
 
-def test_a_screen_reader_is_told_what_is_seen() -> None:
+def test_the_picture_has_a_description_for_screen_readers() -> None:
     """The picture refers to a title and a description, which name servers, certificates and alerts."""
     picture = parsed(row(), row(NoReserve(), name="paris"))
     title, desc = picture.find(f"{SVG}title"), picture.find(f"{SVG}desc")

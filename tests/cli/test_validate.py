@@ -98,7 +98,7 @@ def test_a_good_bundle_is_valid(good: Path) -> None:
     assert len(found["certificate"]["sha256"]) == 64
 
 
-def test_all_violations_are_told_at_once(broken: Path) -> None:
+def test_all_violations_are_reported_together(broken: Path) -> None:
     """The exit code is 1. Each violation has the found and the required value, and what to do."""  # R19 R23 R26
     found = answer(broken)["violations"]
     assert [one["code"] for one in found] == ["san-mismatch", "eku-missing", "root-rsa-too-small"]
@@ -218,7 +218,7 @@ def test_an_issued_main_lets_any_root_follow(tmp_path: Path, good: Path) -> None
     assert "provide the complete chain of the current certificate, or its root" in found["message"]
 
 
-def test_the_moment_of_judgement_can_be_set(good: Path) -> None:
+def test_the_time_of_judgement_can_be_set(good: Path) -> None:
     """`--at` sets a past or future time. The default is now, when this certificate is not valid yet."""  # R21
     assert codes(good, at="2040-01-01T00:00:00Z") == {"not-yet-valid"}
     assert codes(good, at="2043-01-01T01:00:00+01:00") == {"expired"}
@@ -257,7 +257,7 @@ def test_the_address_is_read_as_in_a_definition(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_cannot_be_run_is_one_line(good: Path, arguments: tuple[str, ...], words: str) -> None:
+def test_a_usage_error_is_one_line(good: Path, arguments: tuple[str, ...], words: str) -> None:
     """The exit code is 2, stderr has the error, and no result is printed."""
     (good.parent / "leaf.pem").write_bytes(pem(MADE.leaf))
     (good.parent / "latin-1").write_bytes("pässword".encode("latin-1"))

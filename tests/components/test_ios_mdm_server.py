@@ -28,8 +28,8 @@ from components import (
     When,
     server_arguments,
 )
-from ios_mdm.app.ahead import Reading
-from ios_mdm.resources.ahead import readings_of
+from ios_mdm.app.read_ahead import Reading
+from ios_mdm.resources.read_ahead import readings_of
 from ios_mdm.settings import ServerSettings, parse_stack
 from tools.toolchain import ROOT
 
@@ -229,7 +229,7 @@ def test_the_first_pairs_announce_all_servers_of_a_run(declared: Callable[..., D
     }
 
 
-def test_what_is_read_ahead_follows_from_the_settings(declared: Callable[..., Declared]) -> None:
+def test_readings_follow_from_the_settings(declared: Callable[..., Declared]) -> None:
     """Only values that differ from the defaults are passed, and the provider adds the defaults."""
     queue = "arn:aws:sqs:eu-west-1:000000000000:mine"
     role = "arn:aws:iam::000000000000:role/mine"

@@ -47,7 +47,7 @@ def test_the_program_has_at_most_thirty_lines() -> None:
 
 
 @pytest.mark.parametrize("given", [{}, {"servers": [], "serversDirectory": ""}], ids=["not set", "defaults"])
-def test_a_stack_without_servers_is_told_what_to_write(given: dict[str, object], tmp_path: Path) -> None:
+def test_the_error_of_a_stack_without_servers_says_what_to_write(given: dict[str, object], tmp_path: Path) -> None:
     """The error for a stack without servers helps a new user; Pulumi.yaml has empty defaults."""
     with pytest.raises(DefinitionError, match="ios-mdm:servers is missing"):
         settings(given, tmp_path)

@@ -10,9 +10,9 @@ from ios_mdm.core.text import one_line, printable
 
 
 @given(st.text(), st.integers(min_value=1, max_value=20))
-def test_whatever_the_text_is_the_result_is_printable_and_short(text: str, longest: int) -> None:
+def test_any_text_becomes_printable_and_short(text: str, longest: int) -> None:
     """The result has no control characters, escapes, bidirectional marks or line ends."""
-    for shown in (printable(text, longest=longest), one_line(text, longest=longest)):
+    for shown in (printable(text, limit=longest), one_line(text, limit=longest)):
         assert shown.isprintable()
         assert len(shown) <= longest
 
@@ -20,7 +20,7 @@ def test_whatever_the_text_is_the_result_is_printable_and_short(text: str, longe
 @given(st.text(st.characters(categories=("L", "N", "P", "S"))))
 def test_a_printable_text_stays_as_it_is(text: str) -> None:
     """Letters of every alphabet are kept."""
-    assert printable(text) == one_line(text, longest=len(text) or 1) == text
+    assert printable(text) == one_line(text, limit=len(text) or 1) == text
 
 
 @pytest.mark.parametrize(
@@ -45,10 +45,10 @@ def test_line_feeds_may_stay() -> None:
 
 def test_one_line_has_single_spaces() -> None:
     """Line ends and indentation become single spaces."""
-    assert one_line("  first\n\t second\x00line ", longest=100) == "first second line"
+    assert one_line("  first\n\t second\x00line ", limit=100) == "first second line"
 
 
 @pytest.mark.parametrize(("text", "shown"), [("abcd", "abcd"), ("abcde", "abc…")])
 def test_a_long_text_ends_with_an_ellipsis(text: str, shown: str) -> None:
     """The ellipsis counts as a character."""
-    assert printable(text, longest=4) == one_line(text, longest=4) == shown
+    assert printable(text, limit=4) == one_line(text, limit=4) == shown

@@ -83,14 +83,14 @@ def test_every_key_is_on_the_page_and_no_other() -> None:
 
 
 @pytest.mark.parametrize("row", ["| `main.issue.key` |", "| `ios-mdm:aws` |"])
-def test_a_key_without_a_row_is_told(row: str) -> None:
+def test_a_key_without_a_row_is_reported(row: str) -> None:
     """A missing row is an error with the name of the key."""
     page = "\n".join(line for line in read("docs/definition.md").splitlines() if not line.startswith(row))
     with pytest.raises(schema.SchemaError, match=rf"lacks a row for: {row.strip('| `')}"):
         schema.schema_text(page)
 
 
-def test_a_row_without_a_key_is_told() -> None:
+def test_a_row_without_a_key_is_reported() -> None:
     """A row for an unknown key is an error."""
     page = read("docs/definition.md") + "\n| `main.color` | text | | Its color. |\n"
     with pytest.raises(schema.SchemaError, match=r"an unknown key: main\.color"):
@@ -191,7 +191,7 @@ def test_no_page_names_a_path_of_one_machine(page: Path) -> None:
     assert not re.search(r"(?<![\w.])/(home|root|Users|work|tmp|var/folders)\b", page.read_text(encoding="utf-8"))
 
 
-def test_what_is_stored_is_on_the_page() -> None:
+def test_all_stored_data_is_on_the_page() -> None:
     """docs/storage.md has the names of all labels and tags."""
     names = [*Label, OWNER_TAG, ADDRESS_TAG, HIGHEST_TAG, MAIN_GENERATION_TAG]
     assert [name for name in names if f"`{name}`" not in read("docs/storage.md")] == []
@@ -302,7 +302,7 @@ def test_the_previewer_reads_no_key_and_writes_nothing() -> None:
 def test_the_role_of_the_schedules_is_as_shown() -> None:
     """The page has the documents that the provider writes to IAM."""  # R11
     name, secret = "berlin", "arn:aws:secretsmanager:eu-west-1:111122223333:secret:ios-mdm/berlin-AbCdEf"
-    queue = f"arn:aws:sqs:eu-west-1:111122223333:{schedule.stem(name, f'ios-mdm/{name}')}-dead-letters"
+    queue = f"arn:aws:sqs:eu-west-1:111122223333:{schedule.name_stem(name, f'ios-mdm/{name}')}-dead-letters"
     topic = "arn:aws:sns:eu-west-1:111122223333:alarms"
     assert policy("schedule-trust") == json.loads(schedule_role.role_trust(secret))
     assert policy("schedule") == json.loads(schedule_role.role_policy(secret, dead_letter=queue, alarm=topic))

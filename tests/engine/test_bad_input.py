@@ -147,7 +147,7 @@ def test_an_api_key_secret_that_is_missing_is_named(world: World) -> None:
     assert "RESERVE" in world.labels()
 
 
-def test_what_a_pair_does_not_allow_is_refused_with_what_it_does(world: World) -> None:
+def test_a_change_that_a_pair_does_not_allow_is_refused(world: World) -> None:
     """Generations, a deletion near the expiry and a period past it: each has one error with the value to set."""
     # R7 R10 R13 R32
     day_0, late = ({"IOS_MDM_CLOCK": moment} for moment in ("2040-01-01T00:00:00Z", "2041-01-20T00:00:00Z"))

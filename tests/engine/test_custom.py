@@ -84,7 +84,7 @@ def test_a_custom_pair_from_two_files_is_promoted_and_nothing_leaks(custom: Cust
     )
 
 
-def test_every_broken_rule_is_told_in_the_preview_and_nothing_is_written(custom: Custom) -> None:
+def test_every_broken_rule_is_reported_in_the_preview_and_nothing_is_written(custom: Custom) -> None:
     """Another host, another root and a short validity are reported together; a wrong password by its code."""
     # R18 R19 R21 R24
     world = custom.world
@@ -119,7 +119,7 @@ def test_a_file_that_is_missing_is_a_warning_while_nothing_has_to_change(custom:
     assert "reserve.install.bundle: not-there.pem cannot be read" in missing.output
 
 
-def test_a_file_with_another_chain_is_installed_anew(custom: Custom) -> None:
+def test_a_file_with_another_chain_is_installed_again(custom: Custom) -> None:
     """A CA renewed its intermediate certificate: the preview names a new number, and the certificate stays."""
     # R20 R30
     world, leaf = custom.world, chains.Leaf(390)
@@ -171,7 +171,7 @@ def test_a_healthy_main_is_replaced_only_by_its_fingerprint(custom: Custom) -> N
     assert custom.shown["main"]["source"] == "issued"
 
 
-def test_what_a_server_uses_today_is_adopted(custom: Custom) -> None:
+def test_the_certificate_that_a_server_uses_is_adopted(custom: Custom) -> None:
     """A certificate that violates rules is adopted unchanged, with warnings and the way out. No key is replaced."""
     # R19 R26
     world = custom.world

@@ -35,7 +35,7 @@ def _delete(world: World) -> None:
 
 @pytest.mark.parametrize("change", [_lose_label, _lose_tags, _delete], ids=["label", "tags", "secret"])
 @pytest.mark.parametrize("refreshed", [False, True], ids=["up", "refresh-and-up"])
-def test_what_was_lost_is_repaired_and_main_is_not_touched(pair: World, change: object, *, refreshed: bool) -> None:
+def test_losses_are_repaired_without_changing_main(pair: World, change: object, *, refreshed: bool) -> None:
     """A lost RESERVE label, lost tags or a deleted secret need one update, which keeps the keys."""  # R32
     labels = pair.labels()
     values = {label: pair.value(version) for label, version in labels.items()}

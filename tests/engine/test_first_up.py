@@ -88,7 +88,7 @@ def test_a_second_up_says_unchanged_and_writes_nothing(world: World) -> None:
     assert world.mdm.calls == []
 
 
-def test_changing_only_the_apply_moment_reissues_nothing(world: World) -> None:
+def test_changing_only_the_apply_time_reissues_nothing(world: World) -> None:
     """Key, serial number and fingerprint do not change if the apply time of the reserve changes."""  # R9
     world.stack.define([world.definition()])
     world.stack.up().ok()

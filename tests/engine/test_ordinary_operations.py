@@ -15,7 +15,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import load_pem_x509_certificate
 
-from ios_mdm.core.pair.schedule import stem
+from ios_mdm.core.pair.schedule import name_stem
 from tests.support.days import DAY_0, DAY_10, DAY_31, at
 from tests.support.engine import check_safety
 from tests.support.tls_server import serving
@@ -216,13 +216,13 @@ def _damage(aws: Aws, part: str) -> None:
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_whatever_the_switch_needs_is_reported_and_repaired(world: World, aws: Aws, part: str) -> None:
+def test_all_needs_of_the_switch_are_reported_and_repaired(world: World, aws: Aws, part: str) -> None:
     """Row 11: preview, refresh and status name the damage. One `up` repairs it; the next one changes nothing."""  # R36
     world.stack.define([world.definition(distribution=world.distribution())])
     world.stack.up(**at(DAY_0)).ok()
     before = _switch(aws)
     _damage(aws, part)
-    expected = PARTS[part].format(stem=stem(aws.server, aws.secret), role=aws.role_name)
+    expected = PARTS[part].format(stem=name_stem(aws.server, aws.secret), role=aws.role_name)
     shown = _status(world, at(DAY_10))
     assert shown["scheduled"] is False
     assert expected in shown["notices"][0]["message"]
@@ -265,7 +265,7 @@ def test_an_up_works_while_scheduler_does_not_answer(world: World, aws: Aws) -> 
     check_safety(world)
 
 
-def test_what_may_still_fire_is_not_overruled(world: World, aws: Aws) -> None:
+def test_a_schedule_that_may_still_fire_is_not_overruled(world: World, aws: Aws) -> None:
     """Row 17: with a schedule armed and Scheduler down, `hold` fails with the time; other changes continue."""  # R36
     distribution = world.distribution()
     world.stack.define([world.definition(distribution=distribution)])

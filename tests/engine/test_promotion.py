@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
-from ios_mdm.core.pair.schedule import Kind, stem
+from ios_mdm.core.pair.schedule import Kind, name_stem
 from tests.support.days import DAY_0, DAY_10, DAY_31, at
 from tests.support.engine_aws import client
 from tests.support.stack import make_stack
@@ -42,7 +42,7 @@ def test_an_up_schedules_the_switch_and_a_second_one_writes_nothing(world: World
     assert (call["MoveToVersionId"], call["RemoveFromVersionId"]) == (labels["RESERVE"], labels["AWSCURRENT"])
     assert call["VersionStage"] == "AWSCURRENT"
     assert found["Target"]["RoleArn"] == aws.role()
-    assert found["Target"]["DeadLetterConfig"]["Arn"].endswith(f"{stem(aws.server, aws.secret)}-dead-letters")
+    assert found["Target"]["DeadLetterConfig"]["Arn"].endswith(f"{name_stem(aws.server, aws.secret)}-dead-letters")
     assert found["ActionAfterCompletion"] == "DELETE"
     assert world.stack.outputs()["servers"][world.server]["promotion"]["roleArn"] == aws.role()
     world.forget_calls()
@@ -81,7 +81,7 @@ def _serials(stack: Stack, server: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("damage", ["deleted", "moved"])
-def test_a_schedule_that_somebody_changed_is_repaired_once(world: World, aws: Aws, damage: str) -> None:
+def test_a_schedule_that_was_changed_by_hand_is_repaired_once(world: World, aws: Aws, damage: str) -> None:
     """One update with a warning that names the schedule; then nothing changes."""  # R11 R30
     world.stack.define([world.definition()])
     world.stack.up(**at(DAY_0)).ok()
@@ -163,7 +163,7 @@ def test_destroy_leaves_no_schedule_no_role_and_no_queue(world: World, aws: Aws)
     assert (aws.schedule(), aws.role(), aws.queue()) == (None, None, None)
 
 
-def test_a_role_and_a_queue_of_ones_own_are_used_and_left_alone(world: World, aws: Aws) -> None:
+def test_a_given_role_and_a_given_queue_are_used_and_left_unchanged(world: World, aws: Aws) -> None:
     """With ARNs in the definition, no role or queue is created, and former ones are deleted."""  # R11
     world.stack.define([world.definition(protect=False)])
     world.stack.up(**at(DAY_0)).ok()
@@ -183,7 +183,7 @@ def test_a_role_and_a_queue_of_ones_own_are_used_and_left_alone(world: World, aw
     assert role in {one["Arn"] for one in aws.iam.list_roles()["Roles"]}
 
 
-def test_alarms_are_armed_for_what_is_due_next_and_armed_anew(world: World, aws: Aws) -> None:
+def test_alarms_are_armed_for_what_is_due_next_and_armed_again(world: World, aws: Aws) -> None:
     """Alarms act three days after the next due time. An `up` sets them again only if it does what was due."""
     # R5 R11
     queue = aws.sqs.create_queue(QueueName=f"alarms-{world.server}")["QueueUrl"]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ios_mdm.core.pair.secret import TRUSTED
+from ios_mdm.core.pair.secret import TRUSTED_PREFIX
 from tools.services import local, nginx, process, schedules
 from tools.services.webhook import Recorder
 from tools.story import DAY, DEVICES, SECRET, Rehearsal, play, stage
@@ -53,18 +53,18 @@ def test_two_cycles_without_a_refusal(rehearsal: Rehearsal) -> None:
         if scene in {"tidied", "former main gone"}:
             assert set(labels) == {"AWSCURRENT", "AWSPREVIOUS"}
         if scene in {"start", "former main gone"}:
-            (root,) = rehearsal.trusted(devices[0])
+            (root,) = rehearsal.trusted_roots(devices[0])
             assert root, "only main is in the profile"
         if scene in {"reserve", "late device", "fired", "switched"}:
-            assert len(rehearsal.trusted(devices[0])) == 2
-            assert len(rehearsal.trusted(late)) == (1 if scene == "reserve" else 2), (
+            assert len(rehearsal.trusted_roots(devices[0])) == 2
+            assert len(rehearsal.trusted_roots(late)) == (1 if scene == "reserve" else 2), (
                 "the device was offline for three weeks"
             )
     cycle = ("reserve", "late device", "fired", "switched", "tidied", "former main gone")
     assert [scene for scene, _ in seen] == ["start", *cycle, *cycle]
     assert seen[-1][1] == "certificate 3"
-    assert {one.device for one in rehearsal.refused} == {forgotten}, "the test sees refused devices"
-    lost = [one.at for one in rehearsal.refused]
+    assert {one.device for one in rehearsal.refusals} == {forgotten}, "the test sees refused devices"
+    lost = [one.at for one in rehearsal.refusals]
     switch = rehearsal.bars["certificate 1"].end
     assert min(lost) > switch - DAY, "before the switch this device is accepted, too"
     assert rehearsal.visits(devices[:4])[devices[0]].sha256 == rehearsal.shown["main"]["sha256"]
@@ -75,4 +75,4 @@ def _labels(rehearsal: Rehearsal) -> dict[str, str]:
     found = client.describe_secret(SecretId=SECRET)["VersionIdsToStages"]
     client.close()
     pairs = ((label, version) for version, labels in found.items() for label in labels)
-    return {label: version for label, version in pairs if not label.startswith(TRUSTED)}
+    return {label: version for label, version in pairs if not label.startswith(TRUSTED_PREFIX)}

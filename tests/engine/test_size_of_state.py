@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 MOST = 16_000
 """Size of the resources of a server with a reserve and a distribution to five devices, in bytes of JSON."""
-MOST_WITH_OUTPUTS = 22_500
+MAX_WITH_OUTPUTS = 22_500
 """Size with the server's part of the stack outputs, which repeat the PEMs of main and reserve."""
 KEY = {"key": "rsa-4096"}
 """The default key type, which has the largest certificates."""
@@ -30,7 +30,7 @@ def test_each_chain_is_stored_as_an_output_only(world: World) -> None:
     text = _json([servers, *own])
     assert len(resources) == 5, [one["urn"] for one in resources]
     assert len(_json(own)) <= MOST, len(_json(own))
-    assert len(text) <= MOST_WITH_OUTPUTS, len(text)
+    assert len(text) <= MAX_WITH_OUTPUTS, len(text)
     assert text.count("BEGIN CERTIFICATE") == 8, "leaf and root of main and reserve, in the pair and in the outputs"
     assert "mobileconfig" not in text
     assert '"readings":[' not in text.replace('"readings":[]', "")

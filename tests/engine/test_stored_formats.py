@@ -227,7 +227,7 @@ def _class(provider: str) -> tuple[str, ...]:
     return tuple(re.findall(r"[A-Za-z_.]{12,}", base64.b64decode(provider).decode("latin-1")))
 
 
-def test_what_a_run_stores(stored: World) -> None:
+def test_stored_data_of_a_run(stored: World) -> None:
     """Tags and labels of the secret; names and content of the schedules; role and queue; the profile; the state."""
     # R14 R33 R34 R35 R36
     world, ids, aws = stored, _ids(stored), Aws(stored)

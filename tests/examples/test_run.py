@@ -162,7 +162,7 @@ def test_an_up_that_fails_raises_an_alarm(world: World, runner: Runner, heard: t
     assert HIDDEN not in done.output + alarm.output
 
 
-def test_what_is_due_raises_an_alarm_until_up_has_done_it(
+def test_a_due_change_raises_an_alarm_until_up_applies_it(
     world: World, runner: Runner, heard: tuple[str, list[str]]
 ) -> None:
     """A month later the reserve must be main: watch sends an alarm with the reason until `up` has run."""  # R11
@@ -213,7 +213,7 @@ def test_the_same_life_on_gitlab(world: World, runner: Runner, heard: tuple[str,
     assert token["AWS_ID_TOKEN"] not in preview.output + up.output + watch.output + alarm.output
 
 
-def test_an_alarm_that_nobody_would_hear_is_an_error(runner: Runner) -> None:
+def test_an_alarm_without_a_recipient_is_an_error(runner: Runner) -> None:
     """Without a URL, or if the webhook refuses, the alarm job fails with the reason."""
     runner.environment["ALARM_URL"] = ""
     alone = runner.gitlab("alarm")

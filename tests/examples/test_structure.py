@@ -31,7 +31,7 @@ def _jobs() -> list[tuple[str, str, dict[str, Any]]]:
     return [(file, name, job) for file in WORKFLOWS for name, job in github(file)["jobs"].items()]
 
 
-def test_there_is_no_example_that_is_not_looked_at() -> None:
+def test_every_example_is_checked() -> None:
     """These tests read each workflow."""
     assert sorted(file.name for file in GITHUB.iterdir()) == sorted(WORKFLOWS)
 

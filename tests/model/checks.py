@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ios_mdm.core.pair.certificate_times import is_valid_at
 from ios_mdm.core.pair.facts import Source
-from ios_mdm.core.pair.moments import valid_at
 from ios_mdm.core.pair.observed import Role
 from ios_mdm.core.pair.secret import Label
 
@@ -37,7 +37,7 @@ def _made(before: Secret | None, after: Secret) -> Value | None:
 def promotes_what_is_valid(before: Secret | None, after: Secret, now: datetime) -> str:
     """R32: a certificate that is not valid now is never promoted."""
     change = promoted(before, after)
-    if change is None or valid_at(change[1].facts, now):
+    if change is None or is_valid_at(change[1].facts, now):
         return ""
     return f"certificate {change[1].facts.ordinal} became main, but is not valid now"
 
@@ -45,7 +45,7 @@ def promotes_what_is_valid(before: Secret | None, after: Secret, now: datetime) 
 def main_has_a_successor(before: Secret | None, after: Secret, now: datetime) -> str:
     """R13, R32: a valid main is followed by its reserve, or by a certificate that was created to replace it."""
     change = promoted(before, after)
-    if before is None or change is None or not valid_at(change[0].facts, now):
+    if before is None or change is None or not is_valid_at(change[0].facts, now):
         return ""
     if (change[0].facts.sha256, change[0].facts.root) == (change[1].facts.sha256, change[1].facts.root):
         return ""  # the same certificate, with another chain
@@ -93,7 +93,7 @@ def one_certificate_a_request(before: Secret | None, after: Secret, now: datetim
         # A certificate without label and facts was begun by a run that crashed, and given up by another definition.
         usable = before.is_known(value.facts.ordinal) and not value.deleted
         if made.role is Role.RESERVE:
-            usable = usable and not value.was_main and valid_at(value.facts, now)
+            usable = usable and not value.was_main and is_valid_at(value.facts, now)
         if same and alike and usable:
             return f"certificate {made.facts.ordinal} answers the same request as certificate {value.facts.ordinal}"
     return ""
@@ -105,7 +105,7 @@ def nothing_is_issued_beside_a_custom_main(before: Secret | None, after: Secret,
     main = None if before is None else before.value(before.holder(Label.MAIN) or 0)
     if made is None or made.facts.source is Source.INSTALLED:
         return ""
-    if main is None or main.facts.source is not Source.INSTALLED or not valid_at(main.facts, now):
+    if main is None or main.facts.source is not Source.INSTALLED or not is_valid_at(main.facts, now):
         return ""
     return f"certificate {made.facts.ordinal} was issued although main is custom"
 

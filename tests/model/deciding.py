@@ -12,14 +12,14 @@ from ios_mdm.app.pair.values import PairRequest, PairResult
 from ios_mdm.app.reconcile import Progress, Reconciler, ReconcileRequest, Stage
 from ios_mdm.app.switch_request import switch_request
 from ios_mdm.app.switching import SwitchService
+from ios_mdm.core.pair.certificate_times import expiry
 from ios_mdm.core.pair.facts import Source
-from ios_mdm.core.pair.guard import uncovered, unoffered
+from ios_mdm.core.pair.guard import uncovered_versions, unoffered_versions
 from ios_mdm.core.pair.layout import SENT_TAG, sent_value
-from ios_mdm.core.pair.moments import expires
-from ios_mdm.core.pair.observed import Role, Served
-from ios_mdm.core.pair.schedule import Kind, names
+from ios_mdm.core.pair.observed import Role, ServedCertificate
+from ios_mdm.core.pair.schedule import Kind, schedule_names
 from ios_mdm.core.pair.secret import Label, trusted_label
-from ios_mdm.core.pair.steps import MoveLabel, Tag, described
+from ios_mdm.core.pair.steps import MoveLabel, Tag, step_description
 from ios_mdm.core.pair.switch import Switch, switch
 from ios_mdm.errors import DefinitionError, LabelMovedError, StoreError
 from ios_mdm.settings import PromotionSettings
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 __all__ = ["OWNER", "Decided", "Deciding", "Due", "Effect", "View", "mask"]
 
 OWNER = "organization/ios-mdm/demo"
-_NAME = names("berlin", SECRET)[Kind.PROMOTE]
+_NAME = schedule_names("berlin", SECRET)[Kind.PROMOTE]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -266,7 +266,7 @@ class Deciding:
             tuple(
                 value.facts.ordinal
                 for value in values
-                if self.moments[moment] < expires(value.facts)
+                if self.moments[moment] < expiry(value.facts)
                 or value.facts.source is Source.INSTALLED
                 or value.facts.ordinal in {served, held and held.holder(Label.MAIN)}
             )
@@ -288,10 +288,12 @@ class Deciding:
         observed = self._observed(secret)
         assert observed is not None
         ordinals = [ordinal for ordinal in range(1, trusted.bit_length()) if trusted >> ordinal & 1]
-        if self._seed not in {Seed.UNGUARDED, Seed.UNCOVERED} and uncovered(observed, ordinals, self.moments[moment]):
+        if self._seed not in {Seed.UNGUARDED, Seed.UNCOVERED} and uncovered_versions(
+            observed, ordinals, self.moments[moment]
+        ):
             return None
         after = before
-        for version in unoffered(observed, ordinals, self.moments[moment]):
+        for version in unoffered_versions(observed, ordinals, self.moments[moment]):
             label = trusted_label(version.ordinal or 0)
             after = moved(after, label, to=version.ordinal, current=before.holder(label))
         return self.secret_id(after)
@@ -321,7 +323,7 @@ class Deciding:
             found = pair_view(request, pair, self.moments[now])
         except DefinitionError:
             return None
-        trusted = found.desired.trusted
+        trusted = found.desired.trusted_ordinals
         if self._seed is Seed.UNGUARDED:
             guarded = {one.ordinal for one in found.desired.guarded}
             trusted = tuple(ordinal for ordinal in trusted if ordinal not in guarded)
@@ -337,7 +339,7 @@ class Deciding:
             return None
         presented = None if held is None else held.value(served)
         if presented is not None and pair.main is not None and pair.main.facts is not None:
-            pair = replace(pair, served=(Served(endpoint="10.0.0.5:443", sha256=presented.facts.sha256),))
+            pair = replace(pair, served=(ServedCertificate(endpoint="10.0.0.5:443", sha256=presented.facts.sha256),))
         if self._seed is Seed.NOT_RECORDED:
             return replace(pair, armed=None)
         if self._seed is Seed.REUSED_NUMBER:
@@ -347,7 +349,7 @@ class Deciding:
             main = pair.main.ordinal or 0
             versions = tuple(
                 replace(version, role=Role.RESERVE, labels=version.labels - {Label.FORMER})
-                if version.former and (version.ordinal or 0) > main
+                if version.is_former and (version.ordinal or 0) > main
                 else version
                 for version in pair.versions
             )
@@ -408,7 +410,7 @@ class Deciding:
         decided, before = self.decided(view), self.secrets[secret]
         assert decided is not None
         assert decided.step is not None
-        text = described(decided.step)
+        text = step_description(decided.step)
         try:
             after = carried_out(before, decided.step, observed=decided.view.observed, now=self.moments[moment])
         except LabelMovedError:

@@ -13,7 +13,7 @@ from ios_mdm.app.pair import identity, reader
 from ios_mdm.app.pair.effects import Effects
 from ios_mdm.app.switching import SwitchService
 from ios_mdm.core.pair import guard
-from ios_mdm.core.pair.decision import Why
+from ios_mdm.core.pair.decision import GuardReason
 from ios_mdm.core.pair.observed import ObservedPair, Role
 from tests.model import scenarios
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["GUARDS", "Guard"]
 
-_CHECK_HOME, _WHY = identity.check_home, guard._why
+_CHECK_HOME, _WHY = identity.check_home, guard._guard_reason
 
 
 def _yes(*_arguments: object) -> bool:
@@ -46,10 +46,10 @@ def _any_account(request: Any, *arguments: Any) -> Any:
     return _CHECK_HOME(replace(request, allowed_accounts=()), *arguments)
 
 
-def _without(reason: Why) -> Callable[..., Why | None]:
+def _without(reason: GuardReason) -> Callable[..., GuardReason | None]:
     """Return the guard without one of its reasons."""
 
-    def why(*arguments: Any, **options: Any) -> Why | None:
+    def why(*arguments: Any, **options: Any) -> GuardReason | None:
         found = _WHY(*arguments, **options)
         return None if found is reason else found
 
@@ -93,19 +93,19 @@ GUARDS = {
     ),
     "a certificate in an armed promotion stays": Guard(
         requirement="R35",
-        patches=((guard, "_why", _without(Why.ARMED)),),
+        patches=((guard, "_guard_reason", _without(GuardReason.ARMED)),),
         scenario=scenarios.armed_reserve_that_is_deleted,
         complaint="the profile lacks a reserve that may become main",
     ),
     "an offered certificate stays": Guard(
         requirement="R35",
-        patches=((guard, "_why", _without(Why.OFFERED)),),
+        patches=((guard, "_guard_reason", _without(GuardReason.OFFERED)),),
         scenario=scenarios.offered_reserve_without_its_slot,
         complaint="the profile lacks a certificate that devices were offered",
     ),
     "a delivery reads the pair again": Guard(
         requirement="R35",
-        patches=((delivery, "uncovered", _none),),
+        patches=((delivery, "uncovered_versions", _none),),
         scenario=scenarios.profile_that_was_overtaken,
         complaint="devices were sent a profile without the reserve of another run",
     ),
@@ -117,7 +117,7 @@ GUARDS = {
     ),
     "an armed promotion is recorded": Guard(
         requirement="R36",
-        patches=((SwitchService, "_recorded", _unrecorded),),
+        patches=((SwitchService, "_record_promotion", _unrecorded),),
         scenario=scenarios.hold_while_scheduler_is_down,
         complaint="the switch is on hold, and its schedule may fire",
     ),

@@ -50,7 +50,7 @@ def armed_reserve_that_is_deleted() -> str:
     """Delete a reserve that a schedule may still make main."""
     fleet = _fleet()
     fleet.store.tag(SECRET, {ARMED_TAG: armed_value(ArmedPromotion(certificate=2, at=fleet.clock.now()))})
-    is_kept = 2 in fleet.look(definition(NoReserve())).desired.trusted
+    is_kept = 2 in fleet.look(definition(NoReserve())).desired.trusted_ordinals
     return "" if is_kept else "the profile lacks a reserve that may become main"
 
 
@@ -60,7 +60,11 @@ def offered_reserve_without_its_slot() -> str:
     fleet.move(Label.RESERVE, None)
     kept = {key: text.replace("role=reserve", "role=kept") for key, text in fleet.tags.items() if "n=2 " in text}
     fleet.store.tag(SECRET, kept)
-    return "" if 2 in fleet.look().desired.trusted else "the profile lacks a certificate that devices were offered"
+    return (
+        ""
+        if 2 in fleet.look().desired.trusted_ordinals
+        else "the profile lacks a certificate that devices were offered"
+    )
 
 
 def profile_that_was_overtaken() -> str:
@@ -124,7 +128,7 @@ def other_devices_while_the_mdm_server_is_down() -> str:
         host="mdm.example.com",
         identifier="com.example.berlin",
         organization=None,
-        trusted=result.view.desired.trusted,
+        trusted=result.view.desired.trusted_ordinals,
         chains={ordinal: one.pem for ordinal, one in result.certificates.items()},
     )
     request = DeliveryRequest(
@@ -191,7 +195,7 @@ def _staged(world: World) -> str:
     """Store a certificate in the form of an issued certificate, as the next reserve."""
     wish = definition(NOW)
     days = IssueMain().validity_days
-    stored = issue(wish.host, key=KeyType.EC_P256, validity_days=days, now=world.clock.now(), longest=None)
+    stored = issue(wish.host, key=KeyType.EC_P256, validity_days=days, now=world.clock.now(), max_validity=None)
     world.store.put(SECRET, version_id(SECRET, 2), credential_to_json(stored))
     try:
         result = world.apply(wish)

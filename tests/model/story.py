@@ -7,21 +7,21 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from ios_mdm.core.pair.certificate_times import BACKDATED
 from ios_mdm.core.pair.definition import (
     AfterDays,
-    At,
+    AtTime,
     InstallMain,
     InstallReserve,
     IssueMain,
     IssueReserve,
     KeyType,
     NoReserve,
-    Offered,
+    OfferedCertificate,
     PairDefinition,
     Promotion,
     When,
 )
-from ios_mdm.core.pair.moments import BACKDATED
 from tests.support.model_pair import CHAIN, fingerprint, root
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Seed(StrEnum):
     NOT_MISSED = "a run does not see that the record of the sent certificates is lost"
 
 
-OFFERED = Offered(
+OFFERED = OfferedCertificate(
     sha256="c" * 64,
     root="d" * 64,
     not_before=START - 10 * DAY,
@@ -83,7 +83,7 @@ OFFERED = Offered(
     chain="c" * 16,
 )
 """A custom certificate that is valid from before the first time until long after the first main."""
-_IN_USE = Offered(
+_IN_USE = OfferedCertificate(
     sha256=fingerprint(1),
     root=root(1),
     not_before=START - BACKDATED,
@@ -97,7 +97,7 @@ _OTHER = replace(_NEXT, sha256="e" * 64, chain="e" * 16)
 _LATER = replace(_NEXT, not_before=END - 20 * DAY)
 
 
-def _renewed(offered: Offered) -> Offered:
+def _renewed(offered: OfferedCertificate) -> OfferedCertificate:
     """Return the same certificate in a file with another chain."""
     return replace(offered, chain=f"{int(offered.chain, 16) + 1:016x}")
 
@@ -105,7 +105,7 @@ def _renewed(offered: Offered) -> Offered:
 def _definition(
     reserve: IssueReserve | InstallReserve | NoReserve | None = None,
     *,
-    main: Offered | None = None,
+    main: OfferedCertificate | None = None,
     confirm: int | None = None,
     hold: bool = False,
     main_generation: int = 1,
@@ -131,8 +131,8 @@ DEFINITIONS: Mapping[str, PairDefinition] = {
     "auto": _definition(),
     "hold": _definition(hold=True),
     "now": _definition(IssueReserve(when=When.NOW, apply=AfterDays(days=7))),
-    "at": _definition(IssueReserve(apply=At(moment=LIFE["the warning window"]))),
-    "at, on hold": _definition(IssueReserve(apply=At(moment=LIFE["the warning window"])), hold=True),
+    "at": _definition(IssueReserve(apply=AtTime(time=LIFE["the warning window"]))),
+    "at, on hold": _definition(IssueReserve(apply=AtTime(time=LIFE["the warning window"])), hold=True),
     "none": _definition(NoReserve()),
     "none, confirmed": _definition(NoReserve(), confirm=2),
     "another": _definition(IssueReserve(generation=2)),

@@ -11,7 +11,7 @@ import pytest
 from ios_mdm.app.pair.effects import Effects
 from ios_mdm.app.pair.reader import pair_view
 from ios_mdm.core.pair.layout import ANNOUNCED_TAG, REPLACED_TAG, added_tags, announced_value, version_id
-from ios_mdm.core.pair.lifecycle import desired
+from ios_mdm.core.pair.lifecycle import desired_state
 from ios_mdm.core.pair.secret import Label
 from ios_mdm.core.pair.steps import next_step
 from ios_mdm.errors import LabelMovedError
@@ -37,9 +37,9 @@ class Both:
         request, now = self.world.request(wish), self.world.clock.now()
         for count in range(most):
             real = self.world.service.observe(SECRET)
-            step = next_step(desired(wish, real, now), real, request.setting(None, None))
+            step = next_step(desired_state(wish, real, now), real, request.setting(None, None))
             seen = observe(self.secret)
-            thought = next_step(desired(wish, seen, now), seen, request.setting(None, None))
+            thought = next_step(desired_state(wish, seen, now), seen, request.setting(None, None))
             assert type(thought) is type(step)
             if step is None or thought is None:
                 return count

@@ -172,7 +172,7 @@ def test_no_device_loses_its_connection(story: Story) -> None:
 
 
 @pytest.mark.parametrize("story", [pytest.param(story, id=name) for name, story in AT_ONCE.items()])
-def test_a_pair_bears_two_runs_at_once(story: Story) -> None:
+def test_a_pair_survives_two_concurrent_runs(story: Story) -> None:
     """Two concurrent runs that do not contradict each other do no harm to the pair, and may crash anywhere."""
     # R30 R32
     found = search(World(story), most=MOST)
@@ -180,7 +180,7 @@ def test_a_pair_bears_two_runs_at_once(story: Story) -> None:
 
 
 @pytest.mark.parametrize("definition", ["auto", "now"])
-def test_with_runs_at_every_due_moment_no_main_expires(definition: str) -> None:
+def test_no_main_expires_if_a_run_happens_at_every_due_time(definition: str) -> None:
     """Over three certificates, with schedules that may get lost, the server always presents a valid certificate."""
     # R3 R6 R11 R12 R16
     moments = tuple(LIFE) if definition == "auto" else EARLY[:3]
@@ -189,7 +189,7 @@ def test_with_runs_at_every_due_moment_no_main_expires(definition: str) -> None:
     assert found.switched
 
 
-def test_a_record_that_is_lost_before_the_apply_moment_costs_no_main() -> None:
+def test_a_record_lost_before_the_apply_time_costs_no_main() -> None:
     """The record of the sent certificates is removed and schedules get lost, but a run ends at each time."""
     # R11 R36
     found = search(World(FORGETFUL), most=MOST)
@@ -214,7 +214,7 @@ def test_a_seeded_bug_is_found(seed: Seed) -> None:
         for name, story in FOUND.items()
     ],
 )
-def test_what_the_search_found(story: Story) -> None:
+def test_the_search_finds_these_violations_only(story: Story) -> None:
     """Known violations, until they are fixed; docs/decisions/0007 describes the ways to them."""
     # R15 R16 R32
     found = search(World(story), most=MOST)

@@ -36,9 +36,9 @@ from typing import TYPE_CHECKING
 
 from ios_mdm.app.pair.values import PairRequest
 from ios_mdm.app.reconcile import ORDER, Stage
+from ios_mdm.core.pair.certificate_times import is_valid_at
 from ios_mdm.core.pair.facts import Source
-from ios_mdm.core.pair.lifecycle import desired
-from ios_mdm.core.pair.moments import valid_at
+from ios_mdm.core.pair.lifecycle import desired_state
 from ios_mdm.core.pair.observed import Role
 from ios_mdm.core.pair.secret import Label
 from ios_mdm.core.pair.steps import Install, Issue, next_step
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 
 __all__ = ["World"]
 
-LONGEST_QUEUE = 2
+MAX_QUEUE = 2
 _POINTS = {
     Stage.WITHDRAW: ("begin",),
     Stage.ARM: ("arm",),
@@ -138,7 +138,7 @@ class World:
     def _valid(self, state: State, ordinal: int, moment: int) -> bool:
         secret = self._deciding.secrets[state.secret]
         value = None if secret is None else secret.value(ordinal)
-        return value is not None and valid_at(value.facts, self._deciding.moments[moment])
+        return value is not None and is_valid_at(value.facts, self._deciding.moments[moment])
 
     def _main(self, state: State) -> int:
         secret = self._deciding.secrets[state.secret]
@@ -425,7 +425,7 @@ class World:
     def _pushes(self, state: State, run: Run, trusted: int) -> Iterator[Next]:
         """A run pushes the profile with these certificates."""
         yield Next(state, "the MDM server is down: the run ends")
-        if len(state.queue) == LONGEST_QUEUE:
+        if len(state.queue) == MAX_QUEUE:
             return
         after = state._replace(carried=state.carried | trusted)
         last = state.queue[-1] if state.queue else state.device
@@ -508,7 +508,7 @@ def first_pair(source: Source) -> Secret:
     secret: Secret | None = None
     while True:
         pair = observe(secret)
-        step = next_step(desired(wish, pair, START), pair, setting)
+        step = next_step(desired_state(wish, pair, START), pair, setting)
         if step is None:
             assert secret is not None
             if source is Source.ISSUED:

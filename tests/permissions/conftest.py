@@ -13,7 +13,7 @@ from ios_mdm import wiring
 from ios_mdm.__main__ import app
 from ios_mdm.adapters.secrets_manager import SecretsManager
 from ios_mdm.core.pair.layout import HIGHEST_TAG
-from ios_mdm.core.pair.schedule import Kind, names, role_name
+from ios_mdm.core.pair.schedule import Kind, role_name, schedule_names
 from ios_mdm.core.references import URL_TAG
 from ios_mdm.settings import parse_server
 from tests.permissions.documented import API_KEY_SECRET, DISTRIBUTION
@@ -44,7 +44,7 @@ class Hand:
         self._url = engine.aws.target
         self.secret: str = engine.program["secret"]
         self.role = role_name(engine.program["server"], self.secret, ministack.REGION)
-        self.schedule = names(engine.program["server"], self.secret)[Kind.PROMOTE]
+        self.schedule = schedule_names(engine.program["server"], self.secret)[Kind.PROMOTE]
 
     def _client(self, service: str) -> Any:
         return client(service, self._url)
@@ -173,9 +173,9 @@ def _use_api_key(engine: Engine, recorder: Recorder) -> None:
     settings = parse_server(definition, engine.program["server"]).distribution
     assert settings is not None
     with recorder.acting("previewer"):
-        wiring.here().check_channel(settings, None)
+        wiring.process_wiring().check_channel(settings, None)
     with recorder.acting("deployer"):
-        wiring.here().channel(settings, None)
+        wiring.process_wiring().channel(settings, None)
 
 
 @pytest.fixture(scope="package")

@@ -15,7 +15,7 @@ from ios_mdm import wiring
 from ios_mdm.adapters import aws
 from ios_mdm.adapters.aws import QUEUE
 from ios_mdm.adapters.secrets_manager import SecretsManager
-from ios_mdm.core.pair.schedule import Kind, names, queue_name
+from ios_mdm.core.pair.schedule import Kind, queue_name, schedule_names
 from ios_mdm.core.pair.secret import Label
 from ios_mdm.core.references import URL_TAG
 from ios_mdm.errors import StoreError
@@ -69,7 +69,7 @@ def issue_reserve(play: Play) -> None:
 def switch(play: Play) -> None:
     """Make the call of the schedule with the permissions of its role, as Scheduler does at the apply time."""
     root = play.iam.root("scheduler")
-    found = root.get_schedule(Name=names(play.server, play.secret)[Kind.PROMOTE])
+    found = root.get_schedule(Name=schedule_names(play.server, play.secret)[Kind.PROMOTE])
     with play.iam.acting(play.schedule_role()):
         AWS.secrets_manager().update_secret_version_stage(**json.loads(found["Target"]["Input"]))
     root.delete_schedule(Name=found["Name"])
@@ -102,9 +102,9 @@ def test_each_principal_plays_its_part_of_a_life(play: Play) -> None:
     settings = parse_server(found, play.server).distribution
     assert settings is not None
     with play.acting("previewer"):
-        wiring.here().check_channel(settings, None)
+        wiring.process_wiring().check_channel(settings, None)
     with play.acting("deployer"):
-        wiring.here().channel(settings, None)
+        wiring.process_wiring().channel(settings, None)
 
     play.definition["protect"] = False
     assert play.up() == "update"
@@ -169,7 +169,7 @@ def test_a_deployer_cannot_remove_the_boundary_of_a_role(play: Play, capfd: pyte
     assert denial(play, "deployer", "iam:DeleteRolePermissionsBoundary") in capfd.readouterr().err
     assert set(play.refused) == {"DeleteRolePermissionsBoundary"}
     assert play.role()["PermissionsBoundary"]["PermissionsBoundaryArn"] == boundary
-    assert play.iam.root("scheduler").get_schedule(Name=names(play.server, play.secret)[Kind.PROMOTE])
+    assert play.iam.root("scheduler").get_schedule(Name=schedule_names(play.server, play.secret)[Kind.PROMOTE])
 
 
 def test_status_with_the_policy_of_the_previewer_shows_what_the_tags_have(play: Play) -> None:

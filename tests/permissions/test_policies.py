@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ios_mdm.core.pair.schedule import MOVE_LABEL, stem
+from ios_mdm.core.pair.schedule import MOVE_LABEL, name_stem
 from tests.permissions.documented import NAMES, POLICIES_OF, documented
 from tests.permissions.forbidden import FORBIDDEN, GROUP, OURS, SCHEDULER
 from tests.support.iam import Decision, Request, decision
@@ -58,7 +58,7 @@ def _of_schedules(lives: Lives) -> Iterator[Request]:
 def policies(lives: Lives, principal: str) -> Policies:
     """Return the policies of a principal, for the recorded server."""
     suffix = lives.secret_arn.rpartition("-")[2]
-    queue = stem(lives.server, f"ios-mdm/{lives.server}")
+    queue = name_stem(lives.server, f"ios-mdm/{lives.server}")
     return {name: documented(name, server=lives.server, suffix=suffix, stem=queue) for name in POLICIES_OF[principal]}
 
 

@@ -20,9 +20,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from ios_mdm import wiring
 from ios_mdm.app.pair.reader import PairReader
+from ios_mdm.core.pair.certificate_times import expiry, is_valid_at
 from ios_mdm.core.pair.facts import Source
 from ios_mdm.core.pair.layout import version_id
-from ios_mdm.core.pair.moments import expires, valid_at
 from ios_mdm.core.pair.secret import Label
 from ios_mdm.core.pair.situation import waiting_reserve
 from ios_mdm.core.x509.credential import credential_from_json
@@ -111,7 +111,7 @@ class CustomLife(RuleBasedStateMachine):
         self.patches = (
             patch.object(
                 wiring,
-                "here",
+                "process_wiring",
                 lambda: TestWiring(
                     environ={},
                     base=self.path,
@@ -253,12 +253,12 @@ class CustomLife(RuleBasedStateMachine):
         assert main is not None
         was = None if before is None or before.main is None else before.main.facts
         if was is not None and main.sha256 != was.sha256:
-            assert valid_at(main, now), "a new main is valid"
+            assert is_valid_at(main, now), "a new main is valid"
         facts = None if pair.reserve is None else pair.reserve.facts
-        if facts is not None and (before is None or before.numbered(facts.ordinal) is None):
-            assert valid_at(facts, now), "a new reserve is valid"
+        if facts is not None and (before is None or before.version_of(facts.ordinal) is None):
+            assert is_valid_at(facts, now), "a new reserve is valid"
             if facts.source is Source.INSTALLED:
-                assert expires(facts) > expires(main), "a new reserve outlives main"
+                assert expiry(facts) > expiry(main), "a new reserve outlives main"
             if facts.source is main.source is Source.INSTALLED:
                 assert facts.root == main.root, "a new reserve has the root of main"
         for version in pair.versions:
@@ -276,7 +276,7 @@ class CustomLife(RuleBasedStateMachine):
         pair = self.pair
         assert pair is not None
         reserve = waiting_reserve(before)
-        expired = self.clock.now() >= expires(before.main.facts)
+        expired = self.clock.now() >= expiry(before.main.facts)
         return expired and pair.main is not None and reserve is not None and pair.main.ordinal == reserve.ordinal
 
     def _is_not_needed(self, name: str) -> None:

@@ -98,7 +98,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     one = Run(folder=tmp_path, store=store)
     monkeypatch.setattr(
         wiring,
-        "here",
+        "process_wiring",
         lambda: TestWiring(environ={}, base=tmp_path, memory=store, hand_clock=HandClock(START), mdm=one.queue),
     )
     one.list_devices("a", "b")
@@ -234,7 +234,7 @@ def test_a_pair_without_tags_keeps_its_profile_in_previews(run: Run) -> None:
     assert run.check()["identifier"] == "com.example.mdm.<made by up>"
 
 
-def test_what_preview_does_not_know_is_unknown_and_not_left_out(run: Run) -> None:
+def test_values_unknown_to_a_preview_are_shown_as_unknown(run: Run) -> None:
     """A saved plan can be applied, because preview and `up` have the same input names."""
     # R30
     run.up()

@@ -71,7 +71,7 @@ class DistributionLife(RuleBasedStateMachine):
         self.patches = (
             patch.object(
                 wiring,
-                "here",
+                "process_wiring",
                 lambda: TestWiring(
                     environ={}, base=Path.cwd(), memory=self.store, hand_clock=HandClock(START), mdm=self.queue
                 ),

@@ -10,7 +10,7 @@ import pytest
 
 from ios_mdm.adapters import aws
 from ios_mdm.core.pair.layout import ARMED_TAG, RESOURCE_ID_TAG, SENT_TAG, sent_value
-from ios_mdm.core.pair.schedule import Kind, names, role_name, stem
+from ios_mdm.core.pair.schedule import Kind, name_stem, role_name, schedule_names
 from tools.services import ministack
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Scheduled:
 
     def __init__(self, engine: Engine) -> None:
         self.client = _client(engine, "scheduler")
-        self.names = names(engine.program["server"], engine.program["secret"])
+        self.names = schedule_names(engine.program["server"], engine.program["secret"])
 
     def kinds(self) -> set[Kind]:
         """Return the kinds of schedules that exist."""
@@ -97,7 +97,7 @@ DAMAGES = {
 def _names(engine: Engine) -> tuple[str, str]:
     """Return the prefix of the names of the schedules and the queue, and the name of the role."""
     server, secret = engine.program["server"], engine.program["secret"]
-    return stem(server, secret), role_name(server, secret, ministack.REGION)
+    return name_stem(server, secret), role_name(server, secret, ministack.REGION)
 
 
 def _damage(engine: Engine, part: str) -> None:
@@ -123,7 +123,7 @@ def _damage(engine: Engine, part: str) -> None:
 
 
 @pytest.mark.parametrize("part", DAMAGES)
-def test_what_the_switch_needs_is_repaired(engine: Engine, part: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_needs_of_the_switch_are_repaired(engine: Engine, part: str, capsys: pytest.CaptureFixture[str]) -> None:
     """`check` and `read` report the part, one update repairs it, and the schedule is not written again."""  # R36
     engine.up()
     _damage(engine, part)
@@ -151,7 +151,9 @@ def test_the_switch_is_repaired_although_the_last_run_reached_another_decision_t
     assert engine.up() == "unchanged"
 
 
-def test_a_previewer_without_rights_in_iam_and_sqs_is_told(engine: Engine, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_previewer_without_rights_in_iam_and_sqs_gets_a_warning(
+    engine: Engine, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The unchecked parts are one notice, and no drift."""  # R36
     engine.up()
     engine.aws.denied |= {"GetRole", "GetQueueUrl"}
@@ -168,7 +170,7 @@ def test_a_check_reads_no_more_than_it_needs(engine: Engine) -> None:
     engine.up()
     engine.aws.calls.clear()
     assert engine.up() == "unchanged"
-    name = stem(engine.program["server"], engine.program["secret"])
+    name = name_stem(engine.program["server"], engine.program["secret"])
     reads = ["DescribeSecret", f"GET /schedules/{name}-promote", "GetQueueUrl", "GetRole", "GetRolePolicy"]
     assert sorted(engine.aws.calls) == sorted(reads)
     engine.program["definition"]["promotion"] = {"hold": True}
@@ -215,7 +217,7 @@ def test_a_role_and_a_queue_stay_until_no_schedule_names_them(
     sqs.create_queue(QueueName=mine)
     engine.program["definition"]["promotion"] = {"roleArn": role, "deadLetterArn": queue}
     monkeypatch.setenv("AWS_ENDPOINT_URL_SCHEDULER", "http://127.0.0.1:9")
-    aws.forget()
+    aws.close_clients()
     for _ in range(2):
         engine.up()
         assert iam.get_role(RoleName=made)
@@ -223,7 +225,7 @@ def test_a_role_and_a_queue_stay_until_no_schedule_names_them(
     assert engine.outputs is not None
     assert engine.outputs["roleArn"].endswith(made)
     monkeypatch.delenv("AWS_ENDPOINT_URL_SCHEDULER")
-    aws.forget()
+    aws.close_clients()
     assert engine.up() == "update"
     target = scheduled.client.get_schedule(Name=scheduled.names[Kind.PROMOTE])["Target"]
     assert (target["RoleArn"], target["DeadLetterConfig"]["Arn"]) == (role, queue)
@@ -267,10 +269,10 @@ def scheduler_is_down(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[boo
             monkeypatch.setenv("AWS_ENDPOINT_URL_SCHEDULER", "http://127.0.0.1:9")
         else:
             monkeypatch.delenv("AWS_ENDPOINT_URL_SCHEDULER")
-        aws.forget()
+        aws.close_clients()
 
     yield set_down
-    aws.forget()
+    aws.close_clients()
 
 
 def test_a_destroy_during_the_replacement_of_role_and_queue_deletes_both(

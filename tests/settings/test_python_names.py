@@ -133,7 +133,7 @@ def test_every_model_has_the_same_errors() -> None:
 class TestArguments:
     """The arguments of a component."""
 
-    def test_they_become_the_settings_of_a_server(self) -> None:
+    def test_arguments_become_the_settings_of_a_server(self) -> None:
         """Without settings of AWS the defaults apply."""
         reserve = ReserveSettings(none=True)
         server, aws = parse_arguments("berlin", {"address": "mdm.example.com", "reserve": reserve})

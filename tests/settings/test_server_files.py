@@ -38,7 +38,7 @@ def test_a_file_is_the_server_that_it_is_named_for(suffix: str, text: str) -> No
     assert second.name == "aachen"
 
 
-def test_which_files_count() -> None:
+def test_only_yaml_files_are_servers() -> None:
     """YAML files are read; hidden files, backups and other files are ignored."""
     names = ["a.yaml", "b.yml", "C.YML", ".a.yaml", ".#a.yaml", "a.yaml~", "a.yaml.bak", "README.md", "yaml"]
     assert [name for name in names if is_server_file(name)] == ["a.yaml", "b.yml", "C.YML"]

@@ -12,7 +12,7 @@ import yaml
 from ios_mdm.core.pair.definition import (
     AfterCurrentExpires,
     AfterDays,
-    At,
+    AtTime,
     IssueMain,
     IssueReserve,
     KeyType,
@@ -134,13 +134,13 @@ class TestDefaults:
         # R10
         assert parse_server(server(reserve={"none": True}), "berlin").definition().reserve == NoReserve()
 
-    def test_apply_moments(self) -> None:
+    def test_apply_times(self) -> None:
         """Each of the three apply times has a separate value in the core."""
         # R6 R7
         moments = [
             ({"afterCurrentExpires": True}, AfterCurrentExpires()),
             ({"afterDays": 7}, AfterDays(days=7)),
-            ({"at": "2041-03-01T00:00:00Z"}, At(moment=datetime(2041, 3, 1, tzinfo=UTC))),
+            ({"at": "2041-03-01T00:00:00Z"}, AtTime(time=datetime(2041, 3, 1, tzinfo=UTC))),
         ]
         for written, meant in moments:
             wanted = parse_server(reserve(apply=written), "berlin").definition().reserve
@@ -164,7 +164,7 @@ class TestDefaults:
         # R7
         wanted = parse_server(reserve(apply={"at": written}), "berlin").definition().reserve
         assert isinstance(wanted, IssueReserve)
-        assert wanted.apply == At(moment=datetime(2041, 3, 1, 12, 30, 5, tzinfo=UTC))
+        assert wanted.apply == AtTime(time=datetime(2041, 3, 1, 12, 30, 5, tzinfo=UTC))
 
     @pytest.mark.parametrize(
         "written",
@@ -287,7 +287,7 @@ def test_wrong_settings_of_aws(aws: dict[str, Any], said: str) -> None:
     assert complaint(SERVER, **aws).startswith(said)
 
 
-def test_all_errors_are_told_at_once() -> None:
+def test_all_errors_are_reported_together() -> None:
     """Each mistake gives one line."""
     lines = complaint(server(adress="x", warnDays=0, protect=1)).splitlines()
     assert len(lines) == 3
@@ -416,18 +416,20 @@ class TestSwitch:
     )
     def test_endpoints_are_hosts_with_an_optional_port(self, endpoint: str) -> None:
         """Addresses of IPv4 and IPv6, and names, are accepted."""  # R17
-        assert parse_server(server(endpoints=[endpoint]), "berlin").looked_at == (endpoint,)
+        assert parse_server(server(endpoints=[endpoint]), "berlin").checked_endpoints == (endpoint,)
 
-    def test_without_endpoints_the_address_is_looked_at(self) -> None:
+    def test_without_endpoints_the_address_is_checked(self) -> None:
         """An empty list turns the check off."""  # R17
-        assert parse_server(server(address="mdm.example.com:8443"), "berlin").looked_at == ("mdm.example.com:8443",)
-        assert parse_server(server(endpoints=[]), "berlin").looked_at == ()
+        assert parse_server(server(address="mdm.example.com:8443"), "berlin").checked_endpoints == (
+            "mdm.example.com:8443",
+        )
+        assert parse_server(server(endpoints=[]), "berlin").checked_endpoints == ()
 
     @pytest.mark.parametrize(
         "endpoint",
         ["", "https://10.0.0.5", "10.0.0.5/x", "user@10.0.0.5", "host:0", "host:99999", "host:x", "a b", "::1"],
     )
-    def test_what_is_no_endpoint_is_refused(self, endpoint: str) -> None:
+    def test_an_invalid_endpoint_is_refused(self, endpoint: str) -> None:
         """The error shows the form of an endpoint."""
         said = complaint(server(endpoints=[endpoint]))
         assert "endpoints[0]" in said

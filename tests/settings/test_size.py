@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from ios_mdm.settings.size import LARGE, LARGEST, configuration_size
+from ios_mdm.settings.size import MAX_SIZE, WARNING_SIZE, configuration_size
 
 
 @pytest.mark.skipif(
@@ -17,10 +17,10 @@ from ios_mdm.settings.size import LARGE, LARGEST, configuration_size
 )
 def test_the_limit_is_the_systems() -> None:
     """A program starts with a configuration of this size, and not with one more byte."""  # R40
-    assert LARGE < LARGEST
-    subprocess.run(["true"], env={"PULUMI_CONFIG": "x" * LARGEST}, check=True)
+    assert WARNING_SIZE < MAX_SIZE
+    subprocess.run(["true"], env={"PULUMI_CONFIG": "x" * MAX_SIZE}, check=True)
     with pytest.raises(OSError, match="Argument list too long"):
-        subprocess.run(["true"], env={"PULUMI_CONFIG": "x" * (LARGEST + 1)}, check=True)
+        subprocess.run(["true"], env={"PULUMI_CONFIG": "x" * (MAX_SIZE + 1)}, check=True)
 
 
 def test_the_size_is_that_of_json_in_json() -> None:

@@ -29,7 +29,7 @@ from tests.support.switching import NAMES, Armed
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ios_mdm.app.pair.values import Known
+    from ios_mdm.app.pair.values import KnownPair
     from ios_mdm.app.reconcile import Progress, ReconcileRequest
     from ios_mdm.core.pair.definition import PairDefinition
 
@@ -75,7 +75,7 @@ class Attacked(Server):
 
     channel: Devices = field(default_factory=Devices)
     wish: PairDefinition = QUIET
-    known: Known | None = None
+    known: KnownPair | None = None
     has_state: bool = True
     distrusted: str = ""
 

@@ -92,9 +92,9 @@ def no_aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    aws.forget()
+    aws.close_clients()
     yield monkeypatch
-    aws.forget()
+    aws.close_clients()
 
 
 @pytest.fixture(scope="session")
@@ -138,7 +138,7 @@ def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
     yield Backend(name=name, store=store, secret=secret)
     if name == "aws":
         store.delete(secret, recovery_window_days=7)
-        aws.forget()
+        aws.close_clients()
 
 
 def _switch(name: str, stem: str) -> SwitchBackend:
@@ -178,4 +178,4 @@ def switch_backend(request: pytest.FixtureRequest) -> Iterator[SwitchBackend]:
         found.prerequisites.delete_role(stem)
         found.prerequisites.delete_queue(stem)
         found.store.delete(stem, recovery_window_days=7)
-        aws.forget()
+        aws.close_clients()

@@ -265,7 +265,7 @@ def indefinite(data: bytes) -> bytes:
         segments = (octets(node.content[at : at + 1000]) for at in range(0, max(len(node.content), 1), 1000))
         return b"\x24\x80" + b"".join(segments) + b"\0\0"
     if node.tag & 0x20:
-        return bytes([node.tag, 0x80]) + b"".join(indefinite(child.encoded) for child in node.children()) + b"\0\0"
+        return bytes([node.tag, 0x80]) + b"".join(indefinite(child.encoding) for child in node.children()) + b"\0\0"
     return data
 
 

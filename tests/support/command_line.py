@@ -132,7 +132,7 @@ class Pair:
         request = PairRequest(
             definition=server.definition(), secret=self.secret, owner="organization/ios-mdm/test", tags={}
         )
-        clock = FixedClock(moment=START + timedelta(days=days))
+        clock = FixedClock(time=START + timedelta(days=days))
         made = PairService(SecretsManager(aws=AWS), clock, rehearsal=True).apply(request)
         if made.view.observed is not None:
             switch = SwitchRequest(
@@ -183,7 +183,7 @@ def pair(tmp_path: Path, no_aws: pytest.MonkeyPatch, ministack_url: str) -> Iter
     for variable, value in made.environment().items():
         no_aws.setenv(variable, value)
     no_aws.delenv("IOS_MDM_CLOCK")
-    aws.forget()
+    aws.close_clients()
     SecretsManager(aws=AWS).create(API_KEY, tags={"ios-mdm:url": MDM_URL}, description="", kms_key=None)
     yield made
-    aws.forget()
+    aws.close_clients()

@@ -102,7 +102,7 @@ def engine_on(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
                 "distributed": False,
             },
         )
-        aws.forget()
+        aws.close_clients()
 
 
 @pytest.fixture

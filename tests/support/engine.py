@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 from cryptography.x509 import load_der_x509_certificate, load_pem_x509_certificate
 
-from ios_mdm.core.pair.secret import TRUSTED
+from ios_mdm.core.pair.secret import TRUSTED_PREFIX
 from ios_mdm.core.x509.digests import fingerprint
 from tests.support.engine_aws import Aws, client
 from tests.support.stack import Recorded, Stack, make_stack, recorded
@@ -99,11 +99,15 @@ class World:
 
     def labels(self) -> dict[str, str]:
         """Return the version id that each label of a slot is on."""
-        return {label: version for label, version in self._all_labels() if not label.startswith(TRUSTED)}
+        return {label: version for label, version in self._all_labels() if not label.startswith(TRUSTED_PREFIX)}
 
     def offered(self) -> set[int]:
         """Return the numbers of the certificates that devices may trust."""
-        return {int(label.removeprefix(TRUSTED)) for label, _ in self._all_labels() if label.startswith(TRUSTED)}
+        return {
+            int(label.removeprefix(TRUSTED_PREFIX))
+            for label, _ in self._all_labels()
+            if label.startswith(TRUSTED_PREFIX)
+        }
 
     def _all_labels(self) -> list[tuple[str, str]]:
         found = self.client.describe_secret(SecretId=self.secret)["VersionIdsToStages"]

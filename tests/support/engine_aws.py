@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 
-from ios_mdm.core.pair.schedule import Kind, names, role_name, stem
+from ios_mdm.core.pair.schedule import Kind, name_stem, role_name, schedule_names
 from tools.services import ministack
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Aws:
     def schedule(self, kind: Kind = Kind.PROMOTE) -> dict[str, Any] | None:
         """Return the schedule of this kind."""
         try:
-            found: dict[str, Any] = self.scheduler.get_schedule(Name=names(self.server, self.secret)[kind])
+            found: dict[str, Any] = self.scheduler.get_schedule(Name=schedule_names(self.server, self.secret)[kind])
         except self.scheduler.exceptions.ResourceNotFoundException:
             return None
         return found
@@ -57,7 +57,7 @@ class Aws:
 
     def queue(self) -> str | None:
         """Return the URL of the queue, or None."""
-        urls = self.sqs.list_queues(QueueNamePrefix=stem(self.server, self.secret)).get("QueueUrls", [])
+        urls = self.sqs.list_queues(QueueNamePrefix=name_stem(self.server, self.secret)).get("QueueUrls", [])
         return urls[0] if urls else None
 
     def fire(self, world: World) -> None:

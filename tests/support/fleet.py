@@ -6,13 +6,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ios_mdm.app.delivery import DeliveryRequest, DeliveryService, ProfileContent, is_recorded
-from ios_mdm.core.pair.observed import Served
+from ios_mdm.core.pair.observed import ServedCertificate
 from tests.support.pairs import NOW, SECRET, World
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ios_mdm.app.pair.values import Known, PairResult
+    from ios_mdm.app.pair.values import KnownPair, PairResult
     from ios_mdm.core.pair.definition import PairDefinition
 
 ENDPOINT = "10.0.0.5:443"
@@ -29,11 +29,11 @@ class Endpoint:
 
     sha256: str | None = None
 
-    def served(self, host: str, endpoints: Sequence[str]) -> tuple[Served, ...]:
+    def served_certificates(self, host: str, endpoints: Sequence[str]) -> tuple[ServedCertificate, ...]:
         """Return the certificate that the endpoint presents."""
         assert host
         problem = "" if self.sha256 else "timed out"
-        return tuple(Served(endpoint=one, sha256=self.sha256, problem=problem) for one in endpoints)
+        return tuple(ServedCertificate(endpoint=one, sha256=self.sha256, problem=problem) for one in endpoints)
 
 
 @dataclass(slots=True)
@@ -81,7 +81,7 @@ class Fleet(World):
             host="mdm.example.com",
             identifier="com.example.berlin",
             organization=None,
-            trusted=result.view.desired.trusted,
+            trusted=result.view.desired.trusted_ordinals,
             chains={ordinal: one.pem for ordinal, one in result.certificates.items()},
         )
         delivery.deliver(
@@ -101,11 +101,11 @@ class Fleet(World):
         assert found is not None
         return is_recorded(SECRET, found, trusted, self.clock.now())
 
-    def run(self, wish: PairDefinition | None = None, *, known: Known | None = None) -> tuple[int, ...]:
+    def run(self, wish: PairDefinition | None = None, *, known: KnownPair | None = None) -> tuple[int, ...]:
         """Run both parts, and return the ordinals of the certificates in the profile."""
         result = self.apply(wish, known=known)
         self.send(result)
-        return result.view.desired.trusted
+        return result.view.desired.trusted_ordinals
 
     @property
     def offered(self) -> set[str]:

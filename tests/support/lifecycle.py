@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ios_mdm.core.pair.definition import (
     AfterCurrentExpires,
     AfterDays,
-    At,
+    AtTime,
     InstallReserve,
     IssueMain,
     IssueReserve,
@@ -110,7 +110,7 @@ def reserve(known: CertificateFacts | None = None) -> StoredVersion:
 APPLIES = st.one_of(
     st.just(AfterCurrentExpires()),
     st.integers(1, 400).map(lambda days: AfterDays(days=days)),
-    st.integers(0, 900).map(lambda days: At(moment=START + days * DAY)),
+    st.integers(0, 900).map(lambda days: AtTime(time=START + days * DAY)),
 )
 
 RESERVES = st.one_of(

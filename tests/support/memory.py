@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from ios_mdm.adapters.aws import scheduled_for_deletion
+from ios_mdm.adapters.aws import scheduled_for_deletion_error
 from ios_mdm.adapters.clock import SystemClock
-from ios_mdm.adapters.secrets_manager import check_tags, label_moved
+from ios_mdm.adapters.secrets_manager import check_tags, label_moved_error
 from ios_mdm.core.pair.home import Home
 from ios_mdm.core.pair.secret import Label, SecretDescription
 from ios_mdm.errors import StoreError
@@ -91,7 +91,7 @@ class MemorySecretStore:
         del description  # tests do not read it
         check_tags(name, tags)
         if (existing := self._secrets.get(name)) is not None and existing.deleted_at is not None:
-            raise scheduled_for_deletion("CreateSecret", name)
+            raise scheduled_for_deletion_error("CreateSecret", name)
         with self._write("create", name):
             if name not in self._secrets:  # `fail` may let another program create it first
                 place = f"{self.place.region}:{self.place.account}"
@@ -143,7 +143,7 @@ class MemorySecretStore:
         secret = self._get("UpdateSecretVersionStage", name)
         with self._write("move_label", name, label, to or "", current or ""):
             if (holder := secret.holder(label)) not in (current, to):
-                raise label_moved(name, label, to=to, current=current, holder=holder)
+                raise label_moved_error(name, label, to=to, current=current, holder=holder)
             if to is not None and to not in secret.versions:
                 raise StoreError(f'Secret "{name}" has no version {to}. Run the command again.')
             if len({label for version in secret.versions.values() for label in version.labels} | {label}) > _MAX_LABELS:
@@ -190,7 +190,7 @@ class MemorySecretStore:
         if secret is None:
             raise StoreError(f'{operation} on secret "{name}" failed: there is no such secret. Run the command again.')
         if secret.deleted_at is not None and not deleted:
-            raise scheduled_for_deletion(operation, name)
+            raise scheduled_for_deletion_error(operation, name)
         return secret
 
     @contextmanager

@@ -21,11 +21,11 @@ from ios_mdm.core.pair.layout import (
     announced_value,
     facts_tag,
     facts_value,
-    moment_value,
     observed_pair,
+    time_value,
     version_id,
 )
-from ios_mdm.core.pair.lifecycle import foreseen
+from ios_mdm.core.pair.lifecycle import foreseen_facts
 from ios_mdm.core.pair.observed import Announcement, Role
 from ios_mdm.core.pair.secret import Label, SecretDescription
 from ios_mdm.core.pair.steps import Create, Encrypt, Install, Issue, MoveLabel, RecordFacts, Restore, Tag, Untag
@@ -253,7 +253,7 @@ def _stored(secret: Secret, request: Request, observed: ObservedPair | None, now
     if existing is not None:
         holder = None if observed is None else observed.holder(Label.STAGED)
         return moved(secret, Label.STAGED, to=request.ordinal, current=None if holder is None else holder.ordinal)
-    made = foreseen(request, now)
+    made = foreseen_facts(request, now)
     main = None if observed is None or observed.main is None else observed.main.facts
     if not isinstance(request, InstallRequest):
         made = replace(made, sha256=fingerprint(request.ordinal), root=root(request.ordinal))
@@ -310,7 +310,7 @@ def _recorded(secret: Secret, step: RecordFacts, observed: ObservedPair | None, 
         elif role is Role.MAIN:
             tags |= {} if step.follows else {MAIN_GENERATION_TAG: str(step.generation)}
         elif isinstance(request, InstallRequest) and not _waits(observed, value):
-            tags[RESERVE_SINCE_TAG] = moment_value(now)
+            tags[RESERVE_SINCE_TAG] = time_value(now)
     facts = replace(value.facts, generation=step.generation)
     # Until its facts are recorded, a certificate answers the first request for its number, also one for the other slot.
     recorded = replace(value, facts=facts, role=Role(step.slot))

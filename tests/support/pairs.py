@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from ios_mdm.app.pair.service import PairService
-from ios_mdm.app.pair.values import Known, PairRequest, PairResult, PairView
+from ios_mdm.app.pair.values import KnownPair, PairRequest, PairResult, PairView
 from ios_mdm.core.pair.definition import AfterDays, IssueMain, IssueReserve, KeyType, NoReserve, PairDefinition, When
 from ios_mdm.core.pair.home import Home
 from ios_mdm.core.pair.layout import version_id
@@ -22,7 +22,7 @@ START = datetime(2040, 1, 1, tzinfo=UTC)
 SECRET = "ios-mdm/berlin"  # noqa: S105 - a name
 OWNER = "organization/ios-mdm/demo"
 NOW = IssueReserve(when=When.NOW, apply=AfterDays(days=30))
-KNOWN = Known(home=Home(account="123456789012", region="eu-west-1"))
+KNOWN = KnownPair(home=Home(account="123456789012", region="eu-west-1"))
 PAIR_ID = "5a" * 16
 FOREIGN = "00000000-0000-4000-8000-000000000000"
 
@@ -65,7 +65,7 @@ class World:
         self.store = MemorySecretStore(clock=self.clock)
         self.service = PairService(self.store, self.clock, report=self.reports.append)
 
-    def request(self, wish: PairDefinition | None = None, *, known: Known | None = None) -> PairRequest:
+    def request(self, wish: PairDefinition | None = None, *, known: KnownPair | None = None) -> PairRequest:
         """Return a request for the pair of server berlin."""
         return PairRequest(
             definition=wish or definition(),
@@ -77,13 +77,13 @@ class World:
             kms_key=self.kms_key,
         )
 
-    def apply(self, wish: PairDefinition | None = None, *, known: Known | None = None) -> PairResult:
+    def apply(self, wish: PairDefinition | None = None, *, known: KnownPair | None = None) -> PairResult:
         """Bring the pair to its desired state."""
         return self.service.apply(self.request(wish, known=known))
 
     def look(self, wish: PairDefinition | None = None) -> PairView:
         """Return the observed and desired state of the pair."""
-        return self.service.look(self.request(wish))
+        return self.service.view(self.request(wish))
 
     def later(self, **period: int) -> None:
         """Move the clock forward."""
@@ -120,7 +120,7 @@ class World:
         return {label: names.get(key, key) for key, labels in description.labels.items() for label in labels}
 
     @property
-    def known(self) -> Known:
+    def known(self) -> KnownPair:
         """Return the pair as the state has it after a run."""
         observed = self.service.observe(SECRET)
         assert observed is not None
@@ -146,7 +146,7 @@ class World:
         """Return the facts of a certificate."""
         observed = self.service.observe(SECRET)
         assert observed is not None
-        version = observed.numbered(ordinal)
+        version = observed.version_of(ordinal)
         assert version is not None
         assert version.facts is not None
         return version.facts

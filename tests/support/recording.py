@@ -64,7 +64,7 @@ class Recorder:
             return client
 
         monkeypatch.setattr(aws, "_connect", connected)
-        aws.forget()
+        aws.close_clients()
 
     @contextmanager
     def acting(self, principal: str | None) -> Iterator[None]:

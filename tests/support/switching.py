@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ios_mdm.app.switch_request import SwitchRequest
 from ios_mdm.app.switching import SwitchService
 from ios_mdm.core.pair.layout import ARMED_TAG
-from ios_mdm.core.pair.schedule import Kind, names, queue_name, role_name
+from ios_mdm.core.pair.schedule import Kind, queue_name, role_name, schedule_names
 from tests.support.memory_scheduler import MemoryPrerequisites, MemoryScheduler
 from tests.support.pairs import SECRET, World
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ios_mdm.app.switch_reader import SwitchFindings
     from ios_mdm.core.pair.definition import PairDefinition
 
-NAMES = names("berlin", SECRET)
+NAMES = schedule_names("berlin", SECRET)
 REGION = "eu-west-1"
 ROLE_NAME, QUEUE_NAME = role_name("berlin", SECRET, REGION), queue_name("berlin", SECRET)
 
@@ -62,7 +62,7 @@ class Armed:
 
     def secure(self, wish: PairDefinition | None = None) -> PairResult:
         """Withdraw a stale schedule, and bring the pair to its desired state."""
-        view = self.world.service.look(self.world.request(wish))
+        view = self.world.service.view(self.world.request(wish))
         self.service.withdraw(self.world.request(wish), view)
         return self.world.service.apply(self.world.request(wish), view)
 

@@ -87,7 +87,7 @@ class TestWiring(Wiring):
     def check_channel(self, settings: DistributionSettings, region: str | None) -> None:
         """Accept every channel."""
 
-    def given(self, region: str | None) -> Everything:
+    def given_resources(self, region: str | None) -> Everything:
         """Return a resource check that finds everything that a definition names."""
         del region
         return Everything()

@@ -41,7 +41,7 @@ class TestCacheDirectory:
         monkeypatch.setenv("XDG_CACHE_HOME", "/elsewhere")
         assert cache_dir() == tmp_path / "cache"
 
-    def test_then_the_desktops(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_desktops_cache_folder_comes_second(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """`XDG_CACHE_HOME` is used, unless it is relative, which is invalid by its specification."""
         monkeypatch.delenv("IOS_MDM_CACHE")
         monkeypatch.setenv("XDG_CACHE_HOME", "/elsewhere")
@@ -49,7 +49,7 @@ class TestCacheDirectory:
         monkeypatch.setenv("XDG_CACHE_HOME", "relative")
         assert cache_dir() == Path.home() / ".cache" / "ios-mdm"
 
-    def test_then_the_home_directory(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_home_directory_comes_last(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Without these variables, the cache directory is below `~/.cache`."""
         monkeypatch.delenv("IOS_MDM_CACHE")
         monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
@@ -105,7 +105,7 @@ class TestPrerequisites:
         monkeypatch.setattr(bootstrap, "find_spec", lambda name: name)
         assert bootstrap.missing_prerequisites() == []
 
-    def test_an_old_python_is_told_so_in_one_line(self) -> None:
+    def test_an_old_python_is_reported_in_one_line(self) -> None:
         """The output has no syntax error and no traceback."""
         old = "import runpy, sys; sys.version_info = (3, 9); runpy.run_path(sys.argv[1], run_name='__main__')"
         run = subprocess.run(
@@ -123,8 +123,8 @@ def venv(tmp_path: Path) -> Virtualenv:
     requirements.write_text("package==1\n")
     made = Virtualenv(subject="packages", directory=tmp_path / "venv", requirements=requirements)
     script(made.python)
-    (made.directory / "lib" / f"python{made.wanted()['python']}" / "site-packages" / "pip").mkdir(parents=True)
-    stamp(made, made.wanted())
+    (made.directory / "lib" / f"python{made.expected_stamp()['python']}" / "site-packages" / "pip").mkdir(parents=True)
+    stamp(made, made.expected_stamp())
     return made
 
 
@@ -140,13 +140,13 @@ def stamp(venv: Virtualenv, content: dict[str, str] | None) -> None:
 class TestVirtualenvStamp:
     """States in which a virtualenv is kept, completed, or created again."""
 
-    def test_a_complete_one_is_left_alone(self, venv: Virtualenv, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_complete_virtualenv_is_left_unchanged(self, venv: Virtualenv, monkeypatch: pytest.MonkeyPatch) -> None:
         """A second run starts no process."""
         monkeypatch.setattr(bootstrap, "run", lambda *_, **__: pytest.fail("something was run"))
         venv.ensure()
         assert venv.state() == "ready"
 
-    def test_other_requirements_are_installed_into_it(self, venv: Virtualenv) -> None:
+    def test_other_requirements_are_installed_into_the_virtualenv(self, venv: Virtualenv) -> None:
         """A changed pin needs no new virtualenv."""
         venv.requirements.write_text("package==2\n")
         assert venv.state() == "outdated"
@@ -157,12 +157,14 @@ class TestVirtualenvStamp:
         assert venv.state() == "outdated"
 
     @pytest.mark.parametrize("change", [{"python": "3.9"}, {"directory": "/moved"}])
-    def test_another_python_or_place_makes_it_anew(self, venv: Virtualenv, change: dict[str, str]) -> None:
+    def test_a_virtualenv_with_another_python_or_path_is_created_again(
+        self, venv: Virtualenv, change: dict[str, str]
+    ) -> None:
         """After these changes, neither packages nor scripts of the virtualenv can be used."""
-        stamp(venv, {**venv.wanted(), **change})
+        stamp(venv, {**venv.expected_stamp(), **change})
         assert venv.state() == "absent"
 
-    def test_a_python_that_was_removed_makes_it_anew(self, venv: Virtualenv, tmp_path: Path) -> None:
+    def test_a_virtualenv_whose_python_was_removed_is_created_again(self, venv: Virtualenv, tmp_path: Path) -> None:
         """A link to a removed interpreter is not an interpreter."""
         venv.python.unlink()
         venv.python.symlink_to(tmp_path / "gone")
@@ -184,7 +186,7 @@ class TestVirtualenvStamp:
         monkeypatch.setattr(bootstrap, "run", failing)
         with pytest.raises(BootstrapError):
             venv.ensure()
-        assert venv.stamped() is None
+        assert venv.recorded_stamp() is None
         monkeypatch.setattr(bootstrap, "run", lambda *_, **__: "")
         venv.ensure()
         assert venv.state() == "ready"
@@ -199,7 +201,7 @@ class TestPackageLink:
         (packages,) = venv.directory.glob("lib/python*/site-packages")
         return packages / "ios-mdm.pth", venv.directory / "bin" / "ios-mdm"
 
-    def test_it_is_relative(self, venv: Virtualenv, tmp_path: Path) -> None:
+    def test_the_link_to_the_package_is_relative(self, venv: Virtualenv, tmp_path: Path) -> None:
         """No file contains the path of the checkout, so a copy uses its own files."""
         bootstrap.link_package(venv)
         path_file, command = self.files(venv)
@@ -272,7 +274,7 @@ class TestGoChoice:
     @pytest.mark.parametrize(
         ("shown", "used"), [("go1.25.11", True), ("go1.30.0", True), ("go1.19.8", False), ("nothing", False)]
     )
-    def test_the_one_on_path_if_it_is_new_enough(
+    def test_the_go_on_path_is_used_if_it_is_new_enough(
         self, shown: str, *, used: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
         """An older Go, or one without a version, is replaced by the packaged Go."""
@@ -293,7 +295,7 @@ class TestGoChoice:
         assert found["GOMODCACHE"] == str(cache / "go" / "mod")
 
     @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere Go asks the system for these directories")
-    def test_what_go_counts_stays_in_the_cache(self, monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+    def test_the_counters_of_go_stay_in_the_cache(self, monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
         """The settings of `go env -w` still have an effect."""
         monkeypatch.setenv("XDG_CONFIG_HOME", "/home/user/settings")
         monkeypatch.delenv("GOENV", raising=False)
@@ -312,9 +314,7 @@ class TestInstalledEngine:
             script(directory / "pulumi-language-python")
         return script(directory / "pulumi", f"echo {version}")
 
-    def test_a_new_enough_one_with_its_language_host_is_used(
-        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-    ) -> None:
+    def test_a_new_engine_with_its_language_host_is_used(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         """The pinned version is the oldest that is accepted."""
         monkeypatch.setenv("PATH", str(tmp_path / "bin"))
         engine = self.install(tmp_path / "bin", f"v{builds.engine_version()}")
@@ -339,7 +339,7 @@ class TestInstalledEngine:
             ("hello", True, "does not report a version"),
         ],
     )
-    def test_any_other_is_refused_with_a_reason(
+    def test_any_other_engine_is_refused_with_a_reason(
         self,
         version: str,
         *,
@@ -355,7 +355,7 @@ class TestInstalledEngine:
         assert builds.installed_engine() is None
         assert reason in capsys.readouterr().out
 
-    def test_what_we_built_is_not_the_users(self, monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+    def test_an_engine_of_the_bootstrap_is_not_the_users(self, monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
         """The demo's shell has our engine on PATH. After a change of the pin, it must still be replaced."""
         self.install(cache / "engine" / "old", "v3.999.0")
         monkeypatch.setenv("PATH", str(cache / "engine" / "old"))
@@ -370,7 +370,7 @@ class TestToolchain:
         """Path of each tool by name."""
         return {name: script(tmp_path / name / name) for name in Toolchain.__slots__}
 
-    def test_what_the_bootstrap_recorded_is_loaded(self, complete: dict[str, Path], tmp_path: Path) -> None:
+    def test_the_recorded_tools_are_loaded(self, complete: dict[str, Path], tmp_path: Path) -> None:
         """The manifest has the results of several runs with single steps."""
         manifest = tmp_path / "manifest.json"
         python = {"python": complete.pop("python")}
@@ -380,7 +380,7 @@ class TestToolchain:
         assert found.python == python["python"]
         assert found.mdmb == complete["mdmb"]
 
-    def test_what_is_missing_is_named_with_what_to_run(self, complete: dict[str, Path], tmp_path: Path) -> None:
+    def test_a_missing_tool_is_named_with_the_command_to_run(self, complete: dict[str, Path], tmp_path: Path) -> None:
         """A tool is missing if it was never recorded, or if it was deleted."""
         manifest = tmp_path / "manifest.json"
         del complete["mdmb"]
@@ -449,7 +449,7 @@ class TestSteps:
         )
         assert "build            … 1 things, 0." in capsys.readouterr().out
 
-    def test_two_at_a_time_take_turns(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_two_bootstraps_take_turns(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The second bootstrap prints that it waits, and continues after the end of the first."""
         waiting = threading.Event()
         monkeypatch.setattr(steps, "say", lambda *_: waiting.set())

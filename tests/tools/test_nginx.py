@@ -92,7 +92,7 @@ def test_a_device_refuses_what_it_does_not_trust_and_says_why(front: Front) -> N
     assert front.see().accepted
 
 
-def test_a_reload_takes_up_new_files_and_refuses_nobody_meanwhile(front: Front) -> None:
+def test_a_reload_serves_new_files_without_refusing_a_device(front: Front) -> None:
     """A device that trusts both certificates can connect at any time."""  # R16
     before, other = front.ca, CA()
     both = (root(before), root(other))

@@ -109,12 +109,10 @@ def test_an_nginx_whose_libraries_are_missing_is_not_kept(debian: Path) -> None:
 def test_only_what_asks_for_nginx_gets_it() -> None:
     """The demo does not download nginx."""
     assert "nginx" not in bootstrap.STEPS
-    assert "nginx" in bootstrap.ASKED_FOR
+    assert "nginx" in bootstrap.OPTIONAL_STEPS
 
 
-def test_a_machine_without_debians_tools_is_told_what_to_install(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_error_without_debians_tools_names_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error is one line, and no file is written."""
     monkeypatch.setenv("IOS_MDM_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("shutil.which", lambda *_arguments, **_named: None)

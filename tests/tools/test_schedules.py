@@ -62,7 +62,7 @@ def received(queue: tuple[Any, str, str]) -> list[str]:
     return [one["Body"] for one in found]
 
 
-def test_a_schedule_fires_when_its_moment_has_come_and_once(url: str, queue: tuple[Any, str, str]) -> None:
+def test_a_schedule_fires_once_at_its_time(url: str, queue: tuple[Any, str, str]) -> None:
     """At its time, not earlier, the message is in the queue, and the schedule is deleted."""
     name = planned(url, queue[2], '{"alarm": "overdue"}', queue[2])
     assert name not in schedules.due(url, AT - timedelta(seconds=1))

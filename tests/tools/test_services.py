@@ -191,7 +191,7 @@ class TestLifecycle:
             finally:
                 local.down(state)
 
-    def test_devices_are_enrolled_anew_when_the_port_was_taken(
+    def test_devices_are_enrolled_again_if_the_port_was_taken(
         self, tmp_path: Path, executables: local.Executables
     ) -> None:
         """If another process has NanoMDM's port, the devices are enrolled again and keep their other profiles."""
@@ -217,7 +217,7 @@ class TestLifecycle:
             assert running is not None
             assert procfs.listeners(procfs.group(running.process.pid)) == {("127.0.0.1", running.port)}
 
-    def test_nobody_else_can_read_the_state(self, mdm_services: MdmServices) -> None:
+    def test_no_other_user_can_read_the_state(self, mdm_services: MdmServices) -> None:
         """Other users can read neither the directory nor its files."""
         state = mdm_services.services.state
         assert stat.S_IMODE(state.stat().st_mode) == 0o700

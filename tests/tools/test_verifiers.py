@@ -131,9 +131,9 @@ def test_a_machine_without_debians_tools_does_without(
     assert not (tmp_path / "cache").exists()
 
 
-def test_only_who_asks_gets_them(tmp_path: Path) -> None:
+def test_only_tests_that_use_the_verifiers_get_them(tmp_path: Path) -> None:
     """The demo does not need the commands. Without them in the manifest, the result is None."""
-    assert "verifiers" in bootstrap.ASKED_FOR
+    assert "verifiers" in bootstrap.OPTIONAL_STEPS
     assert Toolchain.verifier("certtool", tmp_path / "none.json") is None
     manifest = tmp_path / "manifest.json"
     manifest.write_text(json.dumps({"certtool": "/nowhere"}), encoding="utf-8")

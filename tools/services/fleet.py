@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from tools.services import bolt, enrolment
+from tools.services import bolt, enrollment
 from tools.services.process import Command, child_environment
 from tools.services.secret_file import write_private
 
@@ -79,7 +79,7 @@ class Fleet:
         """Return the enrollment ids of all devices, enrolled or not, sorted."""
         return tuple(sorted(key.decode() for key in self._bucket("device_serial")))
 
-    def enrolled(self) -> tuple[str, ...]:
+    def enrolled_ids(self) -> tuple[str, ...]:
         """Return the enrollment ids of the enrolled devices, sorted."""
         return tuple(sorted(key.decode() for key in self._bucket("device_mdm_profile_id")))
 
@@ -90,7 +90,7 @@ class Fleet:
             self._run((), "devices-create", "-n", str(missing))
         return self.ids()
 
-    def enrol(self, profile: bytes, *, anew: bool = False) -> tuple[str, ...]:
+    def enroll(self, profile: bytes, *, again: bool = False) -> tuple[str, ...]:
         """Enroll each device that is not enrolled with exactly this profile; return their ids.
 
         A device with another enrollment profile (the server has another port now) is enrolled again: NanoMDM deletes
@@ -98,23 +98,23 @@ class Fleet:
 
         Args:
             profile: Enrollment profile.
-            anew: Whether devices with this profile are enrolled again, too.
+            again: Whether devices with this profile are enrolled again, too.
 
         Raises:
             FleetError: Devices could not enroll. The message quotes the simulator.
 
         """
-        enrolments, enrolled = self._enrolments(), set(self.enrolled())
-        pending = tuple(udid for udid in self.ids() if anew or enrolments.get(udid) != profile)
+        enrolments, enrolled = self._enrollments(), set(self.enrolled_ids())
+        pending = tuple(udid for udid in self.ids() if again or enrolments.get(udid) != profile)
         stale = tuple(udid for udid in pending if udid in enrolled)
         if stale:
-            self._run(stale, "devices-profiles-remove", "-i", enrolment.IDENTIFIER)
+            self._run(stale, "devices-profiles-remove", "-i", enrollment.IDENTIFIER)
         if pending:
             file = self.state / "enrolment.mobileconfig"
             write_private(file, profile)  # it contains the SCEP challenge
             output = self._run(pending, "devices-profiles-install", "-f", str(file))
             # The exit code of the simulator is always 0, so read the devices' profiles.
-            enrolments = self._enrolments()
+            enrolments = self._enrollments()
             failed = [udid for udid in pending if enrolments.get(udid) != profile]
             if failed:
                 raise FleetError(f"{len(failed)} of {len(pending)} devices did not enroll:\n{_excerpt(output)}")
@@ -127,7 +127,7 @@ class Fleet:
             FleetError: A device does not exist or is not enrolled.
 
         """
-        enrolled = self.enrolled()
+        enrolled = self.enrolled_ids()
         asked = tuple(sorted(set(enrolled if ids is None else ids)))
         unknown = sorted(set(asked) - set(enrolled))
         if unknown:
@@ -161,12 +161,12 @@ class Fleet:
             found[udid] = (*found.get(udid, ()), InstalledProfile(identifier=identifier, content=content))
         return MappingProxyType(found)
 
-    def _enrolments(self) -> Mapping[str, bytes]:
+    def _enrollments(self) -> Mapping[str, bytes]:
         return {
             udid: profile.content
             for udid, profiles in self.all_profiles().items()
             for profile in profiles
-            if profile.identifier == enrolment.IDENTIFIER
+            if profile.identifier == enrollment.IDENTIFIER
         }
 
     def _bucket(self, name: str) -> Mapping[bytes, bytes]:

@@ -76,12 +76,12 @@ def visit(port: int, host: str, roots: Sequence[bytes], moment: datetime, *, pat
     connection.set_connect_state()
     try:
         with socket.create_connection((LOOPBACK, port), timeout=_SECONDS) as raw:
-            _until_done(connection, raw, connection.do_handshake)
+            _run_handshake(connection, raw, connection.do_handshake)
             if host not in _names(met[-1]):
                 return Visit(accepted=False, sha256=_fingerprint(met), reason="the certificate is for another host")
             request = f"GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n".encode()
-            _until_done(connection, raw, lambda: connection.sendall(request))
-            answer = _until_done(connection, raw, lambda: connection.recv(_CHUNK))
+            _run_handshake(connection, raw, lambda: connection.sendall(request))
+            answer = _run_handshake(connection, raw, lambda: connection.recv(_CHUNK))
     except SSL.Error as error:
         return Visit(accepted=False, sha256=_fingerprint(met), reason=_reason(error, why))
     except OSError as error:
@@ -94,7 +94,7 @@ def visit(port: int, host: str, roots: Sequence[bytes], moment: datetime, *, pat
     )
 
 
-def _until_done(connection: SSL.Connection, raw: socket.socket, act: Callable[[], T]) -> T:
+def _run_handshake(connection: SSL.Connection, raw: socket.socket, act: Callable[[], T]) -> T:
     """Transfer bytes between the connection and the socket until *act* succeeds; return its result."""
     while True:
         try:
@@ -113,9 +113,9 @@ def _until_done(connection: SSL.Connection, raw: socket.socket, act: Callable[[]
             return result
 
 
-def _reason(error: SSL.Error, why: Sequence[str]) -> str:
-    if why:
-        return why[0]
+def _reason(error: SSL.Error, errors: Sequence[str]) -> str:
+    if errors:
+        return errors[0]
     details = error.args[0] if error.args else []
     return str(details[0][2]) if details else "the connection was closed"
 
@@ -128,8 +128,8 @@ def _flush(connection: SSL.Connection, raw: socket.socket) -> None:
         pass
 
 
-def _fingerprint(met: Sequence[x509.Certificate]) -> str:
-    return met[-1].fingerprint(hashes.SHA256()).hex() if met else ""
+def _fingerprint(chain: Sequence[x509.Certificate]) -> str:
+    return chain[-1].fingerprint(hashes.SHA256()).hex() if chain else ""
 
 
 def _names(certificate: x509.Certificate) -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tools.services import ministack, nanomdm, process, records, scep
-from tools.services.enrolment import enrolment_profile
+from tools.services.enrollment import enrollment_profile
 from tools.services.fleet import Fleet
 from tools.services.secret_file import secret
 
@@ -48,7 +48,7 @@ class LocalServices:
     webhook_key: Path
     devices_ca: Path
     fleet: Fleet
-    enrolment: bytes
+    enrollment: bytes
     """Enrollment profile of this server. It contains the SCEP challenge."""
 
     def down(self) -> tuple[str, ...]:
@@ -77,7 +77,7 @@ def up(
     """
     state = state.resolve()
     wished = ports or Ports()
-    with records.locked(state):
+    with records.state_lock(state):
         ca = scep.authority(state)
         settings = nanomdm.Settings(
             devices_ca=ca.certificate,
@@ -91,11 +91,11 @@ def up(
         identities = process.ensure(state, scep.service(executables.scepserver, ca), wished_port=wished.scep)
         mdm = process.ensure(state, nanomdm.service(executables.nanomdm, settings), wished_port=wished.mdm)
         scep_url = f"{identities.url}/scep"
-        profile = enrolment_profile(mdm_url=mdm.url, scep_url=scep_url, challenge=secret(ca.challenge))
+        profile = enrollment_profile(mdm_url=mdm.url, scep_url=scep_url, challenge=secret(ca.challenge))
         fleet = Fleet(executable=executables.mdmb, state=state)
         fleet.grow(devices)
         # A server that keeps its devices in memory has none after a restart.
-        fleet.enrol(profile, anew=storage == "inmem" and not mdm.reused)
+        fleet.enroll(profile, again=storage == "inmem" and not mdm.reused)
     return LocalServices(
         state=state,
         aws_url=aws.url,
@@ -105,7 +105,7 @@ def up(
         webhook_key=settings.webhook_key,
         devices_ca=ca.certificate,
         fleet=fleet,
-        enrolment=profile,
+        enrollment=profile,
     )
 
 
@@ -117,5 +117,5 @@ def down(state: Path) -> tuple[str, ...]:
     if not state.exists():
         return ()
     state = state.resolve()
-    with records.locked(state):
+    with records.state_lock(state):
         return tuple(name for name in NAMES if process.stop(state, name))

@@ -90,7 +90,7 @@ def ensure(state: Path, service: Service, *, wished_port: int = 0) -> Running:
 
     """
     record = records.read(state, service.name)
-    if record is not None and record.process is not None and _is_ours(state, record.process):
+    if record is not None and record.process is not None and _is_started_here(state, record.process):
         if record.digest == service.command(record.port).digest():
             _wait_until_ready(state, service, record.port, record.process)
             _require_loopback_only(service.name, record.port, record.process)
@@ -112,7 +112,7 @@ def ensure(state: Path, service: Service, *, wished_port: int = 0) -> Running:
 def find(state: Path, name: str) -> Running | None:
     """Return the running service with this name, or None if it does not run."""
     record = records.read(state, name)
-    if record is None or record.process is None or not _is_ours(state, record.process):
+    if record is None or record.process is None or not _is_started_here(state, record.process):
         return None
     return _running(state, name, record.port, record.process, reused=True)
 
@@ -127,7 +127,7 @@ def stop(state: Path, name: str) -> bool:
     record = records.read(state, name)
     if record is None or record.process is None:
         return False
-    ran = _is_ours(state, record.process)
+    ran = _is_started_here(state, record.process)
     if ran:
         _end(name, record.process)
     records.write(state, name, Record(port=record.port))
@@ -234,7 +234,7 @@ def _is_alive(process: procfs.Identity) -> bool:
     return procfs.identify(process.pid) == process
 
 
-def _is_ours(state: Path, process: procfs.Identity) -> bool:
+def _is_started_here(state: Path, process: procfs.Identity) -> bool:
     """Return whether the process runs and was started in *state*. A copied record names a process of the original."""
     return _is_alive(process) and procfs.is_in(process.pid, state)
 

@@ -29,7 +29,7 @@ class Record:
 
 
 @contextmanager
-def locked(state: Path) -> Iterator[None]:
+def state_lock(state: Path) -> Iterator[None]:
     """Create the state directory (mode 0700) and hold its lock, so that starts and stops do not overlap."""
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     state.chmod(0o700)

@@ -21,7 +21,7 @@ _AT = re.compile(r"at\((\S+)\)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fired:
+class FiredSchedule:
     """A schedule that was due.
 
     Args:
@@ -57,11 +57,11 @@ def due(url: str, now: datetime) -> tuple[str, ...]:
     pages = scheduler.get_paginator("list_schedules").paginate(MaxResults=100_000)
     found = [scheduler.get_schedule(Name=one["Name"]) for page in pages for one in page["Schedules"]]
     scheduler.close()
-    moments = sorted((_moment(one), one["Name"]) for one in found if one.get("State", "ENABLED") == "ENABLED")
+    moments = sorted((_time(one), one["Name"]) for one in found if one.get("State", "ENABLED") == "ENABLED")
     return tuple(name for moment, name in moments if moment <= now)
 
 
-def fire(url: str, now: datetime) -> tuple[Fired, ...]:
+def fire(url: str, now: datetime) -> tuple[FiredSchedule, ...]:
     """Make the call of each due schedule, as AWS does, and delete the schedule.
 
     Args:
@@ -75,15 +75,15 @@ def fire(url: str, now: datetime) -> tuple[Fired, ...]:
     fired = []
     for name in due(url, now):
         schedule = scheduler.get_schedule(Name=name)
-        problem = _performed(url, schedule["Target"])
+        problem = _perform(url, schedule["Target"])
         if schedule.get("ActionAfterCompletion") == "DELETE":
             scheduler.delete_schedule(Name=name)
-        fired.append(Fired(name=name, at=_moment(schedule), problem=problem))
+        fired.append(FiredSchedule(name=name, at=_time(schedule), problem=problem))
     scheduler.close()
     return tuple(fired)
 
 
-def _performed(url: str, target: Mapping[str, Any]) -> str:
+def _perform(url: str, target: Mapping[str, Any]) -> str:
     """Make the stored call. A refused call is sent to the dead-letter queue, as AWS does after its last attempt."""
     arn, content = target["Arn"], target["Input"]
     try:
@@ -108,7 +108,7 @@ def _send(url: str, queue: str, content: str) -> None:
     sqs.close()
 
 
-def _moment(schedule: Mapping[str, Any]) -> datetime:
+def _time(schedule: Mapping[str, Any]) -> datetime:
     found = _AT.fullmatch(schedule["ScheduleExpression"])
     if found is None or schedule.get("ScheduleExpressionTimezone", "UTC") != "UTC":
         raise ScheduleError(f"{schedule['Name']} is not a one-time schedule in UTC: {schedule['ScheduleExpression']}")

@@ -101,7 +101,7 @@ class Recorder:
         with self._changed:
             return found()
 
-    def wait(self, reached: Callable[[], bool], what: str, *, patience: float = 30) -> None:
+    def wait(self, reached: Callable[[], bool], description: str, *, patience: float = 30) -> None:
         """Wait until a condition holds. It is checked after each event.
 
         Raises:
@@ -110,7 +110,7 @@ class Recorder:
         """
         with self._changed:
             if not self._changed.wait_for(reached, timeout=patience):
-                raise TimeoutError(f"no {what} within {patience:.0f} s; events received: {len(self._events)}")
+                raise TimeoutError(f"no {description} within {patience:.0f} s; events received: {len(self._events)}")
 
     def _record(self, event: Event) -> None:
         with self._changed:

@@ -15,7 +15,7 @@ from ios_mdm.errors import IosMdmError
 from tools.smoke.account import RefusedError, checked_account
 from tools.smoke.checks import CHECKS
 from tools.smoke.cleanup import clean
-from tools.smoke.world import UnexpectedError, World, created_world
+from tools.smoke.world import UnexpectedError, World, create_world
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,10 +32,10 @@ def run(account: Account) -> int:
     Returns:
         0 if all checks passed, 1 if a check failed, 2 if the run could not start or a resource was not deleted.
     """
-    if cleaned(account):
+    if clean_up(account):
         return UNUSABLE
     try:
-        world = created_world(account, secrets.token_hex(4))
+        world = create_world(account, secrets.token_hex(4))
         print(_LINE.format("check", "result", "seen"))
         print(_LINE.format("the documented roles can be assumed", "ok", f"after {world.seconds:.0f} s"))
         code = max(_result(world, name, check) for name, check in CHECKS)
@@ -43,11 +43,11 @@ def run(account: Account) -> int:
         print(f"The run could not start: {error}", file=sys.stderr)
         code = UNUSABLE
     finally:
-        code_of_cleanup = cleaned(account)
+        code_of_cleanup = clean_up(account)
     return max(code, code_of_cleanup)
 
 
-def cleaned(account: Account) -> int:
+def clean_up(account: Account) -> int:
     """Delete the resources of all runs; return 2 if a deletion fails, else 0."""
     deleted, problems = clean(account)
     print(*(f"deleted: {name}" for name in deleted), sep="\n", end="\n" if deleted else "")
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str]) -> int:
     except RefusedError as error:
         print(error, file=sys.stderr)
         return UNUSABLE
-    return cleaned(account) if list(arguments) == ["clean"] else run(account)
+    return clean_up(account) if list(arguments) == ["clean"] else run(account)
 
 
 def _result(world: World, name: str, check: Callable[[World], str]) -> int:

@@ -64,7 +64,7 @@ class Account:
         """Return this account for the adapters of the product."""
         return _Assumed(environ=self.environ, region=self.region, account=self)
 
-    def waited(self, attempt: Callable[[], T], *, seconds: float = ROLE_SECONDS) -> tuple[T | None, float]:
+    def wait_for(self, attempt: Callable[[], T], *, seconds: float = ROLE_SECONDS) -> tuple[T | None, float]:
         """Repeat *attempt* until its result is true; return the result and the elapsed seconds.
 
         A refused attempt is repeated, too, because new roles and policies take effect with a delay.

@@ -29,9 +29,9 @@ def staged_on_empty(world: World) -> str:
         store.create(name, tags={TAG: world.run}, description="smoke", kms_key=None)
         return True
 
-    _, seconds = world.admin.waited(create)
+    _, seconds = world.admin.wait_for(create)
     store.put(name, main, secrets.token_hex())
-    first, _ = world.admin.waited(lambda: world.labels().get(1))
+    first, _ = world.admin.wait_for(lambda: world.labels().get(1))
     if Label.STAGED not in (first or ()):
         raise UnexpectedError(f"labels after the put: {world.labels()}")
     if Label.MAIN not in (first or ()):
@@ -43,7 +43,7 @@ def staged_on_empty(world: World) -> str:
     store.put(name, other, secrets.token_hex())
     # Reads can lag behind these writes, and the next checks compare with them.
     wanted = {1: [Label.MAIN], 2: [Label.RESERVE], 3: [Label.STAGED]}
-    if not world.admin.waited(lambda: world.labels() == wanted)[0]:
+    if not world.admin.wait_for(lambda: world.labels() == wanted)[0]:
         raise UnexpectedError(f"labels: {world.labels()}, expected: {wanted}")
     return f"labels after the put: {', '.join(first or ())}; the deployer's policy took effect after {seconds:.0f} s"
 
@@ -67,9 +67,9 @@ def policies(world: World) -> str:
     main, reserve = ({"SecretId": world.secret, "VersionStage": label} for label in (Label.MAIN, Label.RESERVE))
     role = {"RoleName": f"{world.prefix}-unbounded", "Path": f"/{world.prefix}/", "Tags": world.tags}
     trust = world.document("schedule-trust")
-    world.admin.waited(lambda: world.store("previewer").version_ids(world.secret))
-    world.admin.waited(lambda: read["status"](**reserve))
-    world.admin.waited(lambda: read["consumer"](**main))
+    world.admin.wait_for(lambda: world.store("previewer").version_ids(world.secret))
+    world.admin.wait_for(lambda: read["status"](**reserve))
+    world.admin.wait_for(lambda: read["consumer"](**main))
     denied: dict[str, Callable[[], object]] = {
         "the previewer reads main": lambda: read["previewer"](**main),
         "the consumer reads the reserve": lambda: read["consumer"](**reserve),
@@ -86,14 +86,16 @@ def deleted_and_restored(world: World) -> str:
     store = world.store()
 
     def content() -> dict[str, tuple[list[str], str | None]]:
-        return {one: (sorted(found), store.read(world.secret, one)) for one, found in world.described().labels.items()}
+        return {
+            one: (sorted(found), store.read(world.secret, one)) for one, found in world.description().labels.items()
+        }
 
     before = content()
     store.delete(world.secret, recovery_window_days=7)
-    if not world.admin.waited(lambda: world.described().deleted_at)[0]:
+    if not world.admin.wait_for(lambda: world.description().deleted_at)[0]:
         raise UnexpectedError("DescribeSecret returns no deletion date")
     store.restore(world.secret)
-    is_same, seconds = world.admin.waited(lambda: content() == before)
+    is_same, seconds = world.admin.wait_for(lambda: content() == before)
     if not is_same:  # values are never shown
         raise UnexpectedError(f"values or labels differ; labels: {world.labels()}")
     return f"{len(before)} versions with the same values and labels after {seconds:.0f} s"
@@ -104,8 +106,8 @@ def customer_key(world: World) -> str:
     store, new = world.store(), world.version(4)
     store.encrypt(world.secret, kms_key=world.arn("kms", f"key/{world.key}"))
     store.put(world.secret, new, secrets.token_hex())
-    world.admin.waited(lambda: world.store("consumer").labelled_value(world.secret, Label.MAIN))
-    world.admin.waited(lambda: world.store("status").read(world.secret, new))
+    world.admin.wait_for(lambda: world.store("consumer").labelled_value(world.secret, Label.MAIN))
+    world.admin.wait_for(lambda: world.store("status").read(world.secret, new))
     client = world.actors["deployer"].client("secretsmanager")
 
     def keys() -> dict[int, str]:
@@ -113,7 +115,7 @@ def customer_key(world: World) -> str:
         found = {one["VersionId"]: str(one.get("KmsKeyIds")) for one in listed}
         return {n: found.get(world.version(n), "") for n in range(1, 5)}
 
-    is_encrypted, _ = world.admin.waited(lambda: all(world.key in keys()[n] for n in (2, 4)))
+    is_encrypted, _ = world.admin.wait_for(lambda: all(world.key in keys()[n] for n in (2, 4)))
     if not is_encrypted:
         raise UnexpectedError(f"main or the new version has another key; keys by version: {keys()}")
     return f"consumer and status read; keys by version: {keys()}"

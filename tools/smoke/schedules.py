@@ -25,15 +25,15 @@ _FIRES = 420
 def schedules_are_accepted(world: World) -> str:
     """Create the role of the schedules as the deployer, wait until Scheduler accepts it, and create three schedules."""
     iam, name = world.actors["deployer"].client("iam"), f"{world.prefix}-berlin"
-    trust, policy = world.document("schedule-trust"), world.document("schedule", world.described().arn[-6:])
+    trust, policy = world.document("schedule-trust"), world.document("schedule", world.description().arn[-6:])
     boundary, path = world.arn("iam", f"policy/{world.prefix}-boundary"), f"/{world.prefix}/"
     role = {"RoleName": name, "Path": path, "PermissionsBoundary": boundary, "Tags": world.tags}
-    world.admin.waited(lambda: iam.create_role(AssumeRolePolicyDocument=trust, **role))
+    world.admin.wait_for(lambda: iam.create_role(AssumeRolePolicyDocument=trust, **role))
     begin = world.admin.now()
-    world.admin.waited(lambda: iam.put_role_policy(RoleName=name, PolicyName="switch", PolicyDocument=policy))
-    _scheduler(world).put(_planned(world, _FAR)[0])
+    world.admin.wait_for(lambda: iam.put_role_policy(RoleName=name, PolicyName="switch", PolicyDocument=policy))
+    _scheduler(world).put(_planned_schedules(world, _FAR)[0])
     seconds = (world.admin.now() - begin).total_seconds()
-    for schedule in _planned(world, (world.admin.now() + _AHEAD).replace(microsecond=0)):
+    for schedule in _planned_schedules(world, (world.admin.now() + _AHEAD).replace(microsecond=0)):
         _scheduler(world).put(schedule)
         world.armed.append(schedule.name)
     return f"{seconds:.0f} s after the role was created"
@@ -41,10 +41,10 @@ def schedules_are_accepted(world: World) -> str:
 
 def schedule_fires(world: World) -> str:
     """Wait until the schedule has made the reserve main. No process of the product runs."""
-    armed = _scheduler(world).get(_armed(world, "promote"))
+    armed = _scheduler(world).get(_arm(world, "promote"))
     if armed is None:
         raise UnexpectedError("the schedule was deleted before its time")
-    fired, _ = world.admin.waited(lambda: Label.MAIN in world.labels().get(2, ()), seconds=_FIRES)
+    fired, _ = world.admin.wait_for(lambda: Label.MAIN in world.labels().get(2, ()), seconds=_FIRES)
     late = (world.admin.now() - armed.at).total_seconds()
     seen = f"{late:.0f} s after its time; labels: {world.labels()}"
     if not fired or late < 0:
@@ -54,14 +54,14 @@ def schedule_fires(world: World) -> str:
 
 def stale_schedule_changes_nothing(world: World) -> str:
     """Wait until Scheduler has tried the stale schedule, and check that no label has moved."""
-    name = _armed(world, "stale")
+    name = _arm(world, "stale")
 
     def sign() -> str:
         if _messages(world, "dead-letters"):
             return "a dead letter"
         return "the end of the schedule" if _scheduler(world).get(name) is None else ""
 
-    seen, seconds = world.admin.waited(sign, seconds=_FIRES)
+    seen, seconds = world.admin.wait_for(sign, seconds=_FIRES)
     if Label.RESERVE not in world.labels().get(2, ()):
         raise UnexpectedError(f"the label has moved: {world.labels()}")
     if not seen:
@@ -71,8 +71,8 @@ def stale_schedule_changes_nothing(world: World) -> str:
 
 def alarm_arrives(world: World) -> str:
     """Wait until the message of a schedule has reached the topic and a subscribed queue."""
-    _armed(world, "overdue")
-    found, seconds = world.admin.waited(lambda: _messages(world, "alarms"), seconds=_FIRES)
+    _arm(world, "overdue")
+    found, seconds = world.admin.wait_for(lambda: _messages(world, "alarms"), seconds=_FIRES)
     if not found:
         raise UnexpectedError(f"no message in {seconds:.0f} s")
     content = json.loads(json.loads(found[0]["Body"])["Message"])
@@ -85,13 +85,13 @@ def _scheduler(world: World) -> EventBridgeScheduler:
     return EventBridgeScheduler(aws=world.actors["deployer"].aws(), sleep=world.admin.sleep)
 
 
-def _armed(world: World, kind: str) -> str:
+def _arm(world: World, kind: str) -> str:
     if (name := f"{world.prefix}-{kind}") not in world.armed:
         raise UnexpectedError("the schedule was not created")
     return name
 
 
-def _planned(world: World, at: datetime) -> tuple[Schedule, Schedule, Schedule]:
+def _planned_schedules(world: World, at: datetime) -> tuple[Schedule, Schedule, Schedule]:
     """Return a promotion, a stale move of the reserve's label, and an alarm."""
     role = world.arn("iam", f"role/{world.prefix}/{world.prefix}-berlin")
     shared = {"role": role, "dead_letter": world.arn("sqs", f"{world.prefix}-dead-letters")}
@@ -99,7 +99,7 @@ def _planned(world: World, at: datetime) -> tuple[Schedule, Schedule, Schedule]:
     promote = promotion_schedule(
         Promote(at=at, certificate=2, version=reserve, former_version=main),
         name=f"{world.prefix}-promote",
-        secret_arn=world.described().arn,
+        secret_arn=world.description().arn,
         **shared,
     )
     # A different label, so that the result does not depend on the order of the two schedules.

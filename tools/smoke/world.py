@@ -75,7 +75,7 @@ class World:
         """Return the version id of a certificate."""
         return str(uuid5(NAMESPACE_URL, f"{self.secret}/{ordinal}"))
 
-    def described(self) -> SecretDescription:
+    def description(self) -> SecretDescription:
         """Return the description of the secret, read as the deployer."""
         found = self.store().describe(self.secret)
         if found is None:
@@ -84,11 +84,11 @@ class World:
 
     def labels(self) -> dict[int, list[str]]:
         """Return the labels of the versions that have one, by ordinal."""
-        found = self.described().labels
+        found = self.description().labels
         return {n: sorted(found[one]) for n in range(1, 5) if (one := self.version(n)) in found}
 
 
-def created_world(account: Account, run: str) -> World:
+def create_world(account: Account, run: str) -> World:
     """Create the shared resources, and assume the documented roles.
 
     Raises:
@@ -111,8 +111,8 @@ def created_world(account: Account, run: str) -> World:
     account.client("iam").create_policy(
         PolicyName=f"{world.prefix}-boundary", PolicyDocument=world.document("boundary"), Tags=world.tags
     )
-    roles = {principal: _created_role(world, principal) for principal in POLICIES_OF}
-    found = {principal: _assumed(account, role) for principal, role in roles.items()}
+    roles = {principal: _create_role(world, principal) for principal in POLICIES_OF}
+    found = {principal: _assume_role(account, role) for principal, role in roles.items()}
     actors = {principal: actor for principal, (actor, _) in found.items()}
     return replace(world, actors=actors, seconds=max(seconds for _, seconds in found.values()))
 
@@ -121,7 +121,7 @@ def _document(**statement: object) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **statement}]})
 
 
-def _created_role(world: World, principal: str) -> str:
+def _create_role(world: World, principal: str) -> str:
     iam, name = world.admin.client("iam"), f"{world.prefix}-{principal}"
     trust = _document(Principal={"AWS": world.arn("iam", "root")}, Action="sts:AssumeRole")
     # A path different from that of the schedules' roles, which the deployer may change.
@@ -129,14 +129,14 @@ def _created_role(world: World, principal: str) -> str:
     role = iam.create_role(RoleName=name, Path=path, AssumeRolePolicyDocument=trust, Tags=world.tags)["Role"]
     for policy in POLICIES_OF[principal]:
         put = partial(iam.put_role_policy, RoleName=name, PolicyName=policy, PolicyDocument=world.document(policy))
-        world.admin.waited(put)
+        world.admin.wait_for(put)
     return str(role["Arn"])
 
 
-def _assumed(account: Account, role: str) -> tuple[Account, float]:
+def _assume_role(account: Account, role: str) -> tuple[Account, float]:
     """Return the account with the credentials of a role, and the seconds until the role could be assumed."""
     assume = partial(account.client("sts").assume_role, RoleArn=role, RoleSessionName=TAG)
-    answer, seconds = account.waited(assume)
+    answer, seconds = account.wait_for(assume)
     found: Mapping[str, str] = (answer or {})["Credentials"]
     credentials = {
         "aws_access_key_id": found["AccessKeyId"],

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 from urllib.parse import urlsplit
 
 from ios_mdm import __version__
-from ios_mdm.adapters.reads import KEPT
+from ios_mdm.adapters.reads import CACHED_OPERATIONS
 from ios_mdm.adapters.refusals import (
     CREDENTIAL_CALLS,
     IDENTITY,
@@ -28,13 +28,13 @@ from ios_mdm.adapters.refusals import (
     UNREADABLE,
     Kind,
     is_role_refused,
-    obstructed,
-    plain_endpoint,
-    refused,
-    restorable,
-    unreadable_file,
-    with_mfa,
-    without_credentials,
+    mfa_message,
+    no_answer_message,
+    no_credentials_message,
+    plain_endpoint_message,
+    refusal_message,
+    restorable_message,
+    unreadable_file_message,
 )
 from ios_mdm.address import is_loopback
 from ios_mdm.errors import StoreError
@@ -65,8 +65,8 @@ __all__ = [
     "Kind",
     "Refusal",
     "RoleRefusedError",
-    "forget",
-    "scheduled_for_deletion",
+    "close_clients",
+    "scheduled_for_deletion_error",
 ]
 
 T = TypeVar("T")
@@ -88,7 +88,7 @@ soon."""
 _MAX_ATTEMPTS_EMULATOR = 2
 _CONNECT_TIMEOUT = 3.0
 _READ_TIMEOUT = 15.0
-_HEARD_FOR = 60.0
+_DATE_VALID_SECONDS = 60.0
 """Seconds for which AWS's last time is extrapolated. The limit is short because a suspended machine stops the monotonic
 clock."""
 _FAILED = 400
@@ -111,7 +111,7 @@ def _check_encrypted(url: str | None) -> None:
     An invalid URL is reported when a client is created for it.
     """
     if url is not None and url.lower().startswith("http:") and not _is_loopback(url) and _is_url(url):
-        raise UnusableError(plain_endpoint(url))
+        raise UnusableError(plain_endpoint_message(url))
 
 
 def _is_url(url: str) -> bool:
@@ -175,8 +175,8 @@ class Aws:
 
     def last_date(self) -> datetime | None:
         """Return AWS's time, extrapolated from its last answer; None if that answer is more than a minute old."""
-        heard = _heard.get(self._key(SECRET))
-        if heard is None or (elapsed := time.monotonic() - heard.at) > _HEARD_FOR:
+        heard = _received_dates.get(self._key(SECRET))
+        if heard is None or (elapsed := time.monotonic() - heard.at) > _DATE_VALID_SECONDS:
             return None
         return (heard.date + timedelta(seconds=elapsed)).replace(microsecond=0)
 
@@ -241,7 +241,7 @@ class Aws:
     def _outcome(
         self, operation: str, name: str, call: Callable[[], T], codes: Collection[str], kind: Kind
     ) -> T | Refusal:
-        if self.reads is None or operation not in KEPT:
+        if self.reads is None or operation not in CACHED_OPERATIONS:
             return self._attempt(operation, name, call, codes, kind)
         key = (operation, self.region, name)
         return self.reads.outcome(key, lambda: self._attempt(operation, name, call, codes, kind))
@@ -260,17 +260,17 @@ class Aws:
             message = str(refusal.response.get("Error", {}).get("Message", ""))
             if refusal.operation_name in CREDENTIAL_CALLS:
                 failed = f"{refusal.operation_name}, which gets the credentials for {operation}, failed"
-                reason = without_credentials(refusal.operation_name, code, message)
+                reason = no_credentials_message(refusal.operation_name, code, message)
                 code = ""  # the caller accepts only codes of the operation that it called
             else:
                 role_refused = is_role_refused(code, message)
-                reason = refused(operation, name, code, message, kind)
+                reason = refusal_message(operation, name, code, message, kind)
         except UnusableError as unusable:
             reason = str(unusable)
         except BotoCoreError as obstacle:
-            reason = obstructed(obstacle, self.endpoint(kind), self.region or self.environ.get("AWS_REGION"))
+            reason = no_answer_message(obstacle, self.endpoint(kind), self.region or self.environ.get("AWS_REGION"))
         except OSError as error:
-            reason = unreadable_file(error)
+            reason = unreadable_file_message(error)
         except (_PageError, ResponseParserError):  # the text of the error quotes the answer
             reason = UNREADABLE
         except UnicodeError:  # the text of the error quotes the value that cannot be encoded
@@ -297,7 +297,7 @@ class _Key:
 
 
 @dataclass(frozen=True, slots=True)
-class _Heard:
+class _ReceivedDate:
     """The Date of an answer of AWS, and this process's monotonic time at its arrival."""
 
     date: datetime
@@ -318,7 +318,7 @@ class RoleRefusedError(StoreError):
 
 _lock = threading.Lock()
 _clients: dict[_Key, BaseClient] = {}
-_heard: dict[_Key, _Heard] = {}
+_received_dates: dict[_Key, _ReceivedDate] = {}
 _session: tuple[tuple[str | None, str | None, str | None], Session] | None = None
 
 
@@ -346,7 +346,7 @@ def _connect(key: _Key, attempts: int) -> BaseClient:
         ),
     )
     _check_encrypted(client.meta.endpoint_url)  # a file of the AWS configuration can set it, too
-    client.meta.events.register("after-call", functools.partial(_hear, key))
+    client.meta.events.register("after-call", functools.partial(_record_date, key))
     client.meta.events.register("after-call", _refuse_page)
     # Imported objects live until the exit, when Python would traverse each of them again: 0.2 s of CPU.
     gc.freeze()
@@ -369,14 +369,14 @@ def _quiet_session(region: str | None) -> Session:
         found.set_config_variable("region", region)
 
     def refuse(_prompt: str) -> str:
-        raise UnusableError(with_mfa(found.profile))
+        raise UnusableError(mfa_message(found.profile))
 
     provider = found.get_component("credential_provider").get_provider("assume-role")
     provider._prompter = refuse  # noqa: SLF001 - a session does not pass this argument of the constructor
     return found
 
 
-def _hear(key: _Key, *, parsed: Mapping[str, Mapping[str, Mapping[str, str]]], **_rest: object) -> None:
+def _record_date(key: _Key, *, parsed: Mapping[str, Mapping[str, Mapping[str, str]]], **_rest: object) -> None:
     """Record the Date of an answer or refusal."""
     text = parsed.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
     if text is None:
@@ -385,7 +385,7 @@ def _hear(key: _Key, *, parsed: Mapping[str, Mapping[str, Mapping[str, str]]], *
         date = parsedate_to_datetime(text).astimezone(UTC)
     except ValueError:
         return
-    _heard[key] = _Heard(date, time.monotonic())
+    _received_dates[key] = _ReceivedDate(date, time.monotonic())
 
 
 def _refuse_page(*, http_response: AWSResponse, **_rest: object) -> None:
@@ -394,14 +394,14 @@ def _refuse_page(*, http_response: AWSResponse, **_rest: object) -> None:
         raise _PageError
 
 
-def forget() -> None:
+def close_clients() -> None:
     """Close all clients. The next call creates a client with the credentials of that time."""
     global _session  # noqa: PLW0603 - see _connect
     with _lock:
         for client in _clients.values():
             client.close()
         _clients.clear()
-        _heard.clear()
+        _received_dates.clear()
         _session = None
 
 
@@ -418,6 +418,6 @@ class Refusal:
     error: StoreError
 
 
-def scheduled_for_deletion(operation: str, secret: str) -> StoreError:
+def scheduled_for_deletion_error(operation: str, secret: str) -> StoreError:
     """Return the error for a call that AWS refuses because the secret is in its recovery window."""
-    return StoreError(f'{operation} on secret "{secret}" failed: {restorable(secret)}.')
+    return StoreError(f'{operation} on secret "{secret}" failed: {restorable_message(secret)}.')

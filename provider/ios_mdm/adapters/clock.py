@@ -35,14 +35,14 @@ class FixedClock:
     """A clock that always returns the same time.
 
     Args:
-        moment: the time, aware.
+        time: the time, aware.
     """
 
-    moment: datetime
+    time: datetime
 
     def now(self) -> datetime:
         """Return the time, aware UTC, whole seconds."""
-        return self.moment.astimezone(UTC).replace(microsecond=0)
+        return self.time.astimezone(UTC).replace(microsecond=0)
 
 
 def clock_from_environment(environ: Mapping[str, str]) -> Clock:
@@ -61,6 +61,6 @@ def clock_from_environment(environ: Mapping[str, str]) -> Clock:
             f"Unset it, or point AWS_ENDPOINT_URL at the emulator on 127.0.0.1."
         )
     try:
-        return FixedClock(moment=parsed_time(text))
+        return FixedClock(time=parsed_time(text))
     except ValueError as error:
         raise DefinitionError(f"{VARIABLE}: {error}") from None

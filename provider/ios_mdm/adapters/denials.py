@@ -36,22 +36,22 @@ class Denial:
 
     Args:
         action: IAM action, for example ``secretsmanager:DescribeSecret``.
-        who: ARN of the principal; empty if AWS does not name it.
+        principal: ARN of the principal; empty if AWS does not name it.
         resource: ARN or name of the resource; empty if AWS does not name it.
         policy: kind of the policy that denies or does not allow the action, lower case; empty if AWS does not name it.
-        why: the end of AWS's sentence, from "with" or "because".
+        explanation: the end of AWS's sentence, from "with" or "because".
         is_explicit: True if a policy denies the action, False if no policy allows it.
     """
 
     action: str
-    who: str = ""
+    principal: str = ""
     resource: str = ""
     policy: str = ""
-    why: str = ""
+    explanation: str = ""
     is_explicit: bool = False
 
     @classmethod
-    def parsed(cls, message: str) -> Denial | None:
+    def from_message(cls, message: str) -> Denial | None:
         """Return the denial that *message* reports, or None if the message has another form."""
         found = _MESSAGE.search(message)
         if found is None:
@@ -59,26 +59,26 @@ class Denial:
         part = {key: text or "" for key, text in found.groupdict().items()}
         return cls(
             action=part["action"],
-            who=part["who"],
+            principal=part["who"],
             resource=part["resource"],
             policy=(part["denying"] or part["lacking"]).lower(),
-            why=part["why"].strip(", "),
+            explanation=part["why"].strip(", "),
             is_explicit=bool(part["denying"]),
         )
 
     @property
     def reason(self) -> str:
         """The reason in AWS's words."""
-        who = f"{self.who} is not" if self.who else "not"
+        who = f"{self.principal} is not" if self.principal else "not"
         on = f" on {self.resource}" if self.resource else ""
-        end = f" {self.why}" + ("" if self.is_explicit else " it") if self.why else ""
+        end = f" {self.explanation}" + ("" if self.is_explicit else " it") if self.explanation else ""
         return f"{who} authorized to perform {self.action}{on}{end}"
 
-    def advice(self, usual: str) -> str:
+    def advice(self, default: str) -> str:
         """Return the advice to the user: a sentence without a full stop.
 
         Args:
-            usual: the advice if no policy of the credentials allows the action.
+            default: the advice if no policy of the credentials allows the action.
         """
         if self.policy in _OF_ORGANIZATION:
             return (
@@ -87,6 +87,6 @@ class Denial:
             )
         of_resource = f"the policy of {self.resource or 'the resource'} itself"
         if not self.is_explicit and self.policy not in _WHICH:
-            return f"{usual}, or in {of_resource}" if self.policy == _RESOURCE_BASED else usual
+            return f"{default}, or in {of_resource}" if self.policy == _RESOURCE_BASED else default
         which = of_resource if self.policy == _RESOURCE_BASED else _WHICH.get(self.policy, "the policy with that Deny")
         return f"Change {which}: it must {'not deny' if self.is_explicit else 'allow'} {self.action}"

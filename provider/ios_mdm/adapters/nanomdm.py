@@ -40,8 +40,8 @@ path that a proxy adds."""
 _CERTIFICATE: Final = re.compile(
     rb"-----BEGIN (?P<kind>(?:X509 |TRUSTED )?CERTIFICATE)-----.*?-----END (?P=kind)-----", re.DOTALL
 )
-_SHOWN: Final = 5
-_LONGEST_SHOWN: Final = 300
+_MAX_IDS_SHOWN: Final = 5
+_MAX_TEXT_SHOWN: Final = 300
 """Characters: three lines of a terminal."""
 
 
@@ -83,7 +83,7 @@ class NanoMdm:
         batches: list[list[str]] = []
         length = 0
         for one in checked_enrollment_ids(enrollment_ids):
-            added = len(_quoted([one])) + 1
+            added = len(_quoted_text([one])) + 1
             if not batches or len(batches[-1]) == self.batch_size or length + added > MAX_URL:
                 batches.append([])
                 length = len(self._url([]))
@@ -111,10 +111,10 @@ class NanoMdm:
         ids = checked_enrollment_ids(enrollment_ids)
         if not 0 < len(ids) <= self.batch_size:
             raise ValueError(f"a call takes 1 to {self.batch_size} devices, not {len(ids)}")
-        return self._notices(self._sent(ids, command), ids)
+        return self._notices(self._send(ids, command), ids)
 
     def _url(self, ids: Sequence[str]) -> str:
-        return f"{self.url.rstrip('/')}/v1/enqueue/{_quoted(ids)}{'' if self.push else '?nopush=1'}"
+        return f"{self.url.rstrip('/')}/v1/enqueue/{_quoted_text(ids)}{'' if self.push else '?nopush=1'}"
 
     def _tls(self) -> ssl.SSLContext | bool:
         if self.ca_file is None:
@@ -132,7 +132,7 @@ class NanoMdm:
             f"root certificate that verifies {self.url}"
         )
 
-    def _sent(self, ids: Sequence[str], command: bytes) -> httpx.Response:
+    def _send(self, ids: Sequence[str], command: bytes) -> httpx.Response:
         """Send the request, again if the connection breaks or a proxy fails. A repetition does no harm."""
         import httpx
         import tenacity
@@ -153,16 +153,16 @@ class NanoMdm:
                 return retrying(client.put, self._url(ids), content=command)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             # `from None`, because the exception of httpx contains the request with the key
-            raise self._error(_explanation(error, self._some([str(error)], ids))) from None
+            raise self._error(_explanation(error, self._excerpt([str(error)], ids))) from None
 
-    def _error(self, what: str) -> DeliveryError:
-        return DeliveryError(f"the MDM server at {self.url} {what}")
+    def _error(self, problem: str) -> DeliveryError:
+        return DeliveryError(f"the MDM server at {self.url} {problem}")
 
-    def _some(self, texts: Sequence[str], ids: Sequence[str]) -> str:
+    def _excerpt(self, texts: Sequence[str], ids: Sequence[str]) -> str:
         """Return the texts of the server without the key and the ids, which they contain if they repeat the request."""
         basic = base64.b64encode(f"nanomdm:{self.api_key}".encode()).decode()
         keyless = [text.replace(basic, "***").replace(self.api_key, "***") for text in texts]
-        return _some(list(dict.fromkeys(without_ids(unquote(text), ids) for text in keyless)))
+        return _excerpt(list(dict.fromkeys(without_ids(unquote(text), ids) for text in keyless)))
 
     def _notices(self, response: httpx.Response, ids: Sequence[str]) -> tuple[str, ...]:
         """Return the notices for the user.
@@ -184,7 +184,7 @@ class NanoMdm:
         if command_error or refused:
             reasons = [command_error, *refused] if command_error else refused
             count = f" for {named} of {len(ids)} devices" if named else ""
-            raise self._error(f"rejects the command{count}: {self._some(reasons, ids)}")
+            raise self._error(f"rejects the command{count}: {self._excerpt(reasons, ids)}")
         if "command_uuid" not in answer and response.status_code in _TOO_LARGE:
             raise BatchTooLargeError(str(self._error(_refusal(response))))
         if "command_uuid" not in answer:
@@ -192,12 +192,12 @@ class NanoMdm:
         if not (self.push and (push_error or asleep)):
             return ()
         count = "no device was" if push_error else f"{len(asleep)} of them {'was' if len(asleep) == 1 else 'were'} not"
-        why = self._some([push_error] if push_error else asleep, ids)
+        why = self._excerpt([push_error] if push_error else asleep, ids)
         devices = "1 device" if len(ids) == 1 else f"{len(ids)} devices"
         return (f"queued for {devices}, but {count} woken through APNs ({why}): devices get it at their next check-in",)
 
 
-def _quoted(ids: Sequence[str]) -> str:
+def _quoted_text(ids: Sequence[str]) -> str:
     return ",".join(quote(one, safe="") for one in ids)
 
 
@@ -295,6 +295,6 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _some(texts: Sequence[str]) -> str:
-    more = f" and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
-    return "; ".join(one_line(text, longest=_LONGEST_SHOWN) for text in texts[:_SHOWN]) + more
+def _excerpt(texts: Sequence[str]) -> str:
+    more = f" and {len(texts) - _MAX_IDS_SHOWN} more" if len(texts) > _MAX_IDS_SHOWN else ""
+    return "; ".join(one_line(text, limit=_MAX_TEXT_SHOWN) for text in texts[:_MAX_IDS_SHOWN]) + more

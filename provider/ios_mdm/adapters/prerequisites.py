@@ -13,7 +13,7 @@ from ios_mdm.adapters.aws import QUEUE, ROLE, ROLE_SECONDS
 from ios_mdm.adapters.refusals import ACCESS_DENIED
 from ios_mdm.core.pair.schedule import ROLE_PATH
 from ios_mdm.errors import StoreError
-from ios_mdm.parallel import at_once, in_turn
+from ios_mdm.parallel import run_concurrently, run_sequentially
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +32,7 @@ _MARKS = f"it needs the path {ROLE_PATH} and the tag {_TAG['Key']}={_TAG['Value'
 _POLICY = "switch"
 _MAX_DOUBTED_DENIALS = 5
 """Number of denied attempts, about 12 seconds, before a denial is believed for a role that was just created."""
-_KEPT_SECONDS = 14 * 24 * 3600
+_RETENTION_SECONDS = 14 * 24 * 3600
 NO_ENTITY = frozenset({"NoSuchEntity", "NoSuchEntityException"})
 NO_QUEUE = frozenset({"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist", "NonExistentQueue"})
 
@@ -71,8 +71,8 @@ class AwsPrerequisites:
         """
         existing = self._role(name)
         if existing is not None:
-            self._brought_to(name, existing, trust, boundary)
-        role = existing or self._created(name, trust, boundary)
+            self._update_role(name, existing, trust, boundary)
+        role = existing or self._create_role(name, trust, boundary)
         if existing is None or self._inline_policy(name) != json.loads(policy):
             self._put_policy(name, policy, created=existing is None)
         return role["Arn"]
@@ -116,10 +116,10 @@ class AwsPrerequisites:
         """
         reads: list[Callable[[], object]] = [partial(self._role, name), partial(self._inline_policy, name)]
         # In a check, most answers were read ahead, so threads would cost more time than they save.
-        found_role, found_policy = (at_once if self.aws.reads is None else in_turn)(reads)
+        found_role, found_policy = (run_concurrently if self.aws.reads is None else run_sequentially)(reads)
         try:
             role = cast("RoleTypeDef | None", found_role.result())
-        except _NotOursError:
+        except _ForeignRoleError:
             return (f"the role {name} was not created here ({_MARKS})",)
         if role is None:
             return (f"the role {name} is missing",)
@@ -139,7 +139,7 @@ class AwsPrerequisites:
         """Delete the role with its policy. A role that does not exist, or was not created here, is no error."""
         try:
             role = self._role(name)
-        except _NotOursError:
+        except _ForeignRoleError:
             return
         if role is None:
             return
@@ -181,20 +181,20 @@ class AwsPrerequisites:
         """Create the queue if there is no queue of this name; return its ARN."""
         url = self._queue_url(name)
         if url is None:
-            attributes = {"MessageRetentionPeriod": str(_KEPT_SECONDS), "SqsManagedSseEnabled": "true"}
+            attributes = {"MessageRetentionPeriod": str(_RETENTION_SECONDS), "SqsManagedSseEnabled": "true"}
             url = self.aws.answer(
                 "CreateQueue",
                 name,
                 lambda: self._sqs.create_queue(QueueName=name, Attributes=attributes),  # type: ignore[arg-type]
                 QUEUE,
             )["QueueUrl"]
-        told = self.aws.answer(
+        queue = self.aws.answer(
             "GetQueueAttributes",
             name,
             lambda: self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"]),
             QUEUE,
         )
-        return told["Attributes"]["QueueArn"]
+        return queue["Attributes"]["QueueArn"]
 
     def delete_queue(self, name: str) -> None:
         """Delete the queue with its messages. A queue that does not exist is no error."""
@@ -215,13 +215,13 @@ class AwsPrerequisites:
         # Names of roles are unique in an account, so a role of this name can have another path.
         role = found["Role"]
         if role["Path"] != ROLE_PATH or _TAG not in [dict(tag) for tag in role.get("Tags", ())]:
-            raise _NotOursError(
+            raise _ForeignRoleError(
                 f'Role "{name}" exists and was not created here ({_MARKS}). Delete it, or name the role to use '
                 "under promotion.roleArn."
             )
         return role
 
-    def _created(self, name: str, trust: str, boundary: str | None) -> RoleTypeDef:
+    def _create_role(self, name: str, trust: str, boundary: str | None) -> RoleTypeDef:
         request: CreateRoleRequestTypeDef = {
             "RoleName": name,
             "Path": ROLE_PATH,
@@ -233,7 +233,7 @@ class AwsPrerequisites:
             request["PermissionsBoundary"] = boundary
         return self.aws.answer("CreateRole", name, lambda: self._iam.create_role(**request), ROLE)["Role"]
 
-    def _brought_to(self, name: str, role: RoleTypeDef, trust: str, boundary: str | None) -> None:
+    def _update_role(self, name: str, role: RoleTypeDef, trust: str, boundary: str | None) -> None:
         if _document(role.get("AssumeRolePolicyDocument")) != json.loads(trust):
             self.aws.answer(
                 "UpdateAssumeRolePolicy",
@@ -272,7 +272,7 @@ class _UnknownRoleError(StoreError):
     """IAM does not know a role that it has just created."""
 
 
-class _NotOursError(StoreError):
+class _ForeignRoleError(StoreError):
     """A role of the requested name was not created here."""
 
 

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, TypeVar, cast
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
 
-    from ios_mdm.core.pair.observed import Served
+    from ios_mdm.core.pair.observed import ServedCertificate
     from ios_mdm.ports import Probe
 
-__all__ = ["KEPT", "Reads", "ReadsProbe"]
+__all__ = ["CACHED_OPERATIONS", "Reads", "ReadsProbe"]
 
 T = TypeVar("T")
 
-KEPT = frozenset({"DescribeSecret", "GetSchedule", "GetRole", "GetRolePolicy", "GetQueueUrl"})
+CACHED_OPERATIONS = frozenset({"DescribeSecret", "GetSchedule", "GetRole", "GetRolePolicy", "GetQueueUrl"})
 """AWS operations whose answer depends only on the region and the name in the call."""
 
 
@@ -35,7 +35,7 @@ class Reads:
         with self._lock:
             found = self._outcomes.get(key)
         if found is None:
-            found = _called(call)
+            found = _outcome(call)
             with self._lock:
                 self._outcomes[key] = found
         result, error = found
@@ -56,13 +56,13 @@ class ReadsProbe:
     probe: Probe
     reads: Reads = field(repr=False)
 
-    def served(self, host: str, endpoints: Sequence[str]) -> tuple[Served, ...]:
+    def served_certificates(self, host: str, endpoints: Sequence[str]) -> tuple[ServedCertificate, ...]:
         """Return the certificate that each endpoint presents; never raises."""
         key = ("served", host, tuple(endpoints))
-        return self.reads.outcome(key, lambda: self.probe.served(host, endpoints))
+        return self.reads.outcome(key, lambda: self.probe.served_certificates(host, endpoints))
 
 
-def _called(call: Callable[[], object]) -> tuple[object, Exception | None]:
+def _outcome(call: Callable[[], object]) -> tuple[object, Exception | None]:
     try:
         return call(), None
     except Exception as error:  # noqa: BLE001 - raised by `outcome`

@@ -25,13 +25,13 @@ __all__ = [
     "UNREADABLE",
     "Kind",
     "is_role_refused",
-    "obstructed",
-    "plain_endpoint",
-    "refused",
-    "restorable",
-    "unreadable_file",
-    "with_mfa",
-    "without_credentials",
+    "mfa_message",
+    "no_answer_message",
+    "no_credentials_message",
+    "plain_endpoint_message",
+    "refusal_message",
+    "restorable_message",
+    "unreadable_file_message",
 ]
 
 
@@ -43,13 +43,13 @@ class Kind:
         service: service name in IAM policies and in boto3.
         noun: noun in messages.
         endpoint: end of the environment variable that sets the endpoint of this service.
-        instead: advice if the credentials must not create such a resource.
+        alternative: advice if the credentials must not create such a resource.
     """
 
     service: str
     noun: str
     endpoint: str
-    instead: str = ""
+    alternative: str = ""
 
 
 SECRET = Kind("secretsmanager", "secret", "SECRETS_MANAGER")
@@ -135,7 +135,7 @@ _ROLE_REFUSED = (
 )
 
 
-def restorable(secret: str) -> str:
+def restorable_message(secret: str) -> str:
     """Return the message for a secret in its recovery window, with the command that restores it."""
     return (
         "it is scheduled for deletion. "
@@ -148,21 +148,21 @@ def is_role_refused(code: str, message: str) -> bool:
     return code == "ValidationException" and "assume the role" in message.lower()
 
 
-def refused(operation: str, name: str, code: str, message: str, kind: Kind) -> str:
+def refusal_message(operation: str, name: str, code: str, message: str, kind: Kind) -> str:
     """Return the reason of a refusal, and the advice."""
     if code in ACCESS_DENIED:
-        return _denied(operation, message, kind)
+        return _denial_message(operation, message, kind)
     if is_role_refused(code, message):
         return _ROLE_REFUSED
     if code == "InvalidRequestException" and "delet" in message.lower():
-        return restorable(name)
+        return restorable_message(name)
     if code in _REFUSALS and (kind is SECRET or code not in _OF_SECRETS):
         return _REFUSALS[code]
-    told = "" if operation in _CARRIES_VALUE or not message else f" ({_quoted(message)})"
-    return f"AWS reports {code or 'no reason'}{told}. See the AWS documentation of this error, and run again"
+    reason = "" if operation in _CARRIES_VALUE or not message else f" ({_quoted_text(message)})"
+    return f"AWS reports {code or 'no reason'}{reason}. See the AWS documentation of this error, and run again"
 
 
-def without_credentials(call: str, code: str, message: str) -> str:
+def no_credentials_message(call: str, code: str, message: str) -> str:
     """Return why no credentials could be fetched, and the advice.
 
     Args:
@@ -174,18 +174,18 @@ def without_credentials(call: str, code: str, message: str) -> str:
     if known is not None:
         return known
     if code in ACCESS_DENIED:
-        denial = Denial.parsed(message) or Denial(action=f"sts:{call}")
+        denial = Denial.from_message(message) or Denial(action=f"sts:{call}")
         usual = (
             f"Allow {denial.action} on that role to the credentials that the profile starts from, and add them to the "
             "trust policy of the role"
         )
-        return f"access denied{_said(denial, message)}. {denial.advice(usual)}, and run again"
-    return refused(call, "", code, message, IDENTITY)
+        return f"access denied{_reason_in_parentheses(denial, message)}. {denial.advice(usual)}, and run again"
+    return refusal_message(call, "", code, message, IDENTITY)
 
 
-def _denied(operation: str, message: str, kind: Kind) -> str:
-    denial = Denial.parsed(message)
-    shown = "" if denial is None and operation in _CARRIES_VALUE else _said(denial, message)
+def _denial_message(operation: str, message: str, kind: Kind) -> str:
+    denial = Denial.from_message(message)
+    shown = "" if denial is None and operation in _CARRIES_VALUE else _reason_in_parentheses(denial, message)
     denial = denial or Denial(action=f"{kind.service}:{operation}")
     if denial.action == "iam:PassRole":
         usual = "Allow iam:PassRole on that role (docs/permissions.md)"
@@ -197,18 +197,18 @@ def _denied(operation: str, message: str, kind: Kind) -> str:
         actions = denial.action if denial.action.startswith("kms:") else _KMS_ACTIONS
         usual = f"Allow {actions} on that key to these credentials"
         return f"access to its KMS key is denied{shown}. {denial.advice(usual)}, and run again"
-    instead = "" if operation.startswith("Delete") else kind.instead
+    instead = "" if operation.startswith("Delete") else kind.alternative
     usual = f"Allow {denial.action} on this {kind.noun} to these credentials{instead}"
     return f"access denied{shown}. {denial.advice(usual)}, and run again"
 
 
-def _said(denial: Denial | None, message: str) -> str:
+def _reason_in_parentheses(denial: Denial | None, message: str) -> str:
     """Return AWS's reason in parentheses; empty if AWS gives no reason."""
-    reason = message if denial is None or not denial.who + denial.why else denial.reason
-    return f" ({_quoted(reason)})" if reason else ""
+    reason = message if denial is None or not denial.principal + denial.explanation else denial.reason
+    return f" ({_quoted_text(reason)})" if reason else ""
 
 
-def obstructed(error: BotoCoreError, endpoint: str | None, region: str | None) -> str:
+def no_answer_message(error: BotoCoreError, endpoint: str | None, region: str | None) -> str:
     """Return why AWS did not answer, and the advice. botocore's text is shown only if it cannot contain a value.
 
     Args:
@@ -246,10 +246,10 @@ def obstructed(error: BotoCoreError, endpoint: str | None, region: str | None) -
     for kinds, reason in reasons:
         if isinstance(error, kinds):
             return reason
-    return f"{type(error).__name__} ({_quoted(str(error))}). Check the AWS configuration, and run again"
+    return f"{type(error).__name__} ({_quoted_text(str(error))}). Check the AWS configuration, and run again"
 
 
-def with_mfa(profile: str | None) -> str:
+def mfa_message(profile: str | None) -> str:
     """Return the message for a profile that requires an MFA code, with the command that exports a session."""
     named = "" if profile is None else f" --profile {profile}"
     return (
@@ -259,15 +259,15 @@ def with_mfa(profile: str | None) -> str:
     )
 
 
-def plain_endpoint(url: str) -> str:
+def plain_endpoint_message(url: str) -> str:
     """Return the message for an endpoint on another machine without encryption."""
     return (
-        f"the endpoint {one_line(url, longest=200)} is http and on another machine: private keys must be sent "
+        f"the endpoint {one_line(url, limit=200)} is http and on another machine: private keys must be sent "
         "encrypted. Set AWS_ENDPOINT_URL, or endpoint_url of the profile, to https or to an emulator on 127.0.0.1"
     )
 
 
-def unreadable_file(error: OSError) -> str:
+def unreadable_file_message(error: OSError) -> str:
     """Return the message for a file of the AWS configuration that cannot be read."""
     return (
         f"{error.filename or 'a file of the AWS configuration'} cannot be read ({error.strerror}). Check "
@@ -275,5 +275,5 @@ def unreadable_file(error: OSError) -> str:
     )
 
 
-def _quoted(text: str) -> str:
-    return one_line(text, longest=300).rstrip(".")
+def _quoted_text(text: str) -> str:
+    return one_line(text, limit=300).rstrip(".")

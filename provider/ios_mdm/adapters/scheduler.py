@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ios_mdm.adapters.aws import ROLE_SECONDS, SCHEDULE, RoleRefusedError
-from ios_mdm.core.pair.schedule import RETRIED_FOR, Schedule
+from ios_mdm.core.pair.schedule import RETRY_PERIOD, Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["EventBridgeScheduler"]
 
-_MOST_AGE_SECONDS = int(RETRIED_FOR.total_seconds())
-_MOST_ATTEMPTS = 20
+_MAX_AGE_SECONDS = int(RETRY_PERIOD.total_seconds())
+_MAX_RETRY_ATTEMPTS = 20
 """How long and how often Scheduler repeats a failed call. A late or second move of a label does no harm, because the
 move is a compare-and-swap."""
 _EXPRESSION = re.compile(r"at\((\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\)")
@@ -70,7 +70,7 @@ class EventBridgeScheduler:
         target = found["Target"]
         return Schedule(
             name=name,
-            at=_moment(found),
+            at=_time(found),
             target=target["Arn"],
             input=target.get("Input", ""),
             role=target["RoleArn"],
@@ -91,7 +91,7 @@ class EventBridgeScheduler:
         Retrying(
             retry=retry_if_exception_type(RoleRefusedError),
             wait=wait_exponential(multiplier=0.5, max=5),
-            stop=_waited_enough,
+            stop=_has_waited_enough,
             sleep=self.sleep,
             reraise=True,
         )(self._put, schedule)
@@ -111,7 +111,7 @@ class EventBridgeScheduler:
             "Arn": schedule.target,
             "RoleArn": schedule.role,
             "Input": schedule.input,
-            "RetryPolicy": {"MaximumEventAgeInSeconds": _MOST_AGE_SECONDS, "MaximumRetryAttempts": _MOST_ATTEMPTS},
+            "RetryPolicy": {"MaximumEventAgeInSeconds": _MAX_AGE_SECONDS, "MaximumRetryAttempts": _MAX_RETRY_ATTEMPTS},
         }
         if schedule.dead_letter is not None:
             target["DeadLetterConfig"] = {"Arn": schedule.dead_letter}
@@ -136,11 +136,11 @@ class EventBridgeScheduler:
             self.aws.answer("UpdateSchedule", schedule.name, lambda: self._client.update_schedule(**request), SCHEDULE)
 
 
-def _waited_enough(state: RetryCallState) -> bool:
+def _has_waited_enough(state: RetryCallState) -> bool:
     return state.idle_for >= ROLE_SECONDS
 
 
-def _moment(found: GetScheduleOutputTypeDef) -> datetime:
+def _time(found: GetScheduleOutputTypeDef) -> datetime:
     expression = _EXPRESSION.fullmatch(found["ScheduleExpression"])
     if expression is None or found["FlexibleTimeWindow"]["Mode"] != "OFF":
         return _NEVER

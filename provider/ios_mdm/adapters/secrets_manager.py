@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC
 from typing import TYPE_CHECKING
 
-from ios_mdm.adapters.aws import IDENTITY, scheduled_for_deletion
+from ios_mdm.adapters.aws import IDENTITY, scheduled_for_deletion_error
 from ios_mdm.core.pair.home import Home
 from ios_mdm.core.pair.secret import Label, SecretDescription
 from ios_mdm.errors import LabelMovedError, StoreError
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from ios_mdm.adapters.aws import Aws, Refusal
 
-__all__ = ["SecretsManager", "check_tags", "label_moved"]
+__all__ = ["SecretsManager", "check_tags", "label_moved_error"]
 
 _MAX_TAGS = 50
 _TAG_KEY = re.compile(r"[A-Za-z0-9 +\-=._:/@]{1,128}")
@@ -41,7 +41,7 @@ _INVALID_PARAMETER = "InvalidParameterException"
 _INVALID_STATE = "InvalidRequestException"
 """AWS's error code for a request that the state of the secret does not allow: the secret is scheduled for deletion, or
 managed by a service."""
-_NOBODY = "ios-mdm-clock"
+_UNUSED_NAME = "ios-mdm-clock"
 """Name of a secret that need not exist: any answer or refusal about it has AWS's time."""
 
 
@@ -76,7 +76,9 @@ def check_tags(name: str, tags: Mapping[str, str], *, existing: Iterable[str] = 
         )
 
 
-def label_moved(name: str, label: str, *, to: str | None, current: str | None, holder: str | None) -> LabelMovedError:
+def label_moved_error(
+    name: str, label: str, *, to: str | None, current: str | None, holder: str | None
+) -> LabelMovedError:
     """Return the error for a compare-and-swap that found *label* on *holder* instead of *current*."""
     return LabelMovedError(
         f'Label {label} of secret "{name}" was not moved to {to or "no version"}: it was expected on '
@@ -253,7 +255,7 @@ class SecretsManager:
         if found is None:
             return True
         if found.deleted_at is not None:  # moto would accept the value
-            raise scheduled_for_deletion("PutSecretValue", name)
+            raise scheduled_for_deletion_error("PutSecretValue", name)
         # ministack would overwrite a version with the same id.
         if version_id in found.labels or self.read(name, version_id) is not None:
             return False
@@ -280,19 +282,19 @@ class SecretsManager:
             # moto would leave the label on two versions. AWS refuses this, and a read there might be stale.
             holder = self._holder(name, label)
             if holder is not None and holder != to:
-                raise label_moved(name, label, to=to, current=current, holder=holder)
+                raise label_moved_error(name, label, to=to, current=current, holder=holder)
         refusal = self._move(name, label, to=to, current=current)
         if refusal is None:
             return
         found = self.describe(name)
         if found is not None and found.deleted_at is not None:
-            raise scheduled_for_deletion("UpdateSecretVersionStage", name)
+            raise scheduled_for_deletion_error("UpdateSecretVersionStage", name)
         holder = None if found is None else next(iter(_holders(found, label)), None)
         if holder == to:
             return
         if holder == current and refusal.code == _INVALID_STATE:
             raise refusal.error  # the label is not the reason, so another read does not help
-        raise label_moved(name, label, to=to, current=current, holder=holder)
+        raise label_moved_error(name, label, to=to, current=current, holder=holder)
 
     def tag(self, name: str, tags: Mapping[str, str]) -> None:
         """Set these tags. Other tags are not changed.
@@ -364,8 +366,8 @@ class SecretsManager:
         self.aws.answer_unless(
             {"ResourceNotFoundException", "AccessDeniedException"},
             "DescribeSecret",
-            _NOBODY,
-            lambda: self._client.describe_secret(SecretId=_NOBODY),
+            _UNUSED_NAME,
+            lambda: self._client.describe_secret(SecretId=_UNUSED_NAME),
         )
         if (date := self.aws.last_date()) is None:
             raise StoreError(

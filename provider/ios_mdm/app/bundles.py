@@ -12,10 +12,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from ios_mdm.app.references import password, secret_value
-from ios_mdm.core.bundle import MOST_BYTES, BundleError, read_bundle
-from ios_mdm.core.pair.definition import Offered, Slot
-from ios_mdm.core.rules import Context, judged
-from ios_mdm.core.x509.credential import MAX_BYTES, stored_size, unfit
+from ios_mdm.core.bundle import MAX_BUNDLE_BYTES, BundleError, read_bundle
+from ios_mdm.core.pair.definition import OfferedCertificate, Slot
+from ios_mdm.core.rules import Context, best_judgement
+from ios_mdm.core.x509.credential import MAX_BYTES, credential_problem, stored_size
 from ios_mdm.core.x509.digests import chain_digest, fingerprint, root_digest
 from ios_mdm.core.x509.pem import UNREADABLE
 from ios_mdm.core.x509.values import Credential
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from ios_mdm.ports import SecretBytes
     from ios_mdm.settings import InstallMainSettings, InstallReserveSettings
 
-__all__ = ["BundleReader", "Circumstances", "Read"]
+__all__ = ["BundleReader", "CheckedBundle", "Circumstances"]
 
 MAX_PASSWORD_FILE = 4 * KIB
 
@@ -61,7 +61,7 @@ class Circumstances:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Read:
+class CheckedBundle:
     """A custom certificate after it was read and checked. No ``repr`` shows its key.
 
     Args:
@@ -73,10 +73,10 @@ class Read:
     report: Report
 
     @property
-    def offered(self) -> Offered:
+    def offered_certificate(self) -> OfferedCertificate:
         """The public facts of the certificate."""
         leaf = self.candidate.leaf
-        return Offered(
+        return OfferedCertificate(
             sha256=fingerprint(leaf),
             root=root_digest(self.candidate.root or self.candidate.chain[-1]),
             not_before=leaf.not_valid_before_utc,
@@ -90,9 +90,9 @@ class Read:
         return "" if self.candidate.root is None else _pem(self.candidate.root)
 
     @property
-    def unfit(self) -> str | None:
+    def problem(self) -> str | None:
         """The reason why no pair can hold the certificate, even with ``adopt``; None if a pair can."""
-        return "its chain has no root" if self.candidate.root is None else unfit(self.credential())
+        return "its chain has no root" if self.candidate.root is None else credential_problem(self.credential())
 
     def credential(self) -> Credential:
         """Return the stored form of the certificate: leaf and issuers, key, root.
@@ -129,7 +129,7 @@ class BundleReader:
     environ: Mapping[str, str]
     secrets: SecretBytes | None = None
 
-    def read(self, install: InstallMainSettings | InstallReserveSettings, by: Circumstances) -> Read:
+    def read(self, install: InstallMainSettings | InstallReserveSettings, by: Circumstances) -> CheckedBundle:
         """Read the certificate of a bundle and check it.
 
         Raises:
@@ -139,7 +139,7 @@ class BundleReader:
         """
         where = f"{by.slot}.install"
         bundle = self._bundle(install, where)
-        trust = tuple(one for path in install.trust for one in self._trusted(path, where))
+        trust = tuple(one for path in install.trust for one in self._trusted_certificates(path, where))
         known = () if by.known_root is None else tuple(x509.load_pem_x509_certificates(by.known_root.encode()))
         wanted = [one for one in (*known, *trust, *bundle.certificates) if by.root == root_digest(one)]
         context = Context(
@@ -151,8 +151,8 @@ class BundleReader:
             root=wanted[0] if wanted else None,
             trust=(*trust, *known),
         )
-        found = judged(bundle, context)
-        read = Read(candidate=found.candidate, report=found.report)
+        found = best_judgement(bundle, context)
+        read = CheckedBundle(candidate=found.candidate, report=found.report)
         if by.root is not None and not wanted and read.candidate.root is not None:
             # Only the digest of main's root is recorded, and no certificate of the definition has this digest.
             raise DefinitionError(
@@ -172,7 +172,7 @@ class BundleReader:
         if install.bundle_secret is None:
             # One byte more than allowed, so that `read_bundle` reports a larger bundle with its code (R18).
             named = f"{where}.bundle: {install.bundle}"
-            data = file_start(self.base / install.bundle, size=MOST_BYTES + 1, named=named)
+            data = file_start(self.base / install.bundle, size=MAX_BUNDLE_BYTES + 1, named=named)
         else:
             data = secret_value(self._secrets(install.bundle_secret, where), install.bundle_secret, f"{where}.bundle")
         return read_bundle(data, self._password(install, where))
@@ -198,8 +198,8 @@ class BundleReader:
             pass
         raise DefinitionError(f"{where}: the password is not UTF-8 text: store it as UTF-8")
 
-    def _trusted(self, path: str, where: str) -> tuple[x509.Certificate, ...]:
-        data = self._file(path, f"{where}.trust", limit=MOST_BYTES)
+    def _trusted_certificates(self, path: str, where: str) -> tuple[x509.Certificate, ...]:
+        data = self._file(path, f"{where}.trust", limit=MAX_BUNDLE_BYTES)
         try:
             return tuple(x509.load_pem_x509_certificates(data))
         except UNREADABLE:
@@ -215,7 +215,7 @@ class BundleReader:
         return self.secrets
 
 
-def problem(error: IosMdmError, slot: Slot) -> str:
+def bundle_problem(error: IosMdmError, slot: Slot) -> str:
     """Return the message of an error of a bundle, with the path of its key, and with the code of R18 if it has one."""
     if isinstance(error, BundleError):
         return f"{slot}.install: {error.code}: {error}"

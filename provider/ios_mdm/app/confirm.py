@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from tenacity import RetryCallState
 
-__all__ = ["CONFIRM_SECONDS", "confirmed"]
+__all__ = ["CONFIRM_SECONDS", "read_until"]
 
 CONFIRM_SECONDS = 10.0
 """Seconds after a write in which reads can be stale. AWS documents no limit; some seconds were observed."""
@@ -21,7 +21,7 @@ pause = time.sleep
 """Wait between two reads. Tests replace this function."""
 
 
-def confirmed(read: Callable[[], T], is_expected: Callable[[T], bool], *, seconds: float = CONFIRM_SECONDS) -> T:
+def read_until(read: Callable[[], T], is_expected: Callable[[T], bool], *, seconds: float = CONFIRM_SECONDS) -> T:
     """Return the first expected answer, or the last answer after *seconds*.
 
     Args:

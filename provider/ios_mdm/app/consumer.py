@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ios_mdm.app.private_folder import ConsumerError, check_folder, only_one, write_new
+from ios_mdm.app.private_folder import ConsumerError, check_folder, exclusive_lock, write_new
 from ios_mdm.core.pair.secret import Label
 from ios_mdm.core.x509.credential import credential_from_json
 from ios_mdm.core.x509.details import details
@@ -92,18 +92,18 @@ class Consumer:
             ConsumerError: Another user can change the folder, the files could not be written, or the command failed.
                 The next round tries again.
         """
-        credential = self._fetched()
+        credential = self._current_credential()
         certificate = details(credential.chain)
         try:
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             check_folder(self.directory)
-            with only_one(self.directory):
+            with exclusive_lock(self.directory):
                 changed = self._write(credential)
                 return Round(certificate=certificate, changed=changed, reloaded=self._reload())
         except OSError as error:
             raise ConsumerError(f"{self.directory} cannot be written: {error.strerror}") from None
 
-    def _fetched(self) -> Credential:
+    def _current_credential(self) -> Credential:
         """Return the main certificate with its private key, after checking that TLS servers can read both."""
         value = self.source.labelled_value(self.secret, Label.MAIN)
         if value is None:
@@ -121,7 +121,7 @@ class Consumer:
         self._refuse_foreign()
         for scratch in self.directory.glob(f"{_SCRATCH}*"):  # of an interrupted round
             scratch.unlink() if scratch.is_symlink() or scratch.is_file() else shutil.rmtree(scratch)
-        changed = not self._serves(credential)
+        changed = not self._is_served(credential)
         if changed:
             self._point(_CURRENT, self._store(credential))
             _sync(self.directory)
@@ -155,7 +155,7 @@ class Consumer:
                     f"{path} was not created by `consume`, so it is not replaced: move it, or choose another folder"
                 )
 
-    def _serves(self, credential: Credential) -> bool:
+    def _is_served(self, credential: Credential) -> bool:
         current = self.directory / _CURRENT
         try:
             return _target(current) != "" and all(

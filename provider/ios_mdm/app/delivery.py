@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4, uuid5
 
-from ios_mdm.app.confirm import confirmed
+from ios_mdm.app.confirm import read_until
 from ios_mdm.app.devices import devices_digest
-from ios_mdm.core.pair.guard import uncovered, unoffered
+from ios_mdm.core.pair.guard import uncovered_versions, unoffered_versions
 from ios_mdm.core.pair.layout import (
     OWNER_TAG,
     RESOURCE_ID_TAG,
@@ -95,11 +95,11 @@ class ProfileContent:
         If chains are unknown, other certificates count as another profile. This can be wrong: certificates under the
         same root need no new profile (R16).
         """
-        mine, others = self.digest, other.digest
-        if mine is not None and others is not None:
-            return mine == others
-        mine_is, other_is = ((one.host, one.identifier, one.organization, one.trusted) for one in (self, other))
-        return mine_is == other_is
+        known, others = self.digest, other.digest
+        if known is not None and others is not None:
+            return known == others
+        is_known, is_other_known = ((one.host, one.identifier, one.organization, one.trusted) for one in (self, other))
+        return is_known == is_other_known
 
 
 def next_revision(before: ProfileContent | None, revision: int, after: ProfileContent, ledger: Ledger | None) -> int:
@@ -131,7 +131,7 @@ def is_recorded(secret: str, found: SecretDescription, trusted: Sequence[int] | 
     if trusted is None:
         return True
     observed = observed_pair(secret, found)
-    return observed.sent == set(trusted) and not unoffered(observed, trusted, now)
+    return observed.sent == set(trusted) and not unoffered_versions(observed, trusted, now)
 
 
 def check_owner(secret: str, arn: str, resource_id: str | None, found: SecretDescription | None) -> None:
@@ -275,7 +275,7 @@ class DeliveryService:
             check_owner(request.secret, request.secret_arn, request.resource_id, self._store.describe(request.secret))
             self._report("the profile is not sent, because there is no device")
             return delivery
-        found = self._offered(request)
+        found = self._mark_offered(request)
         distributor = Distributor(
             self._channel(), self._ledger, self._clock, report=self._report, random_uuid=self._random_uuid
         )
@@ -287,7 +287,7 @@ class DeliveryService:
         self._record_sent(request, found)
         return delivery
 
-    def _offered(self, request: DeliveryRequest) -> SecretDescription:
+    def _mark_offered(self, request: DeliveryRequest) -> SecretDescription:
         """Label each certificate of the profile as offered, and record the identifier of the profile.
 
         The profile is refused if it lacks a certificate that another run has concurrently offered or put into a slot.
@@ -300,7 +300,7 @@ class DeliveryService:
         assert found is not None  # noqa: S101 - checked
         observed, now = observed_pair(request.secret, found), self._clock.now()
         trusted = request.content.trusted or ()
-        missing = uncovered(observed, trusted, now)
+        missing = uncovered_versions(observed, trusted, now)
         if missing:
             names = ", ".join(f"certificate {version.ordinal}" for version in missing)
             raise StoreError(
@@ -308,7 +308,7 @@ class DeliveryService:
                 f"{request.content.server} does not cover {names}, which devices must trust. Nothing was sent: run "
                 "again"
             )
-        for version in unoffered(observed, trusted, now):
+        for version in unoffered_versions(observed, trusted, now):
             label = trusted_label(version.ordinal or 0)
             holder = observed.holder(label)
             current = None if holder is None else holder.version_id
@@ -336,7 +336,7 @@ class DeliveryService:
         def is_shown(found: SecretDescription | None) -> bool:
             return found is None or found.tags.get(SENT_TAG) == value
 
-        confirmed(lambda: self._store.describe(secret), is_shown)
+        read_until(lambda: self._store.describe(secret), is_shown)
 
 
 class Distributor:
@@ -447,8 +447,8 @@ class Distributor:
         """
         if not is_recorded:
             return str(self._random_uuid()).upper()
-        what = f"{delivery.resource_id}/{delivery.server}/{delivery.revision}/{delivery.digest}/{','.join(batch)}"
-        return str(uuid5(_NAMESPACE, what)).upper()
+        content = f"{delivery.resource_id}/{delivery.server}/{delivery.revision}/{delivery.digest}/{','.join(batch)}"
+        return str(uuid5(_NAMESPACE, content)).upper()
 
 
 def _halves(batch: Sequence[str]) -> Sequence[Sequence[str]]:

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from ios_mdm.ports import Ledger
     from ios_mdm.settings import DistributionSettings
 
-__all__ = ["devices_digest", "devices_file", "known_devices", "listed_devices", "no_devices", "read_devices"]
+__all__ = ["devices_digest", "devices_file", "known_devices", "listed_devices", "no_devices_advice", "read_devices"]
 
 MAX_BYTES = 16 * MIB
 """Maximum size of a file of devices: enough for 400,000 UDIDs."""
-_SHOWN = 5
+_MAX_SHOWN = 5
 """Maximum number of lines that a message names."""
 
 
@@ -49,7 +49,7 @@ def listed_devices(path: Path) -> tuple[str, ...]:
     if bad:
         kind = document_kind(text)
         raise DefinitionError(
-            f"{where} is not a list of devices: {_numbered(bad)} no enrollment id"
+            f"{where} is not a list of devices: {_line_numbers(bad)} no enrollment id"
             f"{'' if kind is None else f', and the file is {kind}'}. Write one id per line; {FORM}"
         )
     seen: dict[str, int] = {}
@@ -60,11 +60,11 @@ def listed_devices(path: Path) -> tuple[str, ...]:
     return tuple(seen)
 
 
-def _numbered(lines: Sequence[int]) -> str:
+def _line_numbers(lines: Sequence[int]) -> str:
     """Return "line 3 is" or "lines 3, 4 are", the start of a sentence about these lines."""
     if len(lines) == 1:
         return f"line {lines[0]} is"
-    shown, more = lines[:_SHOWN], len(lines) - _SHOWN
+    shown, more = lines[:_MAX_SHOWN], len(lines) - _MAX_SHOWN
     return f"lines {', '.join(map(str, shown))}{f' and {more} more' if more > 0 else ''} are"
 
 
@@ -94,7 +94,7 @@ def devices_file(settings: DistributionSettings) -> str | None:
     return None if isinstance(settings.devices, list) else settings.devices.file
 
 
-def no_devices(settings: DistributionSettings) -> str:
+def no_devices_advice(settings: DistributionSettings) -> str:
     """Return the message for a definition without a device: the fact, and what to do."""
     if not isinstance(settings.devices, list) and settings.devices.file is not None:
         return f"distribution.devices.file: {settings.devices.file} names no device: write one enrollment id per line"

@@ -6,21 +6,21 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from ios_mdm.app.bundles import Circumstances, problem
-from ios_mdm.app.recorded import Recorded, RecordedOffer
+from ios_mdm.app.bundles import Circumstances, bundle_problem
+from ios_mdm.app.recorded_offers import RecordedOffer, RecordedOffers
+from ios_mdm.core.pair.certificate_times import expiry
 from ios_mdm.core.pair.decision import InstallRequest, Severity
-from ios_mdm.core.pair.definition import AfterDays, At, Slot
+from ios_mdm.core.pair.definition import AfterDays, AtTime, Slot
 from ios_mdm.core.pair.facts import Source
-from ios_mdm.core.pair.moments import expires
 from ios_mdm.errors import DefinitionError, IosMdmError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
-    from ios_mdm.app.bundles import BundleReader, Read
+    from ios_mdm.app.bundles import BundleReader, CheckedBundle
     from ios_mdm.app.pair.values import PairView
-    from ios_mdm.core.pair.definition import ApplyMoment
+    from ios_mdm.core.pair.definition import ApplyTime
     from ios_mdm.core.pair.facts import CertificateFacts
     from ios_mdm.core.rules import Violation
     from ios_mdm.core.x509.values import Credential
@@ -41,23 +41,23 @@ class Offers:
         found: certificates that were read, by slot.
         problems: messages for the files that could not be read, by slot.
         recorded: records for the state, by slot. If a file cannot be read, its former record is kept.
-        adopts: whether violations of main are only warnings (``adopt``).
-        too_late: whether the definition sets ``adopt``, but the pair has another main already.
+        is_adopting: whether violations of main are only warnings (``adopt``).
+        is_too_late: whether the definition sets ``adopt``, but the pair has another main already.
         is_first: whether the pair has no main yet.
     """
 
-    found: Mapping[Slot, Read]
+    found: Mapping[Slot, CheckedBundle]
     problems: Mapping[Slot, str]
     recorded: Mapping[Slot, RecordedOffer]
-    adopts: bool
-    too_late: bool = False
+    is_adopting: bool
+    is_too_late: bool = False
     is_first: bool = False
 
     @classmethod
     def read(
         cls,
         server: ServerSettings,
-        recorded: Recorded,
+        recorded: RecordedOffers,
         reader: BundleReader,
         now: datetime,
         *,
@@ -79,7 +79,7 @@ class Offers:
             DefinitionError: A file cannot be read and the state has no record of it. The message has one line for each
                 such file.
         """
-        found: dict[Slot, Read] = {}
+        found: dict[Slot, CheckedBundle] = {}
         problems: dict[Slot, str] = {}
         kept: dict[Slot, RecordedOffer] = {}
         installs = {Slot.MAIN: server.main.install, Slot.RESERVE: server.reserve.install if server.reserve else None}
@@ -89,15 +89,15 @@ class Offers:
                 continue
             by = Circumstances(host=server.host, now=now, slot=slot)
             if slot is Slot.RESERVE:
-                by = _of_a_reserve(by, server, main, recorded, found.get(Slot.MAIN))
+                by = _reserve_circumstances(by, server, main, recorded, found.get(Slot.MAIN))
             try:
                 found[slot] = reader.read(install, by)
             except IosMdmError as error:
-                problems[slot] = problem(error, slot)
+                problems[slot] = bundle_problem(error, slot)
                 if slot in recorded.offers:
                     kept[slot] = recorded.offers[slot]
             else:
-                kept[slot] = RecordedOffer(offered=found[slot].offered, root=found[slot].root)
+                kept[slot] = RecordedOffer(offered=found[slot].offered_certificate, root=found[slot].root)
         unknown = [text for slot, text in problems.items() if slot not in kept]
         if unknown:
             raise DefinitionError("\n".join(unknown))
@@ -107,22 +107,22 @@ class Offers:
             found=found,
             problems=problems,
             recorded=kept,
-            adopts=asked and not other,
-            too_late=other,
+            is_adopting=asked and not other,
+            is_too_late=other,
             is_first=current is None,
         )
 
-    def refused(self, view: PairView) -> tuple[str, ...]:
+    def refusals(self, view: PairView) -> tuple[str, ...]:
         """Return why the certificates that this run is to install must not be installed: one text per violation."""
-        return tuple(text for slot in self._installed_now(view) for text in self.broken(slot))
+        return tuple(text for slot in self._installed_now(view) for text in self.slot_refusals(slot))
 
-    def broken(self, slot: Slot) -> Iterator[str]:
+    def slot_refusals(self, slot: Slot) -> Iterator[str]:
         """Yield why the certificate that is offered for a slot cannot be installed."""
         if slot in self.problems:
             yield self.problems[slot]
-        elif not (slot is Slot.MAIN and self.adopts):
-            yield from _told(slot, self.found[slot].report.violations)
-            if slot is Slot.MAIN and self.too_late and self.found[slot].report.violations:
+        elif not (slot is Slot.MAIN and self.is_adopting):
+            yield from _bundle_notices(slot, self.found[slot].report.violations)
+            if slot is Slot.MAIN and self.is_too_late and self.found[slot].report.violations:
                 yield (
                     "main.install.adopt applies only to the first main of a pair: a certificate that replaces main "
                     "must fulfill the rules"
@@ -132,17 +132,17 @@ class Offers:
                     "main.install: if the server already uses this certificate, set main.install.adopt: true to "
                     "accept it with these violations"
                 )
-        elif (unfit := self.found[slot].unfit) is not None:
+        elif (unfit := self.found[slot].problem) is not None:
             # No server can use the key of another certificate, and devices can trust no chain without a root.
-            yield from _told(slot, (one for one in self.found[slot].report.violations if one.code in _UNFIT))
+            yield from _bundle_notices(slot, (one for one in self.found[slot].report.violations if one.code in _UNFIT))
             yield f"main.install.adopt cannot accept this certificate: {unfit}"
 
     def _is_adoptable(self) -> bool:
         """Return whether main breaks rules, but ``adopt`` can accept it."""
         read = self.found[Slot.MAIN]
-        return bool(read.report.violations) and read.unfit is None
+        return bool(read.report.violations) and read.problem is None
 
-    def told(self, view: PairView) -> Iterator[tuple[Severity, str]]:
+    def notices(self, view: PairView) -> Iterator[tuple[Severity, str]]:
         """Yield the notices about the files, each with its severity."""
         now = self._installed_now(view)
         for slot, text in self.problems.items():
@@ -154,8 +154,8 @@ class Offers:
                 continue
             for notice in read.report.notices:
                 yield Severity.NOTICE, f"{slot}.install: {notice}"
-            if slot is Slot.MAIN and self.adopts and read.report.violations and read.unfit is None:
-                yield from ((Severity.WARNING, text) for text in _told(slot, read.report.violations))
+            if slot is Slot.MAIN and self.is_adopting and read.report.violations and read.problem is None:
+                yield from ((Severity.WARNING, text) for text in _bundle_notices(slot, read.report.violations))
                 yield (
                     Severity.WARNING,
                     (
@@ -180,53 +180,55 @@ class Offers:
         if slot in self.problems:
             raise DefinitionError(self.problems[slot])
         read = self.found[slot]
-        if read.report.violations and not (slot is Slot.MAIN and self.adopts):
+        if read.report.violations and not (slot is Slot.MAIN and self.is_adopting):
             raise DefinitionError("\n".join(f"{slot}.install: {one.message}" for one in read.report.violations))
         return read.credential()
 
 
-def _has_another_main(facts: CertificateFacts | None, read: Read | None) -> bool:
-    return facts is not None and read is not None and facts.sha256 != read.offered.sha256
+def _has_another_main(facts: CertificateFacts | None, read: CheckedBundle | None) -> bool:
+    return facts is not None and read is not None and facts.sha256 != read.offered_certificate.sha256
 
 
-def _told(slot: Slot, violations: Iterable[Violation]) -> Iterator[str]:
+def _bundle_notices(slot: Slot, violations: Iterable[Violation]) -> Iterator[str]:
     return (f"{slot}.install: {one.code}: {one.message}" for one in violations)
 
 
-def _of_a_reserve(
+def _reserve_circumstances(
     by: Circumstances,
     server: ServerSettings,
     facts: CertificateFacts | None,
-    recorded: Recorded,
-    main_read: Read | None,
+    recorded: RecordedOffers,
+    main_read: CheckedBundle | None,
 ) -> Circumstances:
     """Return *by* with the inputs that only a reserve has: the root and the expiry of its main, and its apply time."""
-    end, root = _of_main(facts, main_read)
-    apply = None if server.reserve is None or server.reserve.install is None else server.reserve.install.apply.moment()
-    moments = [moment for moment in (end, _applied(apply, by.now)) if moment is not None]
+    end, root = _main_bounds(facts, main_read)
+    apply = (
+        None if server.reserve is None or server.reserve.install is None else server.reserve.install.apply.apply_time()
+    )
+    moments = [moment for moment in (end, _apply_time(apply, by.now)) if moment is not None]
     known = _known_root(root, recorded, main_read)
     return replace(by, outlives=max(moments) if moments else None, root=root, known_root=known)
 
 
-def _known_root(root: str | None, recorded: Recorded, main_read: Read | None) -> str | None:
+def _known_root(root: str | None, recorded: RecordedOffers, main_read: CheckedBundle | None) -> str | None:
     """Return the PEM of main's root from main's file or from the state; None if neither has it."""
-    if main_read is not None and main_read.offered.root == root:
+    if main_read is not None and main_read.offered_certificate.root == root:
         return main_read.root or None
     return None if root is None else recorded.known_roots.get(root)
 
 
-def _of_main(facts: CertificateFacts | None, read: Read | None) -> tuple[datetime | None, str | None]:
+def _main_bounds(facts: CertificateFacts | None, read: CheckedBundle | None) -> tuple[datetime | None, str | None]:
     """Return main's expiry, and the digest of its root if a reserve must have the same root (R24)."""
     if facts is not None:
-        return expires(facts), facts.root if facts.source is Source.INSTALLED else None
-    return (None, None) if read is None else (read.offered.not_after, read.offered.root)
+        return expiry(facts), facts.root if facts.source is Source.INSTALLED else None
+    return (None, None) if read is None else (read.offered_certificate.not_after, read.offered_certificate.root)
 
 
-def _applied(apply: ApplyMoment | None, now: datetime) -> datetime | None:
+def _apply_time(apply: ApplyTime | None, now: datetime) -> datetime | None:
     match apply:
         case AfterDays(days=days):
             return now + timedelta(days=days)
-        case At(moment=moment):
+        case AtTime(time=moment):
             return moment
         case _:
             return None
@@ -244,7 +246,7 @@ class OfferedCertificates:
     """
 
     server: ServerSettings
-    recorded: Recorded
+    recorded: RecordedOffers
     reader: BundleReader
     clock: Clock
 

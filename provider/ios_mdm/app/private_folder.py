@@ -15,7 +15,7 @@ from ios_mdm.errors import IosMdmError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["ConsumerError", "check_folder", "only_one", "write_new"]
+__all__ = ["ConsumerError", "check_folder", "exclusive_lock", "write_new"]
 
 _ROOT: Final = 0
 _WRITABLE_BY_OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
@@ -37,7 +37,7 @@ def check_folder(folder: Path) -> None:
     """
     user = os.geteuid()
     resolved = folder.resolve()
-    for one in dict.fromkeys((resolved, *_passed(folder))):
+    for one in dict.fromkeys((resolved, *_folders_on_path(folder))):
         found = one.lstat()
         is_own = one == resolved
         if found.st_uid not in ({user} if is_own else {user, _ROOT}):
@@ -54,7 +54,7 @@ def check_folder(folder: Path) -> None:
             )
 
 
-def _passed(path: Path) -> Iterator[Path]:
+def _folders_on_path(path: Path) -> Iterator[Path]:
     """Yield each folder and link in *path* and in the targets of its links, which must not form a circle."""
     absolute = path.absolute()
     current, names = Path(absolute.anchor), deque(absolute.parts[1:])
@@ -73,7 +73,7 @@ def _passed(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def only_one(folder: Path) -> Iterator[None]:
+def exclusive_lock(folder: Path) -> Iterator[None]:
     """Lock the folder: a second consumer would delete files that the first one is still writing.
 
     The lock is on a file that only this user can open, because each process that can open a file can lock it.

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from ios_mdm.app.delivery import DeliveryRequest, ProfileContent, next_revision
-from ios_mdm.app.pair.identity import check_ours
+from ios_mdm.app.pair.identity import check_pair_owner
 from ios_mdm.app.switch_request import switch_request
 from ios_mdm.core.pair.home import Home, profile_identifier
 from ios_mdm.errors import OwnershipError
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ios_mdm.app.pair.service import PairService
     from ios_mdm.app.pair.values import PairRequest, PairResult, PairView
     from ios_mdm.app.switch_request import SwitchRequest
-    from ios_mdm.app.switching import Armed, SwitchService
+    from ios_mdm.app.switching import ArmedSwitch, SwitchService
     from ios_mdm.ports import Ledger
     from ios_mdm.settings import PromotionSettings
     from ios_mdm.settings.distribution import ProfileSettings
@@ -103,7 +103,7 @@ class Progress:
     view: PairView | None = None
     pair: PairResult | None = None
     delivery: Delivery | None = None
-    armed: Armed | None = None
+    armed: ArmedSwitch | None = None
 
 
 class Reconciler:
@@ -143,9 +143,9 @@ class Reconciler:
             request: request for the profile.
             switch: request for the switch; None if the switch was decided from another definition and must not change.
         """
-        delivery = self._sent(request, switch)
+        delivery = self._send(request, switch)
         if switch is not None:
-            self._promoted_or_armed(switch)
+            self._promote_or_arm(switch)
         return delivery
 
     def delete(
@@ -178,7 +178,7 @@ class Reconciler:
         if observed is None:
             return False
         try:
-            check_ours(request, observed)
+            check_pair_owner(request, observed)
         except OwnershipError:
             return False
         # The secret is deleted first: if AWS refuses that, the pair keeps its switch (R36).
@@ -188,8 +188,8 @@ class Reconciler:
                 request.definition.name,
                 request.secret,
                 region=Home.of_arn(observed.arn).region,
-                role_made=role_made,
-                queue_made=queue_made,
+                is_role_made=role_made,
+                is_queue_made=queue_made,
                 armed=observed.armed,
             )
         return True
@@ -200,45 +200,45 @@ class Reconciler:
             done = self.perform(stage, request, done)
         return done
 
-    def perform(self, stage: Stage, request: ReconcileRequest, done: Progress) -> Progress:
+    def perform(self, stage: Stage, request: ReconcileRequest, progress: Progress) -> Progress:
         """Run one stage, after the stages before it; return the results so far.
 
         Raises the errors of :meth:`reconcile`.
         """
         match stage:
             case Stage.WITHDRAW:
-                view = done.view or self._pairs.look(request.pair)
+                view = progress.view or self._pairs.view(request.pair)
                 if self._switches.withdraw(request.pair, view):
-                    view = self._pairs.observed_again(request.pair, view)
-                return replace(done, view=view)
+                    view = self._pairs.observe_again(request.pair, view)
+                return replace(progress, view=view)
             case Stage.PAIR:
-                return replace(done, pair=self._brought(request.pair, done.view))
+                return replace(progress, pair=self._apply_pair(request.pair, progress.view))
             case Stage.CLAIM:
                 self._pairs.claim(request.pair)
-                return done
+                return progress
             case Stage.DELIVER:
-                if request.distribution is None or done.pair is None:
-                    return done
-                delivery = _delivery_request(request.pair, request.distribution, done.pair)
-                switch = switch_request(request.pair, request.promotion, done.pair.view)
-                return replace(done, delivery=self._sent(delivery, switch))
+                if request.distribution is None or progress.pair is None:
+                    return progress
+                delivery = _delivery_request(request.pair, request.distribution, progress.pair)
+                switch = switch_request(request.pair, request.promotion, progress.pair.view)
+                return replace(progress, delivery=self._send(delivery, switch))
             case Stage.ARM | Stage.ARM_AGAIN:
-                assert done.pair is not None  # noqa: S101 - ORDER
-                switch = switch_request(request.pair, request.promotion, done.pair.view)
+                assert progress.pair is not None  # noqa: S101 - ORDER
+                switch = switch_request(request.pair, request.promotion, progress.pair.view)
                 is_last = stage is Stage.ARM_AGAIN
-                armed = self._promoted_or_armed(switch) if is_last else self._switches.arm(switch)
-                return replace(done, armed=armed or done.armed)
+                armed = self._promote_or_arm(switch) if is_last else self._switches.arm(switch)
+                return replace(progress, armed=armed or progress.armed)
 
-    def _brought(self, request: PairRequest, view: PairView | None) -> PairResult:
+    def _apply_pair(self, request: PairRequest, view: PairView | None) -> PairResult:
         """Bring the pair to its desired state. The record of a secret that was restored is withdrawn afterwards."""
         result = self._pairs.apply(request, view)
-        if view is None or view.observed is None or not view.observed.deleted:
+        if view is None or view.observed is None or not view.observed.is_deleted:
             return result
         if not self._switches.withdraw(request, result.view):
             return result
-        return self._pairs.apply(request, self._pairs.observed_again(request, result.view))
+        return self._pairs.apply(request, self._pairs.observe_again(request, result.view))
 
-    def _promoted_or_armed(self, switch: SwitchRequest) -> Armed | None:
+    def _promote_or_arm(self, switch: SwitchRequest) -> ArmedSwitch | None:
         """Promote a certificate that is due and was sent, then arm the next switch; return its role and queue.
 
         After the promotion of a next main, the reserve is armed again, because its schedule must take the label from
@@ -250,10 +250,10 @@ class Reconciler:
             return self._switches.arm(switch)
         if not self._pairs.promote(switch.secret, due) or due.to is None:
             return None
-        following = switch.following(due.to.version_id)
+        following = switch.next_request(due.to.version_id)
         return None if following is None else self._switches.arm(following)
 
-    def _sent(self, request: DeliveryRequest, switch: SwitchRequest | None) -> Delivery:
+    def _send(self, request: DeliveryRequest, switch: SwitchRequest | None) -> Delivery:
         if self._deliveries is None:
             raise ValueError("there is no distribution")
         if switch is None:
@@ -274,7 +274,7 @@ def _delivery_request(pair: PairRequest, wanted: Distribution, result: PairResul
         host=pair.definition.host,
         identifier=profile_identifier(wanted.settings.identifier, None if identity is None else identity.pair_id),
         organization=wanted.settings.organization,
-        trusted=result.view.desired.trusted,
+        trusted=result.view.desired.trusted_ordinals,
         chains={ordinal: one.pem for ordinal, one in result.certificates.items()},
     )
     return DeliveryRequest(

@@ -11,32 +11,32 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["cut_off", "to_reenrol"]
+__all__ = ["cut_off_notice", "reenrollment_notice"]
 
-LISTED = 10
+MAX_LISTED = 10
 """Maximum number of devices that a message names. More are written to a file."""
 
 
-def to_reenrol(server: str, devices: Sequence[str], *, base: Path, listed: str | None = None) -> Notice:
+def reenrollment_notice(server: str, devices: Sequence[str], *, base: Path, device_file: str | None = None) -> Notice:
     """Return the notice about devices that must be re-enrolled. Many are written to ``reenrol-<server>.txt``.
 
     Args:
         server: name of the server.
         devices: enrollment ids of the devices.
         base: folder of the project, which the file is written to, with one id per line.
-        listed: path of the file of devices in the definition; None if the definition names no such file.
+        device_file: path of the file of devices in the definition; None if the definition names no such file.
     """
-    what = f"{len(devices)} devices must get their management profile reinstalled"
-    message = what + _named(devices, base / f"reenrol-{server}.txt", listed)
+    summary = f"{len(devices)} devices must get their management profile reinstalled"
+    message = summary + _device_names(devices, base / f"reenrol-{server}.txt", device_file)
     return Notice(reason="reenrol", severity=Severity.CRITICAL, message=message)
 
 
-def cut_off(
+def cut_off_notice(
     server: str,
     devices: Sequence[str],
     *,
     base: Path,
-    listed: str | None = None,
+    device_file: str | None = None,
     until: str = "they get the next profile",
 ) -> Notice:
     """Return the notice about devices that lose their connection. Many are written to ``cut-off-<server>.txt``.
@@ -45,27 +45,27 @@ def cut_off(
         server: name of the server.
         devices: enrollment ids of the devices.
         base: folder of the project, which the file is written to, with one id per line.
-        listed: path of the file of devices in the definition; None if the definition names no such file.
+        device_file: path of the file of devices in the definition; None if the definition names no such file.
         until: event that restores the connection, as the end of a sentence.
     """
-    what = f"{len(devices)} devices lose their connection until {until}"
-    message = what + _named(devices, base / f"cut-off-{server}.txt", listed)
+    summary = f"{len(devices)} devices lose their connection until {until}"
+    message = summary + _device_names(devices, base / f"cut-off-{server}.txt", device_file)
     return Notice(reason="cut-off", severity=Severity.CRITICAL, message=message)
 
 
-def _named(devices: Sequence[str], file: Path, listed: str | None) -> str:
-    if listed is not None:
+def _device_names(devices: Sequence[str], file: Path, device_file: str | None) -> str:
+    if device_file is not None:
         # A definition may name any file, and a line with a key or password can look like an enrollment id (R39).
-        return f": {listed} names them"
-    where = f": {', '.join(devices[:LISTED])}"
-    if len(devices) > LISTED:
+        return f": {device_file} names them"
+    where = f": {', '.join(devices[:MAX_LISTED])}"
+    if len(devices) > MAX_LISTED:
         try:
             # A link of this name is not followed, because it can point to any file.
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
             with os.fdopen(os.open(file, flags, 0o666), "w", encoding="utf-8") as stream:
                 stream.writelines(f"{device}\n" for device in devices)
         except OSError as error:
-            where += f" and {len(devices) - LISTED} more ({file.name} cannot be written: {error.strerror})"
+            where += f" and {len(devices) - MAX_LISTED} more ({file.name} cannot be written: {error.strerror})"
         else:
             where = f": {file.name} names them"
     return where

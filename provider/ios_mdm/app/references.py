@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
 from ios_mdm.address import is_loopback
-from ios_mdm.core.references import URL_TAG, has_pair_tags, misplaced
+from ios_mdm.core.references import URL_TAG, has_pair_tags, misplaced_kind
 from ios_mdm.errors import DefinitionError
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ios_mdm.ports import DescribedSecrets, SecretBytes
     from ios_mdm.settings import NanoMdmSettings
 
-__all__ = ["api_key", "check_api_key", "password", "refused_url", "secret_value"]
+__all__ = ["api_key", "check_api_key", "password", "secret_value", "url_refusal"]
 
 _PORTS: Final = {"http": 80, "https": 443}
 _SPECIAL: Final = frozenset("/\\%;\0")
@@ -35,7 +35,7 @@ def secret_value(secrets: SecretBytes, name: str, where: str) -> bytes:
         DefinitionError: The secret does not exist, has no value, or is the secret of a pair.
         StoreError: AWS refuses.
     """
-    return _value(secrets, _described(secrets, name, where), name, where)
+    return _value(secrets, _description(secrets, name, where), name, where)
 
 
 def password(secrets: SecretBytes, name: str, where: str) -> bytes:
@@ -52,8 +52,8 @@ def check_api_key(secrets: DescribedSecrets, channel: NanoMdmSettings) -> Secret
         DefinitionError: The secret does not exist, is the secret of a pair, or is for another URL.
         StoreError: AWS refuses.
     """
-    found = _described(secrets, channel.api_key_secret, _API_KEY)
-    refused = refused_url(channel.url, found.tags.get(URL_TAG), channel.api_key_secret)
+    found = _description(secrets, channel.api_key_secret, _API_KEY)
+    refused = url_refusal(channel.url, found.tags.get(URL_TAG), channel.api_key_secret)
     if refused is not None:
         raise DefinitionError(f"{_API_KEY}: {refused}")
     return found
@@ -75,7 +75,7 @@ def api_key(secrets: SecretBytes, channel: NanoMdmSettings) -> str:
     return text
 
 
-def refused_url(url: str, allowed: str | None, secret: str) -> str | None:
+def url_refusal(url: str, allowed: str | None, secret: str) -> str | None:
     """Return why an API key must not be sent to *url*, and what to do; None if it can be sent.
 
     Args:
@@ -99,7 +99,7 @@ def refused_url(url: str, allowed: str | None, secret: str) -> str | None:
     )
 
 
-def _described(secrets: DescribedSecrets, name: str, where: str) -> SecretDescription:
+def _description(secrets: DescribedSecrets, name: str, where: str) -> SecretDescription:
     found = secrets.describe(name)
     if found is None:
         raise DefinitionError(f"{where}: there is no secret {name}: create it, or correct its name")
@@ -123,7 +123,7 @@ def _text(value: bytes, name: str, where: str) -> str:
         text = value.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = None
-    problem = "bytes that are not UTF-8 text" if text is None else misplaced(text)
+    problem = "bytes that are not UTF-8 text" if text is None else misplaced_kind(text)
     if text is None or problem is not None:
         raise DefinitionError(
             f"{where}: the secret {name} holds {problem} instead of one line with an API key or password, so it is not "

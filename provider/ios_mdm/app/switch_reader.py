@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from ios_mdm.app.switch_request import armed_promotion, is_sent
 from ios_mdm.core.pair.layout import ARMED_TAG
-from ios_mdm.core.pair.schedule import Kind, names
+from ios_mdm.core.pair.schedule import Kind, schedule_names
 from ios_mdm.errors import StoreError
-from ios_mdm.parallel import at_once, in_turn
+from ios_mdm.parallel import run_concurrently, run_sequentially
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,7 +52,7 @@ class SwitchReader:
         self._scheduler = scheduler
         self._prerequisites = prerequisites
         self._clock = clock
-        self._all = in_turn if is_read_ahead else at_once
+        self._all = run_sequentially if is_read_ahead else run_concurrently
 
     def findings(self, request: SwitchRequest, observed: ObservedPair) -> SwitchFindings:
         """Return the resources of the switch that are missing or differ.
@@ -64,10 +64,10 @@ class SwitchReader:
             request: desired switch.
             observed: the pair, with its records.
         """
-        wanted = self._wanted(request, observed)
-        schedules = [partial(self._schedule, schedule) for schedule in wanted.values()]
-        schedules.append(partial(self._record, request, observed, is_wanted=Kind.PROMOTE in wanted))
-        others = [partial(self._role, request), partial(self._queue, request)] if wanted else []
+        wanted = self._expected_schedules(request, observed)
+        schedules = [partial(self._schedule_problems, schedule) for schedule in wanted.values()]
+        schedules.append(partial(self._record_problems, request, observed, is_wanted=Kind.PROMOTE in wanted))
+        others = [partial(self._role_problems, request), partial(self._queue_problems, request)] if wanted else []
         # The checks run concurrently. The order of the findings does not depend on which check ends first.
         checks = self._all([*schedules, *others])
         problems: list[str] = []
@@ -85,7 +85,7 @@ class SwitchReader:
                 unchecked.append(str(error))
         return SwitchFindings(problems=tuple(problems), unchecked=tuple(unchecked))
 
-    def _wanted(self, request: SwitchRequest, observed: ObservedPair) -> Mapping[Kind, Schedule]:
+    def _expected_schedules(self, request: SwitchRequest, observed: ObservedPair) -> Mapping[Kind, Schedule]:
         now = self._clock.now()
         schedules = request.schedules(role=request.expected_role(), dead_letter=request.expected_dead_letter())
         return {
@@ -94,7 +94,7 @@ class SwitchReader:
             if now < schedule.at and (kind is not Kind.PROMOTE or is_sent(request, observed))
         }
 
-    def _schedule(self, schedule: Schedule) -> tuple[str, ...]:
+    def _schedule_problems(self, schedule: Schedule) -> tuple[str, ...]:
         found = self._scheduler.get(schedule.name)
         if found is None:
             return (f"the schedule {schedule.name} is missing",)
@@ -102,7 +102,7 @@ class SwitchReader:
             return (f"the schedule {schedule.name} has another {_difference(found, schedule)}",)
         return ()
 
-    def _record(self, request: SwitchRequest, observed: ObservedPair, *, is_wanted: bool) -> tuple[str, ...]:
+    def _record_problems(self, request: SwitchRequest, observed: ObservedPair, *, is_wanted: bool) -> tuple[str, ...]:
         """Compare the record of the armed promotion with the desired promotion."""
         promote, armed = request.promote, observed.armed
         if promote is not None and armed == armed_promotion(promote):
@@ -112,10 +112,10 @@ class SwitchReader:
         if armed is None:
             return ()
         # If Scheduler does not answer, this is no problem to report: `up` cannot confirm the deletion either.
-        self._scheduler.get(names(request.server, request.secret)[Kind.PROMOTE])
+        self._scheduler.get(schedule_names(request.server, request.secret)[Kind.PROMOTE])
         return (f"the tag {ARMED_TAG} records a schedule that should not exist",)
 
-    def _role(self, request: SwitchRequest) -> tuple[str, ...]:
+    def _role_problems(self, request: SwitchRequest) -> tuple[str, ...]:
         if request.role_arn is not None:
             return ()
         return self._prerequisites.role_problems(
@@ -125,7 +125,7 @@ class SwitchReader:
             boundary=request.boundary_arn,
         )
 
-    def _queue(self, request: SwitchRequest) -> tuple[str, ...]:
+    def _queue_problems(self, request: SwitchRequest) -> tuple[str, ...]:
         if request.dead_letter_arn is not None or self._prerequisites.queue_exists(request.queue_name):
             return ()
         return (f"the queue {request.queue_name} is missing",)

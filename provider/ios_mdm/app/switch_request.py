@@ -10,12 +10,12 @@ from ios_mdm.core.pair.observed import ArmedPromotion
 from ios_mdm.core.pair.schedule import (
     Kind,
     alarm_schedule,
-    names,
     promotion_schedule,
     queue_arn,
     queue_name,
     role_arn,
     role_name,
+    schedule_names,
 )
 from ios_mdm.core.pair.schedule_role import role_policy, role_trust
 from ios_mdm.core.pair.switch import switch
@@ -68,7 +68,7 @@ class SwitchRequest:
         """The promotion for which a schedule should exist; None if there is none."""
         return self.switch.promote if self.scheduled else None
 
-    def following(self, main_version: str) -> SwitchRequest | None:
+    def next_request(self, main_version: str) -> SwitchRequest | None:
         """Return the request after the promotion of the next main, with the same apply time; None without a reserve.
 
         Args:
@@ -114,7 +114,7 @@ class SwitchRequest:
             role: ARN of the role of the schedules.
             dead_letter: ARN of the queue for their failed calls.
         """
-        name = names(self.server, self.secret)
+        name = schedule_names(self.server, self.secret)
         found: dict[Kind, Schedule] = {}
         if self.promote is not None:
             found[Kind.PROMOTE] = promotion_schedule(

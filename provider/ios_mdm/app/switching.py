@@ -11,13 +11,13 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-from ios_mdm.app.confirm import confirmed
+from ios_mdm.app.confirm import read_until
 from ios_mdm.app.switch_reader import SwitchReader
 from ios_mdm.app.switch_request import armed_promotion, was_sent
+from ios_mdm.core.pair.certificate_times import is_valid_at
 from ios_mdm.core.pair.layout import ARMED_TAG, armed_value, observed_pair
-from ios_mdm.core.pair.moments import valid_at
 from ios_mdm.core.pair.observed import ArmedPromotion
-from ios_mdm.core.pair.schedule import Kind, has_ended, names, plans, queue_name, role_name
+from ios_mdm.core.pair.schedule import Kind, has_ended, is_for_promotion, queue_name, role_name, schedule_names
 from ios_mdm.core.pair.secret import Label
 from ios_mdm.core.pair.steps import MoveLabel
 from ios_mdm.core.pair.switch import switch
@@ -34,14 +34,14 @@ if TYPE_CHECKING:
     from ios_mdm.core.pair.switch import Promote, Switch
     from ios_mdm.ports import Clock, Prerequisites, Scheduler, SecretStore
 
-__all__ = ["Armed", "SwitchService"]
+__all__ = ["ArmedSwitch", "SwitchService"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Armed:
+class ArmedSwitch:
     """Role and queue of an armed switch.
 
     Args:
@@ -113,27 +113,27 @@ class SwitchService:
         observed, definition = view.observed, request.definition
         if observed is None or (observed.armed is None and not definition.promotion.schedule):
             return False
-        name = names(definition.name, request.secret)[Kind.PROMOTE]
+        name = schedule_names(definition.name, request.secret)[Kind.PROMOTE]
         promote = switch(definition, view.desired, observed).promote if definition.promotion.schedule else None
         armed = observed.armed
         try:
             found = self._scheduler.get(name)
             armed = None if found is None else _promotion_of(found, observed)
-            if found is not None and (promote is None or not plans(found, promote, observed.arn)):
+            if found is not None and (promote is None or not is_for_promotion(found, promote, observed.arn)):
                 self._scheduler.delete(name)
                 self._report(f"the promotion that was scheduled for {found.at:%Y-%m-%d %H:%M} UTC is withdrawn")
         except StoreError as error:
             if armed is not None and not has_ended(armed, self._clock.now()):
-                self._not_withdrawn(request, view, armed, promote, error)
+                self._refuse_or_warn(request, view, armed, promote, error)
             return False
-        if observed.deleted or observed.armed is None:
+        if observed.is_deleted or observed.armed is None:
             return False
         if observed.armed.certificate in {view.desired.main, view.desired.reserve}:
             return False
         self._store.untag(request.secret, [ARMED_TAG])
         return True
 
-    def _not_withdrawn(
+    def _refuse_or_warn(
         self, request: PairRequest, view: PairView, armed: ArmedPromotion, promote: Promote | None, error: StoreError
     ) -> None:
         """Refuse changes that are unsafe if this schedule fires; otherwise warn if the schedule should not exist."""
@@ -142,7 +142,9 @@ class SwitchService:
         if armed.certificate in {desired.main, None if main is None else main.ordinal}:
             return  # after this run, the call names a certificate that no longer has the label, so AWS refuses it
         certificate = armed.certificate or (None if reserve is None else reserve.ordinal)
-        schedule = f"the schedule {names(definition.name, request.secret)[Kind.PROMOTE]} {_may_fire(armed)}"
+        schedule = (
+            f"the schedule {schedule_names(definition.name, request.secret)[Kind.PROMOTE]} {_firing_message(armed)}"
+        )
         refused = None
         if definition.promotion.hold:
             refused = "promotion.hold is set"
@@ -182,7 +184,7 @@ class SwitchService:
             main, waiting = (None, None) if pair is None else (pair.main, pair.holder(label))
             if pair is None or pair.arn != request.secret_arn or waiting is None or waiting.facts is None:
                 continue
-            is_valid = valid_at(waiting.facts, now)
+            is_valid = is_valid_at(waiting.facts, now)
             if _is_as_decided(pair, promote, label) and is_valid and was_sent(request, promote, pair):
                 self._delete_schedule_before(request, promote, pair)
                 return MoveLabel(label=Label.MAIN, to=waiting, current=main)
@@ -199,10 +201,10 @@ class SwitchService:
             if pair.armed is not None and pair.armed.certificate != promote.certificate:
                 raise StoreError(
                     f"certificate {promote.certificate} does not become main yet: the schedule of "
-                    f"{request.server} {_may_fire(pair.armed)}. Run again when Scheduler answers. ({error})"
+                    f"{request.server} {_firing_message(pair.armed)}. Run again when Scheduler answers. ({error})"
                 ) from None
 
-    def arm(self, request: SwitchRequest) -> Armed:
+    def arm(self, request: SwitchRequest) -> ArmedSwitch:
         """Create or update the role, the queue and then the schedules; delete schedules that should not exist.
 
         An error of Scheduler, IAM or SQS is only a warning, because the pair does not need them.
@@ -212,32 +214,32 @@ class SwitchService:
         """
         existing: dict[Kind, Schedule | None] = {}
         try:
-            return self._armed(request, existing)
+            return self._arm(request, existing)
         except _UnavailableError as error:
-            self._warn(self._unarmed(request, existing.get(Kind.PROMOTE), error))
+            self._warn(self._unarmed_warning(request, existing.get(Kind.PROMOTE), error))
         found = next((schedule for schedule in existing.values() if schedule is not None), None)
         if found is None:
-            return Armed(is_complete=False)
-        return Armed(role=found.role, dead_letter=found.dead_letter, is_complete=False)
+            return ArmedSwitch(is_complete=False)
+        return ArmedSwitch(role=found.role, dead_letter=found.dead_letter, is_complete=False)
 
-    def _armed(self, request: SwitchRequest, existing: dict[Kind, Schedule | None]) -> Armed:
+    def _arm(self, request: SwitchRequest, existing: dict[Kind, Schedule | None]) -> ArmedSwitch:
         """Arm the switch, and add the schedules that existed before to *existing*."""
         wanted = request.schedules(role="", dead_letter="")
         self._delete_unwanted(request, wanted.keys())
         if not wanted:
-            return Armed()
+            return ArmedSwitch()
         now = self._clock.now()
         # Before role and queue are created, because they are useless in a region without Scheduler.
         for kind, schedule in wanted.items():
             if now < schedule.at:
-                existing[kind] = _available(self._scheduler.get, schedule.name)
+                existing[kind] = _call_or_unavailable(self._scheduler.get, schedule.name)
         # Even if all schedules are correct, role and queue can be missing. A new role and queue of the same name have
         # the same ARN, so the schedules work again.
-        dead_letter, role = self._prepared(request)
+        dead_letter, role = self._ensure_prerequisites(request)
         for kind, schedule in request.schedules(role=role, dead_letter=dead_letter).items():
             if kind in existing:
                 self._schedule(request, kind, schedule, existing[kind])
-        return Armed(role=role, dead_letter=dead_letter)
+        return ArmedSwitch(role=role, dead_letter=dead_letter)
 
     def _delete_unwanted(self, request: SwitchRequest, wanted: Collection[Kind]) -> None:
         """Delete the schedules that should not exist, and the record of the promotion with its schedule."""
@@ -248,19 +250,19 @@ class SwitchService:
                 self._delete_promotion(request, pair)
         for kind in (Kind.OVERDUE, Kind.EXPIRY):
             if request.scheduled and kind not in wanted:
-                _available(self._scheduler.delete, names(request.server, request.secret)[kind])
+                _call_or_unavailable(self._scheduler.delete, schedule_names(request.server, request.secret)[kind])
 
     def _schedule(self, request: SwitchRequest, kind: Kind, schedule: Schedule, existing: Schedule | None) -> None:
         """Create or update a schedule, unless it is correct or its promotion must not be armed."""
         promote = request.promote if kind is Kind.PROMOTE else None
-        if promote is not None and existing is not None and not plans(existing, promote, request.secret_arn):
+        if promote is not None and existing is not None and not is_for_promotion(existing, promote, request.secret_arn):
             # If the run is interrupted before the put, a schedule that may fire earlier than recorded must not remain.
-            _available(self._scheduler.delete, existing.name)
+            _call_or_unavailable(self._scheduler.delete, existing.name)
         # The record, too, is written before the put: a run that is interrupted after the put leaves the schedule.
-        if (promote is not None and not self._recorded(request, promote)) or existing == schedule:
+        if (promote is not None and not self._record_promotion(request, promote)) or existing == schedule:
             return
-        _available(self._scheduler.put, schedule)
-        self._report(f"scheduled for {schedule.at:%Y-%m-%d %H:%M} UTC: {_told(kind, request.switch)}")
+        _call_or_unavailable(self._scheduler.put, schedule)
+        self._report(f"scheduled for {schedule.at:%Y-%m-%d %H:%M} UTC: {_event_text(kind, request.switch)}")
         if promote is not None:
             self.confirm(request, promote)
 
@@ -270,8 +272,8 @@ class SwitchService:
         secret: str,
         *,
         region: str,
-        role_made: bool,
-        queue_made: bool,
+        is_role_made: bool,
+        is_queue_made: bool,
         armed: ArmedPromotion | None = None,
     ) -> None:
         """Delete the schedules, and the role and the queue if the provider created them.
@@ -280,37 +282,37 @@ class SwitchService:
             server: name of the server.
             secret: name of the pair's secret.
             region: region of the secret.
-            role_made: whether the provider created the role.
-            queue_made: whether the provider created the queue.
+            is_role_made: whether the provider created the role.
+            is_queue_made: whether the provider created the queue.
             armed: promotion for which a schedule may exist; None if none is recorded.
 
         Raises:
             StoreError: Scheduler does not confirm that a recorded schedule is deleted, or IAM or SQS refuses.
         """
         try:
-            for name in names(server, secret).values():
+            for name in schedule_names(server, secret).values():
                 self._scheduler.delete(name)
         except StoreError as error:
             if armed is not None and not has_ended(armed, self._clock.now()):
-                raise StoreError(f"the schedule of {server} {_may_fire(armed)}: {error}") from None
+                raise StoreError(f"the schedule of {server} {_firing_message(armed)}: {error}") from None
             self._warn(f"schedules of {server} may still exist: {error}")
-        if role_made:
+        if is_role_made:
             self.delete_role(server, secret, region)
-        if queue_made:
+        if is_queue_made:
             self.delete_queue(server, secret)
 
-    def dismantle(self, server: str, secret: str, *, region: str, role_made: bool, queue_made: bool) -> bool:
+    def dismantle(self, server: str, secret: str, *, region: str, is_role_made: bool, is_queue_made: bool) -> bool:
         """Delete the same resources as :meth:`disarm`, because the definition no longer requests schedules.
 
         Returns:
             False, after a warning, if not all could be deleted.
         """
         try:
-            for name in names(server, secret).values():
+            for name in schedule_names(server, secret).values():
                 self._scheduler.delete(name)
-            if role_made:
+            if is_role_made:
                 self.delete_role(server, secret, region)
-            if queue_made:
+            if is_queue_made:
                 self.delete_queue(server, secret)
         except StoreError as error:
             self._warn(f"promotion.schedule is false, but schedules, role or queue may still exist: {error}")
@@ -357,12 +359,14 @@ class SwitchService:
         Raises:
             StoreError: The pair has changed in another way, for example by another run.
         """
-        return self._may_arm(request, promote, self._decided_pair(request, promote, Label.RESERVE))
+        return self._can_arm(request, promote, self._decided_pair(request, promote, Label.RESERVE))
 
-    def _prepared(self, request: SwitchRequest) -> tuple[str, str]:
+    def _ensure_prerequisites(self, request: SwitchRequest) -> tuple[str, str]:
         """Create the queue and the role if they are missing, and return their ARNs."""
-        dead_letter = request.dead_letter_arn or _available(self._prerequisites.ensure_queue, request.queue_name)
-        role = request.role_arn or _available(
+        dead_letter = request.dead_letter_arn or _call_or_unavailable(
+            self._prerequisites.ensure_queue, request.queue_name
+        )
+        role = request.role_arn or _call_or_unavailable(
             self._prerequisites.ensure_role,
             request.role_name,
             trust=request.trust,
@@ -381,19 +385,19 @@ class SwitchService:
         def is_expected(pair: ObservedPair | None) -> bool:
             return pair is not None and (_is_as_decided(pair, promote, label) or _is_promoted(pair, promote))
 
-        return confirmed(lambda: self._pair(request), is_expected)
+        return read_until(lambda: self._pair(request), is_expected)
 
-    def _recorded(self, request: SwitchRequest, promote: Promote) -> bool:
+    def _record_promotion(self, request: SwitchRequest, promote: Promote) -> bool:
         """Record a promotion before its schedule is created; return False if it must not be armed."""
         pair = self._decided_pair(request, promote, Label.RESERVE)
-        if not self._may_arm(request, promote, pair):
+        if not self._can_arm(request, promote, pair):
             return False
         armed = armed_promotion(promote)
         if pair is None or pair.armed != armed:
             self._store.tag(request.secret, {ARMED_TAG: armed_value(armed)})
         return True
 
-    def _may_arm(self, request: SwitchRequest, promote: Promote, pair: ObservedPair | None) -> bool:
+    def _can_arm(self, request: SwitchRequest, promote: Promote, pair: ObservedPair | None) -> bool:
         promoted = pair is not None and _is_promoted(pair, promote)
         if pair is not None and _is_as_decided(pair, promote, Label.RESERVE):
             is_sent = was_sent(request, promote, pair)
@@ -410,7 +414,7 @@ class SwitchService:
             if not promoted:
                 raise StoreError(
                     f"secret {request.secret}: the pair was changed concurrently, and its schedule "
-                    f"{_may_fire(armed_promotion(promote))}: {error}"
+                    f"{_firing_message(armed_promotion(promote))}: {error}"
                 ) from None
             raise
         if promoted:
@@ -424,19 +428,19 @@ class SwitchService:
         """Delete the schedule of the promotion, and then its record."""
         armed = None if pair is None else pair.armed
         try:
-            _available(self._scheduler.delete, names(request.server, request.secret)[Kind.PROMOTE])
+            _call_or_unavailable(self._scheduler.delete, schedule_names(request.server, request.secret)[Kind.PROMOTE])
         except _UnavailableError:
             if armed is None or not has_ended(armed, self._clock.now()):
                 raise
         if armed is not None:
             self._store.untag(request.secret, [ARMED_TAG])
 
-    def _unarmed(self, request: SwitchRequest, existing: Schedule | None, error: StoreError) -> str:
+    def _unarmed_warning(self, request: SwitchRequest, existing: Schedule | None, error: StoreError) -> str:
         """Return the warning about a switch that could not be armed or repaired."""
         promote = request.promote
         if promote is None:
             return f"schedules that are no longer needed may still exist: {error}"
-        if existing is not None and plans(existing, promote, request.secret_arn):
+        if existing is not None and is_for_promotion(existing, promote, request.secret_arn):
             return f"the schedule {existing.name} exists, but its role and queue could not be checked: {error}"
         return (
             f"no schedule makes certificate {promote.certificate} main on {promote.at:%Y-%m-%d %H:%M} UTC: run "
@@ -449,7 +453,7 @@ class _UnavailableError(StoreError):
     """Scheduler, IAM or SQS did not answer, or refused."""
 
 
-def _available(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+def _call_or_unavailable(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Return the result of a call to Scheduler, IAM or SQS; convert its StoreError to _UnavailableError."""
     try:
         return call(*args, **kwargs)
@@ -479,13 +483,13 @@ def _promotion_of(schedule: Schedule, observed: ObservedPair) -> ArmedPromotion:
     return ArmedPromotion(certificate=ordinals[0] if ordinals else 0, at=schedule.at)
 
 
-def _may_fire(armed: ArmedPromotion) -> str:
+def _firing_message(armed: ArmedPromotion) -> str:
     if armed.at is None or not armed.certificate:
         return "may still make a certificate main at an unknown time"
     return f"may still make certificate {armed.certificate} main on {armed.at:%Y-%m-%d %H:%M} UTC"
 
 
-def _told(kind: Kind, switch: Switch) -> str:
+def _event_text(kind: Kind, switch: Switch) -> str:
     if kind is Kind.PROMOTE and switch.promote is not None:
         return f"certificate {switch.promote.certificate} becomes main"
     return "an alarm, unless a run makes the due change before"

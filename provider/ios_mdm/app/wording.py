@@ -9,10 +9,10 @@ if TYPE_CHECKING:
 
     from ios_mdm.core.pair.decision import Notice
 
-__all__ = ["told"]
+__all__ = ["notice_text"]
 
 
-def told(notice: Notice, now: datetime) -> str:
+def notice_text(notice: Notice, now: datetime) -> str:
     """Return the message of a notice, with its time in local time and the days until or since then.
 
     Args:

@@ -48,7 +48,7 @@ def show(report: Report, details: CertificateDetails | None, *, file: str, addre
 
 def _lines(report: Report, details: CertificateDetails | None, subject: str, width: int) -> Iterator[str]:
     broken = sum(check.outcome is Outcome.FAILED for check in report.checklist)
-    words, colour = ("valid", "green") if report.valid else (f"{broken} rule{'s' * (broken != 1)} broken", "red")
+    words, colour = ("valid", "green") if report.is_valid else (f"{broken} rule{'s' * (broken != 1)} broken", "red")
     yield f"{subject}: {click.style(words, fg=colour, bold=True)}"
     if details is not None:
         yield from _certificate(details)

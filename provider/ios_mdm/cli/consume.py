@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ios_mdm import wiring
-from ios_mdm.cli.exits import CANNOT_RUN, complain, explained
+from ios_mdm.cli.exits import CANNOT_RUN, exit_on_error, print_error
 from ios_mdm.core.text import printable
 from ios_mdm.core.times import rfc3339
 from ios_mdm.errors import DefinitionError, IosMdmError
@@ -37,30 +37,30 @@ def run(
     as_json: bool,
 ) -> None:
     """Write a pair's main certificate into a folder, and run a command after each change."""
-    with explained(CANNOT_RUN):
+    with exit_on_error(CANNOT_RUN):
         consumer = _consumer(secret, directory, command, region, combined=combined)
         if once:
             _show(consumer.round(), as_json=as_json, first=True)
             return
-        _keep_looking(consumer, interval, as_json=as_json)
+        _poll(consumer, interval, as_json=as_json)
 
 
-def _keep_looking(consumer: Consumer, interval: int, *, as_json: bool) -> None:
+def _poll(consumer: Consumer, interval: int, *, as_json: bool) -> None:
     """Check every *interval* seconds and on SIGUSR1. SIGTERM and SIGINT end the loop after the current round."""
     # Only SimpleQueue is safe in a signal handler: other queues and events can deadlock there.
-    told: SimpleQueue[int] = SimpleQueue()
+    signals: SimpleQueue[int] = SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
-        signal.signal(number, lambda number, _frame: told.put(number))
+        signal.signal(number, lambda number, _frame: signals.put(number))
     first = True
     while True:
         try:
             _show(consumer.round(), as_json=as_json, first=first)
             first = False
         except IosMdmError as error:
-            complain(str(error))
+            print_error(str(error))
         sys.stdout.flush()
         try:
-            if told.get(timeout=interval) != signal.SIGUSR1:
+            if signals.get(timeout=interval) != signal.SIGUSR1:
                 return
         except Empty:
             pass
@@ -73,25 +73,25 @@ def _consumer(secret: str, directory: Path, command: str | None, region: str | N
         raise DefinitionError(f"--exec is not a command line: {error}") from None
     if command is not None and not words:
         raise DefinitionError("--exec is empty: omit it, or set a command such as 'nginx -s reload'")
-    return wiring.here().consumer(secret, directory, words, region, combined=combined)
+    return wiring.process_wiring().consumer(secret, directory, words, region, combined=combined)
 
 
-def _show(done: Round, *, as_json: bool, first: bool) -> None:
+def _show(result: Round, *, as_json: bool, first: bool) -> None:
     """Print the certificate in the folder: in the first round, and after each change."""
-    if not (first or done.changed or done.reloaded):
+    if not (first or result.changed or result.reloaded):
         return
-    one = done.certificate
+    one = result.certificate
     if as_json:
         found = {
             "subject": one.subject,
             "sha256": one.sha256,
             "notAfter": rfc3339(one.not_after),
-            "changed": done.changed,
-            "reloaded": done.reloaded,
+            "changed": result.changed,
+            "reloaded": result.reloaded,
         }
         click.echo(json.dumps(found))
         return
-    what = "now" if done.changed else "unchanged,"
-    reloaded = "; reloaded" if done.reloaded else ""
+    state = "now" if result.changed else "unchanged,"
+    reloaded = "; reloaded" if result.reloaded else ""
     served = f"{printable(one.subject)}, {one.sha256}, valid until {one.not_after:%Y-%m-%d %H:%M} UTC"
-    click.echo(f"{what} serving {served}{reloaded}")
+    click.echo(f"{state} serving {served}{reloaded}")

@@ -16,7 +16,7 @@ from ios_mdm.errors import DefinitionError
 from ios_mdm.files import MIB, file_content
 from ios_mdm.settings.engine_yaml import engine_yaml
 from ios_mdm.settings.problems import refuse_encrypted
-from ios_mdm.settings.size import LARGE, LARGEST, configuration_size, too_large
+from ios_mdm.settings.size import MAX_SIZE, WARNING_SIZE, configuration_size, too_large_message
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -103,10 +103,10 @@ def _check_size(path: Path, config: object, name: str) -> None:
         DefinitionError: The configuration is too large.
     """
     size = configuration_size(config) if isinstance(config, dict) else 0
-    if size > LARGEST:
-        raise DefinitionError(f"{path.name}: {too_large(size, name)}")
-    if size >= LARGE:
-        click.echo(f"warning: {path.name}: {too_large(size, name)}", err=True)
+    if size > MAX_SIZE:
+        raise DefinitionError(f"{path.name}: {too_large_message(size, name)}")
+    if size >= WARNING_SIZE:
+        click.echo(f"warning: {path.name}: {too_large_message(size, name)}", err=True)
 
 
 def selected_stack_file(environ: Mapping[str, str]) -> Path:
@@ -126,7 +126,7 @@ def selected_stack_file(environ: Mapping[str, str]) -> Path:
     if project is None:
         raise DefinitionError(f"no {_PROJECT} in the working directory or above it: {_ADVICE}")
     settings = _project(project)
-    stack = environ.get("PULUMI_STACK") or _noted_stack(project, settings, environ)
+    stack = environ.get("PULUMI_STACK") or _recorded_stack(project, settings, environ)
     if not stack:
         raise DefinitionError(f"no stack is selected: run `pulumi stack select`, set PULUMI_STACK, or {_ADVICE}")
     # In organization/project/stack, only the stack is in the file name.
@@ -166,7 +166,7 @@ def _keys_of(name: str, config: object) -> Iterator[tuple[str, object]]:
             yield (own.removeprefix("config:") if colon else key), value
 
 
-def _noted_stack(project: Path, settings: Mapping[str, object], environ: Mapping[str, str]) -> str | None:
+def _recorded_stack(project: Path, settings: Mapping[str, object], environ: Mapping[str, str]) -> str | None:
     """Return the stack that `pulumi stack select` has stored, or None if no stack is stored for the backend."""
     home = Path(environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
     for path in dict.fromkeys((project, project.resolve())):

@@ -15,7 +15,7 @@ from ios_mdm.errors import IosMdmError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["CANNOT_RUN", "FILE", "Exit", "StatusCommand", "complain", "explained"]
+__all__ = ["CANNOT_RUN", "FILE", "Exit", "StatusCommand", "exit_on_error", "print_error"]
 
 CANNOT_RUN = 2
 """Exit code of all commands except status: wrong usage, a missing file, or AWS or the MDM server does not answer."""
@@ -48,22 +48,22 @@ class StatusCommand(click.Command):
             raise
 
 
-def complain(message: str) -> None:
+def print_error(message: str) -> None:
     """Print an error message to stderr."""
     click.echo(f"error: {printable(message, keep=chr(10))}", err=True)
 
 
 @contextlib.contextmanager
-def explained(code: int) -> Iterator[None]:
+def exit_on_error(code: int) -> Iterator[None]:
     """If the block fails, print the error without a traceback and exit with *code*."""
     try:
         yield
     except IosMdmError as error:
-        complain(str(error))
+        print_error(str(error))
     except (click.exceptions.Exit, click.Abort, BrokenPipeError):
         raise
     except Exception as error:  # noqa: BLE001 - a traceback quotes values, and this may be in a monitoring system's log
-        complain(f"unexpected {type(error).__name__}: this is a bug in ios-mdm, please report it")
+        print_error(f"unexpected {type(error).__name__}: this is a bug in ios-mdm, please report it")
     else:
         return
     raise click.exceptions.Exit(code) from None

@@ -13,12 +13,12 @@ from rich.table import Table
 
 from ios_mdm import wiring
 from ios_mdm.cli.definition_file import read_definition
-from ios_mdm.cli.exits import CANNOT_RUN, explained
+from ios_mdm.cli.exits import CANNOT_RUN, exit_on_error
 from ios_mdm.cli.timeline.page import Row, timeline_svg
 from ios_mdm.core.pair.decision import IssueRequest
 from ios_mdm.core.pair.definition import Slot
 from ios_mdm.core.pair.forecast import foreseen_life
-from ios_mdm.core.pair.lifecycle import foreseen
+from ios_mdm.core.pair.lifecycle import foreseen_facts
 from ios_mdm.core.times import parsed_time, rfc3339
 from ios_mdm.errors import DefinitionError
 
@@ -35,7 +35,7 @@ __all__ = ["run"]
 
 def run(*, definition: Path, server: str | None, start: str | None, days: int, as_json: bool, svg: Path | None) -> None:
     """Forecast the events of a new pair, as if `pulumi up` ran whenever a change is due. Does not contact AWS."""
-    with explained(CANNOT_RUN):
+    with exit_on_error(CANNOT_RUN):
         rows = _rows(definition, server, _start(start), days)
         if svg is not None:
             _draw(rows, svg)
@@ -65,14 +65,14 @@ def _rows(file: Path, name: str | None, start: datetime, days: int) -> list[Row]
 
 def _definition(server: ServerSettings, base: Path, start: datetime) -> PairDefinition:
     """Return the definition of the pair, with the custom certificates that its files hold."""
-    if not server.installs:
+    if not server.has_custom_certificate:
         return server.definition()
-    issued = None if server.main.install is not None else foreseen(_first(server), start)
-    offers = replace(wiring.here(), base=base).local_offers(server, start, issued)
+    issued = None if server.main.install is not None else foreseen_facts(_first(server), start)
+    offers = replace(wiring.process_wiring(), base=base).local_offers(server, start, issued)
     for slot in offers.found:
-        for text in offers.broken(slot):
+        for text in offers.slot_refusals(slot):
             click.echo(f"{server.name}: `pulumi up` refuses to create this pair: {text}", err=True)
-    offered = {slot: read.offered for slot, read in offers.found.items()}
+    offered = {slot: read.offered_certificate for slot, read in offers.found.items()}
     return server.definition(main=offered.get(Slot.MAIN), reserve=offered.get(Slot.RESERVE))
 
 
@@ -92,7 +92,7 @@ def _draw(rows: list[Row], file: Path) -> None:
 
 def _start(text: str | None) -> datetime:
     if text is None:
-        return wiring.here().clock().now()
+        return wiring.process_wiring().clock().now()
     try:
         return parsed_time(text)
     except ValueError as error:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ios_mdm.cli.definition_file import read_definition
-from ios_mdm.cli.exits import CANNOT_RUN, explained
+from ios_mdm.cli.exits import CANNOT_RUN, exit_on_error
 from ios_mdm.core.pair.home import PAIR_ID, profile_identifier
 from ios_mdm.core.profile import trust_profile
 from ios_mdm.core.x509.pem import CertificateError, chain
@@ -36,7 +36,7 @@ def run(
     as_json: bool,
 ) -> None:
     """Write the profile (.mobileconfig) that makes devices trust these certificates, as `pulumi up` distributes it."""
-    with explained(CANNOT_RUN):
+    with exit_on_error(CANNOT_RUN):
         chains = [_pem(option, file) for option, file in (("--main", main), ("--reserve", reserve)) if file is not None]
         if pair_id is not None and not re.fullmatch(PAIR_ID, pair_id):
             raise DefinitionError(

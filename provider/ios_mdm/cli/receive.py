@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
-LAST_PORT = 65535
+MAX_PORT = 65535
 MAX_KEY_FILE = 4 * KIB
 
 
@@ -48,7 +48,7 @@ def _receive(
     logging.getLogger("tornado").setLevel(logging.WARNING)  # tornado logs a line for each malformed request
     host, port = _address(listen)
     key = None if hmac_key_file is None else _key(hmac_key_file)
-    wired = wiring.here()
+    wired = wiring.process_wiring()
     collector = wired.collector(ledger_url, hmac_key=key, hosts=hosts)
     if key is None and not is_loopback(host):
         raise DefinitionError(
@@ -73,7 +73,7 @@ def _address(listen: str) -> tuple[str, int]:
     host, _, port = listen.rpartition(":")
     with contextlib.suppress(ValueError):
         address = ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))
-        if re.fullmatch(r"[0-9]{1,5}", port) and int(port) <= LAST_PORT:
+        if re.fullmatch(r"[0-9]{1,5}", port) and int(port) <= MAX_PORT:
             return str(address), int(port)
     raise DefinitionError(f"--listen {listen!r} is not an address to listen on: use IP:PORT, such as 127.0.0.1:9100")
 

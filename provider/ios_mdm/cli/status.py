@@ -13,7 +13,7 @@ import click
 from ios_mdm import wiring
 from ios_mdm.app.status.overview import overview
 from ios_mdm.cli.definition_file import read_definition, selected_stack_file
-from ios_mdm.cli.exits import Exit, complain, explained
+from ios_mdm.cli.exits import Exit, exit_on_error, print_error
 from ios_mdm.cli.table import show
 from ios_mdm.core.times import rfc3339
 from ios_mdm.ports import DeliveryStatus
@@ -37,11 +37,11 @@ MAX_THREADS = 16
 
 def run(*, definition: Path | None, server: str | None, as_json: bool) -> None:
     """Show the pairs, their pending changes, and the devices that have the profile. Writes nothing."""
-    with explained(Exit.UNKNOWN):
-        found = _gathered(definition, server)
+    with exit_on_error(Exit.UNKNOWN):
+        found = _overviews(definition, server)
         for one in found:
             if one.problem is not None:
-                complain(f"server {one.name}: {one.problem}")
+                print_error(f"server {one.name}: {one.problem}")
         worst = max(one.level for one in found)
         if as_json:
             answer = {"servers": [_server(one) for one in found], "severity": worst.name.lower()}
@@ -51,14 +51,14 @@ def run(*, definition: Path | None, server: str | None, as_json: bool) -> None:
         raise click.exceptions.Exit(Exit[worst.name])
 
 
-def _gathered(file: Path | None, name: str | None) -> Sequence[Overview]:
+def _overviews(file: Path | None, name: str | None) -> Sequence[Overview]:
     definition = read_definition(selected_stack_file(os.environ) if file is None else file)
-    aws, here = definition.settings.aws, replace(wiring.here(), base=definition.base)
+    aws, here = definition.settings.aws, replace(wiring.process_wiring(), base=definition.base)
     servers = definition.servers(name)
 
     def gathered(server: ServerSettings) -> Overview:
         # status writes nothing, so each response about a server is requested only once.
-        return overview(server, aws, here.remembering().sources(aws.region), base=here.base)
+        return overview(server, aws, here.with_cached_reads().sources(aws.region), base=here.base)
 
     if len(servers) == 1:
         return [gathered(servers[0])]
@@ -66,25 +66,32 @@ def _gathered(file: Path | None, name: str | None) -> Sequence[Overview]:
         return list(pool.map(gathered, servers))
 
 
-def _server(one: Overview) -> _Json:
+def _server(pair_overview: Overview) -> _Json:
     return {
-        "name": one.name,
-        "address": one.address,
-        "phase": None if one.phase is None else str(one.phase),
-        "main": _certificate(one.main),
-        "reserve": _certificate(one.reserve),
-        "applyAt": _moment(one.apply_at),
-        "scheduled": one.scheduled,
+        "name": pair_overview.name,
+        "address": pair_overview.address,
+        "phase": None if pair_overview.phase is None else str(pair_overview.phase),
+        "main": _certificate(pair_overview.main),
+        "reserve": _certificate(pair_overview.reserve),
+        "applyAt": _time_text(pair_overview.apply_at),
+        "scheduled": pair_overview.scheduled,
         "notices": [
-            *([_notice("unknown", "unknown", one.problem, None)] if one.problem is not None else []),
-            *(_notice(str(notice.severity), notice.reason, notice.message, notice.due) for notice in one.notices),
+            *(
+                [_notice("unknown", "unknown", pair_overview.problem, None)]
+                if pair_overview.problem is not None
+                else []
+            ),
+            *(
+                _notice(str(notice.severity), notice.reason, notice.message, notice.due)
+                for notice in pair_overview.notices
+            ),
         ],
-        "distribution": _distribution(one.distribution),
+        "distribution": _distribution(pair_overview.distribution),
     }
 
 
 def _notice(severity: str, reason: str, message: str, due: datetime | None) -> _Json:
-    return {"severity": severity, "reason": reason, "message": message, "due": _moment(due)}
+    return {"severity": severity, "reason": reason, "message": message, "due": _time_text(due)}
 
 
 def _certificate(one: Certificate | None) -> _Json | None:
@@ -102,8 +109,8 @@ def _certificate(one: Certificate | None) -> _Json | None:
         "root": None if details is None else details.root,
         "rootSha256": None if details is None else details.root_sha256,
         "key": None if details is None else details.key,
-        "notBefore": _moment(one.not_before),
-        "notAfter": _moment(one.not_after),
+        "notBefore": _time_text(one.not_before),
+        "notAfter": _time_text(one.not_after),
         "daysLeft": one.days_left,
     }
 
@@ -125,5 +132,5 @@ def _distribution(one: Distribution | None) -> _Json | None:
     }
 
 
-def _moment(moment: datetime | None) -> str | None:
+def _time_text(moment: datetime | None) -> str | None:
     return None if moment is None else rfc3339(moment)

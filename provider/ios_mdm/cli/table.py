@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ios_mdm.app.wording import told
+from ios_mdm.app.wording import notice_text
 from ios_mdm.core.text import printable
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ __all__ = ["show"]
 
 _WIDTH = 120
 """Columns if stdout is not a terminal. Wrapped lines in a log are hard to search."""
-_LISTED = 10
+_MAX_LISTED = 10
 """Number of devices that the table lists. The others are counted; ``--json`` lists all."""
 _STYLES = {
     "ok": "green",
@@ -42,35 +42,35 @@ def show(overviews: Sequence[Overview]) -> None:
         console.print(_table(one))
 
 
-def _table(one: Overview) -> Table:
-    level = one.level.name.lower()
+def _table(overview: Overview) -> Table:
+    level = overview.level.name.lower()
     table = Table(
-        title=Text.assemble(f"{one.name} ({one.address}): ", (level, _STYLES[level])),
+        title=Text.assemble(f"{overview.name} ({overview.address}): ", (level, _STYLES[level])),
         title_justify="left",
         show_header=False,
     )
     table.add_column(no_wrap=True, style="bold")
     table.add_column(overflow="fold")
-    if one.problem is not None:
-        table.add_row("unknown", _text(one.problem, "unknown"))
-    if one.phase is not None:
-        table.add_row("phase", str(one.phase))
-        table.add_row("due next", _text(one.due))
-    for slot, certificate in (("main", one.main), ("reserve", one.reserve)):
-        if certificate is not None or one.problem is None:  # "none" might be wrong for an unknown pair
+    if overview.problem is not None:
+        table.add_row("unknown", _text(overview.problem, "unknown"))
+    if overview.phase is not None:
+        table.add_row("phase", str(overview.phase))
+        table.add_row("due next", _text(overview.due))
+    for slot, certificate in (("main", overview.main), ("reserve", overview.reserve)):
+        if certificate is not None or overview.problem is None:  # "none" might be wrong for an unknown pair
             _certificate(table, slot, certificate)
-    if one.apply_at is not None:
-        local = one.apply_at.astimezone()
+    if overview.apply_at is not None:
+        local = overview.apply_at.astimezone()
         here = f" ({local:%Y-%m-%d %H:%M:%S %Z})" if local.utcoffset() else ""
-        table.add_row("applies", f"{_utc(one.apply_at)}{here}")
-    if one.scheduled:
+        table.add_row("applies", f"{_utc(overview.apply_at)}{here}")
+    if overview.scheduled:
         table.add_row("", "automatically, by a schedule in AWS")
-    if one.distribution is not None:
-        _distribution(table, one.distribution)
-    if one.notices:
+    if overview.distribution is not None:
+        _distribution(table, overview.distribution)
+    if overview.notices:
         table.add_section()
-    for notice in one.notices:
-        table.add_row(_text(str(notice.severity), str(notice.severity)), _text(told(notice, one.now)))
+    for notice in overview.notices:
+        table.add_row(_text(str(notice.severity), str(notice.severity)), _text(notice_text(notice, overview.now)))
     return table
 
 
@@ -97,17 +97,17 @@ def _distribution(table: Table, one: Distribution) -> None:
     table.add_section()
     table.add_row("profile", one.identifier)
     table.add_row("  SHA-256", one.profile or "unknown")
-    table.add_row("  devices", one.covered)
+    table.add_row("  devices", one.coverage_text)
     for label, line in _missing(one):
         table.add_row(label, line)
 
 
 def _missing(one: Distribution) -> Iterator[tuple[Text, Text]]:
-    for device in one.missing[:_LISTED]:
+    for device in one.missing[:_MAX_LISTED]:
         detail = f": {device.detail}" if device.detail else ""
         yield _text(f"  {device.status}", device.status), _text(f"{device.enrollment_id}{detail}")
-    if len(one.missing) > _LISTED:
-        yield Text("  …"), Text(f"and {len(one.missing) - _LISTED} more")
+    if len(one.missing) > _MAX_LISTED:
+        yield Text("  …"), Text(f"and {len(one.missing) - _MAX_LISTED} more")
 
 
 def _utc(moment: datetime) -> str:

@@ -12,14 +12,14 @@ import click
 from ios_mdm import wiring
 from ios_mdm.address import split_address
 from ios_mdm.cli.checklist import show
-from ios_mdm.cli.exits import CANNOT_RUN, explained
+from ios_mdm.cli.exits import CANNOT_RUN, exit_on_error
 from ios_mdm.cli.junit import junit_xml
-from ios_mdm.core.bundle import MOST_BYTES, BundleError, read_bundle
+from ios_mdm.core.bundle import MAX_BUNDLE_BYTES, BundleError, read_bundle
 from ios_mdm.core.pair.definition import Slot
-from ios_mdm.core.rules import Context, judged, unread
+from ios_mdm.core.rules import Context, best_judgement, unread_report
 from ios_mdm.core.rules.reading import certificates_in
 from ios_mdm.core.times import parsed_time, rfc3339
-from ios_mdm.core.x509.chain import ordered
+from ios_mdm.core.x509.chain import ordered_chain
 from ios_mdm.core.x509.details import details
 from ios_mdm.core.x509.issuing import is_issued
 from ios_mdm.core.x509.signatures import is_self_signed
@@ -67,14 +67,14 @@ def run(
     junit: Path | None,
 ) -> None:
     """Check a custom certificate: list every rule that it breaks, and what to do. Writes nothing to AWS."""
-    with explained(CANNOT_RUN):
+    with exit_on_error(CANNOT_RUN):
         context = _context(
             address=address,
             slot=slot,
             current=current,
             root=root,
             trust=trust,
-            apply_at=_moment("--apply-at", apply_at),
+            apply_at=_time("--apply-at", apply_at),
             now=_now(at),
         )
         result = _result(bundle, password_file, context)
@@ -84,7 +84,7 @@ def run(
             click.echo(json.dumps(_answer(result, context.now), indent=2))
         else:
             show(result.report, result.details, file=bundle.name, address=context.host, now=context.now)
-        raise click.exceptions.Exit(0 if result.report.valid else VIOLATIONS)
+        raise click.exceptions.Exit(0 if result.report.is_valid else VIOLATIONS)
 
 
 def _context(
@@ -97,7 +97,7 @@ def _context(
     apply_at: datetime | None,
     now: datetime,
 ) -> Context:
-    chain = () if current is None else ordered(_certificates("--current", current))
+    chain = () if current is None else ordered_chain(_certificates("--current", current))
     roots = () if root is None else _certificates("--root", root)
     if len(roots) > 1:
         raise DefinitionError(f"--root {root} holds {len(roots)} certificates: remove all except the root")
@@ -125,18 +125,18 @@ def _host(address: str) -> str:
 
 def _result(file: Path, password_file: Path | None, context: Context) -> Result:
     # One byte more than the limit: the rules report a bundle that is too large (R18).
-    data = file_start(file, size=MOST_BYTES + 1, named=f"BUNDLE {file}", allows_pipe=True)
+    data = file_start(file, size=MAX_BUNDLE_BYTES + 1, named=f"BUNDLE {file}", allows_pipe=True)
     password = None if password_file is None else _password(password_file)
     try:
-        judgement = judged(read_bundle(data, password), context)
+        judgement = best_judgement(read_bundle(data, password), context)
     except BundleError as error:
-        return Result(report=unread(error), details=None)
+        return Result(report=unread_report(error), details=None)
     return Result(report=judgement.report, details=details(judgement.candidate.pem))
 
 
 def _certificates(option: str, file: Path) -> tuple[x509.Certificate, ...]:
     """Read the certificates in a file and ignore other content. Errors do not quote the file (R29)."""
-    found = certificates_in(_read(option, file, MOST_BYTES))
+    found = certificates_in(_read(option, file, MAX_BUNDLE_BYTES))
     if not found:
         raise DefinitionError(f"{option} {file} holds no readable certificate: use certificates in PEM")
     return found
@@ -158,13 +158,13 @@ def _read(option: str, file: Path, limit: int) -> bytes:
 
 
 def _now(text: str | None) -> datetime:
-    moment = _moment("--at", text)
+    moment = _time("--at", text)
     if moment is not None:
         return moment
-    return wiring.here().clock().now()
+    return wiring.process_wiring().clock().now()
 
 
-def _moment(option: str, text: str | None) -> datetime | None:
+def _time(option: str, text: str | None) -> datetime | None:
     if text is None:
         return None
     try:
@@ -176,7 +176,7 @@ def _moment(option: str, text: str | None) -> datetime | None:
 def _answer(result: Result, now: datetime) -> _Json:
     report, shown = result.report, result.details
     return {
-        "valid": report.valid,
+        "valid": report.is_valid,
         "violations": [
             {
                 "code": one.code,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ENROLLMENT_ID",
     "FORM",
-    "LONGEST_ENROLLMENT_ID",
+    "MAX_ENROLLMENT_ID_LENGTH",
     "checked_enrollment_ids",
     "is_enrollment_id",
     "without_ids",
@@ -22,7 +22,7 @@ __all__ = [
 ENROLLMENT_ID: Final = r"\.*[A-Za-z0-9_:@+-][A-Za-z0-9._:@+-]*"
 """Regular expression without anchors. An id of dots only would address another part of the MDM server's API."""
 
-LONGEST_ENROLLMENT_ID: Final = 255
+MAX_ENROLLMENT_ID_LENGTH: Final = 255
 """Length limit in characters. NanoMDM (v0.9.0) stores ids in columns and file names of this length."""
 
 FORM: Final = (
@@ -41,8 +41,8 @@ _SHORTEST: Final = 3
 """Characters of the shortest id, without the punctuation at its ends, that is hidden."""
 _PART_LENGTH: Final = 8
 """Length in characters from which on a part of an id is hidden, too, and not only the whole id."""
-_SHOWN: Final = 5
-_LONGEST_SHOWN: Final = 80
+_MAX_IDS_SHOWN: Final = 5
+_MAX_ID_SHOWN: Final = 80
 
 
 def is_enrollment_id(text: str) -> bool:
@@ -50,7 +50,7 @@ def is_enrollment_id(text: str) -> bool:
 
     An enrollment id is a UDID or the id of a User Enrollment, followed by ``:user`` and more for a user channel.
     """
-    return len(text) <= LONGEST_ENROLLMENT_ID and _PATTERN.fullmatch(text) is not None
+    return len(text) <= MAX_ENROLLMENT_ID_LENGTH and _PATTERN.fullmatch(text) is not None
 
 
 def checked_enrollment_ids(enrollment_ids: Sequence[str]) -> tuple[str, ...]:
@@ -64,8 +64,8 @@ def checked_enrollment_ids(enrollment_ids: Sequence[str]) -> tuple[str, ...]:
     """
     bad = [one for one in enrollment_ids if not is_enrollment_id(one)]
     if bad:
-        shown = "; ".join(repr(one[:_LONGEST_SHOWN]) for one in bad[:_SHOWN])
-        more = f" and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
+        shown = "; ".join(repr(one[:_MAX_ID_SHOWN]) for one in bad[:_MAX_IDS_SHOWN])
+        more = f" and {len(bad) - _MAX_IDS_SHOWN} more" if len(bad) > _MAX_IDS_SHOWN else ""
         raise DefinitionError(f"not an enrollment id: {shown}{more}; {FORM}")
     return tuple(dict.fromkeys(enrollment_ids))
 

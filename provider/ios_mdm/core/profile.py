@@ -61,7 +61,7 @@ def trust_profile(
         raise DefinitionError(
             f"server {server}: the profile identifier {identifier!r} is invalid: use a form like com.example.mdm.trust"
         )
-    trusted = {certificate: kind for pem in chains for certificate, kind in _trusted(pem, server)}
+    trusted = {certificate: kind for pem in chains for certificate, kind in _trusted_certificates(pem, server)}
     ordered = sorted(trusted, key=lambda certificate: (certificate.not_valid_before_utc, fingerprint(certificate)))
     profile: dict[str, str | int | list[_Payload]] = {
         "PayloadContent": [_payload(certificate, trusted[certificate], identifier, host) for certificate in ordered],
@@ -99,7 +99,7 @@ def profile_digest(profile: bytes) -> str:
     return hashlib.sha256(profile).hexdigest()
 
 
-def _trusted(pem: str, server: str) -> list[tuple[x509.Certificate, str]]:
+def _trusted_certificates(pem: str, server: str) -> list[tuple[x509.Certificate, str]]:
     """Return the certificates of one chain that a device needs, each with its payload type."""
     certificates = chain(pem)
     roots = [certificate for certificate in certificates if is_self_signed(certificate)]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["ARN_PREFIX", "URL_TAG", "document_kind", "has_pair_tags", "is_under", "misplaced", "secret_name"]
+__all__ = ["ARN_PREFIX", "URL_TAG", "document_kind", "has_pair_tags", "is_under", "misplaced_kind", "secret_name"]
 
 URL_TAG: Final = "ios-mdm:url"
 """Key of the tag with the URL to which an API key may be sent. An administrator sets it; the provider never does."""
@@ -52,7 +52,7 @@ def document_kind(text: str) -> str | None:
     return "JSON" if bare[:1] in {"{", "["} and bare[-1:] in {"}", "]"} else None
 
 
-def misplaced(value: str) -> str | None:
+def misplaced_kind(value: str) -> str | None:
     """Return a noun phrase for a secret value that cannot be an API key or password, or None if it can be one."""
     text = value.strip()
     if (kind := document_kind(text)) is not None:

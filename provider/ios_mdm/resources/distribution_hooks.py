@@ -10,18 +10,18 @@ from pulumi.output import Unknown
 
 from ios_mdm import wiring
 from ios_mdm.app.delivery import DeliveryRequest, ProfileContent, check_owner, is_recorded, next_revision
-from ios_mdm.app.devices import devices_digest, devices_file, no_devices
+from ios_mdm.app.devices import devices_digest, devices_file, no_devices_advice
 from ios_mdm.app.pair.chains import chain_sha256, stored_chains
-from ios_mdm.app.reenrollment import to_reenrol
+from ios_mdm.app.reenrollment import reenrollment_notice
 from ios_mdm.app.switch_request import made_switch_request
 from ios_mdm.core.pair.decision import Phase, Severity
 from ios_mdm.core.pair.home import profile_identifier
 from ios_mdm.errors import DefinitionError, DeliveryError, IosMdmError, TakenOverError
-from ios_mdm.resources.ahead import INPUTS, reads_of
-from ios_mdm.resources.engine import progress, tell, warning
+from ios_mdm.resources.engine import progress, show_message, warning
 from ios_mdm.resources.hooks import refusal
-from ios_mdm.resources.plain import known
+from ios_mdm.resources.plain import is_known
 from ios_mdm.resources.profile_distribution import ProfileDistributionProvider
+from ios_mdm.resources.read_ahead import INPUTS, reads_of
 from ios_mdm.resources.wire import switch_of
 from ios_mdm.settings import AwsSettings, DistributionSettings, PromotionSettings
 
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 
 __all__ = ["check", "create", "delete", "read", "update"]
 
-_PASSED = frozenset({"switch", "secretArn", "promotion", "pairId", "resourceId", "isDecided"})
+_ECHOED_INPUTS = frozenset({"switch", "secretArn", "promotion", "pairId", "resourceId", "isDecided"})
 """Inputs with values of the pair. They are not outputs."""
 
-_UNREAD = {"deviceCount": 0, "devicesSha256": "unknown"}
+_UNREAD_DEVICES = {"deviceCount": 0, "devicesSha256": "unknown"}
 """Inputs if the devices cannot be read. They differ from the inputs of every list, so an update is planned."""
 
 
@@ -45,9 +45,9 @@ def check(olds: Wire, news: Wire) -> CheckResult:
     """Read the list of devices, and decide whether another profile must be sent; send nothing."""
     inputs = {key: value for key, value in news.items() if key not in {"phase", "pems", *INPUTS}}
     pems = news["pems"]
-    chains = {int(number): str(pem) for number, pem in cast("Wire", pems).items()} if known(pems) else None
+    chains = {int(number): str(pem) for number, pem in cast("Wire", pems).items()} if is_known(pems) else None
     inputs["chains"] = pems if chains is None else {str(key): chain_sha256(chain) for key, chain in chains.items()}
-    here, settings = wiring.here(), _settings(inputs)
+    here, settings = wiring.process_wiring(), _settings(inputs)
     try:
         is_lost = _is_lost(olds, news)
         if chains is None and olds and not is_lost and olds["trusted"] == inputs["trusted"]:
@@ -57,8 +57,10 @@ def check(olds: Wire, news: Wire) -> CheckResult:
         if devices is not None:
             inputs |= {"deviceCount": len(devices), "devicesSha256": devices_digest(devices)}
         if devices and news.get("phase") == Phase.CONNECTION_LOST:
-            notice = to_reenrol(str(inputs["server"]), devices, base=here.base, listed=devices_file(settings))
-            tell(str(inputs["server"]), notice.severity, notice.message)
+            notice = reenrollment_notice(
+                str(inputs["server"]), devices, base=here.base, device_file=devices_file(settings)
+            )
+            show_message(str(inputs["server"]), notice.severity, notice.message)
         inputs["identifier"] = _identifier({} if is_lost else olds, inputs, settings)
         content = _content(inputs, chains)
         before = replace(_content(olds, None), sha256=_digest(olds)) if olds else None
@@ -67,24 +69,24 @@ def check(olds: Wire, news: Wire) -> CheckResult:
         try:
             inputs["revision"] = next_revision(before, revision, content, ledger)
         except DeliveryError as error:
-            _tell_unread(inputs, error)
-            inputs |= {**_UNREAD, "revision": revision + 1}
+            _warn_unread_devices(inputs, error)
+            inputs |= {**_UNREAD_DEVICES, "revision": revision + 1}
         # Computing the digest refuses an invalid profile before any effect. In a preview that cannot compute it, the
         # input is Unknown and not left out: a saved plan allows any value of an unknown input, but no new input.
-        is_made = content.chains is not None and known(inputs["pairId"])
+        is_made = content.chains is not None and is_known(inputs["pairId"])
         inputs["profileSha256"] = content.digest if is_made else Unknown()  # type: ignore[no-untyped-call]
-        inputs["repairs"] = _repairs(olds, news, inputs, content)
-        if devices and not (olds and ProfileDistributionProvider.same(olds, inputs)):
-            _tell_refused_channel(inputs, settings, here)
+        inputs["repairs"] = _repair_count(olds, news, inputs, content)
+        if devices and not (olds and ProfileDistributionProvider.is_same(olds, inputs)):
+            _warn_refused_channel(inputs, settings, here)
         if before is not None and before.identifier != content.identifier:
             message = (
                 f"devices keep the profile {before.identifier}, and get {content.identifier} in addition: no profile "
                 "is removed from devices"
             )
-            tell(str(inputs["server"]), Severity.NOTICE, message)
+            show_message(str(inputs["server"]), Severity.NOTICE, message)
     except TakenOverError as error:
-        tell(str(inputs["server"]), Severity.WARNING, str(error))
-        return CheckResult(olds or {**inputs, **_UNREAD, "repairs": 0}, [])
+        show_message(str(inputs["server"]), Severity.WARNING, str(error))
+        return CheckResult(olds or {**inputs, **_UNREAD_DEVICES, "repairs": 0}, [])
     except IosMdmError as error:
         return CheckResult(inputs, [refusal(error)])
     return CheckResult(inputs, [])
@@ -97,18 +99,18 @@ def create(inputs: Wire) -> tuple[str, Wire]:
     """
     id_ = f"{inputs['server']}-profile"
     try:
-        return id_, _delivered(inputs)
+        return id_, _deliver(inputs)
     except TakenOverError as error:
-        tell(str(inputs["server"]), Severity.WARNING, str(error))
-        return id_, _outputs({**inputs, **_UNREAD})
+        show_message(str(inputs["server"]), Severity.WARNING, str(error))
+        return id_, _outputs({**inputs, **_UNREAD_DEVICES})
 
 
 def update(olds: Wire, news: Wire) -> Wire:
     """Queue another profile for every device, or the same profile for the devices that it was not queued for."""
     try:
-        return _delivered(news, former_identifier=str(olds["identifier"]))
+        return _deliver(news, former_identifier=str(olds["identifier"]))
     except TakenOverError as error:
-        tell(str(news["server"]), Severity.WARNING, str(error))
+        show_message(str(news["server"]), Severity.WARNING, str(error))
         return olds
 
 
@@ -120,18 +122,18 @@ def read(id_: str, outputs: Wire) -> ReadResult:
 def delete(_id: str, outputs: Wire) -> None:
     """Leave the profile on the devices: a certificate that a server still serves must stay trusted (R32)."""
     message = f"the profile {outputs['identifier']} stays on the devices"
-    tell(str(outputs["server"]), Severity.NOTICE, message)
+    show_message(str(outputs["server"]), Severity.NOTICE, message)
 
 
 def _is_lost(olds: Wire, news: Wire) -> bool:
     """Return whether the run replaces a lost pair: the state has a distribution, but the secret does not exist."""
-    if not olds or known(news["pairId"]):
+    if not olds or is_known(news["pairId"]):
         return False
     store = reads_of(news, "distribution").store(AwsSettings.model_validate(news["aws"]).region)
     return store.describe(str(news["secret"])) is None
 
 
-def _repairs(olds: Wire, news: Wire, inputs: Wire, content: ProfileContent) -> int:
+def _repair_count(olds: Wire, news: Wire, inputs: Wire, content: ProfileContent) -> int:
     """Return the counter of repairs. A lost record raises it, which plans an update.
 
     Without a record of the sent profile, no reserve in it is armed.
@@ -143,17 +145,17 @@ def _repairs(olds: Wire, news: Wire, inputs: Wire, content: ProfileContent) -> i
         return repairs  # the check of the pair reports the missing secret
     # Before the record is checked, because no profile is recorded for the pair of another resource.
     check_owner(str(inputs["secret"]), found.arn, _resource_id(inputs), found)
-    if not olds or not ProfileDistributionProvider.same(olds, {**inputs, "repairs": repairs}):
+    if not olds or not ProfileDistributionProvider.is_same(olds, {**inputs, "repairs": repairs}):
         return repairs
     if not inputs["deviceCount"]:
         return repairs  # nothing is sent, so nothing is recorded
-    if is_recorded(str(inputs["secret"]), found, content.trusted, wiring.here().clock().now()):
+    if is_recorded(str(inputs["secret"]), found, content.trusted, wiring.process_wiring().clock().now()):
         return repairs
     message = (
         "the record of the sent profile is missing: `up` sends the profile to the devices that do not have it, and "
         "records it"
     )
-    tell(str(inputs["server"]), Severity.WARNING, message)
+    show_message(str(inputs["server"]), Severity.WARNING, message)
     return repairs + 1
 
 
@@ -163,33 +165,33 @@ def _devices(inputs: Wire, settings: DistributionSettings) -> Sequence[str] | No
     A list that cannot be read does not stop the run of the pair. The update that sends the profile fails.
     """
     try:
-        devices = wiring.here().devices(settings)
+        devices = wiring.process_wiring().devices(settings)
     except IosMdmError as error:
-        _tell_unread(inputs, error)
-        inputs |= _UNREAD
+        _warn_unread_devices(inputs, error)
+        inputs |= _UNREAD_DEVICES
         return None
     if not devices:
         message = (
-            f"{no_devices(settings)}. Without a device, the MDM server is not contacted and nothing is recorded as "
-            "sent: a reserve is scheduled only if it was sent to devices before"
+            f"{no_devices_advice(settings)}. Without a device, the MDM server is not contacted and nothing is recorded "
+            "as sent: a reserve is scheduled only if it was sent to devices before"
         )
-        tell(str(inputs["server"]), Severity.WARNING, message)
+        show_message(str(inputs["server"]), Severity.WARNING, message)
     return devices
 
 
-def _tell_unread(inputs: Wire, error: IosMdmError) -> None:
+def _warn_unread_devices(inputs: Wire, error: IosMdmError) -> None:
     message = f"{error}. Until this is corrected, no profile is sent; the pair is not affected"
-    tell(str(inputs["server"]), Severity.WARNING, message)
+    show_message(str(inputs["server"]), Severity.WARNING, message)
 
 
-def _tell_refused_channel(inputs: Wire, settings: DistributionSettings, here: Wiring) -> None:
+def _warn_refused_channel(inputs: Wire, settings: DistributionSettings, here: Wiring) -> None:
     """Warn if the API key cannot be used for the channel's URL. Then the update that sends the profile fails."""
     try:
         here.check_channel(settings, AwsSettings.model_validate(inputs["aws"]).region)
     except DefinitionError as error:
-        _tell_unread(inputs, error)
+        _warn_unread_devices(inputs, error)
     except IosMdmError as error:
-        tell(str(inputs["server"]), Severity.NOTICE, f"the use of the API key could not be checked: {error}")
+        show_message(str(inputs["server"]), Severity.NOTICE, f"the use of the API key could not be checked: {error}")
 
 
 def _settings(inputs: Wire) -> DistributionSettings:
@@ -208,7 +210,7 @@ def _content(inputs: Wire, chains: Mapping[int, str] | None) -> ProfileContent:
         host=str(inputs["host"]),
         identifier=str(inputs["identifier"]),
         organization=_settings(inputs).profile.organization,
-        trusted=tuple(cast("Sequence[int]", inputs["trusted"])) if known(inputs["trusted"]) else None,
+        trusted=tuple(cast("Sequence[int]", inputs["trusted"])) if is_known(inputs["trusted"]) else None,
         chains=chains,
     )
 
@@ -232,26 +234,26 @@ def _identifier(olds: Wire, inputs: Wire, settings: DistributionSettings) -> str
 
     The id of a pair that lost its tags is unknown in previews. Then the suffix is taken from the last profile.
     """
-    if not known(inputs["pairId"]):
+    if not is_known(inputs["pairId"]):
         suffix = str(olds["identifier"]).rpartition(".")[2] if olds else "<made by up>"
         return f"{settings.profile.identifier}.{suffix}"
     return profile_identifier(settings.profile.identifier, str(inputs["pairId"]))
 
 
 def _resource_id(inputs: Wire) -> str | None:
-    return str(inputs["resourceId"]) if known(inputs["resourceId"]) else None
+    return str(inputs["resourceId"]) if is_known(inputs["resourceId"]) else None
 
 
-def _delivered(inputs: Wire, *, former_identifier: str | None = None) -> Wire:
-    here, settings = wiring.here(), _settings(inputs)
+def _deliver(inputs: Wire, *, former_identifier: str | None = None) -> Wire:
+    here, settings = wiring.process_wiring(), _settings(inputs)
     region = AwsSettings.model_validate(inputs["aws"]).region
     server = str(inputs["server"])
     # Before the chains are read, because without a secret of this name every chain seems to be missing.
     described = here.store(region).describe(str(inputs["secret"]))
     check_owner(str(inputs["secret"]), str(inputs["secretArn"]), _resource_id(inputs), described)
-    devices = _devices_to_send_to(inputs, settings)
+    devices = _recipients(inputs, settings)
     reconciler = here.reconciler(region, report=progress(server), warn=warning(server), distribution=settings)
-    digests = cast("Wire", inputs["chains"]) if known(inputs["chains"]) else {}
+    digests = cast("Wire", inputs["chains"]) if is_known(inputs["chains"]) else {}
     chains = stored_chains(
         here.store(region), str(inputs["secret"]), {int(number): str(digest) for number, digest in digests.items()}
     )
@@ -271,15 +273,15 @@ def _delivered(inputs: Wire, *, former_identifier: str | None = None) -> Wire:
     return {**_outputs(inputs), "profileSha256": delivery.digest}
 
 
-def _devices_to_send_to(inputs: Wire, settings: DistributionSettings) -> Sequence[str]:
+def _recipients(inputs: Wire, settings: DistributionSettings) -> Sequence[str]:
     """Return the devices.
 
     Raises:
         IosMdmError: The devices cannot be read. `check` has warned about this.
     """
-    here = wiring.here()
+    here = wiring.process_wiring()
     devices = here.devices(settings)
-    if inputs["devicesSha256"] == _UNREAD["devicesSha256"]:
+    if inputs["devicesSha256"] == _UNREAD_DEVICES["devicesSha256"]:
         if settings.ledger is not None:
             here.ledger(settings.ledger).commands(str(inputs["server"]))
         raise DeliveryError("the devices could not be read when this run was checked: run again")
@@ -287,4 +289,4 @@ def _devices_to_send_to(inputs: Wire, settings: DistributionSettings) -> Sequenc
 
 
 def _outputs(inputs: Wire) -> Wire:
-    return {key: value for key, value in inputs.items() if key not in _PASSED}
+    return {key: value for key, value in inputs.items() if key not in _ECHOED_INPUTS}

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-__all__ = ["progress", "tell", "warning"]
+__all__ = ["progress", "show_message", "warning"]
 
 _TIMEOUT = 5.0
 
 
-def tell(server: str, severity: Severity, message: str) -> None:
+def show_message(server: str, severity: Severity, message: str) -> None:
     """Show a message as a line of the engine with this severity, or on stderr if there is no engine."""
     line = printable(f"{server}: {message}", keep="\n")
     engine = _engine(sys.argv[-1]) if len(sys.argv) > 1 else None
@@ -40,12 +40,12 @@ def tell(server: str, severity: Severity, message: str) -> None:
 
 def progress(server: str) -> Callable[[str], None]:
     """Return a function that shows a line of progress about *server*."""
-    return lambda line: tell(server, Severity.NOTICE, line)
+    return lambda line: show_message(server, Severity.NOTICE, line)
 
 
 def warning(server: str) -> Callable[[str], None]:
     """Return a function that shows a warning about *server*."""
-    return lambda line: tell(server, Severity.WARNING, line)
+    return lambda line: show_message(server, Severity.WARNING, line)
 
 
 @lru_cache(maxsize=1)

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 from ios_mdm.app.given_arns import given_findings
 from ios_mdm.core.pair.decision import Severity
 from ios_mdm.errors import StoreError
-from ios_mdm.resources.engine import tell
+from ios_mdm.resources.engine import show_message
 
 if TYPE_CHECKING:
     from ios_mdm.ports import GivenResources
     from ios_mdm.settings import PromotionSettings
 
-__all__ = ["tell_missing"]
+__all__ = ["warn_missing"]
 
-_known: dict[tuple[str, str | None, str], bool | StoreError] = {}
+_existence: dict[tuple[str, str | None, str], bool | StoreError] = {}
 """Results by run, region and ARN. The servers of a stack usually name the same resources."""
 
 
@@ -28,20 +28,20 @@ class _OncePerRun:
     def exists(self, arn: str) -> bool:
         """Return whether the resource existed at the first read of this run."""
         key = (self._run, self._region, arn)
-        if not self._run or key not in _known:
-            if any(run != self._run for run, _, _ in _known):
-                _known.clear()
+        if not self._run or key not in _existence:
+            if any(run != self._run for run, _, _ in _existence):
+                _existence.clear()
             try:
-                _known[key] = self._resources.exists(arn)
+                _existence[key] = self._resources.exists(arn)
             except StoreError as error:
-                _known[key] = error
-        found = _known[key]
+                _existence[key] = error
+        found = _existence[key]
         if isinstance(found, StoreError):
             raise found
         return found
 
 
-def tell_missing(
+def warn_missing(
     server: str, promotion: PromotionSettings, resources: GivenResources, *, region: str | None, run: str
 ) -> None:
     """Warn about each resource that does not exist.
@@ -55,6 +55,6 @@ def tell_missing(
     """
     found = given_findings(promotion, _OncePerRun(resources, run, region))
     for message in found.missing:
-        tell(server, Severity.WARNING, message)
+        show_message(server, Severity.WARNING, message)
     for message in found.unchecked:
-        tell(server, Severity.NOTICE, message)
+        show_message(server, Severity.NOTICE, message)

@@ -82,7 +82,7 @@ class HookedProvider(ResourceProvider):
         """Compare the inputs with the inputs in the last outputs; calls nothing."""
         # An update writes the new path of a class that was moved into the state.
         moved = _olds.get("__provider") != _news.get("__provider")
-        changed = not self.same(_wire(_olds), _wire(_news)) or self.is_outdated(_wire(_olds), _wire(_news))
+        changed = not self.is_same(_wire(_olds), _wire(_news)) or self.is_outdated(_wire(_olds), _wire(_news))
         return DiffResult(changes=changed or moved, replaces=[], delete_before_replace=False)
 
     def create(self, props: Mapping[str, object]) -> CreateResult:
@@ -102,7 +102,7 @@ class HookedProvider(ResourceProvider):
         self._hooks().delete(_id, _wire(_props))
 
     @classmethod
-    def same(cls, olds: Wire, news: Wire) -> bool:
+    def is_same(cls, olds: Wire, news: Wire) -> bool:
         """Return whether the kept inputs have not changed."""
         return all(olds.get(key) == news.get(key) for key in cls.inputs)
 

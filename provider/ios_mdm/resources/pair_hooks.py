@@ -12,22 +12,22 @@ from ios_mdm.app.devices import devices_file
 from ios_mdm.app.pair.identity import REPLACES_LOST
 from ios_mdm.app.pair.preview import preview
 from ios_mdm.app.pair.settings import PairSettings
-from ios_mdm.app.pair.values import Known, random_id
-from ios_mdm.app.reenrollment import cut_off
+from ios_mdm.app.pair.values import KnownPair, random_id
+from ios_mdm.app.reenrollment import cut_off_notice
 from ios_mdm.app.switch_request import made_switch_request, switch_request
-from ios_mdm.app.wording import told
+from ios_mdm.app.wording import notice_text
 from ios_mdm.core.pair.decision import Severity
 from ios_mdm.core.pair.home import Home
 from ios_mdm.core.pair.policies import DISTRUSTS_PRESENTED, REPLACED_UNSENT
 from ios_mdm.core.pair.schedule import queue_arn, queue_name, role_arn, role_name
-from ios_mdm.core.pair.steps import described
+from ios_mdm.core.pair.steps import step_description
 from ios_mdm.errors import IosMdmError, LostPairError, TakenOverError
-from ios_mdm.resources.ahead import INPUTS, forget, reads_of
 from ios_mdm.resources.certificate_pair import CertificatePairProvider
-from ios_mdm.resources.engine import progress, tell, warning
-from ios_mdm.resources.given import tell_missing
+from ios_mdm.resources.engine import progress, show_message, warning
+from ios_mdm.resources.given import warn_missing
 from ios_mdm.resources.hooks import refusal
 from ios_mdm.resources.plain import certificates_digest
+from ios_mdm.resources.read_ahead import INPUTS, forget, reads_of
 from ios_mdm.resources.wire import (
     certificate_block,
     desired_block,
@@ -39,7 +39,7 @@ from ios_mdm.resources.wire import (
     recorded_of,
     switch_block,
     switch_of,
-    text,
+    time_text,
 )
 from ios_mdm.settings import AwsSettings, DistributionSettings, parse_server
 
@@ -71,14 +71,14 @@ _TAKEN_OVER_FROM = "takenOverFrom"
 _GONE = "secret does not exist"
 _SCHEDULED_FOR_DELETION = "secret scheduled for deletion"
 
-_same = CertificatePairProvider.same
+_same = CertificatePairProvider.is_same
 
 
 def check(olds: Wire, news: Wire) -> CheckResult:
     """Compute the desired state of the pair, so that the engine can show it."""
     inputs = {key: value for key, value in news.items() if key not in {"fleet", *INPUTS}}
     if olds and olds.get("secret") != inputs.get("secret"):
-        return CheckResult(inputs, [_secret_changed(olds, inputs)])
+        return CheckResult(inputs, [_secret_change_refusal(olds, inputs)])
     try:
         here = reads_of(news, "pair")
         settings = _checked_settings(olds, inputs, here, news.get("fleet"))
@@ -86,7 +86,7 @@ def check(olds: Wire, news: Wire) -> CheckResult:
         found = preview(settings, before, here.pairs(settings.aws.region), here.read_offers(settings, before))
     except TakenOverError as error:
         # Unchanged inputs, so that `protect: false` and the removal of the server work without a change of the pair.
-        tell(str(inputs["server"]), Severity.WARNING, str(error))
+        show_message(str(inputs["server"]), Severity.WARNING, str(error))
         return CheckResult(olds, [])
     except IosMdmError as error:
         return CheckResult(inputs, [refusal(error)])
@@ -101,13 +101,15 @@ def check(olds: Wire, news: Wire) -> CheckResult:
         inputs[_TAKEN_OVER_FROM] = former
     inputs["mainSha256"] = _main_sha256(found.view)
     for severity, message in _notices(found):
-        tell(str(inputs["server"]), severity, message)
-    _tell_cut_off(str(inputs["server"]), found, news.get("fleet"))
+        show_message(str(inputs["server"]), severity, message)
+    _warn_cut_off(str(inputs["server"]), found, news.get("fleet"))
     promotion, region = parse_server(inputs["definition"], str(inputs["server"])).promotion, _aws(inputs).region
     run = str(news.get("run") or "")
-    tell_missing(str(inputs["server"]), promotion, wiring.here().given(region), region=region, run=run)
-    refused = () if found.offers is None else found.offers.refused(found.view)
-    desired = _desired(olds, inputs, found, settings, here)
+    warn_missing(
+        str(inputs["server"]), promotion, wiring.process_wiring().given_resources(region), region=region, run=run
+    )
+    refused = () if found.offers is None else found.offers.refusals(found.view)
+    desired = _desired_inputs(olds, inputs, found, settings, here)
     return CheckResult({**inputs, **desired}, [refusal(one) for one in refused])
 
 
@@ -115,7 +117,7 @@ def create(inputs: Wire) -> tuple[str, Wire]:
     """Create the pair, or adopt the pair of an interrupted or destroyed stack."""
     secret = str(inputs["secret"])
     resource_id = random_id()
-    outputs, is_armed = _applied(inputs, known=None, resource_id=resource_id)
+    outputs, is_armed = _apply(inputs, known=None, resource_id=resource_id)
     _created[secret] = resource_id
     settings = _settings(inputs, known=None)
     if settings.server.take_over is None:
@@ -134,9 +136,9 @@ def _left_by_former_state(settings: PairSettings, secret_arn: str, *, is_armed: 
     promotion, name, secret = settings.server.promotion, settings.server.name, settings.secret
     region = Home.of_arn(secret_arn).region
     role, queue = role_arn(secret_arn, role_name(name, secret, region)), queue_arn(secret_arn, queue_name(name, secret))
-    switches = _switches(wiring.here(), settings.aws.region, name)
+    switches = _switches(wiring.process_wiring(), settings.aws.region, name)
     if not promotion.schedule:
-        is_dismantled = switches.dismantle(name, secret, region=region, role_made=True, queue_made=True)
+        is_dismantled = switches.dismantle(name, secret, region=region, is_role_made=True, is_queue_made=True)
         return {} if is_dismantled else {"roleArn": role, "deadLetterArn": queue}
     is_other_role = promotion.role_arn not in {None, role}
     is_other_queue = promotion.dead_letter_arn not in {None, queue}
@@ -149,14 +151,14 @@ def _left_by_former_state(settings: PairSettings, secret_arn: str, *, is_armed: 
 
 def update(olds: Wire, news: Wire) -> Wire:
     """Bring the pair to its desired state. A role or queue that the definition names replaces the created one."""
-    known = _known(olds)
+    known = _known_pair(olds)
     try:
-        outputs, is_armed = _applied(news, known=known, resource_id=known.resource_id)
+        outputs, is_armed = _apply(news, known=known, resource_id=known.resource_id)
     except TakenOverError as error:
-        tell(str(news["server"]), Severity.WARNING, str(error))
+        show_message(str(news["server"]), Severity.WARNING, str(error))
         return olds
     before, now = _settings(olds, known=known), _settings(news, known=known)
-    switches = _switches(wiring.here(), now.aws.region, now.server.name)
+    switches = _switches(wiring.process_wiring(), now.aws.region, now.server.name)
     # The engine leaves out keys that are null. They are null if Scheduler never answered, and then nothing was created.
     left = {**outputs, **{key: olds.get(key) for key in ("roleArn", "deadLetterArn")}}
     if not now.server.promotion.schedule:
@@ -164,8 +166,8 @@ def update(olds: Wire, news: Wire) -> Wire:
             now.server.name,
             now.secret,
             region=known.home.region,
-            role_made=_is_role_made(olds, before),
-            queue_made=_is_queue_made(olds, before),
+            is_role_made=_is_role_made(olds, before),
+            is_queue_made=_is_queue_made(olds, before),
         )
         # Parts that could not be deleted stay in the outputs, for the next update and `destroy`.
         return outputs if is_dismantled else left
@@ -197,19 +199,22 @@ def read(id_: str, outputs: Wire) -> ReadResult:
     A lost pair stays in the state (R33), because otherwise the next run would create another pair. Its block `desired`
     shows that the secret does not exist.
     """
-    settings, pairs = _settings(outputs, known=_known(outputs)), wiring.here().pairs(_aws(outputs).region)
+    settings, pairs = (
+        _settings(outputs, known=_known_pair(outputs)),
+        wiring.process_wiring().pairs(_aws(outputs).region),
+    )
     request = settings.request(recorded_of(outputs.get("bundles")))
     observed = pairs.observe(id_)
     try:
         pairs.check(request, observed)
     except IosMdmError as error:
         severity = Severity.WARNING if isinstance(error, TakenOverError) else Severity.CRITICAL
-        tell(settings.server.name, severity, str(error))
+        show_message(settings.server.name, severity, str(error))
         is_lost = isinstance(error, LostPairError)
-        found = {**outputs, "desired": _refreshed(outputs, _GONE, _GONE)} if is_lost else outputs
+        found = {**outputs, "desired": _refreshed_block(outputs, _GONE, _GONE)} if is_lost else outputs
         return ReadResult(id_, found, _inputs(found))
     if observed is not None:
-        _tell_drift_of_switch(outputs, observed)
+        _warn_drift_of_switch(outputs, observed)
     block = None if observed is None else _observed_slots(outputs, observed)
     found = outputs if block is None else {**outputs, "desired": block}
     return ReadResult(id_, found, _inputs(found))
@@ -217,11 +222,11 @@ def read(id_: str, outputs: Wire) -> ReadResult:
 
 def delete(id_: str, outputs: Wire) -> None:
     """Delete the switch, and schedule the deletion of the secret. Until then, ``up`` restores the same pair."""
-    settings, server = _settings(outputs, known=_known(outputs)), str(outputs["server"])
+    settings, server = _settings(outputs, known=_known_pair(outputs)), str(outputs["server"])
     days = settings.aws.recovery_window_days
     is_replaced = _created.get(id_, outputs["resourceId"]) != outputs["resourceId"]
     deleted = not is_replaced and (
-        wiring.here()
+        wiring.process_wiring()
         .reconciler(settings.aws.region, report=progress(server), warn=warning(server))
         .delete(
             settings.request(recorded_of(outputs.get("bundles"))),
@@ -240,7 +245,7 @@ def delete(id_: str, outputs: Wire) -> None:
             f"secret {id_} in {settings.known.home if settings.known else 'AWS'} and its switch are not changed: the "
             "secret does not exist, or it belongs to another resource"
         )
-    tell(server, Severity.NOTICE, message)
+    show_message(server, Severity.NOTICE, message)
 
 
 def _checked_settings(olds: Wire, inputs: Wire, here: Wiring, fleet: object) -> PairSettings:
@@ -256,16 +261,16 @@ def _checked_settings(olds: Wire, inputs: Wire, here: Wiring, fleet: object) -> 
     return _settings(inputs, known=_known_before(olds) if olds else None, devices=devices)
 
 
-def _applied(inputs: Wire, *, known: Known | None, resource_id: str | None) -> tuple[Wire, bool]:
+def _apply(inputs: Wire, *, known: KnownPair | None, resource_id: str | None) -> tuple[Wire, bool]:
     """Bring the pair to its desired state; return the outputs, and whether its switch is complete."""
     forget(str(inputs["secret"]))
-    here, recorded = wiring.here(), recorded_of(inputs.get("bundles"))
+    here, recorded = wiring.process_wiring(), recorded_of(inputs.get("bundles"))
     settings = _settings(inputs, known=known, new_resource_id=resource_id if known is None else None)
     reconciler = here.reconciler(
         settings.aws.region,
         report=progress(settings.server.name),
         warn=warning(settings.server.name),
-        custom=here.custom(settings, recorded),
+        custom=here.custom_certificates(settings, recorded),
     )
     done = reconciler.secure(settings.request(recorded), settings.server.promotion)
     assert done.pair is not None  # noqa: S101 - secure sets it
@@ -280,7 +285,7 @@ def _applied(inputs: Wire, *, known: Known | None, resource_id: str | None) -> t
 
 
 def _settings(
-    inputs: Wire, *, known: Known | None, devices: int | None = None, new_resource_id: str | None = None
+    inputs: Wire, *, known: KnownPair | None, devices: int | None = None, new_resource_id: str | None = None
 ) -> PairSettings:
     return PairSettings(
         server=parse_server(inputs["definition"], str(inputs["server"])),
@@ -298,7 +303,7 @@ def _aws(inputs: Wire) -> AwsSettings:
     return AwsSettings.model_validate(inputs["aws"])
 
 
-def _secret_changed(olds: Wire, news: Wire) -> CheckFailure:
+def _secret_change_refusal(olds: Wire, news: Wire) -> CheckFailure:
     """Return the failure for a definition that names another secret: consumers read the pair in the former one."""
     return refusal(
         f"the secret of server {olds['server']} cannot change (was {olds['secret']}, now {news['secret']}): consumers "
@@ -307,7 +312,7 @@ def _secret_changed(olds: Wire, news: Wire) -> CheckFailure:
     )
 
 
-def _known(outputs: Wire) -> Known:
+def _known_pair(outputs: Wire) -> KnownPair:
     """Return the facts of a pair in the state, from the outputs of its last run.
 
     If the secret does not exist or is scheduled for deletion, a refresh writes this in place of the name of main. The
@@ -317,7 +322,7 @@ def _known(outputs: Wire) -> Known:
     main = certificates.get(str(cast("Wire", outputs["desired"])["main"]))
     sha256 = outputs.get("mainSha256") if main is None else main["sha256"]
     main = next((one for one in certificates.values() if one["sha256"] == sha256), None)
-    return Known(
+    return KnownPair(
         home=home_of(outputs["home"]),
         arn=str(outputs["secretArn"]),
         main=None if sha256 is None else str(sha256),
@@ -333,19 +338,19 @@ def _known(outputs: Wire) -> Known:
 def _inputs(outputs: Wire) -> Wire:
     """Return the inputs that are part of the outputs."""
     keys = (*CertificatePairProvider.inputs, "observed", *CertificatePairProvider.ids)
-    return {**{key: outputs[key] for key in keys if key in outputs}, "mainSha256": _known(outputs).main}
+    return {**{key: outputs[key] for key in keys if key in outputs}, "mainSha256": _known_pair(outputs).main}
 
 
 def _fingerprints(view: PairView) -> Mapping[str, str]:
     """Return the fingerprints by name of the existing certificates that devices should trust."""
     versions = () if view.observed is None else view.observed.versions
-    facts = (version.facts for version in versions if version.ordinal in view.desired.trusted)
+    facts = (version.facts for version in versions if version.ordinal in view.desired.trusted_ordinals)
     return {name_of(one.ordinal): one.sha256 for one in facts if one is not None}
 
 
 def _main_sha256(view: PairView) -> str | None:
     """Return the fingerprint of the certificate that is main after the run, or None if the run issues it."""
-    version = None if view.observed is None else view.observed.numbered(view.desired.main)
+    version = None if view.observed is None else view.observed.version_of(view.desired.main)
     return None if version is None or version.facts is None else version.facts.sha256
 
 
@@ -372,13 +377,13 @@ def _taken_over_from(olds: Wire, inputs: Wire, settings: PairSettings, observed:
     return str(former) if former and "resourceId" not in inputs else None
 
 
-def _known_before(inputs: Wire) -> Known:
+def _known_before(inputs: Wire) -> KnownPair:
     """Return the facts of a pair in the state, from the inputs of its last run, because check gets no outputs.
 
     The inputs of the first run lack the ids that the run created. An update compares these ids.
     """
     ids = cast("dict[str, str | None]", inputs)
-    return Known(
+    return KnownPair(
         home=home_of(inputs["home"]),
         arn=ids.get("secretArn"),
         main=ids.get("mainSha256"),
@@ -391,11 +396,11 @@ def _known_before(inputs: Wire) -> Known:
 
 
 def _notices(found: Preview) -> Sequence[tuple[Severity, str]]:
-    offered = () if found.offers is None else found.offers.told(found.view)
-    return (*offered, *((one.severity, told(one, found.view.now)) for one in found.view.desired.notices))
+    offered = () if found.offers is None else found.offers.notices(found.view)
+    return (*offered, *((one.severity, notice_text(one, found.view.now)) for one in found.view.desired.notices))
 
 
-def _tell_cut_off(server: str, found: Preview, fleet: object) -> None:
+def _warn_cut_off(server: str, found: Preview, fleet: object) -> None:
     """Show a message with the devices that lose their connection.
 
     They lose it if main is replaced by a certificate that was not sent, if a lost pair is replaced, or if a server
@@ -404,7 +409,7 @@ def _tell_cut_off(server: str, found: Preview, fleet: object) -> None:
     reasons = {one.reason for one in found.view.desired.notices}
     if fleet is None or reasons.isdisjoint({REPLACED_UNSENT, REPLACES_LOST, DISTRUSTS_PRESENTED}):
         return
-    here, settings = wiring.here(), DistributionSettings.model_validate(fleet)
+    here, settings = wiring.process_wiring(), DistributionSettings.model_validate(fleet)
     try:
         devices = here.devices(settings)
     except IosMdmError:
@@ -414,11 +419,11 @@ def _tell_cut_off(server: str, found: Preview, fleet: object) -> None:
     until = "the server presents a certificate of the next profile"
     if not reasons.isdisjoint({REPLACED_UNSENT, REPLACES_LOST}):
         until = "they get the next profile"
-    notice = cut_off(server, devices, base=here.base, listed=devices_file(settings), until=until)
-    tell(server, notice.severity, notice.message)
+    notice = cut_off_notice(server, devices, base=here.base, device_file=devices_file(settings), until=until)
+    show_message(server, notice.severity, notice.message)
 
 
-def _desired(olds: Wire, inputs: Wire, found: Preview, settings: PairSettings, here: Wiring) -> Wire:
+def _desired_inputs(olds: Wire, inputs: Wire, found: Preview, settings: PairSettings, here: Wiring) -> Wire:
     """Return the computed inputs: the desired state, and the counter of repairs, whose increase plans an update."""
     repairs = int(cast("int", olds.get("repairs", 0)))
     block: Wire = {"desired": desired_block(found.view.desired), "repairs": repairs}
@@ -428,7 +433,7 @@ def _desired(olds: Wire, inputs: Wire, found: Preview, settings: PairSettings, h
     # The last run might have reached this decision although its check computed another one. Then diff finds no change.
     may_be_reached = found.view.step is None and _same(olds, {**after, "desired": olds["desired"]})
     if (_same(olds, after) or may_be_reached) and (drift := _drift(inputs, found, settings, here)) is not None:
-        tell(str(inputs["server"]), Severity.WARNING, drift)
+        show_message(str(inputs["server"]), Severity.WARNING, drift)
         block["repairs"] = repairs + 1
     return block
 
@@ -438,7 +443,7 @@ def _drift(inputs: Wire, found: Preview, settings: PairSettings, here: Wiring) -
     if found.view.step is not None:
         return (
             f"the secret {inputs['secret']} was changed outside of Pulumi; `up` repairs it. First step: "
-            f"{described(found.view.step)}"
+            f"{step_description(found.view.step)}"
         )
     if found.view.observed is None:
         return None
@@ -452,16 +457,16 @@ def _drift_of_switch(request: SwitchRequest, observed: ObservedPair, switches: S
     found = switches.findings(request, observed)
     if found.unchecked:
         message = f"some parts of the switch could not be checked: {' '.join(found.unchecked)}"
-        tell(request.server, Severity.NOTICE, message)
+        show_message(request.server, Severity.NOTICE, message)
     if not found.problems:
         return None
     return f"the switch differs from its definition; `up` repairs it: {', '.join(found.problems)}"
 
 
-def _tell_drift_of_switch(outputs: Wire, observed: ObservedPair) -> None:
+def _warn_drift_of_switch(outputs: Wire, observed: ObservedPair) -> None:
     """Warn during a refresh if the switch differs from the switch of the last update. A refresh cannot repair it."""
-    settings = _settings(outputs, known=_known(outputs))
-    if observed.deleted:
+    settings = _settings(outputs, known=_known_pair(outputs))
+    if observed.is_deleted:
         return
     request = made_switch_request(
         settings.server.promotion,
@@ -472,10 +477,16 @@ def _tell_drift_of_switch(outputs: Wire, observed: ObservedPair) -> None:
         distributed=settings.distributed,
     )
     region = settings.aws.region
-    tell_missing(request.server, settings.server.promotion, wiring.here().given(region), region=region, run="")
-    drift = _drift_of_switch(request, observed, _switches(wiring.here(), region, request.server))
+    warn_missing(
+        request.server,
+        settings.server.promotion,
+        wiring.process_wiring().given_resources(region),
+        region=region,
+        run="",
+    )
+    drift = _drift_of_switch(request, observed, _switches(wiring.process_wiring(), region, request.server))
     if drift is not None:
-        tell(request.server, Severity.WARNING, drift)
+        show_message(request.server, Severity.WARNING, drift)
 
 
 def _switches(here: Wiring, region: str | None, server: str) -> SwitchService:
@@ -487,18 +498,18 @@ def _is_scheduled(outputs: Wire) -> bool:
     return bool(outputs.get("roleArn") or outputs.get("deadLetterArn"))
 
 
-def _outputs(done: Progress, result: PairResult, settings: PairSettings) -> Wire:
+def _outputs(run_progress: Progress, result: PairResult, settings: PairSettings) -> Wire:
     observed = result.view.observed
     alarms = settings.server.promotion.alarm_arn is not None
     return {
         "certificates": {name_of(number): certificate_block(one) for number, one in result.certificates.items()},
-        "applyAt": text(result.view.desired.apply_at),
+        "applyAt": time_text(result.view.desired.apply_at),
         "secretArn": "" if observed is None else observed.arn,
         "mainSha256": _main_sha256(result.view),
         "pairId": None if observed is None or observed.identity is None else observed.identity.pair_id,
         "switch": switch_block(result.switch, alarms=alarms),
-        "roleArn": None if done.armed is None else done.armed.role,
-        "deadLetterArn": None if done.armed is None else done.armed.dead_letter,
+        "roleArn": None if run_progress.armed is None else run_progress.armed.role,
+        "deadLetterArn": None if run_progress.armed is None else run_progress.armed.dead_letter,
     }
 
 
@@ -507,16 +518,16 @@ def _observed_slots(outputs: Wire, observed: ObservedPair) -> Wire | None:
     before = cast("Wire", outputs["desired"])
     main, reserve = observed.main, observed.reserve
     slots = (
-        _SCHEDULED_FOR_DELETION if observed.deleted else name_of(main.ordinal if main else None),
+        _SCHEDULED_FOR_DELETION if observed.is_deleted else name_of(main.ordinal if main else None),
         name_of(reserve.ordinal if reserve else None),
     )
     known: Sequence[object] = [*cast("Wire", outputs["certificates"]), "none", _SCHEDULED_FOR_DELETION]
     if slots == (before["main"], before["reserve"]) or any(value not in known for value in slots):
         return None  # the state does not have this certificate yet: the next `up` reads it
-    return _refreshed(outputs, *slots)
+    return _refreshed_block(outputs, *slots)
 
 
-def _refreshed(outputs: Wire, main: str, reserve: str) -> Wire:
+def _refreshed_block(outputs: Wire, main: str, reserve: str) -> Wire:
     """Return the block `desired` with the main and the reserve that a refresh observed."""
     kept = {key: value for key, value in cast("Wire", outputs["desired"]).items() if key != "nextMain"}
     return {**kept, "main": main, "reserve": reserve, "reason": "observed by refresh; the next up decides"}

@@ -10,7 +10,7 @@ from pulumi.output import Unknown
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Wire", "certificates_digest", "known", "plain"]
+__all__ = ["Wire", "certificates_digest", "is_known", "plain"]
 
 Wire = dict[str, object]
 """Inputs or outputs of a resource: JSON values, and ``Unknown`` in previews."""
@@ -28,14 +28,14 @@ def plain(value: object) -> object:
     return value
 
 
-def known(value: object) -> bool:
+def is_known(value: object) -> bool:
     """Return whether *value* contains no ``Unknown``."""
     if isinstance(value, Unknown):
         return False
     if isinstance(value, dict):
-        return all(known(item) for item in value.values())
+        return all(is_known(item) for item in value.values())
     if isinstance(value, list):
-        return all(known(item) for item in value)
+        return all(is_known(item) for item in value)
     return True
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, cast
 
-from ios_mdm.app.recorded import Recorded, RecordedOffer
-from ios_mdm.core.pair.definition import Offered, Slot
+from ios_mdm.app.recorded_offers import RecordedOffer, RecordedOffers
+from ios_mdm.core.pair.definition import OfferedCertificate, Slot
 from ios_mdm.core.pair.home import Home
 from ios_mdm.core.pair.switch import Alarm, Promote, Switch
 from ios_mdm.core.times import parsed_time, rfc3339
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ios_mdm.app.pair.values import PublicCertificate
-    from ios_mdm.core.pair.decision import Desired
+    from ios_mdm.core.pair.decision import DesiredState
     from ios_mdm.resources.plain import Wire
 
 __all__ = [
@@ -29,7 +29,7 @@ __all__ = [
     "recorded_of",
     "switch_block",
     "switch_of",
-    "text",
+    "time_text",
 ]
 
 _ROOTS = "roots"
@@ -46,7 +46,7 @@ def number_of(name: object) -> int | None:
     return None if found is None else int(found[1])
 
 
-def desired_block(desired: Desired) -> Wire:
+def desired_block(desired: DesiredState) -> Wire:
     """Return the desired state as the input block that previews show. Carrying it out changes no value in it."""
     following = {} if desired.next_main is None else {"nextMain": name_of(desired.next_main)}
     return {
@@ -54,7 +54,7 @@ def desired_block(desired: Desired) -> Wire:
         "main": name_of(desired.main),
         **following,
         "reserve": name_of(desired.reserve),
-        "trusted": list(desired.trusted),
+        "trusted": list(desired.trusted_ordinals),
         "reason": desired.reason,
     }
 
@@ -72,8 +72,8 @@ def certificate_block(certificate: PublicCertificate) -> Wire:
         "root": details.root,
         "rootSha256": details.root_sha256,
         "key": details.key,
-        "notBefore": text(details.not_before),
-        "notAfter": text(details.not_after),
+        "notBefore": time_text(details.not_before),
+        "notAfter": time_text(details.not_after),
         "source": str(certificate.facts.source),
         "pem": certificate.pem,
     }
@@ -90,17 +90,17 @@ def home_of(block: object) -> Home:
     return Home(account=str(found["account"]), region=str(found["region"]))
 
 
-def recorded_block(recorded: Recorded) -> Wire:
+def recorded_block(recorded: RecordedOffers) -> Wire:
     """Return the public data of custom certificates that the state keeps; :func:`recorded_of` parses it."""
     block: Wire = {str(slot): _offer_block(offer) for slot, offer in recorded.offers.items()}
     return {**block, _ROOTS: dict(recorded.roots)} if recorded.roots else block
 
 
-def recorded_of(block: object) -> Recorded:
+def recorded_of(block: object) -> RecordedOffers:
     """Parse a block of :func:`recorded_block`; a state without such a block has no custom certificates."""
     if not isinstance(block, dict):
-        return Recorded()
-    return Recorded(
+        return RecordedOffers()
+    return RecordedOffers(
         offers={slot: _offer_of(cast("Wire", block[slot])) for slot in Slot if slot in block},
         roots=cast("dict[str, str]", block.get(_ROOTS, {})),
     )
@@ -111,19 +111,19 @@ def _offer_block(offer: RecordedOffer) -> Wire:
     return {
         "sha256": offered.sha256,
         "rootDigest": offered.root,
-        "notBefore": text(offered.not_before),
-        "notAfter": text(offered.not_after),
+        "notBefore": time_text(offered.not_before),
+        "notAfter": time_text(offered.not_after),
         "chain": offered.chain,
         "root": offer.root,
     }
 
 
 def _offer_of(block: Wire) -> RecordedOffer:
-    offered = Offered(
+    offered = OfferedCertificate(
         sha256=str(block["sha256"]),
         root=str(block["rootDigest"]),
-        not_before=_moment(block["notBefore"]),
-        not_after=_moment(block["notAfter"]),
+        not_before=_time(block["notBefore"]),
+        not_after=_time(block["notAfter"]),
         chain=str(block.get("chain", "")),
     )
     return RecordedOffer(offered=offered, root=str(block["root"]))
@@ -149,7 +149,7 @@ def _promote_block(promote: Promote | None) -> Wire | None:
     if promote is None:
         return None
     return {
-        "at": text(promote.at),
+        "at": time_text(promote.at),
         "certificate": promote.certificate,
         "version": promote.version,
         "formerVersion": promote.former_version,
@@ -157,7 +157,7 @@ def _promote_block(promote: Promote | None) -> Wire | None:
 
 
 def _alarm_block(alarm: Alarm | None) -> Wire | None:
-    return None if alarm is None else {"at": text(alarm.at), "message": alarm.message}
+    return None if alarm is None else {"at": time_text(alarm.at), "message": alarm.message}
 
 
 def switch_of(block: Wire) -> Switch:
@@ -174,7 +174,7 @@ def _promote_of(block: Wire | None) -> Promote | None:
     if block is None:
         return None
     return Promote(
-        at=_moment(block["at"]),
+        at=_time(block["at"]),
         certificate=int(cast("int", block["certificate"])),
         version=str(block["version"]),
         former_version=str(block["formerVersion"]),
@@ -182,13 +182,13 @@ def _promote_of(block: Wire | None) -> Promote | None:
 
 
 def _alarm_of(block: Wire | None) -> Alarm | None:
-    return None if block is None else Alarm(at=_moment(block["at"]), message=str(block["message"]))
+    return None if block is None else Alarm(at=_time(block["at"]), message=str(block["message"]))
 
 
-def _moment(value: object) -> datetime:
+def _time(value: object) -> datetime:
     return parsed_time(str(value))
 
 
-def text(moment: datetime | None) -> str | None:
+def time_text(moment: datetime | None) -> str | None:
     """Return a time as RFC 3339 text in UTC."""
     return None if moment is None else rfc3339(moment)

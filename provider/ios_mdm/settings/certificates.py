@@ -11,7 +11,7 @@ from ios_mdm.core.pair.budget import MAX_CERTIFICATES, certificates_at_once
 from ios_mdm.core.pair.definition import (
     AfterCurrentExpires,
     AfterDays,
-    At,
+    AtTime,
     InstallMain,
     InstallReserve,
     IssueMain,
@@ -25,7 +25,7 @@ from ios_mdm.errors import DefinitionError
 from ios_mdm.settings.fields import BundleSource, Days, Fingerprint, Generation, Model, SecretName, Time, ValidityDays
 
 if TYPE_CHECKING:
-    from ios_mdm.core.pair.definition import ApplyMoment, Offered
+    from ios_mdm.core.pair.definition import ApplyTime, OfferedCertificate
 
 __all__ = [
     "ApplySettings",
@@ -36,7 +36,7 @@ __all__ = [
     "MainSettings",
     "ReserveSettings",
     "check_reserve",
-    "issued_at_once",
+    "max_issued_certificates",
 ]
 
 
@@ -90,7 +90,7 @@ class MainSettings(Model):
             raise ValueError("has both issue and install: keep one of them")
         return self
 
-    def wanted(self, offered: Offered | None) -> IssueMain | InstallMain:
+    def definition(self, offered: OfferedCertificate | None) -> IssueMain | InstallMain:
         """Return the requested main certificate for the core.
 
         Args:
@@ -112,16 +112,16 @@ class ApplySettings(Model):
     at: Time | None = None
 
     @model_validator(mode="after")
-    def _one(self) -> Self:
+    def _exactly_one(self) -> Self:
         if sum(value is not None for value in (self.after_current_expires, self.after_days, self.at)) != 1:
             raise ValueError("takes exactly one of afterCurrentExpires: true, afterDays and at")
         return self
 
-    def moment(self) -> ApplyMoment:
+    def apply_time(self) -> ApplyTime:
         """Return the apply time for the core."""
         if self.after_days is not None:
             return AfterDays(days=self.after_days)
-        return AfterCurrentExpires() if self.at is None else At(moment=self.at)
+        return AfterCurrentExpires() if self.at is None else AtTime(time=self.at)
 
 
 class IssueReserveSettings(Model):
@@ -156,26 +156,26 @@ class ReserveSettings(Model):
             raise ValueError(f"has both {given[0]} and {given[1]}: keep one of them")
         return self
 
-    def wanted(self, offered: Offered | None) -> IssueReserve | InstallReserve | NoReserve | None:
-        """Return the requested reserve for the core, or None if not given; errors as :meth:`MainSettings.wanted`."""
+    def definition(self, offered: OfferedCertificate | None) -> IssueReserve | InstallReserve | NoReserve | None:
+        """Return the requested reserve; None if none is given. Errors as in :meth:`MainSettings.definition`."""
         if self.none is not None:
             return NoReserve()
         if self.install is not None:
-            return InstallReserve(offered=_read(Slot.RESERVE, offered), apply=self.install.apply.moment())
+            return InstallReserve(offered=_read(Slot.RESERVE, offered), apply=self.install.apply.apply_time())
         issue = self.issue
         if issue is None:
             return None
         return IssueReserve(
             when=issue.when,
             before_days=issue.before_days,
-            apply=issue.apply.moment(),
+            apply=issue.apply.apply_time(),
             validity_days=issue.validity_days,
             key=issue.key,
             generation=issue.generation,
         )
 
 
-def issued_at_once(main: IssueMainSettings, issue: IssueReserveSettings) -> int:
+def max_issued_certificates(main: IssueMainSettings, issue: IssueReserveSettings) -> int:
     """Return the maximum number of issued certificates of a pair that are valid at the same time."""
     validity = issue.validity_days or main.validity_days
     interval = validity - issue.before_days
@@ -208,7 +208,7 @@ def check_reserve(main: IssueMainSettings, issue: IssueReserveSettings, warn_day
         raise ValueError(
             f"reserve.issue.apply.afterDays is {after}, which is after main expires: the maximum is {window}"
         )
-    count = issued_at_once(main, issue)
+    count = max_issued_certificates(main, issue)
     if count > MAX_CERTIFICATES:
         key = "apply.afterDays" if issue.when is When.NOW else "beforeDays"
         shortest = main.validity_days // (MAX_CERTIFICATES - 1) + 1
@@ -235,7 +235,7 @@ def check_reserve(main: IssueMainSettings, issue: IssueReserveSettings, warn_day
         )
 
 
-def _read(slot: Slot, offered: Offered | None) -> Offered:
+def _read(slot: Slot, offered: OfferedCertificate | None) -> OfferedCertificate:
     if offered is None:
         raise DefinitionError(f"{slot}.install: the file of the custom certificate is needed, but cannot be read here")
     return offered

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Discriminator, Field, StrictBool, StrictStr, Tag, model_validator
 
-from ios_mdm.core.enrollment import ENROLLMENT_ID, LONGEST_ENROLLMENT_ID
+from ios_mdm.core.enrollment import ENROLLMENT_ID, MAX_ENROLLMENT_ID_LENGTH
 from ios_mdm.settings.fields import ChannelUrl, Model, SecretName
 
 __all__ = ["ChannelSettings", "DevicesSettings", "DistributionSettings", "NanoMdmSettings", "ProfileSettings"]
@@ -41,7 +41,7 @@ class DevicesSettings(Model):
     ledger: Literal[True] | None = None
 
     @model_validator(mode="after")
-    def _one(self) -> Self:
+    def _exactly_one(self) -> Self:
         if (self.file is None) == (self.ledger is None):
             raise ValueError("takes exactly one of file and ledger: true")
         return self
@@ -63,7 +63,7 @@ def _devices_kind(devices: object) -> str:
     return "list" if isinstance(devices, list) else "from"
 
 
-EnrollmentId = Annotated[StrictStr, Field(pattern=f"^{ENROLLMENT_ID}$", max_length=LONGEST_ENROLLMENT_ID)]
+EnrollmentId = Annotated[StrictStr, Field(pattern=f"^{ENROLLMENT_ID}$", max_length=MAX_ENROLLMENT_ID_LENGTH)]
 DeviceList = Annotated[list[EnrollmentId], AfterValidator(_unique_devices)]
 
 

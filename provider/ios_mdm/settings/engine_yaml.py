@@ -37,7 +37,7 @@ _TIME = re.compile(
 )
 _INT64 = range(-(2**63), 2**63)
 _UINT64 = range(2**64)
-_LARGEST_WHOLE = 1e21
+_MAX_WHOLE_NUMBER = 1e21
 """From this value on, Go writes a whole number with an exponent, which makes it a float in JSON."""
 
 
@@ -166,7 +166,7 @@ def _value(text: str) -> tuple[str, object]:
 
 def _number(number: float) -> float:
     """Return a number as Go writes it in JSON: with the fewest digits, and without a point if it is whole."""
-    return int(Decimal(repr(number))) if number.is_integer() and abs(number) < _LARGEST_WHOLE else number
+    return int(Decimal(repr(number))) if number.is_integer() and abs(number) < _MAX_WHOLE_NUMBER else number
 
 
 def _time(text: str) -> str | None:

@@ -21,7 +21,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from ios_mdm.address import is_loopback, split_address
-from ios_mdm.core.pair.definition import LONGEST_VALIDITY_DAYS
+from ios_mdm.core.pair.definition import MAX_VALIDITY_DAYS
 from ios_mdm.core.pair.home import PAIR_ID
 from ios_mdm.core.references import ARN_PREFIX
 from ios_mdm.core.times import parsed_time
@@ -108,9 +108,9 @@ def _alarm_arn(arn: str) -> str:
     )
 
 
-def _arn(arn: str, pattern: str, what: str, example: str) -> str:
+def _arn(arn: str, pattern: str, kind: str, example: str) -> str:
     if not re.fullmatch(pattern, arn):
-        raise ValueError(f"must be the ARN of {what}, such as {example}")
+        raise ValueError(f"must be the ARN of {kind}, such as {example}")
     return arn
 
 
@@ -195,7 +195,7 @@ AlarmArn = Annotated[StrictStr, AfterValidator(_alarm_arn)]
 Fingerprint = Annotated[StrictStr, Field(pattern=r"^([0-9A-Fa-f]{2}:?){32}$")]
 Time = Annotated[AwareDatetime, BeforeValidator(_time)]
 Days = Annotated[StrictInt, Field(ge=1, le=36500)]
-ValidityDays = Annotated[StrictInt, Field(ge=1, le=LONGEST_VALIDITY_DAYS)]
+ValidityDays = Annotated[StrictInt, Field(ge=1, le=MAX_VALIDITY_DAYS)]
 Generation = Annotated[StrictInt, Field(ge=1, le=999_999_999)]
 NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 Name = Annotated[StrictStr, Field(pattern=NAME_PATTERN)]

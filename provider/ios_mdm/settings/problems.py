@@ -38,14 +38,14 @@ def refuse_encrypted(raw: object, prefix: str) -> None:
     Raises:
         DefinitionError: *raw* contains such a value. The message names its key.
     """
-    if (where := _encrypted(raw, "")) is not None:
+    if (where := _encrypted_path(raw, "")) is not None:
         raise DefinitionError(
             f"{prefix}{where} is encrypted (`secure:`), but a definition holds no secrets: write the value as plain "
             "text, or, if it is confidential, name a secret of AWS Secrets Manager that holds it"
         )
 
 
-def _encrypted(value: object, where: str) -> str | None:
+def _encrypted_path(value: object, where: str) -> str | None:
     """Return the path of the first value encrypted by Pulumi in *value*, which is at *where*; None if there is none."""
     if isinstance(value, dict):
         if value.keys() == {"secure"}:
@@ -53,7 +53,7 @@ def _encrypted(value: object, where: str) -> str | None:
         parts = [(f"{where}.{key}" if where else str(key), part) for key, part in value.items()]
     else:
         parts = [(f"{where}[{index}]", part) for index, part in enumerate(value if isinstance(value, list) else ())]
-    return next((found for name, part in parts if (found := _encrypted(part, name)) is not None), None)
+    return next((found for name, part in parts if (found := _encrypted_path(part, name)) is not None), None)
 
 
 def definition_error(error: ValidationError, prefix: str, within: Sequence[int | str] = ()) -> DefinitionError:

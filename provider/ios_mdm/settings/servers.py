@@ -10,7 +10,7 @@ from pydantic import Field, StrictBool, StrictStr, model_validator
 
 from ios_mdm.core.pair.budget import room_for_tags
 from ios_mdm.core.pair.definition import PairDefinition, Promotion
-from ios_mdm.core.pair.policies.answers import digits
+from ios_mdm.core.pair.policies.answers import fingerprint_digits
 from ios_mdm.core.references import is_under
 from ios_mdm.settings.aws import AwsSettings, PromotionSettings
 from ios_mdm.settings.certificates import (
@@ -18,7 +18,7 @@ from ios_mdm.settings.certificates import (
     MainSettings,
     ReserveSettings,
     check_reserve,
-    issued_at_once,
+    max_issued_certificates,
 )
 from ios_mdm.settings.distribution import DistributionSettings
 from ios_mdm.settings.fields import Address, Days, Endpoint, Fingerprint, Model, Name, PairId, SecretArn
@@ -26,7 +26,7 @@ from ios_mdm.settings.fields import Address, Days, Endpoint, Fingerprint, Model,
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from ios_mdm.core.pair.definition import Offered
+    from ios_mdm.core.pair.definition import OfferedCertificate
 
 __all__ = ["FolderStackSettings", "ServerSettings", "StackSettings", "profile_identifier"]
 
@@ -54,17 +54,17 @@ class ServerSettings(Model):
         return self.address.partition(":")[0]
 
     @property
-    def looked_at(self) -> tuple[str, ...]:
+    def checked_endpoints(self) -> tuple[str, ...]:
         """The endpoints whose certificate is checked: by default the connection address; none for an empty list."""
         return (self.address,) if self.endpoints is None else tuple(self.endpoints)
 
     @property
-    def installs(self) -> bool:
+    def has_custom_certificate(self) -> bool:
         """Whether main or reserve is a custom certificate."""
         return self.main.install is not None or (self.reserve is not None and self.reserve.install is not None)
 
     @property
-    def secrets(self) -> Iterator[tuple[str, str]]:
+    def secret_references(self) -> Iterator[tuple[str, str]]:
         """The secrets that the settings refer to: the path of each key, and the name or ARN of the secret."""
         installs = {"main": self.main.install, "reserve": None if self.reserve is None else self.reserve.install}
         for slot, install in installs.items():
@@ -79,7 +79,7 @@ class ServerSettings(Model):
     def room_for_tags(self) -> int:
         """Number of the user's tags that fit on the secret; a custom pair counts as three valid certificates."""
         issue = self._issue
-        return room_for_tags(3 if issue is None else issued_at_once(self.main.issue, issue))
+        return room_for_tags(3 if issue is None else max_issued_certificates(self.main.issue, issue))
 
     @property
     def _issue(self) -> IssueReserveSettings | None:
@@ -98,7 +98,7 @@ class ServerSettings(Model):
         return self
 
     @model_validator(mode="after")
-    def _no_issued_reserve_beside_a_custom_main(self) -> Self:
+    def _no_issued_reserve_with_a_custom_main(self) -> Self:
         if self.main.install is not None and self.reserve is not None and self.reserve.issue is not None:
             raise ValueError(
                 "reserve.issue cannot be used with a custom main (main.install), which never gets an issued reserve: "
@@ -106,7 +106,9 @@ class ServerSettings(Model):
             )
         return self
 
-    def definition(self, *, main: Offered | None = None, reserve: Offered | None = None) -> PairDefinition:
+    def definition(
+        self, *, main: OfferedCertificate | None = None, reserve: OfferedCertificate | None = None
+    ) -> PairDefinition:
         """Return the definition for the core.
 
         Args:
@@ -119,10 +121,10 @@ class ServerSettings(Model):
         return PairDefinition(
             name=self.name,
             host=self.host,
-            main=self.main.wanted(main),
+            main=self.main.definition(main),
             replace_main=self.main.replace_now,
             confirm_main=self.main.confirm,
-            reserve=None if self.reserve is None else self.reserve.wanted(reserve),
+            reserve=None if self.reserve is None else self.reserve.definition(reserve),
             confirm=None if self.reserve is None else self.reserve.confirm,
             distributed=self.distribution is not None,
             warn_days=self.warn_days,
@@ -131,7 +133,7 @@ class ServerSettings(Model):
                 hold=self.promotion.hold,
                 schedule=self.promotion.schedule,
             ),
-            distrust=frozenset(map(digits, self.distrust)),
+            distrust=frozenset(map(fingerprint_digits, self.distrust)),
         )
 
 
@@ -143,7 +145,7 @@ class StackSettings(Model):
 
     @model_validator(mode="after")
     def _unique(self) -> Self:
-        twice = _repeated(server.name for server in self.servers)
+        twice = _duplicates(server.name for server in self.servers)
         if twice:
             raise ValueError(f"servers: the name {twice[0]!r} is used twice: choose a unique name for each server")
         for server in self.servers:
@@ -153,13 +155,13 @@ class StackSettings(Model):
                     f"{server.room_for_tags}, because AWS allows 50 tags and each certificate needs one until it "
                     "expires: remove tags, or let main change less often"
                 )
-            for key, secret in server.secrets:
+            for key, secret in server.secret_references:
                 if is_under(secret, self.aws.secret_prefix):  # R39
                     raise ValueError(
                         f"server {server.name!r}: {key} names a secret under {self.aws.secret_prefix}/, which is "
                         "reserved for the private keys of pairs: use a secret with another name"
                     )
-        shared = _repeated(filter(None, map(profile_identifier, self.servers)))
+        shared = _duplicates(filter(None, map(profile_identifier, self.servers)))
         if shared:
             raise ValueError(
                 f"servers: the profile identifier {shared[0]!r} is used twice, so that one profile replaces the other "
@@ -180,5 +182,5 @@ def profile_identifier(server: ServerSettings) -> str | None:
     return None if server.distribution is None else server.distribution.profile.identifier
 
 
-def _repeated(values: Iterable[str]) -> list[str]:
+def _duplicates(values: Iterable[str]) -> list[str]:
     return sorted(value for value, count in Counter(values).items() if count > 1)

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["LARGE", "LARGEST", "configuration_size", "too_large"]
+__all__ = ["MAX_SIZE", "WARNING_SIZE", "configuration_size", "too_large_message"]
 
-LARGEST = 131_057
+MAX_SIZE = 131_057
 """Size limit of the configuration in bytes.
 
 The engine passes the configuration to the program in one environment variable, ``PULUMI_CONFIG``. Linux refuses to
 start a program with a variable of more than 32 pages (``MAX_ARG_STRLEN``; 128 KiB on most machines), including its name
 and a zero byte.
 """
-LARGE = 96 * 1024
+WARNING_SIZE = 96 * 1024
 """Size in bytes from which on there is a warning."""
 
 
@@ -31,7 +31,7 @@ def configuration_size(config: Mapping[str, object]) -> int:
     return len(_json(texts).encode(errors="surrogatepass"))
 
 
-def too_large(size: int, project: str) -> str:
+def too_large_message(size: int, project: str) -> str:
     """Return the message about a large configuration.
 
     Args:
@@ -39,7 +39,7 @@ def too_large(size: int, project: str) -> str:
         project: name of the Pulumi project, which is the namespace of its keys.
     """
     return (
-        f"the configuration takes {size} bytes, and Linux passes at most {LARGEST} bytes to a program (with more, "
+        f"the configuration takes {size} bytes, and Linux passes at most {MAX_SIZE} bytes to a program (with more, "
         '`pulumi up` fails with "Argument list too long"): move each server to a separate file, and name the folder in '
         f"`{project}:serversDirectory` instead of `{project}:servers` (docs/scale.md)"
     )

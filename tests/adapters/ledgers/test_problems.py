@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def told(call: Callable[[], object]) -> str:
+def error_message(call: Callable[[], object]) -> str:
     """Return the message of the error: one line, without the error of SQLite above it."""
     with pytest.raises(DeliveryError) as caught:
         call()
@@ -47,19 +47,19 @@ def ledger(tmp_path: Path) -> SqliteLedger:
     return found
 
 
-def test_a_locked_ledger(ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_locked_ledger_is_reported(ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch) -> None:
     """The command finds the process that keeps it."""
     monkeypatch.setattr(sqlite, "BUSY_TIMEOUT", 0.0)
     with closing(sqlite3.connect(ledger.path, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
-        message = told(lambda: written(ledger))
+        message = error_message(lambda: written(ledger))
     assert f"the ledger {ledger.path} cannot be used: another process keeps it locked. Find it (fuser" in message
 
 
-def test_a_damaged_ledger(ledger: SqliteLedger) -> None:
+def test_a_damaged_ledger_is_reported(ledger: SqliteLedger) -> None:
     """To move it away costs one more profile for each device, and no device."""
     ledger.path.write_bytes(ledger.path.read_bytes()[:4096] + b"\xff" * 8192)
-    message = told(lambda: written(ledger))
+    message = error_message(lambda: written(ledger))
     assert "it is damaged, or no SQLite file. Restore it from a backup, or move it away" in message
 
 

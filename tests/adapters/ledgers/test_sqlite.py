@@ -347,7 +347,7 @@ def test_the_file_and_its_folders_are_private(tmp_path: Path) -> None:
     assert modes == {tmp_path.name: 0o755, "one": 0o700, "two": 0o700, "ledger.db": 0o600}
 
 
-def test_the_file_is_private_from_the_first_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_file_is_created_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With any umask, no file has ever other permissions than 0600, and no scratch file stays."""  # R40
     modes = []
     real = os.link

@@ -45,7 +45,7 @@ def status(ledger: SqliteLedger) -> DeviceStatus:
 
 def collector(ledger: SqliteLedger, *, hmac_key: bytes | None = KEY, hosts: Sequence[str] = ()) -> Collector:
     """Return the handler, with a clock half a minute after the time of the events."""
-    return Collector(ledger=ledger, clock=FixedClock(moment=NOW), hmac_key=hmac_key, hosts=hosts)
+    return Collector(ledger=ledger, clock=FixedClock(time=NOW), hmac_key=hmac_key, hosts=hosts)
 
 
 def unsigned(body: bytes = b"", **fields: str) -> Request:
@@ -285,5 +285,5 @@ def test_an_event_that_cannot_be_written_is_not_acknowledged(tmp_path: Path, cap
 
 def test_the_key_is_not_shown() -> None:
     """Neither a repr nor a message contains the key."""  # R29
-    shown = repr(Collector(ledger=SqliteLedger(Path("x")), clock=FixedClock(moment=NOW), hmac_key=KEY))
+    shown = repr(Collector(ledger=SqliteLedger(Path("x")), clock=FixedClock(time=NOW), hmac_key=KEY))
     assert KEY.decode() not in shown

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 
 from ios_mdm.core.bundle import Bundle, der, kdf, read_bundle
 from ios_mdm.core.bundle.library import attempt
-from ios_mdm.core.bundle.model import MOST_ROUNDS
+from ios_mdm.core.bundle.model import MAX_ROUNDS
 from tests.support.bundle_reading import KEY, LEAF, holds, refused
 from tests.support.bundles import (
     EC,
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 BOMB = 2**31 - 1
-HALF = MOST_ROUNDS // 2
+HALF = MAX_ROUNDS // 2
 SCRYPT = "1.3.6.1.4.1.11591.4.11"
 
 
@@ -87,7 +87,7 @@ CERTIFICATES = clear(certificate_bag(EC))
     "data",
     [
         with_mac(BOMB, CERTIFICATES),
-        with_mac(MOST_ROUNDS + 1, CERTIFICATES),
+        with_mac(MAX_ROUNDS + 1, CERTIFICATES),
         with_mac(2 ** (8 * 5000), CERTIFICATES),
         pfx(sealed(certificate_bag(EC), rounds=BOMB)),
         pfx(CERTIFICATES, clear(shrouded(EC, rounds=BOMB))),

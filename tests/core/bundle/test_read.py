@@ -214,7 +214,7 @@ def test_a_key_alone(data: bytes) -> None:
         (b"0" * (1 << 20) + LEAF, "larger than 1024 KiB"),
     ],
 )
-def test_what_cannot_be_read_says_why(data: bytes, hint: str) -> None:
+def test_an_unreadable_file_is_reported_with_a_reason(data: bytes, hint: str) -> None:
     """The error says what the file is and what to do."""  # R18
     error = refused(data)
     assert error.code == "unreadable"

@@ -19,8 +19,8 @@ from ios_mdm.core.pair.budget import (
     room_for_tags,
 )
 from ios_mdm.core.pair.definition import IssueReserve, When
-from ios_mdm.core.pair.encryption import left_versions
-from ios_mdm.core.pair.lifecycle import desired
+from ios_mdm.core.pair.encryption import versions_with_former_key
+from ios_mdm.core.pair.lifecycle import desired_state
 from ios_mdm.core.pair.observed import ObservedPair, Role
 from ios_mdm.core.pair.secret import MAX_LABELS, Label, trusted_label
 from ios_mdm.errors import DefinitionError
@@ -85,8 +85,8 @@ def test_one_label_too_many_is_refused_before_any_effect() -> None:
     wish = replace(definition(IssueReserve(when=When.NOW, generation=2)), distributed=True)
     for count, accepted in ((MAX_CERTIFICATES, True), (MAX_CERTIFICATES + 1, False)):
         found = full(count)
-        wanted = desired(wish, found, START)
-        assert len(wanted.trusted) == count, "the reserve is replaced"
+        wanted = desired_state(wish, found, START)
+        assert len(wanted.trusted_ordinals) == count, "the reserve is replaced"
         if accepted:
             check_budget(wanted, found, secret=SECRET, tags=(), distributed=True, now=START)
             continue
@@ -99,8 +99,8 @@ def test_expired_formers_need_no_label() -> None:
     """An expired former main stays in the profile without a label until the server presents another certificate."""
     # R17 R40
     found = full(MAX_CERTIFICATES, expired=MAX_EXPIRED_FORMERS)
-    wanted = desired(definition(IssueReserve(when=When.NOW)), found, START)
-    assert len(wanted.trusted) == MAX_CERTIFICATES + MAX_EXPIRED_FORMERS
+    wanted = desired_state(definition(IssueReserve(when=When.NOW)), found, START)
+    assert len(wanted.trusted_ordinals) == MAX_CERTIFICATES + MAX_EXPIRED_FORMERS
     check_budget(wanted, found, secret=SECRET, tags=(), distributed=True, now=START)
 
 
@@ -108,7 +108,7 @@ def test_one_tag_too_many_is_refused_before_any_effect() -> None:
     """Tags of the user, of other programs and of certificates count. Tags of AWS do not count."""  # R40
     wish = definition(IssueReserve(when=When.NOW, generation=2))
     found = full(3)
-    wanted = desired(wish, found, START)
+    wanted = desired_state(wish, found, START)
     existing = dict.fromkeys([*map(str, range(38)), "aws:created"], "")
     user = [f"u{number}" for number in range(10)]
     check_budget(wanted, replace(found, tags=existing), secret=SECRET, tags=user, distributed=True, now=START)
@@ -126,12 +126,14 @@ def test_a_changed_kms_key_is_refused_if_its_tags_do_not_fit(
 ) -> None:
     """Each certificate except main and the former main keeps a tag with its former key until it is removed."""  # R40
     found = full(certificates)
-    wanted = desired(definition(IssueReserve(when=When.NOW)), found, START)
+    wanted = desired_state(definition(IssueReserve(when=When.NOW)), found, START)
     tags = [f"u{number}" for number in range(user_tags)]
     check_key_change(wanted, found, None, tags=tags, now=START)
     if is_accepted:
         check_key_change(wanted, found, "alias/new", tags=tags, now=START)
-        most = OWN_TAGS + MAX_EXPIRED_FORMERS + 1 + certificates + user_tags + len(left_versions(wanted, found))
+        most = (
+            OWN_TAGS + MAX_EXPIRED_FORMERS + 1 + certificates + user_tags + len(versions_with_former_key(wanted, found))
+        )
         assert most <= MAX_TAGS
         return
     with pytest.raises(DefinitionError, match=r"aws\.kmsKey cannot change now: .* wait until certificates expire"):

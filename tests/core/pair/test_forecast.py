@@ -16,7 +16,7 @@ from ios_mdm.core.pair.definition import (
     IssueMain,
     IssueReserve,
     NoReserve,
-    Offered,
+    OfferedCertificate,
     PairDefinition,
     Promotion,
     When,
@@ -66,7 +66,7 @@ def test_no_reserve_is_a_warning_then_critical_then_lost() -> None:
     assert events[-1].at == EXPIRES
 
 
-def test_a_shorter_reserve_is_told_to_bound_its_successors() -> None:
+def test_a_shorter_reserve_is_reported_to_bound_its_successors() -> None:
     """The warning is given when the shorter reserve is issued: it limits the validity of all successors."""  # R8
     events = forecast(_pair(IssueReserve(validity_days=200)), start=START, days=800)
     warnings = [event for event in events if event.event == "warning"]
@@ -74,7 +74,7 @@ def test_a_shorter_reserve_is_told_to_bound_its_successors() -> None:
     assert "no later reserve can be valid for more than 200 days" in warnings[0].reason
 
 
-def test_a_period_that_main_does_not_outlive_is_cut_and_told() -> None:
+def test_a_period_that_main_does_not_outlive_is_shortened_and_reported() -> None:
     """If main expires before the period ends, the reserve is applied at the lead before, with a warning."""  # R7
     late = IssueReserve(apply=AfterDays(days=60))
     events = forecast(_pair(late), start=START, days=500)
@@ -94,7 +94,7 @@ def test_the_life_has_the_certificates_with_their_time_as_main() -> None:
     """Each certificate has its validity, and is main from one switch to the next."""  # R6 R12
     life = foreseen_life(_pair(), start=START, days=800)
     first, second, third = life.certificates
-    assert (first.ordinal, first.came, first.not_before) == (1, START, START - timedelta(minutes=5))
+    assert (first.ordinal, first.stored_at, first.not_before) == (1, START, START - timedelta(minutes=5))
     assert first.not_after == EXPIRES - timedelta(seconds=1)
     assert (first.main_from, first.main_until) == (START, EXPIRES - timedelta(days=1))
     assert (second.main_from, second.main_until) == (first.main_until, third.main_from)
@@ -105,8 +105,8 @@ def test_the_life_has_the_certificates_with_their_time_as_main() -> None:
 
 def test_custom_certificates_are_played_by_their_own_dates() -> None:
     """A custom reserve is applied after its period. Afterwards no reserve is issued automatically."""  # R4 R5 R7
-    main = Offered(sha256="a" * 64, root="c" * 64, not_before=START - timedelta(days=9), not_after=EXPIRES)
-    reserve = Offered(
+    main = OfferedCertificate(sha256="a" * 64, root="c" * 64, not_before=START - timedelta(days=9), not_after=EXPIRES)
+    reserve = OfferedCertificate(
         sha256="b" * 64, root="c" * 64, not_before=START - timedelta(days=2), not_after=EXPIRES + timedelta(days=90)
     )
     definition = PairDefinition(
@@ -119,7 +119,7 @@ def test_custom_certificates_are_played_by_their_own_dates() -> None:
     applied = START + timedelta(days=30)
     assert _named(life.events, "issue-main") == _named(life.events, "issue-reserve") == [START]
     assert _named(life.events, "apply-reserve") == [applied]
-    assert [(one.came, one.not_before, one.main_from) for one in life.certificates] == [
+    assert [(one.stored_at, one.not_before, one.main_from) for one in life.certificates] == [
         (START, main.not_before, START),
         (START, reserve.not_before, applied),
     ]
@@ -137,7 +137,7 @@ def test_alerts_last_until_something_changes() -> None:
     )
 
 
-def test_what_is_on_hold_is_told_and_lost_in_the_end() -> None:
+def test_a_switch_on_hold_is_reported_and_lost_in_the_end() -> None:
     """A reserve on hold is a warning from its apply time, and critical from main's expiry."""  # R11 R13
     held = PairDefinition(name="berlin", host="mdm.example.com", promotion=Promotion(hold=True))
     life = foreseen_life(held, start=START, days=800)
@@ -146,9 +146,9 @@ def test_what_is_on_hold_is_told_and_lost_in_the_end() -> None:
     assert life.alerts[1].start == EXPIRES
 
 
-def test_daily_runs_tell_a_lasting_loss_once() -> None:
+def test_daily_runs_report_a_lasting_loss_once() -> None:
     """A lasting alert is one event, even if many runs report it."""  # R13
-    life = foreseen_life(_pair(NoReserve()), start=START, days=800, every=timedelta(days=1))
+    life = foreseen_life(_pair(NoReserve()), start=START, days=800, interval=timedelta(days=1))
     assert len(_named(life.events, "connection-lost")) == len(_named(life.events, "critical")) == 1
 
 
@@ -208,7 +208,7 @@ def test_a_certificate_is_issued_then_distributed_then_applied(
 ) -> None:
     """Each reserve has these events once, in this order, and no connection is lost."""
     # R3 R11 R15 R16 R32
-    life = foreseen_life(definition, start=START, days=days, every=every)
+    life = foreseen_life(definition, start=START, days=days, interval=every)
     assert [event.at for event in life.events] == sorted(event.at for event in life.events)
     assert _named(life.events, "connection-lost") == _named(life.events, "critical") == []
     issued: dict[int, datetime] = {}
@@ -234,9 +234,9 @@ def test_a_certificate_is_issued_then_distributed_then_applied(
 @pytest.mark.parametrize("every", [None, timedelta(days=1)], ids=["when due", "daily"])
 @given(definition=_definitions(), days=st.integers(1, 1200))
 @settings(max_examples=examples(50))
-def test_there_is_a_valid_main_at_every_moment(every: timedelta | None, definition: PairDefinition, days: int) -> None:
+def test_there_is_always_a_valid_main(every: timedelta | None, definition: PairDefinition, days: int) -> None:
     """Each main follows the previous main without a gap, and is valid for the whole period."""  # R6 R12 R32
-    life = foreseen_life(definition, start=START, days=days, every=every)
+    life = foreseen_life(definition, start=START, days=days, interval=every)
     mains = [one for one in life.certificates if one.main_from is not None]
     until: datetime | None = START
     for main in mains:

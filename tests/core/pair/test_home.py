@@ -17,13 +17,13 @@ TEXT = "6b1f0d3a59c84be0a7c25d1e90f3b742 111122223333:eu-west-1:ios-mdm/berlin"
 def test_the_record_of_the_identity_is_frozen() -> None:
     """The record has pair id, account, region and name of the secret."""  # R33
     assert IDENTITY.text == TEXT
-    assert PairIdentity.parsed(TEXT) == IDENTITY
+    assert PairIdentity.from_text(TEXT) == IDENTITY
 
 
 @pytest.mark.parametrize("text", [None, "", "x", TEXT[1:], TEXT.upper(), TEXT + " x", TEXT.replace(":", " ")])
 def test_a_damaged_record_is_no_identity(text: str | None) -> None:
     """A damaged record counts as lost."""  # R33
-    assert PairIdentity.parsed(text) is None
+    assert PairIdentity.from_text(text) is None
 
 
 def test_the_longest_record_fits_into_a_tag() -> None:

@@ -199,7 +199,7 @@ DIGESTS = st.binary(min_size=32, max_size=32).map(bytes.hex)
     digests=st.tuples(DIGESTS, DIGESTS),
     recorded=st.booleans(),
 )
-def test_what_is_written_is_read_back(  # noqa: PLR0917 - hypothesis passes by name
+def test_written_facts_are_read_back(  # noqa: PLR0917 - hypothesis passes by name
     ordinal: int,
     source: Source,
     role: Role,
@@ -276,7 +276,7 @@ def test_an_ordinal_that_a_crash_left_unrecorded_is_seen() -> None:
     assert (pair.highest_ordinal, pair.recorded_ordinal) == (2, 1)
 
 
-def test_a_version_of_somebody_else_has_no_ordinal() -> None:
+def test_a_version_of_another_program_has_no_ordinal() -> None:
     """A version id that is not derived from the secret's name belongs to another program."""
     other = version_id("ios-mdm/paris", 1)
     (found,) = observed({}, {other: frozenset({Label.MAIN})}).versions

@@ -17,6 +17,7 @@ from ios_mdm.app.pair.service import PairService
 from ios_mdm.app.pair.values import PairRequest
 from ios_mdm.app.reconcile import Distribution, Reconciler, ReconcileRequest
 from ios_mdm.app.switching import SwitchService
+from ios_mdm.core.pair.certificate_times import BACKDATED, expiry, is_valid_at
 from ios_mdm.core.pair.definition import (
     AfterDays,
     IssueMain,
@@ -29,10 +30,9 @@ from ios_mdm.core.pair.definition import (
 )
 from ios_mdm.core.pair.facts import CertificateFacts, Source
 from ios_mdm.core.pair.layout import HIGHEST_TAG, MAIN_GENERATION_TAG, facts_tag, facts_value, version_id
-from ios_mdm.core.pair.lifecycle import desired
-from ios_mdm.core.pair.moments import BACKDATED, expires, valid_at
+from ios_mdm.core.pair.lifecycle import desired_state
 from ios_mdm.core.pair.observed import Role
-from ios_mdm.core.pair.schedule import Kind, names
+from ios_mdm.core.pair.schedule import Kind, schedule_names
 from ios_mdm.core.pair.secret import Label
 from ios_mdm.core.pair.steps import next_step
 from ios_mdm.errors import DefinitionError, LabelMovedError
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 
 START = datetime(2040, 1, 1, tzinfo=UTC)
 AWS_TRIES_FOR = timedelta(hours=6)
-PROMOTE = names("berlin", SECRET)[Kind.PROMOTE]
+PROMOTE = schedule_names("berlin", SECRET)[Kind.PROMOTE]
 
 
 def _wish(reserve: IssueReserve | NoReserve | None = None, *, hold: bool = False, main: int = 1) -> PairDefinition:
@@ -156,7 +156,7 @@ class Life(RuleBasedStateMachine):
         """AWS makes the call of the schedule, or fails, and deletes the schedule."""
         schedule = self.scheduler.schedules.pop(PROMOTE)
         call = json.loads(schedule.input)
-        if lost or self.pair.deleted or self.clock.now() > schedule.at + AWS_TRIES_FOR:
+        if lost or self.pair.is_deleted or self.clock.now() > schedule.at + AWS_TRIES_FOR:
             return
         before = self.pair
         with contextlib.suppress(LabelMovedError):
@@ -171,7 +171,7 @@ class Life(RuleBasedStateMachine):
         """AWSCURRENT is moved back to a valid former main. Only an operator moves it forward again."""
         pair = self.pair
         main, former = pair.main, pair.holder(Label.FORMER)
-        if main is None or former is None or former.facts is None or not valid_at(former.facts, self.clock.now()):
+        if main is None or former is None or former.facts is None or not is_valid_at(former.facts, self.clock.now()):
             return
         self.store.move_label(SECRET, Label.MAIN, to=former.version_id, current=main.version_id)
         self.taken_back = (self.taken_back | {main.ordinal}) - {former.ordinal}
@@ -181,7 +181,7 @@ class Life(RuleBasedStateMachine):
     def an_operator_promotes_early(self) -> None:
         """AWSCURRENT is moved to the reserve before its apply time."""
         main, reserve = self.pair.main, self.pair.reserve
-        if main is None or reserve is None or reserve.facts is None or not valid_at(reserve.facts, self.clock.now()):
+        if main is None or reserve is None or reserve.facts is None or not is_valid_at(reserve.facts, self.clock.now()):
             return
         self.store.move_label(SECRET, Label.MAIN, to=reserve.version_id, current=main.version_id)
         self.taken_back -= {reserve.ordinal}
@@ -239,7 +239,7 @@ class Life(RuleBasedStateMachine):
     def is_there(self) -> bool:
         """Whether the pair has a main, and is not scheduled for deletion."""
         pair = self.pairs.observe(SECRET)
-        return pair is not None and not pair.deleted and pair.main is not None
+        return pair is not None and not pair.is_deleted and pair.main is not None
 
     @property
     def due(self) -> bool:
@@ -280,31 +280,31 @@ class Life(RuleBasedStateMachine):
         if before.main is None or pair.main is None or pair.main.version_id == before.main.version_id:
             return
         assert pair.main.ordinal not in self.taken_back
-        former = pair.numbered(before.main.ordinal or 0)
+        former = pair.version_of(before.main.ordinal or 0)
         main = pair.main.facts
-        was_valid = former is not None and former.facts is not None and now < expires(former.facts)
+        was_valid = former is not None and former.facts is not None and now < expiry(former.facts)
         if main is not None:
             # After the clock was corrected, the notBefore of a new main can be in the future. It still replaces an
             # expired main.
-            assert valid_at(main, now) if was_valid else now < expires(main)
-        was = before.numbered(pair.main.ordinal or 0)
+            assert is_valid_at(main, now) if was_valid else now < expiry(main)
+        was = before.version_of(pair.main.ordinal or 0)
         if was is not None:
             assert was.role is not Role.DELETED
         elif former is not None and former.facts is not None and (pair.main.ordinal or 0) > before.highest_ordinal:
-            assert now >= expires(former.facts)
+            assert now >= expiry(former.facts)
 
     def _check_result(self, result: PairResult, before: ObservedPair | None, puts: int) -> None:
         """R5, R10, R11, R17: check certificates, schedule and number of stored versions after a run."""
         wanted, now = result.view.desired, self.clock.now()
         pair = self.pair
-        assert set(result.certificates) == set(wanted.trusted)
+        assert set(result.certificates) == set(wanted.trusted_ordinals)
         for version in pair.versions:
-            if version.former and version.facts is not None and now < expires(version.facts):
-                assert version.ordinal in wanted.trusted
+            if version.is_former and version.facts is not None and now < expiry(version.facts):
+                assert version.ordinal in wanted.trusted_ordinals
         schedule = self.scheduler.schedules.get(PROMOTE)
         if self.wish.promotion.hold or wanted.reserve is None:
             assert schedule is None
-        elif wanted.apply_at is not None and now < wanted.apply_at < expires(result.certificates[wanted.reserve].facts):
+        elif wanted.apply_at is not None and now < wanted.apply_at < expiry(result.certificates[wanted.reserve].facts):
             assert schedule is not None
             assert schedule.at >= wanted.apply_at
             assert version_id(SECRET, wanted.reserve) in schedule.input
@@ -389,21 +389,21 @@ def _secrets(draw: st.DrawFn, *, intact: bool = False) -> Secret:
 
 @settings(max_examples=examples(400), derandomize=True)
 @given(wish=DEFINITIONS, secret=_secrets())
-def test_whatever_is_found_is_decided_or_refused(wish: PairDefinition, secret: Secret) -> None:
+def test_any_observed_pair_is_decided_or_refused(wish: PairDefinition, secret: Secret) -> None:
     """For the same secret, the decision is always the same: a desired state, or a refusal."""
     # R30
     found = observe(secret)
     try:
-        wanted = desired(wish, found, NOW)
+        wanted = desired_state(wish, found, NOW)
     except DefinitionError:
         with pytest.raises(DefinitionError, match=r"\w"):
-            desired(wish, found, NOW)
+            desired_state(wish, found, NOW)
         return
-    assert desired(wish, found, NOW) == wanted
+    assert desired_state(wish, found, NOW) == wanted
     begun = secret.holder(Label.STAGED)
     main = secret.value(wanted.main)
     if main is not None and wanted.main not in {secret.holder(Label.MAIN), begun}:
-        assert valid_at(main.facts, NOW)  # R32
+        assert is_valid_at(main.facts, NOW)  # R32
     for request in wanted.requests:
         assert request.ordinal == begun or not secret.is_known(request.ordinal)
 
@@ -415,7 +415,7 @@ def test_a_new_main_that_was_begun_and_has_expired_since_is_not_taken_up() -> No
         stored(facts(1, days=10), Role.MAIN, Label.MAIN),
         stored(facts(2, issued=START + timedelta(days=20), days=10), Role.MAIN, Label.STAGED),
     )
-    wanted = desired(_wish(main=2), pair(*versions), START + timedelta(days=40))
+    wanted = desired_state(_wish(main=2), pair(*versions), START + timedelta(days=40))
     assert wanted.main == 3
 
 
@@ -426,7 +426,7 @@ def test_a_decision_carried_out_is_a_fixed_point(wish: PairDefinition, secret: S
     # R30
     setting = PairRequest(definition=wish, secret=SECRET, owner=OWNER, tags={}).setting(None, None)
     try:
-        first = desired(wish, observe(secret), NOW)
+        first = desired_state(wish, observe(secret), NOW)
     except DefinitionError:
         assume(False)
     # No run leaves two reserves, because it deletes a reserve before it stores the next one.
@@ -436,7 +436,7 @@ def test_a_decision_carried_out_is_a_fixed_point(wish: PairDefinition, secret: S
     for _ in range(60):
         found = observe(secret)
         try:
-            wanted = desired(wish, found, NOW)
+            wanted = desired_state(wish, found, NOW)
         except DefinitionError:
             # An effect can lead to a refusal: because of a second reserve, or because of a wrong request for another
             # reserve after a reserve replaced an expired main. No certificate was lost until then.

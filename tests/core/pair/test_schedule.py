@@ -12,20 +12,20 @@ import pytest
 
 from ios_mdm.core.pair.definition import AfterDays, IssueReserve, NoReserve, Promotion
 from ios_mdm.core.pair.facts import Source
-from ios_mdm.core.pair.lifecycle import desired
+from ios_mdm.core.pair.lifecycle import desired_state
 from ios_mdm.core.pair.observed import ArmedPromotion, Role
 from ios_mdm.core.pair.schedule import (
-    RETRIED_FOR,
+    RETRY_PERIOD,
     Kind,
     alarm_schedule,
     has_ended,
-    names,
-    plans,
+    is_for_promotion,
+    name_stem,
     promotion_schedule,
     queue_arn,
     queue_name,
     role_arn,
-    stem,
+    schedule_names,
 )
 from ios_mdm.core.pair.schedule_role import role_policy, role_trust
 from ios_mdm.core.pair.secret import Label
@@ -48,10 +48,10 @@ OVERLAP = pair(main(), reserve(RESERVED))
 
 def planned(wish: PairDefinition, observed: ObservedPair, now: datetime) -> Switch:
     """Return the promotions and alarms that a run at *now* plans."""
-    return switch(wish, desired(wish, observed, now), observed)
+    return switch(wish, desired_state(wish, observed, now), observed)
 
 
-def test_the_reserve_is_promoted_at_its_apply_moment() -> None:
+def test_the_reserve_is_promoted_at_its_apply_time() -> None:
     """The schedule names both versions, so that AWS moves the label by compare-and-swap."""  # R6 R11
     promote = planned(definition(), OVERLAP, END - 59 * DAY).promote
     assert promote == Promote(
@@ -68,17 +68,17 @@ def test_the_reserve_is_promoted_at_its_apply_moment() -> None:
         "MoveToVersionId": promote.version,
         "RemoveFromVersionId": promote.former_version,
     }
-    assert plans(made, promote, ARN)
+    assert is_for_promotion(made, promote, ARN)
     for other in ({"at": promote.at + DAY}, {"version": "x" * 36}, {"former_version": "y" * 36}):
         changed = Promote(**{name: getattr(promote, name) for name in promote.__slots__} | other)
-        assert not plans(made, changed, ARN)
+        assert not is_for_promotion(made, changed, ARN)
     china = promotion_schedule(
         promote, name="n", secret_arn=ARN.replace("aws", "aws-cn", 1), role=ROLE, dead_letter=None
     )
     assert china.target == "arn:aws-cn:scheduler:::aws-sdk:secretsmanager:updateSecretVersionStage"
 
 
-def test_it_does_not_depend_on_the_moment_of_the_run() -> None:
+def test_the_switch_does_not_depend_on_the_time_of_the_run() -> None:
     """Every run on the same pair plans the same schedules, so that a run without a due change writes nothing."""  # R30
     moments = [END - 59 * DAY, END - 30 * DAY, END - LEAD - timedelta(seconds=1)]
     assert len({planned(definition(), OVERLAP, now) for now in moments}) == 1
@@ -93,28 +93,28 @@ def test_hold_promotes_nothing() -> None:
     assert held.expiry.at == END - 30 * DAY, "no reserve becomes main automatically, so the alarm is for main's expiry"
 
 
-def test_without_schedules_nothing_happens_by_itself() -> None:
+def test_without_schedules_nothing_happens_automatically() -> None:
     """With `promotion.schedule: false` there is no alarm, and a run at the apply time promotes."""  # R36
     wish = replace(definition(), promotion=Promotion(schedule=False))
     switch = planned(wish, OVERLAP, END - 59 * DAY)
     assert switch == Switch(promote=planned(definition(), OVERLAP, END - 59 * DAY).promote)
 
 
-def test_what_is_made_has_an_arn_that_follows_from_the_secret() -> None:
+def test_arns_of_created_resources_follow_from_the_secret() -> None:
     """Role and queue are in the partition and account of the secret, and the queue is in its region."""  # R36
     china = ARN.replace("arn:aws:", "arn:aws-cn:")
     assert role_arn(ARN, "r") == "arn:aws:iam::111122223333:role/ios-mdm/r"
     assert queue_arn(ARN, "dead") == QUEUE
     assert role_arn(china, "r") == "arn:aws-cn:iam::111122223333:role/ios-mdm/r"
     assert queue_arn(china, "dead") == "arn:aws-cn:sqs:eu-west-1:111122223333:dead"
-    assert queue_name("berlin", "ios-mdm/berlin") == f"{stem('berlin', 'ios-mdm/berlin')}-dead-letters"
+    assert queue_name("berlin", "ios-mdm/berlin") == f"{name_stem('berlin', 'ios-mdm/berlin')}-dead-letters"
 
 
 def test_a_schedule_ends_six_hours_after_its_time() -> None:
     """AWS retries a failed call for six hours. The end of a damaged record is unknown."""  # R36
     armed = ArmedPromotion(certificate=2, at=END)
-    assert not has_ended(armed, END + RETRIED_FOR - DAY / 86400)
-    assert has_ended(armed, END + RETRIED_FOR)
+    assert not has_ended(armed, END + RETRY_PERIOD - DAY / 86400)
+    assert has_ended(armed, END + RETRY_PERIOD)
     assert not has_ended(ArmedPromotion(certificate=2, at=None), END + 100 * DAY)
 
 
@@ -166,13 +166,13 @@ def test_after_a_promotion_the_next_cycle_is_armed() -> None:
 
 def test_names_fit_and_are_the_same_every_time() -> None:
     """A name depends on the server and its secret alone, and has at most 64 characters that AWS allows."""
-    made = names("a" * 63, "ios-mdm/" + "a" * 63)
+    made = schedule_names("a" * 63, "ios-mdm/" + "a" * 63)
     assert len({*made.values()}) == len(Kind)
     for name in made.values():
         assert re.fullmatch(r"[0-9A-Za-z_.-]{1,64}", name)
-    assert len(stem("a" * 63, "x")) + len("-dead-letters") <= 64
-    assert names("berlin", "ios-mdm/berlin")[Kind.PROMOTE] == "ios-mdm-berlin-288f4f2489-promote"
-    assert names("berlin", "other/berlin") != names("berlin", "ios-mdm/berlin")
+    assert len(name_stem("a" * 63, "x")) + len("-dead-letters") <= 64
+    assert schedule_names("berlin", "ios-mdm/berlin")[Kind.PROMOTE] == "ios-mdm-berlin-288f4f2489-promote"
+    assert schedule_names("berlin", "other/berlin") != schedule_names("berlin", "ios-mdm/berlin")
 
 
 def test_an_alarm_says_which_server_and_what_to_do() -> None:

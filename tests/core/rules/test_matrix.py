@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from ios_mdm.core.bundle import Bundle
 from ios_mdm.core.pair.definition import Slot
-from ios_mdm.core.rules import Context, judged
+from ios_mdm.core.rules import Context, best_judgement
 from tests.support.certificates import (
     ANY,
     CLIENT,
@@ -64,9 +64,9 @@ def verdict(*defects: Defect) -> tuple[Made, set[str]]:
     context = Context(
         host=HOST, now=NOW, slot=Slot.RESERVE, apply_at=APPLY_AT, current=(*current.chain[:-1], root), trust=()
     )
-    report = judged(bundle, context).report
+    report = best_judgement(bundle, context).report
     codes = {violation.code for violation in report.violations}
-    assert report.valid == (not codes)
+    assert report.is_valid == (not codes)
     for violation in report.violations:
         assert violation.subject
         assert violation.found
@@ -116,7 +116,7 @@ def test_rules_in_pairs(names: tuple[str, str]) -> None:
     assert verdict(*(DEFECTS[name] for name in names))[1] == expected(*names)
 
 
-def test_all_at_once() -> None:
+def test_all_violations_of_all_rules_together() -> None:
     """All rules that can be broken at the same time are reported together."""
     names = [name for name in DEFECTS if name not in {"not yet valid", "expires too early", "issuer missing"}]
     assert verdict(*(DEFECTS[name] for name in names))[1] == expected(*names)
@@ -126,27 +126,27 @@ def test_all_at_once() -> None:
 
 
 @pytest.mark.parametrize("name", GOOD)
-def test_what_fulfils_the_rules_passes(name: str, tmp_path: Path) -> None:
+def test_a_certificate_that_fulfills_the_rules_passes(name: str, tmp_path: Path) -> None:
     """An unusual chain passes if it breaks no rule, and at least one of the two libraries accepts it."""
     made = GOOD[name].make()
-    report = judged(made.bundle(), Context(host=HOST, now=NOW)).report
+    report = best_judgement(made.bundle(), Context(host=HOST, now=NOW)).report
     assert report.violations == ()
     assert openssl_accepts(made.chain, tmp_path) or cryptography_accepts(made.chain)
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_edges(name: str, tmp_path: Path) -> None:
+def test_the_limits_of_the_rules(name: str, tmp_path: Path) -> None:
     """Each edge case has exactly its codes; OpenSSL or cryptography accepts each one that passes."""  # R19 R25 R26 R27
     described, codes = ODD[name]
     made = described.make()
-    report = judged(made.bundle(), Context(host=HOST, now=NOW)).report
+    report = best_judgement(made.bundle(), Context(host=HOST, now=NOW)).report
     assert {violation.code for violation in report.violations} == codes
     if not codes:
         assert openssl_accepts(made.chain, tmp_path) or cryptography_accepts(made.chain)
 
 
 @pytest.mark.parametrize("name", DEFECTS)
-def test_what_openssl_and_cryptography_refuse_does_not_pass(name: str, tmp_path: Path) -> None:
+def test_certificates_refused_by_openssl_and_cryptography_do_not_pass(name: str, tmp_path: Path) -> None:
     """With the certificates of the issuers, no chain passes that both OpenSSL and cryptography refuse."""
     made, codes = verdict(DEFECTS[name])
     refused = not openssl_accepts(made.chain, tmp_path) and not cryptography_accepts(made.chain)
@@ -162,7 +162,7 @@ HOSTS = ["mdm.example.com", "example.com", "a.mdm.example.com", "xn--mdm-hoa.xn-
 def test_names_match_as_others_have_it(name: str, host: str, tmp_path: Path) -> None:
     """A name of the SAN covers a host exactly if cryptography and, apart from one difference, OpenSSL say so."""
     made = Chain().but(leaf={"sans": (name,)}).make()
-    passes = judged(made.bundle(), Context(host=host, now=NOW)).report.valid
+    passes = best_judgement(made.bundle(), Context(host=host, now=NOW)).report.is_valid
     assert passes == cryptography_accepts(made.chain, host=host)
     if name != "*.com":  # OpenSSL requires two labels after the star
         assert passes == openssl_accepts(made.chain, tmp_path, host=host)
@@ -172,7 +172,7 @@ def test_a_self_issued_certificate_does_not_count_in_a_path() -> None:
     """A certificate in which a CA certifies its new key under its own name does not count in a path length."""  # R28
     renewed = ISSUING.but(name="Root", owner="new", path_length=None)
     made = Chain(issuing=(ISSUING, renewed), root=ROOT.but(path_length=1)).make()
-    assert judged(made.bundle(), Context(host=HOST, now=NOW)).report.violations == ()
+    assert best_judgement(made.bundle(), Context(host=HOST, now=NOW)).report.violations == ()
 
 
 BEYOND = {
@@ -223,7 +223,7 @@ def test_others_agree_with_the_rules(
     """No chain passes that both libraries refuse; a chain that both accept breaks only rules that neither checks."""
     issuers = (ISSUING, ISSUING.but(name="Policy", path_length=1))[:levels]
     made = Chain(issuing=issuers).but(leaf=leaf, issuing=issuing, root=root).make()
-    judgement = judged(made.bundle(), Context(host=HOST, now=NOW))
+    judgement = best_judgement(made.bundle(), Context(host=HOST, now=NOW))
     chain, codes = judgement.candidate.chain, {violation.code for violation in judgement.report.violations}
     folder, accepted = tmp_path_factory.getbasetemp(), cryptography_accepts(chain, private=True)
     assert codes or accepted or openssl_accepts(chain, folder)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from ios_mdm.core.bundle import Bundle, BundleError, read_bundle
 from ios_mdm.core.pair.definition import KeyType, Slot
-from ios_mdm.core.rules import RULES, Context, Outcome, judged, unread
+from ios_mdm.core.rules import RULES, Context, Outcome, best_judgement, unread_report
 from ios_mdm.core.rules.reading import certificates_in
 from ios_mdm.core.x509.issuing import is_issued, issue
 from ios_mdm.core.x509.pem import chain as chain_of
@@ -33,7 +33,7 @@ CURRENT = Chain(leaf=LEAF.but(days=(-300, 60))).make()
 
 def report(made: Made, **context: Any) -> Report:
     """Return the report of the rules for a chain."""
-    return judged(made.bundle(), Context(**{"host": HOST, "now": NOW, **context})).report
+    return best_judgement(made.bundle(), Context(**{"host": HOST, "now": NOW, **context})).report
 
 
 def codes(made: Made, **context: Any) -> set[str]:
@@ -64,7 +64,7 @@ def test_both_ends_of_the_validity_belong_to_it(moment: Any, expected: set[str])
     assert codes(MADE, now=moment) == expected
 
 
-def test_a_reserve_outlives_the_apply_moment() -> None:
+def test_a_reserve_outlives_the_apply_time() -> None:
     """A reserve that expires exactly at its apply time is refused; one more second is enough."""  # R21
     end = MADE.leaf.not_valid_after_utc
     assert codes(MADE, slot=Slot.RESERVE, apply_at=end) == {"expires-too-early"}
@@ -94,14 +94,14 @@ def test_an_issuer_that_expires_first_is_noticed() -> None:
     """For main, this is a notice and not a violation."""  # R21
     made = Chain(issuing=(ISSUING.but(days=(-900, 30)),)).make()
     found = report(made)
-    assert found.valid
+    assert found.is_valid
     assert [notice for notice in found.notices if "CN=Issuing expires on 2041-03-31" in notice]
 
 
-def test_a_reserve_with_nothing_to_outlive_is_told_so() -> None:
+def test_a_reserve_with_nothing_to_outlive_is_noticed() -> None:
     """If neither the apply time nor main is known, the rule is not applicable, and a notice says so."""  # R21
     found = report(MADE, slot=Slot.RESERVE)
-    assert found.valid
+    assert found.is_valid
     assert outcome(found, "outlives") is Outcome.NOT_APPLICABLE
     assert "neither the apply time nor the main certificate is known" in found.notices
 
@@ -148,7 +148,7 @@ def test_a_renewed_root_is_the_same_root() -> None:
     """A new root certificate with the same name and key passes with a notice."""  # R24
     renewed = Chain(root=ROOT.but(days=(-5, 7000), hash=hashes.SHA512())).make()
     found = report(renewed, current=CURRENT.chain)
-    assert found.valid
+    assert found.is_valid
     assert "CN=Root is a renewed root with the subject and the key that devices trust" in found.notices
 
 
@@ -159,7 +159,7 @@ def test_another_root_may_follow_an_issued_main() -> None:
     assert is_issued(current)
     longer = Chain(leaf=LEAF.but(days=(-10, 800))).make()
     found = report(longer, slot=Slot.RESERVE, current=current, issued=True)
-    assert found.valid
+    assert found.is_valid
     assert outcome(found, "root is that") is Outcome.NOT_APPLICABLE
     assert [one for one in found.notices if "CN=Root is distributed to the devices first" in one]
     assert codes(longer, slot=Slot.RESERVE, current=current, issued=False) == {"root-mismatch"}
@@ -177,11 +177,11 @@ def test_a_self_signed_main_that_was_installed_is_its_own_root() -> None:
 def test_the_roots_place_in_the_file_does_not_matter() -> None:
     """The root of the current certificate completes a file without one."""  # R22 R24
     bundle = MADE.bundle(without=(MADE.root,))
-    assert judged(bundle, Context(host=HOST, now=NOW, current=CURRENT.chain)).report.valid
-    assert judged(bundle, Context(host=HOST, now=NOW, root=MADE.root)).report.valid
-    assert judged(bundle, Context(host=HOST, now=NOW, trust=(MADE.root,))).report.valid
+    assert best_judgement(bundle, Context(host=HOST, now=NOW, current=CURRENT.chain)).report.is_valid
+    assert best_judgement(bundle, Context(host=HOST, now=NOW, root=MADE.root)).report.is_valid
+    assert best_judgement(bundle, Context(host=HOST, now=NOW, trust=(MADE.root,))).report.is_valid
     other = Chain(root=ROOT.but(name="Other")).make().root
-    (found,) = judged(bundle, Context(host=HOST, now=NOW, root=other)).report.violations
+    (found,) = best_judgement(bundle, Context(host=HOST, now=NOW, root=other)).report.violations
     assert found.code == "chain-incomplete"
     assert "the known root CN=Other did not issue it" in found.found
 
@@ -251,7 +251,7 @@ def test_constraints_on_directory_names_ignore_case_and_blanks() -> None:
     subtree = x509.DirectoryName(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "MDM.example.com ")]))
     made = Chain(issuing=(ISSUING.but(permitted=(subtree,)),)).make()
     found = report(made)
-    assert found.valid
+    assert found.is_valid
     assert [one for one in found.notices if "strict validation refuses the chain" in one]
 
 
@@ -259,7 +259,7 @@ def test_a_wildcard_under_a_top_level_domain_is_noticed() -> None:
     """RFC 9525 allows such a wildcard, and OpenSSL does not: it passes with a notice."""  # R19
     made = Chain(leaf=LEAF.but(sans=("*.internal",))).make()
     found = report(made, host="mdm.internal")
-    assert found.valid
+    assert found.is_valid
     assert [one for one in found.notices if "OpenSSL" in one]
 
 
@@ -308,17 +308,17 @@ def test_a_violation_says_what_is_wrong_and_what_to_do() -> None:
         ({"issuing": {"purposes": (ANY,)}}, "any purpose"),
     ],
 )
-def test_what_passes_with_a_doubt_is_noticed(change: dict[str, Any], words: str) -> None:
+def test_a_doubtful_certificate_passes_with_a_notice(change: dict[str, Any], words: str) -> None:
     """A rule adds a notice if some clients refuse a chain that passes."""  # R27 R28
     found = report(Chain().but(**change).make())
-    assert found.valid
+    assert found.is_valid
     assert [one for one in found.notices if words in one]
 
 
 def test_a_self_signed_certificate_is_its_own_root() -> None:
     """No rule reports a missing issuer, and a notice says that the certificate is its own root."""  # R28
     found = report(SelfSigned(leaf=LEAF.but(ca=True, usages=None)).make())
-    assert found.valid
+    assert found.is_valid
     assert "the certificate is self-signed: it is its own root" in found.notices
 
 
@@ -326,14 +326,14 @@ def test_a_certificate_that_is_issued_here_fulfils_the_rules() -> None:
     """An issued certificate passes the rules for custom certificates."""  # R31
     ours = issue(HOST, key=KeyType.RSA_4096, validity_days=397, now=NOW)
     bundle = read_bundle((ours.private_key + ours.chain).encode())
-    assert judged(bundle, Context(host=HOST, now=NOW)).report.violations == ()
+    assert best_judgement(bundle, Context(host=HOST, now=NOW)).report.violations == ()
 
 
 def test_a_file_that_was_read_is_judged() -> None:
     """The report for the bytes of a file includes the notices of the reader."""  # R18
     data = private_pem(MADE.keys[0]) + pem(*MADE.chain)
-    found = judged(read_bundle(data, "not needed"), Context(host=HOST, now=NOW)).report
-    assert found.valid
+    found = best_judgement(read_bundle(data, "not needed"), Context(host=HOST, now=NOW)).report
+    assert found.is_valid
     assert [one for one in found.notices if "password" in one]
 
 
@@ -349,9 +349,9 @@ def test_a_file_that_was_read_is_judged() -> None:
 )
 def test_a_file_that_was_not_read_has_a_report(code: Any, requirement: str) -> None:
     """The error of the reader becomes the only violation of the report."""  # R18 R28
-    found = unread(BundleError("the file is odd: do something", code=code))
+    found = unread_report(BundleError("the file is odd: do something", code=code))
     (check,) = found.checklist
-    assert (check.requirement, check.outcome, found.valid) == (requirement, Outcome.FAILED, False)
+    assert (check.requirement, check.outcome, found.is_valid) == (requirement, Outcome.FAILED, False)
     (violation,) = found.violations
     assert (violation.code, violation.subject, violation.message) == (code, "the file", "the file is odd: do something")
     assert violation.found
@@ -397,8 +397,8 @@ def test_no_damage_makes_judging_fail(changes: list[tuple[int, int, int]]) -> No
     if read:
         own = Spec(name=HOST, owner="leaf", key="rsa-2048").private
         context = Context(host=HOST, now=NOW, slot=Slot.RESERVE, apply_at=NOW, current=CURRENT.chain)
-        found = judged(Bundle(certificates=read, keys=(own,)), context)
-        assert not found.report.valid
+        found = best_judgement(Bundle(certificates=read, keys=(own,)), context)
+        assert not found.report.is_valid
 
 
 def test_an_unknown_mask_is_no_sha2() -> None:
@@ -409,12 +409,12 @@ def test_an_unknown_mask_is_no_sha2() -> None:
     )
     made = Chain(issuing=(ISSUING.but(key="rsa-2048"),)).make()
     bundle = Bundle(certificates=(x509.load_der_x509_certificate(der), *made.chain[1:]), keys=(made.keys[0],))
-    found = judged(bundle, Context(host=HOST, now=NOW)).report
+    found = best_judgement(bundle, Context(host=HOST, now=NOW)).report
     assert {one.code for one in found.violations} == {"issuer-mismatch", "hash-not-sha2"}
 
 
 def test_a_bundle_may_hold_a_key_of_any_kind() -> None:
     """A private key of another type than the certificate's is reported as a mismatch, without a crash."""  # R28
     odd = Spec(name="x", key="ed25519").private
-    found = judged(Bundle(certificates=MADE.chain, keys=(odd,)), Context(host=HOST, now=NOW)).report
+    found = best_judgement(Bundle(certificates=MADE.chain, keys=(odd,)), Context(host=HOST, now=NOW)).report
     assert {one.code for one in found.violations} == {"key-mismatch"}

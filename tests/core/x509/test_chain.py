@@ -8,11 +8,11 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 
 from ios_mdm.core.bundle import Bundle, BundleError
-from ios_mdm.core.rules import Context, judged
-from ios_mdm.core.x509.chain import candidates, ordered
+from ios_mdm.core.rules import Context, best_judgement
+from ios_mdm.core.x509.chain import candidates, ordered_chain
 from ios_mdm.core.x509.digests import fingerprint
 from ios_mdm.core.x509.links import Link, Pool
-from ios_mdm.core.x509.names import covers, named
+from ios_mdm.core.x509.names import display_name, is_name_of
 from tests.support.certificates import HOST, ISSUING, LEAF, NOW, ROOT, Chain, SelfSigned, key
 
 SHA1 = hashes.SHA1()  # noqa: S303 - what R27 refuses
@@ -30,7 +30,7 @@ def test_the_chain_is_put_in_order(order: tuple[int, ...]) -> None:
     assert (found.root, found.set_aside, found.notices) == (MADE.root, (), ())
 
 
-def test_what_does_not_belong_is_set_aside_with_a_notice() -> None:
+def test_unrelated_certificates_are_set_aside_with_a_notice() -> None:
     """Certificates of another chain are named in notices and not used."""  # R20
     stranger = Chain(leaf=LEAF, root=ROOT.but(name="Stranger")).make().root
     found = candidates(MADE.bundle(stranger), host=HOST)[0]
@@ -88,11 +88,11 @@ def test_keys_without_certificates_are_refused() -> None:
         candidates(Bundle(certificates=MADE.chain, keys=(key("p256", "a"), key("p256", "b"))), host=HOST)
 
 
-def test_the_key_of_the_ca_is_told() -> None:
+def test_the_key_of_the_ca_is_reported() -> None:
     """In a file with the CA's key, the server certificate is chosen, and its key is reported as missing."""  # R28
     found = candidates(Bundle(certificates=MADE.chain, keys=(MADE.keys[1],)), host=HOST)[0]
     assert found.leaf == MADE.leaf
-    (violation,) = judged(
+    (violation,) = best_judgement(
         Bundle(certificates=MADE.chain, keys=(MADE.keys[1],)), Context(host=HOST, now=NOW)
     ).report.violations
     assert violation.code == "key-mismatch"
@@ -110,8 +110,8 @@ def test_a_renewed_certificate_of_the_same_key_is_preferred() -> None:
     old = Chain(leaf=LEAF.but(days=(-800, -10))).make()
     new = Chain().make()
     bundle = Bundle(certificates=(old.leaf, *new.chain), keys=(new.keys[0],))
-    judgement = judged(bundle, Context(host=HOST, now=NOW))
-    assert judgement.report.valid
+    judgement = best_judgement(bundle, Context(host=HOST, now=NOW))
+    assert judgement.report.is_valid
     assert judgement.candidate.leaf == new.leaf
     assert judgement.candidate.set_aside == (old.leaf,)
 
@@ -120,7 +120,7 @@ def test_the_self_signed_certificate_of_a_request_is_not_meant() -> None:
     """Java's keytool stores both certificates; the CA's is chosen, even if its chain is incomplete."""  # R18
     made, own = Chain().make(), SelfSigned().make()
     bundle = Bundle(certificates=(own.leaf, made.leaf), keys=(made.keys[0],))
-    judgement = judged(bundle, Context(host=HOST, now=NOW))
+    judgement = best_judgement(bundle, Context(host=HOST, now=NOW))
     assert judgement.candidate.leaf == made.leaf
     assert {one.code for one in judgement.report.violations} == {"chain-incomplete"}
 
@@ -135,7 +135,7 @@ def test_a_cross_signed_chain_leads_to_the_wanted_root() -> None:
         for root, length in ((new.root, 3), (old.root, 4)):
             found = candidates(bundle, host=HOST, roots=(root,))[0]
             assert (found.root, len(found.chain)) == (root, length)
-            assert judged(bundle, Context(host=HOST, now=NOW, root=root)).report.valid
+            assert best_judgement(bundle, Context(host=HOST, now=NOW, root=root)).report.is_valid
 
 
 def test_of_two_ways_the_one_that_breaks_no_rule_is_taken() -> None:
@@ -144,36 +144,36 @@ def test_of_two_ways_the_one_that_breaks_no_rule_is_taken() -> None:
     for change in ({"hash": SHA1}, {"days": (-900, -1)}):
         old = Chain(issuing=(ISSUING.but(key="rsa-2048", **change),)).make().chain[1]
         bundle = Bundle(certificates=(made.leaf, old, made.chain[1], made.root), keys=(made.keys[0],))
-        judgement = judged(bundle, Context(host=HOST, now=NOW))
-        assert judgement.report.valid
+        judgement = best_judgement(bundle, Context(host=HOST, now=NOW))
+        assert judgement.report.is_valid
         assert judgement.candidate.chain == made.chain
 
 
-def test_a_wrong_root_of_the_right_name_is_told_and_a_right_one_is_found() -> None:
+def test_a_wrong_root_of_the_right_name_is_reported_and_a_right_one_is_found() -> None:
     """A root with the issuer's name that did not sign breaks R20, unless the real root is known otherwise."""  # R20
     made, impostor = Chain().make(), Chain(root=ROOT.but(owner="impostor")).make().root
     bundle = Bundle(certificates=(*made.chain[:-1], impostor), keys=(made.keys[0],))
-    judgement = judged(bundle, Context(host=HOST, now=NOW))
+    judgement = best_judgement(bundle, Context(host=HOST, now=NOW))
     assert {one.code for one in judgement.report.violations} == {"issuer-mismatch"}
     assert judgement.candidate.links == (Link.VERIFIED, Link.NAME_ONLY)
-    completed = judged(bundle, Context(host=HOST, now=NOW, root=made.root))
-    assert completed.report.valid
+    completed = best_judgement(bundle, Context(host=HOST, now=NOW, root=made.root))
+    assert completed.report.is_valid
     assert completed.candidate.chain == made.chain
 
 
-def test_a_right_root_of_a_wrong_name_is_told() -> None:
+def test_a_right_root_of_a_wrong_name_is_reported() -> None:
     """A certificate signed with the key of a CA with another name breaks R20."""  # R20
     made = Chain(issuing=(ISSUING.but(issuer="Former name"),)).make()
-    judgement = judged(made.bundle(), Context(host=HOST, now=NOW))
+    judgement = best_judgement(made.bundle(), Context(host=HOST, now=NOW))
     assert {one.code for one in judgement.report.violations} == {"issuer-mismatch"}
     assert judgement.candidate.links == (Link.VERIFIED, Link.KEY_ONLY)
 
 
-def test_a_foreign_issuing_ca_is_told() -> None:
+def test_a_foreign_issuing_ca_is_reported() -> None:
     """A file with the chain of another CA breaks R20 and R22."""  # R20 R22
     foreign = Chain(issuing=(ISSUING.but(name="Foreign"),)).make().chain[1:]
     bundle = MADE.bundle(*foreign, without=MADE.chain[1:])
-    codes = {one.code for one in judged(bundle, Context(host=HOST, now=NOW)).report.violations}
+    codes = {one.code for one in best_judgement(bundle, Context(host=HOST, now=NOW)).report.violations}
     assert codes == {"issuer-mismatch", "chain-incomplete"}
 
 
@@ -202,11 +202,11 @@ def test_a_mesh_is_not_followed_for_ever() -> None:
 def test_a_chain_of_any_order_is_put_in_order() -> None:
     """The chain of the current certificate is read in any order, without unrelated certificates."""
     for order in itertools.permutations(MADE.chain):
-        assert ordered(order) == MADE.chain
+        assert ordered_chain(order) == MADE.chain
     stranger = Chain(root=ROOT.but(name="Stranger")).make().root
-    assert ordered((*MADE.chain[:2], stranger)) == MADE.chain[:2]
+    assert ordered_chain((*MADE.chain[:2], stranger)) == MADE.chain[:2]
     own = SelfSigned().make().chain
-    assert ordered(own) == own
+    assert ordered_chain(own) == own
 
 
 def test_roots_are_found_by_their_signatures() -> None:
@@ -246,12 +246,12 @@ def test_a_candidate_shows_no_key() -> None:
 )
 def test_a_name_covers_a_host(pattern: str, host: str, *, result: bool) -> None:
     """A wildcard stands for exactly the whole left-most label (RFC 9525, 6.3)."""  # R19
-    assert covers(pattern, host) is result
+    assert is_name_of(pattern, host) is result
 
 
 def test_names_are_fit_for_a_line() -> None:
     """A subject is shown without line ends and terminal codes, and is cut off if it is too long."""
     odd = Chain(leaf=LEAF.but(name="a\n\x1b[2J" + "b" * 50)).make().leaf
-    assert "\x1b" not in named(odd)
-    assert "\n" not in named(odd)
-    assert named(Chain(leaf=LEAF.but(name="")).make().leaf).startswith("serial number ")
+    assert "\x1b" not in display_name(odd)
+    assert "\n" not in display_name(odd)
+    assert display_name(Chain(leaf=LEAF.but(name="")).make().leaf).startswith("serial number ")

@@ -176,7 +176,7 @@ OTHERS: dict[str, Callable[[], list[x509.Certificate]]] = {
 
 
 @pytest.mark.parametrize("kind", list(KeyType), ids=str)
-def test_what_was_issued_is_recognized(kind: KeyType) -> None:
+def test_an_issued_certificate_is_recognized(kind: KeyType) -> None:
     """Leaf and root, as stored in the secret, are recognized."""  # R31, R38
     assert is_issued(chain(issue(HOST, key=kind, validity_days=397, now=NOW).chain))
 

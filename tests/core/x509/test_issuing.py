@@ -18,9 +18,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, SignatureAlgorit
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ios_mdm.core.pair.definition import LONGEST_VALIDITY_DAYS, KeyType
+from ios_mdm.core.pair.certificate_times import max_validity_days
+from ios_mdm.core.pair.definition import MAX_VALIDITY_DAYS, KeyType
 from ios_mdm.core.pair.facts import Source
-from ios_mdm.core.pair.moments import longest_validity_days
 from ios_mdm.core.x509.details import facts
 from ios_mdm.core.x509.issuing import is_issued, issue, key_type, validity
 from ios_mdm.core.x509.pem import chain
@@ -149,7 +149,7 @@ def test_name_constraints_of_the_root_permit_the_connection_address_only() -> No
     ]
 
 
-def test_it_serves_tls_and_nothing_else() -> None:
+def test_a_leaf_is_for_tls_servers_only() -> None:
     """The extended key usage is serverAuth only."""  # R23, R31
     usage, _ = _extension(_parsed(_issue()), x509.ExtendedKeyUsage)
     assert list(usage) == [ExtendedKeyUsageOID.SERVER_AUTH]
@@ -231,7 +231,7 @@ def test_serial_numbers_are_random_and_positive(monkeypatch: pytest.MonkeyPatch)
 
 @given(
     now=st.datetimes(datetime(2000, 1, 1), datetime(2090, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001
-    days=st.integers(1, LONGEST_VALIDITY_DAYS),
+    days=st.integers(1, MAX_VALIDITY_DAYS),
 )
 def test_validity_is_whole_days_from_five_minutes_ago(now: datetime, days: int) -> None:
     """NotBefore is five minutes before now, and the validity is whole days including notAfter; also after 2050."""
@@ -241,24 +241,24 @@ def test_validity_is_whole_days_from_five_minutes_ago(now: datetime, days: int) 
     assert certificate.not_valid_after_utc == certificate.not_valid_before_utc + timedelta(days=days, seconds=-1)
 
 
-@given(main=st.integers(1, LONGEST_VALIDITY_DAYS), days=st.integers(1, LONGEST_VALIDITY_DAYS))
+@given(main=st.integers(1, MAX_VALIDITY_DAYS), days=st.integers(1, MAX_VALIDITY_DAYS))
 def test_a_reserve_is_not_valid_for_longer_than_main(main: int, days: int) -> None:
     """A reserve can be valid for as long as main; one more day is refused."""  # R8
     if days <= main:
-        reserve = _parsed(issue(HOST, key=KeyType.EC_P256, validity_days=days, now=NOW, longest=validity(main)))
+        reserve = _parsed(issue(HOST, key=KeyType.EC_P256, validity_days=days, now=NOW, max_validity=validity(main)))
         assert reserve.not_valid_after_utc - reserve.not_valid_before_utc <= validity(main)
     else:
         with pytest.raises(DefinitionError, match=f"because the main certificate is valid for {main} days"):
-            issue(HOST, key=KeyType.EC_P256, validity_days=days, now=NOW, longest=validity(main))
+            issue(HOST, key=KeyType.EC_P256, validity_days=days, now=NOW, max_validity=validity(main))
 
 
-@given(days=st.integers(1, LONGEST_VALIDITY_DAYS))
+@given(days=st.integers(1, MAX_VALIDITY_DAYS))
 def test_the_longest_reserve_is_as_long_as_main(days: int) -> None:
     """The maximum validity of a reserve is that of main, in whole days."""  # R8
     main = facts(_issue(days=days), ordinal=1, source=Source.ISSUED, generation=1)
-    assert longest_validity_days(main) == days
-    assert longest_validity_days(replace(main, not_after=main.not_after - timedelta(seconds=1))) == days - 1
-    assert longest_validity_days(replace(main, not_after=main.not_before + timedelta(days=5000))) == 824
+    assert max_validity_days(main) == days
+    assert max_validity_days(replace(main, not_after=main.not_after - timedelta(seconds=1))) == days - 1
+    assert max_validity_days(replace(main, not_after=main.not_before + timedelta(days=5000))) == 824
 
 
 @pytest.mark.parametrize("days", [-1, 0, 825, 10_000])
@@ -294,7 +294,7 @@ def test_hosts_of_every_length_are_issued(length: int) -> None:
     ["", ".", "a..b", "-a.example", "a_b.example", "*.example.com", "192.0.2.1", "2001:db8::1", "bücher.example",
      "mdm.example.com.", "mdm.example.com:443", "mdm.example.com\n", "a" * 64 + ".example", "a." * 127 + "example"],
 )  # fmt: skip
-def test_what_is_no_dns_name_gets_no_certificate(host: str) -> None:
+def test_an_invalid_dns_name_gets_no_certificate(host: str) -> None:
     """An IP address, a wildcard, a port or a bad label is refused."""
     with pytest.raises(DefinitionError, match="must be a DNS name"):
         _issue(host)
@@ -303,7 +303,7 @@ def test_what_is_no_dns_name_gets_no_certificate(host: str) -> None:
 @pytest.mark.parametrize(
     "now", [NOW.replace(tzinfo=None), NOW.astimezone(timezone(timedelta(hours=1))), NOW.replace(microsecond=1)]
 )
-def test_only_whole_seconds_of_utc_are_a_moment(now: datetime) -> None:
+def test_only_whole_seconds_of_utc_are_accepted(now: datetime) -> None:
     """A naive, local or fractional time is a programming error."""
     with pytest.raises(ValueError, match="aware UTC"):
         _issue(now=now)

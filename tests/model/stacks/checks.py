@@ -6,7 +6,7 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 from ios_mdm.core.pair.layout import OWNER_TAG, RESOURCE_ID_TAG
-from ios_mdm.core.pair.schedule import Kind, names, role_name, stem
+from ios_mdm.core.pair.schedule import Kind, name_stem, role_name, schedule_names
 from ios_mdm.core.pair.secret import Label
 from tests.model.stacks.world import COPY, HOMES, LOST, WRONG_FINGERPRINT
 
@@ -116,7 +116,7 @@ def _switch(before: World, event: Event, run: Run, after: World) -> Iterator[str
     if "fires" in event.text or event.kind == "disarm":
         return
     for place, secret in _pairs(before):
-        name = names(SECRETS[secret], secret)[Kind.PROMOTE]
+        name = schedule_names(SECRETS[secret], secret)[Kind.PROMOTE]
         armed = before.places[place].scheduler.schedules.get(name)
         labels = [
             [world.places[place].store.holder(secret, label) for label in (Label.MAIN, Label.RESERVE)]
@@ -139,7 +139,7 @@ def _sent(before: World, event: Event, run: Run, after: World) -> Iterator[str]:
     """R36: a switch is armed only for a reserve that devices were sent."""
     del before, event, run
     for place, secret in _pairs(after):
-        schedule = after.places[place].scheduler.schedules.get(names(SECRETS[secret], secret)[Kind.PROMOTE])
+        schedule = after.places[place].scheduler.schedules.get(schedule_names(SECRETS[secret], secret)[Kind.PROMOTE])
         reserve = after.labelled(place, secret, Label.RESERVE)
         main = after.labelled(place, secret, Label.MAIN)
         if schedule is None or reserve is None or main == reserve:
@@ -198,7 +198,7 @@ def _moved(before: World, event: Event, secret: str, program: Program) -> str:
 
 
 def _written(run: Run) -> set[str]:
-    stems = {stem(server, secret): secret for secret, server in SECRETS.items()}
+    stems = {name_stem(server, secret): secret for secret, server in SECRETS.items()}
     for home in HOMES.values():
         stems |= {role_name(server, secret, home.region): secret for secret, server in SECRETS.items()}
     found = set()

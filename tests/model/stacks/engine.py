@@ -17,10 +17,10 @@ from unittest.mock import patch
 from ios_mdm import wiring
 from ios_mdm.app import delivery, switch_reader
 from ios_mdm.app.pair import effects, values
-from ios_mdm.core.pair.observed import Served
+from ios_mdm.core.pair.observed import ServedCertificate
 from ios_mdm.core.profile import trust_profile
 from ios_mdm.errors import DeliveryError, IosMdmError
-from ios_mdm.parallel import at_once
+from ios_mdm.parallel import run_concurrently
 from ios_mdm.resources import distribution_hooks, pair_hooks
 from ios_mdm.resources.certificate_pair import CertificatePairProvider
 from ios_mdm.resources.profile_distribution import ProfileDistributionProvider
@@ -134,11 +134,11 @@ class Presented:
 
     world: World
 
-    def served(self, host: str, endpoints: Sequence[str]) -> tuple[Served, ...]:
+    def served_certificates(self, host: str, endpoints: Sequence[str]) -> tuple[ServedCertificate, ...]:
         """Return the certificate that each endpoint presents."""
         del host
         sha256 = None if self.world.served is None else leaf_of(self.world.served)
-        return tuple(Served(endpoint=one, sha256=sha256) for one in endpoints)
+        return tuple(ServedCertificate(endpoint=one, sha256=sha256) for one in endpoints)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,10 +181,10 @@ def played() -> Iterator[None]:
     """Run the hooks on worlds: random values come from the world, and the hooks neither print nor wait."""
     with ExitStack() as stack:
         for target, name, new in (
-            (wiring, "here", lambda: _runs[-1][1]),
+            (wiring, "process_wiring", lambda: _runs[-1][1]),
             (values, "uuid4", _random_id),
             (effects, "issue", _issue),
-            (switch_reader, "at_once", _one_by_one),
+            (switch_reader, "run_concurrently", _one_by_one),
             (delivery, "trust_profile", _profile),
             *((module, "tell", _silent) for module in (pair_hooks, distribution_hooks)),
             *(
@@ -203,8 +203,8 @@ def _silent(*_arguments: object) -> None:
 
 
 def _one_by_one(calls: Sequence[Callable[[], Any]]) -> Sequence[Future[Any]]:
-    """Run calls like :func:`ios_mdm.parallel.at_once`, but without threads, whose start takes longer than the calls."""
-    return [one for call in calls for one in at_once([call])]
+    """Run calls like :func:`ios_mdm.parallel.run_concurrently`, without threads: these calls are short."""
+    return [one for call in calls for one in run_concurrently([call])]
 
 
 def _profile(chains: list[str], **texts: str | None) -> bytes:

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ios_mdm.core.pair.schedule import Kind, names
+from ios_mdm.core.pair.schedule import Kind, schedule_names
 from ios_mdm.core.pair.secret import Label
 from tests.model.stacks.checks import SECRETS
 from tests.model.stacks.events import plain_up
@@ -104,7 +104,7 @@ def _incomplete(world: World) -> str:
         return f"{secret} lacks main or reserve"
     if not all(world.accepts(device, one) for device in world.devices for one in (main, reserve)):
         return "not all devices trust main and reserve"
-    schedule = world.places[place].scheduler.schedules.get(names(SECRETS[secret], secret)[Kind.PROMOTE])
+    schedule = world.places[place].scheduler.schedules.get(schedule_names(SECRETS[secret], secret)[Kind.PROMOTE])
     if schedule is None or str(world.places[place].store.holder(secret, Label.RESERVE)) not in schedule.input:
         return "the switch is not armed"
     return ""

@@ -47,7 +47,7 @@ def _identifier(identifier: str, pair_id: str | None) -> str:
 
 def _gone(id_: str, outputs: dict[str, Any]) -> ReadResult:
     """Report a lost pair as deleted."""
-    if wiring.here().store(None).describe(id_) is None:
+    if wiring.process_wiring().store(None).describe(id_) is None:
         return ReadResult(None, {})
     return _READ(id_, outputs)
 
@@ -75,7 +75,7 @@ def _deletes_anywhere(self: Reconciler, *arguments: Any, **options: Any) -> bool
 def _disarms_first(self: Reconciler, request: Any, *arguments: Any, **options: Any) -> bool:
     """Delete the switch before the secret."""
     names = request.definition.name, request.secret
-    self._switches.disarm(*names, region="eu-west-1", role_made=True, queue_made=True)
+    self._switches.disarm(*names, region="eu-west-1", is_role_made=True, is_queue_made=True)
     return _DELETE(self, request, *arguments, **options)
 
 
@@ -149,13 +149,13 @@ SEEDS = {
     ),
     "any owner": Seed(
         requirement="R34",
-        patches=((reader, "check_ours", _nothing),),
+        patches=((reader, "check_pair_owner", _nothing),),
         story=STORIES["a take-over"],
         complaint="which is the pair of dev",
     ),
     "any owner of the same name": Seed(
         requirement="R34",
-        patches=((reader, "check_ours", _nothing),),
+        patches=((reader, "check_pair_owner", _nothing),),
         story=STORIES["a second backend"],
         complaint="which is the pair of dev",
     ),
@@ -167,7 +167,7 @@ SEEDS = {
     ),
     "a delete does not compare the ids": Seed(
         requirement="R37",
-        patches=((reconcile, "check_ours", _nothing),),
+        patches=((reconcile, "check_pair_owner", _nothing),),
         story=STORIES["a former owner"],
         complaint="which is the pair of copy",
     ),
@@ -236,7 +236,7 @@ SEEDS = {
     ),
     "a profile drops a reserve that the server presents": Seed(
         requirement="R35",
-        patches=((guard, "_presenting", _none_presented),),
+        patches=((guard, "_presenting_endpoints", _none_presented),),
         story=STORIES["no reserve, while the server presents it"],
         complaint="no longer trusts a certificate that is in use",
     ),
@@ -248,7 +248,7 @@ SEEDS = {
     ),
     "main stays although the definition distrusts it": Seed(
         requirement="R35",
-        patches=((policies, "distrusted_stays", _nothing),),
+        patches=((policies, "distrusted_certificate_kept", _nothing),),
         story=STORIES["a distrusted certificate"],
         complaint="keeps a certificate that its definition distrusts",
     ),

@@ -242,7 +242,7 @@ class World:
     def pair_id(self, place: str, secret: str) -> str | None:
         """Return the id of the pair in a secret; None if there is none."""
         found = self.places[place].store.secret(secret)
-        identity = None if found is None else PairIdentity.parsed(found.tags.get(PAIR_ID_TAG))
+        identity = None if found is None else PairIdentity.from_text(found.tags.get(PAIR_ID_TAG))
         return None if identity is None else identity.pair_id
 
     def accepts(self, device: str, root: str) -> bool:

@@ -49,7 +49,7 @@ class HttpServer:
         self._handler = handler
         self._limits = limits or Limits()
         try:
-            self._socket = _listening(host, port, self._limits.backlog)
+            self._socket = _listening_socket(host, port, self._limits.backlog)
         except OSError as error:
             raise DefinitionError(
                 f"cannot listen on {host} port {port} ({error.strerror}): choose another address or port"
@@ -88,12 +88,12 @@ class HttpServer:
             await self._stop.wait()
             connections.pause()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._work.finished(), self._limits.stop)
+                await asyncio.wait_for(self._work.wait_until_finished(), self._limits.stop)
             await connections.close()
             self._work.close()
 
 
-def _listening(host: str, port: int, backlog: int) -> socket.socket:
+def _listening_socket(host: str, port: int, backlog: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     opened = socket.create_server((host, port), family=family, backlog=backlog)
     opened.setblocking(False)
@@ -125,7 +125,7 @@ class _Connections(HTTPServerConnectionDelegate):
     def resume(self) -> None:
         """Accept connections."""
         self._is_paused = False
-        self._remove = add_accept_handler(self._listening, self._accepted)
+        self._remove = add_accept_handler(self._listening, self._accept)
 
     def pause(self) -> None:
         """Accept no more connections."""
@@ -141,7 +141,7 @@ class _Connections(HTTPServerConnectionDelegate):
             self._places.release()
         await closing
 
-    def _accepted(self, connected: socket.socket, _address: object) -> None:
+    def _accept(self, connected: socket.socket, _address: object) -> None:
         stream = IOStream(connected, max_buffer_size=2 * self._limits.small, read_chunk_size=self._limits.first)
         connection = HTTP1ServerConnection(stream, self._parameters)
         self._open.add(connection)

@@ -51,7 +51,7 @@ class Work:
         self._idle.clear()
         self._waiting.put((request, respond))
 
-    async def finished(self) -> None:
+    async def wait_until_finished(self) -> None:
         """Wait until all requests are answered."""
         await self._idle.wait()
 

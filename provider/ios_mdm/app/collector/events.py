@@ -62,7 +62,7 @@ def event_from_webhook(body: bytes) -> DeviceEvent:
     return DeviceEvent(
         identity=_identity(body, event, details, enrollment_id),
         at=at,
-        topic=one_line(topic, longest=_TOPIC_LIMIT),
+        topic=one_line(topic, limit=_TOPIC_LIMIT),
         enrollment_id=enrollment_id,
         enrolled=None if ids.text("parent_id") else _ENROLLMENT.get(topic),
         answer=answer,
@@ -118,7 +118,7 @@ def _error_chain(raw_payload: str) -> str:
         )
     except Exception:  # noqa: BLE001 - plistlib raises many types on bad input; the status counts without its reason
         return ""
-    return one_line(text[: 4 * _DETAIL_LIMIT], longest=_DETAIL_LIMIT)
+    return one_line(text[: 4 * _DETAIL_LIMIT], limit=_DETAIL_LIMIT)
 
 
 @dataclass(frozen=True, slots=True)

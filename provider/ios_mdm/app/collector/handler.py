@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Collector", "signature"]
 
-MAX_AHEAD: Final = timedelta(minutes=5)
+MAX_CLOCK_SKEW: Final = timedelta(minutes=5)
 """Maximum time of an event after the clock of this machine.
 
 An event further in the future hides the later events of its device until that time.
@@ -73,26 +73,26 @@ class Collector:
 
     def answer_without_body(self, request: Request) -> Response | None:
         """Return the answer to a request that does not depend on its body; None if the body is needed."""
-        if self.hmac_key is None and not self._is_ours(request.headers.get("host", "")):
-            return _refused(403, "the Host header is not a loopback address: set --allow-host to allow this host")
+        if self.hmac_key is None and not self._is_this_machine(request.headers.get("host", "")):
+            return _refusal(403, "the Host header is not a loopback address: set --allow-host to allow this host")
         if request.method in {"GET", "HEAD"}:
             return Response(status=200, text="send NanoMDM's webhook events to this URL with POST")
         if request.method != "POST":
-            return _refused(501, "the method is not supported: use POST, or GET to check the server")
+            return _refusal(501, "the method is not supported: use POST, or GET to check the server")
         if self.hmac_key is not None:
             return _signature_refusal(request.headers.get(SIGNATURE_HEADER.lower(), ""))
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-            return _refused(415, "the Content-Type must be application/json")
+            return _refusal(415, "the Content-Type must be application/json")
         return None
 
     def answers(self, requests: Sequence[Request]) -> Sequence[Response]:
         """Return the answers to complete requests, in their order. Their events are recorded in one transaction."""
         read = [self._event_or_refusal(one) for one in requests]
         events = [one for one in read if isinstance(one, DeviceEvent)]
-        recorded = self._recorded([one for one in events if one.enrolled is not None or one.answer is not None])
+        recorded = self._record([one for one in events if one.enrolled is not None or one.answer is not None])
         return [recorded if isinstance(one, DeviceEvent) else one for one in read]
 
-    def _is_ours(self, host: str) -> bool:
+    def _is_this_machine(self, host: str) -> bool:
         """Return whether the value of a Host header names this machine."""
         found = _HOST.fullmatch(host)
         if found is None:
@@ -105,22 +105,22 @@ class Collector:
         if early is not None:
             return early
         if len(request.body) > MAX_BODY:
-            return _refused(413, f"the body has more than {MAX_BODY} bytes")
+            return _refusal(413, f"the body has more than {MAX_BODY} bytes")
         if self.hmac_key is not None:
             claimed = request.headers[SIGNATURE_HEADER.lower()]
             if not hmac.compare_digest(claimed, signature(request.body, self.hmac_key)):
-                return _refused(401, f"{SIGNATURE_HEADER} does not match the body: give NanoMDM the collector's key")
+                return _refusal(401, f"{SIGNATURE_HEADER} does not match the body: give NanoMDM the collector's key")
         try:
             event = event_from_webhook(request.body)
         except WebhookError as error:
-            return _refused(400, str(error))
-        if event.at > self.clock.now() + MAX_AHEAD:
-            return _refused(
+            return _refusal(400, str(error))
+        if event.at > self.clock.now() + MAX_CLOCK_SKEW:
+            return _refusal(
                 400, "the time of the event is in the future: correct the clock of the MDM server or of this machine"
             )
         return event
 
-    def _recorded(self, events: Sequence[DeviceEvent]) -> Response:
+    def _record(self, events: Sequence[DeviceEvent]) -> Response:
         """Record *events*; return the answer to each of them."""
         try:
             if events:
@@ -136,12 +136,12 @@ class Collector:
 def _signature_refusal(claimed: str) -> Response | None:
     """Return the answer to a signature that no body can have; None if the signature must be computed."""
     if not claimed:
-        return _refused(401, f"{SIGNATURE_HEADER} is missing: set NanoMDM's -webhook-hmac-key")
+        return _refusal(401, f"{SIGNATURE_HEADER} is missing: set NanoMDM's -webhook-hmac-key")
     if not _SIGNATURE.fullmatch(claimed):
-        return _refused(401, f"{SIGNATURE_HEADER} is not the base64 of one HMAC-SHA256")
+        return _refusal(401, f"{SIGNATURE_HEADER} is not the base64 of one HMAC-SHA256")
     return None
 
 
-def _refused(status: int, reason: str) -> Response:
+def _refusal(status: int, reason: str) -> Response:
     _log.warning("refused a request: %d %s", status, reason)
     return Response(status=status, text=reason)

@@ -6,8 +6,13 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from ios_mdm.app.confirm import confirmed
-from ios_mdm.app.pair.found import problem_of_found, unknown_version, value_digest, way_back
+from ios_mdm.app.confirm import read_until
+from ios_mdm.app.pair.found_certificates import (
+    found_certificate_problem,
+    unknown_version_message,
+    value_digest,
+    way_back,
+)
 from ios_mdm.app.pair.values import PublicCertificate
 from ios_mdm.core.pair.decision import InstallRequest
 from ios_mdm.core.pair.definition import InstallMain, Slot
@@ -22,8 +27,8 @@ from ios_mdm.core.pair.layout import (
     announced_value,
     facts_tag,
     facts_value,
-    moment_value,
     observed_pair,
+    time_value,
     version_id,
 )
 from ios_mdm.core.pair.observed import Announcement, ObservedPair, Role
@@ -124,7 +129,7 @@ class Effects:
             validity_days=wanted.validity_days,
             now=self._clock.now(),
             # R8, enforced again where the certificate is created.
-            longest=main.not_after - main.not_before if main is not None and wanted.slot is Slot.RESERVE else None,
+            max_validity=main.not_after - main.not_before if main is not None and wanted.slot is Slot.RESERVE else None,
         )
         self._put(request.secret, wanted.ordinal, credential)
 
@@ -139,7 +144,7 @@ class Effects:
             )
         current = None if view.observed is None or view.observed.main is None else view.observed.main.facts
         credential = self._custom.credential(wanted.slot, current=current, main=view.main)
-        if not _fulfils(credential, request.definition.host, wanted):
+        if not _is_requested(credential, request.definition.host, wanted):
             raise DefinitionError(
                 f"{wanted.slot}.install: the file changed after it was checked: its certificate "
                 f"(was {wanted.offered.sha256}, now {credential.sha256}) or its chain is another one. Run `pulumi up` "
@@ -157,7 +162,7 @@ class Effects:
         self._announced.add(announced)
         self._store.tag(secret, {ANNOUNCED_TAG: announced_value(announced)})
         self._store.put(secret, version_id(secret, ordinal), value)
-        self._confirmed(secret, version_id(secret, ordinal))
+        self._existing_credential(secret, version_id(secret, ordinal))
 
     def _resolve_existing(self, secret: str, before: ObservedPair | None, ordinal: int) -> bool:
         """Adopt or skip the version with this number, if it exists; return whether it exists.
@@ -168,7 +173,7 @@ class Effects:
         version = version_id(secret, ordinal)
         # An interrupted run may have stored the announced version so recently that reads do not show it yet.
         is_announced = before is not None and before.announced is not None and before.announced.ordinal == ordinal
-        if (self._confirmed if is_announced else self._stored)(secret, version) is None:
+        if (self._existing_credential if is_announced else self._stored_credential)(secret, version) is None:
             return False
         description = self._store.describe(secret)
         observed = ObservedPair() if description is None else observed_pair(secret, description)
@@ -210,12 +215,12 @@ class Effects:
             # AWS labels a secret's first version AWSCURRENT automatically, so its generation is not recorded yet.
             tags |= {MAIN_GENERATION_TAG: str(step.generation)} if observed.main_generation is None else {}
         if step.request is not None:
-            if not _fulfils(credential, request.definition.host, step.request):
+            if not _is_requested(credential, request.definition.host, step.request):
                 role = Role.DELETED
             elif step.slot is Slot.MAIN:
                 tags |= {} if step.follows else {MAIN_GENERATION_TAG: str(step.generation)}
-            elif isinstance(step.request, InstallRequest) and not _waits(observed, found):
-                tags[RESERVE_SINCE_TAG] = moment_value(self._clock.now())
+            elif isinstance(step.request, InstallRequest) and not _is_waiting(observed, found):
+                tags[RESERVE_SINCE_TAG] = time_value(self._clock.now())
         self._store.tag(request.secret, {facts_tag(step.version_id): facts_value(found, role), **tags})
 
     def _found_role(
@@ -234,16 +239,18 @@ class Effects:
         # No profile contains a distrusted certificate.
         if _is_known(request, credential) or credential.sha256 in definition.distrust:
             return role
-        now, version = self._clock.now(), observed.numbered(step.ordinal)
+        now, version = self._clock.now(), observed.version_of(step.ordinal)
         assert version is not None  # noqa: S101 - the step records a version that was observed
         if version.slots == {Label.FORMER} and now > details(credential.certificate).not_after:
             return Role.DELETED
         problem: str | None = "no run announced it, and the state does not contain its certificate with this chain"
         if self._is_announced(observed, request.secret, step.ordinal):
             main = observed.main if step.slot is Slot.RESERVE else None
-            problem = problem_of_found(credential, definition.host, now, main=None if main is None else main.facts)
+            problem = found_certificate_problem(
+                credential, definition.host, now, main=None if main is None else main.facts
+            )
         if problem is not None:
-            raise StoreError(unknown_version(request.secret, version, problem))
+            raise StoreError(unknown_version_message(request.secret, version, problem))
         return role
 
     def move_label(self, secret: str, step: MoveLabel) -> None:
@@ -252,8 +259,8 @@ class Effects:
         Raises the errors of :meth:`perform`.
         """
         if step.to is not None and step.label in {Label.MAIN, Label.RESERVE}:
-            if self.verified(secret, step.to) is None:
-                raise _lost(secret, step.label, step.to)
+            if self.verified_certificate(secret, step.to) is None:
+                raise _lost_certificate_error(secret, step.label, step.to)
             # The move also depends on the dates of the certificate that loses the label.
             if step.current is not None and step.current.facts is not None:
                 self.verify(secret, step.current)
@@ -268,12 +275,12 @@ class Effects:
 
     def verify(self, secret: str, version: StoredVersion) -> PublicCertificate:
         """Return the certificate of a version like :meth:`verified`; raise StoreError if it does not exist."""
-        found = self.verified(secret, version)
+        found = self.verified_certificate(secret, version)
         if found is None:
-            raise _gone(secret, version.version_id)
+            raise _missing_version_error(secret, version.version_id)
         return found
 
-    def verified(self, secret: str, version: StoredVersion) -> PublicCertificate | None:
+    def verified_certificate(self, secret: str, version: StoredVersion) -> PublicCertificate | None:
         """Return the certificate of a version that has a facts tag; None if the version does not exist.
 
         Raises:
@@ -283,7 +290,9 @@ class Effects:
         assert version.facts is not None  # noqa: S101 - a step moves labels to recorded versions only
         known = version.facts
         # AWS may have deleted a version without labels. A version that was just stored has a label.
-        credential = (self._confirmed if version.labels else self._stored)(secret, version.version_id)
+        credential = (self._existing_credential if version.labels else self._stored_credential)(
+            secret, version.version_id
+        )
         if credential is None:
             return None
         found = facts(credential, ordinal=known.ordinal, source=known.source, generation=known.generation)
@@ -303,16 +312,16 @@ class Effects:
         return PublicCertificate(facts=found, details=details(credential.chain), pem=credential.chain)
 
     def _credential(self, secret: str, version: str) -> Credential:
-        found = self._confirmed(secret, version)
+        found = self._existing_credential(secret, version)
         if found is None:
-            raise _gone(secret, version)
+            raise _missing_version_error(secret, version)
         return found
 
-    def _confirmed(self, secret: str, version: str) -> Credential | None:
+    def _existing_credential(self, secret: str, version: str) -> Credential | None:
         """Return the credential of a version that should exist; None if repeated reads do not show it."""
-        return confirmed(lambda: self._stored(secret, version), lambda found: found is not None)
+        return read_until(lambda: self._stored_credential(secret, version), lambda found: found is not None)
 
-    def _stored(self, secret: str, version: str) -> Credential | None:
+    def _stored_credential(self, secret: str, version: str) -> Credential | None:
         """Return the credential of a version; None if the version does not exist."""
         if version not in self._credentials:
             value = self._store.read(secret, version)
@@ -340,11 +349,11 @@ def _is_known(request: PairRequest, credential: Credential) -> bool:
     )
 
 
-def _gone(secret: str, version: str) -> StoreError:
+def _missing_version_error(secret: str, version: str) -> StoreError:
     return StoreError(f"secret {secret}: version {version} no longer exists: run again")
 
 
-def _lost(secret: str, label: str, version: StoredVersion) -> StoreError:
+def _lost_certificate_error(secret: str, label: str, version: StoredVersion) -> StoreError:
     """Return the error for a version that does not exist, although a facts tag records it for a slot.
 
     AWS deletes versions without labels, and a secret that was restored manually may lack some versions.
@@ -366,7 +375,7 @@ def _lost(secret: str, label: str, version: StoredVersion) -> StoreError:
     )
 
 
-def _waits(observed: ObservedPair, found: CertificateFacts) -> bool:
+def _is_waiting(observed: ObservedPair, found: CertificateFacts) -> bool:
     """Return whether a certificate is already the reserve, with a recorded time of its installation (R7)."""
     reserve = None if observed.reserve_since is None else observed.reserve
     return reserve is not None and reserve.facts is not None and reserve.facts.sha256 == found.sha256
@@ -379,7 +388,7 @@ def _source(credential: Credential, step: RecordFacts) -> Source:
     return Source.ISSUED if is_issued(chain(credential.chain)) else Source.INSTALLED
 
 
-def _fulfils(credential: Credential, host: str, wanted: Request) -> bool:
+def _is_requested(credential: Credential, host: str, wanted: Request) -> bool:
     """Return whether a certificate, which an interrupted run may have stored, is the requested one."""
     certificates = chain(credential.chain)
     if isinstance(wanted, InstallRequest):

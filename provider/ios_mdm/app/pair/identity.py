@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 from ios_mdm.core.pair.decision import Notice, Severity
 from ios_mdm.core.pair.home import Home, PairIdentity
 from ios_mdm.core.pair.layout import PAIR_ID_TAG, facts_tag, version_id
-from ios_mdm.core.pair.schedule import role_name, stem
+from ios_mdm.core.pair.schedule import name_stem, role_name
 from ios_mdm.core.pair.secret import Label
 from ios_mdm.errors import DefinitionError, IdentityError, LostPairError, OwnershipError, StoreError, TakenOverError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ios_mdm.app.pair.values import Known, PairRequest
+    from ios_mdm.app.pair.values import KnownPair, PairRequest
     from ios_mdm.core.pair.observed import ObservedPair
 
 __all__ = [
@@ -27,7 +27,7 @@ __all__ = [
     "check_copy",
     "check_home",
     "check_lost",
-    "check_ours",
+    "check_pair_owner",
     "lost_notice",
     "moved_notice",
     "replica_notice",
@@ -64,7 +64,7 @@ def check_home(request: PairRequest, observed: ObservedPair | None, actual: Call
     return home
 
 
-def _check_known(request: PairRequest, known: Known, observed: ObservedPair | None, home: Home) -> None:
+def _check_known(request: PairRequest, known: KnownPair, observed: ObservedPair | None, home: Home) -> None:
     moved = observed is not None and _is_moved(request, known, observed)
     if home != known.home and not moved:
         former = known.arn or _arn(known.home, request.secret)
@@ -101,7 +101,7 @@ def _check_known(request: PairRequest, known: Known, observed: ObservedPair | No
         )
 
 
-def _is_moved(request: PairRequest, known: Known, observed: ObservedPair) -> bool:
+def _is_moved(request: PairRequest, known: KnownPair, observed: ObservedPair) -> bool:
     """Return whether the definition declares that the pair was moved, and this secret has the moved pair."""
     if observed.identity is None or request.moved_from is None:
         return False
@@ -175,7 +175,7 @@ def check_lost(request: PairRequest, observed: ObservedPair | None) -> None:
     )
 
 
-def _lost_main(known: Known) -> str:
+def _lost_main(known: KnownPair) -> str:
     """Return the key to add to the definition, with its value if the state has the fingerprint of main."""
     if known.main is None:
         return "`lostMain` with the `main.sha256` that `pulumi stack output servers` shows"
@@ -198,7 +198,7 @@ def lost_notice(request: PairRequest, observed: ObservedPair | None) -> Notice |
     )
 
 
-def _is_lost(request: PairRequest, known: Known) -> bool:
+def _is_lost(request: PairRequest, known: KnownPair) -> bool:
     """Return whether the definition declares that the main in the state is lost."""
     return request.lost_main is not None and known.main in {None, request.lost_main}
 
@@ -219,9 +219,9 @@ def check_certificates(request: PairRequest, observed: ObservedPair | None) -> N
         return  # the new pair that replaces the lost one
     # Restored tags can record certificates that the secret lacks. A secret with a certificate always has a main,
     # because AWS never removes AWSCURRENT.
-    is_empty = observed.main is None and not observed.deleted
+    is_empty = observed.main is None and not observed.is_deleted
     if is_empty or not _has_certificate(observed) or _is_main_missing(observed, known):
-        raise IdentityError(_incomplete(request, known, observed))
+        raise IdentityError(_incomplete_message(request, known, observed))
 
 
 def _has_certificate(observed: ObservedPair) -> bool:
@@ -233,7 +233,7 @@ def _has_id(observed: ObservedPair, pair_id: str | None) -> bool:
     return observed.identity is not None and observed.identity.pair_id == pair_id
 
 
-def _is_main_missing(observed: ObservedPair, known: Known) -> bool:
+def _is_main_missing(observed: ObservedPair, known: KnownPair) -> bool:
     """Return whether the secret has another ARN than the state, and lacks the main in the state.
 
     A certificate with a higher number shows that the pair was changed after the state was written. A lost facts tag is
@@ -241,13 +241,13 @@ def _is_main_missing(observed: ObservedPair, known: Known) -> bool:
     """
     if known.arn in {None, observed.arn} or known.number is None:
         return False
-    version = observed.numbered(known.number)
+    version = observed.version_of(known.number)
     if version is None:
         return observed.highest_ordinal <= known.number
     return version.facts is not None and known.main not in {None, version.facts.sha256}
 
 
-def _incomplete(request: PairRequest, known: Known, observed: ObservedPair) -> str:
+def _incomplete_message(request: PairRequest, known: KnownPair, observed: ObservedPair) -> str:
     main, token = "its main", f"{version_id(request.secret, 1)} for certificate 1"
     if known.number is not None:
         main, token = f"its main, certificate {known.number}", version_id(request.secret, known.number)
@@ -262,7 +262,7 @@ def _incomplete(request: PairRequest, known: Known, observed: ObservedPair) -> s
     )
 
 
-def check_ours(request: PairRequest, observed: ObservedPair | None) -> None:
+def check_pair_owner(request: PairRequest, observed: ObservedPair | None) -> None:
     """Refuse to change a pair that another resource owns (R34).
 
     A pair has no resource if the run that created it was interrupted, or if its resource was deleted. The stack of the
@@ -274,7 +274,7 @@ def check_ours(request: PairRequest, observed: ObservedPair | None) -> None:
         StoreError: A read is stale: it shows the pair before the last run took it over.
     """
     if request.known is not None:
-        _check_kept(request, request.known, observed)
+        _check_known_owner(request, request.known, observed)
         return
     if observed is None:
         if request.take_over is not None:
@@ -289,7 +289,7 @@ def check_ours(request: PairRequest, observed: ObservedPair | None) -> None:
         return
     if request.take_over is None and observed.resource_id is None and observed.owner == request.owner:
         return
-    raise OwnershipError(_foreign(request, observed, pair_id))
+    raise OwnershipError(_foreign_message(request, observed, pair_id))
 
 
 def take_over_notice(request: PairRequest, observed: ObservedPair | None) -> Notice | None:
@@ -321,7 +321,7 @@ def moved_notice(request: PairRequest, home: Home) -> Notice | None:
     if known is None or known.home == home:
         return None
     name = request.definition.name
-    schedules, role = stem(name, request.secret), role_name(name, request.secret, known.home.region)
+    schedules, role = name_stem(name, request.secret), role_name(name, request.secret, known.home.region)
     return Notice(
         reason="moved",
         severity=Severity.WARNING,
@@ -344,7 +344,7 @@ def replica_notice(request: PairRequest, observed: ObservedPair | None) -> Notic
     )
 
 
-def _check_kept(request: PairRequest, known: Known, observed: ObservedPair | None) -> None:
+def _check_known_owner(request: PairRequest, known: KnownPair, observed: ObservedPair | None) -> None:
     if observed is None:
         return
     names = {None, request.owner, known.owner}
@@ -364,7 +364,7 @@ def _check_kept(request: PairRequest, known: Known, observed: ObservedPair | Non
         if observed.main is not None and observed.main.ordinal is None:
             is_ours = is_ours and observed.identity is not None
     if not is_ours and observed.identity is None:
-        raise OwnershipError(_foreign(request, observed, None))
+        raise OwnershipError(_foreign_message(request, observed, None))
     if not is_ours:
         pair_id = "" if observed.identity is None else f" {observed.identity.pair_id}"
         again = (
@@ -383,7 +383,7 @@ def _check_kept(request: PairRequest, known: Known, observed: ObservedPair | Non
         )
 
 
-def _foreign(request: PairRequest, observed: ObservedPair, pair_id: str | None) -> str:
+def _foreign_message(request: PairRequest, observed: ObservedPair, pair_id: str | None) -> str:
     secret = request.secret
     if pair_id is None:
         new = PairIdentity(pair_id=request.new_pair_id, home=Home.of_arn(observed.arn), secret=secret)

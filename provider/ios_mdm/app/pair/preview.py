@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ios_mdm.app.given_arns import check_given_arns
 from ios_mdm.app.pair.reader import pair_view
-from ios_mdm.app.recorded import Recorded
+from ios_mdm.app.recorded_offers import RecordedOffers
 from ios_mdm.core.pair.facts import Source
 
 if TYPE_CHECKING:
@@ -40,10 +40,10 @@ class Preview:
 
     view: PairView
     offers: Offers | None
-    recorded: Recorded
+    recorded: RecordedOffers
 
 
-def preview(settings: PairSettings, before: Recorded, pairs: PairReader, read: ReadOffers) -> Preview:
+def preview(settings: PairSettings, before: RecordedOffers, pairs: PairReader, read: ReadOffers) -> Preview:
     """Return the decision that a run makes about the pair.
 
     The decision needs the facts of the files, and the check of a reserve needs the main of the decision. So if main
@@ -56,23 +56,25 @@ def preview(settings: PairSettings, before: Recorded, pairs: PairReader, read: R
         read: reads the offers; called only if the definition offers a custom certificate.
 
     Raises:
-        IosMdmError: An error of :meth:`PairReader.look`; or a file without a record in the state cannot be read; or
+        IosMdmError: An error of :meth:`PairReader.view`; or a file without a record in the state cannot be read; or
             schedules cannot use a role, a queue or a topic that the definition names.
     """
-    offers, recorded = None, Recorded()
-    if settings.server.installs:
+    offers, recorded = None, RecordedOffers()
+    if settings.server.has_custom_certificate:
         current = _main(pairs.observe(settings.secret))
         offers = read(current=current, main=current)
-        view = pairs.look(settings.request(Recorded(offers=offers.recorded)))
+        view = pairs.view(settings.request(RecordedOffers(offers=offers.recorded)))
         if view.main != current:
             offers = read(current=current, main=view.main)
-            view = pairs.look(settings.request(Recorded(offers=offers.recorded)))
-        recorded = Recorded(offers=offers.recorded)
+            view = pairs.view(settings.request(RecordedOffers(offers=offers.recorded)))
+        recorded = RecordedOffers(offers=offers.recorded)
     else:
-        view = pairs.look(settings.request(recorded))
+        view = pairs.view(settings.request(recorded))
     if view.home is not None:
         check_given_arns(settings.server.promotion, view.home)
-    view = _after_withdrawal(settings.request(Recorded() if offers is None else Recorded(offers=offers.recorded)), view)
+    view = _after_withdrawal(
+        settings.request(RecordedOffers() if offers is None else RecordedOffers(offers=offers.recorded)), view
+    )
     return Preview(view=view, offers=offers, recorded=recorded.with_roots(before, _used_roots(view)))
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ios_mdm.app.confirm import confirmed
+from ios_mdm.app.confirm import read_until
 from ios_mdm.app.pair.identity import (
     check_address,
     check_certificates,
     check_home,
     check_lost,
-    check_ours,
+    check_pair_owner,
     lost_notice,
     moved_notice,
     replica_notice,
@@ -22,7 +22,7 @@ from ios_mdm.core.pair.budget import check_budget, check_key_change
 from ios_mdm.core.pair.definition import InstallMain
 from ios_mdm.core.pair.encryption import key_notices
 from ios_mdm.core.pair.layout import HIGHEST_TAG, observed_pair
-from ios_mdm.core.pair.lifecycle import desired
+from ios_mdm.core.pair.lifecycle import desired_state
 from ios_mdm.core.pair.policies import address_presents_another_certificate
 from ios_mdm.core.pair.steps import next_step
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from ios_mdm.app.pair.values import PairRequest
     from ios_mdm.core.pair.home import Home
-    from ios_mdm.core.pair.observed import ObservedPair, Served
+    from ios_mdm.core.pair.observed import ObservedPair, ServedCertificate
     from ios_mdm.ports import Clock, Probe, SecretStore
 
 __all__ = ["PairReader", "pair_view"]
@@ -61,7 +61,7 @@ class PairReader:
         lost = HIGHEST_TAG not in description.tags and bool(description.labels)
         return observed_pair(secret, description, self._store.version_ids(secret) if lost else ())
 
-    def look(self, request: PairRequest) -> PairView:
+    def view(self, request: PairRequest) -> PairView:
         """Return the observed and desired state of the pair.
 
         Raises:
@@ -73,7 +73,9 @@ class PairReader:
         observed = self.observe(request.secret)
         home = self.check(request, observed)
         if observed is not None:
-            observed = replace(observed, served=self.served(observed, request.definition.host, request.endpoints))
+            observed = replace(
+                observed, served=self.served_certificates(observed, request.definition.host, request.endpoints)
+            )
         view = pair_view(request, observed, self._clock.now(), home=home)
         found = (
             replica_notice(request, observed),
@@ -84,13 +86,13 @@ class PairReader:
         notices = tuple(one for one in found if one is not None)
         if notices:
             view = replace(view, desired=replace(view.desired, notices=(*notices, *view.desired.notices)))
-        return view if observed is not None else self._at_the_address(request, view)
+        return view if observed is not None else self._with_address_notice(request, view)
 
-    def _at_the_address(self, request: PairRequest, view: PairView) -> PairView:
+    def _with_address_notice(self, request: PairRequest, view: PairView) -> PairView:
         """Return the view of a new pair, with a notice if a server at its address presents another certificate."""
         if self._probe is None or not request.endpoints:
             return view
-        served = self._probe.served(request.definition.host, request.endpoints)
+        served = self._probe.served_certificates(request.definition.host, request.endpoints)
         main = request.definition.main
         sha256 = main.offered.sha256 if isinstance(main, InstallMain) else None
         notice = address_presents_another_certificate(served, sha256)
@@ -98,7 +100,7 @@ class PairReader:
             return view
         return replace(view, desired=replace(view.desired, notices=(*view.desired.notices, notice)))
 
-    def observed_again(self, request: PairRequest, view: PairView) -> PairView:
+    def observe_again(self, request: PairRequest, view: PairView) -> PairView:
         """Return the pair after the record of its promotion was removed. Raises the errors of :meth:`look`.
 
         The time and the certificates of the endpoints are those of *view*.
@@ -107,7 +109,7 @@ class PairReader:
         def is_shown(pair: ObservedPair | None) -> bool:
             return pair is None or pair.armed is None
 
-        observed = confirmed(lambda: self.observe(request.secret), is_shown)
+        observed = read_until(lambda: self.observe(request.secret), is_shown)
         self.check(request, observed)
         if observed is not None and view.observed is not None:
             observed = replace(observed, served=view.observed.served)
@@ -123,7 +125,7 @@ class PairReader:
         """
         home = self.check_home(request, observed)
         check_lost(request, observed)
-        check_ours(request, observed)
+        check_pair_owner(request, observed)
         check_certificates(request, observed)
         check_address(request, observed)
         return home
@@ -137,13 +139,15 @@ class PairReader:
         """
         return check_home(request, observed, self._store.home)
 
-    def served(self, observed: ObservedPair, host: str, endpoints: Sequence[str]) -> tuple[Served, ...]:
+    def served_certificates(
+        self, observed: ObservedPair, host: str, endpoints: Sequence[str]
+    ) -> tuple[ServedCertificate, ...]:
         """Return the certificate that each endpoint presents; empty if the pair has no main to compare with."""
-        if self._probe is None or not endpoints or observed.deleted:
+        if self._probe is None or not endpoints or observed.is_deleted:
             return ()
         if observed.main is None or observed.main.facts is None:
             return ()
-        return self._probe.served(host, endpoints)
+        return self._probe.served_certificates(host, endpoints)
 
 
 def pair_view(
@@ -160,7 +164,7 @@ def pair_view(
     Raises:
         DefinitionError: The definition requests a change that this pair does not allow.
     """
-    wanted = desired(request.definition, observed, now)
+    wanted = desired_state(request.definition, observed, now)
     check_budget(
         wanted,
         observed,

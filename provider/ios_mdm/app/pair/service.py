@@ -6,12 +6,12 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from ios_mdm.app.confirm import confirmed
+from ios_mdm.app.confirm import read_until
 from ios_mdm.app.pair.effects import Effects
 from ios_mdm.app.pair.reader import PairReader, pair_view
 from ios_mdm.app.pair.values import PairResult, PublicCertificate
+from ios_mdm.core.pair.certificate_times import expiry
 from ios_mdm.core.pair.layout import RESOURCE_ID_TAG
-from ios_mdm.core.pair.moments import expires
 from ios_mdm.core.pair.steps import Install, Issue
 from ios_mdm.core.pair.switch import switch
 from ios_mdm.errors import LabelMovedError, StoreError
@@ -75,7 +75,7 @@ class PairService(PairReader):
             StoreError: The certificate of a version does not match its facts tag, the clocks of AWS and of this machine
                 differ, or another process changes the pair.
         """
-        view = view or self.look(request)
+        view = view or self.view(request)
         effects = self._effects()
         served = None if view.observed is None else view.observed.served
         for number in range(MAX_STEPS):
@@ -88,11 +88,11 @@ class PairService(PairReader):
             except LabelMovedError:
                 # Another run or the schedule has moved the label. This run continues from the new state.
                 self._report(f"{request.secret} was changed concurrently; reading it again")
-            observed = self._settled(request.secret, view)
+            observed = self._wait_until_settled(request.secret, view)
             self.check(request, observed)
             if observed is not None:
                 if served is None:
-                    served = self.served(observed, request.definition.host, request.endpoints)
+                    served = self.served_certificates(observed, request.definition.host, request.endpoints)
                 observed = replace(observed, served=served)
             view = pair_view(request, observed, view.now, home=view.home)
         raise StoreError(
@@ -114,7 +114,7 @@ class PairService(PairReader):
             return
         self._store.tag(request.secret, {RESOURCE_ID_TAG: request.new_resource_id})
         if request.take_over is not None:  # a read with the former id makes the following delivery fail
-            confirmed(lambda: self.observe(request.secret), lambda pair: _is_owned(pair, request.new_resource_id))
+            read_until(lambda: self.observe(request.secret), lambda pair: _is_owned(pair, request.new_resource_id))
 
     def promote(self, secret: str, step: MoveLabel) -> bool:
         """Make a certificate main that devices were sent, after comparing its value with its facts tag.
@@ -138,7 +138,7 @@ class PairService(PairReader):
     def delete(self, secret: str, *, recovery_window_days: int) -> None:
         """Release a secret, so that a stack of the same name may restore it (R34), then schedule its deletion."""
         observed = self.observe(secret)
-        if observed is None or observed.deleted:
+        if observed is None or observed.is_deleted:
             return
         if observed.resource_id is None:
             self._store.delete(secret, recovery_window_days=recovery_window_days)
@@ -165,7 +165,7 @@ class PairService(PairReader):
                 "correct it (NTP), then run again"
             )
 
-    def _settled(self, secret: str, view: PairView) -> ObservedPair | None:
+    def _wait_until_settled(self, secret: str, view: PairView) -> ObservedPair | None:
         """Wait until reads show the effect, and return the pair. A stale read leads to a wrong next step.
 
         The read that shows the effect is used, because another read can be stale again.
@@ -177,7 +177,7 @@ class PairService(PairReader):
         def is_shown(after: ObservedPair | None) -> bool:
             return after != before and (after is None or after.highest_ordinal >= ordinal)
 
-        after = confirmed(lambda: self.observe(secret), is_shown, seconds=SETTLE_SECONDS)
+        after = read_until(lambda: self.observe(secret), is_shown, seconds=SETTLE_SECONDS)
         if after == before:
             raise StoreError(
                 f"secret {secret}: AWS does not show the effect of {type(view.step).__name__} after "
@@ -193,14 +193,14 @@ def _is_owned(pair: ObservedPair | None, resource_id: str | None) -> bool:
 
 def _certificates(secret: str, view: PairView, effects: Effects) -> Mapping[int, PublicCertificate]:
     assert view.observed is not None  # noqa: S101 - a pair in its desired state exists
-    versions = [view.observed.numbered(ordinal) for ordinal in view.desired.trusted]
+    versions = [view.observed.version_of(ordinal) for ordinal in view.desired.trusted_ordinals]
     found: dict[int, PublicCertificate] = {}
     gone: list[CertificateFacts] = []
     for version in versions:
         if version is None or version.facts is None:
             continue
-        certificate = effects.verified(secret, version)
-        if certificate is None and (version.labels or view.now < expires(version.facts)):
+        certificate = effects.verified_certificate(secret, version)
+        if certificate is None and (version.labels or view.now < expiry(version.facts)):
             gone.append(version.facts)
         elif certificate is not None:  # AWS may delete an expired former main, which has no label. Devices reject it.
             found[version.facts.ordinal] = certificate

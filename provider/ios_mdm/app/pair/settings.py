@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from ios_mdm.app.pair.values import PairRequest
 from ios_mdm.core.pair.definition import Slot
-from ios_mdm.core.pair.policies.answers import digits
+from ios_mdm.core.pair.policies.answers import fingerprint_digits
 
 if TYPE_CHECKING:
-    from ios_mdm.app.pair.values import Known
-    from ios_mdm.app.recorded import Recorded
+    from ios_mdm.app.pair.values import KnownPair
+    from ios_mdm.app.recorded_offers import RecordedOffers
     from ios_mdm.settings import AwsSettings, ServerSettings
 
 __all__ = ["PairSettings"]
@@ -36,12 +36,12 @@ class PairSettings:
     aws: AwsSettings
     secret: str
     owner: str
-    known: Known | None
+    known: KnownPair | None
     new_resource_id: str | None = None
     distributed: bool
     devices: int | None = None
 
-    def request(self, recorded: Recorded) -> PairRequest:
+    def request(self, recorded: RecordedOffers) -> PairRequest:
         """Return the request for the pair.
 
         Args:
@@ -50,7 +50,7 @@ class PairSettings:
         Raises:
             DefinitionError: The definition offers a custom certificate that *recorded* does not have.
         """
-        offered = recorded.offered
+        offered = recorded.offered_certificates
         definition = self.server.definition(main=offered.get(Slot.MAIN), reserve=offered.get(Slot.RESERVE))
         return PairRequest(
             definition=replace(definition, distributed=self.distributed, devices=self.devices),
@@ -61,8 +61,8 @@ class PairSettings:
             new_resource_id=self.new_resource_id,
             allowed_accounts=tuple(self.aws.allowed_account_ids),
             moved_from=self.server.moved_from,
-            lost_main=None if self.server.lost_main is None else digits(self.server.lost_main),
+            lost_main=None if self.server.lost_main is None else fingerprint_digits(self.server.lost_main),
             tags=self.aws.tags,
             kms_key=self.aws.kms_key,
-            endpoints=self.server.looked_at,
+            endpoints=self.server.checked_endpoints,
         )

@@ -8,14 +8,14 @@ from uuid import uuid4
 
 from ios_mdm.core.pair.definition import IssueReserve
 from ios_mdm.core.pair.home import PairIdentity
-from ios_mdm.core.pair.lifecycle import foreseen
+from ios_mdm.core.pair.lifecycle import foreseen_facts
 from ios_mdm.core.pair.steps import Setting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from ios_mdm.core.pair.decision import Desired
+    from ios_mdm.core.pair.decision import DesiredState
     from ios_mdm.core.pair.definition import PairDefinition
     from ios_mdm.core.pair.facts import CertificateFacts
     from ios_mdm.core.pair.home import Home
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ios_mdm.core.pair.switch import Switch
     from ios_mdm.core.x509.values import CertificateDetails
 
-__all__ = ["Known", "PairRequest", "PairResult", "PairView", "PublicCertificate", "random_id"]
+__all__ = ["KnownPair", "PairRequest", "PairResult", "PairView", "PublicCertificate", "random_id"]
 
 
 def random_id() -> str:
@@ -33,7 +33,7 @@ def random_id() -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
+class KnownPair:
     """A pair as the state has it.
 
     If only a part of the state is available, all fields except *home* are None or empty.
@@ -88,7 +88,7 @@ class PairRequest:
     secret: str
     owner: str
     take_over: str | None = None
-    known: Known | None = None
+    known: KnownPair | None = None
     new_pair_id: str = field(default_factory=random_id)
     new_resource_id: str | None = None
     tags: Mapping[str, str]
@@ -143,7 +143,7 @@ class PairView:
     """
 
     observed: ObservedPair | None
-    desired: Desired
+    desired: DesiredState
     step: Step | None
     now: datetime
     home: Home | None = None
@@ -152,11 +152,11 @@ class PairView:
     def main(self) -> CertificateFacts | None:
         """The facts of the certificate that is main after the run, as far as they are known; None if they are lost."""
         ordinal = self.desired.next_main or self.desired.main
-        stored = None if self.observed is None else self.observed.numbered(ordinal)
+        stored = None if self.observed is None else self.observed.version_of(ordinal)
         if stored is not None and stored.facts is not None:
             return stored.facts
         asked = [request for request in self.desired.requests if request.ordinal == ordinal]
-        return foreseen(asked[0], self.now) if asked else None
+        return foreseen_facts(asked[0], self.now) if asked else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

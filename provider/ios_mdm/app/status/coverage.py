@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ios_mdm.app.devices import no_devices, read_devices
+from ios_mdm.app.devices import no_devices_advice, read_devices
 from ios_mdm.core.pair.decision import Notice, Severity
 from ios_mdm.core.pair.home import profile_identifier
 from ios_mdm.core.profile import profile_digest, trust_profile
@@ -47,7 +47,7 @@ class Distribution:
         return tuple(device for device in self.devices or () if device.status is not DeliveryStatus.ACKNOWLEDGED)
 
     @property
-    def covered(self) -> str:
+    def coverage_text(self) -> str:
         """The number of devices that have the profile, as a text."""
         if self.devices is None:
             return "device coverage is unknown"
@@ -88,10 +88,10 @@ def distribution(
     if pair_id is None:
         return unknown, [
             *former,
-            _notice(f"{unknown.covered}: the secret has no record of the pair's id: run `pulumi up`"),
+            _notice(f"{unknown.coverage_text}: the secret has no record of the pair's id: run `pulumi up`"),
         ]
     if not chains:
-        return unknown, [*former, _notice(f"{unknown.covered}: not every certificate of the profile can be read")]
+        return unknown, [*former, _notice(f"{unknown.coverage_text}: not every certificate of the profile can be read")]
     try:
         digest = _digest(server, identifier, chains)
         devices = (
@@ -101,17 +101,17 @@ def distribution(
         )
     except IosMdmError as error:
         # Only the coverage is unknown, so the error is a warning and does not change the severity of the pair.
-        return unknown, [*former, _notice(f"{unknown.covered}: {error}")]
+        return unknown, [*former, _notice(f"{unknown.coverage_text}: {error}")]
     found = Distribution(identifier=identifier, profile=digest, devices=devices)
     if devices is None:
-        message = f"{found.covered}: name a ledger under distribution.ledger"
+        message = f"{found.coverage_text}: name a ledger under distribution.ledger"
         return found, [*former, Notice(reason="no-ledger", severity=Severity.NOTICE, message=message)]
     if found.missing or not devices:
         message = (
-            f"only {found.covered}: a device without it loses its connection when the server presents a certificate "
-            "that the device does not trust"
+            f"only {found.coverage_text}: a device without it loses its connection when the server presents a "
+            "certificate that the device does not trust"
             if devices
-            else f"no device gets the profile: {no_devices(settings)}"
+            else f"no device gets the profile: {no_devices_advice(settings)}"
         )
         return found, [*former, _notice(message)]
     return found, former

@@ -11,22 +11,22 @@ from ios_mdm.app.devices import devices_file
 from ios_mdm.app.given_arns import check_given_arns, given_findings
 from ios_mdm.app.pair.identity import check_copy
 from ios_mdm.app.pair.reader import PairReader
-from ios_mdm.app.reenrollment import to_reenrol
+from ios_mdm.app.reenrollment import reenrollment_notice
 from ios_mdm.app.references import check_api_key
 from ios_mdm.app.status.coverage import Distribution, distribution
 from ios_mdm.app.status.scheduled import failed_calls, is_scheduled
 from ios_mdm.app.switch_reader import SwitchReader
 from ios_mdm.app.switch_request import made_switch_request
+from ios_mdm.core.pair.certificate_times import expiry
 from ios_mdm.core.pair.decision import Notice, Phase, Severity
-from ios_mdm.core.pair.definition import IssueReserve, Offered
+from ios_mdm.core.pair.definition import IssueReserve, OfferedCertificate
 from ios_mdm.core.pair.encryption import key_notices
 from ios_mdm.core.pair.facts import Source
 from ios_mdm.core.pair.home import Home
-from ios_mdm.core.pair.lifecycle import desired
-from ios_mdm.core.pair.moments import expires
+from ios_mdm.core.pair.lifecycle import desired_state
 from ios_mdm.core.pair.observed import Role
 from ios_mdm.core.pair.secret import Label
-from ios_mdm.core.pair.steps import Issue, MoveLabel, Restore, Setting, described, next_step
+from ios_mdm.core.pair.steps import Issue, MoveLabel, Restore, Setting, next_step, step_description
 from ios_mdm.core.pair.switch import switch
 from ios_mdm.core.x509.credential import credential_from_json
 from ios_mdm.core.x509.details import details
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from ios_mdm.core.pair.decision import Desired
+    from ios_mdm.core.pair.decision import DesiredState
     from ios_mdm.core.pair.definition import PairDefinition
     from ios_mdm.core.pair.facts import CertificateFacts
     from ios_mdm.core.pair.observed import ObservedPair, StoredVersion
@@ -160,18 +160,23 @@ def overview(server: ServerSettings, aws: AwsSettings, sources: Sources, *, base
     secret = aws.secret_name(server.name)
     try:
         service = PairReader(store, sources.clock, probe=sources.probe)
-        pair = _existing(service.observe(secret), secret, server.host)
+        pair = _existing_pair(service.observe(secret), secret, server.host)
         if pair.identity is not None:
             check_copy(pair.identity, Home.of_arn(pair.arn), secret, server.moved_from)
-        pair = replace(pair, served=service.served(pair, server.host, server.looked_at))
+        pair = replace(pair, served=service.served_certificates(pair, server.host, server.checked_endpoints))
         public = _Public(store, secret)
         found = replace(found, main=public.certificate(pair.main, now), reserve=public.certificate(pair.reserve, now))
         definition = _definition(server, pair)
-        wanted = desired(definition, pair, now)
+        wanted = desired_state(definition, pair, now)
     except IosMdmError as error:
         return replace(found, problem=str(error))
     step = next_step(wanted, pair, _setting(definition, pair, aws))
-    notices = [*wanted.notices, *key_notices(wanted, pair, aws.kms_key), *_late(pair, step, now), *public.notices]
+    notices = [
+        *wanted.notices,
+        *key_notices(wanted, pair, aws.kms_key),
+        *_pending_notices(pair, step, now),
+        *public.notices,
+    ]
     scheduled = None
     if step is None:
         request = made_switch_request(
@@ -184,17 +189,23 @@ def overview(server: ServerSettings, aws: AwsSettings, sources: Sources, *, base
         )
         reader = SwitchReader(sources.scheduler, sources.prerequisites, sources.clock)
         scheduled, said = is_scheduled(reader, request, pair, now=now)
-        notices += [*said, *_given(server.promotion, pair, sources.given)]
+        notices += [*said, *_given_notices(server.promotion, pair, sources.given)]
     notices += failed_calls(server.name, secret, server.promotion, sources.prerequisites)
     if server.distribution is not None:
-        chains = [chain for ordinal in wanted.trusted if (chain := public.chain(pair.numbered(ordinal))) is not None]
-        complete = len(chains) == sum(pair.numbered(ordinal) is not None for ordinal in wanted.trusted)
+        chains = [
+            chain
+            for ordinal in wanted.trusted_ordinals
+            if (chain := public.chain(pair.version_of(ordinal))) is not None
+        ]
+        complete = len(chains) == sum(pair.version_of(ordinal) is not None for ordinal in wanted.trusted_ordinals)
         delivered, said = distribution(server, pair, chains if complete else [], sources.ledger, base=base)
         found = replace(found, distribution=delivered)
-        notices += [*said, *_api_key(store, server.distribution)]
+        notices += [*said, *_api_key_notices(store, server.distribution)]
         if wanted.phase is Phase.CONNECTION_LOST and delivered.devices is not None:
             lost = [device.enrollment_id for device in delivered.devices]
-            notices.append(to_reenrol(server.name, lost, base=base, listed=devices_file(server.distribution)))
+            notices.append(
+                reenrollment_notice(server.name, lost, base=base, device_file=devices_file(server.distribution))
+            )
     return replace(
         found,
         phase=_phase(pair, wanted, definition, now),
@@ -212,13 +223,14 @@ def _definition(server: ServerSettings, pair: ObservedPair) -> PairDefinition:
     # A next main that is not promoted yet is the certificate in the file.
     next_main = staged if waits and staged is not None and staged.role is Role.MAIN else pair.main
     main, reserve = (
-        None if one is None or one.facts is None else _offered(one.facts) for one in (next_main, pair.reserve)
+        None if one is None or one.facts is None else _offered_certificate(one.facts)
+        for one in (next_main, pair.reserve)
     )
     return server.definition(main=main, reserve=reserve or main)
 
 
-def _offered(facts: CertificateFacts) -> Offered:
-    return Offered(
+def _offered_certificate(facts: CertificateFacts) -> OfferedCertificate:
+    return OfferedCertificate(
         sha256=facts.sha256,
         root=facts.root,
         not_before=facts.not_before,
@@ -227,14 +239,14 @@ def _offered(facts: CertificateFacts) -> Offered:
     )
 
 
-def _existing(observed: ObservedPair | None, secret: str, host: str) -> ObservedPair:
+def _existing_pair(observed: ObservedPair | None, secret: str, host: str) -> ObservedPair:
     """Return the pair, after checking that it exists, has a main, and is for the address."""
     if observed is None:
         raise StoreError(
             f"there is no secret {secret} in the account and region in use. If `pulumi up` has created the pair, "
             "correct AWS_PROFILE and AWS_REGION. Otherwise run `pulumi up`"
         )
-    if observed.deleted:
+    if observed.is_deleted:
         raise StoreError(f"the secret {secret} is scheduled for deletion: run `pulumi up` to restore it")
     if observed.main is None:
         raise StoreError(f"the secret {secret} has no main certificate yet: run `pulumi up` to complete the pair")
@@ -246,7 +258,7 @@ def _existing(observed: ObservedPair | None, secret: str, host: str) -> Observed
     return observed
 
 
-def _given(promotion: PromotionSettings, pair: ObservedPair, resources: GivenResources) -> Sequence[Notice]:
+def _given_notices(promotion: PromotionSettings, pair: ObservedPair, resources: GivenResources) -> Sequence[Notice]:
     """Report problems of the role, the queue and the topic that the definition names."""
     try:
         check_given_arns(promotion, Home.of_arn(pair.arn))
@@ -257,7 +269,7 @@ def _given(promotion: PromotionSettings, pair: ObservedPair, resources: GivenRes
     return [*missing, *(Notice(reason="unchecked", severity=Severity.NOTICE, message=one) for one in found.unchecked)]
 
 
-def _api_key(store: SecretStore, settings: DistributionSettings) -> Sequence[Notice]:
+def _api_key_notices(store: SecretStore, settings: DistributionSettings) -> Sequence[Notice]:
     """Report an API key that cannot be used for its URL, so that no profile can be sent."""
     try:
         check_api_key(store, settings.channel.nanomdm)
@@ -345,19 +357,23 @@ def _setting(definition: PairDefinition, pair: ObservedPair, aws: AwsSettings) -
     )
 
 
-def _late(pair: ObservedPair, step: Step | None, now: datetime) -> Sequence[Notice]:
+def _pending_notices(pair: ObservedPair, step: Step | None, now: datetime) -> Sequence[Notice]:
     """Report pending changes of ``pulumi up``, for monitoring, which cannot run a preview."""
     if step is None:
         return ()
     urgent = isinstance(step, Issue | Restore) or (isinstance(step, MoveLabel) and step.to is not None)
-    lost = pair.main is not None and pair.main.facts is not None and now >= expires(pair.main.facts)
+    lost = pair.main is not None and pair.main.facts is not None and now >= expiry(pair.main.facts)
     severity = Severity.CRITICAL if urgent and lost else Severity.WARNING if urgent else Severity.NOTICE
     return (
-        Notice(reason="up-due", severity=severity, message=f"`pulumi up` has pending changes; next: {described(step)}"),
+        Notice(
+            reason="up-due",
+            severity=severity,
+            message=f"`pulumi up` has pending changes; next: {step_description(step)}",
+        ),
     )
 
 
-def _phase(pair: ObservedPair, wanted: Desired, definition: PairDefinition, now: datetime) -> Phase:
+def _phase(pair: ObservedPair, wanted: DesiredState, definition: PairDefinition, now: datetime) -> Phase:
     """Return the current phase of the pair; *wanted* has the phase after the next ``up``."""
     main, reserve = pair.main, pair.reserve
     if reserve is not None and reserve.ordinal == wanted.main:
@@ -368,15 +384,15 @@ def _phase(pair: ObservedPair, wanted: Desired, definition: PairDefinition, now:
         or (wanted.main == main.ordinal and (not wanted.requests or wanted.next_main is not None))
     ):
         return wanted.phase
-    if now >= expires(main.facts):
+    if now >= expiry(main.facts):
         return Phase.CONNECTION_LOST
-    return Phase.EXPIRING if now >= expires(main.facts) - timedelta(days=definition.warn_days) else Phase.STEADY
+    return Phase.EXPIRING if now >= expiry(main.facts) - timedelta(days=definition.warn_days) else Phase.STEADY
 
 
-def _due(definition: PairDefinition, pair: ObservedPair, wanted: Desired, step: Step | None) -> str:
+def _due(definition: PairDefinition, pair: ObservedPair, wanted: DesiredState, step: Step | None) -> str:
     """Return the next change of the pair and its time, as a text."""
     if step is not None:
-        return f"now, by `pulumi up`: {described(step)}"
+        return f"now, by `pulumi up`: {step_description(step)}"
     if wanted.next_main is not None:
         held = ", after promotion.hold is removed" if definition.promotion.hold else ""
         return f"now, by `pulumi up`: send certificate {wanted.next_main} to the devices, then make it main{held}"
@@ -388,4 +404,4 @@ def _due(definition: PairDefinition, pair: ObservedPair, wanted: Desired, step: 
         return "unknown"
     if wanted.reserve_at is not None:
         return f"{wanted.reserve_at:%Y-%m-%d %H:%M} UTC: a reserve is issued"
-    return f"{expires(main.facts):%Y-%m-%d %H:%M} UTC: main expires, and no reserve is issued automatically"
+    return f"{expiry(main.facts):%Y-%m-%d %H:%M} UTC: main expires, and no reserve is issued automatically"

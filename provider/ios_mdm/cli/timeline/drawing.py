@@ -31,7 +31,7 @@ def element(name: str, *parts: str, **attributes: str | float) -> str:
 
 def words(name: str, content: str, **attributes: str | float) -> str:
     """Return an element with text as content. Browsers show a ``title`` as a tooltip, and screen readers read it."""
-    return element(name, _escaped(content), **attributes)
+    return element(name, _escaped_text(content), **attributes)
 
 
 def text(content: str, x: float, y: float, **attributes: str | float) -> str:
@@ -65,9 +65,9 @@ def number(value: float) -> str:
 
 
 def _value(value: str | float) -> str:
-    return _escaped(value) if isinstance(value, str) else number(value)
+    return _escaped_text(value) if isinstance(value, str) else number(value)
 
 
-def _escaped(content: str) -> str:
+def _escaped_text(content: str) -> str:
     """Return *content* escaped for XML, without control characters, which XML cannot represent."""
     return html.escape(printable(content, keep="\n"))

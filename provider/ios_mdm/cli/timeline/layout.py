@@ -38,9 +38,9 @@ _NUMBERED = {EventName.ISSUE_MAIN, EventName.ISSUE_RESERVE, EventName.APPLY_RESE
 """Events whose label shows the number of the certificate."""
 _SAME = 8
 """Events closer than this many pixels share a mark, which has a label of several lines."""
-_DEEPEST = 220
+_MAX_DEPTH = 220
 """Maximum height of the labels below the marks, in pixels. Events without a label are in the titles of the marks."""
-_MOST_LINES = 8
+_MAX_LINES = 8
 _GAP = 5
 _SYMBOL = 12
 _YEAR = 12
@@ -114,8 +114,8 @@ class Mark:
                 found.append((None, moment))
             certificates = "".join(f" {ordinal}" for ordinal in event.certificates)
             found.append((event.event, f"{event.event}{certificates if event.event in _NUMBERED else ''}"))
-        if len(found) > _MOST_LINES:
-            found[_MOST_LINES - 1 :] = [(None, "and more")]
+        if len(found) > _MAX_LINES:
+            found[_MAX_LINES - 1 :] = [(None, "and more")]
         return tuple(found)
 
     @property
@@ -148,7 +148,7 @@ def labels(found: Sequence[Mark], top: float) -> tuple[tuple[Mark, float], ...]:
     it would overlap, so that no line crosses a label. If space is short, labels omit the event *distribute*, and marks
     with alerts get their labels first.
     """
-    hung = _hung(found, top)
+    hung = _placed_labels(found, top)
     if hung is not None:
         return hung
     shorter = [short for mark in found if (short := mark.without(EventName.DISTRIBUTE)) is not None]
@@ -156,19 +156,19 @@ def labels(found: Sequence[Mark], top: float) -> tuple[tuple[Mark, float], ...]:
     hung = ()
     for mark in sorted(shorter, key=lambda mark: EVENTS.index(mark.event)):
         tried = sorted([*chosen, mark], key=lambda mark: mark.x)
-        fitting = _hung(tried, top)
+        fitting = _placed_labels(tried, top)
         if fitting is not None:
             chosen, hung = tried, fitting
     return hung
 
 
-def _hung(found: Sequence[Mark], top: float) -> tuple[tuple[Mark, float], ...] | None:
+def _placed_labels(found: Sequence[Mark], top: float) -> tuple[tuple[Mark, float], ...] | None:
     """Return all marks with the tops of their labels, or None if a label is below the maximum height."""
     hung: list[tuple[Mark, float]] = []
     for mark in reversed(found):
         right = mark.x + mark.width + _SYMBOL
         y = max([top, *(below + other.height + _GAP for other, below in hung if other.x < right)])
-        if y + mark.height > top + _DEEPEST:
+        if y + mark.height > top + _MAX_DEPTH:
             return None
         hung.append((mark, y))
     return tuple(reversed(hung))
@@ -179,7 +179,7 @@ def lanes(certificates: Sequence[ForeseenCertificate]) -> dict[int, int]:
     free: list[datetime] = []
     found: dict[int, int] = {}
     for one in certificates:
-        lane = next((number for number, until in enumerate(free) if until < one.came), len(free))
+        lane = next((number for number, until in enumerate(free) if until < one.stored_at), len(free))
         free[lane : lane + 1] = [one.not_after]
         found[one.ordinal] = lane
     return found

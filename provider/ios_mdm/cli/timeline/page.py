@@ -68,7 +68,7 @@ _RIM: Mapping[str, str | float] = {"stroke": "#fff", "stroke_width": 3, "paint_o
 """White outline of a text, so that lines below the text do not cross it."""
 
 
-_MOST_TOLD = 12
+_MAX_DESCRIBED_EVENTS = 12
 """Maximum number of events in the title of a mark."""
 
 
@@ -105,7 +105,7 @@ def timeline_svg(rows: Sequence[Row]) -> str:
     height = below + 40
     body = (
         words("title", f"Certificates of {', '.join(row.name for row in rows)}", id="timeline-title"),
-        words("desc", _described(rows, span), id="timeline-desc"),
+        words("desc", _description(rows, span), id="timeline-desc"),
         _HATCHED,
         rect(0.5, 0.5, WIDTH - 1, height - 1, rx=8, fill="#fff", stroke=_RULE),
         text("Main and reserve certificates", LEFT, 31, font_size=15, font_weight=600),
@@ -132,18 +132,18 @@ def timeline_svg(rows: Sequence[Row]) -> str:
     return f"{svg}\n"
 
 
-def _described(rows: Sequence[Row], span: str) -> str:
+def _description(rows: Sequence[Row], span: str) -> str:
     """Return the description of the picture for screen readers."""
-    told = [f"From {span}."]
+    sentences = [f"From {span}."]
     for row in rows:
-        told.append(f"{row.name} ({row.address}):")
+        sentences.append(f"{row.name} ({row.address}):")
         for one in row.life.certificates:
             main = "" if one.main_from is None else f", main from {one.main_from:%Y-%m-%d %H:%M}"
-            told.append(
+            sentences.append(
                 f"certificate {one.ordinal}, valid from {one.not_before:%Y-%m-%d} to {one.not_after:%Y-%m-%d}{main}."
             )
-        told += [f"{one.event} from {one.start:%Y-%m-%d} to {one.until:%Y-%m-%d}." for one in row.life.alerts]
-    return " ".join(told)
+        sentences += [f"{one.event} from {one.start:%Y-%m-%d} to {one.until:%Y-%m-%d}." for one in row.life.alerts]
+    return " ".join(sentences)
 
 
 def _axis(scale: Scale, bottom: float) -> Iterator[str]:
@@ -172,17 +172,19 @@ def _row(row: Row, scale: Scale, top: float) -> tuple[list[str], float, int]:
     parts.append(element("path", d=f"M{LEFT} {number(axis)}H{RIGHT}", stroke=_THREAD))
     parts += [line(mark.x, axis, y + mark.height - 3, stroke=_THREAD) for mark, y in labelled]
     for mark in sorted(found, key=lambda mark: -EVENTS.index(mark.event)):
-        parts.append(symbol(mark.event, mark.x, axis, words("title", _told(mark))))
+        parts.append(symbol(mark.event, mark.x, axis, words("title", _tooltip(mark))))
     for mark, y in labelled:
         parts += _label(mark, y)
     return parts, max([axis, *(y + mark.height for mark, y in labelled)]) + 38, len(found) - len(labelled)
 
 
-def _told(mark: Mark) -> str:
+def _tooltip(mark: Mark) -> str:
     """Return the title of a mark, which browsers show as a tooltip."""
-    told = [f"{event.at:%Y-%m-%d %H:%M} {event.event}: {event.reason}" for event in mark.events[:_MOST_TOLD]]
-    more = [f"and {len(mark.events) - _MOST_TOLD} more"] if len(mark.events) > _MOST_TOLD else []
-    return "\n".join([*told, *more])
+    lines = [
+        f"{event.at:%Y-%m-%d %H:%M} {event.event}: {event.reason}" for event in mark.events[:_MAX_DESCRIBED_EVENTS]
+    ]
+    more = [f"and {len(mark.events) - _MAX_DESCRIBED_EVENTS} more"] if len(mark.events) > _MAX_DESCRIBED_EVENTS else []
+    return "\n".join([*lines, *more])
 
 
 def _bands(row: Row, scale: Scale, top: float, bottom: float) -> Iterator[str]:
@@ -201,7 +203,7 @@ def _bands(row: Row, scale: Scale, top: float, bottom: float) -> Iterator[str]:
 
 def _bar(one: ForeseenCertificate, scale: Scale, y: float, height: float) -> Iterator[str]:
     """Yield the bar of a certificate: a part per role, and its number in the first part that has room."""
-    came, ends = one.came, one.not_after
+    came, ends = one.stored_at, one.not_after
     promoted, replaced = one.main_from or ends, one.main_until or ends
     spans = {
         _Part.MAIN: (min(promoted, ends), min(replaced, ends)),
@@ -211,12 +213,12 @@ def _bar(one: ForeseenCertificate, scale: Scale, y: float, height: float) -> Ite
     places = {
         part: (scale.x(start), scale.x(end)) for part, (start, end) in spans.items() if scale.x(start) < scale.x(end)
     }
-    told = f"certificate {one.ordinal}, valid from {one.not_before:%Y-%m-%d %H:%M} to {ends:%Y-%m-%d %H:%M}"
+    title = f"certificate {one.ordinal}, valid from {one.not_before:%Y-%m-%d %H:%M} to {ends:%Y-%m-%d %H:%M}"
     bars = [
         rect(left, y, right - left, height, fill=_BARS[part][0], stroke=_BARS[part][1])
         for part, (left, right) in places.items()
     ]
-    yield element("g", words("title", told), *bars)
+    yield element("g", words("title", title), *bars)
     if height < LINE:
         return
     base = y + height / 2 + 3.7
@@ -229,11 +231,11 @@ def _bar(one: ForeseenCertificate, scale: Scale, y: float, height: float) -> Ite
     ):
         for part, (left, right) in places.items():
             if width_of(name, SMALL) + 10 <= right - left:
-                yield _named(name, left + 6, base, part)
+                yield _certificate_name(name, left + 6, base, part)
                 return
 
 
-def _named(name: str, x: float, y: float, part: _Part) -> str:
+def _certificate_name(name: str, x: float, y: float, part: _Part) -> str:
     if part is _Part.RESERVE:
         return text(name, x, y, **{**_RIM, "stroke": "#eaf2fb"})
     return text(name, x, y, fill="#fff" if part is _Part.MAIN else _INK)
@@ -249,12 +251,12 @@ def _label(mark: Mark, top: float) -> Iterator[str]:
             yield text(content, mark.x + 4, y, fill=_GREY, **_RIM)
 
 
-def _legend(top: float, events: AbstractSet[EventName], drawn: Sequence[str]) -> tuple[list[str], float]:
+def _legend(top: float, events: AbstractSet[EventName], parts_drawn: Sequence[str]) -> tuple[list[str], float]:
     """Return the legend of the colors and symbols in the picture, and the bottom of the legend."""
     parts = [element("path", d=f"M{LEFT} {number(top - 22)}H{WIDTH - LEFT}", stroke=_RULE)]
     x, y = float(LEFT), top
     for fill, stroke, name in _LEGEND:
-        if any(f'fill="{fill}"' in part for part in drawn):
+        if any(f'fill="{fill}"' in part for part in parts_drawn):
             parts += [rect(x, y - 9, 16, 10, fill=fill, stroke=stroke), text(name, x + 22, y)]
             x += 34 + width_of(name, SMALL)
     x, y = float(LEFT), y + 20

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CBC
 
 from ios_mdm.core.bundle.library import attempt
-from ios_mdm.core.bundle.model import unreadable
+from ios_mdm.core.bundle.model import wrong_password_error
 
 __all__ = ["aes", "des", "rc2", "rc4"]
 
@@ -62,7 +62,7 @@ def rc2(key: bytes, iv: bytes, data: bytes, *, bits: int | None = None) -> bytes
         BundleError: The data is too long for this pace.
     """
     if len(data) > _RC2_MOST_BYTES:
-        raise unreadable(
+        raise wrong_password_error(
             f"more than {_RC2_MOST_BYTES >> 10} KiB of the file are encrypted with RC2, which takes long here: "
             "convert it with openssl pkcs12 -legacy -in FILE -out bundle.pem"
         )

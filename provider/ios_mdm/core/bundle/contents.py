@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ios_mdm.core.bundle.model import Budget, unreadable
+from ios_mdm.core.bundle.model import Budget, wrong_password_error
 
 if TYPE_CHECKING:
     from ios_mdm.core.bundle.pbe import Encryption
 
 __all__ = ["Contents", "SealedKey"]
 
-_MOST_KEYS = 8  # checking an RSA key takes time, and no file needs more keys
-_MOST_CERTIFICATES = 200  # enough for a whole list of public roots
+_MAX_KEYS = 8  # checking an RSA key takes time, and no file needs more keys
+_MAX_CERTIFICATES = 200  # enough for a whole list of public roots
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -49,9 +49,9 @@ class Contents:
         """
         if data in self.certificates:
             return
-        if len(self.certificates) == _MOST_CERTIFICATES:
-            raise unreadable(
-                f"the file holds more than {_MOST_CERTIFICATES} certificates: "
+        if len(self.certificates) == _MAX_CERTIFICATES:
+            raise wrong_password_error(
+                f"the file holds more than {_MAX_CERTIFICATES} certificates: "
                 "keep only the server's certificate and those of its issuers"
             )
         self.certificates.append(data)
@@ -77,6 +77,6 @@ class Contents:
         self.encrypted |= other.encrypted
 
     def _append(self, key: SealedKey) -> None:
-        if len(self.keys) == _MOST_KEYS:
-            raise unreadable(f"the file holds more than {_MOST_KEYS} private keys: keep only the server's key")
+        if len(self.keys) == _MAX_KEYS:
+            raise wrong_password_error(f"the file holds more than {_MAX_KEYS} private keys: keep only the server's key")
         self.keys.append(key)

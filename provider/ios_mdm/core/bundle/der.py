@@ -19,9 +19,9 @@ __all__ = [
     "SET",
     "DerError",
     "Node",
+    "context_tag",
     "first",
     "parse",
-    "tagged",
 ]
 
 ANY = 0
@@ -33,18 +33,18 @@ _SEGMENTED = OCTET_STRING | _CONSTRUCTED
 _LONG_TAG = 0x1F
 _INDEFINITE = 0x80
 _END = b"\0\0"
-_MOST_LENGTH_OCTETS = 4
-_MOST_OID_OCTETS = 32
+_MAX_LENGTH_OCTETS = 4
+_MAX_OID_OCTETS = 32
 _CONTINUES = 0x80
-_MOST_ELEMENTS = 20_000
-_DEEPEST = 32
+_MAX_ELEMENTS = 20_000
+_MAX_DEPTH = 32
 
 
 class DerError(Exception):
     """The encoding is not the expected one. Never leaves the package."""
 
 
-def tagged(number: int) -> int:
+def context_tag(number: int) -> int:
     """Return the tag of a constructed context-specific element, ``[number]`` in ASN.1."""
     return 0xA0 | number
 
@@ -78,7 +78,7 @@ class Node:
         return self.data[self.body : self.stop]
 
     @property
-    def encoded(self) -> bytes:
+    def encoding(self) -> bytes:
         """The whole element as it is in the file."""
         return self.data[self.start : self.end]
 
@@ -95,7 +95,7 @@ class Node:
         found: list[Node] = []
         at = self.body
         while at < self.stop:
-            if len(found) == _MOST_ELEMENTS:
+            if len(found) == _MAX_ELEMENTS:
                 raise DerError
             found.append(_node(self.data, at, self.stop))
             at = found[-1].end
@@ -115,7 +115,7 @@ class Node:
         """Return the contents of an OCTET STRING, which may be segmented or tagged implicitly."""
         if not self.tag & _CONSTRUCTED:
             return self.content
-        if depth == _DEEPEST:
+        if depth == _MAX_DEPTH:
             raise DerError
         return b"".join(child.expect(OCTET_STRING).octets(depth + 1) for child in self.children())
 
@@ -126,7 +126,7 @@ class Node:
     def oid(self) -> str:
         """Return the value of an OBJECT IDENTIFIER in dots."""
         content = self.expect(OID).content
-        if not content or len(content) > _MOST_OID_OCTETS or content[-1] & _CONTINUES:
+        if not content or len(content) > _MAX_OID_OCTETS or content[-1] & _CONTINUES:
             raise DerError
         arcs, value = [], 0
         for octet in content:
@@ -160,7 +160,7 @@ def _node(data: bytes, start: int, limit: int) -> Node:
     if stop is not None:
         return Node(data, start, body, stop, stop)
     at, depth = body, 0
-    for _ in range(_MOST_ELEMENTS):
+    for _ in range(_MAX_ELEMENTS):
         if data[at : at + 2] == _END:
             if depth == 0:
                 return Node(data, start, body, at, at + 2)
@@ -171,7 +171,7 @@ def _node(data: bytes, start: int, limit: int) -> Node:
             at, depth = inner, depth + 1
         else:
             at = stop
-        if depth == _DEEPEST:
+        if depth == _MAX_DEPTH:
             break
     raise DerError
 
@@ -187,7 +187,7 @@ def _header(data: bytes, at: int, limit: int) -> tuple[int, int | None]:
         return body, None
     if length > _INDEFINITE:
         count = length & 0x7F
-        if count > _MOST_LENGTH_OCTETS or body + count > limit:
+        if count > _MAX_LENGTH_OCTETS or body + count > limit:
             raise DerError
         length, body = int.from_bytes(data[body : body + count], "big"), body + count
     if body + length > limit:

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import load_der_private_key
 from ios_mdm.core.bundle import der
 from ios_mdm.core.bundle.contents import SealedKey
 from ios_mdm.core.bundle.library import attempt
-from ios_mdm.core.bundle.model import unreadable
+from ios_mdm.core.bundle.model import wrong_password_error
 from ios_mdm.core.bundle.pbe import read_encryption, unseal
 
 if TYPE_CHECKING:
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 __all__ = ["encrypted_key", "open_key"]
 
-_MOST_RSA_BYTES = 8192  # 8192 bits take 4700
-_MOST_OTHER_BYTES = 2048  # DSA with 4096 bits takes 1200
-_MOST_RSA_BITS = 8192
-_MOST_IMBALANCE = 64  # bits; primes of similar size bound the time of the Fermat tests
+_MAX_RSA_BYTES = 8192  # 8192 bits take 4700
+_MAX_OTHER_BYTES = 2048  # DSA with 4096 bits takes 1200
+_MAX_RSA_BITS = 8192
+_MAX_IMBALANCE = 64  # bits; primes of similar size bound the time of the Fermat tests
 _RSA = {"1.2.840.113549.1.1.1", "1.2.840.113549.1.1.10"}
 _RSA_NUMBERS = 8
 _OTHERS = {
@@ -65,16 +65,16 @@ def open_key(key: SealedKey, password: Password, budget: Budget, *, number: int)
         node = der.parse(key.data).expect(der.SEQUENCE)
     else:
         node = unseal(key.data, key.encryption, password, budget, what=what)
-    encoded = node.encoded
-    numbers = _rsa_numbers(_pkcs1(node)) if len(encoded) <= _MOST_RSA_BYTES else ()
-    if numbers == () or (numbers is None and len(encoded) > _MOST_OTHER_BYTES):
-        raise unreadable(f"{what} is too large for a server: create an RSA 4096 or EC P-256 key")
-    sound = numbers is None or _sound(*numbers)
+    encoded = node.encoding
+    numbers = _rsa_numbers(_pkcs1(node)) if len(encoded) <= _MAX_RSA_BYTES else ()
+    if numbers == () or (numbers is None and len(encoded) > _MAX_OTHER_BYTES):
+        raise wrong_password_error(f"{what} is too large for a server: create an RSA 4096 or EC P-256 key")
+    sound = numbers is None or _is_sound(*numbers)
     load = partial(load_der_private_key, encoded, None, unsafe_skip_rsa_key_validation=numbers is not None)
     loaded = attempt(load) if sound else None
     if loaded is None:
-        raise unreadable(
-            f"{what} cannot be read: it is damaged, or it is neither an RSA key of at most {_MOST_RSA_BITS} bits "
+        raise wrong_password_error(
+            f"{what} cannot be read: it is damaged, or it is neither an RSA key of at most {_MAX_RSA_BITS} bits "
             "nor an EC key on a named curve. Check it with: openssl pkey -in FILE -noout -check"
         )
     return loaded
@@ -93,7 +93,9 @@ def _pkcs1(node: Node) -> Node:
     if oid in _RSA:
         return der.parse(rest[0].expect(der.OCTET_STRING).octets()).expect(der.SEQUENCE)
     if oid not in _OTHERS:
-        raise unreadable(f"a private key has the type {oid}, which TLS servers do not use: use an RSA or EC key")
+        raise wrong_password_error(
+            f"a private key has the type {oid}, which TLS servers do not use: use an RSA or EC key"
+        )
     return node
 
 
@@ -103,16 +105,18 @@ def _rsa_numbers(node: Node) -> tuple[int, ...] | None:
     if len(numbers) < _RSA_NUMBERS:  # SEC1, or DSA as OpenSSL writes it
         return None
     if len(numbers) > _RSA_NUMBERS or version.integer() != 0:
-        raise unreadable("an RSA private key has more than two primes: create one with two, as TLS servers need it")
+        raise wrong_password_error(
+            "an RSA private key has more than two primes: create one with two, as TLS servers need it"
+        )
     return tuple(number.integer() for number in numbers)
 
 
-def _sound(n: int, e: int, d: int, p: int, q: int, dp: int, dq: int, inverse: int) -> bool:  # noqa: PLR0917 - RFC 8017
+def _is_sound(n: int, e: int, d: int, p: int, q: int, dp: int, dq: int, inverse: int) -> bool:  # noqa: PLR0917 - RFC 8017
     """Return whether the numbers form a valid RSA key (RFC 8017, 3.2)."""
-    if n.bit_length() > _MOST_RSA_BITS or min(n, e, d, p, q, dp, dq, inverse) <= 1 or p * q != n:
+    if n.bit_length() > _MAX_RSA_BITS or min(n, e, d, p, q, dp, dq, inverse) <= 1 or p * q != n:
         return False
     return (
-        abs(p.bit_length() - q.bit_length()) <= _MOST_IMBALANCE
+        abs(p.bit_length() - q.bit_length()) <= _MAX_IMBALANCE
         and e * d % (p - 1) == e * d % (q - 1) == 1
         and (dp, dq) == (d % (p - 1), d % (q - 1))
         and inverse * q % p == 1

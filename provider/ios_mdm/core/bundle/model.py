@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 
-__all__ = ["MOST_ROUNDS", "Budget", "Bundle", "BundleError", "Code", "unreadable"]
+__all__ = ["MAX_ROUNDS", "Budget", "Bundle", "BundleError", "Code", "wrong_password_error"]
 
-MOST_ROUNDS = 5_000_000
+MAX_ROUNDS = 5_000_000
 """Limit for the rounds of key derivation that one file may need.
 
 NSS writes the largest count of all usual tools: 600,000 rounds in each of five places for a file with two keys.
@@ -39,7 +39,7 @@ class BundleError(IosMdmError):
         self.code: Code = code
 
 
-def unreadable(message: str) -> BundleError:
+def wrong_password_error(message: str) -> BundleError:
     """Return the error for a file that no password can open."""
     return BundleError(message, code="unreadable")
 
@@ -73,7 +73,7 @@ class Budget:
     derivation runs for a file that needs too many rounds.
     """
 
-    left: int = MOST_ROUNDS
+    left: int = MAX_ROUNDS
 
     def declare(self, rounds: int) -> None:
         """Subtract *rounds* from the remaining rounds.
@@ -83,7 +83,7 @@ class Budget:
         """
         if not self.retry(rounds):
             raise BundleError(
-                f"the file needs more than {MOST_ROUNDS:,} rounds of key derivation, more than usual tools write: "
+                f"the file needs more than {MAX_ROUNDS:,} rounds of key derivation, more than usual tools write: "
                 "export it again, or, if you trust the file, convert it: openssl pkcs12 -in FILE -out bundle.pem",
                 code="too-many-iterations",
             )

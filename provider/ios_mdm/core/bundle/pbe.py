@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from ios_mdm.core.bundle import ciphers, der, kdf
 from ios_mdm.core.bundle.kdf import Password
 from ios_mdm.core.bundle.library import attempt
-from ios_mdm.core.bundle.model import MOST_ROUNDS, BundleError, unreadable
+from ios_mdm.core.bundle.model import MAX_ROUNDS, BundleError, wrong_password_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -296,12 +296,12 @@ def _scrypt(derivation: Node) -> tuple[int, Callable[[bytes, int], bytes], int |
     def derive(password: bytes, length: int) -> bytes:
         return kdf.scrypt(password, salt.octets(), n=n, r=r, p=p, length=length)
 
-    count = n * r * p if n * r <= _SCRYPT_MOST_BLOCKS else MOST_ROUNDS + 1
+    count = n * r * p if n * r <= _SCRYPT_MOST_BLOCKS else MAX_ROUNDS + 1
     return count, derive, lengths[0] if lengths else None
 
 
 def _unknown(what: str) -> BundleError:
-    return unreadable(
+    return wrong_password_error(
         f"the file is encrypted with {what}, which is not supported: convert it with openssl pkcs12 -in FILE -out "
         "bundle.pem (add -legacy for an old file), or a PEM key with openssl pkcs8 -topk8 -in FILE -out key.pem"
     )

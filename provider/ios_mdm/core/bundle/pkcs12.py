@@ -14,7 +14,7 @@ from ios_mdm.core.bundle import der, kdf
 from ios_mdm.core.bundle.contents import Contents, SealedKey
 from ios_mdm.core.bundle.kdf import Password
 from ios_mdm.core.bundle.keys import encrypted_key
-from ios_mdm.core.bundle.model import unreadable
+from ios_mdm.core.bundle.model import wrong_password_error
 from ios_mdm.core.bundle.pbe import HASHES, read_encryption, read_pbkdf2, rounds, unseal, wrong_password
 from ios_mdm.core.text import printable
 
@@ -99,22 +99,26 @@ def read_pfx(node: Node, password: Password, budget: Budget) -> Contents:
 
 def read_pkcs7(node: Node) -> list[bytes]:
     """Return the certificates of a SignedData, DER (RFC 5652, 5.1)."""
-    name, content = node.fields(der.OID, der.tagged(0))[:2]
+    name, content = node.fields(der.OID, der.context_tag(0))[:2]
     if name.oid() != _SIGNED:
-        raise unreadable("the PKCS#7 data holds no certificates: export the certificate with its key as PFX or PEM")
+        raise wrong_password_error(
+            "the PKCS#7 data holds no certificates: export the certificate with its key as PFX or PEM"
+        )
     parts = content.fields(der.SEQUENCE)[0].children()
-    sets = [part for part in parts if part.tag == der.tagged(0)]
-    return [element.encoded for part in sets for element in part.children() if element.tag == der.SEQUENCE]
+    sets = [part for part in parts if part.tag == der.context_tag(0)]
+    return [element.encoding for part in sets for element in part.children() if element.tag == der.SEQUENCE]
 
 
 def _data(content: Node) -> bytes:
     """Return the octets of a ContentInfo of the type data."""
     name, *rest = content.fields(der.OID)
     if name.oid() == _SIGNED:
-        raise unreadable("the PFX file is protected by a signature, not by a password: export it with a password")
+        raise wrong_password_error(
+            "the PFX file is protected by a signature, not by a password: export it with a password"
+        )
     if name.oid() != _DATA or not rest:
         raise der.DerError
-    return rest[0].expect(der.tagged(0)).fields(der.ANY)[0].octets()
+    return rest[0].expect(der.context_tag(0)).fields(der.ANY)[0].octets()
 
 
 def _safe(part: Node, budget: Budget) -> _Safe:
@@ -125,10 +129,12 @@ def _safe(part: Node, budget: Budget) -> _Safe:
         _read_bags(der.parse(_data(part)).expect(der.SEQUENCE), contents, depth=0)
         return _Safe(contents=contents)
     if oid == _ENVELOPED:
-        raise unreadable("the PFX file is encrypted for a certificate, not with a password: export it with a password")
+        raise wrong_password_error(
+            "the PFX file is encrypted for a certificate, not with a password: export it with a password"
+        )
     if oid != _ENCRYPTED:
         raise der.DerError
-    encrypted = part.fields(der.OID, der.tagged(0))[1].fields(der.SEQUENCE)[0]
+    encrypted = part.fields(der.OID, der.context_tag(0))[1].fields(der.SEQUENCE)[0]
     information = encrypted.fields(der.INTEGER, der.SEQUENCE)[1]
     algorithm, sealed = information.fields(der.OID, der.SEQUENCE, der.ANY)[1:3]
     encryption = read_encryption(algorithm)
@@ -141,18 +147,18 @@ def _read_bags(bags: Node, found: Contents, *, depth: int) -> None:
     if depth == _DEEPEST_NESTING:
         raise der.DerError
     for bag in bags.children():
-        name, holder, *attributes = bag.expect(der.SEQUENCE).fields(der.OID, der.tagged(0))
+        name, holder, *attributes = bag.expect(der.SEQUENCE).fields(der.OID, der.context_tag(0))
         oid, value = name.oid(), holder.fields(der.ANY)[0]
         if oid == _CERTIFICATE:
-            kind, certificate = value.fields(der.OID, der.tagged(0))[:2]
+            kind, certificate = value.fields(der.OID, der.context_tag(0))[:2]
             if kind.oid() == _X509:
                 found.add_certificate(certificate.fields(der.ANY)[0].octets())
             else:
                 found.notices.append("the file holds a certificate that is not X.509; it was skipped")
         elif oid == _KEY:
-            found.add_key(SealedKey(data=value.encoded, name=_friendly_name(attributes)))
+            found.add_key(SealedKey(data=value.encoding, name=_friendly_name(attributes)))
         elif oid == _SHROUDED_KEY:
-            found.add_key(encrypted_key(value.encoded, _friendly_name(attributes)))
+            found.add_key(encrypted_key(value.encoding, _friendly_name(attributes)))
         elif oid == _NESTED:
             _read_bags(value.expect(der.SEQUENCE), found, depth=depth + 1)
         else:
@@ -219,7 +225,7 @@ def _check(mac: _Mac, password: Password, budget: Budget) -> None:
 
 
 def _unknown_mac(name: str) -> Exception:
-    return unreadable(
+    return wrong_password_error(
         f"the file's integrity is protected with {name}, which is not supported: "
         "convert it where you trust it: openssl pkcs12 -in FILE -out bundle.pem"
     )

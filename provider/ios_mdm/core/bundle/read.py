@@ -14,7 +14,7 @@ from ios_mdm.core.bundle.contents import Contents, SealedKey
 from ios_mdm.core.bundle.kdf import Password
 from ios_mdm.core.bundle.keys import encrypted_key, open_key
 from ios_mdm.core.bundle.library import attempt
-from ios_mdm.core.bundle.model import Budget, Bundle, BundleError, unreadable
+from ios_mdm.core.bundle.model import Budget, Bundle, BundleError, wrong_password_error
 from ios_mdm.core.bundle.pbe import header_encryption
 from ios_mdm.core.bundle.pkcs12 import is_pfx, read_pfx, read_pkcs7
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from ios_mdm.core.bundle.der import Node
     from ios_mdm.core.bundle.pem import Block
 
-__all__ = ["MOST_BYTES", "read_bundle"]
+__all__ = ["MAX_BUNDLE_BYTES", "read_bundle"]
 
-MOST_BYTES = 1 << 20
+MAX_BUNDLE_BYTES = 1 << 20
 """Size limit of a file in bytes."""
 
 _CERTIFICATES = {"CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE"}
@@ -34,7 +34,7 @@ _PKCS7 = {"PKCS7", "CMS", "PKCS #7 SIGNED DATA"}
 _KEYS = {"PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY", "DSA PRIVATE KEY"}
 _SILENT = {"EC PARAMETERS", "DH PARAMETERS", "DSA PARAMETERS"}
 _BASE64 = re.compile(rb"\s*MI[A-Za-z0-9+/=\s]+")
-_MOST_NOTICES = 20
+_MAX_NOTICES = 20
 _DAMAGED = "the file is damaged or cut off: its parts do not fit together. Copy or export it again"
 _NO_PEM = "the file is neither PEM nor PFX (P12): export the certificate with its private key in one of these formats"
 _PUT_TOGETHER = (
@@ -75,22 +75,24 @@ def read_bundle(data: bytes, password: str | None = None) -> Bundle:
         pass
     else:
         return Bundle(certificates=certificates, keys=keys, notices=_notices(contents, secret, keys))
-    raise unreadable(_DAMAGED)
+    raise wrong_password_error(_DAMAGED)
 
 
 def _contents(data: bytes, password: Password, budget: Budget) -> Contents:
     """Return the contents of the file, with its private keys still encrypted."""
     if not data.strip():
-        raise unreadable("the file is empty: export the certificate with its private key as PEM or PFX")
-    if len(data) > MOST_BYTES:
-        raise unreadable(f"the file is larger than {MOST_BYTES >> 10} KiB: keep only the server's key and certificates")
+        raise wrong_password_error("the file is empty: export the certificate with its private key as PEM or PFX")
+    if len(data) > MAX_BUNDLE_BYTES:
+        raise wrong_password_error(
+            f"the file is larger than {MAX_BUNDLE_BYTES >> 10} KiB: keep only the server's key and certificates"
+        )
     contents = Contents(budget)
     if (node := _element(data)) is not None:
         _read_binary(node, contents, password)
         return contents
     blocks = pem.blocks(data)
     if not blocks:
-        raise unreadable(_what_it_is(data))
+        raise wrong_password_error(_form_advice(data))
     for block in blocks:
         _read_block(block, contents, password)
     return contents
@@ -107,7 +109,7 @@ def _element(data: bytes) -> Node | None:
     return None if data[node.end :].strip() else node
 
 
-def _what_it_is(data: bytes) -> str:
+def _form_advice(data: bytes) -> str:
     """Return the message for a file that is neither PEM nor one complete binary element."""
     for magic, message in _OTHER_FORMATS:
         if data.startswith(magic):
@@ -122,14 +124,14 @@ def _read_binary(node: Node, contents: Contents, password: Password) -> None:
     tags = tuple(child.tag for child in node.children())
     if is_pfx(node):
         contents.add(read_pfx(node, password, contents.budget))
-    elif tags == (der.OID, der.tagged(0)):
+    elif tags == (der.OID, der.context_tag(0)):
         _read_pkcs7(node, contents)
     elif tags == (der.SEQUENCE, der.OCTET_STRING):
-        contents.add_key(encrypted_key(node.encoded))
+        contents.add_key(encrypted_key(node.encoding))
     elif tags[0] == der.INTEGER:
-        contents.add_key(SealedKey(data=node.encoded))
+        contents.add_key(SealedKey(data=node.encoding))
     else:
-        contents.add_certificate(node.encoded)
+        contents.add_certificate(node.encoding)
 
 
 def _read_block(block: Block, contents: Contents, password: Password) -> None:
@@ -137,7 +139,7 @@ def _read_block(block: Block, contents: Contents, password: Password) -> None:
     if block.label in _CERTIFICATES:
         # In OpenSSL's TRUSTED CERTIFICATE, the trusted purposes follow the certificate.
         trusted = block.label == "TRUSTED CERTIFICATE"
-        contents.add_certificate(der.first(block.data).encoded if trusted else block.data)
+        contents.add_certificate(der.first(block.data).encoding if trusted else block.data)
     elif block.label in _KEYS:
         contents.add_key(_private_key(block))
     elif block.label in _PKCS7:
@@ -145,7 +147,7 @@ def _read_block(block: Block, contents: Contents, password: Password) -> None:
     elif block.label == "PKCS12":  # as GnuTLS writes it
         contents.add(read_pfx(der.parse(block.data), password, contents.budget))
     elif block.label.endswith("PRIVATE KEY"):
-        raise unreadable(
+        raise wrong_password_error(
             f"the format of a private key is not supported ({block.label}): convert an OpenSSH key with "
             "ssh-keygen -p -m PKCS8 -f KEY. A key that cannot be exported from its hardware cannot be used"
         )
@@ -170,7 +172,7 @@ def _certificate(data: bytes, number: int) -> x509.Certificate:
     """Return a certificate of which every part can be read."""
     certificate = attempt(partial(x509.load_der_x509_certificate, data))
     if certificate is None or attempt(partial(_parts, certificate)) is None:
-        raise unreadable(
+        raise wrong_password_error(
             f"certificate {number} of the file cannot be read: it is damaged, or its key has an unknown type. "
             "Inspect it with: openssl storeutl -noout -text -certs FILE"
         )
@@ -206,7 +208,7 @@ def _notices(contents: Contents, password: Password, keys: tuple[PrivateKeyTypes
         notices.append(f"the file holds {len(keys)} private keys{': ' * bool(names)}{', '.join(names)}")
     if password and not contents.encrypted:
         notices.append("the file is not encrypted: the given password is not needed")
-    return tuple(dict.fromkeys(notices))[:_MOST_NOTICES]
+    return tuple(dict.fromkeys(notices))[:_MAX_NOTICES]
 
 
 def _no_certificate(contents: Contents) -> BundleError:

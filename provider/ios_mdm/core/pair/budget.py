@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ios_mdm.core.pair.encryption import has_key, left_versions
+from ios_mdm.core.pair.certificate_times import expiry
+from ios_mdm.core.pair.encryption import has_key, versions_with_former_key
 from ios_mdm.core.pair.layout import ANNOUNCED_TAG, facts_tag, version_id
-from ios_mdm.core.pair.moments import expires
 from ios_mdm.core.pair.secret import MAX_LABELS, Label, trusted_label
 from ios_mdm.errors import DefinitionError
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import datetime
 
-    from ios_mdm.core.pair.decision import Desired
+    from ios_mdm.core.pair.decision import DesiredState
     from ios_mdm.core.pair.observed import ObservedPair
 
 __all__ = [
@@ -41,7 +41,7 @@ MAX_EXPIRED_FORMERS = 5
 """Maximum number of expired former mains that stay in the profile, because no endpoint was seen to present their
 successor. Each keeps a tag."""
 
-_LEAVING = 1
+_LEAVING_LABELS = 1
 """Number of tags for a reserve that is being replaced: it keeps its tag until its successor is stored."""
 
 MAX_CERTIFICATES = MAX_LABELS - len(Label)
@@ -62,11 +62,11 @@ def certificates_at_once(validity_days: int, interval_days: int) -> int:
 
 def room_for_tags(certificates: int) -> int:
     """Return the number of tags that are left for the user if this number of certificates is valid at a time."""
-    return MAX_TAGS - OWN_TAGS - MAX_EXPIRED_FORMERS - _LEAVING - certificates
+    return MAX_TAGS - OWN_TAGS - MAX_EXPIRED_FORMERS - _LEAVING_LABELS - certificates
 
 
 def check_budget(
-    wanted: Desired,
+    wanted: DesiredState,
     observed: ObservedPair | None,
     *,
     secret: str,
@@ -103,7 +103,7 @@ def check_budget(
 
 
 def check_key_change(
-    wanted: Desired, observed: ObservedPair, kms_key: str | None, *, tags: Collection[str], now: datetime
+    wanted: DesiredState, observed: ObservedPair, kms_key: str | None, *, tags: Collection[str], now: datetime
 ) -> None:
     """Refuse another KMS key if the secret has no room for a tag for each version that keeps the former key.
 
@@ -121,8 +121,8 @@ def check_key_change(
     """
     if has_key(observed, kms_key):
         return
-    certificates = {*wanted.trusted, *(request.ordinal for request in wanted.requests)}
-    excess = len(left_versions(wanted, observed)) + len(tags) - room_for_tags(len(certificates))
+    certificates = {*wanted.trusted_ordinals, *(request.ordinal for request in wanted.requests)}
+    excess = len(versions_with_former_key(wanted, observed)) + len(tags) - room_for_tags(len(certificates))
     if excess > 0:
         removed = f" remove {excess} of aws.tags, or" if excess <= len(tags) else ""
         raise DefinitionError(
@@ -132,10 +132,10 @@ def check_key_change(
         )
 
 
-def _check_labels(wanted: Desired, observed: ObservedPair, secret: str, now: datetime) -> None:
+def _check_labels(wanted: DesiredState, observed: ObservedPair, secret: str, now: datetime) -> None:
     existing = frozenset[str]().union(*(version.labels for version in observed.versions))
-    expired = {version.ordinal for version in observed.versions if version.facts and now >= expires(version.facts)}
-    needed = {trusted_label(ordinal) for ordinal in wanted.trusted if ordinal not in expired}
+    expired = {version.ordinal for version in observed.versions if version.facts and now >= expiry(version.facts)}
+    needed = {trusted_label(ordinal) for ordinal in wanted.trusted_ordinals if ordinal not in expired}
     kept = existing - {trusted_label(ordinal) for ordinal in wanted.withdrawn}
     if needed <= kept or len(kept | needed | set(Label)) <= MAX_LABELS:
         return
@@ -148,13 +148,13 @@ def _check_labels(wanted: Desired, observed: ObservedPair, secret: str, now: dat
     )
 
 
-def _first_expiry(wanted: Desired, observed: ObservedPair, now: datetime) -> str:
+def _first_expiry(wanted: DesiredState, observed: ObservedPair, now: datetime) -> str:
     ends = [
-        expires(version.facts)
+        expiry(version.facts)
         for version in observed.versions
         if version.facts is not None
-        and version.ordinal in wanted.trusted
+        and version.ordinal in wanted.trusted_ordinals
         and version.ordinal not in {wanted.main, wanted.reserve}
-        and now < expires(version.facts)
+        and now < expiry(version.facts)
     ]
     return f" ({min(ends):%Y-%m-%d})" if ends else ""

@@ -9,9 +9,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from ios_mdm.core.pair.definition import KeyType, Offered, Slot
+    from ios_mdm.core.pair.definition import KeyType, OfferedCertificate, Slot
 
-__all__ = ["Desired", "Guarded", "InstallRequest", "IssueRequest", "Notice", "Phase", "Request", "Severity", "Why"]
+__all__ = [
+    "DesiredState",
+    "GuardReason",
+    "GuardedCertificate",
+    "InstallRequest",
+    "IssueRequest",
+    "Notice",
+    "Phase",
+    "Request",
+    "Severity",
+]
 
 
 class Phase(StrEnum):
@@ -82,14 +92,14 @@ class InstallRequest:
 
     ordinal: int
     slot: Slot
-    offered: Offered
+    offered: OfferedCertificate
     generation: int = 1
 
 
 Request = IssueRequest | InstallRequest
 
 
-class Why(StrEnum):
+class GuardReason(StrEnum):
     """Reason why a certificate that is in no slot stays in the profile (R35)."""
 
     OFFERED = "offered"
@@ -101,22 +111,22 @@ class Why(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Guarded:
+class GuardedCertificate:
     """A certificate that stays in the profile although it is neither main nor reserve nor a former main.
 
     Args:
         ordinal: number of the certificate in its pair.
-        why: first reason that applies.
+        reason: first reason that applies.
         endpoints: endpoints that present the certificate, each ``host:port``.
     """
 
     ordinal: int
-    why: Why
+    reason: GuardReason
     endpoints: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Desired:
+class DesiredState:
     """Desired state of a pair.
 
     Args:
@@ -146,11 +156,11 @@ class Desired:
     apply_at: datetime | None
     reserve_at: datetime | None = None
     notices: tuple[Notice, ...] = ()
-    guarded: tuple[Guarded, ...] = ()
+    guarded: tuple[GuardedCertificate, ...] = ()
     withdrawn: tuple[int, ...] = ()
 
     @property
-    def trusted(self) -> tuple[int, ...]:
+    def trusted_ordinals(self) -> tuple[int, ...]:
         """Ordinals of the certificates that devices must trust (R15, R17, R35), ascending."""
         slots = (self.main, self.next_main, self.reserve, *self.formers, *(one.ordinal for one in self.guarded))
         return tuple(sorted({ordinal for ordinal in slots if ordinal is not None}))

@@ -10,25 +10,25 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 __all__ = [
-    "LONGEST_VALIDITY_DAYS",
+    "MAX_VALIDITY_DAYS",
     "AfterCurrentExpires",
     "AfterDays",
-    "ApplyMoment",
-    "At",
+    "ApplyTime",
+    "AtTime",
     "InstallMain",
     "InstallReserve",
     "IssueMain",
     "IssueReserve",
     "KeyType",
     "NoReserve",
-    "Offered",
+    "OfferedCertificate",
     "PairDefinition",
     "Promotion",
     "Slot",
     "When",
 ]
 
-LONGEST_VALIDITY_DAYS = 824
+MAX_VALIDITY_DAYS = 824
 """Longest validity of an issued certificate, in days.
 
 Apple refuses more than 825 days (103769) and counts any excess as one more day. One day is kept as a margin.
@@ -74,7 +74,7 @@ class IssueMain:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Offered:
+class OfferedCertificate:
     """A custom certificate that the definition offers: the public facts of its file.
 
     Args:
@@ -100,7 +100,7 @@ class InstallMain:
         offered: certificate that the definition offers as main.
     """
 
-    offered: Offered
+    offered: OfferedCertificate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,13 +116,13 @@ class AfterDays:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class At:
+class AtTime:
     """The reserve is applied at this time, aware UTC."""
 
-    moment: datetime
+    time: datetime
 
 
-ApplyMoment = AfterCurrentExpires | AfterDays | At
+ApplyTime = AfterCurrentExpires | AfterDays | AtTime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +140,7 @@ class IssueReserve:
 
     when: When = When.AUTO
     before_days: int = 60
-    apply: ApplyMoment = field(default_factory=AfterCurrentExpires)
+    apply: ApplyTime = field(default_factory=AfterCurrentExpires)
     validity_days: int | None = None
     key: KeyType | None = None
     generation: int = 1
@@ -155,8 +155,8 @@ class InstallReserve:
         apply: rule for the apply time.
     """
 
-    offered: Offered
-    apply: ApplyMoment = field(default_factory=AfterCurrentExpires)
+    offered: OfferedCertificate
+    apply: ApplyTime = field(default_factory=AfterCurrentExpires)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

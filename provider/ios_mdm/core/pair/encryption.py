@@ -16,10 +16,10 @@ from ios_mdm.core.pair.secret import Label
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ios_mdm.core.pair.decision import Desired
+    from ios_mdm.core.pair.decision import DesiredState
     from ios_mdm.core.pair.observed import ObservedPair, StoredVersion
 
-__all__ = ["DEFAULT_KEY", "has_key", "key_notices", "key_record", "key_text", "left_versions"]
+__all__ = ["DEFAULT_KEY", "has_key", "key_notices", "key_record", "key_text", "versions_with_former_key"]
 
 DEFAULT_KEY = "alias/aws/secretsmanager"
 """Alias of the account's default key. DescribeSecret does not return it."""
@@ -47,7 +47,7 @@ def has_key(observed: ObservedPair, key: str | None) -> bool:
         observed: observed pair, with the key that DescribeSecret reports: id, ARN or alias; None for the default key.
         key: key of the definition, in any of these forms.
     """
-    wanted, reported = _qualified(key, observed.arn), _qualified(observed.kms_key, observed.arn)
+    wanted, reported = _qualified_key(key, observed.arn), _qualified_key(observed.kms_key, observed.arn)
     if wanted == reported:
         return True
     default = DEFAULT_KEY in {_name(key), _name(observed.kms_key)}
@@ -56,25 +56,25 @@ def has_key(observed: ObservedPair, key: str | None) -> bool:
     return observed.tags.get(KEY_TAG) == key_record(key)
 
 
-def left_versions(desired: Desired, observed: ObservedPair) -> Sequence[StoredVersion]:
+def versions_with_former_key(desired: DesiredState, observed: ObservedPair) -> Sequence[StoredVersion]:
     """Return the versions in use that keep their key when the secret gets another one."""
     return [
         version
         for version in observed.versions
         if version.ordinal is not None
         and not version.labels & _REENCRYPTED
-        and (version.ordinal in desired.trusted or (version.slots and version.role is not Role.DELETED))
+        and (version.ordinal in desired.trusted_ordinals or (version.slots and version.role is not Role.DELETED))
     ]
 
 
-def key_notices(desired: Desired, observed: ObservedPair, key: str | None) -> Sequence[Notice]:
+def key_notices(desired: DesiredState, observed: ObservedPair, key: str | None) -> Sequence[Notice]:
     """Return a warning for each certificate in use that is not encrypted with *key* after this run."""
     changes = not has_key(observed, key)
-    left = {version.version_id for version in left_versions(desired, observed)} if changes else set()
+    left = {version.version_id for version in versions_with_former_key(desired, observed)} if changes else set()
     return [
         Notice(reason="former-key", severity=Severity.WARNING, message=_message(version.ordinal, former))
         for version in observed.versions
-        if version.ordinal in desired.trusted
+        if version.ordinal in desired.trusted_ordinals
         and (former := version.former_key or (key_text(observed.kms_key) if version.version_id in left else None))
         and not _is_same(former, key if changes else observed.kms_key, observed.arn)
     ]
@@ -88,7 +88,7 @@ def _message(ordinal: int | None, former: str) -> str:
 
 
 def _is_same(former: str, key: str | None, secret_arn: str) -> bool:
-    return former == key_text(key) or _qualified(former, secret_arn) == _qualified(key, secret_arn)
+    return former == key_text(key) or _qualified_key(former, secret_arn) == _qualified_key(key, secret_arn)
 
 
 def _name(key: str | None) -> str:
@@ -100,7 +100,7 @@ def _is_alias(key: str) -> bool:
     return _name(key).startswith("alias/")
 
 
-def _qualified(key: str | None, secret_arn: str) -> str:
+def _qualified_key(key: str | None, secret_arn: str) -> str:
     """Return the ARN of a key. A key without region and account is in the region and account of the secret."""
     key = key or DEFAULT_KEY
     if key.startswith("arn:"):

@@ -7,18 +7,18 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from ios_mdm.core.pair.certificate_times import expiry
 from ios_mdm.core.pair.decision import IssueRequest, Phase, Severity
 from ios_mdm.core.pair.definition import IssueReserve, Slot
-from ios_mdm.core.pair.lifecycle import desired, foreseen
-from ios_mdm.core.pair.moments import expires
-from ios_mdm.core.pair.observed import ObservedPair, Role, Served, StoredVersion
-from ios_mdm.core.pair.policies import reinstall
+from ios_mdm.core.pair.lifecycle import desired_state, foreseen_facts
+from ios_mdm.core.pair.observed import ObservedPair, Role, ServedCertificate, StoredVersion
+from ios_mdm.core.pair.policies import reinstallation_notice
 from ios_mdm.core.pair.secret import Label
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from ios_mdm.core.pair.decision import Desired, Request
+    from ios_mdm.core.pair.decision import DesiredState, Request
     from ios_mdm.core.pair.definition import PairDefinition
     from ios_mdm.core.pair.facts import CertificateFacts
 
@@ -66,7 +66,7 @@ class ForeseenCertificate:
 
     Args:
         ordinal: number of the certificate in its pair.
-        came: time of issue or installation, aware UTC.
+        stored_at: time of issue or installation, aware UTC.
         not_before: start of validity, aware UTC.
         not_after: end of validity, inclusive, aware UTC.
         main_from: time at which the certificate becomes main, aware UTC; None if that is after the end of the forecast.
@@ -75,7 +75,7 @@ class ForeseenCertificate:
     """
 
     ordinal: int
-    came: datetime
+    stored_at: datetime
     not_before: datetime
     not_after: datetime
     main_from: datetime | None = None
@@ -122,7 +122,7 @@ class _Run:
 
     at: datetime
     before: ObservedPair | None
-    wanted: Desired
+    wanted: DesiredState
     after: ObservedPair
 
 
@@ -135,40 +135,42 @@ def forecast(definition: PairDefinition, *, start: datetime, days: int) -> tuple
     return foreseen_life(definition, start=start, days=days).events
 
 
-def foreseen_life(definition: PairDefinition, *, start: datetime, days: int, every: timedelta | None = None) -> Life:
+def foreseen_life(definition: PairDefinition, *, start: datetime, days: int, interval: timedelta | None = None) -> Life:
     """Return the life of a new pair in the *days* after *start*.
 
     Args:
         definition: definition of the pair.
         start: time of the first run, aware UTC, whole seconds.
         days: length of the forecast, in days.
-        every: time between two runs; None for a run whenever a change is due.
+        interval: time between two runs; None for a run whenever a change is due.
 
     Raises:
         DefinitionError: A run refuses the definition; the message says why.
     """
     end = start + timedelta(days=days)
-    runs = tuple(_runs(definition, start, end, every))
+    runs = tuple(_runs(definition, start, end, interval))
     return Life(
         start=start,
         end=end,
-        events=tuple(_alerted_once(event for run in runs for event in _events(run.before, run.wanted, run.at))),
+        events=tuple(
+            _without_repeated_alerts(event for run in runs for event in _events(run.before, run.wanted, run.at))
+        ),
         certificates=_certificates(runs),
         alerts=_alerts(runs, end),
     )
 
 
-def _runs(definition: PairDefinition, start: datetime, end: datetime, every: timedelta | None) -> Iterator[_Run]:
+def _runs(definition: PairDefinition, start: datetime, end: datetime, interval: timedelta | None) -> Iterator[_Run]:
     """Yield every run. The simulated server presents the new main right after a switch."""
     observed: ObservedPair | None = None
     now: datetime | None = start
     while now is not None and now <= end:
-        wanted = desired(definition, observed, now)
-        run = _Run(at=now, before=observed, wanted=wanted, after=_carried_out(observed, wanted, now))
+        wanted = desired_state(definition, observed, now)
+        run = _Run(at=now, before=observed, wanted=wanted, after=_pair_after_run(observed, wanted, now))
         yield run
         observed = run.after
-        due = [moment for moment in _due(definition, run) if moment > now]
-        now = now + every if every is not None else min(due, default=None)
+        due = [moment for moment in _due_times(definition, run) if moment > now]
+        now = now + interval if interval is not None else min(due, default=None)
 
 
 def _certificates(runs: Sequence[_Run]) -> tuple[ForeseenCertificate, ...]:
@@ -178,7 +180,7 @@ def _certificates(runs: Sequence[_Run]) -> tuple[ForeseenCertificate, ...]:
         for request in run.wanted.requests:
             facts = _facts(run.after, request.ordinal)
             found[request.ordinal] = ForeseenCertificate(
-                ordinal=request.ordinal, came=run.at, not_before=facts.not_before, not_after=facts.not_after
+                ordinal=request.ordinal, stored_at=run.at, not_before=facts.not_before, not_after=facts.not_after
             )
         main = run.wanted.main
         if found[main].main_from is None:
@@ -204,15 +206,15 @@ def _alerts(runs: Sequence[_Run], end: datetime) -> tuple[Alert, ...]:
     return tuple(found)
 
 
-def _worst(wanted: Desired) -> EventName | None:
+def _worst(wanted: DesiredState) -> EventName | None:
     """Return the event of the most severe notice; None if no notice causes an event."""
     if wanted.phase is Phase.CONNECTION_LOST:
         return EventName.CONNECTION_LOST
-    told = {notice.severity for notice in wanted.notices}
-    return next((event for severity, event in _ALERTS.items() if severity in told), None)
+    reported = {notice.severity for notice in wanted.notices}
+    return next((event for severity, event in _ALERTS.items() if severity in reported), None)
 
 
-def _alerted_once(events: Iterable[Event]) -> Iterator[Event]:
+def _without_repeated_alerts(events: Iterable[Event]) -> Iterator[Event]:
     """Yield the events, but each kind of alert only once for each main."""
     given: set[tuple[EventName, tuple[int, ...]]] = set()
     for event in events:
@@ -223,7 +225,7 @@ def _alerted_once(events: Iterable[Event]) -> Iterator[Event]:
         yield event
 
 
-def _events(before: ObservedPair | None, wanted: Desired, now: datetime) -> Iterator[Event]:
+def _events(before: ObservedPair | None, wanted: DesiredState, now: datetime) -> Iterator[Event]:
     """Yield the events of a run at *now*: its effects and its alerts."""
     main = (wanted.main,)
     promoted = before is not None and before.main is not None and before.main.ordinal != wanted.main
@@ -234,25 +236,25 @@ def _events(before: ObservedPair | None, wanted: Desired, now: datetime) -> Iter
     for request in wanted.requests:
         event = EventName.ISSUE_MAIN if request.slot is Slot.MAIN else EventName.ISSUE_RESERVE
         if isinstance(request, IssueRequest):
-            what = f"{request.validity_days} days"
+            description = f"{request.validity_days} days"
         else:
-            what = f"custom, valid to {request.offered.not_after:%Y-%m-%d}"
-        reason = f"certificate {request.ordinal}, {what}: {wanted.reason}"
+            description = f"custom, valid to {request.offered.not_after:%Y-%m-%d}"
+        reason = f"certificate {request.ordinal}, {description}: {wanted.reason}"
         yield Event(at=now, event=event, reason=reason, certificates=(request.ordinal,))
     known = () if before is None else tuple(version.ordinal for version in before.versions)
-    if wanted.trusted != known:
-        names = ", ".join(str(ordinal) for ordinal in wanted.trusted)
+    if wanted.trusted_ordinals != known:
+        names = ", ".join(str(ordinal) for ordinal in wanted.trusted_ordinals)
         reason = f"devices get the profile with the certificates {names}"
-        yield Event(at=now, event=EventName.DISTRIBUTE, reason=reason, certificates=wanted.trusted)
+        yield Event(at=now, event=EventName.DISTRIBUTE, reason=reason, certificates=wanted.trusted_ordinals)
     if wanted.phase is Phase.CONNECTION_LOST:
-        says = [(EventName.CONNECTION_LOST, reinstall().message)]
+        says = [(EventName.CONNECTION_LOST, reinstallation_notice().message)]
     else:
         says = [(_ALERTS[one.severity], one.message) for one in wanted.notices if one.severity in _ALERTS]
     for event, reason in says:
         yield Event(at=now, event=event, reason=reason, certificates=main)
 
 
-def _carried_out(before: ObservedPair | None, wanted: Desired, now: datetime) -> ObservedPair:
+def _pair_after_run(before: ObservedPair | None, wanted: DesiredState, now: datetime) -> ObservedPair:
     """Return the pair after a run at *now*."""
     versions = {version.ordinal: version for version in (before.versions if before is not None else ())}
     for request in wanted.requests:
@@ -260,11 +262,11 @@ def _carried_out(before: ObservedPair | None, wanted: Desired, now: datetime) ->
             version_id=str(request.ordinal),
             ordinal=request.ordinal,
             labels=frozenset(),
-            facts=_foreseen(request, now),
+            facts=_foreseen_facts(request, now),
             role=Role(request.slot),
         )
     kept = []
-    for ordinal in wanted.trusted:
+    for ordinal in wanted.trusted_ordinals:
         is_main, is_reserve = ordinal == wanted.main, ordinal == wanted.reserve
         label = Label.MAIN if is_main else Label.RESERVE if is_reserve else Label.FORMER
         role = Role.RESERVE if is_reserve else Role.MAIN
@@ -273,7 +275,7 @@ def _carried_out(before: ObservedPair | None, wanted: Desired, now: datetime) ->
     main = versions[wanted.main].facts
     assert main is not None  # noqa: S101 - every certificate of a forecast has facts
     came = wanted.reserve in {request.ordinal for request in wanted.requests}
-    highest = max([before.highest_ordinal if before is not None else 0, *wanted.trusted])
+    highest = max([before.highest_ordinal if before is not None else 0, *wanted.trusted_ordinals])
     return ObservedPair(
         owner="forecast",
         highest_ordinal=highest,
@@ -281,20 +283,20 @@ def _carried_out(before: ObservedPair | None, wanted: Desired, now: datetime) ->
         main_generation=next(asked, None if before is None else before.main_generation),
         reserve_since=now if came else None if before is None else before.reserve_since,
         versions=tuple(kept),
-        served=(Served(endpoint="", sha256=main.sha256),),
+        served=(ServedCertificate(endpoint="", sha256=main.sha256),),
     )
 
 
-def _foreseen(request: Request, now: datetime) -> CertificateFacts:
+def _foreseen_facts(request: Request, now: datetime) -> CertificateFacts:
     """Return the facts of a certificate that is issued or installed at *now*, with a unique digest.
 
     The digest identifies the certificate that the simulated server presents.
     """
-    facts = foreseen(request, now)
+    facts = foreseen_facts(request, now)
     return facts if facts.sha256 else replace(facts, sha256=f"{request.ordinal:064x}")
 
 
-def _due(definition: PairDefinition, run: _Run) -> Iterator[datetime]:
+def _due_times(definition: PairDefinition, run: _Run) -> Iterator[datetime]:
     """Yield the times at which the next run might decide differently."""
     observed, wanted = run.after, run.wanted
     if wanted.apply_at is None and wanted.reserve is not None:
@@ -305,16 +307,16 @@ def _due(definition: PairDefinition, run: _Run) -> Iterator[datetime]:
     main = _facts(observed, wanted.main)
     reserve = definition.reserve or IssueReserve()
     if isinstance(reserve, IssueReserve):
-        yield expires(main) - timedelta(days=reserve.before_days)
-    yield expires(main) - timedelta(days=definition.warn_days)
+        yield expiry(main) - timedelta(days=reserve.before_days)
+    yield expiry(main) - timedelta(days=definition.warn_days)
     for version in observed.versions:
         if version.facts is not None:
             yield version.facts.not_before
-            yield expires(version.facts)
+            yield expiry(version.facts)
 
 
 def _facts(observed: ObservedPair, ordinal: int) -> CertificateFacts:
-    version = observed.numbered(ordinal)
+    version = observed.version_of(ordinal)
     assert version is not None  # noqa: S101 - the run before stored the version
     assert version.facts is not None  # noqa: S101 - every certificate of a forecast has facts
     return version.facts

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ios_mdm.core.pair.decision import Guarded, Why
-from ios_mdm.core.pair.moments import expires
+from ios_mdm.core.pair.certificate_times import expiry
+from ios_mdm.core.pair.decision import GuardedCertificate, GuardReason
 from ios_mdm.core.pair.observed import Role
 from ios_mdm.core.pair.schedule import has_ended
 from ios_mdm.core.pair.secret import Label
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
     from ios_mdm.core.pair.observed import ObservedPair, StoredVersion
 
-__all__ = ["ended_offers", "guarded", "uncovered", "unoffered"]
+__all__ = ["ended_offers", "guarded_certificates", "uncovered_versions", "unoffered_versions"]
 
 
-def guarded(
+def guarded_certificates(
     observed: ObservedPair, trusted: Collection[int], *, deleted: int | None, distrust: Collection[str], now: datetime
-) -> tuple[Guarded, ...]:
+) -> tuple[GuardedCertificate, ...]:
     """Return the certificates in addition to *trusted* that devices must still trust.
 
     Certificates that have expired, or that the definition distrusts, are not returned. An endpoint that cannot be
@@ -39,27 +39,32 @@ def guarded(
         if version.ordinal is None or version.ordinal in trusted:
             continue
         facts = version.facts
-        if facts is not None and (now >= expires(facts) or facts.sha256 in distrust):
+        if facts is not None and (now >= expiry(facts) or facts.sha256 in distrust):
             continue
-        why, endpoints = _why(observed, version, deleted=deleted, now=now), _presenting(observed, version)
+        why, endpoints = (
+            _guard_reason(observed, version, deleted=deleted, now=now),
+            _presenting_endpoints(observed, version),
+        )
         if why is not None:
-            found.append(Guarded(ordinal=version.ordinal, why=why, endpoints=endpoints))
+            found.append(GuardedCertificate(ordinal=version.ordinal, reason=why, endpoints=endpoints))
     return tuple(found)
 
 
-def _why(observed: ObservedPair, version: StoredVersion, *, deleted: int | None, now: datetime) -> Why | None:
+def _guard_reason(
+    observed: ObservedPair, version: StoredVersion, *, deleted: int | None, now: datetime
+) -> GuardReason | None:
     # A requested deletion ends the offer. Without facts it is unknown whether a deletion was requested.
     requested = version.role is Role.DELETED or version.ordinal == deleted or _is_given_up(version)
     if version.is_offered and not requested:
-        return Why.OFFERED
-    if _presenting(observed, version):
-        return Why.PRESENTED
+        return GuardReason.OFFERED
+    if _presenting_endpoints(observed, version):
+        return GuardReason.PRESENTED
     armed = observed.armed
     if armed is None or has_ended(armed, now) or version.facts is None:
         return None
     # A damaged record can stand for any certificate.
     named = armed.certificate == version.ordinal or (armed.certificate == 0 and version.is_offered)
-    return Why.ARMED if named else None
+    return GuardReason.ARMED if named else None
 
 
 def _is_given_up(version: StoredVersion) -> bool:
@@ -67,7 +72,7 @@ def _is_given_up(version: StoredVersion) -> bool:
     return version.slots == {Label.STAGED} and version.role is Role.MAIN
 
 
-def _presenting(observed: ObservedPair, version: StoredVersion) -> tuple[str, ...]:
+def _presenting_endpoints(observed: ObservedPair, version: StoredVersion) -> tuple[str, ...]:
     if version.facts is None:
         return ()
     return tuple(one.endpoint for one in observed.served if one.sha256 == version.facts.sha256)
@@ -96,7 +101,7 @@ def ended_offers(
     )
 
 
-def unoffered(observed: ObservedPair, trusted: Collection[int], now: datetime) -> Sequence[StoredVersion]:
+def unoffered_versions(observed: ObservedPair, trusted: Collection[int], now: datetime) -> Sequence[StoredVersion]:
     """Return the versions that need the label of an offer before a profile with the *trusted* certificates is sent."""
     return [
         version
@@ -105,7 +110,7 @@ def unoffered(observed: ObservedPair, trusted: Collection[int], now: datetime) -
     ]
 
 
-def uncovered(observed: ObservedPair, trusted: Collection[int], now: datetime) -> Sequence[StoredVersion]:
+def uncovered_versions(observed: ObservedPair, trusted: Collection[int], now: datetime) -> Sequence[StoredVersion]:
     """Return the versions that a profile must cover but does not cover.
 
     A profile must cover main, the reserve, and every certificate whose offer has not ended, except those that have
@@ -134,4 +139,4 @@ def _is_needed(version: StoredVersion) -> bool:
 
 
 def _has_expired(version: StoredVersion, now: datetime) -> bool:
-    return version.facts is not None and now >= expires(version.facts)
+    return version.facts is not None and now >= expiry(version.facts)

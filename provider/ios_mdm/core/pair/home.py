@@ -78,7 +78,7 @@ class PairIdentity:
         return f"{self.pair_id} {self.home.account}:{self.home.region}:{self.secret}"
 
     @classmethod
-    def parsed(cls, text: str | None) -> PairIdentity | None:
+    def from_text(cls, text: str | None) -> PairIdentity | None:
         """Return the identity that *text* records; None if *text* is None or damaged."""
         found = _IDENTITY.fullmatch(text or "")
         if found is None:

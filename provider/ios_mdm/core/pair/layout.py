@@ -45,12 +45,12 @@ __all__ = [
     "facts_value",
     "former_key_tag",
     "is_sent_to",
-    "moment_value",
     "observed_pair",
     "profile_tag",
     "promoted_value",
     "sent_value",
     "tags_value",
+    "time_value",
     "version_id",
 ]
 
@@ -82,7 +82,7 @@ _KEY_DIGEST = 12
 _NAMESPACE = UUID("6d0a9f2e-6c0c-5d0c-9a3b-5f6d64d2f1a7")
 _SEARCHED_ORDINALS = 512
 """Highest ordinal to search version ids for if the tag with the highest ordinal is lost: centuries of renewals."""
-_AHEAD = 4
+_MAX_ORDINALS_AHEAD = 4
 """Number of ordinals above the recorded one whose version ids are searched for: a crash can leave them unrecorded."""
 
 _ANNOUNCED = re.compile(r"(?P<ordinal>[1-9][0-9]{0,5}) (?P<sha256>[0-9a-f]{64})")
@@ -141,7 +141,7 @@ def observed_pair(
     tags = description.tags
     recorded = _number(tags.get(HIGHEST_TAG))
     tagged = {key.removeprefix(_FACTS_PREFIX) for key in tags if key.startswith(_FACTS_PREFIX)}
-    reach = recorded + _AHEAD if recorded else _SEARCHED_ORDINALS
+    reach = recorded + _MAX_ORDINALS_AHEAD if recorded else _SEARCHED_ORDINALS
     ordinals = {version_id(secret_name, ordinal): ordinal for ordinal in range(1, reach + 1)}
     versions = []
     for version in sorted(tagged | set(description.labels)):
@@ -162,7 +162,7 @@ def observed_pair(
     seen = [ordinals[version] for version in {*tagged, *description.labels, *all_version_ids} if version in ordinals]
     return ObservedPair(
         owner=tags.get(OWNER_TAG),
-        identity=PairIdentity.parsed(tags.get(PAIR_ID_TAG)),
+        identity=PairIdentity.from_text(tags.get(PAIR_ID_TAG)),
         resource_id=tags.get(RESOURCE_ID_TAG),
         profiles=tuple(sorted(value for key, value in tags.items() if key.startswith(_PROFILE_PREFIX))),
         host=tags.get(ADDRESS_TAG),
@@ -173,12 +173,12 @@ def observed_pair(
         highest_main=max(promotions, default=0),
         replaced=tags.get(REPLACED_TAG),
         sent=frozenset(_number(word) for word in tags.get(SENT_TAG, "").split()) - {0},
-        armed=_armed(tags.get(ARMED_TAG)),
-        announced=_announced(tags.get(ANNOUNCED_TAG)),
+        armed=_armed_promotion(tags.get(ARMED_TAG)),
+        announced=_announcement(tags.get(ANNOUNCED_TAG)),
         reserve_since=_since(tags.get(RESERVE_SINCE_TAG)),
         versions=tuple(sorted(versions, key=lambda version: (version.ordinal or 0, version.version_id))),
         tags=dict(tags),
-        deleted=description.deleted_at is not None,
+        is_deleted=description.deleted_at is not None,
         arn=description.arn,
         kms_key=description.kms_key,
         primary_region=description.primary_region,
@@ -193,7 +193,7 @@ def _facts(value: str, ordinal: int | None) -> tuple[CertificateFacts | None, Ro
     if found is None or int(found["ordinal"]) != ordinal:
         return None, None
     try:
-        not_before, not_after = _moment(found["not_before"]), _moment(found["not_after"])
+        not_before, not_after = _time(found["not_before"]), _time(found["not_after"])
     except ValueError:
         return None, None
     facts = CertificateFacts(
@@ -272,17 +272,17 @@ def announced_value(announced: Announcement) -> str:
     return f"{announced.ordinal} {announced.sha256}"
 
 
-def moment_value(moment: datetime) -> str:
+def time_value(moment: datetime) -> str:
     """Return the value of a tag that records a time."""
     return _text(moment)
 
 
-def _announced(text: str | None) -> Announcement | None:
+def _announcement(text: str | None) -> Announcement | None:
     found = _ANNOUNCED.fullmatch(text or "")
     return None if found is None else Announcement(ordinal=int(found["ordinal"]), sha256=found["sha256"])
 
 
-def _armed(text: str | None) -> ArmedPromotion | None:
+def _armed_promotion(text: str | None) -> ArmedPromotion | None:
     """Return the recorded promotion; a damaged record still means that a schedule can exist."""
     if text is None:
         return None
@@ -292,7 +292,7 @@ def _armed(text: str | None) -> ArmedPromotion | None:
 
 def _since(text: str | None) -> datetime | None:
     try:
-        return None if text is None else _moment(text)
+        return None if text is None else _time(text)
     except ValueError:
         return None
 
@@ -305,5 +305,5 @@ def _text(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
 
 
-def _moment(text: str) -> datetime:
+def _time(text: str) -> datetime:
     return datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)

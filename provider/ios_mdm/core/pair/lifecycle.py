@@ -12,26 +12,26 @@ from typing import TYPE_CHECKING
 
 from ios_mdm.core.pair import policies
 from ios_mdm.core.pair.budget import MAX_EXPIRED_FORMERS
-from ios_mdm.core.pair.decision import Desired, InstallRequest, IssueRequest, Notice, Phase, Severity
-from ios_mdm.core.pair.definition import AfterDays, At, InstallMain, InstallReserve, IssueReserve, NoReserve, Slot
+from ios_mdm.core.pair.certificate_times import BACKDATED, expiry, max_validity_days
+from ios_mdm.core.pair.decision import DesiredState, InstallRequest, IssueRequest, Notice, Phase, Severity
+from ios_mdm.core.pair.definition import AfterDays, AtTime, InstallMain, InstallReserve, IssueReserve, NoReserve, Slot
 from ios_mdm.core.pair.facts import CertificateFacts, Source
-from ios_mdm.core.pair.guard import ended_offers, guarded
+from ios_mdm.core.pair.guard import ended_offers, guarded_certificates
 from ios_mdm.core.pair.layout import version_id
-from ios_mdm.core.pair.moments import BACKDATED, expires, longest_validity_days
 from ios_mdm.core.pair.observed import ObservedPair, Role
 from ios_mdm.core.pair.secret import Label
-from ios_mdm.core.pair.situation import Situation, begun_main, waiting_reserve
+from ios_mdm.core.pair.situation import Situation, staged_main, waiting_reserve
 from ios_mdm.errors import DefinitionError
 
 if TYPE_CHECKING:
     from ios_mdm.core.pair.decision import Request
-    from ios_mdm.core.pair.definition import ApplyMoment, PairDefinition
+    from ios_mdm.core.pair.definition import ApplyTime, PairDefinition
     from ios_mdm.core.pair.observed import StoredVersion
 
-__all__ = ["desired", "foreseen"]
+__all__ = ["desired_state", "foreseen_facts"]
 
 
-def desired(definition: PairDefinition, observed: ObservedPair | None, now: datetime) -> Desired:
+def desired_state(definition: PairDefinition, observed: ObservedPair | None, now: datetime) -> DesiredState:
     """Return the desired state of the pair at *now*.
 
     Args:
@@ -44,13 +44,13 @@ def desired(definition: PairDefinition, observed: ObservedPair | None, now: date
             allowed.
     """
     observed = observed or ObservedPair()
-    return _guarded(_in_slots(definition, observed, now), definition, observed, now)
+    return _with_guarded_certificates(_slot_decision(definition, observed, now), definition, observed, now)
 
 
-def _in_slots(definition: PairDefinition, observed: ObservedPair, now: datetime) -> Desired:
+def _slot_decision(definition: PairDefinition, observed: ObservedPair, now: datetime) -> DesiredState:
     """Decide which certificates are main and reserve, and which former mains devices still need."""
     main = observed.main
-    if main is None or _only_created(observed):
+    if main is None or _is_only_created(observed):
         # Nothing was issued yet, or a run that began to issue main was interrupted.
         if definition.replace_main and definition.confirm_main is None:
             raise DefinitionError("main.replaceNow is set, but the pair has no main yet: remove main.replaceNow")
@@ -58,11 +58,11 @@ def _in_slots(definition: PairDefinition, observed: ObservedPair, now: datetime)
     if main.ordinal is None:
         raise DefinitionError(
             f"AWSCURRENT is on version {main.version_id}, which is not a certificate of this pair: "
-            f"{_way_back(observed)}, then run again"
+            f"{_recovery_advice(observed)}, then run again"
         )
     if main.facts is None:
-        return _unknown(definition, observed, main.ordinal, now)
-    return _of_a_pair(
+        return _with_unknown_main(definition, observed, main.ordinal, now)
+    return _with_known_main(
         Situation(
             definition=definition,
             observed=observed,
@@ -73,7 +73,7 @@ def _in_slots(definition: PairDefinition, observed: ObservedPair, now: datetime)
     )
 
 
-def _way_back(observed: ObservedPair) -> str:
+def _recovery_advice(observed: ObservedPair) -> str:
     """Return how the user moves AWSCURRENT back to a certificate of the pair, or restores a deleted version."""
     move = "move AWSCURRENT back to a certificate of the pair with `aws secretsmanager update-secret-version-stage`"
     ours = [one for one in observed.versions if one.ordinal is not None]
@@ -89,14 +89,16 @@ def _way_back(observed: ObservedPair) -> str:
     )
 
 
-def _guarded(wanted: Desired, definition: PairDefinition, observed: ObservedPair, now: datetime) -> Desired:
+def _with_guarded_certificates(
+    wanted: DesiredState, definition: PairDefinition, observed: ObservedPair, now: datetime
+) -> DesiredState:
     """Add the certificates that devices must still trust, and remove those that the definition distrusts (R35)."""
     wanted = replace(wanted, formers=policies.trusted_formers(definition, observed, wanted.formers))
-    _refuse(policies.distrusted_stays(definition, observed, wanted, now))
-    kept = guarded(
+    _refuse(policies.distrusted_certificate_kept(definition, observed, wanted, now))
+    kept = guarded_certificates(
         observed,
-        wanted.trusted,
-        deleted=_deleted(wanted, definition, observed, now),
+        wanted.trusted_ordinals,
+        deleted=_deleted_reserve(wanted, definition, observed, now),
         distrust=definition.distrust,
         now=now,
     )
@@ -104,7 +106,7 @@ def _guarded(wanted: Desired, definition: PairDefinition, observed: ObservedPair
     slots = {wanted.main, wanted.next_main, wanted.reserve}
     return replace(
         wanted,
-        withdrawn=ended_offers(observed, wanted.trusted, slots=slots, now=now),
+        withdrawn=ended_offers(observed, wanted.trusted_ordinals, slots=slots, now=now),
         notices=(
             *wanted.notices,
             *policies.guard_notices(definition, observed, wanted),
@@ -113,7 +115,9 @@ def _guarded(wanted: Desired, definition: PairDefinition, observed: ObservedPair
     )
 
 
-def _deleted(wanted: Desired, definition: PairDefinition, observed: ObservedPair, now: datetime) -> int | None:
+def _deleted_reserve(
+    wanted: DesiredState, definition: PairDefinition, observed: ObservedPair, now: datetime
+) -> int | None:
     """Return the ordinal of the reserve that the definition deletes now; None if it deletes none."""
     main, reserve = observed.main, waiting_reserve(observed)
     if main is None or main.facts is None or reserve is None or reserve.ordinal in {wanted.main, wanted.reserve}:
@@ -122,7 +126,7 @@ def _deleted(wanted: Desired, definition: PairDefinition, observed: ObservedPair
     return None if policies.first_answer(policies.DELETIONS, at) is None else reserve.ordinal
 
 
-def _only_created(observed: ObservedPair) -> bool:
+def _is_only_created(observed: ObservedPair) -> bool:
     """Return whether the secret has an owner, and no certificate was in a slot yet.
 
     AWSCURRENT can be on another version: an emulator gives a new secret an empty version. If a run is interrupted
@@ -134,11 +138,11 @@ def _only_created(observed: ObservedPair) -> bool:
     return observed.owner is not None and only_begun
 
 
-def _unknown(definition: PairDefinition, observed: ObservedPair, main: int, now: datetime) -> Desired:
+def _with_unknown_main(definition: PairDefinition, observed: ObservedPair, main: int, now: datetime) -> DesiredState:
     """Return the present state, because main's facts are lost. They are written again before anything is decided."""
     reserve = observed.reserve
     phase = Phase.STEADY if reserve is None else Phase.OVERLAP
-    return Desired(
+    return DesiredState(
         phase=phase,
         main=main,
         reserve=None if reserve is None else reserve.ordinal,
@@ -149,57 +153,57 @@ def _unknown(definition: PairDefinition, observed: ObservedPair, main: int, now:
     )
 
 
-def _of_a_pair(found: Situation) -> Desired:
+def _with_known_main(found: Situation) -> DesiredState:
     """Decide for a pair whose main has facts."""
     _refuse(policies.first_answer(policies.REFUSALS, found))
-    if found.now < expires(found.main) or found.definition.replace_main:
-        _refuse(policies.main_not_replaced(found))
+    if found.now < expiry(found.main) or found.definition.replace_main:
+        _refuse(policies.main_replacement_refused(found))
     # Promotions first: AWS might have begun to act on the schedule, and it promotes a reserve that is deleted now, too.
     promotion = policies.first_answer(policies.PROMOTIONS, found)
     if promotion is not None:
         assert found.reserve is not None  # noqa: S101 - no policy promotes a reserve that does not exist,
         assert found.reserve.facts is not None  # noqa: S101 - or whose dates are unknown
         # The cycle starts again from the new main's dates (R12).
-        return _decided(replace(found, main=found.reserve.facts, reserve=None), (promotion,))
+        return _with_current_main(replace(found, main=found.reserve.facts, reserve=None), (promotion,))
     dismissal = policies.first_answer(policies.DISMISSALS, found) if found.reserve is not None else None
-    told = () if dismissal is None or dismissal.severity is Severity.NOTICE else (dismissal,)
+    notices = () if dismissal is None or dismissal.severity is Severity.NOTICE else (dismissal,)
     if dismissal is not None:
         found = replace(found, reserve=None)
-        if found.now < expires(found.main):
+        if found.now < expiry(found.main):
             # Checked again without the reserve: main.install might offer the certificate that is deleted.
-            _refuse(policies.main_not_replaced(found))
-    if found.now >= expires(found.main):
-        return _after_expiry(found, told)
-    replacement = policies.main_is_replaced(found) or policies.main_gets_another_chain(found)
+            _refuse(policies.main_replacement_refused(found))
+    if found.now >= expiry(found.main):
+        return _after_expiry(found, notices)
+    replacement = policies.main_replaced(found) or policies.main_chain_changed(found)
     if replacement is not None and policies.next_main_waits(found):
-        return _with_next_main(found, (*told, replacement))
+        return _with_next_main(found, (*notices, replacement))
     if replacement is not None:
         wanted = _with_new_main(
             definition=found.definition, observed=found.observed, now=found.now, reserve=found.reserve
         )
-        return replace(wanted, notices=(*told, replacement, *wanted.notices))
-    return _decided(found, told)
+        return replace(wanted, notices=(*notices, replacement, *wanted.notices))
+    return _with_current_main(found, notices)
 
 
-def _decided(at: Situation, told: tuple[Notice, ...], requests: tuple[Request, ...] = ()) -> Desired:
+def _with_current_main(at: Situation, notices: tuple[Notice, ...], requests: tuple[Request, ...] = ()) -> DesiredState:
     """Decide about the reserve of a main that stays: the waiting reserve, a new reserve, or no reserve."""
     reserve = None if at.reserve is None else at.reserve.ordinal
-    wanted = at.requested
+    wanted = at.reserve_request
     is_due = any(condition(at) for condition in policies.ISSUES)
     reserve_at = None
     if is_due and isinstance(wanted, IssueReserve):
         reserve = _reserve_ordinal(at)
-        request = _reserve_request(at.definition, wanted, reserve, longest_validity_days(at.main))
-        shorter = policies.successors_inherit(at, request.validity_days)
-        told = told if shorter is None else (*told, shorter)
+        request = _reserve_request(at.definition, wanted, reserve, max_validity_days(at.main))
+        shorter = policies.successor_validity_bounded(at, request.validity_days)
+        notices = notices if shorter is None else (*notices, shorter)
         requests = (*requests, request)
     elif is_due and isinstance(wanted, InstallReserve):
         reserve = _reserve_ordinal(at)
         requests = (*requests, InstallRequest(ordinal=reserve, slot=Slot.RESERVE, offered=wanted.offered))
     elif reserve is None and at.main.source is Source.ISSUED and isinstance(wanted, IssueReserve):
-        reserve_at = expires(at.main) - timedelta(days=wanted.before_days)
+        reserve_at = expiry(at.main) - timedelta(days=wanted.before_days)
     phase = _phase(at, reserve)
-    return Desired(
+    return DesiredState(
         phase=phase,
         main=at.main.ordinal,
         reserve=reserve,
@@ -208,38 +212,38 @@ def _decided(at: Situation, told: tuple[Notice, ...], requests: tuple[Request, .
         reason=_reason(at.definition, phase, at.main.source),
         apply_at=at.apply_at,
         reserve_at=reserve_at,
-        notices=(*told, *policies.all_answers(policies.WARNINGS, at)),
+        notices=(*notices, *policies.all_answers(policies.WARNINGS, at)),
     )
 
 
 def _with_new_main(
     definition: PairDefinition, observed: ObservedPair, now: datetime, reserve: StoredVersion | None
-) -> Desired:
+) -> DesiredState:
     """Decide for a pair whose next main is issued or installed now, and whose *reserve* stays.
 
     The reserve is decided from the dates that main will have, so that a preview shows everything that the run does.
     """
     request = _main_request(definition, observed, now)
-    stored = observed.numbered(request.ordinal)
-    main = foreseen(request, now) if stored is None or stored.facts is None else stored.facts
+    stored = observed.version_of(request.ordinal)
+    main = foreseen_facts(request, now) if stored is None or stored.facts is None else stored.facts
     at = Situation(definition=definition, observed=observed, now=now, main=main, reserve=reserve)
-    _refuse(policies.one_certificate_has_one_chain(at))
-    useless = policies.it_comes_to_nothing(at)
+    _refuse(policies.certificate_has_two_chains(at))
+    useless = policies.reserve_expires_unapplied(at)
     if useless is not None:
-        return _decided(replace(at, reserve=None), (useless,), (request,))
-    return _decided(at, (), (request,))
+        return _with_current_main(replace(at, reserve=None), (useless,), (request,))
+    return _with_current_main(at, (), (request,))
 
 
-def _with_next_main(at: Situation, told: tuple[Notice, ...]) -> Desired:
+def _with_next_main(at: Situation, notices: tuple[Notice, ...]) -> DesiredState:
     """Decide for a pair whose main stays until devices were sent the next main.
 
     A waiting reserve and its schedule stay: devices trust the reserve if main expires before it is replaced. A missing
     reserve is not issued now, because it must follow the next main, and STAGED is on only one certificate at a time.
     """
     request = _main_request(at.definition, at.observed, at.now)
-    stored = at.observed.numbered(request.ordinal)
+    stored = at.observed.version_of(request.ordinal)
     reserve = None if at.reserve is None else at.reserve.ordinal
-    return Desired(
+    return DesiredState(
         phase=_phase(at, reserve),
         main=at.main.ordinal,
         next_main=request.ordinal,
@@ -249,13 +253,13 @@ def _with_next_main(at: Situation, told: tuple[Notice, ...]) -> Desired:
         reason="main.replaceNow: the next main is sent to the devices, and then becomes main"
         + ("; promotion is on hold" if at.definition.promotion.hold else ""),
         apply_at=at.apply_at,
-        notices=(*told, *policies.all_answers(policies.WARNINGS, at)),
+        notices=(*notices, *policies.all_answers(policies.WARNINGS, at)),
     )
 
 
 def _main_request(definition: PairDefinition, observed: ObservedPair, now: datetime) -> Request:
     """Return the request for another main, with the number of the main that an earlier run stored, or a new number."""
-    ordinal = begun_main(definition, observed, now) or observed.highest_ordinal + 1
+    ordinal = staged_main(definition, observed, now) or observed.highest_ordinal + 1
     if isinstance(definition.main, InstallMain):
         return InstallRequest(ordinal=ordinal, slot=Slot.MAIN, offered=definition.main.offered)
     return IssueRequest(
@@ -267,22 +271,26 @@ def _main_request(definition: PairDefinition, observed: ObservedPair, now: datet
     )
 
 
-def _after_expiry(at: Situation, told: tuple[Notice, ...]) -> Desired:
+def _after_expiry(at: Situation, notices: tuple[Notice, ...]) -> DesiredState:
     """Decide for a pair whose main has expired and that has no reserve to promote (R13)."""
-    if policies.new_main_asked(at):
+    if policies.new_main_requested(at):
         wanted = _with_new_main(at.definition, at.observed, at.now, at.reserve)
         # Devices trust a next main that they were sent before main expired.
-        is_sent = at.begun_main in at.observed.sent
-        return replace(wanted, notices=(*told, *wanted.notices, *(() if is_sent else (policies.reinstall(),))))
+        is_sent = at.staged_main in at.observed.sent
+        return replace(
+            wanted, notices=(*notices, *wanted.notices, *(() if is_sent else (policies.reinstallation_notice(),)))
+        )
     held = at.reserve is not None
     expired = f"main expired on {at.main.not_after:%Y-%m-%d %H:%M} UTC and "
     if not held:
-        lost = f"{expired}there is no reserve to promote: raise main.issue.generation to {at.answered_main + 1} to get "
+        lost = (
+            f"{expired}there is no reserve to promote: raise main.issue.generation to {at.main_generation + 1} to get "
+        )
         lost += "a new main, or install one"
-        told = (*told, Notice(reason="lost", severity=Severity.CRITICAL, message=lost, due=expires(at.main)))
-        told = (*told, policies.reinstall())
+        notices = (*notices, Notice(reason="lost", severity=Severity.CRITICAL, message=lost, due=expiry(at.main)))
+        notices = (*notices, policies.reinstallation_notice())
     phase = Phase.OVERDUE if held else Phase.CONNECTION_LOST
-    return Desired(
+    return DesiredState(
         phase=phase,
         main=at.main.ordinal,
         reserve=None if at.reserve is None else at.reserve.ordinal,
@@ -290,13 +298,13 @@ def _after_expiry(at: Situation, told: tuple[Notice, ...]) -> Desired:
         requests=(),
         reason=_reason(at.definition, phase, at.main.source),
         apply_at=at.apply_at,
-        notices=(*policies.all_answers(policies.WARNINGS, at), *told),
+        notices=(*policies.all_answers(policies.WARNINGS, at), *notices),
     )
 
 
 def _phase(at: Situation, reserve: int | None) -> Phase:
     if reserve is None:
-        return Phase.EXPIRING if at.now >= at.window else Phase.STEADY
+        return Phase.EXPIRING if at.now >= at.critical_from else Phase.STEADY
     return Phase.OVERDUE if at.apply_at is not None and at.now >= at.apply_at else Phase.OVERLAP
 
 
@@ -308,20 +316,20 @@ def _formers(observed: ObservedPair, main: int, now: datetime) -> tuple[int, ...
     kept: list[int] = []
     expired: list[int] = []
     for version in observed.versions:
-        former = version.former or Label.MAIN in version.labels or observed.was_main(version)
+        former = version.is_former or Label.MAIN in version.labels or observed.was_main(version)
         if version.ordinal in {None, main} or version.facts is None or not former:
             continue
         # A deleted reserve with AWSPREVIOUS was main: an operator promoted it during its deletion.
-        if version.role is Role.DELETED and (Label.FORMER not in version.labels or now >= expires(version.facts)):
+        if version.role is Role.DELETED and (Label.FORMER not in version.labels or now >= expiry(version.facts)):
             continue
-        if now < expires(version.facts):
+        if now < expiry(version.facts):
             kept.append(version.facts.ordinal)
-        elif not _seen_to_be_replaced(observed, version.facts.ordinal, main):
+        elif not _is_replaced_everywhere(observed, version.facts.ordinal, main):
             expired.append(version.facts.ordinal)
     return tuple(sorted((*kept, *expired[-MAX_EXPIRED_FORMERS:])))
 
 
-def _seen_to_be_replaced(observed: ObservedPair, former: int, main: int) -> bool:
+def _is_replaced_everywhere(observed: ObservedPair, former: int, main: int) -> bool:
     """Return whether at least one endpoint was checked, and each one presents main or a certificate after *former*."""
     ordinals = {version.facts.sha256: version.facts.ordinal for version in observed.versions if version.facts}
     seen = [ordinals.get(one.sha256, 0) for one in observed.served if one.sha256 is not None]
@@ -330,7 +338,7 @@ def _seen_to_be_replaced(observed: ObservedPair, former: int, main: int) -> bool
 
 def _reserve_ordinal(at: Situation) -> int:
     """Return the number for the next reserve: that of a reserve that an earlier run stored, otherwise a new number."""
-    started = at.begun_reserve
+    started = at.staged_reserve
     if started is not None and started != at.main.ordinal:
         return started
     return max(at.main.ordinal, at.observed.highest_ordinal) + 1
@@ -386,11 +394,11 @@ def _reason(definition: PairDefinition, phase: Phase, main: Source) -> str:
     )
 
 
-def _apply_reason(apply: ApplyMoment, lead_minutes: int, came: str) -> str:
+def _apply_reason(apply: ApplyTime, lead_minutes: int, came: str) -> str:
     match apply:
         case AfterDays(days=days):
             return f"the reserve becomes main {days} days after it was {came}"
-        case At(moment=moment):
+        case AtTime(time=moment):
             return f"the reserve becomes main at {moment:%Y-%m-%d %H:%M} UTC"
         case _:
             lead = f"{lead_minutes} minutes before" if lead_minutes else "when"
@@ -402,7 +410,7 @@ def _refuse(answer: Notice | None) -> None:
         raise DefinitionError(answer.message)
 
 
-def foreseen(request: Request, now: datetime) -> CertificateFacts:
+def foreseen_facts(request: Request, now: datetime) -> CertificateFacts:
     """Return the facts that a requested certificate will have. The digests of an issued certificate are empty.
 
     Args:

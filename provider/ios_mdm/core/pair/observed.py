@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ios_mdm.core.pair.facts import CertificateFacts
     from ios_mdm.core.pair.home import PairIdentity
 
-__all__ = ["Announcement", "ArmedPromotion", "ObservedPair", "Role", "Served", "StoredVersion"]
+__all__ = ["Announcement", "ArmedPromotion", "ObservedPair", "Role", "ServedCertificate", "StoredVersion"]
 
 _SLOTS = frozenset(Label)
 
@@ -64,7 +64,7 @@ class StoredVersion:
         return self.ordinal is not None and trusted_label(self.ordinal) in self.labels
 
     @property
-    def former(self) -> bool:
+    def is_former(self) -> bool:
         """Whether the certificate was main and is no longer main. A version that is only staged was not main yet."""
         if Label.MAIN in self.labels or self.slots == {Label.STAGED}:
             return False
@@ -72,7 +72,7 @@ class StoredVersion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Served:
+class ServedCertificate:
     """The certificate that an endpoint presented in a TLS handshake.
 
     Args:
@@ -139,7 +139,7 @@ class ObservedPair:
         reserve_since: when a custom reserve was installed, aware UTC; None if there is none, or if the tag is lost.
         versions: every version with a label or a facts tag, by ordinal.
         tags: all tags of the secret.
-        deleted: whether the secret is scheduled for deletion.
+        is_deleted: whether the secret is scheduled for deletion.
         arn: ARN of the secret.
         kms_key: as in :class:`SecretDescription`.
         primary_region: as in :class:`SecretDescription`.
@@ -164,11 +164,11 @@ class ObservedPair:
     reserve_since: datetime | None = None
     versions: tuple[StoredVersion, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
-    deleted: bool = False
+    is_deleted: bool = False
     arn: str = ""
     kms_key: str | None = None
     primary_region: str | None = None
-    served: tuple[Served, ...] = ()
+    served: tuple[ServedCertificate, ...] = ()
     changed_at: datetime | None = field(default=None, compare=False)
 
     def is_announced(self, version: StoredVersion) -> bool:
@@ -204,7 +204,7 @@ class ObservedPair:
     def reserve(self) -> StoredVersion | None:
         """The version with the label RESERVE, unless it is main, or was main and an operator rolled it back (R32)."""
         holder = self.holder(Label.RESERVE)
-        return None if holder is None or Label.MAIN in holder.labels or holder.former else holder
+        return None if holder is None or Label.MAIN in holder.labels or holder.is_former else holder
 
     @property
     def applied_main(self) -> StoredVersion | None:
@@ -218,6 +218,6 @@ class ObservedPair:
         moved_back = Label.FORMER in version.labels and (version.ordinal or 0) > (main.ordinal or 0)
         return version if (version == main or moved_back) and Label.RESERVE not in version.labels else None
 
-    def numbered(self, ordinal: int) -> StoredVersion | None:
+    def version_of(self, ordinal: int) -> StoredVersion | None:
         """Return the version of the certificate with this number; None if there is none."""
         return next((version for version in self.versions if version.ordinal == ordinal), None)

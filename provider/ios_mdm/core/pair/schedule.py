@@ -23,26 +23,26 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MOVE_LABEL",
-    "RETRIED_FOR",
+    "RETRY_PERIOD",
     "ROLE_PATH",
     "Kind",
     "Schedule",
     "alarm_schedule",
     "has_ended",
-    "names",
-    "plans",
+    "is_for_promotion",
+    "name_stem",
     "promotion_schedule",
     "queue_arn",
     "queue_name",
     "role_arn",
     "role_name",
-    "stem",
+    "schedule_names",
 ]
 
 MOVE_LABEL = "arn:aws:scheduler:::aws-sdk:secretsmanager:updateSecretVersionStage"
 """ARN of the universal target that moves a label, in the commercial partition."""
 
-RETRIED_FOR = timedelta(hours=6)
+RETRY_PERIOD = timedelta(hours=6)
 """Time for which Scheduler retries a call that fails."""
 
 ROLE_PATH = "/ios-mdm/"
@@ -84,12 +84,12 @@ class Schedule:
     dead_letter: str | None
 
 
-def names(server: str, secret: str) -> dict[Kind, str]:
+def schedule_names(server: str, secret: str) -> dict[Kind, str]:
     """Return the name of each schedule of the pair in *secret*."""
-    return {kind: f"{stem(server, secret)}-{kind}" for kind in Kind}
+    return {kind: f"{name_stem(server, secret)}-{kind}" for kind in Kind}
 
 
-def stem(server: str, secret: str) -> str:
+def name_stem(server: str, secret: str) -> str:
     """Return the common prefix of the names of a pair's schedules and queue, at most 43 characters."""
     return _name(server, secret)
 
@@ -109,7 +109,7 @@ def _name(server: str, identity: str) -> str:
 
 def queue_name(server: str, secret: str) -> str:
     """Return the name of the dead-letter queue that is created for the schedules of a pair."""
-    return f"{stem(server, secret)}-dead-letters"
+    return f"{name_stem(server, secret)}-dead-letters"
 
 
 def queue_arn(secret_arn: str, name: str) -> str:
@@ -126,7 +126,7 @@ def role_arn(secret_arn: str, name: str) -> str:
 
 def has_ended(armed: ArmedPromotion, now: datetime) -> bool:
     """Return whether the schedule of a recorded promotion can no longer fire or be retried."""
-    return armed.at is not None and now >= armed.at + RETRIED_FOR
+    return armed.at is not None and now >= armed.at + RETRY_PERIOD
 
 
 def promotion_schedule(promote: Promote, *, name: str, secret_arn: str, role: str, dead_letter: str | None) -> Schedule:
@@ -148,7 +148,7 @@ def promotion_schedule(promote: Promote, *, name: str, secret_arn: str, role: st
     )
 
 
-def plans(schedule: Schedule, promote: Promote, secret_arn: str) -> bool:
+def is_for_promotion(schedule: Schedule, promote: Promote, secret_arn: str) -> bool:
     """Return whether *schedule* carries out this promotion, with any name, role and dead-letter queue."""
     wanted = promotion_schedule(
         promote, name=schedule.name, secret_arn=secret_arn, role=schedule.role, dead_letter=schedule.dead_letter

@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-__all__ = ["MAX_LABELS", "TRUSTED", "Label", "SecretDescription", "trusted_label"]
+__all__ = ["MAX_LABELS", "TRUSTED_PREFIX", "Label", "SecretDescription", "trusted_label"]
 
 MAX_LABELS = 20
 """Number of staging labels that AWS allows across all versions of a secret, and for one version."""
 
-TRUSTED = "TRUSTED-"
+TRUSTED_PREFIX = "TRUSTED-"
 """Prefix of the label of a certificate that devices may trust; the number of the certificate follows."""
 
 
@@ -25,7 +25,7 @@ def trusted_label(ordinal: int) -> str:
     The label records that the certificate was offered to devices. It is a label and not a tag, because labels move by
     compare-and-swap, and AWS never deletes a version that has a label.
     """
-    return f"{TRUSTED}{ordinal}"
+    return f"{TRUSTED_PREFIX}{ordinal}"
 
 
 class Label(StrEnum):

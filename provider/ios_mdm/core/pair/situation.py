@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from ios_mdm.core.pair.certificate_times import apply_time, expiry, issued_at
 from ios_mdm.core.pair.definition import AfterCurrentExpires, InstallReserve, IssueMain, IssueReserve, NoReserve, Slot
 from ios_mdm.core.pair.facts import Source
-from ios_mdm.core.pair.moments import apply_moment, expires, issued_at
 from ios_mdm.core.pair.observed import Role
 from ios_mdm.core.pair.secret import Label
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from ios_mdm.core.pair.definition import ApplyMoment, Offered, PairDefinition
+    from ios_mdm.core.pair.definition import ApplyTime, OfferedCertificate, PairDefinition
     from ios_mdm.core.pair.facts import CertificateFacts
     from ios_mdm.core.pair.observed import ObservedPair, StoredVersion
 
@@ -41,19 +41,19 @@ class Situation:
     reserve: StoredVersion | None
 
     @property
-    def requested(self) -> IssueReserve | InstallReserve | NoReserve:
+    def reserve_request(self) -> IssueReserve | InstallReserve | NoReserve:
         """Settings for the reserve; those of an automatic reserve if the definition has none (R3)."""
         return self.definition.reserve or IssueReserve()
 
     @property
-    def apply(self) -> ApplyMoment:
+    def apply_setting(self) -> ApplyTime:
         """Rule for the apply time of the reserve."""
-        return AfterCurrentExpires() if isinstance(self.requested, NoReserve) else self.requested.apply
+        return AfterCurrentExpires() if isinstance(self.reserve_request, NoReserve) else self.reserve_request.apply
 
     @property
-    def window(self) -> datetime:
+    def critical_from(self) -> datetime:
         """Time from which a missing reserve is critical (R5)."""
-        return expires(self.main) - timedelta(days=self.definition.warn_days)
+        return expiry(self.main) - timedelta(days=self.definition.warn_days)
 
     @property
     def apply_at(self) -> datetime | None:
@@ -61,10 +61,12 @@ class Situation:
         if self.reserve is None or self.reserve.facts is None:
             return None
         lead = timedelta(minutes=self.definition.promotion.lead_minutes)
-        if self.came is None:
+        if self.reserve_since is None:
             # A period cannot be counted from a lost time, so the latest possible apply time is used.
-            return apply_moment(AfterCurrentExpires(), lead, self.main, self.reserve.facts, came=self.main.not_before)
-        return apply_moment(self.apply, lead, self.main, self.reserve.facts, came=self.came)
+            return apply_time(
+                AfterCurrentExpires(), lead, self.main, self.reserve.facts, stored_at=self.main.not_before
+            )
+        return apply_time(self.apply_setting, lead, self.main, self.reserve.facts, stored_at=self.reserve_since)
 
     @property
     def is_due(self) -> bool:
@@ -72,14 +74,14 @@ class Situation:
         return self.apply_at is not None and self.now >= self.apply_at
 
     @property
-    def comes_to_nothing(self) -> bool:
+    def is_expiring_unapplied(self) -> bool:
         """Whether the waiting reserve expires at or before its apply time. This happens if main is replaced."""
         if self.reserve is None or self.reserve.facts is None or self.apply_at is None:
             return False
-        return expires(self.reserve.facts) <= self.apply_at
+        return expiry(self.reserve.facts) <= self.apply_at
 
     @property
-    def answered_main(self) -> int:
+    def main_generation(self) -> int:
         """Value of ``main.issue.generation`` that requested the last new main."""
         wanted, applied = self.definition.main, self.observed.applied_main
         if applied is not None and applied.facts is not None:
@@ -87,7 +89,7 @@ class Situation:
         return self.observed.main_generation or (wanted.generation if isinstance(wanted, IssueMain) else 1)
 
     @property
-    def unsent(self) -> bool:
+    def is_unsent(self) -> bool:
         """Whether the pair has devices, and the waiting reserve was not sent to them yet.
 
         A pair has devices if the definition has a distribution, or if a profile of the pair was sent earlier.
@@ -99,11 +101,11 @@ class Situation:
     def was_main(self, sha256: str) -> bool:
         """Return whether the certificate with this fingerprint is a former main."""
         return any(
-            version.former and version.facts.sha256 == sha256 for version in self.observed.versions if version.facts
+            version.is_former and version.facts.sha256 == sha256 for version in self.observed.versions if version.facts
         )
 
     @property
-    def came(self) -> datetime | None:
+    def reserve_since(self) -> datetime | None:
         """Time at which the waiting reserve was issued or installed; None if unknown."""
         if self.reserve is None or self.reserve.facts is None:
             return None
@@ -111,7 +113,7 @@ class Situation:
             issued_at(self.reserve.facts) if self.reserve.facts.source is Source.ISSUED else self.observed.reserve_since
         )
 
-    def is_new(self, offered: Offered) -> bool:
+    def is_new(self, offered: OfferedCertificate) -> bool:
         """Return whether a custom certificate is to be installed: it is neither main nor reserve nor a former main.
 
         Under another root, main or the reserve counts as new, because devices trust a certificate by its root.
@@ -122,16 +124,16 @@ class Situation:
         same = [facts for facts in (self.main, waiting) if facts is not None and facts.sha256 == offered.sha256]
         if not same:
             return not self.was_main(offered.sha256)
-        return all(facts.root != offered.root for facts in same) and not self._withdrawn(offered)
+        return all(facts.root != offered.root for facts in same) and not self._is_withdrawn(offered)
 
-    def is_rechained(self, offered: Offered, facts: CertificateFacts) -> bool:
+    def is_rechained(self, offered: OfferedCertificate, facts: CertificateFacts) -> bool:
         """Return whether *offered* is the certificate of *facts*, with another chain to the same root."""
         same = (facts.sha256, facts.root) == (offered.sha256, offered.root)
         on_record = bool(facts.chain) and bool(offered.chain)
         changed = same and on_record and facts.chain != offered.chain
-        return changed and self.now <= offered.not_after and not self._withdrawn(offered)
+        return changed and self.now <= offered.not_after and not self._is_withdrawn(offered)
 
-    def _withdrawn(self, offered: Offered) -> bool:
+    def _is_withdrawn(self, offered: OfferedCertificate) -> bool:
         """Return whether this certificate and chain were main after the present main.
 
         An operator then moved the label back (R32).
@@ -139,21 +141,21 @@ class Situation:
         return any(
             (version.facts.sha256, version.facts.chain) == (offered.sha256, offered.chain)
             for version in self.observed.versions
-            if version.facts is not None and version.former and version.facts.ordinal > self.main.ordinal
+            if version.facts is not None and version.is_former and version.facts.ordinal > self.main.ordinal
         )
 
     @property
-    def begun_main(self) -> int | None:
+    def staged_main(self) -> int | None:
         """Ordinal of a next main that an earlier run stored and that is not main yet; None if there is none."""
-        return begun_main(self.definition, self.observed, self.now)
+        return staged_main(self.definition, self.observed, self.now)
 
     @property
-    def begun_reserve(self) -> int | None:
+    def staged_reserve(self) -> int | None:
         """Ordinal of a reserve that an earlier run stored and that is not in its slot yet; None if there is none."""
-        return begun(self.observed, Slot.RESERVE, self.now)
+        return staged_ordinal(self.observed, Slot.RESERVE, self.now)
 
 
-def begun(observed: ObservedPair, slot: Slot, now: datetime) -> int | None:
+def staged_ordinal(observed: ObservedPair, slot: Slot, now: datetime) -> int | None:
     """Return the ordinal of a valid certificate that is stored for this slot and not in it yet; None if there is none.
 
     A version without facts that no run announced was stored by another program, and is not used (R38).
@@ -163,18 +165,18 @@ def begun(observed: ObservedPair, slot: Slot, now: datetime) -> int | None:
         return None
     if staged.slots != {Label.STAGED} or staged.role not in {None, Role(slot)} or observed.was_main(staged):
         return None
-    return None if staged.facts is not None and now >= expires(staged.facts) else staged.ordinal
+    return None if staged.facts is not None and now >= expiry(staged.facts) else staged.ordinal
 
 
-def begun_main(definition: PairDefinition, observed: ObservedPair, now: datetime) -> int | None:
+def staged_main(definition: PairDefinition, observed: ObservedPair, now: datetime) -> int | None:
     """Return the ordinal of a next main that an earlier run stored; None if there is none that fits the definition."""
-    ordinal = begun(observed, Slot.MAIN, now)
-    stored = None if ordinal is None else observed.numbered(ordinal)
+    ordinal = staged_ordinal(observed, Slot.MAIN, now)
+    stored = None if ordinal is None else observed.version_of(ordinal)
     if stored is None or stored.facts is None:
         return ordinal  # the certificate is checked against the definition when its facts are written
     facts, wanted = stored.facts, definition.main
     if isinstance(wanted, IssueMain):
-        days = (expires(facts) - facts.not_before).days
+        days = (expiry(facts) - facts.not_before).days
         made_as = (facts.source, facts.generation, days)
         return ordinal if made_as == (Source.ISSUED, wanted.generation, wanted.validity_days) else None
     return ordinal if (facts.sha256, facts.chain) == (wanted.offered.sha256, wanted.offered.chain) else None

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ios_mdm.core.pair.decision import InstallRequest, Why
+from ios_mdm.core.pair.decision import GuardReason, InstallRequest
 from ios_mdm.core.pair.definition import Slot
-from ios_mdm.core.pair.encryption import DEFAULT_KEY, has_key, key_record, key_text, left_versions
+from ios_mdm.core.pair.encryption import DEFAULT_KEY, has_key, key_record, key_text, versions_with_former_key
 from ios_mdm.core.pair.layout import (
     ADDRESS_TAG,
     HIGHEST_TAG,
@@ -36,7 +36,7 @@ from ios_mdm.core.pair.secret import MAX_LABELS, Label, trusted_label
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from ios_mdm.core.pair.decision import Desired, IssueRequest, Request
+    from ios_mdm.core.pair.decision import DesiredState, IssueRequest, Request
     from ios_mdm.core.pair.home import PairIdentity
     from ios_mdm.core.pair.observed import ObservedPair, StoredVersion
 
@@ -52,8 +52,8 @@ __all__ = [
     "Step",
     "Tag",
     "Untag",
-    "described",
     "next_step",
+    "step_description",
 ]
 
 
@@ -176,7 +176,7 @@ class Untag:
 Step = Create | Encrypt | Restore | Issue | Install | RecordFacts | MoveLabel | Tag | Untag
 
 
-def next_step(desired: Desired, observed: ObservedPair | None, setting: Setting) -> Step | None:
+def next_step(desired: DesiredState, observed: ObservedPair | None, setting: Setting) -> Step | None:
     """Return the next effect on the way to the *desired* state; None if the pair has this state.
 
     Args:
@@ -187,13 +187,13 @@ def next_step(desired: Desired, observed: ObservedPair | None, setting: Setting)
     return next(_steps(desired, observed, setting), None)
 
 
-def _steps(desired: Desired, observed: ObservedPair | None, setting: Setting) -> Iterator[Step]:
+def _steps(desired: DesiredState, observed: ObservedPair | None, setting: Setting) -> Iterator[Step]:
     if observed is None:
         record = key_record(setting.kms_key)
         key = {} if record is None else {KEY_TAG: record}
         yield Create(tags={**_wanted_tags(setting), **key}, kms_key=setting.kms_key)
         return
-    if observed.deleted:
+    if observed.is_deleted:
         yield Restore()
         return
     yield from _tags(observed, setting)
@@ -201,16 +201,16 @@ def _steps(desired: Desired, observed: ObservedPair | None, setting: Setting) ->
     yield from _encryption(desired, observed, setting)
     yield from _facts_of_labelled(observed, setting)
     yield from _roles_of_formers(observed)
-    yield from _given_up(desired, observed)
+    yield from _abandoned_main_steps(desired, observed)
     yield from _slot(desired, observed, desired.main, Slot.MAIN)
-    yield from _answered(observed)
+    yield from _answered_request_steps(observed)
     if desired.next_main is not None:
-        yield from _stored(desired, observed, desired.next_main, Slot.MAIN)
+        yield from _storage_steps(desired, observed, desired.next_main, Slot.MAIN)
     if desired.reserve is not None:
         yield from _slot(desired, observed, desired.reserve, Slot.RESERVE)
     # Before a label is removed: the number of a version without label and tag must stay recorded as used.
     yield from _counters(observed, setting)
-    yield from _tidy(desired, observed)
+    yield from _cleanup_steps(desired, observed)
 
 
 def _tags(observed: ObservedPair, setting: Setting) -> Iterator[Step]:
@@ -241,18 +241,18 @@ def _wanted_tags(setting: Setting) -> Mapping[str, str]:
     return {OWNER_TAG: setting.owner, ADDRESS_TAG: setting.host, **identity, **setting.tags, **added}
 
 
-def _encryption(desired: Desired, observed: ObservedPair, setting: Setting) -> Iterator[Step]:
+def _encryption(desired: DesiredState, observed: ObservedPair, setting: Setting) -> Iterator[Step]:
     """Set the KMS key. The versions that keep the former key are recorded first, because it is unknown afterwards."""
     record = key_record(setting.kms_key)
     if not has_key(observed, setting.kms_key):
         left = {
             former_key_tag(version.version_id): key_text(observed.kms_key)
-            for version in left_versions(desired, observed)
+            for version in versions_with_former_key(desired, observed)
             if version.former_key is None
         }
         if left:
             yield Tag(tags=left)
-        left_ids = {version.version_id for version in left_versions(desired, observed)}
+        left_ids = {version.version_id for version in versions_with_former_key(desired, observed)}
         untag = [
             former_key_tag(version.version_id)
             for version in observed.versions
@@ -297,7 +297,7 @@ def _roles_of_formers(observed: ObservedPair) -> Iterator[Step]:
             yield Tag(tags={facts_tag(version.version_id): facts_value(version.facts, Role.MAIN)})
 
 
-def _given_up(desired: Desired, observed: ObservedPair) -> Iterator[Step]:
+def _abandoned_main_steps(desired: DesiredState, observed: ObservedPair) -> Iterator[Step]:
     """Mark an abandoned staged main as deleted.
 
     This is done before the label STAGED is removed, because a version without a label looks like a former main.
@@ -308,10 +308,10 @@ def _given_up(desired: Desired, observed: ObservedPair) -> Iterator[Step]:
             yield Tag(tags={facts_tag(version.version_id): facts_value(version.facts, Role.DELETED)})
 
 
-def _slot(desired: Desired, observed: ObservedPair, ordinal: int, slot: Slot) -> Iterator[Step]:
+def _slot(desired: DesiredState, observed: ObservedPair, ordinal: int, slot: Slot) -> Iterator[Step]:
     """Store the certificate *ordinal*, move the label of *slot* to it, and record its role."""
-    yield from _stored(desired, observed, ordinal, slot)
-    version = observed.numbered(ordinal)
+    yield from _storage_steps(desired, observed, ordinal, slot)
+    version = observed.version_of(ordinal)
     label, role = (Label.MAIN, Role.MAIN) if slot is Slot.MAIN else (Label.RESERVE, Role.RESERVE)
     if version is None:
         return
@@ -321,7 +321,7 @@ def _slot(desired: Desired, observed: ObservedPair, ordinal: int, slot: Slot) ->
             # Before the label moves, so that an interrupted run leaves a record of whether the deletion was requested.
             yield Tag(tags={facts_tag(holder.version_id): facts_value(holder.facts, _left_role(desired, holder))})
         if slot is Slot.MAIN:
-            yield from _kept_former(desired, observed)
+            yield from _former_label_steps(desired, observed)
         yield MoveLabel(label=label, to=version, current=holder)
     if version.role is not role and version.facts is not None:
         tags = {facts_tag(version.version_id): facts_value(version.facts, role)}
@@ -329,7 +329,7 @@ def _slot(desired: Desired, observed: ObservedPair, ordinal: int, slot: Slot) ->
         yield Tag(tags=tags | promoted)
 
 
-def _kept_former(desired: Desired, observed: ObservedPair) -> Iterator[Step]:
+def _former_label_steps(desired: DesiredState, observed: ObservedPair) -> Iterator[Step]:
     """Label a former main that devices still need before it loses AWSPREVIOUS: AWS deletes versions without labels."""
     former = observed.holder(Label.FORMER)
     if former is None or former.ordinal not in desired.formers or former.labels != {Label.FORMER}:
@@ -339,9 +339,9 @@ def _kept_former(desired: Desired, observed: ObservedPair) -> Iterator[Step]:
         yield MoveLabel(label=trusted_label(former.ordinal), to=former, current=None)
 
 
-def _stored(desired: Desired, observed: ObservedPair, ordinal: int, slot: Slot) -> Iterator[Step]:
+def _storage_steps(desired: DesiredState, observed: ObservedPair, ordinal: int, slot: Slot) -> Iterator[Step]:
     """Store the certificate *ordinal* for *slot*, and record its facts."""
-    version = observed.numbered(ordinal)
+    version = observed.version_of(ordinal)
     request = next((request for request in desired.requests if request.ordinal == ordinal), None)
     if version is None:
         if isinstance(request, InstallRequest):
@@ -361,7 +361,7 @@ def _stored(desired: Desired, observed: ObservedPair, ordinal: int, slot: Slot) 
         )
 
 
-def _answered(observed: ObservedPair) -> Iterator[Step]:
+def _answered_request_steps(observed: ObservedPair) -> Iterator[Step]:
     """Record the generation of a new main, and the main that it replaced, while STAGED still marks the new main.
 
     With this record, a definition that confirms the replaced main stays valid after all other records of that main are
@@ -386,7 +386,7 @@ def _sha256(version: StoredVersion | None) -> str | None:
     return None if version is None or version.facts is None else version.facts.sha256
 
 
-def _tidy(desired: Desired, observed: ObservedPair) -> Iterator[Step]:
+def _cleanup_steps(desired: DesiredState, observed: ObservedPair) -> Iterator[Step]:
     """Remove labels and tags from versions that are no longer in a slot."""
     reserve = observed.holder(Label.RESERVE)
     for version in observed.versions:
@@ -409,7 +409,7 @@ def _tidy(desired: Desired, observed: ObservedPair) -> Iterator[Step]:
         for version in observed.versions
         for key in (facts_tag(version.version_id), former_key_tag(version.version_id))
         if not version.labels
-        and version.ordinal not in desired.trusted
+        and version.ordinal not in desired.trusted_ordinals
         and version.facts is not None
         and version.role is Role.DELETED
         and key in observed.tags
@@ -418,11 +418,11 @@ def _tidy(desired: Desired, observed: ObservedPair) -> Iterator[Step]:
         yield Untag(keys=tuple(gone))
 
 
-def _left_role(desired: Desired, version: StoredVersion) -> Role:
+def _left_role(desired: DesiredState, version: StoredVersion) -> Role:
     """Return the role of a certificate that is in no slot. The role records whether devices still need it."""
     if version.ordinal in desired.formers:
         return Role.MAIN
-    offered = {one.ordinal for one in desired.guarded if one.why is Why.OFFERED}
+    offered = {one.ordinal for one in desired.guarded if one.reason is GuardReason.OFFERED}
     # Role "deleted" also records that devices no longer need a former main.
     return Role.KEPT if version.ordinal in offered else Role.DELETED
 
@@ -438,7 +438,7 @@ def _counters(observed: ObservedPair, setting: Setting) -> Iterator[Step]:
         yield Tag(tags=lost)
 
 
-def described(step: Step) -> str:  # noqa: C901, PLR0911 - a sentence for each kind of step
+def step_description(step: Step) -> str:  # noqa: C901, PLR0911 - a sentence for each kind of step
     """Return the text that a preview shows for a step."""
     match step:
         case Create():

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from ios_mdm.core.pair.moments import expires
+from ios_mdm.core.pair.certificate_times import expiry
 
 if TYPE_CHECKING:
-    from ios_mdm.core.pair.decision import Desired
+    from ios_mdm.core.pair.decision import DesiredState
     from ios_mdm.core.pair.definition import PairDefinition
     from ios_mdm.core.pair.facts import CertificateFacts
     from ios_mdm.core.pair.observed import ObservedPair
@@ -69,7 +69,7 @@ class Switch:
     expiry: Alarm | None = None
 
 
-def switch(definition: PairDefinition, desired: Desired, observed: ObservedPair) -> Switch:
+def switch(definition: PairDefinition, desired: DesiredState, observed: ObservedPair) -> Switch:
     """Return the planned promotions and alarms of a pair.
 
     Args:
@@ -77,19 +77,19 @@ def switch(definition: PairDefinition, desired: Desired, observed: ObservedPair)
         desired: desired state, decided from *observed*, without pending requests.
         observed: observed state of the pair.
     """
-    main = observed.numbered(desired.main)
+    main = observed.version_of(desired.main)
     if main is None or main.facts is None:
         return Switch()
-    found = _scheduled(definition, desired, observed, main.version_id, main.facts)
+    found = _scheduled_switch(definition, desired, observed, main.version_id, main.facts)
     if not definition.promotion.schedule:
         found = Switch(promote=found.promote)
     return replace(found, replace=_replacement(definition, desired, observed, main.version_id))
 
 
 def _replacement(
-    definition: PairDefinition, desired: Desired, observed: ObservedPair, former_version: str
+    definition: PairDefinition, desired: DesiredState, observed: ObservedPair, former_version: str
 ) -> Promote | None:
-    staged = None if desired.next_main is None else observed.numbered(desired.next_main)
+    staged = None if desired.next_main is None else observed.version_of(desired.next_main)
     if staged is None or staged.facts is None or definition.promotion.hold:
         return None
     return Promote(
@@ -100,10 +100,10 @@ def _replacement(
     )
 
 
-def _scheduled(
-    definition: PairDefinition, desired: Desired, observed: ObservedPair, main_version: str, main: CertificateFacts
+def _scheduled_switch(
+    definition: PairDefinition, desired: DesiredState, observed: ObservedPair, main_version: str, main: CertificateFacts
 ) -> Switch:
-    reserve = None if desired.reserve is None else observed.numbered(desired.reserve)
+    reserve = None if desired.reserve is None else observed.version_of(desired.reserve)
     if reserve is None or reserve.facts is None or desired.apply_at is None:
         due = desired.reserve_at
         return Switch(
@@ -112,7 +112,7 @@ def _scheduled(
         )
     # A certificate that is not valid yet is never promoted (R32).
     at = max(desired.apply_at, reserve.facts.not_before)
-    usable = at < expires(reserve.facts) and not definition.promotion.hold
+    usable = at < expiry(reserve.facts) and not definition.promotion.hold
     promote = Promote(at=at, certificate=reserve.facts.ordinal, version=reserve.version_id, former_version=main_version)
     return Switch(
         promote=promote if usable else None,
@@ -122,18 +122,18 @@ def _scheduled(
     )
 
 
-def _overdue(definition: PairDefinition, due: datetime, what: str) -> Alarm:
+def _overdue(definition: PairDefinition, due: datetime, event: str) -> Alarm:
     return Alarm(
         at=due + OVERDUE_AFTER,
-        message=f"{definition.name}: {what} on {due:%Y-%m-%d %H:%M} UTC, but no `pulumi up` has succeeded since: find "
+        message=f"{definition.name}: {event} on {due:%Y-%m-%d %H:%M} UTC, but no `pulumi up` has succeeded since: find "
         f"out why the pipeline does not run, run `pulumi up`, and check {definition.host} with `ios-mdm status`",
     )
 
 
 def _expiry(definition: PairDefinition, last: CertificateFacts) -> Alarm:
     return Alarm(
-        at=expires(last) - timedelta(days=definition.warn_days),
+        at=expiry(last) - timedelta(days=definition.warn_days),
         message=f"{definition.name}: certificate {last.ordinal} for {definition.host} expires on "
-        f"{expires(last):%Y-%m-%d %H:%M} UTC, and no successor is known: run `pulumi up`. Without a successor, every "
+        f"{expiry(last):%Y-%m-%d %H:%M} UTC, and no successor is known: run `pulumi up`. Without a successor, every "
         "device loses its connection at this time",
     )

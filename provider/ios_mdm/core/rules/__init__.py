@@ -1,6 +1,6 @@
 """The rules for a custom certificate (R19-R28), one function each. All broken rules are reported together."""
 
-from ios_mdm.core.rules.judge import RULES, Judgement, judged, report, unread
+from ios_mdm.core.rules.judge import RULES, Judgement, best_judgement, report, unread_report
 from ios_mdm.core.rules.model import Check, Context, Finding, Outcome, Remark, Report, Rule, Violation
 
 __all__ = [
@@ -14,7 +14,7 @@ __all__ = [
     "Report",
     "Rule",
     "Violation",
-    "judged",
+    "best_judgement",
     "report",
-    "unread",
+    "unread_report",
 ]

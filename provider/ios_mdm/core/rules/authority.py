@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
 from ios_mdm.core.rules.model import Remark, violation
-from ios_mdm.core.rules.reading import extension, is_authority, listed
-from ios_mdm.core.x509.names import is_self_issued, named
+from ios_mdm.core.rules.reading import extension, is_authority, joined_words
+from ios_mdm.core.x509.names import display_name, is_self_issued
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,9 +55,11 @@ def purpose_is_server(candidate: Candidate, _context: Context) -> Iterator[Findi
         if certificate != candidate.leaf and usage is None:
             continue
         if certificate != candidate.leaf and _ANY in purposes:
-            yield Remark(message=f"{named(certificate)} allows any purpose, which OpenSSL does not take as serverAuth")
+            yield Remark(
+                message=f"{display_name(certificate)} allows any purpose, which OpenSSL does not take as serverAuth"
+            )
             continue
-        names = listed(sorted(_purpose(oid) for oid in purposes), "nothing")
+        names = joined_words(sorted(_purpose(oid) for oid in purposes), "nothing")
         yield violation(
             "eku-missing",
             certificate,
@@ -72,7 +74,7 @@ def purpose_is_server(candidate: Candidate, _context: Context) -> Iterator[Findi
 def leaf_is_no_authority(candidate: Candidate, _context: Context) -> Iterator[Finding]:
     """R28: a certificate issued by a CA is not a CA itself. A self-signed certificate may be a CA."""
     if candidate.is_own_root:
-        yield Remark(message="the certificate is self-signed: it is its own root", applicable=False)
+        yield Remark(message="the certificate is self-signed: it is its own root", is_applicable=False)
     elif is_authority(candidate.leaf):
         yield violation(
             "leaf-is-ca",
@@ -112,7 +114,7 @@ def paths_are_long_enough(candidate: Candidate, _context: Context) -> Iterator[F
                 issuer,
                 f"a path length of {longest}, and {below} CA{'s' * (below > 1)} below it",
                 "a path length that allows every CA below",
-                f"Have the certificate issued by a CA with fewer levels below {named(issuer)}",
+                f"Have the certificate issued by a CA with fewer levels below {display_name(issuer)}",
             )
         below += not is_self_issued(issuer)
 
@@ -162,7 +164,8 @@ def _server(candidate: Candidate) -> Iterator[Finding]:
         )
     elif not usage.digital_signature:
         yield Remark(
-            message=f"{named(leaf)} has no digitalSignature in its key usage: TLS 1.3 and forward secrecy need it"
+            message=f"{display_name(leaf)} has no digitalSignature in its key usage: TLS 1.3 and forward secrecy need "
+            "it"
         )
     if usage.key_cert_sign and not is_authority(leaf):
         yield violation(
@@ -184,7 +187,7 @@ def _usages(usage: x509.KeyUsage) -> str:
         "keyCertSign": usage.key_cert_sign,
         "cRLSign": usage.crl_sign,
     }
-    return listed((name for name, is_set in names.items() if is_set), "nothing")
+    return joined_words((name for name, is_set in names.items() if is_set), "nothing")
 
 
 def _purpose(oid: x509.ObjectIdentifier) -> str:

@@ -11,7 +11,7 @@ from cryptography.x509.oid import NameOID
 
 from ios_mdm.core.rules.model import violation
 from ios_mdm.core.rules.reading import extension
-from ios_mdm.core.x509.names import dns_names, fits, is_self_issued, named, short
+from ios_mdm.core.x509.names import display_name, dns_names, excerpt, has_name_of, is_self_issued
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +36,7 @@ def names_are_permitted(candidate: Candidate, context: Context) -> Iterator[Find
                     "name-constraints",
                     certificate,
                     problem,
-                    f"names that the name constraints of {named(issuer)} allow",
+                    f"names that the name constraints of {display_name(issuer)} allow",
                     "Have it issued without that name, or by a CA whose name constraints allow it",
                 )
 
@@ -54,7 +54,7 @@ def _problems(certificate: x509.Certificate, constraints: x509.NameConstraints, 
             yield f"the name {name}, which is excluded"
     # As text, a wildcard is not within an excluded host, but it still covers that host.
     address = _Name(kind=x509.DNSName, value=host)
-    if fits(certificate, host) and any(map(address.is_within, excluded)) and host not in dns_names(certificate):
+    if has_name_of(certificate, host) and any(map(address.is_within, excluded)) and host not in dns_names(certificate):
         yield f"a wildcard for {host}, which is excluded"
 
 
@@ -84,7 +84,7 @@ class _Name:
     other: x509.ObjectIdentifier | None = None
 
     def __str__(self) -> str:
-        return short(self.value.rfc4514_string() if isinstance(self.value, x509.Name) else str(self.value))
+        return excerpt(self.value.rfc4514_string() if isinstance(self.value, x509.Name) else str(self.value))
 
     @property
     def is_comparable(self) -> bool:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from ios_mdm.core.pair.definition import Slot
 from ios_mdm.core.rules.model import Remark, violation
-from ios_mdm.core.rules.reading import moment
-from ios_mdm.core.x509.names import named
+from ios_mdm.core.rules.reading import time_text
+from ios_mdm.core.x509.names import display_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from ios_mdm.core.rules.model import Context, Finding
     from ios_mdm.core.x509.chain import Candidate
 
-__all__ = ["not_too_long", "outlives", "valid_now"]
+__all__ = ["certificates_are_valid", "reserve_outlives_apply_time", "validity_is_short_enough"]
 
-_LONGEST = timedelta(days=825)
+_MAX_VALIDITY = timedelta(days=825)
 _BOUND_SINCE = datetime(2019, 7, 1, tzinfo=UTC)
 _DAY = timedelta(days=1)
 
 
-def valid_now(candidate: Candidate, context: Context) -> Iterator[Finding]:
+def certificates_are_valid(candidate: Candidate, context: Context) -> Iterator[Finding]:
     """R21: the certificate and all its issuers are valid now, both ends included (RFC 5280, 4.1.2.5)."""
     for certificate in candidate.chain:
         start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
@@ -32,31 +32,31 @@ def valid_now(candidate: Candidate, context: Context) -> Iterator[Finding]:
             yield violation(
                 "not-yet-valid",
                 certificate,
-                f"a validity that starts on {moment(start)}{inverted}",
-                f"a certificate that is valid on {moment(context.now)}",
+                f"a validity that starts on {time_text(start)}{inverted}",
+                f"a certificate that is valid on {time_text(context.now)}",
                 "Wait until then, or have it issued again" if not inverted else "Have it issued again",
             )
         if end < context.now:
             yield violation(
                 "expired",
                 certificate,
-                f"a validity that ended on {moment(end)}{inverted}",
-                f"a certificate that is valid on {moment(context.now)}",
+                f"a validity that ended on {time_text(end)}{inverted}",
+                f"a certificate that is valid on {time_text(context.now)}",
                 "Have it renewed, and put the new certificate into the file",
             )
     leaf = candidate.leaf
     for issuer in candidate.issuers:
         if context.now <= issuer.not_valid_after_utc < leaf.not_valid_after_utc:
             yield Remark(
-                message=f"{named(issuer)} expires on {moment(issuer.not_valid_after_utc)}, before the server's "
-                "certificate expires: after that date, neither can be used"
+                message=f"{display_name(issuer)} expires on {time_text(issuer.not_valid_after_utc)}, before the "
+                "server's certificate expires: after that date, neither can be used"
             )
 
 
-def outlives(candidate: Candidate, context: Context) -> Iterator[Finding]:
+def reserve_outlives_apply_time(candidate: Candidate, context: Context) -> Iterator[Finding]:
     """R21: a reserve and each of its issuers expire after the apply time and after the main certificate."""
     if context.slot is Slot.MAIN:
-        yield Remark(message="only a reserve has to outlive the main certificate", applicable=False, told=False)
+        yield Remark(message="only a reserve has to outlive the main certificate", is_applicable=False, is_notice=False)
         return
     moments: list[tuple[datetime, str]] = []
     if context.apply_at is not None:
@@ -64,7 +64,7 @@ def outlives(candidate: Candidate, context: Context) -> Iterator[Finding]:
     if context.current:
         moments.append((context.current[0].not_valid_after_utc, "when the main certificate expires"))
     if not moments:
-        yield Remark(message="neither the apply time nor the main certificate is known", applicable=False)
+        yield Remark(message="neither the apply time nor the main certificate is known", is_applicable=False)
         return
     latest, why = max(moments)
     for certificate in candidate.chain:
@@ -72,23 +72,23 @@ def outlives(candidate: Candidate, context: Context) -> Iterator[Finding]:
             yield violation(
                 "expires-too-early",
                 certificate,
-                f"a validity until {moment(certificate.not_valid_after_utc)}",
-                f"a validity beyond {moment(latest)}, {why}",
+                f"a validity until {time_text(certificate.not_valid_after_utc)}",
+                f"a validity beyond {time_text(latest)}, {why}",
                 "Have it issued for longer"
                 if certificate == candidate.leaf
                 else "Have this issuer's certificate renewed first, then have the server's certificate issued again",
             )
 
 
-def not_too_long(candidate: Candidate, _context: Context) -> Iterator[Finding]:
+def validity_is_short_enough(candidate: Candidate, _context: Context) -> Iterator[Finding]:
     """R28: Apple's devices refuse a server certificate that is valid for more than 825 days (Apple 103769)."""
     start, end = candidate.leaf.not_valid_before_utc, candidate.leaf.not_valid_after_utc
-    if start >= _BOUND_SINCE and end - start > _LONGEST:
+    if start >= _BOUND_SINCE and end - start > _MAX_VALIDITY:
         days = -((start - end) // _DAY)  # rounded up
         yield violation(
             "validity-too-long",
             candidate.leaf,
             f"a validity of {days} days",
-            f"at most {_LONGEST.days} days",
+            f"at most {_MAX_VALIDITY.days} days",
             "Have it issued again for 824 days or less",
         )

@@ -8,8 +8,8 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from ios_mdm.core.rules.model import Remark, violation
-from ios_mdm.core.rules.reading import extension, listed
-from ios_mdm.core.x509.names import covers, dns_names, short
+from ios_mdm.core.rules.reading import extension, joined_words
+from ios_mdm.core.x509.names import dns_names, excerpt, is_name_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +22,7 @@ __all__ = ["key_belongs", "name_matches"]
 
 def name_matches(candidate: Candidate, context: Context) -> Iterator[Finding]:
     """R19: a DNS name of the SAN covers the connection address. The common name does not count."""
-    matching = [name for name in dns_names(candidate.leaf) if covers(name, context.host)]
+    matching = [name for name in dns_names(candidate.leaf) if is_name_of(name, context.host)]
     if not matching:
         yield violation(
             "san-mismatch",
@@ -43,7 +43,9 @@ def key_belongs(candidate: Candidate, _context: Context) -> Iterator[Finding]:
     if candidate.key.public_key() == candidate.leaf.public_key():
         return
     owners = [one for one in (*candidate.chain, *candidate.set_aside) if one.public_key() == candidate.key.public_key()]
-    theirs = listed((short(one.subject.rfc4514_string()) for one in owners), "a certificate that is not in the file")
+    theirs = joined_words(
+        (excerpt(one.subject.rfc4514_string()) for one in owners), "a certificate that is not in the file"
+    )
     yield violation(
         "key-mismatch",
         candidate.leaf,
@@ -60,7 +62,7 @@ def _names(leaf: x509.Certificate) -> str:
         return "no subject alternative names"
     others = [str(address) for address in names.get_values_for_type(x509.IPAddress)]
     shown = [f"DNS:{name}" for name in dns_names(leaf)] + [f"IP:{address}" for address in others]
-    return f"the subject alternative names {short(listed(shown, 'without a DNS name'))}"
+    return f"the subject alternative names {excerpt(joined_words(shown, 'without a DNS name'))}"
 
 
 def _aside(candidate: Candidate) -> str:

@@ -14,27 +14,27 @@ from ios_mdm.core.rules.authority import (
     purpose_is_server,
 )
 from ios_mdm.core.rules.constraints import names_are_permitted
-from ios_mdm.core.rules.dates import not_too_long, outlives, valid_now
+from ios_mdm.core.rules.dates import certificates_are_valid, reserve_outlives_apply_time, validity_is_short_enough
 from ios_mdm.core.rules.identity import key_belongs, name_matches
 from ios_mdm.core.rules.model import Check, Remark, Report, Rule, Violation
 from ios_mdm.core.rules.path import chain_is_complete, issuers_match, root_is_known
 from ios_mdm.core.rules.second_opinion import second_opinion
 from ios_mdm.core.rules.strength import hashes_are_sha2, key_types_are_known, root_key_is_large, rsa_keys_are_large
 from ios_mdm.core.x509.chain import candidates
-from ios_mdm.core.x509.links import unbroken
+from ios_mdm.core.x509.links import is_unbroken
 
 if TYPE_CHECKING:
     from ios_mdm.core.bundle import Bundle, BundleError
     from ios_mdm.core.rules.model import Context
     from ios_mdm.core.x509.chain import Candidate
 
-__all__ = ["RULES", "Judgement", "judged", "report", "unread"]
+__all__ = ["RULES", "Judgement", "best_judgement", "report", "unread_report"]
 
 RULES: tuple[Rule, ...] = (
     Rule(requirement="R19", title="A DNS name of the SAN is the connection address", findings=name_matches),
     Rule(requirement="R20", title="Each certificate is issued by the next one", findings=issuers_match),
-    Rule(requirement="R21", title="The whole chain is valid now", findings=valid_now),
-    Rule(requirement="R21", title="A reserve outlives the apply time and main", findings=outlives),
+    Rule(requirement="R21", title="The whole chain is valid now", findings=certificates_are_valid),
+    Rule(requirement="R21", title="A reserve outlives the apply time and main", findings=reserve_outlives_apply_time),
     Rule(requirement="R22", title="The chain leads to a self-signed root", findings=chain_is_complete),
     Rule(requirement="R23", title="The extended key usage has serverAuth", findings=purpose_is_server),
     Rule(requirement="R24", title="The root is that of the current certificate", findings=root_is_known),
@@ -42,7 +42,7 @@ RULES: tuple[Rule, ...] = (
     Rule(requirement="R26", title="The root's RSA key has at least 4096 bits", findings=root_key_is_large),
     Rule(requirement="R27", title="Every signature uses SHA-2", findings=hashes_are_sha2),
     Rule(requirement="R28", title="The private key belongs to the certificate", findings=key_belongs),
-    Rule(requirement="R28", title="The certificate is valid for at most 825 days", findings=not_too_long),
+    Rule(requirement="R28", title="The certificate is valid for at most 825 days", findings=validity_is_short_enough),
     Rule(requirement="R28", title="A certificate issued by a CA is not a CA", findings=leaf_is_no_authority),
     Rule(requirement="R28", title="Issuers are CAs", findings=issuers_are_authorities),
     Rule(requirement="R28", title="Path lengths are respected", findings=paths_are_long_enough),
@@ -65,7 +65,7 @@ class Judgement:
     report: Report
 
 
-def judged(bundle: Bundle, context: Context) -> Judgement:
+def best_judgement(bundle: Bundle, context: Context) -> Judgement:
     """Return the server certificate of a bundle, with the path to a root that breaks the fewest rules.
 
     Raises:
@@ -76,7 +76,7 @@ def judged(bundle: Bundle, context: Context) -> Judgement:
     found: list[Judgement] = []
     for candidate in candidates(bundle, host=context.host, trust=context.trust, roots=roots):
         judgement = Judgement(candidate=candidate, report=report(candidate, context, notices=bundle.notices))
-        if judgement.report.valid:
+        if judgement.report.is_valid:
             return judgement
         found.append(judgement)
     return min(found, key=_faults)
@@ -90,15 +90,15 @@ def report(candidate: Candidate, context: Context, *, notices: tuple[str, ...] =
         context: facts that the rules check the certificate against.
         notices: notices about the file, one line each.
     """
-    checks = [_checked(rule, candidate, context) for rule in RULES]
-    told = [*notices, *candidate.notices, *(notice for check in checks for notice in check.notices)]
+    checks = [_check(rule, candidate, context) for rule in RULES]
+    shown_notices = [*notices, *candidate.notices, *(notice for check in checks for notice in check.notices)]
     found = Report(checklist=(Check(requirement="R18", title=_READ), *checks))
-    if found.valid and (opinion := second_opinion(candidate, context)) is not None:
-        told.append(opinion)
-    return Report(checklist=found.checklist, notices=tuple(dict.fromkeys(told)))
+    if found.is_valid and (opinion := second_opinion(candidate, context)) is not None:
+        shown_notices.append(opinion)
+    return Report(checklist=found.checklist, notices=tuple(dict.fromkeys(shown_notices)))
 
 
-def unread(error: BundleError) -> Report:
+def unread_report(error: BundleError) -> Report:
     """Return the report of a file that cannot be read, or whose server certificate is ambiguous (R18)."""
     requirement, title = ("R28", _SANE) if error.code == "too-many-iterations" else ("R18", _READ)
     broken = Violation(
@@ -127,12 +127,16 @@ _REQUIRED = {
 }
 
 
-def _faults(one: Judgement) -> tuple[bool, bool, int]:
+def _faults(judgement: Judgement) -> tuple[bool, bool, int]:
     """Return the sort key. Complete chains sort first, because an incomplete chain has fewer certificates to check."""
-    return one.candidate.root is None, not unbroken(one.candidate.links), len(one.report.violations)
+    return (
+        judgement.candidate.root is None,
+        not is_unbroken(judgement.candidate.links),
+        len(judgement.report.violations),
+    )
 
 
-def _checked(rule: Rule, candidate: Candidate, context: Context) -> Check:
+def _check(rule: Rule, candidate: Candidate, context: Context) -> Check:
     findings = tuple(rule.findings(candidate, context))
     remarks = [one for one in findings if isinstance(one, Remark)]
     return Check(
@@ -140,6 +144,6 @@ def _checked(rule: Rule, candidate: Candidate, context: Context) -> Check:
         title=rule.title,
         violations=tuple(one for one in findings if isinstance(one, Violation)),
         remarks=tuple(one.message for one in remarks),
-        notices=tuple(one.message for one in remarks if one.told),
-        applicable=all(one.applicable for one in remarks),
+        notices=tuple(one.message for one in remarks if one.is_notice),
+        is_applicable=all(one.is_applicable for one in remarks),
     )

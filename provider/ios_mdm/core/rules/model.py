@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from ios_mdm.core.pair.definition import Slot
-from ios_mdm.core.x509.names import named
+from ios_mdm.core.x509.names import display_name
 from ios_mdm.core.x509.signatures import is_self_signed
 
 if TYPE_CHECKING:
@@ -80,13 +80,13 @@ class Remark:
 
     Args:
         message: one line.
-        applicable: False if the rule does not apply to the certificate; *message* gives the reason.
-        told: False if the remark is for the checklist only.
+        is_applicable: False if the rule does not apply to the certificate; *message* gives the reason.
+        is_notice: False if the remark is for the checklist only.
     """
 
     message: str
-    applicable: bool = True
-    told: bool = True
+    is_applicable: bool = True
+    is_notice: bool = True
 
 
 Finding = Violation | Remark
@@ -119,7 +119,7 @@ class Check:
         violations: violations of the rule.
         remarks: remarks about the rule, one line each.
         notices: remarks that are also shown without the checklist.
-        applicable: False if the rule does not apply to the certificate.
+        is_applicable: False if the rule does not apply to the certificate.
     """
 
     requirement: str
@@ -127,14 +127,14 @@ class Check:
     violations: tuple[Violation, ...] = ()
     remarks: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
-    applicable: bool = True
+    is_applicable: bool = True
 
     @property
     def outcome(self) -> Outcome:
         """Outcome of the rule."""
         if self.violations:
             return Outcome.FAILED
-        return Outcome.PASSED if self.applicable else Outcome.NOT_APPLICABLE
+        return Outcome.PASSED if self.is_applicable else Outcome.NOT_APPLICABLE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +155,7 @@ class Report:
         return tuple(violation for check in self.checklist for violation in check.violations)
 
     @property
-    def valid(self) -> bool:
+    def is_valid(self) -> bool:
         """Whether no rule is broken."""
         return not self.violations
 
@@ -164,8 +164,8 @@ def violation(code: str, certificate: x509.Certificate, found: str, required: st
     """Return a violation, with a message composed of its parts."""
     return Violation(
         code=code,
-        subject=named(certificate),
+        subject=display_name(certificate),
         found=found,
         required=required,
-        message=f"{named(certificate)} has {found}; required: {required}. {remedy}",
+        message=f"{display_name(certificate)} has {found}; required: {required}. {remedy}",
     )

@@ -9,10 +9,10 @@ from cryptography import x509
 
 from ios_mdm.core.pair.definition import Slot
 from ios_mdm.core.rules.model import Remark, violation
-from ios_mdm.core.rules.reading import extension, is_authority, listed
+from ios_mdm.core.rules.reading import extension, is_authority, joined_words
 from ios_mdm.core.x509.digests import fingerprint, root_digest
 from ios_mdm.core.x509.links import Link, Pool
-from ios_mdm.core.x509.names import is_self_issued, named, short
+from ios_mdm.core.x509.names import display_name, excerpt, is_self_issued
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,19 +30,19 @@ def issuers_match(candidate: Candidate, _context: Context) -> Iterator[Finding]:
             yield violation(
                 "issuer-mismatch",
                 lower,
-                f"a signature that the key of {named(upper)} does not verify",
+                f"a signature that the key of {display_name(upper)} does not verify",
                 "a signature made with the issuer's key",
-                f"Replace {named(upper)} with the CA certificate of the same name that issued it",
+                f"Replace {display_name(upper)} with the CA certificate of the same name that issued it",
             )
         elif link is Link.KEY_ONLY:
             yield violation(
                 "issuer-mismatch",
                 lower,
-                f"the issuer {_issuer(lower)}, but was signed with the key of {named(upper)}",
+                f"the issuer {_issuer(lower)}, but was signed with the key of {display_name(upper)}",
                 "an issuer that equals the subject of the next certificate, byte for byte",
-                f"Replace {named(upper)} with the CA certificate whose subject is that issuer",
+                f"Replace {display_name(upper)} with the CA certificate whose subject is that issuer",
             )
-        elif not _is_told_apart(lower, upper, candidate.chain):
+        elif not _is_distinguished(lower, upper, candidate.chain):
             yield violation(
                 "issuer-mismatch",
                 lower,
@@ -56,16 +56,17 @@ def issuers_match(candidate: Candidate, _context: Context) -> Iterator[Finding]:
             yield violation(
                 "issuer-mismatch",
                 lower,
-                f"an authority key identifier that is not the subject key identifier of {named(upper)}",
+                f"an authority key identifier that is not the subject key identifier of {display_name(upper)}",
                 "key identifiers that agree",
-                f"Replace {named(upper)} with the certificate that its CA currently publishes for this key",
+                f"Replace {display_name(upper)} with the certificate that its CA currently publishes for this key",
             )
     strangers = [one for one in candidate.set_aside if is_authority(one) and not is_self_issued(one)]
     if candidate.root is None and strangers:
         yield violation(
             "issuer-mismatch",
             candidate.chain[-1],
-            f"the issuer {_issuer(candidate.chain[-1])}, but the file holds {listed(map(named, strangers), '')}",
+            f"the issuer {_issuer(candidate.chain[-1])}, but the file holds "
+            f"{joined_words(map(display_name, strangers), '')}",
             "the certificate of that issuer in the file",
             "Put the chain that its CA delivered with the certificate into the file",
         )
@@ -77,7 +78,7 @@ def chain_is_complete(candidate: Candidate, context: Context) -> Iterator[Findin
         return
     top = candidate.chain[-1]
     known = context.wanted_root
-    beside = "" if known is None else f"; the known root {named(known)} did not issue it"
+    beside = "" if known is None else f"; the known root {display_name(known)} did not issue it"
     if is_self_issued(top):
         found = f"itself as issuer, but its own key does not verify its signature{beside}"
         remedy = "Add the real root to the file or to `trust`"
@@ -92,21 +93,21 @@ def root_is_known(candidate: Candidate, context: Context) -> Iterator[Finding]:
     if context.root is None and not context.current:
         yield Remark(
             message="neither a current certificate nor its root is known, so the root is not compared",
-            applicable=False,
-            told=context.slot is Slot.RESERVE,
+            is_applicable=False,
+            is_notice=context.slot is Slot.RESERVE,
         )
     elif candidate.root is None:
-        yield Remark(message="the chain has no root to compare", applicable=False, told=False)
+        yield Remark(message="the chain has no root to compare", is_applicable=False, is_notice=False)
     elif context.root is None and context.issued:
         yield Remark(
             message="the main certificate is issued by this provider, so its root may be replaced: "
-            f"{named(candidate.root)} is distributed to the devices first",
-            applicable=False,
+            f"{display_name(candidate.root)} is distributed to the devices first",
+            is_applicable=False,
         )
     elif (wanted := context.wanted_root) is not None:
-        yield from _compared(candidate.root, wanted)
+        yield from _root_mismatch(candidate.root, wanted)
     else:
-        yield from _below(candidate, candidate.root, context)
+        yield from _root_by_signatures(candidate, candidate.root, context)
 
 
 def _names_another_key(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
@@ -118,7 +119,7 @@ def _names_another_key(certificate: x509.Certificate, issuer: x509.Certificate) 
     return own.digest != meant.key_identifier
 
 
-def _is_told_apart(
+def _is_distinguished(
     certificate: x509.Certificate, issuer: x509.Certificate, chain: tuple[x509.Certificate, ...]
 ) -> bool:
     """Return whether key identifiers distinguish an issuer from other certificates of its name in the chain."""
@@ -132,36 +133,36 @@ def _is_told_apart(
     return all(one is not None and one.digest != meant.key_identifier for one in theirs)
 
 
-def _compared(root: x509.Certificate, wanted: x509.Certificate) -> Iterator[Finding]:
+def _root_mismatch(root: x509.Certificate, wanted: x509.Certificate) -> Iterator[Finding]:
     if root_digest(root) != root_digest(wanted):
         other_key = " (a root of the same name with another key)" if root.subject == wanted.subject else ""
         yield violation(
             "root-mismatch",
             root,
             f"the SHA-256 fingerprint {fingerprint(root)}{other_key}",
-            f"the root of the current certificate, {named(wanted)}, SHA-256 fingerprint {fingerprint(wanted)}",
-            f"Have the certificate issued under {named(wanted)}",
+            f"the root of the current certificate, {display_name(wanted)}, SHA-256 fingerprint {fingerprint(wanted)}",
+            f"Have the certificate issued under {display_name(wanted)}",
         )
     elif root != wanted:
-        yield Remark(message=f"{named(root)} is a renewed root with the subject and the key that devices trust")
+        yield Remark(message=f"{display_name(root)} is a renewed root with the subject and the key that devices trust")
 
 
-def _below(candidate: Candidate, root: x509.Certificate, context: Context) -> Iterator[Finding]:
+def _root_by_signatures(candidate: Candidate, root: x509.Certificate, context: Context) -> Iterator[Finding]:
     """Find the root of the current certificate by its signatures if its given chain has no root."""
     pool = Pool(tuple(dict.fromkeys((*context.current, *candidate.chain, *candidate.set_aside, *context.trust))))
     # Start at the top: a CA that devices do not trust may have certified the key of a lower certificate.
     roots = pool.roots_above(context.current[-1])
     if root_digest(root) not in roots:
-        whose = "which is not among the given certificates" if not roots else "which is a different root"
+        relation = "which is not among the given certificates" if not roots else "which is a different root"
         yield violation(
             "root-mismatch",
             root,
             "no link to the chain of the current certificate",
-            f"the root of the current certificate {named(context.current[0])}, {whose}",
+            f"the root of the current certificate {display_name(context.current[0])}, {relation}",
             "Have the certificate issued under that root. If both roots are the same, provide the complete chain of "
             "the current certificate, or its root",
         )
 
 
 def _issuer(certificate: x509.Certificate) -> str:
-    return short(certificate.issuer.rfc4514_string()) or "without a name"
+    return excerpt(certificate.issuer.rfc4514_string()) or "without a name"

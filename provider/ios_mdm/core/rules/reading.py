@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-__all__ = ["certificates_in", "extension", "is_authority", "listed", "moment"]
+__all__ = ["certificates_in", "extension", "is_authority", "joined_words", "time_text"]
 
 _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
 
@@ -45,12 +45,12 @@ def is_authority(certificate: x509.Certificate) -> bool:
     return constraints is not None and constraints.ca
 
 
-def listed(words: Iterable[str], nothing: str) -> str:
+def joined_words(words: Iterable[str], nothing: str) -> str:
     """Return *words* in one line, or *nothing* if there are no words."""
     return ", ".join(words) or nothing
 
 
-def moment(when: datetime) -> str:
+def time_text(when: datetime) -> str:
     """Return a time, formatted for a message."""
     return f"{when:%Y-%m-%d %H:%M:%S} UTC"
 

@@ -17,7 +17,7 @@ from cryptography.x509.verification import (
     VerificationError,
 )
 
-from ios_mdm.core.x509.names import short
+from ios_mdm.core.x509.names import excerpt
 
 if TYPE_CHECKING:
     from ios_mdm.core.rules.model import Context
@@ -44,7 +44,7 @@ def second_opinion(candidate: Candidate, context: Context) -> str | None:
         )
         verifier.verify(candidate.leaf, list(candidate.issuers[:-1]))
     except (VerificationError, ValueError) as error:
-        return f"all rules pass, but strict validation refuses the chain, as some clients might: {short(str(error))}"
+        return f"all rules pass, but strict validation refuses the chain, as some clients might: {excerpt(str(error))}"
     return None
 
 

@@ -10,7 +10,7 @@ from cryptography.x509.oid import SignatureAlgorithmOID
 
 from ios_mdm.core.bundle.library import attempt
 from ios_mdm.core.rules.model import Remark, violation
-from ios_mdm.core.x509.names import named
+from ios_mdm.core.x509.names import display_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["hashes_are_sha2", "key_types_are_known", "root_key_is_large", "rsa_keys_are_large"]
 
-_SMALLEST = 2048
-_SMALLEST_ROOT = 4096
+_MIN_RSA_BITS = 2048
+_MIN_ROOT_RSA_BITS = 4096
 _CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
 _SHA2 = (hashes.SHA224, hashes.SHA256, hashes.SHA384, hashes.SHA512)
 _WITH_SHA512 = {SignatureAlgorithmOID.ED25519}  # RFC 8032, 5.1; the rule for key types refuses its key
@@ -33,12 +33,12 @@ def rsa_keys_are_large(candidate: Candidate, _context: Context) -> Iterator[Find
     """R25: every RSA key of the chain has at least 2048 bits. For EC keys, R28 checks the curve."""
     for certificate in candidate.chain:
         key = certificate.public_key()
-        if isinstance(key, rsa.RSAPublicKey) and key.key_size < _SMALLEST:
+        if isinstance(key, rsa.RSAPublicKey) and key.key_size < _MIN_RSA_BITS:
             yield violation(
                 "rsa-too-small",
                 certificate,
                 f"an RSA key of {key.key_size} bits",
-                f"at least {_SMALLEST} bits",
+                f"at least {_MIN_RSA_BITS} bits",
                 "Have it issued again with a larger key",
             )
 
@@ -46,15 +46,15 @@ def rsa_keys_are_large(candidate: Candidate, _context: Context) -> Iterator[Find
 def root_key_is_large(candidate: Candidate, _context: Context) -> Iterator[Finding]:
     """R26: the RSA key of the root has at least 4096 bits. For EC keys, R28 checks the curve."""
     if candidate.root is None:
-        yield Remark(message="the chain has no root to check", applicable=False, told=False)
+        yield Remark(message="the chain has no root to check", is_applicable=False, is_notice=False)
         return
     key = candidate.root.public_key()
-    if isinstance(key, rsa.RSAPublicKey) and key.key_size < _SMALLEST_ROOT:
+    if isinstance(key, rsa.RSAPublicKey) and key.key_size < _MIN_ROOT_RSA_BITS:
         yield violation(
             "root-rsa-too-small",
             candidate.root,
             f"an RSA key of {key.key_size} bits",
-            f"at least {_SMALLEST_ROOT} bits in a root",
+            f"at least {_MIN_ROOT_RSA_BITS} bits in a root",
             "Have the certificate issued under a root with a larger key",
         )
 
@@ -73,7 +73,8 @@ def hashes_are_sha2(candidate: Candidate, _context: Context) -> Iterator[Finding
             )
         elif isinstance(_algorithm(certificate), hashes.SHA224):
             yield Remark(
-                message=f"{named(certificate)} is signed with SHA-224: Apple's App Transport Security requires SHA-256"
+                message=f"{display_name(certificate)} is signed with SHA-224: Apple's App Transport Security requires "
+                "SHA-256"
             )
 
 

@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from ios_mdm.core.bundle import BundleError
 from ios_mdm.core.x509.digests import fingerprint, root_digest
-from ios_mdm.core.x509.links import Pool, unbroken
-from ios_mdm.core.x509.names import dns_names, fits, is_self_issued, named, short
+from ios_mdm.core.x509.links import Pool, is_unbroken
+from ios_mdm.core.x509.names import display_name, dns_names, excerpt, has_name_of, is_self_issued
 from ios_mdm.core.x509.signatures import is_self_signed
 
 if TYPE_CHECKING:
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from ios_mdm.core.bundle import Bundle
     from ios_mdm.core.x509.links import Link
 
-__all__ = ["Candidate", "candidates", "ordered"]
+__all__ = ["Candidate", "candidates", "ordered_chain"]
 
-_MOST_LEAVES = 8
+_MAX_LEAVES = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -93,45 +93,53 @@ def candidates(
     Raises:
         BundleError: The file has several private keys, and not exactly one is for the connection address (R18).
     """
-    key, leaves = _meant(bundle, host)
+    key, leaves = _key_and_leaves(bundle, host)
     pool = Pool(tuple(dict.fromkeys((*bundle.certificates, *trust, *roots))))
     wanted = {root_digest(root) for root in roots}
-    found = [_candidate(key, chain, links, bundle) for leaf in leaves for chain, links in pool.ways(leaf)]
-    return tuple(sorted(found, key=lambda one: _unlikely(one, wanted)))
+    found = [_candidate(key, chain, links, bundle) for leaf in leaves for chain, links in pool.chains_from(leaf)]
+    return tuple(sorted(found, key=lambda one: _sort_key(one, wanted)))
 
 
-def ordered(certificates: Sequence[x509.Certificate]) -> tuple[x509.Certificate, ...]:
+def ordered_chain(certificates: Sequence[x509.Certificate]) -> tuple[x509.Certificate, ...]:
     """Return the certificates of a chain from the leaf upwards, without certificates that do not belong to it."""
-    (leaf,) = _lowest(certificates)
-    chain, _ = min(Pool(tuple(certificates)).ways(leaf), key=lambda way: (not unbroken(way[1]), -len(way[0])))
+    (leaf,) = _lowest_certificates(certificates)
+    chain, _ = min(Pool(tuple(certificates)).chains_from(leaf), key=lambda way: (not is_unbroken(way[1]), -len(way[0])))
     return chain
 
 
-def _meant(bundle: Bundle, host: str) -> tuple[PrivateKeyTypes, list[x509.Certificate]]:
+def _key_and_leaves(bundle: Bundle, host: str) -> tuple[PrivateKeyTypes, list[x509.Certificate]]:
     """Return the private key for *host*, and its possible certificates, the likeliest first."""
-    owned = [(key, _of_key(key, bundle.certificates)) for key in bundle.keys]
-    fitting = [(key, fit) for key, certificates in owned if (fit := [one for one in certificates if fits(one, host)])]
+    owned = [(key, _certificates_of_key(key, bundle.certificates)) for key in bundle.keys]
+    fitting = [
+        (key, fit) for key, certificates in owned if (fit := [one for one in certificates if has_name_of(one, host)])
+    ]
     if len(owned) > 1 and len(fitting) != 1:
-        raise _ambiguous(owned, fitting, host)
+        raise _ambiguity_error(owned, fitting, host)
     if fitting:
         key, leaves = fitting[0]
     else:
         key, leaves = owned[0]
         # The key belongs to a CA or to a certificate that is missing; a rule reports this.
-        leaves = [one for one in bundle.certificates if fits(one, host)] or leaves or _lowest(bundle.certificates)
+        leaves = (
+            [one for one in bundle.certificates if has_name_of(one, host)]
+            or leaves
+            or _lowest_certificates(bundle.certificates)
+        )
     # One key may have a self-signed certificate, created for the request, and one of a CA, or an old and a new one.
     leaves = [one for one in leaves if not is_self_issued(one)] or leaves
-    return key, sorted(leaves, key=lambda one: one.not_valid_after_utc, reverse=True)[:_MOST_LEAVES]
+    return key, sorted(leaves, key=lambda one: one.not_valid_after_utc, reverse=True)[:_MAX_LEAVES]
 
 
-def _ambiguous(
+def _ambiguity_error(
     owned: list[tuple[PrivateKeyTypes, list[x509.Certificate]]],
     fitting: list[tuple[PrivateKeyTypes, list[x509.Certificate]]],
     host: str,
 ) -> BundleError:
     """Return the error that names the certificates of the private keys."""
     certificates = [one for _, found in fitting or owned for one in found]
-    names = ", ".join(f"{named(one)} ({short(', '.join(dns_names(one))) or 'no DNS name'})" for one in certificates)
+    names = ", ".join(
+        f"{display_name(one)} ({excerpt(', '.join(dns_names(one))) or 'no DNS name'})" for one in certificates
+    )
     which = f"{len(fitting)} of them have a certificate" if fitting else "none of them has a certificate"
     return BundleError(
         f"the file holds {len(owned)} private keys, and {which} for {host}: "
@@ -140,12 +148,12 @@ def _ambiguous(
     )
 
 
-def _of_key(key: PrivateKeyTypes, certificates: Iterable[x509.Certificate]) -> list[x509.Certificate]:
+def _certificates_of_key(key: PrivateKeyTypes, certificates: Iterable[x509.Certificate]) -> list[x509.Certificate]:
     public = key.public_key()
     return [one for one in certificates if one.public_key() == public]
 
 
-def _lowest(certificates: Sequence[x509.Certificate]) -> list[x509.Certificate]:
+def _lowest_certificates(certificates: Sequence[x509.Certificate]) -> list[x509.Certificate]:
     """Return, as a list, the first certificate that issued none of the others."""
     issuers = {one.issuer for one in certificates if not is_self_issued(one)}
     return [next((one for one in certificates if one.subject not in issuers), certificates[0])]
@@ -158,9 +166,9 @@ def _candidate(
     bundle: Bundle,
 ) -> Candidate:
     aside = tuple(one for one in bundle.certificates if one not in chain)
-    notices = [f"not part of the chain, set aside: {named(one)}" for one in aside]
+    notices = [f"not part of the chain, set aside: {display_name(one)}" for one in aside]
     notices += [
-        f"not in the file, taken from elsewhere: {named(one)}" for one in chain if one not in bundle.certificates
+        f"not in the file, taken from elsewhere: {display_name(one)}" for one in chain if one not in bundle.certificates
     ]
     return Candidate(
         leaf=chain[0],
@@ -173,10 +181,10 @@ def _candidate(
     )
 
 
-def _unlikely(one: Candidate, wanted: set[str]) -> tuple[bool, bool, bool]:
+def _sort_key(candidate: Candidate, wanted: set[str]) -> tuple[bool, bool, bool]:
     """Return the sort key: complete chains first, then verified ones, then those that end in a wanted root."""
     return (
-        one.root is None,
-        not unbroken(one.links),
-        bool(wanted) and (one.root is None or root_digest(one.root) not in wanted),
+        candidate.root is None,
+        not is_unbroken(candidate.links),
+        bool(wanted) and (candidate.root is None or root_digest(candidate.root) not in wanted),
     )

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
-__all__ = ["MAX_BYTES", "credential_from_json", "credential_to_json", "stored_size", "unfit"]
+__all__ = ["MAX_BYTES", "credential_from_json", "credential_problem", "credential_to_json", "stored_size"]
 
 MAX_BYTES = 65_536
 """Size limit of AWS Secrets Manager for the value of a secret, in bytes."""
@@ -42,7 +42,7 @@ def credential_to_json(credential: Credential) -> str:
     Raises:
         CertificateError: The parts of the credential do not belong together, or cannot be read.
     """
-    problem = unfit(credential)
+    problem = credential_problem(credential)
     if problem is not None:
         raise CertificateError(f"certificate {credential.sha256} cannot be stored: {problem}")
     return _json(credential)
@@ -87,13 +87,13 @@ def credential_from_json(value: str, *, where: str = "a version of the secret") 
     credential = Credential(
         certificate=fields[_CERTIFICATE_KEY], private_key=fields[_PRIVATE_KEY_KEY], root=fields[_ROOT_KEY], sha256=""
     )
-    problem = unfit(credential)
+    problem = credential_problem(credential)
     if problem is not None:
         raise StoreError(f"{where}: {problem}. {advice}")
     return replace(credential, sha256=fingerprint(chain(credential.certificate)[0]))
 
 
-def unfit(credential: Credential) -> str | None:
+def credential_problem(credential: Credential) -> str | None:
     """Return the reason why a pair cannot store a credential, or None if its parts are readable and fit together."""
     try:
         certificates, roots = chain(credential.certificate), chain(credential.root)

@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from ios_mdm.core.pair.definition import LONGEST_VALIDITY_DAYS, KeyType
-from ios_mdm.core.pair.moments import BACKDATED
+from ios_mdm.core.pair.certificate_times import BACKDATED
+from ios_mdm.core.pair.definition import MAX_VALIDITY_DAYS, KeyType
 from ios_mdm.core.x509.names import dns_names
 from ios_mdm.core.x509.one_time_root import CURVE, Form
 from ios_mdm.core.x509.pem import UNREADABLE, chain
@@ -45,7 +45,7 @@ def validity(days: int) -> timedelta:
 
 
 def issue(
-    host: str, *, key: KeyType, validity_days: int, now: datetime, longest: timedelta | None = None
+    host: str, *, key: KeyType, validity_days: int, now: datetime, max_validity: timedelta | None = None
 ) -> Credential:
     """Return a new certificate for *host* with its private key and its one-time root.
 
@@ -56,18 +56,18 @@ def issue(
         key: type and size of the key.
         validity_days: days between notBefore and notAfter, including the last second.
         now: time of issue, aware UTC, whole seconds; the validity starts :data:`BACKDATED` earlier.
-        longest: notAfter - notBefore of main if a reserve is issued (R8), else None.
+        max_validity: notAfter - notBefore of main if a reserve is issued (R8), else None.
 
     Raises:
         DefinitionError: *host* is not a DNS name, or the validity is less than a day, longer than Apple accepts, or
-            longer than *longest*.
+            longer than *max_validity*.
         ValueError: *now* is naive, not UTC, or has a fraction of a second.
     """
     if now.utcoffset() != timedelta(0) or now.microsecond:
         raise ValueError(f"now must be aware UTC in whole seconds, not {now!r}")
     if not _is_host(host):
         raise DefinitionError(f"cannot issue a certificate for {host!r}: the connection address must be a DNS name")
-    _check_validity(host, validity_days, longest)
+    _check_validity(host, validity_days, max_validity)
     private_key = _generate(key)
     leaf, root = _leaf_and_root(host, private_key, now.astimezone(UTC) - BACKDATED, validity_days)
     return Credential(
@@ -107,17 +107,17 @@ def _is_host(text: str) -> bool:
     return len(text) <= _HOST_LIMIT and _HOST.fullmatch(text) is not None
 
 
-def _check_validity(host: str, days: int, longest: timedelta | None) -> None:
+def _check_validity(host: str, days: int, max_validity: timedelta | None) -> None:
     """Raise an error for a validity that violates Apple 103769 or R8."""
-    if not 1 <= days <= LONGEST_VALIDITY_DAYS:
+    if not 1 <= days <= MAX_VALIDITY_DAYS:
         raise DefinitionError(
             f"cannot issue a certificate for {host} that is valid for {days} days: "
-            f"set validityDays to a value from 1 to {LONGEST_VALIDITY_DAYS}, because Apple's devices refuse more"
+            f"set validityDays to a value from 1 to {MAX_VALIDITY_DAYS}, because Apple's devices refuse more"
         )
-    if longest is not None and validity(days) > longest:
+    if max_validity is not None and validity(days) > max_validity:
         raise DefinitionError(
             f"cannot issue a reserve for {host} that is valid for {days} days, because the main certificate is valid "
-            f"for {(longest + _SECOND) // _DAY} days: lower validityDays of the reserve to at most this value"
+            f"for {(max_validity + _SECOND) // _DAY} days: lower validityDays of the reserve to at most this value"
         )
 
 
@@ -172,7 +172,7 @@ def is_issued(certificates: Sequence[x509.Certificate]) -> bool:
         or (isinstance(key, rsa.RSAPublicKey) and key.public_numbers().e != _EXPONENT)
         or not _is_host(host)
         or (not_after - not_before + _SECOND) % _DAY
-        or not 1 <= (not_after - not_before + _SECOND) // _DAY <= LONGEST_VALIDITY_DAYS
+        or not 1 <= (not_after - not_before + _SECOND) // _DAY <= MAX_VALIDITY_DAYS
     ):
         return False
     form = Form(host=host, key=key, root_key=root_key, not_before=not_before, not_after=not_after)

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
-__all__ = ["Link", "Pool", "unbroken"]
+__all__ = ["Link", "Pool", "is_unbroken"]
 
-_LONGEST_CHAIN = 12
-_MOST_WAYS = 32
-_MOST_ISSUERS = 8  # of one certificate; no tool writes a file with more
+_MAX_CHAIN_LENGTH = 12
+_MAX_CHAINS = 32
+_MAX_ISSUERS = 8  # of one certificate; no tool writes a file with more
 
 
 class Link(Enum):
@@ -46,19 +46,19 @@ class Pool:
         if certificate not in self._issuers:
             found = self._by_name(certificate) or self._by_key(certificate)
             verified = [(issuer, link) for issuer, link in found if link is Link.VERIFIED]
-            self._issuers[certificate] = tuple((verified or found)[:_MOST_ISSUERS])
+            self._issuers[certificate] = tuple((verified or found)[:_MAX_ISSUERS])
         return self._issuers[certificate]
 
-    def ways(self, leaf: x509.Certificate) -> Iterator[tuple[tuple[x509.Certificate, ...], tuple[Link, ...]]]:
+    def chains_from(self, leaf: x509.Certificate) -> Iterator[tuple[tuple[x509.Certificate, ...], tuple[Link, ...]]]:
         """Yield the chains that lead up from *leaf*, with their links."""
-        yield from islice(self._onward((leaf,), ()), _MOST_WAYS)
+        yield from islice(self._longer_chains((leaf,), ()), _MAX_CHAINS)
 
     def roots_above(self, certificate: x509.Certificate) -> frozenset[str]:
         """Return the digests (:func:`root_digest`) of all roots to which a verified path from *certificate* leads."""
         return frozenset(
             root_digest(chain[-1])
-            for chain, links in self.ways(certificate)
-            if is_self_signed(chain[-1]) and unbroken(links)
+            for chain, links in self.chains_from(certificate)
+            if is_self_signed(chain[-1]) and is_unbroken(links)
         )
 
     def _by_name(self, certificate: x509.Certificate) -> list[tuple[x509.Certificate, Link]]:
@@ -70,25 +70,25 @@ class Pool:
         others = (one for one in self.certificates if one != certificate)
         return [(one, link) for one in others if (link := _link(certificate, one)) is not None]
 
-    def _onward(
+    def _longer_chains(
         self, chain: tuple[x509.Certificate, ...], links: tuple[Link, ...]
     ) -> Iterator[tuple[tuple[x509.Certificate, ...], tuple[Link, ...]]]:
         top = chain[-1]
         onward: list[tuple[x509.Certificate, Link]] = []
-        if not is_self_signed(top) and len(chain) < _LONGEST_CHAIN:
-            onward = [(one, link) for one, link in self.issuers(top) if not _repeats(one, chain)]
+        if not is_self_signed(top) and len(chain) < _MAX_CHAIN_LENGTH:
+            onward = [(one, link) for one, link in self.issuers(top) if not _has_certificate(one, chain)]
         if not onward:
             yield chain, links
         for one, link in onward:
-            yield from self._onward((*chain, one), (*links, link))
+            yield from self._longer_chains((*chain, one), (*links, link))
 
 
-def unbroken(links: Iterable[Link]) -> bool:
+def is_unbroken(links: Iterable[Link]) -> bool:
     """Return whether every link of a chain is verified."""
     return all(link is Link.VERIFIED for link in links)
 
 
-def _repeats(certificate: x509.Certificate, chain: Iterable[x509.Certificate]) -> bool:
+def _has_certificate(certificate: x509.Certificate, chain: Iterable[x509.Certificate]) -> bool:
     """Return whether a chain already contains this name with this key; cross-signed roots can form circles."""
     return any(one.subject == certificate.subject and one.public_key() == certificate.public_key() for one in chain)
 

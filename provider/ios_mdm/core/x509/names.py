@@ -6,12 +6,12 @@ from cryptography import x509
 
 from ios_mdm.core.text import printable
 
-__all__ = ["covers", "dns_names", "fits", "is_self_issued", "named", "short"]
+__all__ = ["display_name", "dns_names", "excerpt", "has_name_of", "is_name_of", "is_self_issued"]
 
-_LONGEST_NAME = 120
+_MAX_NAME_LENGTH = 120
 
 
-def covers(pattern: str, host: str) -> bool:
+def is_name_of(pattern: str, host: str) -> bool:
     """Return whether a DNS name of a SAN covers *host*; a wildcard is the whole left-most label (RFC 9525, 6.3)."""
     pattern, host = pattern.lower(), host.lower()
     if pattern.startswith("*."):
@@ -29,14 +29,14 @@ def dns_names(certificate: x509.Certificate) -> tuple[str, ...]:
     return tuple(names.get_values_for_type(x509.DNSName))
 
 
-def named(certificate: x509.Certificate) -> str:
+def display_name(certificate: x509.Certificate) -> str:
     """Return the name of a certificate for a message, in one line: its subject, or its serial number if empty."""
-    return short(certificate.subject.rfc4514_string()) or f"serial number {certificate.serial_number:x}"
+    return excerpt(certificate.subject.rfc4514_string()) or f"serial number {certificate.serial_number:x}"
 
 
-def short(text: str) -> str:
+def excerpt(text: str) -> str:
     """Return *text* from a file in a form that is safe in a message: printable, at most 120 characters."""
-    return printable(text, longest=_LONGEST_NAME)
+    return printable(text, limit=_MAX_NAME_LENGTH)
 
 
 def is_self_issued(certificate: x509.Certificate) -> bool:
@@ -44,6 +44,6 @@ def is_self_issued(certificate: x509.Certificate) -> bool:
     return certificate.issuer == certificate.subject
 
 
-def fits(certificate: x509.Certificate, host: str) -> bool:
+def has_name_of(certificate: x509.Certificate, host: str) -> bool:
     """Return whether a DNS name of the SAN covers *host* (R19)."""
-    return any(covers(name, host) for name in dns_names(certificate))
+    return any(is_name_of(name, host) for name in dns_names(certificate))

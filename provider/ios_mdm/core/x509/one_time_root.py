@@ -69,7 +69,7 @@ class Form:
             (x509.SubjectKeyIdentifier.from_public_key(self.key), False),
             (x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(self._root_identifier), False),
         )
-        return self._signed(x509.Name(_host_name(self.host)), self.key, serial_number, extensions, signer)
+        return self._signed_certificate(x509.Name(_host_name(self.host)), self.key, serial_number, extensions, signer)
 
     def root(self, serial_number: int, signer: ec.EllipticCurvePrivateKey) -> x509.Certificate:
         """Return the root, signed by *signer*. Raises as :meth:`leaf`."""
@@ -85,7 +85,7 @@ class Form:
             ),
             (self._root_identifier, False),
         )
-        return self._signed(self._root_subject, self.root_key, serial_number, extensions, signer)
+        return self._signed_certificate(self._root_subject, self.root_key, serial_number, extensions, signer)
 
     @property
     def _root_identifier(self) -> x509.SubjectKeyIdentifier:
@@ -96,7 +96,7 @@ class Form:
         unit = f"One-time root {self._root_identifier.digest[:_IDENTIFIER_BYTES].hex()}"
         return x509.Name([*_host_name(self.host), x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, unit)])
 
-    def _signed(
+    def _signed_certificate(
         self,
         subject: x509.Name,
         key: PublicKey,

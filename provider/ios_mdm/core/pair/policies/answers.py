@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from ios_mdm.core.pair.situation import Situation
 
-__all__ = ["Condition", "Policy", "all_answers", "digits", "first_answer", "refusal"]
+__all__ = ["Condition", "Policy", "all_answers", "fingerprint_digits", "first_answer", "refusal"]
 
 Policy = Callable[["Situation"], Notice | None]
 Condition = Callable[["Situation"], bool]
@@ -34,6 +34,6 @@ def refusal(reason: str, message: str) -> Notice:
     return Notice(reason=reason, severity=Severity.CRITICAL, message=message)
 
 
-def digits(fingerprint: str | None) -> str:
+def fingerprint_digits(fingerprint: str | None) -> str:
     """Return the lower-case hex digits of a fingerprint that the user wrote, with or without colons."""
     return (fingerprint or "").replace(":", "").lower()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ios_mdm.core.pair.decision import InstallRequest, Notice, Severity, Why
+from ios_mdm.core.pair.certificate_times import expiry, is_valid_at, issued_at
+from ios_mdm.core.pair.decision import GuardReason, InstallRequest, Notice, Severity
 from ios_mdm.core.pair.definition import InstallReserve
 from ios_mdm.core.pair.facts import Source
-from ios_mdm.core.pair.moments import expires, issued_at, valid_at
 from ios_mdm.core.pair.policies.answers import refusal
 from ios_mdm.core.times import rfc3339
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from ios_mdm.core.pair.decision import Desired, Guarded
+    from ios_mdm.core.pair.decision import DesiredState, GuardedCertificate
     from ios_mdm.core.pair.definition import PairDefinition
     from ios_mdm.core.pair.observed import ObservedPair
 
-__all__ = ["DISTRUSTS_PRESENTED", "distrusted_stays", "guard_notices", "trusted_formers"]
+__all__ = ["DISTRUSTS_PRESENTED", "distrusted_certificate_kept", "guard_notices", "trusted_formers"]
 
 
 DISTRUSTS_PRESENTED = "distrusts-presented"
@@ -36,8 +36,8 @@ def trusted_formers(definition: PairDefinition, observed: ObservedPair, formers:
     return tuple(ordinal for ordinal in formers if ordinal not in distrusted)
 
 
-def distrusted_stays(
-    definition: PairDefinition, observed: ObservedPair, wanted: Desired, now: datetime
+def distrusted_certificate_kept(
+    definition: PairDefinition, observed: ObservedPair, wanted: DesiredState, now: datetime
 ) -> Notice | None:
     """R35: main, the reserve and a certificate that the definition offers must not be listed under `distrust`.
 
@@ -51,16 +51,16 @@ def distrusted_stays(
                 "another one, or remove the fingerprint from distrust",
             )
     for ordinal in (wanted.main, wanted.reserve):
-        version = None if ordinal is None else observed.numbered(ordinal)
+        version = None if ordinal is None else observed.version_of(ordinal)
         facts = None if version is None else version.facts
-        if facts is None or facts.sha256 not in definition.distrust or now >= expires(facts):
+        if facts is None or facts.sha256 not in definition.distrust or now >= expiry(facts):
             continue
         if ordinal == wanted.main:
             return refusal(
                 "distrusts-main",
                 f"distrust lists {facts.sha256}, which is main, certificate {ordinal}: devices that do not trust main "
-                f"lose their connection. {_by_reserve(definition, observed, wanted, now)}To replace main in the same "
-                f"run, set `main.replaceNow: true` and `main.confirm: {facts.sha256}`; otherwise remove the "
+                f"lose their connection. {_promotion_advice(definition, observed, wanted, now)}To replace main in the "
+                f"same run, set `main.replaceNow: true` and `main.confirm: {facts.sha256}`; otherwise remove the "
                 "fingerprint from distrust",
             )
         return refusal(
@@ -73,14 +73,14 @@ def distrusted_stays(
     return None
 
 
-def _by_reserve(definition: PairDefinition, observed: ObservedPair, wanted: Desired, now: datetime) -> str:
+def _promotion_advice(definition: PairDefinition, observed: ObservedPair, wanted: DesiredState, now: datetime) -> str:
     """Return how the user makes the waiting reserve main now, if devices were sent the reserve; empty otherwise."""
-    version = None if wanted.reserve is None else observed.numbered(wanted.reserve)
+    version = None if wanted.reserve is None else observed.version_of(wanted.reserve)
     facts = None if version is None else version.facts
     if facts is None or facts.ordinal not in observed.sent or facts.sha256 in definition.distrust:
         return ""
     came = issued_at(facts) if facts.source is Source.ISSUED else observed.reserve_since
-    if came is None or came >= now or not valid_at(facts, now):
+    if came is None or came >= now or not is_valid_at(facts, now):
         return ""
     slot = "install" if isinstance(definition.reserve, InstallReserve) else "issue"
     hold = " and `promotion.hold: false`" if definition.promotion.hold else ""
@@ -90,19 +90,19 @@ def _by_reserve(definition: PairDefinition, observed: ObservedPair, wanted: Desi
     )
 
 
-def guard_notices(definition: PairDefinition, observed: ObservedPair, wanted: Desired) -> tuple[Notice, ...]:
+def guard_notices(definition: PairDefinition, observed: ObservedPair, wanted: DesiredState) -> tuple[Notice, ...]:
     """Return a notice for each certificate that stays in the profile, and for each one that must leave it."""
-    return (*(_kept(observed, one) for one in wanted.guarded), *_distrusted(definition, observed))
+    return (*(_kept_notice(observed, one) for one in wanted.guarded), *_distrust_notices(definition, observed))
 
 
-def _kept(observed: ObservedPair, one: Guarded) -> Notice:
-    version = observed.numbered(one.ordinal)
+def _kept_notice(observed: ObservedPair, one: GuardedCertificate) -> Notice:
+    version = observed.version_of(one.ordinal)
     facts = None if version is None else version.facts
     presented = f"{' and '.join(one.endpoints)} present{'s' if len(one.endpoints) == 1 else ''} it"
-    match one.why:
-        case Why.PRESENTED:
+    match one.reason:
+        case GuardReason.PRESENTED:
             reason = f"{presented}. Let the server fetch AWSCURRENT and reload"
-        case Why.ARMED:
+        case GuardReason.ARMED:
             reason = "a schedule can still make it main"
         case _:
             reason = "it was offered to devices, and its deletion was not requested" + (
@@ -110,14 +110,14 @@ def _kept(observed: ObservedPair, one: Guarded) -> Notice:
             )
     remedy = "" if facts is None else f". To remove it from the profile, add {facts.sha256} to `distrust`"
     return Notice(
-        reason=f"kept-{one.why}",
+        reason=f"kept-{one.reason}",
         severity=Severity.WARNING if one.endpoints else Severity.NOTICE,
         message=f"certificate {one.ordinal} is neither main nor reserve, and stays in the profile: {reason}{remedy}",
-        due=None if facts is None else expires(facts),
+        due=None if facts is None else expiry(facts),
     )
 
 
-def _distrusted(definition: PairDefinition, observed: ObservedPair) -> Iterator[Notice]:
+def _distrust_notices(definition: PairDefinition, observed: ObservedPair) -> Iterator[Notice]:
     known = {version.facts.sha256: version.ordinal for version in observed.versions if version.facts is not None}
     for sha256 in sorted(definition.distrust):
         if sha256 not in known:

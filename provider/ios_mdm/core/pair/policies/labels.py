@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ios_mdm.core.pair.decision import Notice, Severity
-from ios_mdm.core.pair.secret import TRUSTED, Label
+from ios_mdm.core.pair.secret import TRUSTED_PREFIX, Label
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +29,7 @@ def label_notices(observed: ObservedPair) -> tuple[Notice, ...]:
 def _other_labels(observed: ObservedPair) -> Iterator[tuple[StoredVersion, str]]:
     for version in observed.versions:
         for label in sorted(version.labels - set(Label)):
-            if label == _ROTATION or (version.facts is None and not label.startswith(TRUSTED)):
+            if label == _ROTATION or (version.facts is None and not label.startswith(TRUSTED_PREFIX)):
                 yield version, label
 
 

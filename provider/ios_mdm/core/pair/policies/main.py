@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ios_mdm.core.pair.decision import Notice, Severity
 from ios_mdm.core.pair.definition import InstallMain, IssueMain
 from ios_mdm.core.pair.observed import Role
-from ios_mdm.core.pair.policies.answers import digits, refusal
+from ios_mdm.core.pair.policies.answers import fingerprint_digits, refusal
 from ios_mdm.core.pair.secret import Label
 
 if TYPE_CHECKING:
@@ -15,23 +15,23 @@ if TYPE_CHECKING:
 
 __all__ = [
     "REPLACED_UNSENT",
-    "main_gets_another_chain",
-    "main_is_replaced",
-    "main_not_replaced",
-    "new_main_asked",
+    "main_chain_changed",
+    "main_replaced",
+    "main_replacement_refused",
+    "new_main_requested",
     "next_main_waits",
-    "reinstall",
+    "reinstallation_notice",
 ]
 
 REPLACED_UNSENT = "replaced-unsent"
 """Reason code of the notice about a main that is replaced before devices were sent its successor."""
 
 
-def main_not_replaced(at: Situation) -> Notice | None:
+def main_replacement_refused(at: Situation) -> Notice | None:
     """R13, R32: a valid main is replaced only by its reserve, or on a request that names main."""
     wanted = at.definition.main
     if at.definition.replace_main:
-        return _refused_replacement(at)
+        return _replacement_refusal(at)
     if isinstance(wanted, InstallMain):
         if not at.is_new(wanted.offered):
             return None
@@ -39,26 +39,26 @@ def main_not_replaced(at: Situation) -> Notice | None:
             return refusal(
                 "another-root",
                 f"main.install offers certificate {at.main.ordinal}, which is main, under another root, but devices "
-                f"trust main by its present root: put the former chain back into the file. {_how_to_replace(at)}",
+                f"trust main by its present root: put the former chain back into the file. {_replacement_advice(at)}",
             )
         return refusal(
             "main-is-valid",
             f"main.install offers the certificate {wanted.offered.sha256}, but main is certificate {at.main.ordinal} "
             f"and valid until {at.main.not_after:%Y-%m-%d %H:%M} UTC. Install it as the reserve: devices then trust it "
-            f"before the switch. {_how_to_replace(at)}",
+            f"before the switch. {_replacement_advice(at)}",
         )
-    if wanted.generation == at.answered_main:
+    if wanted.generation == at.main_generation:
         return None
     return refusal(
         "main-is-valid",
-        f"main.issue.generation was {at.answered_main} and must not change while main is valid (now "
-        f"{wanted.generation}): set it back to {at.answered_main}. A valid main is replaced by its reserve: for an "
+        f"main.issue.generation was {at.main_generation} and must not change while main is valid (now "
+        f"{wanted.generation}): set it back to {at.main_generation}. A valid main is replaced by its reserve: for an "
         "earlier switch, set `reserve.issue.when: now` and a small `reserve.issue.apply.afterDays`",
     )
 
 
-def _refused_replacement(at: Situation) -> Notice | None:
-    confirmed = digits(at.definition.confirm_main)
+def _replacement_refusal(at: Situation) -> Notice | None:
+    confirmed = fingerprint_digits(at.definition.confirm_main)
     wanted = at.definition.main
     done = isinstance(wanted, InstallMain) and not at.is_new(wanted.offered)
     if done or confirmed in {at.main.sha256, at.observed.replaced} or at.was_main(confirmed):
@@ -67,11 +67,11 @@ def _refused_replacement(at: Situation) -> Notice | None:
         return None  # the confirmed certificate was main, and was removed from the pair
     return refusal(
         "unconfirmed-main",
-        f"main.replaceNow is set, but main.confirm is not the fingerprint of main. {_how_to_replace(at)}",
+        f"main.replaceNow is set, but main.confirm is not the fingerprint of main. {_replacement_advice(at)}",
     )
 
 
-def _how_to_replace(at: Situation) -> str:
+def _replacement_advice(at: Situation) -> str:
     offered = at.definition.main.offered if isinstance(at.definition.main, InstallMain) else None
     same_root = offered is not None and offered.root == at.main.root
     count = at.definition.devices
@@ -86,19 +86,19 @@ def _how_to_replace(at: Situation) -> str:
     )
 
 
-def main_is_replaced(at: Situation) -> Notice | None:
+def main_replaced(at: Situation) -> Notice | None:
     """R32: `main.replaceNow` with the fingerprint of main replaces main, once.
 
     The request has no effect after main was replaced, even if an operator then moves the label back. Another file or
     generation is another request.
     """
-    confirmed = digits(at.definition.confirm_main)
+    confirmed = fingerprint_digits(at.definition.confirm_main)
     if not at.definition.replace_main or confirmed != at.main.sha256:
         return None
     wanted = at.definition.main
     if isinstance(wanted, InstallMain) and not at.is_new(wanted.offered):
         return None
-    if isinstance(wanted, IssueMain) and wanted.generation == at.answered_main and _replaced_before(at):
+    if isinstance(wanted, IssueMain) and wanted.generation == at.main_generation and _replaced_before(at):
         return None
     return _replacement(at)
 
@@ -116,10 +116,10 @@ def _replacement(at: Situation) -> Notice:
         message = f"{main} is replaced by the next main, which is sent to the devices first"
         if at.definition.promotion.hold:
             message += ", and becomes main after promotion.hold is removed"
-        elif at.begun_main is None:
+        elif at.staged_main is None:
             message += ", and becomes main as soon as the MDM server has accepted the profile"
         else:
-            message += f": certificate {at.begun_main} is stored, but the MDM server has not accepted the profile yet"
+            message += f": certificate {at.staged_main} is stored, but the MDM server has not accepted the profile yet"
         return Notice(reason="replaced", severity=Severity.WARNING, message=message)
     if at.definition.distributed and at.main.sha256 not in at.definition.distrust:
         trusted = isinstance(wanted, InstallMain) and wanted.offered.root == at.main.root
@@ -151,10 +151,10 @@ def next_main_waits(at: Situation) -> bool:
     wanted = at.definition.main
     if isinstance(wanted, InstallMain) and wanted.offered.root == at.main.root:
         return False
-    return at.definition.promotion.hold or at.begun_main not in at.observed.sent
+    return at.definition.promotion.hold or at.staged_main not in at.observed.sent
 
 
-def main_gets_another_chain(at: Situation) -> Notice | None:
+def main_chain_changed(at: Situation) -> Notice | None:
     """R20: a custom main with a renewed intermediate CA is installed again; certificate, key, root and trust stay."""
     wanted = at.definition.main
     if not isinstance(wanted, InstallMain) or not at.is_rechained(wanted.offered, at.main):
@@ -167,16 +167,16 @@ def main_gets_another_chain(at: Situation) -> Notice | None:
     )
 
 
-def new_main_asked(at: Situation) -> bool:
+def new_main_requested(at: Situation) -> bool:
     """R13: an expired main without a successor is replaced only on request, or if a run has begun to replace it."""
     staged = at.observed.holder(Label.STAGED)
-    started = at.begun_main is not None and staged is not None and staged.role is Role.MAIN
+    started = at.staged_main is not None and staged is not None and staged.role is Role.MAIN
     wanted = at.definition.main
-    asked = wanted.generation > at.answered_main if isinstance(wanted, IssueMain) else at.is_new(wanted.offered)
+    asked = wanted.generation > at.main_generation if isinstance(wanted, IssueMain) else at.is_new(wanted.offered)
     return asked or started
 
 
-def reinstall() -> Notice:
+def reinstallation_notice() -> Notice:
     """R13: return the notice about the devices of a pair whose connection is lost."""
     return Notice(
         reason="reinstall",

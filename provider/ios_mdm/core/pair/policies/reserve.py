@@ -6,11 +6,11 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from ios_mdm.core.pair.certificate_times import BACKDATED, apply_time, expiry, is_valid_at, max_validity_days
 from ios_mdm.core.pair.decision import Notice, Severity
 from ios_mdm.core.pair.definition import InstallMain, InstallReserve, IssueReserve, NoReserve, When
 from ios_mdm.core.pair.facts import Source
-from ios_mdm.core.pair.moments import BACKDATED, apply_moment, expires, longest_validity_days, valid_at
-from ios_mdm.core.pair.policies.answers import Condition, Policy, digits, first_answer, refusal
+from ios_mdm.core.pair.policies.answers import Condition, Policy, fingerprint_digits, first_answer, refusal
 
 if TYPE_CHECKING:
     from ios_mdm.core.pair.situation import Situation
@@ -21,28 +21,28 @@ __all__ = [
     "ISSUES",
     "PROMOTIONS",
     "REFUSALS",
-    "another_is_offered",
-    "another_is_wanted",
-    "custom_main_gets_no_issued_reserve",
-    "deletion_is_confirmed",
-    "generation_is_only_raised",
-    "it_comes_to_nothing",
-    "it_gets_another_chain",
-    "it_has_expired",
-    "its_moment_has_come",
+    "another_reserve_offered",
+    "certificate_has_two_chains",
+    "custom_reserve_offered",
+    "deletion_unconfirmed",
+    "issued_reserve_for_custom_main",
     "main_expires_soon",
-    "none_is_wanted",
-    "one_certificate_has_one_chain",
-    "one_is_held_at_all_times",
-    "one_is_offered",
-    "successors_inherit",
+    "reserve_always_held",
+    "reserve_chain_changed",
+    "reserve_disabled",
+    "reserve_due",
+    "reserve_expired",
+    "reserve_expires_unapplied",
+    "reserve_generation_lowered",
+    "reserve_generation_raised",
+    "successor_validity_bounded",
 ]
 
 
 # Refusals of a definition.
 
 
-def custom_main_gets_no_issued_reserve(at: Situation) -> Notice | None:
+def issued_reserve_for_custom_main(at: Situation) -> Notice | None:
     """R4: no reserve is issued for a custom main, and a definition that requests one is refused."""
     if at.main.source is not Source.INSTALLED or not isinstance(at.definition.reserve, IssueReserve):
         return None
@@ -53,7 +53,7 @@ def custom_main_gets_no_issued_reserve(at: Situation) -> Notice | None:
     )
 
 
-def one_certificate_has_one_chain(at: Situation) -> Notice | None:
+def certificate_has_two_chains(at: Situation) -> Notice | None:
     """R20: if both files have the same certificate, because the reserve became main, their chains must be equal."""
     main, reserve = at.definition.main, at.definition.reserve
     if not isinstance(main, InstallMain) or not isinstance(reserve, InstallReserve):
@@ -68,13 +68,13 @@ def one_certificate_has_one_chain(at: Situation) -> Notice | None:
     )
 
 
-def generation_is_only_raised(at: Situation) -> Notice | None:
+def reserve_generation_lowered(at: Situation) -> Notice | None:
     """R10: a lowered request counter is refused."""
     wanted = at.definition.reserve
     if not isinstance(wanted, IssueReserve) or at.reserve is None or at.reserve.facts is None:
         return None
     has = at.reserve.facts.generation
-    if wanted.generation >= has or at.now >= expires(at.reserve.facts):
+    if wanted.generation >= has or at.now >= expiry(at.reserve.facts):
         return None
     return refusal(
         "generation-lowered",
@@ -83,35 +83,35 @@ def generation_is_only_raised(at: Situation) -> Notice | None:
     )
 
 
-def deletion_is_confirmed(at: Situation) -> Notice | None:
+def deletion_unconfirmed(at: Situation) -> Notice | None:
     """R10, R32: inside the warning window, a reserve is deleted only if the definition has its fingerprint."""
-    if at.reserve is None or at.reserve.facts is None or at.now < at.window:
+    if at.reserve is None or at.reserve.facts is None or at.now < at.critical_from:
         return None
-    wish = first_answer((none_is_wanted, another_is_wanted, another_is_offered), at)
-    expired = at.now >= expires(at.reserve.facts)
-    if wish is None or expired or digits(at.definition.confirm) == at.reserve.facts.sha256:
+    wish = first_answer((reserve_disabled, reserve_generation_raised, another_reserve_offered), at)
+    expired = at.now >= expiry(at.reserve.facts)
+    if wish is None or expired or fingerprint_digits(at.definition.confirm) == at.reserve.facts.sha256:
         return None
     return refusal(
         "unconfirmed",
-        f"main expires on {expires(at.main):%Y-%m-%d}, and certificate {at.reserve.ordinal} is its reserve, but "
+        f"main expires on {expiry(at.main):%Y-%m-%d}, and certificate {at.reserve.ordinal} is its reserve, but "
         f"{wish.message}. To confirm this, add `reserve.confirm: {at.reserve.facts.sha256}` to the definition",
     )
 
 
 REFUSALS: tuple[Policy, ...] = (
-    custom_main_gets_no_issued_reserve,
-    one_certificate_has_one_chain,
-    generation_is_only_raised,
-    deletion_is_confirmed,
+    issued_reserve_for_custom_main,
+    certificate_has_two_chains,
+    reserve_generation_lowered,
+    deletion_unconfirmed,
 )
 
 
 # Dismissals: reasons for which the waiting reserve leaves its slot.
 
 
-def it_has_expired(at: Situation) -> Notice | None:
+def reserve_expired(at: Situation) -> Notice | None:
     """R32: an expired reserve is dismissed."""
-    if at.reserve is None or at.reserve.facts is None or at.now < expires(at.reserve.facts):
+    if at.reserve is None or at.reserve.facts is None or at.now < expiry(at.reserve.facts):
         return None
     return Notice(
         reason="reserve-expired",
@@ -120,17 +120,17 @@ def it_has_expired(at: Situation) -> Notice | None:
     )
 
 
-def it_comes_to_nothing(at: Situation) -> Notice | None:
+def reserve_expires_unapplied(at: Situation) -> Notice | None:
     """R3, R32: a reserve that expires before its apply time is dismissed when a better reserve can be issued."""
-    wanted = at.requested
-    if not at.comes_to_nothing or at.reserve is None or not isinstance(wanted, IssueReserve):
+    wanted = at.reserve_request
+    if not at.is_expiring_unapplied or at.reserve is None or not isinstance(wanted, IssueReserve):
         return None
     without = replace(at, reserve=None)
-    if not one_is_held_at_all_times(without) and not main_expires_soon(without):
+    if not reserve_always_held(without) and not main_expires_soon(without):
         return None
-    days = wanted.validity_days or longest_validity_days(at.main)
+    days = wanted.validity_days or max_validity_days(at.main)
     lead = timedelta(minutes=at.definition.promotion.lead_minutes)
-    if at.now - BACKDATED + timedelta(days=days) <= apply_moment(wanted.apply, lead, at.main, at.main, came=at.now):
+    if at.now - BACKDATED + timedelta(days=days) <= apply_time(wanted.apply, lead, at.main, at.main, stored_at=at.now):
         return None  # the next reserve also expires before its apply time
     return Notice(
         reason="reserve-too-short",
@@ -139,14 +139,14 @@ def it_comes_to_nothing(at: Situation) -> Notice | None:
     )
 
 
-def none_is_wanted(at: Situation) -> Notice | None:
+def reserve_disabled(at: Situation) -> Notice | None:
     """R10: only `reserve.none: true` deletes a reserve without a successor."""
     if not isinstance(at.definition.reserve, NoReserve):
         return None
     return Notice(reason="none-wanted", severity=Severity.NOTICE, message="reserve.none deletes it")
 
 
-def another_is_wanted(at: Situation) -> Notice | None:
+def reserve_generation_raised(at: Situation) -> Notice | None:
     """R10: a raised generation deletes the reserve and issues another one in the same run."""
     wanted = at.definition.reserve
     if not isinstance(wanted, IssueReserve) or at.reserve is None or at.reserve.facts is None:
@@ -160,7 +160,7 @@ def another_is_wanted(at: Situation) -> Notice | None:
     )
 
 
-def another_is_offered(at: Situation) -> Notice | None:
+def another_reserve_offered(at: Situation) -> Notice | None:
     """R10: another custom certificate takes the place of the reserve."""
     wanted = at.definition.reserve
     if not isinstance(wanted, InstallReserve) or at.reserve is None or at.reserve.facts is None:
@@ -174,7 +174,7 @@ def another_is_offered(at: Situation) -> Notice | None:
     )
 
 
-def it_gets_another_chain(at: Situation) -> Notice | None:
+def reserve_chain_changed(at: Situation) -> Notice | None:
     """R20: a custom reserve with another chain is installed again. R10 needs no confirmation: the certificate stays."""
     wanted = at.definition.reserve
     if not isinstance(wanted, InstallReserve) or at.reserve is None or at.reserve.facts is None:
@@ -190,29 +190,29 @@ def it_gets_another_chain(at: Situation) -> Notice | None:
 
 
 DELETIONS: tuple[Policy, ...] = (
-    none_is_wanted,
-    another_is_wanted,
-    another_is_offered,
-    it_gets_another_chain,
+    reserve_disabled,
+    reserve_generation_raised,
+    another_reserve_offered,
+    reserve_chain_changed,
 )
 """Dismissals that the definition requests: they end the offer to devices (R10, R35)."""
 
-DISMISSALS: tuple[Policy, ...] = (it_has_expired, it_comes_to_nothing, *DELETIONS)
+DISMISSALS: tuple[Policy, ...] = (reserve_expired, reserve_expires_unapplied, *DELETIONS)
 
 
 # Promotions: reasons for which the waiting reserve becomes main now.
 
 
-def its_moment_has_come(at: Situation) -> Notice | None:
+def reserve_due(at: Situation) -> Notice | None:
     """R6, R7, R11, R15, R32: a valid reserve is promoted at its apply time, unless it is unsent or on hold.
 
     After main has expired, a reserve is promoted even if devices were not sent it.
     """
-    if at.unsent and at.now < expires(at.main):
+    if at.is_unsent and at.now < expiry(at.main):
         return None
     if not at.is_due or at.definition.promotion.hold or at.reserve is None or at.reserve.facts is None:
         return None
-    if not valid_at(at.reserve.facts, at.now):
+    if not is_valid_at(at.reserve.facts, at.now):
         return None
     return Notice(
         reason="due",
@@ -222,25 +222,25 @@ def its_moment_has_come(at: Situation) -> Notice | None:
     )
 
 
-PROMOTIONS: tuple[Policy, ...] = (its_moment_has_come,)
+PROMOTIONS: tuple[Policy, ...] = (reserve_due,)
 
 
 # Reasons for which a reserve is issued or installed now. Only an issued main gets an issued reserve (R4).
 
 
-def one_is_held_at_all_times(at: Situation) -> bool:
+def reserve_always_held(at: Situation) -> bool:
     """R2: with `when: now`, a reserve is issued whenever the pair has none."""
-    return _issues(at) and isinstance(at.requested, IssueReserve) and at.requested.when is When.NOW
+    return _issues(at) and isinstance(at.reserve_request, IssueReserve) and at.reserve_request.when is When.NOW
 
 
 def main_expires_soon(at: Situation) -> bool:
     """R3: an automatic reserve is issued `beforeDays` before main expires."""
-    if not _issues(at) or not isinstance(at.requested, IssueReserve):
+    if not _issues(at) or not isinstance(at.reserve_request, IssueReserve):
         return False
-    return at.now >= expires(at.main) - timedelta(days=at.requested.before_days)
+    return at.now >= expiry(at.main) - timedelta(days=at.reserve_request.before_days)
 
 
-def one_is_offered(at: Situation) -> bool:
+def custom_reserve_offered(at: Situation) -> bool:
     """R2, R4: a custom reserve is installed as soon as the definition offers a certificate that is not in the pair."""
     wanted = at.definition.reserve
     if at.reserve is not None or not isinstance(wanted, InstallReserve):
@@ -248,12 +248,12 @@ def one_is_offered(at: Situation) -> bool:
     return at.is_new(wanted.offered) and at.now <= wanted.offered.not_after
 
 
-ISSUES: tuple[Condition, ...] = (one_is_held_at_all_times, main_expires_soon, one_is_offered)
+ISSUES: tuple[Condition, ...] = (reserve_always_held, main_expires_soon, custom_reserve_offered)
 
 
-def successors_inherit(at: Situation, days: int) -> Notice | None:
+def successor_validity_bounded(at: Situation, days: int) -> Notice | None:
     """R8: the validity of a reserve limits the validity of all later certificates."""
-    longest = longest_validity_days(at.main)
+    longest = max_validity_days(at.main)
     if days >= longest:
         return None
     return Notice(

@@ -5,19 +5,19 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from ios_mdm.core.pair.certificate_times import expiry, is_valid_at
 from ios_mdm.core.pair.decision import Notice, Severity
 from ios_mdm.core.pair.definition import AfterDays, InstallMain, InstallReserve, IssueReserve, NoReserve, Slot
 from ios_mdm.core.pair.facts import Source
-from ios_mdm.core.pair.moments import expires, valid_at
 from ios_mdm.core.pair.observed import Role
-from ios_mdm.core.pair.policies.reserve import one_is_offered
+from ios_mdm.core.pair.policies.reserve import custom_reserve_offered
 from ios_mdm.core.pair.secret import Label
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from datetime import datetime
 
-    from ios_mdm.core.pair.observed import Served
+    from ios_mdm.core.pair.observed import ServedCertificate
     from ios_mdm.core.pair.policies.answers import Policy
     from ios_mdm.core.pair.situation import Situation
 
@@ -27,75 +27,80 @@ _GRACE = timedelta(minutes=15)
 __all__ = [
     "WARNINGS",
     "address_presents_another_certificate",
-    "an_operator_moved_main",
-    "distribution_is_missing",
-    "it_came_late",
-    "it_expires_first",
-    "it_is_overdue",
-    "it_needs_a_run",
-    "no_reserve_comes_by_itself",
-    "nobody_could_look",
-    "the_server_serves_another",
-    "what_is_offered_was_applied",
+    "distribution_missing",
+    "endpoint_unchecked",
+    "main_moved_by_operator",
+    "offered_reserve_applied",
+    "promotion_needs_run",
+    "reserve_expires_first",
+    "reserve_missing",
+    "reserve_overdue",
+    "reserve_period_shortened",
+    "server_presents_another_certificate",
 ]
 
 
-def no_reserve_comes_by_itself(at: Situation) -> Notice | None:
+def reserve_missing(at: Situation) -> Notice | None:
     """R5: a custom main has no reserve, or an issued main has none because of `reserve.none`."""
-    if at.reserve is not None or at.now >= expires(at.main) or one_is_offered(at):
+    if at.reserve is not None or at.now >= expiry(at.main) or custom_reserve_offered(at):
         return None
-    if at.main.source is Source.ISSUED and isinstance(at.requested, IssueReserve):
+    if at.main.source is Source.ISSUED and isinstance(at.reserve_request, IssueReserve):
         return None
-    switched_off = isinstance(at.requested, NoReserve) and at.main.source is Source.ISSUED
+    switched_off = isinstance(at.reserve_request, NoReserve) and at.main.source is Source.ISSUED
     remedy = "remove `reserve.none` to get one automatically" if switched_off else "install one"
     return Notice(
         reason="no-reserve",
-        severity=Severity.CRITICAL if at.now >= at.window else Severity.WARNING,
-        message=f"main expires on {expires(at.main):%Y-%m-%d %H:%M} UTC, and there is no reserve: {remedy}",
-        due=expires(at.main),
+        severity=Severity.CRITICAL if at.now >= at.critical_from else Severity.WARNING,
+        message=f"main expires on {expiry(at.main):%Y-%m-%d %H:%M} UTC, and there is no reserve: {remedy}",
+        due=expiry(at.main),
     )
 
 
-def it_came_late(at: Situation) -> Notice | None:
+def reserve_period_shortened(at: Situation) -> Notice | None:
     """R7: main expires before the period in days after the issue of the reserve ends."""
-    if at.reserve is None or at.came is None or at.apply_at is None or not isinstance(at.apply, AfterDays):
+    if (
+        at.reserve is None
+        or at.reserve_since is None
+        or at.apply_at is None
+        or not isinstance(at.apply_setting, AfterDays)
+    ):
         return None
-    if at.apply_at >= at.came + timedelta(days=at.apply.days):
+    if at.apply_at >= at.reserve_since + timedelta(days=at.apply_setting.days):
         return None
     return Notice(
         reason="late",
         severity=Severity.WARNING,
         message=f"certificate {at.reserve.ordinal} becomes main on {at.apply_at:%Y-%m-%d %H:%M} UTC, before its period "
-        f"of {at.apply.days} days ends, because main expires earlier",
+        f"of {at.apply_setting.days} days ends, because main expires earlier",
         due=at.apply_at,
     )
 
 
-def it_expires_first(at: Situation) -> Notice | None:
+def reserve_expires_first(at: Situation) -> Notice | None:
     """R5, R21: a reserve that expires before its apply time is reported like a missing reserve."""
-    if at.reserve is None or at.reserve.facts is None or not at.comes_to_nothing:
+    if at.reserve is None or at.reserve.facts is None or not at.is_expiring_unapplied:
         return None
-    issued = at.main.source is Source.ISSUED and not isinstance(at.requested, InstallReserve)
+    issued = at.main.source is Source.ISSUED and not isinstance(at.reserve_request, InstallReserve)
     remedy = "raise reserve.issue.generation to get another one" if issued else "install another one"
     return Notice(
         reason="expires-first",
-        severity=Severity.CRITICAL if at.now >= at.window else Severity.WARNING,
+        severity=Severity.CRITICAL if at.now >= at.critical_from else Severity.WARNING,
         message=f"certificate {at.reserve.ordinal}, the reserve, expires on "
-        f"{expires(at.reserve.facts):%Y-%m-%d %H:%M} UTC, before its apply time: {remedy}",
-        due=expires(at.reserve.facts),
+        f"{expiry(at.reserve.facts):%Y-%m-%d %H:%M} UTC, before its apply time: {remedy}",
+        due=expiry(at.reserve.facts),
     )
 
 
-def it_is_overdue(at: Situation) -> Notice | None:
+def reserve_overdue(at: Situation) -> Notice | None:
     """R11: the apply time has passed, but the reserve is on hold, not valid yet, or not sent to the devices (R15)."""
     if not at.is_due or at.reserve is None or at.reserve.facts is None:
         return None
-    expired = at.now >= expires(at.main)
+    expired = at.now >= expiry(at.main)
     if at.definition.promotion.hold:
         why = "but promotion.hold is set: set it to false"
-    elif not valid_at(at.reserve.facts, at.now):
+    elif not is_valid_at(at.reserve.facts, at.now):
         why = f"but it is not valid before {at.reserve.facts.not_before:%Y-%m-%d %H:%M} UTC, and becomes main then"
-    elif at.unsent and not expired:
+    elif at.is_unsent and not expired:
         why = "but it was not sent to the devices: it becomes main as soon as the MDM server accepts the profile"
     else:
         return None
@@ -103,13 +108,13 @@ def it_is_overdue(at: Situation) -> Notice | None:
         reason="overdue",
         severity=Severity.CRITICAL if expired else Severity.WARNING,
         message=f"the apply time of certificate {at.reserve.ordinal} has passed, {why}",
-        due=expires(at.main),
+        due=expiry(at.main),
     )
 
 
-def distribution_is_missing(at: Situation) -> Notice | None:
+def distribution_missing(at: Situation) -> Notice | None:
     """R36: devices have a profile of the pair, but the definition has no distribution that sends them the reserve."""
-    if at.definition.distributed or not at.unsent or at.reserve is None:
+    if at.definition.distributed or not at.is_unsent or at.reserve is None:
         return None
     return Notice(
         reason="no-distribution",
@@ -118,15 +123,15 @@ def distribution_is_missing(at: Situation) -> Notice | None:
         f"{at.reserve.ordinal} is not sent to them, and does not become main before main expires. Restore "
         "`distribution`. If devices get the certificates in another way now, remove the tags ios-mdm:sent and "
         "ios-mdm:profile:… from the pair's secret",
-        due=expires(at.main),
+        due=expiry(at.main),
     )
 
 
-def it_needs_a_run(at: Situation) -> Notice | None:
+def promotion_needs_run(at: Situation) -> Notice | None:
     """R36: without schedules, only a run at the apply time makes the reserve main."""
     if at.definition.promotion.schedule or at.definition.promotion.hold or at.reserve is None:
         return None
-    if at.apply_at is None or at.is_due or at.comes_to_nothing:
+    if at.apply_at is None or at.is_due or at.is_expiring_unapplied:
         return None
     return Notice(
         reason="needs-run",
@@ -137,35 +142,35 @@ def it_needs_a_run(at: Situation) -> Notice | None:
     )
 
 
-def what_is_offered_was_applied(at: Situation) -> Notice | None:
+def offered_reserve_applied(at: Situation) -> Notice | None:
     """R12: after a promotion, the definition stays valid: a certificate that it offers is main or a former main."""
     wanted = {Slot.MAIN: at.definition.main, Slot.RESERVE: at.definition.reserve}
     offers = {slot: one.offered for slot, one in wanted.items() if isinstance(one, InstallMain | InstallReserve)}
-    told: list[str] = []
+    messages: list[str] = []
     reserve = offers.get(Slot.RESERVE)
     if reserve is not None and reserve.sha256 == at.main.sha256:
-        told.append("reserve.install is already applied")
+        messages.append("reserve.install is already applied")
     if reserve is not None and at.is_rechained(reserve, at.main):
-        told.append("reserve.install has another chain for main: to install it, offer the file under main.install")
-    told += [
+        messages.append("reserve.install has another chain for main: to install it, offer the file under main.install")
+    messages += [
         f"{slot}.install is superseded: its certificate was main before"
         for slot, one in offers.items()
         if at.was_main(one.sha256) and one.sha256 != at.main.sha256
     ]
-    if not told:
+    if not messages:
         return None
-    return Notice(reason="applied", severity=Severity.NOTICE, message="; ".join(told))
+    return Notice(reason="applied", severity=Severity.NOTICE, message="; ".join(messages))
 
 
-def an_operator_moved_main(at: Situation) -> Notice | None:
+def main_moved_by_operator(at: Situation) -> Notice | None:
     """R32: a valid certificate of the pair with AWSCURRENT is main, even if an operator moved the label by hand."""
-    main = at.observed.numbered(at.main.ordinal)
+    main = at.observed.version_of(at.main.ordinal)
     promoted = at.observed.promoted == at.main.ordinal or (main is not None and main.role is Role.RESERVE)
     # A promoted reserve can be older than its former main, if that main replaced another one while the reserve waited.
     after = [
         version.ordinal
         for version in at.observed.versions
-        if not promoted and version.former and version.ordinal is not None and version.ordinal > at.main.ordinal
+        if not promoted and version.is_former and version.ordinal is not None and version.ordinal > at.main.ordinal
     ]
     if not after:
         return None
@@ -177,7 +182,7 @@ def an_operator_moved_main(at: Situation) -> Notice | None:
     )
 
 
-def the_server_serves_another(at: Situation) -> Notice | None:
+def server_presents_another_certificate(at: Situation) -> Notice | None:
     """R16, R17: an endpoint presents a certificate that is not main."""
     main = at.observed.main
     if main is None or main.facts is None:
@@ -220,10 +225,10 @@ def _grace_end(at: Situation, served: Collection[str | None]) -> datetime | None
     if former is None or former.facts is None or changed is None or served != {former.facts.sha256}:
         return None
     is_recent = changed <= at.now < changed + _GRACE
-    return changed + _GRACE if is_recent and at.now < expires(former.facts) else None
+    return changed + _GRACE if is_recent and at.now < expiry(former.facts) else None
 
 
-def address_presents_another_certificate(served: Sequence[Served], main: str | None) -> Notice | None:
+def address_presents_another_certificate(served: Sequence[ServedCertificate], main: str | None) -> Notice | None:
     """R35: the address of a new pair presents another certificate, which devices trust today.
 
     Args:
@@ -243,7 +248,7 @@ def address_presents_another_certificate(served: Sequence[Served], main: str | N
     )
 
 
-def nobody_could_look(at: Situation) -> Notice | None:
+def endpoint_unchecked(at: Situation) -> Notice | None:
     """R17: the certificate that an endpoint presents is unknown, because the endpoint could not be checked."""
     blind = [one for one in at.observed.served if one.sha256 is None]
     if not blind:
@@ -258,14 +263,14 @@ def nobody_could_look(at: Situation) -> Notice | None:
 
 
 WARNINGS: tuple[Policy, ...] = (
-    no_reserve_comes_by_itself,
-    it_came_late,
-    it_expires_first,
-    it_is_overdue,
-    distribution_is_missing,
-    it_needs_a_run,
-    what_is_offered_was_applied,
-    an_operator_moved_main,
-    the_server_serves_another,
-    nobody_could_look,
+    reserve_missing,
+    reserve_period_shortened,
+    reserve_expires_first,
+    reserve_overdue,
+    distribution_missing,
+    promotion_needs_run,
+    offered_reserve_applied,
+    main_moved_by_operator,
+    server_presents_another_certificate,
+    endpoint_unchecked,
 )

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from ios_mdm.core.pair.definition import Offered, Slot
+    from ios_mdm.core.pair.definition import OfferedCertificate, Slot
 
-__all__ = ["Recorded", "RecordedOffer"]
+__all__ = ["RecordedOffer", "RecordedOffers"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,12 +22,12 @@ class RecordedOffer:
         root: PEM of the root; empty if the chain has none.
     """
 
-    offered: Offered
+    offered: OfferedCertificate
     root: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recorded:
+class RecordedOffers:
     """Records of the custom certificates of a pair in the state.
 
     Args:
@@ -39,7 +39,7 @@ class Recorded:
     roots: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def offered(self) -> Mapping[Slot, Offered]:
+    def offered_certificates(self) -> Mapping[Slot, OfferedCertificate]:
         """The facts of each offer, by slot."""
         return {slot: one.offered for slot, one in self.offers.items()}
 
@@ -48,7 +48,7 @@ class Recorded:
         """PEM of the roots of the offers and of the roots in use, by digest."""
         return {**self.roots, **{one.offered.root: one.root for one in self.offers.values() if one.root}}
 
-    def with_roots(self, before: Recorded, used: Iterable[str]) -> Recorded:
+    def with_roots(self, before: RecordedOffers, used: Iterable[str]) -> RecordedOffers:
         """Return a copy with the roots in use that only *before* has.
 
         Args:

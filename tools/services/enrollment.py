@@ -14,7 +14,7 @@ _SIGNING = 1
 _ALL_RIGHTS = 8191
 
 
-def enrolment_profile(*, mdm_url: str, scep_url: str, challenge: str) -> bytes:
+def enrollment_profile(*, mdm_url: str, scep_url: str, challenge: str) -> bytes:
     """Return the profile (XML plist) that enrolls a device: an identity by SCEP, and the MDM server.
 
     The same arguments give the same bytes. The result contains the SCEP challenge, which is a secret.

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from ios_mdm.app.ahead import Ahead, Reading
+from ios_mdm.app.read_ahead import ReadAhead, Reading
 
 BERLIN = Reading(
     server="berlin",
@@ -24,7 +24,7 @@ PARIS = replace(BERLIN, server="paris", secret="ios-mdm/paris")  # noqa: S106 - 
 
 def test_each_reader_gets_an_answer_once() -> None:
     """The pair and the distribution of a server share an answer. A second check of the same resource reads again."""
-    ahead = Ahead[str]()
+    ahead = ReadAhead[str]()
     ahead.start("run", [BERLIN, PARIS], lambda reading: f"read {reading.server}")
     assert ahead.take("run", BERLIN.secret, "pair") == "read berlin"
     assert ahead.take("run", BERLIN.secret, "distribution") == "read berlin"
@@ -34,7 +34,7 @@ def test_each_reader_gets_an_answer_once() -> None:
 
 def test_no_answer_is_older_than_the_run() -> None:
     """A process that serves a second run reads again for this run."""
-    ahead = Ahead[str]()
+    ahead = ReadAhead[str]()
     ahead.start("run", [BERLIN], lambda _reading: "old")
     assert ahead.take("next run", BERLIN.secret, "pair") is None
     ahead.start("third run", [BERLIN], lambda _reading: "new")
@@ -44,7 +44,7 @@ def test_no_answer_is_older_than_the_run() -> None:
 
 def test_a_changed_secret_is_read_again() -> None:
     """After an update of the pair, the check of its distribution does not get an answer from before the update."""
-    ahead = Ahead[str]()
+    ahead = ReadAhead[str]()
     ahead.start("run", [BERLIN], lambda _reading: "before the update")
     ahead.take("run", BERLIN.secret, "pair")
     ahead.drop(BERLIN.secret)
@@ -59,7 +59,7 @@ def test_an_error_belongs_to_the_server_that_it_was_raised_for() -> None:
             raise ValueError("no answer")
         return "read"
 
-    ahead = Ahead[str]()
+    ahead = ReadAhead[str]()
     ahead.start("run", [BERLIN, PARIS], read)
     assert ahead.take("run", PARIS.secret, "pair") == "read"
     with pytest.raises(ValueError, match="no answer"):
@@ -75,7 +75,7 @@ def test_servers_are_read_at_once_and_each_once() -> None:
         read.append(reading.server)
         return "read"
 
-    ahead = Ahead[str]()
+    ahead = ReadAhead[str]()
     early = replace(BERLIN, server="early", secret="ios-mdm/early")  # noqa: S106 - a name
     assert ahead.take("run", early.secret, "pair") is None
     for _ in range(2):

@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ios_mdm.core.pair.home import Home
-from ios_mdm.core.pair.schedule import Kind, names, queue_name, role_name
+from ios_mdm.core.pair.schedule import Kind, queue_name, role_name, schedule_names
 from ios_mdm.errors import StoreError
 
 if TYPE_CHECKING:
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from ios_mdm.core.pair.observed import ObservedPair
     from ios_mdm.ports import Prerequisites, Scheduler
 
-__all__ = ["Ahead", "Reading", "read_server"]
+__all__ = ["ReadAhead", "Reading", "read_server"]
 
-_SERVERS_AT_ONCE = 16
+_MAX_SERVERS_AT_ONCE = 16
 """Number of servers that are read at the same time. IAM throttles earlier than other services."""
 
 T = TypeVar("T")
@@ -57,7 +57,7 @@ class Reading:
     queue: bool = True
 
 
-class Ahead(Generic[T]):
+class ReadAhead(Generic[T]):
     """Results of the reads ahead of one process, by run and secret.
 
     A result is never older than the run that takes it, because it was read for that run.
@@ -78,12 +78,12 @@ class Ahead(Generic[T]):
             read: makes the reads for one server.
         """
         with self._lock:
-            self._turn_to(run)
+            self._begin_run(run)
             asked = {secret for secret, _ in self._taken} | self._found.keys()
             work = [(reading, Future[T]()) for reading in readings if reading.secret not in asked]
             self._found |= {reading.secret: future for reading, future in work}
         waiting = iter(work)
-        for _ in range(min(_SERVERS_AT_ONCE, len(work))):
+        for _ in range(min(_MAX_SERVERS_AT_ONCE, len(work))):
             # Threads of an executor keep the process alive until they end; daemon threads do not.
             threading.Thread(target=self._read, args=(waiting, read), name="read-ahead", daemon=True).start()
 
@@ -98,7 +98,7 @@ class Ahead(Generic[T]):
         if not run:
             return None
         with self._lock:
-            self._turn_to(run)
+            self._begin_run(run)
             future = None if (secret, reader) in self._taken else self._found.get(secret)
             self._taken.add((secret, reader))
         return None if future is None else future.result()
@@ -108,7 +108,7 @@ class Ahead(Generic[T]):
         with self._lock:
             self._found.pop(secret, None)
 
-    def _turn_to(self, run: str) -> None:
+    def _begin_run(self, run: str) -> None:
         if run != self._run:
             self._run, self._found, self._taken = run, {}, set()
 
@@ -130,7 +130,7 @@ def read_server(reading: Reading, pairs: PairReader, scheduler: Scheduler, prere
         observed = pairs.observe(reading.secret)
     except StoreError:
         return
-    if observed is None or observed.deleted:
+    if observed is None or observed.is_deleted:
         return
     for read in _reads(reading, observed, pairs, scheduler, prerequisites):
         with suppress(StoreError):
@@ -140,7 +140,7 @@ def read_server(reading: Reading, pairs: PairReader, scheduler: Scheduler, prere
 def _reads(
     reading: Reading, observed: ObservedPair, pairs: PairReader, scheduler: Scheduler, prerequisites: Prerequisites
 ) -> Iterator[Callable[[], object]]:
-    name = names(reading.server, reading.secret)
+    name = schedule_names(reading.server, reading.secret)
     kinds = [Kind.PROMOTE] if observed.armed is not None else []
     kinds += [Kind.OVERDUE, Kind.EXPIRY] if reading.alarms else []
     for kind in kinds:
@@ -151,4 +151,4 @@ def _reads(
         yield partial(prerequisites.role_problems, role, trust="{}", policy="{}", boundary=None)
     if kinds and reading.queue:
         yield partial(prerequisites.queue_exists, queue_name(reading.server, reading.secret))
-    yield partial(pairs.served, observed, reading.host, reading.endpoints)
+    yield partial(pairs.served_certificates, observed, reading.host, reading.endpoints)

@@ -5,26 +5,26 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from ios_mdm.core.pair.definition import LONGEST_VALIDITY_DAYS, AfterDays, At
+from ios_mdm.core.pair.definition import MAX_VALIDITY_DAYS, AfterDays, AtTime
 
 if TYPE_CHECKING:
-    from ios_mdm.core.pair.definition import ApplyMoment
+    from ios_mdm.core.pair.definition import ApplyTime
     from ios_mdm.core.pair.facts import CertificateFacts
 
-__all__ = ["BACKDATED", "apply_moment", "expires", "issued_at", "longest_validity_days", "valid_at"]
+__all__ = ["BACKDATED", "apply_time", "expiry", "is_valid_at", "issued_at", "max_validity_days"]
 
 BACKDATED = timedelta(minutes=5)
 """Time from the start of validity to the issue of a certificate: devices whose clock is slow accept it, too."""
 
 
-def expires(facts: CertificateFacts) -> datetime:
+def expiry(facts: CertificateFacts) -> datetime:
     """Return the first time at which the certificate is no longer valid: notAfter is inclusive (RFC 5280)."""
     return facts.not_after + timedelta(seconds=1)
 
 
-def valid_at(facts: CertificateFacts, now: datetime) -> bool:
+def is_valid_at(facts: CertificateFacts, now: datetime) -> bool:
     """Return whether the certificate is valid at *now*."""
-    return facts.not_before <= now < expires(facts)
+    return facts.not_before <= now < expiry(facts)
 
 
 def issued_at(facts: CertificateFacts) -> datetime:
@@ -32,13 +32,13 @@ def issued_at(facts: CertificateFacts) -> datetime:
     return facts.not_before + BACKDATED
 
 
-def apply_moment(
-    apply: ApplyMoment,
+def apply_time(
+    apply: ApplyTime,
     lead: timedelta,
     main: CertificateFacts,
     reserve: CertificateFacts,
     *,
-    came: datetime | None = None,
+    stored_at: datetime | None = None,
 ) -> datetime:
     """Return the apply time of *reserve*, aware UTC, whole seconds (R6, R7).
 
@@ -50,23 +50,23 @@ def apply_moment(
         lead: minimum time from the apply time to main's expiry.
         main: facts of main.
         reserve: facts of the reserve.
-        came: time at which a custom reserve was installed; None for an issued reserve, whose facts have the time.
+        stored_at: time at which a custom reserve was installed; None for an issued reserve, whose facts have the time.
     """
-    came, end = came or issued_at(reserve), expires(main)
-    latest = end - min(lead, max(end - came, timedelta()) / 2)
+    stored_at, end = stored_at or issued_at(reserve), expiry(main)
+    latest = end - min(lead, max(end - stored_at, timedelta()) / 2)
     latest = latest.replace(microsecond=0)
     match apply:
         case AfterDays(days=days):
-            return min(came + timedelta(days=days), latest)
-        case At(moment=moment) if moment > came:
+            return min(stored_at + timedelta(days=days), latest)
+        case AtTime(time=moment) if moment > stored_at:
             return min(moment, latest)
         case _:
             return latest
 
 
-def longest_validity_days(main: CertificateFacts) -> int:
-    """Return the longest validity of a reserve of *main*, in whole days (R8), at most :data:`LONGEST_VALIDITY_DAYS`.
+def max_validity_days(main: CertificateFacts) -> int:
+    """Return the longest validity of a reserve of *main*, in whole days (R8), at most :data:`MAX_VALIDITY_DAYS`.
 
     0 means that main is valid for less than a day, so no reserve can be issued.
     """
-    return min((expires(main) - main.not_before).days, LONGEST_VALIDITY_DAYS)
+    return min((expiry(main) - main.not_before).days, MAX_VALIDITY_DAYS)

@@ -6,11 +6,11 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from ios_mdm.core.bundle import BundleError, read_bundle
+from ios_mdm.core.pair.certificate_times import expiry
 from ios_mdm.core.pair.definition import Slot
 from ios_mdm.core.pair.facts import Source
 from ios_mdm.core.pair.layout import facts_tag
-from ios_mdm.core.pair.moments import expires
-from ios_mdm.core.rules import Context, judged
+from ios_mdm.core.rules import Context, best_judgement
 from ios_mdm.core.x509.details import details
 from ios_mdm.core.x509.digests import fingerprint, root_digest
 from ios_mdm.core.x509.issuing import is_issued
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ios_mdm.core.pair.observed import StoredVersion
     from ios_mdm.core.x509.values import Credential
 
-__all__ = ["problem_of_found", "unknown_version", "value_digest", "way_back"]
+__all__ = ["found_certificate_problem", "unknown_version_message", "value_digest", "way_back"]
 
 
 def value_digest(value: str) -> str:
@@ -31,7 +31,9 @@ def value_digest(value: str) -> str:
     return hashlib.sha256(value.encode()).hexdigest()
 
 
-def problem_of_found(credential: Credential, host: str, now: datetime, *, main: CertificateFacts | None) -> str | None:
+def found_certificate_problem(
+    credential: Credential, host: str, now: datetime, *, main: CertificateFacts | None
+) -> str | None:
     """Return why devices must not trust a certificate without a facts tag; None if they can.
 
     A run announced the certificate, but its slot and the definition at that time, with its apply time, are unknown.
@@ -55,18 +57,18 @@ def problem_of_found(credential: Credential, host: str, now: datetime, *, main: 
         host=host,
         now=now,
         slot=Slot.MAIN if main is None else Slot.RESERVE,
-        apply_at=None if main is None else expires(main),
+        apply_at=None if main is None else expiry(main),
         root=root,
     )
     try:
         bundle = read_bundle("".join(dict.fromkeys(parts)).encode(), None)
-        found = judged(bundle, context).report
+        found = best_judgement(bundle, context).report
     except BundleError as error:
         return str(error)
-    return None if found.valid else "; ".join(one.message for one in found.violations)
+    return None if found.is_valid else "; ".join(one.message for one in found.violations)
 
 
-def unknown_version(secret: str, version: StoredVersion, problem: str) -> str:
+def unknown_version_message(secret: str, version: StoredVersion, problem: str) -> str:
     """Return the error message for a version in a slot that has no facts tag and must not be used."""
     return (
         f"secret {secret}: version {version.version_id} (certificate {version.ordinal}) has a label of the pair, but "

@@ -11,7 +11,7 @@ import json
 from typing import TYPE_CHECKING, Final
 
 from ios_mdm import wiring
-from ios_mdm.app.ahead import Ahead, Reading, read_server
+from ios_mdm.app.read_ahead import ReadAhead, Reading, read_server
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +24,7 @@ __all__ = ["INPUTS", "forget", "readings_of", "reads_of"]
 INPUTS: Final = frozenset({"run", "readings"})
 """Names of the inputs that are not kept."""
 
-_ahead: Ahead[Wiring] = Ahead()
+_ahead: ReadAhead[Wiring] = ReadAhead()
 
 
 def reads_of(news: Wire, reader: str) -> Wiring:
@@ -37,7 +37,7 @@ def reads_of(news: Wire, reader: str) -> Wiring:
     run = str(news.get("run") or "")
     if isinstance(readings := news.get("readings"), list):
         _ahead.start(run, readings_of(readings), _read)
-    return _ahead.take(run, str(news["secret"]), reader) or wiring.here().remembering()
+    return _ahead.take(run, str(news["secret"]), reader) or wiring.process_wiring().with_cached_reads()
 
 
 def forget(secret: str) -> None:
@@ -52,7 +52,7 @@ def readings_of(texts: Sequence[object]) -> list[Reading]:
 
 
 def _read(reading: Reading) -> Wiring:
-    here = wiring.here().remembering()
+    here = wiring.process_wiring().with_cached_reads()
     region = reading.region
     read_server(reading, here.pairs(region), here.scheduler(region), here.prerequisites(region))
     return here
