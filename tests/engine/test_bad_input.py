@@ -19,7 +19,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "scheme": ({"address": "https://mdm.example.com"}, "without a scheme"),
     "reserve too long": (
         {"reserve": {"issue": {"when": "now", "apply": {"afterDays": 30}, "validityDays": 500}}},
-        "must not exceed main's",
+        "must not be valid for longer than main",
     ),
 }
 

@@ -190,7 +190,9 @@ def test_a_secret_that_was_made_again_needs_the_values_of_its_certificates(
     assert _named(world.stack.up(**at(DAY_10)), "movedFrom") == former
     definition = world.definition(movedFrom=former, distribution=world.distribution())
     world.stack.define([definition])
-    assert f"which is {main} for certificate 1" in _message(world.stack.up(**at(DAY_10)))
+    lost = _message(world.stack.up(**at(DAY_10)))
+    assert "restore its value" in lost
+    assert f"--client-request-token {main}`" in lost
     world.stack.run("refresh", "--yes", **at(DAY_10))
     assert world.stack.up(**at(DAY_10)).code != 0, "no new pair is created after a refresh"
     assert (world.aws.writes(), _sent(world), _profiles(world)) == ([], [], profiles)
