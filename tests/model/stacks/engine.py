@@ -169,8 +169,8 @@ def _random_id() -> _Id:
     return _Id(hashlib.sha256(f"id {world.ids}".encode()).hexdigest()[:32])
 
 
-def _issue(host: str, *, key: object, validity_days: int, now: Any, longest: object) -> Any:
-    del key, longest
+def _issue(host: str, *, key: object, validity_days: int, now: Any, max_validity: object) -> Any:
+    del key, max_validity
     world = _runs[-1][0]
     world.issued += 1
     return certificate(host, validity_days, now, world.issued)
@@ -186,7 +186,7 @@ def played() -> Iterator[None]:
             (effects, "issue", _issue),
             (switch_reader, "run_concurrently", _one_by_one),
             (delivery, "trust_profile", _profile),
-            *((module, "tell", _silent) for module in (pair_hooks, distribution_hooks)),
+            *((module, "show_message", _silent) for module in (pair_hooks, distribution_hooks)),
             *(
                 (module, name, lambda _server: _silent)
                 for module in (pair_hooks, distribution_hooks)
