@@ -47,8 +47,8 @@ def check_home(request: PairRequest, observed: ObservedPair | None, actual: Call
         actual: returns the account and region of the credentials; called only if there is no secret.
 
     Raises:
-        IdentityError: The credentials are for another account or region, the account is not allowed, or the secret has
-            another ARN, is a copy, or has another pair.
+        IdentityError: The credentials are for another account or region, the account is not allowed, the secret has
+            another ARN or another pair, or the secret is a copy.
     """
     known = request.known
     home = Home.of_arn(observed.arn) if observed is not None else actual()

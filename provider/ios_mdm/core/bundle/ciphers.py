@@ -35,22 +35,22 @@ _PI = bytes.fromhex(
 
 
 def aes(key: bytes, iv: bytes, data: bytes) -> bytes | None:
-    """Return the plaintext of AES-CBC; None where the padding is wrong."""
+    """Return the plaintext of AES-CBC; None if the padding is wrong."""
     return _unpadded(attempt(partial(_decrypted, Cipher(AES(key), CBC(iv)), data)), 16)
 
 
 def des(key: bytes, iv: bytes, data: bytes) -> bytes | None:
-    """Return the plaintext of DES, two-key or three-key triple DES in CBC; None where the padding is wrong."""
+    """Return the plaintext of DES, two-key or three-key triple DES in CBC; None if the padding is wrong."""
     return _unpadded(attempt(partial(_decrypted, Cipher(TripleDES((key * 3)[:24]), CBC(iv)), data)), 8)
 
 
 def rc4(key: bytes, _iv: bytes, data: bytes) -> bytes | None:
-    """Return the plaintext of RC4; None where the library has no such cipher."""
+    """Return the plaintext of RC4; None if the library has no such cipher."""
     return attempt(lambda: _decrypted(Cipher(ARC4(key), None), data))
 
 
 def rc2(key: bytes, iv: bytes, data: bytes, *, bits: int | None = None) -> bytes | None:
-    """Return the plaintext of RC2-CBC; None where the padding is wrong.
+    """Return the plaintext of RC2-CBC; None if the padding is wrong.
 
     Args:
         key: 1 to 128 octets.

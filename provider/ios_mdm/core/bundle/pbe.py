@@ -1,8 +1,8 @@
-"""Password-based encryption: which scheme, how many rounds, and what is inside.
+"""Password-based encryption: the scheme, the number of rounds, and the plaintext.
 
-The schemes are PBES1 and PBES2 of RFC 8018, PKCS#12's own of RFC 7292 (appendix C), and the headers of OpenSSL's old
-key files. The library's readers are not used for them: they do not tell how many rounds they are about to do, know one
-way to write a password down, and panic on some damaged headers.
+The schemes are PBES1 and PBES2 of RFC 8018, the scheme of PKCS#12 in RFC 7292 (appendix C), and the headers of
+OpenSSL's old key files. The library's readers are not used: they do not report the number of rounds in advance, support
+only one encoding of a password, and panic on some damaged headers.
 """
 
 from __future__ import annotations
@@ -102,12 +102,12 @@ _HEADERS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Encryption:
-    """How something is encrypted.
+    """Encryption of a part of a file.
 
     Args:
-        rounds: of key derivation.
-        ways: in which the password may have been written down.
-        decrypt: takes one of them and the ciphertext; returns None where the padding tells that it is the wrong one.
+        rounds: number of rounds of the key derivation.
+        ways: returns the possible encodings of a password.
+        decrypt: takes an encoded password and the ciphertext; returns None if the padding shows that it is wrong.
     """
 
     rounds: int
@@ -175,7 +175,7 @@ def read_encryption(algorithm: Node) -> Encryption:
     """Return the scheme that an AlgorithmIdentifier names.
 
     Raises:
-        BundleError: It is none that is known here.
+        BundleError: The scheme is not supported.
         DerError: Its parameters are damaged.
     """
     name, parameters = algorithm.expect(der.SEQUENCE).fields(der.OID, der.ANY)[:2]
@@ -213,7 +213,7 @@ def header_encryption(header: str) -> Encryption:
     """Return the scheme of a DEK-Info header, for example ``AES-256-CBC,`` and the IV in hex.
 
     Raises:
-        BundleError: It is none that is known here.
+        BundleError: The scheme is not supported.
         DerError: Its IV is damaged.
     """
     name, _, text = header.partition(",")

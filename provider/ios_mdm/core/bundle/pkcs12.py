@@ -176,7 +176,7 @@ def _friendly_name(attributes: list[Node]) -> str | None:
 
 
 def _mac(node: Node, authenticated: bytes) -> _Mac:
-    """Return how to check *authenticated*: as RFC 7292, 4, or with PBMAC1 (RFC 9579)."""
+    """Return the check of a password by the MAC of *authenticated*: RFC 7292, 4, or PBMAC1 (RFC 9579)."""
     digest_info, salt, *counts = node.fields(der.SEQUENCE, der.OCTET_STRING)
     algorithm, expected = digest_info.fields(der.SEQUENCE, der.OCTET_STRING)[:2]
     name = algorithm.fields(der.OID)[0].oid()
