@@ -117,7 +117,7 @@ class Encryption:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Pbkdf2:
-    """The parameters of PBKDF2; *length* only where they give one."""
+    """The parameters of PBKDF2; *length* only if they contain one."""
 
     algorithm: str
     salt: bytes
@@ -130,10 +130,10 @@ class Pbkdf2:
 
 
 def unseal(data: bytes, encryption: Encryption, password: Password, budget: Budget, *, what: str) -> Node:
-    """Return the SEQUENCE that is encrypted in *data*. The rounds for one attempt are declared already.
+    """Return the SEQUENCE that is encrypted in *data*. The rounds of the first attempt are already declared.
 
     Raises:
-        BundleError: The password is the wrong one.
+        BundleError: The password is wrong.
     """
     for number, way in enumerate(encryption.ways(password)):
         if number and not budget.retry(encryption.rounds):
@@ -286,7 +286,7 @@ def _pbes2_cipher(scheme: Node) -> tuple[_Cipher, bytes]:
 
 
 def _scrypt(derivation: Node) -> tuple[int, Callable[[bytes, int], bytes], int | None]:
-    """Return the rounds, function and key length; scrypt's costs are about as many rounds of PBKDF2."""
+    """Return rounds, function and key length. The rounds are those of PBKDF2 with about the cost of scrypt."""
     parameters = derivation.fields(der.OID, der.SEQUENCE)[1]
     salt, *costs = parameters.fields(der.OCTET_STRING, der.INTEGER, der.INTEGER, der.INTEGER)
     n, r, p, *lengths = (rounds(cost) for cost in costs)
