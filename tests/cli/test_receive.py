@@ -172,7 +172,7 @@ def test_the_command_listens_until_a_signal(ledger: SqliteLedger, tmp_path: Path
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--ledger", "dynamodb://x"], "is not a ledger"),
+        (["--ledger", "dynamodb://x"], "is not a ledger URL"),
         (["--ledger", "sqlite:///x.db", "--listen", "localhost:1"], "not an address to listen on"),
         (["--ledger", "sqlite:///x.db", "--listen", "127.0.0.1:65536"], "not an address to listen on"),
         (["--ledger", "sqlite:///x.db", "--listen", "9100"], "not an address to listen on"),

@@ -51,7 +51,7 @@ def remaining(findings: Iterable[Finding], found: Collection[OptOut], unchecked:
     Args:
         findings: of one file.
         found: the opt-outs of the file.
-        unchecked: the rules that this run does not check: their opt-outs may suppress nothing.
+        unchecked: the rules that this run does not check. An unused opt-out of such a rule is not wrong.
     """
     used = set()
     for finding in findings:

@@ -62,7 +62,7 @@ def read(path: Path) -> Mapping[str, Mapping[bytes, bytes]]:
 def make_room(path: Path, room: int) -> None:
     """Extend the file (sparsely) to `room` bytes, or to four times the used bytes if that is more.
 
-    bbolt maps the file in its current length. If the file grows, bbolt maps it again at another address. A program
+    bbolt maps the file at its current length. If the file grows, bbolt maps it again at another address. A program
     that still has pointers into the old mapping then crashes or reads wrong data. A file with free space is never
     mapped again.
     """

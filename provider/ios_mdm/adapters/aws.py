@@ -154,23 +154,23 @@ class Aws:
         return cast("SecretsManagerClient", self._client(SECRET))
 
     def scheduler(self) -> EventBridgeSchedulerClient:
-        """Return the client for EventBridge Scheduler, as :meth:`secrets_manager`."""
+        """Return the client for EventBridge Scheduler; call it as :meth:`secrets_manager`."""
         return cast("EventBridgeSchedulerClient", self._client(SCHEDULE))
 
     def iam(self) -> IAMClient:
-        """Return the client for IAM, as :meth:`secrets_manager`."""
+        """Return the client for IAM; call it as :meth:`secrets_manager`."""
         return cast("IAMClient", self._client(ROLE))
 
     def sqs(self) -> SQSClient:
-        """Return the client for SQS, as :meth:`secrets_manager`."""
+        """Return the client for SQS; call it as :meth:`secrets_manager`."""
         return cast("SQSClient", self._client(QUEUE))
 
     def sns(self) -> Topics:
-        """Return the client for SNS, as :meth:`secrets_manager`."""
+        """Return the client for SNS; call it as :meth:`secrets_manager`."""
         return cast("Topics", self._client(TOPIC))
 
     def sts(self) -> STSClient:
-        """Return the client for STS, as :meth:`secrets_manager`."""
+        """Return the client for STS; call it as :meth:`secrets_manager`."""
         return cast("STSClient", self._client(IDENTITY))
 
     def last_date(self) -> datetime | None:
@@ -201,7 +201,10 @@ class Aws:
     def answer_unless(
         self, codes: Collection[str], operation: str, name: str, call: Callable[[], T], kind: Kind = SECRET
     ) -> T | None:
-        """Return the result of *call*, or None if AWS refuses with one of these error *codes*; else as ``answer``."""
+        """Return the result of *call*, or None if AWS refuses with one of these error *codes*.
+
+        Other refusals raise an error, as in :meth:`answer`.
+        """
         result = self._outcome(operation, name, call, codes, kind)
         if isinstance(result, Refusal):
             return None
@@ -210,7 +213,10 @@ class Aws:
     def refusal(
         self, codes: Collection[str], operation: str, name: str, call: Callable[[], object], kind: Kind = SECRET
     ) -> Refusal | None:
-        """Make the *call*, and return the refusal if AWS refuses with one of these *codes*; else as ``answer``."""
+        """Make the *call*; return the refusal if it has one of these error *codes*, and None if the call succeeds.
+
+        Other refusals raise an error, as in :meth:`answer`.
+        """
         result = self._outcome(operation, name, call, codes, kind)
         return result if isinstance(result, Refusal) else None
 

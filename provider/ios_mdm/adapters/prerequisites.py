@@ -78,11 +78,10 @@ class AwsPrerequisites:
         return role["Arn"]
 
     def _put_policy(self, name: str, policy: str, *, created: bool) -> None:
-        """Store the policy of a role, again while IAM does not know the role that it has just created.
+        """Store the policy of a role. The call is repeated while IAM does not know a role that it has just created.
 
-        While IAM does not know the role, it does not know the path of the role either. Then it denies the call of
-        credentials that may only change roles with this path. Therefore, a denial for a new role is an error only
-        after several attempts.
+        In this time, IAM does not know the path of the role either. If the credentials may change only roles with this
+        path, IAM denies the call. So a denial for a new role is an error only after several attempts.
         """
         from tenacity import Retrying, retry_if_exception_type, wait_exponential
 

@@ -139,7 +139,7 @@ class Consumer:
 
     @property
     def _has_combined(self) -> bool:
-        """Whether ``tls.pem`` is written: also if an earlier call created it, because a server may read it."""
+        """Whether ``tls.pem`` is written. An existing one is kept up to date, because a server may read it."""
         return self.combined or _target(self.directory / COMBINED) == f"{_CURRENT}/{COMBINED}"
 
     def _refuse_foreign(self) -> None:
@@ -166,7 +166,10 @@ class Consumer:
             return False
 
     def _store(self, credential: Credential) -> str:
-        """Write the folder of a certificate and return its name, which it gets when it is complete and on the disk."""
+        """Write the folder of a certificate, and return its name.
+
+        The folder gets this name after all its files are complete and on the disk.
+        """
         scratch = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=self.directory))
         for file, content in self._contents(credential).items():
             write_new(scratch / file, content.encode())

@@ -230,7 +230,11 @@ class Reconciler:
                 return replace(progress, armed=armed or progress.armed)
 
     def _apply_pair(self, request: PairRequest, view: PairView | None) -> PairResult:
-        """Bring the pair to its desired state. The record of a secret that was restored is withdrawn afterwards."""
+        """Bring the pair to its desired state.
+
+        If this restores a deleted secret, a stale schedule that the secret records is withdrawn. Then the steps on the
+        pair run again.
+        """
         result = self._pairs.apply(request, view)
         if view is None or view.observed is None or not view.observed.is_deleted:
             return result

@@ -380,7 +380,7 @@ class SwitchService:
         return None if description is None else observed_pair(request.secret, description)
 
     def _decided_pair(self, request: SwitchRequest, promote: Promote, label: Label) -> ObservedPair | None:
-        """Return the pair. Reads are repeated for some seconds before a changed pair is returned."""
+        """Return the observed pair. If it differs from the decision, it is read again for some seconds first."""
 
         def is_expected(pair: ObservedPair | None) -> bool:
             return pair is not None and (_is_as_decided(pair, promote, label) or _is_promoted(pair, promote))

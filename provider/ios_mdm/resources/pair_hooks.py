@@ -355,7 +355,7 @@ def _main_sha256(view: PairView) -> str | None:
 
 
 def _ids(observed: ObservedPair | None, *, is_owner: bool) -> Wire:
-    """Return the ids of an observed pair for previews; for its owner, also the resource id."""
+    """Return the ids of an observed pair that a preview shows. The resource id is only for the owner of the pair."""
     if observed is None:
         return {}
     ids: Wire = {"secretArn": observed.arn}

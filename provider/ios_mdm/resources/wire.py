@@ -47,7 +47,7 @@ def number_of(name: object) -> int | None:
 
 
 def desired_block(desired: DesiredState) -> Wire:
-    """Return the desired state as the input block that previews show. Carrying it out changes no value in it."""
+    """Return the desired state as the input block that previews show. It is the same before and after the run."""
     following = {} if desired.next_main is None else {"nextMain": name_of(desired.next_main)}
     return {
         "phase": str(desired.phase),

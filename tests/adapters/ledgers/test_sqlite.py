@@ -460,7 +460,7 @@ def _inside_a_file(path: Path) -> None:
     [
         (_garbage, "no SQLite file"),
         (_folder, "is a folder"),
-        (_foreign, "of something else"),
+        (_foreign, "of another program"),
         (_newer, "newer ios-mdm"),
         (_older, "older ios-mdm"),
         (_inside_a_file, "is a file"),

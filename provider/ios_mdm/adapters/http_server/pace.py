@@ -46,7 +46,7 @@ class Pace:
         self._timer: Timer | None = None
 
     def start(self, seconds: float) -> None:
-        """Set the deadline of a sender to *seconds* from now. Later, *seconds* is also the longest allowed pause."""
+        """Set the deadline of a sender to *seconds* from now. After each received byte, it is at most that far away."""
         self.stop()
         self._longest = seconds
         self._deadline = self._timers.time() + seconds

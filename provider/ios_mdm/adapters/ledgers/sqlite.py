@@ -1,4 +1,4 @@
-"""Remembers in a SQLite file what was sent to which device, and what the devices answered."""
+"""A ledger in a SQLite file: the profiles that were sent to devices, and the answers of the devices."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ change by the time of the event only. 100,000 devices with 5 events a day are ab
 
 SCHEMA_VERSION: Final = 2
 
-# The journal is SQLite's default one and not WAL: it leaves one file, which a reader without write access can read,
-# and is no slower with a connection per operation (1,000 writes a second).
+# The journal mode is SQLite's default and not WAL. So the ledger is one file, which a process without write access can
+# read. With one connection for each operation, it is as fast (1,000 writes per second).
 _SCHEMA: Final = (
     """CREATE TABLE delivery (
         number INTEGER PRIMARY KEY, command_uuid TEXT NOT NULL, enrollment_id TEXT NOT NULL, server TEXT NOT NULL,
@@ -50,7 +50,7 @@ _SCHEMA: Final = (
         at TEXT NOT NULL, finality INTEGER NOT NULL, known INTEGER NOT NULL,
         PRIMARY KEY (command_uuid, enrollment_id)) WITHOUT ROWID""",
     "CREATE INDEX answer_stray ON answer (at) WHERE NOT known",
-    # microseconds: a device can leave and come back within a second
+    # microseconds: a device can check out and enroll again within a second
     """CREATE TABLE device (
         enrollment_id TEXT PRIMARY KEY, enrolled INTEGER NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID""",
     # the time comes first: new events are at the end of the table, and old ones are deleted from its start
@@ -58,8 +58,8 @@ _SCHEMA: Final = (
     f"PRAGMA user_version = {SCHEMA_VERSION}",
 )
 
-# An answer takes the place of one that is less final, and of an equally final one that came later: so the order in
-# which webhooks arrive, and how often, makes no difference.
+# An answer replaces a less final answer, and an equally final answer with a later time. So the order of arrival has no
+# effect, nor has a repeated answer.
 _ANSWER: Final = """
     INSERT INTO answer VALUES (:uuid, :device, :status, :detail, :at, :finality,
         EXISTS (SELECT 1 FROM delivery WHERE command_uuid = :uuid))
@@ -68,7 +68,7 @@ _ANSWER: Final = """
     WHERE excluded.finality > finality
         OR (excluded.finality = finality AND (excluded.at, excluded.detail) < (at, detail))"""
 
-# The later event counts, and of two at the same time the enrollment: so the order of arrival makes no difference.
+# The later event counts, and of two events with the same time, the enrollment. So the order of arrival has no effect.
 _DEVICE: Final = """
     INSERT INTO device VALUES (?, ?, ?)
     ON CONFLICT DO UPDATE SET enrolled = excluded.enrolled, at = excluded.at
@@ -78,8 +78,8 @@ _DELIVERY: Final = """
     INSERT INTO delivery (command_uuid, enrollment_id, server, profile, at) VALUES (?, ?, ?, ?, ?)
     ON CONFLICT DO NOTHING"""
 
-# Deliveries of other profiles too: one that was queued later takes this one's place. Two deliveries may share a second;
-# then they are in the order in which they were noted.
+# All profiles of the server are needed, because a profile that was queued later replaces an earlier one. Deliveries in
+# the same second are in the order in which they were recorded.
 _COVERAGE: Final = """
     SELECT delivery.enrollment_id, profile, ifnull(status, 'pending'), ifnull(detail, ''),
         ifnull(answer.at, delivery.at)
@@ -93,12 +93,12 @@ _FINALITY: Final = {DeliveryStatus.NOT_NOW: 0, DeliveryStatus.ERROR: 1, Delivery
 
 @dataclass(frozen=True, slots=True)
 class SqliteLedger:
-    """A ledger in a SQLite file, which the first write creates; several processes may use it at once.
+    """A ledger in a SQLite file. The first write creates the file, and several processes can use it at the same time.
 
-    Every method raises a ``DeliveryError`` where the file cannot be used.
+    Every method raises a ``DeliveryError`` if the file cannot be used.
 
     Args:
-        path: of the file. It gets mode 0600, and missing folders above it mode 0700.
+        path: path of the file. It gets mode 0600, and missing folders above it get mode 0700.
     """
 
     path: Path
@@ -106,18 +106,18 @@ class SqliteLedger:
     def record_enqueued(
         self, command_uuid: str, *, server: str, profile: str, enrollment_ids: Sequence[str], at: datetime
     ) -> None:
-        """Note that *profile* (SHA-256, hex) was queued for these devices. Repetitions change nothing."""
+        """Record that *profile* (SHA-256, hex) was queued for these devices. A repeated call has no effect."""
         rows = [(command_uuid, one, server, profile, rfc3339(at)) for one in enrollment_ids]
         with self._writing() as connection:
             connection.executemany(_DELIVERY, rows)
             connection.execute("UPDATE answer SET known = 1 WHERE command_uuid = ?", (command_uuid,))
 
     def record_events(self, events: Sequence[DeviceEvent], *, now: datetime) -> None:
-        """Record what an MDM server reported, in one transaction; it is durable when this returns.
+        """Record the events of an MDM server in one transaction. They are durable when this method returns.
 
         Args:
-            events: any number, in any order; also repeated ones, and answers to commands that are recorded later.
-            now: decides which records are too old to keep.
+            events: any number of events in any order, also repeated, and answers to commands that are recorded later.
+            now: current time, aware UTC; records that are too old at this time are deleted.
 
         Raises:
             ValueError: An answer has a status other than ``ACKNOWLEDGED``, ``ERROR`` or ``NOT_NOW``, or a time has no
@@ -139,20 +139,21 @@ class SqliteLedger:
             connection.execute("DELETE FROM answer WHERE NOT known AND at < ?", (rfc3339(now - STRAY_ANSWERS),))
 
     def enrolled(self) -> Sequence[str]:
-        """Return the ids of the devices that are enrolled, sorted; none where there is no file yet."""
+        """Return the ids of the enrolled devices, sorted; empty if the file does not exist."""
         rows = self._rows("SELECT enrollment_id FROM device WHERE enrolled ORDER BY enrollment_id")
         return tuple(one for (one,) in rows)
 
     def commands(self, server: str) -> int:
-        """Return how many commands were queued for the devices of *server* so far."""
+        """Return the number of commands that were queued for the devices of *server*."""
         rows = self._rows("SELECT count(DISTINCT command_uuid) FROM delivery WHERE server = ?", server)
         return int(rows[0][0]) if rows else 0
 
     def coverage(self, *, server: str, profile: str, enrollment_ids: Sequence[str]) -> Coverage:
-        """Return what is known of *profile* on each of these devices.
+        """Return the recorded state of *profile* on each of these devices.
 
-        The profiles of a server take each other's place on a device, so *profile* is ``not-sent`` again once another
-        one was queued after it. Of the deliveries since then an acknowledged one counts, else the newest.
+        On a device, each profile of a server replaces the former one. So if another profile was queued later, *profile*
+        is ``not-sent`` until it is queued again. If *profile* was queued several times in a row, the first acknowledged
+        delivery counts, or the last one if none is acknowledged.
         """
         known: dict[str, DeviceStatus] = {}
         for enrollment_id, delivered, status, detail, at in self._rows(_COVERAGE, server):
@@ -172,7 +173,7 @@ class SqliteLedger:
         return Coverage(profile=profile, devices=tuple(statuses[one] for one in enrollment_ids))
 
     def _rows(self, query: str, *parameters: str) -> list[tuple[str, ...]]:
-        """Return the rows of *query*, none where there is no file or an empty one; nothing is created."""
+        """Return the rows of *query*; empty if the file does not exist or is empty. Create no file."""
         if not self._exists():
             return []
         with self._connected() as connection:
@@ -180,10 +181,10 @@ class SqliteLedger:
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        """One transaction, written when the block ends and forgotten when it raises."""
+        """One transaction: committed at the end of the block, and rolled back if the block raises an error."""
         self._prepare()
         with self._connected() as connection:
-            # immediate: a transaction that reads first could not be upgraded while somebody else writes
+            # immediate: a transaction that reads first cannot be upgraded while another process writes
             connection.execute("BEGIN IMMEDIATE")
             try:
                 version = self._version(connection)
@@ -216,7 +217,7 @@ class SqliteLedger:
             raise self._error(problem(self.path, error)) from None
 
     def _prepare(self) -> None:
-        """Create the file if there is none."""
+        """Create the file if it does not exist."""
         try:
             if not self._exists():
                 create_private(self.path)
@@ -224,7 +225,10 @@ class SqliteLedger:
             raise self._error(problem(self.path, error)) from None
 
     def _make_private(self) -> None:
-        """Remove the permissions of others from a file that is known to be a ledger: the URL may name any file."""
+        """Remove the permissions of other users from the file.
+
+        Call it only after the file is known to be a ledger, because the URL may name any file.
+        """
         try:
             make_private(self.path)
         except OSError as error:
@@ -235,9 +239,9 @@ class SqliteLedger:
         if version > SCHEMA_VERSION:
             raise self._error("a newer ios-mdm wrote it, so update this one")
         if 0 < version < SCHEMA_VERSION:
-            raise self._error("an older ios-mdm wrote it; delete it, then every device gets the profile again")
+            raise self._error("an older ios-mdm wrote it: delete it, and every device gets the profile again")
         if version == 0 and connection.execute("SELECT 1 FROM sqlite_master").fetchone():
-            raise self._error("it is the database of something else, so choose another path")
+            raise self._error("it is the database of another program, so choose another path")
         return int(version)
 
     def _error(self, what: str) -> DeliveryError:
@@ -264,19 +268,19 @@ def _answer_row(event: DeviceEvent, answer: Answer) -> dict[str, object]:
 
 
 def open_ledger(url: str, *, base: Path) -> Ledger:
-    """Return the ledger that *url* names; nothing is opened or created yet.
+    """Return the ledger that *url* names. No file is opened or created.
 
     Args:
         url: ``sqlite:///relative/path`` or ``sqlite:////absolute/path``.
-        base: the folder that a relative path starts from: the project's root.
+        base: folder of the project, which relative paths start from.
 
     Raises:
-        DefinitionError: *url* is anything else.
+        DefinitionError: *url* has another form.
     """
     scheme, separator, path = url.partition(":///")
     if scheme != "sqlite" or not separator or path in {"", ":memory:"} or path.endswith("/"):
         raise DefinitionError(
-            f"ledger: {url!r} is not a ledger: sqlite:///path (from the project's folder) or sqlite:////absolute/path"
+            f"ledger: {url!r} is not a ledger URL: use sqlite:///path (relative to the project) or sqlite:////absolute/path"
         )
     if not path.isprintable() or "?" in path or "#" in path:
         raise DefinitionError(f"ledger: the path of {url!r} takes no options and no control characters")

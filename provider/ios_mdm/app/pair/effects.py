@@ -146,8 +146,8 @@ class Effects:
         credential = self._custom.credential(wanted.slot, current=current, main=view.main)
         if not _is_requested(credential, request.definition.host, wanted):
             raise DefinitionError(
-                f"{wanted.slot}.install: the file changed after it was checked: its certificate "
-                f"(was {wanted.offered.sha256}, now {credential.sha256}) or its chain is another one. Run `pulumi up` "
+                f"{wanted.slot}.install: the file changed after it was checked: the certificate "
+                f"(was {wanted.offered.sha256}, now {credential.sha256}) or its chain is different. Run `pulumi up` "
                 "again"
             )
         self._put(request.secret, wanted.ordinal, credential)

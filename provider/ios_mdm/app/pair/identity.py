@@ -47,8 +47,8 @@ def check_home(request: PairRequest, observed: ObservedPair | None, actual: Call
         actual: returns the account and region of the credentials; called only if there is no secret.
 
     Raises:
-        IdentityError: The credentials are for another account or region, the account is not allowed, or the secret has
-            another ARN, is a copy, or has another pair.
+        IdentityError: The credentials are for another account or region, the account is not allowed, the secret has
+            another ARN or another pair, or the secret is a copy.
     """
     known = request.known
     home = Home.of_arn(observed.arn) if observed is not None else actual()
@@ -236,8 +236,8 @@ def _has_id(observed: ObservedPair, pair_id: str | None) -> bool:
 def _is_main_missing(observed: ObservedPair, known: KnownPair) -> bool:
     """Return whether the secret has another ARN than the state, and lacks the main in the state.
 
-    A certificate with a higher number shows that the pair was changed after the state was written. A lost facts tag is
-    written again and compared then.
+    A certificate with a higher number shows that the pair was changed after the state was written. The
+    facts in a lost tag are compared after the tag is written again.
     """
     if known.arn in {None, observed.arn} or known.number is None:
         return False
@@ -376,8 +376,8 @@ def _check_known_owner(request: PairRequest, known: KnownPair, observed: Observe
             )
         )
         raise TakenOverError(
-            f"the pair{pair_id} in secret {request.secret} was taken over: it belongs to the stack {observed.owner}, "
-            f"and not to the resource in this state of {request.owner}, which no longer changes it. Set "
+            f"the pair{pair_id} in secret {request.secret} was taken over: it belongs to the stack {observed.owner}. "
+            f"The resource in this state of {request.owner} is another one, and no longer changes the pair. Set "
             "`protect: false`, run `pulumi up`, then remove the server from this stack: the pair, its switch and the "
             f"profile stay as they are{again}"
         )

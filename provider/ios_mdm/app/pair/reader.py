@@ -134,8 +134,8 @@ class PairReader:
         """Return the home of the pair, after checking that the credentials are for it.
 
         Raises:
-            IdentityError: The credentials are for another account or region, or the secret has another ARN, is a copy,
-                or has another pair.
+            IdentityError: The credentials are for another account or region, the secret has another ARN or another
+                pair, or the secret is a copy.
         """
         return check_home(request, observed, self._store.home)
 

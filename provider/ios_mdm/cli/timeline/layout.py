@@ -105,7 +105,7 @@ class Mark:
 
     @property
     def lines(self) -> tuple[tuple[EventName | None, str], ...]:
-        """Lines of the label: the event and its text. A line with a time has None as its event."""
+        """Lines of the label, each with its event and text. The event is None for a line that shows a time."""
         found: list[tuple[EventName | None, str]] = []
         moment = ""
         for event in self.events:

@@ -1,7 +1,7 @@
-"""Decrypts with what bundles are encrypted with: AES, and the ciphers of the nineties that exports still use.
+"""Decrypts with the ciphers of bundles: AES, and the old ciphers that many programs still use for exports.
 
-RC2 is written out here: the library has it for 128-bit keys only, and the PFX files of Windows, of OpenSSL before 3 and
-of Java before 16 use keys of 40 bits.
+RC2 is implemented here. The library supports only keys of 128 bits, and the PFX files of Windows, of OpenSSL before 3
+and of Java before 16 use keys of 40 bits.
 """
 
 from __future__ import annotations
@@ -35,22 +35,22 @@ _PI = bytes.fromhex(
 
 
 def aes(key: bytes, iv: bytes, data: bytes) -> bytes | None:
-    """Return the plaintext of AES-CBC; None where the padding is wrong."""
+    """Return the plaintext of AES-CBC; None if the padding is wrong."""
     return _unpadded(attempt(partial(_decrypted, Cipher(AES(key), CBC(iv)), data)), 16)
 
 
 def des(key: bytes, iv: bytes, data: bytes) -> bytes | None:
-    """Return the plaintext of DES, two-key or three-key triple DES in CBC; None where the padding is wrong."""
+    """Return the plaintext of DES, two-key or three-key triple DES in CBC; None if the padding is wrong."""
     return _unpadded(attempt(partial(_decrypted, Cipher(TripleDES((key * 3)[:24]), CBC(iv)), data)), 8)
 
 
 def rc4(key: bytes, _iv: bytes, data: bytes) -> bytes | None:
-    """Return the plaintext of RC4; None where the library has no such cipher."""
+    """Return the plaintext of RC4; None if the library has no such cipher."""
     return attempt(lambda: _decrypted(Cipher(ARC4(key), None), data))
 
 
 def rc2(key: bytes, iv: bytes, data: bytes, *, bits: int | None = None) -> bytes | None:
-    """Return the plaintext of RC2-CBC; None where the padding is wrong.
+    """Return the plaintext of RC2-CBC; None if the padding is wrong.
 
     Args:
         key: 1 to 128 octets.
@@ -59,7 +59,7 @@ def rc2(key: bytes, iv: bytes, data: bytes, *, bits: int | None = None) -> bytes
         bits: effective bits of the key; all of them by default.
 
     Raises:
-        BundleError: The data is too long for this pace.
+        BundleError: The data is too long for this slow implementation.
     """
     if len(data) > _RC2_MOST_BYTES:
         raise wrong_password_error(

@@ -41,7 +41,7 @@ _MAX_DEPTH = 32
 
 
 class DerError(Exception):
-    """The encoding is not the expected one. Never leaves the package."""
+    """The encoding is not the expected one. Functions that other packages call do not raise this error."""
 
 
 def context_tag(number: int) -> int:

@@ -1,4 +1,4 @@
-"""Makes keys of passwords: the functions of RFC 7292 (appendix B), RFC 8018, RFC 7914 and OpenSSL's old key files."""
+"""Derives keys from passwords: RFC 7292 (appendix B), RFC 8018, RFC 7914, and OpenSSL's old key files."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _NEW = {
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Password:
-    """A password in every way that it may have been written down when the file was made, the usual one first.
+    """A password in each encoding that the program that wrote the file may have used, the usual one first.
 
-    "No password" has two ways in a PKCS#12 file, and tools differ: no octets at all, or the two that end a text.
+    "No password" has two encodings in PKCS#12 files: no octets, or the two octets that end a text.
 
     Args:
         text: the password; None and "" are the same.
@@ -32,18 +32,18 @@ class Password:
     text: str | None
 
     def __bool__(self) -> bool:
-        """Tell whether there is one."""
+        """Return whether the password is not empty."""
         return bool(self.text)
 
     def pkcs12(self) -> tuple[bytes, ...]:
-        """Return the ways for PKCS#12's own schemes: UTF-16, and as OpenSSL before 1.1 did it, octet by octet."""
+        """Return the encodings for the schemes of PKCS#12: UTF-16, and that of OpenSSL before 1.1, octet by octet."""
         if not self.text:
             return b"", b"\0\0"
         octet_by_octet = self._utf_8().decode("latin-1")
         return _distinct(*(_terminated(text) for text in (self.text, octet_by_octet)))
 
     def octets(self) -> tuple[bytes, ...]:
-        """Return the ways for every other scheme: UTF-8, Latin-1 of old terminals, and UTF-16 as NSS before 3.36."""
+        """Return the encodings for every other scheme: UTF-8, Latin-1 of old terminals, UTF-16 of NSS before 3.36."""
         if not self.text:
             return b"", b"\0\0"
         latin = () if self.text.isascii() else (self.text.encode("latin-1", "ignore"),)
@@ -57,12 +57,12 @@ def pkcs12_kdf(algorithm: str, password: bytes, salt: bytes, rounds: int, *, pur
     """Return the key of RFC 7292, appendix B.2.
 
     Args:
-        algorithm: of the hash.
-        password: UTF-16 with its end, or nothing.
-        salt: of any length.
-        rounds: at least 1.
+        algorithm: name of the hash.
+        password: UTF-16 with the octets that end the text, or empty.
+        salt: octets of any length.
+        rounds: number of rounds, at least 1.
         purpose: 1 for a key, 2 for an IV, 3 for a MAC.
-        length: of the result, in octets.
+        length: length of the result, in octets.
     """
     size = _NEW[algorithm](usedforsecurity=False).block_size
     state = b"".join((part * size)[: -(-len(part) // size) * size] for part in (salt, password))
@@ -78,7 +78,7 @@ def pkcs12_kdf(algorithm: str, password: bytes, salt: bytes, rounds: int, *, pur
 
 
 def pbkdf1(algorithm: str, password: bytes, salt: bytes, rounds: int) -> bytes:
-    """Return the 16 octets that PBES1 makes key and IV of (RFC 8018, 5.1)."""
+    """Return the 16 octets from which PBES1 takes key and IV (RFC 8018, 5.1)."""
     return _hash(algorithm, password + salt, rounds)[:16]
 
 
@@ -102,7 +102,7 @@ def openssl_key(password: bytes, salt: bytes, length: int) -> bytes:
 
 
 def _hash(algorithm: str, data: bytes, rounds: int) -> bytes:
-    """Return the hash of *data*, hashed again until it was done *rounds* times."""
+    """Return the hash of *data*, applied *rounds* times."""
     new = _NEW[algorithm]
     for _ in range(rounds):
         data = new(data, usedforsecurity=False).digest()

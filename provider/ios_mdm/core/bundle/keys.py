@@ -106,7 +106,7 @@ def _rsa_numbers(node: Node) -> tuple[int, ...] | None:
         return None
     if len(numbers) > _RSA_NUMBERS or version.integer() != 0:
         raise wrong_password_error(
-            "an RSA private key has more than two primes: create one with two, as TLS servers need it"
+            "an RSA private key has more than two primes: create a key with two primes, which TLS servers need"
         )
     return tuple(number.integer() for number in numbers)
 

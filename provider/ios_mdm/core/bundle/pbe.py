@@ -1,8 +1,8 @@
-"""Password-based encryption: which scheme, how many rounds, and what is inside.
+"""Password-based encryption: the scheme, the number of rounds, and the plaintext.
 
-The schemes are PBES1 and PBES2 of RFC 8018, PKCS#12's own of RFC 7292 (appendix C), and the headers of OpenSSL's old
-key files. The library's readers are not used for them: they do not tell how many rounds they are about to do, know one
-way to write a password down, and panic on some damaged headers.
+The schemes are PBES1 and PBES2 of RFC 8018, the scheme of PKCS#12 in RFC 7292 (appendix C), and the headers of
+OpenSSL's old key files. The library's readers are not used: they do not report the number of rounds in advance, support
+only one encoding of a password, and panic on some damaged headers.
 """
 
 from __future__ import annotations
@@ -102,12 +102,12 @@ _HEADERS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Encryption:
-    """How something is encrypted.
+    """Encryption of a part of a file.
 
     Args:
-        rounds: of key derivation.
-        ways: in which the password may have been written down.
-        decrypt: takes one of them and the ciphertext; returns None where the padding tells that it is the wrong one.
+        rounds: number of rounds of the key derivation.
+        ways: returns the possible encodings of a password.
+        decrypt: takes an encoded password and the ciphertext; returns None if the padding shows that it is wrong.
     """
 
     rounds: int
@@ -117,7 +117,7 @@ class Encryption:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Pbkdf2:
-    """The parameters of PBKDF2; *length* only where they give one."""
+    """The parameters of PBKDF2; *length* only if they contain one."""
 
     algorithm: str
     salt: bytes
@@ -130,10 +130,10 @@ class Pbkdf2:
 
 
 def unseal(data: bytes, encryption: Encryption, password: Password, budget: Budget, *, what: str) -> Node:
-    """Return the SEQUENCE that is encrypted in *data*. The rounds for one attempt are declared already.
+    """Return the SEQUENCE that is encrypted in *data*. The rounds of the first attempt are already declared.
 
     Raises:
-        BundleError: The password is the wrong one.
+        BundleError: The password is wrong.
     """
     for number, way in enumerate(encryption.ways(password)):
         if number and not budget.retry(encryption.rounds):
@@ -175,7 +175,7 @@ def read_encryption(algorithm: Node) -> Encryption:
     """Return the scheme that an AlgorithmIdentifier names.
 
     Raises:
-        BundleError: It is none that is known here.
+        BundleError: The scheme is not supported.
         DerError: Its parameters are damaged.
     """
     name, parameters = algorithm.expect(der.SEQUENCE).fields(der.OID, der.ANY)[:2]
@@ -213,7 +213,7 @@ def header_encryption(header: str) -> Encryption:
     """Return the scheme of a DEK-Info header, for example ``AES-256-CBC,`` and the IV in hex.
 
     Raises:
-        BundleError: It is none that is known here.
+        BundleError: The scheme is not supported.
         DerError: Its IV is damaged.
     """
     name, _, text = header.partition(",")
@@ -286,7 +286,7 @@ def _pbes2_cipher(scheme: Node) -> tuple[_Cipher, bytes]:
 
 
 def _scrypt(derivation: Node) -> tuple[int, Callable[[bytes, int], bytes], int | None]:
-    """Return the rounds, function and key length; scrypt's costs are about as many rounds of PBKDF2."""
+    """Return rounds, function and key length. The rounds are those of PBKDF2 with about the cost of scrypt."""
     parameters = derivation.fields(der.OID, der.SEQUENCE)[1]
     salt, *costs = parameters.fields(der.OCTET_STRING, der.INTEGER, der.INTEGER, der.INTEGER)
     n, r, p, *lengths = (rounds(cost) for cost in costs)

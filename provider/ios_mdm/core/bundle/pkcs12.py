@@ -1,7 +1,7 @@
-"""Reads PKCS#12 files (RFC 7292), also called PFX: as OpenSSL, Java, GnuTLS, NSS and Windows write them.
+"""Reads PKCS#12 files (RFC 7292), also called PFX, of OpenSSL, Java, GnuTLS, NSS and Windows.
 
-The library's own reader knows one private key in a file, wants DER, and holds the interpreter for as many rounds as the
-file asks for. This one declares the rounds first, checks the MAC, and then opens what is inside.
+The library's reader supports one private key in a file, requires DER, and blocks the interpreter for all rounds that
+the file demands. This reader declares the rounds first, checks the MAC, and then decrypts the contents.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _SKIPPED = {_CRL: "a revocation list", _SECRET: "a secret that is no private key
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class _Mac:
-    """How the file's integrity is checked: the rounds, the password's ways, and the check."""
+    """Check of the integrity of the file: the rounds, the encodings of the password, and the function."""
 
     rounds: int
     ways: Callable[[Password], tuple[bytes, ...]]
@@ -52,7 +52,7 @@ class _Mac:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class _Safe:
-    """A part of the file: bags in the clear, which are read already, or encrypted."""
+    """A part of the file: bags that were not encrypted and are already read, or encrypted data."""
 
     contents: Contents
     data: bytes = b""
@@ -60,7 +60,7 @@ class _Safe:
 
 
 def is_pfx(node: Node) -> bool:
-    """Tell whether this is the outermost element of a PKCS#12 file rather than of a private key."""
+    """Return whether this is the outermost element of a PKCS#12 file, and not of a private key."""
     fields = node.fields(der.ANY, der.ANY)
     if (fields[0].tag, fields[1].tag) != (der.INTEGER, der.SEQUENCE):
         return False
@@ -68,11 +68,11 @@ def is_pfx(node: Node) -> bool:
 
 
 def read_pfx(node: Node, password: Password, budget: Budget) -> Contents:
-    """Return what the file holds. Its private keys are not decrypted yet, and their rounds are declared.
+    """Return the contents of the file. Its private keys are not decrypted yet, but their rounds are declared.
 
     Raises:
-        BundleError: The password is wrong, the file asks for too many rounds, or holds what is not supported.
-        DerError: It is damaged.
+        BundleError: The password is wrong, the file needs too many rounds, or has an unsupported part.
+        DerError: The file is damaged.
     """
     version, content, *rest = node.fields(der.INTEGER, der.SEQUENCE)
     if version.integer() != _VERSION:
@@ -122,7 +122,7 @@ def _data(content: Node) -> bytes:
 
 
 def _safe(part: Node, budget: Budget) -> _Safe:
-    """Return one part of the file, its rounds declared."""
+    """Return one part of the file, and declare its rounds."""
     contents = Contents(budget)
     oid = part.fields(der.OID)[0].oid()
     if oid == _DATA:
@@ -143,7 +143,7 @@ def _safe(part: Node, budget: Budget) -> _Safe:
 
 
 def _read_bags(bags: Node, found: Contents, *, depth: int) -> None:
-    """Add what the bags hold."""
+    """Add the certificates and keys in the bags."""
     if depth == _DEEPEST_NESTING:
         raise der.DerError
     for bag in bags.children():
@@ -166,7 +166,7 @@ def _read_bags(bags: Node, found: Contents, *, depth: int) -> None:
 
 
 def _friendly_name(attributes: list[Node]) -> str | None:
-    """Return a bag's friendly name without what a terminal would obey."""
+    """Return a bag's friendly name without control characters."""
     for attribute in (one for each in attributes for one in each.expect(der.SET).children()):
         name, values = attribute.fields(der.OID, der.SET)[:2]
         for value in values.children() if name.oid() == _FRIENDLY_NAME else ():
@@ -176,7 +176,7 @@ def _friendly_name(attributes: list[Node]) -> str | None:
 
 
 def _mac(node: Node, authenticated: bytes) -> _Mac:
-    """Return how to check *authenticated*: as RFC 7292, 4, or with PBMAC1 (RFC 9579)."""
+    """Return the check of a password by the MAC of *authenticated*: RFC 7292, 4, or PBMAC1 (RFC 9579)."""
     digest_info, salt, *counts = node.fields(der.SEQUENCE, der.OCTET_STRING)
     algorithm, expected = digest_info.fields(der.SEQUENCE, der.OCTET_STRING)[:2]
     name = algorithm.fields(der.OID)[0].oid()
@@ -211,10 +211,10 @@ def _pbmac1(parameters: Node, expected: bytes, authenticated: bytes) -> _Mac:
 
 
 def _check(mac: _Mac, password: Password, budget: Budget) -> None:
-    """Hold the file's MAC against the password.
+    """Check the password by the MAC of the file.
 
     Raises:
-        BundleError: It does not fit.
+        BundleError: The password is wrong.
     """
     for number, way in enumerate(mac.ways(password)):
         if number and not budget.retry(mac.rounds):
@@ -227,5 +227,5 @@ def _check(mac: _Mac, password: Password, budget: Budget) -> None:
 def _unknown_mac(name: str) -> Exception:
     return wrong_password_error(
         f"the file's integrity is protected with {name}, which is not supported: "
-        "convert it where you trust it: openssl pkcs12 -in FILE -out bundle.pem"
+        "if you trust the file, convert it with: openssl pkcs12 -in FILE -out bundle.pem"
     )

@@ -57,7 +57,7 @@ def has_key(observed: ObservedPair, key: str | None) -> bool:
 
 
 def versions_with_former_key(desired: DesiredState, observed: ObservedPair) -> Sequence[StoredVersion]:
-    """Return the versions in use that keep their key when the secret gets another one."""
+    """Return the versions in use that stay encrypted with the former KMS key when the key of the secret changes."""
     return [
         version
         for version in observed.versions

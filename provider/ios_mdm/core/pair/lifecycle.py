@@ -237,8 +237,9 @@ def _with_new_main(
 def _with_next_main(at: Situation, notices: tuple[Notice, ...]) -> DesiredState:
     """Decide for a pair whose main stays until devices were sent the next main.
 
-    A waiting reserve and its schedule stay: devices trust the reserve if main expires before it is replaced. A missing
-    reserve is not issued now, because it must follow the next main, and STAGED is on only one certificate at a time.
+    A waiting reserve and its schedule stay: if main expires before it is replaced, the reserve becomes main, which
+    devices trust. A missing reserve is not issued now, because it must follow the next main, and STAGED is on only one
+    certificate at a time.
     """
     request = _main_request(at.definition, at.observed, at.now)
     stored = at.observed.version_of(request.ordinal)

@@ -178,8 +178,8 @@ class ObservedPair:
     def was_main(self, version: StoredVersion) -> bool:
         """Return whether a version that has STAGED and no other slot was main before (R38).
 
-        Another program put STAGED on it. A certificate that is stored to become main has a higher number than main, and
-        than each certificate that became main before.
+        If it was, another program added STAGED to it. A certificate that is stored to become main has a higher number
+        than main and each certificate that became main before.
         """
         if version.slots != {Label.STAGED} or version.role is not Role.MAIN or version.ordinal is None:
             return False

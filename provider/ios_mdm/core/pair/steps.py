@@ -291,7 +291,10 @@ def _facts_of_labelled(observed: ObservedPair, setting: Setting) -> Iterator[Ste
 
 
 def _roles_of_formers(observed: ObservedPair) -> Iterator[Step]:
-    """Record the role of a former main while AWSPREVIOUS marks it, because a schedule that promoted it set no tags."""
+    """Record the role main for a former main, which AWSPREVIOUS marks.
+
+    Its tag still has the role reserve if a schedule promoted it, because a schedule writes no tags.
+    """
     for version in observed.versions:
         if Label.FORMER in version.labels and version.role is Role.RESERVE and version.facts is not None:
             yield Tag(tags={facts_tag(version.version_id): facts_value(version.facts, Role.MAIN)})

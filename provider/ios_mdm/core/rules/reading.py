@@ -21,8 +21,8 @@ _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
 def certificates_in(data: bytes) -> tuple[x509.Certificate, ...]:
     """Return the certificates of a PEM file, or the certificate of a DER file; empty if the data is neither.
 
-    All parts that the rules read are known to be readable without an exception. Text and private keys in the file are
-    ignored.
+    The result is also empty if a part that the rules read is damaged. So the rules can read each returned certificate
+    without an exception. Text and private keys in the file are ignored.
     """
     found = attempt(partial(x509.load_pem_x509_certificates, data))
     if found is None:

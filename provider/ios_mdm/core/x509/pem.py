@@ -21,7 +21,7 @@ UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtensi
 
 
 class CertificateError(IosMdmError):
-    """A text is not PEM certificates, or holds anything besides them."""
+    """A text does not consist of PEM certificates only, or a certificate in it cannot be read."""
 
 
 def chain(pem: str) -> tuple[x509.Certificate, ...]:

@@ -143,7 +143,7 @@ def promotion_needs_run(at: Situation) -> Notice | None:
 
 
 def offered_reserve_applied(at: Situation) -> Notice | None:
-    """R12: after a promotion, the definition stays valid: a certificate that it offers is main or a former main."""
+    """R12: after a promotion, the definition is still valid, but a certificate that it offers has been main already."""
     wanted = {Slot.MAIN: at.definition.main, Slot.RESERVE: at.definition.reserve}
     offers = {slot: one.offered for slot, one in wanted.items() if isinstance(one, InstallMain | InstallReserve)}
     messages: list[str] = []
@@ -244,7 +244,7 @@ def address_presents_another_certificate(served: Sequence[ServedCertificate], ma
         severity=Severity.WARNING,
         message=f"{seen}, which is not in this new pair. Devices that connect today trust that certificate: give the "
         "server a certificate of the new pair only after devices have the profile. If the server was renamed in the "
-        "definition, restore its name; to adopt its certificate, install it as main (docs/migrating.md)",
+        "definition, restore its name. To adopt the presented certificate, install it as main (docs/migrating.md)",
     )
 
 
