@@ -16,7 +16,7 @@ from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 from ios_mdm.core.pair.schedule import Kind, name_stem
 from tests.support.days import DAY_0, DAY_10, DAY_31, at
 from tests.support.engine_aws import client
-from tests.support.stack import make_stack
+from tests.support.stack import make_stack, recorded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -305,7 +305,9 @@ def _copy(source: Path, target: Path) -> None:
 def test_two_runs_at_the_same_time_end_in_one_pair(world: World, tmp_path: Path, emulator: str, moment: str) -> None:
     """Two engines make the same run concurrently: one pair with one owner results, and its next run changes nothing."""
     # R11 R32 R34
-    with _emulator(emulator, world) as url:
+    with _emulator(emulator, world) as target, recorded(target) as proxy:
+        proxy.keeps_versions = True
+        url = proxy.url
         stacks = []
         server = world.definition(name=f"s{uuid4().hex[:8]}")
         for name in ("a", "b"):

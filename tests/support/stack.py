@@ -35,6 +35,7 @@ class Recorded:
         answers_last: whether the last write that passes is answered.
         denied: operations for which the caller has no permission.
         delay: seconds that are added to each call, for benchmarks.
+        keeps_versions: whether a second value for a version id is refused, as by AWS. The emulators overwrite it.
     """
 
     target: str
@@ -44,6 +45,27 @@ class Recorded:
     answers_last: bool = True
     denied: set[str] = field(default_factory=set)
     delay: float = 0.0
+    keeps_versions: bool = False
+    _versions: set[str] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def refusal(self, call: str, body: bytes) -> str | None:
+        """Return the error code for a call that does not pass; None if it passes. Count the call."""
+        if call in self.denied:
+            return "AccessDeniedException"
+        if self._has_version(call, body):
+            return "ResourceExistsException"
+        return None if self.passes(call) else "ValidationException"
+
+    def _has_version(self, call: str, body: bytes) -> bool:
+        """Return whether a call puts a value under a version id that has one, and note the id."""
+        if not self.keeps_versions or call not in {"CreateSecret", "PutSecretValue"}:
+            return False
+        version: str = json.loads(body)["ClientRequestToken"]
+        with self._lock:
+            is_known = version in self._versions
+            self._versions.add(version)
+        return is_known and call == "PutSecretValue"
 
     def passes(self, call: str) -> bool:
         """Return whether a call passes, and count it."""
@@ -80,11 +102,8 @@ def recorded(target: str) -> Iterator[Recorded]:
             call = operation or f"{self.command} {self.path.partition('/enqueue/')[0]}"
             record.calls.append(call)
             time.sleep(record.delay)
-            if call in record.denied:
-                self.refuse("AccessDeniedException", is_form=bool(form))
-                return
-            if not record.passes(call):
-                self.refuse()
+            if code := record.refusal(call, body):
+                self.refuse(code, is_form=bool(form) and call in record.denied)
                 return
             upstream = http.client.HTTPConnection(str(parts.hostname), parts.port or 80)
             upstream.request(self.command, self.path, body, dict(self.headers))

@@ -72,8 +72,8 @@ def unknown_version_message(secret: str, version: StoredVersion, problem: str) -
     """Return the error message for a version in a slot that has no facts tag and must not be used."""
     return (
         f"secret {secret}: version {version.version_id} (certificate {version.ordinal}) has a label of the pair, but "
-        f"no facts tag: {problem}. Another program may have stored it with PutSecretValue. "
-        f"{way_back(secret, version)}. If it is the pair's certificate, restore its tag "
+        f"no facts tag: {problem}. If another run creates this pair now, run again after it. Otherwise another program "
+        f"may have stored the version with PutSecretValue: {way_back(secret, version)}. If it is the pair's certificate, restore its tag "
         f"`{facts_tag(version.version_id)}` from a replica or a backup"
     )
 
