@@ -70,7 +70,7 @@ bench: bootstrap ## measure runs without pending changes, `validate`, issuing, a
 fuzz: bootstrap ## test the bundle reader with mutated files for some minutes
 	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-20000} $(VENV) -m pytest -q tests/core/bundle/fuzz
 
-lint: bootstrap ## run ruff, mypy and codespell
+lint: bootstrap ## run ruff, mypy, codespell and the check of wording
 	@echo "== ruff check"
 	@$(VENV) -m ruff check .
 	@echo "== ruff format"
@@ -79,6 +79,8 @@ lint: bootstrap ## run ruff, mypy and codespell
 	@$(VENV) -m mypy
 	@echo "== codespell"
 	@$(dir $(VENV))codespell
+	@echo "== wording"
+	@$(VENV) -m tools.prose
 
 format: bootstrap ## format the code and apply the fixes of ruff
 	@$(VENV) -m ruff check --fix .

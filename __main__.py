@@ -22,7 +22,7 @@ async def program() -> dict[str, object]:
     aws, definitions = settings.aws, {server.name: server_arguments(server) for server in settings.servers}
     servers = {name: IosMdmServer(name, aws=aws, **arguments) for name, arguments in definitions.items()}
     await asyncio.sleep(0)
-    gc.freeze()  # at its end Python would look at each object once more
+    gc.freeze()  # at its end Python would visit each object once more
     return {"servers": {name: server.summary for name, server in servers.items()}}
 
 

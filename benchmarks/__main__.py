@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import imports, scenarios
-from tests.support.stack import recorded
+from tests.support.stack import recording_proxy
 from tools.services import local, ministack
 from tools.services.webhook import Recorder
 from tools.toolchain import Toolchain, ToolchainMissingError
@@ -162,7 +162,7 @@ def _show_where(console: Console, stacks: Sequence[Scenario], aws_url: str) -> N
     table = Table("CPU s of an up", *roles)
     lines = []
     for stack, used in found:
-        with recorded(aws_url) as proxy:
+        with recording_proxy(aws_url) as proxy:
             stack.measure_command(*COMMANDS["up"], AWS_ENDPOINT_URL=proxy.url)
         calls = Counter(_kind(call) for call in proxy.calls)
         if calls:

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from benchmarks import scenarios
 from benchmarks.meter import measure
-from tests.support.stack import recorded
+from tests.support.stack import recording_proxy
 from tools.services import ministack, process
 from tools.toolchain import Toolchain
 
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str]) -> int:
         service = ministack.service(Toolchain.load().ministack, state / "data")
         try:
             url = process.ensure(state, service).url
-            with recorded(url) as aws:
+            with recording_proxy(url) as aws:
                 definitions = [scenarios.server(f"s{number}") for number in range(options.servers)]
                 stack = scenarios.servers(Path(name) / "stack", aws.url, "latency", definitions)
                 stack.create()

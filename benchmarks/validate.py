@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ios_mdm.core.bundle import read_bundle
-from ios_mdm.core.rules import Context, best_judgement
+from ios_mdm.core.rules import Context, best_judgment
 
 __all__ = ["main"]
 
@@ -94,9 +94,9 @@ def main() -> int:
     for _ in range(ROUNDS * 4):
         read = read_bundle(bundle)
         began = time.process_time()
-        judgement = best_judgement(read, Context(host=HOST, now=NOW))
+        judgment = best_judgment(read, Context(host=HOST, now=NOW))
         alone.append(time.process_time() - began)
-        assert judgement.report.is_valid, judgement.report.violations
+        assert judgment.report.is_valid, judgment.report.violations
     base = statistics.median(found['python -c "import cryptography.x509"'])
     for name, seconds in found.items():
         print(f"{name:<40} {statistics.median(seconds) * 1000:7.1f} ms CPU   {statistics.median(seconds) / base:.2f}x")

@@ -85,7 +85,7 @@ def layer(module: str) -> str:
     return parts[1] if parts[0] == "ios_mdm" and len(parts) > 1 else parts[0]
 
 
-def ours(module: str) -> list[str]:
+def project_imports(module: str) -> list[str]:
     """Return the modules of the project that a module imports, except the root package."""
     return [one.module for one in imports(module) if one.module in modules() and one.module != "ios_mdm"]
 
@@ -106,7 +106,7 @@ def test_a_layer_imports_only_what_is_below_it(name: str) -> None:
         f"{module} imports {one}"
         for module in modules()
         if layer(module) == name
-        for one in ours(module)
+        for one in project_imports(module)
         if layer(one) not in {name, *LAYERS[name]}
     }
     assert upwards == set()
@@ -120,7 +120,7 @@ def test_the_import_graph_has_no_cycle() -> None:
         assert module not in way, " imports ".join((*way[way.index(module) :], module))
         if module in done:
             return
-        for one in ours(module):
+        for one in project_imports(module):
             visit(one, (*way, module))
         done.add(module)
 
@@ -217,7 +217,7 @@ def users(names: set[str], of: set[str]) -> set[str]:
 HEAVY = ("boto3", "botocore", "click", "cryptography", "httpx", "pulumi", "rich", "tenacity", "tornado")
 
 
-def loaded(statement: str) -> list[str]:
+def loaded_modules(statement: str) -> list[str]:
     """Return the heavy packages and the modules of the project that a new interpreter has loaded after a statement."""
     code = (
         f"import sys; {statement}\n"
@@ -232,7 +232,7 @@ def test_the_program_loads_no_more_than_it_registers() -> None:
     allowed = tuple(
         f"ios_mdm.{name}" for name in ("resources", "configuration", "settings", "core", "errors", "address")
     )
-    found = [name for name in loaded("import components") if name != "pulumi"]
+    found = [name for name in loaded_modules("import components") if name != "pulumi"]
     assert "ios_mdm.settings.engine_yaml" not in found, "only a folder of servers is read here"
     assert "ios_mdm.resources.certificate_pair" in found
     assert [name for name in found if not name.startswith(allowed)] == []
@@ -249,13 +249,13 @@ def test_the_program_loads_no_more_than_it_registers() -> None:
 )
 def test_a_run_that_finds_nothing_to_do_loads_only_what_it_needs(statement: str) -> None:
     """Observing a pair and its schedules loads no cryptography, which saves 0.12 s of CPU, and nothing for retries."""
-    assert not {"cryptography", "tenacity", "tornado"} & set(loaded(statement))
+    assert not {"cryptography", "tenacity", "tornado"} & set(loaded_modules(statement))
 
 
 @pytest.mark.parametrize("command", ["consume", "forecast", "profile", "receive", "status", "validate"])
 def test_no_command_loads_pulumi(command: str) -> None:
     """A command starts without Pulumi's SDK, which takes 0.4 s of CPU."""
-    found = loaded(f"import ios_mdm.cli.{command}")
+    found = loaded_modules(f"import ios_mdm.cli.{command}")
     assert f"ios_mdm.cli.{command}" in found
     assert "pulumi" not in found
     assert [name for name in found if name.startswith("ios_mdm.resources")] == []
@@ -279,7 +279,7 @@ def test_test_modules_share_only_what_is_in_support() -> None:
     wrong = set()
     for path in sorted((ROOT / "tests").rglob("*.py")):
         folder = path.relative_to(ROOT / "tests").parts[0]
-        for module in imported(path):
+        for module in imported_names(path):
             parts = module.split(".")
             if parts[0] != "tests" or parts[1:2] == ["support"]:
                 continue
@@ -291,7 +291,7 @@ def test_test_modules_share_only_what_is_in_support() -> None:
     assert wrong == set()
 
 
-def imported(path: Path) -> set[str]:
+def imported_names(path: Path) -> set[str]:
     """Return the full names that a file imports; of `from a import b`, ``a.b``."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -30,7 +30,7 @@ __all__ = [
     "DeviceStatus",
     "GivenResources",
     "HttpHandler",
-    "LabelledValues",
+    "LabeledValues",
     "Ledger",
     "MdmChannel",
     "Prerequisites",
@@ -106,14 +106,14 @@ class SecretBytes(DescribedSecrets, Protocol):
         """Return the current value of a secret, or None if there is no such secret or value; text is UTF-8."""
 
 
-class LabelledValues(Protocol):
+class LabeledValues(Protocol):
     """Secrets with labels on their versions in AWS Secrets Manager."""
 
-    def labelled_value(self, name: str, label: str) -> str | None:
+    def labeled_value(self, name: str, label: str) -> str | None:
         """Return the text of the version with this label, or None if there is no such secret or label."""
 
 
-class SecretValues(SecretBytes, LabelledValues, Protocol):
+class SecretValues(SecretBytes, LabeledValues, Protocol):
     """Values of secrets in AWS Secrets Manager."""
 
 
@@ -316,7 +316,7 @@ class Ledger(Protocol):
             now: current time, aware UTC; records that are too old at this time are deleted.
         """
 
-    def enrolled(self) -> Sequence[str]:
+    def enrolled_ids(self) -> Sequence[str]:
         """Return the enrollment ids of all enrolled devices, sorted."""
 
     def commands(self, server: str) -> int:

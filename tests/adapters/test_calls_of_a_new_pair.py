@@ -21,7 +21,7 @@ from ios_mdm.app.switching import SwitchService
 from ios_mdm.core.pair.definition import AfterDays, IssueMain, IssueReserve, KeyType, PairDefinition, When
 from ios_mdm.settings import PromotionSettings
 from tests.support.aws import AWS
-from tests.support.stack import recorded
+from tests.support.stack import recording_proxy
 
 if TYPE_CHECKING:
     from ios_mdm.app.reconcile import Progress
@@ -38,11 +38,11 @@ REQUEST = PairRequest(
     owner="organization/ios-mdm/demo",
     tags={"team": "mobile"},
 )
-MOST = 36
+MAX_CALLS = 36
 """Maximum number of calls. The checks of a run with a preview add four: DescribeSecret and GetCallerIdentity, twice."""
 
 
-def _secured() -> Progress:
+def _create_pair() -> Progress:
     """Create the pair, or bring it to its desired state, as the hook `create` does."""
     store, clock = SecretsManager(aws=AWS), FixedClock(time=START)
     pairs = PairService(store, clock, rehearsal=True)
@@ -57,17 +57,17 @@ def test_a_pair_with_its_reserve_and_its_switch_takes_few_calls(
     """The extra reads for lenient emulators are left out, so that only calls to AWS count."""
     del emulated
     monkeypatch.setattr(Aws, "is_emulator", property(lambda _self: False))
-    with recorded(moto_url) as proxy:
+    with recording_proxy(moto_url) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
         aws.close_clients()
-        created = _secured()
+        created = _create_pair()
         calls = Counter(proxy.calls)
         assert created.pair is not None
         assert created.armed is not None
         assert created.armed.role is not None
-        assert calls.total() <= MOST, calls
+        assert calls.total() <= MAX_CALLS, calls
         proxy.calls.clear()
-        again = _secured()
+        again = _create_pair()
         assert again.pair is not None
         assert again.pair.view.desired == created.pair.view.desired
         assert not {call for call in proxy.calls if call.startswith(("Put", "Update", "Tag", "Create"))}, proxy.calls

@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError, Unauthoriz
 
 from ios_mdm.adapters.aws import ROLE, SCHEDULE, SECRET, Kind
 from tests.support.aws import AWS
-from tests.support.aws_errors import told
+from tests.support.aws_errors import error_message
 from tests.support.backends import no_aws
 from tools.services import ministack
 from tools.services.ports import LOOPBACK
@@ -29,21 +29,21 @@ if TYPE_CHECKING:
 __all__ = ["no_aws"]
 
 NAME = "ios-mdm/berlin"
-WHO = "arn:aws:sts::111122223333:assumed-role/ci/job-7"
+CALLER = "arn:aws:sts::111122223333:assumed-role/ci/job-7"
 ARN = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:ios-mdm/berlin-AbCdEf"
 KEY = "arn:aws:kms:eu-west-1:111122223333:key/1234"
 UP = "arn:aws:iam::111122223333:role/up"
-NOT_ALLOWED = f"User: {WHO} is not authorized to perform:"
+NOT_ALLOWED = f"User: {CALLER} is not authorized to perform:"
 DENIED = f"{NOT_ALLOWED} secretsmanager:DescribeSecret on resource: {ARN}"
 
 
-def refused(operation: str, code: str, message: str, kind: Kind = SECRET, *, called: str = "") -> str:
+def refusal_message(operation: str, code: str, message: str, kind: Kind = SECRET, *, called: str = "") -> str:
     """Return the message of a refusal; *called* is the refused operation, if it differs from *operation*."""
 
     def call() -> None:
         raise ClientError({"Error": {"Code": code, "Message": message}}, called or operation)
 
-    return told(lambda: AWS.answer(operation, NAME, call, kind))
+    return error_message(lambda: AWS.answer(operation, NAME, call, kind))
 
 
 @pytest.mark.parametrize(
@@ -87,8 +87,8 @@ def refused(operation: str, code: str, message: str, kind: Kind = SECRET, *, cal
 )
 def test_a_denied_action_is_reported_with_the_policy_that_denies_it(why: str, advice: str) -> None:
     """An explicit deny overrides an allowed action, so the advice names the policy to change."""
-    message = refused("DescribeSecret", "AccessDeniedException", DENIED + why)
-    assert message.startswith(f'DescribeSecret on secret "{NAME}" failed: access denied ({WHO} is not authorized ')
+    message = refusal_message("DescribeSecret", "AccessDeniedException", DENIED + why)
+    assert message.startswith(f'DescribeSecret on secret "{NAME}" failed: access denied ({CALLER} is not authorized ')
     assert advice in message
     if "explicit" in why:
         assert why.strip().partition(":")[0] in message
@@ -97,8 +97,8 @@ def test_a_denied_action_is_reported_with_the_policy_that_denies_it(why: str, ad
 
 def test_a_denied_action_that_is_another_is_named() -> None:
     """A secret with tags needs two actions, and a role needs three."""
-    text = f"User: {WHO} is not authorized to perform: iam:TagRole on resource: arn:aws:iam::111122223333:role/x"
-    message = refused("CreateRole", "AccessDenied", text, ROLE)
+    text = f"User: {CALLER} is not authorized to perform: iam:TagRole on resource: arn:aws:iam::111122223333:role/x"
+    message = refusal_message("CreateRole", "AccessDenied", text, ROLE)
     assert message.startswith('CreateRole on role "')
     assert "Allow iam:TagRole on this role to these credentials, or name an existing role" in message
 
@@ -119,17 +119,15 @@ def test_a_denied_action_that_is_another_is_named() -> None:
 )
 def test_a_denied_key_is_named_with_its_action(text: str, advice: str) -> None:
     """In KMS, unlike in other services, the policy of the key decides."""
-    message = refused("PutSecretValue", "AccessDeniedException", text)
+    message = refusal_message("PutSecretValue", "AccessDeniedException", text)
     assert "failed: access to its KMS key is denied" in message
     assert advice in message
 
 
 def test_a_denied_pass_role_has_its_reason() -> None:
     """The reason can be a condition on the service, or a deny of the organization, and not only a missing action."""
-    text = (
-        f"User: {WHO} is not authorized to perform: iam:PassRole on resource: x with an explicit deny in a permissions "
-    )
-    message = refused("CreateSchedule", "AccessDeniedException", f"{text}boundary", SCHEDULE)
+    text = f"User: {CALLER} is not authorized to perform: iam:PassRole on resource: x with an explicit deny in a "
+    message = refusal_message("CreateSchedule", "AccessDeniedException", f"{text}permissions boundary", SCHEDULE)
     assert "these credentials are not allowed to pass the role of this schedule to Scheduler" in message
     assert "Change the permissions boundary of these credentials: it must not deny iam:PassRole" in message
 
@@ -137,7 +135,7 @@ def test_a_denied_pass_role_has_its_reason() -> None:
 def test_a_denied_put_quotes_no_text_of_unknown_form() -> None:
     """If the call sends a value, the message shows only ARNs and fixed words of AWS."""
     # R39
-    message = refused("PutSecretValue", "AccessDeniedException", "hush: the value is not allowed")
+    message = refusal_message("PutSecretValue", "AccessDeniedException", "hush: the value is not allowed")
     assert "hush" not in message
 
 
@@ -179,7 +177,7 @@ def test_credentials_that_are_refused_are_not_taken_for_the_call(
     called: str, code: str, text: str, expected: str
 ) -> None:
     """The message names the failed operation, and no actions on the secret."""
-    message = refused("DescribeSecret", code, text, called=called)
+    message = refusal_message("DescribeSecret", code, text, called=called)
     assert message.startswith(f"{called}, which gets the credentials for DescribeSecret, failed: ")
     assert expected in message
     assert "secretsmanager:" not in message
@@ -191,7 +189,7 @@ def test_refused_credentials_are_no_answer_of_the_service() -> None:
     def call() -> None:
         raise ClientError({"Error": {"Code": "AccessDenied", "Message": ""}}, "AssumeRole")
 
-    assert "AssumeRole" in told(lambda: AWS.answer_unless({"AccessDenied"}, "DescribeSecret", NAME, call))
+    assert "AssumeRole" in error_message(lambda: AWS.answer_unless({"AccessDenied"}, "DescribeSecret", NAME, call))
 
 
 def test_an_expired_login_names_the_command() -> None:
@@ -200,7 +198,7 @@ def test_an_expired_login_names_the_command() -> None:
     def call() -> None:
         raise UnauthorizedSSOTokenError
 
-    assert "aws sso login" in told(lambda: AWS.answer("DescribeSecret", NAME, call))
+    assert "aws sso login" in error_message(lambda: AWS.answer("DescribeSecret", NAME, call))
 
 
 def test_an_endpoint_that_does_not_exist_names_the_region(no_aws: pytest.MonkeyPatch) -> None:
@@ -211,7 +209,7 @@ def test_an_endpoint_that_does_not_exist_names_the_region(no_aws: pytest.MonkeyP
     def call() -> None:
         raise EndpointConnectionError(endpoint_url=url)
 
-    message = told(lambda: AWS.answer("DescribeSecret", NAME, call))
+    message = error_message(lambda: AWS.answer("DescribeSecret", NAME, call))
     assert f"no answer from {url}. Check the network, the region (eu-wst-1) and" in message
 
 
@@ -292,7 +290,7 @@ def test_a_profile_with_mfa_is_one_line(tmp_path: Path) -> None:
 
 def test_a_role_that_may_not_be_assumed_is_one_line(tmp_path: Path) -> None:
     """Botocore assumes the role, so the refusal of STS arrives during another call."""
-    text = f"User: {WHO} is not authorized to perform: sts:AssumeRole on resource: arn:aws:iam::111122223333:role/up"
+    text = f"User: {CALLER} is not authorized to perform: sts:AssumeRole on resource: arn:aws:iam::111122223333:role/up"
     with sts("AccessDenied", text) as url:
         done = status(tmp_path, {"AWS_PROFILE": "up", "AWS_ENDPOINT_URL_STS": url}, ASSUMING)
     assert done.returncode == 3

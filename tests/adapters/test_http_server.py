@@ -72,7 +72,7 @@ def serving(limits: Limits | None = None, *, is_open: bool = True) -> Iterator[t
         echo.gate.set()
 
 
-def connected(server: HttpServer) -> socket.socket:
+def new_connection(server: HttpServer) -> socket.socket:
     """Return a new connection."""
     return socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE)
 
@@ -88,7 +88,7 @@ def post(server: HttpServer, body: bytes, **headers: str) -> tuple[int, str]:
 
 def raw(server: HttpServer, sent: bytes) -> bytes:
     """Send bytes; return all bytes of the answer until the server closes the connection."""
-    with connected(server) as one:
+    with new_connection(server) as one:
         one.sendall(sent)
         return rest(one)
 
@@ -138,7 +138,7 @@ def test_no_sender_is_promised_that_its_connection_stays_open(version: str) -> N
 def test_requests_that_wait_share_a_call_of_the_handler() -> None:
     """Complete requests are collected while the handler works. Each request gets its answer."""
     with serving(is_open=False) as (server, echo), contextlib.ExitStack() as stack:
-        opened = [stack.enter_context(connected(server)) for _ in range(50)]
+        opened = [stack.enter_context(new_connection(server)) for _ in range(50)]
         for number, one in enumerate(opened):
             body = f"{number}".encode()
             one.sendall(head(len(body)) + body)
@@ -191,7 +191,7 @@ def test_a_fleet_that_answers_at_once_loses_nothing() -> None:
 )
 def test_a_slow_sender_is_closed_although_it_sends(begun: bytes, expected: bytes) -> None:
     """Head and body have a deadline, so occasional bytes do not keep a connection open."""  # R40
-    with serving(QUICK) as (server, echo), connected(server) as slow:
+    with serving(QUICK) as (server, echo), new_connection(server) as slow:
         slow.sendall(begun)
         for _ in range(round(PATIENCE * 20)):
             readable, _, _ = select.select([slow], [], [], 0.05)
@@ -209,7 +209,7 @@ def test_silent_connections_up_to_the_limit_are_replaced() -> None:
     """The next sender is answered as soon as the silent connections are closed."""
     with serving(Limits(connections=4, patience=1.0)) as (server, _), contextlib.ExitStack() as stack:
         for _ in range(9):
-            stack.enter_context(connected(server))
+            stack.enter_context(new_connection(server))
         assert post(server, b"next") == (200, "next")
 
 
@@ -255,7 +255,7 @@ def test_a_large_body_is_read_in_parts() -> None:
     body = b"x" * MAX_BODY
     with serving() as (server, echo):
         assert post(server, body) == (200, "x" * 20)
-        with connected(server) as one:
+        with new_connection(server) as one:
             one.sendall(head(len(body), "Expect: 100-continue"))
             assert one.recv(100).startswith(b"HTTP/1.1 100 ")
             one.sendall(body)
@@ -269,7 +269,7 @@ def test_a_large_event_is_answered_while_others_drip(sent: int) -> None:
     body = b"x" * MAX_BODY
     with serving(Limits(grace=2.0)) as (server, echo), contextlib.ExitStack() as stack:
         for _ in range(10):
-            slow = stack.enter_context(connected(server))
+            slow = stack.enter_context(new_connection(server))
             slow.sendall(head(MAX_BODY) + b"x" * sent)
         assert post(server, body) == (200, "x" * 20)
         assert post(server, b"small") == (200, "small")
@@ -281,7 +281,7 @@ def test_a_sender_that_has_sent_little_has_no_place() -> None:
     large = b"x" * 100_000
     with serving(Limits(large=1, grace=PATIENCE)) as (server, _), contextlib.ExitStack() as stack:
         for _ in range(10):
-            stack.enter_context(connected(server)).sendall(head(MAX_BODY) + b"x" * 1000)
+            stack.enter_context(new_connection(server)).sendall(head(MAX_BODY) + b"x" * 1000)
         assert post(server, large) == (200, "x" * 20)
 
 
@@ -289,7 +289,7 @@ def test_few_large_bodies_are_read_at_once() -> None:
     """The next large body waits and is not refused. Small bodies do not wait."""
     large = b"x" * 100_000
     with serving(Limits(large=1, grace=PATIENCE)) as (server, _), contextlib.ExitStack() as stack:
-        first, second = (stack.enter_context(connected(server)) for _ in range(2))
+        first, second = (stack.enter_context(new_connection(server)) for _ in range(2))
         first.sendall(head(len(large)) + large[:-1])
         second.sendall(head(len(large)) + large)
         assert post(server, b"small") == (200, "small")
@@ -303,7 +303,7 @@ def test_a_large_body_waits_as_long_as_the_handler_works() -> None:
     large = b"x" * 100_000
     limits = Limits(large=1, patience=0.1, grace=PATIENCE)
     with serving(limits, is_open=False) as (server, echo), contextlib.ExitStack() as stack:
-        first, second, gone, small = (stack.enter_context(connected(server)) for _ in range(4))
+        first, second, gone, small = (stack.enter_context(new_connection(server)) for _ in range(4))
         first.sendall(head(len(large)) + large)
         assert echo.entered.wait(PATIENCE)
         second.sendall(head(len(large)) + large)
@@ -334,7 +334,7 @@ def test_a_refused_request_gets_its_answer(length: int) -> None:
 def test_a_sender_that_hangs_up_stops_no_other() -> None:
     """An incomplete request is dropped, and an answer that cannot be delivered is no error."""
     with serving(is_open=False) as (server, echo):
-        with connected(server) as half, connected(server) as whole:
+        with new_connection(server) as half, new_connection(server) as whole:
             half.sendall(head(1000) + b"{")
             whole.sendall(head(4) + b"gone")
             assert echo.entered.wait(PATIENCE)
@@ -355,7 +355,7 @@ def test_a_stop_answers_the_requests_that_are_complete() -> None:
     """The events of these requests are written, so the senders get the answer."""
     with contextlib.ExitStack() as stack:
         server, echo = stack.enter_context(serving(is_open=False))
-        one = stack.enter_context(connected(server))
+        one = stack.enter_context(new_connection(server))
         one.sendall(head(1) + b"a")
         assert echo.entered.wait(PATIENCE)
         server.stop()
@@ -368,7 +368,7 @@ def test_a_stop_does_not_wait_for_a_handler_that_hangs() -> None:
     with contextlib.ExitStack() as stack:
         echo = Echo()
         with HttpServer(echo, host="127.0.0.1", limits=Limits(stop=0.2)) as server:
-            one = stack.enter_context(connected(server))
+            one = stack.enter_context(new_connection(server))
             one.sendall(head(1) + b"a")
             assert echo.entered.wait(PATIENCE)
         assert rest(one) == b""
@@ -380,7 +380,7 @@ def test_a_stop_does_not_wait_for_a_body_that_waits() -> None:
     large = b"x" * 100_000
     limits = Limits(large=1, stop=0.2, patience=1000.0, grace=1000.0)
     with serving(limits, is_open=False) as (server, echo), contextlib.ExitStack() as stack:
-        first, second, small = (stack.enter_context(connected(server)) for _ in range(3))
+        first, second, small = (stack.enter_context(new_connection(server)) for _ in range(3))
         first.sendall(head(len(large)) + large)
         assert echo.entered.wait(PATIENCE)
         second.sendall(head(len(large)) + large)
@@ -405,9 +405,9 @@ def test_requests_of_senders_that_hung_up_are_limited(monkeypatch: pytest.Monkey
         original = server._work.add
         monkeypatch.setattr(server._work, "add", add)
         for _ in range(50):
-            with connected(server) as one:
+            with new_connection(server) as one:
                 one.sendall(head(5) + b"x" * 5)
-        last = stack.enter_context(connected(server))
+        last = stack.enter_context(new_connection(server))
         last.sendall(head(4) + b"last")
         wait(lambda: server._work.unanswered >= 4)
         echo.gate.set()

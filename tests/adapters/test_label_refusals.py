@@ -53,7 +53,7 @@ class Double:
             answer["DeletedDate"] = 1796083200
         self.expected.append(("DescribeSecret", {}, 200, answer))
 
-    def sent(self, request: Any, **_rest: object) -> Any:
+    def answer_request(self, request: Any, **_rest: object) -> Any:
         """Answer a request instead of sending it."""
         operation, params, status, answer = self.expected.pop(0)
         assert request.headers["X-Amz-Target"] == f"secretsmanager.{operation}".encode()
@@ -69,7 +69,7 @@ def double(no_aws: pytest.MonkeyPatch) -> Iterator[Double]:
     for variable, value in ministack.CREDENTIALS.items():
         no_aws.setenv(variable, value)
     found = Double()
-    AWS.secrets_manager().meta.events.register("before-send", found.sent)
+    AWS.secrets_manager().meta.events.register("before-send", found.answer_request)
     yield found
     assert found.expected == []
 

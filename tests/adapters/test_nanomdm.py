@@ -104,7 +104,7 @@ def broken_server(
             thread.join()
 
 
-def queued(answer: dict[str, object]) -> tuple[int, bytes]:
+def queue_answer(answer: dict[str, object]) -> tuple[int, bytes]:
     """Return an answer in the format of NanoMDM."""
     return 500, json.dumps({"command_uuid": "u", "request_type": "InstallProfile", **answer}).encode()
 
@@ -115,7 +115,9 @@ def test_a_command_reaches_every_device_of_a_batch(server: NanoMdmServer, channe
     ids = [device.udid for device in devices]
     for start in range(0, len(ids), 3):
         assert channel.enqueue(ids[start : start + 3], command(f"batch-command-{start}")) == ()
-    assert [device.queued() for device in devices] == [[f"batch-command-{start}"] for start in (0, 0, 0, 3, 3, 3, 6)]
+    assert [device.acknowledge_queue() for device in devices] == [
+        [f"batch-command-{start}"] for start in (0, 0, 0, 3, 3, 3, 6)
+    ]
 
 
 def test_a_thousand_devices_are_one_request(channel: NanoMdm) -> None:
@@ -182,7 +184,7 @@ def test_a_stock_nginx_takes_every_batch(server: NanoMdmServer, behind_nginx: Na
         # As large as a profile with several chains: nginx answers before it has read the command.
         padded = command(f"nginx-{number}").replace(b"<plist", b" " * 40_000 + b"<plist")
         assert behind_nginx.enqueue(batch, padded) == ()
-    assert [device.queued() for device in devices] == [["nginx-0"], ["nginx-1"]]
+    assert [device.acknowledge_queue() for device in devices] == [["nginx-0"], ["nginx-1"]]
 
 
 def test_the_same_command_again_is_a_repetition(server: NanoMdmServer, channel: NanoMdm) -> None:
@@ -190,9 +192,9 @@ def test_the_same_command_again_is_a_repetition(server: NanoMdmServer, channel: 
     device = server.device("repetition")
     for _ in range(2):
         assert channel.enqueue([device.udid], command("same")) == ()
-    assert device.queued() == ["same"]
+    assert device.acknowledge_queue() == ["same"]
     assert channel.enqueue([device.udid], command("same")) == ()
-    assert device.queued() == []
+    assert device.acknowledge_queue() == []
 
 
 def test_without_a_push_certificate_a_notice_names_the_sleeping_devices(server: NanoMdmServer) -> None:
@@ -202,7 +204,7 @@ def test_without_a_push_certificate_a_notice_names_the_sleeping_devices(server: 
     (notice,) = waking.enqueue([device.udid, "nobody"], command("push"))
     assert "queued for 2 devices" in notice
     assert "push cert" in notice
-    assert device.queued() == ["push"]
+    assert device.acknowledge_queue() == ["push"]
 
 
 def test_an_id_that_is_not_enrolled_is_a_notice_if_push_is_set(server: NanoMdmServer) -> None:
@@ -218,7 +220,7 @@ def test_a_duplicate_id_counts_once(server: NanoMdmServer, channel: NanoMdm) -> 
     device = server.device("twice")
     channel.enqueue([device.udid, device.udid], command("twice-1"))
     channel.enqueue([device.udid], command("twice-2"))
-    assert device.queued() == ["twice-1", "twice-2"]
+    assert device.acknowledge_queue() == ["twice-1", "twice-2"]
 
 
 @pytest.mark.parametrize(
@@ -238,7 +240,7 @@ def test_ids_of_every_kind_of_enrollment_are_accepted(server: NanoMdmServer, cha
     ids = [DEVICE, "00008030-001A2B3C4D5E6F70", f"{DEVICE}:F151140B-3988-45A9", f"{DEVICE}:a+b@example.com"]
     assert checked_enrollment_ids(ids) == tuple(ids)
     assert channel.enqueue(ids, command("kinds")) == ()
-    assert server.device(DEVICE).queued() == []  # an Authenticate clears the queue
+    assert server.device(DEVICE).acknowledge_queue() == []  # an Authenticate clears the queue
 
 
 @pytest.mark.parametrize("count", [0, 3])
@@ -325,7 +327,7 @@ def test_tls_is_verified_with_ca_file_or_the_usual_roots(tmp_path: Path) -> None
 
 def test_a_broken_connection_is_tried_again() -> None:
     """A reset and a 502 of a proxy are repeated. The repetition finds the command queued."""
-    repeated = queued({"command_error": "command already exists: u"})
+    repeated = queue_answer({"command_error": "command already exists: u"})
     with broken_server(None, (502, b"<html>bad gateway"), repeated) as (url, requests):
         assert NanoMdm(url=url, api_key="a-key").enqueue([DEVICE], command("u")) == ()
         assert len(requests) == 3
@@ -349,17 +351,17 @@ def test_tries_are_bounded(answer: tuple[int, bytes] | None) -> None:
 )
 def test_a_repetition_is_known_in_the_words_of_databases(error: str) -> None:
     """An existing row of the table commands is a repetition on pgsql and mysql, too."""
-    with broken_server(queued({"command_error": error})) as (url, _):
+    with broken_server(queue_answer({"command_error": error})) as (url, _):
         assert NanoMdm(url=url, api_key="a-key").enqueue([DEVICE], command("u")) == ()
 
 
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (queued({"command_error": "command already exists: another"}), "rejects the command"),
-        (queued({"command_error": 'unique constraint "enrollment_queue_pkey"'}), "rejects the command"),
-        (queued({"status": {DEVICE: {"command_error": "disk full"}}}), "for 1 of 1 devices: disk full"),
-        ((207, queued({"status": {DEVICE: {"command_error": "full"}}})[1]), "for 1 of 1 devices: full"),
+        (queue_answer({"command_error": "command already exists: another"}), "rejects the command"),
+        (queue_answer({"command_error": 'unique constraint "enrollment_queue_pkey"'}), "rejects the command"),
+        (queue_answer({"status": {DEVICE: {"command_error": "disk full"}}}), "for 1 of 1 devices: disk full"),
+        ((207, queue_answer({"status": {DEVICE: {"command_error": "full"}}})[1]), "for 1 of 1 devices: full"),
         ((404, b"404 page not found"), "no NanoMDM API at this URL"),
         ((413, b""), "refuses a command of this size"),
         ((414, b""), "refuses a URL of this length"),
@@ -380,19 +382,19 @@ def test_a_refusal_of_the_server_is_reported(answer: tuple[int, bytes], words: s
 
 def test_devices_that_could_not_be_woken_are_counted() -> None:
     """If the push fails for some devices, the notice has their number."""
-    answer = (207, queued({"status": {"a": {"push_error": "gone"}, "b": {"push_result": "x"}}})[1])
+    answer = (207, queue_answer({"status": {"a": {"push_error": "gone"}, "b": {"push_result": "x"}}})[1])
     with broken_server(answer) as (url, _):
         (notice,) = NanoMdm(url=url, api_key="a-key").enqueue(["a", "b"], command("u"))
         assert "queued for 2 devices, but 1 of them was not woken through APNs (gone)" in notice
         assert NanoMdm(url=url, api_key="a-key", push=False).enqueue(["a", "b"], command("u")) == ()
 
 
-def _refused(error: str, *, batch: bool = False) -> bytes:
+def _error_answer(error: str, *, batch: bool = False) -> bytes:
     """Return an answer with an error for each device, or for the batch."""
     errors: dict[str, object] = (
         {"command_error": error} if batch else {"status": {one: {"command_error": error} for one in PASSWORDS}}
     )
-    return queued(errors)[1]
+    return queue_answer(errors)[1]
 
 
 PASSWORDS = ("S3cret-Of-One-Line", "another.pass:word+7", "B0B")
@@ -402,11 +404,11 @@ PASSWORDS = ("S3cret-Of-One-Line", "another.pass:word+7", "B0B")
 @pytest.mark.parametrize(
     "answer",
     [
-        (500, _refused("no device S3cret-Of-One-Line, s3cret-of-one-line or (B0B): full")),
-        (500, _refused("full: Duplicate entry 'another.pass:word+7-u' or 'S3cret-Of-O' for key", batch=True)),
-        (500, _refused("full: /v1/enqueue/S3cret-Of-One-Line,another.pass%3Aword%2B7,B0B", batch=True)),
-        (207, queued({"status": {one: {"push_error": f"full: no {one}"} for one in PASSWORDS}})[1]),
-        (207, queued({"push_error": f"full: no {PASSWORDS}"})[1]),
+        (500, _error_answer("no device S3cret-Of-One-Line, s3cret-of-one-line or (B0B): full")),
+        (500, _error_answer("full: Duplicate entry 'another.pass:word+7-u' or 'S3cret-Of-O' for key", batch=True)),
+        (500, _error_answer("full: /v1/enqueue/S3cret-Of-One-Line,another.pass%3Aword%2B7,B0B", batch=True)),
+        (207, queue_answer({"status": {one: {"push_error": f"full: no {one}"} for one in PASSWORDS}})[1]),
+        (207, queue_answer({"push_error": f"full: no {PASSWORDS}"})[1]),
     ],
 )
 def test_no_answer_of_a_server_shows_an_id(answer: tuple[int, bytes]) -> None:
@@ -446,7 +448,7 @@ def test_the_api_key_shows_nowhere(caplog: pytest.LogCaptureFixture) -> None:
     basic = base64.b64encode(f"nanomdm:{key}".encode())
     caplog.set_level(logging.DEBUG)
     shown = []
-    echo = queued({"command_error": "{AUTH} " + key})
+    echo = queue_answer({"command_error": "{AUTH} " + key})
     for answer in (echo, (502, b"{AUTH}"), (401, b"{AUTH}"), None):
         with broken_server(answer) as (url, _):
             channel = NanoMdm(url=url, api_key=key)

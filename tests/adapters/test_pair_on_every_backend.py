@@ -24,7 +24,7 @@ DEFINITION = PairDefinition(
 )
 
 
-def _applied(backend: Backend, *, days: int) -> PairResult:
+def _apply(backend: Backend, *, days: int) -> PairResult:
     service = PairService(backend.store, FixedClock(time=START + timedelta(days=days)), rehearsal=True)
     return service.apply(PairRequest(definition=DEFINITION, secret=backend.secret, owner="o/p/s", tags={}))
 
@@ -44,7 +44,7 @@ def test_a_pair_is_made_promoted_and_promoted_again(backend: Backend) -> None:
     """In two cycles, each label is always on one version, and no key of a live certificate changes."""  # R2 R7 R11 R12
     values: dict[int, str | None] = {}
     for cycle, days in enumerate((0, 31, 62), start=1):
-        result = _applied(backend, days=days)
+        result = _apply(backend, days=days)
         assert (result.view.desired.main, result.view.desired.reserve) == (cycle, cycle + 1)
         labels = _labels(backend)
         assert labels[Label.MAIN] == [version_id(backend.secret, cycle)]
@@ -58,11 +58,11 @@ def test_a_pair_is_made_promoted_and_promoted_again(backend: Backend) -> None:
 
 def test_a_deleted_pair_comes_back_with_its_keys(backend: Backend) -> None:
     """A deleted pair is restored and adopted, and not created again."""  # R32
-    _applied(backend, days=0)
+    _apply(backend, days=0)
     before = {number: backend.store.read(backend.secret, version_id(backend.secret, number)) for number in (1, 2)}
     labels = _labels(backend)
     PairService(backend.store, FixedClock(time=START)).delete(backend.secret, recovery_window_days=7)
-    _applied(backend, days=0)
+    _apply(backend, days=0)
     assert _labels(backend) == labels
     after = {number: backend.store.read(backend.secret, version_id(backend.secret, number)) for number in (1, 2)}
     assert after == before

@@ -34,7 +34,7 @@ POLICY = role_policy(SECRET, dead_letter=QUEUE, alarm=None)
 BOUNDARY = "arn:aws:iam::111122223333:policy/boundary"
 
 
-def made(backend: SwitchBackend, *, trust: str = TRUST, policy: str = POLICY, boundary: str | None = None) -> str:
+def put_role(backend: SwitchBackend, *, trust: str = TRUST, policy: str = POLICY, boundary: str | None = None) -> str:
     """Create the role, or update it to these documents."""
     return backend.prerequisites.ensure_role(backend.stem, trust=trust, policy=policy, boundary=boundary)
 
@@ -60,18 +60,18 @@ class Writes:
 
 def test_a_role_is_made_once(switch_backend: SwitchBackend) -> None:
     """The second call finds the role and returns the same ARN."""  # R11
-    arn = made(switch_backend)
+    arn = put_role(switch_backend)
     assert arn.startswith("arn:aws")
     assert arn.endswith(f":role/ios-mdm/{switch_backend.stem}")
-    assert made(switch_backend) == arn
+    assert put_role(switch_backend) == arn
 
 
 def test_a_role_is_deleted_and_may_be_deleted_again(switch_backend: SwitchBackend) -> None:
     """The policy is deleted, too. A missing role is no error, and the role can be created again."""
-    made(switch_backend, boundary=None)
+    put_role(switch_backend, boundary=None)
     switch_backend.prerequisites.delete_role(switch_backend.stem)
     switch_backend.prerequisites.delete_role(switch_backend.stem)
-    made(switch_backend)
+    put_role(switch_backend)
 
 
 def test_a_queue_is_made_once_and_deleted_for_good(switch_backend: SwitchBackend) -> None:
@@ -88,10 +88,10 @@ def test_a_queue_is_made_once_and_deleted_for_good(switch_backend: SwitchBackend
 def test_correct_resources_are_not_written(emulated: SwitchBackend) -> None:
     """Documents are compared as JSON and not as text, so the second `up` only reads."""  # R30
     writes = Writes()
-    made(emulated, boundary=BOUNDARY)
+    put_role(emulated, boundary=BOUNDARY)
     assert writes.calls == ["CreateRole", "PutRolePolicy"]
     writes.calls.clear()
-    made(
+    put_role(
         emulated,
         trust=json.dumps(json.loads(TRUST), indent=2),
         policy=json.dumps(json.loads(POLICY), indent=2),
@@ -102,7 +102,7 @@ def test_correct_resources_are_not_written(emulated: SwitchBackend) -> None:
 
 def test_a_role_is_made_with_what_it_needs_and_no_more(emulated: SwitchBackend) -> None:
     """The role has the trust policy, one inline policy, the boundary, and the tag that marks it."""
-    made(emulated, boundary=BOUNDARY)
+    put_role(emulated, boundary=BOUNDARY)
     iam, name = client("iam"), emulated.stem
     role = iam.get_role(RoleName=name)["Role"]
     assert role["AssumeRolePolicyDocument"] == json.loads(TRUST)
@@ -116,23 +116,23 @@ def test_a_role_is_made_with_what_it_needs_and_no_more(emulated: SwitchBackend) 
 
 def test_a_changed_role_is_brought_back(emulated: SwitchBackend) -> None:
     """Trust, policy and boundary are written once more after a change by hand or in the definition."""  # R11
-    made(emulated)
+    put_role(emulated)
     iam, name, writes = client("iam"), emulated.stem, Writes()
     iam.update_assume_role_policy(
         RoleName=name, PolicyDocument=TRUST.replace("scheduler.amazonaws.com", "lambda.amazonaws.com")
     )
     iam.delete_role_policy(RoleName=name, PolicyName="switch")
     alarmed = role_policy(SECRET, dead_letter=QUEUE, alarm=TOPIC)
-    made(emulated, policy=alarmed, boundary=BOUNDARY)
+    put_role(emulated, policy=alarmed, boundary=BOUNDARY)
     assert sorted(writes.calls) == ["PutRolePermissionsBoundary", "PutRolePolicy", "UpdateAssumeRolePolicy"]
     role = iam.get_role(RoleName=name)["Role"]
     assert role["AssumeRolePolicyDocument"] == json.loads(TRUST)
     assert role["PermissionsBoundary"]["PermissionsBoundaryArn"] == BOUNDARY
     assert iam.get_role_policy(RoleName=name, PolicyName="switch")["PolicyDocument"] == json.loads(alarmed)
     other = BOUNDARY.replace("boundary", "another")
-    made(emulated, policy=alarmed, boundary=other)
+    put_role(emulated, policy=alarmed, boundary=other)
     assert iam.get_role(RoleName=name)["Role"]["PermissionsBoundary"]["PermissionsBoundaryArn"] == other
-    made(emulated, policy=alarmed, boundary=None)
+    put_role(emulated, policy=alarmed, boundary=None)
     assert "PermissionsBoundary" not in iam.get_role(RoleName=name)["Role"]
 
 
@@ -146,7 +146,7 @@ def test_differences_of_a_role_are_named(switch_backend: SwitchBackend) -> None:
     """A missing role and each part that differs are reported. A correct role has no problem."""  # R36
     name = switch_backend.stem
     assert problems(switch_backend) == (f"the role {name} is missing",)
-    arn = made(switch_backend)
+    arn = put_role(switch_backend)
     assert problems(switch_backend) == ()
     assert problems(switch_backend, trust=json.dumps(json.loads(TRUST), indent=2)) == ()
     other = role_trust(SECRET.replace("eu-west-1", "eu-west-2"))
@@ -170,7 +170,7 @@ def test_a_missing_queue_is_seen(switch_backend: SwitchBackend) -> None:
 
 def test_a_check_writes_nothing(emulated: SwitchBackend) -> None:
     """A deleted policy and a role that was not created here are problems, too."""  # R36
-    made(emulated)
+    put_role(emulated)
     iam, name, writes = client("iam"), emulated.stem, Writes()
     iam.delete_role_policy(RoleName=name, PolicyName="switch")
     assert problems(emulated) == (f"the policy of the role {name} is missing",)
@@ -203,7 +203,7 @@ def test_a_denial_is_believed_later_if_the_role_was_just_created(
         return Answer(403), {"Error": {"Code": "AccessDenied", "Message": "because no identity-based policy allows it"}}
 
     if exists:
-        made(emulated)
+        put_role(emulated)
     events: Any = AWS.iam().meta.events
     events.register("before-call.iam.PutRolePolicy", answer)
     waited: list[float] = []
@@ -249,10 +249,10 @@ def test_a_role_that_iam_does_not_know_yet_is_waited_for(emulated: SwitchBackend
 
 def test_a_role_without_its_policy_is_finished(emulated: SwitchBackend) -> None:
     """The next run continues after a run that stopped between the two writes, also in a deletion."""
-    made(emulated)
+    put_role(emulated)
     iam, name = client("iam"), emulated.stem
     iam.delete_role_policy(RoleName=name, PolicyName="switch")
-    made(emulated)
+    put_role(emulated)
     assert iam.list_role_policies(RoleName=name)["PolicyNames"] == ["switch"]
     iam.delete_role_policy(RoleName=name, PolicyName="switch")
     emulated.prerequisites.delete_role(name)
@@ -281,7 +281,7 @@ def test_a_role_of_another_program_is_not_touched(
     iam.create_role(RoleName=name, Path=path, AssumeRolePolicyDocument=trust, Tags=tags)
     writes = Writes()
     with pytest.raises(StoreError, match=f'"{name}" exists and was not created here .* promotion.roleArn'):
-        made(emulated)
+        put_role(emulated)
     emulated.prerequisites.delete_role(name)
     assert writes.calls == []
     assert iam.get_role(RoleName=name)["Role"]["AssumeRolePolicyDocument"] == json.loads(trust)

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from tests.support.backends import SwitchBackend
 
-MOMENT = datetime(2040, 3, 1, 12, 0, 30, tzinfo=UTC)
+SCHEDULE_TIME = datetime(2040, 3, 1, 12, 0, 30, tzinfo=UTC)
 OLD, NEW = "0b7f2d4e-0000-5000-8000-000000000001", "0b7f2d4e-0000-5000-8000-000000000002"
 UNKNOWN_ROLE = "The execution role you provide must allow AWS EventBridge Scheduler to assume the role."
 
@@ -60,7 +60,7 @@ def schedule(switch_backend: SwitchBackend) -> Schedule:
         policy=role_policy(secret, dead_letter=queue, alarm=None),
         boundary=None,
     )
-    promote = Promote(at=MOMENT, certificate=2, version=NEW, former_version=OLD)
+    promote = Promote(at=SCHEDULE_TIME, certificate=2, version=NEW, former_version=OLD)
     return promotion_schedule(promote, name=switch_backend.stem, secret_arn=secret, role=role, dead_letter=queue)
 
 
@@ -80,7 +80,7 @@ def some_schedule() -> Schedule:
     """Return a schedule with a unique name."""
     return Schedule(
         name=f"ios-mdm-test-{uuid4().hex[:20]}",
-        at=MOMENT,
+        at=SCHEDULE_TIME,
         target=arn("sqs", "alarms"),
         input="{}",
         role=arn("iam", "role/switch").replace("eu-west-1", ""),
@@ -107,7 +107,7 @@ def test_a_second_put_replaces_every_field(switch_backend: SwitchBackend, schedu
     assert schedule.dead_letter is not None
     other = replace(
         schedule,
-        at=MOMENT + timedelta(days=40, seconds=1),
+        at=SCHEDULE_TIME + timedelta(days=40, seconds=1),
         target=schedule.dead_letter,
         input='{"message": "another"}',
         dead_letter=None,
@@ -129,7 +129,7 @@ def test_a_deleted_schedule_is_gone_and_may_be_deleted_again(switch_backend: Swi
 def test_the_message_of_an_alarm_survives(switch_backend: SwitchBackend, schedule: Schedule) -> None:
     """Quotes, braces and non-ASCII letters of the definition are not changed."""
     assert schedule.dead_letter is not None
-    alarm = Alarm(at=MOMENT, message='berlin: "Zürich" <aws.scheduler.execution-id> {x: 1}, run `pulumi up`')
+    alarm = Alarm(at=SCHEDULE_TIME, message='berlin: "Zürich" <aws.scheduler.execution-id> {x: 1}, run `pulumi up`')
     wanted = alarm_schedule(
         alarm,
         kind=Kind.OVERDUE,
@@ -198,7 +198,7 @@ def test_a_schedule_fires_once_at_its_time_and_is_deleted(raw: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "at"),
     [
-        ({"ScheduleExpressionTimezone": "Europe/Berlin"}, MOMENT - timedelta(hours=1)),
+        ({"ScheduleExpressionTimezone": "Europe/Berlin"}, SCHEDULE_TIME - timedelta(hours=1)),
         ({"ScheduleExpressionTimezone": "Nowhere/Town"}, None),
         ({"ScheduleExpressionTimezone": "../../etc/passwd"}, None),
         ({"ScheduleExpression": "at(2041-01-01T00:00:00)"}, datetime(2041, 1, 1, tzinfo=UTC)),

@@ -29,12 +29,12 @@ def value(ordinal: int) -> str:
     return f'{{"tls.key": "{KEY} {ordinal}"}}'
 
 
-def created(backend: Backend, tags: dict[str, str] | None = None) -> None:
+def create_secret(backend: Backend, tags: dict[str, str] | None = None) -> None:
     """Create the secret."""
     backend.store.create(backend.secret, tags=tags or {}, description="a pair", kms_key=None)
 
 
-def described(backend: Backend) -> SecretDescription:
+def secret_description(backend: Backend) -> SecretDescription:
     """Return the description of the secret, which exists."""
     found = backend.store.describe(backend.secret)
     assert found is not None
@@ -43,30 +43,30 @@ def described(backend: Backend) -> SecretDescription:
 
 def holders(backend: Backend) -> dict[str, str]:
     """Return the version of every label. Each label is on exactly one version."""
-    labels = described(backend).labels
+    labels = secret_description(backend).labels
     counts = Counter(label for on_version in labels.values() for label in on_version)
     assert set(counts.values()) <= {1}, f"a label is on several versions: {labels}"
     return {label: version for version, on_version in labels.items() for label in on_version}
 
 
-def moved(backend: Backend, label: Label, to: str | None) -> None:
+def move_label(backend: Backend, label: Label, to: str | None) -> None:
     """Move a label from its current version, as the write protocol does."""
     backend.store.move_label(backend.secret, label, to=to, current=holders(backend).get(label))
 
 
-def stored(backend: Backend, ordinal: int, slot: Label) -> None:
+def store_certificate(backend: Backend, ordinal: int, slot: Label) -> None:
     """Run the write protocol for one certificate."""
     version = backend.version(ordinal)
     backend.store.put(backend.secret, version, value(ordinal))
-    moved(backend, slot, version)
-    moved(backend, Label.STAGED, None)
+    move_label(backend, slot, version)
+    move_label(backend, Label.STAGED, None)
 
 
 def pair(backend: Backend) -> None:
     """Create a pair: certificate 1 is main, and certificate 2 is its reserve."""
-    created(backend)
-    stored(backend, 1, Label.MAIN)
-    stored(backend, 2, Label.RESERVE)
+    create_secret(backend)
+    store_certificate(backend, 1, Label.MAIN)
+    store_certificate(backend, 2, Label.RESERVE)
 
 
 def test_nothing_is_described_where_there_is_no_secret(backend: Backend) -> None:
@@ -77,16 +77,16 @@ def test_nothing_is_described_where_there_is_no_secret(backend: Backend) -> None
 def test_nothing_is_read_where_there_is_no_version(backend: Backend) -> None:
     """A missing version is None, with or without its secret and with or without other versions."""
     assert backend.store.read(backend.secret, backend.version(1)) is None
-    created(backend)
+    create_secret(backend)
     assert backend.store.read(backend.secret, backend.version(1)) is None
-    stored(backend, 1, Label.MAIN)
+    store_certificate(backend, 1, Label.MAIN)
     assert backend.store.read(backend.secret, backend.version(2)) is None
 
 
 def test_a_new_secret_has_its_tags_and_no_labels(backend: Backend) -> None:
     """A new secret has no value."""
-    created(backend, {"ios-mdm:owner": "org/project/stack"})
-    found = described(backend)
+    create_secret(backend, {"ios-mdm:owner": "org/project/stack"})
+    found = secret_description(backend)
     assert found.tags == {"ios-mdm:owner": "org/project/stack"}
     assert found.labels == {}
     assert found.deleted_at is None
@@ -98,22 +98,22 @@ def test_a_changed_secret_has_the_time_of_the_change(backend: Backend) -> None:
     if backend.name == "memory":
         return  # the memory store has no times
     pair(backend)
-    before = described(backend).changed_at
+    before = secret_description(backend).changed_at
     assert before is not None
     assert before.utcoffset() == timedelta(0)
-    moved(backend, Label.MAIN, backend.version(2))
-    after = described(backend).changed_at
+    move_label(backend, Label.MAIN, backend.version(2))
+    after = secret_description(backend).changed_at
     assert after is not None
     assert after >= before
 
 
 def test_creating_again_changes_nothing(backend: Backend) -> None:
     """An existing secret keeps its tags and versions."""
-    created(backend, {"ios-mdm:owner": "org/project/stack"})
-    stored(backend, 1, Label.MAIN)
-    before = described(backend)
-    created(backend, {"ios-mdm:owner": "somebody/else"})
-    assert described(backend) == before
+    create_secret(backend, {"ios-mdm:owner": "org/project/stack"})
+    store_certificate(backend, 1, Label.MAIN)
+    before = secret_description(backend)
+    create_secret(backend, {"ios-mdm:owner": "somebody/else"})
+    assert secret_description(backend) == before
 
 
 def test_the_kms_key_of_a_secret_changes_and_nothing_else(backend: Backend) -> None:
@@ -121,27 +121,27 @@ def test_the_kms_key_of_a_secret_changes_and_nothing_else(backend: Backend) -> N
     if backend.name == "aws":
         pytest.skip("the account has no such key")
     pair(backend)
-    before = described(backend)
+    before = secret_description(backend)
     assert before.kms_key is None
     for key in ("alias/pairs", "alias/pairs", "11112222-3333-4444-5555-666677778888"):
         backend.store.encrypt(backend.secret, kms_key=key)
-        found = described(backend)
+        found = secret_description(backend)
         assert found.kms_key is not None
         assert found.kms_key.endswith(key)
         assert replace(found, kms_key=None) == before
     backend.store.encrypt(backend.secret, kms_key=None)
-    assert described(backend) == before
+    assert secret_description(backend) == before
     assert backend.store.read(backend.secret, backend.version(2)) == value(2)
-    assert {backend.version(1), backend.version(2)} >= set(described(backend).labels)
+    assert {backend.version(1), backend.version(2)} >= set(secret_description(backend).labels)
 
 
 def test_the_first_certificate_becomes_main(backend: Backend) -> None:
     """At the end of the write protocol, the version has AWSCURRENT, and there is no other label."""
-    created(backend)
+    create_secret(backend)
     backend.store.put(backend.secret, backend.version(1), value(1))
     assert holders(backend)[Label.STAGED] == backend.version(1)
-    moved(backend, Label.MAIN, backend.version(1))
-    moved(backend, Label.STAGED, None)
+    move_label(backend, Label.MAIN, backend.version(1))
+    move_label(backend, Label.STAGED, None)
     assert holders(backend) == {Label.MAIN: backend.version(1)}
     assert backend.store.read(backend.secret, backend.version(1)) == value(1)
 
@@ -163,18 +163,18 @@ def test_a_promotion_moves_one_label_and_the_former_main_is_previous(backend: Ba
         Label.RESERVE: backend.version(2),
         Label.FORMER: backend.version(1),
     }
-    moved(backend, Label.RESERVE, None)
+    move_label(backend, Label.RESERVE, None)
     assert holders(backend) == {Label.MAIN: backend.version(2), Label.FORMER: backend.version(1)}
 
 
 def test_the_cycle_after_a_promotion_ends_with_one_holder_of_every_label(backend: Backend) -> None:
     """After the promotion of a third certificate, the first one has no label but is readable."""
     pair(backend)
-    moved(backend, Label.MAIN, backend.version(2))
-    moved(backend, Label.RESERVE, None)
-    stored(backend, 3, Label.RESERVE)
-    moved(backend, Label.MAIN, backend.version(3))
-    moved(backend, Label.RESERVE, None)
+    move_label(backend, Label.MAIN, backend.version(2))
+    move_label(backend, Label.RESERVE, None)
+    store_certificate(backend, 3, Label.RESERVE)
+    move_label(backend, Label.MAIN, backend.version(3))
+    move_label(backend, Label.RESERVE, None)
     assert holders(backend) == {Label.MAIN: backend.version(3), Label.FORMER: backend.version(2)}
     assert backend.store.read(backend.secret, backend.version(1)) == value(1)
 
@@ -182,8 +182,8 @@ def test_the_cycle_after_a_promotion_ends_with_one_holder_of_every_label(backend
 def test_an_operators_rollback_swaps_main_and_the_former_main(backend: Backend) -> None:
     """AWSPREVIOUS follows AWSCURRENT in the other direction as well."""
     pair(backend)
-    moved(backend, Label.MAIN, backend.version(2))
-    moved(backend, Label.MAIN, backend.version(1))
+    move_label(backend, Label.MAIN, backend.version(2))
+    move_label(backend, Label.MAIN, backend.version(1))
     found = holders(backend)
     assert (found[Label.MAIN], found[Label.FORMER]) == (backend.version(1), backend.version(2))
 
@@ -191,27 +191,27 @@ def test_an_operators_rollback_swaps_main_and_the_former_main(backend: Backend) 
 def test_a_stale_promotion_fails_and_nothing_moves(backend: Backend) -> None:
     """Main is not moved from a version that the caller does not expect."""
     pair(backend)
-    stored(backend, 3, Label.RESERVE)
-    moved(backend, Label.MAIN, backend.version(2))
-    before = described(backend).labels
+    store_certificate(backend, 3, Label.RESERVE)
+    move_label(backend, Label.MAIN, backend.version(2))
+    before = secret_description(backend).labels
     with pytest.raises(StoreError, match=r"AWSCURRENT.*Run again"):
         backend.store.move_label(backend.secret, Label.MAIN, to=backend.version(3), current=backend.version(1))
-    assert described(backend).labels == before
+    assert secret_description(backend).labels == before
 
 
 def test_a_label_that_was_expected_nowhere_stays_where_it_is(backend: Backend) -> None:
     """A caller that did not read the current version cannot put a label on two versions."""
     pair(backend)
-    before = described(backend).labels
+    before = secret_description(backend).labels
     with pytest.raises(StoreError, match="RESERVE"):
         backend.store.move_label(backend.secret, Label.RESERVE, to=backend.version(1), current=None)
-    assert described(backend).labels == before
+    assert secret_description(backend).labels == before
 
 
 def test_a_label_does_not_go_to_a_version_that_is_not_there(backend: Backend) -> None:
     """A label without a version would stand for a certificate that does not exist."""
-    created(backend)
-    stored(backend, 1, Label.MAIN)
+    create_secret(backend)
+    store_certificate(backend, 1, Label.MAIN)
     with pytest.raises(StoreError):
         backend.store.move_label(backend.secret, Label.RESERVE, to=backend.version(2), current=None)
     assert holders(backend) == {Label.MAIN: backend.version(1)}
@@ -239,11 +239,11 @@ def test_main_is_never_taken_off(backend: Backend) -> None:
 def test_a_version_keeps_its_first_value(backend: Backend, ordinal: int) -> None:
     """A put with the id of main, of the reserve or of a version without a label changes neither value nor labels."""
     pair(backend)
-    stored(backend, 3, Label.STAGED)
-    before = described(backend).labels
+    store_certificate(backend, 3, Label.STAGED)
+    before = secret_description(backend).labels
     backend.store.put(backend.secret, backend.version(ordinal), value(99))
     assert backend.store.read(backend.secret, backend.version(ordinal)) == value(ordinal)
-    assert described(backend).labels == before
+    assert secret_description(backend).labels == before
 
 
 def test_an_abandoned_version_loses_staged_to_the_next(backend: Backend) -> None:
@@ -272,15 +272,15 @@ def test_values_are_not_in_the_repr_of_a_store(backend: Backend) -> None:
 def test_deletion_and_restoration_keep_everything(backend: Backend) -> None:
     """In its recovery window, a secret is described but not read. After it, labels, tags and values are the same."""
     pair(backend)
-    before = described(backend)
+    before = secret_description(backend)
     backend.store.delete(backend.secret, recovery_window_days=7)
-    deleted = described(backend)
+    deleted = secret_description(backend)
     assert deleted.deleted_at is not None
     assert deleted.labels == before.labels
     with pytest.raises(StoreError, match="scheduled for deletion"):
         backend.store.read(backend.secret, backend.version(1))
     backend.store.restore(backend.secret)
-    assert described(backend) == before
+    assert secret_description(backend) == before
     assert backend.store.read(backend.secret, backend.version(1)) == value(1)
 
 
@@ -305,34 +305,34 @@ def test_a_deleted_secret_takes_no_tags_and_moves_no_labels(backend: Backend) ->
     with pytest.raises(StoreError, match=r"UntagResource .* scheduled for deletion"):
         backend.store.untag(backend.secret, ["colour"])
     with pytest.raises(StoreError, match=r"UpdateSecretVersionStage .* scheduled for deletion"):
-        moved(backend, Label.MAIN, backend.version(2))
+        move_label(backend, Label.MAIN, backend.version(2))
 
 
 def test_deletion_may_be_repeated(backend: Backend) -> None:
     """A secret that does not exist, or is scheduled for deletion, is not changed."""
     backend.store.delete(backend.secret, recovery_window_days=7)
-    created(backend)
+    create_secret(backend)
     backend.store.delete(backend.secret, recovery_window_days=7)
     backend.store.delete(backend.secret, recovery_window_days=7)
-    assert described(backend).deleted_at is not None
+    assert secret_description(backend).deleted_at is not None
 
 
 def test_restoration_may_be_repeated(backend: Backend) -> None:
     """A secret that is not deleted is not changed, and a missing secret cannot be restored."""
     with pytest.raises(StoreError, match="RestoreSecret"):
         backend.store.restore(backend.secret)
-    created(backend)
+    create_secret(backend)
     backend.store.restore(backend.secret)
-    assert described(backend).deleted_at is None
+    assert secret_description(backend).deleted_at is None
 
 
 def test_tags_are_set_and_removed_one_by_one(backend: Backend) -> None:
     """Other tags are not changed. The removal of a missing tag is no error."""
-    created(backend, {"a": "1", "b": "2"})
+    create_secret(backend, {"a": "1", "b": "2"})
     backend.store.tag(backend.secret, {"b": "3", "c": "letters 0-9 +-=._:/@"})
-    assert described(backend).tags == {"a": "1", "b": "3", "c": "letters 0-9 +-=._:/@"}
+    assert secret_description(backend).tags == {"a": "1", "b": "3", "c": "letters 0-9 +-=._:/@"}
     backend.store.untag(backend.secret, ["a", "never"])
-    assert described(backend).tags == {"b": "3", "c": "letters 0-9 +-=._:/@"}
+    assert secret_description(backend).tags == {"b": "3", "c": "letters 0-9 +-=._:/@"}
 
 
 @pytest.mark.parametrize(
@@ -351,36 +351,36 @@ def test_tags_are_set_and_removed_one_by_one(backend: Backend) -> None:
 def test_tags_beyond_the_limits_of_aws_are_refused(backend: Backend, key: str, text: str) -> None:
     """The emulators accept such tags, so a test with only emulators would pass."""
     with pytest.raises(StoreError, match="Tag"):
-        created(backend, {key: text})
+        create_secret(backend, {key: text})
     assert backend.store.describe(backend.secret) is None
-    created(backend)
+    create_secret(backend)
     with pytest.raises(StoreError, match="Tag"):
         backend.store.tag(backend.secret, {key: text})
-    assert described(backend).tags == {}
+    assert secret_description(backend).tags == {}
 
 
 def test_a_secret_takes_fifty_tags(backend: Backend) -> None:
     """Existing tags count, and a tag that is set again does not count twice."""
-    created(backend, {f"tag-{number}": "k" * 256 for number in range(49)})
+    create_secret(backend, {f"tag-{number}": "k" * 256 for number in range(49)})
     backend.store.tag(backend.secret, {"k" * 128: "", "tag-0": "again"})
-    assert len(described(backend).tags) == 50
+    assert len(secret_description(backend).tags) == 50
     with pytest.raises(StoreError, match="51 tags"):
         backend.store.tag(backend.secret, {"one-more": ""})
-    assert len(described(backend).tags) == 50
+    assert len(secret_description(backend).tags) == 50
 
 
 def test_all_versions_are_listed(backend: Backend) -> None:
     """Versions without a label are included, because their numbers must not be used again."""
     pair(backend)
-    moved(backend, Label.RESERVE, None)
-    assert backend.version(2) not in described(backend).labels
+    move_label(backend, Label.RESERVE, None)
+    assert backend.version(2) not in secret_description(backend).labels
     assert {backend.version(1), backend.version(2)} <= set(backend.store.version_ids(backend.secret))
 
 
 def test_the_time_is_aware_and_in_whole_seconds(backend: Backend) -> None:
     """The time is read from an answer, even if no secret exists."""
     first = backend.store.time()
-    created(backend)
+    create_secret(backend)
     second = backend.store.time()
     assert first.tzinfo is UTC
     assert first.microsecond == 0

@@ -19,7 +19,7 @@ from ios_mdm.adapters.prerequisites import AwsPrerequisites
 from ios_mdm.adapters.scheduler import EventBridgeScheduler
 from ios_mdm.adapters.secrets_manager import SecretsManager
 from tests.support.aws import AWS
-from tests.support.aws_errors import VALUE, told
+from tests.support.aws_errors import VALUE, error_message
 from tools.services import ministack
 from tools.services.ports import LOOPBACK, free_port
 
@@ -31,9 +31,9 @@ SECRET = "ios-mdm/berlin"  # noqa: S105 - a name
 VERSION = "5f6b4b3e-9a3e-5a39-8a55-3d6d2b7d1f2c"
 
 
-def described(region: str | None = "eu-west-1") -> str:
+def description_error(region: str | None = "eu-west-1") -> str:
     """Return the error message of a call that describes the secret."""
-    return told(lambda: SecretsManager(aws=replace(AWS, region=region)).describe(SECRET))
+    return error_message(lambda: SecretsManager(aws=replace(AWS, region=region)).describe(SECRET))
 
 
 def with_credentials(environment: pytest.MonkeyPatch) -> None:
@@ -45,7 +45,7 @@ def with_credentials(environment: pytest.MonkeyPatch) -> None:
 def test_missing_credentials_are_reported(no_aws: pytest.MonkeyPatch) -> None:
     """The message names the variables to set."""
     no_aws.setenv("AWS_ENDPOINT_URL", f"http://{LOOPBACK}:{free_port()}")
-    message = described()
+    message = description_error()
     assert message.startswith(f'DescribeSecret on secret "{SECRET}" failed: there are no AWS credentials.')
     assert "AWS_PROFILE" in message
 
@@ -53,14 +53,14 @@ def test_missing_credentials_are_reported(no_aws: pytest.MonkeyPatch) -> None:
 def test_half_of_the_credentials_is_reported_as_none(no_aws: pytest.MonkeyPatch) -> None:
     """An access key id without its secret key cannot sign a request."""
     no_aws.setenv("AWS_ACCESS_KEY_ID", "test")
-    assert "there are no AWS credentials" in described()
+    assert "there are no AWS credentials" in description_error()
 
 
 def test_a_missing_region_is_reported_with_the_setting(no_aws: pytest.MonkeyPatch) -> None:
     """The stack's setting is named first, because it also applies to colleagues."""
     with_credentials(no_aws)
     no_aws.delenv("AWS_REGION")
-    assert "no AWS region is set. Set ios-mdm:aws: {region: …}" in described(region=None)
+    assert "no AWS region is set. Set ios-mdm:aws: {region: …}" in description_error(region=None)
 
 
 def test_the_regions_variable_of_the_other_sdks_counts(no_aws: pytest.MonkeyPatch, moto_url: str) -> None:
@@ -73,13 +73,13 @@ def test_the_regions_variable_of_the_other_sdks_counts(no_aws: pytest.MonkeyPatc
 def test_an_invalid_region_is_reported(no_aws: pytest.MonkeyPatch) -> None:
     """A typing error causes no network traffic."""
     with_credentials(no_aws)
-    assert "'eu west' is not an AWS region" in described(region="eu west")
+    assert "'eu west' is not an AWS region" in description_error(region="eu west")
 
 
 def test_an_unknown_profile_is_reported(no_aws: pytest.MonkeyPatch) -> None:
     """The message shows that the cause is the environment and not the stack."""
     no_aws.setenv("AWS_PROFILE", "nobody")
-    assert "there is no AWS profile 'nobody'" in described()
+    assert "there is no AWS profile 'nobody'" in description_error()
 
 
 def test_an_endpoint_that_is_down_is_reported_within_seconds(no_aws: pytest.MonkeyPatch) -> None:
@@ -88,7 +88,7 @@ def test_an_endpoint_that_is_down_is_reported_within_seconds(no_aws: pytest.Monk
     url = f"http://{LOOPBACK}:{free_port()}"
     no_aws.setenv("AWS_ENDPOINT_URL", url)
     started = time.monotonic()
-    message = described()
+    message = description_error()
     assert time.monotonic() - started < 10
     assert f"no answer from {url}" in message
     assert "AWS_ENDPOINT_URL" in message
@@ -137,7 +137,7 @@ def test_a_page_in_place_of_an_answer_is_reported(
     """The message mentions the proxy and does not quote its page."""
     with_credentials(no_aws)
     no_aws.setenv("AWS_ENDPOINT_URL", page)
-    assert "something other than AWS answered. Check AWS_ENDPOINT_URL and any proxy" in told(call)
+    assert "something other than AWS answered. Check AWS_ENDPOINT_URL and any proxy" in error_message(call)
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:4566", "http://[::1", "http://bad host"])
@@ -145,7 +145,7 @@ def test_an_endpoint_that_is_no_url_is_reported(no_aws: pytest.MonkeyPatch, url:
     """Botocore's error for this is a bare ValueError."""
     with_credentials(no_aws)
     no_aws.setenv("AWS_ENDPOINT_URL", url)
-    assert f"{url!r} is not a URL" in described()
+    assert f"{url!r} is not a URL" in description_error()
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_plain_http_to_another_machine_is_refused(no_aws: pytest.MonkeyPatch, ur
     """Keys would be sent without encryption, and any machine could answer. No connection is made."""  # R29
     with_credentials(no_aws)
     no_aws.setenv(variable, url)
-    message = described()
+    message = description_error()
     assert f"the endpoint {url} is http and on another machine" in message
     assert "to https or to an emulator on 127.0.0.1" in message
 
@@ -166,7 +166,7 @@ def test_plain_http_of_a_profile_is_refused(no_aws: pytest.MonkeyPatch, tmp_path
     with_credentials(no_aws)
     (tmp_path / "config").write_text("[default]\nendpoint_url = http://aws.example.com\n", encoding="ascii")
     no_aws.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
-    assert "http://aws.example.com is http and on another machine" in described()
+    assert "http://aws.example.com is http and on another machine" in description_error()
 
 
 def test_a_malformed_request_is_reported_without_its_content(no_aws: pytest.MonkeyPatch, moto_url: str) -> None:
@@ -175,15 +175,15 @@ def test_a_malformed_request_is_reported_without_its_content(no_aws: pytest.Monk
     no_aws.setenv("AWS_ENDPOINT_URL", moto_url)
     store = SecretsManager(aws=AWS)
     store.create(SECRET, tags={}, description="", kms_key=None)
-    message = told(lambda: store.put(SECRET, "short", VALUE))
+    message = error_message(lambda: store.put(SECRET, "short", VALUE))
     assert "Report this as a bug" in message
-    message = told(lambda: store.put(SECRET, VERSION, [VALUE]))  # type: ignore[arg-type]
+    message = error_message(lambda: store.put(SECRET, VERSION, [VALUE]))  # type: ignore[arg-type]
     assert message.startswith("PutSecretValue")
 
 
 def test_a_value_that_cannot_be_encoded_is_not_quoted() -> None:
     """Python's error contains the whole value."""
-    message = told(lambda: AWS.answer("PutSecretValue", SECRET, f"{VALUE}\udcff".encode))
+    message = error_message(lambda: AWS.answer("PutSecretValue", SECRET, f"{VALUE}\udcff".encode))
     assert "Report this as a bug" in message
 
 
@@ -225,7 +225,7 @@ def test_a_refusal_is_reported_with_advice(code: str, text: str, expected: str) 
     def refused() -> None:
         raise ClientError({"Error": {"Code": code, "Message": text}}, "PutSecretValue")
 
-    message = told(lambda: AWS.answer("PutSecretValue", SECRET, refused))
+    message = error_message(lambda: AWS.answer("PutSecretValue", SECRET, refused))
     assert message.startswith(f'PutSecretValue on secret "{SECRET}" failed: ')
     assert expected in message
 
@@ -236,7 +236,9 @@ def test_an_unknown_refusal_is_reported_in_the_words_of_aws_on_one_line() -> Non
     def refused() -> None:
         raise ClientError({"Error": {"Code": "Odd", "Message": "first line\n second line."}}, "TagResource")
 
-    assert "AWS reports Odd (first line second line)." in told(lambda: AWS.answer("TagResource", SECRET, refused))
+    assert "AWS reports Odd (first line second line)." in error_message(
+        lambda: AWS.answer("TagResource", SECRET, refused)
+    )
 
 
 @pytest.mark.parametrize(
@@ -254,7 +256,7 @@ def test_an_obstacle_is_reported_with_advice(no_aws: pytest.MonkeyPatch, error: 
     def obstructed() -> None:
         raise error
 
-    assert expected in told(lambda: AWS.answer("DescribeSecret", SECRET, obstructed))
+    assert expected in error_message(lambda: AWS.answer("DescribeSecret", SECRET, obstructed))
 
 
 def test_threads_share_one_client(no_aws: pytest.MonkeyPatch, moto_url: str) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HOST = "mdm.example.com"
-OURS = issue(HOST, key=KeyType.EC_P256, validity_days=397, now=datetime(2040, 1, 1, tzinfo=UTC))
+OWN_CERTIFICATE = issue(HOST, key=KeyType.EC_P256, validity_days=397, now=datetime(2040, 1, 1, tzinfo=UTC))
 PROBE = TlsProbe(seconds=2)
 
 
@@ -51,9 +51,9 @@ def answering(answer: Callable[[socket.socket], None]) -> Iterator[str]:
 
 def test_the_certificate_is_seen_whatever_it_is_worth(tmp_path: Path) -> None:
     """A certificate that is not valid yet, and not trusted, is reported as presented."""  # R17
-    with serving(credential_to_json(OURS), tmp_path) as endpoint:
+    with serving(credential_to_json(OWN_CERTIFICATE), tmp_path) as endpoint:
         (seen,) = PROBE.served_certificates(HOST, [endpoint])
-    assert (seen.endpoint, seen.sha256, seen.problem) == (endpoint, OURS.sha256, "")
+    assert (seen.endpoint, seen.sha256, seen.problem) == (endpoint, OWN_CERTIFICATE.sha256, "")
 
 
 @pytest.mark.parametrize(
@@ -72,8 +72,8 @@ def test_a_server_that_asks_for_a_client_certificate(
 
     nginx does not end the handshake, but answers 400 afterwards.
     """
-    (tmp_path / "crt").write_text(OURS.certificate, encoding="ascii")
-    (tmp_path / "key").write_text(OURS.private_key, encoding="ascii")
+    (tmp_path / "crt").write_text(OWN_CERTIFICATE.certificate, encoding="ascii")
+    (tmp_path / "key").write_text(OWN_CERTIFICATE.private_key, encoding="ascii")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "crt", tmp_path / "key")
     context.verify_mode = demand
@@ -89,14 +89,14 @@ def test_a_server_that_asks_for_a_client_certificate(
 
     with answering(shake) as endpoint:
         (found,) = PROBE.served_certificates(HOST, [endpoint])
-    assert (found.sha256 == OURS.sha256) == seen
+    assert (found.sha256 == OWN_CERTIFICATE.sha256) == seen
     assert (found.problem == "") == seen
 
 
 def test_the_name_is_asked_for(tmp_path: Path) -> None:
     """The server gets the host, and not the endpoint, as server name (SNI)."""
-    (tmp_path / "crt").write_text(OURS.certificate, encoding="ascii")
-    (tmp_path / "key").write_text(OURS.private_key, encoding="ascii")
+    (tmp_path / "crt").write_text(OWN_CERTIFICATE.certificate, encoding="ascii")
+    (tmp_path / "key").write_text(OWN_CERTIFICATE.private_key, encoding="ascii")
     asked: list[str | None] = []
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "crt", tmp_path / "key")
@@ -119,10 +119,10 @@ def test_an_endpoint_that_cannot_be_checked_has_a_reason(tmp_path: Path) -> None
     with socket.socket() as bound, answering(lambda one: one.sendall(b"HTTP/1.1 400\r\n\r\n")) as plain:
         bound.bind(("127.0.0.1", 0))
         closed = f"127.0.0.1:{bound.getsockname()[1]}"
-        with answering(lambda _one: None) as hangs_up, serving(credential_to_json(OURS), tmp_path) as good:
+        with answering(lambda _one: None) as hangs_up, serving(credential_to_json(OWN_CERTIFICATE), tmp_path) as good:
             seen = PROBE.served_certificates(HOST, [closed, plain, hangs_up, good])
     assert [one.endpoint for one in seen] == [closed, plain, hangs_up, good]
-    assert [one.sha256 for one in seen] == [None, None, None, OURS.sha256]
+    assert [one.sha256 for one in seen] == [None, None, None, OWN_CERTIFICATE.sha256]
     assert seen[0].problem == "connection refused"
     assert seen[1].problem.startswith("no TLS handshake")
     assert seen[2].problem.startswith("the connection was closed")
@@ -165,7 +165,7 @@ def test_a_name_that_is_never_found_does_not_hold_it_up(monkeypatch: pytest.Monk
 def test_every_address_of_a_name_is_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first address refuses or never answers, and the second one is the server."""
     asked: list[tuple[object, object]] = []
-    with serving(credential_to_json(OURS), tmp_path) as endpoint, socket.socket() as bound:
+    with serving(credential_to_json(OWN_CERTIFICATE), tmp_path) as endpoint, socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         open_port = int(endpoint.rpartition(":")[2])
         search = socket.getaddrinfo
@@ -181,7 +181,7 @@ def test_every_address_of_a_name_is_tried(tmp_path: Path, monkeypatch: pytest.Mo
 
         monkeypatch.setattr(socket, "getaddrinfo", both)
         (seen,) = PROBE.served_certificates(HOST, [HOST])
-    assert seen.sha256 == OURS.sha256
+    assert seen.sha256 == OWN_CERTIFICATE.sha256
     assert asked == [(HOST, 443)], "the port of a bare name"
 
 
@@ -201,20 +201,20 @@ def test_an_invalid_endpoint_is_reported_and_not_raised(endpoint: str) -> None:
 
 def test_an_invalid_server_name_is_reported(tmp_path: Path) -> None:
     """The endpoint is valid, but the host is not."""
-    with serving(credential_to_json(OURS), tmp_path) as endpoint:
+    with serving(credential_to_json(OWN_CERTIFICATE), tmp_path) as endpoint:
         (seen,) = PROBE.served_certificates(f"{'a' * 64}.example.com", [endpoint])
     assert (seen.sha256, seen.problem) == (None, "it is not host:port, or the server name is not valid")
 
 
 def test_more_endpoints_than_are_checked_together_are_all_checked(tmp_path: Path) -> None:
     """The results are in the order of the endpoints."""
-    with serving(credential_to_json(OURS), tmp_path) as endpoint, socket.socket() as bound:
+    with serving(credential_to_json(OWN_CERTIFICATE), tmp_path) as endpoint, socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         closed = f"127.0.0.1:{bound.getsockname()[1]}"
         asked = [endpoint, *[closed] * 33, endpoint]
         seen = TlsProbe(seconds=20).served_certificates(HOST, asked)
     assert [one.endpoint for one in seen] == asked
-    assert [one.sha256 for one in seen] == [OURS.sha256, *[None] * 33, OURS.sha256]
+    assert [one.sha256 for one in seen] == [OWN_CERTIFICATE.sha256, *[None] * 33, OWN_CERTIFICATE.sha256]
 
 
 def test_no_endpoints_give_no_certificates() -> None:

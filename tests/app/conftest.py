@@ -11,7 +11,7 @@ from tests.support.memory import MemorySecretStore
 
 
 @pytest.fixture(params=[False, True], ids=["", "deleted"])
-def unlabelled(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+def unlabeled(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Let the store of each world delete a version without labels immediately; the value is whether it does."""
     is_pruned = bool(request.param)
     monkeypatch.setattr(pairs, "MemorySecretStore", partial(MemorySecretStore, is_pruned=is_pruned))

@@ -60,7 +60,7 @@ class Desk:
         """Write a file of the project."""
         (self.folder / "main.pem").write_bytes(pem(*certificates) + private_pem(private))
 
-    def refused(self, server: dict[str, Any] = SERVER, observed: ObservedPair | None = None) -> tuple[str, ...]:
+    def preview_errors(self, server: dict[str, Any] = SERVER, observed: ObservedPair | None = None) -> tuple[str, ...]:
         """Return the errors of a preview."""
         return self._offers(server, observed).refusals(self.world.service.view(self.request(server)))
 
@@ -98,7 +98,7 @@ def test_a_certificate_in_use_is_adopted_although_it_breaks_rules(desk: Desk, na
     # R19 R20 R21 R22 R23 R25 R26 R27 R28
     made = CHAINS[name].make()
     desk.put(made.chain, made.keys[0])
-    assert desk.refused() == ()
+    assert desk.preview_errors() == ()
     result = desk.apply()
     assert desk.world.labels["AWSCURRENT"] == 1
     assert trust_profile([result.certificates[1].pem], identifier="com.example.mdm", server="berlin", host=HOST)
@@ -121,12 +121,12 @@ def test_an_inconsistent_bundle_is_refused_in_the_preview(desk: Desk, name: str)
     """Nothing is written if the certificate cannot be stored, presented or trusted."""  # R20 R22
     certificates, code, reason = UNFIT[name]
     desk.put(certificates, MADE.keys[0])
-    told = desk.refused()
+    told = desk.preview_errors()
     assert [text for text in told if code in text]
     assert reason in told[-1]
     with pytest.raises(IosMdmError):
         desk.apply()
-    assert not desk.world.stored()
+    assert not desk.world.stored_versions()
 
 
 def test_a_pair_begins_with_what_is_adopted(desk: Desk) -> None:
@@ -140,7 +140,7 @@ def test_a_pair_begins_with_what_is_adopted(desk: Desk) -> None:
     other = Chain().but(leaf={"owner": "other", "purposes": None}).make()
     desk.put(other.chain, other.keys[0])
     replaced = {**SERVER["main"], "replaceNow": True, "confirm": observed.main.facts.sha256}
-    told = desk.refused({**SERVER, "main": replaced}, observed)
+    told = desk.preview_errors({**SERVER, "main": replaced}, observed)
     assert "eku-missing" in told[0]
     assert "applies only to the first main" in told[1]
 
@@ -148,12 +148,12 @@ def test_a_pair_begins_with_what_is_adopted(desk: Desk) -> None:
 def test_a_key_of_another_certificate_is_not_adopted(desk: Desk) -> None:
     """No server can present such a certificate. It is refused, and nothing is written."""  # R28
     desk.put(MADE.chain, key("p256", "other"))
-    told = desk.refused()
+    told = desk.preview_errors()
     assert "key-mismatch" in told[0]
     assert "tls.key is not the PKCS#8 key of the certificate" in told[-1]
     with pytest.raises(IosMdmError, match="cannot be stored"):
         desk.apply()
-    assert not desk.world.stored()
+    assert not desk.world.stored_versions()
 
 
 def test_a_root_that_its_ca_renewed_heals_a_weak_hash(desk: Desk) -> None:

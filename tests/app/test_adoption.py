@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from ios_mdm.app.pair.values import KnownPair, PairResult
 
 
-pytestmark = pytest.mark.usefixtures("unlabelled")
+pytestmark = pytest.mark.usefixtures("unlabeled")
 
 LABELS = ((), ("STAGED",), ("RESERVE",), ("OTHER",), ("RESERVE", "STAGED"))
 
@@ -112,7 +112,7 @@ def test_a_version_that_no_run_announced_is_not_adopted(world: World, version: s
 @pytest.mark.parametrize("known", [True, False], ids=["with a state", "without a state"])
 def test_a_main_that_no_run_announced_is_refused(world: World, *, known: bool) -> None:
     """PutSecretValue moves AWSCURRENT. The message names the version with this label and the remedy."""  # R38
-    state = world.known if known else None
+    state = world.known_pair if known else None
     put(world, version_id(SECRET, 2), ["AWSCURRENT"], CA.make())
     writes = list(world.store.calls)
     moved = rf"Move the label AWSCURRENT back with `aws .* --remove-from-version-id {version_id(SECRET, 2)} "
@@ -258,7 +258,7 @@ def test_a_run_that_dies_around_its_announcement_is_continued(world: World, writ
 def _lost_tags(world: World, *trusted: int) -> KnownPair:
     """Remove the facts tags and records; return the pair as the state has it, with the trusted certificates."""
     kept_by_state = {world.facts(one).sha256 for one in trusted}
-    chains = {sha256: chain for sha256, chain in world.known.certificates.items() if sha256 in kept_by_state}
+    chains = {sha256: chain for sha256, chain in world.known_pair.certificates.items() if sha256 in kept_by_state}
     known = replace(KNOWN, certificates=chains)
     kept = {OWNER_TAG, PAIR_ID_TAG}
     world.store.untag(SECRET, [key for key in world.tags if key.startswith("ios-mdm:") and key not in kept])
@@ -272,7 +272,7 @@ def _lose_all(world: World) -> dict[str, str]:
     return lost
 
 
-def _refused(world: World) -> str:
+def _run_error(world: World) -> str:
     """Return the error of a run without a state."""
     with pytest.raises(OwnershipError) as error:
         world.apply(definition(NOW))
@@ -293,7 +293,7 @@ def test_the_first_message_about_a_lost_state_and_lost_tags_has_the_whole_remedy
     # R34 R38
     world.apply(definition(NOW))
     lost, before = _lose_all(world), {number: world.chain(number) for number in (1, 2)}
-    message, needed = _refused(world), {facts_tag(version_id(SECRET, number)) for number in (1, 2)}
+    message, needed = _run_error(world), {facts_tag(version_id(SECRET, number)) for number in (1, 2)}
     assert f"`{facts_tag(version_id(SECRET, 1))}` (certificate 1, AWSCURRENT)" in message
     assert f"`{facts_tag(version_id(SECRET, 2))}` (certificate 2, RESERVE)" in message
     world.store.tag(SECRET, {key: value for key, value in lost.items() if key in needed})
@@ -304,7 +304,7 @@ def test_the_first_message_about_a_lost_state_and_lost_tags_has_the_whole_remedy
 def test_a_message_about_a_lost_id_names_no_tag_that_is_there(world: World) -> None:
     """Only the tags with the id and the owner are missing."""  # R34
     world.store.untag(SECRET, [PAIR_ID_TAG, OWNER_TAG])
-    assert "ios-mdm:certificate:" not in _refused(world)
+    assert "ios-mdm:certificate:" not in _run_error(world)
 
 
 def test_a_pair_whose_tags_have_no_backup_is_taken_over_with_its_main(world: World) -> None:
@@ -316,7 +316,7 @@ def test_a_pair_whose_tags_have_no_backup_is_taken_over_with_its_main(world: Wor
     world.store.tag(SECRET, {ANNOUNCED_TAG: announced_value(announced)})
     main, former = world.chain(1), world.chain(2)
     world.move("RESERVE", None)
-    result = _taken_over(world, _refused(world))
+    result = _taken_over(world, _run_error(world))
     assert result.certificates[1].pem == main
     assert world.labels["AWSCURRENT"] == 1
     assert world.labels["RESERVE"] in {2, 3}
@@ -348,7 +348,7 @@ def test_a_former_main_without_a_facts_tag_is_refused_before_it_expires(world: W
     attacker = CA.make()
     put(world, version_id(SECRET, 2), ["AWSPREVIOUS"], attacker)
     with pytest.raises(StoreError, match=r"\(certificate 2\) has a label of the pair, but no facts tag"):
-        world.apply(QUIET, known=world.known)
+        world.apply(QUIET, known=world.known_pair)
 
 
 def test_lost_tags_of_a_distrusted_former_main_are_written_again(world: World) -> None:
@@ -379,7 +379,7 @@ def test_without_tag_resource_no_certificate_is_added(labels: Sequence[str], rem
     for has_reserve, form in ((False, CA), (True, Chain())):
         world = World(clock=HandClock(AT))
         world.apply(definition(NOW) if has_reserve else QUIET)
-        for state in (world.known, None):
+        for state in (world.known_pair, None):
             attacker = form.make()
             put(world, version_id(SECRET, 3 if has_reserve else 2), labels, attacker, by=ALL_BUT_TAG)
             keys = [key for key in world.tags if removed and key.startswith(removed)]
@@ -438,7 +438,7 @@ def test_a_known_certificate_under_another_root_is_refused(world: World, form: s
         announce(world, 2, made)
         world.apply(QUIET, known=KNOWN)
     number = 2 if is_custom else 1
-    known = replace(world.known, main=world.facts(number).sha256)
+    known = replace(world.known_pair, main=world.facts(number).sha256)
     version = version_id(SECRET, number + 1)
     world.store.put(SECRET, version, with_another_root(world.value(number), form))
     world.store.move_label(SECRET, "AWSCURRENT", to=version, current=version_id(SECRET, number))
@@ -456,13 +456,13 @@ def test_a_key_that_only_claims_to_be_the_certificates_is_refused() -> None:
     world = World(clock=HandClock(AT))
     quiet = replace(QUIET, main=IssueMain(key=KeyType.RSA_2048))
     world.apply(quiet)
-    known, stored, version = world.known, json.loads(world.value(1)), version_id(SECRET, 2)
+    known, stored, version = world.known_pair, json.loads(world.value(1)), version_id(SECRET, 2)
     public = x509.load_pem_x509_certificate(stored["tls.crt"].encode()).public_key()
     assert isinstance(public, rsa.RSAPublicKey)
     other = key("rsa-2048", "attacker")
     assert isinstance(other, rsa.RSAPrivateKey)
     for numbers in (other.private_numbers(), None):
-        claimed = _claimed(public.public_numbers(), numbers)
+        claimed = _mismatched_key(public.public_numbers(), numbers)
         with pytest.raises(StoreError, match="not the PKCS#8 key of the certificate"):
             credential_from_json(json.dumps({**stored, "tls.key": claimed}))
     world.store.put(SECRET, version, json.dumps({**stored, "tls.key": claimed}))
@@ -471,7 +471,7 @@ def test_a_key_that_only_claims_to_be_the_certificates_is_refused() -> None:
         world.apply(quiet, known=known)
 
 
-def _claimed(public: rsa.RSAPublicNumbers, private: rsa.RSAPrivateNumbers | None) -> str:
+def _mismatched_key(public: rsa.RSAPublicNumbers, private: rsa.RSAPrivateNumbers | None) -> str:
     """Return PKCS#8 PEM with the numbers of one public key and another private key, or with made-up ones."""
     secret = (3, 3, 5, 1, 1, 1)
     if private is not None:
@@ -492,6 +492,6 @@ def test_a_known_custom_certificate_is_accepted_with_its_chain(world: World) -> 
     put(world, version_id(SECRET, 2), ["AWSCURRENT"], made)
     announce(world, 2, made)
     world.apply(QUIET, known=KNOWN)
-    known = world.known
+    known = world.known_pair
     world.store.untag(SECRET, [facts_tag(version_id(SECRET, 2)), ANNOUNCED_TAG])
     assert world.apply(QUIET, known=known).certificates[2].facts.sha256 == fingerprint(made.leaf)

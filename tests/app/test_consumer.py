@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 NOW = datetime(2040, 1, 1, tzinfo=UTC)
 
 
-def made() -> Credential:
+def new_credential() -> Credential:
     """Return a new certificate with its key."""
     return issue("mdm.example.com", key=KeyType.EC_P256, validity_days=397, now=NOW)
 
@@ -47,7 +47,7 @@ class Shelf:
     away: bool = False
     asked: list[tuple[str, str]] = field(default_factory=list)
 
-    def labelled_value(self, name: str, label: str) -> str | None:
+    def labeled_value(self, name: str, label: str) -> str | None:
         """Return the value."""
         self.asked.append((name, label))
         if self.away:
@@ -106,7 +106,7 @@ def loads(folder: Path) -> None:
 
 def test_the_first_round_writes_and_reloads_and_the_second_does_nothing(server: Server) -> None:
     """Only AWSCURRENT is read. The files are readable only by their owner."""  # R11 R29
-    first = made()
+    first = new_credential()
     server.put(first)
     done = server.consumer().round()
     assert (done.changed, done.reloaded, done.certificate.sha256) == (True, True, first.sha256)
@@ -122,7 +122,7 @@ def test_the_first_round_writes_and_reloads_and_the_second_does_nothing(server: 
 
 def test_a_change_swaps_all_three_and_reloads_once(server: Server) -> None:
     """After a promotion, certificate, key and root are written before the command runs."""  # R11
-    first, second, third = made(), made(), made()
+    first, second, third = new_credential(), new_credential(), new_credential()
     for one in (first, second, third):
         server.put(one)
         server.consumer().round()
@@ -138,7 +138,7 @@ def test_a_change_swaps_all_three_and_reloads_once(server: Server) -> None:
 @pytest.mark.parametrize("broken", ["away", "gone", "no json", "another key", "wide space"])
 def test_an_unusable_certificate_leaves_the_last_good_files(server: Server, broken: str) -> None:
     """If AWS does not answer, or the secret is missing or damaged: an error, the same files, and no reload."""  # R32
-    first = made()
+    first = new_credential()
     server.put(first)
     server.consumer().round()
     match broken:
@@ -152,8 +152,8 @@ def test_an_unusable_certificate_leaves_the_last_good_files(server: Server, brok
             value = json.loads(server.shelf.value or "")
             server.shelf.value = json.dumps(value | {"tls.crt": value["tls.crt"].replace("\n", "\u2003\n", 2)})
         case _:
-            crossed = json.loads(credential_to_json(made())) | {
-                "tls.key": json.loads(credential_to_json(made()))["tls.key"]
+            crossed = json.loads(credential_to_json(new_credential())) | {
+                "tls.key": json.loads(credential_to_json(new_credential()))["tls.key"]
             }
             server.shelf.value = json.dumps(crossed)
     with pytest.raises(StoreError) as caught:
@@ -165,7 +165,7 @@ def test_an_unusable_certificate_leaves_the_last_good_files(server: Server, brok
 
 def test_a_command_that_failed_runs_again_until_it_succeeds(server: Server) -> None:
     """It also runs after a restart, although the certificate has not changed."""
-    server.put(made())
+    server.put(new_credential())
     for _ in range(2):
         with pytest.raises(ConsumerError, match="failed with exit code 7"):
             server.consumer(fails=True).round()
@@ -176,7 +176,7 @@ def test_a_command_that_failed_runs_again_until_it_succeeds(server: Server) -> N
 
 def test_a_change_back_is_reloaded_after_a_change_whose_reload_failed(server: Server) -> None:
     """The failed command may have loaded the other certificate, so the former reload does not count."""  # R32
-    first, second = made(), made()
+    first, second = new_credential(), new_credential()
     server.put(first)
     server.consumer().round()
     server.put(second)
@@ -189,7 +189,7 @@ def test_a_change_back_is_reloaded_after_a_change_whose_reload_failed(server: Se
 
 def test_a_command_that_does_not_end_is_ended(server: Server) -> None:
     """Otherwise a server whose reload hangs never gets another certificate."""
-    first = made()
+    first = new_credential()
     server.put(first)
     waits = (sys.executable, "-c", "import signal; signal.pause()")
     stuck = Consumer(source=server.shelf, secret="s", directory=server.folder, command=waits, patience=0.2)  # noqa: S106
@@ -203,7 +203,7 @@ def test_a_command_that_does_not_end_is_ended(server: Server) -> None:
 @pytest.mark.parametrize("loss", ["deleted", "emptied"])
 def test_a_file_that_was_damaged_is_made_again(server: Server, file: str, loss: str) -> None:
     """Each round compares the folder with the secret. The command runs after a repair."""
-    first = made()
+    first = new_credential()
     server.put(first)
     server.consumer().round()
     damaged = (server.folder / file).resolve()
@@ -218,7 +218,7 @@ def test_files_of_another_program_stay(server: Server, file: str) -> None:
     """Two files cannot be replaced atomically, and the key may be the only copy."""  # R32
     server.folder.mkdir()
     (server.folder / file).write_text("theirs", encoding="ascii")
-    server.put(made())
+    server.put(new_credential())
     with pytest.raises(ConsumerError, match=rf"{file} was not created by `consume`"):
         server.consumer().round()
     found = {path.name: path.read_text(encoding="ascii") for path in server.folder.iterdir()}
@@ -228,7 +228,7 @@ def test_files_of_another_program_stay(server: Server, file: str) -> None:
 
 def test_a_second_consumer_is_kept_out_of_the_folder(server: Server) -> None:
     """While a consumer runs its command, another consumer fails with an error and changes nothing."""
-    server.put(made())
+    server.put(new_credential())
     another = (
         "import sys; sys.path.insert(0, sys.argv[1]); from tests.app.test_consumer import compete; compete(sys.argv[2])"
     )
@@ -241,20 +241,20 @@ def test_a_second_consumer_is_kept_out_of_the_folder(server: Server) -> None:
 def compete(folder: str) -> None:
     """Run the other consumer, in a separate process; fail unless it is refused."""
     with pytest.raises(ConsumerError, match="another `consume` uses"):
-        Consumer(source=Shelf(value=credential_to_json(made())), secret="s", directory=Path(folder)).round()  # noqa: S106
+        Consumer(source=Shelf(value=credential_to_json(new_credential())), secret="s", directory=Path(folder)).round()  # noqa: S106
 
 
 def test_a_folder_that_cannot_be_written_is_reported(server: Server) -> None:
     """The cause is a file in place of the folder."""
     server.folder.write_text("", encoding="ascii")
-    server.put(made())
+    server.put(new_credential())
     with pytest.raises(ConsumerError, match="cannot be written: File exists"):
         server.consumer().round()
 
 
 def test_a_missing_command_is_reported(server: Server) -> None:
     """The error is one line with the name of the command. The files are written."""
-    first = made()
+    first = new_credential()
     server.put(first)
     missing = Consumer(source=server.shelf, secret="s", directory=server.folder, command=("/no/such/reload",))  # noqa: S106
     with pytest.raises(ConsumerError, match=r"`/no/such/reload` could not be run"):
@@ -271,7 +271,7 @@ def test_a_round_that_dies_anywhere_leaves_a_matching_pair(
     tmp_path: Path, rounds: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A process that is killed before any call leaves the old or the new pair. The next round completes it."""  # R32
-    certificates = [made() for _ in range(rounds + 1)]
+    certificates = [new_credential() for _ in range(rounds + 1)]
     for number in count(1):
         server = Server(folder=tmp_path / f"{number}" / "tls")
         server.folder.parent.mkdir()
@@ -320,7 +320,7 @@ def _die_at(number: int, patch: pytest.MonkeyPatch) -> None:
 
 def test_a_reader_always_finds_a_matching_pair(server: Server) -> None:
     """A server that loads the files repeatedly while certificates change never loads two that do not match."""
-    certificates = [made() for _ in range(6)]
+    certificates = [new_credential() for _ in range(6)]
     server.put(certificates[0])
     quiet = Consumer(source=server.shelf, secret="s", directory=server.folder)  # noqa: S106
     quiet.round()
@@ -350,7 +350,7 @@ def test_a_reader_always_finds_a_matching_pair(server: Server) -> None:
 
 def test_the_dates_of_the_served_certificate_are_shown(server: Server) -> None:
     """They are for the line that `consume` prints."""
-    server.put(made())
+    server.put(new_credential())
     told = server.consumer().round().certificate
     assert told.not_after == NOW - timedelta(minutes=5) + timedelta(days=397, seconds=-1)
 
@@ -370,7 +370,7 @@ def running(server: Server, program: str, *, combined: bool = False) -> Consumer
 
 def test_a_corrected_command_is_run_for_the_same_certificate(server: Server) -> None:
     """The first command succeeded but reloaded nothing. Each command has to succeed once for a certificate."""
-    server.put(made())
+    server.put(new_credential())
     assert running(server, "pass").round().reloaded
     assert server.consumer().round().reloaded
     assert len(server.reloads) == 1
@@ -382,7 +382,7 @@ def test_the_command_gets_no_credentials_of_aws(server: Server, monkeypatch: pyt
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush")
     monkeypatch.setenv("AWS_PROFILE", "production")
     monkeypatch.setenv("LANG", "C")
-    server.put(made())
+    server.put(new_credential())
     program = f"import os; open({str(server.log)!r}, 'w').write(repr(sorted(os.environ)))"
     running(server, program).round()
     names = server.log.read_text(encoding="utf-8")
@@ -392,7 +392,7 @@ def test_the_command_gets_no_credentials_of_aws(server: Server, monkeypatch: pyt
 
 def test_a_reader_of_the_folder_cannot_lock_it(server: Server) -> None:
     """Otherwise any user can stop renewals."""
-    server.put(made())
+    server.put(new_credential())
     server.folder.mkdir(mode=0o755)
     descriptor = os.open(server.folder, os.O_RDONLY)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -408,10 +408,10 @@ def test_a_link_that_the_command_makes_is_not_followed(server: Server, name: str
     """The command, or a process that it starts, may run as a user with fewer permissions."""
     victim = server.folder.parent / "victim"
     victim.write_text("theirs", encoding="ascii")
-    server.put(made())
+    server.put(new_credential())
     program = f"import os; os.path.lexists(p := {str(server.folder / name)!r}) or os.symlink({str(victim)!r}, p)"
     assert running(server, program).round().reloaded
-    server.put(made())
+    server.put(new_credential())
     assert running(server, program).round().reloaded
     assert victim.read_text(encoding="ascii") == "theirs"
     loads(server.folder)
@@ -419,7 +419,7 @@ def test_a_link_that_the_command_makes_is_not_followed(server: Server, name: str
 
 def test_a_link_in_the_place_of_the_lock_is_not_followed(server: Server) -> None:
     """Nothing is created at the target of the link."""
-    server.put(made())
+    server.put(new_credential())
     server.folder.mkdir()
     (server.folder / ".lock").symlink_to(server.folder.parent / "made")
     with pytest.raises(ConsumerError, match="cannot be written"):
@@ -430,7 +430,7 @@ def test_a_link_in_the_place_of_the_lock_is_not_followed(server: Server) -> None
 @pytest.mark.parametrize("mode", [0o777, 0o770, 0o1777])
 def test_a_folder_that_others_can_write_is_refused(server: Server, mode: int) -> None:
     """These users could replace tls.key, so nothing is written there."""
-    server.put(made())
+    server.put(new_credential())
     server.folder.mkdir()
     server.folder.chmod(mode)
     with pytest.raises(ConsumerError, match=rf"is writable for its group or for all users \(mode {mode:04o}\).*go-w"):
@@ -440,7 +440,7 @@ def test_a_folder_that_others_can_write_is_refused(server: Server, mode: int) ->
 
 def test_a_folder_below_one_that_others_can_write_is_refused(server: Server) -> None:
     """These users could replace the whole folder. With the sticky bit, as in /tmp, they cannot."""
-    server.put(made())
+    server.put(new_credential())
     parent = server.folder.parent / "shared"
     inside = replace(server, folder=parent / "tls")
     parent.mkdir()
@@ -457,7 +457,7 @@ def test_a_folder_below_one_that_others_can_write_is_refused(server: Server) -> 
 
 def test_a_link_in_a_folder_that_others_can_write_is_refused(server: Server) -> None:
     """These users could change the link. It is in the middle of the path."""
-    server.put(made())
+    server.put(new_credential())
     server.folder.mkdir(mode=0o700)
     shared, link = server.folder.parent / "shared", server.folder.parent / "link"
     shared.mkdir()
@@ -472,7 +472,7 @@ def test_a_link_in_a_folder_that_others_can_write_is_refused(server: Server) -> 
 
 def test_a_lock_with_a_second_name_is_refused(server: Server) -> None:
     """The mode of the file would change for the users of its other name."""
-    server.put(made())
+    server.put(new_credential())
     server.folder.mkdir(mode=0o700)
     other = server.folder.parent / "other"
     other.touch(mode=0o644)
@@ -484,7 +484,7 @@ def test_a_lock_with_a_second_name_is_refused(server: Server) -> None:
 
 def test_a_folder_of_another_user_is_refused(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """The owner can change all permissions of the folder."""
-    server.put(made())
+    server.put(new_credential())
     server.folder.mkdir()
     owner = server.folder.stat().st_uid
     monkeypatch.setattr(os, "geteuid", lambda: 54_321)
@@ -495,7 +495,7 @@ def test_a_folder_of_another_user_is_refused(server: Server, monkeypatch: pytest
 
 def test_certificate_and_key_in_one_file(server: Server) -> None:
     """HAProxy reads both from one file. The file is also created for a certificate that is already in the folder."""
-    first = made()
+    first = new_credential()
     server.put(first)
     assert server.consumer().round().changed
     assert not (server.folder / "tls.pem").exists()
@@ -506,11 +506,11 @@ def test_certificate_and_key_in_one_file(server: Server) -> None:
     assert path.read_text(encoding="ascii") == first.certificate.rstrip() + "\n" + first.private_key.rstrip() + "\n"
     loads(server.folder)
     assert running(server, "pass", combined=True).round().changed is False
-    second = made()
+    second = new_credential()
     server.put(second)
     assert running(server, "pass", combined=True).round().changed
     assert second.private_key in path.read_text(encoding="ascii")
-    third = made()
+    third = new_credential()
     server.put(third)
     assert server.consumer().round().changed
     assert third.private_key in path.read_text(encoding="ascii"), "a server may read tls.pem"

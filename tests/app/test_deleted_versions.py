@@ -6,7 +6,7 @@ from tests.support.memory import MemorySecretStore
 from tests.support.pairs import SECRET, World
 
 
-def pruned() -> World:
+def pruning_world() -> World:
     """Return a world whose store deletes a version without labels immediately."""
     world = World()
     world.store = MemorySecretStore(clock=world.clock, is_pruned=True)
@@ -16,7 +16,7 @@ def pruned() -> World:
 
 def test_the_store_deletes_exactly_the_versions_without_labels() -> None:
     """Any label keeps its version."""
-    store = pruned().store
+    store = pruning_world().store
     store.create("one", tags={}, description="", kms_key=None)
     for version in ("main", "staged", "other"):
         store.put("one", version, version)
@@ -30,7 +30,7 @@ def test_the_store_deletes_exactly_the_versions_without_labels() -> None:
 
 def test_a_former_main_gets_a_label_before_it_loses_awsprevious() -> None:
     """Without a distribution, no delivery sets labels. Devices trust the former main until it expires."""  # R17 R32
-    world = pruned()
+    world = pruning_world()
     world.apply()
     for former in (1, 2, 3):
         world.later(days=30)

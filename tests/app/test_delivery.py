@@ -109,7 +109,7 @@ def distribute(
     ).distribute(delivery)
 
 
-def used(ledger: SqliteLedger) -> SqliteLedger:
+def ledger_with_history(ledger: SqliteLedger) -> SqliteLedger:
     """Return the ledger after an earlier profile was sent."""
     for server in ("berlin", "paris"):
         ledger.record_enqueued(f"{server}-1", server=server, profile="0" * 64, enrollment_ids=["gone"], at=START)
@@ -119,7 +119,7 @@ def used(ledger: SqliteLedger) -> SqliteLedger:
 @pytest.fixture
 def other_ledger(tmp_path: Path) -> SqliteLedger:
     """Another ledger, which has only an earlier profile."""
-    return used(SqliteLedger(tmp_path / "other.db"))
+    return ledger_with_history(SqliteLedger(tmp_path / "other.db"))
 
 
 def test_every_device_gets_it_once_in_batches(delivery: Delivery, ledger: SqliteLedger) -> None:
@@ -198,7 +198,7 @@ def test_a_failure_is_reported_and_the_next_run_continues(
 ) -> None:
     """The error has the number of devices that the profile is queued for. The next run sends to the others only."""
     first, done = RecordingChannel(fails_at=fails_at), 3 * (fails_at - 1)
-    used(ledger)
+    ledger_with_history(ledger)
     with pytest.raises(DeliveryError, match=rf"is down.*queued for {done} of 7 devices.*continue") as caught:
         distribute(delivery, ledger, first)
     assert "pair is stored" in str(caught.value)
@@ -223,7 +223,7 @@ def test_a_run_that_dies_before_the_ledger_repeats_the_same_command(
     lost = RecordingChannel()
     distribute(delivery, other_ledger, lost)
     again = RecordingChannel()
-    distribute(delivery, used(ledger), again)
+    distribute(delivery, ledger_with_history(ledger), again)
     assert not set(lost.uuids) & {str(UUID(int=number)) for number in range(10)}
     assert again.batches_taken == lost.batches_taken
 
@@ -263,7 +263,7 @@ def test_a_profile_that_returns_is_a_new_command(delivery: Delivery, tmp_path: P
     for number, (one, channel) in enumerate(
         ((delivery, first), (replace(delivery, revision=3), returned), (replace(delivery, server="paris"), other))
     ):
-        distribute(one, used(SqliteLedger(tmp_path / f"{number}.db")), channel)
+        distribute(one, ledger_with_history(SqliteLedger(tmp_path / f"{number}.db")), channel)
     assert len({*first.uuids, *returned.uuids, *other.uuids}) == 9
 
 
@@ -272,7 +272,7 @@ def test_another_resource_sends_the_same_profile_again(delivery: Delivery, tmp_p
     # R34
     first, second = RecordingChannel(), RecordingChannel()
     for number, (channel, resource_id) in enumerate(((first, "7c" * 16), (second, "8d" * 16))):
-        ledger = used(SqliteLedger(tmp_path / f"{number}.db"))
+        ledger = ledger_with_history(SqliteLedger(tmp_path / f"{number}.db"))
         distribute(replace(delivery, resource_id=resource_id), ledger, channel)
     assert first.devices == second.devices
     assert not set(first.uuids) & set(second.uuids)

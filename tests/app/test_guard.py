@@ -19,7 +19,7 @@ from tests.support.crashes import Crash, CrashError
 from tests.support.fleet import ANOTHER, ENDPOINT, Fleet
 from tests.support.pairs import NOW, SECRET, definition
 
-pytestmark = pytest.mark.usefixtures("unlabelled")
+pytestmark = pytest.mark.usefixtures("unlabeled")
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ class TestTheLabel:
             world.send(result)
         world.store.fail = None
         world.send(world.apply())
-        assert world.offered == {"TRUSTED-1", "TRUSTED-2"}
+        assert world.offered_labels == {"TRUSTED-1", "TRUSTED-2"}
         assert all(labels >= {"TRUSTED-1", "TRUSTED-2"} for labels in world.channel.labels)
         assert world.tags[SENT_TAG].startswith("1 2 devices:")
 
@@ -70,7 +70,7 @@ class TestTheLabel:
     def test_a_deleted_reserve_loses_its_label(self, fleet: Fleet) -> None:
         """On request, if it is neither armed nor presented, its offer ends. AWS may then delete it."""  # R10
         assert fleet.run(definition(ANOTHER)) == (1, 3)
-        assert fleet.offered == {"TRUSTED-1", "TRUSTED-3"}
+        assert fleet.offered_labels == {"TRUSTED-1", "TRUSTED-3"}
         assert facts_tag(version_id(SECRET, 2)) not in fleet.tags
 
     def test_a_former_main_keeps_its_label_until_it_expires(self, fleet: Fleet) -> None:
@@ -83,7 +83,7 @@ class TestTheLabel:
         fleet.later(days=370)
         fleet.endpoint.sha256 = fleet.facts(1).sha256
         assert 1 in fleet.run(), "the server still presents it (R17)"
-        assert "TRUSTED-1" not in fleet.offered
+        assert "TRUSTED-1" not in fleet.offered_labels
         fleet.store.calls.clear()
         fleet.run()
         assert fleet.store.calls == []
@@ -92,7 +92,7 @@ class TestTheLabel:
         """Its label shows that devices trust it, so it stays in the profile until it expires."""  # R35
         fleet.endpoint.sha256 = fleet.facts(2).sha256
         fleet.run(definition(ANOTHER))
-        known = fleet.known
+        known = fleet.known_pair
         fleet.store.untag(SECRET, [facts_tag(version_id(SECRET, 2))])
         assert fleet.look(definition(ANOTHER)).desired.trusted_ordinals == (1, 2, 3)
         fleet.endpoint.sha256 = fleet.facts(1).sha256
@@ -107,7 +107,7 @@ class TestTheLabel:
             fleet.run(definition(ANOTHER))
         fleet.store.fail = None
         assert fleet.run(definition(ANOTHER)) == (1, 3)
-        assert fleet.offered == {"TRUSTED-1", "TRUSTED-3"}
+        assert fleet.offered_labels == {"TRUSTED-1", "TRUSTED-3"}
 
 
 class TestTheGuard:
@@ -123,7 +123,7 @@ class TestTheGuard:
         assert fleet.run(definition(NoReserve())) == (1, 2)
         fleet.endpoint.sha256 = fleet.facts(1).sha256
         assert fleet.run(definition(NoReserve())) == (1,)
-        assert fleet.offered == {"TRUSTED-1"}
+        assert fleet.offered_labels == {"TRUSTED-1"}
 
     def test_a_presented_certificate_counts_only_if_it_is_of_this_pair(self, fleet: Fleet) -> None:
         """A certificate of another pair is reported. An endpoint that cannot be reached has no effect."""  # R35
@@ -169,7 +169,7 @@ class TestTheGuard:
         assert kept.role is Role.KEPT
         fleet.later(days=400)
         assert 2 not in fleet.run()
-        assert "TRUSTED-2" not in fleet.offered
+        assert "TRUSTED-2" not in fleet.offered_labels
 
     def test_a_delivery_that_would_remove_trust_is_refused(self, fleet: Fleet) -> None:
         """If another run has changed the pair, the MDM server is not contacted."""  # R35
@@ -212,7 +212,7 @@ class TestDistrust:
         wish = replace(definition(), distrust=frozenset({fleet.facts(1).sha256}))
         assert "3 devices of berlin" in fleet.notices(wish)["distrusts-presented"]
         assert fleet.run(wish) == (2, 3)
-        assert fleet.offered == {"TRUSTED-2", "TRUSTED-3"}
+        assert fleet.offered_labels == {"TRUSTED-2", "TRUSTED-3"}
         fleet.store.calls.clear()
         fleet.run(wish)
         assert fleet.store.calls == []
@@ -227,7 +227,7 @@ class TestDistrust:
             fleet.apply(wish)
         assert fleet.store.calls == []
         fleet.run(replace(wish, replace_main=True, confirm_main=main))
-        assert "TRUSTED-1" not in fleet.offered
+        assert "TRUSTED-1" not in fleet.offered_labels
 
     def test_a_reserve_that_was_sent_is_offered_as_the_next_main(self, fleet: Fleet) -> None:
         """The message has the apply time that makes the reserve main immediately. No device loses its connection."""
@@ -243,7 +243,7 @@ class TestDistrust:
         fleet.later(minutes=5)
         fleet.run(replace(wish, reserve=replace(NOW, apply=AtTime(time=parsed_time(at[1])))))
         assert fleet.labels[Label.MAIN] == 2
-        assert "TRUSTED-1" not in fleet.offered
+        assert "TRUSTED-1" not in fleet.offered_labels
 
     def test_a_reserve_that_was_not_sent_is_not_offered_as_the_next_main(self, fleet: Fleet) -> None:
         """With such a reserve as main, devices lose their connection, as with `main.replaceNow`."""  # R35

@@ -109,7 +109,7 @@ def _promoted_by_a_run(server: Server) -> None:
 def _main_replaced(server: Server) -> None:
     up(server, QUIET)
     up(server, WAITS)
-    up(server, server.replaced(WAITS))
+    up(server, server.with_another_main(WAITS))
 
 
 LIVES = (_new, _another_reserve, _promoted_by_a_run, _main_replaced)
@@ -126,8 +126,8 @@ def test_a_run_ends_as_without_lagging_reads(live: Callable[[Server], None], lag
     assert late.armed.scheduler.schedules.keys() == prompt.armed.scheduler.schedules.keys()
     assert late.armed.warnings == []
     assert _keys(late) == _keys(prompt)
-    assert _issued(late) == _issued(prompt), "a value that reads do not show yet is not stored again"
-    assert _announced(late)
+    assert _issue_reports(late) == _issue_reports(prompt), "a value that reads do not show yet is not stored again"
+    assert _is_announced(late)
 
 
 def test_a_take_over_ends_when_reads_show_it() -> None:
@@ -148,12 +148,12 @@ def _keys(server: Server) -> dict[str, str]:
     return {key: value.partition("sha256=")[0] for key, value in found.tags.items() if key != ANNOUNCED_TAG}
 
 
-def _issued(server: Server) -> list[str]:
+def _issue_reports(server: Server) -> list[str]:
     """Return the reports about issued certificates."""
     return [line for line in server.armed.world.reports if line.startswith("issuing certificate")]
 
 
-def _announced(server: Server) -> bool:
+def _is_announced(server: Server) -> bool:
     """Return whether the announcement is that of the value that was stored last."""
     store = server.armed.world.store
     assert isinstance(store, Lagging)

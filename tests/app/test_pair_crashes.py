@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
-pytestmark = pytest.mark.usefixtures("unlabelled")
+pytestmark = pytest.mark.usefixtures("unlabeled")
 
 
-def begun(story: Story) -> World:
+def initial_world(story: Story) -> World:
     """Return the world in which the story starts."""
     world = World()
     if story.before is not None:
@@ -44,7 +44,7 @@ def begun(story: Story) -> World:
 
 def writes(story: Story) -> int:
     """Return the number of writes of an undisturbed run."""
-    world = begun(story)
+    world = initial_world(story)
     world.apply(story.wish)
     return len(world.store.calls)
 
@@ -76,7 +76,7 @@ CRASHES = [
 def test_the_next_run_continues(story: Story, number: int, edge: Edge) -> None:
     """After a crash at any write, the next run has the same result as an undisturbed one, and issues nothing twice."""
     # R30 R32
-    world = begun(story)
+    world = initial_world(story)
     seen = Seen()
     before = seen(world)
     world.store.fail = Crash(number, edge)
@@ -90,7 +90,7 @@ def test_the_next_run_continues(story: Story, number: int, edge: Edge) -> None:
     after = seen(world)
     assert crashed.items() <= after.items()
     assert len(after) == len(before) + story.issued
-    assert len(world.stored()) == len(set(world.stored())) == story.issued
+    assert len(world.stored_versions()) == len(set(world.stored_versions())) == story.issued
     assert len({json.loads(value)["tls.key"] for value in after.values()}) == len(after)
     assert result.view.step is None
     quiet = list(world.store.calls)
@@ -149,12 +149,14 @@ def _self_signed(not_before: datetime) -> Credential:
     )
 
 
-def _issued(not_before: datetime) -> Credential:
+def _issued_certificate(not_before: datetime) -> Credential:
     return issue(HOST, key=KeyType.EC_P256, validity_days=397, now=not_before + timedelta(minutes=5))
 
 
 @pytest.mark.parametrize(
-    ("made", "reserve"), [(_issued, 2), (_custom, 3), (_self_signed, 3)], ids=["issued", "custom", "self-signed"]
+    ("made", "reserve"),
+    [(_issued_certificate, 2), (_custom, 3), (_self_signed, 3)],
+    ids=["issued", "custom", "self-signed"],
 )
 def test_only_a_certificate_of_the_issued_form_is_adopted_as_issued(
     made: Callable[[datetime], Credential], reserve: int, monkeypatch: pytest.MonkeyPatch
@@ -183,7 +185,7 @@ def _die_after_put(operation: str, edge: Edge) -> None:
 @pytest.mark.parametrize(("story", "number", "edge"), CRASHES)
 def test_a_preview_after_a_crash_shows_how_it_ends(story: Story, number: int, edge: Edge) -> None:
     """The preview of a half-changed pair has no error, and the same main as the result of the next run."""
-    world = begun(story)
+    world = initial_world(story)
     world.store.fail = Crash(number, edge)
     with pytest.raises(CrashError):
         world.apply(story.wish)
@@ -191,7 +193,7 @@ def test_a_preview_after_a_crash_shows_how_it_ends(story: Story, number: int, ed
     assert world.look(story.wish).desired.main == story.labels["AWSCURRENT"]
 
 
-WISHES = {
+REQUESTS = {
     "now": definition(),
     "silent": definition(None),
     "none": definition(NoReserve()),
@@ -205,7 +207,7 @@ WISHES = {
             st.integers(1, 12),
             st.sampled_from(["before", "after"]),
             st.integers(0, 40),
-            st.sampled_from(sorted(WISHES)),
+            st.sampled_from(sorted(REQUESTS)),
         ),
         max_size=8,
     )
@@ -218,7 +220,7 @@ def test_several_crashes_in_a_row_while_time_passes(runs: list[tuple[int, Edge, 
     for number, edge, days, wish in runs:
         world.store.fail = Crash(number, edge)
         with contextlib.suppress(CrashError):
-            world.apply(WISHES[wish])
+            world.apply(REQUESTS[wish])
         assert held.items() <= seen(world).items()  # no number is used for another certificate, no key is lost
         held = seen(world)
         world.later(days=days)

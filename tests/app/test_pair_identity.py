@@ -47,7 +47,7 @@ OBSERVED = ObservedPair(
 FOREIGN = replace(OBSERVED, owner="organization/ios-mdm/other", resource_id=OTHER_RESOURCE)
 
 
-def checked(request: PairRequest, observed: ObservedPair | None, home: Home = HOME) -> None:
+def check_identity(request: PairRequest, observed: ObservedPair | None, home: Home = HOME) -> None:
     """Run the checks in the order of a run."""
     check_home(request, observed, lambda: home)
     check_pair_owner(request, observed)
@@ -82,7 +82,7 @@ def checked(request: PairRequest, observed: ObservedPair | None, home: Home = HO
 )
 def test_a_legitimate_request_is_accepted(request_: PairRequest, observed: ObservedPair | None) -> None:
     """The pair may be changed."""  # R33 R34
-    checked(request_, observed)
+    check_identity(request_, observed)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_a_pair_of_another_resource_is_refused(
 ) -> None:
     """The message has the value for takeOver, or what is wrong with it."""  # R34
     with pytest.raises(error, match=message):
-        checked(request_, observed)
+        check_identity(request_, observed)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_a_take_over_is_a_warning(request_: PairRequest, observed: ObservedPair,
 def test_a_take_over_of_a_pair_in_the_state_has_no_effect() -> None:
     """The message has the remedy: first remove the server from the stack of this state."""  # R34
     with pytest.raises(TakenOverError, match="takeOver has no effect while this state has the pair"):
-        checked(replace(REQUEST, known=KNOWN, take_over=PAIR), FOREIGN)
+        check_identity(replace(REQUEST, known=KNOWN, take_over=PAIR), FOREIGN)
 
 
 COPY = replace(OBSERVED, arn=arn(secret="ios-mdm/copy"))  # noqa: S106 - a name
@@ -168,7 +168,7 @@ def test_a_copied_secret_is_refused(known: KnownPair | None) -> None:
     """The tag names the secret of the pair. A copy with another name is not the pair."""  # R33
     request = replace(REQUEST, known=known, secret="ios-mdm/copy", take_over=PAIR)  # noqa: S106 - a name
     with pytest.raises(IdentityError):
-        checked(request, COPY)
+        check_identity(request, COPY)
 
 
 @pytest.mark.parametrize(
@@ -189,10 +189,10 @@ def test_a_replica_is_accepted_if_the_definition_names_the_former_secret(
     """Disaster recovery: the same pair in another region, with or without the former state."""  # R33
     request = replace(REQUEST, known=known, take_over=None if known else PAIR, moved_from=moved_from)
     if is_accepted:
-        checked(request, REPLICA, ELSEWHERE)
+        check_identity(request, REPLICA, ELSEWHERE)
     else:
         with pytest.raises(IdentityError, match="movedFrom"):
-            checked(request, REPLICA, ELSEWHERE)
+            check_identity(request, REPLICA, ELSEWHERE)
 
 
 @pytest.mark.parametrize(("known", "value"), [(KNOWN, arn()), (FIRST, arn().rpartition("-")[0])])
@@ -200,8 +200,8 @@ def test_the_message_names_the_former_secret(known: KnownPair, value: str) -> No
     """This works before the state has the ARN, too. With this value, the pair is accepted in another region."""  # R33
     moved = replace(OBSERVED, arn=arn(ELSEWHERE))
     with pytest.raises(IdentityError, match=f"`movedFrom: {value}`"):
-        checked(replace(REQUEST, known=known), moved)
-    checked(replace(REQUEST, known=known, moved_from=value), moved)
+        check_identity(replace(REQUEST, known=known), moved)
+    check_identity(replace(REQUEST, known=known, moved_from=value), moved)
 
 
 @pytest.mark.parametrize("known", [KNOWN, FIRST])
@@ -216,7 +216,7 @@ def test_a_former_move_accepts_no_other_home(known: KnownPair, observed: Observe
     request = replace(REQUEST, known=known, moved_from=arn(suffix="d4e5f6"), lost_main=known.main)
     for one in (request, replace(request, lost_main=None)):
         with pytest.raises(IdentityError, match="the credentials in use are for"):
-            checked(one, observed, ELSEWHERE)
+            check_identity(one, observed, ELSEWHERE)
 
 
 def test_a_moved_pair_names_the_switch_that_it_leaves() -> None:
@@ -246,15 +246,15 @@ def test_a_restored_secret_without_its_id_is_refused() -> None:
     restored = replace(OBSERVED, arn=arn(suffix="d4e5f6"), identity=None, resource_id=None)
     request = replace(REQUEST, known=KNOWN, moved_from=arn())
     with pytest.raises(IdentityError, match=f"set the tag to `{PAIR} 111122223333:eu-west-1:ios-mdm/berlin`"):
-        checked(request, restored)
-    checked(request, replace(restored, identity=OBSERVED.identity))
+        check_identity(request, restored)
+    check_identity(request, replace(restored, identity=OBSERVED.identity))
 
 
 def test_a_changed_pair_id_is_refused() -> None:
     """The message has the tag to write."""  # R33
     changed = replace(OBSERVED, identity=PairIdentity(pair_id=OTHER_PAIR, home=HOME, secret=SECRET))
     with pytest.raises(IdentityError, match=f"Set the tag to `{PAIR} 111122223333:eu-west-1:ios-mdm/berlin`"):
-        checked(replace(REQUEST, known=KNOWN), changed)
+        check_identity(replace(REQUEST, known=KNOWN), changed)
 
 
 def test_a_new_pair_in_the_place_of_a_lost_one_has_another_id() -> None:
@@ -266,12 +266,12 @@ def test_a_new_pair_in_the_place_of_a_lost_one_has_another_id() -> None:
         identity=PairIdentity(pair_id=OTHER_PAIR, home=HOME, secret=SECRET),
         resource_id=None,
     )
-    checked(lost, None)
-    checked(lost, made)
+    check_identity(lost, None)
+    check_identity(lost, made)
     assert lost.setting(None, HOME).identity == PairIdentity(pair_id="9e" * 16, home=HOME, secret=SECRET)
     assert lost.setting(made, HOME).identity == made.identity
     with pytest.raises(IdentityError):
-        checked(replace(lost, lost_main=None), made)
+        check_identity(replace(lost, lost_main=None), made)
 
 
 def test_lost_records_are_written_as_the_state_knows_them() -> None:

@@ -239,10 +239,10 @@ class TestDrift:
     def test_drift_is_repaired_without_changing_main(self, promoted: World, drift: Callable[[World], None]) -> None:
         """The pair has its former labels and tags, nothing is issued, and main's version and value are the same."""
         # R32
-        labels, tags, known = promoted.labels, promoted.tags, promoted.known
+        labels, tags, known = promoted.labels, promoted.tags, promoted.known_pair
         values = [promoted.value(ordinal) for ordinal in (1, 2, 3)]
         drift(promoted)
-        stored = promoted.stored()
+        stored = promoted.stored_versions()
         since = len(promoted.store.calls)
         assert promoted.service.view(promoted.request(known=known)).step is not None
         promoted.apply(known=known)
@@ -250,7 +250,7 @@ class TestDrift:
         # These records cannot be derived from others: the last promoted reserve, and the last announced version.
         assert promoted.tags | {PROMOTED_TAG: "2", ANNOUNCED_TAG: tags[ANNOUNCED_TAG]} == tags
         assert [promoted.value(ordinal) for ordinal in (1, 2, 3)] == values
-        assert promoted.stored() == stored
+        assert promoted.stored_versions() == stored
         assert not [
             call for call in promoted.store.calls[since:] if call[0] == "move_label" and call[2] == "AWSCURRENT"
         ]
@@ -295,7 +295,7 @@ class TestDrift:
     def test_a_tampered_tag_stops_before_a_label_moves(self, world: World, ordinal: int) -> None:
         """If the facts tag of main or of the reserve does not match its certificate, no label is moved."""
         # R32
-        tag, known = facts_tag(version_id(SECRET, ordinal)), world.known
+        tag, known = facts_tag(version_id(SECRET, ordinal)), world.known_pair
         early = world.tags[tag].replace("notAfter=20410131T235459Z", "notAfter=20400110T235459Z")
         if ordinal == 2:
             early = world.tags[tag].replace("notBefore=20391231T235500Z", "notBefore=20390101T235500Z")
@@ -333,14 +333,14 @@ class TestOwner:
 
     def test_taking_over_is_asked_for(self, world: World) -> None:
         """With takeOver the pair gets the new owner and keeps its certificates."""
-        stored = world.stored()
+        stored = world.stored_versions()
         other = replace(world.request(), owner="organization/ios-mdm/other", new_resource_id="cd" * 16)
         taken = replace(other, take_over=world.pair_id)
         assert "take-over" in {one.reason for one in world.service.view(taken).desired.notices}
         world.service.apply(taken)
         world.service.claim(other)
         assert world.tags["ios-mdm:owner"] == "organization/ios-mdm/other"
-        assert world.stored() == stored
+        assert world.stored_versions() == stored
         with pytest.raises(OwnershipError):
             world.apply()
         former = KnownPair(home=KNOWN.home, arn=world.arn, pair_id=world.pair_id, resource_id="ab" * 16)
@@ -364,7 +364,7 @@ class TestOwner:
         world.apply()
         assert world.labels == {"AWSCURRENT": 1, "RESERVE": 2}
 
-    def restored(self, world: World, token: str) -> KnownPair:
+    def restored_pair(self, world: World, token: str) -> KnownPair:
         """Restore only main, in a secret with few tags, as from a backup; return the pair as the state has it."""
         known = KnownPair(
             home=KNOWN.home,
@@ -386,7 +386,7 @@ class TestOwner:
 
     def test_a_pair_that_is_known_gets_no_new_certificates_in_a_restored_secret(self, world: World) -> None:
         """Main with another version id is refused before any effect. The message has the right version id."""  # R33
-        known = self.restored(world, FOREIGN)
+        known = self.restored_pair(world, FOREIGN)
         request = replace(world.request(known=known), moved_from=known.arn)
         for refused in (request, replace(request, lost_main=known.main)):
             with pytest.raises(IdentityError, match=f"--client-request-token {version_id(SECRET, 1)} .*lostMain: "):
@@ -396,7 +396,7 @@ class TestOwner:
     def test_a_pair_that_is_restored_under_its_version_id_goes_on(self, world: World) -> None:
         """Main with its version id is sufficient. All other records are written again."""  # R33
         key = world.key(1)
-        known = self.restored(world, version_id(SECRET, 1))
+        known = self.restored_pair(world, version_id(SECRET, 1))
         request = replace(world.request(known=known), moved_from=known.arn)
         result = world.service.apply(request)
         assert (world.labels["AWSCURRENT"], world.labels["RESERVE"]) == (1, 2)
@@ -416,7 +416,7 @@ class TestOwner:
         self, world: World, changes: dict[str, Any], message: str
     ) -> None:
         """Devices may have to trust the main in the state, so no profile is created without it."""  # R33 R38
-        known = replace(self.restored(world, version_id(SECRET, 1)), **changes)
+        known = replace(self.restored_pair(world, version_id(SECRET, 1)), **changes)
         with pytest.raises((IdentityError, StoreError), match=message):
             world.service.apply(replace(world.request(known=known), moved_from=known.arn))
         assert "put" not in {call[0] for call in world.store.calls}

@@ -38,7 +38,7 @@ def client(pair: Pair) -> Any:
     )
 
 
-def kept(pair: Pair, value: str | bytes, tags: Mapping[str, str] = MappingProxyType({})) -> str:
+def store_secret(pair: Pair, value: str | bytes, tags: Mapping[str, str] = MappingProxyType({})) -> str:
     """Store a value in a secret without a pair, and return the name of the secret."""
     name = f"mdm/{pair.name}"
     content = {"SecretString": value} if isinstance(value, str) else {"SecretBinary": value}
@@ -46,7 +46,7 @@ def kept(pair: Pair, value: str | bytes, tags: Mapping[str, str] = MappingProxyT
     return name
 
 
-def sent(pair: Pair, secret: str, url: str) -> str:
+def send_error(pair: Pair, secret: str, url: str) -> str:
     """Send a command to the MDM server at *url* with the API key in *secret*; return the error."""
     settings = DistributionSettings.model_validate(
         {
@@ -71,7 +71,7 @@ def test_the_key_of_a_pair_is_never_sent_as_an_api_key(pair: Pair, attacker: Tak
     """The secret is recognized by its tags, so another prefix in the same definition does not help."""
     # R39
     pair.make(distributed=False)
-    message = sent(pair, references(pair)[kind], attacker.url)
+    message = send_error(pair, references(pair)[kind], attacker.url)
     assert attacker.received == []
     assert "it has the tags of a pair" in message
 
@@ -114,7 +114,7 @@ MISPLACED = {
 def test_a_value_that_is_no_api_key_is_not_sent(pair: Pair, attacker: Taker, value: str | bytes, said: str) -> None:
     """A private key or a document in another secret is not sent either, and the message does not quote it."""
     # R39
-    message = sent(pair, kept(pair, value), attacker.url)
+    message = send_error(pair, store_secret(pair, value), attacker.url)
     assert attacker.received == []
     assert said in message
     assert "hush" not in message
@@ -124,15 +124,15 @@ def test_a_value_that_is_no_api_key_is_not_sent(pair: Pair, attacker: Taker, val
 @pytest.mark.parametrize("value", [KEY, f"{KEY}\n", f" {KEY}\r\n", "4711", "{half", "MIIB", "a b"])
 def test_an_api_key_is_sent(pair: Pair, attacker: Taker, value: str) -> None:
     """One line is sent without the white space around it. Other tags of the secret have no effect."""
-    sent(pair, kept(pair, value, {"team": "mobile"}), attacker.url)
+    send_error(pair, store_secret(pair, value, {"team": "mobile"}), attacker.url)
     assert attacker.received == [f"nanomdm:{value.strip()}"]
 
 
 def test_an_api_key_is_not_sent_to_another_url(pair: Pair, attacker: Taker) -> None:
     """A changed URL in the definition is not sufficient to get an API key, because its secret names the URL."""
     # R39
-    name = kept(pair, KEY, {"ios-mdm:url": "https://mdm.example.com"})
-    message = sent(pair, name, attacker.url)
+    name = store_secret(pair, KEY, {"ios-mdm:url": "https://mdm.example.com"})
+    message = send_error(pair, name, attacker.url)
     assert attacker.received == []
     assert f"the secret {name} allows sending its API key only to https://mdm.example.com" in message
     assert f"aws secretsmanager tag-resource --secret-id {name} --tags Key=ios-mdm:url,Value=" in message
@@ -140,14 +140,14 @@ def test_an_api_key_is_not_sent_to_another_url(pair: Pair, attacker: Taker) -> N
 
 def test_an_api_key_is_sent_to_its_own_url(pair: Pair, attacker: Taker) -> None:
     """The tag with the URL does not mark the secret as that of a pair."""
-    sent(pair, kept(pair, KEY, {"ios-mdm:url": attacker.url}), attacker.url)
+    send_error(pair, store_secret(pair, KEY, {"ios-mdm:url": attacker.url}), attacker.url)
     assert attacker.received == [f"nanomdm:{KEY}"]
 
 
 def test_an_api_key_without_a_url_is_sent_to_loopback_only(pair: Pair) -> None:
     """A first stack on one machine needs no tag. Each other URL needs the tag, even for the first use of a key."""
     # R39
-    message = sent(pair, kept(pair, KEY), "https://mdm.example.com")
+    message = send_error(pair, store_secret(pair, KEY), "https://mdm.example.com")
     assert "has no tag ios-mdm:url that allows sending its API key to https://mdm.example.com" in message
 
 
@@ -193,7 +193,9 @@ def test_a_value_that_is_no_password_is_not_quoted(pair: Pair, password: str) ->
     """A password, too, must be one line."""
     # R39
     (pair.folder / "next.pfx").write_bytes(Leaf(START, 397).pfx())
-    install = InstallReserveSettings.model_validate({"bundle": "next.pfx", "passwordSecret": kept(pair, password)})
+    install = InstallReserveSettings.model_validate(
+        {"bundle": "next.pfx", "passwordSecret": store_secret(pair, password)}
+    )
     reader = Wiring(environ=pair.environment(), base=pair.folder).bundles(None)
     with pytest.raises(DefinitionError, match=r"^reserve\.install\.passwordSecret: the secret \S+ holds ") as caught:
         reader.read(install, BY)

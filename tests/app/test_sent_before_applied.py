@@ -19,7 +19,7 @@ from tests.support.pairs import SECRET
 from tests.support.served import QUIET, WAITS, Server
 from tests.support.switching import NAMES, CrashError
 
-pytestmark = pytest.mark.usefixtures("unlabelled")
+pytestmark = pytest.mark.usefixtures("unlabeled")
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def server() -> Server:
 
 def test_a_main_that_is_replaced_is_sent_and_applied_by_one_run(server: Server) -> None:
     """The next run records the promotion and removes STAGED. The run after that writes nothing."""  # R15 R32
-    wish = server.replaced(QUIET)
+    wish = server.with_another_main(QUIET)
     view = server.armed.world.service.view(server.pair(wish))
     assert (view.desired.main, view.desired.next_main, view.desired.trusted_ordinals) == (1, 2, (1, 2))
     assert [one.severity for one in view.desired.notices if one.reason == "replaced"] == [Severity.WARNING]
@@ -51,7 +51,7 @@ def test_a_main_that_is_replaced_is_sent_and_applied_by_one_run(server: Server) 
 
 def test_a_main_stays_until_the_mdm_server_has_accepted_the_profile(server: Server) -> None:
     """Runs that cannot send the next main keep main. The first run that can send it promotes it."""  # R15 R32
-    wish = server.replaced(QUIET)
+    wish = server.with_another_main(QUIET)
     server.channel.down = True
     for _ in range(2):
         with pytest.raises(DeliveryError, match="the MDM server is down"):
@@ -67,7 +67,7 @@ def test_a_next_main_that_was_sent_and_held_back_needs_no_reinstallation(server:
     # R13 R15 R32
     world = server.armed.world
     world.later(days=1)
-    held = server.replaced(replace(QUIET, promotion=Promotion(hold=True)))
+    held = server.with_another_main(replace(QUIET, promotion=Promotion(hold=True)))
     server.up(held)
     assert (server.labels[Label.MAIN], server.labels[Label.STAGED]) == (1, 2)
     world.clock.moment = expiry(world.facts(1))
@@ -80,7 +80,7 @@ def test_a_next_main_that_was_sent_and_held_back_needs_no_reinstallation(server:
 
 def test_a_run_that_dies_after_the_delivery_is_continued(server: Server) -> None:
     """With the record `sent`, the next run promotes the next main before it contacts the MDM server."""  # R15 R32
-    wish, store = server.replaced(QUIET), server.armed.world.store
+    wish, store = server.with_another_main(QUIET), server.armed.world.store
     seen: list[str] = []
 
     def dies(operation: str, edge: str) -> None:
@@ -103,7 +103,7 @@ def test_a_run_that_dies_after_the_delivery_is_continued(server: Server) -> None
 def test_a_request_that_is_taken_back_leaves_main_as_it_is(server: Server) -> None:
     """Its recorded generation stays the same, too, so the former definition is valid. A later request is a new one."""
     # R32
-    raised = replace(server.replaced(QUIET), main=replace(QUIET.issue, generation=2))
+    raised = replace(server.with_another_main(QUIET), main=replace(QUIET.issue, generation=2))
     server.channel.down = True
     with pytest.raises(DeliveryError):
         server.up(raised)
@@ -111,13 +111,13 @@ def test_a_request_that_is_taken_back_leaves_main_as_it_is(server: Server) -> No
     server.up(QUIET)
     assert server.labels == {Label.MAIN: 1, trusted_label(1): 1}
     assert server.armed.world.tags[MAIN_GENERATION_TAG] == "1"
-    server.up(server.replaced(QUIET))
+    server.up(server.with_another_main(QUIET))
     assert server.labels[Label.MAIN] == 3
 
 
 def test_on_hold_the_next_main_is_not_applied(server: Server) -> None:
     """The next main is sent, and the next run without hold promotes it."""  # R32
-    wish = server.replaced(QUIET)
+    wish = server.with_another_main(QUIET)
     held = replace(wish, promotion=Promotion(hold=True))
     server.up(held)
     server.up(held)
@@ -128,7 +128,7 @@ def test_on_hold_the_next_main_is_not_applied(server: Server) -> None:
 
 def test_a_main_with_a_stolen_key_is_replaced_at_once(server: Server) -> None:
     """A main under `distrust` is replaced before devices are sent the next main, with a critical notice."""  # R32
-    wish = server.replaced(QUIET)
+    wish = server.with_another_main(QUIET)
     stolen = replace(wish, distrust=frozenset({str(wish.confirm_main)}), devices=7)
     (notice,) = (
         one
@@ -145,7 +145,7 @@ def test_a_main_with_a_stolen_key_is_replaced_at_once(server: Server) -> None:
 
 def test_a_next_main_takes_over_when_main_expires(server: Server) -> None:
     """A main that devices were not sent is better than an expired one."""  # R13
-    wish = server.replaced(QUIET)
+    wish = server.with_another_main(QUIET)
     server.channel.down = True
     server.armed.world.later(days=10)
     with pytest.raises(DeliveryError):
@@ -163,7 +163,7 @@ def test_a_reserve_stays_armed_while_the_next_main_waits(server: Server) -> None
     server.up(WAITS)
     schedules = server.armed.scheduler.schedules
     before = schedules[NAMES[Kind.PROMOTE]]
-    wish = server.replaced(WAITS)
+    wish = server.with_another_main(WAITS)
     server.channel.down = True
     with pytest.raises(DeliveryError):
         server.up(wish)
@@ -198,7 +198,7 @@ def test_a_schedule_that_cannot_be_confirmed_gone_keeps_main(server: Server) -> 
     """The schedule of another certificate may still fire, so the run fails. The next run continues."""  # R36
     server.up(WAITS)
     server.up(WAITS)
-    wish = server.replaced(WAITS)
+    wish = server.with_another_main(WAITS)
     server.armed.scheduler.down = True
     with pytest.raises(StoreError, match="certificate 3 does not become main yet: the schedule of berlin may still"):
         server.up(wish)
@@ -210,7 +210,7 @@ def test_a_schedule_that_cannot_be_confirmed_gone_keeps_main(server: Server) -> 
 
 def test_a_value_that_differs_from_its_facts_does_not_become_main(server: Server) -> None:
     """The certificate is compared with its facts tag before the label is moved."""  # R38
-    wish = server.replaced(QUIET)
+    wish = server.with_another_main(QUIET)
     server.channel.down = True
     with pytest.raises(DeliveryError):
         server.up(wish)
@@ -228,7 +228,7 @@ def test_a_value_that_differs_from_its_facts_does_not_become_main(server: Server
 
 def test_an_earlier_request_has_no_effect_on_another_pair_or_on_hold(server: Server) -> None:
     """With `--target` the distribution uses the switch of the last run that changed the pair."""  # R36
-    wish = server.replaced(QUIET)
+    wish = server.with_another_main(QUIET)
     server.channel.down = True
     with pytest.raises(DeliveryError):
         server.up(wish)
@@ -245,7 +245,7 @@ def test_an_earlier_request_has_no_effect_on_another_pair_or_on_hold(server: Ser
 
 def test_a_replacement_that_an_operator_reverts_is_not_repeated(server: Server) -> None:
     """The unchanged definition has no further effect. Another generation is another request."""  # R32
-    wish, store = server.replaced(QUIET), server.armed.world.store
+    wish, store = server.with_another_main(QUIET), server.armed.world.store
     server.up(wish)
     store.move_label(SECRET, Label.MAIN, to=version_id(SECRET, 1), current=version_id(SECRET, 2))
     for _ in range(2):

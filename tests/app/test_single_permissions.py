@@ -23,7 +23,7 @@ from ios_mdm.core.pair.layout import facts_tag, facts_value, version_id
 from ios_mdm.core.pair.observed import Role
 from ios_mdm.core.pair.secret import Label, trusted_label
 from tests.support.adoption import CA, value
-from tests.support.attacked import DELETED, FORMERS, MAIN, RESERVE, STRAYS, Attacked, attacked
+from tests.support.attacked import DELETED, FORMERS, MAIN, RESERVE, STRAYS, Attacked, attacked_server
 from tests.support.long import examples
 from tests.support.pairs import SECRET
 
@@ -41,15 +41,15 @@ TAGS = st.lists(st.one_of(st.none(), st.integers(0, MAX_FORGERIES - 1)), min_siz
 
 def check(server: Attacked, before: frozenset[str], *, strays: frozenset[str]) -> None:
     """Check that no device lost trust, and that devices trust only certificates that a run has stored."""
-    assert before <= server.trusted
+    assert before <= server.trusted_roots
     check_sources(server, before, strays=strays)
 
 
 def check_sources(server: Attacked, before: frozenset[str], *, strays: frozenset[str]) -> None:
     """Check that devices trust only certificates that they trusted before, or that a run has stored."""
-    assert not strays & server.trusted
-    stored = {one for one in server.armed.world.stored() if server.store.read(SECRET, one) is not None}
-    assert server.trusted <= before | {server.root(one) for one in stored}
+    assert not strays & server.trusted_roots
+    stored = {one for one in server.armed.world.stored_versions() if server.store.read(SECRET, one) is not None}
+    assert server.trusted_roots <= before | {server.root(one) for one in stored}
 
 
 def stray_roots(server: Attacked) -> frozenset[str]:
@@ -67,8 +67,8 @@ MOVES = st.lists(
 def test_no_move_of_a_label_costs_trust(label: str) -> None:
     """UpdateSecretVersionStage alone: each label moves to each version that exists, or is removed."""  # R38
     for to in VERSIONS:
-        server = attacked()
-        before, strays = server.trusted, stray_roots(server)
+        server = attacked_server()
+        before, strays = server.trusted_roots, stray_roots(server)
         server.move(label, to)
         server.runs()
         check(server, before, strays=strays)
@@ -83,8 +83,8 @@ def test_no_moves_of_labels_cost_trust(
 
     Runs and schedules promote only certificates that devices trust. A distrusted certificate stays distrusted.
     """  # R36 R38
-    server = attacked(is_pruned=is_pruned, has_distrust=has_distrust, has_state=has_state)
-    before, strays = server.trusted, stray_roots(server)
+    server = attacked_server(is_pruned=is_pruned, has_distrust=has_distrust, has_state=has_state)
+    before, strays = server.trusted_roots, stray_roots(server)
     for move in moves:
         if move is None:
             server.runs(1)
@@ -92,54 +92,54 @@ def test_no_moves_of_labels_cost_trust(
             server.move(*move)
     error = server.runs()
     check(server, before, strays=strays)
-    assert server.distrusted not in server.trusted
+    assert server.distrusted not in server.trusted_roots
     if not error:
-        assert server.root(server.holder(Label.MAIN) or "") in server.trusted
+        assert server.root(server.holder(Label.MAIN) or "") in server.trusted_roots
         server.fire()
-        assert server.root(server.holder(Label.MAIN) or "") in server.trusted
+        assert server.root(server.holder(Label.MAIN) or "") in server.trusted_roots
 
 
 def test_moves_decide_which_certificate_is_main() -> None:
     """A version of another program can be main, too. The next run reports the label to move back."""  # R38
     for number in FORMERS:
-        server = attacked()
+        server = attacked_server()
         server.move(Label.MAIN, number)
         assert server.runs() == ""
         assert server.holder(Label.MAIN) == version_id(SECRET, number), "like a move by an operator"
     for version in (version_id(SECRET, DELETED), *STRAYS.values()):
-        server = attacked()
+        server = attacked_server()
         server.move(Label.MAIN, version)
         assert "ove " in server.runs()
         assert server.holder(Label.MAIN) == version
-        assert server.root(version) not in server.trusted
+        assert server.root(version) not in server.trusted_roots
 
 
 @pytest.mark.parametrize("is_distrusted", [False, True])
 def test_moves_bring_a_deleted_reserve_back_unless_it_is_distrusted(*, is_distrusted: bool) -> None:
     """The reserve is the certificate that a run announced last, and AWS still has its version."""  # R38
-    server = attacked()
+    server = attacked_server()
     sha256, root = server.armed.world.facts(RESERVE).sha256, server.root(RESERVE)
     server.wish = replace(server.wish, reserve=NoReserve())
     assert server.runs() == ""
-    assert root not in server.trusted
+    assert root not in server.trusted_roots
     # The definition requests a reserve again, and the deleted one has its label.
-    server.wish = replace(attacked().wish, distrust=frozenset({sha256} if is_distrusted else ()))
+    server.wish = replace(attacked_server().wish, distrust=frozenset({sha256} if is_distrusted else ()))
     server.move(Label.RESERVE, RESERVE)
     server.runs()
-    assert (root in server.trusted) is not is_distrusted
+    assert (root in server.trusted_roots) is not is_distrusted
 
 
 @pytest.mark.parametrize("number", [FORMERS[0], RESERVE])
 def test_aws_can_delete_a_version_whose_labels_were_removed(number: int) -> None:
     """A run that needs the version is refused. Devices keep their trust."""  # R38
-    server = attacked(is_pruned=True)
-    before = server.trusted
+    server = attacked_server(is_pruned=True)
+    before = server.trusted_roots
     for label in (trusted_label(number), *([Label.RESERVE] if number == RESERVE else [])):
         server.move(label, None)
     assert server.store.read(SECRET, version_id(SECRET, number)) is None
     error = server.runs()
     assert f"certificate {number}" in error
-    assert server.trusted == before
+    assert server.trusted_roots == before
 
 
 def test_a_reader_changes_nothing_and_finds_no_key_of_a_root() -> None:
@@ -147,9 +147,9 @@ def test_a_reader_changes_nothing_and_finds_no_key_of_a_root() -> None:
 
     tests/core/x509/test_forgeries.py shows that these keys sign no certificate that a device accepts.
     """  # R31 R38
-    server = attacked()
+    server = attacked_server()
     server.runs()
-    reader, before, writes = server.principal("GetSecretValue"), server.trusted, list(server.store.calls)
+    reader, before, writes = server.principal("GetSecretValue"), server.trusted_roots, list(server.store.calls)
     for number in (MAIN, RESERVE):
         found = reader.read(SECRET, version_id(SECRET, number))
         assert found is not None
@@ -169,7 +169,7 @@ def test_a_reader_changes_nothing_and_finds_no_key_of_a_root() -> None:
         with pytest.raises(PermissionError):
             call()
     assert server.runs() == ""
-    assert (server.trusted, server.store.calls) == (before, writes)
+    assert (server.trusted_roots, server.store.calls) == (before, writes)
 
 
 @pytest.mark.parametrize("label", LABELS)
@@ -177,8 +177,8 @@ def test_no_version_of_another_program_reaches_a_device(label: str) -> None:
     """PutSecretValue stores a version with the next version id or another one, and moves any label to it."""
     # R38
     for version in (version_id(SECRET, 7), "00000000-0000-4000-8000-000000000009"):
-        server = attacked(is_pruned=True)
-        before, strays = server.trusted, stray_roots(server)
+        server = attacked_server(is_pruned=True)
+        before, strays = server.trusted_roots, stray_roots(server)
         server.principal("PutSecretValue").put(SECRET, version, value(CA.make()), [label])
         strays |= {server.root(version)}
         error = server.runs()
@@ -226,12 +226,12 @@ def forgeries(server: Attacked) -> Iterator[tuple[str, str]]:
 
 def test_no_forged_tag_costs_trust_in_main() -> None:
     """TagResource: no tag adds a certificate that no run has issued, or removes main from a profile."""  # R38
-    for key, text in forgeries(attacked()):
-        server = attacked()
-        main, strays, before = server.root(MAIN), stray_roots(server), server.trusted
+    for key, text in forgeries(attacked_server()):
+        server = attacked_server()
+        main, strays, before = server.root(MAIN), stray_roots(server), server.trusted_roots
         server.principal("TagResource").tag(SECRET, {key: text})
         server.runs()
-        assert main in server.trusted
+        assert main in server.trusted_roots
         check_sources(server, before, strays=strays)
 
 
@@ -239,10 +239,10 @@ def test_no_forged_tag_costs_trust_in_main() -> None:
 @given(tags=TAGS, is_pruned=BOOLS, has_state=BOOLS)
 def test_no_forged_tags_cost_trust_in_main(tags: list[int | None], *, is_pruned: bool, has_state: bool) -> None:
     """Several tags are set, with runs between them."""  # R38
-    found = tuple(forgeries(attacked()))
+    found = tuple(forgeries(attacked_server()))
     assert len(found) <= MAX_FORGERIES
-    server = attacked(is_pruned=is_pruned, has_state=has_state)
-    main, strays, before = server.root(MAIN), stray_roots(server), server.trusted
+    server = attacked_server(is_pruned=is_pruned, has_state=has_state)
+    main, strays, before = server.root(MAIN), stray_roots(server), server.trusted_roots
     for one in tags:
         if one is None:
             server.runs(1)
@@ -250,14 +250,14 @@ def test_no_forged_tags_cost_trust_in_main(tags: list[int | None], *, is_pruned:
             key, text = found[one % len(found)]
             server.principal("TagResource").tag(SECRET, {key: text})
     server.runs()
-    assert main in server.trusted
+    assert main in server.trusted_roots
     check_sources(server, before, strays=strays)
 
 
 @pytest.mark.parametrize("number", [FORMERS[0], RESERVE])
 def test_a_tag_ends_the_offer_of_a_certificate_that_is_not_main(number: int) -> None:
     """A former main without a slot leaves the profile. A reserve is replaced by another one."""  # R35 R38
-    server = attacked()
+    server = attacked_server()
     main, root, facts = server.root(MAIN), server.root(number), server.armed.world.facts(number)
     forged = {
         FORMERS[0]: facts_value(facts, Role.DELETED),
@@ -265,8 +265,8 @@ def test_a_tag_ends_the_offer_of_a_certificate_that_is_not_main(number: int) -> 
     }
     server.principal("TagResource").tag(SECRET, {facts_tag(version_id(SECRET, number)): forged[number]})
     assert server.runs() == ""
-    assert root not in server.trusted
-    assert main in server.trusted
+    assert root not in server.trusted_roots
+    assert main in server.trusted_roots
 
 
 STAGED_FORMERS = {
@@ -280,52 +280,52 @@ STAGED_FORMERS = {
 @pytest.mark.parametrize("name", STAGED_FORMERS)
 def test_staged_on_a_former_main_does_not_end_its_offer(name: str) -> None:
     """UpdateSecretVersionStage: the former main looks like a stored main that is no longer requested."""  # R35 R38
-    server = attacked()
-    before = server.trusted
+    server = attacked_server()
+    before = server.trusted_roots
     for label, to in STAGED_FORMERS[name]:
         server.move(label, to)
     assert server.runs() == ""
-    assert before <= server.trusted
+    assert before <= server.trusted_roots
 
 
 def test_staged_on_a_main_that_replaced_another_does_not_end_its_offer() -> None:
     """This is so even after AWSCURRENT was moved back to the main that was replaced."""  # R35 R38
-    server = attacked()
-    server.wish = server.replaced(replace(server.wish, reserve=NoReserve()))
+    server = attacked_server()
+    server.wish = server.with_another_main(replace(server.wish, reserve=NoReserve()))
     assert server.runs(3) == ""
-    replacement, before = server.holder(Label.MAIN), server.trusted
+    replacement, before = server.holder(Label.MAIN), server.trusted_roots
     for label, to in (("AWSCURRENT", MAIN), ("AWSPREVIOUS", MAIN - 1), ("STAGED", replacement)):
         server.move(label, to)
     assert server.holder("STAGED") == replacement
     server.runs()
-    assert before <= server.trusted
+    assert before <= server.trusted_roots
 
 
 @pytest.mark.parametrize("label", ["AWSPREVIOUS", "AWSCURRENT"])
 def test_staged_on_a_main_before_an_older_reserve_does_not_end_its_offer(label: str) -> None:
     """Main is replaced while a reserve waits, and the reserve, whose number is lower, becomes main later."""  # R35 R38
-    server = attacked()
+    server = attacked_server()
     wish = server.wish
-    server.wish = server.replaced(wish)
+    server.wish = server.with_another_main(wish)
     assert server.runs(3) == ""
     replacement = server.holder(Label.MAIN)
     server.wish = wish
     server.armed.world.later(days=32)
     assert server.runs() == ""
     assert server.holder(Label.MAIN) == version_id(SECRET, RESERVE)
-    before = server.trusted
+    before = server.trusted_roots
     server.move(label, MAIN)
     server.move("STAGED", replacement)
     assert server.holder("STAGED") == replacement
     server.runs()
-    assert before <= server.trusted
+    assert before <= server.trusted_roots
 
 
 def test_staged_on_a_former_main_does_not_make_it_the_next_main() -> None:
     """UpdateSecretVersionStage: the request to replace main gets a new certificate, not that of a former main."""
     # R32 R38
-    server = attacked()
-    server.wish = server.replaced(replace(server.wish, reserve=NoReserve()))
+    server = attacked_server()
+    server.wish = server.with_another_main(replace(server.wish, reserve=NoReserve()))
     server.move("STAGED", FORMERS[0])
     assert server.runs(3) == ""
     assert server.holder(Label.MAIN) not in {version_id(SECRET, number) for number in (*FORMERS, MAIN, RESERVE)}

@@ -42,7 +42,7 @@ def test_an_up_arms_the_switch_and_the_next_one_writes_nothing(armed: Armed) -> 
     """The first run creates queue, role and schedule. The next run writes nothing."""  # R11
     labels = armed.world.labels
     assert (labels["AWSCURRENT"], labels["RESERVE"]) == (1, 2)
-    assert armed.scheduled()["MoveToVersionId"] != armed.scheduled()["RemoveFromVersionId"]
+    assert armed.scheduled_call()["MoveToVersionId"] != armed.scheduled_call()["RemoveFromVersionId"]
     assert armed.prerequisites.queues == {QUEUE_NAME}
     assert set(armed.prerequisites.roles) == {ROLE_NAME}
     request = armed.request(armed.secure())
@@ -80,7 +80,7 @@ def test_a_run_that_dies_anywhere_never_leaves_a_schedule_for_what_is_not_the_re
         assert observed is not None
         assert observed.main is not None
         assert observed.reserve is not None
-        call = one.scheduled()
+        call = one.scheduled_call()
         assert (call["RemoveFromVersionId"], call["MoveToVersionId"]) == (
             observed.main.version_id,
             observed.reserve.version_id,
@@ -93,7 +93,7 @@ def test_a_run_that_dies_anywhere_never_leaves_a_schedule_for_what_is_not_the_re
             one.up(replace(wish, promotion=Promotion(hold=True)))
         one.scheduler.down = False
     one.up(wish)
-    assert one.recorded() == (story in {"new", "generation"}), "the record is removed with the schedule"
+    assert one.is_recorded() == (story in {"new", "generation"}), "the record is removed with the schedule"
     assert (NAMES[Kind.PROMOTE] in one.scheduler.schedules) == (story in {"new", "generation"})
 
 
@@ -260,7 +260,7 @@ def test_unsafe_changes_are_refused_while_a_schedule_may_fire(armed: Armed, wish
     armed.world.clock.moment += RETRY_PERIOD
     if wish == "hold":
         armed.up(definition_)  # AWS no longer tries to fire the schedule.
-        assert not armed.recorded()
+        assert not armed.is_recorded()
 
 
 def test_a_schedule_that_cannot_be_deleted_refuses_as_one_that_cannot_be_read(armed: Armed) -> None:
@@ -291,12 +291,12 @@ def test_an_up_goes_on_without_scheduler_iam_and_sqs(service: str) -> None:
     (warning,) = one.warnings
     assert "no schedule makes certificate 2 main on 2040-01-31 00:00 UTC: run `pulumi up` again" in warning
     assert one.scheduler.schedules == {}
-    assert not one.recorded()
+    assert not one.is_recorded()
     one.up(HOLD)
     one.up(definition(NoReserve()))
     getattr(one, service).down = False
     one.up()
-    assert one.recorded()
+    assert one.is_recorded()
     assert one.drift(one.request(one.secure())) == ()
 
 
@@ -321,7 +321,7 @@ def test_a_run_that_dies_never_leaves_a_schedule_that_outlives_its_record(armed:
     with pytest.raises(CrashError):
         armed.service.arm(armed.request(result))
     armed.live()
-    assert armed.recorded()
+    assert armed.is_recorded()
     assert NAMES[Kind.PROMOTE] not in armed.scheduler.schedules
 
 
@@ -331,7 +331,7 @@ def test_a_due_reserve_is_promoted_while_scheduler_is_down(armed: Armed) -> None
     armed.world.later(days=30)
     armed.up()
     assert armed.world.labels["AWSCURRENT"] == 2
-    assert armed.recorded()
+    assert armed.is_recorded()
     armed.scheduler.down = False
     armed.up()
     assert armed.world.labels["RESERVE"] == 3
@@ -350,7 +350,7 @@ def test_a_put_that_fails_leaves_the_record(armed: Armed) -> None:
     armed.up()
     assert "the answer was lost" in armed.warnings[-1]
     assert NAMES[Kind.PROMOTE] in armed.scheduler.schedules
-    assert armed.recorded()
+    assert armed.is_recorded()
     armed.live()
     assert armed.drift(armed.request(armed.secure())) == ()
 
@@ -374,7 +374,7 @@ def test_schedules_that_are_not_wanted_any_more_are_deleted(armed: Armed) -> Non
     wish = replace(definition(), promotion=Promotion(schedule=False))
     armed.scheduler.down = True
     request = armed.up(wish, scheduled=False)
-    assert armed.recorded()
+    assert armed.is_recorded()
     assert not armed.service.dismantle("berlin", SECRET, region=REGION, is_role_made=True, is_queue_made=True)
     assert armed.prerequisites.roles != {}
     assert armed.findings(request).problems == ()
@@ -382,7 +382,7 @@ def test_schedules_that_are_not_wanted_any_more_are_deleted(armed: Armed) -> Non
     assert armed.drift(request) == (f"the tag {ARMED_TAG} records a schedule that should not exist",)
     armed.up(wish, scheduled=False)
     assert armed.scheduler.schedules == {}
-    assert not armed.recorded()
+    assert not armed.is_recorded()
     assert armed.service.dismantle("berlin", SECRET, region=REGION, is_role_made=True, is_queue_made=True)
     assert (armed.prerequisites.roles, armed.prerequisites.queues) == ({}, set())
 

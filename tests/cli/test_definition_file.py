@@ -160,7 +160,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def noted(project: Path, content: object) -> dict[str, str]:
+def store_selected_stack(project: Path, content: object) -> dict[str, str]:
     """Store a selected stack as the engine does, and return the environment of the engine."""
     home = project.parent / "home"
     (home / "workspaces").mkdir(parents=True)
@@ -181,7 +181,7 @@ def noted(project: Path, content: object) -> dict[str, str]:
 )
 def test_the_selected_stack_is_the_engines(content: object, backend: str, project: Path) -> None:
     """The selected stack is that of the current backend, in the file in which the engine stores it."""
-    environment = {**noted(project, content), "PULUMI_BACKEND_URL": backend}
+    environment = {**store_selected_stack(project, content), "PULUMI_BACKEND_URL": backend}
     assert selected_stack_file(environment) == project / "Pulumi.demo.yaml"
     (project / "Pulumi.test.yaml").touch()
     assert selected_stack_file({**environment, "PULUMI_STACK": "test"}) == project / "Pulumi.test.yaml"
@@ -200,7 +200,7 @@ def test_the_selected_stack_is_the_engines(content: object, backend: str, projec
 def test_an_unknown_stack_is_not_guessed(content: object, backend: str, words: str, project: Path) -> None:
     """The error shows how to name the file."""
     with pytest.raises(DefinitionError, match=words) as raised:
-        selected_stack_file({**noted(project, content), "PULUMI_BACKEND_URL": backend})
+        selected_stack_file({**store_selected_stack(project, content), "PULUMI_BACKEND_URL": backend})
     assert "`status Pulumi.<stack>.yaml`" in str(raised.value)
 
 

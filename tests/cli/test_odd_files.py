@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from ios_mdm.__main__ import app
 from tests.support.certificates import HOST, pem
-from tests.support.definition_files import MADE, written
+from tests.support.definition_files import MADE, write_bundle
 from tests.support.odd_files import MARK, ODD_FILES, odd_file
 from tests.support.profile_server import SERVER
 
@@ -36,7 +36,7 @@ def test_an_odd_file_is_one_error(command: str, kind: str, tmp_path: Path, monke
     """The error names the file and quotes no content."""  # R39, R40
     monkeypatch.chdir(tmp_path)
     odd_file(kind, tmp_path / "odd")
-    written(MADE, tmp_path / "good.pem")
+    write_bundle(MADE, tmp_path / "good.pem")
     (tmp_path / "public.pem").write_bytes(pem(*MADE.chain))
     (tmp_path / "definition.yaml").write_text(SERVER, encoding="utf-8")
     result = CliRunner().invoke(app, command.split())

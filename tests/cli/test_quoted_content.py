@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from ios_mdm.__main__ import app
 from tests.support.aws import AWS
 from tests.support.certificates import pem
-from tests.support.definition_files import MADE, written
+from tests.support.definition_files import MADE, write_bundle
 from tests.support.marked import MARKED, Marked
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def _definition(pair: Pair, **changes: Any) -> str:
     return str(pair.file)
 
 
-def _distributed(pair: Pair, **changes: Any) -> str:
+def _distributed_definition(pair: Pair, **changes: Any) -> str:
     server = pair.define()
     server["distribution"] |= changes
     config = {"ios-mdm:servers": [server]}
@@ -72,7 +72,7 @@ def test_no_command_quotes_a_file_or_a_secret(pair: Pair, marked: Marked, caplog
     """Each command reads each kind of content through each argument that names a file or a secret."""
     # R39
     (pair.folder / FILE).write_bytes(marked.content)
-    written(MADE, pair.folder / "good.pem")
+    write_bundle(MADE, pair.folder / "good.pem")
     (pair.folder / "public.pem").write_bytes(pem(*MADE.chain))
     value: dict[str, Any] = (
         {"SecretString": marked.content.decode()} if marked.content.isascii() else {"SecretBinary": marked.content}
@@ -80,8 +80,8 @@ def test_no_command_quotes_a_file_or_a_secret(pair: Pair, marked: Marked, caplog
     AWS.secrets_manager().create_secret(Name=f"marked/{pair.name}", **value)
     pair.make(distributed=False)
     definitions: dict[str, Callable[[], str]] = {
-        "devices": lambda: _distributed(pair, devices={"file": FILE}),
-        "ledger": lambda: _distributed(pair, ledger=f"sqlite:///{FILE}"),
+        "devices": lambda: _distributed_definition(pair, devices={"file": FILE}),
+        "ledger": lambda: _distributed_definition(pair, ledger=f"sqlite:///{FILE}"),
         "bundle": lambda: _definition(pair, reserve={"install": {"bundle": FILE}}),
         "passwordFile": lambda: _definition(pair, reserve={"install": {"bundle": "good.pem", "passwordFile": FILE}}),
         "trust": lambda: _definition(pair, reserve={"install": {"bundle": "good.pem", "trust": [FILE]}}),
@@ -91,7 +91,7 @@ def test_no_command_quotes_a_file_or_a_secret(pair: Pair, marked: Marked, caplog
     for key, define in definitions.items():
         for command in ("status", "forecast"):
             shown[f"{command} with {key}"] = _run(pair, [command, define()], caplog)
-    for name, arguments in _commands(pair, _distributed(pair)).items():
+    for name, arguments in _commands(pair, _distributed_definition(pair)).items():
         shown[name] = _run(pair, arguments, caplog)
     folder = pair.folder / "servers"
     folder.mkdir()
@@ -99,5 +99,5 @@ def test_no_command_quotes_a_file_or_a_secret(pair: Pair, marked: Marked, caplog
     pair.file.write_text(yaml.safe_dump({"config": {"ios-mdm:serversDirectory": "servers"}}), encoding="utf-8")
     for command in ("status", "forecast"):
         shown[f"{command} with serversDirectory"] = _run(pair, [command, str(pair.file)], caplog)
-    assert {name: marked.quoted(output) for name, output in shown.items() if marked.quoted(output)} == {}
+    assert {name: marked.quoted_parts(output) for name, output in shown.items() if marked.quoted_parts(output)} == {}
     assert all(shown.values())

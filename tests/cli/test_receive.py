@@ -76,11 +76,11 @@ def test_from_the_queue_to_the_ledger_through_the_real_nanomdm(tmp_path: Path, s
         nanomdm_server(storage=storage, webhook_url=f"http://{http.address}/", webhook_hmac_key=KEY.decode()) as server,
     ):
         willing, full, busy = (server.device(udid) for udid in ("willing", "full", "busy"))
-        eventually(lambda: ledger.enrolled() == ("busy", "full", "willing"))
-        ids = [*ledger.enrolled(), "never-seen"]
+        eventually(lambda: ledger.enrolled_ids() == ("busy", "full", "willing"))
+        ids = [*ledger.enrolled_ids(), "never-seen"]
         command = plistlib.dumps({"CommandUUID": "c1", "Command": {"RequestType": "InstallProfile", "Payload": b"x"}})
         NanoMdm(url=server.url, api_key=server.api_key, push=False).enqueue(ids, command)
-        assert willing.queued() == ["c1"]
+        assert willing.acknowledge_queue() == ["c1"]
         ledger.record_enqueued("c1", server="berlin", profile=PROFILE, enrollment_ids=ids, at=NOW)
         full.put(Status="Idle")
         chain = [{"LocalizedDescription": "No space", "ErrorDomain": "NS", "ErrorCode": 28}]
@@ -101,7 +101,7 @@ def test_from_the_queue_to_the_ledger_through_the_real_nanomdm(tmp_path: Path, s
         busy.put(Status="Acknowledged", CommandUUID="c1")
         eventually(lambda: status(ledger, "busy").status == DeliveryStatus.ACKNOWLEDGED)
         full.put(MessageType="CheckOut", Topic="com.apple.mgmt.test")
-        eventually(lambda: ledger.enrolled() == ("busy", "willing"))
+        eventually(lambda: ledger.enrolled_ids() == ("busy", "willing"))
 
 
 def test_user_channels_and_user_enrollments_have_nanomdms_names(tmp_path: Path) -> None:
@@ -112,9 +112,9 @@ def test_user_channels_and_user_enrollments_have_nanomdms_names(tmp_path: Path) 
         nanomdm_server(webhook_url=f"http://{http.address}/") as server,
     ):
         private = replace(server.device("of-a-company"), udid="", identity=server.authority.identity("private"))
-        private.enrol(EnrollmentID="of-a-person")
+        private.enroll(EnrollmentID="of-a-person")
         server.device("of-a-company-2").put(Status="Idle", UserID="U1")
-        eventually(lambda: ledger.enrolled() == ("of-a-company", "of-a-company-2", "of-a-person"))
+        eventually(lambda: ledger.enrolled_ids() == ("of-a-company", "of-a-company-2", "of-a-person"))
 
 
 def test_a_signed_large_event_is_recorded_while_others_hold_large_bodies_open(ledger: SqliteLedger) -> None:

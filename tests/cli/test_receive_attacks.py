@@ -39,7 +39,7 @@ class Command:
     address: tuple[str, int]
     path: Path
 
-    def connected(self) -> socket.socket:
+    def new_connection(self) -> socket.socket:
         """Return a new connection."""
         return socket.create_connection(self.address, timeout=PATIENCE)
 
@@ -52,7 +52,7 @@ class Command:
             connection.request("POST", "/", body, fields)
             return connection.getresponse().status
 
-    def signed(self, body: bytes) -> int:
+    def post_signed(self, body: bytes) -> int:
         """Post *body* with a valid signature."""
         return self.post(body, X_Hmac_Signature=signature(body, KEY))
 
@@ -63,9 +63,9 @@ class Command:
         )
         return int(shown.stdout) * 1024
 
-    def enrolled(self) -> tuple[str, ...]:
+    def enrolled_ids(self) -> tuple[str, ...]:
         """Return the enrollment ids of the enrolled devices."""
-        return tuple(SqliteLedger(self.path).enrolled())
+        return tuple(SqliteLedger(self.path).enrolled_ids())
 
 
 @contextlib.contextmanager
@@ -128,13 +128,13 @@ def test_large_bodies_without_a_valid_signature_take_little_memory(tmp_path: Pat
     with running(tmp_path) as command, contextlib.ExitStack() as stack:
         before = command.memory()
         for length in (10 * MIB, 4 * MIB):
-            connections = [stack.enter_context(command.connected()) for _ in range(40)]
+            connections = [stack.enter_context(command.new_connection()) for _ in range(40)]
             for one in connections:
                 one.sendall(head(length, **signed))
             flood(connections, b" " * MIB, length - 1)
             assert command.memory() - before < 64 * MIB
         body = event("mdm.TokenUpdate")
-        assert command.signed(body) == 200
+        assert command.post_signed(body) == 200
 
 
 def test_a_recorded_checkout_of_last_year_does_not_make_a_device_gone(tmp_path: Path) -> None:
@@ -142,12 +142,12 @@ def test_a_recorded_checkout_of_last_year_does_not_make_a_device_gone(tmp_path: 
     now = datetime.now(UTC)
     recorded = event("mdm.CheckOut", at=now - timedelta(days=365))
     with running(tmp_path) as command:
-        command.signed(recorded)
-        assert command.signed(event("mdm.TokenUpdate", at=now)) == 200
-        assert command.enrolled() == ("D1",)
-        command.signed(recorded)
-        command.signed(event("mdm.CheckOut", at=now - timedelta(days=364)))
-        assert command.enrolled() == ("D1",)
+        command.post_signed(recorded)
+        assert command.post_signed(event("mdm.TokenUpdate", at=now)) == 200
+        assert command.enrolled_ids() == ("D1",)
+        command.post_signed(recorded)
+        command.post_signed(event("mdm.CheckOut", at=now - timedelta(days=364)))
+        assert command.enrolled_ids() == ("D1",)
 
 
 def test_an_event_is_recorded_once(tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_an_event_is_recorded_once(tmp_path: Path) -> None:
     contents = []
     with running(tmp_path) as command:
         for _ in range(3):
-            assert command.signed(body) == 200
+            assert command.post_signed(body) == 200
             with contextlib.closing(sqlite3.connect(command.path)) as connection:
                 contents.append(list(connection.iterdump()))
     assert contents[0] == contents[1] == contents[2]
@@ -167,12 +167,12 @@ def test_an_event_is_recorded_once(tmp_path: Path) -> None:
 def test_a_stop_ends_with_open_connections(tmp_path: Path, number: int) -> None:
     """Silent connections, incomplete headers or bodies, and single bytes do not delay the exit."""
     with running(tmp_path) as command, contextlib.ExitStack() as stack:
-        opened = [stack.enter_context(command.connected()) for _ in range(8)]
+        opened = [stack.enter_context(command.new_connection()) for _ in range(8)]
         body = event("mdm.TokenUpdate")
         begun = head(len(body), X_Hmac_Signature=signature(body, KEY)) + body
         for one, sent in zip(opened, (b"", b"P", b"POST / HTTP/1.1\r\nHost", begun[:-1]) * 2, strict=True):
             one.sendall(sent)
-        assert command.signed(body) == 200
+        assert command.post_signed(body) == 200
         command.process.send_signal(number)
         drip(opened[0], command.process)
         assert command.process.returncode == 0
@@ -205,18 +205,18 @@ def test_a_web_page_cannot_post_without_a_key(tmp_path: Path, forged: dict[str, 
     body = json.dumps(json.loads(event("mdm.TokenUpdate"))).encode()
     with running(tmp_path, has_key=False) as command:
         assert command.post(body, **forged) >= 400
-        assert command.enrolled() == ()
+        assert command.enrolled_ids() == ()
         assert command.post(body) == 200
-        assert command.enrolled() == ("D1",)
+        assert command.enrolled_ids() == ("D1",)
 
 
 def test_silent_connections_have_no_thread_each(tmp_path: Path) -> None:
     """Four hundred silent connections use no threads, and an event is still answered."""  # R40
     with running(tmp_path) as command, contextlib.ExitStack() as stack:
         for _ in range(400):
-            stack.enter_context(command.connected())
-        assert command.signed(event("mdm.TokenUpdate")) == 200
-        assert command.enrolled() == ("D1",)
+            stack.enter_context(command.new_connection())
+        assert command.post_signed(event("mdm.TokenUpdate")) == 200
+        assert command.enrolled_ids() == ("D1",)
         threads = subprocess.run(
             ["ps", "-o", "nlwp=", "-p", str(command.process.pid)], capture_output=True, text=True, check=True
         )
@@ -232,7 +232,7 @@ def test_a_kill_in_the_middle_loses_no_acknowledged_event(tmp_path: Path) -> Non
         with contextlib.suppress(OSError, http.client.HTTPException):
             for number in range(10_000):
                 device = f"{name}-{number}"
-                assert command.signed(event("mdm.TokenUpdate", ids={"id": device})) == 200
+                assert command.post_signed(event("mdm.TokenUpdate", ids={"id": device})) == 200
                 acknowledged.append(device)
                 if len(acknowledged) > 100:
                     enough.set()
@@ -245,4 +245,4 @@ def test_a_kill_in_the_middle_loses_no_acknowledged_event(tmp_path: Path) -> Non
         command.process.kill()
         for one in senders:
             one.join()
-        assert set(acknowledged) <= set(command.enrolled())
+        assert set(acknowledged) <= set(command.enrolled_ids())

@@ -24,7 +24,7 @@ from ios_mdm.core.x509.credential import credential_from_json
 from ios_mdm.errors import StoreError
 from tests.support.aws import AWS
 from tests.support.command_line import DEVICES, Pair, run
-from tests.support.stack import recorded
+from tests.support.stack import recording_proxy
 from tests.support.tls_server import serving
 from tools.services import ministack
 
@@ -82,7 +82,7 @@ def test_servers_are_read_in_parallel_and_shown_in_their_order(pair: Pair, monke
 def test_status_reads_each_answer_of_aws_once(pair: Pair) -> None:
     """The queue is checked, and its messages are counted: both need its URL."""  # R36
     pair.make(distributed=False)
-    with recorded(pair.url) as proxy:
+    with recording_proxy(pair.url) as proxy:
         assert pair.status(AWS_ENDPOINT_URL=proxy.url).code == 0
     assert Counter(call.partition(" /")[0] for call in proxy.calls) == {
         "DescribeSecret": 1,

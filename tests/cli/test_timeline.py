@@ -47,7 +47,7 @@ def row(
     return Row(name=name, address=address, warn_days=30, life=foreseen_life(definition, start=START, days=days))
 
 
-def parsed(*rows: Row) -> ET.Element:
+def picture_tree(*rows: Row) -> ET.Element:
     """Return the picture of these rows as a tree."""
     return ET.fromstring(timeline_svg(rows))  # noqa: S314 - our own output
 
@@ -78,7 +78,7 @@ def test_a_bar_is_a_reserve_then_main_then_a_former_main() -> None:
     second = one.life.certificates[1]
     assert second.main_from is not None
     assert second.main_until is not None
-    places = {fill: (left, right) for fill, left, right in bars(parsed(one), 2)}
+    places = {fill: (left, right) for fill, left, right in bars(picture_tree(one), 2)}
     assert places["url(#timeline-reserve)"] == pytest.approx(
         (scale.x(second.stored_at), scale.x(second.main_from)), abs=0.2
     )
@@ -88,7 +88,7 @@ def test_a_bar_is_a_reserve_then_main_then_a_former_main() -> None:
 
 def test_a_bar_beyond_the_forecast_ends_at_the_edge_with_a_date() -> None:
     """The bar ends at the edge of the picture, with the expiry next to it."""
-    picture = parsed(row(days=20))
+    picture = picture_tree(row(days=20))
     assert [(left, right) for _, left, right in bars(picture, 1)] == [(LEFT, RIGHT)]
     assert "→ 2041-01-31" in "".join(picture.itertext())
 
@@ -96,7 +96,7 @@ def test_a_bar_beyond_the_forecast_ends_at_the_edge_with_a_date() -> None:
 def test_without_a_reserve_warning_critical_and_loss_follow_each_other() -> None:
     """The shades cover the whole time."""  # R5 R13
     one = row(NoReserve())
-    picture, scale = parsed(one), Scale(start=one.life.start, end=one.life.end)
+    picture, scale = picture_tree(one), Scale(start=one.life.start, end=one.life.end)
     expires = START - timedelta(minutes=5) + timedelta(days=397)
     critical = scale.x(expires - timedelta(days=30))
     assert shades(picture, "#ffdfa8") == [pytest.approx((LEFT, critical), abs=0.2)]
@@ -106,7 +106,7 @@ def test_without_a_reserve_warning_critical_and_loss_follow_each_other() -> None
 
 def test_a_healthy_server_is_shaded_in_its_warning_windows_only() -> None:
     """The last warnDays of each main are shaded until the next main. There is no orange and no red."""  # R5
-    picture = parsed(row())
+    picture = picture_tree(row())
     assert len(shades(picture, "#fff3bf")) == 2
     assert [shades(picture, fill) for fill in ("#ffdfa8", "#ffbdb5", "#d59993")] == [[], [], []]
 
@@ -114,7 +114,7 @@ def test_a_healthy_server_is_shaded_in_its_warning_windows_only() -> None:
 def test_every_event_has_a_tooltip() -> None:
     """The titles of the marks have time, name and reason of each event."""  # R6
     rows = [row(), row(NoReserve(), name="paris")]
-    told = "\n".join(title.text or "" for title in parsed(*rows).iter(f"{SVG}title"))
+    told = "\n".join(title.text or "" for title in picture_tree(*rows).iter(f"{SVG}title"))
     for one in rows:
         for event in one.life.events:
             assert f"{event.at:%Y-%m-%d %H:%M} {event.event}: {event.reason}" in told
@@ -122,7 +122,7 @@ def test_every_event_has_a_tooltip() -> None:
 
 def test_a_label_has_time_and_certificate_of_the_switch() -> None:
     """The label shows the time of the switch and the certificate without a pointer."""  # R6
-    texts = [text.text for text in parsed(row()).iter(f"{SVG}text")]
+    texts = [text.text for text in picture_tree(row()).iter(f"{SVG}text")]
     assert "2041-01-30 23:55" in texts
     assert "apply-reserve 2" in texts
 
@@ -132,10 +132,10 @@ def test_alerts_get_their_labels_before_anything_else() -> None:
     late = row(IssueReserve(apply=AfterDays(days=60), validity_days=200))
     scale = Scale(start=late.life.start, end=late.life.end)
     found = marks(late.life.events, scale)
-    labelled = {mark.x for mark, _ in labels(found, 0)}
-    assert len(labelled) < len(found)
-    assert {mark.x for mark in found if mark.event == "warning"} <= labelled
-    assert f"Marks without a label (no room): {len(found) - len(labelled)}." in timeline_svg([late])
+    labeled = {mark.x for mark, _ in labels(found, 0)}
+    assert len(labeled) < len(found)
+    assert {mark.x for mark in found if mark.event == "warning"} <= labeled
+    assert f"Marks without a label (no room): {len(found) - len(labeled)}." in timeline_svg([late])
 
 
 @pytest.mark.parametrize("reserve", RESERVES, ids=str)
@@ -195,14 +195,14 @@ def test_the_picture_has_no_scripts_and_no_external_references(
 def test_foreign_text_is_escaped() -> None:
     """Names are escaped, and characters that XML cannot represent are replaced."""
     name = "<script>&\"'\x00\x1b[2J"
-    picture = parsed(row(name=name, address="<b>"))
+    picture = picture_tree(row(name=name, address="<b>"))
     heading = [tspan.text for tspan in picture.iter(f"{SVG}tspan")]
     assert heading == ["<script>&\"'??[2J", "<b>"]
 
 
 def test_the_picture_has_a_description_for_screen_readers() -> None:
     """The picture refers to a title and a description, which name servers, certificates and alerts."""
-    picture = parsed(row(), row(NoReserve(), name="paris"))
+    picture = picture_tree(row(), row(NoReserve(), name="paris"))
     title, desc = picture.find(f"{SVG}title"), picture.find(f"{SVG}desc")
     assert title is not None
     assert desc is not None

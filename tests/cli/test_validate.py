@@ -23,7 +23,7 @@ from ios_mdm.core.x509.issuing import issue
 from tests.support.certificates import HOST, ISSUING, LEAF, NOW, ROOT, Chain, SelfSigned, pem, private_pem
 from tests.support.command_line import Result, run
 from tests.support.defects import DEFECTS
-from tests.support.definition_files import MADE, written
+from tests.support.definition_files import MADE, write_bundle
 from tools.toolchain import ROOT as PROJECT
 
 if TYPE_CHECKING:
@@ -64,13 +64,13 @@ def codes(bundle: Path, *arguments: str | Path, **options: str) -> set[str]:
 @pytest.fixture
 def good(tmp_path: Path) -> Path:
     """A bundle that breaks no rule."""
-    return written(MADE, tmp_path / "good.pem")
+    return write_bundle(MADE, tmp_path / "good.pem")
 
 
 @pytest.fixture
 def broken(tmp_path: Path) -> Path:
     """A bundle that breaks three rules, and a fourth rule for a reserve."""
-    return written(BROKEN, tmp_path / "broken.pem")
+    return write_bundle(BROKEN, tmp_path / "broken.pem")
 
 
 def test_a_good_bundle_is_valid(good: Path) -> None:
@@ -119,10 +119,10 @@ def test_a_person_gets_a_checklist(broken: Path) -> None:
     assert (outcomes.count("FAIL"), outcomes.count("n/a")) == (3, 2)
     assert "eku-missing: CN=mdm.example.com has no extended key usage" in result.out
     assert max(map(len, lines)) <= 120
-    assert "valid" in validate(written(MADE, broken.parent / "good.pem")).out.splitlines()[0]
+    assert "valid" in validate(write_bundle(MADE, broken.parent / "good.pem")).out.splitlines()[0]
 
 
-def test_a_junit_report_is_written_beside(broken: Path, tmp_path: Path) -> None:
+def test_a_junit_report_is_an_additional_output(broken: Path, tmp_path: Path) -> None:
     """The report has a case for each rule, with failures and skipped cases. The output stays the same."""
     assert validate(broken, "--junit", tmp_path / "junit.xml", "--json").code == 1
     suite = ET.parse(tmp_path / "junit.xml").getroot()  # noqa: S314 - our own
@@ -140,7 +140,7 @@ def test_a_junit_report_is_written_beside(broken: Path, tmp_path: Path) -> None:
 def test_names_cannot_break_what_is_printed(tmp_path: Path) -> None:
     """Markup, terminal codes and characters that XML cannot represent have no effect in a subject."""
     odd = Chain(leaf=LEAF.but(name="[red]<a>\x1b[2J\x00 &", sans=("[bold]*.example.com",))).make()
-    bundle = written(odd, tmp_path / "odd.pem")
+    bundle = write_bundle(odd, tmp_path / "odd.pem")
     result = validate(bundle, "--junit", tmp_path / "junit.xml")
     assert result.code == 1
     assert "CN=[red]" in result.out
@@ -218,7 +218,7 @@ def test_an_issued_main_lets_any_root_follow(tmp_path: Path, good: Path) -> None
     assert "provide the complete chain of the current certificate, or its root" in found["message"]
 
 
-def test_the_time_of_judgement_can_be_set(good: Path) -> None:
+def test_the_time_of_judgment_can_be_set(good: Path) -> None:
     """`--at` sets a past or future time. The default is now, when this certificate is not valid yet."""  # R21
     assert codes(good, at="2040-01-01T00:00:00Z") == {"not-yet-valid"}
     assert codes(good, at="2043-01-01T01:00:00+01:00") == {"expired"}
@@ -228,9 +228,9 @@ def test_the_time_of_judgement_can_be_set(good: Path) -> None:
 
 def test_the_address_is_read_as_in_a_definition(tmp_path: Path) -> None:
     """A port is ignored, and non-ASCII letters become A-labels."""  # R19
-    bundle = written(Chain(leaf=LEAF.but(sans=("xn--bcher-kva.example",))).make(), tmp_path / "idn.pem")
+    bundle = write_bundle(Chain(leaf=LEAF.but(sans=("xn--bcher-kva.example",))).make(), tmp_path / "idn.pem")
     assert answer(bundle, address="Bücher.example:8443")["valid"]
-    own = written(SelfSigned().make(), tmp_path / "own.pem")
+    own = write_bundle(SelfSigned().make(), tmp_path / "own.pem")
     assert answer(own)["valid"]
 
 
@@ -278,7 +278,7 @@ HEAVY = ("boto3", "cryptography", "httpx", "idna", "pulumi", "pydantic", "rich",
 
 
 @pytest.mark.parametrize(("loaded", "option"), [([], "--help"), (["cryptography"], None), (["cryptography"], "--json")])
-def test_a_judgement_loads_only_what_it_needs(good: Path, loaded: list[str], option: str | None) -> None:
+def test_a_judgment_loads_only_what_it_needs(good: Path, loaded: list[str], option: str | None) -> None:
     """`--help` imports no library, and a check only the library that reads certificates."""
     command = ["validate", str(good), "--address", HOST, "--at", "2041-03-01T00:00:00Z", *([option] if option else [])]
     code = (

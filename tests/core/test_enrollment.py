@@ -34,7 +34,7 @@ def settings(devices: object) -> DistributionSettings:
     return DistributionSettings.model_validate(copy.deepcopy(DISTRIBUTION) | {"devices": devices})
 
 
-def accepted(text: str, folder: Path) -> dict[str, bool]:
+def acceptance_by_place(text: str, folder: Path) -> dict[str, bool]:
     """Return, for each place with enrollment ids, whether it accepts *text*."""
     found = {"core": is_enrollment_id(text)}
     try:
@@ -59,7 +59,7 @@ def accepted(text: str, folder: Path) -> dict[str, bool]:
 def test_every_kind_of_enrollment_id_is_accepted_everywhere(text: str, tmp_path: Path) -> None:
     """Old and new UDIDs, User Enrollment ids and user channels (NanoMDM's operations guide) are accepted."""
     # R15
-    assert set(accepted(text, tmp_path).values()) == {True}
+    assert set(acceptance_by_place(text, tmp_path).values()) == {True}
     assert checked_enrollment_ids([text, "other", text]) == (text, "other")
 
 
@@ -67,7 +67,7 @@ def test_every_kind_of_enrollment_id_is_accepted_everywhere(text: str, tmp_path:
 def test_anything_else_is_refused_everywhere(text: str, tmp_path: Path) -> None:
     """An id that could address other devices or another part of the API is refused."""
     # R15
-    assert set(accepted(text, tmp_path).values()) == {False}
+    assert set(acceptance_by_place(text, tmp_path).values()) == {False}
     with pytest.raises(DefinitionError, match="not an enrollment id"):
         checked_enrollment_ids([UDID, text])
 

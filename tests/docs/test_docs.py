@@ -221,7 +221,7 @@ def test_every_decision_is_in_the_list() -> None:
         assert re.findall(r"^\*\*Status\.\*\* (\w+), ([\d-]+)", text, re.MULTILINE) in ([], [(status, date)]), name
 
 
-def called(module: str, service: str) -> set[str]:
+def service_calls(module: str, service: str) -> set[str]:
     """Return the calls of *service* in an adapter, in the form of IAM policies."""
     named = set(
         re.findall(
@@ -235,10 +235,10 @@ def called(module: str, service: str) -> set[str]:
 def test_the_deployer_may_do_what_the_code_does() -> None:
     """The policies have exactly the calls of the adapters."""
     calls = (
-        called("secrets_manager", "secretsmanager")
-        | called("scheduler", "scheduler")
-        | called("prerequisites", "iam")
-        | called("prerequisites", "sqs")
+        service_calls("secrets_manager", "secretsmanager")
+        | service_calls("scheduler", "scheduler")
+        | service_calls("prerequisites", "iam")
+        | service_calls("prerequisites", "sqs")
     )
     assert {action.partition(":")[0] for action in calls} == {"secretsmanager", "scheduler", "iam", "sqs"}
     # IAM requires these two in addition to CreateSchedule and CreateRole. The omitted action removes a boundary.
@@ -253,13 +253,15 @@ def test_no_call_is_made_that_the_policies_do_not_know() -> None:
     for module in ("secrets_manager", "scheduler", "prerequisites"):
         made = set(re.findall(r"self\._(?:client|iam|sqs)\.(\w+)[(,]", read(f"provider/ios_mdm/adapters/{module}.py")))
         services = ("iam", "sqs") if module == "prerequisites" else (module.replace("_", ""),)
-        named = set().union(*(called(module, service) for service in services))
+        named = set().union(*(service_calls(module, service) for service in services))
         assert made == {botocore.xform_name(action.partition(":")[2]) for action in named}, module
 
 
 def test_the_reads_of_what_a_definition_names_are_allowed() -> None:
     """The policy ``given`` has exactly the calls of the adapter."""  # R36
-    assert actions("given") == called("given", "iam") | called("given", "sqs") | called("given", "sns")
+    assert actions("given") == service_calls("given", "iam") | service_calls("given", "sqs") | service_calls(
+        "given", "sns"
+    )
 
 
 def test_roles_are_made_within_the_boundary_only() -> None:

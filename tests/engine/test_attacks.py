@@ -57,7 +57,7 @@ def test_a_program_that_may_only_put_values_gets_no_certificate_onto_a_device(
     for _ in range(2):
         done = world.stack.up(**at(DAY_10))
         assert done.code == 0 or "has a label of the pair, but no facts tag" in done.output
-        trusted = world.trusted()
+        trusted = world.trusted_roots()
         assert trusted
         assert all(fingerprint(made.root) not in roots for roots in trusted.values())
     if labels == ["RESERVE"]:

@@ -49,13 +49,16 @@ def test_a_custom_pair_from_two_files_is_promoted_and_nothing_leaks(custom: Cust
     custom.define()
     first = world.stack.up("--logtostderr", "-v=9", **at(0)).ok().output
     assert "there is no reserve: install one" in first
-    assert (custom.shown["main"]["sha256"], custom.shown["main"]["source"]) == (custom.main.sha256, "installed")
-    profile = custom.shown["profile"]
-    custom.define(**custom.reserved())
+    assert (custom.server_outputs["main"]["sha256"], custom.server_outputs["main"]["source"]) == (
+        custom.main.sha256,
+        "installed",
+    )
+    profile = custom.server_outputs["profile"]
+    custom.define(**custom.reserve_definition())
     second = world.stack.up("--logtostderr", "-v=9", **at(310)).ok().output
     assert "installing certificate 2 (reserve)" in second
-    assert custom.shown["reserve"]["sha256"] == custom.reserve.sha256
-    assert custom.shown["profile"] == profile, "the root is what devices trust, and it is there already"
+    assert custom.server_outputs["reserve"]["sha256"] == custom.reserve.sha256
+    assert custom.server_outputs["profile"] == profile, "the root is what devices trust, and it is there already"
     assert f"the profile was already queued for all {profile['deviceCount']} devices" in second
     world.services.fleet.poll()
     roots = [authority().root.public_bytes(Encoding.DER)]
@@ -66,8 +69,8 @@ def test_a_custom_pair_from_two_files_is_promoted_and_nothing_leaks(custom: Cust
     assert world.stack.run("preview", "--expect-no-changes", **at(330)).ok()
     Aws(world).fire(world)
     world.stack.up(**at(395.5)).ok()
-    assert custom.shown["main"]["sha256"] == custom.reserve.sha256
-    assert custom.shown["profile"] == profile
+    assert custom.server_outputs["main"]["sha256"] == custom.reserve.sha256
+    assert custom.server_outputs["profile"] == profile
     again = world.stack.run("up", "--yes", **at(396)).ok().output
     assert "reserve.install is already applied; main.install is superseded: its certificate was main before" in again
     assert "4 unchanged" not in first
@@ -92,7 +95,7 @@ def test_every_broken_rule_is_reported_in_the_preview_and_nothing_is_written(cus
     world.stack.up(**at(0)).ok()
     bad = Leaf(START, 100, by=authority("Another Root"), host="other.example.com")
     custom.write("reserve.pem", bad.pem() + bad.by.pem())
-    custom.define(**custom.reserved())
+    custom.define(**custom.reserve_definition())
     world.forget_calls()
     refused = world.stack.run("preview", **at(10))
     assert refused.code != 0
@@ -132,7 +135,7 @@ def test_a_file_with_another_chain_is_installed_again(custom: Custom) -> None:
     assert "the certificate is installed again with the same key" in " ".join(shown.split())
     assert '"certificate 1" => "certificate 2"' in shown
     world.stack.up(**at(1)).ok()
-    main = custom.shown["main"]
+    main = custom.server_outputs["main"]
     assert (main["certificate"], main["sha256"]) == ("certificate 2", fingerprint(leaf.certificate))
     held = x509.load_pem_x509_certificates(json.loads(world.value(world.labels()["AWSCURRENT"]))["tls.crt"].encode())
     assert held == [leaf.certificate, chains.RENEWED.intermediate()]
@@ -159,16 +162,16 @@ def test_a_healthy_main_is_replaced_only_by_its_fingerprint(custom: Custom) -> N
     install = {"bundle": "main.pfx", "passwordSecret": f"pfx-{world.server}"}
     custom.define(main={"install": install, "replaceNow": True, "confirm": custom.main.sha256})
     assert "devices trust the root of the next main" in " ".join(world.stack.up(**at(10)).ok().output.split())
-    assert custom.shown["main"]["sha256"] == other.sha256
+    assert custom.server_outputs["main"]["sha256"] == other.sha256
     assert world.stack.run("preview", "--expect-no-changes", **at(10)).ok()
     custom.define(main={"issue": {"key": "ec-p256"}}, reserve={"issue": {"when": "now", "apply": {"afterDays": 30}}})
     asked = world.stack.run("preview", **at(11))
     assert "a reserve is never issued for it" in " ".join(asked.output.split())
     custom.define(main={"issue": {"key": "ec-p256"}, "replaceNow": True, "confirm": other.sha256})
     world.stack.up(**at(11)).ok()
-    assert custom.shown["main"]["sha256"] == other.sha256, "it is sent and applied; the next run shows it"
+    assert custom.server_outputs["main"]["sha256"] == other.sha256, "it is sent and applied; the next run shows it"
     world.stack.up(**at(11)).ok()
-    assert custom.shown["main"]["source"] == "issued"
+    assert custom.server_outputs["main"]["source"] == "issued"
 
 
 def test_the_certificate_that_a_server_uses_is_adopted(custom: Custom) -> None:
@@ -184,7 +187,7 @@ def test_the_certificate_that_a_server_uses_is_adopted(custom: Custom) -> None:
     shown = world.stack.up(**at(0)).ok().output
     assert "main.install: san-mismatch: " in shown
     assert "install a reserve that fulfills the rules" in " ".join(shown.split())
-    assert custom.shown["main"]["sha256"] == poor.sha256
+    assert custom.server_outputs["main"]["sha256"] == poor.sha256
 
 
 def test_a_foreign_certificate_at_the_endpoint_neither_stops_an_adoption_nor_is_trusted(
@@ -200,13 +203,15 @@ def test_a_foreign_certificate_at_the_endpoint_neither_stops_an_adoption_nor_is_
         preview = " ".join(world.stack.run("preview", **at(0)).ok().output.split())
         assert f"{endpoint} presents the certificate {foreign.sha256}, which is not in this new pair" in preview
         world.stack.up(**at(0)).ok()
-        custom.define(main={"install": install}, endpoints=[endpoint], **custom.reserved(apply={"afterDays": 60}))
+        custom.define(
+            main={"install": install}, endpoints=[endpoint], **custom.reserve_definition(apply={"afterDays": 60})
+        )
         shown = " ".join(world.stack.up(**at(310)).ok().output.split())
         assert f"{endpoint} presents an unknown certificate, but main is certificate 1" in shown
         assert world.stack.run("preview", "--expect-no-changes", **at(310)).ok()
-    trusted = {root for roots in world.trusted().values() for root in roots}
+    trusted = {root for roots in world.trusted_roots().values() for root in roots}
     assert not trusted & {foreign.sha256, fingerprint(foreign.by.root)}
-    assert custom.main.sha256 == custom.shown["main"]["sha256"]
+    assert custom.main.sha256 == custom.server_outputs["main"]["sha256"]
     check_safety(world)
 
 
@@ -215,14 +220,16 @@ def test_an_issued_main_is_followed_by_a_custom_reserve(custom: Custom) -> None:
     world = custom.world
     custom.define(main={"issue": {"key": "ec-p256"}})
     world.stack.up(**at(300)).ok()
-    custom.define(main={"issue": {"key": "ec-p256"}}, **custom.reserved(apply={"afterDays": 60}, trust=["root.pem"]))
+    custom.define(
+        main={"issue": {"key": "ec-p256"}}, **custom.reserve_definition(apply={"afterDays": 60}, trust=["root.pem"])
+    )
     custom.write("root.pem", authority().pem())
     custom.reserve = Leaf(START + 300 * DAY, 700)
     custom.write("reserve.pem", custom.reserve.pem())
     shown = world.stack.up(**at(310)).ok().output
     assert "devices do not know the reserve's root yet" in shown
-    assert custom.shown["applyAt"] == f"{START + 370 * DAY:%Y-%m-%dT%H:%M:%SZ}"
-    profile = custom.shown["profile"]["sha256"]
+    assert custom.server_outputs["applyAt"] == f"{START + 370 * DAY:%Y-%m-%dT%H:%M:%SZ}"
+    profile = custom.server_outputs["profile"]["sha256"]
     world.stack.up(**at(371)).ok()
-    assert custom.shown["main"]["sha256"] == custom.reserve.sha256
-    assert custom.shown["profile"]["sha256"] == profile
+    assert custom.server_outputs["main"]["sha256"] == custom.reserve.sha256
+    assert custom.server_outputs["profile"]["sha256"] == profile

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.copied_pair import copied
+from tests.support.copied_pair import copied_world
 from tests.support.days import DAY_0, DAY_10, DAY_31, at
 from tests.support.engine import check_safety
 from tests.support.stack import make_stack
@@ -39,7 +39,7 @@ def distributed(world: World) -> World:
 @pytest.fixture
 def elsewhere(distributed: World, request: pytest.FixtureRequest) -> Iterator[World]:
     """Return the world in another region or account, with a copy of the secret."""
-    with copied(distributed, **request.param) as other:
+    with copied_world(distributed, **request.param) as other:
         yield other
 
 
@@ -74,11 +74,11 @@ def _promotion(aws: Aws) -> tuple[object, object]:
     return found["ScheduleExpression"], found["Target"]
 
 
-def _sent(world: World) -> list[str]:
+def _put_requests(world: World) -> list[str]:
     return [call for call in world.mdm.calls if call.startswith("PUT")]
 
 
-def _named(result: Result, setting: str) -> str:
+def _setting_value(result: Result, setting: str) -> str:
     """Return the value of a setting that a refusal names."""
     assert result.code != 0
     found = re.search(rf"add to the server `{setting}: ([^`]+)`", _message(result))
@@ -92,11 +92,11 @@ def test_a_moved_pair_is_continued_by_the_arn_of_its_former_secret(distributed: 
     # R33 R35 R36
     world, labels, pair_id = distributed, distributed.labels(), _identity(distributed)[0]
     profiles, there = _profiles(world), {**at(DAY_10), **elsewhere.environment}
-    former = _named(world.stack.up(**there), "movedFrom")
+    former = _setting_value(world.stack.up(**there), "movedFrom")
     assert former == _arn(world)
     other = f"{former.rpartition(':')[0]}:ios-mdm/other"
     world.stack.define([world.definition(movedFrom=other, distribution=world.distribution())])
-    assert former.startswith(_named(world.stack.up(**there), "movedFrom")), "the copy is of that secret"
+    assert former.startswith(_setting_value(world.stack.up(**there), "movedFrom")), "the copy is of that secret"
     assert world.aws.writes() == []
     world.stack.define([world.definition(movedFrom=former, distribution=world.distribution())])
     world.stack.up(**there).ok()
@@ -105,7 +105,7 @@ def test_a_moved_pair_is_continued_by_the_arn_of_its_former_secret(distributed: 
     assert _identity(elsewhere) == (pair_id, f"{home[1]}:{home[0]}:{world.secret}")
     assert world.stack.outputs()["servers"][world.server]["secretArn"] == _arn(elsewhere)
     assert _profiles(world) == profiles
-    assert _sent(world) == []
+    assert _put_requests(world) == []
     assert world.stack.run("preview", "--expect-no-changes", **there).ok()
     world.stack.define([world.definition(distribution=world.distribution())])
     world.stack.up(**there).ok()
@@ -127,9 +127,9 @@ def test_a_copy_replaces_a_lost_home_and_a_lost_state(distributed: World, elsewh
     (tmp_path / "other").mkdir()
     stack = make_stack(tmp_path / "other", world.aws.url, world.stack.name)
     stack.define([world.definition(distribution=world.distribution())])
-    former = _named(stack.up(**there), "movedFrom")
+    former = _setting_value(stack.up(**there), "movedFrom")
     stack.define([world.definition(movedFrom=former, distribution=world.distribution())])
-    assert _named(stack.up(**there), "takeOver") == pair_id
+    assert _setting_value(stack.up(**there), "takeOver") == pair_id
     assert world.aws.writes() == []
     stack.define([world.definition(movedFrom=former, takeOver=pair_id, distribution=world.distribution())])
     stack.up(**there).ok()
@@ -169,7 +169,7 @@ def test_a_pair_that_was_restored_from_its_recovery_window_is_unchanged(distribu
     world.client.restore_secret(SecretId=world.secret)
     world.stack.up(**at(DAY_10)).ok()
     assert (world.labels(), _promotion(aws), _profiles(world)) == (labels, armed, profiles)
-    assert _sent(world) == []
+    assert _put_requests(world) == []
     assert world.stack.run("preview", "--expect-no-changes", **at(DAY_10)).ok()
     check_safety(world)
 
@@ -187,7 +187,7 @@ def test_a_secret_that_was_made_again_needs_the_values_of_its_certificates(
     tags = world.client.describe_secret(SecretId=world.secret)["Tags"]
     world.client.delete_secret(SecretId=world.secret, ForceDeleteWithoutRecovery=True)
     world.client.create_secret(Name=world.secret, SecretString=values["AWSCURRENT"][1], Tags=tags)
-    assert _named(world.stack.up(**at(DAY_10)), "movedFrom") == former
+    assert _setting_value(world.stack.up(**at(DAY_10)), "movedFrom") == former
     definition = world.definition(movedFrom=former, distribution=world.distribution())
     world.stack.define([definition])
     lost = _message(world.stack.up(**at(DAY_10)))
@@ -195,7 +195,7 @@ def test_a_secret_that_was_made_again_needs_the_values_of_its_certificates(
     assert f"--client-request-token {main}`" in lost
     world.stack.run("refresh", "--yes", **at(DAY_10))
     assert world.stack.up(**at(DAY_10)).code != 0, "no new pair is created after a refresh"
-    assert (world.aws.writes(), _sent(world), _profiles(world)) == ([], [], profiles)
+    assert (world.aws.writes(), _put_requests(world), _profiles(world)) == ([], [], profiles)
     _restore(world, "AWSCURRENT", *values["AWSCURRENT"])
     refused = world.stack.up(**at(DAY_10))
     assert refused.code != 0
@@ -231,7 +231,7 @@ def test_a_lost_pair_leaves_neither_its_profile_nor_its_switch_to_the_new_one(di
     former = aws.schedule()
     assert former is not None
     world.client.delete_secret(SecretId=world.secret, ForceDeleteWithoutRecovery=True)
-    fingerprint = _named(world.stack.up(**at(DAY_10)), "lostMain")
+    fingerprint = _setting_value(world.stack.up(**at(DAY_10)), "lostMain")
     assert fingerprint == lost["main"]["sha256"]
     down = {"nanomdm": {"url": "http://127.0.0.1:9", "apiKeySecret": "mdm/api-key", "push": False}}
     world.stack.define([world.definition(lostMain=fingerprint, distribution=world.distribution(channel=down))])
@@ -242,7 +242,7 @@ def test_a_lost_pair_leaves_neither_its_profile_nor_its_switch_to_the_new_one(di
     assert world.stack.outputs()["servers"][world.server]["pairId"] != lost["pairId"]
     profiles = {lost["profile"]["identifier"], world.profile()}
     assert set(map(frozenset, _profiles(world).values())) == {frozenset(profiles)}, "devices lose no trust"
-    trusted = world.trusted().values()
+    trusted = world.trusted_roots().values()
     assert all({lost["main"]["rootSha256"], lost["reserve"]["rootSha256"]} <= roots for roots in trusted)
     assert world.stack.run("preview", "--expect-no-changes", **at(DAY_10)).ok()
     check_safety(world)

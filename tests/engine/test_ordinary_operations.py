@@ -424,7 +424,7 @@ def test_a_deleted_reserve_that_an_endpoint_presents_stays_trusted(world: World,
     """The reserve that an operator put on the server leaves the profile after the server presents main again."""  # R35
     world.stack.define([world.definition(distribution=world.distribution())])
     world.stack.up(**at(DAY_0)).ok()
-    assert world.offered() == {1, 2}
+    assert world.offered_certificates() == {1, 2}
     labels = world.labels()
     main, reserve = (world.value(labels[label]) for label in ("AWSCURRENT", "RESERVE"))
     deleted: dict[str, Any] = {"reserve": {"none": True}, "distribution": world.distribution()}
@@ -433,13 +433,13 @@ def test_a_deleted_reserve_that_an_endpoint_presents_stays_trusted(world: World,
         shown = world.stack.up(**at(DAY_10)).ok().output
         assert f"certificate 2 is neither main nor reserve, and stays in the profile: {endpoint} presents it" in shown
         assert set(world.labels()) == {"AWSCURRENT"}
-        assert world.offered() == {1, 2}
+        assert world.offered_certificates() == {1, 2}
         assert _roots(world) == 2
         assert world.stack.run("preview", "--expect-no-changes", **at(DAY_10)).ok()
     with serving(main, tmp_path) as endpoint:
         world.stack.define([world.definition(**deleted, endpoints=[endpoint])])
         world.stack.up(**at(DAY_10)).ok()
-        assert world.offered() == {1}
+        assert world.offered_certificates() == {1}
         assert _roots(world) == 1
         assert world.stack.run("preview", "--expect-no-changes", **at(DAY_10)).ok()
     check_safety(world)
@@ -471,7 +471,7 @@ def test_the_devices_that_lose_a_distrusted_certificate_are_named(world: World, 
             assert f"{len(devices)} devices lose their connection until {until}: {', '.join(devices)}" in shown
     world.services.fleet.poll()
     assert _roots(world) == (2 if slot == "main" else 1)
-    assert stolen not in {root for roots in world.trusted().values() for root in roots}
+    assert stolen not in {root for roots in world.trusted_roots().values() for root in roots}
     check_safety(world)
 
 

@@ -32,19 +32,19 @@ def distributed(world: World) -> Iterator[World]:
         check_safety(world)
 
 
-def _shown(stack: Stack, server: str) -> dict[str, Any]:
+def _server_outputs(stack: Stack, server: str) -> dict[str, Any]:
     found: dict[str, Any] = stack.outputs()["servers"][server]
     return found
 
 
 def _fingerprints(world: World) -> set[str]:
     """Return the fingerprints of the roots of main and reserve, which devices must continue to trust."""
-    shown = _shown(world.stack, world.server)
+    shown = _server_outputs(world.stack, world.server)
     return {shown["main"]["rootSha256"], shown["reserve"]["rootSha256"]}
 
 
 def _all_trust(world: World, certificates: set[str]) -> bool:
-    return all(certificates <= roots for roots in world.trusted().values())
+    return all(certificates <= roots for roots in world.trusted_roots().values())
 
 
 def _identity(world: World) -> dict[str, str]:
@@ -57,7 +57,7 @@ def _target(aws: Aws) -> tuple[object, ...]:
     return found["ScheduleExpression"], found["Target"]
 
 
-def _renamed(world: World, **changes: Any) -> dict[str, Any]:
+def _renamed_definition(world: World, **changes: Any) -> dict[str, Any]:
     return world.definition(name=f"{world.server}-2", distribution=world.distribution(), **changes)
 
 
@@ -70,11 +70,11 @@ def test_a_renamed_server_adds_trust(distributed: World, aws: Aws, tmp_path: Pat
     world.stack.up(**at(DAY_0)).ok()
     former = world.profile()
     with serving(world.value(world.labels()["AWSCURRENT"]), tmp_path) as endpoint:
-        world.stack.define([_renamed(world, endpoints=[endpoint])])
+        world.stack.define([_renamed_definition(world, endpoints=[endpoint])])
         preview = world.stack.run("preview", **at(DAY_10)).output
     assert "which is not in this new pair. Devices that connect today trust that certificate" in preview
     assert "If the server was renamed in the definition, restore its name" in preview
-    world.stack.define([_renamed(world)])
+    world.stack.define([_renamed_definition(world)])
     done = world.stack.up(**at(DAY_10))
     assert (done.code != 0) == protect, "a protected pair is not deleted"
     assert _all_trust(world, served)
@@ -95,7 +95,7 @@ def test_a_copied_stack_file_gets_a_profile_of_its_own(distributed: World) -> No
     preview = copy.run("preview", "--diff", "--stack", copy.name, **at(DAY_10)).ok().output
     assert f"com.example.{world.server}.trust.<made by up>" in preview
     copy.up("--stack", copy.name, **at(DAY_10)).ok()
-    shown = _shown(copy, world.server)
+    shown = _server_outputs(copy, world.server)
     assert shown["profile"]["identifier"] == world.profile(shown["pairId"])
     assert shown["profile"]["identifier"] != world.profile()
     assert _all_trust(world, served | {shown["main"]["rootSha256"]})
@@ -113,7 +113,7 @@ def test_a_changed_identifier_adds_a_profile(distributed: World) -> None:
     assert _all_trust(world, served)
     for device in world.services.fleet.ids():
         identifiers = {one.identifier for one in world.services.fleet.profiles(device)}
-        assert {former, _shown(world.stack, world.server)["profile"]["identifier"]} <= identifiers
+        assert {former, _server_outputs(world.stack, world.server)["profile"]["identifier"]} <= identifiers
     assert former in world.tags().values(), "status lists it"
 
 
@@ -142,7 +142,7 @@ def test_a_state_without_the_pair_takes_it_over_by_its_id(
     # R34 R37
     world = distributed
     served, identity, labels = _fingerprints(world), _identity(world), world.labels()
-    pair_id = _shown(world.stack, world.server)["pairId"]
+    pair_id = _server_outputs(world.stack, world.server)["pairId"]
     stack = _lose_state(world) if how == "state delete" else _another_backend(world, tmp_path / "other")
     world.forget_calls()
     for take_over in (None, "ab" * 16):

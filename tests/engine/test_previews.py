@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.copied_pair import copied
+from tests.support.copied_pair import copied_world
 from tests.support.custom_files import DAY, START, Leaf, custom_server
 from tests.support.days import DAY_0, DAY_10, DAY_31, at
 from tests.support.tls_server import serving
@@ -139,7 +139,7 @@ def test_a_preview_of_a_moved_pair(world: World) -> None:
     world.stack.define([_server(world)])
     world.stack.up(**at(DAY_0)).ok()
     former = world.client.describe_secret(SecretId=world.secret)["ARN"]
-    with copied(world, region="eu-central-1") as other:
+    with copied_world(world, region="eu-central-1") as other:
         there = {**at(DAY_10), **other.environment}
         _compare("moved-refused", world, _refusal(world.stack.run("preview", "--diff", **there)))
         world.stack.define([_server(world, movedFrom=former)])
@@ -215,12 +215,14 @@ def _normal(output: str, world: World) -> str:
     for number, device in enumerate(world.services.fleet.ids(), start=1):
         text = text.replace(device, f"DEVICE-{number}")
     names: dict[str, str] = {}
-    text = re.sub(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", _named("version", names), text)
-    text = re.sub(r"\b[0-9a-f]{64}\b", _named("sha256", names), text)
-    text = re.sub(r"(?<=One-time root )[0-9a-f]{16}\b", _named("root", names), text)
+    text = re.sub(
+        r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", _placeholder("version", names), text
+    )
+    text = re.sub(r"\b[0-9a-f]{64}\b", _placeholder("sha256", names), text)
+    text = re.sub(r"(?<=One-time root )[0-9a-f]{16}\b", _placeholder("root", names), text)
     # A serial number has no leading zeros.
-    text = re.sub(r"\b[0-9a-f]{28,32}\b", _named("id", names), text)
-    text = re.sub(r"\b[0-9a-f]{16}\b", _named("digest", names), text)
+    text = re.sub(r"\b[0-9a-f]{28,32}\b", _placeholder("id", names), text)
+    text = re.sub(r"\b[0-9a-f]{16}\b", _placeholder("digest", names), text)
     text = re.sub(r"(?<=trust\.)[0-9a-f]{12}\b|(?<=other\.)[0-9a-f]{12}\b", "<id>", text)
     text = re.sub(r"(?<=ios-mdm-berlin-)[0-9a-f]{10}\b", "<digest>", text)
     text = re.sub(r"(?<=ios-mdm/)(berlin(?:-2)?)-[A-Za-z0-9]{6}\b", r"\1-suffix", text)
@@ -228,7 +230,7 @@ def _normal(output: str, world: World) -> str:
     return "".join(f"{line.rstrip()}\n" for line in text.splitlines() if not line.startswith("@"))
 
 
-def _named(kind: str, names: dict[str, str]) -> Callable[[re.Match[str]], str]:
+def _placeholder(kind: str, names: dict[str, str]) -> Callable[[re.Match[str]], str]:
     def name(found: re.Match[str]) -> str:
         return names.setdefault(found[0], f"<{kind} {sum(kind in one for one in names.values()) + 1}>")
 

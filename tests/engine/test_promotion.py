@@ -16,7 +16,7 @@ from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 from ios_mdm.core.pair.schedule import Kind, name_stem
 from tests.support.days import DAY_0, DAY_10, DAY_31, at
 from tests.support.engine_aws import client
-from tests.support.stack import make_stack, recorded
+from tests.support.stack import make_stack, recording_proxy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -192,22 +192,24 @@ def test_alarms_are_armed_for_what_is_due_next_and_armed_again(world: World, aws
     world.stack.define([automatic])
     world.stack.up(**at(DAY_0)).ok()
     # Main expires on 2041-01-31 23:55 UTC; its reserve is due 60 days before, and the window begins 30 days before.
-    assert _moment(aws.schedule(Kind.OVERDUE)) == "at(2040-12-05T23:55:00)"
-    assert _moment(aws.schedule(Kind.EXPIRY)) == "at(2041-01-01T23:55:00)"
+    assert _schedule_expression(aws.schedule(Kind.OVERDUE)) == "at(2040-12-05T23:55:00)"
+    assert _schedule_expression(aws.schedule(Kind.EXPIRY)) == "at(2041-01-01T23:55:00)"
     assert aws.schedule() is None
     world.forget_calls()
     world.stack.run("up", "--yes", **at("2040-11-01T00:00:00Z")).ok()
     assert world.aws.writes() == []
     world.stack.up(**at("2040-12-03T00:00:00Z")).ok()
-    assert _moment(aws.schedule()) == "at(2041-01-30T23:55:00)"
-    assert _moment(aws.schedule(Kind.OVERDUE)) == "at(2041-02-02T23:55:00)"
-    assert _moment(aws.schedule(Kind.EXPIRY)) == "at(2041-12-04T23:55:00)", "the expiry of the reserve, minus 30 days"
+    assert _schedule_expression(aws.schedule()) == "at(2041-01-30T23:55:00)"
+    assert _schedule_expression(aws.schedule(Kind.OVERDUE)) == "at(2041-02-02T23:55:00)"
+    assert _schedule_expression(aws.schedule(Kind.EXPIRY)) == "at(2041-12-04T23:55:00)", (
+        "the expiry of the reserve, minus 30 days"
+    )
     found = aws.schedule(Kind.OVERDUE)
     assert found is not None
     assert json.loads(found["Target"]["Input"])["server"] == world.server
 
 
-def _moment(found: dict[str, Any] | None) -> str | None:
+def _schedule_expression(found: dict[str, Any] | None) -> str | None:
     return None if found is None else str(found["ScheduleExpression"])
 
 
@@ -305,7 +307,7 @@ def _copy(source: Path, target: Path) -> None:
 def test_two_runs_at_the_same_time_end_in_one_pair(world: World, tmp_path: Path, emulator: str, moment: str) -> None:
     """Two engines make the same run concurrently: one pair with one owner results, and its next run changes nothing."""
     # R11 R32 R34
-    with _emulator(emulator, world) as target, recorded(target) as proxy:
+    with _emulator(emulator, world) as target, recording_proxy(target) as proxy:
         proxy.keeps_versions = True
         url = proxy.url
         stacks = []

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.definition_files import MADE, written
+from tests.support.definition_files import MADE, write_bundle
 from tests.support.marked import MARKED
 from tests.support.taker import Taker, attacker
 
@@ -69,7 +69,7 @@ def test_no_file_and_no_secret_is_quoted(world: World) -> None:
     # R39
     marked = MARKED["a private key"]
     (world.stack.directory / "main.key").write_bytes(marked.content)
-    written(MADE, world.stack.directory / "good.pem")
+    write_bundle(MADE, world.stack.directory / "good.pem")
     secret = f"marked/{world.server}"
     world.client.create_secret(Name=secret, SecretString=marked.content.decode())
     installs: list[dict[str, Any]] = [
@@ -104,4 +104,4 @@ def test_no_file_and_no_secret_is_quoted(world: World) -> None:
     assert "main.key is not a list of devices: lines 1, 2, 3, 4, 5 and 5 more are no enrollment id" in shown
     assert "caFile" in shown
     assert f"the secret {secret} holds a PEM file" in shown
-    assert marked.quoted(shown) == []
+    assert marked.quoted_parts(shown) == []

@@ -28,14 +28,14 @@ def names(world: World) -> list[str]:
     folder = world.stack.directory / "servers"
     folder.mkdir()
     for name in names:
-        write(world, name, distributed(world, name, name=None))
+        write(world, name, distributed_definition(world, name, name=None))
     stack = stack_file(world)
     text = stack.read_text(encoding="utf-8")
     stack.write_text(f"{text}config:\n  ios-mdm:serversDirectory: servers\n", encoding="utf-8")
     return names
 
 
-def distributed(world: World, server: str, **changes: Any) -> dict[str, Any]:
+def distributed_definition(world: World, server: str, **changes: Any) -> dict[str, Any]:
     """Return the definition of a server whose devices are sent its profile."""
     one = replace(world, server=server)
     return one.definition(distribution=one.distribution(), **changes)
@@ -84,7 +84,7 @@ def test_each_file_is_a_server(world: World, names: list[str]) -> None:
     forecast = CliRunner().invoke(app, ["forecast", str(definition), "--json"])
     assert {event["server"] for event in json.loads(forecast.output)["events"]} == set(names)
     # The same servers as a list in another order are the same stack.
-    stack.define([distributed(world, name) for name in reversed(names)])
+    stack.define([distributed_definition(world, name) for name in reversed(names)])
     stack.run("preview", "--expect-no-changes").ok()
     check_all(world, names)
 
@@ -141,7 +141,7 @@ def test_a_folder_that_is_not_there_is_one_error(world: World, names: list[str])
 def test_a_configuration_that_is_too_large_is_one_error(world: World) -> None:
     """Row 19: the program does not start, the language host's stand-in names the next step, and nothing changes."""
     # R40
-    mine = distributed(world, world.server)
+    mine = distributed_definition(world, world.server)
     world.stack.define([mine])
     world.stack.up().ok()
     before = labels(world, world.server)

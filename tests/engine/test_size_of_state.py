@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tests.support.engine import World
 
-MOST = 16_000
+MAX_BYTES = 16_000
 """Size of the resources of a server with a reserve and a distribution to five devices, in bytes of JSON."""
 MAX_WITH_OUTPUTS = 22_500
 """Size with the server's part of the stack outputs, which repeat the PEMs of main and reserve."""
@@ -29,7 +29,7 @@ def test_each_chain_is_stored_as_an_output_only(world: World) -> None:
     own = [one for one in resources if f"::{world.server}" in one["urn"]]
     text = _json([servers, *own])
     assert len(resources) == 5, [one["urn"] for one in resources]
-    assert len(_json(own)) <= MOST, len(_json(own))
+    assert len(_json(own)) <= MAX_BYTES, len(_json(own))
     assert len(text) <= MAX_WITH_OUTPUTS, len(text)
     assert text.count("BEGIN CERTIFICATE") == 8, "leaf and root of main and reserve, in the pair and in the outputs"
     assert "mobileconfig" not in text

@@ -93,7 +93,7 @@ def stack(tmp_path: Path) -> Stack:
     return stack
 
 
-def written(stack: Stack, text: str) -> Path:
+def write_stack_file(stack: Stack, text: str) -> Path:
     """Write the stack's file and return it."""
     file = stack.directory / f"Pulumi.{stack.name}.yaml"
     salt = next(line for line in file.read_text(encoding="utf-8").splitlines() if line.startswith("encryptionsalt"))
@@ -117,7 +117,7 @@ def test_every_kind_of_value_is_read_as_the_engine_reads_it(stack: Stack) -> Non
     """Words, times, numbers, tags, anchors, merges and blocks have the same type and value."""
     scalars = [line.strip() for line in SCALARS.replace("\n    ", "").strip("\n").split("|")]
     lines = "".join(f"    value {number}: {scalar}\n" for number, scalar in enumerate(scalars))
-    file = written(stack, f"config:\n  ios-mdm:servers:\n{BLOCKS.lstrip(chr(10))}{lines}")
+    file = write_stack_file(stack, f"config:\n  ios-mdm:servers:\n{BLOCKS.lstrip(chr(10))}{lines}")
     engine = handed_over(stack)["ios-mdm:servers"]
     ours = engine_yaml(file.read_bytes())["config"]["ios-mdm:servers"]  # type: ignore[index] # a mapping, as written
     differences = {
@@ -133,7 +133,7 @@ def test_every_kind_of_value_is_read_as_the_engine_reads_it(stack: Stack) -> Non
 @pytest.mark.parametrize("value", REFUSED.values(), ids=REFUSED)
 def test_a_value_that_the_engine_refuses_is_refused(value: str, stack: Stack) -> None:
     """Both readers refuse the value."""
-    file = written(stack, f"config:\n  ios-mdm:servers: {value}\n")
+    file = write_stack_file(stack, f"config:\n  ios-mdm:servers: {value}\n")
     assert stack.run("config", "--json").code != 0
     with pytest.raises(DefinitionError):
         engine_yaml(file.read_bytes())
@@ -162,7 +162,7 @@ def test_the_keys_are_those_of_the_project(project: str, text: str, stack: Stack
     """The namespace of the keys is the project's name, and Pulumi.yaml may contain their values."""
     (stack.directory / "Pulumi.yaml").write_text(f"{project}{RUNTIME}", encoding="utf-8")
     stack.run("stack", "init", stack.name).ok()
-    file = written(stack, text)
+    file = write_stack_file(stack, text)
     engine = handed_over(stack)
     values = {key: engine[f"other:{key}"] for key in ("aws", "servers") if f"other:{key}" in engine}
     assert read_definition(file).settings == parse_stack(values)
@@ -173,7 +173,7 @@ def test_an_unquoted_time_is_accepted_by_the_engine_and_by_forecast(world: World
     """A pair is issued with an apply time that is an unquoted YAML time."""  # R7
     stack = world.stack
     server = json.dumps(world.definition(reserve={"issue": {"when": "now", "apply": {"at": "TIME"}}}))
-    file = written(stack, f"config:\n  ios-mdm:servers: [{server}]".replace('"TIME"', "2040-03-01T00:00:00Z"))
+    file = write_stack_file(stack, f"config:\n  ios-mdm:servers: [{server}]".replace('"TIME"', "2040-03-01T00:00:00Z"))
     stack.up(IOS_MDM_CLOCK="2040-01-01T00:00:00Z").ok()
     assert stack.outputs()["servers"][world.server]["applyAt"] == "2040-03-01T00:00:00Z"
     forecast = CliRunner().invoke(app, ["forecast", str(file), "--from", "2040-01-01T00:00:00Z", "--json"])

@@ -114,7 +114,7 @@ class Runner:
             result = self._bash(
                 ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]],
                 {
-                    **{name: self._expanded(str(value)) for name, value in environment.items()},
+                    **{name: self._expanded_text(str(value)) for name, value in environment.items()},
                     "GITHUB_OUTPUT": str(outputs_file),
                     "GITHUB_REPOSITORY": "example/ios-mdm",
                     "GITHUB_RUN_ID": "7",
@@ -149,7 +149,7 @@ class Runner:
         after = self._bash(["bash", "-eo", "pipefail", "-c", "\n".join(described.get("after_script", ()))], own)
         return Finished(failed=result.returncode != 0, output=result.stdout + after.stdout)
 
-    def _expanded(self, text: str) -> str:
+    def _expanded_text(self, text: str) -> str:
         return _EXPRESSION.sub(lambda found: self.values[found[1]], text)
 
     def _bash(self, command: Sequence[str], variables: Mapping[str, str]) -> subprocess.CompletedProcess[str]:

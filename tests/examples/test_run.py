@@ -94,7 +94,7 @@ def runner(world: World, tmp_path: Path, heard: tuple[str, list[str]]) -> Runner
     )
 
 
-def _told(runner: Runner, reason: str) -> Runner:
+def _runner_after(runner: Runner, reason: str) -> Runner:
     """Return a runner for the job after a job with this reason as its output."""
     return Runner(
         stack=runner.stack,
@@ -173,7 +173,7 @@ def test_a_due_change_raises_an_alarm_until_up_applies_it(
     assert watched.failed
     reason = watched.outputs["steps.check.outputs.reason"]
     assert reason.startswith("changes are pending, or a resource was changed outside of pulumi")
-    assert not _told(runner, reason).github("watch.yml", "alarm").failed
+    assert not _runner_after(runner, reason).github("watch.yml", "alarm").failed
     assert heard[1] == [f"ios-mdm test: {reason} (https://git.example.com/example/ios-mdm/actions/runs/7)"]
     assert not runner.github("up.yml", "up", **later).failed
     assert not runner.github("watch.yml", "watch", **later).failed

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
     from tests.support.model_pair import Secret, Value
 
-__all__ = ["CHECKS", "complaint", "promoted"]
+__all__ = ["CHECKS", "complaint", "promotion"]
 
 
-def promoted(before: Secret | None, after: Secret) -> tuple[Value, Value] | None:
+def promotion(before: Secret | None, after: Secret) -> tuple[Value, Value] | None:
     """Return the former and the new main if main changed; None if it did not change, or is the first one."""
     if before is None or before.holder(Label.MAIN) in {None, after.holder(Label.MAIN)}:
         return None
@@ -28,15 +28,15 @@ def promoted(before: Secret | None, after: Secret) -> tuple[Value, Value] | None
     return former, main
 
 
-def _made(before: Secret | None, after: Secret) -> Value | None:
+def _stored_value(before: Secret | None, after: Secret) -> Value | None:
     """Return the certificate that the effect stored; None if it stored none."""
     stored = () if before is None else before.values
     return after.values[-1] if len(after.values) > len(stored) else None
 
 
-def promotes_what_is_valid(before: Secret | None, after: Secret, now: datetime) -> str:
+def promoted_main_is_valid(before: Secret | None, after: Secret, now: datetime) -> str:
     """R32: a certificate that is not valid now is never promoted."""
-    change = promoted(before, after)
+    change = promotion(before, after)
     if change is None or is_valid_at(change[1].facts, now):
         return ""
     return f"certificate {change[1].facts.ordinal} became main, but is not valid now"
@@ -44,7 +44,7 @@ def promotes_what_is_valid(before: Secret | None, after: Secret, now: datetime) 
 
 def main_has_a_successor(before: Secret | None, after: Secret, now: datetime) -> str:
     """R13, R32: a valid main is followed by its reserve, or by a certificate that was created to replace it."""
-    change = promoted(before, after)
+    change = promotion(before, after)
     if before is None or change is None or not is_valid_at(change[0].facts, now):
         return ""
     if (change[0].facts.sha256, change[0].facts.root) == (change[1].facts.sha256, change[1].facts.root):
@@ -84,7 +84,7 @@ def nothing_deleted_comes_back(before: Secret | None, after: Secret, now: dateti
 
 def one_certificate_a_request(before: Secret | None, after: Secret, now: datetime) -> str:
     """R9, R10: while a certificate answers a request, no other certificate is created for it in any definition."""
-    made = _made(before, after)
+    made = _stored_value(before, after)
     if made is None or before is None:
         return ""
     for value in before.values:
@@ -99,9 +99,9 @@ def one_certificate_a_request(before: Secret | None, after: Secret, now: datetim
     return ""
 
 
-def nothing_is_issued_beside_a_custom_main(before: Secret | None, after: Secret, now: datetime) -> str:
+def nothing_is_issued_while_main_is_custom(before: Secret | None, after: Secret, now: datetime) -> str:
     """R4: while a custom main is valid, no certificate is issued."""
-    made = _made(before, after)
+    made = _stored_value(before, after)
     main = None if before is None else before.value(before.holder(Label.MAIN) or 0)
     if made is None or made.facts.source is Source.INSTALLED:
         return ""
@@ -113,7 +113,7 @@ def nothing_is_issued_beside_a_custom_main(before: Secret | None, after: Secret,
 def no_reserve_outlasts_r8(before: Secret | None, after: Secret, now: datetime) -> str:
     """R8: the validity of an issued reserve does not exceed that of main."""
     del now
-    made = _made(before, after)
+    made = _stored_value(before, after)
     main = None if before is None or made is None else before.value(made.follows)
     if made is None or main is None or made.role is not Role.RESERVE or made.facts.source is Source.INSTALLED:
         return ""
@@ -123,10 +123,10 @@ def no_reserve_outlasts_r8(before: Secret | None, after: Secret, now: datetime) 
 
 
 CHECKS: tuple[Callable[[Secret | None, Secret, datetime], str], ...] = (
-    promotes_what_is_valid,
+    promoted_main_is_valid,
     main_has_a_successor,
     nothing_deleted_comes_back,
-    nothing_is_issued_beside_a_custom_main,
+    nothing_is_issued_while_main_is_custom,
     no_reserve_outlasts_r8,
 )
 

@@ -23,11 +23,11 @@ from ios_mdm.core.pair.steps import MoveLabel, Tag, step_description
 from ios_mdm.core.pair.switch import Switch, switch
 from ios_mdm.errors import DefinitionError, LabelMovedError, StoreError
 from ios_mdm.settings import PromotionSettings
-from tests.model.checks import complaint, promoted
+from tests.model.checks import complaint, promotion
 from tests.model.story import DEFINITIONS, LIFE, Seed
 from tests.support.memory import MemorySecretStore
 from tests.support.memory_scheduler import MemoryPrerequisites, MemoryScheduler
-from tests.support.model_pair import SECRET, carried_out, describe, moved, number, observe
+from tests.support.model_pair import SECRET, carried_out, describe, number, observe, with_label_moved
 from tests.support.pairs import HandClock
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ View = tuple[int, int, int, int]
 certificate that it saw the server present (0 if it saw none)."""
 
 
-def remembered(method: Callable[Concatenate[Deciding, P], R]) -> Callable[Concatenate[Deciding, P], R]:
+def cache_answers(method: Callable[Concatenate[Deciding, P], R]) -> Callable[Concatenate[Deciding, P], R]:
     """Cache the answers of a method for the story."""
     name = method.__name__
 
@@ -174,14 +174,14 @@ class Shown(MemorySecretStore):
         del name
         assert self.secret is not None
         if self.records:
-            self.secret = self.secret.tagged(tags)
+            self.secret = self.secret.with_tags(tags)
             raise RecordedError
 
     def untag(self, name: str, keys: Iterable[str]) -> None:
         """Remove these tags. The caller has no later effect, or one more before a refusal."""
         del name
         assert self.secret is not None
-        self.secret = self.secret.untagged(keys)
+        self.secret = self.secret.without_tags(keys)
 
     def describe(self, name: str) -> SecretDescription | None:
         """Return the secret's description."""
@@ -220,13 +220,13 @@ class Deciding:
             self.secrets.append(secret)
         return found
 
-    @remembered
-    def _observed(self, secret: int) -> ObservedPair | None:
+    @cache_answers
+    def _observed_pair(self, secret: int) -> ObservedPair | None:
         """Return the pair in the secret of this number, without the certificate that its server presents."""
         return observe(self.secrets[secret])
 
-    @remembered
-    def noted(self, secret: int, sent: int) -> int:
+    @cache_answers
+    def secret_with_record(self, secret: int, sent: int) -> int:
         """Return the number of a secret that records which certificates the devices were sent."""
         before = self.secrets[secret]
         assert before is not None
@@ -238,15 +238,17 @@ class Deciding:
         """Return the number of the secret without the record of the certificates that the devices were sent."""
         before = self.secrets[secret]
         assert before is not None
-        return self.secret_id(before.untagged((SENT_TAG,)))
+        return self.secret_id(before.without_tags((SENT_TAG,)))
 
     def is_noted(self, secret: int, sent: int, moment: int) -> bool:
         """Return whether a secret records that the devices were offered and sent these certificates."""
         if self._seed is Seed.NOT_MISSED:
             return True
-        return self.noted(secret, sent) == secret and self.offered(secret, sent, moment) == secret
+        return (
+            self.secret_with_record(secret, sent) == secret and self.secret_with_offer(secret, sent, moment) == secret
+        )
 
-    @remembered
+    @cache_answers
     def trusted_by(self, secret: int, certificates: int) -> int:
         """Return the certificates that a device with these certificates trusts: all that have the same roots (R16)."""
         held = self.secrets[secret]
@@ -254,7 +256,7 @@ class Deciding:
         roots = {value.facts.root for value in values if certificates >> value.facts.ordinal & 1}
         return certificates | mask(tuple(value.facts.ordinal for value in values if value.facts.root in roots))
 
-    @remembered
+    @cache_answers
     def relevant(self, secret: int, moment: int, served: int) -> int:
         """Return the certificates for which the trust of devices matters at ``moment`` or later.
 
@@ -272,8 +274,8 @@ class Deciding:
             )
         )
 
-    @remembered
-    def offered(self, secret: int, trusted: int, moment: int) -> int | None:
+    @cache_answers
+    def secret_with_offer(self, secret: int, trusted: int, moment: int) -> int | None:
         """Return the secret with the labels of an offer (unchanged if none is missing), or None if a run must not send.
 
         All labels are added in one event: ``tests/app/test_guard.py`` has the crashes between them.
@@ -285,7 +287,7 @@ class Deciding:
         """
         before = self.secrets[secret]
         assert before is not None
-        observed = self._observed(secret)
+        observed = self._observed_pair(secret)
         assert observed is not None
         ordinals = [ordinal for ordinal in range(1, trusted.bit_length()) if trusted >> ordinal & 1]
         if self._seed not in {Seed.UNGUARDED, Seed.UNCOVERED} and uncovered_versions(
@@ -295,7 +297,7 @@ class Deciding:
         after = before
         for version in unoffered_versions(observed, ordinals, self.moments[moment]):
             label = trusted_label(version.ordinal or 0)
-            after = moved(after, label, to=version.ordinal, current=before.holder(label))
+            after = with_label_moved(after, label, to=version.ordinal, current=before.holder(label))
         return self.secret_id(after)
 
     def _schedule_id(self) -> int:
@@ -311,11 +313,11 @@ class Deciding:
         self._scheduler.schedules = {} if found is None else {_NAME: found}
         self._clock.moment = self.moments[moment]
 
-    @remembered
-    def decided(self, view: View) -> Decided | None:
+    @cache_answers
+    def run_decisions(self, view: View) -> Decided | None:
         """Return the decisions of a run; None if the definition must not be applied."""
         definition, now, secret, served = view
-        wish, pair = self._definitions[definition], self._seen(secret, served)
+        wish, pair = self._definitions[definition], self._observed_with_server(secret, served)
         request = self._request(view)
         if self._seed is Seed.APPLIED_FIRST:
             request = replace(request, definition=replace(request.definition, distributed=False))
@@ -332,9 +334,9 @@ class Deciding:
         by_itself = Switch() if pair is None else switch(wish, found.desired, pair)
         return Decided(view=found, trusted=mask(trusted), switch=by_itself)
 
-    def _seen(self, secret: int, served: int) -> ObservedPair | None:
+    def _observed_with_server(self, secret: int, served: int) -> ObservedPair | None:
         held = self.secrets[secret]
-        pair = self._observed(secret)
+        pair = self._observed_pair(secret)
         if pair is None:
             return None
         presented = None if held is None else held.value(served)
@@ -369,15 +371,15 @@ class Deciding:
         return ReconcileRequest(pair=pair, promotion=promotion)
 
     def _progress(self, view: View) -> Progress:
-        decided = self.decided(view)
+        decided = self.run_decisions(view)
         assert decided is not None
         pair = PairResult(view=decided.view, certificates={}, switch=decided.switch)
         return Progress(view=decided.view, pair=pair)
 
-    @remembered
+    @cache_answers
     def goes_on_without_scheduler(self, view: View) -> bool:
         """Return whether a run leaves the schedule and continues if Scheduler does not answer its first stage."""
-        decided = self.decided(view)
+        decided = self.run_decisions(view)
         assert decided is not None
         self._lay(0, view[1])
         self._scheduler.down = True
@@ -389,13 +391,13 @@ class Deciding:
             self._scheduler.down = False
         return True
 
-    @remembered
+    @cache_answers
     def taken_back(self, view: View, schedule: int, secret: int) -> tuple[int, int]:
         """Return schedule and secret after the first stage of a run, which may withdraw the schedule.
 
         The record of a promotion is removed from the secret together with its schedule.
         """
-        decided = self.decided(view)
+        decided = self.run_decisions(view)
         assert decided is not None
         if self._seed is Seed.NOT_TAKEN_BACK:
             return schedule, secret
@@ -404,10 +406,10 @@ class Deciding:
         self._reconciler.perform(Stage.WITHDRAW, self._run(view), Progress(view=decided.view))
         return self._schedule_id(), self.secret_id(self._store.secret)
 
-    @remembered
-    def performed(self, view: View, secret: int, moment: int) -> Effect:
+    @cache_answers
+    def step_effect(self, view: View, secret: int, moment: int) -> Effect:
         """Return the result of the run's next effect on the secret at ``moment``, which may be after the run's time."""
-        decided, before = self.decided(view), self.secrets[secret]
+        decided, before = self.run_decisions(view), self.secrets[secret]
         assert decided is not None
         assert decided.step is not None
         text = step_description(decided.step)
@@ -424,7 +426,7 @@ class Deciding:
         return self._effect(before, after, self.moments[moment] if is_new else decided_for, text)
 
     def _effect(self, before: Secret | None, after: Secret, now: datetime, text: str) -> Effect:
-        change = promoted(before, after)
+        change = promotion(before, after)
         return Effect(
             secret=self.secret_id(after),
             promoted=None if change is None else (change[0].facts.ordinal, change[1].facts.ordinal),
@@ -433,12 +435,12 @@ class Deciding:
         )
 
     def _switch_request(self, view: View) -> SwitchRequest:
-        decided, run = self.decided(view), self._run(view)
+        decided, run = self.run_decisions(view), self._run(view)
         assert decided is not None
         return switch_request(run.pair, run.promotion, decided.view)
 
-    @remembered
-    def armed(self, view: View, schedule: int, secret: int, moment: int) -> Armed:
+    @cache_answers
+    def arming(self, view: View, schedule: int, secret: int, moment: int) -> Armed:
         """Return the result of arming. If the run creates a schedule, it continues in a separate event."""
         self._lay(schedule, moment)
         self._store.secret = self.secrets[secret]
@@ -446,20 +448,20 @@ class Deciding:
         try:
             self._reconciler.perform(Stage.ARM, self._run(view), self._progress(view))
         except RecordedError:
-            return self._armed(recorded=True)
+            return self._arming_result(recorded=True)
         except PausedError:
-            return self._armed(paused=True)
+            return self._arming_result(paused=True)
         except StoreError:
-            return self._armed(refused=True)
+            return self._arming_result(refused=True)
         finally:
             self._scheduler.fail = None
-        return self._armed()
+        return self._arming_result()
 
-    def _armed(self, *, recorded: bool = False, paused: bool = False, refused: bool = False) -> Armed:
+    def _arming_result(self, *, recorded: bool = False, paused: bool = False, refused: bool = False) -> Armed:
         secret = self.secret_id(self._store.secret)
         return Armed(schedule=self._schedule_id(), secret=secret, recorded=recorded, paused=paused, refused=refused)
 
-    @remembered
+    @cache_answers
     def due(self, view: View, schedule: int, secret: int, moment: int, *, down: bool = False) -> Due | None:
         """Return the promotion that a run makes after its delivery; None if there is none.
 
@@ -483,8 +485,8 @@ class Deciding:
             return None
         return Due(schedule=self._schedule_id(), secret=self.secret_id(self._store.secret), step=step)
 
-    @remembered
-    def applied(self, secret: int, moment: int, step: MoveLabel) -> Effect:
+    @cache_answers
+    def promotion_effect(self, secret: int, moment: int, step: MoveLabel) -> Effect:
         """Return the result of this promotion at ``moment``, which a run makes after its delivery."""
         before = self.secrets[secret]
         assert before is not None
@@ -496,8 +498,8 @@ class Deciding:
         # Unlike the run's other effects, this effect is decided at the time at which it happens.
         return self._effect(before, after, self.moments[moment], text)
 
-    @remembered
-    def verified(self, view: View, schedule: int, secret: int) -> Armed:
+    @cache_answers
+    def verified_schedule(self, view: View, schedule: int, secret: int) -> Armed:
         """Return the schedule that the run leaves after it has read the pair again."""
         request = self._switch_request(view)
         assert request.switch.promote is not None
@@ -506,8 +508,8 @@ class Deciding:
         try:
             self._switches.confirm(request, request.switch.promote)
         except StoreError:
-            return self._armed(refused=True)
-        return self._armed()
+            return self._arming_result(refused=True)
+        return self._arming_result()
 
     def takes_from(self, schedule: int) -> int | None:
         """Return the certificate that a schedule takes AWSCURRENT from; None if there is no schedule."""
@@ -519,8 +521,8 @@ class Deciding:
         found = self.schedules[schedule]
         return found is not None and found.at <= self.moments[moment]
 
-    @remembered
-    def fired(self, schedule: int, secret: int) -> Effect:
+    @cache_answers
+    def schedule_effect(self, schedule: int, secret: int) -> Effect:
         """Return the result of a schedule: it makes the API call that it contains, a compare-and-swap."""
         held, before = self.schedules[schedule], self.secrets[secret]
         assert held is not None
@@ -531,7 +533,7 @@ class Deciding:
         if self._seed is Seed.NO_SWAP:
             current = before.holder(Label.MAIN)
         try:
-            after = moved(before, call["VersionStage"], to=to, current=current)
+            after = with_label_moved(before, call["VersionStage"], to=to, current=current)
         except LabelMovedError:
             return Effect(secret=secret, text=f"{text}: AWS refuses because the label was moved")
         return self._effect(before, after, held.at, text)

@@ -56,7 +56,7 @@ def _without(reason: GuardReason) -> Callable[..., GuardReason | None]:
     return why
 
 
-def _unrecorded(self: SwitchService, request: Any, promote: Any) -> bool:
+def _arm_without_record(self: SwitchService, request: Any, promote: Any) -> bool:
     """Arm a promotion without a record of it."""
     return self.confirm(request, promote)
 
@@ -112,12 +112,12 @@ GUARDS = {
     "a stale schedule is withdrawn first": Guard(
         requirement="R36",
         patches=((SwitchService, "withdraw", _nothing),),
-        scenario=scenarios.run_that_dies_before_it_replaces_the_reserve,
+        scenario=scenarios.run_that_dies_before_replacing_the_reserve,
         complaint="a schedule makes a certificate main that is not the reserve",
     ),
     "an armed promotion is recorded": Guard(
         requirement="R36",
-        patches=((SwitchService, "_record_promotion", _unrecorded),),
+        patches=((SwitchService, "_record_promotion", _arm_without_record),),
         scenario=scenarios.hold_while_scheduler_is_down,
         complaint="the switch is on hold, and its schedule may fire",
     ),

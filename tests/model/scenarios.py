@@ -15,7 +15,7 @@ from ios_mdm.core.x509.credential import credential_to_json
 from ios_mdm.core.x509.digests import fingerprint
 from ios_mdm.core.x509.issuing import issue
 from ios_mdm.errors import DeliveryError, IdentityError, StoreError
-from tests.model.stacks.engine import played, up
+from tests.model.stacks.engine import hooks_on_worlds, up
 from tests.model.stacks.search import start
 from tests.model.stacks.story import Story
 from tests.support.adoption import CA, QUIET, put
@@ -34,7 +34,7 @@ __all__ = [
     "other_devices_while_the_mdm_server_is_down",
     "profile_that_was_overtaken",
     "restored_secret_without_certificates",
-    "run_that_dies_before_it_replaces_the_reserve",
+    "run_that_dies_before_replacing_the_reserve",
     "staged_version_of_another_program",
 ]
 
@@ -78,7 +78,7 @@ def profile_that_was_overtaken() -> str:
     return "" if is_sent else "devices were sent a profile without the reserve of another run"
 
 
-def run_that_dies_before_it_replaces_the_reserve() -> str:
+def run_that_dies_before_replacing_the_reserve() -> str:
     """Replace the armed reserve; the run crashes at any write."""
     for number in range(1, 12):
         one = Armed()
@@ -90,7 +90,7 @@ def run_that_dies_before_it_replaces_the_reserve() -> str:
         schedule = one.scheduler.schedules.get(NAMES[Kind.PROMOTE])
         if schedule is None or pair is None:
             continue
-        if pair.reserve is None or one.scheduled()["MoveToVersionId"] != pair.reserve.version_id:
+        if pair.reserve is None or one.scheduled_call()["MoveToVersionId"] != pair.reserve.version_id:
             return "a schedule makes a certificate main that is not the reserve"
     return ""
 
@@ -157,7 +157,7 @@ def account_that_is_not_allowed() -> str:
 
 def restored_secret_without_certificates() -> str:
     """Restore a lost secret with its tags and without its values."""
-    with played():
+    with hooks_on_worlds():
         world = start(Story())
         stack, store = world.stacks["dev"], world.places["home"].store
         pair, lost = stack.server("berlin").pair, store.secret(SECRET)
@@ -181,17 +181,17 @@ def _quiet() -> World:
 
 def staged_version_of_another_program() -> str:
     """Store a version under the next id, as a program with the permission PutSecretValue can."""
-    return _staged(_quiet())
+    return _stage_certificate(_quiet())
 
 
 def announced_number_of_another_version() -> str:
     """Store another value under the number that a run announced before it crashed."""
     world = _quiet()
     world.store.tag(SECRET, {ANNOUNCED_TAG: announced_value(Announcement(ordinal=2, sha256="0" * 64))})
-    return _staged(world)
+    return _stage_certificate(world)
 
 
-def _staged(world: World) -> str:
+def _stage_certificate(world: World) -> str:
     """Store a certificate in the form of an issued certificate, as the next reserve."""
     wish = definition(NOW)
     days = IssueMain().validity_days

@@ -97,7 +97,7 @@ _OTHER = replace(_NEXT, sha256="e" * 64, chain="e" * 16)
 _LATER = replace(_NEXT, not_before=END - 20 * DAY)
 
 
-def _renewed(offered: OfferedCertificate) -> OfferedCertificate:
+def _renewed_certificate(offered: OfferedCertificate) -> OfferedCertificate:
     """Return the same certificate in a file with another chain."""
     return replace(offered, chain=f"{int(offered.chain, 16) + 1:016x}")
 
@@ -149,13 +149,17 @@ DEFINITIONS: Mapping[str, PairDefinition] = {
     "main replaced by a file": _definition(main=OFFERED, replaces=1),
     "main replaced by a file of its root": _definition(main=_NEXT, replaces=1),
     "main from a file": _definition(main=_IN_USE),
-    "main's chain renewed": _definition(main=_renewed(_IN_USE)),
+    "main's chain renewed": _definition(main=_renewed_certificate(_IN_USE)),
     "both from files": _definition(InstallReserve(offered=_NEXT), main=_IN_USE),
-    "main's chain renewed, with a reserve": _definition(InstallReserve(offered=_NEXT), main=_renewed(_IN_USE)),
-    "both chains renewed": _definition(InstallReserve(offered=_renewed(_NEXT)), main=_renewed(_IN_USE)),
+    "main's chain renewed, with a reserve": _definition(
+        InstallReserve(offered=_NEXT), main=_renewed_certificate(_IN_USE)
+    ),
+    "both chains renewed": _definition(
+        InstallReserve(offered=_renewed_certificate(_NEXT)), main=_renewed_certificate(_IN_USE)
+    ),
     "both, after seven days": _definition(InstallReserve(offered=_NEXT, apply=AfterDays(days=7)), main=_IN_USE),
     "both, after seven days, renewed": _definition(
-        InstallReserve(offered=_renewed(_NEXT), apply=AfterDays(days=7)), main=_renewed(_IN_USE)
+        InstallReserve(offered=_renewed_certificate(_NEXT), apply=AfterDays(days=7)), main=_renewed_certificate(_IN_USE)
     ),
     "another file": _definition(InstallReserve(offered=_OTHER), main=_IN_USE),
     "another file, confirmed": _definition(InstallReserve(offered=_OTHER), main=_IN_USE, confirmed=_NEXT.sha256),

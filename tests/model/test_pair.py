@@ -16,7 +16,7 @@ from ios_mdm.core.pair.secret import Label
 from ios_mdm.core.pair.steps import next_step
 from ios_mdm.errors import LabelMovedError
 from tests.support.crashes import STORIES
-from tests.support.model_pair import SECRET, Secret, carried_out, fingerprint, moved, observe, root
+from tests.support.model_pair import SECRET, Secret, carried_out, fingerprint, observe, root, with_label_moved
 from tests.support.pairs import NOW, World, definition
 
 if TYPE_CHECKING:
@@ -149,11 +149,11 @@ def test_labels_that_others_move() -> None:
     for to, current in ((2, 1), (1, 2), (2, 1)):
         both.world.move(Label.MAIN, to)
         assert both.secret is not None
-        both.secret = moved(both.secret, Label.MAIN, to=to, current=current)
+        both.secret = with_label_moved(both.secret, Label.MAIN, to=to, current=current)
         both.compare()
     assert both.secret is not None
     with pytest.raises(LabelMovedError):
-        moved(both.secret, Label.MAIN, to=3, current=1)
+        with_label_moved(both.secret, Label.MAIN, to=3, current=1)
     with pytest.raises(LabelMovedError):
         both.world.store.move_label(SECRET, Label.MAIN, to=version_id(SECRET, 3), current=version_id(SECRET, 1))
     both.goes_on(definition())

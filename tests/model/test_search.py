@@ -11,7 +11,7 @@ from tests.model.story import LIFE, Seed, Story
 from tests.model.world import World
 from tests.support.long import bounds
 
-MOST = 300_000
+MAX_STATES = 300_000
 """Maximum number of states of a story, so that the model stays small and a search takes seconds."""
 LATE = ("a reserve is due", "the warning window", "the apply time", "main has expired")
 EARLY = ("a quiet day", "seven days later", "a reserve is due", "main has expired")
@@ -166,7 +166,7 @@ REASONS = {
 def test_no_device_loses_its_connection(story: Story) -> None:
     """With one run at a time, which may crash anywhere, no state violates the property of the model."""
     # R4 R7 R8 R9 R10 R11 R12 R13 R15 R16 R17 R32
-    found = search(World(story), most=MOST)
+    found = search(World(story), most=MAX_STATES)
     assert not found.trace, f"\n{found}"
     assert found.switched or not story.born or story.custom, "no checked device of this story sees a switch"
 
@@ -175,7 +175,7 @@ def test_no_device_loses_its_connection(story: Story) -> None:
 def test_a_pair_survives_two_concurrent_runs(story: Story) -> None:
     """Two concurrent runs that do not contradict each other do no harm to the pair, and may crash anywhere."""
     # R30 R32
-    found = search(World(story), most=MOST)
+    found = search(World(story), most=MAX_STATES)
     assert not found.trace, f"\n{found}"
 
 
@@ -184,7 +184,7 @@ def test_no_main_expires_if_a_run_happens_at_every_due_time(definition: str) -> 
     """Over three certificates, with schedules that may get lost, the server always presents a valid certificate."""
     # R3 R6 R11 R12 R16
     moments = tuple(LIFE) if definition == "auto" else EARLY[:3]
-    found = search(World(Story(definitions=(definition,), moments=moments, highest=9, diligent=True)), most=MOST)
+    found = search(World(Story(definitions=(definition,), moments=moments, highest=9, diligent=True)), most=MAX_STATES)
     assert not found.trace, f"\n{found}"
     assert found.switched
 
@@ -192,7 +192,7 @@ def test_no_main_expires_if_a_run_happens_at_every_due_time(definition: str) -> 
 def test_a_record_lost_before_the_apply_time_costs_no_main() -> None:
     """The record of the sent certificates is removed and schedules get lost, but a run ends at each time."""
     # R11 R36
-    found = search(World(FORGETFUL), most=MOST)
+    found = search(World(FORGETFUL), most=MAX_STATES)
     assert not found.trace, f"\n{found}"
     assert found.switched
 
@@ -201,7 +201,7 @@ def test_a_record_lost_before_the_apply_time_costs_no_main() -> None:
 def test_a_seeded_bug_is_found(seed: Seed) -> None:
     """With each of these bugs in the model, the search finds a way to harm, and prints it."""
     # R10 R17 R32
-    found = search(World(replace(SEEDED[seed], seed=seed)), most=MOST)
+    found = search(World(replace(SEEDED[seed], seed=seed)), most=MAX_STATES)
     print(f"{seed}: {found.states} states\n{found}")  # noqa: T201 - `pytest -rP` shows the trace of a seed
     assert found.trace
     assert COMPLAINTS[seed] in found.trace[-1]
@@ -217,5 +217,5 @@ def test_a_seeded_bug_is_found(seed: Seed) -> None:
 def test_the_search_finds_these_violations_only(story: Story) -> None:
     """Known violations, until they are fixed; docs/decisions/0007 describes the ways to them."""
     # R15 R16 R32
-    found = search(World(story), most=MOST)
+    found = search(World(story), most=MAX_STATES)
     assert not found.trace, f"\n{found}"

@@ -97,9 +97,9 @@ class World:
     def events(self, state: State) -> Iterator[Next]:
         """Return each possible next event; of equivalent states afterwards, only one is returned."""
         for found in self._events(state):
-            yield found._replace(state=self._told_apart(found.state))
+            yield found._replace(state=self._representative(found.state))
 
-    def _told_apart(self, state: State) -> State:
+    def _representative(self, state: State) -> State:
         """Return the representative of all states that are equivalent to this state.
 
         A profile stands for all certificates that devices trust by it, including those of the same root. An expired
@@ -124,8 +124,8 @@ class World:
         yield from self._device(state)
         yield from self._schedule(state)
         yield from self._operator(state)
-        yield from self._somebody(state)
-        yield from self._borrowed(state)
+        yield from self._operator_events(state)
+        yield from self._borrowed_reserve(state)
         if len(state.runs) < self.story.runs:
             for definition in range(len(self.story.definitions)):
                 yield from self._starts(state, definition)
@@ -174,15 +174,15 @@ class World:
         main = self._main(state)
         if main in {0, state.served} or (state.runs and not self._waits_for_server(state)):
             return
-        yield self._met(state._replace(served=main), f"the server reloads and presents certificate {main}")
+        yield self._connection(state._replace(served=main), f"the server reloads and presents certificate {main}")
 
     def _device(self, state: State) -> Iterator[Next]:
         """The device installs the next profile that waits for it."""
         if state.queue and all(run.at in {"saved", "arm again", "verify again"} for run in state.runs):
             after = state._replace(device=state.queue[0], queue=state.queue[1:])
-            yield self._met(after, f"the device gets the profile with {_told(state.queue[0])}")
+            yield self._connection(after, f"the device gets the profile with {_certificate_numbers(state.queue[0])}")
 
-    def _met(self, state: State, event: str) -> Next:
+    def _connection(self, state: State, event: str) -> Next:
         """Return the event, with a complaint if the device does not trust the certificate that the server presents."""
         # A definition that distrusts a certificate removes it from the devices on purpose, also if it is presented.
         is_distrusted = any(fingerprint(state.served) in distrust for distrust in self._distrust)
@@ -202,20 +202,20 @@ class World:
         due = self._deciding.is_due(state.schedule, state.moment)
         if due and not self.story.picked_up:
             after = state._replace(schedule=0, outdated=False)
-            yield self._acted(after, state.schedule, outdated=state.outdated)
+            yield self._schedule_fires(after, state.schedule, outdated=state.outdated)
         if due and not state.under_way:
             yield Next(state._replace(schedule=0, outdated=False), "the schedule is lost")
         if due and self.story.picked_up and not state.under_way and not state.outdated:
             yield Next(state._replace(schedule=0, under_way=state.schedule), "AWS begins to act on the schedule")
         if state.under_way:
-            yield self._acted(state._replace(under_way=0), state.under_way, outdated=False)
+            yield self._schedule_fires(state._replace(under_way=0), state.under_way, outdated=False)
 
-    def _acted(self, state: State, schedule: int, *, outdated: bool) -> Next:
-        effect = self._deciding.fired(schedule, state.secret)
+    def _schedule_fires(self, state: State, schedule: int, *, outdated: bool) -> Next:
+        effect = self._deciding.schedule_effect(schedule, state.secret)
         complaint = (
             "a schedule from before an operator's move reverted the move" if outdated and effect.promoted else ""
         )
-        return self._changed(state, effect, by_run=False, complaint=complaint)
+        return self._state_after(state, effect, by_run=False, complaint=complaint)
 
     def _operator(self, state: State) -> Iterator[Next]:
         """An operator moves AWSCURRENT back to the former main, if that is valid."""
@@ -226,14 +226,14 @@ class World:
         if secret is None or former is None or main is None or not self._valid(state, former, state.moment):
             return
         after = state._replace(
-            secret=self._deciding.secret_id(secret.labelled(Label.MAIN, former)),
+            secret=self._deciding.secret_id(secret.with_label(Label.MAIN, former)),
             taken_back=(state.taken_back | mask((main,))) & ~mask((former,)),
             # If AWSCURRENT was moved back and forth, it is again where the schedule expects it.
             outdated=state.schedule != 0 and self._deciding.takes_from(state.schedule) != former,
         )
         yield Next(after, f"an operator moves AWSCURRENT back from certificate {main} to {former}")
 
-    def _somebody(self, state: State) -> Iterator[Next]:
+    def _operator_events(self, state: State) -> Iterator[Next]:
         """An operator removes the record of the certificates that the devices were sent."""
         if self.story.moments[state.moment] not in self.story.forgets or state.runs or not state.secret:
             return
@@ -241,7 +241,7 @@ class World:
         if after != state:
             yield Next(after, "an operator removes the record of the sent certificates")
 
-    def _borrowed(self, state: State) -> Iterator[Next]:
+    def _borrowed_reserve(self, state: State) -> Iterator[Next]:
         """An operator lets the server present the waiting reserve, which the device trusts."""
         secret = self._deciding.secrets[state.secret]
         reserve = None if secret is None else secret.holder(Label.RESERVE)
@@ -253,13 +253,13 @@ class World:
         is_trusted = bool(profiles) and all(self._trusts(state, profile, reserve) for profile in profiles)
         if is_trusted and self._valid(state, reserve, state.moment):
             event = f"an operator lets the server present certificate {reserve}"
-            yield self._met(state._replace(served=reserve), event)
+            yield self._connection(state._replace(served=reserve), event)
 
     def _is_sent(self, state: State, trusted: int) -> bool:
         """Return whether state and secret say that the devices were sent these certificates."""
         return trusted == state.sent and self._deciding.is_noted(state.secret, trusted, state.moment)
 
-    def _changed(
+    def _state_after(
         self, state: State, effect: Effect, *, by_run: bool, definition: int | None = None, complaint: str = ""
     ) -> Next:
         """Return the state after an effect on the secret, with a complaint; *definition* is that of the run."""
@@ -275,14 +275,14 @@ class World:
             state.device is not None
             and not all(self._trusts(state, profile, main) for profile in (state.device, *state.queue))
             and (
-                self._excused(state, former, main, by_run=by_run)
+                self._is_excused(state, former, main, by_run=by_run)
                 or (definition is not None and fingerprint(former) in self._distrust[definition])
             )
         ):
             after = after._replace(device=None, queue=())
         return Next(after, effect.text, complaint or effect.complaint)
 
-    def _excused(self, state: State, former: int, main: int, *, by_run: bool) -> bool:
+    def _is_excused(self, state: State, former: int, main: int, *, by_run: bool) -> bool:
         """Return whether a device that does not trust the new main yet is no longer checked."""
         offline = bool(state.queue) and self._trusts(state, state.queue[-1], main)
         too_late = by_run and not state.carried >> main & 1 and not self._valid(state, former, state.moment)
@@ -294,16 +294,16 @@ class World:
     def _starts(self, state: State, definition: int) -> Iterator[Next]:
         """A run observes the pair."""
         view = (definition, state.moment, state.secret, state.served)
-        decided = self._deciding.decided(view)
+        decided = self._deciding.run_decisions(view)
         if decided is None or self._too_many(view):
             return
         after = state if self._hold[definition] else state._replace(on_hold=False)
         name = f"a run with the definition `{self.story.definitions[definition]}`"
         if self.story.runs == 1 and self._finds_nothing_to_do(after, view):
-            after = self._looked(after, view)._replace(done=self.story.diligent)
+            after = self._record_check(after, view)._replace(done=self.story.diligent)
             yield Next(after, f"{name} finds no pending changes")
         elif "begin" in self._stages or (self.story.runs == 1 and self._leaves_all(state, view)):
-            after = self._looked(after, view)
+            after = self._record_check(after, view)
             yield Next(_with(after, Run(view, self._after_looking(view))), f"{name} observes the pair")
         else:
             yield Next(_with(after, Run(view, "begin")), f"{name} observes the pair")
@@ -314,7 +314,7 @@ class World:
 
     def _after_looking(self, view: View) -> str:
         """Return the next point of a run that has observed the pair."""
-        decided = self._deciding.decided(view)
+        decided = self._deciding.run_decisions(view)
         assert decided is not None
         if decided.step is not None:
             return "effect"
@@ -323,7 +323,7 @@ class World:
     def _observes(self, state: State, view: View, text: str) -> Next:
         """A run observes the pair again."""
         view = (*view[:2], state.secret, view[3])
-        if self._deciding.decided(view) is None:
+        if self._deciding.run_decisions(view) is None:
             return Next(state, f"{text}; it observes the pair, and is refused")
         return Next(_with(state, Run(view, self._after_looking(view))), f"{text}; it observes the pair")
 
@@ -335,23 +335,23 @@ class World:
 
     def _too_many(self, view: View) -> bool:
         """Return whether the next effect creates more certificates than the story allows."""
-        decided = self._deciding.decided(view)
+        decided = self._deciding.run_decisions(view)
         step = None if decided is None else decided.step
         return isinstance(step, Issue | Install) and step.request.ordinal > self.story.highest
 
     def _finds_nothing_to_do(self, state: State, view: View) -> bool:
         deciding = self._deciding
-        decided = deciding.decided(view)
+        decided = deciding.run_decisions(view)
         return (
             decided is not None
             and decided.step is None
             and deciding.taken_back(view, state.schedule, state.secret) == (state.schedule, state.secret)
             and self._is_sent(state, decided.trusted)
-            and deciding.armed(view, state.schedule, state.secret, state.moment)
+            and deciding.arming(view, state.schedule, state.secret, state.moment)
             == Armed(schedule=state.schedule, secret=state.secret)
         )
 
-    def _looked(self, state: State, view: View) -> State:
+    def _record_check(self, state: State, view: View) -> State:
         """Record that a run on hold has checked the schedule, while no other run was in progress."""
         alone = all(self._hold[run.view[0]] for run in state.runs)
         return state._replace(on_hold=True) if self._hold[view[0]] and alone else state
@@ -359,16 +359,16 @@ class World:
     def _goes_on(self, state: State, run: Run) -> Iterator[Next]:
         """A run takes its next action; *state* does not include the run."""
         view, deciding = run.view, self._deciding
-        decided = deciding.decided(view)
+        decided = deciding.run_decisions(view)
         assert decided is not None
         match run.at:
             case "begin":
                 if self.story.outages and deciding.goes_on_without_scheduler(view):
                     text = "Scheduler does not answer: the run leaves the schedule"
-                    yield Next(_with(self._looked(state, view), Run(view, self._after_looking(view))), text)
+                    yield Next(_with(self._record_check(state, view), Run(view, self._after_looking(view))), text)
                 left, secret = deciding.taken_back(view, state.schedule, state.secret)
                 outdated = state.outdated and left != 0
-                after = self._looked(state._replace(schedule=left, outdated=outdated, secret=secret), view)
+                after = self._record_check(state._replace(schedule=left, outdated=outdated, secret=secret), view)
                 if secret != state.secret:
                     # The run reads the pair again, without the record.
                     yield self._observes(after, view, "the run withdraws the schedule and its record")
@@ -381,8 +381,8 @@ class World:
             case "effect":
                 if self._too_many(view):
                     return
-                effect = deciding.performed(view, state.secret, state.moment)
-                done = self._changed(state, effect, by_run=True, definition=view[0])
+                effect = deciding.step_effect(view, state.secret, state.moment)
+                done = self._state_after(state, effect, by_run=True, definition=view[0])
                 if effect.refused:
                     yield done
                 elif self._alone(state):
@@ -408,7 +408,7 @@ class World:
             case "saved":
                 after = state
                 if not self._is_sent(state, trusted):
-                    after = state._replace(sent=trusted, secret=deciding.noted(state.secret, trusted))
+                    after = state._replace(sent=trusted, secret=deciding.secret_with_record(state.secret, trusted))
                 yield from self._next_stage(after, run, "the secret and the engine record the sent certificates")
             case "arm again" if deciding.due(view, state.schedule, state.secret, state.moment) is not None:
                 yield from self._applies(state, run)
@@ -416,11 +416,13 @@ class World:
                 if self.story.outages:
                     text = "Scheduler does not answer: the run arms nothing"
                     yield from self._next_stage(state, run, text, is_complete=False)
-                armed = deciding.armed(view, state.schedule, state.secret, state.moment)
-                yield from self._armed(state, run, armed, _VERIFIES[run.at] if armed.paused else run.at)
+                armed = deciding.arming(view, state.schedule, state.secret, state.moment)
+                yield from self._arming(state, run, armed, _VERIFIES[run.at] if armed.paused else run.at)
             case _:
                 (stage,) = (arm for arm, verify in _VERIFIES.items() if verify == run.at)
-                yield from self._armed(state, run, deciding.verified(view, state.schedule, state.secret), stage)
+                yield from self._arming(
+                    state, run, deciding.verified_schedule(view, state.schedule, state.secret), stage
+                )
 
     def _pushes(self, state: State, run: Run, trusted: int) -> Iterator[Next]:
         """A run pushes the profile with these certificates."""
@@ -431,15 +433,15 @@ class World:
         last = state.queue[-1] if state.queue else state.device
         if state.device is not None and last != trusted:
             after = after._replace(queue=(*state.queue, trusted))
-        yield from self._next_stage(after, run, f"the run pushes the profile with {_told(trusted)}")
+        yield from self._next_stage(after, run, f"the run pushes the profile with {_certificate_numbers(trusted)}")
 
     def _applies(self, state: State, run: Run) -> Iterator[Next]:
         """A run deletes the schedule, promotes the due certificate that was sent, and ends."""
-        yield self._applied(state, run, down=False)
+        yield self._promotion(state, run, down=False)
         if self.story.outages:
-            yield self._applied(state, run, down=True)
+            yield self._promotion(state, run, down=True)
 
-    def _applied(self, state: State, run: Run, *, down: bool) -> Next:
+    def _promotion(self, state: State, run: Run, *, down: bool) -> Next:
         due = self._deciding.due(run.view, state.schedule, state.secret, state.moment, down=down)
         assert due is not None
         answers = "Scheduler does not answer: " if down else ""
@@ -450,8 +452,8 @@ class World:
             return Next(after, f"{answers}the run ends, because the schedule may still fire")
         if after != state:
             return Next(_with(after, run), "the run withdraws the schedule")
-        effect = self._deciding.applied(state.secret, state.moment, due.step)
-        done = self._changed(state, effect, by_run=True, definition=run.view[0])
+        effect = self._deciding.promotion_effect(state.secret, state.moment, due.step)
+        done = self._state_after(state, effect, by_run=True, definition=run.view[0])
         ended = self.story.diligent and run.view[1] == state.moment
         text = f"{answers}{done.event}; the run has ended"
         return Next(done.state._replace(done=ended or state.done), text, done.complaint)
@@ -459,7 +461,7 @@ class World:
     def _offers(self, state: State, run: Run, decided: Decided) -> Iterator[Next]:
         """A run labels the certificates of the profile, and pushes the profile afterwards."""
         view = run.view
-        secret = self._deciding.offered(state.secret, decided.trusted, state.moment)
+        secret = self._deciding.secret_with_offer(state.secret, decided.trusted, state.moment)
         if secret is None:
             yield Next(state, "the run finds that its profile does not cover the pair, and ends")
         elif secret == state.secret:
@@ -470,7 +472,7 @@ class World:
             seen = secret if view[2] == state.secret else view[2]
             yield Next(_with(after, Run((*view[:2], seen, view[3]), "offer")), "the run labels its certificates")
 
-    def _armed(self, state: State, run: Run, armed: Armed, stage: str) -> Iterator[Next]:
+    def _arming(self, state: State, run: Run, armed: Armed, stage: str) -> Iterator[Next]:
         outdated = state.outdated and armed.schedule == state.schedule
         after = state._replace(schedule=armed.schedule, secret=armed.secret, outdated=outdated)
         # The run knows the record that it has just changed.
@@ -532,5 +534,5 @@ def _without(runs: tuple[Run, ...], run: Run) -> tuple[Run, ...]:
     return tuple(left)
 
 
-def _told(certificates: int) -> str:
+def _certificate_numbers(certificates: int) -> str:
     return " and ".join(str(ordinal) for ordinal in range(1, certificates.bit_length()) if certificates >> ordinal & 1)

@@ -18,7 +18,7 @@ from ios_mdm.core.references import URL_TAG
 from ios_mdm.settings import parse_server
 from tests.permissions.documented import API_KEY_SECRET, DISTRIBUTION
 from tests.permissions.enforcing import Iam, policies
-from tests.support.dynamic_provider import Engine, engine_on, wired
+from tests.support.dynamic_provider import Engine, engine_on, wire_form
 from tests.support.engine_aws import client
 from tests.support.recording import Lives, Recorder, arn
 from tools.services import ministack, process
@@ -89,17 +89,17 @@ def _live(engine: Engine, recorder: Recorder, patch: pytest.MonkeyPatch, folder:
 
     def look() -> None:
         with recorder.acting("previewer"):
-            engine.checked()
+            engine.checked_inputs()
         _show_status(engine, recorder, folder)
 
     with recorder.acting("previewer"):
-        engine.checked()
+        engine.checked_inputs()
     up("create")
     look()
     up("unchanged")
     with recorder.acting("deployer"):
         assert engine.outputs is not None
-        engine.provider.read(engine.id, wired(engine.outputs))
+        engine.provider.read(engine.id, wire_form(engine.outputs))
 
     for damage in (hand.untag, hand.damage_role, hand.delete_role):
         damage()
@@ -128,14 +128,14 @@ def _live(engine: Engine, recorder: Recorder, patch: pytest.MonkeyPatch, folder:
     definition["protect"] = False
     up("update")
     with recorder.acting("deployer"):
-        engine.provider.delete(engine.id, wired(engine.outputs))
+        engine.provider.delete(engine.id, wire_form(engine.outputs))
     engine.inputs, engine.outputs = None, None
     up("create")
 
     definition["promotion"] = {"alarmArn": ALARMS, "roleArn": ROLE, "deadLetterArn": QUEUE}
     look()
     with recorder.acting("deployer"):
-        engine.checked()
+        engine.checked_inputs()
     return secret_arn
 
 

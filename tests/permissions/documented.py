@@ -8,7 +8,7 @@ from typing import Any
 from tests.support.recording import ACCOUNT
 from tools.smoke.documents import TEXTS
 
-__all__ = ["API_KEY_SECRET", "DISTRIBUTION", "NAMES", "POLICIES_OF", "documented"]
+__all__ = ["API_KEY_SECRET", "DISTRIBUTION", "NAMES", "POLICIES_OF", "documented_policy"]
 
 API_KEY_SECRET = "permissions/api-key"  # noqa: S105 - the name of a secret
 """Name that replaces the page's ``mdm/api-key``, which the tests of the engine use on the same emulator."""
@@ -35,7 +35,7 @@ the permissions boundary, which is the maximum that a deployer can create.
 """
 
 
-def documented(name: str, *, server: str = "berlin", suffix: str = "AbCdEf", stem: str = "") -> dict[str, Any]:
+def documented_policy(name: str, *, server: str = "berlin", suffix: str = "AbCdEf", stem: str = "") -> dict[str, Any]:
     """Return a policy of the page.
 
     Args:

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from ios_mdm.__main__ import app
 from ios_mdm.core.pair.schedule import role_name
-from tests.permissions.documented import POLICIES_OF, documented
+from tests.permissions.documented import POLICIES_OF, documented_policy
 from tests.support.engine_aws import client
 from tests.support.recording import ACCOUNT, arn
 from tools.services import ministack
@@ -66,7 +66,7 @@ def condition_keys(policy: Mapping[str, Any]) -> set[str]:
 
 def policies(names: tuple[str, ...], server: str) -> dict[str, dict[str, Any]]:
     """Return the parts of the page's policies for a server that the emulator can enforce."""
-    return {name: enforceable(documented(name, server=server, suffix="??????")) for name in names}
+    return {name: enforceable(documented_policy(name, server=server, suffix="??????")) for name in names}
 
 
 def session_arn(name: str) -> str:

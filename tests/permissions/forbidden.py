@@ -15,7 +15,7 @@ FOREIGN = arn("secretsmanager", "secret:payroll/database-AbCdEf")
 API_KEY = arn("secretsmanager", f"secret:{API_KEY_SECRET}-AbCdEf")
 BOUNDARY = {"iam:PermissionsBoundary": arn("iam", "policy/ios-mdm-boundary")}
 NO_BOUNDARY = {"iam:PermissionsBoundary": "arn:aws:iam::aws:policy/AdministratorAccess"}
-OURS = arn("iam", "role/ios-mdm/ios-mdm-berlin-1")
+OWN_ROLE = arn("iam", "role/ios-mdm/ios-mdm-berlin-1")
 PIPELINE = arn("iam", "role/ios-mdm-deployer")
 TO_SCHEDULER = {"iam:PassedToService": "scheduler.amazonaws.com"}
 VIA = {"kms:ViaService": "secretsmanager.eu-west-1.amazonaws.com"}
@@ -35,7 +35,7 @@ def _request(action: str, resource: str, **context: str) -> Request:
 def _assume(service: str, account: str, source: str) -> Request:
     return Request(
         action="sts:AssumeRole",
-        resource=OURS,
+        resource=OWN_ROLE,
         context={"aws:SourceAccount": account, "aws:SourceArn": source},
         principal=("Service", service),
     )
@@ -54,7 +54,7 @@ _READS_NO_MORE = (
     ("reads a schedule of another project", _request("scheduler:GetSchedule", arn("scheduler", "schedule/x/y"))),
     ("deletes a schedule", _request("scheduler:DeleteSchedule", arn("scheduler", "schedule/default/ios-mdm-x"))),
     ("reads a role of another project", Request(action="iam:GetRole", resource=arn("iam", "role/orders"))),
-    ("takes over a role", Request(action="iam:UpdateAssumeRolePolicy", resource=OURS)),
+    ("takes over a role", Request(action="iam:UpdateAssumeRolePolicy", resource=OWN_ROLE)),
     ("finds a queue of another project", _request("sqs:GetQueueUrl", arn("sqs", "orders"))),
 )
 
@@ -78,16 +78,25 @@ FORBIDDEN: dict[str, tuple[tuple[str, Request], ...]] = {
         ("deletes a queue of another project", _request("sqs:DeleteQueue", arn("sqs", "orders"))),
         (
             "passes a role to Lambda",
-            Request(action="iam:PassRole", resource=OURS, context={"iam:PassedToService": "lambda.amazonaws.com"}),
+            Request(action="iam:PassRole", resource=OWN_ROLE, context={"iam:PassedToService": "lambda.amazonaws.com"}),
         ),
         ("passes the role of a pipeline", Request(action="iam:PassRole", resource=PIPELINE, context=TO_SCHEDULER)),
-        ("creates a role without a boundary", Request(action="iam:CreateRole", resource=OURS)),
-        ("creates a role with another boundary", Request(action="iam:CreateRole", resource=OURS, context=NO_BOUNDARY)),
+        ("creates a role without a boundary", Request(action="iam:CreateRole", resource=OWN_ROLE)),
+        (
+            "creates a role with another boundary",
+            Request(action="iam:CreateRole", resource=OWN_ROLE, context=NO_BOUNDARY),
+        ),
         ("creates a role outside the path", Request(action="iam:CreateRole", resource=PIPELINE, context=BOUNDARY)),
-        ("gives rights to a role without the boundary", Request(action="iam:PutRolePolicy", resource=OURS)),
-        ("replaces the boundary", Request(action="iam:PutRolePermissionsBoundary", resource=OURS, context=NO_BOUNDARY)),
-        ("removes the boundary", Request(action="iam:DeleteRolePermissionsBoundary", resource=OURS, context=BOUNDARY)),
-        ("attaches a policy", Request(action="iam:AttachRolePolicy", resource=OURS, context=BOUNDARY)),
+        ("gives rights to a role without the boundary", Request(action="iam:PutRolePolicy", resource=OWN_ROLE)),
+        (
+            "replaces the boundary",
+            Request(action="iam:PutRolePermissionsBoundary", resource=OWN_ROLE, context=NO_BOUNDARY),
+        ),
+        (
+            "removes the boundary",
+            Request(action="iam:DeleteRolePermissionsBoundary", resource=OWN_ROLE, context=BOUNDARY),
+        ),
+        ("attaches a policy", Request(action="iam:AttachRolePolicy", resource=OWN_ROLE, context=BOUNDARY)),
         (
             "gives rights to the role of a pipeline",
             Request(action="iam:PutRolePolicy", resource=PIPELINE, context=BOUNDARY),

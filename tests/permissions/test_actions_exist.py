@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.permissions.documented import NAMES, documented
+from tests.permissions.documented import NAMES, documented_policy
 
 POLICIES = [name for name in NAMES if not name.endswith("-trust")]
 """Parliament does not check trust policies. The page has one, which is compared with the written trust policy."""
@@ -40,7 +40,7 @@ def findings(parliament: Any, policy: dict[str, Any]) -> set[str]:
 @pytest.mark.parametrize("name", POLICIES)
 def test_actions_and_condition_keys_exist(parliament: Any, name: str) -> None:
     """Each action exists and supports the resources and the condition keys of its statement."""
-    assert findings(parliament, documented(name)) == set()
+    assert findings(parliament, documented_policy(name)) == set()
 
 
 FAULTS = {
@@ -60,6 +60,6 @@ FAULTS = {
 def test_a_fault_in_a_policy_is_found(parliament: Any, fault: str) -> None:
     """A misspelled action, service, key or operator, and a resource of another service, are found."""
     element, value, expected = FAULTS[fault]
-    policy = copy.deepcopy(documented("consumer"))
+    policy = copy.deepcopy(documented_policy("consumer"))
     policy["Statement"][0][element] = value
     assert expected in findings(parliament, policy)

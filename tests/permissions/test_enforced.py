@@ -23,7 +23,7 @@ from ios_mdm.settings import parse_server
 from tests.permissions.documented import API_KEY_SECRET, DISTRIBUTION
 from tests.permissions.enforcing import Iam, Play, session_arn
 from tests.support.aws import AWS
-from tests.support.dynamic_provider import engine_on, wired
+from tests.support.dynamic_provider import engine_on, wire_form
 from tests.support.recording import arn
 
 if TYPE_CHECKING:
@@ -81,12 +81,12 @@ def test_each_principal_plays_its_part_of_a_life(play: Play) -> None:
     A refused request that the project tolerates fails this test, too.
     """  # R36
     with play.acting("previewer"):
-        play.engine.checked()
+        play.engine.checked_inputs()
     assert play.up() == "create"
     assert play.up() == "unchanged"
     issue_reserve(play)
     with play.acting("previewer"):
-        play.engine.checked()
+        play.engine.checked_inputs()
     assert play.up() == "update"
     assert play.up() == "unchanged"
     shown = play.status("status")
@@ -109,7 +109,7 @@ def test_each_principal_plays_its_part_of_a_life(play: Play) -> None:
     play.definition["protect"] = False
     assert play.up() == "update"
     with play.acting("deployer"):
-        play.engine.provider.delete(play.engine.id, wired(play.engine.outputs))
+        play.engine.provider.delete(play.engine.id, wire_form(play.engine.outputs))
     assert play.iam.root("secretsmanager").describe_secret(SecretId=play.secret)["DeletedDate"]
     assert play.refused == []
 
@@ -211,7 +211,7 @@ def test_the_role_of_a_schedule_reads_no_key_and_changes_no_other_pair(play: Pla
     with play.iam.acting(name):
         store = SecretsManager(aws=AWS)
         requests: dict[str, Callable[[], object]] = {
-            "GetSecretValue": lambda: store.labelled_value(play.secret, Label.MAIN),
+            "GetSecretValue": lambda: store.labeled_value(play.secret, Label.MAIN),
             "UpdateSecretVersionStage": lambda: store.move_label(other, Label.MAIN, to="0" * 32, current="1" * 32),
             "SendMessage": lambda: AWS.answer(
                 "SendMessage", other, lambda: AWS.sqs().send_message(QueueUrl=queue, MessageBody="x"), QUEUE
@@ -232,6 +232,6 @@ def test_a_role_that_a_deployer_creates_stays_within_the_boundary(play: Play) ->
     play.iam.create(name, {"all": ALL}, boundary=arn("iam", "policy/ios-mdm-boundary"))
     with play.iam.acting(name):
         with pytest.raises(StoreError, match="not authorized to perform secretsmanager:GetSecretValue"):
-            SecretsManager(aws=AWS).labelled_value(play.secret, Label.MAIN)
+            SecretsManager(aws=AWS).labeled_value(play.secret, Label.MAIN)
         with pytest.raises(StoreError, match="not authorized to perform secretsmanager:UpdateSecretVersionStage"):
             SecretsManager(aws=AWS).move_label(other, "X", to=version, current="0" * 32)

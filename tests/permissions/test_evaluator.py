@@ -156,7 +156,7 @@ CASES = {
 }
 
 
-def decided(module: Any, case: Case) -> str:
+def evaluator_decision(module: Any, case: Case) -> str:
     """Return the decision of an evaluator, or the kind of its error."""
     request = module.Request(
         action=case.action, resource=case.resource, context=dict(case.context), principal=case.principal
@@ -170,7 +170,7 @@ def decided(module: Any, case: Case) -> str:
 @pytest.mark.parametrize("name", CASES)
 def test_requests_are_decided_as_iam_decides_them(name: str) -> None:
     """Deny wins, a boundary limits, and conditions and wildcards work as the IAM User Guide says."""
-    assert decided(iam, CASES[name]) == CASES[name].expected
+    assert evaluator_decision(iam, CASES[name]) == CASES[name].expected
 
 
 UNKNOWN = {
@@ -225,19 +225,19 @@ FAULTS = {
     "only the first value counts": ("in values) is", "in values[:1]) is"),
     "a missing key satisfies every condition": (
         "    return (context",
-        "    if _known(key) not in context:\n        return True\n    return (context",
+        "    if _canonical_key(key) not in context:\n        return True\n    return (context",
     ),
     "a missing key satisfies no condition": (
         "    return (context",
-        "    if _known(key) not in context:\n        return False\n    return (context",
+        "    if _canonical_key(key) not in context:\n        return False\n    return (context",
     ),
     "values are compared without case": (
-        "(context.get(_known(key)) in values)",
-        "((context.get(_known(key)) or '').lower() in [one.lower() for one in values])",
+        "(context.get(_canonical_key(key)) in values)",
+        "((context.get(_canonical_key(key)) or '').lower() in [one.lower() for one in values])",
     ),
     "equality has wildcards": (
-        "(context.get(_known(key)) in values)",
-        "any(_is_like(one, context.get(_known(key)) or '') for one in values)",
+        "(context.get(_canonical_key(key)) in values)",
+        "any(_is_like(one, context.get(_canonical_key(key)) or '') for one in values)",
     ),
     "keys are case-sensitive": ("_KNOWN_KEYS = {key.lower(): key", "_KNOWN_KEYS = {key: key"),
     "actions are case-sensitive": ("_is_like(pattern.lower(), action.lower())", "_is_like(pattern, action)"),
@@ -278,4 +278,4 @@ def _forgotten() -> Iterator[None]:
 def test_a_fault_in_the_evaluator_is_found(name: str) -> None:
     """The evaluator with this fault decides at least one case differently."""
     faulty = _faulty(name)
-    assert [case for case in CASES if decided(faulty, CASES[case]) != CASES[case].expected]
+    assert [case for case in CASES if evaluator_decision(faulty, CASES[case]) != CASES[case].expected]

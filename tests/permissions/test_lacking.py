@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.permissions.documented import NAMES, documented
+from tests.permissions.documented import NAMES, documented_policy
 from tests.permissions.enforcing import LACKING, Iam, condition_keys, enforceable
 from tests.support.aws import AWS
 from tests.support.iam import CONDITION_KEYS
@@ -55,16 +55,16 @@ def allow(*actions: str) -> dict[str, Any]:
 
 def test_the_table_has_the_condition_keys_of_the_page() -> None:
     """The evaluator of the tests supports each of these keys."""
-    keys = {key for name in NAMES for key in condition_keys(documented(name))}
+    keys = {key for name in NAMES for key in condition_keys(documented_policy(name))}
     assert set(LACKING) == keys
     assert keys <= CONDITION_KEYS
-    assert not any(condition_keys(enforceable(documented(name))) for name in NAMES)
+    assert not any(condition_keys(enforceable(documented_policy(name))) for name in NAMES)
 
 
 def test_the_emulator_lacks_the_label_of_a_request(iam: Iam) -> None:
     """The emulator refuses a consumer that requests AWSCURRENT."""
     iam.root("secretsmanager").create_secret(Name=SECRET, SecretString="{}")
-    policy = documented("consumer", suffix="??????")
+    policy = documented_policy("consumer", suffix="??????")
 
     def read() -> None:
         AWS.secrets_manager().get_secret_value(SecretId=SECRET, VersionStage="AWSCURRENT")
@@ -75,7 +75,7 @@ def test_the_emulator_lacks_the_label_of_a_request(iam: Iam) -> None:
 
 def test_the_emulator_lacks_the_boundary_and_the_path_of_a_role(iam: Iam) -> None:
     """The emulator refuses a deployer that creates a role with the path and the boundary of the page."""
-    policy = documented("deployer-roles")
+    policy = documented_policy("deployer-roles")
     boundary = arn("iam", "policy/ios-mdm-boundary")
 
     def create() -> None:
@@ -122,7 +122,7 @@ def test_the_emulator_lacks_permissions_on_kms_keys(iam: Iam) -> None:
 @pytest.mark.parametrize("key", ["aws:SourceAccount", "aws:SourceArn"])
 def test_the_emulator_lacks_the_source_of_a_service(iam: Iam, key: str) -> None:
     """Services of the emulator act as the root user. A trust policy with this key does not admit them."""
-    trust = documented("schedule-trust")
+    trust = documented_policy("schedule-trust")
     (statement,) = trust["Statement"]
     iam.create(f"trusted-{uuid4().hex[:8]}", {}, trust=enforceable(trust))
     wanted = statement["Condition"]["StringEquals"]

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ios_mdm.core.pair.schedule import MOVE_LABEL, name_stem
-from tests.permissions.documented import NAMES, POLICIES_OF, documented
-from tests.permissions.forbidden import FORBIDDEN, GROUP, OURS, SCHEDULER
+from tests.permissions.documented import NAMES, POLICIES_OF, documented_policy
+from tests.permissions.forbidden import FORBIDDEN, GROUP, OWN_ROLE, SCHEDULER
 from tests.support.iam import Decision, Request, decision
 from tests.support.implied import IMPLIED, WITHOUT_PERMISSION
 from tests.support.recording import ACCOUNT
@@ -35,7 +35,7 @@ def requests(lives: Lives, principal: str) -> list[Request]:
         return [one for one in found if one.action not in WITHOUT_PERMISSION]
     if principal == "scheduler":
         context = {"aws:SourceAccount": ACCOUNT, "aws:SourceArn": GROUP}
-        return [Request(action="sts:AssumeRole", resource=OURS, context=context, principal=SCHEDULER)]
+        return [Request(action="sts:AssumeRole", resource=OWN_ROLE, context=context, principal=SCHEDULER)]
     return list(_of_schedules(lives))
 
 
@@ -59,32 +59,34 @@ def policies(lives: Lives, principal: str) -> Policies:
     """Return the policies of a principal, for the recorded server."""
     suffix = lives.secret_arn.rpartition("-")[2]
     queue = name_stem(lives.server, f"ios-mdm/{lives.server}")
-    return {name: documented(name, server=lives.server, suffix=suffix, stem=queue) for name in POLICIES_OF[principal]}
+    return {
+        name: documented_policy(name, server=lives.server, suffix=suffix, stem=queue) for name in POLICIES_OF[principal]
+    }
 
 
 def on_page(principal: str) -> Policies:
     """Return the policies of a principal, for the server `berlin`."""
-    return {name: documented(name) for name in POLICIES_OF[principal]}
+    return {name: documented_policy(name) for name in POLICIES_OF[principal]}
 
 
-def decided(principal: str, request: Request, found: Policies) -> Decision:
+def policy_decision(principal: str, request: Request, found: Policies) -> Decision:
     """Return the decision on a request of a principal."""
     if principal == "bounded":
         return decision(request, [ALL], boundary=found["boundary"])
     return decision(request, list(found.values()))
 
 
-def refused(lives: Lives, principal: str, found: Policies) -> list[Request]:
+def refused_requests(lives: Lives, principal: str, found: Policies) -> list[Request]:
     """Return the requests of a principal that its policies do not allow."""
-    return [one for one in requests(lives, principal) if decided(principal, one, found) is not Decision.ALLOWED]
+    return [one for one in requests(lives, principal) if policy_decision(principal, one, found) is not Decision.ALLOWED]
 
 
-def permitted(principal: str, found: Policies) -> list[str]:
+def permitted_requests(principal: str, found: Policies) -> list[str]:
     """Return the forbidden requests that the policies of a principal allow."""
-    return [what for what, one in FORBIDDEN[principal] if decided(principal, one, found) is Decision.ALLOWED]
+    return [what for what, one in FORBIDDEN[principal] if policy_decision(principal, one, found) is Decision.ALLOWED]
 
 
-def listed(value: str | list[str]) -> list[str]:
+def as_list(value: str | list[str]) -> list[str]:
     """Return an element of a statement as a list."""
     return [value] if isinstance(value, str) else value
 
@@ -100,14 +102,14 @@ class Value:
 
     def __str__(self) -> str:
         """Name the value."""
-        value = listed(documented(self.policy)["Statement"][self.number][self.element])[self.index]
+        value = as_list(documented_policy(self.policy)["Statement"][self.number][self.element])[self.index]
         return f"{self.policy}, statement {self.number + 1}: {value}"
 
-    def dropped(self, found: Policies) -> Policies:
+    def policies_without(self, found: Policies) -> Policies:
         """Return the policies without this value."""
         changed = copy.deepcopy(found)
         statement = changed[self.policy]["Statement"][self.number]
-        statement[self.element] = listed(statement[self.element])
+        statement[self.element] = as_list(statement[self.element])
         del statement[self.element][self.index]
         return changed
 
@@ -116,15 +118,15 @@ PRINCIPALS = tuple(POLICIES_OF)
 VALUES = [
     Value(policy=name, number=number, element=element, index=index)
     for name in NAMES
-    for number, statement in enumerate(documented(name)["Statement"])
+    for number, statement in enumerate(documented_policy(name)["Statement"])
     for element in ("Action", "Resource")
-    for index in range(len(listed(statement.get(element, []))))
+    for index in range(len(as_list(statement.get(element, []))))
 ]
 STATEMENTS = sorted(
     (principal, name, number)
     for principal, names in POLICIES_OF.items()
     for name in names
-    for number in range(len(documented(name)["Statement"]))
+    for number in range(len(documented_policy(name)["Statement"]))
 )
 
 
@@ -135,7 +137,7 @@ def test_every_policy_belongs_to_a_principal() -> None:
 
 def test_a_principal_may_do_what_it_does(lives: Lives) -> None:
     """First up, no-op, preview, switch, consume, hold, destroy, restore, take-over and status are allowed."""
-    lacking = {one: refused(lives, one, policies(lives, one)) for one in PRINCIPALS}
+    lacking = {one: refused_requests(lives, one, policies(lives, one)) for one in PRINCIPALS}
     assert lacking == {one: [] for one in PRINCIPALS}
     assert all(requests(lives, one) for one in PRINCIPALS)
 
@@ -143,12 +145,12 @@ def test_a_principal_may_do_what_it_does(lives: Lives) -> None:
 def test_each_action_and_resource_is_needed(lives: Lives) -> None:
     """Without any one of them, a request of a principal with the policy is refused."""
     found = {one: policies(lives, one) for one in PRINCIPALS}
-    before = {one: refused(lives, one, found[one]) for one in PRINCIPALS}
+    before = {one: refused_requests(lives, one, found[one]) for one in PRINCIPALS}
     unneeded = [
         str(value)
         for value in VALUES
         if all(
-            refused(lives, one, value.dropped(found[one])) == before[one]
+            refused_requests(lives, one, value.policies_without(found[one])) == before[one]
             for one in PRINCIPALS
             if value.policy in found[one]
         )
@@ -159,7 +161,7 @@ def test_each_action_and_resource_is_needed(lives: Lives) -> None:
 @pytest.mark.parametrize("principal", PRINCIPALS)
 def test_forbidden_requests_are_refused(principal: str) -> None:
     """No principal can read a key, take over a role, or leave its boundary, unless the page says so."""  # R29
-    assert permitted(principal, on_page(principal)) == []
+    assert permitted_requests(principal, on_page(principal)) == []
 
 
 @pytest.mark.parametrize(("principal", "name", "number"), STATEMENTS)
@@ -170,12 +172,12 @@ def test_each_restriction_is_needed(principal: str, name: str, number: int) -> N
     if "Resource" in statement:
         changed = copy.deepcopy(found)
         changed[name]["Statement"][number]["Resource"] = "*"
-        assert permitted(principal, changed), "any resource"
+        assert permitted_requests(principal, changed), "any resource"
     for operator, keys in statement.get("Condition", {}).items():
         for key in keys:
             changed = copy.deepcopy(found)
             del changed[name]["Statement"][number]["Condition"][operator][key]
-            assert permitted(principal, changed), key
+            assert permitted_requests(principal, changed), key
 
 
 def test_each_implied_permission_occurs(lives: Lives) -> None:
@@ -203,4 +205,4 @@ def test_only_roles_that_are_created_need_rights_in_iam(lives: Lives) -> None:
     """With `promotion.roleArn`, the deployer needs only its own policy."""
     others = policies(lives, "deployer")
     del others["deployer-roles"]
-    assert {one.action.partition(":")[0] for one in refused(lives, "deployer", others)} == {"iam"}
+    assert {one.action.partition(":")[0] for one in refused_requests(lives, "deployer", others)} == {"iam"}

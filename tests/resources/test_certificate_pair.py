@@ -17,7 +17,7 @@ from ios_mdm.errors import IosMdmError
 from ios_mdm.resources.certificate_pair import CertificatePair, CertificatePairProvider
 from ios_mdm.resources.profile_distribution import ProfileDistribution, ProfileDistributionProvider
 from tests.support.aws import AWS
-from tests.support.dynamic_provider import wired
+from tests.support.dynamic_provider import wire_form
 
 if TYPE_CHECKING:
     from tests.support.dynamic_provider import Engine
@@ -36,7 +36,7 @@ def test_a_pair_is_created_and_then_unchanged(engine: Engine) -> None:
 
 def test_check_and_diff_write_nothing(engine: Engine) -> None:
     """A preview of a new pair only reads."""
-    inputs = engine.checked()
+    inputs = engine.checked_inputs()
     assert inputs["desired"]["reserve"] == "certificate 2"
     assert inputs["repairs"] == 0
     assert engine.aws.calls == ["DescribeSecret", "GetCallerIdentity"], "the account is in no ARN yet"
@@ -53,7 +53,7 @@ def test_preview_and_refresh_never_read_a_secret_value(engine: Engine) -> None:
     assert described is not None
     store.untag(engine.id, list(described.tags))
     engine.aws.calls.clear()
-    engine.checked()
+    engine.checked_inputs()
     assert engine.outputs is not None
     engine.provider.read(engine.id, engine.outputs)
     assert "GetSecretValue" not in engine.aws.calls
@@ -166,7 +166,7 @@ def test_a_replacement_deletes_nothing_although_a_read_lags(engine: Engine) -> N
     store = SecretsManager(aws=AWS)
     store.tag(engine.id, {RESOURCE_ID_TAG: former["resourceId"]})
     engine.aws.calls.clear()
-    engine.provider.delete(engine.id, wired(former))
+    engine.provider.delete(engine.id, wire_form(former))
     assert engine.aws.writes() == []
     described = store.describe(engine.id)
     assert described is not None

@@ -99,7 +99,7 @@ def test_a_secret_that_a_pipeline_may_not_read_is_a_warning(engine: Engine, capf
     assert "This run does not need the file" in capfd.readouterr().err
 
 
-def test_a_reserve_is_judged_by_the_main_that_it_will_follow(engine: Engine, project: Path) -> None:
+def test_a_reserve_is_checked_against_the_main_that_it_will_follow(engine: Engine, project: Path) -> None:
     """If one run creates main and installs a reserve, the preview reports that the reserve expires first."""
     # R21 R32
     (project / "reserve.pem").write_bytes(Leaf(390).file(FIRST))

@@ -63,7 +63,7 @@ NAMES = ("main.pem", "reserve.pem")
 
 
 @cache
-def made(name: str) -> Made:
+def new_certificate(name: str) -> Made:
     """Return a certificate with its chain."""
     if name == "elsewhere":
         leaf = LEAF.but(owner="elsewhere", days=(-10, 800))
@@ -72,7 +72,7 @@ def made(name: str) -> Made:
 
 
 @cache
-def renewed(name: str) -> tuple[x509.Certificate, ...]:
+def renewed_chain(name: str) -> tuple[x509.Certificate, ...]:
     """Return the chain above a certificate after a renewal of its CA with the same name and key."""
     if name == "elsewhere":
         return Chain(issuing=(OTHER_ISSUING.but(days=(-800, 1900)),), root=OTHER_ROOT).make().chain[1:]
@@ -81,8 +81,8 @@ def renewed(name: str) -> tuple[x509.Certificate, ...]:
 
 def file(name: str, chain: str) -> bytes:
     """Return a file with a certificate, its key, and one of the valid chains."""
-    one = made(name)
-    above = renewed(name) if chain == "renewed" else one.chain[1:]
+    one = new_certificate(name)
+    above = renewed_chain(name) if chain == "renewed" else one.chain[1:]
     return pem(one.leaf, *(above[:-1] if chain == "without root" else above)) + private_pem(one.keys[0])
 
 
@@ -237,7 +237,7 @@ class CustomLife(RuleBasedStateMachine):
     # Invariants.
 
     @invariant()
-    def what_is_stored_can_be_used(self) -> None:
+    def stored_certificates_can_be_used(self) -> None:
         """Every version is a certificate with its chain, root and key."""
         if self.pair is None:
             return

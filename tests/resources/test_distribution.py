@@ -15,7 +15,7 @@ from ios_mdm.errors import DefinitionError, DeliveryError, IdentityError
 from ios_mdm.resources.profile_distribution import ProfileDistributionProvider
 from tests.support.certificates import HOST
 from tests.support.distribution import PAIR_ID, RESOURCE_ID, SECRET, START, Queue, credentials, pems
-from tests.support.dynamic_provider import wired
+from tests.support.dynamic_provider import wire_form
 from tests.support.memory import MemorySecretStore
 from tests.support.pairs import HandClock
 from tests.support.wiring import TestWiring
@@ -43,7 +43,7 @@ class Run:
 
     def check(self) -> dict[str, Any]:
         """Return the checked inputs. Nothing may be refused."""
-        checked = self.provider.check(wired(self.inputs), wired(self.program()))
+        checked = self.provider.check(wire_form(self.inputs), wire_form(self.program()))
         assert not checked.failures, [one.reason for one in checked.failures]
         return dict(checked.inputs)
 
@@ -51,11 +51,11 @@ class Run:
         """Do the same as `pulumi up`. The state changes if the run succeeds."""
         inputs = self.check()
         if self.outputs is None:
-            self.outputs = dict(self.provider.create(wired(inputs)).outs or {})
-        elif not self.provider.diff("id", wired(self.outputs), wired(inputs)).changes:
+            self.outputs = dict(self.provider.create(wire_form(inputs)).outs or {})
+        elif not self.provider.diff("id", wire_form(self.outputs), wire_form(inputs)).changes:
             return "unchanged"
         else:
-            self.outputs = dict(self.provider.update("id", wired(self.outputs), wired(inputs)).outs or {})
+            self.outputs = dict(self.provider.update("id", wire_form(self.outputs), wire_form(inputs)).outs or {})
         self.inputs = inputs
         return "changed"
 
@@ -82,7 +82,7 @@ class Run:
             **self.changes,
         }
 
-    def sent(self) -> str | None:
+    def sent_record(self) -> str | None:
         """Return the record of the profile that devices were sent."""
         found = self.store.describe(SECRET)
         assert found is not None
@@ -156,7 +156,7 @@ def test_the_list_is_read_again_by_the_next_run(run: Run) -> None:
     inputs = run.check()
     run.list_devices("a")
     with pytest.raises(DeliveryError, match="run again"):
-        run.provider.create(wired(inputs))
+        run.provider.create(wire_form(inputs))
     assert run.queue.latest == {}
 
 
@@ -174,17 +174,17 @@ def test_without_a_device_nothing_is_sent(
     shown = capfd.readouterr().err
     assert said in shown
     assert "the MDM server is not contacted and nothing is recorded as sent" in shown
-    assert (run.sent(), run.queue.known) == (None, set())
+    assert (run.sent_record(), run.queue.known) == (None, set())
     assert run.outputs is not None
     assert run.outputs["deviceCount"] == 0
     assert run.up() == "unchanged"
     run.devices = {"file": "devices.txt"}
     run.list_devices("a")
     assert run.up() == "changed"
-    assert (run.sent() or "").startswith(sent_value([1]))
+    assert (run.sent_record() or "").startswith(sent_value([1]))
     run.list_devices()
     assert run.up() == "changed"
-    assert (run.sent() or "").startswith(sent_value([1]))
+    assert (run.sent_record() or "").startswith(sent_value([1]))
 
 
 def test_a_pair_that_was_taken_over_is_left_alone_by_a_new_distribution(run: Run) -> None:
@@ -192,9 +192,9 @@ def test_a_pair_that_was_taken_over_is_left_alone_by_a_new_distribution(run: Run
     # R34
     run.store.tag(SECRET, {RESOURCE_ID_TAG: "8d" * 16})
     assert run.up() == "changed"
-    assert (run.sent(), run.queue.known) == (None, set())
+    assert (run.sent_record(), run.queue.known) == (None, set())
     assert run.up() == "unchanged"
-    run.provider.delete("id", wired(run.outputs))
+    run.provider.delete("id", wire_form(run.outputs))
     run.store.tag(SECRET, {RESOURCE_ID_TAG: RESOURCE_ID})
     assert run.up() == "changed"
     assert set(run.queue.latest) == {"a", "b"}
@@ -206,7 +206,7 @@ def test_a_pair_that_is_taken_over_after_the_check_is_left_alone(run: Run) -> No
     # R34
     inputs = run.check()
     run.store.tag(SECRET, {RESOURCE_ID_TAG: "8d" * 16})
-    outputs = dict(run.provider.create(wired(inputs)).outs or {})
+    outputs = dict(run.provider.create(wire_form(inputs)).outs or {})
     assert outputs["deviceCount"] == 0
     assert run.queue.known == set()
 
@@ -220,7 +220,7 @@ def test_another_region_is_named_before_the_certificates_that_are_not_there(run:
     if not is_found:
         run.store._secrets.clear()
     with pytest.raises(IdentityError, match="correct AWS_PROFILE, AWS_REGION"):
-        run.provider.create(wired({**inputs, **other}))
+        run.provider.create(wire_form({**inputs, **other}))
 
 
 def test_a_pair_without_tags_keeps_its_profile_in_previews(run: Run) -> None:

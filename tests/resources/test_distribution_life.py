@@ -37,7 +37,7 @@ from tests.support.distribution import (
     credentials,
     pems,
 )
-from tests.support.dynamic_provider import wired
+from tests.support.dynamic_provider import wire_form
 from tests.support.long import examples
 from tests.support.memory import MemorySecretStore
 from tests.support.pairs import HandClock
@@ -144,38 +144,40 @@ class DistributionLife(RuleBasedStateMachine):
             assert self.queue.latest[device] == wanted
         assert self.outputs is not None
         assert self.outputs["profileSha256"] == hashlib.sha256(wanted).hexdigest()
-        assert (self._recorded() or "").startswith(sent_value(self.trusted))
+        assert (self._sent_record() or "").startswith(sent_value(self.trusted))
         commands = len(self.queue.known)
         assert self._up() == "unchanged"
         assert len(self.queue.known) == commands
 
     def _fail(self, failure: type[Exception], calls: int, *, taken: bool) -> None:
         self.queue.calls_left, self.queue.failure, self.queue.dies_after = calls, failure, taken
-        before = self._recorded()
+        before = self._sent_record()
         try:
             self._up()
         except (DeliveryError, DownError):
             self.failed = True
-            assert self._recorded() in {before, None}, "only a profile that was sent to all devices is recorded (R36)"
+            assert self._sent_record() in {before, None}, (
+                "only a profile that was sent to all devices is recorded (R36)"
+            )
         finally:
             self.queue.calls_left = None
 
-    def _recorded(self) -> str | None:
+    def _sent_record(self) -> str | None:
         described = self.store.describe(SECRET)
         assert described is not None
         return described.tags.get(SENT_TAG)
 
     def _up(self) -> str:
         """Do the same as `pulumi up` for this resource. The state changes if the run succeeds."""
-        checked = self.provider.check(wired(self.inputs), wired(self._program()))
+        checked = self.provider.check(wire_form(self.inputs), wire_form(self._program()))
         assert not checked.failures, [one.reason for one in checked.failures]
         inputs = dict(checked.inputs)
         if self.outputs is None:
-            self.outputs = dict(self.provider.create(wired(inputs)).outs or {})
-        elif not self.provider.diff("id", wired(self.outputs), wired(inputs)).changes:
+            self.outputs = dict(self.provider.create(wire_form(inputs)).outs or {})
+        elif not self.provider.diff("id", wire_form(self.outputs), wire_form(inputs)).changes:
             return "unchanged"
         else:
-            self.outputs = dict(self.provider.update("id", wired(self.outputs), wired(inputs)).outs or {})
+            self.outputs = dict(self.provider.update("id", wire_form(self.outputs), wire_form(inputs)).outs or {})
         self.inputs = inputs
         return "changed"
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 READS = ("DescribeSecret", "GetRole", "GetRolePolicy", "GetQueueUrl")
 
 
-def _announced(engine: Engine) -> None:
+def _announce_server(engine: Engine) -> None:
     """Begin another run of the program, which announces its only server."""
     engine.program["run"] = uuid4().hex
     reading = {
@@ -37,27 +37,27 @@ def _reads(engine: Engine) -> Counter[str]:
 
 def test_a_check_reads_once_and_keeps_nothing_of_the_run(engine: Engine) -> None:
     """The check does not repeat the reads that were made ahead; the next check of the run repeats all reads."""
-    _announced(engine)
+    _announce_server(engine)
     engine.up()
     engine.aws.calls.clear()
-    _announced(engine)
+    _announce_server(engine)
     every = Counter([*READS, "GetSchedule"])
     assert engine.up() == "unchanged"
     assert _reads(engine) == every
     assert engine.up() == "unchanged"
     assert _reads(engine) == every
-    for kept in (engine.inputs, engine.outputs, engine.checked()):
+    for kept in (engine.inputs, engine.outputs, engine.checked_inputs()):
         assert kept is not None
         assert not {"run", "readings"} & kept.keys()
 
 
 def test_an_update_reads_again(engine: Engine) -> None:
     """Check and update belong to the same run. The update decides from its own reads."""  # R36
-    _announced(engine)
+    _announce_server(engine)
     engine.up()
-    _announced(engine)
+    _announce_server(engine)
     engine.program["aws"]["tags"] = {"team": "mobile"}
-    inputs = engine.checked()
+    inputs = engine.checked_inputs()
     engine.aws.calls.clear()
     assert engine.outputs is not None
     engine.provider.update(engine.id, engine.outputs, inputs)
@@ -66,9 +66,9 @@ def test_an_update_reads_again(engine: Engine) -> None:
 
 def test_a_change_after_the_last_run_is_seen(engine: Engine) -> None:
     """The process still has an unused answer of an earlier run. The next run does not get this answer."""  # R36
-    _announced(engine)
+    _announce_server(engine)
     engine.up()
-    _announced(engine)
+    _announce_server(engine)
     other = dict(engine.program)
     engine.program["secret"] = "ios-mdm/other"  # noqa: S105 - a name
     engine.failures()  # announces the server, and uses none of its answers
@@ -81,9 +81,9 @@ def test_a_change_after_the_last_run_is_seen(engine: Engine) -> None:
 
 def test_an_error_is_the_checks_own(engine: Engine) -> None:
     """The check of this server fails with the error of its read ahead."""
-    _announced(engine)
+    _announce_server(engine)
     engine.up()
-    _announced(engine)
+    _announce_server(engine)
     engine.aws.denied.add("DescribeSecret")
     (reason,) = engine.failures()
     assert f'DescribeSecret on secret "{engine.program["secret"]}" failed: access denied' in reason

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.support.dynamic_provider import Engine
 
 
-def _replaced(engine: Engine) -> None:
+def _request_another_main(engine: Engine) -> None:
     """Create a pair with a distribution, and request another main."""
     engine.program |= {"distributed": True}
     engine.up()
@@ -33,8 +33,8 @@ def _replaced(engine: Engine) -> None:
 def test_a_next_main_is_shown_until_it_is_main(engine: Engine) -> None:
     """One update stores the next main, and the next update records its application. No other run changes anything."""
     # R15 R30 R32
-    _replaced(engine)
-    shown = engine.checked()["desired"]
+    _request_another_main(engine)
+    shown = engine.checked_inputs()["desired"]
     assert (shown["main"], shown["nextMain"], shown["trusted"]) == ("certificate 1", "certificate 3", [1, 2, 3])
     assert shown["reason"] == "main.replaceNow: the next main is sent to the devices, and then becomes main"
     assert engine.up() == "update"
@@ -56,7 +56,7 @@ def test_a_next_main_is_shown_until_it_is_main(engine: Engine) -> None:
 
 def test_a_next_main_that_was_sent_is_applied_by_the_pair(engine: Engine) -> None:
     """The run that sent the next main was interrupted before it moved the label."""  # R15 R32
-    _replaced(engine)
+    _request_another_main(engine)
     engine.up()
     SecretsManager(aws=AWS).tag(engine.id, {SENT_TAG: "1 2 3"})
     assert engine.up() == "update"
@@ -69,7 +69,7 @@ def test_the_devices_that_a_distrusted_main_cuts_off_are_named(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     """The message has the number of devices, and their enrollment ids or the file with them."""  # R32 R39
-    _replaced(engine)
+    _request_another_main(engine)
     made = ServerSettings.definition
 
     def distrusting(self: ServerSettings, **offers: Any) -> PairDefinition:
@@ -83,14 +83,14 @@ def test_the_devices_that_a_distrusted_main_cuts_off_are_named(
         "devices": ["AAAA-1", "AAAA-2"],
     }
     capsys.readouterr()
-    assert engine.checked()["desired"]["main"] == "certificate 3"
+    assert engine.checked_inputs()["desired"]["main"] == "certificate 3"
     shown = capsys.readouterr().err
     assert "all 2 devices lose their connection from the time the server presents the next main" in shown
     assert "2 devices lose their connection until they get the next profile: AAAA-1, AAAA-2" in shown
     file = tmp_path / "key.txt"
     file.write_text("hunter2", encoding="ascii")
     engine.program["fleet"]["devices"] = {"file": str(file)}
-    assert engine.checked()["desired"]["main"] == "certificate 3"
+    assert engine.checked_inputs()["desired"]["main"] == "certificate 3"
     shown = capsys.readouterr().err
     assert f"1 devices lose their connection until they get the next profile: {file} names them" in shown
     assert "hunter2" not in shown

@@ -238,7 +238,7 @@ def test_a_role_and_a_queue_stay_until_no_schedule_names_them(
     sqs.close()
 
 
-def _made(engine: Engine) -> set[str]:
+def _existing_resources(engine: Engine) -> set[str]:
     """Return whether the created role and the created queue of the engine's pair exist."""
     name, role = _names(engine)
     iam, sqs = _client(engine, "iam"), _client(engine, "sqs")
@@ -283,11 +283,11 @@ def test_a_destroy_during_the_replacement_of_role_and_queue_deletes_both(
     engine.program["definition"]["promotion"] = _own(engine)
     scheduler_is_down(True)
     engine.up()
-    assert _made(engine) == {"role", "queue"}
+    assert _existing_resources(engine) == {"role", "queue"}
     scheduler_is_down(False)
     assert engine.outputs is not None
     engine.provider.delete(engine.id, engine.outputs)
-    assert (scheduled.kinds(), _made(engine)) == (set(), set())
+    assert (scheduled.kinds(), _existing_resources(engine)) == (set(), set())
 
 
 def _lose_state(engine: Engine) -> None:
@@ -304,16 +304,16 @@ def test_a_take_over_without_schedules_deletes_the_switch_of_the_lost_state(
     # R34 R36
     engine.program["definition"]["promotion"] = {"alarmArn": QUEUE}
     engine.up()
-    assert (scheduled.kinds(), _made(engine)) == (set(Kind), {"role", "queue"})
+    assert (scheduled.kinds(), _existing_resources(engine)) == (set(Kind), {"role", "queue"})
     _lose_state(engine)
     engine.program["definition"]["promotion"] = {"schedule": False}
     scheduler_is_down(True)
     assert engine.up() == "create"
-    assert _made(engine) == {"role", "queue"}
+    assert _existing_resources(engine) == {"role", "queue"}
     scheduler_is_down(False)
     engine.program["aws"]["tags"] = {"team": "mdm"}
     assert engine.up() == "update"
-    assert (scheduled.kinds(), _made(engine)) == (set(), set())
+    assert (scheduled.kinds(), _existing_resources(engine)) == (set(), set())
     assert engine.up() == "unchanged"
 
 
@@ -323,7 +323,7 @@ def test_a_take_over_with_another_role_and_queue_deletes_those_of_the_lost_state
     _lose_state(engine)
     engine.program["definition"]["promotion"] = _own(engine)
     assert engine.up() == "create"
-    assert _made(engine) == set()
+    assert _existing_resources(engine) == set()
     assert engine.up() == "unchanged"
 
 
@@ -338,7 +338,7 @@ def test_a_take_over_while_scheduler_is_down_deletes_role_and_queue_later(
     engine.program["definition"]["promotion"] = _own(engine)
     scheduler_is_down(True)
     assert engine.up() == "create"
-    assert _made(engine) == {"role", "queue"}
+    assert _existing_resources(engine) == {"role", "queue"}
     scheduler_is_down(False)
     if ends == "update":
         assert engine.up() == "update"
@@ -348,7 +348,7 @@ def test_a_take_over_while_scheduler_is_down_deletes_role_and_queue_later(
         assert engine.outputs is not None
         engine.provider.delete(engine.id, engine.outputs)
         assert scheduled.kinds() == set()
-    assert _made(engine) == set()
+    assert _existing_resources(engine) == set()
 
 
 def test_a_deleted_pair_leaves_no_schedule_and_a_foreign_one_all_of_them(engine: Engine, scheduled: Scheduled) -> None:
@@ -389,7 +389,7 @@ def test_a_queue_that_does_not_exist_is_a_warning(engine: Engine, capfd: pytest.
     for run in ("1", "1", "2"):
         engine.program["run"] = run
         engine.aws.calls.clear()
-        engine.checked()
+        engine.checked_inputs()
         reads.append(engine.aws.calls.count("GetQueueUrl"))
         assert f"promotion.alarmArn: {missing} does not exist" in capfd.readouterr().err
     assert reads == [1, 0, 1]

@@ -70,7 +70,7 @@ def _keys(name: str) -> list[dict[str, Any]]:
 def _violations(value: dict[str, Any], keys: list[dict[str, Any]], where: str) -> list[str]:
     """Return the violations of one dictionary: unknown keys, missing keys, and the violations of its values."""
     known = {key["key"]: key for key in keys}
-    found = [f"{where}: {name} is missing" for name in known if _required(known[name]) and name not in value]
+    found = [f"{where}: {name} is missing" for name in known if _is_required(known[name]) and name not in value]
     for name, item in value.items():
         if name not in known and "ANY" not in known:
             found.append(f"{where}: key {name} is unknown")
@@ -79,7 +79,7 @@ def _violations(value: dict[str, Any], keys: list[dict[str, Any]], where: str) -
     return found
 
 
-def _required(key: dict[str, Any]) -> bool:
+def _is_required(key: dict[str, Any]) -> bool:
     return key.get("presence") == "required" and key["key"] != "ANY"
 
 

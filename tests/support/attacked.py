@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from ios_mdm.app.reconcile import Progress, ReconcileRequest
     from ios_mdm.core.pair.definition import PairDefinition
 
-__all__ = ["FORMERS", "MAIN", "RESERVE", "STRAYS", "Attacked", "attacked"]
+__all__ = ["FORMERS", "MAIN", "RESERVE", "STRAYS", "Attacked", "attacked_server"]
 
 FORMERS, MAIN, DELETED, RESERVE = (1, 2), 3, 4, 5
 """Numbers of the certificates: the first former main has no slot any more, the second former main has AWSPREVIOUS."""
@@ -109,7 +109,7 @@ class Attacked(Server):
         return self.armed.world.store
 
     @property
-    def trusted(self) -> frozenset[str]:
+    def trusted_roots(self) -> frozenset[str]:
         """Fingerprints of the roots that the devices trust."""
         return frozenset().union(*self.channel.profiles.values())
 
@@ -140,7 +140,7 @@ class Attacked(Server):
         """Make the call of the schedule, as Scheduler does at its time; return whether there is a schedule."""
         if (found := self.armed.scheduler.schedules.get(NAMES[Kind.PROMOTE])) is None:
             return False
-        call = self.armed.scheduled()
+        call = self.armed.scheduled_call()
         assert found
         with suppress(IosMdmError):
             move = {"to": call["MoveToVersionId"], "current": call["RemoveFromVersionId"]}
@@ -149,7 +149,7 @@ class Attacked(Server):
 
 
 @functools.cache
-def _lived(*, is_pruned: bool, has_distrust: bool) -> Attacked:
+def _server_with_history(*, is_pruned: bool, has_distrust: bool) -> Attacked:
     world = World(clock=HandClock(AT))
     world.store = MemorySecretStore(clock=world.clock, is_pruned=is_pruned)
     world.service._store = world.store
@@ -172,7 +172,7 @@ def _lived(*, is_pruned: bool, has_distrust: bool) -> Attacked:
     return server
 
 
-def attacked(*, is_pruned: bool = False, has_distrust: bool = False, has_state: bool = True) -> Attacked:
+def attacked_server(*, is_pruned: bool = False, has_distrust: bool = False, has_state: bool = True) -> Attacked:
     """Return a server with two former mains, a main, a deleted reserve and an armed reserve, before an attack.
 
     Args:
@@ -180,7 +180,7 @@ def attacked(*, is_pruned: bool = False, has_distrust: bool = False, has_state: 
         has_distrust: whether the definition distrusts the first former main.
         has_state: whether the runs have a state.
     """
-    found = copy.deepcopy(_lived(is_pruned=is_pruned, has_distrust=has_distrust))
+    found = copy.deepcopy(_server_with_history(is_pruned=is_pruned, has_distrust=has_distrust))
     if not has_state:
         found.has_state, found.known = False, None
     return found

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 VALUE = "the private key"
 
 
-def told(call: Callable[[], object]) -> str:
+def error_message(call: Callable[[], object]) -> str:
     """Return the message of the error that *call* raises, after checking that it is one line and has no cause."""
     with pytest.raises(StoreError) as caught:
         call()

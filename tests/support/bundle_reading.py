@@ -11,7 +11,7 @@ LEAF = pem("CERTIFICATE", EC.der)
 KEY = pem("PRIVATE KEY", EC.pkcs8)
 
 
-def refused(data: bytes, password: str | None = None) -> BundleError:
+def bundle_error(data: bytes, password: str | None = None) -> BundleError:
     """Return the error for a file."""
     with pytest.raises(BundleError) as raised:
         read_bundle(data, password)

@@ -40,7 +40,9 @@ __all__ = [
     "bag",
     "certificate_bag",
     "clear",
+    "encrypted_key_bag",
     "encrypted_pkcs8",
+    "encrypted_safe",
     "indefinite",
     "integer",
     "key_bag",
@@ -54,10 +56,8 @@ __all__ = [
     "pem",
     "pfx",
     "samples",
-    "sealed",
     "self_signed",
     "sequence",
-    "shrouded",
     "spki",
     "tlv",
 ]
@@ -184,7 +184,7 @@ def pbes2(rounds: int, derivation: bytes | None = None) -> bytes:
     return sequence(oid("1.2.840.113549.1.5.13"), sequence(derivation or pbkdf2(rounds), scheme))
 
 
-def encrypted(data: bytes, password: bytes, rounds: int) -> bytes:
+def encrypted_data(data: bytes, password: bytes, rounds: int) -> bytes:
     """Return *data*, encrypted with :func:`pbes2`."""
     count = 16 - len(data) % 16
     cipher = Cipher(AES(hashlib.pbkdf2_hmac("sha1", password, _SALT, rounds, 32)), CBC(_IV)).encryptor()
@@ -210,9 +210,9 @@ def key_bag(pair: Pair, name: str | None = None) -> bytes:
     return bag(1, pair.pkcs8, name)
 
 
-def shrouded(pair: Pair, name: str | None = None, *, rounds: int = ROUNDS, password: str = PASSWORD) -> bytes:
+def encrypted_key_bag(pair: Pair, name: str | None = None, *, rounds: int = ROUNDS, password: str = PASSWORD) -> bytes:
     """Return a bag with an encrypted key."""
-    data = encrypted(pair.pkcs8, password.encode(), rounds) if rounds < _NOT_DERIVED else bytes(32)
+    data = encrypted_data(pair.pkcs8, password.encode(), rounds) if rounds < _NOT_DERIVED else bytes(32)
     return bag(2, sequence(pbes2(rounds), octets(data)), name)
 
 
@@ -221,9 +221,9 @@ def clear(*bags: bytes) -> bytes:
     return sequence(oid(f"{_PKCS7}.1"), tlv(0xA0, octets(sequence(*bags))))
 
 
-def sealed(*bags: bytes, rounds: int = ROUNDS, password: bytes = PASSWORD.encode()) -> bytes:
+def encrypted_safe(*bags: bytes, rounds: int = ROUNDS, password: bytes = PASSWORD.encode()) -> bytes:
     """Return an encrypted safe."""
-    data = encrypted(sequence(*bags), password, rounds) if rounds < _NOT_DERIVED else bytes(32)
+    data = encrypted_data(sequence(*bags), password, rounds) if rounds < _NOT_DERIVED else bytes(32)
     information = sequence(oid(f"{_PKCS7}.1"), pbes2(rounds), tlv(0x80, data))
     return sequence(oid(f"{_PKCS7}.6"), tlv(0xA0, sequence(integer(0), information)))
 
@@ -272,7 +272,7 @@ def indefinite(data: bytes) -> bytes:
 @cache
 def samples() -> dict[str, tuple[bytes, str]]:
     """Return small files of every type with their passwords; the key is last if the tests choose the order."""
-    usual = (clear(shrouded(EC, "one")), sealed(certificate_bag(EC)))
+    usual = (clear(encrypted_key_bag(EC, "one")), encrypted_safe(certificate_bag(EC)))
     leaf = pem("CERTIFICATE", EC.der)
     builder = PrivateFormat.PKCS12.encryption_builder().kdf_rounds(2).hmac_hash(hashes.SHA1())  # noqa: S303 - as in old files
     triple_des = builder.key_cert_algorithm(pkcs12.PBES.PBESv1SHA1And3KeyTripleDESCBC).build(PASSWORD.encode())
@@ -299,4 +299,4 @@ def samples() -> dict[str, tuple[bytes, str]]:
 
 def encrypted_pkcs8(pair: Pair) -> bytes:
     """Return an EncryptedPrivateKeyInfo."""
-    return sequence(pbes2(ROUNDS), octets(encrypted(pair.pkcs8, PASSWORD.encode(), ROUNDS)))
+    return sequence(pbes2(ROUNDS), octets(encrypted_data(pair.pkcs8, PASSWORD.encode(), ROUNDS)))

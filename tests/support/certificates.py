@@ -215,7 +215,7 @@ class Chain:
         """Sign all certificates."""
         specs = (self.leaf, *self.issuing, self.root)
         uppers = (*specs[1:], self.root)
-        chain = tuple(_signed(spec, upper) for spec, upper in zip(specs, uppers, strict=True))
+        chain = tuple(_signed_certificate(spec, upper) for spec, upper in zip(specs, uppers, strict=True))
         return Made(chain=chain, keys=tuple(spec.private for spec in specs))
 
 
@@ -227,7 +227,7 @@ class SelfSigned:
 
     def make(self) -> Made:
         """Sign the certificate."""
-        return Made(chain=(_signed(self.leaf, self.leaf),), keys=(self.leaf.private,))
+        return Made(chain=(_signed_certificate(self.leaf, self.leaf),), keys=(self.leaf.private,))
 
 
 def pem(*certificates: x509.Certificate) -> bytes:
@@ -288,7 +288,7 @@ def _name(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)] if text else [])
 
 
-def _signed(spec: Spec, upper: Spec) -> x509.Certificate:
+def _signed_certificate(spec: Spec, upper: Spec) -> x509.Certificate:
     """Return the certificate that *spec* describes, issued by *upper*."""
     start, end = (NOW + days * DAY for days in spec.days)
     builder = x509.CertificateBuilder(

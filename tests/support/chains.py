@@ -18,7 +18,7 @@ HOST = "mdm.example.com"
 DAY = timedelta(days=1)
 
 
-def named(text: str) -> x509.Name:
+def distinguished_name(text: str) -> x509.Name:
     """Return a name."""
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
@@ -39,15 +39,15 @@ class Chain:
 
     def authority(self) -> x509.Certificate:
         """Return the root."""
-        return self._signed(self.root, self.root, rsa_key(4096, self.root), 1)
+        return self._signed_certificate(self.root, self.root, rsa_key(4096, self.root), 1)
 
     def intermediate(self) -> x509.Certificate:
         """Return the intermediate."""
-        return self._signed("Example Issuing", self.root, rsa_key(2048, "Example Issuing"), self.serial)
+        return self._signed_certificate("Example Issuing", self.root, rsa_key(2048, "Example Issuing"), self.serial)
 
-    def _signed(self, subject: str, issuer: str, key: rsa.RSAPrivateKey, serial: int) -> x509.Certificate:
+    def _signed_certificate(self, subject: str, issuer: str, key: rsa.RSAPrivateKey, serial: int) -> x509.Certificate:
         return (
-            x509.CertificateBuilder(named(issuer), named(subject), key.public_key(), serial)
+            x509.CertificateBuilder(distinguished_name(issuer), distinguished_name(subject), key.public_key(), serial)
             .not_valid_before(START - 100 * DAY)
             .not_valid_after(START + 3000 * DAY)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
@@ -70,7 +70,9 @@ class Leaf:
     def certificate(self) -> x509.Certificate:
         """The certificate."""
         return (
-            x509.CertificateBuilder(named("Example Issuing"), named(HOST), self.key.public_key(), 1000 + self.days)
+            x509.CertificateBuilder(
+                distinguished_name("Example Issuing"), distinguished_name(HOST), self.key.public_key(), 1000 + self.days
+            )
             .not_valid_before(START - DAY)
             .not_valid_after(START + self.days * DAY)
             .add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST)]), critical=False)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def copied(world: World, **home: str) -> Iterator[World]:
+def copied_world(world: World, **home: str) -> Iterator[World]:
     """Yield the world in another region or account, with a copy of the secret.
 
     In another region, the copy is like a replica that became an independent secret. The emulator has no replicas.

@@ -132,12 +132,12 @@ class Custom:
         server = {"main": {"install": install}, "reserve": None, "distribution": self.world.distribution()}
         self.world.stack.define([self.world.definition(**{**server, **changes})])
 
-    def reserved(self, **more: Any) -> dict[str, Any]:
+    def reserve_definition(self, **more: Any) -> dict[str, Any]:
         """Return a reserve from the PEM file; its password is in a variable."""
         return {"reserve": {"install": {"bundle": "reserve.pem", "passwordEnv": "RESERVE_PASSWORD", **more}}}
 
     @property
-    def shown(self) -> dict[str, Any]:
+    def server_outputs(self) -> dict[str, Any]:
         """The outputs of the server."""
         found: dict[str, Any] = self.world.stack.outputs()["servers"][self.world.server]
         return found

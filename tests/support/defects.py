@@ -48,7 +48,7 @@ class Defect:
     other_root: bool = False
 
     @property
-    def touched(self) -> set[tuple[str, str]]:
+    def changed_fields(self) -> set[tuple[str, str]]:
         """The fields of the certificates that the defect changes."""
         levels = {"leaf": self.leaf, "issuing": self.issuing, "root": self.root}
         return {(level, name) for level, changes in levels.items() for name in changes}

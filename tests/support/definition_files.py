@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 MADE = Chain().make()
 
 
-def written(made: Made, file: Path, *, without_root: bool = False) -> Path:
+def write_bundle(made: Made, file: Path, *, without_root: bool = False) -> Path:
     """Write a bundle in PEM, and return its path."""
     file.write_bytes(private_pem(made.keys[0]) + pem(*(made.chain[:-1] if without_root else made.chain)))
     return file

@@ -12,7 +12,7 @@ import pytest
 
 from ios_mdm.adapters import aws
 from ios_mdm.resources.certificate_pair import CertificatePairProvider
-from tests.support.stack import Recorded, recorded
+from tests.support.stack import Recorded, recording_proxy
 from tools.services import ministack
 
 if TYPE_CHECKING:
@@ -34,47 +34,47 @@ class Engine:
     outputs: dict[str, Any] | None = None
     id: str = ""
 
-    def checked(self) -> dict[str, Any]:
+    def checked_inputs(self) -> dict[str, Any]:
         """Return the checked inputs."""
-        result = self.provider.check(wired(self.inputs or {}), wired(self.program))
+        result = self.provider.check(wire_form(self.inputs or {}), wire_form(self.program))
         assert not result.failures, [failure.reason for failure in result.failures]
         inputs: dict[str, Any] = dict(result.inputs)
         return inputs
 
     def failures(self) -> list[str]:
         """Return the failures of check."""
-        result = self.provider.check(wired(self.inputs or {}), wired(self.program))
+        result = self.provider.check(wire_form(self.inputs or {}), wire_form(self.program))
         return [failure.reason for failure in result.failures]
 
     def up(self) -> str:
         """Make the calls of `pulumi up`; return create, update or unchanged."""
-        inputs = self.checked()
+        inputs = self.checked_inputs()
         if self.outputs is None:
-            created = self.provider.create(wired(inputs))
+            created = self.provider.create(wire_form(inputs))
             self.id, self.outputs, self.inputs = created.id, dict(created.outs or {}), inputs
             return "create"
-        if not self.provider.diff(self.id, wired(self.outputs), wired(inputs)).changes:
+        if not self.provider.diff(self.id, wire_form(self.outputs), wire_form(inputs)).changes:
             return "unchanged"
-        updated = self.provider.update(self.id, wired(self.outputs), wired(inputs))
+        updated = self.provider.update(self.id, wire_form(self.outputs), wire_form(inputs))
         self.outputs, self.inputs = dict(updated.outs or {}), inputs
         return "update"
 
 
-def wired(value: Any) -> Any:
+def wire_form(value: Any) -> Any:
     """Return *value* in the form in which the engine sends it."""
     if isinstance(value, bool) or not isinstance(value, int | dict | list):
         return value
     if isinstance(value, int):
         return float(value)
     if isinstance(value, dict):
-        return {key: wired(item) for key, item in value.items()}
-    return [wired(item) for item in value]
+        return {key: wire_form(item) for key, item in value.items()}
+    return [wire_form(item) for item in value]
 
 
 @contextmanager
 def engine_on(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
     """Yield an engine with one server that is used only here, on the emulator at *url*."""
-    with recorded(url) as proxy:
+    with recording_proxy(url) as proxy:
         for name, value in {
             **ministack.CREDENTIALS,
             "AWS_ENDPOINT_URL": proxy.url,

@@ -14,7 +14,7 @@ from cryptography.x509 import load_der_x509_certificate, load_pem_x509_certifica
 from ios_mdm.core.pair.secret import TRUSTED_PREFIX
 from ios_mdm.core.x509.digests import fingerprint
 from tests.support.engine_aws import Aws, client
-from tests.support.stack import Recorded, Stack, make_stack, recorded
+from tests.support.stack import Recorded, Stack, make_stack, recording_proxy
 from tools.services import ministack
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class World:
         found = self.client.describe_secret(SecretId=self.secret)["Tags"]
         return {tag["Key"]: tag["Value"] for tag in found}
 
-    def trusted(self) -> dict[str, set[str]]:
+    def trusted_roots(self) -> dict[str, set[str]]:
         """Return the fingerprints of the roots that each simulated device trusts, after processing its commands."""
         self.services.fleet.poll()
         return {
@@ -101,7 +101,7 @@ class World:
         """Return the version id that each label of a slot is on."""
         return {label: version for label, version in self._all_labels() if not label.startswith(TRUSTED_PREFIX)}
 
-    def offered(self) -> set[int]:
+    def offered_certificates(self) -> set[int]:
         """Return the numbers of the certificates that devices may trust."""
         return {
             int(label.removeprefix(TRUSTED_PREFIX))
@@ -138,7 +138,7 @@ def check_safety(world: World, *, devices: Collection[str] = (), is_scheduled: b
     labels, tags = world.labels(), world.tags()
     main = json.loads(world.value(labels["AWSCURRENT"]))
     root = fingerprint(load_pem_x509_certificate(main["ca.crt"].encode()))
-    trusted = world.trusted()
+    trusted = world.trusted_roots()
     lost = [device for device in devices or world.services.fleet.ids() if root not in trusted.get(device, set())]
     assert not lost, f"devices do not trust main: {lost}"
     if labels.get("RESERVE") in {None, labels["AWSCURRENT"]}:
@@ -169,7 +169,7 @@ def world(tmp_path: Path, mdm_services: MdmServices) -> Iterator[World]:
     services = mdm_services.services
     secrets = client("secretsmanager", services.aws_url)
     add_api_key(secrets, mdm_services)
-    with recorded(services.aws_url) as aws, recorded(services.mdm_url) as mdm:
+    with recording_proxy(services.aws_url) as aws, recording_proxy(services.mdm_url) as mdm:
         yield World(
             stack=make_stack(tmp_path, aws.url),
             aws=aws,

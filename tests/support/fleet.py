@@ -108,7 +108,7 @@ class Fleet(World):
         return result.view.desired.trusted_ordinals
 
     @property
-    def offered(self) -> set[str]:
+    def offered_labels(self) -> set[str]:
         """Return the labels of offered certificates."""
         return {label for label in self.labels if label.startswith("TRUSTED-")}
 

@@ -78,7 +78,7 @@ def decision(
         PolicyError: A part of the policies or of the request is unknown.
     """
     for key in request.context:
-        _known(key)
+        _canonical_key(key)
     matching = [one["Effect"] for policy in policies for one in statements(policy) if _matches(one, request)]
     within = ["Allow"]
     if boundary is not None:
@@ -108,8 +108,8 @@ def statements(policy: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         for operator, keys in one.get("Condition", {}).items():
             _operator(operator)
             for key in keys:
-                _known(key)
-        for text in (*_listed(one.get("Resource", [])), *_values(one)):
+                _canonical_key(key)
+        for text in (*_as_list(one.get("Resource", [])), *_values(one)):
             if "${" in text:
                 raise PolicyError(f"policy variables are not supported: {text}")
         yield one
@@ -118,17 +118,17 @@ def statements(policy: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 def _values(statement: Mapping[str, Any]) -> Iterator[str]:
     for keys in statement.get("Condition", {}).values():
         for values in keys.values():
-            yield from _listed(values)
+            yield from _as_list(values)
 
 
-def _listed(value: Any) -> list[str]:
+def _as_list(value: Any) -> list[str]:
     found = [value] if isinstance(value, str) else value
     if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
         raise PolicyError(f"expected a string or a list of strings, not {value!r}")
     return found
 
 
-def _known(key: str) -> str:
+def _canonical_key(key: str) -> str:
     """Return a condition key in its canonical case; IAM compares keys without regard to case."""
     try:
         return _KNOWN_KEYS[key.lower()]
@@ -139,11 +139,11 @@ def _known(key: str) -> str:
 def _matches(statement: Mapping[str, Any], request: Request) -> bool:
     return (
         _matches_principal(statement.get("Principal"), request.principal)
-        and any(_is_action(pattern, request.action) for pattern in _listed(statement["Action"]))
+        and any(_is_action(pattern, request.action) for pattern in _as_list(statement["Action"]))
         # The trust policy of a role has no Resource: it applies to the role itself.
-        and any(_is_resource(pattern, request.resource) for pattern in _listed(statement.get("Resource", "*")))
+        and any(_is_resource(pattern, request.resource) for pattern in _as_list(statement.get("Resource", "*")))
         and all(
-            _holds(operator, key, _listed(values), request)
+            _holds(operator, key, _as_list(values), request)
             for operator, keys in statement.get("Condition", {}).items()
             for key, values in keys.items()
         )
@@ -155,7 +155,7 @@ def _matches_principal(wanted: Any, principal: tuple[str, str] | None) -> bool:
         return True
     if not isinstance(wanted, dict) or not set(wanted) <= {"AWS", "Service"}:
         raise PolicyError(f"unknown Principal {wanted!r}")
-    return any(principal == (kind, one) for kind, names in wanted.items() for one in _listed(names))
+    return any(principal == (kind, one) for kind, names in wanted.items() for one in _as_list(names))
 
 
 def _is_action(pattern: str, action: str) -> bool:
@@ -189,5 +189,5 @@ def _operator(name: str) -> bool:
 
 def _holds(operator: str, key: str, values: list[str], request: Request) -> bool:
     """Return whether a condition is true. A key that the request lacks equals no value."""
-    context = {_known(name): value for name, value in request.context.items()}
-    return (context.get(_known(key)) in values) is _operator(operator)
+    context = {_canonical_key(name): value for name, value in request.context.items()}
+    return (context.get(_canonical_key(key)) in values) is _operator(operator)

@@ -10,7 +10,7 @@ from tests.support.iam import Request
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["IMPLIED", "WITHOUT_PERMISSION", "Row", "implied"]
+__all__ = ["IMPLIED", "WITHOUT_PERMISSION", "Row", "implied_requests"]
 
 KEY = "key/KEY-ID"
 """The KMS key of the pairs in docs/permissions.md, in any account."""
@@ -85,7 +85,7 @@ WITHOUT_PERMISSION = {"sts:GetCallerIdentity": "STS API Reference, GetCallerIden
 """Actions that every principal may call, with their sources."""
 
 
-def implied(request: Request, params: Mapping[str, Any]) -> Iterator[Request]:
+def implied_requests(request: Request, params: Mapping[str, Any]) -> Iterator[Request]:
     """Yield the additional requests that a request with these parameters needs."""
     for row in IMPLIED:
         if row.request == request.action and (row.parameter is None or row.parameter in params):

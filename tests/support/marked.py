@@ -23,7 +23,7 @@ class Marked:
     content: bytes
     parts: tuple[str, ...]
 
-    def quoted(self, output: str) -> list[str]:
+    def quoted_parts(self, output: str) -> list[str]:
         """Return the parts that are in *output*."""
         return [part for part in self.parts if part.casefold() in output.casefold()]
 

@@ -48,10 +48,10 @@ __all__ = [
     "carried_out",
     "describe",
     "fingerprint",
-    "moved",
     "number",
     "observe",
     "root",
+    "with_label_moved",
 ]
 
 SECRET = "ios-mdm/berlin"  # noqa: S105 - a name
@@ -119,7 +119,7 @@ class Secret:
         """Return whether the facts tag of this certificate says that it was deleted."""
         return any(_TAGS.get(key) == ordinal and f" role={Role.DELETED} " in value for key, value in self.tags)
 
-    def labelled(self, label: str, ordinal: int | None) -> Secret:
+    def with_label(self, label: str, ordinal: int | None) -> Secret:
         """Move a label to this certificate; AWSPREVIOUS follows to the certificate that had AWSCURRENT."""
         before, labels = self.holder(label), dict(self.labels)
         labels.pop(label, None)
@@ -133,13 +133,13 @@ class Secret:
         )
         return replace(self, labels=tuple(sorted(labels.items())), values=values)
 
-    def tagged(self, tags: Mapping[str, str]) -> Secret:
+    def with_tags(self, tags: Mapping[str, str]) -> Secret:
         """Set these tags. The other tags do not change."""
         after = tuple(sorted((dict(self.tags) | dict(tags)).items()))
         deleted = [key for key, value in tags.items() if f" role={Role.DELETED} " in value]
         return replace(self, tags=after, values=self._without(deleted))
 
-    def untagged(self, keys: Iterable[str]) -> Secret:
+    def without_tags(self, keys: Iterable[str]) -> Secret:
         """Remove these tags."""
         gone = set(keys)
         left = tuple((key, value) for key, value in self.tags if key not in gone)
@@ -209,33 +209,35 @@ def carried_out(secret: Secret | None, step: Step, *, observed: ObservedPair | N
         return Secret(tags=tuple(sorted(step.tags.items())), kms_key=step.kms_key)
     match step:
         case Encrypt(kms_key=key, record=record, untag=gone):
-            secret = replace(secret, kms_key=key).tagged({} if record is None else {KEY_TAG: record}).untagged(gone)
+            secret = (
+                replace(secret, kms_key=key).with_tags({} if record is None else {KEY_TAG: record}).without_tags(gone)
+            )
         case Restore():
             secret = replace(secret, deleted=False)
         case Issue(request=request) | Install(request=request):
-            secret = _stored(secret, request, observed, now)
+            secret = _with_value(secret, request, observed, now)
         case RecordFacts():
-            secret = _recorded(secret, step, observed, now)
+            secret = _with_facts(secret, step, observed, now)
         case MoveLabel():
             to = None if step.to is None else number(step.to.version_id)
             current = None if step.current is None else number(step.current.version_id)
-            secret = moved(secret, step.label, to=to, current=current)
+            secret = with_label_moved(secret, step.label, to=to, current=current)
         case Tag(tags=tags):
-            secret = secret.tagged(tags)
+            secret = secret.with_tags(tags)
         case Untag(keys=keys):
-            secret = secret.untagged(keys)
+            secret = secret.without_tags(keys)
         case Create():
             pass
     return secret
 
 
-def moved(secret: Secret, label: str, *, to: int | None, current: int | None) -> Secret:
+def with_label_moved(secret: Secret, label: str, *, to: int | None, current: int | None) -> Secret:
     """Move a label from one version to another, as a compare-and-swap."""
     if to == current:
         return secret
     if secret.holder(label) not in {current, to}:
         raise LabelMovedError(f"{label} is on {secret.holder(label)}, not on {current}")
-    return secret.labelled(label, to)
+    return secret.with_label(label, to)
 
 
 def _made_as(request: Request) -> tuple[str, int]:
@@ -246,13 +248,15 @@ def _made_as(request: Request) -> tuple[str, int]:
     )
 
 
-def _stored(secret: Secret, request: Request, observed: ObservedPair | None, now: datetime) -> Secret:
+def _with_value(secret: Secret, request: Request, observed: ObservedPair | None, now: datetime) -> Secret:
     existing = secret.value(request.ordinal)
     if existing is not None and not _is_announced(secret, existing):
         return _passed_over(secret, existing.facts.ordinal)
     if existing is not None:
         holder = None if observed is None else observed.holder(Label.STAGED)
-        return moved(secret, Label.STAGED, to=request.ordinal, current=None if holder is None else holder.ordinal)
+        return with_label_moved(
+            secret, Label.STAGED, to=request.ordinal, current=None if holder is None else holder.ordinal
+        )
     made = foreseen_facts(request, now)
     main = None if observed is None or observed.main is None else observed.main.facts
     if not isinstance(request, InstallRequest):
@@ -267,26 +271,26 @@ def _stored(secret: Secret, request: Request, observed: ObservedPair | None, now
         role=Role(request.slot),
         follows=0 if main is None else main.ordinal,
     )
-    announced = secret.tagged({ANNOUNCED_TAG: _announced(value)})
-    stored = replace(announced, values=(*secret.values, value)).labelled(Label.STAGED, request.ordinal)
-    return stored.labelled(Label.MAIN, request.ordinal) if len(stored.values) == 1 else stored
+    announced = secret.with_tags({ANNOUNCED_TAG: _announcement(value)})
+    stored = replace(announced, values=(*secret.values, value)).with_label(Label.STAGED, request.ordinal)
+    return stored.with_label(Label.MAIN, request.ordinal) if len(stored.values) == 1 else stored
 
 
-def _announced(value: Value) -> str:
+def _announcement(value: Value) -> str:
     """Return the announcement of a value. The model has no secret values, so it announces the fingerprint."""
     return announced_value(Announcement(ordinal=value.facts.ordinal, sha256=value.facts.sha256))
 
 
 def _is_announced(secret: Secret, value: Value) -> bool:
-    return dict(secret.tags).get(ANNOUNCED_TAG) == _announced(value)
+    return dict(secret.tags).get(ANNOUNCED_TAG) == _announcement(value)
 
 
 def _passed_over(secret: Secret, ordinal: int) -> Secret:
     """Skip the number of a version that no run announced."""
     highest = max(int(dict(secret.tags).get(HIGHEST_TAG, 0)), ordinal)
-    passed = secret.tagged({HIGHEST_TAG: str(highest)})
+    passed = secret.with_tags({HIGHEST_TAG: str(highest)})
     announced = dict(secret.tags).get(ANNOUNCED_TAG, "")
-    return passed.untagged([ANNOUNCED_TAG]) if announced.startswith(f"{ordinal} ") else passed
+    return passed.without_tags([ANNOUNCED_TAG]) if announced.startswith(f"{ordinal} ") else passed
 
 
 def _waits(observed: ObservedPair | None, value: Value) -> bool:
@@ -295,7 +299,7 @@ def _waits(observed: ObservedPair | None, value: Value) -> bool:
     return reserve is not None and reserve.facts is not None and reserve.facts.sha256 == value.facts.sha256
 
 
-def _recorded(secret: Secret, step: RecordFacts, observed: ObservedPair | None, now: datetime) -> Secret:
+def _with_facts(secret: Secret, step: RecordFacts, observed: ObservedPair | None, now: datetime) -> Secret:
     value = secret.value(step.ordinal)
     assert value is not None
     role, request = Role(step.slot), step.request
@@ -315,4 +319,4 @@ def _recorded(secret: Secret, step: RecordFacts, observed: ObservedPair | None, 
     # Until its facts are recorded, a certificate answers the first request for its number, also one for the other slot.
     recorded = replace(value, facts=facts, role=Role(step.slot))
     values = tuple(recorded if one is value else one for one in secret.values)
-    return replace(secret, values=values).tagged({facts_tag(step.version_id): facts_value(facts, role), **tags})
+    return replace(secret, values=values).with_tags({facts_tag(step.version_id): facts_value(facts, role), **tags})

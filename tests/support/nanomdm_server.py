@@ -91,12 +91,12 @@ class Device:
         answer.raise_for_status()
         return dict(plistlib.loads(answer.content)) if answer.content else None
 
-    def enrol(self, **names: str) -> None:
+    def enroll(self, **names: str) -> None:
         """Authenticate and send a push token; *names* are identifiers of the device in addition to its UDID."""
         self.put(MessageType="Authenticate", Topic="com.apple.mgmt.test", **names)
         self.put(MessageType="TokenUpdate", Topic="com.apple.mgmt.test", PushMagic="magic", Token=b"token", **names)
 
-    def queued(self) -> list[str]:
+    def acknowledge_queue(self) -> list[str]:
         """Acknowledge all queued commands; return their CommandUUIDs in order."""
         uuids: list[str] = []
         command = self.put(Status="Idle")
@@ -117,7 +117,7 @@ class NanoMdmServer:
     def device(self, udid: str) -> Device:
         """Return an enrolled device."""
         device = Device(url=self.url, udid=udid, identity=self.authority.identity(udid))
-        device.enrol()
+        device.enroll()
         return device
 
 

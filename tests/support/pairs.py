@@ -120,7 +120,7 @@ class World:
         return {label: names.get(key, key) for key, labels in description.labels.items() for label in labels}
 
     @property
-    def known(self) -> KnownPair:
+    def known_pair(self) -> KnownPair:
         """Return the pair as the state has it after a run."""
         observed = self.service.observe(SECRET)
         assert observed is not None
@@ -161,6 +161,6 @@ class World:
             current=version_id(SECRET, current) if isinstance(current, int) else current,
         )
 
-    def stored(self) -> list[str]:
+    def stored_versions(self) -> list[str]:
         """Return the ids of the versions that were stored, in order."""
         return [call[2] for call in self.store.calls if call[0] == "put"]

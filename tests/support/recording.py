@@ -11,7 +11,7 @@ import pytest
 
 from ios_mdm.adapters import aws
 from tests.support.iam import Request
-from tests.support.implied import implied
+from tests.support.implied import implied_requests
 from tools.services import ministack
 
 if TYPE_CHECKING:
@@ -59,8 +59,8 @@ class Recorder:
 
         def connected(*arguments: Any) -> Any:
             client = connect(*arguments)
-            client.meta.events.register("before-parameter-build", self._asked)
-            client.meta.events.register("after-call", self._answered)
+            client.meta.events.register("before-parameter-build", self._record_request)
+            client.meta.events.register("after-call", self._record_answer)
             return client
 
         monkeypatch.setattr(aws, "_connect", connected)
@@ -75,7 +75,7 @@ class Recorder:
         finally:
             self._principal = before
 
-    def _asked(self, *, params: dict[str, Any], model: Any, context: dict[str, Any], **_rest: object) -> None:
+    def _record_request(self, *, params: dict[str, Any], model: Any, context: dict[str, Any], **_rest: object) -> None:
         context["ios_mdm"] = dict(params)
         if self._principal is None:
             return
@@ -87,14 +87,14 @@ class Recorder:
                 resource=self._resource(service, model.name, params),
                 context=self._context(action, params),
             )
-            for one in (*implied(request, params), request):
+            for one in (*implied_requests(request, params), request):
                 found = self.requests.setdefault(self._principal, [])
                 if one not in found:
                     found.append(one)
             if "Target" in params:
                 self.schedules.append(params["Target"])
 
-    def _answered(self, *, model: Any, parsed: dict[str, Any], context: dict[str, Any], **_rest: object) -> None:
+    def _record_answer(self, *, model: Any, parsed: dict[str, Any], context: dict[str, Any], **_rest: object) -> None:
         params = context["ios_mdm"]
         if "Error" in parsed or not isinstance(role := params.get("RoleName"), str):
             return

@@ -72,7 +72,7 @@ class Server:
         """Return the request for the pair."""
         return self.request(wish).pair
 
-    def replaced(self, wish: PairDefinition) -> PairDefinition:
+    def with_another_main(self, wish: PairDefinition) -> PairDefinition:
         """Return the definition with a request to replace main."""
         main = self.armed.world.service.observe(SECRET)
         assert main is not None

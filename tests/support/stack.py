@@ -17,7 +17,7 @@ from tools.stack import Result, Stack, make_stack
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["READS", "Recorded", "Result", "Stack", "make_stack", "recorded"]
+__all__ = ["READS", "Recorded", "Result", "Stack", "make_stack", "recording_proxy"]
 
 READS = ("Describe", "Get", "List", "GET ")
 """Prefixes of the calls that change nothing: operations of AWS, and requests to REST APIs."""
@@ -75,7 +75,7 @@ class Recorded:
         return self.lives >= 0
 
     @property
-    def died(self) -> bool:
+    def is_answer_dropped(self) -> bool:
         """Whether the answer to the current write is dropped."""
         return self.lives == 0 and not self.answers_last
 
@@ -85,7 +85,7 @@ class Recorded:
 
 
 @contextmanager
-def recorded(target: str) -> Iterator[Recorded]:
+def recording_proxy(target: str) -> Iterator[Recorded]:
     """Run a recording proxy in front of *target*."""
     record = Recorded(target=target)
     parts = urlsplit(target)
@@ -110,7 +110,7 @@ def recorded(target: str) -> Iterator[Recorded]:
             answer = upstream.getresponse()
             content = answer.read()
             upstream.close()
-            if record.died:
+            if record.is_answer_dropped:
                 self.refuse()
                 return
             self.send_response(answer.status)

@@ -82,7 +82,7 @@ class Armed:
         self.service.arm(request)
         return request
 
-    def scheduled(self) -> dict[str, str]:
+    def scheduled_call(self) -> dict[str, str]:
         """Return the call of the schedule."""
         call: dict[str, str] = json.loads(self.scheduler.schedules[NAMES[Kind.PROMOTE]].input)
         return call
@@ -94,7 +94,7 @@ class Armed:
         parts[part] = text
         self.prerequisites.roles[name] = (str(parts[0]), str(parts[1]), parts[2])
 
-    def recorded(self) -> bool:
+    def is_recorded(self) -> bool:
         """Return whether the secret records an armed promotion."""
         return ARMED_TAG in self.world.tags
 

@@ -84,7 +84,7 @@ def _openssl(question: Question, *options: str) -> str:
     chain.write_text(pem(question.chain), encoding="ascii")
     arguments = ["verify", "-purpose", "sslserver", "-verify_hostname", question.host, "-no-CApath", "-no-CAstore"]
     arguments += ["-CAfile", _roots(question), "-attime", f"{question.moment.timestamp():.0f}", *options]
-    return _refused(_run("openssl", *arguments, "-untrusted", str(chain), str(leaf)), "verification failed")
+    return _refusal_output(_run("openssl", *arguments, "-untrusted", str(chain), str(leaf)), "verification failed")
 
 
 def _openssl_strict(question: Question) -> str:
@@ -113,7 +113,7 @@ def _go(question: Question) -> str:
     arguments = ["-roots", _roots(question), "-chain", str(chain), "-host", question.host]
     arguments += ["-at", question.moment.strftime("%Y-%m-%dT%H:%M:%SZ")]
     done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False, timeout=LIMIT)
-    return _refused(done, "x509: ")
+    return _refusal_output(done, "x509: ")
 
 
 def _gnutls(question: Question) -> str:
@@ -122,7 +122,7 @@ def _gnutls(question: Question) -> str:
     chain.write_text(pem([one for one in question.chain if one not in question.trusted]), encoding="ascii")
     arguments = ["--verify", "--infile", str(chain), "--load-ca-certificate", _roots(question)]
     arguments += ["--verify-hostname", question.host, "--verify-purpose", "1.3.6.1.5.5.7.3.1"]
-    return _refused(_run("certtool", *arguments), "Chain verification output: Not verified.")
+    return _refusal_output(_run("certtool", *arguments), "Chain verification output: Not verified.")
 
 
 def _nss(question: Question, *options: str) -> str:
@@ -143,7 +143,7 @@ def _nss(question: Question, *options: str) -> str:
         files.append(str(file))
     arguments = ["-d", database, "-u", "1", "-b", question.moment.strftime("%y%m%d%H%MZ"), *options]
     done = _run("vfychain", *arguments, *files)
-    return _refused(done, "Chain is bad!")
+    return _refusal_output(done, "Chain is bad!")
 
 
 def _nss_pkix(question: Question) -> str:
@@ -179,7 +179,7 @@ def _run(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([program, *arguments], capture_output=True, text=True, check=False, timeout=LIMIT)
 
 
-def _refused(done: subprocess.CompletedProcess[str], mark: str) -> str:
+def _refusal_output(done: subprocess.CompletedProcess[str], mark: str) -> str:
     """Return the output of a command that refused; empty if it succeeded. The output must contain *mark*."""
     said = done.stdout + done.stderr
     if done.returncode == 0:

@@ -27,7 +27,7 @@ class NoValues:
         """Return None."""
         return None
 
-    def labelled_value(self, _name: str, _label: str) -> str | None:
+    def labeled_value(self, _name: str, _label: str) -> str | None:
         """Return None."""
         return None
 

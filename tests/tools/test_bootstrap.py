@@ -320,7 +320,7 @@ class TestInstalledEngine:
         engine = self.install(tmp_path / "bin", f"v{builds.engine_version()}")
         assert builds.installed_engine() == engine
 
-    def test_a_link_is_followed_to_what_lies_beside_the_engine(
+    def test_a_link_is_followed_to_the_files_next_to_the_engine(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
         """Package managers install the engine behind a link."""

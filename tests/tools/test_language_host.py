@@ -92,7 +92,7 @@ class Project:
             check=False,
         )
 
-    def done(self, *arguments: str) -> str:
+    def engine_output(self, *arguments: str) -> str:
         """Run the engine, which must succeed, and return its output."""
         result = self.pulumi(*arguments)
         assert result.returncode == 0, result.stdout + result.stderr
@@ -109,37 +109,37 @@ def project(tmp_path: Path) -> Project:
     (tmp_path / "notes.py").write_text(DYNAMIC)
     made = Project(directory=tmp_path, tools=tools)
     made.write("")
-    made.done("stack", "init", "dev")
+    made.engine_output("stack", "init", "dev")
     return made
 
 
 def test_a_dynamic_resource_lives_through_all_commands(project: Project) -> None:
     """The commands `up`, `preview`, `refresh` and `destroy` behave as with the real language host."""
     project.write(PROGRAM)
-    project.done("config", "set", "text", "hello")
-    project.done("config", "set", "--secret", "secret", "hush")
+    project.engine_output("config", "set", "text", "hello")
+    project.engine_output("config", "set", "--secret", "secret", "hush")
 
-    created = project.done("up", "--yes", "--skip-preview")
+    created = project.engine_output("up", "--yes", "--skip-preview")
     assert "+ 2 created" in created
     assert "a line on stdout" in created
-    outputs = json.loads(project.done("stack", "output", "--json", "--show-secrets"))
+    outputs = json.loads(project.engine_output("stack", "output", "--json", "--show-secrets"))
     assert outputs == {
         "python": str(project.tools.python.parent.parent),
         "cwd": str(project.directory),
         "secret": "hush",
     }
 
-    assert "2 unchanged" in project.done("up", "--yes")
-    assert "2 unchanged" in project.done("preview", "--expect-no-changes")
-    assert "2 unchanged" in project.done("refresh", "--yes", "--expect-no-changes")
-    assert "- 2 deleted" in project.done("destroy", "--yes")
+    assert "2 unchanged" in project.engine_output("up", "--yes")
+    assert "2 unchanged" in project.engine_output("preview", "--expect-no-changes")
+    assert "2 unchanged" in project.engine_output("refresh", "--yes", "--expect-no-changes")
+    assert "- 2 deleted" in project.engine_output("destroy", "--yes")
 
 
 def test_the_program_knows_whether_it_is_a_preview(project: Project) -> None:
     """`preview` runs the program as a dry run, `up` does not."""
     project.write("import pulumi; print('dry run:', pulumi.runtime.is_dry_run())")
-    assert "dry run: True" in project.done("preview")
-    assert "dry run: False" in project.done("up", "--yes", "--skip-preview")
+    assert "dry run: True" in project.engine_output("preview")
+    assert "dry run: False" in project.engine_output("up", "--yes", "--skip-preview")
 
 
 def test_an_exception_is_shown_once_with_the_lines_of_the_program(project: Project) -> None:
@@ -201,7 +201,7 @@ def test_a_configuration_that_is_too_large_is_explained(project: Project) -> Non
 
 def test_about_names_the_interpreter(project: Project) -> None:
     """`pulumi about` shows the program's interpreter and packages."""
-    about = json.loads(project.done("about", "--json"))
+    about = json.loads(project.engine_output("about", "--json"))
     assert about["runtime"]["executable"] == str(project.tools.python)
     assert "pulumi" in {package["name"] for package in about["dependencies"]}
 

@@ -66,7 +66,7 @@ def install(
     return response, chosen
 
 
-def held(fleet: Fleet, udid: str, identifier: str) -> bytes | None:
+def profile_content(fleet: Fleet, udid: str, identifier: str) -> bytes | None:
     """Return the content of a profile on a device, or None if the device does not have it."""
     return next((kept.content for kept in fleet.profiles(udid) if kept.identifier == identifier), None)
 
@@ -83,7 +83,7 @@ class TestDevices:
         answers = mdm_services.webhook.answers(command, count=5)
         assert {udid: event.status for udid, event in answers.items()} == dict.fromkeys(fleet.ids(), "Acknowledged")
         assert all(event.genuine for event in answers.values())
-        assert [held(fleet, udid, "com.example.all") for udid in fleet.ids()] == [content] * 5
+        assert [profile_content(fleet, udid, "com.example.all") for udid in fleet.ids()] == [content] * 5
 
     def test_a_device_that_does_not_connect_does_not_get_the_profile(self, mdm_services: MdmServices) -> None:
         """A command waits for devices that do not connect."""
@@ -92,9 +92,9 @@ class TestDevices:
         _, command = install(mdm_services.services, fleet.ids(), content)
         assert fleet.poll(present).connected == set(present)
         assert set(mdm_services.webhook.answers(command, count=4)) == set(present)
-        assert held(fleet, away, "com.example.later") is None
+        assert profile_content(fleet, away, "com.example.later") is None
         fleet.poll([away])
-        assert held(fleet, away, "com.example.later") == content
+        assert profile_content(fleet, away, "com.example.later") == content
 
     def test_the_trusted_roots_can_be_read_from_the_device(self, mdm_services: MdmServices) -> None:
         """A profile with the same identifier replaces the installed one with its roots."""
@@ -153,7 +153,7 @@ class TestNanoMdm:
         assert response.status_code == 500
         assert "push_error" in response.json()
         mdm_services.fleet.poll(one)
-        assert held(mdm_services.fleet, one[0], "com.example.pushed") == content
+        assert profile_content(mdm_services.fleet, one[0], "com.example.pushed") == content
 
     def test_the_api_key_is_not_visible_in_the_process_list(self, mdm_services: MdmServices) -> None:
         """The key is passed in the environment, which only the owner can read."""
@@ -205,7 +205,7 @@ class TestLifecycle:
                     second = local.up(tmp_path, executables, webhook_url=webhook.url, devices=1, storage="inmem")
                 assert second.mdm_url != first.mdm_url
                 assert second.fleet.poll().connected == set(first.fleet.ids())
-                assert held(second.fleet, second.fleet.ids()[0], "com.example.stays")
+                assert profile_content(second.fleet, second.fleet.ids()[0], "com.example.stays")
             finally:
                 local.down(tmp_path)
 

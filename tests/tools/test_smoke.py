@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 
 from tests.support.backends import ministack_url, no_aws
 from tests.support.iam import Decision, Request, decision, statements
-from tests.support.implied import implied
+from tests.support.implied import implied_requests
 from tests.support.recording import Recorder
 from tools.services import ministack, schedules
 from tools.smoke import __main__ as smoke
@@ -94,7 +94,7 @@ class Iam:
                     self._evaluate(self.policies[self.roles[key]], model, params)
 
             client.meta.events.register("before-parameter-build", asked)
-            client.meta.events.register("after-call", self._answered)
+            client.meta.events.register("after-call", self._record_answer)
             return client
 
         patch.setattr(accounts, "_client", connected)
@@ -107,16 +107,16 @@ class Iam:
             resource=self.recorder._resource(service, model.name, params),
             context=self.recorder._context(action, params),
         )
-        needed = [one for one in implied(request, params) if not one.action.startswith("kms:")]
+        needed = [one for one in implied_requests(request, params) if not one.action.startswith("kms:")]
         refused = [one for one in (request, *needed) if decision(one, policies) is not Decision.ALLOWED]
         self.lag -= 1
         if refused or self.lag >= 0:
             self.denied.append(refused[0].action if refused else f"too early: {action}")
             raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": self.denied[-1]}}, model.name)
 
-    def _answered(self, *, model: Any, parsed: dict[str, Any], context: dict[str, Any], **_rest: object) -> None:
+    def _record_answer(self, *, model: Any, parsed: dict[str, Any], context: dict[str, Any], **_rest: object) -> None:
         params = context["ios_mdm"]
-        self.recorder._answered(model=model, parsed=parsed, context=context)
+        self.recorder._record_answer(model=model, parsed=parsed, context=context)
         match model.name:
             case "PutRolePolicy":
                 content = json.loads(params["PolicyDocument"])
@@ -168,7 +168,7 @@ def rows(printed: str) -> dict[str, tuple[str, str]]:
     return {name: (words[0], words[1]) for name, words in lines}
 
 
-def crashed(account: Account) -> set[str]:
+def create_crashed_run(account: Account) -> set[str]:
     """Create the resources of a crashed run, at least one of each kind; return their names in the cleanup."""
     name = f"{TAG}-crashed"
     content = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "*", "Resource": "*"}]})
@@ -238,7 +238,7 @@ class TestCleanup:
 
     def test_everything_of_a_crashed_run_is_deleted(self, account: Account) -> None:
         """A cleanup also deletes secrets in their recovery window and roles with policies. A second finds nothing."""
-        expected = crashed(account)
+        expected = create_crashed_run(account)
         deleted, problems = cleanup.clean(account)
         assert (set(deleted), problems) == (expected, [])
         assert cleanup.clean(account) == ([], [])
@@ -258,7 +258,7 @@ class TestCleanup:
         self, account: Account, no_aws: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         """The refused deletion is reported with the name, and the exit code is 2."""
-        expected = crashed(account)
+        expected = create_crashed_run(account)
 
         def refuse(*_: object) -> None:
             raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "DeleteRole")
@@ -278,7 +278,7 @@ class TestRun:
         self, account: Account, iam: Iam, capsys: pytest.CaptureFixture[str]
     ) -> None:
         """The documented policies allow each request, by the conditions that the evaluator knows."""  # R38
-        crashed(account)
+        create_crashed_run(account)
         iam.lag = 4
         code = smoke.run(account)
         found = rows(printed := capsys.readouterr().out)

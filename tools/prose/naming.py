@@ -33,6 +33,7 @@ class _Words(NamedTuple):
     pronouns: frozenset[str]
     participles: frozenset[str]
     nouns: frozenset[str]
+    accepted: frozenset[str]
     replaced: dict[str, str]
 
 
@@ -40,18 +41,25 @@ class _Words(NamedTuple):
 def _words() -> _Words:
     data = tomllib.loads(_FILE.read_text(encoding="utf-8"))
     return _Words(
-        frozenset(data["pronouns"]), frozenset(data["participles"]), frozenset(data["nouns"]), dict(data["words"])
+        frozenset(data["pronouns"]),
+        frozenset(data["participles"]),
+        frozenset(data["nouns"]),
+        frozenset(data["accepted"]),
+        dict(data["words"]),
     )
 
 
 def name_findings(name: Name) -> Iterator[Finding]:
     """Return what breaks a rule in a name that a Python file defines."""
+    if name.text in _words().accepted:
+        return
     parts = [part.lower() for part in _PART.findall(name.text)]
-    is_test = parts[:1] == ["test"] and name.kind in {"function", "class"}
+    is_test = parts[:1] == ["test"] and name.kind not in {"module", "constant"}
     # The name of a test is a sentence: a pronoun in it may refer to its subject.
     subjects = parts[1:2] if is_test else parts
     if any(part in _words().pronouns for part in subjects):
         yield _finding(name, PRONOUN, "a name with the noun")
+    # Local functions and fixtures are exempt: code near the definition, or a parameter, shows their use.
     if name.kind == "function" and len(parts) == 1 and _is_participle(parts[0]):
         yield _finding(name, PARTICIPLE, "a noun phrase, a verb, or is_…")
     for part in dict.fromkeys(parts):

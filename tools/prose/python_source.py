@@ -37,7 +37,7 @@ class Name(NamedTuple):
     Args:
         line: number of the line.
         text: the name.
-        kind: ``module``, ``function``, ``class`` or ``constant``.
+        kind: ``module``, ``function``, ``local function``, ``fixture``, ``class`` or ``constant``.
     """
 
     line: int
@@ -70,9 +70,12 @@ def texts(tree: ast.Module, found: list[tokenize.TokenInfo]) -> Iterator[Text]:
 def names(tree: ast.Module) -> Iterator[Name]:
     """Return the functions, classes and constants that a file defines."""
     yield from _constants(tree)
+    functions = [node for node in _statements(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    local = {inner for function in functions for inner in _statements(function)}
     for node in _statements(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            yield Name(node.lineno, node.name, "function")
+            kind = "local function" if node in local else "function"
+            yield Name(node.lineno, node.name, "fixture" if any(map(_is_fixture, node.decorator_list)) else kind)
         elif isinstance(node, ast.ClassDef):
             yield Name(node.lineno, node.name, "class")
             yield from _constants(node)
@@ -112,6 +115,10 @@ def _docstrings(tree: ast.Module) -> dict[tuple[int, int], Kind]:
 
 def _is_click(decorator: ast.expr) -> bool:
     return ast.unparse(decorator).startswith("click.")
+
+
+def _is_fixture(decorator: ast.expr) -> bool:
+    return ast.unparse(decorator).startswith("pytest.fixture")
 
 
 def _comments(found: list[tokenize.TokenInfo]) -> Iterator[Text]:

@@ -106,7 +106,7 @@ def customer_key(world: World) -> str:
     store, new = world.store(), world.version(4)
     store.encrypt(world.secret, kms_key=world.arn("kms", f"key/{world.key}"))
     store.put(world.secret, new, secrets.token_hex())
-    world.admin.wait_for(lambda: world.store("consumer").labelled_value(world.secret, Label.MAIN))
+    world.admin.wait_for(lambda: world.store("consumer").labeled_value(world.secret, Label.MAIN))
     world.admin.wait_for(lambda: world.store("status").read(world.secret, new))
     client = world.actors["deployer"].client("secretsmanager")
 

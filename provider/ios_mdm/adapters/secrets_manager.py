@@ -193,7 +193,7 @@ class SecretsManager:
             )
         return found.get("SecretString")
 
-    def labelled_value(self, name: str, label: str) -> str | None:
+    def labeled_value(self, name: str, label: str) -> str | None:
         """Return the value of the version with this label, in one call; None if there is no such secret or label.
 
         Raises:

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from ios_mdm.app.references import password, secret_value
 from ios_mdm.core.bundle import MAX_BUNDLE_BYTES, BundleError, read_bundle
 from ios_mdm.core.pair.definition import OfferedCertificate, Slot
-from ios_mdm.core.rules import Context, best_judgement
+from ios_mdm.core.rules import Context, best_judgment
 from ios_mdm.core.x509.credential import MAX_BYTES, credential_problem, stored_size
 from ios_mdm.core.x509.digests import chain_digest, fingerprint, root_digest
 from ios_mdm.core.x509.pem import UNREADABLE
@@ -151,7 +151,7 @@ class BundleReader:
             root=wanted[0] if wanted else None,
             trust=(*trust, *known),
         )
-        found = best_judgement(bundle, context)
+        found = best_judgment(bundle, context)
         read = CheckedBundle(candidate=found.candidate, report=found.report)
         if by.root is not None and not wanted and read.candidate.root is not None:
             # Only the digest of main's root is recorded, and no certificate of the definition has this digest.

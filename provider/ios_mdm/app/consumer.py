@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ios_mdm.core.x509.values import CertificateDetails, Credential
-    from ios_mdm.ports import LabelledValues
+    from ios_mdm.ports import LabeledValues
 
 __all__ = ["COMBINED", "FILES", "Consumer", "ConsumerError", "Round"]
 
@@ -75,7 +75,7 @@ class Consumer:
         patience: maximum duration of the command, in seconds.
     """
 
-    source: LabelledValues
+    source: LabeledValues
     secret: str
     directory: Path
     command: Sequence[str] = ()
@@ -105,7 +105,7 @@ class Consumer:
 
     def _current_credential(self) -> Credential:
         """Return the main certificate with its private key, after checking that TLS servers can read both."""
-        value = self.source.labelled_value(self.secret, Label.MAIN)
+        value = self.source.labeled_value(self.secret, Label.MAIN)
         if value is None:
             raise StoreError(f"secret {self.secret} has no main certificate: check the name, or run `pulumi up` first")
         credential = credential_from_json(value, where=f"secret {self.secret}, {Label.MAIN}")

@@ -85,7 +85,7 @@ def read_devices(settings: DistributionSettings, ledger: Ledger | None, *, base:
     elif settings.devices.file is not None:
         devices = listed_devices(base / settings.devices.file)
     else:
-        devices = () if ledger is None else ledger.enrolled()
+        devices = () if ledger is None else ledger.enrolled_ids()
     return tuple(sorted(checked_enrollment_ids(devices)))
 
 
@@ -118,7 +118,7 @@ def known_devices(settings: DistributionSettings, open_ledger: Callable[[str], L
         if settings.devices.file is not None:
             return len(listed_devices(base / settings.devices.file)) or None
         # If the ledger is empty, the webhook may not have been set up when devices enrolled.
-        return len(open_ledger(settings.ledger or "").enrolled()) or None
+        return len(open_ledger(settings.ledger or "").enrolled_ids()) or None
     except IosMdmError:
         return None  # the distribution reports this error
 

@@ -16,7 +16,7 @@ from ios_mdm.cli.exits import CANNOT_RUN, exit_on_error
 from ios_mdm.cli.junit import junit_xml
 from ios_mdm.core.bundle import MAX_BUNDLE_BYTES, BundleError, read_bundle
 from ios_mdm.core.pair.definition import Slot
-from ios_mdm.core.rules import Context, best_judgement, unread_report
+from ios_mdm.core.rules import Context, best_judgment, unread_report
 from ios_mdm.core.rules.reading import certificates_in
 from ios_mdm.core.times import parsed_time, rfc3339
 from ios_mdm.core.x509.chain import ordered_chain
@@ -128,10 +128,10 @@ def _result(file: Path, password_file: Path | None, context: Context) -> Result:
     data = file_start(file, size=MAX_BUNDLE_BYTES + 1, named=f"BUNDLE {file}", allows_pipe=True)
     password = None if password_file is None else _password(password_file)
     try:
-        judgement = best_judgement(read_bundle(data, password), context)
+        judgment = best_judgment(read_bundle(data, password), context)
     except BundleError as error:
         return Result(report=unread_report(error), details=None)
-    return Result(report=judgement.report, details=details(judgement.candidate.pem))
+    return Result(report=judgment.report, details=details(judgment.candidate.pem))
 
 
 def _certificates(option: str, file: Path) -> tuple[x509.Certificate, ...]:

@@ -263,7 +263,7 @@ def test_the_last_enrollment_or_checkout_counts_by_its_own_time(ledger: SqliteLe
     for number in order:
         device, enrolled, at = events[number]
         record_device(ledger, device, enrolled=enrolled, at=at)
-    assert ledger.enrolled() == ("came back",)
+    assert ledger.enrolled_ids() == ("came back",)
 
 
 def test_an_event_older_than_what_is_known_changes_nothing(ledger: SqliteLedger) -> None:
@@ -273,7 +273,7 @@ def test_an_event_older_than_what_is_known_changes_nothing(ledger: SqliteLedger)
     record_device(ledger, "a", enrolled=True, at=later(5))
     checkout = DeviceEvent(identity=b"1" * 16, at=later(1), topic="mdm.CheckOut", enrollment_id="a", enrolled=False)
     ledger.record_events([checkout], now=later(365 * 86_400))
-    assert ledger.enrolled() == ("a",)
+    assert ledger.enrolled_ids() == ("a",)
 
 
 def events_of(ledger: SqliteLedger) -> list[bytes]:
@@ -305,7 +305,7 @@ def test_an_event_counts_once(ledger: SqliteLedger) -> None:
     ledger.record_events([first, replace(first, enrollment_id="b")], now=later(1))
     ledger.record_events([answered(b"1" * 16, later(1), DeliveryStatus.ACKNOWLEDGED)], now=later(2))
     assert status(ledger).status == DeliveryStatus.ERROR
-    assert ledger.enrolled() == ("a",)
+    assert ledger.enrolled_ids() == ("a",)
     assert events_of(ledger) == [b"1" * 16]
 
 
@@ -316,7 +316,7 @@ def test_identities_of_events_are_kept_for_a_week(ledger: SqliteLedger) -> None:
     ledger.record_events([answered(b"1" * 16, later(0)), answered(b"2" * 16, later(9))], now=later(9))
     ledger.record_events([answered(b"3" * 16, later(8))], now=later(9 + week))
     assert events_of(ledger) == [b"2" * 16]
-    assert ledger.enrolled() == ("a",)
+    assert ledger.enrolled_ids() == ("a",)
     assert status(ledger) == DeviceStatus(enrollment_id="a", status=DeliveryStatus.ACKNOWLEDGED, at=START)
 
 
@@ -326,15 +326,15 @@ def test_a_batch_of_events_is_recorded_as_a_whole_or_not_at_all(ledger: SqliteLe
     good = answered(b"1" * 16, later(1))
     with pytest.raises(DeliveryError):
         ledger.record_events([good, replace(good, identity=b"2" * 16, enrollment_id=None)], now=later(1))  # type: ignore[arg-type]
-    assert ledger.enrolled() == ()
+    assert ledger.enrolled_ids() == ()
     ledger.record_events([good], now=later(1))
-    assert ledger.enrolled() == ("a",)
+    assert ledger.enrolled_ids() == ("a",)
 
 
 def test_reading_creates_nothing(tmp_path: Path) -> None:
     """A preview and a status leave no file, and neither does naming a ledger."""
     ledger = open_ledger("sqlite:///state/ledger.db", base=tmp_path)
-    assert ledger.enrolled() == ()
+    assert ledger.enrolled_ids() == ()
     assert status(ledger).status == DeliveryStatus.NOT_SENT
     assert list(tmp_path.iterdir()) == []
 
@@ -375,7 +375,7 @@ def test_a_file_that_others_can_write_is_refused(ledger: SqliteLedger, mode: int
     """Its answers may be forged, so it is neither read nor written, and the message gives the way out."""  # R40
     sent(ledger)
     ledger.path.chmod(mode)
-    for use in (lambda: sent(ledger, "c2"), ledger.enrolled):
+    for use in (lambda: sent(ledger, "c2"), ledger.enrolled_ids):
         with pytest.raises(DeliveryError, match=rf"other users can write it \(mode {mode:04o}\); .* `chmod 600`"):
             use()
     ledger.path.chmod(0o600)
@@ -387,7 +387,7 @@ def test_a_file_that_everybody_can_read_becomes_private(ledger: SqliteLedger) ->
     sent(ledger)
     for mode, expected in ((0o644, 0o640), (0o604, 0o600), (0o640, 0o640)):
         ledger.path.chmod(mode)
-        assert ledger.enrolled() == ()
+        assert ledger.enrolled_ids() == ()
         assert ledger.path.stat().st_mode & 0o777 == mode
         record_device(ledger, "a", enrolled=False, at=START)
         assert ledger.path.stat().st_mode & 0o777 == expected
@@ -398,7 +398,7 @@ def test_a_dangling_link_is_not_followed(tmp_path: Path) -> None:
     link, target = tmp_path / "ledger.db", tmp_path / "elsewhere.db"
     link.symlink_to(target)
     ledger = SqliteLedger(link)
-    assert ledger.enrolled() == ()
+    assert ledger.enrolled_ids() == ()
     with pytest.raises(DeliveryError, match="symbolic link to a file that does not exist"):
         sent(ledger)
     assert [one.name for one in tmp_path.iterdir()] == ["ledger.db"]
@@ -479,7 +479,7 @@ def test_a_file_that_is_no_ledger_is_an_error_and_stays_as_it_is(
     with pytest.raises(DeliveryError, match=rf"the ledger .*ledger\.db cannot be used: .*{words}"):
         sent(SqliteLedger(path))
     with pytest.raises(DeliveryError, match=words):
-        SqliteLedger(path).enrolled()
+        SqliteLedger(path).enrolled_ids()
     assert (path.read_bytes() if path.is_file() else None) == before
     assert not path.is_file() or stat.S_IMODE(path.stat().st_mode) == 0o644
 
@@ -488,7 +488,7 @@ def test_an_empty_file_is_an_empty_ledger(tmp_path: Path) -> None:
     """A writer that was killed right after it made the file leaves no damage."""
     ledger = SqliteLedger(tmp_path / "ledger.db")
     ledger.path.touch()
-    assert ledger.enrolled() == ()
+    assert ledger.enrolled_ids() == ()
     sent(ledger)
     assert status(ledger).status == DeliveryStatus.PENDING
 

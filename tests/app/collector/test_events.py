@@ -17,7 +17,7 @@ from ios_mdm.ports import Answer, DeliveryStatus
 from tests.support.events import EVENT_TIME, event
 
 
-def answered(status: str, **fields: Any) -> bytes:
+def answer_event(status: str, **fields: Any) -> bytes:
     """Return the event of an answer to command c1."""
     return event(status=status, command_uuid="c1", **fields)
 
@@ -38,7 +38,7 @@ def report(*chain: Any) -> str:
 )
 def test_an_answer_of_a_device_is_read(posted: str, words: str) -> None:
     """The four answers to a command become the three statuses of the ledger, and show that the device is enrolled."""
-    read = event_from_webhook(answered(posted))
+    read = event_from_webhook(answer_event(posted))
     assert (read.topic, read.enrollment_id, read.enrolled) == ("mdm.Connect", "D1", True)
     assert read.answer is not None
     assert (read.answer.command_uuid, read.answer.status) == ("c1", words)
@@ -50,7 +50,7 @@ def test_an_error_has_the_words_of_the_device() -> None:
         {"LocalizedDescription": "Profil\nungültig", "ErrorDomain": "MCInstallation", "ErrorCode": 4001},
         {"USEnglishDescription": "invalid payload", "ErrorDomain": "MCPayload", "ErrorCode": 2002},
     ]
-    read = event_from_webhook(answered("Error", raw_payload=report(*chain)))
+    read = event_from_webhook(answer_event("Error", raw_payload=report(*chain)))
     detail = "Profil ungültig (MCInstallation 4001); invalid payload (MCPayload 2002)"
     assert read.answer == Answer(command_uuid="c1", status=DeliveryStatus.ERROR, detail=detail)
 
@@ -58,14 +58,14 @@ def test_an_error_has_the_words_of_the_device() -> None:
 @pytest.mark.parametrize("payload", ["", "%%%", base64.b64encode(b"no plist").decode(), report(), report(1, "x"), 7])
 def test_an_error_counts_without_its_reason(payload: object) -> None:
     """A report that cannot be read does not hide the error."""
-    read = event_from_webhook(answered("Error", raw_payload=payload))
+    read = event_from_webhook(answer_event("Error", raw_payload=payload))
     assert read.answer is not None
     assert read.answer.status == DeliveryStatus.ERROR
 
 
 def test_a_long_reason_is_cut() -> None:
     """A device cannot fill the ledger with a long text."""
-    read = event_from_webhook(answered("Error", raw_payload=report({"LocalizedDescription": "x" * 100_000})))
+    read = event_from_webhook(answer_event("Error", raw_payload=report({"LocalizedDescription": "x" * 100_000})))
     assert read.answer is not None
     assert len(read.answer.detail) == 1000
 
@@ -96,7 +96,7 @@ def test_a_user_channel_is_no_device() -> None:
 @pytest.mark.parametrize(("name", "other"), [("udid", "enrollment_id"), ("enrollment_id", "udid")])
 def test_older_senders_name_the_device_otherwise(name: str, other: str) -> None:
     """Without NanoMDM's `ids`, the UDID names the device, and for User Enrollments the EnrollmentID."""
-    assert event_from_webhook(answered("NotNow", ids=None, **{name: "X1", other: None})).enrollment_id == "X1"
+    assert event_from_webhook(answer_event("NotNow", ids=None, **{name: "X1", other: None})).enrollment_id == "X1"
 
 
 @pytest.mark.parametrize(
@@ -104,8 +104,11 @@ def test_older_senders_name_the_device_otherwise(name: str, other: str) -> None:
     [
         *(b"", b"{", b"[]", b"null", b"7", b"\xff", b'{"topic": "mdm.Connect"}', b'{"topic": 1}', b"[" * 100_000),
         json.dumps({"topic": "other", "acknowledge_event": {}}).encode(),
-        *(answered("NotNow").replace(b"2026-01-01T00:00:00+00:00", one) for one in (b"", b"yesterday", b"2026-01-01")),
-        *(answered("NotNow", ids={"id": one}) for one in ("", "a,b", "../a", "a\nb", "\ud800", "x" * 300)),
+        *(
+            answer_event("NotNow").replace(b"2026-01-01T00:00:00+00:00", one)
+            for one in (b"", b"yesterday", b"2026-01-01")
+        ),
+        *(answer_event("NotNow", ids={"id": one}) for one in ("", "a,b", "../a", "a\nb", "\ud800", "x" * 300)),
         *(event(status="Acknowledged", command_uuid=one) for one in (None, "", "a b", "x" * 200, "\ud800")),
     ],
 )
@@ -157,9 +160,9 @@ def _plist(value: dict[str, Any]) -> bytes:
     )
 )
 @example(b'{"topic": ' + b"9" * 5000 + b"}")
-@example(answered("Error", raw_payload=base64.b64encode(b"<plist>" + b"<array>" * 50_000).decode()))
-@example(answered("Error", raw_payload=base64.b64encode(b"<plist><integer>" + b"9" * 5000).decode()))
-@example(answered("Error", raw_payload=base64.b64encode(b'<!DOCTYPE p [<!ENTITY a "b">]><plist>&a;').decode()))
+@example(answer_event("Error", raw_payload=base64.b64encode(b"<plist>" + b"<array>" * 50_000).decode()))
+@example(answer_event("Error", raw_payload=base64.b64encode(b"<plist><integer>" + b"9" * 5000).decode()))
+@example(answer_event("Error", raw_payload=base64.b64encode(b'<!DOCTYPE p [<!ENTITY a "b">]><plist>&a;').decode()))
 def test_nothing_that_is_posted_breaks_the_reader(body: bytes) -> None:
     """Each posted body results in an event that the ledger can record, or in a WebhookError."""
     try:
@@ -180,7 +183,7 @@ def test_the_time_of_an_event_is_its_own() -> None:
 
 def test_copies_of_an_event_have_one_identity() -> None:
     """The identity does not depend on white space or on the order of the fields."""  # R42
-    body = answered("Acknowledged")
+    body = answer_event("Acknowledged")
     copy = json.dumps(dict(reversed(json.loads(body).items())), indent=1).encode()
     assert copy != body
     assert event_from_webhook(copy) == event_from_webhook(body)
@@ -189,11 +192,11 @@ def test_copies_of_an_event_have_one_identity() -> None:
 def test_other_events_have_other_identities() -> None:
     """A sender may use one event_id for all of its events."""  # R42
     bodies = [
-        answered("Acknowledged"),
-        answered("Acknowledged", ids={"id": "D2"}),
-        answered("Acknowledged", at=EVENT_TIME + timedelta(microseconds=1)),
-        answered("Acknowledged", event_id="f"),
-        answered("NotNow"),
+        answer_event("Acknowledged"),
+        answer_event("Acknowledged", ids={"id": "D2"}),
+        answer_event("Acknowledged", at=EVENT_TIME + timedelta(microseconds=1)),
+        answer_event("Acknowledged", event_id="f"),
+        answer_event("NotNow"),
         event(status="Acknowledged", command_uuid="c2"),
         event("mdm.TokenUpdate"),
         event("mdm.CheckOut"),

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 from ios_mdm.core.bundle import Bundle, der, kdf, read_bundle
 from ios_mdm.core.bundle.library import attempt
 from ios_mdm.core.bundle.model import MAX_ROUNDS
-from tests.support.bundle_reading import KEY, LEAF, holds, refused
+from tests.support.bundle_reading import KEY, LEAF, bundle_error, holds
 from tests.support.bundles import (
     EC,
     PASSWORD,
@@ -20,6 +20,8 @@ from tests.support.bundles import (
     bag,
     certificate_bag,
     clear,
+    encrypted_key_bag,
+    encrypted_safe,
     indefinite,
     integer,
     key_bag,
@@ -32,9 +34,7 @@ from tests.support.bundles import (
     pem,
     pfx,
     samples,
-    sealed,
     sequence,
-    shrouded,
     spki,
     tlv,
 )
@@ -89,13 +89,15 @@ CERTIFICATES = clear(certificate_bag(EC))
         with_mac(BOMB, CERTIFICATES),
         with_mac(MAX_ROUNDS + 1, CERTIFICATES),
         with_mac(2 ** (8 * 5000), CERTIFICATES),
-        pfx(sealed(certificate_bag(EC), rounds=BOMB)),
-        pfx(CERTIFICATES, clear(shrouded(EC, rounds=BOMB))),
-        pfx(CERTIFICATES, clear(bag(6, sequence(shrouded(EC, rounds=BOMB))))),
-        with_mac(HALF, CERTIFICATES, sealed(key_bag(EC), rounds=HALF + 1)),
-        pfx(sealed(rounds=HALF), clear(shrouded(EC, rounds=HALF), shrouded(RSA, rounds=HALF))),
-        pfx(sealed(rounds=BOMB), mac_data=b""),
-        indefinite(pfx(CERTIFICATES, clear(shrouded(EC, rounds=BOMB)))),
+        pfx(encrypted_safe(certificate_bag(EC), rounds=BOMB)),
+        pfx(CERTIFICATES, clear(encrypted_key_bag(EC, rounds=BOMB))),
+        pfx(CERTIFICATES, clear(bag(6, sequence(encrypted_key_bag(EC, rounds=BOMB))))),
+        with_mac(HALF, CERTIFICATES, encrypted_safe(key_bag(EC), rounds=HALF + 1)),
+        pfx(
+            encrypted_safe(rounds=HALF), clear(encrypted_key_bag(EC, rounds=HALF), encrypted_key_bag(RSA, rounds=HALF))
+        ),
+        pfx(encrypted_safe(rounds=BOMB), mac_data=b""),
+        indefinite(pfx(CERTIFICATES, clear(encrypted_key_bag(EC, rounds=BOMB)))),
         pem("PKCS12", with_mac(BOMB, CERTIFICATES)),
         encrypted_pem(pbes2(BOMB)),
         encrypted_pem(pkcs12_pbe(BOMB)),
@@ -108,14 +110,14 @@ CERTIFICATES = clear(certificate_bag(EC))
 )
 def test_too_many_rounds(data: bytes) -> None:
     """A file that needs too many rounds, in one place or in total, is refused before the first derivation."""  # R28
-    assert refused(data, PASSWORD).code == "too-many-iterations"
+    assert bundle_error(data, PASSWORD).code == "too-many-iterations"
 
 
 def test_rounds_behind_a_password() -> None:
     """A key in an encrypted safe that needs too many rounds is refused after the safe is decrypted."""  # R28
-    assert refused(pfx(sealed(shrouded(EC, rounds=BOMB))), PASSWORD).code == "too-many-iterations"
-    two = (sealed(shrouded(EC, rounds=HALF)), sealed(shrouded(EC, rounds=HALF)))
-    assert refused(pfx(*two), PASSWORD).code == "too-many-iterations"
+    assert bundle_error(pfx(encrypted_safe(encrypted_key_bag(EC, rounds=BOMB))), PASSWORD).code == "too-many-iterations"
+    two = (encrypted_safe(encrypted_key_bag(EC, rounds=HALF)), encrypted_safe(encrypted_key_bag(EC, rounds=HALF)))
+    assert bundle_error(pfx(*two), PASSWORD).code == "too-many-iterations"
 
 
 @pytest.mark.usefixtures("no_derivation")
@@ -123,13 +125,13 @@ def test_rounds_behind_a_password() -> None:
 def test_no_rounds(rounds: int) -> None:
     """A count below one is damage."""  # R18
     for data in (with_mac(rounds, CERTIFICATES), encrypted_pem(pbes2(rounds)), encrypted_pem(scrypt(rounds, 1, 1))):
-        assert refused(data, PASSWORD).code == "unreadable"
+        assert bundle_error(data, PASSWORD).code == "unreadable"
 
 
 def test_costs_that_scrypt_does_not_know() -> None:
     """The N of scrypt must be a power of two; a file with another N is damaged."""  # R18
     for n in (1, 3, 1000):
-        assert refused(encrypted_pem(scrypt(n, 1, 1)), PASSWORD).code == "unreadable"
+        assert bundle_error(encrypted_pem(scrypt(n, 1, 1)), PASSWORD).code == "unreadable"
 
 
 def test_much_rc2() -> None:
@@ -137,10 +139,10 @@ def test_much_rc2() -> None:
     algorithm = sequence(oid("1.2.840.113549.1.12.1.6"), sequence(octets(b"saltsalt"), integer(1)))
     information = sequence(oid("1.2.840.113549.1.7.1"), algorithm, tlv(0x80, bytes(300_000)))
     safe = sequence(oid("1.2.840.113549.1.7.6"), tlv(0xA0, sequence(integer(0), information)))
-    assert "openssl pkcs12 -legacy" in str(refused(pfx(safe), PASSWORD))
+    assert "openssl pkcs12 -legacy" in str(bundle_error(pfx(safe), PASSWORD))
 
 
-def nested(depth: int) -> bytes:
+def nested_bags(depth: int) -> bytes:
     """Return nested bags."""
     inner = key_bag(EC)
     for _ in range(depth):
@@ -153,7 +155,7 @@ def segments(depth: int) -> bytes:
     return b"\x24\x80" * depth + b"\0\0" * depth
 
 
-def wrapped(depth: int) -> bytes:
+def nested_keys(depth: int) -> bytes:
     """Return nested PKCS#8 keys."""
     made = RSA.traditional
     for _ in range(depth):
@@ -178,9 +180,9 @@ def deep(depth: int) -> bytes:
         b"\x30\x84\x7f\xff\xff\xff" * 100_000,
         sequence(b"\x05\x00" * 500_000),
         deep(5000),
-        LEAF + pem("PRIVATE KEY", wrapped(250)),
-        LEAF + pem("PRIVATE KEY", wrapped(5000)),
-        pfx(clear(nested(3000), certificate_bag(EC))),
+        LEAF + pem("PRIVATE KEY", nested_keys(250)),
+        LEAF + pem("PRIVATE KEY", nested_keys(5000)),
+        pfx(clear(nested_bags(3000), certificate_bag(EC))),
         pfx(clear(*([bag(6, sequence())] * 25_000))),
         sequence(integer(3), sequence(oid("1.2.840.113549.1.7.1"), tlv(0xA0, segments(5000)))),
         b"-----BEGIN CERTIFICATE-----" * 38_000,
@@ -202,7 +204,7 @@ def deep(depth: int) -> bytes:
 )
 def test_bombs(data: bytes) -> None:
     """Nesting, repetition and false lengths give an error of one line."""  # R18
-    assert refused(data, PASSWORD).code == "unreadable"
+    assert bundle_error(data, PASSWORD).code == "unreadable"
 
 
 def rsa_key(*numbers: int) -> bytes:
@@ -223,7 +225,7 @@ def test_rsa_numbers_must_belong_together() -> None:
     for at in range(len(numbers)):
         for other in (numbers[at] + 2, 0, 1, -numbers[at]):
             changed = [*numbers[:at], other, *numbers[at + 1 :]]
-            assert refused(rsa_key(*changed)).code == "unreadable"
+            assert bundle_error(rsa_key(*changed)).code == "unreadable"
 
 
 @pytest.mark.parametrize("bits", [(4100, 4100), (8000, 100), (15_000, 15_000)], ids=str)
@@ -231,14 +233,14 @@ def test_rsa_keys_of_costly_sizes(bits: tuple[int, int]) -> None:
     """A key whose primes take long to test is refused without a test, even if they are primes."""  # R18
     p, q = ((1 << size - 1) + 2 * at + 1 for at, size in enumerate(bits))
     d = pow(65537, -1, (p - 1) * (q - 1))
-    assert refused(rsa_key(p * q, 65537, d, p, q, d % (p - 1), d % (q - 1), pow(q, -1, p))).code == "unreadable"
+    assert bundle_error(rsa_key(p * q, 65537, d, p, q, d % (p - 1), d % (q - 1), pow(q, -1, p))).code == "unreadable"
 
 
 def test_rsa_with_false_primes() -> None:
     """Numbers that fit together but are not primes are detected."""  # R18
     p, q = (1 << 1023) + 3, (1 << 1023) + 9
     d = pow(65537, -1, (p - 1) * (q - 1))
-    assert refused(rsa_key(p * q, 65537, d, p, q, d % (p - 1), d % (q - 1), pow(q, -1, p))).code == "unreadable"
+    assert bundle_error(rsa_key(p * q, 65537, d, p, q, d % (p - 1), d % (q - 1), pow(q, -1, p))).code == "unreadable"
 
 
 def test_other_keys_of_costly_sizes() -> None:
@@ -246,9 +248,9 @@ def test_other_keys_of_costly_sizes() -> None:
     huge = integer((1 << 19_999) + 1)
     dsa = sequence(oid("1.2.840.10040.4.1"), sequence(huge, integer(7), huge))
     assert "too large for a server" in str(
-        refused(LEAF + pem("PRIVATE KEY", sequence(integer(0), dsa, octets(integer(5)))))
+        bundle_error(LEAF + pem("PRIVATE KEY", sequence(integer(0), dsa, octets(integer(5)))))
     )
-    assert "two primes" in str(refused(rsa_key(*rsa_numbers(), 3)))
+    assert "two primes" in str(bundle_error(rsa_key(*rsa_numbers(), 3)))
 
 
 @pytest.mark.parametrize("length", range(24))
@@ -256,7 +258,7 @@ def test_dek_info_of_any_length(length: int, capfd: pytest.CaptureFixture[str]) 
     """An IV of the wrong length is damage. The library panics on it and writes to stderr."""  # R18
     headers = f"Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,{'ab' * length}\n\n".encode()
     block = pem("EC PRIVATE KEY", bytes(32)).replace(b"-----\n", b"-----\n" + headers, 1)
-    assert refused(LEAF + block, PASSWORD).code == ("bad-password" if length == 16 else "unreadable")
+    assert bundle_error(LEAF + block, PASSWORD).code == ("bad-password" if length == 16 else "unreadable")
     assert capfd.readouterr().err == ""
 
 
@@ -264,7 +266,7 @@ def test_dek_info_of_any_length(length: int, capfd: pytest.CaptureFixture[str]) 
 def test_dek_info_of_any_kind(header: str) -> None:
     """A header without a cipher or without an IV is refused."""  # R18
     block = pem("EC PRIVATE KEY", bytes(32)).replace(b"-----\n", f"-----\nDEK-Info: {header}\n\n".encode(), 1)
-    assert refused(LEAF + block, PASSWORD).code == "unreadable"
+    assert bundle_error(LEAF + block, PASSWORD).code == "unreadable"
 
 
 def test_panics_are_refusals_and_interrupts_are_not(capfd: pytest.CaptureFixture[str]) -> None:
@@ -298,7 +300,7 @@ def test_certificates_are_read_through() -> None:
     twice = EC.der.replace(san, oid("2.5.29.14"), 1)
     assert twice != EC.der
     x509.load_der_x509_certificate(twice)
-    assert "certificate 1" in str(refused(KEY + pem("CERTIFICATE", twice)))
+    assert "certificate 1" in str(bundle_error(KEY + pem("CERTIFICATE", twice)))
 
 
 @pytest.mark.parametrize("name", samples())

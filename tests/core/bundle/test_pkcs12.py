@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 
 from ios_mdm.core.bundle import ciphers, read_bundle
 from tests.support import bundles
-from tests.support.bundle_reading import holds, refused
+from tests.support.bundle_reading import bundle_error, holds
 from tests.support.bundles import (
     EC,
     PASSWORD,
@@ -21,6 +21,8 @@ from tests.support.bundles import (
     bag,
     certificate_bag,
     clear,
+    encrypted_key_bag,
+    encrypted_safe,
     indefinite,
     integer,
     key_bag,
@@ -29,9 +31,7 @@ from tests.support.bundles import (
     oid,
     pem,
     pfx,
-    sealed,
     sequence,
-    shrouded,
     tlv,
 )
 from tests.support.verifiers import command as path_of
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 BEYOND_ASCII = "pä€ wörd 𝄞"
 OTHER, NUL = "other", "a\0b"
 PASSWORDS = pytest.mark.parametrize("password", [PASSWORD, BEYOND_ASCII, ""], ids=["ascii", "beyond", "empty"])
-USUAL = (clear(shrouded(EC, "one")), sealed(certificate_bag(EC), certificate_bag(ROOT)))
+USUAL = (clear(encrypted_key_bag(EC, "one")), encrypted_safe(certificate_bag(EC), certificate_bag(ROOT)))
 
 
 def needs(tool: str) -> pytest.MarkDecorator:
@@ -70,7 +70,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def exported(folder: Path, name: str, *options: str, password: str = PASSWORD) -> bytes:
+def openssl_export(folder: Path, name: str, *options: str, password: str = PASSWORD) -> bytes:
     """Return a file that OpenSSL exports."""
     files = ("-in", f"{name}.pem", "-inkey", f"{name}.key", "-certfile", "root.pem", "-out", f"{name}.p12")
     run(folder, "openssl", "pkcs12", "-export", *files, "-passout", "env:PASSWORD", *options, password=password)
@@ -94,23 +94,23 @@ def exported(folder: Path, name: str, *options: str, password: str = PASSWORD) -
 )
 def test_openssl(folder: Path, options: str, password: str) -> None:
     """Exports of OpenSSL 3 are read, also those for older readers."""  # R18
-    data = exported(folder, "rsa", "-name", "fr€und", *options.split(), password=password)
+    data = openssl_export(folder, "rsa", "-name", "fr€und", *options.split(), password=password)
     bundle = read_bundle(data, password)
     assert set(bundle.certificates) == {RSA.certificate, ROOT.certificate}
     assert holds(bundle, RSA)
     assert bundle.notices == ()
-    assert refused(data, password + "!").code == "bad-password"
+    assert bundle_error(data, password + "!").code == "bad-password"
     if password:
-        assert refused(data).code == "bad-password"
+        assert bundle_error(data).code == "bad-password"
     else:
         assert holds(read_bundle(data, None), RSA)
 
 
 @needs("openssl")
-def test_what_is_not_supported_can_be_converted(folder: Path) -> None:
+def test_an_unsupported_file_can_be_converted(folder: Path) -> None:
     """The error for an unusual cipher has a command that converts the file, and the command works."""  # R18
-    data = exported(folder, "rsa", "-keypbe", "camellia-256-cbc", "-certpbe", "camellia-256-cbc")
-    error = refused(data, PASSWORD)
+    data = openssl_export(folder, "rsa", "-keypbe", "camellia-256-cbc", "-certpbe", "camellia-256-cbc")
+    error = bundle_error(data, PASSWORD)
     assert error.code == "unreadable"
     command = "openssl pkcs12 -in FILE -out bundle.pem"
     assert command in str(error)
@@ -127,7 +127,7 @@ def test_keytool(folder: Path, options: str) -> None:
     keytool = ("keytool", *options.split())
     here = ("-keystore", "store.p12", "-storepass:env", "PASSWORD")
     for name in ("rsa", "ec"):
-        exported(folder, name, "-name", name)
+        openssl_export(folder, name, "-name", name)
         source = ("-srckeystore", f"{name}.p12", "-srcstoretype", "PKCS12", "-srcstorepass:env", "PASSWORD")
         target = ("-destkeystore", "store.p12", "-deststoretype", "PKCS12", "-deststorepass:env", "PASSWORD")
         run(folder, *keytool, "-importkeystore", *source, *target, password=PASSWORD)
@@ -141,7 +141,7 @@ def test_keytool(folder: Path, options: str) -> None:
         "the file holds a secret that is no private key; it was skipped",
         'the file holds 2 private keys: "rsa", "ec"',
     )
-    assert refused(data, "other").code == "bad-password"
+    assert bundle_error(data, "other").code == "bad-password"
 
 
 @needs("certtool")
@@ -179,7 +179,7 @@ def test_nss(folder: Path) -> None:
     (folder / "db").mkdir()
     database = ("-d", "sql:db", "-k", "password")
     run(folder, "certutil", "-N", "-d", "sql:db", "-f", "password", password=PASSWORD)
-    exported(folder, "ec", "-name", "one")
+    openssl_export(folder, "ec", "-name", "one")
     run(folder, "pk12util", "-i", "ec.p12", *database, "-w", "password", password=PASSWORD)
     old = (
         "-c",
@@ -229,7 +229,9 @@ def test_indefinite_lengths() -> None:
 def test_order_and_nesting() -> None:
     """Bags may be in any order and any safe, also in a bag of bags; certificates keep the order of the file."""  # R18
     inner = bag(6, sequence(certificate_bag(ROOT), key_bag(EC)))
-    bundle = read_bundle(pfx(sealed(certificate_bag(RSA)), clear(inner), sealed(certificate_bag(EC))), PASSWORD)
+    bundle = read_bundle(
+        pfx(encrypted_safe(certificate_bag(RSA)), clear(inner), encrypted_safe(certificate_bag(EC))), PASSWORD
+    )
     assert bundle.certificates == (RSA.certificate, ROOT.certificate, EC.certificate)
     assert holds(bundle, EC)
 
@@ -237,9 +239,9 @@ def test_order_and_nesting() -> None:
 @pytest.mark.parametrize(
     "safes",
     [
-        (clear(shrouded(EC, "old"), shrouded(RSA, "new"), certificate_bag(EC)),),
-        (sealed(key_bag(EC, "old"), certificate_bag(EC)), sealed(key_bag(RSA, "new"))),
-        (sealed(shrouded(EC, "old"), key_bag(RSA, "new"), certificate_bag(EC)),),
+        (clear(encrypted_key_bag(EC, "old"), encrypted_key_bag(RSA, "new"), certificate_bag(EC)),),
+        (encrypted_safe(key_bag(EC, "old"), certificate_bag(EC)), encrypted_safe(key_bag(RSA, "new"))),
+        (encrypted_safe(encrypted_key_bag(EC, "old"), key_bag(RSA, "new"), certificate_bag(EC)),),
     ],
     ids=["shrouded", "two safes", "mixed"],
 )
@@ -261,9 +263,9 @@ def test_the_mac_is_checked() -> None:
     """Without encryption, only the MAC shows a wrong password or a changed file."""  # R18
     safes = (clear(key_bag(EC), certificate_bag(EC)),)
     assert holds(read_bundle(pfx(*safes), PASSWORD), EC)
-    assert refused(pfx(*safes), "other").code == "bad-password"
+    assert bundle_error(pfx(*safes), "other").code == "bad-password"
     changed = pfx(*safes).replace(EC.der, RSA.der)
-    assert refused(changed, PASSWORD).code in {"bad-password", "unreadable"}
+    assert bundle_error(changed, PASSWORD).code in {"bad-password", "unreadable"}
 
 
 def test_no_mac() -> None:
@@ -271,19 +273,22 @@ def test_no_mac() -> None:
     bundle = read_bundle(pfx(*USUAL, mac_data=b""), PASSWORD)
     assert holds(bundle, EC)
     assert bundle.notices == ("the file has no MAC: a changed file cannot be detected",)
-    assert refused(pfx(*USUAL, mac_data=b""), "other").code == "bad-password"
+    assert bundle_error(pfx(*USUAL, mac_data=b""), "other").code == "bad-password"
 
 
 def test_pbmac1() -> None:
     """The MAC of RFC 9579, which OpenSSL writes since 3.4, is checked."""  # R18
     data = pfx(*USUAL, mac_data=bundles.pbmac1(sequence(*USUAL)))
     assert holds(read_bundle(data, PASSWORD), EC)
-    assert refused(data, "other").code == "bad-password"
+    assert bundle_error(data, "other").code == "bad-password"
 
 
 def test_two_passwords_are_one_too_many() -> None:
     """A file whose contents and MAC have different passwords is refused as a wrong password."""  # R18
-    assert refused(pfx(clear(shrouded(EC, password=OTHER), certificate_bag(EC))), PASSWORD).code == "bad-password"
+    assert (
+        bundle_error(pfx(clear(encrypted_key_bag(EC, password=OTHER), certificate_bag(EC))), PASSWORD).code
+        == "bad-password"
+    )
 
 
 def test_a_password_with_a_nul(capfd: pytest.CaptureFixture[str]) -> None:
@@ -291,13 +296,13 @@ def test_a_password_with_a_nul(capfd: pytest.CaptureFixture[str]) -> None:
     safes = (clear(key_bag(EC), certificate_bag(EC)),)
     data = pfx(*safes, mac_data=mac(sequence(*safes), password=NUL))
     assert holds(read_bundle(data, NUL), EC)
-    assert refused(data, "a").code == "bad-password"
+    assert bundle_error(data, "a").code == "bad-password"
     assert capfd.readouterr().err == ""
 
 
 def test_old_nss_wrote_the_password_in_utf_16() -> None:
     """PBES2 with the password in UTF-16, as written by NSS before 3.36, is decrypted."""  # R18
-    safe = sealed(key_bag(EC), certificate_bag(EC), password=PASSWORD.encode("utf-16-be") + b"\0\0")
+    safe = encrypted_safe(key_bag(EC), certificate_bag(EC), password=PASSWORD.encode("utf-16-be") + b"\0\0")
     assert holds(read_bundle(pfx(safe), PASSWORD), EC)
 
 
@@ -314,7 +319,7 @@ def test_old_openssl_wrote_each_octet_as_a_letter() -> None:
 )
 def test_half_a_pair(safes: tuple[bytes, ...], code: str) -> None:
     """A file without a key or without a certificate is refused."""  # R18
-    assert refused(pfx(*safes), PASSWORD).code == code
+    assert bundle_error(pfx(*safes), PASSWORD).code == code
 
 
 def test_bags_that_do_not_matter_are_named() -> None:
@@ -340,9 +345,9 @@ def test_bags_that_do_not_matter_are_named() -> None:
     ],
     ids=["signed", "enveloped", "mac", "derivation", "scheme"],
 )
-def test_what_is_not_supported_says_why(data: bytes, hint: str) -> None:
+def test_an_unsupported_file_is_refused_with_the_reason(data: bytes, hint: str) -> None:
     """The error names each unsupported protection of a file."""  # R18
-    error = refused(data, PASSWORD)
+    error = bundle_error(data, PASSWORD)
     assert error.code == "unreadable"
     assert hint in str(error)
 

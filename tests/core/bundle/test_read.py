@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from ios_mdm.core.bundle import read_bundle
 from ios_mdm.errors import IosMdmError
-from tests.support.bundle_reading import KEY, LEAF, holds, refused
+from tests.support.bundle_reading import KEY, LEAF, bundle_error, holds
 from tests.support.bundles import EC, PASSWORD, ROOT, RSA, Pair, pem, self_signed
 
 if TYPE_CHECKING:
@@ -115,8 +115,8 @@ def test_encrypted_keys_are_opened(tmp_path: Path, options: str, password: str) 
     bundle = read_bundle(LEAF + made, password)
     assert holds(bundle, EC)
     assert bundle.notices == ()
-    assert refused(LEAF + made, password + "!").code == "bad-password"
-    assert refused(LEAF + made).code == "bad-password"
+    assert bundle_error(LEAF + made, password + "!").code == "bad-password"
+    assert bundle_error(LEAF + made).code == "bad-password"
 
 
 def test_a_block_of_parameters_is_skipped() -> None:
@@ -140,7 +140,7 @@ def test_pkcs7_gives_certificates() -> None:
     made = pkcs7.serialize_certificates([EC.certificate, ROOT.certificate], Encoding.PEM)
     assert set(read_bundle(KEY + made).certificates) == {EC.certificate, ROOT.certificate}
     alone = pkcs7.serialize_certificates([EC.certificate, ROOT.certificate], Encoding.DER)
-    assert refused(alone).code == "no-key"
+    assert bundle_error(alone).code == "no-key"
 
 
 def test_nothing_is_there_twice() -> None:
@@ -166,7 +166,7 @@ def test_a_password_that_was_not_needed() -> None:
 @pytest.mark.parametrize("data", [LEAF, LEAF + ISSUER, EC.der], ids=["one", "two", "der"])
 def test_a_certificate_alone(data: bytes) -> None:
     """A file without a private key is refused, and the error has the command that combines both."""  # R18
-    error = refused(data)
+    error = bundle_error(data)
     assert error.code == "no-key"
     assert "openssl pkcs12 -export -inkey KEY -in CERTIFICATE" in str(error)
 
@@ -184,7 +184,7 @@ def test_a_certificate_alone(data: bytes) -> None:
 )
 def test_a_key_alone(data: bytes) -> None:
     """A file without a certificate is refused, even if its password is unknown."""  # R18
-    assert refused(data).code == "no-certificate"
+    assert bundle_error(data).code == "no-certificate"
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_a_key_alone(data: bytes) -> None:
 )
 def test_an_unreadable_file_is_reported_with_a_reason(data: bytes, hint: str) -> None:
     """The error says what the file is and what to do."""  # R18
-    error = refused(data)
+    error = bundle_error(data)
     assert error.code == "unreadable"
     assert hint in str(error)
 
@@ -224,7 +224,7 @@ def test_an_unreadable_file_is_reported_with_a_reason(data: bytes, hint: str) ->
 def test_a_key_of_another_type_is_named() -> None:
     """The error for a key that TLS servers do not use names its type."""  # R18
     dh = bytes.fromhex("300c020100300506032b656e0400")  # X25519, which is for key agreement and cannot sign
-    assert "1.3.101.110" in str(refused(LEAF + pem("PRIVATE KEY", dh)))
+    assert "1.3.101.110" in str(bundle_error(LEAF + pem("PRIVATE KEY", dh)))
 
 
 def test_odd_certificates_are_read_in_silence() -> None:
@@ -251,7 +251,7 @@ def test_an_error_carries_nothing_of_the_file() -> None:
         (LEAF + KEY.replace(b"MIG", b"M!G"), PASSWORD),
         (LEAF + pem("PRIVATE KEY", EC.pkcs8[:40]), PASSWORD),
     ):
-        error = refused(data, password)
+        error = bundle_error(data, password)
         assert isinstance(error, IosMdmError)
         assert error.__context__ is None
         assert error.__cause__ is None

@@ -32,7 +32,7 @@ def _pair(reserve: IssueReserve | NoReserve | None = None) -> PairDefinition:
     return PairDefinition(name="berlin", host="mdm.example.com", reserve=reserve)
 
 
-def _named(events: tuple[Event, ...], name: str) -> list[datetime]:
+def _event_times(events: tuple[Event, ...], name: str) -> list[datetime]:
     return [event.at for event in events if event.event == name]
 
 
@@ -40,29 +40,34 @@ def test_an_automatic_reserve_comes_sixty_days_before_and_is_applied_a_day_befor
     """A reserve is issued, distributed and applied. The next cycle follows the dates of the new main."""  # R3 R6 R12
     events = forecast(_pair(), start=START, days=800)
     issued = EXPIRES - timedelta(days=60)
-    assert _named(events, "issue-main") == [START]
-    assert _named(events, "issue-reserve")[0] == issued
-    assert _named(events, "apply-reserve")[0] == EXPIRES - timedelta(days=1)
+    assert _event_times(events, "issue-main") == [START]
+    assert _event_times(events, "issue-reserve")[0] == issued
+    assert _event_times(events, "apply-reserve")[0] == EXPIRES - timedelta(days=1)
     second = issued - timedelta(minutes=5) + timedelta(days=397)
-    assert _named(events, "issue-reserve")[1] == second - timedelta(days=60)
-    assert issued in _named(events, "distribute")
-    assert EXPIRES in _named(events, "distribute"), "an expired former main is removed from the profile"
-    assert _named(events, "warning") == _named(events, "critical") == _named(events, "connection-lost") == []
+    assert _event_times(events, "issue-reserve")[1] == second - timedelta(days=60)
+    assert issued in _event_times(events, "distribute")
+    assert EXPIRES in _event_times(events, "distribute"), "an expired former main is removed from the profile"
+    assert (
+        _event_times(events, "warning")
+        == _event_times(events, "critical")
+        == _event_times(events, "connection-lost")
+        == []
+    )
 
 
 def test_a_periodic_rotation_switches_after_each_period() -> None:
     """With `when: now` and a period of 30 days there is a switch every 30 days."""  # R2 R7
     rotation = IssueReserve(when=When.NOW, apply=AfterDays(days=30))
     events = forecast(_pair(rotation), start=START, days=95)
-    assert _named(events, "apply-reserve") == [START + timedelta(days=30 * cycle) for cycle in (1, 2, 3)]
+    assert _event_times(events, "apply-reserve") == [START + timedelta(days=30 * cycle) for cycle in (1, 2, 3)]
 
 
 def test_no_reserve_is_a_warning_then_critical_then_lost() -> None:
     """A warning from the first day, critical from `warnDays` before the expiry, then a lost connection."""  # R5 R13
     events = forecast(_pair(NoReserve()), start=START, days=800)
-    assert _named(events, "warning") == [START]
-    assert _named(events, "critical") == [EXPIRES - timedelta(days=30)]
-    assert _named(events, "connection-lost") == [EXPIRES]
+    assert _event_times(events, "warning") == [START]
+    assert _event_times(events, "critical") == [EXPIRES - timedelta(days=30)]
+    assert _event_times(events, "connection-lost") == [EXPIRES]
     assert events[-1].at == EXPIRES
 
 
@@ -78,7 +83,7 @@ def test_a_period_that_main_does_not_outlive_is_shortened_and_reported() -> None
     """If main expires before the period ends, the reserve is applied at the lead before, with a warning."""  # R7
     late = IssueReserve(apply=AfterDays(days=60))
     events = forecast(_pair(late), start=START, days=500)
-    assert _named(events, "apply-reserve")[0] == EXPIRES - timedelta(days=1)
+    assert _event_times(events, "apply-reserve")[0] == EXPIRES - timedelta(days=1)
     assert "before its period of 60 days ends" in next(event.reason for event in events if event.event == "warning")
 
 
@@ -117,8 +122,8 @@ def test_custom_certificates_are_played_by_their_own_dates() -> None:
     )
     life = foreseen_life(definition, start=START, days=390)
     applied = START + timedelta(days=30)
-    assert _named(life.events, "issue-main") == _named(life.events, "issue-reserve") == [START]
-    assert _named(life.events, "apply-reserve") == [applied]
+    assert _event_times(life.events, "issue-main") == _event_times(life.events, "issue-reserve") == [START]
+    assert _event_times(life.events, "apply-reserve") == [applied]
     assert [(one.stored_at, one.not_before, one.main_from) for one in life.certificates] == [
         (START, main.not_before, START),
         (START, reserve.not_before, applied),
@@ -141,7 +146,7 @@ def test_a_switch_on_hold_is_reported_and_lost_in_the_end() -> None:
     """A reserve on hold is a warning from its apply time, and critical from main's expiry."""  # R11 R13
     held = PairDefinition(name="berlin", host="mdm.example.com", promotion=Promotion(hold=True))
     life = foreseen_life(held, start=START, days=800)
-    assert _named(life.events, "apply-reserve") == []
+    assert _event_times(life.events, "apply-reserve") == []
     assert [alert.event for alert in life.alerts] == ["warning", "critical", "connection-lost"]
     assert life.alerts[1].start == EXPIRES
 
@@ -149,7 +154,7 @@ def test_a_switch_on_hold_is_reported_and_lost_in_the_end() -> None:
 def test_daily_runs_report_a_lasting_loss_once() -> None:
     """A lasting alert is one event, even if many runs report it."""  # R13
     life = foreseen_life(_pair(NoReserve()), start=START, days=800, interval=timedelta(days=1))
-    assert len(_named(life.events, "connection-lost")) == len(_named(life.events, "critical")) == 1
+    assert len(_event_times(life.events, "connection-lost")) == len(_event_times(life.events, "critical")) == 1
 
 
 @given(
@@ -169,7 +174,7 @@ def test_with_automatic_reserves_no_connection_is_ever_lost(
         name="berlin", host="mdm.example.com", main=IssueMain(validity_days=validity), reserve=reserve
     )
     events = forecast(definition, start=START, days=days)
-    assert _named(events, "connection-lost") == []
+    assert _event_times(events, "connection-lost") == []
     assert [event.at for event in events] == sorted(event.at for event in events)
     assert all(START <= event.at <= START + timedelta(days=days) for event in events)
 
@@ -210,7 +215,7 @@ def test_a_certificate_is_issued_then_distributed_then_applied(
     # R3 R11 R15 R16 R32
     life = foreseen_life(definition, start=START, days=days, interval=every)
     assert [event.at for event in life.events] == sorted(event.at for event in life.events)
-    assert _named(life.events, "connection-lost") == _named(life.events, "critical") == []
+    assert _event_times(life.events, "connection-lost") == _event_times(life.events, "critical") == []
     issued: dict[int, datetime] = {}
     distributed: dict[int, datetime] = {}
     applied: list[int] = []

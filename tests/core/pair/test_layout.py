@@ -66,7 +66,7 @@ VALUE = (
 )
 
 
-def observed(
+def pair_with(
     tags: Mapping[str, str], labels: Mapping[str, frozenset[str]] | None = None, ids: tuple[str, ...] = ()
 ) -> ObservedPair:
     """Return the pair in a secret with these tags and labels."""
@@ -105,10 +105,10 @@ def test_the_record_of_an_armed_promotion_is_frozen() -> None:
     """The record has number and time. A damaged record still means that a schedule can exist."""  # R36
     armed = ArmedPromotion(certificate=2, at=datetime(2040, 1, 31, tzinfo=UTC))
     assert armed_value(armed) == "2 20400131T000000Z"
-    assert observed({ARMED_TAG: "2 20400131T000000Z"}).armed == armed
-    assert observed({}).armed is None
+    assert pair_with({ARMED_TAG: "2 20400131T000000Z"}).armed == armed
+    assert pair_with({}).armed is None
     for text, certificate in (("", 0), ("2", 2), ("2 soon", 2), ("x 20400131T000000", 0), ("0 20400131", 0)):
-        assert observed({ARMED_TAG: text}).armed == ArmedPromotion(certificate=certificate, at=None)
+        assert pair_with({ARMED_TAG: text}).armed == ArmedPromotion(certificate=certificate, at=None)
 
 
 def test_the_facts_of_a_certificate_are_frozen() -> None:
@@ -123,7 +123,7 @@ def test_the_facts_of_a_certificate_are_frozen() -> None:
 def test_a_custom_certificate_without_a_chain_on_record_is_read() -> None:
     """The facts tag of a custom certificate can have a generation and no chain."""
     tags = {facts_tag(version_id(SECRET, 2)): VALUE.replace("source=issued", "source=installed")}
-    (found,) = observed(tags).versions
+    (found,) = pair_with(tags).versions
     assert found.facts == replace(FACTS, source=Source.INSTALLED)
 
 
@@ -184,7 +184,7 @@ def test_the_longest_facts_are_a_tag_that_aws_takes() -> None:
     assert re.fullmatch(r"[A-Za-z0-9 +\-=._:/@]+", value)
 
 
-MOMENTS = st.datetimes(datetime(1950, 1, 1), datetime(9999, 12, 30), timezones=st.just(UTC)).map(  # noqa: DTZ001 - hypothesis wants naive bounds
+TIMES = st.datetimes(datetime(1950, 1, 1), datetime(9999, 12, 30), timezones=st.just(UTC)).map(  # noqa: DTZ001 - hypothesis wants naive bounds
     lambda moment: moment.replace(microsecond=0)
 )
 DIGESTS = st.binary(min_size=32, max_size=32).map(bytes.hex)
@@ -195,7 +195,7 @@ DIGESTS = st.binary(min_size=32, max_size=32).map(bytes.hex)
     source=st.sampled_from(Source),
     role=st.sampled_from(Role),
     generation=st.integers(1, 999_999_999),
-    dates=st.tuples(MOMENTS, MOMENTS),
+    dates=st.tuples(TIMES, TIMES),
     digests=st.tuples(DIGESTS, DIGESTS),
     recorded=st.booleans(),
 )
@@ -222,7 +222,7 @@ def test_written_facts_are_read_back(  # noqa: PLR0917 - hypothesis passes by na
         facts = replace(facts, generation=1, chain=digests[0][:16])
     version = version_id(SECRET, ordinal)
     tags = {facts_tag(version): facts_value(facts, role)} | ({HIGHEST_TAG: str(ordinal)} if recorded else {})
-    pair = observed(tags)
+    pair = pair_with(tags)
     (found,) = pair.versions
     assert (found.version_id, found.ordinal, found.facts, found.role) == (version, ordinal, facts, role)
     assert pair.highest_ordinal == ordinal
@@ -249,7 +249,7 @@ def test_written_facts_are_read_back(  # noqa: PLR0917 - hypothesis passes by na
 def test_a_damaged_tag_counts_as_missing(damaged: str) -> None:
     """An edited tag, or the tag of another certificate, is not used."""
     version = version_id(SECRET, 2)
-    pair = observed({HIGHEST_TAG: "2", facts_tag(version): damaged}, {version: frozenset({Label.RESERVE})})
+    pair = pair_with({HIGHEST_TAG: "2", facts_tag(version): damaged}, {version: frozenset({Label.RESERVE})})
     (found,) = pair.versions
     assert (found.ordinal, found.facts, found.role) == (2, None, None)
 
@@ -258,13 +258,13 @@ def test_a_damaged_tag_counts_as_missing(damaged: str) -> None:
 def test_a_damaged_counter_counts_as_missing(text: str) -> None:
     """A counter that is not a number is recovered like a lost counter."""
     version = version_id(SECRET, 4)
-    pair = observed({HIGHEST_TAG: text, MAIN_GENERATION_TAG: text}, {version: frozenset({Label.MAIN})})
+    pair = pair_with({HIGHEST_TAG: text, MAIN_GENERATION_TAG: text}, {version: frozenset({Label.MAIN})})
     assert (pair.recorded_ordinal, pair.highest_ordinal, pair.main_generation) == (0, 4, None)
 
 
 def test_a_lost_highest_ordinal_is_recovered_from_version_ids() -> None:
     """The number of a deleted certificate without label and tag is not used again."""
-    pair = observed(
+    pair = pair_with(
         {}, {version_id(SECRET, 2): frozenset({Label.MAIN})}, tuple(version_id(SECRET, n) for n in (1, 2, 9))
     )
     assert pair.highest_ordinal == 9
@@ -272,14 +272,14 @@ def test_a_lost_highest_ordinal_is_recovered_from_version_ids() -> None:
 
 def test_an_ordinal_that_a_crash_left_unrecorded_is_seen() -> None:
     """A version whose facts were not recorded yet counts for the highest ordinal."""
-    pair = observed({HIGHEST_TAG: "1"}, {version_id(SECRET, 2): frozenset({Label.STAGED})})
+    pair = pair_with({HIGHEST_TAG: "1"}, {version_id(SECRET, 2): frozenset({Label.STAGED})})
     assert (pair.highest_ordinal, pair.recorded_ordinal) == (2, 1)
 
 
 def test_a_version_of_another_program_has_no_ordinal() -> None:
     """A version id that is not derived from the secret's name belongs to another program."""
     other = version_id("ios-mdm/paris", 1)
-    (found,) = observed({}, {other: frozenset({Label.MAIN})}).versions
+    (found,) = pair_with({}, {other: frozenset({Label.MAIN})}).versions
     assert (found.version_id, found.ordinal, found.facts) == (other, None, None)
 
 
@@ -301,7 +301,7 @@ def test_times_are_written_in_utc() -> None:
 )
 def test_the_mains_that_were_promoted_are_read(value: str, promoted: int | None, highest: int) -> None:
     """The last one, and the highest number if that is another one."""  # R35
-    found = observed({PROMOTED_TAG: value})
+    found = pair_with({PROMOTED_TAG: value})
     assert (found.promoted, found.highest_main) == (promoted, highest)
 
 

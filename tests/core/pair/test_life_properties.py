@@ -59,7 +59,9 @@ AWS_TRIES_FOR = timedelta(hours=6)
 PROMOTE = schedule_names("berlin", SECRET)[Kind.PROMOTE]
 
 
-def _wish(reserve: IssueReserve | NoReserve | None = None, *, hold: bool = False, main: int = 1) -> PairDefinition:
+def _definition(
+    reserve: IssueReserve | NoReserve | None = None, *, hold: bool = False, main: int = 1
+) -> PairDefinition:
     return PairDefinition(
         name="berlin",
         host="mdm.example.com",
@@ -84,14 +86,14 @@ class TakingChannel:
         return ()
 
 
-WISHES = {
-    "silent": _wish(),
-    "hold": _wish(hold=True),
-    "now": _wish(IssueReserve(when=When.NOW, apply=AfterDays(days=30))),
-    "now, later": _wish(IssueReserve(when=When.NOW, apply=AfterDays(days=90))),
-    "another": _wish(IssueReserve(when=When.NOW, apply=AfterDays(days=30), generation=2, validity_days=300)),
-    "none": _wish(NoReserve()),
-    "a new main": _wish(main=2),
+NAMED_DEFINITIONS = {
+    "silent": _definition(),
+    "hold": _definition(hold=True),
+    "now": _definition(IssueReserve(when=When.NOW, apply=AfterDays(days=30))),
+    "now, later": _definition(IssueReserve(when=When.NOW, apply=AfterDays(days=90))),
+    "another": _definition(IssueReserve(when=When.NOW, apply=AfterDays(days=30), generation=2, validity_days=300)),
+    "none": _definition(NoReserve()),
+    "a new main": _definition(main=2),
 }
 
 
@@ -107,22 +109,22 @@ class Life(RuleBasedStateMachine):
         switches = SwitchService(self.scheduler, MemoryPrerequisites(), self.store, self.clock)
         deliveries = DeliveryService(TakingChannel, self.store, None, self.clock, report=lambda _line: None)
         self.reconciler = Reconciler(self.pairs, switches, deliveries)
-        self.wish = WISHES["silent"]
+        self.wish = NAMED_DEFINITIONS["silent"]
         self.held: dict[str, str] = {}
         self.taken_back: set[int | None] = set()
 
     # Events in the life of the pair.
 
-    @initialize(wish=st.sampled_from(sorted(WISHES)))
+    @initialize(wish=st.sampled_from(sorted(NAMED_DEFINITIONS)))
     def begins(self, wish: str) -> None:
         """The first run creates the pair."""
-        self.wish = WISHES[wish]
+        self.wish = NAMED_DEFINITIONS[wish]
         self._up()
 
-    @rule(wish=st.sampled_from(sorted(WISHES)))
+    @rule(wish=st.sampled_from(sorted(NAMED_DEFINITIONS)))
     def the_user_edits(self, wish: str) -> None:
         """The next run uses another definition."""
-        self.wish = WISHES[wish]
+        self.wish = NAMED_DEFINITIONS[wish]
 
     @rule()
     def a_run(self) -> None:
@@ -188,7 +190,7 @@ class Life(RuleBasedStateMachine):
 
     @precondition(lambda self: self.is_there)
     @rule(what=st.sampled_from(["RESERVE", "facts", HIGHEST_TAG, MAIN_GENERATION_TAG, "STAGED", "secret"]))
-    def somebody_tampers(self, what: str) -> None:
+    def operator_tampers(self, what: str) -> None:
         """A label or a tag is removed, STAGED is on main, or the secret is scheduled for deletion."""
         pair = self.pair
         reserve, main, staged = pair.reserve, pair.main, pair.holder(Label.STAGED)
@@ -332,7 +334,7 @@ def test_a_pair_in_a_secret_that_is_scheduled_for_deletion_gets_another_reserve(
     # R10 R11 R33 R35
     life = Life()
     life.begins("now")
-    life.somebody_tampers("secret")
+    life.operator_tampers("secret")
     life.the_user_edits(after)
     life.a_run()
     life.no_version_is_used_twice()
@@ -415,7 +417,7 @@ def test_a_new_main_that_was_begun_and_has_expired_since_is_not_taken_up() -> No
         stored(facts(1, days=10), Role.MAIN, Label.MAIN),
         stored(facts(2, issued=START + timedelta(days=20), days=10), Role.MAIN, Label.STAGED),
     )
-    wanted = desired_state(_wish(main=2), pair(*versions), START + timedelta(days=40))
+    wanted = desired_state(_definition(main=2), pair(*versions), START + timedelta(days=40))
     assert wanted.main == 3
 
 

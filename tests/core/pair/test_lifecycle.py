@@ -144,7 +144,7 @@ class TestAutomatic:
         assert desired_state(definition(), pair(main()), START).notices == ()
 
 
-class TestApplyMoment:
+class TestApplyTime:
     """When the reserve becomes main."""
 
     def test_a_lead_before_main_expires(self) -> None:

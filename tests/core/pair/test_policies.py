@@ -113,7 +113,7 @@ class TestRefusals:
         wish = replace(another, main=InstallMain(offered=offer(known)))
         assert policies.certificate_has_two_chains(at(START, wish, known=known)) is None
 
-    def test_an_offered_main_is_judged_without_the_leaving_reserve(self) -> None:
+    def test_an_offered_main_is_checked_without_the_leaving_reserve(self) -> None:
         """A definition that deletes the reserve and offers the same certificate as main is refused."""
         # R10 R32
         custom = replace(facts(2, issued=END - 60 * DAY), source=Source.INSTALLED)
@@ -552,7 +552,7 @@ class TestCustom:
         assert policies.main_replaced(at(START, definition(), known=self.custom)) is None
 
 
-def test_a_fixed_moment_counts_as_it_is_written() -> None:
+def test_a_fixed_time_counts_as_it_is_written() -> None:
     """With `at`, the reserve is promoted at this time, and not a second before."""  # R6
     moment = END - 10 * DAY
     wish = definition(IssueReserve(apply=AtTime(time=moment)))

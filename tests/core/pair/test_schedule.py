@@ -46,14 +46,14 @@ RESERVED = facts(2, issued=END - 60 * DAY)
 OVERLAP = pair(main(), reserve(RESERVED))
 
 
-def planned(wish: PairDefinition, observed: ObservedPair, now: datetime) -> Switch:
+def planned_switch(wish: PairDefinition, observed: ObservedPair, now: datetime) -> Switch:
     """Return the promotions and alarms that a run at *now* plans."""
     return switch(wish, desired_state(wish, observed, now), observed)
 
 
 def test_the_reserve_is_promoted_at_its_apply_time() -> None:
     """The schedule names both versions, so that AWS moves the label by compare-and-swap."""  # R6 R11
-    promote = planned(definition(), OVERLAP, END - 59 * DAY).promote
+    promote = planned_switch(definition(), OVERLAP, END - 59 * DAY).promote
     assert promote == Promote(
         at=END - LEAD,
         certificate=2,
@@ -81,12 +81,12 @@ def test_the_reserve_is_promoted_at_its_apply_time() -> None:
 def test_the_switch_does_not_depend_on_the_time_of_the_run() -> None:
     """Every run on the same pair plans the same schedules, so that a run without a due change writes nothing."""  # R30
     moments = [END - 59 * DAY, END - 30 * DAY, END - LEAD - timedelta(seconds=1)]
-    assert len({planned(definition(), OVERLAP, now) for now in moments}) == 1
+    assert len({planned_switch(definition(), OVERLAP, now) for now in moments}) == 1
 
 
 def test_hold_promotes_nothing() -> None:
     """A pair on hold has no promotion, but keeps its alarms."""  # R11
-    held = planned(definition(hold=True), OVERLAP, END - 59 * DAY)
+    held = planned_switch(definition(hold=True), OVERLAP, END - 59 * DAY)
     assert held.promote is None
     assert held.overdue is not None
     assert held.expiry is not None
@@ -96,8 +96,8 @@ def test_hold_promotes_nothing() -> None:
 def test_without_schedules_nothing_happens_automatically() -> None:
     """With `promotion.schedule: false` there is no alarm, and a run at the apply time promotes."""  # R36
     wish = replace(definition(), promotion=Promotion(schedule=False))
-    switch = planned(wish, OVERLAP, END - 59 * DAY)
-    assert switch == Switch(promote=planned(definition(), OVERLAP, END - 59 * DAY).promote)
+    switch = planned_switch(wish, OVERLAP, END - 59 * DAY)
+    assert switch == Switch(promote=planned_switch(definition(), OVERLAP, END - 59 * DAY).promote)
 
 
 def test_arns_of_created_resources_follow_from_the_secret() -> None:
@@ -121,18 +121,20 @@ def test_a_schedule_ends_six_hours_after_its_time() -> None:
 def test_a_reserve_that_is_valid_later_is_promoted_then() -> None:
     """The schedule for a reserve that is not valid yet fires at its notBefore."""  # R32
     late = reserve(facts(2, issued=END + DAY))
-    promote = planned(definition(IssueReserve(apply=AfterDays(days=5))), pair(main(), late), END - 59 * DAY).promote
+    promote = planned_switch(
+        definition(IssueReserve(apply=AfterDays(days=5))), pair(main(), late), END - 59 * DAY
+    ).promote
     assert promote is not None
     assert late.facts is not None
     assert promote.at == late.facts.not_before
     short = reserve(facts(2, issued=END - 60 * DAY, days=30))
-    assert planned(definition(), pair(main(), short), END - 59 * DAY).promote is None
+    assert planned_switch(definition(), pair(main(), short), END - 59 * DAY).promote is None
 
 
 @pytest.mark.parametrize("source", list(Source))
 def test_the_alarm_for_what_is_due_comes_three_days_after(source: Source) -> None:
     """There is an alarm if a reserve waits or is issued automatically; otherwise no change can be late."""  # R3 R5 R11
-    steady = planned(definition(), pair(main(facts(1, source=source))), START)
+    steady = planned_switch(definition(), pair(main(facts(1, source=source))), START)
     if source is Source.ISSUED:
         assert steady.overdue is not None
         assert steady.overdue.at == END - 60 * DAY + 3 * DAY
@@ -141,15 +143,15 @@ def test_the_alarm_for_what_is_due_comes_three_days_after(source: Source) -> Non
         assert steady.overdue is None
     assert steady.expiry is not None
     assert steady.expiry.at == END - 30 * DAY
-    assert planned(definition(NoReserve()), pair(main()), START).overdue is None
-    overlap = planned(definition(), OVERLAP, END - 59 * DAY)
+    assert planned_switch(definition(NoReserve()), pair(main()), START).overdue is None
+    overlap = planned_switch(definition(), OVERLAP, END - 59 * DAY)
     assert overlap.overdue is not None
     assert overlap.overdue.at == END - LEAD + 3 * DAY
 
 
 def test_with_a_successor_the_alarm_is_about_the_successors_expiry() -> None:
     """The alarm is for the expiry of the last certificate, so that an ordinary switch raises no alarm."""  # R5
-    found = planned(definition(), OVERLAP, END - 59 * DAY)
+    found = planned_switch(definition(), OVERLAP, END - 59 * DAY)
     assert found.expiry is not None
     assert found.expiry.at == RESERVED.not_after + timedelta(seconds=1) - 30 * DAY
     assert "certificate 2" in found.expiry.message
@@ -158,7 +160,7 @@ def test_with_a_successor_the_alarm_is_about_the_successors_expiry() -> None:
 def test_after_a_promotion_the_next_cycle_is_armed() -> None:
     """The alarm for the next reserve follows the dates of the new main."""  # R12
     promoted = pair(version(facts(1), Role.MAIN, Label.FORMER), main(RESERVED))
-    found = planned(definition(), promoted, END)
+    found = planned_switch(definition(), promoted, END)
     assert found.promote is None
     assert found.overdue is not None
     assert found.overdue.at == RESERVED.not_after + timedelta(seconds=1) - 57 * DAY

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from ios_mdm.core.bundle import Bundle
 from ios_mdm.core.pair.definition import Slot
-from ios_mdm.core.rules import Context, best_judgement
+from ios_mdm.core.rules import Context, best_judgment
 from tests.support.certificates import (
     ANY,
     CLIENT,
@@ -64,7 +64,7 @@ def verdict(*defects: Defect) -> tuple[Made, set[str]]:
     context = Context(
         host=HOST, now=NOW, slot=Slot.RESERVE, apply_at=APPLY_AT, current=(*current.chain[:-1], root), trust=()
     )
-    report = best_judgement(bundle, context).report
+    report = best_judgment(bundle, context).report
     codes = {violation.code for violation in report.violations}
     assert report.is_valid == (not codes)
     for violation in report.violations:
@@ -76,7 +76,7 @@ def verdict(*defects: Defect) -> tuple[Made, set[str]]:
     return made, codes
 
 
-def expected(*names: str) -> set[str]:
+def expected_codes(*names: str) -> set[str]:
     """Return the expected codes of these defects."""
     incomplete = any(DEFECTS[name].missing for name in names)
     seen = [name for name in names if DEFECTS[name].missing or not (incomplete and DEFECTS[name].is_above)]
@@ -104,22 +104,24 @@ def test_a_good_chain_passes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", DEFECTS)
 def test_each_rule_alone(name: str) -> None:
     """A chain that breaks one rule has exactly its code."""  # R19 R20 R21 R22 R23 R24 R25 R26 R27 R28
-    assert verdict(DEFECTS[name])[1] == expected(name)
+    assert verdict(DEFECTS[name])[1] == expected_codes(name)
 
 
-PAIRS = [pair for pair in combinations(DEFECTS, 2) if not DEFECTS[pair[0]].touched & DEFECTS[pair[1]].touched]
+PAIRS = [
+    pair for pair in combinations(DEFECTS, 2) if not DEFECTS[pair[0]].changed_fields & DEFECTS[pair[1]].changed_fields
+]
 
 
 @pytest.mark.parametrize("names", PAIRS, ids=" and ".join)
 def test_rules_in_pairs(names: tuple[str, str]) -> None:
     """Two broken rules are reported together; neither hides the other."""  # R19 R20 R21 R22 R23 R24 R25 R26 R27 R28
-    assert verdict(*(DEFECTS[name] for name in names))[1] == expected(*names)
+    assert verdict(*(DEFECTS[name] for name in names))[1] == expected_codes(*names)
 
 
 def test_all_violations_of_all_rules_together() -> None:
     """All rules that can be broken at the same time are reported together."""
     names = [name for name in DEFECTS if name not in {"not yet valid", "expires too early", "issuer missing"}]
-    assert verdict(*(DEFECTS[name] for name in names))[1] == expected(*names)
+    assert verdict(*(DEFECTS[name] for name in names))[1] == expected_codes(*names)
 
 
 # These chains fulfill the rules and must pass; at least one of the two libraries accepts each.
@@ -129,7 +131,7 @@ def test_all_violations_of_all_rules_together() -> None:
 def test_a_certificate_that_fulfills_the_rules_passes(name: str, tmp_path: Path) -> None:
     """An unusual chain passes if it breaks no rule, and at least one of the two libraries accepts it."""
     made = GOOD[name].make()
-    report = best_judgement(made.bundle(), Context(host=HOST, now=NOW)).report
+    report = best_judgment(made.bundle(), Context(host=HOST, now=NOW)).report
     assert report.violations == ()
     assert openssl_accepts(made.chain, tmp_path) or cryptography_accepts(made.chain)
 
@@ -139,7 +141,7 @@ def test_the_limits_of_the_rules(name: str, tmp_path: Path) -> None:
     """Each edge case has exactly its codes; OpenSSL or cryptography accepts each one that passes."""  # R19 R25 R26 R27
     described, codes = ODD[name]
     made = described.make()
-    report = best_judgement(made.bundle(), Context(host=HOST, now=NOW)).report
+    report = best_judgment(made.bundle(), Context(host=HOST, now=NOW)).report
     assert {violation.code for violation in report.violations} == codes
     if not codes:
         assert openssl_accepts(made.chain, tmp_path) or cryptography_accepts(made.chain)
@@ -162,7 +164,7 @@ HOSTS = ["mdm.example.com", "example.com", "a.mdm.example.com", "xn--mdm-hoa.xn-
 def test_names_match_as_others_have_it(name: str, host: str, tmp_path: Path) -> None:
     """A name of the SAN covers a host exactly if cryptography and, apart from one difference, OpenSSL say so."""
     made = Chain().but(leaf={"sans": (name,)}).make()
-    passes = best_judgement(made.bundle(), Context(host=host, now=NOW)).report.is_valid
+    passes = best_judgment(made.bundle(), Context(host=host, now=NOW)).report.is_valid
     assert passes == cryptography_accepts(made.chain, host=host)
     if name != "*.com":  # OpenSSL requires two labels after the star
         assert passes == openssl_accepts(made.chain, tmp_path, host=host)
@@ -172,7 +174,7 @@ def test_a_self_issued_certificate_does_not_count_in_a_path() -> None:
     """A certificate in which a CA certifies its new key under its own name does not count in a path length."""  # R28
     renewed = ISSUING.but(name="Root", owner="new", path_length=None)
     made = Chain(issuing=(ISSUING, renewed), root=ROOT.but(path_length=1)).make()
-    assert best_judgement(made.bundle(), Context(host=HOST, now=NOW)).report.violations == ()
+    assert best_judgment(made.bundle(), Context(host=HOST, now=NOW)).report.violations == ()
 
 
 BEYOND = {
@@ -223,9 +225,9 @@ def test_others_agree_with_the_rules(
     """No chain passes that both libraries refuse; a chain that both accept breaks only rules that neither checks."""
     issuers = (ISSUING, ISSUING.but(name="Policy", path_length=1))[:levels]
     made = Chain(issuing=issuers).but(leaf=leaf, issuing=issuing, root=root).make()
-    judgement = best_judgement(made.bundle(), Context(host=HOST, now=NOW))
-    chain, codes = judgement.candidate.chain, {violation.code for violation in judgement.report.violations}
+    judgment = best_judgment(made.bundle(), Context(host=HOST, now=NOW))
+    chain, codes = judgment.candidate.chain, {violation.code for violation in judgment.report.violations}
     folder, accepted = tmp_path_factory.getbasetemp(), cryptography_accepts(chain, private=True)
     assert codes or accepted or openssl_accepts(chain, folder)
-    if accepted and judgement.candidate.root is not None:  # unlike R22, other verifiers need no self-signed anchor
+    if accepted and judgment.candidate.root is not None:  # unlike R22, other verifiers need no self-signed anchor
         assert codes <= BEYOND or not openssl_accepts(chain, folder, strict=True)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from ios_mdm.core.bundle import Bundle, BundleError, read_bundle
 from ios_mdm.core.pair.definition import KeyType, Slot
-from ios_mdm.core.rules import RULES, Context, Outcome, best_judgement, unread_report
+from ios_mdm.core.rules import RULES, Context, Outcome, best_judgment, unread_report
 from ios_mdm.core.rules.reading import certificates_in
 from ios_mdm.core.x509.issuing import is_issued, issue
 from ios_mdm.core.x509.pem import chain as chain_of
@@ -33,7 +33,7 @@ CURRENT = Chain(leaf=LEAF.but(days=(-300, 60))).make()
 
 def report(made: Made, **context: Any) -> Report:
     """Return the report of the rules for a chain."""
-    return best_judgement(made.bundle(), Context(**{"host": HOST, "now": NOW, **context})).report
+    return best_judgment(made.bundle(), Context(**{"host": HOST, "now": NOW, **context})).report
 
 
 def codes(made: Made, **context: Any) -> set[str]:
@@ -177,11 +177,11 @@ def test_a_self_signed_main_that_was_installed_is_its_own_root() -> None:
 def test_the_roots_place_in_the_file_does_not_matter() -> None:
     """The root of the current certificate completes a file without one."""  # R22 R24
     bundle = MADE.bundle(without=(MADE.root,))
-    assert best_judgement(bundle, Context(host=HOST, now=NOW, current=CURRENT.chain)).report.is_valid
-    assert best_judgement(bundle, Context(host=HOST, now=NOW, root=MADE.root)).report.is_valid
-    assert best_judgement(bundle, Context(host=HOST, now=NOW, trust=(MADE.root,))).report.is_valid
+    assert best_judgment(bundle, Context(host=HOST, now=NOW, current=CURRENT.chain)).report.is_valid
+    assert best_judgment(bundle, Context(host=HOST, now=NOW, root=MADE.root)).report.is_valid
+    assert best_judgment(bundle, Context(host=HOST, now=NOW, trust=(MADE.root,))).report.is_valid
     other = Chain(root=ROOT.but(name="Other")).make().root
-    (found,) = best_judgement(bundle, Context(host=HOST, now=NOW, root=other)).report.violations
+    (found,) = best_judgment(bundle, Context(host=HOST, now=NOW, root=other)).report.violations
     assert found.code == "chain-incomplete"
     assert "the known root CN=Other did not issue it" in found.found
 
@@ -322,17 +322,17 @@ def test_a_self_signed_certificate_is_its_own_root() -> None:
     assert "the certificate is self-signed: it is its own root" in found.notices
 
 
-def test_a_certificate_that_is_issued_here_fulfils_the_rules() -> None:
+def test_a_certificate_that_is_issued_here_fulfills_the_rules() -> None:
     """An issued certificate passes the rules for custom certificates."""  # R31
     ours = issue(HOST, key=KeyType.RSA_4096, validity_days=397, now=NOW)
     bundle = read_bundle((ours.private_key + ours.chain).encode())
-    assert best_judgement(bundle, Context(host=HOST, now=NOW)).report.violations == ()
+    assert best_judgment(bundle, Context(host=HOST, now=NOW)).report.violations == ()
 
 
-def test_a_file_that_was_read_is_judged() -> None:
+def test_the_report_for_a_file_includes_the_notices_of_the_reader() -> None:
     """The report for the bytes of a file includes the notices of the reader."""  # R18
     data = private_pem(MADE.keys[0]) + pem(*MADE.chain)
-    found = best_judgement(read_bundle(data, "not needed"), Context(host=HOST, now=NOW)).report
+    found = best_judgment(read_bundle(data, "not needed"), Context(host=HOST, now=NOW)).report
     assert found.is_valid
     assert [one for one in found.notices if "password" in one]
 
@@ -397,7 +397,7 @@ def test_no_damage_makes_judging_fail(changes: list[tuple[int, int, int]]) -> No
     if read:
         own = Spec(name=HOST, owner="leaf", key="rsa-2048").private
         context = Context(host=HOST, now=NOW, slot=Slot.RESERVE, apply_at=NOW, current=CURRENT.chain)
-        found = best_judgement(Bundle(certificates=read, keys=(own,)), context)
+        found = best_judgment(Bundle(certificates=read, keys=(own,)), context)
         assert not found.report.is_valid
 
 
@@ -409,12 +409,12 @@ def test_an_unknown_mask_is_no_sha2() -> None:
     )
     made = Chain(issuing=(ISSUING.but(key="rsa-2048"),)).make()
     bundle = Bundle(certificates=(x509.load_der_x509_certificate(der), *made.chain[1:]), keys=(made.keys[0],))
-    found = best_judgement(bundle, Context(host=HOST, now=NOW)).report
+    found = best_judgment(bundle, Context(host=HOST, now=NOW)).report
     assert {one.code for one in found.violations} == {"issuer-mismatch", "hash-not-sha2"}
 
 
 def test_a_bundle_may_hold_a_key_of_any_kind() -> None:
     """A private key of another type than the certificate's is reported as a mismatch, without a crash."""  # R28
     odd = Spec(name="x", key="ed25519").private
-    found = best_judgement(Bundle(certificates=MADE.chain, keys=(odd,)), Context(host=HOST, now=NOW)).report
+    found = best_judgment(Bundle(certificates=MADE.chain, keys=(odd,)), Context(host=HOST, now=NOW)).report
     assert {one.code for one in found.violations} == {"key-mismatch"}

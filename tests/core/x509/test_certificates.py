@@ -182,7 +182,7 @@ def test_a_chain_may_hold_its_root() -> None:
     assert credential_from_json(json.dumps(value)).sha256 == CUSTOM.sha256
 
 
-def _encrypted() -> str:
+def _encrypted_key() -> str:
     key = ec.generate_private_key(ec.SECP256R1())
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"password")).decode()
 
@@ -204,7 +204,7 @@ BAD_VALUES = {
     "no text": json.dumps({**_GOOD, "tls.key": [ISSUED.private_key]}),
     "the key of another certificate": json.dumps({**_GOOD, "tls.key": OTHER.private_key}),
     "the key of another type": json.dumps({**_GOOD, "tls.key": _pkcs8(trustme.CA().private_key_pem.bytes())}),
-    "an encrypted key": json.dumps({**_GOOD, "tls.key": _encrypted()}),
+    "an encrypted key": json.dumps({**_GOOD, "tls.key": _encrypted_key()}),
     "a key that is not PKCS#8": json.dumps({**_GOOD, "tls.key": _traditional()}),
     "two keys": json.dumps({**_GOOD, "tls.key": ISSUED.private_key + OTHER.private_key}),
     "a damaged key": json.dumps({**_GOOD, "tls.key": _DAMAGED}),
@@ -262,7 +262,7 @@ def test_no_damage_to_a_certificate_makes_reading_fail_otherwise(position: int, 
         (ISSUED.certificate + "trailing", "nothing else"),
         (ISSUED.certificate.replace("CERTIFICATE", "X509 CRL"), "nothing else"),
         (ISSUED.certificate + ISSUED.private_key, "private key"),
-        (ISSUED.certificate + _encrypted(), "private key"),
+        (ISSUED.certificate + _encrypted_key(), "private key"),
         (ISSUED.certificate + _traditional(), "private key"),
         (ISSUED.certificate.replace("M", "A", 1), "cannot be read"),
     ],

@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 
 from ios_mdm.core.bundle import Bundle, BundleError
-from ios_mdm.core.rules import Context, best_judgement
+from ios_mdm.core.rules import Context, best_judgment
 from ios_mdm.core.x509.chain import candidates, ordered_chain
 from ios_mdm.core.x509.digests import fingerprint
 from ios_mdm.core.x509.links import Link, Pool
@@ -92,7 +92,7 @@ def test_the_key_of_the_ca_is_reported() -> None:
     """In a file with the CA's key, the server certificate is chosen, and its key is reported as missing."""  # R28
     found = candidates(Bundle(certificates=MADE.chain, keys=(MADE.keys[1],)), host=HOST)[0]
     assert found.leaf == MADE.leaf
-    (violation,) = best_judgement(
+    (violation,) = best_judgment(
         Bundle(certificates=MADE.chain, keys=(MADE.keys[1],)), Context(host=HOST, now=NOW)
     ).report.violations
     assert violation.code == "key-mismatch"
@@ -110,19 +110,19 @@ def test_a_renewed_certificate_of_the_same_key_is_preferred() -> None:
     old = Chain(leaf=LEAF.but(days=(-800, -10))).make()
     new = Chain().make()
     bundle = Bundle(certificates=(old.leaf, *new.chain), keys=(new.keys[0],))
-    judgement = best_judgement(bundle, Context(host=HOST, now=NOW))
-    assert judgement.report.is_valid
-    assert judgement.candidate.leaf == new.leaf
-    assert judgement.candidate.set_aside == (old.leaf,)
+    judgment = best_judgment(bundle, Context(host=HOST, now=NOW))
+    assert judgment.report.is_valid
+    assert judgment.candidate.leaf == new.leaf
+    assert judgment.candidate.set_aside == (old.leaf,)
 
 
 def test_the_self_signed_certificate_of_a_request_is_not_meant() -> None:
     """Java's keytool stores both certificates; the CA's is chosen, even if its chain is incomplete."""  # R18
     made, own = Chain().make(), SelfSigned().make()
     bundle = Bundle(certificates=(own.leaf, made.leaf), keys=(made.keys[0],))
-    judgement = best_judgement(bundle, Context(host=HOST, now=NOW))
-    assert judgement.candidate.leaf == made.leaf
-    assert {one.code for one in judgement.report.violations} == {"chain-incomplete"}
+    judgment = best_judgment(bundle, Context(host=HOST, now=NOW))
+    assert judgment.candidate.leaf == made.leaf
+    assert {one.code for one in judgment.report.violations} == {"chain-incomplete"}
 
 
 def test_a_cross_signed_chain_leads_to_the_wanted_root() -> None:
@@ -135,7 +135,7 @@ def test_a_cross_signed_chain_leads_to_the_wanted_root() -> None:
         for root, length in ((new.root, 3), (old.root, 4)):
             found = candidates(bundle, host=HOST, roots=(root,))[0]
             assert (found.root, len(found.chain)) == (root, length)
-            assert best_judgement(bundle, Context(host=HOST, now=NOW, root=root)).report.is_valid
+            assert best_judgment(bundle, Context(host=HOST, now=NOW, root=root)).report.is_valid
 
 
 def test_of_two_ways_the_one_that_breaks_no_rule_is_taken() -> None:
@@ -144,19 +144,19 @@ def test_of_two_ways_the_one_that_breaks_no_rule_is_taken() -> None:
     for change in ({"hash": SHA1}, {"days": (-900, -1)}):
         old = Chain(issuing=(ISSUING.but(key="rsa-2048", **change),)).make().chain[1]
         bundle = Bundle(certificates=(made.leaf, old, made.chain[1], made.root), keys=(made.keys[0],))
-        judgement = best_judgement(bundle, Context(host=HOST, now=NOW))
-        assert judgement.report.is_valid
-        assert judgement.candidate.chain == made.chain
+        judgment = best_judgment(bundle, Context(host=HOST, now=NOW))
+        assert judgment.report.is_valid
+        assert judgment.candidate.chain == made.chain
 
 
 def test_a_wrong_root_of_the_right_name_is_reported_and_a_right_one_is_found() -> None:
     """A root with the issuer's name that did not sign breaks R20, unless the real root is known otherwise."""  # R20
     made, impostor = Chain().make(), Chain(root=ROOT.but(owner="impostor")).make().root
     bundle = Bundle(certificates=(*made.chain[:-1], impostor), keys=(made.keys[0],))
-    judgement = best_judgement(bundle, Context(host=HOST, now=NOW))
-    assert {one.code for one in judgement.report.violations} == {"issuer-mismatch"}
-    assert judgement.candidate.links == (Link.VERIFIED, Link.NAME_ONLY)
-    completed = best_judgement(bundle, Context(host=HOST, now=NOW, root=made.root))
+    judgment = best_judgment(bundle, Context(host=HOST, now=NOW))
+    assert {one.code for one in judgment.report.violations} == {"issuer-mismatch"}
+    assert judgment.candidate.links == (Link.VERIFIED, Link.NAME_ONLY)
+    completed = best_judgment(bundle, Context(host=HOST, now=NOW, root=made.root))
     assert completed.report.is_valid
     assert completed.candidate.chain == made.chain
 
@@ -164,16 +164,16 @@ def test_a_wrong_root_of_the_right_name_is_reported_and_a_right_one_is_found() -
 def test_a_right_root_of_a_wrong_name_is_reported() -> None:
     """A certificate signed with the key of a CA with another name breaks R20."""  # R20
     made = Chain(issuing=(ISSUING.but(issuer="Former name"),)).make()
-    judgement = best_judgement(made.bundle(), Context(host=HOST, now=NOW))
-    assert {one.code for one in judgement.report.violations} == {"issuer-mismatch"}
-    assert judgement.candidate.links == (Link.VERIFIED, Link.KEY_ONLY)
+    judgment = best_judgment(made.bundle(), Context(host=HOST, now=NOW))
+    assert {one.code for one in judgment.report.violations} == {"issuer-mismatch"}
+    assert judgment.candidate.links == (Link.VERIFIED, Link.KEY_ONLY)
 
 
 def test_a_foreign_issuing_ca_is_reported() -> None:
     """A file with the chain of another CA breaks R20 and R22."""  # R20 R22
     foreign = Chain(issuing=(ISSUING.but(name="Foreign"),)).make().chain[1:]
     bundle = MADE.bundle(*foreign, without=MADE.chain[1:])
-    codes = {one.code for one in best_judgement(bundle, Context(host=HOST, now=NOW)).report.violations}
+    codes = {one.code for one in best_judgment(bundle, Context(host=HOST, now=NOW)).report.violations}
     assert codes == {"issuer-mismatch", "chain-incomplete"}
 
 

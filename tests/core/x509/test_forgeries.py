@@ -70,7 +70,7 @@ def _signer(certificate: x509.Certificate, key: Key) -> _Signer:
     )
 
 
-def _signed(
+def _signed_certificate(
     signer: _Signer, host: str, *, key: Key | None = None, ca: bool = False, subject: x509.Name | None = None
 ) -> Served:
     """Return a certificate for *host* in the signer's name, with its key."""
@@ -109,28 +109,28 @@ def _forgery(kind: str, leaf: x509.Certificate, root: x509.Certificate, stolen: 
     """Return the forgery that a thief of the leaf's key presents, and the impersonated host."""
     thief, as_root = _signer(leaf, stolen), _signer(root, stolen)
     if kind == "the stolen key itself, for another host":
-        made, host = _signed(thief, ELSEWHERE, key=stolen), ELSEWHERE
+        made, host = _signed_certificate(thief, ELSEWHERE, key=stolen), ELSEWHERE
     elif kind == "the root's name over the same host":
-        made, host = _signed(as_root, HOST), HOST
+        made, host = _signed_certificate(as_root, HOST), HOST
     elif kind == "the root's name over another host":
-        made, host = _signed(as_root, ELSEWHERE), ELSEWHERE
+        made, host = _signed_certificate(as_root, ELSEWHERE), ELSEWHERE
     elif kind == "the leaf again, as a CA":
-        middle = _signed(as_root, HOST, key=stolen, ca=True, subject=leaf.subject)
+        middle = _signed_certificate(as_root, HOST, key=stolen, ca=True, subject=leaf.subject)
         made, host = _under(middle, ELSEWHERE), ELSEWHERE
     elif kind == "the root again, with the stolen key":
-        middle = _signed(as_root, HOST, key=stolen, ca=True, subject=root.subject)
+        middle = _signed_certificate(as_root, HOST, key=stolen, ca=True, subject=root.subject)
         made, host = _under(middle, HOST), HOST
     elif kind.startswith("an intermediate"):
         host = HOST if kind.endswith("the same host") else ELSEWHERE
-        made = _under(_signed(thief, "Middle", ca=True), host)
+        made = _under(_signed_certificate(thief, "Middle", ca=True), host)
     else:
         host = {"the same host": HOST, "a subdomain": f"sub.{HOST}", "another host": ELSEWHERE}[kind]
-        made = _signed(thief, host)
+        made = _signed_certificate(thief, host)
     return Served(chain=(*made.chain, leaf, root), key=made.key), host
 
 
 def _under(middle: Served, host: str) -> Served:
-    made = _signed(_signer(middle.chain[0], middle.key), host)
+    made = _signed_certificate(_signer(middle.chain[0], middle.key), host)
     return Served(chain=(*made.chain, *middle.chain), key=made.key)
 
 
@@ -148,7 +148,7 @@ FORGERIES = (
 )
 
 
-def _forged(kind: str, pair: Pair) -> tuple[Served, str]:
+def _forgery_of_main(kind: str, pair: Pair) -> tuple[Served, str]:
     main = served_by(pair.main)
     return _forgery(kind, main.chain[0], root_of(pair.main), main.key)
 
@@ -156,7 +156,7 @@ def _forged(kind: str, pair: Pair) -> tuple[Served, str]:
 @pytest.fixture(params=FORGERIES)
 def forgery(request: pytest.FixtureRequest, small_pair: Pair) -> tuple[Served, str]:
     """Return each forgery that a thief of main's key could try."""
-    return _forged(request.param, small_pair)
+    return _forgery_of_main(request.param, small_pair)
 
 
 @pytest.mark.parametrize("kind", FORGERIES)
@@ -164,7 +164,7 @@ def forgery(request: pytest.FixtureRequest, small_pair: Pair) -> tuple[Served, s
 def test_every_verifier_refuses_what_a_stolen_key_signs(verifier: str, kind: str, tmp_path: Path) -> None:
     """No certificate signed with the leaf's key is accepted, not even one for the same host."""  # R31
     pair = pair_for(verifier)
-    served, host = _forged(kind, pair)
+    served, host = _forgery_of_main(kind, pair)
     assert refusal(verifier, _question(served, pair.trusted, host, pair.now, tmp_path))
 
 
@@ -189,7 +189,7 @@ def test_a_handshake_refuses_what_a_stolen_key_signs(forgery: tuple[Served, str]
 def test_pythons_client_refuses_what_a_stolen_key_signs(kind: str, tmp_path: Path) -> None:
     """Python's ssl refuses it, even if it accepts any certificate of the profile as the end of a chain."""  # R31
     pair = pair_of(KeyType.EC_P256, present=True)
-    served, host = _forged(kind, pair)
+    served, host = _forgery_of_main(kind, pair)
     with pytest.raises(ssl.SSLCertVerificationError):
         python_handshake(served, pair.trusted, host, tmp_path)
 
@@ -206,7 +206,7 @@ class Kept:
     now: datetime
 
     @property
-    def trusted(self) -> tuple[x509.Certificate, ...]:
+    def trusted_roots(self) -> tuple[x509.Certificate, ...]:
         """The root, as a device trusts it."""
         return (root_of(self.credential),)
 
@@ -217,7 +217,7 @@ class Kept:
 
 
 @cache
-def _kept(*, present: bool) -> Kept:
+def _issue_with_recorded_keys(*, present: bool) -> Kept:
     """Issue a certificate while every new EC key is recorded."""
     made: list[ec.EllipticCurvePrivateKey] = []
     generate = ec.generate_private_key
@@ -236,7 +236,7 @@ def _kept(*, present: bool) -> Kept:
 
 
 def _kept_for(verifier: str) -> Kept:
-    return _kept(present=verifier in OWN_CLOCK)
+    return _issue_with_recorded_keys(present=verifier in OWN_CLOCK)
 
 
 @pytest.mark.parametrize("host", [HOST, f"sub.{HOST}"])
@@ -244,8 +244,8 @@ def _kept_for(verifier: str) -> Kept:
 def test_a_kept_root_key_would_forge_the_connection_address(verifier: str, host: str, tmp_path: Path) -> None:
     """Control for the refusals above: with the root's key, every verifier accepts the forgery."""  # R31
     kept = _kept_for(verifier)
-    served = _signed(kept.signer, host)
-    assert refusal(verifier, _question(served, kept.trusted, host, kept.now, tmp_path)) == ""
+    served = _signed_certificate(kept.signer, host)
+    assert refusal(verifier, _question(served, kept.trusted_roots, host, kept.now, tmp_path)) == ""
 
 
 @pytest.mark.parametrize("verifier", VERIFIERS)
@@ -253,13 +253,13 @@ def test_a_kept_root_key_would_forge_the_connection_address(verifier: str, host:
 def test_name_constraints_would_limit_a_kept_root_key(verifier: str, host: str, tmp_path: Path) -> None:
     """Even with the root's key, no certificate for another host or an IP address is accepted."""  # R31
     kept = _kept_for(verifier)
-    served = _signed(kept.signer, host)
-    assert refusal(verifier, _question(served, kept.trusted, host, kept.now, tmp_path))
+    served = _signed_certificate(kept.signer, host)
+    assert refusal(verifier, _question(served, kept.trusted_roots, host, kept.now, tmp_path))
 
 
 @pytest.mark.parametrize("verifier", VERIFIERS)
 def test_the_path_length_would_limit_a_kept_root_key(verifier: str, tmp_path: Path) -> None:
     """Even with the root's key, no further CA is accepted."""  # R31
     kept = _kept_for(verifier)
-    served = _under(_signed(kept.signer, "Middle", ca=True), HOST)
-    assert refusal(verifier, _question(served, kept.trusted, HOST, kept.now, tmp_path))
+    served = _under(_signed_certificate(kept.signer, "Middle", ca=True), HOST)
+    assert refusal(verifier, _question(served, kept.trusted_roots, HOST, kept.now, tmp_path))

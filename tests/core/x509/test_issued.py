@@ -35,7 +35,7 @@ FORM: dict[str, Any] = {
 }
 
 
-def _made(**changes: Any) -> list[x509.Certificate]:
+def _issued_chain(**changes: Any) -> list[x509.Certificate]:
     form = Form(**{**FORM, **changes})
     return [form.leaf(5, ROOT_KEY), form.root(6, ROOT_KEY)]
 
@@ -61,12 +61,12 @@ def _again(
 
 
 def _leaf_with(replaced: x509.ExtensionType, *, critical: bool = True) -> list[x509.Certificate]:
-    leaf, root = _made()
+    leaf, root = _issued_chain()
     return [_again(leaf, replaced, critical=critical, signer=ROOT_KEY), root]
 
 
 def _root_with(replaced: x509.ExtensionType, *, critical: bool = True) -> list[x509.Certificate]:
-    leaf, root = _made()
+    leaf, root = _issued_chain()
     return [leaf, _again(root, replaced, critical=critical, signer=ROOT_KEY)]
 
 
@@ -80,7 +80,9 @@ def _names(*hosts: str) -> x509.SubjectAlternativeName:
     return x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts])
 
 
-def _resigned(leaf_key: ec.EllipticCurvePrivateKey, root_key: ec.EllipticCurvePrivateKey) -> list[x509.Certificate]:
+def _chain_signed_again(
+    leaf_key: ec.EllipticCurvePrivateKey, root_key: ec.EllipticCurvePrivateKey
+) -> list[x509.Certificate]:
     form = Form(**FORM)
     return [form.leaf(5, leaf_key), form.root(6, root_key)]
 
@@ -88,7 +90,7 @@ def _resigned(leaf_key: ec.EllipticCurvePrivateKey, root_key: ec.EllipticCurvePr
 def _renamed_root() -> list[x509.Certificate]:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Example CA")])
     made = []
-    for certificate, subject in zip(_made(), (None, name), strict=True):
+    for certificate, subject in zip(_issued_chain(), (None, name), strict=True):
         builder = x509.CertificateBuilder(
             name,
             subject or certificate.subject,
@@ -104,12 +106,12 @@ def _renamed_root() -> list[x509.Certificate]:
 
 
 def _longer_root() -> list[x509.Certificate]:
-    (leaf, _), (_, root) = _made(), _made(not_after=NOW + validity(398))
+    (leaf, _), (_, root) = _issued_chain(), _issued_chain(not_after=NOW + validity(398))
     return [leaf, root]
 
 
 def _other_hash() -> list[x509.Certificate]:
-    leaf, root = _made()
+    leaf, root = _issued_chain()
     builder = x509.CertificateBuilder(
         leaf.issuer, leaf.subject, leaf.public_key(), 5, leaf.not_valid_before_utc, leaf.not_valid_after_utc
     )
@@ -127,24 +129,24 @@ def _custom() -> list[x509.Certificate]:
 CONSTRAINTS = [x509.DNSName(HOST)]
 OTHERS: dict[str, Callable[[], list[x509.Certificate]]] = {
     "nothing": list,
-    "the leaf alone": lambda: _made()[:1],
-    "the root alone": lambda: _made()[1:],
-    "in another order": lambda: _made()[::-1],
-    "a third certificate": lambda: [*_made(), *_custom()[1:]],
+    "the leaf alone": lambda: _issued_chain()[:1],
+    "the root alone": lambda: _issued_chain()[1:],
+    "in another order": lambda: _issued_chain()[::-1],
+    "a third certificate": lambda: [*_issued_chain(), *_custom()[1:]],
     "a custom certificate": _custom,
     "a root under another name": _renamed_root,
     "a root that is valid for longer": _longer_root,
     "another hash": _other_hash,
-    "a leaf that the root did not sign": lambda: _resigned(OTHER_KEY, ROOT_KEY),
-    "a root that another key signed": lambda: _resigned(ROOT_KEY, OTHER_KEY),
-    "another root of this form": lambda: [_made()[0], _made(root_key=OTHER_KEY.public_key())[1]],
-    "no whole days": lambda: _made(not_after=NOW + timedelta(days=397)),
-    "valid for too long": lambda: _made(not_after=NOW + validity(825)),
-    "no DNS name": lambda: _made(host="mdm_1.example.com"),
-    "an IP address": lambda: _made(host="192.0.2.1"),
-    "a key of another curve": lambda: _made(key=OTHER_KEY.public_key()),
-    "a key of another size": lambda: _made(key=rsa.generate_private_key(65537, 2560).public_key()),
-    "another exponent": lambda: _made(key=rsa.generate_private_key(3, 2048).public_key()),
+    "a leaf that the root did not sign": lambda: _chain_signed_again(OTHER_KEY, ROOT_KEY),
+    "a root that another key signed": lambda: _chain_signed_again(ROOT_KEY, OTHER_KEY),
+    "another root of this form": lambda: [_issued_chain()[0], _issued_chain(root_key=OTHER_KEY.public_key())[1]],
+    "no whole days": lambda: _issued_chain(not_after=NOW + timedelta(days=397)),
+    "valid for too long": lambda: _issued_chain(not_after=NOW + validity(825)),
+    "no DNS name": lambda: _issued_chain(host="mdm_1.example.com"),
+    "an IP address": lambda: _issued_chain(host="192.0.2.1"),
+    "a key of another curve": lambda: _issued_chain(key=OTHER_KEY.public_key()),
+    "a key of another size": lambda: _issued_chain(key=rsa.generate_private_key(65537, 2560).public_key()),
+    "another exponent": lambda: _issued_chain(key=rsa.generate_private_key(3, 2048).public_key()),
     "a leaf that is a CA": lambda: _leaf_with(x509.BasicConstraints(ca=True, path_length=None)),
     "a leaf that may sign certificates": lambda: _leaf_with(_usage(digital_signature=True, key_cert_sign=True)),
     "key encipherment of an EC key": lambda: _leaf_with(_usage(digital_signature=True, key_encipherment=True)),
@@ -161,10 +163,10 @@ OTHERS: dict[str, Callable[[], list[x509.Certificate]]] = {
     "a root without constraints on IP addresses": lambda: _root_with(x509.NameConstraints(CONSTRAINTS, None)),
     "a root for any host": lambda: _root_with(x509.NameConstraints(None, [x509.DNSName("bank.example.org")])),
     "constraints that are not critical": lambda: [
-        _made()[0],
+        _issued_chain()[0],
         _again(
-            _made()[1],
-            _made()[1].extensions.get_extension_for_class(x509.NameConstraints).value,
+            _issued_chain()[1],
+            _issued_chain()[1].extensions.get_extension_for_class(x509.NameConstraints).value,
             critical=False,
             signer=ROOT_KEY,
         ),
@@ -183,7 +185,7 @@ def test_an_issued_certificate_is_recognized(kind: KeyType) -> None:
 
 def test_the_form_of_these_tests_is_recognized() -> None:
     """Control: without a change, the certificates of the test below are issued ones."""
-    assert is_issued(_made())
+    assert is_issued(_issued_chain())
 
 
 @pytest.mark.parametrize("other", OTHERS)

@@ -40,7 +40,7 @@ def _issue(host: str = HOST, *, key: KeyType = KeyType.EC_P256, days: int = 397,
     return issue(host, key=key, validity_days=days, now=now)
 
 
-def _parsed(credential: Credential) -> x509.Certificate:
+def _parsed_certificate(credential: Credential) -> x509.Certificate:
     return x509.load_pem_x509_certificate(credential.certificate.encode())
 
 
@@ -64,7 +64,7 @@ def test_the_key_is_the_one_asked_for(issued: tuple[KeyType, Credential]) -> Non
     kind, credential = issued
     assert credential.private_key.startswith("-----BEGIN PRIVATE KEY-----\n")
     key = load_pem_private_key(credential.private_key.encode(), password=None)
-    assert key.public_key() == _parsed(credential).public_key()
+    assert key.public_key() == _parsed_certificate(credential).public_key()
     if kind is KeyType.EC_P256:
         assert isinstance(key, ec.EllipticCurvePrivateKey)
         assert isinstance(key.curve, ec.SECP256R1)
@@ -78,7 +78,7 @@ def test_the_key_is_the_one_asked_for(issued: tuple[KeyType, Credential]) -> Non
 def test_the_key_can_sign_a_handshake_but_no_certificate(issued: tuple[KeyType, Credential]) -> None:
     """KeyUsage is critical and has digitalSignature and, if RFC 8813 allows it, keyEncipherment only."""  # R31
     kind, credential = issued
-    usage, critical = _extension(_parsed(credential), x509.KeyUsage)
+    usage, critical = _extension(_parsed_certificate(credential), x509.KeyUsage)
     assert critical
     assert usage == x509.KeyUsage(
         digital_signature=True,
@@ -95,7 +95,7 @@ def test_the_key_can_sign_a_handshake_but_no_certificate(issued: tuple[KeyType, 
 
 def test_leaf_and_root_are_signed_by_the_roots_key_with_sha_384(issued: tuple[KeyType, Credential]) -> None:
     """Both signatures are those of the root's EC P-384 key."""  # R27, R31
-    leaf, root = _parsed(issued[1]), _root(issued[1])
+    leaf, root = _parsed_certificate(issued[1]), _root(issued[1])
     key = root.public_key()
     assert isinstance(key, ec.EllipticCurvePublicKey)
     assert isinstance(key.curve, ec.SECP384R1)
@@ -108,7 +108,7 @@ def test_leaf_and_root_are_signed_by_the_roots_key_with_sha_384(issued: tuple[Ke
 
 def test_names_are_the_connection_address() -> None:
     """Subject and SAN contain the connection address only."""  # R31
-    certificate = _parsed(_issue())
+    certificate = _parsed_certificate(_issue())
     assert certificate.subject.rfc4514_string() == f"CN={HOST}"
     names, critical = _extension(certificate, x509.SubjectAlternativeName)
     assert list(names) == [x509.DNSName(HOST)]
@@ -127,7 +127,10 @@ def test_a_root_has_a_subject_of_its_own() -> None:
 def test_the_root_may_issue_leaves_and_the_leaf_nothing() -> None:
     """BasicConstraints is critical: CA:FALSE in the leaf, CA:TRUE with pathLen 0 in the root."""  # R31
     credential = _issue()
-    assert _extension(_parsed(credential), x509.BasicConstraints) == (x509.BasicConstraints(False, None), True)
+    assert _extension(_parsed_certificate(credential), x509.BasicConstraints) == (
+        x509.BasicConstraints(False, None),
+        True,
+    )
     assert _extension(_root(credential), x509.BasicConstraints) == (x509.BasicConstraints(True, 0), True)
 
 
@@ -151,14 +154,14 @@ def test_name_constraints_of_the_root_permit_the_connection_address_only() -> No
 
 def test_a_leaf_is_for_tls_servers_only() -> None:
     """The extended key usage is serverAuth only."""  # R23, R31
-    usage, _ = _extension(_parsed(_issue()), x509.ExtendedKeyUsage)
+    usage, _ = _extension(_parsed_certificate(_issue()), x509.ExtendedKeyUsage)
     assert list(usage) == [ExtendedKeyUsageOID.SERVER_AUTH]
 
 
 def test_key_identifiers_name_the_root() -> None:
     """The authority key identifier of the leaf is the subject key identifier of the root."""
     credential = _issue()
-    leaf, root = _parsed(credential), _root(credential)
+    leaf, root = _parsed_certificate(credential), _root(credential)
     assert _extension(leaf, x509.SubjectKeyIdentifier)[0] == x509.SubjectKeyIdentifier.from_public_key(
         leaf.public_key()
     )
@@ -170,7 +173,7 @@ def test_key_identifiers_name_the_root() -> None:
 def test_there_are_no_other_extensions() -> None:
     """The leaf has six extensions and the root has four, which the tests above check."""
     credential = _issue()
-    assert [len(one.extensions) for one in (_parsed(credential), _root(credential))] == [6, 4]
+    assert [len(one.extensions) for one in (_parsed_certificate(credential), _root(credential))] == [6, 4]
 
 
 def test_the_credential_is_leaf_and_root_apart() -> None:
@@ -178,13 +181,13 @@ def test_the_credential_is_leaf_and_root_apart() -> None:
     credential = _issue()
     assert len(chain(credential.certificate)) == len(chain(credential.root)) == 1
     assert credential.chain == credential.certificate + credential.root
-    assert credential.sha256 == _parsed(credential).fingerprint(hashes.SHA256()).hex()
+    assert credential.sha256 == _parsed_certificate(credential).fingerprint(hashes.SHA256()).hex()
 
 
 def test_the_root_is_valid_exactly_as_long_as_the_leaf() -> None:
     """No device trusts the root for longer than its leaf."""  # R31
     credential = _issue()
-    leaf, root = _parsed(credential), _root(credential)
+    leaf, root = _parsed_certificate(credential), _root(credential)
     assert root.not_valid_before_utc == leaf.not_valid_before_utc
     assert root.not_valid_after_utc == leaf.not_valid_after_utc
 
@@ -222,11 +225,13 @@ def test_only_the_test_that_recorded_the_roots_key_refers_to_it(monkeypatch: pyt
 
 def test_serial_numbers_are_random_and_positive(monkeypatch: pytest.MonkeyPatch) -> None:
     """Serial numbers differ, have up to 128 bits and are never zero (RFC 5280, 4.1.2.2)."""
-    serials = [one.serial_number for _ in range(25) for made in [_issue()] for one in (_parsed(made), _root(made))]
+    serials = [
+        one.serial_number for _ in range(25) for made in [_issue()] for one in (_parsed_certificate(made), _root(made))
+    ]
     assert len(set(serials)) == 50
     assert 2**96 < max(serials) < 2**128
     monkeypatch.setattr("ios_mdm.core.x509.issuing.secrets.randbits", lambda _bits: 0)
-    assert _parsed(_issue()).serial_number == 1
+    assert _parsed_certificate(_issue()).serial_number == 1
 
 
 @given(
@@ -236,7 +241,7 @@ def test_serial_numbers_are_random_and_positive(monkeypatch: pytest.MonkeyPatch)
 def test_validity_is_whole_days_from_five_minutes_ago(now: datetime, days: int) -> None:
     """NotBefore is five minutes before now, and the validity is whole days including notAfter; also after 2050."""
     now = now.replace(microsecond=0)
-    certificate = _parsed(_issue(days=days, now=now))
+    certificate = _parsed_certificate(_issue(days=days, now=now))
     assert certificate.not_valid_before_utc == now - timedelta(minutes=5)
     assert certificate.not_valid_after_utc == certificate.not_valid_before_utc + timedelta(days=days, seconds=-1)
 
@@ -245,7 +250,9 @@ def test_validity_is_whole_days_from_five_minutes_ago(now: datetime, days: int) 
 def test_a_reserve_is_not_valid_for_longer_than_main(main: int, days: int) -> None:
     """A reserve can be valid for as long as main; one more day is refused."""  # R8
     if days <= main:
-        reserve = _parsed(issue(HOST, key=KeyType.EC_P256, validity_days=days, now=NOW, max_validity=validity(main)))
+        reserve = _parsed_certificate(
+            issue(HOST, key=KeyType.EC_P256, validity_days=days, now=NOW, max_validity=validity(main))
+        )
         assert reserve.not_valid_after_utc - reserve.not_valid_before_utc <= validity(main)
     else:
         with pytest.raises(DefinitionError, match=f"because the main certificate is valid for {main} days"):
@@ -271,7 +278,7 @@ def test_a_validity_that_devices_refuse_is_refused(days: int) -> None:
 def test_a_host_too_long_for_a_common_name_becomes_domain_components() -> None:
     """For more than the 64 characters of a CN, the subject has the labels of the host, complete and in order."""
     assert len(LONG_HOST) > 64
-    certificate = _parsed(_issue(LONG_HOST))
+    certificate = _parsed_certificate(_issue(LONG_HOST))
     assert not certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     components = [item.value for item in certificate.subject.get_attributes_for_oid(NameOID.DOMAIN_COMPONENT)]
     assert ".".join(str(component) for component in reversed(components)) == LONG_HOST
@@ -284,7 +291,7 @@ def test_hosts_of_every_length_are_issued(length: int) -> None:
     """A host may have up to 253 characters; the subject changes at OpenSSL's limit for a CN."""
     host = (("a" * 49 + ".") * 6)[: length - 1] + "z"
     credential = _issue(host)
-    certificate = _parsed(credential)
+    certificate = _parsed_certificate(credential)
     assert is_issued(chain(credential.chain))
     assert bool(certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)) is (length <= 64)
 

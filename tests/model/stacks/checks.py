@@ -28,7 +28,17 @@ def complaint(before: World, event: Event, run: Run, after: World) -> str:
     found = next(
         (
             text
-            for check in (_trust, _added, _distrusted, _switch, _sent, _refusal, _foreign, _keys, _new_pair)
+            for check in (
+                _trust,
+                _lost_trust,
+                _distrusted_certificates,
+                _switch,
+                _switch_without_delivery,
+                _refusal,
+                _foreign,
+                _keys,
+                _new_pair,
+            )
             for text in check(before, event, run, after)
         ),
         "",
@@ -36,7 +46,7 @@ def complaint(before: World, event: Event, run: Run, after: World) -> str:
     if not found:
         _note_holders(before, event, run, after)
         _note_deleted_reserve(event, run, after)
-        slots = {after.labelled(*pair, label) for pair in _pairs(after) for label in (Label.MAIN, Label.RESERVE)}
+        slots = {after.root_in_slot(*pair, label) for pair in _pairs(after) for label in (Label.MAIN, Label.RESERVE)}
         after.placed |= {one for one in slots if one is not None}
     return found
 
@@ -54,11 +64,11 @@ def _trust(before: World, event: Event, run: Run, after: World) -> Iterator[str]
     del event, run
     gone = _all_distrusted(after)
     certificates = {before.served, after.served} | {
-        world.labelled(*pair, label)
+        world.root_in_slot(*pair, label)
         for pair in _pairs(after)
         for label in (Label.MAIN, Label.RESERVE)
         for world in (before, after)
-        if before.labelled(*pair, label) == after.labelled(*pair, label)
+        if before.root_in_slot(*pair, label) == after.root_in_slot(*pair, label)
     }
     for device in before.devices:
         for one in sorted(certificates - gone - {None}, key=str):
@@ -77,7 +87,7 @@ def _trust(before: World, event: Event, run: Run, after: World) -> Iterator[str]
             yield f"{device} does not trust the certificate that the server presents"
 
 
-def _added(before: World, event: Event, run: Run, after: World) -> Iterator[str]:
+def _lost_trust(before: World, event: Event, run: Run, after: World) -> Iterator[str]:
     """R35: a device loses trust only in a certificate that the definition distrusts, or in a reserve that it deletes.
 
     If another certificate became main, a next main that was sent is given up.
@@ -92,14 +102,14 @@ def _added(before: World, event: Event, run: Run, after: World) -> Iterator[str]
             yield f"{device} no longer trusts a certificate that was not deleted by request"
 
 
-def _distrusted(before: World, event: Event, run: Run, after: World) -> Iterator[str]:
+def _distrusted_certificates(before: World, event: Event, run: Run, after: World) -> Iterator[str]:
     """R35: after a run, a certificate that the definition distrusts is in no slot and on no device."""
     if event.stack is None or event.kind or run.word not in {"changed", "unchanged"}:
         return
     program = after.stacks[event.stack].program
     if before.holders.get((event.place, program.secret)) != event.stack:
         return
-    labels = {after.labelled(event.place, program.secret, label) for label in (Label.MAIN, Label.RESERVE)}
+    labels = {after.root_in_slot(event.place, program.secret, label) for label in (Label.MAIN, Label.RESERVE)}
     for one in program.distrust:
         if one in labels:
             yield f"`{event.stack}` keeps a certificate that its definition distrusts"
@@ -127,7 +137,7 @@ def _switch(before: World, event: Event, run: Run, after: World) -> Iterator[str
             continue
         if f'"{labels[0][0]}"' not in armed.input:
             continue  # the version that it takes AWSCURRENT from no longer has it
-        main, reserve = (before.labelled(place, secret, label) for label in (Label.MAIN, Label.RESERVE))
+        main, reserve = (before.root_in_slot(place, secret, label) for label in (Label.MAIN, Label.RESERVE))
         if any(main == one.program.replaced or reserve == one.program.dismissed for one in after.stacks.values()):
             continue  # the schedule is withdrawn before main is replaced or its reserve is deleted
         # A late run deletes the schedule of a certificate, and then promotes the certificate.
@@ -135,13 +145,13 @@ def _switch(before: World, event: Event, run: Run, after: World) -> Iterator[str
             yield f"the switch of {secret} in {place} is no longer armed ({run.word})"
 
 
-def _sent(before: World, event: Event, run: Run, after: World) -> Iterator[str]:
+def _switch_without_delivery(before: World, event: Event, run: Run, after: World) -> Iterator[str]:
     """R36: a switch is armed only for a reserve that devices were sent."""
     del before, event, run
     for place, secret in _pairs(after):
         schedule = after.places[place].scheduler.schedules.get(schedule_names(SECRETS[secret], secret)[Kind.PROMOTE])
-        reserve = after.labelled(place, secret, Label.RESERVE)
-        main = after.labelled(place, secret, Label.MAIN)
+        reserve = after.root_in_slot(place, secret, Label.RESERVE)
+        main = after.root_in_slot(place, secret, Label.MAIN)
         if schedule is None or reserve is None or main == reserve:
             continue
         if not all(after.accepts(device, reserve) for device in after.devices):
@@ -159,7 +169,7 @@ def _foreign(before: World, event: Event, run: Run, after: World) -> Iterator[st
     """R33, R34, R37: a run writes only to the pair of its stack, in the place of the pair."""
     if event.stack is None:
         return
-    for secret in _written(run):
+    for secret in _written_secrets(run):
         reason = _not_allowed(before, event, secret, after.stacks[event.stack].program)
         if reason:
             yield f"`{event.stack}` wrote to {secret} in {event.place}, {reason}"
@@ -171,7 +181,7 @@ def _not_allowed(before: World, event: Event, secret: str, program: Program) -> 
     is_said = program.take_over is not None and program.take_over == before.pair_id(event.place, secret)
     homes = [place for (place, held), one in before.holders.items() if one == event.stack and held == secret]
     if holder == event.stack:
-        return _moved(before, event, secret, program)
+        return _moved_secret(before, event, secret, program)
     if program.moved_from is not None and (holder in {None, COPY}):
         return ""
     if holder == COPY:
@@ -186,7 +196,7 @@ def _not_allowed(before: World, event: Event, secret: str, program: Program) -> 
     return "" if is_said or owner in {None, program.name} else f"which {owner} has begun"
 
 
-def _moved(before: World, event: Event, secret: str, program: Program) -> str:
+def _moved_secret(before: World, event: Event, secret: str, program: Program) -> str:
     """Return the violation if the secret is not the one in the stack's state, and the definition does not say so."""
     assert event.stack is not None
     pair = before.stacks[event.stack].server(SECRETS[secret]).pair
@@ -197,7 +207,7 @@ def _moved(before: World, event: Event, secret: str, program: Program) -> str:
     return "" if said else "which is not the secret of the pair"
 
 
-def _written(run: Run) -> set[str]:
+def _written_secrets(run: Run) -> set[str]:
     stems = {name_stem(server, secret): secret for secret, server in SECRETS.items()}
     for home in HOMES.values():
         stems |= {role_name(server, secret, home.region): secret for secret, server in SECRETS.items()}

@@ -85,7 +85,7 @@ def _of_the_state(world: World, name: str) -> Iterator[Change]:
 def _of_certificates(world: World, name: str) -> Iterator[Change]:
     """Return the changes with values that identify certificates of the pair, unless the definition has them already."""
     stack = world.stacks[name]
-    main, reserve = (world.labelled(stack.place, stack.program.secret, one) for one in (Label.MAIN, Label.RESERVE))
+    main, reserve = (world.root_in_slot(stack.place, stack.program.secret, one) for one in (Label.MAIN, Label.RESERVE))
     if main is not None and main != stack.program.replaced:
         yield Change("replace main", "main.replaceNow", {"replaced": main})
         distrust = (*stack.program.distrust, main)

@@ -25,7 +25,7 @@ from ios_mdm.resources import distribution_hooks, pair_hooks
 from ios_mdm.resources.certificate_pair import CertificatePairProvider
 from ios_mdm.resources.profile_distribution import ProfileDistributionProvider
 from tests.model.stacks.world import CLOCK, DEVICES, Resource, World, certificate, leaf_of, profile_roots
-from tests.support.dynamic_provider import wired
+from tests.support.dynamic_provider import wire_form
 from tests.support.wiring import TestWiring
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from ios_mdm.ports import Probe
     from tests.model.stacks.world import Program, Stack
 
-__all__ = ["Run", "destroy", "played", "refresh", "up"]
+__all__ = ["Run", "destroy", "hooks_on_worlds", "refresh", "up"]
 
 HOST = "mdm.example.com"
 _PAIR, _PROFILE = CertificatePairProvider(), ProfileDistributionProvider()
@@ -177,7 +177,7 @@ def _issue(host: str, *, key: object, validity_days: int, now: Any, max_validity
 
 
 @contextmanager
-def played() -> Iterator[None]:
+def hooks_on_worlds() -> Iterator[None]:
     """Run the hooks on worlds: random values come from the world, and the hooks neither print nor wait."""
     with ExitStack() as stack:
         for target, name, new in (
@@ -252,15 +252,15 @@ class Operation:
         server = str(program.server)
         kept = self.stack.server(server).pair
         olds = None if is_replaced else kept
-        inputs = _checked(_PAIR, olds, _pair_inputs(program))
+        inputs = _checked_inputs(_PAIR, olds, _pair_inputs(program))
         if olds is None:
-            made = _PAIR.create(wired(inputs))
+            made = _PAIR.create(wire_form(inputs))
             self.keep(server, pair=Resource(made.id, inputs, dict(made.outs or {})))
-        elif _PAIR.diff(olds.id, wired(olds.outputs), wired(inputs)).changes:
-            outputs = dict(_PAIR.update(olds.id, wired(olds.outputs), wired(inputs)).outs or {})
+        elif _PAIR.diff(olds.id, wire_form(olds.outputs), wire_form(inputs)).changes:
+            outputs = dict(_PAIR.update(olds.id, wire_form(olds.outputs), wire_form(inputs)).outs or {})
             self.keep(server, pair=Resource(olds.id, inputs, outputs))
         if is_replaced and kept is not None:
-            _PAIR.delete(kept.id, wired(kept.outputs))
+            _PAIR.delete(kept.id, wire_form(kept.outputs))
 
     def profile(self, program: Program) -> None:
         """Check the distribution, then create or update it."""
@@ -268,22 +268,22 @@ class Operation:
         kept = self.stack.server(server)
         if kept.pair is None:
             raise RefusedError("the pair is not in the state")
-        inputs = _checked(_PROFILE, kept.profile, _profile_inputs(program, kept.pair.outputs))
+        inputs = _checked_inputs(_PROFILE, kept.profile, _profile_inputs(program, kept.pair.outputs))
         if kept.profile is None:
-            made = _PROFILE.create(wired(inputs))
+            made = _PROFILE.create(wire_form(inputs))
             self.keep(server, profile=Resource(made.id, inputs, dict(made.outs or {})))
-        elif _PROFILE.diff(kept.profile.id, wired(kept.profile.outputs), wired(inputs)).changes:
-            outputs = _PROFILE.update(kept.profile.id, wired(kept.profile.outputs), wired(inputs)).outs or {}
+        elif _PROFILE.diff(kept.profile.id, wire_form(kept.profile.outputs), wire_form(inputs)).changes:
+            outputs = _PROFILE.update(kept.profile.id, wire_form(kept.profile.outputs), wire_form(inputs)).outs or {}
             self.keep(server, profile=Resource(kept.profile.id, inputs, dict(outputs)))
 
     def remove(self, server: str) -> None:
         """Delete the resources of an unprotected server, its distribution first."""
         kept = self.stack.server(server)
         if kept.profile is not None:
-            _PROFILE.delete(kept.profile.id, wired(kept.profile.outputs))
+            _PROFILE.delete(kept.profile.id, wire_form(kept.profile.outputs))
             self.keep(server, profile=None)
         if kept.pair is not None:
-            _PAIR.delete(kept.pair.id, wired(kept.pair.outputs))
+            _PAIR.delete(kept.pair.id, wire_form(kept.pair.outputs))
             self.keep(server, pair=None)
 
 
@@ -394,7 +394,7 @@ def refresh(world: World, name: str, *, place: str | None = None) -> Run:
         for server, kept in operation.stack.servers.items():
             if kept.pair is None:
                 continue
-            found = _PAIR.read(kept.pair.id, wired(kept.pair.outputs))
+            found = _PAIR.read(kept.pair.id, wire_form(kept.pair.outputs))
             if not found.id:
                 operation.keep(server, pair=None, profile=None)
                 continue
@@ -420,10 +420,10 @@ def destroy(world: World, name: str, *, place: str | None = None, lives: Lives |
     return _run(world, name, place, lives or Lives(), act)
 
 
-def _checked(
+def _checked_inputs(
     provider: CertificatePairProvider | ProfileDistributionProvider, olds: Resource | None, news: dict[str, Any]
 ) -> dict[str, Any]:
-    result = provider.check(wired({} if olds is None else olds.inputs), wired(news))
+    result = provider.check(wire_form({} if olds is None else olds.inputs), wire_form(news))
     if result.failures:
         raise RefusedError("; ".join(one.reason for one in result.failures))
     return dict(result.inputs)
@@ -439,8 +439,9 @@ def _pair_inputs(program: Program) -> dict[str, Any]:
         "definition": {
             "name": program.server,
             "address": HOST,
-            "main": {"issue": {"key": "ec-p256"}} | _confirmed("replaceNow", program.replaced),
-            "reserve": _confirmed("none", program.dismissed) or {"issue": {"when": "now", "apply": {"afterDays": 30}}},
+            "main": {"issue": {"key": "ec-p256"}} | _confirmation("replaceNow", program.replaced),
+            "reserve": _confirmation("none", program.dismissed)
+            or {"issue": {"when": "now", "apply": {"afterDays": 30}}},
             "distrust": [leaf_of(one) for one in program.distrust],
             **{key: value for key, value in said.items() if value is not None},
         },
@@ -449,7 +450,7 @@ def _pair_inputs(program: Program) -> dict[str, Any]:
     }
 
 
-def _confirmed(key: str, root: str | None) -> dict[str, Any]:
+def _confirmation(key: str, root: str | None) -> dict[str, Any]:
     return {} if root is None else {key: True, "confirm": leaf_of(root)}
 
 

@@ -47,7 +47,7 @@ def events(world: World, story: Story, play: Play) -> Iterator[tuple[Event, Play
         if (kind in _OF_ANOTHER) == (name == other) or not _is_left(world, story, kind):
             continue
         for number in count(1):
-            event = _disturbed(world, kind, name, other, number)
+            event = _disturbed_run(world, kind, name, other, number)
             played = play(world, event)
             if played.run.word == "unreached":
                 break
@@ -114,7 +114,7 @@ def _elsewhere(name: str, other: str) -> Iterator[Event]:
         )
 
 
-def _disturbed(world: World, kind: str, name: str, other: str, number: int) -> Event:
+def _disturbed_run(world: World, kind: str, name: str, other: str, number: int) -> Event:
     """Return an `up` that is disturbed at a write, read or command of this number.
 
     The run crashes, or reads data from before the last write, or the MDM server is down, or a second run happens:

@@ -29,7 +29,7 @@ def outside(world: World, story: Story) -> Iterator[Event]:
         for name, schedule in sorted(there.scheduler.schedules.items()):
             if schedule.at <= world.now:
                 yield Event(text=f"the schedule {name} fires in {place}", act=_fires(place, name))
-    main = world.labelled(*world.reads, Label.MAIN)
+    main = world.root_in_slot(*world.reads, Label.MAIN)
     if main is not None and main != world.served:
         yield Event(text="the server loads main", act=_presents(main))
     for number, one in world.certificates(*world.reads):

@@ -58,7 +58,7 @@ class ModelStore(MemorySecretStore):
         self.created += 1
         where = f"{self.place.region}:{self.place.account}"
         arn = f"arn:aws:secretsmanager:{where}:secret:{name}-{self.created:06}"
-        self._secrets[name] = _copied(secret, arn=arn)
+        self._secrets[name] = _copy_of_secret(secret, arn=arn)
 
     def lose(self, name: str) -> None:
         """Delete the secret without a recovery window, as an administrator can."""
@@ -78,18 +78,18 @@ class ModelStore(MemorySecretStore):
         found = {name: MemorySecretStore.describe(self, name) for name in self._secrets}
         self.former = {name: one for name, one in found.items() if one is not None}
 
-    def copied(self) -> ModelStore:
+    def copy(self) -> ModelStore:
         """Return a copy without the record of calls."""
         return ModelStore(
             clock=self.clock,
             place=self.place,
             created=self.created,
             former=dict(self.former),
-            _secrets={name: _copied(secret, arn=secret.arn) for name, secret in self._secrets.items()},
+            _secrets={name: _copy_of_secret(secret, arn=secret.arn) for name, secret in self._secrets.items()},
         )
 
 
-def _copied(secret: _Secret, *, arn: str) -> _Secret:
+def _copy_of_secret(secret: _Secret, *, arn: str) -> _Secret:
     return _Secret(
         arn=arn,
         tags=dict(secret.tags),
@@ -125,7 +125,7 @@ class Place:
             prerequisites=MemoryPrerequisites(place=home),
         )
 
-    def copied(self, accounts: dict[str, dict[str, Role]]) -> Place:
+    def copy(self, accounts: dict[str, dict[str, Role]]) -> Place:
         """Return a copy without the record of calls.
 
         Args:
@@ -136,7 +136,7 @@ class Place:
         roles = accounts.setdefault(where.account, dict(self.prerequisites.roles))
         prerequisites = MemoryPrerequisites(place=where, roles=roles, queues=set(self.prerequisites.queues))
         scheduler = MemoryScheduler(schedules=dict(self.scheduler.schedules))
-        return Place(store=self.store.copied(), scheduler=scheduler, prerequisites=prerequisites)
+        return Place(store=self.store.copy(), scheduler=scheduler, prerequisites=prerequisites)
 
     def watch(self, fail: Callable[[str, Literal["before", "after"]], None] | None) -> None:
         """Call *fail* before and after each write; None calls nothing."""

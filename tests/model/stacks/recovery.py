@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from tests.model.stacks.event import Play, Played
     from tests.model.stacks.world import Program, World
 
-__all__ = ["unrecovered"]
+__all__ = ["recovery_failure"]
 
 _VALUE = re.compile(r"`(takeOver|movedFrom|lostMain)(?:: ([^`]+))?`")
 
 
-def unrecovered(world: World, *, first: str, play: Play) -> str:
+def recovery_failure(world: World, *, first: str, play: Play) -> str:
     """Return why one `up` does not repair the pair that the server reads; empty if it does.
 
     No more faults happen. A value that a refusal names is written into the definition, unless the pair belongs to the
@@ -41,14 +41,14 @@ def unrecovered(world: World, *, first: str, play: Play) -> str:
         return ""
     if stack.server(stack.program.server).pair is not None and holder not in {name, COPY}:
         return ""  # the stack now has another pair in another place
-    before = world.copied()
+    before = world.copy()
     before.stacks[name] = replace(stack, place=world.reads[0], program=_without_mistakes(stack.program))
     done = _up(before, name, play)
     if done.run.word in {"refused", "failed"}:
         said = dict(_VALUE.findall(done.run.message))
         if (holder == name and "takeOver" in said) or (holder is None and said):
             return f"`{name}` is refused its own pair: {done.run.message}"
-        before = done.after.copied()
+        before = done.after.copy()
         _write_values(before, name, said)
         if "distrust lists" in done.run.message:
             stack = before.stacks[name]
@@ -70,7 +70,7 @@ def _up(world: World, name: str, play: Play) -> Played:
 
 def _is_applied(before: World, after: World) -> bool:
     """Return whether the pair that the server reads had a main and has another one now."""
-    mains = [world.labelled(*world.reads, Label.MAIN) for world in (before, after)]
+    mains = [world.root_in_slot(*world.reads, Label.MAIN) for world in (before, after)]
     return mains[0] is not None and mains[0] != mains[1]
 
 
@@ -99,7 +99,7 @@ def _write_values(world: World, name: str, said: dict[str, str]) -> None:
 def _incomplete(world: World) -> str:
     """Return which part of the pair that the server reads is missing; empty if the pair is complete."""
     place, secret = world.reads
-    main, reserve = (world.labelled(place, secret, label) for label in (Label.MAIN, Label.RESERVE))
+    main, reserve = (world.root_in_slot(place, secret, label) for label in (Label.MAIN, Label.RESERVE))
     if main is None or reserve is None or main == reserve:
         return f"{secret} lacks main or reserve"
     if not all(world.accepts(device, one) for device in world.devices for one in (main, reserve)):

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from ios_mdm.core.pair.secret import Label
 from tests.model.stacks.checks import complaint
-from tests.model.stacks.engine import played
+from tests.model.stacks.engine import hooks_on_worlds
 from tests.model.stacks.event import Played
 from tests.model.stacks.events import events, plain_up
-from tests.model.stacks.recovery import unrecovered
+from tests.model.stacks.recovery import recovery_failure
 from tests.model.stacks.world import World
 
 if TYPE_CHECKING:
@@ -59,16 +59,16 @@ class Player:
         key = (world.content, event.text)
         found = self._played.get(key)
         if found is None:
-            after = world.copied()
+            after = world.copy()
             run = event.act(after)
             found = self._played[key] = Played(after=after, run=run, complaint=complaint(world, event, run, after))
         used = world.used | ({event.kind: world.used.get(event.kind, 0) + 1} if event.kind else {})
         return replace(found, after=replace(found.after, used=used))
 
-    def unrecovered(self, world: World) -> str:
+    def recovery_failure(self, world: World) -> str:
         """Return why one `up` does not repair the pair; empty if it does."""
         if world.content not in self._unrecovered:
-            self._unrecovered[world.content] = unrecovered(world, first=self.first, play=self.play)
+            self._unrecovered[world.content] = recovery_failure(world, first=self.first, play=self.play)
         return self._unrecovered[world.content]
 
 
@@ -82,7 +82,7 @@ def search(story: Story, *, most: int) -> Found:
     Raises:
         AssertionError: The story has more states.
     """
-    with played():
+    with hooks_on_worlds():
         player = Player(next(iter(story.stacks)))
         first = start(story)
         came_from: dict[Key, tuple[Key, str] | None] = {_key(first): None}
@@ -97,7 +97,7 @@ def search(story: Story, *, most: int) -> Found:
                     found, key = one.complaint, _key(one.after)
                     is_new = key not in came_from
                     if not found and is_new:
-                        found = player.unrecovered(one.after)
+                        found = player.recovery_failure(one.after)
                     if found:
                         trace = (*_way(came_from, _key(world)), text, f"=> {found}")
                         return Found(states=len(came_from), transitions=transitions, trace=trace)
@@ -119,8 +119,8 @@ def start(story: Story) -> World:
     begun = Player(first).play(world, plain_up(world, first))
     assert begun.run.word == "changed", begun.run
     assert not begun.complaint, begun.complaint
-    world = begun.after.copied()
-    world.served = world.labelled(*world.reads, Label.MAIN)
+    world = begun.after.copy()
+    world.served = world.root_in_slot(*world.reads, Label.MAIN)
     return world
 
 

@@ -45,7 +45,7 @@ def _identifier(identifier: str, pair_id: str | None) -> str:
     return f"{identifier}.trust"
 
 
-def _gone(id_: str, outputs: dict[str, Any]) -> ReadResult:
+def _report_deletion(id_: str, outputs: dict[str, Any]) -> ReadResult:
     """Report a lost pair as deleted."""
     if wiring.process_wiring().store(None).describe(id_) is None:
         return ReadResult(None, {})
@@ -143,7 +143,7 @@ SEEDS = {
     ),
     "a refresh reports a lost pair as deleted": Seed(
         requirement="R33",
-        patches=((pair_hooks, "read", _gone),),
+        patches=((pair_hooks, "read", _report_deletion),),
         story=STORIES["a lost secret"],
         complaint="created another pair in place of the lost one",
     ),

@@ -9,7 +9,7 @@ import pytest
 
 from ios_mdm.core.pair.layout import version_id
 from ios_mdm.core.pair.secret import Label
-from tests.model.stacks.engine import played, refresh, up
+from tests.model.stacks.engine import hooks_on_worlds, refresh, up
 from tests.model.stacks.search import start
 from tests.model.stacks.story import Story
 from tests.model.stacks.world import WRONG_FINGERPRINT, leaf_of
@@ -25,7 +25,7 @@ SECRET = "ios-mdm/berlin"  # noqa: S105 - a name
 @pytest.fixture
 def world() -> Iterator[World]:
     """A pair after two runs of the real hooks."""
-    with played():
+    with hooks_on_worlds():
         started = start(Story())
         up(started, "dev")
         yield started
@@ -33,7 +33,7 @@ def world() -> Iterator[World]:
 
 def _main(world: World) -> str:
     """Return the fingerprint of main."""
-    root = world.labelled("home", SECRET, Label.MAIN)
+    root = world.root_in_slot("home", SECRET, Label.MAIN)
     assert root is not None
     return leaf_of(root)
 

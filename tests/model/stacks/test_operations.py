@@ -15,7 +15,7 @@ from tests.model.stacks.stories import FOUND, REASONS, STORIES
 if TYPE_CHECKING:
     from tests.model.stacks.story import Story
 
-MOST = 3_000
+MAX_STATES = 3_000
 """Maximum number of states of a story."""
 
 
@@ -23,7 +23,7 @@ MOST = 3_000
 def test_no_order_of_operations_takes_trust_away(story: Story) -> None:
     """In every order, devices keep their trust, switches stay armed, and one `up` repairs the pair."""
     # R33 R34 R35 R36 R37
-    found = search(story, most=MOST)
+    found = search(story, most=MAX_STATES)
     print(f"{found.states} states, {found.transitions} events")  # noqa: T201 - `pytest -rP` shows it
     assert not found.trace, f"\n{found}"
 
@@ -35,7 +35,7 @@ def test_a_guard_that_is_switched_off_is_found(seed: Seed) -> None:
     with ExitStack() as stack:
         for target, name, new in seed.patches:
             stack.enter_context(patch.object(target, name, new))
-        found = search(seed.story, most=MOST)
+        found = search(seed.story, most=MAX_STATES)
     print(f"{found.states} states\n{found}")  # noqa: T201 - `pytest -rP` shows it
     assert found.trace
     assert seed.complaint in found.trace[-1]
@@ -57,6 +57,6 @@ def test_each_requirement_has_a_guard_that_is_needed() -> None:
 def test_the_search_finds_these_violations_only(story: Story) -> None:
     """Known violations, until they are fixed; docs/decisions/0007 describes the ways to them."""
     # R34 R35
-    found = search(story, most=MOST)
+    found = search(story, most=MAX_STATES)
     print(f"{found}")  # noqa: T201 - `pytest -rP` shows it
     assert not found.trace, f"\n{found}"

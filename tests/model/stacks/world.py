@@ -122,7 +122,7 @@ class Resource:
     def __post_init__(self) -> None:
         """Serialize the resource for comparison."""
         changed = [key for key in ("repairs", "revision") if self.inputs.get(key) != self.outputs.get(key)]
-        text = json.dumps([self.id, _compared(self.inputs), _compared(self.outputs), changed], sort_keys=True)
+        text = json.dumps([self.id, _comparable(self.inputs), _comparable(self.outputs), changed], sort_keys=True)
         object.__setattr__(self, "text", text)
 
     @property
@@ -205,19 +205,19 @@ class World:
         """Return a world without any events."""
         places = {name: Place.empty(home, CLOCK) for name, home in HOMES.items()}
         # The copy shares the roles of places in one account.
-        return cls(stacks=stacks, places=places).copied()
+        return cls(stacks=stacks, places=places).copy()
 
     @property
     def now(self) -> datetime:
         """The time."""
         return START + timedelta(days=DAYS[self.moment], hours=1 if self.moment else 0)
 
-    def copied(self) -> World:
+    def copy(self) -> World:
         """Return a copy."""
         accounts: dict[str, dict[str, Role]] = {}
         return replace(
             self,
-            places={name: place.copied(accounts) for name, place in self.places.items()},
+            places={name: place.copy(accounts) for name, place in self.places.items()},
             stacks=dict(self.stacks),
             devices={name: dict(profiles) for name, profiles in self.devices.items()},
             holders=dict(self.holders),
@@ -225,7 +225,7 @@ class World:
             _content=None,
         )
 
-    def labelled(self, place: str, secret: str, label: Label) -> str | None:
+    def root_in_slot(self, place: str, secret: str, label: Label) -> str | None:
         """Return the fingerprint of the root of the certificate with this label; None if there is none."""
         store = self.places[place].store
         version = store.holder(secret, label)
@@ -262,8 +262,8 @@ class World:
     def _digest(self) -> bytes:
         parts = [
             self.moment,
-            [(name, _told(place)) for name, place in self.places.items()],
-            [_remembered(place) for place in self.places.values()] if self.remembers else [],
+            [(name, _place_state(place)) for name, place in self.places.items()],
+            [_remembered_state(place) for place in self.places.values()] if self.remembers else [],
             self.served,
             self.reads,
             self.excused,
@@ -290,7 +290,7 @@ class World:
         return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
-def _told(place: Place) -> object:
+def _place_state(place: Place) -> object:
     return (
         [
             (
@@ -308,18 +308,18 @@ def _told(place: Place) -> object:
     )
 
 
-def _remembered(place: Place) -> object:
+def _remembered_state(place: Place) -> object:
     return [
         (name, one.arn, sorted(one.tags.items()), sorted((key, sorted(labels)) for key, labels in one.labels.items()))
         for name, one in sorted(place.store.former.items())
     ]
 
 
-def _compared(value: Any) -> Any:
+def _comparable(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _compared(one) for key, one in value.items() if key not in _UNCOMPARED}
+        return {key: _comparable(one) for key, one in value.items() if key not in _UNCOMPARED}
     if isinstance(value, list):
-        return [_compared(one) for one in value]
+        return [_comparable(one) for one in value]
     if isinstance(value, str) and value.startswith("-----BEGIN"):
         return hashlib.sha256(value.encode()).hexdigest()
     return value

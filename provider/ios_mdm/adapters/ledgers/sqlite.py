@@ -138,7 +138,7 @@ class SqliteLedger:
             connection.execute("DELETE FROM event WHERE at < ?", (oldest,))
             connection.execute("DELETE FROM answer WHERE NOT known AND at < ?", (rfc3339(now - STRAY_ANSWERS),))
 
-    def enrolled(self) -> Sequence[str]:
+    def enrolled_ids(self) -> Sequence[str]:
         """Return the ids of the enrolled devices, sorted; empty if the file does not exist."""
         rows = self._rows("SELECT enrollment_id FROM device WHERE enrolled ORDER BY enrollment_id")
         return tuple(one for (one,) in rows)

@@ -10,7 +10,7 @@ from ios_mdm.core.pair.certificate_times import expiry
 from ios_mdm.core.pair.definition import Slot
 from ios_mdm.core.pair.facts import Source
 from ios_mdm.core.pair.layout import facts_tag
-from ios_mdm.core.rules import Context, best_judgement
+from ios_mdm.core.rules import Context, best_judgment
 from ios_mdm.core.x509.details import details
 from ios_mdm.core.x509.digests import fingerprint, root_digest
 from ios_mdm.core.x509.issuing import is_issued
@@ -62,7 +62,7 @@ def found_certificate_problem(
     )
     try:
         bundle = read_bundle("".join(dict.fromkeys(parts)).encode(), None)
-        found = best_judgement(bundle, context).report
+        found = best_judgment(bundle, context).report
     except BundleError as error:
         return str(error)
     return None if found.is_valid else "; ".join(one.message for one in found.violations)
@@ -73,7 +73,8 @@ def unknown_version_message(secret: str, version: StoredVersion, problem: str) -
     return (
         f"secret {secret}: version {version.version_id} (certificate {version.ordinal}) has a label of the pair, but "
         f"no facts tag: {problem}. If another run creates this pair now, run again after it. Otherwise another program "
-        f"may have stored the version with PutSecretValue: {way_back(secret, version)}. If it is the pair's certificate, restore its tag "
+        f"may have stored the version with PutSecretValue: {way_back(secret, version)}. If it is the pair's "
+        "certificate, restore its tag "
         f"`{facts_tag(version.version_id)}` from a replica or a backup"
     )
 

@@ -161,7 +161,7 @@ def _row(row: Row, scale: Scale, top: float) -> tuple[list[str], float, int]:
     height = max(4.0, min(22.0, 400 / count))
     axis = bars + count * height + 8
     found = marks(life.events, scale)
-    labelled = labels(found, axis + 14)
+    labeled = labels(found, axis + 14)
     name = words("tspan", row.name, font_size=13, font_weight=600)
     heading = element("text", name, words("tspan", row.address, dx=8, fill=_GREY), x=LEFT, y=top, **_RIM)
     parts = [heading, *_bands(row, scale, bars - 4, axis)]
@@ -170,12 +170,12 @@ def _row(row: Row, scale: Scale, top: float) -> tuple[list[str], float, int]:
     for one in life.certificates:
         parts += _bar(one, scale, bars + lane_of[one.ordinal] * height, height - 4 if height > LINE else height - 1)
     parts.append(element("path", d=f"M{LEFT} {number(axis)}H{RIGHT}", stroke=_THREAD))
-    parts += [line(mark.x, axis, y + mark.height - 3, stroke=_THREAD) for mark, y in labelled]
+    parts += [line(mark.x, axis, y + mark.height - 3, stroke=_THREAD) for mark, y in labeled]
     for mark in sorted(found, key=lambda mark: -EVENTS.index(mark.event)):
         parts.append(symbol(mark.event, mark.x, axis, words("title", _tooltip(mark))))
-    for mark, y in labelled:
+    for mark, y in labeled:
         parts += _label(mark, y)
-    return parts, max([axis, *(y + mark.height for mark, y in labelled)]) + 38, len(found) - len(labelled)
+    return parts, max([axis, *(y + mark.height for mark, y in labeled)]) + 38, len(found) - len(labeled)
 
 
 def _tooltip(mark: Mark) -> str:

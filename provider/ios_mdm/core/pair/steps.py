@@ -199,7 +199,7 @@ def _steps(desired: DesiredState, observed: ObservedPair | None, setting: Settin
     yield from _tags(observed, setting)
     # Before a certificate is stored, so that the wanted key encrypts it.
     yield from _encryption(desired, observed, setting)
-    yield from _facts_of_labelled(observed, setting)
+    yield from _facts_of_labeled(observed, setting)
     yield from _roles_of_formers(observed)
     yield from _abandoned_main_steps(desired, observed)
     yield from _slot(desired, observed, desired.main, Slot.MAIN)
@@ -267,7 +267,7 @@ def _encryption(desired: DesiredState, observed: ObservedPair, setting: Setting)
         yield Untag(keys=(KEY_TAG,))
 
 
-def _facts_of_labelled(observed: ObservedPair, setting: Setting) -> Iterator[Step]:
+def _facts_of_labeled(observed: ObservedPair, setting: Setting) -> Iterator[Step]:
     """Record the missing facts of certificates that are in a slot. A version that is only STAGED gets its facts later.
 
     A version without facts, whose only label is that of an offer, was a former main or a deleted reserve. It is

@@ -1,6 +1,6 @@
 """The rules for a custom certificate (R19-R28), one function each. All broken rules are reported together."""
 
-from ios_mdm.core.rules.judge import RULES, Judgement, best_judgement, report, unread_report
+from ios_mdm.core.rules.judge import RULES, Judgment, best_judgment, report, unread_report
 from ios_mdm.core.rules.model import Check, Context, Finding, Outcome, Remark, Report, Rule, Violation
 
 __all__ = [
@@ -8,13 +8,13 @@ __all__ = [
     "Check",
     "Context",
     "Finding",
-    "Judgement",
+    "Judgment",
     "Outcome",
     "Remark",
     "Report",
     "Rule",
     "Violation",
-    "best_judgement",
+    "best_judgment",
     "report",
     "unread_report",
 ]

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ios_mdm.core.rules.model import Context
     from ios_mdm.core.x509.chain import Candidate
 
-__all__ = ["RULES", "Judgement", "best_judgement", "report", "unread_report"]
+__all__ = ["RULES", "Judgment", "best_judgment", "report", "unread_report"]
 
 RULES: tuple[Rule, ...] = (
     Rule(requirement="R19", title="A DNS name of the SAN is the connection address", findings=name_matches),
@@ -58,14 +58,14 @@ _SANE = "The file needs a reasonable number of key derivation rounds"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
+class Judgment:
     """A certificate with its chain, and the report of the rules."""
 
     candidate: Candidate
     report: Report
 
 
-def best_judgement(bundle: Bundle, context: Context) -> Judgement:
+def best_judgment(bundle: Bundle, context: Context) -> Judgment:
     """Return the server certificate of a bundle, with the path to a root that breaks the fewest rules.
 
     Raises:
@@ -73,12 +73,12 @@ def best_judgement(bundle: Bundle, context: Context) -> Judgement:
     """
     wanted = context.wanted_root
     roots = () if wanted is None else (wanted,)
-    found: list[Judgement] = []
+    found: list[Judgment] = []
     for candidate in candidates(bundle, host=context.host, trust=context.trust, roots=roots):
-        judgement = Judgement(candidate=candidate, report=report(candidate, context, notices=bundle.notices))
-        if judgement.report.is_valid:
-            return judgement
-        found.append(judgement)
+        judgment = Judgment(candidate=candidate, report=report(candidate, context, notices=bundle.notices))
+        if judgment.report.is_valid:
+            return judgment
+        found.append(judgment)
     return min(found, key=_faults)
 
 
@@ -127,12 +127,12 @@ _REQUIRED = {
 }
 
 
-def _faults(judgement: Judgement) -> tuple[bool, bool, int]:
+def _faults(judgment: Judgment) -> tuple[bool, bool, int]:
     """Return the sort key. Complete chains sort first, because an incomplete chain has fewer certificates to check."""
     return (
-        judgement.candidate.root is None,
-        not is_unbroken(judgement.candidate.links),
-        len(judgement.report.violations),
+        judgment.candidate.root is None,
+        not is_unbroken(judgment.candidate.links),
+        len(judgment.report.violations),
     )
 
 
