@@ -48,7 +48,7 @@ test-all: ## run `make test` with each Python from 3.11 on that is on PATH
 	@$(PYTHON) -m tools.interpreters
 
 # Tests that run the code in their own process: no tests with the engine, and no models of such runs.
-COVERED := core app adapters settings cli resources components test_address.py test_configuration.py test_parallel.py
+COVERED := core app adapters settings cli resources components test_address.py test_configuration.py test_files.py test_parallel.py
 
 coverage: bootstrap nginx verifiers ## measure the coverage of the in-process tests, with the minimum in pyproject.toml
 	@$(VENV) -m pytest -n auto --cov --cov-report=term $(addprefix tests/,$(COVERED))

@@ -4,7 +4,7 @@
 set -uo pipefail
 : >alarm.txt
 
-tell() {
+report() {
     echo "alarm: $1" >&2
     echo "$1" >>alarm.txt
 }
@@ -13,17 +13,17 @@ code=0
 pulumi preview --expect-no-changes --suppress-outputs --non-interactive --color never || code=$?
 case $code in
     0) ;;
-    7) tell "changes are pending, or a resource was changed outside of pulumi: the next \`pulumi up\` applies them" ;;
-    *) tell "\`pulumi preview\` failed with exit code $code: it is unknown whether changes are pending" ;;
+    7) report "changes are pending, or a resource was changed outside of pulumi: the next \`pulumi up\` applies them" ;;
+    *) report "\`pulumi preview\` failed with exit code $code: it is unknown whether changes are pending" ;;
 esac
 
 code=0
 .venv/bin/ios-mdm status || code=$?
 case $code in
     0) ;;
-    1) tell "status: warning" ;;
-    2) tell "status: CRITICAL, devices lose their connection without action" ;;
-    *) tell "status: unknown, the pairs could not be read" ;;
+    1) report "status: warning" ;;
+    2) report "status: CRITICAL, devices lose their connection without action" ;;
+    *) report "status: unknown, the pairs could not be read" ;;
 esac
 
 if [ -s alarm.txt ]; then

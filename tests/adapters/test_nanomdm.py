@@ -128,7 +128,7 @@ def test_a_thousand_devices_are_one_request(channel: NanoMdm) -> None:
 
 
 @pytest.mark.parametrize("status", [413, 414, 431])
-def test_a_request_that_is_too_large_is_an_error_of_its_own(status: int) -> None:
+def test_a_request_that_is_too_large_is_a_separate_error(status: int) -> None:
     """The caller can then try fewer devices. An answer of NanoMDM itself never has this meaning."""  # R40
     with broken_server((status, b"<html>")) as (url, requests):
         with pytest.raises(BatchTooLargeError):

@@ -116,7 +116,7 @@ def test_a_second_put_replaces_every_field(switch_backend: SwitchBackend, schedu
     assert switch_backend.scheduler.get(schedule.name) == other
 
 
-def test_a_deleted_schedule_is_gone_and_may_be_deleted_again(switch_backend: SwitchBackend, schedule: Schedule) -> None:
+def test_a_deleted_schedule_can_be_deleted_again(switch_backend: SwitchBackend, schedule: Schedule) -> None:
     """`hold` works with and without a schedule."""  # R32
     switch_backend.scheduler.put(schedule)
     switch_backend.scheduler.delete(schedule.name)

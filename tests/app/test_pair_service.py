@@ -477,7 +477,7 @@ class TestDelete:
         assert world.labels == {"AWSCURRENT": 1, "RESERVE": 2}
         assert any("is restored" in line for line in world.reports)
 
-    def test_a_pair_that_is_gone_is_left_alone(self, world: World) -> None:
+    def test_the_deletion_of_a_missing_pair_writes_nothing(self, world: World) -> None:
         """Deleting a missing secret, or deleting twice, has no effect."""
         # R32
         world.service.delete("ios-mdm/none", recovery_window_days=7)

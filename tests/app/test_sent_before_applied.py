@@ -194,7 +194,7 @@ def test_a_reserve_that_is_sent_late_is_applied_by_the_same_run(server: Server, 
     assert server.labels[Label.MAIN] == 2
 
 
-def test_a_schedule_that_cannot_be_confirmed_gone_keeps_main(server: Server) -> None:
+def test_main_stays_if_the_deletion_of_a_schedule_cannot_be_confirmed(server: Server) -> None:
     """The schedule of another certificate may still fire, so the run fails. The next run continues."""  # R36
     server.up(WAITS)
     server.up(WAITS)

@@ -137,7 +137,7 @@ def test_large_bodies_without_a_valid_signature_take_little_memory(tmp_path: Pat
         assert command.post_signed(body) == 200
 
 
-def test_a_recorded_checkout_of_last_year_does_not_make_a_device_gone(tmp_path: Path) -> None:
+def test_a_recorded_checkout_of_last_year_does_not_remove_a_device(tmp_path: Path) -> None:
     """A replayed event has a valid signature, but it is older than the device's state in the ledger."""  # R42
     now = datetime.now(UTC)
     recorded = event("mdm.CheckOut", at=now - timedelta(days=365))

@@ -101,7 +101,7 @@ def test_destroy_waits_out_the_recovery_window_and_up_brings_the_same_pair_back(
     assert pair.value(labels["AWSCURRENT"]) == value
 
 
-def test_a_secret_that_is_gone_for_good_is_not_silently_replaced(pair: World) -> None:
+def test_a_missing_secret_is_not_silently_replaced(pair: World) -> None:
     """A pair whose secret was deleted for good is an error with the consequences, not a new pair."""  # R32
     pair.client.delete_secret(SecretId=pair.secret, ForceDeleteWithoutRecovery=True)
     failed = pair.stack.up()

@@ -539,7 +539,7 @@ def test_a_pair_whose_devices_come_later_is_disarmed_until_they_were_sent_the_re
     check_safety(world)
 
 
-def test_a_pair_of_the_same_name_in_another_region_has_a_switch_of_its_own(world: World, aws: Aws) -> None:
+def test_a_pair_of_the_same_name_in_another_region_has_another_switch(world: World, aws: Aws) -> None:
     """Roles belong to the account: a second stack in another region neither changes nor deletes that of the first."""
     # R36 R37
     world.stack.define([world.definition(distribution=world.distribution())])

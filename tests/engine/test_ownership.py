@@ -85,7 +85,7 @@ def test_a_renamed_server_adds_trust(distributed: World, aws: Aws, tmp_path: Pat
         assert aws.schedule() is not None, "the switch of the former pair stays armed"
 
 
-def test_a_copied_stack_file_gets_a_profile_of_its_own(distributed: World) -> None:
+def test_a_copied_stack_file_gets_another_profile(distributed: World) -> None:
     """Another secretPrefix with the same profile identifier gives a second profile on the devices."""  # R35
     world = distributed
     served = _fingerprints(world)

@@ -200,7 +200,7 @@ def test_a_read_that_lags_behind_a_take_over_is_resolved_by_the_next_run(engine:
     assert engine.up() == "unchanged"
 
 
-def test_a_refresh_never_reports_a_pair_as_gone(engine: Engine) -> None:
+def test_a_refresh_never_reports_a_pair_as_deleted(engine: Engine) -> None:
     """A pair without a secret stays in the state, with a mark. Otherwise `up` would create another pair."""
     # R33
     engine.up()

@@ -34,7 +34,7 @@ def _without_root(leaf: Leaf) -> bytes:
     return key + b"".join(one.public_bytes(Encoding.PEM) for one in (leaf.certificate, FIRST.intermediate()))
 
 
-def test_a_reserve_is_installed_though_mains_file_is_gone(engine: Engine, project: Path) -> None:
+def test_a_reserve_is_installed_without_the_file_of_main(engine: Engine, project: Path) -> None:
     """The state keeps enough of main, including its root, to check and store a reserve."""
     # R18 R22 R24 R29
     main, reserve = Leaf(390), Leaf(700)

@@ -170,7 +170,7 @@ def test_the_demos_shell_settings_make_plain_commands_work(checkout: Path) -> No
     assert _changes(checkout) == ""
 
 
-def test_a_copied_checkout_has_services_of_its_own(checkout: Path) -> None:
+def test_a_copied_checkout_has_separate_services(checkout: Path) -> None:
     """In a copy of a checkout whose demo runs, down, up and clean do not change the services of the original."""
     first = _demo(checkout, "up")
     state = (checkout / ".demo").resolve()

@@ -329,7 +329,7 @@ class TestRun:
 
 
 @pytest.mark.parametrize("name", TEXTS)
-def test_a_run_reaches_resources_of_its_own_alone(name: str) -> None:
+def test_a_run_reaches_only_its_resources(name: str) -> None:
     """Each resource in each policy has the prefix of the run, or is its KMS key."""
     text = document(name, prefix=f"{TAG}-r1", account=NUMBER, region="eu-north-1", key="1234")
     assert "111122223333" not in text

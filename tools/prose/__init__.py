@@ -2,6 +2,8 @@
 
 It reads comments, docstrings and string literals of Python, Markdown pages, the comments of other sources, and the
 names of Python's modules, functions, classes and constants. Code is not read.
+It cannot see colon chains, messages without a remedy, names of parameters and variables, or whether a policy is a
+subject with a condition: a reviewer checks these.
 
 Each finding is one line, ``PATH:LINE: RULE: "PHRASE". Write … instead.``, and the exit code is 1 if there are any.
 

@@ -6,7 +6,7 @@ import plistlib
 import uuid
 from typing import Final
 
-IDENTIFIER: Final = "com.example.ios-mdm.enrolment"
+IDENTIFIER: Final = "com.example.ios-mdm.enrollment"
 TOPIC: Final = "com.apple.mgmt.External.ios-mdm-local-services"
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, IDENTIFIER)
 _SIGNING = 1

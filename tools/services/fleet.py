@@ -104,18 +104,18 @@ class Fleet:
             FleetError: Devices could not enroll. The message quotes the simulator.
 
         """
-        enrolments, enrolled = self._enrollments(), set(self.enrolled_ids())
-        pending = tuple(udid for udid in self.ids() if again or enrolments.get(udid) != profile)
+        enrollments, enrolled = self._enrollments(), set(self.enrolled_ids())
+        pending = tuple(udid for udid in self.ids() if again or enrollments.get(udid) != profile)
         stale = tuple(udid for udid in pending if udid in enrolled)
         if stale:
             self._run(stale, "devices-profiles-remove", "-i", enrollment.IDENTIFIER)
         if pending:
-            file = self.state / "enrolment.mobileconfig"
+            file = self.state / "enrollment.mobileconfig"
             write_private(file, profile)  # it contains the SCEP challenge
             output = self._run(pending, "devices-profiles-install", "-f", str(file))
             # The exit code of the simulator is always 0, so read the devices' profiles.
-            enrolments = self._enrollments()
-            failed = [udid for udid in pending if enrolments.get(udid) != profile]
+            enrollments = self._enrollments()
+            failed = [udid for udid in pending if enrollments.get(udid) != profile]
             if failed:
                 raise FleetError(f"{len(failed)} of {len(pending)} devices did not enroll:\n{_excerpt(output)}")
         return pending

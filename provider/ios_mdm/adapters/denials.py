@@ -69,10 +69,10 @@ class Denial:
     @property
     def reason(self) -> str:
         """The reason in AWS's words."""
-        who = f"{self.principal} is not" if self.principal else "not"
+        subject = f"{self.principal} is not" if self.principal else "not"
         on = f" on {self.resource}" if self.resource else ""
         end = f" {self.explanation}" + ("" if self.is_explicit else " it") if self.explanation else ""
-        return f"{who} authorized to perform {self.action}{on}{end}"
+        return f"{subject} authorized to perform {self.action}{on}{end}"
 
     def advice(self, default: str) -> str:
         """Return the advice to the user: a sentence without a full stop.

@@ -37,13 +37,16 @@ class TlsProbe:
         """Return the certificate that each endpoint presents for the server name *host*; never raises."""
         seen = [ServedCertificate(endpoint=endpoint, sha256=None, problem=_LATE) for endpoint in endpoints]
 
-        def look(number: int) -> None:
+        def read_certificate(number: int) -> None:
             seen[number] = self._served_certificate(host, endpoints[number])
 
         for start in range(0, len(endpoints), _MAX_AT_ONCE):
             numbers = range(start, min(start + _MAX_AT_ONCE, len(endpoints)))
             # A name lookup of the system cannot be stopped. One that hangs must delay neither this call nor the exit.
-            threads = [threading.Thread(target=look, args=(number,), daemon=True, name="probe") for number in numbers]
+            threads = [
+                threading.Thread(target=read_certificate, args=(number,), daemon=True, name="probe")
+                for number in numbers
+            ]
             for thread in threads:
                 thread.start()
             deadline = time.monotonic() + self.seconds + 0.2

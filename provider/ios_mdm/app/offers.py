@@ -205,9 +205,9 @@ def _reserve_circumstances(
     apply = (
         None if server.reserve is None or server.reserve.install is None else server.reserve.install.apply.apply_time()
     )
-    moments = [moment for moment in (end, _apply_time(apply, by.now)) if moment is not None]
+    times = [time for time in (end, _apply_time(apply, by.now)) if time is not None]
     known = _known_root(root, recorded, main_read)
-    return replace(by, outlives=max(moments) if moments else None, root=root, known_root=known)
+    return replace(by, outlives=max(times) if times else None, root=root, known_root=known)
 
 
 def _known_root(root: str | None, recorded: RecordedOffers, main_read: CheckedBundle | None) -> str | None:

@@ -48,8 +48,8 @@ def show(report: Report, details: CertificateDetails | None, *, file: str, addre
 
 def _lines(report: Report, details: CertificateDetails | None, subject: str, width: int) -> Iterator[str]:
     broken = sum(check.outcome is Outcome.FAILED for check in report.checklist)
-    words, colour = ("valid", "green") if report.is_valid else (f"{broken} rule{'s' * (broken != 1)} broken", "red")
-    yield f"{subject}: {click.style(words, fg=colour, bold=True)}"
+    words, color = ("valid", "green") if report.is_valid else (f"{broken} rule{'s' * (broken != 1)} broken", "red")
+    yield f"{subject}: {click.style(words, fg=color, bold=True)}"
     if details is not None:
         yield from _certificate(details)
     yield ""
@@ -79,8 +79,8 @@ def _certificate(details: CertificateDetails) -> Iterator[str]:
 
 def _rule(check: Check, width: int) -> Iterator[str]:
     """Yield a line for the rule, then its violations, or the reason why it does not apply."""
-    word, colour = _WORDS[check.outcome]
-    mark = click.style(f"{word:<4}", fg=colour, bold=check.outcome is Outcome.FAILED, dim=colour is None)
+    word, color = _WORDS[check.outcome]
+    mark = click.style(f"{word:<4}", fg=color, bold=check.outcome is Outcome.FAILED, dim=color is None)
     yield f"  {mark}  {check.requirement:<3}  {check.title}"
     below = [f"{violation.code}: {violation.message}" for violation in check.violations]
     if check.outcome is Outcome.NOT_APPLICABLE:
@@ -91,5 +91,5 @@ def _rule(check: Check, width: int) -> Iterator[str]:
         )
 
 
-def _utc(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+def _utc(time: datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M:%S} UTC"

@@ -132,5 +132,5 @@ def _distribution(one: Distribution | None) -> _Json | None:
     }
 
 
-def _time_text(moment: datetime | None) -> str | None:
-    return None if moment is None else rfc3339(moment)
+def _time_text(time: datetime | None) -> str | None:
+    return None if time is None else rfc3339(time)

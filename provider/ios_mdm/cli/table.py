@@ -110,8 +110,8 @@ def _missing(one: Distribution) -> Iterator[tuple[Text, Text]]:
         yield Text("  …"), Text(f"and {len(one.missing) - _MAX_LISTED} more")
 
 
-def _utc(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+def _utc(time: datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _text(text: str, kind: str = "") -> Text:

@@ -223,10 +223,10 @@ def check_reserve(main: IssueMainSettings, issue: IssueReserveSettings, warn_day
     left = timedelta(days=validity) - waits
     needed = timedelta(days=issue.before_days + warn_days)
     if left < needed and issue.apply.at is None:
-        most = (timedelta(days=validity) - needed).days
+        max_days = (timedelta(days=validity) - needed).days
         remedy = (
-            f"set apply.afterDays to at most {most}"
-            if most >= 1
+            f"set apply.afterDays to at most {max_days}"
+            if max_days >= 1
             else f"set the validity of the reserve to at least {(needed + waits).days + 1} days"
         )
         raise ValueError(

@@ -440,7 +440,7 @@ class TestConnectionLost:
 
 
 @pytest.mark.parametrize("labels", [(Label.FORMER,), (Label.RESERVE,), ()])
-def test_a_main_that_is_not_ours_is_refused(labels: tuple[Label, ...]) -> None:
+def test_a_main_of_another_program_is_refused(labels: tuple[Label, ...]) -> None:
     """AWSCURRENT on a version of another program is refused, even if main has lost its last label."""
     # R32
     foreign = StoredVersion(version_id="x" * 36, ordinal=None, labels=frozenset({Label.MAIN}), facts=None)

@@ -115,7 +115,7 @@ def test_names_are_the_connection_address() -> None:
     assert not critical
 
 
-def test_a_root_has_a_subject_of_its_own() -> None:
+def test_each_root_has_another_subject() -> None:
     """The subject is the address and the start of the key identifier, so that two roots have different names."""  # R31
     roots = [_root(_issue()) for _ in range(2)]
     for root in roots:

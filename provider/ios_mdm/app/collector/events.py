@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["WebhookError", "event_from_webhook"]
 
 _COMMAND_UUID: Final = re.compile(r"[!-~]{1,128}")
-_DETAIL_LIMIT: Final = 1000
-_TOPIC_LIMIT: Final = 100
+_MAX_DETAIL: Final = 1000
+_MAX_TOPIC: Final = 100
 _ENROLLMENT: Final = {"mdm.TokenUpdate": True, "mdm.CheckOut": False, "mdm.Connect": True}
 _STATUS: Final = {
     "Acknowledged": DeliveryStatus.ACKNOWLEDGED,
@@ -62,7 +62,7 @@ def event_from_webhook(body: bytes) -> DeviceEvent:
     return DeviceEvent(
         identity=_identity(body, event, details, enrollment_id),
         at=at,
-        topic=one_line(topic, limit=_TOPIC_LIMIT),
+        topic=one_line(topic, limit=_MAX_TOPIC),
         enrollment_id=enrollment_id,
         enrolled=None if ids.text("parent_id") else _ENROLLMENT.get(topic),
         answer=answer,
@@ -118,7 +118,7 @@ def _error_chain(raw_payload: str) -> str:
         )
     except Exception:  # noqa: BLE001 - plistlib raises many types on bad input; the status counts without its reason
         return ""
-    return one_line(text[: 4 * _DETAIL_LIMIT], limit=_DETAIL_LIMIT)
+    return one_line(text[: 4 * _MAX_DETAIL], limit=_MAX_DETAIL)
 
 
 @dataclass(frozen=True, slots=True)

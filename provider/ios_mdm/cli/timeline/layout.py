@@ -107,11 +107,11 @@ class Mark:
     def lines(self) -> tuple[tuple[EventName | None, str], ...]:
         """Lines of the label, each with its event and text. The event is None for a line that shows a time."""
         found: list[tuple[EventName | None, str]] = []
-        moment = ""
+        time = ""
         for event in self.events:
-            before, moment = moment, f"{event.at:%Y-%m-%d %H:%M}"
-            if moment != before:
-                found.append((None, moment))
+            before, time = time, f"{event.at:%Y-%m-%d %H:%M}"
+            if time != before:
+                found.append((None, time))
             certificates = "".join(f" {ordinal}" for ordinal in event.certificates)
             found.append((event.event, f"{event.event}{certificates if event.event in _NUMBERED else ''}"))
         if len(found) > _MAX_LINES:

@@ -76,10 +76,10 @@ def _slot_decision(definition: PairDefinition, observed: ObservedPair, now: date
 def _recovery_advice(observed: ObservedPair) -> str:
     """Return how the user moves AWSCURRENT back to a certificate of the pair, or restores a deleted version."""
     move = "move AWSCURRENT back to a certificate of the pair with `aws secretsmanager update-secret-version-stage`"
-    ours = [one for one in observed.versions if one.ordinal is not None]
-    if any(one.slots for one in ours):
+    numbered = [one for one in observed.versions if one.ordinal is not None]
+    if any(one.slots for one in numbered):
         return move
-    mains = [one for one in ours if one.role is Role.MAIN] or ours
+    mains = [one for one in numbered if one.role is Role.MAIN] or numbered
     number = 1 if not mains else mains[-1].ordinal
     name = observed.arn.partition(":secret:")[2].rpartition("-")[0]
     token = mains[-1].version_id if mains else version_id(name, 1)
@@ -133,8 +133,10 @@ def _is_only_created(observed: ObservedPair) -> bool:
     right after it created the secret, the next run must continue. A certificate that was in a slot and lost its label
     is a different case: devices trust it, and it must not be replaced (R32).
     """
-    ours = [version for version in observed.versions if version.ordinal is not None]
-    only_begun = all(version.slots == {Label.STAGED} for version in ours) if ours else observed.highest_ordinal == 0
+    numbered = [version for version in observed.versions if version.ordinal is not None]
+    only_begun = (
+        all(version.slots == {Label.STAGED} for version in numbered) if numbered else observed.highest_ordinal == 0
+    )
     return observed.owner is not None and only_begun
 
 

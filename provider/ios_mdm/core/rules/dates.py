@@ -58,15 +58,15 @@ def reserve_outlives_apply_time(candidate: Candidate, context: Context) -> Itera
     if context.slot is Slot.MAIN:
         yield Remark(message="only a reserve has to outlive the main certificate", is_applicable=False, is_notice=False)
         return
-    moments: list[tuple[datetime, str]] = []
+    times: list[tuple[datetime, str]] = []
     if context.apply_at is not None:
-        moments.append((context.apply_at, "when it becomes main"))
+        times.append((context.apply_at, "when it becomes main"))
     if context.current:
-        moments.append((context.current[0].not_valid_after_utc, "when the main certificate expires"))
-    if not moments:
+        times.append((context.current[0].not_valid_after_utc, "when the main certificate expires"))
+    if not times:
         yield Remark(message="neither the apply time nor the main certificate is known", is_applicable=False)
         return
-    latest, why = max(moments)
+    latest, why = max(times)
     for certificate in candidate.chain:
         if certificate.not_valid_after_utc <= latest:
             yield violation(

@@ -43,13 +43,13 @@ def key_belongs(candidate: Candidate, _context: Context) -> Iterator[Finding]:
     if candidate.key.public_key() == candidate.leaf.public_key():
         return
     owners = [one for one in (*candidate.chain, *candidate.set_aside) if one.public_key() == candidate.key.public_key()]
-    theirs = joined_words(
+    owner_names = joined_words(
         (excerpt(one.subject.rfc4514_string()) for one in owners), "a certificate that is not in the file"
     )
     yield violation(
         "key-mismatch",
         candidate.leaf,
-        f"a public key that does not match the private key in the file, which belongs to {theirs}",
+        f"a public key that does not match the private key in the file, which belongs to {owner_names}",
         "the private key with which the certificate was requested",
         "Put that key into the file, or have the certificate issued again for the key that you have",
     )

@@ -78,12 +78,12 @@ def chain_is_complete(candidate: Candidate, context: Context) -> Iterator[Findin
         return
     top = candidate.chain[-1]
     known = context.wanted_root
-    beside = "" if known is None else f"; the known root {display_name(known)} did not issue it"
+    known_root_note = "" if known is None else f"; the known root {display_name(known)} did not issue it"
     if is_self_issued(top):
-        found = f"itself as issuer, but its own key does not verify its signature{beside}"
+        found = f"itself as issuer, but its own key does not verify its signature{known_root_note}"
         remedy = "Add the real root to the file or to `trust`"
     else:
-        found = f"the issuer {_issuer(top)}, whose certificate is missing{beside}"
+        found = f"the issuer {_issuer(top)}, whose certificate is missing{known_root_note}"
         remedy = f"Add the certificate of {_issuer(top)} to the file or to `trust`"
     yield violation("chain-incomplete", top, found, "a chain up to a self-signed root", remedy)
 
@@ -129,8 +129,8 @@ def _is_distinguished(
     meant = extension(certificate, x509.AuthorityKeyIdentifier)
     if meant is None or meant.key_identifier is None:
         return False
-    theirs = [extension(one, x509.SubjectKeyIdentifier) for one in rivals]
-    return all(one is not None and one.digest != meant.key_identifier for one in theirs)
+    identifiers = [extension(one, x509.SubjectKeyIdentifier) for one in rivals]
+    return all(one is not None and one.digest != meant.key_identifier for one in identifiers)
 
 
 def _root_mismatch(root: x509.Certificate, wanted: x509.Certificate) -> Iterator[Finding]:

@@ -31,7 +31,7 @@ _SECOND = timedelta(seconds=1)  # notAfter is inclusive (RFC 5280, 4.1.2.5)
 _DAY = timedelta(days=1)
 _SERIAL_NUMBER_BITS = 128
 _EXPONENT = 65537
-_HOST_LIMIT = 253  # RFC 1035, 2.3.4, without the final dot
+_MAX_HOST = 253  # RFC 1035, 2.3.4, without the final dot
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _HOST = re.compile(rf"(?:{_LABEL}\.)*(?!\d+\Z){_LABEL}", re.IGNORECASE)  # an all-digit last label is an IP address
 _RSA_BITS = {KeyType.RSA_2048: 2048, KeyType.RSA_3072: 3072, KeyType.RSA_4096: 4096}
@@ -104,7 +104,7 @@ def _serial_number() -> int:
 
 
 def _is_host(text: str) -> bool:
-    return len(text) <= _HOST_LIMIT and _HOST.fullmatch(text) is not None
+    return len(text) <= _MAX_HOST and _HOST.fullmatch(text) is not None
 
 
 def _check_validity(host: str, days: int, max_validity: timedelta | None) -> None:

@@ -31,7 +31,7 @@ CURVE = ec.SECP384R1
 """Curve of the root's key."""
 
 _IDENTIFIER_BYTES = 8  # bytes of the key identifier in the root's subject, enough to distinguish the roots of all pairs
-_COMMON_NAME_LIMIT = 64  # ub-common-name of RFC 5280, appendix A.1
+_MAX_COMMON_NAME = 64  # ub-common-name of RFC 5280, appendix A.1
 
 PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
 
@@ -122,7 +122,7 @@ def _host_name(host: str) -> list[x509.NameAttribute[str]]:
 
     A shortened CN would name another host.
     """
-    if len(host) <= _COMMON_NAME_LIMIT:
+    if len(host) <= _MAX_COMMON_NAME:
         return [x509.NameAttribute(NameOID.COMMON_NAME, host)]
     return [x509.NameAttribute(NameOID.DOMAIN_COMPONENT, label) for label in reversed(host.split("."))]
 

@@ -87,14 +87,14 @@ def deletion_unconfirmed(at: Situation) -> Notice | None:
     """R10, R32: inside the warning window, a reserve is deleted only if the definition has its fingerprint."""
     if at.reserve is None or at.reserve.facts is None or at.now < at.critical_from:
         return None
-    wish = first_answer((reserve_disabled, reserve_generation_raised, another_reserve_offered), at)
+    request = first_answer((reserve_disabled, reserve_generation_raised, another_reserve_offered), at)
     expired = at.now >= expiry(at.reserve.facts)
-    if wish is None or expired or fingerprint_digits(at.definition.confirm) == at.reserve.facts.sha256:
+    if request is None or expired or fingerprint_digits(at.definition.confirm) == at.reserve.facts.sha256:
         return None
     return refusal(
         "unconfirmed",
         f"main expires on {expiry(at.main):%Y-%m-%d}, and certificate {at.reserve.ordinal} is its reserve, but "
-        f"{wish.message}. To confirm this, add `reserve.confirm: {at.reserve.facts.sha256}` to the definition",
+        f"{request.message}. To confirm this, add `reserve.confirm: {at.reserve.facts.sha256}` to the definition",
     )
 
 
