@@ -58,6 +58,6 @@ def _check_kind(mode: int, named: str, *, allows_pipe: bool) -> None:
     if stat.S_ISREG(mode) or (allows_pipe and stat.S_ISFIFO(mode)):
         return
     if stat.S_ISDIR(mode):
-        raise DefinitionError(f"{named} cannot be read: Is a directory")
+        raise DefinitionError(f"{named} cannot be read: Is a directory. Name a file in it instead")
     kind = _KINDS.get(stat.S_IFMT(mode), "something else")
     raise DefinitionError(f"{named} cannot be read: it is {kind}, not a file")
