@@ -26,7 +26,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-from ios_mdm.core.bundle import BundleError, der, kdf, read_bundle
+from ios_mdm.core import bundle as reading
+from ios_mdm.core.bundle import BundleError, der
+from tests.support.sealed import READER
 
 if TYPE_CHECKING:
     from ios_mdm.core.bundle import Bundle
@@ -55,6 +57,7 @@ __all__ = [
     "pbmac1",
     "pem",
     "pfx",
+    "read_bundle",
     "samples",
     "self_signed",
     "sequence",
@@ -122,6 +125,11 @@ RSA = self_signed(HOST, rsa.generate_private_key(65537, 2048), ROOT)
 def spki(bundle: Bundle) -> tuple[object, ...]:
     """Return the public keys that belong to a bundle's private keys."""
     return tuple(key.public_key() for key in bundle.keys)
+
+
+def read_bundle(data: bytes, password: str | None = None) -> Bundle:
+    """Return the contents of a file; the library opens encrypted parts in a child process."""
+    return reading.read_bundle(data, password, READER)
 
 
 def outcome(data: bytes, password: str | None) -> Bundle | BundleError:
@@ -195,14 +203,14 @@ def bag(kind: int, value: bytes, name: str | None = None) -> bytes:
     """Return a SafeBag of type 1 (key), 2 (encrypted key), 3 (certificate), 4 (CRL), 5 (secret) or 6 (more bags)."""
     attributes = b""
     if name is not None:
-        text = tlv(der.BMP_STRING, name.encode("utf-16-be"))
+        text = tlv(der.BMP_STRING, name.encode("utf-16-be", "surrogatepass"))
         attributes = tlv(der.SET, sequence(oid("1.2.840.113549.1.9.20"), tlv(der.SET, text)))
     return sequence(oid(f"{_BAG}.{kind}"), tlv(0xA0, value), attributes)
 
 
-def certificate_bag(pair: Pair) -> bytes:
+def certificate_bag(pair: Pair, name: str | None = None) -> bytes:
     """Return a bag with a certificate."""
-    return bag(3, sequence(oid("1.2.840.113549.1.9.22.1"), tlv(0xA0, octets(pair.der))))
+    return bag(3, sequence(oid("1.2.840.113549.1.9.22.1"), tlv(0xA0, octets(pair.der))), name)
 
 
 def key_bag(pair: Pair, name: str | None = None) -> bytes:
@@ -232,11 +240,19 @@ def mac(authenticated: bytes, *, rounds: int = ROUNDS, password: str = PASSWORD)
     """Return a MacData with SHA-256."""
     digest = bytes(32)
     if 0 < rounds < _NOT_DERIVED:
-        way = kdf.Password(text=password).pkcs12()[0]
-        key = kdf.pkcs12_kdf("sha256", way, _SALT, rounds, purpose=3, length=32)
+        key = pkcs12_key(password, rounds)
         digest = hmac.digest(key, authenticated, "sha256")
     algorithm = sequence(oid("2.16.840.1.101.3.4.2.1"))
     return sequence(sequence(algorithm, octets(digest)), octets(_SALT), integer(rounds))
+
+
+def pkcs12_key(password: str, rounds: int) -> bytes:
+    """Return the key of a MAC with SHA-256 and a password of at most 31 characters (RFC 7292, appendix B.2)."""
+    text = password.encode("utf-16-be") + b"\0\0"
+    block = b"\3" * 64 + (_SALT * 8)[:64] + (text * 64)[:64]
+    for _ in range(rounds):
+        block = hashlib.sha256(block).digest()
+    return block
 
 
 def pbmac1(authenticated: bytes, *, rounds: int = ROUNDS) -> bytes:

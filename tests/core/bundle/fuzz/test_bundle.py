@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ios_mdm.core.bundle import BundleError, read_bundle
+from ios_mdm.core.bundle import BundleError
 from tests.support.bundles import (
     EC,
     PASSWORD,
@@ -25,6 +25,7 @@ from tests.support.bundles import (
     outcome,
     pem,
     pfx,
+    read_bundle,
     samples,
     sequence,
     tlv,

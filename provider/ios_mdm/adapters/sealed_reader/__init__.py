@@ -1,0 +1,5 @@
+"""Opens PFX files and encrypted keys with the library, in a child process with limits."""
+
+from ios_mdm.adapters.sealed_reader.parent import ChildReader, Limits, shared_reader
+
+__all__ = ["ChildReader", "Limits", "shared_reader"]
