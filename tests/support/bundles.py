@@ -59,6 +59,7 @@ __all__ = [
     "pfx",
     "read_bundle",
     "samples",
+    "scrypt",
     "self_signed",
     "sequence",
     "spki",
@@ -190,6 +191,12 @@ def pbes2(rounds: int, derivation: bytes | None = None) -> bytes:
     """Return the AlgorithmIdentifier of PBES2 with AES-256."""
     scheme = sequence(oid(_AES_256), octets(_IV))
     return sequence(oid("1.2.840.113549.1.5.13"), sequence(derivation or pbkdf2(rounds), scheme))
+
+
+def scrypt(n: int, r: int, p: int) -> bytes:
+    """Return the AlgorithmIdentifier of PBES2 with scrypt."""
+    parameters = sequence(octets(b"salt"), integer(n), integer(r), integer(p))
+    return pbes2(0, sequence(oid("1.3.6.1.4.1.11591.4.11"), parameters))
 
 
 def encrypted_data(data: bytes, password: bytes, rounds: int) -> bytes:

@@ -37,6 +37,7 @@ from tests.support.bundles import (
     pfx,
     read_bundle,
     samples,
+    scrypt,
     sequence,
     spki,
     tlv,
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
 
 BOMB = 2**31 - 1
 HALF = MAX_ROUNDS // 2
-SCRYPT = "1.3.6.1.4.1.11591.4.11"
 
 
 @pytest.fixture
@@ -66,12 +66,6 @@ def bounded_reader() -> Iterator[ChildReader]:
     reader = ChildReader(limits=Limits(cpu=1, spent=0.5))
     yield reader
     reader.close()
-
-
-def scrypt(n: int, r: int, p: int) -> bytes:
-    """Return the AlgorithmIdentifier of PBES2 with scrypt."""
-    parameters = sequence(octets(b"salt"), integer(n), integer(r), integer(p))
-    return pbes2(0, sequence(oid(SCRYPT), parameters))
 
 
 def pkcs12_pbe(rounds: int) -> bytes:

@@ -31,6 +31,9 @@ __all__ = ["ChildReader", "Limits", "shared_reader"]
 _CPU_TOLERANCE = 0.3
 """Seconds by which a killed process can have used less processor time than its limit: the system measures in ticks."""
 
+_START_SECONDS = 60.0
+"""Time in which a child must be ready."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
@@ -95,7 +98,7 @@ class ChildReader:
         self._child = None
         parts = None
         try:
-            parts = current.answer(request)
+            parts = current.answer(request, seconds=self.limits.wall)
             answer = None if parts is None else _contents(parts[1:])
             if parts is not None and answer is not None and parts[0] == child.MORE:
                 self._child = current
@@ -133,9 +136,9 @@ class _Child:
     limits: Limits
     is_late: bool = False
 
-    def answer(self, request: bytes) -> list[bytes] | None:
-        """Return the parts of the answer to a request; None if there is no complete answer."""
-        timer = threading.Timer(self.limits.wall, self._kill_late)
+    def answer(self, request: bytes, *, seconds: float) -> list[bytes] | None:
+        """Return the parts of the answer to a request within some seconds; None if there is no complete answer."""
+        timer = threading.Timer(seconds, self._kill_late)
         timer.daemon = True
         timer.start()
         try:
@@ -216,7 +219,7 @@ def _start(limits: Limits, system_root: str | None) -> _Child:
     else:
         source, sink = cast("BinaryIO", process.stdout), cast("BinaryIO", process.stdin)
         started = _Child(process=process, source=source, sink=sink, limits=limits)
-        if started.answer(b"") == [child.MORE, child.OK]:
+        if started.answer(b"", seconds=_START_SECONDS) == [child.MORE, child.OK]:
             return started
         started.end()
         reason = "it ended before it was ready"

@@ -36,7 +36,8 @@ class Contents:
     Args:
         budget: remaining rounds of key derivation.
         encrypted: whether a part of the file needs a password.
-        first_key_only: whether a part of the file is a PFX, of which the library returns only the first key.
+        first_key_only: whether the file can hold more private keys than the library returned: it returns the first
+            one of a PFX.
         names: friendly names of certificates (DER) in a PFX.
     """
 

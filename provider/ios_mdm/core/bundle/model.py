@@ -64,7 +64,8 @@ class Bundle:
             key of each are known to be readable without an exception.
         keys: at least one private key, in the order of the file, without duplicates.
         notices: notices that need no action, one line each.
-        first_key_only: whether a part of the file is a PFX, of which the library returns only the first key.
+        first_key_only: whether the file can hold more private keys than the library returned: it returns the first
+            one of a PFX.
         names: friendly names of certificates in a PFX.
     """
 

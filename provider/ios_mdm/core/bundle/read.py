@@ -178,7 +178,7 @@ def _read_pfx(node: Node, contents: Contents, opener: Opener) -> None:
     contents.budget.declare(outline.rounds)
     opened = opener.open(SealedKind.PFX, node.encoding, what="the file", is_whole=outline.is_whole)
     contents.encrypted |= outline.is_protected
-    contents.first_key_only = True
+    contents.first_key_only |= not outline.has_one_key
     for certificate, name in opened.certificates:
         contents.add_certificate(certificate)
         if name is not None and (shown := printable(name, mark="")[:_MAX_NAME]):

@@ -34,14 +34,21 @@ class PfxOutline:
     Args:
         rounds: rounds of key derivation that the visible parts need.
         keys: number of private keys outside encrypted parts.
+        has_hidden_parts: whether parts are encrypted as a whole, so that they can contain more private keys.
         is_protected: whether the file has a MAC or an encrypted part, so that a password is checked.
         is_whole: whether every visible part has the expected structure.
     """
 
     rounds: int = 0
     keys: int = 0
+    has_hidden_parts: bool = False
     is_protected: bool = False
     is_whole: bool = True
+
+    @property
+    def has_one_key(self) -> bool:
+        """Whether the file certainly has at most one private key."""
+        return self.is_whole and not self.has_hidden_parts and self.keys <= 1
 
 
 def is_pfx(node: Node) -> bool:
@@ -113,7 +120,7 @@ def _add_safe(safe: Node, found: PfxOutline) -> None:
             "the PFX file is encrypted for a certificate, not with a password: export it with a password"
         )
     if oid == _ENCRYPTED:
-        found.is_protected = True
+        found.is_protected = found.has_hidden_parts = True
         encrypted = safe.fields(der.OID, der.context_tag(0))[1].fields(der.SEQUENCE)[0]
         information = encrypted.fields(der.INTEGER, der.SEQUENCE)[1]
         found.rounds += _rounds(information.fields(der.OID, der.SEQUENCE)[1])
