@@ -55,13 +55,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.fixture
 def reader() -> Iterator[ChildReader]:
-    """Return a reader with a child of its own."""
+    """Return a reader with a separate child."""
     made = ChildReader()
     yield made
     made.close()
 
 
-def opened(reader: ChildReader) -> Opened:
+def open_file(reader: ChildReader) -> Opened:
     """Open the good file."""
     found = reader.open(SealedKind.PFX, FILE, PASSWORD)
     assert isinstance(found, Opened)
@@ -76,7 +76,7 @@ def process_id(reader: ChildReader) -> int:
     return reader._child.process.pid
 
 
-def when_it_works(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -> None:
+def call_before_answer(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -> None:
     """Call *act* once, after the next request was sent and before its answer is read."""
     real = child.read_parts
     calls: list[int] = []
@@ -98,27 +98,27 @@ def leaves_nothing(folder: Path) -> bool:
 def test_one_child_serves_all_files(reader: ChildReader) -> None:
     """The child starts with the first file and stays."""
     assert reader._child is None
-    opened(reader)
+    open_file(reader)
     first = process_id(reader)
     assert reader.open(SealedKind.PFX, FILE, "wrong") is Refusal.PASSWORD
     assert reader.open(SealedKind.PFX, b"0", PASSWORD) is Refusal.FORMAT
     assert reader.open(SealedKind.PKCS8, encrypted_pkcs8(EC), PASSWORD) == Opened(key=EC.pkcs8)
-    opened(reader)
+    open_file(reader)
     assert process_id(reader) == first
 
 
 def test_a_child_that_used_its_time_is_replaced() -> None:
     """A child ends after an answer if it has used the shared part of its processor time, so each file has enough."""
     reader = ChildReader(limits=Limits(spent=0))
-    opened(reader)
+    open_file(reader)
     assert reader._child is None
-    opened(reader)
+    open_file(reader)
 
 
 def test_threads_share_a_child(reader: ChildReader) -> None:
     """Each thread gets the answer to its file."""
     with ThreadPoolExecutor(8) as threads:
-        good = [threads.submit(opened, reader) for _ in range(20)]
+        good = [threads.submit(open_file, reader) for _ in range(20)]
         bad = [threads.submit(reader.open, SealedKind.PFX, FILE, "wrong") for _ in range(20)]
         assert all(one.result() for one in good)
         assert {one.result() for one in bad} == {Refusal.PASSWORD}
@@ -132,7 +132,7 @@ def test_a_child_killed_at_work_leaves_nothing(
     started = parent._start(reader.limits, None)
     reader._child = None
     monkeypatch.setattr(parent, "_start", lambda *_: started)
-    when_it_works(monkeypatch, lambda: os.kill(started.process.pid, number))
+    call_before_answer(monkeypatch, lambda: os.kill(started.process.pid, number))
     with pytest.raises(BundleError) as refused:
         read_bundle(BOMB, PASSWORD, reader)
     assert refused.value.code == "unreadable"
@@ -140,15 +140,15 @@ def test_a_child_killed_at_work_leaves_nothing(
     assert PASSWORD not in repr(refused.value)
     assert leaves_nothing(folder)
     monkeypatch.undo()
-    opened(reader)
+    open_file(reader)
 
 
 @pytest.mark.parametrize("number", KILLS, ids=str)
 def test_a_child_that_served_before_is_replaced_once(reader: ChildReader, number: int) -> None:
     """A child that was killed between two files is replaced, and the next file is read."""
-    opened(reader)
+    open_file(reader)
     os.kill(process_id(reader), number)
-    opened(reader)
+    open_file(reader)
 
 
 def test_the_limit_of_processor_time(folder: Path) -> None:
@@ -177,7 +177,7 @@ def test_the_limit_of_memory(folder: Path) -> None:
     data = sequence(scrypt(2**17, 16, 1), octets(bytes(32)))
     found = reader.open(SealedKind.PKCS8, data, PASSWORD)
     assert isinstance(found, Refusal)
-    opened(reader)
+    open_file(reader)
     reader.close()
     assert leaves_nothing(folder)
 
@@ -185,20 +185,20 @@ def test_the_limit_of_memory(folder: Path) -> None:
 @LINUX
 def test_the_limits_of_the_child(reader: ChildReader) -> None:
     """No core file, and a hard limit of processor time, because a soft one sends a signal that writes a core file."""
-    opened(reader)
+    open_file(reader)
     limits = {
         line[:26].strip(): line[26:].split()[:2]
         for line in Path(f"/proc/{process_id(reader)}/limits").read_text(encoding="ascii").splitlines()
     }
     assert limits["Max core file size"] == ["0", "0"]
-    assert limits["Max cpu time"] == ["10", "10"]
+    assert limits["Max cpu time"] == ["12", "12"]
     assert limits["Max address space"] == [str(512 << 20)] * 2
 
 
 @LINUX
 def test_nothing_secret_is_in_the_arguments_or_the_environment(reader: ChildReader) -> None:
     """The environment is empty, and files, passwords and keys are transferred through pipes."""  # R29
-    opened(reader)
+    open_file(reader)
     process = Path(f"/proc/{process_id(reader)}")
     assert (process / "environ").read_bytes() == b""
     arguments = (process / "cmdline").read_bytes()
@@ -213,7 +213,7 @@ def test_the_child_ends_with_its_parent(number: int) -> None:
     code = (
         "import sys; sys.path[:0] = ['.', 'provider']\n"
         "from tests.adapters import test_sealed_reader as tests\n"
-        "reader = tests.ChildReader(); tests.opened(reader)\n"
+        "reader = tests.ChildReader(); tests.open_file(reader)\n"
         "print(tests.process_id(reader), flush=True); sys.stdin.read()"
     )
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
@@ -232,33 +232,33 @@ def test_an_interrupted_exchange_ends_the_child(reader: ChildReader, monkeypatch
     def interrupt() -> None:
         raise KeyboardInterrupt
 
-    opened(reader)
+    open_file(reader)
     first = process_id(reader)
-    when_it_works(monkeypatch, interrupt)
+    call_before_answer(monkeypatch, interrupt)
     with pytest.raises(KeyboardInterrupt):
         reader.open(SealedKind.PFX, FILE, PASSWORD)
     assert reader._child is None
-    opened(reader)
+    open_file(reader)
     assert process_id(reader) != first
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_a_forked_process_has_a_child_of_its_own(reader: ChildReader) -> None:
+def test_a_forked_process_has_another_child(reader: ChildReader) -> None:
     """After a fork, both processes read files, each with its child."""
-    opened(reader)
+    open_file(reader)
     first = process_id(reader)
     forked = os.fork()
     if not forked:
         try:
-            opened(reader)
+            open_file(reader)
             is_other = process_id(reader) != first
             reader.close()
             os._exit(0 if is_other else 1)
         finally:
             os._exit(2)
     assert os.waitstatus_to_exitcode(os.waitpid(forked, 0)[1]) == 0
-    opened(reader)
+    open_file(reader)
     assert process_id(reader) == first
 
 
@@ -328,7 +328,7 @@ def test_a_file_with_too_many_visible_rounds_starts_no_child(reader: ChildReader
 
 def test_nothing_shows_a_secret(reader: ChildReader) -> None:
     """The texts of the objects do not show a key or a password."""  # R29
-    found = opened(reader)
+    found = open_file(reader)
     for one in (found, reader, reader._child):
         assert PASSWORD not in repr(one)
         assert repr(EC.pkcs8)[2:20] not in repr(one)
@@ -336,7 +336,7 @@ def test_nothing_shows_a_secret(reader: ChildReader) -> None:
 
 def test_closing_ends_the_child(reader: ChildReader) -> None:
     """A closed reader has no child, and can be closed again."""
-    opened(reader)
+    open_file(reader)
     assert reader._child is not None
     process = reader._child.process
     reader.close()

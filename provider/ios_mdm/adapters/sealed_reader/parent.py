@@ -46,8 +46,8 @@ class Limits:
         wall: seconds for one file, after which the parent kills the child, also on systems without the other limits.
     """
 
-    cpu: int = 10
-    spent: float = 2.0
+    cpu: int = 12
+    spent: float = 4.0
     memory: int = 512 << 20
     wall: float = 60.0
 

@@ -45,7 +45,7 @@ def check_hidden_keys(bundle: Bundle, owned: Iterable[x509.Certificate], host: s
         raise BundleError(
             f"the PFX file can hold several private keys, and only the first one is read, which belongs to "
             f"{_entries(first, bundle.names) or 'no certificate of the file'}. Other certificates for {host}: "
-            f"{_entries(others, bundle.names)}. Export the entry that you need into a file of its own: {_EXPORT}",
+            f"{_entries(others, bundle.names)}. Export the needed entry into a separate file: {_EXPORT}",
             code="no-key",
         )
 
