@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ios_mdm.adapters.sealed_reader import ChildReader, Limits, child, parent
+from ios_mdm.adapters.sealed_reader import ChildReader, Limits, child, process
 from ios_mdm.core.bundle import BundleError, Opened, Refusal, SealedKind, read_bundle
 from ios_mdm.errors import InterpreterError
 from tests.support.bundles import (
@@ -129,9 +129,9 @@ def test_a_child_killed_at_work_leaves_nothing(
     folder: Path, reader: ChildReader, number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The file that a new child could not read gives an error, and the next file gets another child."""  # R29
-    started = parent._start(reader.limits, None)
+    started = process.start(reader.limits, None)
     reader._child = None
-    monkeypatch.setattr(parent, "_start", lambda *_: started)
+    monkeypatch.setattr(process, "start", lambda *_: started)
     call_before_answer(monkeypatch, lambda: os.kill(started.process.pid, number))
     with pytest.raises(BundleError) as refused:
         read_bundle(BOMB, PASSWORD, reader)
@@ -199,9 +199,9 @@ def test_the_limits_of_the_child(reader: ChildReader) -> None:
 def test_nothing_secret_is_in_the_arguments_or_the_environment(reader: ChildReader) -> None:
     """The environment is empty, and files, passwords and keys are transferred through pipes."""  # R29
     open_file(reader)
-    process = Path(f"/proc/{process_id(reader)}")
-    assert (process / "environ").read_bytes() == b""
-    arguments = (process / "cmdline").read_bytes()
+    folder = Path(f"/proc/{process_id(reader)}")
+    assert (folder / "environ").read_bytes() == b""
+    arguments = (folder / "cmdline").read_bytes()
     assert b"\0-I\0" in arguments
     assert PASSWORD.encode() not in arguments
 
@@ -217,9 +217,9 @@ def test_the_child_ends_with_its_parent(number: int) -> None:
         "print(tests.process_id(reader), flush=True); sys.stdin.read()"
     )
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, text=True, **pipes) as process:  # type: ignore[call-overload]
-        watched = os.pidfd_open(int(process.stdout.readline()))
-        process.send_signal(number)
+    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, text=True, **pipes) as running:  # type: ignore[call-overload]
+        watched = os.pidfd_open(int(running.stdout.readline()))
+        running.send_signal(number)
     try:
         assert select.select([watched], [], [], 60)[0]
     finally:
@@ -298,7 +298,7 @@ def test_a_child_that_cannot_start_is_reported(
     with pytest.raises(InterpreterError, match="No such file"):
         read_bundle(FILE, PASSWORD, ChildReader())
     monkeypatch.undo()
-    monkeypatch.setattr(parent, "_library_folders", lambda: ())
+    monkeypatch.setattr(process, "_library_folders", lambda: ())
     with pytest.raises(InterpreterError, match="imports cryptography"):
         read_bundle(FILE, PASSWORD, ChildReader())
 
@@ -338,7 +338,7 @@ def test_closing_ends_the_child(reader: ChildReader) -> None:
     """A closed reader has no child, and can be closed again."""
     open_file(reader)
     assert reader._child is not None
-    process = reader._child.process
+    ended = reader._child.process
     reader.close()
     reader.close()
-    assert process.returncode is not None
+    assert ended.returncode is not None

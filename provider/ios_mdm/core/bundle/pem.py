@@ -11,7 +11,7 @@ from functools import partial
 from ios_mdm.core.bundle.library import attempt
 from ios_mdm.core.bundle.model import wrong_password_error
 
-__all__ = ["Block", "blocks", "text"]
+__all__ = ["Block", "blocks"]
 
 _MARKER = re.compile(r"-----(BEGIN|END) ([A-Z0-9 ]{1,64})-----")
 _HEADERS = re.compile(r"\s*(?:[A-Za-z-]+:[^\n]*\n(?:[ \t][^\n]*\n)*)+")
@@ -31,13 +31,6 @@ class Block:
     label: str
     data: bytes
     dek_info: str | None
-
-
-def text(block: Block) -> bytes:
-    """Return a PEM block with a ``DEK-Info`` header, in the strict form that the library reads."""
-    body = base64.encodebytes(block.data).decode()
-    headers = f"Proc-Type: 4,ENCRYPTED\nDEK-Info: {(block.dek_info or '').strip()}\n"
-    return f"-----BEGIN {block.label}-----\n{headers}\n{body}-----END {block.label}-----\n".encode()
 
 
 def blocks(data: bytes) -> list[Block]:

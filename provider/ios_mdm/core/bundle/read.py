@@ -15,9 +15,8 @@ from ios_mdm.core.bundle.keys import open_key
 from ios_mdm.core.bundle.library import attempt
 from ios_mdm.core.bundle.model import Budget, Bundle, BundleError, wrong_password_error
 from ios_mdm.core.bundle.opener import Opener
-from ios_mdm.core.bundle.sealed import SealedKind
-from ios_mdm.core.bundle.structure import is_pfx, key_rounds, pfx_outline, read_pkcs7
-from ios_mdm.core.text import printable
+from ios_mdm.core.bundle.sealed_parts import add_encrypted_key, add_pem_key, add_pfx
+from ios_mdm.core.bundle.structure import is_pfx, read_pkcs7
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
@@ -37,7 +36,6 @@ _KEYS = {"PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE 
 _SILENT = {"EC PARAMETERS", "DH PARAMETERS", "DSA PARAMETERS"}
 _BASE64 = re.compile(rb"\s*MI[A-Za-z0-9+/=\s]+")
 _MAX_NOTICES = 20
-_MAX_NAME = 64
 _DAMAGED = "the file is damaged or cut off: its parts do not fit together. Copy or export it again"
 _NO_PEM = "the file is neither PEM nor PFX (P12): export the certificate with its private key in one of these formats"
 _PUT_TOGETHER = (
@@ -135,11 +133,11 @@ def _read_binary(node: Node, contents: Contents, opener: Opener) -> None:
     """Add the contents of a binary file."""
     tags = tuple(child.tag for child in node.children())
     if is_pfx(node):
-        _read_pfx(node, contents, opener)
+        add_pfx(node, contents, opener)
     elif tags == (der.OID, der.context_tag(0)):
         _read_pkcs7(node, contents)
     elif tags == (der.SEQUENCE, der.OCTET_STRING):
-        contents.add_key(_encrypted_key(node.encoding, contents))
+        add_encrypted_key(node.encoding, contents)
     elif tags[0] == der.INTEGER:
         contents.add_key(SealedKey(data=node.encoding))
     else:
@@ -153,11 +151,11 @@ def _read_block(block: Block, contents: Contents, opener: Opener) -> None:
         trusted = block.label == "TRUSTED CERTIFICATE"
         contents.add_certificate(der.first(block.data).encoding if trusted else block.data)
     elif block.label in _KEYS:
-        contents.add_key(_private_key(block, contents))
+        _add_key(block, contents)
     elif block.label in _PKCS7:
         _read_pkcs7(der.parse(block.data), contents)
     elif block.label == "PKCS12":  # as GnuTLS writes it
-        _read_pfx(der.parse(block.data), contents, opener)
+        add_pfx(der.parse(block.data), contents, opener)
     elif block.label.endswith("PRIVATE KEY"):
         raise wrong_password_error(
             f"the format of a private key is not supported ({block.label}): convert an OpenSSH key with "
@@ -167,39 +165,18 @@ def _read_block(block: Block, contents: Contents, opener: Opener) -> None:
         contents.notices.append(f"the block {block.label} was skipped: it is neither a certificate nor a private key")
 
 
+def _add_key(block: Block, contents: Contents) -> None:
+    if block.dek_info is not None:
+        add_pem_key(block.label, block.data, block.dek_info, contents)
+    elif block.label == "ENCRYPTED PRIVATE KEY":
+        add_encrypted_key(block.data, contents)
+    else:
+        contents.add_key(SealedKey(data=block.data))
+
+
 def _read_pkcs7(node: Node, contents: Contents) -> None:
     for certificate in read_pkcs7(node):
         contents.add_certificate(certificate)
-
-
-def _read_pfx(node: Node, contents: Contents, opener: Opener) -> None:
-    """Add the certificates of a PKCS #12 file, and its first private key."""
-    outline = pfx_outline(node)
-    contents.budget.declare(outline.rounds)
-    opened = opener.open(SealedKind.PFX, node.encoding, what="the file", is_whole=outline.is_whole)
-    contents.encrypted |= outline.is_protected
-    contents.first_key_only |= not outline.has_one_key
-    for certificate, name in opened.certificates:
-        contents.add_certificate(certificate)
-        if name is not None and (shown := printable(name, mark="")[:_MAX_NAME]):
-            contents.names[certificate] = shown
-    if opened.key is not None:
-        contents.add_key(SealedKey(data=opened.key))
-    if outline.keys > 1:
-        contents.notices.append(f"the PFX holds {outline.keys} private keys, of which only the first is read")
-
-
-def _encrypted_key(data: bytes, contents: Contents) -> SealedKey:
-    contents.budget.declare(key_rounds(der.parse(data)))
-    return SealedKey(data=data, kind=SealedKind.PKCS8)
-
-
-def _private_key(block: Block, contents: Contents) -> SealedKey:
-    if block.dek_info is not None:
-        return SealedKey(data=pem.text(block), kind=SealedKind.PEM)
-    if block.label == "ENCRYPTED PRIVATE KEY":
-        return _encrypted_key(block.data, contents)
-    return SealedKey(data=block.data)
 
 
 def _certificate(data: bytes, number: int) -> x509.Certificate:

@@ -30,6 +30,7 @@ from tests.support.bundles import (
     sequence,
     tlv,
 )
+from tests.support.long import bounds
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "0"))
 CODES = {"unreadable", "bad-password", "no-key", "no-certificate", "too-many-iterations"}
@@ -43,7 +44,7 @@ OIDS = (
 )
 
 many = settings(
-    max_examples=EXAMPLES or 400,
+    max_examples=EXAMPLES or bounds(300, long=5_000),
     derandomize=not EXAMPLES,
     database=None,
     suppress_health_check=list(HealthCheck),
