@@ -128,7 +128,8 @@ def _result(file: Path, password_file: Path | None, context: Context) -> Result:
     data = file_start(file, size=MAX_BUNDLE_BYTES + 1, named=f"BUNDLE {file}", allows_pipe=True)
     password = None if password_file is None else _password(password_file)
     try:
-        judgment = best_judgment(read_bundle(data, password), context)
+        bundle = read_bundle(data, password, wiring.process_wiring().sealed_reader())
+        judgment = best_judgment(bundle, context)
     except BundleError as error:
         return Result(report=unread_report(error), details=None)
     return Result(report=judgment.report, details=details(judgment.candidate.pem))

@@ -2,5 +2,15 @@
 
 from ios_mdm.core.bundle.model import Bundle, BundleError
 from ios_mdm.core.bundle.read import MAX_BUNDLE_BYTES, read_bundle
+from ios_mdm.core.bundle.sealed import Opened, Refusal, SealedKind, SealedReader
 
-__all__ = ["MAX_BUNDLE_BYTES", "Bundle", "BundleError", "read_bundle"]
+__all__ = [
+    "MAX_BUNDLE_BYTES",
+    "Bundle",
+    "BundleError",
+    "Opened",
+    "Refusal",
+    "SealedKind",
+    "SealedReader",
+    "read_bundle",
+]

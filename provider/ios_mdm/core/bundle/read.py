@@ -11,18 +11,19 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from ios_mdm.core.bundle import der, pem
 from ios_mdm.core.bundle.contents import Contents, SealedKey
-from ios_mdm.core.bundle.kdf import Password
-from ios_mdm.core.bundle.keys import encrypted_key, open_key
+from ios_mdm.core.bundle.keys import open_key
 from ios_mdm.core.bundle.library import attempt
 from ios_mdm.core.bundle.model import Budget, Bundle, BundleError, wrong_password_error
-from ios_mdm.core.bundle.pbe import header_encryption
-from ios_mdm.core.bundle.pkcs12 import is_pfx, read_pfx, read_pkcs7
+from ios_mdm.core.bundle.opener import Opener
+from ios_mdm.core.bundle.sealed_parts import add_encrypted_key, add_pem_key, add_pfx
+from ios_mdm.core.bundle.structure import is_pfx, read_pkcs7
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
     from ios_mdm.core.bundle.der import Node
     from ios_mdm.core.bundle.pem import Block
+    from ios_mdm.core.bundle.sealed import SealedReader
 
 __all__ = ["MAX_BUNDLE_BYTES", "read_bundle"]
 
@@ -49,52 +50,61 @@ _OTHER_FORMATS = (
 )
 
 
-def read_bundle(data: bytes, password: str | None = None) -> Bundle:
+def read_bundle(data: bytes, password: str | None = None, reader: SealedReader | None = None) -> Bundle:
     """Return every certificate and every private key of a PEM, PFX or P12 file (R18).
 
     The rules check the certificates later. A single DER certificate or key is recognized too, so that the error can
-    name the missing part.
+    name the missing part. The library returns only the first key of a PFX.
 
     Args:
         data: contents of the file.
         password: password of the file and of every key in it; None and "" mean that there is no password.
+        reader: opens a PFX and encrypted keys; None if the file must not contain any.
 
     Raises:
         BundleError: The file cannot be read. No bytes cause another error.
+        IosMdmError: *reader* cannot open anything on this machine.
     """
-    secret, budget = Password(text=password), Budget()
+    opener = Opener(reader=reader, password=password or "")
     try:
-        contents = _contents(data, secret, budget)
+        contents = _contents(data, opener)
         certificates = tuple(_certificate(one, number) for number, one in enumerate(contents.certificates, 1))
         if not certificates:
             raise _no_certificate(contents)
         if not contents.keys:
             raise _no_key(contents)
-        keys = _keys(contents, secret)
+        keys = _keys(contents, opener)
     except der.DerError:
         pass
     else:
-        return Bundle(certificates=certificates, keys=keys, notices=_notices(contents, secret, keys))
+        names = zip(certificates, map(contents.names.get, contents.certificates), strict=True)
+        return Bundle(
+            certificates=certificates,
+            keys=keys,
+            notices=_notices(contents, keys, has_password=bool(password)),
+            first_key_only=contents.first_key_only,
+            names={certificate: name for certificate, name in names if name is not None},
+        )
     raise wrong_password_error(_DAMAGED)
 
 
-def _contents(data: bytes, password: Password, budget: Budget) -> Contents:
-    """Return the contents of the file, with its private keys still encrypted."""
+def _contents(data: bytes, opener: Opener) -> Contents:
+    """Return the contents of the file, with its private keys still encrypted, except those of a PFX."""
     if not data.strip():
         raise wrong_password_error("the file is empty: export the certificate with its private key as PEM or PFX")
     if len(data) > MAX_BUNDLE_BYTES:
         raise wrong_password_error(
             f"the file is larger than {MAX_BUNDLE_BYTES >> 10} KiB: keep only the server's key and certificates"
         )
-    contents = Contents(budget)
+    contents = Contents(Budget())
     if (node := _element(data)) is not None:
-        _read_binary(node, contents, password)
+        _read_binary(node, contents, opener)
         return contents
     blocks = pem.blocks(data)
     if not blocks:
         raise wrong_password_error(_form_advice(data))
     for block in blocks:
-        _read_block(block, contents, password)
+        _read_block(block, contents, opener)
     return contents
 
 
@@ -119,33 +129,33 @@ def _form_advice(data: bytes) -> str:
     return _DAMAGED if data[0] == der.SEQUENCE else _NO_PEM
 
 
-def _read_binary(node: Node, contents: Contents, password: Password) -> None:
+def _read_binary(node: Node, contents: Contents, opener: Opener) -> None:
     """Add the contents of a binary file."""
     tags = tuple(child.tag for child in node.children())
     if is_pfx(node):
-        contents.add(read_pfx(node, password, contents.budget))
+        add_pfx(node, contents, opener)
     elif tags == (der.OID, der.context_tag(0)):
         _read_pkcs7(node, contents)
     elif tags == (der.SEQUENCE, der.OCTET_STRING):
-        contents.add_key(encrypted_key(node.encoding))
+        add_encrypted_key(node.encoding, contents)
     elif tags[0] == der.INTEGER:
         contents.add_key(SealedKey(data=node.encoding))
     else:
         contents.add_certificate(node.encoding)
 
 
-def _read_block(block: Block, contents: Contents, password: Password) -> None:
+def _read_block(block: Block, contents: Contents, opener: Opener) -> None:
     """Add the contents of a PEM block."""
     if block.label in _CERTIFICATES:
         # In OpenSSL's TRUSTED CERTIFICATE, the trusted purposes follow the certificate.
         trusted = block.label == "TRUSTED CERTIFICATE"
         contents.add_certificate(der.first(block.data).encoding if trusted else block.data)
     elif block.label in _KEYS:
-        contents.add_key(_private_key(block))
+        _add_key(block, contents)
     elif block.label in _PKCS7:
         _read_pkcs7(der.parse(block.data), contents)
     elif block.label == "PKCS12":  # as GnuTLS writes it
-        contents.add(read_pfx(der.parse(block.data), password, contents.budget))
+        add_pfx(der.parse(block.data), contents, opener)
     elif block.label.endswith("PRIVATE KEY"):
         raise wrong_password_error(
             f"the format of a private key is not supported ({block.label}): convert an OpenSSH key with "
@@ -155,17 +165,18 @@ def _read_block(block: Block, contents: Contents, password: Password) -> None:
         contents.notices.append(f"the block {block.label} was skipped: it is neither a certificate nor a private key")
 
 
+def _add_key(block: Block, contents: Contents) -> None:
+    if block.dek_info is not None:
+        add_pem_key(block.label, block.data, block.dek_info, contents)
+    elif block.label == "ENCRYPTED PRIVATE KEY":
+        add_encrypted_key(block.data, contents)
+    else:
+        contents.add_key(SealedKey(data=block.data))
+
+
 def _read_pkcs7(node: Node, contents: Contents) -> None:
     for certificate in read_pkcs7(node):
         contents.add_certificate(certificate)
-
-
-def _private_key(block: Block) -> SealedKey:
-    if block.dek_info is not None:
-        return SealedKey(data=block.data, encryption=header_encryption(block.dek_info))
-    if block.label == "ENCRYPTED PRIVATE KEY":
-        return encrypted_key(block.data)
-    return SealedKey(data=block.data)
 
 
 def _certificate(data: bytes, number: int) -> x509.Certificate:
@@ -191,22 +202,21 @@ def _parts(certificate: x509.Certificate) -> tuple[object, ...]:
     )
 
 
-def _keys(contents: Contents, password: Password) -> tuple[PrivateKeyTypes, ...]:
+def _keys(contents: Contents, opener: Opener) -> tuple[PrivateKeyTypes, ...]:
     """Return the private keys without duplicates."""
     found: dict[bytes, PrivateKeyTypes] = {}
     for number, sealed in enumerate(contents.keys, 1):
-        key = open_key(sealed, password, contents.budget, number=number)
+        key = open_key(sealed, opener, number=number)
         found.setdefault(key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo), key)
     return tuple(found.values())
 
 
-def _notices(contents: Contents, password: Password, keys: tuple[PrivateKeyTypes, ...]) -> tuple[str, ...]:
+def _notices(contents: Contents, keys: tuple[PrivateKeyTypes, ...], *, has_password: bool) -> tuple[str, ...]:
     """Return the notices without duplicates."""
     notices = contents.notices.copy()
     if len(keys) > 1:
-        names = [f'"{key.name}"' for key in contents.keys if key.name]
-        notices.append(f"the file holds {len(keys)} private keys{': ' * bool(names)}{', '.join(names)}")
-    if password and not contents.encrypted:
+        notices.append(f"the file holds {len(keys)} private keys")
+    if has_password and not contents.encrypted:
         notices.append("the file is not encrypted: the given password is not needed")
     return tuple(dict.fromkeys(notices))[:_MAX_NOTICES]
 
