@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ios_mdm.cli.output import echo
 from ios_mdm.core.rules import Outcome
 from ios_mdm.core.text import printable
 
@@ -43,7 +44,7 @@ def show(report: Report, details: CertificateDetails | None, *, file: str, addre
     """
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDTH
     for line in _lines(report, details, f"{printable(file)} for {address} at {_utc(now)}", width):
-        click.echo(line)
+        echo(line)
 
 
 def _lines(report: Report, details: CertificateDetails | None, subject: str, width: int) -> Iterator[str]:
