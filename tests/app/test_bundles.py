@@ -46,12 +46,15 @@ def test_a_bundle_from_a_secret_with_a_password_from_one(desk: Desk, leaf: Leaf)
     assert "PRIVATE" not in repr(read) + repr(credential)
 
 
-@pytest.mark.parametrize("ending", [b"", b"\n", b"\r\n", b"\nsecond line"])
-def test_a_password_file_has_it_in_its_first_line(desk: Desk, leaf: Leaf, ending: bytes) -> None:
-    """All line endings are accepted."""  # R18
+@pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"], ids=["plain", "marked"])
+@pytest.mark.parametrize("ending", [b"", b"\n", b"\r\n", b"\n\n"])
+def test_a_password_file_has_it_in_its_first_line(desk: Desk, leaf: Leaf, start: bytes, ending: bytes) -> None:
+    """A byte order mark, line endings and blank lines do not matter, in a file and in a secret."""  # R18
     (desk.folder / "b.pfx").write_bytes(leaf.pfx())
-    (desk.folder / "p").write_bytes(PASSWORD.encode() + ending)
+    (desk.folder / "p").write_bytes(start + PASSWORD.encode() + ending)
+    desk.vault.values = {"p": start + PASSWORD.encode() + ending}
     assert desk.read(bundle="b.pfx", passwordFile="p").offered_certificate.sha256 == leaf.sha256
+    assert desk.read(bundle="b.pfx", passwordSecret="p").offered_certificate.sha256 == leaf.sha256
 
 
 def test_the_root_may_come_from_elsewhere(desk: Desk, leaf: Leaf) -> None:
@@ -87,6 +90,7 @@ def test_a_reserve_must_outlive_main(desk: Desk, leaf: Leaf) -> None:
         ({"bundle": "secret:none"}, "reserve.install.bundle: there is no secret none"),
         ({"bundle": "b.pfx", "passwordEnv": "NOT_SET"}, "the variable NOT_SET is not set"),
         ({"bundle": "b.pfx", "passwordFile": "none"}, "reserve.install.passwordFile: none cannot be read"),
+        ({"bundle": "b.pfx", "passwordFile": "two"}, "reserve.install.passwordFile: two has text in line 2: keep only"),
         ({"bundle": "b.pfx", "passwordSecret": "none"}, "reserve.install.passwordSecret: there is no secret none"),
         ({"bundle": "b.pfx", "passwordEnv": "P", "trust": ["b.pfx"]}, "b.pfx has no readable PEM certificate"),
     ],
@@ -94,6 +98,7 @@ def test_a_reserve_must_outlive_main(desk: Desk, leaf: Leaf) -> None:
 def test_a_missing_file_or_secret_is_named(desk: Desk, leaf: Leaf, install: dict[str, Any], said: str) -> None:
     """The error is one line with the key of the definition, and does not quote a password."""  # R29
     (desk.folder / "b.pfx").write_bytes(leaf.pfx())
+    (desk.folder / "two").write_text(f"{PASSWORD}\n{PASSWORD}", encoding="utf-8")
     desk.environ = {"P": PASSWORD}
     with pytest.raises(DefinitionError) as caught:
         desk.read(**install)

@@ -149,6 +149,23 @@ def test_names_cannot_break_what_is_printed(tmp_path: Path) -> None:
     assert ET.parse(tmp_path / "junit.xml").getroot().tag == "testsuite"  # noqa: S314 - our own
 
 
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+def test_a_name_that_the_terminal_cannot_show_is_escaped(tmp_path: Path, encoding: str) -> None:
+    """The exit code is that of the check, and each character outside the encoding of stdout is an escape."""
+    made = Chain(leaf=LEAF.but(name="日本 é")).make()
+    bundle = write_bundle(made, tmp_path / "日本.pem")
+    done = subprocess.run(
+        [sys.executable, "-m", "ios_mdm", "validate", str(bundle), "--address", HOST, "--at", AT],
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    shown = "日本 é".encode(encoding, "backslashreplace")
+    assert b"subject  CN=" + shown in done.stdout
+    assert done.stdout.startswith(rb"\u65e5\u672c.pem for")
+
+
 @pytest.mark.parametrize("end", ["", "\n", "\r\n"])
 def test_the_password_comes_from_a_file(tmp_path: Path, end: str) -> None:
     """A P12 is opened with the password in a file, with or without a line end."""  # R18 R29
@@ -244,8 +261,12 @@ def test_the_address_is_read_as_in_a_definition(tmp_path: Path) -> None:
         (("good.pem",), "--address"),
         (("good.pem", "--address", HOST, "--for", "spare"), "spare"),
         (("good.pem", "--address", HOST, "--at", "tomorrow"), "--at 'tomorrow' is not a date and time of RFC 3339"),
-        (("good.pem", "--address", HOST, "--apply-at", "2041-01-01T00:00:00"), "--apply-at"),
+        (("good.pem", "--address", HOST, "--for", "reserve", "--apply-at", "2041-01-01"), "--apply-at '2041-01-01'"),
+        (("good.pem", "--address", HOST, "--apply-at", "2041-06-01T00:00:00Z"), "add --for reserve, or remove"),
+        (("good.pem", "--address", HOST, "--at", AT, "--at", AT), "'--at': the option has 2 values: use it once"),
+        (("good.pem", "--address", HOST, "--root", "leaf.pem", "--root", "good.pem"), "'--root': the option has 2"),
         (("good.pem", "--address", HOST, "--password-file", "missing"), "--password-file missing cannot be read"),
+        (("good.pem", "--address", HOST, "--password-file", "lines"), "--password-file lines has text in line 3: keep"),
         (("good.pem", "--address", HOST, "--password-file", "latin-1"), "is not UTF-8"),
         (("good.pem", "--address", HOST, "--current", "latin-1"), "--current latin-1 holds no readable certificate"),
         (("good.pem", "--address", HOST, "--root", "good.pem"), "--root good.pem holds 3 certificates"),
@@ -260,6 +281,7 @@ def test_the_address_is_read_as_in_a_definition(tmp_path: Path) -> None:
 def test_a_usage_error_is_one_line(good: Path, arguments: tuple[str, ...], words: str) -> None:
     """The exit code is 2, stderr has the error, and no result is printed."""
     (good.parent / "leaf.pem").write_bytes(pem(MADE.leaf))
+    (good.parent / "lines").write_bytes(b"one\n\ntwo")
     (good.parent / "latin-1").write_bytes("pässword".encode("latin-1"))
     result = run("validate", *arguments, cwd=good.parent, environment={})
     assert (result.code, result.out) == (2, "")

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from ios_mdm.app.references import password, secret_value
 from ios_mdm.core.bundle import MAX_BUNDLE_BYTES, BundleError, read_bundle
+from ios_mdm.core.bundle.password import MAX_PASSWORD_BYTES, PasswordError, password_text
 from ios_mdm.core.pair.definition import OfferedCertificate, Slot
 from ios_mdm.core.rules import Context, best_judgment
 from ios_mdm.core.x509.credential import MAX_BYTES, credential_problem, stored_size
@@ -20,7 +21,7 @@ from ios_mdm.core.x509.digests import chain_digest, fingerprint, root_digest
 from ios_mdm.core.x509.pem import UNREADABLE
 from ios_mdm.core.x509.values import Credential
 from ios_mdm.errors import DefinitionError, IosMdmError
-from ios_mdm.files import KIB, file_content, file_start
+from ios_mdm.files import file_content, file_start
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
     from ios_mdm.settings import InstallMainSettings, InstallReserveSettings
 
 __all__ = ["BundleReader", "CheckedBundle", "Circumstances"]
-
-MAX_PASSWORD_FILE = 4 * KIB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,23 +179,22 @@ class BundleReader:
     def _password(self, install: InstallMainSettings | InstallReserveSettings, where: str) -> str | None:
         if install.password_secret is not None:
             secrets = self._secrets(install.password_secret, where)
-            raw = password(secrets, install.password_secret, f"{where}.passwordSecret")
-        elif install.password_file is not None:
-            content = self._file(install.password_file, f"{where}.passwordFile", limit=MAX_PASSWORD_FILE)
-            raw = content.partition(b"\n")[0]
-        elif install.password_env is not None:
-            if install.password_env not in self.environ:
-                raise DefinitionError(
-                    f"{where}.passwordEnv: the variable {install.password_env} is not set: set it, or correct the name"
-                )
-            return self.environ[install.password_env]
-        else:
+            return password(secrets, install.password_secret, f"{where}.passwordSecret")
+        if install.password_file is not None:
+            named = f"{where}.passwordFile"
+            content = self._file(install.password_file, named, limit=MAX_PASSWORD_BYTES)
+            try:
+                return password_text(content)
+            except PasswordError as error:
+                problem = str(error)
+            raise DefinitionError(f"{named}: {install.password_file} {problem}")
+        if install.password_env is None:
             return None
-        try:
-            return raw.decode().rstrip("\r\n")
-        except UnicodeDecodeError:
-            pass
-        raise DefinitionError(f"{where}: the password is not UTF-8 text: store it as UTF-8")
+        if install.password_env not in self.environ:
+            raise DefinitionError(
+                f"{where}.passwordEnv: the variable {install.password_env} is not set: set it, or correct the name"
+            )
+        return self.environ[install.password_env]
 
     def _trusted_certificates(self, path: str, where: str) -> tuple[x509.Certificate, ...]:
         data = self._file(path, f"{where}.trust", limit=MAX_BUNDLE_BYTES)

@@ -14,7 +14,9 @@ from ios_mdm.address import split_address
 from ios_mdm.cli.checklist import show
 from ios_mdm.cli.exits import CANNOT_RUN, exit_on_error
 from ios_mdm.cli.junit import junit_xml
+from ios_mdm.cli.output import echo
 from ios_mdm.core.bundle import MAX_BUNDLE_BYTES, BundleError, read_bundle
+from ios_mdm.core.bundle.password import MAX_PASSWORD_BYTES, PasswordError, password_text
 from ios_mdm.core.pair.definition import Slot
 from ios_mdm.core.rules import Context, best_judgment, unread_report
 from ios_mdm.core.rules.reading import certificates_in
@@ -24,7 +26,7 @@ from ios_mdm.core.x509.details import details
 from ios_mdm.core.x509.issuing import is_issued
 from ios_mdm.core.x509.signatures import is_self_signed
 from ios_mdm.errors import DefinitionError
-from ios_mdm.files import KIB, file_content, file_start
+from ios_mdm.files import file_content, file_start
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -39,7 +41,6 @@ __all__ = ["run"]
 
 VIOLATIONS = 1
 """Exit code for a certificate that breaks a rule."""
-MAX_PASSWORD_FILE = 4 * KIB
 
 _Json = dict[str, object]
 
@@ -68,6 +69,8 @@ def run(
 ) -> None:
     """Check a custom certificate: list every rule that it breaks, and what to do. Writes nothing to AWS."""
     with exit_on_error(CANNOT_RUN):
+        if apply_at is not None and slot != Slot.RESERVE:
+            raise DefinitionError("--apply-at is the apply time of a reserve: add --for reserve, or remove --apply-at")
         context = _context(
             address=address,
             slot=slot,
@@ -81,7 +84,7 @@ def run(
         if junit is not None:
             _write_junit(junit, result.report, bundle)
         if as_json:
-            click.echo(json.dumps(_answer(result, context.now), indent=2))
+            echo(json.dumps(_answer(result, context.now), indent=2))
         else:
             show(result.report, result.details, file=bundle.name, address=context.host, now=context.now)
         raise click.exceptions.Exit(0 if result.report.is_valid else VIOLATIONS)
@@ -143,14 +146,12 @@ def _certificates(option: str, file: Path) -> tuple[x509.Certificate, ...]:
 
 
 def _password(file: Path) -> str:
-    """Read a password from a file, without the line end that editors add."""
+    content = _read("--password-file", file, MAX_PASSWORD_BYTES)
     try:
-        text = _read("--password-file", file, MAX_PASSWORD_FILE).decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = None
-    if text is None:
-        raise DefinitionError(f"--password-file {file} is not UTF-8: save the password as UTF-8 text")
-    return text.removesuffix("\n").removesuffix("\r")
+        return password_text(content)
+    except PasswordError as error:
+        problem = str(error)
+    raise DefinitionError(f"--password-file {file} {problem}")
 
 
 def _read(option: str, file: Path, limit: int) -> bytes:
