@@ -92,7 +92,10 @@ def test_a_reserve_must_outlive_main(desk: Desk, leaf: Leaf) -> None:
         ({"bundle": "b.pfx", "passwordFile": "none"}, "reserve.install.passwordFile: none cannot be read"),
         ({"bundle": "b.pfx", "passwordFile": "two"}, "reserve.install.passwordFile: two has text in line 2: keep only"),
         ({"bundle": "b.pfx", "passwordSecret": "none"}, "reserve.install.passwordSecret: there is no secret none"),
-        ({"bundle": "b.pfx", "passwordEnv": "P", "trust": ["b.pfx"]}, "b.pfx has no readable PEM certificate"),
+        (
+            {"bundle": "b.pfx", "passwordEnv": "P", "trust": ["b.pfx"]},
+            "install.trust: b.pfx: the file is a PFX",
+        ),
     ],
 )
 def test_a_missing_file_or_secret_is_named(desk: Desk, leaf: Leaf, install: dict[str, Any], said: str) -> None:

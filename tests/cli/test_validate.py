@@ -268,7 +268,10 @@ def test_the_address_is_read_as_in_a_definition(tmp_path: Path) -> None:
         (("good.pem", "--address", HOST, "--password-file", "missing"), "--password-file missing cannot be read"),
         (("good.pem", "--address", HOST, "--password-file", "lines"), "--password-file lines has text in line 3: keep"),
         (("good.pem", "--address", HOST, "--password-file", "latin-1"), "is not UTF-8"),
-        (("good.pem", "--address", HOST, "--current", "latin-1"), "--current latin-1 holds no readable certificate"),
+        (
+            ("good.pem", "--address", HOST, "--current", "latin-1"),
+            "--current latin-1: the file is neither PEM nor",
+        ),
         (("good.pem", "--address", HOST, "--root", "good.pem"), "--root good.pem holds 3 certificates"),
         (("good.pem", "--address", HOST, "--root", "leaf.pem"), "--root leaf.pem is not self-signed"),
         (("good.pem", "--address", HOST, "--trust", "missing"), "--trust missing cannot be read"),

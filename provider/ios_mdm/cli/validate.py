@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -15,11 +15,10 @@ from ios_mdm.cli.checklist import show
 from ios_mdm.cli.exits import CANNOT_RUN, exit_on_error
 from ios_mdm.cli.junit import junit_xml
 from ios_mdm.cli.output import echo
-from ios_mdm.core.bundle import MAX_BUNDLE_BYTES, BundleError, read_bundle
+from ios_mdm.core.bundle import MAX_BUNDLE_BYTES, BundleError, read_bundle, read_certificates
 from ios_mdm.core.bundle.password import MAX_PASSWORD_BYTES, PasswordError, password_text
 from ios_mdm.core.pair.definition import Slot
 from ios_mdm.core.rules import Context, best_judgment, unread_report
-from ios_mdm.core.rules.reading import certificates_in
 from ios_mdm.core.times import parsed_time, rfc3339
 from ios_mdm.core.x509.chain import ordered_chain
 from ios_mdm.core.x509.details import details
@@ -32,8 +31,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from cryptography import x509
-
+    from ios_mdm.core.bundle import CertificateFile
     from ios_mdm.core.rules import Report
     from ios_mdm.core.x509.values import CertificateDetails
 
@@ -71,7 +69,7 @@ def run(
     with exit_on_error(CANNOT_RUN):
         if apply_at is not None and slot != Slot.RESERVE:
             raise DefinitionError("--apply-at is the apply time of a reserve: add --for reserve, or remove --apply-at")
-        context = _context(
+        context, notices = _context(
             address=address,
             slot=slot,
             current=current,
@@ -80,7 +78,7 @@ def run(
             apply_at=_time("--apply-at", apply_at),
             now=_now(at),
         )
-        result = _result(bundle, password_file, context)
+        result = _result(bundle, password_file, context, notices)
         if junit is not None:
             _write_junit(junit, result.report, bundle)
         if as_json:
@@ -99,14 +97,21 @@ def _context(
     trust: tuple[Path, ...],
     apply_at: datetime | None,
     now: datetime,
-) -> Context:
-    chain = () if current is None else ordered_chain(_certificates("--current", current))
-    roots = () if root is None else _certificates("--root", root)
+) -> tuple[Context, tuple[str, ...]]:
+    """Return the inputs of the rules, and the notices about the files of the options."""
+    files = {
+        option: tuple(_certificates(option, one) for one in given if one is not None)
+        for option, given in (("--current", (current,)), ("--root", (root,)), ("--trust", trust))
+    }
+    found = {option: tuple(one for file in read for one in file.certificates) for option, read in files.items()}
+    chain, roots = found["--current"], found["--root"]
+    if chain:
+        chain = ordered_chain(chain)
     if len(roots) > 1:
         raise DefinitionError(f"--root {root} holds {len(roots)} certificates: remove all except the root")
     if roots and not is_self_signed(roots[0]):
         raise DefinitionError(f"--root {root} is not self-signed: use the last certificate of the chain")
-    return Context(
+    context = Context(
         host=_host(address),
         now=now,
         slot=Slot(slot),
@@ -114,8 +119,9 @@ def _context(
         current=chain,
         issued=is_issued(chain),
         root=roots[0] if roots else None,
-        trust=tuple(one for file in trust for one in _certificates("--trust", file)),
+        trust=found["--trust"],
     )
+    return context, tuple(notice for read in files.values() for file in read for notice in file.notices)
 
 
 def _host(address: str) -> str:
@@ -126,23 +132,27 @@ def _host(address: str) -> str:
     raise DefinitionError(f"--address {problem}")
 
 
-def _result(file: Path, password_file: Path | None, context: Context) -> Result:
+def _result(file: Path, password_file: Path | None, context: Context, notices: tuple[str, ...]) -> Result:
     # One byte more than the limit: the rules report a bundle that is too large (R18).
     data = file_start(file, size=MAX_BUNDLE_BYTES + 1, named=f"BUNDLE {file}", allows_pipe=True)
     password = None if password_file is None else _password(password_file)
     try:
-        judgment = best_judgment(read_bundle(data, password), context)
+        bundle = read_bundle(data, password)
+        judgment = best_judgment(replace(bundle, notices=(*bundle.notices, *notices)), context)
     except BundleError as error:
         return Result(report=unread_report(error), details=None)
     return Result(report=judgment.report, details=details(judgment.candidate.pem))
 
 
-def _certificates(option: str, file: Path) -> tuple[x509.Certificate, ...]:
-    """Read the certificates in a file and ignore other content. Errors do not quote the file (R29)."""
-    found = certificates_in(_read(option, file, MAX_BUNDLE_BYTES))
-    if not found:
-        raise DefinitionError(f"{option} {file} holds no readable certificate: use certificates in PEM")
-    return found
+def _certificates(option: str, file: Path) -> CertificateFile:
+    """Read the certificates in a file. Each notice starts with the option and the file."""
+    try:
+        found = read_certificates(_read(option, file, MAX_BUNDLE_BYTES))
+    except BundleError as error:
+        problem = str(error)
+    else:
+        return replace(found, notices=tuple(f"{option} {file}: {notice}" for notice in found.notices))
+    raise DefinitionError(f"{option} {file}: {problem}")
 
 
 def _password(file: Path) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING
 
 import pytest
@@ -282,16 +281,6 @@ def test_panics_are_refusals_and_interrupts_are_not(capfd: pytest.CaptureFixture
 
     with pytest.raises(KeyboardInterrupt):
         attempt(interrupted)
-
-
-def test_warnings_of_the_library_are_dropped() -> None:
-    """Warnings of the library are dropped, because the rules check the certificates."""
-
-    def warned() -> int:
-        warnings.warn("odd", UserWarning, stacklevel=1)
-        return 1
-
-    assert attempt(warned) == 1
 
 
 def test_certificates_are_read_through() -> None:

@@ -36,7 +36,7 @@ class Contents:
     """DER certificates, private keys and notices found so far, in the order of the file."""
 
     budget: Budget
-    certificates: list[bytes] = field(default_factory=list)
+    certificates: dict[bytes, None] = field(default_factory=dict)
     keys: list[SealedKey] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
     encrypted: bool = False
@@ -54,7 +54,7 @@ class Contents:
                 f"the file holds more than {_MAX_CERTIFICATES} certificates: "
                 "keep only the server's certificate and those of its issuers"
             )
-        self.certificates.append(data)
+        self.certificates[data] = None
 
     def add_key(self, key: SealedKey) -> None:
         """Add a private key, and declare the rounds of key derivation that it needs.

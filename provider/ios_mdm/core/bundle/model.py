@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 
-__all__ = ["MAX_ROUNDS", "Budget", "Bundle", "BundleError", "Code", "wrong_password_error"]
+__all__ = ["MAX_ROUNDS", "Budget", "Bundle", "BundleError", "Code", "DoubtfulCertificate", "wrong_password_error"]
 
 MAX_ROUNDS = 5_000_000
 """Limit for the rounds of key derivation that one file may need.
@@ -45,6 +45,23 @@ def wrong_password_error(message: str) -> BundleError:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class DoubtfulCertificate:
+    """A certificate of a file that the library cannot read.
+
+    Args:
+        number: position among the certificates of the file, from 1.
+        data: DER of the certificate, or bytes that are not even DER.
+        subject: DER of the subject, or None if it is unknown.
+        key: SubjectPublicKeyInfo, DER, or None if it is unknown.
+    """
+
+    number: int
+    data: bytes
+    subject: bytes | None
+    key: bytes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Bundle:
     """Certificates and private keys of a file. The choice of the leaf and of its key is made elsewhere.
 
@@ -53,11 +70,13 @@ class Bundle:
             key of each are known to be readable without an exception.
         keys: at least one private key, in the order of the file, without duplicates.
         notices: notices that need no action, one line each.
+        doubtful: certificates that cannot be read, and are not among *certificates*.
     """
 
     certificates: tuple[x509.Certificate, ...]
     keys: tuple[PrivateKeyTypes, ...]
     notices: tuple[str, ...] = ()
+    doubtful: tuple[DoubtfulCertificate, ...] = ()
 
     def __repr__(self) -> str:
         """Return the SHA-256 fingerprints of the certificates, and nothing of a key."""

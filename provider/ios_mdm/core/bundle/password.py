@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import codecs
-
+from ios_mdm.core.bundle.encoding import utf16_encoding
 from ios_mdm.errors import IosMdmError
 
 __all__ = ["MAX_PASSWORD_BYTES", "PasswordError", "decoded_text", "password_text"]
@@ -35,23 +34,8 @@ def password_text(data: bytes) -> str:
 
 
 def decoded_text(data: bytes) -> str | None:
-    """Return the text of UTF-8 or UTF-16, with or without a byte order mark, or None if the data is not such text.
-
-    UTF-16 without a mark is recognized by the NUL bytes of its ASCII characters.
-    """
-    encoding = "utf-8-sig"
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # as PowerShell's redirection writes it
-        encoding = "utf-16"
-    elif data and len(data) % 2 == 0:
-        if 0 not in data[::2] and _is_mostly_zero(data[1::2]):
-            encoding = "utf-16-le"
-        elif 0 not in data[1::2] and _is_mostly_zero(data[::2]):
-            encoding = "utf-16-be"
+    """Return the text of UTF-8 or UTF-16, with or without a byte order mark, or None if the data is not such text."""
     try:
-        return data.decode(encoding)
+        return data.decode(utf16_encoding(data) or "utf-8-sig")
     except UnicodeDecodeError:
         return None
-
-
-def _is_mostly_zero(data: bytes) -> bool:
-    return 2 * data.count(0) > len(data)

@@ -2,50 +2,33 @@
 
 from __future__ import annotations
 
-import re
-from functools import partial
 from typing import TYPE_CHECKING
 
-from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from ios_mdm.core.bundle import der, pem
+from ios_mdm.core.bundle import der
+from ios_mdm.core.bundle.certificates import (
+    certificates_in_part,
+    doubtful_notice,
+    loaded_certificates,
+    unreadable_certificate,
+)
 from ios_mdm.core.bundle.contents import Contents, SealedKey
+from ios_mdm.core.bundle.form import DAMAGED, Kind, Part, parts, skipped_parts_notice
 from ios_mdm.core.bundle.kdf import Password
 from ios_mdm.core.bundle.keys import encrypted_key, open_key
-from ios_mdm.core.bundle.library import attempt
 from ios_mdm.core.bundle.model import Budget, Bundle, BundleError, wrong_password_error
 from ios_mdm.core.bundle.pbe import header_encryption
-from ios_mdm.core.bundle.pkcs12 import is_pfx, read_pfx, read_pkcs7
+from ios_mdm.core.bundle.pkcs12 import read_pfx
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
-    from ios_mdm.core.bundle.der import Node
-    from ios_mdm.core.bundle.pem import Block
+__all__ = ["read_bundle"]
 
-__all__ = ["MAX_BUNDLE_BYTES", "read_bundle"]
-
-MAX_BUNDLE_BYTES = 1 << 20
-"""Size limit of a file in bytes."""
-
-_CERTIFICATES = {"CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE"}
-_PKCS7 = {"PKCS7", "CMS", "PKCS #7 SIGNED DATA"}
-_KEYS = {"PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY", "DSA PRIVATE KEY"}
-_SILENT = {"EC PARAMETERS", "DH PARAMETERS", "DSA PARAMETERS"}
-_BASE64 = re.compile(rb"\s*MI[A-Za-z0-9+/=\s]+")
 _MAX_NOTICES = 20
-_DAMAGED = "the file is damaged or cut off: its parts do not fit together. Copy or export it again"
-_NO_PEM = "the file is neither PEM nor PFX (P12): export the certificate with its private key in one of these formats"
 _PUT_TOGETHER = (
     "put both into one file with openssl pkcs12 -export -inkey KEY -in CERTIFICATE -certfile CHAIN -out bundle.p12"
-)
-_TO_P12 = "keytool -importkeystore -srckeystore FILE -destkeystore bundle.p12 -deststoretype PKCS12"
-_OTHER_FORMATS = (
-    (b"\xfe\xed\xfe\xed", f"the file is a Java key store (JKS): convert it with {_TO_P12}"),
-    (b"\xce\xce\xce\xce", f"the file is a Java key store (JCEKS): convert it with {_TO_P12} -srcstoretype JCEKS"),
-    (b"PK\x03\x04", "the file is a ZIP archive: unpack it, and name the PEM or PFX file inside"),
-    (b"PuTTY-User-Key-File", "the file is a PuTTY key, not a certificate: export the certificate as PFX or PEM"),
 )
 
 
@@ -62,133 +45,78 @@ def read_bundle(data: bytes, password: str | None = None) -> Bundle:
     Raises:
         BundleError: The file cannot be read. No bytes cause another error.
     """
-    secret, budget = Password(text=password), Budget()
+    found = parts(data)
     try:
-        contents = _contents(data, secret, budget)
-        certificates = tuple(_certificate(one, number) for number, one in enumerate(contents.certificates, 1))
+        return _bundle(found, password)
+    except BundleError as error:
+        refused = error
+    if password and refused.code == "bad-password" and _is_open(found):
+        raise BundleError(
+            "the file opens without a password, and the given password is wrong: remove the password, or export the "
+            "file again with it",
+            code="bad-password",
+        )
+    raise refused
+
+
+def _is_open(found: tuple[Part, ...]) -> bool:
+    """Return whether a file opens without a password. A PFX without a password is often encrypted with an empty one."""
+    try:
+        _bundle(found, None)
+    except BundleError:
+        return False
+    return True
+
+
+def _bundle(found: tuple[Part, ...], password: str | None) -> Bundle:
+    secret = Password(text=password)
+    try:
+        contents = Contents(Budget())
+        skipped = [part for part in found if not _add_part(part, contents, secret)]
+        certificates, doubtful = loaded_certificates(contents.certificates)
+        if doubtful and not certificates:
+            raise unreadable_certificate(doubtful[0])
         if not certificates:
-            raise _no_certificate(contents)
+            raise _no_certificate(contents, skipped)
         if not contents.keys:
             raise _no_key(contents)
         keys = _keys(contents, secret)
     except der.DerError:
         pass
     else:
-        return Bundle(certificates=certificates, keys=keys, notices=_notices(contents, secret, keys))
-    raise wrong_password_error(_DAMAGED)
-
-
-def _contents(data: bytes, password: Password, budget: Budget) -> Contents:
-    """Return the contents of the file, with its private keys still encrypted."""
-    if not data.strip():
-        raise wrong_password_error("the file is empty: export the certificate with its private key as PEM or PFX")
-    if len(data) > MAX_BUNDLE_BYTES:
-        raise wrong_password_error(
-            f"the file is larger than {MAX_BUNDLE_BYTES >> 10} KiB: keep only the server's key and certificates"
+        notices = (skipped_parts_notice(skipped), doubtful_notice(doubtful), *_notices(contents, secret, keys))
+        return Bundle(
+            certificates=certificates,
+            keys=keys,
+            notices=tuple(dict.fromkeys(one for one in notices if one is not None))[:_MAX_NOTICES],
+            doubtful=doubtful,
         )
-    contents = Contents(budget)
-    if (node := _element(data)) is not None:
-        _read_binary(node, contents, password)
-        return contents
-    blocks = pem.blocks(data)
-    if not blocks:
-        raise wrong_password_error(_form_advice(data))
-    for block in blocks:
-        _read_block(block, contents, password)
-    return contents
+    raise wrong_password_error(DAMAGED)
 
 
-def _element(data: bytes) -> Node | None:
-    """Return the SEQUENCE of a binary file, or None for any other file."""
-    if data[0] != der.SEQUENCE:
-        return None
-    try:
-        node = der.first(data)
-    except der.DerError:
-        return None
-    return None if data[node.end :].strip() else node
+def _add_part(part: Part, contents: Contents, password: Password) -> bool:
+    """Add the contents of a part, with its private keys still encrypted. Returns False if the part is not needed."""
+    found = certificates_in_part(part)
+    if found is not None:
+        for certificate in found:
+            contents.add_certificate(certificate)
+        return True
+    match part.kind:
+        case Kind.PFX:
+            contents.add(read_pfx(der.parse(part.data), password, contents.budget))
+        case Kind.KEY:
+            contents.add_key(SealedKey(data=part.data))
+        case Kind.ENCRYPTED_KEY:
+            contents.add_key(_encrypted_key(part))
+        case _:
+            return part.kind is Kind.PARAMETERS
+    return True
 
 
-def _form_advice(data: bytes) -> str:
-    """Return the message for a file that is neither PEM nor one complete binary element."""
-    for magic, message in _OTHER_FORMATS:
-        if data.startswith(magic):
-            return message
-    if _BASE64.fullmatch(data):
-        return "the file is Base64 without PEM lines: decode it with openssl base64 -d -A -in FILE -out bundle.pfx"
-    return _DAMAGED if data[0] == der.SEQUENCE else _NO_PEM
-
-
-def _read_binary(node: Node, contents: Contents, password: Password) -> None:
-    """Add the contents of a binary file."""
-    tags = tuple(child.tag for child in node.children())
-    if is_pfx(node):
-        contents.add(read_pfx(node, password, contents.budget))
-    elif tags == (der.OID, der.context_tag(0)):
-        _read_pkcs7(node, contents)
-    elif tags == (der.SEQUENCE, der.OCTET_STRING):
-        contents.add_key(encrypted_key(node.encoding))
-    elif tags[0] == der.INTEGER:
-        contents.add_key(SealedKey(data=node.encoding))
-    else:
-        contents.add_certificate(node.encoding)
-
-
-def _read_block(block: Block, contents: Contents, password: Password) -> None:
-    """Add the contents of a PEM block."""
-    if block.label in _CERTIFICATES:
-        # In OpenSSL's TRUSTED CERTIFICATE, the trusted purposes follow the certificate.
-        trusted = block.label == "TRUSTED CERTIFICATE"
-        contents.add_certificate(der.first(block.data).encoding if trusted else block.data)
-    elif block.label in _KEYS:
-        contents.add_key(_private_key(block))
-    elif block.label in _PKCS7:
-        _read_pkcs7(der.parse(block.data), contents)
-    elif block.label == "PKCS12":  # as GnuTLS writes it
-        contents.add(read_pfx(der.parse(block.data), password, contents.budget))
-    elif block.label.endswith("PRIVATE KEY"):
-        raise wrong_password_error(
-            f"the format of a private key is not supported ({block.label}): convert an OpenSSH key with "
-            "ssh-keygen -p -m PKCS8 -f KEY. A key that cannot be exported from its hardware cannot be used"
-        )
-    elif block.label not in _SILENT:
-        contents.notices.append(f"the block {block.label} was skipped: it is neither a certificate nor a private key")
-
-
-def _read_pkcs7(node: Node, contents: Contents) -> None:
-    for certificate in read_pkcs7(node):
-        contents.add_certificate(certificate)
-
-
-def _private_key(block: Block) -> SealedKey:
-    if block.dek_info is not None:
-        return SealedKey(data=block.data, encryption=header_encryption(block.dek_info))
-    if block.label == "ENCRYPTED PRIVATE KEY":
-        return encrypted_key(block.data)
-    return SealedKey(data=block.data)
-
-
-def _certificate(data: bytes, number: int) -> x509.Certificate:
-    """Return a certificate of which every part can be read."""
-    certificate = attempt(partial(x509.load_der_x509_certificate, data))
-    if certificate is None or attempt(partial(_parts, certificate)) is None:
-        raise wrong_password_error(
-            f"certificate {number} of the file cannot be read: it is damaged, or its key has an unknown type. "
-            "Inspect it with: openssl storeutl -noout -text -certs FILE"
-        )
-    return certificate
-
-
-def _parts(certificate: x509.Certificate) -> tuple[object, ...]:
-    """Read the parts that the library decodes lazily."""
-    return (
-        certificate.subject,
-        certificate.issuer,
-        certificate.not_valid_before_utc,
-        certificate.not_valid_after_utc,
-        certificate.extensions,
-        certificate.public_key(),
-    )
+def _encrypted_key(part: Part) -> SealedKey:
+    if part.dek_info is not None:
+        return SealedKey(data=part.data, encryption=header_encryption(part.dek_info))
+    return encrypted_key(part.data)
 
 
 def _keys(contents: Contents, password: Password) -> tuple[PrivateKeyTypes, ...]:
@@ -200,20 +128,28 @@ def _keys(contents: Contents, password: Password) -> tuple[PrivateKeyTypes, ...]
     return tuple(found.values())
 
 
-def _notices(contents: Contents, password: Password, keys: tuple[PrivateKeyTypes, ...]) -> tuple[str, ...]:
-    """Return the notices without duplicates."""
+def _notices(contents: Contents, password: Password, keys: tuple[PrivateKeyTypes, ...]) -> list[str]:
     notices = contents.notices.copy()
     if len(keys) > 1:
         names = [f'"{key.name}"' for key in contents.keys if key.name]
         notices.append(f"the file holds {len(keys)} private keys{': ' * bool(names)}{', '.join(names)}")
     if password and not contents.encrypted:
         notices.append("the file is not encrypted: the given password is not needed")
-    return tuple(dict.fromkeys(notices))[:_MAX_NOTICES]
+    return notices
 
 
-def _no_certificate(contents: Contents) -> BundleError:
+def _no_certificate(contents: Contents, skipped: list[Part]) -> BundleError:
     found = "a private key and no certificate" if contents.keys else "neither a certificate nor a private key"
-    return BundleError(f"the file holds {found}: {_PUT_TOGETHER}", code="no-certificate")
+    kinds = {part.kind for part in skipped}
+    if Kind.REQUEST in kinds:
+        return BundleError(
+            f"the file holds {found}, but a certificate request: send the request to the CA, and use the certificate "
+            "that the CA returns",
+            code="no-certificate",
+        )
+    others = skipped_parts_notice(skipped)
+    aside = "" if others is None else f" ({others})"
+    return BundleError(f"the file holds {found}{aside}: {_PUT_TOGETHER}", code="no-certificate")
 
 
 def _no_key(contents: Contents) -> BundleError:

@@ -22,6 +22,8 @@ from ios_mdm.core.rules.second_opinion import second_opinion
 from ios_mdm.core.rules.strength import hashes_are_sha2, key_types_are_known, root_key_is_large, rsa_keys_are_large
 from ios_mdm.core.x509.chain import candidates
 from ios_mdm.core.x509.links import is_unbroken
+from ios_mdm.core.x509.needed import check_missing_issuer
+from ios_mdm.core.x509.oddities import unusual_fields
 
 if TYPE_CHECKING:
     from ios_mdm.core.bundle import Bundle, BundleError
@@ -69,7 +71,8 @@ def best_judgment(bundle: Bundle, context: Context) -> Judgment:
     """Return the server certificate of a bundle, with the path to a root that breaks the fewest rules.
 
     Raises:
-        BundleError: The bundle has several private keys, and not exactly one is for the connection address (R18).
+        BundleError: The bundle has several private keys, and not exactly one is for the connection address. Or the
+            server's certificate is missing, or a certificate that is needed cannot be read (R18).
     """
     wanted = context.wanted_root
     roots = () if wanted is None else (wanted,)
@@ -79,7 +82,10 @@ def best_judgment(bundle: Bundle, context: Context) -> Judgment:
         if judgment.report.is_valid:
             return judgment
         found.append(judgment)
-    return min(found, key=_faults)
+    best = min(found, key=_faults)
+    if best.candidate.root is None:
+        check_missing_issuer(bundle, best.candidate.chain[-1])
+    return best
 
 
 def report(candidate: Candidate, context: Context, *, notices: tuple[str, ...] = ()) -> Report:
@@ -91,7 +97,8 @@ def report(candidate: Candidate, context: Context, *, notices: tuple[str, ...] =
         notices: notices about the file, one line each.
     """
     checks = [_check(rule, candidate, context) for rule in RULES]
-    shown_notices = [*notices, *candidate.notices, *(notice for check in checks for notice in check.notices)]
+    odd = (notice for certificate in candidate.chain for notice in unusual_fields(certificate))
+    shown_notices = [*notices, *candidate.notices, *odd, *(notice for check in checks for notice in check.notices)]
     found = Report(checklist=(Check(requirement="R18", title=_READ), *checks))
     if found.is_valid and (opinion := second_opinion(candidate, context)) is not None:
         shown_notices.append(opinion)

@@ -1,5 +1,5 @@
 """Certificates: reads them, issues them, and builds chains."""
 
-from ios_mdm.core.x509.library_warnings import ignore_library_warnings
+from ios_mdm.core.library_warnings import ignore_library_warnings
 
 ignore_library_warnings()

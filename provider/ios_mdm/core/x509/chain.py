@@ -15,6 +15,7 @@ from ios_mdm.core.bundle import BundleError
 from ios_mdm.core.x509.digests import fingerprint, root_digest
 from ios_mdm.core.x509.links import Pool, is_unbroken
 from ios_mdm.core.x509.names import display_name, dns_names, excerpt, has_name_of, is_self_issued
+from ios_mdm.core.x509.needed import check_server_certificate
 from ios_mdm.core.x509.signatures import is_self_signed
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Candidate", "candidates", "ordered_chain"]
 
 _MAX_LEAVES = 8
+_MAX_NAMES = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -93,6 +95,7 @@ def candidates(
     Raises:
         BundleError: The file has several private keys, and not exactly one is for the connection address (R18).
     """
+    check_server_certificate(bundle, host)
     key, leaves = _key_and_leaves(bundle, host)
     pool = Pool(tuple(dict.fromkeys((*bundle.certificates, *trust, *roots))))
     wanted = {root_digest(root) for root in roots}
@@ -166,7 +169,7 @@ def _candidate(
     bundle: Bundle,
 ) -> Candidate:
     aside = tuple(one for one in bundle.certificates if one not in chain)
-    notices = [f"not part of the chain, set aside: {display_name(one)}" for one in aside]
+    notices = [f"not part of the chain, set aside: {_names(aside)}"] if aside else []
     notices += [
         f"not in the file, taken from elsewhere: {display_name(one)}" for one in chain if one not in bundle.certificates
     ]
@@ -179,6 +182,11 @@ def _candidate(
         set_aside=aside,
         notices=tuple(notices),
     )
+
+
+def _names(certificates: Sequence[x509.Certificate]) -> str:
+    more = f", and {len(certificates) - _MAX_NAMES} more" if len(certificates) > _MAX_NAMES else ""
+    return ", ".join(map(display_name, certificates[:_MAX_NAMES])) + more
 
 
 def _sort_key(candidate: Candidate, wanted: set[str]) -> tuple[bool, bool, bool]:

@@ -1,7 +1,7 @@
 """Keeps the warnings of cryptography about unusual certificates off stderr.
 
 The rules check the certificates, and :mod:`ios_mdm.core.x509.oddities` writes the notices. The filter is set once, when
-this package is imported, because ``warnings.catch_warnings`` is not safe with threads.
+a package that reads certificates is imported, because ``warnings.catch_warnings`` is not safe with threads.
 """
 
 from __future__ import annotations
