@@ -6,14 +6,21 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from ios_mdm.app.bundles import Circumstances
 from ios_mdm.core.bundle import BundleError
 from ios_mdm.core.pair.definition import Slot
 from ios_mdm.core.x509.credential import credential_from_json, credential_to_json
 from ios_mdm.errors import DefinitionError
+from tests.support.bundles import pem
+from tests.support.certificates import ROOT
 from tests.support.custom_files import BY, HOST, PASSWORD, START, Leaf, authority
 from tests.support.desk import Desk, desk, leaf
+from tests.support.odd_certificates import DEFECTS as ODD_FIELDS
+from tests.support.odd_certificates import MADE as ODD
+from tests.support.odd_certificates import changed_certificate
 
 __all__ = ["desk", "leaf"]
 
@@ -72,6 +79,24 @@ def test_the_root_may_come_from_elsewhere(desk: Desk, leaf: Leaf) -> None:
     foreign = Circumstances(host=HOST, now=BY.now, slot=Slot.RESERVE, root="0" * 64)
     with pytest.raises(DefinitionError, match="root-mismatch"):
         desk.read(foreign, **given, trust=["root.pem"])
+
+
+def test_trust_files_are_read_as_validate_reads_them(desk: Desk, leaf: Leaf) -> None:
+    """DER is accepted, and a certificate that cannot be read is a notice with the file and its number."""  # R22
+    (desk.folder / "b.pem").write_bytes(leaf.pem())
+    root = x509.load_pem_x509_certificate(authority().pem())
+    (desk.folder / "root.cer").write_bytes(root.public_bytes(Encoding.DER))
+    desk.environ = {"P": PASSWORD}
+    given: dict[str, Any] = {"bundle": "b.pem", "passwordEnv": "P"}
+    assert desk.read(**given, trust=["root.cer"]).report.is_valid
+    twice = changed_certificate(ODD.leaf, ROOT, ODD_FIELDS["extension twice"][0])
+    (desk.folder / "both.pem").write_bytes(pem("CERTIFICATE", twice) + authority().pem())
+    report = desk.read(**given, trust=["both.pem"]).report
+    assert report.is_valid
+    assert [one for one in report.notices if one.startswith("both.pem: not readable by the library")]
+    (desk.folder / "odd.cer").write_bytes(twice)
+    with pytest.raises(DefinitionError, match=r"^reserve\.install\.trust: odd\.cer: certificate 1 of the file"):
+        desk.read(**given, trust=["odd.cer"])
 
 
 def test_a_reserve_must_outlive_main(desk: Desk, leaf: Leaf) -> None:

@@ -20,10 +20,14 @@ from ios_mdm.core.pair.definition import KeyType
 from ios_mdm.core.rules import RULES
 from ios_mdm.core.x509.digests import fingerprint
 from ios_mdm.core.x509.issuing import issue
+from tests.support.bundles import pem as block
 from tests.support.certificates import HOST, ISSUING, LEAF, NOW, ROOT, Chain, SelfSigned, pem, private_pem
 from tests.support.command_line import Result, run
 from tests.support.defects import DEFECTS
 from tests.support.definition_files import MADE, write_bundle
+from tests.support.odd_certificates import DEFECTS as ODD_FIELDS
+from tests.support.odd_certificates import MADE as ODD
+from tests.support.odd_certificates import changed_certificate, with_serial_number
 from tools.toolchain import ROOT as PROJECT
 
 if TYPE_CHECKING:
@@ -192,6 +196,39 @@ def test_a_file_that_is_no_certificate_is_a_violation(tmp_path: Path) -> None:
     bundle.write_bytes(private_pem(MADE.keys[0]))
     assert codes(bundle) == {"no-certificate"}
     assert validate(bundle).code == 1
+
+
+def test_a_doubtful_certificate_in_trust_is_a_notice(tmp_path: Path) -> None:
+    """The certificate beside it counts. The notice names the option, the file, the number and the field."""  # R22
+    bundle, trust, alone = tmp_path / "leaf.pem", tmp_path / "trust.pem", tmp_path / "alone.pem"
+    bundle.write_bytes(private_pem(MADE.keys[0]) + pem(MADE.leaf))
+    odd = changed_certificate(ODD.leaf, ROOT, ODD_FIELDS["extension twice"][0])
+    trust.write_bytes(block("CERTIFICATE", odd) + pem(*MADE.chain[1:]))
+    found = answer(bundle, "--trust", trust)
+    assert found["valid"]
+    (notice,) = (one for one in found["notices"] if one.startswith(f"--trust {trust}: not readable by the library"))
+    assert notice.endswith("set aside: certificate 1: extension basicConstraints (it occurs twice)")
+    alone.write_bytes(odd)
+    result = validate(bundle, "--trust", alone)
+    assert result.code == 2
+    assert f"--trust {alone}: certificate 1 of the file cannot be read because of its extension" in result.err
+
+
+def test_the_library_prints_no_warning(tmp_path: Path) -> None:
+    """Stderr is empty for a serial number of 0. The JSON has a notice."""  # R28
+    odd = changed_certificate(ODD.leaf, ROOT, with_serial_number(b"\0"))
+    bundle = tmp_path / "odd.pem"
+    bundle.write_bytes(private_pem(ODD.keys[0]) + block("CERTIFICATE", odd) + pem(ODD.root))
+    result = run("validate", str(bundle), "--address", HOST, "--at", AT, "--json", cwd=tmp_path, environment={})
+    assert (result.code, result.err) == (0, "")
+    assert "has a serial number that is zero" in json.loads(result.out)["notices"][0]
+
+
+def test_the_forgotten_certificate_of_the_server_is_the_only_violation(tmp_path: Path) -> None:
+    """No rule about the CAs is reported."""  # R18
+    bundle = tmp_path / "forgotten.pem"
+    bundle.write_bytes(private_pem(MADE.keys[0]) + pem(*MADE.chain[1:]))
+    assert codes(bundle) == {"no-certificate"}
 
 
 def test_root_and_trust_complete_the_chain(tmp_path: Path) -> None:

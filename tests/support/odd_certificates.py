@@ -17,14 +17,7 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
-__all__ = [
-    "DEFECTS",
-    "changed_certificate",
-    "common_name",
-    "duplicate_extension",
-    "explicit_false",
-    "with_serial_number",
-]
+__all__ = ["DEFECTS", "MADE", "ODD_ROOT", "changed_certificate", "common_name", "with_serial_number"]
 
 _SHA256 = sequence(oid("1.2.840.10045.4.3.2"))
 _MARK = "@@@@@@@@"
@@ -79,8 +72,8 @@ def _extension(name: str, old: bytes, new: bytes) -> Callable[[bytes], bytes]:
     return change
 
 
-explicit_false = _extension("2.5.29.19", sequence(), sequence(b"\x01\x01\x00"))
-duplicate_extension = _extension("2.5.29.19", b"", sequence())
+_explicit_false = _extension("2.5.29.19", sequence(), sequence(b"\x01\x01\x00"))
+_duplicate_extension = _extension("2.5.29.19", b"", sequence())
 _path_length = _extension("2.5.29.19", sequence(), sequence(b"\x02\x01\x00"))
 _notice = sequence(oid("1.3.6.1.5.5.7.2.2"), sequence(tlv(0x1A, b"M\xfcnchen")))
 _policies = _extension("2.5.29.32", b"", sequence(sequence(oid("1.2.3.4"), sequence(_notice))))
@@ -94,10 +87,10 @@ DEFECTS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "T61String with an umlaut": (common_name(0x14, b"M\xfcnchen "), "subject, attribute CN, T61String"),
     "PrintableString with an underscore": (common_name(0x13, b"a_server"), "subject, attribute CN, PrintableString"),
     "ECDSA with NULL": (_null, "signature algorithm"),
-    "CA:FALSE written out": (explicit_false, "extension basicConstraints"),
+    "CA:FALSE written out": (_explicit_false, "extension basicConstraints"),
     "CA:FALSE with a path length": (_path_length, "extension basicConstraints"),
     "VisibleString that is not ASCII": (_policies, "extension certificatePolicies"),
-    "extension twice": (duplicate_extension, "extension basicConstraints"),
+    "extension twice": (_duplicate_extension, "extension basicConstraints"),
 }
 """For each defect, the change of the contents of a certificate, and the field in messages."""
 
