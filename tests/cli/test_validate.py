@@ -199,7 +199,7 @@ def test_a_file_that_is_no_certificate_is_a_violation(tmp_path: Path) -> None:
 
 
 def test_a_doubtful_certificate_in_trust_is_a_notice(tmp_path: Path) -> None:
-    """The certificate beside it counts. The notice names the option, the file, the number and the field."""  # R22
+    """The readable certificate counts. The notice names the option, the file, the number and the field."""  # R22
     bundle, trust, alone = tmp_path / "leaf.pem", tmp_path / "trust.pem", tmp_path / "alone.pem"
     bundle.write_bytes(private_pem(MADE.keys[0]) + pem(MADE.leaf))
     odd = changed_certificate(ODD.leaf, ROOT, ODD_FIELDS["extension twice"][0])

@@ -21,7 +21,7 @@ _single_option = partial(click.option, multiple=True, callback=single_value)
 @click.command(short_help="Check a custom certificate before it is installed.")
 @click.argument("bundle", type=FILE, metavar="BUNDLE")
 @click.option("--address", required=True, metavar="HOST", help="Host name that devices connect to.")
-@_single_option("--password-file", type=FILE, metavar="F", help="File that holds the password of BUNDLE.")
+@_single_option("--password-file", type=FILE, metavar="F", help="File whose first line is the password of BUNDLE.")
 @click.option(
     "--for",
     "slot",
@@ -30,14 +30,12 @@ _single_option = partial(click.option, multiple=True, callback=single_value)
     show_default=True,
     help="Slot that the certificate is for.",
 )
-@_single_option("--current", type=FILE, metavar="FILE", help="PEM chain of the current main certificate.")
-@_single_option(
-    "--root", type=FILE, metavar="FILE", help="PEM of the root that the chain must end in. Completes the chain."
-)
+@_single_option("--current", type=FILE, metavar="FILE", help="Chain of the current main certificate.")
+@_single_option("--root", type=FILE, metavar="FILE", help="Root that the chain must end in. Completes the chain.")
 @click.option(
-    "--trust", type=FILE, multiple=True, metavar="FILE", help="PEM of certificates that complete the chain. Repeatable."
+    "--trust", type=FILE, multiple=True, metavar="FILE", help="Certificates that complete the chain. Repeatable."
 )
-@_single_option("--apply-at", metavar="T", help="Apply time of a reserve, RFC 3339.")
+@_single_option("--apply-at", metavar="T", help="Apply time, RFC 3339. Only with --for reserve.")
 @_single_option("--at", metavar="T", help="Time of the check, RFC 3339. Default: now.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @_single_option("--junit", type=FILE, metavar="FILE", help="Also write a JUnit report.")

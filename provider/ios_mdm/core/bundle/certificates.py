@@ -10,7 +10,7 @@ from cryptography import x509
 
 from ios_mdm.core.bundle import der
 from ios_mdm.core.bundle.fields import defect, raw_key, raw_subject, read_every_part
-from ios_mdm.core.bundle.form import DAMAGED, Kind, Part, parts, skipped_parts_notice
+from ios_mdm.core.bundle.form import DAMAGED, Kind, Part, part_names, parts, skipped_parts_notice
 from ios_mdm.core.bundle.library import attempt
 from ios_mdm.core.bundle.model import BundleError, DoubtfulCertificate, wrong_password_error
 from ios_mdm.core.bundle.pkcs12 import read_pkcs7
@@ -52,7 +52,7 @@ def read_certificates(data: bytes) -> CertificateFile:
         BundleError: The file has no certificate that can be read. No bytes cause another error.
     """
     encodings: dict[bytes, None] = {}
-    skipped: list[Part] = []
+    others: list[Part] = []
     for part in parts(data):
         if part.kind is Kind.PFX:
             raise wrong_password_error(
@@ -61,18 +61,18 @@ def read_certificates(data: bytes) -> CertificateFile:
             )
         found = certificates_in_part(part)
         encodings |= dict.fromkeys(found or ())
-        if found is None and part.kind not in _KEYS:
-            skipped.append(part)
+        if found is None:
+            others.append(part)
     certificates, doubtful = loaded_certificates(encodings)
     if doubtful and not certificates:
         raise unreadable_certificate(doubtful[0])
     if not certificates:
-        others = skipped_parts_notice(skipped)
         raise BundleError(
-            f"the file holds no certificate{'' if others is None else f' ({others})'}: use a file with certificates, "
-            "for example in PEM",
+            f"the file holds no certificate, but: {part_names(others) or 'nothing'}. Use a file with certificates, for "
+            "example in PEM",
             code="no-certificate",
         )
+    skipped = [part for part in others if part.kind not in _KEYS]
     notices = (skipped_parts_notice(skipped), doubtful_notice(doubtful))
     return CertificateFile(certificates=certificates, notices=tuple(one for one in notices if one is not None))
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ios_mdm.core.bundle.der import Node
     from ios_mdm.core.bundle.pem import Block
 
-__all__ = ["DAMAGED", "MAX_BUNDLE_BYTES", "Kind", "Part", "parts", "skipped_parts_notice"]
+__all__ = ["DAMAGED", "MAX_BUNDLE_BYTES", "Kind", "Part", "part_names", "parts", "skipped_parts_notice"]
 
 MAX_BUNDLE_BYTES = 1 << 20
 """Size limit of a file in bytes."""
@@ -119,19 +119,20 @@ def parts(data: bytes) -> tuple[Part, ...]:
     raise wrong_password_error(DAMAGED if data[0] == der.SEQUENCE else _NO_FORM)
 
 
-def skipped_parts_notice(skipped: list[Part]) -> str | None:
-    """Return one notice for all parts that are not needed, or None if there are none."""
+def part_names(given: list[Part]) -> str:
+    """Return the names of parts for a message, with their numbers; empty if there are no parts."""
     numbers: dict[str, int] = {}
-    for part in skipped:
-        name = part.kind.value
-        if part.kind is Kind.OTHER and part.label:
-            name = f"block {part.label}"
+    for part in given:
+        name = f"block {part.label}" if part.kind is Kind.OTHER else part.kind.value
         numbers[name] = numbers.get(name, 0) + 1
-    if not numbers:
-        return None
     names = [name if count == 1 else f"{name} ({count} times)" for name, count in numbers.items()]
     more = f" and {len(names) - _MAX_SHOWN} other kinds of parts" if len(names) > _MAX_SHOWN else ""
-    return f"not needed, set aside: {', '.join(names[:_MAX_SHOWN])}{more}"
+    return ", ".join(names[:_MAX_SHOWN]) + more
+
+
+def skipped_parts_notice(skipped: list[Part]) -> str | None:
+    """Return one notice for all parts that are not needed, or None if there are none."""
+    return f"not needed, set aside: {part_names(skipped)}" if skipped else None
 
 
 def _recognized_parts(data: bytes, *, depth: int) -> tuple[Part, ...]:

@@ -14,7 +14,7 @@ from ios_mdm.core.bundle.certificates import (
     unreadable_certificate,
 )
 from ios_mdm.core.bundle.contents import Contents, SealedKey
-from ios_mdm.core.bundle.form import DAMAGED, Kind, Part, parts, skipped_parts_notice
+from ios_mdm.core.bundle.form import DAMAGED, Kind, Part, part_names, parts, skipped_parts_notice
 from ios_mdm.core.bundle.kdf import Password
 from ios_mdm.core.bundle.keys import encrypted_key, open_key
 from ios_mdm.core.bundle.model import Budget, Bundle, BundleError, wrong_password_error
@@ -147,8 +147,7 @@ def _no_certificate(contents: Contents, skipped: list[Part]) -> BundleError:
             "that the CA returns",
             code="no-certificate",
         )
-    others = skipped_parts_notice(skipped)
-    aside = "" if others is None else f" ({others})"
+    aside = f" (but: {part_names(skipped)})" if skipped else ""
     return BundleError(f"the file holds {found}{aside}: {_PUT_TOGETHER}", code="no-certificate")
 
 
