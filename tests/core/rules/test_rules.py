@@ -285,6 +285,22 @@ def test_every_rule_is_in_the_checklist() -> None:
         assert (rule.findings.__doc__ or "").startswith(f"{rule.requirement}: ")
 
 
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ({"key": "rsa-2048", "form": "pss"}, "an RSASSA-PSS key (1.2.840.113549.1.1.10)"),
+        ({"form": "explicit"}, "an EC key with explicit parameters instead of the name of its curve (secp256r1)"),
+        ({"key": "p224"}, "a key of type EC on secp224r1"),
+        ({"key": "dsa"}, "a key of type DSA"),
+        ({"key": "ed25519"}, "a key of type Ed25519 (1.3.101.112)"),
+    ],
+)
+def test_a_key_is_judged_by_its_bytes(change: dict[str, Any], found: str) -> None:
+    """The error names the form of a key that the library itself shows as RSA or EC."""  # R28
+    (violation,) = report(Chain().but(leaf=change).make()).violations
+    assert (violation.code, violation.found) == ("key-type", found)
+
+
 def test_a_violation_says_what_is_wrong_and_what_to_do() -> None:
     """The parts are separate for programs, and one message for users."""
     (found,) = report(Chain(leaf=LEAF.but(key="rsa-1024")).make()).violations
@@ -306,6 +322,8 @@ def test_a_violation_says_what_is_wrong_and_what_to_do() -> None:
         ({"leaf": {"hash": hashes.SHA224()}}, "SHA-224"),
         ({"leaf": {"key": "rsa-2048", "usages": ("key_encipherment",)}}, "forward secrecy"),
         ({"issuing": {"purposes": (ANY,)}}, "any purpose"),
+        ({"leaf": {"form": "compressed"}}, "an EC key with a compressed point"),
+        ({"leaf": {"key": "rsa-2048", "form": "no parameters"}}, "an RSA key without the NULL parameters"),
     ],
 )
 def test_a_doubtful_certificate_passes_with_a_notice(change: dict[str, Any], words: str) -> None:
