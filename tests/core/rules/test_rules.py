@@ -295,7 +295,7 @@ def test_every_rule_is_in_the_checklist() -> None:
         ({"key": "ed25519"}, "a key of type Ed25519 (1.3.101.112)"),
     ],
 )
-def test_a_key_is_judged_by_its_bytes(change: dict[str, Any], found: str) -> None:
+def test_the_bytes_of_a_key_decide_its_type(change: dict[str, Any], found: str) -> None:
     """The error names the form of a key that the library itself shows as RSA or EC."""  # R28
     (violation,) = report(Chain().but(leaf=change).make()).violations
     assert (violation.code, violation.found) == ("key-type", found)
@@ -436,3 +436,10 @@ def test_a_bundle_may_hold_a_key_of_any_kind() -> None:
     odd = Spec(name="x", key="ed25519").private
     found = best_judgment(Bundle(certificates=MADE.chain, keys=(odd,)), Context(host=HOST, now=NOW)).report
     assert {one.code for one in found.violations} == {"key-mismatch"}
+
+
+def test_a_year_has_four_digits_in_a_message() -> None:
+    """The first year that a certificate can contain is written as 0001."""  # R21
+    made = Chain(leaf=LEAF.but(times=("00010101000000Z", "00010102000000Z"))).make()
+    (found,) = report(made).violations
+    assert (found.code, found.found) == ("expired", "a validity that ended on 0001-01-02 00:00:00 UTC")

@@ -52,7 +52,7 @@ def joined_words(words: Iterable[str], nothing: str) -> str:
 
 def time_text(when: datetime) -> str:
     """Return a time, formatted for a message."""
-    return f"{when:%Y-%m-%d %H:%M:%S} UTC"
+    return f"{when.year:04}{when:-%m-%d %H:%M:%S} UTC"  # %Y has no leading zeros on Linux
 
 
 def _parts(certificate: x509.Certificate) -> tuple[object, ...]:
