@@ -246,6 +246,28 @@ def test_constraints_of_other_names(sans: tuple[Any, ...], subtree: x509.General
     assert codes(made) == (set() if fits else {"name-constraints"})
 
 
+@pytest.mark.parametrize(("count", "expected"), [(900, set()), (3000, {"name-constraints"})])
+def test_many_names_under_many_constraints_have_a_verdict(count: int, expected: set[str]) -> None:
+    """The number of names times the number of constraints is limited, as in other verifiers."""  # R28
+    names = (HOST, *(f"{number}.example.com" for number in range(count)))
+    permitted = tuple(x509.DNSName(name) for name in names)
+    made = Chain().but(leaf={"sans": names}, issuing={"permitted": permitted}).make()
+    found = report(made).violations
+    assert {one.code for one in found} == expected
+    assert [one.found for one in found] == [
+        "3,002 names, too many for 3,001 name constraints: OpenSSL refuses to compare them"
+    ] * len(expected)
+
+
+def test_of_many_forbidden_names_some_are_shown() -> None:
+    """The error shows five names and the number of the others."""  # R28
+    names = (HOST, *(f"{number}.other.com" for number in range(300)))
+    made = Chain().but(leaf={"sans": names}, issuing={"permitted": (x509.DNSName(HOST),)}).make()
+    found = [one.found for one in report(made).violations]
+    assert found[0] == "the name 0.other.com, which is not permitted"
+    assert found[5:] == ["295 more names that are not allowed"]
+
+
 def test_constraints_on_directory_names_ignore_case_and_blanks() -> None:
     """A distinguished name is compared part by part (RFC 5280, 7.1)."""  # R28
     subtree = x509.DirectoryName(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "MDM.example.com ")]))
@@ -331,6 +353,26 @@ def test_a_doubtful_certificate_passes_with_a_notice(change: dict[str, Any], wor
     found = report(Chain().but(**change).make())
     assert found.is_valid
     assert [one for one in found.notices if words in one]
+
+
+SERIAL = ISSUING.but(serial_number=7, key_identifier="serial")
+
+
+@pytest.mark.parametrize(
+    "described",
+    [
+        Chain().but(leaf={"identifiers": False}, issuing={"identifiers": False}, root={"identifiers": False}),
+        Chain().but(root={"usages": None}),
+        Chain().but(issuing={"usages": None, "path_length": None}),
+        Chain(leaf=LEAF.but(key_identifier="both"), issuing=(SERIAL,), root=ROOT.but(serial_number=8)),
+    ],
+    ids=["no key identifiers", "root without a key usage", "CA without a key usage", "serial numbers"],
+)
+def test_an_ordinary_private_ca_has_no_notice(described: Chain) -> None:
+    """The path validation of the library has no objection to certificates from tools for private CAs."""
+    found = report(described.make())
+    assert found.is_valid
+    assert found.notices == ()
 
 
 def test_a_self_signed_certificate_is_its_own_root() -> None:
