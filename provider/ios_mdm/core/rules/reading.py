@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from cryptography import x509
 
 from ios_mdm.core.bundle.library import attempt
+from ios_mdm.core.x509.extensions import extension
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
 __all__ = ["certificates_in", "extension", "is_authority", "joined_words", "time_text"]
-
-_Extension = TypeVar("_Extension", bound=x509.ExtensionType)
 
 
 def certificates_in(data: bytes) -> tuple[x509.Certificate, ...]:
@@ -29,14 +28,6 @@ def certificates_in(data: bytes) -> tuple[x509.Certificate, ...]:
         single = attempt(partial(x509.load_der_x509_certificate, data))
         found = [] if single is None else [single]
     return tuple(found) if all(attempt(partial(_parts, one)) is not None for one in found) else ()
-
-
-def extension(certificate: x509.Certificate, kind: type[_Extension]) -> _Extension | None:
-    """Return the value of an extension, or None if the certificate does not have it."""
-    try:
-        return certificate.extensions.get_extension_for_class(kind).value
-    except x509.ExtensionNotFound:
-        return None
 
 
 def is_authority(certificate: x509.Certificate) -> bool:

@@ -6,7 +6,7 @@ from cryptography import x509
 
 from ios_mdm.core.text import printable
 
-__all__ = ["display_name", "dns_names", "excerpt", "has_name_of", "is_name_of", "is_self_issued"]
+__all__ = ["display_name", "dns_names", "excerpt", "has_name_of", "is_name_of", "is_self_issued", "name_parts"]
 
 _MAX_NAME_LENGTH = 120
 
@@ -42,6 +42,17 @@ def excerpt(text: str) -> str:
 def is_self_issued(certificate: x509.Certificate) -> bool:
     """Return whether issuer and subject are the same name (RFC 5280, 3.2)."""
     return certificate.issuer == certificate.subject
+
+
+def name_parts(name: x509.Name) -> list[frozenset[tuple[str, str]]]:
+    """Return the parts of a distinguished name in a form that ignores string types, case and repeated blanks.
+
+    RFC 5280, 7.1 compares names in this way.
+    """
+    return [
+        frozenset((one.oid.dotted_string, " ".join(str(one.value).casefold().split())) for one in part)
+        for part in name.rdns
+    ]
 
 
 def has_name_of(certificate: x509.Certificate, host: str) -> bool:

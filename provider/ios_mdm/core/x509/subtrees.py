@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 
+from ios_mdm.core.x509.names import name_parts
+
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
 
@@ -115,7 +117,7 @@ class Subtrees:
                     if bits == address.max_prefixlen
                 )
             case x509.Name() as directory_name:
-                return self._x500.has(_parts(directory_name))
+                return self._x500.has(name_parts(directory_name))
         return False
 
     def _add(self, subtree: x509.GeneralName) -> None:
@@ -135,7 +137,7 @@ class Subtrees:
                 first = int(network.network_address) >> shift
                 self._networks.setdefault((network.max_prefixlen, shift), set()).add(first)
             case x509.DirectoryName(value=name):
-                self._x500.add(_parts(name), itself=True, below=True)
+                self._x500.add(name_parts(name), itself=True, below=True)
 
 
 def _add_host(tree: _Tree, host: str) -> None:
@@ -154,11 +156,3 @@ def _host(uri: str) -> str:
     for end in "/?#":
         authority = authority.partition(end)[0]
     return authority.rpartition("@")[2].partition(":")[0]
-
-
-def _parts(name: x509.Name) -> list[frozenset[tuple[str, str]]]:
-    """Return the parts of a distinguished name in a form that ignores case and repeated blanks."""
-    return [
-        frozenset((one.oid.dotted_string, " ".join(str(one.value).casefold().split())) for one in part)
-        for part in name.rdns
-    ]
