@@ -229,7 +229,8 @@ class Chain:
         """Sign all certificates."""
         specs = (self.leaf, *self.issuing, self.root)
         uppers = (*specs[1:], self.root)
-        chain = tuple(_signed_certificate(spec, upper) for spec, upper in zip(specs, uppers, strict=True))
+        tops = (*uppers[1:], self.root)
+        chain = tuple(_signed_certificate(*three) for three in zip(specs, uppers, tops, strict=True))
         return Made(chain=chain, keys=tuple(spec.private for spec in specs))
 
 
@@ -241,7 +242,7 @@ class SelfSigned:
 
     def make(self) -> Made:
         """Sign the certificate."""
-        return Made(chain=(_signed_certificate(self.leaf, self.leaf),), keys=(self.leaf.private,))
+        return Made(chain=(_signed_certificate(self.leaf, self.leaf, self.leaf),), keys=(self.leaf.private,))
 
 
 def pem(*certificates: x509.Certificate) -> bytes:
@@ -304,8 +305,8 @@ def _name(text: str | x509.Name) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)] if text else [])
 
 
-def _signed_certificate(spec: Spec, upper: Spec) -> x509.Certificate:
-    """Return the certificate that *spec* describes, issued by *upper*."""
+def _signed_certificate(spec: Spec, upper: Spec, top: Spec) -> x509.Certificate:
+    """Return the certificate that *spec* describes, issued by *upper*, whose certificate *top* issued."""
     start, end = (NOW + days * DAY for days in spec.days)
     builder = x509.CertificateBuilder(
         issuer_name=_name(upper.name if spec.issuer is None else spec.issuer),
@@ -316,7 +317,7 @@ def _signed_certificate(spec: Spec, upper: Spec) -> x509.Certificate:
         not_valid_after=end.replace(microsecond=0),
     )
     signer = upper.private if spec.signer is None else key(*spec.signer)
-    for extension, critical in _extensions(spec, upper):
+    for extension, critical in _extensions(spec, upper, top):
         builder = builder.add_extension(extension, critical=critical)
     mask = padding.PSS(padding.MGF1(spec.hash), padding.PSS.DIGEST_LENGTH) if spec.pss else None
     if isinstance(signer, ed25519.Ed25519PrivateKey):
@@ -328,7 +329,7 @@ def _signed_certificate(spec: Spec, upper: Spec) -> x509.Certificate:
     return made
 
 
-def _extensions(spec: Spec, upper: Spec) -> list[tuple[x509.ExtensionType, bool]]:
+def _extensions(spec: Spec, upper: Spec, top: Spec) -> list[tuple[x509.ExtensionType, bool]]:
     found: list[tuple[x509.ExtensionType, bool]] = []
     if spec.ca is not None:
         found.append((x509.BasicConstraints(ca=spec.ca, path_length=spec.path_length if spec.ca else None), True))
@@ -346,18 +347,18 @@ def _extensions(spec: Spec, upper: Spec) -> list[tuple[x509.ExtensionType, bool]
         found.append((x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.55555.1"), b"\x05\x00"), True))
     if spec.identifiers:
         own = x509.SubjectKeyIdentifier.from_public_key(spec.private.public_key())
-        found += [(own, False), (_authority_key_identifier(spec, upper), False)]
+        found += [(own, False), (_authority_key_identifier(spec, upper, top), False)]
     return [*found, *spec.extensions]
 
 
-def _authority_key_identifier(spec: Spec, upper: Spec) -> x509.AuthorityKeyIdentifier:
+def _authority_key_identifier(spec: Spec, upper: Spec, top: Spec) -> x509.AuthorityKeyIdentifier:
     above = x509.SubjectKeyIdentifier.from_public_key(upper.private.public_key())
     digest = None if spec.key_identifier == "serial" else above.digest
     if spec.key_identifier == "key":
         return x509.AuthorityKeyIdentifier(digest, None, None)
     assert upper.serial_number is not None
-    top = upper.name if upper.issuer is None else upper.issuer
-    return x509.AuthorityKeyIdentifier(digest, [x509.DirectoryName(_name(top))], upper.serial_number)
+    issuer = top.name if upper.issuer is None else upper.issuer
+    return x509.AuthorityKeyIdentifier(digest, [x509.DirectoryName(_name(issuer))], upper.serial_number)
 
 
 def _usage(usages: Sequence[str]) -> x509.KeyUsage:

@@ -9,6 +9,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.name import _ASN1Type
 from cryptography.x509.oid import NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -206,7 +207,72 @@ def test_key_identifiers_settle_which_issuer_is_meant() -> None:
     assert codes(crossed.make()) == {"issuer-mismatch"}
 
 
+SERIAL_7 = ISSUING.but(serial_number=7)
+
+
+@pytest.mark.parametrize("form", ["serial", "both"])
+def test_issuer_and_serial_number_name_an_issuer(form: str) -> None:
+    """Both forms of the authority key identifier count: OpenSSL uses no issuer with another serial number."""  # R20
+    made = Chain(leaf=LEAF.but(key_identifier=form), issuing=(SERIAL_7,)).make()
+    assert report(made).violations == ()
+    renewed = Chain(issuing=(ISSUING.but(serial_number=8),)).make()
+    bundle = Bundle(certificates=(made.leaf, *renewed.chain[1:]), keys=made.keys[:1])
+    (found,) = best_judgment(bundle, Context(host=HOST, now=NOW)).report.violations
+    assert (found.code, found.subject) == ("issuer-mismatch", "CN=mdm.example.com")
+    assert found.found == (
+        "an authority key identifier with the serial number 7, which is not the serial number 8 of CN=Issuing"
+    )
+    # If the file has both certificates of the CA, in any order, the right one is used.
+    for issuers in ((made.chain[1], renewed.chain[1]), (renewed.chain[1], made.chain[1])):
+        bundle = Bundle(certificates=(made.leaf, *issuers, made.root), keys=made.keys[:1])
+        judgment = best_judgment(bundle, Context(host=HOST, now=NOW))
+        assert judgment.report.is_valid
+        assert judgment.candidate.chain == made.chain
+
+
+def test_the_issuer_name_of_an_identifier_counts() -> None:
+    """An authority key identifier can name the issuer of the issuer, which must then agree."""  # R20
+    made = Chain(leaf=LEAF.but(key_identifier="serial"), issuing=(SERIAL_7,)).make()
+    other = Chain(issuing=(SERIAL_7,), root=ROOT.but(name="Other")).make()
+    bundle = Bundle(certificates=(made.leaf, *other.chain[1:]), keys=made.keys[:1])
+    (found,) = best_judgment(bundle, Context(host=HOST, now=NOW)).report.violations
+    assert "an issuer name that is not the issuer name of CN=Issuing" in found.found
+
+
 # Names
+
+
+def common_name(text: str, kind: _ASN1Type) -> x509.Name:
+    """Return a name whose text has this string type."""
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text, kind)])
+
+
+@pytest.mark.parametrize(
+    ("issuer", "difference"),
+    [
+        (common_name("Issuing", _ASN1Type.PrintableString), "the string type of CN: PrintableString and UTF8String"),
+        (common_name("ISSUING", _ASN1Type.UTF8String), "upper and lower case or blanks of CN"),
+        (common_name("Issuing ", _ASN1Type.UTF8String), "upper and lower case or blanks of CN"),
+        (common_name("Former name", _ASN1Type.UTF8String), ""),
+    ],
+)
+def test_names_are_compared_as_bytes_and_shown_with_their_difference(issuer: x509.Name, difference: str) -> None:
+    """Go and iOS compare the bytes of names. A difference that no text shows is named."""  # R20
+    (found,) = report(Chain(leaf=LEAF.but(issuer=issuer)).make()).violations
+    assert (found.code, found.subject) == ("issuer-mismatch", "CN=mdm.example.com")
+    note = f" (the names differ only in {difference})" if difference else ""
+    assert found.found.endswith(f"but was signed with the key of CN=Issuing{note}")
+
+
+def test_a_ca_needs_a_subject() -> None:
+    """Apple, OpenSSL (strict) and cryptography refuse an issuing CA or a root whose subject is empty."""  # R20
+    for made, count in (
+        (Chain().but(issuing={"name": ""}).make(), 1),
+        (Chain().but(root={"name": ""}).make(), 1),
+        (SelfSigned(leaf=LEAF.but(name="", ca=None, usages=None)).make(), 1),
+    ):
+        found = report(made).violations
+        assert [(one.code, one.found) for one in found] == [("issuer-mismatch", "an empty subject")] * count
 
 
 @pytest.mark.parametrize(

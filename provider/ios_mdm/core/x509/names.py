@@ -6,7 +6,16 @@ from cryptography import x509
 
 from ios_mdm.core.text import printable
 
-__all__ = ["display_name", "dns_names", "excerpt", "has_name_of", "is_name_of", "is_self_issued", "name_parts"]
+__all__ = [
+    "display_name",
+    "dns_names",
+    "excerpt",
+    "has_name_of",
+    "is_name_of",
+    "is_self_issued",
+    "name_difference",
+    "name_parts",
+]
 
 _MAX_NAME_LENGTH = 120
 
@@ -53,6 +62,24 @@ def name_parts(name: x509.Name) -> list[frozenset[tuple[str, str]]]:
         frozenset((one.oid.dotted_string, " ".join(str(one.value).casefold().split())) for one in part)
         for part in name.rdns
     ]
+
+
+def name_difference(first: x509.Name, second: x509.Name) -> str | None:
+    """Return the difference of two names that show the same text, apart from case and blanks; None for others.
+
+    The result is a phrase for a message, such as ``the string type of CN: UTF8String and PrintableString``.
+    """
+    if name_parts(first) != name_parts(second):
+        return None
+    for one, other in zip(first, second, strict=False):
+        if one.oid != other.oid:
+            break
+        if one.value != other.value:
+            return f"upper and lower case or blanks of {one.rfc4514_attribute_name}"
+        types = [attribute._type.name for attribute in (one, other)]  # noqa: SLF001 - there is no public way to ask
+        if types[0] != types[1]:
+            return f"the string type of {one.rfc4514_attribute_name}: {types[0]} and {types[1]}"
+    return "the order of their attributes"
 
 
 def has_name_of(certificate: x509.Certificate, host: str) -> bool:
