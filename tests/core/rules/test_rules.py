@@ -343,12 +343,19 @@ def test_constraints_on_directory_names_ignore_case_and_blanks() -> None:
     assert [one for one in found.notices if "strict validation refuses the chain" in one]
 
 
-def test_a_wildcard_under_a_top_level_domain_is_noticed() -> None:
-    """RFC 9525 allows such a wildcard, and OpenSSL does not: it passes with a notice."""  # R19
-    made = Chain(leaf=LEAF.but(sans=("*.internal",))).make()
-    found = report(made, host="mdm.internal")
-    assert found.is_valid
-    assert [one for one in found.notices if "OpenSSL" in one]
+def test_a_wildcard_for_a_top_level_domain_is_refused() -> None:
+    """RFC 9525 allows such a wildcard, but Apple and OpenSSL do not accept it."""  # R19
+    made = Chain(leaf=LEAF.but(sans=("*.Internal",))).make()
+    (found,) = report(made, host="mdm.internal").violations
+    assert found.code == "san-mismatch"
+    assert found.found.endswith("(devices accept no wildcard for the whole top-level domain internal)")
+
+
+def test_a_leaf_with_an_empty_subject_needs_a_critical_san() -> None:
+    """Apple, OpenSSL (strict) and cryptography refuse such a certificate."""  # R19
+    assert codes(Chain(leaf=LEAF.but(name="")).make()) == set()
+    (found,) = report(Chain(leaf=LEAF.but(name="", san_is_critical=False)).make()).violations
+    assert (found.code, found.found) == ("san-mismatch", "an empty subject and a SAN that is not critical")
 
 
 def test_a_common_name_is_no_name() -> None:

@@ -21,11 +21,15 @@ _MAX_NAME_LENGTH = 120
 
 
 def is_name_of(pattern: str, host: str) -> bool:
-    """Return whether a DNS name of a SAN covers *host*; a wildcard is the whole left-most label (RFC 9525, 6.3)."""
+    """Return whether a DNS name of a SAN covers *host*.
+
+    A wildcard is the whole left-most label (RFC 9525, 6.3). At least two labels follow it: Apple and OpenSSL do not
+    accept a wildcard for a whole top-level domain.
+    """
     pattern, host = pattern.lower(), host.lower()
     if pattern.startswith("*."):
         label, _, parent = host.partition(".")
-        return bool(label and parent) and pattern[2:] == parent
+        return bool(label) and "." in parent and pattern[2:] == parent
     return pattern == host
 
 
