@@ -10,7 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.name import _ASN1Type
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtensionOID, NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -237,6 +237,29 @@ def test_the_issuer_name_of_an_identifier_counts() -> None:
     bundle = Bundle(certificates=(made.leaf, *other.chain[1:]), keys=made.keys[:1])
     (found,) = best_judgment(bundle, Context(host=HOST, now=NOW)).report.violations
     assert "an issuer name that is not the issuer name of CN=Issuing" in found.found
+
+
+# Policies
+
+
+def test_a_required_policy_must_be_present() -> None:
+    """The error names the CA that requires a policy, and the certificate that has none."""  # R28
+    required = (x509.PolicyConstraints(require_explicit_policy=0, inhibit_policy_mapping=None), True)
+    (found,) = report(Chain(issuing=(ISSUING.but(extensions=(required,)),)).make()).violations
+    assert (found.code, found.subject) == ("critical-extension", "CN=Issuing")
+    assert found.found.startswith("policy constraints that require a certificate policy, and CN=Issuing has none")
+    late = (x509.PolicyConstraints(require_explicit_policy=1, inhibit_policy_mapping=None), True)
+    (found,) = report(Chain(issuing=(ISSUING.but(extensions=(late,)),)).make()).violations
+    assert "and CN=mdm.example.com has none" in found.found
+    assert codes(Chain(root=ROOT.but(extensions=(required,))).make()) == set()  # the root is no part of the path
+
+
+@pytest.mark.parametrize("content", ["0500", "3000", "30023000", "300730050601010601", "300830060601010601ff"])
+def test_damaged_policy_mappings_are_refused(content: str) -> None:
+    """Policy mappings that are not two identifiers each are a violation, or have no effect, without a crash."""  # R28
+    odd = x509.UnrecognizedExtension(ExtensionOID.POLICY_MAPPINGS, bytes.fromhex(content))
+    expected = set() if content in {"0500", "3000"} else {"critical-extension"}
+    assert codes(Chain(issuing=(ISSUING.but(extensions=((odd, False),)),)).make()) == expected
 
 
 # Names

@@ -19,6 +19,7 @@ from ios_mdm.core.rules.dates import certificates_are_valid, reserve_outlives_ap
 from ios_mdm.core.rules.identity import key_belongs, name_matches
 from ios_mdm.core.rules.model import Check, Remark, Report, Rule, Violation
 from ios_mdm.core.rules.path import chain_is_complete, issuers_match, root_is_known
+from ios_mdm.core.rules.policies import required_policies_are_present
 from ios_mdm.core.rules.second_opinion import second_opinion
 from ios_mdm.core.rules.strength import hashes_are_sha2, key_types_are_known, root_key_is_large, rsa_keys_are_large
 from ios_mdm.core.x509.chain import Candidate, candidates
@@ -53,6 +54,7 @@ RULES: tuple[Rule, ...] = (
     Rule(requirement="R28", title="Key usages fit", findings=keys_may_be_used),
     Rule(requirement="R28", title="Name constraints are respected", findings=names_are_permitted),
     Rule(requirement="R28", title="All critical extensions are known", findings=extensions_are_known),
+    Rule(requirement="R28", title="Required certificate policies are present", findings=required_policies_are_present),
     Rule(requirement="R28", title="Keys are RSA, or EC P-256, P-384 or P-521", findings=key_types_are_known),
 )
 """Every rule. A new rule is one function and one line here."""
