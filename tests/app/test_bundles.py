@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from datetime import timedelta
 from typing import Any
 
@@ -14,15 +15,30 @@ from ios_mdm.core.bundle import BundleError
 from ios_mdm.core.pair.definition import Slot
 from ios_mdm.core.x509.credential import credential_from_json, credential_to_json
 from ios_mdm.errors import DefinitionError
-from tests.support.bundles import pem
-from tests.support.certificates import ROOT
+from tests.support.bundles import pem as block
+from tests.support.certificates import LEAF, NOW, ROOT, Chain, pem, private_pem
 from tests.support.custom_files import BY, HOST, PASSWORD, START, Leaf, authority
 from tests.support.desk import Desk, desk, leaf
+from tests.support.key_forms import private_key_in_form
 from tests.support.odd_certificates import DEFECTS as ODD_FIELDS
 from tests.support.odd_certificates import MADE as ODD
 from tests.support.odd_certificates import changed_certificate
 
 __all__ = ["desk", "leaf"]
+
+
+@pytest.mark.parametrize(("kind", "form"), [("rsa-2048", "pss"), ("p256", "explicit")])
+def test_the_stored_key_has_the_form_of_its_certificate(desk: Desk, kind: str, form: str) -> None:
+    """A file with an odd form of the private key passes, and the stored key has the form that TLS servers load."""
+    # R28
+    made = Chain(leaf=LEAF.but(key=kind)).make()
+    odd = b64encode(private_key_in_form(made.keys[0], form))
+    data = b"-----BEGIN PRIVATE KEY-----\n" + odd + b"\n-----END PRIVATE KEY-----\n" + pem(*made.chain)
+    (desk.folder / "b.pem").write_bytes(data)
+    read = desk.read(Circumstances(host=HOST, now=NOW, slot=Slot.MAIN), bundle="b.pem")
+    assert read.report.violations == ()
+    assert read.credential().private_key.encode() == private_pem(made.keys[0])
+    assert read.problem is None
 
 
 def test_a_certificate_that_is_too_large_for_a_secret_is_refused(desk: Desk) -> None:
@@ -90,7 +106,7 @@ def test_trust_files_are_read_as_validate_reads_them(desk: Desk, leaf: Leaf) -> 
     given: dict[str, Any] = {"bundle": "b.pem", "passwordEnv": "P"}
     assert desk.read(**given, trust=["root.cer"]).report.is_valid
     twice = changed_certificate(ODD.leaf, ROOT, ODD_FIELDS["extension twice"][0])
-    (desk.folder / "both.pem").write_bytes(pem("CERTIFICATE", twice) + authority().pem())
+    (desk.folder / "both.pem").write_bytes(block("CERTIFICATE", twice) + authority().pem())
     report = desk.read(**given, trust=["both.pem"]).report
     assert report.is_valid
     assert [one for one in report.notices if one.startswith("both.pem: not readable by the library")]

@@ -131,7 +131,7 @@ def test_a_junit_report_is_an_additional_output(broken: Path, tmp_path: Path) ->
     assert validate(broken, "--junit", tmp_path / "junit.xml", "--json").code == 1
     suite = ET.parse(tmp_path / "junit.xml").getroot()  # noqa: S314 - our own
     cases = list(suite.iter("testcase"))
-    assert suite.attrib["tests"] == str(len(cases)) == "20"
+    assert suite.attrib["tests"] == str(len(cases)) == str(len(RULES) + 1)
     assert suite.attrib["failures"] == str(len(list(suite.iter("failure")))) == "3"
     assert suite.attrib["skipped"] == str(len(list(suite.iter("skipped")))) == "2"
     assert [one.attrib["type"] for one in suite.iter("failure")] == [
@@ -352,3 +352,15 @@ def test_a_judgment_loads_only_what_it_needs(good: Path, loaded: list[str], opti
         [sys.executable, "-c", code], cwd=PROJECT, env=dict(os.environ), capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == ["0", *loaded]
+
+
+@pytest.mark.parametrize("start", ["00010101000000Z", "20180101000000Z"])
+def test_a_certificate_without_an_end_has_a_verdict(tmp_path: Path, start: str) -> None:
+    """A notAfter of 99991231235959Z means that there is no end (RFC 5280, 4.1.2.5)."""  # R21
+    times = {"times": (start, "99991231235959Z")}
+    made = Chain().but(leaf=times, issuing=times, root=times).make()
+    shown = answer(write_bundle(made, tmp_path / "endless.pem"))["certificate"]
+    assert shown["notAfter"] == "9999-12-31T23:59:59Z"
+    assert shown["notBefore"] == ("0001-01-01T00:00:00Z" if start.startswith("0001") else "2018-01-01T00:00:00Z")
+    assert shown["daysLeft"] > 2_900_000
+    assert f"valid    {shown['notBefore'][:4]}-01-01 00:00:00 UTC" in validate(tmp_path / "endless.pem").out

@@ -19,7 +19,7 @@ from ios_mdm.core.bundle import MAX_BUNDLE_BYTES, BundleError, read_bundle, read
 from ios_mdm.core.bundle.password import MAX_PASSWORD_BYTES, PasswordError, password_text
 from ios_mdm.core.pair.definition import Slot
 from ios_mdm.core.rules import Context, best_judgment, unread_report
-from ios_mdm.core.times import parsed_time, rfc3339
+from ios_mdm.core.times import parsed_time, rfc3339, shifted_time
 from ios_mdm.core.x509.chain import ordered_chain
 from ios_mdm.core.x509.details import details
 from ios_mdm.core.x509.issuing import is_issued
@@ -213,7 +213,7 @@ def _answer(result: Result, now: datetime) -> _Json:
             "key": shown.key,
             "notBefore": rfc3339(shown.not_before),
             "notAfter": rfc3339(shown.not_after),
-            "daysLeft": max(shown.not_after + timedelta(seconds=1) - now, timedelta()).days,
+            "daysLeft": max(shifted_time(shown.not_after, timedelta(seconds=1)) - now, timedelta()).days,
         },
     }
 

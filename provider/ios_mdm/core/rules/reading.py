@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from cryptography import x509
+
+from ios_mdm.core.x509.extensions import extension
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
 __all__ = ["extension", "is_authority", "joined_words", "time_text"]
-
-_Extension = TypeVar("_Extension", bound=x509.ExtensionType)
-
-
-def extension(certificate: x509.Certificate, kind: type[_Extension]) -> _Extension | None:
-    """Return the value of an extension, or None if the certificate does not have it."""
-    try:
-        return certificate.extensions.get_extension_for_class(kind).value
-    except x509.ExtensionNotFound:
-        return None
 
 
 def is_authority(certificate: x509.Certificate) -> bool:
@@ -36,4 +28,4 @@ def joined_words(words: Iterable[str], nothing: str) -> str:
 
 def time_text(when: datetime) -> str:
     """Return a time, formatted for a message."""
-    return f"{when:%Y-%m-%d %H:%M:%S} UTC"
+    return f"{when.year:04}{when:-%m-%d %H:%M:%S} UTC"  # %Y has no leading zeros on Linux

@@ -7,19 +7,20 @@ and the rules choose one.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from ios_mdm.core.bundle import BundleError
 from ios_mdm.core.x509.digests import fingerprint, root_digest
-from ios_mdm.core.x509.links import Pool, is_unbroken
+from ios_mdm.core.x509.links import MAX_CHAINS, Pool, is_unbroken
 from ios_mdm.core.x509.names import display_name, dns_names, excerpt, has_name_of, is_self_issued
 from ios_mdm.core.x509.needed import check_server_certificate
 from ios_mdm.core.x509.signatures import is_self_signed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
@@ -81,6 +82,7 @@ def candidates(
     host: str,
     trust: Sequence[x509.Certificate] = (),
     roots: Sequence[x509.Certificate] = (),
+    faults: Callable[[x509.Certificate, x509.Certificate], int] | None = None,
 ) -> tuple[Candidate, ...]:
     """Return the candidates of a bundle for a connection address, at least one, the likeliest first.
 
@@ -91,6 +93,8 @@ def candidates(
         host: connection address without its port, in A-labels.
         trust: additional certificates that may complete the chain.
         roots: preferred self-signed roots, which may complete the chain, too.
+        faults: number of the faults that an issuer (second argument) has on any path from a leaf (first argument), to
+            prefer paths with few of them; None if unknown.
 
     Raises:
         BundleError: The file has several private keys, and not exactly one is for the connection address (R18).
@@ -99,7 +103,12 @@ def candidates(
     key, leaves = _key_and_leaves(bundle, host)
     pool = Pool(tuple(dict.fromkeys((*bundle.certificates, *trust, *roots))))
     wanted = {root_digest(root) for root in roots}
-    found = [_candidate(key, chain, links, bundle) for leaf in leaves for chain, links in pool.chains_from(leaf)]
+    limit = MAX_CHAINS // len(leaves)
+    found = []
+    for leaf in leaves:
+        known = None if faults is None else partial(faults, leaf)
+        paths = pool.chains_from(leaf, wanted=wanted, faults=known, limit=limit)
+        found += [_candidate(key, chain, links, bundle) for chain, links in paths]
     return tuple(sorted(found, key=lambda one: _sort_key(one, wanted)))
 
 
