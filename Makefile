@@ -42,7 +42,7 @@ test: bootstrap nginx verifiers lint ## check the code and run all tests
 	@$(VENV) -m pytest -n auto --dist worksteal
 
 test-long: ## run the tests with larger searches, more examples and more mutations
-	@TEST_LONG=1 FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-20000} $(MAKE) test
+	@TEST_LONG=1 $(MAKE) test
 
 test-all: ## run `make test` with each Python from 3.11 on that is on PATH
 	@$(PYTHON) -m tools.interpreters

@@ -7,6 +7,7 @@ __all__ = [
     "DefinitionError",
     "DeliveryError",
     "IdentityError",
+    "InterpreterError",
     "IosMdmError",
     "LabelMovedError",
     "LostPairError",
@@ -54,3 +55,7 @@ class DeliveryError(IosMdmError):
 
 class BatchTooLargeError(DeliveryError):
     """The MDM server or its proxy does not accept a request for so many devices. Nothing was queued."""
+
+
+class InterpreterError(IosMdmError):
+    """The Python interpreter cannot start the process that reads encrypted files."""

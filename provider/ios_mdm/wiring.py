@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ios_mdm.app.recorded_offers import RecordedOffers
     from ios_mdm.app.status.overview import Sources
     from ios_mdm.app.switching import SwitchService
+    from ios_mdm.core.bundle import SealedReader
     from ios_mdm.core.pair.facts import CertificateFacts
     from ios_mdm.ports import (
         Clock,
@@ -169,6 +170,12 @@ class Wiring:
 
         check_api_key(self.values(region), settings.channel.nanomdm)
 
+    def sealed_reader(self) -> SealedReader:
+        """Return the reader of PFX files and encrypted keys. Its process starts with the first such file."""
+        from ios_mdm.adapters.sealed_reader import shared_reader
+
+        return shared_reader(self.environ.get("SYSTEMROOT"))
+
     # Use cases.
 
     @property
@@ -267,7 +274,9 @@ class Wiring:
         """Return the reader of custom certificates in files and in secrets of AWS."""
         from ios_mdm.app.bundles import BundleReader
 
-        return BundleReader(base=self.base, environ=self.environ, secrets=self.values(region))
+        return BundleReader(
+            base=self.base, environ=self.environ, secrets=self.values(region), sealed=self.sealed_reader()
+        )
 
     def local_offers(self, server: ServerSettings, start: datetime, main: CertificateFacts | None) -> Offers:
         """Return the custom certificates of a new pair, read without AWS.
@@ -283,7 +292,7 @@ class Wiring:
         from ios_mdm.app.offers import Offers
         from ios_mdm.app.recorded_offers import RecordedOffers
 
-        reader = BundleReader(base=self.base, environ=self.environ)
+        reader = BundleReader(base=self.base, environ=self.environ, sealed=self.sealed_reader())
         return Offers.read(server, RecordedOffers(), reader, start, current=None, main=main)
 
     def read_offers(self, settings: PairSettings, before: RecordedOffers) -> ReadOffers:

@@ -20,6 +20,7 @@ from tests.support.certificates import HOST, NOW, Chain, key, pem, private_pem
 from tests.support.custom import Given
 from tests.support.defects import DEFECTS, GOOD, ODD, SHA1
 from tests.support.pairs import SECRET, HandClock, World
+from tests.support.sealed import READER
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,7 +81,7 @@ class Desk:
         return self._offers(server).credential(Slot.MAIN)
 
     def _offers(self, server: dict[str, Any], observed: ObservedPair | None = None) -> Offers:
-        reader = BundleReader(base=self.folder, environ={})
+        reader = BundleReader(base=self.folder, environ={}, sealed=READER)
         main = None if observed is None or observed.main is None else observed.main.facts
         settings = parse_server(server, "berlin")
         return Offers.read(settings, RecordedOffers(), reader, self.world.clock.now(), current=main, main=main)
@@ -167,6 +168,6 @@ def test_a_root_that_its_ca_renewed_heals_a_weak_hash(desk: Desk) -> None:
     for chain, refused in ((renewed.chain, []), ((*renewed.chain[:2], old.make().root), ["hash-not-sha2"])):
         (desk.folder / "reserve.pem").write_bytes(pem(*chain) + private_pem(renewed.keys[0]))
         server = parse_server({**SERVER, "reserve": {"install": {"bundle": "reserve.pem"}}}, "berlin")
-        reader = BundleReader(base=desk.folder, environ={})
+        reader = BundleReader(base=desk.folder, environ={}, sealed=READER)
         read = Offers.read(server, RecordedOffers(), reader, NOW, current=main, main=main).found[Slot.RESERVE]
         assert [one.code for one in read.report.violations] == refused

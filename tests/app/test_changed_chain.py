@@ -23,6 +23,7 @@ from tests.support.chains import ELSEWHERE, FIRST, HOST, RENEWED, Chain, Leaf
 from tests.support.crashes import Crash, CrashError, values
 from tests.support.custom import Given
 from tests.support.pairs import SECRET, START, World, definition
+from tests.support.sealed import READER
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,7 +47,7 @@ class Desk:
     def read(self, leaf: Leaf, chain: Chain) -> CheckedBundle:
         """Read a file of the definition."""
         (self.folder / "bundle.pem").write_bytes(leaf.file(chain))
-        reader = BundleReader(base=self.folder, environ={})
+        reader = BundleReader(base=self.folder, environ={}, sealed=READER)
         read = reader.read(
             InstallMainSettings.model_validate({"bundle": "bundle.pem"}),
             Circumstances(host=HOST, now=START, slot=Slot.MAIN),

@@ -20,6 +20,7 @@ from ios_mdm.settings import InstallMainSettings
 from tests.support.certificates import HOST, NOW, Chain, pem, private_pem
 from tests.support.custom import Given
 from tests.support.pairs import HandClock, World, definition
+from tests.support.sealed import READER
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +33,8 @@ def checked_bundle(folder: Path, owner: str, *times: str) -> CheckedBundle:
     made = Chain().but(leaf={"owner": owner, "times": times}, issuing={"times": times}, root={"times": times}).make()
     (folder / "bundle.pem").write_bytes(private_pem(made.keys[0]) + pem(*made.chain))
     settings = InstallMainSettings.model_validate({"bundle": "bundle.pem"})
-    read = BundleReader(base=folder, environ={}).read(settings, Circumstances(host=HOST, now=NOW, slot=Slot.MAIN))
+    reader = BundleReader(base=folder, environ={}, sealed=READER)
+    read = reader.read(settings, Circumstances(host=HOST, now=NOW, slot=Slot.MAIN))
     assert read.report.violations == ()
     return read
 

@@ -19,6 +19,7 @@ from tests.support.bundles import PASSWORD
 from tests.support.certificates import HOST, NOW, pem, private_pem
 from tests.support.long import bounds
 from tests.support.mutations import WHOLE, bundles, certificate_files, password_files
+from tests.support.sealed import READER
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,7 +65,9 @@ def use(folder: Path, name: str, data: bytes) -> int:
         assert PASSWORD not in result.output
         install = {"bundle": "bundle", "trust": ["trust", "root"], "passwordFile": "password-file"}
         with contextlib.suppress(IosMdmError):
-            BundleReader(base=folder, environ={}).read(InstallReserveSettings.model_validate(install), BY)
+            BundleReader(base=folder, environ={}, sealed=READER).read(
+                InstallReserveSettings.model_validate(install), BY
+            )
     finally:
         (folder / name).write_bytes(GOOD[name])
     return result.exit_code

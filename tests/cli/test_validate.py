@@ -336,7 +336,10 @@ def test_the_page_names_every_code_and_rule() -> None:
     assert [rule.title for rule in RULES if f" {rule.title} " not in page] == []
 
 
-HEAVY = ("boto3", "cryptography", "httpx", "idna", "pulumi", "pydantic", "rich", "tenacity", "yaml")
+HEAVY = (
+    *("boto3", "cryptography", "httpx", "idna", "pulumi", "pydantic", "rich", "tenacity", "yaml"),
+    *("ios_mdm.adapters.sealed_reader.process", "ios_mdm.adapters.sealed_reader.child"),
+)
 
 
 @pytest.mark.parametrize(("loaded", "option"), [([], "--help"), (["cryptography"], None), (["cryptography"], "--json")])

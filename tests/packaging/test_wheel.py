@@ -20,6 +20,7 @@ from packaging.requirements import Requirement
 
 import ios_mdm
 from ios_mdm.core.x509.digests import fingerprint
+from tests.support.custom_files import HOST, PASSWORD, START, Leaf
 from tools.services import ministack
 from tools.stack import make_stack
 from tools.toolchain import ROOT
@@ -102,6 +103,16 @@ def test_the_command_of_the_wheel_shows_its_version(installed: Installed) -> Non
     inside, own = f"{installed.packages}/ios_mdm", f"{installed.folder}/components/__init__.py"
     assert [place == own or place.startswith(inside) for place in places] == [True] * len(names)
     assert places[2] == own
+
+
+def test_the_installed_command_opens_a_pfx(installed: Installed, tmp_path: Path) -> None:
+    """The child process of an installed command runs and imports the library."""  # R18
+    leaf = Leaf(START, 397)
+    (tmp_path / "b.pfx").write_bytes(leaf.pfx())
+    (tmp_path / "password").write_text(PASSWORD, encoding="utf-8")
+    options = ("--address", HOST, "--password-file", tmp_path / "password", "--json")
+    done = installed.run(installed.venv / "bin" / "ios-mdm", "validate", tmp_path / "b.pfx", *options)
+    assert json.loads(done.stdout)["certificate"]["sha256"] == leaf.sha256, done.stderr
 
 
 WRONG = """\

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ios_mdm.core.bundle import Bundle, BundleError, read_bundle
-from tests.support.bundles import EC, Pair, pem, spki
+from ios_mdm.core.bundle import Bundle, BundleError
+from tests.support.bundles import EC, Pair, pem, read_bundle, spki
 
 LEAF = pem("CERTIFICATE", EC.der)
 KEY = pem("PRIVATE KEY", EC.pkcs8)

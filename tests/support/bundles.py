@@ -26,7 +26,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-from ios_mdm.core.bundle import BundleError, der, kdf, read_bundle
+from ios_mdm.core import bundle as reading
+from ios_mdm.core.bundle import BundleError, der
+from tests.support.sealed import READER
 
 if TYPE_CHECKING:
     from ios_mdm.core.bundle import Bundle
@@ -55,7 +57,9 @@ __all__ = [
     "pbmac1",
     "pem",
     "pfx",
+    "read_bundle",
     "samples",
+    "scrypt",
     "self_signed",
     "sequence",
     "spki",
@@ -124,6 +128,11 @@ def spki(bundle: Bundle) -> tuple[object, ...]:
     return tuple(key.public_key() for key in bundle.keys)
 
 
+def read_bundle(data: bytes, password: str | None = None) -> Bundle:
+    """Return the contents of a file; the library opens encrypted parts in a child process."""
+    return reading.read_bundle(data, password, READER)
+
+
 def outcome(data: bytes, password: str | None) -> Bundle | BundleError:
     """Return the contents of a file, or the error of reading it."""
     try:
@@ -184,6 +193,12 @@ def pbes2(rounds: int, derivation: bytes | None = None) -> bytes:
     return sequence(oid("1.2.840.113549.1.5.13"), sequence(derivation or pbkdf2(rounds), scheme))
 
 
+def scrypt(n: int, r: int, p: int) -> bytes:
+    """Return the AlgorithmIdentifier of PBES2 with scrypt."""
+    parameters = sequence(octets(b"salt"), integer(n), integer(r), integer(p))
+    return pbes2(0, sequence(oid("1.3.6.1.4.1.11591.4.11"), parameters))
+
+
 def encrypted_data(data: bytes, password: bytes, rounds: int) -> bytes:
     """Return *data*, encrypted with :func:`pbes2`."""
     count = 16 - len(data) % 16
@@ -195,14 +210,14 @@ def bag(kind: int, value: bytes, name: str | None = None) -> bytes:
     """Return a SafeBag of type 1 (key), 2 (encrypted key), 3 (certificate), 4 (CRL), 5 (secret) or 6 (more bags)."""
     attributes = b""
     if name is not None:
-        text = tlv(der.BMP_STRING, name.encode("utf-16-be"))
+        text = tlv(der.BMP_STRING, name.encode("utf-16-be", "surrogatepass"))
         attributes = tlv(der.SET, sequence(oid("1.2.840.113549.1.9.20"), tlv(der.SET, text)))
     return sequence(oid(f"{_BAG}.{kind}"), tlv(0xA0, value), attributes)
 
 
-def certificate_bag(pair: Pair) -> bytes:
+def certificate_bag(pair: Pair, name: str | None = None) -> bytes:
     """Return a bag with a certificate."""
-    return bag(3, sequence(oid("1.2.840.113549.1.9.22.1"), tlv(0xA0, octets(pair.der))))
+    return bag(3, sequence(oid("1.2.840.113549.1.9.22.1"), tlv(0xA0, octets(pair.der))), name)
 
 
 def key_bag(pair: Pair, name: str | None = None) -> bytes:
@@ -232,11 +247,19 @@ def mac(authenticated: bytes, *, rounds: int = ROUNDS, password: str = PASSWORD)
     """Return a MacData with SHA-256."""
     digest = bytes(32)
     if 0 < rounds < _NOT_DERIVED:
-        way = kdf.Password(text=password).pkcs12()[0]
-        key = kdf.pkcs12_kdf("sha256", way, _SALT, rounds, purpose=3, length=32)
+        key = pkcs12_key(password, rounds)
         digest = hmac.digest(key, authenticated, "sha256")
     algorithm = sequence(oid("2.16.840.1.101.3.4.2.1"))
     return sequence(sequence(algorithm, octets(digest)), octets(_SALT), integer(rounds))
+
+
+def pkcs12_key(password: str, rounds: int) -> bytes:
+    """Return the key of a MAC with SHA-256 and a password of at most 31 characters (RFC 7292, appendix B.2)."""
+    text = password.encode("utf-16-be") + b"\0\0"
+    block = b"\3" * 64 + (_SALT * 8)[:64] + (text * 64)[:64]
+    for _ in range(rounds):
+        block = hashlib.sha256(block).digest()
+    return block
 
 
 def pbmac1(authenticated: bytes, *, rounds: int = ROUNDS) -> bytes:

@@ -11,6 +11,7 @@ from ios_mdm.app.bundles import BundleReader, Circumstances
 from ios_mdm.core.pair.secret import SecretDescription
 from ios_mdm.settings import InstallReserveSettings
 from tests.support.custom_files import BY, START, Leaf
+from tests.support.sealed import READER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,7 +43,7 @@ class Desk:
 
     def read(self, by: Circumstances = BY, **install: Any) -> Any:
         """Read the certificate of this definition."""
-        reader = BundleReader(base=self.folder, environ=self.environ, secrets=self.vault)
+        reader = BundleReader(base=self.folder, environ=self.environ, sealed=READER, secrets=self.vault)
         return reader.read(InstallReserveSettings.model_validate(install), by)
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
-    from ios_mdm.core.bundle import Bundle, CertificateFile
+    from ios_mdm.core.bundle import Bundle, CertificateFile, SealedReader
     from ios_mdm.core.rules import Report
     from ios_mdm.core.x509.chain import Candidate
     from ios_mdm.ports import SecretBytes
@@ -122,11 +122,13 @@ class BundleReader:
     Args:
         base: folder of the project, which relative paths start from.
         environ: environment variables, for ``passwordEnv``.
+        sealed: opens PFX files and encrypted keys.
         secrets: reads secrets, for ``bundle: secret:…`` and ``passwordSecret``; None if AWS must not be contacted.
     """
 
     base: Path
     environ: Mapping[str, str]
+    sealed: SealedReader
     secrets: SecretBytes | None = None
 
     def read(self, install: InstallMainSettings | InstallReserveSettings, by: Circumstances) -> CheckedBundle:
@@ -179,7 +181,7 @@ class BundleReader:
             data = file_start(self.base / install.bundle, size=MAX_BUNDLE_BYTES + 1, named=named)
         else:
             data = secret_value(self._secrets(install.bundle_secret, where), install.bundle_secret, f"{where}.bundle")
-        return read_bundle(data, self._password(install, where))
+        return read_bundle(data, self._password(install, where), self.sealed)
 
     def _password(self, install: InstallMainSettings | InstallReserveSettings, where: str) -> str | None:
         if install.password_secret is not None:

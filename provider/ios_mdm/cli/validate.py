@@ -137,7 +137,7 @@ def _result(file: Path, password_file: Path | None, context: Context, notices: t
     data = file_start(file, size=MAX_BUNDLE_BYTES + 1, named=f"BUNDLE {file}", allows_pipe=True)
     password = None if password_file is None else _password(password_file)
     try:
-        bundle = read_bundle(data, password)
+        bundle = read_bundle(data, password, wiring.process_wiring().sealed_reader())
         judgment = best_judgment(replace(bundle, notices=(*bundle.notices, *notices)), context)
     except BundleError as error:
         return Result(report=unread_report(error), details=None)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, pkcs7
 
-from ios_mdm.core.bundle import BundleError, read_bundle, read_certificates
+from ios_mdm.core.bundle import BundleError, read_certificates
 from tests.support.bundle_reading import KEY, LEAF, bundle_error
-from tests.support.bundles import EC, PASSWORD, ROOT, integer, oid, pem, samples, sequence, tlv
+from tests.support.bundles import EC, PASSWORD, ROOT, integer, oid, pem, read_bundle, samples, sequence, tlv
 from tests.support.certificates import ROOT as AUTHORITY
 from tests.support.odd_certificates import DEFECTS, MADE, changed_certificate
 

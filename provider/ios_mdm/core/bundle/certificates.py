@@ -13,7 +13,7 @@ from ios_mdm.core.bundle.fields import defect, raw_key, raw_subject, read_every_
 from ios_mdm.core.bundle.form import DAMAGED, Kind, Part, part_names, parts, skipped_parts_notice
 from ios_mdm.core.bundle.library import attempt
 from ios_mdm.core.bundle.model import BundleError, DoubtfulCertificate, wrong_password_error
-from ios_mdm.core.bundle.pkcs12 import read_pkcs7
+from ios_mdm.core.bundle.structure import read_pkcs7
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ios_mdm.core.bundle.model import Budget, wrong_password_error
 
 if TYPE_CHECKING:
-    from ios_mdm.core.bundle.pbe import Encryption
+    from ios_mdm.core.bundle.sealed import SealedKind
 
 __all__ = ["Contents", "SealedKey"]
 
@@ -21,25 +21,33 @@ class SealedKey:
     """A private key of the file, not yet decrypted.
 
     Args:
-        data: DER of PKCS#8, PKCS#1 or SEC1; encrypted if *encryption* is given.
-        encryption: scheme and parameters of the encryption.
-        name: friendly name of the key, printable.
+        data: DER of PKCS#8, PKCS#1 or SEC1, or an encrypted key in the format *kind*.
+        kind: format of an encrypted key; None if the key is not encrypted.
     """
 
     data: bytes
-    encryption: Encryption | None = None
-    name: str | None = None
+    kind: SealedKind | None = None
 
 
 @dataclass(slots=True, repr=False)
 class Contents:
-    """DER certificates, private keys and notices found so far, in the order of the file."""
+    """DER certificates, private keys and notices found so far, in the order of the file.
+
+    Args:
+        budget: remaining rounds of key derivation.
+        encrypted: whether a part of the file needs a password.
+        first_key_only: whether the file can hold more private keys than the library returned: it returns the first
+            one of a PFX.
+        names: friendly names of certificates (DER) in a PFX.
+    """
 
     budget: Budget
     certificates: dict[bytes, None] = field(default_factory=dict)
     keys: list[SealedKey] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
     encrypted: bool = False
+    first_key_only: bool = False
+    names: dict[bytes, str] = field(default_factory=dict)
 
     def add_certificate(self, data: bytes) -> None:
         """Add a certificate.
@@ -57,26 +65,12 @@ class Contents:
         self.certificates[data] = None
 
     def add_key(self, key: SealedKey) -> None:
-        """Add a private key, and declare the rounds of key derivation that it needs.
+        """Add a private key.
 
         Raises:
-            BundleError: The file holds too many keys, or needs too many rounds.
+            BundleError: The file holds too many keys.
         """
-        self._append(key)
-        if key.encryption is not None:
-            self.encrypted = True
-            self.budget.declare(key.encryption.rounds)
-
-    def add(self, other: Contents) -> None:
-        """Append the contents of another part of the file, whose rounds are already declared."""
-        for certificate in other.certificates:
-            self.add_certificate(certificate)
-        for key in other.keys:
-            self._append(key)
-        self.notices += other.notices
-        self.encrypted |= other.encrypted
-
-    def _append(self, key: SealedKey) -> None:
         if len(self.keys) == _MAX_KEYS:
             raise wrong_password_error(f"the file holds more than {_MAX_KEYS} private keys: keep only the server's key")
         self.keys.append(key)
+        self.encrypted |= key.kind is not None

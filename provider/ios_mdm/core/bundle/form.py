@@ -17,7 +17,7 @@ from ios_mdm.core.bundle.encoding import utf16_encoding
 from ios_mdm.core.bundle.foreign import foreign_form
 from ios_mdm.core.bundle.library import attempt
 from ios_mdm.core.bundle.model import wrong_password_error
-from ios_mdm.core.bundle.pkcs12 import is_pfx
+from ios_mdm.core.bundle.structure import is_pfx
 
 if TYPE_CHECKING:
     from ios_mdm.core.bundle.der import Node

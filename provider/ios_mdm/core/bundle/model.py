@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from cryptography.hazmat.primitives import hashes
@@ -10,11 +10,22 @@ from cryptography.hazmat.primitives import hashes
 from ios_mdm.errors import IosMdmError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 
-__all__ = ["MAX_ROUNDS", "Budget", "Bundle", "BundleError", "Code", "DoubtfulCertificate", "wrong_password_error"]
+__all__ = [
+    "MAX_ROUNDS",
+    "Budget",
+    "Bundle",
+    "BundleError",
+    "Code",
+    "DoubtfulCertificate",
+    "too_many_rounds_error",
+    "wrong_password_error",
+]
 
 MAX_ROUNDS = 5_000_000
 """Limit for the rounds of key derivation that one file may need.
@@ -44,6 +55,15 @@ def wrong_password_error(message: str) -> BundleError:
     return BundleError(message, code="unreadable")
 
 
+def too_many_rounds_error(problem: str) -> BundleError:
+    """Return the error for a file whose keys take too long to derive."""
+    return BundleError(
+        f"{problem}, more than usual tools write: export it again, or, if you trust the file, convert it: "
+        "openssl pkcs12 -in FILE -out bundle.pem",
+        code="too-many-iterations",
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class DoubtfulCertificate:
     """A certificate of a file that the library cannot read.
@@ -71,12 +91,17 @@ class Bundle:
         keys: at least one private key, in the order of the file, without duplicates.
         notices: notices that need no action, one line each.
         doubtful: certificates that cannot be read, and are not among *certificates*.
+        first_key_only: whether the file can hold more private keys than the library returned: it returns the first
+            one of a PFX.
+        names: friendly names of certificates in a PFX.
     """
 
     certificates: tuple[x509.Certificate, ...]
     keys: tuple[PrivateKeyTypes, ...]
     notices: tuple[str, ...] = ()
     doubtful: tuple[DoubtfulCertificate, ...] = ()
+    first_key_only: bool = False
+    names: Mapping[x509.Certificate, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         """Return the SHA-256 fingerprints of the certificates, and nothing of a key."""
@@ -88,8 +113,7 @@ class Bundle:
 class Budget:
     """The rounds of key derivation that a file may still use.
 
-    A count is declared as soon as it is read, and everything that needs no derivation is read first. Therefore no
-    derivation runs for a file that needs too many rounds.
+    All visible rounds are declared before the first derivation.
     """
 
     left: int = MAX_ROUNDS
@@ -100,16 +124,6 @@ class Budget:
         Raises:
             BundleError: Fewer than *rounds* remain.
         """
-        if not self.retry(rounds):
-            raise BundleError(
-                f"the file needs more than {MAX_ROUNDS:,} rounds of key derivation, more than usual tools write: "
-                "export it again, or, if you trust the file, convert it: openssl pkcs12 -in FILE -out bundle.pem",
-                code="too-many-iterations",
-            )
-
-    def retry(self, rounds: int) -> bool:
-        """Subtract *rounds* from the remaining rounds, or return False if fewer remain."""
         if rounds > self.left:
-            return False
+            raise too_many_rounds_error(f"the file needs more than {MAX_ROUNDS:,} rounds of key derivation")
         self.left -= rounds
-        return True

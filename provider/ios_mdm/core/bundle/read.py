@@ -15,14 +15,15 @@ from ios_mdm.core.bundle.certificates import (
 )
 from ios_mdm.core.bundle.contents import Contents, SealedKey
 from ios_mdm.core.bundle.form import DAMAGED, Kind, Part, part_names, parts, skipped_parts_notice
-from ios_mdm.core.bundle.kdf import Password
-from ios_mdm.core.bundle.keys import encrypted_key, open_key
+from ios_mdm.core.bundle.keys import open_key
 from ios_mdm.core.bundle.model import Budget, Bundle, BundleError, wrong_password_error
-from ios_mdm.core.bundle.pbe import header_encryption
-from ios_mdm.core.bundle.pkcs12 import read_pfx
+from ios_mdm.core.bundle.opener import Opener
+from ios_mdm.core.bundle.sealed_parts import add_encrypted_key, add_pem_key, add_pfx
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+
+    from ios_mdm.core.bundle.sealed import SealedReader
 
 __all__ = ["read_bundle"]
 
@@ -32,25 +33,27 @@ _PUT_TOGETHER = (
 )
 
 
-def read_bundle(data: bytes, password: str | None = None) -> Bundle:
+def read_bundle(data: bytes, password: str | None = None, reader: SealedReader | None = None) -> Bundle:
     """Return every certificate and every private key of a PEM, PFX or P12 file (R18).
 
     The rules check the certificates later. A single DER certificate or key is recognized too, so that the error can
-    name the missing part.
+    name the missing part. The library returns only the first key of a PFX.
 
     Args:
         data: contents of the file.
         password: password of the file and of every key in it; None and "" mean that there is no password.
+        reader: opens a PFX and encrypted keys; None if the file must not contain any.
 
     Raises:
         BundleError: The file cannot be read. No bytes cause another error.
+        IosMdmError: *reader* cannot open anything on this machine.
     """
     found = parts(data)
     try:
-        return _bundle(found, password)
+        return _bundle(found, Opener(reader=reader, password=password or ""))
     except BundleError as error:
         refused = error
-    if password and refused.code == "bad-password" and _is_open(found):
+    if password and refused.code == "bad-password" and _is_open(found, reader):
         raise BundleError(
             "the file opens without a password, and the given password is wrong: remove the password, or export the "
             "file again with it",
@@ -59,20 +62,19 @@ def read_bundle(data: bytes, password: str | None = None) -> Bundle:
     raise refused
 
 
-def _is_open(found: tuple[Part, ...]) -> bool:
+def _is_open(found: tuple[Part, ...], reader: SealedReader | None) -> bool:
     """Return whether a file opens without a password. A PFX without a password is often encrypted with an empty one."""
     try:
-        _bundle(found, None)
+        _bundle(found, Opener(reader=reader, password=""))
     except BundleError:
         return False
     return True
 
 
-def _bundle(found: tuple[Part, ...], password: str | None) -> Bundle:
-    secret = Password(text=password)
+def _bundle(found: tuple[Part, ...], opener: Opener) -> Bundle:
     try:
         contents = Contents(Budget())
-        skipped = [part for part in found if not _add_part(part, contents, secret)]
+        skipped = [part for part in found if not _add_part(part, contents, opener)]
         certificates, doubtful = loaded_certificates(contents.certificates)
         if doubtful and not certificates:
             raise unreadable_certificate(doubtful[0])
@@ -80,22 +82,32 @@ def _bundle(found: tuple[Part, ...], password: str | None) -> Bundle:
             raise _no_certificate(contents, skipped)
         if not contents.keys:
             raise _no_key(contents)
-        keys = _keys(contents, secret)
+        keys = _keys(contents, opener)
     except der.DerError:
         pass
     else:
-        notices = (skipped_parts_notice(skipped), doubtful_notice(doubtful), *_notices(contents, secret, keys))
+        notices = (
+            skipped_parts_notice(skipped),
+            doubtful_notice(doubtful),
+            *_notices(contents, keys, has_password=bool(opener.password)),
+        )
         return Bundle(
             certificates=certificates,
             keys=keys,
             notices=tuple(dict.fromkeys(one for one in notices if one is not None))[:_MAX_NOTICES],
             doubtful=doubtful,
+            first_key_only=contents.first_key_only,
+            names={
+                one: name
+                for one in certificates
+                if (name := contents.names.get(one.public_bytes(Encoding.DER))) is not None
+            },
         )
     raise wrong_password_error(DAMAGED)
 
 
-def _add_part(part: Part, contents: Contents, password: Password) -> bool:
-    """Add the contents of a part, with its private keys still encrypted. Returns False if the part is not needed."""
+def _add_part(part: Part, contents: Contents, opener: Opener) -> bool:
+    """Add the contents of a part, with its keys still encrypted except those of a PFX. Returns False if not needed."""
     found = certificates_in_part(part)
     if found is not None:
         for certificate in found:
@@ -103,37 +115,32 @@ def _add_part(part: Part, contents: Contents, password: Password) -> bool:
         return True
     match part.kind:
         case Kind.PFX:
-            contents.add(read_pfx(der.parse(part.data), password, contents.budget))
+            add_pfx(der.parse(part.data), contents, opener)
         case Kind.KEY:
             contents.add_key(SealedKey(data=part.data))
+        case Kind.ENCRYPTED_KEY if part.dek_info is not None:
+            add_pem_key(part.label, part.data, part.dek_info, contents)
         case Kind.ENCRYPTED_KEY:
-            contents.add_key(_encrypted_key(part))
+            add_encrypted_key(part.data, contents)
         case _:
             return part.kind is Kind.PARAMETERS
     return True
 
 
-def _encrypted_key(part: Part) -> SealedKey:
-    if part.dek_info is not None:
-        return SealedKey(data=part.data, encryption=header_encryption(part.dek_info))
-    return encrypted_key(part.data)
-
-
-def _keys(contents: Contents, password: Password) -> tuple[PrivateKeyTypes, ...]:
+def _keys(contents: Contents, opener: Opener) -> tuple[PrivateKeyTypes, ...]:
     """Return the private keys without duplicates."""
     found: dict[bytes, PrivateKeyTypes] = {}
     for number, sealed in enumerate(contents.keys, 1):
-        key = open_key(sealed, password, contents.budget, number=number)
+        key = open_key(sealed, opener, number=number)
         found.setdefault(key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo), key)
     return tuple(found.values())
 
 
-def _notices(contents: Contents, password: Password, keys: tuple[PrivateKeyTypes, ...]) -> list[str]:
+def _notices(contents: Contents, keys: tuple[PrivateKeyTypes, ...], *, has_password: bool) -> list[str]:
     notices = contents.notices.copy()
     if len(keys) > 1:
-        names = [f'"{key.name}"' for key in contents.keys if key.name]
-        notices.append(f"the file holds {len(keys)} private keys{': ' * bool(names)}{', '.join(names)}")
-    if password and not contents.encrypted:
+        notices.append(f"the file holds {len(keys)} private keys")
+    if has_password and not contents.encrypted:
         notices.append("the file is not encrypted: the given password is not needed")
     return notices
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from ios_mdm.core.bundle import BundleError
 from ios_mdm.core.x509.digests import fingerprint, root_digest
 from ios_mdm.core.x509.links import MAX_CHAINS, Pool, is_unbroken
-from ios_mdm.core.x509.names import display_name, dns_names, excerpt, has_name_of, is_self_issued
+from ios_mdm.core.x509.names import display_name, has_name_of, is_self_issued
 from ios_mdm.core.x509.needed import check_server_certificate
+from ios_mdm.core.x509.several_keys import ambiguity_error, check_hidden_keys
 from ios_mdm.core.x509.signatures import is_self_signed
 
 if TYPE_CHECKING:
@@ -97,7 +97,8 @@ def candidates(
             prefer paths with few of them; None if unknown.
 
     Raises:
-        BundleError: The file has several private keys, and not exactly one is for the connection address (R18).
+        BundleError: The file has several private keys, and not exactly one is for the connection address (R18), or a
+            private key of a PFX that is not read can be for it.
     """
     check_server_certificate(bundle, host)
     key, leaves = _key_and_leaves(bundle, host)
@@ -126,7 +127,9 @@ def _key_and_leaves(bundle: Bundle, host: str) -> tuple[PrivateKeyTypes, list[x5
         (key, fit) for key, certificates in owned if (fit := [one for one in certificates if has_name_of(one, host)])
     ]
     if len(owned) > 1 and len(fitting) != 1:
-        raise _ambiguity_error(owned, fitting, host)
+        shown = [one for _, found in fitting or owned for one in found]
+        raise ambiguity_error(shown, bundle, host, fitting=len(fitting))
+    check_hidden_keys(bundle, (one for _, found in owned for one in found), host)
     if fitting:
         key, leaves = fitting[0]
     else:
@@ -140,24 +143,6 @@ def _key_and_leaves(bundle: Bundle, host: str) -> tuple[PrivateKeyTypes, list[x5
     # One key may have a self-signed certificate, created for the request, and one of a CA, or an old and a new one.
     leaves = [one for one in leaves if not is_self_issued(one)] or leaves
     return key, sorted(leaves, key=lambda one: one.not_valid_after_utc, reverse=True)[:_MAX_LEAVES]
-
-
-def _ambiguity_error(
-    owned: list[tuple[PrivateKeyTypes, list[x509.Certificate]]],
-    fitting: list[tuple[PrivateKeyTypes, list[x509.Certificate]]],
-    host: str,
-) -> BundleError:
-    """Return the error that names the certificates of the private keys."""
-    certificates = [one for _, found in fitting or owned for one in found]
-    names = ", ".join(
-        f"{display_name(one)} ({excerpt(', '.join(dns_names(one))) or 'no DNS name'})" for one in certificates
-    )
-    which = f"{len(fitting)} of them have a certificate" if fitting else "none of them has a certificate"
-    return BundleError(
-        f"the file holds {len(owned)} private keys, and {which} for {host}: "
-        f"{names or 'no certificate belongs to them'}. Keep only the private key for {host} and its certificate",
-        code="no-key",
-    )
 
 
 def _certificates_of_key(key: PrivateKeyTypes, certificates: Iterable[x509.Certificate]) -> list[x509.Certificate]:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ios_mdm.core.bundle import BundleError, read_bundle
+from ios_mdm.core.bundle import BundleError
 from tests.support.bundles import (
     EC,
     PASSWORD,
@@ -25,10 +25,12 @@ from tests.support.bundles import (
     outcome,
     pem,
     pfx,
+    read_bundle,
     samples,
     sequence,
     tlv,
 )
+from tests.support.long import bounds
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "0"))
 CODES = {"unreadable", "bad-password", "no-key", "no-certificate", "too-many-iterations"}
@@ -42,7 +44,7 @@ OIDS = (
 )
 
 many = settings(
-    max_examples=EXAMPLES or 400,
+    max_examples=EXAMPLES or bounds(300, long=5_000),
     derandomize=not EXAMPLES,
     database=None,
     suppress_health_check=list(HealthCheck),
