@@ -83,6 +83,20 @@ def _null(content: bytes) -> bytes:
     return content.replace(_SHA256, sequence(oid("1.2.840.10045.4.3.2"), b"\x05\x00"))
 
 
+def _field(number: int, new: bytes) -> Callable[[bytes], bytes]:
+    """Return the change of the field at this position."""
+
+    def change(content: bytes) -> bytes:
+        if content == _SHA256:
+            return content
+        fields = [one.encoding for one in der.parse(sequence(content)).children()]
+        return b"".join((*fields[:number], new, *fields[number + 1 :]))
+
+    return change
+
+
+_address = _extension("2.5.29.17", b"", sequence(tlv(0x87, b"12345")))
+
 DEFECTS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "T61String with an umlaut": (common_name(0x14, b"M\xfcnchen "), "subject, attribute CN, T61String"),
     "PrintableString with an underscore": (common_name(0x13, b"a_server"), "subject, attribute CN, PrintableString"),
@@ -90,6 +104,10 @@ DEFECTS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "CA:FALSE written out": (_explicit_false, "extension basicConstraints"),
     "CA:FALSE with a path length": (_path_length, "extension basicConstraints"),
     "VisibleString that is not ASCII": (_policies, "extension certificatePolicies"),
+    "version 5": (_field(0, tlv(0xA0, tlv(0x02, b"\x04"))), "version"),
+    "serial number with a superfluous zero": (with_serial_number(b"\0\1"), "serial number"),
+    "time without seconds": (_field(4, sequence(tlv(0x17, b"4101010000Z"), tlv(0x17, b"4201010000Z"))), "validity"),
+    "IP address of five octets": (_address, "extension subjectAltName"),
     "extension twice": (_duplicate_extension, "extension basicConstraints"),
 }
 """For each defect, the change of the contents of a certificate, and the field in messages."""

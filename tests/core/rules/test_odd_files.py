@@ -82,6 +82,15 @@ def test_a_forgotten_certificate_is_the_only_violation() -> None:
     assert two.code == "no-certificate"
 
 
+def test_a_forgotten_certificate_is_not_confused_with_an_unreadable_one() -> None:
+    """If a certificate with another key cannot be read, the error names it, too."""  # R18
+    change, field = DEFECTS["extension twice"]
+    odd = changed_certificate(WHOLE.chain[1], ROOT, change)
+    error = refusal(KEY, pem(WHOLE.root), block("CERTIFICATE", odd))
+    assert error.code == "no-certificate"
+    assert f"set aside: certificate 2: {field} (it occurs twice))" in str(error)
+
+
 def test_a_certificate_of_another_key_is_not_a_forgotten_one() -> None:
     """If the file has the certificate of a server, the private key is the wrong one."""  # R28
     other = private_pem(key("p256", "another"))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from ios_mdm.core.bundle.certificates import unreadable_certificate
+from ios_mdm.core.bundle.certificates import doubtful_notice, unreadable_certificate
 from ios_mdm.core.bundle.model import BundleError
 from ios_mdm.core.x509.names import display_name, has_name_of
 
@@ -41,9 +41,11 @@ def check_server_certificate(bundle: Bundle, host: str) -> None:
     if owned or any(has_name_of(one, host) or not _is_authority(one) for one in bundle.certificates):
         return
     names = ", ".join(map(display_name, bundle.certificates[:_MAX_NAMES]))
+    notice = doubtful_notice(bundle.doubtful)
     raise BundleError(
         f"the file holds a private key and the certificates of CAs ({names}), but not the server's certificate, which "
-        "has the public key of this private key: add the certificate that the CA issued for the server",
+        "has the public key of this private key: add the certificate that the CA issued for the server"
+        f"{'' if notice is None else f' ({notice})'}",
         code="no-certificate",
     )
 
