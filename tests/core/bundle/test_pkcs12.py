@@ -26,6 +26,7 @@ from tests.support.bundles import (
     indefinite,
     integer,
     key_bag,
+    mac,
     octets,
     oid,
     pem,
@@ -150,13 +151,13 @@ def test_certtool(folder: Path, cipher: str, options: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("option", ["--null-password", "--empty-password"])
 @pytest.mark.parametrize("password", [None, ""])
 def test_both_ways_of_no_password(folder: Path, option: str, password: str | None) -> None:
-    """Both encodings of a missing password are read."""  # R18
+    """Both encodings of a missing password are read in a PFX. The library opens no PEM key with an empty password."""
     (folder / "template").write_text('pkcs12_key_name = "one"\n', encoding="utf-8")
     files = ("--load-privkey", "rsa.key", "--load-certificate", "rsa.pem", "--template", "template")
     data = run(folder, "certtool", "--to-p12", *files, option, "--outder")
     assert holds(read_bundle(data, password), RSA)
     key = run(folder, "certtool", "--to-p8", "--load-privkey", "rsa.key", option)
-    assert holds(read_bundle(key + pem("CERTIFICATE", RSA.der), password), RSA)
+    assert bundle_error(key + pem("CERTIFICATE", RSA.der), password).code == "bad-password"
 
 
 @needs("openssl")
@@ -289,6 +290,13 @@ def test_a_password_with_a_nul(capfd: pytest.CaptureFixture[str]) -> None:
     assert "NUL" in str(error)
     assert READER.open(SealedKind.PFX, pfx(*USUAL), NUL) is Refusal.FAILURE
     assert capfd.readouterr().err == ""
+
+
+def test_old_openssl_wrote_each_octet_as_a_letter() -> None:
+    """A PFX with the UTF-8 password read as Latin-1, as in OpenSSL before 1.1, is opened."""  # R18
+    safes = (clear(key_bag(EC), certificate_bag(EC)),)
+    password = BEYOND_ASCII.encode().decode("latin-1")
+    assert holds(read_bundle(pfx(*safes, mac_data=mac(sequence(*safes), password=password)), BEYOND_ASCII), EC)
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,9 @@ class Opener:
                 code="bad-password",
             )
         found = self.reader.open(kind, data, self.password or None)
+        if kind is SealedKind.PFX and found is Refusal.PASSWORD and not self.password.isascii():
+            # OpenSSL before 1.1 wrote each octet of the UTF-8 password as a character.
+            found = self.reader.open(kind, data, self.password.encode("utf-8", "replace").decode("latin-1"))
         if isinstance(found, Opened):
             return found
         raise _error(found, kind, what, has_password=bool(self.password), is_whole=is_whole)
