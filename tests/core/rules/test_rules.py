@@ -348,6 +348,23 @@ def test_many_names_under_many_constraints_have_a_verdict(count: int, expected: 
     ] * len(expected)
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        x509.UniformResourceIdentifier("urn:mdm"),
+        x509.RFC822Name._init_without_validation("a@b@example.com"),
+        x509.DNSName("a b.example.com"),
+    ],
+)
+def test_a_malformed_name_under_a_constraint_is_refused(name: Any) -> None:
+    """A name that cannot be compared is neither permitted nor excluded."""  # R28
+    subtree = type(name)("other.com")
+    made = Chain(leaf=LEAF.but(sans=(HOST, name)), issuing=(ISSUING.but(excluded=(subtree,)),)).make()
+    (found,) = report(made).violations
+    assert found.code == "name-constraints"
+    assert "which cannot be compared with the constraints on names of its type" in found.found
+
+
 def test_of_many_forbidden_names_some_are_shown() -> None:
     """The error shows five names and the number of the others."""  # R28
     names = (HOST, *(f"{number}.other.com" for number in range(300)))
