@@ -63,6 +63,8 @@ def names_are_permitted(candidate: Candidate, context: Context) -> Iterator[Find
 def comparisons(candidate: Candidate) -> int:
     """Return the number of comparisons of a verifier that compares each name with each constraint above it."""
     names, total = 0, 0
+    if all(extension(one, x509.NameConstraints) is None for one in candidate.issuers):
+        return 0
     for certificate in candidate.chain:
         constraints = extension(certificate, x509.NameConstraints)
         if constraints is not None:
