@@ -21,6 +21,7 @@ from ios_mdm.core.rules.reading import certificates_in
 from ios_mdm.core.x509.issuing import is_issued, issue
 from ios_mdm.core.x509.pem import chain as chain_of
 from tests.support.certificates import ANY, HOST, ISSUING, LEAF, NOW, ROOT, Chain, SelfSigned, Spec, pem, private_pem
+from tests.support.defects import POLICY, REQUIRED
 from tests.support.long import examples
 
 if TYPE_CHECKING:
@@ -540,10 +541,26 @@ def test_certificates_are_found_in_any_file() -> None:
         assert certificates_in(data) == ()
 
 
+MAPPINGS = (
+    x509.UnrecognizedExtension(ExtensionOID.POLICY_MAPPINGS, bytes.fromhex("300a300806022a0306022a03")),
+    False,
+)
 PARTS = [
     Chain(
-        leaf=LEAF.but(key="rsa-2048", sans=(HOST, x509.RFC822Name("a@example.com"))),
-        issuing=(ISSUING.but(key="rsa-2048", permitted=(x509.DNSName("example.com"), x509.RFC822Name("example.com"))),),
+        leaf=LEAF.but(
+            key="rsa-2048",
+            sans=(HOST, x509.RFC822Name("a@example.com")),
+            key_identifier="both",
+            extensions=(POLICY,),
+        ),
+        issuing=(
+            ISSUING.but(
+                key="rsa-2048",
+                serial_number=7,
+                permitted=(x509.DNSName("example.com"), x509.RFC822Name("example.com")),
+                extensions=(*REQUIRED, MAPPINGS),
+            ),
+        ),
         root=ROOT.but(key="rsa-4096", pss=True),
     )
     .make()
