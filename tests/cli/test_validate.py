@@ -102,6 +102,14 @@ def test_a_good_bundle_is_valid(good: Path) -> None:
     assert len(found["certificate"]["sha256"]) == 64
 
 
+def test_the_type_of_a_key_is_shown_as_clients_see_it(tmp_path: Path) -> None:
+    """An RSASSA-PSS key is not shown as RSA, because no TLS server can load it."""  # R28
+    made = Chain().but(leaf={"key": "rsa-2048", "form": "pss"}).make()
+    found = answer(write_bundle(made, tmp_path / "pss.pem"))
+    assert found["certificate"]["key"] == "RSASSA-PSS 2048"
+    assert [one["code"] for one in found["violations"]] == ["key-type"]
+
+
 def test_all_violations_are_reported_together(broken: Path) -> None:
     """The exit code is 1. Each violation has the found and the required value, and what to do."""  # R19 R23 R26
     found = answer(broken)["violations"]

@@ -22,6 +22,7 @@ from ios_mdm.core.rules import RULES, Context, Outcome, best_judgment, unread_re
 from ios_mdm.core.x509.issuing import is_issued, issue
 from ios_mdm.core.x509.pem import chain as chain_of
 from tests.support.certificates import ANY, HOST, ISSUING, LEAF, NOW, ROOT, Chain, SelfSigned, Spec, pem, private_pem
+from tests.support.defects import POLICY, REQUIRED
 from tests.support.long import examples
 
 if TYPE_CHECKING:
@@ -349,6 +350,23 @@ def test_many_names_under_many_constraints_have_a_verdict(count: int, expected: 
     ] * len(expected)
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        x509.UniformResourceIdentifier("urn:mdm"),
+        x509.RFC822Name._init_without_validation("a@b@example.com"),
+        x509.DNSName("a b.example.com"),
+    ],
+)
+def test_a_malformed_name_under_a_constraint_is_refused(name: Any) -> None:
+    """A name that cannot be compared is neither permitted nor excluded."""  # R28
+    subtree = type(name)("other.com")
+    made = Chain(leaf=LEAF.but(sans=(HOST, name)), issuing=(ISSUING.but(excluded=(subtree,)),)).make()
+    (found,) = report(made).violations
+    assert found.code == "name-constraints"
+    assert "which cannot be compared with the constraints on names of its type" in found.found
+
+
 def test_of_many_forbidden_names_some_are_shown() -> None:
     """The error shows five names and the number of the others."""  # R28
     names = (HOST, *(f"{number}.other.com" for number in range(300)))
@@ -515,10 +533,26 @@ def test_a_file_that_was_not_read_has_a_report(code: Any, requirement: str) -> N
     assert violation.required
 
 
+MAPPINGS = (
+    x509.UnrecognizedExtension(ExtensionOID.POLICY_MAPPINGS, bytes.fromhex("300a300806022a0306022a03")),
+    False,
+)
 PARTS = [
     Chain(
-        leaf=LEAF.but(key="rsa-2048", sans=(HOST, x509.RFC822Name("a@example.com"))),
-        issuing=(ISSUING.but(key="rsa-2048", permitted=(x509.DNSName("example.com"), x509.RFC822Name("example.com"))),),
+        leaf=LEAF.but(
+            key="rsa-2048",
+            sans=(HOST, x509.RFC822Name("a@example.com")),
+            key_identifier="both",
+            extensions=(POLICY,),
+        ),
+        issuing=(
+            ISSUING.but(
+                key="rsa-2048",
+                serial_number=7,
+                permitted=(x509.DNSName("example.com"), x509.RFC822Name("example.com")),
+                extensions=(*REQUIRED, MAPPINGS),
+            ),
+        ),
         root=ROOT.but(key="rsa-4096", pss=True),
     )
     .make()

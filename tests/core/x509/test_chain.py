@@ -17,6 +17,7 @@ from ios_mdm.core.x509.chain import candidates, ordered_chain
 from ios_mdm.core.x509.digests import fingerprint, root_digest
 from ios_mdm.core.x509.links import Link, Pool
 from ios_mdm.core.x509.names import display_name, is_name_of
+from ios_mdm.core.x509.signatures import is_signed_by
 from tests.support.certificates import CLIENT, HOST, ISSUING, LEAF, NOW, ROOT, Chain, SelfSigned, key
 from tests.support.long import examples
 
@@ -262,6 +263,23 @@ def test_dead_ends_do_not_use_up_the_paths_to_the_root(size: int) -> None:
         assert (found[0].root, len(found[0].chain)) == (root, 4)
         assert len(found) <= 32
         assert Pool((*mesh, root)).roots_above(leaf.leaf) == {root_digest(root)}
+
+
+@pytest.mark.parametrize("identifiers", [True, False])
+def test_the_number_of_verified_signatures_is_limited(monkeypatch: pytest.MonkeyPatch, *, identifiers: bool) -> None:
+    """Many CAs of one name, each of which could be the issuer of each other one, take a limited time."""
+    same = [ROOT.but(name="CA", key="p256", owner=f"key {number}", identifiers=identifiers) for number in range(60)]
+    made = [Chain(issuing=(lower,), root=upper).make().chain[1] for lower, upper in itertools.pairwise(same)]
+    leaf = Chain(leaf=LEAF.but(identifiers=identifiers), issuing=(), root=same[0]).make()
+    tried = []
+
+    def count(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+        tried.append((certificate, issuer))
+        return is_signed_by(certificate, issuer)
+
+    monkeypatch.setattr("ios_mdm.core.x509.links.is_signed_by", count)
+    assert candidates(Bundle(certificates=(leaf.leaf, *made), keys=(leaf.keys[0],)), host=HOST)
+    assert len(tried) <= (200 if identifiers else 1000)
 
 
 def test_a_chain_of_any_order_is_put_in_order() -> None:

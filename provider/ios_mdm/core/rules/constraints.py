@@ -10,9 +10,9 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from ios_mdm.core.rules.model import violation
-from ios_mdm.core.rules.reading import extension
+from ios_mdm.core.rules.reading import extension, is_authority
 from ios_mdm.core.x509.names import display_name, dns_names, excerpt, has_name_of, is_self_issued
-from ios_mdm.core.x509.subtrees import CertificateName, Subtrees
+from ios_mdm.core.x509.subtrees import CertificateName, Subtrees, is_dns_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,9 +28,25 @@ _MAX_COMPARISONS = 1 << 20  # names times constraints; OpenSSL refuses more
 
 def names_are_permitted(candidate: Candidate, context: Context) -> Iterator[Finding]:
     """R28: the name constraints of every issuer allow the names of all certificates below it."""
+    if not is_authority(candidate.leaf) and extension(candidate.leaf, x509.NameConstraints) is not None:
+        yield violation(
+            "name-constraints",
+            candidate.leaf,
+            "name constraints without being a CA",
+            "name constraints in CAs only (RFC 5280, 4.2.1.10)",
+            "Have it issued again as a TLS server's certificate",
+        )
     for index, issuer in enumerate(candidate.issuers, 1):
         if extension(issuer, x509.NameConstraints) is None:
             continue
+        for constraint in _malformed_constraints(issuer):
+            yield violation(
+                "name-constraints",
+                issuer,
+                f"the name constraint {excerpt(constraint)}, which is not a DNS name",
+                "name constraints that verifiers can read",
+                "Have the certificate issued by another CA",
+            )
         for certificate in candidate.chain[:index]:
             if certificate != candidate.leaf and is_self_issued(certificate):
                 continue
@@ -47,6 +63,8 @@ def names_are_permitted(candidate: Candidate, context: Context) -> Iterator[Find
 def comparisons(candidate: Candidate) -> int:
     """Return the number of comparisons of a verifier that compares each name with each constraint above it."""
     names, total = 0, 0
+    if all(extension(one, x509.NameConstraints) is None for one in candidate.issuers):
+        return 0
     for certificate in candidate.chain:
         constraints = extension(certificate, x509.NameConstraints)
         if constraints is not None:
@@ -78,11 +96,21 @@ def _problems(certificate: x509.Certificate, issuer: x509.Certificate, host: str
     return tuple(shown)
 
 
+def _malformed_constraints(issuer: x509.Certificate) -> Iterator[str]:
+    """Yield the constraints on DNS names that verifiers cannot read, at most a few."""
+    constraints = extension(issuer, x509.NameConstraints)
+    subtrees = (
+        () if constraints is None else (*(constraints.permitted_subtrees or ()), *(constraints.excluded_subtrees or ()))
+    )
+    names = (one.value for one in subtrees if isinstance(one, x509.DNSName))
+    yield from islice((name for name in names if name and not is_dns_name(name.removeprefix("."))), _MAX_SHOWN)
+
+
 def _conflicts(names: tuple[CertificateName, ...], permitted: Subtrees, excluded: Subtrees) -> Iterator[str]:
     for name in names:
         is_bound = permitted.constrain(name)
         if (is_bound or excluded.constrain(name)) and not name.is_comparable:
-            yield f"the name {_text(name)}, whose type has constraints that cannot be checked"
+            yield f"the name {_text(name)}, which cannot be compared with the constraints on names of its type"
         elif is_bound and not permitted.has(name):
             yield f"the name {_text(name)}, which is not permitted"
         elif excluded.has(name):

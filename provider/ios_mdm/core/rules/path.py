@@ -62,6 +62,15 @@ def issuers_match(candidate: Candidate, _context: Context) -> Iterator[Finding]:
                 "an authority key identifier that agrees with the issuer, because OpenSSL uses no other issuer",
                 f"Replace {display_name(upper)} with the certificate that its CA currently publishes for this key",
             )
+    root = candidate.root
+    if root is not None and (reason := contradiction(root, root)) is not None:
+        yield violation(
+            "issuer-mismatch",
+            root,
+            f"an authority key identifier {reason} of the root itself",
+            "an authority key identifier that agrees with the root, because OpenSSL searches for another issuer",
+            "Have the root's certificate renewed with the same name and key",
+        )
     for authority in candidate.issuers or (candidate.leaf,) * candidate.is_own_root:
         if not list(authority.subject):
             yield violation(

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["required_policies_are_present"]
 
 _ANY = "2.5.29.32.0"
+_RELEVANT = {ExtensionOID.POLICY_CONSTRAINTS, ExtensionOID.POLICY_MAPPINGS}
 
 
 def required_policies_are_present(candidate: Candidate, _context: Context) -> Iterator[Finding]:
@@ -35,6 +36,8 @@ def required_policies_are_present(candidate: Candidate, _context: Context) -> It
     The root is not part of the path, as in RFC 5280.
     """
     path = candidate.chain[: None if candidate.root is None else -1]
+    if not any(one.oid in _RELEVANT for certificate in path for one in certificate.extensions):
+        return
     state = _State(levels=len(path))
     for certificate in reversed(path):
         is_leaf = certificate == candidate.leaf

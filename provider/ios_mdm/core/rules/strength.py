@@ -62,7 +62,8 @@ def root_key_is_large(candidate: Candidate, _context: Context) -> Iterator[Findi
 def hashes_are_sha2(candidate: Candidate, _context: Context) -> Iterator[Finding]:
     """R27: every signature of the chain, including that of the root, uses SHA-2. SHA-224 passes with a remark."""
     for certificate in candidate.chain:
-        wrong = [name for name, family in _hashes(certificate) if not family]
+        algorithm = attempt(lambda: certificate.signature_hash_algorithm)  # noqa: B023 - called at once
+        wrong = [name for name, family in _hashes(certificate, algorithm) if not family]
         if wrong:
             yield violation(
                 "hash-not-sha2",
@@ -71,7 +72,7 @@ def hashes_are_sha2(candidate: Candidate, _context: Context) -> Iterator[Finding
                 "a signature with SHA-256, SHA-384 or SHA-512",
                 "Have it issued again with SHA-256",
             )
-        elif isinstance(_algorithm(certificate), hashes.SHA224):
+        elif isinstance(algorithm, hashes.SHA224):
             yield Remark(
                 message=f"{display_name(certificate)} is signed with SHA-224: Apple's App Transport Security requires "
                 "SHA-256"
@@ -94,12 +95,11 @@ def key_types_are_known(candidate: Candidate, _context: Context) -> Iterator[Fin
             yield Remark(message=f"{display_name(certificate)} has {form.name}, {form.doubt}")
 
 
-def _hashes(certificate: x509.Certificate) -> Iterator[tuple[str, bool]]:
+def _hashes(certificate: x509.Certificate, algorithm: hashes.HashAlgorithm | None) -> Iterator[tuple[str, bool]]:
     """Yield the name of each hash that the signature uses, and whether it belongs to the SHA-2 family."""
     oid = certificate.signature_algorithm_oid
     if oid in _WITH_SHA512:
         return
-    algorithm = _algorithm(certificate)
     if algorithm is None:
         yield f"an algorithm that cannot be verified ({oid.dotted_string})", False
         return
@@ -111,10 +111,6 @@ def _hashes(certificate: x509.Certificate) -> Iterator[tuple[str, bool]]:
             return
         mask = parameters.mgf._algorithm  # noqa: SLF001 - there is no public way to ask
         yield f"{_name(mask)} in its mask (RSA-PSS)", isinstance(mask, _SHA2)
-
-
-def _algorithm(certificate: x509.Certificate) -> hashes.HashAlgorithm | None:
-    return attempt(lambda: certificate.signature_hash_algorithm)
 
 
 def _name(algorithm: hashes.HashAlgorithm) -> str:

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from ios_mdm.core.x509.digests import fingerprint, root_digest
-from ios_mdm.core.x509.links import MAX_CHAINS, Pool, is_unbroken
+from ios_mdm.core.x509.links import Pool, is_unbroken
 from ios_mdm.core.x509.names import display_name, has_name_of, is_self_issued
 from ios_mdm.core.x509.needed import check_server_certificate
+from ios_mdm.core.x509.paths import MAX_CHAINS, chains_from
 from ios_mdm.core.x509.several_keys import ambiguity_error, check_hidden_keys
 from ios_mdm.core.x509.signatures import is_self_signed
 
@@ -108,7 +109,7 @@ def candidates(
     found = []
     for leaf in leaves:
         known = None if faults is None else partial(faults, leaf)
-        paths = pool.chains_from(leaf, wanted=wanted, faults=known, limit=limit)
+        paths = chains_from(pool, leaf, wanted=wanted, faults=known, limit=limit)
         found += [_candidate(key, chain, links, bundle) for chain, links in paths]
     return tuple(sorted(found, key=lambda one: _sort_key(one, wanted)))
 
@@ -116,7 +117,9 @@ def candidates(
 def ordered_chain(certificates: Sequence[x509.Certificate]) -> tuple[x509.Certificate, ...]:
     """Return the certificates of a chain from the leaf upwards, without certificates that do not belong to it."""
     (leaf,) = _lowest_certificates(certificates)
-    chain, _ = min(Pool(tuple(certificates)).chains_from(leaf), key=lambda way: (not is_unbroken(way[1]), -len(way[0])))
+    chain, _ = min(
+        chains_from(Pool(tuple(certificates)), leaf), key=lambda way: (not is_unbroken(way[1]), -len(way[0]))
+    )
     return chain
 
 

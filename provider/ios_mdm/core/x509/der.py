@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Element", "elements", "only_element"]
+__all__ = ["Element", "bounds", "elements", "only_element"]
 
 _LONG_FORM = 0x80
 
@@ -28,6 +28,22 @@ class Element:
     encoding: bytes
 
 
+def bounds(data: bytes, start: int) -> tuple[int, int]:
+    """Return the start and the end of the contents of the element that starts at *start*.
+
+    Raises:
+        ValueError: The element is longer than *data*.
+    """
+    body = start + 2
+    length = data[start + 1] if body <= len(data) else len(data)
+    if length >= _LONG_FORM:
+        octets = length - _LONG_FORM
+        length, body = int.from_bytes(data[body : body + octets], "big"), body + octets
+    if body + length > len(data):
+        raise ValueError("an element is longer than its input")
+    return body, body + length
+
+
 def elements(data: bytes) -> list[Element]:
     """Return the elements that follow each other in *data*.
 
@@ -36,15 +52,8 @@ def elements(data: bytes) -> list[Element]:
     """
     found, start = [], 0
     while start < len(data):
-        header = data[start : start + 2]
-        length, body = (header[1], start + 2) if len(header) == 2 else (len(data), start)  # noqa: PLR2004 - tag, length
-        if length >= _LONG_FORM and body > start:
-            octets = length - _LONG_FORM
-            length, body = int.from_bytes(data[body : body + octets], "big"), body + octets
-        stop = body + length
-        if stop > len(data):
-            raise ValueError("an element is longer than its input")
-        found.append(Element(header[0], data[body:stop], data[start:stop]))
+        body, stop = bounds(data, start)
+        found.append(Element(data[start], data[body:stop], data[start:stop]))
         start = stop
     return found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
+from cryptography.x509.oid import PublicKeyAlgorithmOID
 
 from ios_mdm.core.pair.facts import CertificateFacts, Source
 from ios_mdm.core.x509.digests import chain_digest, fingerprint, root_digest
@@ -84,7 +85,8 @@ def _key_name(certificate: x509.Certificate) -> str:
     """Return the type and size of the certificate's key, for example ``RSA 4096`` or ``EC P-256``."""
     key = certificate.public_key()
     if isinstance(key, rsa.RSAPublicKey):
-        return f"RSA {key.key_size}"
+        is_pss = certificate.public_key_algorithm_oid == PublicKeyAlgorithmOID.RSASSA_PSS
+        return f"{'RSASSA-PSS' if is_pss else 'RSA'} {key.key_size}"
     if isinstance(key, ec.EllipticCurvePublicKey):
         return f"EC {CURVES.get(key.curve.name, key.curve.name)}"
     if isinstance(key, dsa.DSAPublicKey):

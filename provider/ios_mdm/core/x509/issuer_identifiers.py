@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from cryptography import x509
 
+from ios_mdm.core.bundle.library import attempt
 from ios_mdm.core.x509.extensions import extension
 from ios_mdm.core.x509.names import name_parts
 
@@ -26,8 +27,10 @@ def contradiction(certificate: x509.Certificate, issuer: x509.Certificate) -> st
     if meant.key_identifier is not None and own is not None and own.digest != meant.key_identifier:
         return "that is not the subject key identifier"
     number = meant.authority_cert_serial_number
-    if number is not None and number != issuer.serial_number:
-        return f"with the serial number {number:x}, which is not the serial number {issuer.serial_number:x}"
+    if number is not None:
+        own_number = attempt(lambda: issuer.serial_number)  # the library warns about 0 and negative numbers
+        if number != own_number:
+            return f"with the serial number {number:x}, which is not the serial number {own_number or 0:x}"
     names = [one.value for one in meant.authority_cert_issuer or () if isinstance(one, x509.DirectoryName)]
     if names and name_parts(names[0]) != name_parts(issuer.issuer):
         return "with an issuer name that is not the issuer name"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.asymmetric import dsa, ec
 from cryptography.x509.oid import PublicKeyAlgorithmOID
 
-from ios_mdm.core.x509.der import elements, only_element
+from ios_mdm.core.x509.der import bounds, elements, only_element
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -70,10 +70,14 @@ def key_form(certificate: x509.Certificate) -> KeyForm:
 
 def _algorithm_and_point(certificate: x509.Certificate) -> tuple[bytes, bytes]:
     """Return the encoded AlgorithmIdentifier of the public key, and the octets of its bit string."""
-    fields = elements(only_element(certificate.tbs_certificate_bytes).content)
-    key = fields[_BEFORE_KEY + (fields[0].tag == _VERSION)]
-    algorithm, bits = elements(key.content)
-    return algorithm.encoding, bits.content[1:]
+    data = certificate.tbs_certificate_bytes
+    start, _ = bounds(data, 0)
+    for _ in range(_BEFORE_KEY + (data[start] == _VERSION)):
+        start = bounds(data, start)[1]
+    algorithm = bounds(data, start)[0]
+    bits = bounds(data, algorithm)[1]
+    body, stop = bounds(data, bits)
+    return data[algorithm:bits], data[body + 1 : stop]
 
 
 def _description(certificate: x509.Certificate, algorithm: bytes) -> str:

@@ -17,7 +17,7 @@ from ios_mdm.core.x509.names import name_parts
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
 
-__all__ = ["CertificateName", "Subtrees"]
+__all__ = ["CertificateName", "Subtrees", "is_dns_name"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,14 +36,16 @@ class CertificateName:
 
     @property
     def is_comparable(self) -> bool:
-        """Whether constraints on names of this type can be checked."""
-        return self.kind in {
-            x509.DNSName,
-            x509.DirectoryName,
-            x509.IPAddress,
-            x509.RFC822Name,
-            x509.UniformResourceIdentifier,
-        }
+        """Whether the name can be compared with constraints: its type is supported, and it is well formed."""
+        match self.value:
+            case str(value) if self.kind is x509.DNSName:
+                return is_dns_name(value)
+            case str(value) if self.kind is x509.UniformResourceIdentifier:
+                return is_dns_name(_host(value))
+            case str(value) if self.kind is x509.RFC822Name:
+                local, _, domain = value.rpartition("@")
+                return bool(local) and "@" not in local and is_dns_name(domain)
+        return self.kind in {x509.DirectoryName, x509.IPAddress}
 
 
 @dataclass(slots=True)
@@ -138,6 +140,14 @@ class Subtrees:
                 self._networks.setdefault((network.max_prefixlen, shift), set()).add(first)
             case x509.DirectoryName(value=name):
                 self._x500.add(name_parts(name), itself=True, below=True)
+
+
+def is_dns_name(text: str) -> bool:
+    """Return whether no label is empty and no character is a blank or a control character.
+
+    A wildcard is allowed, and so are characters that no host name has, because verifiers accept them.
+    """
+    return all(text.split(".")) and text.isprintable() and " " not in text
 
 
 def _add_host(tree: _Tree, host: str) -> None:
