@@ -7,6 +7,7 @@ from importlib import import_module
 import click
 
 from ios_mdm import __version__
+from ios_mdm.cli.output import escape_unencodable_characters
 
 __all__ = ["app"]
 
@@ -28,6 +29,11 @@ class _Commands(click.Group):
             return None
         command: click.Command = getattr(import_module(f"ios_mdm.cli.commands.{cmd_name}"), cmd_name)
         return command
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command of the arguments."""
+        escape_unencodable_characters()
+        return super().invoke(ctx)
 
 
 app = click.version_option(__version__, prog_name="ios-mdm", message="%(prog)s %(version)s")(

@@ -2,20 +2,43 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from ios_mdm.app.bundles import Circumstances
 from ios_mdm.core.bundle import BundleError
 from ios_mdm.core.pair.definition import Slot
 from ios_mdm.core.x509.credential import credential_from_json, credential_to_json
 from ios_mdm.errors import DefinitionError
+from tests.support.bundles import pem as block
+from tests.support.certificates import LEAF, NOW, ROOT, Chain, pem, private_pem
 from tests.support.custom_files import BY, HOST, PASSWORD, START, Leaf, authority
 from tests.support.desk import Desk, desk, leaf
+from tests.support.key_forms import private_key_in_form
+from tests.support.odd_certificates import DEFECTS as ODD_FIELDS
+from tests.support.odd_certificates import MADE as ODD
+from tests.support.odd_certificates import changed_certificate
 
 __all__ = ["desk", "leaf"]
+
+
+@pytest.mark.parametrize(("kind", "form"), [("rsa-2048", "pss"), ("p256", "explicit")])
+def test_the_stored_key_has_the_form_of_its_certificate(desk: Desk, kind: str, form: str) -> None:
+    """A file with an odd form of the private key passes, and the stored key has the form that TLS servers load."""
+    # R28
+    made = Chain(leaf=LEAF.but(key=kind)).make()
+    odd = b64encode(private_key_in_form(made.keys[0], form))
+    data = b"-----BEGIN PRIVATE KEY-----\n" + odd + b"\n-----END PRIVATE KEY-----\n" + pem(*made.chain)
+    (desk.folder / "b.pem").write_bytes(data)
+    read = desk.read(Circumstances(host=HOST, now=NOW, slot=Slot.MAIN), bundle="b.pem")
+    assert read.report.violations == ()
+    assert read.credential().private_key.encode() == private_pem(made.keys[0])
+    assert read.problem is None
 
 
 def test_a_certificate_that_is_too_large_for_a_secret_is_refused(desk: Desk) -> None:
@@ -46,12 +69,15 @@ def test_a_bundle_from_a_secret_with_a_password_from_one(desk: Desk, leaf: Leaf)
     assert "PRIVATE" not in repr(read) + repr(credential)
 
 
-@pytest.mark.parametrize("ending", [b"", b"\n", b"\r\n", b"\nsecond line"])
-def test_a_password_file_has_it_in_its_first_line(desk: Desk, leaf: Leaf, ending: bytes) -> None:
-    """All line endings are accepted."""  # R18
+@pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"], ids=["plain", "marked"])
+@pytest.mark.parametrize("ending", [b"", b"\n", b"\r\n", b"\n\n"])
+def test_a_password_file_has_it_in_its_first_line(desk: Desk, leaf: Leaf, start: bytes, ending: bytes) -> None:
+    """A byte order mark, line endings and blank lines do not matter, in a file and in a secret."""  # R18
     (desk.folder / "b.pfx").write_bytes(leaf.pfx())
-    (desk.folder / "p").write_bytes(PASSWORD.encode() + ending)
+    (desk.folder / "p").write_bytes(start + PASSWORD.encode() + ending)
+    desk.vault.values = {"p": start + PASSWORD.encode() + ending}
     assert desk.read(bundle="b.pfx", passwordFile="p").offered_certificate.sha256 == leaf.sha256
+    assert desk.read(bundle="b.pfx", passwordSecret="p").offered_certificate.sha256 == leaf.sha256
 
 
 def test_the_root_may_come_from_elsewhere(desk: Desk, leaf: Leaf) -> None:
@@ -71,6 +97,24 @@ def test_the_root_may_come_from_elsewhere(desk: Desk, leaf: Leaf) -> None:
         desk.read(foreign, **given, trust=["root.pem"])
 
 
+def test_trust_files_are_read_as_validate_reads_them(desk: Desk, leaf: Leaf) -> None:
+    """DER is accepted, and a certificate that cannot be read is a notice with the file and its number."""  # R22
+    (desk.folder / "b.pem").write_bytes(leaf.pem())
+    root = x509.load_pem_x509_certificate(authority().pem())
+    (desk.folder / "root.cer").write_bytes(root.public_bytes(Encoding.DER))
+    desk.environ = {"P": PASSWORD}
+    given: dict[str, Any] = {"bundle": "b.pem", "passwordEnv": "P"}
+    assert desk.read(**given, trust=["root.cer"]).report.is_valid
+    twice = changed_certificate(ODD.leaf, ROOT, ODD_FIELDS["extension twice"][0])
+    (desk.folder / "both.pem").write_bytes(block("CERTIFICATE", twice) + authority().pem())
+    report = desk.read(**given, trust=["both.pem"]).report
+    assert report.is_valid
+    assert [one for one in report.notices if one.startswith("both.pem: not readable by the library")]
+    (desk.folder / "odd.cer").write_bytes(twice)
+    with pytest.raises(DefinitionError, match=r"^reserve\.install\.trust: odd\.cer: certificate 1 of the file"):
+        desk.read(**given, trust=["odd.cer"])
+
+
 def test_a_reserve_must_outlive_main(desk: Desk, leaf: Leaf) -> None:
     """Its dates are checked against main's expiry, or against the apply time if that is later."""  # R21
     (desk.folder / "b.pfx").write_bytes(leaf.pfx())
@@ -87,13 +131,18 @@ def test_a_reserve_must_outlive_main(desk: Desk, leaf: Leaf) -> None:
         ({"bundle": "secret:none"}, "reserve.install.bundle: there is no secret none"),
         ({"bundle": "b.pfx", "passwordEnv": "NOT_SET"}, "the variable NOT_SET is not set"),
         ({"bundle": "b.pfx", "passwordFile": "none"}, "reserve.install.passwordFile: none cannot be read"),
+        ({"bundle": "b.pfx", "passwordFile": "two"}, "reserve.install.passwordFile: two has text in line 2: keep only"),
         ({"bundle": "b.pfx", "passwordSecret": "none"}, "reserve.install.passwordSecret: there is no secret none"),
-        ({"bundle": "b.pfx", "passwordEnv": "P", "trust": ["b.pfx"]}, "b.pfx has no readable PEM certificate"),
+        (
+            {"bundle": "b.pfx", "passwordEnv": "P", "trust": ["b.pfx"]},
+            "install.trust: b.pfx: the file is a PFX",
+        ),
     ],
 )
 def test_a_missing_file_or_secret_is_named(desk: Desk, leaf: Leaf, install: dict[str, Any], said: str) -> None:
     """The error is one line with the key of the definition, and does not quote a password."""  # R29
     (desk.folder / "b.pfx").write_bytes(leaf.pfx())
+    (desk.folder / "two").write_text(f"{PASSWORD}\n{PASSWORD}", encoding="utf-8")
     desk.environ = {"P": PASSWORD}
     with pytest.raises(DefinitionError) as caught:
         desk.read(**install)

@@ -20,10 +20,14 @@ from ios_mdm.core.pair.definition import KeyType
 from ios_mdm.core.rules import RULES
 from ios_mdm.core.x509.digests import fingerprint
 from ios_mdm.core.x509.issuing import issue
+from tests.support.bundles import pem as block
 from tests.support.certificates import HOST, ISSUING, LEAF, NOW, ROOT, Chain, SelfSigned, pem, private_pem
 from tests.support.command_line import Result, run
 from tests.support.defects import DEFECTS
 from tests.support.definition_files import MADE, write_bundle
+from tests.support.odd_certificates import DEFECTS as ODD_FIELDS
+from tests.support.odd_certificates import MADE as ODD
+from tests.support.odd_certificates import changed_certificate, with_serial_number
 from tools.toolchain import ROOT as PROJECT
 
 if TYPE_CHECKING:
@@ -98,6 +102,14 @@ def test_a_good_bundle_is_valid(good: Path) -> None:
     assert len(found["certificate"]["sha256"]) == 64
 
 
+def test_the_type_of_a_key_is_shown_as_clients_see_it(tmp_path: Path) -> None:
+    """An RSASSA-PSS key is not shown as RSA, because no TLS server can load it."""  # R28
+    made = Chain().but(leaf={"key": "rsa-2048", "form": "pss"}).make()
+    found = answer(write_bundle(made, tmp_path / "pss.pem"))
+    assert found["certificate"]["key"] == "RSASSA-PSS 2048"
+    assert [one["code"] for one in found["violations"]] == ["key-type"]
+
+
 def test_all_violations_are_reported_together(broken: Path) -> None:
     """The exit code is 1. Each violation has the found and the required value, and what to do."""  # R19 R23 R26
     found = answer(broken)["violations"]
@@ -127,7 +139,7 @@ def test_a_junit_report_is_an_additional_output(broken: Path, tmp_path: Path) ->
     assert validate(broken, "--junit", tmp_path / "junit.xml", "--json").code == 1
     suite = ET.parse(tmp_path / "junit.xml").getroot()  # noqa: S314 - our own
     cases = list(suite.iter("testcase"))
-    assert suite.attrib["tests"] == str(len(cases)) == "20"
+    assert suite.attrib["tests"] == str(len(cases)) == str(len(RULES) + 1)
     assert suite.attrib["failures"] == str(len(list(suite.iter("failure")))) == "3"
     assert suite.attrib["skipped"] == str(len(list(suite.iter("skipped")))) == "2"
     assert [one.attrib["type"] for one in suite.iter("failure")] == [
@@ -147,6 +159,23 @@ def test_names_cannot_break_what_is_printed(tmp_path: Path) -> None:
     assert "[bold]*.example.com" in result.out
     assert "\x1b" not in result.out
     assert ET.parse(tmp_path / "junit.xml").getroot().tag == "testsuite"  # noqa: S314 - our own
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+def test_a_name_that_the_terminal_cannot_show_is_escaped(tmp_path: Path, encoding: str) -> None:
+    """The exit code is that of the check, and each character outside the encoding of stdout is an escape."""
+    made = Chain(leaf=LEAF.but(name="日本 é")).make()
+    bundle = write_bundle(made, tmp_path / "日本.pem")
+    done = subprocess.run(
+        [sys.executable, "-m", "ios_mdm", "validate", str(bundle), "--address", HOST, "--at", AT],
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    shown = "日本 é".encode(encoding, "backslashreplace")
+    assert b"subject  CN=" + shown in done.stdout
+    assert done.stdout.startswith(rb"\u65e5\u672c.pem for")
 
 
 @pytest.mark.parametrize("end", ["", "\n", "\r\n"])
@@ -175,6 +204,39 @@ def test_a_file_that_is_no_certificate_is_a_violation(tmp_path: Path) -> None:
     bundle.write_bytes(private_pem(MADE.keys[0]))
     assert codes(bundle) == {"no-certificate"}
     assert validate(bundle).code == 1
+
+
+def test_a_doubtful_certificate_in_trust_is_a_notice(tmp_path: Path) -> None:
+    """The readable certificate counts. The notice names the option, the file, the number and the field."""  # R22
+    bundle, trust, alone = tmp_path / "leaf.pem", tmp_path / "trust.pem", tmp_path / "alone.pem"
+    bundle.write_bytes(private_pem(MADE.keys[0]) + pem(MADE.leaf))
+    odd = changed_certificate(ODD.leaf, ROOT, ODD_FIELDS["extension twice"][0])
+    trust.write_bytes(block("CERTIFICATE", odd) + pem(*MADE.chain[1:]))
+    found = answer(bundle, "--trust", trust)
+    assert found["valid"]
+    (notice,) = (one for one in found["notices"] if one.startswith(f"--trust {trust}: not readable by the library"))
+    assert notice.endswith("set aside: certificate 1: extension basicConstraints (it occurs twice)")
+    alone.write_bytes(odd)
+    result = validate(bundle, "--trust", alone)
+    assert result.code == 2
+    assert f"--trust {alone}: certificate 1 of the file cannot be read because of its extension" in result.err
+
+
+def test_the_library_prints_no_warning(tmp_path: Path) -> None:
+    """Stderr is empty for a serial number of 0. The JSON has a notice."""  # R28
+    odd = changed_certificate(ODD.leaf, ROOT, with_serial_number(b"\0"))
+    bundle = tmp_path / "odd.pem"
+    bundle.write_bytes(private_pem(ODD.keys[0]) + block("CERTIFICATE", odd) + pem(ODD.root))
+    result = run("validate", str(bundle), "--address", HOST, "--at", AT, "--json", cwd=tmp_path, environment={})
+    assert (result.code, result.err) == (0, "")
+    assert "has a serial number that is zero" in json.loads(result.out)["notices"][0]
+
+
+def test_the_forgotten_certificate_of_the_server_is_the_only_violation(tmp_path: Path) -> None:
+    """No rule about the CAs is reported."""  # R18
+    bundle = tmp_path / "forgotten.pem"
+    bundle.write_bytes(private_pem(MADE.keys[0]) + pem(*MADE.chain[1:]))
+    assert codes(bundle) == {"no-certificate"}
 
 
 def test_root_and_trust_complete_the_chain(tmp_path: Path) -> None:
@@ -244,10 +306,17 @@ def test_the_address_is_read_as_in_a_definition(tmp_path: Path) -> None:
         (("good.pem",), "--address"),
         (("good.pem", "--address", HOST, "--for", "spare"), "spare"),
         (("good.pem", "--address", HOST, "--at", "tomorrow"), "--at 'tomorrow' is not a date and time of RFC 3339"),
-        (("good.pem", "--address", HOST, "--apply-at", "2041-01-01T00:00:00"), "--apply-at"),
+        (("good.pem", "--address", HOST, "--for", "reserve", "--apply-at", "2041-01-01"), "--apply-at '2041-01-01'"),
+        (("good.pem", "--address", HOST, "--apply-at", "2041-06-01T00:00:00Z"), "add --for reserve, or remove"),
+        (("good.pem", "--address", HOST, "--at", AT, "--at", AT), "'--at': the option has 2 values: use it once"),
+        (("good.pem", "--address", HOST, "--root", "leaf.pem", "--root", "good.pem"), "'--root': the option has 2"),
         (("good.pem", "--address", HOST, "--password-file", "missing"), "--password-file missing cannot be read"),
+        (("good.pem", "--address", HOST, "--password-file", "lines"), "--password-file lines has text in line 3: keep"),
         (("good.pem", "--address", HOST, "--password-file", "latin-1"), "is not UTF-8"),
-        (("good.pem", "--address", HOST, "--current", "latin-1"), "--current latin-1 holds no readable certificate"),
+        (
+            ("good.pem", "--address", HOST, "--current", "latin-1"),
+            "--current latin-1: the file is neither PEM nor",
+        ),
         (("good.pem", "--address", HOST, "--root", "good.pem"), "--root good.pem holds 3 certificates"),
         (("good.pem", "--address", HOST, "--root", "leaf.pem"), "--root leaf.pem is not self-signed"),
         (("good.pem", "--address", HOST, "--trust", "missing"), "--trust missing cannot be read"),
@@ -260,6 +329,7 @@ def test_the_address_is_read_as_in_a_definition(tmp_path: Path) -> None:
 def test_a_usage_error_is_one_line(good: Path, arguments: tuple[str, ...], words: str) -> None:
     """The exit code is 2, stderr has the error, and no result is printed."""
     (good.parent / "leaf.pem").write_bytes(pem(MADE.leaf))
+    (good.parent / "lines").write_bytes(b"one\n\ntwo")
     (good.parent / "latin-1").write_bytes("pässword".encode("latin-1"))
     result = run("validate", *arguments, cwd=good.parent, environment={})
     assert (result.code, result.out) == (2, "")
@@ -293,3 +363,15 @@ def test_a_judgment_loads_only_what_it_needs(good: Path, loaded: list[str], opti
         [sys.executable, "-c", code], cwd=PROJECT, env=dict(os.environ), capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == ["0", *loaded]
+
+
+@pytest.mark.parametrize("start", ["00010101000000Z", "20180101000000Z"])
+def test_a_certificate_without_an_end_has_a_verdict(tmp_path: Path, start: str) -> None:
+    """A notAfter of 99991231235959Z means that there is no end (RFC 5280, 4.1.2.5)."""  # R21
+    times = {"times": (start, "99991231235959Z")}
+    made = Chain().but(leaf=times, issuing=times, root=times).make()
+    shown = answer(write_bundle(made, tmp_path / "endless.pem"))["certificate"]
+    assert shown["notAfter"] == "9999-12-31T23:59:59Z"
+    assert shown["notBefore"] == ("0001-01-01T00:00:00Z" if start.startswith("0001") else "2018-01-01T00:00:00Z")
+    assert shown["daysLeft"] > 2_900_000
+    assert f"valid    {shown['notBefore'][:4]}-01-01 00:00:00 UTC" in validate(tmp_path / "endless.pem").out

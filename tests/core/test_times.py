@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from ios_mdm.core.times import parsed_precise_time, parsed_time, rfc3339
+from ios_mdm.core.times import FIRST, LAST, parsed_precise_time, parsed_time, rfc3339, shifted_time
 
 TIME = datetime(2027, 3, 1, 12, 30, 5, tzinfo=UTC)
 
@@ -100,3 +100,14 @@ def test_a_precise_time_needs_a_date_a_time_and_a_zone(text: str) -> None:
     """Other forms are refused."""
     with pytest.raises(ValueError, match="RFC 3339"):
         parsed_precise_time(text)
+
+
+def test_a_shifted_time_stays_in_the_years_that_a_certificate_can_contain() -> None:
+    """A sum that Python cannot represent is the first or the last time."""
+    day = timedelta(days=1)
+    assert shifted_time(TIME, day) == TIME + day
+    assert shifted_time(LAST - day, day) == LAST
+    assert shifted_time(LAST, timedelta(microseconds=1)) == LAST
+    assert shifted_time(FIRST, -day) == FIRST
+    assert shifted_time(LAST, timedelta.min) == FIRST
+    assert shifted_time(FIRST, timedelta.max) == LAST

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, padding, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from cryptography.x509.verification import (
     Criticality,
@@ -27,6 +27,7 @@ from cryptography.x509.verification import (
 )
 
 from ios_mdm.core.bundle import Bundle
+from tests.support.key_forms import public_key_in_form, tlv
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -105,7 +106,7 @@ class Spec:
     """Description of a certificate.
 
     Args:
-        name: common name; "" for an empty subject.
+        name: common name, or a whole name; "" for an empty subject.
         key: kind of key.
         owner: owner of the key: certificates of the same kind and owner share one key.
         hash: hash of its signature.
@@ -124,9 +125,16 @@ class Spec:
         issuer: name of the issuer; None for the name of the next certificate.
         signer: kind and owner of the signing key; None for the key of the next certificate.
         outer: hash in the outer algorithm identifier; None for the hash of the inner one.
+        form: form of the public key, see :func:`public_key_in_form`; empty for the usual one.
+        extensions: further extensions, each with its criticality.
+        san_is_critical: criticality of the subjectAltName; None for critical if *name* is empty.
+        key_identifier: form of the authority key identifier: ``key``, ``serial`` for issuer and serial number, or
+            ``both``; applies only with *identifiers*.
+        serial_number: serial number; None for a random one.
+        times: notBefore and notAfter as text of a GeneralizedTime, instead of *days*.
     """
 
-    name: str
+    name: str | x509.Name
     key: str = "p256"
     owner: str = ""
     hash: hashes.HashAlgorithm = field(default_factory=hashes.SHA256)
@@ -142,14 +150,20 @@ class Spec:
     excluded: tuple[x509.GeneralName, ...] | None = None
     unknown: bool = False
     identifiers: bool = True
-    issuer: str | None = None
+    issuer: str | x509.Name | None = None
     signer: tuple[str, str] | None = None
     outer: hashes.HashAlgorithm | None = None
+    form: str = ""
+    extensions: tuple[tuple[x509.ExtensionType, bool], ...] = ()
+    san_is_critical: bool | None = None
+    key_identifier: str = "key"
+    serial_number: int | None = None
+    times: tuple[str, str] | None = None
 
     @property
     def private(self) -> PrivateKey:
         """Its private key."""
-        return key(self.key, self.owner or self.name)
+        return key(self.key, self.owner or str(self.name))
 
     def but(self, **changes: Any) -> Spec:
         """Return a copy with changes."""
@@ -215,7 +229,8 @@ class Chain:
         """Sign all certificates."""
         specs = (self.leaf, *self.issuing, self.root)
         uppers = (*specs[1:], self.root)
-        chain = tuple(_signed_certificate(spec, upper) for spec, upper in zip(specs, uppers, strict=True))
+        tops = (*uppers[1:], self.root)
+        chain = tuple(_signed_certificate(*three) for three in zip(specs, uppers, tops, strict=True))
         return Made(chain=chain, keys=tuple(spec.private for spec in specs))
 
 
@@ -227,7 +242,7 @@ class SelfSigned:
 
     def make(self) -> Made:
         """Sign the certificate."""
-        return Made(chain=(_signed_certificate(self.leaf, self.leaf),), keys=(self.leaf.private,))
+        return Made(chain=(_signed_certificate(self.leaf, self.leaf, self.leaf),), keys=(self.leaf.private,))
 
 
 def pem(*certificates: x509.Certificate) -> bytes:
@@ -284,35 +299,37 @@ def _may_sign(_policy: Policy, _certificate: x509.Certificate, usage: x509.KeyUs
         raise ValueError("an issuer must be allowed to sign certificates")
 
 
-def _name(text: str) -> x509.Name:
+def _name(text: str | x509.Name) -> x509.Name:
+    if isinstance(text, x509.Name):
+        return text
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)] if text else [])
 
 
-def _signed_certificate(spec: Spec, upper: Spec) -> x509.Certificate:
-    """Return the certificate that *spec* describes, issued by *upper*."""
+def _signed_certificate(spec: Spec, upper: Spec, top: Spec) -> x509.Certificate:
+    """Return the certificate that *spec* describes, issued by *upper*, whose certificate *top* issued."""
     start, end = (NOW + days * DAY for days in spec.days)
     builder = x509.CertificateBuilder(
         issuer_name=_name(upper.name if spec.issuer is None else spec.issuer),
         subject_name=_name(spec.name),
         public_key=spec.private.public_key(),
-        serial_number=x509.random_serial_number(),
+        serial_number=spec.serial_number or x509.random_serial_number(),
         not_valid_before=start.replace(microsecond=0),
         not_valid_after=end.replace(microsecond=0),
     )
     signer = upper.private if spec.signer is None else key(*spec.signer)
-    for extension, critical in _extensions(spec, upper):
+    for extension, critical in _extensions(spec, upper, top):
         builder = builder.add_extension(extension, critical=critical)
     mask = padding.PSS(padding.MGF1(spec.hash), padding.PSS.DIGEST_LENGTH) if spec.pss else None
     if isinstance(signer, ed25519.Ed25519PrivateKey):
         return builder.sign(signer, None)
     odd = isinstance(spec.hash, hashes.SHA1 | hashes.MD5)
     made = builder.sign(signer, hashes.SHA256() if odd else cast("hashes.SHA256", spec.hash), rsa_padding=mask)
-    if odd or spec.inverted or spec.outer is not None:
+    if odd or spec.inverted or spec.outer is not None or spec.form or spec.times:
         return _signed_by_hand(made, signer, spec)
     return made
 
 
-def _extensions(spec: Spec, upper: Spec) -> list[tuple[x509.ExtensionType, bool]]:
+def _extensions(spec: Spec, upper: Spec, top: Spec) -> list[tuple[x509.ExtensionType, bool]]:
     found: list[tuple[x509.ExtensionType, bool]] = []
     if spec.ca is not None:
         found.append((x509.BasicConstraints(ca=spec.ca, path_length=spec.path_length if spec.ca else None), True))
@@ -322,16 +339,26 @@ def _extensions(spec: Spec, upper: Spec) -> list[tuple[x509.ExtensionType, bool]
         found.append((x509.ExtendedKeyUsage(spec.purposes), False))
     if spec.sans:
         names = [x509.DNSName(one) if isinstance(one, str) else one for one in spec.sans]
-        found.append((x509.SubjectAlternativeName(names), not spec.name))
+        critical = not spec.name if spec.san_is_critical is None else spec.san_is_critical
+        found.append((x509.SubjectAlternativeName(names), critical))
     if spec.permitted or spec.excluded:
         found.append((x509.NameConstraints(spec.permitted, spec.excluded), True))
     if spec.unknown:
         found.append((x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.55555.1"), b"\x05\x00"), True))
     if spec.identifiers:
         own = x509.SubjectKeyIdentifier.from_public_key(spec.private.public_key())
-        above = x509.SubjectKeyIdentifier.from_public_key(upper.private.public_key())
-        found += [(own, False), (x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(above), False)]
-    return found
+        found += [(own, False), (_authority_key_identifier(spec, upper, top), False)]
+    return [*found, *spec.extensions]
+
+
+def _authority_key_identifier(spec: Spec, upper: Spec, top: Spec) -> x509.AuthorityKeyIdentifier:
+    above = x509.SubjectKeyIdentifier.from_public_key(upper.private.public_key())
+    digest = None if spec.key_identifier == "serial" else above.digest
+    if spec.key_identifier == "key":
+        return x509.AuthorityKeyIdentifier(digest, None, None)
+    assert upper.serial_number is not None
+    issuer = top.name if upper.issuer is None else upper.issuer
+    return x509.AuthorityKeyIdentifier(digest, [x509.DirectoryName(_name(issuer))], upper.serial_number)
 
 
 def _usage(usages: Sequence[str]) -> x509.KeyUsage:
@@ -356,18 +383,26 @@ def _signed_by_hand(made: x509.Certificate, signer: PrivateKey, spec: Spec) -> x
         times = [_time(one) for one in (made.not_valid_before_utc, made.not_valid_after_utc)]
         assert times[0] + times[1] in content
         content = content.replace(times[0] + times[1], times[1] + times[0], 1)
-    tbs = _tlv(0x30, content)
+    if spec.times:
+        usual = b"".join(_time(one) for one in (made.not_valid_before_utc, made.not_valid_after_utc))
+        wanted = b"".join(tlv(0x18, one.encode()) for one in spec.times)
+        content = content.replace(tlv(0x30, usual), tlv(0x30, wanted), 1)
+    if spec.form:
+        public = made.public_key()
+        usual = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        content = content.replace(usual, public_key_in_form(public, spec.form), 1)
+    tbs = tlv(0x30, content)
     outer = inner if spec.outer is None else _algorithm(signer, spec.outer)
     signature = _signature(signer, tbs, spec.outer or spec.hash)
-    return x509.load_der_x509_certificate(_tlv(0x30, tbs + outer + _tlv(0x03, b"\0" + signature)))
+    return x509.load_der_x509_certificate(tlv(0x30, tbs + outer + tlv(0x03, b"\0" + signature)))
 
 
 def _algorithm(signer: PrivateKey, algorithm: hashes.HashAlgorithm) -> bytes:
     if isinstance(signer, rsa.RSAPrivateKey):
-        return _tlv(0x30, _RSA + bytes((_RSA_ALGORITHMS[algorithm.name],)) + b"\x05\0")
+        return tlv(0x30, _RSA + bytes((_RSA_ALGORITHMS[algorithm.name],)) + b"\x05\0")
     if isinstance(algorithm, hashes.SHA1):
-        return _tlv(0x30, _EC_SHA1)
-    return _tlv(0x30, _EC + bytes((_EC_ALGORITHMS[algorithm.name],)))
+        return tlv(0x30, _EC_SHA1)
+    return tlv(0x30, _EC + bytes((_EC_ALGORITHMS[algorithm.name],)))
 
 
 def _signature(signer: PrivateKey, content: bytes, algorithm: hashes.HashAlgorithm) -> bytes:
@@ -379,16 +414,8 @@ def _signature(signer: PrivateKey, content: bytes, algorithm: hashes.HashAlgorit
 
 def _time(moment: datetime) -> bytes:
     if moment.year < _GENERALIZED:
-        return _tlv(0x17, f"{moment:%y%m%d%H%M%SZ}".encode())
-    return _tlv(0x18, f"{moment:%Y%m%d%H%M%SZ}".encode())
-
-
-def _tlv(tag: int, content: bytes) -> bytes:
-    """Return a DER element."""
-    if len(content) < 0x80:
-        return bytes((tag, len(content))) + content
-    size = len(content).to_bytes((len(content).bit_length() + 7) // 8, "big")
-    return bytes((tag, 0x80 | len(size))) + size + content
+        return tlv(0x17, f"{moment:%y%m%d%H%M%SZ}".encode())
+    return tlv(0x18, f"{moment:%Y%m%d%H%M%SZ}".encode())
 
 
 def _content(element: bytes) -> bytes:

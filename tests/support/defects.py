@@ -8,6 +8,7 @@ from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.x509.name import _ASN1Type
 from cryptography.x509.oid import NameOID
 
 from tests.support.certificates import (
@@ -84,6 +85,28 @@ DEFECTS = {
 }
 
 DIRECTORY = x509.DirectoryName(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, HOST)]))
+FOREVER = "99991231235959Z"
+POLICY = (x509.CertificatePolicies([x509.PolicyInformation(x509.ObjectIdentifier("1.2.3"), None)]), False)
+
+OTHER_POLICY = (x509.CertificatePolicies([x509.PolicyInformation(x509.ObjectIdentifier("1.2.4"), None)]), False)
+ROOT_NAME = x509.DirectoryName(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Root")]))
+
+
+def _policy_constraints(skipped: int) -> tuple[x509.ExtensionType, bool]:
+    """Return the policy constraints that require a policy after *skipped* more certificates."""
+    return x509.PolicyConstraints(require_explicit_policy=skipped, inhibit_policy_mapping=None), True
+
+
+def _identifier(*values: Any) -> tuple[tuple[x509.ExtensionType, bool], ...]:
+    """Return the extensions with this authority key identifier."""
+    return ((x509.AuthorityKeyIdentifier(*values), False),)
+
+
+def _common_name(text: str, kind: _ASN1Type) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text, kind)])
+
+
+REQUIRED = (_policy_constraints(0), POLICY)
 BARE: dict[str, Any] = {"identifiers": False}
 GOOD: dict[str, Chain | SelfSigned] = {
     "no key identifiers": Chain().but(leaf=BARE, issuing=BARE, root=BARE),
@@ -128,6 +151,18 @@ GOOD: dict[str, Chain | SelfSigned] = {
         root={"permitted": (x509.IPAddress(IPv4Network("192.0.2.0/24")), x509.IPAddress(IPv6Network("2001:db8::/32")))},
     ),
     "directory name permitted": Chain().but(issuing={"permitted": (DIRECTORY,)}),
+    "without an end": Chain().but(
+        issuing={"times": ("20180101000000Z", FOREVER)}, root={"times": ("00010101000000Z", FOREVER)}
+    ),
+    "issuer and serial number in the key identifier": Chain(
+        leaf=LEAF.but(key_identifier="both"), issuing=(ISSUING.but(serial_number=7),)
+    ),
+    "policy required and present": Chain().but(leaf={"extensions": (POLICY,)}, issuing={"extensions": REQUIRED}),
+    "policy required below more levels": Chain().but(issuing={"extensions": (_policy_constraints(2),)}),
+    "policy required by the root": Chain().but(root={"extensions": (_policy_constraints(0),)}),
+    "critical policies": Chain().but(leaf={"extensions": ((POLICY[0], True),)}),
+    "critical SAN next to a subject": Chain().but(leaf={"san_is_critical": True}),
+    "constraint with a leading dot": Chain().but(issuing={"permitted": (x509.DNSName(".example.com"),)}),
     "self-signed": SelfSigned(),
     "self-signed CA": SelfSigned(leaf=LEAF.but(ca=True, usages=("digital_signature", "key_cert_sign"))),
     "self-signed RSA 4096": SelfSigned(leaf=LEAF.but(key="rsa-4096", ca=None, usages=None)),
@@ -163,6 +198,14 @@ ODD: dict[str, tuple[Chain | SelfSigned, set[str]]] = {
     "P-224 root": (Chain().but(root={"key": "p224"}), {"key-type"}),
     "Ed25519 leaf": (Chain().but(leaf={"key": "ed25519"}), {"key-type"}),
     "Ed25519 root": (Chain().but(root={"key": "ed25519"}), {"key-type"}),
+    "RSASSA-PSS key": (Chain().but(leaf={"key": "rsa-2048", "form": "pss"}), {"key-type"}),
+    "RSASSA-PSS key of an issuer": (Chain().but(issuing={"key": "rsa-2048", "form": "pss"}), {"key-type"}),
+    "explicit curve parameters": (Chain().but(leaf={"form": "explicit"}), {"key-type"}),
+    "explicit curve parameters of an issuer": (Chain().but(issuing={"form": "explicit"}), {"key-type"}),
+    "hybrid point": (Chain().but(leaf={"form": "hybrid"}), {"key-type"}),
+    "compressed point": (Chain().but(leaf={"form": "compressed"}), set()),
+    "compressed point of an issuer": (Chain().but(issuing={"form": "compressed"}), set()),
+    "RSA without the NULL parameters": (Chain().but(leaf={"key": "rsa-2048", "form": "no parameters"}), set()),
     "DSA root": (Chain().but(root={"key": "dsa"}), {"key-type"}),
     "two algorithms in one signature": (RSA_ISSUERS.but(leaf={"outer": SHA512}), {"issuer-mismatch"}),
     "no SAN": (Chain().but(leaf={"sans": ()}), {"san-mismatch"}),
@@ -242,6 +285,63 @@ ODD: dict[str, tuple[Chain | SelfSigned, set[str]]] = {
         Chain().but(root={"permitted": (DIRECTORY,)}),
         {"name-constraints"},
     ),
+    "constraints in a leaf": (
+        Chain().but(leaf={"permitted": (x509.DNSName("example.com"),)}),
+        {"name-constraints"},
+    ),
+    "constraint with a trailing dot": (
+        Chain().but(issuing={"excluded": (x509.DNSName("other.com."),)}),
+        {"name-constraints"},
+    ),
+    "malformed name under a constraint": (
+        Chain().but(
+            leaf={"sans": (HOST, x509.DNSName("a..example.com"))}, root={"permitted": (x509.DNSName("example.com"),)}
+        ),
+        {"name-constraints"},
+    ),
+    "malformed name": (Chain().but(leaf={"sans": (HOST, x509.DNSName(".example.com"))}), set()),
+    "root without a subject": (Chain().but(root={"name": ""}), {"issuer-mismatch"}),
+    "issuer without a subject": (Chain().but(issuing={"name": ""}), {"issuer-mismatch"}),
+    "self-signed without a subject": (
+        SelfSigned(leaf=LEAF.but(name="", ca=None, usages=None)),
+        {"issuer-mismatch"},
+    ),
+    "no subject, and a SAN that is not critical": (
+        Chain().but(leaf={"name": "", "san_is_critical": False}),
+        {"san-mismatch"},
+    ),
+    "policy required and missing": (
+        Chain().but(issuing={"extensions": (_policy_constraints(0),)}),
+        {"critical-extension"},
+    ),
+    "policy required and another present": (
+        Chain().but(
+            leaf={"extensions": (POLICY,)},
+            issuing={"extensions": (_policy_constraints(0), OTHER_POLICY)},
+        ),
+        {"critical-extension"},
+    ),
+    "policy required by an extension that is not critical": (
+        Chain().but(issuing={"extensions": ((_policy_constraints(0)[0], False),)}),
+        {"critical-extension"},
+    ),
+    "serial number of another issuer": (
+        Chain().but(leaf={**BARE, "extensions": _identifier(None, [ROOT_NAME], 99)}),
+        {"issuer-mismatch"},
+    ),
+    "key identifier of another issuer": (
+        Chain().but(leaf={**BARE, "extensions": _identifier(b"x" * 20, None, None)}),
+        {"issuer-mismatch"},
+    ),
+    "root with the serial number of another": (
+        Chain().but(root={**BARE, "extensions": _identifier(None, [ROOT_NAME], 99)}),
+        {"issuer-mismatch"},
+    ),
+    "issuer name of another string type": (
+        Chain().but(leaf={"issuer": _common_name("Issuing", _ASN1Type.PrintableString)}),
+        {"issuer-mismatch"},
+    ),
+    "issuer name in capitals": (Chain().but(leaf={"issuer": "ISSUING"}), {"issuer-mismatch"}),
     "other kind of name": (
         Chain().but(
             leaf={"sans": (HOST, x509.OtherName(x509.ObjectIdentifier("1.3.6.1.4.1.311.20.2.3"), b"\x0c\x01a"))},

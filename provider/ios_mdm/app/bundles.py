@@ -5,37 +5,37 @@ The bytes of a file and its password are only in memory, and only while the file
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from ios_mdm.app.references import password, secret_value
-from ios_mdm.core.bundle import MAX_BUNDLE_BYTES, BundleError, read_bundle
+from ios_mdm.core.bundle import MAX_BUNDLE_BYTES, BundleError, read_bundle, read_certificates
+from ios_mdm.core.bundle.password import MAX_PASSWORD_BYTES, PasswordError, password_text
 from ios_mdm.core.pair.definition import OfferedCertificate, Slot
 from ios_mdm.core.rules import Context, best_judgment
 from ios_mdm.core.x509.credential import MAX_BYTES, credential_problem, stored_size
 from ios_mdm.core.x509.digests import chain_digest, fingerprint, root_digest
-from ios_mdm.core.x509.pem import UNREADABLE
+from ios_mdm.core.x509.pem import chain
 from ios_mdm.core.x509.values import Credential
 from ios_mdm.errors import DefinitionError, IosMdmError
-from ios_mdm.files import KIB, file_content, file_start
+from ios_mdm.files import file_content, file_start
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
     from pathlib import Path
 
-    from ios_mdm.core.bundle import Bundle, SealedReader
+    from cryptography import x509
+
+    from ios_mdm.core.bundle import Bundle, CertificateFile, SealedReader
     from ios_mdm.core.rules import Report
     from ios_mdm.core.x509.chain import Candidate
     from ios_mdm.ports import SecretBytes
     from ios_mdm.settings import InstallMainSettings, InstallReserveSettings
 
 __all__ = ["BundleReader", "CheckedBundle", "Circumstances"]
-
-MAX_PASSWORD_FILE = 4 * KIB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,8 +141,9 @@ class BundleReader:
         """
         where = f"{by.slot}.install"
         bundle = self._bundle(install, where)
-        trust = tuple(one for path in install.trust for one in self._trusted_certificates(path, where))
-        known = () if by.known_root is None else tuple(x509.load_pem_x509_certificates(by.known_root.encode()))
+        files = [self._trust_file(path, where) for path in install.trust]
+        trust = tuple(one for file in files for one in file.certificates)
+        known = () if by.known_root is None else chain(by.known_root)
         wanted = [one for one in (*known, *trust, *bundle.certificates) if by.root == root_digest(one)]
         context = Context(
             host=by.host,
@@ -153,7 +154,10 @@ class BundleReader:
             root=wanted[0] if wanted else None,
             trust=(*trust, *known),
         )
-        found = best_judgment(bundle, context)
+        notices = [
+            f"{path}: {notice}" for path, file in zip(install.trust, files, strict=True) for notice in file.notices
+        ]
+        found = best_judgment(replace(bundle, notices=(*bundle.notices, *notices)), context)
         read = CheckedBundle(candidate=found.candidate, report=found.report)
         if by.root is not None and not wanted and read.candidate.root is not None:
             # Only the digest of main's root is recorded, and no certificate of the definition has this digest.
@@ -182,31 +186,30 @@ class BundleReader:
     def _password(self, install: InstallMainSettings | InstallReserveSettings, where: str) -> str | None:
         if install.password_secret is not None:
             secrets = self._secrets(install.password_secret, where)
-            raw = password(secrets, install.password_secret, f"{where}.passwordSecret")
-        elif install.password_file is not None:
-            content = self._file(install.password_file, f"{where}.passwordFile", limit=MAX_PASSWORD_FILE)
-            raw = content.partition(b"\n")[0]
-        elif install.password_env is not None:
-            if install.password_env not in self.environ:
-                raise DefinitionError(
-                    f"{where}.passwordEnv: the variable {install.password_env} is not set: set it, or correct the name"
-                )
-            return self.environ[install.password_env]
-        else:
+            return password(secrets, install.password_secret, f"{where}.passwordSecret")
+        if install.password_file is not None:
+            named = f"{where}.passwordFile"
+            content = self._file(install.password_file, named, limit=MAX_PASSWORD_BYTES)
+            try:
+                return password_text(content)
+            except PasswordError as error:
+                problem = str(error)
+            raise DefinitionError(f"{named}: {install.password_file} {problem}")
+        if install.password_env is None:
             return None
-        try:
-            return raw.decode().rstrip("\r\n")
-        except UnicodeDecodeError:
-            pass
-        raise DefinitionError(f"{where}: the password is not UTF-8 text: store it as UTF-8")
+        if install.password_env not in self.environ:
+            raise DefinitionError(
+                f"{where}.passwordEnv: the variable {install.password_env} is not set: set it, or correct the name"
+            )
+        return self.environ[install.password_env]
 
-    def _trusted_certificates(self, path: str, where: str) -> tuple[x509.Certificate, ...]:
+    def _trust_file(self, path: str, where: str) -> CertificateFile:
         data = self._file(path, f"{where}.trust", limit=MAX_BUNDLE_BYTES)
         try:
-            return tuple(x509.load_pem_x509_certificates(data))
-        except UNREADABLE:
-            pass
-        raise DefinitionError(f"{where}.trust: {path} has no readable PEM certificate: name a file of PEM certificates")
+            return read_certificates(data)
+        except BundleError as error:
+            problem = str(error)
+        raise DefinitionError(f"{where}.trust: {path}: {problem}")
 
     def _file(self, path: str, where: str, *, limit: int) -> bytes:
         return file_content(self.base / path, limit=limit, named=f"{where}: {path}")

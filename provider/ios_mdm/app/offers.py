@@ -12,6 +12,7 @@ from ios_mdm.core.pair.certificate_times import expiry
 from ios_mdm.core.pair.decision import InstallRequest, Severity
 from ios_mdm.core.pair.definition import AfterDays, AtTime, Slot
 from ios_mdm.core.pair.facts import Source
+from ios_mdm.core.times import shifted_time
 from ios_mdm.errors import DefinitionError, IosMdmError
 
 if TYPE_CHECKING:
@@ -227,7 +228,7 @@ def _main_bounds(facts: CertificateFacts | None, read: CheckedBundle | None) -> 
 def _apply_time(apply: ApplyTime | None, now: datetime) -> datetime | None:
     match apply:
         case AfterDays(days=days):
-            return now + timedelta(days=days)
+            return shifted_time(now, timedelta(days=days))
         case AtTime(time=moment):
             return moment
         case _:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
 from ios_mdm.address import is_loopback
+from ios_mdm.core.bundle.password import decoded_text, password_text
 from ios_mdm.core.references import URL_TAG, has_pair_tags, misplaced_kind
 from ios_mdm.errors import DefinitionError
 
@@ -38,11 +39,11 @@ def secret_value(secrets: SecretBytes, name: str, where: str) -> bytes:
     return _value(secrets, _description(secrets, name, where), name, where)
 
 
-def password(secrets: SecretBytes, name: str, where: str) -> bytes:
-    """Return the value of a secret that contains a password. Raises the errors of :func:`secret_value`."""
+def password(secrets: SecretBytes, name: str, where: str) -> str:
+    """Return the password in a secret. Raises the errors of :func:`secret_value`."""
     value = secret_value(secrets, name, where)
     _text(value, name, where)
-    return value
+    return password_text(value)
 
 
 def check_api_key(secrets: DescribedSecrets, channel: NanoMdmSettings) -> SecretDescription:
@@ -119,10 +120,7 @@ def _value(secrets: SecretBytes, found: SecretDescription, name: str, where: str
 
 
 def _text(value: bytes, name: str, where: str) -> str:
-    try:
-        text = value.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = None
+    text = decoded_text(value)
     problem = "bytes that are not UTF-8 text" if text is None else misplaced_kind(text)
     if text is None or problem is not None:
         raise DefinitionError(

@@ -9,7 +9,15 @@ if TYPE_CHECKING:
 
     from ios_mdm.core.pair.decision import Notice
 
-__all__ = ["notice_text"]
+__all__ = ["local_time", "notice_text"]
+
+
+def local_time(time: datetime) -> datetime:
+    """Return *time* in the zone of this machine, or in UTC if the zone would shift it out of the years 1 to 9999."""
+    try:
+        return time.astimezone()
+    except OverflowError:
+        return time
 
 
 def notice_text(notice: Notice, now: datetime) -> str:
@@ -26,6 +34,6 @@ def notice_text(notice: Notice, now: datetime) -> str:
         distance = f"{(now - notice.due).days} days ago"
     else:
         distance = f"{days} days left" if days != 1 else "1 day left"
-    local = notice.due.astimezone()
+    local = local_time(notice.due)
     here = f"{local:%Y-%m-%d %H:%M %Z} here, " if local.utcoffset() else ""
     return f"{notice.message} ({here}{distance})"

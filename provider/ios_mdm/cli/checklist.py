@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ios_mdm.cli.output import echo
 from ios_mdm.core.rules import Outcome
+from ios_mdm.core.rules.reading import time_text
 from ios_mdm.core.text import printable
 
 if TYPE_CHECKING:
@@ -42,8 +44,8 @@ def show(report: Report, details: CertificateDetails | None, *, file: str, addre
         now: Time of the check.
     """
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDTH
-    for line in _lines(report, details, f"{printable(file)} for {address} at {_utc(now)}", width):
-        click.echo(line)
+    for line in _lines(report, details, f"{printable(file)} for {address} at {time_text(now)}", width):
+        echo(line)
 
 
 def _lines(report: Report, details: CertificateDetails | None, subject: str, width: int) -> Iterator[str]:
@@ -72,7 +74,7 @@ def _certificate(details: CertificateDetails) -> Iterator[str]:
         "serial": details.serial_number,
         "key": details.key,
         "SHA-256": details.sha256,
-        "valid": f"{_utc(details.not_before)} to {_utc(details.not_after)}",
+        "valid": f"{time_text(details.not_before)} to {time_text(details.not_after)}",
     }
     yield from (f"  {label:<8} {printable(value)}" for label, value in rows.items())
 
@@ -89,7 +91,3 @@ def _rule(check: Check, width: int) -> Iterator[str]:
         yield from textwrap.wrap(
             printable(text), width, initial_indent=_INDENT, subsequent_indent=_INDENT, break_on_hyphens=False
         )
-
-
-def _utc(time: datetime) -> str:
-    return f"{time:%Y-%m-%d %H:%M:%S} UTC"

@@ -9,10 +9,9 @@ import sys
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
-import click
-
 from ios_mdm import wiring
 from ios_mdm.cli.exits import CANNOT_RUN, exit_on_error, print_error
+from ios_mdm.cli.output import echo
 from ios_mdm.core.text import printable
 from ios_mdm.core.times import rfc3339
 from ios_mdm.errors import DefinitionError, IosMdmError
@@ -89,9 +88,9 @@ def _show(result: Round, *, as_json: bool, first: bool) -> None:
             "changed": result.changed,
             "reloaded": result.reloaded,
         }
-        click.echo(json.dumps(found))
+        echo(json.dumps(found))
         return
     state = "now" if result.changed else "unchanged,"
     reloaded = "; reloaded" if result.reloaded else ""
     served = f"{printable(one.subject)}, {one.sha256}, valid until {one.not_after:%Y-%m-%d %H:%M} UTC"
-    click.echo(f"{state} serving {served}{reloaded}")
+    echo(f"{state} serving {served}{reloaded}")

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
+from ios_mdm.cli.output import echo
 from ios_mdm.configuration import KEYS, read_configuration
 from ios_mdm.errors import DefinitionError
 from ios_mdm.files import MIB, file_content
@@ -106,7 +105,7 @@ def _check_size(path: Path, config: object, name: str) -> None:
     if size > MAX_SIZE:
         raise DefinitionError(f"{path.name}: {too_large_message(size, name)}")
     if size >= WARNING_SIZE:
-        click.echo(f"warning: {path.name}: {too_large_message(size, name)}", err=True)
+        echo(f"warning: {path.name}: {too_large_message(size, name)}", err=True)
 
 
 def selected_stack_file(environ: Mapping[str, str]) -> Path:

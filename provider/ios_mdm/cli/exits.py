@@ -5,22 +5,26 @@ from __future__ import annotations
 import contextlib
 from enum import IntEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 import click
 
+from ios_mdm.cli.output import echo
 from ios_mdm.core.text import printable
 from ios_mdm.errors import IosMdmError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["CANNOT_RUN", "FILE", "Exit", "StatusCommand", "exit_on_error", "print_error"]
+__all__ = ["CANNOT_RUN", "FILE", "Exit", "StatusCommand", "exit_on_error", "print_error", "single_value"]
 
 CANNOT_RUN = 2
 """Exit code of all commands except status: wrong usage, a missing file, or AWS or the MDM server does not answer."""
 FILE = click.Path(path_type=Path)
 """Type of an option that names a file. click does not check the file: the code that reads it reports what to do."""
+
+
+_Value = TypeVar("_Value")
 
 
 class Exit(IntEnum):
@@ -48,9 +52,22 @@ class StatusCommand(click.Command):
             raise
 
 
+def single_value(_context: click.Context, _option: click.Parameter, values: tuple[_Value, ...]) -> _Value | None:
+    """Return the value of an option with ``multiple=True`` that must not be repeated, or None if it is not used.
+
+    Without ``multiple=True``, click ignores every value except the last one.
+
+    Raises:
+        BadParameter: The option is repeated.
+    """
+    if len(values) > 1:
+        raise click.BadParameter(f"the option has {len(values)} values: use it once")
+    return values[0] if values else None
+
+
 def print_error(message: str) -> None:
     """Print an error message to stderr."""
-    click.echo(f"error: {printable(message, keep=chr(10))}", err=True)
+    echo(f"error: {printable(message, keep=chr(10))}", err=True)
 
 
 @contextlib.contextmanager

@@ -7,13 +7,13 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-import click
 from rich.console import Console
 from rich.table import Table
 
 from ios_mdm import wiring
 from ios_mdm.cli.definition_file import read_definition
 from ios_mdm.cli.exits import CANNOT_RUN, exit_on_error
+from ios_mdm.cli.output import echo
 from ios_mdm.cli.timeline.page import Row, timeline_svg
 from ios_mdm.core.pair.decision import IssueRequest
 from ios_mdm.core.pair.definition import Slot
@@ -45,7 +45,7 @@ def run(*, definition: Path, server: str | None, start: str | None, days: int, a
                 {"at": rfc3339(event.at), "server": name, "event": event.event, "reason": event.reason}
                 for name, event in found
             ]
-            click.echo(json.dumps({"events": listed}, indent=2))
+            echo(json.dumps({"events": listed}, indent=2))
         else:
             _show(found)
 
@@ -71,7 +71,7 @@ def _definition(server: ServerSettings, base: Path, start: datetime) -> PairDefi
     offers = replace(wiring.process_wiring(), base=base).local_offers(server, start, issued)
     for slot in offers.found:
         for text in offers.slot_refusals(slot):
-            click.echo(f"{server.name}: `pulumi up` refuses to create this pair: {text}", err=True)
+            echo(f"{server.name}: `pulumi up` refuses to create this pair: {text}", err=True)
     offered = {slot: read.offered_certificate for slot, read in offers.found.items()}
     return server.definition(main=offered.get(Slot.MAIN), reserve=offered.get(Slot.RESERVE))
 

@@ -7,10 +7,9 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-import click
-
 from ios_mdm.cli.definition_file import read_definition
 from ios_mdm.cli.exits import CANNOT_RUN, exit_on_error
+from ios_mdm.cli.output import echo
 from ios_mdm.core.pair.home import PAIR_ID, profile_identifier
 from ios_mdm.core.profile import trust_profile
 from ios_mdm.core.x509.pem import CertificateError, chain
@@ -49,7 +48,7 @@ def run(
         except OSError as error:
             raise DefinitionError(f"-o {output} cannot be written: {error.strerror}") from None
         digest = hashlib.sha256(content).hexdigest()
-        click.echo(json.dumps({"file": str(output), "sha256": digest}) if as_json else f"wrote {output}, {digest}")
+        echo(json.dumps({"file": str(output), "sha256": digest}) if as_json else f"wrote {output}, {digest}")
 
 
 def _profile(definition: Path, name: str, chains: list[str], pair_id: str | None) -> bytes:

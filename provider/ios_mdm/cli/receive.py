@@ -18,6 +18,7 @@ import click
 
 from ios_mdm import wiring
 from ios_mdm.address import is_loopback
+from ios_mdm.cli.output import echo
 from ios_mdm.errors import DefinitionError, IosMdmError
 from ios_mdm.files import KIB, file_content
 
@@ -37,7 +38,7 @@ def run(
     try:
         _receive(ledger, listen, hmac_key_file, port_file, allow_host)
     except IosMdmError as error:
-        click.echo(f"error: {error}", err=True)
+        echo(f"error: {error}", err=True)
         raise click.exceptions.Exit(2) from None
 
 
@@ -64,7 +65,7 @@ def _receive(
             stack.callback(port_file.unlink, missing_ok=True)
             _write(port_file, f"{server.address}\n")
         collector.prepare()
-        click.echo(f"listening on http://{server.address}/")
+        echo(f"listening on http://{server.address}/")
         stop.wait()
 
 

@@ -14,6 +14,7 @@ from ios_mdm import wiring
 from ios_mdm.app.status.overview import overview
 from ios_mdm.cli.definition_file import read_definition, selected_stack_file
 from ios_mdm.cli.exits import Exit, exit_on_error, print_error
+from ios_mdm.cli.output import echo
 from ios_mdm.cli.table import show
 from ios_mdm.core.times import rfc3339
 from ios_mdm.ports import DeliveryStatus
@@ -45,7 +46,7 @@ def run(*, definition: Path | None, server: str | None, as_json: bool) -> None:
         worst = max(one.level for one in found)
         if as_json:
             answer = {"servers": [_server(one) for one in found], "severity": worst.name.lower()}
-            click.echo(json.dumps(answer, indent=2))
+            echo(json.dumps(answer, indent=2))
         else:
             show(found)
         raise click.exceptions.Exit(Exit[worst.name])

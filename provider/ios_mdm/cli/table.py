@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ios_mdm.app.wording import notice_text
+from ios_mdm.app.wording import local_time, notice_text
 from ios_mdm.core.text import printable
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def _table(overview: Overview) -> Table:
         if certificate is not None or overview.problem is None:  # "none" might be wrong for an unknown pair
             _certificate(table, slot, certificate)
     if overview.apply_at is not None:
-        local = overview.apply_at.astimezone()
+        local = local_time(overview.apply_at)
         here = f" ({local:%Y-%m-%d %H:%M:%S %Z})" if local.utcoffset() else ""
         table.add_row("applies", f"{_utc(overview.apply_at)}{here}")
     if overview.scheduled:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -14,24 +14,24 @@ from ios_mdm.address import split_address
 from ios_mdm.cli.checklist import show
 from ios_mdm.cli.exits import CANNOT_RUN, exit_on_error
 from ios_mdm.cli.junit import junit_xml
-from ios_mdm.core.bundle import MAX_BUNDLE_BYTES, BundleError, read_bundle
+from ios_mdm.cli.output import echo
+from ios_mdm.core.bundle import MAX_BUNDLE_BYTES, BundleError, read_bundle, read_certificates
+from ios_mdm.core.bundle.password import MAX_PASSWORD_BYTES, PasswordError, password_text
 from ios_mdm.core.pair.definition import Slot
 from ios_mdm.core.rules import Context, best_judgment, unread_report
-from ios_mdm.core.rules.reading import certificates_in
-from ios_mdm.core.times import parsed_time, rfc3339
+from ios_mdm.core.times import parsed_time, rfc3339, shifted_time
 from ios_mdm.core.x509.chain import ordered_chain
 from ios_mdm.core.x509.details import details
 from ios_mdm.core.x509.issuing import is_issued
 from ios_mdm.core.x509.signatures import is_self_signed
 from ios_mdm.errors import DefinitionError
-from ios_mdm.files import KIB, file_content, file_start
+from ios_mdm.files import file_content, file_start
 
 if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from cryptography import x509
-
+    from ios_mdm.core.bundle import CertificateFile
     from ios_mdm.core.rules import Report
     from ios_mdm.core.x509.values import CertificateDetails
 
@@ -39,7 +39,6 @@ __all__ = ["run"]
 
 VIOLATIONS = 1
 """Exit code for a certificate that breaks a rule."""
-MAX_PASSWORD_FILE = 4 * KIB
 
 _Json = dict[str, object]
 
@@ -68,7 +67,9 @@ def run(
 ) -> None:
     """Check a custom certificate: list every rule that it breaks, and what to do. Writes nothing to AWS."""
     with exit_on_error(CANNOT_RUN):
-        context = _context(
+        if apply_at is not None and slot != Slot.RESERVE:
+            raise DefinitionError("--apply-at is the apply time of a reserve: add --for reserve, or remove --apply-at")
+        context, notices = _context(
             address=address,
             slot=slot,
             current=current,
@@ -77,11 +78,11 @@ def run(
             apply_at=_time("--apply-at", apply_at),
             now=_now(at),
         )
-        result = _result(bundle, password_file, context)
+        result = _result(bundle, password_file, context, notices)
         if junit is not None:
             _write_junit(junit, result.report, bundle)
         if as_json:
-            click.echo(json.dumps(_answer(result, context.now), indent=2))
+            echo(json.dumps(_answer(result, context.now), indent=2))
         else:
             show(result.report, result.details, file=bundle.name, address=context.host, now=context.now)
         raise click.exceptions.Exit(0 if result.report.is_valid else VIOLATIONS)
@@ -96,14 +97,21 @@ def _context(
     trust: tuple[Path, ...],
     apply_at: datetime | None,
     now: datetime,
-) -> Context:
-    chain = () if current is None else ordered_chain(_certificates("--current", current))
-    roots = () if root is None else _certificates("--root", root)
+) -> tuple[Context, tuple[str, ...]]:
+    """Return the inputs of the rules, and the notices about the files of the options."""
+    files = {
+        option: tuple(_certificates(option, one) for one in given if one is not None)
+        for option, given in (("--current", (current,)), ("--root", (root,)), ("--trust", trust))
+    }
+    found = {option: tuple(one for file in read for one in file.certificates) for option, read in files.items()}
+    chain, roots = found["--current"], found["--root"]
+    if chain:
+        chain = ordered_chain(chain)
     if len(roots) > 1:
         raise DefinitionError(f"--root {root} holds {len(roots)} certificates: remove all except the root")
     if roots and not is_self_signed(roots[0]):
         raise DefinitionError(f"--root {root} is not self-signed: use the last certificate of the chain")
-    return Context(
+    context = Context(
         host=_host(address),
         now=now,
         slot=Slot(slot),
@@ -111,8 +119,9 @@ def _context(
         current=chain,
         issued=is_issued(chain),
         root=roots[0] if roots else None,
-        trust=tuple(one for file in trust for one in _certificates("--trust", file)),
+        trust=found["--trust"],
     )
+    return context, tuple(notice for read in files.values() for file in read for notice in file.notices)
 
 
 def _host(address: str) -> str:
@@ -123,35 +132,36 @@ def _host(address: str) -> str:
     raise DefinitionError(f"--address {problem}")
 
 
-def _result(file: Path, password_file: Path | None, context: Context) -> Result:
+def _result(file: Path, password_file: Path | None, context: Context, notices: tuple[str, ...]) -> Result:
     # One byte more than the limit: the rules report a bundle that is too large (R18).
     data = file_start(file, size=MAX_BUNDLE_BYTES + 1, named=f"BUNDLE {file}", allows_pipe=True)
     password = None if password_file is None else _password(password_file)
     try:
         bundle = read_bundle(data, password, wiring.process_wiring().sealed_reader())
-        judgment = best_judgment(bundle, context)
+        judgment = best_judgment(replace(bundle, notices=(*bundle.notices, *notices)), context)
     except BundleError as error:
         return Result(report=unread_report(error), details=None)
     return Result(report=judgment.report, details=details(judgment.candidate.pem))
 
 
-def _certificates(option: str, file: Path) -> tuple[x509.Certificate, ...]:
-    """Read the certificates in a file and ignore other content. Errors do not quote the file (R29)."""
-    found = certificates_in(_read(option, file, MAX_BUNDLE_BYTES))
-    if not found:
-        raise DefinitionError(f"{option} {file} holds no readable certificate: use certificates in PEM")
-    return found
+def _certificates(option: str, file: Path) -> CertificateFile:
+    """Read the certificates in a file. Each notice starts with the option and the file."""
+    try:
+        found = read_certificates(_read(option, file, MAX_BUNDLE_BYTES))
+    except BundleError as error:
+        problem = str(error)
+    else:
+        return replace(found, notices=tuple(f"{option} {file}: {notice}" for notice in found.notices))
+    raise DefinitionError(f"{option} {file}: {problem}")
 
 
 def _password(file: Path) -> str:
-    """Read a password from a file, without the line end that editors add."""
+    content = _read("--password-file", file, MAX_PASSWORD_BYTES)
     try:
-        text = _read("--password-file", file, MAX_PASSWORD_FILE).decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = None
-    if text is None:
-        raise DefinitionError(f"--password-file {file} is not UTF-8: save the password as UTF-8 text")
-    return text.removesuffix("\n").removesuffix("\r")
+        return password_text(content)
+    except PasswordError as error:
+        problem = str(error)
+    raise DefinitionError(f"--password-file {file} {problem}")
 
 
 def _read(option: str, file: Path, limit: int) -> bytes:
@@ -203,7 +213,7 @@ def _answer(result: Result, now: datetime) -> _Json:
             "key": shown.key,
             "notBefore": rfc3339(shown.not_before),
             "notAfter": rfc3339(shown.not_after),
-            "daysLeft": max(shown.not_after + timedelta(seconds=1) - now, timedelta()).days,
+            "daysLeft": max(shifted_time(shown.not_after, timedelta(seconds=1)) - now, timedelta()).days,
         },
     }
 

@@ -1,11 +1,21 @@
-"""Times as text: RFC 3339, and the form in which the Pulumi engine passes an unquoted YAML time to a program."""
+"""Times as text, and sums of times.
+
+The texts are RFC 3339, and the form in which the Pulumi engine passes an unquoted YAML time to a program.
+"""
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-__all__ = ["parsed_precise_time", "parsed_time", "rfc3339"]
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+__all__ = ["FIRST", "LAST", "parsed_precise_time", "parsed_time", "rfc3339", "shifted_time"]
+
+FIRST, LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+"""First and last time, in whole seconds, that a certificate can contain and Python can represent."""
 
 # RFC 3339, 5.6: date-time. fromisoformat alone also accepts week dates and times without a zone.
 # The seconds and the colon of the zone are optional, because users often omit them.
@@ -66,3 +76,13 @@ def rfc3339(time: datetime) -> str:
         raise ValueError("the time has no zone")
     utc = time.astimezone(UTC)
     return f"{utc.year:04}{utc:-%m-%dT%H:%M:%SZ}"  # %Y has no leading zeros on Linux
+
+
+def shifted_time(time: datetime, by: timedelta) -> datetime:
+    """Return *time* + *by*, aware UTC, but at least :data:`FIRST` and at most :data:`LAST`.
+
+    A CA can issue a certificate without an end (RFC 5280, 4.1.2.5): its notAfter is :data:`LAST`.
+    """
+    if by > LAST - time:
+        return LAST
+    return FIRST if by < FIRST - time else time + by

@@ -1,7 +1,6 @@
-"""Every rule is broken alone and in pairs, and OpenSSL and cryptography verify each chain, too (R19-R28).
+"""Every rule is broken alone and in pairs, and OpenSSL, Go and cryptography verify each chain, too (R19-R28).
 
-A chain that both of them refuse for a server of that name never passes, and a chain that fulfills the
-rules always passes.
+Every verdict that differs from that of the rules is listed with its reason.
 """
 
 from __future__ import annotations
@@ -12,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.asn1 import encode_der
+from cryptography.x509.oid import ExtensionOID
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -28,12 +29,16 @@ from tests.support.certificates import (
     ROOT,
     SERVER,
     Chain,
+    SelfSigned,
     cryptography_accepts,
     key,
     openssl_accepts,
 )
 from tests.support.defects import DEFECTS, GOOD, ODD, SHA1, SHA384, Defect
+from tests.support.disagreements import RULES_ACCEPT, RULES_REFUSE
+from tests.support.key_forms import tlv
 from tests.support.long import examples
+from tests.support.verifiers import Question, refusal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -124,35 +129,58 @@ def test_all_violations_of_all_rules_together() -> None:
     assert verdict(*(DEFECTS[name] for name in names))[1] == expected_codes(*names)
 
 
-# These chains fulfill the rules and must pass; at least one of the two libraries accepts each.
-
-
 @pytest.mark.parametrize("name", GOOD)
-def test_a_certificate_that_fulfills_the_rules_passes(name: str, tmp_path: Path) -> None:
-    """An unusual chain passes if it breaks no rule, and at least one of the two libraries accepts it."""
-    made = GOOD[name].make()
-    report = best_judgment(made.bundle(), Context(host=HOST, now=NOW)).report
+def test_a_certificate_that_fulfills_the_rules_passes(name: str) -> None:
+    """An unusual chain passes if it breaks no rule."""
+    report = best_judgment(GOOD[name].make().bundle(), Context(host=HOST, now=NOW)).report
     assert report.violations == ()
-    assert openssl_accepts(made.chain, tmp_path) or cryptography_accepts(made.chain)
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_the_limits_of_the_rules(name: str, tmp_path: Path) -> None:
-    """Each edge case has exactly its codes; OpenSSL or cryptography accepts each one that passes."""  # R19 R25 R26 R27
+def test_the_limits_of_the_rules(name: str) -> None:
+    """Each edge case has exactly its codes."""  # R19 R25 R26 R27
     described, codes = ODD[name]
-    made = described.make()
-    report = best_judgment(made.bundle(), Context(host=HOST, now=NOW)).report
+    report = best_judgment(described.make().bundle(), Context(host=HOST, now=NOW)).report
     assert {violation.code for violation in report.violations} == codes
-    if not codes:
-        assert openssl_accepts(made.chain, tmp_path) or cryptography_accepts(made.chain)
 
 
-@pytest.mark.parametrize("name", DEFECTS)
-def test_certificates_refused_by_openssl_and_cryptography_do_not_pass(name: str, tmp_path: Path) -> None:
-    """With the certificates of the issuers, no chain passes that both OpenSSL and cryptography refuse."""
-    made, codes = verdict(DEFECTS[name])
-    refused = not openssl_accepts(made.chain, tmp_path) and not cryptography_accepts(made.chain)
-    assert codes or not refused
+def matrix() -> dict[str, tuple[Chain | SelfSigned, bool]]:
+    """Return each chain of the matrix by its name, and whether the rules accept it."""
+    found: dict[str, tuple[Chain | SelfSigned, bool]] = {name: (chain, True) for name, chain in GOOD.items()}
+    found |= {name: (chain, not codes) for name, (chain, codes) in ODD.items()}
+    for name, one in DEFECTS.items():
+        # A verifier has no later date to compare with, and gets the right root and no private key.
+        if (one.leaf or one.issuing or one.root) and name not in {"expires too early", "expired issuer"}:
+            found[name] = (Chain().but(leaf=one.leaf, issuing=one.issuing, root=one.root), False)
+    return found
+
+
+MATRIX = matrix()
+
+
+@pytest.mark.parametrize("verifier", ["openssl", "go", "cryptography"])
+def test_every_disagreement_with_others_has_a_reason(verifier: str, tmp_path: Path) -> None:
+    """OpenSSL, Go and cryptography refuse the same chains as the rules, apart from the listed ones."""
+    # R19 R20 R21 R22 R23 R25 R26 R27 R28
+    verdicts = {}
+    for name, (described, _) in MATRIX.items():
+        made = described.make()
+        question = Question(chain=made.chain, trusted=(made.root,), host=HOST, moment=NOW, folder=tmp_path)
+        verdicts[name] = not refusal(verifier, question)
+    for listed, by_rules in ((RULES_REFUSE, False), (RULES_ACCEPT, True)):
+        explained = [case for one in listed if verifier in one.verifiers for case in one.cases]
+        found = {
+            name for name, (_, accepts) in MATRIX.items() if accepts is by_rules and verdicts[name] is not by_rules
+        }
+        assert found == set(explained)
+        assert len(explained) == len(set(explained))
+
+
+def test_no_chain_passes_that_all_others_refuse() -> None:
+    """Each chain that breaks no rule is accepted by at least one verifier."""
+    refused = [(case, verifier) for one in RULES_ACCEPT for case in one.cases for verifier in one.verifiers]
+    for case, _ in refused:
+        assert {verifier for name, verifier in refused if name == case} != {"openssl", "go", "cryptography"}
 
 
 NAMES = ["*.example.com", "*.com", "mdm.example.com", "*.xn--bcher-kva.example", "xn--mdm-hoa.xn--bcher-kva.example"]
@@ -162,12 +190,12 @@ HOSTS = ["mdm.example.com", "example.com", "a.mdm.example.com", "xn--mdm-hoa.xn-
 @pytest.mark.parametrize("host", HOSTS)
 @pytest.mark.parametrize("name", NAMES)
 def test_names_match_as_others_have_it(name: str, host: str, tmp_path: Path) -> None:
-    """A name of the SAN covers a host exactly if cryptography and, apart from one difference, OpenSSL say so."""
+    """A name of the SAN covers a host exactly if OpenSSL and, apart from one difference, cryptography say so."""
     made = Chain().but(leaf={"sans": (name,)}).make()
     passes = best_judgment(made.bundle(), Context(host=host, now=NOW)).report.is_valid
-    assert passes == cryptography_accepts(made.chain, host=host)
-    if name != "*.com":  # OpenSSL requires two labels after the star
-        assert passes == openssl_accepts(made.chain, tmp_path, host=host)
+    assert passes == openssl_accepts(made.chain, tmp_path, host=host)
+    if name != "*.com":  # only cryptography accepts a wildcard for a top-level domain
+        assert passes == cryptography_accepts(made.chain, host=host)
 
 
 def test_a_self_issued_certificate_does_not_count_in_a_path() -> None:
@@ -231,3 +259,71 @@ def test_others_agree_with_the_rules(
     assert codes or accepted or openssl_accepts(chain, folder)
     if accepted and judgment.candidate.root is not None:  # unlike R22, other verifiers need no self-signed anchor
         assert codes <= BEYOND or not openssl_accepts(chain, folder, strict=True)
+
+
+OIDS = ("1.2.3", "1.2.4", "2.5.29.32.0")
+
+
+def policies(*oids: str) -> tuple[x509.CertificatePolicies, bool]:
+    """Return the extension with these policies."""
+    return x509.CertificatePolicies([x509.PolicyInformation(x509.ObjectIdentifier(one), None) for one in oids]), False
+
+
+def mappings(*pairs: tuple[str, str]) -> tuple[x509.UnrecognizedExtension, bool]:
+    """Return the extension that maps the first policy of each pair to the second one."""
+    content = b"".join(
+        tlv(0x30, b"".join(encode_der(x509.ObjectIdentifier(one)) for one in pair)) for pair in dict.fromkeys(pairs)
+    )
+    return x509.UnrecognizedExtension(ExtensionOID.POLICY_MAPPINGS, tlv(0x30, content)), True
+
+
+POLICIES = st.one_of(st.none(), st.lists(st.sampled_from(OIDS), min_size=1, max_size=2, unique=True))
+SKIP = st.one_of(st.none(), st.none(), st.integers(0, 2))
+POLICY_AUTHORITIES = st.fixed_dictionaries(
+    {
+        "policies": POLICIES,
+        "required": SKIP,
+        "unmapped": SKIP,
+        "no_any": SKIP,
+        "mapped": st.lists(st.tuples(st.sampled_from(OIDS[:2]), st.sampled_from(OIDS[:2])), max_size=2),
+    }
+)
+
+
+def policy_extensions(wanted: dict[str, Any]) -> tuple[tuple[x509.ExtensionType, bool], ...]:
+    """Return the extensions of a CA about policies."""
+    found: list[tuple[x509.ExtensionType, bool]] = [policies(*wanted["policies"])] if wanted["policies"] else []
+    if wanted["required"] is not None or wanted["unmapped"] is not None:
+        found.append((x509.PolicyConstraints(wanted["required"], wanted["unmapped"]), True))
+    if wanted["no_any"] is not None:
+        found.append((x509.InhibitAnyPolicy(wanted["no_any"]), True))
+    if wanted["mapped"]:
+        found.append(mappings(*wanted["mapped"]))
+    return tuple(found)
+
+
+@settings(max_examples=examples(60), derandomize=True, suppress_health_check=list(HealthCheck))
+@given(leaf=POLICIES, lower=POLICY_AUTHORITIES, upper=POLICY_AUTHORITIES, renewed=st.booleans())
+def test_go_agrees_about_required_policies(
+    tmp_path_factory: pytest.TempPathFactory,
+    leaf: list[str] | None,
+    lower: dict[str, Any],
+    upper: dict[str, Any],
+    *,
+    renewed: bool,
+) -> None:
+    """Required policies, mappings and the limits of anyPolicy have the effect that Go gives them."""  # R28
+    # A renewed CA certifies itself: its certificates do not count (RFC 5280, 6.1.4, h).
+    above = ISSUING.but(name="Issuing" if renewed else "Policy", owner="upper", path_length=None)
+    made = Chain(
+        leaf=LEAF.but(extensions=(policies(*leaf),) if leaf else ()),
+        issuing=(
+            ISSUING.but(path_length=None, extensions=policy_extensions(lower)),
+            above.but(extensions=policy_extensions(upper)),
+        ),
+    ).make()
+    found = {one.code for one in best_judgment(made.bundle(), Context(host=HOST, now=NOW)).report.violations}
+    question = Question(
+        chain=made.chain, trusted=(made.root,), host=HOST, moment=NOW, folder=tmp_path_factory.getbasetemp()
+    )
+    assert found == ({"critical-extension"} if refusal("go", question) else set())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -9,17 +10,19 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
+from cryptography.x509.name import _ASN1Type
+from cryptography.x509.oid import ExtensionOID, NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ios_mdm.core.bundle import Bundle, BundleError, read_bundle
+from ios_mdm.core.bundle.certificates import loaded_certificates
 from ios_mdm.core.pair.definition import KeyType, Slot
 from ios_mdm.core.rules import RULES, Context, Outcome, best_judgment, unread_report
-from ios_mdm.core.rules.reading import certificates_in
 from ios_mdm.core.x509.issuing import is_issued, issue
 from ios_mdm.core.x509.pem import chain as chain_of
 from tests.support.certificates import ANY, HOST, ISSUING, LEAF, NOW, ROOT, Chain, SelfSigned, Spec, pem, private_pem
+from tests.support.defects import POLICY, REQUIRED
 from tests.support.long import examples
 
 if TYPE_CHECKING:
@@ -206,7 +209,95 @@ def test_key_identifiers_settle_which_issuer_is_meant() -> None:
     assert codes(crossed.make()) == {"issuer-mismatch"}
 
 
+SERIAL_7 = ISSUING.but(serial_number=7)
+
+
+@pytest.mark.parametrize("form", ["serial", "both"])
+def test_issuer_and_serial_number_name_an_issuer(form: str) -> None:
+    """Both forms of the authority key identifier count: OpenSSL uses no issuer with another serial number."""  # R20
+    made = Chain(leaf=LEAF.but(key_identifier=form), issuing=(SERIAL_7,)).make()
+    assert report(made).violations == ()
+    renewed = Chain(issuing=(ISSUING.but(serial_number=8),)).make()
+    bundle = Bundle(certificates=(made.leaf, *renewed.chain[1:]), keys=made.keys[:1])
+    (found,) = best_judgment(bundle, Context(host=HOST, now=NOW)).report.violations
+    assert (found.code, found.subject) == ("issuer-mismatch", "CN=mdm.example.com")
+    assert found.found == (
+        "an authority key identifier with the serial number 7, which is not the serial number 8 of CN=Issuing"
+    )
+    # If the file has both certificates of the CA, in any order, the right one is used.
+    for issuers in ((made.chain[1], renewed.chain[1]), (renewed.chain[1], made.chain[1])):
+        bundle = Bundle(certificates=(made.leaf, *issuers, made.root), keys=made.keys[:1])
+        judgment = best_judgment(bundle, Context(host=HOST, now=NOW))
+        assert judgment.report.is_valid
+        assert judgment.candidate.chain == made.chain
+
+
+def test_the_issuer_name_of_an_identifier_counts() -> None:
+    """An authority key identifier can name the issuer of the issuer, which must then agree."""  # R20
+    made = Chain(leaf=LEAF.but(key_identifier="serial"), issuing=(SERIAL_7,)).make()
+    other = Chain(issuing=(SERIAL_7,), root=ROOT.but(name="Other")).make()
+    bundle = Bundle(certificates=(made.leaf, *other.chain[1:]), keys=made.keys[:1])
+    (found,) = best_judgment(bundle, Context(host=HOST, now=NOW)).report.violations
+    assert "an issuer name that is not the issuer name of CN=Issuing" in found.found
+
+
+# Policies
+
+
+def test_a_required_policy_must_be_present() -> None:
+    """The error names the CA that requires a policy, and the certificate that has none."""  # R28
+    required = (x509.PolicyConstraints(require_explicit_policy=0, inhibit_policy_mapping=None), True)
+    (found,) = report(Chain(issuing=(ISSUING.but(extensions=(required,)),)).make()).violations
+    assert (found.code, found.subject) == ("critical-extension", "CN=Issuing")
+    assert found.found.startswith("policy constraints that require a certificate policy, and CN=Issuing has none")
+    late = (x509.PolicyConstraints(require_explicit_policy=1, inhibit_policy_mapping=None), True)
+    (found,) = report(Chain(issuing=(ISSUING.but(extensions=(late,)),)).make()).violations
+    assert "and CN=mdm.example.com has none" in found.found
+    assert codes(Chain(root=ROOT.but(extensions=(required,))).make()) == set()  # the root is no part of the path
+
+
+@pytest.mark.parametrize("content", ["0500", "3000", "30023000", "300730050601010601", "300830060601010601ff"])
+def test_damaged_policy_mappings_are_refused(content: str) -> None:
+    """Policy mappings that are not two identifiers each are a violation, or have no effect, without a crash."""  # R28
+    odd = x509.UnrecognizedExtension(ExtensionOID.POLICY_MAPPINGS, bytes.fromhex(content))
+    expected = set() if content in {"0500", "3000"} else {"critical-extension"}
+    assert codes(Chain(issuing=(ISSUING.but(extensions=((odd, False),)),)).make()) == expected
+
+
 # Names
+
+
+def common_name(text: str, kind: _ASN1Type) -> x509.Name:
+    """Return a name whose text has this string type."""
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text, kind)])
+
+
+@pytest.mark.parametrize(
+    ("issuer", "difference"),
+    [
+        (common_name("Issuing", _ASN1Type.PrintableString), "the string type of CN: PrintableString and UTF8String"),
+        (common_name("ISSUING", _ASN1Type.UTF8String), "upper and lower case or blanks of CN"),
+        (common_name("Issuing ", _ASN1Type.UTF8String), "upper and lower case or blanks of CN"),
+        (common_name("Former name", _ASN1Type.UTF8String), ""),
+    ],
+)
+def test_names_are_compared_as_bytes_and_shown_with_their_difference(issuer: x509.Name, difference: str) -> None:
+    """Go and iOS compare the bytes of names. A difference that no text shows is named."""  # R20
+    (found,) = report(Chain(leaf=LEAF.but(issuer=issuer)).make()).violations
+    assert (found.code, found.subject) == ("issuer-mismatch", "CN=mdm.example.com")
+    note = f" (the names differ only in {difference})" if difference else ""
+    assert found.found.endswith(f"but was signed with the key of CN=Issuing{note}")
+
+
+def test_a_ca_needs_a_subject() -> None:
+    """Apple, OpenSSL (strict) and cryptography refuse an issuing CA or a root whose subject is empty."""  # R20
+    for made, count in (
+        (Chain().but(issuing={"name": ""}).make(), 1),
+        (Chain().but(root={"name": ""}).make(), 1),
+        (SelfSigned(leaf=LEAF.but(name="", ca=None, usages=None)).make(), 1),
+    ):
+        found = report(made).violations
+        assert [(one.code, one.found) for one in found] == [("issuer-mismatch", "an empty subject")] * count
 
 
 @pytest.mark.parametrize(
@@ -246,6 +337,45 @@ def test_constraints_of_other_names(sans: tuple[Any, ...], subtree: x509.General
     assert codes(made) == (set() if fits else {"name-constraints"})
 
 
+@pytest.mark.parametrize(("count", "expected"), [(900, set()), (3000, {"name-constraints"})])
+def test_many_names_under_many_constraints_have_a_verdict(count: int, expected: set[str]) -> None:
+    """The number of names times the number of constraints is limited, as in other verifiers."""  # R28
+    names = (HOST, *(f"{number}.example.com" for number in range(count)))
+    permitted = tuple(x509.DNSName(name) for name in names)
+    made = Chain().but(leaf={"sans": names}, issuing={"permitted": permitted}).make()
+    found = report(made).violations
+    assert {one.code for one in found} == expected
+    assert [one.found for one in found] == [
+        "3,002 names, too many for 3,001 name constraints: OpenSSL refuses to compare them"
+    ] * len(expected)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        x509.UniformResourceIdentifier("urn:mdm"),
+        x509.RFC822Name._init_without_validation("a@b@example.com"),
+        x509.DNSName("a b.example.com"),
+    ],
+)
+def test_a_malformed_name_under_a_constraint_is_refused(name: Any) -> None:
+    """A name that cannot be compared is neither permitted nor excluded."""  # R28
+    subtree = type(name)("other.com")
+    made = Chain(leaf=LEAF.but(sans=(HOST, name)), issuing=(ISSUING.but(excluded=(subtree,)),)).make()
+    (found,) = report(made).violations
+    assert found.code == "name-constraints"
+    assert "which cannot be compared with the constraints on names of its type" in found.found
+
+
+def test_of_many_forbidden_names_some_are_shown() -> None:
+    """The error shows five names and the number of the others."""  # R28
+    names = (HOST, *(f"{number}.other.com" for number in range(300)))
+    made = Chain().but(leaf={"sans": names}, issuing={"permitted": (x509.DNSName(HOST),)}).make()
+    found = [one.found for one in report(made).violations]
+    assert found[0] == "the name 0.other.com, which is not permitted"
+    assert found[5:] == ["295 more names that are not allowed"]
+
+
 def test_constraints_on_directory_names_ignore_case_and_blanks() -> None:
     """A distinguished name is compared part by part (RFC 5280, 7.1)."""  # R28
     subtree = x509.DirectoryName(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "MDM.example.com ")]))
@@ -255,12 +385,19 @@ def test_constraints_on_directory_names_ignore_case_and_blanks() -> None:
     assert [one for one in found.notices if "strict validation refuses the chain" in one]
 
 
-def test_a_wildcard_under_a_top_level_domain_is_noticed() -> None:
-    """RFC 9525 allows such a wildcard, and OpenSSL does not: it passes with a notice."""  # R19
-    made = Chain(leaf=LEAF.but(sans=("*.internal",))).make()
-    found = report(made, host="mdm.internal")
-    assert found.is_valid
-    assert [one for one in found.notices if "OpenSSL" in one]
+def test_a_wildcard_for_a_top_level_domain_is_refused() -> None:
+    """RFC 9525 allows such a wildcard, but Apple and OpenSSL do not accept it."""  # R19
+    made = Chain(leaf=LEAF.but(sans=("*.Internal",))).make()
+    (found,) = report(made, host="mdm.internal").violations
+    assert found.code == "san-mismatch"
+    assert found.found.endswith("(devices accept no wildcard for the whole top-level domain internal)")
+
+
+def test_a_leaf_with_an_empty_subject_needs_a_critical_san() -> None:
+    """Apple, OpenSSL (strict) and cryptography refuse such a certificate."""  # R19
+    assert codes(Chain(leaf=LEAF.but(name="")).make()) == set()
+    (found,) = report(Chain(leaf=LEAF.but(name="", san_is_critical=False)).make()).violations
+    assert (found.code, found.found) == ("san-mismatch", "an empty subject and a SAN that is not critical")
 
 
 def test_a_common_name_is_no_name() -> None:
@@ -285,6 +422,22 @@ def test_every_rule_is_in_the_checklist() -> None:
         assert (rule.findings.__doc__ or "").startswith(f"{rule.requirement}: ")
 
 
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ({"key": "rsa-2048", "form": "pss"}, "an RSASSA-PSS key (1.2.840.113549.1.1.10)"),
+        ({"form": "explicit"}, "an EC key with explicit parameters instead of the name of its curve (secp256r1)"),
+        ({"key": "p224"}, "a key of type EC on secp224r1"),
+        ({"key": "dsa"}, "a key of type DSA"),
+        ({"key": "ed25519"}, "a key of type Ed25519 (1.3.101.112)"),
+    ],
+)
+def test_the_bytes_of_a_key_decide_its_type(change: dict[str, Any], found: str) -> None:
+    """The error names the form of a key that the library itself shows as RSA or EC."""  # R28
+    (violation,) = report(Chain().but(leaf=change).make()).violations
+    assert (violation.code, violation.found) == ("key-type", found)
+
+
 def test_a_violation_says_what_is_wrong_and_what_to_do() -> None:
     """The parts are separate for programs, and one message for users."""
     (found,) = report(Chain(leaf=LEAF.but(key="rsa-1024")).make()).violations
@@ -306,6 +459,8 @@ def test_a_violation_says_what_is_wrong_and_what_to_do() -> None:
         ({"leaf": {"hash": hashes.SHA224()}}, "SHA-224"),
         ({"leaf": {"key": "rsa-2048", "usages": ("key_encipherment",)}}, "forward secrecy"),
         ({"issuing": {"purposes": (ANY,)}}, "any purpose"),
+        ({"leaf": {"form": "compressed"}}, "an EC key with a compressed point"),
+        ({"leaf": {"key": "rsa-2048", "form": "no parameters"}}, "an RSA key without the NULL parameters"),
     ],
 )
 def test_a_doubtful_certificate_passes_with_a_notice(change: dict[str, Any], words: str) -> None:
@@ -313,6 +468,26 @@ def test_a_doubtful_certificate_passes_with_a_notice(change: dict[str, Any], wor
     found = report(Chain().but(**change).make())
     assert found.is_valid
     assert [one for one in found.notices if words in one]
+
+
+SERIAL = ISSUING.but(serial_number=7, key_identifier="serial")
+
+
+@pytest.mark.parametrize(
+    "described",
+    [
+        Chain().but(leaf={"identifiers": False}, issuing={"identifiers": False}, root={"identifiers": False}),
+        Chain().but(root={"usages": None}),
+        Chain().but(issuing={"usages": None, "path_length": None}),
+        Chain(leaf=LEAF.but(key_identifier="both"), issuing=(SERIAL,), root=ROOT.but(serial_number=8)),
+    ],
+    ids=["no key identifiers", "root without a key usage", "CA without a key usage", "serial numbers"],
+)
+def test_an_ordinary_private_ca_has_no_notice(described: Chain) -> None:
+    """The path validation of the library has no objection to certificates from tools for private CAs."""
+    found = report(described.make())
+    assert found.is_valid
+    assert found.notices == ()
 
 
 def test_a_self_signed_certificate_is_its_own_root() -> None:
@@ -358,19 +533,26 @@ def test_a_file_that_was_not_read_has_a_report(code: Any, requirement: str) -> N
     assert violation.required
 
 
-def test_certificates_are_found_in_any_file() -> None:
-    """Certificates are read from DER, and from PEM with text or keys around it, but from nothing else."""
-    noisy = b"subject=CN = Root\n" + private_pem(MADE.keys[0]) + pem(*MADE.chain)
-    assert certificates_in(noisy) == MADE.chain
-    assert certificates_in(MADE.root.public_bytes(Encoding.DER)) == (MADE.root,)
-    for data in (b"", b"text", private_pem(MADE.keys[0]), pem(MADE.root)[:-40]):
-        assert certificates_in(data) == ()
-
-
+MAPPINGS = (
+    x509.UnrecognizedExtension(ExtensionOID.POLICY_MAPPINGS, bytes.fromhex("300a300806022a0306022a03")),
+    False,
+)
 PARTS = [
     Chain(
-        leaf=LEAF.but(key="rsa-2048", sans=(HOST, x509.RFC822Name("a@example.com"))),
-        issuing=(ISSUING.but(key="rsa-2048", permitted=(x509.DNSName("example.com"), x509.RFC822Name("example.com"))),),
+        leaf=LEAF.but(
+            key="rsa-2048",
+            sans=(HOST, x509.RFC822Name("a@example.com")),
+            key_identifier="both",
+            extensions=(POLICY,),
+        ),
+        issuing=(
+            ISSUING.but(
+                key="rsa-2048",
+                serial_number=7,
+                permitted=(x509.DNSName("example.com"), x509.RFC822Name("example.com")),
+                extensions=(*REQUIRED, MAPPINGS),
+            ),
+        ),
         root=ROOT.but(key="rsa-4096", pss=True),
     )
     .make()
@@ -393,12 +575,12 @@ def test_no_damage_makes_judging_fail(changes: list[tuple[int, int, int]]) -> No
     parts = [bytearray(part) for part in PARTS]
     for part, index, value in changes:
         parts[part][index % len(parts[part])] = value
-    read = tuple(certificate for part in parts for certificate in certificates_in(bytes(part)))
+    read, _ = loaded_certificates(bytes(part) for part in parts)
     if read:
         own = Spec(name=HOST, owner="leaf", key="rsa-2048").private
         context = Context(host=HOST, now=NOW, slot=Slot.RESERVE, apply_at=NOW, current=CURRENT.chain)
-        found = best_judgment(Bundle(certificates=read, keys=(own,)), context)
-        assert not found.report.is_valid
+        with contextlib.suppress(BundleError):  # the server's certificate is missing
+            assert not best_judgment(Bundle(certificates=read, keys=(own,)), context).report.is_valid
 
 
 def test_an_unknown_mask_is_no_sha2() -> None:
@@ -418,3 +600,10 @@ def test_a_bundle_may_hold_a_key_of_any_kind() -> None:
     odd = Spec(name="x", key="ed25519").private
     found = best_judgment(Bundle(certificates=MADE.chain, keys=(odd,)), Context(host=HOST, now=NOW)).report
     assert {one.code for one in found.violations} == {"key-mismatch"}
+
+
+def test_a_year_has_four_digits_in_a_message() -> None:
+    """The first year that a certificate can contain is written as 0001."""  # R21
+    made = Chain(leaf=LEAF.but(times=("00010101000000Z", "00010102000000Z"))).make()
+    (found,) = report(made).violations
+    assert (found.code, found.found) == ("expired", "a validity that ended on 0001-01-02 00:00:00 UTC")

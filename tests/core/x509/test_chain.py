@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from ios_mdm.core.bundle import Bundle, BundleError
 from ios_mdm.core.rules import Context, best_judgment
 from ios_mdm.core.x509.chain import candidates, ordered_chain
-from ios_mdm.core.x509.digests import fingerprint
+from ios_mdm.core.x509.digests import fingerprint, root_digest
 from ios_mdm.core.x509.links import Link, Pool
 from ios_mdm.core.x509.names import display_name, is_name_of
-from tests.support.certificates import HOST, ISSUING, LEAF, NOW, ROOT, Chain, SelfSigned, key
+from ios_mdm.core.x509.signatures import is_signed_by
+from tests.support.certificates import CLIENT, HOST, ISSUING, LEAF, NOW, ROOT, Chain, SelfSigned, key
+from tests.support.long import examples
 
 SHA1 = hashes.SHA1()  # noqa: S303 - what R27 refuses
 MADE = Chain(issuing=(ISSUING, ISSUING.but(name="Policy", path_length=1))).make()
@@ -44,7 +50,8 @@ def test_the_root_may_come_from_elsewhere(source: str) -> None:
     """A file without the root is complete if the root is trusted or known."""  # R22
     bundle = MADE.bundle(without=(MADE.root,))
     assert candidates(bundle, host=HOST)[0].root is None
-    found = candidates(bundle, host=HOST, **{source: (MADE.root,)})[0]
+    given: dict[str, Any] = {source: (MADE.root,)}
+    found = candidates(bundle, host=HOST, **given)[0]
     assert (found.chain, found.root) == (MADE.chain, MADE.root)
     assert found.notices == ("not in the file, taken from elsewhere: CN=Root",)
 
@@ -201,6 +208,80 @@ def test_a_mesh_is_not_followed_for_ever() -> None:
     assert 1 < len(found) <= 32
 
 
+EDGES = st.dictionaries(
+    st.tuples(st.integers(0, 4), st.integers(0, 5)).filter(lambda edge: edge[0] != edge[1]),
+    st.sampled_from(["", "expired", "no CA", "excluded", "for clients"]),
+    min_size=1,
+    max_size=20,
+)
+FAULTS: dict[str, dict[str, Any]] = {
+    "": {},
+    "expired": {"days": (-900, -1)},
+    "no CA": {"ca": False, "usages": None},
+    "excluded": {"excluded": (x509.DNSName("example.com"),)},
+    "for clients": {"purposes": (CLIENT,)},
+}
+
+
+def cross_certificate(lower: int, upper: int, **changes: Any) -> x509.Certificate:
+    """Return a certificate in which CA *upper* certifies CA *lower*; CA 5 is the root."""
+    authorities = [ROOT.but(name=f"CA {number}", key="p256") for number in range(5)] + [ROOT]
+    return Chain(issuing=(authorities[lower].but(**changes),), root=authorities[upper]).make().chain[1]
+
+
+@settings(max_examples=examples(60), derandomize=True, suppress_health_check=list(HealthCheck))
+@given(edges=EDGES, last=st.booleans())
+def test_a_path_without_faults_is_found_in_any_mesh(edges: dict[tuple[int, int], str], *, last: bool) -> None:
+    """If CAs certify each other in any way, a path to the root without faults is found exactly if there is one."""
+    # R20 R22
+    mesh = [cross_certificate(*edge, **FAULTS[fault]) for edge, fault in edges.items()]
+    leaf = Chain(issuing=(), root=ROOT.but(name="CA 0", key="p256")).make()
+    root = Chain().make().root
+    reached, waiting = set(), [0]
+    while waiting:
+        number = waiting.pop()
+        reached.add(number)
+        waiting += [up for (low, up), fault in edges.items() if low == number and not fault and up not in reached]
+    bundle = Bundle(certificates=(leaf.leaf, *mesh, *[root] * last), keys=(leaf.keys[0],))
+    context = Context(host=HOST, now=NOW) if last else Context(host=HOST, now=NOW, root=root)
+    assert best_judgment(bundle, context).report.is_valid == (5 in reached)
+
+
+@pytest.mark.parametrize("size", [4, 5])
+def test_dead_ends_do_not_use_up_the_paths_to_the_root(size: int) -> None:
+    """Of CAs that all certified each other, only the last one is under the root: the shortest path is found."""  # R22
+    numbers = range(size)
+    mesh = [cross_certificate(lower, upper) for lower, upper in itertools.permutations(numbers, 2)]
+    mesh.append(cross_certificate(size - 1, 5))
+    leaf = Chain(issuing=(), root=ROOT.but(name="CA 0", key="p256")).make()
+    root = Chain().make().root
+    for bundle, roots in (
+        (Bundle(certificates=(leaf.leaf, *mesh), keys=(leaf.keys[0],)), (root,)),
+        (Bundle(certificates=(leaf.leaf, *mesh, root), keys=(leaf.keys[0],)), ()),
+    ):
+        found = candidates(bundle, host=HOST, roots=roots)
+        assert (found[0].root, len(found[0].chain)) == (root, 4)
+        assert len(found) <= 32
+        assert Pool((*mesh, root)).roots_above(leaf.leaf) == {root_digest(root)}
+
+
+@pytest.mark.parametrize("identifiers", [True, False])
+def test_the_number_of_verified_signatures_is_limited(monkeypatch: pytest.MonkeyPatch, *, identifiers: bool) -> None:
+    """Many CAs of one name, each of which could be the issuer of each other one, take a limited time."""
+    same = [ROOT.but(name="CA", key="p256", owner=f"key {number}", identifiers=identifiers) for number in range(60)]
+    made = [Chain(issuing=(lower,), root=upper).make().chain[1] for lower, upper in itertools.pairwise(same)]
+    leaf = Chain(leaf=LEAF.but(identifiers=identifiers), issuing=(), root=same[0]).make()
+    tried = []
+
+    def count(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+        tried.append((certificate, issuer))
+        return is_signed_by(certificate, issuer)
+
+    monkeypatch.setattr("ios_mdm.core.x509.links.is_signed_by", count)
+    assert candidates(Bundle(certificates=(leaf.leaf, *made), keys=(leaf.keys[0],)), host=HOST)
+    assert len(tried) <= (200 if identifiers else 1000)
+
+
 def test_a_chain_of_any_order_is_put_in_order() -> None:
     """The chain of the current certificate is read in any order, without unrelated certificates."""
     for order in itertools.permutations(MADE.chain):
@@ -239,6 +320,9 @@ def test_a_candidate_shows_no_key() -> None:
         ("*.example.com", ".example.com", False),
         ("m*.example.com", "mdm.example.com", False),
         ("*", "localhost", False),
+        ("*.com", "example.com", False),
+        ("*.local", "mdm.local", False),
+        ("*.mdm.local", "a.mdm.local", True),
         ("*.", "mdm.", False),
         ("mdm.*.com", "mdm.example.com", False),
         ("*.*.com", "mdm.example.com", False),

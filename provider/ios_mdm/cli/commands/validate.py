@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
-from ios_mdm.cli.exits import FILE
+from ios_mdm.cli.exits import FILE, single_value
 from ios_mdm.core.pair.definition import Slot
 
 if TYPE_CHECKING:
@@ -14,11 +15,13 @@ if TYPE_CHECKING:
 
 __all__ = ["validate"]
 
+_single_option = partial(click.option, multiple=True, callback=single_value)
+
 
 @click.command(short_help="Check a custom certificate before it is installed.")
 @click.argument("bundle", type=FILE, metavar="BUNDLE")
 @click.option("--address", required=True, metavar="HOST", help="Host name that devices connect to.")
-@click.option("--password-file", type=FILE, metavar="F", help="File that holds the password of BUNDLE.")
+@_single_option("--password-file", type=FILE, metavar="F", help="File whose first line is the password of BUNDLE.")
 @click.option(
     "--for",
     "slot",
@@ -27,17 +30,15 @@ __all__ = ["validate"]
     show_default=True,
     help="Slot that the certificate is for.",
 )
-@click.option("--current", type=FILE, metavar="FILE", help="PEM chain of the current main certificate.")
+@_single_option("--current", type=FILE, metavar="FILE", help="Chain of the current main certificate.")
+@_single_option("--root", type=FILE, metavar="FILE", help="Root that the chain must end in. Completes the chain.")
 @click.option(
-    "--root", type=FILE, metavar="FILE", help="PEM of the root that the chain must end in. Completes the chain."
+    "--trust", type=FILE, multiple=True, metavar="FILE", help="Certificates that complete the chain. Repeatable."
 )
-@click.option(
-    "--trust", type=FILE, multiple=True, metavar="FILE", help="PEM of certificates that complete the chain. Repeatable."
-)
-@click.option("--apply-at", metavar="T", help="Apply time of a reserve, RFC 3339.")
-@click.option("--at", metavar="T", help="Time of the check, RFC 3339. Default: now.")
+@_single_option("--apply-at", metavar="T", help="Apply time, RFC 3339. Only with --for reserve.")
+@_single_option("--at", metavar="T", help="Time of the check, RFC 3339. Default: now.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--junit", type=FILE, metavar="FILE", help="Also write a JUnit report.")
+@_single_option("--junit", type=FILE, metavar="FILE", help="Also write a JUnit report.")
 def validate(
     *,
     bundle: Path,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import count, takewhile
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from ios_mdm.cli.timeline.drawing import width_of
 from ios_mdm.core.pair.forecast import EventName
+from ios_mdm.core.times import LAST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -69,14 +70,14 @@ class Scale:
 
     def _days(self, step: int) -> Iterator[tuple[datetime, str]]:
         midnight = self.start.replace(hour=0, minute=0, second=0)
-        for tick in count():
+        for tick in range((self.end - midnight).days // step + 1):
             date = midnight + timedelta(days=tick * step)
             yield date, f"{date:%Y-%m-%d}"
 
     def _months(self, room: float) -> Iterator[tuple[datetime, str]]:
         step = next((step for step in (1, 2, 3, 6, 12, 24, 60, 120) if step * 30 >= room), 240)
         first = (self.start.year * _YEAR + self.start.month - 1) // step * step
-        for month in count(first, step):
+        for month in range(max(first, _YEAR), (LAST.year + 1) * _YEAR, step):
             date = self.start.replace(year=month // _YEAR, month=month % _YEAR + 1, day=1, hour=0, minute=0, second=0)
             yield date, f"{date:%Y}" if step >= _YEAR else f"{date:%Y-%m}"
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ios_mdm.cli.timeline.drawing import element, line, number, rect, symbol, text, width_of, words
 from ios_mdm.cli.timeline.layout import EVENTS, LEFT, LINE, RIGHT, SMALL, WIDTH, Mark, Scale, labels, lanes, marks
 from ios_mdm.core.pair.forecast import EventName
+from ios_mdm.core.times import shifted_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -193,7 +194,8 @@ def _bands(row: Row, scale: Scale, top: float, bottom: float) -> Iterator[str]:
     for one in row.life.certificates:
         if one.main_from is not None:
             until = min(one.not_after, one.main_until or one.not_after)
-            bands.append((_WINDOW, max(one.not_after - timedelta(days=row.warn_days), one.main_from), until))
+            warns_from = shifted_time(one.not_after, -timedelta(days=row.warn_days))
+            bands.append((_WINDOW, max(warns_from, one.main_from), until))
     bands += [(_BANDS[alert.event], alert.start, alert.until) for alert in row.life.alerts]
     for fill, start, until in bands:
         left, right = scale.x(start), scale.x(until)

@@ -42,7 +42,7 @@ class Contents:
     """
 
     budget: Budget
-    certificates: list[bytes] = field(default_factory=list)
+    certificates: dict[bytes, None] = field(default_factory=dict)
     keys: list[SealedKey] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
     encrypted: bool = False
@@ -62,7 +62,7 @@ class Contents:
                 f"the file holds more than {_MAX_CERTIFICATES} certificates: "
                 "keep only the server's certificate and those of its issuers"
             )
-        self.certificates.append(data)
+        self.certificates[data] = None
 
     def add_key(self, key: SealedKey) -> None:
         """Add a private key.

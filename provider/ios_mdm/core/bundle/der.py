@@ -12,11 +12,13 @@ __all__ = [
     "ANY",
     "BIT_STRING",
     "BMP_STRING",
+    "GENERALIZED_TIME",
     "INTEGER",
     "OCTET_STRING",
     "OID",
     "SEQUENCE",
     "SET",
+    "UTC_TIME",
     "DerError",
     "Node",
     "context_tag",
@@ -27,6 +29,7 @@ __all__ = [
 ANY = 0
 """Matches any tag."""
 INTEGER, BIT_STRING, OCTET_STRING, OID, BMP_STRING, SEQUENCE, SET = 0x02, 0x03, 0x04, 0x06, 0x1E, 0x30, 0x31
+UTC_TIME, GENERALIZED_TIME = 0x17, 0x18
 
 _CONSTRUCTED = 0x20
 _SEGMENTED = OCTET_STRING | _CONSTRUCTED

@@ -16,7 +16,16 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 
-__all__ = ["MAX_ROUNDS", "Budget", "Bundle", "BundleError", "Code", "too_many_rounds_error", "wrong_password_error"]
+__all__ = [
+    "MAX_ROUNDS",
+    "Budget",
+    "Bundle",
+    "BundleError",
+    "Code",
+    "DoubtfulCertificate",
+    "too_many_rounds_error",
+    "wrong_password_error",
+]
 
 MAX_ROUNDS = 5_000_000
 """Limit for the rounds of key derivation that one file may need.
@@ -56,6 +65,23 @@ def too_many_rounds_error(problem: str) -> BundleError:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class DoubtfulCertificate:
+    """A certificate of a file that the library cannot read.
+
+    Args:
+        number: position among the certificates of the file, from 1.
+        data: DER of the certificate, or bytes that are not even DER.
+        subject: DER of the subject, or None if it is unknown.
+        key: SubjectPublicKeyInfo, DER, or None if it is unknown.
+    """
+
+    number: int
+    data: bytes
+    subject: bytes | None
+    key: bytes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Bundle:
     """Certificates and private keys of a file. The choice of the leaf and of its key is made elsewhere.
 
@@ -64,6 +90,7 @@ class Bundle:
             key of each are known to be readable without an exception.
         keys: at least one private key, in the order of the file, without duplicates.
         notices: notices that need no action, one line each.
+        doubtful: certificates that cannot be read, and are not among *certificates*.
         first_key_only: whether the file can hold more private keys than the library returned: it returns the first
             one of a PFX.
         names: friendly names of certificates in a PFX.
@@ -72,6 +99,7 @@ class Bundle:
     certificates: tuple[x509.Certificate, ...]
     keys: tuple[PrivateKeyTypes, ...]
     notices: tuple[str, ...] = ()
+    doubtful: tuple[DoubtfulCertificate, ...] = ()
     first_key_only: bool = False
     names: Mapping[x509.Certificate, str] = field(default_factory=dict)
 

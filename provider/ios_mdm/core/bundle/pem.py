@@ -1,9 +1,8 @@
-"""Finds the PEM blocks of a text (RFC 7468) with any encoding, any line ends and any text around the blocks."""
+"""Finds the PEM blocks of a text (RFC 7468) with any line ends and any text around the blocks."""
 
 from __future__ import annotations
 
 import base64
-import codecs
 import re
 from dataclasses import dataclass
 from functools import partial
@@ -13,7 +12,7 @@ from ios_mdm.core.bundle.model import wrong_password_error
 
 __all__ = ["Block", "blocks"]
 
-_MARKER = re.compile(r"-----(BEGIN|END) ([A-Z0-9 ]{1,64})-----")
+_MARKER = re.compile(r"-----(BEGIN|END) ([A-Z0-9 #._/]{1,64})-----")
 _HEADERS = re.compile(r"\s*(?:[A-Za-z-]+:[^\n]*\n(?:[ \t][^\n]*\n)*)+")
 _DEK_INFO = re.compile(r"^DEK-Info:(.*)$", re.MULTILINE)
 
@@ -33,14 +32,14 @@ class Block:
     dek_info: str | None
 
 
-def blocks(data: bytes) -> list[Block]:
+def blocks(text: str) -> list[Block]:
     """Return the blocks of a text; empty if the text is not PEM.
 
     Raises:
         BundleError: A block is cut off or damaged.
     """
     # One expression for a whole block would take quadratic time if no block has an end.
-    _, *pieces = _MARKER.split(_text(data))
+    _, *pieces = _MARKER.split(text)
     marks = list(zip(pieces[::3], pieces[1::3], pieces[2::3], strict=True))
     found: list[Block] = []
     for number, ((begin, label, body), ending) in enumerate(zip(marks[::2], [*marks[1::2], None], strict=False), 1):
@@ -51,13 +50,6 @@ def blocks(data: bytes) -> list[Block]:
             )
         found.append(_block(number, label, body))
     return found
-
-
-def _text(data: bytes) -> str:
-    """Return the text, decoded as Latin-1 because the text around the ASCII blocks may contain any byte."""
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # PowerShell's redirection writes UTF-16
-        return data.decode("utf-16", "replace")
-    return data.decode("latin-1")
 
 
 def _block(number: int, label: str, body: str) -> Block:
@@ -71,6 +63,8 @@ def _block(number: int, label: str, body: str) -> Block:
             r"the PEM blocks contain the two characters \n instead of line ends, as in JSON: "
             "extract the text from the JSON, for example with jq -j, or write real line ends"
         )
+    if not data and label.startswith("PGP "):  # has a checksum after the Base64
+        return Block(label=label, data=b"", dek_info=None)
     if not data:
         raise wrong_password_error(
             f"the PEM block {number} ({label}) is not Base64: the file is damaged, copy it again"

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from ios_mdm.core.pair.definition import MAX_VALIDITY_DAYS, AfterDays, AtTime
+from ios_mdm.core.times import shifted_time
 
 if TYPE_CHECKING:
     from ios_mdm.core.pair.definition import ApplyTime
@@ -19,7 +20,7 @@ BACKDATED = timedelta(minutes=5)
 
 def expiry(facts: CertificateFacts) -> datetime:
     """Return the first time at which the certificate is no longer valid: notAfter is inclusive (RFC 5280)."""
-    return facts.not_after + timedelta(seconds=1)
+    return shifted_time(facts.not_after, timedelta(seconds=1))
 
 
 def is_valid_at(facts: CertificateFacts, now: datetime) -> bool:
@@ -29,7 +30,7 @@ def is_valid_at(facts: CertificateFacts, now: datetime) -> bool:
 
 def issued_at(facts: CertificateFacts) -> datetime:
     """Return the time at which the certificate was issued."""
-    return facts.not_before + BACKDATED
+    return shifted_time(facts.not_before, BACKDATED)
 
 
 def apply_time(
@@ -57,7 +58,7 @@ def apply_time(
     latest = latest.replace(microsecond=0)
     match apply:
         case AfterDays(days=days):
-            return min(stored_at + timedelta(days=days), latest)
+            return min(shifted_time(stored_at, timedelta(days=days)), latest)
         case AtTime(time=moment) if moment > stored_at:
             return min(moment, latest)
         case _:

@@ -14,6 +14,7 @@ from ios_mdm.core.pair.lifecycle import desired_state, foreseen_facts
 from ios_mdm.core.pair.observed import ObservedPair, Role, ServedCertificate, StoredVersion
 from ios_mdm.core.pair.policies import reinstallation_notice
 from ios_mdm.core.pair.secret import Label
+from ios_mdm.core.times import shifted_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -147,7 +148,7 @@ def foreseen_life(definition: PairDefinition, *, start: datetime, days: int, int
     Raises:
         DefinitionError: A run refuses the definition; the message says why.
     """
-    end = start + timedelta(days=days)
+    end = shifted_time(start, timedelta(days=days))
     runs = tuple(_runs(definition, start, end, interval))
     return Life(
         start=start,
@@ -170,6 +171,8 @@ def _runs(definition: PairDefinition, start: datetime, end: datetime, interval: 
         yield run
         observed = run.after
         due = [moment for moment in _due_times(definition, run) if moment > now]
+        if interval is not None and interval > end - now:
+            return
         now = now + interval if interval is not None else min(due, default=None)
 
 
@@ -307,8 +310,8 @@ def _due_times(definition: PairDefinition, run: _Run) -> Iterator[datetime]:
     main = _facts(observed, wanted.main)
     reserve = definition.reserve or IssueReserve()
     if isinstance(reserve, IssueReserve):
-        yield expiry(main) - timedelta(days=reserve.before_days)
-    yield expiry(main) - timedelta(days=definition.warn_days)
+        yield shifted_time(expiry(main), -timedelta(days=reserve.before_days))
+    yield shifted_time(expiry(main), -timedelta(days=definition.warn_days))
     for version in observed.versions:
         if version.facts is not None:
             yield version.facts.not_before

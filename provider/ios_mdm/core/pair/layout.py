@@ -302,7 +302,8 @@ def _number(text: str | None) -> int:
 
 
 def _text(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
+    utc = moment.astimezone(UTC)
+    return f"{utc.year:04}{utc:%m%dT%H%M%SZ}"  # %Y has no leading zeros on Linux
 
 
 def _time(text: str) -> datetime:

@@ -21,6 +21,7 @@ from ios_mdm.core.pair.layout import version_id
 from ios_mdm.core.pair.observed import ObservedPair, Role
 from ios_mdm.core.pair.secret import Label
 from ios_mdm.core.pair.situation import Situation, staged_main, waiting_reserve
+from ios_mdm.core.times import shifted_time
 from ios_mdm.errors import DefinitionError
 
 if TYPE_CHECKING:
@@ -203,7 +204,7 @@ def _with_current_main(at: Situation, notices: tuple[Notice, ...], requests: tup
         reserve = _reserve_ordinal(at)
         requests = (*requests, InstallRequest(ordinal=reserve, slot=Slot.RESERVE, offered=wanted.offered))
     elif reserve is None and at.main.source is Source.ISSUED and isinstance(wanted, IssueReserve):
-        reserve_at = expiry(at.main) - timedelta(days=wanted.before_days)
+        reserve_at = shifted_time(expiry(at.main), -timedelta(days=wanted.before_days))
     phase = _phase(at, reserve)
     return DesiredState(
         phase=phase,
@@ -436,7 +437,7 @@ def foreseen_facts(request: Request, now: datetime) -> CertificateFacts:
         source=Source.ISSUED,
         generation=request.generation,
         not_before=now - BACKDATED,
-        not_after=now - BACKDATED + timedelta(days=request.validity_days, seconds=-1),
+        not_after=shifted_time(now - BACKDATED, timedelta(days=request.validity_days, seconds=-1)),
         sha256="",
         root="",
     )

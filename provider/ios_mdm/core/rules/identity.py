@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from ios_mdm.core.rules.model import Remark, violation
+from ios_mdm.core.rules.model import violation
 from ios_mdm.core.rules.reading import extension, joined_words
 from ios_mdm.core.x509.names import dns_names, excerpt, is_name_of
 
@@ -22,19 +22,25 @@ __all__ = ["key_belongs", "name_matches"]
 
 def name_matches(candidate: Candidate, context: Context) -> Iterator[Finding]:
     """R19: a DNS name of the SAN covers the connection address. The common name does not count."""
-    matching = [name for name in dns_names(candidate.leaf) if is_name_of(name, context.host)]
-    if not matching:
+    names = dns_names(candidate.leaf)
+    if not any(is_name_of(name, context.host) for name in names):
+        parent = context.host.partition(".")[2]
+        is_too_high = parent and "." not in parent and f"*.{parent}" in map(str.lower, names)
+        note = f" (devices accept no wildcard for the whole top-level domain {parent})" if is_too_high else ""
         yield violation(
             "san-mismatch",
             candidate.leaf,
-            _names(candidate.leaf),
+            f"{_names(candidate.leaf)}{note}",
             f"a SAN of type DNS for {context.host}",
             f"Have it issued again with the DNS name {context.host} in its alternative names{_aside(candidate)}",
         )
-    elif all(name.count(".") == 1 and name.startswith("*.") for name in matching):
-        yield Remark(
-            message=f"{matching[0]} covers every name under a top-level domain, which OpenSSL does not accept: "
-            f"use a certificate for {context.host} itself"
+    if not list(candidate.leaf.subject) and names and not _is_critical(candidate.leaf):
+        yield violation(
+            "san-mismatch",
+            candidate.leaf,
+            "an empty subject and a SAN that is not critical",
+            "a subject, or a critical SAN (RFC 5280, 4.2.1.6)",
+            f"Have it issued again with a subject, such as CN={context.host}",
         )
 
 
@@ -53,6 +59,11 @@ def key_belongs(candidate: Candidate, _context: Context) -> Iterator[Finding]:
         "the private key with which the certificate was requested",
         "Put that key into the file, or have the certificate issued again for the key that you have",
     )
+
+
+def _is_critical(leaf: x509.Certificate) -> bool:
+    """Return whether the SAN of a certificate that has one is critical."""
+    return leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).critical
 
 
 def _names(leaf: x509.Certificate) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ios_mdm.core.rules.authority import (
@@ -18,15 +19,21 @@ from ios_mdm.core.rules.dates import certificates_are_valid, reserve_outlives_ap
 from ios_mdm.core.rules.identity import key_belongs, name_matches
 from ios_mdm.core.rules.model import Check, Remark, Report, Rule, Violation
 from ios_mdm.core.rules.path import chain_is_complete, issuers_match, root_is_known
+from ios_mdm.core.rules.policies import required_policies_are_present
 from ios_mdm.core.rules.second_opinion import second_opinion
 from ios_mdm.core.rules.strength import hashes_are_sha2, key_types_are_known, root_key_is_large, rsa_keys_are_large
-from ios_mdm.core.x509.chain import candidates
-from ios_mdm.core.x509.links import is_unbroken
+from ios_mdm.core.x509.chain import Candidate, candidates
+from ios_mdm.core.x509.links import Link, is_unbroken
+from ios_mdm.core.x509.needed import check_missing_issuer
+from ios_mdm.core.x509.oddities import unusual_fields
+from ios_mdm.core.x509.signatures import is_self_signed
 
 if TYPE_CHECKING:
+    from cryptography import x509
+
     from ios_mdm.core.bundle import Bundle, BundleError
     from ios_mdm.core.rules.model import Context
-    from ios_mdm.core.x509.chain import Candidate
+
 
 __all__ = ["RULES", "Judgment", "best_judgment", "report", "unread_report"]
 
@@ -49,9 +56,25 @@ RULES: tuple[Rule, ...] = (
     Rule(requirement="R28", title="Key usages fit", findings=keys_may_be_used),
     Rule(requirement="R28", title="Name constraints are respected", findings=names_are_permitted),
     Rule(requirement="R28", title="All critical extensions are known", findings=extensions_are_known),
+    Rule(requirement="R28", title="Required certificate policies are present", findings=required_policies_are_present),
     Rule(requirement="R28", title="Keys are RSA, or EC P-256, P-384 or P-521", findings=key_types_are_known),
 )
 """Every rule. A new rule is one function and one line here."""
+
+_ISSUER_RULES = (
+    certificates_are_valid,
+    reserve_outlives_apply_time,
+    purpose_is_server,
+    rsa_keys_are_large,
+    root_key_is_large,
+    hashes_are_sha2,
+    issuers_are_authorities,
+    keys_may_be_used,
+    names_are_permitted,
+    extensions_are_known,
+    key_types_are_known,
+)
+"""Rules whose findings about an issuer do not depend on the rest of the path."""
 
 _READ = "The file can be read, and holds a private key and its certificate"
 _SANE = "The file needs a reasonable number of key derivation rounds"
@@ -69,17 +92,22 @@ def best_judgment(bundle: Bundle, context: Context) -> Judgment:
     """Return the server certificate of a bundle, with the path to a root that breaks the fewest rules.
 
     Raises:
-        BundleError: The bundle has several private keys, and not exactly one is for the connection address (R18).
+        BundleError: The bundle has several private keys, and not exactly one is for the connection address. Or the
+            server's certificate is missing, or a certificate that is needed cannot be read (R18).
     """
     wanted = context.wanted_root
     roots = () if wanted is None else (wanted,)
     found: list[Judgment] = []
-    for candidate in candidates(bundle, host=context.host, trust=context.trust, roots=roots):
+    faults = partial(_issuer_faults, bundle, context)
+    for candidate in candidates(bundle, host=context.host, trust=context.trust, roots=roots, faults=faults):
         judgment = Judgment(candidate=candidate, report=report(candidate, context, notices=bundle.notices))
         if judgment.report.is_valid:
             return judgment
         found.append(judgment)
-    return min(found, key=_faults)
+    best = min(found, key=_faults)
+    if best.candidate.root is None:
+        check_missing_issuer(bundle, best.candidate.chain[-1])
+    return best
 
 
 def report(candidate: Candidate, context: Context, *, notices: tuple[str, ...] = ()) -> Report:
@@ -91,7 +119,8 @@ def report(candidate: Candidate, context: Context, *, notices: tuple[str, ...] =
         notices: notices about the file, one line each.
     """
     checks = [_check(rule, candidate, context) for rule in RULES]
-    shown_notices = [*notices, *candidate.notices, *(notice for check in checks for notice in check.notices)]
+    odd = (notice for certificate in candidate.chain for notice in unusual_fields(certificate))
+    shown_notices = [*notices, *candidate.notices, *odd, *(notice for check in checks for notice in check.notices)]
     found = Report(checklist=(Check(requirement="R18", title=_READ), *checks))
     if found.is_valid and (opinion := second_opinion(candidate, context)) is not None:
         shown_notices.append(opinion)
@@ -134,6 +163,13 @@ def _faults(judgment: Judgment) -> tuple[bool, bool, int]:
         not is_unbroken(judgment.candidate.links),
         len(judgment.report.violations),
     )
+
+
+def _issuer_faults(bundle: Bundle, context: Context, leaf: x509.Certificate, issuer: x509.Certificate) -> int:
+    """Return the number of violations of the rules about a single issuer, plus those of the leaf."""
+    root = issuer if is_self_signed(issuer) else None
+    pair = Candidate(leaf=leaf, key=bundle.keys[0], chain=(leaf, issuer), links=(Link.VERIFIED,), root=root)
+    return sum(isinstance(one, Violation) for rule in _ISSUER_RULES for one in rule(pair, context))
 
 
 def _check(rule: Rule, candidate: Candidate, context: Context) -> Check:

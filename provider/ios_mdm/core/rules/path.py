@@ -5,17 +5,18 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from cryptography import x509
-
 from ios_mdm.core.pair.definition import Slot
 from ios_mdm.core.rules.model import Remark, violation
-from ios_mdm.core.rules.reading import extension, is_authority, joined_words
+from ios_mdm.core.rules.reading import is_authority, joined_words
 from ios_mdm.core.x509.digests import fingerprint, root_digest
+from ios_mdm.core.x509.issuer_identifiers import contradiction
 from ios_mdm.core.x509.links import Link, Pool
-from ios_mdm.core.x509.names import display_name, excerpt, is_self_issued
+from ios_mdm.core.x509.names import display_name, excerpt, is_self_issued, name_difference
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from cryptography import x509
 
     from ios_mdm.core.rules.model import Context, Finding
     from ios_mdm.core.x509.chain import Candidate
@@ -38,7 +39,8 @@ def issuers_match(candidate: Candidate, _context: Context) -> Iterator[Finding]:
             yield violation(
                 "issuer-mismatch",
                 lower,
-                f"the issuer {_issuer(lower)}, but was signed with the key of {display_name(upper)}",
+                f"the issuer {_issuer(lower)}, but was signed with the key of {display_name(upper)}"
+                f"{_difference_note(lower.issuer, upper.subject)}",
                 "an issuer that equals the subject of the next certificate, byte for byte",
                 f"Replace {display_name(upper)} with the CA certificate whose subject is that issuer",
             )
@@ -52,13 +54,31 @@ def issuers_match(candidate: Candidate, _context: Context) -> Iterator[Finding]:
                 "Have it issued again with an authority key identifier: without it, verifiers might choose the wrong "
                 "issuer",
             )
-        elif _names_another_key(lower, upper):
+        elif (reason := contradiction(lower, upper)) is not None:
             yield violation(
                 "issuer-mismatch",
                 lower,
-                f"an authority key identifier that is not the subject key identifier of {display_name(upper)}",
-                "key identifiers that agree",
+                f"an authority key identifier {reason} of {display_name(upper)}",
+                "an authority key identifier that agrees with the issuer, because OpenSSL uses no other issuer",
                 f"Replace {display_name(upper)} with the certificate that its CA currently publishes for this key",
+            )
+    root = candidate.root
+    if root is not None and (reason := contradiction(root, root)) is not None:
+        yield violation(
+            "issuer-mismatch",
+            root,
+            f"an authority key identifier {reason} of the root itself",
+            "an authority key identifier that agrees with the root, because OpenSSL searches for another issuer",
+            "Have the root's certificate renewed with the same name and key",
+        )
+    for authority in candidate.issuers or (candidate.leaf,) * candidate.is_own_root:
+        if not list(authority.subject):
+            yield violation(
+                "issuer-mismatch",
+                authority,
+                "an empty subject",
+                "a subject in every certificate that issued another one (RFC 5280, 4.1.2.6)",
+                "Have the CA's certificate issued again with a subject, and then the certificates below it",
             )
     strangers = [one for one in candidate.set_aside if is_authority(one) and not is_self_issued(one)]
     if candidate.root is None and strangers:
@@ -110,27 +130,18 @@ def root_is_known(candidate: Candidate, context: Context) -> Iterator[Finding]:
         yield from _root_by_signatures(candidate, candidate.root, context)
 
 
-def _names_another_key(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    """Return whether the key identifiers contradict names and signature; OpenSSL then searches another issuer."""
-    meant = extension(certificate, x509.AuthorityKeyIdentifier)
-    own = extension(issuer, x509.SubjectKeyIdentifier)
-    if own is None or meant is None or meant.key_identifier is None:
-        return False
-    return own.digest != meant.key_identifier
-
-
 def _is_distinguished(
     certificate: x509.Certificate, issuer: x509.Certificate, chain: tuple[x509.Certificate, ...]
 ) -> bool:
     """Return whether key identifiers distinguish an issuer from other certificates of its name in the chain."""
-    rivals = [one for one in chain if one.subject == certificate.issuer and one.public_key() != issuer.public_key()]
-    if not rivals:
-        return True
-    meant = extension(certificate, x509.AuthorityKeyIdentifier)
-    if meant is None or meant.key_identifier is None:
-        return False
-    identifiers = [extension(one, x509.SubjectKeyIdentifier) for one in rivals]
-    return all(one is not None and one.digest != meant.key_identifier for one in identifiers)
+    rivals = (one for one in chain if one.subject == certificate.issuer and one.public_key() != issuer.public_key())
+    return all(contradiction(certificate, rival) is not None for rival in rivals)
+
+
+def _difference_note(issuer: x509.Name, subject: x509.Name) -> str:
+    """Return a note about the difference of two names if a person can hardly see it; empty otherwise."""
+    difference = name_difference(issuer, subject)
+    return "" if difference is None else f" (the names differ only in {difference})"
 
 
 def _root_mismatch(root: x509.Certificate, wanted: x509.Certificate) -> Iterator[Finding]:

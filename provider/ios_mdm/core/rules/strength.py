@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.x509.oid import SignatureAlgorithmOID
 
 from ios_mdm.core.bundle.library import attempt
 from ios_mdm.core.rules.model import Remark, violation
+from ios_mdm.core.x509.key_form import key_form
 from ios_mdm.core.x509.names import display_name
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ __all__ = ["hashes_are_sha2", "key_types_are_known", "root_key_is_large", "rsa_k
 
 _MIN_RSA_BITS = 2048
 _MIN_ROOT_RSA_BITS = 4096
-_CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
 _SHA2 = (hashes.SHA224, hashes.SHA256, hashes.SHA384, hashes.SHA512)
 _WITH_SHA512 = {SignatureAlgorithmOID.ED25519}  # RFC 8032, 5.1; the rule for key types refuses its key
 
@@ -62,7 +62,8 @@ def root_key_is_large(candidate: Candidate, _context: Context) -> Iterator[Findi
 def hashes_are_sha2(candidate: Candidate, _context: Context) -> Iterator[Finding]:
     """R27: every signature of the chain, including that of the root, uses SHA-2. SHA-224 passes with a remark."""
     for certificate in candidate.chain:
-        wrong = [name for name, family in _hashes(certificate) if not family]
+        algorithm = attempt(lambda: certificate.signature_hash_algorithm)  # noqa: B023 - called at once
+        wrong = [name for name, family in _hashes(certificate, algorithm) if not family]
         if wrong:
             yield violation(
                 "hash-not-sha2",
@@ -71,7 +72,7 @@ def hashes_are_sha2(candidate: Candidate, _context: Context) -> Iterator[Finding
                 "a signature with SHA-256, SHA-384 or SHA-512",
                 "Have it issued again with SHA-256",
             )
-        elif isinstance(_algorithm(certificate), hashes.SHA224):
+        elif isinstance(algorithm, hashes.SHA224):
             yield Remark(
                 message=f"{display_name(certificate)} is signed with SHA-224: Apple's App Transport Security requires "
                 "SHA-256"
@@ -79,28 +80,26 @@ def hashes_are_sha2(candidate: Candidate, _context: Context) -> Iterator[Finding
 
 
 def key_types_are_known(candidate: Candidate, _context: Context) -> Iterator[Finding]:
-    """R28: every key is RSA, or EC on P-256, P-384 or P-521."""
+    """R28: every key is RSA, or EC on P-256, P-384 or P-521, in a form that TLS servers and devices can use."""
     for certificate in candidate.chain:
-        key = certificate.public_key()
-        if isinstance(key, rsa.RSAPublicKey) or (
-            isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in _CURVES
-        ):
-            continue
-        yield violation(
-            "key-type",
-            certificate,
-            f"a key of type {_type(key)}",
-            "RSA, or EC on P-256, P-384 or P-521",
-            "Have it issued again with such a key",
-        )
+        form = key_form(certificate)
+        if not form.is_allowed:
+            yield violation(
+                "key-type",
+                certificate,
+                form.name,
+                "RSA, or EC on P-256, P-384 or P-521",
+                "Have it issued again with such a key",
+            )
+        elif form.doubt:
+            yield Remark(message=f"{display_name(certificate)} has {form.name}, {form.doubt}")
 
 
-def _hashes(certificate: x509.Certificate) -> Iterator[tuple[str, bool]]:
+def _hashes(certificate: x509.Certificate, algorithm: hashes.HashAlgorithm | None) -> Iterator[tuple[str, bool]]:
     """Yield the name of each hash that the signature uses, and whether it belongs to the SHA-2 family."""
     oid = certificate.signature_algorithm_oid
     if oid in _WITH_SHA512:
         return
-    algorithm = _algorithm(certificate)
     if algorithm is None:
         yield f"an algorithm that cannot be verified ({oid.dotted_string})", False
         return
@@ -114,19 +113,7 @@ def _hashes(certificate: x509.Certificate) -> Iterator[tuple[str, bool]]:
         yield f"{_name(mask)} in its mask (RSA-PSS)", isinstance(mask, _SHA2)
 
 
-def _algorithm(certificate: x509.Certificate) -> hashes.HashAlgorithm | None:
-    return attempt(lambda: certificate.signature_hash_algorithm)
-
-
 def _name(algorithm: hashes.HashAlgorithm) -> str:
     """Return the common name of a hash: SHA-1, SHA-256, SHA3-256."""
     name = algorithm.name.upper()
     return name.replace("SHA", "SHA-", 1) if name.startswith("SHA") and "-" not in name else name
-
-
-def _type(key: object) -> str:
-    if isinstance(key, ec.EllipticCurvePublicKey):
-        return f"EC on {key.curve.name}"
-    if isinstance(key, dsa.DSAPublicKey):
-        return "DSA"
-    return type(key).__name__.removeprefix("_").removesuffix("PublicKey")

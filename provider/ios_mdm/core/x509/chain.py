@@ -7,6 +7,7 @@ and the rules choose one.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -14,11 +15,13 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from ios_mdm.core.x509.digests import fingerprint, root_digest
 from ios_mdm.core.x509.links import Pool, is_unbroken
 from ios_mdm.core.x509.names import display_name, has_name_of, is_self_issued
+from ios_mdm.core.x509.needed import check_server_certificate
+from ios_mdm.core.x509.paths import MAX_CHAINS, chains_from
 from ios_mdm.core.x509.several_keys import ambiguity_error, check_hidden_keys
 from ios_mdm.core.x509.signatures import is_self_signed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Candidate", "candidates", "ordered_chain"]
 
 _MAX_LEAVES = 8
+_MAX_NAMES = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -79,6 +83,7 @@ def candidates(
     host: str,
     trust: Sequence[x509.Certificate] = (),
     roots: Sequence[x509.Certificate] = (),
+    faults: Callable[[x509.Certificate, x509.Certificate], int] | None = None,
 ) -> tuple[Candidate, ...]:
     """Return the candidates of a bundle for a connection address, at least one, the likeliest first.
 
@@ -89,22 +94,32 @@ def candidates(
         host: connection address without its port, in A-labels.
         trust: additional certificates that may complete the chain.
         roots: preferred self-signed roots, which may complete the chain, too.
+        faults: number of the faults that an issuer (second argument) has on any path from a leaf (first argument), to
+            prefer paths with few of them; None if unknown.
 
     Raises:
         BundleError: The file has several private keys, and not exactly one is for the connection address (R18), or a
             private key of a PFX that is not read can be for it.
     """
+    check_server_certificate(bundle, host)
     key, leaves = _key_and_leaves(bundle, host)
     pool = Pool(tuple(dict.fromkeys((*bundle.certificates, *trust, *roots))))
     wanted = {root_digest(root) for root in roots}
-    found = [_candidate(key, chain, links, bundle) for leaf in leaves for chain, links in pool.chains_from(leaf)]
+    limit = MAX_CHAINS // len(leaves)
+    found = []
+    for leaf in leaves:
+        known = None if faults is None else partial(faults, leaf)
+        paths = chains_from(pool, leaf, wanted=wanted, faults=known, limit=limit)
+        found += [_candidate(key, chain, links, bundle) for chain, links in paths]
     return tuple(sorted(found, key=lambda one: _sort_key(one, wanted)))
 
 
 def ordered_chain(certificates: Sequence[x509.Certificate]) -> tuple[x509.Certificate, ...]:
     """Return the certificates of a chain from the leaf upwards, without certificates that do not belong to it."""
     (leaf,) = _lowest_certificates(certificates)
-    chain, _ = min(Pool(tuple(certificates)).chains_from(leaf), key=lambda way: (not is_unbroken(way[1]), -len(way[0])))
+    chain, _ = min(
+        chains_from(Pool(tuple(certificates)), leaf), key=lambda way: (not is_unbroken(way[1]), -len(way[0]))
+    )
     return chain
 
 
@@ -151,7 +166,7 @@ def _candidate(
     bundle: Bundle,
 ) -> Candidate:
     aside = tuple(one for one in bundle.certificates if one not in chain)
-    notices = [f"not part of the chain, set aside: {display_name(one)}" for one in aside]
+    notices = [f"not part of the chain, set aside: {_names(aside)}"] if aside else []
     notices += [
         f"not in the file, taken from elsewhere: {display_name(one)}" for one in chain if one not in bundle.certificates
     ]
@@ -164,6 +179,11 @@ def _candidate(
         set_aside=aside,
         notices=tuple(notices),
     )
+
+
+def _names(certificates: Sequence[x509.Certificate]) -> str:
+    more = f", and {len(certificates) - _MAX_NAMES} more" if len(certificates) > _MAX_NAMES else ""
+    return ", ".join(map(display_name, certificates[:_MAX_NAMES])) + more
 
 
 def _sort_key(candidate: Candidate, wanted: set[str]) -> tuple[bool, bool, bool]:

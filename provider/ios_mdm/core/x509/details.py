@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
+from cryptography.x509.oid import PublicKeyAlgorithmOID
 
 from ios_mdm.core.pair.facts import CertificateFacts, Source
 from ios_mdm.core.x509.digests import chain_digest, fingerprint, root_digest
+from ios_mdm.core.x509.key_form import CURVES
 from ios_mdm.core.x509.names import dns_names
 from ios_mdm.core.x509.pem import UNREADABLE, CertificateError, chain
 from ios_mdm.core.x509.signatures import is_self_signed
@@ -17,8 +19,6 @@ if TYPE_CHECKING:
     from cryptography import x509
 
 __all__ = ["details", "facts"]
-
-_CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
 
 
 def details(pem: str) -> CertificateDetails:
@@ -85,9 +85,10 @@ def _key_name(certificate: x509.Certificate) -> str:
     """Return the type and size of the certificate's key, for example ``RSA 4096`` or ``EC P-256``."""
     key = certificate.public_key()
     if isinstance(key, rsa.RSAPublicKey):
-        return f"RSA {key.key_size}"
+        is_pss = certificate.public_key_algorithm_oid == PublicKeyAlgorithmOID.RSASSA_PSS
+        return f"{'RSASSA-PSS' if is_pss else 'RSA'} {key.key_size}"
     if isinstance(key, ec.EllipticCurvePublicKey):
-        return f"EC {_CURVES.get(key.curve.name, key.curve.name)}"
+        return f"EC {CURVES.get(key.curve.name, key.curve.name)}"
     if isinstance(key, dsa.DSAPublicKey):
         return f"DSA {key.key_size}"
     return type(key).__name__.removeprefix("_").removesuffix("PublicKey")

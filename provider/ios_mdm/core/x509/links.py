@@ -1,4 +1,4 @@
-"""Finds the possible issuers of certificates, and the paths from a leaf to a root (R20).
+"""Finds the possible issuers of certificates (R20).
 
 A link with a wrong signature or name is used only if there is no valid link, so that the rules can check the
 certificates above it, too.
@@ -8,22 +8,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from ios_mdm.core.x509.digests import root_digest
+from ios_mdm.core.x509.issuer_identifiers import contradiction
 from ios_mdm.core.x509.signatures import has_name_of, is_self_signed, is_signed_by
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from cryptography import x509
 
-__all__ = ["Link", "Pool", "is_unbroken"]
+__all__ = ["Graph", "Link", "Pool", "is_unbroken"]
 
-_MAX_CHAIN_LENGTH = 12
-_MAX_CHAINS = 32
-_MAX_ISSUERS = 8  # of one certificate; no tool writes a file with more
+_MAX_WRONG_ISSUERS = 4  # of one certificate; they only help to describe what is wrong
+_MAX_SIGNATURES = 500  # that are verified for issuers of the right name, and as many for others
 
 
 class Link(Enum):
@@ -34,63 +33,76 @@ class Link(Enum):
     KEY_ONLY = "the key verifies the signature, but the subject differs from the issuer name"
 
 
+_Issuer = tuple["x509.Certificate", Link]
+Graph = dict["x509.Certificate", tuple[_Issuer, ...]]
+"""Certificates, each with its issuers and their links."""
+
+
 @dataclass(slots=True)
 class Pool:
     """Certificates that may be issuers, in order of preference."""
 
     certificates: tuple[x509.Certificate, ...]
-    _issuers: dict[x509.Certificate, tuple[tuple[x509.Certificate, Link], ...]] = field(default_factory=dict)
+    _issuers: Graph = field(default_factory=dict)
+    _by_subject: dict[x509.Name, list[x509.Certificate]] = field(default_factory=dict)
+    _names_left: int = _MAX_SIGNATURES
+    _keys_left: int = _MAX_SIGNATURES
 
-    def issuers(self, certificate: x509.Certificate) -> tuple[tuple[x509.Certificate, Link], ...]:
+    def issuers(self, certificate: x509.Certificate) -> tuple[_Issuer, ...]:
         """Return the possible issuers of *certificate* with their links: the verified ones, or else the others."""
         if certificate not in self._issuers:
             found = self._by_name(certificate) or self._by_key(certificate)
             verified = [(issuer, link) for issuer, link in found if link is Link.VERIFIED]
-            self._issuers[certificate] = tuple((verified or found)[:_MAX_ISSUERS])
+            self._issuers[certificate] = tuple(verified or found[:_MAX_WRONG_ISSUERS])
         return self._issuers[certificate]
-
-    def chains_from(self, leaf: x509.Certificate) -> Iterator[tuple[tuple[x509.Certificate, ...], tuple[Link, ...]]]:
-        """Yield the chains that lead up from *leaf*, with their links."""
-        yield from islice(self._longer_chains((leaf,), ()), _MAX_CHAINS)
 
     def roots_above(self, certificate: x509.Certificate) -> frozenset[str]:
         """Return the digests (:func:`root_digest`) of all roots to which a verified path from *certificate* leads."""
-        return frozenset(
-            root_digest(chain[-1])
-            for chain, links in self.chains_from(certificate)
-            if is_self_signed(chain[-1]) and is_unbroken(links)
-        )
+        above = self.issuers_above(certificate, verified_only=True)
+        return frozenset(root_digest(one) for one in above if is_self_signed(one))
 
-    def _by_name(self, certificate: x509.Certificate) -> list[tuple[x509.Certificate, Link]]:
+    def issuers_above(self, certificate: x509.Certificate, *, verified_only: bool = False) -> Graph:
+        """Return *certificate* and all certificates above it, each with its issuers; a root has none."""
+        found: Graph = {}
+        waiting = [certificate]
+        while waiting:
+            one = waiting.pop()
+            if one in found:
+                continue
+            issuers = () if is_self_signed(one) else self.issuers(one)
+            found[one] = tuple(pair for pair in issuers if pair[1] is Link.VERIFIED or not verified_only)
+            waiting += [issuer for issuer, _ in found[one]]
+        return found
+
+    def _by_name(self, certificate: x509.Certificate) -> list[_Issuer]:
         # The library's comparison of names ignores the encoding of their text; _link compares it.
-        alike = (one for one in self.certificates if one.subject == certificate.issuer and one != certificate)
-        return [(one, _link(certificate, one) or Link.NAME_ONLY) for one in alike]
+        if not self._by_subject:
+            for one in self.certificates:
+                self._by_subject.setdefault(one.subject, []).append(one)
+        alike = [one for one in self._by_subject.get(certificate.issuer, ()) if one != certificate]
+        if len(alike) == 1:
+            return self._links(certificate, alike)
+        # A contradicted issuer breaks a rule, so it is of interest only if there is no other one.
+        meant: list[x509.Certificate] = []
+        contradicted: list[x509.Certificate] = []
+        for one in alike:
+            (meant if contradiction(certificate, one) is None else contradicted).append(one)
+        found = self._links(certificate, meant)
+        if all(link is not Link.VERIFIED for _, link in found):
+            found += self._links(certificate, contradicted)
+        return found
 
-    def _by_key(self, certificate: x509.Certificate) -> list[tuple[x509.Certificate, Link]]:
-        others = (one for one in self.certificates if one != certificate)
-        return [(one, link) for one in others if (link := _link(certificate, one)) is not None]
+    def _links(self, certificate: x509.Certificate, issuers: list[x509.Certificate]) -> list[_Issuer]:
+        """Return the links to issuers of the right name, as far as the limit allows to verify signatures."""
+        tried = issuers[: self._names_left]
+        self._names_left -= len(tried)
+        found = [(one, _link(certificate, one) or Link.NAME_ONLY) for one in tried]
+        return found + [(one, Link.NAME_ONLY) for one in issuers[len(tried) :]]
 
-    def _longer_chains(
-        self, chain: tuple[x509.Certificate, ...], links: tuple[Link, ...]
-    ) -> Iterator[tuple[tuple[x509.Certificate, ...], tuple[Link, ...]]]:
-        top = chain[-1]
-        onward: list[tuple[x509.Certificate, Link]] = []
-        if not is_self_signed(top) and len(chain) < _MAX_CHAIN_LENGTH:
-            onward = [(one, link) for one, link in self.issuers(top) if not _has_certificate(one, chain)]
-        if not onward:
-            yield chain, links
-        for one, link in onward:
-            yield from self._longer_chains((*chain, one), (*links, link))
-
-
-def is_unbroken(links: Iterable[Link]) -> bool:
-    """Return whether every link of a chain is verified."""
-    return all(link is Link.VERIFIED for link in links)
-
-
-def _has_certificate(certificate: x509.Certificate, chain: Iterable[x509.Certificate]) -> bool:
-    """Return whether a chain already contains this name with this key; cross-signed roots can form circles."""
-    return any(one.subject == certificate.subject and one.public_key() == certificate.public_key() for one in chain)
+    def _by_key(self, certificate: x509.Certificate) -> list[_Issuer]:
+        tried = [one for one in self.certificates if one != certificate][: self._keys_left]
+        self._keys_left -= len(tried)
+        return [(one, link) for one in tried if (link := _link(certificate, one)) is not None]
 
 
 def _link(certificate: x509.Certificate, issuer: x509.Certificate) -> Link | None:
@@ -98,3 +110,8 @@ def _link(certificate: x509.Certificate, issuer: x509.Certificate) -> Link | Non
     if is_signed_by(certificate, issuer):
         return Link.VERIFIED if has_name_of(certificate, issuer) else Link.KEY_ONLY
     return Link.NAME_ONLY if has_name_of(certificate, issuer) else None
+
+
+def is_unbroken(links: Iterable[Link]) -> bool:
+    """Return whether every link of a chain is verified."""
+    return all(link is Link.VERIFIED for link in links)

@@ -6,17 +6,30 @@ from cryptography import x509
 
 from ios_mdm.core.text import printable
 
-__all__ = ["display_name", "dns_names", "excerpt", "has_name_of", "is_name_of", "is_self_issued"]
+__all__ = [
+    "display_name",
+    "dns_names",
+    "excerpt",
+    "has_name_of",
+    "is_name_of",
+    "is_self_issued",
+    "name_difference",
+    "name_parts",
+]
 
 _MAX_NAME_LENGTH = 120
 
 
 def is_name_of(pattern: str, host: str) -> bool:
-    """Return whether a DNS name of a SAN covers *host*; a wildcard is the whole left-most label (RFC 9525, 6.3)."""
+    """Return whether a DNS name of a SAN covers *host*.
+
+    A wildcard is the whole left-most label (RFC 9525, 6.3). At least two labels follow it: Apple and OpenSSL do not
+    accept a wildcard for a whole top-level domain.
+    """
     pattern, host = pattern.lower(), host.lower()
     if pattern.startswith("*."):
         label, _, parent = host.partition(".")
-        return bool(label and parent) and pattern[2:] == parent
+        return bool(label) and "." in parent and pattern[2:] == parent
     return pattern == host
 
 
@@ -42,6 +55,35 @@ def excerpt(text: str) -> str:
 def is_self_issued(certificate: x509.Certificate) -> bool:
     """Return whether issuer and subject are the same name (RFC 5280, 3.2)."""
     return certificate.issuer == certificate.subject
+
+
+def name_parts(name: x509.Name) -> list[frozenset[tuple[str, str]]]:
+    """Return the parts of a distinguished name in a form that ignores string types, case and repeated blanks.
+
+    RFC 5280, 7.1 compares names in this way.
+    """
+    return [
+        frozenset((one.oid.dotted_string, " ".join(str(one.value).casefold().split())) for one in part)
+        for part in name.rdns
+    ]
+
+
+def name_difference(first: x509.Name, second: x509.Name) -> str | None:
+    """Return the difference of two names that show the same text, apart from case and blanks; None for others.
+
+    The result is a phrase for a message, such as ``the string type of CN: UTF8String and PrintableString``.
+    """
+    if name_parts(first) != name_parts(second):
+        return None
+    for one, other in zip(first, second, strict=False):
+        if one.oid != other.oid:
+            break
+        if one.value != other.value:
+            return f"upper and lower case or blanks of {one.rfc4514_attribute_name}"
+        types = [attribute._type.name for attribute in (one, other)]  # noqa: SLF001 - there is no public way to ask
+        if types[0] != types[1]:
+            return f"the string type of {one.rfc4514_attribute_name}: {types[0]} and {types[1]}"
+    return "the order of their attributes"
 
 
 def has_name_of(certificate: x509.Certificate, host: str) -> bool:

@@ -7,10 +7,12 @@ be a private key (R29). For this reason, errors are raised after the ``except`` 
 from __future__ import annotations
 
 import re
+from functools import partial
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 
+from ios_mdm.core.bundle.library import attempt
 from ios_mdm.errors import IosMdmError
 
 __all__ = ["UNREADABLE", "CertificateError", "chain"]
@@ -34,8 +36,7 @@ def chain(pem: str) -> tuple[x509.Certificate, ...]:
         raise CertificateError("found a private key where only public certificates are allowed: remove it")
     if not _CHAIN.fullmatch(pem):
         raise CertificateError("expected PEM certificates and nothing else: remove all other text")
-    try:
-        return tuple(x509.load_pem_x509_certificates(pem.encode()))
-    except UNREADABLE:
-        pass
-    raise CertificateError("a PEM certificate cannot be read: it is damaged, or not X.509")
+    found = attempt(partial(x509.load_pem_x509_certificates, pem.encode()))
+    if found is None:
+        raise CertificateError("a PEM certificate cannot be read: it is damaged, or not X.509")
+    return tuple(found)

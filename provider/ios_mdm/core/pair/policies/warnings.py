@@ -12,6 +12,7 @@ from ios_mdm.core.pair.facts import Source
 from ios_mdm.core.pair.observed import Role
 from ios_mdm.core.pair.policies.reserve import custom_reserve_offered
 from ios_mdm.core.pair.secret import Label
+from ios_mdm.core.times import shifted_time
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -65,7 +66,7 @@ def reserve_period_shortened(at: Situation) -> Notice | None:
         or not isinstance(at.apply_setting, AfterDays)
     ):
         return None
-    if at.apply_at >= at.reserve_since + timedelta(days=at.apply_setting.days):
+    if at.apply_at >= shifted_time(at.reserve_since, timedelta(days=at.apply_setting.days)):
         return None
     return Notice(
         reason="late",
