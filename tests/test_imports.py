@@ -33,7 +33,7 @@ LAYERS = {
 }
 """The layers that each layer may import in addition to itself. They precede it, so that there is no cycle."""
 
-LATE = ("wiring", "cli.commands", "adapters", "address", "app.confirm", "configuration")
+LATE = ("wiring", "core.rules.proof", "cli.commands", "adapters", "address", "app.confirm", "configuration")
 """Modules with imports inside functions; pyproject.toml gives the reason for each."""
 
 
@@ -129,17 +129,22 @@ def test_the_import_graph_has_no_cycle() -> None:
 
 
 def test_the_core_is_pure() -> None:
-    """The core imports cryptography and the standard library without modules for files, processes and networks."""
+    """The core imports cryptography and the standard library without modules for files, processes and networks.
+
+    Handshakes need pyOpenSSL and `ssl`. They pass their bytes through memory, and have no socket and no file.
+    """
     outside = {"os", "pathlib", "io", "socket", "ssl", "subprocess", "time", "urllib", "http", "sqlite3", "logging"}
     allowed = (sys.stdlib_module_names | {"cryptography", "ios_mdm"}) - outside
     beyond = {
-        f"{module} imports {one.module}"
+        (module, one.module)
         for module in modules()
         if layer(module) == "core"
         for one in imports(module)
         if one.module.partition(".")[0] not in allowed
     }
-    assert beyond == set()
+    handshakes = "ios_mdm.core.x509.handshakes"
+    assert beyond == {(handshakes, "ssl"), (handshakes, "OpenSSL"), (handshakes, "OpenSSL.SSL")} & beyond
+    assert {module for module, _ in beyond} == {handshakes}
 
 
 @pytest.mark.parametrize(
