@@ -20,6 +20,7 @@ from ios_mdm.core.x509.digests import chain_digest, fingerprint, root_digest
 from ios_mdm.core.x509.pem import UNREADABLE
 from ios_mdm.errors import DefinitionError, IosMdmError
 from ios_mdm.files import KIB, file_content, file_start
+from ios_mdm.public_roots import public_roots
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -144,6 +145,7 @@ class BundleReader:
             issued=by.root is None,
             root=wanted[0] if wanted else None,
             trust=(*trust, *known),
+            public_roots=public_roots,
         )
         found = best_judgment(bundle, context)
         read = CheckedBundle(candidate=found.candidate, report=found.report)

@@ -96,7 +96,7 @@ def _proof_time(context: Context) -> datetime:
 def _violation(failure: HandshakeFailure, host: str, at: datetime) -> Violation:
     code = "key-mismatch" if failure.number is None else _CODES.get(failure.number, "chain-incomplete")
     subject = display_name(failure.certificate)
-    found = f"a handshake that OpenSSL refuses: {failure.reason}"
+    found = f"a handshake that OpenSSL refuses: {failure.reason.rstrip('.')}"
     required = f"a handshake for {host} that TLS clients accept on {time_text(at)}"
     return Violation(
         code=code,

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from ios_mdm.core.bundle import BundleError
 from ios_mdm.core.x509.digests import fingerprint, root_digest
 from ios_mdm.core.x509.links import Pool, is_unbroken
-from ios_mdm.core.x509.names import display_name, dns_names, excerpt, has_name_of, is_self_issued
+from ios_mdm.core.x509.names import display_name, distinct_name, dns_names, excerpt, has_name_of, is_self_issued
 from ios_mdm.core.x509.signatures import is_self_signed
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def _candidate(
     bundle: Bundle,
 ) -> Candidate:
     aside = tuple(one for one in bundle.certificates if one not in chain)
-    notices = [f"not part of the chain, set aside: {display_name(one)}" for one in aside]
+    notices = [f"not part of the chain, set aside: {distinct_name(one, *chain)}" for one in aside]
     notices += [
         f"not in the file, taken from elsewhere: {display_name(one)}" for one in chain if one not in bundle.certificates
     ]
