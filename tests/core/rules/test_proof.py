@@ -54,6 +54,15 @@ def test_a_refused_handshake_has_the_code_of_its_rule(chain: Chain, code: str) -
     assert found.checklist[-1].outcome is Outcome.FAILED
 
 
+def test_a_chain_that_is_too_large_for_a_handshake_is_refused() -> None:
+    """TLS clients read at most 100 KiB of certificates."""  # R28
+    names = (HOST, *(f"{number}.{'long-name' * 6}.example.com" for number in range(1500)))
+    found = best_judgment(Chain(leaf=LEAF.but(sans=names)).make().bundle(), Context(host=HOST, now=NOW)).report
+    (violation,) = found.violations
+    assert violation.code == "unreadable"
+    assert "excessive message size" in violation.message
+
+
 def test_the_handshakes_are_not_tried_if_a_rule_is_broken() -> None:
     """The line then says that it does not apply."""  # R28
     found = best_judgment(Chain(leaf=LEAF.but(sans=())).make().bundle(), Context(host=HOST, now=NOW)).report

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography.hazmat.primitives import hashes
@@ -14,7 +14,7 @@ from OpenSSL import SSL, crypto
 from ios_mdm.core.x509 import handshakes
 from ios_mdm.core.x509.credential import credential_of
 from ios_mdm.core.x509.handshakes import Handshakes, handshake_failure
-from tests.support.certificates import HOST, LEAF, NOW, ROOT, Chain, SelfSigned, key, private_pem
+from tests.support.certificates import ANY, HOST, LEAF, NOW, ROOT, Chain, SelfSigned, key, private_pem
 
 if TYPE_CHECKING:
     import ssl
@@ -192,6 +192,18 @@ def test_the_common_name_does_not_count() -> None:
 def test_the_clients_refuse_nothing_that_the_rules_accept(made: Made) -> None:
     """The security level of the clients admits each key type and hash of the rules."""  # R27 R28
     assert handshake_failure(credential(made), host=HOST, at=NOW) is None
+
+
+@pytest.mark.parametrize("case", ["host", "chain", "time"])
+def test_an_issuer_for_any_purpose_hides_no_defect(case: str) -> None:
+    """OpenSSL refuses such an issuer, and the rules accept it. Everything else is still checked."""  # R23
+    chain = Chain().but(issuing={"purposes": (ANY,)})
+    assert handshakes_with(chain.make()).failure() is None
+    other = Chain(root=ROOT.but(owner="another root")).make().root if case == "chain" else None
+    changes: dict[str, dict[str, Any]] = {"host": {"sans": ("other.example.com",)}, "time": {"days": (-100, -1)}}
+    found = handshakes_with(chain.but(leaf=changes.get(case)).make(), root=other).failure()
+    assert found is not None
+    assert (found.number, found.reason) == FOUND[case]
 
 
 def test_numbers_that_do_not_fit_together_reach_no_signature(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,6 +59,9 @@ _CODES = {
 }
 """Violation code of each of OpenSSL's verification errors (``X509_V_ERR_…`` in x509_vfy.h) that a file can cause."""
 
+_TOO_LARGE = "excessive message size"
+"""OpenSSL's reason for a chain of more than 100 KiB."""
+
 
 def proof(candidate: Candidate, context: Context) -> Check:
     """Return the result of two handshakes with the certificate as it would be stored.
@@ -94,7 +97,10 @@ def _proof_time(context: Context) -> datetime:
 
 
 def _violation(failure: HandshakeFailure, host: str, at: datetime) -> Violation:
-    code = "key-mismatch" if failure.number is None else _CODES.get(failure.number, "chain-incomplete")
+    if failure.number is None:
+        code = "unreadable" if failure.reason == _TOO_LARGE else "key-mismatch"
+    else:
+        code = _CODES.get(failure.number, "chain-incomplete")
     subject = display_name(failure.certificate)
     found = f"a handshake that OpenSSL refuses: {failure.reason.rstrip('.')}"
     required = f"a handshake for {host} that TLS clients accept on {time_text(at)}"

@@ -108,7 +108,8 @@ class Handshakes:
     def client_context_with_name(self, anchor: x509.Certificate) -> ssl.SSLContext:
         """Return the context of the client that trusts *anchor*, compares the host name and ignores all dates."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.set_ciphers(_CIPHERS)
+        with suppress(ssl.SSLError):  # Python can be built with a library that has no security levels
+            context.set_ciphers(_CIPHERS)
         context.hostname_checks_common_name = False
         context.verify_flags = ssl.VERIFY_X509_TRUSTED_FIRST | ssl.VERIFY_X509_PARTIAL_CHAIN | _NO_CHECK_TIME
         context.load_verify_locations(cadata=anchor.public_bytes(Encoding.DER))
@@ -223,12 +224,12 @@ def _python_turn(
 
 
 def _is_for_any_purpose(certificate: x509.Certificate) -> bool:
-    """Return whether an extended key usage names any purpose, which OpenSSL does not take as serverAuth (R23)."""
+    """Return whether an extended key usage has any purpose instead of serverAuth; OpenSSL refuses that (R23)."""
     try:
         usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     except x509.ExtensionNotFound:
         return False
-    return ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE in usage
+    return ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE in usage and ExtendedKeyUsageOID.SERVER_AUTH not in usage
 
 
 def _verification_error(number: int) -> str:
