@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 from importlib import import_module
 
 import click
@@ -43,6 +45,10 @@ app = click.version_option(__version__, prog_name="ios-mdm", message="%(prog)s %
         context_settings={"max_content_width": 100},
     )
 )
+
+# The interpreter searches for garbage when it ends, which takes a seventh of the CPU time of `validate`. All memory is
+# returned anyway.
+atexit.register(gc.freeze)
 
 if __name__ == "__main__":
     app(prog_name="ios-mdm")

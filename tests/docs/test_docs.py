@@ -20,7 +20,7 @@ from ios_mdm.core.pair.definition import KeyType
 from ios_mdm.core.pair.layout import ADDRESS_TAG, HIGHEST_TAG, MAIN_GENERATION_TAG, OWNER_TAG
 from ios_mdm.core.pair.secret import Label
 from ios_mdm.settings import StackSettings, parse_stack
-from tools import schema
+from tools import public_roots, schema
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted({*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")})
@@ -70,6 +70,11 @@ def anchors(page: Path) -> set[str]:
 def stack_schema() -> Draft202012Validator:
     """Return a validator of the schema for editors."""
     return Draft202012Validator(json.loads(read("docs/definition.schema.json")))
+
+
+def test_the_list_of_public_roots_is_fresh() -> None:
+    """The committed page is the output of ``python -m tools.public_roots`` with the pinned version of certifi."""
+    assert read("docs/public-roots.md") == public_roots.page_text()
 
 
 def test_the_schema_is_fresh() -> None:

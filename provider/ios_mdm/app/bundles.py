@@ -8,19 +8,19 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from ios_mdm.app.references import password, secret_value
 from ios_mdm.core.bundle import MAX_BUNDLE_BYTES, BundleError, read_bundle, read_certificates
 from ios_mdm.core.bundle.password import MAX_PASSWORD_BYTES, PasswordError, password_text
 from ios_mdm.core.pair.definition import OfferedCertificate, Slot
 from ios_mdm.core.rules import Context, best_judgment
-from ios_mdm.core.x509.credential import MAX_BYTES, credential_problem, stored_size
+from ios_mdm.core.x509.credential import MAX_BYTES, credential_of, credential_problem, stored_size
 from ios_mdm.core.x509.digests import chain_digest, fingerprint, root_digest
 from ios_mdm.core.x509.pem import chain
-from ios_mdm.core.x509.values import Credential
 from ios_mdm.errors import DefinitionError, IosMdmError
 from ios_mdm.files import file_content, file_start
+from ios_mdm.public_roots import public_roots
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ios_mdm.core.bundle import Bundle, CertificateFile, SealedReader
     from ios_mdm.core.rules import Report
     from ios_mdm.core.x509.chain import Candidate
+    from ios_mdm.core.x509.values import Credential
     from ios_mdm.ports import SecretBytes
     from ios_mdm.settings import InstallMainSettings, InstallReserveSettings
 
@@ -106,13 +107,7 @@ class CheckedBundle:
                 "the chain has no root certificate, which devices must trust: add it to the bundle, or name its file "
                 "under trust"
             )
-        issuers = [certificate for certificate in one.chain[1:] if certificate != one.root]
-        return Credential(
-            certificate="".join(_pem(certificate) for certificate in (one.leaf, *issuers)),
-            private_key=one.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode(),
-            root=_pem(one.root),
-            sha256=fingerprint(one.leaf),
-        )
+        return credential_of(one.chain, one.key, one.root)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +148,7 @@ class BundleReader:
             issued=by.root is None,
             root=wanted[0] if wanted else None,
             trust=(*trust, *known),
+            public_roots=public_roots,
         )
         notices = [
             f"{path}: {notice}" for path, file in zip(install.trust, files, strict=True) for notice in file.notices

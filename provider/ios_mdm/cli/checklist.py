@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import textwrap
 from typing import TYPE_CHECKING
@@ -43,9 +42,15 @@ def show(report: Report, details: CertificateDetails | None, *, file: str, addre
         address: Host that the certificate is checked against.
         now: Time of the check.
     """
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDTH
+    width = _terminal_width() if sys.stdout.isatty() else _WIDTH
     for line in _lines(report, details, f"{printable(file)} for {address} at {time_text(now)}", width):
         echo(line)
+
+
+def _terminal_width() -> int:
+    import shutil
+
+    return shutil.get_terminal_size().columns
 
 
 def _lines(report: Report, details: CertificateDetails | None, subject: str, width: int) -> Iterator[str]:

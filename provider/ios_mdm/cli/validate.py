@@ -13,7 +13,6 @@ from ios_mdm import wiring
 from ios_mdm.address import split_address
 from ios_mdm.cli.checklist import show
 from ios_mdm.cli.exits import CANNOT_RUN, exit_on_error
-from ios_mdm.cli.junit import junit_xml
 from ios_mdm.cli.output import echo
 from ios_mdm.core.bundle import MAX_BUNDLE_BYTES, BundleError, read_bundle, read_certificates
 from ios_mdm.core.bundle.password import MAX_PASSWORD_BYTES, PasswordError, password_text
@@ -22,14 +21,16 @@ from ios_mdm.core.rules import Context, best_judgment, unread_report
 from ios_mdm.core.times import parsed_time, rfc3339, shifted_time
 from ios_mdm.core.x509.chain import ordered_chain
 from ios_mdm.core.x509.details import details
-from ios_mdm.core.x509.issuing import is_issued
 from ios_mdm.core.x509.signatures import is_self_signed
 from ios_mdm.errors import DefinitionError
 from ios_mdm.files import file_content, file_start
+from ios_mdm.public_roots import public_roots
 
 if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
+
+    from cryptography import x509
 
     from ios_mdm.core.bundle import CertificateFile
     from ios_mdm.core.rules import Report
@@ -117,11 +118,20 @@ def _context(
         slot=Slot(slot),
         apply_at=apply_at,
         current=chain,
-        issued=is_issued(chain),
+        issued=_is_issued(chain),
         root=roots[0] if roots else None,
         trust=found["--trust"],
+        public_roots=public_roots,
     )
     return context, tuple(notice for read in files.values() for file in read for notice in file.notices)
+
+
+def _is_issued(chain: tuple[x509.Certificate, ...]) -> bool:
+    if not chain:
+        return False
+    from ios_mdm.core.x509.issuing import is_issued
+
+    return is_issued(chain)
 
 
 def _host(address: str) -> str:
@@ -219,6 +229,8 @@ def _answer(result: Result, now: datetime) -> _Json:
 
 
 def _write_junit(file: Path, report: Report, bundle: Path) -> None:
+    from ios_mdm.cli.junit import junit_xml
+
     try:
         file.write_bytes(junit_xml(report, name=f"validate {bundle.name}"))
     except OSError as error:

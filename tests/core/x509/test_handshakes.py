@@ -1,118 +1,239 @@
-"""Devices that hold the profile accept main, and then the reserve.
-
-Every client and every verifier trusts exactly the certificates in the payloads of the profile. They verify at a fixed
-time. Only Python's ssl, which always uses the machine's clock, gets certificates that are valid while the test runs.
-"""
+"""Handshakes in memory with a certificate as it is stored, and what each of their checks finds."""
 
 from __future__ import annotations
 
-import ssl
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from OpenSSL import SSL
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding
+from OpenSSL import SSL, crypto
 
-from ios_mdm.core.pair.definition import KeyType
-from tests.support.tls_clients import (
-    HOST,
-    PYTHON_3_11,
-    PYTHON_3_13,
-    memory_handshake,
-    openssl_client,
-    python_handshake,
-    root_of,
-    served_by,
-)
-from tests.support.verifiers import VERIFIERS, Question, Served, refusal
-from tests.support.x509_pairs import NOW, UNTIL_BOTH_ARE_VALID, pair_for, pair_of
+from ios_mdm.core.x509 import handshakes
+from ios_mdm.core.x509.credential import credential_of
+from ios_mdm.core.x509.handshakes import Handshakes, handshake_failure
+from tests.support.certificates import ANY, HOST, LEAF, NOW, ROOT, Chain, SelfSigned, key, private_pem
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    import ssl
 
-    from tests.support.tls_clients import Pair
+    from cryptography import x509
 
-ELSEWHERE = "bank.example.org"
-BEFORE_THE_SWITCH = NOW + UNTIL_BOTH_ARE_VALID
-AFTER_MAIN_EXPIRED = NOW + timedelta(days=400)
+    from ios_mdm.core.x509.handshakes import HandshakeFailure
+    from ios_mdm.core.x509.values import Credential
+    from tests.support.certificates import Made
 
-
-def _question(served: Served, pair: Pair, host: str, folder: Path) -> Question:
-    moment = pair.now + UNTIL_BOTH_ARE_VALID
-    return Question(chain=served.chain, trusted=pair.trusted, host=host, moment=moment, folder=folder)
-
-
-def test_a_device_with_the_profile_accepts_main_and_then_the_reserve(pair: Pair) -> None:
-    """With both as trust roots, strict OpenSSL accepts main before the switch and the reserve after it."""  # R16
-    memory_handshake(served_by(pair.main), pair.trusted, BEFORE_THE_SWITCH)
-    memory_handshake(served_by(pair.reserve), pair.trusted, BEFORE_THE_SWITCH)
-    memory_handshake(served_by(pair.reserve), pair.trusted, AFTER_MAIN_EXPIRED)
+NO_CHECK_TIME = 0x200000
+DAY = timedelta(days=1)
+GOOD = Chain().make()
 
 
-def test_a_device_refuses_main_once_it_has_expired(pair: Pair) -> None:
-    """Main is refused after its expiry even by a device with the profile, so a reserve is needed."""  # R16
-    with pytest.raises(SSL.Error, match="certificate verify failed"):
-        memory_handshake(served_by(pair.main), pair.trusted, AFTER_MAIN_EXPIRED)
+def handshakes_with(
+    made: Made, *, kind: type[Handshakes] = Handshakes, root: x509.Certificate | None = None
+) -> Handshakes:
+    """Return the handshakes with a chain for HOST at NOW."""
+    chain = tuple(one for one in made.chain if one is made.leaf or one != made.root)
+    private = private_pem(made.keys[0]).decode()
+    return kind(certificates=chain, private_key=private, root=root or made.root, host=HOST, at=NOW)
 
 
-def test_a_device_without_the_reserve_refuses_it(pair: Pair) -> None:
-    """Main's root does not verify the reserve, so the profile must be installed before the switch."""  # R15, R16
-    root = root_of(pair.main)
-    memory_handshake(served_by(pair.main), [root], BEFORE_THE_SWITCH)
-    with pytest.raises(SSL.Error, match="certificate verify failed"):
-        memory_handshake(served_by(pair.reserve), [root], BEFORE_THE_SWITCH)
+def credential(made: Made) -> Credential:
+    """Return the stored form of a chain."""
+    return credential_of(made.chain, made.keys[0], made.root)
 
 
-@pytest.mark.parametrize("slot", ["main", "reserve"])
-def test_the_openssl_client_accepts_both_for_their_host(pair: Pair, slot: str, tmp_path: Path) -> None:
-    """``openssl s_client`` accepts main and reserve over a socket and checks the host name."""  # R16, R31
-    served = served_by(getattr(pair, slot))
-    accepted = openssl_client(served, pair.trusted, HOST, BEFORE_THE_SWITCH, tmp_path)
-    assert accepted.returncode == 0, accepted.stderr
-    assert "Verification: OK" in accepted.stderr
+class WithoutTime(Handshakes):
+    """Handshakes whose clients ignore the dates."""
+
+    def client_context_at_time(self) -> SSL.Context:
+        """Return the context of a client that ignores the dates."""
+        context = super().client_context_at_time()
+        store = context.get_cert_store()
+        assert store is not None
+        store.set_flags(NO_CHECK_TIME)
+        return context
 
 
-def test_the_openssl_client_refuses_another_host(small_pair: Pair, tmp_path: Path) -> None:
-    """The same certificate is refused for another host or a subdomain."""  # R31
-    for host in (ELSEWHERE, f"sub.{HOST}"):
-        refused = openssl_client(served_by(small_pair.main), small_pair.trusted, host, BEFORE_THE_SWITCH, tmp_path)
-        assert refused.returncode != 0
-        assert "hostname mismatch" in refused.stderr.lower()
+class WithoutHost(Handshakes):
+    """Handshakes whose clients compare no host name."""
+
+    def client_context_with_name(self, anchor: x509.Certificate) -> ssl.SSLContext:
+        """Return the context of a client that compares no host name."""
+        context = super().client_context_with_name(anchor)
+        context.check_hostname = False
+        return context
 
 
-@pytest.mark.parametrize("flags", [PYTHON_3_11, PYTHON_3_13], ids=["3.11", "3.13"])
-@pytest.mark.parametrize("slot", ["main", "reserve"])
-def test_pythons_client_accepts_both_for_their_host(slot: str, flags: int, tmp_path: Path) -> None:
-    """Python's ssl, with the settings of old and new versions, accepts both for the address only."""  # R16, R31
-    pair = pair_of(KeyType.EC_P256, present=True)
-    served = served_by(getattr(pair, slot))
-    python_handshake(served, pair.trusted, HOST, tmp_path, flags=flags)
-    with pytest.raises(ssl.SSLCertVerificationError, match="Hostname mismatch"):
-        python_handshake(served, pair.trusted, f"sub.{HOST}", tmp_path, flags=flags)
+class WithoutChain(Handshakes):
+    """Handshakes whose clients trust every presented certificate."""
+
+    def client_context_at_time(self) -> SSL.Context:
+        """Return the context of a client that trusts the leaf."""
+        context = super().client_context_at_time()
+        store = context.get_cert_store()
+        assert store is not None
+        store.add_cert(crypto.X509.from_cryptography(self.certificates[0]))
+        store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN)
+        return context
+
+    def client_context_with_name(self, anchor: x509.Certificate) -> ssl.SSLContext:
+        """Return the context of a client that trusts the leaf."""
+        context = super().client_context_with_name(anchor)
+        context.load_verify_locations(cadata=self.certificates[0].public_bytes(Encoding.DER))
+        return context
 
 
-@pytest.mark.parametrize("kind", [KeyType.EC_P256, KeyType.RSA_4096], ids=str)
-@pytest.mark.parametrize("slot", ["main", "reserve"])
-@pytest.mark.parametrize("verifier", VERIFIERS)
-def test_every_verifier_accepts_both_for_their_host(verifier: str, slot: str, kind: KeyType, tmp_path: Path) -> None:
-    """OpenSSL, Go, cryptography, GnuTLS and NSS accept main and reserve as server certificates."""  # R16, R31
-    pair = pair_for(verifier, kind)
-    served = served_by(pair.main if slot == "main" else pair.reserve)
-    assert refusal(verifier, _question(served, pair, HOST, tmp_path)) == ""
+class WithoutKey(Handshakes):
+    """Handshakes whose server uses the leaf's key instead of the stored one."""
+
+    def server_context(self, certificates: tuple[x509.Certificate, ...]) -> SSL.Context:
+        """Return the context of a server with the leaf's key."""
+        right = Handshakes(
+            certificates=self.certificates,
+            private_key=private_pem(LEAF.private).decode(),
+            root=self.root,
+            host=self.host,
+            at=self.at,
+        )
+        return right.server_context(certificates)
 
 
-@pytest.mark.parametrize("verifier", VERIFIERS)
-def test_every_verifier_accepts_a_server_that_presents_the_root_too(verifier: str, tmp_path: Path) -> None:
-    """A server may present the root, too, which RFC 8446 allows to omit."""  # R31
-    pair = pair_for(verifier)
-    served = served_by(pair.main)
-    with_root = Served(chain=(*served.chain, root_of(pair.main)), key=served.key)
-    assert refusal(verifier, _question(with_root, pair, HOST, tmp_path)) == ""
+def with_other_key(kind: type[Handshakes]) -> Handshakes:
+    """Return the handshakes of a good chain with a key that is not the leaf's."""
+    return kind(
+        certificates=GOOD.chain[:-1],
+        private_key=private_pem(key("p256", "another")).decode(),
+        root=GOOD.root,
+        host=HOST,
+        at=NOW,
+    )
 
 
-@pytest.mark.parametrize("verifier", [name for name in VERIFIERS if not name.startswith("nss")])
-@pytest.mark.parametrize("host", [ELSEWHERE, f"sub.{HOST}"])
-def test_every_verifier_refuses_the_certificate_for_another_host(verifier: str, host: str, tmp_path: Path) -> None:
-    """The SAN is only the connection address, without subdomains."""  # R31
-    pair = pair_for(verifier)
-    assert refusal(verifier, _question(served_by(pair.main), pair, host, tmp_path))
+def defect_failure(case: str, kind: type[Handshakes] = Handshakes) -> HandshakeFailure | None:
+    """Return the result for a chain with exactly one defect."""
+    if case == "time":
+        return handshakes_with(Chain(leaf=LEAF.but(days=(-100, -1))).make(), kind=kind).failure()
+    if case == "host":
+        return handshakes_with(Chain(leaf=LEAF.but(sans=("other.example.com",))).make(), kind=kind).failure()
+    if case == "chain":
+        other = Chain(root=ROOT.but(owner="another root")).make().root
+        return handshakes_with(GOOD, kind=kind, root=other).failure()
+    return with_other_key(kind).failure()
+
+
+LEFT_OUT = {"time": WithoutTime, "host": WithoutHost, "chain": WithoutChain, "key": WithoutKey}
+FOUND = {
+    "time": (10, "certificate has expired"),
+    "host": (62, f"Hostname mismatch, certificate is not valid for '{HOST}'."),
+    "chain": (20, "unable to get local issuer certificate"),
+    "key": (None, "key values mismatch"),
+}
+
+
+def test_a_good_chain_passes_each_variant() -> None:
+    """Both clients accept a correct chain, and leaving out a check does not change that."""  # R28
+    for kind in (Handshakes, *LEFT_OUT.values()):
+        assert handshakes_with(GOOD, kind=kind).failure() is None
+
+
+@pytest.mark.parametrize("case", LEFT_OUT)
+def test_one_check_finds_each_seeded_defect(case: str) -> None:
+    """Each defect is found with OpenSSL's reason. It passes exactly if its check is left out."""  # R28
+    found = defect_failure(case)
+    assert found is not None
+    assert (found.number, found.reason) == FOUND[case]
+    passing = {name for name, kind in LEFT_OUT.items() if defect_failure(case, kind) is None}
+    assert passing == {case}
+
+
+def test_the_refused_certificate_is_named() -> None:
+    """If an issuer has expired, the failure names the issuer."""  # R28
+    made = Chain().but(issuing={"days": (-900, -1)}).make()
+    found = handshake_failure(credential(made), host=HOST, at=NOW)
+    assert found is not None
+    assert found.certificate == made.chain[1]
+
+
+def test_the_time_of_the_check_is_an_argument() -> None:
+    """The clients use the given time, also the first and the last second of the validity."""  # R21
+    start, end = GOOD.leaf.not_valid_before_utc, GOOD.leaf.not_valid_after_utc
+    second = timedelta(seconds=1)
+    numbers = []
+    for at in (start - second, start, end, end + second):
+        found = handshake_failure(credential(GOOD), host=HOST, at=at)
+        numbers.append(None if found is None else found.number)
+    assert numbers == [9, None, None, 10]
+
+
+def test_the_common_name_does_not_count() -> None:
+    """A certificate without alternative names is refused, although its common name is the host."""  # R19
+    found = handshake_failure(credential(Chain(leaf=LEAF.but(sans=())).make()), host=HOST, at=NOW)
+    assert found is not None
+    assert found.number == 62
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        Chain(leaf=LEAF.but(key="rsa-2048")).make(),
+        Chain(leaf=LEAF.but(key="p384")).make(),
+        Chain(leaf=LEAF.but(key="p521")).make(),
+        Chain(leaf=LEAF.but(key="rsa-2048", usages=("key_encipherment",))).make(),
+        Chain().but(leaf={"hash": hashes.SHA224()}, issuing={"hash": hashes.SHA224()}).make(),
+        Chain().but(leaf={"pss": True}, issuing={"key": "rsa-2048"}).make(),
+        Chain(issuing=()).make(),
+        SelfSigned().make(),
+        SelfSigned(leaf=LEAF.but(ca=True, usages=None)).make(),
+    ],
+    ids=["RSA", "P-384", "P-521", "RSA, keyEncipherment", "SHA-224", "PSS", "no issuer", "self-signed", "own CA"],
+)
+def test_the_clients_refuse_nothing_that_the_rules_accept(made: Made) -> None:
+    """The security level of the clients admits each key type and hash of the rules."""  # R27 R28
+    assert handshake_failure(credential(made), host=HOST, at=NOW) is None
+
+
+@pytest.mark.parametrize("case", ["host", "chain", "time"])
+def test_an_issuer_for_any_purpose_hides_no_defect(case: str) -> None:
+    """OpenSSL refuses such an issuer, and the rules accept it. Everything else is still checked."""  # R23
+    chain = Chain().but(issuing={"purposes": (ANY,)})
+    assert handshakes_with(chain.make()).failure() is None
+    other = Chain(root=ROOT.but(owner="another root")).make().root if case == "chain" else None
+    changes: dict[str, dict[str, Any]] = {"host": {"sans": ("other.example.com",)}, "time": {"days": (-100, -1)}}
+    found = handshakes_with(chain.but(leaf=changes.get(case)).make(), root=other).failure()
+    assert found is not None
+    assert (found.number, found.reason) == FOUND[case]
+
+
+def test_numbers_that_do_not_fit_together_reach_no_signature(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An RSA key with the leaf's modulus and wrong numbers is refused first, and else by the handshake."""  # R28
+    made = Chain(leaf=LEAF.but(key="rsa-2048")).make()
+    right, other = (key("rsa-2048", owner) for owner in ("leaf", "another"))
+    assert isinstance(right, rsa.RSAPrivateKey)
+    assert isinstance(other, rsa.RSAPrivateKey)
+    wrong, numbers = other.private_numbers(), right.private_numbers()
+    mixed = rsa.RSAPrivateNumbers(
+        p=numbers.p,
+        q=numbers.q,
+        d=wrong.d,
+        dmp1=wrong.dmp1,
+        dmq1=wrong.dmq1,
+        iqmp=numbers.iqmp,
+        public_numbers=numbers.public_numbers,
+    ).private_key(unsafe_skip_rsa_key_validation=True)
+    unfit = credential_of(made.chain, mixed, made.root)
+    found = handshake_failure(unfit, host=HOST, at=NOW)
+    assert found is not None
+    assert found.reason == "tls.key is not the PKCS#8 key of the certificate"
+    monkeypatch.setattr(handshakes, "credential_problem", lambda _credential: None)
+    assert handshake_failure(unfit, host=HOST, at=NOW) is not None
+
+
+def test_a_failure_quotes_no_byte_of_the_key() -> None:
+    """A key that OpenSSL cannot load is reported without its text."""  # R29
+    broken = "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n"
+    found = Handshakes(certificates=GOOD.chain[:-1], private_key=broken, root=GOOD.root, host=HOST, at=NOW).failure()
+    assert found is not None
+    assert found.reason == "the private key or a certificate cannot be loaded"
+    assert "c2VjcmV0" not in repr(found)

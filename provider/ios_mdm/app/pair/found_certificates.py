@@ -15,6 +15,7 @@ from ios_mdm.core.x509.details import details
 from ios_mdm.core.x509.digests import fingerprint, root_digest
 from ios_mdm.core.x509.issuing import is_issued
 from ios_mdm.core.x509.pem import chain
+from ios_mdm.public_roots import public_roots
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -59,6 +60,7 @@ def found_certificate_problem(
         slot=Slot.MAIN if main is None else Slot.RESERVE,
         apply_at=None if main is None else expiry(main),
         root=root,
+        public_roots=public_roots,
     )
     try:
         bundle = read_bundle("".join(dict.fromkeys(parts)).encode(), None)

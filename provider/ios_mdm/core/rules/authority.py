@@ -10,6 +10,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
 from ios_mdm.core.rules.model import Remark, violation
 from ios_mdm.core.rules.reading import extension, is_authority, joined_words
+from ios_mdm.core.rules.roles import replacement_advice
 from ios_mdm.core.x509.names import display_name, is_self_issued
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ def keys_may_be_used(candidate: Candidate, _context: Context) -> Iterator[Findin
             )
 
 
-def extensions_are_known(candidate: Candidate, _context: Context) -> Iterator[Finding]:
+def extensions_are_known(candidate: Candidate, context: Context) -> Iterator[Finding]:
     """R28: every critical extension is known, because verifiers must refuse unknown ones (RFC 5280, 4.2)."""
     for certificate in candidate.chain:
         unknown = [one.oid for one in certificate.extensions if one.critical and one.oid not in KNOWN]
@@ -144,7 +145,9 @@ def extensions_are_known(candidate: Candidate, _context: Context) -> Iterator[Fi
                 certificate,
                 f"the critical extension {oid.dotted_string}",
                 "no critical extension that verifiers do not know",
-                "Have it issued again without that extension, or with the extension not critical",
+                replacement_advice(
+                    certificate, candidate, context, how="without that extension, or with the extension not critical"
+                ),
             )
 
 

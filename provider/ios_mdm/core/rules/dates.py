@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ios_mdm.core.pair.definition import Slot
 from ios_mdm.core.rules.model import Remark, violation
 from ios_mdm.core.rules.reading import time_text
+from ios_mdm.core.rules.roles import renewal_advice, replacement_advice, waiting_advice
 from ios_mdm.core.x509.names import display_name
 
 if TYPE_CHECKING:
@@ -34,7 +35,9 @@ def certificates_are_valid(candidate: Candidate, context: Context) -> Iterator[F
                 certificate,
                 f"a validity that starts on {time_text(start)}{inverted}",
                 f"a certificate that is valid on {time_text(context.now)}",
-                "Wait until then, or have it issued again" if not inverted else "Have it issued again",
+                replacement_advice(certificate, candidate, context, how="with dates in the right order")
+                if inverted
+                else waiting_advice(certificate, candidate),
             )
         if end < context.now:
             yield violation(
@@ -42,7 +45,7 @@ def certificates_are_valid(candidate: Candidate, context: Context) -> Iterator[F
                 certificate,
                 f"a validity that ended on {time_text(end)}{inverted}",
                 f"a certificate that is valid on {time_text(context.now)}",
-                "Have it renewed, and put the new certificate into the file",
+                renewal_advice(certificate, candidate, context),
             )
     leaf = candidate.leaf
     for issuer in candidate.issuers:

@@ -9,7 +9,7 @@ from cryptography.x509.oid import NameOID
 
 from ios_mdm.core.rules.model import violation
 from ios_mdm.core.rules.reading import extension, joined_words
-from ios_mdm.core.x509.names import dns_names, excerpt, is_name_of
+from ios_mdm.core.x509.names import distinct_name, dns_names, excerpt, is_name_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +50,7 @@ def key_belongs(candidate: Candidate, _context: Context) -> Iterator[Finding]:
         return
     owners = [one for one in (*candidate.chain, *candidate.set_aside) if one.public_key() == candidate.key.public_key()]
     owner_names = joined_words(
-        (excerpt(one.subject.rfc4514_string()) for one in owners), "a certificate that is not in the file"
+        (distinct_name(one, candidate.leaf) for one in owners), "a certificate that is not in the file"
     )
     yield violation(
         "key-mismatch",

@@ -20,6 +20,7 @@ from ios_mdm.core.rules.identity import key_belongs, name_matches
 from ios_mdm.core.rules.model import Check, Remark, Report, Rule, Violation
 from ios_mdm.core.rules.path import chain_is_complete, issuers_match, root_is_known
 from ios_mdm.core.rules.policies import required_policies_are_present
+from ios_mdm.core.rules.proof import proof, untried_proof
 from ios_mdm.core.rules.second_opinion import second_opinion
 from ios_mdm.core.rules.strength import hashes_are_sha2, key_types_are_known, root_key_is_large, rsa_keys_are_large
 from ios_mdm.core.x509.chain import Candidate, candidates
@@ -111,7 +112,7 @@ def best_judgment(bundle: Bundle, context: Context) -> Judgment:
 
 
 def report(candidate: Candidate, context: Context, *, notices: tuple[str, ...] = ()) -> Report:
-    """Return the report of every rule about a certificate and its chain.
+    """Return the report of every rule about a certificate and its chain, and of the handshakes if no rule is broken.
 
     Args:
         candidate: certificate with its chain.
@@ -121,6 +122,7 @@ def report(candidate: Candidate, context: Context, *, notices: tuple[str, ...] =
     checks = [_check(rule, candidate, context) for rule in RULES]
     odd = (notice for certificate in candidate.chain for notice in unusual_fields(certificate))
     shown_notices = [*notices, *candidate.notices, *odd, *(notice for check in checks for notice in check.notices)]
+    checks.append(untried_proof() if any(check.violations for check in checks) else proof(candidate, context))
     found = Report(checklist=(Check(requirement="R18", title=_READ), *checks))
     if found.is_valid and (opinion := second_opinion(candidate, context)) is not None:
         shown_notices.append(opinion)

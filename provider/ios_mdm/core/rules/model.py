@@ -11,7 +11,7 @@ from ios_mdm.core.x509.names import display_name
 from ios_mdm.core.x509.signatures import is_self_signed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
     from cryptography import x509
@@ -35,6 +35,7 @@ class Context:
         root: root that the chain must end in, if it is known independently of *current*; has precedence over the root
             of *current*.
         trust: additional certificates that may complete the chain.
+        public_roots: returns the roots of public CAs, for the advice of violations.
     """
 
     host: str
@@ -45,6 +46,7 @@ class Context:
     issued: bool = False
     root: x509.Certificate | None = None
     trust: tuple[x509.Certificate, ...] = ()
+    public_roots: Callable[[], Sequence[x509.Certificate]] = tuple
 
     @property
     def wanted_root(self) -> x509.Certificate | None:

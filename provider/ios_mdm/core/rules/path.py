@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from ios_mdm.core.pair.definition import Slot
 from ios_mdm.core.rules.model import Remark, violation
 from ios_mdm.core.rules.reading import is_authority, joined_words
+from ios_mdm.core.rules.roles import download_advice, twin_advice
 from ios_mdm.core.x509.digests import fingerprint, root_digest
 from ios_mdm.core.x509.issuer_identifiers import contradiction
 from ios_mdm.core.x509.links import Link, Pool
-from ios_mdm.core.x509.names import display_name, excerpt, is_self_issued, name_difference
+from ios_mdm.core.x509.names import display_name, distinct_name, excerpt, is_self_issued, name_difference
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,15 +32,15 @@ def issuers_match(candidate: Candidate, _context: Context) -> Iterator[Finding]:
             yield violation(
                 "issuer-mismatch",
                 lower,
-                f"a signature that the key of {display_name(upper)} does not verify",
+                f"a signature that the key of {distinct_name(upper, lower)} does not verify",
                 "a signature made with the issuer's key",
-                f"Replace {display_name(upper)} with the CA certificate of the same name that issued it",
+                f"Replace {distinct_name(upper, lower)} with the CA certificate of the same name that issued it",
             )
         elif link is Link.KEY_ONLY:
             yield violation(
                 "issuer-mismatch",
                 lower,
-                f"the issuer {_issuer(lower)}, but was signed with the key of {display_name(upper)}"
+                f"the issuer {_issuer(lower)}, but was signed with the key of {distinct_name(upper, lower)}"
                 f"{_difference_note(lower.issuer, upper.subject)}",
                 "an issuer that equals the subject of the next certificate, byte for byte",
                 f"Replace {display_name(upper)} with the CA certificate whose subject is that issuer",
@@ -58,7 +59,7 @@ def issuers_match(candidate: Candidate, _context: Context) -> Iterator[Finding]:
             yield violation(
                 "issuer-mismatch",
                 lower,
-                f"an authority key identifier {reason} of {display_name(upper)}",
+                f"an authority key identifier {reason} of {distinct_name(upper, lower)}",
                 "an authority key identifier that agrees with the issuer, because OpenSSL uses no other issuer",
                 f"Replace {display_name(upper)} with the certificate that its CA currently publishes for this key",
             )
@@ -104,7 +105,9 @@ def chain_is_complete(candidate: Candidate, context: Context) -> Iterator[Findin
         remedy = "Add the real root to the file or to `trust`"
     else:
         found = f"the issuer {_issuer(top)}, whose certificate is missing{known_root_note}"
-        remedy = f"Add the certificate of {_issuer(top)} to the file or to `trust`"
+        remedy = f"Add the certificate of {_issuer(top)} to the file or to `trust`{download_advice(top)}"
+    if (advice := twin_advice(top, candidate, context)) is not None:
+        remedy = advice
     yield violation("chain-incomplete", top, found, "a chain up to a self-signed root", remedy)
 
 

@@ -10,6 +10,7 @@ from cryptography.x509.oid import SignatureAlgorithmOID
 
 from ios_mdm.core.bundle.library import attempt
 from ios_mdm.core.rules.model import Remark, violation
+from ios_mdm.core.rules.roles import replacement_advice
 from ios_mdm.core.x509.key_form import key_form
 from ios_mdm.core.x509.names import display_name
 
@@ -29,7 +30,7 @@ _SHA2 = (hashes.SHA224, hashes.SHA256, hashes.SHA384, hashes.SHA512)
 _WITH_SHA512 = {SignatureAlgorithmOID.ED25519}  # RFC 8032, 5.1; the rule for key types refuses its key
 
 
-def rsa_keys_are_large(candidate: Candidate, _context: Context) -> Iterator[Finding]:
+def rsa_keys_are_large(candidate: Candidate, context: Context) -> Iterator[Finding]:
     """R25: every RSA key of the chain has at least 2048 bits. For EC keys, R28 checks the curve."""
     for certificate in candidate.chain:
         key = certificate.public_key()
@@ -39,11 +40,11 @@ def rsa_keys_are_large(candidate: Candidate, _context: Context) -> Iterator[Find
                 certificate,
                 f"an RSA key of {key.key_size} bits",
                 f"at least {_MIN_RSA_BITS} bits",
-                "Have it issued again with a larger key",
+                replacement_advice(certificate, candidate, context, how="with a larger key"),
             )
 
 
-def root_key_is_large(candidate: Candidate, _context: Context) -> Iterator[Finding]:
+def root_key_is_large(candidate: Candidate, context: Context) -> Iterator[Finding]:
     """R26: the RSA key of the root has at least 4096 bits. For EC keys, R28 checks the curve."""
     if candidate.root is None:
         yield Remark(message="the chain has no root to check", is_applicable=False, is_notice=False)
@@ -55,11 +56,11 @@ def root_key_is_large(candidate: Candidate, _context: Context) -> Iterator[Findi
             candidate.root,
             f"an RSA key of {key.key_size} bits",
             f"at least {_MIN_ROOT_RSA_BITS} bits in a root",
-            "Have the certificate issued under a root with a larger key",
+            replacement_advice(candidate.root, candidate, context, how="with a larger key"),
         )
 
 
-def hashes_are_sha2(candidate: Candidate, _context: Context) -> Iterator[Finding]:
+def hashes_are_sha2(candidate: Candidate, context: Context) -> Iterator[Finding]:
     """R27: every signature of the chain, including that of the root, uses SHA-2. SHA-224 passes with a remark."""
     for certificate in candidate.chain:
         algorithm = attempt(lambda: certificate.signature_hash_algorithm)  # noqa: B023 - called at once
@@ -70,7 +71,7 @@ def hashes_are_sha2(candidate: Candidate, _context: Context) -> Iterator[Finding
                 certificate,
                 f"a signature with {wrong[0]}",
                 "a signature with SHA-256, SHA-384 or SHA-512",
-                "Have it issued again with SHA-256",
+                replacement_advice(certificate, candidate, context, how="with SHA-256"),
             )
         elif isinstance(algorithm, hashes.SHA224):
             yield Remark(
@@ -79,7 +80,7 @@ def hashes_are_sha2(candidate: Candidate, _context: Context) -> Iterator[Finding
             )
 
 
-def key_types_are_known(candidate: Candidate, _context: Context) -> Iterator[Finding]:
+def key_types_are_known(candidate: Candidate, context: Context) -> Iterator[Finding]:
     """R28: every key is RSA, or EC on P-256, P-384 or P-521, in a form that TLS servers and devices can use."""
     for certificate in candidate.chain:
         form = key_form(certificate)
@@ -89,7 +90,7 @@ def key_types_are_known(candidate: Candidate, _context: Context) -> Iterator[Fin
                 certificate,
                 form.name,
                 "RSA, or EC on P-256, P-384 or P-521",
-                "Have it issued again with such a key",
+                replacement_advice(certificate, candidate, context, how="with such a key"),
             )
         elif form.doubt:
             yield Remark(message=f"{display_name(certificate)} has {form.name}, {form.doubt}")

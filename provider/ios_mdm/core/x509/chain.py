@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from ios_mdm.core.x509.digests import fingerprint, root_digest
 from ios_mdm.core.x509.links import Pool, is_unbroken
-from ios_mdm.core.x509.names import display_name, has_name_of, is_self_issued
+from ios_mdm.core.x509.names import display_name, distinct_name, has_name_of, is_self_issued
 from ios_mdm.core.x509.needed import check_server_certificate
 from ios_mdm.core.x509.paths import MAX_CHAINS, chains_from
 from ios_mdm.core.x509.several_keys import ambiguity_error, check_hidden_keys
@@ -166,7 +166,7 @@ def _candidate(
     bundle: Bundle,
 ) -> Candidate:
     aside = tuple(one for one in bundle.certificates if one not in chain)
-    notices = [f"not part of the chain, set aside: {_names(aside)}"] if aside else []
+    notices = [f"not part of the chain, set aside: {_names(aside, chain)}"] if aside else []
     notices += [
         f"not in the file, taken from elsewhere: {display_name(one)}" for one in chain if one not in bundle.certificates
     ]
@@ -181,9 +181,10 @@ def _candidate(
     )
 
 
-def _names(certificates: Sequence[x509.Certificate]) -> str:
+def _names(certificates: Sequence[x509.Certificate], chain: Sequence[x509.Certificate]) -> str:
+    """Return certificates for a message. Names that are also in the chain get the serial number and the expiry."""
     more = f", and {len(certificates) - _MAX_NAMES} more" if len(certificates) > _MAX_NAMES else ""
-    return ", ".join(map(display_name, certificates[:_MAX_NAMES])) + more
+    return ", ".join(distinct_name(one, *chain) for one in certificates[:_MAX_NAMES]) + more
 
 
 def _sort_key(candidate: Candidate, wanted: set[str]) -> tuple[bool, bool, bool]:

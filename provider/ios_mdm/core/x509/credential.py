@@ -12,7 +12,12 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from ios_mdm.core.x509.digests import fingerprint
 from ios_mdm.core.x509.pem import UNREADABLE, CertificateError, chain
@@ -24,7 +29,14 @@ if TYPE_CHECKING:
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
-__all__ = ["MAX_BYTES", "credential_from_json", "credential_problem", "credential_to_json", "stored_size"]
+__all__ = [
+    "MAX_BYTES",
+    "credential_from_json",
+    "credential_of",
+    "credential_problem",
+    "credential_to_json",
+    "stored_size",
+]
 
 MAX_BYTES = 65_536
 """Size limit of AWS Secrets Manager for the value of a secret, in bytes."""
@@ -32,6 +44,23 @@ MAX_BYTES = 65_536
 _PRIVATE_KEY = re.compile(r"\s*-----BEGIN PRIVATE KEY-----[A-Za-z0-9+/=\s]+-----END PRIVATE KEY-----\s*")
 
 _CERTIFICATE_KEY, _PRIVATE_KEY_KEY, _ROOT_KEY = "tls.crt", "tls.key", "ca.crt"
+
+
+def credential_of(chain_up: tuple[x509.Certificate, ...], key: PrivateKeyTypes, root: x509.Certificate) -> Credential:
+    """Return the stored form of a certificate.
+
+    Args:
+        chain_up: leaf and its issuers; the root may be included.
+        key: private key of the leaf.
+        root: root of the chain.
+    """
+    leaf, *issuers = chain_up
+    return Credential(
+        certificate="".join(_pem(one) for one in (leaf, *issuers) if one is leaf or one != root),
+        private_key=key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode(),
+        root=_pem(root),
+        sha256=fingerprint(leaf),
+    )
 
 
 def credential_to_json(credential: Credential) -> str:
@@ -139,3 +168,7 @@ def _has_private_half(key: PrivateKeyTypes) -> bool:
         and (one.dmp1, one.dmq1) == (d % (p - 1), d % (q - 1))
         and one.iqmp * q % p == 1
     )
+
+
+def _pem(certificate: x509.Certificate) -> str:
+    return certificate.public_bytes(Encoding.PEM).decode()

@@ -5,9 +5,11 @@ from __future__ import annotations
 from cryptography import x509
 
 from ios_mdm.core.text import printable
+from ios_mdm.core.times import rfc3339
 
 __all__ = [
     "display_name",
+    "distinct_name",
     "dns_names",
     "excerpt",
     "has_name_of",
@@ -45,6 +47,15 @@ def dns_names(certificate: x509.Certificate) -> tuple[str, ...]:
 def display_name(certificate: x509.Certificate) -> str:
     """Return the name of a certificate for a message, in one line: its subject, or its serial number if empty."""
     return excerpt(certificate.subject.rfc4514_string()) or f"serial number {certificate.serial_number:x}"
+
+
+def distinct_name(certificate: x509.Certificate, *others: x509.Certificate) -> str:
+    """Return the name of a certificate, with serial number and expiry if another certificate has the same name."""
+    name = display_name(certificate)
+    if all(one == certificate or display_name(one) != name for one in others):
+        return name
+    expiry = certificate.not_valid_after_utc
+    return f"{name} (serial number {certificate.serial_number:x}, expires {rfc3339(expiry)})"
 
 
 def excerpt(text: str) -> str:
