@@ -13,7 +13,12 @@ from ios_mdm.app.bundles import BundleReader, CheckedBundle, Circumstances
 from ios_mdm.app.pair.service import PairService
 from ios_mdm.app.wording import notice_text
 from ios_mdm.core.pair.decision import Notice, Severity
-from ios_mdm.core.pair.definition import AfterDays, InstallMain, InstallReserve, Slot
+from ios_mdm.core.pair.definition import (
+    AfterDays,
+    InstallMain,
+    InstallReserve,
+    Slot,
+)
 from ios_mdm.core.pair.forecast import foreseen_life
 from ios_mdm.core.times import FIRST, LAST
 from ios_mdm.settings import InstallMainSettings

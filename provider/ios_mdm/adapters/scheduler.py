@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ios_mdm.adapters.aws import ROLE_SECONDS, SCHEDULE, RoleRefusedError
 from ios_mdm.core.pair.schedule import RETRY_PERIOD, Schedule
+from ios_mdm.core.times import rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,7 +119,7 @@ class EventBridgeScheduler:
         # UpdateSchedule resets every field that the request lacks, so both calls send the same request.
         request: CreateScheduleInputTypeDef = {
             "Name": schedule.name,
-            "ScheduleExpression": f"at({schedule.at.astimezone(UTC):%Y-%m-%dT%H:%M:%S})",
+            "ScheduleExpression": f"at({rfc3339(schedule.at).removesuffix('Z')})",
             "ScheduleExpressionTimezone": "UTC",
             "FlexibleTimeWindow": {"Mode": "OFF"},
             "ActionAfterCompletion": "DELETE",

@@ -30,6 +30,7 @@ from ios_mdm.core.pair.schedule import (
 from ios_mdm.core.pair.schedule_role import role_policy, role_trust
 from ios_mdm.core.pair.secret import Label
 from ios_mdm.core.pair.switch import Alarm, Promote, Switch, switch
+from ios_mdm.core.times import LAST
 from tests.support.lifecycle import DAY, END, LEAD, START, definition, facts, main, pair, reserve, version
 
 if TYPE_CHECKING:
@@ -147,6 +148,21 @@ def test_the_alarm_for_what_is_due_comes_three_days_after(source: Source) -> Non
     overlap = planned_switch(definition(), OVERLAP, END - 59 * DAY)
     assert overlap.overdue is not None
     assert overlap.overdue.at == END - LEAD + 3 * DAY
+
+
+@pytest.mark.parametrize("source", Source)
+def test_the_alarms_of_an_endless_main_stay_in_the_calendar(source: Source) -> None:
+    """Main ends with the year 9999, where its reserve is applied. An alarm three days later is not possible."""
+    endless = replace(facts(1, source=source), not_after=LAST)
+    plan = planned_switch(definition(), pair(main(endless), reserve(replace(RESERVED, not_after=LAST))), END)
+    assert plan.promote is not None
+    assert plan.promote.at == LAST - LEAD
+    assert plan.overdue is not None
+    assert plan.overdue.at == LAST
+    assert plan.expiry is not None
+    assert plan.expiry.at == LAST - 30 * DAY
+    alone = planned_switch(definition(NoReserve()), pair(main(endless)), END)
+    assert alone.expiry == replace(plan.expiry, message=alone.expiry.message if alone.expiry else "")
 
 
 def test_with_a_successor_the_alarm_is_about_the_successors_expiry() -> None:

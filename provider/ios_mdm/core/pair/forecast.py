@@ -304,7 +304,7 @@ def _due_times(definition: PairDefinition, run: _Run) -> Iterator[datetime]:
     observed, wanted = run.after, run.wanted
     if wanted.apply_at is None and wanted.reserve is not None:
         # The reserve was issued in this run, and its apply time is decided in the next run.
-        yield run.at + _SECOND
+        yield shifted_time(run.at, _SECOND)
     if wanted.apply_at is not None:
         yield wanted.apply_at
     main = _facts(observed, wanted.main)

@@ -126,7 +126,7 @@ def role_arn(secret_arn: str, name: str) -> str:
 
 def has_ended(armed: ArmedPromotion, now: datetime) -> bool:
     """Return whether the schedule of a recorded promotion can no longer fire or be retried."""
-    return armed.at is not None and now >= armed.at + RETRY_PERIOD
+    return armed.at is not None and now - armed.at >= RETRY_PERIOD
 
 
 def promotion_schedule(promote: Promote, *, name: str, secret_arn: str, role: str, dead_letter: str | None) -> Schedule:

@@ -125,7 +125,7 @@ def _scheduled_switch(
 
 def _overdue(definition: PairDefinition, due: datetime, event: str) -> Alarm:
     return Alarm(
-        at=due + OVERDUE_AFTER,
+        at=shifted_time(due, OVERDUE_AFTER),
         message=f"{definition.name}: {event} on {due:%Y-%m-%d %H:%M} UTC, but no `pulumi up` has succeeded since: find "
         f"out why the pipeline does not run, run `pulumi up`, and check {definition.host} with `ios-mdm status`",
     )

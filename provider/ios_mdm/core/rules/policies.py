@@ -58,11 +58,11 @@ def required_policies_are_present(candidate: Candidate, _context: Context) -> It
             state.explicit, state.origin = 0, state.origin or certificate
         if state.is_violated(is_leaf=is_leaf):
             origin = state.origin or certificate
+            missing = "no policy" if origin == certificate else f"{display_name(certificate)} has no policy"
             yield violation(
                 "critical-extension",
                 origin,
-                f"policy constraints that require a certificate policy, and {display_name(certificate)} has none that "
-                "its issuers allow",
+                f"policy constraints that require a certificate policy, and {missing} that its issuers allow",
                 "a certificate policy that leads from each such CA to the server's certificate",
                 "Have the certificate issued with a policy of its CA",
             )
