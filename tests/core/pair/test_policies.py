@@ -298,6 +298,23 @@ class TestWarnings:
         assert policy(at(START)) is None, "the reserve is issued automatically"
         assert policy(at(WINDOW, waits=RESERVED)) is None
 
+    def test_a_short_lived_custom_main_needs_no_reserve_before_the_warning_window(self) -> None:
+        """Up to 100 days, the missing reserve is a notice with the time from which it is critical."""  # R5 R49
+        for days, before in ((47, Severity.NOTICE), (100, Severity.NOTICE), (101, Severity.WARNING)):
+            known = facts(1, source=Source.INSTALLED, days=days)
+            window = expiry(known) - days * DAY / 6
+            for now in (START, window - SECOND):
+                assert says(policies.reserve_missing, at(now, known=known)) == ("no-reserve", before)
+            assert says(policies.reserve_missing, at(window, known=known)) == ("no-reserve", Severity.CRITICAL)
+            answer = policies.reserve_missing(at(START, known=known))
+            assert answer is not None
+            assert (f"install one before {window:%Y-%m-%d %H:%M} UTC" in answer.message) == (days <= 100)
+        issued = facts(1, days=47)
+        assert says(policies.reserve_missing, at(START, definition(NoReserve()), known=issued)) == (
+            "no-reserve",
+            Severity.WARNING,
+        )
+
     def test_reserve_period_shortened(self) -> None:
         """If main expires before the period of the reserve ends, there is a warning."""  # R7
         wish = definition(IssueReserve(apply=AfterDays(days=50)))

@@ -28,6 +28,7 @@ from ios_mdm.core.pair.observed import Role
 from ios_mdm.core.pair.secret import Label
 from ios_mdm.core.pair.steps import Issue, MoveLabel, Restore, Setting, next_step, step_description
 from ios_mdm.core.pair.switch import switch
+from ios_mdm.core.pair.windows import critical_time
 from ios_mdm.core.x509.credential import credential_from_json
 from ios_mdm.core.x509.details import details
 from ios_mdm.core.x509.issuing import is_issued
@@ -386,7 +387,7 @@ def _phase(pair: ObservedPair, wanted: DesiredState, definition: PairDefinition,
         return wanted.phase
     if now >= expiry(main.facts):
         return Phase.CONNECTION_LOST
-    return Phase.EXPIRING if now >= expiry(main.facts) - timedelta(days=definition.warn_days) else Phase.STEADY
+    return Phase.EXPIRING if now >= critical_time(definition, main.facts) else Phase.STEADY
 
 
 def _due(definition: PairDefinition, pair: ObservedPair, wanted: DesiredState, step: Step | None) -> str:

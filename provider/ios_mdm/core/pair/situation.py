@@ -11,6 +11,7 @@ from ios_mdm.core.pair.definition import AfterCurrentExpires, InstallReserve, Is
 from ios_mdm.core.pair.facts import Source
 from ios_mdm.core.pair.observed import Role
 from ios_mdm.core.pair.secret import Label
+from ios_mdm.core.pair.windows import critical_time
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -53,7 +54,7 @@ class Situation:
     @property
     def critical_from(self) -> datetime:
         """Time from which a missing reserve is critical (R5)."""
-        return expiry(self.main) - timedelta(days=self.definition.warn_days)
+        return critical_time(self.definition, self.main)
 
     @property
     def apply_at(self) -> datetime | None:

@@ -11,6 +11,7 @@ from ios_mdm.core.pair.decision import Notice, Severity
 from ios_mdm.core.pair.definition import InstallMain, InstallReserve, IssueReserve, NoReserve, When
 from ios_mdm.core.pair.facts import Source
 from ios_mdm.core.pair.policies.answers import Condition, Policy, fingerprint_digits, first_answer, refusal
+from ios_mdm.core.pair.windows import reserve_time
 
 if TYPE_CHECKING:
     from ios_mdm.core.pair.situation import Situation
@@ -237,7 +238,7 @@ def main_expires_soon(at: Situation) -> bool:
     """R3: an automatic reserve is issued `beforeDays` before main expires."""
     if not _issues(at) or not isinstance(at.reserve_request, IssueReserve):
         return False
-    return at.now >= expiry(at.main) - timedelta(days=at.reserve_request.before_days)
+    return at.now >= reserve_time(at.reserve_request, at.main)
 
 
 def custom_reserve_offered(at: Situation) -> bool:
