@@ -144,6 +144,19 @@ class TestRefusals:
         assert policies.deletion_unconfirmed(at(WINDOW, right, waits=RESERVED)) is None
         assert policies.deletion_unconfirmed(at(WINDOW, definition(), waits=RESERVED)) is None
 
+    def test_a_renewal_in_the_window_needs_no_fingerprint(self) -> None:
+        """A custom reserve replaces the waiting one without a confirmation if both have the same root."""  # R10 R49
+        custom = facts(1, source=Source.INSTALLED)
+        waits = replace(facts(2, issued=END - 60 * DAY, source=Source.INSTALLED), root=custom.root)
+        renewed = offer(replace(facts(3, issued=END - 20 * DAY), root=custom.root))
+        wish = definition(InstallReserve(offered=renewed))
+        assert policies.deletion_unconfirmed(at(WINDOW, wish, known=custom, waits=waits)) is None
+        other = definition(InstallReserve(offered=replace(renewed, root="e" * 64)))
+        assert says(policies.deletion_unconfirmed, at(WINDOW, other, known=custom, waits=waits)) == (
+            "unconfirmed",
+            Severity.CRITICAL,
+        )
+
     def test_another_main_while_main_is_valid(self) -> None:
         """A raised main generation is refused. The message has the former value."""  # R13 R32
         raised = definition(main=IssueMain(key=KeyType.EC_P256, generation=2))
@@ -227,6 +240,19 @@ class TestPromotion:
         sent = replace(unsent, observed=replace(unsent.observed, sent=frozenset({1, 2})))
         assert policies.reserve_due(sent) is not None
         assert policies.reserve_overdue(sent) is None
+
+    def test_a_reserve_under_a_root_that_devices_were_sent_is_due(self) -> None:
+        """Devices trust a renewal under the root of main, even if no profile with the renewal was sent."""  # R36 R49
+        wish = replace(definition(), distributed=True)
+        renewed = replace(RESERVED, root=facts(1).root)
+        waits = at(END - LEAD, wish, waits=renewed)
+        assert waits.is_unsent, "nothing was sent"
+        assert policies.reserve_due(waits) is None
+        sent = replace(waits, observed=replace(waits.observed, sent=frozenset({1})))
+        assert not sent.is_unsent
+        assert policies.reserve_due(sent) is not None
+        gone = replace(waits, observed=replace(waits.observed, sent=frozenset({7})))
+        assert gone.is_unsent, "the root of a certificate without a record is unknown"
         assert policies.reserve_due(at(END, wish, waits=RESERVED)) is not None
         assert policies.reserve_due(at(END - LEAD, waits=RESERVED)) is not None, "there is no distribution"
 

@@ -280,7 +280,7 @@ def _after_expiry(at: Situation, notices: tuple[Notice, ...]) -> DesiredState:
     if policies.new_main_requested(at):
         wanted = _with_new_main(at.definition, at.observed, at.now, at.reserve)
         # Devices trust a next main that they were sent before main expired.
-        is_sent = at.staged_main in at.observed.sent
+        is_sent = at.observed.is_sent(at.staged_main)
         return replace(
             wanted, notices=(*notices, *wanted.notices, *(() if is_sent else (policies.reinstallation_notice(),)))
         )

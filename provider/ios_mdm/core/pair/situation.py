@@ -91,13 +91,13 @@ class Situation:
 
     @property
     def is_unsent(self) -> bool:
-        """Whether the pair has devices, and the waiting reserve was not sent to them yet.
+        """Whether the pair has devices, and neither the waiting reserve nor its root was sent to them yet.
 
         A pair has devices if the definition has a distribution, or if a profile of the pair was sent earlier.
         """
         reserve = None if self.reserve is None else self.reserve.ordinal
         has_devices = self.definition.distributed or self.observed.was_distributed
-        return has_devices and reserve is not None and reserve not in self.observed.sent
+        return has_devices and reserve is not None and not self.observed.is_sent(reserve)
 
     def was_main(self, sha256: str) -> bool:
         """Return whether the certificate with this fingerprint is a former main."""

@@ -85,8 +85,14 @@ def reserve_generation_lowered(at: Situation) -> Notice | None:
 
 
 def deletion_unconfirmed(at: Situation) -> Notice | None:
-    """R10, R32: inside the warning window, a reserve is deleted only if the definition has its fingerprint."""
+    """R10, R32: inside the warning window, a reserve is deleted only if the definition has its fingerprint.
+
+    R49: a custom reserve under the same root replaces it without the fingerprint, because devices trust both.
+    """
+    wanted = at.definition.reserve
     if at.reserve is None or at.reserve.facts is None or at.now < at.critical_from:
+        return None
+    if isinstance(wanted, InstallReserve) and wanted.offered.root == at.reserve.facts.root:
         return None
     request = first_answer((reserve_disabled, reserve_generation_raised, another_reserve_offered), at)
     expired = at.now >= expiry(at.reserve.facts)
