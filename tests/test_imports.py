@@ -20,20 +20,32 @@ LAYERS = {
     "parallel": set(),
     "files": {"errors"},
     "core": {"errors", "address"},
+    "public_roots": set(),
     "ports": {"core"},
     "settings": {"core", "errors", "address"},
     "configuration": {"settings", "errors", "files"},
-    "app": {"core", "ports", "settings", "errors", "address", "parallel", "files"},
+    "app": {"core", "public_roots", "ports", "settings", "errors", "address", "parallel", "files"},
     "adapters": {"core", "ports", "errors", "address", "parallel", "files"},
     "wiring": {"adapters", "app", "settings", "core", "ports", "errors", "address"},
-    "cli": {"wiring", "app", "configuration", "settings", "core", "ports", "errors", "address", "files"},
+    "cli": {
+        "wiring",
+        "app",
+        "configuration",
+        "settings",
+        "core",
+        "public_roots",
+        "ports",
+        "errors",
+        "address",
+        "files",
+    },
     "resources": {"wiring", "app", "settings", "core", "ports", "errors", "address"},
     "__main__": {"cli"},
     "components": {"resources", "configuration", "settings", "core", "errors"},
 }
 """The layers that each layer may import in addition to itself. They precede it, so that there is no cycle."""
 
-LATE = ("wiring", "cli.commands", "adapters", "address", "app.confirm", "configuration")
+LATE = ("wiring", "cli.commands", "adapters", "address", "app.confirm", "configuration", "public_roots")
 """Modules with imports inside functions; pyproject.toml gives the reason for each."""
 
 

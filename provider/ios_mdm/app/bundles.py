@@ -21,6 +21,7 @@ from ios_mdm.core.x509.pem import UNREADABLE
 from ios_mdm.core.x509.values import Credential
 from ios_mdm.errors import DefinitionError, IosMdmError
 from ios_mdm.files import KIB, file_content, file_start
+from ios_mdm.public_roots import is_public_root
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -150,6 +151,7 @@ class BundleReader:
             issued=by.root is None,
             root=wanted[0] if wanted else None,
             trust=(*trust, *known),
+            is_public_root=is_public_root,
         )
         found = best_judgment(bundle, context)
         read = CheckedBundle(candidate=found.candidate, report=found.report)

@@ -25,6 +25,7 @@ from ios_mdm.core.x509.issuing import is_issued
 from ios_mdm.core.x509.signatures import is_self_signed
 from ios_mdm.errors import DefinitionError
 from ios_mdm.files import KIB, file_content, file_start
+from ios_mdm.public_roots import is_public_root
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -112,6 +113,7 @@ def _context(
         issued=is_issued(chain),
         root=roots[0] if roots else None,
         trust=tuple(one for file in trust for one in _certificates("--trust", file)),
+        is_public_root=is_public_root,
     )
 
 

@@ -35,6 +35,7 @@ class Context:
         root: root that the chain must end in, if it is known independently of *current*; has precedence over the root
             of *current*.
         trust: additional certificates that may complete the chain.
+        is_public_root: returns whether a certificate is a public root.
     """
 
     host: str
@@ -45,6 +46,7 @@ class Context:
     issued: bool = False
     root: x509.Certificate | None = None
     trust: tuple[x509.Certificate, ...] = ()
+    is_public_root: Callable[[x509.Certificate], bool] = lambda _certificate: False
 
     @property
     def wanted_root(self) -> x509.Certificate | None:
