@@ -341,6 +341,33 @@ class TestWarnings:
             Severity.WARNING,
         )
 
+    @pytest.mark.parametrize(
+        ("days", "lead", "longest"),
+        [(824, 1440, 411), (397, 1440, 197), (397, 0, 198), (400, 43200, 184), (100, 1440, 49), (4, 1440, 1)],
+    )
+    def test_a_period_of_more_than_half_of_the_validity(self, days: int, lead: int, longest: int) -> None:
+        """It is a warning from the first run, with the longest period that is the same in each cycle."""  # R7
+        known = facts(1, days=days)
+        for period, expected in ((longest, None), (longest + 1, ("unsteady", Severity.WARNING))):
+            reserve_wish = IssueReserve(when=When.NOW, apply=AfterDays(days=period))
+            wish = definition(reserve_wish, lead_minutes=lead)
+            assert says(policies.rotation_unsteady, at(START, wish, known=known)) == expected
+            once = definition(replace(reserve_wish, when=When.AUTO), lead_minutes=lead)
+            assert policies.rotation_unsteady(at(START, once, known=known)) is None
+            custom = replace(known, source=Source.INSTALLED)
+            assert policies.rotation_unsteady(at(START, wish, known=custom)) is None
+            assert policies.rotation_unsteady(at(expiry(known), wish, known=known)) is None
+        answer = policies.rotation_unsteady(at(START, wish, known=known))
+        assert answer is not None
+        assert f"set it to at most {longest} for equal periods" in answer.message
+
+    def test_a_period_that_no_validity_of_a_few_days_allows(self) -> None:
+        """The validity of the reserve decides. The lead and two days do not fit into two days."""  # R7
+        wish = definition(IssueReserve(when=When.NOW, apply=AfterDays(days=1), validity_days=2))
+        answer = policies.rotation_unsteady(at(START, wish))
+        assert answer is not None
+        assert "let main be valid for longer" in answer.message
+
     def test_reserve_period_shortened(self) -> None:
         """If main expires before the period of the reserve ends, there is a warning."""  # R7
         wish = definition(IssueReserve(apply=AfterDays(days=50)))

@@ -11,6 +11,7 @@ from ios_mdm.core.pair.definition import AfterDays, InstallMain, InstallReserve,
 from ios_mdm.core.pair.facts import Source
 from ios_mdm.core.pair.observed import Role
 from ios_mdm.core.pair.policies.reserve import custom_reserve_offered
+from ios_mdm.core.pair.policies.rotation import rotation_unsteady
 from ios_mdm.core.pair.secret import Label
 from ios_mdm.core.pair.windows import MAX_SHORT_VALIDITY, validity
 
@@ -275,6 +276,7 @@ def endpoint_unchecked(at: Situation) -> Notice | None:
 
 WARNINGS: tuple[Policy, ...] = (
     reserve_missing,
+    rotation_unsteady,
     reserve_period_shortened,
     reserve_expires_first,
     reserve_overdue,
