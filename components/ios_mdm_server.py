@@ -38,7 +38,8 @@ class IosMdmServer(pulumi.ComponentResource):
         promotion: settings of the switch.
         distribution: devices that get the certificates, and the MDM server that sends them.
         endpoints: endpoints whose certificate `up` checks; default the address, empty for no check.
-        warn_days: days before an expiry from which a missing successor is a warning.
+        warn_days: days before main's expiry from which a missing reserve is critical; default a sixth of main's
+            validity, at most 30 days.
         protect: whether the engine refuses to delete the pair.
         take_over: id of a pair to take over from another resource, 32 hex digits.
         moved_from: ARN of the secret that the pair was moved or restored from.

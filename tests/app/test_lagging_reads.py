@@ -145,7 +145,11 @@ def _keys(server: Server) -> dict[str, str]:
     """Return the tags without digests and fingerprints, which are random."""
     found = MemorySecretStore.describe(server.armed.world.store, SECRET)
     assert found is not None
-    return {key: value.partition("sha256=")[0] for key, value in found.tags.items() if key != ANNOUNCED_TAG}
+    return {
+        key: value.partition("sha256=")[0].partition("profile:")[0]
+        for key, value in found.tags.items()
+        if key != ANNOUNCED_TAG
+    }
 
 
 def _issue_reports(server: Server) -> list[str]:

@@ -95,6 +95,20 @@ def test_an_unplayable_definition_is_refused(folder: Path, arguments: tuple[str,
     assert "Traceback" not in result.err
 
 
+def test_a_pair_of_47_days_has_no_warning_in_its_year(tmp_path: Path) -> None:
+    """The windows are shares of the validity: each reserve is issued a third of it before main expires."""  # R3 R49
+    server = {"name": "berlin", "address": "mdm.example.com", "main": {"issue": {"validityDays": 47}}}
+    file = tmp_path / "definition.yaml"
+    file.write_text(yaml.safe_dump([server]), encoding="utf-8")
+    arguments = ("forecast", str(file), "--json", "--from", f"{START:%Y-%m-%dT%H:%M:%SZ}", "--days", "400")
+    played = run(*arguments, cwd=tmp_path, environment={})
+    assert played.code == 0, played.err
+    events = json.loads(played.out)["events"]
+    assert {event["event"] for event in events} == {"issue-main", "issue-reserve", "distribute", "apply-reserve"}
+    assert sum(event["event"] == "apply-reserve" for event in events) >= 365 // 47
+    assert "a reserve is issued 15 days and 16 hours before main expires" in events[0]["reason"]
+
+
 def test_custom_certificates_are_played_by_what_their_files_hold(tmp_path: Path) -> None:
     """Main expires at the time in its file, and no reserve is issued. A missing file is an error."""  # R5
     main = Leaf(START, 397)

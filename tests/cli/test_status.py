@@ -187,9 +187,13 @@ def test_a_passed_apply_time_is_overdue(pair: Pair, days: float, code: int) -> N
 
 
 def test_a_reserve_that_is_due_is_a_warning(pair: Pair) -> None:
-    """Before the time, status shows when the reserve is issued. Then it warns, because only `up` issues it."""  # R3
+    """Before the time, status shows when the reserve is issued. It warns if no daily `up` has issued it."""  # R3 R49
     pair.make(reserve={"issue": {}}, distributed=False)
     assert "2040-12-02 23:55 UTC: a reserve is issued" in pair.status(days=300).out
+    due = 337 - 5 / 1440
+    for days, code in ((due, 0), (due + 0.999, 0), (due + 1, 1)):
+        result = pair.status(days=days)
+        assert (result.code, "issue certificate 2" in result.out) == (code, True)
     result = pair.status("--json", days=340)
     assert result.code == 1
     (server,) = json.loads(result.out)["servers"]

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from ios_mdm.__main__ import app
 from ios_mdm.cli.timeline.layout import LEFT, RIGHT, WIDTH, Scale, labels, lanes, marks
 from ios_mdm.cli.timeline.page import Row, timeline_svg
-from ios_mdm.core.pair.definition import AfterDays, IssueReserve, NoReserve, PairDefinition, Promotion, When
+from ios_mdm.core.pair.definition import AfterDays, IssueMain, IssueReserve, NoReserve, PairDefinition, Promotion, When
 from ios_mdm.core.pair.forecast import foreseen_life
 from tests.support.long import examples
 
@@ -105,10 +105,23 @@ def test_without_a_reserve_warning_critical_and_loss_follow_each_other() -> None
 
 
 def test_a_healthy_server_is_shaded_in_its_warning_windows_only() -> None:
-    """The last warnDays of each main are shaded until the next main. There is no orange and no red."""  # R5
+    """The warning window of each main is shaded until the next main. There is no orange and no red."""  # R5
     picture = picture_tree(row())
     assert len(shades(picture, "#fff3bf")) == 2
     assert [shades(picture, fill) for fill in ("#ffdfa8", "#ffbdb5", "#d59993")] == [[], [], []]
+
+
+@pytest.mark.parametrize(("days", "window"), [(397, timedelta(days=30)), (47, timedelta(days=7, hours=20))])
+def test_the_default_warning_window_is_that_of_the_certificate(days: int, window: timedelta) -> None:
+    """Each shade is a sixth of the validity long, at most 30 days, and ends one day before the expiry."""  # R5 R49
+    definition = PairDefinition(name="berlin", host="mdm.example.com", main=IssueMain(validity_days=days))
+    life = foreseen_life(definition, start=START, days=2 * days)
+    picture = picture_tree(Row(name="berlin", address="mdm.example.com", warn_days=None, life=life))
+    scale = Scale(start=life.start, end=life.end)
+    switch = life.certificates[0].main_until
+    assert switch is not None
+    expected = (scale.x(switch + timedelta(days=1) - window), scale.x(switch))
+    assert shades(picture, "#fff3bf")[0] == pytest.approx(expected, abs=0.2)
 
 
 def test_every_event_has_a_tooltip() -> None:

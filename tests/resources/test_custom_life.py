@@ -55,9 +55,11 @@ LEAVES = {
     "second": LEAF.but(owner="second", days=(-10, 700)),
     "third": LEAF.but(owner="third", days=(200, 900)),
     "fourth": LEAF.but(owner="fourth", days=(600, 1300)),
+    "short": LEAF.but(owner="short", days=(-10, 37)),
+    "next short": LEAF.but(owner="next short", days=(20, 67)),
     "useless": LEAF.but(owner="useless", days=(-10, 750), purposes=None),
 }
-FILES = ("first", "second", "third", "fourth", "useless", "elsewhere")
+FILES = ("first", "second", "third", "fourth", "short", "next short", "useless", "elsewhere")
 CHAINS = ("whole", "renewed", "without root")
 NAMES = ("main.pem", "reserve.pem")
 
@@ -133,10 +135,10 @@ class CustomLife(RuleBasedStateMachine):
 
     # Actions of users and of time.
 
-    @initialize(first=st.sampled_from(["custom", "issued", "adopted"]), chain=st.sampled_from(CHAINS))
+    @initialize(first=st.sampled_from(["custom", "short", "issued", "adopted"]), chain=st.sampled_from(CHAINS))
     def begins(self, first: str, chain: str) -> None:
         """The first run creates the pair."""
-        self.put("main.pem", "useless" if first == "adopted" else "first", chain)
+        self.put("main.pem", {"adopted": "useless", "short": "short"}.get(first, "first"), chain)
         self.edit("issue" if first == "issued" else "adopt" if first == "adopted" else "install", "silent")
         self.run()
 
@@ -179,7 +181,7 @@ class CustomLife(RuleBasedStateMachine):
         definition = self.engine.program["definition"]
         definition["main"], definition["reserve"] = mains[main], reserves[reserve]
 
-    @rule(days=st.sampled_from([0, 1, 29, 30, 60, 200, 330]), minutes=st.integers(0, 1440))
+    @rule(days=st.sampled_from([0, 1, 8, 29, 30, 60, 200, 330]), minutes=st.integers(0, 1440))
     def time_passes(self, days: int, minutes: int) -> None:
         """Time passes without a run."""
         self.clock.moment += timedelta(days=days, minutes=minutes)
@@ -324,7 +326,7 @@ CustomLife.TestCase.settings = settings(
 
 
 class TestCustomLife(CustomLife.TestCase):  # type: ignore[misc, valid-type]  # hypothesis makes it when asked for it
-    """R4 R18 R21 R22 R24 R30 R32: the rules and invariants of :class:`CustomLife`."""
+    """R4 R18 R21 R22 R24 R30 R32 R49: the rules and invariants of :class:`CustomLife`."""
 
 
 def _sha256(facts: CertificateFacts | None) -> str:

@@ -75,7 +75,7 @@ class TestDefaults:
             main=IssueMain(validity_days=397, key=KeyType.RSA_4096, generation=1),
             reserve=None,
             confirm=None,
-            warn_days=30,
+            warn_days=None,
             promotion=Promotion(lead_minutes=1440, hold=False),
         )
 
@@ -382,7 +382,8 @@ class TestFromTheDefinitionAlone:
         issue = {"when": "now", "apply": {"afterDays": 307}}
         parse_server(reserve(**issue), "berlin")
         message = complaint(reserve(**issue | {"apply": {"afterDays": 308}}))
-        assert "only 89 more days" in message
+        assert "only 89 days more" in message
+        assert "beforeDays + warnDays = 90 days" in message
         assert "set apply.afterDays to at most 307" in message
 
     def test_now_goes_with_after_days(self) -> None:
@@ -404,8 +405,38 @@ class TestFromTheDefinitionAlone:
     def test_a_silent_definition_is_held_against_the_rule_too(self) -> None:
         """A short main is refused if its automatic reserve would be too short, and accepted without a reserve."""
         short = {"issue": {"validityDays": 100}}
-        assert "at its apply time" in complaint(server(main=short))
-        parse_server(server(main=short, reserve={"none": True}), "berlin")
+        assert "at its apply time" in complaint(server(main=short, warnDays=62, reserve={"issue": {"beforeDays": 20}}))
+        parse_server(server(main=short, warnDays=62, reserve={"none": True}), "berlin")
+
+    def test_a_short_main_needs_no_other_setting(self) -> None:
+        """With the default windows, a main of any validity has enough time for its reserve."""  # R49
+        for days in (2, 7, 47, 90, 100, 149, 150, 180, 824):
+            parse_server(server(main={"issue": {"validityDays": days}}), "berlin")
+
+    def test_a_period_of_a_short_main_is_bounded_by_half_of_its_validity(self) -> None:
+        """The default windows take a third and a sixth of the validity."""  # R7 R49
+        short = {"issue": {"validityDays": 47}}
+        rotation = {"issue": {"when": "now", "apply": {"afterDays": 23}}}
+        parse_server(server(main=short, reserve=rotation), "berlin")
+        rotation["issue"]["apply"] = {"afterDays": 24}
+        message = complaint(server(main=short, reserve=rotation))
+        assert (
+            "valid for only 23 days more, but its own successor needs beforeDays + warnDays = 23 days and 12 hours"
+            in (message)
+        )
+        assert "set apply.afterDays to at most 23" in message
+        assert "the maximum is 15" in complaint(server(main=short, reserve={"issue": {"apply": {"afterDays": 16}}}))
+
+    def test_windows_longer_than_main_are_refused_with_a_remedy(self) -> None:
+        """The message has the shortest validity that is long enough, or says that no validity is."""  # R7 R49
+        short, wide = {"issue": {"validityDays": 100}}, {"issue": {"beforeDays": 60}}
+        message = complaint(server(main=short, reserve=wide, warnDays=40))
+        assert "set the validity of the reserve to at least 159 days" in message
+        parse_server(server(main={"issue": {"validityDays": 159}}, reserve=wide, warnDays=40), "berlin")
+        assert "at its apply time" in complaint(
+            server(main={"issue": {"validityDays": 158}}, reserve=wide, warnDays=40)
+        )
+        assert "lower beforeDays or warnDays" in complaint(server(main=short, reserve=wide, warnDays=800))
 
 
 class TestSwitch:

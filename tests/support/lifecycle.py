@@ -113,10 +113,12 @@ APPLIES = st.one_of(
     st.integers(0, 900).map(lambda days: AtTime(time=START + days * DAY)),
 )
 
+WINDOWS = st.none() | st.integers(1, 200)
+
 RESERVES = st.one_of(
     st.none(),
     st.just(NoReserve()),
-    st.builds(IssueReserve, when=st.sampled_from(When), before_days=st.integers(1, 200), apply=APPLIES),
+    st.builds(IssueReserve, when=st.sampled_from(When), before_days=WINDOWS, apply=APPLIES),
 )
 
 DEFINITIONS = st.builds(
@@ -125,6 +127,6 @@ DEFINITIONS = st.builds(
     host=st.just("mdm.example.com"),
     main=st.builds(IssueMain, key=st.just(KeyType.EC_P256), validity_days=st.integers(2, 824)),
     reserve=RESERVES,
-    warn_days=st.integers(1, 60),
+    warn_days=st.none() | st.integers(1, 60),
     promotion=st.builds(Promotion, lead_minutes=st.integers(0, 43200), hold=st.booleans()),
 )

@@ -20,7 +20,7 @@ from ios_mdm.core.x509.digests import chain_digest, fingerprint, root_digest
 from ios_mdm.core.x509.pem import chain
 from ios_mdm.errors import DefinitionError, IosMdmError
 from ios_mdm.files import file_content, file_start
-from ios_mdm.public_roots import public_roots
+from ios_mdm.public_roots import is_public_root, public_roots
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -149,6 +149,7 @@ class BundleReader:
             root=wanted[0] if wanted else None,
             trust=(*trust, *known),
             public_roots=public_roots,
+            is_public_root=is_public_root,
         )
         notices = [
             f"{path}: {notice}" for path, file in zip(install.trust, files, strict=True) for notice in file.notices

@@ -15,10 +15,12 @@ from ios_mdm.core.pair.layout import (
     OWNER_TAG,
     RESOURCE_ID_TAG,
     SENT_TAG,
+    is_profile_sent,
     is_sent_to,
     observed_pair,
     profile_tag,
     sent_value,
+    value_without_profile,
 )
 from ios_mdm.core.pair.secret import trusted_label
 from ios_mdm.core.profile import install_profile_command, trust_profile
@@ -174,6 +176,8 @@ class DeliveryRequest:
         former_identifier: PayloadIdentifier of the profile that was sent last; None if none was sent.
         enrollment_ids: enrollment ids of the devices, without duplicates.
         listed: path of the file of devices in the definition; None if the definition names no such file.
+        is_channel_same: whether the last run used the same MDM server. Without a ledger, a profile that the secret
+            records as sent to these devices is then not sent again.
     """
 
     content: ProfileContent
@@ -184,6 +188,7 @@ class DeliveryRequest:
     enrollment_ids: Sequence[str]
     former_identifier: str | None = None
     listed: str | None = None
+    is_channel_same: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -251,6 +256,8 @@ class DeliveryService:
         If the last profile was not sent to all of these devices, the record of the sent certificates is removed until
         this profile is sent to them. A schedule must not promote a reserve that these devices do not have (R36).
 
+        A renewal under the same root and issuers does not change the profile. Then no device is sent it again (R49).
+
         Args:
             request: the profile, and the devices that get it.
             disarm: called after the record was removed; deletes a schedule that needs the record.
@@ -276,16 +283,34 @@ class DeliveryService:
             self._report("the profile is not sent, because there is no device")
             return delivery
         found = self._mark_offered(request)
+        devices = devices_digest(request.enrollment_ids)
+        is_known = self._ledger is None and request.is_channel_same and is_sent_to(found.tags, devices)
+        if is_known and is_profile_sent(found.tags, delivery.digest):
+            self._report("the profile has not changed, so no device is sent it again")
+        else:
+            self._send(request, delivery, found, disarm)
+        self._record_sent(request, delivery, found)
+        return delivery
+
+    def _send(
+        self, request: DeliveryRequest, delivery: Delivery, found: SecretDescription, disarm: Callable[[], None]
+    ) -> None:
+        """Queue the profile for every device that it was not queued for.
+
+        The record of another profile or of other devices is removed before the first command, because this run can be
+        interrupted after some commands.
+        """
         distributor = Distributor(
             self._channel(), self._ledger, self._clock, report=self._report, random_uuid=self._random_uuid
         )
+        without_profile = value_without_profile(found.tags)
         if not is_sent_to(found.tags, devices_digest(request.enrollment_ids)) and distributor.waiting(delivery):
             self._store.untag(request.secret, [SENT_TAG])
             self._confirm_sent(request.secret, None)
             disarm()
+        elif without_profile is not None and not is_profile_sent(found.tags, delivery.digest):
+            self._store.tag(request.secret, {SENT_TAG: without_profile})
         distributor.distribute(delivery)
-        self._record_sent(request, found)
-        return delivery
 
     def _mark_offered(self, request: DeliveryRequest) -> SecretDescription:
         """Label each certificate of the profile as offered, and record the identifier of the profile.
@@ -320,12 +345,17 @@ class DeliveryService:
             self._store.tag(request.secret, lost)
         return found
 
-    def _record_sent(self, request: DeliveryRequest, found: SecretDescription) -> None:
+    def _record_sent(self, request: DeliveryRequest, delivery: Delivery, found: SecretDescription) -> None:
         """Record the sent certificates and the devices in the pair's secret.
 
-        Before main expires, only a reserve with this record is promoted.
+        Before main expires, only a reserve with this record is promoted, or one under a root that the record covers.
+        Without a ledger, the record also has the profile, so that it is not sent twice.
         """
-        value = sent_value(request.content.trusted or (), devices=devices_digest(request.enrollment_ids))
+        value = sent_value(
+            request.content.trusted or (),
+            devices=devices_digest(request.enrollment_ids),
+            profile="" if self._ledger is not None else delivery.digest,
+        )
         if found.tags.get(SENT_TAG) != value:
             self._store.tag(request.secret, {SENT_TAG: value})
             self._confirm_sent(request.secret, value)

@@ -182,11 +182,11 @@ def is_sent(request: SwitchRequest, observed: ObservedPair) -> bool:
 
 
 def was_sent(request: SwitchRequest, promote: Promote, observed: ObservedPair) -> bool:
-    """Return whether the secret records that devices were sent this certificate; True if devices get no profile.
+    """Return whether the secret records that devices were sent this certificate or its root; True without a profile.
 
     Devices that were sent a profile before need this certificate even if the definition no longer has a distribution.
     """
-    return not (request.distributed or observed.was_distributed) or promote.certificate in observed.sent
+    return not (request.distributed or observed.was_distributed) or observed.is_sent(promote.certificate)
 
 
 def armed_promotion(promote: Promote) -> ArmedPromotion:

@@ -24,7 +24,7 @@ from ios_mdm.core.x509.details import details
 from ios_mdm.core.x509.signatures import is_self_signed
 from ios_mdm.errors import DefinitionError
 from ios_mdm.files import file_content, file_start
-from ios_mdm.public_roots import public_roots
+from ios_mdm.public_roots import is_public_root, public_roots
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -122,6 +122,7 @@ def _context(
         root=roots[0] if roots else None,
         trust=found["--trust"],
         public_roots=public_roots,
+        is_public_root=is_public_root,
     )
     return context, tuple(notice for read in files.values() for file in read for notice in file.notices)
 

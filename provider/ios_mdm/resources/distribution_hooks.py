@@ -108,7 +108,8 @@ def create(inputs: Wire) -> tuple[str, Wire]:
 def update(olds: Wire, news: Wire) -> Wire:
     """Queue another profile for every device, or the same profile for the devices that it was not queued for."""
     try:
-        return _deliver(news, former_identifier=str(olds["identifier"]))
+        is_channel_same = all(olds.get(key) == news.get(key) for key in ("distribution", "repairs"))
+        return _deliver(news, former_identifier=str(olds["identifier"]), is_channel_same=is_channel_same)
     except TakenOverError as error:
         show_message(str(news["server"]), Severity.WARNING, str(error))
         return olds
@@ -244,7 +245,7 @@ def _resource_id(inputs: Wire) -> str | None:
     return str(inputs["resourceId"]) if is_known(inputs["resourceId"]) else None
 
 
-def _deliver(inputs: Wire, *, former_identifier: str | None = None) -> Wire:
+def _deliver(inputs: Wire, *, former_identifier: str | None = None, is_channel_same: bool = False) -> Wire:
     here, settings = wiring.process_wiring(), _settings(inputs)
     region = AwsSettings.model_validate(inputs["aws"]).region
     server = str(inputs["server"])
@@ -267,6 +268,7 @@ def _deliver(inputs: Wire, *, former_identifier: str | None = None) -> Wire:
             enrollment_ids=devices,
             former_identifier=former_identifier,
             listed=devices_file(settings),
+            is_channel_same=is_channel_same,
         ),
         _switch_request(inputs),
     )

@@ -9,6 +9,7 @@ from pydantic import Field, StrictBool, StrictStr, model_validator
 
 from ios_mdm.core.pair.budget import MAX_CERTIFICATES, certificates_at_once
 from ios_mdm.core.pair.definition import (
+    MAX_VALIDITY_DAYS,
     AfterCurrentExpires,
     AfterDays,
     AtTime,
@@ -21,6 +22,7 @@ from ios_mdm.core.pair.definition import (
     Slot,
     When,
 )
+from ios_mdm.core.pair.windows import reserve_window, warning_window, window_text
 from ios_mdm.errors import DefinitionError
 from ios_mdm.settings.fields import BundleSource, Days, Fingerprint, Generation, Model, SecretName, Time, ValidityDays
 
@@ -128,7 +130,7 @@ class IssueReserveSettings(Model):
     """Settings of an issued reserve, and its apply time."""
 
     when: When = When.AUTO
-    before_days: Days = 60
+    before_days: Days | None = None
     apply: ApplySettings = Field(default_factory=lambda: ApplySettings.model_validate({"afterCurrentExpires": True}))
     validity_days: ValidityDays | None = None
     key: KeyType | None = None
@@ -177,20 +179,20 @@ class ReserveSettings(Model):
 
 def max_issued_certificates(main: IssueMainSettings, issue: IssueReserveSettings) -> int:
     """Return the maximum number of issued certificates of a pair that are valid at the same time."""
-    validity = issue.validity_days or main.validity_days
-    interval = validity - issue.before_days
+    validity = timedelta(days=issue.validity_days or main.validity_days)
+    interval = (validity - reserve_window(issue.before_days, validity)).days
     if issue.when is When.NOW:
-        interval = validity if issue.apply.after_days is None else issue.apply.after_days
+        interval = validity.days if issue.apply.after_days is None else issue.apply.after_days
     return certificates_at_once(main.validity_days, max(interval, 1))
 
 
-def check_reserve(main: IssueMainSettings, issue: IssueReserveSettings, warn_days: int, lead: timedelta) -> None:
+def check_reserve(main: IssueMainSettings, issue: IssueReserveSettings, warn_days: int | None, lead: timedelta) -> None:
     """Check the settings of an issued reserve (R7, R8, and enough validity after the apply time).
 
     Args:
         main: settings of main.
         issue: settings of its reserve.
-        warn_days: days before an expiry from which a missing successor is a warning.
+        warn_days: setting ``warnDays``; None for the default.
         lead: time between the apply time and the expiry of main.
 
     Raises:
@@ -203,10 +205,10 @@ def check_reserve(main: IssueMainSettings, issue: IssueReserveSettings, warn_day
             f"the maximum is {main.validity_days}"
         )
     after = issue.apply.after_days
-    window = main.validity_days if issue.when is When.NOW else issue.before_days
-    if after is not None and after > window:
+    window = _waiting_window(main.validity_days, issue)
+    if after is not None and timedelta(days=after) > window:
         raise ValueError(
-            f"reserve.issue.apply.afterDays is {after}, which is after main expires: the maximum is {window}"
+            f"reserve.issue.apply.afterDays is {after}, which is after main expires: the maximum is {window.days}"
         )
     count = max_issued_certificates(main, issue)
     if count > MAX_CERTIFICATES:
@@ -217,22 +219,49 @@ def check_reserve(main: IssueMainSettings, issue: IssueReserveSettings, warn_day
             f"reserve.issue.{key}: main changes so often that {count} certificates are valid at the same time, but a "
             f"secret has labels for {MAX_CERTIFICATES} only: {bound}"
         )
-    waits = (
-        timedelta(days=after) if after is not None else timedelta(days=window) - min(lead, timedelta(days=window) / 2)
-    )
-    left = timedelta(days=validity) - waits
-    needed = timedelta(days=issue.before_days + warn_days)
+    needed = _needed_time(validity, issue, warn_days)
+    left = timedelta(days=validity) - _waiting_time(main.validity_days, issue, lead)
     if left < needed and issue.apply.at is None:
-        max_days = (timedelta(days=validity) - needed).days
-        remedy = (
-            f"set apply.afterDays to at most {max_days}"
-            if max_days >= 1
-            else f"set the validity of the reserve to at least {(needed + waits).days + 1} days"
-        )
         raise ValueError(
-            f"at its apply time, the reserve is valid for only {max(left, timedelta()).days} more days, but its own "
-            f"successor needs beforeDays + warnDays = {needed.days} days: {remedy}"
+            f"at its apply time, the reserve is valid for only {window_text(max(left, timedelta()))} more, but its own "
+            f"successor needs beforeDays + warnDays = {window_text(needed)}: "
+            f"{_validity_advice(main, issue, warn_days, lead)}"
         )
+
+
+def _waiting_window(main_days: int, issue: IssueReserveSettings) -> timedelta:
+    """Return the time from the issue of a reserve to the expiry of a main with this validity."""
+    validity = timedelta(days=main_days)
+    return validity if issue.when is When.NOW else reserve_window(issue.before_days, validity)
+
+
+def _waiting_time(main_days: int, issue: IssueReserveSettings, lead: timedelta) -> timedelta:
+    """Return the time from the issue of a reserve to its apply time, for a main with this validity."""
+    if issue.apply.after_days is not None:
+        return timedelta(days=issue.apply.after_days)
+    window = _waiting_window(main_days, issue)
+    return window - min(lead, window / 2)
+
+
+def _needed_time(days: int, issue: IssueReserveSettings, warn_days: int | None) -> timedelta:
+    """Return the validity that a reserve of this number of days must have left at its apply time."""
+    validity = timedelta(days=days)
+    return reserve_window(issue.before_days, validity) + warning_window(warn_days, validity)
+
+
+def _validity_advice(
+    main: IssueMainSettings, issue: IssueReserveSettings, warn_days: int | None, lead: timedelta
+) -> str:
+    """Return how to give a reserve enough validity after its apply time."""
+    validity = issue.validity_days or main.validity_days
+    max_days = (timedelta(days=validity) - _needed_time(validity, issue, warn_days)).days
+    if max_days >= 1:
+        return f"set apply.afterDays to at most {max_days}"
+    for days in range(validity + 1, MAX_VALIDITY_DAYS + 1):
+        waits = _waiting_time(max(main.validity_days, days), issue, lead)
+        if timedelta(days=days) - waits >= _needed_time(days, issue, warn_days):
+            return f"set the validity of the reserve to at least {days} days"
+    return "lower beforeDays or warnDays"
 
 
 def _read(slot: Slot, offered: OfferedCertificate | None) -> OfferedCertificate:

@@ -44,7 +44,7 @@ class ServerSettings(Model):
     lost_main: Fingerprint | None = None
     distrust: list[Fingerprint] = Field(default_factory=list)
     reserve: ReserveSettings | None = None
-    warn_days: Days = 30
+    warn_days: Days | None = None
     promotion: PromotionSettings = Field(default_factory=PromotionSettings)
     distribution: DistributionSettings | None = None
 

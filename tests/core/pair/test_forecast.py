@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from ios_mdm.core.pair.certificate_times import max_steady_days
 from ios_mdm.core.pair.definition import (
     AfterCurrentExpires,
     AfterDays,
@@ -85,6 +87,45 @@ def test_a_period_that_main_does_not_outlive_is_shortened_and_reported() -> None
     events = forecast(_pair(late), start=START, days=500)
     assert _event_times(events, "apply-reserve")[0] == EXPIRES - timedelta(days=1)
     assert "before its period of 60 days ends" in next(event.reason for event in events if event.event == "warning")
+
+
+@given(validity=st.integers(2, 824), lead=st.integers(0, 43200))
+@example(validity=824, lead=1440)
+@example(validity=47, lead=1440)
+@settings(max_examples=examples(30))
+def test_a_rotation_is_steady_up_to_the_period_that_the_warning_names(validity: int, lead: int) -> None:
+    """With the longest steady period all periods are equal. With one more day, each second one is shorter."""  # R7
+    longest = max_steady_days(validity, timedelta(minutes=lead))
+    for period in (longest, longest + 1):
+        definition = PairDefinition(
+            name="berlin",
+            host="mdm.example.com",
+            main=IssueMain(validity_days=validity),
+            reserve=IssueReserve(when=When.NOW, apply=AfterDays(days=max(period, 1))),
+            promotion=Promotion(lead_minutes=lead),
+        )
+        life = foreseen_life(definition, start=START, days=4 * validity)
+        times = [START, *_event_times(life.events, "apply-reserve")]
+        periods = {after - before for before, after in pairwise(times)}
+        is_steady = 0 < period <= longest
+        assert (periods == {timedelta(days=period)}) == is_steady
+        assert bool(_event_times(life.events, "warning")) == (not is_steady)
+
+
+def test_824_days_and_a_period_of_726_give_726_and_97() -> None:
+    """The warning is in the first run, and says which period is steady."""  # R7
+    definition = PairDefinition(
+        name="berlin",
+        host="mdm.example.com",
+        main=IssueMain(validity_days=824),
+        reserve=IssueReserve(when=When.NOW, apply=AfterDays(days=726)),
+    )
+    events = forecast(definition, start=START, days=2450)
+    times = [START, *_event_times(events, "apply-reserve")]
+    assert [round((after - before) / timedelta(days=1)) for before, after in pairwise(times)] == [726, 97, 726, 97, 726]
+    first = next(event for event in events if event.event == "warning")
+    assert first.at == START
+    assert "set it to at most 411" in first.reason
 
 
 def test_a_raised_generation_is_no_obstacle() -> None:

@@ -33,10 +33,14 @@ from ios_mdm.core.pair.layout import (
     facts_tag,
     facts_value,
     former_key_tag,
+    is_profile_sent,
+    is_sent_to,
     observed_pair,
     profile_tag,
     promoted_value,
+    sent_value,
     tags_value,
+    value_without_profile,
     version_id,
 )
 from ios_mdm.core.pair.observed import ArmedPromotion, Role
@@ -99,6 +103,24 @@ def test_tag_keys_are_frozen() -> None:
     assert former_key_tag("2") == "ios-mdm:former-kms-key:2"
     assert ARMED_TAG == "ios-mdm:armed"
     assert facts_tag(version_id(SECRET, 2)) == "ios-mdm:certificate:926ae8c4-3d84-5e06-832b-f6086e8e542f"
+
+
+def test_the_record_of_a_sent_profile_is_frozen() -> None:
+    """The record has the certificates, and the start of the digests of the devices and of the profile."""  # R36 R49
+    devices, profile = "ab" * 32, "cd" * 32
+    value = sent_value([2, 1], devices=devices, profile=profile)
+    assert value == "1 2 devices:abababababababab profile:cdcdcdcdcdcdcdcd"
+    assert sent_value([1]) == "1"
+    assert pair_with({SENT_TAG: value}).sent == {1, 2}
+    tags = {SENT_TAG: value}
+    assert is_sent_to(tags, devices)
+    assert is_profile_sent(tags, profile)
+    assert not is_profile_sent(tags, devices)
+    assert value_without_profile(tags) == "1 2 devices:abababababababab"
+    for text in ("", "1 2", "1 2 devices:abababababababab"):
+        assert not is_profile_sent({SENT_TAG: text}, profile)
+        assert value_without_profile({SENT_TAG: text}) is None
+    assert value_without_profile({}) is None
 
 
 def test_the_record_of_an_armed_promotion_is_frozen() -> None:

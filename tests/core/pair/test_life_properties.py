@@ -60,12 +60,12 @@ PROMOTE = schedule_names("berlin", SECRET)[Kind.PROMOTE]
 
 
 def _definition(
-    reserve: IssueReserve | NoReserve | None = None, *, hold: bool = False, main: int = 1
+    reserve: IssueReserve | NoReserve | None = None, *, hold: bool = False, main: int = 1, days: int = 397
 ) -> PairDefinition:
     return PairDefinition(
         name="berlin",
         host="mdm.example.com",
-        main=IssueMain(key=KeyType.EC_P256, generation=main),
+        main=IssueMain(key=KeyType.EC_P256, generation=main, validity_days=days),
         reserve=reserve,
         distributed=True,
         promotion=Promotion(hold=hold),
@@ -94,6 +94,7 @@ NAMED_DEFINITIONS = {
     "another": _definition(IssueReserve(when=When.NOW, apply=AfterDays(days=30), generation=2, validity_days=300)),
     "none": _definition(NoReserve()),
     "a new main": _definition(main=2),
+    "short": _definition(days=47),
 }
 
 
@@ -142,7 +143,7 @@ class Life(RuleBasedStateMachine):
         finally:
             self.store.fail = self.scheduler.fail = None
 
-    @rule(days=st.sampled_from([0, 1, 29, 30, 31, 60, 200, 336, 340, 395]), minutes=st.integers(0, 1440))
+    @rule(days=st.sampled_from([0, 1, 15, 29, 30, 31, 60, 200, 336, 340, 395]), minutes=st.integers(0, 1440))
     def time_passes(self, days: int, minutes: int) -> None:
         """Time passes, so that a run can be missed or a schedule can be due."""
         self.clock.moment += timedelta(days=days, minutes=minutes)

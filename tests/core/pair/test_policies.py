@@ -144,6 +144,19 @@ class TestRefusals:
         assert policies.deletion_unconfirmed(at(WINDOW, right, waits=RESERVED)) is None
         assert policies.deletion_unconfirmed(at(WINDOW, definition(), waits=RESERVED)) is None
 
+    def test_a_renewal_in_the_window_needs_no_fingerprint(self) -> None:
+        """A custom reserve replaces the waiting one without a confirmation if both have the same root."""  # R10 R49
+        custom = facts(1, source=Source.INSTALLED)
+        waits = replace(facts(2, issued=END - 60 * DAY, source=Source.INSTALLED), root=custom.root)
+        renewed = offer(replace(facts(3, issued=END - 20 * DAY), root=custom.root))
+        wish = definition(InstallReserve(offered=renewed))
+        assert policies.deletion_unconfirmed(at(WINDOW, wish, known=custom, waits=waits)) is None
+        other = definition(InstallReserve(offered=replace(renewed, root="e" * 64)))
+        assert says(policies.deletion_unconfirmed, at(WINDOW, other, known=custom, waits=waits)) == (
+            "unconfirmed",
+            Severity.CRITICAL,
+        )
+
     def test_another_main_while_main_is_valid(self) -> None:
         """A raised main generation is refused. The message has the former value."""  # R13 R32
         raised = definition(main=IssueMain(key=KeyType.EC_P256, generation=2))
@@ -227,6 +240,19 @@ class TestPromotion:
         sent = replace(unsent, observed=replace(unsent.observed, sent=frozenset({1, 2})))
         assert policies.reserve_due(sent) is not None
         assert policies.reserve_overdue(sent) is None
+
+    def test_a_reserve_under_a_root_that_devices_were_sent_is_due(self) -> None:
+        """Devices trust a renewal under the root of main, even if no profile with the renewal was sent."""  # R36 R49
+        wish = replace(definition(), distributed=True)
+        renewed = replace(RESERVED, root=facts(1).root)
+        waits = at(END - LEAD, wish, waits=renewed)
+        assert waits.is_unsent, "nothing was sent"
+        assert policies.reserve_due(waits) is None
+        sent = replace(waits, observed=replace(waits.observed, sent=frozenset({1})))
+        assert not sent.is_unsent
+        assert policies.reserve_due(sent) is not None
+        gone = replace(waits, observed=replace(waits.observed, sent=frozenset({7})))
+        assert gone.is_unsent, "the root of a certificate without a record is unknown"
         assert policies.reserve_due(at(END, wish, waits=RESERVED)) is not None
         assert policies.reserve_due(at(END - LEAD, waits=RESERVED)) is not None, "there is no distribution"
 
@@ -297,6 +323,50 @@ class TestWarnings:
         assert ("install one" if custom else "remove `reserve.none`") in answer.message
         assert policy(at(START)) is None, "the reserve is issued automatically"
         assert policy(at(WINDOW, waits=RESERVED)) is None
+
+    def test_a_short_lived_custom_main_needs_no_reserve_before_the_warning_window(self) -> None:
+        """Up to 100 days, the missing reserve is a notice with the time from which it is critical."""  # R5 R49
+        for days, before in ((47, Severity.NOTICE), (100, Severity.NOTICE), (101, Severity.WARNING)):
+            known = facts(1, source=Source.INSTALLED, days=days)
+            window = expiry(known) - days * DAY / 6
+            for now in (START, window - SECOND):
+                assert says(policies.reserve_missing, at(now, known=known)) == ("no-reserve", before)
+            assert says(policies.reserve_missing, at(window, known=known)) == ("no-reserve", Severity.CRITICAL)
+            answer = policies.reserve_missing(at(START, known=known))
+            assert answer is not None
+            assert (f"install one before {window:%Y-%m-%d %H:%M} UTC" in answer.message) == (days <= 100)
+        issued = facts(1, days=47)
+        assert says(policies.reserve_missing, at(START, definition(NoReserve()), known=issued)) == (
+            "no-reserve",
+            Severity.WARNING,
+        )
+
+    @pytest.mark.parametrize(
+        ("days", "lead", "longest"),
+        [(824, 1440, 411), (397, 1440, 197), (397, 0, 198), (400, 43200, 184), (100, 1440, 49), (4, 1440, 1)],
+    )
+    def test_a_period_of_more_than_half_of_the_validity(self, days: int, lead: int, longest: int) -> None:
+        """It is a warning from the first run, with the longest period that is the same in each cycle."""  # R7
+        known = facts(1, days=days)
+        for period, expected in ((longest, None), (longest + 1, ("unsteady", Severity.WARNING))):
+            reserve_wish = IssueReserve(when=When.NOW, apply=AfterDays(days=period))
+            wish = definition(reserve_wish, lead_minutes=lead)
+            assert says(policies.rotation_unsteady, at(START, wish, known=known)) == expected
+            once = definition(replace(reserve_wish, when=When.AUTO), lead_minutes=lead)
+            assert policies.rotation_unsteady(at(START, once, known=known)) is None
+            custom = replace(known, source=Source.INSTALLED)
+            assert policies.rotation_unsteady(at(START, wish, known=custom)) is None
+            assert policies.rotation_unsteady(at(expiry(known), wish, known=known)) is None
+        answer = policies.rotation_unsteady(at(START, wish, known=known))
+        assert answer is not None
+        assert f"set it to at most {longest} for equal periods" in answer.message
+
+    def test_a_period_that_no_validity_of_a_few_days_allows(self) -> None:
+        """The validity of the reserve decides. The lead and two days do not fit into two days."""  # R7
+        wish = definition(IssueReserve(when=When.NOW, apply=AfterDays(days=1), validity_days=2))
+        answer = policies.rotation_unsteady(at(START, wish))
+        assert answer is not None
+        assert "let main be valid for longer" in answer.message
 
     def test_reserve_period_shortened(self) -> None:
         """If main expires before the period of the reserve ends, there is a warning."""  # R7

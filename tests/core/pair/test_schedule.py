@@ -173,6 +173,24 @@ def test_with_a_successor_the_alarm_is_about_the_successors_expiry() -> None:
     assert "certificate 2" in found.expiry.message
 
 
+@pytest.mark.parametrize("source", list(Source))
+def test_the_alarms_of_a_short_lived_certificate_are_in_its_windows(source: Source) -> None:
+    """The default windows are shares of the validity of the last certificate."""  # R3 R5 R49
+    known = facts(1, source=source, days=48)
+    end = known.not_after + timedelta(seconds=1)
+    found = planned_switch(definition(), pair(main(known)), START)
+    assert found.expiry is not None
+    assert found.expiry.at == end - 8 * DAY
+    assert (found.overdue is None) == (source is Source.INSTALLED)
+    if found.overdue is not None:
+        assert found.overdue.at == end - 16 * DAY + 3 * DAY
+    long_reserve = reserve(facts(2, issued=end - 16 * DAY))
+    followed = planned_switch(definition(), pair(main(known), long_reserve), end - 15 * DAY)
+    assert followed.expiry is not None
+    assert long_reserve.facts is not None
+    assert followed.expiry.at == long_reserve.facts.not_after + timedelta(seconds=1) - 30 * DAY
+
+
 def test_after_a_promotion_the_next_cycle_is_armed() -> None:
     """The alarm for the next reserve follows the dates of the new main."""  # R12
     promoted = pair(version(facts(1), Role.MAIN, Label.FORMER), main(RESERVED))

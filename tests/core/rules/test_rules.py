@@ -119,6 +119,42 @@ def test_long_validities_are_bound_since_july_2019(earlier: int, expected: set[s
     assert codes(made, now=start + DAY) == expected
 
 
+PUBLIC_LIMITS = [
+    (datetime(2020, 8, 31, tzinfo=UTC), None),
+    (datetime(2020, 9, 1, tzinfo=UTC), 398),
+    (datetime(2026, 3, 14, tzinfo=UTC), 398),
+    (datetime(2026, 3, 15, tzinfo=UTC), 200),
+    (datetime(2027, 3, 14, tzinfo=UTC), 200),
+    (datetime(2027, 3, 15, tzinfo=UTC), 100),
+    (datetime(2029, 3, 14, tzinfo=UTC), 100),
+    (datetime(2029, 3, 15, tzinfo=UTC), 47),
+]
+
+
+@pytest.mark.parametrize("listed", [True, False], ids=["public root", "private root"])
+@pytest.mark.parametrize(("start", "limit"), PUBLIC_LIMITS)
+def test_a_leaf_that_is_longer_than_public_cas_may_issue_is_noticed(
+    start: datetime,
+    limit: int | None,
+    listed: bool,  # noqa: FBT001 - pytest passes it by name
+) -> None:
+    """The limit follows from notBefore. Both ends count, so one more second than the limit is too long."""  # R28 R49
+    longest = (limit or 800) * DAY - SECOND
+    for length in (longest, longest + SECOND):
+        days = ((start - NOW) / DAY, (start - NOW + length) / DAY)
+        made = Chain().but(leaf={"days": days}, issuing={"days": days}, root={"days": days}).make()
+        public = [made.root] if listed else []
+        found = report(made, now=start + DAY, is_public_root=public.__contains__)
+        assert found.is_valid
+        notices = [one for one in found.notices if "public root" in one]
+        if limit is None or not listed or length == longest:
+            assert notices == []
+            continue
+        (notice,) = notices
+        assert f"has a validity of {limit + 1} days under CN=Root" in notice
+        assert notice.endswith(f"Have it issued again for {limit} days or less")
+
+
 # R24
 
 

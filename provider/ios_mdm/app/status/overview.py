@@ -19,7 +19,7 @@ from ios_mdm.app.switch_reader import SwitchReader
 from ios_mdm.app.switch_request import made_switch_request
 from ios_mdm.core.pair.certificate_times import expiry
 from ios_mdm.core.pair.decision import Notice, Phase, Severity
-from ios_mdm.core.pair.definition import IssueReserve, OfferedCertificate
+from ios_mdm.core.pair.definition import IssueReserve, OfferedCertificate, Slot, When
 from ios_mdm.core.pair.encryption import key_notices
 from ios_mdm.core.pair.facts import Source
 from ios_mdm.core.pair.home import Home
@@ -28,6 +28,7 @@ from ios_mdm.core.pair.observed import Role
 from ios_mdm.core.pair.secret import Label
 from ios_mdm.core.pair.steps import Issue, MoveLabel, Restore, Setting, next_step, step_description
 from ios_mdm.core.pair.switch import switch
+from ios_mdm.core.pair.windows import critical_time, reserve_time
 from ios_mdm.core.times import shifted_time
 from ios_mdm.core.x509.credential import credential_from_json
 from ios_mdm.core.x509.details import details
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
     from ios_mdm.settings import AwsSettings, DistributionSettings, PromotionSettings, ServerSettings
 
 __all__ = ["Certificate", "Level", "Overview", "Sources", "overview"]
+
+_DAY = timedelta(days=1)
 
 
 class Level(IntEnum):
@@ -175,7 +178,7 @@ def overview(server: ServerSettings, aws: AwsSettings, sources: Sources, *, base
     notices = [
         *wanted.notices,
         *key_notices(wanted, pair, aws.kms_key),
-        *_pending_notices(pair, step, now),
+        *_pending_notices(definition, pair, step, now),
         *public.notices,
     ]
     scheduled = None
@@ -358,11 +361,14 @@ def _setting(definition: PairDefinition, pair: ObservedPair, aws: AwsSettings) -
     )
 
 
-def _pending_notices(pair: ObservedPair, step: Step | None, now: datetime) -> Sequence[Notice]:
+def _pending_notices(
+    definition: PairDefinition, pair: ObservedPair, step: Step | None, now: datetime
+) -> Sequence[Notice]:
     """Report pending changes of ``pulumi up``, for monitoring, which cannot run a preview."""
     if step is None:
         return ()
-    urgent = isinstance(step, Issue | Restore) or (isinstance(step, MoveLabel) and step.to is not None)
+    stored = isinstance(step, Issue | Restore) and not _is_due_today(definition, pair, step, now)
+    urgent = stored or (isinstance(step, MoveLabel) and step.to is not None)
     lost = pair.main is not None and pair.main.facts is not None and now >= expiry(pair.main.facts)
     severity = Severity.CRITICAL if urgent and lost else Severity.WARNING if urgent else Severity.NOTICE
     return (
@@ -372,6 +378,16 @@ def _pending_notices(pair: ObservedPair, step: Step | None, now: datetime) -> Se
             message=f"`pulumi up` has pending changes; next: {step_description(step)}",
         ),
     )
+
+
+def _is_due_today(definition: PairDefinition, pair: ObservedPair, step: Step, now: datetime) -> bool:
+    """Return whether *step* issues an automatic reserve that the next daily run still issues in time (R49)."""
+    main, wanted = pair.main, definition.reserve or IssueReserve()
+    if not isinstance(step, Issue) or step.request.slot is not Slot.RESERVE or main is None or main.facts is None:
+        return False
+    if not isinstance(wanted, IssueReserve) or wanted.when is not When.AUTO:
+        return False
+    return now < reserve_time(wanted, main.facts) + _DAY
 
 
 def _phase(pair: ObservedPair, wanted: DesiredState, definition: PairDefinition, now: datetime) -> Phase:
@@ -387,11 +403,7 @@ def _phase(pair: ObservedPair, wanted: DesiredState, definition: PairDefinition,
         return wanted.phase
     if now >= expiry(main.facts):
         return Phase.CONNECTION_LOST
-    return (
-        Phase.EXPIRING
-        if now >= shifted_time(expiry(main.facts), -timedelta(days=definition.warn_days))
-        else Phase.STEADY
-    )
+    return Phase.EXPIRING if now >= critical_time(definition, main.facts) else Phase.STEADY
 
 
 def _due(definition: PairDefinition, pair: ObservedPair, wanted: DesiredState, step: Step | None) -> str:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from ios_mdm.cli.timeline.drawing import element, line, number, rect, symbol, text, width_of, words
 from ios_mdm.cli.timeline.layout import EVENTS, LEFT, LINE, RIGHT, SMALL, WIDTH, Mark, Scale, labels, lanes, marks
 from ios_mdm.core.pair.forecast import EventName
+from ios_mdm.core.pair.windows import warning_window
 from ios_mdm.core.times import shifted_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
+    from datetime import datetime
 
     from ios_mdm.core.pair.forecast import ForeseenCertificate, Life
 
@@ -59,7 +60,7 @@ _HATCHED = element(
 )
 _LEGEND: Sequence[tuple[str, str, str]] = (
     *((*_BARS[part], part) for part in _Part),
-    (_WINDOW, _RULE, "last warnDays of main"),
+    (_WINDOW, _RULE, "warning window of main"),
     (_BANDS[EventName.WARNING], _RULE, "warning"),
     (_BANDS[EventName.CRITICAL], _RULE, "critical"),
     (_BANDS[EventName.CONNECTION_LOST], _RULE, "no valid main"),
@@ -80,13 +81,13 @@ class Row:
     Args:
         name: Name of the server.
         address: Its connection address.
-        warn_days: Number of days before the expiry of main in which a missing reserve is critical.
+        warn_days: Setting ``warnDays``; None for the default.
         life: Forecast of the pair.
     """
 
     name: str
     address: str
-    warn_days: int
+    warn_days: int | None
     life: Life
 
 
@@ -194,8 +195,8 @@ def _bands(row: Row, scale: Scale, top: float, bottom: float) -> Iterator[str]:
     for one in row.life.certificates:
         if one.main_from is not None:
             until = min(one.not_after, one.main_until or one.not_after)
-            warns_from = shifted_time(one.not_after, -timedelta(days=row.warn_days))
-            bands.append((_WINDOW, max(warns_from, one.main_from), until))
+            window = warning_window(row.warn_days, one.not_after - one.not_before)
+            bands.append((_WINDOW, max(shifted_time(one.not_after, -window), one.main_from), until))
     bands += [(_BANDS[alert.event], alert.start, alert.until) for alert in row.life.alerts]
     for fill, start, until in bands:
         left, right = scale.x(start), scale.x(until)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ios_mdm.core.pair.definition import ApplyTime
     from ios_mdm.core.pair.facts import CertificateFacts
 
-__all__ = ["BACKDATED", "apply_time", "expiry", "is_valid_at", "issued_at", "max_validity_days"]
+__all__ = ["BACKDATED", "apply_time", "expiry", "is_valid_at", "issued_at", "max_steady_days", "max_validity_days"]
 
 BACKDATED = timedelta(minutes=5)
 """Time from the start of validity to the issue of a certificate: devices whose clock is slow accept it, too."""
@@ -71,3 +71,17 @@ def max_validity_days(main: CertificateFacts) -> int:
     0 means that main is valid for less than a day, so no reserve can be issued.
     """
     return min((expiry(main) - main.not_before).days, MAX_VALIDITY_DAYS)
+
+
+def max_steady_days(days: int, lead: timedelta) -> int:
+    """Return the longest period of a rotation that is the same in each cycle, in days; 0 if there is none (R7).
+
+    Each reserve is issued when main was promoted, after a period. It waits for another period, and the lead is at most
+    half of the time that main is still valid then (:func:`apply_time`).
+
+    Args:
+        days: validity of each certificate, in days.
+        lead: minimum time from the apply time to main's expiry.
+    """
+    usable = timedelta(days=days) - BACKDATED
+    return max((usable - lead) // 2, usable // 3, timedelta()).days

@@ -131,7 +131,7 @@ class IssueReserve:
 
     Args:
         when: ``auto``: a reserve is issued *before_days* before main expires; ``now``: whenever the pair has none.
-        before_days: number of days before main's expiry.
+        before_days: number of days before main's expiry; None for a third of main's validity, at most 60 days (R49).
         apply: rule for the apply time.
         validity_days: validity in days; None for main's validity.
         key: type and size of the key; None for main's.
@@ -139,7 +139,7 @@ class IssueReserve:
     """
 
     when: When = When.AUTO
-    before_days: int = 60
+    before_days: int | None = None
     apply: ApplyTime = field(default_factory=AfterCurrentExpires)
     validity_days: int | None = None
     key: KeyType | None = None
@@ -196,7 +196,8 @@ class PairDefinition:
         confirm: SHA-256 fingerprint (hex) of a reserve, to confirm its deletion (R10); None if the definition has none.
         devices: number of devices, for messages; None if unknown.
         distributed: whether devices get the certificates in a profile before a switch.
-        warn_days: number of days before main's expiry from which a missing reserve is critical (R5).
+        warn_days: number of days before main's expiry from which a missing reserve is critical (R5); None for a sixth
+            of main's validity, at most 30 days (R49).
         promotion: settings for the promotion of the reserve.
     """
 
@@ -210,7 +211,7 @@ class PairDefinition:
     confirm: str | None = None
     devices: int | None = None
     distributed: bool = False
-    warn_days: int = 30
+    warn_days: int | None = None
     promotion: Promotion = field(default_factory=Promotion)
 
     @property

@@ -14,6 +14,7 @@ from ios_mdm.core.pair.lifecycle import desired_state, foreseen_facts
 from ios_mdm.core.pair.observed import ObservedPair, Role, ServedCertificate, StoredVersion
 from ios_mdm.core.pair.policies import reinstallation_notice
 from ios_mdm.core.pair.secret import Label
+from ios_mdm.core.pair.windows import critical_time, reserve_time
 from ios_mdm.core.times import shifted_time
 
 if TYPE_CHECKING:
@@ -310,8 +311,8 @@ def _due_times(definition: PairDefinition, run: _Run) -> Iterator[datetime]:
     main = _facts(observed, wanted.main)
     reserve = definition.reserve or IssueReserve()
     if isinstance(reserve, IssueReserve):
-        yield shifted_time(expiry(main), -timedelta(days=reserve.before_days))
-    yield shifted_time(expiry(main), -timedelta(days=definition.warn_days))
+        yield reserve_time(reserve, main)
+    yield critical_time(definition, main)
     for version in observed.versions:
         if version.facts is not None:
             yield version.facts.not_before

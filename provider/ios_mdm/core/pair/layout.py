@@ -44,6 +44,7 @@ __all__ = [
     "facts_tag",
     "facts_value",
     "former_key_tag",
+    "is_profile_sent",
     "is_sent_to",
     "observed_pair",
     "profile_tag",
@@ -51,6 +52,7 @@ __all__ = [
     "sent_value",
     "tags_value",
     "time_value",
+    "value_without_profile",
     "version_id",
 ]
 
@@ -73,7 +75,8 @@ _FORMER_KEY_PREFIX = "ios-mdm:former-kms-key:"
 _PROFILE_PREFIX = "ios-mdm:profile:"
 
 _SENT_TO = "devices:"
-_SENT_TO_DIGITS = 16
+_SENT_PROFILE = "profile:"
+_SENT_DIGITS = 16
 
 _RESERVED = ("ios-mdm:", "aws:")
 _KEY_DIGEST = 12
@@ -220,15 +223,17 @@ def promoted_value(promoted: int, highest: int) -> str:
     return str(promoted) if highest <= promoted else f"{promoted} {highest}"
 
 
-def sent_value(ordinals: Iterable[int], *, devices: str = "") -> str:
+def sent_value(ordinals: Iterable[int], *, devices: str = "", profile: str = "") -> str:
     """Return the value of the tag that records the profile that was queued last: its certificates and its devices.
 
     Args:
         ordinals: ordinals of the certificates.
         devices: digest of the device list, 64 hex digits; empty if it is not recorded.
+        profile: digest of the profile, 64 hex digits; empty if it is not recorded.
     """
     words = [str(ordinal) for ordinal in sorted(ordinals)]
-    return " ".join([*words, f"{_SENT_TO}{devices[:_SENT_TO_DIGITS]}"] if devices else words)
+    digests = ((_SENT_TO, devices), (_SENT_PROFILE, profile))
+    return " ".join([*words, *(f"{name}{digest[:_SENT_DIGITS]}" for name, digest in digests if digest)])
 
 
 def is_sent_to(tags: Mapping[str, str], devices: str) -> bool:
@@ -239,7 +244,28 @@ def is_sent_to(tags: Mapping[str, str], devices: str) -> bool:
         devices: digest of the device list, 64 hex digits.
     """
     recorded = [word for word in tags.get(SENT_TAG, "").split() if word.startswith(_SENT_TO)]
-    return recorded in ([], [f"{_SENT_TO}{devices[:_SENT_TO_DIGITS]}"])
+    return recorded in ([], [f"{_SENT_TO}{devices[:_SENT_DIGITS]}"])
+
+
+def is_profile_sent(tags: Mapping[str, str], profile: str) -> bool:
+    """Return whether the record names this profile as the last one that was queued.
+
+    Args:
+        tags: all tags of the secret.
+        profile: digest of the profile, 64 hex digits.
+    """
+    return f"{_SENT_PROFILE}{profile[:_SENT_DIGITS]}" in tags.get(SENT_TAG, "").split()
+
+
+def value_without_profile(tags: Mapping[str, str]) -> str | None:
+    """Return the record of the last profile without its digest; None if there is no record with a digest.
+
+    Args:
+        tags: all tags of the secret.
+    """
+    words = tags.get(SENT_TAG, "").split()
+    kept = [word for word in words if not word.startswith(_SENT_PROFILE)]
+    return None if kept == words else " ".join(kept)
 
 
 def tags_value(keys: Iterable[str]) -> str:

@@ -21,6 +21,7 @@ from ios_mdm.core.pair.layout import version_id
 from ios_mdm.core.pair.observed import ObservedPair, Role
 from ios_mdm.core.pair.secret import Label
 from ios_mdm.core.pair.situation import Situation, staged_main, waiting_reserve
+from ios_mdm.core.pair.windows import reserve_time, reserve_window, validity, window_text
 from ios_mdm.core.times import shifted_time
 from ios_mdm.errors import DefinitionError
 
@@ -151,7 +152,7 @@ def _with_unknown_main(definition: PairDefinition, observed: ObservedPair, main:
         reserve=None if reserve is None else reserve.ordinal,
         formers=_formers(observed, main, now),
         requests=(),
-        reason=_reason(definition, phase, Source.ISSUED),
+        reason=_reason(definition, phase, None),
         apply_at=None,
     )
 
@@ -204,7 +205,7 @@ def _with_current_main(at: Situation, notices: tuple[Notice, ...], requests: tup
         reserve = _reserve_ordinal(at)
         requests = (*requests, InstallRequest(ordinal=reserve, slot=Slot.RESERVE, offered=wanted.offered))
     elif reserve is None and at.main.source is Source.ISSUED and isinstance(wanted, IssueReserve):
-        reserve_at = shifted_time(expiry(at.main), -timedelta(days=wanted.before_days))
+        reserve_at = reserve_time(wanted, at.main)
     phase = _phase(at, reserve)
     return DesiredState(
         phase=phase,
@@ -212,7 +213,7 @@ def _with_current_main(at: Situation, notices: tuple[Notice, ...], requests: tup
         reserve=reserve,
         formers=_formers(at.observed, at.main.ordinal, at.now),
         requests=requests,
-        reason=_reason(at.definition, phase, at.main.source),
+        reason=_reason(at.definition, phase, at.main),
         apply_at=at.apply_at,
         reserve_at=reserve_at,
         notices=(*notices, *policies.all_answers(policies.WARNINGS, at)),
@@ -280,7 +281,7 @@ def _after_expiry(at: Situation, notices: tuple[Notice, ...]) -> DesiredState:
     if policies.new_main_requested(at):
         wanted = _with_new_main(at.definition, at.observed, at.now, at.reserve)
         # Devices trust a next main that they were sent before main expired.
-        is_sent = at.staged_main in at.observed.sent
+        is_sent = at.observed.is_sent(at.staged_main)
         return replace(
             wanted, notices=(*notices, *wanted.notices, *(() if is_sent else (policies.reinstallation_notice(),)))
         )
@@ -300,7 +301,7 @@ def _after_expiry(at: Situation, notices: tuple[Notice, ...]) -> DesiredState:
         reserve=None if at.reserve is None else at.reserve.ordinal,
         formers=_formers(at.observed, at.main.ordinal, at.now),
         requests=(),
-        reason=_reason(at.definition, phase, at.main.source),
+        reason=_reason(at.definition, phase, at.main),
         apply_at=at.apply_at,
         notices=(*policies.all_answers(policies.WARNINGS, at), *notices),
     )
@@ -375,11 +376,16 @@ def _reserve_request(definition: PairDefinition, wanted: IssueReserve, ordinal: 
     )
 
 
-def _reason(definition: PairDefinition, phase: Phase, main: Source) -> str:
+def _reason(definition: PairDefinition, phase: Phase, main: CertificateFacts | None) -> str:
     """Return why the pair has this phase.
 
     The reason is stored and compared at every run. It depends on no observed date or number, so that it stays the same
-    after the run has carried out the decision.
+    after the run has carried out the decision. It depends on main's validity, which is constant for each main.
+
+    Args:
+        definition: definition of the pair.
+        phase: phase of the pair.
+        main: facts of main; None if they are lost. Then main counts as issued with the validity in the definition.
     """
     wanted = definition.reserve or IssueReserve()
     if phase is Phase.CONNECTION_LOST:
@@ -387,11 +393,12 @@ def _reason(definition: PairDefinition, phase: Phase, main: Source) -> str:
     if isinstance(wanted, NoReserve):
         return "the definition wants no reserve"
     if phase in {Phase.STEADY, Phase.EXPIRING}:
-        if main is Source.INSTALLED:
+        if main is not None and main.source is Source.INSTALLED:
             return "main is a custom certificate and no reserve is installed"
         if isinstance(wanted, InstallReserve):
             return "the certificate of reserve.install was applied already"
-        return f"a reserve is issued {wanted.before_days} days before main expires"
+        days = timedelta(days=definition.issue.validity_days) if main is None else validity(main)
+        return f"a reserve is issued {window_text(reserve_window(wanted.before_days, days))} before main expires"
     came = "installed" if isinstance(wanted, InstallReserve) else "issued"
     return _apply_reason(wanted.apply, definition.promotion.lead_minutes, came) + (
         "; promotion is on hold" if definition.promotion.hold else ""

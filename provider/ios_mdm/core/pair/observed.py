@@ -171,6 +171,22 @@ class ObservedPair:
     served: tuple[ServedCertificate, ...] = ()
     changed_at: datetime | None = field(default=None, compare=False)
 
+    def is_sent(self, ordinal: int | None) -> bool:
+        """Return whether devices were sent a profile by which they trust this certificate (R36).
+
+        Devices trust a certificate by its root. So a renewal under a root that they were sent needs no profile (R49).
+
+        Args:
+            ordinal: number of the certificate; None if there is none.
+        """
+        version = None if ordinal is None else self.version_of(ordinal)
+        if ordinal in self.sent or version is None or version.facts is None:
+            return ordinal in self.sent
+        return any(
+            one.ordinal in self.sent and one.facts is not None and one.facts.root == version.facts.root
+            for one in self.versions
+        )
+
     def is_announced(self, version: StoredVersion) -> bool:
         """Return whether a run announced a certificate with the number of this version (R38)."""
         return self.announced is not None and self.announced.ordinal == version.ordinal

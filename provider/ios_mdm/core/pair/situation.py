@@ -11,7 +11,7 @@ from ios_mdm.core.pair.definition import AfterCurrentExpires, InstallReserve, Is
 from ios_mdm.core.pair.facts import Source
 from ios_mdm.core.pair.observed import Role
 from ios_mdm.core.pair.secret import Label
-from ios_mdm.core.times import shifted_time
+from ios_mdm.core.pair.windows import critical_time
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -54,7 +54,7 @@ class Situation:
     @property
     def critical_from(self) -> datetime:
         """Time from which a missing reserve is critical (R5)."""
-        return shifted_time(expiry(self.main), -timedelta(days=self.definition.warn_days))
+        return critical_time(self.definition, self.main)
 
     @property
     def apply_at(self) -> datetime | None:
@@ -91,13 +91,13 @@ class Situation:
 
     @property
     def is_unsent(self) -> bool:
-        """Whether the pair has devices, and the waiting reserve was not sent to them yet.
+        """Whether the pair has devices, and neither the waiting reserve nor its root was sent to them yet.
 
         A pair has devices if the definition has a distribution, or if a profile of the pair was sent earlier.
         """
         reserve = None if self.reserve is None else self.reserve.ordinal
         has_devices = self.definition.distributed or self.observed.was_distributed
-        return has_devices and reserve is not None and reserve not in self.observed.sent
+        return has_devices and reserve is not None and not self.observed.is_sent(reserve)
 
     def was_main(self, sha256: str) -> bool:
         """Return whether the certificate with this fingerprint is a former main."""

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from ios_mdm.core.pair.certificate_times import expiry
+from ios_mdm.core.pair.windows import critical_time
 from ios_mdm.core.times import shifted_time
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def _overdue(definition: PairDefinition, due: datetime, event: str) -> Alarm:
 
 def _expiry(definition: PairDefinition, last: CertificateFacts) -> Alarm:
     return Alarm(
-        at=shifted_time(expiry(last), -timedelta(days=definition.warn_days)),
+        at=critical_time(definition, last),
         message=f"{definition.name}: certificate {last.ordinal} for {definition.host} expires on "
         f"{expiry(last):%Y-%m-%d %H:%M} UTC, and no successor is known: run `pulumi up`. Without a successor, every "
         "device loses its connection at this time",

@@ -21,7 +21,15 @@ __all__ = ["certificates_are_valid", "reserve_outlives_apply_time", "validity_is
 
 _MAX_VALIDITY = timedelta(days=825)
 _BOUND_SINCE = datetime(2019, 7, 1, tzinfo=UTC)
+_PUBLIC_LIMITS = (
+    (datetime(2029, 3, 15, tzinfo=UTC), 47),
+    (datetime(2027, 3, 15, tzinfo=UTC), 100),
+    (datetime(2026, 3, 15, tzinfo=UTC), 200),
+    (datetime(2020, 9, 1, tzinfo=UTC), 398),
+)
+"""Maximum validity in days of a leaf from a public CA, by its notBefore, newest first (CA/Browser Forum SC-081v3)."""
 _DAY = timedelta(days=1)
+_SECOND = timedelta(seconds=1)
 
 
 def certificates_are_valid(candidate: Candidate, context: Context) -> Iterator[Finding]:
@@ -83,8 +91,11 @@ def reserve_outlives_apply_time(candidate: Candidate, context: Context) -> Itera
             )
 
 
-def validity_is_short_enough(candidate: Candidate, _context: Context) -> Iterator[Finding]:
-    """R28: Apple's devices refuse a server certificate that is valid for more than 825 days (Apple 103769)."""
+def validity_is_short_enough(candidate: Candidate, context: Context) -> Iterator[Finding]:
+    """R28: Apple's devices refuse a server certificate that is valid for more than 825 days (Apple 103769).
+
+    R49: a leaf under a public root that is longer than public CAs may issue is a notice.
+    """
     start, end = candidate.leaf.not_valid_before_utc, candidate.leaf.not_valid_after_utc
     if start >= _BOUND_SINCE and end - start > _MAX_VALIDITY:
         days = -((start - end) // _DAY)  # rounded up
@@ -95,3 +106,14 @@ def validity_is_short_enough(candidate: Candidate, _context: Context) -> Iterato
             f"at most {_MAX_VALIDITY.days} days",
             "Have it issued again for 824 days or less",
         )
+        return
+    # Both ends are inclusive, and a part of a day counts as a day (Baseline Requirements, 6.3.2).
+    days = -((start - end - _SECOND) // _DAY)
+    since, limit = next((one for one in _PUBLIC_LIMITS if start >= one[0]), (start, days))
+    if days <= limit or candidate.root is None or not context.is_public_root(candidate.root):
+        return
+    yield Remark(
+        message=f"{display_name(candidate.leaf)} has a validity of {days} days under {display_name(candidate.root)}, a "
+        f"public root, but public CAs may issue at most {limit} days since {since:%Y-%m-%d}: clients can refuse it. "
+        f"Have it issued again for {limit} days or less"
+    )

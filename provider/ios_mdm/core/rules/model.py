@@ -36,6 +36,7 @@ class Context:
             of *current*.
         trust: additional certificates that may complete the chain.
         public_roots: returns the roots of public CAs, for the advice of violations.
+        is_public_root: returns whether a certificate is a public root.
     """
 
     host: str
@@ -47,6 +48,7 @@ class Context:
     root: x509.Certificate | None = None
     trust: tuple[x509.Certificate, ...] = ()
     public_roots: Callable[[], Sequence[x509.Certificate]] = tuple
+    is_public_root: Callable[[x509.Certificate], bool] = lambda _certificate: False
 
     @property
     def wanted_root(self) -> x509.Certificate | None:

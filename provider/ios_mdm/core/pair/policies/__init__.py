@@ -45,6 +45,7 @@ from ios_mdm.core.pair.policies.reserve import (
     reserve_generation_raised,
     successor_validity_bounded,
 )
+from ios_mdm.core.pair.policies.rotation import rotation_unsteady
 from ios_mdm.core.pair.policies.warnings import (
     WARNINGS,
     address_presents_another_certificate,
@@ -106,6 +107,7 @@ __all__ = [
     "reserve_missing",
     "reserve_overdue",
     "reserve_period_shortened",
+    "rotation_unsteady",
     "server_presents_another_certificate",
     "successor_validity_bounded",
     "trusted_formers",

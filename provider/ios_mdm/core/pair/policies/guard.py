@@ -77,7 +77,7 @@ def _promotion_advice(definition: PairDefinition, observed: ObservedPair, wanted
     """Return how the user makes the waiting reserve main now, if devices were sent the reserve; empty otherwise."""
     version = None if wanted.reserve is None else observed.version_of(wanted.reserve)
     facts = None if version is None else version.facts
-    if facts is None or facts.ordinal not in observed.sent or facts.sha256 in definition.distrust:
+    if facts is None or not observed.is_sent(facts.ordinal) or facts.sha256 in definition.distrust:
         return ""
     came = issued_at(facts) if facts.source is Source.ISSUED else observed.reserve_since
     if came is None or came >= now or not is_valid_at(facts, now):

@@ -151,7 +151,7 @@ def next_main_waits(at: Situation) -> bool:
     wanted = at.definition.main
     if isinstance(wanted, InstallMain) and wanted.offered.root == at.main.root:
         return False
-    return at.definition.promotion.hold or at.staged_main not in at.observed.sent
+    return at.definition.promotion.hold or not at.observed.is_sent(at.staged_main)
 
 
 def main_chain_changed(at: Situation) -> Notice | None:

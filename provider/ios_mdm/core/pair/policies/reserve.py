@@ -11,7 +11,7 @@ from ios_mdm.core.pair.decision import Notice, Severity
 from ios_mdm.core.pair.definition import InstallMain, InstallReserve, IssueReserve, NoReserve, When
 from ios_mdm.core.pair.facts import Source
 from ios_mdm.core.pair.policies.answers import Condition, Policy, fingerprint_digits, first_answer, refusal
-from ios_mdm.core.times import shifted_time
+from ios_mdm.core.pair.windows import reserve_time
 
 if TYPE_CHECKING:
     from ios_mdm.core.pair.situation import Situation
@@ -85,8 +85,14 @@ def reserve_generation_lowered(at: Situation) -> Notice | None:
 
 
 def deletion_unconfirmed(at: Situation) -> Notice | None:
-    """R10, R32: inside the warning window, a reserve is deleted only if the definition has its fingerprint."""
+    """R10, R32: inside the warning window, a reserve is deleted only if the definition has its fingerprint.
+
+    R49: a custom reserve under the same root replaces it without the fingerprint, because devices trust both.
+    """
+    wanted = at.definition.reserve
     if at.reserve is None or at.reserve.facts is None or at.now < at.critical_from:
+        return None
+    if isinstance(wanted, InstallReserve) and wanted.offered.root == at.reserve.facts.root:
         return None
     request = first_answer((reserve_disabled, reserve_generation_raised, another_reserve_offered), at)
     expired = at.now >= expiry(at.reserve.facts)
@@ -238,7 +244,7 @@ def main_expires_soon(at: Situation) -> bool:
     """R3: an automatic reserve is issued `beforeDays` before main expires."""
     if not _issues(at) or not isinstance(at.reserve_request, IssueReserve):
         return False
-    return at.now >= shifted_time(expiry(at.main), -timedelta(days=at.reserve_request.before_days))
+    return at.now >= reserve_time(at.reserve_request, at.main)
 
 
 def custom_reserve_offered(at: Situation) -> bool:

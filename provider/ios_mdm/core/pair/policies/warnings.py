@@ -11,7 +11,9 @@ from ios_mdm.core.pair.definition import AfterDays, InstallMain, InstallReserve,
 from ios_mdm.core.pair.facts import Source
 from ios_mdm.core.pair.observed import Role
 from ios_mdm.core.pair.policies.reserve import custom_reserve_offered
+from ios_mdm.core.pair.policies.rotation import rotation_unsteady
 from ios_mdm.core.pair.secret import Label
+from ios_mdm.core.pair.windows import MAX_SHORT_VALIDITY, validity
 from ios_mdm.core.times import shifted_time
 
 if TYPE_CHECKING:
@@ -42,16 +44,26 @@ __all__ = [
 
 
 def reserve_missing(at: Situation) -> Notice | None:
-    """R5: a custom main has no reserve, or an issued main has none because of `reserve.none`."""
+    """R5: a custom main has no reserve, or an issued main has none because of `reserve.none`.
+
+    R49: a short-lived custom main gets a reserve several times a year. Before its warning window, a missing reserve is
+    no problem.
+    """
     if at.reserve is not None or at.now >= expiry(at.main) or custom_reserve_offered(at):
         return None
     if at.main.source is Source.ISSUED and isinstance(at.reserve_request, IssueReserve):
         return None
     switched_off = isinstance(at.reserve_request, NoReserve) and at.main.source is Source.ISSUED
     remedy = "remove `reserve.none` to get one automatically" if switched_off else "install one"
+    is_short = at.main.source is Source.INSTALLED and validity(at.main) <= MAX_SHORT_VALIDITY
+    severity = Severity.NOTICE if is_short else Severity.WARNING
+    if at.now >= at.critical_from:
+        severity = Severity.CRITICAL
+    elif is_short:
+        remedy += f" before {at.critical_from:%Y-%m-%d %H:%M} UTC"
     return Notice(
         reason="no-reserve",
-        severity=Severity.CRITICAL if at.now >= at.critical_from else Severity.WARNING,
+        severity=severity,
         message=f"main expires on {expiry(at.main):%Y-%m-%d %H:%M} UTC, and there is no reserve: {remedy}",
         due=expiry(at.main),
     )
@@ -265,6 +277,7 @@ def endpoint_unchecked(at: Situation) -> Notice | None:
 
 WARNINGS: tuple[Policy, ...] = (
     reserve_missing,
+    rotation_unsteady,
     reserve_period_shortened,
     reserve_expires_first,
     reserve_overdue,
