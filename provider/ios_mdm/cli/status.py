@@ -32,7 +32,7 @@ __all__ = ["run"]
 _Json = dict[str, object]
 
 MAX_THREADS = 16
-"""Servers that are read in parallel. Fewer than the connections that an AWS client keeps open (20)."""
+"""Servers that are read in parallel. Each needs up to two connections of an AWS client, which keeps 40 open."""
 
 
 def run(*, definition: Path | None, server: str | None, as_json: bool) -> None:
