@@ -16,7 +16,7 @@ from rich.table import Table
 
 from benchmarks import scenarios
 from benchmarks.meter import measure
-from tests.support.stack import recording_proxy
+from benchmarks.relay import delaying_relay
 from tools.services import ministack, process
 from tools.toolchain import Toolchain
 
@@ -53,17 +53,17 @@ def main(arguments: Sequence[str]) -> int:
         service = ministack.service(Toolchain.load().ministack, state / "data")
         try:
             url = process.ensure(state, service).url
-            with recording_proxy(url) as aws:
+            with delaying_relay(url) as aws:
                 definitions = [scenarios.server(f"s{number}") for number in range(options.servers)]
                 stack = scenarios.servers(Path(name) / "stack", aws.url, "latency", definitions)
                 stack.create()
                 for title, command in COMMANDS.items():
                     if options.only not in {None, title}:
                         continue
-                    aws.calls.clear()
+                    aws.calls = 0
                     aws.delay = 0.0
                     plain = [_measure(stack, command) for _ in range(options.rounds)]
-                    calls = len(aws.calls) // options.rounds
+                    calls = aws.calls // options.rounds
                     aws.delay = options.delay / 1000
                     delayed = [_measure(stack, command) for _ in range(options.rounds)]
                     walls = (median(run.wall for run in runs) for runs in (plain, delayed))

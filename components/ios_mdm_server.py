@@ -118,8 +118,8 @@ class IosMdmServer(pulumi.ComponentResource):
         with short_stack_traces():
             super().__init__("ios-mdm:index:IosMdmServer", name, None, opts)
             self._declare(server, settings)
-        # The state of the pair has the certificates. Without this filter, the engine would store them again.
-        self.register_outputs({key: value for key, value in self.summary.items() if key not in {"main", "reserve"}})
+        # The component registers no outputs. The engine would write the state of the whole stack again for each new
+        # server, and store values again that the state of the pair has.
 
     def _declare(self, server: ServerSettings, aws: AwsSettings) -> None:
         """Declare the resources of the server, and set the outputs."""

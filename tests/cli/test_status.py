@@ -17,6 +17,7 @@ from ios_mdm.adapters.prerequisites import AwsPrerequisites
 from ios_mdm.adapters.scheduler import EventBridgeScheduler
 from ios_mdm.adapters.secrets_manager import SecretsManager
 from ios_mdm.app.status.overview import overview
+from ios_mdm.app.switch_reader import SwitchReader
 from ios_mdm.cli import status as work
 from ios_mdm.core.pair.layout import PAIR_ID_TAG, profile_tag, version_id
 from ios_mdm.core.pair.schedule import Kind, queue_name, role_name, schedule_names
@@ -77,6 +78,26 @@ def test_servers_are_read_in_parallel_and_shown_in_their_order(pair: Pair, monke
     assert shown[-1]["main"]["sha256"] == made.certificates[1].facts.sha256
     assert all("there is no secret " in one["notices"][0]["message"] for one in shown[:-1])
     assert re.findall(r"^error: server (\S+):", result.err, re.MULTILINE) == list(reversed(names_[1:]))
+
+
+def test_the_parts_of_a_pair_are_read_in_parallel(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Main, reserve, switch and failed calls do not wait for each other."""
+    pair.make(distributed=False)
+    barrier = threading.Barrier(4, timeout=60)
+
+    def at_once(owner: object, name: str) -> None:
+        call = getattr(owner, name)
+
+        def waits(*arguments: Any, **more: Any) -> Any:
+            barrier.wait()
+            return call(*arguments, **more)
+
+        monkeypatch.setattr(owner, name, waits)
+
+    at_once(SecretsManager, "read")
+    at_once(SwitchReader, "findings")
+    at_once(AwsPrerequisites, "queue_messages")
+    assert pair.status().code == 0
 
 
 def test_status_reads_each_answer_of_aws_once(pair: Pair) -> None:

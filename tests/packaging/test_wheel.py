@@ -210,12 +210,11 @@ def test_another_program_declares_a_server_and_uses_its_outputs(stack: Stack, md
 
 
 def _check_component(state: dict[str, Any], outputs: dict[str, Any]) -> None:
-    """Check that the state has the component's outputs, and certificates only in the outputs of the pair."""
+    """Check that the state has the values of a server once, in the outputs of its pair and its distribution."""
     resources = {one["type"].rpartition(":")[2]: one for one in state["deployment"]["resources"]}
-    registered = resources["IosMdmServer"]["outputs"]
-    assert registered["secretArn"] == outputs["secretArn"]
-    assert registered["profile"]["deviceCount"] == 5
+    assert "outputs" not in resources["IosMdmServer"]
+    assert resources["CertificatePair"]["outputs"]["secretArn"] == outputs["secretArn"]
+    assert resources["ProfileDistribution"]["outputs"]["deviceCount"] == 5
     certificates = resources["CertificatePair"]["outputs"]["certificates"]
     assert certificates["certificate 1"]["sha256"] == outputs["fingerprint"]
     assert certificates["certificate 2"]["notAfter"] == outputs["expiry"]
-    assert not {"main", "reserve"} & registered.keys()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import threading
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -34,7 +33,6 @@ class Recorded:
         lives: number of writes that still pass; then every call is refused, as if the run had crashed. None for all.
         answers_last: whether the last write that passes is answered.
         denied: operations for which the caller has no permission.
-        delay: seconds that are added to each call, for benchmarks.
         keeps_versions: whether a second value for a version id is refused, as by AWS. The emulators overwrite it.
     """
 
@@ -44,7 +42,6 @@ class Recorded:
     lives: int | None = None
     answers_last: bool = True
     denied: set[str] = field(default_factory=set)
-    delay: float = 0.0
     keeps_versions: bool = False
     _versions: set[str] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -101,7 +98,6 @@ def recording_proxy(target: str) -> Iterator[Recorded]:
             operation = self.headers.get("X-Amz-Target", "").rpartition(".")[2] or form.get("Action", [""])[0]
             call = operation or f"{self.command} {self.path.partition('/enqueue/')[0]}"
             record.calls.append(call)
-            time.sleep(record.delay)
             if code := record.refusal(call, body):
                 self.refuse(code, is_form=bool(form) and call in record.denied)
                 return

@@ -86,6 +86,8 @@ _MAX_ATTEMPTS = 5
 """The waits of standard mode are at most 1 + 2 + 4 + 8 seconds. This outlasts a throttle, and reports a dead network
 soon."""
 _MAX_ATTEMPTS_EMULATOR = 2
+_MAX_CONNECTIONS = 40
+"""Connections that a client keeps open. ``status`` and the reads ahead use up to 32 at the same time."""
 _CONNECT_TIMEOUT = 3.0
 _READ_TIMEOUT = 15.0
 _DATE_VALID_SECONDS = 60.0
@@ -346,7 +348,7 @@ def _connect(key: _Key, attempts: int) -> BaseClient:
             retries={"mode": "standard", "max_attempts": attempts},
             connect_timeout=_CONNECT_TIMEOUT,
             read_timeout=_READ_TIMEOUT,
-            max_pool_connections=20,
+            max_pool_connections=_MAX_CONNECTIONS,
             # Building botocore's default text takes a tenth of the time of a call. AWS's audit log contains this text.
             user_agent=f"ios-mdm/{__version__}",
         ),

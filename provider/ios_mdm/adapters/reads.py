@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -27,21 +28,25 @@ class Reads:
     """
 
     def __init__(self) -> None:
-        self._outcomes: dict[Hashable, tuple[object, Exception | None]] = {}
+        self._outcomes: dict[Hashable, Future[object]] = {}
         self._lock = threading.Lock()
 
     def outcome(self, key: Hashable, call: Callable[[], T]) -> T:
-        """Return the result, or raise the exception, of the first *call* for this *key*. Later calls are not made."""
+        """Return the result, or raise the exception, of the first *call* for this *key*. Later calls are not made.
+
+        If the first call is still in progress in another thread, wait for it.
+        """
         with self._lock:
             found = self._outcomes.get(key)
-        if found is None:
-            found = _outcome(call)
-            with self._lock:
-                self._outcomes[key] = found
-        result, error = found
-        if error is not None:
-            raise error
-        return cast("T", result)
+            is_first = found is None
+            if found is None:
+                found = self._outcomes[key] = Future()
+        if is_first:
+            try:
+                found.set_result(call())
+            except BaseException as error:  # noqa: BLE001 - raised by `result`
+                found.set_exception(error)
+        return cast("T", found.result())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,10 +65,3 @@ class ReadsProbe:
         """Return the certificate that each endpoint presents; never raises."""
         key = ("served", host, tuple(endpoints))
         return self.reads.outcome(key, lambda: self.probe.served_certificates(host, endpoints))
-
-
-def _outcome(call: Callable[[], object]) -> tuple[object, Exception | None]:
-    try:
-        return call(), None
-    except Exception as error:  # noqa: BLE001 - raised by `outcome`
-        return None, error

@@ -20,7 +20,7 @@ from ios_mdm.core.times import rfc3339
 from ios_mdm.ports import DeliveryStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator
     from datetime import datetime
     from pathlib import Path
 
@@ -33,26 +33,28 @@ __all__ = ["run"]
 _Json = dict[str, object]
 
 MAX_THREADS = 16
-"""Servers that are read in parallel. Fewer than the connections that an AWS client keeps open (20)."""
+"""Servers that are read in parallel. Each needs up to two connections of an AWS client, which keeps 40 open."""
 
 
 def run(*, definition: Path | None, server: str | None, as_json: bool) -> None:
     """Show the pairs, their pending changes, and the devices that have the profile. Writes nothing."""
     with exit_on_error(Exit.UNKNOWN):
-        found = _overviews(definition, server)
-        for one in found:
+        found: list[Overview] = []
+        # The output of a server is written during the reads for the next servers.
+        for one in _overviews(definition, server):
+            found.append(one)
             if one.problem is not None:
                 print_error(f"server {one.name}: {one.problem}")
+            if not as_json:
+                show(one)
         worst = max(one.level for one in found)
         if as_json:
             answer = {"servers": [_server(one) for one in found], "severity": worst.name.lower()}
             echo(json.dumps(answer, indent=2))
-        else:
-            show(found)
         raise click.exceptions.Exit(Exit[worst.name])
 
 
-def _overviews(file: Path | None, name: str | None) -> Sequence[Overview]:
+def _overviews(file: Path | None, name: str | None) -> Iterator[Overview]:
     definition = read_definition(selected_stack_file(os.environ) if file is None else file)
     aws, here = definition.settings.aws, replace(wiring.process_wiring(), base=definition.base)
     servers = definition.servers(name)
@@ -62,9 +64,10 @@ def _overviews(file: Path | None, name: str | None) -> Sequence[Overview]:
         return overview(server, aws, here.with_cached_reads().sources(aws.region), base=here.base)
 
     if len(servers) == 1:
-        return [gathered(servers[0])]
+        yield gathered(servers[0])
+        return
     with ThreadPoolExecutor(MAX_THREADS) as pool:
-        return list(pool.map(gathered, servers))
+        yield from pool.map(gathered, servers)
 
 
 def _server(pair_overview: Overview) -> _Json:

@@ -12,7 +12,7 @@ from ios_mdm.app.wording import local_time, notice_text
 from ios_mdm.core.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from datetime import datetime
 
     from ios_mdm.app.status.coverage import Distribution
@@ -33,13 +33,12 @@ _STYLES = {
 }
 
 
-def show(overviews: Sequence[Overview]) -> None:
-    """Print a table per server to stdout."""
+def show(overview: Overview) -> None:
+    """Print the table of a server to stdout."""
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=_WIDTH)
-    for one in overviews:
-        console.print(_table(one))
+    console.print(_table(overview))
 
 
 def _table(overview: Overview) -> Table:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, cast
 
 from ios_mdm.app.devices import devices_file
 from ios_mdm.app.given_arns import check_given_arns, given_findings
@@ -35,6 +36,7 @@ from ios_mdm.core.x509.details import details
 from ios_mdm.core.x509.issuing import is_issued
 from ios_mdm.core.x509.pem import chain as certificates_of
 from ios_mdm.errors import DefinitionError, IosMdmError, StoreError
+from ios_mdm.parallel import run_concurrently
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -168,33 +170,24 @@ def overview(server: ServerSettings, aws: AwsSettings, sources: Sources, *, base
         if pair.identity is not None:
             check_copy(pair.identity, Home.of_arn(pair.arn), secret, server.moved_from)
         pair = replace(pair, served=service.served_certificates(pair, server.host, server.checked_endpoints))
-        public = _Public(store, secret)
-        found = replace(found, main=public.certificate(pair.main, now), reserve=public.certificate(pair.reserve, now))
-        definition = _definition(server, pair)
-        wanted = desired_state(definition, pair, now)
     except IosMdmError as error:
         return replace(found, problem=str(error))
-    step = next_step(wanted, pair, _setting(definition, pair, aws))
-    notices = [
-        *wanted.notices,
-        *key_notices(wanted, pair, aws.kms_key),
-        *_pending_notices(definition, pair, step, now),
-        *public.notices,
+    public = _Public(store, secret)
+    reads: list[Callable[[], object]] = [
+        partial(public.read, pair.main),
+        partial(public.read, pair.reserve),
+        partial(failed_calls, server.name, secret, server.promotion, sources.prerequisites),
+        partial(_decision, server, aws, sources, pair, now),
     ]
-    scheduled = None
-    if step is None:
-        request = made_switch_request(
-            server.promotion,
-            server=server.name,
-            secret=secret,
-            secret_arn=pair.arn,
-            switch=switch(definition, wanted, pair),
-            distributed=False,  # so that a reserve that is not scheduled because it was not sent is reported
-        )
-        reader = SwitchReader(sources.scheduler, sources.prerequisites, sources.clock)
-        scheduled, said = is_scheduled(reader, request, pair, now=now)
-        notices += [*said, *_given_notices(server.promotion, pair, sources.given)]
-    notices += failed_calls(server.name, secret, server.promotion, sources.prerequisites)
+    *_, failed, decided = run_concurrently(reads)
+    found = replace(found, main=public.certificate(pair.main, now), reserve=public.certificate(pair.reserve, now))
+    try:
+        decision = cast("_Decision", decided.result())
+    except IosMdmError as error:
+        return replace(found, problem=str(error))
+    wanted = decision.wanted
+    failures = cast("Sequence[Notice]", failed.result())
+    notices = [*decision.notices, *public.notices, *decision.switch_notices, *failures]
     if server.distribution is not None:
         chains = [
             chain
@@ -212,10 +205,65 @@ def overview(server: ServerSettings, aws: AwsSettings, sources: Sources, *, base
             )
     return replace(
         found,
-        phase=_phase(pair, wanted, definition, now),
+        phase=_phase(pair, wanted, decision.definition, now),
         apply_at=wanted.apply_at if pair.reserve is not None else None,
         notices=tuple(notices),
-        due=_due(definition, pair, wanted, step),
+        due=_due(decision.definition, pair, wanted, decision.step),
+        scheduled=decision.scheduled,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Decision:
+    """The desired state of a pair, and the result of the checks of its switch.
+
+    Args:
+        definition: definition of the pair.
+        wanted: desired state.
+        step: next step of ``up``; None if nothing is pending.
+        notices: notices about the pair.
+        switch_notices: notices about the switch.
+        scheduled: whether schedules promote the reserve; None as in ``Overview``.
+    """
+
+    definition: PairDefinition
+    wanted: DesiredState
+    step: Step | None
+    notices: tuple[Notice, ...]
+    switch_notices: tuple[Notice, ...]
+    scheduled: bool | None
+
+
+def _decision(
+    server: ServerSettings, aws: AwsSettings, sources: Sources, pair: ObservedPair, now: datetime
+) -> _Decision:
+    definition = _definition(server, pair)
+    wanted = desired_state(definition, pair, now)
+    step = next_step(wanted, pair, _setting(definition, pair, aws))
+    notices = [
+        *wanted.notices,
+        *key_notices(wanted, pair, aws.kms_key),
+        *_pending_notices(definition, pair, step, now),
+    ]
+    scheduled, switch_notices = None, tuple[Notice, ...]()
+    if step is None:
+        request = made_switch_request(
+            server.promotion,
+            server=server.name,
+            secret=aws.secret_name(server.name),
+            secret_arn=pair.arn,
+            switch=switch(definition, wanted, pair),
+            distributed=False,  # so that a reserve that is not scheduled because it was not sent is reported
+        )
+        reader = SwitchReader(sources.scheduler, sources.prerequisites, sources.clock)
+        scheduled, said = is_scheduled(reader, request, pair, now=now)
+        switch_notices = (*said, *_given_notices(server.promotion, pair, sources.given))
+    return _Decision(
+        definition=definition,
+        wanted=wanted,
+        step=step,
+        notices=tuple(notices),
+        switch_notices=switch_notices,
         scheduled=scheduled,
     )
 
@@ -291,16 +339,25 @@ class _Public:
     def __init__(self, store: SecretStore, secret: str) -> None:
         self._store = store
         self._secret = secret
-        self._chains: dict[str, str | None] = {}
+        self._chains: dict[str, str | StoreError] = {}
         self.notices: list[Notice] = []
+
+    def read(self, version: StoredVersion | None) -> None:
+        """Read a version, so that :meth:`chain` does not call AWS. Several threads can read different versions."""
+        if version is not None:
+            self._chains[version.version_id] = self._read(version)
 
     def chain(self, version: StoredVersion | None) -> str | None:
         """Return leaf, issuers and root as PEM; None if the version does not exist or cannot be read."""
         if version is None:
             return None
         if version.version_id not in self._chains:
-            self._chains[version.version_id] = self._read(version)
-        return self._chains[version.version_id]
+            self.read(version)
+        chain = self._chains[version.version_id]
+        if isinstance(chain, str):
+            return chain
+        self._warn(f"certificate {version.ordinal or version.version_id} cannot be read: {chain}")
+        return None
 
     def certificate(self, version: StoredVersion | None, now: datetime) -> Certificate | None:
         """Return the certificate of a version (R14), from its facts tag if the version cannot be read."""
@@ -326,20 +383,19 @@ class _Public:
             details=read,
         )
 
-    def _read(self, version: StoredVersion) -> str | None:
-
+    def _read(self, version: StoredVersion) -> str | StoreError:
         try:
             value = self._store.read(self._secret, version.version_id)
             if value is None:
-                raise StoreError("the version no longer exists")  # noqa: TRY301 - reported like the other errors
-            credential = credential_from_json(value, where=f"version {version.version_id}")
+                return StoreError("the version no longer exists")
+            return credential_from_json(value, where=f"version {version.version_id}").chain
         except StoreError as error:
-            self._warn(f"certificate {version.ordinal or version.version_id} cannot be read: {error}")
-            return None
-        return credential.chain
+            return error
 
     def _warn(self, message: str) -> None:
-        self.notices.append(Notice(reason="unreadable", severity=Severity.WARNING, message=message))
+        notice = Notice(reason="unreadable", severity=Severity.WARNING, message=message)
+        if notice not in self.notices:
+            self.notices.append(notice)
 
 
 def _source(chain: str | None) -> Source:
