@@ -1,8 +1,9 @@
-"""Faults of AWS with the real engine: versions that AWS deletes, and roles that AWS does not know yet."""
+"""Faults of AWS with the real engine: stale reads, versions that AWS deletes, and roles that AWS does not know yet."""
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from cryptography.x509 import load_pem_x509_certificate
@@ -11,10 +12,29 @@ from ios_mdm.core.pair.layout import version_id
 from ios_mdm.core.x509.digests import fingerprint
 from tests.support.days import DAY_0, DAY_31, DAY_62, at
 from tests.support.engine import check_safety
-from tests.support.faults import DeletedVersions, LateRoles
+from tests.support.faults import DeletedVersions, LateRoles, StaleReads
 
 if TYPE_CHECKING:
     from tests.support.engine import World
+
+
+def test_stale_reads_are_not_mistaken_for_another_run(world: World) -> None:
+    """Row 7: the run makes each step once and arms the switch.
+
+    At commit cda6e65, it repeats steps until it fails, and it advises the user to search for another run.
+    """
+    # R30 R36
+    world.aws.fault = fault = StaleReads()
+    world.stack.define([world.definition(distribution=world.distribution())])
+    done = world.stack.up(**at(DAY_0)).ok()
+    assert fault.count > 0
+    assert "changed concurrently" not in done.output
+    assert "warning" not in done.output
+    written = Counter(world.aws.writes())
+    assert (written["CreateSecret"], written["PutSecretValue"]) == (1, 2)
+    world.aws.fault = None
+    check_safety(world)
+    world.stack.run("preview", "--expect-no-changes", **at(DAY_0)).ok()
 
 
 def test_a_deleted_version_stops_no_later_run(world: World) -> None:

@@ -1,4 +1,4 @@
-"""Faults of AWS that a proxy in front of an emulator plays: deleted versions, and roles not known yet."""
+"""Faults of AWS that a proxy in front of an emulator plays: stale reads, deleted versions, and roles not known yet."""
 
 from __future__ import annotations
 
@@ -14,13 +14,58 @@ if TYPE_CHECKING:
 
     from tests.support.stack import Answer
 
-__all__ = ["DeletedVersions", "LateRoles"]
+__all__ = ["DeletedVersions", "LateRoles", "StaleReads"]
 
+_WRITES = {"CreateSecret", "PutSecretValue", "UpdateSecretVersionStage", "TagResource", "UntagResource"}
 _DESCRIBE = "DescribeSecret"
+
+
+def _secret(body: bytes) -> str:
+    """Return the secret that a request to Secrets Manager names."""
+    request: dict[str, str] = json.loads(body)
+    return request.get("SecretId") or request["Name"]
 
 
 def _describe(secret: str, send: Callable[[str, bytes], Answer]) -> Answer:
     return send(_DESCRIBE, json.dumps({"SecretId": secret}).encode())
+
+
+@dataclass(slots=True)
+class StaleReads:
+    """Servers of AWS describe secrets in turn, and one of them gets each write late.
+
+    Args:
+        servers: number of servers.
+        lag: number of descriptions after a write until the late server shows it.
+        count: number of stale descriptions.
+    """
+
+    servers: int = 2
+    lag: int = 24
+    count: int = 0
+    _reads: int = 0
+    _former: list[tuple[int, str, Answer]] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def answer(self, call: str, body: bytes, send: Callable[[str, bytes], Answer]) -> Answer:
+        """Answer a call."""
+        if call in _WRITES:
+            secret = _secret(body)
+            before = _describe(secret, send)
+            with self._lock:
+                self._former.append((self._reads, secret, before))
+            return send(call, body)
+        return self._description(_secret(body), send) if call == _DESCRIBE else send(call, body)
+
+    def _description(self, secret: str, send: Callable[[str, bytes], Answer]) -> Answer:
+        with self._lock:
+            self._reads += 1
+            is_late = self._reads % self.servers == 0
+            # The state before the first write that the late server does not have yet.
+            found = (answer for at, name, answer in self._former if name == secret and self._reads - at <= self.lag)
+            former = next(found, None) if is_late else None
+            self.count += former is not None
+        return former or _describe(secret, send)
 
 
 @dataclass(slots=True)
