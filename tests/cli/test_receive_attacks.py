@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import re
 import selectors
 import signal
 import socket
@@ -167,6 +168,23 @@ def test_an_event_is_recorded_once(tmp_path: Path) -> None:
                 contents.append(list(connection.iterdump()))
     assert contents[0] == contents[1] == contents[2]
     assert [line for line in contents[0] if line.startswith('INSERT INTO "event"')] != []
+
+
+def test_refused_requests_do_not_fill_the_log(tmp_path: Path) -> None:
+    """A sender without the key gets one line for each reason, and the number of its requests at the end."""
+    with running(tmp_path) as command:
+        for _ in range(50):
+            assert command.post(b"{}") == 401
+            assert command.post(b"{}", X_Hmac_Signature="A" * 43 + "=") == 401
+        assert command.post_signed(event("mdm.TokenUpdate")) == 200
+        command.process.send_signal(signal.SIGTERM)
+        assert command.process.wait(PATIENCE) == 0
+    lines = (tmp_path / "log").read_text().splitlines()
+    refused = [line for line in lines if line.startswith("refused a request: 401")]
+    assert len(refused) < 50
+    counted = [int(found[1]) for line in refused if (found := re.search(r"\(([0-9]+) more since", line))]
+    assert len(refused) - len(counted) + sum(counted) == 100
+    assert "mdm.TokenUpdate D1 " in lines
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
