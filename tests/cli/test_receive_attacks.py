@@ -131,7 +131,7 @@ def test_large_bodies_without_a_valid_signature_take_little_memory(tmp_path: Pat
     signed = {"X_Hmac_Signature": claimed} if claimed else {}
     with running(tmp_path) as command, contextlib.ExitStack() as stack:
         before = command.memory()
-        for length in (10 * MIB, 4 * MIB):
+        for length in (10 * MIB, 2 * MIB):
             connections = [stack.enter_context(command.new_connection()) for _ in range(40)]
             for one in connections:
                 one.sendall(head(length, **signed))
