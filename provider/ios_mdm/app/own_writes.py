@@ -27,8 +27,23 @@ __all__ = ["REMEMBERED_SECONDS", "ConsistentStore", "OwnWrites"]
 REMEMBERED_SECONDS = 60.0
 """Seconds for which a write is remembered, longer than reads can be stale."""
 
-_Writes: TypeAlias = "dict[str, tuple[float, str | None]]"
-"""Time and value of the last write, by the key of a tag or by a label."""
+_Key: TypeAlias = "tuple[str, str]"
+"""A tag or a label: ``("tag", key)`` or ``("label", label)``."""
+
+
+@dataclass(slots=True)
+class _Write:
+    """The last write to a tag or a label.
+
+    Args:
+        at: seconds since a fixed time.
+        value: value of the tag, or id of the version with the label; None if it was removed.
+        former: values that this process has seen or written before.
+    """
+
+    at: float
+    value: str | None
+    former: set[str | None]
 
 
 class OwnWrites:
@@ -40,42 +55,53 @@ class OwnWrites:
 
     def __init__(self, seconds: Callable[[], float] = time.monotonic) -> None:
         self._seconds = seconds
-        self._tags: dict[str, _Writes] = {}
-        self._labels: dict[str, _Writes] = {}
+        self._writes: dict[str, dict[_Key, _Write]] = {}
+        self._seen: dict[str, Mapping[_Key, str]] = {}
         self._lock = threading.Lock()
 
     def add_tags(self, secret: str, tags: Mapping[str, str | None]) -> None:
         """Remember the values of tags; None for a removed tag."""
-        with self._lock:
-            self._tags.setdefault(secret, {}).update({key: (self._seconds(), value) for key, value in tags.items()})
+        self._add(secret, {("tag", key): value for key, value in tags.items()})
 
     def add_label(self, secret: str, label: str, version: str | None) -> None:
         """Remember the version that a label was moved to; None for a removed label."""
-        with self._lock:
-            self._labels.setdefault(secret, {})[label] = (self._seconds(), version)
+        self._add(secret, {("label", label): version})
 
     def are_shown(self, secret: str, found: SecretDescription | None) -> bool:
-        """Return whether a description shows the recent writes."""
-        with self._lock:
-            tags, labels = self._recent(self._tags, secret), self._recent(self._labels, secret)
-        if found is None:
-            return not tags and not labels
-        holders = {label: version for version, on_version in found.labels.items() for label in on_version}
-        return all(found.tags.get(key) == value for key, value in tags.items()) and all(
-            holders.get(label) == version for label, version in labels.items()
-        )
+        """Return whether a description shows the recent writes, or later writes of another process.
 
-    def forget(self, secret: str) -> None:
-        """Forget the writes to a secret, because another process has changed it."""
-        with self._lock:
-            self._tags.pop(secret, None)
-            self._labels.pop(secret, None)
-
-    def _recent(
-        self, writes: Mapping[str, Mapping[str, tuple[float, str | None]]], secret: str
-    ) -> dict[str, str | None]:
+        A description is stale if it shows a value that this process has seen or written before its last write.
+        """
         oldest = self._seconds() - REMEMBERED_SECONDS
-        return {key: value for key, (at, value) in writes.get(secret, {}).items() if at >= oldest}
+        with self._lock:
+            recent = {key: one for key, one in self._writes.get(secret, {}).items() if one.at >= oldest}
+        values = _values(found)
+        if found is None:
+            return not recent
+        return not any((value := values.get(key)) != one.value and value in one.former for key, one in recent.items())
+
+    def add_read(self, secret: str, found: SecretDescription | None) -> None:
+        """Remember a description, and forget the writes that it does not show: another process has replaced them."""
+        values = _values(found)
+        with self._lock:
+            self._seen[secret] = values
+            writes = self._writes.get(secret, {})
+            self._writes[secret] = {key: one for key, one in writes.items() if values.get(key) == one.value}
+
+    def _add(self, secret: str, values: Mapping[_Key, str | None]) -> None:
+        with self._lock:
+            writes, seen = self._writes.setdefault(secret, {}), self._seen.get(secret, {})
+            for key, value in values.items():
+                former = writes[key].former | {writes[key].value} if key in writes else set[str | None]()
+                writes[key] = _Write(at=self._seconds(), value=value, former=(former | {seen.get(key)}) - {value})
+
+
+def _values(found: SecretDescription | None) -> dict[_Key, str]:
+    """Return the values of the tags, and the version id of each label."""
+    if found is None:
+        return {}
+    labels = {("label", label): version for version, on_version in found.labels.items() for label in on_version}
+    return labels | {("tag", key): value for key, value in found.tags.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,13 +117,9 @@ class ConsistentStore:
     writes: OwnWrites = field(repr=False)
 
     def describe(self, name: str) -> SecretDescription | None:
-        """Return the description. If it does not show the writes of this process, it is read again for some seconds.
-
-        Afterwards these writes are forgotten, because another process has then changed the secret.
-        """
+        """Return the description. If it does not show the writes of this process, it is read again for some seconds."""
         found = read_until(lambda: self.store.describe(name), lambda found: self.writes.are_shown(name, found))
-        if not self.writes.are_shown(name, found):
-            self.writes.forget(name)
+        self.writes.add_read(name, found)
         return found
 
     def create(self, name: str, *, tags: Mapping[str, str], description: str, kms_key: str | None) -> None:
